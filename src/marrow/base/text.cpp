@@ -1,0 +1,73 @@
+#include "base/text.h"
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+
+namespace marrow {
+namespace {
+
+// Levenshtein distance, one row at a time.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t substitute = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({substitute, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string to_lower(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+std::string nearest_name(std::string_view found, std::span<const std::string> known) {
+  // A hostile name may be huge; no honest slip is.
+  constexpr size_t kLongestName = 100;
+  if (found.size() > kLongestName) return {};
+  const std::string wanted = to_lower(found);
+  std::string best;
+  size_t best_distance = std::max<size_t>(2, (wanted.size() + 2) / 3) + 1;
+  for (const std::string& name : known) {
+    const size_t distance = edit_distance(wanted, to_lower(name));
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = name;
+    }
+  }
+  return best;
+}
+
+std::string join(std::span<const std::string> parts, std::string_view separator) {
+  std::string joined;
+  for (const std::string& part : parts) {
+    if (!joined.empty()) joined += separator;
+    joined += part;
+  }
+  return joined;
+}
+
+std::string unknown_name_message(std::string_view what, std::string_view found,
+                                 std::span<const std::string> known) {
+  constexpr size_t kListedNames = 40;
+  std::string message = "unknown " + std::string(what) + " '" + std::string(found.substr(0, 100)) + "'.";
+  const std::string nearest = nearest_name(found, known);
+  if (!nearest.empty()) message += " Did you mean '" + nearest + "'?";
+  if (known.empty()) return message;
+  message += " Known: " + join(known.first(std::min(known.size(), kListedNames)), ", ");
+  if (known.size() > kListedNames) message += ", ...";
+  return message;
+}
+
+}  // namespace marrow

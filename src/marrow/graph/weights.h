@@ -1,0 +1,14 @@
+// The weight store that lives beside a graph: parameter name -> tensor.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "base/tensor.h"
+
+namespace marrow {
+
+using Weights = std::map<std::string, Tensor, std::less<>>;
+
+}  // namespace marrow

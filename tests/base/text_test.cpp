@@ -1,0 +1,26 @@
+#include "base/text.h"
+
+#include <gtest/gtest.h>
+
+namespace marrow {
+namespace {
+
+const std::vector<std::string> kNames = {"starnet_s1", "starnet_s4", "vanillanet_5"};
+
+TEST(Text, NearestNameFindsASlip) {
+  EXPECT_EQ(nearest_name("starnet_s5", kNames), "starnet_s1");
+  EXPECT_EQ(nearest_name("VanilaNet_5", kNames), "vanillanet_5");
+}
+
+TEST(Text, NearestNameDeclinesTheUnlike) {
+  EXPECT_EQ(nearest_name("resnet", kNames), "");
+  EXPECT_EQ(nearest_name(std::string(1 << 20, 'x'), kNames), "");
+}
+
+TEST(Text, UnknownNameListsTheKnown) {
+  EXPECT_EQ(unknown_name_message("backbone", "starnet_s3", kNames),
+            "unknown backbone 'starnet_s3'. Did you mean 'starnet_s1'? Known: starnet_s1, starnet_s4, vanillanet_5");
+}
+
+}  // namespace
+}  // namespace marrow
