@@ -1,6 +1,6 @@
 // The one exception of Marrow: something the user can fix, or that ends the command. The message does the
-// explaining: it names the file, the place in it, what was found, what was wanted and, when known, what to do.
-// A mistake of ours is an assert, never an Error.
+// explaining: it names the file, the place in it, what was found, what was wanted and, when known, what to
+// do. A mistake of ours is an assert, never an Error.
 #pragma once
 
 #include <stdexcept>

@@ -168,7 +168,9 @@ Tensor Tensor::to_float() const {
   return result;
 }
 
-float bfloat16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float bfloat16_to_float(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 float half_to_float(uint16_t bits) {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
@@ -184,7 +186,8 @@ float half_to_float(uint16_t bits) {
 
 double relative_difference(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape())
-    throw Error(ErrorKind::kShape, "cannot compare " + to_string(a.shape()) + " with " + to_string(b.shape()));
+    throw Error(ErrorKind::kShape,
+                "cannot compare " + to_string(a.shape()) + " with " + to_string(b.shape()));
   const Tensor a32 = a.to_float();
   const Tensor b32 = b.to_float();
   double largest_difference = 0;

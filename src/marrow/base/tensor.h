@@ -1,7 +1,7 @@
 // A dense, row-major tensor in aligned memory: the currency between readers, executors and tools.
 //
-// Copies share storage, as views of one buffer; clone() makes an independent copy. Not synchronised: one writer or many
-// readers.
+// Copies share storage, as views of one buffer; clone() makes an independent copy. Not synchronised: one
+// writer or many readers.
 #pragma once
 
 #include <cassert>
@@ -33,8 +33,8 @@ std::string_view dtype_name(DType dtype);  // as safetensors spells it: "F32", "
 
 using Shape = std::vector<int64_t>;
 
-// Product of the dimensions; 1 for a scalar. Throws Error{kShape} for a negative dimension or when the product does not
-// fit: shapes come from files.
+// Product of the dimensions; 1 for a scalar. Throws Error{kShape} for a negative dimension or when the
+// product does not fit: shapes come from files.
 int64_t element_count(const Shape& shape);
 std::string to_string(const Shape& shape);  // "(1, 3, 640, 640)"
 
@@ -65,7 +65,7 @@ class Tensor {
  public:
   static constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 vector
 
-  Tensor() = default;  // no storage, shape (0)
+  Tensor() = default;                                           // no storage, shape (0)
   explicit Tensor(Shape shape, DType dtype = DType::kFloat32);  // filled with zero bytes
 
   static Tensor scalar(float value);
@@ -94,8 +94,8 @@ class Tensor {
   }
 
   Tensor clone() const;
-  Tensor to_float() const;             // float32; every dtype converts; shares storage when it already is float32
-  Tensor reshape(Shape shape) const;   // same storage; throws Error{kShape} when the element counts differ
+  Tensor to_float() const;  // float32; every dtype converts; shares storage when it already is float32
+  Tensor reshape(Shape shape) const;  // same storage; throws Error{kShape} when the element counts differ
 
  private:
   Shape shape_ = {0};
@@ -107,8 +107,8 @@ class Tensor {
 float half_to_float(uint16_t bits);
 float bfloat16_to_float(uint16_t bits);
 
-// The largest |a - b| divided by the largest |b| (by 1 where b is all zero): the measure of the golden tables. Infinity when a NaN is met
-// on one side only. Shapes must agree.
+// The largest |a - b| divided by the largest |b| (by 1 where b is all zero): the measure of the golden
+// tables. Infinity when a NaN is met on one side only. Shapes must agree.
 double relative_difference(const Tensor& a, const Tensor& b);
 
 }  // namespace marrow

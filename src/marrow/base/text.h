@@ -8,13 +8,14 @@
 
 namespace marrow {
 
-// The entry of `known` with the smallest edit distance to `found` (case ignored), or "" when none is close enough to
-// be a plausible slip of the pen (more than a third of the letters differ).
+// The entry of `known` with the smallest edit distance to `found` (case ignored), or "" when none is close
+// enough to be a plausible slip of the pen (more than a third of the letters differ).
 std::string nearest_name(std::string_view found, std::span<const std::string> known);
 
 // "unknown backbone 'starnet_s5'. Did you mean 'starnet_s4'? Known: starnet_s1, starnet_s2, ..."
 // `what` is the kind of thing that is named ("backbone").
-std::string unknown_name_message(std::string_view what, std::string_view found, std::span<const std::string> known);
+std::string unknown_name_message(std::string_view what, std::string_view found,
+                                 std::span<const std::string> known);
 
 std::string join(std::span<const std::string> parts, std::string_view separator);
 std::string to_lower(std::string_view text);

@@ -1,0 +1,70 @@
+// The modules that a line of a model YAML may name: `[from, repeats, module, args]`.
+//
+// A module is registered by a static object in the source file that defines it, so a new one is one file:
+//
+//   const ModuleRegistration kStarNetBlock{{.name = "StarNetBlock",
+//                                           .arguments = {"channels", "expand_ratio"},
+//                                           .build = [](ModuleCall& call) { ... }}};
+//
+// Registration happens before main(); afterwards the registry is only read, from any thread.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/builder.h"
+
+namespace marrow {
+
+// One line being built. The builder's path already is "model.<index>".
+struct ModuleCall {
+  GraphBuilder& graph;
+  std::vector<Value> inputs;  // the values that `from` names
+  nlohmann::json args;        // array; names resolved (nc), channels scaled, None is null
+  std::vector<std::string> argument_names;
+  int repeats = 1;        // after the depth multiple
+  int classes = 80;       // nc
+  Activation activation;  // the model's default activation (SiLU unless the YAML says otherwise)
+
+  // The only input. Throws Error{kModel} when the line names several.
+  Value input() const;
+  // Argument `index`, converted. Throws Error{kModel} naming the argument, what was found and what was
+  // wanted; the caller adds file, line and layer. The forms with a default return it when the argument is
+  // absent or null.
+  int integer(size_t index) const;
+  int integer(size_t index, int fallback) const;
+  double number(size_t index, double fallback) const;
+  bool boolean(size_t index, bool fallback) const;
+  std::string text(size_t index, std::string_view fallback) const;
+};
+
+struct Module {
+  enum class Channels {
+    kScaled,   // args[0] is the output channels, multiplied by the model's width and rounded up to 8
+               // (spec/yolov8: the c2 rule)
+    kLiteral,  // args are passed on as they stand
+  };
+
+  std::string name;
+  Channels channels = Channels::kLiteral;
+  // The module builds its own repetitions (C2f); otherwise a line with repeats > 1 becomes a chain
+  // "<path>.0", "<path>.1", ...
+  bool takes_repeats = false;
+  std::vector<std::string>
+      arguments;  // names of the arguments, for messages; more arguments than names are refused
+  // Adds the module to the graph; usually yields one value. A backbone line yields one value per map it
+  // offers (strides 4 to 32).
+  std::function<std::vector<Value>(ModuleCall&)> build;
+};
+
+struct ModuleRegistration {
+  explicit ModuleRegistration(Module module);  // two modules of one name end the program at start-up
+};
+
+const Module* find_module(std::string_view name);  // nullptr when there is none
+std::vector<std::string> module_names();           // sorted
+
+}  // namespace marrow

@@ -1,0 +1,122 @@
+// Makes graphs. A block or backbone is a function that calls these; scopes give its parameters their names.
+//
+//   Value squeeze_excite(GraphBuilder& g, Value x, int hidden) {
+//     Value gate = g.global_average_pool(x);
+//     gate = g.relu(g.conv(gate, "fc1", {.out = hidden, .bias = true}));
+//     ...
+//     return g.multiply(x, gate);
+//   }
+//
+//   auto scope = g.scope("se");           // parameters become "<outer>.se.fc1.weight", ...
+//
+// Every function throws Error{kShape} naming the scope when channels or strides do not fit, at the moment the
+// layer is added.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace marrow {
+
+struct ConvOptions {
+  int out = 0;
+  int kernel = 1;
+  int stride = 1;
+  int dilation = 1;
+  int groups = 1;
+  std::optional<Padding> padding = {};  // default: symmetric, (dilation * (kernel - 1) + 1) / 2
+  bool bias = false;
+  // Default for both: U(-b, b), b = 1 / sqrt(fan in).
+  std::optional<Init> weight_init = {};
+  std::optional<Init> bias_init = {};
+};
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;
+  std::optional<Init> bias_init = {};  // default 0; the scale starts at 1
+};
+
+class GraphBuilder {
+ public:
+  // Leaves the scope when destroyed.
+  class [[nodiscard]] Scope {
+   public:
+    Scope(GraphBuilder& builder, size_t length) : builder_(builder), length_(length) {}
+    ~Scope() { builder_.path_.resize(length_); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    GraphBuilder& builder_;
+    size_t length_;
+  };
+  // Appends ".name" to the path; an empty name leaves it as it is.
+  Scope scope(std::string_view name);
+  const std::string& path() const { return path_; }
+
+  Value input(int channels, const InputFormat& format = {});
+
+  // `name` is appended to the path for the parameters: "<path>.<name>.weight". May be empty.
+  Value conv(Value x, std::string_view name, const ConvOptions& options);
+  // out_channels x kernel x kernel, stride, with bias.
+  Value conv_transpose(Value x, std::string_view name, int out_channels, int kernel, int stride,
+                       int padding = 0);
+  Value batch_norm(Value x, std::string_view name, const BatchNormOptions& options = {});
+  Value linear(Value x, std::string_view name, int out_features, std::optional<Init> weight_init = {},
+               std::optional<Init> bias_init = {});
+
+  Value activation(Value x, const Activation& activation);  // identity adds no node
+  Value activation(Value x, ActivationKind kind) { return activation(x, Activation{kind, 0.01, {}}); }
+  // Leaky ReLU whose slope is the scalar `name` of the weight store, joined to the current path. Nodes may
+  // share one.
+  Value leaky_relu(Value x, const std::string& slope_parameter);
+  // Declares a named scalar once; later calls with the same name refer to it. Returns its full name.
+  std::string scalar(std::string_view name, double initial);
+
+  Value add(Value a, Value b);
+  Value multiply(Value a, Value b);  // b may be (N, C, 1, 1)
+  Value concat(std::span<const Value> values);
+  Value concat(std::initializer_list<Value> values) {
+    return concat(std::span(values.begin(), values.size()));
+  }
+  Value slice(Value x, int begin, int end);
+  Value channel_shuffle(Value x, int groups);
+  Value max_pool(Value x, int kernel, int stride, int padding = 0);
+  Value adaptive_max_pool(Value x, int size);
+  Value global_average_pool(Value x);
+  Value upsample(Value x, int factor);
+  Value flatten(Value x);
+  Value dropout(Value x, double rate, bool downscale_in_inference = false);  // rate 0 adds no node
+  Value drop_path(Value x, double rate);                                     // rate 0 adds no node
+  // Declares the frozen bins as "<path>.<name>" (spec: dfl.conv.weight).
+  Value detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes, int reg_max);
+
+  void output(std::string_view name, Value value);
+  void tap(std::string_view name, Value value);
+
+  int channels(Value value) const { return graph_.node(value).channels; }
+  double stride(Value value) const { return graph_.node(value).stride; }
+  const Graph& graph() const { return graph_; }
+
+  // Verifies and hands over the graph.
+  Graph build() &&;
+
+ private:
+  Value add_node(Operation operation, std::vector<Value> inputs, int channels, double stride);
+  std::string full_name(std::string_view name) const;
+  std::string add_parameter(std::string_view module, std::string_view leaf, Shape shape, ParameterRole role,
+                            Init init);
+  [[noreturn]] void fail(std::string_view operation, const std::string& message) const;
+
+  Graph graph_;
+  std::string path_;
+};
+
+}  // namespace marrow

@@ -1,0 +1,115 @@
+// A model: operations in topological order, the parameters they name, and names for the values people ask
+// for.
+//
+// A graph is plain data. It knows channels and strides, not image sizes: shapes are inferred for a given
+// input (graph/shapes.h). Make one with GraphBuilder (graph/builder.h); a pass makes a new one from an old
+// one.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tensor.h"
+#include "graph/operation.h"
+#include "graph/weights.h"
+
+namespace marrow {
+
+// The output of a node: its index in Graph::nodes.
+struct Value {
+  int id = -1;
+  bool operator==(const Value&) const = default;
+};
+
+struct Node {
+  Operation operation;
+  std::vector<Value> inputs;
+  std::string name;  // the scope that made it, "model.2.cv1.conv"; for messages and tables
+  int channels = 0;  // of the output (features, after Flatten or Linear)
+  double stride =
+      1;  // input pixels per output pixel; 0 where it depends on the input size (adaptive pooling and after)
+};
+
+// What a parameter is for: decides decay, gradients, averaging, and whether a file may lack it.
+enum class ParameterRole {
+  kWeight,       // convolution and linear weights
+  kBias,         // convolution and linear biases
+  kNormWeight,   // batch-norm gamma
+  kNormBias,     // batch-norm beta
+  kRunningMean,  // batch-norm statistics: no gradient
+  kRunningVar,
+  kCounter,   // num_batches_tracked: int64 scalar, optional in files
+  kConstant,  // frozen numbers of the architecture (the DFL bins): counted, never trained
+  kScalar,    // a named setting that travels with the weights (VanillaNet's slope): no gradient, no decay,
+              // copied by the EMA, optional in files
+};
+
+// How a fresh parameter is drawn.
+struct Init {
+  enum class Kind { kConstant, kUniform, kNormal, kTruncatedNormal, kArange };
+  Kind kind = Kind::kConstant;
+  double value = 0;  // the constant; the bound b of U(-b, b); the standard deviation (truncated at absolute
+                     // values -2 and 2); unused
+
+  static Init constant(double value) { return {Kind::kConstant, value}; }
+  static Init uniform(double bound) { return {Kind::kUniform, bound}; }
+  static Init normal(double std) { return {Kind::kNormal, std}; }
+  static Init truncated_normal(double std) { return {Kind::kTruncatedNormal, std}; }
+  static Init arange() { return {Kind::kArange, 0}; }  // 0, 1, 2, ...
+};
+
+struct Parameter {
+  std::string name;
+  Shape shape;
+  ParameterRole role = ParameterRole::kWeight;
+  Init init;
+
+  // Learnable, so counted in a model's "parameters" together with the frozen constants.
+  bool counted() const { return role <= ParameterRole::kNormBias || role == ParameterRole::kConstant; }
+  bool trainable() const { return role <= ParameterRole::kNormBias; }
+  // A file may lack it without being incomplete.
+  bool optional() const { return role == ParameterRole::kCounter || role == ParameterRole::kScalar; }
+  DType dtype() const { return role == ParameterRole::kCounter ? DType::kInt64 : DType::kFloat32; }
+};
+
+struct NamedValue {
+  std::string name;
+  Value value;
+};
+
+struct Graph {
+  std::vector<Node> nodes;
+  std::vector<Parameter> parameters;  // in the order of the modules that own them
+  std::vector<NamedValue> outputs;    // what inference computes: "output0", "logits", ...
+  std::vector<NamedValue> taps;       // named inner values: "c3", "feat0", ...
+
+  const Node& node(Value value) const { return nodes.at(static_cast<size_t>(value.id)); }
+  // An output or a tap by name. Throws Error{kModel} naming the known ones.
+  Value find(std::string_view name) const;
+  const Parameter* find_parameter(std::string_view name) const;  // nullptr when there is none
+};
+
+// The parameters an operation reads, in a fixed order; empty names left out.
+std::vector<std::string> parameter_names(const Operation& operation);
+
+// Throws Error{kModel} unless inputs precede their node, arities fit, every named parameter exists once with
+// the shape its operation wants, and outputs and taps exist. Run after every pass and on graphs from files.
+void verify(const Graph& graph);
+
+// Throws Error{kModel} naming the first parameter that `weights` lacks (optional ones aside) or holds in
+// another shape.
+void verify(const Graph& graph, const Weights& weights);
+
+// Fresh weights: each parameter drawn from its Init with a generator that depends on the seed and the
+// parameter's name alone.
+Weights initialize(const Graph& graph, uint64_t seed);
+
+// For tests and demonstrations of untrained networks: as initialize(), with batch-norm scales, shifts and
+// statistics and biases drawn at random too, so that no term of any formula vanishes.
+Weights randomize(const Graph& graph, uint64_t seed);
+
+// A readable listing, one line a node: "%12 = conv 3x3/2 64 (model.1.conv) <- %11   64 ch, stride 4".
+std::string to_string(const Graph& graph);
+
+}  // namespace marrow

@@ -1,0 +1,188 @@
+// The operations a graph is made of: few, primitive, and plain data. A composite (C2f, squeeze-excite, star
+// block) is a function that adds operations, never an operation of its own.
+//
+// Tensors are NCHW float32 unless stated. Every operation has one output.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace marrow {
+
+enum class ChannelOrder { kRgb, kBgr };
+enum class Interpolation { kBilinear, kBicubic };
+
+// How pixels become the numbers a network was trained on: x = (pixel * scale - mean) / std, per channel in
+// `order`. Training, prediction, export and the engine read it here; an import sets it.
+struct InputFormat {
+  ChannelOrder order = ChannelOrder::kRgb;
+  double scale = 1.0 / 255.0;
+  std::array<double, 3> mean = {0, 0, 0};
+  std::array<double, 3> std = {1, 1, 1};
+  // Classifiers only: the shorter side is resized to `resize`, then the centre crop x crop is taken (pixels).
+  int resize = 0;
+  int crop = 0;
+  Interpolation interpolation = Interpolation::kBilinear;
+
+  bool operator==(const InputFormat&) const = default;
+};
+
+// Zeros (or -inf, for max pooling) around a map, the same rule on both axes.
+struct Padding {
+  int before = 0;  // rows above, columns to the left
+  int after = 0;   // rows below, columns to the right
+  // TensorFlow SAME: before and after follow from the actual size n, as total = max((ceil(n/s) - 1) s + k -
+  // n, 0), floor(total/2) before and the rest after. `before` and `after` are then ignored.
+  bool same = false;
+
+  static Padding symmetric(int size) { return {size, size, false}; }
+  static Padding tensorflow_same() { return {0, 0, true}; }
+  bool operator==(const Padding&) const = default;
+};
+
+enum class ActivationKind {
+  kIdentity,
+  kRelu,
+  kRelu6,
+  kLeakyRelu,  // x for x >= 0, slope * x otherwise
+  kSilu,
+  kHardSwish,    // x * min(max(x + 3, 0), 6) / 6
+  kHardSigmoid,  // min(max(x / 6 + 0.5, 0), 1)
+  kSigmoid,
+  kTanh,
+  kGelu,  // exact, with the error function
+  kMish,
+  kElu,
+};
+std::string_view activation_name(ActivationKind kind);
+
+struct Input {
+  int channels = 3;
+  InputFormat format;
+};
+
+// Cross-correlation, weight (out_channels, in_channels / groups, kernel, kernel).
+struct Conv {
+  int out_channels = 0;
+  int kernel = 1;
+  int stride = 1;
+  int dilation = 1;
+  int groups = 1;
+  Padding padding;
+  std::string weight;  // parameter name
+  std::string bias;    // parameter name, empty when there is none
+};
+
+// Weight (in_channels, out_channels, kernel, kernel); out size = (n - 1) * stride + kernel - 2 * padding.
+struct ConvTranspose {
+  int out_channels = 0;
+  int kernel = 2;
+  int stride = 2;
+  int padding = 0;
+  std::string weight;
+  std::string bias;
+};
+
+// y = weight * (x - mean) / sqrt(var + eps) + bias per channel. In training mean and var are the batch's
+// (biased) and the running ones move by `momentum` (the PyTorch sense), running_var towards the unbiased
+// variance.
+struct BatchNorm {
+  double eps = 1e-5;
+  double momentum = 0.1;
+  std::string weight, bias, running_mean, running_var, num_batches_tracked;
+};
+
+struct Activation {
+  ActivationKind kind = ActivationKind::kIdentity;
+  double slope = 0.01;  // leaky ReLU, ELU (alpha)
+  std::string
+      slope_name;  // leaky ReLU: the named scalar of the weight store that holds the slope; empty = constant
+};
+
+struct Add {};  // equal shapes
+
+// Equal shapes, or the second operand (N, C, 1, 1), a gate.
+struct Multiply {};
+
+struct Concat {};  // on channels
+
+struct Slice {  // channels [begin, end)
+  int begin = 0;
+  int end = 0;
+};
+
+// dst[j * groups + i] = src[i * (C / groups) + j]. Source: ShuffleNet V2, Ma et al. 2018, fig. 3.
+struct ChannelShuffle {
+  int groups = 2;
+};
+
+// Windows are floored: a trailing row or column that fills no window is dropped. The padding never wins.
+struct MaxPool {
+  int kernel = 2;
+  int stride = 2;
+  int padding = 0;
+};
+
+// To size x size; cell r covers rows floor(r * H / size) .. ceil((r + 1) * H / size) - 1, so cells may
+// overlap.
+struct AdaptiveMaxPool {
+  int size = 1;
+};
+
+struct GlobalAveragePool {};  // (N, C, H, W) -> (N, C, 1, 1)
+
+struct Upsample {  // nearest: out[y][x] = in[y / factor][x / factor]
+  int factor = 2;
+};
+
+struct Flatten {};  // (N, C, H, W) -> (N, C * H * W)
+
+struct Linear {  // (N, in) -> (N, out_features), weight (out_features, in)
+  int out_features = 0;
+  std::string weight;
+  std::string bias;
+};
+
+struct Dropout {
+  double rate = 0;
+  // Paddle's "downscale in inference": training keeps the scale and inference multiplies by 1 - rate.
+  // Otherwise training divides by 1 - rate and inference is the identity.
+  bool downscale_in_inference = false;
+};
+
+// Stochastic depth: in training a sample's branch is kept with probability 1 - rate and divided by it;
+// identity otherwise.
+struct DropPath {
+  double rate = 0;
+};
+
+// The YOLOv8 head's decode. Inputs: one raw map (N, 4 * reg_max + classes, H, W) a level. Output (N, 4 +
+// classes, anchors): cx, cy, w, h in pixels of the network input, then sigmoid scores; levels in order,
+// row-major inside a level.
+//   distance = sum_b b * softmax(bins)_b, with b read from the frozen parameter `bins` (1, reg_max, 1, 1)
+// Source: Generalized Focal Loss, Li et al. 2020, section 3 (the integral form).
+struct DetectDecode {
+  int classes = 0;
+  int reg_max = 16;
+  std::vector<int> strides;  // input pixels per cell, one a level
+  std::string bins;
+};
+
+using Operation = std::variant<Input, Conv, ConvTranspose, BatchNorm, Activation, Add, Multiply, Concat,
+                               Slice, ChannelShuffle, MaxPool, AdaptiveMaxPool, GlobalAveragePool, Upsample,
+                               Flatten, Linear, Dropout, DropPath, DetectDecode>;
+
+std::string_view operation_name(const Operation& operation);  // "conv", "batch_norm", ...
+
+// Gathers lambdas into one visitor for std::visit.
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+}  // namespace marrow
