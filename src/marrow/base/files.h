@@ -1,0 +1,46 @@
+// Whole files in and out: read-only mappings, bounded reads, and writes that are never seen half done. Every
+// error names the path.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace marrow {
+
+// A regular file mapped read-only for as long as the object lives. Throws Error{kFile} when the path is
+// missing, a folder, a pipe or a device, or unreadable. An empty file maps to an empty span. Another process
+// that shortens the file in place while it is mapped ends this one (SIGBUS); replacing it by rename, as
+// write_file_atomically does, is safe.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::span<const std::byte> bytes_;
+};
+
+// The content of a regular file. Throws Error{kFile} as MappedFile does, and when the file is longer than
+// max_bytes.
+std::string read_file(const std::filesystem::path& path, size_t max_bytes);
+
+// Writes the parts, one after another, to a temporary name in the same folder, syncs it, renames it to `path`
+// and syncs the folder: at every moment `path` holds either the old content or the new. Throws Error{kFile}
+// (no such folder, no permission, disk full, ...); then the old content is still there and the temporary file
+// is gone. The folder must exist.
+void write_file_atomically(const std::filesystem::path& path,
+                           std::span<const std::span<const std::byte>> parts);
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+}  // namespace marrow
