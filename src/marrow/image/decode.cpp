@@ -1,0 +1,102 @@
+#include "image/decode.h"
+
+#include <fmt/core.h>
+
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "image/codecs.h"
+
+namespace marrow {
+namespace codecs {
+
+void fail(const std::string& name, const char* kind, const std::string& what) {
+  throw Error(ErrorKind::kFormat, fmt::format("{}: broken {}: {}", name, kind, what));
+}
+
+void check_size(const std::string& name, const char* kind, int64_t width, int64_t height) {
+  if (width < 1 || height < 1) fail(name, kind, fmt::format("its size is {} x {} pixels", width, height));
+  if (width > kMaxImageSide || height > kMaxImageSide) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: {} of {} x {} pixels; at most {} a side can be read", name, kind, width,
+                            height, kMaxImageSide));
+  }
+  if (width * height > kMaxImagePixels) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: {} of {} x {} pixels; at most {} million can be read", name, kind, width,
+                            height, kMaxImagePixels / 1'000'000));
+  }
+}
+
+}  // namespace codecs
+
+namespace {
+
+using codecs::Bytes;
+
+bool has(Bytes bytes, size_t at, std::string_view magic) {
+  return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+}
+
+struct Format {
+  const char* name;
+  bool (*matches)(Bytes);
+  codecs::StoredImage (*read)(Bytes, const std::string&);  // null: known, but not read
+};
+
+// Tried in order.
+constexpr Format kFormats[] = {
+    {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); }, codecs::read_jpeg},
+    {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); }, codecs::read_png},
+    {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); }, codecs::read_webp},
+    {"BMP", [](Bytes b) { return has(b, 0, "BM"); }, codecs::read_bmp},
+    {"TIFF",
+     [](Bytes b) {
+       using namespace std::string_view_literals;
+       return has(b, 0, "II*\0"sv) || has(b, 0, "MM\0*"sv) || has(b, 0, "II+\0"sv) || has(b, 0, "MM\0+"sv);
+     },
+     codecs::read_tiff},
+    {"GIF", [](Bytes b) { return has(b, 0, "GIF8"); }, nullptr},
+    {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp"); }, nullptr},
+    {"JPEG 2000", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }, nullptr},
+    {"JPEG XL", [](Bytes b) { return has(b, 0, "\xff\x0a") || has(b, 4, "JXL "); }, nullptr},
+    {"PFM or PNM",
+     [](Bytes b) {
+       return b.size() > 2 && b[0] == 'P' && std::strchr("123456Ff", b[1]) && b[1] != 0 && b[2] <= ' ';
+     },
+     nullptr},
+};
+
+}  // namespace
+
+DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name) {
+  if (bytes.empty()) throw Error(ErrorKind::kFormat, fmt::format("{}: the file is empty", name));
+  Bytes data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  for (const Format& format : kFormats) {
+    if (!format.matches(data)) continue;
+    if (format.read == nullptr) {
+      throw Error(
+          ErrorKind::kUnsupported,
+          fmt::format("{}: {} is not a kind of picture that can be read (JPEG, PNG, WebP, BMP and TIFF are)",
+                      name, format.name));
+    }
+    codecs::StoredImage stored = format.read(data, name);
+    DecodedImage decoded;
+    decoded.image = codecs::upright(std::move(stored.image), stored.orientation);
+    if (!stored.warning.empty())
+      decoded.warning = fmt::format("{}: damaged {}: {}", name, format.name, stored.warning);
+    return decoded;
+  }
+  throw Error(ErrorKind::kFormat,
+              fmt::format("{}: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF", name));
+}
+
+DecodedImage decode_image_file(const std::filesystem::path& path) {
+  std::string content = read_file(path, static_cast<size_t>(kMaxImageFileBytes));
+  return decode_image(std::as_bytes(std::span(content)), path.string());
+}
+
+}  // namespace marrow

@@ -1,0 +1,43 @@
+// Picture files become images: JPEG, PNG, WebP, BMP and TIFF, told apart by their content, never by their
+// name.
+//
+// What comes out is always 8-bit blue, green, red: gray is repeated, alpha is dropped, palettes are looked
+// up, 16 bits become round(value / 257), CMYK becomes RGB, and the EXIF (or TIFF) orientation is applied, so
+// that the picture stands as its photographer saw it. Colour profiles and gamma are ignored, as the training
+// pipelines of all published checkpoints ignore them. JPEG pixels equal those of libjpeg-turbo's default
+// (accurate integer DCT, smooth chroma upsampling), hence OpenCV's.
+//
+// Files are hostile: dimensions are compared with the limits below and with the size of the file before
+// anything is allocated. Any thread may decode; nothing is printed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "image/image.h"
+
+namespace marrow {
+
+constexpr int64_t kMaxImageSide = 65500;          // pixels; JPEG's own limit
+constexpr int64_t kMaxImagePixels = 200'000'000;  // the largest camera sensors; 600 MB decoded
+constexpr int64_t kMaxImageFileBytes = 1'000'000'000;
+
+struct DecodedImage {
+  Image image;
+  // Not empty when the file is damaged and only a part could be read: one line, naming the file, for the user
+  // to see. Only JPEG has such pictures (the rest is grey); a damaged file of another kind is an error.
+  std::string warning;
+};
+
+// `name` is what messages call the picture. Throws Error{kFormat} for a broken file, Error{kUnsupported} for
+// a kind or size that Marrow does not read; the message names the kind.
+DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name);
+
+// As above; Error{kFile} when the file is missing, not a regular file, unreadable or above
+// kMaxImageFileBytes.
+DecodedImage decode_image_file(const std::filesystem::path& path);
+
+}  // namespace marrow

@@ -1,0 +1,32 @@
+// Resizing of 8-bit pictures, in integers, so that every machine gives the same pixels.
+#pragma once
+
+#include "image/image.h"
+
+namespace marrow {
+
+// Bilinear without antialiasing, sample points at pixel centres, edges replicated: equal to the bit to
+// OpenCV 4.6's INTER_LINEAR (built without IPP), which the published checkpoints were trained and tested
+// with.
+//   src, dst: 1 to 4 channels, the same number in both; both at least one pixel. dst must not overlap src.
+void resize_linear(ConstPixels src, MutablePixels dst);
+Image resize_linear(const Image& image, int width, int height);
+
+enum class Interpolation {
+  kLinear,               // resize_linear: what recipes trained with OpenCV use (Megvii, PaddleClas)
+  kAntialiasedBilinear,  // as Pillow: the triangle filter, widened by the factor of reduction
+  kAntialiasedBicubic,   // as Pillow: Keys' cubic with a = -0.5, widened by the factor of reduction
+};
+
+// Pillow's two-pass resampling of 8-bit channels: weights in 22-bit fixed point, horizontal pass first,
+// rounded to bytes between the passes. Width and height are at least 1.
+Image resize(const Image& image, int width, int height, Interpolation interpolation);
+
+// What a classifier sees: the shorter side is resized to `shorter_side`, the longer one to
+// floor(shorter_side * longer / shorter), then the `crop` x `crop` pixels in the middle are cut out, from
+// round_half_even((side - crop) / 2). Where the resized picture is smaller than the crop it is centred on
+// black, which only a crop above shorter_side can cause. timm and torchvision state a crop ratio:
+// shorter_side = floor(crop / ratio).
+Image resize_for_classifier(const Image& image, int shorter_side, int crop, Interpolation interpolation);
+
+}  // namespace marrow

@@ -1,0 +1,13 @@
+// A picture that the program draws itself, for demonstrations and tests on machines without any photo.
+#pragma once
+
+#include <cstdint>
+
+#include "image/image.h"
+
+namespace marrow {
+
+// A gradient with discs, boxes and noise; the same bytes for the same arguments on every machine.
+Image draw_scene(int width, int height, uint64_t seed);
+
+}  // namespace marrow
