@@ -32,6 +32,13 @@ std::string to_lower(std::string_view text) {
   return lower;
 }
 
+std::string printable(std::string_view text, size_t longest) {
+  std::string result;
+  for (const char c : text.substr(0, longest)) result += c >= ' ' && c <= '~' ? c : '?';
+  if (text.size() > longest) result += "...";
+  return result;
+}
+
 std::string nearest_name(std::string_view found, std::span<const std::string> known) {
   // A hostile name may be huge; no honest slip is.
   constexpr size_t kLongestName = 100;

@@ -20,4 +20,7 @@ std::string unknown_name_message(std::string_view what, std::string_view found,
 std::string join(std::span<const std::string> parts, std::string_view separator);
 std::string to_lower(std::string_view text);
 
+// Text out of a file, for a message: cut to `longest` bytes, with '?' for whatever is not printable ASCII.
+std::string printable(std::string_view text, size_t longest = 120);
+
 }  // namespace marrow
