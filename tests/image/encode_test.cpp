@@ -1,6 +1,7 @@
 #include "image/encode.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -20,7 +21,7 @@ Image drawing(int width, int height) {
 }
 
 std::filesystem::path temporary(const char* name) {
-  return std::filesystem::path(::testing::TempDir()) / name;
+  return std::filesystem::path(::testing::TempDir()) / (std::to_string(getpid()) + name);
 }
 
 TEST(WriteImage, PngKeepsEveryPixel) {

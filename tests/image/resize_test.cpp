@@ -44,11 +44,11 @@ TEST(ResizeLinear, AwkwardSizesKeepAFlatPicture) {
 TEST(ResizeAntialiased, AveragesWhatOnePixelCovers) {
   // Halving with the triangle filter of support 2: weights 1/8 3/8 3/8 1/8 inside, 3/7 3/7 1/7 at the left
   // border.
-  EXPECT_EQ(first_channel(resize(row_of({70, 70, 0, 0, 0, 0}), 3, 1, Interpolation::kAntialiasedBilinear)),
+  EXPECT_EQ(first_channel(resize(row_of({70, 70, 0, 0, 0, 0}), 3, 1, ResizeFilter::kAntialiasedBilinear)),
             (std::vector<int>{60, 9, 0}));
   // Keys' cubic overshoots beside an edge and is clipped to the range of a byte.
-  std::vector<int> edge = first_channel(
-      resize(row_of({100, 100, 100, 200, 200, 200}), 12, 1, Interpolation::kAntialiasedBicubic));
+  std::vector<int> edge =
+      first_channel(resize(row_of({100, 100, 100, 200, 200, 200}), 12, 1, ResizeFilter::kAntialiasedBicubic));
   EXPECT_LT(edge[4], 100);
   EXPECT_GT(edge[7], 200);
   EXPECT_EQ(edge[0], 100);
@@ -56,7 +56,7 @@ TEST(ResizeAntialiased, AveragesWhatOnePixelCovers) {
 }
 
 TEST(ResizeAntialiased, AwkwardSizesKeepAFlatPicture) {
-  for (Interpolation kind : {Interpolation::kAntialiasedBilinear, Interpolation::kAntialiasedBicubic}) {
+  for (ResizeFilter kind : {ResizeFilter::kAntialiasedBilinear, ResizeFilter::kAntialiasedBicubic}) {
     for (int from : {1, 2, 7, 33}) {
       for (int to : {1, 2, 15, 64}) {
         EXPECT_EQ(resize(Image(from, 40 - from, 77), to, 65 - to, kind), Image(to, 65 - to, 77));
@@ -71,24 +71,23 @@ TEST(ClassifierInput, CutsTheMiddleOfTheShorterSide) {
   for (int y = 0; y < 4; ++y) {
     for (int x = 0; x < 8; ++x) image.row(y)[3 * x] = static_cast<uint8_t>(x * 10);
   }
-  for (Interpolation kind :
-       {Interpolation::kLinear, Interpolation::kAntialiasedBilinear, Interpolation::kAntialiasedBicubic}) {
+  for (ResizeFilter kind :
+       {ResizeFilter::kLinear, ResizeFilter::kAntialiasedBilinear, ResizeFilter::kAntialiasedBicubic}) {
     EXPECT_EQ(first_channel(resize_for_classifier(image, 4, 4, kind)), (std::vector<int>{20, 30, 40, 50}));
   }
-  Image tall = resize_for_classifier(Image(10, 3000, 9), 256, 224, Interpolation::kAntialiasedBicubic);
+  Image tall = resize_for_classifier(Image(10, 3000, 9), 256, 224, ResizeFilter::kAntialiasedBicubic);
   EXPECT_EQ(tall, Image(224, 224, 9));
 }
 
 // Resizing all of it would take 12 GB.
 TEST(ClassifierInput, AnEndlessStripStaysCheap) {
-  EXPECT_EQ(resize_for_classifier(Image(65500, 1, 33), 256, 224, Interpolation::kAntialiasedBicubic),
+  EXPECT_EQ(resize_for_classifier(Image(65500, 1, 33), 256, 224, ResizeFilter::kAntialiasedBicubic),
             Image(224, 224, 33));
-  EXPECT_EQ(resize_for_classifier(Image(1, 65500, 33), 256, 224, Interpolation::kLinear),
-            Image(224, 224, 33));
+  EXPECT_EQ(resize_for_classifier(Image(1, 65500, 33), 256, 224, ResizeFilter::kLinear), Image(224, 224, 33));
 }
 
 TEST(ClassifierInput, CropLargerThanThePictureIsCentredOnBlack) {
-  Image result = resize_for_classifier(Image(4, 4, 50), 4, 6, Interpolation::kLinear);
+  Image result = resize_for_classifier(Image(4, 4, 50), 4, 6, ResizeFilter::kLinear);
   EXPECT_EQ(result.row(0)[9], 0);
   EXPECT_EQ(result.row(1)[3], 50);
   EXPECT_EQ(result.row(5)[9], 0);

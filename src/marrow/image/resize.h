@@ -12,7 +12,7 @@ namespace marrow {
 void resize_linear(ConstPixels src, MutablePixels dst);
 Image resize_linear(const Image& image, int width, int height);
 
-enum class Interpolation {
+enum class ResizeFilter {
   kLinear,               // resize_linear: what recipes trained with OpenCV use (Megvii, PaddleClas)
   kAntialiasedBilinear,  // as Pillow: the triangle filter, widened by the factor of reduction
   kAntialiasedBicubic,   // as Pillow: Keys' cubic with a = -0.5, widened by the factor of reduction
@@ -20,13 +20,13 @@ enum class Interpolation {
 
 // Pillow's two-pass resampling of 8-bit channels: weights in 22-bit fixed point, horizontal pass first,
 // rounded to bytes between the passes. Width and height are at least 1.
-Image resize(const Image& image, int width, int height, Interpolation interpolation);
+Image resize(const Image& image, int width, int height, ResizeFilter filter);
 
 // What a classifier sees: the shorter side is resized to `shorter_side`, the longer one to
 // floor(shorter_side * longer / shorter), then the `crop` x `crop` pixels in the middle are cut out, from
 // round_half_even((side - crop) / 2). Where the resized picture is smaller than the crop it is centred on
 // black, which only a crop above shorter_side can cause. timm and torchvision state a crop ratio:
 // shorter_side = floor(crop / ratio).
-Image resize_for_classifier(const Image& image, int shorter_side, int crop, Interpolation interpolation);
+Image resize_for_classifier(const Image& image, int shorter_side, int crop, ResizeFilter filter);
 
 }  // namespace marrow

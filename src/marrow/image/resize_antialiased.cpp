@@ -31,8 +31,8 @@ struct Window {
   std::vector<int32_t> weights;
 };
 
-std::vector<Window> windows(int input, int output, Interpolation interpolation) {
-  bool is_cubic = interpolation == Interpolation::kAntialiasedBicubic;
+std::vector<Window> windows(int input, int output, ResizeFilter filter) {
+  bool is_cubic = filter == ResizeFilter::kAntialiasedBicubic;
   double scale = static_cast<double>(input) / output;
   double filter_scale = std::max(scale, 1.0);
   double support = (is_cubic ? 2.0 : 1.0) * filter_scale;
@@ -73,10 +73,10 @@ uint8_t weighted(const uint8_t* src, size_t step, const Window& window) {
   return to_byte(sum);
 }
 
-Image resize_antialiased(const Image& image, int width, int height, Interpolation interpolation) {
+Image resize_antialiased(const Image& image, int width, int height, ResizeFilter filter) {
   constexpr int channels = Image::kChannels;
   Image narrow(width, image.height());
-  std::vector<Window> columns = windows(image.width(), width, interpolation);
+  std::vector<Window> columns = windows(image.width(), width, filter);
   for (int y = 0; y < image.height(); ++y) {
     for (int x = 0; x < width; ++x) {
       const Window& window = columns[static_cast<size_t>(x)];
@@ -87,7 +87,7 @@ Image resize_antialiased(const Image& image, int width, int height, Interpolatio
     }
   }
   Image result(width, height);
-  std::vector<Window> rows = windows(image.height(), height, interpolation);
+  std::vector<Window> rows = windows(image.height(), height, filter);
   for (int y = 0; y < height; ++y) {
     const Window& window = rows[static_cast<size_t>(y)];
     const uint8_t* top = narrow.row(window.first);
@@ -100,14 +100,14 @@ Image resize_antialiased(const Image& image, int width, int height, Interpolatio
 
 }  // namespace
 
-Image resize(const Image& image, int width, int height, Interpolation interpolation) {
+Image resize(const Image& image, int width, int height, ResizeFilter filter) {
   assert(!image.empty() && width > 0 && height > 0);
-  if (interpolation == Interpolation::kLinear) return resize_linear(image, width, height);
+  if (filter == ResizeFilter::kLinear) return resize_linear(image, width, height);
   if (image.width() == width && image.height() == height) return image;
-  return resize_antialiased(image, width, height, interpolation);
+  return resize_antialiased(image, width, height, filter);
 }
 
-Image resize_for_classifier(const Image& image, int shorter_side, int crop, Interpolation interpolation) {
+Image resize_for_classifier(const Image& image, int shorter_side, int crop, ResizeFilter filter) {
   assert(!image.empty() && shorter_side > 0 && crop > 0);
   auto longer_side = [&](int longer, int shorter) {
     return static_cast<int>(static_cast<int64_t>(shorter_side) * longer / shorter);
@@ -133,7 +133,7 @@ Image resize_for_classifier(const Image& image, int shorter_side, int crop, Inte
     }
     source = &middle;
   }
-  Image resized = resize(*source, width, height, interpolation);
+  Image resized = resize(*source, width, height, filter);
 
   auto offset = [&](int side) { return static_cast<int>(std::nearbyint((side - crop) / 2.0)); };
   int left = offset(width), top = offset(height);

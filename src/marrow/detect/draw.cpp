@@ -1,0 +1,115 @@
+#include "detect/draw.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <opencv2/imgproc.hpp>
+#include <ranges>
+
+#include "detect/ascii_text.h"
+#include "detect/results.h"
+
+namespace marrow {
+namespace {
+
+// Neighbouring class numbers get colours far apart; written as red, green, blue.
+constexpr uint32_t kPalette[] = {0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb4, 0x42d4f4, 0xf032e6,
+                                 0xbfef45, 0x469990, 0x9a6324, 0xffe119, 0x800000, 0xaaffc3, 0x000075,
+                                 0xfabed4, 0x808000, 0xdcbeff, 0xffd8b1, 0x0082c8, 0xa9a9a9};
+
+constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
+constexpr double kScalePerLineWidth = 0.27;  // 0.8 at the line width of a photo of a megapixel
+constexpr double kSmallestScale = 0.32;      // below it letters run together
+
+cv::Scalar scalar(std::array<uint8_t, 3> bgr) {
+  return {double(bgr[0]), double(bgr[1]), double(bgr[2])};
+}
+
+cv::Scalar text_colour(std::array<uint8_t, 3> ground) {
+  double brightness = 0.114 * ground[0] + 0.587 * ground[1] + 0.299 * ground[2];
+  return brightness > 140 ? cv::Scalar(0, 0, 0) : cv::Scalar(255, 255, 255);
+}
+
+struct Label {
+  std::string text;
+  double scale = 1.0;
+  int thickness = 1;
+  int margin = 1;    // between the letters and the edge of the ground
+  int baseline = 0;  // what hangs below the line
+  cv::Size letters;
+
+  int width() const { return letters.width + 2 * margin; }
+  int height() const { return letters.height + baseline + 2 * margin; }
+};
+
+Label measure(const std::string& text, double scale) {
+  Label label{.text = text, .scale = scale};
+  label.thickness = std::max(1, static_cast<int>(std::lround(scale * 2.0)));
+  label.margin = std::max(1, static_cast<int>(std::lround(scale * 4)));
+  label.letters = cv::getTextSize(text, kFont, scale, label.thickness, &label.baseline);
+  label.baseline =
+      static_cast<int>(std::lround(label.letters.height * 0.35));  // g and p; OpenCV allows for more
+  return label;
+}
+
+// The largest type up to the picture's usual one in which the label fits the picture's width, then the
+// longest text.
+Label fitting_label(const std::string& name, float confidence, Size picture) {
+  double usual = std::max(line_width(picture) * kScalePerLineWidth, kSmallestScale);
+  std::string full = fmt::format("{} {:.2f}", name, confidence);
+  Label label = measure(full, usual);
+  if (label.width() > picture.width) {
+    label = measure(full, std::max(usual * picture.width / label.width() * 0.95, kSmallestScale));
+  }
+  if (label.width() > picture.width) label = measure(name, kSmallestScale);
+  while (label.width() > picture.width && label.text.size() > 1) {
+    label = measure(label.text.substr(0, label.text.size() - 1), kSmallestScale);
+  }
+  return label;
+}
+
+void draw_label(cv::Mat& canvas, const cv::Rect& box, const Label& label, std::array<uint8_t, 3> colour,
+                int line) {
+  int outer_left = box.x - line / 2;
+  int left = std::clamp(outer_left, 0, std::max(canvas.cols - label.width(), 0));
+  int top = box.y - line / 2 - label.height();
+  if (top < 0) top = std::clamp(box.y, 0, std::max(canvas.rows - label.height(), 0));
+  cv::rectangle(canvas, cv::Rect(left, top, label.width(), label.height()), scalar(colour), cv::FILLED);
+  cv::putText(canvas, label.text, {left + label.margin, top + label.margin + label.letters.height}, kFont,
+              label.scale, text_colour(colour), label.thickness, cv::LINE_AA);
+}
+
+}  // namespace
+
+int line_width(Size picture) {
+  return std::max(static_cast<int>(std::nearbyint((picture.width + picture.height) / 2.0 * 0.003)), 2);
+}
+
+std::array<uint8_t, 3> class_colour(int class_id) {
+  uint32_t rgb = kPalette[static_cast<size_t>(std::abs(class_id)) % std::size(kPalette)];
+  return {static_cast<uint8_t>(rgb), static_cast<uint8_t>(rgb >> 8), static_cast<uint8_t>(rgb >> 16)};
+}
+
+void draw_detections(Image& image, std::span<const Detection> detections,
+                     std::span<const std::string> names) {
+  if (image.empty()) return;
+  Size picture{image.width(), image.height()};
+  cv::Mat canvas(image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes());
+  int line = line_width(picture);
+  for (const Detection& detection : detections | std::views::reverse) {
+    const auto& [x1, y1, x2, y2] = detection.box;
+    if (!(std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2))) continue;
+    auto pixel = [](float value, int limit) {
+      return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit - 1)));
+    };
+    cv::Point from(pixel(x1, picture.width), pixel(y1, picture.height));
+    cv::Point to(pixel(x2, picture.width), pixel(y2, picture.height));
+    std::array<uint8_t, 3> colour = class_colour(detection.class_id);
+    cv::rectangle(canvas, from, to, scalar(colour), line, cv::LINE_AA);
+    std::string name = ascii_text(class_name(names, detection.class_id));
+    draw_label(canvas, cv::Rect(from, to), fitting_label(name, detection.confidence, picture), colour, line);
+  }
+}
+
+}  // namespace marrow

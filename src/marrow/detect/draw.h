@@ -1,0 +1,26 @@
+// Boxes and labels on a picture.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "detect/nms.h"
+#include "image/image.h"
+
+namespace marrow {
+
+// max(round((width + height) / 2 * 0.003), 2) pixels.
+int line_width(Size picture);
+
+// Blue, green, red; one of 20, by class number.
+std::array<uint8_t, 3> class_colour(int class_id);
+
+// Each detection as a box in its class's colour with a filled label "name 0.87" above it, or inside where
+// there is no room; labels stay inside the picture, shrink in small ones, and lose first the confidence, then
+// letters, where even small type does not fit. The most confident detection lies on top. Names are drawn in
+// plain letters (ascii_text.h). Detections whose box is not finite are left out.
+void draw_detections(Image& image, std::span<const Detection> detections, std::span<const std::string> names);
+
+}  // namespace marrow

@@ -1,0 +1,21 @@
+// Pixels become the numbers of a network's input.
+#pragma once
+
+#include <array>
+
+#include "image/image.h"
+
+namespace marrow {
+
+// value = (pixel * scale - mean) / std, per channel in the network's order.
+struct PixelFormat {
+  bool rgb = true;  // false: blue first
+  double scale = 1.0 / 255.0;
+  std::array<double, 3> mean = {0, 0, 0};
+  std::array<double, 3> std = {1, 1, 1};
+};
+
+// (height, width, 3) bytes in blue, green, red become (3, height, width) float32 at `chw`.
+void fill_network_input(ConstPixels image, const PixelFormat& format, float* chw);
+
+}  // namespace marrow

@@ -1,0 +1,147 @@
+#include "detect/nms.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+namespace marrow {
+namespace {
+
+// Boxes in columns, so that one box meets many at a time.
+struct Kept {
+  std::vector<float> x1, y1, x2, y2, area;
+
+  void push_back(const BoxXyxy& box, float box_area) {
+    x1.push_back(box[0]);
+    y1.push_back(box[1]);
+    x2.push_back(box[2]);
+    y2.push_back(box[3]);
+    area.push_back(box_area);
+  }
+
+  // The comparisons are written so that a NaN anywhere means "does not suppress".
+  bool suppresses(const BoxXyxy& box, float box_area, float threshold) const {
+    constexpr size_t kBlock = 64;  // between two looks at the result
+    for (size_t first = 0; first < x1.size(); first += kBlock) {
+      size_t last = std::min(first + kBlock, x1.size());
+      int hits = 0;
+      for (size_t i = first; i < last; ++i) {
+        float left = x1[i] > box[0] ? x1[i] : box[0];
+        float top = y1[i] > box[1] ? y1[i] : box[1];
+        float right = x2[i] < box[2] ? x2[i] : box[2];
+        float bottom = y2[i] < box[3] ? y2[i] : box[3];
+        float width = right - left > 0.0f ? right - left : 0.0f;
+        float height = bottom - top > 0.0f ? bottom - top : 0.0f;
+        float shared = width * height;
+        hits += shared / (area[i] + box_area - shared) > threshold;
+      }
+      if (hits > 0) return true;
+    }
+    return false;
+  }
+};
+
+// Indices of the scores in falling order, equals in their own order. No score is NaN.
+std::vector<int64_t> falling_order(std::span<const float> scores) {
+  std::vector<int64_t> order(scores.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](int64_t i) { return scores[static_cast<size_t>(i)]; });
+  return order;
+}
+
+std::vector<int64_t> greedy(std::span<const BoxXyxy> boxes, std::span<const int64_t> order, float iou,
+                            size_t max_kept) {
+  Kept kept;
+  std::vector<int64_t> result;
+  for (int64_t candidate : order) {
+    if (result.size() >= max_kept) break;
+    const BoxXyxy& box = boxes[static_cast<size_t>(candidate)];
+    float area = (box[2] - box[0]) * (box[3] - box[1]);
+    if (kept.suppresses(box, area, iou)) continue;
+    kept.push_back(box, area);
+    result.push_back(candidate);
+  }
+  return result;
+}
+
+BoxXyxy to_corners(const float* prediction, int64_t anchors, int64_t anchor) {
+  float x = prediction[anchor], y = prediction[anchors + anchor];
+  float half_width = prediction[2 * anchors + anchor] / 2.0f,
+        half_height = prediction[3 * anchors + anchor] / 2.0f;
+  return {x - half_width, y - half_height, x + half_width, y + half_height};
+}
+
+// Candidates in anchor-major order.
+std::vector<Detection> candidates(const float* prediction, int classes, int64_t anchors,
+                                  const NmsOptions& options) {
+  const float* scores = prediction + 4 * anchors;
+  auto score = [&](int c, int64_t anchor) { return scores[c * anchors + anchor]; };
+  // The best score of every anchor, class by class: rows lie in memory one behind the other.
+  std::vector<float> best(scores, scores + anchors);
+  for (int c = 1; c < classes; ++c) {
+    const float* row = scores + c * anchors;
+    // Written so that a NaN, in either, gives way to a number.
+    for (int64_t i = 0; i < anchors; ++i) {
+      float& so_far = best[static_cast<size_t>(i)];
+      so_far = row[i] <= so_far ? so_far : (row[i] == row[i] ? row[i] : so_far);
+    }
+  }
+  std::vector<bool> wanted(static_cast<size_t>(classes), options.classes.empty());
+  for (int c : options.classes) {
+    if (c >= 0 && c < classes) wanted[static_cast<size_t>(c)] = true;
+  }
+  bool multi_label = options.multi_label && classes > 1;
+  std::vector<Detection> result;
+  for (int64_t anchor = 0; anchor < anchors; ++anchor) {
+    float most = best[static_cast<size_t>(anchor)];
+    if (!(most > options.confidence)) continue;
+    BoxXyxy box = to_corners(prediction, anchors, anchor);
+    if (!std::ranges::all_of(box, [](float coordinate) { return std::isfinite(coordinate); })) continue;
+    for (int c = 0; c < classes; ++c) {
+      float s = score(c, anchor);
+      if (multi_label ? !(s > options.confidence) : s != most) continue;
+      if (wanted[static_cast<size_t>(c)]) result.push_back({box, s, c, anchor});
+      if (!multi_label) break;  // the first of equals
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<int64_t> greedy_nms(std::span<const BoxXyxy> boxes, std::span<const float> scores, float iou,
+                                size_t max_kept) {
+  assert(boxes.size() == scores.size());
+  return greedy(boxes, falling_order(scores), iou, max_kept);
+}
+
+std::vector<Detection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
+                                           const NmsOptions& options) {
+  if (classes < 1 || anchors < 1) return {};
+  std::vector<Detection> found = candidates(prediction, classes, anchors, options);
+  std::ranges::stable_sort(found, std::greater<>(), &Detection::confidence);
+  if (found.size() > static_cast<size_t>(options.max_candidates)) {
+    found.resize(static_cast<size_t>(options.max_candidates));
+  }
+  std::vector<BoxXyxy> apart;
+  apart.reserve(found.size());
+  for (const Detection& detection : found) {
+    float offset = options.agnostic ? 0.0f : static_cast<float>(detection.class_id) * options.max_side;
+    BoxXyxy box = detection.box;
+    for (float& coordinate : box) coordinate += offset;
+    apart.push_back(box);
+  }
+  std::vector<int64_t> order(found.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::vector<Detection> result;
+  for (int64_t i :
+       greedy(apart, order, options.iou, static_cast<size_t>(std::max(options.max_detections, 0)))) {
+    result.push_back(found[static_cast<size_t>(i)]);
+  }
+  return result;
+}
+
+}  // namespace marrow

@@ -1,0 +1,48 @@
+// From a detection head's decoded output to a list of detections: threshold, best class, non-maximum
+// suppression.
+//
+// Equal to the reference of spec 11.3 in set, order and values; deterministic, with no time limit. A score
+// that is not a number never passes the threshold and a box that is not finite is dropped, so that a broken
+// model yields few detections rather than a crash.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "detect/letterbox.h"
+
+namespace marrow {
+
+struct NmsOptions {
+  float confidence = 0.25f;  // strictly above it
+  float iou = 0.7f;          // suppressed strictly above it
+  int max_detections = 300;
+  int max_candidates = 30000;  // the best so many enter the suppression
+  float max_side = 7680.0f;    // classes are moved apart by this; at least the largest box (pixels)
+  bool agnostic = false;       // classes suppress each other
+  bool multi_label =
+      false;  // every class above the threshold counts, not just the best; ignored for one class
+  std::vector<int> classes;  // empty: all
+};
+
+struct Detection {
+  BoxXyxy box = {};  // pixels: of the network's input as NMS returns it, of the picture after scale_boxes
+  float confidence = 0.0f;  // 0..1
+  int class_id = 0;
+  int64_t anchor = 0;  // column of the prediction it came from
+};
+
+// prediction: (4 + classes, anchors) float32 of one image: centre x, centre y, width, height, then class
+// scores. Sorted by falling confidence.
+std::vector<Detection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
+                                           const NmsOptions& options);
+
+// Greedy suppression by falling score; equal scores keep their order. Returns indices of the boxes that stay,
+// in that order, at most max_kept. IoU is float32 without an epsilon: two boxes without area do not suppress
+// each other. No score is NaN.
+std::vector<int64_t> greedy_nms(std::span<const BoxXyxy> boxes, std::span<const float> scores, float iou,
+                                size_t max_kept = SIZE_MAX);
+
+}  // namespace marrow

@@ -1,0 +1,37 @@
+// Rectangular batches for validation: pictures of like shape share a batch, which is padded only as far as
+// the batch needs. Spec 9.5.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "detect/letterbox.h"
+
+namespace marrow {
+
+// A picture as the validation loader resizes it before letterboxing: the longer side becomes `image_size`,
+// also upwards; the other one is rounded up.
+Size validation_size(Size picture, int image_size);
+
+struct RectBatches {
+  std::vector<size_t> order;  // indices of the pictures, by rising height / width; equals keep their order
+  std::vector<Size> batch_sizes;  // of the network's input; batch b holds order[b * batch ... ]
+};
+
+// pad: 0.5 in validation, 0 in training. All pictures have at least one pixel; batch, stride >= 1.
+RectBatches rect_batches(std::span<const Size> pictures, int batch, int image_size, int stride, double pad);
+
+// Where a picture lies in its batch, and what scale_boxes needs for the way back.
+struct RectPlacement {
+  Size loaded;                                   // validation_size
+  Letterbox letterbox;                           // of `loaded` in the batch's size, never enlarged
+  double ratio_height = 1.0, ratio_width = 1.0;  // loaded / original
+
+  RatioPad ratio_pad() const {
+    return {ratio_height, static_cast<double>(letterbox.left), static_cast<double>(letterbox.top)};
+  }
+};
+RectPlacement rect_placement(Size picture, int image_size, Size batch_size);
+
+}  // namespace marrow

@@ -1,0 +1,30 @@
+// What was found in one picture, as text: the line on the console, the line for machines, the label file.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "detect/nms.h"
+
+namespace marrow {
+
+// names[class_id], or the number where there is no such name.
+std::string class_name(std::span<const std::string> names, int class_id);
+
+// "4 persons, 1 bus": by class number, with a plural s; "(no detections)".
+std::string summary_text(std::span<const Detection> detections, std::span<const std::string> names);
+
+// One line of JSON without a line break:
+//   {"image": path, "width": w, "height": h, "detections": [{"class": 0, "name": "person", "confidence":
+//   0.87,
+//    "box": [x1, y1, x2, y2]}, ...]}
+// Boxes in pixels of the picture, five decimals. Bytes that are not UTF-8 become U+FFFD.
+std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
+                      std::span<const std::string> names);
+
+// Lines "class cx cy w h[ confidence]", normalised by the picture's size, each number as %g; empty without
+// detections.
+std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence);
+
+}  // namespace marrow

@@ -1,0 +1,101 @@
+#include "detect/save.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+
+#include "base/error.h"
+#include "detect/results.h"
+#include "image/encode.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr float kCropGain = 1.02f;
+constexpr float kCropMargin = 10.0f;    // pixels, on width and on height
+constexpr size_t kLongestFolder = 200;  // bytes; file systems allow 255
+
+ConstPixels crop(const Image& image, const BoxXyxy& box) {
+  const auto& [x1, y1, x2, y2] = box;
+  float half_width = ((x2 - x1) * kCropGain + kCropMargin) / 2,
+        half_height = ((y2 - y1) * kCropGain + kCropMargin) / 2;
+  float x = (x1 + x2) / 2, y = (y1 + y2) / 2;
+  auto pixel = [](float value, int limit) {
+    if (!std::isfinite(value)) return 0;
+    return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit)));
+  };
+  int left = pixel(x - half_width, image.width()), right = pixel(x + half_width, image.width());
+  int top = pixel(y - half_height, image.height()), bottom = pixel(y + half_height, image.height());
+  return image.region(left, top, std::max(right - left, 0), std::max(bottom - top, 0));
+}
+
+fs::path next_free(const fs::path& folder, const std::string& stem) {
+  fs::path path = folder / (stem + ".jpg");
+  for (int number = 2; fs::exists(path); ++number) path = folder / fmt::format("{}{}.jpg", stem, number);
+  return path;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: cannot make the folder: {}", folder.string(), error.message()));
+}
+
+}  // namespace
+
+fs::path annotated_path(const fs::path& folder, const fs::path& picture) {
+  fs::path path = folder / picture.filename();
+  if (!is_writable_image(path)) path.replace_extension(".jpg");
+  return path;
+}
+
+void append_labels(const fs::path& path, Size picture, std::span<const Detection> detections,
+                   bool with_confidence) {
+  std::string lines = label_lines(picture, detections, with_confidence);
+  if (lines.empty()) return;
+  std::FILE* file = std::fopen(path.c_str(), "ab");
+  bool written = file != nullptr && std::fwrite(lines.data(), 1, lines.size(), file) == lines.size();
+  if (file != nullptr) written = std::fclose(file) == 0 && written;
+  if (!written)
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: cannot be written: {}", path.string(), std::strerror(errno)));
+}
+
+int save_crops(const fs::path& crops, const std::string& stem, const Image& image,
+               std::span<const Detection> detections, std::span<const std::string> names) {
+  int written = 0;
+  for (const Detection& detection : detections) {
+    ConstPixels pixels = crop(image, detection.box);
+    if (pixels.width == 0 || pixels.height == 0) continue;
+    fs::path folder = crops / folder_name(class_name(names, detection.class_id));
+    make_folder(folder);
+    write_image(next_free(folder, stem), pixels, {.quality = 95, .subsample_chroma = false});
+    ++written;
+  }
+  return written;
+}
+
+std::string folder_name(const std::string& class_name) {
+  std::string name = class_name;
+  for (char& c : name) {
+    if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '_';
+  }
+  if (name.size() > kLongestFolder) {
+    size_t end = kLongestFolder;
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;  // not inside a letter
+    name.resize(end);
+  }
+  if (name.empty() || name == "." || name == "..") return "_";
+  return name;
+}
+
+}  // namespace marrow

@@ -1,0 +1,172 @@
+#include "detect/results.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "detect/ascii_text.h"
+#include "detect/draw.h"
+#include "detect/save.h"
+#include "image/decode.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kNames = {"person", "bus", "tr\xc3\xa4\xff/..", "Автобус"};
+
+std::vector<Detection> three() {
+  return {
+      {{10, 20, 50, 80}, 0.876543f, 0, 0}, {{0, 0, 100, 100}, 0.5f, 1, 0}, {{30, 30, 60, 60}, 0.25f, 0, 0}};
+}
+
+class Folder {
+ public:
+  Folder() : path_(fs::path(::testing::TempDir()) / ("results_" + std::to_string(getpid()))) {
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+std::string content(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+TEST(Summary, CountsByClass) {
+  EXPECT_EQ(summary_text(three(), kNames), "2 persons, 1 bus");
+  EXPECT_EQ(summary_text({}, kNames), "(no detections)");
+  EXPECT_EQ(summary_text(three(), {}), "2 0s, 1 1");
+}
+
+TEST(JsonLine, IsOneObjectWithPixels) {
+  std::string line = json_line("a b.jpg", {640, 480}, three(), kNames);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  auto parsed = nlohmann::json::parse(line);
+  EXPECT_EQ(parsed["image"], "a b.jpg");
+  EXPECT_EQ(parsed["width"], 640);
+  EXPECT_EQ(parsed["detections"].size(), 3u);
+  EXPECT_EQ(parsed["detections"][0]["name"], "person");
+  EXPECT_NEAR(parsed["detections"][0]["confidence"].get<double>(), 0.87654, 1e-9);
+  EXPECT_EQ(parsed["detections"][1]["box"], nlohmann::json({0.0, 0.0, 100.0, 100.0}));
+}
+
+TEST(JsonLine, BrokenUtf8IsReplaced) {
+  std::vector<Detection> one = {{{0, 0, 1, 1}, 0.5f, 2, 0}};
+  auto parsed = nlohmann::json::parse(json_line("\xff\xfe\n.jpg", {1, 1}, one, kNames));
+  EXPECT_EQ(parsed["image"], "\xef\xbf\xbd\xef\xbf\xbd\n.jpg");
+}
+
+TEST(Labels, AreNormalisedAndAppended) {
+  EXPECT_EQ(label_lines({200, 100}, three(), true),
+            "0 0.15 0.5 0.2 0.6 0.876543\n1 0.25 0.5 0.5 1 0.5\n0 0.225 0.45 0.15 0.3 0.25\n");
+  std::vector<Detection> third = {{{0, 0, 1, 1}, 1.0f / 3, 1, 0}};
+  EXPECT_EQ(label_lines({3, 300000}, third, false), "1 0.166667 1.66667e-06 0.333333 3.33333e-06\n");
+  Folder folder;
+  fs::path path = folder.path() / "a.txt";
+  append_labels(path, {200, 100}, {}, false);
+  EXPECT_FALSE(fs::exists(path));
+  append_labels(path, {3, 300000}, third, false);
+  append_labels(path, {3, 300000}, third, false);
+  EXPECT_EQ(content(path), label_lines({3, 300000}, third, false) + label_lines({3, 300000}, third, false));
+}
+
+TEST(Crops, AreEnlargedClippedAndNumbered) {
+  Folder folder;
+  Image image(100, 100, 50);
+  EXPECT_EQ(save_crops(folder.path(), "photo", image, three(), kNames), 3);
+  // 40 x 60 becomes 50.8 x 71.2 around (30, 50).
+  Image first = decode_image_file(folder.path() / "person" / "photo.jpg").image;
+  EXPECT_EQ(first.width(), 51);
+  EXPECT_EQ(first.height(), 71);
+  EXPECT_TRUE(fs::exists(folder.path() / "person" / "photo2.jpg"));
+  Image whole = decode_image_file(folder.path() / "bus" / "photo.jpg").image;
+  EXPECT_EQ(whole.width(), 100);
+}
+
+TEST(Crops, NeverLeaveTheirFolder) {
+  EXPECT_EQ(folder_name("a/b\\c\n"), "a_b_c_");
+  for (const char* name : {"", ".", ".."}) EXPECT_EQ(folder_name(name), "_");
+  std::string letters;
+  for (int i = 0; i < 150; ++i) letters += "ж";
+  EXPECT_EQ(folder_name(letters).size(), 200u);
+  Folder folder;
+  std::vector<Detection> odd = {
+      {{0, 0, 5, 5}, 0.5f, 2, 0}, {{std::nanf(""), 0, 5, 5}, 0.5f, 0, 0}, {{900, 900, 950, 950}, 0.5f, 0, 0}};
+  EXPECT_EQ(save_crops(folder.path(), "x", Image(8, 8, 1), odd, kNames), 1);
+}
+
+TEST(AnnotatedPath, KeepsTheNameWhereItCan) {
+  EXPECT_EQ(annotated_path("runs", "in/a b.PNG"), "runs/a b.PNG");
+  EXPECT_EQ(annotated_path("runs", "in/a.webp"), "runs/a.jpg");
+  EXPECT_EQ(annotated_path("runs", "noname"), "runs/noname.jpg");
+}
+
+TEST(AsciiText, Transliterates) {
+  EXPECT_EQ(ascii_text("plain"), "plain");
+  EXPECT_EQ(ascii_text("Überfall in Łódź, señor"), "Ueberfall in Lodz, senor");
+  EXPECT_EQ(ascii_text("Автобус ещё"), "Avtobus eshchyo");
+  EXPECT_EQ(ascii_text("λεωφορείο"), "leoforeio");
+  EXPECT_EQ(ascii_text("e\xcc\x81"), "e");
+  EXPECT_EQ(ascii_text("公交\t\xff\xe5"), "?? ??");
+  EXPECT_EQ(ascii_text("\xf0\x9f\x9a\x8c"), "?");
+}
+
+TEST(Draw, EveryPictureSizeAndEveryBoxIsSafe) {
+  const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
+  std::vector<Detection> odd = three();
+  odd.push_back({{nan, 0, 5, 5}, 0.5f, 3, 0});
+  odd.push_back({{-inf, 0, inf, 5}, 0.5f, 3, 0});
+  odd.push_back({{-1e30f, -1e30f, 1e30f, 1e30f}, 0.5f, 3, 0});
+  odd.push_back({{50, 50, 10, 10}, 0.5f, -5, 0});
+  for (auto [width, height] : {std::pair{1, 1}, {2, 3}, {64, 48}, {4000, 20}, {20, 4000}, {640, 480}}) {
+    Image image(width, height, 90);
+    draw_detections(image, odd, kNames);
+    EXPECT_NE(image, Image(width, height, 90)) << width << " x " << height;
+  }
+}
+
+TEST(Draw, BoxAndLabelHaveTheColourOfTheClass) {
+  Image image(640, 480, 90);
+  std::vector<Detection> one = {{{200, 200, 400, 400}, 0.9f, 1, 0}};
+  draw_detections(image, one, kNames);
+  auto colour_at = [&](int x, int y) {
+    const uint8_t* pixel = image.row(y) + 3 * x;
+    return std::array<uint8_t, 3>{pixel[0], pixel[1], pixel[2]};
+  };
+  EXPECT_EQ(colour_at(200, 300), class_colour(1));  // the left line
+  EXPECT_EQ(colour_at(201, 195), class_colour(1));  // the label's ground, above the box
+  EXPECT_EQ(colour_at(300, 300), (std::array<uint8_t, 3>{90, 90, 90}));
+  EXPECT_EQ(line_width({640, 480}), 2);
+  EXPECT_EQ(line_width({6000, 5000}), 16);
+  EXPECT_NE(class_colour(0), class_colour(1));
+  EXPECT_EQ(class_colour(3), class_colour(23));
+}
+
+// A box at the very top has its label inside, one at the right edge has it moved left.
+TEST(Draw, LabelsStayInside) {
+  Image image(640, 480, 90);
+  std::vector<Detection> corner = {{{600, 0, 640, 300}, 0.9f, 0, 0}};
+  draw_detections(image, corner, kNames);
+  int coloured = 0;
+  for (int x = 0; x < 600; ++x) {
+    const uint8_t* pixel = image.row(6) + 3 * x;
+    coloured += std::equal(pixel, pixel + 3, class_colour(0).begin());
+  }
+  EXPECT_GT(coloured, 20);
+}
+
+}  // namespace
+}  // namespace marrow
