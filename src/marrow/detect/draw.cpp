@@ -31,6 +31,18 @@ cv::Scalar text_colour(std::array<uint8_t, 3> ground) {
   return brightness > 140 ? cv::Scalar(0, 0, 0) : cv::Scalar(255, 255, 255);
 }
 
+bool is_finite(const BoxXyxy& box) {
+  return std::ranges::all_of(box, [](float coordinate) { return std::isfinite(coordinate); });
+}
+
+cv::Rect pixel_box(const BoxXyxy& box, Size picture) {
+  auto pixel = [](float value, int limit) {
+    return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit - 1)));
+  };
+  return {cv::Point(pixel(box[0], picture.width), pixel(box[1], picture.height)),
+          cv::Point(pixel(box[2], picture.width), pixel(box[3], picture.height))};
+}
+
 struct Label {
   std::string text;
   double scale = 1.0;
@@ -97,18 +109,17 @@ void draw_detections(Image& image, std::span<const Detection> detections,
   Size picture{image.width(), image.height()};
   cv::Mat canvas(image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes());
   int line = line_width(picture);
+  // All boxes, then all labels: no line crosses a text.
   for (const Detection& detection : detections | std::views::reverse) {
-    const auto& [x1, y1, x2, y2] = detection.box;
-    if (!(std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2))) continue;
-    auto pixel = [](float value, int limit) {
-      return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit - 1)));
-    };
-    cv::Point from(pixel(x1, picture.width), pixel(y1, picture.height));
-    cv::Point to(pixel(x2, picture.width), pixel(y2, picture.height));
-    std::array<uint8_t, 3> colour = class_colour(detection.class_id);
-    cv::rectangle(canvas, from, to, scalar(colour), line, cv::LINE_AA);
+    if (!is_finite(detection.box)) continue;
+    cv::Rect box = pixel_box(detection.box, picture);
+    cv::rectangle(canvas, box.tl(), box.br(), scalar(class_colour(detection.class_id)), line, cv::LINE_AA);
+  }
+  for (const Detection& detection : detections | std::views::reverse) {
+    if (!is_finite(detection.box)) continue;
     std::string name = ascii_text(class_name(names, detection.class_id));
-    draw_label(canvas, cv::Rect(from, to), fitting_label(name, detection.confidence, picture), colour, line);
+    draw_label(canvas, pixel_box(detection.box, picture), fitting_label(name, detection.confidence, picture),
+               class_colour(detection.class_id), line);
   }
 }
 
