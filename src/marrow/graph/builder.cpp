@@ -36,7 +36,7 @@ std::string GraphBuilder::add_parameter(std::string_view module, std::string_vie
   std::string name = full_name(module);
   if (!name.empty()) name += '.';
   name += leaf;
-  if (graph_.find_parameter(name) != nullptr) fail("parameter", "'" + name + "' is declared twice");
+  if (!declared_.insert(name).second) fail("parameter", "'" + name + "' is declared twice");
   graph_.parameters.push_back({name, std::move(shape), role, init});
   return name;
 }
@@ -102,15 +102,16 @@ Value GraphBuilder::batch_norm(Value x, std::string_view name, const BatchNormOp
 }
 
 Value GraphBuilder::linear(Value x, std::string_view name, int out_features, std::optional<Init> weight_init,
-                           std::optional<Init> bias_init) {
+                           std::optional<Init> bias_init, bool bias) {
   if (out_features <= 0) fail("linear", "out features must be positive");
   const int in = channels(x);
   const Init by_fan_in = Init::uniform(1.0 / std::sqrt(static_cast<double>(in)));
   Linear linear{.out_features = out_features, .weight = {}, .bias = {}};
   linear.weight = add_parameter(name, "weight", {out_features, in}, ParameterRole::kWeight,
                                 weight_init.value_or(by_fan_in));
-  linear.bias =
-      add_parameter(name, "bias", {out_features}, ParameterRole::kBias, bias_init.value_or(by_fan_in));
+  if (bias)
+    linear.bias =
+        add_parameter(name, "bias", {out_features}, ParameterRole::kBias, bias_init.value_or(by_fan_in));
   auto named = scope(name);
   return add_node(std::move(linear), {x}, out_features, stride(x));
 }
@@ -124,6 +125,13 @@ std::string GraphBuilder::scalar(std::string_view name, double initial) {
   const std::string full = full_name(name);
   if (graph_.find_parameter(full) == nullptr)
     graph_.parameters.push_back({full, Shape{}, ParameterRole::kScalar, Init::constant(initial)});
+  return full;
+}
+
+std::string GraphBuilder::constant(std::string_view name, Shape shape, Init init) {
+  const std::string full = full_name(name);
+  if (!declared_.insert(full).second) fail("constant", "'" + full + "' is declared twice");
+  graph_.parameters.push_back({full, std::move(shape), ParameterRole::kConstant, init});
   return full;
 }
 

@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "graph/graph.h"
@@ -70,7 +71,7 @@ class GraphBuilder {
                        int padding = 0);
   Value batch_norm(Value x, std::string_view name, const BatchNormOptions& options = {});
   Value linear(Value x, std::string_view name, int out_features, std::optional<Init> weight_init = {},
-               std::optional<Init> bias_init = {});
+               std::optional<Init> bias_init = {}, bool bias = true);
 
   Value activation(Value x, const Activation& activation);  // identity adds no node
   Value activation(Value x, ActivationKind kind) { return activation(x, Activation{kind, 0.01, {}}); }
@@ -79,6 +80,9 @@ class GraphBuilder {
   Value leaky_relu(Value x, const std::string& slope_parameter);
   // Declares a named scalar once; later calls with the same name refer to it. Returns its full name.
   std::string scalar(std::string_view name, double initial);
+  // Declares a frozen parameter, read by no operation of this graph: the DFL bins of a head whose decode is
+  // done elsewhere. Returns its full name.
+  std::string constant(std::string_view name, Shape shape, Init init);
 
   Value add(Value a, Value b);
   Value multiply(Value a, Value b);  // b may be (N, C, 1, 1)
@@ -116,6 +120,7 @@ class GraphBuilder {
   [[noreturn]] void fail(std::string_view operation, const std::string& message) const;
 
   Graph graph_;
+  std::unordered_set<std::string> declared_;  // parameters
   std::string path_;
 };
 

@@ -15,7 +15,11 @@
 namespace marrow {
 
 enum class ChannelOrder { kRgb, kBgr };
-enum class Interpolation { kBilinear, kBicubic };
+enum class Interpolation {
+  kBilinear,       // antialiased, as Pillow and hence torchvision and timm
+  kBicubic,        // likewise
+  kOpenCvBilinear  // not antialiased, as OpenCV's INTER_LINEAR
+};
 
 // How pixels become the numbers a network was trained on: x = (pixel * scale - mean) / std, per channel in
 // `order`. Training, prediction, export and the engine read it here; an import sets it.
