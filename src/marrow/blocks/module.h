@@ -19,6 +19,11 @@
 
 namespace marrow {
 
+// The largest whole number an argument may be, and the largest kernel, stride and dilation: beyond any
+// network, and small enough that no product of them overflows.
+inline constexpr int kMaxArgument = 1 << 20;
+inline constexpr int kMaxKernel = 255;
+
 // One line being built. The builder's path already is "model.<index>".
 struct ModuleCall {
   GraphBuilder& graph;
@@ -36,9 +41,14 @@ struct ModuleCall {
   // absent or null.
   int integer(size_t index) const;
   int integer(size_t index, int fallback) const;
+  // As integer(), from 1 to `largest`.
+  int positive(size_t index, int fallback, int largest = kMaxArgument) const;
   double number(size_t index, double fallback) const;
   bool boolean(size_t index, bool fallback) const;
   std::string text(size_t index, std::string_view fallback) const;
+  bool absent(size_t index) const;  // not given, or null
+  // Throws Error{kModel} "argument 1 (stride) is 'x', wanted <wanted>".
+  [[noreturn]] void refuse(size_t index, std::string_view wanted) const;
 };
 
 struct Module {
@@ -46,6 +56,7 @@ struct Module {
     kScaled,   // args[0] is the output channels, multiplied by the model's width and rounded up to 8
                // (spec/yolov8: the c2 rule)
     kLiteral,  // args are passed on as they stand
+    kHead,     // the inputs' channels follow the arguments as a list; they are in `inputs`, not in `args`
   };
 
   std::string name;
@@ -53,11 +64,18 @@ struct Module {
   // The module builds its own repetitions (C2f); otherwise a line with repeats > 1 becomes a chain
   // "<path>.0", "<path>.1", ...
   bool takes_repeats = false;
+  // A further argument that the width multiplies as it does channels (Segment's prototypes); -1: none.
+  int scaled_argument = -1;
+  // A head: what the model is for ("detect", "classify", ...). Empty for all other modules.
+  std::string task;
   std::vector<std::string>
       arguments;  // names of the arguments, for messages; more arguments than names are refused
   // Adds the module to the graph; usually yields one value. A backbone line yields one value per map it
   // offers (strides 4 to 32).
   std::function<std::vector<Value>(ModuleCall&)> build;
+  // How many modules the reference has here that do nothing and so are no operation: identities, dropout of
+  // rate 0. Only the layer counts of a summary want to know.
+  std::function<int(const ModuleCall&)> silent_modules = {};
 };
 
 struct ModuleRegistration {
