@@ -1,0 +1,52 @@
+#include "model/batch_norm_settings.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "base/error.h"
+
+namespace marrow {
+namespace {
+
+std::string module_path(const BatchNorm& norm) {
+  constexpr std::string_view kLeaf = ".weight";
+  return norm.weight.ends_with(kLeaf) ? norm.weight.substr(0, norm.weight.size() - kLeaf.size())
+                                      : std::string();
+}
+
+std::map<std::string, BatchNormSettings> batch_norms(const Graph& graph) {
+  std::map<std::string, BatchNormSettings> found;
+  for (const Node& node : graph.nodes)
+    if (const auto* norm = std::get_if<BatchNorm>(&node.operation))
+      found[module_path(*norm)] = {norm->eps, norm->momentum};
+  return found;
+}
+
+}  // namespace
+
+void apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings) {
+  for (const auto& [path, bn] : settings)
+    if (!(bn.eps > 0 && bn.eps <= 1 && bn.momentum > 0 && bn.momentum <= 1))
+      throw Error(ErrorKind::kFormat,
+                  fmt::format("batch norm '{}' has eps {} and momentum {}; both belong in (0, 1]", path,
+                              bn.eps, bn.momentum));
+  for (Node& node : graph.nodes)
+    if (auto* norm = std::get_if<BatchNorm>(&node.operation))
+      if (const auto found = settings.find(module_path(*norm)); found != settings.end()) {
+        norm->eps = found->second.eps;
+        norm->momentum = found->second.momentum;
+      }
+}
+
+std::map<std::string, BatchNormSettings> differing_batch_norms(const Graph& graph, const Graph& plain) {
+  std::map<std::string, BatchNormSettings> differing = batch_norms(graph);
+  for (const auto& [path, bn] : batch_norms(plain)) {
+    const auto found = differing.find(path);
+    if (found != differing.end() && found->second.eps == bn.eps && found->second.momentum == bn.momentum)
+      differing.erase(found);
+  }
+  return differing;
+}
+
+}  // namespace marrow

@@ -1,0 +1,19 @@
+// Batch-norm eps and momentum travel with weights: an imported checkpoint keeps those it was trained with.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "graph/graph.h"
+#include "weights/pickled_model.h"
+
+namespace marrow {
+
+// Sets eps and momentum of each batch norm that `settings` names by its module's path ("model.0.bn"). Other
+// paths are ignored. Throws Error{kFormat} for an eps or momentum outside (0, 1].
+void apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings);
+
+// The batch norms of `graph` that differ from those of `plain`, the same network.
+std::map<std::string, BatchNormSettings> differing_batch_norms(const Graph& graph, const Graph& plain);
+
+}  // namespace marrow

@@ -1,0 +1,414 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "backbones/backbone.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "blocks/module.h"
+#include "graph/shapes.h"
+#include "model/model.h"
+#include "model/python_text.h"
+#include "model/spec.h"
+
+namespace marrow {
+namespace {
+
+using nlohmann::json;
+
+// The places that a backbone in one line fills: an empty one, then its maps.
+constexpr int kBackboneSlots = 5;
+constexpr const char* kIndexModule = "Index";
+
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorKind::kModel, message);
+}
+
+bool is_backbone(const std::string& module) {
+  return find_module(module) == nullptr && std::ranges::binary_search(backbone_names(), module);
+}
+
+// Up to the next multiple of 8.
+int round_up_to_8(double channels) {
+  return static_cast<int>(std::ceil(channels / 8) * 8);
+}
+
+// Where the text of an error says "model.<number>", that number.
+std::optional<int> layer_named_in(const std::string& text) {
+  const size_t at = text.find("model.");
+  if (at == std::string::npos) return std::nullopt;
+  int number = 0;
+  size_t i = at + 6;
+  if (i >= text.size() || text[i] < '0' || text[i] > '9') return std::nullopt;
+  for (; i < text.size() && text[i] >= '0' && text[i] <= '9' && number < kMaxModelLines; ++i)
+    number = 10 * number + (text[i] - '0');
+  return number;
+}
+
+class ModelBuilder {
+ public:
+  ModelBuilder(const ModelSpec& spec, const BuildOptions& options, int classes)
+      : spec_(spec), options_(options), classes_(classes) {}
+
+  Model build() {
+    lines_.insert(lines_.end(), spec_.backbone.begin(), spec_.backbone.end());
+    lines_.insert(lines_.end(), spec_.head.begin(), spec_.head.end());
+    // A file that picks maps by Index lines numbers its lines one by one; a backbone then is one place.
+    ordinary_numbers_ =
+        std::ranges::any_of(lines_, [](const LayerSpec& l) { return l.module == kIndexModule; });
+    image_ = g_.input(spec_.channels, options_.input.value_or(InputFormat{}));
+    for (const LayerSpec& line : lines_) add_line(line);
+    if (model_.task.empty())
+      fail(fmt::format("{}: the last layer is {}, wanted a head: {}", spec_.file, model_.layers.back().module,
+                       join(head_names(), ", ")));
+    model_.save.assign(save_.begin(), save_.end());
+    model_.graph = std::move(g_).build();
+    if (model_.task != "classify")
+      for (const NamedValue& tap : model_.graph.taps)
+        if (tap.name.starts_with("feat")) model_.strides.push_back(model_.graph.node(tap.value).stride);
+    check_shapes();
+    return std::move(model_);
+  }
+
+ private:
+  static std::vector<std::string> head_names() {
+    std::vector<std::string> names;
+    for (const std::string& name : module_names())
+      if (!find_module(name)->task.empty()) names.push_back(name);
+    return names;
+  }
+
+  std::string place(const Layer& layer) const {
+    const std::string where = layer.line > 0 ? fmt::format("{}:{}", spec_.file, layer.line) : spec_.file;
+    return fmt::format("{}: layer {} ({})", where, layer.logical, printable(layer.module, 60));
+  }
+
+  void add_line(const LayerSpec& line) {
+    Layer layer;
+    layer.index = static_cast<int>(model_.layers.size());
+    layer.logical = static_cast<int>(slots_.size());
+    layer.from = line.from;
+    layer.from_list = line.from_list;
+    layer.module = line.module.starts_with("nn.") ? line.module.substr(3) : line.module;
+    layer.line = line.line;
+    layer.repeats = line.repeats > 1
+                        ? std::max(static_cast<int>(std::nearbyint(line.repeats * spec_.factors.depth)), 1)
+                        : line.repeats;
+    layer.first_node = static_cast<int>(g_.graph().nodes.size());
+    try {
+      if (!model_.task.empty()) fail("it follows the head, which must be the last layer");
+      units_ += layer.repeats;
+      if (layer.repeats > kMaxModelRepeats || units_ > kMaxModelUnits)
+        fail(fmt::format("too many repeats: a line has at most {}, a model {}", kMaxModelRepeats,
+                         kMaxModelUnits));
+      const auto model_scope = g_.scope("model");
+      const auto layer_scope = g_.scope(std::to_string(layer.index));
+      if (line.module == kIndexModule)
+        add_index(line, layer);
+      else if (is_backbone(line.module))
+        add_backbone_line(line, layer);
+      else
+        add_module(line, layer);
+      check(layer);
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("{}: {}", place(layer), error.what()));
+    }
+    layer.end_node = static_cast<int>(g_.graph().nodes.size());
+    model_.layers.push_back(std::move(layer));
+  }
+
+  // Which place of the numbering an entry of `from` means; -1 when it is the image.
+  int resolve(int from) const {
+    const int current = static_cast<int>(slots_.size());
+    if (from >= current)
+      fail(fmt::format("'from' names layer {}, which comes {}; layers read earlier ones", from,
+                       from == current ? "to itself" : "later"));
+    if (from >= 0) return from;
+    const int target = current + from;
+    if (target < 0 && !(from == -1 && current == 0))
+      fail(fmt::format("'from' {} reaches before the first layer", from));
+    return target;
+  }
+
+  Value value_at(int slot) const {
+    if (slot < 0) return image_;
+    const std::optional<Value>& value = slots_[static_cast<size_t>(slot)];
+    if (!value)
+      fail(
+          fmt::format("'from' names layer {}, the empty first place of the backbone; its maps are layers {} "
+                      "to {} (strides 4, 8, 16 and 32)",
+                      slot, slot + 1, slot + kBackboneSlots - 1));
+    return *value;
+  }
+
+  std::vector<Value> inputs(const LayerSpec& line) {
+    std::vector<Value> values;
+    for (const int from : line.from) {
+      const int slot = resolve(from);
+      values.push_back(value_at(slot));
+      if (from != -1) save_.insert(slot);
+    }
+    return values;
+  }
+
+  int scaled(const json& value, size_t index) const {
+    if (!value.is_number_integer() || value < 1 || value > kMaxModelChannels)
+      fail(fmt::format("argument {} (channels) is {}, wanted a whole number from 1 to {}", index,
+                       python_text(value).substr(0, 60), kMaxModelChannels));
+    return round_up_to_8(std::min(value.get<double>(), spec_.factors.max_channels) * spec_.factors.width);
+  }
+
+  json resolved_args(const json& written) const {
+    json args = json::array();
+    for (const json& arg : written) {
+      if (arg == "nc")
+        args.push_back(classes_);
+      else if (arg == "kpt_shape" && !spec_.keypoint_shape.empty())
+        args.push_back(spec_.keypoint_shape);
+      else
+        args.push_back(arg);
+    }
+    return args;
+  }
+
+  void add_module(const LayerSpec& line, Layer& layer) {
+    const Module* module = find_module(line.module);
+    if (module == nullptr) {
+      std::vector<std::string> known = module_names();
+      const std::vector<std::string> backbones = backbone_names();
+      known.push_back(kIndexModule);
+      known.insert(known.end(), backbones.begin(), backbones.end());
+      fail(unknown_name_message("module", printable(line.module), known));
+    }
+    ModuleCall call{.graph = g_,
+                    .inputs = inputs(line),
+                    .args = resolved_args(line.args),
+                    .argument_names = module->arguments,
+                    .repeats = module->takes_repeats ? layer.repeats : 1,
+                    .classes = classes_,
+                    .activation = spec_.activation};
+    if (call.args.size() > module->arguments.size())
+      fail(fmt::format("{} arguments, at most {} are known: {}", call.args.size(), module->arguments.size(),
+                       join(module->arguments, ", ")));
+    if (module->channels == Module::Channels::kScaled) {
+      if (call.args.empty()) call.refuse(0, "the number of channels");
+      // The reference leaves a width alone that happens to equal nc: how heads keep theirs.
+      if (call.args[0] != classes_) call.args[0] = scaled(call.args[0], 0);
+    }
+    if (const int extra = module->scaled_argument; extra >= 0 && !call.absent(static_cast<size_t>(extra)))
+      call.args[static_cast<size_t>(extra)] = scaled(call.args[static_cast<size_t>(extra)], 2);
+    layer.args = python_text(constructor_args(*module, call));
+    layer.outputs = module->takes_repeats || layer.repeats == 1 ? module->build(call)
+                                                                : chain(*module, call, layer.repeats);
+    if (layer.outputs.empty()) fail("the module has no output");
+    if (module->silent_modules)
+      layer.silent_modules = module->silent_modules(call) * (module->takes_repeats ? 1 : layer.repeats);
+    model_.task = module->task;
+    slots_.push_back(layer.outputs.front());
+  }
+
+  json constructor_args(const Module& module, const ModuleCall& call) const {
+    json args = call.args;
+    if (module.channels == Module::Channels::kScaled) {
+      args.insert(args.begin(), g_.channels(call.inputs.at(0)));
+      if (module.takes_repeats) args.insert(args.begin() + 2, call.repeats);
+    } else if (module.channels == Module::Channels::kHead) {
+      json channels = json::array();
+      for (const Value input : call.inputs) channels.push_back(g_.channels(input));
+      args.push_back(std::move(channels));
+    }
+    return args;
+  }
+
+  // Copies built alike, one after another.
+  std::vector<Value> chain(const Module& module, ModuleCall& call, int repeats) {
+    std::vector<Value> outputs;
+    for (int i = 0; i < repeats; ++i) {
+      const auto scope = g_.scope(std::to_string(i));
+      const int channels = g_.channels(call.input());
+      outputs = module.build(call);
+      if (outputs.size() != 1) fail("this module cannot be repeated");
+      if (g_.channels(outputs[0]) != channels)
+        fail(
+            fmt::format("{} repeats need as many output channels as input channels, not {} and {}: the "
+                        "copies are built alike",
+                        repeats, g_.channels(outputs[0]), channels));
+      call.inputs = outputs;
+    }
+    return outputs;
+  }
+
+  // Settings of a backbone line: none, a mapping, or a number for the setting that scales the family's width.
+  static json overrides(const LayerSpec& line) {
+    const json& args = line.args;
+    if (args.empty()) return json::object();
+    if (args.size() > 1)
+      fail(fmt::format("{} arguments; a backbone takes one mapping or one number", args.size()));
+    if (args[0].is_object()) return args[0];
+    if (!args[0].is_number())
+      fail(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
+                       python_text(args[0]).substr(0, 60)));
+    const BackboneFamily& family = *choose_backbone(line.module).family;
+    for (const char* setting : {"width", "scale"})
+      if (family.defaults.contains(setting) && family.defaults.at(setting).is_number())
+        return {{setting, args[0]}};
+    fail(fmt::format("'{}' has no width factor; its settings are {}", line.module,
+                     python_text(family.defaults).substr(0, 400)));
+  }
+
+  void add_backbone_line(const LayerSpec& line, Layer& layer) {
+    if (layer.index != 0) fail("a whole backbone must be the first layer");
+    if (line.repeats != 1) fail(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
+    if (line.from != std::vector{-1}) fail("a whole backbone reads the image: 'from' must be -1");
+    const BackboneChoice choice = choose_backbone(line.module, overrides(line));
+    const Features features = add_backbone(g_, image_, choice);
+    layer.args = python_text(line.args);
+    layer.backbone = true;
+    layer.outputs = {features.c2, features.c3, features.c4, features.c5};
+    if (ordinary_numbers_) {
+      slots_.push_back(features.c5);
+      return;
+    }
+    slots_.push_back(std::nullopt);
+    for (const Value map : layer.outputs) slots_.push_back(map);
+  }
+
+  // [channels, i]: map i of a layer that yields a list.
+  void add_index(const LayerSpec& line, Layer& layer) {
+    if (line.from.size() != 1) fail("Index reads one layer");
+    const int source = resolve(line.from[0]);
+    if (source < 0) fail("Index reads a layer that yields several maps, not the image");
+    if (line.from[0] != -1) save_.insert(source);
+    const std::vector<Value>& maps = model_.layers[static_cast<size_t>(source)].outputs;
+    const ModuleCall call{.graph = g_,
+                          .inputs = {},
+                          .args = line.args,
+                          .argument_names = {"channels", "index"},
+                          .activation = {}};
+    const int which = call.integer(1);
+    if (which < 0 || which >= static_cast<int>(maps.size()))
+      call.refuse(1, fmt::format("0 to {}: layer {} yields {} maps", maps.size() - 1, source, maps.size()));
+    const Value map = maps[static_cast<size_t>(which)];
+    if (call.integer(0) != g_.channels(map))
+      call.refuse(0, fmt::format("{}, the channels of map {}", g_.channels(map), which));
+    layer.args = python_text(line.args);
+    layer.outputs = {map};
+    slots_.push_back(map);
+  }
+
+  // Bounds what a hostile file can make of repeated doubling.
+  void check(const Layer& layer) {
+    for (const Value value : layer.outputs) {
+      if (g_.channels(value) > kMaxModelChannels)
+        fail(fmt::format("{} output channels, at most {} are possible", g_.channels(value),
+                         kMaxModelChannels));
+      const double stride = g_.stride(value);
+      if (stride != 0 && (stride > kMaxModelStride || stride < 1.0 / 16))
+        fail(fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
+      if (stride > model_.largest_stride) model_.largest_stride = static_cast<int>(std::ceil(stride));
+    }
+    const auto& parameters = g_.graph().parameters;
+    for (; counted_ < parameters.size(); ++counted_) elements_ += element_count(parameters[counted_].shape);
+    if (elements_ > kMaxModelParameters)
+      fail(fmt::format("the model has more than {} parameters here", kMaxModelParameters));
+  }
+
+  // Sizes meet, and strides are what the arithmetic of kernels says.
+  void check_shapes() {
+    constexpr int kProbe = 256;
+    const int stride = model_.largest_stride;
+    const int64_t size = int64_t{(kProbe + stride - 1) / stride} * stride;
+    std::vector<Shape> shapes;
+    try {
+      shapes = infer_shapes(model_.graph, {1, spec_.channels, size, size});
+    } catch (const Error& error) {
+      const std::optional<int> index = layer_named_in(error.what());
+      if (!index || *index >= static_cast<int>(model_.layers.size()))
+        throw Error(error.kind(), fmt::format("{}: {}", spec_.file, error.what()));
+      throw Error(error.kind(),
+                  fmt::format("{}: {}", place(model_.layers[static_cast<size_t>(*index)]), error.what()));
+    }
+    for (const NamedValue& tap : model_.graph.taps) {
+      if (!tap.name.starts_with("feat") || model_.task == "classify") continue;
+      const double level_stride = model_.graph.node(tap.value).stride;
+      const int64_t height = shapes[static_cast<size_t>(tap.value.id)].at(2);
+      if (static_cast<double>(height) * level_stride != static_cast<double>(size))
+        throw Error(
+            ErrorKind::kShape,
+            fmt::format("{}: level '{}' has {} rows for {} pixels, but its layers' strides multiply to "
+                        "{}; a convolution before it is not padded",
+                        place(model_.layers.back()), tap.name, height, size, level_stride));
+    }
+  }
+
+  const ModelSpec& spec_;
+  const BuildOptions& options_;
+  const int classes_;
+  std::vector<LayerSpec> lines_;
+  bool ordinary_numbers_ = false;
+  GraphBuilder g_;
+  Value image_;
+  Model model_;
+  std::vector<std::optional<Value>> slots_;  // by logical number
+  std::set<int> save_;
+  int units_ = 0;
+  size_t counted_ = 0;  // parameters that elements_ holds
+  int64_t elements_ = 0;
+};
+
+int class_count(const ModelSpec& spec, const BuildOptions& options) {
+  if (!options.names.empty()) return static_cast<int>(options.names.size());
+  if (options.classes) return *options.classes;
+  if (spec.classes) return *spec.classes;
+  if (!spec.names.empty()) return static_cast<int>(spec.names.size());
+  fail(fmt::format("{}: key 'nc' (the number of classes) is missing", spec.file));
+}
+
+std::vector<std::string> class_names(const ModelSpec& spec, const BuildOptions& options, int classes) {
+  const auto fits = [&](const std::vector<std::string>& names) {
+    return static_cast<int>(names.size()) == classes;
+  };
+  if (fits(options.names)) return options.names;
+  if (fits(spec.names)) return spec.names;
+  std::vector<std::string> names;
+  for (int i = 0; i < classes; ++i) names.push_back(fmt::format("class_{}", i));
+  return names;
+}
+
+Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options, int classes) {
+  Model model;
+  model.task = "classify";
+  const BackboneChoice choice = choose_backbone(spec.classifier, spec.settings);
+  model.graph = build_classifier(choice, classes);
+  if (options.input) std::get<Input>(model.graph.nodes.at(0).operation).format = *options.input;
+  return model;
+}
+
+}  // namespace
+
+Model build_model(const ModelSpec& spec, const BuildOptions& options) {
+  const int classes = class_count(spec, options);
+  if (classes < 1 || classes > kMaxModelClasses)
+    fail(fmt::format("{} classes, wanted 1 to {}", classes, kMaxModelClasses));
+  Model model = spec.classifier.empty() ? ModelBuilder(spec, options, classes).build()
+                                        : build_named_classifier(spec, options, classes);
+  model.names = class_names(spec, options, classes);
+  model.scale = spec.scale;
+  model.warnings = spec.warnings;
+  ModelSpec described = spec;
+  described.classes = classes;
+  described.names = options.names.empty() && spec.names.empty() ? std::vector<std::string>{} : model.names;
+  model.yaml = to_yaml(described);
+  return model;
+}
+
+Model rebuild_model(const Model& model, const BuildOptions& options) {
+  BuildOptions kept = options;
+  if (!kept.input && !model.graph.nodes.empty())
+    kept.input = std::get<Input>(model.graph.nodes.front().operation).format;
+  return build_model(parse_model_spec(model.yaml, "model"), kept);
+}
+
+}  // namespace marrow

@@ -1,0 +1,30 @@
+// Marrow's own checkpoint: one safetensors file, docs/formats/checkpoint.md.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "graph/weights.h"
+#include "model/model.h"
+
+namespace marrow {
+
+struct TrainedModel {
+  Model model;
+  Weights weights;  // one tensor for each of the graph's parameters
+};
+
+// Written atomically. Throws Error{kFile} when the file cannot be written, Error{kModel} when weights are
+// missing.
+void save_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& weights);
+
+// Whether the metadata of a safetensors file are those of a Marrow checkpoint.
+bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata);
+
+// `metadata` and `state` as read from `path`. Throws Error{kFormat} naming the key that is broken,
+// Error{kModel} when tensors are missing or of another shape.
+TrainedModel model_of_checkpoint(const std::filesystem::path& path,
+                                 const std::map<std::string, std::string>& metadata, const Weights& state);
+
+}  // namespace marrow

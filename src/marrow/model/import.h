@@ -1,0 +1,38 @@
+// From any published checkpoint to a model with weights.
+//
+// Which network a file holds is decided by what it stores (a pickled model carries its own description), then
+// by its keys and shapes. Where these leave a choice, the import stops and lists the candidates; `model` and
+// `source` decide.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "model/checkpoint.h"
+#include "weights/load_report.h"
+
+namespace marrow {
+
+struct ImportOptions {
+  std::string model;   // any name or path that find_model_spec takes; empty: by the file
+  std::string source;  // "timm", "torchvision", ...; empty: by the file
+  std::string key;  // the entry of the file that holds the weights; empty: choose (weights/checkpoint_file.h)
+};
+
+struct Import {
+  TrainedModel trained;  // parameters that the file lacks are fresh
+  LoadReport report;
+  std::string kind;       // of the file: "torch archive, entry 'ema'"
+  std::string network;    // what was recognised: "efficientnet_b0 (timm)", "yolov8n.yaml"
+  double backbone_share;  // of the backbone's parameters that the file filled, 0 to 1
+};
+
+// Throws Error{kModel} when the file is of no known network, or of several and the options do not decide; and
+// what read_checkpoint and find_model_spec throw.
+Import import_checkpoint(const std::filesystem::path& path, const ImportOptions& options = {});
+
+// A Marrow checkpoint as it is, or a foreign file imported. Throws Error{kModel} when a foreign file does not
+// fill the whole model.
+TrainedModel load_trained(const std::filesystem::path& path, const ImportOptions& options = {});
+
+}  // namespace marrow

@@ -1,0 +1,63 @@
+// A model: the graph that a YAML (or the name of a published classifier) describes, with the table of its
+// lines. Plain values: any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace marrow {
+
+struct ModelSpec;
+
+// One line of the YAML, built.
+struct Layer {
+  int index = 0;  // position among the lines; parameters are named "model.<index>...."
+  // The number that `from` uses. It differs from `index` after a whole backbone in one line, which fills five
+  // places: an empty one and its maps at strides 4, 8, 16 and 32.
+  int logical = 0;
+  std::vector<int> from;
+  bool from_list = false;
+  int repeats = 1;        // after the depth multiple
+  std::string module;     // "Conv", "Upsample", "starnet_s1"
+  std::string args;       // what its constructor gets, "[64, 128, 3, 2]"
+  bool backbone = false;  // a whole backbone in one line
+  int first_node = 0;     // its nodes are [first_node, end_node) of the graph
+  int end_node = 0;
+  std::vector<Value> outputs;  // a head: its maps, before any decode
+  int line = 0;                // in the file; 0: not from a file
+  int silent_modules = 0;      // Module::silent_modules
+};
+
+struct Model {
+  Graph graph;
+  std::vector<Layer> layers;       // empty for a classifier by name
+  std::vector<int> save;           // logical numbers of the layers that later lines read, sorted
+  std::string task;                // "detect", "classify", "segment", "pose", "obb"
+  std::vector<double> strides;     // of the head's levels; empty for classifiers
+  int largest_stride = 32;         // input sizes are multiples of it
+  std::vector<std::string> names;  // of the classes
+  std::string scale;               // the letter, or ""
+  std::string yaml;                // describes this model: parse_model_spec and build_model make it again
+  std::vector<std::string> warnings;
+
+  int classes() const { return static_cast<int>(names.size()); }
+};
+
+struct BuildOptions {
+  std::optional<int> classes;      // instead of the YAML's nc
+  std::vector<std::string> names;  // of the classes; decides their number
+  // How pixels become input; by default RGB / 255, for a classifier by name what its source published.
+  std::optional<InputFormat> input;
+};
+
+// Builds, and infers shapes once, so that layers whose maps do not meet are refused here.
+// Throws Error "file:line: layer 11 (Concat): ...", of kind kModel or kShape.
+Model build_model(const ModelSpec& spec, const BuildOptions& options = {});
+
+// The same model with another number of classes or other names.
+Model rebuild_model(const Model& model, const BuildOptions& options);
+
+}  // namespace marrow

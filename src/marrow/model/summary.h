@@ -1,0 +1,50 @@
+// The numbers that describe a model: parameters, multiply-adds, the reference's layer counts. Plain
+// functions: any thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/model.h"
+
+namespace marrow {
+
+struct LayerSummary {
+  int64_t parameters = 0;
+  int64_t macs = 0;
+  std::vector<Shape> outputs;  // of Layer::outputs
+};
+
+struct Summary {
+  int64_t parameters = 0;  // learnable ones and the frozen constants; no running statistics
+  int64_t gradients = 0;   // learnable ones
+  // Multiply-adds of convolutions (transposed ones, and the DFL's, included) and linear layers for one image
+  // of the given size; biases, norms, activations and pooling are free. Source: spec/backbones, section 0.
+  int64_t macs = 0;
+  // For models made only of YOLOv8's own modules the reference's count: 2 * (multiply-adds + 4 per element of
+  // every batch norm + 2 per result of global average pooling), measured on one cell of the coarsest level
+  // and multiplied by the area. For all others 2 * macs / 1e9.
+  double gflops = 0;
+  // The same model after folding batch norms into convolutions.
+  int64_t fused_parameters = 0;
+  double fused_gflops = 0;
+
+  // Modules as the reference counts them: those without children, and all, the model itself included.
+  int leaf_layers = 0;
+  int fused_leaf_layers = 0;
+  int modules = 0;
+  int state_tensors = 0;  // parameters and statistics in a state dict
+
+  std::vector<LayerSummary> layers;  // as Model::layers
+};
+
+// For an input of height x width pixels. Throws Error{kShape} when the model cannot read such an image.
+Summary summarize(const Model& model, int height, int width);
+
+// Learnable parameters and frozen constants.
+int64_t count_parameters(const Graph& graph);
+
+// Multiply-adds of the graph for one input (1, C, height, width).
+int64_t count_macs(const Graph& graph, int height, int width);
+
+}  // namespace marrow

@@ -1,0 +1,96 @@
+#include "model/zoo.h"
+
+#include <algorithm>
+
+#include "backbones/backbone.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "model/configs.h"
+
+namespace marrow {
+namespace {
+
+constexpr std::string_view kFolder = "models/";
+constexpr std::string_view kSuffix = ".yaml";
+constexpr int kPublishedClasses = 1000;
+
+// "models/yolov8-p2.yaml" -> "yolov8-p2"; empty for files that are no models.
+std::string_view stem_of(const EmbeddedText& config) {
+  std::string_view name = config.name;
+  if (!name.starts_with(kFolder) || !name.ends_with(kSuffix)) return {};
+  name.remove_prefix(kFolder.size());
+  name.remove_suffix(kSuffix.size());
+  return name;
+}
+
+const EmbeddedText* find_config(std::string_view stem) {
+  for (const EmbeddedText& config : embedded_configs())
+    if (!stem.empty() && stem_of(config) == stem) return &config;
+  return nullptr;
+}
+
+bool is_backbone(std::string_view name) {
+  const std::vector<std::string> known = backbone_names();
+  return std::ranges::binary_search(known, name);
+}
+
+ModelSpec named_classifier(std::string_view name) {
+  ModelSpec spec;
+  spec.file = std::string(name);
+  spec.classifier = std::string(name);
+  spec.classes = kPublishedClasses;
+  return spec;
+}
+
+// The YAML and, for a combination, the backbone that a name stands for.
+ModelSpec named_spec(std::string_view name) {
+  if (name.ends_with(kSuffix)) name.remove_suffix(kSuffix.size());
+  if (is_backbone(name)) return named_classifier(name);
+  const ScaledName scaled = split_scale(name);
+  const auto parse = [&](const EmbeddedText& config) {
+    return parse_model_spec(config.text, std::string(config.name), scaled.scale);
+  };
+  if (const EmbeddedText* config = find_config(scaled.stem)) return parse(*config);
+  // The longest YAML name that a hyphen and a backbone follow.
+  const std::string& stem = scaled.stem;
+  for (size_t hyphen = stem.rfind('-'); hyphen != std::string::npos && hyphen > 0;
+       hyphen = stem.rfind('-', hyphen - 1))
+    if (const EmbeddedText* config = find_config(std::string_view(stem).substr(0, hyphen));
+        config != nullptr && is_backbone(std::string_view(stem).substr(hyphen + 1)))
+      return replace_backbone(parse(*config), std::string_view(stem).substr(hyphen + 1));
+  throw Error(ErrorKind::kModel, unknown_name_message("model", printable(name), zoo_names()));
+}
+
+ModelSpec base_spec(std::string_view name) {
+  const std::filesystem::path path(name);
+  std::error_code ignored;
+  const bool is_path =
+      name.find('/') != std::string_view::npos || std::filesystem::is_regular_file(path, ignored);
+  return is_path ? load_model_spec(path) : named_spec(name);
+}
+
+}  // namespace
+
+ModelSpec find_model_spec(std::string_view name, std::string_view backbone) {
+  ModelSpec spec = base_spec(name);
+  return backbone.empty() ? spec : replace_backbone(spec, backbone);
+}
+
+Model make_model(std::string_view name, std::string_view backbone, const BuildOptions& options) {
+  return build_model(find_model_spec(name, backbone), options);
+}
+
+std::vector<std::string> zoo_names() {
+  std::vector<std::string> names;
+  for (const EmbeddedText& config : embedded_configs()) {
+    const std::string_view stem = stem_of(config);
+    constexpr std::string_view kVersion = "yolov8";
+    if (!stem.starts_with(kVersion)) continue;
+    for (const char letter : std::string_view("nsmlx"))
+      names.push_back(std::string(kVersion) + letter + std::string(stem.substr(kVersion.size())));
+  }
+  for (std::string& backbone : backbone_names()) names.push_back(std::move(backbone));
+  return names;
+}
+
+}  // namespace marrow

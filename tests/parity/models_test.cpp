@@ -1,0 +1,183 @@
+// Every model that golden/yolov8/models lists, built from our YAMLs: counts, tables and indices.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "backbones/backbone.h"
+#include "model/model.h"
+#include "model/spec.h"
+#include "model/summary.h"
+#include "model/zoo.h"
+#include "support/golden.h"
+
+namespace marrow {
+namespace {
+
+using nlohmann::json;
+
+std::filesystem::path models_folder() {
+  return testing::golden_folder() / "yolov8" / "models";
+}
+
+json read_json(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return json::parse(file);
+}
+
+// The entry's file may carry a note after its name: "yolov8n.yaml nc=4".
+std::string model_name(const json& entry) {
+  const std::string file = entry.at("file");
+  return file.substr(0, file.find(' '));
+}
+
+Model build_entry(const json& entry) {
+  return make_model(model_name(entry), "", {.classes = entry.at("nc").get<int>()});
+}
+
+const std::map<std::string, std::string> kTasks = {{"DetectionModel", "detect"},
+                                                   {"SegmentationModel", "segment"},
+                                                   {"PoseModel", "pose"},
+                                                   {"OBBModel", "obb"},
+                                                   {"ClassificationModel", "classify"}};
+
+void expect_summary(const json& entry) {
+  const Model model = build_entry(entry);
+  const int size = entry.at("imgsz");
+  const Summary summary = summarize(model, size, size);
+  EXPECT_EQ(model.task, kTasks.at(entry.at("task")));
+  EXPECT_EQ(model.classes(), entry.at("nc").get<int>());
+  EXPECT_EQ(summary.parameters, entry.at("params").get<int64_t>());
+  EXPECT_EQ(summary.gradients, entry.at("gradients").get<int64_t>());
+  EXPECT_NEAR(summary.gflops / entry.at("gflops").get<double>(), 1, 1e-9);
+  EXPECT_EQ(summary.fused_parameters, entry.at("fused_params").get<int64_t>());
+  EXPECT_NEAR(summary.fused_gflops / entry.at("fused_gflops").get<double>(), 1, 1e-9);
+  EXPECT_EQ(summary.leaf_layers, entry.at("leaf_layers").get<int>());
+  EXPECT_EQ(summary.fused_leaf_layers, entry.at("fused_leaf_layers").get<int>());
+  EXPECT_EQ(summary.modules, entry.at("modules_total").get<int>());
+  EXPECT_EQ(summary.state_tensors, entry.at("state_dict_tensors").get<int>());
+  EXPECT_EQ(model.strides, entry.value("strides", std::vector<double>{}));
+  EXPECT_EQ(model.save, entry.at("save").get<std::vector<int>>());
+}
+
+TEST(parity_models, SummariesEqualTheReferences) {
+  const auto path = models_folder() / "summary.json";
+  MARROW_NEEDS(path);
+  const json entries = read_json(path);
+  ASSERT_FALSE(entries.empty());
+  for (const json& entry : entries) {
+    SCOPED_TRACE(entry.at("file").get<std::string>());
+    expect_summary(entry);
+  }
+}
+
+// The reference lists a head's outputs as it returns them: raw maps, or [raw maps, maps of the third branch
+// joined along the anchors, further outputs].
+json head_shapes(const Model& model, const std::vector<Shape>& shapes) {
+  const size_t levels = model.strides.size();
+  const json raw(std::vector<Shape>(shapes.begin(), shapes.begin() + static_cast<long>(levels)));
+  if (shapes.size() == levels) return raw;
+  int64_t anchors = 0;
+  for (size_t k = levels; k < 2 * levels; ++k) anchors += shapes[k][2] * shapes[k][3];
+  json list = {raw, Shape{shapes[levels][0], shapes[levels][1], anchors}};
+  for (size_t k = 2 * levels; k < shapes.size(); ++k) list.push_back(shapes[k]);
+  return list;
+}
+
+void expect_layers(const json& entry) {
+  const Model model = build_entry(entry);
+  const int size = entry.at("imgsz");
+  const Summary summary = summarize(model, size, size);
+  const json& rows = entry.at("layers");
+  ASSERT_EQ(model.layers.size(), rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const json& row = rows[i];
+    const Layer& layer = model.layers[i];
+    SCOPED_TRACE("layer " + std::to_string(i));
+    EXPECT_EQ(layer.index, row.at("i").get<int>());
+    EXPECT_EQ(layer.logical, row.at("i").get<int>());
+    EXPECT_EQ(layer.from_list ? json(layer.from) : json(layer.from.at(0)), row.at("from"));
+    EXPECT_EQ(layer.repeats, row.at("repeats").get<int>());
+    EXPECT_EQ(layer.module, row.at("module").get<std::string>());
+    EXPECT_EQ(layer.args, row.at("args").get<std::string>());
+    EXPECT_EQ(summary.layers[i].parameters, row.at("params").get<int64_t>());
+    const std::vector<Shape>& shapes = summary.layers[i].outputs;
+    const bool head = i + 1 == rows.size() && model.task != "classify";
+    EXPECT_EQ(head ? head_shapes(model, shapes) : json(shapes.at(0)), row.at("out_shape"));
+  }
+}
+
+TEST(parity_models, LayerTablesEqualTheReferences) {
+  const auto path = models_folder() / "layers.json";
+  MARROW_NEEDS(path);
+  const json entries = read_json(path);
+  ASSERT_FALSE(entries.empty());
+  for (const auto& [name, entry] : entries.items()) {
+    SCOPED_TRACE(name);
+    expect_layers(entry);
+  }
+}
+
+// A backbone of any four widths, for tests of what follows one.
+const BackboneRegistration kStub{
+    {.name = "stub_of_any_widths",
+     .paper = "none",
+     .defaults = {{"source", "tests"}, {"c2", 8}, {"c3", 8}, {"c4", 8}, {"c5", 8}},
+     .sources = {{.name = "tests"}},
+     .variants = {},
+     .features =
+         [](GraphBuilder& g, Value image, const BackboneConfig& config) {
+           Features maps;
+           Value x = g.max_pool(image, 2, 2);
+           for (const auto& [key, map] :
+                {std::pair{"c2", &maps.c2}, {"c3", &maps.c3}, {"c4", &maps.c4}, {"c5", &maps.c5}}) {
+             x = g.conv(x, key, {.out = config.at(key).get<int>(), .kernel = 1, .stride = 2});
+             *map = x;
+           }
+           return maps;
+         },
+     .classifier = [](GraphBuilder& g, Value c5, const BackboneConfig&,
+                      int classes) { return g.linear(g.flatten(g.global_average_pool(c5)), "fc", classes); },
+     .input_format = [](const BackboneConfig&) { return InputFormat{}; },
+     .layouts = {}}};
+
+void expect_neck(const json& entry) {
+  const auto channels = entry.at("backbone_channels_P2_P5").get<std::vector<int>>();
+  ASSERT_EQ(channels.size(), 4u);
+  ModelSpec spec = find_model_spec("yolov8" + entry.at("scale").get<std::string>(), "stub_of_any_widths");
+  spec.backbone.front().args = {
+      {{"c2", channels[0]}, {"c3", channels[1]}, {"c4", channels[2]}, {"c5", channels[3]}}};
+  const Model model = build_model(spec, {.classes = entry.at("nc").get<int>()});
+  const Summary summary = summarize(model, 640, 640);
+  const json& rows = entry.at("layers");
+  ASSERT_EQ(model.layers.size(), rows.size() + 1);
+  EXPECT_EQ(summary.parameters - summary.layers[0].parameters,
+            entry.at("neck_and_head_params").get<int64_t>());
+  EXPECT_EQ(model.save, entry.at("save").get<std::vector<int>>());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const json& row = rows[i];
+    const Layer& layer = model.layers[i + 1];
+    SCOPED_TRACE("row " + std::to_string(i));
+    EXPECT_EQ(layer.logical, row.at("logical_index").get<int>());
+    EXPECT_EQ(layer.index, row.at("sequential_index").get<int>());
+    EXPECT_EQ(layer.from_list ? json(layer.from) : json(layer.from.at(0)), row.at("from"));
+    EXPECT_EQ(layer.module, row.at("module").get<std::string>());
+    EXPECT_EQ(summary.layers[i + 1].parameters, row.at("params").get<int64_t>());
+  }
+}
+
+TEST(parity_models, NecksAfterABackboneEqualTheReferences) {
+  const auto path = models_folder() / "neck_after_backbone.json";
+  MARROW_NEEDS(path);
+  const json entries = read_json(path);
+  ASSERT_FALSE(entries.empty());
+  for (const json& entry : entries) {
+    SCOPED_TRACE(entry.at("label").get<std::string>() + " " + entry.at("scale").get<std::string>() + " nc " +
+                 std::to_string(entry.at("nc").get<int>()));
+    expect_neck(entry);
+  }
+}
+
+}  // namespace
+}  // namespace marrow
