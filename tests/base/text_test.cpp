@@ -19,7 +19,14 @@ TEST(Text, NearestNameDeclinesTheUnlike) {
 
 TEST(Text, UnknownNameListsTheKnown) {
   EXPECT_EQ(unknown_name_message("backbone", "starnet_s3", kNames),
-            "unknown backbone 'starnet_s3'. Did you mean 'starnet_s1'? Known: starnet_s1, starnet_s4, vanillanet_5");
+            "unknown backbone 'starnet_s3'. Did you mean 'starnet_s1'? Known: starnet_s1, starnet_s4, "
+            "vanillanet_5");
+}
+
+TEST(Text, PrintableCutsAndReplaces) {
+  EXPECT_EQ(printable("plain name"), "plain name");
+  EXPECT_EQ(printable("a\x1b[31m\n\xff"), "a?[31m??");
+  EXPECT_EQ(printable("abcdef", 3), "abc...");
 }
 
 }  // namespace

@@ -119,6 +119,17 @@ TEST_F(CheckpointFile, TakesTheEntryThatIsNamed) {
   EXPECT_NE(error_of(file, "epoch").find("holds no weights"), std::string::npos);
 }
 
+TEST_F(CheckpointFile, NamesEntriesOfEntriesWithADot) {
+  PickleWriter p;
+  p.proto().raw("}").text("ema").raw("}(");
+  state_dict(p.text("module"), "w", "0");
+  state_dict(p.text("other"), "w", "1");
+  const std::string file = torch_archive(p.raw("us").stop(), kTwoStorages);
+  EXPECT_EQ(read(file).key, "ema.module");
+  EXPECT_EQ(numbers(read(file, "ema.module").state.at("w"))[0], 1);
+  EXPECT_EQ(numbers(read(file, "ema.other").state.at("w"))[0], 5);
+}
+
 TEST_F(CheckpointFile, ListsTheEntriesWhenNoneIsUsual) {
   PickleWriter p;
   p.proto().raw("}(");
@@ -242,6 +253,39 @@ TEST_F(CheckpointFile, ReadsAWholeModelObject) {
   EXPECT_EQ(checkpoint.model->yaml, R"({"nc":2})");
   EXPECT_EQ(checkpoint.model->stride, std::vector<double>({1, 2}));
   EXPECT_EQ(checkpoint.model->imgsz, std::vector<int64_t>({64}));
+}
+
+TEST_F(CheckpointFile, LooksThroughDataParallel) {
+  PickleWriter p;
+  open_module(p.proto(), "torch.nn.parallel.data_parallel", "DataParallel").text("_parameters").raw("}");
+  p.text("_modules").raw("}").text("module");
+  open_module(p, "__main__", "Net").text("_modules").raw("}").text("_parameters").raw("}").text("w");
+  p.tensor("0", 4, 0, {4}, {1}).raw("subsub");
+  const Checkpoint checkpoint = read(torch_archive(p.stop(), kTwoStorages));
+  EXPECT_TRUE(checkpoint.state.contains("w"));
+  EXPECT_EQ(checkpoint.model->class_name, "Net");
+}
+
+// torch >= 2.1 writes some types over untyped storages, and subclasses of Tensor through
+// _rebuild_from_type_v2.
+TEST_F(CheckpointFile, ReadsNewerWaysToRebuildATensor) {
+  const auto storage = [](PickleWriter& p, std::string_view module, std::string_view name, int64_t count) {
+    p.raw("(").text("storage").global(module, name).text("0").text("cpu").integer(count).raw("tQ");
+  };
+  PickleWriter p;
+  p.proto().raw("}(").text("v3").global("torch._utils", "_rebuild_tensor_v3").raw("(");
+  storage(p, "torch.storage", "UntypedStorage", 16);
+  p.integer(1).integers({2}).integers({1}).raw("\x89}").global("torch", "float32").raw("}tR");
+  p.text("subclass")
+      .global("torch._tensor", "_rebuild_from_type_v2")
+      .raw("(")
+      .global("torch._utils", "_rebuild_tensor_v2");
+  p.global("torch", "Tensor").raw("(");
+  storage(p, "torch", "FloatStorage", 4);
+  p.integer(0).integers({4}).integers({1}).raw("\x89}t}tRu");
+  const Weights state = read(torch_archive(p.stop(), kTwoStorages)).state;
+  EXPECT_EQ(numbers(state.at("v3")), Numbers({2, 3}));
+  EXPECT_EQ(numbers(state.at("subclass")), Numbers({1, 2, 3, 4}));
 }
 
 // numpy.core.multiarray._reconstruct(ndarray, (0,), b"b") with its state, as protocol 4 writes it.

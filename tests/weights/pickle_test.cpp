@@ -256,6 +256,18 @@ TEST(PickleJson, KeepsOrderAndNamesAndDropsTheRest) {
             R"({"z":1,"a":1.5,"nan":null,"7":"number","bytes":null,"path":"runs/train"})");
 }
 
+TEST(PickleJson, NumpyScalarsAreNumbers) {
+  PickleWriter p;
+  p.proto()
+      .global("numpy.core.multiarray", "scalar")
+      .raw("(")
+      .global("numpy", "dtype")
+      .text("f8")
+      .raw("\x89\x88\x87R");
+  p.global("_codecs", "encode").text(std::string(6, '\0') + "\xc3\xb8?").text("latin1").raw("\x86RtR");
+  EXPECT_EQ(Read(p.stop()).json(), "1.5");
+}
+
 TEST(PickleJson, RepairsTextThatIsNotUtf8) {
   EXPECT_EQ(Read("U\x02"
                  "a\xff.")

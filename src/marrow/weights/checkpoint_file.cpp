@@ -110,6 +110,9 @@ class PickleReader {
  private:
   Found find_named(const std::string& key) const {
     const PickleValue* entry = top_.find(key);
+    const size_t dot = key.find('.');
+    if (entry == nullptr && dot != std::string::npos)
+      if (const PickleValue* outer = top_.find(key.substr(0, dot))) entry = outer->find(key.substr(dot + 1));
     if (entry == nullptr)
       throw Error(ErrorKind::kUsage,
                   where_ + ": " + unknown_name_message("key", key, keys_with_weights(top_)));
