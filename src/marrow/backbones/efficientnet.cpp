@@ -323,19 +323,22 @@ const BackboneRegistration kEfficientNet{{
                  .rules = lukemelas_rules}},
 }};
 
-// MBConv [out, expand = 6, kernel = 3, stride = 1, drop_path = 0]: torchvision's block. Channels are literal;
-// squeeze-and-excitation takes a quarter of the input's.
+// MBConv [out, expand = 6, kernel = 3, stride = 1, drop_path = 0, source = torchvision]. Channels are
+// literal; squeeze-and-excitation takes a quarter of the input's. The source decides padding, batch norm and
+// initialisation.
 const ModuleRegistration kMBConv{{
     .name = "MBConv",
-    .arguments = {"channels", "expand", "kernel", "stride", "drop_path"},
+    .arguments = {"channels", "expand", "kernel", "stride", "drop_path", "source"},
     .build = [](ModuleCall& call) -> std::vector<Value> {
+      const std::string source = call.text(5, "torchvision");
+      const BackboneChoice choice = choose_backbone("efficientnet", {{"source", source}});
       return {mb_conv(call.graph, call.input(),
                       {.out = call.positive(0, 0),
                        .expand = call.positive(1, 6, kMaxExpand),
                        .kernel = call.positive(2, 3, kMaxKernel),
                        .stride = call.positive(3, 1, 2),
                        .drop_path = call.number(4, 0)},
-                      Style())};
+                      EfficientNet(choice.config).style)};
     },
 }};
 

@@ -1,0 +1,133 @@
+// The five families against the published implementations: every checkpoint of every case, imported as a user
+// would, run on the reference executor. The cases are found, not named: golden/backbones/README.md.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "backbones/backbone.h"
+#include "reference/executor.h"
+#include "support/golden.h"
+#include "weights/checkpoint_file.h"
+#include "weights/safetensors.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+// README's table: max |a - b| / max |b|.
+double tolerance_of(const std::string& family) {
+  if (family == "shufflenet_v2") return 2e-4;
+  if (family == "efficientnet") return 1e-4;
+  return 5e-5;
+}
+
+// "odd.train_a037.c3": the second input, the form of the network, the value.
+struct OutputName {
+  bool odd = false;
+  std::string form;
+  std::string value;
+};
+
+OutputName parse(std::string name) {
+  OutputName parsed;
+  if (name.starts_with("odd.")) {
+    parsed.odd = true;
+    name.erase(0, 4);
+  }
+  if (const size_t dot = name.find('.'); dot != std::string::npos) {
+    parsed.form = name.substr(0, dot);
+    name.erase(0, dot + 1);
+  }
+  parsed.value = name;
+  return parsed;
+}
+
+// The key of the checkpoint that a form names, or "".
+std::string key_of(const std::string& form) {
+  return form.starts_with("model") ? form : "";
+}
+
+struct Case {
+  nlohmann::json json;
+  fs::path folder;
+  Weights io;
+};
+
+// Compares all outputs of one form for one input; adds what was compared to `covered`.
+void compare_form(const Case& test, const ImportCandidate& network, const std::string& form, bool odd,
+                  std::set<std::string>& covered) {
+  const Graph graph = build_classifier(network.choice, network.classes);
+  Weights weights = network.weights;
+  if (form.starts_with("train_a"))
+    weights["act_learn"] = Tensor::scalar(std::strtof(form.substr(7).c_str(), nullptr) / 100);
+  else if (graph.find_parameter("act_learn") != nullptr)
+    weights["act_learn"] = Tensor::scalar(1);
+  ASSERT_NO_THROW(verify(graph, weights));
+
+  std::vector<std::string> names;
+  std::vector<Value> targets;
+  for (const auto& entry : test.io) {
+    if (entry.first == "input" || entry.first == "odd") continue;
+    const OutputName output = parse(entry.first);
+    if (output.form != form || output.odd != odd) continue;
+    names.push_back(entry.first);
+    targets.push_back(graph.find(output.value));
+  }
+  if (targets.empty()) return;
+  const auto values = run_reference(graph, weights, test.io.at(odd ? "odd" : "input"), targets);
+  const double tolerance = tolerance_of(network.choice.family->name);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Tensor& expected = test.io.at(names[i]);
+    ASSERT_EQ(values[i].shape(), expected.shape()) << names[i];
+    EXPECT_LE(relative_difference(values[i], expected), tolerance) << names[i];
+    covered.insert(names[i]);
+  }
+}
+
+void run_case(const Case& test) {
+  std::set<std::string> forms;
+  std::set<std::string> wanted;
+  for (const auto& entry : test.io) {
+    if (entry.first == "input" || entry.first == "odd") continue;
+    forms.insert(parse(entry.first).form);
+    wanted.insert(entry.first);
+  }
+  std::set<std::string> covered;
+  for (const std::string file : test.json.at("checkpoints")) {
+    SCOPED_TRACE(file);
+    for (const std::string& form : forms) {
+      const Checkpoint checkpoint = read_checkpoint(test.folder / file, {.key = key_of(form)});
+      const auto candidates = recognise(checkpoint.state, test.json.at("family").get<std::string>(),
+                                        test.json.at("source").get<std::string>(), test.json.at("config"));
+      ASSERT_EQ(candidates.size(), 1u);
+      EXPECT_EQ(candidates[0].classes, test.json.at("num_classes"));
+      const bool deploy = candidates[0].choice.config.value("deploy", false);
+      if (deploy ? form.starts_with("train_a") : form == "deploy") continue;
+      for (const bool odd : {false, true})
+        ASSERT_NO_FATAL_FAILURE(compare_form(test, candidates[0], form, odd, covered));
+    }
+  }
+  EXPECT_EQ(covered, wanted) << "some outputs were compared with nothing";
+}
+
+TEST(parity_backbones, EveryCheckpointGivesTheRecordedOutputs) {
+  const fs::path root = testing::golden_folder() / "backbones";
+  MARROW_NEEDS(root);
+  int cases = 0;
+  for (const auto& entry : fs::directory_iterator(root)) {
+    if (!fs::exists(entry.path() / "case.json")) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    Case test{nlohmann::json::parse(std::ifstream(entry.path() / "case.json")), entry.path(),
+              read_safetensors(entry.path() / "io.safetensors").tensors};
+    run_case(test);
+    ++cases;
+  }
+  EXPECT_GT(cases, 0);
+}
+
+}  // namespace
+}  // namespace marrow
