@@ -104,6 +104,8 @@ void verify(const Graph& graph, const Weights& weights);
 // Fresh weights: each parameter drawn from its Init with a generator that depends on the seed and the
 // parameter's name alone.
 Weights initialize(const Graph& graph, uint64_t seed);
+// The same for the parameters that `weights` lacks; those it holds stay as they are.
+void initialize_missing(const Graph& graph, uint64_t seed, Weights& weights);
 
 // For tests and demonstrations of untrained networks: as initialize(), with batch-norm scales, shifts and
 // statistics and biases drawn at random too, so that no term of any formula vanishes.

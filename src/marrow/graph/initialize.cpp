@@ -39,8 +39,13 @@ Tensor draw(const Parameter& parameter, uint64_t seed) {
 
 Weights initialize(const Graph& graph, uint64_t seed) {
   Weights weights;
-  for (const Parameter& parameter : graph.parameters) weights.emplace(parameter.name, draw(parameter, seed));
+  initialize_missing(graph, seed, weights);
   return weights;
+}
+
+void initialize_missing(const Graph& graph, uint64_t seed, Weights& weights) {
+  for (const Parameter& parameter : graph.parameters)
+    if (!weights.contains(parameter.name)) weights.emplace(parameter.name, draw(parameter, seed));
 }
 
 Weights randomize(const Graph& graph, uint64_t seed) {

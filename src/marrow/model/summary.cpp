@@ -5,9 +5,9 @@
 #include <string>
 
 #include "graph/shapes.h"
+#include "model/node_macs.h"
 
 namespace marrow {
-namespace {
 
 int64_t node_macs(const Node& node, const std::vector<Shape>& shapes, const Shape& out) {
   const auto input = [&](size_t i) -> const Shape& { return shapes[static_cast<size_t>(node.inputs[i].id)]; };
@@ -23,6 +23,8 @@ int64_t node_macs(const Node& node, const std::vector<Shape>& shapes, const Shap
                     },
                     node.operation);
 }
+
+namespace {
 
 bool is_constant(const Parameter& parameter) {
   return parameter.role == ParameterRole::kConstant;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/model.h"
@@ -37,6 +38,20 @@ struct Summary {
 
   std::vector<LayerSummary> layers;  // as Model::layers
 };
+
+// One operation, or neighbouring operations that belong to one module.
+struct PartSummary {
+  std::string name;  // the module, or the operation and its module
+  int64_t parameters = 0;
+  int64_t macs = 0;
+  Shape output;  // of the last operation
+};
+
+// Neighbouring operations of one module joined: modules two levels deep ("stages.0"), one where the second
+// has no number ("fc").
+std::vector<PartSummary> summarize_modules(const Graph& graph, int height, int width);
+// Every operation by itself.
+std::vector<PartSummary> summarize_operations(const Graph& graph, int height, int width);
 
 // For an input of height x width pixels. Throws Error{kShape} when the model cannot read such an image.
 Summary summarize(const Model& model, int height, int width);

@@ -41,11 +41,10 @@ void list_names(std::string& text, std::string_view title, const std::vector<std
 
 }  // namespace
 
-double LoadReport::loaded_share(std::string_view prefix) const {
-  const auto below = [&](const std::string& name) { return name.starts_with(prefix); };
-  const auto filled = std::ranges::count_if(loaded, below);
-  const auto absent = std::ranges::count_if(missing, below) +
-                      std::ranges::count_if(mismatched, below, [](const Mismatch& m) { return m.name; });
+double LoadReport::loaded_share(const std::function<bool(const std::string&)>& counts) const {
+  const auto filled = std::ranges::count_if(loaded, counts);
+  const auto absent =
+      std::ranges::count_if(missing, counts) + std::ranges::count_if(mismatched, counts, &Mismatch::name);
   return filled + absent == 0 ? 1.0 : static_cast<double>(filled) / static_cast<double>(filled + absent);
 }
 

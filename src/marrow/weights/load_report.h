@@ -1,6 +1,7 @@
 // Copying a file's tensors into a model, and saying what happened to each.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,9 +22,9 @@ struct LoadReport {
   std::vector<std::string> unused;   // in the file, not in the model
 
   bool complete() const { return mismatched.empty() && missing.empty(); }
-  // The share of the model's parameters below `prefix` ("" = all; "model.0." = one layer) that the file
-  // filled, optional ones aside, from 0 to 1; 1 when there are none.
-  double loaded_share(std::string_view prefix) const;
+  // The share of the model's parameters that the file filled, from 0 to 1, among those whose name passes
+  // `counts`; optional ones that the file lacks aside. 1 when there are none.
+  double loaded_share(const std::function<bool(const std::string&)>& counts) const;
 };
 
 // Copies every tensor of `source` whose name and shape a parameter of `graph` has into `weights`, as float32

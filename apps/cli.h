@@ -1,0 +1,32 @@
+// What the commands of `marrow` share. A command is one file with one function, listed in main.cpp.
+//
+// Results go to stdout, talk to stderr. Exit codes: 0, 1 (failed, or a part of the input failed), 2 (usage).
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace marrow::cli {
+
+// Runs the command with the options as parsed; the result is the exit code.
+using Action = std::function<int()>;
+
+// Each declares its subcommand and says what it does when chosen.
+Action add_predict(CLI::App& app);
+Action add_info(CLI::App& app);
+Action add_models(CLI::App& app);
+Action add_import(CLI::App& app);
+Action add_demo(CLI::App& app);
+
+// Adds --threads with its default (every core the process may use) and checks its range.
+void add_threads_option(CLI::App& command, int& threads);
+
+// The network's input size: one number (square) or height,width. `name` is "--imgsz".
+void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text);
+
+// Ends --help with an example that works.
+void set_example(CLI::App& command, const std::string& example);
+
+}  // namespace marrow::cli

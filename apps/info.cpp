@@ -1,0 +1,187 @@
+// marrow info: what a model is made of.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli.h"
+#include "model/import.h"
+#include "model/summary.h"
+#include "model/zoo.h"
+
+namespace marrow::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::string model;
+  std::string backbone;
+  int classes = 0;
+  std::vector<int> imgsz;
+  bool verbose = false;
+  bool as_json = false;
+  ImportOptions import;
+};
+
+// A YAML or a name is built; any other file is a checkpoint.
+Model open_model(const Options& o) {
+  const std::filesystem::path path = o.model;
+  const std::string suffix = to_lower(path.extension().string());
+  const bool description = suffix == ".yaml" || suffix == ".yml";
+  if (!description && std::filesystem::exists(path)) {
+    if (!o.backbone.empty() || o.classes > 0)
+      throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
+    return import_checkpoint(path, o.import).trained.model;
+  }
+  BuildOptions build;
+  if (o.classes > 0) build.classes = o.classes;
+  return make_model(o.model, o.backbone, build);
+}
+
+int default_size(const Model& model) {
+  constexpr int kDetectorSize = 640;
+  constexpr int kClassifierSize = 224;
+  const int crop = std::get<Input>(model.graph.nodes.at(0).operation).format.crop;
+  if (crop > 0) return crop;
+  return model.task == "classify" ? kClassifierSize : kDetectorSize;
+}
+
+std::string shapes_text(const std::vector<Shape>& shapes) {
+  std::vector<std::string> texts;
+  for (const Shape& shape : shapes) texts.push_back(to_string(shape));
+  return join(texts, " ");
+}
+
+std::string from_text(const Layer& layer) {
+  return layer.from_list ? fmt::format("[{}]", fmt::join(layer.from, ", "))
+                         : fmt::format("{}", layer.from.at(0));
+}
+
+void print_layers(const Model& model, const Summary& summary) {
+  fmt::print("{:>4} {:>5} {:>14} {:>3} {:>11} {:>15}  {:<14} {:<28} {}\n", "", "index", "from", "n", "params",
+             "MACs", "module", "output", "arguments");
+  for (size_t i = 0; i < model.layers.size(); ++i) {
+    const Layer& layer = model.layers[i];
+    const LayerSummary& row = summary.layers[i];
+    fmt::print("{:>4} {:>5} {:>14} {:>3} {:>11} {:>15}  {:<14} {:<28} {}\n", layer.index, layer.logical,
+               from_text(layer), layer.repeats, row.parameters, row.macs, layer.module,
+               shapes_text(row.outputs), layer.args);
+  }
+  fmt::print("(the first column numbers the parameters, 'model.N'; 'index' is what 'from' refers to)\n");
+}
+
+void print_parts(const std::vector<PartSummary>& parts, const Graph* operations) {
+  fmt::print("{:<18} {:<36} {:>11} {:>15}  {}\n", operations ? "operation" : "", "module", "params", "MACs",
+             "output");
+  for (size_t i = 0; i < parts.size(); ++i)
+    fmt::print("{:<18} {:<36} {:>11} {:>15}  {}\n",
+               operations ? operation_name(operations->nodes[i].operation) : "", parts[i].name,
+               parts[i].parameters, parts[i].macs, to_string(parts[i].output));
+}
+
+json parts_json(const std::vector<PartSummary>& parts) {
+  json rows = json::array();
+  for (const PartSummary& part : parts)
+    rows.push_back({{"module", part.name},
+                    {"parameters", part.parameters},
+                    {"macs", part.macs},
+                    {"output", part.output}});
+  return rows;
+}
+
+json layers_json(const Model& model, const Summary& summary) {
+  json rows = json::array();
+  for (size_t i = 0; i < model.layers.size(); ++i) {
+    const Layer& layer = model.layers[i];
+    json from = layer.from;
+    if (!layer.from_list) from = layer.from.at(0);
+    rows.push_back({{"index", layer.index},
+                    {"logical_index", layer.logical},
+                    {"from", from},
+                    {"repeats", layer.repeats},
+                    {"module", layer.module},
+                    {"args", layer.args},
+                    {"parameters", summary.layers[i].parameters},
+                    {"macs", summary.layers[i].macs},
+                    {"outputs", summary.layers[i].outputs}});
+  }
+  return rows;
+}
+
+int info(const Options& o) {
+  const Model model = open_model(o);
+  for (const std::string& warning : model.warnings) fmt::print(stderr, "marrow: {}\n", warning);
+  const int height = o.imgsz.empty() ? default_size(model) : o.imgsz.front();
+  const int width = o.imgsz.empty() ? height : o.imgsz.back();
+  const Summary summary = summarize(model, height, width);
+  const bool by_layer = !model.layers.empty();
+
+  if (o.as_json) {
+    json object = {{"model", o.model},
+                   {"task", model.task},
+                   {"classes", model.classes()},
+                   {"imgsz", {height, width}},
+                   {"parameters", summary.parameters},
+                   {"gradients", summary.gradients},
+                   {"macs", summary.macs},
+                   {"gflops", summary.gflops},
+                   {"fused_parameters", summary.fused_parameters},
+                   {"fused_gflops", summary.fused_gflops},
+                   {"strides", model.strides}};
+    object["layers"] =
+        by_layer ? layers_json(model, summary) : parts_json(summarize_modules(model.graph, height, width));
+    if (o.verbose) object["operations"] = parts_json(summarize_operations(model.graph, height, width));
+    fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
+    return 0;
+  }
+  if (o.verbose)
+    print_parts(summarize_operations(model.graph, height, width), &model.graph);
+  else if (by_layer)
+    print_layers(model, summary);
+  else
+    print_parts(summarize_modules(model.graph, height, width), nullptr);
+  fmt::print("\n{} at {}x{}: {} layers, {} parameters, {} gradients, {} multiply-adds, {:.1f} GFLOPs\n",
+             o.model, height, width, summary.leaf_layers, summary.parameters, summary.gradients, summary.macs,
+             summary.gflops);
+  fmt::print("with batch norms folded: {} layers, {} parameters, {:.1f} GFLOPs\n", summary.fused_leaf_layers,
+             summary.fused_parameters, summary.fused_gflops);
+  return 0;
+}
+
+}  // namespace
+
+Action add_info(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command =
+      *app.add_subcommand("info", "Print a model's layers, shapes, parameters and multiply-adds");
+  command
+      .add_option(
+          "model", options->model,
+          "A YAML, a checkpoint, or a name of 'marrow models' (yolov8n, yolov8n-starnet, efficientnet_b0)")
+      ->required();
+  command
+      .add_option("--backbone", options->backbone,
+                  "Replace the model's backbone by this one [default: its own]")
+      ->type_name("NAME");
+  command.add_option("--nc", options->classes, "Number of classes [default: the model's own]")
+      ->check(CLI::Range(1, 65536));
+  add_image_size_option(command, options->imgsz, "640; a classifier's own, or 224");
+  command.add_flag("-v,--verbose", options->verbose, "One line an operation [default: off]");
+  command.add_flag("--json", options->as_json, "One JSON object [default: off]");
+  command
+      .add_option("--as", options->import.model,
+                  "For a foreign file: the model it holds (as 'marrow import --model')")
+      ->type_name("MODEL");
+  command
+      .add_option("--weights-source", options->import.source,
+                  "For a foreign file: the implementation it comes from (as 'marrow import --source')")
+      ->type_name("NAME");
+  set_example(command, "marrow info yolov8n --backbone starnet_s1 --imgsz 320");
+  return [options] { return info(*options); };
+}
+
+}  // namespace marrow::cli

@@ -1,0 +1,77 @@
+// marrow models: every model that has a name.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "backbones/backbone.h"
+#include "cli.h"
+#include "model/zoo.h"
+
+namespace marrow::cli {
+namespace {
+
+std::vector<std::string> detectors() {
+  std::vector<std::string> names = zoo_names();
+  const std::vector<std::string> classifiers = backbone_names();
+  std::erase_if(names,
+                [&](const std::string& name) { return std::ranges::binary_search(classifiers, name); });
+  return names;
+}
+
+void print_wrapped(const std::vector<std::string>& names) {
+  constexpr size_t kColumns = 100;
+  std::string line = "   ";
+  for (const std::string& name : names) {
+    if (line.size() + 1 + name.size() > kColumns) {
+      fmt::print("{}\n", line);
+      line = "   ";
+    }
+    line += " " + name;
+  }
+  fmt::print("{}\n", line);
+}
+
+int list_models(bool as_json) {
+  if (as_json) {
+    nlohmann::json all = {{"models", detectors()}, {"backbones", nlohmann::json::array()}};
+    for (const BackboneFamily* family : backbone_families()) {
+      nlohmann::json entry = {{"family", family->name},
+                              {"paper", family->paper},
+                              {"sources", nlohmann::json::array()},
+                              {"variants", nlohmann::json::array()}};
+      for (const BackboneSource& source : family->sources) entry["sources"].push_back(source.name);
+      for (const BackboneVariant& variant : family->variants) entry["variants"].push_back(variant.name);
+      all["backbones"].push_back(entry);
+    }
+    fmt::print("{}\n", all.dump());
+    return 0;
+  }
+  fmt::print("YOLOv8 models (scales n, s, m, l, x)\n");
+  print_wrapped(detectors());
+  fmt::print(
+      "\nBackbones: alone the published classifier with 1000 classes; with '--backbone NAME', or as "
+      "yolov8n-NAME, a detector\n");
+  for (const BackboneFamily* family : backbone_families()) {
+    std::vector<std::string> sources, variants;
+    for (const BackboneSource& source : family->sources) sources.push_back(source.name);
+    for (const BackboneVariant& variant : family->variants) variants.push_back(variant.name);
+    fmt::print("\n  {}: {}\n    weights of: {}\n", family->name, family->paper, fmt::join(sources, ", "));
+    print_wrapped(variants);
+  }
+  fmt::print("\n'marrow info NAME' shows one in detail.\n");
+  return 0;
+}
+
+}  // namespace
+
+Action add_models(CLI::App& app) {
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App& command = *app.add_subcommand("models", "List every model that has a name");
+  command.add_flag("--json", *as_json, "One JSON object [default: off]");
+  set_example(command, "marrow models");
+  return [as_json] { return list_models(*as_json); };
+}
+
+}  // namespace marrow::cli

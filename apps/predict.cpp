@@ -1,0 +1,357 @@
+// marrow predict: what is in these pictures?
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/run_folder.h"
+#include "base/text.h"
+#include "cli.h"
+#include "detect/draw.h"
+#include "detect/results.h"
+#include "detect/save.h"
+#include "detect/sources.h"
+#include "image/decode.h"
+#include "image/encode.h"
+#include "model/import.h"
+#include "predict/classifier.h"
+#include "predict/detector.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct Options {
+  std::string model;
+  std::string base_model;
+  std::string weights_source;
+  std::string source;
+  std::vector<int> imgsz;
+  float conf = 0.25f;
+  float iou = 0.7f;
+  int max_det = 300;
+  std::vector<std::string> classes;
+  bool agnostic_nms = false;
+  bool rect = true;
+  bool save = true;
+  bool save_txt = false;
+  bool save_conf = false;
+  bool save_crop = false;
+  std::string project;
+  std::string name = "predict";
+  bool exist_ok = false;
+  bool as_json = false;
+  int threads = 0;
+};
+
+// Class ids or names, as class ids.
+std::vector<int> class_ids(const std::vector<std::string>& wanted, const std::vector<std::string>& names) {
+  std::vector<int> ids;
+  for (const std::string& text : wanted) {
+    const auto named = std::ranges::find(names, text);
+    size_t used = 0;
+    int id = -1;
+    if (named != names.end()) {
+      id = static_cast<int>(named - names.begin());
+    } else {
+      try {
+        id = std::stoi(text, &used);
+      } catch (const std::exception&) {
+        used = 0;
+      }
+      if (used != text.size())
+        throw Error(ErrorKind::kUsage, "--classes: " + unknown_name_message("class", text, names));
+      if (id < 0 || id >= static_cast<int>(names.size()))
+        throw Error(ErrorKind::kUsage, fmt::format("--classes: {}, but the model has {} classes (0..{})", id,
+                                                   names.size(), names.size() - 1));
+    }
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+std::string times_text(const PredictTimes& t) {
+  return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
+                     t.inference_ms, t.postprocess_ms);
+}
+
+// Makes the run folder when the first file is to be written.
+class RunFolder {
+ public:
+  explicit RunFolder(const Options& options, const std::string& task)
+      : options_(options), project_(options.project.empty() ? "runs/" + task : options.project) {}
+  const fs::path& path() {
+    if (path_.empty()) path_ = make_run_folder(project_, options_.name, options_.exist_ok);
+    return path_;
+  }
+  bool used() const { return !path_.empty(); }
+
+ private:
+  const Options& options_;
+  fs::path project_;
+  fs::path path_;
+};
+
+// One run over all pictures. The two kinds of network differ in `see`: what they find in one picture, said
+// and saved.
+class Prediction {
+ public:
+  Prediction(const Options& options, const std::string& folder_task)
+      : options_(options), talk_(options.as_json ? stderr : stdout), folder_(options, folder_task) {}
+  virtual ~Prediction() = default;
+
+  int run(const std::vector<fs::path>& pictures) {
+    size_t seen = 0;
+    PredictTimes total;
+    for (size_t i = 0; i < pictures.size(); ++i) {
+      const std::string head = fmt::format("image {}/{} {}: ", i + 1, pictures.size(), pictures[i].string());
+      try {
+        const DecodedImage decoded = decode_image_file(pictures[i]);
+        if (!decoded.warning.empty()) fmt::print(stderr, "marrow: {}\n", decoded.warning);
+        const PredictTimes times = see(pictures[i], decoded.image, head);
+        total.preprocess_ms += times.preprocess_ms;
+        total.inference_ms += times.inference_ms;
+        total.postprocess_ms += times.postprocess_ms;
+        ++seen;
+      } catch (const Error& error) {
+        // A picture that cannot be read is named and skipped; what ends the whole run (a full disk, say) is
+        // not.
+        if (error.kind() == ErrorKind::kUsage || error.kind() == ErrorKind::kModel || writing_) throw;
+        fmt::print(stderr, "marrow: {}image skipped: {}\n", head, error.what());
+      }
+      std::fflush(stdout);
+    }
+    if (seen > 0) {
+      const double n = static_cast<double>(seen);
+      fmt::print(talk_, "Speed: {} per image at shape {}\n",
+                 times_text({total.preprocess_ms / n, total.inference_ms / n, total.postprocess_ms / n}),
+                 last_shape_);
+    }
+    if (folder_.used()) fmt::print(talk_, "Results saved to {}\n", folder_.path().string());
+    if (labels_ > 0)
+      fmt::print(talk_, "{} labels saved to {}\n", labels_, (folder_.path() / "labels").string());
+    if (seen < pictures.size())
+      fmt::print(stderr, "marrow: {} of {} images could not be read\n", pictures.size() - seen,
+                 pictures.size());
+    return seen == pictures.size() ? 0 : 1;
+  }
+
+ protected:
+  virtual PredictTimes see(const fs::path& path, const Image& image, const std::string& head) = 0;
+
+  // Everything that touches the disk goes through here, so that its errors are told from a broken picture's.
+  template <class Write>
+  void write(const Write& write_files) {
+    writing_ = true;
+    write_files(folder_.path());
+    writing_ = false;
+  }
+
+  void say_shape(Size network) { last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width); }
+
+  const Options& options_;
+  std::FILE* talk_;
+  int labels_ = 0;
+
+ private:
+  RunFolder folder_;
+  std::string last_shape_;
+  bool writing_ = false;
+};
+
+class DetectionRun : public Prediction {
+ public:
+  DetectionRun(const Options& options, TrainedModel trained)
+      : Prediction(options, "detect"),
+        names_(std::move(trained.model.names)),
+        detector_(std::move(trained.model.graph), std::move(trained.weights),
+                  detector_options(options, names_)) {}
+
+ private:
+  static DetectorOptions detector_options(const Options& o, const std::vector<std::string>& names) {
+    DetectorOptions options;
+    if (!o.imgsz.empty()) options.size = {o.imgsz.back(), o.imgsz.front()};
+    options.rect = o.rect;
+    options.threads = o.threads;
+    options.nms.confidence = o.conf;
+    options.nms.iou = o.iou;
+    options.nms.max_detections = o.max_det;
+    options.nms.agnostic = o.agnostic_nms;
+    options.nms.classes = class_ids(o.classes, names);
+    return options;
+  }
+
+  PredictTimes see(const fs::path& path, const Image& image, const std::string& head) override {
+    const DetectionResult result = detector_.detect(image);
+    const Size picture = {image.width(), image.height()};
+    fmt::print(talk_, "{}{}x{} {}, {}\n", head, result.network.height, result.network.width,
+               summary_text(result.detections, names_), times_text(result.times));
+    if (options_.as_json) fmt::print("{}\n", json_line(path.string(), picture, result.detections, names_));
+    say_shape(result.network);
+    save(path, image, picture, result.detections);
+    return result.times;
+  }
+
+  void save(const fs::path& path, const Image& image, Size picture,
+            const std::vector<Detection>& detections) {
+    if (options_.save_crop)
+      write([&](const fs::path& folder) {
+        save_crops(folder / "crops", path.stem().string(), image, detections, names_);
+      });
+    if (options_.save_txt)
+      write([&](const fs::path& folder) {
+        fs::create_directories(folder / "labels");
+        append_labels(folder / "labels" / (path.stem().string() + ".txt"), picture, detections,
+                      options_.save_conf);
+        labels_ += detections.empty() ? 0 : 1;
+      });
+    if (options_.save)
+      write([&](const fs::path& folder) {
+        Image drawn = image;
+        draw_detections(drawn, detections, names_);
+        write_image(annotated_path(folder, path), drawn.pixels());
+      });
+  }
+
+  std::vector<std::string> names_;
+  Detector detector_;
+};
+
+class ClassificationRun : public Prediction {
+ public:
+  ClassificationRun(const Options& options, const TrainedModel& trained)
+      : Prediction(options, "classify"),
+        names_(trained.model.names),
+        classifier_(trained.model.graph, trained.weights,
+                    {options.imgsz.empty() ? 0 : options.imgsz.front(), options.threads}) {}
+
+ private:
+  PredictTimes see(const fs::path& path, const Image& image, const std::string& head) override {
+    constexpr int kTop = 5;
+    const ClassificationResult result = classifier_.classify(image, kTop);
+    std::string found;
+    json top5 = json::array();
+    for (const ClassProbability& entry : result.top) {
+      const std::string name = class_name(names_, entry.class_id);
+      found += fmt::format("{}{} {:.4f}", found.empty() ? "" : ", ", name, entry.probability);
+      top5.push_back({{"class", entry.class_id}, {"name", name}, {"probability", entry.probability}});
+    }
+    fmt::print(talk_, "{}{}x{} {}, {}\n", head, result.network.height, result.network.width, found,
+               times_text(result.times));
+    if (options_.as_json) {
+      const json line = {
+          {"image", path.string()}, {"width", image.width()}, {"height", image.height()}, {"top5", top5}};
+      fmt::print("{}\n", line.dump(-1, ' ', false, json::error_handler_t::replace));
+    }
+    say_shape(result.network);
+    if (options_.save_txt)
+      write([&](const fs::path& folder) {
+        fs::create_directories(folder / "labels");
+        write_text(folder / "labels" / (path.stem().string() + ".txt"), result);
+        ++labels_;
+      });
+    return result.times;
+  }
+
+  void write_text(const fs::path& path, const ClassificationResult& result) const {
+    std::string text;
+    for (const ClassProbability& entry : result.top)
+      text += fmt::format("{:.2f} {}\n", entry.probability, class_name(names_, entry.class_id));
+    write_file_atomically(path, text);
+  }
+
+  std::vector<std::string> names_;
+  Classifier classifier_;
+};
+
+int predict(const Options& options) {
+  TrainedModel trained =
+      load_trained(options.model, {.model = options.base_model, .source = options.weights_source});
+  const auto pictures = expand_sources(options.source);
+  std::unique_ptr<Prediction> run;
+  if (trained.model.task == "detect")
+    run = std::make_unique<DetectionRun>(options, std::move(trained));
+  else if (trained.model.task == "classify")
+    run = std::make_unique<ClassificationRun>(options, trained);
+  else
+    throw Error(ErrorKind::kUnsupported,
+                options.model + ": prediction is for detection and classification; this is a model for '" +
+                    trained.model.task + "'");
+  return run->run(pictures);
+}
+
+}  // namespace
+
+Action add_predict(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("predict", "Find objects in pictures, or classify them");
+  command.add_option("--model", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
+      ->required()
+      ->type_name("FILE");
+  command
+      .add_option("--source", options->source,
+                  "A picture, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists pictures")
+      ->required();
+  add_image_size_option(command, options->imgsz, "640; a classifier's own");
+  command.add_option("--conf", options->conf, "Confidence above which a detection counts, 0..1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--iou", options->iou, "Overlap (IoU) above which the weaker of two boxes is dropped, 0..1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--max-det", options->max_det, "Most detections per picture")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command
+      .add_option("--classes", options->classes,
+                  "Only these classes, by number or name, separated by commas [default: all]")
+      ->delimiter(',')
+      ->type_name("CLASS,...");
+  command.add_flag("--agnostic-nms,!--no-agnostic-nms", options->agnostic_nms,
+                   "Boxes suppress each other across classes [default: off]");
+  command.add_flag("--rect,!--no-rect", options->rect,
+                   "Pad each picture only to the next multiple of the stride; --no-rect pads to the full "
+                   "square [default: on]");
+  command.add_flag("--save,!--no-save", options->save, "Write the pictures with boxes drawn [default: on]");
+  command.add_flag("--save-txt", options->save_txt,
+                   "Write labels/NAME.txt: class cx cy w h, normalised [default: off]");
+  command.add_flag("--save-conf", options->save_conf,
+                   "Add the confidence to each line of --save-txt [default: off]");
+  command.add_flag("--save-crop", options->save_crop,
+                   "Write each detection's pixels to crops/CLASS/ [default: off]");
+  command
+      .add_option("--project", options->project,
+                  "Folder around the run folders [default: runs/detect or runs/classify]")
+      ->type_name("FOLDER");
+  command.add_option("--name", options->name, "Run folder; a number is appended when it exists")
+      ->capture_default_str();
+  command.add_flag("--exist-ok", options->exist_ok,
+                   "Write into the run folder even when it exists [default: off]");
+  command.add_flag("--json", options->as_json,
+                   "One line of JSON per picture on stdout; all else goes to stderr [default: off]");
+  command
+      .add_option(
+          "--as", options->base_model,
+          "For a foreign file whose network is not plain: the model it holds (as 'marrow import --model')")
+      ->type_name("MODEL");
+  command
+      .add_option("--weights-source", options->weights_source,
+                  "For a foreign file: the implementation it comes from (as 'marrow import --source')")
+      ->type_name("NAME");
+  add_threads_option(command, options->threads);
+  set_example(
+      command,
+      "marrow predict --model yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");
+  return [options] { return predict(*options); };
+}
+
+}  // namespace marrow::cli

@@ -1,0 +1,86 @@
+#include "predict/classifier.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "image/resize.h"
+#include "predict/preprocess.h"
+
+namespace marrow {
+namespace {
+
+const std::string kLogits = "logits";
+
+ResizeFilter resize_filter(Interpolation interpolation) {
+  switch (interpolation) {
+    case Interpolation::kBilinear:
+      return ResizeFilter::kAntialiasedBilinear;
+    case Interpolation::kBicubic:
+      return ResizeFilter::kAntialiasedBicubic;
+    case Interpolation::kOpenCvBilinear:
+      return ResizeFilter::kLinear;
+  }
+  return ResizeFilter::kLinear;
+}
+
+}  // namespace
+
+Classifier::Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options)
+    : format_(input_format(graph)), classes_(graph.node(graph.find(kLogits)).channels) {
+  verify(graph, weights);
+  if (options.crop > 0) {
+    const double proportion = static_cast<double>(format_.resize) / format_.crop;
+    format_.resize = static_cast<int>(std::lround(options.crop * proportion));
+    format_.crop = options.crop;
+  }
+  const Shape shape = {1, Image::kChannels, format_.crop, format_.crop};
+  input_ = Tensor(shape);
+  engine_ = std::make_unique<Engine>(graph, weights, shape, std::span(&kLogits, 1),
+                                     EngineOptions{.threads = options.threads});
+}
+
+ClassificationResult Classifier::classify(const Image& image, int top) {
+  using Clock = std::chrono::steady_clock;
+  const auto ms = [](Clock::time_point a, Clock::time_point b) {
+    return std::chrono::duration<double, std::milli>(b - a).count();
+  };
+  if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
+  const auto start = Clock::now();
+  const Image cut =
+      resize_for_classifier(image, format_.resize, format_.crop, resize_filter(format_.interpolation));
+  fill_network_input(cut.pixels(), pixel_format(format_), input_.values().data());
+  const auto filled = Clock::now();
+  engine_->run(input_);
+  const auto ran = Clock::now();
+
+  auto logits = std::vector<float>(engine_->output(0).values().begin(), engine_->output(0).values().end());
+  // A broken model's NaN becomes the least likely class; the sort below needs an order.
+  std::ranges::replace_if(
+      logits, [](float x) { return std::isnan(x); }, std::numeric_limits<float>::lowest());
+  const double largest = *std::ranges::max_element(logits);
+  std::vector<double> exponentials(logits.size());
+  std::ranges::transform(logits, exponentials.begin(), [&](float x) { return std::exp(x - largest); });
+  const double total = std::accumulate(exponentials.begin(), exponentials.end(), 0.0);
+
+  std::vector<int> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto kept = static_cast<long>(std::min<size_t>(order.size(), static_cast<size_t>(std::max(top, 0))));
+  std::partial_sort(order.begin(), order.begin() + kept, order.end(), [&](int a, int b) {
+    return exponentials[static_cast<size_t>(a)] > exponentials[static_cast<size_t>(b)] ||
+           (exponentials[static_cast<size_t>(a)] == exponentials[static_cast<size_t>(b)] && a < b);
+  });
+  ClassificationResult result;
+  result.network = {format_.crop, format_.crop};
+  for (long i = 0; i < kept; ++i) {
+    const int id = order[static_cast<size_t>(i)];
+    result.top.push_back({id, static_cast<float>(exponentials[static_cast<size_t>(id)] / total)});
+  }
+  result.times = {ms(start, filled), ms(filled, ran), ms(ran, Clock::now())};
+  return result;
+}
+
+}  // namespace marrow

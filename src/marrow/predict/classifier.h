@@ -1,0 +1,45 @@
+// From a picture to class probabilities: the resize, centre crop and normalisation that the network's input
+// asks for, the network, softmax.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "image/image.h"
+#include "predict/detector.h"
+
+namespace marrow {
+
+struct ClassifierOptions {
+  int crop = 0;     // pixels; 0: the network's own. The resize keeps its proportion to the crop
+  int threads = 0;  // 0: every core this process may use
+};
+
+struct ClassProbability {
+  int class_id = 0;
+  float probability = 0;
+};
+
+struct ClassificationResult {
+  std::vector<ClassProbability> top;  // falling probability
+  Size network;
+  PredictTimes times;
+};
+
+class Classifier {
+ public:
+  // Throws Error{kModel} unless the graph has the output "logits".
+  Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options);
+
+  int classes() const { return classes_; }
+  ClassificationResult classify(const Image& image, int top);
+
+ private:
+  InputFormat format_;
+  int classes_ = 0;
+  Tensor input_;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace marrow

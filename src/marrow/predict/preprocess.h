@@ -1,0 +1,16 @@
+// The network's input format in the terms of the picture functions.
+#pragma once
+
+#include "detect/network_input.h"
+#include "graph/graph.h"
+
+namespace marrow {
+
+inline PixelFormat pixel_format(const InputFormat& format) {
+  return {format.order == ChannelOrder::kRgb, format.scale, format.mean, format.std};
+}
+
+// The format that the graph's input node carries.
+const InputFormat& input_format(const Graph& graph);
+
+}  // namespace marrow
