@@ -1,0 +1,105 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "base/error.h"
+#include "engine/program.h"
+
+namespace marrow {
+
+struct Engine::Impl {
+  Impl(const Graph& graph, const Weights& weights, const Shape& input, std::span<const std::string> names,
+       const EngineOptions& options)
+      : level(choose_simd_level(options.simd)),
+        pool(options.threads),
+        program(std::make_shared<const Program>(compile(graph, weights, input, names, level, pool))),
+        arena({program->arena_floats + pool.threads() * program->scratch_floats}) {
+    for (const ProgramOutput& output : program->outputs) outputs.emplace_back(output.shape);
+    for (Tensor& output : outputs) output_floats.push_back(output.values().data());
+    context.arena = arena.values().data();
+    context.outputs = output_floats;
+    context.scratch = context.arena + program->arena_floats;
+    context.scratch_floats = program->scratch_floats;
+    context.pool = &pool;
+  }
+
+  SimdLevel level;
+  ThreadPool pool;
+  std::shared_ptr<const Program> program;
+  Tensor arena;
+  std::vector<Tensor> outputs;
+  std::vector<float*> output_floats;
+  RunContext context;
+};
+
+Engine::Engine(const Graph& graph, const Weights& weights, const Shape& input,
+               std::span<const std::string> outputs, const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(graph, weights, input, outputs, options)) {}
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+
+namespace {
+
+[[noreturn]] void wrong_input(const Program& program, const std::string& found) {
+  throw Error(ErrorKind::kShape, fmt::format("the engine was compiled for an input of {}, got {}",
+                                             to_string(program.input), found));
+}
+
+}  // namespace
+
+void Engine::run(std::span<const float> nchw) {
+  if (static_cast<int64_t>(nchw.size()) != element_count(impl_->program->input))
+    wrong_input(*impl_->program, fmt::format("{} numbers", nchw.size()));
+  impl_->context.input = nchw.data();
+  for (const ProgramStep& step : impl_->program->steps) step.step->run(impl_->context);
+}
+
+void Engine::run(const Tensor& input) {
+  if (input.shape() != impl_->program->input || input.dtype() != DType::kFloat32)
+    wrong_input(*impl_->program, fmt::format("{} {}", dtype_name(input.dtype()), to_string(input.shape())));
+  run(input.values());
+}
+
+size_t Engine::output_count() const {
+  return impl_->outputs.size();
+}
+
+const Tensor& Engine::output(size_t i) const {
+  return impl_->outputs.at(i);
+}
+
+std::string Engine::describe() const {
+  const Program& program = *impl_->program;
+  std::string text =
+      fmt::format("{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
+                  simd_name(impl_->level), program.kernels->lanes, impl_->pool.threads(),
+                  to_string(program.input), program.arena_floats * static_cast<int64_t>(sizeof(float)),
+                  program.scratch_floats * static_cast<int64_t>(sizeof(float)));
+  for (const ProgramStep& step : program.steps)
+    text += fmt::format("{:<40} {:<48} {}\n", step.step->name, step.step->kernel(), to_string(step.shape));
+  return text;
+}
+
+std::vector<StepTime> Engine::time_steps(const Tensor& input, int repeats) {
+  using Clock = std::chrono::steady_clock;
+  run(input);
+  std::vector<StepTime> times;
+  for (const ProgramStep& step : impl_->program->steps)
+    times.push_back(
+        {step.step->name, step.step->kernel(), std::numeric_limits<double>::infinity(), step.macs});
+  for (int i = 0; i < repeats; ++i)
+    for (size_t s = 0; s < times.size(); ++s) {
+      const auto start = Clock::now();
+      impl_->program->steps[s].step->run(impl_->context);
+      const std::chrono::duration<double, std::milli> took = Clock::now() - start;
+      times[s].ms = std::min(times[s].ms, took.count());
+    }
+  return times;
+}
+
+}  // namespace marrow

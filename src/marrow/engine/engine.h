@@ -1,0 +1,68 @@
+// Runs a graph on this CPU: compiled once for one input shape, then run as often as wanted without an
+// allocation.
+//
+//   Engine engine(graph, weights, {1, 3, 640, 640}, {});
+//   engine.run(image);
+//   const Tensor& raw = engine.output(0);
+//
+// Compiling strips what only training needs, folds batch norms, fuses activations, sums and products into the
+// layer before them, lays concatenations out so that their parts are written in place, plans the memory, and
+// packs the weights for the kernels of the SIMD level.
+//
+// The numbers do not depend on the number of threads. One caller at a time per engine; several engines may
+// run at once, each with a pool of its own. The engine keeps no reference to the graph, and to the weights
+// only such as share storage.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace marrow {
+
+struct EngineOptions {
+  int threads = 0;   // 0: available_threads()
+  std::string simd;  // "" : the environment variable MARROW_SIMD, else the fastest; see engine/simd_level.h
+};
+
+struct StepTime {
+  std::string name;    // of the graph's node
+  std::string kernel;  // with the tile and what is fused
+  double ms = 0;       // the shortest of the repetitions
+  double macs = 0;     // multiply-adds of convolutions and linear layers, 0 for others
+};
+
+class Engine {
+ public:
+  // `input` is (N, C, H, W). `outputs` are names of outputs or taps of the graph; empty means the graph's
+  // outputs. Throws Error: kModel for an unknown name or missing parameters, kShape where the shapes do not
+  // meet, kUsage for a SIMD level that this CPU lacks. Messages name the node.
+  Engine(const Graph& graph, const Weights& weights, const Shape& input,
+         std::span<const std::string> outputs = {}, const EngineOptions& options = {});
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  // The values of the whole input, NCHW. Throws Error{kShape} when their number is not the compiled one.
+  void run(std::span<const float> nchw);
+  void run(const Tensor& input);  // float32 of the compiled shape
+
+  size_t output_count() const;
+  // Float32, of the shape the graph gives; overwritten by the next run.
+  const Tensor& output(size_t i) const;
+
+  // Level, threads, memory, and a line a step: node, kernel, output shape.
+  std::string describe() const;
+  // Runs `repeats` times and times every step.
+  std::vector<StepTime> time_steps(const Tensor& input, int repeats);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace marrow

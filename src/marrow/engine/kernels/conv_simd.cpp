@@ -1,0 +1,118 @@
+// Register tiles of the dense convolution. Each output number is one chain of multiply-adds in a fixed order
+// (block, row, tap, channel), whatever the tile's size: results do not depend on how a row is cut into tiles.
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/conv_simd.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include <utility>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+
+void FillConvTiles(Kernels&) {}
+
+#else
+
+// 14 x 2 accumulators, 2 vectors of weights and one broadcast fill 32 registers; 6 x 2 fill 16.
+constexpr int kTilePixels = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 ? 6 : 14;
+constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
+
+constexpr int64_t constant_step(TileStep step) {
+  switch (step) {
+    case TileStep::kLanes:
+      return kLanes;
+    case TileStep::kTwoLanes:
+      return 2 * kLanes;
+    case TileStep::kTwo:
+      return 2;
+    case TileStep::kFour:
+      return 4;
+    case TileStep::kAny:
+      return 0;
+  }
+  return 0;
+}
+
+template <int kPixels, int kVectors, TileStep kStep>
+void conv_tile(const ConvTileArgs& args) {
+  const hn::ScalableTag<float> d;
+  constexpr int64_t kWidth = int64_t{kVectors} * kLanes;
+  const int64_t step = kStep == TileStep::kAny ? args.src_pixel : constant_step(kStep);
+
+  hn::Vec<decltype(d)> sum[kPixels][kVectors];
+#pragma GCC unroll 16
+  for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::LoadU(d, args.bias + v * kLanes);
+
+  for (int block = 0; block < args.blocks; ++block) {
+    const int channels = block + 1 == args.blocks ? args.last_channels : args.block_channels;
+    const float* w = args.weights + block * args.weights_block +
+                     static_cast<int64_t>(args.first_row) * args.taps * channels * kWidth;
+    for (int row = 0; row < args.rows; ++row)
+      for (int tap = 0; tap < args.taps; ++tap) {
+        const float* x = args.src + block * args.src_block + row * args.src_row + tap * args.src_tap;
+        for (int c = 0; c < channels; ++c, ++x, w += kWidth) {
+          hn::Vec<decltype(d)> weight[kVectors];
+#pragma GCC unroll 2
+          for (int v = 0; v < kVectors; ++v) weight[v] = hn::LoadU(d, w + v * kLanes);
+#pragma GCC unroll 16
+          for (int p = 0; p < kPixels; ++p) {
+            const auto pixel = hn::Set(d, x[p * step]);
+#pragma GCC unroll 2
+            for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::MulAdd(pixel, weight[v], sum[p][v]);
+          }
+        }
+      }
+  }
+
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 16
+    for (int p = 0; p < kPixels; ++p) hn::StoreU(sum[p][v], d, args.dst + v * args.dst_block + p * kLanes);
+}
+
+template <TileStep kStep, int kVectors, int... kPixels>
+void fill_row(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
+  auto& row = kernels.conv_tile[static_cast<size_t>(kStep)][kVectors - 1];
+  ((row[kPixels] = conv_tile<kPixels + 1, kVectors, kStep>), ...);
+}
+
+template <int... kSteps>
+void fill_steps(Kernels& kernels, std::integer_sequence<int, kSteps...>) {
+  using Pixels = std::make_integer_sequence<int, kTilePixels>;
+  (fill_row<static_cast<TileStep>(kSteps), 1>(kernels, Pixels()), ...);
+  (fill_row<static_cast<TileStep>(kSteps), 2>(kernels, Pixels()), ...);
+}
+
+void FillConvTiles(Kernels& kernels) {
+  kernels.tile_pixels = kTilePixels;
+  fill_steps(kernels, std::make_integer_sequence<int, kTileSteps>());
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace marrow {
+
+HWY_EXPORT(FillConvTiles);
+
+void add_conv_kernels(Kernels& kernels, int64_t target) {
+  MARROW_KERNEL_FOR(FillConvTiles, target)(kernels);
+}
+
+}  // namespace marrow
+#endif

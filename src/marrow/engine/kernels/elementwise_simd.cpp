@@ -1,0 +1,150 @@
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/elementwise_simd.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include "engine/kernels/math-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+
+void FillElementwise(Kernels&) {}
+
+#else
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
+
+struct Identity {
+  V operator()(V x, V) const { return x; }
+};
+struct Relu {
+  V operator()(V x, V) const { return hn::Max(x, hn::Zero(D())); }
+};
+struct Relu6 {
+  V operator()(V x, V) const { return hn::Min(hn::Max(x, hn::Zero(D())), hn::Set(D(), 6.0f)); }
+};
+struct LeakyRelu {
+  V operator()(V x, V slope) const { return hn::IfThenElse(hn::Ge(x, hn::Zero(D())), x, hn::Mul(x, slope)); }
+};
+struct Silu {
+  V operator()(V x, V) const { return hn::Mul(x, sigmoid(D(), x)); }
+};
+struct HardSigmoid {
+  V operator()(V x, V) const {
+    const V y = hn::MulAdd(x, hn::Set(D(), 1.0f / 6), hn::Set(D(), 0.5f));
+    return hn::Min(hn::Max(y, hn::Zero(D())), hn::Set(D(), 1.0f));
+  }
+};
+struct HardSwish {
+  V operator()(V x, V) const {
+    const V y = hn::Min(hn::Max(hn::Add(x, hn::Set(D(), 3.0f)), hn::Zero(D())), hn::Set(D(), 6.0f));
+    return hn::Mul(hn::Mul(x, y), hn::Set(D(), 1.0f / 6));
+  }
+};
+struct Sigmoid {
+  V operator()(V x, V) const { return sigmoid(D(), x); }
+};
+struct Tanh {
+  V operator()(V x, V) const { return tanh(D(), x); }
+};
+// x Phi(x), Phi(x) = erfc(-x / sqrt 2) / 2; the side that would cancel is taken from the other tail.
+struct Gelu {
+  V operator()(V x, V) const {
+    const V tail =
+        hn::Mul(hn::Set(D(), 0.5f), erfc_of_positive(D(), hn::Mul(hn::Abs(x), hn::Set(D(), 0.70710678f))));
+    const V one = hn::Set(D(), 1.0f);
+    return hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(D())), tail, hn::Sub(one, tail)));
+  }
+};
+// tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2) with e = exp(x); 1 to the last bit from 20 on.
+struct Mish {
+  V operator()(V x, V) const {
+    const V e = exp(D(), hn::Min(x, hn::Set(D(), 20.0f)));
+    const V two = hn::Set(D(), 2.0f);
+    const V n = hn::Mul(e, hn::Add(e, two));
+    return hn::Mul(x, hn::Div(n, hn::Add(n, two)));
+  }
+};
+struct Elu {
+  V operator()(V x, V alpha) const {
+    return hn::IfThenElse(hn::Gt(x, hn::Zero(D())), x, hn::Mul(alpha, expm1(D(), x)));
+  }
+};
+struct Scale {
+  V operator()(V x, V factor) const { return hn::Mul(x, factor); }
+};
+
+template <class Op>
+void unary(const float* src, float* dst, int64_t count, float parameter) {
+  const D d;
+  const Op op;
+  const V p = hn::Set(d, parameter);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) hn::StoreU(op(hn::LoadU(d, src + i), p), d, dst + i);
+  if (i == count) return;
+  float tail[kLanes] = {};
+  for (int64_t j = i; j < count; ++j) tail[j - i] = src[j];
+  hn::StoreU(op(hn::LoadU(d, tail), p), d, tail);
+  for (int64_t j = i; j < count; ++j) dst[j] = tail[j - i];
+}
+
+void add(const float* a, const float* b, float* dst, int64_t count) {
+  const D d;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::Add(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, dst + i);
+  for (; i < count; ++i) dst[i] = a[i] + b[i];
+}
+
+void multiply(const float* a, const float* b, float* dst, int64_t count) {
+  const D d;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::Mul(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, dst + i);
+  for (; i < count; ++i) dst[i] = a[i] * b[i];
+}
+
+void scale_lanes(const float* src, const float* scale, const float* shift, float* dst, int64_t count) {
+  const D d;
+  const V factor = hn::LoadU(d, scale);
+  const V offset = shift == nullptr ? hn::Zero(d) : hn::LoadU(d, shift);
+  for (int64_t i = 0; i < count; i += kLanes)
+    hn::StoreU(hn::MulAdd(hn::LoadU(d, src + i), factor, offset), d, dst + i);
+}
+
+void FillElementwise(Kernels& kernels) {
+  kernels.lanes = static_cast<int>(kLanes);
+  kernels.unary = {unary<Identity>,  unary<Relu>,        unary<Relu6>,   unary<LeakyRelu>, unary<Silu>,
+                   unary<HardSwish>, unary<HardSigmoid>, unary<Sigmoid>, unary<Tanh>,      unary<Gelu>,
+                   unary<Mish>,      unary<Elu>,         unary<Scale>};
+  kernels.add = add;
+  kernels.multiply = multiply;
+  kernels.scale_lanes = scale_lanes;
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace marrow {
+
+HWY_EXPORT(FillElementwise);
+
+void add_elementwise_kernels(Kernels& kernels, int64_t target) {
+  MARROW_KERNEL_FOR(FillElementwise, target)(kernels);
+}
+
+}  // namespace marrow
+#endif

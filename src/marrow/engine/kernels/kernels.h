@@ -1,0 +1,132 @@
+// The innermost loops, one table of function pointers a SIMD level. Nothing here knows about graphs or
+// threads.
+//
+// Maps are stored in blocks of `lanes` channels, lanes = floats in one vector: [image][block][y][x][lane].
+// Where the channels do not fill the last block its spare lanes hold numbers that nobody reads. A pixel of a
+// block is one vector, so most kernels see runs of vectors: `count` is in floats and a multiple of `lanes`
+// unless stated.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "engine/simd_level.h"
+
+namespace marrow {
+
+// One register tile of a dense convolution: `pixels` neighbours of one output row times `vectors` blocks of
+// output channels.
+//   dst[v][p] = bias[v] + sum over block, row, tap, lane of src[block][row][tap][p][lane] *
+//   weights[...][lane][v]
+struct ConvTileArgs {
+  const float* src;       // the first pixel's first tap, in the first channel block
+  int64_t src_block;      // floats between channel blocks
+  int64_t src_row;        // floats between the rows of taps (dilation included)
+  int64_t src_tap;        // floats between taps of a row (dilation included)
+  int64_t src_pixel;      // floats between neighbouring outputs' first taps
+  int rows;               // of taps that fall inside the map
+  int taps;               // in a row
+  int blocks;             // input channel blocks
+  int block_channels;     // channels in a block: `lanes`, or 1 where src is planar (NCHW)
+  int last_channels;      // channels in the last block
+  const float* weights;   // [block][row][tap][channel][vectors * lanes], with all rows of the kernel
+  int64_t weights_block;  // floats between blocks
+  int first_row;          // of the kernel that falls inside the map
+  const float* bias;      // vectors * lanes
+  float* dst;             // consecutive pixels of the first output block
+  int64_t dst_block;      // floats between output blocks
+};
+using ConvTile = void (*)(const ConvTileArgs& args);
+
+// One output row of a depthwise convolution for one channel block; taps outside the map count nothing.
+struct DepthwiseRowArgs {
+  const float* src;      // pixel 0 of the first row of taps
+  int64_t src_row;       // floats between the rows of taps (dilation included)
+  int width;             // pixels in a source row
+  int rows;              // of taps that fall inside the map
+  int taps;              // in a row
+  int stride, dilation;  // in pixels
+  int pad_before;        // output x reads source pixels x * stride - pad_before + tap * dilation
+  const float* weights;  // [row][tap][lanes], beginning with the first row inside the map
+  const float* bias;     // lanes
+  float* dst;
+  int out_width;
+};
+
+// One output row of max pooling; as above, without weights.
+struct MaxPoolRowArgs {
+  const float* src;
+  int64_t src_row;
+  int width;
+  int rows;
+  int taps;
+  int stride;
+  int pad_before;
+  float* dst;
+  int out_width;
+};
+
+// The distribution focal loss decode of one side of the box, for `count` anchors.
+//   dst[i] = sum_b bins[b] exp(x_b) / sum_b exp(x_b),  x_b = src[b * src_bin + i]      (less the largest x)
+struct DflArgs {
+  const float* src;
+  int64_t src_bin;
+  int reg_max;
+  const float* bins;
+  float* dst;
+  int count;  // any number
+};
+
+// The kinds of ActivationKind, in its order, then kScale: x * parameter.
+constexpr int kUnaryKinds = 13;
+constexpr int kScale = 12;
+// dst may be src. `count` is any number of floats. `parameter` is the slope of leaky ReLU and ELU.
+using Unary = void (*)(const float* src, float* dst, int64_t count, float parameter);
+// dst[i] = a[i] + b[i], or a[i] * b[i]; dst may be a or b; any count.
+using Binary = void (*)(const float* a, const float* b, float* dst, int64_t count);
+// dst[p][lane] = src[p][lane] * scale[lane] + shift[lane]; shift may be nullptr; dst may be src.
+using ScaleLanes = void (*)(const float* src, const float* scale, const float* shift, float* dst,
+                            int64_t count);
+// sums[lane] = sum over p of src[p][lane]
+using SumLanes = void (*)(const float* src, int64_t count, float* sums);
+// sum of a[i] * b[i]; any count
+using Dot = float (*)(const float* a, const float* b, int64_t count);
+
+constexpr int kMaxTilePixels = 14;
+constexpr int kMaxTileVectors = 2;
+// The distances between neighbouring outputs' taps for which there is a tile with constant offsets, and one
+// for any distance.
+enum class TileStep { kLanes, kTwoLanes, kTwo, kFour, kAny };
+constexpr int kTileSteps = 5;
+
+struct Kernels {
+  SimdLevel level = SimdLevel::kPlain;
+  int lanes = 0;
+
+  int tile_pixels = 0;  // the largest tile; 0: this level has none
+  // conv_tile[step][vectors - 1][pixels - 1]
+  std::array<std::array<std::array<ConvTile, kMaxTilePixels>, kMaxTileVectors>, kTileSteps> conv_tile = {};
+
+  void (*depthwise_row)(const DepthwiseRowArgs& args) = nullptr;
+  void (*max_pool_row)(const MaxPoolRowArgs& args) = nullptr;
+  void (*dfl)(const DflArgs& args) = nullptr;
+  std::array<Unary, kUnaryKinds> unary = {};
+  Binary add = nullptr;
+  Binary multiply = nullptr;
+  ScaleLanes scale_lanes = nullptr;
+  SumLanes sum_lanes = nullptr;
+  Dot dot = nullptr;
+};
+
+// The table of a level, made once. REQUIRES: the CPU has the level.
+const Kernels& kernels_of(SimdLevel level);
+bool supports(SimdLevel level);  // this CPU
+
+// The table's parts, by file. `target` is Highway's bit for the level.
+void add_plain_kernels(Kernels& kernels);
+void add_elementwise_kernels(Kernels& kernels, int64_t target);
+void add_conv_kernels(Kernels& kernels, int64_t target);
+void add_window_kernels(Kernels& kernels, int64_t target);
+void add_reduction_kernels(Kernels& kernels, int64_t target);
+
+}  // namespace marrow

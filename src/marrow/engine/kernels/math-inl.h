@@ -1,0 +1,101 @@
+// Vector forms of the transcendental functions, relative error below 1e-6 (most near 2e-7). Included once a
+// target: see Highway's guide on -inl.h files.
+#if defined(MARROW_ENGINE_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MARROW_ENGINE_KERNELS_MATH_INL_H_
+#undef MARROW_ENGINE_KERNELS_MATH_INL_H_
+#else
+#define MARROW_ENGINE_KERNELS_MATH_INL_H_
+#endif
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// x = n ln 2 + r with |r| <= ln 2 / 2; gives 2^n and e^r - 1. x is clamped to where 2^n and its reciprocal
+// are normal numbers. Polynomial: Cephes (Moshier), expf.
+template <class D, class V>
+HWY_INLINE void split_exp(D d, V x, V& two_to_n, V& expm1_r) {
+  const hn::RebindToSigned<D> di;
+  x = hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 87.0f));
+  const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
+  V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+  V p = hn::Set(d, 1.9875691500e-4f);
+  p = hn::MulAdd(p, r, hn::Set(d, 1.3981999507e-3f));
+  p = hn::MulAdd(p, r, hn::Set(d, 8.3334519073e-3f));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.1665795894e-2f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
+  expm1_r = hn::MulAdd(hn::Mul(r, r), p, r);
+  two_to_n = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127))));
+}
+
+template <class D, class V>
+HWY_INLINE V exp(D d, V x) {
+  V two_to_n, expm1_r;
+  split_exp(d, x, two_to_n, expm1_r);
+  return hn::MulAdd(two_to_n, expm1_r, two_to_n);
+}
+
+// Accurate near 0 too, where exp(x) - 1 would cancel.
+template <class D, class V>
+HWY_INLINE V expm1(D d, V x) {
+  V two_to_n, expm1_r;
+  split_exp(d, x, two_to_n, expm1_r);
+  return hn::MulAdd(two_to_n, expm1_r, hn::Sub(two_to_n, hn::Set(d, 1.0f)));
+}
+
+// 1 / x for x in [1, 1e38]: the processor's estimate and a Newton step where the estimate has 12 bits, a
+// division where it has only 8 (NEON).
+template <class D, class V>
+HWY_INLINE V reciprocal(D d, V x) {
+#if HWY_ARCH_X86
+  const V estimate = hn::ApproximateReciprocal(x);
+  return hn::MulAdd(estimate, hn::NegMulAdd(x, estimate, hn::Set(d, 1.0f)), estimate);
+#else
+  return hn::Div(hn::Set(d, 1.0f), x);
+#endif
+}
+
+template <class D, class V>
+HWY_INLINE V sigmoid(D d, V x) {
+  return reciprocal(d, hn::Add(exp(d, hn::Neg(x)), hn::Set(d, 1.0f)));
+}
+
+template <class D, class V>
+HWY_INLINE V tanh(D d, V x) {
+  const V e = expm1(d, hn::Add(x, x));
+  return hn::Div(e, hn::Add(e, hn::Set(d, 2.0f)));
+}
+
+// erfc(z) for z >= 0: t exp(-z^2 + q(t)), t = 1 / (1 + z/2). Numerical Recipes, 2nd edition, section 6.2
+// (erfcc), fractional error below 1.2e-7; z^2 is carried in two parts, since its rounding is a relative error
+// of the result.
+template <class D, class V>
+HWY_INLINE V erfc_of_positive(D d, V z) {
+  const V one = hn::Set(d, 1.0f);
+  const V t = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.5f), one));
+  V q = hn::Set(d, 0.17087277f);
+  q = hn::MulAdd(q, t, hn::Set(d, -0.82215223f));
+  q = hn::MulAdd(q, t, hn::Set(d, 1.48851587f));
+  q = hn::MulAdd(q, t, hn::Set(d, -1.13520398f));
+  q = hn::MulAdd(q, t, hn::Set(d, 0.27886807f));
+  q = hn::MulAdd(q, t, hn::Set(d, -0.18628806f));
+  q = hn::MulAdd(q, t, hn::Set(d, 0.09678418f));
+  q = hn::MulAdd(q, t, hn::Set(d, 0.37409196f));
+  q = hn::MulAdd(q, t, hn::Set(d, 1.00002368f));
+  q = hn::MulAdd(q, t, hn::Set(d, -1.26551223f));
+  const V square = hn::Mul(z, z);
+  const V rest = hn::MulSub(z, z, square);
+  const V gauss = exp(d, hn::Neg(square));
+  return hn::Mul(hn::Mul(t, hn::NegMulAdd(gauss, rest, gauss)), exp(d, q));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,171 @@
+// The kernels in plain C++: what the others are tested against, and what runs where no vector unit is known.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "engine/kernels/kernels.h"
+
+namespace marrow {
+namespace {
+
+constexpr int kPlainLanes = 8;
+
+void conv_tile_plain(const ConvTileArgs& args, int pixels, int vectors) {
+  const int width = vectors * kPlainLanes;
+  for (int p = 0; p < pixels; ++p)
+    for (int out = 0; out < width; ++out) {
+      double sum = args.bias[out];
+      for (int block = 0; block < args.blocks; ++block) {
+        const int channels = block + 1 == args.blocks ? args.last_channels : args.block_channels;
+        const float* w = args.weights + block * args.weights_block +
+                         int64_t{args.first_row} * args.taps * channels * width + out;
+        for (int row = 0; row < args.rows; ++row)
+          for (int tap = 0; tap < args.taps; ++tap) {
+            const float* x = args.src + block * args.src_block + row * args.src_row + tap * args.src_tap +
+                             p * args.src_pixel;
+            for (int c = 0; c < channels; ++c, w += width) sum += double{x[c]} * double{*w};
+          }
+      }
+      args.dst[out / kPlainLanes * args.dst_block + p * kPlainLanes + out % kPlainLanes] =
+          static_cast<float>(sum);
+    }
+}
+
+template <int kPixels, int kVectors>
+void conv_tile(const ConvTileArgs& args) {
+  conv_tile_plain(args, kPixels, kVectors);
+}
+
+void depthwise_row(const DepthwiseRowArgs& args) {
+  for (int x = 0; x < args.out_width; ++x)
+    for (int lane = 0; lane < kPlainLanes; ++lane) {
+      double sum = args.bias[lane];
+      for (int row = 0; row < args.rows; ++row)
+        for (int tap = 0; tap < args.taps; ++tap) {
+          const int at = x * args.stride - args.pad_before + tap * args.dilation;
+          if (at < 0 || at >= args.width) continue;
+          sum += double{args.src[row * args.src_row + int64_t{at} * kPlainLanes + lane]} *
+                 double{args.weights[(row * args.taps + tap) * kPlainLanes + lane]};
+        }
+      args.dst[int64_t{x} * kPlainLanes + lane] = static_cast<float>(sum);
+    }
+}
+
+void max_pool_row(const MaxPoolRowArgs& args) {
+  for (int x = 0; x < args.out_width; ++x)
+    for (int lane = 0; lane < kPlainLanes; ++lane) {
+      float largest = -std::numeric_limits<float>::infinity();
+      for (int row = 0; row < args.rows; ++row)
+        for (int tap = 0; tap < args.taps; ++tap) {
+          const int at = x * args.stride - args.pad_before + tap;
+          if (at < 0 || at >= args.width) continue;
+          largest = std::max(largest, args.src[row * args.src_row + int64_t{at} * kPlainLanes + lane]);
+        }
+      args.dst[int64_t{x} * kPlainLanes + lane] = largest;
+    }
+}
+
+void dfl(const DflArgs& args) {
+  for (int i = 0; i < args.count; ++i) {
+    double largest = args.src[i];
+    for (int b = 1; b < args.reg_max; ++b)
+      largest = std::max(largest, double{args.src[b * args.src_bin + i]});
+    double total = 0;
+    double weighted = 0;
+    for (int b = 0; b < args.reg_max; ++b) {
+      const double e = std::exp(args.src[b * args.src_bin + i] - largest);
+      total += e;
+      weighted += e * args.bins[b];
+    }
+    args.dst[i] = static_cast<float>(weighted / total);
+  }
+}
+
+double sigmoid(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+using Function = double (*)(double x, double parameter);
+constexpr Function kFunctions[kUnaryKinds] = {
+    [](double x, double) { return x; },
+    [](double x, double) { return std::max(x, 0.0); },
+    [](double x, double) { return std::clamp(x, 0.0, 6.0); },
+    [](double x, double slope) { return x >= 0 ? x : slope * x; },
+    [](double x, double) { return x * sigmoid(x); },
+    [](double x, double) { return x * std::clamp(x + 3, 0.0, 6.0) / 6; },
+    [](double x, double) { return std::clamp(x / 6 + 0.5, 0.0, 1.0); },
+    [](double x, double) { return sigmoid(x); },
+    [](double x, double) { return std::tanh(x); },
+    [](double x, double) { return x * 0.5 * std::erfc(-x / std::numbers::sqrt2); },
+    [](double x, double) { return x * std::tanh(std::log1p(std::exp(x))); },
+    [](double x, double alpha) { return x > 0 ? x : alpha * std::expm1(x); },
+    [](double x, double factor) { return x * factor; },
+};
+
+template <int kKind>
+void unary(const float* src, float* dst, int64_t count, float parameter) {
+  for (int64_t i = 0; i < count; ++i)
+    dst[i] = static_cast<float>(kFunctions[kKind](double{src[i]}, double{parameter}));
+}
+
+void add(const float* a, const float* b, float* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) dst[i] = a[i] + b[i];
+}
+
+void multiply(const float* a, const float* b, float* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) dst[i] = a[i] * b[i];
+}
+
+void scale_lanes(const float* src, const float* scale, const float* shift, float* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t lane = i % kPlainLanes;
+    dst[i] = static_cast<float>(double{src[i]} * double{scale[lane]} +
+                                (shift == nullptr ? 0.0 : double{shift[lane]}));
+  }
+}
+
+void sum_lanes(const float* src, int64_t count, float* sums) {
+  for (int64_t lane = 0; lane < kPlainLanes; ++lane) {
+    double sum = 0;
+    for (int64_t i = lane; i < count; i += kPlainLanes) sum += src[i];
+    sums[lane] = static_cast<float>(sum);
+  }
+}
+
+float dot(const float* a, const float* b, int64_t count) {
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += double{a[i]} * double{b[i]};
+  return static_cast<float>(sum);
+}
+
+template <int kVectors, int... kPixels>
+void fill_tiles(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
+  for (auto& step : kernels.conv_tile)
+    ((step[kVectors - 1][kPixels] = conv_tile<kPixels + 1, kVectors>), ...);
+}
+
+template <int... kKinds>
+void fill_unary(Kernels& kernels, std::integer_sequence<int, kKinds...>) {
+  kernels.unary = {unary<kKinds>...};
+}
+
+}  // namespace
+
+void add_plain_kernels(Kernels& kernels) {
+  kernels.lanes = kPlainLanes;
+  kernels.tile_pixels = kMaxTilePixels;
+  fill_tiles<1>(kernels, std::make_integer_sequence<int, kMaxTilePixels>());
+  fill_tiles<2>(kernels, std::make_integer_sequence<int, kMaxTilePixels>());
+  fill_unary(kernels, std::make_integer_sequence<int, kUnaryKinds>());
+  kernels.depthwise_row = depthwise_row;
+  kernels.max_pool_row = max_pool_row;
+  kernels.dfl = dfl;
+  kernels.add = add;
+  kernels.multiply = multiply;
+  kernels.scale_lanes = scale_lanes;
+  kernels.sum_lanes = sum_lanes;
+  kernels.dot = dot;
+}
+
+}  // namespace marrow

@@ -1,0 +1,141 @@
+// Rows of sliding windows within one channel block: depthwise convolution and max pooling.
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/window_simd.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include <algorithm>
+#include <limits>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+
+void FillWindows(Kernels&) {}
+
+#else
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
+
+struct Convolve {
+  const float* weights;
+  const float* bias;
+  V begin() const { return hn::LoadU(D(), bias); }
+  V weight(int row, int tap, int taps) const { return hn::LoadU(D(), weights + (row * taps + tap) * kLanes); }
+  V step(V sum, V x, V weight) const { return hn::MulAdd(x, weight, sum); }
+};
+
+struct Largest {
+  V begin() const { return hn::Set(D(), -std::numeric_limits<float>::infinity()); }
+  V weight(int, int, int) const { return hn::Zero(D()); }
+  V step(V largest, V x, V) const { return hn::Max(largest, x); }
+};
+
+// kPixels neighbouring outputs, the first at x, whose taps [first, last) all lie inside the row.
+template <int kPixels, int kStride, class Args, class Window>
+HWY_INLINE void window_tile(const Args& args, int dilation, const Window& window, int x, int first,
+                            int last) {
+  const D d;
+  const int stride = kStride == 0 ? args.stride : kStride;
+  const int64_t start = int64_t{x} * stride - args.pad_before;
+  V value[kPixels];
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p) value[p] = window.begin();
+  for (int row = 0; row < args.rows; ++row)
+    for (int tap = first; tap < last; ++tap) {
+      const float* src = args.src + row * args.src_row + (start + int64_t{tap} * dilation) * kLanes;
+      const V weight = window.weight(row, tap, args.taps);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPixels; ++p)
+        value[p] = window.step(value[p], hn::LoadU(d, src + int64_t{p} * stride * kLanes), weight);
+    }
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p) hn::StoreU(value[p], d, args.dst + (int64_t{x} + p) * kLanes);
+}
+
+// Outputs [from, to), all of whose taps are inside. The last tile overlaps the one before rather than being
+// cut.
+template <int kPixels, int kStride, class Args, class Window>
+HWY_INLINE void window_tiles(const Args& args, int dilation, const Window& window, int from, int to) {
+  int x = from;
+  for (; x + kPixels <= to; x += kPixels)
+    window_tile<kPixels, kStride>(args, dilation, window, x, 0, args.taps);
+  if (x < to) window_tile<kPixels, kStride>(args, dilation, window, to - kPixels, 0, args.taps);
+}
+
+template <int kStride, class Args, class Window>
+void window_row(const Args& args, int dilation, const Window& window) {
+  const int stride = args.stride;
+  const int reach = (args.taps - 1) * dilation;
+  const int inside_from = std::min((args.pad_before + stride - 1) / stride, args.out_width);
+  const int room = args.width - 1 - reach + args.pad_before;
+  const int inside_to = std::max(inside_from, room < 0 ? 0 : std::min(room / stride + 1, args.out_width));
+
+  const auto edge = [&](int from, int to) {
+    for (int x = from; x < to; ++x) {
+      const int start = x * stride - args.pad_before;
+      const int first = start < 0 ? (-start + dilation - 1) / dilation : 0;
+      const int last = std::min(args.taps, start >= args.width ? 0 : (args.width - 1 - start) / dilation + 1);
+      window_tile<1, kStride>(args, dilation, window, x, first, last);
+    }
+  };
+  edge(0, inside_from);
+  const int inside = inside_to - inside_from;
+  if (inside >= 8)
+    window_tiles<8, kStride>(args, dilation, window, inside_from, inside_to);
+  else if (inside >= 3)
+    window_tiles<3, kStride>(args, dilation, window, inside_from, inside_to);
+  else
+    edge(inside_from, inside_to);
+  edge(inside_to, args.out_width);
+}
+
+template <class Args, class Window>
+void any_stride(const Args& args, int dilation, const Window& window) {
+  if (args.stride == 1)
+    window_row<1>(args, dilation, window);
+  else if (args.stride == 2)
+    window_row<2>(args, dilation, window);
+  else
+    window_row<0>(args, dilation, window);
+}
+
+void depthwise_row(const DepthwiseRowArgs& args) {
+  any_stride(args, args.dilation, Convolve{args.weights, args.bias});
+}
+
+void max_pool_row(const MaxPoolRowArgs& args) {
+  any_stride(args, 1, Largest());
+}
+
+void FillWindows(Kernels& kernels) {
+  kernels.depthwise_row = depthwise_row;
+  kernels.max_pool_row = max_pool_row;
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace marrow {
+
+HWY_EXPORT(FillWindows);
+
+void add_window_kernels(Kernels& kernels, int64_t target) {
+  MARROW_KERNEL_FOR(FillWindows, target)(kernels);
+}
+
+}  // namespace marrow
+#endif

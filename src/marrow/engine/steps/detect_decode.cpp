@@ -1,0 +1,105 @@
+#include "engine/steps/detect_decode.h"
+
+#include <algorithm>
+
+namespace marrow {
+namespace {
+
+constexpr int64_t kAnchors = 64;  // a task's; a multiple of any number of lanes
+constexpr size_t kSigmoid = static_cast<size_t>(ActivationKind::kSigmoid);
+
+class DetectDecodeStep final : public Step {
+ public:
+  DetectDecodeStep(const DetectDecode& decode, std::vector<View> maps, const View& dst, const Tensor& bins,
+                   const Kernels& kernels)
+      : decode_(decode), maps_(std::move(maps)), dst_(dst), bins_(bins), kernels_(kernels) {
+    int64_t anchor = 0;
+    for (size_t level = 0; level < maps_.size(); ++level)
+      for (int64_t first = 0; first < maps_[level].pixels(); first += kAnchors) {
+        const int64_t count = std::min(kAnchors, maps_[level].pixels() - first);
+        runs_.push_back({level, first, count, anchor});
+        anchor += count;
+      }
+  }
+
+  void run(const RunContext& context) const override {
+    const auto runs = static_cast<int64_t>(runs_.size());
+    context.pool->parallel_for(dst_.images * runs, [&](int64_t task, int thread) {
+      decode_run(context, task / runs, runs_[static_cast<size_t>(task % runs)],
+                 context.thread_scratch(thread));
+    });
+  }
+
+  std::string kernel() const override { return "detect decode"; }
+  int64_t scratch_floats() const override {
+    return (4 * decode_.reg_max + decode_.classes + kernels_.lanes + 4) * kAnchors;
+  }
+
+ private:
+  struct Run {
+    size_t level;
+    int64_t pixel;
+    int64_t count;
+    int64_t anchor;  // of the first, in dst
+  };
+
+  void decode_run(const RunContext& context, int64_t image, const Run& run, float* scratch) const {
+    const View& map = maps_[run.level];
+    const int lanes = kernels_.lanes;
+    const int sides = 4;
+
+    // Channels by rows of anchors, so that every formula runs along anchors.
+    float* rows = scratch;
+    const float* src = context.read(map) + image * map.image_stride + run.pixel * lanes;
+    for (int64_t block = 0; block < map.blocks(lanes); ++block, src += map.block_floats(lanes))
+      for (int lane = 0; lane < lanes; ++lane) {
+        float* row = rows + (block * lanes + lane) * kAnchors;
+        for (int64_t i = 0; i < run.count; ++i) row[i] = src[i * lanes + lane];
+        std::fill(row + run.count, row + kAnchors, 0.f);
+      }
+
+    float* distances = scratch + map.blocks(lanes) * lanes * kAnchors;
+    for (int side = 0; side < sides; ++side)
+      kernels_.dfl({.src = rows + int64_t{side} * decode_.reg_max * kAnchors,
+                    .src_bin = kAnchors,
+                    .reg_max = decode_.reg_max,
+                    .bins = bins_.values().data(),
+                    .dst = distances + side * kAnchors,
+                    .count = static_cast<int>(run.count)});
+
+    const int64_t anchors = dst_.pixels();
+    float* dst = context.write(dst_) + image * dst_.image_stride + run.anchor;
+    const auto stride = static_cast<float>(decode_.strides[run.level]);
+    for (int64_t i = 0; i < run.count; ++i) {
+      const float x = static_cast<float>((run.pixel + i) % map.width) + 0.5f;
+      const float y = static_cast<float>((run.pixel + i) / map.width) + 0.5f;
+      const float left = distances[i];
+      const float top = distances[kAnchors + i];
+      const float right = distances[2 * kAnchors + i];
+      const float bottom = distances[3 * kAnchors + i];
+      dst[i] = (x + (right - left) / 2) * stride;
+      dst[anchors + i] = (y + (bottom - top) / 2) * stride;
+      dst[2 * anchors + i] = (left + right) * stride;
+      dst[3 * anchors + i] = (top + bottom) * stride;
+    }
+    for (int c = 0; c < decode_.classes; ++c)
+      kernels_.unary[kSigmoid](rows + (int64_t{sides} * decode_.reg_max + c) * kAnchors,
+                               dst + (sides + c) * anchors, run.count, 0);
+  }
+
+  DetectDecode decode_;
+  std::vector<View> maps_;
+  View dst_;
+  Tensor bins_;
+  const Kernels& kernels_;
+  std::vector<Run> runs_;
+};
+
+}  // namespace
+
+StepPtr make_detect_decode(const DetectDecode& decode, std::vector<View> maps, const View& dst,
+                           const Tensor& bins, const Kernels& kernels) {
+  return std::make_unique<DetectDecodeStep>(decode, std::move(maps), dst, bins, kernels);
+}
+
+}  // namespace marrow

@@ -1,0 +1,15 @@
+// The YOLOv8 head's decode; see DetectDecode in graph/operation.h.
+#pragma once
+
+#include "base/tensor.h"
+#include "engine/step.h"
+#include "graph/operation.h"
+
+namespace marrow {
+
+// maps: one blocked raw map a level; dst planar (N, 4 + classes, 1, anchors); bins: the values of the
+// parameter.
+StepPtr make_detect_decode(const DetectDecode& decode, std::vector<View> maps, const View& dst,
+                           const Tensor& bins, const Kernels& kernels);
+
+}  // namespace marrow
