@@ -1,0 +1,36 @@
+// Every way Marrow has to run a graph: what holds on one must hold on all.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/simd_level.h"
+#include "reference/executor.h"
+
+namespace marrow::testing {
+
+struct ExecutorRun {
+  std::string executor;        // "reference", "engine (avx2)"
+  std::vector<Tensor> values;  // one a name
+};
+
+// The values of outputs or taps by name, on the reference executor and on the engine at every SIMD level of
+// this CPU.
+inline std::vector<ExecutorRun> run_everywhere(const Graph& graph, const Weights& weights,
+                                               const Tensor& input, const std::vector<std::string>& names) {
+  std::vector<Value> targets;
+  for (const std::string& name : names) targets.push_back(graph.find(name));
+  std::vector<ExecutorRun> runs = {{"reference", run_reference(graph, weights, input, targets)}};
+  for (const SimdLevel level : available_simd_levels()) {
+    const std::string simd(simd_name(level));
+    Engine engine(graph, weights, input.shape(), names, {.simd = simd});
+    engine.run(input);
+    ExecutorRun run{"engine (" + simd + ")", {}};
+    for (size_t i = 0; i < names.size(); ++i) run.values.push_back(engine.output(i).clone());
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+}  // namespace marrow::testing
