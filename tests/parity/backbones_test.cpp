@@ -1,5 +1,5 @@
 // The five families against the published implementations: every checkpoint of every case, imported as a user
-// would, run on the reference executor. The cases are found, not named: golden/backbones/README.md.
+// would, run on every executor. The cases are found, not named: golden/backbones/README.md.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -8,7 +8,7 @@
 #include <set>
 
 #include "backbones/backbone.h"
-#include "reference/executor.h"
+#include "support/executors.h"
 #include "support/golden.h"
 #include "weights/checkpoint_file.h"
 #include "weights/safetensors.h"
@@ -68,23 +68,24 @@ void compare_form(const Case& test, const ImportCandidate& network, const std::s
     weights["act_learn"] = Tensor::scalar(1);
   ASSERT_NO_THROW(verify(graph, weights));
 
-  std::vector<std::string> names;
-  std::vector<Value> targets;
+  std::vector<std::string> names, values;
   for (const auto& entry : test.io) {
     if (entry.first == "input" || entry.first == "odd") continue;
     const OutputName output = parse(entry.first);
     if (output.form != form || output.odd != odd) continue;
     names.push_back(entry.first);
-    targets.push_back(graph.find(output.value));
+    values.push_back(output.value);
   }
-  if (targets.empty()) return;
-  const auto values = run_reference(graph, weights, test.io.at(odd ? "odd" : "input"), targets);
+  if (names.empty()) return;
   const double tolerance = tolerance_of(network.choice.family->name);
-  for (size_t i = 0; i < names.size(); ++i) {
-    const Tensor& expected = test.io.at(names[i]);
-    ASSERT_EQ(values[i].shape(), expected.shape()) << names[i];
-    EXPECT_LE(relative_difference(values[i], expected), tolerance) << names[i];
-    covered.insert(names[i]);
+  for (const auto& run : testing::run_everywhere(graph, weights, test.io.at(odd ? "odd" : "input"), values)) {
+    SCOPED_TRACE(run.executor);
+    for (size_t i = 0; i < names.size(); ++i) {
+      const Tensor& expected = test.io.at(names[i]);
+      ASSERT_EQ(run.values[i].shape(), expected.shape()) << names[i];
+      EXPECT_LE(relative_difference(run.values[i], expected), tolerance) << names[i];
+      covered.insert(names[i]);
+    }
   }
 }
 
