@@ -10,10 +10,22 @@
 namespace marrow {
 namespace {
 
-std::vector<Value> joined(const BranchedHead& head) {
-  std::vector<Value> values = head.raw;
-  values.insert(values.end(), head.extra.begin(), head.extra.end());
-  return values;
+// The raw maps and those of the third branch.
+std::vector<Value> branched_head(ModuleCall& call, int channels, std::string_view output) {
+  std::vector<Value> maps =
+      detect_head_undecoded(call.graph, call.inputs, call.positive(0, call.classes), call.activation);
+  const std::vector<Value> third = third_branches(call.graph, call.inputs, channels, output, call.activation);
+  maps.insert(maps.end(), third.begin(), third.end());
+  return maps;
+}
+
+Value prototypes(ModuleCall& call, int masks, int hidden) {
+  GraphBuilder& g = call.graph;
+  const auto scope = g.scope("proto");
+  Value x = conv_unit(g, call.inputs.at(0), "cv1", {.out = hidden, .kernel = 3}, call.activation);
+  x = g.conv_transpose(x, "upsample", hidden, 2, 2);
+  x = conv_unit(g, x, "cv2", {.out = hidden, .kernel = 3}, call.activation);
+  return conv_unit(g, x, "cv3", {.out = masks}, call.activation);
 }
 
 // Mask coefficients "coefficients<k>" (N, masks, H_k, W_k) and the "prototypes" (N, masks, 2 H_0, 2 W_0) that
@@ -25,20 +37,16 @@ const ModuleRegistration kSegment{
      .task = "segment",
      .arguments = {"classes", "masks", "prototype_channels"},
      .build = [](ModuleCall& call) {
-       GraphBuilder& g = call.graph;
        const int masks = call.positive(1, 32);
-       const int hidden = call.positive(2, 256);
-       const BranchedHead head = detect_head_with_extra(g, call.inputs, call.positive(0, call.classes), masks,
-                                                        "coefficients", call.activation);
-       const auto scope = g.scope("proto");
-       Value x = conv_unit(g, call.inputs[0], "cv1", {.out = hidden, .kernel = 3}, call.activation);
-       x = g.conv_transpose(x, "upsample", hidden, 2, 2);
-       x = conv_unit(g, x, "cv2", {.out = hidden, .kernel = 3}, call.activation);
-       x = conv_unit(g, x, "cv3", {.out = masks}, call.activation);
-       g.output("prototypes", x);
-       std::vector<Value> values = joined(head);
-       values.push_back(x);
-       return values;
+       std::vector<Value> maps =
+           detect_head_undecoded(call.graph, call.inputs, call.positive(0, call.classes), call.activation);
+       const Value proto = prototypes(call, masks, call.positive(2, 256));
+       const std::vector<Value> coefficients =
+           third_branches(call.graph, call.inputs, masks, "coefficients", call.activation);
+       call.graph.output("prototypes", proto);
+       maps.insert(maps.end(), coefficients.begin(), coefficients.end());
+       maps.push_back(proto);
+       return maps;
      }}};
 
 // "keypoints<k>" (N, points * dimensions, H_k, W_k).
@@ -61,8 +69,7 @@ const ModuleRegistration kPose{
          points = shape[0];
          dimensions = shape[1];
        }
-       return joined(detect_head_with_extra(call.graph, call.inputs, call.positive(0, call.classes),
-                                            points * dimensions, "keypoints", call.activation));
+       return branched_head(call, points * dimensions, "keypoints");
      }}};
 
 // "angles<k>" (N, 1, H_k, W_k); angle = (sigmoid - 0.25) * pi.
@@ -71,10 +78,7 @@ const ModuleRegistration kOrientedBoxes{
      .channels = Module::Channels::kHead,
      .task = "obb",
      .arguments = {"classes", "angles"},
-     .build = [](ModuleCall& call) {
-       return joined(detect_head_with_extra(call.graph, call.inputs, call.positive(0, call.classes),
-                                            call.positive(1, 1, 16), "angles", call.activation));
-     }}};
+     .build = [](ModuleCall& call) { return branched_head(call, call.positive(1, 1, 16), "angles"); }}};
 
 }  // namespace
 }  // namespace marrow

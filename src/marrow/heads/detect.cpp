@@ -63,17 +63,23 @@ std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, i
   return raw;
 }
 
-BranchedHead detect_head_with_extra(GraphBuilder& g, std::span<const Value> levels, int classes, int extra,
-                                    std::string_view extra_name, const Activation& activation) {
-  BranchedHead head;
-  head.raw = detect_branches(g, levels, classes, activation);
+std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels, int classes,
+                                         const Activation& activation) {
+  std::vector<Value> raw = detect_branches(g, levels, classes, activation);
   g.constant(kBinsName, {1, kRegMax, 1, 1}, Init::arange());
-  const int hidden = std::max(g.channels(levels[0]) / 4, extra);
-  for (size_t k = 0; k < levels.size(); ++k)
-    head.extra.push_back(branch(g, levels[k], numbered("cv4.", k), hidden, extra, {}, activation));
-  for (size_t k = 0; k < levels.size(); ++k) g.output(numbered("feat", k), head.raw[k]);
-  for (size_t k = 0; k < levels.size(); ++k) g.output(numbered(extra_name, k), head.extra[k]);
-  return head;
+  for (size_t k = 0; k < raw.size(); ++k) g.output(numbered("feat", k), raw[k]);
+  return raw;
+}
+
+std::vector<Value> third_branches(GraphBuilder& g, std::span<const Value> levels, int channels,
+                                  std::string_view output, const Activation& activation) {
+  const int hidden = std::max(g.channels(levels[0]) / 4, channels);
+  std::vector<Value> maps;
+  for (size_t k = 0; k < levels.size(); ++k) {
+    maps.push_back(branch(g, levels[k], numbered("cv4.", k), hidden, channels, {}, activation));
+    g.output(numbered(output, k), maps[k]);
+  }
+  return maps;
 }
 
 namespace {

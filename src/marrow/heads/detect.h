@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "graph/builder.h"
@@ -24,14 +25,14 @@ std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> level
 std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, int classes,
                                const Activation& activation);
 
-// The branches without the decode, whose bins are declared all the same; outputs "feat0", "feat1", ... Then
-// on every level a third branch "cv4.<k>" of two 3x3 units and a 1x1 convolution, hidden channels max(C_0 /
-// 4, extra), whose maps (N, extra, H_k, W_k) become the outputs "<extra_name>0", ...
-struct BranchedHead {
-  std::vector<Value> raw;    // as detect_branches
-  std::vector<Value> extra;  // one a level
-};
-BranchedHead detect_head_with_extra(GraphBuilder& g, std::span<const Value> levels, int classes, int extra,
-                                    std::string_view extra_name, const Activation& activation);
+// The branches without the decode, whose bins are declared all the same. Returns the raw maps; they are the
+// outputs "feat0", "feat1", ...
+std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels, int classes,
+                                         const Activation& activation);
+
+// A third branch on every level, "cv4.<k>": two 3x3 units and a 1x1 convolution, hidden channels
+// max(C_0 / 4, channels). Returns its maps (N, channels, H_k, W_k); they are the outputs "<output>0", ...
+std::vector<Value> third_branches(GraphBuilder& g, std::span<const Value> levels, int channels,
+                                  std::string_view output, const Activation& activation);
 
 }  // namespace marrow

@@ -6,7 +6,7 @@
 //   head: [...]
 //
 // or, for a published classifier by name, `classifier: starnet_s1` with optional `settings: {...}`.
-// docs/models.md has the whole grammar. Plain values: any thread.
+// Plain values: any thread.
 #pragma once
 
 #include <filesystem>

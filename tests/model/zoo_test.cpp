@@ -1,0 +1,118 @@
+#include "model/zoo.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "backbones/backbone.h"
+#include "base/error.h"
+#include "model/configs.h"
+#include "model/summary.h"
+
+namespace marrow {
+namespace {
+
+std::string message_of(std::string_view name, std::string_view backbone = {}) {
+  try {
+    make_model(name, backbone);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(Zoo, EveryNameBuilds) {
+  for (const std::string& name : zoo_names()) {
+    // Large classifiers are built by their own tests; here every YAML in every scale.
+    SCOPED_TRACE(name);
+    const Model model = make_model(name);
+    EXPECT_FALSE(model.graph.outputs.empty());
+    EXPECT_TRUE(model.warnings.empty());
+  }
+}
+
+TEST(Zoo, UnknownNamesGetTheNearest) {
+  EXPECT_NE(message_of("yolov8n-startnet")
+                .find("unknown model 'yolov8n-startnet'. Did you mean 'yolov8n-starnet'?"),
+            std::string::npos);
+  EXPECT_NE(message_of("starnet_s5").find("Did you mean 'starnet_s"), std::string::npos);
+  EXPECT_NE(message_of("yolov8n", "starnet_s5").find("unknown backbone 'starnet_s5'"), std::string::npos);
+  EXPECT_NE(message_of("nowhere/yolov8n.yaml").find("nowhere/yolov8"), std::string::npos);
+  EXPECT_NE(message_of("starnet_s1", "starnet_s2").find("is a classifier by name"), std::string::npos);
+}
+
+// The one-line YAMLs of configs/, written by hand, are what replacing the backbone makes.
+TEST(Zoo, ReplacedBackbonesEqualTheHandwrittenForm) {
+  for (const char* file : {"starnet", "shufflenetv2", "vanillanet", "pplcnet", "efficientnet"}) {
+    SCOPED_TRACE(file);
+    const ModelSpec written = find_model_spec(fmt::format("yolov8s-{}", file));
+    const std::string backbone = written.backbone.front().module;
+    const ModelSpec replaced = find_model_spec("yolov8s", backbone);
+    EXPECT_EQ(to_yaml(replaced), to_yaml(written));
+    EXPECT_EQ(to_yaml(find_model_spec(fmt::format("yolov8s-{}", backbone))), to_yaml(written));
+    // On a model that already has a backbone of one line, only the name changes.
+    EXPECT_EQ(to_yaml(find_model_spec("yolov8s-starnet", backbone)), to_yaml(written));
+  }
+}
+
+TEST(Zoo, EveryYoloModelTakesABackbone) {
+  for (const EmbeddedText& config : embedded_configs()) {
+    const std::string_view variant = config.name.substr(std::string_view("models/yolov8").size());
+    const std::string name = fmt::format("yolov8n{}", variant);
+    SCOPED_TRACE(name);
+    const Model plain = make_model(name);
+    const Model model = make_model(name, "starnet_s050");
+    EXPECT_EQ(model.layers[0].module, "starnet_s050");
+    EXPECT_EQ(model.strides, plain.strides);
+    EXPECT_EQ(model.task, plain.task);
+    const Layer& last = model.layers.back();
+    const Layer& plain_last = plain.layers.back();
+    EXPECT_EQ(last.module, plain_last.module);
+    // A detector's neck ends in the same widths, so its head does not change.
+    if (model.task == "classify") continue;
+    EXPECT_EQ(summarize(model, 128, 128).layers.back().parameters,
+              summarize(plain, 128, 128).layers.back().parameters);
+  }
+}
+
+TEST(Zoo, EveryBackboneFeedsADetectorOrSaysWhyNot) {
+  for (const BackboneFamily* family : backbone_families())
+    for (const BackboneVariant& variant : family->variants) {
+      SCOPED_TRACE(variant.name);
+      if (variant.name.find("ada_pool") != std::string::npos) {
+        EXPECT_NE(message_of("yolov8n", variant.name).find("needs strides 4, 8, 16 and 32"),
+                  std::string::npos);
+        continue;
+      }
+      const Model model = make_model(fmt::format("yolov8n-{}", variant.name));
+      EXPECT_EQ(model.strides, (std::vector<double>{8, 16, 32}));
+    }
+}
+
+// Unit by unit, the same network as in one line: what differs is only how the lines are numbered.
+TEST(Zoo, UnitsAddUpToTheWholeBackbone) {
+  for (const char* file : {"starnet", "shufflenetv2", "vanillanet", "pplcnet", "efficientnet"}) {
+    SCOPED_TRACE(file);
+    const Model whole = make_model(fmt::format("yolov8n-{}", file));
+    const Model units = make_model(fmt::format("yolov8n-{}-units", file));
+    EXPECT_EQ(count_parameters(units.graph), count_parameters(whole.graph));
+    EXPECT_EQ(count_macs(units.graph, 320, 256), count_macs(whole.graph, 320, 256));
+  }
+}
+
+TEST(Zoo, AReaderInsideTheReplacedPartIsNamed) {
+  ModelSpec spec = find_model_spec("yolov8n");
+  spec.head[1].from[1] = 5;  // the convolution before the last layer of stride 16
+  try {
+    replace_backbone(spec, "starnet_s1");
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("layer 11 (Concat) reads layer 5, inside the backbone"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace marrow
