@@ -202,7 +202,8 @@ class Importer {
     return result;
   }
 
-  // Of a YAML model the lines of its `backbone`, of a classifier by name everything before the head.
+  // Of a YAML model its whole backbone or the lines of its `backbone`, of a classifier by name everything
+  // before the head.
   static double backbone_share(const Model& model, const LoadReport& report) {
     const int last = model.layers.empty() ? model.graph.find("c5").id : backbone_end(model) - 1;
     std::vector<std::string> names;
@@ -215,6 +216,8 @@ class Importer {
   }
 
   static int backbone_end(const Model& model) {
+    // A whole backbone in one line; SPPF behind it is no part of a published backbone's file.
+    if (model.layers.front().backbone) return model.layers.front().end_node;
     const ModelSpec spec = parse_model_spec(model.yaml, "the model");
     return model.layers.at(spec.backbone.size() - 1).end_node;
   }
