@@ -58,6 +58,7 @@ bool same_type(const BackboneConfig& value, const BackboneConfig& standard) {
 }
 
 void apply(const BackboneFamily& family, const BackboneConfig& overrides, BackboneConfig& config) {
+  if (overrides.is_null()) return;
   if (!overrides.is_object())
     fail(fmt::format("{}: the settings are a {}, wanted a mapping", family.name, overrides.type_name()));
   for (const auto& [key, value] : overrides.items()) {

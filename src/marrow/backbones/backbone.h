@@ -113,9 +113,9 @@ struct ImportCandidate {
 // Every variant of every family and source whose body's parameters `state` holds in the right shapes, with
 // nothing of the network left over. Networks that are the same under two names are listed once. Empty when no
 // layout's signature matches. With `name` (a variant or family) or `source` not empty, only those; a family's
-// name together with `overrides` is that one configuration.
-// Throws Error{kModel} when a signature matches but no network does, naming the nearest one and the first
-// tensor that does not fit; and as choose_backbone does.
+// name together with `overrides` is that one configuration (without a name, `overrides` apply to every
+// network). Throws Error{kModel} when a signature matches but no network does, naming the nearest one and the
+// first tensor that does not fit; and as choose_backbone does.
 std::vector<ImportCandidate> recognise(const Weights& state, std::string_view name = "",
                                        std::string_view source = "",
                                        const BackboneConfig& overrides = BackboneConfig::object());

@@ -87,7 +87,7 @@ struct EfficientNet {
   explicit EfficientNet(const BackboneConfig& config) {
     const Settings settings("efficientnet", config);
     width = settings.number("width", 0.01, 64);
-    depth = settings.number("depth", 0.01, 64);
+    depth = settings.number("depth", 0.01, 16);
     dropout = settings.number("dropout", 0, 0.99);
     stochastic_depth = settings.number("stochastic_depth", 0, 0.99);
     style = Style(settings.text("source"), width);

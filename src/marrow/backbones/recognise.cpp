@@ -149,10 +149,12 @@ bool may_hold(const BackboneFamily& family, const std::string& network, const st
 
 std::vector<ImportCandidate> recognise(const Weights& state, std::string_view name, std::string_view source,
                                        const BackboneConfig& overrides) {
-  if (!name.empty()) choose_backbone(name, overrides);  // refuses an unknown name or setting
-  BackboneConfig settings = overrides;
+  BackboneConfig settings = overrides.is_object() ? overrides : BackboneConfig::object();
   std::string wanted_source(source);
-  if (wanted_source.empty()) wanted_source = settings.value("source", "");
+  if (!name.empty()) {
+    const BackboneChoice choice = choose_backbone(name, overrides);  // refuses an unknown name or setting
+    if (wanted_source.empty() && settings.contains("source")) wanted_source = choice.config.at("source");
+  }
   settings.erase("source");
 
   Recognition recognition(state);

@@ -23,7 +23,7 @@ struct StarNet {
   explicit StarNet(const BackboneConfig& config) {
     const Settings settings("starnet", config);
     base_dim = settings.integer("base_dim", 1, Settings::kMaxChannels / 8);
-    depths = settings.integers("depths", 0, Settings::kMaxBlocks);
+    depths = settings.integers("depths", 0, 64);
     mlp_ratio = settings.integer("mlp_ratio", 1, kMaxRatio);
     drop_path_rate = settings.number("drop_path_rate", 0, 0.99);
     if (depths.size() != 4) settings.fail("depths", "four numbers, one a stage");
