@@ -26,6 +26,12 @@ void add_threads_option(CLI::App& command, int& threads);
 // The network's input size: one number (square) or height,width. `name` is "--imgsz".
 void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text);
 
+// Names separated by blanks, wrapped and indented.
+void print_names(const std::vector<std::string>& names);
+
+// Every family with its paper, its sources and its variants.
+void print_backbones();
+
 // Ends --help with an example that works.
 void set_example(CLI::App& command, const std::string& example);
 

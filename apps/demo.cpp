@@ -50,8 +50,11 @@ std::vector<std::string> raw_map_names(const Graph& graph) {
 
 // The largest difference between engine and reference over the head's raw maps, relative to the largest
 // value.
-double difference_from_reference(const Graph& graph, const Weights& weights, int threads) {
-  const Tensor input = drawn_input(graph, kCheckSize);
+double difference_from_reference(const Model& model, const Weights& fresh, int threads) {
+  const Graph& graph = model.graph;
+  const int stride = model.largest_stride;
+  const Tensor input = drawn_input(graph, (kCheckSize + stride - 1) / stride * stride);
+  const Weights weights = measure_batch_statistics(graph, fresh, input);
   const auto names = raw_map_names(graph);
   std::vector<Value> values;
   for (const std::string& name : names) values.push_back(graph.find(name));
@@ -81,12 +84,8 @@ double median_ms(const Graph& graph, const Weights& weights, int threads) {
 }
 
 int demo(int threads) {
-  fmt::print("Marrow: YOLOv8 with a backbone you can swap. The zoo:\n\n");
-  for (const BackboneFamily* family : backbone_families()) {
-    std::vector<std::string> names;
-    for (const BackboneVariant& variant : family->variants) names.push_back(variant.name);
-    fmt::print("  {}\n    {}\n", family->paper, join(names, " "));
-  }
+  fmt::print("Marrow: YOLOv8 with a backbone you can swap. The zoo:\n");
+  print_backbones();
   const int used = threads > 0 ? threads : available_threads();
   fmt::print(
       "\nNow each detector is built with random weights, and the engine's raw maps on a drawn picture are "
@@ -95,11 +94,10 @@ int demo(int threads) {
       kSpeedSize, used, used == 1 ? "" : "s");
 
   int failed = 0;
-  std::vector<std::string> lines;
   for (const std::string& name : demo_models()) {
     const Model model = make_model(name);
     const Weights weights = randomize(model.graph, 0);
-    const double difference = difference_from_reference(model.graph, weights, threads);
+    const double difference = difference_from_reference(model, weights, threads);
     const bool equal = difference <= kTolerance;
     failed += equal ? 0 : 1;
     const Summary summary = summarize(model, kSpeedSize, kSpeedSize);

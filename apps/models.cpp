@@ -20,19 +20,6 @@ std::vector<std::string> detectors() {
   return names;
 }
 
-void print_wrapped(const std::vector<std::string>& names) {
-  constexpr size_t kColumns = 100;
-  std::string line = "   ";
-  for (const std::string& name : names) {
-    if (line.size() + 1 + name.size() > kColumns) {
-      fmt::print("{}\n", line);
-      line = "   ";
-    }
-    line += " " + name;
-  }
-  fmt::print("{}\n", line);
-}
-
 int list_models(bool as_json) {
   if (as_json) {
     nlohmann::json all = {{"models", detectors()}, {"backbones", nlohmann::json::array()}};
@@ -49,17 +36,11 @@ int list_models(bool as_json) {
     return 0;
   }
   fmt::print("YOLOv8 models (scales n, s, m, l, x)\n");
-  print_wrapped(detectors());
+  print_names(detectors());
   fmt::print(
       "\nBackbones: alone the published classifier with 1000 classes; with '--backbone NAME', or as "
       "yolov8n-NAME, a detector\n");
-  for (const BackboneFamily* family : backbone_families()) {
-    std::vector<std::string> sources, variants;
-    for (const BackboneSource& source : family->sources) sources.push_back(source.name);
-    for (const BackboneVariant& variant : family->variants) variants.push_back(variant.name);
-    fmt::print("\n  {}: {}\n    weights of: {}\n", family->name, family->paper, fmt::join(sources, ", "));
-    print_wrapped(variants);
-  }
+  print_backbones();
   fmt::print("\n'marrow info NAME' shows one in detail.\n");
   return 0;
 }

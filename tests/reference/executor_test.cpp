@@ -183,6 +183,17 @@ TEST(Reference, BatchNormUsesRunningOrBatchStatistics) {
   EXPECT_EQ(trained.statistics.at("bn.num_batches_tracked").values<int64_t>()[0], 1);
 }
 
+TEST(Reference, MeasuredStatisticsNormaliseTheInput) {
+  GraphBuilder g;
+  g.output("out", g.batch_norm(g.input(2), "bn"));
+  const Graph graph = std::move(g).build();
+  Tensor x = random_tensor({2, 2, 5, 3}, 4);
+  for (float& value : x.values()) value = 100 + 1000 * value;
+  const Weights weights = measure_batch_statistics(graph, initialize(graph, 0), x);
+  const Tensor out = run_reference(graph, weights, x, "out");
+  for (const float y : out.values()) EXPECT_LT(std::abs(y), 5);
+}
+
 TEST(Reference, DropoutScalesOnlyWhenItDownscalesInInference) {
   const Tensor x = Tensor::from({1, 1, 1, 1}, std::vector<float>{10});
   EXPECT_FLOAT_EQ(run_one(x, [](auto& g, Value v) { return g.dropout(v, 0.2, true); }).values()[0], 8);

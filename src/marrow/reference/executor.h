@@ -30,4 +30,10 @@ BatchStatisticsResult run_reference_with_batch_statistics(const Graph& graph, co
                                                           const Tensor& input,
                                                           std::span<const Value> targets);
 
+// `weights` with every batch norm's running statistics replaced by those of its input when `input` runs
+// through the graph, the variances drawn half way to their mean over the channels: a network with random
+// weights then keeps its activations near 1 at any depth, as a trained one does, and amplifies no channel
+// that hardly varies.
+Weights measure_batch_statistics(const Graph& graph, const Weights& weights, const Tensor& input);
+
 }  // namespace marrow
