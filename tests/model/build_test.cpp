@@ -162,5 +162,17 @@ TEST(Build, IndexLinesPickMaps) {
                Error);
 }
 
+TEST(Build, AClassifierByNameIsAModelFileToo) {
+  const auto build = [](const std::string& text) { return build_model(parse_model_spec(text, "m.yaml")); };
+  const Model model = build("classifier: efficientnet_b0\nsettings: {source: timm}\nnc: 10\n");
+  EXPECT_EQ(model.task, "classify");
+  EXPECT_EQ(model.graph.node(model.graph.find("logits")).channels, 10);
+  EXPECT_NE(model.yaml.find("timm"), std::string::npos);
+  EXPECT_THROW(build("classifier: efficientnet_b0\nsettings: 3\nnc: 10\n"), Error);
+  EXPECT_THROW(build("classifier: efficientnet_b0\nbackbone: []\nnc: 10\n"), Error);
+  EXPECT_THROW(build("classifier: vanillanet\nnc: 10\nsettings: {dims: [65536, 65536], strides: [2]}\n"),
+               Error);
+}
+
 }  // namespace
 }  // namespace marrow

@@ -179,5 +179,33 @@ TEST(parity_models, NecksAfterABackboneEqualTheReferences) {
   }
 }
 
+// The YAML that a checkpoint carries is a dictionary; written as JSON it is a model file like any other.
+TEST(parity_models, DictionariesOfCheckpointsBuild) {
+  const auto folder = testing::golden_folder() / "yolov8" / "forward";
+  MARROW_NEEDS(folder);
+  int found = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() != ".json") continue;
+    const json entry = read_json(file.path());
+    if (!entry.contains("yaml")) continue;
+    SCOPED_TRACE(file.path().string());
+    ++found;
+    const Model model = build_model(parse_model_spec(entry.at("yaml").dump(), "yaml"));
+    const Summary summary = summarize(model, 64, 64);
+    EXPECT_TRUE(model.warnings.empty());
+    EXPECT_EQ(model.classes(), entry.at("nc").get<int>());
+    EXPECT_EQ(model.save, entry.at("save").get<std::vector<int>>());
+    EXPECT_EQ(model.strides, entry.at("stride").get<std::vector<double>>());
+    EXPECT_EQ(summary.state_tensors, entry.at("num_state_dict_tensors").get<int>());
+    EXPECT_EQ(summary.parameters, entry.at("params").get<int64_t>());
+    for (const Node& node : model.graph.nodes)
+      if (const auto* norm = std::get_if<BatchNorm>(&node.operation)) {
+        EXPECT_EQ(norm->eps, entry.at("bn_eps").get<double>());
+        EXPECT_EQ(norm->momentum, entry.at("bn_momentum").get<double>());
+      }
+  }
+  EXPECT_GT(found, 0);
+}
+
 }  // namespace
 }  // namespace marrow

@@ -382,6 +382,12 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
   model.task = "classify";
   const BackboneChoice choice = choose_backbone(spec.classifier, spec.settings);
   model.graph = build_classifier(choice, classes);
+  int64_t elements = 0;
+  for (const Parameter& parameter : model.graph.parameters) {
+    elements += element_count(parameter.shape);
+    if (elements > kMaxModelParameters)
+      fail(fmt::format("{}: the model has more than {} parameters", spec.file, kMaxModelParameters));
+  }
   if (options.input) std::get<Input>(model.graph.nodes.at(0).operation).format = *options.input;
   return model;
 }
