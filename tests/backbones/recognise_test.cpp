@@ -139,6 +139,12 @@ TEST(Recognise, SaysWhichTensorDoesNotFit) {
   EXPECT_NE(message_of([&] { recognise(state, "starnet_s2"); }).find("'starnet_s2'"), std::string::npos);
 }
 
+// timm's lcnet and EfficientNet share most of their names.
+TEST(Recognise, DoesNotTakeAnUnpublishedEfficientNetForAnLcnet) {
+  const Weights state = published_file("efficientnet", {{"source", "timm"}, {"width", 0.5}});
+  EXPECT_NE(message_of([&] { recognise(state); }).find("'efficientnet_b0' (timm)"), std::string::npos);
+}
+
 TEST(Recognise, IsSilentAboutForeignFiles) {
   EXPECT_TRUE(recognise({}).empty());
   EXPECT_TRUE(recognise({{"model.0.conv.weight", Tensor({16, 3, 3, 3})}}).empty());

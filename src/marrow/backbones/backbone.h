@@ -42,6 +42,7 @@ struct CheckpointLayout {
   std::string source;  // "torchvision", ...
   // Keys that every such file has. Files of other families may have them too: names and shapes decide.
   std::vector<std::string> signature;
+  std::vector<std::string> absent = {};  // keys that no such file has, where another family's files would
   BackboneConfig config =
       BackboneConfig::object();  // settings that such a file implies, beyond the source ({"deploy": true})
   // Published names -> ours, for a network of this config. What no rule matches is no part of the network.

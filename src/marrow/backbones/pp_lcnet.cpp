@@ -225,7 +225,8 @@ const BackboneRegistration kPPLCNet{{
                  .signature = {"Student.blocks2.0.dw_conv.conv.weight"},
                  .rules = [](const BackboneConfig&) { return paddle_rules("Student."); }},
                 {.source = "timm",
-                 .signature = {"conv_stem.weight", "blocks.5.0.conv_pw.weight", "blocks.1.0.bn2.weight"},
+                 .signature = {"conv_stem.weight", "blocks.5.0.conv_pw.weight"},
+                 .absent = {"blocks.1.0.conv_pwl.weight"},  // timm's EfficientNet
                  .rules = [](const BackboneConfig&) { return timm_rules(); }},
                 {.source = "seed",
                  .signature = {"features.2.conv.0.weight"},

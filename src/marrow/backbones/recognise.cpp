@@ -120,7 +120,8 @@ class Recognition {
 };
 
 bool has_signature(const Weights& state, const CheckpointLayout& layout) {
-  return std::ranges::all_of(layout.signature, [&](const std::string& key) { return state.contains(key); });
+  const auto contains = [&](const std::string& key) { return state.contains(key); };
+  return std::ranges::all_of(layout.signature, contains) && std::ranges::none_of(layout.absent, contains);
 }
 
 // The networks that `name` stands for: one variant, or all of a family, or the family's own configuration.
