@@ -35,17 +35,18 @@ std::string bias_name_beside(const std::string& weight) {
                                    : weight + ".bias";
 }
 
-// Multiplies each slice of `weight` along `axis` by its factor.
+// `weight` with each slice along `axis` multiplied by its factor.
 Tensor scale_slices(const Tensor& weight, size_t axis, std::span<const double> factors) {
-  Tensor result = weight.to_float().clone();
-  int64_t inner = 1;
-  for (size_t i = axis + 1; i < weight.shape().size(); ++i) inner *= weight.dim(i);
-  const int64_t slices = weight.dim(axis);
-  const auto values = result.values();
-  for (int64_t row = 0; row * inner < result.size(); ++row) {
-    const double factor = factors[static_cast<size_t>(row % slices)];
-    for (float& value : values.subspan(static_cast<size_t>(row * inner), static_cast<size_t>(inner)))
-      value = static_cast<float>(value * factor);
+  const Tensor source = weight.to_float();
+  Tensor result(weight.shape());
+  size_t inner = 1;
+  for (size_t i = axis + 1; i < weight.shape().size(); ++i) inner *= static_cast<size_t>(weight.dim(i));
+  const float* from = source.values().data();
+  float* to = result.values().data();
+  const size_t rows = source.values().size() / inner;
+  for (size_t row = 0; row < rows; ++row, from += inner, to += inner) {
+    const double factor = factors[row % factors.size()];
+    for (size_t i = 0; i < inner; ++i) to[i] = static_cast<float>(from[i] * factor);
   }
   return result;
 }

@@ -46,6 +46,8 @@ template <int kPixels, int kVectors, TileStep kStep>
 void conv_tile(const ConvTileArgs& args) {
   const hn::ScalableTag<float> d;
   constexpr int64_t kWidth = int64_t{kVectors} * kLanes;
+  // Steps of a few floats occur only where the source is planar: a block is then one channel.
+  constexpr bool kPlanar = kStep == TileStep::kTwo || kStep == TileStep::kFour;
   const int64_t step = kStep == TileStep::kAny ? args.src_pixel : constant_step(kStep);
 
   hn::Vec<decltype(d)> sum[kPixels][kVectors];
@@ -55,7 +57,7 @@ void conv_tile(const ConvTileArgs& args) {
     for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::LoadU(d, args.bias + v * kLanes);
 
   for (int block = 0; block < args.blocks; ++block) {
-    const int channels = block + 1 == args.blocks ? args.last_channels : args.block_channels;
+    const int channels = kPlanar ? 1 : block + 1 == args.blocks ? args.last_channels : args.block_channels;
     const float* w = args.weights + block * args.weights_block +
                      static_cast<int64_t>(args.first_row) * args.taps * channels * kWidth;
     for (int row = 0; row < args.rows; ++row)

@@ -38,17 +38,15 @@ struct LeakyRelu {
 struct Silu {
   V operator()(V x, V) const { return hn::Mul(x, sigmoid(D(), x)); }
 };
+// min(max(x / 6 + 0.5, 0), 1), summed first: x + 3 is exact where the sum nearly vanishes.
 struct HardSigmoid {
   V operator()(V x, V) const {
-    const V y = hn::MulAdd(x, hn::Set(D(), 1.0f / 6), hn::Set(D(), 0.5f));
-    return hn::Min(hn::Max(y, hn::Zero(D())), hn::Set(D(), 1.0f));
+    const V y = hn::Min(hn::Max(hn::Add(x, hn::Set(D(), 3.0f)), hn::Zero(D())), hn::Set(D(), 6.0f));
+    return hn::Mul(y, hn::Set(D(), 1.0f / 6));
   }
 };
 struct HardSwish {
-  V operator()(V x, V) const {
-    const V y = hn::Min(hn::Max(hn::Add(x, hn::Set(D(), 3.0f)), hn::Zero(D())), hn::Set(D(), 6.0f));
-    return hn::Mul(hn::Mul(x, y), hn::Set(D(), 1.0f / 6));
-  }
+  V operator()(V x, V p) const { return hn::Mul(x, HardSigmoid()(x, p)); }
 };
 struct Sigmoid {
   V operator()(V x, V) const { return sigmoid(D(), x); }
@@ -56,13 +54,11 @@ struct Sigmoid {
 struct Tanh {
   V operator()(V x, V) const { return tanh(D(), x); }
 };
-// x Phi(x), Phi(x) = erfc(-x / sqrt 2) / 2; the side that would cancel is taken from the other tail.
+// x Phi(x); the side that would cancel is taken from the other tail.
 struct Gelu {
   V operator()(V x, V) const {
-    const V tail =
-        hn::Mul(hn::Set(D(), 0.5f), erfc_of_positive(D(), hn::Mul(hn::Abs(x), hn::Set(D(), 0.70710678f))));
-    const V one = hn::Set(D(), 1.0f);
-    return hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(D())), tail, hn::Sub(one, tail)));
+    const V tail = normal_tail(D(), x);
+    return hn::Mul(x, hn::IfThenElse(hn::Lt(x, hn::Zero(D())), tail, hn::Sub(hn::Set(D(), 1.0f), tail)));
   }
 };
 // tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2) with e = exp(x); 1 to the last bit from 20 on.

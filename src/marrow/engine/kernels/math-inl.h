@@ -71,13 +71,18 @@ HWY_INLINE V tanh(D d, V x) {
   return hn::Div(e, hn::Add(e, hn::Set(d, 2.0f)));
 }
 
-// erfc(z) for z >= 0: t exp(-z^2 + q(t)), t = 1 / (1 + z/2). Numerical Recipes, 2nd edition, section 6.2
-// (erfcc), fractional error below 1.2e-7; z^2 is carried in two parts, since its rounding is a relative error
-// of the result.
+// The tail of the normal distribution beyond |x|: erfc(z) / 2 with z = |x| / sqrt 2.
+//   erfc(z) = t exp(-z^2 + q(t)), t = 1 / (1 + z/2)
+// Numerical Recipes, 2nd edition, section 6.2 (erfcc), fractional error below 1.2e-7. z^2 = x^2 / 2 is taken
+// as the exact square of x's leading 12 bits and a rest, since its rounding would be a relative error of the
+// result.
 template <class D, class V>
-HWY_INLINE V erfc_of_positive(D d, V z) {
+HWY_INLINE V normal_tail(D d, V x) {
+  const hn::RebindToSigned<D> di;
   const V one = hn::Set(d, 1.0f);
-  const V t = hn::Div(one, hn::MulAdd(z, hn::Set(d, 0.5f), one));
+  const V half = hn::Set(d, 0.5f);
+  x = hn::Abs(x);
+  const V t = hn::Div(one, hn::MulAdd(hn::Mul(x, hn::Set(d, 0.70710678f)), half, one));
   V q = hn::Set(d, 0.17087277f);
   q = hn::MulAdd(q, t, hn::Set(d, -0.82215223f));
   q = hn::MulAdd(q, t, hn::Set(d, 1.48851587f));
@@ -88,10 +93,11 @@ HWY_INLINE V erfc_of_positive(D d, V z) {
   q = hn::MulAdd(q, t, hn::Set(d, 0.37409196f));
   q = hn::MulAdd(q, t, hn::Set(d, 1.00002368f));
   q = hn::MulAdd(q, t, hn::Set(d, -1.26551223f));
-  const V square = hn::Mul(z, z);
-  const V rest = hn::MulSub(z, z, square);
-  const V gauss = exp(d, hn::Neg(square));
-  return hn::Mul(hn::Mul(t, hn::NegMulAdd(gauss, rest, gauss)), exp(d, q));
+  const V leading =
+      hn::BitCast(d, hn::And(hn::BitCast(di, x), hn::Set(di, static_cast<int32_t>(0xfffff000))));
+  const V square = hn::Mul(half, hn::Mul(leading, leading));
+  const V rest = hn::Mul(half, hn::Mul(hn::Add(x, leading), hn::Sub(x, leading)));
+  return hn::Mul(hn::Mul(half, t), hn::Mul(exp(d, hn::Neg(square)), exp(d, hn::Sub(q, rest))));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -83,8 +83,9 @@ Direct::Direct(const ConvDescription& conv)
   group_outputs();
   pack();
   cut_into_tasks();
-  conv_.weight = {};
+  conv_.weight = {};  // packed; the caller's may go
   conv_.bias = {};
+  conv_.pool = nullptr;
 }
 
 void Direct::group_outputs() {
