@@ -20,6 +20,15 @@ std::vector<std::string> detectors() {
   return names;
 }
 
+// "yolov8-p2" for yolov8n-p2 to yolov8x-p2.
+std::vector<std::string> without_scales(const std::vector<std::string>& names) {
+  std::vector<std::string> stems;
+  for (const std::string& name : names) stems.push_back(split_scale(name).stem);
+  std::ranges::sort(stems);
+  stems.erase(std::ranges::unique(stems).begin(), stems.end());
+  return stems;
+}
+
 int list_models(bool as_json) {
   if (as_json) {
     nlohmann::json all = {{"models", detectors()}, {"backbones", nlohmann::json::array()}};
@@ -35,8 +44,8 @@ int list_models(bool as_json) {
     fmt::print("{}\n", all.dump());
     return 0;
   }
-  fmt::print("YOLOv8 models (scales n, s, m, l, x)\n");
-  print_names(detectors());
+  fmt::print("YOLOv8 models; a letter n, s, m, l or x behind the 8 chooses the scale: yolov8n-p2\n\n");
+  print_names(without_scales(detectors()));
   fmt::print(
       "\nBackbones: alone the published classifier with 1000 classes; with '--backbone NAME', or as "
       "yolov8n-NAME, a detector\n");
