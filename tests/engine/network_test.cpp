@@ -257,6 +257,8 @@ TEST(EngineNetwork, RefusesWhatDoesNotFit) {
             }),
             "the engine was compiled for an input of (1, 3, 32, 32), got F32 (1, 3, 32, 31)");
   EXPECT_THROW(engine.run(Tensor({1, 3, 32, 32}, DType::kUInt8)), Error);
+  EXPECT_THROW(Engine(graph, weights, {1, 3, 32, 32}, {}, {.threads = -1}), Error);
+  EXPECT_THROW(Engine(graph, weights, {1, 3, 32, 32}, {}, {.threads = 1 << 20}), Error);
   weights.erase("stem.weight");
   EXPECT_NE(message_of([&] {
               Engine(graph, weights, {1, 3, 32, 32});

@@ -10,12 +10,24 @@
 #include "engine/program.h"
 
 namespace marrow {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+int checked_threads(int threads) {
+  if (threads < 0 || threads > kMostThreads)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} threads; wanted 1 to {}, or 0 for all processors", threads, kMostThreads));
+  return threads;
+}
+
+}  // namespace
 
 struct Engine::Impl {
   Impl(const Graph& graph, const Weights& weights, const Shape& input, std::span<const std::string> names,
        const EngineOptions& options)
       : level(choose_simd_level(options.simd)),
-        pool(options.threads),
+        pool(checked_threads(options.threads)),
         program(std::make_shared<const Program>(compile(graph, weights, input, names, level, pool))),
         arena({program->arena_floats + pool.threads() * program->scratch_floats}) {
     for (const ProgramOutput& output : program->outputs) outputs.emplace_back(output.shape);

@@ -40,7 +40,8 @@ class Engine {
  public:
   // `input` is (N, C, H, W). `outputs` are names of outputs or taps of the graph; empty means the graph's
   // outputs. Throws Error: kModel for an unknown name or missing parameters, kShape where the shapes do not
-  // meet, kUsage for a SIMD level that this CPU lacks. Messages name the node.
+  // meet, kUsage for a SIMD level that this CPU lacks and for a senseless number of threads. Messages name
+  // the node.
   Engine(const Graph& graph, const Weights& weights, const Shape& input,
          std::span<const std::string> outputs = {}, const EngineOptions& options = {});
   ~Engine();

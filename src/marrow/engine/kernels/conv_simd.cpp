@@ -1,6 +1,5 @@
 // Register tiles of the dense convolution. Each output number is one chain of multiply-adds in a fixed order
 // (block, row, tap, channel), whatever the tile's size: results do not depend on how a row is cut into tiles.
-#include "engine/kernels/kernels.h"
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -110,10 +109,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace marrow {
 
-HWY_EXPORT(FillConvTiles);
-
-void add_conv_kernels(Kernels& kernels, int64_t target) {
-  MARROW_KERNEL_FOR(FillConvTiles, target)(kernels);
+void add_conv_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillConvTiles);
 }
 
 }  // namespace marrow

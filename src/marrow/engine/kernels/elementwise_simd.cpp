@@ -1,4 +1,3 @@
-#include "engine/kernels/kernels.h"
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -136,10 +135,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace marrow {
 
-HWY_EXPORT(FillElementwise);
-
-void add_elementwise_kernels(Kernels& kernels, int64_t target) {
-  MARROW_KERNEL_FOR(FillElementwise, target)(kernels);
+void add_elementwise_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillElementwise);
 }
 
 }  // namespace marrow

@@ -1,45 +1,32 @@
 #include "engine/kernels/kernels.h"
 
-#include "engine/kernels/targets.h"
-#include "hwy/targets.h"
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 namespace marrow {
 
-#if HWY_ARCH_X86
-constexpr int64_t kTargetSse4 = HWY_SSE4;
-constexpr int64_t kTargetAvx2 = HWY_AVX2;
-constexpr int64_t kTargetAvx512 = HWY_AVX3;
-constexpr int64_t kTargetNeon = 0;
-#elif HWY_ARCH_ARM
-constexpr int64_t kTargetSse4 = 0;
-constexpr int64_t kTargetAvx2 = 0;
-constexpr int64_t kTargetAvx512 = 0;
-constexpr int64_t kTargetNeon = HWY_NEON;
-#else
-constexpr int64_t kTargetSse4 = 0;
-constexpr int64_t kTargetAvx2 = 0;
-constexpr int64_t kTargetAvx512 = 0;
-constexpr int64_t kTargetNeon = 0;
-#endif
-
-int64_t highway_target(SimdLevel level) {
-  switch (level) {
-    case SimdLevel::kPlain:
-      return 0;
-    case SimdLevel::kSse4:
-      return kTargetSse4;
-    case SimdLevel::kNeon:
-      return kTargetNeon;
-    case SimdLevel::kAvx2:
-      return kTargetAvx2;
-    case SimdLevel::kAvx512:
-      return kTargetAvx512;
-  }
-  return 0;
-}
-
+// Everything that the compiler may use for a level's Highway target, and that the system saves those
+// registers.
 bool supports(SimdLevel level) {
-  return level == SimdLevel::kPlain || (highway_target(level) & hwy::SupportedTargets()) != 0;
+  if (level == SimdLevel::kPlain) return true;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool sse4 =
+      __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes");
+  const bool avx2 = sse4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                    __builtin_cpu_supports("f16c");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  if (level == SimdLevel::kSse4) return sse4;
+  if (level == SimdLevel::kAvx2) return avx2;
+  if (level == SimdLevel::kAvx512) return avx512;
+#elif defined(__aarch64__)
+  if (level == SimdLevel::kNeon) return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#endif
+  return false;
 }
 
 namespace {
@@ -51,11 +38,10 @@ Kernels make(SimdLevel level) {
     add_plain_kernels(kernels);
     return kernels;
   }
-  const int64_t target = highway_target(level);
-  add_elementwise_kernels(kernels, target);
-  add_conv_kernels(kernels, target);
-  add_window_kernels(kernels, target);
-  add_reduction_kernels(kernels, target);
+  add_elementwise_kernels(kernels);
+  add_conv_kernels(kernels);
+  add_window_kernels(kernels);
+  add_reduction_kernels(kernels);
   return kernels;
 }
 

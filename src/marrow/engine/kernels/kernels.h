@@ -122,11 +122,11 @@ struct Kernels {
 const Kernels& kernels_of(SimdLevel level);
 bool supports(SimdLevel level);  // this CPU
 
-// The table's parts, by file. `target` is Highway's bit for the level.
+// The table's parts, by file, for the level that the table names.
 void add_plain_kernels(Kernels& kernels);
-void add_elementwise_kernels(Kernels& kernels, int64_t target);
-void add_conv_kernels(Kernels& kernels, int64_t target);
-void add_window_kernels(Kernels& kernels, int64_t target);
-void add_reduction_kernels(Kernels& kernels, int64_t target);
+void add_elementwise_kernels(Kernels& kernels);
+void add_conv_kernels(Kernels& kernels);
+void add_window_kernels(Kernels& kernels);
+void add_reduction_kernels(Kernels& kernels);
 
 }  // namespace marrow

@@ -1,4 +1,3 @@
-#include "engine/kernels/kernels.h"
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -84,10 +83,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace marrow {
 
-HWY_EXPORT(FillReductions);
-
-void add_reduction_kernels(Kernels& kernels, int64_t target) {
-  MARROW_KERNEL_FOR(FillReductions, target)(kernels);
+void add_reduction_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillReductions);
 }
 
 }  // namespace marrow

@@ -1,5 +1,4 @@
 // Rows of sliding windows within one channel block: depthwise convolution and max pooling.
-#include "engine/kernels/kernels.h"
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -131,10 +130,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace marrow {
 
-HWY_EXPORT(FillWindows);
-
-void add_window_kernels(Kernels& kernels, int64_t target) {
-  MARROW_KERNEL_FOR(FillWindows, target)(kernels);
+void add_window_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillWindows);
 }
 
 }  // namespace marrow
