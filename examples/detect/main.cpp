@@ -1,0 +1,28 @@
+// The objects in one picture, with the installed library: detect yolov8n.pt photo.jpg
+#include <cstdio>
+
+#include "base/error.h"
+#include "detect/results.h"
+#include "image/decode.h"
+#include "model/import.h"
+#include "predict/detector.h"
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: detect CHECKPOINT PICTURE\n");
+    return 2;
+  }
+  try {
+    marrow::TrainedModel trained = marrow::load_trained(argv[1]);
+    const auto names = trained.model.names;
+    marrow::Detector detector(std::move(trained.model.graph), std::move(trained.weights), {});
+    const marrow::DetectionResult result = detector.detect(marrow::decode_image_file(argv[2]).image);
+    for (const marrow::Detection& found : result.detections)
+      std::printf("%-16s %.2f  (%.0f, %.0f) to (%.0f, %.0f)\n",
+                  marrow::class_name(names, found.class_id).c_str(), found.confidence, found.box[0],
+                  found.box[1], found.box[2], found.box[3]);
+  } catch (const marrow::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
