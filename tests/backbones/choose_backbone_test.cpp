@@ -29,6 +29,7 @@ TEST(ChooseBackbone, CompletesTheSettingsOfAVariant) {
   EXPECT_EQ(choice.name, "starnet_s3");
   EXPECT_EQ(choice.config, (BackboneConfig{{"source", "rewrite-the-stars"},
                                            {"base_dim", 32},
+                                           {"width", 1.0},
                                            {"depths", {2, 2, 8, 4}},
                                            {"mlp_ratio", 4},
                                            {"drop_path_rate", 0.1}}));
@@ -80,6 +81,16 @@ TEST(Backbones, AreRefusedAsDetectorsWhenMapsDoNotFollowTheImage) {
   EXPECT_MESSAGE(add_backbone(g, g.input(3), choose_backbone("vanillanet_13_x1_5_ada_pool")),
                  "cannot feed a detector: its map c2 has stride 3");
   EXPECT_NO_THROW(build_classifier(choose_backbone("vanillanet_13_x1_5_ada_pool"), 10));
+}
+
+TEST(Backbones, HaveAWidthFactorThatKeepsMultiplesOfEight) {
+  for (const auto& [name, widths] : {std::pair{"vanillanet_5", std::array{128, 256, 512, 1024}},
+                                     std::pair{"starnet_s1", std::array{8, 16, 24, 48}}}) {
+    GraphBuilder g;
+    const Features f = add_backbone(g, g.input(3), choose_backbone(name, {{"width", 0.25}}));
+    EXPECT_EQ((std::array{g.channels(f.c2), g.channels(f.c3), g.channels(f.c4), g.channels(f.c5)}), widths)
+        << name;
+  }
 }
 
 TEST(Backbones, TakeEverythingBelowTheirScope) {

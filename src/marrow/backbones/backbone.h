@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,5 +121,10 @@ struct ImportCandidate {
 std::vector<ImportCandidate> recognise(const Weights& state, std::string_view name = "",
                                        std::string_view source = "",
                                        const BackboneConfig& overrides = BackboneConfig::object());
+// For a file that fills no network whole: the one with the fewest tensors that do not fit, its weights
+// whatever could be renamed. Empty when no layout's signature matches.
+std::optional<ImportCandidate> recognise_nearest(const Weights& state, std::string_view name = "",
+                                                 std::string_view source = "",
+                                                 const BackboneConfig& overrides = BackboneConfig::object());
 
 }  // namespace marrow

@@ -94,23 +94,29 @@ class Recognition {
     if (misfit.tensors == 0)
       candidates_.push_back({choice, classes, std::move(weights)});
     else if (!nearest_ || misfit.tensors < nearest_->misfit.tensors)
-      nearest_ = {choice.name, layout.source, std::move(misfit)};
+      nearest_ = {{choice, classes, std::move(weights)}, std::move(misfit)};
+  }
+
+  std::optional<ImportCandidate> nearest() && {
+    if (!nearest_) return {};
+    nearest_->network.classes = count_classes(nearest_->network.choice, nearest_->network.weights);
+    return std::move(nearest_->network);
   }
 
   std::vector<ImportCandidate> finish() && {
     if (candidates_.empty() && nearest_)
-      throw Error(
-          ErrorKind::kModel,
-          fmt::format("the file's names are those of '{}' ({}), but {} of its tensors do not fit; "
-                      "first: {}",
-                      nearest_->name, nearest_->source, nearest_->misfit.tensors, nearest_->misfit.first));
+      throw Error(ErrorKind::kModel,
+                  fmt::format("the file's names are those of '{}' ({}), but {} of its tensors do not fit; "
+                              "first: {}",
+                              nearest_->network.choice.name,
+                              nearest_->network.choice.config.at("source").get<std::string>(),
+                              nearest_->misfit.tensors, nearest_->misfit.first));
     return std::move(candidates_);
   }
 
  private:
   struct Nearest {
-    std::string name;
-    std::string source;
+    ImportCandidate network;
     Misfit misfit;
   };
 
@@ -146,10 +152,9 @@ bool may_hold(const BackboneFamily& family, const std::string& network, const st
   return !wanted.empty() || variant->sources.empty() || std::ranges::count(variant->sources, source) > 0;
 }
 
-}  // namespace
-
-std::vector<ImportCandidate> recognise(const Weights& state, std::string_view name, std::string_view source,
-                                       const BackboneConfig& overrides) {
+// Holds `state` against every network that name, source and overrides leave.
+Recognition survey(const Weights& state, std::string_view name, std::string_view source,
+                   const BackboneConfig& overrides) {
   BackboneConfig settings = overrides.is_object() ? overrides : BackboneConfig::object();
   std::string wanted_source(source);
   if (!name.empty()) {
@@ -183,7 +188,19 @@ std::vector<ImportCandidate> recognise(const Weights& state, std::string_view na
     known_sources.erase(std::ranges::unique(known_sources).begin(), known_sources.end());
     throw Error(ErrorKind::kModel, unknown_name_message("source", printable(wanted_source), known_sources));
   }
-  return std::move(recognition).finish();
+  return recognition;
+}
+
+}  // namespace
+
+std::vector<ImportCandidate> recognise(const Weights& state, std::string_view name, std::string_view source,
+                                       const BackboneConfig& overrides) {
+  return survey(state, name, source, overrides).finish();
+}
+
+std::optional<ImportCandidate> recognise_nearest(const Weights& state, std::string_view name,
+                                                 std::string_view source, const BackboneConfig& overrides) {
+  return survey(state, name, source, overrides).nearest();
 }
 
 }  // namespace marrow

@@ -34,4 +34,8 @@ class Settings {
   const BackboneConfig& config_;
 };
 
+// A published width times a width factor, rounded up to a multiple of 8 as YOLOv8's own width multiple is; as it is where the
+// factor is 1.
+int scaled_channels(int channels, double factor);
+
 }  // namespace marrow

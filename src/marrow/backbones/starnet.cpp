@@ -16,6 +16,7 @@ constexpr int kStemChannels = 32;  // whatever the width of the stages
 
 struct StarNet {
   int base_dim = 0;         // width of stage 0; each later stage doubles it
+  double width = 1;         // a factor on all stages
   std::vector<int> depths;  // blocks of the four stages
   int mlp_ratio = 4;
   double drop_path_rate = 0;  // of the last block; rises linearly from 0
@@ -23,6 +24,7 @@ struct StarNet {
   explicit StarNet(const BackboneConfig& config) {
     const Settings settings("starnet", config);
     base_dim = settings.integer("base_dim", 1, Settings::kMaxChannels / 8);
+    width = settings.number("width", 0.01, 8);
     depths = settings.integers("depths", 0, 64);
     mlp_ratio = settings.integer("mlp_ratio", 1, kMaxRatio);
     drop_path_rate = settings.number("drop_path_rate", 0, 0.99);
@@ -72,7 +74,7 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
   int index = 0;
   for (size_t stage = 0; stage < maps.size(); ++stage) {
     auto stage_scope = g.scope(fmt::format("stages.{}", stage));
-    x = downsample(g, x, "0", net.base_dim << stage);
+    x = downsample(g, x, "0", scaled_channels(net.base_dim << stage, net.width));
     for (int block = 1; block <= net.depths[stage]; ++block, ++index) {
       auto scope = g.scope(std::to_string(block));
       x = star_block(g, x, net.mlp_ratio, blocks > 1 ? net.drop_path_rate * index / (blocks - 1) : 0);
@@ -101,6 +103,7 @@ const BackboneRegistration kStarNet{{
     .paper = "Rewrite the Stars, Ma et al. 2024, arXiv:2403.19967",
     .defaults = {{"source", "rewrite-the-stars"},
                  {"base_dim", 24},
+                 {"width", 1.0},
                  {"depths", {2, 2, 8, 3}},
                  {"mlp_ratio", 4},
                  {"drop_path_rate", 0.0}},

@@ -31,6 +31,8 @@ struct VanillaNet {
   explicit VanillaNet(const BackboneConfig& config) {
     const Settings settings("vanillanet", config);
     dims = settings.integers("dims", 1, Settings::kMaxChannels);
+    const double width = settings.number("width", 0.01, 8);
+    for (int& dim : dims) dim = scaled_channels(dim, width);
     strides = settings.integers("strides", 1, 2);
     ada_pool = settings.integers("ada_pool", 0, 4096);
     act_num = settings.integer("act_num", 1, kMaxActNum);
@@ -183,6 +185,7 @@ const BackboneRegistration kVanillaNet{{
     .paper = "VanillaNet: the Power of Minimalism in Deep Learning, Chen et al. 2023, arXiv:2305.12972",
     .defaults = {{"source", "vanillanet"},
                  {"dims", {512, 1024, 2048, 4096}},
+                 {"width", 1.0},
                  {"strides", {2, 2, 2}},
                  {"ada_pool", nullptr},
                  {"act_num", 3},
