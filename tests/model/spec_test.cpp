@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "model/configs.h"
 #include "model/model.h"
-#include "model/yaml.h"
+#include "base/yaml.h"
 
 namespace marrow {
 namespace {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "weights/zip_reader.h"
+#include "base/crc32.h"
 
 namespace marrow::testing {
 

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
-#include "model/yaml.h"
+#include "base/yaml.h"
 
 namespace marrow {
 namespace {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "base/text.h"
 

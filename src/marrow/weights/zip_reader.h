@@ -37,7 +37,4 @@ class ZipReader {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
-// The checksum of zip and PNG (polynomial 0xEDB88320, reflected).
-uint32_t crc32(std::span<const std::byte> bytes);
-
 }  // namespace marrow

@@ -2,7 +2,7 @@
 // speed.
 #include <array>
 
-#include "weights/zip_reader.h"
+#include "base/crc32.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/yaml.h"
+#include "base/yaml.h"
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
