@@ -179,6 +179,11 @@ void read_runs(Bytes data, const Header& header, const std::string& name, Image&
 
 }  // namespace
 
+StoredSize bmp_size(Bytes bytes, const std::string& name) {
+  const Header header = read_header(bytes, name);
+  return {header.width, header.height};
+}
+
 StoredImage read_bmp(Bytes bytes, const std::string& name) {
   Header header = read_header(bytes, name);
   check(header, bytes.size(), name);

@@ -18,12 +18,25 @@ struct StoredImage {
   std::string warning;  // without the file's name
 };
 
+// The size as stored, from the headers alone.
+struct StoredSize {
+  int64_t width = 0;
+  int64_t height = 0;
+  int orientation = 1;
+};
+
 // All throw Error naming `name`.
 StoredImage read_jpeg(Bytes bytes, const std::string& name);
 StoredImage read_png(Bytes bytes, const std::string& name);
 StoredImage read_webp(Bytes bytes, const std::string& name);
 StoredImage read_bmp(Bytes bytes, const std::string& name);
 StoredImage read_tiff(Bytes bytes, const std::string& name);
+
+StoredSize jpeg_size(Bytes bytes, const std::string& name);
+StoredSize png_size(Bytes bytes, const std::string& name);
+StoredSize webp_size(Bytes bytes, const std::string& name);
+StoredSize bmp_size(Bytes bytes, const std::string& name);
+StoredSize tiff_size(Bytes bytes, const std::string& name);
 
 // Throws Error{kFormat}: "NAME: broken JPEG: WHAT".
 [[noreturn]] void fail(const std::string& name, const char* kind, const std::string& what);

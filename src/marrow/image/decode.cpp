@@ -44,59 +44,82 @@ bool has(Bytes bytes, size_t at, std::string_view magic) {
 struct Format {
   const char* name;
   bool (*matches)(Bytes);
-  codecs::StoredImage (*read)(Bytes, const std::string&);  // null: known, but not read
+  codecs::StoredImage (*read)(Bytes, const std::string&) = nullptr;  // null: known, but not read
+  codecs::StoredSize (*size)(Bytes, const std::string&) = nullptr;
 };
 
 // Tried in order.
 constexpr Format kFormats[] = {
-    {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); }, codecs::read_jpeg},
-    {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); }, codecs::read_png},
-    {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); }, codecs::read_webp},
-    {"BMP", [](Bytes b) { return has(b, 0, "BM"); }, codecs::read_bmp},
+    {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); }, codecs::read_jpeg, codecs::jpeg_size},
+    {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); }, codecs::read_png, codecs::png_size},
+    {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); }, codecs::read_webp,
+     codecs::webp_size},
+    {"BMP", [](Bytes b) { return has(b, 0, "BM"); }, codecs::read_bmp, codecs::bmp_size},
     {"TIFF",
      [](Bytes b) {
        using namespace std::string_view_literals;
        return has(b, 0, "II*\0"sv) || has(b, 0, "MM\0*"sv) || has(b, 0, "II+\0"sv) || has(b, 0, "MM\0+"sv);
      },
-     codecs::read_tiff},
-    {"GIF", [](Bytes b) { return has(b, 0, "GIF8"); }, nullptr},
-    {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp"); }, nullptr},
-    {"JPEG 2000", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }, nullptr},
-    {"JPEG XL", [](Bytes b) { return has(b, 0, "\xff\x0a") || has(b, 4, "JXL "); }, nullptr},
-    {"PFM or PNM",
-     [](Bytes b) {
-       return b.size() > 2 && b[0] == 'P' && std::strchr("123456Ff", b[1]) && b[1] != 0 && b[2] <= ' ';
-     },
-     nullptr},
+     codecs::read_tiff, codecs::tiff_size},
+    {"GIF", [](Bytes b) { return has(b, 0, "GIF8"); }},
+    {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp"); }},
+    {"JPEG 2000", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }},
+    {"JPEG XL", [](Bytes b) { return has(b, 0, "\xff\x0a") || has(b, 4, "JXL "); }},
+    {
+        "PFM or PNM",
+        [](Bytes b) {
+          return b.size() > 2 && b[0] == 'P' && std::strchr("123456Ff", b[1]) && b[1] != 0 && b[2] <= ' ';
+        },
+    },
 };
 
-}  // namespace
-
-DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name) {
+// The format of a picture that can be read. Throws for everything else.
+const Format& format_of(std::span<const std::byte> bytes, const std::string& name) {
   if (bytes.empty()) throw Error(ErrorKind::kFormat, fmt::format("{}: the file is empty", name));
   Bytes data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   for (const Format& format : kFormats) {
     if (!format.matches(data)) continue;
-    if (format.read == nullptr) {
-      throw Error(
-          ErrorKind::kUnsupported,
-          fmt::format("{}: {} is not a kind of picture that can be read (JPEG, PNG, WebP, BMP and TIFF are)",
-                      name, format.name));
-    }
-    codecs::StoredImage stored = format.read(data, name);
-    DecodedImage decoded;
-    decoded.image = codecs::upright(std::move(stored.image), stored.orientation);
-    if (!stored.warning.empty())
-      decoded.warning = fmt::format("{}: damaged {}: {}", name, format.name, stored.warning);
-    return decoded;
+    if (format.read != nullptr) return format;
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("{}: {} is not a kind of picture that can be read (JPEG, PNG, WebP, BMP and TIFF are)",
+                    name, format.name));
   }
   throw Error(ErrorKind::kFormat,
               fmt::format("{}: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF", name));
 }
 
+}  // namespace
+
+DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name) {
+  const Format& format = format_of(bytes, name);
+  codecs::StoredImage stored =
+      format.read(Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), name);
+  DecodedImage decoded;
+  decoded.image = codecs::upright(std::move(stored.image), stored.orientation);
+  if (!stored.warning.empty())
+    decoded.warning = fmt::format("{}: damaged {}: {}", name, format.name, stored.warning);
+  return decoded;
+}
+
 DecodedImage decode_image_file(const std::filesystem::path& path) {
   std::string content = read_file(path, static_cast<size_t>(kMaxImageFileBytes));
   return decode_image(std::as_bytes(std::span(content)), path.string());
+}
+
+ImageSize read_image_size(const std::filesystem::path& path) {
+  const MappedFile file(path);  // only the pages with headers are read
+  const std::string name = path.string();
+  if (file.bytes().size() > static_cast<size_t>(kMaxImageFileBytes))
+    throw Error(ErrorKind::kFile, fmt::format("{}: {} bytes; at most {} are read here", name,
+                                              file.bytes().size(), kMaxImageFileBytes));
+  const Format& format = format_of(file.bytes(), name);
+  const codecs::StoredSize size =
+      format.size(Bytes(reinterpret_cast<const uint8_t*>(file.bytes().data()), file.bytes().size()), name);
+  codecs::check_size(name, format.name, size.width, size.height);
+  const bool turned = size.orientation >= 5 && size.orientation <= 8;
+  const auto width = static_cast<int>(size.width), height = static_cast<int>(size.height);
+  return turned ? ImageSize{height, width} : ImageSize{width, height};
 }
 
 }  // namespace marrow

@@ -40,4 +40,14 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
 // kMaxImageFileBytes.
 DecodedImage decode_image_file(const std::filesystem::path& path);
 
+struct ImageSize {
+  int width = 0;  // pixels, upright
+  int height = 0;
+  bool operator==(const ImageSize&) const = default;
+};
+
+// The size that decode_image_file would give, from the file's headers alone. The pixels may still be broken.
+// Throws as decode_image_file does.
+ImageSize read_image_size(const std::filesystem::path& path);
+
 }  // namespace marrow

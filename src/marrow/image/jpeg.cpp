@@ -216,6 +216,12 @@ StoredImage read_jpeg(Bytes bytes, const std::string& name) {
   return stored;
 }
 
+StoredSize jpeg_size(Bytes bytes, const std::string& name) {
+  Reader reader;
+  if (!reader.read_header(bytes)) fail(name, "JPEG", reader.error());
+  return {reader.width(), reader.height(), reader.orientation()};
+}
+
 }  // namespace marrow::codecs
 
 namespace marrow {

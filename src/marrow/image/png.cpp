@@ -153,12 +153,17 @@ class Writer {
 
 }  // namespace
 
+StoredSize png_size(Bytes bytes, const std::string& name) {
+  // IHDR is first and of fixed length.
+  if (bytes.size() < 33 || std::memcmp(bytes.data() + 12, "IHDR", 4) != 0)
+    fail(name, "PNG", "the header is missing");
+  return {big_32(bytes, 16), big_32(bytes, 20), orientation(bytes)};
+}
+
 StoredImage read_png(Bytes bytes, const std::string& name) {
   constexpr const char* kind = "PNG";
-  // IHDR is first and of fixed length; reading it here lets a huge claim be named as such.
-  if (bytes.size() < 33 || std::memcmp(bytes.data() + 12, "IHDR", 4) != 0)
-    fail(name, kind, "the header is missing");
-  check_size(name, kind, big_32(bytes, 16), big_32(bytes, 20));
+  const StoredSize size = png_size(bytes, name);  // lets a huge claim be named as such
+  check_size(name, kind, size.width, size.height);
   Reader reader(bytes);
   if (!reader.read_header()) fail(name, kind, reader.error());
   if (reader.raw_bytes() / kMaxDeflateRatio > static_cast<int64_t>(bytes.size())) {
@@ -169,7 +174,7 @@ StoredImage read_png(Bytes bytes, const std::string& name) {
   StoredImage stored;
   stored.image = Image(static_cast<int>(reader.width()), static_cast<int>(reader.height()));
   if (!reader.read_pixels(stored.image.pixels())) fail(name, kind, reader.error());
-  stored.orientation = orientation(bytes);
+  stored.orientation = size.orientation;
   return stored;
 }
 

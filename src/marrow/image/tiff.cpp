@@ -103,6 +103,18 @@ int64_t least_bytes(TIFF* tiff, int64_t pixels) {
 
 }  // namespace
 
+StoredSize tiff_size(Bytes bytes, const std::string& name) {
+  Source source{bytes};
+  const std::unique_ptr<TIFF, Close> tiff = open(source);
+  if (!tiff) fail(name, "TIFF", source.error[0] != '\0' ? source.error : "the data makes no sense");
+  uint32_t width = 0, height = 0;
+  uint16_t orientation = 1;
+  TIFFGetField(tiff.get(), TIFFTAG_IMAGEWIDTH, &width);
+  TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height);
+  TIFFGetFieldDefaulted(tiff.get(), TIFFTAG_ORIENTATION, &orientation);
+  return {width, height, orientation};
+}
+
 StoredImage read_tiff(Bytes bytes, const std::string& name) {
   constexpr const char* kind = "TIFF";
   Source source{bytes};

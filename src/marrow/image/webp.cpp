@@ -44,6 +44,13 @@ int orientation(Bytes webp) {
 
 }  // namespace
 
+StoredSize webp_size(Bytes bytes, const std::string& name) {
+  WebPBitstreamFeatures features;
+  const VP8StatusCode status = WebPGetFeatures(bytes.data(), bytes.size(), &features);
+  if (status != VP8_STATUS_OK) fail(name, "WebP", reason(status));
+  return {features.width, features.height, orientation(bytes)};
+}
+
 StoredImage read_webp(Bytes bytes, const std::string& name) {
   constexpr const char* kind = "WebP";
   WebPDecoderConfig config;
