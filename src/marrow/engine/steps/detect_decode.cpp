@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/steps/transpose.h"
+
 namespace marrow {
 namespace {
 
@@ -52,11 +54,10 @@ class DetectDecodeStep final : public Step {
     float* rows = scratch;
     const float* src = context.read(map) + image * map.image_stride + run.pixel * lanes;
     for (int64_t block = 0; block < map.blocks(lanes); ++block, src += map.block_floats(lanes))
-      for (int lane = 0; lane < lanes; ++lane) {
-        float* row = rows + (block * lanes + lane) * kAnchors;
-        for (int64_t i = 0; i < run.count; ++i) row[i] = src[i * lanes + lane];
-        std::fill(row + run.count, row + kAnchors, 0.f);
-      }
+      block_to_rows(src, lanes, run.count, lanes, rows + block * lanes * kAnchors, kAnchors);
+    if (run.count < kAnchors)  // kernels read whole vectors
+      for (int64_t row = 0; row < map.blocks(lanes) * lanes; ++row)
+        std::fill(rows + row * kAnchors + run.count, rows + (row + 1) * kAnchors, 0.f);
 
     float* distances = scratch + map.blocks(lanes) * lanes * kAnchors;
     for (int side = 0; side < sides; ++side)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/steps/transpose.h"
+
 namespace marrow {
 namespace {
 
@@ -56,8 +58,7 @@ class Unpack final : public Step {
           context.read(src_) + image * src_.image_stride + block * src_.block_floats(lanes_) + first * lanes_;
       const int64_t channels = std::min<int64_t>(lanes_, src_.channels - block * lanes_);
       float* dst = context.write(dst_) + image * dst_.image_stride + block * lanes_ * src_.pixels() + first;
-      for (int64_t lane = 0; lane < channels; ++lane, dst += src_.pixels())
-        for (int64_t p = 0; p < count; ++p) dst[p] = src[p * lanes_ + lane];
+      block_to_rows(src, lanes_, count, channels, dst, src_.pixels());
     });
   }
 
