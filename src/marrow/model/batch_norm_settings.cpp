@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace marrow {
 namespace {
@@ -25,18 +26,21 @@ std::map<std::string, BatchNormSettings> batch_norms(const Graph& graph) {
 
 }  // namespace
 
-void apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings) {
+size_t apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings) {
   for (const auto& [path, bn] : settings)
     if (!(bn.eps > 0 && bn.eps <= 1 && bn.momentum > 0 && bn.momentum <= 1))
       throw Error(ErrorKind::kFormat,
-                  fmt::format("batch norm '{}' has eps {} and momentum {}; both belong in (0, 1]", path,
-                              bn.eps, bn.momentum));
+                  fmt::format("batch norm '{}' has eps {} and momentum {}; both belong in (0, 1]",
+                              printable(path), bn.eps, bn.momentum));
+  size_t applied = 0;
   for (Node& node : graph.nodes)
     if (auto* norm = std::get_if<BatchNorm>(&node.operation))
       if (const auto found = settings.find(module_path(*norm)); found != settings.end()) {
         norm->eps = found->second.eps;
         norm->momentum = found->second.momentum;
+        ++applied;
       }
+  return applied;
 }
 
 std::map<std::string, BatchNormSettings> differing_batch_norms(const Graph& graph, const Graph& plain) {

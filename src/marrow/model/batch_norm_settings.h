@@ -10,8 +10,8 @@
 namespace marrow {
 
 // Sets eps and momentum of each batch norm that `settings` names by its module's path ("model.0.bn"). Other
-// paths are ignored. Throws Error{kFormat} for an eps or momentum outside (0, 1].
-void apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings);
+// paths are ignored. Returns how many it set. Throws Error{kFormat} for an eps or momentum outside (0, 1].
+size_t apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings);
 
 // The batch norms of `graph` that differ from those of `plain`, the same network.
 std::map<std::string, BatchNormSettings> differing_batch_norms(const Graph& graph, const Graph& plain);

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "blocks/module.h"
 #include "graph/shapes.h"
+#include "model/backbone_line.h"
 #include "model/model.h"
 #include "model/python_text.h"
 #include "model/spec.h"
@@ -240,29 +241,11 @@ class ModelBuilder {
     return outputs;
   }
 
-  // Settings of a backbone line: none, a mapping, or a number for the setting that scales the family's width.
-  static json overrides(const LayerSpec& line) {
-    const json& args = line.args;
-    if (args.empty()) return json::object();
-    if (args.size() > 1)
-      fail(fmt::format("{} arguments; a backbone takes one mapping or one number", args.size()));
-    if (args[0].is_object()) return args[0];
-    if (!args[0].is_number())
-      fail(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
-                       python_text(args[0]).substr(0, 60)));
-    const BackboneFamily& family = *choose_backbone(line.module).family;
-    for (const char* setting : {"width", "scale"})
-      if (family.defaults.contains(setting) && family.defaults.at(setting).is_number())
-        return {{setting, args[0]}};
-    fail(fmt::format("'{}' has no width factor; its settings are {}", line.module,
-                     python_text(family.defaults).substr(0, 400)));
-  }
-
   void add_backbone_line(const LayerSpec& line, Layer& layer) {
     if (layer.index != 0) fail("a whole backbone must be the first layer");
     if (line.repeats != 1) fail(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
     if (line.from != std::vector{-1}) fail("a whole backbone reads the image: 'from' must be -1");
-    const BackboneChoice choice = choose_backbone(line.module, overrides(line));
+    const BackboneChoice choice = choose_backbone(line.module, backbone_settings(line));
     const Features features = add_backbone(g_, image_, choice);
     layer.args = python_text(line.args);
     layer.backbone = true;
@@ -380,8 +363,11 @@ std::vector<std::string> class_names(const ModelSpec& spec, const BuildOptions& 
 Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options, int classes) {
   Model model;
   model.task = "classify";
-  const BackboneChoice choice = choose_backbone(spec.classifier, spec.settings);
-  model.graph = build_classifier(choice, classes);
+  try {
+    model.graph = build_classifier(choose_backbone(spec.classifier, spec.settings), classes);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{}: classifier: {}", spec.file, error.what()));
+  }
   int64_t elements = 0;
   for (const Parameter& parameter : model.graph.parameters) {
     elements += element_count(parameter.shape);

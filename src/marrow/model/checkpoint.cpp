@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "model/batch_norm_settings.h"
 #include "model/spec.h"
 #include "weights/load_report.h"
@@ -41,28 +41,50 @@ json to_json(const InputFormat& format) {
           {"interpolation", kInterpolations.at(format.interpolation)}};
 }
 
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorKind::kFormat, message);
+}
+
+double number(const json& stored, const char* what, double smallest, double largest) {
+  const double value = stored;
+  if (!(value >= smallest && value <= largest))
+    fail(fmt::format("{} is {}, wanted a number from {} to {}", what, value, smallest, largest));
+  return value;
+}
+
+// What pixels may be multiplied, shifted and divided by without leaving float32.
+constexpr double kSmallestFactor = 1e-9;
+constexpr double kLargestFactor = 1e9;
+
 InputFormat input_format_of(const json& stored) {
   InputFormat format;
   const std::string order = stored.at("order");
-  if (order != kRgb && order != kBgr)
-    throw Error(ErrorKind::kFormat, "order is '" + order + "', wanted rgb or bgr");
+  if (order != kRgb && order != kBgr) fail("order is '" + printable(order) + "', wanted rgb or bgr");
   format.order = order == kRgb ? ChannelOrder::kRgb : ChannelOrder::kBgr;
-  stored.at("scale").get_to(format.scale);
-  stored.at("mean").get_to(format.mean);
-  stored.at("std").get_to(format.std);
-  stored.at("resize").get_to(format.resize);
-  stored.at("crop").get_to(format.crop);
-  constexpr int kMaxSide = 16384;
-  if (format.resize < 0 || format.resize > kMaxSide || format.crop < 0 || format.crop > kMaxSide)
-    throw Error(ErrorKind::kFormat,
-                fmt::format("resize {} or crop {} is not in 0..{}", format.resize, format.crop, kMaxSide));
+  format.scale = number(stored.at("scale"), "scale", kSmallestFactor, kLargestFactor);
+  for (size_t channel = 0; channel < format.mean.size(); ++channel) {
+    format.mean[channel] = number(stored.at("mean").at(channel), "mean", -kLargestFactor, kLargestFactor);
+    format.std[channel] = number(stored.at("std").at(channel), "std", kSmallestFactor, kLargestFactor);
+  }
+  constexpr int kMaxSide = 16384;  // pixels
+  format.resize = static_cast<int>(number(stored.at("resize"), "resize", 0, kMaxSide));
+  format.crop = static_cast<int>(number(stored.at("crop"), "crop", 0, kMaxSide));
   const std::string interpolation = stored.at("interpolation");
-  for (const auto& [kind, name] : kInterpolations)
-    if (name == interpolation) {
-      format.interpolation = kind;
-      return format;
-    }
-  throw Error(ErrorKind::kFormat, "interpolation is '" + interpolation + "'");
+  std::vector<std::string> known;
+  for (const auto& [kind, name] : kInterpolations) {
+    known.push_back(name);
+    if (name != interpolation) continue;
+    format.interpolation = kind;
+    return format;
+  }
+  fail(unknown_name_message("interpolation", printable(interpolation), known));
+}
+
+std::vector<std::string> names_of(const json& stored) {
+  std::vector<std::string> names = stored;
+  if (names.empty() || names.size() > kMaxModelClasses)
+    fail(fmt::format("{} names, wanted 1 to {}", names.size(), kMaxModelClasses));
+  return names;
 }
 
 json to_json(const std::map<std::string, BatchNormSettings>& settings) {
@@ -77,6 +99,43 @@ std::map<std::string, BatchNormSettings> batch_norms_of(const json& stored) {
   return settings;
 }
 
+// The metadata of one file. What a key holds is read by a function that may throw json's errors and ours;
+// both come out with the file and the key.
+class Metadata {
+ public:
+  Metadata(std::string file, const std::map<std::string, std::string>& texts)
+      : file_(std::move(file)), texts_(texts) {}
+
+  const std::string& text(const std::string& key) const {
+    const auto found = texts_.find(key);
+    if (found == texts_.end()) fail(fmt::format("{}: the metadata have no '{}'", file_, key));
+    return found->second;
+  }
+
+  template <class Read>
+  auto read(const std::string& key, const Read& read_value) const {
+    const std::string& stored = text(key);
+    try {
+      return read_value(json::parse(stored));
+    } catch (const json::exception& error) {
+      fail(fmt::format("{}: metadata '{}': {}", file_, key, printable(error.what(), 300)));
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("{}: metadata '{}': {}", file_, key, error.what()));
+    }
+  }
+
+  // Keys that say for other programs what the model says for this one.
+  void expect(const std::string& key, const std::string& wanted) const {
+    if (text(key) != wanted)
+      fail(fmt::format("{}: metadata '{}' is '{}', but the model's is '{}'", file_, key, printable(text(key)),
+                       wanted));
+  }
+
+ private:
+  std::string file_;
+  const std::map<std::string, std::string>& texts_;
+};
+
 }  // namespace
 
 bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata) {
@@ -85,14 +144,16 @@ bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata) {
 
 void save_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& weights) {
   verify(model.graph, weights);
+  ModelSpec spec = parse_model_spec(model.yaml, path.string());
+  spec.names.clear();  // they have a key of their own
   // What the description alone would build again need not be stored.
-  const Model plain = build_model(parse_model_spec(model.yaml, path.string()));
+  const Model plain = build_model(spec);
   std::map<std::string, std::string> metadata;
   metadata[kVersionKey] = kVersion;
-  metadata["model"] = model.yaml;
+  metadata["model"] = to_yaml(spec);
   metadata["task"] = model.task;
   metadata["names"] = json(model.names).dump();
-  metadata["stride"] = json(model.largest_stride).dump();
+  metadata["stride"] = std::to_string(model.largest_stride);
   metadata["input"] = to_json(format_of(model.graph)).dump();
   metadata["batch_norm"] = to_json(differing_batch_norms(model.graph, plain.graph)).dump();
   Weights stored;
@@ -104,37 +165,29 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model, cons
 TrainedModel model_of_checkpoint(const std::filesystem::path& path,
                                  const std::map<std::string, std::string>& metadata, const Weights& state) {
   const std::string file = path.string();
-  const auto text = [&](const char* key) -> const std::string& {
-    const auto found = metadata.find(key);
-    if (found == metadata.end())
-      throw Error(ErrorKind::kFormat, file + ": the metadata have no '" + key + "'");
-    return found->second;
-  };
-  const std::string& version = text(kVersionKey);
-  if (version != kVersion)
+  const Metadata stored(file, metadata);
+  if (const std::string& version = stored.text(kVersionKey); version != kVersion)
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{}: checkpoint version '{}'; this program reads version {}", file,
-                            version.substr(0, 20), kVersion));
+                            printable(version, 20), kVersion));
 
   TrainedModel result;
+  Model& model = result.model;
   BuildOptions options;
-  std::map<std::string, BatchNormSettings> batch_norms;
-  const char* key = "";
-  try {
-    key = "names";
-    json::parse(text(key)).get_to(options.names);
-    key = "input";
-    options.input = input_format_of(json::parse(text(key)));
-    key = "batch_norm";
-    batch_norms = batch_norms_of(json::parse(text(key)));
-  } catch (const json::exception& error) {
-    throw Error(ErrorKind::kFormat, fmt::format("{}: metadata '{}': {}", file, key, error.what()));
-  } catch (const Error& error) {
-    throw Error(error.kind(), fmt::format("{}: metadata '{}': {}", file, key, error.what()));
-  }
-  result.model = build_model(parse_model_spec(text("model"), file + ": metadata 'model'"), options);
-  apply_batch_norms(result.model.graph, batch_norms);
-  const LoadReport report = load_weights(result.model.graph, state, result.weights);
+  options.names = stored.read("names", names_of);
+  options.input = stored.read("input", input_format_of);
+  model = build_model(parse_model_spec(stored.text("model"), file + ": metadata 'model'"), options);
+  stored.expect("task", model.task);
+  stored.expect("stride", std::to_string(model.largest_stride));
+  stored.read("batch_norm", [&](const json& settings) {
+    const auto wanted = batch_norms_of(settings);
+    const size_t applied = apply_batch_norms(model.graph, wanted);
+    if (applied != wanted.size())
+      fail(fmt::format("{} of its {} batch norms are not in the model", wanted.size() - applied,
+                       wanted.size()));
+    return applied;
+  });
+  const LoadReport report = load_weights(model.graph, state, result.weights);
   if (!report.complete())
     throw Error(ErrorKind::kModel, file + ": the tensors do not fill the model\n" + to_string(report));
   initialize_missing(result.model.graph, 0, result.weights);  // optional ones

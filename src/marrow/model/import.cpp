@@ -7,6 +7,7 @@
 #include "backbones/backbone.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "model/backbone_line.h"
 #include "model/batch_norm_settings.h"
 #include "model/unfuse.h"
 #include "model/zoo.h"
@@ -20,9 +21,14 @@ namespace fs = std::filesystem;
 // "model.22.cv3.0.2.bias" of a detector, "model.9.linear.bias" of a classifier: one element a class.
 std::optional<int> classes_in(const Weights& state) {
   for (const std::string_view leaf : {".cv3.0.2.bias", ".linear.bias"})
-    for (const auto& [name, tensor] : state)
-      if (name.starts_with("model.") && name.ends_with(leaf) && tensor.shape().size() == 1)
-        return static_cast<int>(std::clamp<int64_t>(tensor.size(), 1, kMaxModelClasses));
+    for (const auto& [name, tensor] : state) {
+      if (!name.starts_with("model.") || !name.ends_with(leaf) || tensor.shape().size() != 1) continue;
+      if (tensor.size() < 1 || tensor.size() > kMaxModelClasses)
+        throw Error(ErrorKind::kModel,
+                    fmt::format("tensor '{}' is {}: {} classes, wanted 1 to {}", printable(name),
+                                to_string(tensor.shape()), tensor.size(), kMaxModelClasses));
+      return static_cast<int>(tensor.size());
+    }
   return {};
 }
 
@@ -62,18 +68,26 @@ class Importer {
     return yolo(spec, spec.scale.empty() ? "a pickled model" : "a pickled model of scale " + spec.scale);
   }
 
+  // Some tensor is named "model.<number>.": a YAML's line.
   bool looks_like_yolo() const {
-    return checkpoint_.state.contains("model.0.conv.weight") ||
-           checkpoint_.state.contains("model.1.conv.weight");
+    constexpr std::string_view kPrefix = "model.";
+    const auto first = checkpoint_.state.lower_bound(kPrefix);
+    return first != checkpoint_.state.end() && first->first.starts_with(kPrefix) &&
+           first->first.size() > kPrefix.size() && first->first[kPrefix.size()] >= '0' &&
+           first->first[kPrefix.size()] <= '9';
   }
 
-  // A bare state dict: whichever model of the zoo it fills.
+  // A bare state dict: whichever model of the zoo it fills. One network may contain another (segmentation is
+  // detection and more), so the one that uses most of the file.
   Import yolo_by_shapes() {
     std::vector<std::string> complete;
+    size_t most = 0;
     for (const std::string& name : zoo_names()) {
       if (!name.starts_with("yolo")) continue;
-      const ModelSpec spec = find_model_spec(name);
-      if (build_for_file(spec).has_value()) complete.push_back(name);
+      const size_t used = tensors_used(find_model_spec(name));
+      if (used > most) complete.clear();
+      if (used > 0 && used >= most) complete.push_back(name);
+      most = std::max(most, used);
     }
     if (complete.empty())
       throw Error(ErrorKind::kModel, file_ +
@@ -85,20 +99,29 @@ class Importer {
     return yolo(find_model_spec(complete.front()), complete.front());
   }
 
-  // The model with the file's number of classes, if the file fills all of it.
-  std::optional<Model> build_for_file(const ModelSpec& spec) const {
-    Model model = build_model(spec, yolo_options());
-    const bool complete = std::ranges::all_of(model.graph.parameters, [&](const Parameter& parameter) {
+  // How many of the file's tensors the model takes, with the file's number of classes; 0 unless the file
+  // fills all of it.
+  size_t tensors_used(const ModelSpec& spec) const {
+    size_t used = 0;
+    for (const Parameter& parameter : build_model(spec, yolo_options()).graph.parameters) {
       const auto found = checkpoint_.state.find(parameter.name);
-      return found == checkpoint_.state.end() ? parameter.optional() || is_unfused_norm(parameter.role)
-                                              : found->second.shape() == parameter.shape;
-    });
-    return complete ? std::optional(std::move(model)) : std::nullopt;
+      if (found != checkpoint_.state.end()) {
+        if (found->second.shape() != parameter.shape) return 0;
+        ++used;
+      } else if (!parameter.optional() && !is_unfused_norm(parameter.role)) {
+        return 0;
+      }
+    }
+    return used;
   }
 
   BuildOptions yolo_options() const {
     BuildOptions build;
-    build.classes = classes_in(checkpoint_.state);
+    try {
+      build.classes = classes_in(checkpoint_.state);
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("{}: {}", file_, error.what()));
+    }
     if (checkpoint_.model) {
       const auto& names = checkpoint_.model->names;
       // Keys 0..n-1, as the reference writes them; anything else is not a list of names.
@@ -117,23 +140,38 @@ class Importer {
   }
 
   // `name` is a variant or family, or empty for any.
+  std::vector<ImportCandidate> candidates_for(const std::string& name, const BackboneConfig& settings) const {
+    try {
+      return recognise(checkpoint_.state, name, options_.source, settings);
+    } catch (const Error& error) {
+      // Throws the same again unless what was wrong is that no network fits.
+      auto nearest = recognise_nearest(checkpoint_.state, name, options_.source, settings);
+      if (!nearest) throw;
+      if (options_.partial) return {std::move(*nearest)};
+      throw Error(
+          error.kind(),
+          fmt::format("{}. A network with settings of its own wants a YAML with 'classifier: {}' and "
+                      "'settings: {{...}}', given with --model; an incomplete file wants --min-loaded",
+                      error.what(), nearest->choice.family->name));
+    }
+  }
+
   ImportCandidate recognise_one(const std::string& name, const BackboneConfig& settings) const {
     std::vector<ImportCandidate> candidates;
     try {
-      candidates = recognise(checkpoint_.state, name, options_.source, settings);
+      candidates = candidates_for(name, settings);
     } catch (const Error& error) {
-      throw Error(error.kind(), file_ + ": " + error.what());
+      throw Error(error.kind(), fmt::format("{}: {}", file_, error.what()));
     }
     if (candidates.empty()) {
-      std::string first = checkpoint_.state.empty()
-                              ? ""
-                              : ", '" + printable(checkpoint_.state.begin()->first) + "' for example";
+      const std::string first =
+          checkpoint_.state.empty() ? "" : " ('" + printable(checkpoint_.state.begin()->first) + "', ...)";
       throw Error(
           ErrorKind::kModel,
-          fmt::format(
-              "{}: its {} tensors{} are not named like {}. 'marrow models' lists the networks that are known",
-              file_, checkpoint_.state.size(), first,
-              name.empty() ? "any network" : "a published '" + name + "'"));
+          fmt::format("{}: its {} tensors{} are not named like {}. 'marrow models' lists the networks "
+                      "and sources that are known",
+                      file_, checkpoint_.state.size(), first,
+                      name.empty() ? "those of any network" : "a published '" + name + "'"));
     }
     if (candidates.size() > 1) {
       std::vector<std::string> names;
@@ -167,9 +205,7 @@ class Importer {
                               "such as yolov8n-starnet_s1",
                               file_, options_.model));
     const LayerSpec& line = spec.backbone.front();
-    BackboneConfig settings = BackboneConfig::object();
-    if (!line.args.empty() && line.args.front().is_object()) settings = line.args.front();
-    const ImportCandidate candidate = recognise_one(line.module, settings);
+    const ImportCandidate candidate = recognise_one(line.module, backbone_settings(line));
 
     // The source that the weights come from replaces the YAML's, so that eps, padding and wiring are theirs.
     ModelSpec adapted = spec;

@@ -16,6 +16,9 @@ namespace marrow {
 struct ImportOptions {
   std::string model;   // any name or path that find_model_spec takes; empty: by the file
   std::string source;  // "timm", "torchvision", ...; empty: by the file
+  // A backbone's file that fills no network whole is read as the network it comes closest to; the report
+  // tells the rest. Otherwise it is refused.
+  bool partial = false;
   std::string key;  // the entry of the file that holds the weights; empty: choose (weights/checkpoint_file.h)
 };
 

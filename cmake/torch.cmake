@@ -1,0 +1,7 @@
+# LibTorch: Debian's libtorch-dev, or the official archive named by CMAKE_PREFIX_PATH.
+find_package(Torch REQUIRED)
+
+# Its headers as system headers, so that their warnings are not ours.
+add_library(marrow_torch INTERFACE)
+target_include_directories(marrow_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(marrow_torch INTERFACE ${TORCH_LIBRARIES})

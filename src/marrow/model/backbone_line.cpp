@@ -1,0 +1,34 @@
+#include "model/backbone_line.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "model/python_text.h"
+
+namespace marrow {
+namespace {
+
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorKind::kModel, message);
+}
+
+}  // namespace
+
+BackboneConfig backbone_settings(const LayerSpec& line) {
+  const BackboneConfig& args = line.args;
+  if (args.empty()) return BackboneConfig::object();
+  if (args.size() > 1)
+    fail(fmt::format("{} arguments; a backbone takes one mapping or one number", args.size()));
+  if (args[0].is_object()) return args[0];
+  if (!args[0].is_number())
+    fail(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
+                     python_text(args[0]).substr(0, 60)));
+  const BackboneFamily& family = *choose_backbone(line.module).family;
+  for (const char* setting : {"width", "scale"})
+    if (family.defaults.contains(setting) && family.defaults.at(setting).is_number())
+      return {{setting, args[0]}};
+  fail(fmt::format("'{}' has no width factor; its settings are {}", line.module,
+                   python_text(family.defaults).substr(0, 400)));
+}
+
+}  // namespace marrow

@@ -1,0 +1,13 @@
+// A whole backbone as one line of a YAML: [-1, 1, starnet_s1, [{drop_path: 0.1}]].
+#pragma once
+
+#include "backbones/backbone.h"
+#include "model/spec.h"
+
+namespace marrow {
+
+// The settings that the line's arguments ask for: none, those of a mapping, or a number for the setting that
+// scales the family's width. Throws Error{kModel}.
+BackboneConfig backbone_settings(const LayerSpec& line);
+
+}  // namespace marrow

@@ -1,0 +1,172 @@
+#include "train/loss.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "train/anchors.h"
+#include "train/iou.h"
+
+namespace marrow {
+namespace {
+
+const Node& detection_node(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (std::holds_alternative<DetectDecode>(node.operation)) return node;
+  throw Error(ErrorKind::kModel, "the model has no detection head");
+}
+
+// The expectation of the distances' distributions. logits (..., reg_max); returns (...).
+torch::Tensor expected_distances(const torch::Tensor& logits) {
+  return logits.softmax(-1).matmul(torch::arange(logits.size(-1), logits.options().requires_grad(false)));
+}
+
+// Rows by image, in the order they came, padded with zeros; boxes in pixels of a `width` x `height` input.
+PaddedObjects pad(const DetectionTargets& targets, int64_t images, int classes, double width, double height,
+                  torch::Device device) {
+  const torch::Tensor image = targets.image.to(torch::kCPU, torch::kInt64).contiguous();
+  const torch::Tensor label = targets.classes.to(torch::kCPU, torch::kInt64).contiguous();
+  const torch::Tensor box = targets.boxes.to(torch::kCPU, torch::kFloat32).contiguous();
+  const int64_t rows = image.numel();
+  if (label.numel() != rows || box.numel() != 4 * rows)
+    throw Error(ErrorKind::kShape,
+                fmt::format("the targets disagree: {} image indices, {} classes, {} box numbers", rows,
+                            label.numel(), box.numel()));
+  const auto* image_of = image.data_ptr<int64_t>();
+  const auto* label_of = label.data_ptr<int64_t>();
+  const auto* box_of = box.data_ptr<float>();
+
+  std::vector<int64_t> counts(static_cast<size_t>(images), 0);
+  for (int64_t t = 0; t < rows; ++t) {
+    if (image_of[t] < 0 || image_of[t] >= images)
+      throw Error(ErrorKind::kShape,
+                  fmt::format("target {}: image {} of a batch of {}", t, image_of[t], images));
+    if (label_of[t] < 0 || label_of[t] >= classes)
+      throw Error(ErrorKind::kShape,
+                  fmt::format("target {}: class {}, but the model has {} classes", t, label_of[t], classes));
+    ++counts[static_cast<size_t>(image_of[t])];
+  }
+  const int64_t most = images == 0 ? 0 : *std::ranges::max_element(counts);
+  torch::Tensor labels = torch::zeros({images, most}, torch::kInt64);
+  torch::Tensor boxes = torch::zeros({images, most, 4}, torch::kFloat32);
+  auto* labels_out = labels.data_ptr<int64_t>();
+  auto* boxes_out = boxes.data_ptr<float>();
+  std::ranges::fill(counts, 0);
+  const auto w = static_cast<float>(width), h = static_cast<float>(height);
+  for (int64_t t = 0; t < rows; ++t) {
+    const int64_t slot = image_of[t] * most + counts[static_cast<size_t>(image_of[t])]++;
+    labels_out[slot] = label_of[t];
+    const float cx = box_of[4 * t] * w, cy = box_of[4 * t + 1] * h;
+    const float half_width = box_of[4 * t + 2] * w / 2, half_height = box_of[4 * t + 3] * h / 2;
+    const float sides[4] = {cx - half_width, cy - half_height, cx + half_width, cy + half_height};
+    std::ranges::copy(sides, boxes_out + 4 * slot);
+  }
+  const torch::Tensor valid = boxes.sum(-1) > 0;
+  return {labels.to(device), boxes.to(device), valid.to(device)};
+}
+
+}  // namespace
+
+torch::Tensor distribution_focal_loss(const torch::Tensor& logits, const torch::Tensor& distances) {
+  const torch::Tensor target = distances.clamp(0, static_cast<double>(logits.size(-1)) - 1.01);
+  const torch::Tensor left = target.to(torch::kInt64);
+  const torch::Tensor right_weight = target - left, left_weight = 1 - right_weight;
+  const torch::Tensor log_probability = logits.log_softmax(-1);
+  const auto log_of = [&](const torch::Tensor& bin) {
+    return log_probability.gather(-1, bin.unsqueeze(-1)).squeeze(-1);
+  };
+  return -(log_of(left) * left_weight + log_of(left + 1) * right_weight).mean(-1);
+}
+
+DetectionLoss::DetectionLoss(int classes, int reg_max, std::vector<int> strides,
+                             const DetectionLossOptions& options)
+    : classes_(classes), reg_max_(reg_max), strides_(std::move(strides)), options_(options) {}
+
+DetectionLoss::DetectionLoss(const Graph& graph, const DetectionLossOptions& options) : options_(options) {
+  const auto& decode = std::get<DetectDecode>(detection_node(graph).operation);
+  classes_ = decode.classes;
+  reg_max_ = decode.reg_max;
+  strides_ = decode.strides;
+}
+
+DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> maps,
+                                              const DetectionTargets& targets) const {
+  if (maps.empty() || maps.size() != strides_.size())
+    throw Error(ErrorKind::kShape, fmt::format("{} maps for {} strides", maps.size(), strides_.size()));
+  for (const torch::Tensor& map : maps)
+    if (map.dim() != 4 || map.size(0) != maps[0].size(0) || map.size(1) != 4 * reg_max_ + classes_)
+      throw Error(ErrorKind::kShape,
+                  fmt::format("a map is {}; the loss wants ({}, {}, H, W)", to_string(map.sizes().vec()),
+                              maps[0].size(0), 4 * reg_max_ + classes_));
+
+  const int64_t n = maps[0].size(0), sides = 4 * reg_max_;
+  const torch::Tensor raw = join_levels(maps).to(torch::kFloat32);  // (N, 4 R + C, A)
+  const torch::Tensor distributions = raw.narrow(1, 0, sides), logits = raw.narrow(1, sides, classes_);
+  const Anchors grid = make_anchors(maps, strides_);
+  const PaddedObjects objects = pad(targets, n, classes_, static_cast<double>(maps[0].size(3)) * strides_[0],
+                                    static_cast<double>(maps[0].size(2)) * strides_[0], raw.device());
+
+  Assignment assignment;
+  {
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor distances =
+        expected_distances(distributions.transpose(1, 2).reshape({n, -1, 4, reg_max_}));
+    assignment = assign(logits, distances_to_boxes(grid.centres, distances) * grid.strides,
+                        grid.centres * grid.strides, objects, options_.assigner);
+  }
+  const torch::Tensor total = assignment.weights.sum().clamp_min(1);
+
+  // The binary cross entropy of a logit x and a target t is softplus(x) - x t, and t is 0 but for one class
+  // of each foreground anchor.
+  torch::Tensor class_term = at::softplus(logits).sum();
+  torch::Tensor box_term = torch::zeros({}, raw.options()), dfl_term = box_term;
+  const torch::Tensor foreground = assignment.foreground.nonzero();  // (F, 2)
+  if (foreground.size(0) > 0) {
+    const torch::Tensor image = foreground.select(1, 0), anchor = foreground.select(1, 1);
+    const torch::Tensor weight = assignment.weights.index({image, anchor});
+    const torch::Tensor object = assignment.object.index({image, anchor});
+    const torch::Tensor label = objects.labels.index({image, object});
+    class_term = class_term - (logits.index({image, label, anchor}) * weight).sum();
+
+    const torch::Tensor stride = grid.strides.index({anchor}), centre = grid.centres.index({anchor});
+    const torch::Tensor target = objects.boxes.index({image, object}) / stride;  // cells
+    const torch::Tensor distribution =
+        distributions.transpose(1, 2).index({image, anchor}).view({-1, 4, reg_max_});
+    const torch::Tensor box = distances_to_boxes(centre, expected_distances(distribution));
+    box_term = ((1 - box_iou(box, target, IouKind::kCiou)) * weight).sum();
+    dfl_term = (distribution_focal_loss(distribution, boxes_to_distances(centre, target)) * weight).sum();
+  }
+  const torch::Tensor items = torch::stack({box_term * options_.box_gain, class_term * options_.class_gain,
+                                            dfl_term * options_.dfl_gain}) /
+                              total;
+  return {items * n, items.detach(), assignment, objects};
+}
+
+std::vector<Value> detection_maps(const Graph& graph) {
+  return detection_node(graph).inputs;
+}
+
+torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
+                                  double label_smoothing) {
+  const int64_t classes = logits.size(1);
+  torch::Tensor wanted = targets;
+  if (!targets.is_floating_point()) {
+    if (targets.dim() != 1 || targets.size(0) != logits.size(0))
+      throw Error(ErrorKind::kShape,
+                  fmt::format("{} targets for {} rows of logits", targets.numel(), logits.size(0)));
+    if (targets.numel() > 0 &&
+        (targets.min().item<int64_t>() < 0 || targets.max().item<int64_t>() >= classes))
+      throw Error(ErrorKind::kShape,
+                  fmt::format("a target class lies outside the model's {} classes", classes));
+    wanted = torch::one_hot(targets.to(torch::kInt64), classes);
+  } else if (targets.sizes() != logits.sizes()) {
+    throw Error(ErrorKind::kShape, fmt::format("targets {} for logits {}", to_string(targets.sizes().vec()),
+                                               to_string(logits.sizes().vec())));
+  }
+  const torch::Tensor smooth = wanted.to(logits.device(), torch::kFloat32) * (1 - label_smoothing) +
+                               label_smoothing / static_cast<double>(classes);
+  return -(smooth * logits.to(torch::kFloat32).log_softmax(1)).sum(1).mean();
+}
+
+}  // namespace marrow

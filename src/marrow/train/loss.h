@@ -1,0 +1,71 @@
+// What training minimises.
+//
+// Detection: the YOLOv8 loss on the head's raw maps. Every prediction near an object is assigned to it by
+// how well it classifies and localises (train/assigner.h); classification is a binary cross entropy against
+// the assignment's soft scores, localisation a complete IoU (train/iou.h) and the distribution focal loss.
+// Sources: TOOD, Feng et al. 2021; Generalized Focal Loss, Li et al. 2020; Distance-IoU, Zheng et al. 2020.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "graph/graph.h"
+#include "train/assigner.h"
+#include "train/torch.h"
+
+namespace marrow {
+
+// The objects of a batch, one row each, in any order and on any device.
+struct DetectionTargets {
+  torch::Tensor image;    // (T) int64, index in the batch
+  torch::Tensor classes;  // (T) int64
+  torch::Tensor boxes;    // (T, 4) float32: cx, cy, w, h as fractions of the network input
+};
+
+struct DetectionLossOptions {
+  double box_gain = 7.5;
+  double class_gain = 0.5;
+  double dfl_gain = 1.5;
+  AssignerOptions assigner;
+};
+
+struct DetectionLossResult {
+  // (box, class, dfl) times gains times the batch size. Call loss.sum().backward().
+  torch::Tensor loss;
+  // The same without the batch size, detached: what is displayed and logged.
+  torch::Tensor items;
+  Assignment assignment;
+  PaddedObjects objects;  // what the assignment's object indices mean
+};
+
+class DetectionLoss {
+ public:
+  DetectionLoss(int classes, int reg_max, std::vector<int> strides, const DetectionLossOptions& options = {});
+  // For the graph's detection head. Throws Error{kModel} when it has none.
+  explicit DetectionLoss(const Graph& graph, const DetectionLossOptions& options = {});
+
+  // maps: (N, 4 * reg_max + classes, H, W), one a level, any floating type; computed in float32.
+  // Throws Error{kShape} when a map, an image index or a class does not fit.
+  DetectionLossResult operator()(std::span<const torch::Tensor> maps, const DetectionTargets& targets) const;
+
+ private:
+  int classes_;
+  int reg_max_;
+  std::vector<int> strides_;  // input pixels a cell, one a level
+  DetectionLossOptions options_;
+};
+
+// The raw maps of the graph's detection head, one a level. Throws Error{kModel} when it has none.
+std::vector<Value> detection_maps(const Graph& graph);
+
+// Mean over the batch of the cross entropy of `logits` (N, C) with
+//   targets (N) int64: classes, each smoothed to 1 - s on the class plus s / C everywhere;
+//   targets (N, C) float32: distributions (mixup, cutmix), smoothed in the same way.
+torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
+                                  double label_smoothing = 0);
+
+// Distribution focal loss of logits (M, 4, reg_max) for distances (M, 4) in cells, which are clamped to
+// [0, reg_max - 1.01]. Returns (M): the mean over the four sides.
+torch::Tensor distribution_focal_loss(const torch::Tensor& logits, const torch::Tensor& distances);
+
+}  // namespace marrow

@@ -1,0 +1,24 @@
+// LibTorch, for the train layer alone: the one header that includes it, precompiled because parsing it takes
+// longer than compiling what uses it. Only what both 1.13 (Debian's package) and 2.x offer may be used.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "base/tensor.h"
+
+namespace marrow {
+
+// Copies with the same shape and type. to_torch gives an independent, contiguous tensor on `device`;
+// from_torch copies to the processor's memory. Throw Error{kUnsupported} for a type the other side lacks.
+torch::Tensor to_torch(const Tensor& tensor, torch::Device device = torch::kCPU);
+Tensor from_torch(const torch::Tensor& tensor);
+
+// Gives LibTorch available_threads() threads (Debian's build reports one on some processors), or `threads`
+// when that is positive. Call once, before the first operation.
+void set_torch_threads(int threads = 0);
+
+// "cpu", "cuda", "cuda:1" as a device. Throws Error{kUsage} for anything else and for a device that is not
+// here.
+torch::Device parse_device(const std::string& name);
+
+}  // namespace marrow
