@@ -1,0 +1,54 @@
+// What a training run says while it works: a line per epoch, and on a terminal a line that moves. Talk goes to stderr,
+// so that stdout stays free for results.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace marrow {
+
+// "1:02:03", "4:05", "0.8s".
+std::string duration_text(double seconds);
+
+// Resident memory of this process, bytes; 0 where the system does not say.
+int64_t resident_bytes();
+
+struct EpochLine {
+  int epoch = 1;  // from 1
+  int epochs = 1;
+  double memory_gb = 0;        // of the device that computes
+  std::vector<double> losses;  // running means over the epoch
+  int64_t instances = 0;       // objects in the latest batch
+  int image_size = 0;          // pixels
+};
+
+class Progress {
+ public:
+  // `loss_names`: "box_loss", ... `on_terminal`: whether lines that move make sense.
+  Progress(std::vector<std::string> loss_names, bool on_terminal);
+
+  void begin_epoch(int64_t batches);  // prints the columns' heading
+  // After each batch; prints at most ten times a second, and nothing without a terminal.
+  void batch_done(const EpochLine& line, int64_t batches_done, int images);
+  // Ends the epoch with its line: losses, images/s, the share of time spent waiting for the loader, the time the whole
+  // run still needs at this pace, memory.
+  void end_epoch(const EpochLine& line, double wait_seconds);
+
+  double images_per_second() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string columns(const EpochLine& line) const;
+
+  std::vector<std::string> loss_names_;
+  bool on_terminal_;
+  int64_t batches_ = 0;
+  int64_t images_ = 0;
+  Clock::time_point start_;
+  Clock::time_point printed_;
+  double epoch_seconds_ = 0;  // of the latest finished epoch's training
+};
+
+}  // namespace marrow

@@ -1,0 +1,32 @@
+// results.csv: one line an epoch, with the columns that users of YOLOv8 and their scripts know.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace marrow {
+
+// "epoch", "time" (seconds since the start), losses, metrics, learning rates of the three parameter groups.
+std::vector<std::string> detection_columns();
+std::vector<std::string> classification_columns();
+
+// The whole file is rewritten with each line, so a crash never leaves half a line. Numbers are written as %.6g.
+class ResultsCsv {
+ public:
+  // Starts the file anew, or keeps the lines of epochs 1..`keep_epochs` of the one that is there, if it has the same
+  // columns: a resumed run writes the rest again. Throws Error{kFile}.
+  ResultsCsv(std::filesystem::path path, std::vector<std::string> columns, int keep_epochs = 0);
+
+  // One value a column, the first being the epoch, from 1. Throws Error{kFile}.
+  void append(const std::vector<double>& values);
+
+  const std::vector<std::string>& columns() const { return columns_; }
+
+ private:
+  std::filesystem::path path_;
+  std::vector<std::string> columns_;
+  std::string text_;
+};
+
+}  // namespace marrow

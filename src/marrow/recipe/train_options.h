@@ -1,0 +1,126 @@
+// Every setting of a training run. One table holds their names, types, ranges and help texts; flags, --cfg files,
+// args.yaml and checkpoints all go through it. Defaults are those of a TrainOptions nobody touched.
+//
+// Names and meanings are those that users of YOLOv8 know; a name from there that means nothing here is accepted in a
+// file and reported, not obeyed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace marrow {
+
+struct TrainOptions {
+  std::string model;
+  std::string backbone;
+  std::string data;
+  int epochs = 100;
+  std::optional<double> time_hours;
+  int patience = 100;
+  int batch = 16;
+  int imgsz = 640;
+  bool save = true;
+  int save_period = -1;
+  std::string cache = "false";
+  std::string device;
+  int workers = 8;
+  int threads = 0;
+  std::string project;
+  std::string name = "train";
+  bool exist_ok = false;
+  std::string pretrained = "true";
+  std::string optimizer = "auto";
+  bool verbose = true;
+  uint64_t seed = 0;
+  bool deterministic = true;
+  bool single_cls = false;
+  bool rect = false;
+  bool cos_lr = false;
+  int close_mosaic = 10;
+  bool amp = true;
+  bool channels_last = false;
+  double fraction = 1.0;
+  std::vector<int> freeze;  // indices of layers
+  bool multi_scale = false;
+  double dropout = 0.0;
+  double act_decay_epochs = 0;
+  std::string act_decay = "linear";
+
+  bool val = true;
+  std::string split = "val";
+  bool save_json = false;
+  std::optional<double> conf;
+  double iou = 0.7;
+  int max_det = 300;
+  bool plots = true;
+
+  double lr0 = 0.01;
+  double lrf = 0.01;
+  double momentum = 0.937;
+  double weight_decay = 0.0005;
+  double warmup_epochs = 3.0;
+  double warmup_momentum = 0.8;
+  double warmup_bias_lr = 0.1;
+  double box = 7.5;
+  double cls = 0.5;
+  double dfl = 1.5;
+  int nbs = 64;
+
+  double hsv_h = 0.015;
+  double hsv_s = 0.7;
+  double hsv_v = 0.4;
+  double degrees = 0.0;
+  double translate = 0.1;
+  double scale = 0.5;
+  double shear = 0.0;
+  double perspective = 0.0;
+  double flipud = 0.0;
+  double fliplr = 0.5;
+  double bgr = 0.0;
+  double mosaic = 1.0;
+  double mixup = 0.0;
+  double cutmix = 0.0;
+  double copy_paste = 0.0;
+  std::string copy_paste_mode = "flip";
+  std::string auto_augment = "randaugment";
+  double erasing = 0.4;
+  double label_smoothing = 0.0;
+};
+
+struct TrainOption {
+  std::string key;    // "warmup_epochs"; the flag is --warmup-epochs, --warmup_epochs is accepted
+  std::string group;  // heading in --help
+  std::string type;   // "0..1", "true|false", "FILE": what a value looks like
+  std::string help;
+  bool flag;  // true|false: may stand without a value
+  // The value as a line of YAML has it; "null" for none.
+  std::function<std::string(const TrainOptions&)> text;
+  // From such a text, in Python's spelling too (None, True). Throws Error{kUsage} "lr0: ..., wanted 0..1".
+  std::function<void(TrainOptions&, std::string_view)> set;
+};
+
+const std::vector<TrainOption>& train_option_table();
+
+// Sets one option by name. Throws Error{kUsage} for a value that does not fit, and for an unknown key, with the
+// nearest one.
+void set_train_option(TrainOptions& options, std::string_view key, std::string_view text);
+
+// Reads a YAML of `key: value` lines over `options`. Returns one line for each known key that means nothing here and
+// has a value that would have mattered. Throws Error{kFile, kFormat, kUsage} "file:line: ...".
+std::vector<std::string> read_train_options(const std::filesystem::path& path, TrainOptions& options);
+
+// All options in the table's order as YAML, with `more` (key, value text) after them: args.yaml.
+std::string to_yaml(const TrainOptions& options, const std::map<std::string, std::string>& more = {});
+
+// The same as key -> text, and back: for checkpoints. Unknown keys and values that do not fit throw Error{kFormat}
+// beginning with `where`.
+std::map<std::string, std::string> to_map(const TrainOptions& options);
+TrainOptions train_options_of(const std::map<std::string, std::string>& texts, const std::string& where);
+
+}  // namespace marrow

@@ -1,0 +1,46 @@
+#include "recipe/results_csv.h"
+
+#include <gtest/gtest.h>
+
+#include "base/files.h"
+#include "recipe/progress.h"
+#include "support/temporary_folder.h"
+
+namespace marrow {
+namespace {
+
+TEST(ResultsCsv, WritesSixDigits) {
+  const testing::TemporaryFolder folder;
+  ResultsCsv csv(folder / "results.csv", {"epoch", "time", "loss"});
+  csv.append({1, 12.3456789, 0.000012345678});
+  csv.append({2, 1234567.0, 0});
+  EXPECT_EQ(read_file(folder / "results.csv", 1000),
+            "epoch,time,loss\n1,12.3457,1.23457e-05\n2,1.23457e+06,0\n");
+}
+
+TEST(ResultsCsv, KeepsOnlyTheEpochsBeforeAResume) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder / "results.csv";
+  write_file_atomically(path, "epoch,loss\n1,5\n2,4\nbroken\n3,3\n4,2");
+  ResultsCsv csv(path, {"epoch", "loss"}, 2);
+  csv.append({3, 3.5});
+  EXPECT_EQ(read_file(path, 1000), "epoch,loss\n1,5\n2,4\n3,3.5\n");
+}
+
+TEST(ResultsCsv, StartsAnewWhenTheColumnsDiffer) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder / "results.csv";
+  write_file_atomically(path, "epoch,other\n1,5\n");
+  ResultsCsv(path, {"epoch", "loss"}, 2);
+  EXPECT_EQ(read_file(path, 1000), "epoch,loss\n");
+}
+
+TEST(Progress, WritesDurationsForPeople) {
+  EXPECT_EQ(duration_text(0.84), "0.8s");
+  EXPECT_EQ(duration_text(65), "1:05");
+  EXPECT_EQ(duration_text(3723), "1:02:03");
+  EXPECT_GT(resident_bytes(), 1'000'000);
+}
+
+}  // namespace
+}  // namespace marrow
