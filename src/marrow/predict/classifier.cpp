@@ -14,6 +14,7 @@ namespace marrow {
 namespace {
 
 const std::string kLogits = "logits";
+constexpr int kDefaultCrop = 224;  // pixels; what YOLOv8's classifiers are trained with
 
 ResizeFilter resize_filter(Interpolation interpolation) {
   switch (interpolation) {
@@ -32,9 +33,11 @@ ResizeFilter resize_filter(Interpolation interpolation) {
 Classifier::Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options)
     : format_(input_format(graph)), classes_(graph.node(graph.find(kLogits)).channels) {
   verify(graph, weights);
+  if (format_.crop == 0) format_.crop = kDefaultCrop;
+  if (format_.resize == 0) format_.resize = format_.crop;
   if (options.crop > 0) {
     const double proportion = static_cast<double>(format_.resize) / format_.crop;
-    format_.resize = static_cast<int>(std::lround(options.crop * proportion));
+    format_.resize = static_cast<int>(std::max(std::lround(options.crop * proportion), 1L));
     format_.crop = options.crop;
   }
   const Shape shape = {1, Image::kChannels, format_.crop, format_.crop};
@@ -58,12 +61,16 @@ ClassificationResult Classifier::classify(const Image& image, int top) {
   const auto ran = Clock::now();
 
   auto logits = std::vector<float>(engine_->output(0).values().begin(), engine_->output(0).values().end());
-  // A broken model's NaN becomes the least likely class; the sort below needs an order.
-  std::ranges::replace_if(
-      logits, [](float x) { return std::isnan(x); }, std::numeric_limits<float>::lowest());
+  // A broken model's NaN becomes the least likely class, and infinities finite; the sort below needs an
+  // order.
+  for (float& logit : logits)
+    logit = std::isnan(logit)
+                ? std::numeric_limits<float>::lowest()
+                : std::clamp(logit, std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
   const double largest = *std::ranges::max_element(logits);
   std::vector<double> exponentials(logits.size());
-  std::ranges::transform(logits, exponentials.begin(), [&](float x) { return std::exp(x - largest); });
+  std::ranges::transform(logits, exponentials.begin(),
+                         [&](float x) { return std::exp(static_cast<double>(x) - largest); });
   const double total = std::accumulate(exponentials.begin(), exponentials.end(), 0.0);
 
   std::vector<int> order(logits.size());

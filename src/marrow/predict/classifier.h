@@ -1,5 +1,5 @@
 // From a picture to class probabilities: the resize, centre crop and normalisation that the network's input
-// asks for, the network, softmax.
+// asks for (of an input that states no sizes: 224 and 224), the network, softmax.
 #pragma once
 
 #include <memory>
