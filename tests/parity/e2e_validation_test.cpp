@@ -1,0 +1,150 @@
+// A whole validation against golden/yolov8/e2e: checkpoint, letterbox, network, suppression, metrics. Metrics
+// within 1e-3, the confusion matrix exactly.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "detect/rect_batches.h"
+#include "engine/engine.h"
+#include "image/decode.h"
+#include "metrics/detection_validator.h"
+#include "model/import.h"
+#include "predict/preprocess.h"
+#include "support/golden.h"
+
+namespace marrow {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kTolerance = 1e-3;
+
+std::filesystem::path folder() {
+  return testing::golden_folder() / "yolov8" / "e2e";
+}
+
+struct Labelled {
+  std::string name;
+  Image image;
+  std::vector<std::array<float, 5>> rows;  // class, centre x, centre y, width, height, normalised
+
+  Size size() const { return {image.width(), image.height()}; }
+};
+
+std::vector<Labelled> read_pictures() {
+  std::vector<Labelled> pictures;
+  for (const auto& entry : std::filesystem::directory_iterator(folder() / "dataset" / "images" / "val")) {
+    Labelled one{entry.path().filename(), decode_image_file(entry.path()).image, {}};
+    std::ifstream file(folder() / "dataset" / "labels" / "val" / entry.path().stem().concat(".txt"));
+    for (std::array<float, 5> row; file >> row[0] >> row[1] >> row[2] >> row[3] >> row[4];)
+      one.rows.push_back(row);
+    pictures.push_back(std::move(one));
+  }
+  std::ranges::sort(pictures, {}, &Labelled::name);
+  return pictures;
+}
+
+std::vector<TruthBox> truth_of(const Labelled& picture, const RectPlacement& placement) {
+  const auto width = static_cast<float>(placement.loaded.width * placement.letterbox.ratio);
+  const auto height = static_cast<float>(placement.loaded.height * placement.letterbox.ratio);
+  const auto left = static_cast<float>(placement.letterbox.left);
+  const auto top = static_cast<float>(placement.letterbox.top);
+  std::vector<TruthBox> truth;
+  for (const auto& [class_id, x, y, w, h] : picture.rows)
+    truth.push_back({{(x - w / 2) * width + left, (y - h / 2) * height + top, (x + w / 2) * width + left,
+                      (y + h / 2) * height + top},
+                     static_cast<int>(class_id)});
+  return truth;
+}
+
+std::vector<Detection> detect(const TrainedModel& trained, const Image& loaded, const Letterbox& geometry,
+                              const NmsOptions& nms) {
+  const Size size = geometry.out;
+  Tensor input({1, Image::kChannels, size.height, size.width});
+  fill_network_input(letterbox(loaded, geometry).pixels(), pixel_format(input_format(trained.model.graph)),
+                     input.values().data());
+  const std::string output = trained.model.graph.outputs.front().name;
+  Engine engine(trained.model.graph, trained.weights, input.shape(), std::span(&output, 1), {});
+  engine.run(input);
+  const Tensor& prediction = engine.output(0);
+  return non_max_suppression(prediction.values().data(), trained.model.classes(), prediction.dim(2), nms);
+}
+
+DetectionReport validate(const json& args) {
+  const TrainedModel trained = load_trained(folder() / "tiny.pt");
+  const std::vector<Labelled> pictures = read_pictures();
+  const int image_size = args.at("imgsz").get<int>();
+  std::vector<Size> sizes;
+  for (const Labelled& picture : pictures) sizes.push_back(picture.size());
+  const int batch = args.at("batch").get<int>();
+  const RectBatches batches = rect_batches(sizes, batch, image_size, 32, 0.5);
+  const bool rect = args.at("rect").get<bool>();
+  const NmsOptions nms = {
+      .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>(), .multi_label = true};
+  DetectionValidator validator(trained.model.names, {.confidence = nms.confidence});
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const Labelled& picture = pictures[rect ? batches.order[i] : i];
+    const Size target =
+        rect ? batches.batch_sizes[i / static_cast<size_t>(batch)] : Size{image_size, image_size};
+    const RectPlacement placement = rect_placement(picture.size(), image_size, target);
+    Letterbox whole;
+    whole.resized = whole.out = placement.loaded;
+    const Image loaded = letterbox(picture.image, whole);
+    const auto detections = detect(trained, loaded, placement.letterbox, nms);
+    const auto truth = truth_of(picture, placement);
+    validator.add({picture.name, picture.size(), target, placement.ratio_pad(), truth, detections, {}});
+  }
+  return validator.report();
+}
+
+void expect_near_all(const std::vector<double>& found, const json& wanted) {
+  ASSERT_EQ(found.size(), wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], wanted[i].get<double>(), kTolerance) << i;
+}
+
+// Every entry that records a validation.
+TEST(parity_e2e, Validation) {
+  MARROW_NEEDS(folder());
+  const json expected = json::parse(std::ifstream(folder() / "expected.json"));
+  int compared = 0;
+  for (const auto& [name, entry] : expected.items()) {
+    if (name.rfind("val", 0) != 0) continue;
+    SCOPED_TRACE(name);
+    const DetectionReport report = validate(entry.at("args"));
+    const AveragePrecision& found = report.ultralytics;
+    const json& wanted = entry.at("results_dict");
+    EXPECT_NEAR(found.precision(), wanted.at("metrics/precision(B)").get<double>(), kTolerance);
+    EXPECT_NEAR(found.recall(), wanted.at("metrics/recall(B)").get<double>(), kTolerance);
+    EXPECT_NEAR(found.map50(), wanted.at("metrics/mAP50(B)").get<double>(), kTolerance);
+    EXPECT_NEAR(found.map50_95(), wanted.at("metrics/mAP50-95(B)").get<double>(), kTolerance);
+    if (entry.contains("ap")) {
+      std::vector<double> precision, recall, ap50, ap;
+      for (const ClassPrecision& one : found.classes) {
+        precision.push_back(one.precision);
+        recall.push_back(one.recall);
+        ap50.push_back(one.map50());
+        ap.push_back(one.map50_95());
+      }
+      expect_near_all(precision, entry.at("P"));
+      expect_near_all(recall, entry.at("R"));
+      expect_near_all(ap50, entry.at("ap50"));
+      expect_near_all(ap, entry.at("ap"));
+    }
+    if (entry.contains("confusion_matrix")) {
+      EXPECT_EQ(json(entry.at("confusion_matrix")).size(), static_cast<size_t>(report.confusion.size()));
+      for (int predicted = 0; predicted < report.confusion.size(); ++predicted) {
+        for (int truth = 0; truth < report.confusion.size(); ++truth)
+          EXPECT_EQ(static_cast<double>(report.confusion.at(predicted, truth)),
+                    entry.at("confusion_matrix")[static_cast<size_t>(predicted)][static_cast<size_t>(truth)]
+                        .get<double>())
+              << predicted << ", " << truth;
+      }
+    }
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+}  // namespace
+}  // namespace marrow
