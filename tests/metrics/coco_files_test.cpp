@@ -177,7 +177,7 @@ TEST_F(CocoFiles, WritesPredictionsThatReadBack) {
 TEST_F(CocoFiles, WritesJsonWhateverItIsGiven) {
   const double inf = std::numeric_limits<double>::infinity();
   const std::vector<CocoPrediction> predictions = {
-      {"a\"b\xff.jpg", 1, {inf, -inf, std::numeric_limits<double>::quiet_NaN(), 1e300}, inf},
+      {"a\"b\xff.jpg", 1, {inf, -inf, std::numeric_limits<double>::quiet_NaN(), 1e307}, inf},
       {"99999999999999999999999.jpg", 1, {0, 0, 1, 1}, 0.5}};
   const std::string text = coco_predictions_json(predictions);
   std::ofstream(path_) << text;

@@ -146,14 +146,14 @@ std::string coco_predictions_json(std::span<const CocoPrediction> predictions) {
     const std::optional<int64_t> number = numeric(name);
     std::array<double, 4> box;
     std::ranges::transform(prediction.box, box.begin(),
-                           [](double side) { return rounded_coordinate(finite_or_zero(side)); });
+                           [](double side) { return finite_or_zero(rounded_coordinate(side)); });
     fmt::format_to(
         std::back_inserter(text),
         "{}\n{{\"image_id\": {}, \"file_name\": {}, \"category_id\": {}, \"bbox\": [{}, {}, {}, {}], "
         "\"score\": {}}}",
         text.size() > 1 ? "," : "", number ? std::to_string(*number) : quoted(name),
         quoted(prediction.file_name), prediction.category_id, box[0], box[1], box[2], box[3],
-        rounded_score(finite_or_zero(prediction.score)));
+        finite_or_zero(rounded_score(prediction.score)));
   }
   return text + "\n]\n";
 }
