@@ -1,0 +1,24 @@
+#include "train/ema.h"
+
+#include <cmath>
+
+namespace marrow {
+
+void Ema::update(const TorchExecutor& model) {
+  constexpr double kDecay = 0.9999;
+  constexpr double kRamp = 2000;  // updates
+  const torch::NoGradGuard no_grad;
+  ++updates_;
+  const double keep = kDecay * (1 - std::exp(-static_cast<double>(updates_) / kRamp));
+  for (const Parameter& parameter : model.graph().parameters) {
+    if (parameter.role == ParameterRole::kCounter) continue;
+    torch::Tensor average = average_.parameter(parameter.name);
+    const torch::Tensor& current = model.parameter(parameter.name);
+    if (parameter.role == ParameterRole::kScalar || parameter.role == ParameterRole::kConstant)
+      average.copy_(current);
+    else
+      average.mul_(keep).add_(current, 1 - keep);
+  }
+}
+
+}  // namespace marrow

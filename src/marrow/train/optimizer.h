@@ -1,0 +1,84 @@
+// Optimizers over an executor's parameters: the update rules as published, in PyTorch's variants (what is named after
+// each), with a state that can be saved and put back to the bit.
+//
+// It changes the executor's tensors in place; one thread at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "recipe/optimizer_choice.h"
+#include "recipe/schedule.h"
+#include "train/executor.h"
+#include "train/torch.h"
+
+namespace marrow {
+
+// Parameters that share a learning rate and a decay.
+struct ParameterGroup {
+  double weight_decay = 0;
+  std::vector<std::string> names;
+};
+
+// In this order: biases (every name with "bias" in it, those of batch norms too), weights, which alone decay,
+// and batch-norm scales. Names are in natural order, which for YOLOv8's modules is that of their declaration.
+// The frozen bins of a detection head are among the weights and get no gradient. Source: the YOLOv8 training
+// recipe.
+std::array<ParameterGroup, 3> parameter_groups(const Graph& graph, double weight_decay);
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::kSgd;
+  // Of Adam's family. SGD and RMSProp take theirs with every step, for it warms up.
+  double beta1 = 0.9;
+};
+
+class Optimizer {
+ public:
+  // The groups' tensors must outlive the optimizer. A parameter without a gradient is left alone.
+  Optimizer(const TorchExecutor& executor, std::array<ParameterGroup, 3> groups,
+            const OptimizerOptions& options);
+
+  // Scales all gradients by `factor` first, then down to a global norm of `max_norm` where it is above that; returns
+  // the norm in between. Where it is not finite the gradients are useless, and step() must not follow.
+  double clip_gradients(double max_norm, double factor = 1);
+
+  // One update from the gradients; they stay as they are.
+  void step(const IterationSettings& settings);
+
+  const std::array<ParameterGroup, 3>& groups() const { return groups_; }
+
+  // What a later step depends on besides the parameters: tensors named SLOT/PARAMETER ("momentum/model.0.conv.weight"),
+  // and numbers.
+  struct State {
+    Weights tensors;
+    int64_t steps = 0;
+    double momentum_product = 1;  // NAdam
+  };
+  State state() const;
+  // Throws Error{kModel} naming a tensor that is of no parameter or slot, or of another shape.
+  void load(const State& state);
+
+ private:
+  struct Entry {
+    std::string name;
+    torch::Tensor parameter;
+    size_t group;
+    torch::Tensor first, second;  // moments; undefined until the first gradient
+  };
+  torch::Tensor& made(torch::Tensor& moment, const Entry& entry);
+  void step_sgd(Entry& entry, torch::Tensor gradient, double lr, double momentum);
+  void step_rms_prop(Entry& entry, const torch::Tensor& gradient, double lr, double momentum);
+  void step_adam(Entry& entry, const torch::Tensor& gradient, double lr);
+
+  std::array<ParameterGroup, 3> groups_;
+  OptimizerOptions options_;
+  std::vector<Entry> entries_;
+  int64_t steps_ = 0;
+  double momentum_product_ = 1;
+};
+
+}  // namespace marrow
