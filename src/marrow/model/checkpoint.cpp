@@ -142,9 +142,8 @@ bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata) {
   return metadata.contains(kVersionKey);
 }
 
-void save_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& weights) {
-  verify(model.graph, weights);
-  ModelSpec spec = parse_model_spec(model.yaml, path.string());
+std::map<std::string, std::string> checkpoint_metadata(const Model& model) {
+  ModelSpec spec = parse_model_spec(model.yaml, "the model's description");
   spec.names.clear();  // they have a key of their own
   // What the description alone would build again need not be stored.
   const Model plain = build_model(spec);
@@ -156,10 +155,15 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model, cons
   metadata["stride"] = std::to_string(model.largest_stride);
   metadata["input"] = to_json(format_of(model.graph)).dump();
   metadata["batch_norm"] = to_json(differing_batch_norms(model.graph, plain.graph)).dump();
+  return metadata;
+}
+
+void save_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& weights) {
+  verify(model.graph, weights);
   Weights stored;
   for (const Parameter& parameter : model.graph.parameters)
     if (const auto found = weights.find(parameter.name); found != weights.end()) stored.insert(*found);
-  write_safetensors(path, stored, metadata);
+  write_safetensors(path, stored, checkpoint_metadata(model));
 }
 
 TrainedModel model_of_checkpoint(const std::filesystem::path& path,

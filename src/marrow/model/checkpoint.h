@@ -19,6 +19,9 @@ struct TrainedModel {
 // missing.
 void save_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& weights);
 
+// The metadata that save_checkpoint writes, for files that hold more than the model's tensors.
+std::map<std::string, std::string> checkpoint_metadata(const Model& model);
+
 // Whether the metadata of a safetensors file are those of a Marrow checkpoint.
 bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata);
 
