@@ -1,32 +1,16 @@
-// Shared by the engine's tests: random inputs, and engine against reference executor.
+// Shared by the engine's tests: engine against reference executor.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <string>
 
-#include "base/random.h"
 #include "engine/engine.h"
 #include "engine/simd_level.h"
-#include "graph/builder.h"
 #include "reference/executor.h"
+#include "support/graphs.h"
 
 namespace marrow::test {
-
-inline Tensor noise(const Shape& shape, uint64_t seed) {
-  Tensor tensor(shape);
-  Random random(seed, "noise");
-  for (float& value : tensor.values()) value = static_cast<float>(random.normal());
-  return tensor;
-}
-
-// A graph with one input of `channels` and the output "out" that `body` returns.
-inline Graph graph_of(int channels, const std::function<Value(GraphBuilder&, Value)>& body) {
-  GraphBuilder g;
-  g.output("out", body(g, g.input(channels)));
-  return std::move(g).build();
-}
 
 // Runs the graph's outputs at every SIMD level and compares with the reference executor.
 inline void expect_matches_reference(const Graph& graph, const Shape& input_shape, double tolerance,

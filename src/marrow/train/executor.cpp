@@ -18,6 +18,11 @@ bool contains_any(std::string_view name, const std::vector<std::string>& parts) 
   return std::ranges::any_of(parts, [&](const std::string& part) { return name.find(part) != name.npos; });
 }
 
+// What parameters, and all that mixed precision does not narrow, are held in.
+torch::ScalarType full_type(torch::ScalarType compute_type) {
+  return compute_type == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+}
+
 bool all_finite(const torch::Tensor& tensor) {
   return torch::isfinite(tensor).all().item<bool>();
 }
@@ -106,7 +111,9 @@ class TorchExecutor::Run {
   torch::Tensor narrow(const torch::Tensor& tensor) const {
     return tensor.defined() ? tensor.to(options_.compute_type) : tensor;
   }
-  static torch::Tensor widen(const torch::Tensor& tensor) { return tensor.to(torch::kFloat32); }
+  torch::Tensor widen(const torch::Tensor& tensor) const {
+    return tensor.to(full_type(options_.compute_type));
+  }
   torch::MemoryFormat format() const {
     return options_.channels_last ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
   }
@@ -238,7 +245,7 @@ class TorchExecutor::Run {
     return at::max_pool2d(in(node), op.kernel, op.stride, op.padding);
   }
   torch::Tensor compute(const AdaptiveMaxPool& op, const Node& node) {
-    return std::get<0>(at::adaptive_max_pool2d(in(node), op.size));
+    return std::get<0>(at::adaptive_max_pool2d(in(node), {op.size, op.size}));
   }
   torch::Tensor compute(const GlobalAveragePool&, const Node& node) {
     return widen(in(node)).mean({2, 3}, /*keepdim=*/true);
@@ -304,7 +311,8 @@ TorchExecutor::TorchExecutor(Graph graph, const Weights& weights, TorchExecutorO
         parameter.role == ParameterRole::kScalar ? torch::Device(torch::kCPU) : options_.device;
     const bool is_integer = parameter.role == ParameterRole::kCounter;
     torch::Tensor tensor = torch::zeros(
-        parameter.shape, torch::dtype(is_integer ? torch::kInt64 : torch::kFloat32).device(device));
+        parameter.shape,
+        torch::dtype(is_integer ? torch::kInt64 : full_type(options_.compute_type)).device(device));
     if (options_.channels_last && tensor.dim() == 4)
       tensor = tensor.contiguous(torch::MemoryFormat::ChannelsLast);
     tensor.requires_grad_(parameter.trainable() && !frozen(parameter));

@@ -20,7 +20,8 @@ struct TorchExecutorOptions {
   torch::Device device = torch::kCPU;
   // Mixed precision: convolutions and linear layers compute in this type (kBFloat16, or kHalf on CUDA), and
   // what follows keeps it where that is safe. Products, pooled averages and the decode stay float32, because
-  // the product of two activations soon leaves the range of a half. kFloat32: everything in float32.
+  // the product of two activations soon leaves the range of a half. kFloat32: everything in float32;
+  // kFloat64: everything and every parameter in float64, for checking gradients.
   torch::ScalarType compute_type = torch::kFloat32;
   bool channels_last = false;  // memory format of maps and convolution weights; the values do not change
   // A parameter whose name contains one of these ("model.0.") gets no gradient, and a batch norm whose scale

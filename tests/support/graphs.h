@@ -1,0 +1,25 @@
+// Small graphs and random inputs for tests.
+#pragma once
+
+#include <functional>
+
+#include "base/random.h"
+#include "graph/builder.h"
+
+namespace marrow::test {
+
+inline Tensor noise(const Shape& shape, uint64_t seed) {
+  Tensor tensor(shape);
+  Random random(seed, "noise");
+  for (float& value : tensor.values()) value = static_cast<float>(random.normal());
+  return tensor;
+}
+
+// A graph with one input of `channels` and the output "out" that `body` returns.
+inline Graph graph_of(int channels, const std::function<Value(GraphBuilder&, Value)>& body) {
+  GraphBuilder g;
+  g.output("out", body(g, g.input(channels)));
+  return std::move(g).build();
+}
+
+}  // namespace marrow::test
