@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "augment/row_kernels.h"
+
 namespace marrow {
 
 void mirror_horizontally(Image& image) {
+  const RowKernels& kernels = row_kernels();
   for (int y = 0; y < image.height(); ++y) {
-    uint8_t* left = image.row(y);
-    uint8_t* right = left + image.row_bytes();
-    for (int pairs = image.width() / 2; pairs > 0; --pairs, left += 3) {
+    const int done = kernels.mirror == nullptr ? 0 : kernels.mirror(image.row(y), image.width());
+    uint8_t* left = image.row(y) + 3 * done;
+    uint8_t* right = image.row(y) + 3 * (image.width() - done);
+    for (int pairs = image.width() / 2 - done; pairs > 0; --pairs, left += 3) {
       right -= 3;
       std::swap(left[0], right[0]);
       std::swap(left[1], right[1]);

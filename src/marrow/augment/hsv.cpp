@@ -3,26 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "augment/hsv_constants.h"
+#include "augment/row_kernels.h"
+
 namespace marrow {
 namespace {
-
-constexpr int kShift = 12;
-constexpr int kHalf = 1 << (kShift - 1);
-constexpr int kHues = 180;
-constexpr int kVectorPixels = 32;  // of OpenCV's AVX2 code
-
-using Table = std::array<uint8_t, 256>;
-
-// round(numerator * 4096 / i), 0 for 0.
-std::array<int, 256> reciprocals(double numerator) {
-  std::array<int, 256> table{};
-  for (int i = 1; i < 256; ++i)
-    table[static_cast<size_t>(i)] = static_cast<int>(std::nearbyint(numerator * (1 << kShift) / i));
-  return table;
-}
-
-const std::array<int, 256> kSaturationOf = reciprocals(255.0);
-const std::array<int, 256> kHueOf = reciprocals(kHues / 6.0);
 
 struct Hsv {
   uint8_t h, s, v;
@@ -31,11 +16,11 @@ struct Hsv {
 inline Hsv to_hsv(int b, int g, int r) {
   const int v = std::max({b, g, r});
   const int d = v - std::min({b, g, r});
-  const int s = (d * kSaturationOf[static_cast<size_t>(v)] + kHalf) >> kShift;
+  const int s = (d * kSaturationFactors[static_cast<size_t>(v)] + kHsvHalf) >> kHsvShift;
   int h = r - g + 4 * d;
   h = v == g ? b - r + 2 * d : h;
   h = v == r ? g - b : h;
-  h = (h * kHueOf[static_cast<size_t>(d)] + kHalf) >> kShift;
+  h = (h * kHueFactors[static_cast<size_t>(d)] + kHsvHalf) >> kHsvShift;
   h += h < 0 ? kHues : 0;
   return {static_cast<uint8_t>(h), static_cast<uint8_t>(s), static_cast<uint8_t>(v)};
 }
@@ -84,22 +69,18 @@ void to_bgr_as_scalar(Hsv pixel, uint8_t* dst) {
 }
 
 int vector_part(int width) {
-  return width / kVectorPixels * kVectorPixels;
+  return width / kHsvVectorPixels * kHsvVectorPixels;
 }
 
-struct Tables {
-  Table h, s, v;
-};
-
-Tables adjustments(const HsvDraws& draws) {
-  Tables tables;
+HsvTables adjustments(const HsvDraws& draws) {
+  HsvTables tables;
   for (int x = 0; x < 256; ++x) {
     const auto i = static_cast<size_t>(x);
     double hue = std::fmod(x + draws.h * kHues, kHues);
     if (hue < 0) hue += kHues;
-    tables.h[i] = static_cast<uint8_t>(hue);
-    tables.s[i] = static_cast<uint8_t>(std::clamp(x * (1 + draws.s), 0.0, 255.0));
-    tables.v[i] = static_cast<uint8_t>(std::clamp(x * (1 + draws.v), 0.0, 255.0));
+    tables.h[i] = static_cast<int32_t>(hue);
+    tables.s[i] = static_cast<int32_t>(std::clamp(x * (1 + draws.s), 0.0, 255.0));
+    tables.v[i] = static_cast<int32_t>(std::clamp(x * (1 + draws.v), 0.0, 255.0));
   }
   tables.s[0] = 0;
   return tables;
@@ -130,18 +111,24 @@ HsvDraws draw_hsv(const HsvRange& range, Random& random) {
   return draws;
 }
 
+void adjust_hsv_row(uint8_t* row, int width, const HsvTables& tables) {
+  bgr_to_hsv(row, width, row);
+  for (int x = 0; x < width; ++x) {
+    row[3 * x] = static_cast<uint8_t>(tables.h[row[3 * x]]);
+    row[3 * x + 1] = static_cast<uint8_t>(tables.s[row[3 * x + 1]]);
+    row[3 * x + 2] = static_cast<uint8_t>(tables.v[row[3 * x + 2]]);
+  }
+  hsv_to_bgr(row, width, row);
+}
+
 void adjust_hsv(Image& image, const HsvDraws& draws) {
   if (draws.h == 0 && draws.s == 0 && draws.v == 0) return;
-  const Tables tables = adjustments(draws);
+  const HsvTables tables = adjustments(draws);
+  const RowKernels& kernels = row_kernels();
   for (int y = 0; y < image.height(); ++y) {
     uint8_t* row = image.row(y);
-    bgr_to_hsv(row, image.width(), row);
-    for (size_t i = 0; i < image.row_bytes(); i += 3) {
-      row[i] = tables.h[row[i]];
-      row[i + 1] = tables.s[row[i + 1]];
-      row[i + 2] = tables.v[row[i + 2]];
-    }
-    hsv_to_bgr(row, image.width(), row);
+    const int done = kernels.adjust_hsv == nullptr ? 0 : kernels.adjust_hsv(row, image.width(), tables);
+    adjust_hsv_row(row + 3 * done, image.width() - done, tables);
   }
 }
 

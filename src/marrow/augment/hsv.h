@@ -26,6 +26,11 @@ struct HsvDraws {
 };
 HsvDraws draw_hsv(const HsvRange& range, Random& random);
 
+struct HsvTables;
+
+// One row, by the plain loops.
+void adjust_hsv_row(uint8_t* row, int width, const HsvTables& tables);
+
 // Hue turns by h * 180, saturation and value are multiplied by 1 + s and 1 + v. Grey stays grey.
 void adjust_hsv(Image& image, const HsvDraws& draws);
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "augment/row_kernels.h"
+
 namespace marrow {
 namespace {
 
@@ -20,12 +22,7 @@ int32_t to_fixed(double value) {
   return static_cast<int32_t>(std::nearbyint(std::min(value, kFarAway)));
 }
 
-// A source position with kFractionBits fractional bits.
-struct Position {
-  int32_t x, y;
-};
-
-bool all_taps_inside(ConstPixels src, Position p) {
+bool all_taps_inside(ConstPixels src, WarpPosition p) {
   const int x = p.x >> kFractionBits, y = p.y >> kFractionBits;
   return x >= 0 && x < src.width - 1 && y >= 0 && y < src.height - 1;
 }
@@ -37,14 +34,14 @@ uint8_t blend(int s00, int s01, int s10, int s11, int fx, int fy) {
   return static_cast<uint8_t>((upper * (kOne - fy) + lower * fy + kOne * kOne / 2) >> (2 * kFractionBits));
 }
 
-void pixel_inside(ConstPixels src, Position p, uint8_t* dst) {
+void pixel_inside(ConstPixels src, WarpPosition p, uint8_t* dst) {
   const uint8_t* upper = src.row(p.y >> kFractionBits) + (p.x >> kFractionBits) * 3;
   const uint8_t* lower = upper + src.row_bytes;
   const int fx = p.x & (kOne - 1), fy = p.y & (kOne - 1);
   for (int c = 0; c < 3; ++c) dst[c] = blend(upper[c], upper[c + 3], lower[c], lower[c + 3], fx, fy);
 }
 
-void pixel_at_border(ConstPixels src, Position p, uint8_t border, uint8_t* dst) {
+void pixel_at_border(ConstPixels src, WarpPosition p, uint8_t border, uint8_t* dst) {
   const int x = p.x >> kFractionBits, y = p.y >> kFractionBits;
   const int fx = p.x & (kOne - 1), fy = p.y & (kOne - 1);
   if (x < -1 || x >= src.width || y < -1 || y >= src.height) {
@@ -67,17 +64,19 @@ void warp_affine(ConstPixels src, const Matrix3& m, MutablePixels dst, uint8_t b
   const double a0 = m[4] * d, a1 = -m[1] * d, a3 = -m[3] * d, a4 = m[0] * d;
   const double b0 = -a0 * m[2] - a1 * m[5], b1 = -a3 * m[2] - a4 * m[5];
 
-  std::vector<Position> along_row(static_cast<size_t>(dst.width));
+  std::vector<WarpPosition> along_row(static_cast<size_t>(dst.width));
   for (int x = 0; x < dst.width; ++x)
     along_row[static_cast<size_t>(x)] = {to_fixed(a0 * x * kPosition), to_fixed(a3 * x * kPosition)};
 
+  const RowKernels& kernels = row_kernels();
   constexpr int kHalf = 1 << (10 - kFractionBits - 1);
   for (int y = 0; y < dst.height; ++y) {
-    const Position start{to_fixed((a1 * y + b0) * kPosition) + kHalf,
-                         to_fixed((a4 * y + b1) * kPosition) + kHalf};
+    const WarpPosition start{to_fixed((a1 * y + b0) * kPosition) + kHalf,
+                             to_fixed((a4 * y + b1) * kPosition) + kHalf};
     const auto position = [&](int x) {
-      const Position step = along_row[static_cast<size_t>(x)];
-      return Position{(start.x + step.x) >> (10 - kFractionBits), (start.y + step.y) >> (10 - kFractionBits)};
+      const WarpPosition step = along_row[static_cast<size_t>(x)];
+      return WarpPosition{(start.x + step.x) >> (10 - kFractionBits),
+                          (start.y + step.y) >> (10 - kFractionBits)};
     };
     // Positions run in one direction, so the pixels with all taps inside are neighbours.
     uint8_t* out = dst.row(y);
@@ -86,6 +85,8 @@ void warp_affine(ConstPixels src, const Matrix3& m, MutablePixels dst, uint8_t b
       pixel_at_border(src, position(first), border, out + first * 3);
     for (; last > first && !all_taps_inside(src, position(last - 1)); --last)
       pixel_at_border(src, position(last - 1), border, out + (last - 1) * 3);
+    if (kernels.warp != nullptr && first < last)
+      first += kernels.warp(src, start, along_row.data() + first, last - first, out + first * 3);
     for (int x = first; x < last; ++x) pixel_inside(src, position(x), out + x * 3);
   }
 }
@@ -103,8 +104,8 @@ void warp_perspective(ConstPixels src, const Matrix3& m, MutablePixels dst, uint
     for (int x = 0; x < dst.width; ++x) {
       const double w = a[6] * x + a[7] * y + a[8];
       const double scale = w != 0 ? kOne / w : 0.0;
-      const Position position{to_fixed((a[0] * x + a[1] * y + a[2]) * scale),
-                              to_fixed((a[3] * x + a[4] * y + a[5]) * scale)};
+      const WarpPosition position{to_fixed((a[0] * x + a[1] * y + a[2]) * scale),
+                                  to_fixed((a[3] * x + a[4] * y + a[5]) * scale)};
       uint8_t* out = dst.row(y) + x * 3;
       if (all_taps_inside(src, position))
         pixel_inside(src, position, out);
