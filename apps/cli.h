@@ -20,11 +20,18 @@ Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
 Action add_demo(CLI::App& app);
 
+// Accepts numbers from `smallest` to `largest`, shown in --help as "0..1"; refuses everything else, NaN too.
+CLI::Validator in_range(double smallest, double largest);
+
 // Adds --threads with its default (every core the process may use) and checks its range.
 void add_threads_option(CLI::App& command, int& threads);
 
-// The network's input size: one number (square) or height,width. `name` is "--imgsz".
+// Adds --imgsz, the network's input size: one number (square) or height,width.
 void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text);
+
+// Whether MODEL is meant as a checkpoint: a file that is no YAML, or a path with a checkpoint's suffix
+// whether it exists or not. Everything else is a YAML or a name.
+bool is_checkpoint_path(const std::string& model);
 
 // Names separated by blanks, wrapped and indented.
 void print_names(const std::vector<std::string>& names);

@@ -3,10 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
 
-#include "base/error.h"
 #include "cli.h"
 #include "model/summary.h"
 
@@ -21,7 +19,9 @@ struct Options {
 };
 
 int import_file(const Options& options) {
-  const Import import = import_checkpoint(options.file, options.import);
+  ImportOptions how = options.import;
+  how.partial = options.min_loaded >= 0;
+  const Import import = import_checkpoint(options.file, how);
   const Model& model = import.trained.model;
   fmt::print("{}: {}, holding {}\n", options.file, import.kind, import.network);
   fmt::print("{} classes, {} parameters\n\n{}\n", model.classes(), count_parameters(model.graph),
@@ -32,9 +32,10 @@ int import_file(const Options& options) {
              100 * import.backbone_share);
   const bool enough = options.min_loaded >= 0 ? share >= options.min_loaded : import.backbone_share >= 1;
   if (!enough) {
-    fmt::print(stderr, "marrow: {}: too little was loaded ({}); nothing was written\n", options.file,
-               options.min_loaded >= 0 ? fmt::format("--min-loaded {}", options.min_loaded)
-                                       : "the whole backbone is wanted; --min-loaded SHARE accepts less");
+    fmt::print(stderr, "marrow: {}: too little was loaded: {}; nothing was written\n", options.file,
+               options.min_loaded >= 0
+                   ? fmt::format("{:.3f} of the tensors, --min-loaded is {}", share, options.min_loaded)
+                   : "the whole backbone is wanted. --min-loaded SHARE accepts less");
     return 1;
   }
   if (!options.output.empty()) {
@@ -50,10 +51,10 @@ Action add_import(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("import", "Turn a published checkpoint into a Marrow checkpoint");
   command
-      .add_option("file", options->file,
+      .add_option("FILE", options->file,
                   ".pt, .pth, .pth.tar, .pdparams or .safetensors; the kind is told by the content")
       ->required()
-      ->type_name("FILE");
+      ->type_name("");
   command.add_option("-o,--output", options->output, "Where to write the checkpoint [default: only report]")
       ->type_name("FILE.safetensors");
   command.add_option(
@@ -71,7 +72,7 @@ Action add_import(CLI::App& app) {
       .add_option(
           "--min-loaded", options->min_loaded,
           "Fail when a smaller share of the model's tensors is loaded, 0..1 [default: all of the backbone]")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(in_range(0.0, 1.0))
       ->type_name("SHARE");
   set_example(command, "marrow import starnet_s1.pth.tar --model yolov8n-starnet_s1 -o starnet.safetensors");
   return [options] { return import_file(*options); };

@@ -1,7 +1,6 @@
 // marrow info: what a model is made of.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -29,13 +28,10 @@ struct Options {
 
 // A YAML or a name is built; any other file is a checkpoint.
 Model open_model(const Options& o) {
-  const std::filesystem::path path = o.model;
-  const std::string suffix = to_lower(path.extension().string());
-  const bool description = suffix == ".yaml" || suffix == ".yml";
-  if (!description && std::filesystem::exists(path)) {
+  if (is_checkpoint_path(o.model)) {
     if (!o.backbone.empty() || o.classes > 0)
       throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
-    return import_checkpoint(path, o.import).trained.model;
+    return import_checkpoint(o.model, o.import).trained.model;
   }
   BuildOptions build;
   if (o.classes > 0) build.classes = o.classes;
@@ -48,6 +44,17 @@ int default_size(const Model& model) {
   const int crop = std::get<Input>(model.graph.nodes.at(0).operation).format.crop;
   if (crop > 0) return crop;
   return model.task == "classify" ? kClassifierSize : kDetectorSize;
+}
+
+// A detector's maps meet only at multiples of its largest stride.
+int fitting_size(const Model& model, int wanted) {
+  if (model.task == "classify") return wanted;
+  const int stride = model.largest_stride;
+  const int size = (wanted + stride - 1) / stride * stride;
+  if (size != wanted)
+    fmt::print(stderr, "marrow: --imgsz {} is no multiple of the largest stride, {}; using {}\n", wanted,
+               stride, size);
+  return size;
 }
 
 std::string shapes_text(const std::vector<Shape>& shapes) {
@@ -115,8 +122,8 @@ json layers_json(const Model& model, const Summary& summary) {
 int info(const Options& o) {
   const Model model = open_model(o);
   for (const std::string& warning : model.warnings) fmt::print(stderr, "marrow: {}\n", warning);
-  const int height = o.imgsz.empty() ? default_size(model) : o.imgsz.front();
-  const int width = o.imgsz.empty() ? height : o.imgsz.back();
+  const int height = fitting_size(model, o.imgsz.empty() ? default_size(model) : o.imgsz.front());
+  const int width = o.imgsz.size() < 2 ? height : fitting_size(model, o.imgsz.back());
   const Summary summary = summarize(model, height, width);
   const bool by_layer = !model.layers.empty();
 
@@ -160,25 +167,28 @@ Action add_info(CLI::App& app) {
       *app.add_subcommand("info", "Print a model's layers, shapes, parameters and multiply-adds");
   command
       .add_option(
-          "model", options->model,
+          "MODEL", options->model,
           "A YAML, a checkpoint, or a name of 'marrow models' (yolov8n, yolov8n-starnet, efficientnet_b0)")
-      ->required();
+      ->required()
+      ->type_name("");
   command
       .add_option("--backbone", options->backbone,
                   "Replace the model's backbone by this one [default: its own]")
       ->type_name("NAME");
   command.add_option("--nc", options->classes, "Number of classes [default: the model's own]")
-      ->check(CLI::Range(1, 65536));
+      ->check(in_range(1, 65536));
   add_image_size_option(command, options->imgsz, "640; a classifier's own, or 224");
   command.add_flag("-v,--verbose", options->verbose, "One line an operation [default: off]");
   command.add_flag("--json", options->as_json, "One JSON object [default: off]");
   command
-      .add_option("--as", options->import.model,
-                  "For a foreign file: the model it holds (as 'marrow import --model')")
+      .add_option(
+          "--as", options->import.model,
+          "For a foreign file: the model it holds (as 'marrow import --model') [default: told by the file]")
       ->type_name("MODEL");
   command
       .add_option("--weights-source", options->import.source,
-                  "For a foreign file: the implementation it comes from (as 'marrow import --source')")
+                  "For a foreign file: the implementation it comes from (as 'marrow import --source') "
+                  "[default: told by the file]")
       ->type_name("NAME");
   set_example(command, "marrow info yolov8n --backbone starnet_s1 --imgsz 320");
   return [options] { return info(*options); };

@@ -1,5 +1,11 @@
 // The program `marrow`: finds the command, runs it, and turns errors into one line and an exit code.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <new>
 
@@ -10,6 +16,9 @@
 namespace {
 
 using marrow::cli::Action;
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
 
 struct Command {
   CLI::App* app;
@@ -23,63 +32,85 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-// CLI11 names what it could not place; this adds the nearest thing that exists.
+bool is_option(const std::string& word) {
+  return word.size() > 1 && word.starts_with("-");
+}
+
+// CLI11 says what it could not place; this adds the nearest thing that exists, and where to read more.
 std::string explain(const CLI::App& app, const std::vector<Command>& commands, const CLI::ParseError& error) {
   for (const Command& command : commands)
     if (command.app->parsed()) {
-      for (const std::string& word : command.app->remaining())
-        if (word.starts_with("-")) {
-          const auto names = option_names(*command.app);
-          return marrow::unknown_name_message("option of 'marrow " + command.app->get_name() + "'",
-                                              word.substr(0, word.find('=')), names);
-        }
-      return error.what();
+      const std::string name = "'marrow " + command.app->get_name() + "'";
+      const std::vector<std::string> rest = command.app->remaining();
+      const auto unknown = std::ranges::find_if(rest, is_option);
+      if (unknown != rest.end())
+        return marrow::unknown_name_message("option of " + name, unknown->substr(0, unknown->find('=')),
+                                            option_names(*command.app));
+      return fmt::format("{}. {} --help' lists the options, with an example", error.what(),
+                         name.substr(0, name.size() - 1));
     }
-  std::vector<std::string> names;
-  for (const Command& command : commands) names.push_back(command.app->get_name());
-  for (const std::string& word : app.remaining())
-    if (!word.starts_with("-")) return marrow::unknown_name_message("command", word, names);
-  return error.what();
+  const std::vector<std::string> rest = app.remaining();
+  if (rest.empty()) return "no command is given. 'marrow --help' lists them";
+  std::vector<std::string> known;
+  for (const Command& command : commands) known.push_back(command.app->get_name());
+  if (!is_option(rest.front())) return marrow::unknown_name_message("command", rest.front(), known);
+  return marrow::unknown_name_message("option", rest.front(), option_names(app));
+}
+
+// Never throws: stderr may be what cannot be written.
+void complain(const std::string& message) {
+  std::fputs(("marrow: " + message + "\n").c_str(), stderr);
+}
+
+// What was printed may still wait in a buffer, and the disk behind it may be full.
+bool output_written() {
+  std::cout.flush();
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"YOLOv8 object detection with a backbone you can swap.", "marrow"};
+  app.set_version_flag("--version", "marrow " MARROW_VERSION);
+  app.require_subcommand(1);
+  app.footer("\n'marrow COMMAND --help' lists a command's options with their defaults, and an example.");
+
+  std::vector<Command> commands;
+  for (Action (*add)(CLI::App&) : {marrow::cli::add_predict, marrow::cli::add_info, marrow::cli::add_models,
+                                   marrow::cli::add_import, marrow::cli::add_demo}) {
+    const size_t before = app.get_subcommands(nullptr).size();
+    Action action = add(app);
+    commands.push_back({app.get_subcommands(nullptr).at(before), std::move(action)});
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    complain(explain(app, commands, error));
+    return kUsage;
+  }
+  for (const Command& command : commands)
+    if (command.app->parsed()) return command.action();
+  return kUsage;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr int kFailed = 1;
-  constexpr int kUsage = 2;
+  // A limit on file sizes is an error of the write that meets it, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
-    CLI::App app{"YOLOv8 object detection with a backbone you can swap.", "marrow"};
-    app.set_version_flag("--version", "marrow " MARROW_VERSION);
-    app.require_subcommand(1);
-    app.footer("\n'marrow COMMAND --help' lists a command's options with their defaults, and an example.");
-
-    std::vector<Command> commands;
-    for (Action (*add)(CLI::App&) : {marrow::cli::add_predict, marrow::cli::add_info, marrow::cli::add_models,
-                                     marrow::cli::add_import, marrow::cli::add_demo}) {
-      const size_t before = app.get_subcommands(nullptr).size();
-      Action action = add(app);
-      commands.push_back({app.get_subcommands(nullptr).at(before), std::move(action)});
-    }
-
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::Success& success) {  // --help, --version
-      return app.exit(success);
-    } catch (const CLI::ParseError& error) {
-      std::cerr << "marrow: " << explain(app, commands, error) << '\n';
-      return kUsage;
-    }
-    for (const Command& command : commands)
-      if (command.app->parsed()) return command.action();
-    return kUsage;
+    const int code = run(argc, argv);
+    if (output_written()) return code;
+    complain(std::string("the output cannot be written: ") + std::strerror(errno));
   } catch (const marrow::Error& error) {
-    std::cerr << "marrow: " << error.what() << '\n';
+    complain(error.what());
     return error.kind() == marrow::ErrorKind::kUsage ? kUsage : kFailed;
   } catch (const std::bad_alloc&) {
-    std::cerr << "marrow: out of memory\n";
-    return kFailed;
+    complain("out of memory");
   } catch (const std::exception& error) {
-    std::cerr << "marrow: " << error.what() << '\n';
-    return kFailed;
+    complain(error.what());
   }
+  return kFailed;
 }

@@ -1,12 +1,11 @@
 // marrow predict: what is in these pictures?
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -20,6 +19,7 @@
 #include "image/decode.h"
 #include "image/encode.h"
 #include "model/import.h"
+#include "model/zoo.h"
 #include "predict/classifier.h"
 #include "predict/detector.h"
 
@@ -83,50 +83,40 @@ std::string times_text(const PredictTimes& t) {
                      t.inference_ms, t.postprocess_ms);
 }
 
-// Makes the run folder when the first file is to be written.
-class RunFolder {
- public:
-  explicit RunFolder(const Options& options, const std::string& task)
-      : options_(options), project_(options.project.empty() ? "runs/" + task : options.project) {}
-  const fs::path& path() {
-    if (path_.empty()) path_ = make_run_folder(project_, options_.name, options_.exist_ok);
-    return path_;
+// A picture that cannot be read is named and skipped: empty.
+std::optional<Image> read_picture(const fs::path& path, const std::string& counter) {
+  try {
+    DecodedImage decoded = decode_image_file(path);
+    if (!decoded.warning.empty()) fmt::print(stderr, "marrow: {}\n", decoded.warning);
+    return std::move(decoded.image);
+  } catch (const Error& error) {
+    fmt::print(stderr, "marrow: {} skipped: {}\n", counter, error.what());
+    return {};
   }
-  bool used() const { return !path_.empty(); }
-
- private:
-  const Options& options_;
-  fs::path project_;
-  fs::path path_;
-};
+}
 
 // One run over all pictures. The two kinds of network differ in `see`: what they find in one picture, said
 // and saved.
 class Prediction {
  public:
-  Prediction(const Options& options, const std::string& folder_task)
-      : options_(options), talk_(options.as_json ? stderr : stdout), folder_(options, folder_task) {}
+  // `folder`: where files go; empty when nothing is saved.
+  Prediction(const Options& options, fs::path folder)
+      : options_(options), folder_(std::move(folder)), talk_(options.as_json ? stderr : stdout) {}
   virtual ~Prediction() = default;
 
   int run(const std::vector<fs::path>& pictures) {
     size_t seen = 0;
     PredictTimes total;
     for (size_t i = 0; i < pictures.size(); ++i) {
-      const std::string head = fmt::format("image {}/{} {}: ", i + 1, pictures.size(), pictures[i].string());
-      try {
-        const DecodedImage decoded = decode_image_file(pictures[i]);
-        if (!decoded.warning.empty()) fmt::print(stderr, "marrow: {}\n", decoded.warning);
-        const PredictTimes times = see(pictures[i], decoded.image, head);
-        total.preprocess_ms += times.preprocess_ms;
-        total.inference_ms += times.inference_ms;
-        total.postprocess_ms += times.postprocess_ms;
-        ++seen;
-      } catch (const Error& error) {
-        // A picture that cannot be read is named and skipped; what ends the whole run (a full disk, say) is
-        // not.
-        if (error.kind() == ErrorKind::kUsage || error.kind() == ErrorKind::kModel || writing_) throw;
-        fmt::print(stderr, "marrow: {}image skipped: {}\n", head, error.what());
-      }
+      const std::string counter = fmt::format("image {}/{}", i + 1, pictures.size());
+      const std::optional<Image> image = read_picture(pictures[i], counter);
+      if (!image) continue;
+      const PredictTimes times =
+          see(pictures[i], *image, fmt::format("{} {}: ", counter, pictures[i].string()));
+      total.preprocess_ms += times.preprocess_ms;
+      total.inference_ms += times.inference_ms;
+      total.postprocess_ms += times.postprocess_ms;
+      ++seen;
       std::fflush(stdout);
     }
     if (seen > 0) {
@@ -134,10 +124,9 @@ class Prediction {
       fmt::print(talk_, "Speed: {} per image at shape {}\n",
                  times_text({total.preprocess_ms / n, total.inference_ms / n, total.postprocess_ms / n}),
                  last_shape_);
+      if (!folder_.empty()) fmt::print(talk_, "Results saved to {}\n", folder_.string());
     }
-    if (folder_.used()) fmt::print(talk_, "Results saved to {}\n", folder_.path().string());
-    if (labels_ > 0)
-      fmt::print(talk_, "{} labels saved to {}\n", labels_, (folder_.path() / "labels").string());
+    if (labels_ > 0) fmt::print(talk_, "{} labels saved to {}\n", labels_, (folder_ / "labels").string());
     if (seen < pictures.size())
       fmt::print(stderr, "marrow: {} of {} images could not be read\n", pictures.size() - seen,
                  pictures.size());
@@ -147,30 +136,31 @@ class Prediction {
  protected:
   virtual PredictTimes see(const fs::path& path, const Image& image, const std::string& head) = 0;
 
-  // Everything that touches the disk goes through here, so that its errors are told from a broken picture's.
-  template <class Write>
-  void write(const Write& write_files) {
-    writing_ = true;
-    write_files(folder_.path());
-    writing_ = false;
-  }
-
   void say_shape(Size network) { last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width); }
 
+  // labels/NAME.txt, its folder made.
+  fs::path label_path(const fs::path& picture) const {
+    const fs::path labels = folder_ / "labels";
+    std::error_code error;
+    fs::create_directories(labels, error);
+    if (error)
+      throw Error(ErrorKind::kFile, labels.string() + ": cannot make this folder: " + error.message());
+    return labels / (picture.stem().string() + ".txt");
+  }
+
   const Options& options_;
+  const fs::path folder_;
   std::FILE* talk_;
   int labels_ = 0;
 
  private:
-  RunFolder folder_;
   std::string last_shape_;
-  bool writing_ = false;
 };
 
 class DetectionRun : public Prediction {
  public:
-  DetectionRun(const Options& options, TrainedModel trained)
-      : Prediction(options, "detect"),
+  DetectionRun(const Options& options, fs::path folder, TrainedModel trained)
+      : Prediction(options, std::move(folder)),
         names_(std::move(trained.model.names)),
         detector_(std::move(trained.model.graph), std::move(trained.weights),
                   detector_options(options, names_)) {}
@@ -202,23 +192,16 @@ class DetectionRun : public Prediction {
 
   void save(const fs::path& path, const Image& image, Size picture,
             const std::vector<Detection>& detections) {
-    if (options_.save_crop)
-      write([&](const fs::path& folder) {
-        save_crops(folder / "crops", path.stem().string(), image, detections, names_);
-      });
-    if (options_.save_txt)
-      write([&](const fs::path& folder) {
-        fs::create_directories(folder / "labels");
-        append_labels(folder / "labels" / (path.stem().string() + ".txt"), picture, detections,
-                      options_.save_conf);
-        labels_ += detections.empty() ? 0 : 1;
-      });
-    if (options_.save)
-      write([&](const fs::path& folder) {
-        Image drawn = image;
-        draw_detections(drawn, detections, names_);
-        write_image(annotated_path(folder, path), drawn.pixels());
-      });
+    if (options_.save_crop) save_crops(folder_ / "crops", path.stem().string(), image, detections, names_);
+    if (options_.save_txt && !detections.empty()) {
+      append_labels(label_path(path), picture, detections, options_.save_conf);
+      ++labels_;
+    }
+    if (options_.save) {
+      Image drawn = image;
+      draw_detections(drawn, detections, names_);
+      write_image(annotated_path(folder_, path), drawn.pixels());
+    }
   }
 
   std::vector<std::string> names_;
@@ -227,13 +210,19 @@ class DetectionRun : public Prediction {
 
 class ClassificationRun : public Prediction {
  public:
-  ClassificationRun(const Options& options, const TrainedModel& trained)
-      : Prediction(options, "classify"),
+  ClassificationRun(const Options& options, fs::path folder, const TrainedModel& trained)
+      : Prediction(options, std::move(folder)),
         names_(trained.model.names),
-        classifier_(trained.model.graph, trained.weights,
-                    {options.imgsz.empty() ? 0 : options.imgsz.front(), options.threads}) {}
+        classifier_(trained.model.graph, trained.weights, {square(options), options.threads}) {}
 
  private:
+  static int square(const Options& options) {
+    if (options.imgsz.empty()) return 0;
+    if (options.imgsz.front() != options.imgsz.back())
+      throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
+    return options.imgsz.front();
+  }
+
   PredictTimes see(const fs::path& path, const Image& image, const std::string& head) override {
     constexpr int kTop = 5;
     const ClassificationResult result = classifier_.classify(image, kTop);
@@ -252,16 +241,14 @@ class ClassificationRun : public Prediction {
       fmt::print("{}\n", line.dump(-1, ' ', false, json::error_handler_t::replace));
     }
     say_shape(result.network);
-    if (options_.save_txt)
-      write([&](const fs::path& folder) {
-        fs::create_directories(folder / "labels");
-        write_text(folder / "labels" / (path.stem().string() + ".txt"), result);
-        ++labels_;
-      });
+    if (options_.save_txt) {
+      save_text(label_path(path), result);
+      ++labels_;
+    }
     return result.times;
   }
 
-  void write_text(const fs::path& path, const ClassificationResult& result) const {
+  void save_text(const fs::path& path, const ClassificationResult& result) const {
     std::string text;
     for (const ClassProbability& entry : result.top)
       text += fmt::format("{:.2f} {}\n", entry.probability, class_name(names_, entry.class_id));
@@ -272,19 +259,45 @@ class ClassificationRun : public Prediction {
   Classifier classifier_;
 };
 
+// A name or a YAML is a model without weights, and a missing file deserves a plain word.
+void require_weights(const std::string& model) {
+  std::error_code ignored;
+  if (is_checkpoint_path(model)) {
+    if (!fs::exists(model, ignored)) throw Error(ErrorKind::kFile, "--model " + model + ": no such file");
+    return;
+  }
+  find_model_spec(model);  // refuses an unknown name, with the nearest one
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--model {0}: a description without weights. 'predict' needs a checkpoint, such as "
+                          "{1}.pt; 'marrow import' turns published files into checkpoints",
+                          model, fs::path(model).stem().string()));
+}
+
+fs::path run_folder(const Options& options, const std::string& task) {
+  const bool writes =
+      (options.save && task == "detect") || options.save_txt || (options.save_crop && task == "detect");
+  if (!writes) return {};
+  const fs::path project = options.project.empty() ? fs::path("runs") / task : fs::path(options.project);
+  return make_run_folder(project, options.name, options.exist_ok);
+}
+
 int predict(const Options& options) {
+  require_weights(options.model);
   TrainedModel trained =
       load_trained(options.model, {.model = options.base_model, .source = options.weights_source});
+  const std::string task = trained.model.task;
+  if (task != "detect" && task != "classify")
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("{}: a model for '{}'; predict knows detection and classification", options.model, task));
   const auto pictures = expand_sources(options.source);
+  if (task == "detect") class_ids(options.classes, trained.model.names);  // before a folder is made
+  fs::path folder = run_folder(options, task);
   std::unique_ptr<Prediction> run;
-  if (trained.model.task == "detect")
-    run = std::make_unique<DetectionRun>(options, std::move(trained));
-  else if (trained.model.task == "classify")
-    run = std::make_unique<ClassificationRun>(options, trained);
+  if (task == "detect")
+    run = std::make_unique<DetectionRun>(options, std::move(folder), std::move(trained));
   else
-    throw Error(ErrorKind::kUnsupported,
-                options.model + ": prediction is for detection and classification; this is a model for '" +
-                    trained.model.task + "'");
+    run = std::make_unique<ClassificationRun>(options, std::move(folder), trained);
   return run->run(pictures);
 }
 
@@ -302,14 +315,14 @@ Action add_predict(CLI::App& app) {
       ->required();
   add_image_size_option(command, options->imgsz, "640; a classifier's own");
   command.add_option("--conf", options->conf, "Confidence above which a detection counts, 0..1")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(in_range(0.0, 1.0))
       ->capture_default_str();
   command
       .add_option("--iou", options->iou, "Overlap (IoU) above which the weaker of two boxes is dropped, 0..1")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(in_range(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--max-det", options->max_det, "Most detections per picture")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(in_range(1, 1'000'000))
       ->capture_default_str();
   command
       .add_option("--classes", options->classes,
@@ -339,13 +352,14 @@ Action add_predict(CLI::App& app) {
   command.add_flag("--json", options->as_json,
                    "One line of JSON per picture on stdout; all else goes to stderr [default: off]");
   command
-      .add_option(
-          "--as", options->base_model,
-          "For a foreign file whose network is not plain: the model it holds (as 'marrow import --model')")
+      .add_option("--as", options->base_model,
+                  "For a foreign file whose network is not plain: the model it holds (as 'marrow import "
+                  "--model') [default: told by the file]")
       ->type_name("MODEL");
   command
       .add_option("--weights-source", options->weights_source,
-                  "For a foreign file: the implementation it comes from (as 'marrow import --source')")
+                  "For a foreign file: the implementation it comes from (as 'marrow import --source') "
+                  "[default: told by the file]")
       ->type_name("NAME");
   add_threads_option(command, options->threads);
   set_example(

@@ -1,0 +1,183 @@
+// What the program says about itself, and to those who mistype.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "apps/program.h"
+
+namespace marrow {
+namespace {
+
+using testing::ProgramResult;
+using testing::run_program;
+
+const std::vector<std::string> kCommands = {"predict", "info", "models", "import", "demo"};
+
+// Usage errors: nothing on stdout, which is for results.
+void expect_refused(const std::vector<std::string>& arguments, int code, const std::string& says) {
+  SCOPED_TRACE(::testing::PrintToString(arguments));
+  const ProgramResult result = run_program(arguments);
+  EXPECT_EQ(result.code, code);
+  EXPECT_EQ(result.out, "");
+  EXPECT_TRUE(result.err.starts_with("marrow: ")) << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_SAYS(result.err, says);
+}
+
+TEST(Program, SaysItsVersion) {
+  const ProgramResult result = run_program({"--version"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_TRUE(result.out.starts_with("marrow ")) << result.out;
+  EXPECT_EQ(result.err, "");
+}
+
+TEST(Program, ListsItsCommands) {
+  const ProgramResult result = run_program({"--help"});
+  EXPECT_EQ(result.code, 0);
+  for (const std::string& command : kCommands) EXPECT_SAYS(result.out, "  " + command + " ");
+}
+
+// "  --name,..." at the start of a line of the help.
+std::set<std::string> options_in(const std::string& help) {
+  std::set<std::string> names;
+  for (const std::string& line : testing::lines_of(help)) {
+    if (!line.starts_with("  -")) continue;
+    const std::string head = line.substr(2, line.find_first_of(" {", 2) - 2);
+    std::istringstream stream(head);
+    for (std::string name; std::getline(stream, name, ',');) names.insert(name);
+  }
+  return names;
+}
+
+// Every option says its default, or that it is required; a switch starts off or says which it is.
+TEST(Program, HelpShowsEveryDefault) {
+  for (const std::string& command : kCommands) {
+    SCOPED_TRACE(command);
+    const std::string help = run_program({command, "--help"}).out;
+    std::string entry;
+    int entries = 0;
+    for (const std::string& line : testing::lines_of(help + "  -\n")) {
+      if (line.starts_with("  -")) {
+        if (!entry.empty() && entry.find("--help") == std::string::npos) {
+          const std::string head = entry.substr(0, entry.find("  ", 2));
+          EXPECT_TRUE(entry.find("[default: ") != std::string::npos ||
+                      head.find("REQUIRED") != std::string::npos || head.find('=') != std::string::npos)
+              << entry;
+          ++entries;
+        }
+        entry = line;
+      } else if (line.starts_with("      ")) {
+        entry += line;
+      }
+    }
+    EXPECT_GE(entries, 1);
+  }
+}
+
+TEST(Program, HelpEndsWithAnExampleOfExistingOptions) {
+  for (const std::string& command : kCommands) {
+    SCOPED_TRACE(command);
+    const ProgramResult result = run_program({command, "--help"});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.err, "");
+    const std::string example = testing::lines_of(result.out).back();
+    EXPECT_TRUE(example.starts_with("  marrow " + command)) << example;
+    const std::set<std::string> known = options_in(result.out);
+    std::istringstream words(example);
+    for (std::string word; words >> word;)
+      if (word.starts_with("-")) {
+        EXPECT_TRUE(known.contains(word)) << word;
+      }
+  }
+}
+
+TEST(Program, RefusesAMissingOrUnknownCommand) {
+  expect_refused({}, 2, "no command is given");
+  expect_refused({"predct"}, 2, "unknown command 'predct'. Did you mean 'predict'?");
+  expect_refused({"--versoin"}, 2, "unknown option '--versoin'. Did you mean '--version'?");
+}
+
+TEST(Program, RefusesUnknownOptionsAndValues) {
+  expect_refused({"predict", "--modl", "x"}, 2, "Did you mean '--model'?");
+  expect_refused({"info", "--imgsize=320", "yolov8n"}, 2, "Did you mean '--imgsz'?");
+  expect_refused({"predict", "--source", "x"}, 2, "--model is required. 'marrow predict --help'");
+  expect_refused({"import"}, 2, "FILE is required");
+  expect_refused({"models", "extra"}, 2, "extra");
+  for (const char* value : {"1.5", "-0.1", "nan", "abc", "", "0x"})
+    expect_refused({"predict", "--model", "m", "--source", "x", "--conf", value}, 2,
+                   "is not a number from 0 to 1");
+  expect_refused({"predict", "--model", "m", "--source", "x", "--imgsz", "0"}, 2,
+                 "'0' is not a number from 1 to");
+  expect_refused({"predict", "--model", "m", "--source", "x", "--imgsz", "1,2,3"}, 2, "--imgsz");
+  expect_refused({"predict", "--model", "m", "--source", "x", "--max-det", "99999999999999999999"}, 2,
+                 "--max-det");
+  expect_refused({"predict", "--model", "m", "--source", "x", "--threads", "-1"}, 2, "--threads");
+  expect_refused({"import", "x.pt", "--min-loaded", "3"}, 2, "is not a number from 0 to 1");
+}
+
+TEST(Program, NamesTheNearestModel) {
+  expect_refused({"info", "yolov8q"}, 1, "unknown model 'yolov8q'. Did you mean 'yolov8n'?");
+  expect_refused({"info", "starnet_s11"}, 1, "Did you mean 'starnet_s1'?");
+  expect_refused({"info", "yolov8n", "--backbone", "starnet_s9"}, 1,
+                 "unknown backbone 'starnet_s9'. Did you mean");
+  expect_refused({"info", "missing.pt"}, 1, "missing.pt: cannot open: No such file");
+  expect_refused({"info", "missing/yolov8n.yaml"}, 1, "missing/yolov8n.yaml: cannot open: No such file");
+}
+
+TEST(Program, NamesTheNearestModuleOfAYaml) {
+  const testing::TemporaryFolder folder;
+  const std::string yaml = folder / "my.yaml";
+  testing::write_text(
+      yaml, "nc: 2\nbackbone:\n  - [-1, 1, Convv, [64, 3, 2]]\nhead:\n  - [[-1], 1, Detect, [nc]]\n");
+  expect_refused({"info", yaml}, 1,
+                 "my.yaml:3: layer 0 (Convv): unknown module 'Convv'. Did you mean 'Conv'?");
+}
+
+TEST(Program, ReportsAFullDiskBehindStdout) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"models"}, {"models", "--json"}, {"info", "yolov8n"}, {"--version"}}) {
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const ProgramResult result = run_program(arguments, {.stdout_to = "/dev/full"});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_SAYS(result.err, "No space left on device");
+  }
+}
+
+TEST(Info, PrintsOneJsonObject) {
+  const ProgramResult result = run_program({"info", "yolov8n", "--json", "--imgsz", "320,640"});
+  EXPECT_EQ(result.code, 0);
+  const auto object = nlohmann::json::parse(result.out);
+  for (const char* key : {"parameters", "macs", "gflops", "layers"}) EXPECT_TRUE(object.contains(key)) << key;
+  EXPECT_EQ(object.at("parameters"), 3157200);
+  EXPECT_EQ(object.at("imgsz"), (std::vector<int>{320, 640}));
+}
+
+// A size between multiples of the stride would not meet at the concatenations.
+TEST(Info, RoundsTheSizeUpAndSaysSo) {
+  const ProgramResult result = run_program({"info", "yolov8n", "--json", "--imgsz", "33"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("imgsz"), (std::vector<int>{64, 64}));
+  EXPECT_SAYS(result.err, "--imgsz 33 is no multiple of the largest stride, 32; using 64");
+}
+
+TEST(Info, ReadsCheckpoints) {
+  const testing::TemporaryFolder folder;
+  const auto file = testing::write_detector(folder / "m.safetensors");
+  const auto object = nlohmann::json::parse(run_program({"info", file, "--json"}).out);
+  EXPECT_EQ(object.at("classes"), 3);
+  EXPECT_EQ(run_program({"info", file, "--nc", "4"}).code, 2);
+}
+
+TEST(Models, ListsEveryNameOnceForMachinesAndPeople) {
+  const auto object = nlohmann::json::parse(run_program({"models", "--json"}).out);
+  EXPECT_EQ(object.at("backbones").size(), 5u);
+  const std::string text = run_program({"models"}).out;
+  for (const auto& family : object.at("backbones"))
+    for (const std::string variant : family.at("variants")) EXPECT_SAYS(text, " " + variant);
+  // People get one name for the five scales.
+  for (const std::string name : object.at("models")) EXPECT_SAYS(text, split_scale(name).stem);
+}
+
+}  // namespace
+}  // namespace marrow

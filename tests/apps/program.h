@@ -1,0 +1,130 @@
+// Runs the built program as a user does, and catches what it says.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "graph/graph.h"
+#include "model/checkpoint.h"
+#include "model/zoo.h"
+#include "support/temporary_folder.h"
+
+namespace marrow::testing {
+
+namespace fs = std::filesystem;
+
+struct ProgramResult {
+  int code = -1;  // exit code; minus the signal that ended it
+  std::string out;
+  std::string err;
+};
+
+struct ProgramOptions {
+  fs::path folder = ".";  // to run in
+  std::string stdout_to;  // a file instead of a capture
+  std::string stderr_to;
+  std::optional<unsigned> file_bytes_limit;  // RLIMIT_FSIZE; captures are pipes, which it spares
+};
+
+inline std::string read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// One output of the child: a file, or a pipe that a thread empties.
+class Capture {
+ public:
+  Capture(const std::string& to, std::string& text) {
+    if (!to.empty()) {
+      write_end_ = ::open(to.c_str(), O_WRONLY | O_CLOEXEC);
+      return;
+    }
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) return;
+    write_end_ = ends[1];
+    reader_ = std::thread([read_end = ends[0], &text] {
+      char buffer[4096];
+      for (ssize_t count; (count = ::read(read_end, buffer, sizeof buffer)) > 0;)
+        text.append(buffer, static_cast<size_t>(count));
+      ::close(read_end);
+    });
+  }
+  int write_end() const { return write_end_; }
+  void finish() {
+    ::close(write_end_);
+    if (reader_.joinable()) reader_.join();
+  }
+
+ private:
+  int write_end_ = -1;
+  std::thread reader_;
+};
+
+inline ProgramResult run_program(std::vector<std::string> arguments, const ProgramOptions& options = {}) {
+  arguments.insert(arguments.begin(), MARROW_PROGRAM);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  ProgramResult result;
+  Capture out(options.stdout_to, result.out);
+  Capture err(options.stderr_to, result.err);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (options.file_bytes_limit) {
+      const rlimit limit = {*options.file_bytes_limit, *options.file_bytes_limit};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    if (::dup2(out.write_end(), 1) < 0 || ::dup2(err.write_end(), 2) < 0 ||
+        ::chdir(options.folder.c_str()) != 0)
+      ::_exit(99);
+    ::execv(argv[0], argv.data());
+    ::_exit(99);
+  }
+  out.finish();
+  err.finish();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return result;
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+// A checkpoint of a network with random weights that finds something in every picture.
+inline fs::path write_detector(const fs::path& path, const std::string& name = "yolov8n") {
+  const Model model = make_model(name, {}, {.names = {"red box", "green/disc", "bar"}});
+  save_checkpoint(path, model, randomize(model.graph, 3));
+  return path;
+}
+
+inline fs::path write_classifier(const fs::path& path, int classes = 7) {
+  const Model model = make_model("starnet_s050", {}, {.classes = classes});
+  save_checkpoint(path, model, randomize(model.graph, 3));
+  return path;
+}
+
+#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+}  // namespace marrow::testing
