@@ -123,6 +123,42 @@ TEST(Checkpoint, SaysWhatOtherProgramsNeed) {
   EXPECT_EQ(metadata.at("batch_norm"), "{}");
 }
 
+// A file as the first release wrote it; its strings must not change with the program.
+TEST(Checkpoint, ReadsVersion1) {
+  const Metadata metadata = {
+      {"marrow", "1"},
+      {"model",
+       "nc: 2\nbackbone:\n  - [-1, 1, \"Conv\", [8,3,2]]\nhead:\n  - [-1, 1, \"Classify\", [\"nc\",1,1]]\n"},
+      {"names", R"(["cat","dog"])"},
+      {"task", "classify"},
+      {"stride", "32"},
+      {"batch_norm", R"({"model.0.bn":[0.25,0.5]})"},
+      {"input",
+       R"({"crop":224,"interpolation":"bicubic","mean":[0.5,0.25,0.125],"order":"bgr","resize":256,"scale":0.5,"std":[1.0,2.0,3.0]})"}};
+  Weights weights = {{"model.0.conv.weight", Tensor({8, 3, 3, 3})},
+                     {"model.1.conv.conv.weight", Tensor({1280, 8, 1, 1})},
+                     {"model.1.linear.weight", Tensor({2, 1280})},
+                     {"model.1.linear.bias", Tensor({2})}};
+  for (const auto& [path, channels] : {std::pair("model.0.bn", 8), std::pair("model.1.conv.bn", 1280)})
+    for (const char* leaf : {".weight", ".bias", ".running_mean", ".running_var"})
+      weights[std::string(path) + leaf] = Tensor({channels});
+  weights["model.1.linear.bias"].values()[1] = 5;
+
+  const testing::TemporaryFolder folder;
+  write_safetensors(folder / "v1.safetensors", weights, metadata);
+  const TrainedModel read = load_trained(folder / "v1.safetensors");
+  EXPECT_EQ(read.model.names, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(read.model.task, "classify");
+  EXPECT_EQ(std::get<Input>(read.model.graph.nodes.at(0).operation).format,
+            (InputFormat{
+                ChannelOrder::kBgr, 0.5, {0.5, 0.25, 0.125}, {1, 2, 3}, 256, 224, Interpolation::kBicubic}));
+  EXPECT_EQ(read.weights.at("model.1.linear.bias").values()[1], 5);
+  std::map<std::string, double> eps;
+  for (const Node& node : read.model.graph.nodes)
+    if (const auto* norm = std::get_if<BatchNorm>(&node.operation)) eps[norm->weight] = norm->eps;
+  EXPECT_EQ(eps.at("model.0.bn.weight"), 0.25);
+}
+
 // A file that is right but for what `spoil` does to it; returns the message.
 std::string message_after(const std::function<void(Metadata&, Weights&)>& spoil,
                           ErrorKind kind = ErrorKind::kFormat) {
