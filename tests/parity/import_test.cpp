@@ -1,0 +1,107 @@
+// Published files become models as a user would import them: golden/backbones/README.md, golden/yolov8/e2e.
+#include "model/import.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "backbones/backbone.h"
+#include "base/error.h"
+#include "support/golden.h"
+#include "support/temporary_folder.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Our name of the family that a case names.
+std::string family_of(const json& test) {
+  return choose_backbone(test.at("family").get<std::string>()).family->name;
+}
+
+// The YAML that a user would write for a network which is not a published variant.
+fs::path write_description(const fs::path& folder, const json& test) {
+  json settings = test.at("config");
+  settings["source"] = test.at("source");
+  const fs::path path = folder / "network.yaml";
+  std::ofstream(path) << "classifier: " << family_of(test) << "\nsettings: " << settings.dump()
+                      << "\nnc: " << test.at("num_classes") << "\n";
+  return path;
+}
+
+// Its whole import, there and back through our own checkpoint.
+void expect_import(const fs::path& file, const ImportOptions& options, int classes) {
+  const testing::TemporaryFolder folder;
+  const Import import = import_checkpoint(file, options);
+  EXPECT_TRUE(import.report.complete()) << to_string(import.report);
+  EXPECT_EQ(import.backbone_share, 1);
+  EXPECT_EQ(import.trained.model.classes(), classes);
+  save_checkpoint(folder / "ours.safetensors", import.trained.model, import.trained.weights);
+  const TrainedModel read = load_trained(folder / "ours.safetensors");
+  EXPECT_EQ(to_string(read.model.graph), to_string(import.trained.model.graph));
+  for (const auto& [name, tensor] : import.trained.weights)
+    EXPECT_EQ(relative_difference(read.weights.at(name).to_float(), tensor.to_float()), 0) << name;
+}
+
+TEST(parity_import, EveryBackboneFileBecomesAClassifier) {
+  const fs::path root = testing::golden_folder() / "backbones";
+  MARROW_NEEDS(root);
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(root)) {
+    if (!fs::exists(entry.path() / "case.json")) continue;
+    const json test = json::parse(std::ifstream(entry.path() / "case.json"));
+    const testing::TemporaryFolder folder;
+    const fs::path description = write_description(folder.path(), test);
+    for (const std::string name : test.at("checkpoints")) {
+      SCOPED_TRACE(entry.path().filename() / name);
+      expect_import(entry.path() / name, {.model = description}, test.at("num_classes"));
+      ++files;
+      // Without a description: a published variant, or a message that says how to give one.
+      try {
+        EXPECT_TRUE(import_checkpoint(entry.path() / name).report.complete());
+      } catch (const Error& error) {
+        const std::string message = error.what();
+        EXPECT_NE(message.find("'classifier: " + family_of(test) + "'"), std::string::npos) << message;
+        EXPECT_NE(message.find("--model"), std::string::npos) << message;
+      }
+    }
+  }
+  EXPECT_GT(files, 0);
+}
+
+TEST(parity_import, EveryPickledDetectorFillsItself) {
+  const fs::path root = testing::golden_folder() / "yolov8";
+  MARROW_NEEDS(root);
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (entry.path().extension() != ".pt") continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    expect_import(entry.path(), {}, load_trained(entry.path()).model.classes());
+    ++files;
+  }
+  EXPECT_GT(files, 0);
+}
+
+// A state dict without a description, beside the YAML that it belongs to.
+TEST(parity_import, StateDictsFillTheYamlBesideThem) {
+  const fs::path root = testing::golden_folder() / "yolov8";
+  MARROW_NEEDS(root);
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (!entry.path().filename().string().ends_with("state_dict.safetensors")) continue;
+    for (const auto& beside : fs::directory_iterator(entry.path().parent_path())) {
+      if (beside.path().extension() != ".yaml") continue;
+      SCOPED_TRACE(entry.path().filename().string());
+      const Import import = import_checkpoint(entry.path(), {.model = beside.path()});
+      EXPECT_TRUE(import.report.complete() && import.report.unused.empty()) << to_string(import.report);
+      ++files;
+    }
+  }
+  if (files == 0) GTEST_SKIP() << "no state dict beside a YAML";
+}
+
+}  // namespace
+}  // namespace marrow
