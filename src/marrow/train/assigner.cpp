@@ -64,8 +64,9 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
   const torch::Tensor won = alignments * picked;
   const torch::Tensor largest_alignment = won.amax(-1, /*keepdim=*/true);
   const torch::Tensor largest_overlap = (overlaps * picked).amax(-1, /*keepdim=*/true);
-  const torch::Tensor weights = (won * (largest_overlap / (largest_alignment + kEps))).amax(1);  // (N, A)
-  return {weights, weights > 0, picked.to(torch::kUInt8).argmax(1)};
+  // An anchor has one object by now, so the largest share is its object's.
+  const auto [weights, object_of] = (won * (largest_overlap / (largest_alignment + kEps))).max(1);  // (N, A)
+  return {weights, weights > 0, object_of};
 }
 
 }  // namespace marrow

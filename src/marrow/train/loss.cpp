@@ -17,9 +17,12 @@ const Node& detection_node(const Graph& graph) {
   throw Error(ErrorKind::kModel, "the model has no detection head");
 }
 
-// The expectation of the distances' distributions. logits (..., reg_max); returns (...).
-torch::Tensor expected_distances(const torch::Tensor& logits) {
-  return logits.softmax(-1).matmul(torch::arange(logits.size(-1), logits.options().requires_grad(false)));
+// The expectation of the distances' distributions, whose logits lie along `axis`, which goes.
+torch::Tensor expected_distances(const torch::Tensor& logits, int64_t axis) {
+  std::vector<int64_t> shape(static_cast<size_t>(logits.dim()), 1);
+  shape[static_cast<size_t>(axis)] = -1;
+  const torch::Tensor bins = torch::arange(logits.size(axis), logits.options().requires_grad(false));
+  return (logits.softmax(axis) * bins.view(shape)).sum(axis);
 }
 
 // Rows by image, in the order they came, padded with zeros; boxes in pixels of a `width` x `height` input.
@@ -102,7 +105,8 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
 
   const int64_t n = maps[0].size(0), sides = 4 * reg_max_;
   const torch::Tensor raw = join_levels(maps).to(torch::kFloat32);  // (N, 4 R + C, A)
-  const torch::Tensor distributions = raw.narrow(1, 0, sides), logits = raw.narrow(1, sides, classes_);
+  const auto parts = raw.split_with_sizes({sides, classes_}, 1);
+  const torch::Tensor &distributions = parts[0], &logits = parts[1];
   const Anchors grid = make_anchors(maps, strides_);
   const PaddedObjects objects = pad(targets, n, classes_, static_cast<double>(maps[0].size(3)) * strides_[0],
                                     static_cast<double>(maps[0].size(2)) * strides_[0], raw.device());
@@ -111,7 +115,7 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   {
     const torch::NoGradGuard no_grad;
     const torch::Tensor distances =
-        expected_distances(distributions.transpose(1, 2).reshape({n, -1, 4, reg_max_}));
+        expected_distances(distributions.reshape({n, 4, reg_max_, -1}), 2).transpose(1, 2);
     assignment = assign(logits, distances_to_boxes(grid.centres, distances) * grid.strides,
                         grid.centres * grid.strides, objects, options_.assigner);
   }
@@ -133,7 +137,7 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
     const torch::Tensor target = objects.boxes.index({image, object}) / stride;  // cells
     const torch::Tensor distribution =
         distributions.transpose(1, 2).index({image, anchor}).view({-1, 4, reg_max_});
-    const torch::Tensor box = distances_to_boxes(centre, expected_distances(distribution));
+    const torch::Tensor box = distances_to_boxes(centre, expected_distances(distribution, 2));
     box_term = ((1 - box_iou(box, target, IouKind::kCiou)) * weight).sum();
     dfl_term = (distribution_focal_loss(distribution, boxes_to_distances(centre, target)) * weight).sum();
   }
