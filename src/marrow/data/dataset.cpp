@@ -1,0 +1,83 @@
+#include "data/dataset.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "data/dataset_readers.h"
+
+namespace marrow {
+
+namespace fs = std::filesystem;
+
+std::string_view format_name(DatasetFormat format) {
+  switch (format) {
+    case DatasetFormat::kYolo:
+      return "yolo";
+    case DatasetFormat::kCoco:
+      return "coco";
+    case DatasetFormat::kVoc:
+      return "voc";
+    case DatasetFormat::kFolders:
+      break;
+  }
+  return "folders";
+}
+
+ClassIndex::ClassIndex(std::vector<std::string> names) : names_(std::move(names)) {
+  for (size_t i = 0; i < names_.size(); ++i) index_.emplace(names_[i], static_cast<int>(i));
+}
+
+int ClassIndex::find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? -1 : found->second;
+}
+
+const Split* Dataset::find_split(std::string_view name) const {
+  for (const Split& split : splits)
+    if (split.name == name) return &split;
+  return nullptr;
+}
+
+const Split& Dataset::split(std::string_view name) const {
+  if (const Split* found = find_split(name)) return *found;
+  std::vector<std::string> known;
+  for (const Split& split : splits) known.push_back(split.name);
+  throw Error(ErrorKind::kUsage, fmt::format("{}: no split '{}'; it has {}", shown(file), printable(name, 40),
+                                             join(known, ", ")));
+}
+
+Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
+  std::error_code ignored;
+  const fs::path absolute = fs::absolute(path).lexically_normal();
+  const fs::file_status status = fs::status(absolute, ignored);
+  if (!fs::exists(status))
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: no such dataset (a data.yaml, a COCO json or a folder)", path.string()));
+  Dataset dataset;
+  if (fs::is_directory(status)) {
+    dataset = dataset_of_folder(absolute, names);
+  } else if (to_lower(absolute.extension().string()) == ".json") {
+    dataset = dataset_of_json(absolute);
+    dataset.names = std::move(names);
+  } else {
+    dataset = parse_dataset_yaml(read_file(absolute, kMaxDatasetYamlBytes), absolute, std::move(names));
+  }
+  if (dataset.names.empty()) dataset.names = gather_class_names(dataset);
+  if (dataset.names.empty())
+    throw Error(ErrorKind::kFormat, fmt::format("{}: no classes are named", shown(dataset.file)));
+  if (dataset.names.size() > static_cast<size_t>(kMaxClasses))
+    throw Error(ErrorKind::kFormat, fmt::format("{}: {} classes; at most {} are read", shown(dataset.file),
+                                                dataset.names.size(), kMaxClasses));
+  return dataset;
+}
+
+std::string shown(const fs::path& path) {
+  std::error_code error;
+  const std::string here = fs::current_path(error).string() + "/";
+  std::string text = path.string();
+  return !error && text.starts_with(here) && text.size() > here.size() ? text.substr(here.size()) : text;
+}
+
+}  // namespace marrow

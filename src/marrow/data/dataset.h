@@ -1,0 +1,86 @@
+// What a dataset is made of: where its pictures and annotations lie, and what its classes are called.
+//
+// Read from a YAML file (spec 9.1), or from a folder or file whose layout tells: docs/data.md has the rules.
+// Nothing in a dataset is ever run or downloaded. All files are taken to be hostile.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace marrow {
+
+enum class DatasetFormat {
+  kYolo,     // a text file of rows beside every picture
+  kCoco,     // JSON files that list pictures and objects
+  kVoc,      // one XML file a picture
+  kFolders,  // one folder a class, for classification
+};
+std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "folders"
+
+inline constexpr int kMaxClasses = 100'000;
+
+// One place that pictures of a split come from.
+struct SplitSource {
+  std::filesystem::path path;    // kYolo, kFolders: folder or list; kCoco: JSON; kVoc: see docs/data.md
+  std::filesystem::path images;  // kCoco, kVoc: the pictures' folder when it is stated; otherwise searched
+  bool operator==(const SplitSource&) const = default;
+};
+
+struct Split {
+  std::string name;  // "train", "val", "test"
+  std::vector<SplitSource> sources;
+};
+
+// Finds classes by name.
+class ClassIndex {
+ public:
+  explicit ClassIndex(std::vector<std::string> names);
+  int find(std::string_view name) const;  // -1 when there is none
+  const std::vector<std::string>& names() const { return names_; }
+
+ private:
+  std::vector<std::string> names_;
+  std::map<std::string, int, std::less<>> index_;
+};
+
+struct Dataset {
+  std::filesystem::path file;  // what was read: a YAML file, a JSON file or a folder
+  std::filesystem::path root;
+  DatasetFormat format = DatasetFormat::kYolo;
+  std::vector<std::string> names;  // of the classes, by number
+  int channels = 3;
+  std::vector<Split> splits;
+  std::filesystem::path voc_annotations;  // kVoc: the folder of the XML files when it is stated
+  std::vector<std::string> notes;         // for the user: keys that have no effect, downloads not made, ...
+
+  int classes() const { return static_cast<int>(names.size()); }
+  const Split* find_split(std::string_view name) const;  // nullptr when there is none
+  // Throws Error{kUsage} that names the splits there are.
+  const Split& split(std::string_view name) const;
+};
+
+// `path` is a YAML file, a COCO JSON file, or a folder: with data.yaml (or one YAML file), VOC's Annotations,
+// COCO's annotations/*.json, or classes in train/CLASS/. Throws Error naming file, line and key. `names`, when
+// not empty, stands for the classes of the file, which then needs none; without names anywhere, those of
+// COCO's categories (by id) and VOC's objects (by alphabet) are gathered from all splits, which reads every
+// annotation file. All paths of the result are absolute.
+Dataset read_dataset(const std::filesystem::path& path, std::vector<std::string> names = {});
+
+// The pictures of a kYolo split: folders recursively, lists line by line; sorted by path. A folder that is
+// reached twice (symbolic links, loops) counts once, hidden files and folders never. Suffixes as in spec 9.1.
+// Throws Error{kFile} when a source is missing or nothing is found.
+std::vector<std::filesystem::path> list_images(const Split& split);
+
+// The files below a folder that `wanted` accepts, sorted; rules as above. Throws Error{kFile} when the folder
+// cannot be listed.
+std::vector<std::filesystem::path> list_files(
+    const std::filesystem::path& folder, const std::function<bool(const std::filesystem::path&)>& wanted);
+
+// For messages: the path as seen from the working folder when it lies below.
+std::string shown(const std::filesystem::path& path);
+
+}  // namespace marrow

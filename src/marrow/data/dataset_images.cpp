@@ -1,0 +1,127 @@
+// The pictures of a split: folders and lists, spec 9.1.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "data/dataset.h"
+#include "detect/sources.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxListBytes = size_t{1} << 30;
+constexpr int kMaxFolderDepth = 64;
+
+class Walk {
+ public:
+  explicit Walk(const std::function<bool(const fs::path&)>& wanted) : wanted_(wanted) {}
+
+  void folder(const fs::path& path, int depth = 0) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !visited_.emplace(status.st_dev, status.st_ino).second) return;
+    if (depth > kMaxFolderDepth)
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: folders are nested deeper than {}", shown(path), kMaxFolderDepth));
+    std::error_code error;
+    std::vector<fs::path> folders;
+    for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+      if (entry->path().filename().string().starts_with('.')) continue;
+      std::error_code ignored;
+      if (entry->is_directory(ignored))
+        folders.push_back(entry->path());
+      else if (wanted_(entry->path()))
+        files_.push_back(entry->path());
+    }
+    if (error)
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: cannot list the folder: {}", shown(path), error.message()));
+    std::ranges::sort(folders);  // which of two names of a folder counts must not depend on the disk
+    for (const fs::path& inner : folders) folder(inner, depth + 1);
+  }
+
+  std::vector<fs::path> take() {
+    std::ranges::sort(files_, {}, [](const fs::path& path) -> const std::string& { return path.native(); });
+    return std::move(files_);
+  }
+
+ private:
+  const std::function<bool(const fs::path&)>& wanted_;
+  std::set<std::pair<dev_t, ino_t>> visited_;
+  std::vector<fs::path> files_;
+};
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r";
+  const size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
+  const std::string content = read_file(list, kMaxListBytes);
+  std::string_view rest = content;
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
+  std::error_code ignored;
+  const fs::path here = fs::current_path(ignored), beside = list.parent_path();
+  while (!rest.empty()) {
+    const size_t length = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = trimmed(rest.substr(0, length));
+    rest.remove_prefix(std::min(length + 1, rest.size()));
+    if (line.empty()) continue;
+    if (line.find('\0') != std::string_view::npos)
+      throw Error(ErrorKind::kFormat,
+                  fmt::format("{}: not a list of pictures: it holds zero bytes", shown(list)));
+    fs::path path(line);
+    if (line.starts_with("./"))
+      path = beside / line.substr(2);
+    else if (path.is_relative())
+      path = fs::exists(here / path, ignored) ? here / path : beside / path;
+    paths.push_back(path.lexically_normal());
+  }
+}
+
+}  // namespace
+
+std::vector<fs::path> list_files(const fs::path& folder, const std::function<bool(const fs::path&)>& wanted) {
+  Walk walk(wanted);
+  walk.folder(folder);
+  return walk.take();
+}
+
+std::vector<fs::path> list_images(const Split& split) {
+  const std::function<bool(const fs::path&)> is_image = has_image_suffix;
+  Walk walk(is_image);
+  std::vector<fs::path> paths;
+  for (const SplitSource& source : split.sources) {
+    std::error_code error;
+    const fs::file_status status = fs::status(source.path, error);
+    if (fs::is_directory(status)) {
+      walk.folder(source.path);
+    } else if (fs::is_regular_file(status)) {
+      if (to_lower(source.path.extension().string()) != ".txt")
+        throw Error(ErrorKind::kFormat, fmt::format("{}: split '{}': expected a folder or a .txt list",
+                                                    shown(source.path), split.name));
+      add_listed(source.path, paths);
+    } else {
+      throw Error(ErrorKind::kFile, fmt::format("{}: no such folder or list; split '{}' names it",
+                                                shown(source.path), split.name));
+    }
+  }
+  for (fs::path& path : walk.take()) paths.push_back(std::move(path));
+  if (paths.empty())
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: split '{}' has no pictures (.jpg, .png, .webp, .bmp, .tif, ...)",
+                            shown(split.sources[0].path), split.name));
+  std::ranges::sort(paths, {}, [](const fs::path& path) -> const std::string& { return path.native(); });
+  return paths;
+}
+
+}  // namespace marrow

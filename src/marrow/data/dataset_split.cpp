@@ -1,0 +1,103 @@
+#include "data/dataset_split.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "data/label_cache.h"
+#include "data/split_reader.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The scan out of a cache that fits. Lists the pictures where the format allows it without reading annotations.
+std::optional<Scan> cached_scan(const CachePlaces& places, const CacheKey& key, SplitReader& reader,
+                                bool& listed, std::string& note) {
+  for (const fs::path& place : {places.beside, places.fallback}) {
+    if (place.empty()) continue;
+    CacheRead read = read_label_cache(place, key);
+    if (read.scan && key.shared.empty() && !listed) {
+      reader.list();
+      listed = true;
+    }
+    if (read.scan) read.reason = staleness(*read.scan, listed ? &reader.pictures() : nullptr);
+    if (read.scan && read.reason.empty()) {
+      note = fmt::format("labels are read from the cache {}", shown(place));
+      return std::move(read.scan);
+    }
+    if (!read.reason.empty()) {
+      note = fmt::format("the label cache {} is rebuilt: {}", shown(place), read.reason);
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+void keep(const CachePlaces& places, const CacheKey& key, const Scan& scan, std::string& note) {
+  // Where a missing picture would turn up is not known, so such a cache could not notice it.
+  if (std::ranges::any_of(scan.pictures,
+                          [](const ScannedPicture& picture) { return picture.image.path.empty(); })) {
+    note = "labels are not cached while pictures are missing";
+    return;
+  }
+  std::string reason;
+  for (const fs::path& place : {places.beside, places.fallback}) {
+    if (place.empty()) continue;
+    try {
+      std::error_code ignored;
+      if (place == places.fallback) fs::create_directories(place.parent_path(), ignored);
+      write_label_cache(place, key, scan);
+      if (note.empty()) note = fmt::format("labels are cached in {}", shown(place));
+      return;
+    } catch (const Error& error) {
+      if (reason.empty()) reason = error.what();
+    }
+  }
+  note = "labels are not cached: " + reason;
+}
+
+SplitLabels collect(Scan scan) {
+  SplitLabels result;
+  result.listed = static_cast<int64_t>(scan.pictures.size());
+  for (ScannedPicture& picture : scan.pictures) {
+    if (!picture.usable) {
+      ++result.dropped;
+      continue;
+    }
+    if (picture.image.labels.empty()) ++result.backgrounds;
+    result.images.push_back(std::move(picture.image));
+  }
+  result.problems = std::move(scan.problems);
+  return result;
+}
+
+}  // namespace
+
+SplitLabels load_split(const Dataset& dataset, std::string_view split_name, const LoadOptions& options) {
+  const Split& split = dataset.split(split_name);
+  const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, split);
+  const CacheKey key = cache_key(dataset, split, *reader);
+  const CachePlaces places = cache_places(dataset, split);
+  std::string note;
+  bool listed = false;
+  std::optional<Scan> scan;
+  if (options.use_cache) scan = cached_scan(places, key, *reader, listed, note);
+  if (!scan) {
+    if (!listed) reader->list();
+    scan = scan_split(*reader, options.threads, options.progress);
+    if (options.use_cache) keep(places, key, *scan, note);
+  }
+  SplitLabels result = collect(std::move(*scan));
+  result.cache_note = std::move(note);
+  if (result.images.empty())
+    throw Error(ErrorKind::kFormat,
+                fmt::format("{}: split '{}': none of the {} pictures can be used; the first: {}",
+                            shown(dataset.file), split_name, result.listed,
+                            result.problems.empty() ? "(no reason)" : result.problems[0].text()));
+  return result;
+}
+
+}  // namespace marrow

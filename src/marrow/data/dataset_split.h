@@ -1,0 +1,35 @@
+// A split with its labels, ready for training and validation: read through the label cache.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/labels.h"
+
+namespace marrow {
+
+struct SplitLabels {
+  std::vector<LabelledImage> images;  // the usable ones, sorted by path
+  int64_t listed = 0;                 // pictures named by the split
+  int64_t backgrounds = 0;            // usable pictures without labels
+  int64_t dropped = 0;                // pictures that cannot be used; each has an error among the problems
+  std::vector<Problem> problems;
+  std::string cache_note;  // one line: read from the cache, or (re)built and why, or not kept and why
+};
+
+struct LoadOptions {
+  int threads = 0;  // 0: all that the process may use
+  bool use_cache = true;
+  // Called now and then from one of the threads with the pictures done and the number of all.
+  std::function<void(int64_t done, int64_t total)> progress;
+};
+
+// Sizes of all pictures are read (headers only) and all annotations parsed; a picture whose size or labels
+// cannot be read is dropped and named. Throws Error as list_images does, for annotation files that cannot be
+// read as a whole, and when no picture is left. Not for kFolders (class_folders.h).
+SplitLabels load_split(const Dataset& dataset, std::string_view split, const LoadOptions& options = {});
+
+}  // namespace marrow

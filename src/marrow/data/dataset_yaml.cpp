@@ -1,0 +1,253 @@
+// The dataset YAML, spec 9.1.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/yaml.h"
+#include "data/dataset_readers.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Parser {
+ public:
+  explicit Parser(const fs::path& file) : file_(file), name_(shown(file)) {}
+
+  Dataset parse(std::string_view text, std::vector<std::string> names) {
+    const YamlValue yaml = parse_yaml(text, name_);
+    if (!yaml.is_map())
+      throw Error(
+          ErrorKind::kFormat,
+          fmt::format("{}: {}, where a mapping with train, val and names is wanted", name_, describe(yaml)));
+    dataset_.file = file_;
+    dataset_.root = root_of(yaml);
+    read_splits(yaml);
+    choose_format(yaml);
+    dataset_.names = std::move(names);
+    if (dataset_.names.empty()) read_names(yaml);
+    if (const YamlValue* channels = yaml.find("channels")) {
+      dataset_.channels = static_cast<int>(number(*channels, "channels", 1, 4));
+      if (dataset_.channels != 3)
+        dataset_.notes.push_back(fmt::format("{}:{}: channels: {} has no effect; pictures are read with 3",
+                                             name_, channels->line, dataset_.channels));
+    }
+    if (const YamlValue* download = yaml.find("download"); download != nullptr && !download->text.empty())
+      dataset_.notes.push_back(fmt::format(
+          "{}:{}: download: nothing is downloaded or run; fetch the dataset yourself if it is not there",
+          name_, download->line));
+    if (yaml.find("kpt_shape") != nullptr)
+      dataset_.notes.push_back(
+          fmt::format("{}: kpt_shape and flip_idx have no effect: only boxes are read", name_));
+    return std::move(dataset_);
+  }
+
+ private:
+  [[noreturn]] void fail(const YamlValue& at, const std::string& message) const {
+    throw Error(ErrorKind::kFormat, fmt::format("{}:{}: {}", name_, at.line, message));
+  }
+
+  int64_t number(const YamlValue& value, std::string_view key, int64_t smallest, int64_t largest) const {
+    int64_t result = 0;
+    const char* end = value.text.data() + value.text.size();
+    const auto [at, error] = std::from_chars(value.text.data(), end, result);
+    if (value.text.empty() || error != std::errc() || at != end || result < smallest || result > largest)
+      fail(value, fmt::format("{}: {}, expected a whole number from {} to {}", key, describe(value), smallest,
+                              largest));
+    return result;
+  }
+
+  std::string text_of(const YamlValue& value, std::string_view key) const {
+    if (value.kind != YamlValue::Kind::kScalar || value.text.empty())
+      fail(value, fmt::format("{}: {}, expected a path", key, describe(value)));
+    return value.text;
+  }
+
+  static const YamlValue* first_of(const YamlValue& yaml, std::initializer_list<const char*> keys) {
+    for (const char* key : keys)
+      if (const YamlValue* value = yaml.find(key); value != nullptr && value->kind != YamlValue::Kind::kNull)
+        return value;
+    return nullptr;
+  }
+
+  // The first path of a split, to tell a root from a folder that merely exists.
+  static std::string sample_of(const YamlValue& yaml) {
+    const YamlValue* value = first_of(yaml, {"train", "val", "validation", "test"});
+    while (value != nullptr && !value->items.empty()) {
+      const YamlValue* annotations = value->is_map() ? value->find("annotations") : nullptr;
+      value = annotations != nullptr ? annotations : &value->items[0];
+    }
+    return value == nullptr ? "" : value->text;
+  }
+
+  // Relative roots are tried from the working folder (as the reference does), the file's folder and the folder of all datasets.
+  fs::path root_of(const YamlValue& yaml) const {
+    const fs::path beside = file_.parent_path();
+    const YamlValue* value = first_of(yaml, {"path"});
+    if (value == nullptr) return beside;
+    const fs::path path = text_of(*value, "path");
+    if (path.is_absolute()) return path.lexically_normal();
+    const char* datasets = std::getenv("MARROW_DATASETS");
+    std::error_code ignored;
+    const fs::path candidates[] = {
+        fs::current_path(ignored) / path, beside / path,
+        fs::absolute(datasets != nullptr && *datasets != '\0' ? datasets : "datasets") / path};
+    const std::string sample = sample_of(yaml);
+    for (const fs::path& root : candidates)
+      if (fs::is_directory(root, ignored) && fs::exists(resolve(root, sample), ignored))
+        return root.lexically_normal();
+    for (const fs::path& root : candidates)
+      if (fs::is_directory(root, ignored)) return root.lexically_normal();
+    return candidates[1].lexically_normal();  // what is missing will be named below it
+  }
+
+  // Some exports are written as if the YAML lay one folder deeper.
+  static fs::path resolve(const fs::path& root, const std::string& entry) {
+    const fs::path path = (root / entry).lexically_normal();
+    std::error_code ignored;
+    if (entry.starts_with("../") && !fs::exists(path, ignored)) {
+      const fs::path inside = (root / entry.substr(3)).lexically_normal();
+      if (fs::exists(inside, ignored)) return inside;
+    }
+    return path;
+  }
+
+  void add_sources(const YamlValue& value, const std::string& key, const fs::path& images, Split& split) {
+    if (value.is_list()) {
+      for (const YamlValue& item : value.items) add_sources(item, key, images, split);
+    } else if (value.is_map()) {
+      for (size_t i = 0; i < value.keys.size(); ++i)
+        if (value.keys[i] != "annotations" && value.keys[i] != "images")
+          fail(value, unknown_name_message("key of " + key, printable(value.keys[i], 40),
+                                           std::array<std::string, 2>{"annotations", "images"}));
+      const YamlValue* annotations = value.find("annotations");
+      if (annotations == nullptr) fail(value, fmt::format("{}: annotations is missing", key));
+      const YamlValue* folder = value.find("images");
+      if (annotations->is_map())
+        fail(*annotations, fmt::format("{}: annotations: a mapping, expected a path", key));
+      add_sources(*annotations, key,
+                  folder != nullptr ? resolve(dataset_.root, text_of(*folder, "images")) : images, split);
+    } else {
+      split.sources.push_back({resolve(dataset_.root, text_of(value, key)), images});
+    }
+  }
+
+  void read_splits(const YamlValue& yaml) {
+    fs::path images;
+    if (const YamlValue* folder = first_of(yaml, {"images"}))
+      images = resolve(dataset_.root, text_of(*folder, "images"));
+    if (const YamlValue* folder = first_of(yaml, {"annotations"}))
+      dataset_.voc_annotations = resolve(dataset_.root, text_of(*folder, "annotations"));
+    struct SplitKeys {
+      const char* name;
+      std::initializer_list<const char*> aliases;
+    };
+    const SplitKeys keys[] = {{"train", {"train"}}, {"val", {"val", "validation"}}, {"test", {"test"}}};
+    for (const auto& [name, aliases] : keys) {
+      const YamlValue* value = first_of(yaml, aliases);
+      if (value == nullptr) {
+        if (std::string_view(name) != "test") missing(yaml, name);
+        continue;
+      }
+      Split split{name, {}};
+      add_sources(*value, name, images, split);
+      if (split.sources.empty()) fail(*value, fmt::format("{}: an empty list", name));
+      dataset_.splits.push_back(std::move(split));
+    }
+  }
+
+  [[noreturn]] void missing(const YamlValue& yaml, const std::string& key) const {
+    const std::string near = nearest_name(key, yaml.keys);
+    throw Error(ErrorKind::kFormat,
+                fmt::format("{}: the key '{}' is missing; a dataset has train, val and names{}", name_, key,
+                            near.empty() ? "" : fmt::format(". Did you mean '{}' so?", printable(near, 40))));
+  }
+
+  void choose_format(const YamlValue& yaml) {
+    bool json = false, voc = false, other = false;
+    for (const Split& split : dataset_.splits)
+      for (const SplitSource& source : split.sources) {
+        std::error_code ignored;
+        const bool is_json = to_lower(source.path.extension().string()) == ".json";
+        const bool is_voc = fs::is_directory(source.path / "Annotations", ignored);
+        json |= is_json;
+        voc |= is_voc;
+        other |= !is_json && !is_voc;
+      }
+    if (const YamlValue* value = first_of(yaml, {"format"})) {
+      static const std::map<std::string, DatasetFormat> formats = {{"yolo", DatasetFormat::kYolo},
+                                                                   {"coco", DatasetFormat::kCoco},
+                                                                   {"voc", DatasetFormat::kVoc},
+                                                                   {"folders", DatasetFormat::kFolders}};
+      const auto found = formats.find(value->text);
+      if (found == formats.end())
+        fail(*value, unknown_name_message("format", printable(value->text, 40),
+                                          std::array<std::string, 4>{"yolo", "coco", "voc", "folders"}));
+      dataset_.format = found->second;
+      if (dataset_.format == DatasetFormat::kFolders) dataset_.names.clear();
+      return;
+    }
+    if (json + voc + other > 1)
+      throw Error(
+          ErrorKind::kFormat,
+          fmt::format("{}: the splits mix formats ({}); convert one with 'marrow data convert'", name_,
+                      json && voc ? "COCO and VOC"
+                      : json      ? "COCO and YOLO"
+                                  : "VOC and YOLO"));
+    dataset_.format = json ? DatasetFormat::kCoco : voc ? DatasetFormat::kVoc : DatasetFormat::kYolo;
+  }
+
+  void read_names(const YamlValue& yaml) {
+    const YamlValue* names = first_of(yaml, {"names"});
+    const YamlValue* count = first_of(yaml, {"nc"});
+    const int64_t nc = count != nullptr ? number(*count, "nc", 1, kMaxClasses) : -1;
+    if (names == nullptr) {
+      if (nc < 0 && dataset_.format == DatasetFormat::kYolo) missing(yaml, "names");
+      for (int64_t i = 0; i < nc; ++i) dataset_.names.push_back(fmt::format("class_{}", i));
+      return;
+    }
+    if (names->kind == YamlValue::Kind::kScalar || names->items.empty())
+      fail(*names, fmt::format("names: {}, expected a list or a mapping from numbers", describe(*names)));
+    dataset_.names.resize(names->items.size());
+    std::vector<bool> given(names->items.size());
+    for (size_t i = 0; i < names->items.size(); ++i) {
+      const YamlValue& item = names->items[i];
+      size_t place = i;
+      if (names->is_map()) {
+        const std::string& key = names->keys[i];
+        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), place);
+        if (error != std::errc() || end != key.data() + key.size() || place >= given.size())
+          throw Error(ErrorKind::kFormat,
+                      fmt::format("{}:{}: names: key '{}', but the keys of {} names are 0..{}", name_,
+                                  names->key_lines[i], printable(key, 40), given.size(), given.size() - 1));
+      }
+      if (item.kind != YamlValue::Kind::kScalar || item.text.empty())
+        fail(item, fmt::format("names: {}, expected a name", describe(item)));
+      if (given[place]) fail(item, fmt::format("names: number {} is there twice", place));
+      given[place] = true;
+      dataset_.names[place] = item.text;
+    }
+    if (nc >= 0 && nc != static_cast<int64_t>(given.size()))
+      fail(*count, fmt::format("nc is {}, but there are {} names", nc, given.size()));
+  }
+
+  const fs::path& file_;
+  std::string name_;
+  Dataset dataset_;
+};
+
+}  // namespace
+
+Dataset parse_dataset_yaml(std::string_view text, const fs::path& file, std::vector<std::string> names) {
+  return Parser(file).parse(text, std::move(names));
+}
+
+}  // namespace marrow

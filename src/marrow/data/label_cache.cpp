@@ -1,0 +1,263 @@
+#include "data/label_cache.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/crc32.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "data/label_cache_bytes.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMagic = "MRWLABEL";
+constexpr uint32_t kVersion = 1;
+constexpr size_t kHeaderBytes = 24, kChecksumBytes = 4;
+constexpr const char* kSuffix = ".marrow-cache";
+
+void put_label(ByteWriter& out, const Label& label) {
+  out.put<int32_t>(label.class_id);
+  for (const double value : {label.cx, label.cy, label.w, label.h}) out.put(value);
+}
+
+Label get_label(ByteReader& in, int classes) {
+  Label label;
+  label.class_id = in.get<int32_t>();
+  for (double* value : {&label.cx, &label.cy, &label.w, &label.h}) *value = in.get_finite();
+  in.require(label.class_id >= 0 && label.class_id < classes);
+  return label;
+}
+
+void put_stamp(ByteWriter& out, const FileStamp& stamp) {
+  out.put(stamp.bytes);
+  out.put(stamp.modified_ns);
+}
+
+FileStamp get_stamp(ByteReader& in) {
+  const auto bytes = in.get<int64_t>();
+  return {bytes, in.get<int64_t>()};
+}
+
+constexpr size_t kLabelBytes = 36, kPointBytes = 16, kStringBytes = 4, kStampBytes = 16;
+constexpr size_t kPictureBytes = 2 * (kStringBytes + kStampBytes) + 1 + 2 * 4 + 4 + 1 + 4;
+constexpr size_t kProblemBytes = 2 + 2 * kStringBytes;
+
+void put_picture(ByteWriter& out, const ScannedPicture& picture) {
+  const LabelledImage& image = picture.image;
+  out.put_string(image.path.native());
+  put_stamp(out, picture.image_stamp);
+  out.put_string(picture.annotation.native());
+  put_stamp(out, picture.annotation_stamp);
+  out.put<uint8_t>(picture.usable);
+  out.put<int32_t>(image.width);
+  out.put<int32_t>(image.height);
+  out.put_count(image.labels.size());
+  for (const Label& label : image.labels) put_label(out, label);
+  out.put<uint8_t>(!image.polygons.empty());
+  for (const Polygon& polygon : image.polygons) {
+    out.put_count(polygon.size());
+    for (const Point& point : polygon) {
+      out.put(point.x);
+      out.put(point.y);
+    }
+  }
+  out.put_count(image.ignored.size());
+  for (const IgnoredLabel& ignored : image.ignored) {
+    out.put<uint8_t>(static_cast<uint8_t>(ignored.reason));
+    put_label(out, ignored.label);
+  }
+}
+
+ScannedPicture get_picture(ByteReader& in, int classes) {
+  ScannedPicture picture;
+  LabelledImage& image = picture.image;
+  image.path = in.get_string();
+  picture.image_stamp = get_stamp(in);
+  picture.annotation = in.get_string();
+  picture.annotation_stamp = get_stamp(in);
+  picture.usable = in.get<uint8_t>() != 0;
+  image.width = in.get<int32_t>();
+  image.height = in.get<int32_t>();
+  in.require(!picture.usable || (image.width >= kMinImageSide && image.height >= kMinImageSide &&
+                                 image.width <= kMaxImageSide && image.height <= kMaxImageSide));
+  image.labels.resize(in.get_count(kLabelBytes));
+  for (Label& label : image.labels) label = get_label(in, classes);
+  if (in.get<uint8_t>() != 0) {
+    image.polygons.resize(image.labels.size());
+    for (Polygon& polygon : image.polygons) {
+      polygon.resize(in.get_count(kPointBytes));
+      in.require(!polygon.empty());
+      for (Point& point : polygon) {
+        point.x = in.get_finite();
+        point.y = in.get_finite();
+      }
+    }
+  }
+  image.ignored.resize(in.get_count(kLabelBytes + 1));
+  for (IgnoredLabel& ignored : image.ignored) {
+    const auto reason = in.get<uint8_t>();
+    in.require(reason <= static_cast<uint8_t>(IgnoredLabel::Reason::kDifficult));
+    ignored = {get_label(in, classes), static_cast<IgnoredLabel::Reason>(reason)};
+  }
+  return picture;
+}
+
+void put_key(ByteWriter& out, const CacheKey& key) {
+  for (const std::vector<std::string>* texts : {&key.names, &key.sources}) {
+    out.put_count(texts->size());
+    for (const std::string& text : *texts) out.put_string(text);
+  }
+  out.put_count(key.shared.size());
+  for (const SharedFile& file : key.shared) {
+    out.put_string(file.path.native());
+    put_stamp(out, file.stamp);
+  }
+}
+
+// Why the cache was made from something else; empty when it was not.
+std::string compare_key(ByteReader& in, const CacheKey& key) {
+  std::vector<std::string> names(in.get_count(kStringBytes));
+  for (std::string& name : names) name = in.get_string();
+  if (names != key.names) return "the class list has changed";
+  std::vector<std::string> sources(in.get_count(kStringBytes));
+  for (std::string& source : sources) source = in.get_string();
+  if (sources != key.sources) return "the split names other sources";
+  std::vector<SharedFile> shared(in.get_count(kStringBytes + kStampBytes));
+  for (SharedFile& file : shared) {
+    file.path = in.get_string();
+    file.stamp = get_stamp(in);
+  }
+  for (size_t i = 0; i < std::min(shared.size(), key.shared.size()); ++i)
+    if (shared[i] != key.shared[i]) return shown(key.shared[i].path) + " has changed";
+  return shared.size() == key.shared.size() ? "" : "the split names other sources";
+}
+
+Scan get_scan(ByteReader& in, int classes) {
+  Scan scan;
+  scan.pictures.resize(in.get_count(kPictureBytes));
+  for (ScannedPicture& picture : scan.pictures) picture = get_picture(in, classes);
+  scan.problems.resize(in.get_count(kProblemBytes));
+  for (Problem& problem : scan.problems) {
+    const auto severity = in.get<uint8_t>(), kind = in.get<uint8_t>();
+    in.require(severity <= static_cast<uint8_t>(Problem::Severity::kError) &&
+               kind <= static_cast<uint8_t>(Problem::Kind::kOther));
+    problem = {static_cast<Problem::Severity>(severity), static_cast<Problem::Kind>(kind), in.get_string(),
+               in.get_string()};
+  }
+  in.require(in.at_end());
+  return scan;
+}
+
+}  // namespace
+
+CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader& reader) {
+  CacheKey key{dataset.format, dataset.names, {dataset.root.native(), dataset.voc_annotations.native()}, {}};
+  for (const SplitSource& source : split.sources) {
+    key.sources.push_back(source.path.native());
+    key.sources.push_back(source.images.native());
+  }
+  for (const fs::path& path : reader.shared_files()) key.shared.push_back({path, stamp_of(path)});
+  return key;
+}
+
+CachePlaces cache_places(const Dataset& dataset, const Split& split) {
+  const fs::path& source = split.sources.at(0).path;
+  std::error_code ignored;
+  fs::path place = source;
+  if (fs::is_directory(source, ignored))
+    place = dataset.format == DatasetFormat::kYolo ? yolo_label_path(source / "x.jpg").parent_path()
+                                                   : source / split.name;
+  std::string all;
+  for (const SplitSource& each : split.sources) all += each.path.native() + '\n';
+  const uint64_t hash = stream_of(all);
+  CachePlaces places;
+  places.beside = place;
+  if (split.sources.size() > 1) places.beside += fmt::format("-{:08x}", static_cast<uint32_t>(hash));
+  places.beside += kSuffix;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  if (cache != nullptr && *cache != '\0')
+    places.fallback = fs::path(cache) / "marrow" / fmt::format("{:016x}{}", hash, kSuffix);
+  else if (home != nullptr && *home != '\0')
+    places.fallback = fs::path(home) / ".cache" / "marrow" / fmt::format("{:016x}{}", hash, kSuffix);
+  return places;
+}
+
+CacheRead read_label_cache(const fs::path& file, const CacheKey& key) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return {};
+  try {
+    const MappedFile mapped(file);
+    const std::span<const std::byte> bytes = mapped.bytes();
+    ByteReader in(bytes);
+    if (bytes.size() < kHeaderBytes + kChecksumBytes || in.get_bytes(kMagic.size()) != kMagic)
+      return {{}, "it is not a label cache"};
+    if (const auto version = in.get<uint32_t>(); version != kVersion)
+      return {{}, fmt::format("it is of version {}", version)};
+    const auto format = in.get<uint32_t>();
+    const auto payload = in.get<uint64_t>();
+    if (payload != bytes.size() - kHeaderBytes - kChecksumBytes) return {{}, "it is cut off"};
+    ByteReader checksum(bytes.last(kChecksumBytes));
+    if (checksum.get<uint32_t>() != crc32(bytes.first(bytes.size() - kChecksumBytes)))
+      return {{}, "it is damaged (checksum)"};
+    if (format != static_cast<uint32_t>(key.format)) return {{}, "the dataset's format has changed"};
+    ByteReader content(bytes.subspan(kHeaderBytes, payload));
+    if (std::string reason = compare_key(content, key); !reason.empty()) return {{}, std::move(reason)};
+    return {get_scan(content, static_cast<int>(key.names.size())), {}};
+  } catch (const Error& error) {
+    return {{}, error.what()};
+  }
+}
+
+std::string staleness(const Scan& scan, const std::vector<ListedPicture>* listed) {
+  if (listed != nullptr) {
+    if (listed->size() != scan.pictures.size())
+      return fmt::format("there were {} pictures, now there are {}", scan.pictures.size(), listed->size());
+    for (size_t i = 0; i < listed->size(); ++i)
+      if ((*listed)[i].image != scan.pictures[i].image.path ||
+          (*listed)[i].annotation != scan.pictures[i].annotation)
+        return fmt::format("{} was not there", shown((*listed)[i].image));
+  }
+  const fs::path* last = nullptr;  // one annotation may serve many pictures in a row
+  for (const ScannedPicture& picture : scan.pictures) {
+    if (stamp_of(picture.image.path) != picture.image_stamp)
+      return shown(picture.image.path) + " has changed";
+    if (last != nullptr && *last == picture.annotation) continue;
+    if (stamp_of(picture.annotation) != picture.annotation_stamp)
+      return shown(picture.annotation) + " has changed";
+    last = &picture.annotation;
+  }
+  return {};
+}
+
+void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& scan) {
+  ByteWriter out;
+  put_key(out, key);
+  out.put_count(scan.pictures.size());
+  for (const ScannedPicture& picture : scan.pictures) put_picture(out, picture);
+  out.put_count(scan.problems.size());
+  for (const Problem& problem : scan.problems) {
+    out.put(static_cast<uint8_t>(problem.severity));
+    out.put(static_cast<uint8_t>(problem.kind));
+    out.put_string(problem.place);
+    out.put_string(problem.message);
+  }
+  ByteWriter content;
+  content.put_bytes(kMagic);
+  content.put(kVersion);
+  content.put(static_cast<uint32_t>(key.format));
+  content.put<uint64_t>(out.bytes().size());
+  content.put_bytes(out.bytes());
+  content.put(crc32(std::as_bytes(std::span(content.bytes()))));
+  write_file_atomically(file, content.bytes());
+}
+
+}  // namespace marrow

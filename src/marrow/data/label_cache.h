@@ -1,0 +1,58 @@
+// A split's sizes and labels, kept in one file so that the next start need not read every picture's header.
+// docs/formats/label_cache.md describes the bytes.
+//
+// A cache only ever saves time: it is used when every picture and annotation has the size and time of
+// modification that it had, the classes and sources are the same, and nothing was added; otherwise it is
+// rebuilt, and the reason is said.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/split_scan.h"
+
+namespace marrow {
+
+struct SharedFile {
+  std::filesystem::path path;
+  FileStamp stamp;
+  bool operator==(const SharedFile&) const = default;
+};
+
+// What a cache was made from.
+struct CacheKey {
+  DatasetFormat format = DatasetFormat::kYolo;
+  std::vector<std::string> names;
+  std::vector<std::string> sources;  // the split's sources and their folders of pictures
+  std::vector<SharedFile> shared;    // files with the annotations of many pictures
+};
+CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader& reader);
+
+// Where the cache of a split lies: beside its labels ("labels/train.marrow-cache"), and where to look and
+// write when that is not possible (below $XDG_CACHE_HOME or ~/.cache; empty when there is neither).
+struct CachePlaces {
+  std::filesystem::path beside;
+  std::filesystem::path fallback;
+};
+CachePlaces cache_places(const Dataset& dataset, const Split& split);
+
+struct CacheRead {
+  std::optional<Scan> scan;
+  std::string reason;  // without a scan: why, as the end of "rebuilt: ..."; empty when there is no cache
+};
+
+// The cached scan, if it was made with `key`. Pictures are not compared with the disk yet. Never throws for
+// what a file holds.
+CacheRead read_label_cache(const std::filesystem::path& file, const CacheKey& key);
+
+// Why the scan no longer fits the disk: "images/a.jpg has changed"; empty when it fits. `listed`, when not null,
+// is what the split lists now.
+std::string staleness(const Scan& scan, const std::vector<ListedPicture>* listed);
+
+// Atomic. Throws Error{kFile}.
+void write_label_cache(const std::filesystem::path& file, const CacheKey& key, const Scan& scan);
+
+}  // namespace marrow

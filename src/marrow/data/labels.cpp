@@ -1,0 +1,102 @@
+#include "data/labels.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace marrow {
+
+std::string_view problem_kind_name(Problem::Kind kind) {
+  switch (kind) {
+    case Problem::Kind::kMissingImage:
+      return "missing_image";
+    case Problem::Kind::kBrokenImage:
+      return "broken_image";
+    case Problem::Kind::kSmallImage:
+      return "small_image";
+    case Problem::Kind::kLabelSyntax:
+      return "label_syntax";
+    case Problem::Kind::kOutside:
+      return "outside";
+    case Problem::Kind::kUnknownClass:
+      return "unknown_class";
+    case Problem::Kind::kZeroArea:
+      return "zero_area";
+    case Problem::Kind::kDuplicateLabel:
+      return "duplicate_label";
+    case Problem::Kind::kDuplicateImage:
+      return "duplicate_image";
+    case Problem::Kind::kOverlap:
+      return "overlap";
+    case Problem::Kind::kUnusedClass:
+      return "unused_class";
+    case Problem::Kind::kSizeMismatch:
+      return "size_mismatch";
+    case Problem::Kind::kOrphanLabel:
+      return "orphan_label";
+    case Problem::Kind::kOther:
+      break;
+  }
+  return "other";
+}
+
+std::string_view severity_name(Problem::Severity severity) {
+  switch (severity) {
+    case Problem::Severity::kError:
+      return "error";
+    case Problem::Severity::kWarning:
+      return "warning";
+    case Problem::Severity::kNote:
+      break;
+  }
+  return "note";
+}
+
+std::filesystem::path yolo_label_path(const std::filesystem::path& image) {
+  constexpr std::string_view kImages = "/images/", kLabels = "/labels/";
+  const bool relative = image.is_relative();
+  std::string text;
+  if (relative) text = '/';  // "images/x.jpg" counts, too
+  text += image.native();
+  if (const size_t at = text.rfind(kImages); at != std::string::npos)
+    text.replace(at, kImages.size(), kLabels);
+  return std::filesystem::path(relative ? text.substr(1) : text).replace_extension(".txt");
+}
+
+void ProblemList::add(Problem::Severity severity, Problem::Kind kind, std::string place,
+                      std::string message) {
+  if (severity == Problem::Severity::kError) ++errors_;
+  if (++count_ <= kProblemsPerFile)
+    problems_.push_back({severity, kind, std::move(place), std::move(message)});
+  else
+    hidden_ = std::max(hidden_, severity);
+}
+
+std::vector<Problem> ProblemList::take(const std::string& file) {
+  if (count_ > kProblemsPerFile)
+    problems_.push_back({hidden_, Problem::Kind::kOther, file,
+                         "and " + std::to_string(count_ - kProblemsPerFile) + " more problems in this file"});
+  count_ = errors_ = 0;
+  return std::exchange(problems_, {});
+}
+
+Polygon box_polygon(const Label& label) {
+  const double left = label.cx - label.w / 2, right = label.cx + label.w / 2;
+  const double top = label.cy - label.h / 2, bottom = label.cy + label.h / 2;
+  return {{left, top}, {right, top}, {right, bottom}, {left, bottom}};
+}
+
+void ParsedLabels::append(ParsedLabels other) {
+  if (!polygons.empty() || !other.polygons.empty()) {
+    for (size_t i = polygons.size(); i < labels.size(); ++i) polygons.push_back(box_polygon(labels[i]));
+    for (size_t i = other.polygons.size(); i < other.labels.size(); ++i)
+      other.polygons.push_back(box_polygon(other.labels[i]));
+  }
+  const auto move_all = [](auto& from, auto& to) { std::ranges::move(from, std::back_inserter(to)); };
+  usable = usable && other.usable;
+  move_all(other.labels, labels);
+  move_all(other.polygons, polygons);
+  move_all(other.ignored, ignored);
+  move_all(other.problems, problems);
+}
+
+}  // namespace marrow

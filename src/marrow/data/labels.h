@@ -1,0 +1,124 @@
+// What a labelled picture is, whichever format it came from, and the label files of YOLO.
+//
+// Boxes and polygons are normalised by the picture's upright size (EXIF orientation applied), in double
+// precision: a box that came from whole pixels can be written again without a difference in the last digit.
+// Values; nothing here is synchronised.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace marrow {
+
+struct Label {
+  int class_id = 0;
+  double cx = 0, cy = 0, w = 0, h = 0;  // centre and size, as shares of the picture's width and height
+  bool operator==(const Label&) const = default;
+};
+
+struct Point {
+  double x = 0, y = 0;  // shares of width and height
+  bool operator==(const Point&) const = default;
+};
+using Polygon = std::vector<Point>;
+
+Polygon box_polygon(const Label& label);  // the four corners
+
+// An object that is neither to be learned nor to be counted as missed.
+struct IgnoredLabel {
+  enum class Reason : uint8_t { kCrowd, kDifficult };  // COCO's iscrowd, VOC's difficult
+  Label label;
+  Reason reason = Reason::kCrowd;
+  bool operator==(const IgnoredLabel&) const = default;
+};
+
+struct LabelledImage {
+  std::filesystem::path path;
+  int width = 0;  // pixels, upright
+  int height = 0;
+  std::vector<Label> labels;
+  std::vector<Polygon> polygons;  // empty, or one a label with at least one point each
+  std::vector<IgnoredLabel> ignored;
+  bool operator==(const LabelledImage&) const = default;
+};
+
+// Something wrong with a dataset. `place` is "file" or "file:line".
+struct Problem {
+  enum class Severity : uint8_t { kNote, kWarning, kError };
+  enum class Kind : uint8_t {
+    kMissingImage,    // named by a list or an annotation, but not there
+    kBrokenImage,     // cannot be read, or only in part
+    kSmallImage,      // below 10 pixels a side
+    kLabelSyntax,     // a row or an element that does not parse
+    kOutside,         // a box outside the picture
+    kUnknownClass,    // a class that the dataset does not name
+    kZeroArea,        // a box without area; dropped
+    kDuplicateLabel,  // the same row twice; kept once
+    kDuplicateImage,  // the same picture twice
+    kOverlap,         // a picture in two splits
+    kUnusedClass,     // a class without objects
+    kSizeMismatch,    // the annotation states another size than the picture has
+    kOrphanLabel,     // a label file without a picture
+    kOther,
+  };
+  Severity severity = Severity::kError;
+  Kind kind = Kind::kOther;
+  std::string place;
+  std::string message;
+  bool operator==(const Problem&) const = default;
+  std::string text() const { return place + ": " + message; }
+};
+std::string_view problem_kind_name(Problem::Kind kind);      // "missing_image", ...
+std::string_view severity_name(Problem::Severity severity);  // "note", "warning", "error"
+
+// Spec 9.2: the last "/images/" of the path becomes "/labels/" and the suffix ".txt"; a path without it keeps
+// its folder.
+std::filesystem::path yolo_label_path(const std::filesystem::path& image);
+
+inline constexpr size_t kMaxLabelFileBytes = 16 << 20;
+inline constexpr int kMinImageSide = 10;         // pixels; smaller pictures are refused
+inline constexpr double kLabelTolerance = 0.01;  // how far outside [0, 1] a row may reach
+inline constexpr int kProblemsPerFile = 20;      // further ones are counted, not listed
+
+// The problems of one file while it is read: the first kProblemsPerFile, and how many there were.
+class ProblemList {
+ public:
+  void add(Problem::Severity severity, Problem::Kind kind, std::string place, std::string message);
+  int errors() const { return errors_; }
+  std::vector<Problem> take(const std::string& file);
+
+ private:
+  std::vector<Problem> problems_;
+  int count_ = 0;
+  int errors_ = 0;
+  Problem::Severity hidden_ = Problem::Severity::kNote;
+};
+
+// The content of one annotation: labels, and what was found wrong. Without `usable` the picture is not to be
+// used (an object that cannot be read would be trained as background).
+struct ParsedLabels {
+  bool usable = true;
+  std::vector<Label> labels;
+  std::vector<Polygon> polygons;
+  std::vector<IgnoredLabel> ignored;
+  std::vector<Problem> problems;
+
+  // Adds what another annotation says of the same picture.
+  void append(ParsedLabels other);
+};
+
+// A YOLO label file, spec 9.3. Rows are "class cx cy w h"; where any row has more than 6 columns all are
+// polygons "class x1 y1 x2 y2 ..." and boxes their bounds. Rows beyond the tolerance, of other lengths, with
+// a class outside 0..classes-1 or with anything that is not a finite number make the file unusable. Of equal
+// rows one is kept, and then all rows are sorted. Boxes without area are dropped with a warning.
+ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes);
+
+// The lines of a YOLO label file: each number as %g. With `polygons`, labels that have one are written as
+// polygons, and then all of them.
+std::string yolo_label_lines(const LabelledImage& image, bool polygons);
+
+}  // namespace marrow

@@ -1,0 +1,123 @@
+#include "data/pixel_labels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <tuple>
+
+namespace marrow {
+namespace {
+
+using Kind = Problem::Kind;
+using Severity = Problem::Severity;
+
+constexpr double kSameShape = 0.02;  // how far two aspect ratios may lie apart and be called the same
+
+}  // namespace
+
+PixelLabels::PixelLabels(double stated_width, double stated_height, int width, int height)
+    : stated_width_(stated_width), stated_height_(stated_height), width_(width), height_(height) {
+  const auto is_size = [](double side) { return std::isfinite(side) && side >= 1; };
+  if (is_size(stated_width) && is_size(stated_height)) return;
+  stated_width_ = width;
+  stated_height_ = height;
+}
+
+void PixelLabels::check_size(const std::string& place) {
+  if (stated_width_ == width_ && stated_height_ == height_) return;
+  const double shape = (stated_width_ / stated_height_) / (static_cast<double>(width_) / height_);
+  const bool scaled = std::abs(shape - 1) <= kSameShape;
+  problem(
+      scaled ? Severity::kNote : Severity::kWarning, Kind::kSizeMismatch, place,
+      fmt::format("the annotation says {:g} x {:g} pixels, the picture has {} x {}{}", stated_width_,
+                  stated_height_, width_, height_,
+                  scaled ? "; boxes are scaled" : "; boxes may not fit (is the picture turned by EXIF?)"));
+}
+
+void PixelLabels::problem(Severity severity, Kind kind, const std::string& place,
+                          const std::string& message) {
+  problems_.add(severity, kind, place, message);
+}
+
+void PixelLabels::add(const PixelObject& object, const std::string& place) {
+  double left = object.left / stated_width_, right = object.right / stated_width_;
+  double top = object.top / stated_height_, bottom = object.bottom / stated_height_;
+  for (const double value : {left, right, top, bottom})
+    if (!std::isfinite(value)) {
+      usable_ = false;
+      return problem(Severity::kError, Kind::kLabelSyntax, place, "a box of numbers that are not finite");
+    }
+  // The width is not the difference of shares: that would differ in the last digit from what is published.
+  Label label{object.class_id, (object.left + object.right) / 2 / stated_width_,
+              (object.top + object.bottom) / 2 / stated_height_, (object.right - object.left) / stated_width_,
+              (object.bottom - object.top) / stated_height_};
+  if (label.w <= 0 || label.h <= 0)
+    return problem(Severity::kWarning, Kind::kZeroArea, place,
+                   fmt::format("a box without area ({:g} {:g} {:g} {:g}); dropped", object.left, object.top,
+                               object.right, object.bottom));
+  constexpr double kLow = -kLabelTolerance, kHigh = 1 + kLabelTolerance;
+  if (left < kLow || top < kLow || right > kHigh || bottom > kHigh) {
+    left = std::clamp(left, 0.0, 1.0);
+    right = std::clamp(right, 0.0, 1.0);
+    top = std::clamp(top, 0.0, 1.0);
+    bottom = std::clamp(bottom, 0.0, 1.0);
+    label = {object.class_id, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top};
+    const bool gone = label.w <= 0 || label.h <= 0;
+    problem(Severity::kWarning, Kind::kOutside, place,
+            fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the picture of {:g} x {:g}; {}",
+                        object.left, object.top, object.right, object.bottom, stated_width_, stated_height_,
+                        gone ? "dropped" : "clipped"));
+    if (gone) return;
+  }
+  if (object.crowd || object.difficult) {
+    result_.ignored.push_back(
+        {label, object.crowd ? IgnoredLabel::Reason::kCrowd : IgnoredLabel::Reason::kDifficult});
+    return;
+  }
+  Polygon polygon;
+  for (size_t i = 0; i + 1 < object.polygon.size(); i += 2) {
+    const double x = object.polygon[i] / stated_width_, y = object.polygon[i + 1] / stated_height_;
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    polygon.push_back({std::clamp(x, 0.0, 1.0), std::clamp(y, 0.0, 1.0)});
+  }
+  if (polygon.size() < 3) polygon.clear();
+  any_polygon_ |= !polygon.empty();
+  result_.labels.push_back(label);
+  result_.polygons.push_back(std::move(polygon));
+  places_.push_back(place);
+}
+
+void PixelLabels::drop_duplicates() {
+  std::set<std::tuple<int, double, double, double, double>> seen;
+  std::vector<Label> labels;
+  std::vector<Polygon> polygons;
+  for (size_t i = 0; i < result_.labels.size(); ++i) {
+    const Label& label = result_.labels[i];
+    if (seen.emplace(label.class_id, label.cx, label.cy, label.w, label.h).second) {
+      labels.push_back(label);
+      polygons.push_back(std::move(result_.polygons[i]));
+    } else {
+      problem(Severity::kWarning, Kind::kDuplicateLabel, places_[i], "the same object twice; kept once");
+    }
+  }
+  result_.labels = std::move(labels);
+  result_.polygons = std::move(polygons);
+}
+
+ParsedLabels PixelLabels::take(const std::string& file) {
+  if (usable_) {
+    drop_duplicates();
+    if (!any_polygon_) result_.polygons.clear();
+    for (size_t i = 0; i < result_.polygons.size(); ++i)
+      if (result_.polygons[i].empty()) result_.polygons[i] = box_polygon(result_.labels[i]);
+  } else {
+    result_ = {.usable = false};
+  }
+  result_.problems = problems_.take(file);
+  return std::move(result_);
+}
+
+}  // namespace marrow

@@ -1,0 +1,50 @@
+// From boxes in pixels, as COCO and VOC state them, to labels: the one place where they are normalised,
+// clipped and counted.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/labels.h"
+
+namespace marrow {
+
+struct PixelObject {
+  int class_id = 0;
+  double left = 0, top = 0, right = 0, bottom = 0;
+  bool crowd = false, difficult = false;
+  std::span<const float> polygon = {};  // x, y pairs
+};
+
+class PixelLabels {
+ public:
+  // The annotation's size of the picture (zero when it states none) and the picture's own, upright.
+  // Coordinates are those of the annotation: a picture that was scaled afterwards keeps its boxes.
+  PixelLabels(double stated_width, double stated_height, int width, int height);
+
+  // Notes a picture of another size than stated: turned (its boxes are likely wrong), or scaled.
+  void check_size(const std::string& place);
+
+  // centre = (left + right) / 2 / W, size = (right - left) / W. A box that reaches outside by more than
+  // kLabelTolerance is clipped, with a problem; one without area is dropped; of equal ones one is kept.
+  void add(const PixelObject& object, const std::string& place);
+  void problem(Problem::Severity severity, Problem::Kind kind, const std::string& place,
+               const std::string& message);
+  void set_unusable() { usable_ = false; }
+
+  ParsedLabels take(const std::string& file);
+
+ private:
+  void drop_duplicates();
+
+  double stated_width_, stated_height_;  // as used
+  int width_, height_;
+  bool usable_ = true;
+  bool any_polygon_ = false;
+  ParsedLabels result_;
+  std::vector<std::string> places_;  // of the labels
+  ProblemList problems_;
+};
+
+}  // namespace marrow

@@ -1,0 +1,53 @@
+// One split as its format stores it: which pictures there are, and how to read the labels of each. One
+// implementation a format; the scan and the cache above do not know which.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/labels.h"
+#include "image/decode.h"
+
+namespace marrow {
+
+struct ListedPicture {
+  std::filesystem::path image;       // empty: an annotation names a picture that was not found
+  std::filesystem::path annotation;  // the file with this picture's labels; need not exist (kYolo)
+  std::string missing;               // with an empty image: what was looked for
+};
+
+class SplitReader {
+ public:
+  virtual ~SplitReader() = default;
+
+  // Files that hold annotations of many pictures. Known before list().
+  virtual std::vector<std::filesystem::path> shared_files() const { return {}; }
+
+  // Finds the pictures, sorted by path. Throws Error when the split as a whole cannot be read.
+  virtual void list() = 0;
+  const std::vector<ListedPicture>& pictures() const { return pictures_; }
+  const std::vector<Problem>& problems() const { return problems_; }  // found by list()
+
+  // The labels of pictures()[i], whose upright size is known. Any thread. Throws Error{kFile} when the
+  // annotation cannot be read.
+  virtual ParsedLabels parse(size_t i, ImageSize size) const = 0;
+
+ protected:
+  std::vector<ListedPicture> pictures_;
+  std::vector<Problem> problems_;
+};
+
+// For every format but kFolders. The dataset and the split outlive the reader.
+std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Split& split);
+std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Split& split);
+std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Split& split);
+std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split& split);
+
+// The XML files of a VOC source, as they are listed or found. Throws Error{kFile}.
+std::vector<std::filesystem::path> voc_annotation_files(const Dataset& dataset, const Split& split,
+                                                        const SplitSource& source);
+
+}  // namespace marrow

@@ -1,0 +1,132 @@
+#include "data/split_scan.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+
+namespace marrow {
+namespace {
+
+using Kind = Problem::Kind;
+using Severity = Problem::Severity;
+
+struct Outcome {
+  ScannedPicture picture;
+  std::vector<Problem> problems;
+};
+
+// The reader's messages begin with the file's name, which the place already states.
+std::string without_place(const std::string& message, const std::string& place) {
+  return message.starts_with(place + ": ") ? message.substr(place.size() + 2) : message;
+}
+
+// The size, when the picture can be used.
+bool read_size(const std::filesystem::path& path, const std::string& name, LabelledImage& image,
+               std::vector<Problem>& problems) {
+  try {
+    const ImageSize size = read_image_size(path);
+    image.width = size.width;
+    image.height = size.height;
+  } catch (const Error& error) {
+    problems.push_back(
+        {Severity::kError, Kind::kBrokenImage, name, without_place(error.what(), path.string())});
+    return false;
+  }
+  if (std::min(image.width, image.height) >= kMinImageSide) return true;
+  problems.push_back({Severity::kError, Kind::kSmallImage, name,
+                      fmt::format("{} x {} pixels; at least {} a side are wanted", image.width, image.height,
+                                  kMinImageSide)});
+  return false;
+}
+
+void scan_picture(const SplitReader& reader, size_t i, Outcome& outcome) {
+  const ListedPicture& listed = reader.pictures()[i];
+  ScannedPicture& picture = outcome.picture;
+  picture.annotation = listed.annotation;
+  picture.annotation_stamp = stamp_of(listed.annotation);
+  picture.image.path = listed.image;
+  if (listed.image.empty()) {
+    outcome.problems.push_back({Severity::kError, Kind::kMissingImage, shown(listed.annotation),
+                                without_place(listed.missing, shown(listed.annotation))});
+    return;
+  }
+  const std::string name = shown(listed.image);
+  picture.image_stamp = stamp_of(listed.image);
+  if (picture.image_stamp.bytes < 0) {
+    outcome.problems.push_back({Severity::kError, Kind::kMissingImage, name, "no such picture"});
+    return;
+  }
+  LabelledImage& image = picture.image;
+  if (!read_size(listed.image, name, image, outcome.problems)) return;
+  try {
+    ParsedLabels parsed = reader.parse(i, {image.width, image.height});
+    picture.usable = parsed.usable;
+    image.labels = std::move(parsed.labels);
+    image.polygons = std::move(parsed.polygons);
+    image.ignored = std::move(parsed.ignored);
+    std::ranges::move(parsed.problems, std::back_inserter(outcome.problems));
+  } catch (const Error& error) {
+    outcome.problems.push_back({Severity::kError, Kind::kLabelSyntax, shown(listed.annotation),
+                                without_place(error.what(), listed.annotation.string())});
+  }
+}
+
+}  // namespace
+
+FileStamp stamp_of(const std::filesystem::path& path) {
+  struct stat status {};
+  if (path.empty() || ::stat(path.c_str(), &status) != 0) return {};
+  constexpr int64_t kSecond = 1'000'000'000;
+  return {static_cast<int64_t>(status.st_size), status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec};
+}
+
+struct SharedProgress::State {
+  const Progress& report;
+  int64_t total;
+  std::mutex mutex;
+  int64_t done = 0;
+};
+
+SharedProgress::SharedProgress(const Progress& progress, int64_t total)
+    : state_(new State{progress, total, {}, 0}) {}
+SharedProgress::~SharedProgress() = default;
+
+void SharedProgress::advance() {
+  if (!state_->report) return;
+  const std::lock_guard lock(state_->mutex);
+  const int64_t step = std::max<int64_t>(state_->total / 100, 1);
+  if (++state_->done % step == 0 || state_->done == state_->total)
+    state_->report(state_->done, state_->total);
+}
+
+Scan scan_split(const SplitReader& reader, int threads, const Progress& progress) {
+  const size_t count = reader.pictures().size();
+  std::vector<Outcome> outcomes(count);
+  ThreadPool pool(threads);
+  SharedProgress shared(progress, static_cast<int64_t>(count));
+  pool.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
+    Outcome& outcome = outcomes[static_cast<size_t>(i)];
+    try {
+      scan_picture(reader, static_cast<size_t>(i), outcome);
+    } catch (const std::exception& error) {  // out of memory, say: nothing may leave a thread
+      outcome.picture.usable = false;
+      outcome.problems.push_back(
+          {Severity::kError, Kind::kOther, shown(outcome.picture.image.path), error.what()});
+    }
+    shared.advance();
+  });
+  Scan scan{{}, reader.problems()};
+  scan.pictures.reserve(count);
+  for (Outcome& outcome : outcomes) {
+    scan.pictures.push_back(std::move(outcome.picture));
+    std::ranges::move(outcome.problems, std::back_inserter(scan.problems));
+  }
+  return scan;
+}
+
+}  // namespace marrow

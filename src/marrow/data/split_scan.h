@@ -1,0 +1,52 @@
+// Reads sizes and labels of all pictures of a split, on several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "data/split_reader.h"
+
+namespace marrow {
+
+// Enough to see that a file has changed.
+struct FileStamp {
+  int64_t bytes = -1;  // -1: there is no such file
+  int64_t modified_ns = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+FileStamp stamp_of(const std::filesystem::path& path);
+
+struct ScannedPicture {
+  std::filesystem::path annotation;
+  FileStamp image_stamp, annotation_stamp;
+  bool usable = false;
+  LabelledImage image;  // path always; the rest when usable
+  bool operator==(const ScannedPicture&) const = default;
+};
+
+struct Scan {
+  std::vector<ScannedPicture> pictures;  // as reader.pictures()
+  std::vector<Problem> problems;         // of the reader and of every picture, in order
+  bool operator==(const Scan&) const = default;
+};
+
+using Progress = std::function<void(int64_t done, int64_t total)>;
+
+// reader.list() was called. The progress is reported about a hundred times.
+Scan scan_split(const SplitReader& reader, int threads, const Progress& progress);
+
+// A progress that several threads may advance.
+class SharedProgress {
+ public:
+  SharedProgress(const Progress& progress, int64_t total);
+  ~SharedProgress();
+  void advance();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace marrow

@@ -1,0 +1,137 @@
+#include "data/coco_format.h"
+
+#include "data/dataset_split.h"
+#include "support.h"
+
+namespace marrow {
+namespace {
+
+using testing::message_of;
+
+constexpr const char* kSmall = R"({
+"info": {"deep": [[{"id": 7}]]},
+"annotations": [
+ {"id": 1, "image_id": 5, "category_id": 3, "bbox": [10, 5, 20, 10], "iscrowd": 0, "segmentation": [[10, 5, 30, 5, 30, 15]]},
+ {"id": 2, "image_id": 5, "category_id": 1, "bbox": [0, 0, 10.5, 20], "iscrowd": 0},
+ {"id": 3, "image_id": 5, "category_id": 1, "bbox": [0, 0, 40, 20], "iscrowd": 1,
+  "segmentation": {"counts": [1, 2, 3], "size": [20, 40]}},
+ {"id": 4, "image_id": 5, "category_id": 1, "bbox": [3, 3, 0, 5]},
+ {"id": 5, "image_id": 5, "category_id": 1, "bbox": [-20, 3, 30, 5]},
+ {"id": 6, "image_id": 5, "category_id": 3, "bbox": [10, 5, 20, 10]},
+ {"id": 7, "image_id": 5, "category_id": 9, "bbox": [10, 5, 20, 10]}
+],
+"images": [{"id": 5, "file_name": "a.png", "width": 40, "height": 20}],
+"categories": [{"id": 3, "name": "cat"}, {"id": 1, "name": "dog"}, {"id": 9, "name": "eel"}]})";
+
+TEST(CocoFormat, ReadsObjectsInAnyOrder) {
+  const CocoFile coco = parse_coco(kSmall, "x.json");
+  EXPECT_EQ(coco.categories, (std::vector<CocoCategory>{{1, "dog"}, {3, "cat"}, {9, "eel"}}));
+  ASSERT_EQ(coco.images.size(), 1u);
+  EXPECT_EQ(coco.images[0].file_name, "a.png");
+  ASSERT_EQ(coco.objects.size(), 7u);
+  EXPECT_EQ(coco.objects[0].polygon.size(), 6u);
+  EXPECT_TRUE(coco.objects[2].polygon.empty());  // a mask, not corners
+  EXPECT_TRUE(coco.objects[2].crowd);
+  EXPECT_EQ(coco.objects[3].line, 8);
+}
+
+TEST(CocoFormat, LabelsAreNormalisedClippedAndCounted) {
+  const CocoFile coco = parse_coco(kSmall, "x.json");
+  const ParsedLabels labels = coco_labels(coco.images[0], coco.objects.data(), coco.objects.size(),
+                                          {{{1, 0}, {3, 1}}}, 40, 20, "x.json");
+  EXPECT_TRUE(labels.usable);
+  EXPECT_EQ(labels.labels,
+            (std::vector<Label>{
+                {1, .5, .5, .5, .5}, {0, 10.5 / 2 / 40, .5, 10.5 / 40, 1}, {0, .125, .275, .25, .25}}));
+  ASSERT_EQ(labels.polygons.size(), 3u);
+  EXPECT_EQ(labels.polygons[0], (Polygon{{.25, .25}, {.75, .25}, {.75, .75}}));
+  EXPECT_EQ(labels.polygons[1].size(), 4u);  // without one: the box
+  ASSERT_EQ(labels.ignored.size(), 1u);
+  EXPECT_EQ(labels.ignored[0].reason, IgnoredLabel::Reason::kCrowd);
+  std::string problems;
+  for (const Problem& problem : labels.problems) problems += problem.text() + "\n";
+  EXPECT_EQ(problems,
+            "x.json:8: a box without area (3 3 3 8); dropped\n"
+            "x.json:9: the box -20 3 10 8 reaches outside the picture of 40 x 20; clipped\n"
+            "x.json:11: annotation 7: category 9 is not a class of this dataset; left out\n"
+            "x.json:10: the same object twice; kept once\n");
+}
+
+TEST(CocoFormat, EveryTruncationIsAnError) {
+  const std::string text = kSmall;
+  for (size_t length = 0; length < text.size(); ++length)
+    EXPECT_THROW(parse_coco(text.substr(0, length), "x.json"), Error) << length;
+}
+
+TEST(CocoFormat, ForeignAndHostileFilesAreErrors) {
+  const auto error = [](const std::string& text) { return message_of([&] { parse_coco(text, "x.json"); }); };
+  EXPECT_EQ(
+      error("[]"),
+      "x.json:1: not COCO's: a list, where an object with images, annotations and categories is wanted");
+  EXPECT_EQ(error("{}"), "x.json:1: not COCO's: the list 'images' is missing");
+  EXPECT_EQ(error("{\"images\": [], \"images\": []}"), "x.json:1: 'images' is there twice");
+  EXPECT_EQ(error("{\"images\": [{\"id\": 1}]}"), "x.json:1: a picture without id or file_name");
+  EXPECT_EQ(error("{\n\"annotations\": [{\"id\": 1, \"caption\": \"x\"}]}"),
+            "x.json:2: an annotation without image_id, category_id or a bbox of four numbers");
+  EXPECT_EQ(error("{\"annotations\": [{\"image_id\": \"a\"}]}"),
+            "x.json:1: image_id 'a' is not a whole number");
+  EXPECT_NE(error(std::string(1'000'000, '[')).find("not COCO's"), std::string::npos);
+  EXPECT_NE(error("{\"a\":" + std::string(1'000'000, '[')).find("nested deeper than 32"), std::string::npos);
+  EXPECT_NE(error("{\"images\": [{\"file_name\": \"\xff\"}]}").find("not valid JSON"), std::string::npos);
+  EXPECT_NE(error("{\"images\": 1e999}").find("not valid JSON"), std::string::npos);
+  EXPECT_NE(error(std::string("\0\0\0", 3)).find("not valid JSON"), std::string::npos);
+}
+
+TEST(CocoFormat, BoxesBeyondAllNumbersDoNoHarm) {
+  const CocoImage image{.id = 1, .file_name = "a", .width = 40, .height = 20};
+  const CocoObject objects[] = {
+      {.box = {1e300, 0, 1e300, 10}}, {.box = {-1e308, -1e308, 1.7e308, 1.7e308}}, {.box = {0, 0, -5, 10}}};
+  const ParsedLabels labels = coco_labels(image, objects, 3, {{{0, 0}}}, 40, 20, "x.json");
+  for (const Label& label : labels.labels) EXPECT_TRUE(label.w > 0 && label.w <= 1 && label.h <= 1);
+}
+
+class CocoDataset : public testing::DataFolder {};
+
+TEST_F(CocoDataset, SeveralFilesMayDescribeOnePicture) {
+  write_picture("images/a.png");
+  const auto json = [](const std::string& category, const std::string& box) {
+    return "{\"images\": [{\"id\": 1, \"file_name\": \"a.png\", \"width\": 40, \"height\": 20}], "
+           "\"annotations\": [{\"id\": 1, "
+           "\"image_id\": 1, \"category_id\": 4, \"bbox\": " +
+           box + "}], \"categories\": [{\"id\": 4, \"name\": \"" + category + "\"}]}";
+  };
+  write("ann/one.json", json("cat", "[0, 0, 20, 10]"));
+  write("ann/two.json", json("dog", "[20, 10, 20, 10]"));
+  write("data.yaml", "train: [ann/one.json, ann/two.json]\nval: ann/two.json\n");
+  const Dataset dataset = read_dataset(folder_ / "data.yaml");
+  EXPECT_EQ(dataset.format, DatasetFormat::kCoco);
+  EXPECT_EQ(dataset.names, (std::vector<std::string>{"cat", "dog"}));
+  const SplitLabels train = load_split(dataset, "train");
+  ASSERT_EQ(train.images.size(), 1u);
+  EXPECT_EQ(train.images[0].path, folder_ / "images/a.png");
+  EXPECT_EQ(train.images[0].labels, (std::vector<Label>{{0, .25, .25, .5, .5}, {1, .75, .75, .5, .5}}));
+  EXPECT_NE(load_split(dataset, "train").cache_note.find("read from the cache"), std::string::npos);
+  write("ann/two.json", json("dog", "[20, 10, 20, 5]"));
+  EXPECT_NE(load_split(dataset, "train").cache_note.find("ann/two.json has changed"), std::string::npos);
+}
+
+TEST_F(CocoDataset, MissingPicturesAndStrayObjectsAreNamed) {
+  write_picture("images/a.png");
+  write("a.json", R"({"images": [{"id": 1, "file_name": "a.png"},
+    {"id": 2, "file_name": "b.png"}, {"id": 3, "file_name": "x\u0000y"}],
+    "annotations": [{"id": 8, "image_id": 77, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+    "categories": [{"id": 1, "name": "cat"}]})");
+  const SplitLabels labels = load_split(read_dataset(folder_ / "a.json"), "train");
+  EXPECT_EQ(labels.images.size(), 1u);
+  EXPECT_EQ(labels.dropped, 2);
+  std::string problems;
+  for (const Problem& problem : labels.problems)
+    problems += problem.text().substr(folder_.string().size() + 1) + "\n";
+  EXPECT_NE(problems.find("a.json:3: annotation 8: there is no picture with id 77"), std::string::npos)
+      << problems;
+  EXPECT_NE(problems.find("a.json:2: the picture 'b.png' is not in "), std::string::npos) << problems;
+  EXPECT_EQ(labels.cache_note, "labels are not cached while pictures are missing");
+}
+
+}  // namespace
+}  // namespace marrow

@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <cstdlib>
+#include <span>
+
+#include "base/crc32.h"
+#include "data/dataset_split.h"
+#include "data/label_cache.h"
+#include "support.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::message_of;
+
+class LabelCache : public testing::DataFolder {
+ protected:
+  void SetUp() override {
+    DataFolder::SetUp();
+    write_picture("images/train/a.png", 1);
+    write_picture("images/train/b.png", 2, 33, 44);
+    write_picture("images/train/c.png", 3);
+    write("labels/train/a.txt", "0 .5 .5 .25 .5\n1 .1 .1 .2 .2\n");
+    write("labels/train/b.txt", "1 .1 .1 .5 .1 .5 .5\n0 .5 .5 0 0 .5 .5\n");
+    write("data.yaml", "train: images/train\nval: images/train\nnames: [x, y]\n");
+    cache_ = folder_ / "labels/train.marrow-cache";
+  }
+  SplitLabels load() { return load_split(read_dataset(folder_ / "data.yaml"), "train"); }
+  // Loads twice: what the first says of the cache; the second must use it and give the same.
+  std::string load_twice() {
+    const SplitLabels first = load(), second = load();
+    EXPECT_EQ(first.images, second.images);
+    EXPECT_EQ(first.problems, second.problems);
+    EXPECT_EQ(first.dropped, second.dropped);
+    EXPECT_NE(second.cache_note.find("are read from the cache"), std::string::npos) << second.cache_note;
+    return first.cache_note;
+  }
+  CacheRead read() {
+    if (dataset_.splits.empty()) dataset_ = read_dataset(folder_ / "data.yaml");
+    const Split& split = dataset_.split("train");
+    return read_label_cache(cache_, cache_key(dataset_, split, *make_split_reader(dataset_, split)));
+  }
+  static bool has(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+  }
+  std::string content() {
+    std::ifstream file(cache_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  fs::path cache_;
+  Dataset dataset_;
+};
+
+TEST_F(LabelCache, GivesBackWhatWasRead) {
+  EXPECT_TRUE(has(load_twice(), "labels are cached in"));
+  const SplitLabels labels = load();
+  ASSERT_EQ(labels.images.size(), 3u);
+  EXPECT_EQ(labels.backgrounds, 1);
+  EXPECT_EQ(labels.images[0].labels, (std::vector<Label>{{0, .5, .5, .25, .5}, {1, .1, .1, .2, .2}}));
+  EXPECT_EQ(labels.images[1].width, 33);
+  EXPECT_EQ(labels.images[1].height, 44);
+  EXPECT_EQ(labels.images[1].polygons.size(), 2u);
+}
+
+TEST_F(LabelCache, RebuildsWhenClassListChanges) {
+  load();
+  write("data.yaml", "train: images/train\nval: images/train\nnames: [x, z]\n");
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: the class list has changed"));
+}
+
+TEST_F(LabelCache, RebuildsWhenALabelFileChanges) {
+  load();
+  write("labels/train/a.txt", "1 .5 .5 .25 .5\n");
+  EXPECT_TRUE(has(load().cache_note, "labels/train/a.txt has changed"));
+  EXPECT_EQ(load().images[0].labels.size(), 1u);
+  // The same size, another time.
+  write("labels/train/a.txt", "0 .5 .5 .25 .5\n");
+  fs::last_write_time(folder_ / "labels/train/a.txt",
+                      fs::file_time_type::clock::now() + std::chrono::seconds(5));
+  EXPECT_TRUE(has(load_twice(), "labels/train/a.txt has changed"));
+  // A label file that was not there.
+  write("labels/train/c.txt", "");
+  EXPECT_TRUE(has(load_twice(), "labels/train/c.txt has changed"));
+}
+
+TEST_F(LabelCache, RebuildsWhenPicturesChange) {
+  load();
+  write_picture("images/train/b.png", 2, 50, 60);
+  EXPECT_TRUE(has(load_twice(), "images/train/b.png has changed"));
+  EXPECT_EQ(load().images[1].width, 50);
+  write_picture("images/train/d.png", 4);
+  EXPECT_TRUE(has(load_twice(), "there were 3 pictures, now there are 4"));
+  fs::rename(folder_ / "images/train/d.png", folder_ / "images/train/e.png");
+  EXPECT_TRUE(has(load_twice(), "images/train/e.png was not there"));
+}
+
+TEST_F(LabelCache, AnythingButAWholeCacheIsRebuilt) {
+  load();
+  const std::string whole = content();
+  EXPECT_TRUE(read().scan);
+  for (size_t length = 0; length < whole.size(); ++length) {
+    write("labels/train.marrow-cache", whole.substr(0, length));
+    EXPECT_TRUE(read().reason.starts_with("it is ")) << length;
+  }
+  for (size_t at = 0; at < whole.size(); at += 3) {
+    std::string flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x40);
+    write("labels/train.marrow-cache", flipped);
+    EXPECT_TRUE(!read().scan && !read().reason.empty()) << at;
+  }
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: it is damaged (checksum)"));
+  EXPECT_EQ(content(), whole);
+}
+
+TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
+  load();
+  const std::string whole = content();
+  // Every eight bytes in turn become a huge number: counts, lengths, classes, sizes, coordinates.
+  int refused = 0;
+  for (size_t at = 24; at + 12 < whole.size(); ++at) {
+    std::string bytes = whole.substr(0, whole.size() - 4);
+    bytes.replace(at, 8, "\xff\xff\xff\xff\xff\xff\xff\x7f", 8);
+    const uint32_t sum = crc32(std::as_bytes(std::span(bytes)));
+    bytes.append(reinterpret_cast<const char*>(&sum), 4);
+    write("labels/train.marrow-cache", bytes);
+    const CacheRead result = read();
+    refused += !result.scan;
+    if (!result.scan) continue;
+    for (const ScannedPicture& picture : result.scan->pictures)
+      for (const Label& label : picture.image.labels) ASSERT_TRUE(label.class_id >= 0 && label.class_id < 2);
+  }
+  EXPECT_GT(refused, 100);
+}
+
+TEST_F(LabelCache, VersionOneIsReadAsTheFormatPageShowsIt) {
+  using namespace std::string_literals;
+  write("v1.marrow-cache",
+        "MRWLABEL\1\0\0\0\0\0\0\0\x39\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s
+        "\2\0\0\0/d\0\0\0\0"s +
+            std::string(24, '\0') + "\x1f\x47\x16\x25"s);
+  const CacheRead result =
+      read_label_cache(folder_ / "v1.marrow-cache", {DatasetFormat::kYolo, {"cat"}, {"/d", ""}, {}});
+  ASSERT_TRUE(result.scan) << result.reason;
+  EXPECT_TRUE(result.scan->pictures.empty());
+}
+
+TEST_F(LabelCache, AFolderThatCannotBeWrittenIsNoError) {
+  // Root may write everywhere; a folder in the cache's place nobody can replace.
+  fs::create_directories(cache_ / "inside");
+  ::setenv("XDG_CACHE_HOME", (folder_ / "home").c_str(), 1);
+  const SplitLabels labels = load();
+  EXPECT_EQ(labels.images.size(), 3u);
+  EXPECT_TRUE(fs::exists(folder_ / "home/marrow"));
+  ::setenv("XDG_CACHE_HOME", (folder_ / "data.yaml").c_str(), 1);
+  EXPECT_TRUE(has(load().cache_note, "labels are not cached: ")) << load().cache_note;
+  ::unsetenv("XDG_CACHE_HOME");
+}
+
+TEST_F(LabelCache, UnusablePicturesAreDroppedAndNamed) {
+  write("images/train/d.png", "no picture");
+  write_picture("images/train/e.png", 5, 9, 30);
+  write("labels/train/a.txt", "0 .5 .5 .25 .5\n7 .1 .1 .2 .2\n");
+  fs::create_symlink("nowhere.png", folder_ / "images/train/f.png");
+  load_twice();
+  const SplitLabels labels = load();
+  EXPECT_EQ(labels.listed, 6);
+  EXPECT_EQ(labels.dropped, 4);
+  ASSERT_EQ(labels.problems.size(), 4u);
+  const auto text = [&](size_t i) { return labels.problems[i].text().substr(folder_.string().size() + 1); };
+  EXPECT_EQ(text(0), "labels/train/a.txt:2: class 7, but the dataset has 2 classes (0..1)");
+  EXPECT_EQ(text(1), "images/train/d.png: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF");
+  EXPECT_EQ(text(2), "images/train/e.png: 9 x 30 pixels; at least 10 a side are wanted");
+  EXPECT_EQ(text(3), "images/train/f.png: no such picture");
+}
+
+TEST_F(LabelCache, AllPicturesUnusableIsAnError) {
+  for (const char* name : {"a", "b", "c"}) write(std::string("images/train/") + name + ".png", "x");
+  EXPECT_TRUE(has(message_of([&] { load(); }), "none of the 3 pictures can be used; the first: "));
+}
+
+}  // namespace
+}  // namespace marrow
