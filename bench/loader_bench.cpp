@@ -1,0 +1,79 @@
+// How many augmented images the loader makes: mosaic, perspective, colours and flip with the default settings, on
+// drawn pictures of 640 x 480 that are cached after the first epoch, and how fast they are read in that one.
+//
+//   cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target loader_bench
+//   build/release/bench/loader_bench 320 0     (image size; workers, 0: in the consumer's thread)
+//
+// A time is that of a batch of 16 from next() to next(), with everything but the network. MARROW_SIMD=plain turns the
+// vector loops off.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "augment/row_kernels.h"
+#include "base/thread_pool.h"
+#include "image/encode.h"
+#include "image/scene.h"
+#include "loader/detection_loader.h"
+
+namespace marrow {
+namespace {
+
+constexpr int kImages = 64, kBatch = 16, kEpochs = 30;
+
+std::vector<LabelledImage> draw_images(const std::filesystem::path& folder) {
+  std::vector<LabelledImage> images;
+  for (int i = 0; i < kImages; ++i) {
+    const Image image = draw_scene(640, 480, static_cast<uint64_t>(i));
+    LabelledImage labelled{folder / (std::to_string(i) + ".jpg"), image.width(), image.height(), {}, {}, {}};
+    write_image(labelled.path, image.pixels());
+    for (int k = 0; k < 8; ++k) labelled.labels.push_back({k, 0.1 + 0.1 * k, 0.5, 0.2, 0.3});
+    images.push_back(std::move(labelled));
+  }
+  return images;
+}
+
+void measure(const std::filesystem::path& folder, int image_size, int workers) {
+  const auto store = std::make_shared<ImageStore>(
+      draw_images(folder), ImageStoreOptions{.image_size = image_size, .cache = ImageCache::kAll});
+  DetectionLoader loader(
+      store, {.batch = kBatch, .workers = workers, .augment = AugmentSettings(), .epochs = kEpochs});
+  std::vector<double> first_epoch_ms, later_ms;
+  auto last = std::chrono::steady_clock::now();
+  while (const auto batch = loader.next()) {
+    const auto now = std::chrono::steady_clock::now();
+    (batch->epoch == 0 ? first_epoch_ms : later_ms)
+        .push_back(std::chrono::duration<double, std::milli>(now - last).count());
+    last = now;
+  }
+  fmt::print("image size {}, batch {}, workers {} (of {} threads), rows: {}, {}\n", image_size, kBatch,
+             workers, available_threads(), row_kernels().name,
+#ifdef NDEBUG
+             "release"
+#else
+             "debug"
+#endif
+  );
+  for (auto& [name, times] : {std::pair{"decoding", &first_epoch_ms}, {"cached", &later_ms}}) {
+    std::ranges::sort(*times);
+    const double median = (*times)[times->size() / 2], p95 = (*times)[times->size() * 95 / 100];
+    fmt::print("{:9} batch median {:6.1f} ms, p95 {:6.1f} ms: {:5.0f} images/s\n", name, median, p95,
+               kBatch * 1e3 / median);
+  }
+}
+
+}  // namespace
+}  // namespace marrow
+
+int main(int argc, char** argv) {
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("marrow_loader_bench_" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  marrow::measure(folder, argc > 1 ? std::atoi(argv[1]) : 320, argc > 2 ? std::atoi(argv[2]) : 0);
+  std::filesystem::remove_all(folder);
+}

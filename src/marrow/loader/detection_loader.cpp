@@ -1,0 +1,190 @@
+#include "loader/detection_loader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "augment/network_planes.h"
+#include "base/error.h"
+#include "detect/rect_batches.h"
+
+namespace marrow {
+namespace {
+
+void check(const ImageStore& images, const DetectionLoaderOptions& options, int64_t first_batch,
+           int64_t batches_per_epoch) {
+  if (images.size() == 0) throw Error(ErrorKind::kFile, "the loader has no images");
+  const auto at_least = [](const char* name, int64_t value, int64_t smallest) {
+    if (value < smallest)
+      throw Error(ErrorKind::kUsage, std::string("loader: ") + name + " is " + std::to_string(value) +
+                                         ", the least is " + std::to_string(smallest));
+  };
+  at_least("batch", options.batch, 1);
+  at_least("workers", options.workers, 0);
+  at_least("ahead", options.ahead, 1);
+  at_least("stride", options.stride, 1);
+  at_least("image size", images.image_size(), 2);
+  if (first_batch < 0 || first_batch >= batches_per_epoch)
+    throw Error(ErrorKind::kUsage, "loader: batch " + std::to_string(first_batch) + " of an epoch of " +
+                                       std::to_string(batches_per_epoch));
+  if (options.augment && !options.rectangular && images.image_size() % 2 != 0)
+    throw Error(ErrorKind::kUsage, "loader: image size " + std::to_string(images.image_size()) +
+                                       " is odd; mosaics need an even one");
+}
+
+std::vector<size_t> in_order(size_t count) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), size_t{0});
+  return order;
+}
+
+}  // namespace
+
+DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLoaderOptions options,
+                                 int64_t first_epoch, int64_t first_batch)
+    : images_(std::move(images)), options_(std::move(options)) {
+  const auto count = static_cast<int64_t>(images_->size());
+  batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
+  check(*images_, options_, first_batch, batches_per_epoch_);
+  if (options_.rectangular) {
+    std::vector<Size> sizes;
+    for (size_t i = 0; i < images_->size(); ++i)
+      sizes.push_back({std::max(images_->labels(i).width, 1), std::max(images_->labels(i).height, 1)});
+    RectBatches plan =
+        rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
+    rectangles_ = std::move(plan.batch_sizes);
+    order_ = std::make_unique<EpochOrder>(std::move(plan.order));
+    if (options_.augment) options_.augment = options_.augment->without_joining();
+  } else if (options_.augment) {
+    order_ = std::make_unique<EpochOrder>(images_->size(), options_.seed);
+  } else {
+    order_ = std::make_unique<EpochOrder>(in_order(images_->size()));
+  }
+  if (options_.augment) {
+    window_ = mosaic_window(images_->size(), static_cast<size_t>(options_.batch));
+    // Workers may be a few batches ahead of the oldest position that is still being worked on.
+    images_->keep_recent(window_ + static_cast<size_t>(options_.ahead) * static_cast<size_t>(options_.batch));
+  }
+  slots_.resize(static_cast<size_t>(options_.ahead));
+  next_ = first_epoch * batches_per_epoch_ + first_batch;
+  const int64_t end = std::max(options_.epochs * batches_per_epoch_, next_);
+  work_ = std::make_unique<OrderedWork>(
+      options_.workers, next_, end, options_.ahead,
+      OrderedWork::Tasks{[this](int64_t batch) { return open(batch); },
+                         [this](int64_t batch, int64_t item) { run(batch, item); }});
+}
+
+DetectionLoader::~DetectionLoader() = default;
+
+Size DetectionLoader::batch_size(int64_t number) const {
+  if (options_.rectangular) return rectangles_[static_cast<size_t>(number)];
+  return {images_->image_size(), images_->image_size()};
+}
+
+int64_t DetectionLoader::open(int64_t batch) {
+  const int64_t number = batch % batches_per_epoch_;
+  const int64_t items =
+      std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - number * options_.batch);
+  Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
+  slot.size = batch_size(number);
+  slot.images = Tensor({items, Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);
+  slot.made.assign(static_cast<size_t>(items), {});
+  return items;
+}
+
+Sample DetectionLoader::training_sample(int64_t epoch, size_t position, Size size, Made& made,
+                                        bool& keep_bgr) const {
+  const size_t index = order_->at(epoch, position);
+  SampleSource source;
+  source.load = [&](size_t wanted) { return images_->load_readable(wanted).sample; };
+  source.partner = [&](Random& random) {
+    return options_.partners_from_all ? static_cast<size_t>(random.below(images_->size()))
+                                      : order_->recent(epoch, position, window_, random);
+  };
+  const AugmentSettings& settings = *options_.augment;
+  AugmentedSample augmented =
+      augment(epoch >= options_.close_mosaic_epoch ? settings.without_joining() : settings,
+              {options_.seed, epoch, static_cast<int64_t>(position)}, index, size, source);
+  made.origin.index = index;
+  made.origin.original = {images_->labels(index).width, images_->labels(index).height};
+  made.present = true;
+  keep_bgr = augmented.keep_bgr;
+  return std::move(augmented.sample);
+}
+
+bool DetectionLoader::validation_sample(size_t index, Size size, Sample& sample, Made& made) const {
+  const std::shared_ptr<const Image> image = images_->load(index);
+  if (image == nullptr) return false;
+  const LabelledImage& labels = images_->labels(index);
+  const Size loaded = size_of(*image);
+  sample = letterbox_sample({image, objects_of(labels, loaded)}, size, false);
+  const Letterbox geometry = letterbox_geometry(loaded, size, {.scale_up = false});
+  made.present = true;
+  made.origin = {index,
+                 {labels.width, labels.height},
+                 static_cast<double>(geometry.resized.height) / labels.height,
+                 static_cast<double>(geometry.resized.width) / labels.width,
+                 static_cast<double>(geometry.left),
+                 static_cast<double>(geometry.top)};
+  return true;
+}
+
+void DetectionLoader::run(int64_t batch, int64_t item) {
+  Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
+  Made& made = slot.made[static_cast<size_t>(item)];
+  const int64_t epoch = batch / batches_per_epoch_, number = batch % batches_per_epoch_;
+  const auto position = static_cast<size_t>(number * options_.batch + item);
+  Sample sample;
+  bool keep_bgr = false;
+  if (options_.augment)
+    sample = training_sample(epoch, position, slot.size, made, keep_bgr);
+  else if (!validation_sample(order_->at(epoch, position), slot.size, sample, made))
+    return;
+  const size_t bytes = slot.images.byte_size() / slot.made.size();
+  to_planes(sample.image, keep_bgr, slot.images.values<uint8_t>().data() + static_cast<size_t>(item) * bytes);
+  made.objects = std::move(sample.objects);
+}
+
+// The slot's tensor is handed over; images that could not be read are closed up.
+DetectionBatch DetectionLoader::assemble(int64_t batch) {
+  Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
+  DetectionBatch result;
+  result.epoch = batch / batches_per_epoch_;
+  result.number = batch % batches_per_epoch_;
+  const size_t bytes = slot.images.byte_size() / slot.made.size();
+  std::vector<float> targets;
+  size_t present = 0;
+  uint8_t* pixels = slot.images.values<uint8_t>().data();
+  for (size_t i = 0; i < slot.made.size(); ++i) {
+    const Made& made = slot.made[i];
+    if (!made.present) continue;
+    if (present != i) std::copy_n(pixels + i * bytes, bytes, pixels + present * bytes);
+    for (const Object& object : made.objects) {
+      const NormalisedBox box = normalised(object, slot.size);
+      targets.insert(targets.end(), {static_cast<float>(present), static_cast<float>(object.class_id), box.cx,
+                                     box.cy, box.width, box.height});
+    }
+    result.origin.push_back(made.origin);
+    ++present;
+  }
+  if (present == slot.made.size()) {
+    result.images = std::move(slot.images);
+  } else {
+    result.images = Tensor(
+        {static_cast<int64_t>(present), Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);
+    std::copy_n(pixels, present * bytes, result.images.values<uint8_t>().data());
+  }
+  result.targets = Tensor::from({static_cast<int64_t>(targets.size() / 6), 6}, targets);
+  slot = {};
+  return result;
+}
+
+std::optional<DetectionBatch> DetectionLoader::next() {
+  if (work_->finished()) return std::nullopt;
+  work_->wait();
+  DetectionBatch batch = assemble(next_++);
+  work_->release();
+  return batch;
+}
+
+}  // namespace marrow

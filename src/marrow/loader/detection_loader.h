@@ -1,0 +1,110 @@
+// Batches for training and validating a detector.
+//
+// An endless or bounded row of batches, epoch after epoch, made ahead by worker threads and handed over in order.
+// Every batch is a function of the images, the options and its place in that row: the number of workers, what is
+// cached and where the loader started change no byte of it.
+//
+// One thread consumes; destroying the loader at any moment is fine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "augment/pipeline.h"
+#include "base/tensor.h"
+#include "detect/letterbox.h"
+#include "loader/epoch_order.h"
+#include "loader/image_store.h"
+#include "loader/ordered_work.h"
+
+namespace marrow {
+
+struct DetectionLoaderOptions {
+  int batch = 16;
+  int workers = 0;  // 0: the consumer makes its batches itself, when it asks for them
+  int ahead = 3;    // batches in memory, the consumer's among them
+  uint64_t seed = 0;
+
+  // Rectangular batches (spec 9.5), in the order of their aspect ratio. Otherwise squares of the image size.
+  bool rectangular = false;
+  int stride = 32;   // of the network, for rectangles
+  double pad = 0.5;  // 0.5 in validation, 0 in training
+
+  // Training: shuffled (unless rectangular) and augmented. Without it: in order, letterboxed, never enlarged
+  // beyond the image size, and images that cannot be read are missing from their batch.
+  std::optional<AugmentSettings> augment;
+  int64_t close_mosaic_epoch = INT64_MAX;  // from this epoch (from 0) on: AugmentSettings::without_joining
+  // Mosaic partners from all images and not only from the latest ones (the reference does so with cache=ram).
+  bool partners_from_all = false;
+
+  int64_t epochs = 1;  // the row ends before this epoch
+};
+
+// Where a picture lies in its part of the batch (validation); what it takes to move boxes back (spec 11.2).
+struct BatchImage {
+  size_t index = 0;  // in the store; in training the next readable image may have taken its place
+  Size original;
+  double ratio_height = 1, ratio_width = 1;  // loaded / original
+  double left = 0, top = 0;                  // padding
+
+  RatioPad ratio_pad() const { return {ratio_height, left, top}; }
+};
+
+struct DetectionBatch {
+  int64_t epoch = 0;
+  int64_t number = 0;  // in the epoch
+  Tensor images;       // (N, 3, H, W) uint8, red first; N may be 0 in validation
+  Tensor targets;      // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W
+  std::vector<BatchImage> origin;  // N
+};
+
+class DetectionLoader {
+ public:
+  // Starts with batch `first_batch` of epoch `first_epoch`. Other loaders may use the store at the same time.
+  // Throws Error{kUsage} for options without meaning and Error{kFile} for a store without images.
+  DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLoaderOptions options, int64_t first_epoch = 0,
+                  int64_t first_batch = 0);
+  ~DetectionLoader();
+
+  int64_t batches_per_epoch() const { return batches_per_epoch_; }
+
+  // The next batch, or nothing after the last epoch. Throws what went wrong while it was made, Error{kFile}
+  // when no image at all can be read (training).
+  std::optional<DetectionBatch> next();
+
+  // How long the consumer waited in next(), in total.
+  double waited_seconds() const { return work_->waited_seconds(); }
+
+ private:
+  struct Made {
+    bool present = false;
+    BatchImage origin;
+    std::vector<Object> objects;
+  };
+  struct Slot {
+    Size size;
+    Tensor images;
+    std::vector<Made> made;
+  };
+
+  int64_t open(int64_t batch);
+  void run(int64_t batch, int64_t item);
+  Sample training_sample(int64_t epoch, size_t position, Size size, Made& made, bool& keep_bgr) const;
+  bool validation_sample(size_t index, Size size, Sample& sample, Made& made) const;
+  Size batch_size(int64_t number) const;
+  DetectionBatch assemble(int64_t batch);
+
+  std::shared_ptr<ImageStore> images_;
+  DetectionLoaderOptions options_;
+  std::vector<Size> rectangles_;
+  std::unique_ptr<EpochOrder> order_;
+  size_t window_ = 0;  // of mosaic partners
+  int64_t batches_per_epoch_ = 0;
+  int64_t next_ = 0;
+  std::vector<Slot> slots_;
+  std::unique_ptr<OrderedWork> work_;  // last: its threads use the rest
+};
+
+}  // namespace marrow

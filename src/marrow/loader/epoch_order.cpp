@@ -1,0 +1,49 @@
+#include "loader/epoch_order.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "base/random_key.h"
+
+namespace marrow {
+namespace {
+
+constexpr size_t kKeptEpochs = 3;  // the one before, this one, and the next, which is being prepared
+
+}  // namespace
+
+std::vector<size_t> shuffled_order(size_t count, uint64_t seed, int64_t epoch) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), size_t{0});
+  Random random = RandomKey{seed, epoch}.at("order");
+  for (size_t left = count; left > 1; --left) std::swap(order[left - 1], order[random.below(left)]);
+  return order;
+}
+
+size_t mosaic_window(size_t images, size_t batch) {
+  constexpr size_t kBatches = 8, kLargest = 1000;
+  return std::min({images, kBatches * batch, kLargest});
+}
+
+EpochOrder::EpochOrder(std::vector<size_t> fixed)
+    : count_(fixed.size()), fixed_(std::make_shared<const std::vector<size_t>>(std::move(fixed))) {}
+
+EpochOrder::Order EpochOrder::order(int64_t epoch) const {
+  if (fixed_ != nullptr) return fixed_;
+  const std::lock_guard lock(mutex_);
+  Order& order = recent_epochs_[epoch];
+  if (order == nullptr)
+    order = std::make_shared<const std::vector<size_t>>(shuffled_order(count_, seed_, epoch));
+  const Order result = order;
+  if (recent_epochs_.size() > kKeptEpochs) recent_epochs_.erase(recent_epochs_.begin());
+  return result;
+}
+
+size_t EpochOrder::recent(int64_t epoch, size_t position, size_t window, Random& random) const {
+  const size_t visited = epoch > 0 ? window : std::min(position + 1, window);
+  const size_t back = random.below(visited);
+  return back <= position ? at(epoch, position - back) : at(epoch - 1, count_ + position - back);
+}
+
+}  // namespace marrow

@@ -1,0 +1,87 @@
+// The pictures of a split, decoded, turned upright and resized for the network, kept in memory while that is
+// wanted. What is kept never changes what is returned.
+//
+// Any thread may load.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "augment/sample.h"
+#include "data/labels.h"
+
+namespace marrow {
+
+enum class ImageCache {
+  kRecent,      // the latest ones: what mosaics are made of
+  kWhenItFits,  // all, when they take at most half of the memory that is available now; otherwise as kRecent.
+                // Pictures that are not resized are kept as they come, as far as that half reaches.
+  kAll,
+};
+
+struct ImageStoreOptions {
+  int image_size = 640;  // the longer side becomes this, also upwards; spec 8. 0: pictures keep their size
+  ImageCache cache = ImageCache::kWhenItFits;
+  // Where a picture that cannot be read is named, once each; one call at a time. Nothing: not named.
+  std::function<void(const std::string& message)> report;
+};
+
+class ImageStore {
+ public:
+  // The images stay as they are for the life of the store.
+  ImageStore(std::vector<LabelledImage> images, ImageStoreOptions options);
+
+  size_t size() const { return images_.size(); }
+  const LabelledImage& labels(size_t index) const { return images_[index]; }
+  int image_size() const { return options_.image_size; }
+  bool keeps_all() const { return keeps_all_; }
+
+  // How many of the latest pictures to keep, when not all are. At least the largest number asked for so far.
+  void keep_recent(size_t count);
+
+  // The picture; null, and named, when it cannot be read.
+  std::shared_ptr<const Image> load(size_t index);
+
+  struct Found {
+    size_t index;  // the one asked for, or the next one that can be read
+    SharedSample sample;
+  };
+  // Throws Error{kFile} when none of the pictures can be read.
+  Found load_readable(size_t index);
+
+  size_t broken() const;        // pictures that could not be read, so far
+  uint64_t bytes_kept() const;  // of pixels
+
+ private:
+  struct Slot {
+    std::shared_ptr<const Image> image;
+    bool broken = false;
+    bool named = false;
+  };
+
+  std::shared_ptr<const Image> decode(size_t index);
+  void name_once(size_t index, const std::string& message);
+
+  const std::vector<LabelledImage> images_;
+  const ImageStoreOptions options_;
+  bool keeps_all_ = false;
+  uint64_t budget_ = 0;  // bytes of pictures that are kept for good when not all are
+
+  mutable std::mutex mutex_;
+  std::vector<Slot> slots_;
+  std::deque<size_t> kept_;  // oldest first, when not all are kept
+  size_t recent_ = 0;
+  size_t broken_ = 0;
+  uint64_t bytes_kept_ = 0;
+  std::mutex report_mutex_;
+};
+
+// The labels in pixels of a picture of this size.
+std::vector<Object> objects_of(const LabelledImage& labels, Size picture);
+
+}  // namespace marrow

@@ -1,0 +1,253 @@
+#include "loader/detection_loader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/error.h"
+#include "loader/temporary_images.h"
+
+namespace marrow {
+namespace {
+
+using testing::TemporaryImages;
+
+constexpr int kImageSize = 64;
+
+AugmentSettings everything() {
+  AugmentSettings settings;
+  settings.mosaic = 0.7;
+  settings.mixup = settings.cutmix = settings.flipud = settings.bgr = 0.5;
+  settings.copy_paste = 0.5;
+  settings.perspective = {.degrees = 20, .translate = 0.2, .scale = 0.5, .shear = 5, .perspective = 0.0005};
+  return settings;
+}
+
+std::shared_ptr<ImageStore> store_of(const TemporaryImages& folder, ImageCache cache = ImageCache::kRecent,
+                                     std::vector<std::string>* named = nullptr) {
+  ImageStoreOptions options{.image_size = kImageSize, .cache = cache};
+  if (named != nullptr) options.report = [named](const std::string& message) { named->push_back(message); };
+  return std::make_shared<ImageStore>(folder.images, options);
+}
+
+DetectionLoaderOptions training_options(int workers) {
+  return {.batch = 4,
+          .workers = workers,
+          .seed = 11,
+          .augment = everything(),
+          .close_mosaic_epoch = 2,
+          .epochs = 3};
+}
+
+bool equal(const DetectionBatch& a, const DetectionBatch& b) {
+  const auto same = [](const Tensor& x, const Tensor& y) {
+    return x.shape() == y.shape() && std::equal(x.bytes(), x.bytes() + x.byte_size(), y.bytes());
+  };
+  return a.epoch == b.epoch && a.number == b.number && same(a.images, b.images) && same(a.targets, b.targets);
+}
+
+std::vector<DetectionBatch> all(DetectionLoader& loader) {
+  std::vector<DetectionBatch> batches;
+  while (auto batch = loader.next()) batches.push_back(std::move(*batch));
+  return batches;
+}
+
+void expect_equal(const std::vector<DetectionBatch>& a, const std::vector<DetectionBatch>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(equal(a[i], b[i])) << "batch " << i;
+}
+
+TEST(DetectionLoader, BytesDoNotDependOnWorkersOrCache) {
+  TemporaryImages folder;
+  folder.add_some(10, true);
+  DetectionLoader alone(store_of(folder), training_options(0));
+  EXPECT_EQ(alone.batches_per_epoch(), 3);
+  const std::vector<DetectionBatch> wanted = all(alone);
+  ASSERT_EQ(wanted.size(), 9u);
+  EXPECT_EQ(wanted[2].images.dim(0), 2);  // the last batch of an epoch is kept
+  EXPECT_FALSE(equal(wanted[0], wanted[3]));
+  for (const int workers : {1, 2, 5})
+    for (const ImageCache cache : {ImageCache::kRecent, ImageCache::kAll}) {
+      SCOPED_TRACE(workers);
+      DetectionLoader loader(store_of(folder, cache), training_options(workers));
+      expect_equal(all(loader), wanted);
+    }
+}
+
+TEST(DetectionLoader, StartsAnywhereAsIfItHadNeverStopped) {
+  TemporaryImages folder;
+  folder.add_some(10, true);
+  DetectionLoader whole(store_of(folder), training_options(2));
+  const std::vector<DetectionBatch> wanted = all(whole);
+  for (const int64_t start : {1, 2, 3, 5, 8}) {
+    DetectionLoader resumed(store_of(folder), training_options(2), start / 3, start % 3);
+    expect_equal(all(resumed), {wanted.begin() + start, wanted.end()});
+  }
+}
+
+TEST(DetectionLoader, TheSeedChangesTheSamples) {
+  TemporaryImages folder;
+  folder.add_some(10);
+  DetectionLoaderOptions other = training_options(0);
+  other.seed = 12;
+  DetectionLoader a(store_of(folder), training_options(0)), b(store_of(folder), other);
+  EXPECT_FALSE(equal(*a.next(), *b.next()));
+}
+
+TEST(DetectionLoader, TargetsAreInsideAndNumbered) {
+  TemporaryImages folder;
+  folder.add_some(10);
+  DetectionLoader loader(store_of(folder), training_options(2));
+  int64_t rows = 0;
+  for (const DetectionBatch& batch : all(loader)) {
+    float last = 0;
+    for (int64_t i = 0; i < batch.targets.dim(0); ++i, ++rows) {
+      const auto row = batch.targets.values().subspan(static_cast<size_t>(i) * 6, 6);
+      EXPECT_GE(row[0], last);
+      last = row[0];
+      EXPECT_LT(row[0], static_cast<float>(batch.images.dim(0)));
+      EXPECT_LT(row[1], 2.0f);
+      for (const int axis : {2, 3}) {
+        EXPECT_GE(row[static_cast<size_t>(axis)] - row[static_cast<size_t>(axis) + 2] / 2, -1e-5f);
+        EXPECT_LE(row[static_cast<size_t>(axis)] + row[static_cast<size_t>(axis) + 2] / 2, 1 + 1e-5f);
+      }
+    }
+  }
+  EXPECT_GT(rows, 30);
+}
+
+TEST(DetectionLoader, NamesABrokenImageOnceAndTrainsOnTheNextOne) {
+  TemporaryImages folder;
+  folder.add_some(6);
+  folder.spoil(2);
+  for (const int workers : {0, 3}) {
+    std::vector<std::string> named;
+    const auto store = store_of(folder, ImageCache::kRecent, &named);
+    DetectionLoader loader(store, training_options(workers));
+    for (const DetectionBatch& batch : all(loader)) EXPECT_EQ(batch.images.dim(0), batch.number == 0 ? 4 : 2);
+    ASSERT_EQ(named.size(), 1u);
+    EXPECT_NE(named[0].find(folder.path(2).string()), std::string::npos) << named[0];
+    EXPECT_EQ(store->broken(), 1u);
+  }
+}
+
+TEST(DetectionLoader, LeavesBrokenImagesOutOfValidation) {
+  TemporaryImages folder;
+  folder.add_some(6);
+  for (const size_t broken : {0u, 4u, 5u}) folder.spoil(broken);
+  DetectionLoader loader(store_of(folder), {.batch = 4, .workers = 2});
+  const std::vector<DetectionBatch> batches = all(loader);
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[0].images.shape(), (Shape{3, 3, kImageSize, kImageSize}));
+  EXPECT_EQ(batches[0].origin[0].index, 1u);
+  EXPECT_EQ(batches[0].origin[2].index, 3u);
+  EXPECT_EQ(batches[1].images.dim(0), 0);
+  EXPECT_EQ(batches[1].targets.dim(0), 0);
+  for (int64_t i = 0; i < batches[0].targets.dim(0); ++i)
+    EXPECT_LT(batches[0].targets.values()[static_cast<size_t>(i) * 6], 3.0f);
+}
+
+TEST(DetectionLoader, FailsWhenNoImageCanBeRead) {
+  TemporaryImages folder;
+  folder.add_some(3);
+  for (size_t i = 0; i < 3; ++i) folder.spoil(i);
+  for (const int workers : {0, 2}) {
+    DetectionLoader loader(store_of(folder), training_options(workers));
+    try {
+      loader.next();
+      FAIL() << "no exception";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kFile);
+    }
+    EXPECT_THROW(loader.next(), Error);
+  }
+}
+
+TEST(DetectionLoader, EndsCleanlyWhenAbandoned) {
+  TemporaryImages folder;
+  folder.add_some(8);
+  for (int taken = 0; taken < 4; ++taken) {
+    DetectionLoaderOptions options = training_options(3);
+    options.epochs = 1000;
+    DetectionLoader loader(store_of(folder), options);
+    for (int i = 0; i < taken; ++i) loader.next();
+  }
+}
+
+TEST(DetectionLoader, RectangularTrainingNeitherShufflesNorJoins) {
+  TemporaryImages folder;
+  for (const auto& [width, height] : {std::pair{20, 60}, {40, 40}, {60, 20}})
+    for (int i = 0; i < 3; ++i) folder.add(width, height);
+  DetectionLoaderOptions options = training_options(2);
+  options.batch = 3;
+  options.rectangular = true;
+  options.pad = 0;
+  options.stride = 16;
+  DetectionLoader loader(store_of(folder), options);
+  const std::vector<DetectionBatch> batches = all(loader);
+  ASSERT_EQ(batches.size(), 9u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(batches[i].images.shape(), batches[i + 3].images.shape());
+    for (size_t k = 0; k < batches[i].origin.size(); ++k)
+      EXPECT_EQ(batches[i].origin[k].index, batches[i + 3].origin[k].index);
+  }
+  EXPECT_EQ(batches[0].images.shape(), (Shape{3, 3, 32, 64}));  // the widest first
+  EXPECT_EQ(batches[1].images.shape(), (Shape{3, 3, 64, 64}));
+  EXPECT_EQ(batches[2].images.shape(), (Shape{3, 3, 64, 32}));
+}
+
+TEST(DetectionLoader, AcceptsASingleImageOfOnePixel) {
+  TemporaryImages folder;
+  folder.add(1, 1);
+  DetectionLoader training(store_of(folder), training_options(2));
+  EXPECT_EQ(all(training).size(), 3u);
+  DetectionLoader validation(store_of(folder), {.rectangular = true});
+  EXPECT_EQ(validation.next()->images.shape(), (Shape{1, 3, 96, 96}));
+}
+
+TEST(DetectionLoader, RefusesOptionsWithoutMeaning) {
+  TemporaryImages folder;
+  folder.add_some(2);
+  const auto store = store_of(folder);
+  EXPECT_THROW(DetectionLoader(store, {.batch = 0}), Error);
+  EXPECT_THROW(DetectionLoader(store, {.workers = -1}), Error);
+  EXPECT_THROW(DetectionLoader(store, {.ahead = 0}), Error);
+  EXPECT_THROW(DetectionLoader(store, {}, 0, 1), Error);
+  EXPECT_THROW(
+      DetectionLoader(std::make_shared<ImageStore>(std::vector<LabelledImage>{}, ImageStoreOptions{}), {}),
+      Error);
+}
+
+TEST(ImageStore, KeepsNoMoreThanItIsTold) {
+  TemporaryImages folder;
+  for (int i = 0; i < 6; ++i) folder.add(32, 32);
+  const auto recent = store_of(folder, ImageCache::kRecent);
+  recent->keep_recent(2);
+  for (size_t i = 0; i < 6; ++i) recent->load(i);
+  EXPECT_EQ(recent->bytes_kept(), 2u * kImageSize * kImageSize * 3);
+  const auto fits = store_of(folder, ImageCache::kWhenItFits);
+  EXPECT_TRUE(fits->keeps_all());
+  for (int again = 0; again < 2; ++again)
+    for (size_t i = 0; i < 6; ++i) fits->load(i);
+  EXPECT_EQ(fits->bytes_kept(), 6u * kImageSize * kImageSize * 3);
+}
+
+TEST(ImageStore, ThreadsMayLoadTheSamePicture) {
+  TemporaryImages folder;
+  folder.add_some(4);
+  folder.spoil(1);
+  std::vector<std::string> named;
+  const auto store = store_of(folder, ImageCache::kRecent, &named);
+  store->keep_recent(2);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (size_t i = 0; i < 40; ++i) store->load_readable(i % 4);
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(named.size(), 1u);
+}
+
+}  // namespace
+}  // namespace marrow
