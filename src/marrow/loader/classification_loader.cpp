@@ -1,0 +1,158 @@
+#include "loader/classification_loader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "augment/blend.h"
+#include "augment/network_planes.h"
+#include "base/error.h"
+
+namespace marrow {
+namespace {
+
+void check(const ImageStore& images, const ClassificationLoaderOptions& options, int64_t first_batch,
+           int64_t batches_per_epoch) {
+  if (images.size() == 0) throw Error(ErrorKind::kFile, "the loader has no images");
+  for (const auto& [name, value, least] : {std::tuple{"classes", options.classes, 1},
+                                           {"size", options.size, 1},
+                                           {"batch", options.batch, 1},
+                                           {"workers", options.workers, 0},
+                                           {"ahead", options.ahead, 1},
+                                           {"shorter_side", options.shorter_side, 1}})
+    if (value < least)
+      throw Error(ErrorKind::kUsage, std::string("loader: ") + name + " is " + std::to_string(value) +
+                                         ", the least is " + std::to_string(least));
+  if (first_batch < 0 || first_batch >= batches_per_epoch)
+    throw Error(ErrorKind::kUsage, "loader: batch " + std::to_string(first_batch) + " of an epoch of " +
+                                       std::to_string(batches_per_epoch));
+  for (size_t i = 0; i < images.size(); ++i) {
+    const LabelledImage& image = images.labels(i);
+    if (image.labels.size() != 1 || image.labels[0].class_id < 0 ||
+        image.labels[0].class_id >= options.classes)
+      throw Error(ErrorKind::kUsage, image.path.string() + ": wanted one class from 0 to " +
+                                         std::to_string(options.classes - 1));
+  }
+}
+
+}  // namespace
+
+std::vector<LabelledImage> as_labelled(std::span<const ClassifiedImage> images) {
+  std::vector<LabelledImage> result;
+  for (const ClassifiedImage& image : images)
+    result.push_back({image.path, 0, 0, {{image.class_id, 0.5, 0.5, 1, 1}}, {}, {}});
+  return result;
+}
+
+ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
+                                           ClassificationLoaderOptions options, int64_t first_epoch,
+                                           int64_t first_batch)
+    : images_(std::move(images)), options_(std::move(options)) {
+  const auto count = static_cast<int64_t>(images_->size());
+  batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
+  check(*images_, options_, first_batch, batches_per_epoch_);
+  if (options_.augment) {
+    order_ = std::make_unique<EpochOrder>(images_->size(), options_.seed);
+  } else {
+    std::vector<size_t> in_order(images_->size());
+    std::iota(in_order.begin(), in_order.end(), size_t{0});
+    order_ = std::make_unique<EpochOrder>(std::move(in_order));
+  }
+  slots_.resize(static_cast<size_t>(options_.ahead));
+  next_ = first_epoch * batches_per_epoch_ + first_batch;
+  const int64_t end = std::max(options_.epochs * batches_per_epoch_, next_);
+  work_ = std::make_unique<OrderedWork>(
+      options_.workers, next_, end, options_.ahead,
+      OrderedWork::Tasks{[this](int64_t batch) { return open(batch); },
+                         [this](int64_t batch, int64_t item) { run(batch, item); }});
+}
+
+ClassificationLoader::~ClassificationLoader() = default;
+
+int64_t ClassificationLoader::open(int64_t batch) {
+  const int64_t first = batch % batches_per_epoch_ * options_.batch;
+  const int64_t items = std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - first);
+  Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
+  slot.images = Tensor({items, Image::kChannels, options_.size, options_.size}, DType::kUInt8);
+  slot.index.assign(static_cast<size_t>(items), std::nullopt);
+  return items;
+}
+
+void ClassificationLoader::run(int64_t batch, int64_t item) {
+  Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
+  const int64_t epoch = batch / batches_per_epoch_;
+  const int64_t position = batch % batches_per_epoch_ * options_.batch + item;
+  size_t index = order_->at(epoch, static_cast<size_t>(position));
+  Image square;
+  if (options_.augment) {
+    const ImageStore::Found found = images_->load_readable(index);
+    index = found.index;
+    square = augment_for_classifier(*found.sample.image, *options_.augment, {options_.seed, epoch, position},
+                                    options_.size);
+  } else {
+    const std::shared_ptr<const Image> image = images_->load(index);
+    if (image == nullptr) return;
+    square = resize_for_classifier(*image, options_.shorter_side, options_.size, options_.filter);
+  }
+  const size_t bytes = slot.images.byte_size() / slot.index.size();
+  to_planes(square, false, slot.images.values<uint8_t>().data() + static_cast<size_t>(item) * bytes);
+  slot.index[static_cast<size_t>(item)] = index;
+}
+
+// Each image with its mirror partner of the batch, all by the same share, as timm does.
+void ClassificationLoader::mix(ClassificationBatch& batch) const {
+  const RandomKey key{options_.seed, batch.epoch, batch.number};
+  if (!(key.at("mixup").uniform() < options_.augment->mixup)) return;
+  Random random = key.at("mixup share");
+  const double share = draw_beta(kClassificationMixupAlpha, kClassificationMixupAlpha, random);
+  const Tensor images = batch.images.clone(), targets = batch.targets.clone();
+  const size_t count = batch.index.size();
+  const auto part = [&](auto values, size_t i) {
+    return values.subspan(i * (values.size() / count), values.size() / count);
+  };
+  for (size_t i = 0; i < count; ++i) {
+    mix_bytes(part(batch.images.values<uint8_t>(), i), part(images.values<uint8_t>(), count - 1 - i), share);
+    mix_targets(part(batch.targets.values(), i), part(targets.values(), count - 1 - i), share);
+  }
+}
+
+ClassificationBatch ClassificationLoader::assemble(int64_t batch) {
+  Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
+  ClassificationBatch result;
+  result.epoch = batch / batches_per_epoch_;
+  result.number = batch % batches_per_epoch_;
+  const size_t bytes = slot.images.byte_size() / slot.index.size();
+  uint8_t* pixels = slot.images.values<uint8_t>().data();
+  for (size_t i = 0; i < slot.index.size(); ++i) {
+    if (!slot.index[i]) continue;
+    if (result.index.size() != i)
+      std::copy_n(pixels + i * bytes, bytes, pixels + result.index.size() * bytes);
+    result.index.push_back(*slot.index[i]);
+    result.class_ids.push_back(images_->labels(*slot.index[i]).labels[0].class_id);
+  }
+  const auto present = static_cast<int64_t>(result.index.size());
+  if (present == slot.images.dim(0)) {
+    result.images = std::move(slot.images);
+  } else {
+    result.images = Tensor({present, Image::kChannels, options_.size, options_.size}, DType::kUInt8);
+    std::copy_n(pixels, result.images.byte_size(), result.images.values<uint8_t>().data());
+  }
+  result.targets = Tensor({present, options_.classes});
+  const auto classes = static_cast<size_t>(options_.classes);
+  for (size_t i = 0; i < result.index.size(); ++i)
+    smooth_target(result.class_ids[i], options_.augment ? options_.augment->label_smoothing : 0.0,
+                  result.targets.values().subspan(i * classes, classes));
+  if (options_.augment && present > 0) mix(result);
+  slot = {};
+  return result;
+}
+
+std::optional<ClassificationBatch> ClassificationLoader::next() {
+  if (work_->finished()) return std::nullopt;
+  work_->wait();
+  ClassificationBatch batch = assemble(next_++);
+  work_->release();
+  return batch;
+}
+
+}  // namespace marrow
