@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "base/error.h"
 #include "cli.h"
 #include "model/summary.h"
 
@@ -18,7 +19,17 @@ struct Options {
   ImportOptions import;
 };
 
+void check_output(const Options& options) {
+  const std::filesystem::path output = options.output;
+  if (output.extension() != ".safetensors")
+    throw Error(ErrorKind::kUsage, options.output + ": a checkpoint's name ends in .safetensors");
+  std::error_code ignored;
+  if (std::filesystem::equivalent(output, options.file, ignored))
+    throw Error(ErrorKind::kUsage, options.output + ": this is the file to be imported; write to another");
+}
+
 int import_file(const Options& options) {
+  if (!options.output.empty()) check_output(options);
   ImportOptions how = options.import;
   how.partial = options.min_loaded >= 0;
   const Import import = import_checkpoint(options.file, how);
@@ -41,6 +52,15 @@ int import_file(const Options& options) {
   if (!options.output.empty()) {
     save_checkpoint(options.output, model, import.trained.weights);
     fmt::print("written: {}\n", options.output);
+  }
+  const size_t fresh = import.report.missing.size() + import.report.mismatched.size();
+  if (fresh > 0) {
+    std::fflush(stdout);
+    fmt::print(
+        stderr,
+        "marrow: {} tensors are not from the file but fresh and random: the model has to be trained before "
+        "its predictions mean anything\n",
+        fresh);
   }
   return 0;
 }

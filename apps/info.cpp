@@ -151,9 +151,9 @@ int info(const Options& o) {
     print_layers(model, summary);
   else
     print_parts(summarize_modules(model.graph, height, width), nullptr);
-  fmt::print("\n{} at {}x{}: {} layers, {} parameters, {} gradients, {} multiply-adds, {:.1f} GFLOPs\n",
-             o.model, height, width, summary.leaf_layers, summary.parameters, summary.gradients, summary.macs,
-             summary.gflops);
+  fmt::print("\n{}{} at {}x{}: {} layers, {} parameters, {} gradients, {} multiply-adds, {:.1f} GFLOPs\n",
+             o.model, o.backbone.empty() ? "" : " on " + o.backbone, height, width, summary.leaf_layers,
+             summary.parameters, summary.gradients, summary.macs, summary.gflops);
   fmt::print("with batch norms folded: {} layers, {} parameters, {:.1f} GFLOPs\n", summary.fused_leaf_layers,
              summary.fused_parameters, summary.fused_gflops);
   return 0;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -61,6 +62,9 @@ std::vector<int> class_ids(const std::vector<std::string>& wanted, const std::ve
     int id = -1;
     if (named != names.end()) {
       id = static_cast<int>(named - names.begin());
+    } else if (text.empty()) {
+      throw Error(ErrorKind::kUsage,
+                  "--classes: a class is empty; wanted numbers or names with commas between");
     } else {
       try {
         id = std::stoi(text, &used);
@@ -200,12 +204,22 @@ class DetectionRun : public Prediction {
     if (options_.save) {
       Image drawn = image;
       draw_detections(drawn, detections, names_);
-      write_image(annotated_path(folder_, path), drawn.pixels());
+      write_image(own_path(annotated_path(folder_, path)), drawn.pixels());
     }
+  }
+
+  // Pictures of one name in two folders both stay: x.jpg, x2.jpg.
+  fs::path own_path(const fs::path& wanted) {
+    fs::path path = wanted;
+    for (int number = 2; !written_.insert(path).second; ++number)
+      path.replace_filename(
+          fmt::format("{}{}{}", wanted.stem().string(), number, wanted.extension().string()));
+    return path;
   }
 
   std::vector<std::string> names_;
   Detector detector_;
+  std::set<fs::path> written_;
 };
 
 class ClassificationRun : public Prediction {
@@ -290,6 +304,10 @@ int predict(const Options& options) {
     throw Error(
         ErrorKind::kUnsupported,
         fmt::format("{}: a model for '{}'; predict knows detection and classification", options.model, task));
+  if (task == "classify" && (!options.classes.empty() || options.save_crop || options.agnostic_nms))
+    throw Error(
+        ErrorKind::kUsage,
+        options.model + ": a classifier; --classes, --save-crop and --agnostic-nms are for detectors");
   const auto pictures = expand_sources(options.source);
   if (task == "detect") class_ids(options.classes, trained.model.names);  // before a folder is made
   fs::path folder = run_folder(options, task);
@@ -334,7 +352,8 @@ Action add_predict(CLI::App& app) {
   command.add_flag("--rect,!--no-rect", options->rect,
                    "Pad each picture only to the next multiple of the stride; --no-rect pads to the full "
                    "square [default: on]");
-  command.add_flag("--save,!--no-save", options->save, "Write the pictures with boxes drawn [default: on]");
+  command.add_flag("--save,!--no-save", options->save,
+                   "Write the pictures with boxes drawn; detectors only [default: on]");
   command.add_flag("--save-txt", options->save_txt,
                    "Write labels/NAME.txt: class cx cy w h, normalised [default: off]");
   command.add_flag("--save-conf", options->save_conf,
@@ -350,7 +369,8 @@ Action add_predict(CLI::App& app) {
   command.add_flag("--exist-ok", options->exist_ok,
                    "Write into the run folder even when it exists [default: off]");
   command.add_flag("--json", options->as_json,
-                   "One line of JSON per picture on stdout; all else goes to stderr [default: off]");
+                   "One line of JSON for each picture that could be read, on stdout; all else goes to stderr "
+                   "[default: off]");
   command
       .add_option("--as", options->base_model,
                   "For a foreign file whose network is not plain: the model it holds (as 'marrow import "

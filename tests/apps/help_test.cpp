@@ -124,6 +124,16 @@ TEST(Program, NamesTheNearestModel) {
   expect_refused({"info", "missing/yolov8n.yaml"}, 1, "missing/yolov8n.yaml: cannot open: No such file");
 }
 
+// yolov8n-mine.yaml is scale n of yolov8-mine.yaml, in this folder as in any other.
+TEST(Program, FindsAYamlWithoutItsScaleLetter) {
+  const testing::TemporaryFolder folder;
+  testing::write_text(folder / "yolov8-mine.yaml",
+                      "nc: 2\nscales: {n: [0.33, 0.25, 1024]}\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n"
+                      "head:\n  - [[0], 1, Detect, [nc]]\n");
+  const ProgramResult result = run_program({"info", "yolov8n-mine.yaml"}, {.folder = folder.path()});
+  EXPECT_EQ(result.code, 0) << result.err;
+}
+
 TEST(Program, NamesTheNearestModuleOfAYaml) {
   const testing::TemporaryFolder folder;
   const std::string yaml = folder / "my.yaml";

@@ -47,6 +47,32 @@ TEST_F(ImportCommand, ReportsAndWritesAWorkingCheckpoint) {
             testing::read_text(folder_ / "again.safetensors"));
 }
 
+TEST_F(ImportCommand, NeverWritesOverTheFileItReads) {
+  write_state();
+  const std::string before = testing::read_text(folder_ / "state.safetensors");
+  const ProgramResult result = import({"state.safetensors", "-o", "./state.safetensors"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_SAYS(result.err, "this is the file to be imported");
+  EXPECT_EQ(testing::read_text(folder_ / "state.safetensors"), before);
+  EXPECT_EQ(import({"state.safetensors", "-o", "out.txt"}).code, 2);
+}
+
+TEST_F(ImportCommand, AMarrowCheckpointIsWhatItSays) {
+  testing::write_detector(folder_ / "own.safetensors");
+  for (const char* option : {"--model", "--source"}) {
+    const ProgramResult result = import({"own.safetensors", option, "starnet_s1"});
+    EXPECT_EQ(result.code, 2);
+    EXPECT_SAYS(result.err, "own.safetensors: a Marrow checkpoint, which says itself what it holds");
+  }
+}
+
+TEST_F(ImportCommand, SaysThatAFreshHeadMeansNothing) {
+  write_state({"model.22.cv2.0.2.bias"});
+  const ProgramResult result = import({"state.safetensors", "--model", "yolov8n"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.err, "1 tensors are not from the file but fresh and random");
+}
+
 TEST_F(ImportCommand, OnlyReportsWithoutAnOutput) {
   write_state();
   EXPECT_EQ(import({"state.safetensors"}).code, 0);

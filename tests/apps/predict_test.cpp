@@ -79,6 +79,23 @@ TEST_F(Predict, PrintsALineAPictureAndSavesThePictures) {
   EXPECT_FALSE(decode_image_file(folder_ / "runs/detect/predict/a.png").image == draw_scene(80, 60, 1));
 }
 
+TEST_F(Predict, PicturesOfOneNameInTwoFoldersBothStay) {
+  fs::create_directories(folder_ / "in" / "a");
+  fs::create_directories(folder_ / "in" / "b");
+  picture("a/x.png");
+  picture("b/x.png");
+  testing::write_text(folder_ / "list.txt", "./in/a/x.png\n./in/b/x.png\n");
+  EXPECT_EQ(predict("list.txt").code, 0);
+  EXPECT_EQ(files_below(folder_ / "runs/detect/predict"), (std::set<std::string>{"x.png", "x2.png"}));
+}
+
+TEST_F(Predict, AnEmptyClassIsNoClass) {
+  picture("a.png");
+  const ProgramResult result = predict("in", {"--classes", ""});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_SAYS(result.err, "a class is empty");
+}
+
 TEST_F(Predict, WritesOnlyJsonToStdoutWhenAsked) {
   picture("a.png");
   picture("b.png", 33, 64);

@@ -106,7 +106,7 @@ class Recognition {
   std::vector<ImportCandidate> finish() && {
     if (candidates_.empty() && nearest_)
       throw Error(ErrorKind::kModel,
-                  fmt::format("the file's names are those of '{}' ({}), but {} of its tensors do not fit; "
+                  fmt::format("the file's names are those of '{}' ({}), but it differs in {} places; "
                               "first: {}",
                               nearest_->network.choice.name,
                               nearest_->network.choice.config.at("source").get<std::string>(),

@@ -43,7 +43,14 @@ class Importer {
       : file_(path.string()), options_(options), checkpoint_(read_checkpoint(path, {.key = options.key})) {}
 
   Import run() {
-    if (is_marrow_checkpoint(checkpoint_.metadata)) return own_checkpoint();
+    if (is_marrow_checkpoint(checkpoint_.metadata)) {
+      if (!options_.model.empty() || !options_.source.empty())
+        throw Error(ErrorKind::kUsage,
+                    file_ +
+                        ": a Marrow checkpoint, which says itself what it holds. A model or a source can be "
+                        "named for foreign files only");
+      return own_checkpoint();
+    }
     if (!options_.model.empty()) {
       const ModelSpec spec = find_model_spec(options_.model);
       if (!spec.classifier.empty()) return classifier(spec.classifier, spec.settings);

@@ -64,8 +64,12 @@ ModelSpec named_spec(std::string_view name) {
 ModelSpec base_spec(std::string_view name) {
   const std::filesystem::path path(name);
   std::error_code ignored;
-  const bool is_path =
-      name.find('/') != std::string_view::npos || std::filesystem::is_regular_file(path, ignored);
+  // A file in this folder, or the one that its scale letter leaves.
+  const bool is_yaml = name.ends_with(kSuffix);
+  const std::filesystem::path without_scale = split_scale(path.stem().string()).stem + std::string(kSuffix);
+  const bool is_path = name.find('/') != std::string_view::npos ||
+                       std::filesystem::is_regular_file(path, ignored) ||
+                       (is_yaml && std::filesystem::is_regular_file(without_scale, ignored));
   return is_path ? load_model_spec(path) : named_spec(name);
 }
 
