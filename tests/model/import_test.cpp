@@ -223,7 +223,8 @@ TEST_F(ImportFile, KeepsTheWidthOfTheYaml) {
   const Import fits =
       import_checkpoint(write(testing::published_file("pp_lcnet_x0_5")), {.model = yaml.string()});
   EXPECT_EQ(fits.backbone_share, 1);
-  EXPECT_SAYS(message_of(testing::published_file("pp_lcnet_x0_25"), {.model = yaml.string()}), "do not fit");
+  EXPECT_SAYS(message_of(testing::published_file("pp_lcnet_x0_25"), {.model = yaml.string()}),
+              "but it differs in");
 }
 
 // ---- YOLO state dicts without a description ----

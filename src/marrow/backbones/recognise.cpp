@@ -106,11 +106,12 @@ class Recognition {
   std::vector<ImportCandidate> finish() && {
     if (candidates_.empty() && nearest_)
       throw Error(ErrorKind::kModel,
-                  fmt::format("the file's names are those of '{}' ({}), but it differs in {} places; "
+                  fmt::format("the file's names are those of '{}' ({}), but it differs in {} place{}; "
                               "first: {}",
                               nearest_->network.choice.name,
                               nearest_->network.choice.config.at("source").get<std::string>(),
-                              nearest_->misfit.tensors, nearest_->misfit.first));
+                              nearest_->misfit.tensors, nearest_->misfit.tensors == 1 ? "" : "s",
+                              nearest_->misfit.first));
     return std::move(candidates_);
   }
 
