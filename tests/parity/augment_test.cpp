@@ -167,7 +167,8 @@ TEST(parity_augment, PerspectiveFromDraws) {
     const Sample sample =
         random_perspective({image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
                            params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
-    EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 8);
+    // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a pixel.
+    EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 255 / 32 + 1);
     expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
     ++compared;
   }
