@@ -99,11 +99,11 @@ TEST_F(LabelCache, AnythingButAWholeCacheIsRebuilt) {
   load();
   const std::string whole = content();
   EXPECT_TRUE(read().scan);
-  for (size_t length = 0; length < whole.size(); ++length) {
+  for (size_t length = 0; length < whole.size(); length += length < 64 ? 1 : 7) {
     write("labels/train.marrow-cache", whole.substr(0, length));
     EXPECT_TRUE(read().reason.starts_with("it is ")) << length;
   }
-  for (size_t at = 0; at < whole.size(); at += 3) {
+  for (size_t at = 0; at < whole.size(); at += 5) {
     std::string flipped = whole;
     flipped[at] = static_cast<char>(flipped[at] ^ 0x40);
     write("labels/train.marrow-cache", flipped);
@@ -118,7 +118,7 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
   const std::string whole = content();
   // Every eight bytes in turn become a huge number: counts, lengths, classes, sizes, coordinates.
   int refused = 0;
-  for (size_t at = 24; at + 12 < whole.size(); ++at) {
+  for (size_t at = 24; at + 12 < whole.size(); at += 3) {
     std::string bytes = whole.substr(0, whole.size() - 4);
     bytes.replace(at, 8, "\xff\xff\xff\xff\xff\xff\xff\x7f", 8);
     const uint32_t sum = crc32(std::as_bytes(std::span(bytes)));
@@ -130,7 +130,7 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
     for (const ScannedPicture& picture : result.scan->pictures)
       for (const Label& label : picture.image.labels) ASSERT_TRUE(label.class_id >= 0 && label.class_id < 2);
   }
-  EXPECT_GT(refused, 100);
+  EXPECT_GT(refused, 30);
 }
 
 TEST_F(LabelCache, VersionOneIsReadAsTheFormatPageShowsIt) {
@@ -152,6 +152,7 @@ TEST_F(LabelCache, AFolderThatCannotBeWrittenIsNoError) {
   const SplitLabels labels = load();
   EXPECT_EQ(labels.images.size(), 3u);
   EXPECT_TRUE(fs::exists(folder_ / "home/marrow"));
+  EXPECT_TRUE(has(load().cache_note, "are read from the cache")) << load().cache_note;
   ::setenv("XDG_CACHE_HOME", (folder_ / "data.yaml").c_str(), 1);
   EXPECT_TRUE(has(load().cache_note, "labels are not cached: ")) << load().cache_note;
   ::unsetenv("XDG_CACHE_HOME");

@@ -28,10 +28,9 @@ std::optional<Scan> cached_scan(const CachePlaces& places, const CacheKey& key, 
       note = fmt::format("labels are read from the cache {}", shown(place));
       return std::move(read.scan);
     }
-    if (!read.reason.empty()) {
+    // The other place may hold one that fits: this folder may be one that cannot be written.
+    if (!read.reason.empty() && note.empty())
       note = fmt::format("the label cache {} is rebuilt: {}", shown(place), read.reason);
-      return std::nullopt;
-    }
   }
   return std::nullopt;
 }

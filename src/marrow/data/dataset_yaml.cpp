@@ -192,7 +192,6 @@ class Parser {
         fail(*value, unknown_name_message("format", printable(value->text, 40),
                                           std::array<std::string, 4>{"yolo", "coco", "voc", "folders"}));
       dataset_.format = found->second;
-      if (dataset_.format == DatasetFormat::kFolders) dataset_.names.clear();
       return;
     }
     if (json + voc + other > 1)
