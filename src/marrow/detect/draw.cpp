@@ -69,7 +69,7 @@ Label measure(const std::string& text, double scale) {
 // longest text.
 Label fitting_label(const std::string& name, float confidence, Size picture) {
   double usual = std::max(line_width(picture) * kScalePerLineWidth, kSmallestScale);
-  std::string full = fmt::format("{} {:.2f}", name, confidence);
+  std::string full = confidence == kNoConfidence ? name : fmt::format("{} {:.2f}", name, confidence);
   Label label = measure(full, usual);
   if (label.width() > picture.width) {
     label = measure(full, std::max(usual * picture.width / label.width() * 0.95, kSmallestScale));

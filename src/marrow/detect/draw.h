@@ -17,6 +17,9 @@ int line_width(Size picture);
 // Blue, green, red; one of 20, by class number.
 std::array<uint8_t, 3> class_colour(int class_id);
 
+// As a detection's confidence: its label is the name alone, as for a box that a person drew.
+inline constexpr float kNoConfidence = -1.0f;
+
 // Each detection as a box in its class's colour with a filled label "name 0.87" above it, or inside where
 // there is no room; labels stay inside the picture, shrink in small ones, and lose first the confidence, then
 // letters, where even small type does not fit. The most confident detection lies on top. Names are drawn in
