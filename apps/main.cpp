@@ -32,6 +32,26 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  return names;
+}
+
+// The command that was meant, of one that has commands of its own ("data check").
+const CLI::App& innermost(const CLI::App& app) {
+  const CLI::App* chosen = &app;
+  while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
+  return *chosen;
+}
+
+// "data check"
+std::string words_of(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  const bool outermost = parent == nullptr || parent->get_parent() == nullptr;
+  return (outermost ? "" : words_of(*parent) + " ") + command.get_name();
+}
+
 bool is_option(const std::string& word) {
   return word.size() > 1 && word.starts_with("-");
 }
@@ -40,12 +60,15 @@ bool is_option(const std::string& word) {
 std::string explain(const CLI::App& app, const std::vector<Command>& commands, const CLI::ParseError& error) {
   for (const Command& command : commands)
     if (command.app->parsed()) {
-      const std::string name = "'marrow " + command.app->get_name() + "'";
-      const std::vector<std::string> rest = command.app->remaining();
+      const CLI::App& chosen = innermost(*command.app);
+      const std::string name = "'marrow " + words_of(chosen) + "'";
+      const std::vector<std::string> rest = command.app->remaining(true);
       const auto unknown = std::ranges::find_if(rest, is_option);
       if (unknown != rest.end())
         return marrow::unknown_name_message("option of " + name, unknown->substr(0, unknown->find('=')),
-                                            option_names(*command.app));
+                                            option_names(chosen));
+      if (!rest.empty() && !chosen.get_subcommands(nullptr).empty())
+        return marrow::unknown_name_message("command of " + name, rest.front(), command_names(chosen));
       return fmt::format("{}. {} --help' lists the options, with an example", error.what(),
                          name.substr(0, name.size() - 1));
     }
@@ -75,8 +98,8 @@ int run(int argc, char** argv) {
   app.footer("\n'marrow COMMAND --help' lists a command's options with their defaults, and an example.");
 
   std::vector<Command> commands;
-  for (Action (*add)(CLI::App&) : {marrow::cli::add_predict, marrow::cli::add_info, marrow::cli::add_models,
-                                   marrow::cli::add_import, marrow::cli::add_demo}) {
+  for (Action (*add)(CLI::App&) : {marrow::cli::add_predict, marrow::cli::add_data, marrow::cli::add_info,
+                                   marrow::cli::add_models, marrow::cli::add_import, marrow::cli::add_demo}) {
     const size_t before = app.get_subcommands(nullptr).size();
     Action action = add(app);
     commands.push_back({app.get_subcommands(nullptr).at(before), std::move(action)});

@@ -1,0 +1,235 @@
+// marrow data: look a dataset over, convert it, draw one.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/run_folder.h"
+#include "base/text.h"
+#include "cli.h"
+#include "data/check.h"
+#include "data/convert.h"
+#include "data/dataset.h"
+#include "data/synth.h"
+
+namespace marrow::cli {
+namespace {
+
+// One line that is written over, on a terminal; nothing elsewhere.
+class ProgressLine {
+ public:
+  ~ProgressLine() {
+    if (shown_) fmt::print(stderr, "\r\x1b[K");
+  }
+  void show(const std::string& what, int64_t done, int64_t total) {
+    if (!terminal_) return;
+    shown_ = true;
+    fmt::print(stderr, "\r\x1b[K{}: {} of {}", what, done, total);
+    std::fflush(stderr);
+  }
+
+ private:
+  bool terminal_ = ::isatty(STDERR_FILENO) != 0;
+  bool shown_ = false;
+};
+
+std::vector<std::string> split_names(const std::string& text) {
+  std::vector<std::string> names;
+  for (size_t at = 0; at <= text.size() && !text.empty();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    if (end > at) names.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return names;
+}
+
+void say_notes(const Dataset& dataset) {
+  for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
+}
+
+struct CheckArguments {
+  std::string data, names, project = "runs/data", name = "check";
+  bool json = false, exist_ok = false;
+  int image_size = 640, threads = 0;
+};
+
+int check(const CheckArguments& arguments) {
+  const Dataset dataset = read_dataset(arguments.data, split_names(arguments.names));
+  say_notes(dataset);
+  const auto folder = make_run_folder(arguments.project, arguments.name, arguments.exist_ok);
+  CheckOptions options{
+      .image_size = arguments.image_size, .threads = arguments.threads, .sheet = folder / "labels.png"};
+  DatasetCheck result;
+  {
+    ProgressLine line;
+    options.progress = [&](const std::string& what, int64_t done, int64_t total) {
+      line.show(what, done, total);
+    };
+    result = check_dataset(dataset, options);
+  }
+  const std::string text = check_text(dataset, result, arguments.image_size);
+  const std::string json = check_json(dataset, result, arguments.image_size) + "\n";
+  write_file_atomically(folder / "check.txt", text);
+  write_file_atomically(folder / "check.json", json);
+  fmt::print("{}", arguments.json ? json : text);
+  fmt::print(arguments.json ? stderr : stdout, "pictures with their boxes and this report: {}\n",
+             folder.string());
+  return result.errors > 0 ? 1 : 0;
+}
+
+Action add_check(CLI::App& data) {
+  auto arguments = std::make_shared<CheckArguments>();
+  CLI::App& command = *data.add_subcommand("check", "Find every problem of a dataset, with file and line");
+  command.add_option("DATA", arguments->data, "Dataset: a YAML file, a COCO JSON file or a folder")
+      ->required()
+      ->type_name("");
+  command.add_option("--names", arguments->names, "Class names, comma-separated [default: the dataset's]")
+      ->type_name("A,B,...");
+  command
+      .add_option("--imgsz", arguments->image_size,
+                  "Longer side in training (pixels), for the sizes of boxes")
+      ->check(in_range(32, 8192))
+      ->capture_default_str();
+  command.add_flag("--json", arguments->json, "Print the report as one JSON object [default: off]");
+  add_threads_option(command, arguments->threads);
+  command.add_option("--project", arguments->project, "Folder for results")->capture_default_str();
+  command.add_option("--name", arguments->name, "Results go to PROJECT/NAME, or NAME2, NAME3, ...")
+      ->capture_default_str();
+  command.add_flag("--exist-ok", arguments->exist_ok,
+                   "Write into PROJECT/NAME even if it exists [default: off]");
+  set_example(command, "marrow data check data.yaml --imgsz 320");
+  return [arguments] { return check(*arguments); };
+}
+
+struct ConvertArguments {
+  std::string in, out, to, names, images = "copy";
+  bool polygons = false;
+  int threads = 0;
+};
+
+int convert(const ConvertArguments& arguments) {
+  const Dataset dataset = read_dataset(arguments.in, split_names(arguments.names));
+  say_notes(dataset);
+  ConvertOptions options{.polygons = arguments.polygons, .threads = arguments.threads};
+  options.to = arguments.to == "coco"  ? DatasetFormat::kCoco
+               : arguments.to == "voc" ? DatasetFormat::kVoc
+                                       : DatasetFormat::kYolo;
+  options.transfer = arguments.images == "symlink"    ? PictureTransfer::kSymlink
+                     : arguments.images == "hardlink" ? PictureTransfer::kHardLink
+                                                      : PictureTransfer::kCopy;
+  ConvertSummary summary;
+  {
+    ProgressLine line;
+    options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
+    summary = convert_dataset(dataset, arguments.out, options);
+  }
+  for (const Problem& problem : summary.problems)
+    fmt::print(stderr, "{}: {}\n", severity_name(problem.severity), problem.text());
+  fmt::print("{} ({}) -> {} ({}): {} pictures, {} objects\n", arguments.in, format_name(dataset.format),
+             arguments.out, arguments.to, summary.images, summary.objects);
+  if (summary.ignored > 0)
+    fmt::print("{} crowd or difficult objects {}\n", summary.ignored,
+               options.to == DatasetFormat::kYolo ? "were left out: YOLO's format has no place for them"
+                                                  : "were kept as such");
+  if (summary.dropped > 0) fmt::print("{} pictures were left out: they cannot be used\n", summary.dropped);
+  return summary.dropped > 0 ? 1 : 0;
+}
+
+Action add_convert(CLI::App& data) {
+  auto arguments = std::make_shared<ConvertArguments>();
+  CLI::App& command = *data.add_subcommand("convert", "Write a dataset in another format");
+  command.add_option("IN", arguments->in, "Dataset: a YAML file, a COCO JSON file or a folder")
+      ->required()
+      ->type_name("");
+  command.add_option("OUT", arguments->out, "Folder for the new dataset; must not hold one")
+      ->required()
+      ->type_name("");
+  command.add_option("--to", arguments->to, "Format to write")
+      ->required()
+      ->check(CLI::IsMember({"yolo", "coco", "voc"}));
+  command.add_option("--images", arguments->images, "How pictures get there")
+      ->check(CLI::IsMember({"copy", "hardlink", "symlink"}))
+      ->capture_default_str();
+  command.add_flag("--polygons", arguments->polygons,
+                   "To yolo: write polygons where the source has them [default: off]");
+  command
+      .add_option("--names", arguments->names,
+                  "Class names in the order wanted, comma-separated [default: the dataset's]")
+      ->type_name("A,B,...");
+  add_threads_option(command, arguments->threads);
+  set_example(command, "marrow data convert data.yaml coco-copy --to coco --images hardlink");
+  return [arguments] { return convert(*arguments); };
+}
+
+struct SynthArguments {
+  std::string out, classes = "shapes";
+  SynthOptions options;
+};
+
+int synth(SynthArguments arguments) {
+  if (arguments.classes != "shapes") arguments.options.classes = split_names(arguments.classes);
+  SynthSummary summary;
+  {
+    ProgressLine line;
+    arguments.options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
+    summary = write_synth_dataset(arguments.out, arguments.options);
+  }
+  fmt::print("{}: {} pictures to train on, {} to validate\n", arguments.out, summary.train_images,
+             summary.val_images);
+  for (size_t i = 0; i < summary.objects.size(); ++i)
+    fmt::print("  {:<10}{:>8}\n", arguments.options.classes[i], summary.objects[i]);
+  return 0;
+}
+
+Action add_synth(CLI::App& data) {
+  auto arguments = std::make_shared<SynthArguments>();
+  SynthOptions& options = arguments->options;
+  CLI::App& command = *data.add_subcommand("synth", "Draw a small dataset of shapes, to try things out with");
+  command.add_option("OUT", arguments->out, "Folder for the dataset; must not hold one")
+      ->required()
+      ->type_name("");
+  command.add_option("--images", options.images, "Pictures to draw, of both splits")
+      ->check(in_range(1, 1e6))
+      ->capture_default_str();
+  command
+      .add_option("--classes", arguments->classes,
+                  "shapes for all of " + join(synth_classes(), ", ") + "; or some of them, comma-separated")
+      ->capture_default_str();
+  command.add_option("--val-share", options.val_share, "Share of the pictures that is for validation")
+      ->check(in_range(0, 0.9))
+      ->capture_default_str();
+  command.add_option("--imgsz", options.image_size, "Longer side of a picture (pixels)")
+      ->check(in_range(32, 4096))
+      ->capture_default_str();
+  command.add_option("--objects", options.objects, "Objects in a picture, at most")
+      ->check(in_range(1, 100))
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "The same seed draws the same pictures")->capture_default_str();
+  add_threads_option(command, options.threads);
+  set_example(command, "marrow data synth shapes --images 500 --classes disc,star --seed 7");
+  return [arguments] { return synth(*arguments); };
+}
+
+}  // namespace
+
+Action add_data(CLI::App& app) {
+  CLI::App& data = *app.add_subcommand("data", "Check, convert or draw a dataset");
+  data.require_subcommand(1);
+  std::vector<std::pair<CLI::App*, Action>> commands;
+  for (Action (*add)(CLI::App&) : {add_check, add_convert, add_synth}) {
+    const size_t before = data.get_subcommands(nullptr).size();
+    Action action = add(data);
+    commands.emplace_back(data.get_subcommands(nullptr).at(before), std::move(action));
+  }
+  set_example(data, "marrow data check data.yaml");
+  return [commands] {
+    for (const auto& [command, action] : commands)
+      if (command->parsed()) return action();
+    return 2;
+  };
+}
+
+}  // namespace marrow::cli

@@ -1,0 +1,73 @@
+// `marrow data` as a process.
+#include <gtest/gtest.h>
+
+#include "apps/program.h"
+
+namespace marrow {
+namespace {
+
+using testing::ProgramResult;
+using testing::run_program;
+
+class DataCommand : public ::testing::Test {
+ protected:
+  ProgramResult data(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "data");
+    testing::ProgramOptions here;
+    here.folder = folder_.path();
+    return run_program(arguments, here);
+  }
+  const testing::TemporaryFolder folder_;
+};
+
+TEST_F(DataCommand, DrawsChecksAndConverts) {
+  const ProgramResult synth =
+      data({"synth", "shapes", "--images", "6", "--imgsz", "64", "--classes", "disc,star"});
+  EXPECT_EQ(synth.code, 0) << synth.err;
+  EXPECT_SAYS(synth.out, "shapes: 5 pictures to train on, 1 to validate");
+  const ProgramResult check = data({"check", "shapes", "--json"});
+  EXPECT_EQ(check.code, 0) << check.err;
+  const auto report = nlohmann::json::parse(check.out);
+  EXPECT_EQ(report["splits"][0]["images"], 5);
+  EXPECT_TRUE(testing::fs::exists(folder_ / "runs/data/check/labels.png"));
+  for (const char* format : {"coco", "voc"}) {
+    const ProgramResult there = data({"convert", "shapes", format, "--to", format, "--images", "symlink"});
+    EXPECT_EQ(there.code, 0) << there.err;
+    EXPECT_SAYS(there.out, "6 pictures");
+    const std::string back = std::string(format) + "-yolo";
+    EXPECT_EQ(data({"convert", format, back, "--to", "yolo"}).code, 0);
+    // VOC keeps all splits in one folder, where two files cannot have one name.
+    const std::string name = std::string(format) == "voc" ? "000000_2.txt" : "000000.txt";
+    EXPECT_EQ(testing::read_text(folder_ / back / "labels/val" / name),
+              testing::read_text(folder_ / "shapes/labels/val/000000.txt"));
+  }
+}
+
+TEST_F(DataCommand, ErrorsOfTheDatasetGiveExitCodeOne) {
+  ASSERT_EQ(data({"synth", "shapes", "--images", "4", "--imgsz", "64"}).code, 0);
+  testing::write_text(folder_ / "shapes/labels/train/000001.txt", "77 .5 .5 .1 .1\n");
+  const ProgramResult check = data({"check", "shapes"});
+  EXPECT_EQ(check.code, 1);
+  EXPECT_SAYS(check.out,
+              "error: shapes/labels/train/000001.txt:1: class 77, but the dataset has 6 classes (0..5)");
+  EXPECT_EQ(data({"convert", "shapes", "out", "--to", "coco"}).code, 1);
+}
+
+TEST_F(DataCommand, MistakesAreUsageErrors) {
+  const auto expect_refused = [&](std::vector<std::string> arguments, int code, const std::string& says) {
+    const ProgramResult result = data(std::move(arguments));
+    EXPECT_EQ(result.code, code);
+    EXPECT_EQ(result.out, "");
+    EXPECT_SAYS(result.err, says);
+  };
+  expect_refused({}, 2, "'marrow data --help'");
+  expect_refused({"chekc", "x"}, 2, "unknown command of 'marrow data' 'chekc'. Did you mean 'check'?");
+  expect_refused({"check", "--jsn", "x"}, 2,
+                 "unknown option of 'marrow data check' '--jsn'. Did you mean '--json'?");
+  expect_refused({"check", "absent.yaml"}, 1, "absent.yaml: no such dataset");
+  expect_refused({"convert", "a", "b", "--to", "csv"}, 2, "--to");
+  expect_refused({"synth", "out", "--classes", "disk"}, 2, "unknown shape 'disk'. Did you mean 'disc'?");
+}
+
+}  // namespace
+}  // namespace marrow
