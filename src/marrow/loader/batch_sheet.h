@@ -1,0 +1,29 @@
+// A batch as a picture: what the network sees, with the boxes it is to find, or has found.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "detect/nms.h"
+#include "loader/detection_loader.h"
+
+namespace marrow {
+
+// Image i of a (N, 3, H, W) uint8 tensor, red first.
+Image image_of_batch(const Tensor& images, int64_t i);
+
+// The targets of image i as boxes in pixels of the batch, with kNoConfidence.
+std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i);
+
+constexpr size_t kSheetImages = 16;
+
+// The first images of the batch on one sheet, with their targets.
+Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names,
+                  size_t most = kSheetImages);
+
+// The same with other boxes, in pixels of the batch, one list an image, and their confidences.
+Image batch_sheet(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections,
+                  std::span<const std::string> names, size_t most = kSheetImages);
+
+}  // namespace marrow
