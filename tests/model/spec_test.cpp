@@ -6,9 +6,9 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/yaml.h"
 #include "model/configs.h"
 #include "model/model.h"
-#include "base/yaml.h"
 
 namespace marrow {
 namespace {

@@ -6,15 +6,20 @@
 
 namespace marrow::testing {
 
-// MARROW_GOLDEN, or the folder shared/golden beside the checkout. May not exist: then parity tests skip, saying so.
+// MARROW_GOLDEN, or the folder shared/golden beside the checkout. May not exist: then parity tests skip,
+// saying so.
 inline std::filesystem::path golden_folder() {
   if (const char* folder = std::getenv("MARROW_GOLDEN"); folder != nullptr && *folder != '\0') return folder;
   return std::filesystem::path(MARROW_SOURCE_DIR) / ".." / "shared" / "golden";
 }
 
 // Photos, odd files and checkpoints lie beside the golden folder.
-inline std::filesystem::path data_folder() { return golden_folder() / ".." / "data"; }
-inline std::filesystem::path weights_folder() { return golden_folder() / ".." / "weights"; }
+inline std::filesystem::path data_folder() {
+  return golden_folder() / ".." / "data";
+}
+inline std::filesystem::path weights_folder() {
+  return golden_folder() / ".." / "weights";
+}
 
 }  // namespace marrow::testing
 

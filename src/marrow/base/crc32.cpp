@@ -1,8 +1,8 @@
 // CRC-32, eight bytes at a time ("slicing by 8", Kounavis and Berry 2005): a checkpoint is checked at memory
 // speed.
-#include <array>
-
 #include "base/crc32.h"
+
+#include <array>
 
 namespace marrow {
 namespace {
