@@ -124,9 +124,8 @@ TEST_F(Convert, CrowdAndDifficultStayMarked) {
   using Reason = IgnoredLabel::Reason;
   const auto reasons = [](const Dataset& dataset) {
     std::vector<Reason> result;
-    for (const IgnoredLabel& ignored :
-         load_split(dataset, "train", {.use_cache = false}).images.at(0).ignored)
-      result.push_back(ignored.reason);
+    const SplitLabels labels = load_split(dataset, "train", {.use_cache = false});
+    for (const IgnoredLabel& ignored : labels.images.at(0).ignored) result.push_back(ignored.reason);
     return result;
   };
   const fs::path from = folder_ / "crowd/a.json";
