@@ -14,6 +14,7 @@ namespace marrow::cli {
 using Action = std::function<int()>;
 
 // Each declares its subcommand and says what it does when chosen.
+Action add_val(CLI::App& app);
 Action add_predict(CLI::App& app);
 Action add_data(CLI::App& app);
 Action add_info(CLI::App& app);

@@ -1,0 +1,272 @@
+// marrow val: how good is a model on a labelled set of images?
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/run_folder.h"
+#include "base/thread_pool.h"
+#include "cli.h"
+#include "data/dataset.h"
+#include "data/dataset_folders.h"
+#include "image/decode.h"
+#include "metrics/classification.h"
+#include "model/import.h"
+#include "predict/classifier.h"
+#include "validate/detector_validation.h"
+#include "validate/engine_predictor.h"
+#include "validate/open_split.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+struct Options {
+  std::string model;
+  std::string data;
+  std::string split = "val";
+  int imgsz = 0;
+  int batch = 16;
+  float conf = 0.001f;
+  float iou = 0.7f;
+  int max_det = 300;
+  bool rect = true;
+  bool agnostic_nms = false;
+  bool single_cls = false;
+  bool verbose = true;
+  bool save_json = false;
+  bool as_json = false;
+  std::string project;
+  std::string name = "val";
+  bool exist_ok = false;
+  std::string base_model;
+  std::string weights_source;
+  int threads = 0;
+};
+
+void say(const std::string& line) {
+  fmt::print(stderr, "{}\n", line);
+}
+
+void print_json(const ordered_json& object) {
+  fmt::print("{}\n", object.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+}
+
+fs::path run_folder(const Options& options, const std::string& task) {
+  const fs::path project = options.project.empty() ? fs::path("runs") / task : fs::path(options.project);
+  return make_run_folder(project, options.name, options.exist_ok);
+}
+
+int round_up(int size, int stride) {
+  return (size + stride - 1) / stride * stride;
+}
+
+int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel trained) {
+  const int image_size = round_up(options.imgsz > 0 ? options.imgsz : 640, trained.model.largest_stride);
+  const std::vector<std::string> names = trained.model.names;
+  if (const int wanted = options.single_cls ? 1 : dataset.classes(); static_cast<int>(names.size()) != wanted)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: {} classes, but {} has {}{}", options.model, names.size(), options.data,
+                            dataset.classes(), options.single_cls ? ", taken as one" : ""));
+  if (!options.single_cls && names != dataset.names)
+    say(fmt::format("marrow: the classes of {} are called otherwise in {}; they are matched by number",
+                    options.model, options.data));
+
+  const OpenedSplit split = open_split(dataset, options.split,
+                                       {.image_size = image_size,
+                                        .cache = ImageCache::kRecent,
+                                        .single_class = options.single_cls,
+                                        .threads = options.threads,
+                                        .say = say});
+  ThreadPool threads(options.threads);
+  DetectionLoader loader(split.images, {.batch = options.batch,
+                                        .workers = threads.threads(),
+                                        .rectangular = options.rect,
+                                        .stride = trained.model.largest_stride});
+  EnginePredictor predictor(std::move(trained), options.threads);
+  const bool moving = isatty(STDERR_FILENO) != 0;
+  const int64_t batches = loader.batches_per_epoch();
+  const DetectorValidation result = validate_detector(
+      loader, *split.images,
+      {.names = names,
+       .confidence = options.conf,
+       .iou = options.iou,
+       .max_detections = options.max_det,
+       .agnostic = options.agnostic_nms || options.single_cls},
+      [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads,
+      [&](int64_t done) {
+        if (moving)
+          fmt::print(stderr, "\r{}/{} batches\033[K{}", done, batches, done == batches ? "\r\033[K" : "");
+        return true;
+      });
+
+  if (options.as_json) {
+    ordered_json object = report_json(result.report);
+    object["speed_ms"] = {{"preprocess", result.times.preprocess},
+                          {"inference", result.times.inference},
+                          {"postprocess", result.times.postprocess}};
+    print_json(object);
+  } else {
+    fmt::print("{}\n{}\n", report_text(result.report, options.verbose), speed_line(result.times));
+  }
+  if (options.save_json) {
+    const fs::path file = run_folder(options, "detect") / "predictions.json";
+    write_file_atomically(file, coco_predictions_json(result.predictions));
+    fmt::print(options.as_json ? stderr : stdout, "Predictions saved to {}\n", file.string());
+  }
+  return 0;
+}
+
+// The network's class of each of the dataset's: by name where the names are the same, else by number.
+std::vector<int> class_map(const std::vector<std::string>& ours, const std::vector<std::string>& theirs) {
+  std::map<std::string, int> by_name;
+  for (size_t i = 0; i < ours.size(); ++i) by_name.emplace(ours[i], static_cast<int>(i));
+  std::vector<int> map;
+  for (size_t i = 0; i < theirs.size(); ++i) {
+    const auto found = by_name.find(theirs[i]);
+    if (found == by_name.end()) {
+      map.clear();
+      break;
+    }
+    map.push_back(found->second);
+  }
+  if (map.empty())
+    for (size_t i = 0; i < theirs.size(); ++i) map.push_back(static_cast<int>(i));
+  return map;
+}
+
+int validate_classes(const Options& options, const Dataset& dataset, const TrainedModel& trained) {
+  const std::vector<std::string>& names = trained.model.names;
+  if (dataset.classes() > static_cast<int>(names.size()))
+    throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but {} has {}", options.model, names.size(),
+                                               options.data, dataset.classes()));
+  const std::vector<int> classes = class_map(names, dataset.names);
+  const std::vector<ClassifiedImage> images = list_classified(dataset, options.split);
+  Classifier classifier(trained.model.graph, trained.weights,
+                        {.crop = options.imgsz, .threads = options.threads});
+  ClassificationValidator validator(names);
+  PredictTimes total;
+  int64_t broken = 0;
+  for (const ClassifiedImage& entry : images) {
+    try {
+      const ClassificationResult result =
+          classifier.classify(decode_image_file(entry.path).image, static_cast<int>(names.size()));
+      std::vector<float> scores(names.size());
+      for (const ClassProbability& p : result.top) scores.at(static_cast<size_t>(p.class_id)) = p.probability;
+      validator.add(scores, classes.at(static_cast<size_t>(entry.class_id)));
+      total.preprocess_ms += result.times.preprocess_ms;
+      total.inference_ms += result.times.inference_ms;
+      total.postprocess_ms += result.times.postprocess_ms;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kFile && error.kind() != ErrorKind::kFormat) throw;
+      say(fmt::format("marrow: skipped: {}", error.what()));
+      ++broken;
+    }
+  }
+  const double seen = static_cast<double>(std::max<int64_t>(validator.total().images, 1));
+  if (options.as_json)
+    print_json(validator.json());
+  else
+    fmt::print(
+        "{}\n{}\n", validator.table(options.verbose),
+        speed_line({total.preprocess_ms / seen, total.inference_ms / seen, total.postprocess_ms / seen}));
+  if (broken > 0) say(fmt::format("marrow: {} of {} images could not be read", broken, images.size()));
+  return validator.total().images > 0 ? 0 : 1;
+}
+
+int validate(const Options& options) {
+  TrainedModel trained =
+      load_trained(options.model, {.model = options.base_model, .source = options.weights_source});
+  const Dataset dataset = read_dataset(options.data);
+  for (const std::string& note : dataset.notes) say("marrow: " + note);
+  const std::string task = trained.model.task;
+  const bool folders = dataset.format == DatasetFormat::kFolders;
+  if (task == "classify" && folders) return validate_classes(options, dataset, trained);
+  if (task == "detect" && !folders) return validate_boxes(options, dataset, std::move(trained));
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{} is a model for '{}', but {} is a dataset of {}", options.model, task,
+                          options.data, folders ? "class folders" : "boxes"));
+}
+
+}  // namespace
+
+Action add_val(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("val", "Measure a model on labelled images");
+  command.add_option("--model", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
+      ->required()
+      ->type_name("FILE");
+  command
+      .add_option("--data", options->data,
+                  "The dataset: its YAML, a COCO JSON file, or a folder (boxes, or one folder a class)")
+      ->required()
+      ->type_name("PATH");
+  command.add_option("--split", options->split, "train, val or test")
+      ->capture_default_str()
+      ->type_name("SPLIT");
+  command
+      .add_option("--imgsz", options->imgsz,
+                  "Longer side of the network input, pixels; for a classifier its crop [default: 640; a "
+                  "classifier's own]")
+      ->check(in_range(1, 16384))
+      ->type_name("PIXELS");
+  command.add_option("--batch", options->batch, "Images that share a rectangle")
+      ->check(in_range(1, 65536))
+      ->capture_default_str();
+  command.add_option("--conf", options->conf, "Confidence above which a detection counts, 0..1")
+      ->check(in_range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--iou", options->iou, "Overlap (IoU) above which the weaker of two boxes is dropped, 0..1")
+      ->check(in_range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--max-det", options->max_det, "Most detections per image")
+      ->check(in_range(1, 1'000'000))
+      ->capture_default_str();
+  command
+      .add_option("--rect", options->rect,
+                  "Batches of images of like shape, padded only as far as needed; false: squares")
+      ->expected(0, 1)
+      ->default_str("true")
+      ->type_name("true|false");
+  command.add_flag("--no-rect{false}", options->rect, "The same as --rect false");
+  command.add_flag("--agnostic-nms", options->agnostic_nms,
+                   "Boxes suppress each other across classes [default: off]");
+  command.add_flag("--single-cls", options->single_cls, "Treat all classes as one [default: off]");
+  command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
+  command.add_flag("--save-json", options->save_json,
+                   "Write predictions.json, as COCO's tools read it [default: off]");
+  command.add_flag("--json", options->as_json,
+                   "One JSON object on stdout; all else goes to stderr [default: off]");
+  command
+      .add_option("--project", options->project,
+                  "Folder around the run folders of --save-json [default: runs/detect]")
+      ->type_name("FOLDER");
+  command.add_option("--name", options->name, "Run folder; a number is appended when it exists")
+      ->capture_default_str();
+  command.add_flag("--exist-ok", options->exist_ok,
+                   "Write into the run folder even when it exists [default: off]");
+  command
+      .add_option(
+          "--as", options->base_model,
+          "For a foreign file whose network is not plain: the model it holds (as 'marrow import --model')")
+      ->type_name("MODEL");
+  command
+      .add_option("--weights-source", options->weights_source,
+                  "For a foreign file: the implementation it comes from (as 'marrow import --source')")
+      ->type_name("NAME");
+  add_threads_option(command, options->threads);
+  set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");
+  return [options] { return validate(*options); };
+}
+
+}  // namespace marrow::cli

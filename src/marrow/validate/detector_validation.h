@@ -1,0 +1,53 @@
+// Runs a detector over a loader's images and measures it, whatever executes the network: the engine for `marrow val`, the
+// training executor within a run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/tensor.h"
+#include "base/thread_pool.h"
+#include "loader/detection_loader.h"
+#include "metrics/detection_validator.h"
+
+namespace marrow {
+
+struct DetectorValidationOptions {
+  std::vector<std::string> names;  // of the classes
+  float confidence = 0.001f;
+  float iou = 0.7f;
+  int max_detections = 300;
+  bool agnostic = false;              // classes suppress each other
+  std::vector<int64_t> category_ids;  // in predictions.json; empty: class + 1
+};
+
+// Milliseconds an image.
+struct ValidationTimes {
+  double preprocess = 0;  // waiting for images
+  double inference = 0;
+  double postprocess = 0;
+};
+
+struct DetectorValidation {
+  DetectionReport report;
+  std::vector<CocoPrediction> predictions;
+  ValidationTimes times;
+};
+
+// Decoded predictions of the batch's images, (N, 4 + classes, anchors) float32.
+using PredictBatch = std::function<Tensor(const DetectionBatch& batch)>;
+
+// Takes every batch that the loader has left, an epoch of validation. `store` is the loader's. `keep_going`, asked after
+// each batch with the number done, may end it early; the report is of what was seen by then. Throws Error{kShape} when
+// predictions do not fit the names.
+DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& store,
+                                     const DetectorValidationOptions& options, const PredictBatch& predict,
+                                     ThreadPool& threads,
+                                     const std::function<bool(int64_t batches_done)>& keep_going = {});
+
+// "Speed: 0.1ms preprocess, 9.1ms inference, 2.7ms postprocess per image"
+std::string speed_line(const ValidationTimes& times);
+
+}  // namespace marrow

@@ -1,0 +1,71 @@
+#include "validate/engine_predictor.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "predict/preprocess.h"
+
+namespace marrow {
+namespace {
+
+constexpr size_t kKept = 8;
+constexpr const char* kOutput = "output0";
+
+// Planes of bytes, red first, become the numbers of the network's input.
+void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std::span<float> chw) {
+  const size_t area = planes.size() / 3;
+  for (size_t c = 0; c < 3; ++c) {
+    const size_t plane = format.order == ChannelOrder::kRgb ? c : 2 - c;
+    const double shift = -format.mean[c] / format.std[c];
+    const double scale = format.scale / format.std[c];
+    float table[256];
+    for (int i = 0; i < 256; ++i) table[i] = static_cast<float>(i * scale + shift);
+    std::ranges::transform(planes.subspan(plane * area, area),
+                           chw.begin() + static_cast<std::ptrdiff_t>(c * area),
+                           [&](uint8_t pixel) { return table[pixel]; });
+  }
+}
+
+}  // namespace
+
+EnginePredictor::EnginePredictor(TrainedModel trained, int threads)
+    : trained_(std::move(trained)), threads_(threads) {
+  const Graph& graph = trained_.model.graph;
+  if (!std::holds_alternative<DetectDecode>(graph.node(graph.find(kOutput)).operation))
+    throw Error(ErrorKind::kModel, "the model has no detection head");
+}
+
+Engine& EnginePredictor::compiled(Size size) {
+  const auto found = std::ranges::find(compiled_, size, &Compiled::size);
+  if (found != compiled_.end()) {
+    compiled_.splice(compiled_.begin(), compiled_, found);
+  } else {
+    const std::string output = kOutput;
+    compiled_.push_front(
+        {size, Engine(trained_.model.graph, trained_.weights, {1, 3, size.height, size.width},
+                      std::span(&output, 1), {.threads = threads_})});
+    if (compiled_.size() > kKept) compiled_.pop_back();
+  }
+  return compiled_.front().engine;
+}
+
+Tensor EnginePredictor::operator()(const Tensor& images) {
+  const int64_t n = images.dim(0), height = images.dim(2), width = images.dim(3);
+  Engine& engine = compiled({static_cast<int>(width), static_cast<int>(height)});
+  const InputFormat& format = input_format(trained_.model.graph);
+  Tensor input({1, 3, height, width});
+  const auto pixels = static_cast<size_t>(3 * height * width);
+  Tensor predictions;
+  for (int64_t i = 0; i < n; ++i) {
+    fill_input(images.values<uint8_t>().subspan(static_cast<size_t>(i) * pixels, pixels), format,
+               input.values());
+    engine.run(input);
+    const Tensor& output = engine.output(0);
+    if (i == 0) predictions = Tensor({n, output.dim(1), output.dim(2)});
+    std::ranges::copy(output.values(),
+                      predictions.values().begin() + static_cast<std::ptrdiff_t>(i * output.size()));
+  }
+  return predictions;
+}
+
+}  // namespace marrow

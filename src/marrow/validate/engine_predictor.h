@@ -1,0 +1,33 @@
+// The engine behind validation: compiles the network for each input size it meets, and keeps the latest.
+#pragma once
+
+#include <list>
+
+#include "engine/engine.h"
+#include "loader/detection_loader.h"
+#include "model/checkpoint.h"
+
+namespace marrow {
+
+// One caller at a time. Images go through one by one: a batch is not faster on a CPU.
+class EnginePredictor {
+ public:
+  // Throws Error{kModel} unless the model has the output "output0" of a detector.
+  EnginePredictor(TrainedModel trained, int threads);
+
+  // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32.
+  Tensor operator()(const Tensor& images);
+
+ private:
+  struct Compiled {
+    Size size;
+    Engine engine;
+  };
+  Engine& compiled(Size size);
+
+  TrainedModel trained_;
+  int threads_;
+  std::list<Compiled> compiled_;  // most recently used first
+};
+
+}  // namespace marrow

@@ -1,0 +1,36 @@
+// From a dataset's YAML and the name of a split to images that a loader takes, with everything said on the way that a
+// person should know.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "data/dataset.h"
+#include "loader/image_store.h"
+
+namespace marrow {
+
+struct OpenSplitOptions {
+  int image_size = 640;
+  ImageCache cache = ImageCache::kWhenItFits;
+  bool single_class = false;  // every object becomes class 0
+  bool use_cache = true;      // of the labels, beside them
+  double fraction = 1;        // the first round(n * fraction) images of the sorted list
+  int threads = 0;
+  std::function<void(const std::string& line)>
+      say;  // talk; may be called from any thread, one call at a time
+};
+
+struct OpenedSplit {
+  std::shared_ptr<ImageStore> images;
+  int64_t objects = 0;
+  int64_t backgrounds = 0;  // images without objects
+};
+
+// Throws what load_split and list_images throw.
+OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
+
+}  // namespace marrow
