@@ -15,6 +15,7 @@ using Action = std::function<int()>;
 
 // Each declares its subcommand and says what it does when chosen.
 Action add_val(CLI::App& app);
+Action add_train(CLI::App& app);
 Action add_predict(CLI::App& app);
 Action add_data(CLI::App& app);
 Action add_info(CLI::App& app);

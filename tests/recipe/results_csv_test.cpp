@@ -27,6 +27,14 @@ TEST(ResultsCsv, KeepsOnlyTheEpochsBeforeAResume) {
   EXPECT_EQ(read_file(path, 1000), "epoch,loss\n1,5\n2,4\n3,3.5\n");
 }
 
+TEST(ResultsCsv, ReplacesWhatARunThatWentBackWroteBefore) {
+  const testing::TemporaryFolder folder;
+  ResultsCsv csv(folder / "results.csv", {"epoch", "loss"});
+  for (int epoch = 1; epoch <= 4; ++epoch) csv.append({static_cast<double>(epoch), 0.5});
+  csv.append({3, 0.25});
+  EXPECT_EQ(read_file(folder / "results.csv", 1000), "epoch,loss\n1,0.5\n2,0.5\n3,0.25\n");
+}
+
 TEST(ResultsCsv, StartsAnewWhenTheColumnsDiffer) {
   const testing::TemporaryFolder folder;
   const auto path = folder / "results.csv";

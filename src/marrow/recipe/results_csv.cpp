@@ -50,25 +50,32 @@ std::vector<std::string> classification_columns() {
 }
 
 ResultsCsv::ResultsCsv(std::filesystem::path path, std::vector<std::string> columns, int keep_epochs)
-    : path_(std::move(path)), columns_(std::move(columns)), text_(join(columns_, ",") + "\n") {
+    : path_(std::move(path)), columns_(std::move(columns)) {
   if (keep_epochs > 0 && std::filesystem::exists(path_)) {
     std::istringstream old(read_file(path_, kMaxBytes));
     std::string line;
     std::getline(old, line);
-    if (line + "\n" == text_)
+    if (line == join(columns_, ","))
       while (std::getline(old, line))
         if (const int epoch = epoch_of(line, columns_.size()); epoch > 0 && epoch <= keep_epochs)
-          text_ += line + "\n";
+          lines_[epoch] = line;
   }
-  write_file_atomically(path_, text_);
+  write();
 }
 
 void ResultsCsv::append(const std::vector<double>& values) {
   assert(values.size() == columns_.size());
-  std::string line;
+  const int epoch = static_cast<int>(values.front());
+  lines_.erase(lines_.lower_bound(epoch), lines_.end());
+  std::string& line = lines_[epoch];
   for (const double value : values) line += fmt::format("{}{:.6g}", line.empty() ? "" : ",", value);
-  text_ += line + "\n";
-  write_file_atomically(path_, text_);
+  write();
+}
+
+void ResultsCsv::write() const {
+  std::string text = join(columns_, ",") + "\n";
+  for (const auto& [epoch, line] : lines_) text += line + "\n";
+  write_file_atomically(path_, text);
 }
 
 }  // namespace marrow

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,15 +19,18 @@ class ResultsCsv {
   // columns: a resumed run writes the rest again. Throws Error{kFile}.
   ResultsCsv(std::filesystem::path path, std::vector<std::string> columns, int keep_epochs = 0);
 
-  // One value a column, the first being the epoch, from 1. Throws Error{kFile}.
+  // One value a column, the first being the epoch, from 1. Lines of this epoch and later ones go: a run that went back
+  // writes them again. Throws Error{kFile}.
   void append(const std::vector<double>& values);
 
   const std::vector<std::string>& columns() const { return columns_; }
 
  private:
+  void write() const;
+
   std::filesystem::path path_;
   std::vector<std::string> columns_;
-  std::string text_;
+  std::map<int, std::string> lines_;  // by epoch
 };
 
 }  // namespace marrow

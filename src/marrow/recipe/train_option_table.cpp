@@ -185,6 +185,8 @@ std::vector<TrainOption> make_table() {
            "Threads that load and augment images; at most one a core is used");
   t.number("threads", &O::threads, 0, 1024, "Threads that compute; 0 = every core this process may use");
   t.flag("amp", &O::amp, "Mixed precision, on CUDA");
+  t.choice("amp_type", &O::amp_type, {"auto", "bf16", "fp16"},
+           "Its number format; auto = bf16 on CUDA, none on a CPU");
   t.flag("channels_last", &O::channels_last,
          "Lay maps out with their channels innermost; the results do not change");
   t.number("seed", &O::seed, 0, 9007199254740992.0, "Of every random choice");

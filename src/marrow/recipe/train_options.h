@@ -44,6 +44,7 @@ struct TrainOptions {
   bool cos_lr = false;
   int close_mosaic = 10;
   bool amp = true;
+  std::string amp_type = "auto";
   bool channels_last = false;
   double fraction = 1.0;
   std::vector<int> freeze;  // indices of layers

@@ -12,7 +12,7 @@ void Ema::update(const TorchExecutor& model) {
   const double keep = kDecay * (1 - std::exp(-static_cast<double>(updates_) / kRamp));
   for (const Parameter& parameter : model.graph().parameters) {
     if (parameter.role == ParameterRole::kCounter) continue;
-    torch::Tensor average = average_.parameter(parameter.name);
+    torch::Tensor average = average_->parameter(parameter.name);
     const torch::Tensor& current = model.parameter(parameter.name);
     if (parameter.role == ParameterRole::kScalar || parameter.role == ParameterRole::kConstant)
       average.copy_(current);

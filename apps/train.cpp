@@ -1,0 +1,57 @@
+// marrow train: starts the program marrow-train, which is built only where LibTorch is, as git starts its subcommands.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "base/error.h"
+#include "cli.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kProgram = "marrow-train";
+
+// Beside this program, or where an installation puts it; else left to the search path.
+fs::path find_program() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (!error)
+    for (const fs::path& folder :
+         {self.parent_path(), self.parent_path().parent_path() / "libexec" / "marrow"})
+      if (fs::exists(folder / kProgram, error)) return folder / kProgram;
+  return kProgram;
+}
+
+int start(const std::vector<std::string>& arguments) {
+  const std::string program = find_program().string();
+  std::vector<std::string> words = {program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execvp(program.c_str(), argv.data());
+  if (errno == ENOENT)
+    throw Error(
+        ErrorKind::kUnsupported,
+        "this build has no training. Install LibTorch (Debian: libtorch-dev), configure with "
+        "-DMARROW_TRAIN=ON and build marrow-train; it is looked for beside this program and in the PATH");
+  throw Error(ErrorKind::kFile, fmt::format("{}: cannot be started: {}", program, std::strerror(errno)));
+}
+
+}  // namespace
+
+Action add_train(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("train", "Train a model on your images");
+  // All that follows is for the other program, --help too.
+  command.set_help_flag();
+  command.prefix_command();
+  return [&command] { return start(command.remaining()); };
+}
+
+}  // namespace marrow::cli

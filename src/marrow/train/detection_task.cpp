@@ -1,0 +1,185 @@
+#include "train/detection_task.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random_key.h"
+#include "predict/preprocess.h"
+#include "recipe/results_csv.h"
+
+namespace marrow {
+namespace {
+
+AugmentSettings augment_settings(const TrainOptions& o) {
+  AugmentSettings settings;
+  settings.mosaic = o.mosaic;
+  settings.mixup = o.mixup;
+  settings.cutmix = o.cutmix;
+  settings.flipud = o.flipud;
+  settings.fliplr = o.fliplr;
+  settings.bgr = o.bgr;
+  settings.copy_paste = o.copy_paste;
+  settings.perspective = {.degrees = o.degrees,
+                          .translate = o.translate,
+                          .scale = o.scale,
+                          .shear = o.shear,
+                          .perspective = o.perspective};
+  settings.hsv = {.h = o.hsv_h, .s = o.hsv_s, .v = o.hsv_v};
+  return settings;
+}
+
+}  // namespace
+
+int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
+  Random random = RandomKey{.seed = seed, .epoch = epoch, .position = batch}.at("image size");
+  const int low = image_size / 2, high = image_size * 3 / 2 + stride;
+  const int drawn = low + static_cast<int>(random.below(static_cast<uint64_t>(high - low)));
+  return std::max(drawn / stride * stride, stride);
+}
+
+torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& format, int size, int stride) {
+  const auto height = static_cast<double>(images.size(2)), width = static_cast<double>(images.size(3));
+  const double factor = size / std::max(height, width);
+  const auto side = [&](double old) {
+    return static_cast<int64_t>(std::ceil(old * factor / stride)) * stride;
+  };
+  const std::vector<int64_t> wanted = {side(height), side(width)};
+  if (wanted[0] == images.size(2) && wanted[1] == images.size(3)) return images;
+  torch::Tensor pixels = at::upsample_bilinear2d(images.to(torch::kFloat32), wanted, /*align_corners=*/false);
+  if (format.order == ChannelOrder::kBgr) pixels = pixels.flip(1);
+  const auto per_channel = [&](const std::array<double, 3>& values) {
+    return torch::tensor({values[0], values[1], values[2]}, pixels.options()).view({1, 3, 1, 1});
+  };
+  return (pixels * format.scale - per_channel(format.mean)) / per_channel(format.std);
+}
+
+DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
+                             int image_size, int stride, OpenedSplit train, OpenedSplit val)
+    : options_(options),
+      names_(std::move(names)),
+      image_size_(image_size),
+      stride_(stride),
+      train_(std::move(train)),
+      val_(std::move(val)),
+      loss_(graph, {.box_gain = options.box, .class_gain = options.cls, .dfl_gain = options.dfl}),
+      maps_(detection_maps(graph)),
+      output_(graph.find("output0")),
+      threads_(options.threads) {}
+
+std::vector<std::string> DetectionTask::result_columns() const {
+  return detection_columns();
+}
+
+int DetectionTask::batch_size() const {
+  return static_cast<int>(std::min<int64_t>(options_.batch, images()));
+}
+
+int64_t DetectionTask::batches_per_epoch() const {
+  const int64_t batch = batch_size();
+  return (images() + batch - 1) / batch;
+}
+
+DetectionLoaderOptions DetectionTask::loader_options(const Place& place) const {
+  DetectionLoaderOptions loader;
+  loader.batch = batch_size();
+  loader.workers = std::min(options_.workers, threads_.threads());
+  loader.seed = place.seed;
+  loader.rectangular = options_.rect;
+  loader.stride = stride_;
+  loader.pad = 0;
+  loader.augment = augment_settings(options_);
+  if (options_.rect) loader.augment = loader.augment->without_joining();
+  if (options_.close_mosaic > 0)
+    loader.close_mosaic_epoch = std::max(place.epochs - options_.close_mosaic, 0);
+  loader.partners_from_all = options_.cache == "ram" || options_.cache == "true";
+  loader.epochs = place.epochs;
+  return loader;
+}
+
+void DetectionTask::start(const Place& place) {
+  if (loader_) waited_ += loader_->waited_seconds();
+  loader_.reset();  // its threads end before others begin
+  seed_ = place.seed;
+  // Behind the last batch of an epoch stands the first of the next.
+  const int64_t batches = batches_per_epoch();
+  loader_ = std::make_unique<DetectionLoader>(train_.images, loader_options(place),
+                                              place.epoch + place.batch / batches, place.batch % batches);
+}
+
+DetectionTargets DetectionTask::targets_of(const DetectionBatch& batch, const torch::Device& device) const {
+  const torch::Tensor rows = to_torch(batch.targets, device);
+  return {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
+          rows.narrow(1, 2, 4).contiguous()};
+}
+
+Task::Step DetectionTask::forward(TorchExecutor& model) {
+  const std::optional<DetectionBatch> batch = loader_->next();
+  const torch::Device device = model.options().device;
+  images_ = to_torch(batch->images, device);
+  int size = image_size_;
+  if (options_.multi_scale) {
+    size = draw_image_size(image_size_, stride_, seed_, batch->epoch, batch->number);
+    images_ = resize_batch(images_, input_format(model.graph()), size, stride_);
+  }
+  place_ = {seed_, batch->epoch, batch->number * batch_size()};
+  const std::vector<torch::Tensor> maps = model.train(images_, maps_, place_);
+  const DetectionLossResult result = loss_(maps, targets_of(*batch, device));
+  const torch::Tensor items = result.items.to(torch::kCPU, torch::kFloat64).contiguous();
+  Step step;
+  step.loss = result.loss.sum();
+  step.items.assign(items.data_ptr<double>(), items.data_ptr<double>() + items.numel());
+  step.images = static_cast<int>(batch->origin.size());
+  step.instances = batch->targets.dim(0);
+  step.image_size = size;
+  return step;
+}
+
+std::string DetectionTask::explain_non_finite(TorchExecutor& model) {
+  const std::string place = model.first_non_finite(images_, maps_, place_);
+  return place.empty() ? "the loss; all maps are finite" : place;
+}
+
+Task::Validation DetectionTask::validate(TorchExecutor& average, const std::function<bool()>& stop) {
+  constexpr int kValidationBatches = 2;  // times the training batch: nothing is kept for a backward pass
+  DetectionLoaderOptions loader_options;
+  loader_options.batch = batch_size() * kValidationBatches;
+  loader_options.workers = std::min(options_.workers, threads_.threads());
+  loader_options.rectangular = true;
+  loader_options.stride = stride_;
+  DetectionLoader loader(val_.images, loader_options);
+
+  std::vector<double> loss_sums(3, 0);
+  std::vector<Value> wanted = {output_};
+  wanted.insert(wanted.end(), maps_.begin(), maps_.end());
+  const torch::Device device = average.options().device;
+  const auto predict = [&](const DetectionBatch& batch) {
+    const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor items = loss_(std::span(results).subspan(1), targets_of(batch, device))
+                                    .items.to(torch::kCPU, torch::kFloat64);
+    for (size_t i = 0; i < loss_sums.size(); ++i)
+      loss_sums[i] += items[static_cast<int64_t>(i)].item<double>();
+    return from_torch(results[0].to(torch::kFloat32));
+  };
+  const DetectorValidation found =
+      validate_detector(loader, *val_.images,
+                        {.names = names_,
+                         .confidence = static_cast<float>(options_.conf.value_or(0.001)),
+                         .iou = static_cast<float>(options_.iou),
+                         .max_detections = options_.max_det,
+                         .agnostic = options_.single_cls},
+                        predict, threads_, [&](int64_t) { return !stop(); });
+
+  Validation validation;
+  const AveragePrecision& ap = found.report.ultralytics;
+  validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};
+  validation.result.fitness = ap.fitness();
+  for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
+  validation.result.losses = loss_sums;
+  validation.summary = report_table(found.report, false);
+  validation.report = report_text(found.report, options_.verbose) + "\n" + speed_line(found.times);
+  if (options_.save_json) validation.json = coco_predictions_json(found.predictions);
+  return validation;
+}
+
+}  // namespace marrow

@@ -1,0 +1,62 @@
+// Training a detector on a dataset of boxes.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/thread_pool.h"
+#include "recipe/train_options.h"
+#include "train/loss.h"
+#include "train/task.h"
+#include "validate/detector_validation.h"
+#include "validate/open_split.h"
+
+namespace marrow {
+
+class DetectionTask : public Task {
+ public:
+  // `graph` is the model's. Images come from `train` and `val`, of which the latter may have none.
+  // `image_size` is a multiple of `stride`.
+  DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
+                int image_size, int stride, OpenedSplit train, OpenedSplit val);
+
+  std::vector<std::string> loss_names() const override { return {"box_loss", "cls_loss", "dfl_loss"}; }
+  std::vector<std::string> result_columns() const override;
+  int64_t batches_per_epoch() const override;
+  int64_t images() const override { return static_cast<int64_t>(train_.images->size()); }
+  void start(const Place& place) override;
+  Step forward(TorchExecutor& model) override;
+  std::string explain_non_finite(TorchExecutor& model) override;
+  Validation validate(TorchExecutor& average, const std::function<bool()>& stop) override;
+  double waited_seconds() const override { return waited_ + (loader_ ? loader_->waited_seconds() : 0); }
+
+ private:
+  int batch_size() const;
+  DetectionLoaderOptions loader_options(const Place& place) const;
+  DetectionTargets targets_of(const DetectionBatch& batch, const torch::Device& device) const;
+
+  TrainOptions options_;
+  std::vector<std::string> names_;
+  int image_size_;
+  int stride_;
+  OpenedSplit train_, val_;
+  DetectionLoss loss_;
+  std::vector<Value> maps_;
+  Value output_;
+  ThreadPool threads_;
+  std::unique_ptr<DetectionLoader> loader_;
+  double waited_ = 0;  // by loaders that are gone
+  uint64_t seed_ = 0;
+  torch::Tensor images_;  // of the latest batch
+  TrainingPlace place_;
+};
+
+// multi_scale: the side, a multiple of `stride`, that a batch is resized to; from half to one and a half of
+// `image_size`.
+int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch);
+
+// Bytes (N, 3, H, W) resized so that the longer side becomes `size`, each side a multiple of `stride`; bilinear. What comes
+// out is ready for the network; a batch that has the size already stays as it is, in bytes.
+torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& format, int size, int stride);
+
+}  // namespace marrow

@@ -1,0 +1,26 @@
+// A whole training run, from options to a run folder.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "recipe/train_options.h"
+#include "train/train_state.h"
+
+namespace marrow {
+
+// Makes the run folder, trains, validates the best model. Talks on stderr, prints the final table on stdout. Throws Error.
+RunOutcome run_training(const TrainOptions& options);
+
+// Goes on with the run of a folder, or of a checkpoint in one (FOLDER/weights/last.safetensors). `changes` may set what
+// does not change the result: device, workers, threads, cache, plots, verbose, save_period, and patience, time. A folder
+// whose run had not come to its first checkpoint begins anew with its args.yaml. Throws Error{kUsage} for a finished
+// run.
+RunOutcome resume_training(const std::filesystem::path& run,
+                           const std::function<void(TrainOptions&)>& changes);
+
+// The latest run that can be resumed below `project`, by the time of its checkpoint. Throws Error{kUsage} when there is
+// none.
+std::filesystem::path latest_run(const std::filesystem::path& project);
+
+}  // namespace marrow

@@ -1,0 +1,43 @@
+#include "train/stop_request.h"
+
+#include <atomic>
+#include <csignal>
+
+namespace marrow {
+namespace {
+
+std::atomic<int> received{0};
+static_assert(std::atomic<int>::is_always_lock_free);  // or a handler could not use it
+
+struct sigaction old_interrupt, old_terminate;
+
+void note(int signal) {
+  received = signal;
+  std::signal(signal, SIG_DFL);  // the next one ends the process
+}
+
+void take_over(int signal, struct sigaction& old) {
+  struct sigaction action = {};
+  action.sa_handler = note;
+  action.sa_flags = SA_RESTART;
+  sigaction(signal, &action, &old);
+}
+
+}  // namespace
+
+StopRequest::StopRequest() {
+  received = 0;
+  take_over(SIGINT, old_interrupt);
+  take_over(SIGTERM, old_terminate);
+}
+
+StopRequest::~StopRequest() {
+  sigaction(SIGINT, &old_interrupt, nullptr);
+  sigaction(SIGTERM, &old_terminate, nullptr);
+}
+
+int StopRequest::signal() {
+  return received;
+}
+
+}  // namespace marrow

@@ -1,0 +1,18 @@
+// Ctrl-C and SIGTERM end a run at its next optimizer step, with a checkpoint; a second one ends it at once.
+#pragma once
+
+namespace marrow {
+
+// Takes over SIGINT and SIGTERM for as long as it lives, then puts back what was there. One at a time.
+class StopRequest {
+ public:
+  StopRequest();
+  ~StopRequest();
+  StopRequest(const StopRequest&) = delete;
+  StopRequest& operator=(const StopRequest&) = delete;
+
+  // The signal that came; 0: none yet. Any thread.
+  static int signal();
+};
+
+}  // namespace marrow

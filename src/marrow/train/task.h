@@ -1,0 +1,57 @@
+// What is trained: where its batches come from, what is minimised, and how the result is measured. The trainer knows no
+// more of a task than this.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "train/executor.h"
+#include "train/train_state.h"
+
+namespace marrow {
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual std::vector<std::string> loss_names() const = 0;      // "box_loss", ...
+  virtual std::vector<std::string> result_columns() const = 0;  // of results.csv
+  virtual int64_t batches_per_epoch() const = 0;
+  virtual int64_t images() const = 0;  // for training
+
+  // Where training goes on, and how long the run will be. Every random choice follows from seed and place.
+  struct Place {
+    uint64_t seed = 0;
+    int epochs = 1;
+    int epoch = 0;
+    int64_t batch = 0;
+  };
+  virtual void start(const Place& place) = 0;
+
+  // The next batch, forward and ready for backward().
+  struct Step {
+    torch::Tensor loss;         // to differentiate
+    std::vector<double> items;  // to display, one a loss name
+    int images = 0;
+    int64_t instances = 0;
+    int image_size = 0;
+  };
+  virtual Step forward(TorchExecutor& model) = 0;
+  // Of the latest batch: TorchExecutor::first_non_finite, or that the loss itself was not finite.
+  virtual std::string explain_non_finite(TorchExecutor& model) = 0;
+
+  // Of the averaged model. `stop` is asked now and then; when it says so, the result is not to be used.
+  struct Validation {
+    ValidationResult result;
+    std::string summary;  // for a person: after each epoch
+    std::string report;   // and at the end
+    std::string json;     // predictions.json; empty where there is none
+  };
+  virtual Validation validate(TorchExecutor& average, const std::function<bool()>& stop) = 0;
+
+  virtual double waited_seconds() const = 0;  // for batches, in total
+};
+
+}  // namespace marrow

@@ -1,0 +1,81 @@
+#include "train/train_checkpoint.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "weights/safetensors.h"
+
+namespace marrow {
+namespace {
+
+using nlohmann::json;
+
+// Beside the averaged model, whose tensors have their plain names.
+constexpr const char* kWeightsPrefix = "train.weights/";
+constexpr const char* kOptimizerPrefix = "train.optimizer/";
+constexpr const char* kStateKey = "train.state";
+constexpr const char* kOptionsKey = "train.options";
+
+void add(Weights& all, const std::string& prefix, const Weights& some) {
+  for (const auto& [name, tensor] : some) all.emplace(prefix + name, tensor);
+}
+
+// Moves the tensors of a prefix out of `all`.
+Weights take(Weights& all, const std::string& prefix) {
+  Weights taken;
+  for (auto i = all.lower_bound(prefix); i != all.end() && i->first.starts_with(prefix); i = all.erase(i))
+    taken.emplace(i->first.substr(prefix.size()), i->second);
+  return taken;
+}
+
+}  // namespace
+
+void write_train_checkpoint(const std::filesystem::path& path, const Model& model,
+                            const TrainSnapshot& snapshot, const TrainOptions& options) {
+  std::map<std::string, std::string> metadata = checkpoint_metadata(model);
+  metadata[kStateKey] = to_json_text(snapshot.state);
+  metadata[kOptionsKey] = json(to_map(options)).dump(-1, ' ', false, json::error_handler_t::replace);
+  Weights tensors = snapshot.average;
+  add(tensors, kWeightsPrefix, snapshot.weights);
+  add(tensors, kOptimizerPrefix, snapshot.optimizer);
+  write_safetensors(path, tensors, metadata);
+}
+
+TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
+  SafetensorsFile file = read_safetensors(path);
+  const std::string name = path.string();
+  const auto state = file.metadata.find(kStateKey), options = file.metadata.find(kOptionsKey);
+  if (state == file.metadata.end() || options == file.metadata.end())
+    throw Error(
+        ErrorKind::kModel,
+        name +
+            ": holds a model but no training state (a finished run drops it), so it cannot be resumed. "
+            "Start a new run from it with --model");
+  TrainCheckpoint checkpoint;
+  checkpoint.snapshot.state = train_state_of(state->second, name + ": metadata '" + kStateKey + "'");
+  std::map<std::string, std::string> texts;
+  try {
+    texts = json::parse(options->second).get<std::map<std::string, std::string>>();
+  } catch (const json::exception& error) {
+    throw Error(ErrorKind::kFormat,
+                name + ": metadata '" + kOptionsKey + "': " + printable(error.what(), 300));
+  }
+  checkpoint.options = train_options_of(texts, name + ": metadata '" + kOptionsKey + "'");
+  checkpoint.snapshot.weights = take(file.tensors, kWeightsPrefix);
+  checkpoint.snapshot.optimizer = take(file.tensors, kOptimizerPrefix);
+  TrainedModel average = model_of_checkpoint(path, file.metadata, file.tensors);
+  checkpoint.model = std::move(average.model);
+  checkpoint.snapshot.average = std::move(average.weights);
+  verify(checkpoint.model.graph, checkpoint.snapshot.weights);
+  return checkpoint;
+}
+
+void write_final_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& average,
+                            const std::map<std::string, std::string>& notes) {
+  std::map<std::string, std::string> metadata = checkpoint_metadata(model);
+  metadata.insert(notes.begin(), notes.end());
+  write_safetensors(path, average, metadata);
+}
+
+}  // namespace marrow

@@ -1,0 +1,45 @@
+// Where a run stands just after an optimizer step, besides its tensors: what a resumed run needs to go on as if it had
+// never stopped. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "recipe/early_stopping.h"
+
+namespace marrow {
+
+enum class RunOutcome { kFinished, kStopped };  // stopped: it can be resumed
+
+// What a validation found.
+struct ValidationResult {
+  std::vector<double> metrics;  // as results.csv has them
+  std::vector<double> losses;
+  double fitness = 0;
+};
+
+struct TrainState {
+  int epochs = 0;                 // of the whole run; a time limit re-estimates it
+  int epoch = 0;                  // of the next batch, from 0
+  int64_t next_batch = 0;         // in that epoch
+  int64_t last_step = -1;         // the iteration after which the optimizer stepped last
+  std::vector<double> loss_sums;  // over the epoch's batches so far
+  EarlyStopping::State best;
+  int recoveries = 0;  // times that a non-finite loss sent the run back
+  double seconds = 0;  // trained so far
+  double loss_scale = 65536;
+  int steps_since_scale = 0;
+  int64_t optimizer_steps = 0;
+  double momentum_product = 1;
+  int64_t ema_updates = 0;
+  // Of epochs that ended after the optimizer step that this state is of, so that they need no second validation.
+  std::map<int, ValidationResult> validations;
+};
+
+// As JSON and back; exact. Throws Error{kFormat} beginning with `where`.
+std::string to_json_text(const TrainState& state);
+TrainState train_state_of(const std::string& json_text, const std::string& where);
+
+}  // namespace marrow

@@ -1,0 +1,357 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "train/stop_request.h"
+#include "weights/safetensors.h"
+
+namespace marrow {
+namespace {
+
+constexpr double kLargestNorm = 10.0;  // of all gradients together
+constexpr int kMostRecoveries = 3;
+constexpr int64_t kBatchesBeforeEstimate = 4;
+constexpr double kSecondsPerHour = 3600;
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void say(const std::string& line) {
+  fmt::print(stderr, "{}\n", line);
+  std::fflush(stderr);
+}
+
+bool all_finite(const std::vector<double>& values) {
+  for (const double value : values)
+    if (!std::isfinite(value)) return false;
+  return true;
+}
+
+OptimizerChoice choice_of(const TrainOptions& o, int64_t images, int classes) {
+  return choose_optimizer(o.optimizer,
+                          {.lr0 = o.lr0, .momentum = o.momentum, .warmup_bias_lr = o.warmup_bias_lr}, images,
+                          o.batch, o.nbs, o.epochs, classes);
+}
+
+}  // namespace
+
+double activation_slope(int epoch, double epochs, const std::string& shape) {
+  if (epoch >= epochs) return 1;
+  const double done = epoch / epochs;
+  return shape == "cos" ? 0.5 * (1 - std::cos(std::numbers::pi * done)) : done;
+}
+
+Trainer::Trainer(const TrainOptions& options, Model model, const TrainSnapshot& start, Task& task,
+                 TrainerSettings settings)
+    : options_(options),
+      model_(std::move(model)),
+      task_(task),
+      settings_(std::move(settings)),
+      state_(start.state),
+      choice_(choice_of(options, task.images(), model_.classes())),
+      schedule_(schedule_options()),
+      trained_(model_.graph, start.weights, settings_.executor),
+      average_(model_.graph, start.average, settings_.executor),
+      optimizer_(trained_,
+                 parameter_groups(model_.graph, schedule_.scaled_weight_decay(options.weight_decay)),
+                 {choice_.kind, choice_.momentum}),
+      ema_(average_),
+      stopping_(options.patience),
+      results_(settings_.folder / "results.csv", task.result_columns(), start.state.epoch),
+      progress_(task.loss_names(), settings_.on_terminal),
+      started_(now_seconds()),
+      seconds_before_(start.state.seconds) {
+  restore(start);
+  snapshot_ = take_snapshot();
+}
+
+ScheduleOptions Trainer::schedule_options() const {
+  ScheduleOptions s;
+  s.batches_per_epoch = task_.batches_per_epoch();
+  s.epochs = state_.epochs;
+  s.batch = options_.batch;
+  s.nominal_batch = options_.nbs;
+  s.lr0 = choice_.lr0;
+  s.lrf = options_.lrf;
+  s.cosine = options_.cos_lr;
+  // `auto` chooses a momentum for the optimizer; the warm-up still ends at the one given.
+  s.momentum = options_.warmup_epochs > 0 ? options_.momentum : choice_.momentum;
+  s.warmup_epochs = options_.warmup_epochs;
+  s.warmup_momentum = options_.warmup_momentum;
+  s.warmup_bias_lr = choice_.warmup_bias_lr;
+  return s;
+}
+
+// After a recovery other batches are drawn, or the same loss would come again.
+uint64_t Trainer::seed() const {
+  return state_.recoveries == 0
+             ? options_.seed
+             : mix_bits(options_.seed ^ mix_bits(static_cast<uint64_t>(state_.recoveries)));
+}
+
+std::filesystem::path Trainer::weights_path(const std::string& name) const {
+  return settings_.folder / "weights" / (name + ".safetensors");
+}
+
+double Trainer::elapsed() const {
+  return seconds_before_ + now_seconds() - started_;
+}
+
+void Trainer::restore(const TrainSnapshot& snapshot) {
+  state_ = snapshot.state;
+  trained_.load(snapshot.weights);
+  trained_.zero_gradients();
+  average_.load(snapshot.average);
+  optimizer_.load({snapshot.optimizer, state_.optimizer_steps, state_.momentum_product});
+  ema_ = Ema(average_, state_.ema_updates);
+  stopping_ = EarlyStopping(options_.patience, state_.best);
+  schedule_ = Schedule(schedule_options());
+  if (state_.loss_sums.empty()) state_.loss_sums.assign(task_.loss_names().size(), 0);
+}
+
+// Over the epoch's batches so far.
+double Trainer::mean_loss(size_t k) const {
+  return state_.loss_sums[k] / static_cast<double>(std::max<int64_t>(state_.next_batch, 1));
+}
+
+TrainSnapshot Trainer::take_snapshot() {
+  Optimizer::State optimizer = optimizer_.state();
+  state_.optimizer_steps = optimizer.steps;
+  state_.momentum_product = optimizer.momentum_product;
+  state_.ema_updates = ema_.updates();
+  state_.best = stopping_.state();
+  state_.seconds = elapsed();
+  return {average_.weights(), trained_.weights(), std::move(optimizer.tensors), state_};
+}
+
+void Trainer::write_last() {
+  if (options_.save) write_train_checkpoint(weights_path("last"), model_, snapshot_, options_);
+}
+
+void Trainer::set_activation_slopes(int epoch) {
+  bool any = false;
+  const double slope = activation_slope(epoch, options_.act_decay_epochs, options_.act_decay);
+  for (const Parameter& parameter : model_.graph.parameters)
+    if (parameter.role == ParameterRole::kScalar) {
+      trained_.set_scalar(parameter.name, slope);
+      average_.set_scalar(parameter.name, slope);
+      any = true;
+    }
+  if (!any && options_.act_decay_epochs > 0)
+    throw Error(ErrorKind::kUsage, "act_decay_epochs: only VanillaNet has activations that decay");
+}
+
+RunOutcome Trainer::run() {
+  const StopRequest stop_request;
+  set_activation_slopes(state_.epoch);
+  write_last();
+  task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
+  while (state_.epoch < state_.epochs) {
+    switch (train_epoch()) {
+      case EpochEnd::kStopped:
+        write_last();
+        say(fmt::format("stopped; 'marrow train --resume {}' goes on", settings_.folder.string()));
+        return RunOutcome::kStopped;
+      case EpochEnd::kDiverged:
+        recover(latest_problem_);
+        continue;
+      case EpochEnd::kDone:
+        break;
+    }
+    const bool goes_on = finish_epoch();
+    if (StopRequest::signal() != 0 && goes_on) {
+      write_last();
+      say(fmt::format("stopped; 'marrow train --resume {}' goes on", settings_.folder.string()));
+      return RunOutcome::kStopped;
+    }
+    if (!goes_on) break;
+  }
+  finish();
+  return RunOutcome::kFinished;
+}
+
+Trainer::EpochEnd Trainer::train_epoch() {
+  const int epoch = state_.epoch;
+  const int64_t batches = task_.batches_per_epoch();
+  set_activation_slopes(epoch);
+  progress_.begin_epoch(batches);
+  const double waited_before = task_.waited_seconds();
+  const double began = now_seconds();
+  const std::optional<int64_t> last_step = schedule_.last_step_of_epoch(epoch, state_.last_step);
+  const int64_t first_batch = state_.next_batch;
+  EpochLine line;
+  line.epoch = epoch + 1;
+  line.epochs = state_.epochs;
+  line.losses.assign(state_.loss_sums.size(), 0);
+
+  bool out_of_time = false;
+  for (int64_t i = first_batch; i < batches && !out_of_time; ++i) {
+    const int64_t iteration = epoch * batches + i;
+    const Task::Step step = task_.forward(trained_);
+    if (!all_finite(step.items)) {
+      latest_problem_ = fmt::format("epoch {}, batch {}: the loss is not finite; first: {}", epoch + 1, i + 1,
+                                    task_.explain_non_finite(trained_));
+      return EpochEnd::kDiverged;
+    }
+    const bool scales = settings_.executor.compute_type == torch::kHalf;
+    (scales ? step.loss * state_.loss_scale : step.loss).backward();
+    for (size_t k = 0; k < step.items.size(); ++k) state_.loss_sums[k] += step.items[k];
+    state_.next_batch = i + 1;
+    if (schedule_.steps_after(iteration, state_.last_step)) {
+      if (!optimizer_step(schedule_.at(iteration))) {
+        latest_problem_ = fmt::format("epoch {}, batch {}: a gradient is not finite", epoch + 1, i + 1);
+        return EpochEnd::kDiverged;
+      }
+      state_.last_step = iteration;
+      const bool stop = StopRequest::signal() != 0;
+      out_of_time = options_.time_hours && elapsed() > *options_.time_hours * kSecondsPerHour;
+      if (out_of_time) state_.epochs = epoch + 1;
+      if (stop || out_of_time || iteration == last_step) {
+        std::erase_if(state_.validations, [&](const auto& entry) { return entry.first < epoch; });
+        snapshot_ = take_snapshot();
+      }
+      if (stop) return EpochEnd::kStopped;
+    }
+
+    for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
+    line.instances = step.instances;
+    line.image_size = step.image_size;
+    progress_.batch_done(line, i + 1, step.images);
+    if (!estimate_said_ && i - first_batch + 1 == kBatchesBeforeEstimate) {
+      say_estimate(now_seconds() - began, kBatchesBeforeEstimate);
+      estimate_said_ = true;
+    }
+  }
+  for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
+  progress_.end_epoch(line, task_.waited_seconds() - waited_before);
+  return EpochEnd::kDone;
+}
+
+// False when the gradients are not finite and no smaller loss scale is left to try.
+bool Trainer::optimizer_step(const IterationSettings& settings) {
+  const bool scales = settings_.executor.compute_type == torch::kHalf;
+  const double norm = optimizer_.clip_gradients(kLargestNorm, scales ? 1 / state_.loss_scale : 1);
+  if (!std::isfinite(norm)) {
+    // Half precision overflows now and then: the step is left out and the scale halved.
+    trained_.zero_gradients();
+    state_.steps_since_scale = 0;
+    state_.loss_scale /= 2;
+    return scales && state_.loss_scale >= 1;
+  }
+  optimizer_.step(settings);
+  trained_.zero_gradients();
+  ema_.update(trained_);
+  constexpr int kStepsToGrow = 2000;
+  if (scales && ++state_.steps_since_scale == kStepsToGrow) {
+    state_.steps_since_scale = 0;
+    state_.loss_scale *= 2;
+  }
+  return true;
+}
+
+void Trainer::say_estimate(double seconds, int64_t batches) const {
+  const double total = seconds / static_cast<double>(batches) *
+                       static_cast<double>(task_.batches_per_epoch()) * (state_.epochs - state_.epoch);
+  say(fmt::format("{}about {:.1f} GB of memory and {} for {} epochs, validation aside",
+                  settings_.on_terminal ? "\r\033[K" : "", static_cast<double>(resident_bytes()) / 1e9,
+                  duration_text(total), state_.epochs - state_.epoch));
+}
+
+void Trainer::recover(const std::string& what) {
+  const int recoveries = state_.recoveries + 1;
+  if (recoveries > kMostRecoveries)
+    throw Error(
+        ErrorKind::kModel,
+        fmt::format("{}. Training went back {} times and did not get past it. A smaller lr0, a longer "
+                    "warm-up or --no-amp may help",
+                    what, kMostRecoveries));
+  say(fmt::format("{}. Back to the last good step ({} of {})", what, recoveries, kMostRecoveries));
+  restore(snapshot_);
+  state_.recoveries = recoveries;
+  snapshot_.state.recoveries = recoveries;
+  write_last();
+  task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
+}
+
+// Nothing when a signal came meanwhile.
+std::optional<ValidationResult> Trainer::validated(int epoch) {
+  if (const auto known = state_.validations.find(epoch); known != state_.validations.end())
+    return known->second;
+  if (!options_.val && epoch + 1 < state_.epochs) return latest_validation_;
+  const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
+  if (StopRequest::signal() != 0) return {};
+  say(validation.summary);
+  return validation.result;
+}
+
+bool Trainer::finish_epoch() {
+  const int epoch = state_.epoch;
+  const std::optional<ValidationResult> validation = validated(epoch);
+  if (!validation) return true;
+  latest_validation_ = *validation;
+  snapshot_.state.validations[epoch] = *validation;
+
+  std::vector<double> row = {static_cast<double>(epoch + 1), elapsed()};
+  for (size_t k = 0; k < state_.loss_sums.size(); ++k) row.push_back(mean_loss(k));
+  row.insert(row.end(), validation->metrics.begin(), validation->metrics.end());
+  row.insert(row.end(), validation->losses.begin(), validation->losses.end());
+  const IterationSettings last = schedule_.at(epoch * task_.batches_per_epoch() + state_.next_batch - 1);
+  row.insert(row.end(), {last.bias_lr, last.lr, last.lr});
+  results_.append(row);
+
+  const bool measured = options_.val || epoch + 1 == state_.epochs;
+  bool stop = measured && stopping_.update(epoch, validation->fitness);
+  if (stop)
+    say(fmt::format("no better fitness for {} epochs; the best was epoch {}", options_.patience,
+                    stopping_.state().best_epoch + 1));
+  if (options_.save && measured && stopping_.state().best_epoch == epoch)
+    write_final_checkpoint(
+        weights_path("best"), model_, average_.weights(),
+        {{"epoch", std::to_string(epoch + 1)}, {"fitness", fmt::format("{}", validation->fitness)}});
+  if (options_.save && options_.save_period > 0 && epoch % options_.save_period == 0)
+    write_train_checkpoint(weights_path(fmt::format("epoch{}", epoch)), model_, snapshot_, options_);
+  write_last();
+
+  state_.epoch = epoch + 1;
+  state_.next_batch = 0;
+  state_.loss_sums.assign(state_.loss_sums.size(), 0);
+  state_.validations = snapshot_.state.validations;
+  if (options_.time_hours) apply_time_limit();
+  return !stop && state_.epoch < state_.epochs;
+}
+
+// The number of epochs that fit the time, by the mean of those so far.
+void Trainer::apply_time_limit() {
+  const double limit = *options_.time_hours * kSecondsPerHour;
+  const double mean = elapsed() / state_.epoch;
+  const int epochs =
+      elapsed() >= limit ? state_.epoch : std::max(static_cast<int>(std::ceil(limit / mean)), state_.epoch);
+  if (epochs == state_.epochs) return;
+  state_.epochs = snapshot_.state.epochs = epochs;
+  schedule_ = Schedule(schedule_options());
+  if (state_.epoch < epochs) task_.start({seed(), epochs, state_.epoch, 0});
+}
+
+void Trainer::finish() {
+  if (options_.save) {
+    write_final_checkpoint(weights_path("last"), model_, average_.weights(),
+                           {{"epoch", std::to_string(state_.epoch)}});
+    average_.load(read_safetensors(weights_path("best")).tensors);
+  }
+  say(fmt::format("\n{} epochs in {}; the best was epoch {}", state_.epoch, duration_text(elapsed()),
+                  stopping_.state().best_epoch + 1));
+  const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
+  if (StopRequest::signal() != 0) return;
+  if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
+  fmt::print("{}\n", validation.report);
+}
+
+}  // namespace marrow

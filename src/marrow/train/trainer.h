@@ -1,0 +1,85 @@
+// The training loop: batches, optimizer steps, the moving average, validation, checkpoints, and the way back from a
+// non-finite loss. Source of the recipe: YOLOv8's training loop.
+//
+// A run is a function of its options, its data and the number of threads: a checkpoint is of an optimizer step, with no
+// gradient pending, and whatever came after it is done again when the run is resumed.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "recipe/progress.h"
+#include "recipe/results_csv.h"
+#include "recipe/schedule.h"
+#include "train/ema.h"
+#include "train/optimizer.h"
+#include "train/task.h"
+#include "train/train_checkpoint.h"
+
+namespace marrow {
+
+struct TrainerSettings {
+  std::filesystem::path folder;  // of the run; weights/ in it exists
+  TorchExecutorOptions executor;
+  bool on_terminal = false;
+};
+
+class Trainer {
+ public:
+  // `start` begins a run with the state of `snapshot.state`, fresh or from a checkpoint. `model` describes the network.
+  // `options` are resolved: batch and imgsz as they are used.
+  Trainer(const TrainOptions& options, Model model, const TrainSnapshot& start, Task& task,
+          TrainerSettings settings);
+
+  // Trains to the end, or until a signal asks to stop; then last.safetensors can be resumed. Throws Error{kModel} when the
+  // loss does not stay finite, Error{kFile} when a checkpoint cannot be written (the one before is intact).
+  RunOutcome run();
+
+ private:
+  enum class EpochEnd { kDone, kStopped, kDiverged };
+
+  ScheduleOptions schedule_options() const;
+  uint64_t seed() const;
+  void restore(const TrainSnapshot& snapshot);
+  TrainSnapshot take_snapshot();
+  double mean_loss(size_t k) const;
+  void write_last();
+  std::filesystem::path weights_path(const std::string& name) const;
+
+  EpochEnd train_epoch();
+  bool optimizer_step(const IterationSettings& settings);
+  void say_estimate(double seconds, int64_t batches) const;
+  void recover(const std::string& what);
+  bool finish_epoch();  // whether the run goes on
+  std::optional<ValidationResult> validated(int epoch);
+  double elapsed() const;
+  void apply_time_limit();
+  void set_activation_slopes(int epoch);
+  void finish();
+
+  TrainOptions options_;
+  Model model_;
+  Task& task_;
+  TrainerSettings settings_;
+  TrainState state_;
+  OptimizerChoice choice_;
+  Schedule schedule_;
+  TorchExecutor trained_, average_;
+  Optimizer optimizer_;
+  Ema ema_;
+  EarlyStopping stopping_;
+  ResultsCsv results_;
+  Progress progress_;
+  TrainSnapshot snapshot_;  // after the latest optimizer step worth keeping
+  ValidationResult latest_validation_;
+  std::string latest_problem_;
+  double started_ = 0;  // seconds
+  double seconds_before_ = 0;
+  bool estimate_said_ = false;
+};
+
+// VanillaNet's slope in an epoch (from 0): 0 at first, 1 from `epochs` on, along a line or half a cosine.
+double activation_slope(int epoch, double epochs, const std::string& shape);
+
+}  // namespace marrow

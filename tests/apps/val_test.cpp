@@ -1,0 +1,117 @@
+// `marrow val` and `marrow train` as processes.
+#include <gtest/gtest.h>
+
+#include "apps/program.h"
+#include "data/synth.h"
+
+namespace marrow {
+namespace {
+
+using testing::ProgramResult;
+using testing::run_program;
+
+class ValCommand : public ::testing::Test {
+ protected:
+  ValCommand() {
+    SynthOptions synth;
+    synth.images = 8;
+    synth.val_share = 0.5;
+    synth.image_size = 96;
+    synth.objects = 3;
+    synth.classes = {"disc", "square", "star"};
+    write_synth_dataset(folder_ / "data", synth);
+    const Model model = make_model("yolov8n", {}, {.names = synth.classes});
+    save_checkpoint(folder_ / "model.safetensors", model, randomize(model.graph, 3));
+  }
+  ProgramResult val(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {"val", "--imgsz", "96"});
+    testing::ProgramOptions here;
+    here.folder = folder_.path();
+    return run_program(arguments, here);
+  }
+  const testing::TemporaryFolder folder_;
+};
+
+TEST_F(ValCommand, PrintsBothDefinitionsOfMap) {
+  const ProgramResult result = val({"--model", "model.safetensors", "--data", "data/data.yaml"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.out, "mAP50-95)");
+  EXPECT_SAYS(result.out, "IoU=0.50:0.95");
+  EXPECT_SAYS(result.out, "Speed: ");
+  EXPECT_SAYS(result.err, "4 images");
+}
+
+TEST_F(ValCommand, JsonIsOneObjectOnStdout) {
+  for (const std::vector<std::string>& rect :
+       {std::vector<std::string>{}, {"--rect"}, {"--rect", "false"}, {"--rect=true"}, {"--no-rect"}}) {
+    std::vector<std::string> arguments = {"--json",  "--model", "model.safetensors", "--data", "data",
+                                          "--split", "train"};
+    arguments.insert(arguments.begin(), rect.begin(), rect.end());
+    const ProgramResult result = val(arguments);
+    ASSERT_EQ(result.code, 0) << result.err;
+    const auto report = nlohmann::json::parse(result.out);
+    EXPECT_EQ(report.at("images"), 4);
+    EXPECT_EQ(report.at("coco").size(), 12u);
+    for (const char* key : {"map50", "map50_95", "per_class", "speed_ms"})
+      EXPECT_TRUE(report.contains(key)) << key;
+  }
+}
+
+TEST_F(ValCommand, SavesPredictions) {
+  const ProgramResult result =
+      val({"--model", "model.safetensors", "--data", "data", "--save-json", "--conf", "0.1"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const auto predictions =
+      nlohmann::json::parse(testing::read_text(folder_ / "runs/detect/val/predictions.json"));
+  ASSERT_FALSE(predictions.empty());
+  for (const char* key : {"image_id", "category_id", "bbox", "score"})
+    EXPECT_TRUE(predictions[0].contains(key)) << key;
+}
+
+TEST_F(ValCommand, MeasuresClassifiersOnFoldersOfClasses) {
+  testing::write_classifier(folder_ / "classes.safetensors", 2);
+  for (const char* name : {"cat", "dog"}) {
+    for (const char* split : {"train", "val"})
+      testing::fs::create_directories(folder_ / "sorted" / split / name);
+    testing::fs::copy(folder_ / "data/images/train/000000.jpg", folder_ / "sorted/train" / name / "a.jpg");
+    testing::fs::copy(folder_ / "data/images/train/000001.jpg", folder_ / "sorted/val" / name / "b.jpg");
+  }
+  testing::write_text(folder_ / "sorted/val/dog/broken.jpg", "no picture");
+  const ProgramResult result = val({"--model", "classes.safetensors", "--data", "sorted", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto report = nlohmann::json::parse(result.out);
+  EXPECT_EQ(report.at("images"), 2);
+  EXPECT_EQ(report.at("top5"), 1.0);
+  EXPECT_EQ(report.at("top1"), 0.5);  // the same picture in both classes
+  EXPECT_SAYS(result.err, "broken.jpg");
+}
+
+TEST_F(ValCommand, SaysWhatDoesNotFit) {
+  testing::write_detector(folder_ / "others.safetensors", "yolov8n");
+  const Model two = make_model("yolov8n", {}, {.names = {"a", "b"}});
+  save_checkpoint(folder_ / "two.safetensors", two, randomize(two.graph, 3));
+  ProgramResult result = val({"--model", "two.safetensors", "--data", "data"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_SAYS(result.err, "two.safetensors: 2 classes, but data has 3");
+  result = val({"--model", "model.safetensors", "--data", "data", "--split", "tset"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_SAYS(result.err, "val");
+  result = val({"--model", "nowhere.safetensors", "--data", "data"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_SAYS(result.err, "nowhere.safetensors");
+  result = val({"--model", "others.safetensors", "--data", "data"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_SAYS(result.err, "matched by number");
+}
+
+// Only where LibTorch is can there be the program that trains; elsewhere the command says how to get it.
+TEST(TrainCommand, HandsOverOrExplains) {
+  const ProgramResult result = run_program({"train", "--lr0", "fast"});
+  if (result.code == 2)
+    EXPECT_SAYS(result.err, "--lr0: 'fast' is not a number");
+  else
+    EXPECT_SAYS(result.err, "-DMARROW_TRAIN=ON");
+}
+
+}  // namespace
+}  // namespace marrow

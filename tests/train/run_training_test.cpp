@@ -1,0 +1,209 @@
+// Whole runs: what they leave behind, and that neither workers, signals nor kills change a byte of it.
+#include "train/run_training.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+#include <thread>
+
+#include "base/error.h"
+#include "model/import.h"
+#include "train/start_model.h"
+#include "train/tiny_run.h"
+#include "train/train_checkpoint.h"
+
+namespace marrow {
+namespace {
+
+using test::TinyRun;
+namespace fs = std::filesystem;
+
+const auto kNoChanges = [](TrainOptions&) {};
+
+std::vector<std::string> lines_of(const fs::path& file) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_file(file, 1 << 20));
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(RunTraining, LeavesARunFolder) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("first");
+  options.save_period = 2;
+  options.save_json = true;
+  EXPECT_EQ(run_training(options), RunOutcome::kFinished);
+  const std::vector<std::string> csv = lines_of(tiny.run("first") / "results.csv");
+  ASSERT_EQ(csv.size(), 5u);
+  for (size_t i = 1; i < csv.size(); ++i) EXPECT_TRUE(csv[i].starts_with(std::to_string(i) + ",")) << csv[i];
+  TrainOptions written;
+  EXPECT_TRUE(read_train_options(tiny.run("first") / "args.yaml", written).empty());
+  EXPECT_EQ(to_map(written), to_map(options));
+  EXPECT_TRUE(fs::exists(tiny.run("first") / "predictions.json"));
+  for (const char* name : {"last", "best", "epoch0", "epoch2"}) {
+    const TrainedModel trained = load_trained(tiny.weights("first", name));
+    EXPECT_EQ(trained.model.names, (std::vector<std::string>{"disc", "square"})) << name;
+  }
+  // The end drops what only training needs.
+  EXPECT_NE(message_of([&] { resume_training(tiny.run("first"), kNoChanges); }).find("cannot be resumed"),
+            std::string::npos);
+  EXPECT_GT(read_train_checkpoint(tiny.weights("first", "epoch2")).snapshot.state.last_step, 0);
+}
+
+TEST(RunTraining, GivesTheSameBytesForTheSameSeed) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("a");
+  run_training(options);
+  options.name = "b";
+  options.workers = 0;
+  run_training(options);
+  EXPECT_EQ(tiny.bytes("a", "last"), tiny.bytes("b", "last"));
+  EXPECT_EQ(tiny.bytes("a", "best"), tiny.bytes("b", "best"));
+  options.name = "c";
+  options.seed = 1;
+  run_training(options);
+  EXPECT_NE(tiny.bytes("a", "last"), tiny.bytes("c", "last"));
+}
+
+TEST(RunTraining, GoesOnToTheByteAfterASignal) {
+  const TinyRun tiny;
+  for (const char* optimizer : {"SGD", "NAdam"}) {
+    SCOPED_TRACE(optimizer);
+    TrainOptions options = tiny.options(std::string("straight") + optimizer);
+    options.optimizer = optimizer;
+    run_training(options);
+    const std::string straight = options.name;
+    options.name = std::string("stopped") + optimizer;
+    int stops = 0;
+    for (int attempt = 0;; ++attempt) {
+      ASSERT_LT(attempt, 200);
+      // The handler is there once the run folder is: before, the signal would end the test.
+      std::thread interrupter([&, attempt] {
+        while (!fs::exists(tiny.weights(options.name, "last"))) std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(60));
+        if (attempt < 4) std::raise(attempt % 2 == 0 ? SIGTERM : SIGINT);
+      });
+      const auto before = std::signal(SIGTERM, SIG_IGN);
+      const auto before_interrupt = std::signal(SIGINT, SIG_IGN);
+      const RunOutcome outcome =
+          attempt == 0 ? run_training(options) : resume_training(tiny.run(options.name), kNoChanges);
+      interrupter.join();
+      std::signal(SIGTERM, before);
+      std::signal(SIGINT, before_interrupt);
+      if (outcome == RunOutcome::kFinished) break;
+      ++stops;
+    }
+    EXPECT_GT(stops, 0);
+    EXPECT_EQ(tiny.bytes(options.name, "last"), tiny.bytes(straight, "last"));
+    EXPECT_EQ(tiny.bytes(options.name, "best"), tiny.bytes(straight, "best"));
+    EXPECT_EQ(lines_of(tiny.run(options.name) / "results.csv").size(), 5u);
+  }
+}
+
+// Starts the program, and kills it after `milliseconds` unless it has ended by then.
+bool finished_within(const std::vector<std::string>& arguments, int milliseconds) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::vector<char*> argv;
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    std::freopen("/dev/null", "w", stderr);
+    std::freopen("/dev/null", "w", stdout);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  int status = 0;
+  for (int waited = 0; waited < milliseconds; waited += 5) {
+    if (waitpid(child, &status, WNOHANG) == child) {
+      EXPECT_TRUE(WIFEXITED(status));
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+      return true;
+    }
+    usleep(5000);
+  }
+  kill(child, SIGKILL);
+  waitpid(child, &status, 0);
+  return false;
+}
+
+TEST(RunTraining, GoesOnToTheByteAfterAKill) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("straight");
+  options.epochs = 6;
+  const auto arguments = [&](const std::string& name) {
+    options.name = name;
+    write_file_atomically(tiny.folder / "cfg.yaml", to_yaml(options));
+    return std::vector<std::string>{MARROW_TRAIN_PROGRAM, "--cfg", (tiny.folder / "cfg.yaml").string()};
+  };
+  ASSERT_TRUE(finished_within(arguments("straight"), 300'000));
+  const std::vector<std::string> again = {MARROW_TRAIN_PROGRAM, "--resume", tiny.run("killed").string()};
+  int kills = 0;
+  bool finished = false;
+  // Kills come at any moment: while reading images, in a step, in a validation, while a checkpoint is written.
+  for (int time = 150; !finished; time += time < 2000 ? 83 : 400) {
+    ASSERT_LT(kills, 100);
+    const bool begun = fs::exists(tiny.run("killed") / "args.yaml");
+    finished = finished_within(begun ? again : arguments("killed"), time);
+    kills += !finished;
+  }
+  EXPECT_GT(kills, 2);
+  EXPECT_EQ(tiny.bytes("killed", "last"), tiny.bytes("straight", "last"));
+  EXPECT_EQ(tiny.bytes("killed", "best"), tiny.bytes("straight", "best"));
+  EXPECT_EQ(lines_of(tiny.run("killed") / "results.csv").size(), 7u);
+}
+
+TEST(RunTraining, LeavesFrozenLayersAlone) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("frozen");
+  options.freeze = {0, 1, 2};
+  options.epochs = 2;
+  run_training(options);
+  const Weights before = start_model(options, {"disc", "square"}, [](const std::string&) {}).weights;
+  const Weights after = load_trained(tiny.weights("frozen", "last")).weights;
+  int frozen = 0, moved = 0;
+  for (const auto& [name, tensor] : after) {
+    const bool inside =
+        name.starts_with("model.0.") || name.starts_with("model.1.") || name.starts_with("model.2.");
+    const Tensor& old = before.at(name);
+    const bool equal = std::equal(tensor.bytes(), tensor.bytes() + tensor.byte_size(), old.bytes());
+    EXPECT_TRUE(equal || !inside) << name;
+    frozen += inside;
+    moved += !inside && !equal;
+  }
+  EXPECT_GT(frozen, 10);
+  EXPECT_GT(moved, 10);
+}
+
+TEST(RunTraining, SaysWhatIsMissing) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("x");
+  options.data.clear();
+  EXPECT_NE(message_of([&] { run_training(options); }).find("--data"), std::string::npos);
+  options = tiny.options("x");
+  options.model.clear();
+  EXPECT_NE(message_of([&] { run_training(options); }).find("--model"), std::string::npos);
+  options = tiny.options("x");
+  options.model = "yolov8q";
+  EXPECT_NE(message_of([&] { run_training(options); }).find("yolov8q"), std::string::npos);
+  options = tiny.options("x");
+  options.act_decay_epochs = 2;
+  EXPECT_NE(message_of([&] { run_training(options); }).find("act_decay_epochs"), std::string::npos);
+  EXPECT_NE(message_of([&] { latest_run(tiny.folder / "nowhere"); }).find("--resume"), std::string::npos);
+  EXPECT_FALSE(fs::exists(tiny.run("x") / "weights" / "best.safetensors"));
+}
+
+}  // namespace
+}  // namespace marrow
