@@ -23,6 +23,9 @@ Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
 Action add_demo(CLI::App& app);
 
+// A subcommand of `data`.
+Action add_data_show(CLI::App& data);
+
 // Accepts numbers from `smallest` to `largest`, shown in --help as "0..1"; refuses everything else, NaN too.
 CLI::Validator in_range(double smallest, double largest);
 

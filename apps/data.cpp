@@ -216,10 +216,10 @@ Action add_synth(CLI::App& data) {
 }  // namespace
 
 Action add_data(CLI::App& app) {
-  CLI::App& data = *app.add_subcommand("data", "Check, convert or draw a dataset");
+  CLI::App& data = *app.add_subcommand("data", "Check, convert, draw or show a dataset");
   data.require_subcommand(1);
   std::vector<std::pair<CLI::App*, Action>> commands;
-  for (Action (*add)(CLI::App&) : {add_check, add_convert, add_synth}) {
+  for (Action (*add)(CLI::App&) : {add_check, add_convert, add_synth, add_data_show}) {
     const size_t before = data.get_subcommands(nullptr).size();
     Action action = add(data);
     commands.emplace_back(data.get_subcommands(nullptr).at(before), std::move(action));

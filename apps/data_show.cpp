@@ -1,0 +1,135 @@
+// marrow data show: batches as the network will see them, drawn with their boxes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/run_folder.h"
+#include "base/thread_pool.h"
+#include "cli.h"
+#include "data/dataset.h"
+#include "image/encode.h"
+#include "loader/augment_options.h"
+#include "loader/batch_sheet.h"
+#include "recipe/train_options.h"
+#include "validate/open_split.h"
+
+namespace marrow::cli {
+namespace {
+
+// Without the classifier's, and those that only matter to a whole run.
+bool concerns_a_batch_of_boxes(const TrainOption& option) {
+  constexpr std::string_view kOthers[] = {"auto_augment", "erasing", "label_smoothing", "close_mosaic",
+                                          "copy_paste_mode"};
+  return option.group == "Augmentation" && std::ranges::find(kOthers, option.key) == std::end(kOthers);
+}
+
+struct Options {
+  std::string data;
+  std::string split = "train";
+  int imgsz = 640;
+  int batch = 16;
+  int64_t epoch = 0;
+  int64_t first = 0;
+  int64_t count = 1;
+  uint64_t seed = 0;
+  bool validation = false;
+  bool rect = false;
+  std::string project = "runs/data";
+  std::string name = "show";
+  bool exist_ok = false;
+  TrainOptions train;  // augmentation
+};
+
+DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
+  DetectionLoaderOptions loader;
+  loader.batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch));
+  loader.seed = options.seed;
+  loader.rectangular = options.rect;
+  loader.pad = options.validation ? 0.5 : 0;
+  if (!options.validation) loader.augment = augment_settings_of(options.train);
+  loader.epochs = options.epoch + 1;
+  return loader;
+}
+
+int run(const Options& options) {
+  const Dataset dataset = read_dataset(options.data);
+  const OpenedSplit opened = open_split(
+      dataset, options.split,
+      {.image_size = options.imgsz, .cache = ImageCache::kRecent, .say = [](const std::string& line) {
+         fmt::print(stderr, "{}\n", line);
+       }});
+  const DetectionLoaderOptions settings =
+      loader_options(options, static_cast<int64_t>(opened.images->size()));
+  DetectionLoader loader(opened.images, settings, options.epoch, options.first);
+  const auto folder = make_run_folder(options.project, options.name, options.exist_ok);
+  for (int64_t i = 0; i < options.count; ++i) {
+    const auto batch = loader.next();
+    if (!batch) {
+      fmt::print(stderr, "the epoch has {} batches of {}\n", loader.batches_per_epoch(), settings.batch);
+      break;
+    }
+    const auto path =
+        folder / fmt::format("{}_epoch{}_batch{}.png", options.split, batch->epoch, batch->number);
+    if (batch->images.dim(0) > 0) write_image(path, batch_sheet(*batch, dataset.names).pixels());
+    fmt::print("{}: {} images of {}x{}, {} boxes\n", path.string(), batch->images.dim(0),
+               batch->images.dim(3), batch->images.dim(2), batch->targets.dim(0));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action add_data_show(CLI::App& data) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = data.add_subcommand("show", "Draw batches as the network will see them");
+  command->add_option("data", options->data, "Dataset: a YAML file, a COCO JSON file or a folder")
+      ->required();
+  command->add_option("--split", options->split, "Split to draw")->capture_default_str();
+  command->add_option("--imgsz", options->imgsz, "Longer side of the images (pixels), a multiple of 32")
+      ->check([](const std::string& text) {
+        const int size = std::atoi(text.c_str());
+        return size >= 32 && size <= 8192 && size % 32 == 0 ? std::string()
+                                                            : text + " is no multiple of 32 from 32 to 8192";
+      })
+      ->capture_default_str();
+  command->add_option("--batch", options->batch, "Images a batch; the first 16 are drawn")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("--epoch", options->epoch, "Epoch whose batches are drawn, from 0")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  command->add_option("--first", options->first, "First batch of the epoch, from 0")
+      ->check(CLI::Range(0, 1000000000))
+      ->capture_default_str();
+  command->add_option("--count", options->count, "Batches to draw")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of the run that is looked at")->capture_default_str();
+  command->add_flag("--val", options->validation, "As validation sees them: in order, not augmented");
+  command->add_flag("--rect", options->rect, "Rectangular batches of images of like shape");
+  command->add_option("--project", options->project, "Folder for results")->capture_default_str();
+  command->add_option("--name", options->name, "Results go to PROJECT/NAME, or NAME2, NAME3, ...")
+      ->capture_default_str();
+  command->add_flag("--exist-ok", options->exist_ok, "Write into PROJECT/NAME even if it exists");
+  for (const TrainOption& option : train_option_table()) {
+    if (!concerns_a_batch_of_boxes(option)) continue;
+    std::string dashed = option.key;
+    std::ranges::replace(dashed, '_', '-');
+    const std::string flags = dashed == option.key ? "--" + dashed : "--" + dashed + ",--" + option.key;
+    command
+        ->add_option_function<std::string>(
+            flags, [options, &option](const std::string& text) { option.set(options->train, text); },
+            option.help)
+        ->type_name(option.type)
+        ->default_str(option.text(options->train))
+        ->group(option.group);
+  }
+  set_example(*command, "marrow data show data.yaml --imgsz 320 --mosaic 0.5 --degrees 10");
+  return [options] { return run(*options); };
+}
+
+}  // namespace marrow::cli
