@@ -151,6 +151,11 @@ void Trainer::set_activation_slopes(int epoch) {
 
 RunOutcome Trainer::run() {
   const StopRequest stop_request;
+  say(fmt::format(
+      "{}, lr {} to {:.3g}, momentum {}; {} weights decay by {:.3g}, {} scales and {} biases do not",
+      kOptimizerNames[static_cast<size_t>(choice_.kind)], choice_.lr0, choice_.lr0 * options_.lrf,
+      choice_.momentum, optimizer_.groups()[1].names.size(), optimizer_.groups()[1].weight_decay,
+      optimizer_.groups()[2].names.size(), optimizer_.groups()[0].names.size()));
   set_activation_slopes(state_.epoch);
   write_last();
   task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
