@@ -77,7 +77,8 @@ TEST(parity_checkpoint_files, EveryCheckpointReads) {
     for (const auto& [name, tensor] : checkpoint.state) {
       EXPECT_FALSE(name.starts_with("module.")) << name;
       EXPECT_EQ(tensor.dtype(), is_counter(name) ? DType::kInt64 : DType::kFloat32) << name;
-      for (const float value : tensor.to_float().values()) ASSERT_TRUE(std::isfinite(value)) << name;
+      const Tensor values = tensor.to_float();
+      for (const float value : values.values()) ASSERT_TRUE(std::isfinite(value)) << name;
     }
   }
 }
