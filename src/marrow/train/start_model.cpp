@@ -11,6 +11,7 @@
 #include "model/batch_norm_settings.h"
 #include "model/import.h"
 #include "model/zoo.h"
+#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {
@@ -30,26 +31,36 @@ bool is_false(const std::string& text) {
   return text.empty() || to_lower(text) == "false" || text == "0";
 }
 
-// The same network for other classes, with all that fits.
-TrainedModel with_classes(const TrainedModel& from, const std::vector<std::string>& names, uint64_t seed,
-                          bool take_weights, const std::string& file,
-                          const std::function<void(const std::string&)>& say) {
-  BuildOptions build;
-  build.names = names;
+// Takes what fits of `found`, draws the rest, and says so.
+TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std::string& file,
+                    const std::function<void(const std::string&)>& say) {
   TrainedModel result;
-  result.model = rebuild_model(from.model, build);
-  apply_batch_norms(result.model.graph, differing_batch_norms(from.model.graph, result.model.graph));
-  if (take_weights) {
-    const LoadReport report = load_weights(result.model.graph, from.weights, result.weights);
-    say(fmt::format("{}: took {} of {} tensors", file, report.loaded.size(),
-                    report.loaded.size() + report.mismatched.size() + report.missing.size()));
-    for (const LoadReport::Mismatch& m : report.mismatched)
-      say(fmt::format("  {} is drawn anew: {} in the file, {} here", m.name, to_string(m.found),
-                      to_string(m.wanted)));
-    // A slope that a file brings along would stop the decay before it begins; the run sets its own.
-  }
+  result.model = std::move(model);
+  const LoadReport report = load_weights(result.model.graph, found, result.weights);
+  if (report.loaded.empty())
+    throw Error(ErrorKind::kModel,
+                file + ": no tensor of it has a name and shape of the model\n" + to_string(report));
+  say(fmt::format("{}: took {} of the model's {} tensors; the others are drawn from the seed", file,
+                  report.loaded.size(),
+                  report.loaded.size() + report.mismatched.size() + report.missing.size()));
+  for (const LoadReport::Mismatch& m : report.mismatched)
+    say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
   initialize_missing(result.model.graph, seed, result.weights);
   return result;
+}
+
+// The same network for other classes; its batch norms keep their settings.
+Model for_classes(const Model& from, const std::vector<std::string>& names) {
+  BuildOptions build;
+  build.names = names;
+  Model model = rebuild_model(from, build);
+  apply_batch_norms(model.graph, differing_batch_norms(from.graph, model.graph));
+  return model;
+}
+
+bool is_own_checkpoint(const std::string& file) {
+  return to_lower(std::filesystem::path(file).extension().string()) == ".safetensors" &&
+         is_marrow_checkpoint(read_safetensors(file).metadata);
 }
 
 std::string model_name(const TrainOptions& options) {
@@ -60,6 +71,31 @@ std::string model_name(const TrainOptions& options) {
         "pretrained: a model YAML with --backbone cannot take weights from a file; name the backbone in the "
         "YAML, or use a name of 'marrow models'");
   return options.model + "-" + options.backbone;
+}
+
+// A file of ours says what it is: a model of the same lines, or a classifier whose network is the backbone here.
+TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
+                                 const std::function<void(const std::string&)>& say) {
+  const TrainedModel own = load_trained(options.pretrained);
+  BuildOptions build;
+  build.names = names;
+  build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
+  build.input->resize = build.input->crop = 0;
+  Model model = make_model(options.model, options.backbone, build);
+  const bool as_backbone = own.model.layers.empty() && !model.layers.empty() && model.layers.front().backbone;
+  Weights found;
+  for (const auto& [name, tensor] : own.weights) found[(as_backbone ? "model.0." : "") + name] = tensor;
+  return filled(std::move(model), found, options.seed, options.pretrained, say);
+}
+
+TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<std::string>& names,
+                               const std::function<void(const std::string&)>& say) {
+  const Import import =
+      import_checkpoint(options.pretrained, {.model = model_name(options), .partial = true});
+  say(fmt::format("{}: {}\n{}", options.pretrained, import.network, to_string(import.report)));
+  Weights found;
+  for (const std::string& name : import.report.loaded) found[name] = import.trained.weights.at(name);
+  return filled(for_classes(import.trained.model, names), found, options.seed, options.pretrained, say);
 }
 
 }  // namespace
@@ -74,15 +110,16 @@ TrainedModel start_model(const TrainOptions& options, const std::vector<std::str
       throw Error(ErrorKind::kUsage, "--backbone: the checkpoint " + options.model + " has its own");
     if (from_file)
       throw Error(ErrorKind::kUsage, "--model is a checkpoint already; --pretrained cannot be another");
-    return with_classes(load_trained(options.model), names, options.seed, !is_false(options.pretrained),
-                        options.model, say);
+    const TrainedModel own = load_trained(options.model);
+    Model model = for_classes(own.model, names);
+    if (!is_false(options.pretrained))
+      return filled(std::move(model), own.weights, options.seed, options.model, say);
+    Weights weights = initialize(model.graph, options.seed);
+    return {std::move(model), std::move(weights)};
   }
-  if (from_file) {
-    const Import import =
-        import_checkpoint(options.pretrained, {.model = model_name(options), .partial = true});
-    say(fmt::format("{}: {}\n{}", options.pretrained, import.network, to_string(import.report)));
-    return with_classes(import.trained, names, options.seed, true, options.pretrained, say);
-  }
+  if (from_file)
+    return is_own_checkpoint(options.pretrained) ? from_own_checkpoint(options, names, say)
+                                                 : from_foreign_file(options, names, say);
   BuildOptions build;
   build.names = names;
   TrainedModel result;

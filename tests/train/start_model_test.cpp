@@ -1,0 +1,121 @@
+// Where a run's weights come from.
+#include "train/start_model.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/zoo.h"
+#include "support/temporary_folder.h"
+#include "train/tiny_run.h"
+#include "weights/safetensors.h"
+
+namespace marrow {
+namespace {
+
+bool same(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::equal(a.bytes(), a.bytes() + a.byte_size(), b.bytes());
+}
+
+class StartModel : public ::testing::Test {
+ protected:
+  StartModel() { write_file_atomically(folder_ / "tiny.yaml", test::kTinyModel); }
+  TrainedModel start(const TrainOptions& options) {
+    said_.clear();
+    return start_model(options, {"a", "b"}, [this](const std::string& line) { said_ += line + "\n"; });
+  }
+  // A checkpoint with weights that no seed gives.
+  std::string checkpoint(const std::string& name, const Model& model) {
+    save_checkpoint(folder_ / name, model, randomize(model.graph, 77));
+    return (folder_ / name).string();
+  }
+  static size_t shared(const Weights& a, const Weights& b, const std::string& prefix = "") {
+    size_t count = 0;
+    for (const auto& [name, tensor] : b)
+      if (const auto found = a.find(prefix + name); found != a.end()) count += same(found->second, tensor);
+    return count;
+  }
+
+  testing::TemporaryFolder folder_;
+  TrainOptions options_;
+  std::string said_;
+};
+
+TEST_F(StartModel, DrawsFromTheSeed) {
+  options_.model = (folder_ / "tiny.yaml").string();
+  const TrainedModel first = start(options_);
+  EXPECT_EQ(first.model.names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(shared(first.weights, start(options_).weights), first.weights.size());
+  options_.seed = 1;
+  EXPECT_FALSE(
+      same(first.weights.at("model.0.conv.weight"), start(options_).weights.at("model.0.conv.weight")));
+}
+
+TEST_F(StartModel, TakesWhatFitsOfACheckpointForOtherClasses) {
+  Model six = make_model("yolov8n", {}, {.classes = 6});
+  options_.model = checkpoint("six.safetensors", six);
+  const Weights stored = randomize(six.graph, 77);
+  const TrainedModel trained = start(options_);
+  EXPECT_EQ(trained.model.classes(), 2);
+  EXPECT_TRUE(same(trained.weights.at("model.9.cv1.conv.weight"), stored.at("model.9.cv1.conv.weight")));
+  EXPECT_NE(said_.find("model.22.cv3.0.2.weight is (6, "), std::string::npos) << said_;
+  options_.pretrained = "false";
+  EXPECT_FALSE(
+      same(start(options_).weights.at("model.9.cv1.conv.weight"), stored.at("model.9.cv1.conv.weight")));
+}
+
+TEST_F(StartModel, TakesABackboneFromAClassifierOfOurs) {
+  const Model classifier = make_model("starnet_s050", {}, {.classes = 5});
+  options_.pretrained = checkpoint("classifier.safetensors", classifier);
+  options_.model = "yolov8n";
+  options_.backbone = "starnet_s050";
+  const TrainedModel trained = start(options_);
+  EXPECT_EQ(trained.model.task, "detect");
+  EXPECT_EQ(trained.model.classes(), 2);
+  const Weights stored = randomize(classifier.graph, 77);
+  // All but the classifier's own head.
+  EXPECT_GT(shared(trained.weights, stored, "model.0."), stored.size() * 9 / 10);
+  // Its pixels come as they came then.
+  EXPECT_NE(std::get<Input>(trained.model.graph.nodes[0].operation).format.mean[0], 0);
+}
+
+TEST_F(StartModel, TakesAForeignBackboneAndDrawsTheRestFromTheSeed) {
+  const Model classifier = make_model("starnet_s050", {}, {.classes = 1000});
+  // A plain file of tensors, without our metadata.
+  write_safetensors(folder_ / "plain.safetensors", randomize(classifier.graph, 77), {});
+  options_.pretrained = (folder_ / "plain.safetensors").string();
+  options_.model = "yolov8n";
+  options_.backbone = "starnet_s050";
+  const TrainedModel first = start(options_);
+  EXPECT_GT(shared(first.weights, randomize(classifier.graph, 77), "model.0."), 50u);
+  options_.seed = 9;
+  const TrainedModel second = start(options_);
+  size_t differing = 0;
+  for (const auto& [name, tensor] : first.weights) differing += !same(tensor, second.weights.at(name));
+  EXPECT_GT(differing, 20u);
+}
+
+TEST_F(StartModel, RefusesWhatHasNoMeaning) {
+  const std::string file = checkpoint("tiny.safetensors", make_model((folder_ / "tiny.yaml").string()));
+  options_.model = file;
+  options_.backbone = "starnet_s1";
+  EXPECT_THROW(start(options_), Error);
+  options_.backbone.clear();
+  options_.pretrained = file;
+  EXPECT_THROW(start(options_), Error);
+  // Nothing in common.
+  options_.model = "yolov8n-starnet_s1";
+  options_.pretrained = checkpoint("vanilla.safetensors", make_model("vanillanet_5"));
+  EXPECT_THROW(start(options_), Error);
+}
+
+TEST_F(StartModel, FreezesByTheNumberOfTheLine) {
+  const Model model = make_model("yolov8n");
+  EXPECT_EQ(frozen_parts(model, {0, 1, 10, 22}),
+            (std::vector<std::string>{"model.0.", "model.1.", "model.22."}));
+  EXPECT_THROW(frozen_parts(model, {23}), Error);
+}
+
+}  // namespace
+}  // namespace marrow
