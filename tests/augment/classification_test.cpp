@@ -55,6 +55,49 @@ TEST(Classification, IsAFunctionOfTheKey) {
   EXPECT_EQ(equal, 0);
 }
 
+TEST(Classification, ColoursChangeOnlyWhenAsked) {
+  const Image image = noise(24, 24);
+  ClassificationAugment settings{.smallest_area = 1, .fliplr = 0, .rand_augment = {}, .erasing = 0};
+  EXPECT_TRUE(augment_for_classifier(image, settings, {1, 2, 3}, 24) == image);
+  settings.colours = HsvRange{.h = 0.5, .s = 0.5, .v = 0.5};
+  EXPECT_FALSE(augment_for_classifier(image, settings, {1, 2, 3}, 24) == image);
+}
+
+TEST(Classification, ABatchGetsOneMixAtMost) {
+  const auto shares = [](double mixup, double cutmix) {
+    std::array<int, 3> counts = {};
+    for (int i = 0; i < 1000; ++i)
+      ++counts[static_cast<size_t>(chosen_mix({.mixup = mixup, .cutmix = cutmix}, i / 1000.0))];
+    return counts;
+  };
+  EXPECT_EQ(shares(0, 0), (std::array{1000, 0, 0}));
+  EXPECT_EQ(shares(0.25, 0.5), (std::array{250, 250, 500}));
+  EXPECT_EQ(shares(1, 1), (std::array{0, 500, 500}));
+}
+
+TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
+  Random random(1, "cutmix");
+  const Size picture = {8, 5};
+  double left = 0;
+  for (int i = 0; i < 500; ++i) {
+    const PixelRectangle part = draw_cutmix(picture, random);
+    std::vector<uint8_t> a(3 * 40, 1);
+    const std::vector<uint8_t> b(3 * 40, 0);
+    const double share = paste_rectangle(a, b, picture, part);
+    for (int y = 0; y < 5; ++y)
+      for (int x = 0; x < 8; ++x) {
+        const bool inside = x >= part.x && x < part.x + part.width && y >= part.y && y < part.y + part.height;
+        for (int plane = 0; plane < 3; ++plane)
+          ASSERT_EQ(a[static_cast<size_t>(plane * 40 + y * 8 + x)], inside ? 0 : 1);
+      }
+    EXPECT_NEAR(share, std::accumulate(a.begin(), a.end(), 0) / 120.0, 1e-12);
+    left += share / 500;
+  }
+  // Half of the picture would go, and clipping leaves more.
+  EXPECT_GT(left, 0.5);
+  EXPECT_LT(left, 0.9);
+}
+
 TEST(Classification, EveryOperationTakesTheSmallestPictures) {
   for (int operation = 0; operation < kAugmentOperations; ++operation)
     for (const double strength : {-1.0, 0.0, 0.3, 1.0})

@@ -66,5 +66,30 @@ TEST(AugmentOptions, EveryFieldIsTakenOver) {
   EXPECT_EQ(by_default.hsv.s, preset.hsv.s);
 }
 
+TEST(AugmentOptions, AClassifierTakesItsOwn) {
+  TrainOptions o;
+  o.scale = 0.25;
+  o.fliplr = 0.1;
+  o.flipud = 0.2;
+  o.erasing = 0.3;
+  o.mixup = 0.4;
+  o.cutmix = 0.5;
+  o.label_smoothing = 0.6;
+  const ClassificationAugment s = classification_augment_of(o);
+  EXPECT_EQ(
+      (std::vector{s.smallest_area, s.fliplr, s.flipud, s.erasing, s.mixup, s.cutmix, s.label_smoothing}),
+      (std::vector{0.75, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6}));
+  EXPECT_TRUE(s.rand_augment);
+  EXPECT_FALSE(s.colours);
+  o.auto_augment = "none";
+  o.scale = 1;
+  o.hsv_h = 0.7;
+  const ClassificationAugment plain = classification_augment_of(o);
+  EXPECT_FALSE(plain.rand_augment);
+  ASSERT_TRUE(plain.colours);
+  EXPECT_EQ(plain.colours->h, 0.7);
+  EXPECT_GT(plain.smallest_area, 0);
+}
+
 }  // namespace
 }  // namespace marrow

@@ -20,7 +20,8 @@ std::shared_ptr<ImageStore> store_of(const testing::TemporaryImages& folder, Ima
 
 ClassificationLoaderOptions training_options(int workers) {
   ClassificationAugment augment;
-  augment.mixup = 0.5;
+  augment.mixup = 0.4;
+  augment.cutmix = 0.4;
   augment.label_smoothing = 0.1;
   return {
       .classes = 3, .size = 24, .batch = 4, .workers = workers, .seed = 3, .augment = augment, .epochs = 3};

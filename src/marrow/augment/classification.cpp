@@ -60,6 +60,10 @@ Image augment_for_classifier(const Image& image, const ClassificationAugment& se
     Random operations = key.at("randaugment");
     rand_augment(result, *settings.rand_augment, operations);
   }
+  if (settings.colours) {
+    Random changes = key.at("hsv");
+    adjust_hsv(result, draw_hsv(*settings.colours, changes));
+  }
   if (key.at("erase").uniform() < settings.erasing) {
     Random rectangle = key.at("erasing");
     if (const auto erased = draw_erasing(size_of(result), rectangle))
@@ -73,6 +77,37 @@ Image augment_for_classifier(const Image& image, const ClassificationAugment& se
 void smooth_target(int class_id, double label_smoothing, std::span<float> target) {
   std::ranges::fill(target, static_cast<float>(label_smoothing / static_cast<double>(target.size())));
   target[static_cast<size_t>(class_id)] += static_cast<float>(1 - label_smoothing);
+}
+
+BatchMix chosen_mix(const ClassificationAugment& settings, double uniform) {
+  const double chosen = uniform * std::max(1.0, settings.mixup + settings.cutmix);
+  if (chosen < settings.mixup) return BatchMix::kMixup;
+  return chosen < settings.mixup + settings.cutmix ? BatchMix::kCutmix : BatchMix::kNone;
+}
+
+PixelRectangle draw_cutmix(Size picture, Random& random) {
+  const double side = std::sqrt(1 - random.uniform());
+  const auto along = [&](int length) {
+    const double middle = std::floor(random.uniform() * length), half = side * length / 2;
+    const int begin = static_cast<int>(std::max(middle - half, 0.0));
+    const int end = static_cast<int>(std::min(middle + half, static_cast<double>(length)));
+    return std::pair{begin, end - begin};
+  };
+  const auto [x, width] = along(picture.width);
+  const auto [y, height] = along(picture.height);
+  return {x, y, width, height};
+}
+
+double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
+                       const PixelRectangle& part) {
+  for (int row = 0; row < Image::kChannels * picture.height; ++row) {
+    const int y = row % picture.height;
+    if (y < part.y || y >= part.y + part.height) continue;
+    const auto first = static_cast<std::ptrdiff_t>(row) * picture.width + part.x;
+    std::copy_n(b.begin() + first, part.width, a.begin() + first);
+  }
+  return 1 - static_cast<double>(part.width) * part.height /
+                 (static_cast<double>(picture.width) * picture.height);
 }
 
 void mix_bytes(std::span<uint8_t> a, std::span<const uint8_t> b, double share) {

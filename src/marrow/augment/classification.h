@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "augment/hsv.h"
 #include "augment/rand_augment.h"
 #include "augment/sample.h"
 #include "base/random_key.h"
@@ -17,8 +18,10 @@ struct ClassificationAugment {
   double smallest_area = 0.08;  // of the crop, as a part of the picture
   double fliplr = 0.5, flipud = 0.0;
   std::optional<RandAugmentSettings> rand_augment = RandAugmentSettings();
-  double erasing = 0.4;          // probability of a black rectangle
-  double mixup = 0.0;            // probability, a batch
+  double erasing = 0.4;             // probability of a black rectangle
+  std::optional<HsvRange> colours;  // instead of RandAugment's
+  // Probabilities, a batch. It gets one of the two at most: where they sum to more than 1, both shrink alike.
+  double mixup = 0.0, cutmix = 0.0;
   double label_smoothing = 0.0;  // part of a target that all classes share
 };
 
@@ -43,6 +46,18 @@ Image augment_for_classifier(const Image& image, const ClassificationAugment& se
 void smooth_target(int class_id, double label_smoothing, std::span<float> target);
 
 constexpr double kClassificationMixupAlpha = 0.2;  // Zhang et al. 2018, for ImageNet
+
+enum class BatchMix { kNone, kMixup, kCutmix };
+// Which of the two happens for a number from [0, 1).
+BatchMix chosen_mix(const ClassificationAugment& settings, double uniform);
+
+// A rectangle around any pixel with sides of sqrt(1 - share) of the picture's, clipped to it; share uniform. Yun et
+// al. 2019, with alpha 1.
+PixelRectangle draw_cutmix(Size picture, Random& random);
+
+// Replaces the rectangle in a picture of three planes. Returns the part of `a` that is left: its share of the target.
+double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
+                       const PixelRectangle& part);
 
 // a * share + b * (1 - share), rounded.
 void mix_bytes(std::span<uint8_t> a, std::span<const uint8_t> b, double share);

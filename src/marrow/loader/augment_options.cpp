@@ -1,5 +1,7 @@
 #include "loader/augment_options.h"
 
+#include <algorithm>
+
 namespace marrow {
 
 AugmentSettings augment_settings_of(const TrainOptions& options) {
@@ -17,6 +19,23 @@ AugmentSettings augment_settings_of(const TrainOptions& options) {
                           .shear = options.shear,
                           .perspective = options.perspective};
   settings.hsv = {.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
+  return settings;
+}
+
+ClassificationAugment classification_augment_of(const TrainOptions& options) {
+  constexpr double kSmallestArea = 0.001;  // a crop of nothing shows nothing
+  ClassificationAugment settings;
+  settings.smallest_area = std::max(1 - options.scale, kSmallestArea);
+  settings.fliplr = options.fliplr;
+  settings.flipud = options.flipud;
+  if (options.auto_augment == "none") {
+    settings.rand_augment.reset();
+    settings.colours = HsvRange{.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
+  }
+  settings.erasing = options.erasing;
+  settings.mixup = options.mixup;
+  settings.cutmix = options.cutmix;
+  settings.label_smoothing = options.label_smoothing;
   return settings;
 }
 

@@ -99,19 +99,27 @@ void ClassificationLoader::run(int64_t batch, int64_t item) {
   slot.index[static_cast<size_t>(item)] = index;
 }
 
-// Each image with its mirror partner of the batch, all by the same share, as timm does.
+// Each image with its mirror partner of the batch, all in the same way, as timm does.
 void ClassificationLoader::mix(ClassificationBatch& batch) const {
   const RandomKey key{options_.seed, batch.epoch, batch.number};
-  if (!(key.at("mixup").uniform() < options_.augment->mixup)) return;
-  Random random = key.at("mixup share");
-  const double share = draw_beta(kClassificationMixupAlpha, kClassificationMixupAlpha, random);
+  const BatchMix kind = chosen_mix(*options_.augment, key.at("mixup").uniform());
+  if (kind == BatchMix::kNone) return;
+  Random random = key.at("mixup share"), place = key.at("cutmix");
+  double share = draw_beta(kClassificationMixupAlpha, kClassificationMixupAlpha, random);
+  const Size size = {options_.size, options_.size};
+  const PixelRectangle rectangle = draw_cutmix(size, place);
   const Tensor images = batch.images.clone(), targets = batch.targets.clone();
   const size_t count = batch.index.size();
   const auto part = [&](auto values, size_t i) {
     return values.subspan(i * (values.size() / count), values.size() / count);
   };
   for (size_t i = 0; i < count; ++i) {
-    mix_bytes(part(batch.images.values<uint8_t>(), i), part(images.values<uint8_t>(), count - 1 - i), share);
+    const auto image = part(batch.images.values<uint8_t>(), i);
+    const auto partner = part(images.values<uint8_t>(), count - 1 - i);
+    if (kind == BatchMix::kMixup)
+      mix_bytes(image, partner, share);
+    else
+      share = paste_rectangle(image, partner, size, rectangle);
     mix_targets(part(batch.targets.values(), i), part(targets.values(), count - 1 - i), share);
   }
 }

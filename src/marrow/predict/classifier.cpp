@@ -7,39 +7,20 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "image/resize.h"
+#include "predict/classifier_input.h"
 #include "predict/preprocess.h"
 
 namespace marrow {
 namespace {
 
 const std::string kLogits = "logits";
-constexpr int kDefaultCrop = 224;  // pixels; what YOLOv8's classifiers are trained with
-
-ResizeFilter resize_filter(Interpolation interpolation) {
-  switch (interpolation) {
-    case Interpolation::kBilinear:
-      return ResizeFilter::kAntialiasedBilinear;
-    case Interpolation::kBicubic:
-      return ResizeFilter::kAntialiasedBicubic;
-    case Interpolation::kOpenCvBilinear:
-      return ResizeFilter::kLinear;
-  }
-  return ResizeFilter::kLinear;
-}
 
 }  // namespace
 
 Classifier::Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options)
-    : format_(input_format(graph)), classes_(graph.node(graph.find(kLogits)).channels) {
+    : format_(classifier_format(input_format(graph), options.crop)),
+      classes_(graph.node(graph.find(kLogits)).channels) {
   verify(graph, weights);
-  if (format_.crop == 0) format_.crop = kDefaultCrop;
-  if (format_.resize == 0) format_.resize = format_.crop;
-  if (options.crop > 0) {
-    const double proportion = static_cast<double>(format_.resize) / format_.crop;
-    format_.resize = static_cast<int>(std::max(std::lround(options.crop * proportion), 1L));
-    format_.crop = options.crop;
-  }
   const Shape shape = {1, Image::kChannels, format_.crop, format_.crop};
   input_ = Tensor(shape);
   engine_ = std::make_unique<Engine>(graph, weights, shape, std::span(&kLogits, 1),
