@@ -15,11 +15,10 @@
 #include "base/thread_pool.h"
 #include "cli.h"
 #include "data/dataset.h"
-#include "data/dataset_folders.h"
-#include "image/decode.h"
-#include "metrics/classification.h"
 #include "model/import.h"
-#include "predict/classifier.h"
+#include "predict/classifier_input.h"
+#include "predict/preprocess.h"
+#include "validate/classifier_validation.h"
 #include "validate/detector_validation.h"
 #include "validate/engine_predictor.h"
 #include "validate/open_split.h"
@@ -64,6 +63,11 @@ void print_json(const ordered_json& object) {
 fs::path run_folder(const Options& options, const std::string& task) {
   const fs::path project = options.project.empty() ? fs::path("runs") / task : fs::path(options.project);
   return make_run_folder(project, options.name, options.exist_ok);
+}
+
+ordered_json speed_json(const ValidationTimes& times) {
+  return {
+      {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
 int round_up(int size, int stride) {
@@ -111,9 +115,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
 
   if (options.as_json) {
     ordered_json object = report_json(result.report);
-    object["speed_ms"] = {{"preprocess", result.times.preprocess},
-                          {"inference", result.times.inference},
-                          {"postprocess", result.times.postprocess}};
+    object["speed_ms"] = speed_json(result.times);
     print_json(object);
   } else {
     fmt::print("{}\n{}\n", report_text(result.report, options.verbose), speed_line(result.times));
@@ -144,43 +146,30 @@ std::vector<int> class_map(const std::vector<std::string>& ours, const std::vect
   return map;
 }
 
-int validate_classes(const Options& options, const Dataset& dataset, const TrainedModel& trained) {
-  const std::vector<std::string>& names = trained.model.names;
+int validate_classes(const Options& options, const Dataset& dataset, TrainedModel trained) {
+  const std::vector<std::string> names = trained.model.names;
   if (dataset.classes() > static_cast<int>(names.size()))
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but {} has {}", options.model, names.size(),
                                                options.data, dataset.classes()));
-  const std::vector<int> classes = class_map(names, dataset.names);
-  const std::vector<ClassifiedImage> images = list_classified(dataset, options.split);
-  Classifier classifier(trained.model.graph, trained.weights,
-                        {.crop = options.imgsz, .threads = options.threads});
-  ClassificationValidator validator(names);
-  PredictTimes total;
-  int64_t broken = 0;
-  for (const ClassifiedImage& entry : images) {
-    try {
-      const ClassificationResult result =
-          classifier.classify(decode_image_file(entry.path).image, static_cast<int>(names.size()));
-      std::vector<float> scores(names.size());
-      for (const ClassProbability& p : result.top) scores.at(static_cast<size_t>(p.class_id)) = p.probability;
-      validator.add(scores, classes.at(static_cast<size_t>(entry.class_id)));
-      total.preprocess_ms += result.times.preprocess_ms;
-      total.inference_ms += result.times.inference_ms;
-      total.postprocess_ms += result.times.postprocess_ms;
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kFile && error.kind() != ErrorKind::kFormat) throw;
-      say(fmt::format("marrow: skipped: {}", error.what()));
-      ++broken;
-    }
+  const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = say});
+  const ThreadPool threads(options.threads);
+  const InputFormat format = classifier_format(input_format(trained.model.graph), options.imgsz);
+  ClassificationLoader loader(
+      split.images, validation_loader_options(format, dataset.classes(), options.batch, threads.threads()));
+  EnginePredictor predictor(std::move(trained), options.threads);
+  const ClassifierValidation result =
+      validate_classifier(loader, names, class_map(names, dataset.names),
+                          [&](const ClassificationBatch& batch) { return predictor(batch.images); });
+  if (options.as_json) {
+    ordered_json object = result.report.json();
+    object["speed_ms"] = speed_json(result.times);
+    print_json(object);
+  } else {
+    fmt::print("{}\n{}\n", result.report.table(options.verbose), speed_line(result.times));
   }
-  const double seen = static_cast<double>(std::max<int64_t>(validator.total().images, 1));
-  if (options.as_json)
-    print_json(validator.json());
-  else
-    fmt::print(
-        "{}\n{}\n", validator.table(options.verbose),
-        speed_line({total.preprocess_ms / seen, total.inference_ms / seen, total.postprocess_ms / seen}));
-  if (broken > 0) say(fmt::format("marrow: {} of {} images could not be read", broken, images.size()));
-  return validator.total().images > 0 ? 0 : 1;
+  if (const size_t broken = split.images->broken(); broken > 0)
+    say(fmt::format("marrow: {} of {} images could not be read", broken, split.images->size()));
+  return result.report.total().images > 0 ? 0 : 1;
 }
 
 int validate(const Options& options) {
@@ -190,7 +179,7 @@ int validate(const Options& options) {
   for (const std::string& note : dataset.notes) say("marrow: " + note);
   const std::string task = trained.model.task;
   const bool folders = dataset.format == DatasetFormat::kFolders;
-  if (task == "classify" && folders) return validate_classes(options, dataset, trained);
+  if (task == "classify" && folders) return validate_classes(options, dataset, std::move(trained));
   if (task == "detect" && !folders) return validate_boxes(options, dataset, std::move(trained));
   throw Error(ErrorKind::kUsage,
               fmt::format("{} is a model for '{}', but {} is a dataset of {}", options.model, task,

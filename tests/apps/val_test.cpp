@@ -84,6 +84,15 @@ TEST_F(ValCommand, MeasuresClassifiersOnFoldersOfClasses) {
   EXPECT_EQ(report.at("top5"), 1.0);
   EXPECT_EQ(report.at("top1"), 0.5);  // the same picture in both classes
   EXPECT_SAYS(result.err, "broken.jpg");
+  EXPECT_SAYS(result.err, "1 of 3 images could not be read");
+  EXPECT_EQ(report.at("per_class").size(), 2u);
+  EXPECT_EQ(report.at("confusion_matrix").size(), 2u);
+  EXPECT_TRUE(report.at("speed_ms").contains("inference"));
+  const ProgramResult train =
+      val({"--model", "classes.safetensors", "--data", "sorted", "--split", "train", "--batch", "1"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  EXPECT_SAYS(train.out, "                   all          2        0.5          1");
+  EXPECT_SAYS(train.out, "Speed: ");
 }
 
 TEST_F(ValCommand, SaysWhatDoesNotFit) {

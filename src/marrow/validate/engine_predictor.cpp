@@ -9,7 +9,6 @@ namespace marrow {
 namespace {
 
 constexpr size_t kKept = 8;
-constexpr const char* kOutput = "output0";
 
 // Planes of bytes, red first, become the numbers of the network's input.
 void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std::span<float> chw) {
@@ -29,9 +28,12 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
 }  // namespace
 
 EnginePredictor::EnginePredictor(TrainedModel trained, int threads)
-    : trained_(std::move(trained)), threads_(threads) {
+    : trained_(std::move(trained)),
+      output_(trained_.model.task == "classify" ? "logits" : "output0"),
+      threads_(threads) {
   const Graph& graph = trained_.model.graph;
-  if (!std::holds_alternative<DetectDecode>(graph.node(graph.find(kOutput)).operation))
+  const Node& node = graph.node(graph.find(output_));
+  if (output_ == "output0" && !std::holds_alternative<DetectDecode>(node.operation))
     throw Error(ErrorKind::kModel, "the model has no detection head");
 }
 
@@ -40,10 +42,9 @@ Engine& EnginePredictor::compiled(Size size) {
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
-    const std::string output = kOutput;
     compiled_.push_front(
         {size, Engine(trained_.model.graph, trained_.weights, {1, 3, size.height, size.width},
-                      std::span(&output, 1), {.threads = threads_})});
+                      std::span(&output_, 1), {.threads = threads_})});
     if (compiled_.size() > kKept) compiled_.pop_back();
   }
   return compiled_.front().engine;
@@ -61,7 +62,11 @@ Tensor EnginePredictor::operator()(const Tensor& images) {
                input.values());
     engine.run(input);
     const Tensor& output = engine.output(0);
-    if (i == 0) predictions = Tensor({n, output.dim(1), output.dim(2)});
+    if (i == 0) {
+      Shape shape = output.shape();
+      shape.front() = n;
+      predictions = Tensor(shape);
+    }
     std::ranges::copy(output.values(),
                       predictions.values().begin() + static_cast<std::ptrdiff_t>(i * output.size()));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <list>
+#include <string>
 
 #include "engine/engine.h"
 #include "loader/detection_loader.h"
@@ -12,10 +13,10 @@ namespace marrow {
 // One caller at a time. Images go through one by one: a batch is not faster on a CPU.
 class EnginePredictor {
  public:
-  // Throws Error{kModel} unless the model has the output "output0" of a detector.
+  // Throws Error{kModel} unless the model has a classifier's output "logits" or a detector's "output0".
   EnginePredictor(TrainedModel trained, int threads);
 
-  // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32.
+  // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
   Tensor operator()(const Tensor& images);
 
  private:
@@ -26,6 +27,7 @@ class EnginePredictor {
   Engine& compiled(Size size);
 
   TrainedModel trained_;
+  std::string output_;
   int threads_;
   std::list<Compiled> compiled_;  // most recently used first
 };

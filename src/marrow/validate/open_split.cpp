@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/dataset_folders.h"
 #include "data/dataset_split.h"
+#include "loader/classification_loader.h"
 
 namespace marrow {
 namespace {
@@ -22,19 +24,47 @@ void say_problems(const std::vector<Problem>& problems, const Dataset& dataset,
                     dataset.file.string()));
 }
 
+std::shared_ptr<ImageStore> make_store(std::vector<LabelledImage> images, int image_size,
+                                       const OpenSplitOptions& options) {
+  return std::make_shared<ImageStore>(
+      std::move(images),
+      ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
+}
+
+// How many of n the fraction keeps.
+size_t kept_of(size_t n, double fraction) {
+  return std::max<size_t>(static_cast<size_t>(std::nearbyint(static_cast<double>(n) * fraction)), 1);
+}
+
+OpenedSplit open_folders(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
+  const std::vector<ClassifiedImage> listed = list_classified(dataset, split);
+  std::vector<ClassifiedImage> images;
+  for (auto first = listed.begin(); first != listed.end();) {
+    const auto last = std::find_if(
+        first, listed.end(), [&](const ClassifiedImage& image) { return image.class_id != first->class_id; });
+    const size_t kept = kept_of(static_cast<size_t>(last - first), options.fraction);
+    images.insert(images.end(), first, first + static_cast<std::ptrdiff_t>(kept));
+    first = last;
+  }
+  if (options.say)
+    options.say(fmt::format("{}: {} images of {} classes", split, images.size(), dataset.classes()));
+  OpenedSplit opened;
+  opened.objects = static_cast<int64_t>(images.size());
+  opened.images = make_store(as_labelled(images), 0, options);
+  return opened;
+}
+
 }  // namespace
 
 OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
+  if (dataset.format == DatasetFormat::kFolders) return open_folders(dataset, split, options);
   const auto say = options.say ? options.say : [](const std::string&) {};
   SplitLabels labels =
       load_split(dataset, split, {.threads = options.threads, .use_cache = options.use_cache});
   say_problems(labels.problems, dataset, say);
   if (!labels.cache_note.empty()) say(fmt::format("{}: {}", split, labels.cache_note));
 
-  if (options.fraction < 1) {
-    const double kept = std::nearbyint(static_cast<double>(labels.images.size()) * options.fraction);
-    labels.images.resize(std::max<size_t>(static_cast<size_t>(kept), 1));
-  }
+  labels.images.resize(kept_of(labels.images.size(), options.fraction));
   OpenedSplit opened;
   for (LabelledImage& image : labels.images) {
     if (options.single_class) {
@@ -46,9 +76,7 @@ OpenedSplit open_split(const Dataset& dataset, std::string_view split, const Ope
   }
   say(fmt::format("{}: {} images, {} objects, {} without objects, {} unusable", split, labels.images.size(),
                   opened.objects, opened.backgrounds, labels.dropped));
-  opened.images = std::make_shared<ImageStore>(
-      std::move(labels.images),
-      ImageStoreOptions{.image_size = options.image_size, .cache = options.cache, .report = options.say});
+  opened.images = make_store(std::move(labels.images), options.image_size, options);
   return opened;
 }
 

@@ -18,7 +18,7 @@ struct OpenSplitOptions {
   ImageCache cache = ImageCache::kWhenItFits;
   bool single_class = false;  // every object becomes class 0
   bool use_cache = true;      // of the labels, beside them
-  double fraction = 1;        // the first round(n * fraction) images of the sorted list
+  double fraction = 1;  // the first round(n * fraction) images of the sorted list; of each class for folders
   int threads = 0;
   std::function<void(const std::string& line)>
       say;  // talk; may be called from any thread, one call at a time
@@ -30,7 +30,8 @@ struct OpenedSplit {
   int64_t backgrounds = 0;  // images without objects
 };
 
-// Throws what load_split and list_images throw.
+// A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split, list_images and
+// list_classified throw.
 OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
 
 }  // namespace marrow
