@@ -78,6 +78,8 @@ TEST(Classification, TableAndJson) {
             "                   all          2        0.5          1\n"
             "                     a          1          1          1\n"
             "                     b          1          0          1\n");
+  EXPECT_EQ(validator.mistakes(5), "Most often taken for another class:\nb for a: 1 of 1\n");
+  EXPECT_EQ(seven().mistakes(5), "");
   const nlohmann::ordered_json json = validator.json();
   EXPECT_EQ(json.at("top1"), 0.5);
   EXPECT_EQ(json.at("fitness"), 0.75);

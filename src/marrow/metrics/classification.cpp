@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -56,6 +58,26 @@ std::string ClassificationValidator::table(bool per_class) const {
     const ClassAccuracy& one = classes_[c];
     if (one.images > 0) text += line(names_[c], one.images, one.top1_share(), one.top5_share());
   }
+  return text;
+}
+
+std::string ClassificationValidator::mistakes(size_t most) const {
+  struct Mistake {
+    int64_t count;
+    size_t truth, guess;
+  };
+  std::vector<Mistake> found;
+  for (size_t truth = 0; truth < names_.size(); ++truth)
+    for (size_t guess = 0; guess < names_.size(); ++guess)
+      if (const int64_t count = confusion_.at(static_cast<int>(guess), static_cast<int>(truth));
+          guess != truth && count > 0)
+        found.push_back({count, truth, guess});
+  if (found.empty()) return {};
+  std::ranges::stable_sort(found, std::greater(), &Mistake::count);
+  std::string text = "Most often taken for another class:\n";
+  for (size_t i = 0; i < std::min(most, found.size()); ++i)
+    text += fmt::format("{} for {}: {} of {}\n", names_[found[i].truth], names_[found[i].guess],
+                        found[i].count, classes_[found[i].truth].images);
   return text;
 }
 

@@ -19,6 +19,12 @@ double ms_since(Clock::time_point start) {
 
 }  // namespace
 
+std::string report_text(const ClassifierValidation& validation, bool per_class) {
+  constexpr size_t kMostMistakes = 10;
+  return validation.report.table(per_class) + validation.report.mistakes(kMostMistakes) + "\n" +
+         speed_line(validation.times);
+}
+
 ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes, int batch,
                                                       int threads) {
   const InputFormat complete = classifier_format(format, 0);

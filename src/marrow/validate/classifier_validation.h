@@ -19,6 +19,9 @@ struct ClassifierValidation {
   ValidationTimes times;  // postprocess is counting
 };
 
+// For a person: the table, the most frequent mistakes, the times.
+std::string report_text(const ClassifierValidation& validation, bool per_class);
+
 // The loader of an epoch of validation: the network's own resize, centre crop and filter. `threads` decode.
 ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes, int batch,
                                                       int threads);
