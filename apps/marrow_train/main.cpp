@@ -116,8 +116,7 @@ marrow::RunOutcome resume(const std::string& run, const Flags& flags, const Trai
                   fmt::format("{} cannot change in a resumed run, which goes on with its own settings. "
                               "Start a new run with --model FOLDER/weights/last.safetensors",
                               flag_of(key)));
-  const std::string project = given.project.empty() ? "runs/detect" : given.project;
-  const auto folder = run.empty() ? marrow::latest_run(project) : std::filesystem::path(run);
+  const auto folder = run.empty() ? marrow::latest_run(given.project) : std::filesystem::path(run);
   return marrow::resume_training(folder, [&](TrainOptions& options) {
     const std::string kept = options.project;
     flags.apply(options);
@@ -126,7 +125,8 @@ marrow::RunOutcome resume(const std::string& run, const Flags& flags, const Trai
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"Train a detector: yolov8n, any other model YAML, with any backbone.", "marrow train"};
+  CLI::App app{"Train a detector (yolov8n, any other model YAML, with any backbone) or a classifier.",
+               "marrow train"};
   std::string cfg, resumed;
   app.add_option("--cfg", cfg, "YAML of 'key: value' lines, such as the args.yaml of a run; flags win")
       ->type_name("FILE");
@@ -140,6 +140,7 @@ int run(int argc, char** argv) {
       "\nA setting's key in --cfg is its flag with underscores: warmup_epochs.\n"
       "\nExamples:\n  marrow train --model yolov8n --backbone starnet_s1 --data data.yaml --epochs 100 "
       "--imgsz 640\n"
+      "  marrow train --model starnet_s1 --data FOLDER_OF_CLASSES --epochs 100\n"
       "  marrow train --resume runs/detect/train");
   try {
     app.parse(with_dashes(argc, argv));

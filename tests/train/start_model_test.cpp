@@ -80,6 +80,25 @@ TEST_F(StartModel, TakesABackboneFromAClassifierOfOurs) {
   EXPECT_NE(std::get<Input>(trained.model.graph.nodes[0].operation).format.mean[0], 0);
 }
 
+// The square that it was trained on included.
+TEST_F(StartModel, TakesAClassifierOfOursForOtherClasses) {
+  Model classifier = make_model("starnet_s050", {}, {.classes = 5});
+  std::get<Input>(classifier.graph.nodes[0].operation).format.crop = 96;
+  const Weights stored = randomize(classifier.graph, 77);
+  const std::string file = checkpoint("classifier.safetensors", classifier);
+  options_.pretrained = file;
+  options_.model = "starnet_s050";
+  const TrainedModel by_name = start(options_);
+  options_ = {};
+  options_.model = file;
+  const TrainedModel by_file = start(options_);
+  for (const TrainedModel* trained : {&by_name, &by_file}) {
+    EXPECT_EQ(trained->model.classes(), 2);
+    EXPECT_EQ(std::get<Input>(trained->model.graph.nodes[0].operation).format.crop, 96);
+    EXPECT_GT(shared(trained->weights, stored), stored.size() - 4);
+  }
+}
+
 TEST_F(StartModel, TakesAForeignBackboneAndDrawsTheRestFromTheSeed) {
   const Model classifier = make_model("starnet_s050", {}, {.classes = 1000});
   // A plain file of tensors, without our metadata.
@@ -115,6 +134,8 @@ TEST_F(StartModel, FreezesByTheNumberOfTheLine) {
   EXPECT_EQ(frozen_parts(model, {0, 1, 10, 22}),
             (std::vector<std::string>{"model.0.", "model.1.", "model.22."}));
   EXPECT_THROW(frozen_parts(model, {23}), Error);
+  EXPECT_THROW(frozen_parts(make_model("starnet_s050"), {0}), Error);
+  EXPECT_TRUE(frozen_parts(make_model("starnet_s050"), {}).empty());
 }
 
 }  // namespace

@@ -60,6 +60,17 @@ class Table {
         });
   }
 
+  // 0 stands for none.
+  void number_or_none(const std::string& key, int TrainOptions::*member, double low, double high,
+                      const std::string& help) {
+    add(
+        key, fmt::format("{}..{}", low, high), help,
+        [=](const TrainOptions& o) { return o.*member == 0 ? "null" : std::to_string(o.*member); },
+        [=](TrainOptions& o, std::string_view text) {
+          o.*member = is_none(text) ? 0 : static_cast<int>(parse(key, text, low, high, true));
+        });
+  }
+
   void flag(const std::string& key, bool TrainOptions::*member, const std::string& help) {
     add(
         key, "true|false", help, [=](const TrainOptions& o) { return o.*member ? "true" : "false"; },
@@ -172,8 +183,11 @@ std::vector<TrainOption> make_table() {
 
   t.group("Batches and machine");
   t.number("batch", &O::batch, -1, 65536, "Images a batch; -1 = 16");
-  t.number("imgsz", &O::imgsz, 32, 16384,
-           "Side of the square network input, pixels; rounded up to the stride");
+  t.number_or_none(
+      "imgsz", &O::imgsz, 32, 16384,
+      fmt::format("Side of the square network input, pixels; a detector's is rounded up to the stride "
+                  "[none: {}; a classifier's own, mostly 224]",
+                  kDetectionSize));
   t.flag("rect", &O::rect,
          "Batches of images of like shape, padded only as far as needed; no mosaic, no shuffling");
   t.flag("multi_scale", &O::multi_scale, "Each batch at a random size of 0.5 to 1.5 times imgsz");
@@ -212,7 +226,8 @@ std::vector<TrainOption> make_table() {
            "many epochs; "
            "0 = it is 1 from the start");
   t.choice("act_decay", &O::act_decay, {"linear", "cos"}, "How that slope grows");
-  t.number("dropout", &O::dropout, 0, 1, "Classification: dropout before the last layer");
+  t.number("dropout", &O::dropout, 0, 1,
+           "Classification: rate of the dropout before the last layer; 0 = the network's own");
 
   t.group("Loss");
   t.number("box", &O::box, 0, kMany, "Gain of the box loss");
@@ -227,15 +242,18 @@ std::vector<TrainOption> make_table() {
   t.number("hsv_v", &O::hsv_v, 0, 1, "Brightness, +- share");
   t.number("degrees", &O::degrees, 0, 180, "Rotation, +- degrees");
   t.number("translate", &O::translate, 0, 1, "Shift, +- share of the side");
-  t.number("scale", &O::scale, 0, 1, "Zoom, 1-scale to 1+scale");
+  t.number("scale", &O::scale, 0, 1,
+           "Zoom, 1-scale to 1+scale; for a classifier crops of at least 1-scale of the picture");
   t.number("shear", &O::shear, -180, 180, "Shear, +- degrees");
   t.number("perspective", &O::perspective, 0, 0.001, "Perspective");
   t.number("flipud", &O::flipud, 0, 1, "Probability of a vertical flip");
   t.number("fliplr", &O::fliplr, 0, 1, "Probability of a horizontal flip");
   t.number("bgr", &O::bgr, 0, 1, "Probability of swapped colour channels");
   t.number("mosaic", &O::mosaic, 0, 1, "Probability of a mosaic of four images");
-  t.number("mixup", &O::mixup, 0, 1, "Probability of mixing in a second image");
-  t.number("cutmix", &O::cutmix, 0, 1, "Probability of pasting in a part of a second image");
+  t.number("mixup", &O::mixup, 0, 1,
+           "Probability of mixing in a second image; for a classifier of mixing a batch");
+  t.number("cutmix", &O::cutmix, 0, 1,
+           "Probability of pasting in a part of a second image; for a classifier as mixup");
   t.number("copy_paste", &O::copy_paste, 0, 1, "Probability of copying objects; needs polygons");
   t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip", "mixup"}, "Where the copies come from");
   t.number("close_mosaic", &O::close_mosaic, 0, kMany,

@@ -16,6 +16,8 @@
 
 namespace marrow {
 
+inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are trained with
+
 struct TrainOptions {
   std::string model;
   std::string backbone;
@@ -24,7 +26,7 @@ struct TrainOptions {
   std::optional<double> time_hours;
   int patience = 100;
   int batch = 16;
-  int imgsz = 640;
+  int imgsz = 0;  // pixels; 0: kDetectionSize, or a classifier's own crop
   bool save = true;
   int save_period = -1;
   std::string cache = "false";

@@ -1,5 +1,3 @@
-#include "train/run_training.h"
-
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,7 +8,8 @@
 #include "base/files.h"
 #include "base/run_folder.h"
 #include "model/summary.h"
-#include "train/detection_task.h"
+#include "train/make_task.h"
+#include "train/run_training.h"
 #include "train/start_model.h"
 #include "train/torch.h"
 #include "train/trainer.h"
@@ -22,15 +21,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kArguments = "args.yaml";
 constexpr const char* kLast = "last.safetensors";
-constexpr int kDefaultBatch = 16;
-constexpr int kSmallestMultiple = 32;  // of the image size
 
-void say(const std::string& line) {
+void say(std::string_view line) {
   fmt::print(stderr, "{}\n", line);
-}
-
-ImageCache cache_of(const std::string& text) {
-  return text == "ram" || text == "true" ? ImageCache::kAll : ImageCache::kWhenItFits;
 }
 
 // Everything that a run needs besides its weights, made from the options alone, so that a resumed one gets the same.
@@ -42,38 +35,14 @@ class RunSetup {
     device = parse_device(this->options.device.empty() ? (torch::cuda::is_available() ? "cuda" : "cpu")
                                                        : this->options.device);
     dataset = read_dataset(this->options.data);
-    if (dataset.format == DatasetFormat::kFolders)
-      throw Error(ErrorKind::kUnsupported,
-                  this->options.data + ": folders of classes; this run trains detectors");
     for (const std::string& note : dataset.notes) say(note);
-    names = this->options.single_cls ? std::vector<std::string>{"item"} : dataset.names;
+    const bool as_one = this->options.single_cls && dataset.format != DatasetFormat::kFolders;
+    names = as_one ? std::vector<std::string>{"item"} : dataset.names;
   }
 
-  RunOutcome train(const Model& model, const TrainSnapshot& start, const fs::path& folder) {
-    if (model.task != "detect")
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("{}: a model for '{}'; this run trains detectors", options.model, model.task));
-    const int stride = std::max(model.largest_stride, kSmallestMultiple);
-    const int image_size = (options.imgsz + stride - 1) / stride * stride;
-    if (image_size != options.imgsz)
-      say(fmt::format("imgsz {} becomes {}, a multiple of the stride {}", options.imgsz, image_size, stride));
-    OpenSplitOptions open{.image_size = image_size,
-                          .cache = cache_of(options.cache),
-                          .single_class = options.single_cls,
-                          .fraction = options.fraction,
-                          .threads = options.threads,
-                          .say = say};
-    OpenedSplit images = open_split(dataset, "train", open);
-    open.fraction = 1;
-    open.cache = ImageCache::kWhenItFits;
-    OpenedSplit held_out = open_split(dataset, options.split, open);
-
-    options.imgsz = image_size;
-    if (options.batch < 1) options.batch = kDefaultBatch;
-    options.batch =
-        static_cast<int>(std::min<int64_t>(options.batch, static_cast<int64_t>(images.images->size())));
-    DetectionTask task(options, model.graph, model.names, image_size, stride, std::move(images),
-                       std::move(held_out));
+  // The model is settled.
+  RunOutcome train(Model model, const TrainSnapshot& start, const fs::path& folder) {
+    const std::unique_ptr<Task> task = make_task(options, model, dataset, say);
     TrainerSettings settings;
     settings.folder = folder;
     settings.on_terminal = isatty(STDERR_FILENO) != 0;
@@ -83,10 +52,10 @@ class RunSetup {
     settings.executor.compute_type = compute_type();
     say(fmt::format("{}, {} parameters, on {} with {} threads; {} images in {} batches of {}, {} px",
                     options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
-                    count_parameters(model.graph), device.str(), torch::get_num_threads(), task.images(),
-                    task.batches_per_epoch(), options.batch, image_size));
+                    count_parameters(model.graph), device.str(), torch::get_num_threads(), task->images(),
+                    task->batches_per_epoch(), options.batch, options.imgsz));
     say(fmt::format("results go to {}", folder.string()));
-    return Trainer(options, model, start, task, std::move(settings)).run();
+    return Trainer(options, std::move(model), start, *task, std::move(settings)).run();
   }
 
   TrainOptions options;
@@ -129,9 +98,11 @@ RunOutcome begin(TrainedModel model, const fs::path& folder, RunSetup& setup) {
 RunOutcome run_training(const TrainOptions& options) {
   RunSetup setup(options);
   TrainedModel model = start_model(options, setup.names, say);
-  const fs::path project = options.project.empty() ? fs::path("runs") / "detect" : fs::path(options.project);
+  settle(setup.options, model.model, setup.dataset, say);
+  const fs::path project =
+      options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
   const fs::path folder = make_run_folder(project, options.name, options.exist_ok);
-  write_file_atomically(folder / kArguments, to_yaml(options, {{"save_dir", folder.string()}}));
+  write_file_atomically(folder / kArguments, to_yaml(setup.options, {{"save_dir", folder.string()}}));
   return begin(std::move(model), folder, setup);
 }
 
@@ -145,7 +116,9 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     changes(options);
     say(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options);
-    return begin(start_model(options, setup.names, say), folder, setup);
+    TrainedModel model = start_model(options, setup.names, say);
+    settle(setup.options, model.model, setup.dataset, say);
+    return begin(std::move(model), folder, setup);
   }
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
   changes(checkpoint.options);
@@ -153,6 +126,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
                   checkpoint.snapshot.state.epochs));
   make_weights_folder(folder);
   RunSetup setup(checkpoint.options);
+  settle(setup.options, checkpoint.model, setup.dataset, say);
   return setup.train(checkpoint.model, checkpoint.snapshot, folder);
 }
 
@@ -160,18 +134,22 @@ fs::path latest_run(const fs::path& project) {
   fs::path latest;
   fs::file_time_type newest;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(project, ignored)) {
-    const fs::path file = entry.path() / "weights" / kLast;
-    if (!fs::exists(file, ignored)) continue;
-    const auto time = fs::last_write_time(file, ignored);
-    if (latest.empty() || time > newest) {
-      latest = entry.path();
-      newest = time;
+  const fs::path runs = "runs";
+  const auto projects =
+      project.empty() ? std::vector{runs / "detect", runs / "classify"} : std::vector{project};
+  for (const fs::path& place : projects)
+    for (const auto& entry : fs::directory_iterator(place, ignored)) {
+      const fs::path file = entry.path() / "weights" / kLast;
+      if (!fs::exists(file, ignored)) continue;
+      const auto time = fs::last_write_time(file, ignored);
+      if (latest.empty() || time > newest) {
+        latest = entry.path();
+        newest = time;
+      }
     }
-  }
   if (latest.empty())
-    throw Error(ErrorKind::kUsage,
-                "--resume: no run with a checkpoint in " + project.string() + "; name its folder");
+    throw Error(ErrorKind::kUsage, fmt::format("--resume: no run with a checkpoint in {}; name its folder",
+                                               project.empty() ? runs.string() : project.string()));
   return latest;
 }
 

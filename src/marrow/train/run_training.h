@@ -19,7 +19,7 @@ RunOutcome run_training(const TrainOptions& options);
 RunOutcome resume_training(const std::filesystem::path& run,
                            const std::function<void(TrainOptions&)>& changes);
 
-// The latest run that can be resumed below `project`, by the time of its checkpoint. Throws Error{kUsage} when there is
+// The latest run that can be resumed below `project` (empty: runs/detect and runs/classify), by the time of its checkpoint. Throws Error{kUsage} when there is
 // none.
 std::filesystem::path latest_run(const std::filesystem::path& project);
 

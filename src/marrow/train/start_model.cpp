@@ -1,5 +1,3 @@
-#include "train/start_model.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include "model/batch_norm_settings.h"
 #include "model/import.h"
 #include "model/zoo.h"
+#include "train/start_model.h"
 #include "weights/safetensors.h"
 
 namespace marrow {
@@ -80,8 +79,11 @@ TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<
   BuildOptions build;
   build.names = names;
   build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
-  build.input->resize = build.input->crop = 0;
   Model model = make_model(options.model, options.backbone, build);
+  if (model.task != "classify") {
+    InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
+    format.resize = format.crop = 0;
+  }
   const bool as_backbone = own.model.layers.empty() && !model.layers.empty() && model.layers.front().backbone;
   Weights found;
   for (const auto& [name, tensor] : own.weights) found[(as_backbone ? "model.0." : "") + name] = tensor;
@@ -131,6 +133,10 @@ TrainedModel start_model(const TrainOptions& options, const std::vector<std::str
 
 std::vector<std::string> frozen_parts(const Model& model, const std::vector<int>& layers) {
   std::vector<std::string> parts;
+  if (!layers.empty() && model.layers.empty())
+    throw Error(
+        ErrorKind::kUsage,
+        "freeze: counts the lines of a model YAML; a classifier by name has none and is trained whole");
   for (const int layer : layers) {
     if (layer >= static_cast<int>(model.layers.size()))
       throw Error(ErrorKind::kUsage, fmt::format("freeze: layer {}, but the model has {} (0..{})", layer,

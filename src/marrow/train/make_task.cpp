@@ -1,0 +1,128 @@
+#include "train/make_task.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "predict/classifier_input.h"
+#include "predict/preprocess.h"
+#include "train/classification_task.h"
+#include "train/detection_task.h"
+#include "train/dropout.h"
+
+namespace marrow {
+namespace {
+
+constexpr int kDefaultBatch = 16;
+constexpr int kSmallestMultiple = 32;  // of a detector's image size
+
+constexpr std::array<std::string_view, 4> kClassifiersOnly = {"dropout", "auto_augment", "erasing",
+                                                              "label_smoothing"};
+constexpr std::array<std::string_view, 19> kDetectorsOnly = {
+    "rect",  "multi_scale", "box",     "cls",       "dfl",        "degrees",         "translate",
+    "shear", "perspective", "bgr",     "mosaic",    "copy_paste", "copy_paste_mode", "close_mosaic",
+    "conf",  "iou",         "max_det", "save_json", "single_cls"};
+
+// Of `keys`, those that are not at their default.
+std::vector<std::string> changed(const TrainOptions& options, std::span<const std::string_view> keys) {
+  const TrainOptions defaults;
+  std::vector<std::string> names;
+  for (const TrainOption& row : train_option_table())
+    if (std::ranges::find(keys, row.key) != keys.end() && row.text(options) != row.text(defaults))
+      names.push_back(row.key);
+  return names;
+}
+
+void say_ineffective(const std::vector<std::string>& keys, const std::string& kind,
+                     const std::function<void(std::string_view)>& say) {
+  if (!keys.empty()) say(fmt::format("without effect on a {}: {}", kind, join(keys, ", ")));
+}
+
+void refuse_other_kind(const TrainOptions& options, const Model& model, const Dataset& dataset) {
+  const bool classifies = model.task == "classify", folders = dataset.format == DatasetFormat::kFolders;
+  if (!classifies && model.task != "detect")
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: a model for '{}'; training knows detection and classification",
+                            options.model, model.task));
+  if (classifies == folders) return;
+  if (classifies)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} is a classifier, but {} is a dataset of boxes. A classifier is trained on a "
+                            "folder with train/CLASS/*.jpg and val/CLASS/*.jpg; for a detector give --model "
+                            "yolov8n --backbone {}",
+                            options.model, options.data, model.layers.empty() ? options.model : "NAME"));
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("{} is a detector, but {} is a folder of classes, without boxes. A classifier is "
+                  "trained on it, such as --model {}",
+                  options.model, options.data, options.backbone.empty() ? "starnet_s050" : options.backbone));
+}
+
+void settle_classifier(TrainOptions& options, Model& model) {
+  if (model.classes() < 2)
+    throw Error(ErrorKind::kUsage, options.data + ": one class; a classifier tells at least two apart");
+  InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
+  format = classifier_format(format, options.imgsz);
+  options.imgsz = format.crop;
+  if (options.dropout > 0) set_dropout(model, options.dropout);
+}
+
+int multiple_above(int size, const Model& model) {
+  const int stride = std::max(model.largest_stride, kSmallestMultiple);
+  return (size + stride - 1) / stride * stride;
+}
+
+}  // namespace
+
+void settle(TrainOptions& options, Model& model, const Dataset& dataset,
+            const std::function<void(std::string_view)>& say) {
+  refuse_other_kind(options, model, dataset);
+  if (model.task == "classify") {
+    settle_classifier(options, model);
+    std::vector<std::string> keys = changed(options, kDetectorsOnly);
+    if (options.auto_augment != "none") {
+      constexpr std::array<std::string_view, 3> kColours = {"hsv_h", "hsv_s", "hsv_v"};
+      for (const std::string& key : changed(options, kColours))
+        keys.push_back(key + " (RandAugment has its own)");
+    }
+    say_ineffective(keys, "classifier", say);
+    return;
+  }
+  say_ineffective(changed(options, kClassifiersOnly), "detector", say);
+  if (options.imgsz == 0) options.imgsz = kDetectionSize;
+  const int size = multiple_above(options.imgsz, model);
+  if (size != options.imgsz)
+    say(fmt::format("imgsz {} becomes {}, a multiple of the stride {}", options.imgsz, size,
+                    std::max(model.largest_stride, kSmallestMultiple)));
+  options.imgsz = size;
+}
+
+std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const Dataset& dataset,
+                                const std::function<void(std::string_view)>& say) {
+  OpenSplitOptions open;
+  open.image_size = options.imgsz;
+  open.cache = options.cache == "ram" || options.cache == "true" ? ImageCache::kAll : ImageCache::kWhenItFits;
+  open.single_class = options.single_cls;
+  open.fraction = options.fraction;
+  open.threads = options.threads;
+  open.say = say;
+  OpenedSplit train = open_split(dataset, "train", open);
+  open.fraction = 1;
+  open.cache = ImageCache::kWhenItFits;
+  OpenedSplit val = open_split(dataset, options.split, open);
+
+  if (options.batch < 1) options.batch = kDefaultBatch;
+  options.batch =
+      static_cast<int>(std::min<int64_t>(options.batch, static_cast<int64_t>(train.images->size())));
+  if (model.task == "classify")
+    return std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
+                                                std::move(val));
+  return std::make_unique<DetectionTask>(options, model.graph, model.names, options.imgsz,
+                                         std::max(model.largest_stride, kSmallestMultiple), std::move(train),
+                                         std::move(val));
+}
+
+}  // namespace marrow

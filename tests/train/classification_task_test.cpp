@@ -1,0 +1,244 @@
+// Whole classification runs: what they leave behind, that nothing but the options changes a byte of it, and that the engine
+// and the training executor measure the same.
+#include "train/classification_task.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "base/error.h"
+#include "data/dataset.h"
+#include "model/import.h"
+#include "model/zoo.h"
+#include "predict/classifier.h"
+#include "predict/classifier_input.h"
+#include "predict/preprocess.h"
+#include "train/run_training.h"
+#include "train/tiny_classes.h"
+#include "train/train_checkpoint.h"
+#include "validate/engine_predictor.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+using test::TinyClasses;
+
+const std::vector<std::string> kNames = {"blue", "green", "red"};
+const auto kNoChanges = [](TrainOptions&) {};
+
+std::vector<std::string> lines_of(const fs::path& file) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_file(file, 1 << 20));
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  return lines;
+}
+
+// Everything that draws: smoothing, both mixes, dropout, RandAugment, erasing.
+TrainOptions all_at_once(TrainOptions options) {
+  options.label_smoothing = 0.1;
+  options.mixup = options.cutmix = 0.4;
+  options.dropout = 0.2;
+  return options;
+}
+
+TEST(SoftCrossEntropy, IsTheMeanOfTheNegativeLogLikelihood) {
+  const torch::Tensor logits = torch::tensor({{1.0, 2.0, 4.0}, {0.5, -1.0, 0.0}}, torch::kFloat64);
+  const torch::Tensor targets = torch::tensor({{0.1, 0.2, 0.7}, {1.0, 0.0, 0.0}}, torch::kFloat64);
+  const auto log_sum = [](double a, double b, double c) {
+    return std::log(std::exp(a) + std::exp(b) + std::exp(c));
+  };
+  const double first = log_sum(1, 2, 4) - (0.1 * 1 + 0.2 * 2 + 0.7 * 4);
+  const double second = log_sum(0.5, -1, 0) - 0.5;
+  const torch::Tensor input = logits.clone().requires_grad_(true);
+  const torch::Tensor loss = soft_cross_entropy(input, targets);
+  EXPECT_NEAR(loss.item<double>(), (first + second) / 2, 1e-12);
+  loss.backward();
+  EXPECT_TRUE(torch::allclose(input.grad(), (logits.softmax(1) - targets) / 2));
+  // Half precision would lose the small terms.
+  EXPECT_EQ(soft_cross_entropy(logits.to(torch::kBFloat16), targets.to(torch::kFloat32)).scalar_type(),
+            torch::kFloat32);
+}
+
+TEST(ClassificationRun, LeavesARunFolder) {
+  const TinyClasses tiny;
+  TrainOptions options = tiny.options("first");
+  options.imgsz = 0;  // 224 for such a YAML
+  options.epochs = 2;
+  EXPECT_EQ(run_training(options), RunOutcome::kFinished);
+  const std::vector<std::string> csv = lines_of(tiny.run("first") / "results.csv");
+  ASSERT_EQ(csv.size(), 3u);
+  EXPECT_EQ(
+      csv[0],
+      "epoch,time,train/loss,metrics/accuracy_top1,metrics/accuracy_top5,val/loss,lr/pg0,lr/pg1,lr/pg2");
+  TrainOptions written;
+  read_train_options(tiny.run("first") / "args.yaml", written);
+  EXPECT_EQ(written.imgsz, 224);
+  for (const char* name : {"last", "best"}) {
+    const TrainedModel trained = load_trained(tiny.weights("first", name));
+    EXPECT_EQ(trained.model.names, kNames);
+    EXPECT_EQ(trained.model.task, "classify");
+    EXPECT_EQ(input_format(trained.model.graph).crop, 224);
+    EXPECT_EQ(input_format(trained.model.graph).resize, 224);
+  }
+}
+
+TEST(ClassificationRun, LearnsWhatIsEasy) {
+  const TinyClasses tiny;
+  TrainOptions options = tiny.options("learns");
+  options.epochs = 30;
+  options.nbs = 4;
+  options.lr0 = 0.05;
+  options.auto_augment = "none";
+  options.hsv_h = options.hsv_s = options.erasing = 0;
+  run_training(options);
+  const std::string last = lines_of(tiny.run("learns") / "results.csv").back();
+  std::vector<double> row;
+  std::istringstream cells(last);
+  for (std::string cell; std::getline(cells, cell, ',');) row.push_back(std::stod(cell));
+  EXPECT_LT(row.at(2), 0.5) << last;  // from log 3
+  EXPECT_EQ(row.at(4), 1) << last;    // three classes are within five
+}
+
+TEST(ClassificationRun, GivesTheSameBytesForTheSameSeed) {
+  const TinyClasses tiny;
+  TrainOptions options = all_at_once(tiny.options("a"));
+  run_training(options);
+  options.name = "b";
+  options.workers = 0;
+  run_training(options);
+  EXPECT_EQ(tiny.bytes("a", "last"), tiny.bytes("b", "last"));
+  EXPECT_EQ(tiny.bytes("a", "best"), tiny.bytes("b", "best"));
+  options.name = "c";
+  options.seed = 1;
+  run_training(options);
+  EXPECT_NE(tiny.bytes("a", "last"), tiny.bytes("c", "last"));
+}
+
+// Each setting reaches the run: alone it changes the bytes.
+TEST(ClassificationRun, EverySettingHasAnEffect) {
+  const TinyClasses tiny;
+  TrainOptions plain = tiny.options("plain");
+  plain.epochs = 2;
+  run_training(plain);
+  const std::vector<std::pair<const char*, const char*>> settings = {
+      {"label_smoothing", "0.1"}, {"mixup", "1"},     {"cutmix", "1"},  {"dropout", "0.5"},
+      {"auto_augment", "none"},   {"erasing", "0.9"}, {"scale", "0.1"}, {"fliplr", "0"}};
+  for (const auto& [key, value] : settings) {
+    TrainOptions options = plain;
+    options.name = key;
+    set_train_option(options, key, value);
+    run_training(options);
+    EXPECT_NE(tiny.bytes(key, "last"), tiny.bytes("plain", "last")) << key;
+  }
+}
+
+// A checkpoint from the middle of the run goes on to the bytes of one that was never stopped.
+TEST(ClassificationRun, GoesOnToTheByte) {
+  const TinyClasses tiny;
+  for (const char* model : {"tiny.yaml", "vanilla.yaml"}) {
+    SCOPED_TRACE(model);
+    TrainOptions options = all_at_once(tiny.options(std::string("straight ") + model));
+    options.model = (tiny.folder / model).string();
+    options.save_period = 1;
+    if (model[0] == 'v') options.act_decay_epochs = 3;
+    run_training(options);
+    for (const char* at : {"epoch0", "epoch1", "epoch2"}) {
+      const std::string resumed = std::string("from ") + at + model;
+      fs::create_directories(tiny.run(resumed) / "weights");
+      fs::copy_file(tiny.weights(options.name, at), tiny.weights(resumed, "last"));
+      fs::copy_file(tiny.weights(options.name, "best"), tiny.weights(resumed, "best"));
+      fs::copy_file(tiny.run(options.name) / "results.csv", tiny.run(resumed) / "results.csv");
+      EXPECT_EQ(resume_training(tiny.run(resumed), kNoChanges), RunOutcome::kFinished);
+      EXPECT_EQ(tiny.bytes(resumed, "last"), tiny.bytes(options.name, "last")) << at;
+    }
+  }
+}
+
+// The scores of a validation by the engine and by the training executor.
+struct BothWays {
+  ClassifierValidation engine, executor;
+  double largest_difference = 0;
+};
+BothWays validate_both_ways(const TrainedModel& trained, const fs::path& data, const std::string& split) {
+  const OpenedSplit opened = open_split(read_dataset(data), split, {});
+  const ClassificationLoaderOptions options =
+      validation_loader_options(input_format(trained.model.graph), trained.model.classes(), 4, 1);
+  EnginePredictor engine(trained, 1);
+  TorchExecutor executor(trained.model.graph, trained.weights);
+  const Value logits = trained.model.graph.find("logits");
+  std::vector<Tensor> scores;
+  ClassificationLoader first(opened.images, options), second(opened.images, options);
+  BothWays both{validate_classifier(first, trained.model.names, {},
+                                    [&](const ClassificationBatch& batch) {
+                                      scores.push_back(engine(batch.images));
+                                      return scores.back();
+                                    }),
+                validate_classifier(second, trained.model.names, {}, [&](const ClassificationBatch& batch) {
+                  return from_torch(executor.evaluate(to_torch(batch.images), std::span(&logits, 1)).front());
+                })};
+  ClassificationLoader third(opened.images, options);
+  for (const Tensor& found : scores) {
+    const Tensor wanted =
+        from_torch(executor.evaluate(to_torch(third.next()->images), std::span(&logits, 1)).front());
+    for (size_t i = 0; i < wanted.values().size(); ++i)
+      both.largest_difference =
+          std::max(both.largest_difference, std::abs(double{found.values()[i]} - wanted.values()[i]));
+  }
+  return both;
+}
+
+TEST(ClassificationRun, EngineAndExecutorMeasureTheSame) {
+  const TinyClasses tiny;
+  for (const char* model : {"starnet_s050", "tiny.yaml"}) {
+    SCOPED_TRACE(model);
+    TrainOptions options = tiny.options("both");
+    options.exist_ok = true;
+    options.epochs = 1;
+    options.imgsz = 64;
+    options.model = model == std::string("tiny.yaml") ? (tiny.folder / model).string() : model;
+    run_training(options);
+    const TrainedModel trained = load_trained(tiny.weights("both", "best"));
+    for (const char* split : {"train", "val"}) {
+      const BothWays both = validate_both_ways(trained, tiny.folder / "data", split);
+      EXPECT_EQ(both.engine.report.table(true), both.executor.report.table(true));
+      EXPECT_EQ(both.engine.report.confusion(), both.executor.report.confusion());
+      EXPECT_EQ(both.engine.report.total().images, split[0] == 't' ? 12 : 9);
+      // Logits of a few units, sums of hundreds of products in float32.
+      EXPECT_LT(both.largest_difference, 1e-4);
+    }
+    // What a run wrote of its best epoch is what the engine finds.
+    const std::string line = lines_of(tiny.run("both") / "results.csv").at(1);
+    const ClassAccuracy& total =
+        validate_both_ways(trained, tiny.folder / "data", "val").engine.report.total();
+    EXPECT_NE(line.find(fmt::format(",{:.6g},{:.6g},", total.top1_share(), total.top5_share())),
+              std::string::npos)
+        << line;
+  }
+}
+
+TEST(ClassificationRun, PredictionShowsTheNamesAndUsesTheTrainedSquare) {
+  const TinyClasses tiny;
+  TrainOptions options = tiny.options("named");
+  options.model = "starnet_s050";
+  options.imgsz = 64;
+  options.epochs = 1;
+  run_training(options);
+  const TrainedModel trained = load_trained(tiny.weights("named", "best"));
+  EXPECT_EQ(trained.model.names, kNames);
+  Classifier classifier(trained.model.graph, trained.weights, {.threads = 1});
+  Image image(80, 70);
+  const ClassificationResult result = classifier.classify(image, 5);
+  EXPECT_EQ(result.network, (Size{64, 64}));
+  EXPECT_EQ(result.top.size(), 3u);
+  // The published proportion of resize and crop, at the new size.
+  const InputFormat published = input_format(make_model("starnet_s050").graph);
+  const InputFormat own = input_format(trained.model.graph);
+  EXPECT_EQ(own.resize, std::lround(64.0 * published.resize / published.crop));
+  EXPECT_EQ(own.mean, published.mean);
+}
+
+}  // namespace
+}  // namespace marrow

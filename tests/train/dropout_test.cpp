@@ -1,0 +1,63 @@
+#include "train/dropout.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "model/spec.h"
+#include "model/zoo.h"
+#include "support/op_cases.h"
+#include "train/executor.h"
+#include "train/tiny_classes.h"
+
+namespace marrow {
+namespace {
+
+std::vector<double> dropout_rates(const Graph& graph) {
+  std::vector<double> rates;
+  for (const Node& node : graph.nodes)
+    if (const auto* dropout = std::get_if<Dropout>(&node.operation)) rates.push_back(dropout->rate);
+  return rates;
+}
+
+Model tiny_vanilla() {
+  return build_model(parse_model_spec(test::kTinyVanillaNet, "vanilla.yaml"), {.names = {"a", "b", "c"}});
+}
+
+TEST(SetDropout, LeavesInferenceAndParametersAlone) {
+  for (const Model& before : {make_model("starnet_s050"), make_model("yolov8n-cls"), tiny_vanilla()}) {
+    SCOPED_TRACE(before.yaml.substr(0, 60));
+    EXPECT_TRUE(dropout_rates(before.graph).empty());
+    Model after = before;
+    set_dropout(after, 0.5);
+    verify(after.graph);
+    EXPECT_EQ(dropout_rates(after.graph), std::vector<double>{0.5});
+    const Weights weights = randomize(before.graph, 1);
+    const torch::Tensor images = to_torch(test::noise({2, 3, 64, 64}, 2));
+    TorchExecutor plain(before.graph, weights), dropping(after.graph, weights);
+    const Value a = before.graph.find("logits"), b = after.graph.find("logits");
+    EXPECT_TRUE(torch::equal(plain.evaluate(images, std::span(&a, 1))[0],
+                             dropping.evaluate(images, std::span(&b, 1))[0]));
+    EXPECT_FALSE(torch::equal(plain.train(images, std::span(&a, 1), {})[0],
+                              dropping.train(images, std::span(&b, 1), {})[0]));
+    for (const NamedValue& tap : before.graph.taps)
+      EXPECT_EQ(before.graph.node(tap.value).name, after.graph.node(after.graph.find(tap.name)).name)
+          << tap.name;
+  }
+}
+
+TEST(SetDropout, TakesThePlaceOfTheNetworksOwn) {
+  Model model = make_model("efficientnet_b0");
+  EXPECT_EQ(dropout_rates(model.graph), std::vector<double>{0.2});
+  set_dropout(model, 0.35);
+  EXPECT_EQ(dropout_rates(model.graph), std::vector<double>{0.35});
+}
+
+TEST(SetDropout, RefusesWhereItHasNoMeaning) {
+  Model paddle = make_model("pp_lcnet_x0_25");
+  EXPECT_THROW(set_dropout(paddle, 0.5), Error);
+  Model detector = make_model("yolov8n");
+  EXPECT_THROW(set_dropout(detector, 0.5), Error);
+}
+
+}  // namespace
+}  // namespace marrow

@@ -1,0 +1,111 @@
+// What a run settles before it begins.
+#include "train/make_task.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "data/synth.h"
+#include "model/zoo.h"
+#include "predict/preprocess.h"
+#include "train/tiny_classes.h"
+
+namespace marrow {
+namespace {
+
+class Settle : public ::testing::Test {
+ protected:
+  Settle() {
+    folders_ = read_dataset(tiny_.folder / "data");
+    write_synth_dataset(tiny_.folder / "boxes", {.images = 4, .image_size = 64, .classes = {"disc", "star"}});
+    boxes_ = read_dataset(tiny_.folder / "boxes" / "data.yaml");
+  }
+  Model settled(const std::string& name, const Dataset& dataset) {
+    options_.model = name;
+    Model model = make_model(name, options_.backbone, {.names = dataset.names});
+    said_.clear();
+    settle(options_, model, dataset, [this](std::string_view line) { said_ += std::string(line) + "\n"; });
+    return model;
+  }
+  std::string refusal(const std::string& name, const Dataset& dataset) {
+    try {
+      settled(name, dataset);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+      return error.what();
+    }
+    return "nothing was thrown";
+  }
+  int size_of(const std::string& name, const Dataset& dataset, int given = 0) {
+    options_ = {};
+    options_.imgsz = given;
+    settled(name, dataset);
+    return options_.imgsz;
+  }
+
+  test::TinyClasses tiny_;
+  Dataset folders_, boxes_;
+  TrainOptions options_;
+  std::string said_;
+};
+
+TEST_F(Settle, ImageSizesThatNobodyGave) {
+  EXPECT_EQ(size_of("yolov8n", boxes_), 640);
+  EXPECT_EQ(size_of("yolov8n", boxes_, 70), 96);
+  EXPECT_EQ(size_of("starnet_s050", folders_), 224);
+  EXPECT_EQ(size_of("efficientnet_b3", folders_), 300);
+  EXPECT_EQ(size_of("yolov8n-cls", folders_), 224);
+  EXPECT_EQ(size_of("starnet_s050", folders_, 70), 70);
+}
+
+TEST_F(Settle, ASizeGivenKeepsTheProportionOfTheResize) {
+  options_.imgsz = 112;
+  const InputFormat format = input_format(settled("shufflenet_v2_x0_5", folders_).graph);
+  const InputFormat published = input_format(make_model("shufflenet_v2_x0_5").graph);
+  EXPECT_EQ(format.crop, 112);
+  EXPECT_NEAR(static_cast<double>(format.resize) / format.crop,
+              static_cast<double>(published.resize) / published.crop, 0.01);
+  EXPECT_EQ(format.mean, published.mean);
+  EXPECT_EQ(format.interpolation, published.interpolation);
+}
+
+TEST_F(Settle, TwiceChangesNothingMore) {
+  options_.imgsz = 99;
+  options_.dropout = 0.3;
+  Model model = settled("starnet_s050", folders_);
+  const std::string once = to_string(model.graph);
+  const InputFormat format = input_format(model.graph);
+  settle(options_, model, folders_, [](std::string_view) {});
+  EXPECT_EQ(to_string(model.graph), once);
+  EXPECT_EQ(input_format(model.graph), format);
+}
+
+TEST_F(Settle, RefusesADatasetOfTheOtherKind) {
+  const std::string classifier = refusal("starnet_s050", boxes_);
+  EXPECT_NE(classifier.find("--backbone starnet_s050"), std::string::npos) << classifier;
+  EXPECT_NE(classifier.find("train/CLASS"), std::string::npos) << classifier;
+  options_.backbone = "starnet_s1";
+  const std::string detector = refusal("yolov8n", folders_);
+  EXPECT_NE(detector.find("--model starnet_s1"), std::string::npos) << detector;
+}
+
+TEST_F(Settle, RefusesOneClass) {
+  folders_.names = {"blue"};
+  EXPECT_NE(refusal("starnet_s050", folders_).find("one class"), std::string::npos);
+}
+
+TEST_F(Settle, SaysWhatHasNoEffect) {
+  settled("starnet_s050", folders_);
+  EXPECT_EQ(said_, "");
+  options_.mosaic = 0.5;
+  options_.hsv_h = 0.1;
+  settled("starnet_s050", folders_);
+  EXPECT_NE(said_.find("mosaic"), std::string::npos) << said_;
+  EXPECT_NE(said_.find("hsv_h (RandAugment"), std::string::npos) << said_;
+  options_ = {};
+  options_.erasing = 0.1;
+  settled("yolov8n", boxes_);
+  EXPECT_NE(said_.find("erasing"), std::string::npos) << said_;
+}
+
+}  // namespace
+}  // namespace marrow
