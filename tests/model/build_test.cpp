@@ -44,7 +44,7 @@ TEST(Build, TheActivationOfAModelIsItsOwn) {
   EXPECT_EQ(kind(""), ActivationKind::kSilu);
 }
 
-// spec: a width that equals nc is not scaled.
+// A width that equals nc is not scaled.
 TEST(Build, ChannelsAreScaledUnlessTheyEqualTheClasses) {
   const std::string text =
       "nc: 40\nscales: {n: [1, 0.25, 1024], x: [1, 1.25, 512]}\nbackbone:\n  - [-1, 1, Conv, [40, 3, 2]]\n"

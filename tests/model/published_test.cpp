@@ -1,4 +1,4 @@
-// Parameters and multiply-adds of every published network against spec/backbones.md's tables, which were
+// Parameters and multiply-adds of every published network against a table that was
 // counted on the published implementations with 1000 classes.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// Two samples become one: mixup (both shine through) and cutmix (a rectangle of the second one). Spec 8.
+// Two samples become one: mixup (both shine through) and cutmix (a rectangle of the second one).
 #pragma once
 
 #include <span>

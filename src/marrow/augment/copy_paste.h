@@ -1,4 +1,4 @@
-// Mirrored copies of outlined objects, pasted into their own picture. Spec 8 (mode "flip").
+// Mirrored copies of outlined objects, pasted into their own picture. Mode "flip".
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Random changes of hue, saturation and value, with OpenCV 4.6's 8-bit colour conversions. Spec 8.
+// Random changes of hue, saturation and value, with OpenCV 4.6's 8-bit colour conversions.
 #pragma once
 
 #include <array>

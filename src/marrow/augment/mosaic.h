@@ -1,4 +1,4 @@
-// Four pictures around a point of a grey canvas of twice the image size. Spec 8.
+// Four pictures around a point of a grey canvas of twice the image size.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// Rotation, scale, shear, translation and perspective of a sample, about its middle. Spec 8.
+// Rotation, scale, shear, translation and perspective of a sample, about its middle.
 #pragma once
 
 #include "augment/sample.h"

@@ -1,4 +1,4 @@
-// The training pipeline of a detector: from an image's number to the sample that the network sees. Spec 8.
+// The training pipeline of a detector: from an image's number to the sample that the network sees.
 //
 // Every draw is keyed by (seed, epoch, position, place), so the result is the same on any thread and in any
 // order.

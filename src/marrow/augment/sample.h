@@ -66,7 +66,7 @@ void set_box_around(Object& object, std::span<const PixelPoint> points);
 float intersection_area(const Object& a, const Object& b);
 
 // The picture in the middle of a grey `target`, scaled in proportion, also up when scale_up is set: what
-// replaces the mosaic where there is none, and what validation sees. Spec 8, 11.1.
+// replaces the mosaic where there is none, and what validation sees.
 Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up);
 
 }  // namespace marrow

@@ -1,5 +1,5 @@
 // Geometric warps of 8-bit pictures, bilinear in 5-bit fractions, equal to the bit to OpenCV 4.6's warpAffine
-// and warpPerspective with INTER_LINEAR and a constant border. Spec 8.
+// and warpPerspective with INTER_LINEAR and a constant border.
 #pragma once
 
 #include <array>

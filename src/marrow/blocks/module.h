@@ -54,7 +54,7 @@ struct ModuleCall {
 struct Module {
   enum class Channels {
     kScaled,   // args[0] is the output channels, multiplied by the model's width and rounded up to 8
-               // (spec/yolov8: the c2 rule)
+               // (unless it equals the number of classes)
     kLiteral,  // args are passed on as they stand
     kHead,     // the inputs' channels follow the arguments as a list; they are in `inputs`, not in `args`
   };

@@ -1,6 +1,6 @@
 // What a dataset is made of: where its pictures and annotations lie, and what its classes are called.
 //
-// Read from a YAML file (spec 9.1), or from a folder or file whose layout tells: docs/data.md has the rules.
+// Read from a YAML file, or from a folder or file whose layout tells: docs/data.md has the rules.
 // Nothing in a dataset is ever run or downloaded. All files are taken to be hostile.
 #pragma once
 
@@ -71,7 +71,7 @@ struct Dataset {
 Dataset read_dataset(const std::filesystem::path& path, std::vector<std::string> names = {});
 
 // The pictures of a kYolo split: folders recursively, lists line by line; sorted by path. A folder that is
-// reached twice (symbolic links, loops) counts once, hidden files and folders never. Suffixes as in spec 9.1.
+// reached twice (symbolic links, loops) counts once, hidden files and folders never.
 // Throws Error{kFile} when a source is missing or nothing is found.
 std::vector<std::filesystem::path> list_images(const Split& split);
 

@@ -1,4 +1,4 @@
-// The pictures of a split: folders and lists, spec 9.1.
+// The pictures of a split: folders and lists.
 #include <fmt/format.h>
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-// The dataset YAML, spec 9.1.
+// The dataset YAML.
 #include <fmt/format.h>
 
 #include <algorithm>

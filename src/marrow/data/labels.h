@@ -75,7 +75,7 @@ struct Problem {
 std::string_view problem_kind_name(Problem::Kind kind);      // "missing_image", ...
 std::string_view severity_name(Problem::Severity severity);  // "note", "warning", "error"
 
-// Spec 9.2: the last "/images/" of the path becomes "/labels/" and the suffix ".txt"; a path without it keeps
+// The last "/images/" of the path becomes "/labels/" and the suffix ".txt"; a path without it keeps
 // its folder.
 std::filesystem::path yolo_label_path(const std::filesystem::path& image);
 
@@ -111,7 +111,7 @@ struct ParsedLabels {
   void append(ParsedLabels other);
 };
 
-// A YOLO label file, spec 9.3. Rows are "class cx cy w h"; where any row has more than 6 columns all are
+// A YOLO label file. Rows are "class cx cy w h"; where any row has more than 6 columns all are
 // polygons "class x1 y1 x2 y2 ..." and boxes their bounds. Rows beyond the tolerance, of other lengths, with
 // a class outside 0..classes-1 or with anything that is not a finite number make the file unusable. Of equal
 // rows one is kept, and then all rows are sorted. Boxes without area are dropped with a warning.

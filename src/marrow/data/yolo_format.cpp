@@ -1,4 +1,4 @@
-// YOLO's label files, spec 9.3.
+// YOLO's label files.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -41,7 +41,7 @@ struct Letterbox {
   Size out;
 };
 
-// Spec 11.1. `picture` and `target` have at least one pixel, stride >= 1.
+// `picture` and `target` have at least one pixel, stride >= 1.
 Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& options = {});
 
 // The resized picture (bilinear, only where the size changes) on a ground of `fill`. `geometry` is of this
@@ -57,8 +57,8 @@ struct RatioPad {
   double top = 0.0;
 };
 
-// Boxes in pixels of the network's input become boxes in pixels of the picture, clamped to it. Spec 11.2:
-// without `known`, the padding is derived from both sizes with an unrounded width, which in rare sizes
+// Boxes in pixels of the network's input become boxes in pixels of the picture, clamped to it.
+// Without `known`, the padding is derived from both sizes with an unrounded width, which in rare sizes
 // differs by a pixel from what letterbox_geometry did; this is the reference's behaviour.
 void scale_boxes(std::span<BoxXyxy> boxes, Size network, Size picture, const RatioPad* known = nullptr);
 

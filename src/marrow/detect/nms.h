@@ -1,7 +1,7 @@
 // From a detection head's decoded output to a list of detections: threshold, best class, non-maximum
 // suppression.
 //
-// Equal to the reference of spec 11.3 in set, order and values; deterministic, with no time limit. A score
+// Equal to YOLOv8's own in set, order and values; deterministic, with no time limit. A score
 // that is not a number never passes the threshold and a box that is not finite is dropped, so that a broken
 // model yields few detections rather than a crash.
 #pragma once

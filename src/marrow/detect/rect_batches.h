@@ -1,5 +1,5 @@
 // Rectangular batches for validation: pictures of like shape share a batch, which is padded only as far as
-// the batch needs. Spec 9.5.
+// the batch needs.
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,7 @@
 
 namespace marrow {
 
-// Whether the suffix is one that pictures have (spec 9.1; any case). Not all of these kinds can be decoded,
+// Whether the suffix is one that pictures have (in any case). Not all of these kinds can be decoded,
 // but a file that is skipped because of its kind should be reported, not overlooked.
 bool has_image_suffix(const std::filesystem::path& path);
 

@@ -99,7 +99,7 @@ class GraphBuilder {
   Value flatten(Value x);
   Value dropout(Value x, double rate, bool downscale_in_inference = false);  // rate 0 adds no node
   Value drop_path(Value x, double rate);                                     // rate 0 adds no node
-  // Declares the frozen bins as "<path>.<name>" (spec: dfl.conv.weight).
+  // Declares the frozen bins as "<path>.<name>" (dfl.conv.weight).
   Value detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes, int reg_max);
 
   void output(std::string_view name, Value value);

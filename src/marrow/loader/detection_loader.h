@@ -27,7 +27,7 @@ struct DetectionLoaderOptions {
   int ahead = 3;    // batches in memory, the consumer's among them
   uint64_t seed = 0;
 
-  // Rectangular batches (spec 9.5), in the order of their aspect ratio. Otherwise squares of the image size.
+  // Rectangular batches, in the order of their aspect ratio. Otherwise squares of the image size.
   bool rectangular = false;
   int stride = 32;   // of the network, for rectangles
   double pad = 0.5;  // 0.5 in validation, 0 in training
@@ -42,7 +42,7 @@ struct DetectionLoaderOptions {
   int64_t epochs = 1;  // the row ends before this epoch
 };
 
-// Where a picture lies in its part of the batch (validation); what it takes to move boxes back (spec 11.2).
+// Where a picture lies in its part of the batch (validation); what it takes to move boxes back.
 struct BatchImage {
   size_t index = 0;  // in the store; in training the next readable image may have taken its place
   Size original;

@@ -25,7 +25,7 @@ enum class ImageCache {
 };
 
 struct ImageStoreOptions {
-  int image_size = 640;  // the longer side becomes this, also upwards; spec 8. 0: pictures keep their size
+  int image_size = 640;  // the longer side becomes this, also upwards. 0: pictures keep their size
   ImageCache cache = ImageCache::kWhenItFits;
   // Where a picture that cannot be read is named, once each; one call at a time. Nothing: not named.
   std::function<void(const std::string& message)> report;

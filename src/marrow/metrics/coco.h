@@ -1,4 +1,4 @@
-// COCO's twelve numbers, equal to those of pycocotools (spec 10.3), for boxes.
+// COCO's twelve numbers, equal to those of pycocotools, for boxes.
 //
 // Pure functions in double precision. Boxes are x, y of the top left corner, width, height, in pixels of the
 // picture.

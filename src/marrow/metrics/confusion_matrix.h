@@ -1,4 +1,4 @@
-// Who is taken for whom (spec 10.4 for detection). Rows are what was predicted, columns what is true.
+// Who is taken for whom. Rows are what was predicted, columns what is true.
 //
 // A plain value; one writer.
 #pragma once

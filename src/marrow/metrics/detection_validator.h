@@ -1,7 +1,7 @@
 // Everything `marrow val` says about a detector: one picture after another goes in, one report comes out,
 // with both definitions of mAP.
 //
-// The Ultralytics one (spec 10.1, 10.2) compares boxes in the network's input, the COCO one (10.3) in pixels
+// The Ultralytics one compares boxes in the network's input, the COCO one in pixels
 // of the picture, with numbers rounded as predictions.json holds them, so that pycocotools says the same of
 // the written file. One writer.
 #pragma once
@@ -82,7 +82,7 @@ class DetectionValidator {
   std::vector<CocoPrediction> predictions_;
 };
 
-// The reference's table (spec 10.5): a header, the line "all" and, with per_class, a line for each class with
+// The reference's table: a header, the line "all" and, with per_class, a line for each class with
 // ground truth when there are several classes.
 std::string report_table(const DetectionReport& report, bool per_class);
 

@@ -20,7 +20,7 @@ struct Summary {
   int64_t parameters = 0;  // learnable ones and the frozen constants; no running statistics
   int64_t gradients = 0;   // learnable ones
   // Multiply-adds of convolutions (transposed ones, and the DFL's, included) and linear layers for one image
-  // of the given size; biases, norms, activations and pooling are free. Source: spec/backbones, section 0.
+  // of the given size; biases, norms, activations and pooling are free. As papers count them.
   int64_t macs = 0;
   // For models made only of YOLOv8's own modules the reference's count: 2 * (multiply-adds + 4 per element of
   // every batch norm + 2 per result of global average pooling), measured on one cell of the coarsest level
