@@ -118,5 +118,96 @@ TEST(TrainOptions, ReportsForeignSettingsThatWouldHaveMattered) {
   EXPECT_EQ(options.epochs, 7);
 }
 
+// The names and defaults that users of YOLOv8 know, of all that concerns detection and classification.
+TEST(TrainOptions, HasEveryKnownSettingWithItsDefault) {
+  const std::map<std::string, std::string> kKnown = {
+      {"model", "null"},
+      {"data", "null"},
+      {"epochs", "100"},
+      {"time", "null"},
+      {"patience", "100"},
+      {"batch", "16"},
+      {"save", "true"},
+      {"save_period", "-1"},
+      {"cache", "false"},
+      {"device", "null"},
+      {"workers", "8"},
+      {"project", "null"},
+      {"name", "train"},
+      {"exist_ok", "false"},
+      {"pretrained", "true"},
+      {"optimizer", "auto"},
+      {"verbose", "true"},
+      {"seed", "0"},
+      {"deterministic", "true"},
+      {"single_cls", "false"},
+      {"rect", "false"},
+      {"cos_lr", "false"},
+      {"close_mosaic", "10"},
+      {"amp", "true"},
+      {"fraction", "1"},
+      {"freeze", "null"},
+      {"multi_scale", "false"},
+      {"dropout", "0"},
+      {"val", "true"},
+      {"split", "val"},
+      {"save_json", "false"},
+      {"conf", "null"},
+      {"iou", "0.7"},
+      {"max_det", "300"},
+      {"agnostic_nms", "false"},
+      {"plots", "true"},
+      {"lr0", "0.01"},
+      {"lrf", "0.01"},
+      {"momentum", "0.937"},
+      {"weight_decay", "0.0005"},
+      {"warmup_epochs", "3"},
+      {"warmup_momentum", "0.8"},
+      {"warmup_bias_lr", "0.1"},
+      {"box", "7.5"},
+      {"cls", "0.5"},
+      {"dfl", "1.5"},
+      {"nbs", "64"},
+      {"hsv_h", "0.015"},
+      {"hsv_s", "0.7"},
+      {"hsv_v", "0.4"},
+      {"degrees", "0"},
+      {"translate", "0.1"},
+      {"scale", "0.5"},
+      {"shear", "0"},
+      {"perspective", "0"},
+      {"flipud", "0"},
+      {"fliplr", "0.5"},
+      {"bgr", "0"},
+      {"mosaic", "1"},
+      {"mixup", "0"},
+      {"cutmix", "0"},
+      {"copy_paste", "0"},
+      {"copy_paste_mode", "flip"},
+      {"auto_augment", "randaugment"},
+      {"erasing", "0.4"},
+  };
+  std::map<std::string, std::string> here;
+  for (const TrainOption& row : train_option_table()) here[row.key] = row.text(TrainOptions{});
+  for (const auto& [key, text] : kKnown) {
+    ASSERT_TRUE(here.contains(key)) << key;
+    EXPECT_EQ(here[key], text) << key;
+  }
+  EXPECT_TRUE(here.contains("imgsz"));
+}
+
+TEST(TrainOptions, RefusesWhatIsNotThere) {
+  TrainOptions options;
+  EXPECT_EQ(message_of([&] { set_train_option(options, "batch", "0"); }),
+            "batch: '0' is not a whole number from 1 to 65536, or -1 for 16");
+  EXPECT_NE(message_of([&] { set_train_option(options, "copy_paste_mode", "mixup"); }).find("Known: flip"),
+            std::string::npos);
+  for (const char* key : {"epochs", "imgsz"})
+    EXPECT_NE(message_of([&] {
+                set_train_option(options, key, "0");
+              }).find(std::string(key) + ": '0' is not a whole"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace marrow

@@ -182,7 +182,14 @@ std::vector<TrainOption> make_table() {
            "Stop after so many epochs without a better fitness; 0 = never");
 
   t.group("Batches and machine");
-  t.number("batch", &O::batch, -1, 65536, "Images a batch; -1 = 16");
+  t.add(
+      "batch", "1..65536|-1", "Images a batch; -1 = 16", [](const O& o) { return std::to_string(o.batch); },
+      [](O& o, std::string_view text) {
+        const std::optional<double> value = parse_number(text);
+        if (!value || *value != std::floor(*value) || *value < -1 || *value == 0 || *value > 65536)
+          refuse("batch", text, "a whole number from 1 to 65536, or -1 for 16");
+        o.batch = static_cast<int>(*value);
+      });
   t.number_or_none(
       "imgsz", &O::imgsz, 32, 16384,
       fmt::format("Side of the square network input, pixels; a detector's is rounded up to the stride "
@@ -192,7 +199,9 @@ std::vector<TrainOption> make_table() {
          "Batches of images of like shape, padded only as far as needed; no mosaic, no shuffling");
   t.flag("multi_scale", &O::multi_scale, "Each batch at a random size of 0.5 to 1.5 times imgsz");
   t.choice("cache", &O::cache, {"false", "ram", "disk", "true"},
-           "Keep the decoded images in memory (true = ram)");
+           "Keep the decoded images in memory whatever that takes (ram, true), or when they take at most "
+           "half of it "
+           "(false, disk); never changes the result");
   t.text("device", &O::device, "cpu|cuda[:N]",
          "Where to compute [none: CUDA where there is one, else the CPU]");
   t.number("workers", &O::workers, 0, 1024,
@@ -205,7 +214,7 @@ std::vector<TrainOption> make_table() {
          "Lay maps out with their channels innermost; the results do not change");
   t.number("seed", &O::seed, 0, 9007199254740992.0, "Of every random choice");
   t.flag("deterministic", &O::deterministic,
-         "Refuse operations whose result may vary; on the CPU it never does");
+         "On CUDA, take algorithms whose result never varies, where there are such; on a CPU it never does");
 
   t.group("Optimizer and schedule");
   t.choice("optimizer", &O::optimizer,
@@ -255,7 +264,8 @@ std::vector<TrainOption> make_table() {
   t.number("cutmix", &O::cutmix, 0, 1,
            "Probability of pasting in a part of a second image; for a classifier as mixup");
   t.number("copy_paste", &O::copy_paste, 0, 1, "Probability of copying objects; needs polygons");
-  t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip", "mixup"}, "Where the copies come from");
+  t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip"},
+           "Where the copies come from: the mirrored picture");
   t.number("close_mosaic", &O::close_mosaic, 0, kMany,
            "Last epochs without mosaic, mixup, cutmix and copy_paste");
   t.choice("auto_augment", &O::auto_augment, {"randaugment", "none"}, "Classification: the policy");
@@ -267,6 +277,7 @@ std::vector<TrainOption> make_table() {
   t.optional_number("conf", &O::conf, 0, 1, "Confidence above which a detection counts [none: 0.001]");
   t.number("iou", &O::iou, 0, 1, "Overlap (IoU) above which the weaker of two boxes is dropped");
   t.number("max_det", &O::max_det, 1, kMany, "Most detections per image");
+  t.flag("agnostic_nms", &O::agnostic_nms, "Boxes of different classes suppress each other");
   t.flag("save_json", &O::save_json, "Write predictions.json after the last validation");
   t.flag("plots", &O::plots, "Write plots and pictures");
 

@@ -61,6 +61,7 @@ struct TrainOptions {
   std::optional<double> conf;
   double iou = 0.7;
   int max_det = 300;
+  bool agnostic_nms = false;
   bool plots = true;
 
   double lr0 = 0.01;
