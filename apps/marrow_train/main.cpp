@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/talk.h"
 #include "base/text.h"
 #include "recipe/train_options.h"
 #include "train/run_training.h"
@@ -147,13 +148,13 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "marrow: {}\n", explain(app, error));
+    marrow::talk(fmt::format("marrow: {}", explain(app, error)));
     return kUsage;
   }
   TrainOptions options;
   if (!cfg.empty())
     for (const std::string& notice : marrow::read_train_options(cfg, options))
-      fmt::print(stderr, "marrow: {}\n", notice);
+      marrow::talk(fmt::format("marrow: {}", notice));
   flags.apply(options);
   const marrow::RunOutcome outcome =
       resuming->count() > 0 ? resume(resumed, flags, options) : marrow::run_training(options);
@@ -168,14 +169,14 @@ int main(int argc, char** argv) {
   try {
     const int code = run(argc, argv);
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-    fmt::print(stderr, "marrow: the output cannot be written\n");
+    marrow::talk("marrow: the output cannot be written");
   } catch (const Error& error) {
-    fmt::print(stderr, "marrow: {}\n", error.what());
+    marrow::talk(fmt::format("marrow: {}", error.what()));
     return error.kind() == ErrorKind::kUsage ? kUsage : kFailed;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "marrow: out of memory\n");
+    marrow::talk("marrow: out of memory");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "marrow: {}\n", error.what());
+    marrow::talk(fmt::format("marrow: {}", error.what()));
   }
   return kFailed;
 }

@@ -8,10 +8,10 @@
 #include <cstdio>
 #include <fstream>
 
+#include "base/talk.h"
+
 namespace marrow {
 namespace {
-
-constexpr double kGigabyte = 1e9;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -34,21 +34,25 @@ int64_t resident_bytes() {
   return file >> total >> resident ? resident * sysconf(_SC_PAGESIZE) : 0;
 }
 
-Progress::Progress(std::vector<std::string> loss_names, bool on_terminal)
-    : loss_names_(std::move(loss_names)), on_terminal_(on_terminal) {}
+Progress::Progress(std::vector<std::string> loss_names, std::string memory_name, bool on_terminal)
+    : loss_names_(std::move(loss_names)), memory_name_(std::move(memory_name)), on_terminal_(on_terminal) {}
 
 void Progress::begin_epoch(int64_t batches) {
   batches_ = batches;
   images_ = 0;
+  if (begun_) latest_epoch_seconds_ = seconds_since(start_);
   start_ = printed_ = Clock::now();
-  std::string heading = fmt::format("{:>11}{:>11}", "Epoch", "GPU_mem");
+  const bool heads = on_terminal_ || !begun_;
+  begun_ = true;
+  if (!heads) return;
+  std::string heading = fmt::format("\n{:>11}{:>11}", "Epoch", memory_name_);
   for (const std::string& name : loss_names_) heading += fmt::format("{:>11}", name);
-  fmt::print(stderr, "\n{}{:>11}{:>11}\n", heading, "Instances", "Size");
+  talk(fmt::format("{}{:>11}{:>11}", heading, "Instances", "Size"));
 }
 
 std::string Progress::columns(const EpochLine& line) const {
   std::string text = fmt::format("{:>11}{:>11}", fmt::format("{}/{}", line.epoch, line.epochs),
-                                 fmt::format("{:.3g}G", line.memory_gb));
+                                 fmt::format("{:.2f}G", line.memory_gb));
   for (const double loss : line.losses) text += fmt::format("{:11.4g}", loss);
   return text + fmt::format("{:11}{:11}", line.instances, line.image_size);
 }
@@ -60,20 +64,22 @@ void Progress::batch_done(const EpochLine& line, int64_t batches_done, int image
   const double spent = seconds_since(start_);
   const double left =
       spent / static_cast<double>(batches_done) * static_cast<double>(batches_ - batches_done);
-  fmt::print(stderr, "\r{}  {:3.0f}% {}/{} {:.1f} images/s, {} left in this epoch \033[K", columns(line),
-             100.0 * static_cast<double>(batches_done) / static_cast<double>(batches_), batches_done,
-             batches_, images_per_second(), duration_text(left));
+  const std::string text =
+      fmt::format("\r{}  {:3.0f}% {}/{} {:.1f} images/s, {} left in this epoch \033[K", columns(line),
+                  100.0 * static_cast<double>(batches_done) / static_cast<double>(batches_), batches_done,
+                  batches_, images_per_second(), duration_text(left));
+  std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
 void Progress::end_epoch(const EpochLine& line, double wait_seconds) {
-  epoch_seconds_ = seconds_since(start_);
-  fmt::print(stderr, "{}{}  {:.1f} images/s, {:.0f}% waiting for images, {} left, {:.2f} GB{}\n",
-             on_terminal_ ? "\r" : "", columns(line), images_per_second(),
-             100 * wait_seconds / std::max(epoch_seconds_, 1e-9),
-             duration_text(epoch_seconds_ * (line.epochs - line.epoch)),
-             static_cast<double>(resident_bytes()) / kGigabyte, on_terminal_ ? "\033[K" : "");
-  std::fflush(stderr);
+  const double trained = seconds_since(start_);
+  const double an_epoch = std::max(trained, latest_epoch_seconds_);
+  const int to_come = line.epochs - line.epoch;
+  talk(fmt::format("{}{}  {:.1f} images/s, {:.0f}% waiting for images{}{}", on_terminal_ ? "\r" : "",
+                   columns(line), images_per_second(), 100 * wait_seconds / std::max(trained, 1e-9),
+                   to_come > 0 ? ", " + duration_text(an_epoch * to_come) + " left" : "",
+                   on_terminal_ ? "\033[K" : ""));
 }
 
 double Progress::images_per_second() const {

@@ -26,14 +26,15 @@ struct EpochLine {
 
 class Progress {
  public:
-  // `loss_names`: "box_loss", ... `on_terminal`: whether lines that move make sense.
-  Progress(std::vector<std::string> loss_names, bool on_terminal);
+  // `loss_names`: "box_loss", ... `memory_name` heads the memory's column. `on_terminal`: whether lines that move make
+  // sense; without them the columns' heading is printed once, not every epoch.
+  Progress(std::vector<std::string> loss_names, std::string memory_name, bool on_terminal);
 
-  void begin_epoch(int64_t batches);  // prints the columns' heading
+  void begin_epoch(int64_t batches);
   // After each batch; prints at most ten times a second, and nothing without a terminal.
   void batch_done(const EpochLine& line, int64_t batches_done, int images);
-  // Ends the epoch with its line: losses, images/s, the share of time spent waiting for the loader, the time the whole
-  // run still needs at this pace, memory.
+  // Ends the epoch with its line: memory, losses, images/s, the share of time spent waiting for the loader, the time that
+  // the epochs to come need at this pace, with their validation once the first one's is known.
   void end_epoch(const EpochLine& line, double wait_seconds);
 
   double images_per_second() const;
@@ -43,12 +44,14 @@ class Progress {
   std::string columns(const EpochLine& line) const;
 
   std::vector<std::string> loss_names_;
+  std::string memory_name_;
   bool on_terminal_;
   int64_t batches_ = 0;
   int64_t images_ = 0;
   Clock::time_point start_;
   Clock::time_point printed_;
-  double epoch_seconds_ = 0;  // of the latest finished epoch's training
+  bool begun_ = false;
+  double latest_epoch_seconds_ = 0;  // from the beginning of an epoch to that of the next; 0: not known yet
 };
 
 }  // namespace marrow

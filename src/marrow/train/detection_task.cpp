@@ -1,35 +1,16 @@
 #include "train/detection_task.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/random_key.h"
+#include "loader/augment_options.h"
 #include "predict/preprocess.h"
 #include "recipe/results_csv.h"
 
 namespace marrow {
-namespace {
-
-AugmentSettings augment_settings(const TrainOptions& o) {
-  AugmentSettings settings;
-  settings.mosaic = o.mosaic;
-  settings.mixup = o.mixup;
-  settings.cutmix = o.cutmix;
-  settings.flipud = o.flipud;
-  settings.fliplr = o.fliplr;
-  settings.bgr = o.bgr;
-  settings.copy_paste = o.copy_paste;
-  settings.perspective = {.degrees = o.degrees,
-                          .translate = o.translate,
-                          .scale = o.scale,
-                          .shear = o.shear,
-                          .perspective = o.perspective};
-  settings.hsv = {.h = o.hsv_h, .s = o.hsv_s, .v = o.hsv_v};
-  return settings;
-}
-
-}  // namespace
-
 int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
   Random random = RandomKey{.seed = seed, .epoch = epoch, .position = batch}.at("image size");
   const int low = image_size / 2, high = image_size * 3 / 2 + stride;
@@ -87,11 +68,10 @@ DetectionLoaderOptions DetectionTask::loader_options(const Place& place) const {
   loader.rectangular = options_.rect;
   loader.stride = stride_;
   loader.pad = 0;
-  loader.augment = augment_settings(options_);
+  loader.augment = augment_settings_of(options_);
   if (options_.rect) loader.augment = loader.augment->without_joining();
   if (options_.close_mosaic > 0)
     loader.close_mosaic_epoch = std::max(place.epochs - options_.close_mosaic, 0);
-  loader.partners_from_all = options_.cache == "ram" || options_.cache == "true";
   loader.epochs = place.epochs;
   return loader;
 }
@@ -167,7 +147,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, const std::func
                          .confidence = static_cast<float>(options_.conf.value_or(0.001)),
                          .iou = static_cast<float>(options_.iou),
                          .max_detections = options_.max_det,
-                         .agnostic = options_.single_cls},
+                         .agnostic = options_.single_cls || options_.agnostic_nms},
                         predict, threads_, [&](int64_t) { return !stop(); });
 
   Validation validation;
@@ -176,7 +156,11 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, const std::func
   validation.result.fitness = ap.fitness();
   for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
   validation.result.losses = loss_sums;
-  validation.summary = report_table(found.report, false);
+  validation.summary = fmt::format(
+      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics) on {} images, {} "
+      "objects",
+      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(), found.report.images,
+      found.report.instances);
   validation.report = report_text(found.report, options_.verbose) + "\n" + speed_line(found.times);
   if (options_.save_json) validation.json = coco_predictions_json(found.predictions);
   return validation;

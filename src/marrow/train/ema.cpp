@@ -17,7 +17,7 @@ void Ema::update(const TorchExecutor& model) {
     if (parameter.role == ParameterRole::kScalar || parameter.role == ParameterRole::kConstant)
       average.copy_(current);
     else
-      average.mul_(keep).add_(current, 1 - keep);
+      average.lerp_(current, 1 - keep);  // leaves equal numbers alone to the bit: frozen ones do not move
   }
 }
 

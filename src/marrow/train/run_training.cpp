@@ -1,15 +1,16 @@
+#include "train/run_training.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/run_folder.h"
+#include "base/talk.h"
 #include "model/summary.h"
 #include "train/make_task.h"
-#include "train/run_training.h"
 #include "train/start_model.h"
 #include "train/torch.h"
 #include "train/trainer.h"
@@ -20,11 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kArguments = "args.yaml";
+constexpr const char* kResults = "results.csv";
 constexpr const char* kLast = "last.safetensors";
-
-void say(std::string_view line) {
-  fmt::print(stderr, "{}\n", line);
-}
 
 // Everything that a run needs besides its weights, made from the options alone, so that a resumed one gets the same.
 class RunSetup {
@@ -34,15 +32,22 @@ class RunSetup {
     if (this->options.data.empty()) throw Error(ErrorKind::kUsage, "--data is missing: the dataset's YAML");
     device = parse_device(this->options.device.empty() ? (torch::cuda::is_available() ? "cuda" : "cpu")
                                                        : this->options.device);
+    if (device.is_cuda()) prefer_deterministic(this->options.deterministic);
     dataset = read_dataset(this->options.data);
-    for (const std::string& note : dataset.notes) say(note);
+    for (const std::string& note : dataset.notes) talk(note);
     const bool as_one = this->options.single_cls && dataset.format != DatasetFormat::kFolders;
     names = as_one ? std::vector<std::string>{"item"} : dataset.names;
   }
 
   // The model is settled.
   RunOutcome train(Model model, const TrainSnapshot& start, const fs::path& folder) {
-    const std::unique_ptr<Task> task = make_task(options, model, dataset, say);
+    if (model.classes() != static_cast<int>(names.size()))
+      throw Error(
+          ErrorKind::kModel,
+          fmt::format("{} has {} classes, but the checkpoint's model {}. A run goes on with the classes it "
+                      "began with",
+                      options.data, names.size(), model.classes()));
+    const std::unique_ptr<Task> task = make_task(options, model, dataset, talk);
     TrainerSettings settings;
     settings.folder = folder;
     settings.on_terminal = isatty(STDERR_FILENO) != 0;
@@ -50,11 +55,11 @@ class RunSetup {
     settings.executor.channels_last = options.channels_last;
     settings.executor.frozen = frozen_parts(model, options.freeze);
     settings.executor.compute_type = compute_type();
-    say(fmt::format("{}, {} parameters, on {} with {} threads; {} images in {} batches of {}, {} px",
-                    options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
-                    count_parameters(model.graph), device.str(), torch::get_num_threads(), task->images(),
-                    task->batches_per_epoch(), options.batch, options.imgsz));
-    say(fmt::format("results go to {}", folder.string()));
+    talk(fmt::format("{}, {} parameters, on {} with {} threads; {} images in {} batches of {}, {} px",
+                     options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
+                     count_parameters(model.graph), device.str(), torch::get_num_threads(), task->images(),
+                     task->batches_per_epoch(), options.batch, options.imgsz));
+    talk(fmt::format("results go to {}", folder.string()));
     return Trainer(options, std::move(model), start, *task, std::move(settings)).run();
   }
 
@@ -76,12 +81,27 @@ class RunSetup {
   }
 };
 
+// Without what a run that was killed in the middle of writing a file has left.
 void make_weights_folder(const fs::path& folder) {
+  const fs::path weights = folder / "weights";
   std::error_code error;
-  fs::create_directories(folder / "weights", error);
+  fs::create_directories(weights, error);
   if (error)
-    throw Error(ErrorKind::kFile,
-                (folder / "weights").string() + ": cannot make this folder: " + error.message());
+    throw Error(ErrorKind::kFile, weights.string() + ": cannot make this folder: " + error.message());
+  for (const fs::path& place : {folder, weights})
+    for (const auto& entry : fs::directory_iterator(place, error)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path(), error);
+    }
+}
+
+// Of a run that never began to train. Nothing that others left there goes.
+void drop_unused_folder(const fs::path& folder) {
+  std::error_code ignored;
+  if (fs::exists(folder / kResults, ignored)) return;
+  fs::remove(folder / kArguments, ignored);
+  fs::remove(folder / "weights", ignored);  // only when it is empty
+  fs::remove(folder, ignored);
 }
 
 RunOutcome begin(TrainedModel model, const fs::path& folder, RunSetup& setup) {
@@ -97,13 +117,18 @@ RunOutcome begin(TrainedModel model, const fs::path& folder, RunSetup& setup) {
 
 RunOutcome run_training(const TrainOptions& options) {
   RunSetup setup(options);
-  TrainedModel model = start_model(options, setup.names, say);
-  settle(setup.options, model.model, setup.dataset, say);
+  TrainedModel model = start_model(options, setup.names, talk);
+  settle(setup.options, model.model, setup.dataset, talk);
   const fs::path project =
       options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
   const fs::path folder = make_run_folder(project, options.name, options.exist_ok);
-  write_file_atomically(folder / kArguments, to_yaml(setup.options, {{"save_dir", folder.string()}}));
-  return begin(std::move(model), folder, setup);
+  try {
+    write_file_atomically(folder / kArguments, to_yaml(setup.options, {{"save_dir", folder.string()}}));
+    return begin(std::move(model), folder, setup);
+  } catch (...) {
+    if (!options.exist_ok) drop_unused_folder(folder);
+    throw;
+  }
 }
 
 RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOptions&)>& changes) {
@@ -114,19 +139,22 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     TrainOptions options;
     read_train_options(folder / kArguments, options);
     changes(options);
-    say(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
+    talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options);
-    TrainedModel model = start_model(options, setup.names, say);
-    settle(setup.options, model.model, setup.dataset, say);
+    TrainedModel model = start_model(options, setup.names, talk);
+    settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
   }
+  if (is_folder && !fs::exists(file))
+    throw Error(ErrorKind::kUsage,
+                run.string() + ": no run has begun here (there is no args.yaml); start it again");
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
   changes(checkpoint.options);
-  say(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
-                  checkpoint.snapshot.state.epochs));
+  talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
+                   checkpoint.snapshot.state.epochs));
   make_weights_folder(folder);
   RunSetup setup(checkpoint.options);
-  settle(setup.options, checkpoint.model, setup.dataset, say);
+  settle(setup.options, checkpoint.model, setup.dataset, talk);
   return setup.train(checkpoint.model, checkpoint.snapshot, folder);
 }
 
@@ -139,16 +167,17 @@ fs::path latest_run(const fs::path& project) {
       project.empty() ? std::vector{runs / "detect", runs / "classify"} : std::vector{project};
   for (const fs::path& place : projects)
     for (const auto& entry : fs::directory_iterator(place, ignored)) {
-      const fs::path file = entry.path() / "weights" / kLast;
-      if (!fs::exists(file, ignored)) continue;
-      const auto time = fs::last_write_time(file, ignored);
-      if (latest.empty() || time > newest) {
+      // A run that was killed early has its arguments only.
+      for (const fs::path& file : {entry.path() / kArguments, entry.path() / "weights" / kLast}) {
+        if (!fs::exists(file, ignored)) continue;
+        const auto time = fs::last_write_time(file, ignored);
+        if (!latest.empty() && time <= newest) continue;
         latest = entry.path();
         newest = time;
       }
     }
   if (latest.empty())
-    throw Error(ErrorKind::kUsage, fmt::format("--resume: no run with a checkpoint in {}; name its folder",
+    throw Error(ErrorKind::kUsage, fmt::format("--resume: no run is in {}; name its folder",
                                                project.empty() ? runs.string() : project.string()));
   return latest;
 }

@@ -1,3 +1,5 @@
+#include "train/start_model.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include "model/batch_norm_settings.h"
 #include "model/import.h"
 #include "model/zoo.h"
-#include "train/start_model.h"
 #include "weights/safetensors.h"
 
 namespace marrow {
@@ -46,6 +47,11 @@ TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std:
     say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
   initialize_missing(result.model.graph, seed, result.weights);
   return result;
+}
+
+// By module, what a file says of its batch norms where that is not what its lines say.
+std::map<std::string, BatchNormSettings> stored_batch_norms(const Model& from) {
+  return differing_batch_norms(from.graph, rebuild_model(from, {}).graph);
 }
 
 // The same network for other classes; its batch norms keep their settings.
@@ -85,8 +91,12 @@ TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<
     format.resize = format.crop = 0;
   }
   const bool as_backbone = own.model.layers.empty() && !model.layers.empty() && model.layers.front().backbone;
+  const std::string prefix = as_backbone ? "model.0." : "";
+  std::map<std::string, BatchNormSettings> batch_norms;
+  for (const auto& [path, settings] : stored_batch_norms(own.model)) batch_norms[prefix + path] = settings;
+  apply_batch_norms(model.graph, batch_norms);
   Weights found;
-  for (const auto& [name, tensor] : own.weights) found[(as_backbone ? "model.0." : "") + name] = tensor;
+  for (const auto& [name, tensor] : own.weights) found[prefix + name] = tensor;
   return filled(std::move(model), found, options.seed, options.pretrained, say);
 }
 

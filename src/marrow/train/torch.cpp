@@ -1,5 +1,6 @@
 #include "train/torch.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -7,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "recipe/progress.h"
 
 namespace marrow {
 namespace {
@@ -47,17 +49,25 @@ void set_torch_threads(int threads) {
   at::set_num_threads(threads > 0 ? threads : available_threads());
 }
 
+void prefer_deterministic(bool wanted) {
+  at::globalContext().setDeterministicAlgorithms(wanted, /*warn_only=*/true);
+  at::globalContext().setDeterministicCuDNN(wanted);
+}
+
 torch::Device parse_device(const std::string& name) {
   if (name == "cpu") return torch::kCPU;
   int index = 0;
   bool well_formed = name == "cuda";
-  if (name.starts_with("cuda:")) {
+  constexpr std::string_view kPrefix = "cuda:";
+  const bool is_digits = !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+  if (name.starts_with(kPrefix) || is_digits) {  // "0" is cuda:0
     const char* end = name.data() + name.size();
-    const auto [rest, error] = std::from_chars(name.data() + 5, end, index);
+    const auto [rest, error] = std::from_chars(name.data() + (is_digits ? 0 : kPrefix.size()), end, index);
     well_formed = error == std::errc() && rest == end && index >= 0;
   }
   if (!well_formed)
-    throw Error(ErrorKind::kUsage, fmt::format("unknown device '{}'. Known: cpu, cuda, cuda:N", name));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("unknown device '{}'. Known: cpu, cuda, cuda:N, or N alone", name));
   const auto here = static_cast<int>(torch::cuda::device_count());
   if (index >= here)
     throw Error(ErrorKind::kUsage,
@@ -65,6 +75,16 @@ torch::Device parse_device(const std::string& name) {
                           : fmt::format("device '{}': {} CUDA devices are here, cuda:0 to cuda:{}", name,
                                         here, here - 1));
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+// Looked up when it is needed: LibTorch without CUDA has no header that declares it.
+int64_t bytes_in_use(const torch::Device& device) {
+  if (!device.is_cuda()) return resident_bytes();
+  using MemoryInfo = int (*)(size_t * free, size_t * total);
+  static const auto memory_info = reinterpret_cast<MemoryInfo>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
+  size_t free = 0, total = 0;
+  if (memory_info == nullptr || memory_info(&free, &total) != 0) return 0;
+  return static_cast<int64_t>(total - free);
 }
 
 }  // namespace marrow

@@ -1,10 +1,13 @@
 #include "train/train_state.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "recipe/option_text.h"
 
 namespace marrow {
 namespace {
@@ -29,6 +32,28 @@ std::vector<double> numbers_of(const json& list) {
   return values;
 }
 
+constexpr int64_t kMostEpochs = 1'000'000;
+constexpr int64_t kMany = 1'000'000'000'000;  // iterations; far from an overflow
+
+[[noreturn]] void refuse(const json& value, const char* key, const std::string& wanted) {
+  throw Error(ErrorKind::kFormat,
+              fmt::format("'{}' is {}; wanted {}", key, printable(value.dump(), 40), wanted));
+}
+int64_t whole(const json& state, const char* key, int64_t low, int64_t high) {
+  const json& value = state.at(key);
+  const bool fits = value.is_number_integer() &&
+                    (!value.is_number_unsigned() || value.get<uint64_t>() <= static_cast<uint64_t>(high)) &&
+                    value.get<int64_t>() >= low && value.get<int64_t>() <= high;
+  if (!fits) refuse(value, key, fmt::format("a whole number from {} to {}", low, high));
+  return value.get<int64_t>();
+}
+double real(const json& state, const char* key, double low, double high) {
+  const json& value = state.at(key);
+  if (!value.is_number() || !(value.get<double>() >= low && value.get<double>() <= high))
+    refuse(value, key, fmt::format("a number from {} to {}", low, high));
+  return value.get<double>();
+}
+
 }  // namespace
 
 std::string to_json_text(const TrainState& s) {
@@ -39,6 +64,7 @@ std::string to_json_text(const TrainState& s) {
                                           {"fitness", number(result.fitness)}};
   return json{{"epochs", s.epochs},
               {"epoch", s.epoch},
+              {"batches_per_epoch", s.batches_per_epoch},
               {"next_batch", s.next_batch},
               {"last_step", s.last_step},
               {"loss_sums", numbers(s.loss_sums)},
@@ -59,27 +85,30 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
   try {
     const json j = json::parse(json_text);
     TrainState s;
-    j.at("epochs").get_to(s.epochs);
-    j.at("epoch").get_to(s.epoch);
-    j.at("next_batch").get_to(s.next_batch);
-    j.at("last_step").get_to(s.last_step);
+    s.epochs = static_cast<int>(whole(j, "epochs", 1, kMostEpochs));
+    s.epoch = static_cast<int>(whole(j, "epoch", 0, s.epochs));
+    // Files of the first versions do not say it.
+    if (j.contains("batches_per_epoch")) s.batches_per_epoch = whole(j, "batches_per_epoch", 0, kMany);
+    s.next_batch = whole(j, "next_batch", 0, kMany);
+    s.last_step = whole(j, "last_step", -1, kMany);
     s.loss_sums = numbers_of(j.at("loss_sums"));
-    j.at("best_fitness").get_to(s.best.best_fitness);
-    j.at("best_epoch").get_to(s.best.best_epoch);
-    j.at("recoveries").get_to(s.recoveries);
-    j.at("seconds").get_to(s.seconds);
-    j.at("loss_scale").get_to(s.loss_scale);
-    j.at("steps_since_scale").get_to(s.steps_since_scale);
-    j.at("optimizer_steps").get_to(s.optimizer_steps);
-    j.at("momentum_product").get_to(s.momentum_product);
-    j.at("ema_updates").get_to(s.ema_updates);
-    for (const auto& [epoch, result] : j.at("validations").items())
-      s.validations[std::stoi(epoch)] = {numbers_of(result.at("metrics")), numbers_of(result.at("losses")),
-                                         number_of(result.at("fitness"))};
-    constexpr int kMostEpochs = 1'000'000;
-    if (s.epochs < 1 || s.epochs > kMostEpochs || s.epoch < 0 || s.epoch > s.epochs || s.next_batch < 0 ||
-        s.last_step < -1 || s.optimizer_steps < 0 || s.ema_updates < 0)
-      throw Error(ErrorKind::kFormat, "a number is out of its range");
+    s.best.best_fitness = real(j, "best_fitness", 0, 1e9);
+    s.best.best_epoch = static_cast<int>(whole(j, "best_epoch", 0, s.epochs));
+    s.recoveries = static_cast<int>(whole(j, "recoveries", 0, kMostEpochs));
+    s.seconds = real(j, "seconds", 0, 1e12);
+    s.loss_scale = real(j, "loss_scale", 1e-9, 1e30);
+    s.steps_since_scale = static_cast<int>(whole(j, "steps_since_scale", 0, kMostEpochs));
+    s.optimizer_steps = whole(j, "optimizer_steps", 0, kMany);
+    s.momentum_product = real(j, "momentum_product", 0, 1);
+    s.ema_updates = whole(j, "ema_updates", 0, kMany);
+    for (const auto& [text, result] : j.at("validations").items()) {
+      const std::optional<double> epoch = parse_number(text);
+      if (!epoch || *epoch < 0 || *epoch >= s.epochs || *epoch != std::floor(*epoch))
+        throw Error(ErrorKind::kFormat,
+                    fmt::format("'validations' names the epoch '{}'", printable(text, 40)));
+      s.validations[static_cast<int>(*epoch)] = {
+          numbers_of(result.at("metrics")), numbers_of(result.at("losses")), number_of(result.at("fitness"))};
+    }
     return s;
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kFormat, where + ": " + printable(error.what(), 300));

@@ -23,6 +23,7 @@ struct ValidationResult {
 struct TrainState {
   int epochs = 0;                 // of the whole run; a time limit re-estimates it
   int epoch = 0;                  // of the next batch, from 0
+  int64_t batches_per_epoch = 0;  // of the dataset as it was; 0: unknown
   int64_t next_batch = 0;         // in that epoch
   int64_t last_step = -1;         // the iteration after which the optimizer stepped last
   std::vector<double> loss_sums;  // over the epoch's batches so far

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "base/talk.h"
 #include "train/stop_request.h"
 #include "weights/safetensors.h"
 
@@ -17,22 +18,32 @@ namespace {
 
 constexpr double kLargestNorm = 10.0;  // of all gradients together
 constexpr int kMostRecoveries = 3;
-constexpr int64_t kBatchesBeforeEstimate = 4;
+constexpr int64_t kBatchesBeforeEstimate = 4;  // after the first one, which is slow
+constexpr size_t kColumnsAside = 5;            // of results.csv: epoch, time and three rates
 constexpr double kSecondsPerHour = 3600;
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void say(const std::string& line) {
-  fmt::print(stderr, "{}\n", line);
-  std::fflush(stderr);
+// A checkpoint of such a model would be of no use.
+std::optional<std::string> non_finite_parameter(const TorchExecutor& model) {
+  for (const auto& [name, tensor] : model.state())
+    if (tensor.is_floating_point() && !torch::isfinite(tensor).all().item<bool>()) return name;
+  return {};
 }
 
 bool all_finite(const std::vector<double>& values) {
   for (const double value : values)
     if (!std::isfinite(value)) return false;
   return true;
+}
+
+// Of a name, or of all together when only their norm is too large to be a number.
+std::string non_finite_gradient(const TorchExecutor& model) {
+  for (const auto& [name, tensor] : model.state())
+    if (tensor.grad().defined() && !torch::isfinite(tensor.grad()).all().item<bool>()) return name;
+  return "all parameters";
 }
 
 OptimizerChoice choice_of(const TrainOptions& o, int64_t images, int classes) {
@@ -66,11 +77,44 @@ Trainer::Trainer(const TrainOptions& options, Model model, const TrainSnapshot& 
       ema_(average_),
       stopping_(options.patience),
       results_(settings_.folder / "results.csv", task.result_columns(), start.state.epoch),
-      progress_(task.loss_names(), settings_.on_terminal),
+      progress_(task.loss_names(), settings_.executor.device.is_cuda() ? "GPU_mem" : "Memory",
+                settings_.on_terminal),
       started_(now_seconds()),
       seconds_before_(start.state.seconds) {
   restore(start);
+  fit_state_to_task();
   snapshot_ = take_snapshot();
+}
+
+// A state that was read from a file may be of another dataset, or damaged.
+void Trainer::fit_state_to_task() {
+  const int64_t batches = task_.batches_per_epoch();
+  const size_t losses = task_.loss_names().size();
+  const size_t measured = task_.result_columns().size() - kColumnsAside - losses;
+  const auto refuse = [](const std::string& what) {
+    throw Error(ErrorKind::kFormat, "the checkpoint's training state contradicts itself: " + what);
+  };
+  if (state_.loss_sums.empty()) state_.loss_sums.assign(losses, 0);
+  if (state_.loss_sums.size() != losses)
+    refuse(fmt::format("it has {} losses, but the model {}", state_.loss_sums.size(), losses));
+  for (const auto& [epoch, result] : state_.validations)
+    if (result.metrics.size() + result.losses.size() != measured)
+      refuse(fmt::format("the validation of epoch {} has {} numbers instead of {}", epoch + 1,
+                         result.metrics.size() + result.losses.size(), measured));
+  if (state_.batches_per_epoch != 0 && state_.batches_per_epoch != batches) {
+    talk(fmt::format("the dataset has changed: an epoch had {} batches and has {} now; epoch {} begins anew",
+                     state_.batches_per_epoch, batches, state_.epoch + 1));
+    state_.next_batch = 0;
+    state_.last_step = state_.epoch * batches - 1;
+    state_.loss_sums.assign(losses, 0);
+    state_.validations.clear();
+  }
+  state_.batches_per_epoch = batches;
+  if (state_.next_batch > batches || state_.last_step >= state_.epoch * batches + state_.next_batch)
+    refuse(
+        fmt::format("batch {} of epoch {} comes next, the last step was after iteration {}, and an epoch has "
+                    "{} batches",
+                    state_.next_batch, state_.epoch + 1, state_.last_step, batches));
 }
 
 ScheduleOptions Trainer::schedule_options() const {
@@ -114,7 +158,6 @@ void Trainer::restore(const TrainSnapshot& snapshot) {
   ema_ = Ema(average_, state_.ema_updates);
   stopping_ = EarlyStopping(options_.patience, state_.best);
   schedule_ = Schedule(schedule_options());
-  if (state_.loss_sums.empty()) state_.loss_sums.assign(task_.loss_names().size(), 0);
 }
 
 // Over the epoch's batches so far.
@@ -151,7 +194,7 @@ void Trainer::set_activation_slopes(int epoch) {
 
 RunOutcome Trainer::run() {
   const StopRequest stop_request;
-  say(fmt::format(
+  talk(fmt::format(
       "{}, lr {} to {:.3g}, momentum {}; {} weights decay by {:.3g}, {} scales and {} biases do not",
       kOptimizerNames[static_cast<size_t>(choice_.kind)], choice_.lr0, choice_.lr0 * options_.lrf,
       choice_.momentum, optimizer_.groups()[1].names.size(), optimizer_.groups()[1].weight_decay,
@@ -162,9 +205,7 @@ RunOutcome Trainer::run() {
   while (state_.epoch < state_.epochs) {
     switch (train_epoch()) {
       case EpochEnd::kStopped:
-        write_last();
-        say(fmt::format("stopped; 'marrow train --resume {}' goes on", settings_.folder.string()));
-        return RunOutcome::kStopped;
+        return stopped();
       case EpochEnd::kDiverged:
         recover(latest_problem_);
         continue;
@@ -172,15 +213,16 @@ RunOutcome Trainer::run() {
         break;
     }
     const bool goes_on = finish_epoch();
-    if (StopRequest::signal() != 0 && goes_on) {
-      write_last();
-      say(fmt::format("stopped; 'marrow train --resume {}' goes on", settings_.folder.string()));
-      return RunOutcome::kStopped;
-    }
+    if (StopRequest::signal() != 0 && goes_on) return stopped();
     if (!goes_on) break;
   }
-  finish();
-  return RunOutcome::kFinished;
+  return finish();
+}
+
+RunOutcome Trainer::stopped() {
+  write_last();
+  talk(fmt::format("stopped; 'marrow train --resume {}' goes on", settings_.folder.string()));
+  return RunOutcome::kStopped;
 }
 
 Trainer::EpochEnd Trainer::train_epoch() {
@@ -189,7 +231,6 @@ Trainer::EpochEnd Trainer::train_epoch() {
   set_activation_slopes(epoch);
   progress_.begin_epoch(batches);
   const double waited_before = task_.waited_seconds();
-  const double began = now_seconds();
   const std::optional<int64_t> last_step = schedule_.last_step_of_epoch(epoch, state_.last_step);
   const int64_t first_batch = state_.next_batch;
   EpochLine line;
@@ -199,6 +240,7 @@ Trainer::EpochEnd Trainer::train_epoch() {
 
   bool out_of_time = false;
   for (int64_t i = first_batch; i < batches && !out_of_time; ++i) {
+    const double began = now_seconds();
     const int64_t iteration = epoch * batches + i;
     const Task::Step step = task_.forward(trained_);
     if (!all_finite(step.items)) {
@@ -212,7 +254,8 @@ Trainer::EpochEnd Trainer::train_epoch() {
     state_.next_batch = i + 1;
     if (schedule_.steps_after(iteration, state_.last_step)) {
       if (!optimizer_step(schedule_.at(iteration))) {
-        latest_problem_ = fmt::format("epoch {}, batch {}: a gradient is not finite", epoch + 1, i + 1);
+        latest_problem_ = fmt::format("epoch {}, batch {}: the gradient of '{}' is not finite", epoch + 1,
+                                      i + 1, latest_problem_);
         return EpochEnd::kDiverged;
       }
       state_.last_step = iteration;
@@ -221,6 +264,11 @@ Trainer::EpochEnd Trainer::train_epoch() {
       if (out_of_time) state_.epochs = epoch + 1;
       if (stop || out_of_time || iteration == last_step) {
         std::erase_if(state_.validations, [&](const auto& entry) { return entry.first < epoch; });
+        if (const auto name = non_finite_parameter(trained_)) {
+          latest_problem_ = fmt::format("epoch {}, batch {}: the step made parameter '{}' not finite",
+                                        epoch + 1, i + 1, *name);
+          return EpochEnd::kDiverged;
+        }
         snapshot_ = take_snapshot();
       }
       if (stop) return EpochEnd::kStopped;
@@ -229,23 +277,23 @@ Trainer::EpochEnd Trainer::train_epoch() {
     for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
     line.instances = step.instances;
     line.image_size = step.image_size;
+    line.memory_gb = static_cast<double>(bytes_in_use(settings_.executor.device)) / 1e9;
     progress_.batch_done(line, i + 1, step.images);
-    if (!estimate_said_ && i - first_batch + 1 == kBatchesBeforeEstimate) {
-      say_estimate(now_seconds() - began, kBatchesBeforeEstimate);
-      estimate_said_ = true;
-    }
+    count_towards_estimate(now_seconds() - began);
   }
   for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
   progress_.end_epoch(line, task_.waited_seconds() - waited_before);
   return EpochEnd::kDone;
 }
 
-// False when the gradients are not finite and no smaller loss scale is left to try.
+// False when the gradients are not finite and no smaller loss scale is left to try; latest_problem_ is then the
+// parameter's name.
 bool Trainer::optimizer_step(const IterationSettings& settings) {
   const bool scales = settings_.executor.compute_type == torch::kHalf;
   const double norm = optimizer_.clip_gradients(kLargestNorm, scales ? 1 / state_.loss_scale : 1);
   if (!std::isfinite(norm)) {
     // Half precision overflows now and then: the step is left out and the scale halved.
+    latest_problem_ = non_finite_gradient(trained_);
     trained_.zero_gradients();
     state_.steps_since_scale = 0;
     state_.loss_scale /= 2;
@@ -262,12 +310,17 @@ bool Trainer::optimizer_step(const IterationSettings& settings) {
   return true;
 }
 
-void Trainer::say_estimate(double seconds, int64_t batches) const {
-  const double total = seconds / static_cast<double>(batches) *
-                       static_cast<double>(task_.batches_per_epoch()) * (state_.epochs - state_.epoch);
-  say(fmt::format("{}about {:.1f} GB of memory and {} for {} epochs, validation aside",
-                  settings_.on_terminal ? "\r\033[K" : "", static_cast<double>(resident_bytes()) / 1e9,
-                  duration_text(total), state_.epochs - state_.epoch));
+void Trainer::count_towards_estimate(double seconds) {
+  if (batches_timed_ > kBatchesBeforeEstimate) return;
+  if (batches_timed_ > 0) seconds_timed_ += seconds;
+  if (++batches_timed_ <= kBatchesBeforeEstimate) return;
+  const int epochs = state_.epochs - state_.epoch;
+  const double total = seconds_timed_ / kBatchesBeforeEstimate *
+                       static_cast<double>(task_.batches_per_epoch() * epochs - state_.next_batch);
+  talk(fmt::format("{}about {:.1f} GB of memory, and {} for the {} epochs to come, validation aside",
+                   settings_.on_terminal ? "\r\033[K" : "",
+                   static_cast<double>(bytes_in_use(settings_.executor.device)) / 1e9, duration_text(total),
+                   epochs));
 }
 
 void Trainer::recover(const std::string& what) {
@@ -278,7 +331,7 @@ void Trainer::recover(const std::string& what) {
         fmt::format("{}. Training went back {} times and did not get past it. A smaller lr0, a longer "
                     "warm-up or --no-amp may help",
                     what, kMostRecoveries));
-  say(fmt::format("{}. Back to the last good step ({} of {})", what, recoveries, kMostRecoveries));
+  talk(fmt::format("{}. Back to the last good step ({} of {})", what, recoveries, kMostRecoveries));
   restore(snapshot_);
   state_.recoveries = recoveries;
   snapshot_.state.recoveries = recoveries;
@@ -290,10 +343,14 @@ void Trainer::recover(const std::string& what) {
 std::optional<ValidationResult> Trainer::validated(int epoch) {
   if (const auto known = state_.validations.find(epoch); known != state_.validations.end())
     return known->second;
-  if (!options_.val && epoch + 1 < state_.epochs) return latest_validation_;
+  if (!options_.val && epoch + 1 < state_.epochs) {
+    ValidationResult nothing;
+    nothing.metrics.assign(task_.result_columns().size() - kColumnsAside - state_.loss_sums.size(), 0);
+    return nothing;
+  }
   const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return {};
-  say(validation.summary);
+  talk(validation.summary);
   return validation.result;
 }
 
@@ -301,7 +358,6 @@ bool Trainer::finish_epoch() {
   const int epoch = state_.epoch;
   const std::optional<ValidationResult> validation = validated(epoch);
   if (!validation) return true;
-  latest_validation_ = *validation;
   snapshot_.state.validations[epoch] = *validation;
 
   std::vector<double> row = {static_cast<double>(epoch + 1), elapsed()};
@@ -315,8 +371,8 @@ bool Trainer::finish_epoch() {
   const bool measured = options_.val || epoch + 1 == state_.epochs;
   bool stop = measured && stopping_.update(epoch, validation->fitness);
   if (stop)
-    say(fmt::format("no better fitness for {} epochs; the best was epoch {}", options_.patience,
-                    stopping_.state().best_epoch + 1));
+    talk(fmt::format("no better fitness for {} epochs; the best was epoch {}", options_.patience,
+                     stopping_.state().best_epoch + 1));
   if (options_.save && measured && stopping_.state().best_epoch == epoch)
     write_final_checkpoint(
         weights_path("best"), model_, average_.weights(),
@@ -337,26 +393,32 @@ bool Trainer::finish_epoch() {
 void Trainer::apply_time_limit() {
   const double limit = *options_.time_hours * kSecondsPerHour;
   const double mean = elapsed() / state_.epoch;
+  constexpr double kMostEpochs = 1e6;
   const int epochs =
-      elapsed() >= limit ? state_.epoch : std::max(static_cast<int>(std::ceil(limit / mean)), state_.epoch);
+      elapsed() >= limit
+          ? state_.epoch
+          : std::max(static_cast<int>(std::min(std::ceil(limit / mean), kMostEpochs)), state_.epoch);
   if (epochs == state_.epochs) return;
   state_.epochs = snapshot_.state.epochs = epochs;
   schedule_ = Schedule(schedule_options());
   if (state_.epoch < epochs) task_.start({seed(), epochs, state_.epoch, 0});
 }
 
-void Trainer::finish() {
-  if (options_.save) {
-    write_final_checkpoint(weights_path("last"), model_, average_.weights(),
-                           {{"epoch", std::to_string(state_.epoch)}});
+// last.safetensors loses what only training needs at the very end, so that a run killed before can be resumed.
+RunOutcome Trainer::finish() {
+  const Weights latest = average_.weights();
+  if (options_.save && std::filesystem::exists(weights_path("best")))
     average_.load(read_safetensors(weights_path("best")).tensors);
-  }
-  say(fmt::format("\n{} epochs in {}; the best was epoch {}", state_.epoch, duration_text(elapsed()),
-                  stopping_.state().best_epoch + 1));
+  talk(fmt::format("\n{} epochs in {}; the best was epoch {}", state_.epoch, duration_text(elapsed()),
+                   stopping_.state().best_epoch + 1));
   const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
-  if (StopRequest::signal() != 0) return;
+  if (StopRequest::signal() != 0) return stopped();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
-  fmt::print("{}\n", validation.report);
+  if (options_.save)
+    write_final_checkpoint(weights_path("last"), model_, latest, {{"epoch", std::to_string(state_.epoch)}});
+  std::fwrite(validation.report.data(), 1, validation.report.size(), stdout);
+  std::fputc('\n', stdout);
+  return RunOutcome::kFinished;
 }
 
 }  // namespace marrow

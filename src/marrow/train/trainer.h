@@ -28,7 +28,8 @@ struct TrainerSettings {
 class Trainer {
  public:
   // `start` begins a run with the state of `snapshot.state`, fresh or from a checkpoint. `model` describes the network.
-  // `options` are resolved: batch and imgsz as they are used.
+  // `options` are resolved: batch and imgsz as they are used. Throws Error{kFormat} for a state that contradicts itself;
+  // of another dataset than before it says so, and begins the epoch anew.
   Trainer(const TrainOptions& options, Model model, const TrainSnapshot& start, Task& task,
           TrainerSettings settings);
 
@@ -42,6 +43,7 @@ class Trainer {
   ScheduleOptions schedule_options() const;
   uint64_t seed() const;
   void restore(const TrainSnapshot& snapshot);
+  void fit_state_to_task();
   TrainSnapshot take_snapshot();
   double mean_loss(size_t k) const;
   void write_last();
@@ -49,14 +51,15 @@ class Trainer {
 
   EpochEnd train_epoch();
   bool optimizer_step(const IterationSettings& settings);
-  void say_estimate(double seconds, int64_t batches) const;
+  void count_towards_estimate(double seconds);
   void recover(const std::string& what);
   bool finish_epoch();  // whether the run goes on
   std::optional<ValidationResult> validated(int epoch);
   double elapsed() const;
   void apply_time_limit();
   void set_activation_slopes(int epoch);
-  void finish();
+  RunOutcome stopped();
+  RunOutcome finish();
 
   TrainOptions options_;
   Model model_;
@@ -72,11 +75,11 @@ class Trainer {
   ResultsCsv results_;
   Progress progress_;
   TrainSnapshot snapshot_;  // after the latest optimizer step worth keeping
-  ValidationResult latest_validation_;
   std::string latest_problem_;
   double started_ = 0;  // seconds
   double seconds_before_ = 0;
-  bool estimate_said_ = false;
+  int64_t batches_timed_ = 0;  // for the estimate
+  double seconds_timed_ = 0;
 };
 
 // VanillaNet's slope in an epoch (from 0): 0 at first, 1 from `epochs` on, along a line or half a cosine.
