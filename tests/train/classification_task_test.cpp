@@ -211,7 +211,7 @@ TEST(ClassificationRun, EngineAndExecutorMeasureTheSame) {
     }
     // What a run wrote of its best epoch is what the engine finds.
     const std::string line = lines_of(tiny.run("both") / "results.csv").at(1);
-    const ClassAccuracy& total =
+    const ClassAccuracy total =
         validate_both_ways(trained, tiny.folder / "data", "val").engine.report.total();
     EXPECT_NE(line.find(fmt::format(",{:.6g},{:.6g},", total.top1_share(), total.top5_share())),
               std::string::npos)
