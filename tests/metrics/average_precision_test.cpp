@@ -120,6 +120,14 @@ TEST(AveragePrecision, CurvesAreReadAtTheConfidence) {
   EXPECT_EQ(at(result.curves.precision_by_recall[0], 0.4), 1.0);
 }
 
+TEST(AveragePrecision, MeanCurveIsOverClasses) {
+  const AveragePrecision result = measure({hit(0.9f, 0)}, {1, 1});
+  const std::vector<double> mean = mean_curve(result.curves.recall);
+  ASSERT_EQ(mean.size(), kCurvePoints);
+  EXPECT_EQ(mean[100], 0.5);  // one class is found, the other not
+  EXPECT_EQ(mean_curve({}), std::vector<double>(kCurvePoints));
+}
+
 TEST(AveragePrecision, BestF1IsThatOfTheSmoothedMean) {
   // F1 is 1 between 0.3 and 0.7, where the hits are, and lower outside: the middle of the plateau's smoothed
   // copy begins 50 points after its start.

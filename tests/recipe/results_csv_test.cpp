@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "base/error.h"
 #include "base/files.h"
 #include "recipe/progress.h"
 #include "support/temporary_folder.h"
@@ -41,6 +44,28 @@ TEST(ResultsCsv, StartsAnewWhenTheColumnsDiffer) {
   write_file_atomically(path, "epoch,other\n1,5\n");
   ResultsCsv(path, {"epoch", "loss"}, 2);
   EXPECT_EQ(read_file(path, 1000), "epoch,loss\n");
+}
+
+TEST(ResultsTable, ReadsPaddedCellsAndWhatIsNoNumber) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder / "results.csv";
+  write_file_atomically(path, "  epoch,  train/loss , lr/pg0\r\n 1, nan, 1e-3\n2,inf,x\nthree,1,1\n3,0.25");
+  const ResultsTable table = read_results_csv(path);
+  EXPECT_EQ(table.columns, (std::vector<std::string>{"epoch", "train/loss", "lr/pg0"}));
+  ASSERT_EQ(table.rows.size(), 2u);  // the last line was cut off
+  EXPECT_EQ(table.rows[0][0], 1);
+  EXPECT_TRUE(std::isnan(table.rows[0][1]));
+  EXPECT_EQ(table.rows[0][2], 1e-3);
+  EXPECT_TRUE(std::isinf(table.rows[1][1]));
+  EXPECT_TRUE(std::isnan(table.rows[1][2]));
+}
+
+TEST(ResultsTable, RefusesAnotherFile) {
+  const testing::TemporaryFolder folder;
+  for (const char* text : {"", "\n", "time,epoch\n1,1\n"}) {
+    write_file_atomically(folder / "other.csv", text);
+    EXPECT_THROW(read_results_csv(folder / "other.csv"), Error) << text;
+  }
 }
 
 TEST(Progress, WritesDurationsForPeople) {

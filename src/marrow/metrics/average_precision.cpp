@@ -99,11 +99,7 @@ void add_class(std::span<const MatchedDetection* const> detections, ClassPrecisi
 size_t smoothed_peak(const PrecisionCurves::Rows& rows) {
   constexpr int64_t kHalfBox = 50;
   constexpr auto kPoints = static_cast<int64_t>(kCurvePoints);
-  std::vector<double> mean(kCurvePoints);
-  for (const std::vector<double>& row : rows) {
-    for (size_t i = 0; i < kCurvePoints; ++i) mean[i] += row[i];
-  }
-  for (double& value : mean) value /= static_cast<double>(std::max<size_t>(rows.size(), 1));
+  const std::vector<double> mean = mean_curve(rows);
   size_t peak = 0;
   double highest = -1.0;
   for (int64_t i = 0; i < kPoints; ++i) {
@@ -128,6 +124,15 @@ double mean_over(const std::vector<ClassPrecision>& classes, Value value) {
 }
 
 }  // namespace
+
+std::vector<double> mean_curve(const PrecisionCurves::Rows& rows) {
+  std::vector<double> mean(kCurvePoints);
+  for (const std::vector<double>& row : rows) {
+    for (size_t i = 0; i < kCurvePoints; ++i) mean[i] += row[i];
+  }
+  for (double& value : mean) value /= static_cast<double>(std::max<size_t>(rows.size(), 1));
+  return mean;
+}
 
 double ClassPrecision::map50_95() const {
   return std::accumulate(ap.begin(), ap.end(), 0.0) / static_cast<double>(ap.size());

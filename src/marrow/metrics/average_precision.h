@@ -1,4 +1,4 @@
-// Average precision as Ultralytics defines it (spec 10.2): precision, recall and F1 where the mean F1 is
+// Average precision as Ultralytics defines it: precision, recall and F1 where the mean F1 is
 // best, AP at ten overlaps by the trapezoid rule over 101 points, and the curves behind them. It differs from
 // COCO's (metrics/coco.h) by up to a few percent.
 //
@@ -42,6 +42,9 @@ struct PrecisionCurves {
   Rows precision_by_recall;  // the envelope; zeros for a class without detections
 };
 
+// The mean over the rows, kCurvePoints values; zeros when there is none.
+std::vector<double> mean_curve(const PrecisionCurves::Rows& rows);
+
 struct AveragePrecision {
   std::vector<ClassPrecision> classes;  // those with ground truth, by rising class_id
   PrecisionCurves curves;
@@ -54,7 +57,7 @@ struct AveragePrecision {
   double map50() const;
   double map75() const;
   double map50_95() const;
-  double fitness() const { return map50_95(); }  // by which the best checkpoint is chosen, spec 7.4
+  double fitness() const { return map50_95(); }  // by which the best checkpoint is chosen
 };
 
 // detections: of all pictures, in any order; equal confidences keep theirs. Those whose confidence is NaN, or

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <sstream>
 
 #include "base/error.h"
@@ -22,6 +24,25 @@ int epoch_of(const std::string& line, size_t columns) {
   const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), epoch);
   const auto commas = static_cast<size_t>(std::count(line.begin(), line.end(), ','));
   return error == std::errc() && *end == ',' && commas + 1 == columns ? epoch : 0;
+}
+
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> cells;
+  std::istringstream row(line);
+  std::string cell;
+  while (std::getline(row, cell, ',')) {
+    const size_t begin = cell.find_first_not_of(" \t\r");
+    const size_t end = cell.find_last_not_of(" \t\r");
+    cells.push_back(begin == std::string::npos ? "" : cell.substr(begin, end - begin + 1));
+  }
+  return cells;
+}
+
+double number_of(const std::string& cell) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  const bool whole = error == std::errc() && end == cell.data() + cell.size();
+  return whole ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace
@@ -47,6 +68,26 @@ std::vector<std::string> detection_columns() {
 std::vector<std::string> classification_columns() {
   return {"epoch",  "time",   "train/loss", "metrics/accuracy_top1", "metrics/accuracy_top5", "val/loss",
           "lr/pg0", "lr/pg1", "lr/pg2"};
+}
+
+ResultsTable read_results_csv(const std::filesystem::path& path) {
+  std::istringstream text(read_file(path, kMaxBytes));
+  ResultsTable table;
+  std::string line;
+  std::getline(text, line);
+  table.columns = cells_of(line);
+  if (table.columns.empty() || table.columns[0] != "epoch")
+    throw Error(ErrorKind::kFormat,
+                fmt::format("{}: the first column is '{}', expected 'epoch'", path.string(),
+                            table.columns.empty() ? "" : printable(table.columns[0])));
+  while (std::getline(text, line)) {
+    const std::vector<std::string> cells = cells_of(line);
+    if (cells.size() != table.columns.size()) continue;
+    std::vector<double>& row = table.rows.emplace_back();
+    for (const std::string& cell : cells) row.push_back(number_of(cell));
+    if (!std::isfinite(row[0])) table.rows.pop_back();
+  }
+  return table;
 }
 
 ResultsCsv::ResultsCsv(std::filesystem::path path, std::vector<std::string> columns, int keep_epochs)

@@ -12,6 +12,16 @@ namespace marrow {
 std::vector<std::string> detection_columns();
 std::vector<std::string> classification_columns();
 
+// A results.csv as numbers.
+struct ResultsTable {
+  std::vector<std::string> columns;
+  std::vector<std::vector<double>> rows;  // as long as columns; NaN for what is not a number
+};
+
+// Ours, or one with padded columns as older YOLOv8 versions wrote it; a last line that was cut off is left out. Throws
+// Error{kFile}, and Error{kFormat} when the first column is not "epoch".
+ResultsTable read_results_csv(const std::filesystem::path& path);
+
 // The whole file is rewritten with each line, so a crash never leaves half a line. Numbers are written as %.6g.
 class ResultsCsv {
  public:

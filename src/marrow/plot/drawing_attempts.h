@@ -1,0 +1,28 @@
+// Whoever draws while something more important goes on, draws through this: what goes wrong is said once and goes no
+// further, and once gnuplot has turned out to be missing, or to hang, it is not tried again.
+//
+// One thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace marrow {
+
+class DrawingAttempts {
+ public:
+  explicit DrawingAttempts(std::function<void(std::string_view)> say) : say_(std::move(say)) {}
+
+  void picture(const std::function<void()>& draw);
+  // The bytes that `draw` makes become the file.
+  void plot(const std::filesystem::path& file, const std::function<std::string()>& draw);
+
+ private:
+  std::function<void(std::string_view)> say_;
+  bool no_plots_ = false;
+  bool said_ = false;
+};
+
+}  // namespace marrow

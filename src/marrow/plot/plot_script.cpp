@@ -1,0 +1,143 @@
+#include "plot/plot_script.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace marrow {
+namespace {
+
+constexpr std::string_view kEllipsis = "\u2026";
+
+// The length of the UTF-8 character at the start of the text; 0 when it is broken.
+size_t character_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length == 0 || first > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  // Overlong forms, surrogates, and what lies beyond Unicode.
+  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f)) return 0;
+  if ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f)) return 0;
+  return length;
+}
+
+bool is_control(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (first < 0x20 || first == 0x7f) return true;
+  return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
+}
+
+std::vector<std::string> characters(std::string_view text, size_t longest) {
+  std::vector<std::string> result;
+  while (!text.empty() && result.size() <= longest) {
+    const size_t length = character_length(text);
+    const std::string_view one = text.substr(0, std::max<size_t>(length, 1));
+    result.emplace_back(length == 0 ? "?" : is_control(one) ? " " : one);
+    text.remove_prefix(one.size());
+  }
+  if (result.size() > longest) {
+    result.resize(longest);
+    result.back() = kEllipsis;
+  }
+  return result;
+}
+
+std::string quote(std::string_view text, size_t longest, bool tick) {
+  std::string result = "'";
+  for (const std::string& character : characters(text, longest)) {
+    const bool doubled = character == "'" || (tick && character == "%");
+    result += character;
+    if (doubled) result += character;
+  }
+  return result + "'";
+}
+
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.10g}", value) : "NaN";
+}
+
+}  // namespace
+
+const char* const kBluePalette =
+    "set palette defined (0 '#ffffff', 0.02 '#f1f7fd', 0.25 '#c6dbef', 0.5 '#6baed6', 0.75 '#2171b5', 1 "
+    "'#08306b')\n";
+
+std::string plot_text(std::string_view text, size_t longest) {
+  return quote(text, longest, false);
+}
+
+std::string tick_text(std::string_view text, size_t longest) {
+  return quote(text, longest, true);
+}
+
+size_t drawn_length(std::string_view text, size_t longest) {
+  return characters(text, longest).size();
+}
+
+std::string class_ticks(std::span<const std::string> names, size_t longest) {
+  std::string ticks = "(";
+  for (size_t i = 0; i < names.size(); ++i)
+    ticks += fmt::format("{}{} {}", i == 0 ? "" : ", ",
+                         tick_text(names[i].empty() ? std::to_string(i) : names[i], longest), i);
+  return ticks + ")";
+}
+
+int whole_tick_step(double range) {
+  constexpr double kTicks = 5;
+  int power = 1;
+  while (true) {
+    for (const int factor : {1, 2, 5})
+      if (factor * power * kTicks >= range) return factor * power;
+    if (power >= 100'000'000) return power;
+    power *= 10;
+  }
+}
+
+PlotScript::PlotScript(int width, int height, double font_size)
+    : text_(fmt::format("set encoding utf8\n"
+                        "set terminal pngcairo noenhanced size {},{} font 'Sans,{:.1f}' linewidth 1 "
+                        "background rgb 'white'\n"
+                        "set border linecolor rgb '#404040'\n"
+                        "set style line 100 linecolor rgb '#e0e0e0' linewidth 1\n",
+                        width, height, font_size)) {}
+
+PlotScript& PlotScript::operator<<(std::string_view commands) {
+  assert(commands.ends_with('\n'));
+  text_ += commands;
+  return *this;
+}
+
+std::string PlotScript::begin_data() {
+  std::string name = fmt::format("$d{}", blocks_++);
+  text_ += name + " << END_OF_DATA\n";
+  return name;
+}
+
+std::string PlotScript::data(std::span<const std::vector<double>> columns) {
+  const std::string name = begin_data();
+  const size_t rows = columns.empty() ? 0 : columns[0].size();
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t c = 0; c < columns.size(); ++c)
+      text_ += number(columns[c][row]) + (c + 1 == columns.size() ? "\n" : " ");
+  text_ += "END_OF_DATA\n";
+  return name;
+}
+
+std::string PlotScript::grid(std::span<const double> values, size_t columns) {
+  const std::string name = begin_data();
+  for (size_t i = 0; i < values.size(); ++i)
+    text_ += number(values[i]) + ((i + 1) % columns == 0 ? "\n" : " ");
+  text_ += "END_OF_DATA\n";
+  return name;
+}
+
+std::string PlotScript::text() const {
+  return text_ + "unset output\n";
+}
+
+}  // namespace marrow

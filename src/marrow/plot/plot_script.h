@@ -1,0 +1,53 @@
+// The text that gnuplot reads, put together so that nothing out of a file can become a command: text goes through
+// plot_text(), numbers through data blocks.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace marrow {
+
+// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. Broken UTF-8 becomes
+// '?', control characters become spaces; beyond `longest` characters it ends in an ellipsis.
+std::string plot_text(std::string_view text, size_t longest = 60);
+
+// The same for a label of an axis' tick, where gnuplot would replace %g by the position.
+std::string tick_text(std::string_view text, size_t longest = 60);
+
+// "('cat' 0, 'dog' 1, ...)", for `set xtics`. An empty name becomes its number.
+std::string class_ticks(std::span<const std::string> names, size_t longest);
+
+// As many characters as plot_text() leaves.
+size_t drawn_length(std::string_view text, size_t longest);
+
+// The step between ticks of an axis of whole numbers that is `range` long: 1, 2, 5, 10, ... about five of them.
+int whole_tick_step(double range);
+
+// White to dark blue.
+extern const char* const kBluePalette;
+
+class PlotScript {
+ public:
+  // A PNG of width x height pixels on white, all fonts sans serif of this size.
+  PlotScript(int width, int height, double font_size);
+
+  PlotScript& operator<<(std::string_view commands);  // lines; each ends with \n
+
+  // Adds a block of rows and returns its name, "$d0". Not-finite numbers become NaN, which gnuplot leaves out.
+  std::string data(std::span<const std::vector<double>> columns);
+  // The same from values row by row.
+  std::string grid(std::span<const double> values, size_t columns);
+
+  // The script so far, complete.
+  std::string text() const;
+
+ private:
+  std::string begin_data();
+
+  std::string text_;
+  int blocks_ = 0;
+};
+
+}  // namespace marrow
