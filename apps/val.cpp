@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -22,6 +24,7 @@
 #include "validate/detector_validation.h"
 #include "validate/engine_predictor.h"
 #include "validate/open_split.h"
+#include "validate/validation_pictures.h"
 
 namespace marrow::cli {
 namespace {
@@ -43,6 +46,7 @@ struct Options {
   bool single_cls = false;
   bool verbose = true;
   bool save_json = false;
+  bool plots = true;
   bool as_json = false;
   std::string project;
   std::string name = "val";
@@ -63,6 +67,31 @@ void print_json(const ordered_json& object) {
 fs::path run_folder(const Options& options, const std::string& task) {
   const fs::path project = options.project.empty() ? fs::path("runs") / task : fs::path(options.project);
   return make_run_folder(project, options.name, options.exist_ok);
+}
+
+// Where this validation leaves its files; nothing when it has none to leave. Without a folder there are no pictures, but
+// predictions that were asked for are an error.
+std::optional<fs::path> results_folder(const Options& options, const std::string& task) {
+  if (options.save_json) return run_folder(options, task);
+  if (!options.plots) return {};
+  try {
+    return run_folder(options, task);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kFile) throw;
+    say(fmt::format("marrow: no pictures: {}", error.what()));
+    return {};
+  }
+}
+
+std::unique_ptr<ValidationPictures> pictures_in(const std::optional<fs::path>& folder, const Options& options,
+                                                const std::vector<std::string>& names) {
+  if (!folder || !options.plots) return nullptr;
+  return std::make_unique<ValidationPictures>(
+      *folder, names, [](std::string_view line) { say(fmt::format("marrow: {}", line)); });
+}
+
+void say_saved(const std::optional<fs::path>& folder, const Options& options) {
+  if (folder) fmt::print(options.as_json ? stderr : stdout, "Results saved to {}\n", folder->string());
 }
 
 ordered_json speed_json(const ValidationTimes& times) {
@@ -97,6 +126,8 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
                                         .rectangular = options.rect,
                                         .stride = trained.model.largest_stride});
   EnginePredictor predictor(std::move(trained), options.threads);
+  const std::optional<fs::path> folder = results_folder(options, "detect");
+  const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
   const bool moving = isatty(STDERR_FILENO) != 0;
   const int64_t batches = loader.batches_per_epoch();
   const DetectorValidation result = validate_detector(
@@ -105,7 +136,11 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
        .confidence = options.conf,
        .iou = options.iou,
        .max_detections = options.max_det,
-       .agnostic = options.agnostic_nms || options.single_cls},
+       .agnostic = options.agnostic_nms || options.single_cls,
+       .show =
+           [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> detections) {
+             if (pictures) pictures->add(batch, detections);
+           }},
       [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads,
       [&](int64_t done) {
         if (moving)
@@ -120,11 +155,10 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
   } else {
     fmt::print("{}\n{}\n", report_text(result.report, options.verbose), speed_line(result.times));
   }
-  if (options.save_json) {
-    const fs::path file = run_folder(options, "detect") / "predictions.json";
-    write_file_atomically(file, coco_predictions_json(result.predictions));
-    fmt::print(options.as_json ? stderr : stdout, "Predictions saved to {}\n", file.string());
-  }
+  if (options.save_json)
+    write_file_atomically(*folder / "predictions.json", coco_predictions_json(result.predictions));
+  if (pictures) pictures->finish(result.report);
+  say_saved(folder, options);
   return 0;
 }
 
@@ -157,16 +191,28 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
   ClassificationLoader loader(
       split.images, validation_loader_options(format, dataset.classes(), options.batch, threads.threads()));
   EnginePredictor predictor(std::move(trained), options.threads);
+  const std::vector<int> classes = class_map(names, dataset.names);
+  const auto network_classes = [&](std::vector<int> class_ids) {
+    for (int& class_id : class_ids) class_id = classes.at(static_cast<size_t>(class_id));
+    return class_ids;
+  };
+  const std::optional<fs::path> folder = results_folder(options, "classify");
+  const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
   const ClassifierValidation result =
-      validate_classifier(loader, names, class_map(names, dataset.names),
-                          [&](const ClassificationBatch& batch) { return predictor(batch.images); });
+      validate_classifier(loader, names, classes, [&](const ClassificationBatch& batch) {
+        Tensor scores = predictor(batch.images);
+        if (pictures) pictures->add(batch, network_classes(batch.class_ids), scores);
+        return scores;
+      });
   if (options.as_json) {
     ordered_json object = result.report.json();
     object["speed_ms"] = speed_json(result.times);
     print_json(object);
   } else {
-    fmt::print("{}\n{}\n", result.report.table(options.verbose), speed_line(result.times));
+    fmt::print("{}\n", report_text(result, options.verbose));
   }
+  if (pictures) pictures->finish(result.report);
+  say_saved(folder, options);
   if (const size_t broken = split.images->broken(); broken > 0)
     say(fmt::format("marrow: {} of {} images could not be read", broken, split.images->size()));
   return result.report.total().images > 0 ? 0 : 1;
@@ -234,11 +280,18 @@ Action add_val(CLI::App& app) {
   command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
   command.add_flag("--save-json", options->save_json,
                    "Write predictions.json, as COCO's tools read it [default: off]");
+  command
+      .add_option("--plots", options->plots,
+                  "Plots and pictures in the run folder: confusion matrices, curves, the first batches")
+      ->expected(0, 1)
+      ->default_str("true")
+      ->type_name("true|false");
+  command.add_flag("--no-plots{false}", options->plots, "The same as --plots false");
   command.add_flag("--json", options->as_json,
                    "One JSON object on stdout; all else goes to stderr [default: off]");
   command
       .add_option("--project", options->project,
-                  "Folder around the run folders of --save-json [default: runs/detect]")
+                  "Folder around the run folders [default: runs/detect or runs/classify]")
       ->type_name("FOLDER");
   command.add_option("--name", options->name, "Run folder; a number is appended when it exists")
       ->capture_default_str();

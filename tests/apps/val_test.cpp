@@ -1,6 +1,8 @@
 // `marrow val` and `marrow train` as processes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "apps/program.h"
 #include "data/synth.h"
 
@@ -25,6 +27,8 @@ class ValCommand : public ::testing::Test {
   }
   ProgramResult val(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {"val", "--imgsz", "96"});
+    const auto is_plots = [](const std::string& argument) { return argument == "--plots"; };
+    if (std::ranges::none_of(arguments, is_plots)) arguments.push_back("--no-plots");
     testing::ProgramOptions here;
     here.folder = folder_.path();
     return run_program(arguments, here);
@@ -66,6 +70,29 @@ TEST_F(ValCommand, SavesPredictions) {
   ASSERT_FALSE(predictions.empty());
   for (const char* key : {"image_id", "category_id", "bbox", "score"})
     EXPECT_TRUE(predictions[0].contains(key)) << key;
+}
+
+TEST_F(ValCommand, LeavesPicturesUnlessTold) {
+  ProgramResult result =
+      val({"--model", "model.safetensors", "--data", "data", "--plots", "--name", "drawn"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.out, "Results saved to runs/detect/drawn");
+  for (const char* name : {"val_batch0_labels.jpg", "val_batch0_pred.jpg"})
+    EXPECT_TRUE(testing::fs::exists(folder_ / "runs/detect/drawn" / name)) << name;
+  const bool has_plots = testing::fs::exists(folder_ / "runs/detect/drawn/BoxPR_curve.png");
+  EXPECT_EQ(has_plots, result.err.find("gnuplot-nox") == std::string::npos) << result.err;
+
+  result = val({"--model", "model.safetensors", "--data", "data"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_FALSE(testing::fs::exists(folder_ / "runs/detect/val"));
+}
+
+TEST_F(ValCommand, MeasuresEvenWhereNothingCanBeWritten) {
+  testing::write_text(folder_ / "runs", "a file where the folder should be");
+  const ProgramResult result = val({"--model", "model.safetensors", "--data", "data", "--plots", "true"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.err, "no pictures");
+  EXPECT_SAYS(result.out, "mAP50-95)");
 }
 
 TEST_F(ValCommand, MeasuresClassifiersOnFoldersOfClasses) {

@@ -37,6 +37,22 @@ TEST(BatchSheet, TargetsAreInPixelsOfTheBatch) {
   EXPECT_EQ(boxes[0].box, (BoxXyxy{3, 1, 5, 3}));
 }
 
+TEST(BatchSheet, FramesAClassifiersImages) {
+  const Tensor images({2, 3, 16, 16}, DType::kUInt8);
+  const std::vector<std::string> names = {"a", "b"};
+  const Image sheet = class_sheet(images, std::vector{1, 0}, names);
+  ASSERT_EQ(sheet.width(), 2 * 16 + 4);
+  for (const int image : {0, 1}) {
+    const auto colour = class_colour(1 - image);
+    const uint8_t* corner = sheet.row(15) + 3 * (20 * image + 15);
+    EXPECT_EQ((std::array<uint8_t, 3>{corner[0], corner[1], corner[2]}), colour) << image;
+  }
+}
+
+TEST(BatchSheet, ShrinksToTheSideItIsTold) {
+  EXPECT_LE(batch_sheet(some_batch(), std::vector<std::string>{}, 2, 12).width(), 12);
+}
+
 TEST(BatchSheet, ShowsAsManyAsItIsTold) {
   const std::vector<std::string> names = {"a", "b"};
   EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 8 + 4);

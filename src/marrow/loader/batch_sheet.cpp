@@ -8,18 +8,18 @@
 namespace marrow {
 namespace {
 
-Image draw(const DetectionBatch& batch, std::span<const std::vector<Detection>> boxes,
-           std::span<const std::string> names) {
+Image draw(const Tensor& images, std::span<const std::vector<Detection>> boxes,
+           std::span<const std::string> names, int largest_side) {
   std::vector<Image> pictures;
   for (size_t i = 0; i < boxes.size(); ++i) {
-    pictures.push_back(image_of_batch(batch.images, static_cast<int64_t>(i)));
+    pictures.push_back(image_of_batch(images, static_cast<int64_t>(i)));
     draw_detections(pictures.back(), boxes[i], names);
   }
-  return picture_sheet(pictures);
+  return picture_sheet(pictures, largest_side);
 }
 
-size_t count(const DetectionBatch& batch, size_t most) {
-  return std::min(static_cast<size_t>(batch.images.dim(0)), most);
+size_t count(const Tensor& images, size_t most) {
+  return std::min(static_cast<size_t>(images.dim(0)), most);
 }
 
 }  // namespace
@@ -50,16 +50,27 @@ std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i) 
   return boxes;
 }
 
-Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most) {
+Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most,
+                  int largest_side) {
   std::vector<std::vector<Detection>> boxes;
-  for (size_t i = 0; i < count(batch, most); ++i)
+  for (size_t i = 0; i < count(batch.images, most); ++i)
     boxes.push_back(targets_of_batch(batch, static_cast<int64_t>(i)));
-  return draw(batch, boxes, names);
+  return draw(batch.images, boxes, names, largest_side);
 }
 
 Image batch_sheet(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections,
-                  std::span<const std::string> names, size_t most) {
-  return draw(batch, detections.first(std::min(count(batch, most), detections.size())), names);
+                  std::span<const std::string> names, size_t most, int largest_side) {
+  return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), names,
+              largest_side);
+}
+
+Image class_sheet(const Tensor& images, std::span<const int> class_ids, std::span<const std::string> names,
+                  size_t most, int largest_side) {
+  const BoxXyxy all = {0, 0, static_cast<float>(images.dim(3)), static_cast<float>(images.dim(2))};
+  std::vector<std::vector<Detection>> boxes;
+  for (size_t i = 0; i < count(images, most); ++i)
+    boxes.push_back({{.box = all, .confidence = kNoConfidence, .class_id = class_ids[i]}});
+  return draw(images, boxes, names, largest_side);
 }
 
 }  // namespace marrow

@@ -17,13 +17,19 @@ Image image_of_batch(const Tensor& images, int64_t i);
 std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i);
 
 constexpr size_t kSheetImages = 16;
+constexpr int kSheetSide = 4096;
 
-// The first images of the batch on one sheet, with their targets.
-Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names,
-                  size_t most = kSheetImages);
+// The first images of the batch on one sheet (detect/sheet.h) of at most `largest_side` pixels a side, with their targets.
+Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most = kSheetImages,
+                  int largest_side = kSheetSide);
 
 // The same with other boxes, in pixels of the batch, one list an image, and their confidences.
 Image batch_sheet(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections,
-                  std::span<const std::string> names, size_t most = kSheetImages);
+                  std::span<const std::string> names, size_t most = kSheetImages,
+                  int largest_side = kSheetSide);
+
+// A classifier's images, (N, 3, H, W) uint8, framed in the colour of their class and with its name. N class_ids.
+Image class_sheet(const Tensor& images, std::span<const int> class_ids, std::span<const std::string> names,
+                  size_t most = kSheetImages, int largest_side = kSheetSide);
 
 }  // namespace marrow

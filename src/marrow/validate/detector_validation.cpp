@@ -102,6 +102,7 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
                        .coco_truth = coco_truth(labels)});
       }
       total.postprocess += ms_since(start);
+      if (options.show) options.show(*batch, detections);
       images += static_cast<int64_t>(count);
     }
     if (keep_going && !keep_going(++batches)) break;

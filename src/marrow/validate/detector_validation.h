@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct DetectorValidationOptions {
   int max_detections = 300;
   bool agnostic = false;              // classes suppress each other
   std::vector<int64_t> category_ids;  // in predictions.json; empty: class + 1
+  // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
+  std::function<void(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections)> show;
 };
 
 // Milliseconds an image.
