@@ -56,6 +56,7 @@ class TinyRun {
     o.warmup_epochs = 0;
     o.close_mosaic = 1;
     o.threads = 1;
+    o.plots = false;  // they take longer than such a run
     return o;
   }
   std::filesystem::path run(const std::string& name) const { return folder / "runs" / name; }

@@ -9,6 +9,7 @@
 #include "predict/classifier_input.h"
 #include "predict/preprocess.h"
 #include "recipe/results_csv.h"
+#include "train/run_pictures.h"
 
 namespace marrow {
 
@@ -60,6 +61,7 @@ void ClassificationTask::start(const Place& place) {
 
 Task::Step ClassificationTask::forward(TorchExecutor& model) {
   const std::optional<ClassificationBatch> batch = loader_->next();
+  if (pictures_) pictures_->train_batch(*batch, batches_per_epoch());
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
   place_ = {seed_, batch->epoch, batch->number * batch_size()};
@@ -84,6 +86,7 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, const std:
                               validation_loader_options(format_, static_cast<int>(names_.size()),
                                                         batch_size() * kValidationBatches, workers()));
   const torch::Device device = average.options().device;
+  ValidationPictures* const pictures = pictures_ ? pictures_->final_validation() : nullptr;
   double loss_sum = 0;
   const ClassifierValidation found = validate_classifier(
       loader, names_, {},
@@ -94,10 +97,12 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, const std:
         loss_sum += soft_cross_entropy(logits, to_torch(batch.targets, device)).item<double>() *
                     static_cast<double>(batch.index.size());
         Tensor scores = from_torch(logits.to(torch::kFloat32));
+        if (pictures) pictures->add(batch, batch.class_ids, scores);
         return scores;
       },
       [&](int64_t) { return !stop(); });
 
+  if (pictures && !stop()) pictures->finish(found.report);
   const ClassAccuracy& total = found.report.total();
   Validation validation;
   validation.result.metrics = {total.top1_share(), total.top5_share()};

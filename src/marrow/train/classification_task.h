@@ -34,6 +34,7 @@ class ClassificationTask : public Task {
   std::string explain_non_finite(TorchExecutor& model) override;
   Validation validate(TorchExecutor& average, const std::function<bool()>& stop) override;
   double waited_seconds() const override { return waited_ + (loader_ ? loader_->waited_seconds() : 0); }
+  void show_to(RunPictures& pictures) override { pictures_ = &pictures; }
 
  private:
   int batch_size() const;
@@ -48,6 +49,7 @@ class ClassificationTask : public Task {
   std::unique_ptr<ClassificationLoader> loader_;
   double waited_ = 0;  // by loaders that are gone
   uint64_t seed_ = 0;
+  RunPictures* pictures_ = nullptr;
   torch::Tensor images_;  // of the latest batch
   TrainingPlace place_;
 };

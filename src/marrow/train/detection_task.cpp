@@ -9,6 +9,7 @@
 #include "loader/augment_options.h"
 #include "predict/preprocess.h"
 #include "recipe/results_csv.h"
+#include "train/run_pictures.h"
 
 namespace marrow {
 int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
@@ -76,10 +77,16 @@ DetectionLoaderOptions DetectionTask::loader_options(const Place& place) const {
   return loader;
 }
 
+void DetectionTask::show_to(RunPictures& pictures) {
+  pictures_ = &pictures;
+  pictures.labels(*train_.images);
+}
+
 void DetectionTask::start(const Place& place) {
   if (loader_) waited_ += loader_->waited_seconds();
   loader_.reset();  // its threads end before others begin
   seed_ = place.seed;
+  close_mosaic_epoch_ = options_.close_mosaic > 0 ? std::max(place.epochs - options_.close_mosaic, 0) : -1;
   // Behind the last batch of an epoch stands the first of the next.
   const int64_t batches = batches_per_epoch();
   loader_ = std::make_unique<DetectionLoader>(train_.images, loader_options(place),
@@ -94,6 +101,7 @@ DetectionTargets DetectionTask::targets_of(const DetectionBatch& batch, const to
 
 Task::Step DetectionTask::forward(TorchExecutor& model) {
   const std::optional<DetectionBatch> batch = loader_->next();
+  if (pictures_) pictures_->train_batch(*batch, batches_per_epoch(), close_mosaic_epoch_);
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
   int size = image_size_;
@@ -132,6 +140,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, const std::func
   std::vector<Value> wanted = {output_};
   wanted.insert(wanted.end(), maps_.begin(), maps_.end());
   const torch::Device device = average.options().device;
+  ValidationPictures* const pictures = pictures_ ? pictures_->final_validation() : nullptr;
   const auto predict = [&](const DetectionBatch& batch) {
     const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
     const torch::NoGradGuard no_grad;
@@ -147,9 +156,14 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, const std::func
                          .confidence = static_cast<float>(options_.conf.value_or(0.001)),
                          .iou = static_cast<float>(options_.iou),
                          .max_detections = options_.max_det,
-                         .agnostic = options_.single_cls || options_.agnostic_nms},
+                         .agnostic = options_.single_cls || options_.agnostic_nms,
+                         .show =
+                             [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> boxes) {
+                               if (pictures) pictures->add(batch, boxes);
+                             }},
                         predict, threads_, [&](int64_t) { return !stop(); });
 
+  if (pictures && !stop()) pictures->finish(found.report);
   Validation validation;
   const AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};

@@ -29,6 +29,7 @@ class DetectionTask : public Task {
   std::string explain_non_finite(TorchExecutor& model) override;
   Validation validate(TorchExecutor& average, const std::function<bool()>& stop) override;
   double waited_seconds() const override { return waited_ + (loader_ ? loader_->waited_seconds() : 0); }
+  void show_to(RunPictures& pictures) override;
 
  private:
   int batch_size() const;
@@ -47,6 +48,8 @@ class DetectionTask : public Task {
   std::unique_ptr<DetectionLoader> loader_;
   double waited_ = 0;  // by loaders that are gone
   uint64_t seed_ = 0;
+  RunPictures* pictures_ = nullptr;
+  int64_t close_mosaic_epoch_ = -1;  // none
   torch::Tensor images_;  // of the latest batch
   TrainingPlace place_;
 };

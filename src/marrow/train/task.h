@@ -12,6 +12,8 @@
 
 namespace marrow {
 
+class RunPictures;
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -52,6 +54,9 @@ class Task {
   virtual Validation validate(TorchExecutor& average, const std::function<bool()>& stop) = 0;
 
   virtual double waited_seconds() const = 0;  // for batches, in total
+
+  // Where pictures of what it sees go; they outlive the task.
+  virtual void show_to(RunPictures&) {}
 };
 
 }  // namespace marrow

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "base/talk.h"
+#include "train/run_pictures.h"
 #include "train/stop_request.h"
 #include "weights/safetensors.h"
 
@@ -367,6 +368,7 @@ bool Trainer::finish_epoch() {
   const IterationSettings last = schedule_.at(epoch * task_.batches_per_epoch() + state_.next_batch - 1);
   row.insert(row.end(), {last.bias_lr, last.lr, last.lr});
   results_.append(row);
+  if (settings_.pictures) settings_.pictures->epoch_done();
 
   const bool measured = options_.val || epoch + 1 == state_.epochs;
   bool stop = measured && stopping_.update(epoch, validation->fitness);
@@ -411,8 +413,10 @@ RunOutcome Trainer::finish() {
     average_.load(read_safetensors(weights_path("best")).tensors);
   talk(fmt::format("\n{} epochs in {}; the best was epoch {}", state_.epoch, duration_text(elapsed()),
                    stopping_.state().best_epoch + 1));
+  if (settings_.pictures) settings_.pictures->begin_final_validation();
   const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return stopped();
+  if (settings_.pictures) settings_.pictures->run_done();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
   if (options_.save)
     write_final_checkpoint(weights_path("last"), model_, latest, {{"epoch", std::to_string(state_.epoch)}});

@@ -1,0 +1,56 @@
+// The plots and pictures of a training run, under the names that users of YOLOv8 know: labels.jpg, train_batch*.jpg,
+// results.png, and those of its last validation (validate/validation_pictures.h).
+//
+// They follow from what the run does anyway and change nothing in it: no random number is drawn, no batch asked for. A
+// resumed run draws again what belongs to the batches and epochs that it does again. Nothing here throws; what cannot be
+// drawn is said once and left out. One thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loader/classification_loader.h"
+#include "loader/detection_loader.h"
+#include "plot/drawing_attempts.h"
+#include "validate/validation_pictures.h"
+
+namespace marrow {
+
+class RunPictures {
+ public:
+  // The folder exists and is the run's.
+  RunPictures(std::filesystem::path folder, std::vector<std::string> names,
+              std::function<void(std::string_view)> say);
+
+  // labels.jpg, of the images to train on.
+  void labels(const ImageStore& images);
+
+  // train_batch<n>.jpg for the first three batches of the run, and for the first three of `close_mosaic_epoch`. n counts
+  // from the start of the run.
+  void train_batch(const DetectionBatch& batch, int64_t batches_per_epoch, int64_t close_mosaic_epoch);
+
+  void train_batch(const ClassificationBatch& batch, int64_t batches_per_epoch);
+
+  // A line was added to results.csv. Draws results.png when that costs less than 1 % of the time since the last one.
+  void epoch_done();
+
+  // The next validation is the last: final_validation() is not null from here on.
+  void begin_final_validation() { final_begun_ = true; }
+  ValidationPictures* final_validation() { return final_begun_ ? &validation_ : nullptr; }
+
+  void run_done();  // results.png, complete
+
+ private:
+  std::filesystem::path folder_;
+  std::vector<std::string> names_;
+  DrawingAttempts attempts_;
+  ValidationPictures validation_;
+  bool final_begun_ = false;
+  double drawn_at_ = 0;     // seconds
+  double draw_cost_ = 1.0;  // of results.png; a guess until it was drawn
+};
+
+}  // namespace marrow
