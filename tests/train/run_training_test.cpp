@@ -2,11 +2,8 @@
 #include "train/run_training.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <sstream>
 #include <thread>
 
@@ -58,8 +55,13 @@ TEST(RunTraining, LeavesARunFolder) {
     EXPECT_EQ(trained.model.names, (std::vector<std::string>{"disc", "square"})) << name;
   }
   // The end drops what only training needs.
-  EXPECT_NE(message_of([&] { resume_training(tiny.run("first"), kNoChanges); }).find("cannot be resumed"),
+  EXPECT_NE(message_of([&] {
+              resume_training(tiny.weights("first", "last"), kNoChanges);
+            }).find("cannot be resumed"),
             std::string::npos);
+  const std::string last = tiny.bytes("first", "last");
+  EXPECT_EQ(resume_training(tiny.run("first"), kNoChanges), RunOutcome::kFinished);
+  EXPECT_EQ(tiny.bytes("first", "last"), last);
   EXPECT_GT(read_train_checkpoint(tiny.weights("first", "epoch2")).snapshot.state.last_step, 0);
 }
 
@@ -113,78 +115,52 @@ TEST(RunTraining, GoesOnToTheByteAfterASignal) {
   }
 }
 
-// Starts the program, and kills it after `milliseconds` unless it has ended by then.
-bool finished_within(const std::vector<std::string>& arguments, int milliseconds) {
-  const pid_t child = fork();
-  if (child == 0) {
-    std::vector<char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    std::freopen("/dev/null", "w", stderr);
-    std::freopen("/dev/null", "w", stdout);
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-  int status = 0;
-  for (int waited = 0; waited < milliseconds; waited += 5) {
-    if (waitpid(child, &status, WNOHANG) == child) {
-      EXPECT_TRUE(WIFEXITED(status));
-      EXPECT_EQ(WEXITSTATUS(status), 0);
-      return true;
+// Weights and batch-norm statistics, of the trained model and of its average.
+void expect_frozen(const TinyRun& tiny, const TrainOptions& options, const std::vector<std::string>& parts) {
+  run_training(options);
+  const Weights before = start_model(options, {"disc", "square"}, [](const std::string&) {}).weights;
+  const TrainSnapshot last = read_train_checkpoint(tiny.weights(options.name, "epoch0")).snapshot;
+  for (const Weights* after : {&last.weights, &last.average}) {
+    int frozen = 0, moved = 0;
+    for (const auto& [name, tensor] : *after) {
+      const bool inside =
+          std::ranges::any_of(parts, [&](const std::string& part) { return name.starts_with(part); });
+      const Tensor& old = before.at(name);
+      const bool equal = std::equal(tensor.bytes(), tensor.bytes() + tensor.byte_size(), old.bytes());
+      EXPECT_TRUE(equal || !inside) << name;
+      frozen += inside;
+      moved += !inside && !equal;
     }
-    usleep(5000);
+    EXPECT_GT(frozen, 10);
+    EXPECT_GT(moved, 10);
   }
-  kill(child, SIGKILL);
-  waitpid(child, &status, 0);
-  return false;
-}
-
-TEST(RunTraining, GoesOnToTheByteAfterAKill) {
-  const TinyRun tiny;
-  TrainOptions options = tiny.options("straight");
-  options.epochs = 6;
-  const auto arguments = [&](const std::string& name) {
-    options.name = name;
-    write_file_atomically(tiny.folder / "cfg.yaml", to_yaml(options));
-    return std::vector<std::string>{MARROW_TRAIN_PROGRAM, "--cfg", (tiny.folder / "cfg.yaml").string()};
-  };
-  ASSERT_TRUE(finished_within(arguments("straight"), 300'000));
-  const std::vector<std::string> again = {MARROW_TRAIN_PROGRAM, "--resume", tiny.run("killed").string()};
-  int kills = 0;
-  bool finished = false;
-  // Kills come at any moment: while reading images, in a step, in a validation, while a checkpoint is written.
-  for (int time = 150; !finished; time += time < 2000 ? 83 : 400) {
-    ASSERT_LT(kills, 100);
-    const bool begun = fs::exists(tiny.run("killed") / "args.yaml");
-    finished = finished_within(begun ? again : arguments("killed"), time);
-    kills += !finished;
-  }
-  EXPECT_GT(kills, 2);
-  EXPECT_EQ(tiny.bytes("killed", "last"), tiny.bytes("straight", "last"));
-  EXPECT_EQ(tiny.bytes("killed", "best"), tiny.bytes("straight", "best"));
-  EXPECT_EQ(lines_of(tiny.run("killed") / "results.csv").size(), 7u);
 }
 
 TEST(RunTraining, LeavesFrozenLayersAlone) {
   const TinyRun tiny;
   TrainOptions options = tiny.options("frozen");
-  options.freeze = {0, 1, 2};
-  options.epochs = 2;
-  run_training(options);
-  const Weights before = start_model(options, {"disc", "square"}, [](const std::string&) {}).weights;
-  const Weights after = load_trained(tiny.weights("frozen", "last")).weights;
-  int frozen = 0, moved = 0;
-  for (const auto& [name, tensor] : after) {
-    const bool inside =
-        name.starts_with("model.0.") || name.starts_with("model.1.") || name.starts_with("model.2.");
-    const Tensor& old = before.at(name);
-    const bool equal = std::equal(tensor.bytes(), tensor.bytes() + tensor.byte_size(), old.bytes());
-    EXPECT_TRUE(equal || !inside) << name;
-    frozen += inside;
-    moved += !inside && !equal;
-  }
-  EXPECT_GT(frozen, 10);
-  EXPECT_GT(moved, 10);
+  options.nbs = 1;
+  options.batch = 1;  // ten steps
+  options.epochs = 1;
+  options.save_period = 1;
+  set_train_option(options, "freeze", "3");
+  expect_frozen(tiny, options, {"model.0.", "model.1.", "model.2."});
+  options.name = "picked";
+  set_train_option(options, "freeze", "0,2");
+  expect_frozen(tiny, options, {"model.0.", "model.2."});
+}
+
+TEST(RunTraining, LeavesAFrozenBackboneAlone) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("frozen");
+  options.model = "yolov8n";
+  options.backbone = "starnet_s050";
+  options.nbs = 5;
+  options.batch = 5;
+  options.epochs = 1;
+  options.save_period = 1;
+  set_train_option(options, "freeze", "1");
+  expect_frozen(tiny, options, {"model.0."});
 }
 
 TEST(RunTraining, SaysWhatIsMissing) {

@@ -11,7 +11,6 @@
 #include "base/talk.h"
 #include "model/summary.h"
 #include "train/make_task.h"
-#include "train/run_pictures.h"
 #include "train/start_model.h"
 #include "train/torch.h"
 #include "train/trainer.h"
@@ -60,12 +59,6 @@ class RunSetup {
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
                      count_parameters(model.graph), device.str(), torch::get_num_threads(), task->images(),
                      task->batches_per_epoch(), options.batch, options.imgsz));
-    std::unique_ptr<RunPictures> pictures;
-    if (options.plots) {
-      pictures = std::make_unique<RunPictures>(folder, model.names, talk);
-      settings.pictures = pictures.get();
-      task->show_to(*pictures);
-    }
     talk(fmt::format("results go to {}", folder.string()));
     return Trainer(options, std::move(model), start, *task, std::move(settings)).run();
   }
@@ -155,6 +148,14 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   if (is_folder && !fs::exists(file))
     throw Error(ErrorKind::kUsage,
                 run.string() + ": no run has begun here (there is no args.yaml); start it again");
+  // It may have been killed between its last word and its end: that needs no other answer than the end itself.
+  if (is_folder && is_final_checkpoint(file)) {
+    talk(fmt::format(
+        "{}: this run is finished, so nothing is left to do. To train its model further, start a new run "
+        "with --model {}",
+        folder.string(), file.string()));
+    return RunOutcome::kFinished;
+  }
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
   changes(checkpoint.options);
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,

@@ -71,6 +71,11 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
   return checkpoint;
 }
 
+bool is_final_checkpoint(const std::filesystem::path& path) {
+  const SafetensorsFile file = read_safetensors(path);
+  return is_marrow_checkpoint(file.metadata) && !file.metadata.contains(kStateKey);
+}
+
 void write_final_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& average,
                             const std::map<std::string, std::string>& notes) {
   std::map<std::string, std::string> metadata = checkpoint_metadata(model);

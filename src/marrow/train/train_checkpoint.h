@@ -34,6 +34,9 @@ struct TrainCheckpoint {
 // Throws Error{kFile, kFormat, kModel}; of a file that holds only a model, such as that of a finished run, it says so.
 TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path);
 
+// Whether it holds a model of ours without a training state, as the end of a run leaves it. Throws Error{kFile, kFormat}.
+bool is_final_checkpoint(const std::filesystem::path& path);
+
 // The averaged model alone, with what is known of it: `notes` become metadata ("epoch", "fitness").
 void write_final_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& average,
                             const std::map<std::string, std::string>& notes);
