@@ -11,6 +11,7 @@
 #include "base/talk.h"
 #include "model/summary.h"
 #include "train/make_task.h"
+#include "train/run_pictures.h"
 #include "train/start_model.h"
 #include "train/torch.h"
 #include "train/trainer.h"
@@ -59,6 +60,12 @@ class RunSetup {
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
                      count_parameters(model.graph), device.str(), torch::get_num_threads(), task->images(),
                      task->batches_per_epoch(), options.batch, options.imgsz));
+    std::unique_ptr<RunPictures> pictures;
+    if (options.plots) {
+      pictures = std::make_unique<RunPictures>(folder, model.names, talk);
+      settings.pictures = pictures.get();
+      task->show_to(*pictures);
+    }
     talk(fmt::format("results go to {}", folder.string()));
     return Trainer(options, std::move(model), start, *task, std::move(settings)).run();
   }
