@@ -8,6 +8,7 @@
 #include <csignal>
 #include <functional>
 #include <limits>
+#include <sstream>
 
 #include "base/error.h"
 #include "model/spec.h"
@@ -71,6 +72,34 @@ class FakeTask : public Task {
   TorchExecutor* model_ = nullptr;
   int64_t next_ = 0;
   size_t validated_ = 0;
+};
+
+// Ends everything at one of its calls, as a kill does.
+class MortalTask : public FakeTask {
+ public:
+  struct Killed {};
+  explicit MortalTask(int calls) : calls_(calls) {}
+  void start(const Place& place) override {
+    live();
+    FakeTask::start(place);
+  }
+  Step forward(TorchExecutor& model) override {
+    live();
+    return FakeTask::forward(model);
+  }
+  Validation validate(TorchExecutor& average, const std::function<bool()>&) override {
+    live();
+    // A function of the model alone.
+    const double found = std::abs(average.parameter(kBias).sum().item<double>());
+    const double fitness = found - std::floor(found);
+    return {{{fitness}, {0.5}, fitness}, "", "", ""};
+  }
+
+ private:
+  void live() {
+    if (calls_-- == 0) throw Killed();
+  }
+  int calls_;
 };
 
 class TrainerTest : public ::testing::Test {
@@ -151,6 +180,55 @@ TEST_F(TrainerTest, GivesUpAfterThreeTimesAndNamesTheOperation) {
   EXPECT_EQ(state.last_step, 3);
 }
 
+// Where a step takes more batches than an epoch has, a recovery comes in between, and the run ends early.
+TEST_F(TrainerTest, GoesOnToTheSameBytesFromEveryCall) {
+  options_.epochs = 40;
+  options_.nbs = 7;
+  options_.patience = 3;
+  options_.momentum = 0.9;
+  const auto train = [&](const fs::path& folder, const TrainSnapshot& start, int calls) {
+    MortalTask task(calls);
+    task.bad = [&](int64_t iteration, uint64_t seed) { return iteration == 9 && seed == options_.seed; };
+    fs::create_directories(folder / "weights");
+    try {
+      EXPECT_EQ(Trainer(options_, model_, start, task, {.folder = folder}).run(), RunOutcome::kFinished);
+      return true;
+    } catch (const MortalTask::Killed&) {
+      return false;
+    }
+  };
+  const auto outcome = [](const fs::path& folder) {
+    std::string text = read_file(folder / "weights/best.safetensors", 10 << 20) +
+                       read_file(folder / "weights/last.safetensors", 10 << 20);
+    std::istringstream lines(read_file(folder / "results.csv", 100'000));
+    for (std::string line; std::getline(lines, line);) {
+      const size_t first = line.find(','), second = line.find(',', first + 1);
+      text += line.substr(0, first) + line.substr(second);  // without the clock
+    }
+    return text;
+  };
+  TrainSnapshot fresh;
+  fresh.weights = fresh.average = initialize(model_.graph, 0);
+  fresh.state.epochs = options_.epochs;
+  ::testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStdout();
+  ASSERT_TRUE(train(folder_ / "straight", fresh, -1));
+  const std::string straight = outcome(folder_ / "straight");
+  int calls = 0;
+  for (;; ++calls) {
+    SCOPED_TRACE(calls);
+    const fs::path folder = folder_ / "killed";
+    fs::remove_all(folder);
+    if (train(folder, fresh, calls)) break;
+    const TrainCheckpoint checkpoint = read_train_checkpoint(folder / "weights/last.safetensors");
+    ASSERT_TRUE(train(folder, checkpoint.snapshot, -1));
+    EXPECT_TRUE(outcome(folder) == straight);
+  }
+  ::testing::internal::GetCapturedStdout();
+  ::testing::internal::GetCapturedStderr();
+  EXPECT_GT(calls, 25);
+}
+
 TEST_F(TrainerTest, StopsWhenNothingGetsBetter) {
   options_.epochs = 20;
   options_.patience = 2;
@@ -179,6 +257,9 @@ TEST_F(TrainerTest, EndsWhenTheTimeIsOver) {
   options_.time_hours = 0.5 / 3600;
   EXPECT_EQ(run(), RunOutcome::kFinished);
   EXPECT_LT(task_.seen.size(), 100'000u);
+  // The loader learns how many epochs there will be, for what happens in the last ones.
+  EXPECT_GT(task_.starts.size(), 1u);
+  EXPECT_LT(task_.starts.back().epochs, 1'000'000);
 }
 
 // A limit on file sizes does what a full disk does.

@@ -68,6 +68,14 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
   checkpoint.model = std::move(average.model);
   checkpoint.snapshot.average = std::move(average.weights);
   verify(checkpoint.model.graph, checkpoint.snapshot.weights);
+  for (const Parameter& parameter : checkpoint.model.graph.parameters) {
+    const DType wanted = parameter.role == ParameterRole::kCounter ? DType::kInt64 : DType::kFloat32;
+    const auto found = checkpoint.snapshot.weights.find(parameter.name);
+    if (found != checkpoint.snapshot.weights.end() && found->second.dtype() != wanted)
+      throw Error(ErrorKind::kModel, name + ": tensor '" + kWeightsPrefix + parameter.name + "' is " +
+                                         std::string(dtype_name(found->second.dtype())) + ", wanted " +
+                                         std::string(dtype_name(wanted)));
+  }
   return checkpoint;
 }
 
