@@ -21,10 +21,10 @@ constexpr int kSmallestMultiple = 32;  // of a detector's image size
 
 constexpr std::array<std::string_view, 4> kClassifiersOnly = {"dropout", "auto_augment", "erasing",
                                                               "label_smoothing"};
-constexpr std::array<std::string_view, 19> kDetectorsOnly = {
+constexpr std::array<std::string_view, 20> kDetectorsOnly = {
     "rect",  "multi_scale", "box",     "cls",       "dfl",        "degrees",         "translate",
     "shear", "perspective", "bgr",     "mosaic",    "copy_paste", "copy_paste_mode", "close_mosaic",
-    "conf",  "iou",         "max_det", "save_json", "single_cls"};
+    "conf",  "iou",         "max_det", "save_json", "single_cls", "agnostic_nms"};
 
 // Of `keys`, those that are not at their default.
 std::vector<std::string> changed(const TrainOptions& options, std::span<const std::string_view> keys) {

@@ -45,6 +45,13 @@ TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std:
                   report.loaded.size() + report.mismatched.size() + report.missing.size()));
   for (const LoadReport::Mismatch& m : report.mismatched)
     say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
+  if (const size_t unused = report.unused.size(); unused > 0) {
+    constexpr size_t kNamed = 5;
+    std::vector<std::string> names(
+        report.unused.begin(), report.unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused, kNamed)));
+    if (unused > kNamed) names.emplace_back("...");
+    say(fmt::format("  {} tensors of the file have no place here: {}", unused, join(names, ", ")));
+  }
   initialize_missing(result.model.graph, seed, result.weights);
   return result;
 }
