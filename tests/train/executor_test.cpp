@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "model/zoo.h"
 #include "reference/executor.h"
 #include "support/graphs.h"
 #include "support/op_cases.h"
@@ -313,6 +314,22 @@ TEST(TorchExecutor, MixedPrecisionKeepsProductsAndGradientsInFloat32) {
     EXPECT_EQ(gradient.scalar_type(), torch::kFloat32) << name;
     EXPECT_LE(relative_difference(from_torch(gradient), from_torch(exact.parameter(name).grad())), 5e-2)
         << name;
+  }
+}
+
+// Stars (StarNet) and gates (squeeze and excitation) as the networks have them.
+TEST(TorchExecutor, MixedPrecisionKeepsProductsOfNetworksInFloat32) {
+  for (const char* name : {"starnet_s050", "pp_lcnet_x0_25"}) {
+    SCOPED_TRACE(name);
+    const Graph graph = make_model(name).graph;
+    std::vector<Value> products;
+    for (size_t i = 0; i < graph.nodes.size(); ++i)
+      if (std::holds_alternative<Multiply>(graph.nodes[i].operation))
+        products.push_back(Value{static_cast<int>(i)});
+    ASSERT_GT(products.size(), 1u);
+    TorchExecutor mixed(graph, initialize(graph, 1), {.compute_type = torch::kBFloat16});
+    for (const torch::Tensor& product : mixed.train(to_torch(noise({2, 3, 64, 64}, 4)), products, kPlace))
+      EXPECT_EQ(product.scalar_type(), torch::kFloat32);
   }
 }
 

@@ -53,6 +53,7 @@ class TinyClasses {
     o.optimizer = "SGD";
     o.warmup_epochs = 0;
     o.threads = 1;
+    o.plots = false;  // they take longer than such a run
     return o;
   }
   std::filesystem::path run(const std::string& name) const { return folder / "runs" / name; }
