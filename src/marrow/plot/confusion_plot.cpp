@@ -84,7 +84,11 @@ std::string confusion_plot(const ConfusionMatrix& matrix, std::span<const std::s
                                                        : "Confusion matrix, counts");
   script << fmt::format("set xrange [-0.5:{}]\nset yrange [{}:-0.5]\nset cbrange [0:{:g}]\n", n - 0.5,
                         n - 0.5, largest)
-         << kBluePalette << "unset key\n";
+         << kBluePalette << "unset key\n"
+         << fmt::format(
+                "set colorbox user origin screen {:.6f}, screen {:.6f} size screen {:.6f}, screen {:.6f}\n",
+                (l.left + l.matrix + 20.0) / l.width(), static_cast<double>(l.bottom) / l.height(),
+                26.0 / l.width(), static_cast<double>(l.matrix) / l.height());
   // The titles stand at the picture's edge, clear of names of any length.
   script << fmt::format(
       "set label 'True' at screen {:.6f}, screen {:.6f} center\n"

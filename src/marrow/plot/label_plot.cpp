@@ -14,7 +14,8 @@
 namespace marrow {
 namespace {
 
-constexpr int kSide = 1300;  // pixels
+constexpr int kSide = 1300, kLargeSide = 2000;  // pixels
+constexpr size_t kManyNames = 40;               // need the large one
 constexpr size_t kMostNames = 100;
 constexpr size_t kLongestName = 18;
 constexpr size_t kMostBoxes = 1000;
@@ -100,7 +101,9 @@ void heat_panel(PlotScript& script, const std::vector<double>& counts, const cha
 }  // namespace
 
 std::string label_plot(std::span<const PlottedBox> boxes, std::span<const std::string> names) {
-  PlotScript script(kSide, kSide, 11);
+  const bool large = names.size() > kManyNames && names.size() <= kMostNames;
+  const int side = large ? kLargeSide : kSide;
+  PlotScript script(side, side, 11);
   script << "unset key\nset xtics nomirror\nset ytics nomirror\n"
          << kBluePalette << "set multiplot layout 2,2 margins 0.08,0.92,0.06,0.96 spacing 0.14,0.17\n";
   classes_panel(script, boxes, names);

@@ -10,6 +10,7 @@ namespace marrow {
 namespace {
 
 constexpr std::string_view kEllipsis = "\u2026";
+constexpr std::string_view kApostrophe = "\u2019";
 
 // The length of the UTF-8 character at the start of the text; 0 when it is broken.
 size_t character_length(std::string_view text) {
@@ -50,9 +51,10 @@ std::vector<std::string> characters(std::string_view text, size_t longest) {
 std::string quote(std::string_view text, size_t longest, bool tick) {
   std::string result = "'";
   for (const std::string& character : characters(text, longest)) {
-    const bool doubled = character == "'" || (tick && character == "%");
-    result += character;
-    if (doubled) result += character;
+    if (character == "'")
+      result += kApostrophe;
+    else
+      result += tick && character == "%" ? "%%" : character;
   }
   return result + "'";
 }
@@ -64,7 +66,7 @@ std::string number(double value) {
 }  // namespace
 
 const char* const kBluePalette =
-    "set palette defined (0 '#ffffff', 0.02 '#f1f7fd', 0.25 '#c6dbef', 0.5 '#6baed6', 0.75 '#2171b5', 1 "
+    "set palette defined (0 '#ffffff', 0.002 '#e8f1fa', 0.25 '#c6dbef', 0.5 '#6baed6', 0.75 '#2171b5', 1 "
     "'#08306b')\n";
 
 std::string plot_text(std::string_view text, size_t longest) {

@@ -9,7 +9,8 @@
 
 namespace marrow {
 
-// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. Broken UTF-8 becomes
+// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That
+// becomes a typographic one: gnuplot takes a doubled one at the start of a string for the end of an empty string. Broken UTF-8 becomes
 // '?', control characters become spaces; beyond `longest` characters it ends in an ellipsis.
 std::string plot_text(std::string_view text, size_t longest = 60);
 
@@ -25,7 +26,7 @@ size_t drawn_length(std::string_view text, size_t longest);
 // The step between ticks of an axis of whole numbers that is `range` long: 1, 2, 5, 10, ... about five of them.
 int whole_tick_step(double range);
 
-// White to dark blue.
+// White for nothing at all, then light to dark blue.
 extern const char* const kBluePalette;
 
 class PlotScript {

@@ -13,7 +13,7 @@
 namespace marrow {
 namespace {
 
-constexpr int kPanelWidth = 360, kPanelHeight = 330;  // pixels
+constexpr int kPanelWidth = 370, kPanelHeight = 330;  // pixels
 constexpr double kSmoothEpochs = 3;
 constexpr size_t kMostDots = 300;  // more epochs are a line
 
@@ -77,8 +77,8 @@ std::string range_of(const std::vector<double>& values, double air) {
   if (low > high) return "[0:1]";
   if (low == 0 && high == 0) return "[-0.02:1]";
   const double extent = high - low;
-  // What gnuplot cannot tell apart it does not draw.
-  const double margin = extent > 1e-9 * std::abs(high) ? extent * air : std::max(std::abs(high) * 0.1, 0.5);
+  // An axis needs some length, also for one epoch.
+  const double margin = extent > 1e-9 * std::abs(high) ? extent * air : std::max(std::abs(high) * 0.1, 1e-6);
   return fmt::format("[{:.9g}:{:.9g}]", low - margin, high + margin);
 }
 
@@ -108,7 +108,7 @@ std::string results_plot(const ResultsTable& table) {
   // Room for the numbers of the vertical axes and for "epoch".
   script << fmt::format(
       "set multiplot layout {},{} margins {:.5f},{:.5f},{:.5f},{:.5f} spacing {:.5f},{:.5f}\n", rows,
-      grid.columns, 68.0 / width, 1 - 14.0 / width, 52.0 / height, 1 - 34.0 / height, 76.0 / width,
+      grid.columns, 80.0 / width, 1 - 14.0 / width, 52.0 / height, 1 - 34.0 / height, 88.0 / width,
       82.0 / height);
   script << fmt::format("set xrange {}\nset xtics {} nomirror\nset ytics nomirror\nset grid linestyle 100\n",
                         range_of(epochs, 0.02), whole_tick_step(epochs.back() - epochs.front()))
