@@ -15,8 +15,8 @@ namespace {
 
 using Colour = std::array<double, 3>;  // 0..255
 
-constexpr double kSmallest = 0.06, kLargest = 0.2;  // radius, as a share of the picture's longer side
-constexpr double kLeastInside = 0.5;                // of the radius, between centre and edge of the picture
+constexpr double kSmallest = 0.08, kLargest = 0.2;  // radius, as a share of the picture's longer side
+constexpr double kLeastInside = 0.7;                // of the radius, between centre and edge of the picture
 constexpr double kLeastContrast = 60;               // between a shape and the ground, in levels
 
 Colour random_colour(Random& random) {
@@ -120,7 +120,7 @@ Object random_object(Random& random, const SynthOptions& options, const std::vec
 // Somewhere in the picture; of a few tries the first that hides little of the others, so that most objects can be
 // told apart and some overlap.
 void place(Random& random, std::span<const Object> others, Object& object, int width, int height) {
-  constexpr int kTries = 4;
+  constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {
     const double margin = kLeastInside * object.radius;
     object.x = random.uniform(margin, width - margin);
