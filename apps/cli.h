@@ -23,6 +23,9 @@ Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
 Action add_demo(CLI::App& app);
 
+// Throws Error{kUnsupported}, saying what is missing, where `marrow train` has no program to start.
+void require_training();
+
 // A subcommand of `data`.
 Action add_data_show(CLI::App& data);
 

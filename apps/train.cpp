@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <system_error>
 
 #include "base/error.h"
@@ -17,15 +19,21 @@ namespace fs = std::filesystem;
 
 constexpr const char* kProgram = "marrow-train";
 
-// Beside this program, or where an installation puts it; else left to the search path.
+// Beside this program, or in the PATH.
 fs::path find_program() {
+  std::vector<fs::path> folders;
   std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (!error)
-    for (const fs::path& folder :
-         {self.parent_path(), self.parent_path().parent_path() / "libexec" / "marrow"})
-      if (fs::exists(folder / kProgram, error)) return folder / kProgram;
-  return kProgram;
+  if (const fs::path self = fs::read_symlink("/proc/self/exe", error); !error)
+    folders.push_back(self.parent_path());
+  const char* path = std::getenv("PATH");
+  std::istringstream entries(path != nullptr ? path : "");
+  for (std::string entry; std::getline(entries, entry, ':');) folders.emplace_back(entry);
+  for (const fs::path& folder : folders)
+    if (!folder.empty() && fs::exists(folder / kProgram, error)) return folder / kProgram;
+  throw Error(
+      ErrorKind::kUnsupported,
+      "this build has no training. Install LibTorch (Debian: libtorch-dev), configure with "
+      "-DMARROW_TRAIN=ON and build marrow-train; it is looked for beside this program and in the PATH");
 }
 
 int start(const std::vector<std::string>& arguments) {
@@ -36,15 +44,14 @@ int start(const std::vector<std::string>& arguments) {
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   execvp(program.c_str(), argv.data());
-  if (errno == ENOENT)
-    throw Error(
-        ErrorKind::kUnsupported,
-        "this build has no training. Install LibTorch (Debian: libtorch-dev), configure with "
-        "-DMARROW_TRAIN=ON and build marrow-train; it is looked for beside this program and in the PATH");
   throw Error(ErrorKind::kFile, fmt::format("{}: cannot be started: {}", program, std::strerror(errno)));
 }
 
 }  // namespace
+
+void require_training() {
+  find_program();
+}
 
 Action add_train(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("train", "Train a model on your images");
