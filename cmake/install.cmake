@@ -1,10 +1,13 @@
-# What `cmake --install` leaves: the program, libmarrow, its headers, and a package that find_package(Marrow) finds.
+# What `cmake --install` leaves: the programs, libmarrow, its headers, and a package that find_package(Marrow) finds.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Marrow)
 install(TARGETS marrow EXPORT MarrowTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS marrow_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(MARROW_TRAIN)
+  install(TARGETS marrow_train_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(
   DIRECTORY src/marrow/
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/marrow

@@ -1,5 +1,9 @@
 # LibTorch: Debian's libtorch-dev, or the official archive named by CMAKE_PREFIX_PATH.
-find_package(Torch REQUIRED)
+find_package(Torch QUIET)
+if(NOT Torch_FOUND)
+  message(FATAL_ERROR "Training needs LibTorch, which is not here. Install it (Debian: libtorch-dev) or name the folder of the "
+                      "official archive with -DCMAKE_PREFIX_PATH=/path/to/libtorch; -DMARROW_TRAIN=OFF builds everything else.")
+endif()
 
 # Its headers as system headers, so that their warnings are not ours.
 add_library(marrow_torch INTERFACE)
