@@ -50,7 +50,7 @@ class DetectionTask : public Task {
   uint64_t seed_ = 0;
   RunPictures* pictures_ = nullptr;
   int64_t close_mosaic_epoch_ = -1;  // none
-  torch::Tensor images_;  // of the latest batch
+  torch::Tensor images_;             // of the latest batch
   TrainingPlace place_;
 };
 
