@@ -33,24 +33,59 @@ bool is_control(std::string_view character) {
   return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
 }
 
-std::vector<std::string> characters(std::string_view text, size_t longest) {
-  std::vector<std::string> result;
-  while (!text.empty() && result.size() <= longest) {
+// Latin, Greek and Cyrillic letters and common punctuation are in the fonts that gnuplot comes with. A character that is
+// not would be drawn as a box as large as the picture.
+bool is_drawable(std::string_view character) {
+  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(character[i])); };
+  if (character.size() == 1) return true;
+  if (character.size() > 3) return false;
+  const uint32_t code = character.size() == 2
+                            ? (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f)
+                            : (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
+  const auto within = [&](uint32_t first, uint32_t last) { return first <= code && code <= last; };
+  return within(0xa0, 0x24f) || within(0x386, 0x3ce) || within(0x400, 0x45f) || within(0x2010, 0x2026);
+}
+
+// In letters of usual width.
+double width_of(std::string_view character) {
+  if (character.size() > 1) return 1;
+  if (std::string_view("mwMW@%").find(character) != std::string_view::npos) return 1.6;
+  return character[0] >= 'A' && character[0] <= 'Z' ? 1.25 : 1;
+}
+
+struct Shown {
+  std::vector<std::string> characters;
+  double width = 0;
+};
+
+Shown shown(std::string_view text, size_t longest) {
+  Shown result;
+  const auto room = static_cast<double>(longest);
+  while (!text.empty() && result.width <= room) {
     const size_t length = character_length(text);
     const std::string_view one = text.substr(0, std::max<size_t>(length, 1));
-    result.emplace_back(length == 0 ? "?" : is_control(one) ? " " : one);
+    if (length == 0)
+      result.characters.emplace_back("?");
+    else if (is_control(one))
+      result.characters.emplace_back(" ");
+    else
+      result.characters.emplace_back(is_drawable(one) ? one : "?");
+    result.width += width_of(result.characters.back());
     text.remove_prefix(one.size());
   }
-  if (result.size() > longest) {
-    result.resize(longest);
-    result.back() = kEllipsis;
+  if (result.width <= room) return result;
+  while (result.width > room - 1 && !result.characters.empty()) {
+    result.width -= width_of(result.characters.back());
+    result.characters.pop_back();
   }
+  result.characters.emplace_back(kEllipsis);
+  result.width += 1;
   return result;
 }
 
 std::string quote(std::string_view text, size_t longest, bool tick) {
   std::string result = "'";
-  for (const std::string& character : characters(text, longest)) {
+  for (const std::string& character : shown(text, longest).characters) {
     if (character == "'")
       result += kApostrophe;
     else
@@ -78,7 +113,7 @@ std::string tick_text(std::string_view text, size_t longest) {
 }
 
 size_t drawn_length(std::string_view text, size_t longest) {
-  return characters(text, longest).size();
+  return static_cast<size_t>(std::ceil(shown(text, longest).width));
 }
 
 std::string class_ticks(std::span<const std::string> names, size_t longest) {

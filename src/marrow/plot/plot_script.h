@@ -9,9 +9,10 @@
 
 namespace marrow {
 
-// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That
-// becomes a typographic one: gnuplot takes a doubled one at the start of a string for the end of an empty string. Broken UTF-8 becomes
-// '?', control characters become spaces; beyond `longest` characters it ends in an ellipsis.
+// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That becomes a
+// typographic one: gnuplot takes a doubled one at the start of a string for the end of an empty string. Broken UTF-8, and
+// what is neither Latin, Greek nor Cyrillic, becomes '?'; control characters become spaces. What is wider than `longest`
+// usual letters ends in an ellipsis.
 std::string plot_text(std::string_view text, size_t longest = 60);
 
 // The same for a label of an axis' tick, where gnuplot would replace %g by the position.
@@ -20,7 +21,7 @@ std::string tick_text(std::string_view text, size_t longest = 60);
 // "('cat' 0, 'dog' 1, ...)", for `set xtics`. An empty name becomes its number.
 std::string class_ticks(std::span<const std::string> names, size_t longest);
 
-// As many characters as plot_text() leaves.
+// How wide that is drawn, in usual letters.
 size_t drawn_length(std::string_view text, size_t longest);
 
 // The step between ticks of an axis of whole numbers that is `range` long: 1, 2, 5, 10, ... about five of them.
