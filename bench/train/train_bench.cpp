@@ -1,0 +1,174 @@
+// How many images a second training takes in: the steps of marrow-train (loader, forward, loss, backward, and after each
+// fourth batch clipping, SGD and the moving average), without validation and checkpoints.
+//
+// bench/train/compare.py runs it beside a plain PyTorch loop of the same network. It takes the settings of marrow train
+// as key=value, and its own:
+//
+//   train_bench data=data.yaml model=yolov8n imgsz=320 batch=16 threads=2 input=loader
+//
+//   input=loader|ready   batches from the loader, or made before and used again
+//   dump=FILE            writes the start's weights, a batch, its losses and gradients, for the peer to compare
+//
+// A number on a line of its input is a number of steps to do; it answers with the seconds they took.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "data/dataset.h"
+#include "loader/detection_loader.h"
+#include "recipe/train_options.h"
+#include "train/ema.h"
+#include "train/loss.h"
+#include "train/optimizer.h"
+#include "train/start_model.h"
+#include "train/torch.h"
+#include "validate/open_split.h"
+#include "weights/safetensors.h"
+
+namespace marrow {
+namespace {
+
+constexpr int kReadyBatches = 8;
+constexpr double kLargestNorm = 10;
+constexpr int64_t kEndless = 1'000'000;  // epochs
+// Long after the warm-up.
+constexpr IterationSettings kSettings{.bias_lr = 0.01, .lr = 0.01, .momentum = 0.937, .accumulate = 4};
+
+struct Batch {
+  torch::Tensor images;
+  DetectionTargets targets;
+};
+
+class TrainBench {
+ public:
+  TrainBench(const TrainOptions& options, bool ready)
+      : options_(options),
+        dataset_(read_dataset(options.data)),
+        start_(start_model(options, dataset_.names, [](const std::string&) {})),
+        model_(start_.model.graph, start_.weights, executor_options()),
+        average_(start_.model.graph, start_.weights, executor_options()),
+        optimizer_(model_, parameter_groups(start_.model.graph, options.weight_decay), {}),
+        ema_(average_),
+        loss_(start_.model.graph),
+        maps_(detection_maps(start_.model.graph)) {
+    OpenedSplit split = open_split(
+        dataset_, "train",
+        {.image_size = options.imgsz, .cache = ImageCache::kAll, .say = [](const std::string&) {}});
+    DetectionLoaderOptions loader;
+    loader.batch = options.batch;
+    loader.workers = options.workers;
+    loader.augment = AugmentSettings();
+    loader.partners_from_all = true;
+    loader.epochs = kEndless;
+    for (size_t i = 0; i < split.images->size(); ++i) split.images->load(i);
+    loader_ = std::make_unique<DetectionLoader>(split.images, loader);
+    if (!ready) return;
+    for (int i = 0; i < kReadyBatches; ++i) {
+      ready_.push_back(from_loader());
+      ready_.back().images = ready_.back().images.to(torch::kFloat32) / 255;
+    }
+    loader_.reset();
+  }
+
+  void step() {
+    const Batch batch = loader_ ? from_loader() : ready_[static_cast<size_t>(steps_ % kReadyBatches)];
+    const DetectionLossResult result =
+        loss_(model_.train(batch.images, maps_, {.position = steps_}), batch.targets);
+    result.loss.sum().backward();
+    result.items.to(torch::kCPU);  // they are shown
+    if (++steps_ % kSettings.accumulate != 0) return;
+    optimizer_.clip_gradients(kLargestNorm);
+    optimizer_.step(kSettings);
+    model_.zero_gradients();
+    ema_.update(model_);
+  }
+
+  void dump(const std::string& path) {
+    Weights tensors;
+    for (const auto& [name, tensor] : start_.weights) tensors.emplace("weight/" + name, tensor);
+    const Batch batch = loader_ ? from_loader() : ready_[0];
+    tensors.emplace("images", from_torch(batch.images.to(torch::kFloat32) / (loader_ ? 255 : 1)));
+    tensors.emplace("image", from_torch(batch.targets.image));
+    tensors.emplace("classes", from_torch(batch.targets.classes));
+    tensors.emplace("boxes", from_torch(batch.targets.boxes));
+    const DetectionLossResult result = loss_(model_.train(batch.images, maps_, {}), batch.targets);
+    result.loss.sum().backward();
+    tensors.emplace("losses", from_torch(result.items));
+    for (const auto& [name, tensor] : model_.state())
+      if (tensor.grad().defined()) tensors.emplace("gradient/" + name, from_torch(tensor.grad()));
+    write_safetensors(path, tensors, {});
+  }
+
+ private:
+  TorchExecutorOptions executor_options() const {
+    TorchExecutorOptions executor;
+    executor.device = parse_device(options_.device.empty() ? "cpu" : options_.device);
+    executor.channels_last = options_.channels_last;
+    if (options_.amp_type == "bf16") executor.compute_type = torch::kBFloat16;
+    if (options_.amp_type == "fp16") executor.compute_type = torch::kHalf;
+    return executor;
+  }
+
+  Batch from_loader() {
+    const DetectionBatch batch = *loader_->next();
+    const torch::Tensor rows = to_torch(batch.targets);
+    return {to_torch(batch.images),
+            {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
+             rows.narrow(1, 2, 4).contiguous()}};
+  }
+
+  TrainOptions options_;
+  Dataset dataset_;
+  TrainedModel start_;
+  TorchExecutor model_, average_;
+  Optimizer optimizer_;
+  Ema ema_;
+  DetectionLoss loss_;
+  std::vector<Value> maps_;
+  std::vector<Batch> ready_;
+  std::unique_ptr<DetectionLoader> loader_;
+  int64_t steps_ = 0;
+};
+
+void serve(int argc, char** argv) {
+  TrainOptions options;
+  options.workers = 2;
+  std::string input = "loader", dump;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const size_t equals = std::min(argument.find('='), argument.size() - 1);
+    const std::string key = argument.substr(0, equals), value = argument.substr(equals + 1);
+    if (key == "input")
+      input = value;
+    else if (key == "dump")
+      dump = value;
+    else
+      set_train_option(options, key, value);
+  }
+  set_torch_threads(options.threads);
+  TrainBench bench(options, input == "ready");
+  if (!dump.empty()) bench.dump(dump);
+  fmt::print("ready\n");
+  std::fflush(stdout);
+  for (int steps = 0; std::cin >> steps;) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < steps; ++i) bench.step();
+    fmt::print("{}\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+}  // namespace marrow
+
+int main(int argc, char** argv) {
+  try {
+    marrow::serve(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+}
