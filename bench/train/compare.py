@@ -7,7 +7,8 @@
 
 Both have the same threads, decode the images into memory first, and augment alike: mosaic, perspective, colours, flip;
 the peer through OpenCV in a worker process of its own. They take turns of a few steps, and the one whose turn it is not
-stands still with its workers; threads that wait sleep, as marrow train has it. Images a second are those of the median turn; the ratio is the median of the turns'.
+stands still with its workers; threads that wait sleep, as marrow train has it. Images a second are those of the median
+turn; the ratio is the median of the turns'.
 """
 
 import argparse
