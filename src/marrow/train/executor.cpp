@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "graph/shapes.h"
 #include "train/anchors.h"
+#include "train/batch_norm.h"
 
 namespace marrow {
 namespace {
@@ -167,6 +168,9 @@ class TorchExecutor::Run {
         mean = var = torch::Tensor();
       }
     }
+    if (uses_batch && options_.channels_last && x.dim() == 4 && x.is_cpu() &&
+        x.scalar_type() == torch::kFloat32 && x.numel() > x.size(1))
+      return batch_norm_channels_last(x, scale, weight(op.bias), {mean, var, op.momentum}, op.eps);
     return at::batch_norm(x, scale, weight(op.bias), mean, var, uses_batch, op.momentum, op.eps, true);
   }
 
