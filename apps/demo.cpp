@@ -42,7 +42,7 @@ constexpr int kPictureSize = 256;  // pixels, as drawn
 constexpr int kNetworkSize = 128;  // pixels, as trained and detected
 constexpr int kObjects = 6;        // at most, a picture
 constexpr int kHeldOutShown = 8;
-const std::vector<std::string> kClasses = {"disc", "triangle", "ring", "cross"};
+const std::vector<std::string> kClasses = {"disc", "triangle", "ring", "star"};
 
 struct Options {
   int images = 600;
