@@ -106,6 +106,7 @@ def main():
     parser.add_argument("--layouts", nargs="+", default=["default"], choices=["default", "first", "last"],
                         help="memory layout of ours: as marrow train has it, channels first, channels last")
     parser.add_argument("--peer-channels-last", action="store_true")
+    parser.add_argument("--batches", nargs="+", default=["loader", "ready"], choices=["loader", "ready"])
     parser.add_argument("--networks", nargs="+", default=["yolov8n", "starnet_s1"])
     parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
     options = parser.parse_args()
@@ -113,7 +114,7 @@ def main():
 
     rows = []
     for network in options.networks:
-        for source in ("loader", "ready"):
+        for source in options.batches:
             for layout in options.layouts:
                 backbone = network if network != "yolov8n" else None
                 ours, peer, ratio, low, high = measure(options, backbone, layout, source)
