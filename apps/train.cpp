@@ -43,8 +43,9 @@ int start(const std::vector<std::string>& arguments) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  // OpenMP's threads spin while they wait for each other. Where another process wants the cores too, that costs ten times
-  // the work: 125 images of a small detector on two threads of two busy cores took 100 to 170 s, and 12 s asleep.
+  // OpenMP's threads spin while they wait for each other. Where other processes want the cores too, that is most of the
+  // work: 125 images of a small detector, two threads on two cores with a load of 5 to 8, took 100 to 175 s and 40 to 58 s of
+  // CPU time; with sleeping threads 12 s and 6 s.
   ::setenv("OMP_WAIT_POLICY", "passive", 0);
   execvp(program.c_str(), argv.data());
   throw Error(ErrorKind::kFile, fmt::format("{}: cannot be started: {}", program, std::strerror(errno)));
