@@ -7,7 +7,7 @@
 
 Both have the same threads, decode the images into memory first, and augment alike: mosaic, perspective, colours, flip;
 the peer through OpenCV in a worker process of its own. They take turns of a few steps, and the one whose turn it is not
-stands still with its workers; threads that wait sleep, as marrow train has it. Images a second are those of the median
+stands still with its workers; threads that wait spin as briefly as marrow train has them. Images a second are those of the median
 turn; the ratio is the median of the turns'.
 """
 
@@ -22,12 +22,13 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BEGIN, END = "<!-- written by bench/train/compare.py -->", "<!-- end -->"
+sys.path.insert(0, str(HERE.parent))
+from tables import publish  # noqa: E402
 
 
 class Side:
     def __init__(self, command, threads):
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), GOMP_SPINCOUNT="1000")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         process_group=0, env=environment)
         self.notes = []
@@ -130,12 +131,7 @@ def main():
         f"{options.imgsz} px, batch {options.batch}, {options.threads} threads of {cpu_name()}, PyTorch {version}, "
         f"{options.turns} turns of {options.steps} steps each:", "",
         "| network | batches | marrow, images/s | PyTorch, images/s | ratio (turns) |", "|---|---|---|---|---|", *rows])
-    if options.write:
-        text = options.write.read_text()
-        before, rest = text.split(BEGIN)
-        options.write.write_text(before + BEGIN + "\n" + table + "\n" + END + rest.split(END)[1])
-    else:
-        print(table)
+    publish("bench/train/compare.py", table, options.write)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""The table of docs/results.md from the run folders of marrow train.
+
+    bench/train/results.py runs/detect/yolov8n30s0 runs/detect/starnet30 ... --data data.yaml --write docs/results.md
+
+Each run's best checkpoint is measured again with marrow val, on the CPU engine; epochs and times come from results.csv.
+"""
+
+import argparse
+import csv
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import publish  # noqa: E402
+
+
+def read_args(path):
+    """args.yaml is flat: a key and a value a line."""
+    return dict(line.split(": ", 1) for line in path.read_text().splitlines() if ": " in line)
+
+
+def measure(marrow, weights, data, imgsz):
+    command = [marrow, "val", "--model", weights, "--data", data, "--imgsz", imgsz, "--json", "--plots", "false"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{shlex.join(map(str, command))}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--marrow", default="build/release/bin/marrow")
+    parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
+    options = parser.parse_args()
+
+    rows = []
+    for run in options.runs:
+        args = read_args(run / "args.yaml")
+        with open(run / "results.csv") as file:
+            epochs = list(csv.DictReader(file))
+        measured = measure(options.marrow, run / "weights" / "best.safetensors", options.data, args["imgsz"])
+        backbone = args["backbone"]
+        network = args["model"] + ("" if backbone == "null" else f" on {backbone}")
+        seconds = statistics.median(float(b["time"]) - float(a["time"]) for a, b in zip(epochs, epochs[1:]))
+        rows.append((network, int(args["epochs"]), args["seed"], measured["map50"], measured["map50_95"],
+                     float(epochs[-1]["metrics/mAP50(B)"]), float(epochs[-1]["metrics/mAP50-95(B)"]),
+                     measured["coco"][0], seconds))
+        print(rows[-1], flush=True)
+    table = "\n".join([
+        "| network | epochs | seed | mAP50 | mAP50-95 | last epoch's | COCO AP | s an epoch |", "|---|---|---|---|---|---|---|---|",
+        *(f"| {network} | {epochs} | {seed} | {map50:.3f} | {map50_95:.3f} | {last50:.3f} / {last:.3f} | {coco:.3f} "
+          f"| {seconds:.0f} |" for network, epochs, seed, map50, map50_95, last50, last, coco, seconds in rows)])
+    publish("bench/train/results.py", table, options.write)
+
+
+if __name__ == "__main__":
+    main()
