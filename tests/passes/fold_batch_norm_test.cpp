@@ -1,27 +1,14 @@
 #include "passes/fold_batch_norm.h"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-
-#include "base/random.h"
-#include "graph/builder.h"
-#include "reference/executor.h"
+#include "passes/support.h"
 
 namespace marrow {
 namespace {
 
-Tensor noise(const Shape& shape, uint64_t seed) {
-  Tensor tensor(shape);
-  Random random(seed, "noise");
-  for (float& value : tensor.values()) value = static_cast<float>(random.normal());
-  return tensor;
-}
-
-int count_norms(const Graph& graph) {
-  return static_cast<int>(std::ranges::count_if(
-      graph.nodes, [](const Node& node) { return std::holds_alternative<BatchNorm>(node.operation); }));
-}
+using test::count;
+using test::expect_equal;
+using test::graph_of;
+using test::with_random_weights;
 
 // Every kind of convolution that can absorb a batch norm, with and without a bias of its own.
 Graph all_kinds() {
@@ -38,20 +25,14 @@ Graph all_kinds() {
 }
 
 TEST(FoldBatchNorm, KeepsOutputsAndTapsForEveryKindOfConvolution) {
-  const Graph graph = all_kinds();
-  const Weights weights = randomize(graph, 5);
-  const Weights before = weights;
-  const GraphWithWeights folded = fold_batch_norm({graph, weights});
-  EXPECT_EQ(count_norms(folded.graph), 0);
-  verify(folded.graph, folded.weights);
-  const Tensor input = noise({2, 3, 9, 11}, 1);
-  for (const char* name : {"out", "plain"}) {
-    const Tensor wanted = run_reference(graph, weights, input, name);
-    EXPECT_LT(relative_difference(run_reference(folded.graph, folded.weights, input, name), wanted), 2e-6)
-        << name;
-  }
+  const GraphWithWeights source = with_random_weights(all_kinds(), 5);
+  const Weights before = source.weights;
+  const GraphWithWeights folded = fold_batch_norm(source);
+  EXPECT_EQ(count<BatchNorm>(folded.graph), 0);
+  expect_equal(source, folded);
   for (const auto& [name, tensor] : before)
-    EXPECT_TRUE(std::ranges::equal(tensor.to_float().values(), weights.at(name).to_float().values())) << name;
+    EXPECT_TRUE(std::ranges::equal(tensor.to_float().values(), source.weights.at(name).to_float().values()))
+        << name;
 }
 
 // One channel, numbers that can be checked by hand: s = 2 / sqrt(3.75 + 0.25) = 1, weight 3 -> 3,
@@ -60,12 +41,11 @@ TEST(FoldBatchNorm, FollowsTheFormula) {
   enum Layer { kConv, kConvWithBias, kLinear };
   for (const Layer layer : {kConv, kConvWithBias, kLinear}) {
     const bool bias = layer != kConv;
-    GraphBuilder g;
-    const Value x = g.input(1);
-    const Value y =
-        layer == kLinear ? g.linear(g.flatten(x), "conv", 1) : g.conv(x, "conv", {.out = 1, .bias = bias});
-    g.output("out", g.batch_norm(y, "bn", {.eps = 0.25}));
-    const Graph graph = std::move(g).build();
+    const Graph graph = graph_of(1, [&](GraphBuilder& g, Value x) {
+      const Value y =
+          layer == kLinear ? g.linear(g.flatten(x), "conv", 1) : g.conv(x, "conv", {.out = 1, .bias = bias});
+      return g.batch_norm(y, "bn", {.eps = 0.25});
+    });
     Weights weights = initialize(graph, 0);
     const auto set = [&](const char* name, float value) { weights.at(name).values()[0] = value; };
     set("conv.weight", 3);
@@ -82,19 +62,24 @@ TEST(FoldBatchNorm, FollowsTheFormula) {
   }
 }
 
+TEST(FoldBatchNorm, FoldsABatchNormThatFollowsABatchNorm) {
+  const GraphWithWeights source = with_random_weights(graph_of(3, [](GraphBuilder& g, Value x) {
+    return g.batch_norm(g.batch_norm(g.conv(x, "conv", {.out = 5}), "bn1"), "bn2");
+  }));
+  const GraphWithWeights folded = fold_batch_norm(source);
+  EXPECT_EQ(count<BatchNorm>(folded.graph), 0);
+  expect_equal(source, folded);
+}
+
 TEST(FoldBatchNorm, DeclinesWhereSomethingElseReadsTheConvolution) {
   const auto norms_left = [](auto finish) {
     GraphBuilder g;
     const Value conv = g.conv(g.input(2), "conv", {.out = 4});
     finish(g, conv, g.batch_norm(conv, "bn"));
-    const Graph graph = std::move(g).build();
-    const Weights weights = randomize(graph, 3);
-    const GraphWithWeights folded = fold_batch_norm({graph, weights});
-    const Tensor input = noise({1, 2, 3, 3}, 4);
-    EXPECT_LT(relative_difference(run_reference(folded.graph, folded.weights, input, "out"),
-                                  run_reference(graph, weights, input, "out")),
-              2e-6);
-    return count_norms(folded.graph);
+    const GraphWithWeights source = with_random_weights(std::move(g).build(), 3);
+    const GraphWithWeights folded = fold_batch_norm(source);
+    expect_equal(source, folded);
+    return count<BatchNorm>(folded.graph);
   };
   EXPECT_EQ(norms_left([](GraphBuilder& g, Value, Value norm) { g.output("out", norm); }), 0);
   EXPECT_EQ(norms_left([](GraphBuilder& g, Value conv, Value norm) { g.output("out", g.add(conv, norm)); }),
@@ -106,11 +91,79 @@ TEST(FoldBatchNorm, DeclinesWhereSomethingElseReadsTheConvolution) {
             1);
 }
 
+TEST(FoldBatchNorm, SplitsOverAConcatWhenEachInputCanTakeItsPart) {
+  enum Second { kLayer, kActivation, kReadTwice };
+  for (const Second second : {kLayer, kActivation, kReadTwice}) {
+    GraphBuilder g;
+    const Value x = g.input(3);
+    const Value a = g.batch_norm(g.conv(x, "a", {.out = 5, .kernel = 3, .bias = true}), "a_bn");
+    Value b = g.conv(x, "b", {.out = 2});
+    if (second == kActivation) b = g.activation(b, ActivationKind::kRelu);
+    g.output("out", g.batch_norm(g.concat({a, b}), "bn"));
+    if (second == kReadTwice) g.output("b", b);
+    const GraphWithWeights source = with_random_weights(std::move(g).build(), 4);
+    const GraphWithWeights folded = fold_batch_norm(source);
+    EXPECT_EQ(count<BatchNorm>(folded.graph), second == kLayer ? 0 : 1);
+    expect_equal(source, folded);
+  }
+}
+
+// relu, batch norm, then the layer that `after` adds.
+GraphWithWeights norm_before(const std::function<Value(GraphBuilder&, Value)>& after) {
+  return with_random_weights(graph_of(4, [&](GraphBuilder& g, Value x) {
+    return after(g, g.batch_norm(g.activation(x, ActivationKind::kRelu), "bn"));
+  }));
+}
+
+TEST(FoldBatchNorm, GoesIntoTheUnpaddedConvolutionBehindIt) {
+  const auto folds = [](const std::function<Value(GraphBuilder&, Value)>& after) {
+    const GraphWithWeights source = norm_before(after);
+    const GraphWithWeights folded = fold_batch_norm(source);
+    EXPECT_EQ(count<BatchNorm>(folded.graph), 0);
+    expect_equal(source, folded);
+  };
+  folds([](GraphBuilder& g, Value x) { return g.conv(x, "a", {.out = 3}); });
+  folds([](GraphBuilder& g, Value x) { return g.conv(x, "a", {.out = 3, .stride = 2, .bias = true}); });
+  folds([](GraphBuilder& g, Value x) {
+    return g.conv(x, "a", {.out = 6, .kernel = 3, .groups = 2, .padding = Padding{0, 0}, .bias = true});
+  });
+  folds([](GraphBuilder& g, Value x) {
+    return g.conv(x, "a", {.out = 8, .kernel = 3, .groups = 4, .padding = Padding{0, 0}});
+  });
+  folds([](GraphBuilder& g, Value x) {
+    return g.conv(x, "a", {.out = 3, .padding = Padding::tensorflow_same()});
+  });
+}
+
+TEST(FoldBatchNorm, ShiftsNoZerosOfAPaddedConvolution) {
+  for (const Padding& padding : {Padding::symmetric(1), Padding::tensorflow_same(), Padding{0, 1}})
+    for (const bool shifts : {true, false}) {
+      GraphWithWeights source = norm_before([&](GraphBuilder& g, Value x) {
+        return g.conv(x, "a", {.out = 3, .kernel = 3, .padding = padding});
+      });
+      if (!shifts)
+        for (const char* name : {"bn.bias", "bn.running_mean"}) source.weights.at(name) = Tensor({4});
+      const GraphWithWeights folded = fold_batch_norm(source);
+      EXPECT_EQ(count<BatchNorm>(folded.graph), shifts ? 1 : 0);
+      expect_equal(source, folded);
+    }
+}
+
+TEST(FoldBatchNorm, StaysBeforeAConvolutionThatIsNotItsOnlyReader) {
+  GraphBuilder g;
+  const Value norm = g.batch_norm(g.activation(g.input(4), ActivationKind::kRelu), "bn");
+  g.output("out", g.conv(norm, "a", {.out = 3}));
+  g.output("norm", norm);
+  const GraphWithWeights source = with_random_weights(std::move(g).build());
+  const GraphWithWeights folded = fold_batch_norm(source);
+  EXPECT_EQ(count<BatchNorm>(folded.graph), 1);
+  expect_equal(source, folded);
+}
+
 TEST(SelectOutputs, DropsWhatNobodyAskedFor) {
-  const Graph graph = all_kinds();
-  const Weights weights = randomize(graph, 5);
+  const GraphWithWeights source = with_random_weights(all_kinds(), 5);
   const std::vector<std::string> names = {"plain"};
-  const GraphWithWeights selected = select_outputs({graph, weights}, names);
+  const GraphWithWeights selected = select_outputs(source, names);
   EXPECT_EQ(selected.graph.nodes.size(), 3u);  // input, conv, batch norm
   EXPECT_EQ(selected.graph.parameters.size(), 6u);
   EXPECT_EQ(selected.graph.outputs.size(), 1u);

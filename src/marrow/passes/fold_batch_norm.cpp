@@ -1,107 +1,128 @@
 #include "passes/fold_batch_norm.h"
 
+#include <algorithm>
 #include <cmath>
-#include <optional>
+
+#include "passes/linear_layer.h"
+#include "passes/padding.h"
 
 namespace marrow {
 namespace {
 
-// The layer's names in a form that the three kinds share.
-struct LayerParameters {
-  std::string weight, bias;
-  size_t out_axis = 0;  // of the weight
+struct Affine {
+  std::vector<double> scale, shift;  // one a channel
 };
 
-std::optional<LayerParameters> layer_parameters(const Operation& operation) {
-  if (const auto* op = std::get_if<Conv>(&operation)) return LayerParameters{op->weight, op->bias, 0};
-  if (const auto* op = std::get_if<ConvTranspose>(&operation))
-    return LayerParameters{op->weight, op->bias, 1};
-  if (const auto* op = std::get_if<Linear>(&operation)) return LayerParameters{op->weight, op->bias, 0};
-  return std::nullopt;
-}
-
-Operation with_bias(Operation operation, const std::string& bias) {
-  std::visit(
-      [&](auto& op) {
-        if constexpr (requires { op.bias; }) op.bias = bias;
-      },
-      operation);
-  return operation;
-}
-
-std::string bias_name_beside(const std::string& weight) {
-  constexpr std::string_view kSuffix = "weight";
-  return weight.ends_with(kSuffix) ? weight.substr(0, weight.size() - kSuffix.size()) + "bias"
-                                   : weight + ".bias";
-}
-
-// `weight` with each slice along `axis` multiplied by its factor.
-Tensor scale_slices(const Tensor& weight, size_t axis, std::span<const double> factors) {
-  const Tensor source = weight.to_float();
-  Tensor result(weight.shape());
-  size_t inner = 1;
-  for (size_t i = axis + 1; i < weight.shape().size(); ++i) inner *= static_cast<size_t>(weight.dim(i));
-  const float* from = source.values().data();
-  float* to = result.values().data();
-  const size_t rows = source.values().size() / inner;
-  for (size_t row = 0; row < rows; ++row, from += inner, to += inner) {
-    const double factor = factors[row % factors.size()];
-    for (size_t i = 0; i < inner; ++i) to[i] = static_cast<float>(from[i] * factor);
+Affine affine_of(const GraphRewriter& rewrite, const BatchNorm& norm) {
+  const Tensor gamma = rewrite.weight(norm.weight), beta = rewrite.weight(norm.bias);
+  const Tensor mean = rewrite.weight(norm.running_mean), variance = rewrite.weight(norm.running_var);
+  Affine affine;
+  for (size_t c = 0; c < gamma.values().size(); ++c) {
+    const double scale = gamma.values()[c] / std::sqrt(double{variance.values()[c]} + norm.eps);
+    affine.scale.push_back(scale);
+    affine.shift.push_back(beta.values()[c] - scale * mean.values()[c]);
   }
-  return result;
+  return affine;
 }
 
-std::optional<LayerParameters> matches(const GraphRewriter& rewrite, const Node& node) {
-  if (!std::holds_alternative<BatchNorm>(node.operation)) return std::nullopt;
-  const Value before = node.inputs[0];
-  if (rewrite.uses(before) != 1) return std::nullopt;
-  const auto layer = layer_parameters(rewrite.source().graph.node(before).operation);
-  if (!layer || rewrite.parameter_uses(layer->weight) != 1) return std::nullopt;
-  if (!layer->bias.empty() && rewrite.parameter_uses(layer->bias) != 1) return std::nullopt;
-  return layer;
+// The new graph's layer behind a value of the source that nothing else reads, if its parameters may change.
+bool is_changeable_layer(const GraphRewriter& rewrite, Value value) {
+  const auto layer = linear_layer(rewrite.now(value).operation);
+  return layer && rewrite.uses(value) == 1 && has_private_parameters(rewrite, *layer);
 }
 
-// The layer is already in the new graph; it is appended again with the bias, and the old copy falls away.
-void apply(GraphRewriter& rewrite, Value value, const LayerParameters& layer) {
-  const Node& node = rewrite.source().graph.node(value);
-  const auto& norm = std::get<BatchNorm>(node.operation);
-  const Tensor gamma = rewrite.weight(norm.weight).to_float();
-  const Tensor beta = rewrite.weight(norm.bias).to_float();
-  const Tensor mean = rewrite.weight(norm.running_mean).to_float();
-  const Tensor variance = rewrite.weight(norm.running_var).to_float();
-  const Tensor bias = layer.bias.empty() ? Tensor(gamma.shape()) : rewrite.weight(layer.bias).to_float();
+bool fold_after_layer(GraphRewriter& rewrite, Value norm, const Affine& affine) {
+  const Value before = rewrite.source().graph.node(norm).inputs[0];
+  if (!is_changeable_layer(rewrite, before)) return false;
+  rewrite.replace(norm, append_scaled(rewrite, rewrite.now(before), affine.scale, affine.shift));
+  return true;
+}
 
-  const auto channels = static_cast<size_t>(node.channels);
-  std::vector<double> scale(channels);
-  Tensor folded_bias({node.channels});
-  for (size_t c = 0; c < channels; ++c) {
-    scale[c] = gamma.values()[c] / std::sqrt(double{variance.values()[c]} + norm.eps);
-    folded_bias.values()[c] = static_cast<float>(
-        scale[c] * (double{bias.values()[c]} - double{mean.values()[c]}) + double{beta.values()[c]});
+bool fold_after_concat(GraphRewriter& rewrite, Value norm, const Affine& affine) {
+  const Value before = rewrite.source().graph.node(norm).inputs[0];
+  Node concat = rewrite.now(before);
+  if (!std::holds_alternative<Concat>(concat.operation) || rewrite.uses(before) != 1) return false;
+  const std::vector<Value>& parts = rewrite.source().graph.node(before).inputs;
+  const auto fits = [&](Value part) { return is_changeable_layer(rewrite, part); };
+  if (!std::ranges::all_of(parts, fits)) return false;
+  size_t begin = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Node layer = rewrite.now(parts[i]);
+    const auto count = static_cast<size_t>(layer.channels);
+    concat.inputs[i] = append_scaled(rewrite, layer, std::span(affine.scale).subspan(begin, count),
+                                     std::span(affine.shift).subspan(begin, count));
+    begin += count;
   }
-  rewrite.set_weight(layer.weight, scale_slices(rewrite.weight(layer.weight), layer.out_axis, scale));
+  rewrite.replace(norm, rewrite.append(std::move(concat)));
+  return true;
+}
 
-  const Value before = node.inputs[0];
-  if (layer.bias.empty()) {
-    const std::string name = rewrite.free_name(bias_name_beside(layer.weight));
-    rewrite.add_parameter({name, {node.channels}, ParameterRole::kBias, {}}, layer.weight,
-                          std::move(folded_bias));
-    rewrite.copy_as(before, with_bias(rewrite.source().graph.node(before).operation, name));
-  } else {
-    rewrite.set_weight(layer.bias, std::move(folded_bias));
+// Why the batch norm that `reader` alone reads cannot go into it; empty when it can.
+std::string_view obstacle_before(const GraphRewriter& rewrite, const Node& reader, const Affine& affine) {
+  if (!has_private_parameters(rewrite, *linear_layer(reader.operation)))
+    return "the convolution behind it shares its weights";
+  const bool shifts = std::ranges::any_of(affine.shift, [](double t) { return t != 0; });
+  if (shifts && !is_unpadded(std::get<Conv>(reader.operation)))
+    return "it shifts, and the convolution behind it pads with zeros that would not be shifted";
+  return {};
+}
+
+// W s and W t + b: weight (out, in / groups, kernel, kernel).
+void fold_before_convolution(GraphRewriter& rewrite, Value reader, const Affine& affine) {
+  Node node = rewrite.source().graph.node(reader);
+  const Value norm = node.inputs[0];
+  node.inputs = rewrite.now(norm).inputs;
+  const LinearLayer layer = *linear_layer(node.operation);
+  Tensor weight = rewrite.weight(layer.weight).clone();
+  const Tensor old_bias = bias_or_zeros(rewrite, layer, node.channels);
+  const auto out = static_cast<size_t>(weight.dim(0)), in = static_cast<size_t>(weight.dim(1));
+  const size_t taps = weight.values().size() / (out * in);
+  const size_t out_of_group = out * in / affine.scale.size();
+  Tensor bias({weight.dim(0)});
+  float* w = weight.values().data();
+  for (size_t o = 0; o < out; ++o) {
+    double sum = old_bias.values()[o];
+    for (size_t i = 0; i < in; ++i) {
+      const size_t channel = o / out_of_group * in + i;
+      for (size_t tap = 0; tap < taps; ++tap, ++w) {
+        sum += affine.shift[channel] * *w;
+        *w = static_cast<float>(affine.scale[channel] * *w);
+      }
+    }
+    bias.values()[o] = static_cast<float>(sum);
   }
-  rewrite.replace(value, rewrite.mapped(before));
+  rewrite.set_weight(layer.weight, std::move(weight));
+  node.operation = with_bias(rewrite, std::move(node.operation), std::move(bias));
+  rewrite.replace(reader, rewrite.append(std::move(node)));
+}
+
+// The batch norm that `reader`, a convolution, alone reads and that no layer before it took.
+const BatchNorm* norm_before(const GraphRewriter& rewrite, const Node& reader) {
+  if (!std::holds_alternative<Conv>(reader.operation)) return nullptr;
+  if (rewrite.sole_producer<BatchNorm>(reader.inputs[0]) == nullptr) return nullptr;
+  return std::get_if<BatchNorm>(&rewrite.now(reader.inputs[0]).operation);
 }
 
 }  // namespace
 
 GraphWithWeights fold_batch_norm(const GraphWithWeights& source) {
-  GraphRewriter rewrite(source);
+  GraphRewriter rewrite(source, "fold_batch_norm");
   for (const Value value : rewrite.values()) {
-    if (const auto layer = matches(rewrite, source.graph.node(value)))
-      apply(rewrite, value, *layer);
-    else
-      rewrite.copy(value);
+    const Node& node = source.graph.node(value);
+    if (const auto* norm = std::get_if<BatchNorm>(&node.operation)) {
+      const Affine affine = affine_of(rewrite, *norm);
+      if (fold_after_layer(rewrite, value, affine) || fold_after_concat(rewrite, value, affine)) continue;
+      rewrite.decline(value, "no layer before it is read by it alone and has weights of its own");
+    } else if (const BatchNorm* before = norm_before(rewrite, node)) {
+      const Affine affine = affine_of(rewrite, *before);
+      const std::string_view obstacle = obstacle_before(rewrite, node, affine);
+      if (obstacle.empty()) {
+        fold_before_convolution(rewrite, value, affine);
+        continue;
+      }
+      rewrite.decline(node.inputs[0], obstacle);
+    }
+    rewrite.copy(value);
   }
   return std::move(rewrite).finish();
 }

@@ -1,11 +1,14 @@
-// Folds a batch norm into the convolution, transposed convolution or linear layer before it:
+// Folds batch norms, y = s x + t with s = gamma / sqrt(var + eps) and t = beta - s mean, into the convolution,
+// transposed convolution or linear layer before them, or into the convolution behind. In double precision, per channel:
 //
-//   s = gamma / sqrt(var + eps)
-//   s (W x + b - mean) + beta = (s W) x + (s (b - mean) + beta)        per output channel, in double
-//   precision
+//   after a layer         s (W x + b) + t = (s W) x + (s b + t)
+//   after a concat        each of its inputs that is a layer takes its own channels of s and t
+//   before a convolution  W (s x + t) + b = (W s) x + (W t + b)
 //
-// It declines where something else reads the raw convolution (another node, an output or a tap) or shares its
-// weights. A tap or output on the batch norm moves to the convolution, which then equals it.
+// Zeros that a convolution's padding adds are not shifted, so before a padded one the last form holds only where t
+// is 0. It declines where something else reads what would change (another node, an output or a tap) or names the
+// layer's parameters, and where one input of a concat cannot take its part. A tap or output on a batch norm that
+// follows a layer moves to the layer, which then equals it.
 #pragma once
 
 #include "passes/pass.h"

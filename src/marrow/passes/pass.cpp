@@ -1,9 +1,12 @@
 #include "passes/pass.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <set>
 
+#include "base/talk.h"
 #include "graph/shapes.h"
 
 namespace marrow {
@@ -55,8 +58,8 @@ GraphWithWeights select_outputs(const GraphWithWeights& source, std::span<const 
   return drop_unneeded(selected);
 }
 
-GraphRewriter::GraphRewriter(const GraphWithWeights& source)
-    : source_(source), uses_(source.graph.nodes.size(), 0), mapped_(source.graph.nodes.size()) {
+GraphRewriter::GraphRewriter(const GraphWithWeights& source, std::string_view pass)
+    : source_(source), pass_(pass), uses_(source.graph.nodes.size(), 0), mapped_(source.graph.nodes.size()) {
   result_.graph.parameters = source.graph.parameters;
   result_.weights = source.weights;
   const auto use = [&](Value value) { ++uses_.at(static_cast<size_t>(value.id)); };
@@ -93,22 +96,28 @@ Value GraphRewriter::copy_as(Value old, Operation operation) {
   Node node = source_.graph.node(old);
   node.operation = std::move(operation);
   for (Value& input : node.inputs) input = mapped(input);
-  const Value now{static_cast<int>(result_.graph.nodes.size())};
-  result_.graph.nodes.push_back(std::move(node));
+  const Value now = append(std::move(node));
   replace(old, now);
   return now;
+}
+
+Value GraphRewriter::append(Node node) {
+  result_.graph.nodes.push_back(std::move(node));
+  return {static_cast<int>(result_.graph.nodes.size()) - 1};
 }
 
 void GraphRewriter::replace(Value old, Value now) {
   mapped_.at(static_cast<size_t>(old.id)) = now;
 }
 
-const Tensor& GraphRewriter::weight(const std::string& name) const {
-  return result_.weights.at(name);
+Tensor GraphRewriter::weight(const std::string& name) const {
+  return result_.weights.at(name).to_float();
 }
 
 void GraphRewriter::set_weight(const std::string& name, Tensor tensor) {
-  assert(tensor.shape() == weight(name).shape());
+  const auto declared = std::ranges::find(result_.graph.parameters, name, &Parameter::name);
+  assert(declared != result_.graph.parameters.end());
+  declared->shape = tensor.shape();
   result_.weights.at(name) = std::move(tensor);
 }
 
@@ -125,6 +134,12 @@ std::string GraphRewriter::free_name(const std::string& name) const {
   for (int i = 2; result_.graph.find_parameter(candidate) != nullptr; ++i)
     candidate = name + '_' + std::to_string(i);
   return candidate;
+}
+
+void GraphRewriter::decline(Value old, std::string_view why) const {
+  const Node& node = source_.graph.node(old);
+  debug(
+      fmt::format("{}: leaves %{} {} {}: {}", pass_, old.id, operation_name(node.operation), node.name, why));
 }
 
 GraphWithWeights GraphRewriter::finish() && {

@@ -3,18 +3,21 @@
 //
 // A pass walks the old graph in order and builds the new one with a GraphRewriter:
 //
-//   GraphRewriter rewrite(source);
+//   GraphRewriter rewrite(source, "fold_batch_norm");
 //   for (const Value value : rewrite.values())
 //     if (matches(...))
 //       rewrite.replace(value, ...);
 //     else
 //       rewrite.copy(value);
 //   return std::move(rewrite).finish();
+//
+// Where a pass sees what it is for and leaves it, it says why in the debug log (decline()).
 #pragma once
 
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -32,8 +35,8 @@ GraphWithWeights select_outputs(const GraphWithWeights& source, std::span<const 
 
 class GraphRewriter {
  public:
-  // `source` must outlive the rewriter.
-  explicit GraphRewriter(const GraphWithWeights& source);
+  // `source` must outlive the rewriter. `pass` is for the debug log.
+  GraphRewriter(const GraphWithWeights& source, std::string_view pass);
 
   const GraphWithWeights& source() const { return source_; }
   std::vector<Value> values() const;  // the source's, in order
@@ -49,22 +52,31 @@ class GraphRewriter {
     return uses(value) == 1 ? std::get_if<Op>(&source_.graph.node(value).operation) : nullptr;
   }
 
-  // The new graph's value for one of the source's.
+  // Whether only one node names the parameter, so that it may change with that node.
+  bool is_private(const std::string& parameter) const { return parameter_uses(parameter) <= 1; }
+
+  // The new graph's value for one of the source's, and the node that computes it.
   Value mapped(Value old) const;
+  const Node& now(Value old) const { return result_.graph.node(mapped(old)); }
   // Appends the source's node with its inputs mapped.
   Value copy(Value old);
   // Appends the source's node with another operation.
   Value copy_as(Value old, Operation operation);
+  // Appends a node whose inputs are values of the new graph.
+  Value append(Node node);
   // From here on `old` means `now` (a value of the new graph): for readers, outputs and taps.
   void replace(Value old, Value now);
 
-  // A tensor of the new weights, by name. Replacing a parameter's tensor must keep its shape.
-  const Tensor& weight(const std::string& name) const;
+  // A tensor of the new weights, by name, as float32. Replacing it may change the parameter's shape.
+  Tensor weight(const std::string& name) const;
   void set_weight(const std::string& name, Tensor tensor);
   // Declares a new parameter directly after the parameter `after`; `name` must be free (see free_name).
   void add_parameter(Parameter parameter, const std::string& after, Tensor tensor);
   // `name` if nothing bears it yet, otherwise with a number appended.
   std::string free_name(const std::string& name) const;
+
+  // Tells the debug log why the pass leaves a node of the source as it is.
+  void decline(Value old, std::string_view why) const;
 
   // Drops nodes that neither an output nor a tap needs and parameters that no node names, and verifies the
   // result.
@@ -72,6 +84,7 @@ class GraphRewriter {
 
  private:
   const GraphWithWeights& source_;
+  const std::string pass_;
   GraphWithWeights result_;
   std::vector<int> uses_;
   std::map<std::string, int, std::less<>> parameter_uses_;
