@@ -60,7 +60,11 @@ class Flags {
     for (const TrainOption& row : marrow::train_option_table()) {
       CLI::Option* option = app.add_option(flag_of(row.key), values_[i], row.help);
       option->type_name(row.type)->group(row.group)->expected(row.flag ? 0 : 1, 1);
-      if (const std::string text = row.text(defaults); text != "null") option->default_str(text);
+      // CLI11 takes default_str for the value of a switch that is given without one: there it is only shown.
+      if (const std::string text = row.text(defaults); row.flag)
+        option->type_name(row.type + "=" + text);
+      else if (text != "null")
+        option->default_str(text);
       CLI::Option* negation =
           row.flag ? app.add_flag("--no-" + flag_of(row.key).substr(2))->group("") : nullptr;
       rows_.push_back({&row, option, negation, &values_[i++]});
