@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "cli.h"
 #include "model/summary.h"
@@ -58,9 +59,9 @@ int import_file(const Options& options) {
     std::fflush(stdout);
     fmt::print(
         stderr,
-        "marrow: {} tensors are not from the file but fresh and random: the model has to be trained before "
-        "its predictions mean anything\n",
-        fresh);
+        "marrow: fresh and random, not from the file: {}. The model has to be trained before its predictions "
+        "mean anything\n",
+        counted(static_cast<int64_t>(fresh), "tensor"));
   }
   return 0;
 }

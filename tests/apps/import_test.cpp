@@ -70,7 +70,7 @@ TEST_F(ImportCommand, SaysThatAFreshHeadMeansNothing) {
   write_state({"model.22.cv2.0.2.bias"});
   const ProgramResult result = import({"state.safetensors", "--model", "yolov8n"});
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_SAYS(result.err, "1 tensors are not from the file but fresh and random");
+  EXPECT_SAYS(result.err, "fresh and random, not from the file: 1 tensor. ");
 }
 
 TEST_F(ImportCommand, OnlyReportsWithoutAnOutput) {

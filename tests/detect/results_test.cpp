@@ -47,6 +47,7 @@ std::string content(const fs::path& path) {
 
 TEST(Summary, CountsByClass) {
   EXPECT_EQ(summary_text(three(), kNames), "2 persons, 1 bus");
+  EXPECT_EQ(summary_text(three(), std::vector<std::string>{"cross", "box"}), "2 crosses, 1 box");
   EXPECT_EQ(summary_text({}, kNames), "(no detections)");
   EXPECT_EQ(summary_text(three(), {}), "2 0s, 1 1");
 }

@@ -134,13 +134,13 @@ TEST_F(SettingsTest, FractionTakesTheFirstImages) {
 
 TEST_F(SettingsTest, BatchesNoLargerThanTheDataset) {
   const std::string said = train("large", {{"batch", "64"}});
-  EXPECT_NE(said.find("10 images in 1 batches of 10"), std::string::npos) << said;
+  EXPECT_NE(said.find("10 images in 1 batch of 10"), std::string::npos) << said;
   EXPECT_EQ(results("large").size(), 2u);
 }
 
 TEST_F(SettingsTest, OneImageIsEnough) {
   const std::string said = train("one", {{"fraction", "0.1"}});
-  EXPECT_NE(said.find("1 images in 1 batches of 1"), std::string::npos) << said;
+  EXPECT_NE(said.find("1 image in 1 batch of 1"), std::string::npos) << said;
   EXPECT_EQ(results("one").size(), 2u);
 }
 
@@ -186,7 +186,7 @@ TEST_F(SettingsTest, SaysThatTheProjectCannotBeWritten) {
   const std::string project = image(0).string() + "/runs";  // below a file
   const std::string said = train("x", {{"project", project.c_str()}});
   EXPECT_NE(said.find("failed: " + project), std::string::npos) << said;
-  EXPECT_EQ(said.find("batches of"), std::string::npos) << said;  // before any work
+  EXPECT_EQ(said.find("images in"), std::string::npos) << said;  // before any work
 }
 
 TEST_F(SettingsTest, GivesUpOnARateThatIsFarTooHigh) {

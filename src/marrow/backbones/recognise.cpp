@@ -7,6 +7,7 @@
 #include <set>
 
 #include "backbones/backbone.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -106,11 +107,11 @@ class Recognition {
   std::vector<ImportCandidate> finish() && {
     if (candidates_.empty() && nearest_)
       throw Error(ErrorKind::kModel,
-                  fmt::format("the file's names are those of '{}' ({}), but it differs in {} place{}; "
+                  fmt::format("the file's names are those of '{}' ({}), but it differs in {}; "
                               "first: {}",
                               nearest_->network.choice.name,
                               nearest_->network.choice.config.at("source").get<std::string>(),
-                              nearest_->misfit.tensors, nearest_->misfit.tensors == 1 ? "" : "s",
+                              counted(static_cast<int64_t>(nearest_->misfit.tensors), "place"),
                               nearest_->misfit.first));
     return std::move(candidates_);
   }

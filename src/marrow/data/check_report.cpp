@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/text.h"
 #include "data/check.h"
 
@@ -95,8 +96,7 @@ std::string check_text(const Dataset& dataset, const DatasetCheck& check, int im
   if (!text.empty()) text += '\n';
   text += splits_table(check) + '\n' + classes_table(dataset, check) + '\n' + sizes_table(check, image_size) +
           '\n';
-  text += fmt::format("{} error{}, {} warning{}\n", check.errors, check.errors == 1 ? "" : "s",
-                      check.warnings, check.warnings == 1 ? "" : "s");
+  text += counted(check.errors, "error") + ", " + counted(check.warnings, "warning") + "\n";
   return text;
 }
 

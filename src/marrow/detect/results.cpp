@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
+
 namespace marrow {
 namespace {
 
@@ -26,7 +28,7 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
   std::string text;
   for (auto [class_id, count] : counts) {
     if (!text.empty()) text += ", ";
-    text += fmt::format("{} {}{}", count, class_name(names, class_id), count > 1 ? "s" : "");
+    text += counted(count, class_name(names, class_id));
   }
   return text.empty() ? "(no detections)" : text;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/run_folder.h"
@@ -56,10 +57,11 @@ class RunSetup {
     settings.executor.channels_last = options.channels_last;
     settings.executor.frozen = frozen_parts(model, options.freeze);
     settings.executor.compute_type = compute_type();
-    talk(fmt::format("{}, {} parameters, on {} with {} threads; {} images in {} batches of {}, {} px",
+    talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
-                     count_parameters(model.graph), device.str(), torch::get_num_threads(), task->images(),
-                     task->batches_per_epoch(), options.batch, options.imgsz));
+                     count_parameters(model.graph), device.str(), counted(torch::get_num_threads(), "thread"),
+                     counted(task->images(), "image"), counted(task->batches_per_epoch(), "batch"),
+                     options.batch, options.imgsz));
     std::unique_ptr<RunPictures> pictures;
     if (options.plots) {
       pictures = std::make_unique<RunPictures>(folder, model.names, talk);

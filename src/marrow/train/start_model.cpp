@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/batch_norm_settings.h"
@@ -50,7 +51,8 @@ TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std:
     std::vector<std::string> names(
         report.unused.begin(), report.unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused, kNamed)));
     if (unused > kNamed) names.emplace_back("...");
-    say(fmt::format("  {} tensors of the file have no place here: {}", unused, join(names, ", ")));
+    say(fmt::format("  no place here for {} of the file: {}", counted(static_cast<int64_t>(unused), "tensor"),
+                    join(names, ", ")));
   }
   initialize_missing(result.model.graph, seed, result.weights);
   return result;

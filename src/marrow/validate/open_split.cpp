@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/counted.h"
 #include "data/dataset_folders.h"
 #include "data/dataset_split.h"
 #include "loader/classification_loader.h"
@@ -47,7 +48,8 @@ OpenedSplit open_folders(const Dataset& dataset, std::string_view split, const O
     first = last;
   }
   if (options.say)
-    options.say(fmt::format("{}: {} images of {} classes", split, images.size(), dataset.classes()));
+    options.say(fmt::format("{}: {} of {}", split, counted(static_cast<int64_t>(images.size()), "image"),
+                            counted(dataset.classes(), "class")));
   OpenedSplit opened;
   opened.objects = static_cast<int64_t>(images.size());
   opened.images = make_store(as_labelled(images), 0, options);
@@ -74,8 +76,9 @@ OpenedSplit open_split(const Dataset& dataset, std::string_view split, const Ope
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
   }
-  say(fmt::format("{}: {} images, {} objects, {} without objects, {} unusable", split, labels.images.size(),
-                  opened.objects, opened.backgrounds, labels.dropped));
+  say(fmt::format("{}: {}, {}, {} without objects, {} unusable", split,
+                  counted(static_cast<int64_t>(labels.images.size()), "image"),
+                  counted(opened.objects, "object"), opened.backgrounds, labels.dropped));
   opened.images = make_store(std::move(labels.images), options.image_size, options);
   return opened;
 }
