@@ -40,7 +40,7 @@ TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
   const Picture picture{{}, {{kBox, 0.123456f, 1}}};
   validator.add(picture.get());
   ASSERT_EQ(validator.predictions().size(), 1u);
-  const CocoPrediction& prediction = validator.predictions()[0];
+  const CocoPrediction prediction = validator.predictions()[0];
   EXPECT_EQ(prediction.category_id, 90);
   EXPECT_EQ(prediction.box, (BoxXywh{20, 10, 40, 20}));
   EXPECT_EQ(prediction.score, 0.12346);

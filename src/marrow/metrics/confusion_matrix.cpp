@@ -35,8 +35,7 @@ nlohmann::ordered_json ConfusionMatrix::json() const {
 }
 
 float confusion_confidence(float confidence) {
-  constexpr float kValidationDefault = 0.001f, kInstead = 0.25f;
-  return confidence == kValidationDefault ? kInstead : confidence;
+  return confidence == kValidationConfidence ? NmsOptions().confidence : confidence;
 }
 
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,

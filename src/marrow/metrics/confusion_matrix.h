@@ -38,8 +38,11 @@ class ConfusionMatrix {
 
 constexpr float kConfusionIou = 0.45f;
 
-// The confidence above which a detection enters the matrix when validation runs at `confidence`: validation's
-// default of 0.001 would fill it with noise, so that 0.25 takes its place.
+// Validation's default, so low that the whole curve of precision by recall is seen.
+constexpr float kValidationConfidence = 0.001f;
+
+// The confidence above which a detection enters the matrix when validation runs at `confidence`: validation's default
+// would fill it with noise, so that prediction's takes its place.
 float confusion_confidence(float confidence);
 
 // Adds one picture to a matrix of classes + 1, where the last row and column are the background. Matching

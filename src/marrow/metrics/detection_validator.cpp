@@ -86,11 +86,17 @@ void DetectionValidator::add_coco(const ValidatedPicture& picture) {
   for (const Detection& detection : picture.detections) {
     BoxXywh box = in_picture(detection.box);
     for (double& side : box) side = rounded_coordinate(side);
-    const double score = rounded_score(detection.confidence);
-    coco_detections_.push_back({images_, detection.class_id, box, score});
-    predictions_.push_back(
-        {picture.file_name, options_.category_ids[static_cast<size_t>(detection.class_id)], box, score});
+    coco_detections_.push_back({images_, detection.class_id, box, rounded_score(detection.confidence)});
   }
+}
+
+std::vector<CocoPrediction> DetectionValidator::predictions() const {
+  std::vector<CocoPrediction> predictions;
+  predictions.reserve(coco_detections_.size());
+  for (const CocoDetection& one : coco_detections_)
+    predictions.push_back({coco_truth_.images[static_cast<size_t>(one.image_id)].file_name,
+                           options_.category_ids[static_cast<size_t>(one.category_id)], one.box, one.score});
+  return predictions;
 }
 
 DetectionReport DetectionValidator::report() const {

@@ -41,8 +41,8 @@ struct ValidatedPicture {
 };
 
 struct ValidatorOptions {
-  float confidence = 0.001f;          // that NMS ran with; decides what enters the confusion matrix
-  std::vector<int64_t> category_ids;  // in predictions.json, by class; empty: class + 1
+  float confidence = kValidationConfidence;  // that NMS ran with; decides what enters the confusion matrix
+  std::vector<int64_t> category_ids;         // in predictions.json, by class; empty: class + 1
 };
 
 struct DetectionReport {
@@ -66,7 +66,7 @@ class DetectionValidator {
   void add(const ValidatedPicture& picture);
 
   DetectionReport report() const;
-  const std::vector<CocoPrediction>& predictions() const { return predictions_; }  // for predictions.json
+  std::vector<CocoPrediction> predictions() const;  // for predictions.json, made anew
 
  private:
   void add_coco(const ValidatedPicture& picture);
@@ -79,7 +79,6 @@ class DetectionValidator {
   ConfusionMatrix confusion_;
   CocoGroundTruth coco_truth_;  // numbered by class and in the order of pictures
   std::vector<CocoDetection> coco_detections_;
-  std::vector<CocoPrediction> predictions_;
 };
 
 // The reference's table: a header, the line "all" and, with per_class, a line for each class with

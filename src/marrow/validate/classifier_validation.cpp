@@ -2,22 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
-
 #include "base/error.h"
 #include "predict/classifier_input.h"
 
 namespace marrow {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-}  // namespace
 
 std::string report_text(const ClassifierValidation& validation, bool per_class) {
   constexpr size_t kMostMistakes = 10;
@@ -45,31 +33,27 @@ ClassifierValidation validate_classifier(ClassificationLoader& loader, std::vect
   ClassifierValidation result{ClassificationValidator(std::move(names)), {}};
   int64_t batches = 0;
   while (true) {
-    Clock::time_point start = Clock::now();
+    LapClock clock;
     const std::optional<ClassificationBatch> batch = loader.next();
-    result.times.preprocess += ms_since(start);
+    result.times.preprocess += clock.lap();
     if (!batch) break;
     if (const size_t count = batch->index.size(); count > 0) {
-      start = Clock::now();
       const Tensor scores = score(*batch);
-      result.times.inference += ms_since(start);
+      result.times.inference += clock.lap();
       const Shape wanted = {static_cast<int64_t>(count), static_cast<int64_t>(classes)};
       if (scores.shape() != wanted)
         throw Error(ErrorKind::kShape,
                     fmt::format("scores are {}, wanted {}", to_string(scores.shape()), to_string(wanted)));
-      start = Clock::now();
       for (size_t i = 0; i < count; ++i) {
         const int truth = batch->class_ids[i];
         result.report.add(scores.values().subspan(i * classes, classes),
                           class_of_data.empty() ? truth : class_of_data.at(static_cast<size_t>(truth)));
       }
-      result.times.postprocess += ms_since(start);
+      result.times.postprocess += clock.lap();
     }
     if (keep_going && !keep_going(++batches)) break;
   }
-  const double n = static_cast<double>(std::max<int64_t>(result.report.total().images, 1));
-  for (double* time : {&result.times.preprocess, &result.times.inference, &result.times.postprocess})
-    *time /= n;
+  result.times = result.times.per_image(result.report.total().images);
   return result;
 }
 

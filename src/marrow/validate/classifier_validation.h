@@ -10,7 +10,7 @@
 #include "graph/operation.h"
 #include "loader/classification_loader.h"
 #include "metrics/classification.h"
-#include "validate/detector_validation.h"
+#include "validate/validation_times.h"
 
 namespace marrow {
 

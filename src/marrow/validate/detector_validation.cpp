@@ -3,18 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.h"
 
 namespace marrow {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 // What is true of each image of the batch, in pixels of the network's input.
 std::vector<std::vector<TruthBox>> truth_of(const DetectionBatch& batch) {
@@ -60,27 +53,24 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
   nms.agnostic = options.agnostic;
   nms.multi_label = true;
 
-  DetectionValidator validator(options.names,
-                               {.confidence = options.confidence, .category_ids = options.category_ids});
+  DetectionValidator validator(options.names, {.confidence = options.confidence});
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
-    Clock::time_point start = Clock::now();
+    LapClock clock;
     const std::optional<DetectionBatch> batch = loader.next();
-    total.preprocess += ms_since(start);
+    total.preprocess += clock.lap();
     if (!batch) break;
     const size_t count = batch->origin.size();
     if (count > 0) {
-      start = Clock::now();
       const Tensor predictions = predict(*batch);
-      total.inference += ms_since(start);
+      total.inference += clock.lap();
       if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(count) ||
           predictions.dim(1) != 4 + classes)
         throw Error(ErrorKind::kShape,
                     fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
                                 to_string(predictions.shape()), count, classes, count, 4 + classes));
 
-      start = Clock::now();
       const int64_t anchors = predictions.dim(2);
       const float* values = predictions.values().data();
       std::vector<std::vector<Detection>> detections(count);
@@ -101,21 +91,14 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
                        .detections = detections[i],
                        .coco_truth = coco_truth(labels)});
       }
-      total.postprocess += ms_since(start);
+      total.postprocess += clock.lap();
       if (options.show) options.show(*batch, detections);
       images += static_cast<int64_t>(count);
     }
     if (keep_going && !keep_going(++batches)) break;
   }
-  const double n = static_cast<double>(std::max<int64_t>(images, 1));
-  return {validator.report(),
-          validator.predictions(),
-          {total.preprocess / n, total.inference / n, total.postprocess / n}};
-}
-
-std::string speed_line(const ValidationTimes& times) {
-  return fmt::format("Speed: {:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess per image",
-                     times.preprocess, times.inference, times.postprocess);
+  return {validator.report(), options.predictions ? validator.predictions() : std::vector<CocoPrediction>(),
+          total.per_image(images)};
 }
 
 }  // namespace marrow

@@ -12,30 +12,24 @@
 #include "base/thread_pool.h"
 #include "loader/detection_loader.h"
 #include "metrics/detection_validator.h"
+#include "validate/validation_times.h"
 
 namespace marrow {
 
 struct DetectorValidationOptions {
   std::vector<std::string> names;  // of the classes
-  float confidence = 0.001f;
-  float iou = 0.7f;
-  int max_detections = 300;
-  bool agnostic = false;              // classes suppress each other
-  std::vector<int64_t> category_ids;  // in predictions.json; empty: class + 1
+  float confidence = kValidationConfidence;
+  float iou = NmsOptions().iou;
+  int max_detections = NmsOptions().max_detections;
+  bool agnostic = false;     // classes suppress each other
+  bool predictions = false;  // wanted in the result, for predictions.json
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
   std::function<void(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections)> show;
 };
 
-// Milliseconds an image.
-struct ValidationTimes {
-  double preprocess = 0;  // waiting for images
-  double inference = 0;
-  double postprocess = 0;
-};
-
 struct DetectorValidation {
   DetectionReport report;
-  std::vector<CocoPrediction> predictions;
+  std::vector<CocoPrediction> predictions;  // where they are wanted
   ValidationTimes times;
 };
 
@@ -49,8 +43,5 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
                                      ThreadPool& threads,
                                      const std::function<bool(int64_t batches_done)>& keep_going = {});
-
-// "Speed: 0.1ms preprocess, 9.1ms inference, 2.7ms postprocess per image"
-std::string speed_line(const ValidationTimes& times);
 
 }  // namespace marrow

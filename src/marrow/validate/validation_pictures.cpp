@@ -12,7 +12,7 @@
 namespace marrow {
 namespace {
 
-constexpr float kDrawnConfidence = 0.25f;
+constexpr float kDrawnConfidence = NmsOptions().confidence;  // as prediction has it
 
 }  // namespace
 

@@ -30,7 +30,7 @@ class ValidationPictures {
                      std::function<void(std::string_view)> say);
 
   // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image, in pixels of
-  // the batch; those above the confidence of the confusion matrix are drawn.
+  // the batch; those that prediction would show are drawn.
   void add(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections);
 
   // The same for a classifier: `truth` and `scores`, (N, names) float32, of the batch's images.
