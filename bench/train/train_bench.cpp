@@ -20,6 +20,7 @@
 #include "data/dataset.h"
 #include "loader/detection_loader.h"
 #include "recipe/train_options.h"
+#include "train/detection_task.h"
 #include "train/ema.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -114,10 +115,7 @@ class TrainBench {
 
   Batch from_loader() {
     const DetectionBatch batch = *loader_->next();
-    const torch::Tensor rows = to_torch(batch.targets);
-    return {to_torch(batch.images),
-            {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
-             rows.narrow(1, 2, 4).contiguous()}};
+    return {to_torch(batch.images), targets_of(batch)};
   }
 
   TrainOptions options_;

@@ -38,7 +38,7 @@ TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
                        open_split(dataset, "val", open));
     for (const bool channels_last : {false, true}) {
       TorchExecutor executor(trained.model.graph, trained.weights, {.channels_last = channels_last});
-      const ValidationResult found = task.validate(executor, [] { return false; }).result;
+      const ValidationResult found = task.validate(executor, false, [] { return false; }).result;
       const json& results = wanted.at("results_dict");
       const char* const keys[] = {"metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)",
                                   "metrics/mAP50-95(B)"};

@@ -4,19 +4,13 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "support/message_of.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
 namespace {
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+using testing::message_of;
 
 TEST(TrainOptions, DefaultsAreThoseOfTheTable) {
   TrainOptions options;

@@ -24,17 +24,10 @@ namespace marrow {
 namespace {
 
 namespace fs = std::filesystem;
+using test::kNoChanges;
 using test::TinyClasses;
 
 const std::vector<std::string> kNames = {"blue", "green", "red"};
-const auto kNoChanges = [](TrainOptions&) {};
-
-std::vector<std::string> lines_of(const fs::path& file) {
-  std::vector<std::string> lines;
-  std::istringstream text(read_file(file, 1 << 20));
-  for (std::string line; std::getline(text, line);) lines.push_back(line);
-  return lines;
-}
 
 // Everything that draws: smoothing, both mixes, dropout, RandAugment, erasing.
 TrainOptions all_at_once(TrainOptions options) {
@@ -44,31 +37,13 @@ TrainOptions all_at_once(TrainOptions options) {
   return options;
 }
 
-TEST(SoftCrossEntropy, IsTheMeanOfTheNegativeLogLikelihood) {
-  const torch::Tensor logits = torch::tensor({{1.0, 2.0, 4.0}, {0.5, -1.0, 0.0}}, torch::kFloat64);
-  const torch::Tensor targets = torch::tensor({{0.1, 0.2, 0.7}, {1.0, 0.0, 0.0}}, torch::kFloat64);
-  const auto log_sum = [](double a, double b, double c) {
-    return std::log(std::exp(a) + std::exp(b) + std::exp(c));
-  };
-  const double first = log_sum(1, 2, 4) - (0.1 * 1 + 0.2 * 2 + 0.7 * 4);
-  const double second = log_sum(0.5, -1, 0) - 0.5;
-  const torch::Tensor input = logits.clone().requires_grad_(true);
-  const torch::Tensor loss = soft_cross_entropy(input, targets);
-  EXPECT_NEAR(loss.item<double>(), (first + second) / 2, 1e-12);
-  loss.backward();
-  EXPECT_TRUE(torch::allclose(input.grad(), (logits.softmax(1) - targets) / 2));
-  // Half precision would lose the small terms.
-  EXPECT_EQ(soft_cross_entropy(logits.to(torch::kBFloat16), targets.to(torch::kFloat32)).scalar_type(),
-            torch::kFloat32);
-}
-
 TEST(ClassificationRun, LeavesARunFolder) {
   const TinyClasses tiny;
   TrainOptions options = tiny.options("first");
   options.imgsz = 0;  // 224 for such a YAML
   options.epochs = 2;
   EXPECT_EQ(run_training(options), RunOutcome::kFinished);
-  const std::vector<std::string> csv = lines_of(tiny.run("first") / "results.csv");
+  const std::vector<std::string> csv = tiny.results("first");
   ASSERT_EQ(csv.size(), 3u);
   EXPECT_EQ(
       csv[0],
@@ -94,7 +69,7 @@ TEST(ClassificationRun, LearnsWhatIsEasy) {
   options.auto_augment = "none";
   options.hsv_h = options.hsv_s = options.erasing = 0;
   run_training(options);
-  const std::string last = lines_of(tiny.run("learns") / "results.csv").back();
+  const std::string last = tiny.results("learns").back();
   std::vector<double> row;
   std::istringstream cells(last);
   for (std::string cell; std::getline(cells, cell, ',');) row.push_back(std::stod(cell));
@@ -104,17 +79,7 @@ TEST(ClassificationRun, LearnsWhatIsEasy) {
 
 TEST(ClassificationRun, GivesTheSameBytesForTheSameSeed) {
   const TinyClasses tiny;
-  TrainOptions options = all_at_once(tiny.options("a"));
-  run_training(options);
-  options.name = "b";
-  options.workers = 0;
-  run_training(options);
-  EXPECT_EQ(tiny.bytes("a", "last"), tiny.bytes("b", "last"));
-  EXPECT_EQ(tiny.bytes("a", "best"), tiny.bytes("b", "best"));
-  options.name = "c";
-  options.seed = 1;
-  run_training(options);
-  EXPECT_NE(tiny.bytes("a", "last"), tiny.bytes("c", "last"));
+  test::expect_same_bytes_for_the_same_seed(tiny, all_at_once(tiny.options("")));
 }
 
 // Each setting reaches the run: alone it changes the bytes.
@@ -210,7 +175,7 @@ TEST(ClassificationRun, EngineAndExecutorMeasureTheSame) {
       EXPECT_LT(both.largest_difference, 1e-4);
     }
     // What a run wrote of its best epoch is what the engine finds.
-    const std::string line = lines_of(tiny.run("both") / "results.csv").at(1);
+    const std::string line = tiny.results("both").at(1);
     const ClassAccuracy total =
         validate_both_ways(trained, tiny.folder / "data", "val").engine.report.total();
     EXPECT_NE(line.find(fmt::format(",{:.6g},{:.6g},", total.top1_share(), total.top5_share())),

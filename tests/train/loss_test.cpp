@@ -324,18 +324,22 @@ TEST(DetectionLoss, RepeatsToTheByteThroughAWholeNetwork) {
         << name;
 }
 
-TEST(ClassificationLoss, EqualsTheDefinition) {
-  const torch::Tensor logits = noise({4, 5}, 6).to(torch::kFloat32);
-  const torch::Tensor classes = torch::tensor({3, 0, 4, 3}, torch::kInt64);
-  const torch::Tensor logp = logits.log_softmax(1);
-  const torch::Tensor hit = logp.gather(1, classes.unsqueeze(1)).squeeze(1);
-  EXPECT_NEAR(classification_loss(logits, classes).item<double>(), -hit.mean().item<double>(), 1e-6);
-  const double smoothed = (-(hit * 0.9) - logp.mean(1) * 0.1).mean().item<double>();
-  EXPECT_NEAR(classification_loss(logits, classes, 0.1).item<double>(), smoothed, 1e-6);
-  const torch::Tensor soft = torch::one_hot(classes, 5).to(torch::kFloat32);
-  EXPECT_NEAR(classification_loss(logits, soft, 0.1).item<double>(), smoothed, 1e-6);
-  EXPECT_THROW(classification_loss(logits, classes + 1), Error);
-  EXPECT_THROW(classification_loss(logits, soft.narrow(1, 0, 4)), Error);
+TEST(SoftCrossEntropy, IsTheMeanOfTheNegativeLogLikelihood) {
+  const torch::Tensor logits = torch::tensor({{1.0, 2.0, 4.0}, {0.5, -1.0, 0.0}}, torch::kFloat64);
+  const torch::Tensor targets = torch::tensor({{0.1, 0.2, 0.7}, {1.0, 0.0, 0.0}}, torch::kFloat64);
+  const auto log_sum = [](double a, double b, double c) {
+    return std::log(std::exp(a) + std::exp(b) + std::exp(c));
+  };
+  const double first = log_sum(1, 2, 4) - (0.1 * 1 + 0.2 * 2 + 0.7 * 4);
+  const double second = log_sum(0.5, -1, 0) - 0.5;
+  const torch::Tensor input = logits.clone().requires_grad_(true);
+  const torch::Tensor loss = soft_cross_entropy(input, targets);
+  EXPECT_NEAR(loss.item<double>(), (first + second) / 2, 1e-12);
+  loss.backward();
+  EXPECT_TRUE(torch::allclose(input.grad(), (logits.softmax(1) - targets) / 2));
+  // Half precision would lose the small terms.
+  EXPECT_EQ(soft_cross_entropy(logits.to(torch::kBFloat16), targets.to(torch::kFloat32)).scalar_type(),
+            torch::kFloat32);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ TEST_F(ResumeCheckpoint, RefusesNumbersThatCannotBe) {
       {"best_epoch", "77", "'best_epoch' is 77"},
       {"seconds", "-1", "'seconds' is"},
       {"recoveries", "-1", "'recoveries' is -1"},
-      {"loss_sums", "[1]", "it has 1 losses"},
+      {"loss_sums", "[1]", "it has 1 loss,"},
       {"validations", "{\"-1\":{}}", "names the epoch '-1'"},
       {"validations", "{\"1\":{\"metrics\":[]}}", "train.state"},
       {"validations", "{\"1\":{\"metrics\":[1],\"losses\":[1],\"fitness\":1}}", "has 2 numbers instead of 7"},

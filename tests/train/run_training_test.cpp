@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <sstream>
 #include <thread>
 
-#include "base/error.h"
 #include "model/import.h"
+#include "support/message_of.h"
 #include "train/start_model.h"
 #include "train/tiny_run.h"
 #include "train/train_checkpoint.h"
@@ -17,26 +16,10 @@
 namespace marrow {
 namespace {
 
+using test::kNoChanges;
 using test::TinyRun;
+using testing::message_of;
 namespace fs = std::filesystem;
-
-const auto kNoChanges = [](TrainOptions&) {};
-
-std::vector<std::string> lines_of(const fs::path& file) {
-  std::vector<std::string> lines;
-  std::istringstream text(read_file(file, 1 << 20));
-  for (std::string line; std::getline(text, line);) lines.push_back(line);
-  return lines;
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(RunTraining, LeavesARunFolder) {
   const TinyRun tiny;
@@ -44,7 +27,7 @@ TEST(RunTraining, LeavesARunFolder) {
   options.save_period = 2;
   options.save_json = true;
   EXPECT_EQ(run_training(options), RunOutcome::kFinished);
-  const std::vector<std::string> csv = lines_of(tiny.run("first") / "results.csv");
+  const std::vector<std::string> csv = tiny.results("first");
   ASSERT_EQ(csv.size(), 5u);
   for (size_t i = 1; i < csv.size(); ++i) EXPECT_TRUE(csv[i].starts_with(std::to_string(i) + ",")) << csv[i];
   TrainOptions written;
@@ -68,17 +51,7 @@ TEST(RunTraining, LeavesARunFolder) {
 
 TEST(RunTraining, GivesTheSameBytesForTheSameSeed) {
   const TinyRun tiny;
-  TrainOptions options = tiny.options("a");
-  run_training(options);
-  options.name = "b";
-  options.workers = 0;
-  run_training(options);
-  EXPECT_EQ(tiny.bytes("a", "last"), tiny.bytes("b", "last"));
-  EXPECT_EQ(tiny.bytes("a", "best"), tiny.bytes("b", "best"));
-  options.name = "c";
-  options.seed = 1;
-  run_training(options);
-  EXPECT_NE(tiny.bytes("a", "last"), tiny.bytes("c", "last"));
+  test::expect_same_bytes_for_the_same_seed(tiny, tiny.options(""));
 }
 
 TEST(RunTraining, GoesOnToTheByteAfterASignal) {
@@ -112,7 +85,7 @@ TEST(RunTraining, GoesOnToTheByteAfterASignal) {
     EXPECT_GT(stops, 0);
     EXPECT_EQ(tiny.bytes(options.name, "last"), tiny.bytes(straight, "last"));
     EXPECT_EQ(tiny.bytes(options.name, "best"), tiny.bytes(straight, "best"));
-    EXPECT_EQ(lines_of(tiny.run(options.name) / "results.csv").size(), 5u);
+    EXPECT_EQ(tiny.results(options.name).size(), 5u);
   }
 }
 

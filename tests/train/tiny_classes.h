@@ -4,11 +4,9 @@
 #include <filesystem>
 #include <string>
 
-#include "base/files.h"
 #include "base/random.h"
 #include "image/encode.h"
-#include "recipe/train_options.h"
-#include "support/temporary_folder.h"
+#include "train/tiny_project.h"
 
 namespace marrow::test {
 
@@ -28,7 +26,7 @@ classifier: vanillanet
 settings: {dims: [16, 16, 32, 32], strides: [2, 2, 2]}
 )";
 
-class TinyClasses {
+class TinyClasses : public TinyProject {
  public:
   TinyClasses() {
     for (const char* split : {"train", "val"})
@@ -38,33 +36,13 @@ class TinyClasses {
     write_file_atomically(folder / "vanilla.yaml", kTinyVanillaNet);
   }
 
-  // Twelve images, three batches an epoch, four batches a step: epochs end with gradients pending.
+  // Twelve images, three batches an epoch.
   TrainOptions options(const std::string& name) const {
-    TrainOptions o;
-    o.model = (folder / "tiny.yaml").string();
+    TrainOptions o = common_options(name);
     o.data = (folder / "data").string();
-    o.project = (folder / "runs").string();
-    o.name = name;
-    o.epochs = 4;
-    o.batch = 4;
-    o.nbs = 16;
     o.imgsz = 32;
-    o.workers = 1;
-    o.optimizer = "SGD";
-    o.warmup_epochs = 0;
-    o.threads = 1;
-    o.plots = false;  // they take longer than such a run
     return o;
   }
-  std::filesystem::path run(const std::string& name) const { return folder / "runs" / name; }
-  std::filesystem::path weights(const std::string& name, const std::string& file) const {
-    return run(name) / "weights" / (file + ".safetensors");
-  }
-  std::string bytes(const std::string& name, const std::string& file) const {
-    return read_file(weights(name, file), 100 << 20);
-  }
-
-  testing::TemporaryFolder folder;
 
  private:
   // Noise in which one channel is brighter.

@@ -1,13 +1,10 @@
 // A training run small enough for a test: a drawn dataset, a network of 60 thousand parameters.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
-#include "base/files.h"
 #include "data/synth.h"
-#include "recipe/train_options.h"
-#include "support/temporary_folder.h"
+#include "train/tiny_project.h"
 
 namespace marrow::test {
 
@@ -27,7 +24,7 @@ head:
   - [[4, 5, 7], 1, Detect, [nc]]
 )";
 
-class TinyRun {
+class TinyRun : public TinyProject {
  public:
   TinyRun() {
     SynthOptions synth;
@@ -40,34 +37,14 @@ class TinyRun {
     write_file_atomically(folder / "tiny.yaml", kTinyModel);
   }
 
-  // Ten images, three batches an epoch; two batches a step once warm, so that epochs end with gradients pending.
+  // Ten images, three batches an epoch.
   TrainOptions options(const std::string& name) const {
-    TrainOptions o;
-    o.model = (folder / "tiny.yaml").string();
+    TrainOptions o = common_options(name);
     o.data = (folder / "data" / "data.yaml").string();
-    o.project = (folder / "runs").string();
-    o.name = name;
-    o.epochs = 4;
-    o.batch = 4;
-    o.nbs = 16;
     o.imgsz = 64;
-    o.workers = 1;
-    o.optimizer = "SGD";
-    o.warmup_epochs = 0;
     o.close_mosaic = 1;
-    o.threads = 1;
-    o.plots = false;  // they take longer than such a run
     return o;
   }
-  std::filesystem::path run(const std::string& name) const { return folder / "runs" / name; }
-  std::filesystem::path weights(const std::string& name, const std::string& file) const {
-    return run(name) / "weights" / (file + ".safetensors");
-  }
-  std::string bytes(const std::string& name, const std::string& file) const {
-    return read_file(weights(name, file), 100 << 20);
-  }
-
-  testing::TemporaryFolder folder;
 };
 
 }  // namespace marrow::test

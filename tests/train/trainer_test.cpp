@@ -46,7 +46,7 @@ class FakeTask : public Task {
     return step;
   }
   std::string explain_non_finite(TorchExecutor&) override { return "conv (model.3)"; }
-  Validation validate(TorchExecutor&, const std::function<bool()>&) override {
+  Validation validate(TorchExecutor&, bool, const std::function<bool()>&) override {
     ++validations;
     latest_bias.clear();
     const Tensor bias = from_torch(model_->parameter(kBias));
@@ -87,7 +87,7 @@ class MortalTask : public FakeTask {
     live();
     return FakeTask::forward(model);
   }
-  Validation validate(TorchExecutor& average, const std::function<bool()>&) override {
+  Validation validate(TorchExecutor& average, bool, const std::function<bool()>&) override {
     live();
     // A function of the model alone.
     const double found = std::abs(average.parameter(kBias).sum().item<double>());

@@ -183,11 +183,12 @@ std::vector<TrainOption> make_table() {
 
   t.group("Batches and machine");
   t.add(
-      "batch", "1..65536|-1", "Images a batch; -1 = 16", [](const O& o) { return std::to_string(o.batch); },
+      "batch", "1..65536|-1", fmt::format("Images a batch; -1 = {}", kDefaultBatch),
+      [](const O& o) { return std::to_string(o.batch); },
       [](O& o, std::string_view text) {
         const std::optional<double> value = parse_number(text);
         if (!value || *value != std::floor(*value) || *value < -1 || *value == 0 || *value > 65536)
-          refuse("batch", text, "a whole number from 1 to 65536, or -1 for 16");
+          refuse("batch", text, fmt::format("a whole number from 1 to 65536, or -1 for {}", kDefaultBatch));
         o.batch = static_cast<int>(*value);
       });
   t.number_or_none(
@@ -198,10 +199,10 @@ std::vector<TrainOption> make_table() {
   t.flag("rect", &O::rect,
          "Batches of images of like shape, padded only as far as needed; no mosaic, no shuffling");
   t.flag("multi_scale", &O::multi_scale, "Each batch at a random size of 0.5 to 1.5 times imgsz");
-  t.choice("cache", &O::cache, {"false", "ram", "disk", "true"},
-           "Keep the decoded images in memory whatever that takes (ram, true), or when they take at most "
-           "half of it "
-           "(false, disk); never changes the result");
+  t.choice(
+      "cache", &O::cache, {"false", "ram", "disk", "true"},
+      "Keep the decoded images in memory whatever that takes (ram, true), or when they take at most half of "
+      "it (false, disk); never changes the result");
   t.text("device", &O::device, "cpu|cuda[:N]",
          "Where to compute [none: CUDA where there is one, else the CPU]");
   t.number("workers", &O::workers, 0, 1024,
@@ -230,10 +231,10 @@ std::vector<TrainOption> make_table() {
   t.number("warmup_momentum", &O::warmup_momentum, 0, 1, "Momentum the warm-up starts from");
   t.number("warmup_bias_lr", &O::warmup_bias_lr, 0, 1000, "Rate of the biases that the warm-up starts from");
   t.number("nbs", &O::nbs, 1, 65536, "Images an optimizer step stands for: smaller batches are accumulated");
-  t.number("act_decay_epochs", &O::act_decay_epochs, 0, kMany,
-           "VanillaNet's deep training: the slope of its inner activations grows to 1 (identity) over so "
-           "many epochs; "
-           "0 = it is 1 from the start");
+  t.number(
+      "act_decay_epochs", &O::act_decay_epochs, 0, kMany,
+      "VanillaNet's deep training: the slope of its inner activations grows to 1 (identity) over so many "
+      "epochs; 0 = it is 1 from the start");
   t.choice("act_decay", &O::act_decay, {"linear", "cos"}, "How that slope grows");
   t.number("dropout", &O::dropout, 0, 1,
            "Classification: rate of the dropout before the last layer; 0 = the network's own");

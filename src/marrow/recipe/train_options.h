@@ -17,6 +17,8 @@
 namespace marrow {
 
 inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are trained with
+inline constexpr int kDefaultBatch = 16;
+inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
 
 struct TrainOptions {
   std::string model;
@@ -25,8 +27,8 @@ struct TrainOptions {
   int epochs = 100;
   std::optional<double> time_hours;
   int patience = 100;
-  int batch = 16;
-  int imgsz = 0;  // pixels; 0: kDetectionSize, or a classifier's own crop
+  int batch = kDefaultBatch;  // -1 stands for it, too
+  int imgsz = 0;              // pixels; 0: kDetectionSize, or a classifier's own crop
   bool save = true;
   int save_period = -1;
   std::string cache = "false";
@@ -71,9 +73,9 @@ struct TrainOptions {
   double warmup_epochs = 3.0;
   double warmup_momentum = 0.8;
   double warmup_bias_lr = 0.1;
-  double box = 7.5;
-  double cls = 0.5;
-  double dfl = 1.5;
+  double box = kBoxGain;
+  double cls = kClassGain;
+  double dfl = kDflGain;
   int nbs = 64;
 
   double hsv_h = 0.015;

@@ -5,58 +5,33 @@
 #include <algorithm>
 #include <span>
 
+#include "base/counted.h"
 #include "loader/augment_options.h"
 #include "predict/classifier_input.h"
 #include "predict/preprocess.h"
 #include "recipe/results_csv.h"
+#include "train/loss.h"
 #include "train/run_pictures.h"
+#include "validate/classifier_validation.h"
 
 namespace marrow {
 
-torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
-  const torch::Tensor wide = logits.scalar_type() == torch::kFloat64 ? logits : logits.to(torch::kFloat32);
-  return -(targets * wide.log_softmax(1)).sum(1).mean();
-}
-
 ClassificationTask::ClassificationTask(const TrainOptions& options, const Graph& graph,
                                        std::vector<std::string> names, OpenedSplit train, OpenedSplit val)
-    : options_(options),
-      names_(std::move(names)),
+    : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       format_(classifier_format(input_format(graph), 0)),
-      logits_(graph.find("logits")),
-      train_(std::move(train)),
-      val_(std::move(val)),
-      threads_(ThreadPool(options.threads).threads()) {}
+      logits_(graph.find("logits")) {}
 
 std::vector<std::string> ClassificationTask::result_columns() const {
   return classification_columns();
 }
 
-int ClassificationTask::batch_size() const {
-  return static_cast<int>(std::min<int64_t>(options_.batch, images()));
-}
-
-int64_t ClassificationTask::batches_per_epoch() const {
-  const int64_t batch = batch_size();
-  return (images() + batch - 1) / batch;
-}
-
-void ClassificationTask::start(const Place& place) {
-  if (loader_) waited_ += loader_->waited_seconds();
-  loader_.reset();  // its threads end before others begin
-  seed_ = place.seed;
+ClassificationLoaderOptions ClassificationTask::loader_options(const Place&) const {
   ClassificationLoaderOptions loader;
   loader.classes = static_cast<int>(names_.size());
   loader.size = format_.crop;
-  loader.batch = batch_size();
-  loader.workers = workers();
-  loader.seed = place.seed;
   loader.augment = classification_augment_of(options_);
-  loader.epochs = place.epochs;
-  // Behind the last batch of an epoch stands the first of the next.
-  const int64_t batches = batches_per_epoch();
-  loader_ = std::make_unique<ClassificationLoader>(
-      train_.images, std::move(loader), place.epoch + place.batch / batches, place.batch % batches);
+  return loader;
 }
 
 Task::Step ClassificationTask::forward(TorchExecutor& model) {
@@ -64,7 +39,7 @@ Task::Step ClassificationTask::forward(TorchExecutor& model) {
   if (pictures_) pictures_->train_batch(*batch, batches_per_epoch());
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
-  place_ = {seed_, batch->epoch, batch->number * batch_size()};
+  place_ = place_of(*batch);
   const torch::Tensor logits = model.train(images_, std::span(&logits_, 1), place_).front();
   Step step;
   step.loss = soft_cross_entropy(logits, to_torch(batch->targets, device));
@@ -80,13 +55,12 @@ std::string ClassificationTask::explain_non_finite(TorchExecutor& model) {
   return place.empty() ? "the loss; all logits are finite" : place;
 }
 
-Task::Validation ClassificationTask::validate(TorchExecutor& average, const std::function<bool()>& stop) {
-  constexpr int kValidationBatches = 2;  // times the training batch: nothing is kept for a backward pass
-  ClassificationLoader loader(val_.images,
-                              validation_loader_options(format_, static_cast<int>(names_.size()),
-                                                        batch_size() * kValidationBatches, workers()));
+Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
+                                              const std::function<bool()>& stop) {
+  ClassificationLoader loader(val_.images, validation_loader_options(format_, static_cast<int>(names_.size()),
+                                                                     validation_batch(), workers_));
   const torch::Device device = average.options().device;
-  ValidationPictures* const pictures = pictures_ ? pictures_->final_validation() : nullptr;
+  ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
   double loss_sum = 0;
   const ClassifierValidation found = validate_classifier(
       loader, names_, {},
@@ -109,8 +83,8 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, const std:
   validation.result.fitness = found.report.fitness();
   validation.result.losses = {loss_sum / static_cast<double>(std::max<int64_t>(total.images, 1))};
   validation.summary =
-      fmt::format("{:>11}  top-1 {:.4g}, top-5 {:.4g}, loss {:.4g} on {} images", "validation",
-                  total.top1_share(), total.top5_share(), validation.result.losses[0], total.images);
+      fmt::format("{:>11}  top-1 {:.4g}, top-5 {:.4g}, loss {:.4g} on {}", "validation", total.top1_share(),
+                  total.top5_share(), validation.result.losses[0], counted(total.images, "image"));
   validation.report = report_text(found, options_.verbose);
   return validation;
 }

@@ -5,13 +5,22 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/counted.h"
 #include "base/random_key.h"
 #include "loader/augment_options.h"
 #include "predict/preprocess.h"
 #include "recipe/results_csv.h"
 #include "train/run_pictures.h"
+#include "validate/detector_validation.h"
 
 namespace marrow {
+
+DetectionTargets targets_of(const DetectionBatch& batch) {
+  const torch::Tensor rows = to_torch(batch.targets);
+  return {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
+          rows.narrow(1, 2, 4).contiguous()};
+}
+
 int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
   Random random = RandomKey{.seed = seed, .epoch = epoch, .position = batch}.at("image size");
   const int low = image_size / 2, high = image_size * 3 / 2 + stride;
@@ -37,12 +46,9 @@ torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& forma
 
 DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
                              int image_size, int stride, OpenedSplit train, OpenedSplit val)
-    : options_(options),
-      names_(std::move(names)),
+    : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       image_size_(image_size),
       stride_(stride),
-      train_(std::move(train)),
-      val_(std::move(val)),
       loss_(graph, {.box_gain = options.box, .class_gain = options.cls, .dfl_gain = options.dfl}),
       maps_(detection_maps(graph)),
       output_(graph.find("output0")),
@@ -52,51 +58,24 @@ std::vector<std::string> DetectionTask::result_columns() const {
   return detection_columns();
 }
 
-int DetectionTask::batch_size() const {
-  return static_cast<int>(std::min<int64_t>(options_.batch, images()));
-}
-
-int64_t DetectionTask::batches_per_epoch() const {
-  const int64_t batch = batch_size();
-  return (images() + batch - 1) / batch;
-}
-
-DetectionLoaderOptions DetectionTask::loader_options(const Place& place) const {
-  DetectionLoaderOptions loader;
-  loader.batch = batch_size();
-  loader.workers = std::min(options_.workers, threads_.threads());
-  loader.seed = place.seed;
-  loader.rectangular = options_.rect;
-  loader.stride = stride_;
-  loader.pad = 0;
-  loader.augment = augment_settings_of(options_);
-  if (options_.rect) loader.augment = loader.augment->without_joining();
-  if (options_.close_mosaic > 0)
-    loader.close_mosaic_epoch = std::max(place.epochs - options_.close_mosaic, 0);
-  loader.epochs = place.epochs;
-  return loader;
-}
-
 void DetectionTask::show_to(RunPictures& pictures) {
   pictures_ = &pictures;
   pictures.labels(*train_.images);
 }
 
 void DetectionTask::start(const Place& place) {
-  if (loader_) waited_ += loader_->waited_seconds();
-  loader_.reset();  // its threads end before others begin
-  seed_ = place.seed;
   close_mosaic_epoch_ = options_.close_mosaic > 0 ? std::max(place.epochs - options_.close_mosaic, 0) : -1;
-  // Behind the last batch of an epoch stands the first of the next.
-  const int64_t batches = batches_per_epoch();
-  loader_ = std::make_unique<DetectionLoader>(train_.images, loader_options(place),
-                                              place.epoch + place.batch / batches, place.batch % batches);
+  LoaderTask::start(place);
 }
 
-DetectionTargets DetectionTask::targets_of(const DetectionBatch& batch, const torch::Device& device) const {
-  const torch::Tensor rows = to_torch(batch.targets, device);
-  return {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
-          rows.narrow(1, 2, 4).contiguous()};
+DetectionLoaderOptions DetectionTask::loader_options(const Place&) const {
+  DetectionLoaderOptions loader;
+  loader.rectangular = options_.rect;
+  loader.stride = stride_;
+  loader.pad = 0;
+  loader.augment = augment_settings_of(options_);
+  if (close_mosaic_epoch_ >= 0) loader.close_mosaic_epoch = close_mosaic_epoch_;
+  return loader;
 }
 
 Task::Step DetectionTask::forward(TorchExecutor& model) {
@@ -109,9 +88,9 @@ Task::Step DetectionTask::forward(TorchExecutor& model) {
     size = draw_image_size(image_size_, stride_, seed_, batch->epoch, batch->number);
     images_ = resize_batch(images_, input_format(model.graph()), size, stride_);
   }
-  place_ = {seed_, batch->epoch, batch->number * batch_size()};
+  place_ = place_of(*batch);
   const std::vector<torch::Tensor> maps = model.train(images_, maps_, place_);
-  const DetectionLossResult result = loss_(maps, targets_of(*batch, device));
+  const DetectionLossResult result = loss_(maps, targets_of(*batch));
   const torch::Tensor items = result.items.to(torch::kCPU, torch::kFloat64).contiguous();
   Step step;
   step.loss = result.loss.sum();
@@ -127,11 +106,11 @@ std::string DetectionTask::explain_non_finite(TorchExecutor& model) {
   return place.empty() ? "the loss; all maps are finite" : place;
 }
 
-Task::Validation DetectionTask::validate(TorchExecutor& average, const std::function<bool()>& stop) {
-  constexpr int kValidationBatches = 2;  // times the training batch: nothing is kept for a backward pass
+Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
+                                         const std::function<bool()>& stop) {
   DetectionLoaderOptions loader_options;
-  loader_options.batch = batch_size() * kValidationBatches;
-  loader_options.workers = std::min(options_.workers, threads_.threads());
+  loader_options.batch = validation_batch();
+  loader_options.workers = workers_;
   loader_options.rectangular = true;
   loader_options.stride = stride_;
   DetectionLoader loader(val_.images, loader_options);
@@ -140,28 +119,29 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, const std::func
   std::vector<Value> wanted = {output_};
   wanted.insert(wanted.end(), maps_.begin(), maps_.end());
   const torch::Device device = average.options().device;
-  ValidationPictures* const pictures = pictures_ ? pictures_->final_validation() : nullptr;
+  ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
   const auto predict = [&](const DetectionBatch& batch) {
     const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
     const torch::NoGradGuard no_grad;
-    const torch::Tensor items = loss_(std::span(results).subspan(1), targets_of(batch, device))
-                                    .items.to(torch::kCPU, torch::kFloat64);
+    const torch::Tensor items =
+        loss_(std::span(results).subspan(1), targets_of(batch)).items.to(torch::kCPU, torch::kFloat64);
     for (size_t i = 0; i < loss_sums.size(); ++i)
       loss_sums[i] += items[static_cast<int64_t>(i)].item<double>();
     return from_torch(results[0].to(torch::kFloat32));
   };
-  const DetectorValidation found =
-      validate_detector(loader, *val_.images,
-                        {.names = names_,
-                         .confidence = static_cast<float>(options_.conf.value_or(0.001)),
-                         .iou = static_cast<float>(options_.iou),
-                         .max_detections = options_.max_det,
-                         .agnostic = options_.single_cls || options_.agnostic_nms,
-                         .show =
-                             [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> boxes) {
-                               if (pictures) pictures->add(batch, boxes);
-                             }},
-                        predict, threads_, [&](int64_t) { return !stop(); });
+  const DetectorValidation found = validate_detector(
+      loader, *val_.images,
+      {.names = names_,
+       .confidence = options_.conf ? static_cast<float>(*options_.conf) : kValidationConfidence,
+       .iou = static_cast<float>(options_.iou),
+       .max_detections = options_.max_det,
+       .agnostic = options_.single_cls || options_.agnostic_nms,
+       .predictions = last && options_.save_json,
+       .show =
+           [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> boxes) {
+             if (pictures) pictures->add(batch, boxes);
+           }},
+      predict, threads_, [&](int64_t) { return !stop(); });
 
   if (pictures && !stop()) pictures->finish(found.report);
   Validation validation;
@@ -171,12 +151,11 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, const std::func
   for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
   validation.result.losses = loss_sums;
   validation.summary = fmt::format(
-      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics) on {} images, {} "
-      "objects",
-      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(), found.report.images,
-      found.report.instances);
+      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics) on {}, {}",
+      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(),
+      counted(found.report.images, "image"), counted(found.report.instances, "object"));
   validation.report = report_text(found.report, options_.verbose) + "\n" + speed_line(found.times);
-  if (options_.save_json) validation.json = coco_predictions_json(found.predictions);
+  if (last && options_.save_json) validation.json = coco_predictions_json(found.predictions);
   return validation;
 }
 

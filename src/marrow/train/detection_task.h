@@ -1,19 +1,14 @@
 // Training a detector on a dataset of boxes.
 #pragma once
 
-#include <memory>
-#include <optional>
-
 #include "base/thread_pool.h"
-#include "recipe/train_options.h"
+#include "loader/detection_loader.h"
+#include "train/loader_task.h"
 #include "train/loss.h"
-#include "train/task.h"
-#include "validate/detector_validation.h"
-#include "validate/open_split.h"
 
 namespace marrow {
 
-class DetectionTask : public Task {
+class DetectionTask : public LoaderTask<DetectionLoader, DetectionLoaderOptions> {
  public:
   // `graph` is the model's. Images come from `train` and `val`, of which the latter may have none.
   // `image_size` is a multiple of `stride`.
@@ -22,37 +17,29 @@ class DetectionTask : public Task {
 
   std::vector<std::string> loss_names() const override { return {"box_loss", "cls_loss", "dfl_loss"}; }
   std::vector<std::string> result_columns() const override;
-  int64_t batches_per_epoch() const override;
-  int64_t images() const override { return static_cast<int64_t>(train_.images->size()); }
   void start(const Place& place) override;
   Step forward(TorchExecutor& model) override;
   std::string explain_non_finite(TorchExecutor& model) override;
-  Validation validate(TorchExecutor& average, const std::function<bool()>& stop) override;
-  double waited_seconds() const override { return waited_ + (loader_ ? loader_->waited_seconds() : 0); }
+  Validation validate(TorchExecutor& average, bool last, const std::function<bool()>& stop) override;
   void show_to(RunPictures& pictures) override;
 
  private:
-  int batch_size() const;
-  DetectionLoaderOptions loader_options(const Place& place) const;
-  DetectionTargets targets_of(const DetectionBatch& batch, const torch::Device& device) const;
+  DetectionLoaderOptions loader_options(const Place& place) const override;
 
-  TrainOptions options_;
-  std::vector<std::string> names_;
   int image_size_;
   int stride_;
-  OpenedSplit train_, val_;
   DetectionLoss loss_;
   std::vector<Value> maps_;
   Value output_;
   ThreadPool threads_;
-  std::unique_ptr<DetectionLoader> loader_;
-  double waited_ = 0;  // by loaders that are gone
-  uint64_t seed_ = 0;
   RunPictures* pictures_ = nullptr;
-  int64_t close_mosaic_epoch_ = -1;  // none
+  int64_t close_mosaic_epoch_ = -1;  // -1: none
   torch::Tensor images_;             // of the latest batch
   TrainingPlace place_;
 };
+
+// What the loss wants of a batch, on the CPU.
+DetectionTargets targets_of(const DetectionBatch& batch);
 
 // multi_scale: the side, a multiple of `stride`, that a batch is resized to; from half to one and a half of
 // `image_size`.

@@ -151,26 +151,9 @@ std::vector<Value> detection_maps(const Graph& graph) {
   return detection_node(graph).inputs;
 }
 
-torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
-                                  double label_smoothing) {
-  const int64_t classes = logits.size(1);
-  torch::Tensor wanted = targets;
-  if (!targets.is_floating_point()) {
-    if (targets.dim() != 1 || targets.size(0) != logits.size(0))
-      throw Error(ErrorKind::kShape,
-                  fmt::format("{} targets for {} rows of logits", targets.numel(), logits.size(0)));
-    if (targets.numel() > 0 &&
-        (targets.min().item<int64_t>() < 0 || targets.max().item<int64_t>() >= classes))
-      throw Error(ErrorKind::kShape,
-                  fmt::format("a target class lies outside the model's {} classes", classes));
-    wanted = torch::one_hot(targets.to(torch::kInt64), classes);
-  } else if (targets.sizes() != logits.sizes()) {
-    throw Error(ErrorKind::kShape, fmt::format("targets {} for logits {}", to_string(targets.sizes().vec()),
-                                               to_string(logits.sizes().vec())));
-  }
-  const torch::Tensor smooth = wanted.to(logits.device(), torch::kFloat32) * (1 - label_smoothing) +
-                               label_smoothing / static_cast<double>(classes);
-  return -(smooth * logits.to(torch::kFloat32).log_softmax(1)).sum(1).mean();
+torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
+  const torch::Tensor wide = logits.scalar_type() == torch::kFloat64 ? logits : logits.to(torch::kFloat32);
+  return -(targets * wide.log_softmax(1)).sum(1).mean();
 }
 
 }  // namespace marrow

@@ -1,5 +1,7 @@
 // What training minimises.
 //
+// Classification: the cross entropy against targets that label smoothing, mixup and cutmix have made soft.
+//
 // Detection: the YOLOv8 loss on the head's raw maps. Every prediction near an object is assigned to it by
 // how well it classifies and localises (train/assigner.h); classification is a binary cross entropy against
 // the assignment's soft scores, localisation a complete IoU (train/iou.h) and the distribution focal loss.
@@ -10,12 +12,14 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "recipe/train_options.h"
 #include "train/assigner.h"
 #include "train/torch.h"
 
 namespace marrow {
 
-// The objects of a batch, one row each, in any order and on any device.
+// The objects of a batch, one row each, in any order. The loss sorts them by image on the CPU, and fetches them from any
+// other device.
 struct DetectionTargets {
   torch::Tensor image;    // (T) int64, index in the batch
   torch::Tensor classes;  // (T) int64
@@ -23,9 +27,9 @@ struct DetectionTargets {
 };
 
 struct DetectionLossOptions {
-  double box_gain = 7.5;
-  double class_gain = 0.5;
-  double dfl_gain = 1.5;
+  double box_gain = kBoxGain;
+  double class_gain = kClassGain;
+  double dfl_gain = kDflGain;
   AssignerOptions assigner;
 };
 
@@ -58,11 +62,9 @@ class DetectionLoss {
 // The raw maps of the graph's detection head, one a level. Throws Error{kModel} when it has none.
 std::vector<Value> detection_maps(const Graph& graph);
 
-// Mean over the batch of the cross entropy of `logits` (N, C) with
-//   targets (N) int64: classes, each smoothed to 1 - s on the class plus s / C everywhere;
-//   targets (N, C) float32: distributions (mixup, cutmix), smoothed in the same way.
-torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& targets,
-                                  double label_smoothing = 0);
+// Mean over the batch of -sum_c target_c * log softmax(logits)_c, at least in float32 whatever the logits are.
+//   logits, targets: (N, classes), rows of targets sum to 1. A scalar.
+torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tensor& targets);
 
 // Distribution focal loss of logits (M, 4, reg_max) for distances (M, 4) in cells, which are clamped to
 // [0, reg_max - 1.01]. Returns (M): the mean over the four sides.

@@ -16,7 +16,6 @@
 namespace marrow {
 namespace {
 
-constexpr int kDefaultBatch = 16;
 constexpr int kSmallestMultiple = 32;  // of a detector's image size
 
 constexpr std::array<std::string_view, 4> kClassifiersOnly = {"dropout", "auto_augment", "erasing",
@@ -70,9 +69,8 @@ void settle_classifier(TrainOptions& options, Model& model) {
   if (options.dropout > 0) set_dropout(model, options.dropout);
 }
 
-int multiple_above(int size, const Model& model) {
-  const int stride = std::max(model.largest_stride, kSmallestMultiple);
-  return (size + stride - 1) / stride * stride;
+int size_multiple(const Model& model) {
+  return std::max(model.largest_stride, kSmallestMultiple);
 }
 
 }  // namespace
@@ -93,10 +91,9 @@ void settle(TrainOptions& options, Model& model, const Dataset& dataset,
   }
   say_ineffective(changed(options, kClassifiersOnly), "detector", say);
   if (options.imgsz == 0) options.imgsz = kDetectionSize;
-  const int size = multiple_above(options.imgsz, model);
+  const int multiple = size_multiple(model), size = (options.imgsz + multiple - 1) / multiple * multiple;
   if (size != options.imgsz)
-    say(fmt::format("imgsz {} becomes {}, a multiple of the stride {}", options.imgsz, size,
-                    std::max(model.largest_stride, kSmallestMultiple)));
+    say(fmt::format("imgsz {} becomes {}, a multiple of {}", options.imgsz, size, multiple));
   options.imgsz = size;
 }
 
@@ -121,8 +118,7 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const
     return std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
                                                 std::move(val));
   return std::make_unique<DetectionTask>(options, model.graph, model.names, options.imgsz,
-                                         std::max(model.largest_stride, kSmallestMultiple), std::move(train),
-                                         std::move(val));
+                                         size_multiple(model), std::move(train), std::move(val));
 }
 
 }  // namespace marrow

@@ -37,9 +37,7 @@ class RunPictures {
   // A line was added to results.csv. Draws results.png when that costs less than 1 % of the time since the last one.
   void epoch_done();
 
-  // The next validation is the last: final_validation() is not null from here on.
-  void begin_final_validation() { final_begun_ = true; }
-  ValidationPictures* final_validation() { return final_begun_ ? &validation_ : nullptr; }
+  ValidationPictures& validation() { return validation_; }  // for the last one
 
   void run_done();  // results.png, complete
 
@@ -48,7 +46,6 @@ class RunPictures {
   std::vector<std::string> names_;
   DrawingAttempts attempts_;
   ValidationPictures validation_;
-  bool final_begun_ = false;
   double drawn_at_ = 0;     // seconds
   double draw_cost_ = 1.0;  // of results.png; a guess until it was drawn
 };

@@ -44,14 +44,15 @@ class Task {
   // Of the latest batch: TorchExecutor::first_non_finite, or that the loss itself was not finite.
   virtual std::string explain_non_finite(TorchExecutor& model) = 0;
 
-  // Of the averaged model. `stop` is asked now and then; when it says so, the result is not to be used.
+  // Of the averaged model. The `last` one of a run leaves its pictures and its predictions. `stop` is asked now and then;
+  // when it says so, the result is not to be used.
   struct Validation {
     ValidationResult result;
     std::string summary;  // for a person: after each epoch
     std::string report;   // and at the end
-    std::string json;     // predictions.json; empty where there is none
+    std::string json;     // predictions.json, of the last one; empty where there is none
   };
-  virtual Validation validate(TorchExecutor& average, const std::function<bool()>& stop) = 0;
+  virtual Validation validate(TorchExecutor& average, bool last, const std::function<bool()>& stop) = 0;
 
   virtual double waited_seconds() const = 0;  // for batches, in total
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "recipe/option_text.h"
@@ -55,6 +56,36 @@ double real(const json& state, const char* key, double low, double high) {
 }
 
 }  // namespace
+
+std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losses, size_t measured) {
+  const auto contradiction = [](const std::string& what) {
+    return Error(ErrorKind::kFormat, "the checkpoint's training state contradicts itself: " + what);
+  };
+  if (state.loss_sums.empty()) state.loss_sums.assign(losses, 0);
+  if (state.loss_sums.size() != losses)
+    throw contradiction(fmt::format("it has {}, but the model {}",
+                                    counted(static_cast<int64_t>(state.loss_sums.size()), "loss"), losses));
+  for (const auto& [epoch, result] : state.validations)
+    if (const size_t found = result.metrics.size() + result.losses.size(); found != measured)
+      throw contradiction(fmt::format("the validation of epoch {} has {} instead of {}", epoch + 1,
+                                      counted(static_cast<int64_t>(found), "number"), measured));
+  std::string note;
+  if (state.batches_per_epoch != 0 && state.batches_per_epoch != batches_per_epoch) {
+    note = fmt::format("the dataset has changed: an epoch had {} and has {} now; epoch {} begins anew",
+                       counted(state.batches_per_epoch, "batch"), batches_per_epoch, state.epoch + 1);
+    state.next_batch = 0;
+    state.last_step = state.epoch * batches_per_epoch - 1;
+    state.loss_sums.assign(losses, 0);
+    state.validations.clear();
+  }
+  state.batches_per_epoch = batches_per_epoch;
+  if (state.next_batch > batches_per_epoch ||
+      state.last_step >= state.epoch * batches_per_epoch + state.next_batch)
+    throw contradiction(fmt::format(
+        "batch {} of epoch {} comes next, the last step was after iteration {}, and an epoch has {}",
+        state.next_batch, state.epoch + 1, state.last_step, counted(batches_per_epoch, "batch")));
+  return note;
+}
 
 std::string to_json_text(const TrainState& s) {
   json validations = json::object();

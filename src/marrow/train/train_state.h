@@ -39,6 +39,11 @@ struct TrainState {
   std::map<int, ValidationResult> validations;
 };
 
+// Makes a state that was read from a file fit the run: an epoch of `batches_per_epoch`, with so many losses and so many
+// numbers a validation. Of a dataset with another number of batches the epoch begins anew; returns what to say of it, or
+// nothing. Throws Error{kFormat} for a state that contradicts itself.
+std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losses, size_t measured);
+
 // As JSON and back; exact. Throws Error{kFormat} beginning with `where`.
 std::string to_json_text(const TrainState& state);
 TrainState train_state_of(const std::string& json_text, const std::string& where);

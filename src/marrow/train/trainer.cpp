@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
@@ -83,39 +84,11 @@ Trainer::Trainer(const TrainOptions& options, Model model, const TrainSnapshot& 
       started_(now_seconds()),
       seconds_before_(start.state.seconds) {
   restore(start);
-  fit_state_to_task();
+  if (const std::string note =
+          fit_state(state_, task.batches_per_epoch(), task.loss_names().size(), numbers_of_validation());
+      !note.empty())
+    talk(note);
   snapshot_ = take_snapshot();
-}
-
-// A state that was read from a file may be of another dataset, or damaged.
-void Trainer::fit_state_to_task() {
-  const int64_t batches = task_.batches_per_epoch();
-  const size_t losses = task_.loss_names().size();
-  const size_t measured = task_.result_columns().size() - kColumnsAside - losses;
-  const auto refuse = [](const std::string& what) {
-    throw Error(ErrorKind::kFormat, "the checkpoint's training state contradicts itself: " + what);
-  };
-  if (state_.loss_sums.empty()) state_.loss_sums.assign(losses, 0);
-  if (state_.loss_sums.size() != losses)
-    refuse(fmt::format("it has {} losses, but the model {}", state_.loss_sums.size(), losses));
-  for (const auto& [epoch, result] : state_.validations)
-    if (result.metrics.size() + result.losses.size() != measured)
-      refuse(fmt::format("the validation of epoch {} has {} numbers instead of {}", epoch + 1,
-                         result.metrics.size() + result.losses.size(), measured));
-  if (state_.batches_per_epoch != 0 && state_.batches_per_epoch != batches) {
-    talk(fmt::format("the dataset has changed: an epoch had {} batches and has {} now; epoch {} begins anew",
-                     state_.batches_per_epoch, batches, state_.epoch + 1));
-    state_.next_batch = 0;
-    state_.last_step = state_.epoch * batches - 1;
-    state_.loss_sums.assign(losses, 0);
-    state_.validations.clear();
-  }
-  state_.batches_per_epoch = batches;
-  if (state_.next_batch > batches || state_.last_step >= state_.epoch * batches + state_.next_batch)
-    refuse(
-        fmt::format("batch {} of epoch {} comes next, the last step was after iteration {}, and an epoch has "
-                    "{} batches",
-                    state_.next_batch, state_.epoch + 1, state_.last_step, batches));
 }
 
 ScheduleOptions Trainer::schedule_options() const {
@@ -140,6 +113,11 @@ uint64_t Trainer::seed() const {
   return state_.recoveries == 0
              ? options_.seed
              : mix_bits(options_.seed ^ mix_bits(static_cast<uint64_t>(state_.recoveries)));
+}
+
+// Metrics and losses.
+size_t Trainer::numbers_of_validation() const {
+  return task_.result_columns().size() - kColumnsAside - task_.loss_names().size();
 }
 
 std::filesystem::path Trainer::weights_path(const std::string& name) const {
@@ -318,10 +296,10 @@ void Trainer::count_towards_estimate(double seconds) {
   const int epochs = state_.epochs - state_.epoch;
   const double total = seconds_timed_ / kBatchesBeforeEstimate *
                        static_cast<double>(task_.batches_per_epoch() * epochs - state_.next_batch);
-  talk(fmt::format("{}about {:.1f} GB of memory, and {} for the {} epochs to come, validation aside",
+  talk(fmt::format("{}about {:.1f} GB of memory, and {} for {} to come, validation aside",
                    settings_.on_terminal ? "\r\033[K" : "",
                    static_cast<double>(bytes_in_use(settings_.executor.device)) / 1e9, duration_text(total),
-                   epochs));
+                   counted(epochs, "epoch")));
 }
 
 void Trainer::recover(const std::string& what) {
@@ -346,10 +324,11 @@ std::optional<ValidationResult> Trainer::validated(int epoch) {
     return known->second;
   if (!options_.val && epoch + 1 < state_.epochs) {
     ValidationResult nothing;
-    nothing.metrics.assign(task_.result_columns().size() - kColumnsAside - state_.loss_sums.size(), 0);
+    nothing.metrics.assign(numbers_of_validation(), 0);
     return nothing;
   }
-  const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
+  const Task::Validation validation =
+      task_.validate(average_, false, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return {};
   talk(validation.summary);
   return validation.result;
@@ -373,7 +352,7 @@ bool Trainer::finish_epoch() {
   const bool measured = options_.val || epoch + 1 == state_.epochs;
   bool stop = measured && stopping_.update(epoch, validation->fitness);
   if (stop)
-    talk(fmt::format("no better fitness for {} epochs; the best was epoch {}", options_.patience,
+    talk(fmt::format("no better fitness for {}; the best was epoch {}", counted(options_.patience, "epoch"),
                      stopping_.state().best_epoch + 1));
   if (options_.save && measured && stopping_.state().best_epoch == epoch)
     write_final_checkpoint(
@@ -411,10 +390,10 @@ RunOutcome Trainer::finish() {
   const Weights latest = average_.weights();
   if (options_.save && std::filesystem::exists(weights_path("best")))
     average_.load(read_safetensors(weights_path("best")).tensors);
-  talk(fmt::format("\n{} epochs in {}; the best was epoch {}", state_.epoch, duration_text(elapsed()),
-                   stopping_.state().best_epoch + 1));
-  if (settings_.pictures) settings_.pictures->begin_final_validation();
-  const Task::Validation validation = task_.validate(average_, [] { return StopRequest::signal() != 0; });
+  talk(fmt::format("\n{} in {}; the best was epoch {}", counted(state_.epoch, "epoch"),
+                   duration_text(elapsed()), stopping_.state().best_epoch + 1));
+  const Task::Validation validation =
+      task_.validate(average_, true, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return stopped();
   if (settings_.pictures) settings_.pictures->run_done();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);

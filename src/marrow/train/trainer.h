@@ -43,8 +43,8 @@ class Trainer {
 
   ScheduleOptions schedule_options() const;
   uint64_t seed() const;
+  size_t numbers_of_validation() const;
   void restore(const TrainSnapshot& snapshot);
-  void fit_state_to_task();
   TrainSnapshot take_snapshot();
   double mean_loss(size_t k) const;
   void write_last();

@@ -1,0 +1,69 @@
+// What training on the batches of a loader comes to, whatever is in them: which batch is next, and where a batch stands in
+// the run.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/thread_pool.h"
+#include "recipe/train_options.h"
+#include "train/task.h"
+#include "validate/open_split.h"
+
+namespace marrow {
+
+// Loader: DetectionLoader or ClassificationLoader.
+template <class Loader, class LoaderOptions>
+class LoaderTask : public Task {
+ public:
+  int64_t images() const override { return static_cast<int64_t>(train_.images->size()); }
+  int64_t batches_per_epoch() const override { return (images() + options_.batch - 1) / options_.batch; }
+  double waited_seconds() const override { return waited_ + (loader_ ? loader_->waited_seconds() : 0); }
+
+  void start(const Place& place) override {
+    if (loader_) waited_ += loader_->waited_seconds();
+    loader_.reset();  // its threads end before others begin
+    seed_ = place.seed;
+    LoaderOptions loader = loader_options(place);
+    loader.batch = options_.batch;
+    loader.workers = workers_;
+    loader.seed = place.seed;
+    loader.epochs = place.epochs;
+    // Behind the last batch of an epoch stands the first of the next.
+    const int64_t batches = batches_per_epoch();
+    loader_ = std::make_unique<Loader>(train_.images, std::move(loader), place.epoch + place.batch / batches,
+                                       place.batch % batches);
+  }
+
+ protected:
+  LoaderTask(const TrainOptions& options, std::vector<std::string> names, OpenedSplit train, OpenedSplit val)
+      : options_(options),
+        names_(std::move(names)),
+        train_(std::move(train)),
+        val_(std::move(val)),
+        workers_(std::min(options.workers, options.threads > 0 ? options.threads : available_threads())) {}
+
+  // What is this task's own; the rest follows from the place.
+  virtual LoaderOptions loader_options(const Place& place) const = 0;
+
+  // Nothing is kept for a backward pass, so that more images fit.
+  int validation_batch() const { return 2 * options_.batch; }
+
+  template <class Batch>
+  TrainingPlace place_of(const Batch& batch) const {
+    return {seed_, batch.epoch, batch.number * options_.batch};
+  }
+
+  const TrainOptions options_;
+  const std::vector<std::string> names_;
+  const OpenedSplit train_, val_;
+  const int workers_;  // no more than threads that compute
+  std::unique_ptr<Loader> loader_;
+  uint64_t seed_ = 0;
+
+ private:
+  double waited_ = 0;  // for loaders that are gone
+};
+
+}  // namespace marrow

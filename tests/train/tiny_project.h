@@ -1,0 +1,72 @@
+// The folder of runs small enough for tests, and what can be said of any of them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "support/temporary_folder.h"
+#include "train/run_training.h"
+
+namespace marrow::test {
+
+inline const auto kNoChanges = [](TrainOptions&) {};
+
+class TinyProject {
+ public:
+  std::filesystem::path run(const std::string& name) const { return folder / "runs" / name; }
+  std::filesystem::path weights(const std::string& name, const std::string& file) const {
+    return run(name) / "weights" / (file + ".safetensors");
+  }
+  std::string bytes(const std::string& name, const std::string& file) const {
+    return read_file(weights(name, file), 100 << 20);
+  }
+  // Of results.csv, the heading first.
+  std::vector<std::string> results(const std::string& name) const {
+    std::vector<std::string> lines;
+    std::istringstream text(read_file(run(name) / "results.csv", 1 << 20));
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    return lines;
+  }
+
+  testing::TemporaryFolder folder;
+
+ protected:
+  // Four epochs of batches of 4, four batches a step: epochs end with gradients pending.
+  TrainOptions common_options(const std::string& name) const {
+    TrainOptions o;
+    o.model = (folder / "tiny.yaml").string();
+    o.project = (folder / "runs").string();
+    o.name = name;
+    o.epochs = 4;
+    o.batch = 4;
+    o.nbs = 16;
+    o.workers = 1;
+    o.optimizer = "SGD";
+    o.warmup_epochs = 0;
+    o.threads = 1;
+    o.plots = false;  // they take longer than such a run
+    return o;
+  }
+};
+
+// Runs these options three times: the seed decides what comes out, the number of workers does not.
+inline void expect_same_bytes_for_the_same_seed(const TinyProject& project, TrainOptions options) {
+  options.name = "a";
+  run_training(options);
+  options.name = "b";
+  options.workers = 0;
+  run_training(options);
+  EXPECT_EQ(project.bytes("a", "last"), project.bytes("b", "last"));
+  EXPECT_EQ(project.bytes("a", "best"), project.bytes("b", "best"));
+  options.name = "c";
+  options.seed = 1;
+  run_training(options);
+  EXPECT_NE(project.bytes("a", "last"), project.bytes("c", "last"));
+}
+
+}  // namespace marrow::test
