@@ -38,7 +38,8 @@ HsvTables some_tables(uint64_t seed) {
 // Every difference of channels in every order at every value: all that the conversion depends on.
 TEST(RowKernels, EveryKindOfColourIsAdjustedAsByThePlainLoop) {
   const RowKernels& kernels = row_kernels();
-  if (kernels.adjust_hsv == nullptr) GTEST_SKIP() << "no vector code for this processor";
+  if (kernels.adjust_hsv == nullptr)
+    GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   HsvTables identity{};
   for (int i = 0; i < 256; ++i) identity.h[static_cast<size_t>(i)] = i % 180;
   for (int i = 0; i < 256; ++i) identity.s[static_cast<size_t>(i)] = identity.v[static_cast<size_t>(i)] = i;
@@ -61,7 +62,8 @@ TEST(RowKernels, EveryKindOfColourIsAdjustedAsByThePlainLoop) {
 
 TEST(RowKernels, RandomColoursAndTables) {
   const RowKernels& kernels = row_kernels();
-  if (kernels.adjust_hsv == nullptr) GTEST_SKIP() << "no vector code for this processor";
+  if (kernels.adjust_hsv == nullptr)
+    GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Image image = noise(4096, 16, seed), plain = image;
     const HsvTables tables = some_tables(seed);
@@ -75,7 +77,8 @@ TEST(RowKernels, RandomColoursAndTables) {
 
 TEST(RowKernels, LeaveWhatIsNotAWholeBlock) {
   const RowKernels& kernels = row_kernels();
-  if (kernels.adjust_hsv == nullptr) GTEST_SKIP() << "no vector code for this processor";
+  if (kernels.adjust_hsv == nullptr)
+    GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   for (const int width : {0, 1, 31, 32, 33, 63, 64, 95}) {
     Image image = noise(100, 1, 1);
     const Image before = image;

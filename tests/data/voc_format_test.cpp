@@ -120,11 +120,10 @@ std::vector<std::string> rows(const std::vector<Label>& labels) {
 TEST(VocOriginals, EqualTheLabelsToSixDecimals) {
   const fs::path data = testing::data_folder();
   MARROW_NEEDS(data);
-  int datasets = 0, compared = 0;
+  int compared = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(data)) {
     if (!fs::is_directory(entry.path() / "original/Annotations") || !fs::exists(entry.path() / "data.yaml"))
       continue;
-    ++datasets;
     const Dataset yolo = read_dataset(entry.path() / "data.yaml");
     const Dataset voc = read_dataset(entry.path() / "original", yolo.names);
     for (const Split& split : yolo.splits) {
@@ -140,7 +139,6 @@ TEST(VocOriginals, EqualTheLabelsToSixDecimals) {
       }
     }
   }
-  if (datasets == 0) GTEST_SKIP() << "no dataset with VOC originals is here";
   EXPECT_GT(compared, 0);
 }
 

@@ -104,7 +104,7 @@ TEST(parity_checkpoint_files, PaddleAndTorchFilesHoldTheSameTensors) {
     }
     ++compared;
   }
-  if (compared == 0) GTEST_SKIP() << "no Paddle file beside a torch file";
+  EXPECT_GT(compared, 0u);
 }
 
 // `x.pt` beside `x_state_dict.safetensors` or `x_ema_state_dict.safetensors`: the model object gives exactly
@@ -194,7 +194,7 @@ TEST(parity_checkpoint_files, TheUserCanNameTheEntry) {
     EXPECT_GT(difference, 0);
     ++compared;
   }
-  if (compared == 0) GTEST_SKIP() << "no file has a model_ema";
+  EXPECT_GT(compared, 0u);
 }
 
 // Published weights: a model object whose parts agree with each other and with the table of models.

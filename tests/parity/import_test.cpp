@@ -100,7 +100,7 @@ TEST(parity_import, StateDictsFillTheYamlBesideThem) {
       ++files;
     }
   }
-  if (files == 0) GTEST_SKIP() << "no state dict beside a YAML";
+  EXPECT_GT(files, 0);
 }
 
 }  // namespace

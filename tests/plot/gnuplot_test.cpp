@@ -11,15 +11,6 @@
 namespace marrow {
 namespace {
 
-bool has_gnuplot() {
-  try {
-    run_gnuplot("print 1\n");
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 TEST(Gnuplot, SaysWhichPackageIsMissing) {
   try {
     run_gnuplot("", {.program = "gnuplot-that-is-not-there"});
@@ -31,14 +22,12 @@ TEST(Gnuplot, SaysWhichPackageIsMissing) {
 }
 
 TEST(Gnuplot, IsKilledWhenItHangs) {
-  if (!has_gnuplot()) GTEST_SKIP() << "no gnuplot";
   const auto start = std::chrono::steady_clock::now();
   EXPECT_THROW(run_gnuplot("pause 60\n", {.seconds = 0.2}), Error);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 TEST(Gnuplot, ItsWordsAreInTheError) {
-  if (!has_gnuplot()) GTEST_SKIP() << "no gnuplot";
   try {
     run_gnuplot("plot nonsense\n");
     FAIL() << "drew nonsense";
@@ -50,7 +39,6 @@ TEST(Gnuplot, ItsWordsAreInTheError) {
 
 // gnuplot reads the string back as it was, but for the only character that could end it.
 TEST(PlotScript, QuotedTextComesThroughUnchanged) {
-  if (!has_gnuplot()) GTEST_SKIP() << "no gnuplot";
   for (const std::string text : {"cat", "`ls`", "a\\nb\\", "\"x\"", "@y #z", "$1", "50% %d", "{a}_b"})
     EXPECT_EQ(run_gnuplot("set print '-'\nprint " + plot_text(text) + "\n"), text + "\n");
 }

@@ -10,24 +10,12 @@
 #include "image/decode.h"
 #include "plot/confusion_plot.h"
 #include "plot/curve_plot.h"
-#include "plot/gnuplot.h"
 #include "plot/label_plot.h"
 #include "plot/results_plot.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
 namespace {
-
-class Plots : public ::testing::Test {
- protected:
-  void SetUp() override {
-    try {
-      run_gnuplot("print 1\n");
-    } catch (const Error& error) {
-      GTEST_SKIP() << error.what();
-    }
-  }
-};
 
 // With MARROW_SHOW_PLOTS=FOLDER the pictures stay there, to be looked at.
 Image look_at(const std::string& bytes, const std::string& name) {
@@ -116,7 +104,7 @@ ResultsTable a_table(int epochs, const std::vector<std::string>& columns) {
   return table;
 }
 
-TEST_F(Plots, ConfusionMatrixOfAnySize) {
+TEST(Plots, ConfusionMatrixOfAnySize) {
   for (const int classes : {1, 3, 30, 80, 1000}) {
     for (const bool normalised : {false, true}) {
       if (classes != 3 && normalised != (classes > 50)) continue;  // each kind once is enough
@@ -131,12 +119,12 @@ TEST_F(Plots, ConfusionMatrixOfAnySize) {
   }
 }
 
-TEST_F(Plots, ConfusionMatrixOfNothing) {
+TEST(Plots, ConfusionMatrixOfNothing) {
   EXPECT_TRUE(edge_is_white(
       look_at(confusion_plot(ConfusionMatrix(4), class_names(3), true), "confusion_empty.png")));
 }
 
-TEST_F(Plots, CurvesOfFewAndManyClasses) {
+TEST(Plots, CurvesOfFewAndManyClasses) {
   for (const int classes : {1, 3, 20, 80})
     for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall}) {
       if (classes != 3 && curve != Curve::kPrecisionByRecall) continue;
@@ -147,14 +135,14 @@ TEST_F(Plots, CurvesOfFewAndManyClasses) {
     }
 }
 
-TEST_F(Plots, CurvesOfAValidationWithoutDetections) {
+TEST(Plots, CurvesOfAValidationWithoutDetections) {
   const std::vector<int64_t> some = {3, 0, 2}, none = {0, 0, 0};
   const std::vector<std::string> names = class_names(3);
   look_at(curve_plot(average_precision({}, some), names, Curve::kPrecisionByRecall), "none_BoxPR.png");
   look_at(curve_plot(average_precision({}, none), names, Curve::kF1), "nothing_BoxF1.png");
 }
 
-TEST_F(Plots, ResultsOfDetectionAndClassification) {
+TEST(Plots, ResultsOfDetectionAndClassification) {
   for (const int epochs : {1, 30, 1000}) {
     const std::string text = std::to_string(epochs) + ".png";
     const Image boxes = look_at(results_plot(a_table(epochs, detection_columns())), "results_" + text);
@@ -167,7 +155,7 @@ TEST_F(Plots, ResultsOfDetectionAndClassification) {
   }
 }
 
-TEST_F(Plots, ResultsThatAreNotFinite) {
+TEST(Plots, ResultsThatAreNotFinite) {
   ResultsTable table = a_table(12, detection_columns());
   for (size_t i = 4; i < 7; ++i) table.rows[i][2] = std::nan("");
   for (std::vector<double>& row : table.rows) {
@@ -180,7 +168,7 @@ TEST_F(Plots, ResultsThatAreNotFinite) {
   EXPECT_THROW(results_plot(ResultsTable{{"epoch", "loss"}, {}}), Error);
 }
 
-TEST_F(Plots, LabelsOfAnyNumber) {
+TEST(Plots, LabelsOfAnyNumber) {
   for (const int classes : {1, 3, 80, 1000}) {
     std::vector<PlottedBox> boxes;
     for (int i = 0; i < 3000; ++i) {
@@ -195,7 +183,7 @@ TEST_F(Plots, LabelsOfAnyNumber) {
   look_at(label_plot({}, class_names(2)), "labels_none.jpg");
 }
 
-TEST_F(Plots, HostileClassNamesAreOnlyText) {
+TEST(Plots, HostileClassNamesAreOnlyText) {
   const testing::TemporaryFolder folder;
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
@@ -214,7 +202,7 @@ TEST_F(Plots, HostileClassNamesAreOnlyText) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
-TEST_F(Plots, TheSameDataGivesTheSameBytes) {
+TEST(Plots, TheSameDataGivesTheSameBytes) {
   EXPECT_EQ(confusion_plot(a_matrix(4), class_names(3), false),
             confusion_plot(a_matrix(4), class_names(3), false));
 }
