@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "detect/draw.h"
-#include "loader/augment_options.h"
 
 namespace marrow {
 namespace {
@@ -58,53 +57,6 @@ TEST(BatchSheet, ShowsAsManyAsItIsTold) {
   EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 8 + 4);
   EXPECT_EQ(batch_sheet(some_batch(), names, 1).width(), 8);
   EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<Detection>>(1), names).width(), 8);
-}
-
-// A value of its own for every field, so that none is mixed up.
-TEST(AugmentOptions, EveryFieldIsTakenOver) {
-  TrainOptions o;
-  double value = 0;
-  for (double* field :
-       {&o.mosaic, &o.mixup, &o.cutmix, &o.flipud, &o.fliplr, &o.bgr, &o.copy_paste, &o.degrees, &o.translate,
-        &o.scale, &o.shear, &o.perspective, &o.hsv_h, &o.hsv_s, &o.hsv_v})
-    *field = ++value;
-  const AugmentSettings s = augment_settings_of(o);
-  value = 0;
-  for (const double field : {s.mosaic, s.mixup, s.cutmix, s.flipud, s.fliplr, s.bgr, s.copy_paste,
-                             s.perspective.degrees, s.perspective.translate, s.perspective.scale,
-                             s.perspective.shear, s.perspective.perspective, s.hsv.h, s.hsv.s, s.hsv.v})
-    EXPECT_EQ(field, ++value);
-  const AugmentSettings by_default = augment_settings_of({}), preset;
-  EXPECT_EQ(by_default.mosaic, preset.mosaic);
-  EXPECT_EQ(by_default.fliplr, preset.fliplr);
-  EXPECT_EQ(by_default.perspective.scale, preset.perspective.scale);
-  EXPECT_EQ(by_default.perspective.translate, preset.perspective.translate);
-  EXPECT_EQ(by_default.hsv.s, preset.hsv.s);
-}
-
-TEST(AugmentOptions, AClassifierTakesItsOwn) {
-  TrainOptions o;
-  o.scale = 0.25;
-  o.fliplr = 0.1;
-  o.flipud = 0.2;
-  o.erasing = 0.3;
-  o.mixup = 0.4;
-  o.cutmix = 0.5;
-  o.label_smoothing = 0.6;
-  const ClassificationAugment s = classification_augment_of(o);
-  EXPECT_EQ(
-      (std::vector{s.smallest_area, s.fliplr, s.flipud, s.erasing, s.mixup, s.cutmix, s.label_smoothing}),
-      (std::vector{0.75, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6}));
-  EXPECT_TRUE(s.rand_augment);
-  EXPECT_FALSE(s.colours);
-  o.auto_augment = "none";
-  o.scale = 1;
-  o.hsv_h = 0.7;
-  const ClassificationAugment plain = classification_augment_of(o);
-  EXPECT_FALSE(plain.rand_augment);
-  ASSERT_TRUE(plain.colours);
-  EXPECT_EQ(plain.colours->h, 0.7);
-  EXPECT_GT(plain.smallest_area, 0);
 }
 
 }  // namespace
