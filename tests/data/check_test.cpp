@@ -132,10 +132,10 @@ TEST_F(DataCheck, ReportsForPeopleAndMachines) {
 TEST_F(DataCheck, TheSheetShowsTheBoxes) {
   check({.sheet = folder_ / "sheet.png"});
   const Image sheet = decode_image_file(folder_ / "sheet.png").image;
-  EXPECT_EQ(sheet.width(), 2 * 324 + 4);
-  EXPECT_EQ(sheet.height(), 324 + 4);
+  EXPECT_EQ(sheet.width(), 320 + 4 + 320);
+  EXPECT_EQ(sheet.height(), 320);
   // The left edge of cat's box in the first picture: a quarter of 320 from the tile's left.
-  const auto edge = sheet.row(4 + 160) + (4 + 80) * 3;
+  const auto edge = sheet.row(160) + 80 * 3;
   EXPECT_NEAR(edge[2], 0xe6, 3);
   EXPECT_NEAR(edge[1], 0x19, 3);
 }

@@ -113,7 +113,7 @@ TEST_F(Synth, RefusesWhatCannotBeDrawn) {
   EXPECT_EQ(error([](SynthOptions& o) { o.classes = {}; }), "no classes are given");
   EXPECT_EQ(error([](SynthOptions& o) { o.images = 0; }), "0 pictures; 1 to 1000000 can be drawn");
   EXPECT_EQ(error([](SynthOptions& o) { o.val_share = NAN; }),
-            "a share of nan for validation; it is at least 0 and below 1");
+            "a share of nan for validation; 0 to 0.9 are possible");
   EXPECT_FALSE(fs::exists(folder_ / "d"));
   write("d/data.yaml", "");
   EXPECT_NE(error([](SynthOptions&) {}).find("there is a dataset already"), std::string::npos);

@@ -20,8 +20,8 @@ struct CheckOptions {
   std::function<void(const std::string& what, int64_t done, int64_t total)> progress;
 };
 
-// The upper limits of the size classes of boxes, in pixels of the shorter side at image_size: below the cell of stride 8,
-// of 16, of 32, and above.
+// The upper limits of the size classes of boxes, in pixels of the shorter side at image_size. The first three are the cells
+// of a detector's maps.
 inline constexpr int kCheckSizes[] = {8, 16, 32, 64, 128};
 inline constexpr size_t kCheckSizeClasses = std::size(kCheckSizes) + 1;
 

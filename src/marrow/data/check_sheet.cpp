@@ -5,20 +5,19 @@
 #include "base/error.h"
 #include "detect/draw.h"
 #include "detect/letterbox.h"
+#include "detect/sheet.h"
 #include "image/decode.h"
 
 namespace marrow {
 namespace {
 
-constexpr int kGap = 4;  // pixels between tiles
-
-Detection detection_of(const Label& label, const LabelledImage& image, int class_id) {
+Detection detection_of(const Label& label, const LabelledImage& image) {
   const double left = (label.cx - label.w / 2) * image.width, top = (label.cy - label.h / 2) * image.height;
   return {.box = {static_cast<float>(left), static_cast<float>(top),
                   static_cast<float>(left + label.w * image.width),
                   static_cast<float>(top + label.h * image.height)},
           .confidence = kNoConfidence,
-          .class_id = class_id};
+          .class_id = label.class_id};
 }
 
 Image draw_tile(const LabelledImage& labelled, std::span<const std::string> names, int tile) {
@@ -32,7 +31,7 @@ Image draw_tile(const LabelledImage& labelled, std::span<const std::string> name
   const Letterbox geometry = letterbox_geometry({picture.width(), picture.height()}, {tile, tile});
   Image canvas = letterbox(picture, geometry);
   std::vector<Detection> boxes;
-  for (const Label& label : labelled.labels) boxes.push_back(detection_of(label, labelled, label.class_id));
+  for (const Label& label : labelled.labels) boxes.push_back(detection_of(label, labelled));
   for (Detection& box : boxes)
     for (size_t i = 0; i < 4; ++i) {
       const bool horizontal = i % 2 == 0;
@@ -58,17 +57,9 @@ Image draw_label_sheet(std::span<const LabelledImage* const> images, std::span<c
     for (size_t i = 0; i < most; ++i) chosen[i] = chosen[i * chosen.size() / most];  // i <= i * size / most
     chosen.resize(most);
   }
-  const int across = std::min(columns, static_cast<int>(chosen.size()));
-  const int down = (static_cast<int>(chosen.size()) + across - 1) / across;
-  Image sheet(across * (tile + kGap) + kGap, down * (tile + kGap) + kGap, 255);
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    const Image drawn = draw_tile(*chosen[i], names, tile);
-    const int x = kGap + static_cast<int>(i) % across * (tile + kGap),
-              y = kGap + static_cast<int>(i) / across * (tile + kGap);
-    const MutablePixels place = sheet.region(x, y, tile, tile);
-    for (int row = 0; row < tile; ++row) std::copy_n(drawn.row(row), drawn.row_bytes(), place.row(row));
-  }
-  return sheet;
+  std::vector<Image> tiles;
+  for (const LabelledImage* image : chosen) tiles.push_back(draw_tile(*image, names, tile));
+  return picture_sheet(tiles);
 }
 
 }  // namespace marrow

@@ -20,20 +20,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMaxImages = 1'000'000, kMaxSide = 4096, kMaxObjects = 100;
-
 void check(const SynthOptions& options) {
   const auto require = [](bool good, const std::string& message) {
     if (!good) throw Error(ErrorKind::kUsage, message);
   };
-  require(options.images >= 1 && options.images <= kMaxImages,
-          fmt::format("{} pictures; 1 to {} can be drawn", options.images, kMaxImages));
-  require(options.image_size >= 32 && options.image_size <= kMaxSide,
-          fmt::format("pictures of {} pixels; 32 to {} can be drawn", options.image_size, kMaxSide));
-  require(options.objects >= 1 && options.objects <= kMaxObjects,
-          fmt::format("{} objects a picture; 1 to {} can be drawn", options.objects, kMaxObjects));
-  require(options.val_share >= 0 && options.val_share < 1,
-          fmt::format("a share of {} for validation; it is at least 0 and below 1", options.val_share));
+  require(options.images >= 1 && options.images <= kMostSynthImages,
+          fmt::format("{} pictures; 1 to {} can be drawn", options.images, kMostSynthImages));
+  require(options.image_size >= kSmallestSynthSide && options.image_size <= kLargestSynthSide,
+          fmt::format("pictures of {} pixels; {} to {} can be drawn", options.image_size, kSmallestSynthSide,
+                      kLargestSynthSide));
+  require(options.objects >= 1 && options.objects <= kMostSynthObjects,
+          fmt::format("{} objects a picture; 1 to {} can be drawn", options.objects, kMostSynthObjects));
+  require(
+      options.val_share >= 0 && options.val_share <= kMostValShare,
+      fmt::format("a share of {} for validation; 0 to {} are possible", options.val_share, kMostValShare));
   require(!options.classes.empty(), "no classes are given");
   for (auto name = options.classes.begin(); name != options.classes.end(); ++name) {
     require(std::ranges::find(synth_classes(), *name) != synth_classes().end(),

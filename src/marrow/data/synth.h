@@ -16,6 +16,11 @@ namespace marrow {
 // disc, square, triangle, star, ring, cross
 const std::vector<std::string>& synth_classes();
 
+// What can be drawn.
+inline constexpr int kMostSynthImages = 1'000'000, kMostSynthObjects = 100;
+inline constexpr int kSmallestSynthSide = 32, kLargestSynthSide = 4096;  // pixels
+inline constexpr double kMostValShare = 0.9;
+
 struct SynthOptions {
   int images = 400;
   double val_share = 0.2;  // of the pictures; at least one, where there are two

@@ -115,7 +115,7 @@ pid_t start(const std::string& program, int input, int output, int messages) {
   return child;
 }
 
-// The exit status, or nothing when it had to be killed.
+// Whether it ended by itself, with `status`; killed when not.
 bool wait_for(pid_t child, double seconds, int& status) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
