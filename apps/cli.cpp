@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/run_folder.h"
 #include "base/text.h"
 
 namespace marrow::cli {
@@ -41,6 +42,50 @@ void add_image_size_option(CLI::App& command, std::vector<int>& size, const std:
       ->expected(1, 2)
       ->check(in_range(kSmallest, kLargest))
       ->type_name("PIXELS");
+}
+
+std::filesystem::path RunFolderOptions::make(const std::string& task) const {
+  const auto folder = project.empty() ? std::filesystem::path("runs") / task : std::filesystem::path(project);
+  return make_run_folder(folder, name, exist_ok);
+}
+
+void add_run_folder_options(CLI::App& command, RunFolderOptions& options) {
+  const std::string by_task = options.project.empty() ? " [default: runs/detect or runs/classify]" : "";
+  command.add_option("--project", options.project, "Folder around the run folders" + by_task)
+      ->capture_default_str()
+      ->type_name("FOLDER");
+  command.add_option("--name", options.name, "Run folder; a number is appended when it exists")
+      ->capture_default_str();
+  command.add_flag("--exist-ok", options.exist_ok,
+                   "Write into the run folder even when it exists [default: off]");
+}
+
+void add_detection_options(CLI::App& command, NmsOptions& options) {
+  command.add_option("--conf", options.confidence, "Confidence above which a detection counts, 0..1")
+      ->check(in_range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--iou", options.iou, "Overlap (IoU) above which the weaker of two boxes is dropped, 0..1")
+      ->check(in_range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--max-det", options.max_detections, "Most detections per picture")
+      ->check(in_range(1, 1'000'000))
+      ->capture_default_str();
+  command.add_flag("--agnostic-nms,!--no-agnostic-nms", options.agnostic,
+                   "Boxes suppress each other across classes [default: off]");
+}
+
+void add_foreign_file_options(CLI::App& command, std::string& model, std::string& source) {
+  command
+      .add_option("--as", model,
+                  "For a foreign file whose network is not plain: the model it holds (as 'marrow import "
+                  "--model') [default: told by the file]")
+      ->type_name("MODEL");
+  command
+      .add_option("--weights-source", source,
+                  "For a foreign file: the implementation it comes from (as 'marrow import --source') "
+                  "[default: told by the file]")
+      ->type_name("NAME");
 }
 
 bool is_checkpoint_path(const std::string& model) {

@@ -4,9 +4,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "detect/nms.h"
 
 namespace marrow::cli {
 
@@ -22,6 +25,7 @@ Action add_info(CLI::App& app);
 Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
 Action add_demo(CLI::App& app);
+Action add_benchmark(CLI::App& app);
 
 // Throws Error{kUnsupported}, saying what is missing, where `marrow train` has no program to start.
 void require_training();
@@ -37,6 +41,24 @@ void add_threads_option(CLI::App& command, int& threads);
 
 // Adds --imgsz, the network's input size: one number (square) or height,width.
 void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text);
+
+// The folder that a command leaves its results in.
+struct RunFolderOptions {
+  std::string project;  // empty: runs/TASK
+  std::string name;
+  bool exist_ok = false;
+
+  std::filesystem::path make(const std::string& task = {}) const;
+};
+
+// Adds --project, --name and --exist-ok.
+void add_run_folder_options(CLI::App& command, RunFolderOptions& options);
+
+// Adds --conf, --iou, --max-det and --agnostic-nms.
+void add_detection_options(CLI::App& command, NmsOptions& options);
+
+// Adds --as and --weights-source, which say what a foreign file does not.
+void add_foreign_file_options(CLI::App& command, std::string& model, std::string& source);
 
 // Whether MODEL is meant as a checkpoint: a file that is no YAML, or a path with a checkpoint's suffix
 // whether it exists or not. Everything else is a YAML or a name.

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/run_folder.h"
 #include "base/text.h"
 #include "cli.h"
 #include "data/check.h"
@@ -51,15 +51,16 @@ void say_notes(const Dataset& dataset) {
 }
 
 struct CheckArguments {
-  std::string data, names, project = "runs/data", name = "check";
-  bool json = false, exist_ok = false;
-  int image_size = 640, threads = 0;
+  std::string data, names;
+  RunFolderOptions folder{.project = "runs/data", .name = "check"};
+  bool json = false;
+  int image_size = CheckOptions().image_size, threads = 0;
 };
 
 int check(const CheckArguments& arguments) {
   const Dataset dataset = read_dataset(arguments.data, split_names(arguments.names));
   say_notes(dataset);
-  const auto folder = make_run_folder(arguments.project, arguments.name, arguments.exist_ok);
+  const auto folder = arguments.folder.make();
   CheckOptions options{
       .image_size = arguments.image_size, .threads = arguments.threads, .sheet = folder / "labels.png"};
   DatasetCheck result;
@@ -95,11 +96,7 @@ Action add_check(CLI::App& data) {
       ->capture_default_str();
   command.add_flag("--json", arguments->json, "Print the report as one JSON object [default: off]");
   add_threads_option(command, arguments->threads);
-  command.add_option("--project", arguments->project, "Folder for results")->capture_default_str();
-  command.add_option("--name", arguments->name, "Results go to PROJECT/NAME, or NAME2, NAME3, ...")
-      ->capture_default_str();
-  command.add_flag("--exist-ok", arguments->exist_ok,
-                   "Write into PROJECT/NAME even if it exists [default: off]");
+  add_run_folder_options(command, arguments->folder);
   set_example(command, "marrow data check data.yaml --imgsz 320");
   return [arguments] { return check(*arguments); };
 }
@@ -128,13 +125,13 @@ int convert(const ConvertArguments& arguments) {
   }
   for (const Problem& problem : summary.problems)
     fmt::print(stderr, "{}: {}\n", severity_name(problem.severity), problem.text());
-  fmt::print("{} ({}) -> {} ({}): {} pictures, {} objects\n", arguments.in, format_name(dataset.format),
-             arguments.out, arguments.to, summary.images, summary.objects);
+  fmt::print("{} ({}) -> {} ({}): {}, {}\n", arguments.in, format_name(dataset.format), arguments.out,
+             arguments.to, counted(summary.images, "picture"), counted(summary.objects, "object"));
   if (summary.ignored > 0)
-    fmt::print("{} crowd or difficult objects {}\n", summary.ignored,
-               options.to == DatasetFormat::kYolo ? "were left out: YOLO's format has no place for them"
-                                                  : "were kept as such");
-  if (summary.dropped > 0) fmt::print("{} pictures were left out: they cannot be used\n", summary.dropped);
+    fmt::print("{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
+               options.to == DatasetFormat::kYolo ? "left out, YOLO's format has no place for such"
+                                                  : "kept as such");
+  if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "picture"));
   return summary.dropped > 0 ? 1 : 0;
 }
 
@@ -177,7 +174,7 @@ int synth(SynthArguments arguments) {
     arguments.options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
     summary = write_synth_dataset(arguments.out, arguments.options);
   }
-  fmt::print("{}: {} pictures to train on, {} to validate\n", arguments.out, summary.train_images,
+  fmt::print("{}: {} to train on, {} to validate\n", arguments.out, counted(summary.train_images, "picture"),
              summary.val_images);
   for (size_t i = 0; i < summary.objects.size(); ++i)
     fmt::print("  {:<10}{:>8}\n", arguments.options.classes[i], summary.objects[i]);
@@ -192,20 +189,20 @@ Action add_synth(CLI::App& data) {
       ->required()
       ->type_name("");
   command.add_option("--images", options.images, "Pictures to draw, of both splits")
-      ->check(in_range(1, 1e6))
+      ->check(in_range(1, kMostSynthImages))
       ->capture_default_str();
   command
       .add_option("--classes", arguments->classes,
                   "shapes for all of " + join(synth_classes(), ", ") + "; or some of them, comma-separated")
       ->capture_default_str();
   command.add_option("--val-share", options.val_share, "Share of the pictures that is for validation")
-      ->check(in_range(0, 0.9))
+      ->check(in_range(0, kMostValShare))
       ->capture_default_str();
   command.add_option("--imgsz", options.image_size, "Longer side of a picture (pixels)")
-      ->check(in_range(32, 4096))
+      ->check(in_range(kSmallestSynthSide, kLargestSynthSide))
       ->capture_default_str();
   command.add_option("--objects", options.objects, "Objects in a picture, at most")
-      ->check(in_range(1, 100))
+      ->check(in_range(1, kMostSynthObjects))
       ->capture_default_str();
   command.add_option("--seed", options.seed, "The same seed draws the same pictures")->capture_default_str();
   add_threads_option(command, options.threads);

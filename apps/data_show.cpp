@@ -6,8 +6,8 @@
 #include <memory>
 #include <string_view>
 
-#include "base/error.h"
-#include "base/run_folder.h"
+#include "base/counted.h"
+#include "base/talk.h"
 #include "base/thread_pool.h"
 #include "cli.h"
 #include "data/dataset.h"
@@ -30,17 +30,15 @@ bool concerns_a_batch_of_boxes(const TrainOption& option) {
 struct Options {
   std::string data;
   std::string split = "train";
-  int imgsz = 640;
-  int batch = 16;
+  int imgsz = kDetectionSize;
+  int batch = kDefaultBatch;
   int64_t epoch = 0;
   int64_t first = 0;
   int64_t count = 1;
   uint64_t seed = 0;
   bool validation = false;
   bool rect = false;
-  std::string project = "runs/data";
-  std::string name = "show";
-  bool exist_ok = false;
+  RunFolderOptions folder{.project = "runs/data", .name = "show"};
   TrainOptions train;  // augmentation
 };
 
@@ -58,25 +56,23 @@ DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
 int run(const Options& options) {
   const Dataset dataset = read_dataset(options.data);
   const OpenedSplit opened = open_split(
-      dataset, options.split,
-      {.image_size = options.imgsz, .cache = ImageCache::kRecent, .say = [](const std::string& line) {
-         fmt::print(stderr, "{}\n", line);
-       }});
+      dataset, options.split, {.image_size = options.imgsz, .cache = ImageCache::kRecent, .say = talk});
   const DetectionLoaderOptions settings =
       loader_options(options, static_cast<int64_t>(opened.images->size()));
   DetectionLoader loader(opened.images, settings, options.epoch, options.first);
-  const auto folder = make_run_folder(options.project, options.name, options.exist_ok);
+  const auto folder = options.folder.make();
   for (int64_t i = 0; i < options.count; ++i) {
     const auto batch = loader.next();
     if (!batch) {
-      fmt::print(stderr, "the epoch has {} batches of {}\n", loader.batches_per_epoch(), settings.batch);
+      talk(fmt::format("the epoch has {} of {}", counted(loader.batches_per_epoch(), "batch"),
+                       settings.batch));
       break;
     }
     const auto path =
         folder / fmt::format("{}_epoch{}_batch{}.png", options.split, batch->epoch, batch->number);
     if (batch->images.dim(0) > 0) write_image(path, batch_sheet(*batch, dataset.names).pixels());
-    fmt::print("{}: {} images of {}x{}, {} boxes\n", path.string(), batch->images.dim(0),
-               batch->images.dim(3), batch->images.dim(2), batch->targets.dim(0));
+    fmt::print("{}: {} of {}x{}, {}\n", path.string(), counted(batch->images.dim(0), "image"),
+               batch->images.dim(3), batch->images.dim(2), counted(batch->targets.dim(0), "box"));
   }
   return 0;
 }
@@ -109,12 +105,10 @@ Action add_data_show(CLI::App& data) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of the run that is looked at")->capture_default_str();
-  command->add_flag("--val", options->validation, "As validation sees them: in order, not augmented");
-  command->add_flag("--rect", options->rect, "Rectangular batches of images of like shape");
-  command->add_option("--project", options->project, "Folder for results")->capture_default_str();
-  command->add_option("--name", options->name, "Results go to PROJECT/NAME, or NAME2, NAME3, ...")
-      ->capture_default_str();
-  command->add_flag("--exist-ok", options->exist_ok, "Write into PROJECT/NAME even if it exists");
+  command->add_flag("--val", options->validation,
+                    "As validation sees them: in order, not augmented [default: off]");
+  command->add_flag("--rect", options->rect, "Rectangular batches of images of like shape [default: off]");
+  add_run_folder_options(*command, options->folder);
   for (const TrainOption& option : train_option_table()) {
     if (!concerns_a_batch_of_boxes(option)) continue;
     std::string dashed = option.key;

@@ -8,9 +8,9 @@
 #include <optional>
 #include <set>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/run_folder.h"
 #include "base/text.h"
 #include "cli.h"
 #include "detect/draw.h"
@@ -36,19 +36,14 @@ struct Options {
   std::string weights_source;
   std::string source;
   std::vector<int> imgsz;
-  float conf = 0.25f;
-  float iou = 0.7f;
-  int max_det = 300;
+  NmsOptions nms;
   std::vector<std::string> classes;
-  bool agnostic_nms = false;
   bool rect = true;
   bool save = true;
   bool save_txt = false;
   bool save_conf = false;
   bool save_crop = false;
-  std::string project;
-  std::string name = "predict";
-  bool exist_ok = false;
+  RunFolderOptions folder{.name = "predict"};
   bool as_json = false;
   int threads = 0;
 };
@@ -130,7 +125,8 @@ class Prediction {
                  last_shape_);
       if (!folder_.empty()) fmt::print(talk_, "Results saved to {}\n", folder_.string());
     }
-    if (labels_ > 0) fmt::print(talk_, "{} labels saved to {}\n", labels_, (folder_ / "labels").string());
+    if (labels_ > 0)
+      fmt::print(talk_, "{} saved to {}\n", counted(labels_, "label"), (folder_ / "labels").string());
     if (seen < pictures.size())
       fmt::print(stderr, "marrow: {} of {} images could not be read\n", pictures.size() - seen,
                  pictures.size());
@@ -175,10 +171,7 @@ class DetectionRun : public Prediction {
     if (!o.imgsz.empty()) options.size = {o.imgsz.back(), o.imgsz.front()};
     options.rect = o.rect;
     options.threads = o.threads;
-    options.nms.confidence = o.conf;
-    options.nms.iou = o.iou;
-    options.nms.max_detections = o.max_det;
-    options.nms.agnostic = o.agnostic_nms;
+    options.nms = o.nms;
     options.nms.classes = class_ids(o.classes, names);
     return options;
   }
@@ -290,9 +283,7 @@ void require_weights(const std::string& model) {
 fs::path run_folder(const Options& options, const std::string& task) {
   const bool writes =
       (options.save && task == "detect") || options.save_txt || (options.save_crop && task == "detect");
-  if (!writes) return {};
-  const fs::path project = options.project.empty() ? fs::path("runs") / task : fs::path(options.project);
-  return make_run_folder(project, options.name, options.exist_ok);
+  return writes ? options.folder.make(task) : fs::path();
 }
 
 int predict(const Options& options) {
@@ -304,7 +295,7 @@ int predict(const Options& options) {
     throw Error(
         ErrorKind::kUnsupported,
         fmt::format("{}: a model for '{}'; predict knows detection and classification", options.model, task));
-  if (task == "classify" && (!options.classes.empty() || options.save_crop || options.agnostic_nms))
+  if (task == "classify" && (!options.classes.empty() || options.save_crop || options.nms.agnostic))
     throw Error(
         ErrorKind::kUsage,
         options.model + ": a classifier; --classes, --save-crop and --agnostic-nms are for detectors");
@@ -332,23 +323,12 @@ Action add_predict(CLI::App& app) {
                   "A picture, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists pictures")
       ->required();
   add_image_size_option(command, options->imgsz, "640; a classifier's own");
-  command.add_option("--conf", options->conf, "Confidence above which a detection counts, 0..1")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
-  command
-      .add_option("--iou", options->iou, "Overlap (IoU) above which the weaker of two boxes is dropped, 0..1")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
-  command.add_option("--max-det", options->max_det, "Most detections per picture")
-      ->check(in_range(1, 1'000'000))
-      ->capture_default_str();
+  add_detection_options(command, options->nms);
   command
       .add_option("--classes", options->classes,
                   "Only these classes, by number or name, separated by commas [default: all]")
       ->delimiter(',')
       ->type_name("CLASS,...");
-  command.add_flag("--agnostic-nms,!--no-agnostic-nms", options->agnostic_nms,
-                   "Boxes suppress each other across classes [default: off]");
   command.add_flag("--rect,!--no-rect", options->rect,
                    "Pad each picture only to the next multiple of the stride; --no-rect pads to the full "
                    "square [default: on]");
@@ -360,27 +340,11 @@ Action add_predict(CLI::App& app) {
                    "Add the confidence to each line of --save-txt [default: off]");
   command.add_flag("--save-crop", options->save_crop,
                    "Write each detection's pixels to crops/CLASS/ [default: off]");
-  command
-      .add_option("--project", options->project,
-                  "Folder around the run folders [default: runs/detect or runs/classify]")
-      ->type_name("FOLDER");
-  command.add_option("--name", options->name, "Run folder; a number is appended when it exists")
-      ->capture_default_str();
-  command.add_flag("--exist-ok", options->exist_ok,
-                   "Write into the run folder even when it exists [default: off]");
+  add_run_folder_options(command, options->folder);
   command.add_flag("--json", options->as_json,
                    "One line of JSON for each picture that could be read, on stdout; all else goes to stderr "
                    "[default: off]");
-  command
-      .add_option("--as", options->base_model,
-                  "For a foreign file whose network is not plain: the model it holds (as 'marrow import "
-                  "--model') [default: told by the file]")
-      ->type_name("MODEL");
-  command
-      .add_option("--weights-source", options->weights_source,
-                  "For a foreign file: the implementation it comes from (as 'marrow import --source') "
-                  "[default: told by the file]")
-      ->type_name("NAME");
+  add_foreign_file_options(command, options->base_model, options->weights_source);
   add_threads_option(command, options->threads);
   set_example(
       command,

@@ -13,13 +13,14 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/run_folder.h"
+#include "base/talk.h"
 #include "base/thread_pool.h"
 #include "cli.h"
 #include "data/dataset.h"
 #include "model/import.h"
 #include "predict/classifier_input.h"
 #include "predict/preprocess.h"
+#include "recipe/train_options.h"
 #include "validate/classifier_validation.h"
 #include "validate/detector_validation.h"
 #include "validate/engine_predictor.h"
@@ -37,48 +38,34 @@ struct Options {
   std::string data;
   std::string split = "val";
   int imgsz = 0;
-  int batch = 16;
-  float conf = 0.001f;
-  float iou = 0.7f;
-  int max_det = 300;
+  int batch = kDefaultBatch;
+  NmsOptions nms{.confidence = kValidationConfidence};
   bool rect = true;
-  bool agnostic_nms = false;
   bool single_cls = false;
   bool verbose = true;
   bool save_json = false;
   bool plots = true;
   bool as_json = false;
-  std::string project;
-  std::string name = "val";
-  bool exist_ok = false;
+  RunFolderOptions folder{.name = "val"};
   std::string base_model;
   std::string weights_source;
   int threads = 0;
 };
 
-void say(const std::string& line) {
-  fmt::print(stderr, "{}\n", line);
-}
-
 void print_json(const ordered_json& object) {
   fmt::print("{}\n", object.dump(2, ' ', false, ordered_json::error_handler_t::replace));
-}
-
-fs::path run_folder(const Options& options, const std::string& task) {
-  const fs::path project = options.project.empty() ? fs::path("runs") / task : fs::path(options.project);
-  return make_run_folder(project, options.name, options.exist_ok);
 }
 
 // Where this validation leaves its files; nothing when it has none to leave. Without a folder there are no pictures, but
 // predictions that were asked for are an error.
 std::optional<fs::path> results_folder(const Options& options, const std::string& task) {
-  if (options.save_json) return run_folder(options, task);
+  if (options.save_json) return options.folder.make(task);
   if (!options.plots) return {};
   try {
-    return run_folder(options, task);
+    return options.folder.make(task);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kFile) throw;
-    say(fmt::format("marrow: no pictures: {}", error.what()));
+    talk(fmt::format("marrow: no pictures: {}", error.what()));
     return {};
   }
 }
@@ -87,7 +74,7 @@ std::unique_ptr<ValidationPictures> pictures_in(const std::optional<fs::path>& f
                                                 const std::vector<std::string>& names) {
   if (!folder || !options.plots) return nullptr;
   return std::make_unique<ValidationPictures>(
-      *folder, names, [](std::string_view line) { say(fmt::format("marrow: {}", line)); });
+      *folder, names, [](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
 }
 
 void say_saved(const std::optional<fs::path>& folder, const Options& options) {
@@ -104,22 +91,23 @@ int round_up(int size, int stride) {
 }
 
 int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel trained) {
-  const int image_size = round_up(options.imgsz > 0 ? options.imgsz : 640, trained.model.largest_stride);
+  const int image_size =
+      round_up(options.imgsz > 0 ? options.imgsz : kDetectionSize, trained.model.largest_stride);
   const std::vector<std::string> names = trained.model.names;
   if (const int wanted = options.single_cls ? 1 : dataset.classes(); static_cast<int>(names.size()) != wanted)
     throw Error(ErrorKind::kUsage,
                 fmt::format("{}: {} classes, but {} has {}{}", options.model, names.size(), options.data,
                             dataset.classes(), options.single_cls ? ", taken as one" : ""));
   if (!options.single_cls && names != dataset.names)
-    say(fmt::format("marrow: the classes of {} are called otherwise in {}; they are matched by number",
-                    options.model, options.data));
+    talk(fmt::format("marrow: the classes of {} are called otherwise in {}; they are matched by number",
+                     options.model, options.data));
 
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = image_size,
                                         .cache = ImageCache::kRecent,
                                         .single_class = options.single_cls,
                                         .threads = options.threads,
-                                        .say = say});
+                                        .say = talk});
   ThreadPool threads(options.threads);
   DetectionLoader loader(split.images, {.batch = options.batch,
                                         .workers = threads.threads(),
@@ -133,10 +121,11 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
   const DetectorValidation result = validate_detector(
       loader, *split.images,
       {.names = names,
-       .confidence = options.conf,
-       .iou = options.iou,
-       .max_detections = options.max_det,
-       .agnostic = options.agnostic_nms || options.single_cls,
+       .confidence = options.nms.confidence,
+       .iou = options.nms.iou,
+       .max_detections = options.nms.max_detections,
+       .agnostic = options.nms.agnostic || options.single_cls,
+       .predictions = options.save_json,
        .show =
            [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> detections) {
              if (pictures) pictures->add(batch, detections);
@@ -185,11 +174,11 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
   if (dataset.classes() > static_cast<int>(names.size()))
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but {} has {}", options.model, names.size(),
                                                options.data, dataset.classes()));
-  const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = say});
-  const ThreadPool threads(options.threads);
+  const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
+  const int threads = options.threads > 0 ? options.threads : available_threads();
   const InputFormat format = classifier_format(input_format(trained.model.graph), options.imgsz);
-  ClassificationLoader loader(
-      split.images, validation_loader_options(format, dataset.classes(), options.batch, threads.threads()));
+  ClassificationLoader loader(split.images,
+                              validation_loader_options(format, dataset.classes(), options.batch, threads));
   EnginePredictor predictor(std::move(trained), options.threads);
   const std::vector<int> classes = class_map(names, dataset.names);
   const auto network_classes = [&](std::vector<int> class_ids) {
@@ -214,7 +203,7 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
   if (pictures) pictures->finish(result.report);
   say_saved(folder, options);
   if (const size_t broken = split.images->broken(); broken > 0)
-    say(fmt::format("marrow: {} of {} images could not be read", broken, split.images->size()));
+    talk(fmt::format("marrow: {} of {} images could not be read", broken, split.images->size()));
   return result.report.total().images > 0 ? 0 : 1;
 }
 
@@ -222,7 +211,7 @@ int validate(const Options& options) {
   TrainedModel trained =
       load_trained(options.model, {.model = options.base_model, .source = options.weights_source});
   const Dataset dataset = read_dataset(options.data);
-  for (const std::string& note : dataset.notes) say("marrow: " + note);
+  for (const std::string& note : dataset.notes) talk("marrow: " + note);
   const std::string task = trained.model.task;
   const bool folders = dataset.format == DatasetFormat::kFolders;
   if (task == "classify" && folders) return validate_classes(options, dataset, std::move(trained));
@@ -249,24 +238,17 @@ Action add_val(CLI::App& app) {
       ->capture_default_str()
       ->type_name("SPLIT");
   command
-      .add_option("--imgsz", options->imgsz,
-                  "Longer side of the network input, pixels; for a classifier its crop [default: 640; a "
-                  "classifier's own]")
+      .add_option(
+          "--imgsz", options->imgsz,
+          fmt::format("Longer side of the network input, pixels; for a classifier its crop [default: {}; a "
+                      "classifier's own]",
+                      kDetectionSize))
       ->check(in_range(1, 16384))
       ->type_name("PIXELS");
   command.add_option("--batch", options->batch, "Images that share a rectangle")
       ->check(in_range(1, 65536))
       ->capture_default_str();
-  command.add_option("--conf", options->conf, "Confidence above which a detection counts, 0..1")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
-  command
-      .add_option("--iou", options->iou, "Overlap (IoU) above which the weaker of two boxes is dropped, 0..1")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
-  command.add_option("--max-det", options->max_det, "Most detections per image")
-      ->check(in_range(1, 1'000'000))
-      ->capture_default_str();
+  add_detection_options(command, options->nms);
   command
       .add_option("--rect", options->rect,
                   "Batches of images of like shape, padded only as far as needed; false: squares")
@@ -274,8 +256,6 @@ Action add_val(CLI::App& app) {
       ->default_str("true")
       ->type_name("true|false");
   command.add_flag("--no-rect{false}", options->rect, "The same as --rect false");
-  command.add_flag("--agnostic-nms", options->agnostic_nms,
-                   "Boxes suppress each other across classes [default: off]");
   command.add_flag("--single-cls", options->single_cls, "Treat all classes as one [default: off]");
   command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
   command.add_flag("--save-json", options->save_json,
@@ -289,23 +269,8 @@ Action add_val(CLI::App& app) {
   command.add_flag("--no-plots{false}", options->plots, "The same as --plots false");
   command.add_flag("--json", options->as_json,
                    "One JSON object on stdout; all else goes to stderr [default: off]");
-  command
-      .add_option("--project", options->project,
-                  "Folder around the run folders [default: runs/detect or runs/classify]")
-      ->type_name("FOLDER");
-  command.add_option("--name", options->name, "Run folder; a number is appended when it exists")
-      ->capture_default_str();
-  command.add_flag("--exist-ok", options->exist_ok,
-                   "Write into the run folder even when it exists [default: off]");
-  command
-      .add_option(
-          "--as", options->base_model,
-          "For a foreign file whose network is not plain: the model it holds (as 'marrow import --model')")
-      ->type_name("MODEL");
-  command
-      .add_option("--weights-source", options->weights_source,
-                  "For a foreign file: the implementation it comes from (as 'marrow import --source')")
-      ->type_name("NAME");
+  add_run_folder_options(command, options->folder);
+  add_foreign_file_options(command, options->base_model, options->weights_source);
   add_threads_option(command, options->threads);
   set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");
   return [options] { return validate(*options); };

@@ -1,6 +1,12 @@
 // The demonstration from end to end, on a handful of pictures; without a program that trains, what is missing.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
 #include "apps/program.h"
 
 namespace marrow {
@@ -32,6 +38,32 @@ TEST_F(Demo, LeavesARunPicturesAndWhatToDoNextEachTimeAnew) {
   EXPECT_EQ(testing::read_text(folder_ / "runs/demo/shapes/labels/val/000000.txt"),
             testing::read_text(folder_ / "runs/demo2/shapes/labels/val/000000.txt"));
   EXPECT_FALSE(fs::exists(folder_ / "runs/detect"));
+}
+
+// Ctrl-C goes to every process of the terminal's group.
+TEST_F(Demo, CtrlCEndsItsChildWithACheckpointAndLeavesNothingRunning) {
+  const pid_t demo = ::fork();
+  if (demo == 0) {
+    ::setpgid(0, 0);
+    if (::chdir(folder_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
+        std::freopen("err", "w", stderr) == nullptr)
+      ::_exit(99);
+    ::execl(MARROW_PROGRAM, MARROW_PROGRAM, "demo", "--images", "14", "--epochs", "1000", "--threads", "1",
+            nullptr);
+    ::_exit(99);
+  }
+  const fs::path checkpoint = folder_ / "runs/demo/train/weights/last.safetensors";
+  int status = 0;
+  while (!fs::exists(checkpoint) && ::waitpid(demo, &status, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ASSERT_TRUE(fs::exists(checkpoint)) << testing::read_text(folder_ / "err");
+  EXPECT_EQ(::kill(-demo, SIGINT), 0);
+  EXPECT_EQ(::waitpid(demo, &status, 0), demo);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGINT);
+  EXPECT_SAYS(testing::read_text(folder_ / "err"), "train --resume runs/demo/train");
+  EXPECT_EQ(::kill(-demo, 0), -1);  // nobody is left in the group
+  EXPECT_EQ(errno, ESRCH);
 }
 #endif
 

@@ -132,7 +132,7 @@ TEST_F(Predict, SavesLabelsAndCropsInTheUsualLayout) {
   const ProgramResult result = predict("in/a.png", {"--json", "--save-txt", "--save-conf", "--save-crop",
                                                     "--no-save", "--project", "out", "--name", "x"});
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_SAYS(result.err, "1 labels saved to out/x/labels");
+  EXPECT_SAYS(result.err, "1 label saved to out/x/labels");
   const json detections = json::parse(result.out).at("detections");
   const auto labels = lines_of(testing::read_text(folder_ / "out/x/labels/a.txt"));
   ASSERT_EQ(labels.size(), detections.size());
