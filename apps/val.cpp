@@ -255,7 +255,7 @@ Action add_val(CLI::App& app) {
       ->expected(0, 1)
       ->default_str("true")
       ->type_name("true|false");
-  command.add_flag("--no-rect{false}", options->rect, "The same as --rect false");
+  command.add_flag("--no-rect{false}", options->rect, "The same as --rect false [default: off]");
   command.add_flag("--single-cls", options->single_cls, "Treat all classes as one [default: off]");
   command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
   command.add_flag("--save-json", options->save_json,
@@ -266,7 +266,7 @@ Action add_val(CLI::App& app) {
       ->expected(0, 1)
       ->default_str("true")
       ->type_name("true|false");
-  command.add_flag("--no-plots{false}", options->plots, "The same as --plots false");
+  command.add_flag("--no-plots{false}", options->plots, "The same as --plots false [default: off]");
   command.add_flag("--json", options->as_json,
                    "One JSON object on stdout; all else goes to stderr [default: off]");
   add_run_folder_options(command, options->folder);

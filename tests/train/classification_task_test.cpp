@@ -18,6 +18,7 @@
 #include "train/run_training.h"
 #include "train/tiny_classes.h"
 #include "train/train_checkpoint.h"
+#include "validate/classifier_validation.h"
 #include "validate/engine_predictor.h"
 
 namespace marrow {
