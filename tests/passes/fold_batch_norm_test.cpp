@@ -115,7 +115,7 @@ GraphWithWeights norm_before(const std::function<Value(GraphBuilder&, Value)>& a
   }));
 }
 
-TEST(FoldBatchNorm, GoesIntoTheUnpaddedConvolutionBehindIt) {
+TEST(FoldBatchNorm, GoesIntoTheUnpaddedLayerBehindIt) {
   const auto folds = [](const std::function<Value(GraphBuilder&, Value)>& after) {
     const GraphWithWeights source = norm_before(after);
     const GraphWithWeights folded = fold_batch_norm(source);
@@ -135,6 +135,18 @@ TEST(FoldBatchNorm, GoesIntoTheUnpaddedConvolutionBehindIt) {
   });
 }
 
+TEST(FoldBatchNorm, GoesThroughGlobalPoolingIntoTheLayerBehind) {
+  for (const bool gate : {false, true}) {
+    const GraphWithWeights source = norm_before([&](GraphBuilder& g, Value x) {
+      x = g.global_average_pool(x);
+      return gate ? g.conv(x, "fc", {.out = 3}) : g.linear(g.flatten(x), "fc", 3);
+    });
+    const GraphWithWeights folded = fold_batch_norm(source);
+    EXPECT_EQ(count<BatchNorm>(folded.graph), 0);
+    expect_equal(source, folded);
+  }
+}
+
 TEST(FoldBatchNorm, ShiftsNoZerosOfAPaddedConvolution) {
   for (const Padding& padding : {Padding::symmetric(1), Padding::tensorflow_same(), Padding{0, 1}})
     for (const bool shifts : {true, false}) {
@@ -149,7 +161,7 @@ TEST(FoldBatchNorm, ShiftsNoZerosOfAPaddedConvolution) {
     }
 }
 
-TEST(FoldBatchNorm, StaysBeforeAConvolutionThatIsNotItsOnlyReader) {
+TEST(FoldBatchNorm, StaysBeforeALayerThatIsNotItsOnlyReader) {
   GraphBuilder g;
   const Value norm = g.batch_norm(g.activation(g.input(4), ActivationKind::kRelu), "bn");
   g.output("out", g.conv(norm, "a", {.out = 3}));

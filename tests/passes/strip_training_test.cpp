@@ -24,16 +24,18 @@ TEST(StripTraining, RemovesDropoutAndDropPath) {
 }
 
 TEST(StripTraining, FoldsAScalingDropoutIntoTheLinearLayerThatAloneReadsIt) {
-  for (const bool second_reader : {false, true}) {
-    GraphBuilder g;
-    const Value x = g.dropout(g.flatten(g.global_average_pool(g.input(3))), 0.25, true);
-    g.output("out", g.linear(x, "fc", 4));
-    if (second_reader) g.output("raw", x);
-    const GraphWithWeights source = with_random_weights(std::move(g).build());
-    const GraphWithWeights stripped = strip_training(source);
-    EXPECT_EQ(count<Dropout>(stripped.graph), second_reader ? 1 : 0);
-    expect_equal(source, stripped);
-  }
+  for (const bool flatten_between : {false, true})
+    for (const bool second_reader : {false, true}) {
+      GraphBuilder g;
+      const Value pooled = g.global_average_pool(g.input(3));
+      const Value x = g.dropout(flatten_between ? pooled : g.flatten(pooled), 0.25, true);
+      g.output("out", g.linear(flatten_between ? g.flatten(x) : x, "fc", 4));
+      if (second_reader) g.output("raw", x);
+      const GraphWithWeights source = with_random_weights(std::move(g).build());
+      const GraphWithWeights stripped = strip_training(source);
+      EXPECT_EQ(count<Dropout>(stripped.graph), second_reader ? 1 : 0);
+      expect_equal(source, stripped);
+    }
 }
 
 }  // namespace

@@ -57,21 +57,24 @@ bool fold_after_concat(GraphRewriter& rewrite, Value norm, const Affine& affine)
   return true;
 }
 
-// Why the batch norm that `reader` alone reads cannot go into it; empty when it can.
+// Why the batch norm before `reader` cannot go into it; empty when it can.
 std::string_view obstacle_before(const GraphRewriter& rewrite, const Node& reader, const Affine& affine) {
   if (!has_private_parameters(rewrite, *linear_layer(reader.operation)))
-    return "the convolution behind it shares its weights";
+    return "the layer behind it shares its weights";
+  const auto* conv = std::get_if<Conv>(&reader.operation);
   const bool shifts = std::ranges::any_of(affine.shift, [](double t) { return t != 0; });
-  if (shifts && !is_unpadded(std::get<Conv>(reader.operation)))
+  if (conv != nullptr && shifts && !is_unpadded(*conv))
     return "it shifts, and the convolution behind it pads with zeros that would not be shifted";
   return {};
 }
 
-// W s and W t + b: weight (out, in / groups, kernel, kernel).
-void fold_before_convolution(GraphRewriter& rewrite, Value reader, const Affine& affine) {
+// W s and W t + b of a convolution or linear layer: weight (out, in / groups, ...).
+void fold_before_layer(GraphRewriter& rewrite, Value reader, const std::vector<Value>& path,
+                       const Affine& affine) {
+  rewrite.bypass(path.back());
+  for (size_t i = path.size() - 1; i-- > 0;) rewrite.copy(path[i]);
   Node node = rewrite.source().graph.node(reader);
-  const Value norm = node.inputs[0];
-  node.inputs = rewrite.now(norm).inputs;
+  for (Value& input : node.inputs) input = rewrite.mapped(input);
   const LinearLayer layer = *linear_layer(node.operation);
   Tensor weight = rewrite.weight(layer.weight).clone();
   const Tensor old_bias = bias_or_zeros(rewrite, layer, node.channels);
@@ -96,11 +99,24 @@ void fold_before_convolution(GraphRewriter& rewrite, Value reader, const Affine&
   rewrite.replace(reader, rewrite.append(std::move(node)));
 }
 
-// The batch norm that `reader`, a convolution, alone reads and that no layer before it took.
-const BatchNorm* norm_before(const GraphRewriter& rewrite, const Node& reader) {
-  if (!std::holds_alternative<Conv>(reader.operation)) return nullptr;
-  if (rewrite.sole_producer<BatchNorm>(reader.inputs[0]) == nullptr) return nullptr;
-  return std::get_if<BatchNorm>(&rewrite.now(reader.inputs[0]).operation);
+// The values from the input of a convolution or linear layer back to a batch norm that no layer before it took, when
+// each is read by the next one alone: the batch norm last. A global pool, and a flatten of what it yields, scale and
+// shift as their input does. Empty when there is none.
+std::vector<Value> norm_before(const GraphRewriter& rewrite, const Node& reader) {
+  const auto is = [](const Operation& operation, auto... kind) {
+    return (std::holds_alternative<decltype(kind)>(operation) || ...);
+  };
+  if (!is(reader.operation, Conv{}, Linear{})) return {};
+  std::vector<Value> path;
+  for (Value value = reader.inputs[0]; rewrite.uses(value) == 1;) {
+    path.push_back(value);
+    const Node& node = rewrite.source().graph.node(value);
+    if (is(node.operation, BatchNorm{}))
+      return is(rewrite.now(value).operation, BatchNorm{}) ? path : std::vector<Value>{};
+    if (!is(node.operation, GlobalAveragePool{}, Flatten{})) return {};
+    value = node.inputs[0];
+  }
+  return {};
 }
 
 }  // namespace
@@ -113,14 +129,14 @@ GraphWithWeights fold_batch_norm(const GraphWithWeights& source) {
       const Affine affine = affine_of(rewrite, *norm);
       if (fold_after_layer(rewrite, value, affine) || fold_after_concat(rewrite, value, affine)) continue;
       rewrite.decline(value, "no layer before it is read by it alone and has weights of its own");
-    } else if (const BatchNorm* before = norm_before(rewrite, node)) {
-      const Affine affine = affine_of(rewrite, *before);
+    } else if (const std::vector<Value> path = norm_before(rewrite, node); !path.empty()) {
+      const Affine affine = affine_of(rewrite, std::get<BatchNorm>(source.graph.node(path.back()).operation));
       const std::string_view obstacle = obstacle_before(rewrite, node, affine);
       if (obstacle.empty()) {
-        fold_before_convolution(rewrite, value, affine);
+        fold_before_layer(rewrite, value, path, affine);
         continue;
       }
-      rewrite.decline(node.inputs[0], obstacle);
+      rewrite.decline(path.back(), obstacle);
     }
     rewrite.copy(value);
   }

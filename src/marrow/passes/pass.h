@@ -66,6 +66,8 @@ class GraphRewriter {
   Value append(Node node);
   // From here on `old` means `now` (a value of the new graph): for readers, outputs and taps.
   void replace(Value old, Value now);
+  // From here on `old` means its own first input.
+  void bypass(Value old) { replace(old, mapped(source_.graph.node(old).inputs[0])); }
 
   // A tensor of the new weights, by name, as float32. Replacing it may change the parameter's shape.
   Tensor weight(const std::string& name) const;

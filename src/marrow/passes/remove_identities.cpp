@@ -41,7 +41,7 @@ GraphWithWeights remove_identities(const GraphWithWeights& source) {
   GraphRewriter rewrite(source, "remove_identities");
   for (const Value value : rewrite.values()) {
     if (matches(rewrite, value))
-      rewrite.replace(value, rewrite.mapped(source.graph.node(value).inputs[0]));
+      rewrite.bypass(value);
     else
       rewrite.copy(value);
   }

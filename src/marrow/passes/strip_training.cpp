@@ -9,12 +9,17 @@ bool matches(const Operation& operation) {
          (dropout != nullptr && (!dropout->downscale_in_inference || dropout->rate == 0));
 }
 
-// The rate of a dropout that scales in inference and that the linear layer alone reads; 0 otherwise.
-double scaling_rate_before(const GraphRewriter& rewrite, const Node& node) {
+// The values from the linear layer's input back to a dropout that scales in inference, when each is read by the next
+// one alone: the dropout, or the dropout and a flatten. Empty when there is none.
+std::vector<Value> scaling_dropout_before(const GraphRewriter& rewrite, const Node& node) {
   const auto* linear = std::get_if<Linear>(&node.operation);
-  if (linear == nullptr || !rewrite.is_private(linear->weight)) return 0;
-  const auto* dropout = rewrite.sole_producer<Dropout>(node.inputs[0]);
-  return dropout != nullptr && dropout->downscale_in_inference ? dropout->rate : 0;
+  if (linear == nullptr || !rewrite.is_private(linear->weight)) return {};
+  std::vector<Value> path = {node.inputs[0]};
+  if (rewrite.sole_producer<Flatten>(path.back()) != nullptr)
+    path.push_back(rewrite.source().graph.node(path.back()).inputs[0]);
+  const auto* dropout = rewrite.sole_producer<Dropout>(path.back());
+  if (dropout == nullptr || !dropout->downscale_in_inference) return {};
+  return path;
 }
 
 Tensor scaled(const Tensor& tensor, double factor) {
@@ -30,14 +35,15 @@ GraphWithWeights strip_training(const GraphWithWeights& source) {
   for (const Value value : rewrite.values()) {
     const Node& node = source.graph.node(value);
     if (matches(node.operation)) {
-      rewrite.replace(value, rewrite.mapped(node.inputs[0]));
+      rewrite.bypass(value);
       continue;
     }
-    if (const double rate = scaling_rate_before(rewrite, node); rate > 0) {
-      const auto& linear = std::get<Linear>(node.operation);
-      const Value dropout = node.inputs[0];
-      rewrite.replace(dropout, rewrite.mapped(source.graph.node(dropout).inputs[0]));
-      rewrite.set_weight(linear.weight, scaled(rewrite.weight(linear.weight), 1 - rate));
+    if (const std::vector<Value> path = scaling_dropout_before(rewrite, node); !path.empty()) {
+      const std::string& weight = std::get<Linear>(node.operation).weight;
+      const double rate = std::get<Dropout>(source.graph.node(path.back()).operation).rate;
+      rewrite.set_weight(weight, scaled(rewrite.weight(weight), 1 - rate));
+      rewrite.bypass(path.back());
+      if (path.size() > 1) rewrite.copy(path.front());
     }
     rewrite.copy(value);
   }
