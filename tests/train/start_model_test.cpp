@@ -74,8 +74,7 @@ TEST_F(StartModel, TakesABackboneFromAClassifierOfOurs) {
   EXPECT_EQ(trained.model.task, "detect");
   EXPECT_EQ(trained.model.classes(), 2);
   const Weights stored = randomize(classifier.graph, 77);
-  EXPECT_NE(said_.find(" tensors of the file: model.0.head.bias"), std::string::npos)
-      << said_;
+  EXPECT_NE(said_.find(" tensors of the file: model.0.head.bias"), std::string::npos) << said_;
   // All but the classifier's own head.
   EXPECT_GT(shared(trained.weights, stored, "model.0."), stored.size() * 9 / 10);
   // Its pixels come as they came then.
