@@ -25,8 +25,7 @@
 #include "image/encode.h"
 #include "model/import.h"
 #include "model/summary.h"
-#include "passes/fold_batch_norm.h"
-#include "passes/strip_training.h"
+#include "passes/deploy.h"
 #include "predict/preprocess.h"
 #include "reference/executor.h"
 
@@ -219,7 +218,7 @@ class Demo {
     begin_step("4. Collapse what only training needed");
     const TrainedModel trained = load_trained(best());
     const GraphWithWeights before = {trained.model.graph, trained.weights};
-    const GraphWithWeights after = fold_batch_norm(strip_training(before));
+    const GraphWithWeights after = deploy(before);
     fmt::print("{} operations and {} parameters became {} operations and {} parameters\n",
                before.graph.nodes.size(), count_parameters(before.graph), after.graph.nodes.size(),
                count_parameters(after.graph));

@@ -164,6 +164,19 @@ TEST(EngineNetwork, JoinsOfEveryFormMatchReference) {
   expect_matches_reference(std::move(g).build(), {2, 18, 9, 11}, kDeep);
 }
 
+TEST(EngineNetwork, RunsANetworkAsItWasTrainedWhenToldSo) {
+  const Graph graph = detector(8);
+  const Weights weights = randomize(graph, 7);
+  const Tensor input = noise({1, 3, 64, 96}, 11);
+  const Tensor wanted = run_reference(graph, weights, input, "detections");
+  for (const bool deploy : {true, false}) {
+    Engine engine(graph, weights, input.shape(), {}, {.deploy = deploy});
+    engine.run(input);
+    EXPECT_LE(relative_difference(engine.output(0), wanted), kDeep);
+    EXPECT_EQ(engine.describe().find("_bn") == std::string::npos, deploy) << engine.describe();
+  }
+}
+
 TEST(EngineNetwork, OutputsAndTapsAreChosenByName) {
   const Graph graph = detector(8);
   const Weights weights = randomize(graph, 3);

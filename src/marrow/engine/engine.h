@@ -5,9 +5,9 @@
 //   engine.run(image);
 //   const Tensor& raw = engine.output(0);
 //
-// Compiling strips what only training needs, folds batch norms, fuses activations, sums and products into the
-// layer before them, lays concatenations out so that their parts are written in place, plans the memory, and
-// packs the weights for the kernels of the SIMD level.
+// Compiling runs the passes (passes/deploy.h), fuses activations, sums and products into the layer before them,
+// lays concatenations out so that their parts are written in place, plans the memory, and packs the weights for
+// the kernels of the SIMD level.
 //
 // The numbers do not depend on the number of threads. One caller at a time per engine; several engines may
 // run at once, each with a pool of its own. The engine keeps no reference to the graph, and to the weights
@@ -27,6 +27,9 @@ namespace marrow {
 struct EngineOptions {
   int threads = 0;   // 0: available_threads()
   std::string simd;  // "" : the environment variable MARROW_SIMD, else the fastest; see engine/simd_level.h
+  // Run the passes first. Whoever compiles a network for several input sizes calls deploy() once and says no here;
+  // and no gives the network as it was trained.
+  bool deploy = true;
 };
 
 struct StepTime {

@@ -15,8 +15,7 @@
 #include "engine/steps/layout.h"
 #include "engine/steps/pooling.h"
 #include "graph/shapes.h"
-#include "passes/fold_batch_norm.h"
-#include "passes/strip_training.h"
+#include "passes/deploy.h"
 
 namespace marrow {
 namespace {
@@ -322,10 +321,10 @@ class Compiler {
 }  // namespace
 
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
-                std::span<const std::string> outputs, SimdLevel level, ThreadPool& pool) {
+                std::span<const std::string> outputs, bool deployed, SimdLevel level, ThreadPool& pool) {
   verify(graph, weights);
   GraphWithWeights model = select_outputs({graph, weights}, outputs);
-  model = fold_batch_norm(strip_training(model));
+  if (deployed) model = deploy(model);
   return Compiler(model, input, kernels_of(level), pool).run();
 }
 

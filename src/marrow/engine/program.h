@@ -31,9 +31,9 @@ struct Program {
   int64_t scratch_floats = 0;  // a thread
 };
 
-// See Engine's constructor. `pool` packs the weights, and its size decides how finely steps are cut; results
+// See Engine's constructor; `deployed` is EngineOptions::deploy. `pool` packs the weights, and its size decides how finely steps are cut; results
 // do not depend on it.
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
-                std::span<const std::string> outputs, SimdLevel level, ThreadPool& pool);
+                std::span<const std::string> outputs, bool deployed, SimdLevel level, ThreadPool& pool);
 
 }  // namespace marrow
