@@ -252,7 +252,7 @@ TEST(Checkpoint, RefusesAnotherVersion) {
   const auto refused = [](const std::string& version) {
     return message_after([&](Metadata& m, Weights&) { m["marrow"] = version; }, ErrorKind::kUnsupported);
   };
-  expect_says(refused("2"), "checkpoint version '2'; this program reads version 1");
+  expect_says(refused("3"), "checkpoint version '3'; this program reads versions 1 and 2");
   expect_says(refused(""), "checkpoint version ''");
   expect_says(refused(std::string(5000, '9')), "99999...'; this program reads");
 }

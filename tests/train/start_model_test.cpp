@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/deployed.h"
 #include "model/zoo.h"
+#include "passes/deploy.h"
 #include "support/temporary_folder.h"
 #include "train/tiny_run.h"
 #include "weights/safetensors.h"
@@ -50,6 +52,23 @@ TEST_F(StartModel, DrawsFromTheSeed) {
   options_.seed = 1;
   EXPECT_FALSE(
       same(first.weights.at("model.0.conv.weight"), start(options_).weights.at("model.0.conv.weight")));
+}
+
+TEST_F(StartModel, RefusesADeployedModel) {
+  const Model model = make_model("yolov8n", {}, {.classes = 2});
+  const GraphWithWeights after = deploy({model.graph, randomize(model.graph, 77)});
+  const std::string file = (folder_ / "deployed.safetensors").string();
+  save_checkpoint(file, with_graph(model, after.graph), after.weights);
+  for (const bool as_model : {true, false}) {
+    options_.model = as_model ? file : "yolov8n";
+    options_.pretrained = as_model ? "true" : file;
+    try {
+      start(options_);
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("a deployed model"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST_F(StartModel, TakesWhatFitsOfACheckpointForOtherClasses) {

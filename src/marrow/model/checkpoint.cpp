@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/batch_norm_settings.h"
+#include "model/deployed.h"
+#include "model/graph_json.h"
 #include "model/spec.h"
 #include "weights/load_report.h"
 #include "weights/safetensors.h"
@@ -17,7 +19,10 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kVersionKey = "marrow";
-constexpr const char* kVersion = "1";
+constexpr const char* kYamlVersion = "1";   // the model as YAML
+constexpr const char* kGraphVersion = "2";  // the model as a graph
+constexpr const char* kForm = "form";
+constexpr const char* kDeployed = "deployed";
 
 constexpr const char* kRgb = "rgb";
 constexpr const char* kBgr = "bgr";
@@ -143,17 +148,23 @@ bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata) {
 }
 
 std::map<std::string, std::string> checkpoint_metadata(const Model& model) {
-  ModelSpec spec = parse_model_spec(model.yaml, "the model's description");
-  spec.names.clear();  // they have a key of their own
-  // What the description alone would build again need not be stored.
-  const Model plain = build_model(spec);
   std::map<std::string, std::string> metadata;
-  metadata[kVersionKey] = kVersion;
-  metadata["model"] = to_yaml(spec);
   metadata["task"] = model.task;
   metadata["names"] = json(model.names).dump();
   metadata["stride"] = std::to_string(model.largest_stride);
   metadata["input"] = to_json(format_of(model.graph)).dump();
+  if (is_deployed(model)) {
+    metadata[kVersionKey] = kGraphVersion;
+    metadata[kForm] = kDeployed;
+    metadata["graph"] = graph_to_json(model.graph).dump();
+    return metadata;
+  }
+  ModelSpec spec = parse_model_spec(model.yaml, "the model's description");
+  spec.names.clear();  // they have a key of their own
+  // What the description alone would build again need not be stored.
+  const Model plain = build_model(spec);
+  metadata[kVersionKey] = kYamlVersion;
+  metadata["model"] = to_yaml(spec);
   metadata["batch_norm"] = to_json(differing_batch_norms(model.graph, plain.graph)).dump();
   return metadata;
 }
@@ -166,21 +177,13 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model, cons
   write_safetensors(path, stored, checkpoint_metadata(model));
 }
 
-TrainedModel model_of_checkpoint(const std::filesystem::path& path,
-                                 const std::map<std::string, std::string>& metadata, const Weights& state) {
-  const std::string file = path.string();
-  const Metadata stored(file, metadata);
-  if (const std::string& version = stored.text(kVersionKey); version != kVersion)
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: checkpoint version '{}'; this program reads version {}", file,
-                            printable(version, 20), kVersion));
+namespace {
 
-  TrainedModel result;
-  Model& model = result.model;
+Model described_model(const Metadata& stored, const std::string& file) {
   BuildOptions options;
   options.names = stored.read("names", names_of);
   options.input = stored.read("input", input_format_of);
-  model = build_model(parse_model_spec(stored.text("model"), file + ": metadata 'model'"), options);
+  Model model = build_model(parse_model_spec(stored.text("model"), file + ": metadata 'model'"), options);
   stored.expect("task", model.task);
   stored.expect("stride", std::to_string(model.largest_stride));
   stored.read("batch_norm", [&](const json& settings) {
@@ -191,11 +194,52 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
                        wanted.size()));
     return applied;
   });
-  const LoadReport report = load_weights(model.graph, state, result.weights);
+  return model;
+}
+
+Model stored_model(const Metadata& stored) {
+  stored.expect(kForm, kDeployed);
+  const InputFormat format = stored.read("input", input_format_of);
+  const auto stride = stored.read("stride", [](const json& value) {
+    return static_cast<int>(number(value, "stride", 1, kMaxModelStride));
+  });
+  std::vector<std::string> names = stored.read("names", names_of);
+  return stored.read("graph", [&](const json& graph) {
+    return model_of_graph(graph_from_json(graph, format), stored.text("task"), std::move(names), stride);
+  });
+}
+
+}  // namespace
+
+TrainedModel model_of_checkpoint(const std::filesystem::path& path,
+                                 const std::map<std::string, std::string>& metadata, const Weights& state) {
+  const std::string file = path.string();
+  const Metadata stored(file, metadata);
+  const std::string& version = stored.text(kVersionKey);
+  if (version != kYamlVersion && version != kGraphVersion)
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: checkpoint version '{}'; this program reads versions {} and {}", file,
+                            printable(version, 20), kYamlVersion, kGraphVersion));
+
+  TrainedModel result;
+  result.model = version == kYamlVersion ? described_model(stored, file) : stored_model(stored);
+  const LoadReport report = load_weights(result.model.graph, state, result.weights);
   if (!report.complete())
     throw Error(ErrorKind::kModel, file + ": the tensors do not fill the model\n" + to_string(report));
   initialize_missing(result.model.graph, 0, result.weights);  // optional ones
   return result;
+}
+
+std::string input_format_text(const InputFormat& format) {
+  return to_json(format).dump();
+}
+
+InputFormat parse_input_format(const std::string& text) {
+  try {
+    return input_format_of(json::parse(text));
+  } catch (const json::exception& error) {
+    fail(printable(error.what(), 300));
+  }
 }
 
 }  // namespace marrow

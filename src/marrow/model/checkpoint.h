@@ -30,4 +30,8 @@ bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata);
 TrainedModel model_of_checkpoint(const std::filesystem::path& path,
                                  const std::map<std::string, std::string>& metadata, const Weights& state);
 
+// How pixels become a network's input, in JSON as the metadata hold it. Parsing throws Error{kFormat}.
+std::string input_format_text(const InputFormat& format);
+InputFormat parse_input_format(const std::string& text);
+
 }  // namespace marrow

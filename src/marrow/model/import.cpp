@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "model/backbone_line.h"
 #include "model/batch_norm_settings.h"
+#include "model/deployed.h"
 #include "model/unfuse.h"
 #include "model/zoo.h"
 #include "weights/checkpoint_file.h"
@@ -248,6 +249,7 @@ class Importer {
   // Of a YAML model its whole backbone or the lines of its `backbone`, of a classifier by name everything
   // before the head.
   static double backbone_share(const Model& model, const LoadReport& report) {
+    if (is_deployed(model)) return report.loaded_share([](const std::string&) { return true; });
     const int last = model.layers.empty() ? model.graph.find("c5").id : backbone_end(model) - 1;
     std::vector<std::string> names;
     for (int id = 0; id <= last; ++id)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/batch_norm_settings.h"
+#include "model/deployed.h"
 #include "model/import.h"
 #include "model/zoo.h"
 #include "weights/safetensors.h"
@@ -77,6 +78,18 @@ bool is_own_checkpoint(const std::string& file) {
          is_marrow_checkpoint(read_safetensors(file).metadata);
 }
 
+// A file of ours that is more than a graph.
+TrainedModel load_trainable(const std::string& file) {
+  TrainedModel own = load_trained(file);
+  if (is_deployed(own.model))
+    throw Error(
+        ErrorKind::kUsage,
+        file +
+            ": a deployed model: its batch norms are folded and its layers merged, which training cannot "
+            "undo. Train the checkpoint that it was deployed from");
+  return own;
+}
+
 std::string model_name(const TrainOptions& options) {
   if (options.backbone.empty()) return options.model;
   if (options.model.find('/') != std::string::npos || options.model.ends_with(".yaml"))
@@ -90,7 +103,7 @@ std::string model_name(const TrainOptions& options) {
 // A file of ours says what it is: a model of the same lines, or a classifier whose network is the backbone here.
 TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
                                  const std::function<void(const std::string&)>& say) {
-  const TrainedModel own = load_trained(options.pretrained);
+  const TrainedModel own = load_trainable(options.pretrained);
   BuildOptions build;
   build.names = names;
   build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
@@ -131,7 +144,7 @@ TrainedModel start_model(const TrainOptions& options, const std::vector<std::str
       throw Error(ErrorKind::kUsage, "--backbone: the checkpoint " + options.model + " has its own");
     if (from_file)
       throw Error(ErrorKind::kUsage, "--model is a checkpoint already; --pretrained cannot be another");
-    const TrainedModel own = load_trained(options.model);
+    const TrainedModel own = load_trainable(options.model);
     Model model = for_classes(own.model, names);
     if (!is_false(options.pretrained))
       return filled(std::move(model), own.weights, options.seed, options.model, say);
