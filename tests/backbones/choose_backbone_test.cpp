@@ -31,6 +31,7 @@ TEST(ChooseBackbone, CompletesTheSettingsOfAVariant) {
                                            {"base_dim", 32},
                                            {"width", 1.0},
                                            {"depths", {2, 2, 8, 4}},
+                                           {"depth", 1.0},
                                            {"mlp_ratio", 4},
                                            {"drop_path_rate", 0.1}}));
 }
@@ -49,7 +50,7 @@ TEST(ChooseBackbone, TakesTheVariantAsASetting) {
 
 TEST(ChooseBackbone, NamesTheNearestOfWhatIsUnknown) {
   EXPECT_MESSAGE(choose_backbone("starnet_s5"), "unknown backbone 'starnet_s5'. Did you mean 'starnet_s");
-  EXPECT_MESSAGE(choose_backbone("starnet", {{"depth", 3}}), "Did you mean 'depths'?");
+  EXPECT_MESSAGE(choose_backbone("starnet", {{"base_dims", 3}}), "Did you mean 'base_dim'?");
   EXPECT_MESSAGE(choose_backbone("efficientnet", {{"source", "torchvison"}}), "Did you mean 'torchvision'?");
   EXPECT_MESSAGE(choose_backbone("starnet", {{"base_dim", "wide"}}), "base_dim is a string, wanted a number");
   EXPECT_MESSAGE(choose_backbone("starnet", BackboneConfig::array()), "wanted a mapping");
@@ -69,7 +70,9 @@ TEST(ChooseBackbone, ValuesAreCheckedWhenBuilt) {
                  "strides is [2,2,1], wanted three strides of 2");
   EXPECT_MESSAGE(build("vanillanet", {{"dims", {8, 8}}}), "wanted 4: the stem's, then one a block");
   EXPECT_MESSAGE(build("vanillanet", {{"ada_pool", {8}}}), "wanted 3: one a block");
-  EXPECT_MESSAGE(build("shufflenet_v2", {{"width", 0.7}}), "wanted 0.5, 1.0, 1.5 or 2.0");
+  EXPECT_MESSAGE(build("shufflenet_v2", {{"width", 0}}), "width is 0, wanted a number from 0.1 to 16");
+  EXPECT_MESSAGE(build("starnet", {{"depths", {64, 1, 1, 1}}, {"depth", 5}}),
+                 "depth is 5, wanted at most 256 blocks in a stage");
   EXPECT_MESSAGE(build("shufflenet_v2", {{"channels", {24, 48}}}), "wanted 5: stem, three stages, conv5");
   EXPECT_MESSAGE(build("shufflenet_v2", {{"channels", {24, 49, 98, 196, 1024}}}), "the output must be even");
   EXPECT_MESSAGE(build("pp_lcnet", {{"scale", -1}}), "scale is -1");

@@ -87,7 +87,7 @@ struct EfficientNet {
   explicit EfficientNet(const BackboneConfig& config) {
     const Settings settings("efficientnet", config);
     width = settings.number("width", 0.01, 64);
-    depth = settings.number("depth", 0.01, 16);
+    depth = settings.depth();
     dropout = settings.number("dropout", 0, 0.99);
     stochastic_depth = settings.number("stochastic_depth", 0, 0.99);
     style = Style(settings.text("source"), width);
@@ -98,7 +98,7 @@ struct EfficientNet {
     const int rounded = std::max(8, 8 * static_cast<int>((scaled + 4) / 8));
     return rounded < 0.9 * scaled ? rounded + 8 : rounded;
   }
-  int repeats(int repeats) const { return static_cast<int>(std::ceil(depth * repeats)); }
+  int repeats(int repeats) const { return scaled_repeats(repeats, depth); }
 };
 
 Value conv_norm(GraphBuilder& g, Value x, std::string_view name, ConvOptions options, const Style& style) {

@@ -42,6 +42,25 @@ constexpr std::array<Block, 13> kBlocks = {{{2, 0, 3, 32, 1, false},
                                             {6, 0, 5, 512, 2, true},
                                             {6, 1, 5, 512, 1, true}}};
 
+// The blocks of a network of that depth: a group that grows repeats its last block, which has stride 1; one that shrinks
+// loses its last.
+std::vector<Block> blocks_of(const BackboneConfig& config) {
+  const double depth = Settings("pp_lcnet", config).depth();
+  std::vector<Block> blocks;
+  for (auto first = kBlocks.begin(); first != kBlocks.end();) {
+    const auto end =
+        std::find_if(first, kBlocks.end(), [&](const Block& b) { return b.group != first->group; });
+    const int published = static_cast<int>(end - first);
+    for (int index = 0; index < scaled_repeats(published, depth); ++index) {
+      blocks.push_back(first[std::min(index, published - 1)]);
+      blocks.back().index = index;
+      if (index >= published) blocks.back().stride = 1;
+    }
+    first = end;
+  }
+  return blocks;
+}
+
 // To the nearest multiple of 8, never more than a tenth below.
 int round_to_8(double channels) {
   const int rounded = std::max(8, 8 * static_cast<int>(std::floor((channels + 4) / 8)));
@@ -113,7 +132,7 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
   x = stem(g, x, "conv1", net.width(16), net.stem_norm);
   g.tap("stem", x);
   std::array<Value, 7> last;  // of each group
-  for (const Block& block : kBlocks) {
+  for (const Block& block : blocks_of(config)) {
     auto scope = g.scope(fmt::format("blocks{}.{}", block.group, block.index));
     const bool first_at_stride_16 = block.group == 5 && block.index == 0;
     x = depthwise_separable(g, x, net.width(block.out),
@@ -168,12 +187,12 @@ std::vector<RenameRule> paddle_rules(const std::string& prefix) {
   return rules;
 }
 
-std::vector<RenameRule> timm_rules() {
+std::vector<RenameRule> timm_rules(const BackboneConfig& config) {
   std::vector<RenameRule> rules = {{"conv_stem.**", "conv1.conv.{1}"},
                                    {"bn1.**", "conv1.bn.{1}"},
                                    {"conv_head.**", "last_conv.{1}"},
                                    {"classifier.**", "fc.{1}"}};
-  for (const Block& block : kBlocks) {
+  for (const Block& block : blocks_of(config)) {
     // timm's groups: blocks2, 3, 4, the first two of blocks5, the other four, blocks6.
     const bool later = block.group == 6 || (block.group == 5 && block.index >= 2);
     const int group = block.group - (later ? 1 : 2);
@@ -190,11 +209,11 @@ std::vector<RenameRule> timm_rules() {
   return rules;
 }
 
-std::vector<RenameRule> seed_rules() {
+std::vector<RenameRule> seed_rules(const BackboneConfig& config) {
   std::vector<RenameRule> rules = {
       {"features.0.**", "conv1.conv.{1}"}, {"fc.**", "last_conv.{1}"}, {"classifier.**", "fc.{1}"}};
   int feature = 2;  // 1 is the stem's activation
-  for (const Block& block : kBlocks) {
+  for (const Block& block : blocks_of(config)) {
     const std::string from = fmt::format("features.{}.conv.", feature++);
     const std::string to = fmt::format("blocks{}.{}.", block.group, block.index);
     rules.push_back({from + "0.**", to + "dw_conv.conv.{1}"});
@@ -212,7 +231,7 @@ std::vector<RenameRule> seed_rules() {
 const BackboneRegistration kPPLCNet{{
     .name = "pp_lcnet",
     .paper = "PP-LCNet: A Lightweight CPU Convolutional Neural Network, Cui et al. 2021, arXiv:2109.15099",
-    .defaults = {{"source", "paddle"}, {"scale", 1.0}},
+    .defaults = {{"source", "paddle"}, {"scale", 1.0}, {"depth", 1.0}},
     .sources = {{"paddle", {"PaddleClas", "PaddleDetection"}}, {"timm"}, {"seed", {"ngnquan"}}},
     .variants = variants(),
     .features = features,
@@ -227,10 +246,8 @@ const BackboneRegistration kPPLCNet{{
                 {.source = "timm",
                  .signature = {"conv_stem.weight", "blocks.5.0.conv_pw.weight"},
                  .absent = {"blocks.1.0.conv_pwl.weight"},  // timm's EfficientNet
-                 .rules = [](const BackboneConfig&) { return timm_rules(); }},
-                {.source = "seed",
-                 .signature = {"features.2.conv.0.weight"},
-                 .rules = [](const BackboneConfig&) { return seed_rules(); }}},
+                 .rules = timm_rules},
+                {.source = "seed", .signature = {"features.2.conv.0.weight"}, .rules = seed_rules}},
 }};
 
 // DepSepConv [out, kernel = 3, stride = 1, se = false]: PaddleClas' block. Channels are literal.

@@ -64,6 +64,10 @@ std::vector<int> Settings::integers(std::string_view key, int smallest, int larg
   return numbers;
 }
 
+int scaled_repeats(int repeats, double depth) {
+  return static_cast<int>(std::ceil(depth * repeats));
+}
+
 int scaled_channels(int channels, double factor) {
   return factor == 1 ? channels : static_cast<int>(std::ceil(channels * factor / 8)) * 8;
 }

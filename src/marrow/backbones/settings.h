@@ -24,6 +24,8 @@ class Settings {
   std::string text(std::string_view key) const;
   // At most kMaxBlocks of them; empty when the setting is null.
   std::vector<int> integers(std::string_view key, int smallest, int largest) const;
+  // The setting "depth": a factor on the repeats of every stage; see scaled_repeats.
+  double depth() const { return number("depth", 0.01, 16); }
 
   [[noreturn]] void fail(std::string_view key, const std::string& wanted) const;
 
@@ -37,5 +39,9 @@ class Settings {
 // A published width times a width factor, rounded up to a multiple of 8 as YOLOv8's own width multiple is; as it is where the
 // factor is 1.
 int scaled_channels(int channels, double factor);
+
+// A stage's published repeats times a depth factor, rounded up. Source: EfficientNet, Tan and Le 2019, whose code rounds
+// so.
+int scaled_repeats(int repeats, double depth);
 
 }  // namespace marrow

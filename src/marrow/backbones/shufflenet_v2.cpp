@@ -4,6 +4,7 @@
 // first unit of a stage splits its width differently. Weights of one do not fit the other.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -16,7 +17,7 @@
 namespace marrow {
 namespace {
 
-constexpr std::array<int, 3> kRepeats = {4, 8, 4};  // units of stages 2, 3 and 4
+constexpr std::array<int, 3> kRepeats = {4, 8, 4};  // published units of stages 2, 3 and 4
 
 struct Width {
   double width;
@@ -27,8 +28,28 @@ constexpr std::array<Width, 4> kWidths = {{{0.5, {24, 48, 96, 192, 1024}},
                                            {1.5, {24, 176, 352, 704, 1024}},
                                            {2.0, {24, 244, 488, 976, 2048}}}};
 
+// Published widths as they are, others on straight lines between them (beyond them, in proportion to the nearest), to
+// a multiple of 8. The stem is 24 in all published ones, so it is here.
+std::vector<int> channels_at(double width) {
+  for (const Width& known : kWidths)
+    if (known.width == width) return {known.channels.begin(), known.channels.end()};
+  const auto above = std::ranges::find_if(kWidths, [&](const Width& known) { return known.width > width; });
+  const Width nothing = {};
+  const Width& low = above == kWidths.begin() ? nothing : above == kWidths.end() ? nothing : *(above - 1);
+  const Width& high = above == kWidths.end() ? kWidths.back() : *above;
+  const double share = (width - low.width) / (high.width - low.width);
+  const auto between = [&](size_t i) {
+    const double channels = low.channels[i] + share * (high.channels[i] - low.channels[i]);
+    return std::max(8, 8 * static_cast<int>(std::lround(channels / 8)));
+  };
+  // As published, each stage has twice the channels of the one before.
+  const int stage2 = between(1);
+  return {kWidths.front().channels.front(), stage2, 2 * stage2, 4 * stage2, between(4)};
+}
+
 struct ShuffleNetV2 {
-  std::vector<int> channels;  // stem, stages 2 to 4, conv5
+  std::vector<int> channels;     // stem, stages 2 to 4, conv5
+  std::array<int, 3> repeats{};  // units of stages 2, 3 and 4
   bool megvii = false;
   bool detection = false;  // V2*: see Unit
   double dropout = 0;
@@ -39,13 +60,11 @@ struct ShuffleNetV2 {
     detection = settings.flag("detection");
     channels = settings.integers("channels", 2, Settings::kMaxChannels);
     if (!channels.empty() && channels.size() != 5) settings.fail("channels", "5: stem, three stages, conv5");
-    const double width = settings.number("width", 0, 100);
-    for (const Width& known : kWidths) {
-      if (known.width != width) continue;
-      if (channels.empty()) channels.assign(known.channels.begin(), known.channels.end());
-      if (megvii && width == 2.0) dropout = 0.2;
-    }
-    if (channels.empty()) settings.fail("width", "0.5, 1.0, 1.5 or 2.0; others need 'channels'");
+    const double width = settings.number("width", 0.1, 16);
+    if (channels.empty()) channels = channels_at(width);
+    if (megvii && width >= 2.0) dropout = 0.2;
+    for (size_t stage = 0; stage < repeats.size(); ++stage)
+      repeats[stage] = scaled_repeats(kRepeats[stage], settings.depth());
   }
 };
 
@@ -136,8 +155,8 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
   g.tap("stem", x);
   x = g.max_pool(x, 3, 2, 1);
   std::array<Value, 4> maps = {x};
-  for (size_t stage = 0; stage < kRepeats.size(); ++stage) {
-    for (int unit = 0; unit < kRepeats[stage]; ++unit) {
+  for (size_t stage = 0; stage < net.repeats.size(); ++stage) {
+    for (int unit = 0; unit < net.repeats[stage]; ++unit) {
       auto scope = g.scope(fmt::format("stage{}.{}", stage + 2, unit));
       x = shuffle_unit(g, x,
                        {.out = net.channels[stage + 1],
@@ -186,13 +205,14 @@ std::vector<BackboneVariant> variants() {
 }
 
 // Megvii and ericsun99 number the units of all stages in one list.
-std::vector<RenameRule> flat_rules(const std::string& stem, const std::string& projection,
-                                   const std::string& main) {
+std::vector<RenameRule> flat_rules(const BackboneConfig& config, const std::string& stem,
+                                   const std::string& projection, const std::string& main) {
   std::vector<RenameRule> rules = {
       {stem + ".**", "conv1.{1}"}, {"conv_last.**", "conv5.{1}"}, {"classifier.0.**", "fc.{1}"}};
+  const ShuffleNetV2 net(config);
   int index = 0;
-  for (size_t stage = 0; stage < kRepeats.size(); ++stage)
-    for (int unit = 0; unit < kRepeats[stage]; ++unit, ++index) {
+  for (size_t stage = 0; stage < net.repeats.size(); ++stage)
+    for (int unit = 0; unit < net.repeats[stage]; ++unit, ++index) {
       const std::string from = fmt::format("features.{}.", index);
       const std::string to = fmt::format("stage{}.{}.", stage + 2, unit);
       rules.push_back({from + projection + ".**", to + "branch1.{1}"});
@@ -230,7 +250,11 @@ const BackboneRegistration kShuffleNetV2{{
     .name = "shufflenet_v2",
     .paper = "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design, Ma et al. 2018, "
              "arXiv:1807.11164",
-    .defaults = {{"source", "torchvision"}, {"width", 1.0}, {"channels", nullptr}, {"detection", false}},
+    .defaults = {{"source", "torchvision"},
+                 {"width", 1.0},
+                 {"depth", 1.0},
+                 {"channels", nullptr},
+                 {"detection", false}},
     .sources = {{"torchvision", {"ericsun99", "pytorch"}}, {"megvii", {"megvii-model"}}},
     .variants = variants(),
     .features = features,
@@ -245,12 +269,15 @@ const BackboneRegistration kShuffleNetV2{{
                  .finish = fold_depthwise_biases},
                 {.source = "torchvision",
                  .signature = {"features.0.banch1.0.weight"},
-                 .rules = [](const BackboneConfig&) { return flat_rules("conv1", "banch1", "banch2"); }},
+                 .rules =
+                     [](const BackboneConfig& config) {
+                       return flat_rules(config, "conv1", "banch1", "banch2");
+                     }},
                 {.source = "megvii",
                  .signature = {"features.0.branch_main.0.weight"},
                  .rules =
-                     [](const BackboneConfig&) {
-                       return flat_rules("first_conv", "branch_proj", "branch_main");
+                     [](const BackboneConfig& config) {
+                       return flat_rules(config, "first_conv", "branch_proj", "branch_main");
                      }}},
 }};
 

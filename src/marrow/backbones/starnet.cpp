@@ -1,6 +1,7 @@
 // StarNet: element-wise products of two projections. Ma et al. 2024, "Rewrite the Stars", arXiv:2403.19967.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "backbones/backbone.h"
@@ -17,7 +18,7 @@ constexpr int kStemChannels = 32;  // whatever the width of the stages
 struct StarNet {
   int base_dim = 0;         // width of stage 0; each later stage doubles it
   double width = 1;         // a factor on all stages
-  std::vector<int> depths;  // blocks of the four stages
+  std::vector<int> depths;  // blocks of the four stages, after the depth factor
   int mlp_ratio = 4;
   double drop_path_rate = 0;  // of the last block; rises linearly from 0
 
@@ -29,6 +30,9 @@ struct StarNet {
     mlp_ratio = settings.integer("mlp_ratio", 1, kMaxRatio);
     drop_path_rate = settings.number("drop_path_rate", 0, 0.99);
     if (depths.size() != 4) settings.fail("depths", "four numbers, one a stage");
+    for (int& depth : depths) depth = scaled_repeats(depth, settings.depth());
+    if (std::ranges::max(depths) > Settings::kMaxBlocks)
+      settings.fail("depth", fmt::format("at most {} blocks in a stage", Settings::kMaxBlocks));
   }
 };
 
@@ -105,6 +109,7 @@ const BackboneRegistration kStarNet{{
                  {"base_dim", 24},
                  {"width", 1.0},
                  {"depths", {2, 2, 8, 3}},
+                 {"depth", 1.0},
                  {"mlp_ratio", 4},
                  {"drop_path_rate", 0.0}},
     // timm's copy has the same names and shapes.

@@ -21,7 +21,7 @@ constexpr int kMaxActNum = 16;
 constexpr std::string_view kSlope = "act_learn";
 
 struct VanillaNet {
-  std::vector<int> dims;      // D0 of the stem, then one a block
+  std::vector<int> dims;      // D0 of the stem, then one a block, after the width factor
   std::vector<int> strides;   // one a block, 1 or 2
   std::vector<int> ada_pool;  // empty, or one a block: the side of the fixed grid, 0 for the normal pool
   int act_num = 3;            // the series activation sums (2 act_num + 1)^2 shifted copies
@@ -44,6 +44,32 @@ struct VanillaNet {
       settings.fail("dims", fmt::format("{}: the stem's, then one a block", strides.size() + 1));
     if (!ada_pool.empty() && ada_pool.size() != strides.size())
       settings.fail("ada_pool", fmt::format("{}: one a block", strides.size()));
+    if (const double depth = settings.depth(); depth != 1) repeat_blocks(depth);
+    if (strides.size() > Settings::kMaxBlocks)
+      settings.fail("depth",
+                    fmt::format("at most {} blocks; these are {}", Settings::kMaxBlocks, strides.size()));
+  }
+
+ private:
+  // A stage is a block of stride 2 with those of stride 1 behind it. One that grows repeats its last block at stride 1;
+  // one that shrinks loses its last.
+  void repeat_blocks(double depth) {
+    const VanillaNet published = *this;
+    dims.resize(1);
+    strides.clear();
+    ada_pool.clear();
+    for (size_t first = 0, end = 0; first < published.strides.size(); first = end) {
+      end = first + 1;
+      while (end < published.strides.size() && published.strides[end] == 1) ++end;
+      const size_t repeats = static_cast<size_t>(scaled_repeats(static_cast<int>(end - first), depth));
+      for (size_t i = 0; i < repeats; ++i) {
+        const size_t block = std::min(first + i, end - 1);
+        const bool added = first + i >= end;
+        dims.push_back(published.dims[block + 1]);
+        strides.push_back(added ? 1 : published.strides[block]);
+        if (!published.ada_pool.empty()) ada_pool.push_back(added ? 0 : published.ada_pool[block]);
+      }
+    }
   }
 };
 
@@ -186,6 +212,7 @@ const BackboneRegistration kVanillaNet{{
     .defaults = {{"source", "vanillanet"},
                  {"dims", {512, 1024, 2048, 4096}},
                  {"width", 1.0},
+                 {"depth", 1.0},
                  {"strides", {2, 2, 2}},
                  {"ada_pool", nullptr},
                  {"act_num", 3},
