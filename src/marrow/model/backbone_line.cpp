@@ -24,11 +24,15 @@ BackboneConfig backbone_settings(const LayerSpec& line) {
     fail(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
                      python_text(args[0]).substr(0, 60)));
   const BackboneFamily& family = *choose_backbone(line.module).family;
-  for (const char* setting : {"width", "scale"})
-    if (family.defaults.contains(setting) && family.defaults.at(setting).is_number())
-      return {{setting, args[0]}};
+  if (const std::string setting(width_setting(family)); !setting.empty()) return {{setting, args[0]}};
   fail(fmt::format("'{}' has no width factor; its settings are {}", line.module,
                    python_text(family.defaults).substr(0, 400)));
+}
+
+std::string_view width_setting(const BackboneFamily& family) {
+  for (const char* setting : {"width", "scale"})
+    if (family.defaults.contains(setting) && family.defaults.at(setting).is_number()) return setting;
+  return {};
 }
 
 }  // namespace marrow
