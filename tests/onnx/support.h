@@ -1,0 +1,58 @@
+// Networks to export, and ways to compare what comes back.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine/engine.h"
+#include "graph/shapes.h"
+#include "onnx/export.h"
+#include "onnx/import.h"
+#include "passes/deploy.h"
+#include "reference/executor.h"
+#include "support/graphs.h"
+#include "support/temporary_folder.h"
+
+namespace marrow::onnx::test {
+
+using marrow::test::noise;
+
+// Through a file, as users do it.
+inline ImportedNetwork read_back(const ModelProto& model) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder.path() / "model.onnx";
+  write_model(path, model);
+  const MappedFile file(path);
+  return import_network(parse_model(file.bytes(), "model.onnx"), "model.onnx");
+}
+
+inline GraphWithWeights random_network(Graph graph) {
+  graph.taps.clear();
+  GraphWithWeights network{std::move(graph), {}};
+  network.weights = randomize(network.graph, 1);
+  return network;
+}
+
+// The only output of each for one input, relative to the largest value.
+inline double difference(const GraphWithWeights& a, const GraphWithWeights& b, const Tensor& input) {
+  const auto output = [&](const GraphWithWeights& network) {
+    const std::vector<Value> target = {network.graph.outputs.at(0).value};
+    return run_reference(network.graph, network.weights, input, target).at(0);
+  };
+  return relative_difference(output(a), output(b));
+}
+
+// The same by the engine, for whole networks.
+inline double engine_difference(const GraphWithWeights& a, const GraphWithWeights& b, const Tensor& input) {
+  const auto output = [&](const GraphWithWeights& network) {
+    Engine engine(network.graph, network.weights, input.shape());
+    engine.run(input);
+    return engine.output(0).clone();
+  };
+  return relative_difference(output(a), output(b));
+}
+
+}  // namespace marrow::onnx::test
