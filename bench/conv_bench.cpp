@@ -84,7 +84,7 @@ void run_layer(benchmark::State& state, const Layer& layer, double peak) {
   g.output("out", g.activation(x, ActivationKind::kSilu));
   const Graph graph = std::move(g).build();
   const Shape shape = {1, layer.in, layer.size, layer.size};
-  Engine engine(graph, randomize(graph, 1), shape, {}, {threads(), ""});
+  Engine engine(graph, randomize(graph, 1), shape, {}, {.threads = threads(), .simd = "", .deploy = false});
   Tensor input(shape);
   Random random(1, "input");
   for (float& value : input.values()) value = static_cast<float>(random.normal());
@@ -97,6 +97,7 @@ void run_layer(benchmark::State& state, const Layer& layer, double peak) {
       state.SetIterationTime(step.ms / 1e3);
       best_ms = std::min(best_ms, step.ms);
       macs = step.macs;
+      state.SetLabel(step.kernel);
     }
   const double gflops = 2 * macs / best_ms / 1e6;
   state.counters["best_GFLOPs"] = gflops;

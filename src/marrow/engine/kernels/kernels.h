@@ -66,6 +66,22 @@ struct MaxPoolRowArgs {
   int out_width;
 };
 
+// Winograd's F(4x4, 3x3) for one channel block: 6 x 6 pixels become 36 vectors, and 36 vectors 4 x 4 pixels.
+struct WinogradInputArgs {
+  const float* src;  // the first pixel
+  int64_t src_row;   // floats between rows of pixels
+  float* dst;        // vector i of the 36, row by row, goes to dst + i * dst_step
+  int64_t dst_step;
+};
+struct WinogradOutputArgs {
+  const float* src;  // vector i of the 36 is at src + i * src_step
+  int64_t src_step;
+  const float* bias;  // lanes
+  float* dst;
+  int64_t dst_row;
+  int rows, columns;  // that lie inside the map, 1 to 4
+};
+
 // The distribution focal loss decode of one side of the box, for `count` anchors.
 //   dst[i] = sum_b bins[b] exp(x_b) / sum_b exp(x_b),  x_b = src[b * src_bin + i]      (less the largest x)
 struct DflArgs {
@@ -107,6 +123,8 @@ struct Kernels {
   // conv_tile[step][vectors - 1][pixels - 1]
   std::array<std::array<std::array<ConvTile, kMaxTilePixels>, kMaxTileVectors>, kTileSteps> conv_tile = {};
 
+  void (*winograd_input)(const WinogradInputArgs& args) = nullptr;
+  void (*winograd_output)(const WinogradOutputArgs& args) = nullptr;
   void (*depthwise_row)(const DepthwiseRowArgs& args) = nullptr;
   void (*max_pool_row)(const MaxPoolRowArgs& args) = nullptr;
   void (*dfl)(const DflArgs& args) = nullptr;
@@ -126,6 +144,7 @@ bool supports(SimdLevel level);  // this CPU
 void add_plain_kernels(Kernels& kernels);
 void add_elementwise_kernels(Kernels& kernels);
 void add_conv_kernels(Kernels& kernels);
+void add_winograd_kernels(Kernels& kernels);
 void add_window_kernels(Kernels& kernels);
 void add_reduction_kernels(Kernels& kernels);
 

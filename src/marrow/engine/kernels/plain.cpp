@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/winograd_points.h"
 
 namespace marrow {
 namespace {
@@ -35,6 +36,32 @@ void conv_tile_plain(const ConvTileArgs& args, int pixels, int vectors) {
 template <int kPixels, int kVectors>
 void conv_tile(const ConvTileArgs& args) {
   conv_tile_plain(args, kPixels, kVectors);
+}
+
+void winograd_input(const WinogradInputArgs& args) {
+  for (int i = 0; i < 6; ++i)
+    for (int j = 0; j < 6; ++j)
+      for (int lane = 0; lane < kPlainLanes; ++lane) {
+        double sum = 0;
+        for (int y = 0; y < 6; ++y)
+          for (int x = 0; x < 6; ++x)
+            sum += winograd::kInput[i][y] * winograd::kInput[j][x] *
+                   double{args.src[y * args.src_row + x * kPlainLanes + lane]};
+        args.dst[(6 * i + j) * args.dst_step + lane] = static_cast<float>(sum);
+      }
+}
+
+void winograd_output(const WinogradOutputArgs& args) {
+  for (int y = 0; y < args.rows; ++y)
+    for (int x = 0; x < args.columns; ++x)
+      for (int lane = 0; lane < kPlainLanes; ++lane) {
+        double sum = args.bias[lane];
+        for (int i = 0; i < 6; ++i)
+          for (int j = 0; j < 6; ++j)
+            sum += winograd::kOutput[y][i] * winograd::kOutput[x][j] *
+                   double{args.src[(6 * i + j) * args.src_step + lane]};
+        args.dst[y * args.dst_row + x * kPlainLanes + lane] = static_cast<float>(sum);
+      }
 }
 
 void depthwise_row(const DepthwiseRowArgs& args) {
@@ -158,6 +185,8 @@ void add_plain_kernels(Kernels& kernels) {
   fill_tiles<1>(kernels, std::make_integer_sequence<int, kMaxTilePixels>());
   fill_tiles<2>(kernels, std::make_integer_sequence<int, kMaxTilePixels>());
   fill_unary(kernels, std::make_integer_sequence<int, kUnaryKinds>());
+  kernels.winograd_input = winograd_input;
+  kernels.winograd_output = winograd_output;
   kernels.depthwise_row = depthwise_row;
   kernels.max_pool_row = max_pool_row;
   kernels.dfl = dfl;

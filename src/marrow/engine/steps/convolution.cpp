@@ -5,6 +5,7 @@ namespace {
 
 constexpr ConvImplementation kConvImplementations[] = {
     {accepts_depthwise, make_depthwise},
+    {accepts_winograd, make_winograd},
     {[](const ConvDescription&) { return true; }, make_direct},
 };
 

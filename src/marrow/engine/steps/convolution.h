@@ -33,6 +33,8 @@ StepPtr make_convolution(const ConvDescription& conv);
 
 bool accepts_depthwise(const ConvDescription& conv);
 StepPtr make_depthwise(const ConvDescription& conv);
+bool accepts_winograd(const ConvDescription& conv);
+StepPtr make_winograd(const ConvDescription& conv);
 StepPtr make_direct(const ConvDescription& conv);
 
 // Any kernel, stride and padding, bias as above; weight (in, out, kernel, kernel); no epilogue, groups or

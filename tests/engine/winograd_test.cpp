@@ -1,0 +1,75 @@
+// Winograd's tiles at their edges: maps that fill no tile, one tile and a bit of another, channels around the blocks, any
+// padding, several images, more threads than tiles.
+#include "graph/builder.h"
+#include "support.h"
+
+namespace marrow {
+namespace {
+
+Graph convolution(int in, int out, int padding) {
+  GraphBuilder g;
+  // The sum makes the map blocked; the network's own input would stay planar.
+  Value x = g.input(in);
+  x = g.add(x, x);
+  const Value y =
+      g.conv(x, "conv", {.out = out, .kernel = 3, .padding = Padding::symmetric(padding), .bias = true});
+  g.output("plain", y);
+  Value joined =
+      g.conv(x, "joined", {.out = out, .kernel = 3, .padding = Padding::symmetric(padding), .bias = true});
+  joined = g.add(g.activation(joined, ActivationKind::kSilu), y);
+  g.output("joined", g.activation(joined, ActivationKind::kRelu));
+  return std::move(g).build();
+}
+
+constexpr double kTolerance = 3e-6;  // of the largest output
+
+TEST(Winograd, TakesAnyChannels) {
+  for (const int in : {1, 7, 15, 17, 33, 58})
+    for (const int out : {1, 16, 24, 33}) {
+      SCOPED_TRACE(testing::Message() << in << " -> " << out);
+      test::expect_matches_reference(convolution(in, out, 1), {1, in, 9, 11}, kTolerance);
+    }
+}
+
+TEST(Winograd, TakesAnySize) {
+  for (const int height : {1, 2, 3, 4, 5, 8, 13})
+    for (const int width : {1, 4, 6, 7, 30}) {
+      SCOPED_TRACE(testing::Message() << height << " x " << width);
+      test::expect_matches_reference(convolution(5, 18, 1), {1, 5, height, width}, kTolerance);
+    }
+}
+
+TEST(Winograd, TakesAnyPaddingAndSeveralImages) {
+  for (const int padding : {0, 1, 2, 5}) {
+    SCOPED_TRACE(padding);
+    test::expect_matches_reference(convolution(17, 40, padding), {3, 17, 10, 7}, kTolerance);
+  }
+}
+
+TEST(Winograd, TakesMoreThreadsThanTiles) {
+  test::expect_matches_reference(convolution(20, 130, 1), {1, 20, 5, 5}, kTolerance, 16);
+}
+
+// Results must not depend on how tiles are cut into tasks.
+TEST(Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
+  const Graph graph = convolution(33, 50, 1);
+  const Weights weights = randomize(graph, 1);
+  const Shape shape = {2, 33, 37, 29};
+  const Tensor input = test::noise(shape, 2);
+  Engine one(graph, weights, shape, {}, {.threads = 1});
+  one.run(input);
+  for (const int threads : {2, 3, 7}) {
+    Engine many(graph, weights, shape, {}, {.threads = threads});
+    many.run(input);
+    EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
+  }
+}
+
+TEST(Winograd, IsWhatRuns) {
+  const Graph graph = convolution(8, 8, 1);
+  const Engine engine(graph, randomize(graph, 1), {1, 8, 8, 8});
+  EXPECT_NE(engine.describe().find("winograd"), std::string::npos) << engine.describe();
+}
+
+}  // namespace
+}  // namespace marrow
