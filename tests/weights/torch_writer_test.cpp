@@ -1,0 +1,79 @@
+#include "weights/torch_writer.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+
+#include "base/files.h"
+#include "support/graphs.h"
+#include "support/temporary_folder.h"
+#include "weights/checkpoint_file.h"
+
+namespace marrow {
+namespace {
+
+Weights sample() {
+  Weights weights;
+  weights["model.0.conv.weight"] = test::noise({4, 3, 3, 3}, 1);
+  weights["model.0.bn.bias"] = test::noise({4}, 2);
+  weights["empty"] = Tensor({0, 5});
+  Tensor counter(Shape{}, DType::kInt64);
+  counter.values<int64_t>()[0] = (int64_t{1} << 40) + 3;
+  weights["model.0.bn.num_batches_tracked"] = counter;
+  return weights;
+}
+
+TEST(TorchWriter, IsReadBackByOurReader) {
+  const testing::TemporaryFolder folder;
+  const Weights weights = sample();
+  write_torch_state_dict(folder / "w.pt", weights);
+  const Checkpoint read = read_checkpoint(folder / "w.pt");
+  EXPECT_EQ(read.kind, CheckpointKind::kTorchArchive);
+  ASSERT_EQ(read.state.size(), weights.size());
+  for (const auto& [name, tensor] : weights) {
+    const Tensor& back = read.state.at(name);
+    EXPECT_EQ(back.shape(), tensor.shape()) << name;
+    EXPECT_EQ(back.dtype(), tensor.dtype()) << name;
+    EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(back.bytes()), back.byte_size()),
+              std::string_view(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size()))
+        << name;
+  }
+}
+
+TEST(TorchWriter, TheSameTensorsGiveTheSameBytes) {
+  const testing::TemporaryFolder folder;
+  write_torch_state_dict(folder / "a.pt", sample());
+  write_torch_state_dict(folder / "b.pt", sample());
+  EXPECT_EQ(read_file(folder / "a.pt", 1 << 20), read_file(folder / "b.pt", 1 << 20));
+}
+
+TEST(TorchWriter, IsReadByTorch) {
+  // Of Debian, which python3-torch is for.
+  constexpr const char* kPython = "/usr/bin/python3";
+  constexpr int kNoTorch = 77;
+  const testing::TemporaryFolder folder;
+  const Weights weights = sample();
+  write_torch_state_dict(folder / "w.pt", weights);
+  const Tensor& weight = weights.at("model.0.conv.weight");
+  double sum = 0;
+  for (const float value : weight.values()) sum += value;
+  const std::string script =
+      "import sys, importlib.util; importlib.util.find_spec('torch') or sys.exit(77);"
+      "import torch; d = torch.load(sys.argv[1]);"
+      "assert list(d) == ['empty', 'model.0.bn.bias', 'model.0.bn.num_batches_tracked', "
+      "'model.0.conv.weight'];"
+      "w = d['model.0.conv.weight']; assert w.shape == (4, 3, 3, 3) and w.dtype == torch.float32;"
+      "assert abs(w.double().sum().item() - float(sys.argv[2])) < 1e-6; assert d['empty'].shape == (0, 5);"
+      "assert d['model.0.bn.num_batches_tracked'].item() == 2 ** 40 + 3";
+  const std::string command = std::string(kPython) + " -c \"" + script + "\" " + (folder / "w.pt").string() +
+                              " " + std::to_string(sum);
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNoTorch || WEXITSTATUS(status) == 127)
+    GTEST_SKIP() << "python3-torch is not here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace marrow
