@@ -12,6 +12,7 @@
 #include "plot/curve_plot.h"
 #include "plot/label_plot.h"
 #include "plot/results_plot.h"
+#include "plot/tradeoff_plot.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
@@ -205,6 +206,22 @@ TEST(Plots, HostileClassNamesAreOnlyText) {
 TEST(Plots, TheSameDataGivesTheSameBytes) {
   EXPECT_EQ(confusion_plot(a_matrix(4), class_names(3), false),
             confusion_plot(a_matrix(4), class_names(3), false));
+}
+
+TEST(TradeoffPlot, IsDrawnWhateverTheSpread) {
+  std::vector<TradeoffPoint> points = {{"yolov8n on pp_lcnet", 114, 3.3, true},
+                                       {"yolov8n", 128, 3.15, true},
+                                       {"yolov8n on shufflenet_v2", 129, 3.01, true},
+                                       {"yolov8n on vanillanet", 1438, 24, false}};
+  const TradeoffText text{"320 px, 1 thread", "Million parameters"};
+  const Image wide = look_at(tradeoff_plot(points, text, PlotFormat::kPng), "tradeoff_wide.png");
+  EXPECT_GT(ink(wide), 0.005);
+  EXPECT_TRUE(edge_is_white(wide));
+  points.resize(1);
+  EXPECT_GT(ink(look_at(tradeoff_plot(points, text, PlotFormat::kPng), "tradeoff_one.png")), 0.005);
+  points.assign(3, {"same", 0, 0, true});
+  EXPECT_GT(ink(look_at(tradeoff_plot(points, text, PlotFormat::kPng), "tradeoff_zero.png")), 0.005);
+  EXPECT_TRUE(tradeoff_plot(points, text, PlotFormat::kSvg).starts_with("<?xml"));
 }
 
 }  // namespace

@@ -135,13 +135,13 @@ int whole_tick_step(double range) {
   }
 }
 
-PlotScript::PlotScript(int width, int height, double font_size)
+PlotScript::PlotScript(int width, int height, double font_size, PlotFormat format)
     : text_(fmt::format("set encoding utf8\n"
-                        "set terminal pngcairo noenhanced size {},{} font 'Sans,{:.1f}' linewidth 1 "
+                        "set terminal {} noenhanced size {},{} font 'Sans,{:.1f}' linewidth 1 "
                         "background rgb 'white'\n"
                         "set border linecolor rgb '#404040'\n"
                         "set style line 100 linecolor rgb '#e0e0e0' linewidth 1\n",
-                        width, height, font_size)) {}
+                        format == PlotFormat::kSvg ? "svg" : "pngcairo", width, height, font_size)) {}
 
 PlotScript& PlotScript::operator<<(std::string_view commands) {
   assert(commands.ends_with('\n'));

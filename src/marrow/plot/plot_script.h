@@ -30,10 +30,12 @@ int whole_tick_step(double range);
 // White for nothing at all, then light to dark blue.
 extern const char* const kBluePalette;
 
+enum class PlotFormat { kPng, kSvg };
+
 class PlotScript {
  public:
-  // A PNG of width x height pixels on white, all fonts sans serif of this size.
-  PlotScript(int width, int height, double font_size);
+  // A picture of width x height pixels on white, all fonts sans serif of this size.
+  PlotScript(int width, int height, double font_size, PlotFormat format = PlotFormat::kPng);
 
   PlotScript& operator<<(std::string_view commands);  // lines; each ends with \n
 

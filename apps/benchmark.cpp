@@ -1,0 +1,202 @@
+// marrow benchmark: how fast is this network on this machine?
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/counted.h"
+#include "base/error.h"
+#include "benchmark/end_to_end.h"
+#include "benchmark/latency.h"
+#include "benchmark/machine.h"
+#include "benchmark/network_run.h"
+#include "cli.h"
+#include "model/summary.h"
+#include "open_model.h"
+#include "passes/deploy.h"
+
+namespace marrow::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::string model;
+  std::string backbone;
+  std::vector<int> imgsz;
+  int threads = 0;
+  int batch = 1;
+  double seconds = 3;
+  int layers = 15;
+  bool deploy = true;
+  bool end_to_end = false;
+  std::string source;
+  bool as_json = false;
+};
+
+std::string latency_text(const Latency& latency, int images) {
+  return fmt::format("median {:.2f} ms, p95 {:.2f} ms, best {:.2f} ms of {} runs; {:.1f} images/s",
+                     latency.median_ms, latency.p95_ms, latency.best_ms, latency.runs,
+                     1000 * images / latency.median_ms);
+}
+
+json latency_json(const Latency& latency, int images) {
+  return {{"runs", latency.runs},
+          {"median_ms", latency.median_ms},
+          {"p95_ms", latency.p95_ms},
+          {"best_ms", latency.best_ms},
+          {"images_per_second", 1000 * images / latency.median_ms}};
+}
+
+// Of what all threads could do together.
+double share_of_peak(double macs, double ms, double peak) {
+  return 2 * macs / (ms * 1e6) / peak;
+}
+
+void print_layers(const std::vector<StepTime>& steps, size_t shown, double peak) {
+  double total = 0;
+  for (const StepTime& step : steps) total += step.ms;
+  fmt::print("\n{:>9} {:>6} {:>10} {:>6}  {:<32} {}\n", "ms", "share", "MMAC", "peak", "layer", "kernel");
+  for (size_t i = 0; i < std::min(shown, steps.size()); ++i) {
+    const StepTime& step = steps[i];
+    const std::string peak_text =
+        step.macs > 0 ? fmt::format("{:.0f} %", 100 * share_of_peak(step.macs, step.ms, peak)) : "";
+    const std::string macs_text = step.macs > 0 ? fmt::format("{:.2f}", step.macs / 1e6) : "";
+    fmt::print("{:>9.3f} {:>5.1f}% {:>10} {:>6}  {:<32} {}\n", step.ms, 100 * step.ms / total, macs_text,
+               peak_text, step.name, step.kernel);
+  }
+  if (shown < steps.size())
+    fmt::print("{:>9} ({} more; --layers 0 shows all)\n", "...", steps.size() - shown);
+}
+
+json layers_json(const std::vector<StepTime>& steps, double peak) {
+  json rows = json::array();
+  for (const StepTime& step : steps) {
+    json row = {{"layer", step.name}, {"kernel", step.kernel}, {"ms", step.ms}, {"macs", step.macs}};
+    if (step.macs > 0) row["share_of_peak"] = share_of_peak(step.macs, step.ms, peak);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void print_end_to_end(const EndToEnd& whole) {
+  fmt::print("\nThe whole way, {}x{} JPEG of {:.0f} kB: {}\n", whole.picture.width, whole.picture.height,
+             static_cast<double>(whole.bytes) / 1e3, latency_text(whole.total, 1));
+  for (const auto& [what, ms] :
+       {std::pair("decode", whole.decode_ms), std::pair("preprocess", whole.preprocess_ms),
+        std::pair("network", whole.network_ms), std::pair("postprocess", whole.postprocess_ms)})
+    fmt::print("{:>9.3f} {:>5.1f}%  {}\n", ms, 100 * ms / whole.total.median_ms, what);
+}
+
+json end_to_end_json(const EndToEnd& whole) {
+  return {
+      {"picture", {{"width", whole.picture.width}, {"height", whole.picture.height}, {"bytes", whole.bytes}}},
+      {"total", latency_json(whole.total, 1)},
+      {"decode_ms", whole.decode_ms},
+      {"preprocess_ms", whole.preprocess_ms},
+      {"network_ms", whole.network_ms},
+      {"postprocess_ms", whole.postprocess_ms}};
+}
+
+int benchmark(const Options& o) {
+  OpenedModel opened;
+  const double load_ms =
+      time_ms([&] { opened = open_model(o.model, {.backbone = o.backbone, .classes = 0, .import = {}}); });
+  const Model& model = opened.trained.model;
+  const int height = fitting_image_size(model, o.imgsz.empty() ? default_image_size(model) : o.imgsz.front());
+  const int width = o.imgsz.size() < 2 ? height : fitting_image_size(model, o.imgsz.back());
+
+  GraphWithWeights network = {model.graph, opened.trained.weights};
+  const double deploy_ms = o.deploy ? time_ms([&] { network = deploy(network); }) : 0;
+  NetworkRun run(network, {.batch = o.batch, .height = height, .width = width, .threads = o.threads});
+  const Latency latency = measure_latency({.warm_up_seconds = 0.5, .seconds = o.seconds}, [&] { run.run(); });
+
+  const Machine machine = this_machine();
+  const int threads = o.threads == 0 ? machine.cores : o.threads;
+  const double peak = peak_gflops(machine.simd) * std::min(threads, machine.cores);
+  constexpr int kRepeats = 10;
+  const std::vector<StepTime> steps = run.slowest_steps(kRepeats);
+  std::optional<EndToEnd> whole;
+  if (o.end_to_end)
+    whole = measure_end_to_end(
+        opened.trained,
+        {.source = o.source, .size = {width, height}, .threads = o.threads, .seconds = o.seconds});
+
+  if (o.as_json) {
+    json object = {{"model", o.model},
+                   {"backbone", o.backbone},
+                   {"trained", opened.has_weights},
+                   {"deployed", o.deploy},
+                   {"imgsz", {height, width}},
+                   {"batch", o.batch},
+                   {"threads", threads},
+                   {"cpu", machine.cpu},
+                   {"simd", simd_name(machine.simd)},
+                   {"parameters", count_parameters(network.graph)},
+                   {"macs", run.macs()},
+                   {"load_ms", load_ms},
+                   {"deploy_ms", deploy_ms},
+                   {"compile_ms", run.compile_ms()},
+                   {"peak_gflops", peak},
+                   {"peak_memory_bytes", peak_memory_bytes()},
+                   {"network", latency_json(latency, o.batch)},
+                   {"layers", layers_json(steps, peak)}};
+    if (whole) object["end_to_end"] = end_to_end_json(*whole);
+    fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
+    return 0;
+  }
+  fmt::print("{}{}{}, {}, batch {}, {}x{}, float32\n", o.model, o.backbone.empty() ? "" : " on " + o.backbone,
+             opened.has_weights ? "" : " (random weights)", o.deploy ? "deployed" : "as trained", o.batch,
+             height, width);
+  fmt::print("{}; {}, {}; {:.0f} GFLOP/s at best\n", machine.cpu, simd_name(machine.simd),
+             counted(threads, "thread"), peak);
+  fmt::print(
+      "{} parameters, {:.3f} GMAC; load {:.0f} ms, deploy {:.0f} ms, compile {:.0f} ms, at most {:.0f} MB of "
+      "memory\n",
+      count_parameters(network.graph), static_cast<double>(run.macs()) / 1e9, load_ms, deploy_ms,
+      run.compile_ms(), static_cast<double>(peak_memory_bytes()) / 1e6);
+  fmt::print("\nThe network alone (no decoding, letterbox, suppression): {}; {:.0f} % of the peak\n",
+             latency_text(latency, o.batch),
+             100 * share_of_peak(static_cast<double>(run.macs()), latency.median_ms, peak));
+  print_layers(steps, o.layers == 0 ? steps.size() : static_cast<size_t>(o.layers), peak);
+  if (whole) print_end_to_end(*whole);
+  return 0;
+}
+
+}  // namespace
+
+Action add_benchmark(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("benchmark", "Time a network on this machine, layer by layer");
+  command.add_option("MODEL", options->model, "A checkpoint, a YAML, or a name of 'marrow models'")
+      ->required()
+      ->type_name("");
+  command
+      .add_option("--backbone", options->backbone,
+                  "For a YAML or a name: with this backbone [default: its own]")
+      ->type_name("NAME");
+  add_image_size_option(command, options->imgsz, "640; a classifier's own, or 224");
+  add_threads_option(command, options->threads);
+  command.add_option("--batch", options->batch, "Images at once")
+      ->check(in_range(1, 1024))
+      ->capture_default_str();
+  command.add_option("--seconds", options->seconds, "How long to measure")
+      ->check(in_range(0, 3600))
+      ->capture_default_str();
+  command.add_option("--layers", options->layers, "Layers to show, the slowest first; 0 = all")
+      ->check(in_range(0, 100'000))
+      ->capture_default_str();
+  command.add_flag("--deploy,!--no-deploy", options->deploy, "Collapse the network first [default: on]");
+  command.add_flag("--end-to-end", options->end_to_end,
+                   "Time the whole way too: decode, letterbox, network, suppression [default: off]");
+  command
+      .add_option("--source", options->source,
+                  "The picture of --end-to-end [default: a drawn one, 1920 pixels wide]")
+      ->type_name("FILE");
+  command.add_flag("--json", options->as_json, "One JSON object, with all layers [default: off]");
+  set_example(command, "marrow benchmark yolov8n --backbone starnet_s1 --imgsz 320 --threads 1");
+  return [options] { return benchmark(*options); };
+}
+
+}  // namespace marrow::cli

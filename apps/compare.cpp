@@ -1,0 +1,281 @@
+// marrow compare: which backbone is best on this machine?
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "backbones/backbone.h"
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/talk.h"
+#include "benchmark/choice.h"
+#include "benchmark/comparison.h"
+#include "benchmark/machine.h"
+#include "cli.h"
+#include "data/dataset.h"
+#include "model/summary.h"
+#include "open_model.h"
+#include "passes/deploy.h"
+#include "plot/drawing_attempts.h"
+#include "plot/tradeoff_plot.h"
+#include "validate/measure_detector.h"
+
+namespace marrow::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::vector<std::string> checkpoints;
+  std::string model = "yolov8n";
+  std::vector<std::string> backbones;
+  std::vector<int> imgsz = {640};
+  std::vector<int> threads = {0};
+  std::string data;
+  std::string split = "val";
+  double seconds = 2;
+  ChoiceOptions choice;
+  RunFolderOptions folder{.project = "runs", .name = "compare"};
+  bool as_json = false;
+};
+
+// One input size on one number of threads.
+struct Setting {
+  int size = 0;
+  int threads = 0;
+
+  std::string text() const { return fmt::format("{} px, {}", size, counted(threads, "thread")); }
+  std::string file_name() const { return fmt::format("pareto_{}px_{}t", size, threads); }
+};
+
+struct Entrant {
+  std::string name;
+  TrainedModel trained;
+  bool has_weights = false;
+  GraphWithWeights network;  // deployed
+};
+
+Entrant open_entrant(const std::string& name, const std::string& model, const std::string& backbone) {
+  OpenedModel opened = open_model(model, {.backbone = backbone, .classes = 0, .import = {}});
+  GraphWithWeights network = deploy({opened.trained.model.graph, opened.trained.weights});
+  return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
+}
+
+// Checkpoints first; without any, YOLOv8 as it is and on a backbone of each family.
+std::vector<Entrant> open_entrants(const Options& o) {
+  std::vector<std::string> backbones = o.backbones;
+  if (backbones.empty() && o.checkpoints.empty())
+    for (const BackboneFamily* family : backbone_families()) backbones.push_back(family->name);
+  if (backbones == std::vector<std::string>{"all"}) {
+    backbones.clear();
+    for (const BackboneFamily* family : backbone_families())
+      for (const BackboneVariant& variant : family->variants) backbones.push_back(variant.name);
+  }
+  std::vector<Entrant> entrants;
+  for (const std::string& checkpoint : o.checkpoints)
+    entrants.push_back(open_entrant(checkpoint, checkpoint, {}));
+  if (!backbones.empty()) entrants.push_back(open_entrant(o.model, o.model, {}));
+  for (const std::string& backbone : backbones)
+    entrants.push_back(open_entrant(o.model + " on " + backbone, o.model, backbone));
+  return entrants;
+}
+
+std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& entrants) {
+  int stride = 1;
+  for (const Entrant& entrant : entrants) stride = std::max(stride, entrant.trained.model.largest_stride);
+  std::vector<Setting> settings;
+  for (const int size : o.imgsz)
+    for (const int threads : o.threads)
+      settings.push_back(
+          {(size + stride - 1) / stride * stride, threads == 0 ? this_machine().cores : threads});
+  return settings;
+}
+
+std::vector<std::optional<double>> measure_maps(const Options& o, std::vector<Entrant>& entrants, int size) {
+  std::vector<std::optional<double>> maps(entrants.size());
+  if (o.data.empty()) return maps;
+  const Dataset dataset = read_dataset(o.data);
+  for (size_t i = 0; i < entrants.size(); ++i) {
+    if (!entrants[i].has_weights) continue;
+    talk(fmt::format("measuring {} at {} px", entrants[i].name, size));
+    maps[i] = measure_detector(entrants[i].trained, dataset, {.split = o.split, .image_size = size})
+                  .ultralytics.map50_95();
+  }
+  return maps;
+}
+
+struct Measured {
+  Setting setting;
+  std::vector<Contender> contenders;
+  std::vector<Latency> latencies;
+};
+
+Measured measure(const Options& o, std::vector<Entrant>& entrants, const Setting& setting,
+                 const std::vector<std::optional<double>>& maps) {
+  std::vector<GraphWithWeights> networks;
+  for (const Entrant& entrant : entrants) networks.push_back(entrant.network);
+  const bool moving = isatty(STDERR_FILENO) != 0;
+  const std::vector<ComparedNetwork> times = time_in_turns(
+      networks,
+      {.input = {.batch = 1, .height = setting.size, .width = setting.size, .threads = setting.threads},
+       .seconds = o.seconds},
+      [&](double share) {
+        if (moving)
+          fmt::print(stderr, "\r{}: {:.0f} %\033[K{}", setting.text(), 100 * share,
+                     share >= 1 ? "\r\033[K" : "");
+      });
+  Measured measured{setting, {}, {}};
+  for (size_t i = 0; i < entrants.size(); ++i) {
+    measured.contenders.push_back({entrants[i].name, times[i].latency.median_ms,
+                                   static_cast<double>(count_parameters(entrants[i].network.graph)),
+                                   static_cast<double>(times[i].macs), maps[i]});
+    measured.latencies.push_back(times[i].latency);
+  }
+  return measured;
+}
+
+// The fastest first.
+std::vector<size_t> by_latency(const std::vector<Contender>& contenders) {
+  std::vector<size_t> order(contenders.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return contenders[i].ms; });
+  return order;
+}
+
+void print_table(const Measured& measured, const ChoiceOptions& choice) {
+  const std::vector<bool> front = pareto_front(measured.contenders);
+  size_t width = 8;
+  for (const Contender& one : measured.contenders) width = std::max(width, one.name.size());
+  fmt::print("\n{}, batch 1, float32, the network alone (* = no other is faster and better)\n\n",
+             measured.setting.text());
+  fmt::print("  {:<{}} {:>11} {:>9} {:>10} {:>9} {:>8} {:>9}\n", "network", width, "parameters", "GMAC",
+             "median ms", "p95 ms", "images/s", "mAP50-95");
+  for (const size_t i : by_latency(measured.contenders)) {
+    const Contender& one = measured.contenders[i];
+    fmt::print("{} {:<{}} {:>11.0f} {:>9.3f} {:>10.2f} {:>9.2f} {:>8.1f} {:>9}\n", front[i] ? '*' : ' ',
+               one.name, width, one.parameters, one.macs / 1e9, one.ms, measured.latencies[i].p95_ms,
+               1000 / one.ms, one.map50_95 ? fmt::format("{:.3f}", *one.map50_95) : "-");
+  }
+  fmt::print("\n{}", recommendation(measured.contenders, choice));
+}
+
+json table_json(const Measured& measured) {
+  const std::vector<bool> front = pareto_front(measured.contenders);
+  json rows = json::array();
+  for (const size_t i : by_latency(measured.contenders)) {
+    const Contender& one = measured.contenders[i];
+    json row = {{"network", one.name},
+                {"parameters", one.parameters},
+                {"macs", one.macs},
+                {"median_ms", one.ms},
+                {"p95_ms", measured.latencies[i].p95_ms},
+                {"pareto", static_cast<bool>(front[i])}};
+    row["map50_95"] = one.map50_95 ? json(*one.map50_95) : json();
+    rows.push_back(std::move(row));
+  }
+  return {{"imgsz", measured.setting.size}, {"threads", measured.setting.threads}, {"networks", rows}};
+}
+
+void draw(DrawingAttempts& attempts, const std::filesystem::path& folder, const Measured& measured) {
+  const std::vector<bool> front = pareto_front(measured.contenders);
+  const bool by_map =
+      measured.contenders[0].map50_95.has_value() &&
+      std::ranges::all_of(measured.contenders, [](const Contender& one) { return one.map50_95.has_value(); });
+  std::vector<TradeoffPoint> points;
+  for (size_t i = 0; i < measured.contenders.size(); ++i) {
+    const Contender& one = measured.contenders[i];
+    points.push_back({one.name, one.ms, by_map ? *one.map50_95 : one.parameters / 1e6, front[i]});
+  }
+  const TradeoffText text{fmt::format("{}, {}", measured.setting.text(), this_machine().cpu),
+                          by_map ? "mAP50-95" : "Million parameters"};
+  for (const auto& [format, suffix] :
+       {std::pair(PlotFormat::kPng, ".png"), std::pair(PlotFormat::kSvg, ".svg")})
+    attempts.plot(folder / (measured.setting.file_name() + suffix),
+                  [&] { return tradeoff_plot(points, text, format); });
+}
+
+int compare(const Options& o) {
+  std::vector<Entrant> entrants = open_entrants(o);
+  const std::vector<Setting> settings = settings_of(o, entrants);
+  const std::filesystem::path folder = o.folder.make();
+  const Machine machine = this_machine();
+  if (!o.as_json)
+    fmt::print("{}; {}, {}; {} in turns, about {:.0f} s\n", machine.cpu, simd_name(machine.simd),
+               counted(machine.cores, "core"), counted(static_cast<int64_t>(entrants.size()), "network"),
+               o.seconds * static_cast<double>(entrants.size() * settings.size()));
+  DrawingAttempts attempts([](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
+  json tables = json::array();
+  std::vector<std::optional<double>> maps;
+  int measured_size = 0;
+  for (const Setting& setting : settings) {
+    if (setting.size != measured_size) maps = measure_maps(o, entrants, setting.size);
+    measured_size = setting.size;
+    const Measured measured = measure(o, entrants, setting, maps);
+    if (!o.as_json) print_table(measured, o.choice);
+    tables.push_back(table_json(measured));
+    draw(attempts, folder, measured);
+  }
+  const json object = {
+      {"cpu", machine.cpu}, {"simd", simd_name(machine.simd)}, {"cores", machine.cores}, {"tables", tables}};
+  const std::string text = object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  write_file_atomically(folder / "compare.json", text);
+  if (o.as_json) fmt::print("{}", text);
+  fmt::print(o.as_json ? stderr : stdout, "\nResults saved to {}\n", folder.string());
+  return 0;
+}
+
+}  // namespace
+
+Action add_compare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command =
+      *app.add_subcommand("compare", "Time backbones and checkpoints in turns, and say which to take");
+  command
+      .add_option("CHECKPOINTS", options->checkpoints,
+                  "Detectors to compare, with their mAP where --data is given")
+      ->type_name("");
+  command.add_option("--model", options->model, "What the backbones are put into")->capture_default_str();
+  command
+      .add_option("--backbones", options->backbones,
+                  "Names separated by commas, or all [default: one of each family; none beside checkpoints]")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  command.add_option("--imgsz", options->imgsz, "Input sizes in pixels, separated by commas")
+      ->delimiter(',')
+      ->check(in_range(32, 16384))
+      ->capture_default_str()
+      ->type_name("PIXELS,...");
+  command
+      .add_option("--threads", options->threads, "Numbers of threads, separated by commas; 0 = every core")
+      ->delimiter(',')
+      ->check(in_range(0, 1024))
+      ->capture_default_str()
+      ->type_name("N,...");
+  command.add_option("--data", options->data, "A dataset to measure the checkpoints' mAP on [default: none]")
+      ->type_name("PATH");
+  command.add_option("--split", options->split, "Of the dataset")->capture_default_str();
+  command.add_option("--seconds", options->seconds, "For each network and setting")
+      ->check(in_range(0, 3600))
+      ->capture_default_str();
+  command.add_option("--within", options->choice.within, "How much mAP50-95 may be given up for speed")
+      ->check(in_range(0, 1))
+      ->capture_default_str();
+  command
+      .add_option("--budget-ms", options->choice.budget_ms,
+                  "Also name the best under so many ms [default: none]")
+      ->check(in_range(0, 1e9))
+      ->type_name("MS");
+  add_run_folder_options(command, options->folder);
+  command.add_flag("--json", options->as_json,
+                   "One JSON object on stdout; all else goes to stderr [default: off]");
+  set_example(
+      command,
+      "marrow compare --backbones starnet_s1,pp_lcnet_x1_0 --imgsz 320,640 --threads 1,2 --budget-ms 30");
+  return [options] { return compare(*options); };
+}
+
+}  // namespace marrow::cli

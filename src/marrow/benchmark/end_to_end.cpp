@@ -1,0 +1,74 @@
+#include "benchmark/end_to_end.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "data/synth.h"
+#include "image/encode.h"
+#include "predict/classifier.h"
+#include "predict/detector.h"
+
+namespace marrow {
+namespace {
+
+// A still life as large as a video frame.
+std::string drawn_jpeg() {
+  SynthOptions options;
+  options.image_size = 1920;
+  options.objects = 20;
+  return encode_jpeg(draw_synth_picture(options, 0).image.pixels());
+}
+
+// What a model does with a decoded picture.
+std::function<PredictTimes(const Image&)> predictor(const TrainedModel& trained,
+                                                    const EndToEndOptions& options) {
+  const Graph& graph = trained.model.graph;
+  if (trained.model.task == "detect") {
+    auto detector = std::make_shared<Detector>(
+        graph, trained.weights, DetectorOptions{.size = options.size, .threads = options.threads});
+    return [detector](const Image& image) { return detector->detect(image).times; };
+  }
+  if (trained.model.task == "classify") {
+    auto classifier = std::make_shared<Classifier>(
+        graph, trained.weights, ClassifierOptions{.crop = options.size.width, .threads = options.threads});
+    return [classifier](const Image& image) { return classifier->classify(image, 5).times; };
+  }
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("a model for '{}' can be timed alone, but not the whole way", trained.model.task));
+}
+
+}  // namespace
+
+EndToEnd measure_end_to_end(const TrainedModel& trained, const EndToEndOptions& options) {
+  const auto predict = predictor(trained, options);
+  const std::string name = options.source.empty() ? "the drawn picture" : options.source.string();
+  const std::string file =
+      options.source.empty() ? drawn_jpeg() : read_file(options.source, kMaxImageFileBytes);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(file));
+
+  EndToEnd result;
+  result.bytes = static_cast<int64_t>(bytes.size());
+  std::vector<double> decode, preprocess, network, postprocess;
+  const auto once = [&] {
+    DecodedImage decoded;
+    decode.push_back(time_ms([&] { decoded = decode_image(bytes, name); }));
+    result.picture = {decoded.image.width(), decoded.image.height()};
+    const PredictTimes times = predict(decoded.image);
+    preprocess.push_back(times.preprocess_ms);
+    network.push_back(times.inference_ms);
+    postprocess.push_back(times.postprocess_ms);
+  };
+  result.total = measure_latency({.seconds = options.seconds}, once);
+  result.decode_ms = latency_of(decode).median_ms;
+  result.preprocess_ms = latency_of(preprocess).median_ms;
+  result.network_ms = latency_of(network).median_ms;
+  result.postprocess_ms = latency_of(postprocess).median_ms;
+  return result;
+}
+
+}  // namespace marrow

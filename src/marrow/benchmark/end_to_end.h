@@ -1,0 +1,30 @@
+// The whole way from a picture's bytes to objects: decode, letterbox or crop, network, suppression.
+#pragma once
+
+#include <filesystem>
+
+#include "benchmark/latency.h"
+#include "detect/letterbox.h"
+#include "image/decode.h"
+#include "model/checkpoint.h"
+
+namespace marrow {
+
+struct EndToEndOptions {
+  std::filesystem::path source;  // a picture; empty: a drawn one, 1920 pixels wide or high
+  Size size = {640, 640};  // of the network's input; a detector pads to the next multiple of its stride only
+  int threads = 0;
+  double seconds = 2;
+};
+
+struct EndToEnd {
+  ImageSize picture;
+  int64_t bytes = 0;  // of the file
+  Latency total;
+  double decode_ms = 0, preprocess_ms = 0, network_ms = 0, postprocess_ms = 0;  // medians
+};
+
+// Throws what reading the picture throws, and Error{kUnsupported} unless the model detects or classifies.
+EndToEnd measure_end_to_end(const TrainedModel& trained, const EndToEndOptions& options);
+
+}  // namespace marrow

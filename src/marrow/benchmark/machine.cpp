@@ -1,0 +1,76 @@
+#include "benchmark/machine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "engine/kernels/kernels.h"
+
+namespace marrow {
+namespace {
+
+// The text behind "key\t: " of the first line of a /proc file that begins so; empty when there is none.
+std::string proc_value(const char* file, std::string_view key) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    const size_t colon = line.find(':');
+    if (!line.starts_with(key) || colon == std::string::npos) continue;
+    const size_t begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? std::string() : line.substr(begin);
+  }
+  return {};
+}
+
+}  // namespace
+
+Machine this_machine() {
+  std::string cpu = proc_value("/proc/cpuinfo", "model name");
+  if (cpu.empty()) cpu = "unknown";
+  return {std::move(cpu), available_threads(), choose_simd_level()};
+}
+
+double peak_gflops(SimdLevel level) {
+  constexpr int kChannels = 64;
+  const Kernels& kernels = kernels_of(level);
+  const int pixels = kernels.tile_pixels;
+  const int lanes = kernels.lanes;
+  const std::vector<float> src(static_cast<size_t>((pixels + kChannels) * lanes), 0.5f);
+  const std::vector<float> weights(static_cast<size_t>(kChannels * 2 * lanes), 0.5f);
+  const std::vector<float> bias(static_cast<size_t>(2 * lanes));
+  std::vector<float> dst(static_cast<size_t>(2 * pixels * lanes));
+  ConvTileArgs args{};
+  args.src = src.data();
+  args.src_block = lanes;
+  args.src_pixel = lanes;
+  args.rows = args.taps = 1;
+  args.blocks = kChannels / lanes;
+  args.block_channels = args.last_channels = lanes;
+  args.weights = weights.data();
+  args.weights_block = int64_t{2} * lanes * lanes;
+  args.bias = bias.data();
+  args.dst = dst.data();
+  args.dst_block = int64_t{pixels} * lanes;
+  const ConvTile tile = kernels.conv_tile[0][1][static_cast<size_t>(pixels - 1)];
+  const double flops_per_call = 2.0 * pixels * 2 * lanes * kChannels;
+  constexpr double kFlops = 1e8;  // of a try: long beside the clock, short beside a change of frequency
+  const int calls = level == SimdLevel::kPlain ? 20 : static_cast<int>(kFlops / flops_per_call);
+  double best = 0;
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < calls; ++i) tile(args);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::max(best, calls * flops_per_call / took.count() / 1e9);
+  }
+  return best;
+}
+
+int64_t peak_memory_bytes() {
+  const std::string text = proc_value("/proc/self/status", "VmHWM");  // "12345 kB"
+  constexpr int64_t kKilobyte = 1024;
+  return text.empty() ? 0 : std::stoll(text) * kKilobyte;
+}
+
+}  // namespace marrow

@@ -1,0 +1,26 @@
+// The processor that a benchmark ran on, so that a figure never stands without it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/simd_level.h"
+
+namespace marrow {
+
+struct Machine {
+  std::string cpu;  // "AMD EPYC 9R14"; "unknown" where the system does not say
+  int cores = 1;    // that this process may use
+  SimdLevel simd = SimdLevel::kPlain;
+};
+
+Machine this_machine();
+
+// What one thread's multiply-add units can do at a SIMD level, in GFLOP/s (two a multiply-add): the engine's own
+// register tile over data in the first-level cache, the best of some tries; about 20 ms.
+double peak_gflops(SimdLevel level);
+
+// The most memory this process has held so far, in bytes; 0 where the system does not say.
+int64_t peak_memory_bytes();
+
+}  // namespace marrow

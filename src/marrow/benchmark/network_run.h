@@ -1,0 +1,39 @@
+// A network ready to be timed: compiled for one input shape and fed with noise, since the time does not depend on the
+// numbers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "passes/pass.h"
+
+namespace marrow {
+
+struct NetworkRunOptions {
+  int batch = 1;
+  int height = 640;
+  int width = 640;
+  int threads = 0;  // 0: available_threads()
+};
+
+class NetworkRun {
+ public:
+  // `network` runs as it is: deploy it first, or not. Throws what Engine throws.
+  NetworkRun(const GraphWithWeights& network, const NetworkRunOptions& options);
+
+  double compile_ms() const { return compile_ms_; }
+  int64_t macs() const { return macs_; }  // of the whole batch
+  void run() { engine_->run(input_); }
+  // Sorted by falling time; each the best of `repeats`.
+  std::vector<StepTime> slowest_steps(int repeats);
+
+ private:
+  Tensor input_;
+  std::unique_ptr<Engine> engine_;
+  double compile_ms_ = 0;
+  int64_t macs_ = 0;
+};
+
+}  // namespace marrow

@@ -1,0 +1,26 @@
+// Latency against what it buys: a point a network, the best of them joined.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "plot/plot_script.h"
+
+namespace marrow {
+
+struct TradeoffPoint {
+  std::string name;
+  double ms = 0;
+  double value = 0;
+  bool on_front = false;
+};
+
+struct TradeoffText {
+  std::string title;
+  std::string value;  // the y axis
+};
+
+// Axes of a wide range are logarithmic. REQUIRES: a point. Throws what run_gnuplot throws.
+std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffText& text, PlotFormat format);
+
+}  // namespace marrow

@@ -1,0 +1,37 @@
+#include "validate/measure_detector.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "recipe/train_options.h"
+#include "validate/detector_validation.h"
+#include "validate/engine_predictor.h"
+#include "validate/open_split.h"
+
+namespace marrow {
+
+DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset,
+                                 const MeasureOptions& options) {
+  const std::vector<std::string> names = trained.model.names;
+  if (static_cast<int>(names.size()) != dataset.classes())
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the model has {} classes, but the dataset {}", names.size(), dataset.classes()));
+  const int stride = trained.model.largest_stride;
+  const OpenedSplit split = open_split(dataset, options.split,
+                                       {.image_size = (options.image_size + stride - 1) / stride * stride,
+                                        .cache = ImageCache::kRecent,
+                                        .threads = options.threads,
+                                        .say = [](const std::string&) {}});
+  ThreadPool threads(options.threads);
+  DetectionLoader loader(
+      split.images,
+      {.batch = kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
+  return validate_detector(
+             loader, *split.images, {.names = names, .show = {}},
+             [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads)
+      .report;
+}
+
+}  // namespace marrow

@@ -1,0 +1,23 @@
+// The validation of a detector on a dataset with everything at its default, for commands that only want the numbers.
+#pragma once
+
+#include <string>
+
+#include "data/dataset.h"
+#include "metrics/detection_validator.h"
+#include "model/checkpoint.h"
+
+namespace marrow {
+
+struct MeasureOptions {
+  std::string split = "val";
+  int image_size = 640;  // pixels; rounded up to a multiple of the largest stride
+  int threads = 0;
+  bool deploy = true;  // collapse the network first; no: run it as it was trained
+};
+
+// On the CPU engine, with rectangular batches, as `marrow val` does. Throws Error{kUsage} unless the model has as many
+// classes as the dataset, and what open_split throws.
+DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset, const MeasureOptions& options);
+
+}  // namespace marrow

@@ -1,0 +1,69 @@
+// `marrow benchmark` and `marrow compare` as processes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "apps/program.h"
+
+namespace marrow {
+namespace {
+
+using testing::ProgramResult;
+using testing::run_program;
+
+TEST(BenchmarkCommand, JsonHasEveryFigure) {
+  const ProgramResult result = run_program({"benchmark", "starnet_s050", "--imgsz", "64", "--seconds", "0",
+                                            "--threads", "1", "--json", "--end-to-end"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto object = nlohmann::json::parse(result.out);
+  for (const char* key :
+       {"cpu", "simd", "load_ms", "deploy_ms", "compile_ms", "peak_gflops", "peak_memory_bytes"})
+    EXPECT_TRUE(object.contains(key)) << key;
+  EXPECT_EQ(object.at("threads"), 1);
+  EXPECT_EQ(object.at("trained"), false);
+  EXPECT_GT(object.at("network").at("median_ms"), 0);
+  EXPECT_GT(object.at("end_to_end").at("decode_ms"), 0);
+  double macs = 0;
+  for (const auto& layer : object.at("layers")) macs += layer.at("macs").get<double>();
+  EXPECT_EQ(macs, object.at("macs").get<double>());
+}
+
+TEST(BenchmarkCommand, SaysWhatWasMeasured) {
+  const ProgramResult result = run_program({"benchmark", "yolov8n", "--backbone", "shufflenet_v2_x0_5",
+                                            "--imgsz", "70", "--seconds", "0", "--layers", "3"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.err, "using 96");
+  EXPECT_SAYS(result.out, "random weights");
+  EXPECT_SAYS(result.out, "96x96");
+  EXPECT_SAYS(result.out, "network alone");
+  EXPECT_SAYS(result.out, "--layers 0 shows all");
+}
+
+TEST(BenchmarkCommand, RefusesAnUnknownName) {
+  const ProgramResult result = run_program({"benchmark", "starnet_s5"});
+  EXPECT_NE(result.code, 0);
+  EXPECT_SAYS(result.err, "starnet_s");
+}
+
+TEST(CompareCommand, LeavesTablesAndPlots) {
+  const testing::TemporaryFolder folder;
+  testing::ProgramOptions here;
+  here.folder = folder.path();
+  const ProgramResult result =
+      run_program({"compare", "--backbones", "shufflenet_v2_x0_5,starnet_s050", "--imgsz", "32,64",
+                   "--threads", "1", "--seconds", "0", "--budget-ms", "100000"},
+                  here);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.out, "The fastest is yolov8n");
+  EXPECT_SAYS(result.out, "under 100000 ms");
+  const auto tables =
+      nlohmann::json::parse(read_file(folder / "runs/compare/compare.json", 1 << 20)).at("tables");
+  ASSERT_EQ(tables.size(), 2u);
+  EXPECT_EQ(tables[1].at("imgsz"), 64);
+  EXPECT_EQ(tables[1].at("networks").size(), 3u);
+  for (const char* name : {"pareto_32px_1t.png", "pareto_64px_1t.png", "pareto_64px_1t.svg"})
+    EXPECT_GT(std::filesystem::file_size(folder / ("runs/compare/" + std::string(name))), 5000u) << name;
+}
+
+}  // namespace
+}  // namespace marrow
