@@ -27,6 +27,7 @@ Action add_import(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_benchmark(CLI::App& app);
 Action add_compare(CLI::App& app);
+Action add_scale(CLI::App& app);
 
 // Throws Error{kUnsupported}, saying what is missing, where `marrow train` has no program to start.
 void require_training();

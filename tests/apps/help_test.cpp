@@ -13,8 +13,9 @@ namespace {
 using testing::ProgramResult;
 using testing::run_program;
 
-const std::vector<std::string> kCommands = {"val",  "predict",    "info",         "models",     "import",
-                                            "demo", "data check", "data convert", "data synth", "data show"};
+const std::vector<std::string> kCommands = {"val",          "predict",    "info",     "models",
+                                            "import",       "demo",       "scale",    "data check",
+                                            "data convert", "data synth", "data show"};
 
 ProgramResult help_of(const std::string& command) {
   std::istringstream words(command + " --help");

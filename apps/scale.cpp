@@ -1,0 +1,373 @@
+// marrow scale: a larger network of the same family, by compound scaling.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "base/yaml.h"
+#include "benchmark/comparison.h"
+#include "benchmark/machine.h"
+#include "cli.h"
+#include "model/scaling.h"
+#include "model/summary.h"
+#include "open_model.h"
+#include "passes/deploy.h"
+
+namespace marrow::cli {
+namespace {
+
+constexpr int kSmallestSize = 32;
+constexpr int kLargestSize = 16384;
+
+struct Options {
+  std::string backbone;
+  std::optional<double> phi;
+  std::string by = "macs";
+  std::optional<double> alpha, beta, gamma;
+  std::optional<double> depth, width;
+  std::optional<int> imgsz;
+  int base_imgsz = 0;
+  std::string model = "yolov8n";
+  bool classifier = false;
+  std::vector<std::string> settings;  // "dropout=0.3"
+  std::string output;
+  // Whole repeats and widths in eights make the cost jump by about as much. With less, growth of one dimension alone wins
+  // most often, and that is not what the paper found to be accurate (figure 3).
+  double tie = 0.2;
+  double seconds = 0.5;
+  int threads = 0;
+
+  bool direct() const { return depth || width || imgsz; }
+  bool by_latency() const { return by == "latency"; }
+};
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(ErrorKind::kUsage, message);
+}
+
+void check(const Options& o) {
+  const int coefficients = int{o.alpha.has_value()} + int{o.beta.has_value()} + int{o.gamma.has_value()};
+  if (coefficients != 0 && coefficients != 3)
+    refuse(
+        "--alpha, --beta and --gamma belong together: the growth of depth, width and resolution at phi = 1");
+  if (o.direct() && (o.phi || coefficients > 0))
+    refuse(
+        "--depth, --width and --imgsz say the result; --phi, --alpha, --beta and --gamma have no say then");
+  if (o.direct() && !o.depth && !o.width)
+    refuse("--imgsz alone scales no network; give --depth or --width too, or --base-imgsz with --phi");
+}
+
+BackboneConfig read_settings(const std::vector<std::string>& texts) {
+  BackboneConfig settings = BackboneConfig::object();
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      refuse(fmt::format("--set '{}': wanted a setting and its value, such as dropout=0.3", printable(text)));
+    settings[text.substr(0, equals)] = to_json(parse_yaml(text.substr(equals + 1), "--set"));
+  }
+  return settings;
+}
+
+Model build(const Options& o, const ScaledBackbone& scaled) {
+  return build_model(scaled_spec(scaled, o.classifier ? "" : o.model));
+}
+
+struct Base {
+  ScalingBase scaling;
+  ScaledBackbone unscaled;
+  Model model;
+};
+
+Base open_base(const Options& o) {
+  Base base;
+  ScalingBase& scaling = base.scaling;
+  scaling.settings = read_settings(o.settings);
+  scaling.backbone = choose_backbone(o.backbone, scaling.settings);
+  scaling.classifier = o.classifier;
+  scaling_settings(*scaling.backbone.family);  // refuses what cannot be scaled before anything else is said
+  base.unscaled = {scaling.backbone, scaling.settings, 0};
+  base.model = build(o, base.unscaled);
+  // The published sizes of classifiers are multiples of 4.
+  scaling.size_multiple = o.classifier ? 4 : base.model.largest_stride;
+  const BackboneConfig& config = scaling.backbone.config;
+  const int usual = o.classifier && config.contains("resolution") ? config.at("resolution").get<int>()
+                                                                  : default_image_size(base.model);
+  scaling.image_size = scaled_image_size(scaling, o.base_imgsz > 0 ? o.base_imgsz : usual);
+  base.unscaled.image_size = scaling.image_size;
+  return base;
+}
+
+// The time does not depend on the weights.
+NetworkRun ready_to_run(const Graph& graph, int image_size, int threads) {
+  return {deploy({graph, randomize(graph, 0)}),
+          {.batch = 1, .height = image_size, .width = image_size, .threads = threads}};
+}
+
+class Progress {
+ public:
+  explicit Progress(std::string what) : what_(std::move(what)) {}
+  void show(double share) const {
+    if (moving_)
+      fmt::print(stderr, "\r{}: {:.0f} %\033[K{}", what_, 100 * share, share >= 1 ? "\r\033[K" : "");
+  }
+
+ private:
+  std::string what_;
+  bool moving_ = isatty(STDERR_FILENO) != 0;
+};
+
+double macs_of(const ScaledBackbone& scaled, bool classifier) {
+  return static_cast<double>(
+      count_macs(scaled_graph(scaled, classifier), scaled.image_size, scaled.image_size));
+}
+
+std::vector<MeasuredGrowth> count_costs(const Base& base, const std::vector<Growth>& growths) {
+  const double once = macs_of(base.unscaled, base.scaling.classifier);
+  std::vector<MeasuredGrowth> measured;
+  for (const Growth& growth : growths)
+    measured.push_back(
+        {growth, macs_of(scale_backbone(base.scaling, growth), base.scaling.classifier) / once});
+  return measured;
+}
+
+// A few at a time, each few in turns with the base, so that a machine that slows down slows both.
+std::vector<MeasuredGrowth> time_costs(const Options& o, const Base& base,
+                                       const std::vector<Growth>& growths) {
+  constexpr size_t kAtATime = 5;
+  const Progress progress("timing candidates");
+  std::vector<MeasuredGrowth> measured;
+  for (size_t first = 0; first < growths.size(); first += kAtATime) {
+    const size_t end = std::min(first + kAtATime, growths.size());
+    std::vector<NetworkRun> runs;
+    const auto add = [&](const ScaledBackbone& scaled) {
+      runs.push_back(ready_to_run(scaled_graph(scaled, o.classifier), scaled.image_size, o.threads));
+    };
+    add(base.unscaled);
+    for (size_t i = first; i < end; ++i) add(scale_backbone(base.scaling, growths[i]));
+    const std::vector<ComparedNetwork> times = time_in_turns(runs, {.input = {}, .seconds = o.seconds});
+    for (size_t i = first; i < end; ++i)
+      measured.push_back({growths[i], times[i - first + 1].latency.best_ms / times[0].latency.best_ms});
+    progress.show(static_cast<double>(end) / static_cast<double>(growths.size()));
+  }
+  return measured;
+}
+
+// What the search says about its choice, and the choice.
+struct Search {
+  Growth growth;  // at phi = 1
+  std::string how;
+};
+
+Search search(const Options& o, const Base& base) {
+  const std::vector<Growth> growths = growth_candidates();
+  const std::string_view what = o.classifier ? "classifier" : "backbone";
+  fmt::print(
+      "{} triples with alpha * beta^2 * gamma^2 near 2; cost is the {} of the {} at phi = 1, of the "
+      "base's\n\n",
+      growths.size(), o.by_latency() ? "latency" : "multiply-adds", what);
+  std::fflush(stdout);
+  const std::vector<MeasuredGrowth> ranked =
+      rank_growths(o.by_latency() ? time_costs(o, base, growths) : count_costs(base, growths), o.tie);
+  constexpr size_t kShown = 8;
+  fmt::print("  alpha   beta  gamma  product   cost\n");
+  for (size_t i = 0; i < std::min(kShown, ranked.size()); ++i)
+    fmt::print("{} {:>5.2f} {:>6.2f} {:>6.2f} {:>8.3f} {:>6.3f}\n", i == 0 ? '*' : ' ',
+               ranked[i].growth.depth, ranked[i].growth.width, ranked[i].growth.resolution,
+               ranked[i].growth.cost(), ranked[i].cost);
+  fmt::print(
+      "\nChosen by cost alone: of those at most {} further from 2 than the nearest, the one that grows most\n"
+      "evenly. How accurate each would be is not known without training.\n\n",
+      o.tie);
+  return {ranked.front().growth, fmt::format("searched by {}", o.by_latency() ? "latency" : "multiply-adds")};
+}
+
+struct Result {
+  ScaledBackbone scaled;
+  std::string title;               // "efficientnet_b0 on yolov8n, phi 1"
+  std::vector<std::string> facts;  // lines about it
+};
+
+Result scale_directly(const Options& o, const Base& base) {
+  const ScalingBase& scaling = base.scaling;
+  int size = o.imgsz.value_or(scaling.image_size);
+  if (!o.classifier) size = scaled_image_size(scaling, size);
+  return {
+      scale_backbone(scaling, o.depth.value_or(1), o.width.value_or(1), size), "by the given factors", {}};
+}
+
+Result scale_by_phi(const Options& o, const Base& base) {
+  const double phi = o.phi.value_or(1);
+  Search found{{o.alpha.value_or(1), o.beta.value_or(1), o.gamma.value_or(1)}, "as given"};
+  if (!o.alpha && phi > 0) found = search(o, base);
+  Result result{scale_backbone(base.scaling, found.growth.power(phi)), fmt::format("phi {:g}", phi), {}};
+  if (o.alpha || phi > 0)
+    result.facts.push_back(fmt::format(
+        "alpha {:g}, beta {:g}, gamma {:g} ({}); alpha * beta^2 * gamma^2 = {:.3f}", found.growth.depth,
+        found.growth.width, found.growth.resolution, found.how, found.growth.cost()));
+  return result;
+}
+
+// The published network that this is, if it is one.
+std::string published_name(const BackboneChoice& backbone) {
+  for (const BackboneVariant& variant : backbone.family->variants)
+    if (choose_backbone(variant.name).config == backbone.config) return variant.name;
+  return {};
+}
+
+void add_facts(const Options& o, const Base& base, Result& result) {
+  const BackboneConfig& before = base.scaling.backbone.config;
+  const ScaledBackbone& scaled = result.scaled;
+  const ScalingSettings names = scaling_settings(*scaled.backbone.family);
+  const auto change = [&](const std::string& setting) {
+    return fmt::format("{} {:g} -> {:g}", setting, before.at(setting).get<double>(),
+                       scaled.backbone.config.at(setting).get<double>());
+  };
+  result.title =
+      fmt::format("{}{}, {}", scaled.backbone.name, o.classifier ? "" : " on " + o.model, result.title);
+  result.facts.push_back(fmt::format("{}, {}, input {} -> {} pixels", change(names.depth),
+                                     change(names.width), base.unscaled.image_size, scaled.image_size));
+  if (const std::string name = published_name(scaled.backbone); !name.empty())
+    result.facts.push_back(fmt::format("the settings are those of the published {}", name));
+}
+
+void print_row(const std::string& name, double before, double after, int decimals) {
+  fmt::print("{:<22} {:>13.{}f} {:>13.{}f} {:>8.2f}\n", name, before, decimals, after, decimals,
+             after / before);
+}
+
+void print_table(const Options& o, const Base& base, const Result& result, const Model& model) {
+  const int size_before = base.unscaled.image_size;
+  const int size = result.scaled.image_size;
+  const Summary before = summarize(base.model, size_before, size_before);
+  const Summary after = summarize(model, size, size);
+  fmt::print("{:<22} {:>13} {:>13} {:>8}\n", "", "before", "after", "ratio");
+  print_row("parameters", static_cast<double>(before.parameters), static_cast<double>(after.parameters), 0);
+  print_row("multiply-adds, 10^9", static_cast<double>(before.macs) / 1e9,
+            static_cast<double>(after.macs) / 1e9, 3);
+  if (!o.classifier)
+    print_row("  of the backbone", macs_of(base.unscaled, false) / 1e9, macs_of(result.scaled, false) / 1e9,
+              3);
+  print_row("input size, pixels", size_before, size, 0);
+  if (!o.by_latency()) return;
+  std::fflush(stdout);
+  std::vector<NetworkRun> runs;
+  runs.push_back(ready_to_run(base.model.graph, size_before, o.threads));
+  runs.push_back(ready_to_run(model.graph, size, o.threads));
+  const std::vector<ComparedNetwork> times = time_in_turns(runs, {.input = {}, .seconds = o.seconds});
+  print_row("latency, median ms", times[0].latency.median_ms, times[1].latency.median_ms, 2);
+  const Machine machine = this_machine();
+  fmt::print("latency: {}, {}, {}; deployed, batch 1, the network alone\n", machine.cpu,
+             simd_name(machine.simd), counted(o.threads > 0 ? o.threads : machine.cores, "thread"));
+}
+
+std::string default_output(const Options& o) {
+  return o.backbone + (o.direct() ? "-scaled" : fmt::format("-phi{:g}", o.phi.value_or(1))) + ".yaml";
+}
+
+// The letter in the name of a model file chooses its scale, and this file has only one.
+void check_output(const std::string& output, const std::string& scale) {
+  const std::string letter = split_scale(std::filesystem::path(output).stem().string()).scale;
+  if (!letter.empty() && letter != scale)
+    refuse(fmt::format("--output {}: by its name it would be scale '{}', but --model has scale '{}'",
+                       printable(output), letter, scale));
+}
+
+int scale(const Options& o) {
+  check(o);
+  const Base base = open_base(o);
+  const std::string output = o.output.empty() ? default_output(o) : o.output;
+  check_output(output, base.model.scale);
+  Result result = o.direct() ? scale_directly(o, base) : scale_by_phi(o, base);
+  add_facts(o, base, result);
+  const Model model = build(o, result.scaled);
+  fmt::print("{}\n{}\n\n", result.title, join(result.facts, "\n"));
+  print_table(o, base, result, model);
+
+  std::string text = fmt::format("# {}; written by marrow scale.\n", result.title);
+  for (const std::string& fact : result.facts) text += fmt::format("# {}\n", fact);
+  text += fmt::format("# Train and run it with --imgsz {}.\n", result.scaled.image_size);
+  text += to_yaml(scaled_spec(result.scaled, o.classifier ? "" : o.model));
+  write_file_atomically(output, text);
+  fmt::print("\nwritten: {}; train and run it with --imgsz {}\n", output, result.scaled.image_size);
+  return 0;
+}
+
+void add_coefficient(CLI::App& command, const char* name, std::optional<double>& value, const char* of) {
+  constexpr double kLargest = 4;
+  command
+      .add_option(name, value,
+                  fmt::format("Growth of {} at phi = 1, instead of the search [default: searched]", of))
+      ->check(in_range(1, kLargest));
+}
+
+}  // namespace
+
+Action add_scale(CLI::App& app) {
+  constexpr double kLargestPhi = 10;
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "scale", "Grow a backbone in depth, width and input size together, as EfficientNet was");
+  command.add_option("--backbone", options->backbone, "What grows: a name of 'marrow models'")
+      ->required()
+      ->type_name("NAME");
+  command
+      .add_option("--phi", options->phi,
+                  "How far: the cost becomes about 2^phi times the base's [default: 1]")
+      ->check(in_range(0, kLargestPhi));
+  command
+      .add_option("--by", options->by,
+                  "What the search for alpha, beta and gamma measures: macs (multiply-adds) or latency")
+      ->check(CLI::IsMember({"macs", "latency"}))
+      ->type_name("COST")
+      ->capture_default_str();
+  command
+      .add_option("--tie", options->tie,
+                  "How much further than the nearest from twice the base's cost counts as equally near; the "
+                  "most even "
+                  "growth of those is taken")
+      ->check(in_range(0, 1))
+      ->capture_default_str();
+  add_coefficient(command, "--alpha", options->alpha, "depth");
+  add_coefficient(command, "--beta", options->beta, "width");
+  add_coefficient(command, "--gamma", options->gamma, "the input size");
+  command.add_option("--depth", options->depth, "Factor on depth, instead of --phi [default: by --phi]")
+      ->check(in_range(0.01, 16));
+  command.add_option("--width", options->width, "Factor on width, instead of --phi [default: by --phi]")
+      ->check(in_range(0.01, 16));
+  command
+      .add_option("--imgsz", options->imgsz,
+                  "Input size of the result, with --depth or --width [default: the base's]")
+      ->check(in_range(kSmallestSize, kLargestSize))
+      ->type_name("PIXELS");
+  command
+      .add_option("--base-imgsz", options->base_imgsz,
+                  "Input size before scaling [default: 640; a classifier's own, or 224]")
+      ->check(in_range(kSmallestSize, kLargestSize))
+      ->type_name("PIXELS");
+  command.add_option("--model", options->model, "The detector whose neck and head the backbone gets")
+      ->capture_default_str();
+  command.add_flag("--classifier", options->classifier,
+                   "Write the classifier alone instead of a detector [default: off]");
+  command
+      .add_option("--set", options->settings,
+                  "Another setting of the backbone, such as dropout=0.3; may be repeated [default: none]")
+      ->allow_extra_args(false)
+      ->type_name("SETTING=VALUE");
+  command.add_option("-o,--output", options->output, "Where to write the model [default: NAME-phiP.yaml]")
+      ->type_name("FILE.yaml");
+  command.add_option("--seconds", options->seconds, "With --by latency: for each candidate")
+      ->check(in_range(0, 3600))
+      ->capture_default_str();
+  add_threads_option(command, options->threads);
+  set_example(command, "marrow scale --backbone efficientnet_b0 --phi 2 --alpha 1.2 --beta 1.1 --gamma 1.15");
+  return [options] { return scale(*options); };
+}
+
+}  // namespace marrow::cli
