@@ -10,6 +10,7 @@
 #include "model/backbone_line.h"
 #include "model/batch_norm_settings.h"
 #include "model/deployed.h"
+#include "model/onnx_model.h"
 #include "model/unfuse.h"
 #include "model/zoo.h"
 #include "weights/checkpoint_file.h"
@@ -274,9 +275,26 @@ class Importer {
   Checkpoint checkpoint_;
 };
 
+// A network that describes itself, whole.
+Import import_onnx(const fs::path& path, const ImportOptions& options) {
+  if (!options.model.empty() || !options.source.empty() || !options.key.empty())
+    throw Error(ErrorKind::kUsage,
+                path.string() +
+                    ": an ONNX file, which says itself what it holds. A model, a source or a key can be "
+                    "named for checkpoints only");
+  Import result;
+  result.trained = read_onnx_model(path);
+  result.kind = "ONNX";
+  result.network = result.trained.model.task == "detect" ? "a detector" : "a classifier";
+  for (const auto& [name, tensor] : result.trained.weights) result.report.loaded.push_back(name);
+  result.backbone_share = 1;
+  return result;
+}
+
 }  // namespace
 
 Import import_checkpoint(const fs::path& path, const ImportOptions& options) {
+  if (is_onnx_file(path)) return import_onnx(path, options);
   return Importer(path, options).run();
 }
 

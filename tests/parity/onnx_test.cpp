@@ -1,0 +1,108 @@
+// ONNX files that the reference exporter made, against the numbers it recorded: every NAME.onnx of the golden folder
+// with a NAME_onnx_io.safetensors beside it, which holds the inputs and outputs by name.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "model/onnx_model.h"
+#include "model/python_names.h"
+#include "onnx/export.h"
+#include "onnx/proto.h"
+#include "passes/deploy.h"
+#include "support/executors.h"
+#include "support/golden.h"
+#include "support/temporary_folder.h"
+#include "weights/safetensors.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Case {
+  fs::path model;
+  Weights io;
+};
+
+std::vector<Case> cases(const fs::path& folder) {
+  std::vector<Case> found;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const fs::path io = entry.path().parent_path() / (entry.path().stem().string() + "_onnx_io.safetensors");
+    if (entry.path().extension() == ".onnx" && fs::exists(io))
+      found.push_back({entry.path(), read_safetensors(io).tensors});
+  }
+  return found;
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.shape(), b.shape());
+  double largest = 0;
+  for (size_t i = 0; i < a.values().size(); ++i)
+    largest = std::max(largest, std::abs(static_cast<double>(a.values()[i]) - b.values()[i]));
+  return largest;
+}
+
+constexpr double kTolerance = 1e-4;  // as golden/yolov8/README.md gives it
+
+onnx::ModelProto parse(const fs::path& path) {
+  const MappedFile file(path);
+  return onnx::parse_model(file.bytes(), path.string());
+}
+
+TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
+  MARROW_NEEDS(testing::golden_folder());
+  for (const Case& c : cases(testing::golden_folder())) {
+    SCOPED_TRACE(c.model.string());
+    const TrainedModel trained = read_onnx_model(c.model);
+    const onnx::ModelProto file = parse(c.model);
+    const Tensor& input = c.io.at(file.graph.inputs.at(0).name);
+    const Tensor& wanted = c.io.at(file.graph.outputs.at(0).name);
+    for (const auto& run : testing::run_everywhere(trained.model.graph, trained.weights, input,
+                                                   {trained.model.graph.outputs.at(0).name}))
+      EXPECT_LE(largest_difference(run.values.at(0), wanted), kTolerance) << run.executor;
+    EXPECT_EQ(trained.model.task, *file.find_metadata("task"));
+    EXPECT_EQ(trained.model.names, parse_python_names(*file.find_metadata("names")));
+    EXPECT_EQ(std::to_string(trained.model.largest_stride), *file.find_metadata("stride"));
+  }
+}
+
+TEST(parity_Onnx, OurExportHasTheReferencesNamesAndShapes) {
+  MARROW_NEEDS(testing::golden_folder());
+  for (const Case& c : cases(testing::golden_folder())) {
+    SCOPED_TRACE(c.model.string());
+    const onnx::ModelProto theirs = parse(c.model);
+    const TrainedModel trained = read_onnx_model(c.model);
+    const auto& shape = theirs.graph.inputs.at(0).shape;
+    onnx::ExportOptions options{.height = static_cast<int>(shape.at(2).value),
+                                .width = static_cast<int>(shape.at(3).value)};
+    options.metadata = onnx_metadata(trained.model, "test", options);
+    const testing::TemporaryFolder folder;
+    onnx::write_model(folder / "ours.onnx",
+                      onnx::export_model({trained.model.graph, trained.weights}, options));
+    const onnx::ModelProto ours = parse(folder / "ours.onnx");
+    const auto describe = [](const std::vector<onnx::ValueInfo>& values) {
+      std::string text;
+      for (const onnx::ValueInfo& value : values) {
+        text += value.name;
+        for (const onnx::Dimension& dimension : value.shape) text += " " + std::to_string(dimension.value);
+      }
+      return text;
+    };
+    EXPECT_EQ(describe(ours.graph.inputs), describe(theirs.graph.inputs));
+    EXPECT_EQ(describe(ours.graph.outputs), describe(theirs.graph.outputs));
+    for (const char* key : {"names", "stride", "task", "imgsz", "batch", "channels"}) {
+      ASSERT_NE(ours.find_metadata(key), nullptr) << key;
+      EXPECT_EQ(*ours.find_metadata(key), *theirs.find_metadata(key)) << key;
+    }
+    for (const onnx::TensorProto& tensor : theirs.graph.initializers) {
+      const auto same = std::ranges::find(ours.graph.initializers, tensor.name, &onnx::TensorProto::name);
+      // Names with "::" are the exporter's own, of tensors that it computed.
+      const bool made_up = tensor.name.find("::") != std::string::npos;
+      EXPECT_TRUE(made_up || same != ours.graph.initializers.end()) << tensor.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace marrow
