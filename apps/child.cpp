@@ -30,8 +30,13 @@ int open_output(const std::filesystem::path& path) {
 
 }  // namespace
 
-Child::Child(const std::vector<std::string>& arguments, const ChildOutput& output) {
-  std::vector<std::string> words = {"marrow"};
+Child::Child(const std::vector<std::string>& arguments, const ChildOutput& output)
+    : Child("/proc/self/exe", arguments, output) {}
+
+Child::Child(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+             const ChildOutput& output) {
+  const bool itself = program == "/proc/self/exe";
+  std::vector<std::string> words = {itself ? "marrow" : program.filename().string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -45,7 +50,7 @@ Child::Child(const std::vector<std::string>& arguments, const ChildOutput& outpu
     if (::getppid() != parent) ::_exit(kCannotStart);  // it ended before the line above
     if ((out >= 0 && ::dup2(out, STDOUT_FILENO) < 0) || (err >= 0 && ::dup2(err, STDERR_FILENO) < 0))
       ::_exit(kCannotStart);
-    ::execv("/proc/self/exe", argv.data());
+    ::execv(program.c_str(), argv.data());
     ::_exit(kCannotStart);
   }
   const int problem = errno;

@@ -1,4 +1,4 @@
-// This program, run again by itself with other arguments, as a user would run it.
+// This program, run again by itself with other arguments as a user would run it, or one that comes with it.
 #pragma once
 
 #include <sys/types.h>
@@ -19,6 +19,9 @@ class Child {
  public:
   // Throws Error{kFile} when a file cannot be opened or no process be started.
   explicit Child(const std::vector<std::string>& arguments, const ChildOutput& output = {});
+  // Another program instead of this one.
+  Child(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+        const ChildOutput& output = {});
   ~Child();  // waits
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

@@ -89,7 +89,7 @@ void add_foreign_file_options(CLI::App& command, std::string& model, std::string
 }
 
 bool is_checkpoint_path(const std::string& model) {
-  static constexpr std::array kSuffixes = {".safetensors", ".pt", ".pth", ".tar", ".pdparams"};
+  static constexpr std::array kSuffixes = {".safetensors", ".pt", ".pth", ".tar", ".pdparams", ".onnx"};
   const std::filesystem::path path = model;
   const std::string suffix = to_lower(path.extension().string());
   if (suffix == ".yaml" || suffix == ".yml") return false;

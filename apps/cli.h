@@ -24,6 +24,7 @@ Action add_data(CLI::App& app);
 Action add_info(CLI::App& app);
 Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
+Action add_export(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_benchmark(CLI::App& app);
 Action add_compare(CLI::App& app);

@@ -6,11 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <sstream>
-#include <system_error>
 
 #include "base/error.h"
 #include "cli.h"
+#include "program_files.h"
 
 namespace marrow::cli {
 namespace {
@@ -19,17 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kProgram = "marrow-train";
 
-// Beside this program, or in the PATH.
 fs::path find_program() {
-  std::vector<fs::path> folders;
-  std::error_code error;
-  if (const fs::path self = fs::read_symlink("/proc/self/exe", error); !error)
-    folders.push_back(self.parent_path());
-  const char* path = std::getenv("PATH");
-  std::istringstream entries(path != nullptr ? path : "");
-  for (std::string entry; std::getline(entries, entry, ':');) folders.emplace_back(entry);
-  for (const fs::path& folder : folders)
-    if (!folder.empty() && fs::exists(folder / kProgram, error)) return folder / kProgram;
+  if (const auto program = find_beside(kProgram)) return *program;
   throw Error(
       ErrorKind::kUnsupported,
       "this build has no training. Install LibTorch (Debian: libtorch-dev), configure with "

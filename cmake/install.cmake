@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Marrow)
 install(TARGETS marrow EXPORT MarrowTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS marrow_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS marrow_cli marrow_check_onnx RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(MARROW_TRAIN)
   install(TARGETS marrow_train_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

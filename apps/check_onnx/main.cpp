@@ -1,0 +1,31 @@
+// marrow-check-onnx MODEL.onnx [IO.safetensors]: what other readers make of an ONNX file, as one JSON object on stdout.
+// IO holds the tensors `input` and `output`; without it the file is checked but not run.
+//
+// A program of its own: libonnx and OpenCV's dnn would cost every start of `marrow` tens of milliseconds, and a reader
+// that crashes ends nothing else. `marrow export` starts it.
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "check_onnx/readers.h"
+#include "weights/safetensors.h"
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argc > 3) {
+    std::fputs("usage: marrow-check-onnx MODEL.onnx [IO.safetensors]\n", stderr);
+    return 2;
+  }
+  try {
+    nlohmann::json answer;
+    answer["the ONNX checker"] = marrow::check::onnx_checker(argv[1]);
+    if (argc == 3) {
+      const marrow::Weights io = marrow::read_safetensors(argv[2]).tensors;
+      answer["OpenCV"] = marrow::check::opencv_reader(argv[1], io.at("input"), io.at("output"));
+    }
+    std::cout << answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "marrow-check-onnx: %s\n", error.what());
+    return 1;
+  }
+}

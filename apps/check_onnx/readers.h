@@ -1,0 +1,20 @@
+// Other people's readers of ONNX files, each compiled in where its library was found, else replaced by a stub.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "base/tensor.h"
+
+namespace marrow::check {
+
+// What a reader says: {} or {"difference": 1e-6}, {"error": "why"} when it refuses the file, {"missing": "what"} when it
+// is not compiled in.
+
+// ONNX's own checker, with shape inference.
+nlohmann::json onnx_checker(const std::string& file);
+
+// OpenCV's network on `input`, compared with `output` relative to its largest value.
+nlohmann::json opencv_reader(const std::string& file, const Tensor& input, const Tensor& output);
+
+}  // namespace marrow::check

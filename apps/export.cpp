@@ -1,0 +1,280 @@
+// marrow export: a model for other runtimes, proved before it is left behind.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli.h"
+#include "detect/sources.h"
+#include "export_check.h"
+#include "image/decode.h"
+#include "model/import.h"
+#include "model/onnx_model.h"
+#include "open_model.h"
+#include "passes/deploy.h"
+#include "weights/checkpoint_file.h"
+#include "weights/safetensors.h"
+#include "weights/torch_writer.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string model;
+  std::string format = "onnx";
+  std::string output;
+  std::vector<int> imgsz;
+  int batch = 1;
+  int opset = 13;
+  bool dynamic = false;
+  bool half = false;
+  bool nms = false;
+  onnx::ExportNms suppression;
+  bool deploy = true;
+  std::string source;
+  double tolerance = 0;  // 0: by the format
+  int threads = 0;
+  ImportOptions import;
+};
+
+constexpr double kFloatTolerance = 1e-3, kHalfTolerance = 3e-2;
+
+fs::path output_path(const Options& options) {
+  const std::string suffix = options.format == "torch" ? ".pt" : "." + options.format;
+  fs::path output = options.output;
+  if (output.empty()) {
+    output = fs::path(options.model);
+    // A checkpoint's own name is not taken from it.
+    const bool same = output.extension() == suffix;
+    output.replace_filename(output.stem().string() + (same ? "-export" : "") + suffix);
+  }
+  if (output.extension() != suffix)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: a file of format {} ends in {}", output.string(), options.format, suffix));
+  std::error_code ignored;
+  if (fs::equivalent(output, options.model, ignored))
+    throw Error(ErrorKind::kUsage, output.string() + ": this is the file to be exported; write to another");
+  return output;
+}
+
+// What the forms are compared on; none: what the program draws.
+std::vector<Image> pictures_of(const Options& options) {
+  std::vector<Image> pictures;
+  if (options.source.empty()) return pictures;
+  for (const fs::path& path : expand_sources(options.source)) {
+    pictures.push_back(decode_image_file(path).image);
+    if (static_cast<int>(pictures.size()) == std::max(options.batch, 2)) break;
+  }
+  return pictures;
+}
+
+// A file that takes its name only when it was found right, and is gone otherwise.
+class Draft {
+ public:
+  explicit Draft(fs::path wanted) : wanted_(std::move(wanted)), path_(wanted_) {
+    path_.replace_filename(
+        fmt::format(".{}.{}{}", wanted_.stem().string(), ::getpid(), wanted_.extension().string()));
+  }
+  ~Draft() {
+    std::error_code ignored;
+    if (!kept_) fs::remove(path_, ignored);
+  }
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+
+  const fs::path& path() const { return path_; }
+  void keep() {
+    std::error_code error;
+    fs::rename(path_, wanted_, error);
+    if (error)
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: cannot be written: {}", wanted_.string(), error.message()));
+    kept_ = true;
+  }
+
+ private:
+  fs::path wanted_, path_;
+  bool kept_ = false;
+};
+
+// Size, batch and so on, as the file will have them.
+onnx::ExportOptions onnx_options(const Options& options, const Model& model) {
+  onnx::ExportOptions result;
+  result.opset = options.opset;
+  result.batch = options.batch;
+  const int usual = default_image_size(model);
+  result.height = fitting_image_size(model, options.imgsz.empty() ? usual : options.imgsz.front());
+  result.width = fitting_image_size(model, options.imgsz.empty() ? usual : options.imgsz.back());
+  result.dynamic = options.dynamic;
+  result.half = options.half;
+  if (options.nms) result.nms = options.suppression;
+  result.version = MARROW_VERSION;
+  result.name = fs::path(options.model).stem().string();
+  result.metadata = onnx_metadata(model, result.name, result);
+  return result;
+}
+
+void export_onnx(const Options& options, const TrainedModel& trained, const fs::path& output) {
+  GraphWithWeights network{trained.model.graph, trained.weights};
+  network.graph.taps.clear();  // nothing in the file reads them
+  if (options.deploy) network = deploy(network);
+  const onnx::ExportOptions how = onnx_options(options, trained.model);
+  Draft draft(output);
+  onnx::write_model(draft.path(), onnx::export_model(network, how));
+
+  const ExportCheck check = check_export(draft.path(), network, how, pictures_of(options), options.threads);
+  double worst = 0;
+  for (const std::string& name : check.passed) fmt::print("{}: accepts the file\n", name);
+  for (const ExportCheck::Run& run : check.runs) {
+    fmt::print("{}: differs by {:.2e} of the largest output\n", run.what, run.difference);
+    worst = std::max(worst, run.difference);
+  }
+  for (const std::string& what : check.not_run) fmt::print("not run: {}\n", what);
+  const double tolerance = options.tolerance > 0 ? options.tolerance
+                           : options.half        ? kHalfTolerance
+                                                 : kFloatTolerance;
+  if (!(worst <= tolerance)) {
+    const std::string why = check.sensitivity > tolerance / 10
+                                ? fmt::format(
+                                      " The network itself changes by {:.2e} on these pictures when its "
+                                      "input changes by 1e-7: compare on "
+                                      "such as it was trained on, with --source",
+                                      check.sensitivity)
+                                : "";
+    throw Error(ErrorKind::kModel, fmt::format("{}: the exported network differs by {:.2e} of the largest "
+                                               "output, --tolerance is {:.2e}; nothing "
+                                               "was written.{}",
+                                               options.model, worst, tolerance, why));
+  }
+  draft.keep();
+  fmt::print("largest difference: {:.2e}\n", worst);
+}
+
+// The published names, without what published files do not have.
+void export_state_dict(const Options& options, const TrainedModel& trained, const fs::path& output) {
+  Weights state;
+  for (const Parameter& parameter : trained.model.graph.parameters)
+    if (const auto found = trained.weights.find(parameter.name);
+        found != trained.weights.end() && parameter.role != ParameterRole::kScalar)
+      state.insert(*found);
+  Draft draft(output);
+  if (options.format == "torch")
+    write_torch_state_dict(draft.path(), state);
+  else
+    write_safetensors(draft.path(), state, {{"format", "pt"}});
+  const Checkpoint read = read_checkpoint(draft.path());
+  for (const auto& [name, tensor] : state) {
+    const auto back = read.state.find(name);
+    if (back == read.state.end() || back->second.shape() != tensor.shape() ||
+        back->second.dtype() != tensor.dtype() ||
+        !std::equal(tensor.bytes(), tensor.bytes() + tensor.byte_size(), back->second.bytes()))
+      throw Error(ErrorKind::kModel, fmt::format("{}: tensor '{}' comes back another; nothing was written",
+                                                 output.string(), name));
+  }
+  draft.keep();
+  fmt::print("{} tensors, read back equal\n", state.size());
+}
+
+void refuse_onnx_options(const Options& options) {
+  if (options.dynamic || options.half || options.nms || !options.imgsz.empty() || options.batch != 1)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--format {} holds weights alone: --imgsz, --batch, --dynamic, --half and --nms "
+                            "are for onnx",
+                            options.format));
+}
+
+int export_model_file(const Options& options) {
+  const fs::path output = output_path(options);
+  if (options.format != "onnx") refuse_onnx_options(options);
+  const TrainedModel trained = load_trained(options.model, options.import);
+  for (const std::string& warning : trained.model.warnings) fmt::print(stderr, "marrow: {}\n", warning);
+  if (options.format != "onnx") {
+    export_state_dict(options, trained, output);
+  } else {
+    if (trained.model.task != "detect" && trained.model.task != "classify")
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: a model for '{}'; detectors and classifiers are exported", options.model,
+                              trained.model.task));
+    if (options.nms && trained.model.task != "detect")
+      throw Error(ErrorKind::kUsage, options.model + ": a classifier; --nms is for detectors");
+    export_onnx(options, trained, output);
+  }
+  fmt::print("written: {}\n", output.string());
+  return 0;
+}
+
+}  // namespace
+
+Action add_export(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("export", "Write a model for other runtimes, and prove it equal");
+  command
+      .add_option("MODEL", options->model,
+                  "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
+      ->required()
+      ->type_name("");
+  command
+      .add_option("--format", options->format,
+                  "onnx; torch or safetensors: the trained weights alone, under their published names")
+      ->check(CLI::IsMember({"onnx", "torch", "safetensors"}))
+      ->capture_default_str()
+      ->type_name("FORMAT");
+  command
+      .add_option("-o,--output", options->output,
+                  "Where to write it [default: MODEL with the format's suffix]")
+      ->type_name("FILE");
+  add_image_size_option(command, options->imgsz, "640; a classifier's own");
+  command.add_option("--batch", options->batch, "Images at once, where the size is fixed")
+      ->check(in_range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--opset", options->opset, "Version of ONNX's operators")
+      ->check(in_range(onnx::kMinOpset, onnx::kMaxOpset))
+      ->capture_default_str();
+  command.add_flag("--dynamic", options->dynamic, "Any batch and image size [default: off]");
+  command.add_flag("--half", options->half,
+                   "float16 weights and input; a detector's decode stays in float32 [default: off]");
+  command.add_flag(
+      "--nms", options->nms,
+      "Suppression in the file: output (1, max-det, 6) of x1 y1 x2 y2 confidence class [default: off]");
+  command
+      .add_option("--conf", options->suppression.confidence,
+                  "With --nms: confidence above which a box counts, 0..1")
+      ->check(in_range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--iou", options->suppression.iou,
+                  "With --nms: overlap (IoU) above which the weaker box is dropped, 0..1")
+      ->check(in_range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--max-det", options->suppression.max_detections, "With --nms: rows of the output")
+      ->check(in_range(1, 100'000))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--source", options->source,
+          "Pictures on which the file is compared with the model: a picture, a folder, a pattern or a list "
+          "[default: drawn ones]")
+      ->type_name("PATH");
+  command
+      .add_option("--tolerance", options->tolerance,
+                  "Write nothing when an output differs by more than this share of its largest value "
+                  "[default: 0.001; "
+                  "0.03 with --half]")
+      ->check(in_range(0.0, 1.0));
+  command.add_flag(
+      "--no-deploy{false}", options->deploy,
+      "Export the network as it was trained, without folding and merging its layers [default: off]");
+  add_foreign_file_options(command, options->import.model, options->import.source);
+  add_threads_option(command, options->threads);
+  set_example(command, "marrow export best.safetensors --format onnx --imgsz 640 --dynamic -o best.onnx");
+  return [options] { return export_model_file(*options); };
+}
+
+}  // namespace marrow::cli

@@ -1,0 +1,162 @@
+#include "export_check.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "child.h"
+#include "engine/engine.h"
+#include "image/resize.h"
+#include "image/scene.h"
+#include "model/onnx_model.h"
+#include "predict/preprocess.h"
+#include "program_files.h"
+#include "weights/safetensors.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kChecker = "marrow-check-onnx";
+
+Tensor input_of(const Graph& graph, const std::vector<Image>& pictures, int batch, int height, int width) {
+  Tensor input({batch, graph.nodes.front().channels, height, width});
+  const auto plane = static_cast<size_t>(3) * static_cast<size_t>(height) * static_cast<size_t>(width);
+  for (int i = 0; i < batch; ++i) {
+    const auto number = static_cast<size_t>(i);
+    const Image picture = pictures.empty() ? draw_scene(width, height, number + 1)
+                                           : resize_linear(pictures[number % pictures.size()], width, height);
+    fill_network_input(picture.pixels(), pixel_format(input_format(graph)),
+                       input.values().data() + number * plane);
+  }
+  return input;
+}
+
+Tensor run(const GraphWithWeights& network, const Tensor& input, int threads) {
+  Engine engine(network.graph, network.weights, input.shape(), {}, {.threads = threads});
+  engine.run(input);
+  return engine.output(0).clone();
+}
+
+double sensitivity(const GraphWithWeights& network, const Tensor& input, int threads) {
+  Tensor shaken = input.clone();
+  Random random(0, "sensitivity");
+  constexpr double kRounding = 1e-7;
+  for (float& value : shaken.values()) value *= static_cast<float>(1 + kRounding * random.normal());
+  return relative_difference(run(network, shaken, threads), run(network, input, threads));
+}
+
+// The file as given to marrow-check-onnx, which answers in JSON. Another process, so that a reader that crashes ends
+// itself alone.
+nlohmann::json ask_checker(const fs::path& program, const std::vector<std::string>& arguments) {
+  const fs::path answer = fs::temp_directory_path() / fmt::format("marrow_check_{}.json", ::getpid());
+  int code = 0;
+  {
+    Child child(program, arguments, {answer, "/dev/null"});
+    code = child.wait();
+  }
+  const std::string text = read_file(answer, 1 << 20);
+  std::error_code ignored;
+  fs::remove(answer, ignored);
+  const nlohmann::json parsed = nlohmann::json::parse(text, nullptr, false);
+  if (code != 0 || !parsed.is_object())
+    throw Error(ErrorKind::kModel,
+                fmt::format("{} ended with {} on the exported file", program.string(), code));
+  return parsed;
+}
+
+void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
+                     const onnx::ExportOptions& options, const std::vector<Image>& pictures, int threads,
+                     ExportCheck& check) {
+  const auto program = find_beside(kChecker);
+  if (!program) {
+    check.not_run.push_back(fmt::format(
+        "the ONNX checker and OpenCV ({} is not built; it needs libonnx-dev and libopencv-dnn-dev)",
+        kChecker));
+    return;
+  }
+  std::string reason;
+  if (options.half) reason = "it has no float16";
+  if (options.nms) reason = "it has no NonMaxSuppression";
+  if (options.dynamic) reason = "it reads fixed sizes only";
+  std::vector<std::string> arguments = {file.string()};
+  const fs::path io = file.string() + ".io";
+  if (reason.empty()) {
+    const Tensor input = input_of(network.graph, pictures, options.batch, options.height, options.width);
+    write_safetensors(io, {{"input", input}, {"output", run(network, input, threads)}}, {});
+    arguments.push_back(io.string());
+  } else {
+    check.not_run.push_back("OpenCV: " + reason);
+  }
+  nlohmann::json answer;
+  try {
+    answer = ask_checker(*program, arguments);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(io, ignored);
+    throw;
+  }
+  std::error_code ignored;
+  fs::remove(io, ignored);
+  for (const auto& [reader, result] : answer.items()) {
+    const std::string error = result.value("error", "");
+    if (!error.empty())
+      throw Error(ErrorKind::kModel,
+                  fmt::format("{} refuses the exported file: {}", reader, printable(error, 500)));
+    if (result.contains("missing"))
+      check.not_run.push_back(fmt::format("{}: {}", reader, result.value("missing", "")));
+    else if (result.contains("difference"))
+      check.runs.push_back(
+          {reader, result["difference"].is_number() ? result["difference"].get<double>() : INFINITY});
+    else
+      check.passed.push_back(reader);
+  }
+}
+
+}  // namespace
+
+ExportCheck check_export(const fs::path& file, const GraphWithWeights& network,
+                         const onnx::ExportOptions& options, const std::vector<Image>& pictures,
+                         int threads) {
+  ExportCheck check;
+  const TrainedModel read = read_onnx_model(file);
+  const GraphWithWeights back{read.model.graph, read.weights};
+  struct Form {
+    int batch, height, width;
+  };
+  std::vector<Form> forms = {{options.batch, options.height, options.width}};
+  if (options.dynamic) {
+    const int stride = read.model.largest_stride;
+    const int other_height = options.height + stride, other_width = options.width + 2 * stride;
+    forms = {{1, options.height, options.width}, {1, other_height, other_width}};
+    if (!options.nms) {
+      forms.push_back({2, options.height, options.width});
+      forms.push_back({2, other_height, other_width});
+    }
+  }
+  for (const Form& form : forms) {
+    const Tensor input = input_of(network.graph, pictures, form.batch, form.height, form.width);
+    check.runs.push_back({fmt::format("Marrow, {} of {}x{}",
+                                      form.batch == 1 ? "1 image" : fmt::format("{} images", form.batch),
+                                      form.height, form.width),
+                          relative_difference(run(back, input, threads), run(network, input, threads))});
+  }
+  if (options.nms)
+    check.not_run.push_back("the file's own suppression: Marrow's takes its place when it reads the file");
+  if (options.half)
+    check.not_run.push_back("float16 arithmetic: Marrow computes the file's weights in float32");
+  check.sensitivity =
+      sensitivity(network, input_of(network.graph, pictures, 1, options.height, options.width), threads);
+  check_elsewhere(file, network, options, pictures, threads, check);
+  return check;
+}
+
+}  // namespace marrow::cli
