@@ -32,6 +32,12 @@ void add_threads_option(CLI::App& command, int& threads) {
       ->capture_default_str();
 }
 
+void add_no_deploy_flag(CLI::App& command, bool& deploy) {
+  command.add_flag(
+      "--no-deploy{false}", deploy,
+      "Run the network as it was trained, without folding and merging its layers first [default: off]");
+}
+
 void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text) {
   constexpr int kSmallest = 1;
   constexpr int kLargest = 16384;

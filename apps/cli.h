@@ -25,6 +25,7 @@ Action add_info(CLI::App& app);
 Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
 Action add_export(CLI::App& app);
+Action add_deploy(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_benchmark(CLI::App& app);
 Action add_compare(CLI::App& app);
@@ -41,6 +42,9 @@ CLI::Validator in_range(double smallest, double largest);
 
 // Adds --threads with its default (every core the process may use) and checks its range.
 void add_threads_option(CLI::App& command, int& threads);
+
+// Adds --no-deploy, which runs the network as it was trained.
+void add_no_deploy_flag(CLI::App& command, bool& deploy);
 
 // Adds --imgsz, the network's input size: one number (square) or height,width.
 void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text);

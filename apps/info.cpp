@@ -7,9 +7,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli.h"
+#include "model/deployed.h"
 #include "model/import.h"
 #include "model/summary.h"
 #include "model/zoo.h"
+#include "open_model.h"
+#include "passes/deploy.h"
 
 namespace marrow::cli {
 namespace {
@@ -23,38 +26,29 @@ struct Options {
   std::vector<int> imgsz;
   bool verbose = false;
   bool as_json = false;
+  bool deploy = false;
   ImportOptions import;
 };
 
+// What deployment makes of it. A YAML's or a name's weights are drawn: the passes look at few of them.
+Model deployed_form(const Model& model, Weights weights) {
+  if (is_deployed(model)) return model;
+  initialize_missing(model.graph, 0, weights);
+  return with_graph(model, deploy({model.graph, std::move(weights)}).graph);
+}
+
 // A YAML or a name is built; any other file is a checkpoint.
-Model open_model(const Options& o) {
+Model open_described(const Options& o) {
   if (is_checkpoint_path(o.model)) {
     if (!o.backbone.empty() || o.classes > 0)
       throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
-    return import_checkpoint(o.model, o.import).trained.model;
+    TrainedModel trained = import_checkpoint(o.model, o.import).trained;
+    return o.deploy ? deployed_form(trained.model, std::move(trained.weights)) : std::move(trained.model);
   }
   BuildOptions build;
   if (o.classes > 0) build.classes = o.classes;
-  return make_model(o.model, o.backbone, build);
-}
-
-int default_size(const Model& model) {
-  constexpr int kDetectorSize = 640;
-  constexpr int kClassifierSize = 224;
-  const int crop = std::get<Input>(model.graph.nodes.at(0).operation).format.crop;
-  if (crop > 0) return crop;
-  return model.task == "classify" ? kClassifierSize : kDetectorSize;
-}
-
-// A detector's maps meet only at multiples of its largest stride.
-int fitting_size(const Model& model, int wanted) {
-  if (model.task == "classify") return wanted;
-  const int stride = model.largest_stride;
-  const int size = (wanted + stride - 1) / stride * stride;
-  if (size != wanted)
-    fmt::print(stderr, "marrow: --imgsz {} is no multiple of the largest stride, {}; using {}\n", wanted,
-               stride, size);
-  return size;
+  const Model model = make_model(o.model, o.backbone, build);
+  return o.deploy ? deployed_form(model, {}) : model;
 }
 
 std::string shapes_text(const std::vector<Shape>& shapes) {
@@ -120,10 +114,10 @@ json layers_json(const Model& model, const Summary& summary) {
 }
 
 int info(const Options& o) {
-  const Model model = open_model(o);
+  const Model model = open_described(o);
   for (const std::string& warning : model.warnings) fmt::print(stderr, "marrow: {}\n", warning);
-  const int height = fitting_size(model, o.imgsz.empty() ? default_size(model) : o.imgsz.front());
-  const int width = o.imgsz.size() < 2 ? height : fitting_size(model, o.imgsz.back());
+  const int height = fitting_image_size(model, o.imgsz.empty() ? default_image_size(model) : o.imgsz.front());
+  const int width = o.imgsz.size() < 2 ? height : fitting_image_size(model, o.imgsz.back());
   const Summary summary = summarize(model, height, width);
   const bool by_layer = !model.layers.empty();
 
@@ -138,7 +132,9 @@ int info(const Options& o) {
                    {"gflops", summary.gflops},
                    {"fused_parameters", summary.fused_parameters},
                    {"fused_gflops", summary.fused_gflops},
-                   {"strides", model.strides}};
+                   {"strides", model.strides},
+                   {"deployed", is_deployed(model)},
+                   {"operation_count", model.graph.nodes.size() - 1}};
     object["layers"] =
         by_layer ? layers_json(model, summary) : parts_json(summarize_modules(model.graph, height, width));
     if (o.verbose) object["operations"] = parts_json(summarize_operations(model.graph, height, width));
@@ -154,6 +150,10 @@ int info(const Options& o) {
   fmt::print("\n{}{} at {}x{}: {} layers, {} parameters, {} gradients, {} multiply-adds, {:.1f} GFLOPs\n",
              o.model, o.backbone.empty() ? "" : " on " + o.backbone, height, width, summary.leaf_layers,
              summary.parameters, summary.gradients, summary.macs, summary.gflops);
+  if (is_deployed(model)) {
+    fmt::print("deployed: {} operations\n", model.graph.nodes.size() - 1);
+    return 0;
+  }
   fmt::print("with batch norms folded: {} layers, {} parameters, {:.1f} GFLOPs\n", summary.fused_leaf_layers,
              summary.fused_parameters, summary.fused_gflops);
   return 0;
@@ -180,6 +180,10 @@ Action add_info(CLI::App& app) {
   add_image_size_option(command, options->imgsz, "640; a classifier's own, or 224");
   command.add_flag("-v,--verbose", options->verbose, "One line an operation [default: off]");
   command.add_flag("--json", options->as_json, "One JSON object [default: off]");
+  command.add_flag(
+      "--deploy", options->deploy,
+      "Of the form that predict runs and 'marrow deploy' writes: batch norms folded, layers merged "
+      "[default: off]");
   command
       .add_option(
           "--as", options->import.model,

@@ -46,6 +46,7 @@ struct Options {
   RunFolderOptions folder{.name = "predict"};
   bool as_json = false;
   int threads = 0;
+  bool deploy = true;
 };
 
 // Class ids or names, as class ids.
@@ -171,6 +172,7 @@ class DetectionRun : public Prediction {
     if (!o.imgsz.empty()) options.size = {o.imgsz.back(), o.imgsz.front()};
     options.rect = o.rect;
     options.threads = o.threads;
+    options.deploy = o.deploy;
     options.nms = o.nms;
     options.nms.classes = class_ids(o.classes, names);
     return options;
@@ -220,7 +222,8 @@ class ClassificationRun : public Prediction {
   ClassificationRun(const Options& options, fs::path folder, const TrainedModel& trained)
       : Prediction(options, std::move(folder)),
         names_(trained.model.names),
-        classifier_(trained.model.graph, trained.weights, {square(options), options.threads}) {}
+        classifier_(trained.model.graph, trained.weights,
+                    {square(options), options.threads, options.deploy}) {}
 
  private:
   static int square(const Options& options) {
@@ -346,6 +349,7 @@ Action add_predict(CLI::App& app) {
                    "[default: off]");
   add_foreign_file_options(command, options->base_model, options->weights_source);
   add_threads_option(command, options->threads);
+  add_no_deploy_flag(command, options->deploy);
   set_example(
       command,
       "marrow predict --model yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");

@@ -50,6 +50,7 @@ struct Options {
   std::string base_model;
   std::string weights_source;
   int threads = 0;
+  bool deploy = true;
 };
 
 void print_json(const ordered_json& object) {
@@ -113,7 +114,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
                                         .workers = threads.threads(),
                                         .rectangular = options.rect,
                                         .stride = trained.model.largest_stride});
-  EnginePredictor predictor(std::move(trained), options.threads);
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
   const bool moving = isatty(STDERR_FILENO) != 0;
@@ -179,7 +180,7 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
   const InputFormat format = classifier_format(input_format(trained.model.graph), options.imgsz);
   ClassificationLoader loader(split.images,
                               validation_loader_options(format, dataset.classes(), options.batch, threads));
-  EnginePredictor predictor(std::move(trained), options.threads);
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
   const std::vector<int> classes = class_map(names, dataset.names);
   const auto network_classes = [&](std::vector<int> class_ids) {
     for (int& class_id : class_ids) class_id = classes.at(static_cast<size_t>(class_id));
@@ -272,6 +273,7 @@ Action add_val(CLI::App& app) {
   add_run_folder_options(command, options->folder);
   add_foreign_file_options(command, options->base_model, options->weights_source);
   add_threads_option(command, options->threads);
+  add_no_deploy_flag(command, options->deploy);
   set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");
   return [options] { return validate(*options); };
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "passes/deploy.h"
 #include "predict/preprocess.h"
 
 namespace marrow {
@@ -37,6 +38,11 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
     }
   if (output_.empty()) throw Error(ErrorKind::kModel, "this model has no detection head");
   verify(graph_, weights_);
+  // Once, for all the sizes to come.
+  GraphWithWeights model = select_outputs({graph_, weights_}, std::span(&output_, 1));
+  if (options_.deploy) model = deploy(model);
+  graph_ = std::move(model.graph);
+  weights_ = std::move(model.weights);
   // YOLO's own preprocessing never goes below a multiple of 32.
   const int multiple = std::max(largest_stride_, 32);
   options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
@@ -62,9 +68,8 @@ Detector::Compiled& Detector::compiled(Size size) {
   }
   if (compiled_.size() == kKept) compiled_.pop_back();
   const Shape shape = {1, Image::kChannels, size.height, size.width};
-  compiled_.push_front(
-      {size, Tensor(shape),
-       Engine(graph_, weights_, shape, std::span(&output_, 1), {.threads = options_.threads})});
+  compiled_.push_front({size, Tensor(shape),
+                        Engine(graph_, weights_, shape, {}, {.threads = options_.threads, .deploy = false})});
   return compiled_.front();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "passes/deploy.h"
 #include "predict/preprocess.h"
 
 namespace marrow {
@@ -27,7 +28,7 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
 
 }  // namespace
 
-EnginePredictor::EnginePredictor(TrainedModel trained, int threads)
+EnginePredictor::EnginePredictor(TrainedModel trained, int threads, bool deployed)
     : trained_(std::move(trained)),
       output_(trained_.model.task == "classify" ? "logits" : "output0"),
       threads_(threads) {
@@ -35,6 +36,11 @@ EnginePredictor::EnginePredictor(TrainedModel trained, int threads)
   const Node& node = graph.node(graph.find(output_));
   if (output_ == "output0" && !std::holds_alternative<DetectDecode>(node.operation))
     throw Error(ErrorKind::kModel, "the model has no detection head");
+  // Once, for all the sizes to come.
+  GraphWithWeights model = select_outputs({graph, trained_.weights}, std::span(&output_, 1));
+  if (deployed) model = deploy(model);
+  trained_.model.graph = std::move(model.graph);
+  trained_.weights = std::move(model.weights);
 }
 
 Engine& EnginePredictor::compiled(Size size) {
@@ -43,8 +49,8 @@ Engine& EnginePredictor::compiled(Size size) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
     compiled_.push_front(
-        {size, Engine(trained_.model.graph, trained_.weights, {1, 3, size.height, size.width},
-                      std::span(&output_, 1), {.threads = threads_})});
+        {size, Engine(trained_.model.graph, trained_.weights, {1, 3, size.height, size.width}, {},
+                      {.threads = threads_, .deploy = false})});
     if (compiled_.size() > kKept) compiled_.pop_back();
   }
   return compiled_.front().engine;
