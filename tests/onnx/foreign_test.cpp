@@ -250,6 +250,15 @@ TEST(Foreign, ZerosBeforeAConvolutionJoinIt) {
   EXPECT_EQ(relative_difference(run(write(true), x), run(write(false), x)), 0);
 }
 
+TEST(Foreign, APoolOfSinglePixelsIsLeftOut) {
+  const Tensor x = input();
+  const auto relu = [](GraphWriter& w, const std::string& v) { return w.node("Relu", {v}); };
+  const ModelProto pooled = file_of(13, [&](GraphWriter& w, const std::string& v) {
+    return w.node("AveragePool", {relu(w, v)}, {attribute("kernel_shape", Ints{1, 1})});
+  });
+  EXPECT_EQ(relative_difference(run(pooled, x), run(file_of(13, relu), x)), 0);
+}
+
 TEST(Foreign, ASoftmaxAtTheEndIsLeftOut) {
   ModelProto model = file_of(13, [](GraphWriter& w, const std::string& v) { return w.node("Relu", {v}); });
   const Tensor x = input(), logits = run(model, x);

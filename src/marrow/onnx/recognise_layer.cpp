@@ -244,6 +244,8 @@ class LayerRecogniser {
     const bool even = window.before == window.after && window.before[0] == window.before[1];
     if (node_.is("AveragePool")) {
       if (map[2] == kernel && map[3] == kernel && even && pad == 0) return global_average(in(0), true);
+      if (kernel == 1 && stride == 1 && even && pad == 0)
+        return pass_on({in(0)});  // adaptive, to the size there is
       unsupported("average pooling is read over whole maps only");
     }
     if (!even || window.dilations[0] != 1 || 2 * pad > kernel)
