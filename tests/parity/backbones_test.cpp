@@ -78,7 +78,8 @@ void compare_form(const Case& test, const ImportCandidate& network, const std::s
   }
   if (names.empty()) return;
   const double tolerance = tolerance_of(network.choice.family->name);
-  for (const auto& run : testing::run_everywhere(graph, weights, test.io.at(odd ? "odd" : "input"), values)) {
+  for (const auto& run :
+       testing::run_in_every_form(graph, weights, test.io.at(odd ? "odd" : "input"), values)) {
     SCOPED_TRACE(run.executor);
     for (size_t i = 0; i < names.size(); ++i) {
       const Tensor& expected = test.io.at(names[i]);

@@ -94,7 +94,7 @@ void run_case(const fs::path& description) {
         {names.back(), trained.model.layers.at(layer.at("layer")).outputs.back()});
   }
   for (const auto& run :
-       testing::run_everywhere(trained.model.graph, trained.weights, io.at("images"), names)) {
+       testing::run_in_every_form(trained.model.graph, trained.weights, io.at("images"), names)) {
     SCOPED_TRACE(run.executor);
     for (size_t i = 0; i < names.size(); ++i) {
       SCOPED_TRACE(names[i]);

@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/simd_level.h"
+#include "passes/deploy.h"
 #include "reference/executor.h"
 
 namespace marrow::testing {
@@ -16,7 +17,7 @@ struct ExecutorRun {
 };
 
 // The values of outputs or taps by name, on the reference executor and on the engine at every SIMD level of
-// this CPU.
+// this CPU. The engine deploys the network first.
 inline std::vector<ExecutorRun> run_everywhere(const Graph& graph, const Weights& weights,
                                                const Tensor& input, const std::vector<std::string>& names) {
   std::vector<Value> targets;
@@ -30,6 +31,23 @@ inline std::vector<ExecutorRun> run_everywhere(const Graph& graph, const Weights
     for (size_t i = 0; i < names.size(); ++i) run.values.push_back(engine.output(i).clone());
     runs.push_back(std::move(run));
   }
+  return runs;
+}
+
+// As above, and of the deployed network on the reference executor, and of the network as it was trained on the engine.
+inline std::vector<ExecutorRun> run_in_every_form(const Graph& graph, const Weights& weights,
+                                                  const Tensor& input,
+                                                  const std::vector<std::string>& names) {
+  std::vector<ExecutorRun> runs = run_everywhere(graph, weights, input, names);
+  const GraphWithWeights deployed = deploy(select_outputs({graph, weights}, names));
+  std::vector<Value> targets;
+  for (const std::string& name : names) targets.push_back(deployed.graph.find(name));
+  runs.push_back({"reference, deployed", run_reference(deployed.graph, deployed.weights, input, targets)});
+  Engine engine(graph, weights, input.shape(), names, {.deploy = false});
+  engine.run(input);
+  ExecutorRun raw{"engine, as trained", {}};
+  for (size_t i = 0; i < names.size(); ++i) raw.values.push_back(engine.output(i).clone());
+  runs.push_back(std::move(raw));
   return runs;
 }
 
