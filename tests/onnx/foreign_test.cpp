@@ -281,6 +281,13 @@ TEST(Foreign, WhatIsNotRecognisedIsNamed) {
   };
   EXPECT_NE(with("Celu").find("/net/Celu"), std::string::npos) << with("Celu");
   EXPECT_NE(with("NoSuchOperator").find("/net/NoSuchOperator"), std::string::npos) << with("NoSuchOperator");
+  ModelProto vgg = file_of(13, [](GraphWriter& w, const std::string& v) { return w.node("Relu", {v}); });
+  std::erase_if(vgg.graph.nodes, [](const NodeProto& node) { return node.op_type == "GlobalAveragePool"; });
+  vgg.graph.nodes.back().inputs = {vgg.graph.nodes.front().outputs[0]};
+  vgg.graph.nodes.push_back({"Gemm", "/net/fc", "", {"y", "weight"}, {"z"}, {}});
+  vgg.graph.initializers.push_back({"weight", Tensor({8 * 6 * 4, 5})});
+  vgg.graph.outputs[0].name = "z";
+  EXPECT_NE(message(vgg).find("/net/fc"), std::string::npos) << message(vgg);
   const std::string linear = message(file_of(13, [](GraphWriter& w, const std::string& v) {
     return w.node("Resize", {v, "", w.numbers({4}, {1, 1, 2, 2})}, {attribute("mode", "linear")});
   }));
