@@ -40,7 +40,8 @@ struct Model {
   int largest_stride = 32;         // input sizes are multiples of it
   std::vector<std::string> names;  // of the classes
   std::string scale;               // the letter, or ""
-  std::string yaml;  // parse_model_spec and build_model make this model again from it; "": see model/deployed.h
+  std::string
+      yaml;  // parse_model_spec and build_model make this model again from it; "": see model/deployed.h
   std::vector<std::string> warnings;
 
   int classes() const { return static_cast<int>(names.size()); }
