@@ -10,13 +10,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <vector>
 
 #include "base/random.h"
+#include "benchmark/machine.h"
 #include "engine/engine.h"
-#include "engine/kernels/kernels.h"
 #include "graph/builder.h"
 
 namespace marrow {
@@ -36,39 +35,6 @@ constexpr Layer kLayers[] = {
 int threads() {
   const char* value = std::getenv("MARROW_THREADS");
   return value == nullptr ? 1 : std::max(std::atoi(value), 1);
-}
-
-// One register tile over data in the first-level cache: what the multiply-add units can do at best.
-double peak_gflops(const Kernels& kernels) {
-  constexpr int kChannels = 64;
-  const int pixels = kernels.tile_pixels;
-  const int lanes = kernels.lanes;
-  const std::vector<float> src(static_cast<size_t>((pixels + kChannels) * lanes), 0.5f);
-  const std::vector<float> weights(static_cast<size_t>(kChannels * 2 * lanes), 0.5f);
-  const std::vector<float> bias(static_cast<size_t>(2 * lanes));
-  std::vector<float> dst(static_cast<size_t>(2 * pixels * lanes));
-  ConvTileArgs args{};
-  args.src = src.data();
-  args.src_block = lanes;
-  args.src_pixel = lanes;
-  args.rows = args.taps = 1;
-  args.blocks = kChannels / lanes;
-  args.block_channels = args.last_channels = lanes;
-  args.weights = weights.data();
-  args.weights_block = int64_t{2} * lanes * lanes;
-  args.bias = bias.data();
-  args.dst = dst.data();
-  args.dst_block = int64_t{pixels} * lanes;
-  const ConvTile tile = kernels.conv_tile[0][1][static_cast<size_t>(pixels - 1)];
-  double best = 0;
-  for (int repeat = 0; repeat < 20; ++repeat) {
-    constexpr int kCalls = 2000;
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kCalls; ++i) tile(args);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best = std::max(best, 2.0 * kCalls * pixels * 2 * lanes * kChannels / took.count() / 1e9);
-  }
-  return best;
 }
 
 void run_layer(benchmark::State& state, const Layer& layer, double peak) {
@@ -111,7 +77,7 @@ int main(int argc, char** argv) {
   using namespace marrow;
   benchmark::Initialize(&argc, argv);
   const SimdLevel level = choose_simd_level();
-  const double peak = peak_gflops(kernels_of(level));
+  const double peak = peak_gflops(level);
   benchmark::AddCustomContext("simd", std::string(simd_name(level)));
   benchmark::AddCustomContext("threads", std::to_string(threads()));
   benchmark::AddCustomContext("peak GFLOP/s of a thread", fmt::format("{:.1f}", peak));
