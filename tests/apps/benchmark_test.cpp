@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "apps/program.h"
+#include "base/files.h"
 
 namespace marrow {
 namespace {
