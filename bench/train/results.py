@@ -48,8 +48,10 @@ def main():
         measured = measure(options.marrow, run / "weights" / "best.safetensors", options.data, args["imgsz"])
         backbone = args["backbone"]
         network = args["model"] + ("" if backbone == "null" else f" on {backbone}")
-        seconds = statistics.median(float(b["time"]) - float(a["time"]) for a, b in zip(epochs, epochs[1:]))
-        rows.append((network, int(args["epochs"]), args["seed"], measured["map50"], measured["map50_95"],
+        ends = [0.0, *(float(epoch["time"]) for epoch in epochs)]
+        seconds = statistics.median(b - a for a, b in zip(ends, ends[1:]))
+        planned, done = int(args["epochs"]), len(epochs)
+        rows.append((network, done if done == planned else f"{done} of {planned}", args["seed"], measured["map50"], measured["map50_95"],
                      float(epochs[-1]["metrics/mAP50(B)"]), float(epochs[-1]["metrics/mAP50-95(B)"]),
                      measured["coco"][0], seconds))
         print(rows[-1], flush=True)
