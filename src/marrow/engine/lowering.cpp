@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/channel_moves.h"
+
 namespace marrow {
 namespace {
 
@@ -16,18 +18,19 @@ Stage stage_of(const Activation& activation, const Weights& weights) {
 class Lowering {
  public:
   Lowering(const Graph& graph, const Weights& weights, std::span<const Shape> shapes, int lanes)
-      : graph_(graph), weights_(weights), shapes_(shapes), lanes_(lanes), readers_(graph.nodes.size()) {
+      : graph_(graph), weights_(weights), lanes_(lanes), readers_(graph.nodes.size()) {
     for (size_t i = 0; i < graph.nodes.size(); ++i)
       for (const Value input : graph.nodes[i].inputs) readers_[index(input)].push_back(static_cast<int>(i));
     for (const NamedValue& output : graph.outputs) readers_[index(output.value)].push_back(-1);
-    for (int i = 0; i <= static_cast<int>(graph.nodes.size()); ++i)
-      result_.placements.push_back({Value{i}, 0});
+    for (const Shape& shape : shapes) result_.add_value(shape);
+    result_.packed_input = result_.add_value(shapes[0]);
   }
 
   Lowered run() {
     fuse();
     add_outputs();
     pack_input();
+    dissolve_channel_moves(graph_, lanes_, result_);
     view_slices();
     place_concats();
     for (Placement& placement : result_.placements) placement = resolve(placement);
@@ -60,7 +63,7 @@ class Lowering {
 
   bool is_gate(Value node) const {
     const auto& inputs = graph_.node(node).inputs;
-    return shapes_[index(inputs[0])] != shapes_[index(inputs[1])];
+    return result_.shapes[index(inputs[0])] != result_.shapes[index(inputs[1])];
   }
   // An addition or multiplication of equal shapes.
   std::optional<Epilogue::Join> as_join(Value node) const {
@@ -146,7 +149,7 @@ class Lowering {
         if (!is_input(value)) return;
         wanted = true;
         input = value;
-        value = result_.packed_input();
+        value = result_.packed_input;
       };
       if (!reads_planar) std::ranges::for_each(op.inputs, redirect);
       redirect(op.other);
@@ -154,7 +157,7 @@ class Lowering {
     if (!wanted) return;
     LoweredOp pack{.kind = LoweredOp::Kind::kPack};
     pack.inputs = {input};
-    pack.output = result_.packed_input();
+    pack.output = result_.packed_input;
     result_.ops.insert(result_.ops.begin(), pack);
   }
 
@@ -166,18 +169,14 @@ class Lowering {
     }
     return at;
   }
-  int channels(Value value) const {
-    return value == result_.packed_input() ? static_cast<int>(shapes_[0].at(1))
-                                           : static_cast<int>(shapes_[index(value)].at(1));
-  }
+  int channels(Value value) const { return static_cast<int>(result_.shapes[index(value)].at(1)); }
 
-  // A slice that begins at a block's first lane is a view.
+  // What slices are left begin at a block's first lane.
   void view_slices() {
     std::erase_if(result_.ops, [&](const LoweredOp& op) {
       if (!holds<Slice>(op)) return false;
-      const int begin = std::get<Slice>(operation(op.node)).begin;
-      if (begin % lanes_ != 0) return false;
-      result_.placements[index(op.output)] = {op.inputs[0], begin / lanes_};
+      result_.placements[index(op.output)] = {op.inputs[0],
+                                              std::get<Slice>(operation(op.node)).begin / lanes_};
       return true;
     });
   }
@@ -208,11 +207,12 @@ class Lowering {
         continue;
       }
       if (!copying) {
-        ops.push_back(concat);
-        ops.back().inputs.clear();
+        ops.push_back({.kind = LoweredOp::Kind::kGather, .node = concat.node, .output = concat.output});
         ops.back().first_channel = offset;
         copying = true;
       }
+      const int map = static_cast<int>(ops.back().inputs.size());
+      for (int c = 0; c < channels(concat.inputs[i]); ++c) ops.back().channels.push_back({map, c});
       ops.back().inputs.push_back(concat.inputs[i]);
       offset += channels(concat.inputs[i]);
       ++i;
@@ -234,7 +234,6 @@ class Lowering {
 
   const Graph& graph_;
   const Weights& weights_;
-  std::span<const Shape> shapes_;
   int lanes_;
   std::vector<std::vector<int>> readers_;  // of each value; -1 an output
   Lowered result_;

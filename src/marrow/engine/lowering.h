@@ -1,5 +1,6 @@
 // From a graph's nodes to the operations that become steps: activations, sums and products join the layer
-// before them, and slices and concatenations become views where they can.
+// before them, and slices, concatenations and channel shuffles become views, or places that a convolution reads,
+// where they can.
 #pragma once
 
 #include <vector>
@@ -13,6 +14,7 @@ struct LoweredOp {
   enum class Kind {
     kNode,    // the operation of `node`, then the epilogue
     kPack,    // the planar input into blocks
+    kGather,  // `channels` of the inputs, copied
     kOutput,  // the value into output tensor `output_index`
   };
   Kind kind = Kind::kNode;
@@ -23,7 +25,14 @@ struct LoweredOp {
   Value other;            // joined
   Value output;           // what it defines
   int output_index = -1;  // kOutput
-  int first_channel = 0;  // of a concatenation: where `inputs` are copied to
+  // kGather: what is copied to the output's channels from first_channel on. Of a 1x1 convolution: where its input
+  // channels lie, when they are not those of inputs[0] in order. `map` counts the inputs.
+  std::vector<ChannelSource> channels;
+  int first_channel = 0;
+  // Of a depthwise convolution that takes only a part of inputs[0], from a block on: for each channel of the part, the
+  // convolution's channel that is applied to it, or -1 for none.
+  std::vector<int> rows;
+  int64_t first_block = 0;
 };
 
 // Where a value lies: some blocks into the storage of its root.
@@ -34,9 +43,17 @@ struct Placement {
 
 struct Lowered {
   std::vector<LoweredOp> ops;  // in order of execution
-  // By value. The one after the graph's last stands for the input in blocked layout.
+  // By value. After the graph's values come the input in blocked layout, and parts of depthwise convolutions.
   std::vector<Placement> placements;
-  Value packed_input() const { return {static_cast<int>(placements.size()) - 1}; }
+  std::vector<Shape> shapes;
+  Value packed_input;
+
+  Value add_value(const Shape& shape) {
+    const Value value{static_cast<int>(placements.size())};
+    placements.push_back({value, 0});
+    shapes.push_back(shape);
+    return value;
+  }
 };
 
 // `shapes` as from infer_shapes. REQUIRES: a verified graph without taps, all of whose nodes are needed.

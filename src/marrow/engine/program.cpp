@@ -26,15 +26,28 @@ int64_t aligned(int64_t floats) {
   return (floats + kAlignmentFloats - 1) / kAlignmentFloats * kAlignmentFloats;
 }
 
+// The first axis of `tensor` in the order of `rows`; zeros for -1.
+Tensor pick_rows(const Tensor& tensor, std::span<const int> rows) {
+  Shape shape = tensor.shape();
+  const int64_t floats = element_count(shape) / shape[0];
+  shape[0] = static_cast<int64_t>(rows.size());
+  Tensor picked(shape);
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i] >= 0)
+      std::ranges::copy(
+          tensor.values().subspan(static_cast<size_t>(rows[i] * floats), static_cast<size_t>(floats)),
+          picked.values().begin() + static_cast<std::ptrdiff_t>(i) * floats);
+  return picked;
+}
+
 class Compiler {
  public:
   Compiler(const GraphWithWeights& model, const Shape& input, const Kernels& kernels, ThreadPool& pool)
       : graph_(model.graph),
         weights_(model.weights),
-        shapes_(infer_shapes(graph_, input)),
         kernels_(kernels),
         pool_(pool),
-        lowered_(lower(graph_, weights_, shapes_, kernels.lanes)) {
+        lowered_(lower(graph_, weights_, infer_shapes(graph_, input), kernels.lanes)) {
     program_.kernels = &kernels;
     program_.input = input;
   }
@@ -42,7 +55,7 @@ class Compiler {
   Program run() {
     check_sizes();
     for (const NamedValue& output : graph_.outputs)
-      program_.outputs.push_back({output.name, shapes_[index(output.value)]});
+      program_.outputs.push_back({output.name, shape(output.value)});
     give_outputs_their_tensors();
     plan_arena();
     for (const LoweredOp& op : lowered_.ops) {
@@ -58,9 +71,7 @@ class Compiler {
 
  private:
   static size_t index(Value value) { return static_cast<size_t>(value.id); }
-  const Shape& shape(Value value) const {
-    return value == lowered_.packed_input() ? program_.input : shapes_[index(value)];
-  }
+  const Shape& shape(Value value) const { return lowered_.shapes[index(value)]; }
   const Shape& shape_of(const LoweredOp& op) const {
     return shape(op.kind == LoweredOp::Kind::kOutput ? op.inputs[0] : op.output);
   }
@@ -89,12 +100,12 @@ class Compiler {
 
   // Kernels count pixels in int.
   void check_sizes() const {
-    for (size_t i = 0; i < shapes_.size(); ++i)
-      if (element_count(shapes_[i]) > std::numeric_limits<int>::max() / 4)
+    for (size_t i = 0; i < graph_.nodes.size(); ++i)
+      if (element_count(lowered_.shapes[i]) > std::numeric_limits<int>::max() / 4)
         throw Error(ErrorKind::kShape,
                     fmt::format("[{}] {}: the output {} is larger than the engine handles (2 GiB)",
                                 operation_name(graph_.nodes[i].operation), graph_.nodes[i].name,
-                                to_string(shapes_[i])));
+                                to_string(lowered_.shapes[i])));
   }
 
   static bool is_planar(const Shape& shape) { return shape.size() != 4; }
@@ -154,7 +165,7 @@ class Compiler {
   }
 
   bool is_input(Value value) const {
-    return value != lowered_.packed_input() && std::holds_alternative<Input>(graph_.node(value).operation);
+    return index(value) < graph_.nodes.size() && std::holds_alternative<Input>(graph_.node(value).operation);
   }
 
   View view(Value value) const {
@@ -184,6 +195,12 @@ class Compiler {
     return view;
   }
 
+  std::vector<View> views(std::span<const Value> values) const {
+    std::vector<View> result;
+    for (const Value value : values) result.push_back(view(value));
+    return result;
+  }
+
   Tensor parameter(const std::string& name) const {
     return name.empty() ? Tensor() : weights_.find(name)->second.to_float();
   }
@@ -198,14 +215,23 @@ class Compiler {
     if (op.kind == LoweredOp::Kind::kOutput)
       return src.layout == Layout::kBlocked ? make_unpack(src, dst, kernels_)
                                             : make_elementwise(src, dst, {}, kernels_);
+    if (op.kind == LoweredOp::Kind::kGather)
+      return make_gather_channels(views(op.inputs), op.channels, dst, op.first_channel, kernels_);
     return std::visit([&](const auto& operation) { return make(operation, op, src, dst); },
                       graph_.node(op.node).operation);
   }
 
-  StepPtr make(const Conv& conv, const LoweredOp& op, const View& src, const View& dst) const {
-    const Tensor weight = parameter(conv.weight);
-    const Tensor bias = parameter(conv.bias);
-    ConvDescription description{conv.kernel, conv.stride, conv.dilation, conv.groups};
+  StepPtr make(const Conv& conv, const LoweredOp& op, View src, const View& dst) const {
+    Tensor weight = parameter(conv.weight);
+    Tensor bias = parameter(conv.bias);
+    if (!op.rows.empty()) {  // a part of a depthwise convolution
+      weight = pick_rows(weight, op.rows);
+      if (bias.defined()) bias = pick_rows(bias, op.rows);
+      src.channels = dst.channels;
+      src.buffer.offset += op.first_block * src.block_floats(kernels_.lanes);
+    }
+    ConvDescription description{conv.kernel, conv.stride, conv.dilation,
+                                op.rows.empty() ? conv.groups : dst.channels};
     description.pad_y = resolve_padding(conv.padding, src.height, conv.kernel, conv.stride, conv.dilation);
     description.pad_x = resolve_padding(conv.padding, src.width, conv.kernel, conv.stride, conv.dilation);
     description.src = src;
@@ -213,6 +239,8 @@ class Compiler {
     description.weight = weight.values();
     if (bias.defined()) description.bias = bias.values();
     description.epilogue = epilogue(op);
+    description.scattered = op.channels;
+    if (!op.channels.empty()) description.sources = views(op.inputs);
     description.kernels = &kernels_;
     description.pool = &pool_;
     return make_convolution(description);
@@ -260,27 +288,6 @@ class Compiler {
     if (op.inputs.size() == 2) return make_gate(src, view(op.inputs[1]), dst, op.after, kernels_);
     return make_elementwise(src, dst, epilogue(op), kernels_);
   }
-  StepPtr make(const Concat&, const LoweredOp& op, const View&, const View& dst) const {
-    std::vector<View> sources;
-    std::vector<ChannelSource> channels;
-    for (const Value input : op.inputs) {
-      for (int c = 0; c < shape(input)[1]; ++c) channels.push_back({static_cast<int>(sources.size()), c});
-      sources.push_back(view(input));
-    }
-    return make_gather_channels(std::move(sources), channels, dst, op.first_channel, kernels_);
-  }
-  StepPtr make(const Slice& slice, const LoweredOp&, const View& src, const View& dst) const {
-    std::vector<ChannelSource> channels;
-    for (int c = slice.begin; c < slice.end; ++c) channels.push_back({0, c});
-    return make_gather_channels({src}, channels, dst, 0, kernels_);
-  }
-  StepPtr make(const ChannelShuffle& shuffle, const LoweredOp&, const View& src, const View& dst) const {
-    std::vector<ChannelSource> channels;
-    const int per_group = dst.channels / shuffle.groups;
-    for (int c = 0; c < dst.channels; ++c)
-      channels.push_back({0, c % shuffle.groups * per_group + c / shuffle.groups});
-    return make_gather_channels({src}, channels, dst, 0, kernels_);
-  }
   StepPtr make(const MaxPool& pool, const LoweredOp&, const View& src, const View& dst) const {
     return make_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
   }
@@ -301,15 +308,16 @@ class Compiler {
     return make_linear(src, dst, parameter(linear.weight), parameter(linear.bias), epilogue(op), kernels_);
   }
   StepPtr make(const DetectDecode& decode, const LoweredOp& op, const View&, const View& dst) const {
-    std::vector<View> maps;
-    for (const Value input : op.inputs) maps.push_back(view(input));
-    return make_detect_decode(decode, std::move(maps), dst, parameter(decode.bins), kernels_);
+    return make_detect_decode(decode, views(op.inputs), dst, parameter(decode.bins), kernels_);
   }
+  // Inputs have no step, and lowering makes these views or gathers.
   StepPtr make(const Input&, const LoweredOp&, const View&, const View&) const { return nullptr; }
+  StepPtr make(const Slice&, const LoweredOp&, const View&, const View&) const { return nullptr; }
+  StepPtr make(const Concat&, const LoweredOp&, const View&, const View&) const { return nullptr; }
+  StepPtr make(const ChannelShuffle&, const LoweredOp&, const View&, const View&) const { return nullptr; }
 
   const Graph& graph_;
   const Weights& weights_;
-  std::vector<Shape> shapes_;
   const Kernels& kernels_;
   ThreadPool& pool_;
   Lowered lowered_;

@@ -42,6 +42,12 @@ struct View {
   }
 };
 
+// Where a channel lies among several views.
+struct ChannelSource {
+  int map = 0;  // which view
+  int channel = 0;
+};
+
 // What a step runs on. One per engine; the program is shared.
 struct RunContext {
   float* arena = nullptr;

@@ -8,12 +8,12 @@
 // after foreach_target.h
 #include <utility>
 
+#include "engine/kernels/tile-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
 
@@ -21,16 +21,10 @@ void FillConvTiles(Kernels&) {}
 
 #else
 
-// 14 x 2 accumulators, 2 vectors of weights and one broadcast fill 32 registers; 6 x 2 fill 16.
-constexpr int kTilePixels = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 ? 6 : 14;
-constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
-
 constexpr int64_t constant_step(TileStep step) {
   switch (step) {
-    case TileStep::kLanes:
-      return kLanes;
     case TileStep::kTwoLanes:
-      return 2 * kLanes;
+      return 2 * tile::kLanes;
     case TileStep::kTwo:
       return 2;
     case TileStep::kFour:
@@ -41,62 +35,45 @@ constexpr int64_t constant_step(TileStep step) {
   return 0;
 }
 
-template <int kPixels, int kVectors, TileStep kStep>
+template <int kPixels, int kHalves, TileStep kStep>
 void conv_tile(const ConvTileArgs& args) {
-  const hn::ScalableTag<float> d;
-  constexpr int64_t kWidth = int64_t{kVectors} * kLanes;
+  using Tile = tile::Tile<kPixels, kHalves>;
   // Steps of a few floats occur only where the source is planar: a block is then one channel.
   constexpr bool kPlanar = kStep == TileStep::kTwo || kStep == TileStep::kFour;
   const int64_t step = kStep == TileStep::kAny ? args.src_pixel : constant_step(kStep);
 
-  hn::Vec<decltype(d)> sum[kPixels][kVectors];
-#pragma GCC unroll 16
-  for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::LoadU(d, args.bias + v * kLanes);
-
+  Tile sums;
+  sums.begin(args.bias);
   for (int block = 0; block < args.blocks; ++block) {
     const int channels = kPlanar ? 1 : block + 1 == args.blocks ? args.last_channels : args.block_channels;
     const float* w = args.weights + block * args.weights_block +
-                     static_cast<int64_t>(args.first_row) * args.taps * channels * kWidth;
+                     static_cast<int64_t>(args.first_row) * args.taps * channels * Tile::kWidth;
     for (int row = 0; row < args.rows; ++row)
       for (int tap = 0; tap < args.taps; ++tap) {
         const float* x = args.src + block * args.src_block + row * args.src_row + tap * args.src_tap;
-        for (int c = 0; c < channels; ++c, ++x, w += kWidth) {
-          hn::Vec<decltype(d)> weight[kVectors];
-#pragma GCC unroll 2
-          for (int v = 0; v < kVectors; ++v) weight[v] = hn::LoadU(d, w + v * kLanes);
-#pragma GCC unroll 16
-          for (int p = 0; p < kPixels; ++p) {
-            const auto pixel = hn::Set(d, x[p * step]);
-#pragma GCC unroll 2
-            for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::MulAdd(pixel, weight[v], sum[p][v]);
-          }
-        }
+        for (int c = 0; c < channels; ++c, ++x, w += Tile::kWidth) sums.add(x, step, w);
       }
   }
-
-#pragma GCC unroll 2
-  for (int v = 0; v < kVectors; ++v)
-#pragma GCC unroll 16
-    for (int p = 0; p < kPixels; ++p) hn::StoreU(sum[p][v], d, args.dst + v * args.dst_block + p * kLanes);
+  sums.store(args.dst, args.dst_block);
 }
 
-template <TileStep kStep, int kVectors, int... kPixels>
+template <TileStep kStep, int kHalves, int... kPixels>
 void fill_row(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
-  auto& row = kernels.conv_tile[static_cast<size_t>(kStep)][kVectors - 1];
-  ((row[kPixels] = conv_tile<kPixels + 1, kVectors, kStep>), ...);
+  auto& row = kernels.conv_tile[static_cast<size_t>(kStep)][kHalves - 1];
+  ((row[kPixels] = conv_tile<kPixels + 1, kHalves, kStep>), ...);
 }
 
 template <int... kSteps>
 void fill_steps(Kernels& kernels, std::integer_sequence<int, kSteps...>) {
-  using Pixels = std::make_integer_sequence<int, kTilePixels>;
+  using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
   (fill_row<static_cast<TileStep>(kSteps), 1>(kernels, Pixels()), ...);
   (fill_row<static_cast<TileStep>(kSteps), 2>(kernels, Pixels()), ...);
+  (fill_row<static_cast<TileStep>(kSteps), 3>(kernels, Pixels()), ...);
+  (fill_row<static_cast<TileStep>(kSteps), 4>(kernels, Pixels()), ...);
 }
 
 void FillConvTiles(Kernels& kernels) {
-  kernels.tile_pixels = kTilePixels;
+  kernels.tile_pixels = tile::kMostPixels;
   fill_steps(kernels, std::make_integer_sequence<int, kTileSteps>());
 }
 

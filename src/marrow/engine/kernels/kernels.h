@@ -14,8 +14,11 @@
 
 namespace marrow {
 
-// One register tile of a dense convolution: `pixels` neighbours of one output row times `vectors` blocks of
-// output channels.
+// Register tiles of a dense convolution: `pixels` neighbours of one output row times `halves` half blocks of output
+// channels, as many as a group of outputs has (steps/output_groups.h). The weights of a channel and the bias are
+// `width` floats each, width = (halves + 1) / 2 * lanes: whole blocks, and the outputs of a half block twice.
+
+// Any convolution.
 //   dst[v][p] = bias[v] + sum over block, row, tap, lane of src[block][row][tap][p][lane] *
 //   weights[...][lane][v]
 struct ConvTileArgs {
@@ -29,14 +32,27 @@ struct ConvTileArgs {
   int blocks;             // input channel blocks
   int block_channels;     // channels in a block: `lanes`, or 1 where src is planar (NCHW)
   int last_channels;      // channels in the last block
-  const float* weights;   // [block][row][tap][channel][vectors * lanes], with all rows of the kernel
+  const float* weights;   // [block][row][tap][channel][width], with all rows of the kernel
   int64_t weights_block;  // floats between blocks
   int first_row;          // of the kernel that falls inside the map
-  const float* bias;      // vectors * lanes
+  const float* bias;      // width
   float* dst;             // consecutive pixels of the first output block
   int64_t dst_block;      // floats between output blocks
 };
 using ConvTile = void (*)(const ConvTileArgs& args);
+
+// A 1x1 convolution of stride 1, whose input channels may lie anywhere.
+//   dst[v][p] = bias[v] + sum over c of src[offsets[c] + p * lanes] * weights[c][v]
+struct PointwiseTileArgs {
+  const float* src;        // the first pixel
+  const int64_t* offsets;  // floats from src to that pixel of each input channel
+  int channels;
+  const float* weights;  // [channel][width]
+  const float* bias;     // width
+  float* dst;            // consecutive pixels of the first output block
+  int64_t dst_block;     // floats between output blocks
+};
+using PointwiseTile = void (*)(const PointwiseTileArgs& args);
 
 // One output row of a depthwise convolution for one channel block; taps outside the map count nothing.
 struct DepthwiseRowArgs {
@@ -109,19 +125,21 @@ using SumLanes = void (*)(const float* src, int64_t count, float* sums);
 using Dot = float (*)(const float* a, const float* b, int64_t count);
 
 constexpr int kMaxTilePixels = 14;
-constexpr int kMaxTileVectors = 2;
+constexpr int kMaxTileHalves = 4;
 // The distances between neighbouring outputs' taps for which there is a tile with constant offsets, and one
 // for any distance.
-enum class TileStep { kLanes, kTwoLanes, kTwo, kFour, kAny };
-constexpr int kTileSteps = 5;
+enum class TileStep { kTwoLanes, kTwo, kFour, kAny };
+constexpr int kTileSteps = 4;
 
 struct Kernels {
   SimdLevel level = SimdLevel::kPlain;
   int lanes = 0;
 
   int tile_pixels = 0;  // the largest tile; 0: this level has none
-  // conv_tile[step][vectors - 1][pixels - 1]
-  std::array<std::array<std::array<ConvTile, kMaxTilePixels>, kMaxTileVectors>, kTileSteps> conv_tile = {};
+  // conv_tile[step][halves - 1][pixels - 1]
+  std::array<std::array<std::array<ConvTile, kMaxTilePixels>, kMaxTileHalves>, kTileSteps> conv_tile = {};
+  // pointwise_tile[halves - 1][pixels - 1]
+  std::array<std::array<PointwiseTile, kMaxTilePixels>, kMaxTileHalves> pointwise_tile = {};
 
   void (*winograd_input)(const WinogradInputArgs& args) = nullptr;
   void (*winograd_output)(const WinogradOutputArgs& args) = nullptr;
@@ -144,6 +162,7 @@ bool supports(SimdLevel level);  // this CPU
 void add_plain_kernels(Kernels& kernels);
 void add_elementwise_kernels(Kernels& kernels);
 void add_conv_kernels(Kernels& kernels);
+void add_pointwise_kernels(Kernels& kernels);
 void add_winograd_kernels(Kernels& kernels);
 void add_window_kernels(Kernels& kernels);
 void add_reduction_kernels(Kernels& kernels);

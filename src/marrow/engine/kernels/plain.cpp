@@ -12,8 +12,13 @@ namespace {
 
 constexpr int kPlainLanes = 8;
 
-void conv_tile_plain(const ConvTileArgs& args, int pixels, int vectors) {
-  const int width = vectors * kPlainLanes;
+// The floats of weights a channel.
+constexpr int width_of(int halves) {
+  return (halves + 1) / 2 * kPlainLanes;
+}
+
+void conv_tile_plain(const ConvTileArgs& args, int pixels, int halves) {
+  const int width = width_of(halves);
   for (int p = 0; p < pixels; ++p)
     for (int out = 0; out < width; ++out) {
       double sum = args.bias[out];
@@ -33,9 +38,27 @@ void conv_tile_plain(const ConvTileArgs& args, int pixels, int vectors) {
     }
 }
 
-template <int kPixels, int kVectors>
+template <int kPixels, int kHalves>
 void conv_tile(const ConvTileArgs& args) {
-  conv_tile_plain(args, kPixels, kVectors);
+  conv_tile_plain(args, kPixels, kHalves);
+}
+
+void pointwise_tile_plain(const PointwiseTileArgs& args, int pixels, int halves) {
+  const int width = width_of(halves);
+  for (int p = 0; p < pixels; ++p)
+    for (int out = 0; out < width; ++out) {
+      double sum = args.bias[out];
+      for (int c = 0; c < args.channels; ++c)
+        sum += double{args.src[args.offsets[c] + int64_t{p} * kPlainLanes]} *
+               double{args.weights[int64_t{c} * width + out]};
+      args.dst[out / kPlainLanes * args.dst_block + p * kPlainLanes + out % kPlainLanes] =
+          static_cast<float>(sum);
+    }
+}
+
+template <int kPixels, int kHalves>
+void pointwise_tile(const PointwiseTileArgs& args) {
+  pointwise_tile_plain(args, kPixels, kHalves);
 }
 
 void winograd_input(const WinogradInputArgs& args) {
@@ -166,10 +189,10 @@ float dot(const float* a, const float* b, int64_t count) {
   return static_cast<float>(sum);
 }
 
-template <int kVectors, int... kPixels>
+template <int kHalves, int... kPixels>
 void fill_tiles(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
-  for (auto& step : kernels.conv_tile)
-    ((step[kVectors - 1][kPixels] = conv_tile<kPixels + 1, kVectors>), ...);
+  for (auto& step : kernels.conv_tile) ((step[kHalves - 1][kPixels] = conv_tile<kPixels + 1, kHalves>), ...);
+  ((kernels.pointwise_tile[kHalves - 1][kPixels] = pointwise_tile<kPixels + 1, kHalves>), ...);
 }
 
 template <int... kKinds>
@@ -182,8 +205,11 @@ void fill_unary(Kernels& kernels, std::integer_sequence<int, kKinds...>) {
 void add_plain_kernels(Kernels& kernels) {
   kernels.lanes = kPlainLanes;
   kernels.tile_pixels = kMaxTilePixels;
-  fill_tiles<1>(kernels, std::make_integer_sequence<int, kMaxTilePixels>());
-  fill_tiles<2>(kernels, std::make_integer_sequence<int, kMaxTilePixels>());
+  using Pixels = std::make_integer_sequence<int, kMaxTilePixels>;
+  fill_tiles<1>(kernels, Pixels());
+  fill_tiles<2>(kernels, Pixels());
+  fill_tiles<3>(kernels, Pixels());
+  fill_tiles<4>(kernels, Pixels());
   fill_unary(kernels, std::make_integer_sequence<int, kUnaryKinds>());
   kernels.winograd_input = winograd_input;
   kernels.winograd_output = winograd_output;

@@ -106,7 +106,7 @@ class ConvTransposeStep final : public Step {
       args.bias = bias_.values().data() + block * lanes;
       args.dst = tile;
       args.dst_block = 0;
-      kernels_.conv_tile[static_cast<size_t>(TileStep::kLanes)][0][static_cast<size_t>(pixels - 1)](args);
+      kernels_.conv_tile[static_cast<size_t>(TileStep::kAny)][1][static_cast<size_t>(pixels - 1)](args);
       for (int p = 0; p < pixels; ++p)
         std::memcpy(row + (first + (done + p) * stride) * lanes, tile + int64_t{p} * lanes,
                     static_cast<size_t>(lanes) * sizeof(float));

@@ -6,10 +6,26 @@ namespace {
 constexpr ConvImplementation kConvImplementations[] = {
     {accepts_depthwise, make_depthwise},
     {accepts_winograd, make_winograd},
+    {accepts_pointwise, make_pointwise},
     {[](const ConvDescription&) { return true; }, make_direct},
 };
 
 }  // namespace
+
+void finish_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place) {
+  const Epilogue& epilogue = conv.epilogue;
+  if (epilogue.empty()) return;
+  const Kernels& kernels = *conv.kernels;
+  float* dst = place.in(conv.dst, context.write(conv.dst), kernels.lanes);
+  const float* other = nullptr;
+  if (epilogue.join != Epilogue::Join::kNone)
+    other = place.in(epilogue.other, context.read(epilogue.other), kernels.lanes);
+  for (int v = 0; v < place.vectors; ++v) {
+    apply(epilogue, kernels, dst, other, place.pixels * kernels.lanes);
+    dst += conv.dst.block_floats(kernels.lanes);
+    if (other != nullptr) other += epilogue.other.block_floats(kernels.lanes);
+  }
+}
 
 std::span<const ConvImplementation> conv_implementations() {
   return kConvImplementations;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "engine/step.h"
 #include "graph/operation.h"
@@ -15,12 +16,32 @@ struct ConvDescription {
   int groups = 1;
   Padding pad_y, pad_x;  // resolved: no SAME
   View src, dst;
+  // Where a 1x1 convolution's input channels lie, when they are not those of src in order: scattered[c] is the place of
+  // channel c in sources.
+  std::vector<View> sources;
+  std::vector<ChannelSource> scattered;
   std::span<const float> weight;  // (out, in / groups, kernel, kernel)
   std::span<const float> bias;    // empty when there is none
   Epilogue epilogue;
   const Kernels* kernels = nullptr;
   ThreadPool* pool = nullptr;  // packs the weights; its size also decides how finely the work is cut
 };
+
+// A tile of an image's output: some blocks of channels from the first on, some pixels of the map in a row.
+struct TilePlace {
+  int64_t image;
+  int64_t block;
+  int vectors;
+  int64_t pixel;
+  int64_t pixels;
+
+  template <class Float>
+  Float* in(const View& view, Float* base, int lanes) const {
+    return base + image * view.image_stride + block * view.block_floats(lanes) + pixel * lanes;
+  }
+};
+// Applies the convolution's epilogue to a tile that was just written.
+void finish_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place);
 
 struct ConvImplementation {
   bool (*accepts)(const ConvDescription& conv);
@@ -35,6 +56,8 @@ bool accepts_depthwise(const ConvDescription& conv);
 StepPtr make_depthwise(const ConvDescription& conv);
 bool accepts_winograd(const ConvDescription& conv);
 StepPtr make_winograd(const ConvDescription& conv);
+bool accepts_pointwise(const ConvDescription& conv);
+StepPtr make_pointwise(const ConvDescription& conv);
 StepPtr make_direct(const ConvDescription& conv);
 
 // Any kernel, stride and padding, bias as above; weight (in, out, kernel, kernel); no epilogue, groups or

@@ -1,9 +1,8 @@
 // Direct convolution by register tiles, for every convolution that nothing better takes: any kernel, stride,
 // padding, dilation and grouping, on a blocked map or straight from the planar input.
 //
-// An output row is cut into tiles of nearly equal width, at most Kernels::tile_pixels; a 1x1 convolution of
-// stride 1 sees the whole map as one row. A tile whose taps would leave the row reads a copy of its patch
-// with the zeros written out; rows of taps outside the map are skipped.
+// An output row is cut into tiles of nearly equal width, at most Kernels::tile_pixels. A tile whose taps would
+// leave the row reads a copy of its patch with the zeros written out; rows of taps outside the map are skipped.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/tensor.h"
 #include "engine/steps/convolution.h"
+#include "engine/steps/output_groups.h"
 
 namespace marrow {
 namespace {
@@ -27,21 +27,21 @@ class Direct final : public Step {
   int64_t scratch_floats() const override { return scratch_floats_; }
 
  private:
-  // One or two blocks of output channels, and the input blocks that their groups read.
-  struct OutputGroup {
-    int64_t first_block = 0;
-    int vectors = 1;
+  // Some output channels, and the input blocks that their groups read.
+  struct Group {
+    OutputGroup out;
     int first_input = 0;
     int inputs = 0;         // blocks
     int last_channels = 0;  // of the last input block
     int64_t weights = 0;    // offset in weights_
+    int64_t bias = 0;       // offset in bias_
   };
 
-  void group_outputs();
+  void find_groups();
   void pack();
-  void pack_group(const OutputGroup& group);
+  void pack_group(const Group& group);
   void cut_into_tasks();
-  void run_tile(const RunContext& context, const OutputGroup& group, int64_t image, int64_t segment,
+  void run_tile(const RunContext& context, const Group& group, int64_t image, int64_t segment,
                 float* patch) const;
   void fill_patch(const ConvTileArgs& args, int first_row, int pixels, int64_t y, int64_t x, const float* map,
                   float* patch) const;
@@ -55,7 +55,7 @@ class Direct final : public Step {
   int64_t chunk_ = 1;     // tiles in a task
   int64_t scratch_floats_ = 0;
   TileStep step_ = TileStep::kAny;
-  std::vector<OutputGroup> groups_;
+  std::vector<Group> groups_;
   Tensor weights_, bias_;
 };
 
@@ -68,19 +68,12 @@ Direct::Direct(const ConvDescription& conv)
       in_width_(conv.src.width),
       out_height_(conv.dst.height),
       out_width_(conv.dst.width) {
-  const bool pointwise =
-      conv.kernel == 1 && conv.stride == 1 && conv.pad_x == Padding() && conv.pad_y == Padding();
-  if (pointwise) {
-    in_width_ = out_width_ = conv.dst.pixels();
-    in_height_ = out_height_ = 1;
-  }
   const int64_t pixel = int64_t{block_channels_} * conv.stride;
-  if (pixel == kernels_.lanes) step_ = TileStep::kLanes;
   if (pixel == 2 * kernels_.lanes) step_ = TileStep::kTwoLanes;
   if (planar_ && conv.stride == 2) step_ = TileStep::kTwo;
   if (planar_ && conv.stride == 4) step_ = TileStep::kFour;
 
-  group_outputs();
+  find_groups();
   pack();
   cut_into_tasks();
   conv_.weight = {};  // packed; the caller's may go
@@ -88,31 +81,30 @@ Direct::Direct(const ConvDescription& conv)
   conv_.pool = nullptr;
 }
 
-void Direct::group_outputs() {
-  const int64_t lanes = kernels_.lanes;
-  const int64_t blocks = conv_.dst.blocks(kernels_.lanes);
+void Direct::find_groups() {
   const int64_t in_per_group = conv_.src.channels / conv_.groups;
   const int64_t out_per_group = conv_.dst.channels / conv_.groups;
-  int64_t floats = 0;
-  for (int64_t block = 0; block < blocks; block += kMaxTileVectors) {
-    OutputGroup group;
-    group.first_block = block;
-    group.vectors = static_cast<int>(std::min<int64_t>(kMaxTileVectors, blocks - block));
-    const int64_t first_out = block * lanes;
-    const int64_t last_out = std::min<int64_t>(first_out + group.vectors * lanes, conv_.dst.channels) - 1;
+  const std::vector<OutputGroup> outputs = group_outputs(conv_.dst.channels, kernels_.lanes);
+  int64_t weights = 0;
+  int64_t bias = 0;
+  for (const OutputGroup& out : outputs) {
+    Group group{out};
+    const int64_t first_out = out.first_block * kernels_.lanes;
+    const int64_t last_out = std::min<int64_t>(first_out + out.width(), conv_.dst.channels) - 1;
     const int64_t first_in = first_out / out_per_group * in_per_group;
     const int64_t end_in = (last_out / out_per_group + 1) * in_per_group;
     group.first_input = static_cast<int>(first_in / block_channels_);
     group.inputs = static_cast<int>((end_in + block_channels_ - 1) / block_channels_) - group.first_input;
     group.last_channels =
         static_cast<int>(end_in - (int64_t{group.first_input} + group.inputs - 1) * block_channels_);
-    group.weights = floats;
-    floats += int64_t{group.inputs} * conv_.kernel * conv_.kernel * block_channels_ * group.vectors * lanes;
+    group.weights = weights;
+    group.bias = bias;
+    weights += int64_t{group.inputs} * conv_.kernel * conv_.kernel * block_channels_ * out.width();
+    bias += out.width();
     groups_.push_back(group);
   }
-  weights_ = Tensor({floats});
-  bias_ = Tensor({blocks * lanes});
-  std::ranges::copy(conv_.bias, bias_.values().begin());
+  weights_ = Tensor({weights});
+  bias_ = pack_bias(outputs, conv_.bias);
 }
 
 void Direct::pack() {
@@ -121,15 +113,15 @@ void Direct::pack() {
 }
 
 // [block][row][tap][channel][output]; zero where the output's group does not read the channel.
-void Direct::pack_group(const OutputGroup& group) {
-  const int64_t width = int64_t{group.vectors} * kernels_.lanes;
+void Direct::pack_group(const Group& group) {
+  const int64_t width = group.out.width();
   const int64_t in_per_group = conv_.src.channels / conv_.groups;
   const int64_t out_per_group = conv_.dst.channels / conv_.groups;
   const int64_t area = int64_t{conv_.kernel} * conv_.kernel;
   float* packed = weights_.values().data() + group.weights;
   for (int64_t o = 0; o < width; ++o) {
-    const int64_t out = group.first_block * kernels_.lanes + o;
-    if (out >= conv_.dst.channels) break;
+    const int64_t out = group.out.channel(o);
+    if (out >= conv_.dst.channels) continue;
     const int64_t first_in = out / out_per_group * in_per_group;
     const float* row = conv_.weight.data() + out * in_per_group * area;
     for (int64_t i = 0; i < in_per_group; ++i) {
@@ -154,7 +146,7 @@ void Direct::cut_into_tasks() {
   while (chunk_ > 4 && (all + chunk_ - 1) / chunk_ * groups * conv_.dst.images < wanted) chunk_ /= 2;
 
   int most_inputs = 0;
-  for (const OutputGroup& group : groups_) most_inputs = std::max(most_inputs, group.inputs);
+  for (const Group& group : groups_) most_inputs = std::max(most_inputs, group.inputs);
   const int64_t span = (kernels_.tile_pixels - 1) * int64_t{conv_.stride} + reach + 1;
   const bool padded = reach > 0 || conv_.pad_x.before > 0 || conv_.pad_x.after > 0;
   scratch_floats_ = padded ? most_inputs * conv_.kernel * span * block_channels_ : 0;
@@ -167,7 +159,7 @@ void Direct::run(const RunContext& context) const {
   // Output groups vary fastest, so that a thread's share is a region of the map: the next layer finds it in
   // the same core's cache.
   context.pool->parallel_for(conv_.dst.images * chunks * groups, [&](int64_t task, int thread) {
-    const OutputGroup& group = groups_[static_cast<size_t>(task % groups)];
+    const Group& group = groups_[static_cast<size_t>(task % groups)];
     const int64_t first = task / groups % chunks * chunk_;
     const int64_t last = std::min(first + chunk_, all);
     for (int64_t segment = first; segment < last; ++segment)
@@ -175,9 +167,8 @@ void Direct::run(const RunContext& context) const {
   });
 }
 
-void Direct::run_tile(const RunContext& context, const OutputGroup& group, int64_t image, int64_t segment,
+void Direct::run_tile(const RunContext& context, const Group& group, int64_t image, int64_t segment,
                       float* patch) const {
-  const int lanes = kernels_.lanes;
   const int64_t y = segment / segments_;
   const int64_t x = segment % segments_ * out_width_ / segments_;
   const auto pixels = static_cast<int>((segment % segments_ + 1) * out_width_ / segments_ - x);
@@ -212,27 +203,16 @@ void Direct::run_tile(const RunContext& context, const OutputGroup& group, int64
     args.src_block = in_height_ * in_width_ * block_channels_;
   }
 
-  const int64_t width = int64_t{group.vectors} * lanes;
-  args.weights_block = int64_t{conv_.kernel} * conv_.kernel * block_channels_ * width;
+  args.weights_block = int64_t{conv_.kernel} * conv_.kernel * block_channels_ * group.out.width();
   args.weights = weights_.values().data() + group.weights;
   args.first_row = first_row;
-  args.bias = bias_.values().data() + group.first_block * lanes;
-  const int64_t offset = image * conv_.dst.image_stride + group.first_block * conv_.dst.block_floats(lanes) +
-                         (y * out_width_ + x) * lanes;
-  args.dst = context.write(conv_.dst) + offset;
-  args.dst_block = conv_.dst.block_floats(lanes);
-  kernels_.conv_tile[static_cast<size_t>(step_)][static_cast<size_t>(group.vectors - 1)]
+  args.bias = bias_.values().data() + group.bias;
+  const TilePlace place{image, group.out.first_block, group.out.vectors(), y * out_width_ + x, pixels};
+  args.dst = place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
+  args.dst_block = conv_.dst.block_floats(kernels_.lanes);
+  kernels_.conv_tile[static_cast<size_t>(step_)][static_cast<size_t>(group.out.halves - 1)]
                     [static_cast<size_t>(pixels - 1)](args);
-
-  if (conv_.epilogue.empty()) return;
-  const View& other = conv_.epilogue.other;
-  const float* joined = nullptr;
-  if (conv_.epilogue.join != Epilogue::Join::kNone)
-    joined = context.read(other) + image * other.image_stride +
-             group.first_block * other.block_floats(lanes) + (y * out_width_ + x) * lanes;
-  for (int v = 0; v < group.vectors; ++v)
-    apply(conv_.epilogue, kernels_, args.dst + v * args.dst_block,
-          joined == nullptr ? nullptr : joined + v * other.block_floats(lanes), int64_t{pixels} * lanes);
+  finish_tile(context, conv_, place);
 }
 
 // [block][row][pixel]: the tile's taps with the columns outside the map as zeros.
@@ -259,7 +239,7 @@ std::string Direct::kernel() const {
   return fmt::format("direct {0}x{0}/{1}{2}{3} tile {4}x{5}{6}", conv_.kernel, conv_.stride,
                      conv_.groups > 1 ? fmt::format(" groups {}", conv_.groups) : "",
                      planar_ ? " planar" : "", (out_width_ + segments_ - 1) / segments_,
-                     groups_.front().vectors, to_string(conv_.epilogue));
+                     groups_.front().out.halves / 2.0, to_string(conv_.epilogue));
 }
 
 }  // namespace

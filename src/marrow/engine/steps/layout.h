@@ -12,11 +12,6 @@ StepPtr make_pack(const View& src, const View& dst, const Kernels& kernels);
 // Blocked to planar, (N, C, H, W) in order; dst may be the same numbers seen as a matrix (N, C * H * W).
 StepPtr make_unpack(const View& src, const View& dst, const Kernels& kernels);
 
-// Where a channel of a gathered map comes from.
-struct ChannelSource {
-  int map = 0;  // index into `sources`
-  int channel = 0;
-};
 // dst channel first_channel + i = channels[i]; blocked maps of one size. Lanes of dst outside the range are
 // left alone, except that spare lanes after the last channel of dst become zero.
 StepPtr make_gather_channels(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst,

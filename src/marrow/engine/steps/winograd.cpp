@@ -13,6 +13,7 @@
 #include "base/tensor.h"
 #include "engine/kernels/winograd_points.h"
 #include "engine/steps/convolution.h"
+#include "engine/steps/output_groups.h"
 
 namespace marrow {
 namespace {
@@ -37,6 +38,8 @@ std::array<double, kProducts> transform_weights(const float* g) {
   return result;
 }
 
+constexpr int64_t kMostVectors = (kMaxTileHalves + 1) / 2;
+
 class Winograd final : public Step {
  public:
   explicit Winograd(const ConvDescription& conv);
@@ -49,40 +52,36 @@ class Winograd final : public Step {
  private:
   int64_t patch_floats() const { return kPatch * kPatch * kernels_.lanes; }
   int64_t input_floats() const { return kProducts * in_blocks_ * most_tiles_ * kernels_.lanes; }
-  int64_t product_floats() const { return kProducts * kMaxTileVectors * most_tiles_ * kernels_.lanes; }
+  int64_t product_floats() const { return kProducts * kMostVectors * most_tiles_ * kernels_.lanes; }
 
   void pack();
-  void pack_group(int64_t group);
-  int vectors(int64_t group) const {
-    return static_cast<int>(std::min<int64_t>(kMaxTileVectors, out_blocks_ - group * kMaxTileVectors));
-  }
-  int64_t group_weights(int64_t group) const {
-    return group * kMaxTileVectors * kProducts * conv_.src.channels * kernels_.lanes;
-  }
+  void pack_group(size_t g);
   void transform_inputs(const RunContext& context, int64_t image, int64_t first, int64_t count,
                         float* scratch) const;
-  void multiply(int64_t group, int64_t count, float* scratch) const;
-  void finish(const RunContext& context, int64_t image, int64_t group, int64_t first, int64_t count,
+  void multiply(size_t g, int64_t count, float* scratch) const;
+  void finish(const RunContext& context, int64_t image, size_t g, int64_t first, int64_t count,
               const float* scratch) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
-  int64_t in_blocks_, out_blocks_, groups_;
+  int64_t in_blocks_;
+  std::vector<OutputGroup> groups_;
   int64_t tiles_x_, tiles_y_, tiles_;
-  int64_t chunks_ = 1;        // tasks that an image's tiles are cut into
-  int64_t group_chunks_ = 1;  // and the output groups
-  int64_t most_tiles_ = 1;    // of a task
-  Tensor weights_;            // [group][point][input channel][vectors * lanes]
-  Tensor bias_;
-  Tensor zero_;
+  int64_t chunks_ = 1;               // tasks that an image's tiles are cut into
+  int64_t group_chunks_ = 1;         // and the output groups
+  int64_t most_tiles_ = 1;           // of a task
+  std::vector<int64_t> offsets_;     // of each input channel in a point's transformed inputs
+  std::vector<int64_t> weights_at_;  // of each group
+  Tensor weights_;                   // [group][point][input channel][width]
+  Tensor bias_;                      // [output channel], whole blocks
+  Tensor zero_;                      // the bias of the products
 };
 
 Winograd::Winograd(const ConvDescription& conv)
     : conv_(conv),
       kernels_(*conv.kernels),
       in_blocks_(conv.src.blocks(kernels_.lanes)),
-      out_blocks_(conv.dst.blocks(kernels_.lanes)),
-      groups_((out_blocks_ + kMaxTileVectors - 1) / kMaxTileVectors),
+      groups_(group_outputs(conv.dst.channels, kernels_.lanes)),
       tiles_x_((conv.dst.width + kTile - 1) / kTile),
       tiles_y_((conv.dst.height + kTile - 1) / kTile),
       tiles_(tiles_x_ * tiles_y_) {
@@ -96,7 +95,10 @@ Winograd::Winograd(const ConvDescription& conv)
   chunks_ = std::clamp<int64_t>(chunks_, 1, tiles_);
   most_tiles_ = (tiles_ + chunks_ - 1) / chunks_;
   // Few tiles for many threads: each transforms them again for its part of the output channels.
-  while (chunks_ * group_chunks_ * conv.dst.images < threads && group_chunks_ < groups_) ++group_chunks_;
+  const auto groups = static_cast<int64_t>(groups_.size());
+  while (chunks_ * group_chunks_ * conv.dst.images < threads && group_chunks_ < groups) ++group_chunks_;
+  for (int64_t c = 0; c < conv.src.channels; ++c)
+    offsets_.push_back(c / kernels_.lanes * most_tiles_ * kernels_.lanes + c % kernels_.lanes);
   pack();
   conv_.weight = {};
   conv_.bias = {};
@@ -104,24 +106,30 @@ Winograd::Winograd(const ConvDescription& conv)
 }
 
 void Winograd::pack() {
-  weights_ = Tensor({out_blocks_ * kProducts * conv_.src.channels * kernels_.lanes});
-  bias_ = Tensor({out_blocks_ * kernels_.lanes});
-  zero_ = Tensor({int64_t{kMaxTileVectors} * kernels_.lanes});
+  int64_t floats = 0;
+  for (const OutputGroup& group : groups_) {
+    weights_at_.push_back(floats);
+    floats += kProducts * conv_.src.channels * group.width();
+  }
+  weights_ = Tensor({floats});
+  bias_ = Tensor({conv_.dst.blocks(kernels_.lanes) * kernels_.lanes});
+  zero_ = Tensor({kMostVectors * kernels_.lanes});
   std::ranges::copy(conv_.bias, bias_.values().begin());
-  conv_.pool->parallel_for(groups_, [&](int64_t group, int) { pack_group(group); });
+  conv_.pool->parallel_for(static_cast<int64_t>(groups_.size()),
+                           [&](int64_t g, int) { pack_group(static_cast<size_t>(g)); });
 }
 
-void Winograd::pack_group(int64_t group) {
-  const int64_t width = int64_t{vectors(group)} * kernels_.lanes;
+void Winograd::pack_group(size_t g) {
+  const int64_t width = groups_[g].width();
   const int64_t inputs = conv_.src.channels;
-  float* packed = weights_.values().data() + group_weights(group);
-  for (int64_t o = 0; o < width; ++o) {
-    const int64_t out = group * kMaxTileVectors * kernels_.lanes + o;
-    if (out >= conv_.dst.channels) break;
+  float* packed = weights_.values().data() + weights_at_[g];
+  for (int64_t slot = 0; slot < width; ++slot) {
+    const int64_t out = groups_[g].channel(slot);
+    if (out >= conv_.dst.channels) continue;
     for (int64_t in = 0; in < inputs; ++in) {
       const auto points = transform_weights(conv_.weight.data() + (out * inputs + in) * 9);
       for (int64_t p = 0; p < kProducts; ++p)
-        packed[(p * inputs + in) * width + o] = static_cast<float>(points[static_cast<size_t>(p)]);
+        packed[(p * inputs + in) * width + slot] = static_cast<float>(points[static_cast<size_t>(p)]);
     }
   }
 }
@@ -136,10 +144,11 @@ void Winograd::run(const RunContext& context) const {
     const int64_t first = chunk * tiles_ / chunks_;
     const int64_t count = (chunk + 1) * tiles_ / chunks_ - first;
     transform_inputs(context, image, first, count, scratch);
-    const int64_t last_group = (part + 1) * groups_ / group_chunks_;
-    for (int64_t group = part * groups_ / group_chunks_; group < last_group; ++group) {
-      multiply(group, count, scratch);
-      finish(context, image, group, first, count, scratch);
+    const auto groups = static_cast<int64_t>(groups_.size());
+    const auto last_group = static_cast<size_t>((part + 1) * groups / group_chunks_);
+    for (auto g = static_cast<size_t>(part * groups / group_chunks_); g < last_group; ++g) {
+      multiply(g, count, scratch);
+      finish(context, image, g, first, count, scratch);
     }
   });
 }
@@ -153,7 +162,7 @@ void Winograd::transform_inputs(const RunContext& context, int64_t image, int64_
   float* patch = scratch;
   float* inputs = scratch + patch_floats();
   WinogradInputArgs args;
-  args.dst_step = in_blocks_ * count * lanes;
+  args.dst_step = in_blocks_ * most_tiles_ * lanes;
   for (int64_t tile = 0; tile < count; ++tile) {
     const int64_t y = (first + tile) / tiles_x_ * kTile - conv_.pad_y.before;
     const int64_t x = (first + tile) % tiles_x_ * kTile - conv_.pad_x.before;
@@ -175,47 +184,39 @@ void Winograd::transform_inputs(const RunContext& context, int64_t image, int64_
         args.src = patch;
         args.src_row = int64_t{kPatch} * lanes;
       }
-      args.dst = inputs + (block * count + tile) * lanes;
+      args.dst = inputs + (block * most_tiles_ + tile) * lanes;
       kernels_.winograd_input(args);
     }
   }
 }
 
-void Winograd::multiply(int64_t group, int64_t count, float* scratch) const {
+void Winograd::multiply(size_t g, int64_t count, float* scratch) const {
   const int lanes = kernels_.lanes;
-  const int width = vectors(group);
+  const OutputGroup& group = groups_[g];
   const float* inputs = scratch + patch_floats();
   float* products = scratch + patch_floats() + input_floats();
   const int64_t segments = (count + kernels_.tile_pixels - 1) / kernels_.tile_pixels;
-  ConvTileArgs args{};
-  args.src_block = count * lanes;
-  args.src_pixel = lanes;
-  args.rows = args.taps = 1;
-  args.blocks = static_cast<int>(in_blocks_);
-  args.block_channels = lanes;
-  args.last_channels = static_cast<int>(conv_.src.channels - (in_blocks_ - 1) * lanes);
-  args.weights_block = int64_t{lanes} * width * lanes;
+  PointwiseTileArgs args;
+  args.offsets = offsets_.data();
+  args.channels = static_cast<int>(conv_.src.channels);
   args.bias = zero_.values().data();
-  args.dst_block = count * lanes;
-  const auto& tiles =
-      kernels_.conv_tile[static_cast<size_t>(TileStep::kLanes)][static_cast<size_t>(width - 1)];
+  args.dst_block = most_tiles_ * lanes;
+  const auto& tiles = kernels_.pointwise_tile[static_cast<size_t>(group.halves - 1)];
   for (int64_t point = 0; point < kProducts; ++point) {
-    args.weights =
-        weights_.values().data() + group_weights(group) + point * conv_.src.channels * width * lanes;
+    args.weights = weights_.values().data() + weights_at_[g] + point * conv_.src.channels * group.width();
     for (int64_t segment = 0; segment < segments; ++segment) {
       const int64_t begin = segment * count / segments;
       const int64_t pixels = (segment + 1) * count / segments - begin;
-      args.src = inputs + (point * in_blocks_ * count + begin) * lanes;
-      args.dst = products + (point * width * count + begin) * lanes;
+      args.src = inputs + (point * in_blocks_ * most_tiles_ + begin) * lanes;
+      args.dst = products + (point * kMostVectors * most_tiles_ + begin) * lanes;
       tiles[static_cast<size_t>(pixels - 1)](args);
     }
   }
 }
 
-void Winograd::finish(const RunContext& context, int64_t image, int64_t group, int64_t first, int64_t count,
+void Winograd::finish(const RunContext& context, int64_t image, size_t g, int64_t first, int64_t count,
                       const float* scratch) const {
   const int lanes = kernels_.lanes;
-  const int width = vectors(group);
   const float* products = scratch + patch_floats() + input_floats();
   const View& dst = conv_.dst;
   const View& other = conv_.epilogue.other;
@@ -224,10 +225,10 @@ void Winograd::finish(const RunContext& context, int64_t image, int64_t group, i
     return image * view.image_stride + block * view.block_floats(lanes) + (y * view.width + x) * lanes;
   };
   WinogradOutputArgs args;
-  args.src_step = width * count * lanes;
+  args.src_step = kMostVectors * most_tiles_ * lanes;
   args.dst_row = dst.width * lanes;
-  for (int v = 0; v < width; ++v) {
-    const int64_t block = group * kMaxTileVectors + v;
+  for (int v = 0; v < groups_[g].vectors(); ++v) {
+    const int64_t block = groups_[g].first_block + v;
     args.bias = bias_.values().data() + block * lanes;
     // Tiles that are neighbours in a row of the map get their epilogue together.
     for (int64_t tile = 0; tile < count;) {
@@ -238,7 +239,7 @@ void Winograd::finish(const RunContext& context, int64_t image, int64_t group, i
       int64_t x = begin_x;
       for (; tile < end; ++tile, x += kTile) {
         args.columns = static_cast<int>(std::min<int64_t>(kTile, dst.width - x));
-        args.src = products + (v * count + tile) * lanes;
+        args.src = products + (v * most_tiles_ + tile) * lanes;
         args.dst = context.write(dst) + at(dst, block, y, x);
         kernels_.winograd_output(args);
       }

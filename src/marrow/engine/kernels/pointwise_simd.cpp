@@ -1,0 +1,62 @@
+// Register tiles of the 1x1 convolution, whose input channels may lie anywhere. Each output number is one chain of
+// multiply-adds in the order of the channels, whatever the tile's size.
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/pointwise_simd.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include <utility>
+
+#include "engine/kernels/tile-inl.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+
+void FillPointwise(Kernels&) {}
+
+#else
+
+template <int kPixels, int kHalves>
+void pointwise_tile(const PointwiseTileArgs& args) {
+  using Tile = tile::Tile<kPixels, kHalves>;
+  Tile sums;
+  sums.begin(args.bias);
+  const float* weights = args.weights;
+  for (int c = 0; c < args.channels; ++c, weights += Tile::kWidth)
+    sums.add(args.src + args.offsets[c], tile::kLanes, weights);
+  sums.store(args.dst, args.dst_block);
+}
+
+template <int kHalves, int... kPixels>
+void fill_pixels(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
+  ((kernels.pointwise_tile[kHalves - 1][kPixels] = pointwise_tile<kPixels + 1, kHalves>), ...);
+}
+
+void FillPointwise(Kernels& kernels) {
+  using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
+  fill_pixels<1>(kernels, Pixels());
+  fill_pixels<2>(kernels, Pixels());
+  fill_pixels<3>(kernels, Pixels());
+  fill_pixels<4>(kernels, Pixels());
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace marrow {
+
+void add_pointwise_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillPointwise);
+}
+
+}  // namespace marrow
+#endif

@@ -1,0 +1,105 @@
+// The register tile that dense convolutions share: some neighbouring pixels times up to two vectors of output
+// channels, counted in half vectors. A half vector holds two pixels: 24 outputs of 16 lanes cost one and a half
+// multiply-adds a pixel. Included once a target: see Highway's guide on -inl.h files.
+#if defined(MARROW_ENGINE_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MARROW_ENGINE_KERNELS_TILE_INL_H_
+#undef MARROW_ENGINE_KERNELS_TILE_INL_H_
+#else
+#define MARROW_ENGINE_KERNELS_TILE_INL_H_
+#endif
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET != HWY_EMU128 && HWY_TARGET != HWY_SCALAR
+
+namespace tile {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
+// 14 x 2 accumulators, 2 vectors of weights and one broadcast fill 32 registers; 6 x 2 fill 16.
+constexpr int kMostPixels = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 ? 6 : 14;
+
+template <int kPixels, int kHalves>
+struct Tile {
+  static constexpr int kFull = kHalves / 2;
+  static constexpr bool kHalf = kHalves % 2 == 1;
+  static constexpr int kPairs = (kPixels + 1) / 2;  // pixels i and i + kPairs share a vector
+  static constexpr int64_t kWidth = int64_t{kFull + (kHalf ? 1 : 0)} * kLanes;  // floats of weights a channel
+
+  V full[kPixels][kFull > 0 ? kFull : 1];
+  V half[kHalf ? kPairs : 1];
+
+  // `bias`: kWidth floats; those of a half vector stand twice.
+  HWY_INLINE void begin(const float* bias) {
+    const D d;
+#pragma GCC unroll 16
+    for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+      for (int v = 0; v < kFull; ++v) full[p][v] = hn::LoadU(d, bias + v * kLanes);
+    if constexpr (kHalf) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kPairs; ++i) half[i] = hn::LoadU(d, bias + kFull * kLanes);
+    }
+  }
+
+  // One input channel: pixel p is x[p * step]; `weights` as the bias.
+  HWY_INLINE void add(const float* x, int64_t step, const float* weights) {
+    const D d;
+    V weight[kFull > 0 ? kFull : 1];
+#pragma GCC unroll 2
+    for (int v = 0; v < kFull; ++v) weight[v] = hn::LoadU(d, weights + v * kLanes);
+    if constexpr (kFull > 0) {
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) {
+        const V pixel = hn::Set(d, x[p * step]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kFull; ++v) full[p][v] = hn::MulAdd(pixel, weight[v], full[p][v]);
+      }
+    }
+    if constexpr (kHalf) {
+      const V last = hn::LoadU(d, weights + kFull * kLanes);
+      const auto first_pixel = hn::FirstN(d, kLanes / 2);
+#pragma GCC unroll 8
+      for (int i = 0; i < kPairs; ++i) {
+        const V two = hn::IfThenElse(first_pixel, hn::Set(d, x[i * step]), hn::Set(d, x[second(i) * step]));
+        half[i] = hn::MulAdd(two, last, half[i]);
+      }
+    }
+  }
+
+  HWY_INLINE void store(float* dst, int64_t dst_block) const {
+    const D d;
+#pragma GCC unroll 2
+    for (int v = 0; v < kFull; ++v)
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) hn::StoreU(full[p][v], d, dst + v * dst_block + p * kLanes);
+    if constexpr (kHalf) {
+      // Whole vectors, so that the spare lanes hold numbers.
+      float* last = dst + kFull * dst_block;
+#pragma GCC unroll 8
+      for (int i = 0; i < kPairs; ++i) {
+        hn::StoreU(half[i], d, last + i * kLanes);
+        hn::StoreU(hn::ConcatUpperUpper(d, half[i], half[i]), d, last + second(i) * kLanes);
+      }
+    }
+  }
+
+ private:
+  static constexpr int second(int pair) { return pair + kPairs < kPixels ? pair + kPairs : kPixels - 1; }
+};
+
+}  // namespace tile
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,34 @@
+// How the output channels of a dense convolution are cut for its register tiles (kernels/tile-inl.h).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/tensor.h"
+
+namespace marrow {
+
+// Up to two blocks of output channels, computed together.
+struct OutputGroup {
+  int64_t first_block = 0;
+  int halves = 0;  // half blocks: the index of the tile, less one
+  int lanes = 0;   // of a block
+
+  int vectors() const { return (halves + 1) / 2; }
+  int64_t width() const { return int64_t{vectors()} * lanes; }  // floats of weights an input channel
+  // The output channel whose weight stands at `slot` of the width; those of a half block stand twice.
+  int64_t channel(int64_t slot) const {
+    const bool in_half = halves % 2 == 1 && slot >= width() - lanes;
+    return first_block * lanes + (in_half ? width() - lanes + slot % (lanes / 2) : slot);
+  }
+};
+
+// In the order of the channels. Tiles of nearly equal width are fastest, so a half block is not left alone where it can
+// have a neighbour.
+std::vector<OutputGroup> group_outputs(int channels, int lanes);
+
+// `bias`, or zeros where it is empty, as the tiles read it: the groups' widths one after the other.
+Tensor pack_bias(std::span<const OutputGroup> groups, std::span<const float> bias);
+
+}  // namespace marrow
