@@ -1,0 +1,120 @@
+// Marrow's side of bench/peers/compare.py: a resident process that loads a network, runs it when told, and shows its
+// outputs. Reads lines on stdin, answers each with one line on stdout:
+//
+//   make MODEL BACKBONE FILE                        a checkpoint of random weights; BACKBONE "-": the model's own
+//   load FILE HEIGHT WIDTH THREADS PRECISION INPUT  INPUT: the float32 values of (1, 3, HEIGHT, WIDTH)
+//   run N                                           N times in ms
+//   output FILE                                     writes the last run's first output as float32
+//
+// An answer that begins with "error" says why not.
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "benchmark/latency.h"
+#include "engine/engine.h"
+#include "model/import.h"
+#include "model/zoo.h"
+#include "passes/deploy.h"
+#include "reference/executor.h"
+
+namespace marrow {
+namespace {
+
+// Statistics that fit the weights, and smaller scales, keep activations and rounding from being amplified from layer to
+// layer, as in a trained network; StarNet's products of maps amplify it by millions otherwise, until no two runtimes agree.
+Weights tame_weights(const Graph& graph) {
+  constexpr int kSize = 256;  // near those that are measured; the reference executor is slow
+  constexpr float kScale = 0.7f;
+  Tensor noise({1, 3, kSize, kSize});
+  Random random(1, "noise");
+  for (float& value : noise.values()) value = static_cast<float>(random.uniform(0, 1));
+  Weights weights = measure_batch_statistics(graph, randomize(graph, 0), noise);
+  for (const Parameter& parameter : graph.parameters)
+    if (parameter.role == ParameterRole::kNormWeight)
+      for (float& value : weights.at(parameter.name).values()) value *= kScale;
+  return weights;
+}
+
+class Turns {
+ public:
+  std::string make(std::istream& words) {
+    std::string name, backbone, path;
+    words >> name >> backbone >> path;
+    const Model model = make_model(name, backbone == "-" ? "" : backbone);
+    save_checkpoint(path, model, tame_weights(model.graph));
+    return "made";
+  }
+
+  std::string load(std::istream& words) {
+    std::string path, precision, input;
+    int height = 0, width = 0, threads = 0;
+    words >> path >> height >> width >> threads >> precision >> input;
+    if (precision != "float32") throw Error(ErrorKind::kUnsupported, "no precision '" + precision + "'");
+    const TrainedModel trained = load_trained(path);
+    const GraphWithWeights network = deploy({trained.model.graph, trained.weights});
+    image_ = Tensor({1, 3, height, width});
+    std::ifstream file(input, std::ios::binary);
+    const std::span<float> values = image_.values();
+    file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+    if (!file) throw Error(ErrorKind::kFile, input + ": too short");
+    engine_.reset();
+    engine_.emplace(network.graph, network.weights, image_.shape(), std::span<const std::string>(),
+                    EngineOptions{.threads = threads, .simd = {}, .deploy = false});
+    return "loaded";
+  }
+
+  std::string run(std::istream& words) {
+    int runs = 0;
+    words >> runs;
+    std::string times;
+    for (int i = 0; i < runs; ++i) times += fmt::format("{} ", time_ms([&] { engine_->run(image_); }));
+    return times;
+  }
+
+  std::string output(std::istream& words) {
+    std::string path;
+    words >> path;
+    const std::span<const float> values = engine_->output(0).values();
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(values.data()),
+               static_cast<std::streamsize>(values.size_bytes()));
+    return "written";
+  }
+
+  std::string answer(const std::string& line) {
+    std::istringstream words(line);
+    std::string command;
+    words >> command;
+    if (command == "make") return make(words);
+    if (command == "load") return load(words);
+    if (command != "run" && command != "output") return "error: no command '" + command + "'";
+    if (!engine_) return "error: nothing is loaded";
+    return command == "run" ? run(words) : output(words);
+  }
+
+ private:
+  Tensor image_;
+  std::optional<Engine> engine_;
+};
+
+}  // namespace
+}  // namespace marrow
+
+int main() {
+  marrow::Turns turns;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::string answer;
+    try {
+      answer = turns.answer(line);
+    } catch (const std::exception& e) {
+      answer = std::string("error: ") + e.what();
+    }
+    std::cout << answer << std::endl;
+  }
+}

@@ -1,0 +1,24 @@
+"""OpenCV's DNN module on the CPU."""
+
+import cv2
+
+
+def version():
+    return f"OpenCV {cv2.__version__}"
+
+
+class Peer:
+    def __init__(self, path, height, width, threads, precision, folder):
+        if precision != "float32":
+            raise ValueError(f"no {precision}")
+        cv2.setNumThreads(threads)
+        self.network = cv2.dnn.readNetFromONNX(path)
+        self.network.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
+        self.network.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
+
+    def run(self, image):
+        self.network.setInput(image)
+        self.result = self.network.forward()
+
+    def output(self):
+        return self.result

@@ -1,0 +1,124 @@
+"""What bench/peers/compare.py measured: its file, its lines, the document's tables and its plot."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from engines import OURS, PEERS
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import publish  # noqa: E402
+
+NAMES = {OURS: "Marrow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "mnn": "MNN", "ncnn": "ncnn",
+         "opencv": "OpenCV", "torch": "PyTorch"}
+COLOURS = {"onnxruntime": "#1f77b4", "openvino": "#d62728", "mnn": "#2ca02c", "ncnn": "#ff7f0e", "opencv": "#9467bd",
+           "torch": "#7f7f7f"}
+
+
+def load(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def save(path, results):
+    path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def summary(times):
+    times = sorted(times)
+    return {"median": round(statistics.median(times), 3), "best": round(times[0], 3), "runs": len(times)}
+
+
+def ratio(row):
+    """The best peer's median over ours, or None where no peer computed it."""
+    peers = [times["median"] for name, times in row["ms"].items() if name != OURS]
+    return min(peers) / row["ms"][OURS]["median"] if peers else None
+
+
+def line(row):
+    times = sorted((t["median"], name) for name, t in row["ms"].items())
+    best = ratio(row)
+    return (f"{row['network']} {row['size']} {row['precision']}, {row['threads']} thread(s), ms: "
+            + ", ".join(f"{name} {ms:.2f}" for ms, name in times)
+            + ("" if best is None else f"; best peer / ours {best:.2f}"))
+
+
+def cell(row, name):
+    if name in row["ms"]:
+        return f"{row['ms'][name]['median']:.2f}"
+    return "differs" if row["problems"].get(name, "").startswith("differs") else "-"
+
+
+def table(rows, threads, precision, order):
+    rows = [row for row in rows if row["threads"] == threads and row["precision"] == precision]
+    if not rows:
+        return []
+    rows.sort(key=lambda row: (order.index(row["network"]), -row["size"]))
+    shown = [name for name in [OURS, *PEERS] if any(name in row["ms"] or name in row["problems"] for row in rows)]
+    lines = [f"**{precision}, {threads} thread{'s' * (threads > 1)}**, ms:", "",
+             f"| network | size | {' | '.join(NAMES[name] for name in shown)} | best peer / Marrow |",
+             f"|---|---|{'---|' * len(shown)}---|"]
+    for row in rows:
+        best = ratio(row)
+        lines.append(f"| {row['network']} | {row['size']} | {' | '.join(cell(row, name) for name in shown)} | "
+                     f"{'-' if best is None else f'{best:.2f}'} |")
+    return lines + [""]
+
+
+def provenance(rows):
+    """Which versions on which processor when; one line each way in which rows differ in them."""
+    def said(row):
+        versions = ", ".join(version for name, version in row["versions"].items() if name == OURS or name in row["ms"]
+                             or name in row["problems"])
+        return row["cpu"], versions
+    lines = []
+    for cpu, versions in dict.fromkeys(said(row) for row in rows):
+        dates = sorted({row["date"] for row in rows if said(row) == (cpu, versions)})
+        lines.append(f"{cpu}, {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}: {versions}.")
+    return lines
+
+
+def write(document, results, order):
+    rows = [row for row in results.values() if row["network"] in order]
+    lines = [*provenance(rows), ""]
+    for precision in dict.fromkeys(row["precision"] for row in rows):
+        for threads in sorted({row["threads"] for row in rows}):
+            lines += table(rows, threads, precision, order)
+    picture = document.with_suffix(".svg")
+    plot([row for row in rows if row["precision"] == "float32"], order, picture)
+    publish("bench/peers/compare.py", "\n".join([*lines, f"![Time over Marrow's]({picture.name})"]), document)
+
+
+def plot_points(rows, name, order):
+    """x: time over ours; y: the place of the network."""
+    return [f"{row['ms'][name]['median'] / row['ms'][OURS]['median']:.4f} {order.index((row['network'], row['size']))}"
+            for row in rows if name in row["ms"]]
+
+
+def plot(rows, order, picture):
+    """A panel for each number of threads: how many times as long as Marrow each peer takes."""
+    places = sorted({(row["network"], row["size"]) for row in rows}, key=lambda place: (-order.index(place[0]), place[1]))
+    panels = sorted({row["threads"] for row in rows})
+    if not places:
+        return
+    script = [f"set terminal svg noenhanced size {640 * len(panels) + 120},{24 * len(places) + 130} font 'sans,12' background 'white'",
+              f"set output '{picture}'", f"set multiplot layout 1,{len(panels)}", "set logscale x", "set grid xtics lt 1 lc rgb '#dddddd'",
+              "set xlabel 'time / time of Marrow'", f"set yrange [-0.7:{len(places) - 0.3}]",
+              "set xrange [0.7:*]", "set xtics (0.75, 1, 1.5, 2, 3, 4, 6, 10, 20)"]
+    names = ", ".join(f"'{network} {size}' {i}" for i, (network, size) in enumerate(places))
+    script.append(f"set ytics ({names})")
+    shown = [name for name in PEERS if any(name in row["ms"] for row in rows)]
+    for threads in panels:
+        script.append("set key outside right center samplen 1" if threads == panels[-1] else "unset key")
+        script.append(f"set title '{threads} thread{'s' * (threads > 1)}'")
+        mine = [row for row in rows if row["threads"] == threads]
+        script.append(f"set arrow 1 from 1,-0.7 to 1,{len(places) - 0.3} nohead lc rgb '#000000'")
+        blocks, parts = [], []
+        for i, name in enumerate(shown):
+            blocks.append("\n".join([f"$d{i} << E", *(plot_points(mine, name, places) or ["NaN NaN"]), "E"]))
+            parts.append(f"$d{i} using 1:2 with points pt {i + 4} ps 0.9 lw 1.5 lc rgb '{COLOURS[name]}' title '{NAMES[name]}'")
+        script += [*blocks, "plot " + ", ".join(parts)]
+    done = subprocess.run(["gnuplot"], input="\n".join([*script, "unset multiplot", ""]), text=True, capture_output=True)
+    if done.returncode != 0:
+        raise SystemExit(f"gnuplot: {done.stderr}")
