@@ -11,8 +11,7 @@ Value pointwise(GraphBuilder& g, Value x, const std::string& name, int out) {
   return g.activation(g.conv(x, name, {.out = out, .bias = true}), ActivationKind::kRelu);
 }
 Value depthwise(GraphBuilder& g, Value x, const std::string& name, int channels, int stride) {
-  return g.conv(x, name,
-                {.out = channels, .kernel = 3, .stride = stride, .groups = channels, .bias = true});
+  return g.conv(x, name, {.out = channels, .kernel = 3, .stride = stride, .groups = channels, .bias = true});
 }
 
 // ShuffleNet V2's units: one of stride 2, then `units` of stride 1.

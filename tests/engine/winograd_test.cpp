@@ -6,16 +6,16 @@
 namespace marrow {
 namespace {
 
-Graph convolution(int in, int out, int padding) {
+Graph convolution(int in, int out, int padding, int stride) {
   GraphBuilder g;
   // The sum makes the map blocked; the network's own input would stay planar.
   Value x = g.input(in);
   x = g.add(x, x);
-  const Value y =
-      g.conv(x, "conv", {.out = out, .kernel = 3, .padding = Padding::symmetric(padding), .bias = true});
+  const ConvOptions options = {
+      .out = out, .kernel = 3, .stride = stride, .padding = Padding::symmetric(padding), .bias = true};
+  const Value y = g.conv(x, "conv", options);
   g.output("plain", y);
-  Value joined =
-      g.conv(x, "joined", {.out = out, .kernel = 3, .padding = Padding::symmetric(padding), .bias = true});
+  Value joined = g.conv(x, "joined", options);
   joined = g.add(g.activation(joined, ActivationKind::kSilu), y);
   g.output("joined", g.activation(joined, ActivationKind::kRelu));
   return std::move(g).build();
@@ -23,36 +23,42 @@ Graph convolution(int in, int out, int padding) {
 
 constexpr double kTolerance = 3e-6;  // of the largest output
 
+constexpr int kStrides[] = {1, 2};
+
 TEST(Winograd, TakesAnyChannels) {
-  for (const int in : {1, 7, 15, 17, 33, 58})
-    for (const int out : {1, 16, 24, 33}) {
-      SCOPED_TRACE(testing::Message() << in << " -> " << out);
-      test::expect_matches_reference(convolution(in, out, 1), {1, in, 9, 11}, kTolerance);
-    }
+  for (const int stride : kStrides)
+    for (const int in : {1, 7, 15, 17, 33, 58})
+      for (const int out : {1, 16, 24, 33, 40}) {
+        SCOPED_TRACE(testing::Message() << in << " -> " << out << " stride " << stride);
+        test::expect_matches_reference(convolution(in, out, 1, stride), {1, in, 9, 11}, kTolerance);
+      }
 }
 
 TEST(Winograd, TakesAnySize) {
-  for (const int height : {1, 2, 3, 4, 5, 8, 13})
-    for (const int width : {1, 4, 6, 7, 30}) {
-      SCOPED_TRACE(testing::Message() << height << " x " << width);
-      test::expect_matches_reference(convolution(5, 18, 1), {1, 5, height, width}, kTolerance);
-    }
+  for (const int stride : kStrides)
+    for (const int height : {1, 2, 3, 4, 5, 8, 13})
+      for (const int width : {1, 4, 6, 7, 8, 9, 30}) {
+        SCOPED_TRACE(testing::Message() << height << " x " << width << " stride " << stride);
+        test::expect_matches_reference(convolution(5, 18, 1, stride), {1, 5, height, width}, kTolerance);
+      }
 }
 
 TEST(Winograd, TakesAnyPaddingAndSeveralImages) {
-  for (const int padding : {0, 1, 2, 5}) {
-    SCOPED_TRACE(padding);
-    test::expect_matches_reference(convolution(17, 40, padding), {3, 17, 10, 7}, kTolerance);
-  }
+  for (const int stride : kStrides)
+    for (const int padding : {0, 1, 2, 5}) {
+      SCOPED_TRACE(testing::Message() << "padding " << padding << " stride " << stride);
+      test::expect_matches_reference(convolution(17, 40, padding, stride), {3, 17, 10, 7}, kTolerance);
+    }
 }
 
 TEST(Winograd, TakesMoreThreadsThanTiles) {
-  test::expect_matches_reference(convolution(20, 130, 1), {1, 20, 5, 5}, kTolerance, 16);
+  for (const int stride : kStrides)
+    test::expect_matches_reference(convolution(20, 130, 1, stride), {1, 20, 5, 5}, kTolerance, 16);
 }
 
 // Results must not depend on how tiles are cut into tasks.
 TEST(Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
-  const Graph graph = convolution(33, 50, 1);
+  const Graph graph = convolution(33, 50, 1, 1);
   const Weights weights = randomize(graph, 1);
   const Shape shape = {2, 33, 37, 29};
   const Tensor input = test::noise(shape, 2);
@@ -66,9 +72,11 @@ TEST(Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
 }
 
 TEST(Winograd, IsWhatRuns) {
-  const Graph graph = convolution(8, 8, 1);
-  const Engine engine(graph, randomize(graph, 1), {1, 8, 8, 8});
-  EXPECT_NE(engine.describe().find("winograd"), std::string::npos) << engine.describe();
+  for (const int stride : kStrides) {
+    const Graph graph = convolution(8, 8, 1, stride);
+    const Engine engine(graph, randomize(graph, 1), {1, 8, 8, 8});
+    EXPECT_NE(engine.describe().find("winograd"), std::string::npos) << engine.describe();
+  }
 }
 
 }  // namespace

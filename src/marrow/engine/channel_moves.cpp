@@ -107,8 +107,7 @@ class Dissolver {
     const size_t groups = static_cast<size_t>(shuffle->groups);
     const size_t per_group = all.size() / groups;
     Places shuffled;
-    for (size_t c = 0; c < all.size(); ++c)
-      shuffled.push_back(all[c % groups * per_group + c / groups]);
+    for (size_t c = 0; c < all.size(); ++c) shuffled.push_back(all[c % groups * per_group + c / groups]);
     return shuffled;
   }
 
@@ -146,8 +145,9 @@ class Dissolver {
       size_t row;  // the convolution's channel
       int channel;
     };
-    std::map<std::pair<int, int>, std::vector<Taken>> parts;  // by map, and how often the channel was taken before
-    std::map<std::pair<int, int>, int> taken;                 // by map and channel
+    std::map<std::pair<int, int>, std::vector<Taken>>
+        parts;                                 // by map, and how often the channel was taken before
+    std::map<std::pair<int, int>, int> taken;  // by map and channel
     for (size_t row = 0; row < places.size(); ++row) {
       const auto& [map, channel] = places[row];
       parts[{map.id, taken[{map.id, channel}]++}].push_back({row, channel});

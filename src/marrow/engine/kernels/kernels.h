@@ -82,20 +82,27 @@ struct MaxPoolRowArgs {
   int out_width;
 };
 
-// Winograd's F(4x4, 3x3) for one channel block: 6 x 6 pixels become 36 vectors, and 36 vectors 4 x 4 pixels.
+// Winograd's transforms for one channel block (kernels/winograd_points.h): a patch of pixels becomes so many products, and
+// those 4 x 4 pixels. Product n lies n * step floats from the first.
+constexpr int kMostWinogradPatch = 9;
 struct WinogradInputArgs {
-  const float* src;  // the first pixel
-  int64_t src_row;   // floats between rows of pixels
-  float* dst;        // vector i of the 36, row by row, goes to dst + i * dst_step
+  // Pixel 0 of each row of the patch; rows outside the map point at zeros.
+  std::array<const float*, kMostWinogradPatch> rows;
+  int first_column, end_column;  // of the patch that lie inside the map
+  float* dst;
   int64_t dst_step;
 };
 struct WinogradOutputArgs {
-  const float* src;  // vector i of the 36 is at src + i * src_step
+  const float* src;
   int64_t src_step;
   const float* bias;  // lanes
   float* dst;
   int64_t dst_row;
   int rows, columns;  // that lie inside the map, 1 to 4
+};
+struct WinogradKernels {
+  void (*input)(const WinogradInputArgs& args) = nullptr;
+  void (*output)(const WinogradOutputArgs& args) = nullptr;
 };
 
 // The distribution focal loss decode of one side of the box, for `count` anchors.
@@ -141,8 +148,7 @@ struct Kernels {
   // pointwise_tile[halves - 1][pixels - 1]
   std::array<std::array<PointwiseTile, kMaxTilePixels>, kMaxTileHalves> pointwise_tile = {};
 
-  void (*winograd_input)(const WinogradInputArgs& args) = nullptr;
-  void (*winograd_output)(const WinogradOutputArgs& args) = nullptr;
+  std::array<WinogradKernels, 2> winograd;  // of stride 1 and 2
   void (*depthwise_row)(const DepthwiseRowArgs& args) = nullptr;
   void (*max_pool_row)(const MaxPoolRowArgs& args) = nullptr;
   void (*dfl)(const DflArgs& args) = nullptr;

@@ -61,28 +61,33 @@ void pointwise_tile(const PointwiseTileArgs& args) {
   pointwise_tile_plain(args, kPixels, kHalves);
 }
 
+template <class Form>
 void winograd_input(const WinogradInputArgs& args) {
-  for (int i = 0; i < 6; ++i)
-    for (int j = 0; j < 6; ++j)
+  for (int i = 0; i < Form::kProducts; ++i)
+    for (int j = 0; j < Form::kProducts; ++j)
       for (int lane = 0; lane < kPlainLanes; ++lane) {
         double sum = 0;
-        for (int y = 0; y < 6; ++y)
-          for (int x = 0; x < 6; ++x)
-            sum += winograd::kInput[i][y] * winograd::kInput[j][x] *
-                   double{args.src[y * args.src_row + x * kPlainLanes + lane]};
-        args.dst[(6 * i + j) * args.dst_step + lane] = static_cast<float>(sum);
+        for (int y = 0; y < Form::kPatch; ++y)
+          for (int x = args.first_column; x < args.end_column; ++x)
+            sum += Form::kInput[i][y] * Form::kInput[j][x] *
+                   double{args.rows[static_cast<size_t>(y)][x * kPlainLanes + lane]};
+        const int product = winograd::kOrder<Form>[static_cast<size_t>(i)][static_cast<size_t>(j)];
+        args.dst[product * args.dst_step + lane] = static_cast<float>(sum);
       }
 }
 
+template <class Form>
 void winograd_output(const WinogradOutputArgs& args) {
   for (int y = 0; y < args.rows; ++y)
     for (int x = 0; x < args.columns; ++x)
       for (int lane = 0; lane < kPlainLanes; ++lane) {
         double sum = args.bias[lane];
-        for (int i = 0; i < 6; ++i)
-          for (int j = 0; j < 6; ++j)
-            sum += winograd::kOutput[y][i] * winograd::kOutput[x][j] *
-                   double{args.src[(6 * i + j) * args.src_step + lane]};
+        for (int i = 0; i < Form::kProducts; ++i)
+          for (int j = 0; j < Form::kProducts; ++j) {
+            const int product = winograd::kOrder<Form>[static_cast<size_t>(i)][static_cast<size_t>(j)];
+            sum +=
+                Form::kOutput[y][i] * Form::kOutput[x][j] * double{args.src[product * args.src_step + lane]};
+          }
         args.dst[y * args.dst_row + x * kPlainLanes + lane] = static_cast<float>(sum);
       }
 }
@@ -211,8 +216,8 @@ void add_plain_kernels(Kernels& kernels) {
   fill_tiles<3>(kernels, Pixels());
   fill_tiles<4>(kernels, Pixels());
   fill_unary(kernels, std::make_integer_sequence<int, kUnaryKinds>());
-  kernels.winograd_input = winograd_input;
-  kernels.winograd_output = winograd_output;
+  kernels.winograd = {{{winograd_input<winograd::Unit>, winograd_output<winograd::Unit>},
+                       {winograd_input<winograd::Strided>, winograd_output<winograd::Strided>}}};
   kernels.depthwise_row = depthwise_row;
   kernels.max_pool_row = max_pool_row;
   kernels.dfl = dfl;

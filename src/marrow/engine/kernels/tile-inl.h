@@ -91,7 +91,9 @@ struct Tile {
   }
 
  private:
-  static constexpr int second(int pair) { return pair + kPairs < kPixels ? pair + kPairs : kPixels - 1; }
+  static constexpr int second(int pair) {
+    return pair + kPairs < kPixels ? pair + kPairs : kPixels - 1;
+  }
 };
 
 }  // namespace tile

@@ -1,38 +1,98 @@
-// Winograd's F(4x4, 3x3): the points that its polynomials are evaluated at, and the matrices that follow.
+// Winograd's minimal filtering for 3x3 convolutions, 4 x 4 outputs at a time: the points that its polynomials are evaluated
+// at, and the matrices that follow.
 //
-//   Y = A^T [ (G g G^T) * (B^T d B) ] A      d: 6 x 6 inputs, g: 3 x 3 weights, Y: 4 x 4 outputs
+//   Y = A^T [ (G g G^T) * (B^T d B) ] A      d: patch of inputs, g: 3 x 3 weights, Y: 4 x 4 outputs
 //
 // The usual points 0, +-1, +-2 have small whole numbers in their matrices; these have a third of their rounding error, and
 // are exact in binary all the same. Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015; on the
 // points: Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution, 2018.
 #pragma once
 
+#include <array>
+
 namespace marrow::winograd {
 
-// 0, +-kA, +-kB, and infinity.
-constexpr double kA = 0.75, kB = 1.5;
-constexpr double kA2 = kA * kA, kB2 = kB * kB;
+constexpr int kTile = 4;  // output pixels a side
 
-constexpr int kTile = 4;   // output pixels a side
-constexpr int kPatch = 6;  // input pixels a side
-constexpr int kProducts = kPatch * kPatch;
+// F(4x4, 3x3) with stride 1, at the points 0, +-kA, +-kB and infinity: 36 products instead of 144.
+struct Unit {
+  static constexpr int kStride = 1;
+  static constexpr int kPatch = 6;     // input pixels a side
+  static constexpr int kProducts = 6;  // of one dimension
+  // Products of one dimension that have the same weights are a class: its products, by class.
+  static constexpr int kClasses = 6;
+  static constexpr int kMembers[kClasses] = {1, 1, 1, 1, 1, 1};
 
-constexpr double kInput[kPatch][kPatch] = {
-    {kA2 * kB2, 0, -(kA2 + kB2), 0, 1, 0},  // B^T
-    {0, -kA* kB2, -kB2, kA, 1, 0},         {0, kA* kB2, -kB2, -kA, 1, 0},       {0, -kB* kA2, -kA2, kB, 1, 0},
-    {0, kB* kA2, -kA2, -kB, 1, 0},         {0, kA2* kB2, 0, -(kA2 + kB2), 0, 1}};
+  static constexpr double kA = 0.75, kB = 1.5;
+  static constexpr double kA2 = kA * kA, kB2 = kB * kB;
+  static constexpr double kInput[kProducts][kPatch] = {
+      {kA2 * kB2, 0, -(kA2 + kB2), 0, 1, 0},  // B^T
+      {0, -kA* kB2, -kB2, kA, 1, 0},         {0, kA* kB2, -kB2, -kA, 1, 0},
+      {0, -kB* kA2, -kA2, kB, 1, 0},         {0, kB* kA2, -kA2, -kB, 1, 0},
+      {0, kA2* kB2, 0, -(kA2 + kB2), 0, 1}};
+  static constexpr double kOutput[kTile][kProducts] = {{1, 1, 1, 1, 1, 0},  // A^T
+                                                       {0, kA, -kA, kB, -kB, 0},
+                                                       {0, kA2, kA2, kB2, kB2, 0},
+                                                       {0, kA* kA2, -kA* kA2, kB* kB2, -kB* kB2, 1}};
+  static constexpr double kScaleA = 1 / (2 * kA2 * (kA2 - kB2)), kScaleB = 1 / (2 * kB2 * (kB2 - kA2));
+  static constexpr double kWeight[kClasses][3] = {{1 / (kA2 * kB2), 0, 0},  // the rows of G that differ
+                                                  {kScaleA, kScaleA* kA, kScaleA* kA2},
+                                                  {kScaleA, -kScaleA* kA, kScaleA* kA2},
+                                                  {kScaleB, kScaleB* kB, kScaleB* kB2},
+                                                  {kScaleB, -kScaleB* kB, kScaleB* kB2},
+                                                  {0, 0, 1}};
+};
 
-constexpr double kOutput[kTile][kPatch] = {{1, 1, 1, 1, 1, 0},  // A^T
-                                           {0, kA, -kA, kB, -kB, 0},
-                                           {0, kA2, kA2, kB2, kB2, 0},
-                                           {0, kA* kA2, -kA* kA2, kB* kB2, -kB* kB2, 1}};
+// Stride 2. The even inputs meet weights 0 and 2: F(4, 2) at +-kA, +-kB and infinity. The odd ones meet weight 1 alone:
+// four products of one class. In two dimensions, 81 products instead of 144.
+struct Strided {
+  static constexpr int kStride = 2;
+  static constexpr int kPatch = 9;
+  static constexpr int kProducts = 9;
+  static constexpr int kClasses = 6;
+  static constexpr int kMembers[kClasses] = {1, 1, 1, 1, 1, 4};
 
-constexpr double kScaleA = 1 / (2 * kA2 * (kA2 - kB2)), kScaleB = 1 / (2 * kB2 * (kB2 - kA2));
-constexpr double kWeight[kPatch][3] = {{1 / (kA2 * kB2), 0, 0},  // G
-                                       {kScaleA, kScaleA* kA, kScaleA* kA2},
-                                       {kScaleA, -kScaleA* kA, kScaleA* kA2},
-                                       {kScaleB, kScaleB* kB, kScaleB* kB2},
-                                       {kScaleB, -kScaleB* kB, kScaleB* kB2},
-                                       {0, 0, 1}};
+  static constexpr double kA = 0.5, kB = 1.25;
+  static constexpr double kA2 = kA * kA, kB2 = kB * kB;
+  static constexpr double kInput[kProducts][kPatch] = {{-kA * kB2, 0, -kB2, 0, kA, 0, 1, 0, 0},
+                                                       {kA * kB2, 0, -kB2, 0, -kA, 0, 1, 0, 0},
+                                                       {-kB * kA2, 0, -kA2, 0, kB, 0, 1, 0, 0},
+                                                       {kB * kA2, 0, -kA2, 0, -kB, 0, 1, 0, 0},
+                                                       {kA2 * kB2, 0, 0, 0, -(kA2 + kB2), 0, 0, 0, 1},
+                                                       {0, 1, 0, 0, 0, 0, 0, 0, 0},
+                                                       {0, 0, 0, 1, 0, 0, 0, 0, 0},
+                                                       {0, 0, 0, 0, 0, 1, 0, 0, 0},
+                                                       {0, 0, 0, 0, 0, 0, 0, 1, 0}};
+  static constexpr double kOutput[kTile][kProducts] = {
+      {1, 1, 1, 1, 0, 1, 0, 0, 0},
+      {kA, -kA, kB, -kB, 0, 0, 1, 0, 0},
+      {kA2, kA2, kB2, kB2, 0, 0, 0, 1, 0},
+      {kA * kA2, -kA* kA2, kB* kB2, -kB* kB2, 1, 0, 0, 0, 1}};
+  static constexpr double kScaleA = 1 / (2 * kA * (kA2 - kB2)), kScaleB = 1 / (2 * kB * (kB2 - kA2));
+  static constexpr double kWeight[kClasses][3] = {{kScaleA, 0, kScaleA* kA},
+                                                  {-kScaleA, 0, kScaleA* kA},
+                                                  {kScaleB, 0, kScaleB* kB},
+                                                  {-kScaleB, 0, kScaleB* kB},
+                                                  {0, 0, 1},
+                                                  {0, 1, 0}};
+};
+
+// Products of both dimensions, those of a class side by side: the place of product (i, j), i down and j across.
+template <class Form>
+constexpr auto product_order() {
+  std::array<std::array<int, Form::kProducts>, Form::kProducts> order{};
+  int place = 0;
+  int first_i = 0;
+  for (int class_i = 0; class_i < Form::kClasses; first_i += Form::kMembers[class_i++]) {
+    int first_j = 0;
+    for (int class_j = 0; class_j < Form::kClasses; first_j += Form::kMembers[class_j++])
+      for (int i = first_i; i < first_i + Form::kMembers[class_i]; ++i)
+        for (int j = first_j; j < first_j + Form::kMembers[class_j]; ++j)
+          order[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] = place++;
+  }
+  return order;
+}
+template <class Form>
+constexpr auto kOrder = product_order<Form>();
 
 }  // namespace marrow::winograd

@@ -1,4 +1,4 @@
-// The two transforms of Winograd's F(4x4, 3x3) around its 36 matrix products (steps/winograd.cpp).
+// Winograd's transforms around its matrix products (steps/winograd.cpp).
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -12,7 +12,6 @@ HWY_BEFORE_NAMESPACE();
 namespace marrow {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using namespace winograd;
 
 #if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
 
@@ -24,91 +23,128 @@ constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// One dimension of B^T d, from six vectors to six.
-struct Six {
-  V v0, v1, v2, v3, v4, v5;
-};
-
-HWY_INLINE Six transform_input(const Six& d) {
-  const D tag;
-  const auto constant = [&](double value) { return hn::Set(tag, static_cast<float>(value)); };
-  const V a2 = constant(kA2), b2 = constant(kB2), product = constant(kA2 * kB2), sum = constant(kA2 + kB2);
-  const V even_a = hn::NegMulAdd(b2, d.v2, d.v4);
-  const V odd_a = hn::Mul(constant(kA), hn::NegMulAdd(b2, d.v1, d.v3));
-  const V even_b = hn::NegMulAdd(a2, d.v2, d.v4);
-  const V odd_b = hn::Mul(constant(kB), hn::NegMulAdd(a2, d.v1, d.v3));
-  return {hn::MulAdd(product, d.v0, hn::NegMulAdd(sum, d.v2, d.v4)),
-          hn::Add(even_a, odd_a),
-          hn::Sub(even_a, odd_a),
-          hn::Add(even_b, odd_b),
-          hn::Sub(even_b, odd_b),
-          hn::MulAdd(product, d.v1, hn::NegMulAdd(sum, d.v3, d.v5))};
+HWY_INLINE V constant(double value) {
+  return hn::Set(D(), static_cast<float>(value));
 }
 
+// One dimension of the transforms: B^T d of a patch's pixels, A^T m of the products.
+struct UnitForm : winograd::Unit {
+  static HWY_INLINE void input(const V (&d)[6], V (&t)[6]) {
+    const V a2 = constant(kA2), b2 = constant(kB2), product = constant(kA2 * kB2), sum = constant(kA2 + kB2);
+    const V even_a = hn::NegMulAdd(b2, d[2], d[4]);
+    const V odd_a = hn::Mul(constant(kA), hn::NegMulAdd(b2, d[1], d[3]));
+    const V even_b = hn::NegMulAdd(a2, d[2], d[4]);
+    const V odd_b = hn::Mul(constant(kB), hn::NegMulAdd(a2, d[1], d[3]));
+    t[0] = hn::MulAdd(product, d[0], hn::NegMulAdd(sum, d[2], d[4]));
+    t[1] = hn::Add(even_a, odd_a);
+    t[2] = hn::Sub(even_a, odd_a);
+    t[3] = hn::Add(even_b, odd_b);
+    t[4] = hn::Sub(even_b, odd_b);
+    t[5] = hn::MulAdd(product, d[1], hn::NegMulAdd(sum, d[3], d[5]));
+  }
+  static HWY_INLINE void output(const V (&m)[6], V (&y)[4]) {
+    const V sum_a = hn::Add(m[1], m[2]), difference_a = hn::Sub(m[1], m[2]);
+    const V sum_b = hn::Add(m[3], m[4]), difference_b = hn::Sub(m[3], m[4]);
+    y[0] = hn::Add(hn::Add(m[0], sum_a), sum_b);
+    y[1] = hn::MulAdd(constant(kB), difference_b, hn::Mul(constant(kA), difference_a));
+    y[2] = hn::MulAdd(constant(kB2), sum_b, hn::Mul(constant(kA2), sum_a));
+    y[3] = hn::MulAdd(constant(kB * kB2), difference_b, hn::MulAdd(constant(kA * kA2), difference_a, m[5]));
+  }
+};
+
+struct StridedForm : winograd::Strided {
+  static HWY_INLINE void input(const V (&d)[9], V (&t)[9]) {
+    const V a2 = constant(kA2), b2 = constant(kB2), product = constant(kA2 * kB2), sum = constant(kA2 + kB2);
+    const V even_a = hn::Mul(constant(kA), hn::NegMulAdd(b2, d[0], d[4]));
+    const V odd_a = hn::NegMulAdd(b2, d[2], d[6]);
+    const V even_b = hn::Mul(constant(kB), hn::NegMulAdd(a2, d[0], d[4]));
+    const V odd_b = hn::NegMulAdd(a2, d[2], d[6]);
+    t[0] = hn::Add(odd_a, even_a);
+    t[1] = hn::Sub(odd_a, even_a);
+    t[2] = hn::Add(odd_b, even_b);
+    t[3] = hn::Sub(odd_b, even_b);
+    t[4] = hn::MulAdd(product, d[0], hn::NegMulAdd(sum, d[4], d[8]));
+    t[5] = d[1];
+    t[6] = d[3];
+    t[7] = d[5];
+    t[8] = d[7];
+  }
+  static HWY_INLINE void output(const V (&m)[9], V (&y)[4]) {
+    const V sum_a = hn::Add(m[0], m[1]), difference_a = hn::Sub(m[0], m[1]);
+    const V sum_b = hn::Add(m[2], m[3]), difference_b = hn::Sub(m[2], m[3]);
+    y[0] = hn::Add(hn::Add(sum_a, sum_b), m[5]);
+    y[1] = hn::MulAdd(constant(kB), difference_b, hn::MulAdd(constant(kA), difference_a, m[6]));
+    y[2] = hn::MulAdd(constant(kB2), sum_b, hn::MulAdd(constant(kA2), sum_a, m[7]));
+    y[3] = hn::MulAdd(constant(kB * kB2), difference_b,
+                      hn::MulAdd(constant(kA * kA2), difference_a, hn::Add(m[4], m[8])));
+  }
+};
+
+template <class Form>
 void winograd_input(const WinogradInputArgs& args) {
+  constexpr auto& kOrder = winograd::kOrder<Form>;
+  constexpr int kPatch = Form::kPatch, kProducts = Form::kProducts;
   const D tag;
-  HWY_ALIGN float columns[6][6][kLanes];  // [x][transformed y]
-  for (int x = 0; x < 6; ++x) {
-    const float* src = args.src + x * kLanes;
-    const auto at = [&](int y) { return hn::LoadU(tag, src + y * args.src_row); };
-    const Six t = transform_input({at(0), at(1), at(2), at(3), at(4), at(5)});
-    const V rows[6] = {t.v0, t.v1, t.v2, t.v3, t.v4, t.v5};
-    for (int y = 0; y < 6; ++y) hn::Store(rows[y], tag, columns[x][y]);
+  HWY_ALIGN float columns[kPatch][kProducts][kLanes];  // [x][transformed y]
+  for (int x = 0; x < kPatch; ++x) {
+    V t[kProducts];
+    if (x >= args.first_column && x < args.end_column) {
+      V d[kPatch];
+#pragma GCC unroll 9
+      for (int y = 0; y < kPatch; ++y) d[y] = hn::LoadU(tag, args.rows[static_cast<size_t>(y)] + x * kLanes);
+      Form::input(d, t);
+    } else {
+#pragma GCC unroll 9
+      for (int i = 0; i < kProducts; ++i) t[i] = hn::Zero(tag);
+    }
+#pragma GCC unroll 9
+    for (int i = 0; i < kProducts; ++i) hn::Store(t[i], tag, columns[x][i]);
   }
-  for (int y = 0; y < 6; ++y) {
-    const auto at = [&](int x) { return hn::Load(tag, columns[x][y]); };
-    const Six t = transform_input({at(0), at(1), at(2), at(3), at(4), at(5)});
-    float* dst = args.dst + 6 * y * args.dst_step;
-    hn::StoreU(t.v0, tag, dst);
-    hn::StoreU(t.v1, tag, dst + args.dst_step);
-    hn::StoreU(t.v2, tag, dst + 2 * args.dst_step);
-    hn::StoreU(t.v3, tag, dst + 3 * args.dst_step);
-    hn::StoreU(t.v4, tag, dst + 4 * args.dst_step);
-    hn::StoreU(t.v5, tag, dst + 5 * args.dst_step);
+  for (int i = 0; i < kProducts; ++i) {
+    V d[kPatch];
+    V t[kProducts];
+#pragma GCC unroll 9
+    for (int x = 0; x < kPatch; ++x) d[x] = hn::Load(tag, columns[x][i]);
+    Form::input(d, t);
+#pragma GCC unroll 9
+    for (int j = 0; j < kProducts; ++j)
+      hn::StoreU(t[j], tag,
+                 args.dst + kOrder[static_cast<size_t>(i)][static_cast<size_t>(j)] * args.dst_step);
   }
 }
 
-// One dimension of A^T m, from six vectors to four.
-struct Four {
-  V v0, v1, v2, v3;
-};
-
-HWY_INLINE Four transform_output(const Six& m) {
-  const D tag;
-  const auto constant = [&](double value) { return hn::Set(tag, static_cast<float>(value)); };
-  const V sum_a = hn::Add(m.v1, m.v2), difference_a = hn::Sub(m.v1, m.v2);
-  const V sum_b = hn::Add(m.v3, m.v4), difference_b = hn::Sub(m.v3, m.v4);
-  return {hn::Add(hn::Add(m.v0, sum_a), sum_b),
-          hn::MulAdd(constant(kB), difference_b, hn::Mul(constant(kA), difference_a)),
-          hn::MulAdd(constant(kB2), sum_b, hn::Mul(constant(kA2), sum_a)),
-          hn::MulAdd(constant(kB * kB2), difference_b, hn::MulAdd(constant(kA * kA2), difference_a, m.v5))};
-}
-
+template <class Form>
 void winograd_output(const WinogradOutputArgs& args) {
+  constexpr auto& kOrder = winograd::kOrder<Form>;
+  constexpr int kProducts = Form::kProducts, kTile = winograd::kTile;
   const D tag;
-  HWY_ALIGN float rows[6][4][kLanes];  // [y][transformed x]
-  for (int y = 0; y < 6; ++y) {
-    const float* src = args.src + 6 * y * args.src_step;
-    const auto at = [&](int x) { return hn::LoadU(tag, src + x * args.src_step); };
-    const Four t = transform_output({at(0), at(1), at(2), at(3), at(4), at(5)});
-    hn::Store(t.v0, tag, rows[y][0]);
-    hn::Store(t.v1, tag, rows[y][1]);
-    hn::Store(t.v2, tag, rows[y][2]);
-    hn::Store(t.v3, tag, rows[y][3]);
+  HWY_ALIGN float rows[kProducts][kTile][kLanes];  // [product][x]
+  for (int i = 0; i < kProducts; ++i) {
+    V m[kProducts];
+    V y[kTile];
+#pragma GCC unroll 9
+    for (int j = 0; j < kProducts; ++j)
+      m[j] =
+          hn::LoadU(tag, args.src + kOrder[static_cast<size_t>(i)][static_cast<size_t>(j)] * args.src_step);
+    Form::output(m, y);
+#pragma GCC unroll 4
+    for (int x = 0; x < kTile; ++x) hn::Store(y[x], tag, rows[i][x]);
   }
   const V bias = hn::LoadU(tag, args.bias);
   for (int x = 0; x < args.columns; ++x) {
-    const auto at = [&](int y) { return hn::Load(tag, rows[y][x]); };
-    const Four t = transform_output({at(0), at(1), at(2), at(3), at(4), at(5)});
-    const V results[4] = {t.v0, t.v1, t.v2, t.v3};
+    V m[kProducts];
+    V results[kTile];
+#pragma GCC unroll 9
+    for (int i = 0; i < kProducts; ++i) m[i] = hn::Load(tag, rows[i][x]);
+    Form::output(m, results);
     for (int y = 0; y < args.rows; ++y)
       hn::StoreU(hn::Add(results[y], bias), tag, args.dst + y * args.dst_row + x * kLanes);
   }
 }
 
 void FillWinograd(Kernels& kernels) {
-  kernels.winograd_input = winograd_input;
-  kernels.winograd_output = winograd_output;
+  kernels.winograd = {{{winograd_input<UnitForm>, winograd_output<UnitForm>},
+                       {winograd_input<StridedForm>, winograd_output<StridedForm>}}};
 }
 
 #endif
