@@ -79,6 +79,24 @@ TEST(Kernels, DotsAndSumsMatchDoublePrecision) {
     }
 }
 
+TEST(Kernels, BlocksBecomeRows) {
+  for (const SimdLevel level : available_simd_levels()) {
+    const Kernels& kernels = kernels_of(level);
+    for (const int64_t pixels : {1, 7, 16, 17, 45})
+      for (const int64_t rows : {int64_t{1}, int64_t{kernels.lanes} - 1, int64_t{kernels.lanes}}) {
+        std::vector<float> src(static_cast<size_t>(pixels * kernels.lanes));
+        for (size_t i = 0; i < src.size(); ++i) src[i] = static_cast<float>(i);
+        std::vector<float> dst(static_cast<size_t>((rows + 1) * (pixels + 1)), -1.f);
+        kernels.block_to_rows(src.data(), pixels, rows, dst.data(), pixels + 1);
+        for (int64_t row = 0; row <= rows; ++row)
+          for (int64_t p = 0; p <= pixels; ++p)
+            ASSERT_EQ(dst[static_cast<size_t>(row * (pixels + 1) + p)],
+                      row < rows && p < pixels ? static_cast<float>(p * kernels.lanes + row) : -1.f)
+                << simd_name(level) << " row " << row << " pixel " << p;
+      }
+  }
+}
+
 // Large values overflow exp() unless the largest is subtracted first.
 TEST(Kernels, DistributionsOfLargeValuesDecode) {
   constexpr int kBins = 16;

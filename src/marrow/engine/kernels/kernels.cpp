@@ -44,6 +44,7 @@ Kernels make(SimdLevel level) {
   add_winograd_kernels(kernels);
   add_window_kernels(kernels);
   add_reduction_kernels(kernels);
+  add_layout_kernels(kernels);
   return kernels;
 }
 

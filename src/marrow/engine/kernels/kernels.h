@@ -128,6 +128,8 @@ using ScaleLanes = void (*)(const float* src, const float* scale, const float* s
                             int64_t count);
 // sums[lane] = sum over p of src[p][lane]
 using SumLanes = void (*)(const float* src, int64_t count, float* sums);
+// dst[row * row_stride + p] = src[p * lanes + row] for the first `rows` lanes and any number of pixels
+using BlockToRows = void (*)(const float* src, int64_t pixels, int64_t rows, float* dst, int64_t row_stride);
 // sum of a[i] * b[i]; any count
 using Dot = float (*)(const float* a, const float* b, int64_t count);
 
@@ -157,6 +159,7 @@ struct Kernels {
   Binary multiply = nullptr;
   ScaleLanes scale_lanes = nullptr;
   SumLanes sum_lanes = nullptr;
+  BlockToRows block_to_rows = nullptr;
   Dot dot = nullptr;
 };
 
@@ -172,5 +175,6 @@ void add_pointwise_kernels(Kernels& kernels);
 void add_winograd_kernels(Kernels& kernels);
 void add_window_kernels(Kernels& kernels);
 void add_reduction_kernels(Kernels& kernels);
+void add_layout_kernels(Kernels& kernels);
 
 }  // namespace marrow

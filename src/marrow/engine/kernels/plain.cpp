@@ -188,6 +188,11 @@ void sum_lanes(const float* src, int64_t count, float* sums) {
   }
 }
 
+void block_to_rows(const float* src, int64_t pixels, int64_t rows, float* dst, int64_t row_stride) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t p = 0; p < pixels; ++p) dst[row * row_stride + p] = src[p * kPlainLanes + row];
+}
+
 float dot(const float* a, const float* b, int64_t count) {
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) sum += double{a[i]} * double{b[i]};
@@ -225,6 +230,7 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.multiply = multiply;
   kernels.scale_lanes = scale_lanes;
   kernels.sum_lanes = sum_lanes;
+  kernels.block_to_rows = block_to_rows;
   kernels.dot = dot;
 }
 

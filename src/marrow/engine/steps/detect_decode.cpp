@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/steps/transpose.h"
-
 namespace marrow {
 namespace {
 
@@ -54,7 +52,7 @@ class DetectDecodeStep final : public Step {
     float* rows = scratch;
     const float* src = context.read(map) + image * map.image_stride + run.pixel * lanes;
     for (int64_t block = 0; block < map.blocks(lanes); ++block, src += map.block_floats(lanes))
-      block_to_rows(src, lanes, run.count, lanes, rows + block * lanes * kAnchors, kAnchors);
+      kernels_.block_to_rows(src, run.count, lanes, rows + block * lanes * kAnchors, kAnchors);
     if (run.count < kAnchors)  // kernels read whole vectors
       for (int64_t row = 0; row < map.blocks(lanes) * lanes; ++row)
         std::fill(rows + row * kAnchors + run.count, rows + (row + 1) * kAnchors, 0.f);

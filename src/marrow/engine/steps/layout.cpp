@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/steps/transpose.h"
-
 namespace marrow {
 namespace {
 
@@ -50,15 +48,16 @@ class Pack final : public Step {
 class Unpack final : public Step {
  public:
   Unpack(const View& src, const View& dst, const Kernels& kernels)
-      : src_(src), dst_(dst), lanes_(kernels.lanes) {}
+      : src_(src), dst_(dst), kernels_(kernels) {}
 
   void run(const RunContext& context) const override {
-    for_pixels(context, src_, lanes_, [&](int64_t image, int64_t block, int64_t first, int64_t count) {
+    const int lanes = kernels_.lanes;
+    for_pixels(context, src_, lanes, [&](int64_t image, int64_t block, int64_t first, int64_t count) {
       const float* src =
-          context.read(src_) + image * src_.image_stride + block * src_.block_floats(lanes_) + first * lanes_;
-      const int64_t channels = std::min<int64_t>(lanes_, src_.channels - block * lanes_);
-      float* dst = context.write(dst_) + image * dst_.image_stride + block * lanes_ * src_.pixels() + first;
-      block_to_rows(src, lanes_, count, channels, dst, src_.pixels());
+          context.read(src_) + image * src_.image_stride + block * src_.block_floats(lanes) + first * lanes;
+      const int64_t channels = std::min<int64_t>(lanes, src_.channels - block * lanes);
+      float* dst = context.write(dst_) + image * dst_.image_stride + block * lanes * src_.pixels() + first;
+      kernels_.block_to_rows(src, count, channels, dst, src_.pixels());
     });
   }
 
@@ -66,7 +65,7 @@ class Unpack final : public Step {
 
  private:
   View src_, dst_;
-  int lanes_;
+  const Kernels& kernels_;
 };
 
 class GatherChannels final : public Step {
