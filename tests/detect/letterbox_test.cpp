@@ -73,6 +73,23 @@ TEST(NetworkInput, EqualsDivisionBy255) {
   for (int i = 0; i < 256; ++i) EXPECT_EQ(chw[static_cast<size_t>(i)], static_cast<float>(i) / 255.0f);
 }
 
+TEST(NetworkInput, LetterboxAndNormalisationInOnePassAreTheSame) {
+  Image image(37, 23);
+  for (int y = 0; y < 23; ++y)
+    for (size_t i = 0; i < image.row_bytes(); ++i)
+      image.row(y)[i] = static_cast<uint8_t>(31 * i + 7 * i * i + 89 * static_cast<size_t>(y));
+  const PixelFormat formats[] = {{}, {.rgb = false, .scale = 1.0, .mean = {10, 20, 55}, .std = {1, 2, 4}}};
+  for (const Size target : {Size{64, 64}, Size{16, 40}, Size{37, 23}, Size{1, 1}})
+    for (const PixelFormat& format : formats) {
+      const Letterbox geometry = letterbox_geometry({37, 23}, target);
+      const auto values = static_cast<size_t>(3 * geometry.out.width * geometry.out.height);
+      std::vector<float> together(values, -1), apart(values);
+      fill_letterboxed(image, geometry, format, together.data());
+      fill_network_input(letterbox(image, geometry).pixels(), format, apart.data());
+      EXPECT_EQ(together, apart) << target.width;
+    }
+}
+
 TEST(RectBatches, EqualShapesKeepTheirOrder) {
   std::vector<Size> pictures(5, Size{640, 480});
   RectBatches batches = rect_batches(pictures, 2, 640, 32, 0.5);

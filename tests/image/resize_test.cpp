@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 namespace marrow {
 namespace {
@@ -37,6 +38,29 @@ TEST(ResizeLinear, AwkwardSizesKeepAFlatPicture) {
     for (int to : {1, 2, 15, 64}) {
       Image flat(from, 40 - from, 77);
       EXPECT_EQ(resize_linear(flat, to, 65 - to), Image(to, 65 - to, 77)) << from << " to " << to;
+    }
+  }
+}
+
+TEST(ResizeLinear, ThreeChannelsAreThreePictures) {
+  std::mt19937 random(1);
+  for (int from : {1, 2, 3, 7, 33, 100}) {
+    Image image(from, 9);
+    for (int y = 0; y < 9; ++y)
+      for (size_t i = 0; i < image.row_bytes(); ++i) image.row(y)[i] = static_cast<uint8_t>(random() >> 13);
+    for (int to : {1, 2, 5, 16, 33, 64, 201}) {
+      const Image together = resize_linear(image, to, 11);
+      for (int c = 0; c < 3; ++c) {
+        // One channel goes through the plain loop, three through vector code where there is some.
+        std::vector<uint8_t> plane, resized(static_cast<size_t>(to) * 11), wanted;
+        for (int y = 0; y < 9; ++y)
+          for (int x = 0; x < from; ++x) plane.push_back(image.row(y)[3 * x + c]);
+        resize_linear({plane.data(), from, 9, 1, static_cast<size_t>(from)},
+                      {resized.data(), to, 11, 1, static_cast<size_t>(to)});
+        for (int y = 0; y < 11; ++y)
+          for (int x = 0; x < to; ++x) wanted.push_back(together.row(y)[3 * x + c]);
+        ASSERT_EQ(resized, wanted) << from << " to " << to << ", channel " << c;
+      }
     }
   }
 }

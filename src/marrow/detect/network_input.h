@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "detect/letterbox.h"
 #include "image/image.h"
 
 namespace marrow {
@@ -17,5 +18,9 @@ struct PixelFormat {
 
 // (height, width, 3) bytes in blue, green, red become (3, height, width) float32 at `chw`.
 void fill_network_input(ConstPixels image, const PixelFormat& format, float* chw);
+
+// The same of letterbox(image, geometry, fill), row by row, without making that picture. `geometry` as there.
+void fill_letterboxed(const Image& image, const Letterbox& geometry, const PixelFormat& format, float* chw,
+                      uint8_t fill = kLetterboxGrey);
 
 }  // namespace marrow

@@ -1,7 +1,11 @@
 // Resizing of 8-bit pictures, in integers, so that every machine gives the same pixels.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "image/image.h"
+#include "image/resize_kernel.h"
 
 namespace marrow {
 
@@ -11,6 +15,28 @@ namespace marrow {
 //   src, dst: 1 to 4 channels, the same number in both; both at least one pixel. dst must not overlap src.
 void resize_linear(ConstPixels src, MutablePixels dst);
 Image resize_linear(const Image& image, int width, int height);
+
+// The rows of what resize_linear gives, one at a time, for a caller that does more with each while it is in the cache.
+class LinearRows {
+ public:
+  // `src` outlives it.
+  LinearRows(ConstPixels src, int width, int height);
+  // Writes row y. Rows in rising order cost least.
+  void write(int y, uint8_t* dst);
+
+ private:
+  void horizontal_pass(int y, std::vector<int16_t>& dst) const;
+
+  ConstPixels src_;
+  size_t row_values_;
+  bool copy_;  // nothing changes size
+  double scale_;
+  std::vector<LinearTap> taps_;
+  int whole_ = 0;  // pixels before the first that the vector code must leave alone
+  // The two source rows in use, resized to the width, 7 fractional bits; enlarging meets each many times.
+  std::vector<int16_t> upper_, lower_;
+  int upper_row_ = -1, lower_row_ = -1;
+};
 
 enum class ResizeFilter {
   kLinear,               // resize_linear: what recipes trained with OpenCV use (Megvii, PaddleClas)

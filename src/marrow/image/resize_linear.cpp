@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -29,85 +30,85 @@ int16_t weight(float part) {
   return static_cast<int16_t>(std::lrintf(part * kWeightOne));
 }  // halves to even
 
-// Horizontal pass of one row: dst[x] = src[near] * a0 + src[far] * a1, 11 fractional bits.
-// Offsets are in bytes and per output byte, so that the loop does not care for channels.
-struct HorizontalTable {
-  std::vector<int32_t> near_offset, far_offset;
-  std::vector<int16_t> near_weight, far_weight;
-};
-
-HorizontalTable horizontal_table(int src_width, int dst_width, int channels) {
-  HorizontalTable table;
-  size_t count = static_cast<size_t>(dst_width) * static_cast<size_t>(channels);
-  table.near_offset.reserve(count);
-  table.far_offset.reserve(count);
-  table.near_weight.reserve(count);
-  table.far_weight.reserve(count);
-  double scale = 1.0 / (static_cast<double>(dst_width) / src_width);
-  for (int x = 0; x < dst_width; ++x) {
-    auto [index, fraction] = sample_at(x, scale);
-    if (index < 0) index = 0, fraction = 0.0f;
-    if (index >= src_width - 1) index = src_width - 1, fraction = 0.0f;
-    int next = std::min(index + 1, src_width - 1);
-    for (int c = 0; c < channels; ++c) {
-      table.near_offset.push_back(index * channels + c);
-      table.far_offset.push_back(next * channels + c);
-      table.near_weight.push_back(weight(1.0f - fraction));
-      table.far_weight.push_back(weight(fraction));
-    }
-  }
-  return table;
-}
-
-void horizontal_pass(const uint8_t* src, const HorizontalTable& table, std::vector<int32_t>& dst) {
-  for (size_t i = 0; i < dst.size(); ++i) {
-    dst[i] =
-        src[table.near_offset[i]] * table.near_weight[i] + src[table.far_offset[i]] * table.far_weight[i];
-  }
-}
-
-void vertical_pass(const std::vector<int32_t>& upper, const std::vector<int32_t>& lower, int b0, int b1,
+// (upper * b0 + lower * b1) of rows with 7 fractional bits, rounded as OpenCV rounds it. No sum exceeds 255 by more than the
+// rounding of the weights.
+void vertical_pass(std::span<const int16_t> upper, const int16_t* lower, int16_t b0, int16_t b1,
                    uint8_t* dst) {
   for (size_t i = 0; i < upper.size(); ++i) {
-    int value = (((b0 * (upper[i] >> 4)) >> 16) + ((b1 * (lower[i] >> 4)) >> 16) + 2) >> 2;
+    const int value = (((b0 * upper[i]) >> 16) + ((b1 * lower[i]) >> 16) + 2) >> 2;
     dst[i] = static_cast<uint8_t>(std::clamp(value, 0, 255));
   }
 }
 
 }  // namespace
 
-void resize_linear(ConstPixels src, MutablePixels dst) {
-  assert(src.channels == dst.channels && src.width > 0 && src.height > 0);
-  size_t row_values = static_cast<size_t>(dst.width) * static_cast<size_t>(dst.channels);
-  if (src.width == dst.width && src.height == dst.height) {
-    for (int y = 0; y < dst.height; ++y) std::memcpy(dst.row(y), src.row(y), row_values);
+LinearRows::LinearRows(ConstPixels src, int width, int height)
+    : src_(src),
+      row_values_(static_cast<size_t>(width) * static_cast<size_t>(src.channels)),
+      copy_(src.width == width && src.height == height),
+      scale_(1.0 / (static_cast<double>(height) / src.height)) {
+  assert(src.channels > 0 && src.width > 0 && src.height > 0 && width > 0 && height > 0);
+  if (copy_) return;
+  upper_.resize(row_values_ + 1);
+  lower_.resize(row_values_ + 1);
+  const double scale = 1.0 / (static_cast<double>(width) / src.width);
+  taps_.reserve(static_cast<size_t>(width));
+  constexpr int kRead = 8;  // bytes, by the vector code
+  for (int x = 0; x < width; ++x) {
+    auto [index, fraction] = sample_at(x, scale);
+    if (index < 0) index = 0, fraction = 0.0f;
+    if (index >= src.width - 1) index = src.width - 1, fraction = 0.0f;
+    const int near = index * src.channels, far = std::min(index + 1, src.width - 1) * src.channels;
+    if (near + kRead <= src.width * src.channels) whole_ = x + 1;
+    taps_.push_back({near, far, weight(1.0f - fraction), weight(fraction)});
+  }
+  if (src.channels != 3) whole_ = 0;
+}
+
+void LinearRows::horizontal_pass(int y, std::vector<int16_t>& dst) const {
+  const uint8_t* src = src_.row(y);
+  const LinearRowKernel kernel = linear_row_kernel();
+  const int done = kernel == nullptr ? 0 : whole_;
+  if (done > 0) kernel(src, taps_.data(), done, dst.data());
+  int16_t* out = dst.data() + static_cast<ptrdiff_t>(done) * src_.channels;
+  for (size_t x = static_cast<size_t>(done); x < taps_.size(); ++x) {
+    const LinearTap& tap = taps_[x];
+    for (int c = 0; c < src_.channels; ++c)
+      *out++ = static_cast<int16_t>(
+          (src[tap.near + c] * tap.near_weight + src[tap.far + c] * tap.far_weight) >> 4);
+  }
+}
+
+void LinearRows::write(int y, uint8_t* dst) {
+  if (copy_) {
+    std::memcpy(dst, src_.row(y), row_values_);
     return;
   }
-  HorizontalTable table = horizontal_table(src.width, dst.width, dst.channels);
-  double scale = 1.0 / (static_cast<double>(dst.height) / src.height);
-  // The two input rows in use; enlarging meets each many times.
-  std::vector<int32_t> upper(row_values), lower(row_values);
-  int upper_row = -1, lower_row = -1;
-  for (int y = 0; y < dst.height; ++y) {
-    auto [index, fraction] = sample_at(y, scale);
-    // Unlike the columns, rows outside the picture keep their fraction: both are then the border row.
-    int want_upper = std::clamp(index, 0, src.height - 1);
-    int want_lower = std::clamp(index + 1, 0, src.height - 1);
-    if (want_upper != upper_row) {
-      if (want_upper == lower_row) {
-        std::swap(upper, lower);
-        std::swap(upper_row, lower_row);
-      } else {
-        horizontal_pass(src.row(want_upper), table, upper);
-        upper_row = want_upper;
-      }
+  auto [index, fraction] = sample_at(y, scale_);
+  // Unlike the columns, rows outside the picture keep their fraction: both are then the border row.
+  const int want_upper = std::clamp(index, 0, src_.height - 1);
+  const int want_lower = std::clamp(index + 1, 0, src_.height - 1);
+  if (want_upper != upper_row_) {
+    if (want_upper == lower_row_) {
+      std::swap(upper_, lower_);
+      std::swap(upper_row_, lower_row_);
+    } else {
+      horizontal_pass(want_upper, upper_);
+      upper_row_ = want_upper;
     }
-    if (want_lower != lower_row) {
-      horizontal_pass(src.row(want_lower), table, lower);
-      lower_row = want_lower;
-    }
-    vertical_pass(upper, lower, weight(1.0f - fraction), weight(fraction), dst.row(y));
   }
+  if (want_lower != lower_row_) {
+    horizontal_pass(want_lower, lower_);
+    lower_row_ = want_lower;
+  }
+  vertical_pass(std::span(upper_).first(row_values_), lower_.data(), weight(1.0f - fraction),
+                weight(fraction), dst);
+}
+
+void resize_linear(ConstPixels src, MutablePixels dst) {
+  assert(src.channels == dst.channels);
+  LinearRows rows(src, dst.width, dst.height);
+  for (int y = 0; y < dst.height; ++y) rows.write(y, dst.row(y));
 }
 
 Image resize_linear(const Image& image, int width, int height) {

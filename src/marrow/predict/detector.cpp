@@ -80,8 +80,7 @@ DetectionResult Detector::detect(const Image& image) {
   Compiled& network = compiled(geometry.out);
 
   const auto start = Clock::now();
-  const Image boxed = letterbox(image, geometry);
-  fill_network_input(boxed.pixels(), pixel_format(input_format(graph_)), network.input.values().data());
+  fill_letterboxed(image, geometry, pixel_format(input_format(graph_)), network.input.values().data());
   const auto filled = Clock::now();
   network.engine.run(network.input);
   const auto ran = Clock::now();
