@@ -33,11 +33,13 @@ from engines import OURS, PEERS, Failed
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PACKAGES = ["numpy", "onnx", "onnxruntime", "openvino", "MNN", "ncnn", "pnnx", "opencv-python-headless"]
+PACKAGES = ["numpy", "onnx", "onnxruntime", "openvino", "MNN", "ncnn", "pnnx"]
+DEBIAN_PYTHON = "/usr/bin/python3"  # with python3-opencv; OpenCV 5 computes PP-LCNet wrongly
 BACKBONES = ["shufflenet_v2_x1_0", "starnet_s1", "pp_lcnet_x1_0", "efficientnet_b0", "vanillanet_5"]
 DETECTORS = {"yolov8n": ("yolov8n", "-"), **{f"yolov8n-{b}": ("yolov8n", b) for b in BACKBONES}}
 CLASSIFIERS = {name: (name, "-") for name in BACKBONES}
 NETWORKS = {**DETECTORS, **CLASSIFIERS}
+LEAST_ROUNDS = 5
 DETECTOR_SIZES, CLASSIFIER_SIZE = [640, 320], 224
 # How far outputs may differ, root mean square over ours'. Runtimes in float32 are within 2e-5, MNN's larger Winograd tiles
 # within 2e-4, while bfloat16 is at 4e-2 from float32.
@@ -95,8 +97,11 @@ def load_all(running, files, case, threads, options):
 def measure(running, options):
     """Times in ms by engine. A turn is as many runs as take about options.turn_ms on the engine whose turn it is."""
     times = {engine.name: [] for engine in running}
-    counts = {engine.name: max(1, min(50, round(options.turn_ms / min(engine.run(3))))) for engine in running}
+    counts = {engine.name: max(1, min(50, round(options.turn_ms / min(engine.run(2))))) for engine in running}
+    begin = time.monotonic()
     for i in range(options.rounds):
+        if i >= LEAST_ROUNDS and time.monotonic() - begin > options.seconds:
+            break
         for engine in running[i % len(running):] + running[:i % len(running)]:
             times[engine.name] += engine.run(1 + counts[engine.name])[1:]
     return times
@@ -151,10 +156,12 @@ def parse():
     parser.add_argument("--peers", type=listed(str), default=PEERS, help=f"of {','.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=12, help="turns of each engine; 0: measure nothing")
     parser.add_argument("--turn-ms", type=float, default=50, help="how long a turn is, at least one run")
+    parser.add_argument("--seconds", type=float, default=15,
+                        help=f"no further round of a case begins after this, {LEAST_ROUNDS} rounds at least")
     parser.add_argument("--limit-s", type=float, default=120, help="an engine that says nothing for so long is left out")
     parser.add_argument("--venv", type=Path, default=Path.home() / ".cache/marrow-peers")
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PYTHON",
-                        help="runs a peer with another Python: opencv=/usr/bin/python3")
+                        help="runs a peer with another Python than --venv's [default: opencv=/usr/bin/python3]")
     parser.add_argument("--setup", action="store_true", help="makes --venv and installs the peers there, no more")
     parser.add_argument("--work", type=Path, help="keeps networks and converted files here [default: a temporary folder]")
     parser.add_argument("--marrow", type=Path, default=ROOT / "build/release/bin/marrow")
@@ -162,7 +169,7 @@ def parse():
     parser.add_argument("--results", type=Path, default=ROOT / "docs/performance.json")
     parser.add_argument("--write", type=Path, help="the document whose marked part becomes the tables")
     options = parser.parse_args()
-    options.pythons = dict(pair.split("=", 1) for pair in options.python)
+    options.pythons = {"opencv": DEBIAN_PYTHON} | dict(pair.split("=", 1) for pair in options.python)
     options.turns = options.turns or options.marrow.resolve().parent.parent / "bench/marrow_turns"
     for kind, known in (("models", NETWORKS), ("peers", PEERS), ("precisions", TOLERANCE)):
         for name in getattr(options, kind):
