@@ -48,7 +48,7 @@ struct PointwiseTileArgs {
   const int64_t* offsets;  // floats from src to that pixel of each input channel
   int channels;
   const float* weights;  // [channel][width]
-  const float* bias;     // width
+  const float* bias;     // width; nullptr: the sums go on from what dst holds
   float* dst;            // consecutive pixels of the first output block
   int64_t dst_block;     // floats between output blocks
 };

@@ -25,10 +25,12 @@ constexpr int kGroups = kLanes / 4;  // 128-bit blocks in a vector, and groups o
 
 // Four rows: every 4 x 4 block of theirs is transposed.
 HWY_INLINE void transpose_fours(V (&rows)[4]) {
-  const hn::RepartitionToWide<hn::RebindToUnsigned<D>> wide;
+  const hn::RepartitionToWide<hn::RebindToUnsigned<D> > wide;
   const D d;
-  const V ab_low = hn::InterleaveLower(d, rows[0], rows[1]), ab_high = hn::InterleaveUpper(d, rows[0], rows[1]);
-  const V cd_low = hn::InterleaveLower(d, rows[2], rows[3]), cd_high = hn::InterleaveUpper(d, rows[2], rows[3]);
+  const V ab_low = hn::InterleaveLower(d, rows[0], rows[1]),
+          ab_high = hn::InterleaveUpper(d, rows[0], rows[1]);
+  const V cd_low = hn::InterleaveLower(d, rows[2], rows[3]),
+          cd_high = hn::InterleaveUpper(d, rows[2], rows[3]);
   const auto lower = [&](V a, V b) {
     return hn::BitCast(d, hn::InterleaveLower(wide, hn::BitCast(wide, a), hn::BitCast(wide, b)));
   };
@@ -45,8 +47,10 @@ HWY_INLINE void transpose_fours(V (&rows)[4]) {
 HWY_INLINE void transpose_blocks([[maybe_unused]] V (&blocks)[kGroups]) {
 #if HWY_MAX_BYTES == 64
   const D d;
-  const V x0 = hn::ConcatLowerLower(d, blocks[2], blocks[0]), x1 = hn::ConcatLowerLower(d, blocks[3], blocks[1]);
-  const V x2 = hn::ConcatUpperUpper(d, blocks[2], blocks[0]), x3 = hn::ConcatUpperUpper(d, blocks[3], blocks[1]);
+  const V x0 = hn::ConcatLowerLower(d, blocks[2], blocks[0]),
+          x1 = hn::ConcatLowerLower(d, blocks[3], blocks[1]);
+  const V x2 = hn::ConcatUpperUpper(d, blocks[2], blocks[0]),
+          x3 = hn::ConcatUpperUpper(d, blocks[3], blocks[1]);
   blocks[0] = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(x1), x0);
   blocks[1] = hn::OddEvenBlocks(x1, hn::SwapAdjacentBlocks(x0));
   blocks[2] = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(x3), x2);
@@ -85,7 +89,9 @@ void block_to_rows(const float* src, int64_t pixels, int64_t rows, float* dst, i
     for (int64_t row = 0; row < rows; ++row) dst[row * row_stride + first] = src[first * kLanes + row];
 }
 
-void FillLayout(Kernels& kernels) { kernels.block_to_rows = block_to_rows; }
+void FillLayout(Kernels& kernels) {
+  kernels.block_to_rows = block_to_rows;
+}
 
 #endif
 
@@ -96,7 +102,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace marrow {
 
-void add_layout_kernels(Kernels& kernels) { MARROW_FILL_KERNELS(kernels, FillLayout); }
+void add_layout_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillLayout);
+}
 
 }  // namespace marrow
 #endif

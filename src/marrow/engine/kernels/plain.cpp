@@ -47,12 +47,12 @@ void pointwise_tile_plain(const PointwiseTileArgs& args, int pixels, int halves)
   const int width = width_of(halves);
   for (int p = 0; p < pixels; ++p)
     for (int out = 0; out < width; ++out) {
-      double sum = args.bias[out];
+      float& dst = args.dst[out / kPlainLanes * args.dst_block + p * kPlainLanes + out % kPlainLanes];
+      double sum = args.bias != nullptr ? args.bias[out] : dst;
       for (int c = 0; c < args.channels; ++c)
         sum += double{args.src[args.offsets[c] + int64_t{p} * kPlainLanes]} *
                double{args.weights[int64_t{c} * width + out]};
-      args.dst[out / kPlainLanes * args.dst_block + p * kPlainLanes + out % kPlainLanes] =
-          static_cast<float>(sum);
+      dst = static_cast<float>(sum);
     }
 }
 

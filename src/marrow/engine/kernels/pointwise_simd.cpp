@@ -25,7 +25,10 @@ template <int kPixels, int kHalves>
 void pointwise_tile(const PointwiseTileArgs& args) {
   using Tile = tile::Tile<kPixels, kHalves>;
   Tile sums;
-  sums.begin(args.bias);
+  if (args.bias != nullptr)
+    sums.begin(args.bias);
+  else
+    sums.resume(args.dst, args.dst_block);
   const float* weights = args.weights;
   for (int c = 0; c < args.channels; ++c, weights += Tile::kWidth)
     sums.add(args.src + args.offsets[c], tile::kLanes, weights);

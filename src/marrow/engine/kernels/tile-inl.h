@@ -48,6 +48,22 @@ struct Tile {
     }
   }
 
+  // Goes on from sums that were stored.
+  HWY_INLINE void resume(const float* dst, int64_t dst_block) {
+    const D d;
+#pragma GCC unroll 2
+    for (int v = 0; v < kFull; ++v)
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) full[p][v] = hn::LoadU(d, dst + v * dst_block + p * kLanes);
+    if constexpr (kHalf) {
+      const float* last = dst + kFull * dst_block;
+#pragma GCC unroll 8
+      for (int i = 0; i < kPairs; ++i)
+        half[i] =
+            hn::ConcatLowerLower(d, hn::LoadU(d, last + second(i) * kLanes), hn::LoadU(d, last + i * kLanes));
+    }
+  }
+
   // One input channel: pixel p is x[p * step]; `weights` as the bias.
   HWY_INLINE void add(const float* x, int64_t step, const float* weights) {
     const D d;

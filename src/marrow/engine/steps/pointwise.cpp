@@ -13,9 +13,13 @@
 namespace marrow {
 namespace {
 
-// Of the input a task reads, so that it stays in a second-level cache beside the weights.
+// Of the input a task reads, so that it stays in a second-level cache beside the weights; but enough tiles that weights,
+// which each task reads again, are used often.
 constexpr int64_t kChunkFloats = 64 * 1024;
+constexpr int64_t kFewestTiles = 16;
 constexpr int64_t kTasksPerThread = 4;
+// Input channels that all tiles of a task take before the next: their weights stay in the cache.
+constexpr int64_t kBlockChannels = 512;
 
 class Pointwise final : public Step {
  public:
@@ -34,7 +38,8 @@ class Pointwise final : public Step {
   std::vector<Source> find_sources() const;
   void pack(std::span<const Source> sources);
   void cut_into_tasks();
-  void run_tile(const RunContext& context, size_t group, int64_t image, int64_t segment) const;
+  void run_tile(const RunContext& context, size_t group, int64_t image, int64_t segment,
+                int64_t channel) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
@@ -107,7 +112,8 @@ void Pointwise::pack(std::span<const Source> sources) {
 }
 
 void Pointwise::cut_into_tasks() {
-  chunk_ = std::clamp<int64_t>(kChunkFloats * segments_ / (pixels_ * channels_), 1, segments_);
+  chunk_ = std::max(kFewestTiles, kChunkFloats * segments_ / (pixels_ * channels_));
+  chunk_ = std::min(chunk_, segments_);
   const int64_t wanted = kTasksPerThread * conv_.pool->threads();
   const auto groups = static_cast<int64_t>(groups_.size());
   while (chunk_ > 4 && (segments_ + chunk_ - 1) / chunk_ * groups * conv_.dst.images < wanted) chunk_ /= 2;
@@ -121,12 +127,15 @@ void Pointwise::run(const RunContext& context) const {
   context.pool->parallel_for(conv_.dst.images * chunks * groups, [&](int64_t task, int) {
     const int64_t first = task / groups % chunks * chunk_;
     const int64_t last = std::min(first + chunk_, segments_);
-    for (int64_t segment = first; segment < last; ++segment)
-      run_tile(context, static_cast<size_t>(task % groups), task / groups / chunks, segment);
+    for (int64_t channel = 0; channel < channels_; channel += kBlockChannels)
+      for (int64_t segment = first; segment < last; ++segment)
+        run_tile(context, static_cast<size_t>(task % groups), task / groups / chunks, segment, channel);
   });
 }
 
-void Pointwise::run_tile(const RunContext& context, size_t g, int64_t image, int64_t segment) const {
+// One block of input channels, from `channel` on.
+void Pointwise::run_tile(const RunContext& context, size_t g, int64_t image, int64_t segment,
+                         int64_t channel) const {
   const int lanes = kernels_.lanes;
   const OutputGroup& group = groups_[g];
   const int64_t first = segment * pixels_ / segments_;
@@ -134,14 +143,14 @@ void Pointwise::run_tile(const RunContext& context, size_t g, int64_t image, int
   const TilePlace place{image, group.first_block, group.vectors(), first, pixels};
   PointwiseTileArgs args;
   args.src = context.arena + first * lanes;
-  args.offsets = offsets_.data() + image * channels_;
-  args.channels = static_cast<int>(channels_);
-  args.weights = weights_.values().data() + weights_at_[g];
-  args.bias = bias_.values().data() + bias_at_[g];
+  args.offsets = offsets_.data() + image * channels_ + channel;
+  args.channels = static_cast<int>(std::min(kBlockChannels, channels_ - channel));
+  args.weights = weights_.values().data() + weights_at_[g] + channel * group.width();
+  args.bias = channel == 0 ? bias_.values().data() + bias_at_[g] : nullptr;
   args.dst = place.in(conv_.dst, context.write(conv_.dst), lanes);
   args.dst_block = conv_.dst.block_floats(lanes);
   kernels_.pointwise_tile[static_cast<size_t>(group.halves - 1)][static_cast<size_t>(pixels - 1)](args);
-  finish_tile(context, conv_, place);
+  if (channel + args.channels == channels_) finish_tile(context, conv_, place);
 }
 
 std::string Pointwise::kernel() const {
