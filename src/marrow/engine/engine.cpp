@@ -30,12 +30,13 @@ struct Engine::Impl {
         pool(checked_threads(options.threads)),
         program(std::make_shared<const Program>(
             compile(graph, weights, input, names, options.deploy, level, pool))),
-        arena({program->arena_floats + pool.threads() * program->scratch_floats}) {
+        arena({program->arena_floats + program->shared_floats + pool.threads() * program->scratch_floats}) {
     for (const ProgramOutput& output : program->outputs) outputs.emplace_back(output.shape);
     for (Tensor& output : outputs) output_floats.push_back(output.values().data());
     context.arena = arena.values().data();
     context.outputs = output_floats;
-    context.scratch = context.arena + program->arena_floats;
+    context.shared = context.arena + program->arena_floats;
+    context.scratch = context.shared + program->shared_floats;
     context.scratch_floats = program->scratch_floats;
     context.pool = &pool;
   }
@@ -88,11 +89,11 @@ const Tensor& Engine::output(size_t i) const {
 
 std::string Engine::describe() const {
   const Program& program = *impl_->program;
-  std::string text =
-      fmt::format("{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
-                  simd_name(impl_->level), program.kernels->lanes, impl_->pool.threads(),
-                  to_string(program.input), program.arena_floats * static_cast<int64_t>(sizeof(float)),
-                  program.scratch_floats * static_cast<int64_t>(sizeof(float)));
+  std::string text = fmt::format(
+      "{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
+      simd_name(impl_->level), program.kernels->lanes, impl_->pool.threads(), to_string(program.input),
+      (program.arena_floats + program.shared_floats) * static_cast<int64_t>(sizeof(float)),
+      program.scratch_floats * static_cast<int64_t>(sizeof(float)));
   for (const ProgramStep& step : program.steps)
     text += fmt::format("{:<40} {:<48} {}\n", step.step->name, step.step->kernel(), to_string(step.shape));
   return text;

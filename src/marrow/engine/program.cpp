@@ -63,6 +63,7 @@ class Compiler {
       ProgramStep step{make(op, dst), shape_of(op), macs(op)};
       if (step.step == nullptr) continue;
       step.step->name = name(op);
+      program_.shared_floats = std::max(program_.shared_floats, aligned(step.step->shared_floats()));
       program_.scratch_floats = std::max(program_.scratch_floats, aligned(step.step->scratch_floats()));
       program_.steps.push_back(std::move(step));
     }

@@ -28,6 +28,7 @@ struct Program {
   std::vector<ProgramStep> steps;
   std::vector<ProgramOutput> outputs;
   int64_t arena_floats = 0;
+  int64_t shared_floats = 0;
   int64_t scratch_floats = 0;  // a thread
 };
 

@@ -53,6 +53,7 @@ struct RunContext {
   float* arena = nullptr;
   const float* input = nullptr;
   std::span<float* const> outputs;
+  float* shared = nullptr;   // of the step that runs, for all its threads
   float* scratch = nullptr;  // scratch_floats for each thread
   int64_t scratch_floats = 0;
   ThreadPool* pool = nullptr;
@@ -74,6 +75,7 @@ class Step {
   // Computes the whole output. Allocates nothing, throws nothing.
   virtual void run(const RunContext& context) const = 0;
   virtual std::string kernel() const = 0;               // for describe(): "direct 3x3/2 14x2"
+  virtual int64_t shared_floats() const { return 0; }   // what the step needs of RunContext::shared
   virtual int64_t scratch_floats() const { return 0; }  // a thread
 
   std::string name;  // of the graph's node

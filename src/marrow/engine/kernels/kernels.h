@@ -126,6 +126,15 @@ using Binary = void (*)(const float* a, const float* b, float* dst, int64_t coun
 // dst[p][lane] = src[p][lane] * scale[lane] + shift[lane]; shift may be nullptr; dst may be src.
 using ScaleLanes = void (*)(const float* src, const float* scale, const float* shift, float* dst,
                             int64_t count);
+// dst[p][lane] = bias[lane] + the sum of factors[t] * src[t][p][lane] over the first `terms`, 2 or 4
+struct CombineArgs {
+  std::array<const float*, 4> src;
+  std::array<float, 4> factors;
+  int terms;
+  const float* bias;  // nullptr: 0
+  float* dst;
+  int64_t count;
+};
 // sums[lane] = sum over p of src[p][lane]
 using SumLanes = void (*)(const float* src, int64_t count, float* sums);
 // dst[row * row_stride + p] = src[p * lanes + row] for the first `rows` lanes and any number of pixels
@@ -158,6 +167,7 @@ struct Kernels {
   Binary add = nullptr;
   Binary multiply = nullptr;
   ScaleLanes scale_lanes = nullptr;
+  void (*combine)(const CombineArgs& args) = nullptr;
   SumLanes sum_lanes = nullptr;
   BlockToRows block_to_rows = nullptr;
   Dot dot = nullptr;

@@ -180,6 +180,15 @@ void scale_lanes(const float* src, const float* scale, const float* shift, float
   }
 }
 
+void combine(const CombineArgs& args) {
+  for (int64_t i = 0; i < args.count; ++i) {
+    double sum = args.bias == nullptr ? 0 : args.bias[i % kPlainLanes];
+    for (size_t t = 0; t < static_cast<size_t>(args.terms); ++t)
+      sum += double{args.factors[t]} * double{args.src[t][i]};
+    args.dst[i] = static_cast<float>(sum);
+  }
+}
+
 void sum_lanes(const float* src, int64_t count, float* sums) {
   for (int64_t lane = 0; lane < kPlainLanes; ++lane) {
     double sum = 0;
@@ -229,6 +238,7 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.add = add;
   kernels.multiply = multiply;
   kernels.scale_lanes = scale_lanes;
+  kernels.combine = combine;
   kernels.sum_lanes = sum_lanes;
   kernels.block_to_rows = block_to_rows;
   kernels.dot = dot;

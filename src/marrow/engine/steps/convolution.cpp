@@ -6,6 +6,7 @@ namespace {
 constexpr ConvImplementation kConvImplementations[] = {
     {accepts_depthwise, make_depthwise},
     {accepts_winograd, make_winograd},
+    {accepts_strassen, make_strassen},
     {accepts_pointwise, make_pointwise},
     {[](const ConvDescription&) { return true; }, make_direct},
 };

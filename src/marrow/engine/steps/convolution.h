@@ -56,6 +56,8 @@ bool accepts_depthwise(const ConvDescription& conv);
 StepPtr make_depthwise(const ConvDescription& conv);
 bool accepts_winograd(const ConvDescription& conv);
 StepPtr make_winograd(const ConvDescription& conv);
+bool accepts_strassen(const ConvDescription& conv);
+StepPtr make_strassen(const ConvDescription& conv);
 bool accepts_pointwise(const ConvDescription& conv);
 StepPtr make_pointwise(const ConvDescription& conv);
 StepPtr make_direct(const ConvDescription& conv);

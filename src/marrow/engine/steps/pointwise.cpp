@@ -1,25 +1,19 @@
 // 1x1 convolutions of stride 1: a matrix product whose input channels may lie in several maps and in any order, so that
-// concatenations, slices and channel shuffles before it cost nothing. The map is one long row of pixels, cut into tiles of
-// nearly equal width.
+// concatenations, slices and channel shuffles before it cost nothing. The map is one long row of pixels.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "base/tensor.h"
 #include "engine/steps/convolution.h"
-#include "engine/steps/output_groups.h"
+#include "engine/steps/matrix_product.h"
 
 namespace marrow {
 namespace {
 
-// Of the input a task reads, so that it stays in a second-level cache beside the weights; but enough tiles that weights,
-// which each task reads again, are used often.
-constexpr int64_t kChunkFloats = 64 * 1024;
-constexpr int64_t kFewestTiles = 16;
+constexpr int64_t kTaskTiles =
+    16;  // at most: enough to use a group's weights often, few enough for the cache
 constexpr int64_t kTasksPerThread = 4;
-// Input channels that all tiles of a task take before the next: their weights stay in the cache.
-constexpr int64_t kBlockChannels = 512;
 
 class Pointwise final : public Step {
  public:
@@ -38,15 +32,13 @@ class Pointwise final : public Step {
   std::vector<Source> find_sources() const;
   void pack(std::span<const Source> sources);
   void cut_into_tasks();
-  void run_tile(const RunContext& context, size_t group, int64_t image, int64_t segment,
-                int64_t channel) const;
+  void run_task(const RunContext& context, size_t group, int64_t image, int64_t chunk) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
   int64_t channels_;  // of the input
   int64_t pixels_;
-  int64_t segments_;   // tiles in a map
-  int64_t chunk_ = 1;  // tiles in a task
+  int64_t chunks_ = 1;  // tasks that an image's pixels are cut into
   std::vector<OutputGroup> groups_;
   std::vector<int64_t> weights_at_, bias_at_;  // of each group
   std::vector<int64_t> offsets_;               // [image][channel]
@@ -57,7 +49,6 @@ Pointwise::Pointwise(const ConvDescription& conv)
     : conv_(conv),
       kernels_(*conv.kernels),
       pixels_(conv.dst.pixels()),
-      segments_((pixels_ + kernels_.tile_pixels - 1) / kernels_.tile_pixels),
       groups_(group_outputs(conv.dst.channels, kernels_.lanes)) {
   const std::vector<Source> sources = find_sources();
   channels_ = static_cast<int64_t>(sources.size());
@@ -112,51 +103,46 @@ void Pointwise::pack(std::span<const Source> sources) {
 }
 
 void Pointwise::cut_into_tasks() {
-  chunk_ = std::max(kFewestTiles, kChunkFloats * segments_ / (pixels_ * channels_));
-  chunk_ = std::min(chunk_, segments_);
+  const int64_t tiles = (pixels_ + kernels_.tile_pixels - 1) / kernels_.tile_pixels;
   const int64_t wanted = kTasksPerThread * conv_.pool->threads();
   const auto groups = static_cast<int64_t>(groups_.size());
-  while (chunk_ > 4 && (segments_ + chunk_ - 1) / chunk_ * groups * conv_.dst.images < wanted) chunk_ /= 2;
+  int64_t task_tiles = std::min(kTaskTiles, tiles);
+  while (task_tiles > 4 && (tiles + task_tiles - 1) / task_tiles * groups * conv_.dst.images < wanted)
+    task_tiles /= 2;
+  chunks_ = (tiles + task_tiles - 1) / task_tiles;
 }
 
 void Pointwise::run(const RunContext& context) const {
-  const int64_t chunks = (segments_ + chunk_ - 1) / chunk_;
   const auto groups = static_cast<int64_t>(groups_.size());
   // Output groups vary fastest, so that a thread's share is a region of the map: the next layer finds it in
   // the same core's cache.
-  context.pool->parallel_for(conv_.dst.images * chunks * groups, [&](int64_t task, int) {
-    const int64_t first = task / groups % chunks * chunk_;
-    const int64_t last = std::min(first + chunk_, segments_);
-    for (int64_t channel = 0; channel < channels_; channel += kBlockChannels)
-      for (int64_t segment = first; segment < last; ++segment)
-        run_tile(context, static_cast<size_t>(task % groups), task / groups / chunks, segment, channel);
+  context.pool->parallel_for(conv_.dst.images * chunks_ * groups, [&](int64_t task, int) {
+    run_task(context, static_cast<size_t>(task % groups), task / groups / chunks_, task / groups % chunks_);
   });
 }
 
-// One block of input channels, from `channel` on.
-void Pointwise::run_tile(const RunContext& context, size_t g, int64_t image, int64_t segment,
-                         int64_t channel) const {
+void Pointwise::run_task(const RunContext& context, size_t g, int64_t image, int64_t chunk) const {
   const int lanes = kernels_.lanes;
   const OutputGroup& group = groups_[g];
-  const int64_t first = segment * pixels_ / segments_;
-  const int64_t pixels = (segment + 1) * pixels_ / segments_ - first;
-  const TilePlace place{image, group.first_block, group.vectors(), first, pixels};
-  PointwiseTileArgs args;
-  args.src = context.arena + first * lanes;
-  args.offsets = offsets_.data() + image * channels_ + channel;
-  args.channels = static_cast<int>(std::min(kBlockChannels, channels_ - channel));
-  args.weights = weights_.values().data() + weights_at_[g] + channel * group.width();
-  args.bias = channel == 0 ? bias_.values().data() + bias_at_[g] : nullptr;
-  args.dst = place.in(conv_.dst, context.write(conv_.dst), lanes);
-  args.dst_block = conv_.dst.block_floats(lanes);
-  kernels_.pointwise_tile[static_cast<size_t>(group.halves - 1)][static_cast<size_t>(pixels - 1)](args);
-  if (channel + args.channels == channels_) finish_tile(context, conv_, place);
+  const int64_t first = chunk * pixels_ / chunks_;
+  const TilePlace place{image, group.first_block, group.vectors(), first,
+                        (chunk + 1) * pixels_ / chunks_ - first};
+  MatrixProduct product;
+  product.src = context.arena + first * lanes;
+  product.offsets = offsets_.data() + image * channels_;
+  product.channels = channels_;
+  product.weights = weights_.values().data() + weights_at_[g];
+  product.bias = bias_.values().data() + bias_at_[g];
+  product.dst = place.in(conv_.dst, context.write(conv_.dst), lanes);
+  product.dst_block = conv_.dst.block_floats(lanes);
+  product.pixels = place.pixels;
+  multiply(kernels_, group, product);
+  finish_tile(context, conv_, place);
 }
 
 std::string Pointwise::kernel() const {
-  return fmt::format("direct 1x1/1{} tile {}x{}{}", conv_.scattered.empty() ? "" : " scattered",
-                     (pixels_ + segments_ - 1) / segments_, groups_.front().halves / 2.0,
-                     to_string(conv_.epilogue));
+  return fmt::format("direct 1x1/1{} x{}{}", conv_.scattered.empty() ? "" : " scattered",
+                     groups_.front().halves / 2.0, to_string(conv_.epilogue));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 #include "base/tensor.h"
 #include "engine/kernels/winograd_points.h"
 #include "engine/steps/convolution.h"
-#include "engine/steps/output_groups.h"
+#include "engine/steps/matrix_product.h"
 
 namespace marrow {
 namespace {
@@ -202,26 +202,20 @@ template <class Form>
 void Winograd<Form>::multiply(size_t g, int64_t count, const float* inputs, float* products) const {
   const int lanes = kernels_.lanes;
   const OutputGroup& group = groups_[g];
-  PointwiseTileArgs args;
-  args.offsets = offsets_.data();
-  args.channels = static_cast<int>(conv_.src.channels);
-  args.weights = weights_.values().data() + weights_at_[g];
-  args.bias = zero_.values().data();
-  args.dst_block = kProducts * most_tiles_ * lanes;
-  const auto& tiles = kernels_.pointwise_tile[static_cast<size_t>(group.halves - 1)];
+  MatrixProduct product;
+  product.src = inputs;
+  product.offsets = offsets_.data();
+  product.channels = conv_.src.channels;
+  product.weights = weights_.values().data() + weights_at_[g];
+  product.bias = zero_.values().data();
+  product.dst = products;
+  product.dst_block = kProducts * most_tiles_ * lanes;
   for (int c = 0; c < kClasses; ++c) {
-    const int64_t all = members(c) * count;
-    const int64_t segments = (all + kernels_.tile_pixels - 1) / kernels_.tile_pixels;
-    for (int64_t segment = 0; segment < segments; ++segment) {
-      const int64_t begin = segment * all / segments;
-      const int64_t pixels = (segment + 1) * all / segments - begin;
-      args.src = inputs + begin * lanes;
-      args.dst = products + begin * lanes;
-      tiles[static_cast<size_t>(pixels - 1)](args);
-    }
-    inputs += all * lanes;
-    products += all * lanes;
-    args.weights += conv_.src.channels * group.width();
+    product.pixels = members(c) * count;
+    marrow::multiply(kernels_, group, product);
+    product.src += product.pixels * lanes;
+    product.dst += product.pixels * lanes;
+    product.weights += conv_.src.channels * group.width();
   }
 }
 

@@ -1,0 +1,48 @@
+// Strassen's halves where they do not fit: odd numbers of pixels, more than are taken at a time, several images, threads.
+#include "graph/builder.h"
+#include "support.h"
+
+namespace marrow {
+namespace {
+
+constexpr double kTolerance = 5e-6;  // of the largest output
+
+Graph convolution(int in, int out) {
+  GraphBuilder g;
+  Value x = g.input(in);
+  x = g.add(x, x);  // makes the map blocked
+  const Value y = g.conv(x, "plain", {.out = out, .bias = true});
+  g.output("plain", y);
+  Value joined = g.activation(g.conv(x, "joined", {.out = out}), ActivationKind::kSilu);
+  g.output("joined", g.activation(g.add(joined, y), ActivationKind::kRelu));
+  return std::move(g).build();
+}
+
+bool runs_strassen(const Graph& graph, const Shape& input) {
+  const Engine engine(graph, randomize(graph, 1), input);
+  return engine.describe().find("strassen") != std::string::npos;
+}
+
+TEST(Strassen, MatchesReferenceForAnyNumberOfPixels) {
+  const Graph graph = convolution(512, 544);
+  for (const auto& [height, width] : {std::pair{4, 7}, {7, 7}, {1, 29}, {23, 41}}) {
+    SCOPED_TRACE(testing::Message() << height << " x " << width);
+    test::expect_matches_reference(graph, {1, 512, height, width}, kTolerance);
+    EXPECT_TRUE(runs_strassen(graph, {1, 512, height, width}));
+  }
+}
+
+TEST(Strassen, TakesSeveralImagesAndManyThreads) {
+  const Graph graph = convolution(576, 512);
+  test::expect_matches_reference(graph, {3, 576, 5, 7}, kTolerance);
+  test::expect_matches_reference(graph, {1, 576, 5, 7}, kTolerance, 40);
+}
+
+TEST(Strassen, LeavesWhatHasNoHalves) {
+  EXPECT_FALSE(runs_strassen(convolution(512, 520), {1, 512, 7, 7}));
+  EXPECT_FALSE(runs_strassen(convolution(516, 512), {1, 516, 7, 7}));
+  EXPECT_FALSE(runs_strassen(convolution(512, 512), {1, 512, 2, 7}));
+}
+
+}  // namespace
+}  // namespace marrow
