@@ -33,6 +33,21 @@ TEST(ResizeLinear, SamplesAtPixelCentres) {
   EXPECT_EQ(first_channel(resize_linear(row_of({9, 100, 9, 9, 200, 9}), 2, 1)), (std::vector<int>{100, 200}));
 }
 
+TEST(ResizeLinear, RowsAreSampledAsColumnsAre) {
+  std::mt19937 random(2);
+  for (int from : {1, 2, 6, 9, 30})
+    for (int to : {1, 2, 3, 7, 10, 40}) {
+      Image column(1, from), row(from, 1);
+      for (int i = 0; i < from; ++i)
+        for (int c = 0; c < 3; ++c)
+          column.row(i)[c] = row.row(0)[3 * i + c] = static_cast<uint8_t>(random() >> 13);
+      const Image tall = resize_linear(column, 1, to), wide = resize_linear(row, to, 1);
+      for (int i = 0; i < to; ++i)
+        for (int c = 0; c < 3; ++c)
+          EXPECT_NEAR(tall.row(i)[c], wide.row(0)[3 * i + c], 1) << from << " to " << to;
+    }
+}
+
 TEST(ResizeLinear, AwkwardSizesKeepAFlatPicture) {
   for (int from : {1, 2, 7, 33}) {
     for (int to : {1, 2, 15, 64}) {

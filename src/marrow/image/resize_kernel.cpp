@@ -3,6 +3,7 @@
 #include "image/resize_kernel.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #undef HWY_TARGET_INCLUDE
@@ -33,9 +34,9 @@ void linear_row(const uint8_t* src, const LinearTap* taps, int count, int16_t* d
   for (int x = 0; x < count; ++x, dst += 3) {
     const auto pixels = hn::ZeroExtendVector(d8, hn::LoadU(d_half, src + taps[x].near));
     const auto values = hn::BitCast(d16, hn::TableLookupBytesOr0(pixels, pairs));
-    const uint32_t weights = static_cast<uint16_t>(taps[x].near_weight) |
-                             static_cast<uint32_t>(static_cast<uint16_t>(taps[x].far_weight)) << 16;
-    const auto both = hn::BitCast(d16, hn::Set(d32, static_cast<int32_t>(weights)));
+    int32_t weights;  // both, the near one low
+    std::memcpy(&weights, &taps[x].near_weight, sizeof weights);
+    const auto both = hn::BitCast(d16, hn::Set(d32, weights));
     auto unused = hn::Zero(d32);
     const auto sums = hn::ReorderWidenMulAccumulate(d32, values, both, hn::Zero(d32), unused);
     hn::StoreU(hn::DemoteTo(d_sums, hn::ShiftRight<4>(sums)), d_sums, dst);

@@ -97,12 +97,13 @@ void LinearRows::write(int y, uint8_t* dst) {
       upper_row_ = want_upper;
     }
   }
-  if (want_lower != lower_row_) {
+  const int16_t upper_weight = weight(1.0f - fraction), lower_weight = weight(fraction);
+  // Without weight, as in every row of a picture reduced to a third, its values do not matter.
+  if (lower_weight != 0 && want_lower != lower_row_) {
     horizontal_pass(want_lower, lower_);
     lower_row_ = want_lower;
   }
-  vertical_pass(std::span(upper_).first(row_values_), lower_.data(), weight(1.0f - fraction),
-                weight(fraction), dst);
+  vertical_pass(std::span(upper_).first(row_values_), lower_.data(), upper_weight, lower_weight, dst);
 }
 
 void resize_linear(ConstPixels src, MutablePixels dst) {
