@@ -43,7 +43,7 @@ LEAST_ROUNDS = 5
 DETECTOR_SIZES, CLASSIFIER_SIZE = [640, 320], 224
 # How far outputs may differ, root mean square over ours'. Runtimes in float32 are within 2e-5, MNN's larger Winograd tiles
 # within 2e-4, while bfloat16 is at 4e-2 from float32.
-TOLERANCE = {"float32": 1e-3, "bf16": 1.5e-1}
+TOLERANCE = {"float32": 1e-3, "bf16": 1.5e-1, "int8": 3e-1}
 
 
 def setup(folder):
@@ -151,6 +151,8 @@ def parse():
     listed = lambda kind: (lambda text: [kind(word) for word in text.split(",")])
     parser.add_argument("--models", type=listed(str), default=list(NETWORKS), help=f"of {','.join(NETWORKS)}")
     parser.add_argument("--sizes", type=listed(int), default=[], help="only these [default: 640,320; classifiers 224]")
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="NETWORK=FILE",
+                        help="weights for one of --models instead of random ones; int8 needs them quantised")
     parser.add_argument("--threads", type=listed(int), default=[1, 2])
     parser.add_argument("--precisions", type=listed(str), default=["float32"], help=f"of {','.join(TOLERANCE)}")
     parser.add_argument("--peers", type=listed(str), default=PEERS, help=f"of {','.join(PEERS)}")
@@ -170,6 +172,7 @@ def parse():
     parser.add_argument("--write", type=Path, help="the document whose marked part becomes the tables")
     options = parser.parse_args()
     options.pythons = {"opencv": DEBIAN_PYTHON} | dict(pair.split("=", 1) for pair in options.python)
+    options.checkpoints = {name: Path(file).resolve() for name, file in (pair.split("=", 1) for pair in options.checkpoint)}
     options.turns = options.turns or options.marrow.resolve().parent.parent / "bench/marrow_turns"
     for kind, known in (("models", NETWORKS), ("peers", PEERS), ("precisions", TOLERANCE)):
         for name in getattr(options, kind):

@@ -13,9 +13,11 @@ class Files:
     def __init__(self, options, networks):
         self.folder, self.bin = options.work, options.marrow
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.turns, self.networks = options.turns, networks
+        self.turns, self.networks, self.given = options.turns, networks, options.checkpoints
 
     def checkpoint(self, name):
+        if name in self.given:
+            return self.given[name]
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
             model, backbone = self.networks[name]
@@ -26,7 +28,7 @@ class Files:
         return path
 
     def onnx(self, name, size):
-        path = self.folder / f"{name}-{size}.onnx"
+        path = self.folder / f"{self.checkpoint(name).stem}-{size}.onnx"
         if not path.exists():
             exported = path.with_suffix(".export.onnx")
             done = subprocess.run([self.bin, "export", self.checkpoint(name), "--imgsz", str(size), "-o", exported],

@@ -10,7 +10,7 @@ def version():
 
 class Peer:
     def __init__(self, path, height, width, threads, precision, folder):
-        if precision != "float32":
+        if precision not in ("float32", "int8"):  # int8 is in the file, as quantising and dequantising operators
             raise ValueError(f"no {precision}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

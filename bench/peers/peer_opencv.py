@@ -1,4 +1,6 @@
-"""OpenCV's DNN module on the CPU."""
+"""OpenCV's DNN module on the CPU. It reads the export as it is: 4.6 knows neither HardSwish nor Clip's limits as inputs."""
+
+from pathlib import Path
 
 import cv2
 
@@ -12,7 +14,7 @@ class Peer:
         if precision != "float32":
             raise ValueError(f"no {precision}")
         cv2.setNumThreads(threads)
-        self.network = cv2.dnn.readNetFromONNX(path)
+        self.network = cv2.dnn.readNetFromONNX(str(Path(path).with_suffix(".export.onnx")))
         self.network.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
         self.network.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
 

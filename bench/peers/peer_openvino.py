@@ -9,7 +9,8 @@ def version():
 
 
 class Peer:
-    PRECISIONS = {"float32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+    # int8 is in the file, as quantising and dequantising operators; this is for what lies between them.
+    PRECISIONS = {"float32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino.Type.f32}
 
     def __init__(self, path, height, width, threads, precision, folder):
         if precision not in self.PRECISIONS:
