@@ -1,8 +1,6 @@
 // marrow compare: which backbone is best on this machine?
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -22,6 +20,7 @@
 #include "passes/deploy.h"
 #include "plot/drawing_attempts.h"
 #include "plot/tradeoff_plot.h"
+#include "progress_line.h"
 #include "validate/measure_detector.h"
 
 namespace marrow::cli {
@@ -118,16 +117,12 @@ Measured measure(const Options& o, std::vector<Entrant>& entrants, const Setting
                  const std::vector<std::optional<double>>& maps) {
   std::vector<GraphWithWeights> networks;
   for (const Entrant& entrant : entrants) networks.push_back(entrant.network);
-  const bool moving = isatty(STDERR_FILENO) != 0;
+  ProgressLine line;
   const std::vector<ComparedNetwork> times = time_in_turns(
       networks,
       {.input = {.batch = 1, .height = setting.size, .width = setting.size, .threads = setting.threads},
        .seconds = o.seconds},
-      [&](double share) {
-        if (moving)
-          fmt::print(stderr, "\r{}: {:.0f} %\033[K{}", setting.text(), 100 * share,
-                     share >= 1 ? "\r\033[K" : "");
-      });
+      [&](double share) { line.show(setting.text(), share); });
   Measured measured{setting, {}, {}};
   for (size_t i = 0; i < entrants.size(); ++i) {
     measured.contenders.push_back({entrants[i].name, times[i].latency.median_ms,

@@ -1,6 +1,5 @@
 // marrow data: look a dataset over, convert it, draw one.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -14,27 +13,10 @@
 #include "data/convert.h"
 #include "data/dataset.h"
 #include "data/synth.h"
+#include "progress_line.h"
 
 namespace marrow::cli {
 namespace {
-
-// One line that is written over, on a terminal; nothing elsewhere.
-class ProgressLine {
- public:
-  ~ProgressLine() {
-    if (shown_) fmt::print(stderr, "\r\x1b[K");
-  }
-  void show(const std::string& what, int64_t done, int64_t total) {
-    if (!terminal_) return;
-    shown_ = true;
-    fmt::print(stderr, "\r\x1b[K{}: {} of {}", what, done, total);
-    std::fflush(stderr);
-  }
-
- private:
-  bool terminal_ = ::isatty(STDERR_FILENO) != 0;
-  bool shown_ = false;
-};
 
 std::vector<std::string> split_names(const std::string& text) {
   std::vector<std::string> names;

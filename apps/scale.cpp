@@ -1,8 +1,6 @@
 // marrow scale: a larger network of the same family, by compound scaling.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -19,6 +17,7 @@
 #include "model/summary.h"
 #include "open_model.h"
 #include "passes/deploy.h"
+#include "progress_line.h"
 
 namespace marrow::cli {
 namespace {
@@ -110,19 +109,6 @@ NetworkRun ready_to_run(const Graph& graph, int image_size, int threads) {
           {.batch = 1, .height = image_size, .width = image_size, .threads = threads}};
 }
 
-class Progress {
- public:
-  explicit Progress(std::string what) : what_(std::move(what)) {}
-  void show(double share) const {
-    if (moving_)
-      fmt::print(stderr, "\r{}: {:.0f} %\033[K{}", what_, 100 * share, share >= 1 ? "\r\033[K" : "");
-  }
-
- private:
-  std::string what_;
-  bool moving_ = isatty(STDERR_FILENO) != 0;
-};
-
 double macs_of(const ScaledBackbone& scaled, bool classifier) {
   return static_cast<double>(
       count_macs(scaled_graph(scaled, classifier), scaled.image_size, scaled.image_size));
@@ -141,7 +127,7 @@ std::vector<MeasuredGrowth> count_costs(const Base& base, const std::vector<Grow
 std::vector<MeasuredGrowth> time_costs(const Options& o, const Base& base,
                                        const std::vector<Growth>& growths) {
   constexpr size_t kAtATime = 5;
-  const Progress progress("timing candidates");
+  ProgressLine line;
   std::vector<MeasuredGrowth> measured;
   for (size_t first = 0; first < growths.size(); first += kAtATime) {
     const size_t end = std::min(first + kAtATime, growths.size());
@@ -154,7 +140,7 @@ std::vector<MeasuredGrowth> time_costs(const Options& o, const Base& base,
     const std::vector<ComparedNetwork> times = time_in_turns(runs, {.input = {}, .seconds = o.seconds});
     for (size_t i = first; i < end; ++i)
       measured.push_back({growths[i], times[i - first + 1].latency.best_ms / times[0].latency.best_ms});
-    progress.show(static_cast<double>(end) / static_cast<double>(growths.size()));
+    line.show("timing candidates", static_cast<double>(end) / static_cast<double>(growths.size()));
   }
   return measured;
 }

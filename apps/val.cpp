@@ -1,6 +1,5 @@
 // marrow val: how good is a model on a labelled set of images?
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -20,6 +19,7 @@
 #include "model/import.h"
 #include "predict/classifier_input.h"
 #include "predict/preprocess.h"
+#include "progress_line.h"
 #include "recipe/train_options.h"
 #include "validate/classifier_validation.h"
 #include "validate/detector_validation.h"
@@ -117,7 +117,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
   EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
-  const bool moving = isatty(STDERR_FILENO) != 0;
+  ProgressLine line;
   const int64_t batches = loader.batches_per_epoch();
   const DetectorValidation result = validate_detector(
       loader, *split.images,
@@ -133,10 +133,10 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
            }},
       [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads,
       [&](int64_t done) {
-        if (moving)
-          fmt::print(stderr, "\r{}/{} batches\033[K{}", done, batches, done == batches ? "\r\033[K" : "");
+        line.show("batches", done, batches);
         return true;
       });
+  line.clear();
 
   if (options.as_json) {
     ordered_json object = report_json(result.report);
