@@ -4,6 +4,7 @@
 
 #include "onnx/graph_writer.h"
 #include "onnx/support.h"
+#include "support/message_of.h"
 
 namespace marrow::onnx {
 namespace {
@@ -142,7 +143,7 @@ TEST(Foreign, ASigmoidOfSomethingElseIsNoSiLU) {
             1e-6);
 }
 
-TEST(Foreign, ASplitOfUnequalPartsBecomesSlices) {
+TEST(Foreign, CutsMayCountFromTheEndAndBeyondIt) {
   const Tensor x = input();
   const auto body = [](GraphWriter& w, const std::string& v) {
     const std::string first = w.node("Slice", {v, w.integers({0}), w.integers({3}), w.integers({-3})});
@@ -153,6 +154,21 @@ TEST(Foreign, ASplitOfUnequalPartsBecomesSlices) {
     return g.concat({g.slice(v, 3, 8), g.slice(v, 0, 3)});
   });
   EXPECT_EQ(relative_difference(run(file_of(13, body), x), wanted), 0);
+}
+
+TEST(Foreign, TheLastPartOfASplitIsASliceUnlessThoseBeforeItHaveNoName) {
+  const auto file = [](const std::string& first) {
+    ModelProto model = file_of(13, [](GraphWriter& w, const std::string& v) {
+      return w.node("Split", {v, w.integers({3, 5})}, {attribute("axis", int64_t{1})});
+    });
+    NodeProto& split = model.graph.nodes.front();
+    split.outputs.insert(split.outputs.begin(), first);
+    return model;
+  };
+  const Tensor x = input();
+  const Tensor wanted = expected(x, [](GraphBuilder& g, Value v) { return g.slice(v, 3, 8); });
+  EXPECT_EQ(relative_difference(run(file("unused"), x), wanted), 0);
+  EXPECT_NE(testing::message_of([&] { read_back(file("")); }).find("partly left out"), std::string::npos);
 }
 
 TEST(Foreign, ASqueezeExciteOfLinearLayersBecomesConvolutions) {

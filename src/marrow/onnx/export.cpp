@@ -5,11 +5,11 @@
 #include "base/error.h"
 #include "graph/shapes.h"
 #include "onnx/export_operations.h"
+#include "onnx/proto_numbers.h"
 
 namespace marrow::onnx {
 namespace {
 
-constexpr const char* kInputName = "images";
 constexpr const char* kOutputName = "output0";
 
 // The first IR version whose readers know the opset.
@@ -70,8 +70,7 @@ ModelProto export_model(const GraphWithWeights& source, const ExportOptions& opt
     output = export_nms(exporting, output, decode->classes, *options.nms);
     info.shape = {fixed(1), fixed(options.nms->max_detections), fixed(6)};
   } else if (options.half && decode == nullptr) {
-    constexpr int64_t kFloat = 1;  // TensorProto.DataType
-    output = writer.node("Cast", {output}, {attribute("to", kFloat)});
+    output = writer.node("Cast", {output}, {attribute("to", element_of_dtype(DType::kFloat32))});
   }
   writer.rename(output, kOutputName);
 

@@ -1,14 +1,13 @@
 // A detector's decode, and the suppression behind it, as plain operators. A is the number of anchors.
-#include <cmath>
-
 #include "onnx/export_operations.h"
+#include "onnx/proto_numbers.h"
 
 namespace marrow::onnx {
 namespace {
 
 using Ints = std::vector<int64_t>;
 
-constexpr int64_t kFloat = 1;  // TensorProto.DataType
+const int64_t kFloat = element_of_dtype(DType::kFloat32);
 
 std::string slice(GraphWriter& out, const std::string& x, int64_t axis, int64_t begin, int64_t end) {
   return out.node("Slice", {x, out.integers({begin}), out.integers({end}), out.integers({axis})});

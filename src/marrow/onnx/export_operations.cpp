@@ -26,7 +26,7 @@ class OperationExporter {
     for (const Value input : node.inputs) inputs_.push_back(e.name(input));
   }
 
-  std::string operator()(const Input&) { return "images"; }
+  std::string operator()(const Input&) { return kInputName; }
 
   std::string operator()(const Conv& op) {
     std::vector<Attribute> attributes = {attribute("dilations", Ints{op.dilation, op.dilation}),

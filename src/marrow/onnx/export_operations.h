@@ -11,6 +11,8 @@
 
 namespace marrow::onnx {
 
+inline constexpr const char* kInputName = "images";
+
 // What the operations of one export share.
 struct Exporting {
   const GraphWithWeights& source;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "onnx/proto_numbers.h"
 #include "onnx/shape_math.h"
 
 namespace marrow::onnx {
@@ -113,7 +114,6 @@ bool is_binary(std::string_view op) {
 
 Tensor binary(std::string_view op, const Tensor& left, const Tensor& right) {
   const Shape shape = broadcast(left.shape(), right.shape());
-  if (element_count(shape) > kMaxFoldedElements) fail("a constant is too large");
   const bool comparison = op == "Equal" || op == "Greater" || op == "Less";
   if (left.dtype() == DType::kInt64 && right.dtype() == DType::kInt64 && op != "Pow") {
     const Tensor a = broadcast_to(left, shape), b = broadcast_to(right, shape);
@@ -165,14 +165,19 @@ Tensor unary(Function function, const Tensor& x) {
   return result;
 }
 
-Tensor cast(const Tensor& x, int64_t element) {
-  constexpr int64_t kFloatTypes[] = {1, 10, 11, 16};  // TensorProto.DataType
-  const bool to_float = std::ranges::find(kFloatTypes, element) != std::end(kFloatTypes);
-  if (to_float) return x.to_float();
+Tensor as_integers(const Tensor& x) {
   if (x.dtype() == DType::kInt64) return x;
   Tensor result = make(x.shape(), DType::kInt64);
   std::ranges::transform(x.values(), result.values<int64_t>().begin(), to_integer);
   return result;
+}
+
+// `element` is a TensorProto.DataType.
+Tensor cast(const Tensor& x, int64_t element) {
+  const auto dtype = dtype_of_element(element);
+  const bool real = dtype == DType::kFloat32 || dtype == DType::kFloat16 || dtype == DType::kFloat64 ||
+                    dtype == DType::kBFloat16;
+  return real ? x.to_float() : as_integers(x);
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices, int64_t axis_number) {
@@ -307,7 +312,6 @@ Tensor constant_of_shape(const ShapedNode& node, const Inputs& inputs) {
   if (element.size() != 1) fail("wants one value");
   return broadcast_to(element.reshape({}), [&] {
     const Shape shape = integers_of(input(inputs, 0));
-    if (element_count(shape) > kMaxFoldedElements) fail("a constant is too large");
     return shape;
   }());
 }
@@ -315,8 +319,7 @@ Tensor constant_of_shape(const ShapedNode& node, const Inputs& inputs) {
 Tensor where(const Inputs& inputs) {
   Shape shape = broadcast(input(inputs, 0).shape(), input(inputs, 1).shape());
   shape = broadcast(shape, input(inputs, 2).shape());
-  if (element_count(shape) > kMaxFoldedElements) fail("a constant is too large");
-  const Tensor condition = broadcast_to(cast(*inputs[0], 7), shape);
+  const Tensor condition = broadcast_to(as_integers(*inputs[0]), shape);
   const Tensor yes = broadcast_to(*inputs[1], shape), no = broadcast_to(*inputs[2], shape);
   if (yes.dtype() != no.dtype()) fail("the two sides are of different kinds");
   Tensor result = make(shape, yes.dtype());
@@ -329,7 +332,6 @@ Tensor where(const Inputs& inputs) {
 
 Tensor expand(const Inputs& inputs) {
   const Shape shape = broadcast(input(inputs, 0).shape(), integers_of(input(inputs, 1)));
-  if (element_count(shape) > kMaxFoldedElements) fail("a constant is too large");
   return broadcast_to(*inputs[0], shape);
 }
 

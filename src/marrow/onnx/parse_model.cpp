@@ -12,7 +12,7 @@ namespace marrow::onnx {
 namespace {
 
 // Far beyond every real network; each costs memory that its few bytes in the file do not pay for.
-constexpr size_t kMaxNodes = 200'000;
+constexpr size_t kMaxNodes = 20'000;
 constexpr size_t kMaxNodeValues = 10'000;  // inputs and outputs of one node, or of the graph
 constexpr size_t kMaxRank = 32;
 constexpr size_t kMaxEntries = 10'000;  // of metadata
@@ -195,9 +195,6 @@ Attribute read_attribute(std::string_view message, const std::string& node) {
       case attribute_field::kInts:
         append_integers(*field, kWhat, result.integers);
         break;
-      case attribute_field::kStrings:
-        result.texts.push_back(text_of(*field, kWhat));
-        break;
       case attribute_field::kGraph:
       case attribute_field::kGraphs:
         unsupported(fmt::format(
@@ -209,7 +206,7 @@ Attribute read_attribute(std::string_view message, const std::string& node) {
         break;
     }
   constexpr int64_t kGraphType = 5;
-  if (type < 1 || type > static_cast<int64_t>(Attribute::Type::kStrings) || type == kGraphType)
+  if (type < 1 || type > static_cast<int64_t>(Attribute::Type::kInts) || type == kGraphType)
     unsupported(fmt::format("node {}: attribute '{}' has type {}", node, printable(result.name), type));
   result.type = static_cast<Attribute::Type>(type);
   return result;

@@ -19,7 +19,7 @@ namespace marrow::onnx {
 
 struct Attribute {
   // The numbers are those of AttributeProto.AttributeType.
-  enum class Type { kFloat = 1, kInt = 2, kString = 3, kTensor = 4, kFloats = 6, kInts = 7, kStrings = 8 };
+  enum class Type { kFloat = 1, kInt = 2, kString = 3, kTensor = 4, kFloats = 6, kInts = 7 };
 
   std::string name;
   Type type = Type::kInt;
@@ -29,7 +29,6 @@ struct Attribute {
   Tensor tensor;
   std::vector<float> reals;
   std::vector<int64_t> integers;
-  std::vector<std::string> texts;
 };
 
 struct NodeProto {

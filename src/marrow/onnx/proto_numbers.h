@@ -28,7 +28,7 @@ inline constexpr uint32_t kInput = 1, kOutput = 2, kName = 3, kOpType = 4, kAttr
 }
 namespace attribute_field {
 inline constexpr uint32_t kName = 1, kFloat = 2, kInt = 3, kString = 4, kTensor = 5, kGraph = 6, kFloats = 7,
-                          kInts = 8, kStrings = 9, kTensors = 10, kGraphs = 11, kType = 20;
+                          kInts = 8, kGraphs = 11, kType = 20;
 }
 namespace tensor_field {
 inline constexpr uint32_t kDims = 1, kDataType = 2, kSegment = 3, kFloatData = 4, kInt32Data = 5,

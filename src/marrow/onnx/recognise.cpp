@@ -11,8 +11,7 @@ namespace marrow::onnx {
 
 std::string Building::free_name(const std::string& wanted) {
   std::string name = wanted;
-  for (int i = 2; std::ranges::find(used, name) != used.end(); ++i) name = fmt::format("{}_{}", wanted, i);
-  used.push_back(name);
+  while (!used.emplace(name, 2).second) name = fmt::format("{}_{}", wanted, used[wanted]++);
   return name;
 }
 
@@ -50,7 +49,7 @@ class Recogniser {
       for (size_t output = 0; output < graph_.nodes[i].outputs.size(); ++output)
         for (const bool as_map : {false, true}) make_plan(graph_.nodes[i], output, as_map);
 
-    Building building{builder_, result_.weights, {}};
+    Building building{builder_, result_.weights};
     build_input(building);
     for (const ShapedNode& node : graph_.nodes)
       for (const ValueId value : node.outputs)

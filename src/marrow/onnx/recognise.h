@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,7 +28,7 @@ struct Building {
 
   // A layer's name that is still free: `wanted`, or like it with a number.
   std::string free_name(const std::string& wanted);
-  std::vector<std::string> used;
+  std::map<std::string, int> used = {};  // and the number that the next one like it gets
 };
 
 struct Plan {

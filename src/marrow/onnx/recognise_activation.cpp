@@ -36,14 +36,11 @@ class ActivationRecogniser {
 
  private:
   ValueId output() const { return node_.outputs.at(0); }
-  ValueId in(const ShapedNode& node, size_t i) const {
-    return i < node.inputs.size() ? node.inputs[i] : ValueId{};
-  }
 
   // Operators that are an activation by themselves.
   std::optional<Found> single() const {
     const auto found = [&](ActivationKind kind, double slope = 0.01) {
-      return Found{{kind, slope, {}}, in(node_, 0)};
+      return Found{{kind, slope, {}}, node_.input(0)};
     };
     if (node_.is("Relu")) return found(ActivationKind::kRelu);
     if (node_.is("Sigmoid")) return found(ActivationKind::kSigmoid);
@@ -53,7 +50,7 @@ class ActivationRecogniser {
     if (node_.is("LeakyRelu")) return found(ActivationKind::kLeakyRelu, node_.real("alpha", 0.01));
     if (node_.is("Elu")) return found(ActivationKind::kElu, node_.real("alpha", 1));
     if (node_.is("PRelu"))
-      if (const auto slope = graph_.scalar(in(node_, 1))) return found(ActivationKind::kLeakyRelu, *slope);
+      if (const auto slope = graph_.scalar(node_.input(1))) return found(ActivationKind::kLeakyRelu, *slope);
     if (node_.is("Gelu") && node_.text("approximate", "none") == "none") return found(ActivationKind::kGelu);
     if (node_.is("HardSigmoid") && is_hard_sigmoid(node_, 0.5)) return found(ActivationKind::kHardSigmoid);
     return std::nullopt;
@@ -72,9 +69,9 @@ class ActivationRecogniser {
   std::optional<Limits> limits_of(ValueId v) const {
     const ShapedNode* node = graph_.producer(v);
     if (node == nullptr) return std::nullopt;
-    if (node->is("Relu")) return Limits{in(*node, 0), 0, kInfinity};
+    if (node->is("Relu")) return Limits{node->input(0), 0, kInfinity};
     if (node->is("Clip")) {
-      Limits limits{in(*node, 0), node->real("min", -kInfinity), node->real("max", kInfinity)};
+      Limits limits{node->input(0), node->real("min", -kInfinity), node->real("max", kInfinity)};
       for (size_t i = 1; i < node->inputs.size(); ++i) {
         if (node->inputs[i].id < 0) continue;
         const auto limit = graph_.scalar(node->inputs[i]);
@@ -93,7 +90,7 @@ class ActivationRecogniser {
   // Under a Min may stand a Relu or a Max, under a Max a Min.
   Limits limits_of_inner(ValueId v, bool under_min) const {
     const ShapedNode* node = graph_.producer(v);
-    if (node != nullptr && under_min && node->is("Relu")) return {in(*node, 0), 0, kInfinity};
+    if (node != nullptr && under_min && node->is("Relu")) return {node->input(0), 0, kInfinity};
     if (node != nullptr && node->is(under_min ? "Max" : "Min"))
       if (const auto pair = with_constant(*node))
         return under_min ? Limits{pair->first, pair->second, kInfinity}
@@ -111,7 +108,7 @@ class ActivationRecogniser {
     if (six && near(six->factor, 6))
       if (const ShapedNode* inner = graph_.producer(six->x, "HardSigmoid");
           inner != nullptr && is_hard_sigmoid(*inner, 0))
-        return Found{{ActivationKind::kRelu6}, in(*inner, 0)};
+        return Found{{ActivationKind::kRelu6}, inner->input(0)};
     return std::nullopt;
   }
 
@@ -136,8 +133,8 @@ class ActivationRecogniser {
     if (node->is("Mul"))
       if (const auto pair = with_constant(*node)) return Scaled{pair->first, pair->second};
     if (node->is("Div"))
-      if (const auto divisor = graph_.scalar(in(*node, 1)); divisor && *divisor != 0)
-        return Scaled{in(*node, 0), 1 / *divisor};
+      if (const auto divisor = graph_.scalar(node->input(1)); divisor && *divisor != 0)
+        return Scaled{node->input(0), 1 / *divisor};
     return std::nullopt;
   }
 
@@ -159,7 +156,7 @@ class ActivationRecogniser {
   // v = the hard sigmoid of x: x.
   std::optional<ValueId> hard_gate(ValueId v) const {
     const ShapedNode* node = graph_.producer(v);
-    if (node != nullptr && node->is("HardSigmoid") && is_hard_sigmoid(*node, 0.5)) return in(*node, 0);
+    if (node != nullptr && node->is("HardSigmoid") && is_hard_sigmoid(*node, 0.5)) return node->input(0);
     const auto parts = scaled(v);
     return parts && near(parts->factor, 1.0 / 6) ? six_gate(parts->x) : std::nullopt;
   }
@@ -167,14 +164,14 @@ class ActivationRecogniser {
   // x times something of x: SiLU, hard-swish, Mish; and GELU.
   std::optional<Found> product() const {
     for (const size_t i : {0, 1}) {
-      const ValueId x = in(node_, i), factor = in(node_, 1 - i);
+      const ValueId x = node_.input(i), factor = node_.input(1 - i);
       const ShapedNode* gate = graph_.producer(factor);
       if (gate == nullptr) continue;
-      if (gate->is("Sigmoid") && in(*gate, 0) == x) return Found{{ActivationKind::kSilu}, x};
+      if (gate->is("Sigmoid") && gate->input(0) == x) return Found{{ActivationKind::kSilu}, x};
       if (hard_gate(factor) == x) return Found{{ActivationKind::kHardSwish}, x};
       if (gate->is("Tanh"))
-        if (const ShapedNode* softplus = graph_.producer(in(*gate, 0), "Softplus");
-            softplus != nullptr && in(*softplus, 0) == x)
+        if (const ShapedNode* softplus = graph_.producer(gate->input(0), "Softplus");
+            softplus != nullptr && softplus->input(0) == x)
           return Found{{ActivationKind::kMish}, x};
       if (const auto gelu = gelu_of(x, factor)) return gelu;
     }
@@ -189,7 +186,7 @@ class ActivationRecogniser {
     const auto pair = with_constant(*sum);
     const ShapedNode* error = pair && near(pair->second, 1) ? graph_.producer(pair->first, "Erf") : nullptr;
     if (error == nullptr) return std::nullopt;
-    const auto inner = scaled(in(*error, 0));
+    const auto inner = scaled(error->input(0));
     return inner && near(inner->factor, 1 / std::sqrt(2.0)) ? std::optional(inner->x) : std::nullopt;
   }
 

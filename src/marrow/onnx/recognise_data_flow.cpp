@@ -16,17 +16,13 @@ using Values = std::vector<Value>;
   throw Error(ErrorKind::kUnsupported, message);
 }
 
-ValueId input_of(const ShapedNode& node, size_t i) {
-  return i < node.inputs.size() ? node.inputs[i] : ValueId{};
-}
-
 // The groups of a channel shuffle that ends in the reshape `node`: (N, g * c, ...) -> (N, g, c, ...) ->
 // (N, c, g, ...) -> back.
 std::optional<std::pair<ValueId, int>> shuffle(const ShapedGraph& graph, const ShapedNode& node) {
-  const ShapedNode* swap = graph.producer(input_of(node, 0), "Transpose");
-  const ShapedNode* group = swap == nullptr ? nullptr : graph.producer(input_of(*swap, 0), "Reshape");
+  const ShapedNode* swap = graph.producer(node.input(0), "Transpose");
+  const ShapedNode* group = swap == nullptr ? nullptr : graph.producer(swap->input(0), "Reshape");
   if (group == nullptr) return std::nullopt;
-  const ValueId x = input_of(*group, 0);
+  const ValueId x = group->input(0);
   const Shape &whole = graph.shape(x), &grouped = graph.shape(group->outputs.at(0));
   std::vector<int64_t> order = swap->integers("perm");
   if (whole.size() != 4 || whole != graph.shape(node.outputs.at(0)) || grouped.size() < 4 || order.size() < 4)
@@ -42,7 +38,7 @@ std::optional<std::pair<ValueId, int>> shuffle(const ShapedGraph& graph, const S
 }
 
 std::optional<Plan> reshape(const ShapedGraph& graph, const ShapedNode& node, bool as_map) {
-  const ValueId x = input_of(node, 0);
+  const ValueId x = node.input(0);
   const Shape &from = graph.shape(x), &to = graph.shape(node.outputs.at(0));
   if (from == to) return pass_on({x, as_map});
   if (const auto found = shuffle(graph, node))
@@ -69,20 +65,16 @@ Plan slice_plan(const ShapedGraph& graph, ValueId x, size_t axis, int64_t begin,
 }
 
 Plan split(const ShapedGraph& graph, const ShapedNode& node, size_t output) {
-  const ValueId x = input_of(node, 0);
+  const ValueId x = node.input(0);
   const size_t axis = checked_axis(node.integer("axis", 0), graph.shape(x).size());
-  int64_t begin = 0;
-  for (size_t i = 0; i < output; ++i)
-    if (node.outputs[i].id >= 0) begin += graph.shape(node.outputs[i])[axis];
-  return slice_plan(graph, x, axis, begin, graph.shape(node.outputs[output])[axis]);
+  return slice_plan(graph, x, axis, graph.split_begin(node, axis, output),
+                    graph.shape(node.outputs[output])[axis]);
 }
 
 Plan slice(const ShapedGraph& graph, const ShapedNode& node) {
-  const ValueId x = input_of(node, 0);
-  std::vector<const Tensor*> constants;
-  for (const ValueId input : node.inputs) constants.push_back(graph.constant(input));
+  const ValueId x = node.input(0);
   const Shape& shape = graph.shape(x);
-  const auto ranges = slice_ranges(node, shape, constants);
+  const auto ranges = slice_ranges(node, shape, graph.constants(node));
   if (!ranges) unsupported("its limits depend on data");
   std::optional<size_t> cut;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
@@ -135,9 +127,9 @@ Tensor mapped(const Tensor& values, float (*function)(float)) {
 }
 
 std::optional<Plan> with_constant(const ShapedGraph& graph, const ShapedNode& node, bool as_map) {
-  const bool constant_first = graph.constant(input_of(node, 0)) != nullptr;
-  const ValueId x = input_of(node, constant_first ? 1 : 0);
-  const Tensor constant = graph.constant(input_of(node, constant_first ? 0 : 1))->to_float();
+  const bool constant_first = graph.constant(node.input(0)) != nullptr;
+  const ValueId x = node.input(constant_first ? 1 : 0);
+  const Tensor constant = graph.constant(node.input(constant_first ? 0 : 1))->to_float();
   const Shape& shape = graph.shape(x);
   if (graph.shape(node.outputs.at(0)) != shape) unsupported("the constant changes the shape");
   // A factor below one in inference is how Paddle's dropout leaves training.

@@ -64,15 +64,11 @@ class DecodeRecogniser {
     const ValueId x = node->inputs.at(0);
     if (node->is("Split")) {
       if (checked_axis(node->integer("axis", 0), 3) != 1) return std::nullopt;
-      Range range{x, 0, graph_.shape(v)[1]};
-      for (size_t i = 0; i < graph_.value(v).output; ++i) range.begin += graph_.shape(node->outputs[i])[1];
-      return range;
+      return Range{x, graph_.split_begin(*node, 1, graph_.value(v).output), graph_.shape(v)[1]};
     }
     if (!node->is("Slice")) return std::nullopt;
-    std::vector<const Tensor*> constants;
-    for (const ValueId input : node->inputs) constants.push_back(graph_.constant(input));
     const Shape& shape = graph_.shape(x);
-    const auto ranges = slice_ranges(*node, shape, constants);
+    const auto ranges = slice_ranges(*node, shape, graph_.constants(*node));
     if (!ranges || (*ranges)[0].count != shape[0] || (*ranges)[2].count != shape[2] || (*ranges)[1].step != 1)
       return std::nullopt;
     return Range{x, (*ranges)[1].begin, (*ranges)[1].count};

@@ -39,7 +39,7 @@ class LayerRecogniser {
   }
 
  private:
-  ValueId in(size_t i) const { return i < node_.inputs.size() ? node_.inputs[i] : ValueId{}; }
+  ValueId in(size_t i) const { return node_.input(i); }
 
   // A constant as float32.
   Tensor weight(ValueId v, const char* what) const {
@@ -276,9 +276,7 @@ class LayerRecogniser {
 
   Plan reduce_mean() const {
     const Shape& map = graph_.shape(in(0));
-    std::vector<const Tensor*> constants;
-    for (const ValueId input : node_.inputs) constants.push_back(graph_.constant(input));
-    const auto axes = axes_of(node_, constants);
+    const auto axes = axes_of(node_, graph_.constants(node_));
     std::vector<bool> reduced(map.size(), false);
     for (const int64_t axis : axes.value_or(std::vector<int64_t>{}))
       reduced[checked_axis(axis, map.size())] = true;

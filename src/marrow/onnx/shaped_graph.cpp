@@ -41,6 +41,12 @@ const Tensor* ShapedGraph::constant(ValueId v) const {
   return v.id >= 0 && value(v).constant ? &*value(v).constant : nullptr;
 }
 
+std::vector<const Tensor*> ShapedGraph::constants(const ShapedNode& node) const {
+  std::vector<const Tensor*> result;
+  for (const ValueId input : node.inputs) result.push_back(constant(input));
+  return result;
+}
+
 std::optional<double> ShapedGraph::scalar(ValueId v) const {
   const Tensor* tensor = constant(v);
   if (tensor == nullptr || tensor->size() != 1) return std::nullopt;
@@ -70,6 +76,16 @@ const Shape& ShapedGraph::shape(ValueId v) const {
   throw Error(ErrorKind::kUnsupported,
               fmt::format("node {}: Marrow does not know what this operator does to its input's shape",
                           node == nullptr ? "?" : node->label()));
+}
+
+int64_t ShapedGraph::split_begin(const ShapedNode& split, size_t axis, size_t output) const {
+  int64_t begin = 0;
+  for (size_t i = 0; i < output; ++i) {
+    if (split.outputs[i].id < 0)
+      throw Error(ErrorKind::kUnsupported, "a Split whose outputs are partly left out is not read");
+    begin += shape(split.outputs[i]).at(axis);
+  }
+  return begin;
 }
 
 namespace {
@@ -159,15 +175,14 @@ class Shaper {
     if (standard && forwards(node)) return alias(node);
     if (standard && proto.op_type == "Shape") return define_shape(node);
 
-    std::vector<const Tensor*> constants;
+    const std::vector<const Tensor*> constants = graph_.constants(node);
     std::vector<Operand> operands;
     bool all_constant = true, all_known = true;
-    for (const ValueId input : node.inputs) {
-      const Tensor* constant = graph_.constant(input);
-      constants.push_back(constant);
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId input = node.inputs[i];
       const bool known = input.id < 0 || graph_.value(input).shape.has_value();
-      operands.push_back({input.id < 0 || !known ? nullptr : &*graph_.value(input).shape, constant});
-      all_constant = all_constant && (input.id < 0 || constant != nullptr);
+      operands.push_back({input.id < 0 || !known ? nullptr : &*graph_.value(input).shape, constants[i]});
+      all_constant = all_constant && (input.id < 0 || constants[i] != nullptr);
       all_known = all_known && known;
     }
     if (standard && all_constant && proto.outputs.size() == 1)

@@ -26,6 +26,7 @@ struct ShapedNode {
   std::vector<ValueId> outputs;
 
   bool is(std::string_view op) const { return proto->op_type == op; }
+  ValueId input(size_t i) const { return i < inputs.size() ? inputs[i] : ValueId{}; }
   const Attribute* find(std::string_view name) const;
   int64_t integer(std::string_view name, int64_t fallback) const;
   double real(std::string_view name, double fallback) const;
@@ -53,6 +54,8 @@ struct ShapedGraph {
   const ShapedValue& value(ValueId v) const { return values.at(static_cast<size_t>(v.id)); }
   // nullptr for an input that is left out and a value that is not constant.
   const Tensor* constant(ValueId v) const;
+  // Of each of the node's inputs.
+  std::vector<const Tensor*> constants(const ShapedNode& node) const;
   // A constant of one element.
   std::optional<double> scalar(ValueId v) const;
   // The node that makes the value; nullptr for constants and the input. With `op` only one of that kind.
@@ -60,6 +63,8 @@ struct ShapedGraph {
   const ShapedNode* producer(ValueId v, std::string_view op) const;
   // Its shape. Throws Error{kUnsupported} naming the node where it is not known.
   const Shape& shape(ValueId v) const;
+  // Where along its axis a Split's output begins. Throws Error{kUnsupported} where an output before it has no name.
+  int64_t split_begin(const ShapedNode& split, size_t axis, size_t output) const;
 };
 
 // `model` must outlive the result. Throws Error{kFormat} when nodes read what no earlier node makes, or shapes do not

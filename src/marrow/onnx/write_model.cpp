@@ -42,9 +42,6 @@ WireWriter attribute_message(const Attribute& attribute) {
     case Attribute::Type::kInts:
       for (const int64_t value : attribute.integers) out.integer(attribute_field::kInts, value);
       break;
-    case Attribute::Type::kStrings:
-      for (const std::string& value : attribute.texts) out.text(attribute_field::kStrings, value);
-      break;
   }
   out.integer(attribute_field::kType, static_cast<int64_t>(attribute.type));
   return out;
