@@ -1,5 +1,6 @@
 #include "weights/torch_writer.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -9,6 +10,7 @@
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
 #include "weights/checkpoint_file.h"
+#include "weights/zip_reader.h"
 
 namespace marrow {
 namespace {
@@ -46,6 +48,59 @@ TEST(TorchWriter, TheSameTensorsGiveTheSameBytes) {
   write_torch_state_dict(folder / "a.pt", sample());
   write_torch_state_dict(folder / "b.pt", sample());
   EXPECT_EQ(read_file(folder / "a.pt", 1 << 20), read_file(folder / "b.pt", 1 << 20));
+}
+
+// torch.load finds the folder by its data.pkl, reads entries that are stored, and maps storages where they are aligned.
+TEST(TorchWriter, LaysTheArchiveOutAsTorchDoes) {
+  const testing::TemporaryFolder folder;
+  const Weights weights = sample();
+  write_torch_state_dict(folder / "w.pt", weights);
+  const std::string file = read_file(folder / "w.pt", 1 << 20);
+  ZipReader zip(std::as_bytes(std::span(file)), "w.pt");  // refuses whatever is not stored or not consistent
+  const auto content = [&](const std::string& name) {
+    const std::span<const std::byte> bytes = zip.read("archive/" + name);  // checks its CRC-32
+    return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  EXPECT_EQ(content("version"), "3\n");
+  EXPECT_EQ(content("byteorder"), "little");
+  size_t key = 0;
+  for (const auto& [name, tensor] : weights)
+    EXPECT_EQ(content(fmt::format("data/{}", key++)),
+              std::string_view(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size()))
+        << name;
+  EXPECT_EQ(zip.entries().size(), 3 + weights.size());
+  for (const auto& [name, entry] : zip.entries())
+    EXPECT_EQ((reinterpret_cast<const char*>(entry.bytes.data()) - file.data()) % 64, 0) << name;
+}
+
+// Every opcode, as Python's pickletools names them.
+TEST(TorchWriter, PicklesAnOrderedDictOfRebuiltTensors) {
+  const testing::TemporaryFolder folder;
+  Weights weights;
+  weights["a"] = Tensor({2, 3});
+  weights["n"] = Tensor(Shape{}, DType::kInt64);
+  write_torch_state_dict(folder / "w.pt", weights);
+  const std::string file = read_file(folder / "w.pt", 1 << 20);
+  ZipReader zip(std::as_bytes(std::span(file)), "w.pt");
+  const std::span<const std::byte> bytes = zip.read("archive/data.pkl");
+
+  using namespace std::string_literals;
+  const auto unicode = [](const std::string& text) {  // BINUNICODE
+    return "X"s + static_cast<char>(text.size()) + "\0\0\0"s + text;
+  };
+  const auto integer = [](char value) { return "J"s + value + "\0\0\0"s; };  // BININT
+  const std::string ordered_dict = "ccollections\nOrderedDict\n)R";          // GLOBAL, EMPTY_TUPLE, REDUCE
+  const auto tensor = [&](const std::string& storage, const std::string& key, char count,
+                          const std::string& shape, const std::string& strides) {
+    return "ctorch._utils\n_rebuild_tensor_v2\n((" + unicode("storage") + "ctorch\n" + storage + "\n" +
+           unicode(key) + unicode("cpu") + integer(count) + "tQ"  // TUPLE, BINPERSID
+           + integer(0) + "(" + shape + "t(" + strides + "t\x89" + ordered_dict + "tR";
+  };
+  const std::string wanted =
+      "\x80\x02" + ordered_dict + "(" + unicode("a") +
+      tensor("FloatStorage", "0", 6, integer(2) + integer(3), integer(3) + integer(1)) + unicode("n") +
+      tensor("LongStorage", "1", 1, "", "") + "u.";  // SETITEMS, STOP
+  EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), wanted);
 }
 
 TEST(TorchWriter, IsReadByTorch) {
