@@ -1,7 +1,7 @@
 // PP-LCNet: depthwise separable convolutions with hard-swish and no residual. Cui et al. 2021,
 // arXiv:2109.15099.
 //
-// PaddleClas is the reference; timm's lcnet and a PyTorch port ("seed") differ in a few places, all in
+// PaddleClas is the reference; timm's lcnet and the PyTorch port of ngnquan differ in a few places, all in
 // PPLCNet below.
 #include <fmt/format.h>
 
@@ -81,7 +81,7 @@ struct PPLCNet {
     const std::string source = settings.text("source");
     if (source == "paddle") dropout = 0.2;
     if (source == "timm") head_bias = true;
-    if (source == "seed") {
+    if (source == "ngnquan") {
       stem_norm = false;
       first_kernel_at_stride_16 = 5;
       round_se_hidden = true;
@@ -209,7 +209,7 @@ std::vector<RenameRule> timm_rules(const BackboneConfig& config) {
   return rules;
 }
 
-std::vector<RenameRule> seed_rules(const BackboneConfig& config) {
+std::vector<RenameRule> ngnquan_rules(const BackboneConfig& config) {
   std::vector<RenameRule> rules = {
       {"features.0.**", "conv1.conv.{1}"}, {"fc.**", "last_conv.{1}"}, {"classifier.**", "fc.{1}"}};
   int feature = 2;  // 1 is the stem's activation
@@ -232,7 +232,7 @@ const BackboneRegistration kPPLCNet{{
     .name = "pp_lcnet",
     .paper = "PP-LCNet: A Lightweight CPU Convolutional Neural Network, Cui et al. 2021, arXiv:2109.15099",
     .defaults = {{"source", "paddle"}, {"scale", 1.0}, {"depth", 1.0}},
-    .sources = {{"paddle", {"PaddleClas", "PaddleDetection"}}, {"timm"}, {"seed", {"ngnquan"}}},
+    .sources = {{"paddle", {"PaddleClas", "PaddleDetection"}}, {"timm"}, {"ngnquan", {"seed"}}},
     .variants = variants(),
     .features = features,
     .classifier = classifier,
@@ -247,7 +247,7 @@ const BackboneRegistration kPPLCNet{{
                  .signature = {"conv_stem.weight", "blocks.5.0.conv_pw.weight"},
                  .absent = {"blocks.1.0.conv_pwl.weight"},  // timm's EfficientNet
                  .rules = timm_rules},
-                {.source = "seed", .signature = {"features.2.conv.0.weight"}, .rules = seed_rules}},
+                {.source = "ngnquan", .signature = {"features.2.conv.0.weight"}, .rules = ngnquan_rules}},
 }};
 
 // DepSepConv [out, kernel = 3, stride = 1, se = false]: PaddleClas' block. Channels are literal.
