@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -100,7 +101,10 @@ class Demo {
     arguments.insert(arguments.end(), {"--threads", std::to_string(options_.threads)});
     const fs::path log = folder_ / "log.txt";
     Child child(arguments, {out.empty() ? fs::path() : folder_ / out, log});
-    if (child.wait() == 0) return;
+    const int code = child.wait();
+    if (code == 0) return;
+    constexpr int kInterrupted = 128 + SIGINT;
+    if (code == kInterrupted) std::raise(SIGINT);  // Ctrl-C was meant for this program
     throw Error(ErrorKind::kFile, fmt::format("'{} {}' failed:\n{}", program_name(), arguments.front(),
                                               read_file(log, 1 << 20)));
   }

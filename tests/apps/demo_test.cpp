@@ -40,30 +40,41 @@ TEST_F(Demo, LeavesARunPicturesAndWhatToDoNextEachTimeAnew) {
   EXPECT_FALSE(fs::exists(folder_ / "runs/detect"));
 }
 
-// Ctrl-C goes to every process of the terminal's group.
-TEST_F(Demo, CtrlCEndsItsChildWithACheckpointAndLeavesNothingRunning) {
+// Starts the demonstration in a group of its own and sends the group what Ctrl-C sends, once `file` is there.
+int status_of_interrupted_demo(const fs::path& folder, const char* images, const fs::path& file) {
   const pid_t demo = ::fork();
   if (demo == 0) {
     ::setpgid(0, 0);
-    if (::chdir(folder_.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
+    if (::chdir(folder.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
         std::freopen("err", "w", stderr) == nullptr)
       ::_exit(99);
-    ::execl(MARROW_PROGRAM, MARROW_PROGRAM, "demo", "--images", "14", "--epochs", "1000", "--threads", "1",
+    ::execl(MARROW_PROGRAM, MARROW_PROGRAM, "demo", "--images", images, "--epochs", "1000", "--threads", "1",
             nullptr);
     ::_exit(99);
   }
-  const fs::path checkpoint = folder_ / "runs/demo/train/weights/last.safetensors";
   int status = 0;
-  while (!fs::exists(checkpoint) && ::waitpid(demo, &status, WNOHANG) == 0)
+  while (!fs::exists(folder / file) && ::waitpid(demo, &status, WNOHANG) == 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  ASSERT_TRUE(fs::exists(checkpoint)) << testing::read_text(folder_ / "err");
+  EXPECT_TRUE(fs::exists(folder / file)) << testing::read_text(folder / "err");
   EXPECT_EQ(::kill(-demo, SIGINT), 0);
   EXPECT_EQ(::waitpid(demo, &status, 0), demo);
+  EXPECT_EQ(::kill(-demo, 0), -1);  // nobody is left in the group
+  EXPECT_EQ(errno, ESRCH);
+  return status;
+}
+
+TEST_F(Demo, CtrlCWhileItTrainsEndsItWithACheckpoint) {
+  const int status = status_of_interrupted_demo(folder_, "14", "runs/demo/train/weights/last.safetensors");
   EXPECT_TRUE(WIFEXITED(status)) << status;
   EXPECT_EQ(WEXITSTATUS(status), 128 + SIGINT);
   EXPECT_SAYS(testing::read_text(folder_ / "err"), "train --resume runs/demo/train");
-  EXPECT_EQ(::kill(-demo, 0), -1);  // nobody is left in the group
-  EXPECT_EQ(errno, ESRCH);
+}
+
+TEST_F(Demo, CtrlCWhileItDrawsEndsItAsAnyProgram) {
+  const int status = status_of_interrupted_demo(folder_, "5000", "runs/demo/shapes/images/train/000000.jpg");
+  EXPECT_TRUE(WIFSIGNALED(status)) << status;
+  EXPECT_EQ(WTERMSIG(status), SIGINT);
+  EXPECT_EQ(testing::read_text(folder_ / "err"), "");
 }
 #endif
 
