@@ -24,6 +24,7 @@ using nlohmann::json;
 struct Options {
   std::string model;
   std::string backbone;
+  ImportOptions import;
   std::vector<int> imgsz;
   int threads = 0;
   int batch = 1;
@@ -102,10 +103,9 @@ json end_to_end_json(const EndToEnd& whole) {
 int benchmark(const Options& o) {
   OpenedModel opened;
   const double load_ms =
-      time_ms([&] { opened = open_model(o.model, {.backbone = o.backbone, .classes = 0, .import = {}}); });
+      time_ms([&] { opened = open_model(o.model, {.backbone = o.backbone, .import = o.import}); });
   const Model& model = opened.trained.model;
-  const int height = fitting_image_size(model, o.imgsz.empty() ? default_image_size(model) : o.imgsz.front());
-  const int width = o.imgsz.size() < 2 ? height : fitting_image_size(model, o.imgsz.back());
+  const auto [width, height] = input_size(o.model, model, o.imgsz);
 
   GraphWithWeights network = {model.graph, opened.trained.weights};
   const double deploy_ms = o.deploy ? time_ms([&] { network = deploy(network); }) : 0;
@@ -119,9 +119,11 @@ int benchmark(const Options& o) {
   const std::vector<StepTime> steps = run.slowest_steps(kRepeats);
   std::optional<EndToEnd> whole;
   if (o.end_to_end)
-    whole = measure_end_to_end(
-        opened.trained,
-        {.source = o.source, .size = {width, height}, .threads = o.threads, .seconds = o.seconds});
+    whole = measure_end_to_end(opened.trained, {.source = o.source,
+                                                .size = {width, height},
+                                                .rect = model.fixed_height == 0,
+                                                .threads = o.threads,
+                                                .seconds = o.seconds});
 
   if (o.as_json) {
     json object = {{"model", o.model},
@@ -176,7 +178,8 @@ Action add_benchmark(CLI::App& app) {
       .add_option("--backbone", options->backbone,
                   "For a YAML or a name: with this backbone [default: its own]")
       ->type_name("NAME");
-  add_image_size_option(command, options->imgsz, "640; a classifier's own, or 224");
+  add_foreign_file_options(command, options->import);
+  add_image_size_option(command, options->imgsz);
   add_threads_option(command, options->threads);
   command.add_option("--batch", options->batch, "Images at once")
       ->check(in_range(1, 1024))
@@ -187,7 +190,7 @@ Action add_benchmark(CLI::App& app) {
   command.add_option("--layers", options->layers, "Layers to show, the slowest first; 0 = all")
       ->check(in_range(0, 100'000))
       ->capture_default_str();
-  command.add_flag("--deploy,!--no-deploy", options->deploy, "Collapse the network first [default: on]");
+  add_no_deploy_flag(command, options->deploy);
   command.add_flag("--end-to-end", options->end_to_end,
                    "Time the whole way too: decode, letterbox, network, suppression [default: off]");
   command

@@ -10,6 +10,8 @@
 
 #include "base/run_folder.h"
 #include "base/text.h"
+#include "predict/classifier_input.h"
+#include "recipe/train_options.h"
 
 namespace marrow::cli {
 
@@ -35,15 +37,18 @@ void add_threads_option(CLI::App& command, int& threads) {
 void add_no_deploy_flag(CLI::App& command, bool& deploy) {
   command.add_flag(
       "--no-deploy{false}", deploy,
-      "Run the network as it was trained, without folding and merging its layers first [default: off]");
+      "Take the network as it was trained, without folding and merging its layers [default: off]");
 }
 
-void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text) {
+void add_image_size_option(CLI::App& command, std::vector<int>& size) {
   constexpr int kSmallest = 1;
   constexpr int kLargest = 16384;
   command
-      .add_option("--imgsz", size,
-                  "Network input in pixels: one number, or height,width [default: " + default_text + "]")
+      .add_option(
+          "--imgsz", size,
+          fmt::format("Network input in pixels: one number, or height,width [default: the file's own if it "
+                      "is fixed; {}; a classifier's own, or {}]",
+                      kDetectionSize, kDefaultCrop))
       ->delimiter(',')
       ->expected(1, 2)
       ->check(in_range(kSmallest, kLargest))
@@ -81,14 +86,14 @@ void add_detection_options(CLI::App& command, NmsOptions& options) {
                    "Boxes suppress each other across classes [default: off]");
 }
 
-void add_foreign_file_options(CLI::App& command, std::string& model, std::string& source) {
+void add_foreign_file_options(CLI::App& command, ImportOptions& options) {
   command
-      .add_option("--as", model,
+      .add_option("--as", options.model,
                   "For a foreign file whose network is not plain: the model it holds (as 'marrow import "
                   "--model') [default: told by the file]")
       ->type_name("MODEL");
   command
-      .add_option("--weights-source", source,
+      .add_option("--weights-source", options.source,
                   "For a foreign file: the implementation it comes from (as 'marrow import --source') "
                   "[default: told by the file]")
       ->type_name("NAME");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "detect/nms.h"
+#include "model/import.h"
 
 namespace marrow::cli {
 
@@ -43,11 +44,11 @@ CLI::Validator in_range(double smallest, double largest);
 // Adds --threads with its default (every core the process may use) and checks its range.
 void add_threads_option(CLI::App& command, int& threads);
 
-// Adds --no-deploy, which runs the network as it was trained.
+// Adds --no-deploy, which takes the network as it was trained.
 void add_no_deploy_flag(CLI::App& command, bool& deploy);
 
 // Adds --imgsz, the network's input size: one number (square) or height,width.
-void add_image_size_option(CLI::App& command, std::vector<int>& size, const std::string& default_text);
+void add_image_size_option(CLI::App& command, std::vector<int>& size);
 
 // The folder that a command leaves its results in.
 struct RunFolderOptions {
@@ -65,7 +66,7 @@ void add_run_folder_options(CLI::App& command, RunFolderOptions& options);
 void add_detection_options(CLI::App& command, NmsOptions& options);
 
 // Adds --as and --weights-source, which say what a foreign file does not.
-void add_foreign_file_options(CLI::App& command, std::string& model, std::string& source);
+void add_foreign_file_options(CLI::App& command, ImportOptions& options);
 
 // Whether MODEL is meant as a checkpoint: a file that is no YAML, or a path with a checkpoint's suffix
 // whether it exists or not. Everything else is a YAML or a name.

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/talk.h"
+#include "base/thread_pool.h"
 #include "benchmark/choice.h"
 #include "benchmark/comparison.h"
 #include "benchmark/machine.h"
@@ -21,6 +22,7 @@
 #include "plot/drawing_attempts.h"
 #include "plot/tradeoff_plot.h"
 #include "progress_line.h"
+#include "recipe/train_options.h"
 #include "validate/measure_detector.h"
 
 namespace marrow::cli {
@@ -32,7 +34,7 @@ struct Options {
   std::vector<std::string> checkpoints;
   std::string model = "yolov8n";
   std::vector<std::string> backbones;
-  std::vector<int> imgsz = {640};
+  std::vector<int> imgsz;
   std::vector<int> threads = {0};
   std::string data;
   std::string split = "val";
@@ -59,7 +61,7 @@ struct Entrant {
 };
 
 Entrant open_entrant(const std::string& name, const std::string& model, const std::string& backbone) {
-  OpenedModel opened = open_model(model, {.backbone = backbone, .classes = 0, .import = {}});
+  OpenedModel opened = open_model(model, {.backbone = backbone, .import = {}});
   GraphWithWeights network = deploy({opened.trained.model.graph, opened.trained.weights});
   return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
 }
@@ -83,14 +85,25 @@ std::vector<Entrant> open_entrants(const Options& o) {
   return entrants;
 }
 
+// Those asked for; else the one that a file is fixed at, else what detectors are trained with.
+std::vector<int> sizes_of(const Options& o, const std::vector<Entrant>& entrants) {
+  if (!o.imgsz.empty()) return o.imgsz;
+  for (const Entrant& entrant : entrants)
+    if (entrant.trained.model.fixed_height > 0)
+      return {square_input_size(entrant.name, entrant.trained.model, 0)};
+  return {kDetectionSize};
+}
+
 std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& entrants) {
   int stride = 1;
   for (const Entrant& entrant : entrants) stride = std::max(stride, entrant.trained.model.largest_stride);
   std::vector<Setting> settings;
-  for (const int size : o.imgsz)
+  for (const int size : sizes_of(o, entrants)) {
+    const int fitting = (size + stride - 1) / stride * stride;
+    for (const Entrant& entrant : entrants) square_input_size(entrant.name, entrant.trained.model, fitting);
     for (const int threads : o.threads)
-      settings.push_back(
-          {(size + stride - 1) / stride * stride, threads == 0 ? this_machine().cores : threads});
+      settings.push_back({fitting, threads == 0 ? available_threads() : threads});
+  }
   return settings;
 }
 
@@ -239,10 +252,14 @@ Action add_compare(CLI::App& app) {
                   "Names separated by commas, or all [default: one of each family; none beside checkpoints]")
       ->delimiter(',')
       ->type_name("NAME,...");
-  command.add_option("--imgsz", options->imgsz, "Input sizes in pixels, separated by commas")
+  command
+      .add_option(
+          "--imgsz", options->imgsz,
+          fmt::format("Input sizes in pixels, separated by commas [default: {}; a checkpoint's own if its "
+                      "file is fixed]",
+                      kDetectionSize))
       ->delimiter(',')
       ->check(in_range(32, 16384))
-      ->capture_default_str()
       ->type_name("PIXELS,...");
   command
       .add_option("--threads", options->threads, "Numbers of threads, separated by commas; 0 = every core")

@@ -92,26 +92,42 @@ std::vector<fs::path> labelled_pictures(const Options& options, const Dataset& d
 // Small, so that it is smooth where the network sees it, as photos are.
 constexpr int kDrawnWidth = 80, kDrawnHeight = 60;  // pixels
 
-// A few, evenly spread over the split; the built-in picture where there is no dataset.
-std::vector<Image> pictures(const Options& options, const std::optional<Dataset>& dataset) {
-  if (!dataset) {
-    return {draw_scene(kDrawnWidth, kDrawnHeight, 1)};
-  }
-  const std::vector<fs::path> paths = labelled_pictures(options, *dataset);
+// What both forms are run on.
+struct Comparison {
+  std::vector<Tensor> inputs;
+  std::string name;
+};
+
+// A picture that the program draws, with no more contrast than the network keeps in hand.
+Comparison drawn_comparison(const Options& options, const TrainedModel& trained, Size size) {
+  const auto input_at = [&](double contrast) {
+    return network_input(trained.model, draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast), size);
+  };
+  const double contrast = calm_contrast({trained.model.graph, trained.weights}, input_at, options.threads);
+  std::string name = "the built-in picture";
+  if (contrast < 1)
+    name += fmt::format(" (contrast 1/{:.0f}, so that rounding does not decide)", 1 / contrast);
+  return {{input_at(contrast)}, name};
+}
+
+// A few, evenly spread over the split.
+Comparison dataset_comparison(const Options& options, const Dataset& dataset, const Model& model, Size size) {
+  const std::vector<fs::path> paths = labelled_pictures(options, dataset);
   const size_t wanted = std::min(paths.size(), static_cast<size_t>(options.images));
-  std::vector<Image> pictures;
+  std::vector<Tensor> inputs;
   for (size_t i = 0; i < wanted; ++i) {
     const fs::path& path = paths[i * paths.size() / wanted];
     try {
-      pictures.push_back(decode_image_file(path).image);
+      inputs.push_back(network_input(model, decode_image_file(path).image, size));
     } catch (const Error& error) {
       fmt::print(stderr, "marrow: skipped: {}\n", error.what());
     }
   }
-  if (pictures.empty())
+  if (inputs.empty())
     throw Error(ErrorKind::kFile,
                 fmt::format("{}: no picture of '{}' could be read", options.data, options.split));
-  return pictures;
+  const std::string name = counted(static_cast<int64_t>(inputs.size()), "picture") + " of " + options.data;
+  return {std::move(inputs), name};
 }
 
 struct Accuracy {
@@ -168,24 +184,17 @@ void check_task(const Options& options, const Model& model, const std::optional<
 }
 
 [[noreturn]] void refuse(const Options& options, double difference, double sensitivity) {
-  std::string message = fmt::format(
+  const std::string message = fmt::format(
       "{}: the deployed network differs by {:.2e} of the largest output, --tolerance is {:.2e}; nothing was "
-      "written",
+      "written.",
       options.model, difference, options.tolerance);
-  if (sensitivity > options.tolerance)
-    message += fmt::format(
-        ". As it was trained it differs by {:.2e} from itself when sums are taken in another order: such "
-        "pictures drive "
-        "its values out of hand. {}",
-        sensitivity,
-        options.data.empty() ? "Compare on pictures like those it was trained on, with --data"
-                             : "--tolerance accepts more");
-  throw Error(ErrorKind::kModel, message);
+  throw Error(ErrorKind::kModel, message + sensitivity_note(sensitivity, options.tolerance,
+                                                            options.data.empty() ? "--data" : ""));
 }
 
 int deploy_model(const Options& options) {
   const fs::path output = output_path(options);
-  const TrainedModel trained = load_trained(options.model, options.import);
+  const TrainedModel trained = open_checkpoint(options.model, options.import);
   if (is_deployed(trained.model)) {
     fmt::print(stderr, "marrow: {} is deployed already; there is nothing to do, and nothing was written\n",
                options.model);
@@ -196,20 +205,15 @@ int deploy_model(const Options& options) {
   check_task(options, trained.model, dataset);
   require_linear_pairs(options.model, trained);
 
-  const int size = fitting_image_size(
-      trained.model, options.imgsz.empty() ? default_image_size(trained.model) : options.imgsz.front());
+  const Size size = input_size(options.model, trained.model, options.imgsz);
   const GraphWithWeights before = {trained.model.graph, trained.weights};
   const GraphWithWeights after = deploy(before, {.skip = options.skip, .also = {}});
 
-  std::vector<Tensor> inputs;
-  for (const Image& picture : pictures(options, dataset))
-    inputs.push_back(network_input(trained.model, picture, size));
+  const Comparison comparison = dataset ? dataset_comparison(options, *dataset, trained.model, size)
+                                        : drawn_comparison(options, trained, size);
   const std::vector<OutputDifference> differences =
-      output_differences(before, after, inputs, options.threads);
-  fmt::print("raw outputs on {} at {}x{}:\n",
-             dataset ? counted(static_cast<int64_t>(inputs.size()), "picture") + " of " + options.data
-                     : "the built-in picture",
-             size, size);
+      output_differences(before, after, comparison.inputs, options.threads);
+  fmt::print("raw outputs on {} at {}x{}:\n", comparison.name, size.height, size.width);
   double worst = 0;
   for (const OutputDifference& difference : differences) {
     fmt::print("  {:<14} differ by {:.2e} at most, {:.2e} of the largest\n", difference.name,
@@ -219,20 +223,22 @@ int deploy_model(const Options& options) {
   fmt::print("\n");
   print_row("", "before", "after", "");
   print_counts("parameters", count_parameters(before.graph), count_parameters(after.graph));
-  print_counts("multiply-adds", count_macs(before.graph, size, size), count_macs(after.graph, size, size));
+  print_counts("multiply-adds", count_macs(before.graph, size.height, size.width),
+               count_macs(after.graph, size.height, size.width));
   print_counts("operations", static_cast<int64_t>(before.graph.nodes.size()) - 1,
                static_cast<int64_t>(after.graph.nodes.size()) - 1);
   TrainedModel deployed = {with_graph(trained.model, after.graph), after.weights};
   if (dataset) {
     std::fflush(stdout);
-    const std::vector<Accuracy> first = accuracy(options, *dataset, trained, size, false);
-    const std::vector<Accuracy> second = accuracy(options, *dataset, deployed, size, true);
+    const int longer = std::max(size.width, size.height);
+    const std::vector<Accuracy> first = accuracy(options, *dataset, trained, longer, false);
+    const std::vector<Accuracy> second = accuracy(options, *dataset, deployed, longer, true);
     for (size_t i = 0; i < first.size(); ++i)
       print_row(first[i].name, fmt::format("{:.4f}", first[i].value), fmt::format("{:.4f}", second[i].value),
                 fmt::format("{:+.4f}", std::round(1e4 * (second[i].value - first[i].value)) / 1e4 + 0.0));
   }
   if (!(worst <= options.tolerance))
-    refuse(options, worst, rounding_sensitivity(before, inputs.front(), options.threads));
+    refuse(options, worst, rounding_sensitivity(before, comparison.inputs.front(), options.threads));
   save_checkpoint(output, deployed.model, deployed.weights);
   fmt::print("\nwritten: {}\n", output.string());
   return 0;
@@ -262,7 +268,7 @@ Action add_deploy(CLI::App& app) {
   command.add_option("--images", options->images, "Pictures of --data on which raw outputs are compared")
       ->check(in_range(1, 1'000'000))
       ->capture_default_str();
-  add_image_size_option(command, options->imgsz, "640; a classifier's own");
+  add_image_size_option(command, options->imgsz);
   command
       .add_option("--tolerance", options->tolerance,
                   "Write nothing when a raw output differs by more than this share of its largest value")
@@ -276,18 +282,7 @@ Action add_deploy(CLI::App& app) {
                   "Passes to leave out, of " + join(names, ", ") + " [default: none]")
       ->delimiter(',')
       ->type_name("PASS,...");
-  command
-      .add_option(
-          "--as", options->import.model,
-          "For a foreign file whose network is not plain: the model it holds (as 'marrow import --model') "
-          "[default: told by the file]")
-      ->type_name("MODEL");
-  command
-      .add_option(
-          "--weights-source", options->import.source,
-          "For a foreign file: the implementation it comes from (as 'marrow import --source') [default: told "
-          "by the file]")
-      ->type_name("NAME");
+  add_foreign_file_options(command, options->import);
   add_threads_option(command, options->threads);
   set_example(command, "marrow deploy best.safetensors --data data.yaml --imgsz 640 -o small.safetensors");
   return [options] { return deploy_model(*options); };

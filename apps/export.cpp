@@ -17,6 +17,7 @@
 #include "model/onnx_model.h"
 #include "open_model.h"
 #include "passes/deploy.h"
+#include "predict/output_difference.h"
 #include "weights/checkpoint_file.h"
 #include "weights/safetensors.h"
 #include "weights/torch_writer.h"
@@ -109,9 +110,9 @@ onnx::ExportOptions onnx_options(const Options& options, const Model& model) {
   onnx::ExportOptions result;
   result.opset = options.opset;
   result.batch = options.batch;
-  const int usual = default_image_size(model);
-  result.height = fitting_image_size(model, options.imgsz.empty() ? usual : options.imgsz.front());
-  result.width = fitting_image_size(model, options.imgsz.empty() ? usual : options.imgsz.back());
+  const auto [width, height] = input_size(options.model, model, options.imgsz);
+  result.height = height;
+  result.width = width;
   result.dynamic = options.dynamic;
   result.half = options.half;
   if (options.nms) result.nms = options.suppression;
@@ -132,6 +133,9 @@ void export_onnx(const Options& options, const TrainedModel& trained, const fs::
   const ExportCheck check = check_export(draft.path(), network, how, pictures_of(options), options.threads);
   double worst = 0;
   for (const std::string& name : check.passed) fmt::print("{}: accepts the file\n", name);
+  if (check.contrast < 1)
+    fmt::print("on drawn pictures of contrast 1/{:.0f}, so that rounding does not decide:\n",
+               1 / check.contrast);
   for (const ExportCheck::Run& run : check.runs) {
     fmt::print("{}: differs by {:.2e} of the largest output\n", run.what, run.difference);
     worst = std::max(worst, run.difference);
@@ -141,17 +145,12 @@ void export_onnx(const Options& options, const TrainedModel& trained, const fs::
                            : options.half        ? kHalfTolerance
                                                  : kFloatTolerance;
   if (!(worst <= tolerance)) {
-    const std::string why = check.sensitivity > tolerance / 10
-                                ? fmt::format(
-                                      " The network itself changes by {:.2e} on these pictures when its "
-                                      "input changes by 1e-7: compare on "
-                                      "such as it was trained on, with --source",
-                                      check.sensitivity)
-                                : "";
     throw Error(ErrorKind::kModel, fmt::format("{}: the exported network differs by {:.2e} of the largest "
                                                "output, --tolerance is {:.2e}; nothing "
                                                "was written.{}",
-                                               options.model, worst, tolerance, why));
+                                               options.model, worst, tolerance,
+                                               sensitivity_note(check.sensitivity, tolerance,
+                                                                options.source.empty() ? "--source" : "")));
   }
   draft.keep();
   fmt::print("largest difference: {:.2e}\n", worst);
@@ -193,8 +192,7 @@ void refuse_onnx_options(const Options& options) {
 int export_model_file(const Options& options) {
   const fs::path output = output_path(options);
   if (options.format != "onnx") refuse_onnx_options(options);
-  const TrainedModel trained = load_trained(options.model, options.import);
-  for (const std::string& warning : trained.model.warnings) fmt::print(stderr, "marrow: {}\n", warning);
+  const TrainedModel trained = open_checkpoint(options.model, options.import);
   if (options.format != "onnx") {
     export_state_dict(options, trained, output);
   } else {
@@ -230,7 +228,7 @@ Action add_export(CLI::App& app) {
       .add_option("-o,--output", options->output,
                   "Where to write it [default: MODEL with the format's suffix]")
       ->type_name("FILE");
-  add_image_size_option(command, options->imgsz, "640; a classifier's own");
+  add_image_size_option(command, options->imgsz);
   command.add_option("--batch", options->batch, "Images at once, where the size is fixed")
       ->check(in_range(1, 4096))
       ->capture_default_str();
@@ -268,10 +266,8 @@ Action add_export(CLI::App& app) {
                   "[default: 0.001; "
                   "0.03 with --half]")
       ->check(in_range(0.0, 1.0));
-  command.add_flag(
-      "--no-deploy{false}", options->deploy,
-      "Export the network as it was trained, without folding and merging its layers [default: off]");
-  add_foreign_file_options(command, options->import.model, options->import.source);
+  add_no_deploy_flag(command, options->deploy);
+  add_foreign_file_options(command, options->import);
   add_threads_option(command, options->threads);
   set_example(command, "marrow export best.safetensors --format onnx --imgsz 640 --dynamic -o best.onnx");
   return [options] { return export_model_file(*options); };

@@ -9,13 +9,13 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/random.h"
 #include "base/text.h"
 #include "child.h"
 #include "engine/engine.h"
 #include "image/resize.h"
 #include "image/scene.h"
 #include "model/onnx_model.h"
+#include "predict/output_difference.h"
 #include "predict/preprocess.h"
 #include "program_files.h"
 #include "weights/safetensors.h"
@@ -27,12 +27,14 @@ namespace fs = std::filesystem;
 
 constexpr const char* kChecker = "marrow-check-onnx";
 
-Tensor input_of(const Graph& graph, const std::vector<Image>& pictures, int batch, int height, int width) {
+// Of what the network is compared on: `contrast` is that of drawn pictures, where there are no others.
+Tensor input_of(const Graph& graph, const std::vector<Image>& pictures, double contrast, int batch,
+                int height, int width) {
   Tensor input({batch, graph.nodes.front().channels, height, width});
   const auto plane = static_cast<size_t>(3) * static_cast<size_t>(height) * static_cast<size_t>(width);
   for (int i = 0; i < batch; ++i) {
     const auto number = static_cast<size_t>(i);
-    const Image picture = pictures.empty() ? draw_scene(width, height, number + 1)
+    const Image picture = pictures.empty() ? draw_scene(width, height, number + 1, contrast)
                                            : resize_linear(pictures[number % pictures.size()], width, height);
     fill_network_input(picture.pixels(), pixel_format(input_format(graph)),
                        input.values().data() + number * plane);
@@ -44,14 +46,6 @@ Tensor run(const GraphWithWeights& network, const Tensor& input, int threads) {
   Engine engine(network.graph, network.weights, input.shape(), {}, {.threads = threads});
   engine.run(input);
   return engine.output(0).clone();
-}
-
-double sensitivity(const GraphWithWeights& network, const Tensor& input, int threads) {
-  Tensor shaken = input.clone();
-  Random random(0, "sensitivity");
-  constexpr double kRounding = 1e-7;
-  for (float& value : shaken.values()) value *= static_cast<float>(1 + kRounding * random.normal());
-  return relative_difference(run(network, shaken, threads), run(network, input, threads));
 }
 
 // The file as given to marrow-check-onnx, which answers in JSON. Another process, so that a reader that crashes ends
@@ -74,7 +68,7 @@ nlohmann::json ask_checker(const fs::path& program, const std::vector<std::strin
 }
 
 void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
-                     const onnx::ExportOptions& options, const std::vector<Image>& pictures, int threads,
+                     const onnx::ExportOptions& options, const Tensor& input, int threads,
                      ExportCheck& check) {
   const auto program = find_beside(kChecker);
   if (!program) {
@@ -90,7 +84,6 @@ void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
   std::vector<std::string> arguments = {file.string()};
   const fs::path io = file.string() + ".io";
   if (reason.empty()) {
-    const Tensor input = input_of(network.graph, pictures, options.batch, options.height, options.width);
     write_safetensors(io, {{"input", input}, {"output", run(network, input, threads)}}, {});
     arguments.push_back(io.string());
   } else {
@@ -142,8 +135,16 @@ ExportCheck check_export(const fs::path& file, const GraphWithWeights& network,
       forms.push_back({2, other_height, other_width});
     }
   }
+  const auto input_at = [&](double contrast) {
+    return input_of(network.graph, pictures, contrast, 1, options.height, options.width);
+  };
+  if (pictures.empty()) check.contrast = calm_contrast(network, input_at, threads);
+  check.sensitivity = rounding_sensitivity(network, input_at(check.contrast), threads);
+  const auto input_of_form = [&](const Form& form) {
+    return input_of(network.graph, pictures, check.contrast, form.batch, form.height, form.width);
+  };
   for (const Form& form : forms) {
-    const Tensor input = input_of(network.graph, pictures, form.batch, form.height, form.width);
+    const Tensor input = input_of_form(form);
     check.runs.push_back({fmt::format("Marrow, {} of {}x{}",
                                       form.batch == 1 ? "1 image" : fmt::format("{} images", form.batch),
                                       form.height, form.width),
@@ -153,9 +154,7 @@ ExportCheck check_export(const fs::path& file, const GraphWithWeights& network,
     check.not_run.push_back("the file's own suppression: Marrow's takes its place when it reads the file");
   if (options.half)
     check.not_run.push_back("float16 arithmetic: Marrow computes the file's weights in float32");
-  check.sensitivity =
-      sensitivity(network, input_of(network.graph, pictures, 1, options.height, options.width), threads);
-  check_elsewhere(file, network, options, pictures, threads, check);
+  check_elsewhere(file, network, options, input_of_form(forms.front()), threads, check);
   return check;
 }
 

@@ -19,9 +19,8 @@ struct ExportCheck {
   std::vector<Run> runs;
   std::vector<std::string> passed;   // checks without a number
   std::vector<std::string> not_run;  // each with the reason
-  // How much the network's output changes, in the same measure, when every number of its input changes by 1e-7 of
-  // itself, the rounding of float32: no reader can be closer.
-  double sensitivity = 0;
+  double contrast = 1;               // of the pictures, where they are drawn; see calm_contrast()
+  double sensitivity = 0;            // rounding_sensitivity() on them
 };
 
 // `network` is what was exported. The pictures are stretched to the input's size; without any, the program draws some.

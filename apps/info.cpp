@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/talk.h"
 #include "base/text.h"
 #include "cli.h"
 #include "model/deployed.h"
@@ -115,9 +116,8 @@ json layers_json(const Model& model, const Summary& summary) {
 
 int info(const Options& o) {
   const Model model = open_described(o);
-  for (const std::string& warning : model.warnings) fmt::print(stderr, "marrow: {}\n", warning);
-  const int height = fitting_image_size(model, o.imgsz.empty() ? default_image_size(model) : o.imgsz.front());
-  const int width = o.imgsz.size() < 2 ? height : fitting_image_size(model, o.imgsz.back());
+  for (const std::string& warning : model.warnings) talk("marrow: " + warning);
+  const auto [width, height] = input_size(o.model, model, o.imgsz);
   const Summary summary = summarize(model, height, width);
   const bool by_layer = !model.layers.empty();
 
@@ -177,23 +177,14 @@ Action add_info(CLI::App& app) {
       ->type_name("NAME");
   command.add_option("--nc", options->classes, "Number of classes [default: the model's own]")
       ->check(in_range(1, 65536));
-  add_image_size_option(command, options->imgsz, "640; a classifier's own, or 224");
+  add_image_size_option(command, options->imgsz);
   command.add_flag("-v,--verbose", options->verbose, "One line an operation [default: off]");
   command.add_flag("--json", options->as_json, "One JSON object [default: off]");
   command.add_flag(
       "--deploy", options->deploy,
       "Of the form that predict runs and 'marrow deploy' writes: batch norms folded, layers merged "
       "[default: off]");
-  command
-      .add_option(
-          "--as", options->import.model,
-          "For a foreign file: the model it holds (as 'marrow import --model') [default: told by the file]")
-      ->type_name("MODEL");
-  command
-      .add_option("--weights-source", options->import.source,
-                  "For a foreign file: the implementation it comes from (as 'marrow import --source') "
-                  "[default: told by the file]")
-      ->type_name("NAME");
+  add_foreign_file_options(command, options->import);
   set_example(command, "marrow info yolov8n --backbone starnet_s1 --imgsz 320");
   return [options] { return info(*options); };
 }

@@ -3,41 +3,78 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/talk.h"
 #include "cli.h"
 #include "model/zoo.h"
 #include "predict/classifier_input.h"
+#include "predict/preprocess.h"
+#include "recipe/train_options.h"
 
 namespace marrow::cli {
+namespace {
+
+int fitting_side(const Model& model, int wanted) {
+  if (model.task == "classify") return wanted;
+  const int stride = model.largest_stride;
+  const int side = (wanted + stride - 1) / stride * stride;
+  if (side != wanted)
+    talk(fmt::format("marrow: --imgsz {} is no multiple of the largest stride, {}; using {}", wanted, stride,
+                     side));
+  return side;
+}
+
+std::string fixed_text(Size fixed) {
+  const auto side = [](int pixels) { return pixels > 0 ? std::to_string(pixels) : "any"; };
+  return side(fixed.height) + "x" + side(fixed.width);
+}
+
+}  // namespace
 
 OpenedModel open_model(const std::string& model, const OpenOptions& options) {
   if (is_checkpoint_path(model)) {
-    if (!options.backbone.empty() || options.classes > 0)
-      throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
-    return {load_trained(model, options.import), true};
+    if (!options.backbone.empty())
+      throw Error(ErrorKind::kUsage, "--backbone is for a YAML or a name, not for a checkpoint");
+    return {open_checkpoint(model, options.import), true};
   }
-  BuildOptions build;
-  if (options.classes > 0) build.classes = options.classes;
   OpenedModel opened;
-  opened.trained.model = make_model(model, options.backbone, build);
+  opened.trained.model = make_model(model, options.backbone);
   opened.trained.weights = randomize(opened.trained.model.graph, 0);
   return opened;
 }
 
-int default_image_size(const Model& model) {
-  constexpr int kDetectorSize = 640;
-  const int crop = std::get<Input>(model.graph.nodes.at(0).operation).format.crop;
-  if (crop > 0) return crop;
-  return model.task == "classify" ? kDefaultCrop : kDetectorSize;
+TrainedModel open_checkpoint(const std::string& file, const ImportOptions& options) {
+  TrainedModel trained = load_trained(file, options);
+  for (const std::string& warning : trained.model.warnings) talk("marrow: " + warning);
+  return trained;
 }
 
-int fitting_image_size(const Model& model, int wanted) {
-  if (model.task == "classify") return wanted;
-  const int stride = model.largest_stride;
-  const int size = (wanted + stride - 1) / stride * stride;
-  if (size != wanted)
-    fmt::print(stderr, "marrow: --imgsz {} is no multiple of the largest stride, {}; using {}\n", wanted,
-               stride, size);
-  return size;
+int default_image_size(const Model& model) {
+  const int crop = input_format(model.graph).crop;
+  if (crop > 0) return crop;
+  return model.task == "classify" ? kDefaultCrop : kDetectionSize;
+}
+
+Size input_size(const std::string& file, const Model& model, std::span<const int> imgsz) {
+  const int usual = default_image_size(model);
+  const Size fixed = {model.fixed_width, model.fixed_height};
+  if (imgsz.empty()) return {fixed.width > 0 ? fixed.width : usual, fixed.height > 0 ? fixed.height : usual};
+  const Size wanted = {imgsz.back(), imgsz.front()};
+  if ((fixed.width > 0 && fixed.width != wanted.width) || (fixed.height > 0 && fixed.height != wanted.height))
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--imgsz {}x{}: the network in {} is fixed at {} (height x width)", wanted.height,
+                            wanted.width, file, fixed_text(fixed)));
+  const int height = fitting_side(model, wanted.height);
+  return {wanted.width == wanted.height ? height : fitting_side(model, wanted.width), height};
+}
+
+int square_input_size(const std::string& file, const Model& model, int imgsz) {
+  const Size size =
+      input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());
+  if (size.width != size.height)
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: the network is fixed at {}x{}; here pictures are fitted into squares", file,
+                            size.height, size.width));
+  return size.width;
 }
 
 }  // namespace marrow::cli

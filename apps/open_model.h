@@ -1,8 +1,10 @@
 // What a command that wants a network takes for MODEL: a YAML, a name, or a checkpoint.
 #pragma once
 
+#include <span>
 #include <string>
 
+#include "detect/letterbox.h"
 #include "model/import.h"
 
 namespace marrow::cli {
@@ -14,17 +16,26 @@ struct OpenedModel {
 
 struct OpenOptions {
   std::string backbone;  // for a YAML or a name: instead of its own
-  int classes = 0;       // for a YAML or a name; 0: its own
   ImportOptions import;  // for a foreign checkpoint
 };
 
-// Throws Error{kUsage} where an option does not fit, and what make_model and load_trained throw.
+// Throws Error{kUsage} where an option does not fit, and what make_model and open_checkpoint throw.
 OpenedModel open_model(const std::string& model, const OpenOptions& options = {});
 
-// The size that a network is run at when nobody says one: a classifier's own crop, or 224; 640 for a detector.
+// load_trained(); what the file's reader warns of goes to stderr.
+TrainedModel open_checkpoint(const std::string& file, const ImportOptions& options);
+
+// The size that a network is run at when nobody says one: a classifier's own crop, or 224; kDetectionSize for a
+// detector.
 int default_image_size(const Model& model);
-// `wanted`, rounded up to what the model can read: a detector's maps meet only at multiples of its largest stride.
-// Says so on stderr.
-int fitting_image_size(const Model& model, int wanted);
+
+// The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the size that
+// the model's file is fixed at, else for default_image_size(). Rounded up to what a detector can read, since its maps meet
+// only at multiples of its largest stride; says so on stderr. Throws Error{kUsage} where the file is fixed at another
+// size. `file` is for messages.
+Size input_size(const std::string& file, const Model& model, std::span<const int> imgsz);
+
+// The same for a command that knows one side only. Throws Error{kUnsupported} where the file's sides differ.
+int square_input_size(const std::string& file, const Model& model, int imgsz);
 
 }  // namespace marrow::cli

@@ -21,6 +21,7 @@
 #include "image/encode.h"
 #include "model/import.h"
 #include "model/zoo.h"
+#include "open_model.h"
 #include "predict/classifier.h"
 #include "predict/detector.h"
 
@@ -32,8 +33,7 @@ using nlohmann::json;
 
 struct Options {
   std::string model;
-  std::string base_model;
-  std::string weights_source;
+  ImportOptions import;
   std::string source;
   std::vector<int> imgsz;
   NmsOptions nms;
@@ -160,24 +160,12 @@ class Prediction {
 
 class DetectionRun : public Prediction {
  public:
-  DetectionRun(const Options& options, fs::path folder, TrainedModel trained)
+  DetectionRun(const Options& options, fs::path folder, TrainedModel trained, const DetectorOptions& how)
       : Prediction(options, std::move(folder)),
         names_(std::move(trained.model.names)),
-        detector_(std::move(trained.model.graph), std::move(trained.weights),
-                  detector_options(options, names_)) {}
+        detector_(std::move(trained.model.graph), std::move(trained.weights), how) {}
 
  private:
-  static DetectorOptions detector_options(const Options& o, const std::vector<std::string>& names) {
-    DetectorOptions options;
-    if (!o.imgsz.empty()) options.size = {o.imgsz.back(), o.imgsz.front()};
-    options.rect = o.rect;
-    options.threads = o.threads;
-    options.deploy = o.deploy;
-    options.nms = o.nms;
-    options.nms.classes = class_ids(o.classes, names);
-    return options;
-  }
-
   PredictTimes see(const fs::path& path, const Image& image, const std::string& head) override {
     const DetectionResult result = detector_.detect(image);
     const Size picture = {image.width(), image.height()};
@@ -219,20 +207,13 @@ class DetectionRun : public Prediction {
 
 class ClassificationRun : public Prediction {
  public:
-  ClassificationRun(const Options& options, fs::path folder, const TrainedModel& trained)
+  ClassificationRun(const Options& options, fs::path folder, const TrainedModel& trained,
+                    const ClassifierOptions& how)
       : Prediction(options, std::move(folder)),
         names_(trained.model.names),
-        classifier_(trained.model.graph, trained.weights,
-                    {square(options), options.threads, options.deploy}) {}
+        classifier_(trained.model.graph, trained.weights, how) {}
 
  private:
-  static int square(const Options& options) {
-    if (options.imgsz.empty()) return 0;
-    if (options.imgsz.front() != options.imgsz.back())
-      throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
-    return options.imgsz.front();
-  }
-
   PredictTimes see(const fs::path& path, const Image& image, const std::string& head) override {
     constexpr int kTop = 5;
     const ClassificationResult result = classifier_.classify(image, kTop);
@@ -283,6 +264,24 @@ void require_weights(const std::string& model) {
                           model, fs::path(model).stem().string()));
 }
 
+DetectorOptions detector_options(const Options& o, const Model& model) {
+  DetectorOptions options;
+  options.size = input_size(o.model, model, o.imgsz);
+  options.rect = o.rect && model.fixed_height == 0;
+  options.threads = o.threads;
+  options.deploy = o.deploy;
+  options.nms = o.nms;
+  options.nms.classes = class_ids(o.classes, model.names);
+  return options;
+}
+
+ClassifierOptions classifier_options(const Options& o, const Model& model) {
+  const Size size = input_size(o.model, model, o.imgsz);
+  if (size.width != size.height)
+    throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
+  return {size.width, o.threads, o.deploy};
+}
+
 fs::path run_folder(const Options& options, const std::string& task) {
   const bool writes =
       (options.save && task == "detect") || options.save_txt || (options.save_crop && task == "detect");
@@ -291,8 +290,7 @@ fs::path run_folder(const Options& options, const std::string& task) {
 
 int predict(const Options& options) {
   require_weights(options.model);
-  TrainedModel trained =
-      load_trained(options.model, {.model = options.base_model, .source = options.weights_source});
+  TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
   if (task != "detect" && task != "classify")
     throw Error(
@@ -303,14 +301,13 @@ int predict(const Options& options) {
         ErrorKind::kUsage,
         options.model + ": a classifier; --classes, --save-crop and --agnostic-nms are for detectors");
   const auto pictures = expand_sources(options.source);
-  if (task == "detect") class_ids(options.classes, trained.model.names);  // before a folder is made
-  fs::path folder = run_folder(options, task);
-  std::unique_ptr<Prediction> run;
-  if (task == "detect")
-    run = std::make_unique<DetectionRun>(options, std::move(folder), std::move(trained));
-  else
-    run = std::make_unique<ClassificationRun>(options, std::move(folder), trained);
-  return run->run(pictures);
+  // Options are refused before a folder is made.
+  if (task == "detect") {
+    const DetectorOptions how = detector_options(options, trained.model);
+    return DetectionRun(options, run_folder(options, task), std::move(trained), how).run(pictures);
+  }
+  const ClassifierOptions how = classifier_options(options, trained.model);
+  return ClassificationRun(options, run_folder(options, task), trained, how).run(pictures);
 }
 
 }  // namespace
@@ -318,23 +315,26 @@ int predict(const Options& options) {
 Action add_predict(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("predict", "Find objects in pictures, or classify them");
-  command.add_option("--model", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
+  command
+      .add_option("--model", options->model,
+                  "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
       ->required()
       ->type_name("FILE");
   command
       .add_option("--source", options->source,
                   "A picture, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists pictures")
       ->required();
-  add_image_size_option(command, options->imgsz, "640; a classifier's own");
+  add_image_size_option(command, options->imgsz);
   add_detection_options(command, options->nms);
   command
       .add_option("--classes", options->classes,
                   "Only these classes, by number or name, separated by commas [default: all]")
       ->delimiter(',')
       ->type_name("CLASS,...");
-  command.add_flag("--rect,!--no-rect", options->rect,
-                   "Pad each picture only to the next multiple of the stride; --no-rect pads to the full "
-                   "square [default: on]");
+  command.add_flag(
+      "--rect,!--no-rect", options->rect,
+      "Pad each picture only to the next multiple of the stride; --no-rect, and a file of fixed size, pad to "
+      "the full square [default: on]");
   command.add_flag("--save,!--no-save", options->save,
                    "Write the pictures with boxes drawn; detectors only [default: on]");
   command.add_flag("--save-txt", options->save_txt,
@@ -347,7 +347,7 @@ Action add_predict(CLI::App& app) {
   command.add_flag("--json", options->as_json,
                    "One line of JSON for each picture that could be read, on stdout; all else goes to stderr "
                    "[default: off]");
-  add_foreign_file_options(command, options->base_model, options->weights_source);
+  add_foreign_file_options(command, options->import);
   add_threads_option(command, options->threads);
   add_no_deploy_flag(command, options->deploy);
   set_example(

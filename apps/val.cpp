@@ -17,6 +17,7 @@
 #include "cli.h"
 #include "data/dataset.h"
 #include "model/import.h"
+#include "open_model.h"
 #include "predict/classifier_input.h"
 #include "predict/preprocess.h"
 #include "progress_line.h"
@@ -47,8 +48,7 @@ struct Options {
   bool plots = true;
   bool as_json = false;
   RunFolderOptions folder{.name = "val"};
-  std::string base_model;
-  std::string weights_source;
+  ImportOptions import;
   int threads = 0;
   bool deploy = true;
 };
@@ -87,13 +87,8 @@ ordered_json speed_json(const ValidationTimes& times) {
       {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
-int round_up(int size, int stride) {
-  return (size + stride - 1) / stride * stride;
-}
-
 int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel trained) {
-  const int image_size =
-      round_up(options.imgsz > 0 ? options.imgsz : kDetectionSize, trained.model.largest_stride);
+  const int image_size = square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
   if (const int wanted = options.single_cls ? 1 : dataset.classes(); static_cast<int>(names.size()) != wanted)
     throw Error(ErrorKind::kUsage,
@@ -112,7 +107,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
   ThreadPool threads(options.threads);
   DetectionLoader loader(split.images, {.batch = options.batch,
                                         .workers = threads.threads(),
-                                        .rectangular = options.rect,
+                                        .rectangular = options.rect && trained.model.fixed_height == 0,
                                         .stride = trained.model.largest_stride});
   EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
   const std::optional<fs::path> folder = results_folder(options, "detect");
@@ -177,7 +172,8 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
                                                options.data, dataset.classes()));
   const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
   const int threads = options.threads > 0 ? options.threads : available_threads();
-  const InputFormat format = classifier_format(input_format(trained.model.graph), options.imgsz);
+  const InputFormat format = classifier_format(
+      input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
   ClassificationLoader loader(split.images,
                               validation_loader_options(format, dataset.classes(), options.batch, threads));
   EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
@@ -209,8 +205,7 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
 }
 
 int validate(const Options& options) {
-  TrainedModel trained =
-      load_trained(options.model, {.model = options.base_model, .source = options.weights_source});
+  TrainedModel trained = open_checkpoint(options.model, options.import);
   const Dataset dataset = read_dataset(options.data);
   for (const std::string& note : dataset.notes) talk("marrow: " + note);
   const std::string task = trained.model.task;
@@ -227,7 +222,9 @@ int validate(const Options& options) {
 Action add_val(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("val", "Measure a model on labelled images");
-  command.add_option("--model", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
+  command
+      .add_option("--model", options->model,
+                  "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
       ->required()
       ->type_name("FILE");
   command
@@ -241,9 +238,10 @@ Action add_val(CLI::App& app) {
   command
       .add_option(
           "--imgsz", options->imgsz,
-          fmt::format("Longer side of the network input, pixels; for a classifier its crop [default: {}; a "
-                      "classifier's own]",
-                      kDetectionSize))
+          fmt::format(
+              "Longer side of the network input, pixels; for a classifier its crop [default: the file's own "
+              "if it is fixed; {}; a classifier's own, or {}]",
+              kDetectionSize, kDefaultCrop))
       ->check(in_range(1, 16384))
       ->type_name("PIXELS");
   command.add_option("--batch", options->batch, "Images that share a rectangle")
@@ -252,7 +250,8 @@ Action add_val(CLI::App& app) {
   add_detection_options(command, options->nms);
   command
       .add_option("--rect", options->rect,
-                  "Batches of images of like shape, padded only as far as needed; false: squares")
+                  "Batches of images of like shape, padded only as far as needed; false, and a file of fixed "
+                  "size: squares")
       ->expected(0, 1)
       ->default_str("true")
       ->type_name("true|false");
@@ -271,7 +270,7 @@ Action add_val(CLI::App& app) {
   command.add_flag("--json", options->as_json,
                    "One JSON object on stdout; all else goes to stderr [default: off]");
   add_run_folder_options(command, options->folder);
-  add_foreign_file_options(command, options->base_model, options->weights_source);
+  add_foreign_file_options(command, options->import);
   add_threads_option(command, options->threads);
   add_no_deploy_flag(command, options->deploy);
   set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");

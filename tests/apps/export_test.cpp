@@ -50,6 +50,29 @@ TEST_F(ExportCommand, TheFilePredictsWhatTheCheckpointDoes) {
   EXPECT_SAYS(predict("best.onnx"), "dog's bowl");
 }
 
+TEST_F(ExportCommand, AFileOfFixedSizeRunsAtThatSizeOnly) {
+  ASSERT_EQ(export_with({"--imgsz", "64"}).code, 0);
+  const auto predict = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"predict", "--model", "best.onnx", "--source", "picture.png", "--no-save"});
+    return run(more);
+  };
+  EXPECT_SAYS(predict({}).out, "(1, 3, 64, 64)");  // of a picture of 96x64
+  const ProgramResult other = predict({"--imgsz", "96"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_SAYS(other.err, "--imgsz 96x96: the network in best.onnx is fixed at 64x64");
+  const ProgramResult benchmark = run({"benchmark", "best.onnx", "--seconds", "0", "--json"});
+  EXPECT_SAYS(benchmark.out, "\"imgsz\":[64,64]");
+}
+
+TEST_F(ExportCommand, EveryReaderSaysWhatTheFileLoses) {
+  ASSERT_EQ(export_with({"--imgsz", "64", "--nms"}).code, 0);
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"predict", "--source", "picture.png", "--no-save", "--model", "best.onnx"},
+        {"benchmark", "--seconds", "0", "best.onnx"},
+        {"info", "best.onnx"}})
+    EXPECT_SAYS(run(command).err, "the file's own suppression") << command.front();
+}
+
 TEST_F(ExportCommand, NamesWhatWasNotRun) {
   const ProgramResult half = export_with({"--imgsz", "64", "--half", "--tolerance", "1"});
   EXPECT_EQ(half.code, 0) << half.err;

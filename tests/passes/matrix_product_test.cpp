@@ -12,9 +12,8 @@ TEST(MatrixProduct, IsThePlainLoopInDoublePrecisionToTheLastBit) {
   struct Size {
     int64_t rows, depth, columns;
   };
-  for (const auto& [rows, depth, columns] :
-       {Size{1, 1, 1}, Size{3, 12, 256}, Size{5, 7, 13}, Size{0, 4, 2}, Size{2, 0, 3}, Size{97, 257, 193},
-        Size{200, 600, 500}}) {
+  for (const auto& [rows, depth, columns] : {Size{1, 1, 1}, Size{3, 12, 256}, Size{5, 7, 13}, Size{0, 4, 2},
+                                             Size{2, 0, 3}, Size{97, 257, 193}, Size{200, 600, 500}}) {
     const Tensor a = test::noise({rows, depth}, 1), b = test::noise({depth, columns}, 2);
     const Tensor product = matrix_product(a, b);
     ASSERT_EQ(product.shape(), (Shape{rows, columns}));
@@ -25,7 +24,8 @@ TEST(MatrixProduct, IsThePlainLoopInDoublePrecisionToTheLastBit) {
         for (int64_t k = 0; k < depth; ++k)
           sum += double{a.values()[static_cast<size_t>(r * depth + k)]} *
                  b.values()[static_cast<size_t>(k * columns + c)];
-        different += product.values()[static_cast<size_t>(r * columns + c)] != static_cast<float>(sum) ? 1 : 0;
+        different +=
+            product.values()[static_cast<size_t>(r * columns + c)] != static_cast<float>(sum) ? 1 : 0;
       }
     EXPECT_EQ(different, 0u) << rows << "x" << depth << "x" << columns;
   }

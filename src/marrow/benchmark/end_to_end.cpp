@@ -30,7 +30,8 @@ std::function<PredictTimes(const Image&)> predictor(const TrainedModel& trained,
   const Graph& graph = trained.model.graph;
   if (trained.model.task == "detect") {
     auto detector = std::make_shared<Detector>(
-        graph, trained.weights, DetectorOptions{.size = options.size, .threads = options.threads});
+        graph, trained.weights,
+        DetectorOptions{.size = options.size, .rect = options.rect, .threads = options.threads});
     return [detector](const Image& image) { return detector->detect(image).times; };
   }
   if (trained.model.task == "classify") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/random.h"
 
@@ -28,9 +29,10 @@ Colour random_colour(Random& random) {
 
 }  // namespace
 
-Image draw_scene(int width, int height, uint64_t seed) {
+Image draw_scene(int width, int height, uint64_t seed, double contrast) {
   constexpr int kShapes = 9;
   constexpr int kNoise = 13;  // grey levels, peak to peak
+  constexpr int kGrey = 128;
   Random random(seed, "scene");
   const Colour top = random_colour(random), bottom = random_colour(random);
   std::array<Shape2d, kShapes> shapes;
@@ -51,8 +53,8 @@ Image draw_scene(int width, int height, uint64_t seed) {
         if (shape.covers(x, y)) colour = shape.colour;
       for (size_t c = 0; c < 3; ++c) {
         const int noise = static_cast<int>(random.below(kNoise)) - kNoise / 2;
-        image.row(y)[3 * x + static_cast<int>(c)] =
-            static_cast<uint8_t>(std::clamp(colour[c] + noise, 0, 255));
+        image.row(y)[3 * x + static_cast<int>(c)] = static_cast<uint8_t>(
+            kGrey + std::lround(contrast * (std::clamp(colour[c] + noise, 0, 255) - kGrey)));
       }
     }
   return image;

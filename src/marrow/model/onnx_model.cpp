@@ -106,6 +106,8 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
     throw Error(error.kind(), fmt::format("{}: {}", file, error.what()));
   }
   result.model.warnings = std::move(warnings);
+  result.model.fixed_height = read.height;
+  result.model.fixed_width = read.width;
   initialize_missing(result.model.graph, 0, result.weights);  // counters of batch norms
   return result;
 }

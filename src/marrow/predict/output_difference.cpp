@@ -1,10 +1,12 @@
 #include "predict/output_difference.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "detect/letterbox.h"
+#include "base/random.h"
 #include "engine/engine.h"
 #include "predict/classifier_input.h"
 #include "predict/preprocess.h"
@@ -32,39 +34,40 @@ double largest_absolute(const Tensor& a, const Tensor& b) {
   return largest;
 }
 
-// Of two engines that compute `names`.
-std::vector<OutputDifference> engine_differences(Engine& before, Engine& after,
-                                                 const std::vector<std::string>& names,
-                                                 std::span<const Tensor> inputs) {
-  std::vector<OutputDifference> differences;
-  for (const std::string& name : names) differences.push_back({name});
-  for (const Tensor& input : inputs) {
-    before.run(input);
-    after.run(input);
-    for (size_t i = 0; i < names.size(); ++i) {
-      const Tensor &a = before.output(i), &b = after.output(i);
-      differences[i].absolute = std::max(differences[i].absolute, largest_absolute(b, a));
-      differences[i].relative = std::max(differences[i].relative, relative_difference(b, a));
-    }
-  }
-  return differences;
+double sensitivity_of(Engine& engine, const Tensor& input) {
+  constexpr double kRounding = 1e-7;
+  Tensor shaken = input.clone();
+  Random random(0, "sensitivity");
+  for (float& value : shaken.values()) value *= static_cast<float>(1 + kRounding * random.normal());
+  engine.run(input);
+  std::vector<Tensor> outputs;
+  for (size_t i = 0; i < engine.output_count(); ++i) outputs.push_back(engine.output(i).clone());
+  engine.run(shaken);
+  double largest = 0;
+  for (size_t i = 0; i < outputs.size(); ++i)
+    largest = std::max(largest, relative_difference(engine.output(i), outputs[i]));
+  return largest;
+}
+
+Engine compared_engine(const GraphWithWeights& model, const Shape& input, int threads) {
+  return {
+      model.graph, model.weights, input, compared_names(model.graph), {.threads = threads, .deploy = false}};
 }
 
 }  // namespace
 
-Tensor network_input(const Model& model, const Image& picture, int size) {
+Tensor network_input(const Model& model, const Image& picture, Size size) {
   const InputFormat& stored = input_format(model.graph);
   if (model.task == "classify") {
-    const InputFormat format = classifier_format(stored, size);
+    const InputFormat format = classifier_format(stored, size.width);
     const Image cut =
         resize_for_classifier(picture, format.resize, format.crop, resize_filter(format.interpolation));
     Tensor input({1, Image::kChannels, format.crop, format.crop});
     fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
     return input;
   }
-  const Image boxed =
-      letterbox(picture, letterbox_geometry({picture.width(), picture.height()}, {size, size}));
-  Tensor input({1, Image::kChannels, size, size});
+  const Image boxed = letterbox(picture, letterbox_geometry({picture.width(), picture.height()}, size));
+  Tensor input({1, Image::kChannels, size.height, size.width});
   fill_network_input(boxed.pixels(), pixel_format(stored), input.values().data());
   return input;
 }
@@ -76,18 +79,44 @@ std::vector<OutputDifference> output_differences(const GraphWithWeights& before,
   const EngineOptions options = {.threads = threads, .deploy = false};
   Engine first(before.graph, before.weights, inputs.front().shape(), names, options);
   Engine second(after.graph, after.weights, inputs.front().shape(), names, options);
-  return engine_differences(first, second, names, inputs);
+  std::vector<OutputDifference> differences;
+  for (const std::string& name : names) differences.push_back({name});
+  for (const Tensor& input : inputs) {
+    first.run(input);
+    second.run(input);
+    for (size_t i = 0; i < names.size(); ++i) {
+      const Tensor &a = first.output(i), &b = second.output(i);
+      differences[i].absolute = std::max(differences[i].absolute, largest_absolute(b, a));
+      differences[i].relative = std::max(differences[i].relative, relative_difference(b, a));
+    }
+  }
+  return differences;
 }
 
 double rounding_sensitivity(const GraphWithWeights& model, const Tensor& input, int threads) {
-  const std::vector<std::string> names = compared_names(model.graph);
-  Engine fast(model.graph, model.weights, input.shape(), names, {.threads = threads, .deploy = false});
-  Engine plain(model.graph, model.weights, input.shape(), names,
-               {.threads = threads, .simd = "plain", .deploy = false});
-  double largest = 0;
-  for (const OutputDifference& difference : engine_differences(fast, plain, names, std::span(&input, 1)))
-    largest = std::max(largest, difference.relative);
-  return largest;
+  Engine engine = compared_engine(model, input.shape(), threads);
+  return sensitivity_of(engine, input);
+}
+
+double calm_contrast(const GraphWithWeights& model, const std::function<Tensor(double contrast)>& input_at,
+                     int threads) {
+  constexpr double kCalm = 3e-5, kLeastContrast = 1.0 / 64;
+  Tensor input = input_at(1);
+  Engine engine = compared_engine(model, input.shape(), threads);
+  double contrast = 1;
+  while (!(sensitivity_of(engine, input) <= kCalm) && contrast > kLeastContrast) {
+    contrast /= 2;
+    input = input_at(contrast);
+  }
+  return contrast;
+}
+
+std::string sensitivity_note(double sensitivity, double tolerance, std::string_view option) {
+  if (sensitivity <= tolerance / 10) return {};
+  return fmt::format(
+      " The network itself changes by {:.2e} on such pictures when its input is rounded: {}", sensitivity,
+      option.empty() ? "--tolerance accepts more"
+                     : fmt::format("compare on pictures like those it was trained on, with {}", option));
 }
 
 }  // namespace marrow

@@ -1,19 +1,22 @@
 // How far two forms of one network are apart on real pictures.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "detect/letterbox.h"
 #include "image/image.h"
 #include "model/model.h"
 #include "passes/pass.h"
 
 namespace marrow {
 
-// What the network reads of a picture, (1, 3, H, W): the letterboxed picture of `size` x `size` pixels, of a classifier
-// its centre crop of `size` (0: its own).
-Tensor network_input(const Model& model, const Image& picture, int size);
+// What the network reads of a picture, (1, 3, H, W): letterboxed to `size`, or for a classifier the centre crop of
+// size.width pixels.
+Tensor network_input(const Model& model, const Image& picture, Size size);
 
 struct OutputDifference {
   std::string name;
@@ -28,9 +31,18 @@ std::vector<OutputDifference> output_differences(const GraphWithWeights& before,
                                                  const GraphWithWeights& after,
                                                  std::span<const Tensor> inputs, int threads = 0);
 
-// How much the network itself makes of rounding: the largest relative difference of an output between the fastest
-// kernels and the plain ones, which sum in another order. Inputs far from what a network was trained on can drive its
-// values so high that this is no longer small. Slow: plain loops.
+// How much the network itself makes of rounding: the largest relative difference of an output when every number of its
+// input changes by 1e-7 of itself, as rounding to float32 does. Inputs far from what a network was trained on can drive
+// its values so high that this is no longer small; then no two ways of computing it agree.
 double rounding_sensitivity(const GraphWithWeights& model, const Tensor& input, int threads = 0);
+
+// A contrast, of 1, 1/2, ... 1/64, for drawn pictures: the first at which rounding_sensitivity() is at most 3e-5, the
+// last if there is none. `input_at` gives the input of a picture of that contrast; always of one shape.
+double calm_contrast(const GraphWithWeights& model, const std::function<Tensor(double contrast)>& input_at,
+                     int threads = 0);
+
+// For the message about forms that differ by more than `tolerance`: " The network itself ..." where `sensitivity` is too
+// high for that tolerance, otherwise "". `option` names better pictures; "" where that was done.
+std::string sensitivity_note(double sensitivity, double tolerance, std::string_view option);
 
 }  // namespace marrow
