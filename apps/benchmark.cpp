@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "model/summary.h"
 #include "open_model.h"
+#include "opencv_turns.h"
 #include "passes/deploy.h"
 
 namespace marrow::cli {
@@ -31,6 +32,7 @@ struct Options {
   double seconds = 3;
   int layers = 15;
   bool deploy = true;
+  std::string runtime = "marrow";
   bool end_to_end = false;
   std::string source;
   bool as_json = false;
@@ -42,12 +44,44 @@ std::string latency_text(const Latency& latency, int images) {
                      1000 * images / latency.median_ms);
 }
 
+// Another runtime's times, and Marrow's from the same turns.
+struct Beside {
+  std::string name;
+  double difference = 0;
+  InTurns times;
+
+  double ratio() const { return times.theirs.median_ms / times.ours.median_ms; }
+};
+
+Beside time_opencv(const GraphWithWeights& network, NetworkRun& run, const NetworkRunOptions& options,
+                   double seconds) {
+  OpenCvTurns opencv(network, options);
+  return {opencv.name(), opencv.difference(), time_in_turns(run, opencv, 2 * seconds)};
+}
+
 json latency_json(const Latency& latency, int images) {
   return {{"runs", latency.runs},
           {"median_ms", latency.median_ms},
           {"p95_ms", latency.p95_ms},
           {"best_ms", latency.best_ms},
           {"images_per_second", 1000 * images / latency.median_ms}};
+}
+
+void print_beside(const Beside& beside, int images) {
+  fmt::print(
+      "\nIn turns with {}, whose output differs by {:.1e} of the largest:\n  Marrow  {}\n  OpenCV  {}\n  "
+      "OpenCV takes "
+      "{:.2f} times as long\n",
+      beside.name, beside.difference, latency_text(beside.times.ours, images),
+      latency_text(beside.times.theirs, images), beside.ratio());
+}
+
+json beside_json(const Beside& beside, int images) {
+  return {{"name", beside.name},
+          {"difference", beside.difference},
+          {"network", latency_json(beside.times.theirs, images)},
+          {"marrow", latency_json(beside.times.ours, images)},
+          {"ratio", beside.ratio()}};
 }
 
 // Of what all threads could do together.
@@ -109,7 +143,8 @@ int benchmark(const Options& o) {
 
   GraphWithWeights network = {model.graph, opened.trained.weights};
   const double deploy_ms = o.deploy ? time_ms([&] { network = deploy(network); }) : 0;
-  NetworkRun run(network, {.batch = o.batch, .height = height, .width = width, .threads = o.threads});
+  const NetworkRunOptions input = {.batch = o.batch, .height = height, .width = width, .threads = o.threads};
+  NetworkRun run(network, input);
   const Latency latency = measure_latency({.warm_up_seconds = 0.5, .seconds = o.seconds}, [&] { run.run(); });
 
   const Machine machine = this_machine();
@@ -117,11 +152,14 @@ int benchmark(const Options& o) {
   const double peak = peak_gflops(machine.simd) * std::min(threads, machine.cores);
   constexpr int kRepeats = 10;
   const std::vector<StepTime> steps = run.slowest_steps(kRepeats);
+  std::optional<Beside> beside;
+  if (o.runtime == "opencv") beside = time_opencv(network, run, input, o.seconds);
   std::optional<EndToEnd> whole;
   if (o.end_to_end)
     whole = measure_end_to_end(opened.trained, {.source = o.source,
                                                 .size = {width, height},
                                                 .rect = model.fixed_height == 0,
+                                                .deploy = o.deploy,
                                                 .threads = o.threads,
                                                 .seconds = o.seconds});
 
@@ -144,6 +182,7 @@ int benchmark(const Options& o) {
                    {"peak_memory_bytes", peak_memory_bytes()},
                    {"network", latency_json(latency, o.batch)},
                    {"layers", layers_json(steps, peak)}};
+    if (beside) object["opencv"] = beside_json(*beside, o.batch);
     if (whole) object["end_to_end"] = end_to_end_json(*whole);
     fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
     return 0;
@@ -162,6 +201,7 @@ int benchmark(const Options& o) {
              latency_text(latency, o.batch),
              100 * share_of_peak(static_cast<double>(run.macs()), latency.median_ms, peak));
   print_layers(steps, o.layers == 0 ? steps.size() : static_cast<size_t>(o.layers), peak);
+  if (beside) print_beside(*beside, o.batch);
   if (whole) print_end_to_end(*whole);
   return 0;
 }
@@ -191,6 +231,12 @@ Action add_benchmark(CLI::App& app) {
       ->check(in_range(0, 100'000))
       ->capture_default_str();
   add_no_deploy_flag(command, options->deploy);
+  command
+      .add_option("--runtime", options->runtime,
+                  "marrow; opencv: time the same network in OpenCV too, in turns with Marrow's engine")
+      ->check(CLI::IsMember({"marrow", "opencv"}))
+      ->type_name("RUNTIME")
+      ->capture_default_str();
   command.add_flag("--end-to-end", options->end_to_end,
                    "Time the whole way too: decode, letterbox, network, suppression [default: off]");
   command

@@ -48,8 +48,13 @@ Child::Child(const std::filesystem::path& program, const std::vector<std::string
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(kCannotStart);  // it ended before the line above
-    if ((out >= 0 && ::dup2(out, STDOUT_FILENO) < 0) || (err >= 0 && ::dup2(err, STDERR_FILENO) < 0))
-      ::_exit(kCannotStart);
+    const auto stand_for = [](int file, int standard) {
+      if (file >= 0 && ::dup2(file, standard) < 0) ::_exit(kCannotStart);
+    };
+    stand_for(out, STDOUT_FILENO);
+    stand_for(err, STDERR_FILENO);
+    stand_for(output.socket, STDIN_FILENO);
+    stand_for(output.socket, STDOUT_FILENO);
     ::execv(program.c_str(), argv.data());
     ::_exit(kCannotStart);
   }

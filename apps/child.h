@@ -12,6 +12,7 @@ namespace marrow::cli {
 
 struct ChildOutput {
   std::filesystem::path out, err;  // files for its stdout and stderr; empty: as ours
+  int socket = -1;                 // for its stdin and stdout instead; the caller closes it
 };
 
 // Ctrl-C goes to the child alone, which knows how to stop; it is told to stop when this process ends before it.

@@ -25,8 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kChecker = "marrow-check-onnx";
-
 // Of what the network is compared on: `contrast` is that of drawn pictures, where there are no others.
 Tensor input_of(const Graph& graph, const std::vector<Image>& pictures, double contrast, int batch,
                 int height, int width) {
@@ -70,11 +68,11 @@ nlohmann::json ask_checker(const fs::path& program, const std::vector<std::strin
 void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
                      const onnx::ExportOptions& options, const Tensor& input, int threads,
                      ExportCheck& check) {
-  const auto program = find_beside(kChecker);
+  const auto program = find_beside(kOnnxChecker);
   if (!program) {
     check.not_run.push_back(fmt::format(
         "the ONNX checker and OpenCV ({} is not built; it needs libonnx-dev and libopencv-dnn-dev)",
-        kChecker));
+        kOnnxChecker));
     return;
   }
   std::string reason;

@@ -7,6 +7,9 @@
 
 namespace marrow::cli {
 
+// Other people's readers of ONNX files (apps/check_onnx).
+inline constexpr const char* kOnnxChecker = "marrow-check-onnx";
+
 // Beside this program, or in the PATH.
 std::optional<std::filesystem::path> find_beside(const std::string& program);
 

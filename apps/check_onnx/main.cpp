@@ -1,9 +1,11 @@
 // marrow-check-onnx MODEL.onnx [IO.safetensors]: what other readers make of an ONNX file, as one JSON object on stdout.
 // IO holds the tensors `input` and `output`; without it the file is checked but not run.
+// marrow-check-onnx MODEL.onnx IO.safetensors THREADS: OpenCV alone, which then runs once for each line on stdin.
 //
 // A program of its own: libonnx and OpenCV's dnn would cost every start of `marrow` tens of milliseconds, and a reader
-// that crashes ends nothing else. `marrow export` starts it.
+// that crashes ends nothing else. `marrow export` and `marrow benchmark` start it.
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -12,11 +14,16 @@
 #include "weights/safetensors.h"
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) {
-    std::fputs("usage: marrow-check-onnx MODEL.onnx [IO.safetensors]\n", stderr);
+  if (argc < 2 || argc > 4) {
+    std::fputs("usage: marrow-check-onnx MODEL.onnx [IO.safetensors [THREADS]]\n", stderr);
     return 2;
   }
   try {
+    if (argc == 4) {
+      const marrow::Weights io = marrow::read_safetensors(argv[2]).tensors;
+      marrow::check::opencv_turns(argv[1], io.at("input"), io.at("output"), std::atoi(argv[3]));
+      return 0;
+    }
     nlohmann::json answer;
     answer["the ONNX checker"] = marrow::check::onnx_checker(argv[1]);
     if (argc == 3) {

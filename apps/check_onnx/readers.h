@@ -17,4 +17,8 @@ nlohmann::json onnx_checker(const std::string& file);
 // OpenCV's network on `input`, compared with `output` relative to its largest value.
 nlohmann::json opencv_reader(const std::string& file, const Tensor& input, const Tensor& output);
 
+// The same on so many threads, said as a line on stdout; after that, for each line on stdin one run, and its milliseconds
+// as a line.
+void opencv_turns(const std::string& file, const Tensor& input, const Tensor& output, int threads);
+
 }  // namespace marrow::check

@@ -40,6 +40,20 @@ TEST(BenchmarkCommand, SaysWhatWasMeasured) {
   EXPECT_SAYS(result.out, "--layers 0 shows all");
 }
 
+TEST(BenchmarkCommand, TimesOpenCvInTurnsWhereItIsBuiltIn) {
+  const ProgramResult result = run_program({"benchmark", "yolov8n", "--imgsz", "64", "--seconds", "0",
+                                            "--runtime", "opencv", "--threads", "1", "--json"});
+  if (result.code != 0) {
+    EXPECT_EQ(result.code, 1);
+    EXPECT_SAYS(result.err, "libopencv-dnn-dev");
+    return;
+  }
+  const auto opencv = nlohmann::json::parse(result.out).at("opencv");
+  EXPECT_LT(opencv.at("difference"), 1e-3);
+  EXPECT_EQ(opencv.at("network").at("runs"), opencv.at("marrow").at("runs"));
+  EXPECT_EQ(run_program({"benchmark", "yolov8n", "--runtime", "onnxruntime"}).code, 2);
+}
+
 TEST(BenchmarkCommand, RefusesAnUnknownName) {
   const ProgramResult result = run_program({"benchmark", "starnet_s5"});
   EXPECT_NE(result.code, 0);

@@ -59,9 +59,7 @@ class Strassen final : public Step {
  public:
   explicit Strassen(const ConvDescription& conv);
   void run(const RunContext& context) const override;
-  std::string kernel() const override {
-    return fmt::format("strassen 1x1/1{}", to_string(conv_.epilogue));
-  }
+  std::string kernel() const override { return fmt::format("strassen 1x1/1{}", to_string(conv_.epilogue)); }
   int64_t shared_floats() const override {
     return static_cast<int64_t>(kProducts.size()) * most_half_ * (in_blocks_ + out_blocks_) * kernels_.lanes;
   }
@@ -115,10 +113,9 @@ Strassen::Strassen(const ConvDescription& conv)
 void Strassen::pack() {
   weights_ = Tensor({static_cast<int64_t>(kProducts.size()) * product_weights_});
   const auto groups = static_cast<int64_t>(groups_.size());
-  conv_.pool->parallel_for(
-      static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
-        pack_group(static_cast<size_t>(task / groups), static_cast<size_t>(task % groups));
-      });
+  conv_.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
+    pack_group(static_cast<size_t>(task / groups), static_cast<size_t>(task % groups));
+  });
 }
 
 void Strassen::pack_group(size_t product, size_t g) {
@@ -142,8 +139,7 @@ void Strassen::run(const RunContext& context) const {
       const int64_t first = chunk * pixels / chunks;
       const int64_t count = (chunk + 1) * pixels / chunks - first;
       const int64_t half = (count + 1) / 2;
-      const float* map =
-          context.read(conv_.src) + image * conv_.src.image_stride + first * kernels_.lanes;
+      const float* map = context.read(conv_.src) + image * conv_.src.image_stride + first * kernels_.lanes;
       add_pixels(context, map, half, count - half);
       multiply_all(context, map, half, count - half);
       combine(context, image, first, half, count - half);
@@ -154,58 +150,59 @@ void Strassen::run(const RunContext& context) const {
 void Strassen::add_pixels(const RunContext& context, const float* map, int64_t half, int64_t second) const {
   const int64_t lanes = kernels_.lanes;
   const int64_t block_floats = conv_.src.block_floats(kernels_.lanes);
-  context.pool->parallel_for(
-      static_cast<int64_t>(kProducts.size()) * in_blocks_, [&](int64_t task, int) {
-        const auto product = static_cast<size_t>(task / in_blocks_);
-        const int64_t block = task % in_blocks_;
-        const auto& [left, right] = kProducts[product].a;
-        if (right.sign == 0) return;
-        const auto at = [&](const Term& term) {
-          return map + (term.other * in_blocks_ + block) * block_floats + term.half * half * lanes;
-        };
-        float* dst = context.shared + static_cast<int64_t>(product) * factor_floats() + block * most_half_ * lanes;
-        CombineArgs args{{at(left), at(right)}, {left.sign, right.sign}, 2, nullptr, dst, second * lanes};
-        kernels_.combine(args);
-        if (half == second) return;
-        const auto only = [&](const Term& term) { return term.half == 0 ? term.sign : 0.f; };
-        for (int64_t i = second * lanes; i < half * lanes; ++i) {
-          dst[i] = 0;
-          if (only(left) != 0) dst[i] += only(left) * args.src[0][i];
-          if (only(right) != 0) dst[i] += only(right) * args.src[1][i];
-        }
-      });
+  context.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * in_blocks_, [&](int64_t task, int) {
+    const auto product = static_cast<size_t>(task / in_blocks_);
+    const int64_t block = task % in_blocks_;
+    const auto& [left, right] = kProducts[product].a;
+    if (right.sign == 0) return;
+    const auto at = [&](const Term& term) {
+      return map + (term.other * in_blocks_ + block) * block_floats + term.half * half * lanes;
+    };
+    float* dst =
+        context.shared + static_cast<int64_t>(product) * factor_floats() + block * most_half_ * lanes;
+    CombineArgs args{{at(left), at(right)}, {left.sign, right.sign}, 2, nullptr, dst, second * lanes};
+    kernels_.combine(args);
+    if (half == second) return;
+    const auto only = [&](const Term& term) { return term.half == 0 ? term.sign : 0.f; };
+    for (int64_t i = second * lanes; i < half * lanes; ++i) {
+      dst[i] = 0;
+      if (only(left) != 0) dst[i] += only(left) * args.src[0][i];
+      if (only(right) != 0) dst[i] += only(right) * args.src[1][i];
+    }
+  });
 }
 
 void Strassen::multiply_all(const RunContext& context, const float* map, int64_t half, int64_t second) const {
   const int64_t lanes = kernels_.lanes;
   const auto groups = static_cast<int64_t>(groups_.size());
   float* results = context.shared + static_cast<int64_t>(kProducts.size()) * factor_floats();
-  context.pool->parallel_for(
-      static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
-        const auto p = static_cast<size_t>(task / groups);
-        const auto g = static_cast<size_t>(task % groups);
-        const auto& [left, right] = kProducts[p].a;
-        MatrixProduct product;
-        product.channels = in_blocks_ * lanes;
-        product.pixels = half;
-        if (right.sign != 0) {
-          product.src = context.shared + static_cast<int64_t>(p) * factor_floats();
-          product.offsets = sum_offsets_.data();
-        } else {  // a quarter as it is
-          product.src = map + left.other * in_blocks_ * conv_.src.block_floats(kernels_.lanes) + left.half * half * lanes;
-          product.offsets = map_offsets_.data();
-          if (left.half == 1) product.pixels = second;
-        }
-        product.weights = weights_.values().data() + static_cast<int64_t>(p) * product_weights_ + weights_at_[g];
-        product.bias = zero_.values().data();
-        product.dst_block = most_half_ * lanes;
-        product.dst = results + static_cast<int64_t>(p) * result_floats() + groups_[g].first_block * product.dst_block;
-        multiply(kernels_, groups_[g], product);
-        // A pixel that the second half lacks.
-        for (int v = 0; v < groups_[g].vectors(); ++v)
-          std::fill(product.dst + v * product.dst_block + product.pixels * lanes,
-                    product.dst + v * product.dst_block + half * lanes, 0.f);
-      });
+  context.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
+    const auto p = static_cast<size_t>(task / groups);
+    const auto g = static_cast<size_t>(task % groups);
+    const auto& [left, right] = kProducts[p].a;
+    MatrixProduct product;
+    product.channels = in_blocks_ * lanes;
+    product.pixels = half;
+    if (right.sign != 0) {
+      product.src = context.shared + static_cast<int64_t>(p) * factor_floats();
+      product.offsets = sum_offsets_.data();
+    } else {  // a quarter as it is
+      product.src =
+          map + left.other * in_blocks_ * conv_.src.block_floats(kernels_.lanes) + left.half * half * lanes;
+      product.offsets = map_offsets_.data();
+      if (left.half == 1) product.pixels = second;
+    }
+    product.weights = weights_.values().data() + static_cast<int64_t>(p) * product_weights_ + weights_at_[g];
+    product.bias = zero_.values().data();
+    product.dst_block = most_half_ * lanes;
+    product.dst =
+        results + static_cast<int64_t>(p) * result_floats() + groups_[g].first_block * product.dst_block;
+    multiply(kernels_, groups_[g], product);
+    // A pixel that the second half lacks.
+    for (int v = 0; v < groups_[g].vectors(); ++v)
+      std::fill(product.dst + v * product.dst_block + product.pixels * lanes,
+                product.dst + v * product.dst_block + half * lanes, 0.f);
+  });
 }
 
 void Strassen::combine(const RunContext& context, int64_t image, int64_t first, int64_t half,
@@ -223,7 +220,8 @@ void Strassen::combine(const RunContext& context, int64_t image, int64_t first, 
     CombineArgs args{};
     for (const Signed& term : kResults[static_cast<size_t>(pixel_half)][static_cast<size_t>(out_half)]) {
       if (term.sign == 0) continue;
-      args.src[static_cast<size_t>(args.terms)] = results + term.product * result_floats() + block * most_half_ * lanes;
+      args.src[static_cast<size_t>(args.terms)] =
+          results + term.product * result_floats() + block * most_half_ * lanes;
       args.factors[static_cast<size_t>(args.terms++)] = term.sign;
     }
     args.bias = bias_.values().data() + out_block * lanes;
