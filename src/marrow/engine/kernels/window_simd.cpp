@@ -108,7 +108,75 @@ void any_stride(const Args& args, int dilation, const Window& window) {
     window_row<0>(args, dilation, window);
 }
 
+// The common depthwise windows: each input is loaded once for all the taps that read it, and tiles at the edges take zeros
+// for what lies outside.
+template <int kTaps, int kStride>
+struct FixedWindow {
+  template <int kPixels, bool kInside>
+  static HWY_INLINE void tile(const DepthwiseRowArgs& args, int x) {
+    constexpr int kSpan = (kPixels - 1) * kStride + kTaps;
+    const D d;
+    const int start = x * kStride - args.pad_before;
+    V sum[kPixels];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, args.bias);
+    for (int row = 0; row < args.rows; ++row) {
+      const float* src = args.src + row * args.src_row + int64_t{start} * kLanes;
+      V in[kSpan];
+#pragma GCC unroll 24
+      for (int i = 0; i < kSpan; ++i)
+        in[i] = kInside || (start + i >= 0 && start + i < args.width) ? hn::LoadU(d, src + i * kLanes)
+                                                                      : hn::Zero(d);
+      const float* weights = args.weights + int64_t{row} * kTaps * kLanes;
+#pragma GCC unroll 8
+      for (int tap = 0; tap < kTaps; ++tap) {
+        const V weight = hn::LoadU(d, weights + tap * kLanes);
+#pragma GCC unroll 8
+        for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(in[p * kStride + tap], weight, sum[p]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) hn::StoreU(sum[p], d, args.dst + (int64_t{x} + p) * kLanes);
+  }
+
+  // The last tile overlaps the one before rather than being cut.
+  template <int kPixels>
+  static void tiles(const DepthwiseRowArgs& args) {
+    for (int x = 0;; x += kPixels) {
+      x = std::min(x, args.out_width - kPixels);
+      const int start = x * kStride - args.pad_before;
+      if (start >= 0 && start + (kPixels - 1) * kStride + kTaps <= args.width)
+        tile<kPixels, true>(args, x);
+      else
+        tile<kPixels, false>(args, x);
+      if (x + kPixels >= args.out_width) return;
+    }
+  }
+
+  static void row(const DepthwiseRowArgs& args) {
+    // Registers hold the inputs and the sums.
+    constexpr int kMost = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 ? 4 : kStride == 1 ? 8 : 6;
+    if (args.out_width >= kMost)
+      tiles<kMost>(args);
+    else if (args.out_width >= 3)
+      tiles<3>(args);
+    else
+      tiles<1>(args);
+  }
+};
+
+template <int kTaps>
+bool fixed_row(const DepthwiseRowArgs& args) {
+  if (args.taps != kTaps || args.dilation != 1 || args.stride > 2) return false;
+  if (args.stride == 1)
+    FixedWindow<kTaps, 1>::row(args);
+  else
+    FixedWindow<kTaps, 2>::row(args);
+  return true;
+}
+
 void depthwise_row(const DepthwiseRowArgs& args) {
+  if (fixed_row<3>(args) || fixed_row<5>(args) || fixed_row<7>(args)) return;
   any_stride(args, args.dilation, Convolve{args.weights, args.bias});
 }
 
