@@ -33,6 +33,7 @@ struct Options {
   int layers = 15;
   bool deploy = true;
   std::string runtime = "marrow";
+  Precision precision = Precision::kFloat32;
   bool end_to_end = false;
   std::string source;
   bool as_json = false;
@@ -143,7 +144,8 @@ int benchmark(const Options& o) {
 
   GraphWithWeights network = {model.graph, opened.trained.weights};
   const double deploy_ms = o.deploy ? time_ms([&] { network = deploy(network); }) : 0;
-  const NetworkRunOptions input = {.batch = o.batch, .height = height, .width = width, .threads = o.threads};
+  const NetworkRunOptions input = {
+      .batch = o.batch, .height = height, .width = width, .threads = o.threads, .precision = o.precision};
   NetworkRun run(network, input);
   const Latency latency = measure_latency({.warm_up_seconds = 0.5, .seconds = o.seconds}, [&] { run.run(); });
 
@@ -161,7 +163,8 @@ int benchmark(const Options& o) {
                                                 .rect = model.fixed_height == 0,
                                                 .deploy = o.deploy,
                                                 .threads = o.threads,
-                                                .seconds = o.seconds});
+                                                .seconds = o.seconds,
+                                                .precision = o.precision});
 
   if (o.as_json) {
     json object = {{"model", o.model},
@@ -170,6 +173,7 @@ int benchmark(const Options& o) {
                    {"deployed", o.deploy},
                    {"imgsz", {height, width}},
                    {"batch", o.batch},
+                   {"precision", precision_name(o.precision)},
                    {"threads", threads},
                    {"cpu", machine.cpu},
                    {"simd", simd_name(machine.simd)},
@@ -187,9 +191,9 @@ int benchmark(const Options& o) {
     fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
     return 0;
   }
-  fmt::print("{}{}{}, {}, batch {}, {}x{}, float32\n", o.model, o.backbone.empty() ? "" : " on " + o.backbone,
+  fmt::print("{}{}{}, {}, batch {}, {}x{}, {}\n", o.model, o.backbone.empty() ? "" : " on " + o.backbone,
              opened.has_weights ? "" : " (random weights)", o.deploy ? "deployed" : "as trained", o.batch,
-             height, width);
+             height, width, precision_name(o.precision));
   fmt::print("{}; {}, {}; {:.0f} GFLOP/s at best\n", machine.cpu, simd_name(machine.simd),
              counted(threads, "thread"), peak);
   fmt::print(
@@ -220,6 +224,7 @@ Action add_benchmark(CLI::App& app) {
       ->type_name("NAME");
   add_foreign_file_options(command, options->import);
   add_image_size_option(command, options->imgsz);
+  add_precision_option(command, options->precision);
   add_threads_option(command, options->threads);
   command.add_option("--batch", options->batch, "Images at once")
       ->check(in_range(1, 1024))

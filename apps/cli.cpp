@@ -40,6 +40,22 @@ void add_no_deploy_flag(CLI::App& command, bool& deploy) {
       "Take the network as it was trained, without folding and merging its layers [default: off]");
 }
 
+void add_precision_option(CLI::App& command, Precision& precision) {
+  std::vector<std::string> names;
+  for (const Precision each : kPrecisions) names.emplace_back(precision_name(each));
+  command
+      .add_option_function<std::string>(
+          "--precision",
+          [&precision](const std::string& name) {
+            for (const Precision each : kPrecisions)
+              if (name == precision_name(each)) precision = each;
+          },
+          "What convolutions multiply: float32, bf16, or int8 of a model that 'marrow quantize' made")
+      ->check(CLI::IsMember(names))
+      ->default_str("float32")
+      ->type_name("NAME");
+}
+
 void add_image_size_option(CLI::App& command, std::vector<int>& size) {
   constexpr int kSmallest = 1;
   constexpr int kLargest = 16384;

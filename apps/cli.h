@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "detect/nms.h"
+#include "engine/precision.h"
 #include "model/import.h"
 
 namespace marrow::cli {
@@ -27,6 +28,7 @@ Action add_models(CLI::App& app);
 Action add_import(CLI::App& app);
 Action add_export(CLI::App& app);
 Action add_deploy(CLI::App& app);
+Action add_quantize(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_benchmark(CLI::App& app);
 Action add_compare(CLI::App& app);
@@ -43,6 +45,9 @@ CLI::Validator in_range(double smallest, double largest);
 
 // Adds --threads with its default (every core the process may use) and checks its range.
 void add_threads_option(CLI::App& command, int& threads);
+
+// Adds --precision, what the CPU engine computes with.
+void add_precision_option(CLI::App& command, Precision& precision);
 
 // Adds --no-deploy, which takes the network as it was trained.
 void add_no_deploy_flag(CLI::App& command, bool& deploy);

@@ -11,24 +11,15 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "base/thread_pool.h"
 #include "cli.h"
 #include "data/dataset.h"
-#include "data/dataset_folders.h"
-#include "image/decode.h"
 #include "image/scene.h"
-#include "loader/classification_loader.h"
+#include "measure.h"
 #include "model/deployed.h"
 #include "model/import.h"
 #include "model/summary.h"
 #include "open_model.h"
-#include "predict/classifier_input.h"
 #include "predict/output_difference.h"
-#include "predict/preprocess.h"
-#include "validate/classifier_validation.h"
-#include "validate/engine_predictor.h"
-#include "validate/measure_detector.h"
-#include "validate/open_split.h"
 
 namespace marrow::cli {
 namespace {
@@ -45,6 +36,7 @@ struct Options {
   double tolerance = 1e-4;
   std::vector<std::string> skip;
   int threads = 0;
+  Precision precision = Precision::kFloat32;
   ImportOptions import;
 };
 
@@ -82,13 +74,6 @@ void require_linear_pairs(const std::string& file, const TrainedModel& trained) 
   }
 }
 
-std::vector<fs::path> labelled_pictures(const Options& options, const Dataset& dataset) {
-  if (dataset.format != DatasetFormat::kFolders) return list_images(dataset.split(options.split));
-  std::vector<fs::path> paths;
-  for (const ClassifiedImage& image : list_classified(dataset, options.split)) paths.push_back(image.path);
-  return paths;
-}
-
 // Small, so that it is smooth where the network sees it, as photos are.
 constexpr int kDrawnWidth = 80, kDrawnHeight = 60;  // pixels
 
@@ -112,75 +97,17 @@ Comparison drawn_comparison(const Options& options, const TrainedModel& trained,
 
 // A few, evenly spread over the split.
 Comparison dataset_comparison(const Options& options, const Dataset& dataset, const Model& model, Size size) {
-  const std::vector<fs::path> paths = labelled_pictures(options, dataset);
-  const size_t wanted = std::min(paths.size(), static_cast<size_t>(options.images));
   std::vector<Tensor> inputs;
-  for (size_t i = 0; i < wanted; ++i) {
-    const fs::path& path = paths[i * paths.size() / wanted];
-    try {
-      inputs.push_back(network_input(model, decode_image_file(path).image, size));
-    } catch (const Error& error) {
-      fmt::print(stderr, "marrow: skipped: {}\n", error.what());
-    }
-  }
-  if (inputs.empty())
-    throw Error(ErrorKind::kFile,
-                fmt::format("{}: no picture of '{}' could be read", options.data, options.split));
+  for (const Image& picture : spread_pictures(dataset, options.split, options.images))
+    inputs.push_back(network_input(model, picture, size));
   const std::string name = counted(static_cast<int64_t>(inputs.size()), "picture") + " of " + options.data;
   return {std::move(inputs), name};
 }
 
-struct Accuracy {
-  std::string name;
-  double value = 0;
-};
-
-std::vector<Accuracy> classifier_accuracy(const Options& options, const Dataset& dataset,
-                                          TrainedModel trained, bool deployed) {
-  const OpenedSplit split =
-      open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = [](const std::string&) {}});
-  constexpr int kBatch = 16;
-  const InputFormat format =
-      classifier_format(input_format(trained.model.graph), options.imgsz.empty() ? 0 : options.imgsz.front());
-  const ThreadPool threads(options.threads);
-  ClassificationLoader loader(
-      split.images, validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
-  const std::vector<std::string> names = trained.model.names;
-  EnginePredictor predictor(std::move(trained), options.threads, deployed);
-  const auto total = validate_classifier(loader, names, {}, [&](const ClassificationBatch& batch) {
-                       return predictor(batch.images);
-                     }).report.total();
-  return {{"top-1", total.top1_share()}, {"top-5", total.top5_share()}};
-}
-
-std::vector<Accuracy> accuracy(const Options& options, const Dataset& dataset, const TrainedModel& trained,
-                               int size, bool deployed) {
-  if (trained.model.task == "classify") return classifier_accuracy(options, dataset, trained, deployed);
-  const DetectionReport report = measure_detector(
-      trained, dataset,
-      {.split = options.split, .image_size = size, .threads = options.threads, .deploy = deployed});
-  return {{"mAP50", report.ultralytics.map50()}, {"mAP50-95", report.ultralytics.map50_95()}};
-}
-
-void print_row(const std::string& what, const std::string& before, const std::string& after,
-               const std::string& change) {
-  fmt::print("{:<16} {:>16} {:>16} {:>9}\n", what, before, after, change);
-}
-
 void print_counts(const std::string& what, int64_t before, int64_t after) {
-  print_row(what, fmt::format("{}", before), fmt::format("{}", after),
-            fmt::format("{:+.1f} %", 100.0 * static_cast<double>(after - before) /
-                                         static_cast<double>(std::max<int64_t>(before, 1))));
-}
-
-void check_task(const Options& options, const Model& model, const std::optional<Dataset>& dataset) {
-  if (model.task != "detect" && model.task != "classify")
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: a model for '{}'; deploy knows detection and classification", options.model,
-                            model.task));
-  if (dataset && (dataset->format == DatasetFormat::kFolders) != (model.task == "classify"))
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: not a dataset for a model of '{}'", options.data, model.task));
+  print_comparison(what, fmt::format("{}", before), fmt::format("{}", after),
+                   fmt::format("{:+.1f} %", 100.0 * static_cast<double>(after - before) /
+                                                static_cast<double>(std::max<int64_t>(before, 1))));
 }
 
 [[noreturn]] void refuse(const Options& options, double difference, double sensitivity) {
@@ -192,20 +119,35 @@ void check_task(const Options& options, const Model& model, const std::optional<
                                                             options.data.empty() ? "--data" : ""));
 }
 
+void compare_precisions(const Options& options, const Dataset& dataset, const TrainedModel& trained,
+                        AccuracyOptions measured) {
+  const std::vector<Accuracy> before = accuracy(dataset, trained, measured);
+  measured.precision = options.precision;
+  print_comparison("", "float32", std::string(precision_name(options.precision)), "");
+  print_comparison(before, accuracy(dataset, trained, measured));
+}
+
 int deploy_model(const Options& options) {
   const fs::path output = output_path(options);
   const TrainedModel trained = open_checkpoint(options.model, options.import);
+  std::optional<Dataset> dataset;
+  if (!options.data.empty()) dataset = read_dataset(options.data);
+  check_task(options.model, trained.model);
+  if (dataset) check_task(options.model, trained.model, options.data, *dataset);
+  const Size size = input_size(options.model, trained.model, options.imgsz);
+  AccuracyOptions measured = {.split = options.split,
+                              .size = std::max(size.width, size.height),
+                              .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
+                              .threads = options.threads};
   if (is_deployed(trained.model)) {
     fmt::print(stderr, "marrow: {} is deployed already; there is nothing to do, and nothing was written\n",
                options.model);
+    if (dataset && options.precision != Precision::kFloat32)
+      compare_precisions(options, *dataset, trained, measured);
     return 0;
   }
-  std::optional<Dataset> dataset;
-  if (!options.data.empty()) dataset = read_dataset(options.data);
-  check_task(options, trained.model, dataset);
   require_linear_pairs(options.model, trained);
 
-  const Size size = input_size(options.model, trained.model, options.imgsz);
   const GraphWithWeights before = {trained.model.graph, trained.weights};
   const GraphWithWeights after = deploy(before, {.skip = options.skip, .also = {}});
 
@@ -221,7 +163,7 @@ int deploy_model(const Options& options) {
     worst = std::max(worst, difference.relative);
   }
   fmt::print("\n");
-  print_row("", "before", "after", "");
+  print_comparison("", "before", "after", "");
   print_counts("parameters", count_parameters(before.graph), count_parameters(after.graph));
   print_counts("multiply-adds", count_macs(before.graph, size.height, size.width),
                count_macs(after.graph, size.height, size.width));
@@ -230,12 +172,10 @@ int deploy_model(const Options& options) {
   TrainedModel deployed = {with_graph(trained.model, after.graph), after.weights};
   if (dataset) {
     std::fflush(stdout);
-    const int longer = std::max(size.width, size.height);
-    const std::vector<Accuracy> first = accuracy(options, *dataset, trained, longer, false);
-    const std::vector<Accuracy> second = accuracy(options, *dataset, deployed, longer, true);
-    for (size_t i = 0; i < first.size(); ++i)
-      print_row(first[i].name, fmt::format("{:.4f}", first[i].value), fmt::format("{:.4f}", second[i].value),
-                fmt::format("{:+.4f}", std::round(1e4 * (second[i].value - first[i].value)) / 1e4 + 0.0));
+    AccuracyOptions as_trained = measured, as_deployed = measured;
+    as_trained.deploy = false;
+    as_deployed.precision = options.precision;
+    print_comparison(accuracy(*dataset, trained, as_trained), accuracy(*dataset, deployed, as_deployed));
   }
   if (!(worst <= options.tolerance))
     refuse(options, worst, rounding_sensitivity(before, comparison.inputs.front(), options.threads));
@@ -283,6 +223,7 @@ Action add_deploy(CLI::App& app) {
       ->delimiter(',')
       ->type_name("PASS,...");
   add_foreign_file_options(command, options->import);
+  add_precision_option(command, options->precision);
   add_threads_option(command, options->threads);
   set_example(command, "marrow deploy best.safetensors --data data.yaml --imgsz 640 -o small.safetensors");
   return [options] { return deploy_model(*options); };

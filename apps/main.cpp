@@ -101,8 +101,8 @@ int run(int argc, char** argv) {
   for (Action (*add)(CLI::App&) :
        {marrow::cli::add_train, marrow::cli::add_val, marrow::cli::add_predict, marrow::cli::add_data,
         marrow::cli::add_info, marrow::cli::add_models, marrow::cli::add_import, marrow::cli::add_deploy,
-        marrow::cli::add_export, marrow::cli::add_benchmark, marrow::cli::add_compare, marrow::cli::add_scale,
-        marrow::cli::add_demo}) {
+        marrow::cli::add_quantize, marrow::cli::add_export, marrow::cli::add_benchmark,
+        marrow::cli::add_compare, marrow::cli::add_scale, marrow::cli::add_demo}) {
     const size_t before = app.get_subcommands(nullptr).size();
     Action action = add(app);
     commands.push_back({app.get_subcommands(nullptr).at(before), std::move(action)});

@@ -47,6 +47,7 @@ struct Options {
   bool as_json = false;
   int threads = 0;
   bool deploy = true;
+  Precision precision = Precision::kFloat32;
 };
 
 // Class ids or names, as class ids.
@@ -270,6 +271,7 @@ DetectorOptions detector_options(const Options& o, const Model& model) {
   options.rect = o.rect && model.fixed_height == 0;
   options.threads = o.threads;
   options.deploy = o.deploy;
+  options.precision = o.precision;
   options.nms = o.nms;
   options.nms.classes = class_ids(o.classes, model.names);
   return options;
@@ -279,7 +281,7 @@ ClassifierOptions classifier_options(const Options& o, const Model& model) {
   const Size size = input_size(o.model, model, o.imgsz);
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
-  return {size.width, o.threads, o.deploy};
+  return {size.width, o.threads, o.deploy, o.precision};
 }
 
 fs::path run_folder(const Options& options, const std::string& task) {
@@ -350,6 +352,7 @@ Action add_predict(CLI::App& app) {
   add_foreign_file_options(command, options->import);
   add_threads_option(command, options->threads);
   add_no_deploy_flag(command, options->deploy);
+  add_precision_option(command, options->precision);
   set_example(
       command,
       "marrow predict --model yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");

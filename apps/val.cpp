@@ -51,6 +51,7 @@ struct Options {
   ImportOptions import;
   int threads = 0;
   bool deploy = true;
+  Precision precision = Precision::kFloat32;
 };
 
 void print_json(const ordered_json& object) {
@@ -109,7 +110,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
                                         .workers = threads.threads(),
                                         .rectangular = options.rect && trained.model.fixed_height == 0,
                                         .stride = trained.model.largest_stride});
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
   ProgressLine line;
@@ -176,7 +177,7 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
       input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
   ClassificationLoader loader(split.images,
                               validation_loader_options(format, dataset.classes(), options.batch, threads));
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
   const std::vector<int> classes = class_map(names, dataset.names);
   const auto network_classes = [&](std::vector<int> class_ids) {
     for (int& class_id : class_ids) class_id = classes.at(static_cast<size_t>(class_id));
@@ -273,6 +274,7 @@ Action add_val(CLI::App& app) {
   add_foreign_file_options(command, options->import);
   add_threads_option(command, options->threads);
   add_no_deploy_flag(command, options->deploy);
+  add_precision_option(command, options->precision);
   set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");
   return [options] { return validate(*options); };
 }

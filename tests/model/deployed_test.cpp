@@ -92,6 +92,20 @@ TEST(GraphJson, KeepsEveryOperation) {
         << name;
 }
 
+TEST(GraphJson, KeepsQuantisation) {
+  Graph graph = every_operation();
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (i % 2 == 1) graph.nodes[i].byte_scale = ByteScale{0.1f * static_cast<float>(i), static_cast<int>(i)};
+    graph.nodes[i].int8 = i == 2 && std::holds_alternative<Conv>(graph.nodes[i].operation);
+  }
+  const Graph read = graph_from_json(graph_to_json(graph), InputFormat{});
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    EXPECT_EQ(read.nodes[i].byte_scale, graph.nodes[i].byte_scale) << i;
+    EXPECT_EQ(read.nodes[i].int8, graph.nodes[i].int8) << i;
+  }
+  EXPECT_TRUE(read.nodes[2].int8);
+}
+
 TEST(GraphJson, RefusesWhatCouldNotBeReadAgain) {
   const auto refused = [](const std::function<void(Graph&)>& change) {
     GraphBuilder g;
@@ -186,6 +200,15 @@ TEST(DeployedCheckpoint, NamesWhatIsBroken) {
   refused("graph", with("/channels", 1e300), "channels is 1e+300");
   refused("graph", with("/channels", "3"), "must be number");
   refused("graph", with("/nodes/0/op", "convv"), "node 1: unknown operation 'convv'");
+  refused("graph", with("/nodes/0/bytes", {0, 0}), "a scale of 0");
+  refused("graph", with("/nodes/0/bytes", {-0.5, 0}), "a scale of -0.5");
+  refused("graph", with("/nodes/0/bytes", {1e300, 0}), "a scale of 1e+300");
+  refused("graph", with("/nodes/0/bytes", {0.5, 256}), "bytes is 256");
+  refused("graph", with("/nodes/0/bytes", {0.5, 1.5}), "bytes is 1.5");
+  refused("graph", with("/nodes/0/bytes", {0.5}), "out of range");
+  refused("graph", with("/nodes/0/bytes", 7), "metadata 'graph'");
+  refused("graph", with("/nodes/1/int8", true), "only a convolution");
+  refused("graph", with("/nodes/0/int8", 1), "must be boolean");
   refused("graph", with("/nodes/0/out", 1 << 30), "node 1: out is 1073741824");
   refused("graph", with("/nodes/0/out", 2.5), "out is 2.5");
   refused("graph", with("/nodes/0/kernel", 0), "kernel is 0");

@@ -33,13 +33,16 @@ std::function<PredictTimes(const Image&)> predictor(const TrainedModel& trained,
                                                DetectorOptions{.size = options.size,
                                                                .rect = options.rect,
                                                                .threads = options.threads,
-                                                               .deploy = options.deploy});
+                                                               .deploy = options.deploy,
+                                                               .precision = options.precision});
     return [detector](const Image& image) { return detector->detect(image).times; };
   }
   if (trained.model.task == "classify") {
-    auto classifier = std::make_shared<Classifier>(
-        graph, trained.weights,
-        ClassifierOptions{.crop = options.size.width, .threads = options.threads, .deploy = options.deploy});
+    auto classifier = std::make_shared<Classifier>(graph, trained.weights,
+                                                   ClassifierOptions{.crop = options.size.width,
+                                                                     .threads = options.threads,
+                                                                     .deploy = options.deploy,
+                                                                     .precision = options.precision});
     return [classifier](const Image& image) { return classifier->classify(image, 5).times; };
   }
   throw Error(ErrorKind::kUnsupported,

@@ -5,6 +5,7 @@
 
 #include "benchmark/latency.h"
 #include "detect/letterbox.h"
+#include "engine/precision.h"
 #include "image/decode.h"
 #include "model/checkpoint.h"
 
@@ -17,6 +18,7 @@ struct EndToEndOptions {
   bool deploy = true;
   int threads = 0;
   double seconds = 2;
+  Precision precision = Precision::kFloat32;
 };
 
 struct EndToEnd {

@@ -16,6 +16,7 @@ struct NetworkRunOptions {
   int height = 640;
   int width = 640;
   int threads = 0;  // 0: available_threads()
+  Precision precision = Precision::kFloat32;
 };
 
 class NetworkRun {

@@ -29,7 +29,7 @@ struct Engine::Impl {
       : level(choose_simd_level(options.simd)),
         pool(checked_threads(options.threads)),
         program(std::make_shared<const Program>(
-            compile(graph, weights, input, names, options.deploy, level, pool))),
+            compile(graph, weights, input, names, options.deploy, level, options.precision, pool))),
         arena({program->arena_floats + program->shared_floats + pool.threads() * program->scratch_floats}) {
     for (const ProgramOutput& output : program->outputs) outputs.emplace_back(output.shape);
     for (Tensor& output : outputs) output_floats.push_back(output.values().data());

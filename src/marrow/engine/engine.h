@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/precision.h"
 #include "graph/graph.h"
 
 namespace marrow {
@@ -30,6 +31,7 @@ struct EngineOptions {
   // Run the passes first. Whoever compiles a network for several input sizes calls deploy() once and says no here;
   // and no gives the network as it was trained.
   bool deploy = true;
+  Precision precision = Precision::kFloat32;
 };
 
 struct StepTime {

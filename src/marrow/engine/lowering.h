@@ -12,10 +12,11 @@ namespace marrow {
 
 struct LoweredOp {
   enum class Kind {
-    kNode,    // the operation of `node`, then the epilogue
-    kPack,    // the planar input into blocks
-    kGather,  // `channels` of the inputs, copied
-    kOutput,  // the value into output tensor `output_index`
+    kNode,     // the operation of `node`, then the epilogue
+    kPack,     // the planar input into blocks
+    kGather,   // `channels` of the inputs, copied
+    kConvert,  // between elements (engine/elements.h)
+    kOutput,   // the value into output tensor `output_index`
   };
   Kind kind = Kind::kNode;
   Value node;                 // kNode
@@ -43,10 +44,18 @@ struct Placement {
 
 struct Lowered {
   std::vector<LoweredOp> ops;  // in order of execution
-  // By value. After the graph's values come the input in blocked layout, and parts of depthwise convolutions.
+  // By value. After the graph's values come the input in blocked layout, parts of depthwise convolutions, and copies
+  // in other elements.
   std::vector<Placement> placements;
   std::vector<Shape> shapes;
   Value packed_input;
+  // By value, from choose_elements on: how it is stored.
+  struct Storage {
+    Element element = Element::kFloat32;
+    ByteScale scale;
+    Value meaning;  // the value of the graph that it stands for, if any
+  };
+  std::vector<Storage> storage;
 
   Value add_value(const Shape& shape) {
     const Value value{static_cast<int>(placements.size())};

@@ -7,12 +7,14 @@
 #include <limits>
 
 #include "base/error.h"
+#include "engine/elements.h"
 #include "engine/lowering.h"
 #include "engine/memory_plan.h"
 #include "engine/steps/convolution.h"
 #include "engine/steps/detect_decode.h"
 #include "engine/steps/elementwise.h"
 #include "engine/steps/layout.h"
+#include "engine/steps/narrow.h"
 #include "engine/steps/pooling.h"
 #include "graph/shapes.h"
 #include "passes/deploy.h"
@@ -42,12 +44,14 @@ Tensor pick_rows(const Tensor& tensor, std::span<const int> rows) {
 
 class Compiler {
  public:
-  Compiler(const GraphWithWeights& model, const Shape& input, const Kernels& kernels, ThreadPool& pool)
+  Compiler(const GraphWithWeights& model, const Shape& input, const Kernels& kernels, Precision precision,
+           ThreadPool& pool)
       : graph_(model.graph),
         weights_(model.weights),
         kernels_(kernels),
         pool_(pool),
         lowered_(lower(graph_, weights_, infer_shapes(graph_, input), kernels.lanes)) {
+    choose_elements(graph_, precision, lowered_);
     program_.kernels = &kernels;
     program_.input = input;
   }
@@ -72,12 +76,15 @@ class Compiler {
 
  private:
   static size_t index(Value value) { return static_cast<size_t>(value.id); }
+  const Lowered::Storage& storage(Value value) const { return lowered_.storage[index(value)]; }
   const Shape& shape(Value value) const { return lowered_.shapes[index(value)]; }
   const Shape& shape_of(const LoweredOp& op) const {
     return shape(op.kind == LoweredOp::Kind::kOutput ? op.inputs[0] : op.output);
   }
   std::string name(const LoweredOp& op) const {
     if (op.kind == LoweredOp::Kind::kPack) return "input";
+    if (op.kind == LoweredOp::Kind::kConvert)
+      return storage(op.output).meaning.id < 0 ? "" : graph_.node(storage(op.output).meaning).name;
     if (op.kind == LoweredOp::Kind::kOutput) return graph_.outputs[static_cast<size_t>(op.output_index)].name;
     return graph_.node(op.node).name;
   }
@@ -126,6 +133,8 @@ class Compiler {
   View unplaced_view(Value value) const {
     const Shape& s = shape(value);
     View view;
+    view.element = storage(value).element;
+    view.scale = storage(value).scale;
     view.images = s[0];
     view.channels = static_cast<int>(s[1]);
     if (is_planar(s)) {
@@ -158,7 +167,8 @@ class Compiler {
       const Value value{static_cast<int>(i)};
       if (lifetimes[i].last < 0 || tensor_of_[i] >= 0 || is_input(value)) continue;
       const View view = unplaced_view(value);
-      lifetimes[i].size = aligned(view.images * view.image_stride);
+      const int64_t bytes = view.images * view.image_stride * element_bytes(view.element);
+      lifetimes[i].size = aligned((bytes + 3) / 4);
     }
     MemoryPlan plan = plan_memory(lifetimes, kAlignmentFloats);
     offsets_ = std::move(plan.offsets);
@@ -182,8 +192,8 @@ class Compiler {
       view.buffer = {Buffer::Where::kOutput, tensor, 0};
       return view;
     }
-    view.buffer.offset =
-        offsets_[index(placement.root)] + placement.block * view.block_floats(kernels_.lanes);
+    view.buffer.offset = offsets_[index(placement.root)] * dword_channels(view.element) +
+                         placement.block * view.block_floats(kernels_.lanes);
     view.image_stride = unplaced_view(placement.root).image_stride;
     return view;
   }
@@ -213,11 +223,13 @@ class Compiler {
   StepPtr make(const LoweredOp& op, const View& dst) const {
     const View src = view(op.inputs[0]);
     if (op.kind == LoweredOp::Kind::kPack) return make_pack(src, dst, kernels_);
+    if (op.kind == LoweredOp::Kind::kConvert) return make_convert(src, dst, kernels_);
     if (op.kind == LoweredOp::Kind::kOutput)
       return src.layout == Layout::kBlocked ? make_unpack(src, dst, kernels_)
                                             : make_elementwise(src, dst, {}, kernels_);
     if (op.kind == LoweredOp::Kind::kGather)
-      return make_gather_channels(views(op.inputs), op.channels, dst, op.first_channel, kernels_);
+      return (dst.element == Element::kFloat32 ? make_gather_channels : make_narrow_gather)(
+          views(op.inputs), op.channels, dst, op.first_channel, kernels_);
     return std::visit([&](const auto& operation) { return make(operation, op, src, dst); },
                       graph_.node(op.node).operation);
   }
@@ -244,6 +256,7 @@ class Compiler {
     if (!op.channels.empty()) description.sources = views(op.inputs);
     description.kernels = &kernels_;
     description.pool = &pool_;
+    if (src.element != Element::kFloat32) return make_narrow_convolution(description);
     return make_convolution(description);
   }
   StepPtr make(const ConvTranspose& conv, const LoweredOp&, const View& src, const View& dst) const {
@@ -290,6 +303,8 @@ class Compiler {
     return make_elementwise(src, dst, epilogue(op), kernels_);
   }
   StepPtr make(const MaxPool& pool, const LoweredOp&, const View& src, const View& dst) const {
+    if (dst.element != Element::kFloat32)
+      return make_narrow_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
     return make_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
   }
   StepPtr make(const AdaptiveMaxPool&, const LoweredOp&, const View& src, const View& dst) const {
@@ -299,6 +314,7 @@ class Compiler {
     return make_global_average_pool(src, dst, kernels_);
   }
   StepPtr make(const Upsample& upsample, const LoweredOp&, const View& src, const View& dst) const {
+    if (dst.element != Element::kFloat32) return make_narrow_upsample(src, dst, upsample.factor, kernels_);
     return make_upsample(src, dst, upsample.factor, kernels_);
   }
   StepPtr make(const Flatten&, const LoweredOp&, const View& src, const View& dst) const {
@@ -330,11 +346,12 @@ class Compiler {
 }  // namespace
 
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
-                std::span<const std::string> outputs, bool deployed, SimdLevel level, ThreadPool& pool) {
+                std::span<const std::string> outputs, bool deployed, SimdLevel level, Precision precision,
+                ThreadPool& pool) {
   verify(graph, weights);
   GraphWithWeights model = select_outputs({graph, weights}, outputs);
   if (deployed) model = deploy(model);
-  return Compiler(model, input, kernels_of(level), pool).run();
+  return Compiler(model, input, kernels_of(level), precision, pool).run();
 }
 
 }  // namespace marrow

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/precision.h"
 #include "engine/step.h"
 #include "graph/graph.h"
 
@@ -35,6 +36,7 @@ struct Program {
 // See Engine's constructor; `deployed` is EngineOptions::deploy. `pool` packs the weights, and its size decides how finely steps are cut; results
 // do not depend on it.
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
-                std::span<const std::string> outputs, bool deployed, SimdLevel level, ThreadPool& pool);
+                std::span<const std::string> outputs, bool deployed, SimdLevel level, Precision precision,
+                ThreadPool& pool);
 
 }  // namespace marrow

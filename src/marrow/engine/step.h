@@ -20,7 +20,7 @@ struct Buffer {
   enum class Where { kArena, kInput, kOutput };
   Where where = Where::kArena;
   int output = 0;      // which, for kOutput
-  int64_t offset = 0;  // floats from its beginning
+  int64_t offset = 0;  // from its beginning, in elements of the view
 };
 
 enum class Layout { kBlocked, kPlanar };
@@ -28,8 +28,10 @@ enum class Layout { kBlocked, kPlanar };
 struct View {
   Buffer buffer;
   Layout layout = Layout::kBlocked;
+  Element element = Element::kFloat32;
+  ByteScale scale;  // of bytes
   int64_t images = 1;
-  int64_t image_stride = 0;  // floats; more than image_floats() where the view is part of a concatenation
+  int64_t image_stride = 0;  // elements; more than image_floats() where the view is part of a concatenation
   int channels = 0;
   int64_t height = 1;
   int64_t width = 1;
@@ -65,6 +67,10 @@ struct RunContext {
     const Buffer& buffer = view.buffer;
     float* base = buffer.where == Buffer::Where::kArena ? arena : outputs[static_cast<size_t>(buffer.output)];
     return base + buffer.offset;
+  }
+  // Of a view that is stored in fewer bits; such views lie in the arena.
+  uint8_t* narrow(const View& view) const {
+    return reinterpret_cast<uint8_t*>(arena) + view.buffer.offset * element_bytes(view.element);
   }
   float* thread_scratch(int thread) const { return scratch + thread * scratch_floats; }
 };

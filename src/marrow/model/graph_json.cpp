@@ -21,6 +21,9 @@ constexpr size_t kMaxNameLength = 1'000;  // bytes
 constexpr int kMaxExtent = 4'096;         // kernels, paddings and the like, pixels
 constexpr int kMaxInnerChannels = 4 * kMaxModelChannels;
 
+// Products of two scales, and numbers of maps, stay far from the ends of float32.
+constexpr double kSmallestScale = 1e-15, kLargestScale = 1e15;
+
 constexpr const char* kSame = "same";
 
 // ---- writing
@@ -124,6 +127,7 @@ class GraphReader {
       try {
         values_.push_back(read_node());
         check_limits();
+        read_bytes();
       } catch (const Error& error) {
         throw Error(error.kind(), fmt::format("node {}: {}", values_.size(), error.what()));
       }
@@ -131,7 +135,11 @@ class GraphReader {
     for (const auto& [name, value] : read_names("outputs")) g_.output(name, value);
     for (const auto& [name, value] : read_names("taps")) g_.tap(name, value);
     if (g_.graph().outputs.empty()) fail("it has no output");
-    return std::move(g_).build();
+    Graph graph = std::move(g_).build();
+    for (const auto& [value, scale] : byte_scales_)
+      graph.nodes[static_cast<size_t>(value.id)].byte_scale = scale;
+    for (const Value layer : int8_layers_) graph.nodes[static_cast<size_t>(layer.id)].int8 = true;
+    return graph;
   }
 
  private:
@@ -236,6 +244,23 @@ class GraphReader {
     fail("unknown operation '" + printable(op, 40) + "'");
   }
 
+  // What quantisation adds to a node.
+  void read_bytes() {
+    if (const auto bytes = node_->find("bytes"); bytes != node_->end()) {
+      const double scale = bytes->at(0);
+      if (!(scale >= kSmallestScale && scale <= kLargestScale))
+        fail(fmt::format("bytes: a scale of {}, wanted {} to {}", scale, kSmallestScale, kLargestScale));
+      const json zero_point = {{"bytes", bytes->at(1)}};
+      byte_scales_.emplace_back(values_.back(),
+                                ByteScale{static_cast<float>(scale), integer(zero_point, "bytes", 0, 255)});
+    }
+    if (const auto int8 = node_->find("int8"); int8 != node_->end() && int8->get<bool>()) {
+      if (!std::holds_alternative<Conv>(g_.graph().node(values_.back()).operation))
+        fail("int8: only a convolution can be");
+      int8_layers_.push_back(values_.back());
+    }
+  }
+
   // As model/build.cpp bounds what a YAML can ask for.
   void check_limits() {
     const Value last = values_.back();
@@ -262,6 +287,8 @@ class GraphReader {
   const json* node_ = nullptr;
   GraphBuilder g_;
   std::vector<Value> values_;
+  std::vector<std::pair<Value, ByteScale>> byte_scales_;
+  std::vector<Value> int8_layers_;
   size_t counted_ = 0;  // parameters that elements_ holds
   int64_t elements_ = 0;
 };
@@ -280,6 +307,8 @@ json graph_to_json(const Graph& graph) {
     json stored = fields_of(node);
     stored["op"] = operation_name(node.operation);
     stored["name"] = node.name;
+    if (node.byte_scale) stored["bytes"] = {node.byte_scale->scale, node.byte_scale->zero_point};
+    if (node.int8) stored["int8"] = true;
     for (const Value input : node.inputs) stored["in"].push_back(input.id);
     nodes.push_back(std::move(stored));
   }

@@ -68,8 +68,10 @@ Detector::Compiled& Detector::compiled(Size size) {
   }
   if (compiled_.size() == kKept) compiled_.pop_back();
   const Shape shape = {1, Image::kChannels, size.height, size.width};
-  compiled_.push_front({size, Tensor(shape),
-                        Engine(graph_, weights_, shape, {}, {.threads = options_.threads, .deploy = false})});
+  compiled_.push_front(
+      {size, Tensor(shape),
+       Engine(graph_, weights_, shape, {},
+              {.threads = options_.threads, .deploy = false, .precision = options_.precision})});
   return compiled_.front();
 }
 

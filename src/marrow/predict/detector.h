@@ -23,6 +23,7 @@ struct DetectorOptions {
   NmsOptions nms;
   int threads = 0;     // 0: every core this process may use
   bool deploy = true;  // collapse the network first (passes/deploy.h); no: run it as it was trained
+  Precision precision = Precision::kFloat32;
 };
 
 struct DetectionResult {

@@ -28,10 +28,11 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
 
 }  // namespace
 
-EnginePredictor::EnginePredictor(TrainedModel trained, int threads, bool deployed)
+EnginePredictor::EnginePredictor(TrainedModel trained, int threads, bool deployed, Precision precision)
     : trained_(std::move(trained)),
       output_(trained_.model.task == "classify" ? "logits" : "output0"),
-      threads_(threads) {
+      threads_(threads),
+      precision_(precision) {
   const Graph& graph = trained_.model.graph;
   const Node& node = graph.node(graph.find(output_));
   if (output_ == "output0" && !std::holds_alternative<DetectDecode>(node.operation))
@@ -50,7 +51,7 @@ Engine& EnginePredictor::compiled(Size size) {
   } else {
     compiled_.push_front(
         {size, Engine(trained_.model.graph, trained_.weights, {1, 3, size.height, size.width}, {},
-                      {.threads = threads_, .deploy = false})});
+                      {.threads = threads_, .deploy = false, .precision = precision_})});
     if (compiled_.size() > kKept) compiled_.pop_back();
   }
   return compiled_.front().engine;

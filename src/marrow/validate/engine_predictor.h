@@ -15,7 +15,8 @@ class EnginePredictor {
  public:
   // `deployed`: the network is collapsed first (passes/deploy.h); otherwise it runs as it was trained.
   // Throws Error{kModel} unless the model has a classifier's output "logits" or a detector's "output0".
-  EnginePredictor(TrainedModel trained, int threads, bool deployed = true);
+  EnginePredictor(TrainedModel trained, int threads, bool deployed = true,
+                  Precision precision = Precision::kFloat32);
 
   // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
   Tensor operator()(const Tensor& images);
@@ -30,6 +31,7 @@ class EnginePredictor {
   TrainedModel trained_;
   std::string output_;
   int threads_;
+  Precision precision_;
   std::list<Compiled> compiled_;  // most recently used first
 };
 

@@ -27,7 +27,7 @@ DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset,
   DetectionLoader loader(
       split.images,
       {.batch = kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy);
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
   return validate_detector(
              loader, *split.images, {.names = names, .show = {}},
              [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads)

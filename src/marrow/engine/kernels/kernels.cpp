@@ -36,6 +36,7 @@ Kernels make(SimdLevel level) {
   kernels.level = level;
   if (level == SimdLevel::kPlain) {
     add_plain_kernels(kernels);
+    add_plain_narrow_kernels(kernels);
     return kernels;
   }
   add_elementwise_kernels(kernels);
@@ -45,6 +46,9 @@ Kernels make(SimdLevel level) {
   add_window_kernels(kernels);
   add_reduction_kernels(kernels);
   add_layout_kernels(kernels);
+  add_plain_narrow_kernels(kernels);
+  add_narrow_kernels(kernels);
+  add_vnni_kernels(kernels);
   return kernels;
 }
 

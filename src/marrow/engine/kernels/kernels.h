@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 
+#include "engine/kernels/narrow.h"
 #include "engine/simd_level.h"
 
 namespace marrow {
@@ -171,6 +172,9 @@ struct Kernels {
   SumLanes sum_lanes = nullptr;
   BlockToRows block_to_rows = nullptr;
   Dot dot = nullptr;
+
+  NarrowKernels bytes, bfloat16;
+  const NarrowKernels& narrow(Element element) const { return element == Element::kByte ? bytes : bfloat16; }
 };
 
 // The table of a level, made once. REQUIRES: the CPU has the level.

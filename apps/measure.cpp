@@ -1,0 +1,106 @@
+#include "measure.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "data/dataset_folders.h"
+#include "image/decode.h"
+#include "loader/classification_loader.h"
+#include "predict/classifier_input.h"
+#include "predict/preprocess.h"
+#include "validate/classifier_validation.h"
+#include "validate/engine_predictor.h"
+#include "validate/measure_detector.h"
+#include "validate/open_split.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> labelled_pictures(const Dataset& dataset, const std::string& split) {
+  if (dataset.format != DatasetFormat::kFolders) return list_images(dataset.split(split));
+  std::vector<fs::path> paths;
+  for (const ClassifiedImage& image : list_classified(dataset, split)) paths.push_back(image.path);
+  return paths;
+}
+
+std::vector<Accuracy> classifier_accuracy(const Dataset& dataset, TrainedModel trained,
+                                          const AccuracyOptions& options) {
+  const OpenedSplit split =
+      open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = [](const std::string&) {}});
+  constexpr int kBatch = 16;
+  const InputFormat format = classifier_format(input_format(trained.model.graph), options.crop);
+  const ThreadPool threads(options.threads);
+  ClassificationLoader loader(
+      split.images, validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
+  const std::vector<std::string> names = trained.model.names;
+  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
+  const auto total = validate_classifier(loader, names, {}, [&](const ClassificationBatch& batch) {
+                       return predictor(batch.images);
+                     }).report.total();
+  return {{"top-1", total.top1_share()}, {"top-5", total.top5_share()}};
+}
+
+}  // namespace
+
+std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted) {
+  const std::vector<fs::path> paths = labelled_pictures(dataset, split);
+  const size_t count = std::min(paths.size(), static_cast<size_t>(wanted));
+  std::vector<Image> pictures;
+  for (size_t i = 0; i < count; ++i) {
+    const fs::path& path = paths[i * paths.size() / count];
+    try {
+      pictures.push_back(decode_image_file(path).image);
+    } catch (const Error& error) {
+      fmt::print(stderr, "marrow: skipped: {}\n", error.what());
+    }
+  }
+  if (pictures.empty())
+    throw Error(ErrorKind::kFile, fmt::format("no picture of the dataset's '{}' could be read", split));
+  return pictures;
+}
+
+void check_task(const std::string& model_file, const Model& model) {
+  if (model.task != "detect" && model.task != "classify")
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: a model for '{}'; this command knows detection and classification",
+                            model_file, model.task));
+}
+
+void check_task(const std::string& model_file, const Model& model, const std::string& data,
+                const Dataset& dataset) {
+  check_task(model_file, model);
+  if ((dataset.format == DatasetFormat::kFolders) != (model.task == "classify"))
+    throw Error(ErrorKind::kUsage, fmt::format("{}: not a dataset for a model of '{}'", data, model.task));
+}
+
+std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,
+                               const AccuracyOptions& options) {
+  if (trained.model.task == "classify") return classifier_accuracy(dataset, trained, options);
+  const DetectionReport report = measure_detector(trained, dataset,
+                                                  {.split = options.split,
+                                                   .image_size = options.size,
+                                                   .threads = options.threads,
+                                                   .deploy = options.deploy,
+                                                   .precision = options.precision});
+  return {{"mAP50", report.ultralytics.map50()}, {"mAP50-95", report.ultralytics.map50_95()}};
+}
+
+void print_comparison(const std::string& what, const std::string& before, const std::string& after,
+                      const std::string& change) {
+  fmt::print("{:<16} {:>16} {:>16} {:>9}\n", what, before, after, change);
+}
+
+void print_comparison(const std::vector<Accuracy>& before, const std::vector<Accuracy>& after) {
+  for (size_t i = 0; i < before.size(); ++i)
+    print_comparison(
+        before[i].name, fmt::format("{:.4f}", before[i].value), fmt::format("{:.4f}", after[i].value),
+        fmt::format("{:+.4f}", std::round(1e4 * (after[i].value - before[i].value)) / 1e4 + 0.0));
+}
+
+}  // namespace marrow::cli

@@ -1,0 +1,46 @@
+// What the commands that change a model share: pictures to compare on, and how good a model is.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "engine/precision.h"
+#include "image/image.h"
+#include "model/checkpoint.h"
+
+namespace marrow::cli {
+
+// Up to `wanted` pictures, evenly spread over a split. One that cannot be read is named on stderr and skipped. Throws
+// Error{kFile} when none can be read.
+std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted);
+
+// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits that.
+void check_task(const std::string& model_file, const Model& model);
+void check_task(const std::string& model_file, const Model& model, const std::string& data,
+                const Dataset& dataset);
+
+struct Accuracy {
+  std::string name;  // "mAP50-95", "top-1", ...
+  double value = 0;
+};
+
+struct AccuracyOptions {
+  std::string split = "val";
+  int size = 640;  // of a detector's input, pixels
+  int crop = 0;    // of a classifier's; 0: its own
+  int threads = 0;
+  bool deploy = true;  // collapse the network first
+  Precision precision = Precision::kFloat32;
+};
+
+std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,
+                               const AccuracyOptions& options);
+
+// A line of a table: what, before, after, change.
+void print_comparison(const std::string& what, const std::string& before, const std::string& after,
+                      const std::string& change);
+void print_comparison(const std::vector<Accuracy>& before, const std::vector<Accuracy>& after);
+
+}  // namespace marrow::cli

@@ -1,0 +1,176 @@
+// marrow quantize: a model whose convolutions can compute with bytes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "base/counted.h"
+#include "base/error.h"
+#include "cli.h"
+#include "data/dataset.h"
+#include "measure.h"
+#include "model/deployed.h"
+#include "model/import.h"
+#include "open_model.h"
+#include "passes/deploy.h"
+#include "predict/output_difference.h"
+#include "quantize/calibrate.h"
+#include "quantize/sensitivity.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kScanned = 4;  // pictures that each layer is judged on
+
+struct Options {
+  std::string model;
+  std::string output;
+  std::string data;
+  std::string calibration_split = "train";
+  std::string split = "val";
+  std::vector<int> imgsz;
+  int images = 64;
+  std::string range = "mse";
+  double keep_share = 0.1;
+  std::vector<std::string> keep;
+  int threads = 0;
+  ImportOptions import;
+};
+
+fs::path output_path(const Options& options) {
+  fs::path output = options.output;
+  if (output.empty()) {
+    output = fs::path(options.model);
+    output.replace_filename(output.stem().string() + "-int8.safetensors");
+  }
+  if (output.extension() != ".safetensors")
+    throw Error(ErrorKind::kUsage, output.string() + ": a checkpoint's name ends in .safetensors");
+  std::error_code ignored;
+  if (fs::equivalent(output, options.model, ignored))
+    throw Error(
+        ErrorKind::kUsage,
+        output.string() + ": this is the file to be quantised, which training still needs; write to another");
+  return output;
+}
+
+RangeRule range_rule(const std::string& name) {
+  for (const RangeRule rule : {RangeRule::kPercentile, RangeRule::kMinMax})
+    if (name == range_rule_name(rule)) return rule;
+  return RangeRule::kMse;
+}
+
+// The layers that lose most, and those that are kept.
+void print_layers(std::vector<LayerError> layers) {
+  constexpr size_t kShown = 10;
+  double sum = 0;
+  for (const LayerError& layer : layers) sum += layer.error;
+  std::ranges::stable_sort(layers, std::greater<>(), &LayerError::error);
+  fmt::print("{:<40} {:>12} {:>8}  {}\n", "layer", "error alone", "share", "computes in");
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const LayerError& layer = layers[i];
+    if (i >= kShown && layer.kept.empty()) continue;
+    fmt::print("{:<40} {:>12.2e} {:>6.1f} %  {}\n", layer.name, layer.error, 100 * layer.error / sum,
+               layer.kept.empty() ? "int8" : "float32: " + layer.kept);
+  }
+  const auto kept =
+      std::ranges::count_if(layers, [](const LayerError& layer) { return !layer.kept.empty(); });
+  fmt::print("{} of {} compute in int8, and {}\n", layers.size() - static_cast<size_t>(kept),
+             counted(static_cast<int64_t>(layers.size()), "layer"),
+             kept == 0 ? "none is kept in float32" : fmt::format("{} kept in float32", kept));
+}
+
+int quantize_model(const Options& options) {
+  const fs::path output = output_path(options);
+  const TrainedModel trained = open_checkpoint(options.model, options.import);
+  const Dataset dataset = read_dataset(options.data);
+  check_task(options.model, trained.model, options.data, dataset);
+  const Size size = input_size(options.model, trained.model, options.imgsz);
+
+  GraphWithWeights network = deploy({trained.model.graph, trained.weights});
+  std::vector<Tensor> inputs;
+  for (const Image& picture : spread_pictures(dataset, options.calibration_split, options.images))
+    inputs.push_back(network_input(trained.model, picture, size));
+  fmt::print("ranges ({}) of {} of '{}' at {}x{}\n\n", options.range,
+             counted(static_cast<int64_t>(inputs.size()), "picture"), options.calibration_split, size.height,
+             size.width);
+  std::fflush(stdout);
+  network.graph = calibrate(network, inputs, range_rule(options.range), options.threads);
+
+  std::vector<Tensor> scanned;
+  const size_t count = std::min(kScanned, inputs.size());
+  for (size_t i = 0; i < count; ++i) scanned.push_back(inputs[i * inputs.size() / count]);
+  std::vector<LayerError> layers = layer_errors(network, scanned, options.threads);
+  if (layers.empty())
+    throw Error(ErrorKind::kModel, options.model + ": no layer of this network can compute in int8");
+  keep_sensitive(layers, options.keep_share, options.keep);
+  print_layers(layers);
+
+  const TrainedModel quantized = {with_graph(trained.model, mark_int8(network.graph, layers)),
+                                  network.weights};
+  AccuracyOptions measured = {.split = options.split,
+                              .size = std::max(size.width, size.height),
+                              .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
+                              .threads = options.threads};
+  fmt::print("\n");
+  print_comparison("", "float32", "int8", "");
+  std::fflush(stdout);
+  const std::vector<Accuracy> before = accuracy(dataset, quantized, measured);
+  measured.precision = Precision::kInt8;
+  print_comparison(before, accuracy(dataset, quantized, measured));
+  save_checkpoint(output, quantized.model, quantized.weights);
+  fmt::print("\nwritten: {}\n", output.string());
+  return 0;
+}
+
+}  // namespace
+
+Action add_quantize(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "quantize", "Prepare a trained model for --precision int8, and say what that costs in accuracy");
+  command.add_option("MODEL", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
+      ->required()
+      ->type_name("");
+  command.add_option("--data", options->data, "The dataset: pictures to take ranges from, and to measure on")
+      ->required()
+      ->type_name("PATH");
+  command.add_option("-o,--out", options->output, "Where to write it [default: MODEL-int8.safetensors]")
+      ->type_name("FILE.safetensors");
+  command.add_option("--images", options->images, "Pictures to take ranges from")
+      ->check(in_range(1, 100'000))
+      ->capture_default_str();
+  command.add_option("--calibrate-on", options->calibration_split, "Split of those pictures")
+      ->capture_default_str()
+      ->type_name("SPLIT");
+  command.add_option("--split", options->split, "Split to measure on: train, val or test")
+      ->capture_default_str()
+      ->type_name("SPLIT");
+  command
+      .add_option(
+          "--range", options->range,
+          "What a byte's 256 steps span: mse (least squared error), percentile (all but 1 in 10000 at "
+          "either end) or minmax")
+      ->check(CLI::IsMember({"mse", "percentile", "minmax"}))
+      ->capture_default_str()
+      ->type_name("RULE");
+  command
+      .add_option("--keep-above", options->keep_share,
+                  "A layer that causes more than this share of the error of all stays float32")
+      ->check(in_range(0, 1))
+      ->capture_default_str();
+  command
+      .add_option("--keep", options->keep,
+                  "Layers that stay float32 in any case, by name or by the beginning of it [default: none]")
+      ->delimiter(',')
+      ->type_name("NAME,...");
+  add_image_size_option(command, options->imgsz);
+  add_foreign_file_options(command, options->import);
+  add_threads_option(command, options->threads);
+  set_example(command, "marrow quantize best.safetensors --data data.yaml --imgsz 640");
+  return [options] { return quantize_model(*options); };
+}
+
+}  // namespace marrow::cli

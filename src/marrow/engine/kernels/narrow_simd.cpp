@@ -1,0 +1,177 @@
+// Conversions between float32 and narrower numbers, equal to the plain ones bit by bit.
+#include "engine/kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/narrow_simd.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+
+void FillNarrow(Kernels&) {}
+
+#else
+
+using D = hn::ScalableTag<float>;
+using Integers = hn::RebindToSigned<D>;
+using Bytes = hn::Rebind<uint8_t, D>;
+using Halves = hn::Rebind<uint16_t, D>;
+constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
+
+// What is left after the last whole vector goes through one vector of its own.
+template <class Src, class Dst, class Convert>
+HWY_INLINE void for_vectors(const Src* src, Dst* dst, int64_t count, const Convert& convert) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) convert(src + i, dst + i);
+  if (i == count) return;
+  Src from[kLanes] = {};
+  Dst to[kLanes];
+  for (int64_t k = i; k < count; ++k) from[k - i] = src[k];
+  convert(from, to);
+  for (int64_t k = i; k < count; ++k) dst[k] = to[k - i];
+}
+
+struct ToBytes {
+  float inverse, lowest, highest;
+  int zero_point;
+  HWY_INLINE void operator()(const float* src, uint8_t* dst) const { store(hn::LoadU(D(), src), dst); }
+  HWY_INLINE void store(hn::Vec<D> numbers, uint8_t* dst) const {
+    const D d;
+    const Integers di;
+    const auto x = hn::Mul(numbers, hn::Set(d, inverse));
+    const auto low = hn::Set(d, lowest);
+    // NaN is not above anything.
+    const auto clamped = hn::IfThenElse(hn::Gt(x, low), hn::Min(x, hn::Set(d, highest)), low);
+    const auto q = hn::Add(hn::NearestInt(clamped), hn::Set(di, zero_point));
+    hn::StoreU(hn::DemoteTo(Bytes(), q), Bytes(), dst);
+  }
+};
+
+ToBytes to_bytes(ByteScale scale) {
+  const auto lowest = static_cast<float>(-scale.zero_point);
+  return {1 / scale.scale, lowest, lowest + 255, scale.zero_point};
+}
+
+void narrow_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
+  for_vectors(src, static_cast<uint8_t*>(dst), count, to_bytes(scale));
+}
+
+// x / (1 + e^-x), right to 3e-4: what is narrowed afterwards keeps no more. 2^r with |r| <= 1/2 by the polynomial of third
+// degree of least relative error, 7.5e-5 (Remez' algorithm).
+HWY_INLINE hn::Vec<D> quick_silu(hn::Vec<D> x) {
+  const D d;
+  // Far below 0 the product vanishes anyhow; NaN stays.
+  x = hn::Max(hn::Set(d, -80.0f), x);
+  const auto t = hn::Mul(hn::Min(hn::Set(d, 80.0f), x), hn::Set(d, -1.44269504f));
+  const auto n = hn::Round(t);
+  const auto r = hn::Sub(t, n);
+  auto p = hn::MulAdd(hn::Set(d, 5.51716691e-2f), r, hn::Set(d, 2.42611122e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.93260985e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 9.99928074e-1f));
+#if HWY_TARGET == HWY_AVX3
+  const auto e = hn::Vec<D>{_mm512_scalef_ps(p.raw, n.raw)};  // Highway has no such operation
+#else
+  const Integers di;
+  const auto e =
+      hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)))));
+#endif
+  const auto denominator = hn::Add(e, hn::Set(d, 1.0f));
+#if HWY_ARCH_X86
+  return hn::Mul(x, hn::ApproximateReciprocal(denominator));  // 12 bits or more
+#else
+  return hn::Div(x, denominator);
+#endif
+}
+
+template <class Number, class Narrow>
+struct SiluThen {
+  Narrow narrow;
+  HWY_INLINE void operator()(const float* src, Number* dst) const {
+    narrow.store(quick_silu(hn::LoadU(D(), src)), dst);
+  }
+};
+
+struct FromBytes {
+  ByteScale scale;
+  HWY_INLINE void operator()(const uint8_t* src, float* dst) const {
+    const D d;
+    const Integers di;
+    const auto q = hn::Sub(hn::PromoteTo(di, hn::LoadU(Bytes(), src)), hn::Set(di, scale.zero_point));
+    hn::StoreU(hn::Mul(hn::ConvertTo(d, q), hn::Set(d, scale.scale)), d, dst);
+  }
+};
+
+void narrow_silu_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
+  for_vectors(src, static_cast<uint8_t*>(dst), count, SiluThen<uint8_t, ToBytes>{to_bytes(scale)});
+}
+
+void widen_bytes(const void* src, ByteScale scale, float* dst, int64_t count) {
+  for_vectors(static_cast<const uint8_t*>(src), dst, count, FromBytes{scale});
+}
+
+struct ToBfloat16 {
+  HWY_INLINE void operator()(const float* src, uint16_t* dst) const { store(hn::LoadU(D(), src), dst); }
+  HWY_INLINE void store(hn::Vec<D> x, uint16_t* dst) const {
+    const D d;
+    const hn::RebindToUnsigned<D> du;
+    const auto bits = hn::BitCast(du, x);
+    const auto kept = hn::ShiftRight<16>(bits);
+    // Half of the last place kept, less one where that place is even.
+    const auto half = hn::Add(hn::Set(du, 0x7fff), hn::And(kept, hn::Set(du, 1)));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(bits, half));
+    const auto nan = hn::Or(kept, hn::Set(du, 0x40));
+    const auto result = hn::IfThenElse(hn::RebindMask(du, hn::Eq(x, x)), rounded, nan);
+    hn::StoreU(hn::DemoteTo(Halves(), hn::BitCast(Integers(), result)), Halves(), dst);
+  }
+};
+
+void narrow_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
+  for_vectors(src, static_cast<uint16_t*>(dst), count, ToBfloat16());
+}
+
+void narrow_silu_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
+  for_vectors(src, static_cast<uint16_t*>(dst), count, SiluThen<uint16_t, ToBfloat16>{});
+}
+
+struct FromBfloat16 {
+  HWY_INLINE void operator()(const uint16_t* src, float* dst) const {
+    const Integers di;
+    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(di, hn::LoadU(Halves(), src)));
+    hn::StoreU(hn::BitCast(D(), bits), D(), dst);
+  }
+};
+
+void widen_bfloat16(const void* src, ByteScale, float* dst, int64_t count) {
+  for_vectors(static_cast<const uint16_t*>(src), dst, count, FromBfloat16());
+}
+
+void FillNarrow(Kernels& kernels) {
+  kernels.bytes.narrow = narrow_to_bytes;
+  kernels.bytes.narrow_silu = narrow_silu_to_bytes;
+  kernels.bytes.widen = widen_bytes;
+  kernels.bfloat16.narrow = narrow_to_bfloat16;
+  kernels.bfloat16.narrow_silu = narrow_silu_to_bfloat16;
+  kernels.bfloat16.widen = widen_bfloat16;
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace marrow {
+
+void add_narrow_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillNarrow);
+}
+
+}  // namespace marrow
+#endif

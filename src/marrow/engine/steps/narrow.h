@@ -1,0 +1,25 @@
+// Steps on maps that are stored in fewer bits than float32 (engine/kernels/narrow.h).
+#pragma once
+
+#include <vector>
+
+#include "engine/steps/convolution.h"
+#include "engine/steps/layout.h"
+
+namespace marrow {
+
+// A dense convolution of src, which is stored narrowly (bytes: of so few terms that sums fit into int32); dst and what the epilogue joins may be of any element. bytes:
+// weights are rounded to int8 with one scale an output channel; the sums are exact, everything after them is float32.
+StepPtr make_narrow_convolution(const ConvDescription& conv);
+
+// Between any two elements; blocked maps of one shape.
+StepPtr make_convert(const View& src, const View& dst, const Kernels& kernels);
+
+// As in layout.h and pooling.h, on narrow maps; src and dst of one element and scale.
+StepPtr make_narrow_gather(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst,
+                           int first_channel, const Kernels& kernels);
+StepPtr make_narrow_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
+                             const Kernels& kernels);
+StepPtr make_narrow_upsample(const View& src, const View& dst, int factor, const Kernels& kernels);
+
+}  // namespace marrow

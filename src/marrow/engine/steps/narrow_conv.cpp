@@ -1,0 +1,252 @@
+// Dense convolution of bytes or bfloat16 by register tiles.
+//
+// A task takes some rows of outputs. Where the convolution is padded it first copies the input rows that they need, with
+// the padding written out, so that tiles know no borders; the copy stays in the second-level cache while all output
+// channels are computed from it. A 1x1 convolution of stride 1 sees the map as one long row. A tile's sums go to a small
+// float buffer (where dst is float32: to dst), through the epilogue, and from there to dst.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/steps/narrow.h"
+#include "engine/steps/narrow_weights.h"
+#include "graph/operation.h"
+
+namespace marrow {
+namespace {
+
+constexpr int64_t kInputBytes = 128 * 1024;  // that a task reads, unless one row is more
+constexpr int64_t kTasksPerThread = 4;
+
+class NarrowConv final : public Step {
+ public:
+  explicit NarrowConv(const ConvDescription& conv);
+  void run(const RunContext& context) const override;
+  std::string kernel() const override;
+  int64_t scratch_floats() const override { return copy_floats_ + 2 * sums_floats_; }
+
+ private:
+  struct Range {
+    int64_t first, end;
+  };
+  struct Task {
+    int64_t image;
+    Range rows, segments, groups;  // of outputs, of tiles in a row, of output blocks
+  };
+
+  void cut_into_tasks(int threads);
+  int64_t in_rows(int64_t out_rows) const { return (out_rows - 1) * conv_.stride + reach() + 1; }
+  int64_t reach() const { return int64_t{conv_.dilation} * (conv_.kernel - 1); }
+  void copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const;
+  void run_task(const RunContext& context, const Task& task, float* scratch) const;
+  void run_tile(const RunContext& context, NarrowTileArgs& args, int64_t image, int64_t block, int64_t pixel,
+                float* sums) const;
+
+  ConvDescription conv_;
+  const Kernels& kernels_;
+  const NarrowKernels& narrow_;
+  const int lanes_;
+  const int64_t pixel_bytes_;  // of a block
+  int64_t in_height_, in_width_, out_height_, out_width_;
+  int64_t in_blocks_, out_blocks_;
+  bool padded_ = false;
+  int64_t segments_ = 0;  // tiles in a row
+  int64_t groups_ = 0;
+  int64_t rows_ = 1, task_segments_ = 1, task_groups_ = 1;  // in a task
+  int64_t copy_floats_ = 0, sums_floats_ = 0;
+  NarrowWeights weights_;
+};
+
+NarrowConv::NarrowConv(const ConvDescription& conv)
+    : conv_(conv),
+      kernels_(*conv.kernels),
+      narrow_(conv.kernels->narrow(conv.src.element)),
+      lanes_(conv.kernels->lanes),
+      pixel_bytes_(int64_t{lanes_} * element_bytes(conv.src.element)),
+      in_height_(conv.src.height),
+      in_width_(conv.src.width),
+      out_height_(conv.dst.height),
+      out_width_(conv.dst.width),
+      in_blocks_(conv.src.blocks(lanes_)),
+      out_blocks_(conv.dst.blocks(lanes_)),
+      padded_(conv.pad_x != Padding() || conv.pad_y != Padding()),
+      groups_((out_blocks_ + narrow_.tile_vectors - 1) / narrow_.tile_vectors),
+      weights_(pack_narrow_weights(conv, narrow_.tile_vectors)) {
+  if (conv.kernel == 1 && conv.stride == 1 && !padded_) {
+    in_width_ = out_width_ = conv.dst.pixels();
+    in_height_ = out_height_ = 1;
+  }
+  cut_into_tasks(conv.pool->threads());
+  conv_.weight = {};  // packed; the caller's may go
+  conv_.bias = {};
+  conv_.pool = nullptr;
+}
+
+void NarrowConv::cut_into_tasks(int threads) {
+  segments_ = (out_width_ + narrow_.tile_pixels - 1) / narrow_.tile_pixels;
+  task_segments_ = segments_;
+  task_groups_ = groups_;
+  const int64_t row_bytes = in_blocks_ * in_width_ * pixel_bytes_;
+  const auto count = [](int64_t all, int64_t part) { return (all + part - 1) / part; };
+  const auto tasks = [&] {
+    return conv_.dst.images * count(out_height_, rows_) * count(segments_, task_segments_) *
+           count(groups_, task_groups_);
+  };
+  while (rows_ < out_height_ && in_rows(rows_ + 1) * row_bytes <= kInputBytes) ++rows_;
+  if (out_height_ == 1 && !padded_)
+    task_segments_ = std::clamp<int64_t>(kInputBytes * segments_ / row_bytes, 1, segments_);
+  const int64_t wanted = kTasksPerThread * threads;
+  while (rows_ > 4 && tasks() < wanted) rows_ = (rows_ + 1) / 2;
+  while (out_height_ == 1 && task_segments_ > 4 && tasks() < wanted)
+    task_segments_ = (task_segments_ + 1) / 2;
+  while (threads > 1 && task_groups_ > 1 && tasks() < wanted) task_groups_ = (task_groups_ + 1) / 2;
+
+  const int64_t copy_width = (out_width_ - 1) * conv_.stride + reach() + 1;
+  if (padded_) copy_floats_ = (in_blocks_ * in_rows(rows_) * copy_width * pixel_bytes_ + 63) / 64 * 16;
+  sums_floats_ = int64_t{narrow_.tile_vectors} * narrow_.tile_pixels * lanes_;
+}
+
+void NarrowConv::run(const RunContext& context) const {
+  const int64_t row_tasks = (out_height_ + rows_ - 1) / rows_;
+  const int64_t segment_tasks = (segments_ + task_segments_ - 1) / task_segments_;
+  const int64_t group_tasks = (groups_ + task_groups_ - 1) / task_groups_;
+  const auto range = [](int64_t part, int64_t size, int64_t all) {
+    return Range{part * size, std::min((part + 1) * size, all)};
+  };
+  // Output groups vary fastest, so that a thread's share is a region of the map: the next layer finds it in the same
+  // core's cache.
+  context.pool->parallel_for(conv_.dst.images * row_tasks * segment_tasks * group_tasks,
+                             [&](int64_t index, int thread) {
+                               Task task;
+                               task.groups = range(index % group_tasks, task_groups_, groups_);
+                               index /= group_tasks;
+                               task.segments = range(index % segment_tasks, task_segments_, segments_);
+                               index /= segment_tasks;
+                               task.rows = range(index % row_tasks, rows_, out_height_);
+                               task.image = index / row_tasks;
+                               run_task(context, task, context.thread_scratch(thread));
+                             });
+}
+
+void NarrowConv::run_task(const RunContext& context, const Task& task, float* scratch) const {
+  auto* copy = reinterpret_cast<uint8_t*>(scratch);
+  NarrowTileArgs args;
+  args.rows = args.taps = conv_.kernel;
+  args.blocks = static_cast<int>(in_blocks_);
+  args.dwords = lanes_ / dword_channels(conv_.src.element);
+  args.last_dwords = weights_.last_dwords;
+  args.src_pixel = conv_.stride * pixel_bytes_;
+  args.src_tap = conv_.dilation * pixel_bytes_;
+  const uint8_t* origin = nullptr;  // what the task's first output reads first
+  int64_t row_bytes = 0;
+  if (padded_) {
+    copy_rows(context, task, copy);
+    row_bytes = ((out_width_ - 1) * conv_.stride + reach() + 1) * pixel_bytes_;
+    args.src_block = in_rows(task.rows.end - task.rows.first) * row_bytes;
+    origin = copy;
+  } else {
+    row_bytes = in_width_ * pixel_bytes_;
+    args.src_block = in_height_ * row_bytes;
+    origin = context.narrow(conv_.src) +
+             task.image * conv_.src.image_stride * element_bytes(conv_.src.element) +
+             task.rows.first * conv_.stride * row_bytes;
+  }
+  args.src_row = conv_.dilation * row_bytes;
+
+  for (int64_t group = task.groups.first; group < task.groups.end; ++group) {
+    const int64_t block = group * narrow_.tile_vectors;
+    args.vectors = static_cast<int>(std::min<int64_t>(narrow_.tile_vectors, out_blocks_ - block));
+    args.weights = weights_.weights.bytes() + group * weights_.group_bytes;
+    args.start = weights_.start.values<int32_t>().data() + block * lanes_;
+    args.scale = weights_.scale.values().data() + block * lanes_;
+    args.bias = weights_.bias.values().data() + block * lanes_;
+    for (int64_t y = task.rows.first; y < task.rows.end; ++y)
+      for (int64_t segment = task.segments.first; segment < task.segments.end; ++segment) {
+        const int64_t x = segment * out_width_ / segments_;
+        args.pixels = static_cast<int>((segment + 1) * out_width_ / segments_ - x);
+        args.src = origin + (y - task.rows.first) * conv_.stride * row_bytes + x * args.src_pixel;
+        run_tile(context, args, task.image, block, y * out_width_ + x, scratch + copy_floats_);
+      }
+  }
+}
+
+// [block][row][pixel], all columns that the outputs of a row read.
+void NarrowConv::copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const {
+  const int64_t width = (out_width_ - 1) * conv_.stride + reach() + 1;
+  const int64_t left = std::min<int64_t>(conv_.pad_x.before, width);
+  const int64_t inside = std::min(in_width_, width - left);
+  const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
+  const int padding = conv_.src.element == Element::kByte ? conv_.src.scale.zero_point : 0;
+  const uint8_t* map =
+      context.narrow(conv_.src) + task.image * conv_.src.image_stride * element_bytes(conv_.src.element);
+  const int64_t first = task.rows.first * conv_.stride - conv_.pad_y.before;
+  const int64_t count = in_rows(task.rows.end - task.rows.first);
+  for (int64_t block = 0; block < in_blocks_; ++block)
+    for (int64_t y = first; y < first + count; ++y, copy += bytes(width)) {
+      if (y < 0 || y >= in_height_) {
+        std::memset(copy, padding, bytes(width));
+        continue;
+      }
+      std::memset(copy, padding, bytes(left));
+      std::memcpy(copy + bytes(left), map + (block * in_height_ + y) * in_width_ * pixel_bytes_,
+                  bytes(inside));
+      std::memset(copy + bytes(left + inside), padding, bytes(width - left - inside));
+    }
+}
+
+// `block` and `pixel`: the first of the outputs.
+void NarrowConv::run_tile(const RunContext& context, NarrowTileArgs& args, int64_t image, int64_t block,
+                          int64_t pixel, float* sums) const {
+  const View& dst = conv_.dst;
+  const int64_t count = int64_t{args.pixels} * lanes_;
+  const auto place = [&](const View& view, int64_t vector) {
+    return image * view.image_stride + (block + vector) * view.block_floats(lanes_) + pixel * lanes_;
+  };
+  if (dst.element == Element::kFloat32) {
+    args.dst = context.write(dst) + place(dst, 0);
+    args.dst_block = dst.block_floats(lanes_);
+  } else {
+    args.dst = sums;
+    args.dst_block = count;
+  }
+  narrow_.tile(args);
+
+  const View& other = conv_.epilogue.other;
+  const bool joins = conv_.epilogue.join != Epilogue::Join::kNone;
+  const bool silu_alone = conv_.epilogue.before.kind == static_cast<int>(ActivationKind::kSilu) && !joins &&
+                          conv_.epilogue.after.kind == 0;
+  for (int vector = 0; vector < args.vectors; ++vector) {
+    float* values = args.dst + vector * args.dst_block;
+    const float* joined = nullptr;
+    if (joins && other.element == Element::kFloat32) {
+      joined = context.read(other) + place(other, vector);
+    } else if (joins) {
+      kernels_.narrow(other.element)
+          .widen(context.narrow(other) + place(other, vector) * element_bytes(other.element), other.scale,
+                 sums + sums_floats_, count);
+      joined = sums + sums_floats_;
+    }
+    if (dst.element == Element::kFloat32 || !silu_alone)
+      apply(conv_.epilogue, kernels_, values, joined, count);
+    if (dst.element == Element::kFloat32) continue;
+    const NarrowKernels& narrow = kernels_.narrow(dst.element);
+    (silu_alone ? narrow.narrow_silu : narrow.narrow)(
+        values, dst.scale, context.narrow(dst) + place(dst, vector) * element_bytes(dst.element), count);
+  }
+}
+
+std::string NarrowConv::kernel() const {
+  return fmt::format("{0} {1} {2}x{2}/{3} tile {4}x{5}{6}",
+                     conv_.src.element == Element::kByte ? "int8" : "bf16", narrow_.name, conv_.kernel,
+                     conv_.stride, (out_width_ + segments_ - 1) / segments_, narrow_.tile_vectors,
+                     to_string(conv_.epilogue));
+}
+
+}  // namespace
+
+StepPtr make_narrow_convolution(const ConvDescription& conv) {
+  return std::make_unique<NarrowConv>(conv);
+}
+
+}  // namespace marrow

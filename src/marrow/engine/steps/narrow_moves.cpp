@@ -1,0 +1,229 @@
+// Steps that move narrow numbers as they are, or between elements.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "engine/steps/narrow.h"
+
+namespace marrow {
+namespace {
+
+constexpr int64_t kChunk = 8192;  // numbers a task converts; a multiple of any number of lanes
+
+class Convert final : public Step {
+ public:
+  Convert(const View& src, const View& dst, const Kernels& kernels)
+      : src_(src), dst_(dst), kernels_(kernels), count_(dst.image_floats(kernels.lanes)) {}
+
+  void run(const RunContext& context) const override {
+    const int64_t chunks = (count_ + kChunk - 1) / kChunk;
+    context.pool->parallel_for(dst_.images * chunks, [&](int64_t task, int thread) {
+      const int64_t image = task / chunks;
+      const int64_t first = task % chunks * kChunk;
+      const int64_t count = std::min(kChunk, count_ - first);
+      const float* numbers = nullptr;
+      if (src_.element == Element::kFloat32) {
+        numbers = context.read(src_) + image * src_.image_stride + first;
+      } else {
+        float* wide = dst_.element == Element::kFloat32
+                          ? context.write(dst_) + image * dst_.image_stride + first
+                          : context.thread_scratch(thread);
+        kernels_.narrow(src_.element)
+            .widen(context.narrow(src_) + (image * src_.image_stride + first) * element_bytes(src_.element),
+                   src_.scale, wide, count);
+        numbers = wide;
+      }
+      if (dst_.element != Element::kFloat32)
+        kernels_.narrow(dst_.element)
+            .narrow(numbers, dst_.scale,
+                    context.narrow(dst_) + (image * dst_.image_stride + first) * element_bytes(dst_.element),
+                    count);
+    });
+  }
+
+  std::string kernel() const override {
+    return std::string("convert to ") + (dst_.element == Element::kByte       ? "bytes"
+                                         : dst_.element == Element::kBfloat16 ? "bfloat16"
+                                                                              : "float32");
+  }
+  int64_t scratch_floats() const override { return kChunk; }
+
+ private:
+  View src_, dst_;
+  const Kernels& kernels_;
+  int64_t count_;
+};
+
+// What the steps below share: a task is a block of an image's dst.
+class BlockStep : public Step {
+ public:
+  BlockStep(const View& src, const View& dst, const Kernels& kernels)
+      : src_(src),
+        dst_(dst),
+        lanes_(kernels.lanes),
+        pixel_bytes_(int64_t{kernels.lanes} * element_bytes(dst.element)) {
+    assert(src.element == dst.element);
+  }
+
+  void run(const RunContext& context) const override {
+    const int64_t blocks = dst_.blocks(lanes_);
+    context.pool->parallel_for(dst_.images * blocks, [&](int64_t task, int) {
+      run_block(block_of(context, src_, task / blocks, task % blocks),
+                block_of(context, dst_, task / blocks, task % blocks));
+    });
+  }
+
+ protected:
+  virtual void run_block(const uint8_t* src, uint8_t* dst) const = 0;
+
+  uint8_t* block_of(const RunContext& context, const View& view, int64_t image, int64_t block) const {
+    return context.narrow(view) +
+           (image * view.image_stride + block * view.block_floats(lanes_)) * element_bytes(view.element);
+  }
+
+  View src_, dst_;
+  const int lanes_;
+  const int64_t pixel_bytes_;  // of a block
+};
+
+class NarrowUpsample final : public BlockStep {
+ public:
+  NarrowUpsample(const View& src, const View& dst, int factor, const Kernels& kernels)
+      : BlockStep(src, dst, kernels), factor_(factor) {}
+
+  std::string kernel() const override { return "narrow upsample"; }
+
+ private:
+  void run_block(const uint8_t* src, uint8_t* dst) const override {
+    const auto row_bytes = static_cast<size_t>(dst_.width * pixel_bytes_);
+    for (int64_t y = 0; y < dst_.height; ++y, dst += row_bytes) {
+      if (y % factor_ != 0) {
+        std::memcpy(dst, dst - row_bytes, row_bytes);
+        continue;
+      }
+      const uint8_t* from = src + y / factor_ * src_.width * pixel_bytes_;
+      uint8_t* to = dst;
+      for (int64_t x = 0; x < src_.width; ++x, from += pixel_bytes_)
+        for (int i = 0; i < factor_; ++i, to += pixel_bytes_)
+          std::memcpy(to, from, static_cast<size_t>(pixel_bytes_));
+    }
+  }
+
+  int factor_;
+};
+
+// bfloat16 as whole numbers of the same order.
+int16_t ordered(int16_t bits) {
+  return bits < 0 ? static_cast<int16_t>(bits ^ 0x7fff) : bits;
+}
+uint8_t ordered(uint8_t byte) {
+  return byte;
+}
+
+// The number of lanes is a constant so that the compiler sees vectors.
+template <class Number, int kLanes>
+class NarrowMaxPool final : public BlockStep {
+ public:
+  NarrowMaxPool(const View& src, const View& dst, int kernel, int stride, int padding, const Kernels& kernels)
+      : BlockStep(src, dst, kernels), kernel_(kernel), stride_(stride), padding_(padding) {
+    assert(kernels.lanes == kLanes && 2 * padding <= kernel);
+  }
+
+  std::string kernel() const override { return "narrow max pool"; }
+
+ private:
+  void run_block(const uint8_t* src_bytes, uint8_t* dst_bytes) const override {
+    const auto* src = reinterpret_cast<const Number*>(src_bytes);
+    auto* dst = reinterpret_cast<Number*>(dst_bytes);
+    for (int64_t y = 0; y < dst_.height; ++y)
+      for (int64_t x = 0; x < dst_.width; ++x, dst += kLanes) {
+        const int64_t top = std::max<int64_t>(y * stride_ - padding_, 0);
+        const int64_t bottom = std::min(y * stride_ - padding_ + kernel_, src_.height);
+        const int64_t left = std::max<int64_t>(x * stride_ - padding_, 0);
+        const int64_t right = std::min(x * stride_ - padding_ + kernel_, src_.width);
+        Number best[kLanes];
+        std::copy_n(src + (top * src_.width + left) * kLanes, kLanes, best);
+        for (int64_t from_y = top; from_y < bottom; ++from_y) {
+          const Number* from = src + (from_y * src_.width + left) * kLanes;
+          for (int64_t i = left; i < right; ++i, from += kLanes)
+            for (int lane = 0; lane < kLanes; ++lane)
+              best[lane] = ordered(best[lane]) < ordered(from[lane]) ? from[lane] : best[lane];
+        }
+        std::copy_n(best, kLanes, dst);
+      }
+  }
+
+  int kernel_, stride_, padding_;
+};
+
+class Gather final : public Step {
+ public:
+  Gather(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst, int first_channel,
+         const Kernels& kernels)
+      : sources_(std::move(sources)),
+        channels_(std::move(channels)),
+        dst_(dst),
+        first_channel_(first_channel),
+        lanes_(kernels.lanes) {}
+
+  void run(const RunContext& context) const override {
+    if (dst_.element == Element::kByte)
+      copy<uint8_t>(context);
+    else
+      copy<uint16_t>(context);
+  }
+  std::string kernel() const override { return "narrow gather channels"; }
+
+ private:
+  template <class Number>
+  void copy(const RunContext& context) const {
+    // A task is a row: threads then write different pixels, never lanes of one.
+    context.pool->parallel_for(dst_.images * dst_.height, [&](int64_t task, int) {
+      const auto row = [&](const View& view, int64_t channel) {
+        return reinterpret_cast<Number*>(context.narrow(view)) + task / dst_.height * view.image_stride +
+               channel / lanes_ * view.block_floats(lanes_) + task % dst_.height * view.width * lanes_ +
+               channel % lanes_;
+      };
+      for (size_t i = 0; i < channels_.size(); ++i) {
+        const Number* src = row(sources_[static_cast<size_t>(channels_[i].map)], channels_[i].channel);
+        Number* dst = row(dst_, first_channel_ + static_cast<int64_t>(i));
+        for (int64_t x = 0; x < dst_.width; ++x) dst[x * lanes_] = src[x * lanes_];
+      }
+    });
+  }
+
+  std::vector<View> sources_;
+  std::vector<ChannelSource> channels_;
+  View dst_;
+  int first_channel_;
+  int lanes_;
+};
+
+}  // namespace
+
+StepPtr make_convert(const View& src, const View& dst, const Kernels& kernels) {
+  return std::make_unique<Convert>(src, dst, kernels);
+}
+
+StepPtr make_narrow_gather(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst,
+                           int first_channel, const Kernels& kernels) {
+  return std::make_unique<Gather>(std::move(sources), std::move(channels), dst, first_channel, kernels);
+}
+
+StepPtr make_narrow_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
+                             const Kernels& kernels) {
+  const auto make = [&]<class Number>(Number) -> StepPtr {
+    if (kernels.lanes == 4)
+      return std::make_unique<NarrowMaxPool<Number, 4>>(src, dst, kernel, stride, padding, kernels);
+    if (kernels.lanes == 8)
+      return std::make_unique<NarrowMaxPool<Number, 8>>(src, dst, kernel, stride, padding, kernels);
+    return std::make_unique<NarrowMaxPool<Number, 16>>(src, dst, kernel, stride, padding, kernels);
+  };
+  return dst.element == Element::kByte ? make(uint8_t()) : make(int16_t());
+}
+
+StepPtr make_narrow_upsample(const View& src, const View& dst, int factor, const Kernels& kernels) {
+  return std::make_unique<NarrowUpsample>(src, dst, factor, kernels);
+}
+
+}  // namespace marrow

@@ -1,0 +1,239 @@
+// Networks in bytes and in bfloat16: each layer against the reference executor on numbers that were rounded beforehand,
+// so that only the order of float32 sums is left as a difference.
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "engine/kernels/kernels.h"
+#include "support.h"
+#include "support/message_of.h"
+#include "support/op_cases.h"
+
+namespace marrow {
+namespace {
+
+using test::conv_case;
+using test::OpCase;
+
+constexpr ByteScale kScale = {0.021f, 37};
+
+// The number that is nearest to x among those that the element can hold.
+float rounded(float x, Element element, ByteScale scale = kScale) {
+  const NarrowKernels& kernels = kernels_of(SimdLevel::kPlain).narrow(element);
+  uint16_t stored = 0;
+  kernels.narrow(&x, scale, &stored, 1);
+  kernels.widen(&stored, scale, &x, 1);
+  return x;
+}
+
+// As a convolution of bytes takes its weights.
+void round_weights(Tensor& weight, Element element) {
+  const auto per_output = static_cast<size_t>(weight.size() / weight.dim(0));
+  for (size_t first = 0; first < weight.values().size(); first += per_output) {
+    const auto row = weight.values().subspan(first, per_output);
+    float largest = 0;
+    for (const float w : row) largest = std::max(largest, std::abs(w));
+    for (float& w : row)
+      w = element == Element::kByte ? std::nearbyint(w / (largest / 127)) * (largest / 127)
+                                    : rounded(w, element);
+  }
+}
+
+Engine engine_for(const Graph& graph, const Weights& weights, const Shape& input, Precision precision,
+                  SimdLevel level, int threads = 2) {
+  EngineOptions options;
+  options.threads = threads;
+  options.simd = simd_name(level);
+  options.precision = precision;
+  return Engine(graph, weights, input, {}, options);
+}
+
+Graph quantised(Graph graph) {
+  for (Node& node : graph.nodes) {
+    node.byte_scale = kScale;
+    node.int8 = std::holds_alternative<Conv>(node.operation);
+  }
+  return graph;
+}
+
+// The convolution cases of the table that have one group, with weights and what the layer reads rounded.
+void expect_rounded_reference(Element element, Precision precision, double tolerance) {
+  for (const OpCase& op : test::convolutions()) {
+    if (std::get<Conv>(op.graph.node({2}).operation).groups != 1) continue;
+    SCOPED_TRACE(op.name);
+    const Graph graph = quantised(op.graph);
+    const Weights weights = randomize(graph, 7);
+    const Tensor input = test::noise(op.input, 11);
+
+    Tensor rounded_input = input.clone();
+    for (float& x : rounded_input.values()) x = rounded(std::max(x, 0.f), element);
+    Weights rounded_weights = weights;
+    Tensor weight = rounded_weights.at("conv.weight").clone();
+    round_weights(weight, element);
+    rounded_weights.at("conv.weight") = weight;
+    const Tensor wanted = run_reference(graph, rounded_weights, rounded_input, "out");
+
+    std::optional<Tensor> first;
+    for (const SimdLevel level : available_simd_levels()) {
+      Engine engine = engine_for(graph, weights, op.input, precision, level);
+      engine.run(input);
+      ASSERT_NE(engine.describe().find(element == Element::kByte ? "int8" : "bf16"), std::string::npos);
+      ASSERT_LE(relative_difference(engine.output(0), wanted), tolerance) << engine.describe();
+      if (element != Element::kByte) continue;
+      if (!first) first = engine.output(0).clone();  // whole numbers are summed: no level may differ
+      ASSERT_EQ(relative_difference(engine.output(0), *first), 0) << engine.describe();
+    }
+  }
+}
+
+TEST(NarrowEngine, ByteConvolutionsAreExact) {
+  expect_rounded_reference(Element::kByte, Precision::kInt8, 2e-6);
+}
+
+TEST(NarrowEngine, Bfloat16ConvolutionsRoundTheirInputsOnly) {
+  expect_rounded_reference(Element::kBfloat16, Precision::kBfloat16, 3e-6);
+}
+
+// Layers that stay narrow between each other: parts of a concatenation, residuals, pools, upsampling, and a slice and a
+// shuffle that do not begin at a block.
+Graph network(int channels) {
+  return test::graph_of(channels, [&](GraphBuilder& g, Value x) {
+    x = g.conv(x, "stem", {.out = channels, .kernel = 3, .stride = 2, .bias = true});
+    x = g.activation(x, ActivationKind::kSilu);
+    const Value a =
+        g.activation(g.conv(x, "a", {.out = channels, .kernel = 3, .bias = true}), ActivationKind::kRelu);
+    const Value b = g.add(
+        a, g.activation(g.conv(a, "b", {.out = channels, .kernel = 3, .bias = true}), ActivationKind::kRelu));
+    const Value pooled = g.upsample(g.max_pool(b, 2, 2), 2);
+    const Value joined = g.channel_shuffle(g.concat({a, b, pooled, g.max_pool(b, 5, 1, 2)}), 2);
+    const Value part = g.slice(joined, 1, 3 * channels);
+    return g.conv(part, "out", {.out = 9, .bias = true});
+  });
+}
+
+// Each value of the float32 network rounded as the engine rounds it, one layer after another. A sum that falls between two
+// bytes may go either way, so neighbours differ by one step at times.
+TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
+  for (const int channels : {1, 7, 16, 24, 58}) {
+    const Graph graph = quantised(network(channels));
+    const Weights weights = randomize(graph, 3);
+    const Shape shape = {3, channels, 20, 12};
+    const Tensor input = test::noise(shape, 5);
+    const Tensor wanted = run_reference(graph, weights, input, "out");
+    for (const SimdLevel level : available_simd_levels()) {
+      Engine bfloat = engine_for(graph, weights, shape, Precision::kBfloat16, level);
+      bfloat.run(input);
+      EXPECT_LE(relative_difference(bfloat.output(0), wanted), 0.03) << bfloat.describe();
+      // Only the planar input and the output are converted.
+      const std::string text = bfloat.describe();
+      // A slice of two channels leaves the second pool unread.
+      const bool converted = text.find("convert to float32") != std::string::npos;
+      EXPECT_EQ(converted, channels == 1) << text;
+    }
+  }
+}
+
+TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
+  const Graph graph = quantised(network(33));
+  const Weights weights = randomize(graph, 3);
+  const Shape shape = {3, 33, 23, 40};
+  const Tensor input = test::noise(shape, 5);
+  for (const Precision precision : {Precision::kInt8, Precision::kBfloat16})
+    for (const SimdLevel level : available_simd_levels()) {
+      Engine one = engine_for(graph, weights, shape, precision, level, 1);
+      Engine five = engine_for(graph, weights, shape, precision, level, 5);
+      one.run(input);
+      for (int i = 0; i < 3; ++i) {
+        five.run(input);
+        EXPECT_EQ(std::memcmp(one.output(0).bytes(), five.output(0).bytes(), one.output(0).byte_size()), 0)
+            << simd_name(level) << ' ' << precision_name(precision);
+      }
+    }
+}
+
+// A map whose parts have different scales cannot lie in bytes as a whole.
+TEST(NarrowEngine, UnequalScalesAreConverted) {
+  Graph graph = quantised(network(16));
+  float scale = 0.01f;
+  for (Node& node : graph.nodes) node.byte_scale = ByteScale{scale *= 1.1f, 40};
+  const Weights weights = randomize(graph, 3);
+  const Shape shape = {1, 16, 20, 12};
+  const Tensor input = test::noise(shape, 5);
+  Engine engine = engine_for(graph, weights, shape, Precision::kInt8, available_simd_levels().back());
+  engine.run(input);
+  EXPECT_NE(engine.describe().find("convert to"), std::string::npos);
+  EXPECT_LE(relative_difference(engine.output(0), run_reference(graph, weights, input, "out")), 0.2);
+}
+
+TEST(NarrowEngine, Int8OfAModelThatIsNotQuantisedNamesTheCommand) {
+  const Graph graph = network(8);
+  const std::string message = marrow::testing::message_of([&] {
+    engine_for(graph, randomize(graph, 3), {1, 8, 20, 12}, Precision::kInt8, SimdLevel::kPlain);
+  });
+  EXPECT_NE(message.find("marrow quantize"), std::string::npos) << message;
+}
+
+// Every float32 that matters, at every level: the same bits.
+TEST(NarrowKernels, ConversionsEqualThePlainOnes) {
+  std::vector<float> numbers = {0.f, -0.f, 1e30f, -1e30f, INFINITY, -INFINITY, NAN, 1e-40f, 3.4e38f};
+  for (int i = -3000; i < 3000; ++i) numbers.push_back(static_cast<float>(i) * 0.00525f);
+  for (uint32_t i = 0; i < 100; ++i) numbers.push_back(std::bit_cast<float>(0x3f800000u + i * 0x1000u));
+  const auto count = static_cast<int64_t>(numbers.size());
+  for (const SimdLevel level : available_simd_levels())
+    for (const Element element : {Element::kByte, Element::kBfloat16})
+      for (const ByteScale scale : {kScale, ByteScale{0.5f, 0}, ByteScale{0.01f, 255}}) {
+        const NarrowKernels& plain = kernels_of(SimdLevel::kPlain).narrow(element);
+        const NarrowKernels& fast = kernels_of(level).narrow(element);
+        std::vector<uint16_t> wanted(numbers.size()), found(numbers.size());
+        plain.narrow(numbers.data(), scale, wanted.data(), count);
+        fast.narrow(numbers.data(), scale, found.data(), count);
+        EXPECT_EQ(found, wanted) << simd_name(level);
+        std::vector<float> wanted_wide(numbers.size()), wide(numbers.size());
+        plain.widen(wanted.data(), scale, wanted_wide.data(), count);
+        fast.widen(wanted.data(), scale, wide.data(), count);
+        EXPECT_EQ(std::memcmp(wide.data(), wanted_wide.data(), wide.size() * sizeof(float)), 0)
+            << simd_name(level);
+      }
+}
+
+// What falls between two steps may go either way.
+TEST(NarrowKernels, QuickSiluIsRightToOneStep) {
+  std::vector<float> x = {0, -0.f, 1e30f, -1e30f, 88, -88, 300, -300};
+  for (int i = -20000; i < 20000; ++i) x.push_back(static_cast<float>(i) * 0.001f);
+  const auto count = static_cast<int64_t>(x.size());
+  std::vector<float> exact(x.size());
+  kernels_of(SimdLevel::kPlain)
+      .unary[static_cast<size_t>(ActivationKind::kSilu)](x.data(), exact.data(), count, 0);
+  for (const SimdLevel level : available_simd_levels()) {
+    const Kernels& kernels = kernels_of(level);
+    std::vector<uint8_t> wanted(x.size()), bytes(x.size());
+    kernels.bytes.narrow(exact.data(), kScale, wanted.data(), count);
+    kernels.bytes.narrow_silu(x.data(), kScale, bytes.data(), count);
+    std::vector<uint16_t> halves(x.size());
+    kernels.bfloat16.narrow_silu(x.data(), {}, halves.data(), count);
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_LE(std::abs(bytes[i] - wanted[i]), 1) << simd_name(level) << ", x = " << x[i];
+      float wide;
+      kernels.bfloat16.widen(&halves[i], {}, &wide, 1);
+      ASSERT_NEAR(wide, exact[i], 0.0045 * std::abs(exact[i]) + 1e-30)
+          << simd_name(level) << ", x = " << x[i];
+    }
+  }
+}
+
+TEST(NarrowKernels, Bfloat16RoundsToNearestEven) {
+  const auto to_bits = [](uint32_t bits) {
+    const float x = std::bit_cast<float>(bits);
+    uint16_t half;
+    kernels_of(SimdLevel::kPlain).bfloat16.narrow(&x, {}, &half, 1);
+    return half;
+  };
+  EXPECT_EQ(to_bits(0x3f808000), 0x3f80);  // half way, to even
+  EXPECT_EQ(to_bits(0x3f818000), 0x3f82);
+  EXPECT_EQ(to_bits(0x3f808001), 0x3f81);
+  EXPECT_EQ(to_bits(0x7f7fffff), 0x7f80);  // beyond the largest: infinity
+}
+
+}  // namespace
+}  // namespace marrow
