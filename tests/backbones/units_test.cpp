@@ -5,6 +5,7 @@
 #include "backbones/backbone.h"
 #include "base/error.h"
 #include "blocks/module.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
@@ -119,14 +120,7 @@ TEST(Units, MakeEfficientNet) {
 }
 
 TEST(Units, RefuseArgumentsThatDoNotFit) {
-  const auto message = [](const Line& line) {
-    try {
-      chain({line});
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-    return std::string("nothing was thrown");
-  };
+  const auto message = [](const Line& line) { return testing::message_of([&] { chain({line}); }); };
   EXPECT_NE(message({1, "StarNetBlock", {16}}).find("16 channels, but the input has 3"), std::string::npos);
   EXPECT_NE(message({1, "ShuffleNetV2", {16, 1}}).find("the output must be even"), std::string::npos);
   EXPECT_NE(message({1, "VanillaBlock", {16, 3}}).find("(stride) is 3"), std::string::npos);

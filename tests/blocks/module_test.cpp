@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "blocks/conv.h"
 #include "graph/shapes.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
@@ -43,12 +44,7 @@ Built build(std::string_view name, const nlohmann::json& args, int repeats = 1) 
 }
 
 std::string message_of(std::string_view name, const nlohmann::json& args) {
-  try {
-    build(name, args);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  return testing::message_of([&] { build(name, args); });
 }
 
 TEST(Modules, CountAsTheirFormulasSay) {

@@ -8,9 +8,9 @@
 #include <fstream>
 #include <string>
 
-#include "base/error.h"
 #include "image/encode.h"
 #include "image/scene.h"
+#include "support/message_of.h"
 
 namespace marrow::testing {
 
@@ -36,15 +36,5 @@ class DataFolder : public ::testing::Test {
 
   std::filesystem::path folder_;
 };
-
-template <class Function>
-std::string message_of(const Function& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 }  // namespace marrow::testing

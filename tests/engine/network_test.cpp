@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "support.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
@@ -238,14 +239,7 @@ TEST(EngineNetwork, MovedEnginesStillRun) {
   EXPECT_LT(relative_difference(second.output(0), run_reference(graph, weights, input, "out")), 3e-6);
 }
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+using testing::message_of;
 
 TEST(EngineNetwork, RefusesWhatDoesNotFit) {
   const Graph graph = detector(8);

@@ -7,18 +7,12 @@
 
 #include "base/error.h"
 #include "graph/shapes.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+using testing::message_of;
 
 TEST(GraphBuilder, ScopesYieldParameterNames) {
   GraphBuilder g;

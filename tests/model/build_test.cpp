@@ -6,6 +6,7 @@
 #include "model/spec.h"
 #include "model/summary.h"
 #include "model/zoo.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
@@ -113,12 +114,7 @@ TEST(Build, BackboneLinesTakeSettingsOrAWidth) {
     return summarize(build_model(spec), 64, 64).layers[0].parameters;
   };
   const auto message = [&](const std::string& line) -> std::string {
-    try {
-      parameters(line);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing was thrown";
+    return testing::message_of([&] { parameters(line); });
   };
   EXPECT_EQ(parameters("[-1, 1, pp_lcnet, [0.25]]"), parameters("[-1, 1, pp_lcnet_x0_25, []]"));
   EXPECT_EQ(parameters("[-1, 1, efficientnet_b0, [{width: 1.1, depth: 1.2}]]"),

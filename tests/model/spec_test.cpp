@@ -9,18 +9,14 @@
 #include "base/yaml.h"
 #include "model/configs.h"
 #include "model/model.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
 
 // What parsing, or else building, says.
 std::string message_of(std::string_view text, std::string_view scale = {}) {
-  try {
-    build_model(parse_model_spec(text, "m.yaml", scale));
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  return testing::message_of([&] { build_model(parse_model_spec(text, "m.yaml", scale)); });
 }
 
 // A model of two lines, one of them the given one, on line 5 of the file.

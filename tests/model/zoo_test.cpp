@@ -9,17 +9,13 @@
 #include "base/error.h"
 #include "model/configs.h"
 #include "model/summary.h"
+#include "support/message_of.h"
 
 namespace marrow {
 namespace {
 
 std::string message_of(std::string_view name, std::string_view backbone = {}) {
-  try {
-    make_model(name, backbone);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  return testing::message_of([&] { make_model(name, backbone); });
 }
 
 TEST(Zoo, EveryNameBuilds) {
