@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/error.h"
 #include "base/run_folder.h"
 #include "base/text.h"
 #include "predict/classifier_input.h"
@@ -35,8 +36,8 @@ void add_threads_option(CLI::App& command, int& threads) {
 }
 
 void add_no_deploy_flag(CLI::App& command, bool& deploy) {
-  command.add_flag(
-      "--no-deploy{false}", deploy,
+  command.add_flag_callback(
+      "--no-deploy", [&deploy] { deploy = false; },
       "Take the network as it was trained, without folding and merging its layers [default: off]");
 }
 
@@ -113,6 +114,17 @@ void add_foreign_file_options(CLI::App& command, ImportOptions& options) {
                   "For a foreign file: the implementation it comes from (as 'marrow import --source') "
                   "[default: told by the file]")
       ->type_name("NAME");
+}
+
+void check_output_file(const std::filesystem::path& output, const std::string& suffix,
+                       const std::string& kind, const std::filesystem::path& input) {
+  if (output.extension() != suffix)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: the name of {} ends in {}", output.string(), kind, suffix));
+  std::error_code ignored;
+  if (std::filesystem::equivalent(output, input, ignored))
+    throw Error(ErrorKind::kUsage,
+                output.string() + ": this is the file that is read, and would be lost; write to another");
 }
 
 bool is_checkpoint_path(const std::string& model) {

@@ -73,6 +73,10 @@ void add_detection_options(CLI::App& command, NmsOptions& options);
 // Adds --as and --weights-source, which say what a foreign file does not.
 void add_foreign_file_options(CLI::App& command, ImportOptions& options);
 
+// Throws Error{kUsage} unless `output` ends in `suffix`, as `kind` of file does, and is another file than `input`.
+void check_output_file(const std::filesystem::path& output, const std::string& suffix,
+                       const std::string& kind, const std::filesystem::path& input);
+
 // Whether MODEL is meant as a checkpoint: a file that is no YAML, or a path with a checkpoint's suffix
 // whether it exists or not. Everything else is a YAML or a name.
 bool is_checkpoint_path(const std::string& model);

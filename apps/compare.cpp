@@ -62,6 +62,8 @@ struct Entrant {
 
 Entrant open_entrant(const std::string& name, const std::string& model, const std::string& backbone) {
   OpenedModel opened = open_model(model, {.backbone = backbone, .import = {}});
+  if (opened.trained.model.task == "classify")
+    throw Error(ErrorKind::kUsage, name + ": a classifier; detectors are compared");
   GraphWithWeights network = deploy({opened.trained.model.graph, opened.trained.weights});
   return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
 }

@@ -56,12 +56,7 @@ fs::path output_path(const Options& options) {
     const bool same = output.extension() == suffix;
     output.replace_filename(output.stem().string() + (same ? "-export" : "") + suffix);
   }
-  if (output.extension() != suffix)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: a file of format {} ends in {}", output.string(), options.format, suffix));
-  std::error_code ignored;
-  if (fs::equivalent(output, options.model, ignored))
-    throw Error(ErrorKind::kUsage, output.string() + ": this is the file to be exported; write to another");
+  check_output_file(output, suffix, "a file of format " + options.format, options.model);
   return output;
 }
 

@@ -75,7 +75,7 @@ void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
         kOnnxChecker));
     return;
   }
-  std::string reason;
+  std::string reason(opencv_obstacle(network.graph, options.batch));
   if (options.half) reason = "it has no float16";
   if (options.nms) reason = "it has no NonMaxSuppression";
   if (options.dynamic) reason = "it reads fixed sizes only";
@@ -113,6 +113,12 @@ void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
 }
 
 }  // namespace
+
+std::string_view opencv_obstacle(const Graph& graph, int batch) {
+  const bool detector =
+      std::holds_alternative<DetectDecode>(graph.node(graph.outputs.front().value).operation);
+  return detector && batch > 1 ? "it does not spread a detector's anchors over a batch" : "";
+}
 
 ExportCheck check_export(const fs::path& file, const GraphWithWeights& network,
                          const onnx::ExportOptions& options, const std::vector<Image>& pictures,

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "image/image.h"
@@ -27,5 +28,8 @@ struct ExportCheck {
 // Throws Error{kModel} where a reader refuses the file.
 ExportCheck check_export(const std::filesystem::path& file, const GraphWithWeights& network,
                          const onnx::ExportOptions& options, const std::vector<Image>& pictures, int threads);
+
+// Why OpenCV cannot run such a network in a batch of so many; empty where it can.
+std::string_view opencv_obstacle(const Graph& graph, int batch);
 
 }  // namespace marrow::cli

@@ -20,17 +20,9 @@ struct Options {
   ImportOptions import;
 };
 
-void check_output(const Options& options) {
-  const std::filesystem::path output = options.output;
-  if (output.extension() != ".safetensors")
-    throw Error(ErrorKind::kUsage, options.output + ": a checkpoint's name ends in .safetensors");
-  std::error_code ignored;
-  if (std::filesystem::equivalent(output, options.file, ignored))
-    throw Error(ErrorKind::kUsage, options.output + ": this is the file to be imported; write to another");
-}
-
 int import_file(const Options& options) {
-  if (!options.output.empty()) check_output(options);
+  if (!options.output.empty())
+    check_output_file(options.output, ".safetensors", "a checkpoint", options.file);
   ImportOptions how = options.import;
   how.partial = options.min_loaded >= 0;
   const Import import = import_checkpoint(options.file, how);

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
+#include "export_check.h"
 #include "onnx/export.h"
 #include "program_files.h"
 #include "weights/safetensors.h"
@@ -22,6 +23,8 @@ namespace marrow::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kOption = "--runtime opencv: ";
 
 void write_files(const fs::path& stem, const GraphWithWeights& source, const NetworkRunOptions& o) {
   GraphWithWeights network = source;
@@ -48,7 +51,9 @@ OpenCvTurns::OpenCvTurns(const GraphWithWeights& network, const NetworkRunOption
   const auto program = find_beside(kOnnxChecker);
   if (!program)
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("--runtime opencv: {} is not built; it needs libopencv-dnn-dev", kOnnxChecker));
+                fmt::format("{}{} is not built; it needs libopencv-dnn-dev", kOption, kOnnxChecker));
+  if (const std::string_view obstacle = opencv_obstacle(network.graph, options.batch); !obstacle.empty())
+    throw Error(ErrorKind::kUnsupported, fmt::format("{}{}; wanted --batch 1", kOption, obstacle));
   std::string line;
   try {
     write_files(stem_, network, options);
@@ -57,10 +62,10 @@ OpenCvTurns::OpenCvTurns(const GraphWithWeights& network, const NetworkRunOption
       throw Error(ErrorKind::kFile, "no socket can be made");
     socket_ = ends[0];
     const int threads = options.threads > 0 ? options.threads : available_threads();
-    child_.emplace(*program,
-                   std::vector<std::string>{stem_.string() + ".onnx", stem_.string() + ".io",
-                                            std::to_string(threads)},
-                   ChildOutput{.socket = ends[1]});
+    child_.emplace(
+        *program,
+        std::vector<std::string>{stem_.string() + ".onnx", stem_.string() + ".io", std::to_string(threads)},
+        ChildOutput{.socket = ends[1]});
     ::close(ends[1]);
     line = read_line();
   } catch (...) {
@@ -73,7 +78,7 @@ OpenCvTurns::OpenCvTurns(const GraphWithWeights& network, const NetworkRunOption
       answer.is_object() ? answer.value("missing", answer.value("error", "")) : "it ended without a word";
   if (!missing.empty()) {
     ::close(socket_);
-    throw Error(ErrorKind::kUnsupported, "--runtime opencv: " + printable(missing, 500));
+    throw Error(ErrorKind::kUnsupported, kOption + printable(missing, 500));
   }
   name_ = answer.value("name", "OpenCV");
   difference_ = answer["difference"].is_number() ? answer["difference"].get<double>() : INFINITY;

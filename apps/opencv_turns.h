@@ -20,8 +20,8 @@ class OpenCvTurns {
   OpenCvTurns(const OpenCvTurns&) = delete;
   OpenCvTurns& operator=(const OpenCvTurns&) = delete;
 
-  const std::string& name() const { return name_; }   // "OpenCV 4.6.0"
-  double difference() const { return difference_; }   // of its output from ours, of the largest value
+  const std::string& name() const { return name_; }  // "OpenCV 4.6.0"
+  double difference() const { return difference_; }  // of its output from ours, of the largest value
   double run_ms();
 
  private:

@@ -256,7 +256,8 @@ Action add_val(CLI::App& app) {
       ->expected(0, 1)
       ->default_str("true")
       ->type_name("true|false");
-  command.add_flag("--no-rect{false}", options->rect, "The same as --rect false [default: off]");
+  command.add_flag_callback(
+      "--no-rect", [options] { options->rect = false; }, "The same as --rect false [default: off]");
   command.add_flag("--single-cls", options->single_cls, "Treat all classes as one [default: off]");
   command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
   command.add_flag("--save-json", options->save_json,
@@ -267,7 +268,8 @@ Action add_val(CLI::App& app) {
       ->expected(0, 1)
       ->default_str("true")
       ->type_name("true|false");
-  command.add_flag("--no-plots{false}", options->plots, "The same as --plots false [default: off]");
+  command.add_flag_callback(
+      "--no-plots", [options] { options->plots = false; }, "The same as --plots false [default: off]");
   command.add_flag("--json", options->as_json,
                    "One JSON object on stdout; all else goes to stderr [default: off]");
   add_run_folder_options(command, options->folder);

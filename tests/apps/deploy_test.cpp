@@ -127,7 +127,7 @@ TEST_F(DeployCommand, RefusesToOverwriteWhatItReads) {
   testing::write_classifier(folder_ / "best.safetensors");
   const ProgramResult same = run({"deploy", "best.safetensors", "-o", "./best.safetensors"});
   EXPECT_EQ(same.code, 2);
-  EXPECT_SAYS(same.err, "the file to be deployed");
+  EXPECT_SAYS(same.err, "the file that is read");
   EXPECT_EQ(run({"deploy", "best.safetensors", "-o", "small.pt"}).code, 2);
   const ProgramResult skip = run({"deploy", "best.safetensors", "--skip", "fold_batchnorm"});
   EXPECT_EQ(skip.code, 2);

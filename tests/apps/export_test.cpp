@@ -77,6 +77,9 @@ TEST_F(ExportCommand, NamesWhatWasNotRun) {
   const ProgramResult half = export_with({"--imgsz", "64", "--half", "--tolerance", "1"});
   EXPECT_EQ(half.code, 0) << half.err;
   EXPECT_SAYS(half.out, "not run: float16 arithmetic");
+  const ProgramResult batch = export_with({"--imgsz", "64", "--batch", "2"});
+  EXPECT_EQ(batch.code, 0) << batch.err;
+  EXPECT_SAYS(batch.out, "not run: OpenCV: it does not spread");
   const ProgramResult nms = export_with({"--imgsz", "64", "--nms"});
   EXPECT_EQ(nms.code, 0) << nms.err;
   EXPECT_SAYS(nms.out, "not run: the file's own suppression");

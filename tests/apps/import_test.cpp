@@ -52,7 +52,7 @@ TEST_F(ImportCommand, NeverWritesOverTheFileItReads) {
   const std::string before = testing::read_text(folder_ / "state.safetensors");
   const ProgramResult result = import({"state.safetensors", "-o", "./state.safetensors"});
   EXPECT_EQ(result.code, 2);
-  EXPECT_SAYS(result.err, "this is the file to be imported");
+  EXPECT_SAYS(result.err, "this is the file that is read");
   EXPECT_EQ(testing::read_text(folder_ / "state.safetensors"), before);
   EXPECT_EQ(import({"state.safetensors", "-o", "out.txt"}).code, 2);
 }
