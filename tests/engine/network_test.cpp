@@ -229,6 +229,36 @@ TEST(EngineNetwork, EnginesRunInParallel) {
   for (std::thread& caller : callers) caller.join();
 }
 
+TEST(EngineNetwork, EnginesShareWeightsAndRunInParallel) {
+  const Graph graph = detector(8);
+  const Weights weights = randomize(graph, 3);
+  const Shape shape = {1, 3, 64, 64};
+  std::unique_ptr<Engine> first = std::make_unique<Engine>(graph, weights, shape);
+  std::vector<Engine> engines;
+  for (const int threads : {1, 2, 3}) engines.push_back(first->share(threads));
+  first.reset();  // what is shared outlives the engine that made it
+  std::vector<std::thread> callers;
+  for (size_t i = 0; i < engines.size(); ++i)
+    callers.emplace_back([&, i] {
+      const Tensor input = noise(shape, i + 1);
+      const Tensor wanted = run_reference(graph, weights, input, "detections");
+      for (int repeat = 0; repeat < 20; ++repeat) {
+        engines[i].run(input);
+        EXPECT_LT(relative_difference(engines[i].output(0), wanted), kDeep);
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST(EngineNetwork, TakesMoreThreadsThanProcessors) {
+  const Graph graph = detector(8);
+  const Weights weights = randomize(graph, 3);
+  const Tensor input = noise({1, 3, 64, 64}, 5);
+  Engine engine(graph, weights, {1, 3, 64, 64}, {}, {.threads = 64});
+  engine.run(input);
+  EXPECT_LT(relative_difference(engine.output(0), run_reference(graph, weights, input, "detections")), kDeep);
+}
+
 TEST(EngineNetwork, MovedEnginesStillRun) {
   const Graph graph = graph_of(3, [](GraphBuilder& g, Value x) { return g.conv(x, "a", {.out = 4}); });
   const Weights weights = randomize(graph, 1);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <numeric>
 #include <string_view>
 #include <vector>
 
+#include "base/processor.h"
 #include "base/thread_pool.h"
 #include "engine/kernels/kernels.h"
 
@@ -27,9 +29,7 @@ std::string proc_value(const char* file, std::string_view key) {
 }  // namespace
 
 Machine this_machine() {
-  std::string cpu = proc_value("/proc/cpuinfo", "model name");
-  if (cpu.empty()) cpu = "unknown";
-  return {std::move(cpu), available_threads(), choose_simd_level()};
+  return {processor_name(), available_threads(), choose_simd_level()};
 }
 
 double peak_gflops(SimdLevel level) {
@@ -41,19 +41,17 @@ double peak_gflops(SimdLevel level) {
   const std::vector<float> weights(static_cast<size_t>(kChannels * 2 * lanes), 0.5f);
   const std::vector<float> bias(static_cast<size_t>(2 * lanes));
   std::vector<float> dst(static_cast<size_t>(2 * pixels * lanes));
-  ConvTileArgs args{};
+  std::vector<int64_t> offsets(kChannels);
+  std::iota(offsets.begin(), offsets.end(), int64_t{0});
+  PointwiseTileArgs args{};
   args.src = src.data();
-  args.src_block = lanes;
-  args.src_pixel = lanes;
-  args.rows = args.taps = 1;
-  args.blocks = kChannels / lanes;
-  args.block_channels = args.last_channels = lanes;
+  args.offsets = offsets.data();
+  args.channels = kChannels;
   args.weights = weights.data();
-  args.weights_block = int64_t{2} * lanes * lanes;
   args.bias = bias.data();
   args.dst = dst.data();
   args.dst_block = int64_t{pixels} * lanes;
-  const ConvTile tile = kernels.conv_tile[0][1][static_cast<size_t>(pixels - 1)];
+  const PointwiseTile tile = kernels.pointwise_tile[kMaxTileHalves - 1][static_cast<size_t>(pixels - 1)];
   const double flops_per_call = 2.0 * pixels * 2 * lanes * kChannels;
   constexpr double kFlops = 1e8;  // of a try: long beside the clock, short beside a change of frequency
   const int calls = level == SimdLevel::kPlain ? 20 : static_cast<int>(kFlops / flops_per_call);

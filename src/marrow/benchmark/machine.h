@@ -9,7 +9,7 @@
 namespace marrow {
 
 struct Machine {
-  std::string cpu;  // "AMD EPYC 9R14"; "unknown" where the system does not say
+  std::string cpu;  // processor_name()
   int cores = 1;    // that this process may use
   SimdLevel simd = SimdLevel::kPlain;
 };

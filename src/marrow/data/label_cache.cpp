@@ -4,13 +4,13 @@
 
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/crc32.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "base/user_folders.h"
 #include "data/label_cache_bytes.h"
 
 namespace marrow {
@@ -182,12 +182,8 @@ CachePlaces cache_places(const Dataset& dataset, const Split& split) {
   places.beside = place;
   if (split.sources.size() > 1) places.beside += fmt::format("-{:08x}", static_cast<uint32_t>(hash));
   places.beside += kSuffix;
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  if (cache != nullptr && *cache != '\0')
-    places.fallback = fs::path(cache) / "marrow" / fmt::format("{:016x}{}", hash, kSuffix);
-  else if (home != nullptr && *home != '\0')
-    places.fallback = fs::path(home) / ".cache" / "marrow" / fmt::format("{:016x}{}", hash, kSuffix);
+  if (const fs::path folder = user_cache_folder(); !folder.empty())
+    places.fallback = folder / fmt::format("{:016x}{}", hash, kSuffix);
   return places;
 }
 

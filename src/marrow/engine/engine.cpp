@@ -21,16 +21,34 @@ int checked_threads(int threads) {
   return threads;
 }
 
+std::shared_ptr<const Program> make_program(const Graph& graph, const Weights& weights, const Shape& input,
+                                            std::span<const std::string> outputs,
+                                            const EngineOptions& options, ThreadPool& pool) {
+  Tuner tuner(options.autotune, Tuner::default_file(), pool);
+  auto program = std::make_shared<const Program>(compile(graph, weights, input, outputs, options.deploy,
+                                                         choose_simd_level(options.simd), options.precision,
+                                                         tuner, pool));
+  tuner.save();
+  return program;
+}
+
 }  // namespace
 
 struct Engine::Impl {
   Impl(const Graph& graph, const Weights& weights, const Shape& input, std::span<const std::string> names,
        const EngineOptions& options)
-      : level(choose_simd_level(options.simd)),
-        pool(checked_threads(options.threads)),
-        program(std::make_shared<const Program>(
-            compile(graph, weights, input, names, options.deploy, level, options.precision, pool))),
-        arena({program->arena_floats + program->shared_floats + pool.threads() * program->scratch_floats}) {
+      : pool(checked_threads(options.threads)),
+        program(make_program(graph, weights, input, names, options, pool)) {
+    prepare();
+  }
+  Impl(std::shared_ptr<const Program> shared, int threads)
+      : pool(checked_threads(threads)), program(std::move(shared)) {
+    prepare();
+  }
+
+  void prepare() {
+    arena =
+        Tensor({program->arena_floats + program->shared_floats + pool.threads() * program->scratch_floats});
     for (const ProgramOutput& output : program->outputs) outputs.emplace_back(output.shape);
     for (Tensor& output : outputs) output_floats.push_back(output.values().data());
     context.arena = arena.values().data();
@@ -41,7 +59,6 @@ struct Engine::Impl {
     context.pool = &pool;
   }
 
-  SimdLevel level;
   ThreadPool pool;
   std::shared_ptr<const Program> program;
   Tensor arena;
@@ -53,6 +70,10 @@ struct Engine::Impl {
 Engine::Engine(const Graph& graph, const Weights& weights, const Shape& input,
                std::span<const std::string> outputs, const EngineOptions& options)
     : impl_(std::make_unique<Impl>(graph, weights, input, outputs, options)) {}
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine Engine::share(int threads) const {
+  return Engine(std::make_unique<Impl>(impl_->program, threads));
+}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
@@ -89,11 +110,12 @@ const Tensor& Engine::output(size_t i) const {
 
 std::string Engine::describe() const {
   const Program& program = *impl_->program;
-  std::string text = fmt::format(
-      "{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
-      simd_name(impl_->level), program.kernels->lanes, impl_->pool.threads(), to_string(program.input),
-      (program.arena_floats + program.shared_floats) * static_cast<int64_t>(sizeof(float)),
-      program.scratch_floats * static_cast<int64_t>(sizeof(float)));
+  std::string text =
+      fmt::format("{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
+                  simd_name(program.kernels->level), program.kernels->lanes, impl_->pool.threads(),
+                  to_string(program.input),
+                  (program.arena_floats + program.shared_floats) * static_cast<int64_t>(sizeof(float)),
+                  program.scratch_floats * static_cast<int64_t>(sizeof(float)));
   for (const ProgramStep& step : program.steps)
     text += fmt::format("{:<40} {:<48} {}\n", step.step->name, step.step->kernel(), to_string(step.shape));
   return text;

@@ -9,9 +9,9 @@
 // lays concatenations out so that their parts are written in place, plans the memory, and packs the weights for
 // the kernels of the SIMD level.
 //
-// The numbers do not depend on the number of threads. One caller at a time per engine; several engines may
-// run at once, each with a pool of its own. The engine keeps no reference to the graph, and to the weights
-// only such as share storage.
+// With one choice of implementations the numbers do not depend on the number of threads; autotuning chooses for each
+// number of threads. One caller at a time per engine; several engines may run at once, each with a pool of its own. The
+// engine keeps no reference to the graph, and to the weights only such as share storage.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,9 @@ struct EngineOptions {
   // and no gives the network as it was trained.
   bool deploy = true;
   Precision precision = Precision::kFloat32;
+  // Where a layer has several implementations, measure them and remember the fastest (engine/tuner.h): up to a second
+  // when a network is compiled for the first time. Otherwise a fixed rule chooses.
+  bool autotune = false;
 };
 
 struct StepTime {
@@ -53,6 +56,10 @@ class Engine {
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
+  // Another engine for the same input that shares the packed weights, with memory and threads of its own: for callers that
+  // run at the same time.
+  Engine share(int threads = 0) const;
+
   // The values of the whole input, NCHW. Throws Error{kShape} when their number is not the compiled one.
   void run(std::span<const float> nchw);
   void run(const Tensor& input);  // float32 of the compiled shape
@@ -68,6 +75,7 @@ class Engine {
 
  private:
   struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -45,10 +45,11 @@ Tensor pick_rows(const Tensor& tensor, std::span<const int> rows) {
 class Compiler {
  public:
   Compiler(const GraphWithWeights& model, const Shape& input, const Kernels& kernels, Precision precision,
-           ThreadPool& pool)
+           Tuner& tuner, ThreadPool& pool)
       : graph_(model.graph),
         weights_(model.weights),
         kernels_(kernels),
+        tuner_(tuner),
         pool_(pool),
         lowered_(lower(graph_, weights_, infer_shapes(graph_, input), kernels.lanes)) {
     choose_elements(graph_, precision, lowered_);
@@ -257,7 +258,7 @@ class Compiler {
     description.kernels = &kernels_;
     description.pool = &pool_;
     if (src.element != Element::kFloat32) return make_narrow_convolution(description);
-    return make_convolution(description);
+    return tuner_.make_convolution(description);
   }
   StepPtr make(const ConvTranspose& conv, const LoweredOp&, const View& src, const View& dst) const {
     const Tensor weight = parameter(conv.weight);
@@ -336,6 +337,7 @@ class Compiler {
   const Graph& graph_;
   const Weights& weights_;
   const Kernels& kernels_;
+  Tuner& tuner_;
   ThreadPool& pool_;
   Lowered lowered_;
   std::vector<int> tensor_of_;  // by value: the output tensor it is computed in, or -1
@@ -347,11 +349,11 @@ class Compiler {
 
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
                 std::span<const std::string> outputs, bool deployed, SimdLevel level, Precision precision,
-                ThreadPool& pool) {
+                Tuner& tuner, ThreadPool& pool) {
   verify(graph, weights);
   GraphWithWeights model = select_outputs({graph, weights}, outputs);
   if (deployed) model = deploy(model);
-  return Compiler(model, input, kernels_of(level), precision, pool).run();
+  return Compiler(model, input, kernels_of(level), precision, tuner, pool).run();
 }
 
 }  // namespace marrow

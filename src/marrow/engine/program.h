@@ -8,6 +8,7 @@
 
 #include "engine/precision.h"
 #include "engine/step.h"
+#include "engine/tuner.h"
 #include "graph/graph.h"
 
 namespace marrow {
@@ -34,9 +35,9 @@ struct Program {
 };
 
 // See Engine's constructor; `deployed` is EngineOptions::deploy. `pool` packs the weights, and its size decides how finely steps are cut; results
-// do not depend on it.
+// do not depend on it. `tuner` chooses among implementations of a layer.
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
                 std::span<const std::string> outputs, bool deployed, SimdLevel level, Precision precision,
-                ThreadPool& pool);
+                Tuner& tuner, ThreadPool& pool);
 
 }  // namespace marrow

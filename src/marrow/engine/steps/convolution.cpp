@@ -4,11 +4,11 @@ namespace marrow {
 namespace {
 
 constexpr ConvImplementation kConvImplementations[] = {
-    {accepts_depthwise, make_depthwise},
-    {accepts_winograd, make_winograd},
-    {accepts_strassen, make_strassen},
-    {accepts_pointwise, make_pointwise},
-    {[](const ConvDescription&) { return true; }, make_direct},
+    {"depthwise", accepts_depthwise, make_depthwise, false},
+    {"winograd", accepts_winograd, make_winograd, true},
+    {"strassen", accepts_strassen, make_strassen, true},
+    {"pointwise", accepts_pointwise, make_pointwise, false},
+    {"direct", [](const ConvDescription&) { return true; }, make_direct, false},
 };
 
 }  // namespace
@@ -30,12 +30,6 @@ void finish_tile(const RunContext& context, const ConvDescription& conv, const T
 
 std::span<const ConvImplementation> conv_implementations() {
   return kConvImplementations;
-}
-
-StepPtr make_convolution(const ConvDescription& conv) {
-  for (const ConvImplementation& implementation : conv_implementations())
-    if (implementation.accepts(conv)) return implementation.make(conv);
-  return nullptr;
 }
 
 }  // namespace marrow

@@ -44,13 +44,14 @@ struct TilePlace {
 void finish_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place);
 
 struct ConvImplementation {
+  const char* name;
   bool (*accepts)(const ConvDescription& conv);
   StepPtr (*make)(const ConvDescription& conv);
+  bool has_rivals;  // one further down may be faster, depending on the processor and the shape
 };
 
-// Tried in order; the last accepts anything.
+// In order of preference; the last accepts anything. engine/tuner.h chooses.
 std::span<const ConvImplementation> conv_implementations();
-StepPtr make_convolution(const ConvDescription& conv);
 
 bool accepts_depthwise(const ConvDescription& conv);
 StepPtr make_depthwise(const ConvDescription& conv);
