@@ -41,15 +41,23 @@ struct ToBytes {
   float inverse, lowest, highest;
   int zero_point;
   HWY_INLINE void operator()(const float* src, uint8_t* dst) const { store(hn::LoadU(D(), src), dst); }
+  // NaN becomes 0, as it is not above anything.
   HWY_INLINE void store(hn::Vec<D> numbers, uint8_t* dst) const {
     const D d;
     const Integers di;
     const auto x = hn::Mul(numbers, hn::Set(d, inverse));
+#if HWY_TARGET == HWY_AVX3
+    // What is too small, and NaN, is converted to the smallest integer, and the rest saturates: Highway's conversions,
+    // which saturate by themselves, take twice as many instructions.
+    const __m512i whole = _mm512_maskz_cvtps_epi32(0xffff, _mm512_min_ps(hn::Set(d, highest).raw, x.raw));
+    const auto q = hn::Max(hn::Add(hn::Vec<Integers>{whole}, hn::Set(di, zero_point)), hn::Zero(di));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_maskz_cvtusepi32_epi8(0xffff, q.raw));
+#else
     const auto low = hn::Set(d, lowest);
-    // NaN is not above anything.
     const auto clamped = hn::IfThenElse(hn::Gt(x, low), hn::Min(x, hn::Set(d, highest)), low);
     const auto q = hn::Add(hn::NearestInt(clamped), hn::Set(di, zero_point));
     hn::StoreU(hn::DemoteTo(Bytes(), q), Bytes(), dst);
+#endif
   }
 };
 
@@ -62,20 +70,26 @@ void narrow_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count
   for_vectors(src, static_cast<uint8_t*>(dst), count, to_bytes(scale));
 }
 
-// x / (1 + e^-x), right to 3e-4: what is narrowed afterwards keeps no more. 2^r with |r| <= 1/2 by the polynomial of third
-// degree of least relative error, 7.5e-5 (Remez' algorithm).
+// x / (1 + e^-x), right to 3e-4: what is narrowed afterwards keeps no more. e^-x = 2^t = 2^floor(t) 2^r, the latter by the
+// polynomial of third degree of least relative error on [0, 1], 7.5e-5 (Remez' algorithm).
 HWY_INLINE hn::Vec<D> quick_silu(hn::Vec<D> x) {
   const D d;
+#if HWY_TARGET == HWY_AVX3  // reduce and scale take any t; Highway has neither
+  const auto t = hn::Mul(x, hn::Set(d, -1.44269504f));
+  constexpr int kLessFloor = 1;
+  const hn::Vec<D> r{_mm512_maskz_reduce_ps(0xffff, t.raw, kLessFloor)};
+#else
   // Far below 0 the product vanishes anyhow; NaN stays.
   x = hn::Max(hn::Set(d, -80.0f), x);
   const auto t = hn::Mul(hn::Min(hn::Set(d, 80.0f), x), hn::Set(d, -1.44269504f));
-  const auto n = hn::Round(t);
+  const auto n = hn::Floor(t);
   const auto r = hn::Sub(t, n);
-  auto p = hn::MulAdd(hn::Set(d, 5.51716691e-2f), r, hn::Set(d, 2.42611122e-1f));
-  p = hn::MulAdd(p, r, hn::Set(d, 6.93260985e-1f));
-  p = hn::MulAdd(p, r, hn::Set(d, 9.99928074e-1f));
+#endif
+  auto p = hn::MulAdd(hn::Set(d, 7.80245227e-2f), r, hn::Set(d, 2.26067155e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.95833540e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 9.99925219e-1f));
 #if HWY_TARGET == HWY_AVX3
-  const auto e = hn::Vec<D>{_mm512_scalef_ps(p.raw, n.raw)};  // Highway has no such operation
+  const hn::Vec<D> e{_mm512_scalef_ps(p.raw, t.raw)};
 #else
   const Integers di;
   const auto e =
