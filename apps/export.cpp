@@ -15,6 +15,7 @@
 #include "image/decode.h"
 #include "model/import.h"
 #include "model/onnx_model.h"
+#include "onnx/export_int8.h"
 #include "open_model.h"
 #include "passes/deploy.h"
 #include "predict/output_difference.h"
@@ -36,6 +37,7 @@ struct Options {
   int opset = 13;
   bool dynamic = false;
   bool half = false;
+  bool int8 = false;
   bool nms = false;
   onnx::ExportNms suppression;
   bool deploy = true;
@@ -110,6 +112,7 @@ onnx::ExportOptions onnx_options(const Options& options, const Model& model) {
   result.width = width;
   result.dynamic = options.dynamic;
   result.half = options.half;
+  result.int8 = options.int8;
   if (options.nms) result.nms = options.suppression;
   result.version = MARROW_VERSION;
   result.name = fs::path(options.model).stem().string();
@@ -125,6 +128,8 @@ void export_onnx(const Options& options, const TrainedModel& trained, const fs::
   Draft draft(output);
   onnx::write_model(draft.path(), onnx::export_model(network, how));
 
+  // Readers that compute in float32 see the weights rounded, and nothing else.
+  if (options.int8) network = onnx::with_int8_weights(network);
   const ExportCheck check = check_export(draft.path(), network, how, pictures_of(options), options.threads);
   double worst = 0;
   for (const std::string& name : check.passed) fmt::print("{}: accepts the file\n", name);
@@ -177,11 +182,13 @@ void export_state_dict(const Options& options, const TrainedModel& trained, cons
 }
 
 void refuse_onnx_options(const Options& options) {
-  if (options.dynamic || options.half || options.nms || !options.imgsz.empty() || options.batch != 1)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--format {} holds weights alone: --imgsz, --batch, --dynamic, --half and --nms "
-                            "are for onnx",
-                            options.format));
+  if (options.dynamic || options.half || options.int8 || options.nms || !options.imgsz.empty() ||
+      options.batch != 1)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("--format {} holds weights alone: --imgsz, --batch, --dynamic, --half, --int8 and --nms "
+                    "are for onnx",
+                    options.format));
 }
 
 int export_model_file(const Options& options) {
@@ -231,6 +238,9 @@ Action add_export(CLI::App& app) {
       ->check(in_range(onnx::kMinOpset, onnx::kMaxOpset))
       ->capture_default_str();
   command.add_flag("--dynamic", options->dynamic, "Any batch and image size [default: off]");
+  command.add_flag("--int8", options->int8,
+                   "The int8 layers of a model that 'marrow quantize' made as such, with QuantizeLinear and "
+                   "DequantizeLinear; opset 13 [default: off]");
   command.add_flag("--half", options->half,
                    "float16 weights and input; a detector's decode stays in float32 [default: off]");
   command.add_flag(

@@ -77,6 +77,7 @@ void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
   }
   std::string reason(opencv_obstacle(network.graph, options.batch));
   if (options.half) reason = "it has no float16";
+  if (options.int8) reason = "it computes int8 layers in another way";
   if (options.nms) reason = "it has no NonMaxSuppression";
   if (options.dynamic) reason = "it reads fixed sizes only";
   std::vector<std::string> arguments = {file.string()};

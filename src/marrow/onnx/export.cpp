@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "graph/shapes.h"
+#include "onnx/export_int8.h"
 #include "onnx/export_operations.h"
 #include "onnx/proto_numbers.h"
 
@@ -21,6 +24,10 @@ void check(const GraphWithWeights& source, const ExportOptions& o) {
   const auto refuse = [](const std::string& message) { throw Error(ErrorKind::kUsage, message); };
   if (o.opset < kMinOpset || o.opset > kMaxOpset)
     refuse(fmt::format("opset {}: {} to {} can be written", o.opset, kMinOpset, kMaxOpset));
+  if (o.int8 && (o.opset < kInt8Opset || o.half))
+    refuse(fmt::format("int8 layers want opset {} or later, and float32 between them", kInt8Opset));
+  if (o.int8 && std::ranges::none_of(source.graph.nodes, &Node::int8))
+    refuse("the model is not quantised: 'marrow quantize MODEL --data data.yaml' makes one that is");
   if (o.batch < 1 || o.height < 1 || o.width < 1)
     refuse(fmt::format("an input of {} images of {}x{} pixels", o.batch, o.height, o.width));
   if (o.nms && (o.nms->max_detections < 1 || o.batch != 1))

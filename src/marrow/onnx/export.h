@@ -41,6 +41,8 @@ struct ExportOptions {
   // Weights, input and activations in float16. A detector's decode stays in float32, and so does its output: float16
   // holds coordinates beyond 512 pixels to half a pixel.
   bool half = false;
+  // The layers of a quantised model that are int8 (Node::int8) as such, between QuantizeLinear and DequantizeLinear.
+  bool int8 = false;
   std::optional<ExportNms> nms;  // detectors, one image at a time
   std::string name = "marrow";   // of the graph
   std::string version;           // of the program

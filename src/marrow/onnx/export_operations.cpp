@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "graph/shapes.h"
+#include "onnx/export_int8.h"
 #include "onnx/half.h"
 
 namespace marrow::onnx {
@@ -41,7 +42,9 @@ class OperationExporter {
       const Padding columns = resolve_padding(op.padding, in[3], op.kernel, op.stride, op.dilation);
       attributes.push_back(attribute("pads", Ints{rows.before, columns.before, rows.after, columns.after}));
     }
-    return out_.node("Conv", with_parameters({op.weight, op.bias}), std::move(attributes));
+    return out_.node(
+        "Conv", exported_as_int8(e_, node_) ? int8_inputs(e_, node_) : with_parameters({op.weight, op.bias}),
+        std::move(attributes));
   }
 
   std::string operator()(const ConvTranspose& op) {

@@ -21,6 +21,7 @@ struct Exporting {
   std::vector<Shape> shapes;                      // of the graph's values at options.height x options.width
   std::vector<std::string> names;                 // ONNX names of the graph's values, as far as they are made
   std::map<std::string, std::string> parameters;  // ONNX names of those that were written
+  std::map<int, std::string> dequantized;         // ONNX names of values that went through bytes
 
   const Shape& shape(Value value) const { return shapes.at(static_cast<size_t>(value.id)); }
   const std::string& name(Value value) const { return names.at(static_cast<size_t>(value.id)); }

@@ -341,6 +341,25 @@ Tensor with_axes(const ShapedNode& node, const Inputs& inputs) {
   return x.reshape(node.is("Squeeze") ? squeezed(x.shape(), axes) : unsqueezed(x.shape(), axes));
 }
 
+// (x - zero point) * scale, both one number or one an element of an axis.
+Tensor dequantized(const ShapedNode& node, const Inputs& inputs) {
+  const Tensor x = input(inputs, 0).to_float();
+  const auto rank = static_cast<int64_t>(x.shape().size());
+  const auto aligned = [&](const Tensor& of) {
+    if (of.size() == 1) return of.to_float().reshape({});
+    int64_t axis = node.integer("axis", 1);
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis >= rank || of.shape() != Shape{x.shape()[static_cast<size_t>(axis)]})
+      fail("its scale does not fit the axis");
+    Shape shape(static_cast<size_t>(rank), 1);
+    shape[static_cast<size_t>(axis)] = of.size();
+    return of.to_float().reshape(shape);
+  };
+  Tensor shifted = x;
+  if (inputs.size() > 2 && inputs[2] != nullptr) shifted = binary("Sub", x, aligned(*inputs[2]));
+  return binary("Mul", shifted, aligned(input(inputs, 1)));
+}
+
 }  // namespace
 
 Tensor normalised_constant(const Tensor& stored) {
@@ -373,6 +392,7 @@ std::optional<Tensor> fold(const ShapedNode& node, const std::vector<const Tenso
   if (const Function function = unary_function(op)) return unary(function, input(inputs, 0));
   if (op == "Cast") return cast(input(inputs, 0), node.integer("to", 0));
   if (op == "Identity") return input(inputs, 0);
+  if (op == "DequantizeLinear") return dequantized(node, inputs);
   if (op == "Gather") return gather(input(inputs, 0), input(inputs, 1), node.integer("axis", 0));
   if (op == "Concat") return concat(inputs, node.integer("axis", 0));
   if (op == "Slice") return slice(node, inputs);
