@@ -1,6 +1,5 @@
 #include "passes/merge_linear.h"
 
-#include "passes/matrix_product.h"
 #include "passes/support.h"
 
 namespace marrow {
@@ -9,25 +8,7 @@ namespace {
 using test::count;
 using test::expect_equal;
 using test::graph_of;
-using test::noise;
 using test::with_random_weights;
-
-TEST(MatrixProduct, EqualsThreeLoops) {
-  for (const auto& [rows, depth, columns] : std::vector<std::array<int64_t, 3>>{
-           {1, 1, 1}, {4, 12, 12}, {5, 7, 13}, {3, 40, 25}, {130, 640, 620}}) {
-    const Tensor a = noise({rows, depth}, 1), b = noise({depth, columns}, 2);
-    Tensor expected({rows, columns});
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < columns; ++c) {
-        double sum = 0;
-        for (int64_t k = 0; k < depth; ++k)
-          sum += double{a.values()[static_cast<size_t>(r * depth + k)]} *
-                 b.values()[static_cast<size_t>(k * columns + c)];
-        expected.values()[static_cast<size_t>(r * columns + c)] = static_cast<float>(sum);
-      }
-    EXPECT_LT(relative_difference(matrix_product(a, b), expected), 1e-7) << rows;
-  }
-}
 
 // Two convolutions in a row; how many are left when the pass has run. Outputs must not change.
 int left_of_pair(int in, const ConvOptions& first, const ConvOptions& second) {
