@@ -27,13 +27,11 @@ struct Options {
   std::string backbone;
   ImportOptions import;
   std::vector<int> imgsz;
-  int threads = 0;
+  EngineOptions engine;
   int batch = 1;
   double seconds = 3;
   int layers = 15;
-  bool deploy = true;
   std::string runtime = "marrow";
-  Precision precision = Precision::kFloat32;
   bool end_to_end = false;
   std::string source;
   bool as_json = false;
@@ -143,14 +141,13 @@ int benchmark(const Options& o) {
   const auto [width, height] = input_size(o.model, model, o.imgsz);
 
   GraphWithWeights network = {model.graph, opened.trained.weights};
-  const double deploy_ms = o.deploy ? time_ms([&] { network = deploy(network); }) : 0;
-  const NetworkRunOptions input = {
-      .batch = o.batch, .height = height, .width = width, .threads = o.threads, .precision = o.precision};
+  const double deploy_ms = o.engine.deploy ? time_ms([&] { network = deploy(network); }) : 0;
+  const NetworkRunOptions input = {.batch = o.batch, .height = height, .width = width, .engine = o.engine};
   NetworkRun run(network, input);
   const Latency latency = measure_latency({.warm_up_seconds = 0.5, .seconds = o.seconds}, [&] { run.run(); });
 
   const Machine machine = this_machine();
-  const int threads = o.threads == 0 ? machine.cores : o.threads;
+  const int threads = o.engine.threads == 0 ? machine.cores : o.engine.threads;
   const double peak = peak_gflops(machine.simd) * std::min(threads, machine.cores);
   constexpr int kRepeats = 10;
   const std::vector<StepTime> steps = run.slowest_steps(kRepeats);
@@ -161,19 +158,17 @@ int benchmark(const Options& o) {
     whole = measure_end_to_end(opened.trained, {.source = o.source,
                                                 .size = {width, height},
                                                 .rect = model.fixed_height == 0,
-                                                .deploy = o.deploy,
-                                                .threads = o.threads,
-                                                .seconds = o.seconds,
-                                                .precision = o.precision});
+                                                .engine = o.engine,
+                                                .seconds = o.seconds});
 
   if (o.as_json) {
     json object = {{"model", o.model},
                    {"backbone", o.backbone},
                    {"trained", opened.has_weights},
-                   {"deployed", o.deploy},
+                   {"deployed", o.engine.deploy},
                    {"imgsz", {height, width}},
                    {"batch", o.batch},
-                   {"precision", precision_name(o.precision)},
+                   {"precision", precision_name(o.engine.precision)},
                    {"threads", threads},
                    {"cpu", machine.cpu},
                    {"simd", simd_name(machine.simd)},
@@ -192,8 +187,8 @@ int benchmark(const Options& o) {
     return 0;
   }
   fmt::print("{}{}{}, {}, batch {}, {}x{}, {}\n", o.model, o.backbone.empty() ? "" : " on " + o.backbone,
-             opened.has_weights ? "" : " (random weights)", o.deploy ? "deployed" : "as trained", o.batch,
-             height, width, precision_name(o.precision));
+             opened.has_weights ? "" : " (random weights)", o.engine.deploy ? "deployed" : "as trained",
+             o.batch, height, width, precision_name(o.engine.precision));
   fmt::print("{}; {}, {}; {:.0f} GFLOP/s at best\n", machine.cpu, simd_name(machine.simd),
              counted(threads, "thread"), peak);
   fmt::print(
@@ -224,8 +219,7 @@ Action add_benchmark(CLI::App& app) {
       ->type_name("NAME");
   add_foreign_file_options(command, options->import);
   add_image_size_option(command, options->imgsz);
-  add_precision_option(command, options->precision);
-  add_threads_option(command, options->threads);
+  add_engine_options(command, options->engine);
   command.add_option("--batch", options->batch, "Images at once")
       ->check(in_range(1, 1024))
       ->capture_default_str();
@@ -235,7 +229,7 @@ Action add_benchmark(CLI::App& app) {
   command.add_option("--layers", options->layers, "Layers to show, the slowest first; 0 = all")
       ->check(in_range(0, 100'000))
       ->capture_default_str();
-  add_no_deploy_flag(command, options->deploy);
+  add_no_deploy_flag(command, options->engine.deploy);
   command
       .add_option("--runtime", options->runtime,
                   "marrow; opencv: time the same network in OpenCV too, in turns with Marrow's engine")

@@ -41,15 +41,25 @@ void add_no_deploy_flag(CLI::App& command, bool& deploy) {
       "Take the network as it was trained, without folding and merging its layers [default: off]");
 }
 
-void add_precision_option(CLI::App& command, Precision& precision) {
+void add_autotune_flag(CLI::App& command, bool& autotune) {
+  autotune = true;
+  command.add_flag_callback(
+      "--no-autotune", [&autotune] { autotune = false; },
+      "Choose kernels by a fixed rule, not by measuring them once and remembering it [default: off]");
+}
+
+void add_engine_options(CLI::App& command, EngineOptions& options) {
+  add_threads_option(command, options.threads);
+  add_autotune_flag(command, options.autotune);
+
   std::vector<std::string> names;
   for (const Precision each : kPrecisions) names.emplace_back(precision_name(each));
   command
       .add_option_function<std::string>(
           "--precision",
-          [&precision](const std::string& name) {
+          [&options](const std::string& name) {
             for (const Precision each : kPrecisions)
-              if (name == precision_name(each)) precision = each;
+              if (name == precision_name(each)) options.precision = each;
           },
           "What convolutions multiply: float32, bf16, or int8 of a model that 'marrow quantize' made")
       ->check(CLI::IsMember(names))

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "detect/nms.h"
-#include "engine/precision.h"
+#include "engine/engine.h"
 #include "model/import.h"
 
 namespace marrow::cli {
@@ -46,8 +46,10 @@ CLI::Validator in_range(double smallest, double largest);
 // Adds --threads with its default (every core the process may use) and checks its range.
 void add_threads_option(CLI::App& command, int& threads);
 
-// Adds --precision, what the CPU engine computes with.
-void add_precision_option(CLI::App& command, Precision& precision);
+// Adds --threads, --precision and --no-autotune of the CPU engine, which the programs tune unless told otherwise.
+void add_engine_options(CLI::App& command, EngineOptions& options);
+// Adds --no-autotune alone.
+void add_autotune_flag(CLI::App& command, bool& autotune);
 
 // Adds --no-deploy, which takes the network as it was trained.
 void add_no_deploy_flag(CLI::App& command, bool& deploy);

@@ -39,6 +39,7 @@ struct Options {
   std::string data;
   std::string split = "val";
   double seconds = 2;
+  bool autotune = true;
   ChoiceOptions choice;
   RunFolderOptions folder{.project = "runs", .name = "compare"};
   bool as_json = false;
@@ -133,11 +134,14 @@ Measured measure(const Options& o, std::vector<Entrant>& entrants, const Setting
   std::vector<GraphWithWeights> networks;
   for (const Entrant& entrant : entrants) networks.push_back(entrant.network);
   ProgressLine line;
-  const std::vector<ComparedNetwork> times = time_in_turns(
-      networks,
-      {.input = {.batch = 1, .height = setting.size, .width = setting.size, .threads = setting.threads},
-       .seconds = o.seconds},
-      [&](double share) { line.show(setting.text(), share); });
+  const std::vector<ComparedNetwork> times =
+      time_in_turns(networks,
+                    {.input = {.batch = 1,
+                               .height = setting.size,
+                               .width = setting.size,
+                               .engine = {.threads = setting.threads, .autotune = o.autotune}},
+                     .seconds = o.seconds},
+                    [&](double share) { line.show(setting.text(), share); });
   Measured measured{setting, {}, {}};
   for (size_t i = 0; i < entrants.size(); ++i) {
     measured.contenders.push_back({entrants[i].name, times[i].latency.median_ms,
@@ -269,6 +273,7 @@ Action add_compare(CLI::App& app) {
       ->check(in_range(0, 1024))
       ->capture_default_str()
       ->type_name("N,...");
+  add_autotune_flag(command, options->autotune);
   command.add_option("--data", options->data, "A dataset to measure the checkpoints' mAP on [default: none]")
       ->type_name("PATH");
   command.add_option("--split", options->split, "Of the dataset")->capture_default_str();

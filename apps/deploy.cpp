@@ -35,8 +35,7 @@ struct Options {
   int images = 16;
   double tolerance = 1e-4;
   std::vector<std::string> skip;
-  int threads = 0;
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
   ImportOptions import;
 };
 
@@ -82,7 +81,8 @@ Comparison drawn_comparison(const Options& options, const TrainedModel& trained,
   const auto input_at = [&](double contrast) {
     return network_input(trained.model, draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast), size);
   };
-  const double contrast = calm_contrast({trained.model.graph, trained.weights}, input_at, options.threads);
+  const double contrast =
+      calm_contrast({trained.model.graph, trained.weights}, input_at, options.engine.threads);
   std::string name = "the built-in picture";
   if (contrast < 1)
     name += fmt::format(" (contrast 1/{:.0f}, so that rounding does not decide)", 1 / contrast);
@@ -116,8 +116,8 @@ void print_counts(const std::string& what, int64_t before, int64_t after) {
 void compare_precisions(const Options& options, const Dataset& dataset, const TrainedModel& trained,
                         AccuracyOptions measured) {
   const std::vector<Accuracy> before = accuracy(dataset, trained, measured);
-  measured.precision = options.precision;
-  print_comparison("", "float32", std::string(precision_name(options.precision)), "");
+  measured.engine.precision = options.engine.precision;
+  print_comparison("", "float32", std::string(precision_name(options.engine.precision)), "");
   print_comparison(before, accuracy(dataset, trained, measured));
 }
 
@@ -129,14 +129,15 @@ int deploy_model(const Options& options) {
   check_task(options.model, trained.model);
   if (dataset) check_task(options.model, trained.model, options.data, *dataset);
   const Size size = input_size(options.model, trained.model, options.imgsz);
-  AccuracyOptions measured = {.split = options.split,
-                              .size = std::max(size.width, size.height),
-                              .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
-                              .threads = options.threads};
+  AccuracyOptions measured = {
+      .split = options.split,
+      .size = std::max(size.width, size.height),
+      .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
+      .engine = {.threads = options.engine.threads, .autotune = options.engine.autotune}};
   if (is_deployed(trained.model)) {
     fmt::print(stderr, "marrow: {} is deployed already; there is nothing to do, and nothing was written\n",
                options.model);
-    if (dataset && options.precision != Precision::kFloat32)
+    if (dataset && options.engine.precision != Precision::kFloat32)
       compare_precisions(options, *dataset, trained, measured);
     return 0;
   }
@@ -148,7 +149,7 @@ int deploy_model(const Options& options) {
   const Comparison comparison = dataset ? dataset_comparison(options, *dataset, trained.model, size)
                                         : drawn_comparison(options, trained, size);
   const std::vector<OutputDifference> differences =
-      output_differences(before, after, comparison.inputs, options.threads);
+      output_differences(before, after, comparison.inputs, options.engine.threads);
   fmt::print("raw outputs on {} at {}x{}:\n", comparison.name, size.height, size.width);
   double worst = 0;
   for (const OutputDifference& difference : differences) {
@@ -167,12 +168,12 @@ int deploy_model(const Options& options) {
   if (dataset) {
     std::fflush(stdout);
     AccuracyOptions as_trained = measured, as_deployed = measured;
-    as_trained.deploy = false;
-    as_deployed.precision = options.precision;
+    as_trained.engine.deploy = false;
+    as_deployed.engine.precision = options.engine.precision;
     print_comparison(accuracy(*dataset, trained, as_trained), accuracy(*dataset, deployed, as_deployed));
   }
   if (!(worst <= options.tolerance))
-    refuse(options, worst, rounding_sensitivity(before, comparison.inputs.front(), options.threads));
+    refuse(options, worst, rounding_sensitivity(before, comparison.inputs.front(), options.engine.threads));
   save_checkpoint(output, deployed.model, deployed.weights);
   fmt::print("\nwritten: {}\n", output.string());
   return 0;
@@ -217,8 +218,7 @@ Action add_deploy(CLI::App& app) {
       ->delimiter(',')
       ->type_name("PASS,...");
   add_foreign_file_options(command, options->import);
-  add_precision_option(command, options->precision);
-  add_threads_option(command, options->threads);
+  add_engine_options(command, options->engine);
   set_example(command, "marrow deploy best.safetensors --data data.yaml --imgsz 640 -o small.safetensors");
   return [options] { return deploy_model(*options); };
 }

@@ -35,11 +35,11 @@ std::vector<Accuracy> classifier_accuracy(const Dataset& dataset, TrainedModel t
       open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = [](const std::string&) {}});
   constexpr int kBatch = 16;
   const InputFormat format = classifier_format(input_format(trained.model.graph), options.crop);
-  const ThreadPool threads(options.threads);
+  const ThreadPool threads(options.engine.threads);
   ClassificationLoader loader(
       split.images, validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
   const std::vector<std::string> names = trained.model.names;
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
+  EnginePredictor predictor(std::move(trained), options.engine);
   const auto total = validate_classifier(loader, names, {}, [&](const ClassificationBatch& batch) {
                        return predictor(batch.images);
                      }).report.total();
@@ -82,12 +82,8 @@ void check_task(const std::string& model_file, const Model& model, const std::st
 std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,
                                const AccuracyOptions& options) {
   if (trained.model.task == "classify") return classifier_accuracy(dataset, trained, options);
-  const DetectionReport report = measure_detector(trained, dataset,
-                                                  {.split = options.split,
-                                                   .image_size = options.size,
-                                                   .threads = options.threads,
-                                                   .deploy = options.deploy,
-                                                   .precision = options.precision});
+  const DetectionReport report = measure_detector(
+      trained, dataset, {.split = options.split, .image_size = options.size, .engine = options.engine});
   return {{"mAP50", report.ultralytics.map50()}, {"mAP50-95", report.ultralytics.map50_95()}};
 }
 

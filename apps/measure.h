@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "engine/precision.h"
+#include "engine/engine.h"
 #include "image/image.h"
 #include "model/checkpoint.h"
 
@@ -30,9 +30,7 @@ struct AccuracyOptions {
   std::string split = "val";
   int size = 640;  // of a detector's input, pixels
   int crop = 0;    // of a classifier's; 0: its own
-  int threads = 0;
-  bool deploy = true;  // collapse the network first
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
 };
 
 std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,

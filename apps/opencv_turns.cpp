@@ -34,7 +34,8 @@ void write_files(const fs::path& stem, const GraphWithWeights& source, const Net
   Tensor input({o.batch, network.graph.nodes.front().channels, o.height, o.width});
   Random random(1, "benchmark");
   for (float& value : input.values()) value = static_cast<float>(random.uniform(0, 1));
-  Engine engine(network.graph, network.weights, input.shape(), {}, {.threads = o.threads, .deploy = false});
+  Engine engine(network.graph, network.weights, input.shape(), {},
+                {.threads = o.engine.threads, .deploy = false});
   engine.run(input);
   write_safetensors(stem.string() + ".io", {{"input", input}, {"output", engine.output(0)}}, {});
 }
@@ -61,7 +62,7 @@ OpenCvTurns::OpenCvTurns(const GraphWithWeights& network, const NetworkRunOption
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
       throw Error(ErrorKind::kFile, "no socket can be made");
     socket_ = ends[0];
-    const int threads = options.threads > 0 ? options.threads : available_threads();
+    const int threads = options.engine.threads > 0 ? options.engine.threads : available_threads();
     child_.emplace(
         *program,
         std::vector<std::string>{stem_.string() + ".onnx", stem_.string() + ".io", std::to_string(threads)},

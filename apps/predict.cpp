@@ -45,9 +45,7 @@ struct Options {
   bool save_crop = false;
   RunFolderOptions folder{.name = "predict"};
   bool as_json = false;
-  int threads = 0;
-  bool deploy = true;
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
 };
 
 // Class ids or names, as class ids.
@@ -269,9 +267,7 @@ DetectorOptions detector_options(const Options& o, const Model& model) {
   DetectorOptions options;
   options.size = input_size(o.model, model, o.imgsz);
   options.rect = o.rect && model.fixed_height == 0;
-  options.threads = o.threads;
-  options.deploy = o.deploy;
-  options.precision = o.precision;
+  options.engine = o.engine;
   options.nms = o.nms;
   options.nms.classes = class_ids(o.classes, model.names);
   return options;
@@ -281,7 +277,7 @@ ClassifierOptions classifier_options(const Options& o, const Model& model) {
   const Size size = input_size(o.model, model, o.imgsz);
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
-  return {size.width, o.threads, o.deploy, o.precision};
+  return {size.width, o.engine};
 }
 
 fs::path run_folder(const Options& options, const std::string& task) {
@@ -350,9 +346,8 @@ Action add_predict(CLI::App& app) {
                    "One line of JSON for each picture that could be read, on stdout; all else goes to stderr "
                    "[default: off]");
   add_foreign_file_options(command, options->import);
-  add_threads_option(command, options->threads);
-  add_no_deploy_flag(command, options->deploy);
-  add_precision_option(command, options->precision);
+  add_engine_options(command, options->engine);
+  add_no_deploy_flag(command, options->engine.deploy);
   set_example(
       command,
       "marrow predict --model yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");

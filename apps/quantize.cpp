@@ -113,12 +113,12 @@ int quantize_model(const Options& options) {
   AccuracyOptions measured = {.split = options.split,
                               .size = std::max(size.width, size.height),
                               .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
-                              .threads = options.threads};
+                              .engine = {.threads = options.threads}};
   fmt::print("\n");
   print_comparison("", "float32", "int8", "");
   std::fflush(stdout);
   const std::vector<Accuracy> before = accuracy(dataset, quantized, measured);
-  measured.precision = Precision::kInt8;
+  measured.engine.precision = Precision::kInt8;
   print_comparison(before, accuracy(dataset, quantized, measured));
   save_checkpoint(output, quantized.model, quantized.weights);
   fmt::print("\nwritten: {}\n", output.string());

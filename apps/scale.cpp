@@ -106,7 +106,7 @@ Base open_base(const Options& o) {
 // The time does not depend on the weights.
 NetworkRun ready_to_run(const Graph& graph, int image_size, int threads) {
   return {deploy({graph, randomize(graph, 0)}),
-          {.batch = 1, .height = image_size, .width = image_size, .threads = threads}};
+          {.batch = 1, .height = image_size, .width = image_size, .engine = {.threads = threads}}};
 }
 
 double macs_of(const ScaledBackbone& scaled, bool classifier) {

@@ -49,9 +49,7 @@ struct Options {
   bool as_json = false;
   RunFolderOptions folder{.name = "val"};
   ImportOptions import;
-  int threads = 0;
-  bool deploy = true;
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
 };
 
 void print_json(const ordered_json& object) {
@@ -103,14 +101,14 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
                                        {.image_size = image_size,
                                         .cache = ImageCache::kRecent,
                                         .single_class = options.single_cls,
-                                        .threads = options.threads,
+                                        .threads = options.engine.threads,
                                         .say = talk});
-  ThreadPool threads(options.threads);
+  ThreadPool threads(options.engine.threads);
   DetectionLoader loader(split.images, {.batch = options.batch,
                                         .workers = threads.threads(),
                                         .rectangular = options.rect && trained.model.fixed_height == 0,
                                         .stride = trained.model.largest_stride});
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
+  EnginePredictor predictor(std::move(trained), options.engine);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
   ProgressLine line;
@@ -172,12 +170,12 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but {} has {}", options.model, names.size(),
                                                options.data, dataset.classes()));
   const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
-  const int threads = options.threads > 0 ? options.threads : available_threads();
+  const int threads = options.engine.threads > 0 ? options.engine.threads : available_threads();
   const InputFormat format = classifier_format(
       input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
   ClassificationLoader loader(split.images,
                               validation_loader_options(format, dataset.classes(), options.batch, threads));
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
+  EnginePredictor predictor(std::move(trained), options.engine);
   const std::vector<int> classes = class_map(names, dataset.names);
   const auto network_classes = [&](std::vector<int> class_ids) {
     for (int& class_id : class_ids) class_id = classes.at(static_cast<size_t>(class_id));
@@ -274,9 +272,8 @@ Action add_val(CLI::App& app) {
                    "One JSON object on stdout; all else goes to stderr [default: off]");
   add_run_folder_options(command, options->folder);
   add_foreign_file_options(command, options->import);
-  add_threads_option(command, options->threads);
-  add_no_deploy_flag(command, options->deploy);
-  add_precision_option(command, options->precision);
+  add_engine_options(command, options->engine);
+  add_no_deploy_flag(command, options->engine.deploy);
   set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");
   return [options] { return validate(*options); };
 }

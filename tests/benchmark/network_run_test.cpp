@@ -18,7 +18,7 @@ GraphWithWeights small_network() {
 }
 
 TEST(NetworkRun, CountsTheWholeBatch) {
-  NetworkRun run(small_network(), {.batch = 2, .height = 10, .width = 12, .threads = 1});
+  NetworkRun run(small_network(), {.batch = 2, .height = 10, .width = 12, .engine = {.threads = 1}});
   EXPECT_EQ(run.macs(), 2 * 10 * 12 * 8 * 3 * 9);
   const std::vector<StepTime> steps = run.slowest_steps(2);
   ASSERT_FALSE(steps.empty());
@@ -32,7 +32,8 @@ TEST(TimeInTurns, GivesEachNetworkAsManyRuns) {
   const std::vector<GraphWithWeights> networks = {small_network(), small_network(), small_network()};
   double heard = 0;
   const std::vector<ComparedNetwork> times = time_in_turns(
-      networks, {.input = {.height = 8, .width = 8, .threads = 1}, .seconds = 0, .least_turns = 4},
+      networks,
+      {.input = {.height = 8, .width = 8, .engine = {.threads = 1}}, .seconds = 0, .least_turns = 4},
       [&](double share) { heard = share; });
   ASSERT_EQ(times.size(), 3u);
   for (const ComparedNetwork& one : times) {

@@ -31,7 +31,7 @@ DetectionReport validate(const json& args) {
                                         .rectangular = args.at("rect").get<bool>(),
                                         .stride = trained.model.largest_stride});
   const std::vector<std::string> names = trained.model.names;
-  EnginePredictor predictor(std::move(trained), 0);
+  EnginePredictor predictor(std::move(trained), {});
   return validate_detector(
              loader, *split.images,
              {.names = names, .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>()},

@@ -55,7 +55,7 @@ TEST(Classifier, EqualsTheChainDoneByHand) {
       double total = 0;
       for (const float logit : logits.values()) total += std::exp(static_cast<double>(logit));
 
-      Classifier classifier(n.graph, n.weights, {.threads = 2});
+      Classifier classifier(n.graph, n.weights, {.engine = {.threads = 2}});
       const ClassificationResult result = classifier.classify(image, 12);
       ASSERT_EQ(result.top.size(), 12u);
       double sum = 0;

@@ -43,7 +43,7 @@ DetectorOptions options(Size size, bool rect) {
   DetectorOptions o;
   o.size = size;
   o.rect = rect;
-  o.threads = 2;
+  o.engine.threads = 2;
   o.nms.confidence = 0.3f;
   o.nms.iou = 0.5f;
   o.nms.max_detections = 50;

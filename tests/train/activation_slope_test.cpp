@@ -54,7 +54,7 @@ TEST(ActivationSlopeInARun, IsInEveryCheckpointAndNeverAveraged) {
 }
 
 Tensor logits_by_engine(const TrainedModel& trained, const Tensor& images) {
-  return EnginePredictor(trained, 1)(images);
+  return EnginePredictor(trained, {.threads = 1})(images);
 }
 
 TEST(ActivationSlopeInARun, CountsInBothValidations) {

@@ -132,7 +132,7 @@ BothWays validate_both_ways(const TrainedModel& trained, const fs::path& data, c
   const OpenedSplit opened = open_split(read_dataset(data), split, {});
   const ClassificationLoaderOptions options =
       validation_loader_options(input_format(trained.model.graph), trained.model.classes(), 4, 1);
-  EnginePredictor engine(trained, 1);
+  EnginePredictor engine(trained, {.threads = 1});
   TorchExecutor executor(trained.model.graph, trained.weights);
   const Value logits = trained.model.graph.find("logits");
   std::vector<Tensor> scores;
@@ -194,7 +194,7 @@ TEST(ClassificationRun, PredictionShowsTheNamesAndUsesTheTrainedSquare) {
   run_training(options);
   const TrainedModel trained = load_trained(tiny.weights("named", "best"));
   EXPECT_EQ(trained.model.names, kNames);
-  Classifier classifier(trained.model.graph, trained.weights, {.threads = 1});
+  Classifier classifier(trained.model.graph, trained.weights, {.engine = {.threads = 1}});
   Image image(80, 70);
   const ClassificationResult result = classifier.classify(image, 5);
   EXPECT_EQ(result.network, (Size{64, 64}));

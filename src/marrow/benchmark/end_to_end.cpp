@@ -29,20 +29,14 @@ std::function<PredictTimes(const Image&)> predictor(const TrainedModel& trained,
                                                     const EndToEndOptions& options) {
   const Graph& graph = trained.model.graph;
   if (trained.model.task == "detect") {
-    auto detector = std::make_shared<Detector>(graph, trained.weights,
-                                               DetectorOptions{.size = options.size,
-                                                               .rect = options.rect,
-                                                               .threads = options.threads,
-                                                               .deploy = options.deploy,
-                                                               .precision = options.precision});
+    auto detector = std::make_shared<Detector>(
+        graph, trained.weights,
+        DetectorOptions{.size = options.size, .rect = options.rect, .engine = options.engine});
     return [detector](const Image& image) { return detector->detect(image).times; };
   }
   if (trained.model.task == "classify") {
-    auto classifier = std::make_shared<Classifier>(graph, trained.weights,
-                                                   ClassifierOptions{.crop = options.size.width,
-                                                                     .threads = options.threads,
-                                                                     .deploy = options.deploy,
-                                                                     .precision = options.precision});
+    auto classifier = std::make_shared<Classifier>(
+        graph, trained.weights, ClassifierOptions{.crop = options.size.width, .engine = options.engine});
     return [classifier](const Image& image) { return classifier->classify(image, 5).times; };
   }
   throw Error(ErrorKind::kUnsupported,

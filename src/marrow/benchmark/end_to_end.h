@@ -5,7 +5,7 @@
 
 #include "benchmark/latency.h"
 #include "detect/letterbox.h"
-#include "engine/precision.h"
+#include "engine/engine.h"
 #include "image/decode.h"
 #include "model/checkpoint.h"
 
@@ -15,10 +15,8 @@ struct EndToEndOptions {
   std::filesystem::path source;  // a picture; empty: a drawn one, 1920 pixels wide or high
   Size size = {640, 640};        // of the network's input
   bool rect = true;              // a detector pads to the next multiple of its stride only
-  bool deploy = true;
-  int threads = 0;
+  EngineOptions engine;
   double seconds = 2;
-  Precision precision = Precision::kFloat32;
 };
 
 struct EndToEnd {

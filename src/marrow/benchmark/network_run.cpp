@@ -15,10 +15,10 @@ NetworkRun::NetworkRun(const GraphWithWeights& network, const NetworkRunOptions&
   Random random(1, "benchmark");
   for (float& value : input_.values()) value = static_cast<float>(random.uniform(0, 1));
   compile_ms_ = time_ms([&] {
-    engine_ = std::make_unique<Engine>(
-        network.graph, network.weights, shape, std::span<const std::string>(),
-        EngineOptions{
-            .threads = options.threads, .simd = {}, .deploy = false, .precision = options.precision});
+    EngineOptions engine = options.engine;
+    engine.deploy = false;
+    engine_ = std::make_unique<Engine>(network.graph, network.weights, shape, std::span<const std::string>(),
+                                       engine);
   });
 }
 

@@ -15,8 +15,7 @@ struct NetworkRunOptions {
   int batch = 1;
   int height = 640;
   int width = 640;
-  int threads = 0;  // 0: available_threads()
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
 };
 
 class NetworkRun {

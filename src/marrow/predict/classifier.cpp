@@ -23,9 +23,7 @@ Classifier::Classifier(const Graph& graph, const Weights& weights, const Classif
   verify(graph, weights);
   const Shape shape = {1, Image::kChannels, format_.crop, format_.crop};
   input_ = Tensor(shape);
-  engine_ = std::make_unique<Engine>(
-      graph, weights, shape, std::span(&kLogits, 1),
-      EngineOptions{.threads = options.threads, .deploy = options.deploy, .precision = options.precision});
+  engine_ = std::make_unique<Engine>(graph, weights, shape, std::span(&kLogits, 1), options.engine);
 }
 
 ClassificationResult Classifier::classify(const Image& image, int top) {

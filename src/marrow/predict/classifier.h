@@ -12,10 +12,8 @@
 namespace marrow {
 
 struct ClassifierOptions {
-  int crop = 0;        // pixels; 0: the network's own. The resize keeps its proportion to the crop
-  int threads = 0;     // 0: every core this process may use
-  bool deploy = true;  // as DetectorOptions::deploy
-  Precision precision = Precision::kFloat32;
+  int crop = 0;  // pixels; 0: the network's own. The resize keeps its proportion to the crop
+  EngineOptions engine;
 };
 
 struct ClassProbability {

@@ -40,11 +40,12 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
   verify(graph_, weights_);
   // Once, for all the sizes to come.
   GraphWithWeights model = select_outputs({graph_, weights_}, std::span(&output_, 1));
-  if (options_.deploy) model = deploy(model);
+  if (options_.engine.deploy) model = deploy(model);
   graph_ = std::move(model.graph);
   weights_ = std::move(model.weights);
   // YOLO's own preprocessing never goes below a multiple of 32.
   const int multiple = std::max(largest_stride_, 32);
+  options_.engine.deploy = false;
   options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
 }
 
@@ -68,10 +69,7 @@ Detector::Compiled& Detector::compiled(Size size) {
   }
   if (compiled_.size() == kKept) compiled_.pop_back();
   const Shape shape = {1, Image::kChannels, size.height, size.width};
-  compiled_.push_front(
-      {size, Tensor(shape),
-       Engine(graph_, weights_, shape, {},
-              {.threads = options_.threads, .deploy = false, .precision = options_.precision})});
+  compiled_.push_front({size, Tensor(shape), Engine(graph_, weights_, shape, {}, options_.engine)});
   return compiled_.front();
 }
 

@@ -21,9 +21,7 @@ struct DetectorOptions {
   Size size = {640, 640};  // pixels of the network's input; rounded up to a multiple of the largest stride
   bool rect = true;  // pad only up to the next multiple of the stride, so the input is as small as it can be
   NmsOptions nms;
-  int threads = 0;     // 0: every core this process may use
-  bool deploy = true;  // collapse the network first (passes/deploy.h); no: run it as it was trained
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
 };
 
 struct DetectionResult {

@@ -28,18 +28,18 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
 
 }  // namespace
 
-EnginePredictor::EnginePredictor(TrainedModel trained, int threads, bool deployed, Precision precision)
+EnginePredictor::EnginePredictor(TrainedModel trained, const EngineOptions& options)
     : trained_(std::move(trained)),
       output_(trained_.model.task == "classify" ? "logits" : "output0"),
-      threads_(threads),
-      precision_(precision) {
+      options_(options) {
   const Graph& graph = trained_.model.graph;
   const Node& node = graph.node(graph.find(output_));
   if (output_ == "output0" && !std::holds_alternative<DetectDecode>(node.operation))
     throw Error(ErrorKind::kModel, "the model has no detection head");
   // Once, for all the sizes to come.
   GraphWithWeights model = select_outputs({graph, trained_.weights}, std::span(&output_, 1));
-  if (deployed) model = deploy(model);
+  if (options.deploy) model = deploy(model);
+  options_.deploy = false;
   trained_.model.graph = std::move(model.graph);
   trained_.weights = std::move(model.weights);
 }
@@ -49,9 +49,8 @@ Engine& EnginePredictor::compiled(Size size) {
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
-    compiled_.push_front(
-        {size, Engine(trained_.model.graph, trained_.weights, {1, 3, size.height, size.width}, {},
-                      {.threads = threads_, .deploy = false, .precision = precision_})});
+    compiled_.push_front({size, Engine(trained_.model.graph, trained_.weights,
+                                       {1, 3, size.height, size.width}, {}, options_)});
     if (compiled_.size() > kKept) compiled_.pop_back();
   }
   return compiled_.front().engine;

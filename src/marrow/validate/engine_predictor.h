@@ -13,10 +13,8 @@ namespace marrow {
 // One caller at a time. Images go through one by one: a batch is not faster on a CPU.
 class EnginePredictor {
  public:
-  // `deployed`: the network is collapsed first (passes/deploy.h); otherwise it runs as it was trained.
   // Throws Error{kModel} unless the model has a classifier's output "logits" or a detector's "output0".
-  EnginePredictor(TrainedModel trained, int threads, bool deployed = true,
-                  Precision precision = Precision::kFloat32);
+  EnginePredictor(TrainedModel trained, const EngineOptions& options);
 
   // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
   Tensor operator()(const Tensor& images);
@@ -30,8 +28,7 @@ class EnginePredictor {
 
   TrainedModel trained_;
   std::string output_;
-  int threads_;
-  Precision precision_;
+  EngineOptions options_;
   std::list<Compiled> compiled_;  // most recently used first
 };
 

@@ -21,13 +21,13 @@ DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset,
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = (options.image_size + stride - 1) / stride * stride,
                                         .cache = ImageCache::kRecent,
-                                        .threads = options.threads,
+                                        .threads = options.engine.threads,
                                         .say = [](const std::string&) {}});
-  ThreadPool threads(options.threads);
+  ThreadPool threads(options.engine.threads);
   DetectionLoader loader(
       split.images,
       {.batch = kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
-  EnginePredictor predictor(std::move(trained), options.threads, options.deploy, options.precision);
+  EnginePredictor predictor(std::move(trained), options.engine);
   return validate_detector(
              loader, *split.images, {.names = names, .show = {}},
              [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads)

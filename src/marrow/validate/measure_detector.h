@@ -4,7 +4,7 @@
 #include <string>
 
 #include "data/dataset.h"
-#include "engine/precision.h"
+#include "engine/engine.h"
 #include "metrics/detection_validator.h"
 #include "model/checkpoint.h"
 
@@ -13,9 +13,7 @@ namespace marrow {
 struct MeasureOptions {
   std::string split = "val";
   int image_size = 640;  // pixels; rounded up to a multiple of the largest stride
-  int threads = 0;
-  bool deploy = true;  // collapse the network first; no: run it as it was trained
-  Precision precision = Precision::kFloat32;
+  EngineOptions engine;
 };
 
 // On the CPU engine, with rectangular batches, as `marrow val` does. Throws Error{kUsage} unless the model has as many
