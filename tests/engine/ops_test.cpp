@@ -1,4 +1,6 @@
 // Every operation, at awkward sizes, at every SIMD level, against the reference executor.
+#include <algorithm>
+
 #include "support.h"
 #include "support/op_cases.h"
 
@@ -29,6 +31,51 @@ TEST(EngineOps, ActivationsPoolsAndCopiesMatchReference) {
 }
 TEST(EngineOps, DetectDecodeMatchesReference) {
   run_all(test::decodes());
+}
+
+TEST(EngineOps, DetectDecodeLeavesOutAnchorsWithoutScores) {
+  for (const OpCase& op : test::decodes()) {
+    const Weights weights = randomize(op.graph, 7);
+    const Tensor input = test::noise(op.input, 11);
+    for (const SimdLevel level : available_simd_levels()) {
+      SCOPED_TRACE(op.name + " " + std::string(simd_name(level)));
+      EngineOptions options{.threads = 2, .simd = std::string(simd_name(level))};
+      Engine all(op.graph, weights, op.input, {}, options);
+      all.run(input);
+      const Tensor& wanted = all.output(0);
+      const int64_t images = wanted.dim(0), rows = wanted.dim(1), anchors = wanted.dim(2);
+      const auto value = [&](const Tensor& tensor, int64_t n, int64_t row, int64_t anchor) {
+        return tensor.values()[static_cast<size_t>((n * rows + row) * anchors + anchor)];
+      };
+      // Each anchor's best score; so high a threshold that one in a hundred passes.
+      std::vector<float> best;
+      for (int64_t n = 0; n < images; ++n)
+        for (int64_t a = 0; a < anchors; ++a) {
+          best.push_back(0);
+          for (int64_t row = 4; row < rows; ++row)
+            best.back() = std::max(best.back(), value(wanted, n, row, a));
+        }
+      std::vector<float> sorted = best;
+      std::ranges::sort(sorted);
+      options.least_score = sorted[sorted.size() * 99 / 100];
+      Engine some(op.graph, weights, op.input, {}, options);
+      some.run(test::noise(op.input, 12));  // leaves other numbers behind
+      some.run(input);
+      int64_t left_out = 0;
+      for (int64_t n = 0; n < images; ++n)
+        for (int64_t a = 0; a < anchors; ++a) {
+          bool zero = true, same = true;
+          for (int64_t row = 0; row < rows; ++row) {
+            zero &= value(some.output(0), n, row, a) == 0;
+            same &= value(some.output(0), n, row, a) == value(wanted, n, row, a);
+          }
+          left_out += zero;
+          const bool needed = best[static_cast<size_t>(n * anchors + a)] > options.least_score;
+          ASSERT_TRUE(same || (zero && !needed)) << "image " << n << ", anchor " << a;
+        }
+      EXPECT_GT(left_out, 0);
+    }
+  }
 }
 
 }  // namespace

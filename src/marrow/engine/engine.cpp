@@ -25,9 +25,8 @@ std::shared_ptr<const Program> make_program(const Graph& graph, const Weights& w
                                             std::span<const std::string> outputs,
                                             const EngineOptions& options, ThreadPool& pool) {
   Tuner tuner(options.autotune, Tuner::default_file(), pool);
-  auto program = std::make_shared<const Program>(compile(graph, weights, input, outputs, options.deploy,
-                                                         choose_simd_level(options.simd), options.precision,
-                                                         tuner, pool));
+  auto program =
+      std::make_shared<const Program>(compile(graph, weights, input, outputs, options, tuner, pool));
   tuner.save();
   return program;
 }

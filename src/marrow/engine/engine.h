@@ -35,6 +35,9 @@ struct EngineOptions {
   // Where a layer has several implementations, measure them and remember the fastest (engine/tuner.h): up to a second
   // when a network is compiled for the first time. Otherwise a fixed rule chooses.
   bool autotune = false;
+  // Anchors of a detection head none of whose scores is above this are left undecoded where that saves time: their boxes
+  // and scores are 0. For callers that drop such anchors anyhow.
+  float least_score = 0;
 };
 
 struct StepTime {

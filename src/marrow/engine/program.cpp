@@ -44,16 +44,17 @@ Tensor pick_rows(const Tensor& tensor, std::span<const int> rows) {
 
 class Compiler {
  public:
-  Compiler(const GraphWithWeights& model, const Shape& input, const Kernels& kernels, Precision precision,
-           Tuner& tuner, ThreadPool& pool)
+  Compiler(const GraphWithWeights& model, const Shape& input, const EngineOptions& options, Tuner& tuner,
+           ThreadPool& pool)
       : graph_(model.graph),
         weights_(model.weights),
-        kernels_(kernels),
+        kernels_(kernels_of(choose_simd_level(options.simd))),
+        least_score_(options.least_score),
         tuner_(tuner),
         pool_(pool),
-        lowered_(lower(graph_, weights_, infer_shapes(graph_, input), kernels.lanes)) {
-    choose_elements(graph_, precision, lowered_);
-    program_.kernels = &kernels;
+        lowered_(lower(graph_, weights_, infer_shapes(graph_, input), kernels_.lanes)) {
+    choose_elements(graph_, options.precision, lowered_);
+    program_.kernels = &kernels_;
     program_.input = input;
   }
 
@@ -326,7 +327,7 @@ class Compiler {
     return make_linear(src, dst, parameter(linear.weight), parameter(linear.bias), epilogue(op), kernels_);
   }
   StepPtr make(const DetectDecode& decode, const LoweredOp& op, const View&, const View& dst) const {
-    return make_detect_decode(decode, views(op.inputs), dst, parameter(decode.bins), kernels_);
+    return make_detect_decode(decode, views(op.inputs), dst, parameter(decode.bins), least_score_, kernels_);
   }
   // Inputs have no step, and lowering makes these views or gathers.
   StepPtr make(const Input&, const LoweredOp&, const View&, const View&) const { return nullptr; }
@@ -337,6 +338,7 @@ class Compiler {
   const Graph& graph_;
   const Weights& weights_;
   const Kernels& kernels_;
+  float least_score_;
   Tuner& tuner_;
   ThreadPool& pool_;
   Lowered lowered_;
@@ -348,12 +350,12 @@ class Compiler {
 }  // namespace
 
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
-                std::span<const std::string> outputs, bool deployed, SimdLevel level, Precision precision,
-                Tuner& tuner, ThreadPool& pool) {
+                std::span<const std::string> outputs, const EngineOptions& options, Tuner& tuner,
+                ThreadPool& pool) {
   verify(graph, weights);
   GraphWithWeights model = select_outputs({graph, weights}, outputs);
-  if (deployed) model = deploy(model);
-  return Compiler(model, input, kernels_of(level), precision, tuner, pool).run();
+  if (options.deploy) model = deploy(model);
+  return Compiler(model, input, options, tuner, pool).run();
 }
 
 }  // namespace marrow

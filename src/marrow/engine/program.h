@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/precision.h"
+#include "engine/engine.h"
 #include "engine/step.h"
 #include "engine/tuner.h"
 #include "graph/graph.h"
@@ -34,10 +34,10 @@ struct Program {
   int64_t scratch_floats = 0;  // a thread
 };
 
-// See Engine's constructor; `deployed` is EngineOptions::deploy. `pool` packs the weights, and its size decides how finely steps are cut; results
-// do not depend on it. `tuner` chooses among implementations of a layer.
+// See Engine's constructor. `pool` packs the weights, and its size decides how finely steps are cut; results do not depend on
+// it. `tuner` chooses among implementations of a layer.
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
-                std::span<const std::string> outputs, bool deployed, SimdLevel level, Precision precision,
-                Tuner& tuner, ThreadPool& pool);
+                std::span<const std::string> outputs, const EngineOptions& options, Tuner& tuner,
+                ThreadPool& pool);
 
 }  // namespace marrow

@@ -46,6 +46,7 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
   // YOLO's own preprocessing never goes below a multiple of 32.
   const int multiple = std::max(largest_stride_, 32);
   options_.engine.deploy = false;
+  options_.engine.least_score = options_.nms.confidence;
   options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
 }
 

@@ -1,18 +1,26 @@
 #include "engine/steps/detect_decode.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 namespace marrow {
 namespace {
 
+constexpr int kSides = 4;
 constexpr int64_t kAnchors = 64;  // a task's; a multiple of any number of lanes
 constexpr size_t kSigmoid = static_cast<size_t>(ActivationKind::kSigmoid);
 
 class DetectDecodeStep final : public Step {
  public:
   DetectDecodeStep(const DetectDecode& decode, std::vector<View> maps, const View& dst, const Tensor& bins,
-                   const Kernels& kernels)
-      : decode_(decode), maps_(std::move(maps)), dst_(dst), bins_(bins), kernels_(kernels) {
+                   float least_score, const Kernels& kernels)
+      : decode_(decode),
+        maps_(std::move(maps)),
+        dst_(dst),
+        bins_(bins),
+        least_logit_(logit_below(least_score)),
+        kernels_(kernels) {
     int64_t anchor = 0;
     for (size_t level = 0; level < maps_.size(); ++level)
       for (int64_t first = 0; first < maps_[level].pixels(); first += kAnchors) {
@@ -32,7 +40,7 @@ class DetectDecodeStep final : public Step {
 
   std::string kernel() const override { return "detect decode"; }
   int64_t scratch_floats() const override {
-    return (4 * decode_.reg_max + decode_.classes + kernels_.lanes + 4) * kAnchors;
+    return (kSides * decode_.reg_max + decode_.classes + kernels_.lanes + kSides) * kAnchors;
   }
 
  private:
@@ -43,22 +51,49 @@ class DetectDecodeStep final : public Step {
     int64_t anchor;  // of the first, in dst
   };
 
+  // A logit whose score is below `score`, though the sigmoid is rounded; nothing where all scores count.
+  static std::optional<float> logit_below(float score) {
+    constexpr float kRounding = 1e-4f;
+    if (score <= 0 || score >= 1) return {};
+    return std::log(score / (1 - score)) - kRounding;
+  }
+
+  bool any_score(const float* scores, int64_t count) const {
+    bool any = false;
+    for (int c = 0; c < decode_.classes; ++c)
+      for (int64_t i = 0; i < count; ++i) any |= scores[c * kAnchors + i] >= *least_logit_;
+    return any;
+  }
+
   void decode_run(const RunContext& context, int64_t image, const Run& run, float* scratch) const {
     const View& map = maps_[run.level];
     const int lanes = kernels_.lanes;
-    const int sides = 4;
+    const int64_t anchors = dst_.pixels();
+    float* dst = context.write(dst_) + image * dst_.image_stride + run.anchor;
 
-    // Channels by rows of anchors, so that every formula runs along anchors.
+    // Channels by rows of anchors, so that every formula runs along anchors. Scores first, which may end it.
     float* rows = scratch;
     const float* src = context.read(map) + image * map.image_stride + run.pixel * lanes;
-    for (int64_t block = 0; block < map.blocks(lanes); ++block, src += map.block_floats(lanes))
-      kernels_.block_to_rows(src, run.count, lanes, rows + block * lanes * kAnchors, kAnchors);
+    const auto transpose = [&](int64_t first, int64_t end) {
+      for (int64_t block = first; block < end; ++block)
+        kernels_.block_to_rows(src + block * map.block_floats(lanes), run.count, lanes,
+                               rows + block * lanes * kAnchors, kAnchors);
+    };
+    const int64_t bins = int64_t{kSides} * decode_.reg_max;
+    const float* scores = rows + bins * kAnchors;
+    transpose(bins / lanes, map.blocks(lanes));
+    if (least_logit_ && !any_score(scores, run.count)) {
+      for (int row = 0; row < kSides + decode_.classes; ++row)
+        std::fill_n(dst + row * anchors, run.count, 0.f);
+      return;
+    }
+    transpose(0, bins / lanes);
     if (run.count < kAnchors)  // kernels read whole vectors
       for (int64_t row = 0; row < map.blocks(lanes) * lanes; ++row)
         std::fill(rows + row * kAnchors + run.count, rows + (row + 1) * kAnchors, 0.f);
 
     float* distances = scratch + map.blocks(lanes) * lanes * kAnchors;
-    for (int side = 0; side < sides; ++side)
+    for (int side = 0; side < kSides; ++side)
       kernels_.dfl({.src = rows + int64_t{side} * decode_.reg_max * kAnchors,
                     .src_bin = kAnchors,
                     .reg_max = decode_.reg_max,
@@ -66,8 +101,6 @@ class DetectDecodeStep final : public Step {
                     .dst = distances + side * kAnchors,
                     .count = static_cast<int>(run.count)});
 
-    const int64_t anchors = dst_.pixels();
-    float* dst = context.write(dst_) + image * dst_.image_stride + run.anchor;
     const auto stride = static_cast<float>(decode_.strides[run.level]);
     for (int64_t i = 0; i < run.count; ++i) {
       const float x = static_cast<float>((run.pixel + i) % map.width) + 0.5f;
@@ -82,14 +115,14 @@ class DetectDecodeStep final : public Step {
       dst[3 * anchors + i] = (top + bottom) * stride;
     }
     for (int c = 0; c < decode_.classes; ++c)
-      kernels_.unary[kSigmoid](rows + (int64_t{sides} * decode_.reg_max + c) * kAnchors,
-                               dst + (sides + c) * anchors, run.count, 0);
+      kernels_.unary[kSigmoid](scores + c * kAnchors, dst + (kSides + c) * anchors, run.count, 0);
   }
 
   DetectDecode decode_;
   std::vector<View> maps_;
   View dst_;
   Tensor bins_;
+  std::optional<float> least_logit_;
   const Kernels& kernels_;
   std::vector<Run> runs_;
 };
@@ -97,8 +130,8 @@ class DetectDecodeStep final : public Step {
 }  // namespace
 
 StepPtr make_detect_decode(const DetectDecode& decode, std::vector<View> maps, const View& dst,
-                           const Tensor& bins, const Kernels& kernels) {
-  return std::make_unique<DetectDecodeStep>(decode, std::move(maps), dst, bins, kernels);
+                           const Tensor& bins, float least_score, const Kernels& kernels) {
+  return std::make_unique<DetectDecodeStep>(decode, std::move(maps), dst, bins, least_score, kernels);
 }
 
 }  // namespace marrow
