@@ -33,6 +33,7 @@ struct Options {
   int layers = 15;
   std::string runtime = "marrow";
   bool end_to_end = false;
+  bool fast_decode = false;
   std::string source;
   bool as_json = false;
 };
@@ -158,6 +159,7 @@ int benchmark(const Options& o) {
     whole = measure_end_to_end(opened.trained, {.source = o.source,
                                                 .size = {width, height},
                                                 .rect = model.fixed_height == 0,
+                                                .fast_decode = o.fast_decode,
                                                 .engine = o.engine,
                                                 .seconds = o.seconds});
 
@@ -242,6 +244,9 @@ Action add_benchmark(CLI::App& app) {
       .add_option("--source", options->source,
                   "The picture of --end-to-end [default: a drawn one, 1920 pixels wide]")
       ->type_name("FILE");
+  command.add_flag(
+      "--fast-decode", options->fast_decode,
+      "With --end-to-end: decode the JPEG smaller, as 'predict --fast-decode' does [default: off]");
   command.add_flag("--json", options->as_json, "One JSON object, with all layers [default: off]");
   set_example(command, "marrow benchmark yolov8n --backbone starnet_s1 --imgsz 320 --threads 1");
   return [options] { return benchmark(*options); };

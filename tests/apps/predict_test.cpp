@@ -127,6 +127,23 @@ TEST_F(Predict, WritesOnlyJsonToStdoutWhenAsked) {
   EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
+TEST_F(Predict, FastDecodeSpeaksInPixelsOfTheFile) {
+  picture("a.jpg", 640, 480);
+  const ProgramResult result = predict("in", {"--json", "--save-txt", "--fast-decode"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const json object = json::parse(result.out);
+  EXPECT_EQ(object.at("width"), 640);
+  EXPECT_EQ(object.at("height"), 480);
+  double furthest = 0;
+  for (const json& detection : object.at("detections"))
+    for (const double side : detection.at("box").get<std::vector<double>>())
+      furthest = std::max(furthest, side);
+  EXPECT_GT(furthest, 200);
+  EXPECT_LE(furthest, 640);
+  EXPECT_EQ(decode_image_file(folder_ / "runs/detect/predict/a.jpg").image.width(), 80);
+  EXPECT_TRUE(fs::exists(folder_ / "runs/detect/predict/labels/a.txt"));
+}
+
 TEST_F(Predict, SavesLabelsAndCropsInTheUsualLayout) {
   picture("a.png");
   const ProgramResult result = predict("in/a.png", {"--json", "--save-txt", "--save-conf", "--save-crop",

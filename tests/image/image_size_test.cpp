@@ -39,8 +39,45 @@ TEST(ImageSize, FollowsTheExifOrientation) {
     EXPECT_EQ(read_image_size(path), orientation >= 5 ? (ImageSize{24, 40}) : (ImageSize{40, 24}));
     const Image decoded = decode_image_file(path).image;
     EXPECT_EQ(read_image_size(path), (ImageSize{decoded.width(), decoded.height()}));
+    // Fitted by what its width and height are when it stands upright.
+    const DecodedImage half = decode_image_file(path, {.fit = {20, 39}});
+    EXPECT_EQ(half.full, read_image_size(path));
+    EXPECT_EQ(half.image.width(), orientation >= 5 ? 24 : 20);
     fs::remove(path);
   }
+}
+
+TEST(DecodeToFit, ReducesJpegsNoFurtherThanTheyWillBeShrunk) {
+  const Image scene = draw_scene(400, 300, 1);
+  const std::string jpeg = encode_jpeg(scene.pixels());
+  const auto size = [&](const std::string& content, ImageSize fit) {
+    const DecodedImage decoded = decode_image(std::as_bytes(std::span(content)), "x", {.fit = fit});
+    EXPECT_EQ(decoded.full, (ImageSize{400, 300}));
+    return ImageSize{decoded.image.width(), decoded.image.height()};
+  };
+  EXPECT_EQ(size(jpeg, {}), (ImageSize{400, 300}));
+  EXPECT_EQ(size(jpeg, {201, 201}), (ImageSize{400, 300}));  // shrunk to 201 x 151
+  EXPECT_EQ(size(jpeg, {200, 200}), (ImageSize{200, 150}));
+  EXPECT_EQ(size(jpeg, {300, 150}), (ImageSize{200, 150}));  // the height decides
+  EXPECT_EQ(size(jpeg, {64, 64}), (ImageSize{100, 75}));
+  EXPECT_EQ(size(jpeg, {50, 50}), (ImageSize{50, 38}));
+  EXPECT_EQ(size(jpeg, {1, 1}), (ImageSize{50, 38}));
+  EXPECT_EQ(size(encode_png(scene.pixels()), {64, 64}), (ImageSize{400, 300}));
+}
+
+TEST(DecodeToFit, PixelsAreAveragesOfTheFullOnes) {
+  const std::string jpeg = encode_jpeg(draw_scene(64, 48, 1).pixels());
+  const Image full = decode_image(std::as_bytes(std::span(jpeg)), "x").image;
+  const Image half = decode_image(std::as_bytes(std::span(jpeg)), "x", {.fit = {32, 32}}).image;
+  double difference = 0;
+  for (int y = 0; y < 24; ++y)
+    for (int x = 0; x < 32 * 3; ++x) {
+      const int left = x / 3 * 6 + x % 3;
+      const int sum = full.row(2 * y)[left] + full.row(2 * y)[left + 3] + full.row(2 * y + 1)[left] +
+                      full.row(2 * y + 1)[left + 3];
+      difference += std::abs(half.row(y)[x] - sum / 4.0);
+    }
+  EXPECT_LT(difference / (24 * 32 * 3), 4);
 }
 
 TEST(ImageSize, TruncatedHeadersAreErrors) {

@@ -52,13 +52,16 @@ EndToEnd measure_end_to_end(const TrainedModel& trained, const EndToEndOptions& 
       options.source.empty() ? drawn_jpeg() : read_file(options.source, kMaxImageFileBytes);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(file));
 
+  DecodeOptions how;
+  if (options.fast_decode && trained.model.task == "detect")
+    how.fit = {options.size.width, options.size.height};
   EndToEnd result;
   result.bytes = static_cast<int64_t>(bytes.size());
   std::vector<double> decode, preprocess, network, postprocess;
   const auto once = [&] {
     DecodedImage decoded;
-    decode.push_back(time_ms([&] { decoded = decode_image(bytes, name); }));
-    result.picture = {decoded.image.width(), decoded.image.height()};
+    decode.push_back(time_ms([&] { decoded = decode_image(bytes, name, how); }));
+    result.picture = decoded.full;
     const PredictTimes times = predict(decoded.image);
     preprocess.push_back(times.preprocess_ms);
     network.push_back(times.inference_ms);

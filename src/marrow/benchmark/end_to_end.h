@@ -15,6 +15,7 @@ struct EndToEndOptions {
   std::filesystem::path source;  // a picture; empty: a drawn one, 1920 pixels wide or high
   Size size = {640, 640};        // of the network's input
   bool rect = true;              // a detector pads to the next multiple of its stride only
+  bool fast_decode = false;      // DecodeOptions::fit; detectors only
   EngineOptions engine;
   double seconds = 2;
 };

@@ -11,13 +11,6 @@ namespace marrow::codecs {
 
 using Bytes = std::span<const uint8_t>;
 
-// A picture as its file stores it, and how it must be turned (EXIF orientation, 1 = not at all).
-struct StoredImage {
-  Image image;
-  int orientation = 1;
-  std::string warning;  // without the file's name
-};
-
 // The size as stored, from the headers alone.
 struct StoredSize {
   int64_t width = 0;
@@ -25,8 +18,16 @@ struct StoredSize {
   int orientation = 1;
 };
 
+// A picture as its file stores it, and how it must be turned (EXIF orientation, 1 = not at all).
+struct StoredImage {
+  Image image;
+  int orientation = 1;
+  StoredSize full = {};  // 0 x 0: the image's; more where it was decoded at a fraction
+  std::string warning;   // without the file's name
+};
+
 // All throw Error naming `name`.
-StoredImage read_jpeg(Bytes bytes, const std::string& name);
+StoredImage read_jpeg(Bytes bytes, const std::string& name, ImageSize fit);  // DecodeOptions::fit
 StoredImage read_png(Bytes bytes, const std::string& name);
 StoredImage read_webp(Bytes bytes, const std::string& name);
 StoredImage read_bmp(Bytes bytes, const std::string& name);
@@ -47,6 +48,11 @@ void check_size(const std::string& name, const char* kind, int64_t width, int64_
 // The orientation in an EXIF block (a TIFF header and its first directory); 1 when there is none or it makes
 // no sense.
 int exif_orientation(Bytes exif);
+
+// Does it exchange width and height?
+constexpr bool turned(int orientation) {
+  return orientation >= 5 && orientation <= 8;
+}
 
 // Turns and mirrors as EXIF orientation 1..8 asks.
 Image upright(Image image, int orientation);

@@ -46,11 +46,14 @@ struct Format {
   bool (*matches)(Bytes);
   codecs::StoredImage (*read)(Bytes, const std::string&) = nullptr;  // null: known, but not read
   codecs::StoredSize (*size)(Bytes, const std::string&) = nullptr;
+  codecs::StoredImage (*read_to_fit)(Bytes, const std::string&, ImageSize) = nullptr;
 };
 
 // Tried in order.
 constexpr Format kFormats[] = {
-    {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); }, codecs::read_jpeg, codecs::jpeg_size},
+    {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); },
+     [](Bytes b, const std::string& name) { return codecs::read_jpeg(b, name, {}); }, codecs::jpeg_size,
+     codecs::read_jpeg},
     {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); }, codecs::read_png, codecs::png_size},
     {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); }, codecs::read_webp,
      codecs::webp_size},
@@ -89,22 +92,31 @@ const Format& format_of(std::span<const std::byte> bytes, const std::string& nam
               fmt::format("{}: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF", name));
 }
 
+ImageSize upright_size(const codecs::StoredSize& size) {
+  const auto width = static_cast<int>(size.width), height = static_cast<int>(size.height);
+  return codecs::turned(size.orientation) ? ImageSize{height, width} : ImageSize{width, height};
+}
+
 }  // namespace
 
-DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name) {
+DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name,
+                          const DecodeOptions& options) {
   const Format& format = format_of(bytes, name);
+  const Bytes data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   codecs::StoredImage stored =
-      format.read(Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), name);
+      format.read_to_fit != nullptr ? format.read_to_fit(data, name, options.fit) : format.read(data, name);
   DecodedImage decoded;
   decoded.image = codecs::upright(std::move(stored.image), stored.orientation);
+  decoded.full = stored.full.width > 0 ? upright_size(stored.full)
+                                       : ImageSize{decoded.image.width(), decoded.image.height()};
   if (!stored.warning.empty())
     decoded.warning = fmt::format("{}: damaged {}: {}", name, format.name, stored.warning);
   return decoded;
 }
 
-DecodedImage decode_image_file(const std::filesystem::path& path) {
+DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options) {
   std::string content = read_file(path, static_cast<size_t>(kMaxImageFileBytes));
-  return decode_image(std::as_bytes(std::span(content)), path.string());
+  return decode_image(std::as_bytes(std::span(content)), path.string(), options);
 }
 
 ImageSize read_image_size(const std::filesystem::path& path) {
@@ -117,9 +129,7 @@ ImageSize read_image_size(const std::filesystem::path& path) {
   const codecs::StoredSize size =
       format.size(Bytes(reinterpret_cast<const uint8_t*>(file.bytes().data()), file.bytes().size()), name);
   codecs::check_size(name, format.name, size.width, size.height);
-  const bool turned = size.orientation >= 5 && size.orientation <= 8;
-  const auto width = static_cast<int>(size.width), height = static_cast<int>(size.height);
-  return turned ? ImageSize{height, width} : ImageSize{width, height};
+  return upright_size(size);
 }
 
 }  // namespace marrow

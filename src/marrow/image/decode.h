@@ -25,8 +25,21 @@ constexpr int64_t kMaxImageSide = 65500;          // pixels; JPEG's own limit
 constexpr int64_t kMaxImagePixels = 200'000'000;  // the largest camera sensors; 600 MB decoded
 constexpr int64_t kMaxImageFileBytes = 1'000'000'000;
 
+struct ImageSize {
+  int width = 0;  // pixels, upright
+  int height = 0;
+  bool operator==(const ImageSize&) const = default;
+};
+
+struct DecodeOptions {
+  // Who is going to shrink the picture until it fits into so many pixels may have a JPEG decoded at a half, a quarter or an
+  // eighth of its size, never below that. It is quicker, but the pixels are others, so that boxes move a little. 0 x 0: no.
+  ImageSize fit;
+};
+
 struct DecodedImage {
   Image image;
+  ImageSize full;  // of the picture in the file; more than image's only where DecodeOptions::fit asked for it
   // Not empty when the file is damaged and only a part could be read: one line, naming the file, for the user
   // to see. Only JPEG has such pictures (the rest is grey); a damaged file of another kind is an error.
   std::string warning;
@@ -34,17 +47,12 @@ struct DecodedImage {
 
 // `name` is what messages call the picture. Throws Error{kFormat} for a broken file, Error{kUnsupported} for
 // a kind or size that Marrow does not read; the message names the kind.
-DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name);
+DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name,
+                          const DecodeOptions& options = {});
 
 // As above; Error{kFile} when the file is missing, not a regular file, unreadable or above
 // kMaxImageFileBytes.
-DecodedImage decode_image_file(const std::filesystem::path& path);
-
-struct ImageSize {
-  int width = 0;  // pixels, upright
-  int height = 0;
-  bool operator==(const ImageSize&) const = default;
-};
+DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 
 // The size that decode_image_file would give, from the file's headers alone. The pixels may still be broken.
 // Throws as decode_image_file does.

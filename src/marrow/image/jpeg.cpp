@@ -92,6 +92,18 @@ class Reader {
     return true;
   }
 
+  // Decode at 1/2, 1/4 or 1/8: the least that is not below the picture shrunk into `fit` (as it is stored, not upright).
+  void shrink_to_fit(ImageSize fit) {
+    constexpr int kMostReduction = 8;
+    const auto allows = [&](int64_t reduction) {
+      return width() >= reduction * fit.width || height() >= reduction * fit.height;
+    };
+    int reduction = 1;
+    while (reduction < kMostReduction && allows(2 * reduction)) reduction *= 2;
+    info_.scale_num = 1;
+    info_.scale_denom = static_cast<unsigned>(reduction);
+  }
+
   // Four channels (CMYK, also when stored as YCCK), or blue, green, red.
   bool start() {
     if (setjmp(messages_.escape)) return false;
@@ -110,6 +122,9 @@ class Reader {
   bool is_inverted_cmyk() const { return info_.saw_Adobe_marker; }
   int64_t width() const { return info_.image_width; }
   int64_t height() const { return info_.image_height; }
+  // What start() settles.
+  int out_width() const { return static_cast<int>(info_.output_width); }
+  int out_height() const { return static_cast<int>(info_.output_height); }
   const char* error() const { return messages_.error; }
 
   int orientation() const {
@@ -127,7 +142,7 @@ class Reader {
     if (!messages_.ended_early) return messages_.warning;
     if (info_.progressive_mode) return "the file ends early; the picture is coarse or partly grey";
     return fmt::format("the file ends early, after about {} of {} rows; the rest is grey",
-                       messages_.rows_before_warning, info_.image_height);
+                       messages_.rows_before_warning, info_.output_height);
   }
 
  private:
@@ -192,7 +207,7 @@ class Writer {
 
 }  // namespace
 
-StoredImage read_jpeg(Bytes bytes, const std::string& name) {
+StoredImage read_jpeg(Bytes bytes, const std::string& name, ImageSize fit) {
   constexpr const char* kind = "JPEG";
   Reader reader;
   if (!reader.read_header(bytes)) fail(name, kind, reader.error());
@@ -204,9 +219,12 @@ StoredImage read_jpeg(Bytes bytes, const std::string& name) {
   }
   StoredImage stored;
   stored.orientation = reader.orientation();
+  if (fit.width > 0 && fit.height > 0)
+    reader.shrink_to_fit(turned(stored.orientation) ? ImageSize{fit.height, fit.width} : fit);
   if (!reader.start()) fail(name, kind, reader.error());
-  stored.image = Image(static_cast<int>(reader.width()), static_cast<int>(reader.height()));
-  std::vector<uint8_t> cmyk(reader.is_cmyk() ? static_cast<size_t>(reader.width()) * 4 : 0);
+  stored.full = {reader.width(), reader.height(), stored.orientation};
+  stored.image = Image(reader.out_width(), reader.out_height());
+  std::vector<uint8_t> cmyk(reader.is_cmyk() ? static_cast<size_t>(stored.image.width()) * 4 : 0);
   for (int y = 0; y < stored.image.height(); ++y) {
     uint8_t* row = stored.image.row(y);
     if (!reader.read_row(reader.is_cmyk() ? cmyk.data() : row)) fail(name, kind, reader.error());

@@ -39,7 +39,8 @@ class Detector {
 
   int classes() const { return classes_; }
   int largest_stride() const { return largest_stride_; }
-  Size network_size(Size picture) const;  // the input that such a picture would be fitted into
+  Size size() const { return options_.size; }  // that pictures are fitted into
+  Size network_size(Size picture) const;       // the input that such a picture would be fitted into
 
   DetectionResult detect(const Image& image);
 
