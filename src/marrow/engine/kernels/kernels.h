@@ -84,13 +84,15 @@ struct MaxPoolRowArgs {
 };
 
 // Winograd's transforms for one channel block (kernels/winograd_points.h): a patch of pixels becomes so many products, and
-// those 4 x 4 pixels. Product n lies n * step floats from the first.
+// those 4 x 4 pixels. Product n lies n * step numbers from the first. Number: float, or uint16_t for bfloat16, which is
+// computed with in float32 and rounded to nearest when it is stored.
 constexpr int kMostWinogradPatch = 9;
+template <class Number>
 struct WinogradInputArgs {
   // Pixel 0 of each row of the patch; rows outside the map point at zeros.
-  std::array<const float*, kMostWinogradPatch> rows;
+  std::array<const Number*, kMostWinogradPatch> rows;
   int first_column, end_column;  // of the patch that lie inside the map
-  float* dst;
+  Number* dst;
   int64_t dst_step;
 };
 struct WinogradOutputArgs {
@@ -102,7 +104,7 @@ struct WinogradOutputArgs {
   int rows, columns;  // that lie inside the map, 1 to 4
 };
 struct WinogradKernels {
-  void (*input)(const WinogradInputArgs& args) = nullptr;
+  void (*input)(const WinogradInputArgs<float>& args) = nullptr;
   void (*output)(const WinogradOutputArgs& args) = nullptr;
 };
 
@@ -160,7 +162,8 @@ struct Kernels {
   // pointwise_tile[halves - 1][pixels - 1]
   std::array<std::array<PointwiseTile, kMaxTilePixels>, kMaxTileHalves> pointwise_tile = {};
 
-  std::array<WinogradKernels, 2> winograd;  // of stride 1 and 2
+  std::array<WinogradKernels, 2> winograd;                                             // of stride 1 and 2
+  void (*winograd_bfloat16_input)(const WinogradInputArgs<uint16_t>& args) = nullptr;  // of stride 1
   void (*depthwise_row)(const DepthwiseRowArgs& args) = nullptr;
   void (*max_pool_row)(const MaxPoolRowArgs& args) = nullptr;
   void (*dfl)(const DflArgs& args) = nullptr;

@@ -1,5 +1,6 @@
 // The kernels in plain C++: what the others are tested against, and what runs where no vector unit is known.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -61,8 +62,22 @@ void pointwise_tile(const PointwiseTileArgs& args) {
   pointwise_tile_plain(args, kPixels, kHalves);
 }
 
-template <class Form>
-void winograd_input(const WinogradInputArgs& args) {
+double widened(float number) {
+  return number;
+}
+double widened(uint16_t bfloat16) {
+  return std::bit_cast<float>(uint32_t{bfloat16} << 16);
+}
+void round_to(float& dst, double number) {
+  dst = static_cast<float>(number);
+}
+void round_to(uint16_t& dst, double number) {
+  constexpr uint32_t kHalf = 0x8000;  // of the last place that is kept
+  dst = static_cast<uint16_t>((std::bit_cast<uint32_t>(static_cast<float>(number)) + kHalf) >> 16);
+}
+
+template <class Form, class Number>
+void winograd_input(const WinogradInputArgs<Number>& args) {
   for (int i = 0; i < Form::kProducts; ++i)
     for (int j = 0; j < Form::kProducts; ++j)
       for (int lane = 0; lane < kPlainLanes; ++lane) {
@@ -70,9 +85,9 @@ void winograd_input(const WinogradInputArgs& args) {
         for (int y = 0; y < Form::kPatch; ++y)
           for (int x = args.first_column; x < args.end_column; ++x)
             sum += Form::kInput[i][y] * Form::kInput[j][x] *
-                   double{args.rows[static_cast<size_t>(y)][x * kPlainLanes + lane]};
+                   widened(args.rows[static_cast<size_t>(y)][x * kPlainLanes + lane]);
         const int product = winograd::kOrder<Form>[static_cast<size_t>(i)][static_cast<size_t>(j)];
-        args.dst[product * args.dst_step + lane] = static_cast<float>(sum);
+        round_to(args.dst[product * args.dst_step + lane], sum);
       }
 }
 
@@ -230,8 +245,9 @@ void add_plain_kernels(Kernels& kernels) {
   fill_tiles<3>(kernels, Pixels());
   fill_tiles<4>(kernels, Pixels());
   fill_unary(kernels, std::make_integer_sequence<int, kUnaryKinds>());
-  kernels.winograd = {{{winograd_input<winograd::Unit>, winograd_output<winograd::Unit>},
-                       {winograd_input<winograd::Strided>, winograd_output<winograd::Strided>}}};
+  kernels.winograd = {{{winograd_input<winograd::Unit, float>, winograd_output<winograd::Unit>},
+                       {winograd_input<winograd::Strided, float>, winograd_output<winograd::Strided>}}};
+  kernels.winograd_bfloat16_input = winograd_input<winograd::Unit, uint16_t>;
   kernels.depthwise_row = depthwise_row;
   kernels.max_pool_row = max_pool_row;
   kernels.dfl = dfl;

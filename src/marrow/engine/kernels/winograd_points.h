@@ -77,6 +77,21 @@ struct Strided {
                                                   {0, 1, 0}};
 };
 
+// G g G^T of one kernel g[y][x], by class.
+template <class Form>
+std::array<double, std::size_t{Form::kClasses} * Form::kClasses> transform_weights(const float* g) {
+  double half[Form::kClasses][3] = {};
+  for (int i = 0; i < Form::kClasses; ++i)
+    for (int x = 0; x < 3; ++x)
+      for (int y = 0; y < 3; ++y) half[i][x] += Form::kWeight[i][y] * double{g[3 * y + x]};
+  std::array<double, std::size_t{Form::kClasses} * Form::kClasses> result{};
+  for (int i = 0; i < Form::kClasses; ++i)
+    for (int j = 0; j < Form::kClasses; ++j)
+      for (int x = 0; x < 3; ++x)
+        result[static_cast<std::size_t>(Form::kClasses * i + j)] += half[i][x] * Form::kWeight[j][x];
+  return result;
+}
+
 // Products of both dimensions, those of a class side by side: the place of product (i, j), i down and j across.
 template <class Form>
 constexpr auto product_order() {

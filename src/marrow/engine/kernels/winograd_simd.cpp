@@ -21,10 +21,28 @@ void FillWinograd(Kernels&) {}
 
 constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
 using D = hn::ScalableTag<float>;
+using Halves = hn::Rebind<uint16_t, D>;
 using V = hn::Vec<D>;
 
 HWY_INLINE V constant(double value) {
   return hn::Set(D(), static_cast<float>(value));
+}
+
+HWY_INLINE V load(const float* src) {
+  return hn::LoadU(D(), src);
+}
+HWY_INLINE V load(const uint16_t* src) {
+  const hn::RebindToUnsigned<D> bits;
+  return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(bits, hn::LoadU(Halves(), src))));
+}
+HWY_INLINE void store(V x, float* dst) {
+  hn::StoreU(x, D(), dst);
+}
+// Ties away from zero: a shorter way than to even. NaN stays, for its last 16 bits are 0 where src is bfloat16.
+HWY_INLINE void store(V x, uint16_t* dst) {
+  const hn::RebindToUnsigned<D> bits;
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::BitCast(bits, x), hn::Set(bits, 0x8000)));
+  hn::StoreU(hn::TruncateTo(Halves(), rounded), Halves(), dst);
 }
 
 // One dimension of the transforms: B^T d of a patch's pixels, A^T m of the products.
@@ -80,8 +98,8 @@ struct StridedForm : winograd::Strided {
   }
 };
 
-template <class Form>
-void winograd_input(const WinogradInputArgs& args) {
+template <class Form, class Number>
+void winograd_input(const WinogradInputArgs<Number>& args) {
   constexpr auto& kOrder = winograd::kOrder<Form>;
   constexpr int kPatch = Form::kPatch, kProducts = Form::kProducts;
   const D tag;
@@ -91,7 +109,7 @@ void winograd_input(const WinogradInputArgs& args) {
     if (x >= args.first_column && x < args.end_column) {
       V d[kPatch];
 #pragma GCC unroll 9
-      for (int y = 0; y < kPatch; ++y) d[y] = hn::LoadU(tag, args.rows[static_cast<size_t>(y)] + x * kLanes);
+      for (int y = 0; y < kPatch; ++y) d[y] = load(args.rows[static_cast<size_t>(y)] + x * kLanes);
       Form::input(d, t);
     } else {
 #pragma GCC unroll 9
@@ -108,8 +126,7 @@ void winograd_input(const WinogradInputArgs& args) {
     Form::input(d, t);
 #pragma GCC unroll 9
     for (int j = 0; j < kProducts; ++j)
-      hn::StoreU(t[j], tag,
-                 args.dst + kOrder[static_cast<size_t>(i)][static_cast<size_t>(j)] * args.dst_step);
+      store(t[j], args.dst + kOrder[static_cast<size_t>(i)][static_cast<size_t>(j)] * args.dst_step);
   }
 }
 
@@ -143,8 +160,9 @@ void winograd_output(const WinogradOutputArgs& args) {
 }
 
 void FillWinograd(Kernels& kernels) {
-  kernels.winograd = {{{winograd_input<UnitForm>, winograd_output<UnitForm>},
-                       {winograd_input<StridedForm>, winograd_output<StridedForm>}}};
+  kernels.winograd = {{{winograd_input<UnitForm, float>, winograd_output<UnitForm>},
+                       {winograd_input<StridedForm, float>, winograd_output<StridedForm>}}};
+  kernels.winograd_bfloat16_input = winograd_input<UnitForm, uint16_t>;
 }
 
 #endif

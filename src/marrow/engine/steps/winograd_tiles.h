@@ -1,0 +1,52 @@
+// How the steps by Winograd's algorithm cut their work: outputs into tiles of 4 x 4 pixels, those into tasks.
+#pragma once
+
+#include <algorithm>
+
+#include "engine/kernels/winograd_points.h"
+#include "engine/steps/convolution.h"
+
+namespace marrow {
+
+struct WinogradTask {
+  int64_t image;
+  int64_t first, count;             // of the image's tiles, in order of rows
+  int64_t first_group, last_group;  // of outputs; the last is not the task's
+};
+
+class WinogradTiles {
+ public:
+  // `tile_bytes`: what lies between the transforms of a tile, for all inputs and one group of outputs, of which there are
+  // `groups`. `tile_pixels`: of a register tile, whose pixels are Winograd's tiles here.
+  WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, int tile_pixels, int64_t groups);
+
+  int64_t count() const { return tiles_; }      // of an image
+  int64_t most() const { return most_tiles_; }  // of a task
+  int64_t tasks() const { return images_ * chunks_ * group_chunks_; }
+  WinogradTask task(int64_t index) const;
+
+  // Of outputs: the first pixel of a tile, and how many tiles follow in its row, itself counted.
+  int64_t y(int64_t tile) const { return tile / tiles_x_ * winograd::kTile; }
+  int64_t x(int64_t tile) const { return tile % tiles_x_ * winograd::kTile; }
+  int64_t left_in_row(int64_t tile) const { return tiles_x_ - tile % tiles_x_; }
+
+ private:
+  int64_t images_, tiles_x_, tiles_, groups_;
+  int64_t chunks_ = 1;        // tasks that an image's tiles are cut into
+  int64_t group_chunks_ = 1;  // and the groups of outputs
+  int64_t most_tiles_ = 1;
+};
+
+// Points the rows of a patch at one channel block of a map; (y, x) is the patch's first pixel, maybe outside. `zeros` are as
+// many pixels as a row of the patch has.
+template <class Number>
+void point_at_patch(const View& map, const Number* block, int64_t y, int64_t x, int patch, int lanes,
+                    const Number* zeros, WinogradInputArgs<Number>& args) {
+  args.first_column = static_cast<int>(std::clamp<int64_t>(-x, 0, patch));
+  args.end_column = static_cast<int>(std::clamp<int64_t>(map.width - x, args.first_column, patch));
+  for (int64_t row = 0; row < patch; ++row)
+    args.rows[static_cast<size_t>(row)] =
+        y + row >= 0 && y + row < map.height ? block + ((y + row) * map.width + x) * lanes : zeros;
+}
+
+}  // namespace marrow
