@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace marrow {
 namespace {
@@ -40,41 +41,49 @@ class Packer {
   }
 
  private:
-  // Where the weight of an output, an input channel and a tap stands.
-  int64_t place(int64_t group, int64_t column, int64_t channel, int64_t tap) const {
-    const int64_t block = channel / lanes_;
-    const int64_t whole = lanes_ / channels_;
-    const int64_t dwords = block + 1 == conv_.src.blocks(lanes_) ? rest_dwords_ : whole;
-    const int64_t dword = block * area_ * whole + tap * dwords + channel % lanes_ / channels_;
-    const int64_t width = std::min<int64_t>(vectors_, out_blocks_ - group * vectors_) * lanes_;
-    return group * packed_.group_bytes + 4 * (dword * width + column) +
-           channel % channels_ * element_bytes(element_);
-  }
-
   void pack(int64_t group, int64_t output, int64_t column) {
-    const std::span<const float> row =
-        conv_.weight.subspan(static_cast<size_t>(output * conv_.src.channels * area_),
-                             static_cast<size_t>(conv_.src.channels * area_));
+    const auto count = static_cast<size_t>(conv_.src.channels * area_);
+    const std::span<const float> row = conv_.weight.subspan(static_cast<size_t>(output) * count, count);
+    const auto out = static_cast<size_t>(output);
+    if (element_ == Element::kBfloat16) {
+      std::vector<uint16_t> numbers(count);
+      conv_.kernels->bfloat16.narrow(row.data(), {}, numbers.data(), static_cast<int64_t>(count));
+      place(group, column, numbers);
+      return;
+    }
     float largest = 0;
     for (const float weight : row) largest = std::max(largest, std::abs(weight));
     const float scale = largest > 0 ? largest / 127 : 1;
-    const NarrowKernels& to_half = kernels_of(SimdLevel::kPlain).bfloat16;
+    std::vector<int8_t> numbers(count);
     int32_t sum = 0;
-    uint8_t* bytes = packed_.weights.values<uint8_t>().data();
-    for (int64_t channel = 0; channel < conv_.src.channels; ++channel)
+    for (size_t i = 0; i < count; ++i) {
+      numbers[i] = static_cast<int8_t>(std::clamp(std::nearbyint(row[i] / scale), -127.f, 127.f));
+      sum += numbers[i];
+    }
+    place(group, column, numbers);
+    packed_.start.values<int32_t>()[out] = -conv_.src.scale.zero_point * sum;
+    packed_.scale.values()[out] = conv_.src.scale.scale * scale;
+  }
+
+  // Weights of one output, [channel][tap], to column `column` of its group.
+  template <class Number>
+  void place(int64_t group, int64_t column, const std::vector<Number>& weights) {
+    constexpr int64_t kChannels = int64_t{4 / sizeof(Number)};
+    const int64_t blocks = conv_.src.blocks(lanes_);
+    const int64_t width = std::min<int64_t>(vectors_, out_blocks_ - group * vectors_) * lanes_;
+    uint8_t* at = packed_.weights.values<uint8_t>().data() + group * packed_.group_bytes + 4 * column;
+    for (int64_t block = 0; block < blocks; ++block)
       for (int64_t tap = 0; tap < area_; ++tap) {
-        const float weight = row[static_cast<size_t>(channel * area_ + tap)];
-        uint8_t* at = bytes + place(group, column, channel, tap);
-        if (element_ == Element::kByte) {
-          const auto q = static_cast<int8_t>(std::clamp(std::nearbyint(weight / scale), -127.f, 127.f));
-          sum += q;
-          *at = static_cast<uint8_t>(q);
-        } else {
-          to_half.narrow(&weight, {}, at, 1);
+        const int64_t dwords = block + 1 == blocks ? rest_dwords_ : lanes_ / kChannels;
+        const int64_t first = block * lanes_;
+        for (int64_t dword = 0; dword < dwords; ++dword, at += 4 * width) {
+          Number together[kChannels] = {};
+          for (int64_t i = 0; i < kChannels; ++i)
+            if (const int64_t channel = first + dword * kChannels + i; channel < conv_.src.channels)
+              together[i] = weights[static_cast<size_t>(channel * area_ + tap)];
+          std::memcpy(at, together, 4);
         }
       }
-    packed_.start.values<int32_t>()[static_cast<size_t>(output)] = -conv_.src.scale.zero_point * sum;
-    packed_.scale.values()[static_cast<size_t>(output)] = conv_.src.scale.scale * scale;
   }
 
   const ConvDescription& conv_;
