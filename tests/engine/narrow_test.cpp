@@ -60,7 +60,12 @@ Graph quantised(Graph graph) {
 // The convolution cases of the table that have one group, with weights and what the layer reads rounded.
 void expect_rounded_reference(Element element, Precision precision, double tolerance) {
   for (const OpCase& op : test::convolutions()) {
-    if (std::get<Conv>(op.graph.node({2}).operation).groups != 1) continue;
+    const auto& conv = std::get<Conv>(op.graph.node({2}).operation);
+    if (conv.groups != 1) continue;
+    // By Winograd's algorithm, which rounds more: narrow_winograd_test.cpp.
+    if (element == Element::kBfloat16 && conv.kernel == 3 && conv.stride == 1 && conv.dilation == 1 &&
+        op.input[1] >= 16 && op.input[2] > 1)
+      continue;
     SCOPED_TRACE(op.name);
     const Graph graph = quantised(op.graph);
     const Weights weights = randomize(graph, 7);

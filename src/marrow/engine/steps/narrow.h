@@ -8,9 +8,15 @@
 
 namespace marrow {
 
-// A dense convolution of src, which is stored narrowly (bytes: of so few terms that sums fit into int32); dst and what the epilogue joins may be of any element. bytes:
-// weights are rounded to int8 with one scale an output channel; the sums are exact, everything after them is float32.
+// A dense convolution of src, which is stored narrowly (bytes: of so few terms that sums fit into int32); dst and what the
+// epilogue joins may be of any element. bytes: weights are rounded to int8 with one scale an output channel; the sums are
+// exact, everything after them is float32. bfloat16: sums are float32; 3x3 convolutions of stride 1 go by Winograd's
+// algorithm, whose transformed inputs and weights are rounded to bfloat16.
 StepPtr make_narrow_convolution(const ConvDescription& conv);
+
+StepPtr make_narrow_direct(const ConvDescription& conv);    // any
+StepPtr make_narrow_winograd(const ConvDescription& conv);  // 3x3, stride 1, no dilation, bfloat16
+bool prefers_narrow_winograd(const ConvDescription& conv);  // is one of those, and faster so
 
 // Between any two elements; blocked maps of one shape.
 StepPtr make_convert(const View& src, const View& dst, const Kernels& kernels);

@@ -10,8 +10,8 @@
 #include <cstring>
 
 #include "engine/steps/narrow.h"
+#include "engine/steps/narrow_epilogue.h"
 #include "engine/steps/narrow_weights.h"
-#include "graph/operation.h"
 
 namespace marrow {
 namespace {
@@ -40,8 +40,7 @@ class NarrowConv final : public Step {
   int64_t reach() const { return int64_t{conv_.dilation} * (conv_.kernel - 1); }
   void copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const;
   void run_task(const RunContext& context, const Task& task, float* scratch) const;
-  void run_tile(const RunContext& context, NarrowTileArgs& args, int64_t image, int64_t block, int64_t pixel,
-                float* sums) const;
+  void run_tile(const RunContext& context, NarrowTileArgs& args, const TilePlace& place, float* sums) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
@@ -166,7 +165,8 @@ void NarrowConv::run_task(const RunContext& context, const Task& task, float* sc
         const int64_t x = segment * out_width_ / segments_;
         args.pixels = static_cast<int>((segment + 1) * out_width_ / segments_ - x);
         args.src = origin + (y - task.rows.first) * conv_.stride * row_bytes + x * args.src_pixel;
-        run_tile(context, args, task.image, block, y * out_width_ + x, scratch + copy_floats_);
+        run_tile(context, args, {task.image, block, args.vectors, y * out_width_ + x, args.pixels},
+                 scratch + copy_floats_);
       }
   }
 }
@@ -195,45 +195,17 @@ void NarrowConv::copy_rows(const RunContext& context, const Task& task, uint8_t*
     }
 }
 
-// `block` and `pixel`: the first of the outputs.
-void NarrowConv::run_tile(const RunContext& context, NarrowTileArgs& args, int64_t image, int64_t block,
-                          int64_t pixel, float* sums) const {
+void NarrowConv::run_tile(const RunContext& context, NarrowTileArgs& args, const TilePlace& place,
+                          float* sums) const {
   const View& dst = conv_.dst;
-  const int64_t count = int64_t{args.pixels} * lanes_;
-  const auto place = [&](const View& view, int64_t vector) {
-    return image * view.image_stride + (block + vector) * view.block_floats(lanes_) + pixel * lanes_;
-  };
+  args.dst = sums;
+  args.dst_block = place.pixels * lanes_;
   if (dst.element == Element::kFloat32) {
-    args.dst = context.write(dst) + place(dst, 0);
+    args.dst = place.in(dst, context.write(dst), lanes_);
     args.dst_block = dst.block_floats(lanes_);
-  } else {
-    args.dst = sums;
-    args.dst_block = count;
   }
   narrow_.tile(args);
-
-  const View& other = conv_.epilogue.other;
-  const bool joins = conv_.epilogue.join != Epilogue::Join::kNone;
-  const bool silu_alone = conv_.epilogue.before.kind == static_cast<int>(ActivationKind::kSilu) && !joins &&
-                          conv_.epilogue.after.kind == 0;
-  for (int vector = 0; vector < args.vectors; ++vector) {
-    float* values = args.dst + vector * args.dst_block;
-    const float* joined = nullptr;
-    if (joins && other.element == Element::kFloat32) {
-      joined = context.read(other) + place(other, vector);
-    } else if (joins) {
-      kernels_.narrow(other.element)
-          .widen(context.narrow(other) + place(other, vector) * element_bytes(other.element), other.scale,
-                 sums + sums_floats_, count);
-      joined = sums + sums_floats_;
-    }
-    if (dst.element == Element::kFloat32 || !silu_alone)
-      apply(conv_.epilogue, kernels_, values, joined, count);
-    if (dst.element == Element::kFloat32) continue;
-    const NarrowKernels& narrow = kernels_.narrow(dst.element);
-    (silu_alone ? narrow.narrow_silu : narrow.narrow)(
-        values, dst.scale, context.narrow(dst) + place(dst, vector) * element_bytes(dst.element), count);
-  }
+  finish_narrow_tile(context, conv_, place, args.dst, args.dst_block, sums + sums_floats_);
 }
 
 std::string NarrowConv::kernel() const {
@@ -245,8 +217,12 @@ std::string NarrowConv::kernel() const {
 
 }  // namespace
 
-StepPtr make_narrow_convolution(const ConvDescription& conv) {
+StepPtr make_narrow_direct(const ConvDescription& conv) {
   return std::make_unique<NarrowConv>(conv);
+}
+
+StepPtr make_narrow_convolution(const ConvDescription& conv) {
+  return prefers_narrow_winograd(conv) ? make_narrow_winograd(conv) : make_narrow_direct(conv);
 }
 
 }  // namespace marrow
