@@ -157,6 +157,33 @@ TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
     }
 }
 
+// Products take two channels at a time: where the last has no neighbour, its place must not hold an earlier run's NaN.
+TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
+  for (const int channels : {4, 8, 16, 32}) {
+    const Graph graph = test::graph_of(channels, [&](GraphBuilder& g, Value x) {
+      x = g.conv(x, "first", {.out = channels, .kernel = 3, .bias = true});
+      x = g.conv(g.slice(x, 1, channels), "sliced", {.out = 64, .kernel = 3, .bias = true});
+      for (const char* name : {"a", "b", "c"}) x = g.conv(x, name, {.out = 64, .kernel = 3, .bias = true});
+      return g.conv(x, "out", {.out = 9, .bias = true});
+    });
+    const Weights weights = randomize(graph, 3);
+    const Shape shape = {2, channels, 20, 12};
+    const Tensor input = test::noise(shape, 5);
+    Tensor broken = input.clone();
+    std::ranges::fill(broken.values(), std::nanf(""));
+    for (const SimdLevel level : available_simd_levels()) {
+      Engine engine = engine_for(graph, weights, shape, Precision::kBfloat16, level);
+      engine.run(input);
+      const Tensor wanted = engine.output(0).clone();
+      engine.run(broken);
+      engine.run(input);
+      EXPECT_TRUE(std::ranges::equal(engine.output(0).values(), wanted.values()))
+          << simd_name(level) << ", " << channels << " channels\n"
+          << engine.describe();
+    }
+  }
+}
+
 // A map whose parts have different scales cannot lie in bytes as a whole.
 TEST(NarrowEngine, UnequalScalesAreConverted) {
   Graph graph = quantised(network(16));

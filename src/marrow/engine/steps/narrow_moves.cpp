@@ -189,6 +189,13 @@ class Gather final : public Step {
         Number* dst = row(dst_, first_channel_ + static_cast<int64_t>(i));
         for (int64_t x = 0; x < dst_.width; ++x) dst[x * lanes_] = src[x * lanes_];
       }
+      // What multiplies bfloat16 takes channels in pairs: the last's neighbour must be a number.
+      const int64_t end = first_channel_ + static_cast<int64_t>(channels_.size());
+      if (end < dst_.channels) return;
+      for (int64_t spare = end; spare % lanes_ != 0; ++spare) {
+        Number* dst = row(dst_, spare);
+        for (int64_t x = 0; x < dst_.width; ++x) dst[x * lanes_] = 0;
+      }
     });
   }
 
