@@ -67,14 +67,14 @@ class BlockStep : public Step {
 
   void run(const RunContext& context) const override {
     const int64_t blocks = dst_.blocks(lanes_);
-    context.pool->parallel_for(dst_.images * blocks, [&](int64_t task, int) {
+    context.pool->parallel_for(dst_.images * blocks, [&](int64_t task, int thread) {
       run_block(block_of(context, src_, task / blocks, task % blocks),
-                block_of(context, dst_, task / blocks, task % blocks));
+                block_of(context, dst_, task / blocks, task % blocks), context.thread_scratch(thread));
     });
   }
 
  protected:
-  virtual void run_block(const uint8_t* src, uint8_t* dst) const = 0;
+  virtual void run_block(const uint8_t* src, uint8_t* dst, float* scratch) const = 0;
 
   uint8_t* block_of(const RunContext& context, const View& view, int64_t image, int64_t block) const {
     return context.narrow(view) +
@@ -94,7 +94,7 @@ class NarrowUpsample final : public BlockStep {
   std::string kernel() const override { return "narrow upsample"; }
 
  private:
-  void run_block(const uint8_t* src, uint8_t* dst) const override {
+  void run_block(const uint8_t* src, uint8_t* dst, float*) const override {
     const auto row_bytes = static_cast<size_t>(dst_.width * pixel_bytes_);
     for (int64_t y = 0; y < dst_.height; ++y, dst += row_bytes) {
       if (y % factor_ != 0) {
@@ -112,9 +112,9 @@ class NarrowUpsample final : public BlockStep {
   int factor_;
 };
 
-// bfloat16 as whole numbers of the same order.
+// bfloat16 as whole numbers of the same order, and back.
 int16_t ordered(int16_t bits) {
-  return bits < 0 ? static_cast<int16_t>(bits ^ 0x7fff) : bits;
+  return static_cast<int16_t>(bits ^ (bits >> 15 & 0x7fff));
 }
 uint8_t ordered(uint8_t byte) {
   return byte;
@@ -130,27 +130,36 @@ class NarrowMaxPool final : public BlockStep {
   }
 
   std::string kernel() const override { return "narrow max pool"; }
+  int64_t scratch_floats() const override {
+    return (src_.width * pixel_bytes_ + int64_t{sizeof(float)} - 1) / int64_t{sizeof(float)};
+  }
 
  private:
-  void run_block(const uint8_t* src_bytes, uint8_t* dst_bytes) const override {
-    const auto* src = reinterpret_cast<const Number*>(src_bytes);
+  // A row of dst at a time: the largest numbers of each column of src, then of neighbouring columns.
+  void run_block(const uint8_t* src_bytes, uint8_t* dst_bytes, float* scratch) const override {
     auto* dst = reinterpret_cast<Number*>(dst_bytes);
-    for (int64_t y = 0; y < dst_.height; ++y)
+    auto* columns = reinterpret_cast<Number*>(scratch);  // as `ordered`
+    const int64_t row = src_.width * kLanes;
+    for (int64_t y = 0; y < dst_.height; ++y) {
+      const int64_t top = std::max<int64_t>(y * stride_ - padding_, 0);
+      const int64_t bottom = std::min(y * stride_ - padding_ + kernel_, src_.height);
+      const Number* from = reinterpret_cast<const Number*>(src_bytes) + top * row;
+      for (int64_t i = 0; i < row; ++i) columns[i] = ordered(from[i]);
+      for (int64_t from_y = top + 1; from_y < bottom; ++from_y) {
+        from += row;
+        for (int64_t i = 0; i < row; ++i) columns[i] = std::max(columns[i], ordered(from[i]));
+      }
       for (int64_t x = 0; x < dst_.width; ++x, dst += kLanes) {
-        const int64_t top = std::max<int64_t>(y * stride_ - padding_, 0);
-        const int64_t bottom = std::min(y * stride_ - padding_ + kernel_, src_.height);
         const int64_t left = std::max<int64_t>(x * stride_ - padding_, 0);
         const int64_t right = std::min(x * stride_ - padding_ + kernel_, src_.width);
         Number best[kLanes];
-        std::copy_n(src + (top * src_.width + left) * kLanes, kLanes, best);
-        for (int64_t from_y = top; from_y < bottom; ++from_y) {
-          const Number* from = src + (from_y * src_.width + left) * kLanes;
-          for (int64_t i = left; i < right; ++i, from += kLanes)
-            for (int lane = 0; lane < kLanes; ++lane)
-              best[lane] = ordered(best[lane]) < ordered(from[lane]) ? from[lane] : best[lane];
-        }
-        std::copy_n(best, kLanes, dst);
+        std::copy_n(columns + left * kLanes, kLanes, best);
+        for (int64_t i = left + 1; i < right; ++i)
+          for (int lane = 0; lane < kLanes; ++lane)
+            best[lane] = std::max(best[lane], columns[i * kLanes + lane]);
+        for (int lane = 0; lane < kLanes; ++lane) dst[lane] = ordered(best[lane]);
       }
+    }
   }
 
   int kernel_, stride_, padding_;
