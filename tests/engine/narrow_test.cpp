@@ -133,10 +133,44 @@ TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
       // Only the planar input and the output are converted.
       const std::string text = bfloat.describe();
       // A slice of two channels leaves the second pool unread.
+      // The stem computes in float32, and writes what its readers read.
+      EXPECT_EQ(text.find("convert to bfloat16"), std::string::npos) << text;
       const bool converted = text.find("convert to float32") != std::string::npos;
       EXPECT_EQ(converted, channels == 1) << text;
     }
   }
+}
+
+// The layer that reads the image, in float32: its output is rounded once, which differs only where the sum lies between two
+// numbers, by a step of one of the next layer's terms.
+TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
+  for (const auto& [precision, element] :
+       {std::pair(Precision::kBfloat16, Element::kBfloat16), std::pair(Precision::kInt8, Element::kByte)})
+    for (const int kernel : {1, 3, 4})
+      for (const int out : {1, 7, 16, 24, 33, 58}) {
+        const Graph graph = quantised(test::graph_of(3, [&](GraphBuilder& g, Value x) {
+          x = g.conv(x, "stem", {.out = out, .kernel = kernel, .stride = kernel == 1 ? 1 : 2, .bias = true});
+          return g.conv(g.activation(x, ActivationKind::kRelu), "conv", {.out = 9});
+        }));
+        const Weights weights = randomize(graph, 3);
+        const Shape shape = {2, 3, 13, 37};
+        const Tensor input = test::noise(shape, 5);
+        Weights rounded_weights = weights;
+        Tensor weight = weights.at("conv.weight").clone();
+        round_weights(weight, element);
+        rounded_weights.at("conv.weight") = weight;
+        Tensor map = run_reference(graph, weights, input, std::vector{Value{2}})[0];
+        for (float& x : map.values()) x = rounded(x, element);
+        const Tensor wanted = run_reference(
+            test::graph_of(out, [&](GraphBuilder& g, Value x) { return g.conv(x, "conv", {.out = 9}); }),
+            rounded_weights, map, "out");
+        for (const SimdLevel level : available_simd_levels()) {
+          Engine engine = engine_for(graph, weights, shape, precision, level);
+          engine.run(input);
+          EXPECT_LE(relative_difference(engine.output(0), wanted), 2e-3) << engine.describe();
+          EXPECT_EQ(engine.describe().find("convert"), std::string::npos) << engine.describe();
+        }
+      }
 }
 
 TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {

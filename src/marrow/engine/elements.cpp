@@ -56,6 +56,13 @@ class Chooser {
     return meaning.id >= 0 && std::holds_alternative<Input>(graph_.node(meaning).operation);
   }
 
+  // Convolutions that compute in float32 because they read the image.
+  bool reads_image(const LoweredOp& op) const {
+    if (op.kind != LoweredOp::Kind::kNode) return false;
+    const auto* conv = std::get_if<Conv>(&node(op).operation);
+    return conv != nullptr && conv->groups == 1 && op.channels.empty() && is_image(op.inputs[0]);
+  }
+
   // Operations whose outputs are inputs.
   bool moves(const LoweredOp& op) const {
     if (op.kind == LoweredOp::Kind::kGather) return true;
@@ -162,6 +169,11 @@ class Chooser {
     if (moves(op)) {
       const Lowered::Storage to = lowered_.storage[index(op.output)];
       for (Value& input : op.inputs) input = as(input, to.element, to.scale);
+      lowered_.ops.push_back(std::move(op));
+      return;
+    }
+    if (reads_image(op)) {  // and writes any element
+      if (op.other.id >= 0) op.other = as(op.other, Element::kFloat32);
       lowered_.ops.push_back(std::move(op));
       return;
     }

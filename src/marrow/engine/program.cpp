@@ -259,6 +259,7 @@ class Compiler {
     description.kernels = &kernels_;
     description.pool = &pool_;
     if (src.element != Element::kFloat32) return make_narrow_convolution(description);
+    if (dst.element != Element::kFloat32) return make_direct(description);
     return tuner_.make_convolution(description);
   }
   StepPtr make(const ConvTranspose& conv, const LoweredOp&, const View& src, const View& dst) const {

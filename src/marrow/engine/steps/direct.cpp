@@ -2,7 +2,8 @@
 // padding, dilation and grouping, on a blocked map or straight from the planar input.
 //
 // An output row is cut into tiles of nearly equal width, at most Kernels::tile_pixels. A tile whose taps would
-// leave the row reads a copy of its patch with the zeros written out; rows of taps outside the map are skipped.
+// leave the row reads a copy of its patch with the zeros written out; rows of taps outside the map are skipped. A narrow
+// dst gets its tiles by way of a small float buffer.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/tensor.h"
 #include "engine/steps/convolution.h"
+#include "engine/steps/narrow_epilogue.h"
 #include "engine/steps/output_groups.h"
 
 namespace marrow {
@@ -24,7 +26,7 @@ class Direct final : public Step {
   explicit Direct(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override;
-  int64_t scratch_floats() const override { return scratch_floats_; }
+  int64_t scratch_floats() const override { return patch_floats_ + 2 * sums_floats_; }
 
  private:
   // Some output channels, and the input blocks that their groups read.
@@ -42,7 +44,7 @@ class Direct final : public Step {
   void pack_group(const Group& group);
   void cut_into_tasks();
   void run_tile(const RunContext& context, const Group& group, int64_t image, int64_t segment,
-                float* patch) const;
+                float* scratch) const;
   void fill_patch(const ConvTileArgs& args, int first_row, int pixels, int64_t y, int64_t x, const float* map,
                   float* patch) const;
 
@@ -53,7 +55,8 @@ class Direct final : public Step {
   int64_t in_height_, in_width_, out_height_, out_width_;
   int64_t segments_ = 0;  // tiles in a row
   int64_t chunk_ = 1;     // tiles in a task
-  int64_t scratch_floats_ = 0;
+  int64_t patch_floats_ = 0;
+  int64_t sums_floats_ = 0;  // of a tile, where dst is narrow
   TileStep step_ = TileStep::kAny;
   std::vector<Group> groups_;
   Tensor weights_, bias_;
@@ -145,11 +148,16 @@ void Direct::cut_into_tasks() {
   const auto groups = static_cast<int64_t>(groups_.size());
   while (chunk_ > 4 && (all + chunk_ - 1) / chunk_ * groups * conv_.dst.images < wanted) chunk_ /= 2;
 
-  int most_inputs = 0;
-  for (const Group& group : groups_) most_inputs = std::max(most_inputs, group.inputs);
+  int most_inputs = 0, most_vectors = 0;
+  for (const Group& group : groups_) {
+    most_inputs = std::max(most_inputs, group.inputs);
+    most_vectors = std::max(most_vectors, group.out.vectors());
+  }
   const int64_t span = (kernels_.tile_pixels - 1) * int64_t{conv_.stride} + reach + 1;
   const bool padded = reach > 0 || conv_.pad_x.before > 0 || conv_.pad_x.after > 0;
-  scratch_floats_ = padded ? most_inputs * conv_.kernel * span * block_channels_ : 0;
+  patch_floats_ = padded ? most_inputs * conv_.kernel * span * block_channels_ : 0;
+  if (conv_.dst.element != Element::kFloat32)
+    sums_floats_ = int64_t{kernels_.tile_pixels} * most_vectors * kernels_.lanes;
 }
 
 void Direct::run(const RunContext& context) const {
@@ -168,7 +176,7 @@ void Direct::run(const RunContext& context) const {
 }
 
 void Direct::run_tile(const RunContext& context, const Group& group, int64_t image, int64_t segment,
-                      float* patch) const {
+                      float* scratch) const {
   const int64_t y = segment / segments_;
   const int64_t x = segment % segments_ * out_width_ / segments_;
   const auto pixels = static_cast<int>((segment % segments_ + 1) * out_width_ / segments_ - x);
@@ -192,9 +200,9 @@ void Direct::run_tile(const RunContext& context, const Group& group, int64_t ima
   args.src_tap = int64_t{block_channels_} * conv_.dilation;
   const int64_t reach = int64_t{conv_.dilation} * (conv_.kernel - 1);
   if (in_x < 0 || in_x + (pixels - 1) * int64_t{conv_.stride} + reach >= in_width_) {
-    fill_patch(args, first_row, pixels, in_y, in_x, map, patch);
+    fill_patch(args, first_row, pixels, in_y, in_x, map, scratch);
     const int64_t span = (pixels - 1) * int64_t{conv_.stride} + reach + 1;
-    args.src = patch;
+    args.src = scratch;
     args.src_row = span * block_channels_;
     args.src_block = args.rows * args.src_row;
   } else {
@@ -208,11 +216,16 @@ void Direct::run_tile(const RunContext& context, const Group& group, int64_t ima
   args.first_row = first_row;
   args.bias = bias_.values().data() + group.bias;
   const TilePlace place{image, group.out.first_block, group.out.vectors(), y * out_width_ + x, pixels};
-  args.dst = place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
-  args.dst_block = conv_.dst.block_floats(kernels_.lanes);
+  const bool narrow = conv_.dst.element != Element::kFloat32;
+  float* sums = scratch + patch_floats_;
+  args.dst = narrow ? sums : place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
+  args.dst_block = narrow ? pixels * kernels_.lanes : conv_.dst.block_floats(kernels_.lanes);
   kernels_.conv_tile[static_cast<size_t>(step_)][static_cast<size_t>(group.out.halves - 1)]
                     [static_cast<size_t>(pixels - 1)](args);
-  finish_tile(context, conv_, place);
+  if (narrow)
+    finish_narrow_tile(context, conv_, place, sums, args.dst_block, sums + sums_floats_);
+  else
+    finish_tile(context, conv_, place);
 }
 
 // [block][row][pixel]: the tile's taps with the columns outside the map as zeros.
