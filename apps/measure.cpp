@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "data/dataset_folders.h"
+#include "data/dataset_split.h"
 #include "image/decode.h"
 #include "loader/classification_loader.h"
 #include "predict/classifier_input.h"
@@ -21,13 +21,6 @@ namespace marrow::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<fs::path> labelled_pictures(const Dataset& dataset, const std::string& split) {
-  if (dataset.format != DatasetFormat::kFolders) return list_images(dataset.split(split));
-  std::vector<fs::path> paths;
-  for (const ClassifiedImage& image : list_classified(dataset, split)) paths.push_back(image.path);
-  return paths;
-}
 
 std::vector<Accuracy> classifier_accuracy(const Dataset& dataset, TrainedModel trained,
                                           const AccuracyOptions& options) {
@@ -49,7 +42,7 @@ std::vector<Accuracy> classifier_accuracy(const Dataset& dataset, TrainedModel t
 }  // namespace
 
 std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted) {
-  const std::vector<fs::path> paths = labelled_pictures(dataset, split);
+  const std::vector<fs::path> paths = list_pictures(dataset, split);
   const size_t count = std::min(paths.size(), static_cast<size_t>(wanted));
   std::vector<Image> pictures;
   for (size_t i = 0; i < count; ++i) {

@@ -79,12 +79,16 @@ TEST_F(DeployCommand, MeasuresBothFormsWhereThereIsData) {
   synth.classes = {"disc", "square", "star"};
   write_synth_dataset(folder_ / "data", synth);
   testing::write_detector(folder_ / "best.safetensors");
-  const ProgramResult result = run({"deploy", "best.safetensors", "--data", "data", "--imgsz", "64",
-                                    "--images", "2", "-o", "small.safetensors"});
-  ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_SAYS(result.out, "2 pictures of data");
-  EXPECT_SAYS(result.out, "mAP50-95");
-  EXPECT_TRUE(exists("small.safetensors"));
+  for (const char* format : {"coco", "voc"})
+    ASSERT_EQ(run({"data", "convert", "data", format, "--to", format}).code, 0) << format;
+  for (const std::string data : {"data", "coco", "voc"}) {
+    const ProgramResult result = run({"deploy", "best.safetensors", "--data", data, "--imgsz", "64",
+                                      "--images", "2", "-o", data + ".safetensors"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_SAYS(result.out, "2 pictures of " + data);
+    EXPECT_SAYS(result.out, "mAP50-95");
+    EXPECT_TRUE(exists(data + ".safetensors"));
+  }
 }
 
 TEST_F(DeployCommand, WritesNothingAboveTheTolerance) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/dataset_folders.h"
 #include "data/label_cache.h"
 #include "data/split_reader.h"
 
@@ -97,6 +98,28 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
                             shown(dataset.file), split_name, result.listed,
                             result.problems.empty() ? "(no reason)" : result.problems[0].text()));
   return result;
+}
+
+std::vector<fs::path> list_pictures(const Dataset& dataset, std::string_view split_name) {
+  std::vector<fs::path> paths;
+  if (dataset.format == DatasetFormat::kFolders) {
+    for (ClassifiedImage& image : list_classified(dataset, split_name))
+      paths.push_back(std::move(image.path));
+    return paths;
+  }
+  const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, dataset.split(split_name));
+  reader->list();
+  std::string missing;
+  for (const ListedPicture& picture : reader->pictures()) {
+    if (!picture.image.empty())
+      paths.push_back(picture.image);
+    else if (missing.empty())
+      missing = picture.missing;
+  }
+  if (paths.empty())
+    throw Error(ErrorKind::kFile, fmt::format("{}: split '{}': none of its pictures is there; the first: {}",
+                                              shown(dataset.file), split_name, missing));
+  return paths;
 }
 
 }  // namespace marrow
