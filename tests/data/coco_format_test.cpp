@@ -115,6 +115,21 @@ TEST_F(CocoDataset, SeveralFilesMayDescribeOnePicture) {
   EXPECT_NE(load_split(dataset, "train").cache_note.find("ann/two.json has changed"), std::string::npos);
 }
 
+TEST_F(CocoDataset, NumbersAreTheFilesOwn) {
+  write_picture("pictures/a.png");
+  write_picture("pictures/deep/a.png", 2);
+  write("a.json", R"({"images": [{"id": 70, "file_name": "deep/a.png"}, {"id": 9, "file_name": "a.png"},
+    {"id": 3, "file_name": "gone.png"}], "annotations": [],
+    "categories": [{"id": 1, "name": "cat"}, {"id": 17, "name": "dog"}, {"id": 3, "name": "cow"}]})");
+  write("data.yaml", "train: a.json\nval: a.json\nnames: [dog, bird, cat]\nimages: pictures\n");
+  const Dataset dataset = read_dataset(folder_ / "data.yaml");
+  const CocoNumbers numbers = coco_numbers(dataset, "val");
+  EXPECT_EQ(numbers.categories, (std::vector<int64_t>{17, 2, 1}));  // 2: free, for the file has no bird
+  EXPECT_EQ(numbers.picture(folder_ / "pictures/deep/a.png"), 70);
+  EXPECT_EQ(numbers.picture(folder_ / "pictures/a.png"), 9);
+  EXPECT_EQ(numbers.picture("a.png"), std::nullopt);
+}
+
 TEST_F(CocoDataset, MissingPicturesAndStrayObjectsAreNamed) {
   write_picture("images/a.png");
   write("a.json", R"({"images": [{"id": 1, "file_name": "a.png"},

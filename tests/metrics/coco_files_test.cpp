@@ -172,6 +172,8 @@ TEST_F(CocoFiles, WritesPredictionsThatReadBack) {
   EXPECT_EQ(read[0].image_id, 7);
   EXPECT_EQ(read[0].box[0], 1.235);
   EXPECT_EQ(coco_predictions_json({}), "[\n]\n");
+  EXPECT_EQ(coco_predictions_json({{{"0000000007.png", 1, {0, 0, 1, 1}, 1.0, 42}}}).substr(2, 15),
+            "{\"image_id\": 42");
 }
 
 TEST_F(CocoFiles, WritesJsonWhateverItIsGiven) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_set>
 
 #include "base/error.h"
@@ -79,6 +80,28 @@ class CocoReader : public SplitReader {
                                 file.name));
     }
     return result;
+  }
+
+  CocoNumbers coco_numbers() const override {
+    CocoNumbers numbers;
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      const Part& part = parts_[i].front();
+      numbers.pictures[pictures_[i].image.native()] =
+          files_[part.file].content.images[static_cast<size_t>(part.image)].id;
+    }
+    std::map<int, int64_t> categories;  // by class
+    std::set<int64_t> taken;
+    for (const File& file : files_) {
+      for (const auto& [category, class_id] : file.classes.class_of) categories.emplace(class_id, category);
+      for (const CocoCategory& category : file.content.categories) taken.insert(category.id);
+    }
+    int64_t unused = 1;
+    for (int class_id = 0; class_id < dataset_.classes(); ++class_id) {
+      const auto found = categories.find(class_id);
+      while (found == categories.end() && !taken.insert(unused).second) ++unused;
+      numbers.categories.push_back(found == categories.end() ? unused : found->second);
+    }
+    return numbers;
   }
 
  private:

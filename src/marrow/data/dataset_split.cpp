@@ -76,6 +76,11 @@ SplitLabels collect(Scan scan) {
 
 }  // namespace
 
+std::optional<int64_t> CocoNumbers::picture(const fs::path& path) const {
+  const auto found = pictures.find(path.native());
+  return found == pictures.end() ? std::nullopt : std::optional(found->second);
+}
+
 SplitLabels load_split(const Dataset& dataset, std::string_view split_name, const LoadOptions& options) {
   const Split& split = dataset.split(split_name);
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, split);
@@ -120,6 +125,13 @@ std::vector<fs::path> list_pictures(const Dataset& dataset, std::string_view spl
     throw Error(ErrorKind::kFile, fmt::format("{}: split '{}': none of its pictures is there; the first: {}",
                                               shown(dataset.file), split_name, missing));
   return paths;
+}
+
+CocoNumbers coco_numbers(const Dataset& dataset, std::string_view split_name) {
+  if (dataset.format != DatasetFormat::kCoco) return {};
+  const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, dataset.split(split_name));
+  reader->list();
+  return reader->coco_numbers();
 }
 
 }  // namespace marrow

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,14 @@
 #include "data/labels.h"
 
 namespace marrow {
+
+// What COCO's JSON calls the pictures and classes of a split, for files that its own tools read.
+struct CocoNumbers {
+  std::map<std::string, int64_t> pictures;  // by path
+  std::vector<int64_t> categories;  // by class of the dataset; free numbers for classes that the file lacks
+
+  std::optional<int64_t> picture(const std::filesystem::path& path) const;
+};
 
 struct SplitLabels {
   std::vector<LabelledImage> images;  // the usable ones, sorted by path
@@ -36,5 +46,9 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split, const Loa
 // not there are left out. Sorted by path, those of kFolders by class first. Throws Error when the split as a whole cannot be
 // read or no picture is there.
 std::vector<std::filesystem::path> list_pictures(const Dataset& dataset, std::string_view split);
+
+// Of kCoco, empty for all others. A picture that several files list has its number in the first. Throws Error when a file
+// cannot be read.
+CocoNumbers coco_numbers(const Dataset& dataset, std::string_view split);
 
 }  // namespace marrow

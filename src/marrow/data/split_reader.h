@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/dataset_split.h"
 #include "data/labels.h"
 #include "image/decode.h"
 
@@ -34,6 +34,9 @@ class SplitReader {
   // The labels of pictures()[i], whose upright size is known. Any thread. Throws Error{kFile} when the
   // annotation cannot be read.
   virtual ParsedLabels parse(size_t i, ImageSize size) const = 0;
+
+  // After list().
+  virtual CocoNumbers coco_numbers() const { return {}; }
 
  protected:
   std::vector<ListedPicture> pictures_;

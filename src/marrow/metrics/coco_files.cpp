@@ -143,7 +143,7 @@ std::string coco_predictions_json(std::span<const CocoPrediction> predictions) {
   std::string text = "[";
   for (const CocoPrediction& prediction : predictions) {
     const std::string name = stem(prediction.file_name);
-    const std::optional<int64_t> number = numeric(name);
+    const std::optional<int64_t> number = prediction.image_id ? prediction.image_id : numeric(name);
     std::array<double, 4> box;
     std::ranges::transform(prediction.box, box.begin(),
                            [](double side) { return finite_or_zero(rounded_coordinate(side)); });

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,13 +35,15 @@ struct CocoPrediction {
   int64_t category_id = 0;
   BoxXywh box = {};
   double score = 0.0;
+  std::optional<int64_t> image_id = {};  // that of an annotation file; without, the name gives it
 };
 
 // As they are written: three decimals for boxes, five for scores.
 double rounded_coordinate(double pixels);
 double rounded_score(double score);
 
-// The text of the file. image_id is the name without its extension, as a number where it is one. Bytes that
+// The text of the file. Where a prediction has no image_id, it is the name without its extension, as a number
+// where it is one. Bytes that
 // are not UTF-8 become U+FFFD; a number that is not finite becomes 0, for JSON has none.
 std::string coco_predictions_json(std::span<const CocoPrediction> predictions);
 

@@ -75,6 +75,7 @@ void DetectionValidator::add_coco(const ValidatedPicture& picture) {
     coco_truth_.annotations.push_back({images_, class_id, box, area, crowd});
   };
   coco_truth_.images.push_back({images_, picture.file_name});
+  image_ids_.push_back(picture.image_id);
   if (picture.coco_truth) {
     for (const CocoTruthBox& one : *picture.coco_truth) annotate(one.class_id, one.box, one.area, one.crowd);
   } else {
@@ -95,7 +96,8 @@ std::vector<CocoPrediction> DetectionValidator::predictions() const {
   predictions.reserve(coco_detections_.size());
   for (const CocoDetection& one : coco_detections_)
     predictions.push_back({coco_truth_.images[static_cast<size_t>(one.image_id)].file_name,
-                           options_.category_ids[static_cast<size_t>(one.category_id)], one.box, one.score});
+                           options_.category_ids[static_cast<size_t>(one.category_id)], one.box, one.score,
+                           image_ids_[static_cast<size_t>(one.image_id)]});
   return predictions;
 }
 

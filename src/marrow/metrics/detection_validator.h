@@ -38,6 +38,7 @@ struct ValidatedPicture {
   std::span<const Detection> detections;  // likewise, by falling confidence, as NMS returns them
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
+  std::optional<int64_t> image_id = {};  // in predictions.json, where the data has numbers of its own
 };
 
 struct ValidatorOptions {
@@ -77,6 +78,7 @@ class DetectionValidator {
   std::vector<int64_t> instances_, images_of_class_;
   std::vector<MatchedDetection> matched_;
   ConfusionMatrix confusion_;
+  std::vector<std::optional<int64_t>> image_ids_;
   CocoGroundTruth coco_truth_;  // numbered by class and in the order of pictures
   std::vector<CocoDetection> coco_detections_;
 };
