@@ -15,6 +15,7 @@
 #include "benchmark/comparison.h"
 #include "benchmark/machine.h"
 #include "cli.h"
+#include "data/class_match.h"
 #include "data/dataset.h"
 #include "model/summary.h"
 #include "open_model.h"
@@ -117,6 +118,8 @@ std::vector<std::optional<double>> measure_maps(const Options& o, std::vector<En
   for (size_t i = 0; i < entrants.size(); ++i) {
     if (!entrants[i].has_weights) continue;
     talk(fmt::format("measuring {} at {} px", entrants[i].name, size));
+    const ClassMatch match = match_classes(entrants[i].trained.model.names, dataset.names);
+    if (const std::string note = match.note(entrants[i].name, o.data); !note.empty()) talk("marrow: " + note);
     maps[i] = measure_detector(entrants[i].trained, dataset, {.split = o.split, .image_size = size})
                   .ultralytics.map50_95();
   }

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/talk.h"
 #include "base/thread_pool.h"
+#include "data/class_match.h"
 #include "data/dataset_split.h"
 #include "image/decode.h"
 #include "loader/classification_loader.h"
@@ -33,9 +35,10 @@ std::vector<Accuracy> classifier_accuracy(const Dataset& dataset, TrainedModel t
       split.images, validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
   const std::vector<std::string> names = trained.model.names;
   EnginePredictor predictor(std::move(trained), options.engine);
-  const auto total = validate_classifier(loader, names, {}, [&](const ClassificationBatch& batch) {
-                       return predictor(batch.images);
-                     }).report.total();
+  const auto total =
+      validate_classifier(loader, names, match_classes(names, dataset.names).classes,
+                          [&](const ClassificationBatch& batch) { return predictor(batch.images); })
+          .report.total();
   return {{"top-1", total.top1_share()}, {"top-5", total.top5_share()}};
 }
 
@@ -70,6 +73,9 @@ void check_task(const std::string& model_file, const Model& model, const std::st
   check_task(model_file, model);
   if ((dataset.format == DatasetFormat::kFolders) != (model.task == "classify"))
     throw Error(ErrorKind::kUsage, fmt::format("{}: not a dataset for a model of '{}'", data, model.task));
+  if (const std::string note = match_classes(model.names, dataset.names).note(model_file, data);
+      !note.empty())
+    talk("marrow: " + note);
 }
 
 std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,

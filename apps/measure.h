@@ -16,7 +16,8 @@ namespace marrow::cli {
 // Error{kFile} when none can be read.
 std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted);
 
-// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits that.
+// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits that;
+// says where their classes are not matched one by one.
 void check_task(const std::string& model_file, const Model& model);
 void check_task(const std::string& model_file, const Model& model, const std::string& data,
                 const Dataset& dataset);

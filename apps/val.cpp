@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "base/talk.h"
 #include "base/thread_pool.h"
 #include "cli.h"
+#include "data/class_match.h"
 #include "data/dataset.h"
 #include "model/import.h"
 #include "open_model.h"
@@ -86,6 +86,11 @@ ordered_json speed_json(const ValidationTimes& times) {
       {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
+void say_match(const ClassMatch& match, const Options& options) {
+  if (const std::string note = match.note(options.model, options.data); !note.empty())
+    talk("marrow: " + note);
+}
+
 int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel trained) {
   const int image_size = square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
@@ -93,14 +98,15 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
     throw Error(ErrorKind::kUsage,
                 fmt::format("{}: {} classes, but {} has {}{}", options.model, names.size(), options.data,
                             dataset.classes(), options.single_cls ? ", taken as one" : ""));
-  if (!options.single_cls && names != dataset.names)
-    talk(fmt::format("marrow: the classes of {} are called otherwise in {}; they are matched by number",
-                     options.model, options.data));
-
+  ClassMatch match;
+  if (!options.single_cls) match = match_classes(names, dataset.names);
+  say_match(match, options);
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = image_size,
                                         .cache = ImageCache::kRecent,
                                         .single_class = options.single_cls,
+                                        .class_map = match.classes,
+                                        .coco_numbers = options.save_json,
                                         .threads = options.engine.threads,
                                         .say = talk});
   ThreadPool threads(options.engine.threads);
@@ -121,6 +127,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
        .max_detections = options.nms.max_detections,
        .agnostic = options.nms.agnostic || options.single_cls,
        .predictions = options.save_json,
+       .numbers = split.numbers,
        .show =
            [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> detections) {
              if (pictures) pictures->add(batch, detections);
@@ -146,24 +153,6 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
   return 0;
 }
 
-// The network's class of each of the dataset's: by name where the names are the same, else by number.
-std::vector<int> class_map(const std::vector<std::string>& ours, const std::vector<std::string>& theirs) {
-  std::map<std::string, int> by_name;
-  for (size_t i = 0; i < ours.size(); ++i) by_name.emplace(ours[i], static_cast<int>(i));
-  std::vector<int> map;
-  for (size_t i = 0; i < theirs.size(); ++i) {
-    const auto found = by_name.find(theirs[i]);
-    if (found == by_name.end()) {
-      map.clear();
-      break;
-    }
-    map.push_back(found->second);
-  }
-  if (map.empty())
-    for (size_t i = 0; i < theirs.size(); ++i) map.push_back(static_cast<int>(i));
-  return map;
-}
-
 int validate_classes(const Options& options, const Dataset& dataset, TrainedModel trained) {
   const std::vector<std::string> names = trained.model.names;
   if (dataset.classes() > static_cast<int>(names.size()))
@@ -176,15 +165,16 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
   ClassificationLoader loader(split.images,
                               validation_loader_options(format, dataset.classes(), options.batch, threads));
   EnginePredictor predictor(std::move(trained), options.engine);
-  const std::vector<int> classes = class_map(names, dataset.names);
+  const ClassMatch match = match_classes(names, dataset.names);
+  say_match(match, options);
   const auto network_classes = [&](std::vector<int> class_ids) {
-    for (int& class_id : class_ids) class_id = classes.at(static_cast<size_t>(class_id));
+    for (int& class_id : class_ids) class_id = match.classes.at(static_cast<size_t>(class_id));
     return class_ids;
   };
   const std::optional<fs::path> folder = results_folder(options, "classify");
   const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
   const ClassifierValidation result =
-      validate_classifier(loader, names, classes, [&](const ClassificationBatch& batch) {
+      validate_classifier(loader, names, match.classes, [&](const ClassificationBatch& batch) {
         Tensor scores = predictor(batch.images);
         if (pictures) pictures->add(batch, network_classes(batch.class_ids), scores);
         return scores;
@@ -258,8 +248,10 @@ Action add_val(CLI::App& app) {
       "--no-rect", [options] { options->rect = false; }, "The same as --rect false [default: off]");
   command.add_flag("--single-cls", options->single_cls, "Treat all classes as one [default: off]");
   command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
-  command.add_flag("--save-json", options->save_json,
-                   "Write predictions.json, as COCO's tools read it [default: off]");
+  command.add_flag(
+      "--save-json", options->save_json,
+      "Write predictions.json, as COCO's tools read it; for COCO's JSON with that file's numbers of pictures "
+      "and categories [default: off]");
   command
       .add_option("--plots", options->plots,
                   "Plots and pictures in the run folder: confusion matrices, curves, the first batches")

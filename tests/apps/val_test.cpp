@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "apps/program.h"
 #include "data/synth.h"
@@ -70,6 +72,71 @@ TEST_F(ValCommand, SavesPredictions) {
   ASSERT_FALSE(predictions.empty());
   for (const char* key : {"image_id", "category_id", "bbox", "score"})
     EXPECT_TRUE(predictions[0].contains(key)) << key;
+}
+
+TEST_F(ValCommand, PredictionsHaveTheNumbersOfCocosFile) {
+  const Model model =
+      make_model("yolov8n", {}, {.names = {"star", "disc", "square"}});  // the data: disc, ...
+  save_checkpoint(folder_ / "other.safetensors", model, randomize(model.graph, 3));
+  testing::ProgramOptions here;
+  here.folder = folder_.path();
+  ASSERT_EQ(run_program({"data", "convert", "data", "coco", "--to", "coco"}, here).code, 0);
+  std::filesystem::path file;
+  for (const auto& entry : testing::fs::directory_iterator(folder_ / "coco/annotations"))
+    if (entry.path().string().find("val") != std::string::npos) file = entry.path();
+  auto annotations = nlohmann::json::parse(testing::read_text(file));
+  std::map<std::string, int64_t> ids;
+  std::set<int64_t> categories;
+  for (auto& image : annotations.at("images")) {
+    const int64_t id = image.at("id").get<int64_t>() + 5000;
+    ids[testing::fs::path(image.at("file_name").get<std::string>()).filename()] = id;
+    image["id"] = id;
+  }
+  for (auto& category : annotations.at("categories")) {
+    category["id"] = category.at("id").get<int64_t>() * 10 + 200;
+    categories.insert(category.at("id").get<int64_t>());
+  }
+  for (auto& object : annotations.at("annotations")) {
+    object["image_id"] = object.at("image_id").get<int64_t>() + 5000;
+    object["category_id"] = object.at("category_id").get<int64_t>() * 10 + 200;
+  }
+  testing::write_text(file, annotations.dump());
+  const ProgramResult result =
+      val({"--model", "other.safetensors", "--data", "coco", "--save-json", "--conf", "0.1"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto predictions =
+      nlohmann::json::parse(testing::read_text(folder_ / "runs/detect/val/predictions.json"));
+  ASSERT_FALSE(predictions.empty());
+  for (const auto& prediction : predictions) {
+    EXPECT_EQ(prediction.at("image_id"), ids.at(prediction.at("file_name")));
+    EXPECT_TRUE(categories.contains(prediction.at("category_id").get<int64_t>())) << prediction;
+  }
+}
+
+TEST_F(ValCommand, MatchesClassesByNameInAnotherOrder) {
+  const auto map_of = [&](const std::string& data, const std::string& note) {
+    const ProgramResult result = val({"--model", "model.safetensors", "--data", data, "--json"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err.find("matched by name") != std::string::npos, !note.empty()) << result.err;
+    const auto report = nlohmann::json::parse(result.out);
+    return std::pair(report.at("per_class"), report.at("coco"));
+  };
+  const auto expected = map_of("data", "");
+  // The same boxes under the names star, disc, square.
+  testing::fs::copy(folder_ / "data", folder_ / "turned", testing::fs::copy_options::recursive);
+  for (const char* split : {"train", "val"})
+    for (const auto& entry : testing::fs::directory_iterator(folder_ / "turned/labels" / split)) {
+      if (entry.path().extension() != ".txt") continue;
+      std::string text;
+      for (std::string line : testing::lines_of(testing::read_text(entry.path()))) {
+        line[0] = static_cast<char>('0' + (line[0] - '0' + 1) % 3);
+        text += line + "\n";
+      }
+      testing::write_text(entry.path(), text);
+    }
+  testing::write_text(folder_ / "turned/data.yaml",
+                      "train: images/train\nval: images/val\nnames: [star, disc, square]\n");
+  EXPECT_EQ(map_of("turned", "by name"), expected);
 }
 
 TEST_F(ValCommand, LeavesPicturesUnlessTold) {

@@ -54,6 +54,15 @@ TEST_F(StartModel, DrawsFromTheSeed) {
       same(first.weights.at("model.0.conv.weight"), start(options_).weights.at("model.0.conv.weight")));
 }
 
+TEST_F(StartModel, SaysThatClassesHaveAnotherOrder) {
+  for (const std::vector<std::string>& names : {std::vector<std::string>{"b", "a"}, {"a", "b"}}) {
+    options_.model =
+        checkpoint("own.safetensors", make_model((folder_ / "tiny.yaml").string(), {}, {.names = names}));
+    start(options_);
+    EXPECT_EQ(said_.find("another order") != std::string::npos, names.front() == "b") << said_;
+  }
+}
+
 TEST_F(StartModel, RefusesADeployedModel) {
   const Model model = make_model("yolov8n", {}, {.classes = 2});
   const GraphWithWeights after = deploy({model.graph, randomize(model.graph, 77)});

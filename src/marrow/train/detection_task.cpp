@@ -137,6 +137,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
        .max_detections = options_.max_det,
        .agnostic = options_.single_cls || options_.agnostic_nms,
        .predictions = last && options_.save_json,
+       .numbers = last ? val_.numbers : CocoNumbers(),
        .show =
            [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> boxes) {
              if (pictures) pictures->add(batch, boxes);

@@ -109,6 +109,7 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const
   OpenedSplit train = open_split(dataset, "train", open);
   open.fraction = 1;
   open.cache = ImageCache::kWhenItFits;
+  open.coco_numbers = options.save_json;
   OpenedSplit val = open_split(dataset, options.split, open);
 
   if (options.batch < 1) options.batch = kDefaultBatch;

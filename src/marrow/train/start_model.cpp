@@ -9,6 +9,7 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "data/class_match.h"
 #include "model/batch_norm_settings.h"
 #include "model/deployed.h"
 #include "model/import.h"
@@ -90,6 +91,16 @@ TrainedModel load_trainable(const std::string& file) {
   return own;
 }
 
+// The outputs of the classes are taken by number, whatever the classes are called.
+void say_order(const std::string& file, const Model& own, const std::vector<std::string>& names,
+               const std::function<void(const std::string&)>& say) {
+  if (own.names.size() == names.size() && match_classes(own.names, names).by == ClassMatch::By::kName)
+    say(
+        fmt::format("{}: its classes have another order in the dataset ({}, there {}): its outputs are taken "
+                    "by number, so that which is which is learnt anew",
+                    file, join(own.names, ", "), join(names, ", ")));
+}
+
 std::string model_name(const TrainOptions& options) {
   if (options.backbone.empty()) return options.model;
   if (options.model.find('/') != std::string::npos || options.model.ends_with(".yaml"))
@@ -104,6 +115,7 @@ std::string model_name(const TrainOptions& options) {
 TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
                                  const std::function<void(const std::string&)>& say) {
   const TrainedModel own = load_trainable(options.pretrained);
+  say_order(options.pretrained, own.model, names, say);
   BuildOptions build;
   build.names = names;
   build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
@@ -146,8 +158,10 @@ TrainedModel start_model(const TrainOptions& options, const std::vector<std::str
       throw Error(ErrorKind::kUsage, "--model is a checkpoint already; --pretrained cannot be another");
     const TrainedModel own = load_trainable(options.model);
     Model model = for_classes(own.model, names);
-    if (!is_false(options.pretrained))
+    if (!is_false(options.pretrained)) {
+      say_order(options.model, own.model, names, say);
       return filled(std::move(model), own.weights, options.seed, options.model, say);
+    }
     Weights weights = initialize(model.graph, options.seed);
     return {std::move(model), std::move(weights)};
   }

@@ -53,7 +53,8 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
   nms.agnostic = options.agnostic;
   nms.multi_label = true;
 
-  DetectionValidator validator(options.names, {.confidence = options.confidence});
+  DetectionValidator validator(
+      options.names, {.confidence = options.confidence, .category_ids = options.numbers.categories});
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
@@ -89,7 +90,8 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
                        .ratio_pad = origin.ratio_pad(),
                        .truth = truth[i],
                        .detections = detections[i],
-                       .coco_truth = coco_truth(labels)});
+                       .coco_truth = coco_truth(labels),
+                       .image_id = options.numbers.picture(labels.path)});
       }
       total.postprocess += clock.lap();
       if (options.show) options.show(*batch, detections);

@@ -10,6 +10,7 @@
 
 #include "base/tensor.h"
 #include "base/thread_pool.h"
+#include "data/dataset_split.h"
 #include "loader/detection_loader.h"
 #include "metrics/detection_validator.h"
 #include "validate/validation_times.h"
@@ -23,6 +24,7 @@ struct DetectorValidationOptions {
   int max_detections = NmsOptions().max_detections;
   bool agnostic = false;     // classes suppress each other
   bool predictions = false;  // wanted in the result, for predictions.json
+  CocoNumbers numbers = {};  // for those; empty: names of pictures, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
   std::function<void(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections)> show;
 };

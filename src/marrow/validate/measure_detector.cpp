@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "data/class_match.h"
 #include "recipe/train_options.h"
 #include "validate/detector_validation.h"
 #include "validate/engine_predictor.h"
@@ -21,6 +22,7 @@ DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset,
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = (options.image_size + stride - 1) / stride * stride,
                                         .cache = ImageCache::kRecent,
+                                        .class_map = match_classes(names, dataset.names).classes,
                                         .threads = options.engine.threads,
                                         .say = [](const std::string&) {}});
   ThreadPool threads(options.engine.threads);

@@ -16,7 +16,7 @@ struct MeasureOptions {
   EngineOptions engine;
 };
 
-// On the CPU engine, with rectangular batches, as `marrow val` does. Throws Error{kUsage} unless the model has as many
+// On the CPU engine, with rectangular batches, with classes matched as match_classes does, as `marrow val`. Throws Error{kUsage} unless the model has as many
 // classes as the dataset, and what open_split throws.
 DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset, const MeasureOptions& options);
 

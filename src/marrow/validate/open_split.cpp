@@ -7,7 +7,6 @@
 
 #include "base/counted.h"
 #include "data/dataset_folders.h"
-#include "data/dataset_split.h"
 #include "loader/classification_loader.h"
 
 namespace marrow {
@@ -35,6 +34,21 @@ std::shared_ptr<ImageStore> make_store(std::vector<LabelledImage> images, int im
 // How many of n the fraction keeps.
 size_t kept_of(size_t n, double fraction) {
   return std::max<size_t>(static_cast<size_t>(std::nearbyint(static_cast<double>(n) * fraction)), 1);
+}
+
+// The class that the map gives a class of the dataset.
+int mapped(const std::vector<int>& class_map, int class_id) {
+  return class_map.empty() ? class_id : class_map.at(static_cast<size_t>(class_id));
+}
+
+// The pictures' and categories' numbers, by the classes that the map gives.
+CocoNumbers mapped_numbers(const Dataset& dataset, std::string_view split,
+                           const std::vector<int>& class_map) {
+  CocoNumbers numbers = coco_numbers(dataset, split);
+  const std::vector<int64_t> categories = numbers.categories;
+  for (size_t i = 0; i < categories.size(); ++i)
+    numbers.categories.at(static_cast<size_t>(mapped(class_map, static_cast<int>(i)))) = categories[i];
+  return numbers;
 }
 
 OpenedSplit open_folders(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
@@ -68,17 +82,20 @@ OpenedSplit open_split(const Dataset& dataset, std::string_view split, const Ope
 
   labels.images.resize(kept_of(labels.images.size(), options.fraction));
   OpenedSplit opened;
+  const auto class_of = [&](const Label& label) {
+    return options.single_class ? 0 : mapped(options.class_map, label.class_id);
+  };
   for (LabelledImage& image : labels.images) {
-    if (options.single_class) {
-      for (Label& label : image.labels) label.class_id = 0;
-      for (IgnoredLabel& ignored : image.ignored) ignored.label.class_id = 0;
-    }
+    for (Label& label : image.labels) label.class_id = class_of(label);
+    for (IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
   }
   say(fmt::format("{}: {}, {}, {} without objects, {} unusable", split,
                   counted(static_cast<int64_t>(labels.images.size()), "image"),
                   counted(opened.objects, "object"), opened.backgrounds, labels.dropped));
+  if (options.coco_numbers && !options.single_class)
+    opened.numbers = mapped_numbers(dataset, split, options.class_map);
   opened.images = make_store(std::move(labels.images), options.image_size, options);
   return opened;
 }

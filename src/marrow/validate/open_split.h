@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/dataset.h"
+#include "data/dataset_split.h"
 #include "loader/image_store.h"
 
 namespace marrow {
@@ -18,6 +18,9 @@ struct OpenSplitOptions {
   ImageCache cache = ImageCache::kWhenItFits;
   bool single_class = false;  // every object becomes class 0
   bool use_cache = true;      // of the labels, beside them
+  std::vector<int> class_map =
+      {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself
+  bool coco_numbers = false;  // are wanted
   double fraction = 1;  // the first round(n * fraction) images of the sorted list; of each class for folders
   int threads = 0;
   std::function<void(const std::string& line)>
@@ -28,6 +31,7 @@ struct OpenedSplit {
   std::shared_ptr<ImageStore> images;
   int64_t objects = 0;
   int64_t backgrounds = 0;  // images without objects
+  CocoNumbers numbers;      // where they are wanted, and no classes are taken as one; categories by class_map
 };
 
 // A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split, list_images and
