@@ -58,8 +58,8 @@ int check(const CheckArguments& arguments) {
   write_file_atomically(folder / "check.txt", text);
   write_file_atomically(folder / "check.json", json);
   fmt::print("{}", arguments.json ? json : text);
-  fmt::print(arguments.json ? stderr : stdout, "pictures with their boxes and this report: {}\n",
-             folder.string());
+  fmt::print(arguments.json ? stderr : stdout, "pictures with their {} and this report: {}\n",
+             dataset.format == DatasetFormat::kFolders ? "classes" : "boxes", folder.string());
   return result.errors > 0 ? 1 : 0;
 }
 

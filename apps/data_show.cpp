@@ -1,12 +1,15 @@
-// marrow data show: batches as the network will see them, drawn with their boxes.
+// marrow data show: batches as the network will see them, drawn with their boxes or classes.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "base/counted.h"
+#include "base/error.h"
 #include "base/talk.h"
 #include "base/thread_pool.h"
 #include "cli.h"
@@ -14,23 +17,24 @@
 #include "image/encode.h"
 #include "loader/augment_options.h"
 #include "loader/batch_sheet.h"
+#include "loader/classification_loader.h"
+#include "predict/classifier_input.h"
 #include "recipe/train_options.h"
 #include "validate/open_split.h"
 
 namespace marrow::cli {
 namespace {
 
-// Without the classifier's, and those that only matter to a whole run.
-bool concerns_a_batch_of_boxes(const TrainOption& option) {
-  constexpr std::string_view kOthers[] = {"auto_augment", "erasing", "label_smoothing", "close_mosaic",
-                                          "copy_paste_mode"};
+// Without those that only matter to a whole run.
+bool concerns_a_batch(const TrainOption& option) {
+  constexpr std::string_view kOthers[] = {"label_smoothing", "close_mosaic", "copy_paste_mode"};
   return option.group == "Augmentation" && std::ranges::find(kOthers, option.key) == std::end(kOthers);
 }
 
 struct Options {
   std::string data;
   std::string split = "train";
-  int imgsz = kDetectionSize;
+  int imgsz = 0;
   int batch = kDefaultBatch;
   int64_t epoch = 0;
   int64_t first = 0;
@@ -53,28 +57,70 @@ DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
   return loader;
 }
 
-int run(const Options& options) {
-  const Dataset dataset = read_dataset(options.data);
-  const OpenedSplit opened = open_split(
-      dataset, options.split, {.image_size = options.imgsz, .cache = ImageCache::kRecent, .say = talk});
-  const DetectionLoaderOptions settings =
-      loader_options(options, static_cast<int64_t>(opened.images->size()));
-  DetectionLoader loader(opened.images, settings, options.epoch, options.first);
+std::string contents(const DetectionBatch& batch) {
+  return counted(batch.targets.dim(0), "box");
+}
+
+std::string contents(const ClassificationBatch& batch) {
+  const std::set<int> classes(batch.class_ids.begin(), batch.class_ids.end());
+  return counted(static_cast<int64_t>(classes.size()), "class");
+}
+
+ClassificationLoaderOptions class_loader_options(const Options& options, const Dataset& dataset,
+                                                 int64_t images) {
+  ClassificationLoaderOptions loader;
+  loader.classes = dataset.classes();
+  loader.size = loader.shorter_side = options.imgsz > 0 ? options.imgsz : kDefaultCrop;
+  loader.batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch));
+  loader.seed = options.seed;
+  if (!options.validation) loader.augment = classification_augment_of(options.train);
+  loader.epochs = options.epoch + 1;
+  return loader;
+}
+
+// Batches of either kind.
+template <class Loader, class Draw>
+int show_batches(const Options& options, Loader& loader, int batch_size, const Draw& draw) {
   const auto folder = options.folder.make();
   for (int64_t i = 0; i < options.count; ++i) {
     const auto batch = loader.next();
     if (!batch) {
-      talk(fmt::format("the epoch has {} of {}", counted(loader.batches_per_epoch(), "batch"),
-                       settings.batch));
+      talk(fmt::format("the epoch has {} of {}", counted(loader.batches_per_epoch(), "batch"), batch_size));
       break;
     }
     const auto path =
         folder / fmt::format("{}_epoch{}_batch{}.png", options.split, batch->epoch, batch->number);
-    if (batch->images.dim(0) > 0) write_image(path, batch_sheet(*batch, dataset.names).pixels());
+    if (batch->images.dim(0) > 0) write_image(path, draw(*batch).pixels());
     fmt::print("{}: {} of {}x{}, {}\n", path.string(), counted(batch->images.dim(0), "image"),
-               batch->images.dim(3), batch->images.dim(2), counted(batch->targets.dim(0), "box"));
+               batch->images.dim(3), batch->images.dim(2), contents(*batch));
   }
   return 0;
+}
+
+int show_classes(const Options& options, const Dataset& dataset) {
+  if (options.rect)
+    throw Error(ErrorKind::kUsage, "--rect: " + options.data + " is for a classifier, which sees squares");
+  const OpenedSplit opened = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
+  const ClassificationLoaderOptions settings =
+      class_loader_options(options, dataset, static_cast<int64_t>(opened.images->size()));
+  ClassificationLoader loader(opened.images, settings, options.epoch, options.first);
+  return show_batches(options, loader, settings.batch, [&](const ClassificationBatch& batch) {
+    return class_sheet(batch.images, batch.class_ids, dataset.names);
+  });
+}
+
+int run(const Options& options) {
+  const Dataset dataset = read_dataset(options.data);
+  if (dataset.format == DatasetFormat::kFolders) return show_classes(options, dataset);
+  const OpenedSplit opened = open_split(dataset, options.split,
+                                        {.image_size = options.imgsz > 0 ? options.imgsz : kDetectionSize,
+                                         .cache = ImageCache::kRecent,
+                                         .say = talk});
+  const DetectionLoaderOptions settings =
+      loader_options(options, static_cast<int64_t>(opened.images->size()));
+  DetectionLoader loader(opened.images, settings, options.epoch, options.first);
+  return show_batches(options, loader, settings.batch,
+                      [&](const DetectionBatch& batch) { return batch_sheet(batch, dataset.names); });
 }
 
 }  // namespace
@@ -85,13 +131,18 @@ Action add_data_show(CLI::App& data) {
   command->add_option("data", options->data, "Dataset: a YAML file, a COCO JSON file or a folder")
       ->required();
   command->add_option("--split", options->split, "Split to draw")->capture_default_str();
-  command->add_option("--imgsz", options->imgsz, "Longer side of the images (pixels), a multiple of 32")
+  command
+      ->add_option(
+          "--imgsz", options->imgsz,
+          fmt::format("Longer side of the images, for class folders the side of the square (pixels), a "
+                      "multiple of 32 [default: {}; {}]",
+                      kDetectionSize, kDefaultCrop))
       ->check([](const std::string& text) {
         const int size = std::atoi(text.c_str());
         return size >= 32 && size <= 8192 && size % 32 == 0 ? std::string()
                                                             : text + " is no multiple of 32 from 32 to 8192";
       })
-      ->capture_default_str();
+      ->type_name("PIXELS");
   command->add_option("--batch", options->batch, "Images a batch; the first 16 are drawn")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -110,7 +161,7 @@ Action add_data_show(CLI::App& data) {
   command->add_flag("--rect", options->rect, "Rectangular batches of images of like shape [default: off]");
   add_run_folder_options(*command, options->folder);
   for (const TrainOption& option : train_option_table()) {
-    if (!concerns_a_batch_of_boxes(option)) continue;
+    if (!concerns_a_batch(option)) continue;
     std::string dashed = option.key;
     std::ranges::replace(dashed, '_', '-');
     const std::string flags = dashed == option.key ? "--" + dashed : "--" + dashed + ",--" + option.key;

@@ -53,6 +53,26 @@ TEST_F(DataCommand, ErrorsOfTheDatasetGiveExitCodeOne) {
   EXPECT_EQ(data({"convert", "shapes", "out", "--to", "coco"}).code, 1);
 }
 
+TEST_F(DataCommand, ChecksAndShowsFoldersOfClasses) {
+  ASSERT_EQ(data({"synth", "shapes", "--images", "4", "--imgsz", "64"}).code, 0);
+  for (const std::string place : {"train/cat", "train/dog", "val/cat", "val/dog"}) {
+    testing::fs::create_directories(folder_ / "sorted" / place);
+    const std::string picture = place.ends_with("cat") ? "000000.jpg" : "000001.jpg";
+    testing::fs::copy(folder_ / "shapes/images/train" / picture, folder_ / "sorted" / place / picture);
+  }
+  const ProgramResult check = data({"check", "sorted"});
+  EXPECT_EQ(check.code, 1);  // the same pictures in both splits
+  EXPECT_SAYS(check.out, "the same picture as sorted/train/cat/000000.jpg of split 'train'");
+  EXPECT_SAYS(check.out, "(pictures, share)");
+  EXPECT_SAYS(check.out, "pictures with their classes and this report: runs/data/check");
+  const ProgramResult show = data({"show", "sorted"});
+  EXPECT_EQ(show.code, 0) << show.err;
+  EXPECT_SAYS(show.out, "2 images of 224x224, 2 classes");
+  EXPECT_TRUE(testing::fs::exists(folder_ / "runs/data/show/train_epoch0_batch0.png"));
+  EXPECT_SAYS(data({"show", "sorted", "--val", "--imgsz", "64"}).out, "2 images of 64x64, 2 classes");
+  EXPECT_SAYS(data({"show", "sorted", "--rect"}).err, "a classifier, which sees squares");
+}
+
 TEST_F(DataCommand, MistakesAreUsageErrors) {
   const auto expect_refused = [&](std::vector<std::string> arguments, int code, const std::string& says) {
     const ProgramResult result = data(std::move(arguments));

@@ -140,5 +140,30 @@ TEST_F(DataCheck, TheSheetShowsTheBoxes) {
   EXPECT_NEAR(edge[1], 0x19, 3);
 }
 
+TEST_F(DataCheck, FoldersOfClassesAreCounted) {
+  const fs::path root = folder_ / "sorted";
+  for (const char* name : {"train/cat/a.png", "train/cat/b.png", "train/dog/c.png", "val/cat/d.png"})
+    write_picture(std::string("sorted/") + name, static_cast<uint64_t>(name[std::string(name).size() - 5]));
+  write("sorted/train/dog/broken.png", "no picture");
+  fs::create_directories(root / "train/emu");
+  dataset_ = read_dataset(root);
+  const DatasetCheck result = check_dataset(dataset_, {.sheet = folder_ / "sheet.png"});
+  ASSERT_EQ(result.splits.size(), 2u);
+  EXPECT_EQ(result.splits[0].listed, 4);
+  EXPECT_EQ(result.splits[0].usable, 3);
+  EXPECT_EQ(result.splits[0].class_objects, (std::vector<int64_t>{2, 1, 0}));
+  EXPECT_EQ(problems(result, Kind::kBrokenImage),
+            Texts{"error sorted/train/dog/broken.png: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF"});
+  EXPECT_EQ(problems(result, Kind::kUnusedClass),
+            (Texts{"warning sorted: class 1 'dog' has no pictures in split 'val'",
+                   "warning sorted: class 2 'emu' has no pictures"}));
+  EXPECT_TRUE(fs::exists(folder_ / "sheet.png"));
+  const std::string text = check_text(dataset_, result, 640);
+  EXPECT_NE(text.find("(pictures, share)"), std::string::npos) << text;
+  EXPECT_EQ(text.find("boxes"), std::string::npos) << text;
+  const auto json = nlohmann::json::parse(check_json(dataset_, result, 640));
+  EXPECT_FALSE(json["splits"][0].contains("box_sizes"));
+}
+
 }  // namespace
 }  // namespace marrow

@@ -115,7 +115,8 @@ class Checker {
     result.box_sizes.resize(kCheckSizeClasses);
     Scan scan;
     try {
-      const auto reader = make_split_reader(dataset_, split);
+      const auto reader =
+          has_boxes_ ? make_split_reader(dataset_, split) : make_folders_reader(dataset_, split);
       reader->list();
       scan = scan_split(*reader, options_.threads, progress(split.name + ": labels"));
       result.listed = static_cast<int64_t>(scan.pictures.size());
@@ -204,6 +205,7 @@ class Checker {
   }
 
   void report_unused_classes() {
+    const std::string what = has_boxes_ ? "objects" : "pictures";
     std::vector<int64_t> objects(dataset_.names.size());
     for (const SplitCheck& split : check_.splits)
       for (size_t i = 0; i < objects.size(); ++i) objects[i] += split.class_objects[i];
@@ -211,13 +213,13 @@ class Checker {
       const std::string name = printable(dataset_.names[i], 60);
       if (objects[i] == 0) {
         add(Severity::kWarning, Kind::kUnusedClass, shown(dataset_.file),
-            fmt::format("class {} '{}' has no objects", i, name));
+            fmt::format("class {} '{}' has no {}", i, name, what));
         continue;
       }
       for (const SplitCheck& split : check_.splits)
         if ((split.name == "train" || split.name == "val") && split.usable > 0 && split.class_objects[i] == 0)
           add(Severity::kWarning, Kind::kUnusedClass, shown(dataset_.file),
-              fmt::format("class {} '{}' has no objects in split '{}'", i, name, split.name));
+              fmt::format("class {} '{}' has no {} in split '{}'", i, name, what, split.name));
     }
   }
 
@@ -230,6 +232,7 @@ class Checker {
 
   const Dataset& dataset_;
   const CheckOptions& options_;
+  const bool has_boxes_ = dataset_.format != DatasetFormat::kFolders;
   ThreadPool pool_;
   Progress pictures_progress_;
   DatasetCheck check_;
@@ -241,8 +244,6 @@ class Checker {
 }  // namespace
 
 DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options) {
-  if (dataset.format == DatasetFormat::kFolders)
-    make_split_reader(dataset, dataset.splits.at(0));  // says why not
   return Checker(dataset, options).check();
 }
 

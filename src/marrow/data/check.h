@@ -38,12 +38,13 @@ struct DatasetCheck {
   int64_t errors = 0, warnings = 0;
 };
 
+// Folders of classes are looked over too: each picture is then one object of its class, and its box is the whole of it.
 // Every picture is decoded in full and compared with all others by content, every label parsed; the cache is
 // not used. Equal pictures in two splits are errors, in one split warnings. Throws Error only for a dataset that cannot be read
 // as a whole, and for a sheet that cannot be written; a split that cannot be read is a problem of the report.
 DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options);
 
-// As text for people, and as one JSON object: {"dataset", "format", "errors", "warnings", "splits": [...],
+// As text for people, and as one JSON object (without sizes of boxes for folders of classes): {"dataset", "format", "errors", "warnings", "splits": [...],
 // "problems": [{"severity", "kind", "place", "message"}]}.
 std::string check_text(const Dataset& dataset, const DatasetCheck& check, int image_size);
 std::string check_json(const Dataset& dataset, const DatasetCheck& check, int image_size);

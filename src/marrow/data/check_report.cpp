@@ -34,17 +34,27 @@ std::string splits_table(const DatasetCheck& check) {
   return text;
 }
 
+std::string pictures_table(const DatasetCheck& check) {
+  std::string text = fmt::format("{:<8}{:>10}{:>10}\n", "split", "pictures", "usable");
+  for (const SplitCheck& split : check.splits)
+    text += fmt::format("{:<8}{:>10}{:>10}\n", split.name, split.listed, split.usable);
+  return text;
+}
+
 std::string classes_table(const Dataset& dataset, const DatasetCheck& check) {
   size_t width = 8;
   for (const std::string& name : dataset.names) width = std::max(width, printable(name, 32).size() + 2);
   std::string text = fmt::format("{:>5}  {:<{}}", "class", "name", width);
-  for (const SplitCheck& split : check.splits) text += fmt::format("{:>18}", split.name);
-  text += "   (objects, share, pictures)\n";
+  const bool boxes = dataset.format != DatasetFormat::kFolders;
+  for (const SplitCheck& split : check.splits) text += fmt::format("{:>{}}", split.name, boxes ? 18 : 13);
+  text += boxes ? "   (objects, share, pictures)\n" : "   (pictures, share)\n";
   for (size_t i = 0; i < std::min(dataset.names.size(), kShownClasses); ++i) {
     text += fmt::format("{:>5}  {:<{}}", i, printable(dataset.names[i], 32), width);
-    for (const SplitCheck& split : check.splits)
-      text += fmt::format("{:>8}{:>4.0f}%{:>5}", split.class_objects[i],
-                          percent(split.class_objects[i], split.objects), split.class_images[i]);
+    for (const SplitCheck& split : check.splits) {
+      text += fmt::format("{:>8}{:>4.0f}%", split.class_objects[i],
+                          percent(split.class_objects[i], split.objects));
+      if (boxes) text += fmt::format("{:>5}", split.class_images[i]);
+    }
     text += '\n';
   }
   if (dataset.names.size() > kShownClasses)
@@ -94,8 +104,9 @@ std::string check_text(const Dataset& dataset, const DatasetCheck& check, int im
                           number, problem_kind_name(kind));
   }
   if (!text.empty()) text += '\n';
-  text += splits_table(check) + '\n' + classes_table(dataset, check) + '\n' + sizes_table(check, image_size) +
-          '\n';
+  const bool boxes = dataset.format != DatasetFormat::kFolders;
+  text += (boxes ? splits_table(check) : pictures_table(check)) + '\n' + classes_table(dataset, check) + '\n';
+  if (boxes) text += sizes_table(check, image_size) + '\n';
   text += counted(check.errors, "error") + ", " + counted(check.warnings, "warning") + "\n";
   return text;
 }
@@ -111,14 +122,14 @@ std::string check_json(const Dataset& dataset, const DatasetCheck& check, int im
                          {"images", split.class_images[i]}});
     ordered_json sizes = ordered_json::object();
     for (size_t i = 0; i < kCheckSizeClasses; ++i) sizes[size_name(i)] = split.box_sizes[i];
-    splits.push_back({{"name", split.name},
-                      {"images", split.listed},
-                      {"usable", split.usable},
-                      {"backgrounds", split.backgrounds},
-                      {"objects", split.objects},
-                      {"ignored", split.ignored},
-                      {"classes", std::move(classes)},
-                      {"box_sizes", std::move(sizes)}});
+    ordered_json& object = splits.emplace_back(ordered_json{{"name", split.name},
+                                                            {"images", split.listed},
+                                                            {"usable", split.usable},
+                                                            {"backgrounds", split.backgrounds},
+                                                            {"objects", split.objects},
+                                                            {"ignored", split.ignored},
+                                                            {"classes", std::move(classes)}});
+    if (dataset.format != DatasetFormat::kFolders) object["box_sizes"] = std::move(sizes);
   }
   ordered_json problems = ordered_json::array();
   for (const Problem& problem : check.problems)

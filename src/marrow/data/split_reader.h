@@ -49,6 +49,9 @@ std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Spli
 std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split& split);
 
+// Of kFolders, as if each picture were one object of its class that fills it.
+std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const Split& split);
+
 // The XML files of a VOC source, as they are listed or found. Throws Error{kFile}.
 std::vector<std::filesystem::path> voc_annotation_files(const Dataset& dataset, const Split& split,
                                                         const SplitSource& source);
