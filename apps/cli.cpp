@@ -74,7 +74,7 @@ void add_image_size_option(CLI::App& command, std::vector<int>& size) {
       .add_option(
           "--imgsz", size,
           fmt::format("Network input in pixels: one number, or height,width [default: the file's own if it "
-                      "is fixed; {}; a classifier's own, or {}]",
+                      "is fixed, or what it was trained at; {}; a classifier's own, or {}]",
                       kDetectionSize, kDefaultCrop))
       ->delimiter(',')
       ->expected(1, 2)

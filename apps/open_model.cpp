@@ -50,8 +50,9 @@ TrainedModel open_checkpoint(const std::string& file, const ImportOptions& optio
 
 int default_image_size(const Model& model) {
   const int crop = input_format(model.graph).crop;
-  if (crop > 0) return crop;
-  return model.task == "classify" ? kDefaultCrop : kDetectionSize;
+  if (model.task == "classify") return crop > 0 ? crop : kDefaultCrop;
+  const int stride = model.largest_stride, side = crop > 0 ? crop : kDetectionSize;
+  return (side + stride - 1) / stride * stride;
 }
 
 Size input_size(const std::string& file, const Model& model, std::span<const int> imgsz) {

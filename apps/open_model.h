@@ -25,8 +25,8 @@ OpenedModel open_model(const std::string& model, const OpenOptions& options = {}
 // load_trained(); what the file's reader warns of goes to stderr.
 TrainedModel open_checkpoint(const std::string& file, const ImportOptions& options);
 
-// The size that a network is run at when nobody says one: a classifier's own crop, or 224; kDetectionSize for a
-// detector.
+// The size that a network is run at when nobody says one: what a detector was trained at, or kDetectionSize; a classifier's
+// own crop, or 224.
 int default_image_size(const Model& model);
 
 // The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the size that

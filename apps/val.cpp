@@ -229,7 +229,7 @@ Action add_val(CLI::App& app) {
           "--imgsz", options->imgsz,
           fmt::format(
               "Longer side of the network input, pixels; for a classifier its crop [default: the file's own "
-              "if it is fixed; {}; a classifier's own, or {}]",
+              "if it is fixed, or what it was trained at; {}; a classifier's own, or {}]",
               kDetectionSize, kDefaultCrop))
       ->check(in_range(1, 16384))
       ->type_name("PIXELS");

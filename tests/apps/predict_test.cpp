@@ -127,6 +127,23 @@ TEST_F(Predict, WritesOnlyJsonToStdoutWhenAsked) {
   EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
+TEST_F(Predict, RunsADetectorAtTheSizeItWasTrainedAt) {
+  picture("a.png");
+  Model model = make_model("yolov8n", {}, {.names = {"red box", "green/disc", "bar"}});
+  std::get<Input>(model.graph.nodes.at(0).operation).format.crop = 96;
+  save_checkpoint(folder_ / "trained.safetensors", model, randomize(model.graph, 3));
+  testing::ProgramOptions here;
+  here.folder = folder_.path();
+  const auto shape = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"predict",   "--model",  "trained.safetensors", "--source", "in",
+                                          "--no-save", "--no-rect"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments, here).out;
+  };
+  EXPECT_SAYS(shape({}), "at shape (1, 3, 96, 96)");
+  EXPECT_SAYS(shape({"--imgsz", "64"}), "at shape (1, 3, 64, 64)");
+}
+
 TEST_F(Predict, FastDecodeSpeaksInPixelsOfTheFile) {
   picture("a.jpg", 640, 480);
   const ProgramResult result = predict("in", {"--json", "--save-txt", "--fast-decode"});

@@ -57,6 +57,11 @@ TEST_F(Settle, ImageSizesThatNobodyGave) {
   EXPECT_EQ(size_of("starnet_s050", folders_, 70), 70);
 }
 
+TEST_F(Settle, ADetectorRemembersItsTrainingSize) {
+  options_.imgsz = 70;
+  EXPECT_EQ(input_format(settled("yolov8n", boxes_).graph).crop, 96);
+}
+
 TEST_F(Settle, ASizeGivenKeepsTheProportionOfTheResize) {
   options_.imgsz = 112;
   const InputFormat format = input_format(settled("shufflenet_v2_x0_5", folders_).graph);

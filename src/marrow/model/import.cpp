@@ -142,9 +142,21 @@ class Importer {
     return build;
   }
 
+  // Where it is one number for both sides.
+  void keep_training_size(Model& model) const {
+    constexpr int64_t kLargest = 16384;
+    const std::vector<int64_t>& sides = checkpoint_.model->imgsz;
+    if (model.task != "detect" || sides.empty() || sides.front() != sides.back()) return;
+    if (sides.front() < model.largest_stride || sides.front() > kLargest) return;
+    std::get<Input>(model.graph.nodes.at(0).operation).format.crop = static_cast<int>(sides.front());
+  }
+
   Import yolo(const ModelSpec& spec, const std::string& network) {
     Import result = begin(build_model(spec, yolo_options()), network);
-    if (checkpoint_.model) apply_batch_norms(result.trained.model.graph, checkpoint_.model->batch_norms);
+    if (checkpoint_.model) {
+      apply_batch_norms(result.trained.model.graph, checkpoint_.model->batch_norms);
+      keep_training_size(result.trained.model);
+    }
     return finish(std::move(result), unfuse(result.trained.model.graph, checkpoint_.state));
   }
 

@@ -160,7 +160,7 @@ std::vector<TrainOption> make_table() {
   t.text("model", &O::model, "MODEL",
          "A name of 'marrow models', a model YAML, or a checkpoint whose weights training starts from");
   t.text("backbone", &O::backbone, "NAME",
-         "Replaces the model's backbone: a name of 'marrow models --backbones'");
+         "Replaces the model's backbone: a classifier's name of 'marrow models'");
   t.text("data", &O::data, "FILE", "The dataset's YAML; for classification the folder with train/ and val/");
   t.text("pretrained", &O::pretrained, "true|false|FILE",
          "Start from the weights of MODEL when it is a checkpoint; FILE: start from these, where names and "

@@ -64,7 +64,9 @@ void DetectionTask::show_to(RunPictures& pictures) {
 }
 
 void DetectionTask::start(const Place& place) {
-  close_mosaic_epoch_ = options_.close_mosaic > 0 ? std::max(place.epochs - options_.close_mosaic, 0) : -1;
+  // A run of fewer epochs than that keeps its mosaics.
+  const int64_t epoch = place.epochs - options_.close_mosaic;
+  close_mosaic_epoch_ = options_.close_mosaic > 0 && epoch >= 0 ? epoch : -1;
   LoaderTask::start(place);
 }
 

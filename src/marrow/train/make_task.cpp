@@ -95,6 +95,7 @@ void settle(TrainOptions& options, Model& model, const Dataset& dataset,
   if (size != options.imgsz)
     say(fmt::format("imgsz {} becomes {}, a multiple of {}", options.imgsz, size, multiple));
   options.imgsz = size;
+  std::get<Input>(model.graph.nodes.at(0).operation).format.crop = size;
 }
 
 std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const Dataset& dataset,

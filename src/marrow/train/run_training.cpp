@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 constexpr const char* kArguments = "args.yaml";
 constexpr const char* kResults = "results.csv";
 constexpr const char* kLast = "last.safetensors";
+constexpr const char* kBest = "best.safetensors";
 
 // Everything that a run needs besides its weights, made from the options alone, so that a resumed one gets the same.
 class RunSetup {
@@ -69,7 +70,11 @@ class RunSetup {
       task->show_to(*pictures);
     }
     talk(fmt::format("results go to {}", folder.string()));
-    return Trainer(options, std::move(model), start, *task, std::move(settings)).run();
+    const RunOutcome outcome = Trainer(options, std::move(model), start, *task, std::move(settings)).run();
+    if (outcome == RunOutcome::kFinished)
+      talk(fmt::format("results are in {}, the best model in {}", folder.string(),
+                       (folder / "weights" / kBest).string()));
+    return outcome;
   }
 
   TrainOptions options;

@@ -43,13 +43,24 @@ TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std:
   if (report.loaded.empty())
     throw Error(ErrorKind::kModel,
                 file + ": no tensor of it has a name and shape of the model\n" + to_string(report));
-  say(fmt::format("{}: took {} of the model's {} tensors; the others are drawn from the seed", file,
-                  report.loaded.size(),
-                  report.loaded.size() + report.mismatched.size() + report.missing.size()));
-  for (const LoadReport::Mismatch& m : report.mismatched)
+  constexpr size_t kNamed = 5;
+  const size_t all = report.loaded.size() + report.mismatched.size() + report.missing.size();
+  say(report.loaded.size() == all
+          ? fmt::format("{}: took all {} tensors of the model", file, all)
+          : fmt::format("{}: took {} of the model's {} tensors; the others are drawn from the seed", file,
+                        report.loaded.size(), all));
+  if (result.model.layers.size() > 1 && result.model.layers.front().backbone)
+    say(fmt::format(
+        "  {:.0f} % of the backbone's parameters are from the file",
+        100 * report.loaded_share([](const std::string& name) { return name.starts_with("model.0."); })));
+  const size_t mismatched = report.mismatched.size();
+  for (size_t i = 0; i < std::min(mismatched, kNamed); ++i) {
+    const LoadReport::Mismatch& m = report.mismatched[i];
     say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
+  }
+  if (mismatched > kNamed)
+    say(fmt::format("  and {} more are of other shapes: is it a file of this network?", mismatched - kNamed));
   if (const size_t unused = report.unused.size(); unused > 0) {
-    constexpr size_t kNamed = 5;
     std::vector<std::string> names(
         report.unused.begin(), report.unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused, kNamed)));
     if (unused > kNamed) names.emplace_back("...");
