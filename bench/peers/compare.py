@@ -76,7 +76,7 @@ def load_all(running, files, case, threads, options):
     image, outputs = files.image(size), {}
     good, problems = [], {}
     for engine in running:
-        model = files.checkpoint(name) if engine.name == OURS else files.onnx(name, size)
+        model = files.checkpoint(name) if engine.name == OURS else files.onnx(name, size, precision)
         try:
             engine.ask("load", model, size, size, threads, precision, image)
             engine.run(1)

@@ -27,11 +27,12 @@ class Files:
                 raise SystemExit(answer)
         return path
 
-    def onnx(self, name, size):
-        path = self.folder / f"{self.checkpoint(name).stem}-{size}.onnx"
+    def onnx(self, name, size, precision):
+        int8 = ["--int8"] if precision == "int8" else []
+        path = self.folder / f"{self.checkpoint(name).stem}-{size}{'-int8' if int8 else ''}.onnx"
         if not path.exists():
             exported = path.with_suffix(".export.onnx")
-            done = subprocess.run([self.bin, "export", self.checkpoint(name), "--imgsz", str(size), "-o", exported],
+            done = subprocess.run([self.bin, "export", self.checkpoint(name), "--imgsz", str(size), "-o", exported, *int8],
                                   text=True, capture_output=True)
             if done.returncode != 0:
                 raise SystemExit(f"{path}: {done.stdout}{done.stderr}")

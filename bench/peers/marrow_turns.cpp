@@ -9,6 +9,7 @@
 // An answer that begins with "error" says why not.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -55,7 +56,9 @@ class Turns {
     std::string path, precision, input;
     int height = 0, width = 0, threads = 0;
     words >> path >> height >> width >> threads >> precision >> input;
-    if (precision != "float32") throw Error(ErrorKind::kUnsupported, "no precision '" + precision + "'");
+    const auto known = std::ranges::find(kPrecisions, precision, precision_name);
+    if (known == std::end(kPrecisions))
+      throw Error(ErrorKind::kUnsupported, "no precision '" + precision + "'");
     const TrainedModel trained = load_trained(path);
     const GraphWithWeights network = deploy({trained.model.graph, trained.weights});
     image_ = Tensor({1, 3, height, width});
@@ -65,7 +68,7 @@ class Turns {
     if (!file) throw Error(ErrorKind::kFile, input + ": too short");
     engine_.reset();
     engine_.emplace(network.graph, network.weights, image_.shape(), std::span<const std::string>(),
-                    EngineOptions{.threads = threads, .simd = {}, .deploy = false});
+                    EngineOptions{.threads = threads, .simd = {}, .deploy = false, .precision = *known});
     return "loaded";
   }
 
