@@ -281,7 +281,11 @@ class Demo {
       if (entry.is_regular_file()) drawn.push_back(entry.path());
     std::ranges::sort(drawn);
     std::vector<Image> images;
-    for (const fs::path& path : drawn) images.push_back(decode_image_file(path).image);
+    for (const fs::path& path : drawn) {
+      const Image image = decode_image_file(path).image;
+      images.push_back(letterbox(
+          image, letterbox_geometry({image.width(), image.height()}, {kPictureSize, kPictureSize})));
+    }
     write_image(sheet(), picture_sheet(images).pixels());
   }
 

@@ -169,5 +169,23 @@ TEST(Draw, LabelsStayInside) {
   EXPECT_GT(coloured, 20);
 }
 
+// Two boxes at almost the same place: both names can be read.
+TEST(Draw, LabelsDoNotCoverEachOther) {
+  const auto coloured = [](const Image& image, int class_id) {
+    int count = 0;
+    for (int y = 0; y < image.height(); ++y)
+      for (int x = 0; x < image.width(); ++x) {
+        const uint8_t* pixel = image.row(y) + 3 * x;
+        count += std::equal(pixel, pixel + 3, class_colour(class_id).begin());
+      }
+    return count;
+  };
+  const Detection first = {{200, 200, 260, 260}, 0.9f, 0, 0}, second = {{204, 203, 262, 264}, 0.8f, 1, 0};
+  Image both(640, 480, 90), alone(640, 480, 90);
+  draw_detections(both, std::vector{first, second}, kNames);
+  draw_detections(alone, std::vector{second}, kNames);
+  EXPECT_GT(coloured(both, 1), coloured(alone, 1) * 4 / 5);  // a covered label would lose a third
+}
+
 }  // namespace
 }  // namespace marrow

@@ -40,10 +40,10 @@ TEST(BatchSheet, FramesAClassifiersImages) {
   const Tensor images({2, 3, 16, 16}, DType::kUInt8);
   const std::vector<std::string> names = {"a", "b"};
   const Image sheet = class_sheet(images, std::vector{1, 0}, names);
-  ASSERT_EQ(sheet.width(), 2 * 16 + 4);
+  ASSERT_EQ(sheet.width(), 2 * 320 + 4);
   for (const int image : {0, 1}) {
     const auto colour = class_colour(1 - image);
-    const uint8_t* corner = sheet.row(15) + 3 * (20 * image + 15);
+    const uint8_t* corner = sheet.row(319) + 3 * (324 * image + 319);
     EXPECT_EQ((std::array<uint8_t, 3>{corner[0], corner[1], corner[2]}), colour) << image;
   }
 }
@@ -54,9 +54,21 @@ TEST(BatchSheet, ShrinksToTheSideItIsTold) {
 
 TEST(BatchSheet, ShowsAsManyAsItIsTold) {
   const std::vector<std::string> names = {"a", "b"};
-  EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 8 + 4);
-  EXPECT_EQ(batch_sheet(some_batch(), names, 1).width(), 8);
-  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<Detection>>(1), names).width(), 8);
+  EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 320 + 4);
+  EXPECT_EQ(batch_sheet(some_batch(), names, 1).width(), 320);
+  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<Detection>>(1), names).width(), 320);
+}
+
+TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {
+  DetectionBatch batch;
+  batch.images = Tensor({1, 3, 128, 128}, DType::kUInt8);
+  batch.targets = Tensor::from({1, 6}, std::vector<float>{0, 0, 0.5f, 0.5f, 0.5f, 0.5f});
+  const std::vector<std::string> names = {"a"};
+  const Image sheet = batch_sheet(batch, names);
+  ASSERT_EQ(sheet.width(), 3 * 128);
+  const uint8_t* left_line = sheet.row(3 * 64) + 3 * (3 * 32);
+  EXPECT_EQ((std::array<uint8_t, 3>{left_line[0], left_line[1], left_line[2]}), class_colour(0));
+  EXPECT_EQ(batch_sheet(batch, names, 1, 300).width(), 2 * 128);  // where the sheet has no more room
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 #include <ranges>
+#include <vector>
 
 #include "detect/ascii_text.h"
 #include "detect/results.h"
@@ -21,6 +22,7 @@ constexpr uint32_t kPalette[] = {0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 constexpr double kScalePerLineWidth = 0.27;  // 0.8 at the line width of a photo of a megapixel
 constexpr double kSmallestScale = 0.32;      // below it letters run together
+constexpr double kSmallPicture = 640;        // pixels; in smaller ones letters shrink too, by the square root
 
 cv::Scalar scalar(std::array<uint8_t, 3> bgr) {
   return {double(bgr[0]), double(bgr[1]), double(bgr[2])};
@@ -68,7 +70,9 @@ Label measure(const std::string& text, double scale) {
 // The largest type up to the picture's usual one in which the label fits the picture's width, then the
 // longest text.
 Label fitting_label(const std::string& name, float confidence, Size picture) {
-  double usual = std::max(line_width(picture) * kScalePerLineWidth, kSmallestScale);
+  const double side = (picture.width + picture.height) / 2.0;
+  double usual = line_width(picture) * kScalePerLineWidth * std::sqrt(std::min(1.0, side / kSmallPicture));
+  usual = std::max(usual, kSmallestScale);
   std::string full = confidence == kNoConfidence ? name : fmt::format("{} {:.2f}", name, confidence);
   Label label = measure(full, usual);
   if (label.width() > picture.width) {
@@ -81,15 +85,53 @@ Label fitting_label(const std::string& name, float confidence, Size picture) {
   return label;
 }
 
-void draw_label(cv::Mat& canvas, const cv::Rect& box, const Label& label, std::array<uint8_t, 3> colour,
-                int line) {
-  int outer_left = box.x - line / 2;
-  int left = std::clamp(outer_left, 0, std::max(canvas.cols - label.width(), 0));
-  int top = box.y - line / 2 - label.height();
-  if (top < 0) top = std::clamp(box.y, 0, std::max(canvas.rows - label.height(), 0));
-  cv::rectangle(canvas, cv::Rect(left, top, label.width(), label.height()), scalar(colour), cv::FILLED);
-  cv::putText(canvas, label.text, {left + label.margin, top + label.margin + label.letters.height}, kFont,
-              label.scale, text_colour(colour), label.thickness, cv::LINE_AA);
+// Where a tag may lie, the best place first, all inside the picture: above its box; in it, where it hides little of it;
+// below; beside; in it all the same.
+std::vector<cv::Rect> places(Size picture, const cv::Rect& box, const Label& label, int line) {
+  constexpr int kLittle = 4;  // a tag in a box takes at most a fourth of it
+  const int width = label.width(), height = label.height();
+  const int left = box.x - line / 2, right = box.x + box.width + line / 2;
+  const int top = box.y - line / 2, bottom = box.y + box.height + line / 2;
+  const auto clamped_left = [&](int x) { return std::clamp(x, 0, std::max(picture.width - width, 0)); };
+  const auto clamped_top = [&](int y) { return std::clamp(y, 0, std::max(picture.height - height, 0)); };
+  const bool above = top >= height, below = bottom + height < picture.height;
+  const cv::Rect inside(clamped_left(left), clamped_top(box.y), width, height);
+  const cv::Rect inside_bottom(clamped_left(left), clamped_top(box.y + box.height - height), width, height);
+  std::vector<cv::Rect> found;
+  for (const int x : {left, right - width})
+    if (above) found.emplace_back(clamped_left(x), top - height, width, height);
+  const bool hides_little = int64_t{kLittle} * width * height <= int64_t{box.width} * box.height;
+  if (hides_little) found.insert(found.end(), {inside, inside_bottom});
+  for (const int x : {left, right - width})
+    if (below) found.emplace_back(clamped_left(x), bottom + 1, width, height);
+  for (const int y : {box.y, box.y + box.height - height}) {
+    if (right + width < picture.width) found.emplace_back(right + 1, clamped_top(y), width, height);
+    if (left >= width) found.emplace_back(left - width, clamped_top(y), width, height);
+  }
+  if (!hides_little) found.insert(found.end(), {inside, inside_bottom});
+  return found;
+}
+
+// The first place that is free, else the one that covers least of the tags already placed.
+cv::Rect free_place(std::span<const cv::Rect> places, std::span<const cv::Rect> taken) {
+  const cv::Rect* best = nullptr;
+  int least = 0;
+  for (const cv::Rect& place : places) {
+    int covered = 0;
+    for (const cv::Rect& other : taken) covered += (place & other).area();
+    if (best == nullptr || covered < least) {
+      best = &place;
+      least = covered;
+    }
+    if (covered == 0) break;
+  }
+  return *best;
+}
+
+void draw_label(cv::Mat& canvas, const cv::Rect& place, const Label& label, std::array<uint8_t, 3> colour) {
+  cv::rectangle(canvas, place, scalar(colour), cv::FILLED);
+  cv::putText(canvas, label.text, {place.x + label.margin, place.y + label.margin + label.letters.height},
+              kFont, label.scale, text_colour(colour), label.thickness, cv::LINE_AA);
 }
 
 }  // namespace
@@ -109,18 +151,24 @@ void draw_detections(Image& image, std::span<const Detection> detections,
   Size picture{image.width(), image.height()};
   cv::Mat canvas(image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes());
   int line = line_width(picture);
-  // All boxes, then all labels: no line crosses a text.
+  // All boxes, then all labels: no line crosses a text. The most confident chooses its place first.
   for (const Detection& detection : detections | std::views::reverse) {
     if (!is_finite(detection.box)) continue;
     cv::Rect box = pixel_box(detection.box, picture);
     cv::rectangle(canvas, box.tl(), box.br(), scalar(class_colour(detection.class_id)), line, cv::LINE_AA);
   }
-  for (const Detection& detection : detections | std::views::reverse) {
+  std::vector<Label> labels;
+  std::vector<cv::Rect> taken;
+  std::vector<int> classes;
+  for (const Detection& detection : detections) {
     if (!is_finite(detection.box)) continue;
     std::string name = ascii_text(class_name(names, detection.class_id));
-    draw_label(canvas, pixel_box(detection.box, picture), fitting_label(name, detection.confidence, picture),
-               class_colour(detection.class_id), line);
+    labels.push_back(fitting_label(name, detection.confidence, picture));
+    taken.push_back(
+        free_place(places(picture, pixel_box(detection.box, picture), labels.back(), line), taken));
+    classes.push_back(detection.class_id);
   }
+  for (size_t i = labels.size(); i-- > 0;) draw_label(canvas, taken[i], labels[i], class_colour(classes[i]));
 }
 
 }  // namespace marrow

@@ -1,19 +1,40 @@
 #include "loader/batch_sheet.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "detect/draw.h"
 #include "detect/sheet.h"
+#include "image/resize.h"
 
 namespace marrow {
 namespace {
 
+// How many times larger a tile is drawn than the network sees it.
+int magnification(int longest_side, size_t tiles, int largest_side) {
+  constexpr int kLegibleSide = 320;  // below it a tag hides what it names
+  const int columns = static_cast<int>(std::ceil(std::sqrt(static_cast<double>(tiles))));
+  const int legible = (kLegibleSide + longest_side - 1) / longest_side;
+  return std::clamp(largest_side / (std::max(columns, 1) * longest_side), 1, legible);
+}
+
+Detection magnified(Detection detection, int times) {
+  for (float& coordinate : detection.box) coordinate *= static_cast<float>(times);
+  return detection;
+}
+
 Image draw(const Tensor& images, std::span<const std::vector<Detection>> boxes,
            std::span<const std::string> names, int largest_side) {
+  const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
+  const int times = magnification(std::max({width, height, 1}), boxes.size(), largest_side);
   std::vector<Image> pictures;
   for (size_t i = 0; i < boxes.size(); ++i) {
-    pictures.push_back(image_of_batch(images, static_cast<int64_t>(i)));
-    draw_detections(pictures.back(), boxes[i], names);
+    Image picture = image_of_batch(images, static_cast<int64_t>(i));
+    if (times > 1) picture = resize_linear(picture, width * times, height * times);
+    std::vector<Detection> drawn;
+    for (const Detection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
+    draw_detections(picture, drawn, names);
+    pictures.push_back(std::move(picture));
   }
   return picture_sheet(pictures, largest_side);
 }
