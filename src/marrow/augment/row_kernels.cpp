@@ -18,12 +18,6 @@
 namespace marrow {
 namespace {
 
-bool wants_vectors() {
-  const char* variable = std::getenv("MARROW_SIMD");
-  const std::string_view level = variable == nullptr ? "" : variable;
-  return level.empty() || level.starts_with("avx");
-}
-
 RowKernels choose() {
 #if defined(__x86_64__)
   // What the compiler may use for Highway's AVX2.
@@ -32,7 +26,9 @@ RowKernels choose() {
                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
                    __builtin_cpu_supports("f16c") && __builtin_cpu_supports("pclmul") &&
                    __builtin_cpu_supports("aes");
-  if (can && wants_vectors()) return (HWY_CHOOSE_AVX2(make_row_kernels))();
+  const char* variable = std::getenv("MARROW_SIMD");
+  const std::string_view level = variable == nullptr ? "" : variable;
+  if (can && (level.empty() || level.starts_with("avx"))) return (HWY_CHOOSE_AVX2(make_row_kernels))();
 #endif
   return {};
 }

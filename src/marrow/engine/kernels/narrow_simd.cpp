@@ -132,7 +132,6 @@ void widen_bytes(const void* src, ByteScale scale, float* dst, int64_t count) {
 struct ToBfloat16 {
   HWY_INLINE void operator()(const float* src, uint16_t* dst) const { store(hn::LoadU(D(), src), dst); }
   HWY_INLINE void store(hn::Vec<D> x, uint16_t* dst) const {
-    const D d;
     const hn::RebindToUnsigned<D> du;
     const auto bits = hn::BitCast(du, x);
     const auto kept = hn::ShiftRight<16>(bits);
