@@ -157,7 +157,8 @@ class Importer {
       apply_batch_norms(result.trained.model.graph, checkpoint_.model->batch_norms);
       keep_training_size(result.trained.model);
     }
-    return finish(std::move(result), unfuse(result.trained.model.graph, checkpoint_.state));
+    const Weights state = unfuse(result.trained.model.graph, checkpoint_.state);
+    return finish(std::move(result), state);
   }
 
   // `name` is a variant or family, or empty for any.
