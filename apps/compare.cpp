@@ -70,6 +70,39 @@ Entrant open_entrant(const std::string& name, const std::string& model, const st
   return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
 }
 
+// What tells checkpoints apart: the run that a checkpoint lies in ("runs/train2/weights/best.safetensors" is "train2"), or
+// else its own name; with as many folders before it as it takes to be alone, and the file's name where that is
+// what differs.
+std::vector<std::string> checkpoint_names(const std::vector<std::string>& files) {
+  const auto name_of = [](const std::filesystem::path& file, size_t folders, bool with_file) {
+    std::vector<std::string> parts;
+    for (const std::filesystem::path& part : file.lexically_normal()) parts.push_back(part.string());
+    std::string name = file.stem().string();
+    if (parts.size() >= 3 && parts[parts.size() - 2] == "weights") {
+      parts.resize(parts.size() - 2);
+      name = with_file ? parts.back() + "/" + name : parts.back();
+    }
+    parts.pop_back();
+    for (size_t i = 0; i < folders && !parts.empty(); ++i, parts.pop_back()) name = parts.back() + "/" + name;
+    return name;
+  };
+  std::vector<std::string> names = files;  // the same file twice keeps its path
+  constexpr size_t kMostFolders = 8;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto alone = [&](size_t folders, bool with_file) {
+      return std::ranges::count_if(files, [&](const std::string& other) {
+               return name_of(other, folders, with_file) == name_of(files[i], folders, with_file);
+             }) == 1;
+    };
+    for (size_t k = 0; k < 2 * kMostFolders; ++k)
+      if (alone(k / 2, k % 2 == 1)) {
+        names[i] = name_of(files[i], k / 2, k % 2 == 1);
+        break;
+      }
+  }
+  return names;
+}
+
 // Checkpoints first; without any, YOLOv8 as it is and on a backbone of each family.
 std::vector<Entrant> open_entrants(const Options& o) {
   std::vector<std::string> backbones = o.backbones;
@@ -81,8 +114,8 @@ std::vector<Entrant> open_entrants(const Options& o) {
       for (const BackboneVariant& variant : family->variants) backbones.push_back(variant.name);
   }
   std::vector<Entrant> entrants;
-  for (const std::string& checkpoint : o.checkpoints)
-    entrants.push_back(open_entrant(checkpoint, checkpoint, {}));
+  const std::vector<std::string> names = checkpoint_names(o.checkpoints);
+  for (size_t i = 0; i < names.size(); ++i) entrants.push_back(open_entrant(names[i], o.checkpoints[i], {}));
   if (!backbones.empty()) entrants.push_back(open_entrant(o.model, o.model, {}));
   for (const std::string& backbone : backbones)
     entrants.push_back(open_entrant(o.model + " on " + backbone, o.model, backbone));
@@ -197,7 +230,8 @@ json table_json(const Measured& measured) {
   return {{"imgsz", measured.setting.size}, {"threads", measured.setting.threads}, {"networks", rows}};
 }
 
-void draw(DrawingAttempts& attempts, const std::filesystem::path& folder, const Measured& measured) {
+void draw(DrawingAttempts& attempts, const std::filesystem::path& folder, const Measured& measured,
+          double budget_ms) {
   const std::vector<bool> front = pareto_front(measured.contenders);
   const bool by_map =
       measured.contenders[0].map50_95.has_value() &&
@@ -208,7 +242,7 @@ void draw(DrawingAttempts& attempts, const std::filesystem::path& folder, const 
     points.push_back({one.name, one.ms, by_map ? *one.map50_95 : one.parameters / 1e6, front[i]});
   }
   const TradeoffText text{fmt::format("{}, {}", measured.setting.text(), this_machine().cpu),
-                          by_map ? "mAP50-95" : "Million parameters"};
+                          by_map ? "mAP50-95" : "Million parameters", budget_ms};
   for (const auto& [format, suffix] :
        {std::pair(PlotFormat::kPng, ".png"), std::pair(PlotFormat::kSvg, ".svg")})
     attempts.plot(folder / (measured.setting.file_name() + suffix),
@@ -234,7 +268,7 @@ int compare(const Options& o) {
     const Measured measured = measure(o, entrants, setting, maps);
     if (!o.as_json) print_table(measured, o.choice);
     tables.push_back(table_json(measured));
-    draw(attempts, folder, measured);
+    draw(attempts, folder, measured, o.choice.budget_ms);
   }
   const json object = {
       {"cpu", machine.cpu}, {"simd", simd_name(machine.simd)}, {"cores", machine.cores}, {"tables", tables}};

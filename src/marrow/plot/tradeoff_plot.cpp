@@ -15,7 +15,9 @@ constexpr int kWidth = 1150, kHeight = 750;               // pixels
 constexpr double kPlotWidth = 1025, kPlotHeight = 620;    // of the area inside the axes, about
 constexpr double kLetterWidth = 7.2, kLineHeight = 15.5;  // of a label
 constexpr size_t kLongestName = 40;
-constexpr double kWideRange = 8;  // from here on an axis is logarithmic
+constexpr double kWideRange = 8;    // from here on an axis is logarithmic
+constexpr double kNarrowRange = 2;  // to here an axis does not begin at zero
+constexpr double kNearBudget = 3;   // a budget further away than this factor would push the points together
 
 // One axis: from its ends to where a value lies, 0 to 1.
 struct Axis {
@@ -29,10 +31,8 @@ struct Axis {
 };
 
 // `room`: beyond the largest value, as a share of the axis.
-Axis axis_of(std::span<const TradeoffPoint> points, double TradeoffPoint::*value, bool from_zero,
-             double room) {
-  const auto [least, most] = std::ranges::minmax(points, {}, value);
-  const double low = least.*value, high = most.*value;
+Axis axis_of(double low, double high, bool may_begin_at_zero, double room) {
+  const bool from_zero = may_begin_at_zero && high > kNarrowRange * low;
   if (low > 0 && high / low > kWideRange) {
     const double margin = std::pow(high / low, 0.08);
     return {low / margin, high * std::pow(high / low, room) * margin, true};
@@ -45,22 +45,31 @@ Axis axis_of(std::span<const TradeoffPoint> points, double TradeoffPoint::*value
 struct Label {
   const TradeoffPoint* point;
   double x, y;  // of its left end's middle, 0 to 1
+
+  double width() const {
+    return static_cast<double>(drawn_length(point->name, kLongestName)) * kLetterWidth / kPlotWidth;
+  }
 };
+
+// Right of a point, or left of it where the frame would cut the name.
+Label beside(const TradeoffPoint& point, double x, double y) {
+  constexpr double kGap = 9 / kPlotWidth;
+  Label label{&point, x + kGap, y};
+  if (label.x + label.width() > 1) label.x = std::max(x - kGap - label.width(), 0.0);
+  return label;
+}
 
 // Beside the points, moved down until none covers another.
 std::vector<Label> place_labels(std::span<const TradeoffPoint> points, const Axis& x, const Axis& y) {
   std::vector<Label> labels;
   for (const TradeoffPoint& point : points)
-    labels.push_back({&point, x.place(point.ms) + 9 / kPlotWidth, y.place(point.value)});
+    labels.push_back(beside(point, x.place(point.ms), y.place(point.value)));
   std::ranges::sort(labels, std::greater<>(), &Label::y);
-  const auto width = [](const Label& label) {
-    return static_cast<double>(drawn_length(label.point->name, kLongestName)) * kLetterWidth / kPlotWidth;
-  };
   for (size_t i = 0; i < labels.size(); ++i)
     for (size_t k = 0; k < i; ++k) {
-      const bool beside =
-          labels[i].x > labels[k].x + width(labels[k]) || labels[k].x > labels[i].x + width(labels[i]);
-      if (!beside) labels[i].y = std::min(labels[i].y, labels[k].y - kLineHeight / kPlotHeight);
+      const bool apart =
+          labels[i].x > labels[k].x + labels[k].width() || labels[k].x > labels[i].x + labels[i].width();
+      if (!apart) labels[i].y = std::min(labels[i].y, labels[k].y - kLineHeight / kPlotHeight);
     }
   return labels;
 }
@@ -82,8 +91,16 @@ std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffT
   for (const TradeoffPoint& point : points) (point.on_front ? front : rest).push_back(point);
   std::ranges::sort(front, {}, &TradeoffPoint::ms);
   constexpr double kRoomForNames = 0.25;
-  const Axis x = axis_of(points, &TradeoffPoint::ms, true, kRoomForNames);
-  const Axis y = axis_of(points, &TradeoffPoint::value, false, 0);
+  const auto [least_ms, most_ms] = std::ranges::minmax(points, {}, &TradeoffPoint::ms);
+  const auto [least, most] = std::ranges::minmax(points, {}, &TradeoffPoint::value);
+  double first_ms = least_ms.ms, last_ms = most_ms.ms;
+  const bool budget = text.budget_ms > first_ms / kNearBudget && text.budget_ms < last_ms * kNearBudget;
+  if (budget) {
+    first_ms = std::min(first_ms, text.budget_ms);
+    last_ms = std::max(last_ms, text.budget_ms);
+  }
+  const Axis x = axis_of(first_ms, last_ms, true, kRoomForNames);
+  const Axis y = axis_of(least.value, most.value, false, 0);
 
   PlotScript script(kWidth, kHeight, 12, format);
   const std::string front_block = script.data(coordinates(front));
@@ -101,6 +118,13 @@ std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffT
         "set label {} at graph {:.4f},{:.4f} left noenhanced font ',10' textcolor rgb '{}'\n",
         plot_text(label.point->name, kLongestName), label.x, label.y,
         label.point->on_front ? "#0000c0" : "#606060");
+  if (budget) {
+    script << fmt::format(
+        "set arrow from first {0},graph 0 to first {0},graph 1 nohead dashtype 2 linecolor rgb '#c00000'\n"
+        "set label 'budget, {0:g} ms' at first {0},graph 0.02 rotate by 90 left offset character -0.8,0 "
+        "noenhanced font ',10' textcolor rgb '#c00000'\n",
+        text.budget_ms);
+  }
   std::string curves = fmt::format(
       "{} using 1:2 with linespoints linewidth 2 pointtype 7 pointsize 1.3 linecolor rgb '#0000c0' title 'no "
       "other is faster and better'",
