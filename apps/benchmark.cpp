@@ -116,8 +116,9 @@ json layers_json(const std::vector<StepTime>& steps, double peak) {
 }
 
 void print_end_to_end(const EndToEnd& whole) {
-  fmt::print("\nThe whole way, {}x{} JPEG of {:.0f} kB: {}\n", whole.picture.width, whole.picture.height,
-             static_cast<double>(whole.bytes) / 1e3, latency_text(whole.total, 1));
+  fmt::print("\nThe whole way, {}x{} JPEG of {:.0f} kB in a network of {}x{} (width x height): {}\n",
+             whole.picture.width, whole.picture.height, static_cast<double>(whole.bytes) / 1e3,
+             whole.network.width, whole.network.height, latency_text(whole.total, 1));
   for (const auto& [what, ms] :
        {std::pair("decode", whole.decode_ms), std::pair("preprocess", whole.preprocess_ms),
         std::pair("network", whole.network_ms), std::pair("postprocess", whole.postprocess_ms)})
@@ -127,6 +128,7 @@ void print_end_to_end(const EndToEnd& whole) {
 json end_to_end_json(const EndToEnd& whole) {
   return {
       {"picture", {{"width", whole.picture.width}, {"height", whole.picture.height}, {"bytes", whole.bytes}}},
+      {"imgsz", {whole.network.height, whole.network.width}},
       {"total", latency_json(whole.total, 1)},
       {"decode_ms", whole.decode_ms},
       {"preprocess_ms", whole.preprocess_ms},
@@ -191,16 +193,17 @@ int benchmark(const Options& o) {
   fmt::print("{}{}{}, {}, batch {}, {}x{}, {}\n", o.model, o.backbone.empty() ? "" : " on " + o.backbone,
              opened.has_weights ? "" : " (random weights)", o.engine.deploy ? "deployed" : "as trained",
              o.batch, height, width, precision_name(o.engine.precision));
-  fmt::print("{}; {}, {}; {:.0f} GFLOP/s at best\n", machine.cpu, simd_name(machine.simd),
+  fmt::print("{}; {}, {}; {:.0f} GFLOP/s of float32 at best\n", machine.cpu, simd_name(machine.simd),
              counted(threads, "thread"), peak);
   fmt::print(
       "{} parameters, {:.3f} GMAC; load {:.0f} ms, deploy {:.0f} ms, compile {:.0f} ms, at most {:.0f} MB of "
       "memory\n",
       count_parameters(network.graph), static_cast<double>(run.macs()) / 1e9, load_ms, deploy_ms,
       run.compile_ms(), static_cast<double>(peak_memory_bytes()) / 1e6);
-  fmt::print("\nThe network alone (no decoding, letterbox, suppression): {}; {:.0f} % of the peak\n",
+  fmt::print("\nThe network alone (no decoding, letterbox, suppression): {}; {:.0f} % of {}\n",
              latency_text(latency, o.batch),
-             100 * share_of_peak(static_cast<double>(run.macs()), latency.median_ms, peak));
+             100 * share_of_peak(static_cast<double>(run.macs()), latency.median_ms, peak),
+             o.engine.precision == Precision::kFloat32 ? "the peak" : "float32's peak, as the shares below");
   print_layers(steps, o.layers == 0 ? steps.size() : static_cast<size_t>(o.layers), peak);
   if (beside) print_beside(*beside, o.batch);
   if (whole) print_end_to_end(*whole);
@@ -242,7 +245,7 @@ Action add_benchmark(CLI::App& app) {
                    "Time the whole way too: decode, letterbox, network, suppression [default: off]");
   command
       .add_option("--source", options->source,
-                  "The picture of --end-to-end [default: a drawn one, 1920 pixels wide]")
+                  "The picture of --end-to-end [default: a drawn one of 1440x1920]")
       ->type_name("FILE");
   command.add_flag(
       "--fast-decode", options->fast_decode,

@@ -24,20 +24,28 @@ std::string drawn_jpeg() {
   return encode_jpeg(draw_synth_picture(options, 0).image.pixels());
 }
 
+struct Run {
+  PredictTimes times;
+  Size network;
+};
+
 // What a model does with a decoded picture.
-std::function<PredictTimes(const Image&)> predictor(const TrainedModel& trained,
-                                                    const EndToEndOptions& options) {
+std::function<Run(const Image&)> predictor(const TrainedModel& trained, const EndToEndOptions& options) {
   const Graph& graph = trained.model.graph;
   if (trained.model.task == "detect") {
     auto detector = std::make_shared<Detector>(
         graph, trained.weights,
         DetectorOptions{.size = options.size, .rect = options.rect, .engine = options.engine});
-    return [detector](const Image& image) { return detector->detect(image).times; };
+    return [detector](const Image& image) {
+      const DetectionResult result = detector->detect(image);
+      return Run{result.times, result.network};
+    };
   }
   if (trained.model.task == "classify") {
     auto classifier = std::make_shared<Classifier>(
         graph, trained.weights, ClassifierOptions{.crop = options.size.width, .engine = options.engine});
-    return [classifier](const Image& image) { return classifier->classify(image, 5).times; };
+    const Size size = {options.size.width, options.size.width};
+    return [classifier, size](const Image& image) { return Run{classifier->classify(image, 5).times, size}; };
   }
   throw Error(ErrorKind::kUnsupported,
               fmt::format("a model for '{}' can be timed alone, but not the whole way", trained.model.task));
@@ -62,7 +70,8 @@ EndToEnd measure_end_to_end(const TrainedModel& trained, const EndToEndOptions& 
     DecodedImage decoded;
     decode.push_back(time_ms([&] { decoded = decode_image(bytes, name, how); }));
     result.picture = decoded.full;
-    const PredictTimes times = predict(decoded.image);
+    const auto [times, size] = predict(decoded.image);
+    result.network = size;
     preprocess.push_back(times.preprocess_ms);
     network.push_back(times.inference_ms);
     postprocess.push_back(times.postprocess_ms);

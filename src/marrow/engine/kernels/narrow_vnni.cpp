@@ -157,7 +157,8 @@ void use(NarrowKernels& kernels, const char* name, Tile tile) {
 void add_vnni_kernels(Kernels& kernels) {
   if (kernels.level != SimdLevel::kAvx512) return;
   if (__builtin_cpu_supports("avx512vnni")) use(kernels.bytes, "vnni", run_tile<ByteTile, kLanes>);
-  if (__builtin_cpu_supports("avx512bf16")) use(kernels.bfloat16, "bf16", run_tile<Bfloat16Tile, 2 * kLanes>);
+  if (__builtin_cpu_supports("avx512bf16"))
+    use(kernels.bfloat16, "dpbf16", run_tile<Bfloat16Tile, 2 * kLanes>);
 }
 
 #else
