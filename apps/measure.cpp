@@ -88,7 +88,8 @@ std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& train
 
 void print_comparison(const std::string& what, const std::string& before, const std::string& after,
                       const std::string& change) {
-  fmt::print("{:<16} {:>16} {:>16} {:>9}\n", what, before, after, change);
+  fmt::print("{:<16} {:>16} {:>16}{}\n", what, before, after,
+             change.empty() ? "" : fmt::format(" {:>9}", change));
 }
 
 void print_comparison(const std::vector<Accuracy>& before, const std::vector<Accuracy>& after) {

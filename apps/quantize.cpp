@@ -69,17 +69,23 @@ void print_layers(std::vector<LayerError> layers) {
   for (const LayerError& layer : layers) sum += layer.error;
   std::ranges::stable_sort(layers, std::greater<>(), &LayerError::error);
   fmt::print("{:<40} {:>12} {:>8}  {}\n", "layer", "error alone", "share", "computes in");
+  size_t hidden = 0;
   for (size_t i = 0; i < layers.size(); ++i) {
     const LayerError& layer = layers[i];
-    if (i >= kShown && layer.kept.empty()) continue;
+    if (i >= kShown && layer.kept.empty()) {
+      ++hidden;
+      continue;
+    }
     fmt::print("{:<40} {:>12.2e} {:>6.1f} %  {}\n", layer.name, layer.error, 100 * layer.error / sum,
                layer.kept.empty() ? "int8" : "float32: " + layer.kept);
   }
+  if (hidden > 0) fmt::print("... {} more, all in int8\n", hidden);
   const auto kept =
       std::ranges::count_if(layers, [](const LayerError& layer) { return !layer.kept.empty(); });
-  fmt::print("{} of {} compute in int8, and {}\n", layers.size() - static_cast<size_t>(kept),
+  fmt::print("{} of {} compute in int8; {}\n", layers.size() - static_cast<size_t>(kept),
              counted(static_cast<int64_t>(layers.size()), "layer"),
-             kept == 0 ? "none is kept in float32" : fmt::format("{} kept in float32", kept));
+             kept == 0 ? "none is kept in float32"
+                       : fmt::format("{} {} kept in float32", kept, kept == 1 ? "is" : "are"));
 }
 
 int quantize_model(const Options& options) {
@@ -137,7 +143,7 @@ Action add_quantize(CLI::App& app) {
   command.add_option("--data", options->data, "The dataset: pictures to take ranges from, and to measure on")
       ->required()
       ->type_name("PATH");
-  command.add_option("-o,--out", options->output, "Where to write it [default: MODEL-int8.safetensors]")
+  command.add_option("-o,--output", options->output, "Where to write it [default: MODEL-int8.safetensors]")
       ->type_name("FILE.safetensors");
   command.add_option("--images", options->images, "Pictures to take ranges from")
       ->check(in_range(1, 100'000))
