@@ -114,6 +114,8 @@ void add_detection_options(CLI::App& command, NmsOptions& options) {
 }
 
 void add_foreign_file_options(CLI::App& command, ImportOptions& options) {
+  options.model_flag = "--as";
+  options.source_flag = "--weights-source";
   command
       .add_option("--as", options.model,
                   "For a foreign file whose network is not plain: the model it holds (as 'marrow import "

@@ -23,6 +23,16 @@ TEST(Text, UnknownNameListsTheKnown) {
             "vanillanet_5");
 }
 
+TEST(Text, UnknownNameOfManyIsNoWallOfNames) {
+  std::vector<std::string> many(kNames);
+  for (int i = 0; i < 20; ++i) many.push_back("n" + std::to_string(i));
+  EXPECT_EQ(unknown_name_message("backbone", "starnet_s3", many),
+            "unknown backbone 'starnet_s3'. Did you mean 'starnet_s1'?");
+  const std::string far = unknown_name_message("backbone", "resnetresnet", many);
+  EXPECT_NE(far.find("vanillanet_5, n0, "), std::string::npos);
+  EXPECT_TRUE(far.ends_with("n8, ...")) << far;
+}
+
 TEST(Text, PrintableCutsAndReplaces) {
   EXPECT_EQ(printable("plain name"), "plain name");
   EXPECT_EQ(printable("a\x1b[31m\n\xff"), "a?[31m??");

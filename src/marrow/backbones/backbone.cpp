@@ -41,7 +41,8 @@ Named find_named(std::string_view name) {
 
 Named named(std::string_view name) {
   const Named found = find_named(name);
-  if (found.family == nullptr) fail(unknown_name_message("backbone", printable(name), backbone_names()));
+  if (found.family == nullptr)
+    fail(unknown_name_message("backbone", printable(name), backbone_names()) + " 'marrow models' lists all");
   return found;
 }
 

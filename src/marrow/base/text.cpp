@@ -67,11 +67,12 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 
 std::string unknown_name_message(std::string_view what, std::string_view found,
                                  std::span<const std::string> known) {
-  constexpr size_t kListedNames = 40;
+  constexpr size_t kListedNames = 12;
   std::string message = "unknown " + std::string(what) + " '" + std::string(found.substr(0, 100)) + "'.";
   const std::string nearest = nearest_name(found, known);
   if (!nearest.empty()) message += " Did you mean '" + nearest + "'?";
-  if (known.empty()) return message;
+  // A long list would only hide the name that was meant.
+  if (known.empty() || (known.size() > kListedNames && !nearest.empty())) return message;
   message += " Known: " + join(known.first(std::min(known.size(), kListedNames)), ", ");
   if (known.size() > kListedNames) message += ", ...";
   return message;

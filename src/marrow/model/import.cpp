@@ -101,10 +101,11 @@ class Importer {
     if (complete.empty())
       throw Error(ErrorKind::kModel, file_ +
                                          ": the names are those of a YOLO model, but no model of the zoo has "
-                                         "these shapes; name its YAML with --model");
+                                         "these shapes; name its YAML with " +
+                                         options_.model_flag);
     if (complete.size() > 1)
-      throw Error(ErrorKind::kModel, fmt::format("{}: the file could be any of {}; name one with --model",
-                                                 file_, join(complete, ", ")));
+      throw Error(ErrorKind::kModel, fmt::format("{}: the file could be any of {}; name one with {}", file_,
+                                                 join(complete, ", "), options_.model_flag));
     return yolo(find_model_spec(complete.front()), complete.front());
   }
 
@@ -172,9 +173,10 @@ class Importer {
       if (options_.partial) return {std::move(*nearest)};
       throw Error(
           error.kind(),
-          fmt::format("{}. A network with settings of its own wants a YAML with 'classifier: {}' and "
-                      "'settings: {{...}}', given with --model; an incomplete file wants --min-loaded",
-                      error.what(), nearest->choice.family->name));
+          fmt::format(
+              "{}. A network with settings of its own wants a YAML with 'classifier: {}' and "
+              "'settings: {{...}}', given with {}; an incomplete file wants 'marrow import --min-loaded'",
+              error.what(), nearest->choice.family->name, options_.model_flag));
     }
   }
 
@@ -198,10 +200,9 @@ class Importer {
     if (candidates.size() > 1) {
       std::vector<std::string> names;
       for (const ImportCandidate& candidate : candidates) names.push_back(name_of(candidate));
-      throw Error(
-          ErrorKind::kModel,
-          fmt::format("{}: the file could be any of {}; say which with --model NAME and --source NAME", file_,
-                      join(names, ", ")));
+      throw Error(ErrorKind::kModel,
+                  fmt::format("{}: the file could be any of {}; say which with {} NAME and {} NAME", file_,
+                              join(names, ", "), options_.model_flag, options_.source_flag));
     }
     return std::move(candidates.front());
   }

@@ -20,6 +20,9 @@ struct ImportOptions {
   // tells the rest. Otherwise it is refused.
   bool partial = false;
   std::string key;  // the entry of the file that holds the weights; empty: choose (weights/checkpoint_file.h)
+  // What the command calls `model` and `source`, for messages.
+  std::string model_flag = "--model";
+  std::string source_flag = "--source";
 };
 
 struct Import {

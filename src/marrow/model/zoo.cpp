@@ -58,7 +58,12 @@ ModelSpec named_spec(std::string_view name) {
     if (const EmbeddedText* config = find_config(std::string_view(stem).substr(0, hyphen));
         config != nullptr && is_backbone(std::string_view(stem).substr(hyphen + 1)))
       return replace_backbone(parse(*config), std::string_view(stem).substr(hyphen + 1));
-  throw Error(ErrorKind::kModel, unknown_name_message("model", printable(name), zoo_names()));
+  static constexpr std::string_view kCheckpoints[] = {".safetensors", ".pt",       ".pth",
+                                                      ".tar",         ".pdparams", ".onnx"};
+  if (std::ranges::any_of(kCheckpoints, [&](std::string_view suffix) { return name.ends_with(suffix); }))
+    throw Error(ErrorKind::kFile, printable(name) + ": no such file");
+  throw Error(ErrorKind::kModel,
+              unknown_name_message("model", printable(name), zoo_names()) + " 'marrow models' lists all");
 }
 
 ModelSpec base_spec(std::string_view name) {
