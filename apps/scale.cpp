@@ -155,9 +155,9 @@ Search search(const Options& o, const Base& base) {
   const std::vector<Growth> growths = growth_candidates();
   const std::string_view what = o.classifier ? "classifier" : "backbone";
   fmt::print(
-      "{} triples with alpha * beta^2 * gamma^2 near 2; cost is the {} of the {} at phi = 1, of the "
-      "base's\n\n",
-      growths.size(), o.by_latency() ? "latency" : "multiply-adds", what);
+      "{} triples with alpha * beta^2 * gamma^2 near 2; cost: how many times the base {}'s {} the "
+      "grown one has at phi = 1\n\n",
+      growths.size(), what, o.by_latency() ? "latency" : "multiply-adds");
   std::fflush(stdout);
   const std::vector<MeasuredGrowth> ranked =
       rank_growths(o.by_latency() ? time_costs(o, base, growths) : count_costs(base, growths), o.tie);

@@ -32,8 +32,9 @@ TEST_F(DatasetYaml, MistakesAreNamedWithTheirLine) {
   EXPECT_EQ(error("train: a\nval: b\nnames: [x, y]\nnc: 3"), ":4: nc is 3, but there are 2 names");
   EXPECT_EQ(error("train: a\nval: b\nnc: 1000000000"),
             ":3: nc: '1000000000', expected a whole number from 1 to 100000");
-  EXPECT_EQ(error("train: a\nval: b\nnmaes: [x]"),
-            ": the key 'names' is missing; a dataset has train, val and names. Did you mean 'nmaes' so?");
+  EXPECT_EQ(
+      error("train: a\nval: b\nnmaes: [x]"),
+      ": the key 'names' is missing; a dataset has train, val and names. Is 'nmaes' a misspelling of it?");
   EXPECT_EQ(error("val: b\nnames: [x]"), ": the key 'train' is missing; a dataset has train, val and names");
   EXPECT_EQ(error("- a"), ": a list of 1, where a mapping with train, val and names is wanted");
   EXPECT_EQ(error("train: a\nval: b\nnames: x"), ":3: names: 'x', expected a list or a mapping from numbers");

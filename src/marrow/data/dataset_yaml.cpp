@@ -166,9 +166,10 @@ class Parser {
 
   [[noreturn]] void missing(const YamlValue& yaml, const std::string& key) const {
     const std::string near = nearest_name(key, yaml.keys);
-    throw Error(ErrorKind::kFormat,
-                fmt::format("{}: the key '{}' is missing; a dataset has train, val and names{}", name_, key,
-                            near.empty() ? "" : fmt::format(". Did you mean '{}' so?", printable(near, 40))));
+    throw Error(
+        ErrorKind::kFormat,
+        fmt::format("{}: the key '{}' is missing; a dataset has train, val and names{}", name_, key,
+                    near.empty() ? "" : fmt::format(". Is '{}' a misspelling of it?", printable(near, 40))));
   }
 
   void choose_format(const YamlValue& yaml) {
