@@ -45,7 +45,6 @@ OpenedModel open_model(const std::string& model, const OpenOptions& options) {
 }
 
 TrainedModel open_checkpoint(const std::string& file, const ImportOptions& options) {
-  std::error_code ignored;
   if (!is_checkpoint_path(file)) {
     find_model_spec(file);  // refuses an unknown name, with the nearest one
     throw Error(
@@ -54,7 +53,6 @@ TrainedModel open_checkpoint(const std::string& file, const ImportOptions& optio
                     "import' turns published files into checkpoints",
                     file, std::filesystem::path(file).stem().string()));
   }
-  if (!std::filesystem::exists(file, ignored)) throw Error(ErrorKind::kFile, file + ": no such file");
   TrainedModel trained = load_trained(file, options);
   for (const std::string& warning : trained.model.warnings) talk("marrow: " + warning);
   return trained;

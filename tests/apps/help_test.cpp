@@ -132,6 +132,8 @@ TEST(Program, NamesTheNearestModel) {
                  "unknown backbone 'starnet_s9'. Did you mean");
   expect_refused({"info", "missing.pt"}, 1, "missing.pt: cannot open: No such file");
   expect_refused({"info", "missing/yolov8n.yaml"}, 1, "missing/yolov8n.yaml: cannot open: No such file");
+  expect_refused({"val", "--model", "yolov8n", "--data", "d.yaml"}, 2,
+                 "yolov8n: a description without weights");
 }
 
 // yolov8n-mine.yaml is scale n of yolov8-mine.yaml, in this folder as in any other.

@@ -32,6 +32,7 @@ TEST(Zoo, UnknownNamesGetTheNearest) {
   EXPECT_NE(message_of("yolov8n-startnet")
                 .find("unknown model 'yolov8n-startnet'. Did you mean 'yolov8n-starnet'?"),
             std::string::npos);
+  EXPECT_NE(message_of("best.pt").find("best.pt: no such file"), std::string::npos);
   EXPECT_NE(message_of("starnet_s5").find("Did you mean 'starnet_s"), std::string::npos);
   EXPECT_NE(message_of("yolov8n", "starnet_s5").find("unknown backbone 'starnet_s5'"), std::string::npos);
   EXPECT_NE(message_of("nowhere/yolov8n.yaml").find("nowhere/yolov8"), std::string::npos);

@@ -208,6 +208,16 @@ TEST(Plots, TheSameDataGivesTheSameBytes) {
             confusion_plot(a_matrix(4), class_names(3), false));
 }
 
+// A budget near the points is a line; one far away would push them together.
+TEST(TradeoffPlot, DrawsABudgetThatIsNear) {
+  const std::vector<TradeoffPoint> points = {{"a", 30, 0.5, true}, {"b", 40, 0.6, true}};
+  const auto svg = [&](double budget_ms) {
+    return tradeoff_plot(points, {"title", "mAP50-95", budget_ms}, PlotFormat::kSvg);
+  };
+  EXPECT_NE(svg(35).find("budget, 35 ms"), std::string::npos);
+  EXPECT_EQ(svg(4000), svg(0));
+}
+
 TEST(TradeoffPlot, IsDrawnWhateverTheSpread) {
   std::vector<TradeoffPoint> points = {{"yolov8n on pp_lcnet", 114, 3.3, true},
                                        {"yolov8n", 128, 3.15, true},
