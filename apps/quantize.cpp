@@ -46,13 +46,7 @@ fs::path output_path(const Options& options) {
     output = fs::path(options.model);
     output.replace_filename(output.stem().string() + "-int8.safetensors");
   }
-  if (output.extension() != ".safetensors")
-    throw Error(ErrorKind::kUsage, output.string() + ": a checkpoint's name ends in .safetensors");
-  std::error_code ignored;
-  if (fs::equivalent(output, options.model, ignored))
-    throw Error(
-        ErrorKind::kUsage,
-        output.string() + ": this is the file to be quantised, which training still needs; write to another");
+  check_output_file(output, ".safetensors", "a checkpoint", options.model);
   return output;
 }
 
