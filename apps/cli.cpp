@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -140,13 +138,11 @@ void check_output_file(const std::filesystem::path& output, const std::string& s
 }
 
 bool is_checkpoint_path(const std::string& model) {
-  static constexpr std::array kSuffixes = {".safetensors", ".pt", ".pth", ".tar", ".pdparams", ".onnx"};
   const std::filesystem::path path = model;
   const std::string suffix = to_lower(path.extension().string());
   if (suffix == ".yaml" || suffix == ".yml") return false;
   std::error_code ignored;
-  return std::ranges::find(kSuffixes, suffix) != kSuffixes.end() ||
-         std::filesystem::is_regular_file(path, ignored);
+  return has_checkpoint_suffix(path) || std::filesystem::is_regular_file(path, ignored);
 }
 
 void set_example(CLI::App& command, const std::string& example) {

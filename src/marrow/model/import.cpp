@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "backbones/backbone.h"
 #include "base/error.h"
@@ -306,6 +307,11 @@ Import import_onnx(const fs::path& path, const ImportOptions& options) {
 }
 
 }  // namespace
+
+bool has_checkpoint_suffix(const fs::path& path) {
+  static constexpr std::array kSuffixes = {".safetensors", ".pt", ".pth", ".tar", ".pdparams", ".onnx"};
+  return std::ranges::find(kSuffixes, to_lower(path.extension().string())) != kSuffixes.end();
+}
 
 Import import_checkpoint(const fs::path& path, const ImportOptions& options) {
   if (is_onnx_file(path)) return import_onnx(path, options);

@@ -13,6 +13,9 @@
 
 namespace marrow {
 
+// Whether a name ends as those of files with weights do: ".safetensors", ".pt", ".onnx", ...; letters of either case.
+bool has_checkpoint_suffix(const std::filesystem::path& path);
+
 struct ImportOptions {
   std::string model;   // any name or path that find_model_spec takes; empty: by the file
   std::string source;  // "timm", "torchvision", ...; empty: by the file

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/configs.h"
+#include "model/import.h"
 
 namespace marrow {
 namespace {
@@ -58,10 +59,7 @@ ModelSpec named_spec(std::string_view name) {
     if (const EmbeddedText* config = find_config(std::string_view(stem).substr(0, hyphen));
         config != nullptr && is_backbone(std::string_view(stem).substr(hyphen + 1)))
       return replace_backbone(parse(*config), std::string_view(stem).substr(hyphen + 1));
-  static constexpr std::string_view kCheckpoints[] = {".safetensors", ".pt",       ".pth",
-                                                      ".tar",         ".pdparams", ".onnx"};
-  if (std::ranges::any_of(kCheckpoints, [&](std::string_view suffix) { return name.ends_with(suffix); }))
-    throw Error(ErrorKind::kFile, printable(name) + ": no such file");
+  if (has_checkpoint_suffix(name)) throw Error(ErrorKind::kFile, printable(name) + ": no such file");
   throw Error(ErrorKind::kModel,
               unknown_name_message("model", printable(name), zoo_names()) + " 'marrow models' lists all");
 }
