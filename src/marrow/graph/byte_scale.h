@@ -1,5 +1,8 @@
-// How a map is stored in 8 bits.
+// How maps and weights are stored in 8 bits.
 #pragma once
+
+#include <cstdint>
+#include <span>
 
 namespace marrow {
 
@@ -10,5 +13,11 @@ struct ByteScale {
 
   bool operator==(const ByteScale&) const = default;
 };
+
+// Weights of one output channel are w = scale * q, q in -127 .. 127: the largest of them is 127 steps from zero. The scale of
+// a channel of zeros is 1.
+float weight_scale(std::span<const float> channel);
+// The nearest q, the even one of two.
+int8_t weight_byte(float weight, float scale);
 
 }  // namespace marrow

@@ -12,17 +12,15 @@ struct Int8Weights {
   std::vector<float> scales;  // by output channel
 };
 
-// As the engine rounds them: the largest weight of a channel is 127 steps.
+// As the engine rounds them.
 Int8Weights rounded(const Tensor& weight) {
   Int8Weights result{Tensor(weight.shape(), DType::kInt8), {}};
   const auto per_output = static_cast<size_t>(weight.size() / weight.dim(0));
   for (size_t first = 0; first < weight.values().size(); first += per_output) {
     const auto row = weight.values().subspan(first, per_output);
-    float largest = 0;
-    for (const float w : row) largest = std::max(largest, std::abs(w));
-    const float scale = largest > 0 ? largest / 127 : 1;
+    const float scale = weight_scale(row);
     for (size_t i = 0; i < row.size(); ++i) {
-      const auto q = static_cast<int8_t>(std::clamp(std::nearbyint(row[i] / scale), -127.f, 127.f));
+      const int8_t q = weight_byte(row[i], scale);
       std::memcpy(result.numbers.bytes() + first + i, &q, 1);
     }
     result.scales.push_back(scale);

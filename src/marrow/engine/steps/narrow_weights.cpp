@@ -1,9 +1,10 @@
 #include "engine/steps/narrow_weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <vector>
+
+#include "graph/byte_scale.h"
 
 namespace marrow {
 namespace {
@@ -51,13 +52,11 @@ class Packer {
       place(group, column, numbers);
       return;
     }
-    float largest = 0;
-    for (const float weight : row) largest = std::max(largest, std::abs(weight));
-    const float scale = largest > 0 ? largest / 127 : 1;
+    const float scale = weight_scale(row);
     std::vector<int8_t> numbers(count);
     int32_t sum = 0;
     for (size_t i = 0; i < count; ++i) {
-      numbers[i] = static_cast<int8_t>(std::clamp(std::nearbyint(row[i] / scale), -127.f, 127.f));
+      numbers[i] = weight_byte(row[i], scale);
       sum += numbers[i];
     }
     place(group, column, numbers);
