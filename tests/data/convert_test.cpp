@@ -153,5 +153,15 @@ TEST_F(Convert, RefusesAFolderWithADataset) {
             std::string::npos);
 }
 
+TEST_F(Convert, RefusesFoldersOfClasses) {
+  write_picture("sorted/train/cat/a.png");
+  write_picture("sorted/val/cat/b.png");
+  EXPECT_NE(message_of([&] {
+              convert_dataset(read_dataset(folder_ / "sorted"), folder_ / "out",
+                              {.to = DatasetFormat::kCoco});
+            }).find("it has no boxes"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace marrow

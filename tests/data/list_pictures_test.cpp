@@ -38,7 +38,7 @@ TEST_F(ListPictures, IsTheSameInEveryFormat) {
 
 TEST_F(ListPictures, OfClassFoldersToo) {
   for (const char* name : {"train/cat/b.png", "train/dog/a.png", "val/dog/c.png"}) write_picture(name);
-  EXPECT_EQ(names(folder_, "train"), (std::vector<std::string>{"b.png", "a.png"}));
+  EXPECT_EQ(names(folder_, "train"), (std::vector<std::string>{"b.png", "a.png"}));  // by path
   EXPECT_EQ(names(folder_, "val"), std::vector<std::string>{"c.png"});
 }
 

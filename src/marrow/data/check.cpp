@@ -115,8 +115,7 @@ class Checker {
     result.box_sizes.resize(kCheckSizeClasses);
     Scan scan;
     try {
-      const auto reader =
-          has_boxes_ ? make_split_reader(dataset_, split) : make_folders_reader(dataset_, split);
+      const auto reader = make_split_reader(dataset_, split);
       reader->list();
       scan = scan_split(*reader, options_.threads, progress(split.name + ": labels"));
       result.listed = static_cast<int64_t>(scan.pictures.size());

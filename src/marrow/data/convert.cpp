@@ -130,6 +130,7 @@ Scan read_split(const Dataset& dataset, const Split& split, int threads) {
 ConvertSummary convert_dataset(const Dataset& dataset, const fs::path& out, const ConvertOptions& options) {
   if (options.to == DatasetFormat::kFolders)
     throw Error(ErrorKind::kUsage, "datasets are converted to yolo, coco or voc");
+  dataset.require_boxes();
   std::error_code ignored;
   if (fs::exists(out / "data.yaml", ignored))
     throw Error(ErrorKind::kUsage,

@@ -48,6 +48,12 @@ const Split& Dataset::split(std::string_view name) const {
                                              join(known, ", ")));
 }
 
+void Dataset::require_boxes() const {
+  if (format == DatasetFormat::kFolders)
+    throw Error(ErrorKind::kUsage,
+                shown(file) + ": its classes are folders of pictures, for classification; it has no boxes");
+}
+
 Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
   std::error_code ignored;
   const fs::path absolute = fs::absolute(path).lexically_normal();

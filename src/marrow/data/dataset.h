@@ -61,6 +61,8 @@ struct Dataset {
   const Split* find_split(std::string_view name) const;  // nullptr when there is none
   // Throws Error{kUsage} that names the splits there are.
   const Split& split(std::string_view name) const;
+  // Throws Error{kUsage} for kFolders.
+  void require_boxes() const;
 };
 
 // `path` is a YAML file, a COCO JSON file, or a folder: with data.yaml (or one YAML file), VOC's Annotations,

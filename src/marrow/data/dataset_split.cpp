@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "data/dataset_folders.h"
 #include "data/label_cache.h"
 #include "data/split_reader.h"
 
@@ -82,6 +81,7 @@ std::optional<int64_t> CocoNumbers::picture(const fs::path& path) const {
 }
 
 SplitLabels load_split(const Dataset& dataset, std::string_view split_name, const LoadOptions& options) {
+  dataset.require_boxes();
   const Split& split = dataset.split(split_name);
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, split);
   const CacheKey key = cache_key(dataset, split, *reader);
@@ -106,14 +106,9 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
 }
 
 std::vector<fs::path> list_pictures(const Dataset& dataset, std::string_view split_name) {
-  std::vector<fs::path> paths;
-  if (dataset.format == DatasetFormat::kFolders) {
-    for (ClassifiedImage& image : list_classified(dataset, split_name))
-      paths.push_back(std::move(image.path));
-    return paths;
-  }
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, dataset.split(split_name));
   reader->list();
+  std::vector<fs::path> paths;
   std::string missing;
   for (const ListedPicture& picture : reader->pictures()) {
     if (!picture.image.empty())

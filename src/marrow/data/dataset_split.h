@@ -43,7 +43,7 @@ struct LoadOptions {
 SplitLabels load_split(const Dataset& dataset, std::string_view split, const LoadOptions& options = {});
 
 // The pictures of a split of any format, kFolders too, without their labels; pictures that annotations name and that are
-// not there are left out. Sorted by path, those of kFolders by class first. Throws Error when the split as a whole cannot be
+// not there are left out. Sorted by path. Throws Error when the split as a whole cannot be
 // read or no picture is there.
 std::vector<std::filesystem::path> list_pictures(const Dataset& dataset, std::string_view split);
 

@@ -43,13 +43,12 @@ class SplitReader {
   std::vector<Problem> problems_;
 };
 
-// For every format but kFolders. The dataset and the split outlive the reader.
+// Of the dataset's format. The dataset and the split outlive the reader.
 std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split& split);
-
-// Of kFolders, as if each picture were one object of its class that fills it.
+// As if each picture were one object of its class that fills it.
 std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const Split& split);
 
 // The XML files of a VOC source, as they are listed or found. Throws Error{kFile}.

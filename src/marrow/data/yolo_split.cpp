@@ -32,20 +32,4 @@ std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Spli
   return std::make_unique<YoloReader>(dataset, split);
 }
 
-std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Split& split) {
-  switch (dataset.format) {
-    case DatasetFormat::kCoco:
-      return make_coco_reader(dataset, split);
-    case DatasetFormat::kVoc:
-      return make_voc_reader(dataset, split);
-    case DatasetFormat::kYolo:
-      return make_yolo_reader(dataset, split);
-    case DatasetFormat::kFolders:
-      break;
-  }
-  throw Error(
-      ErrorKind::kUsage,
-      shown(dataset.file) + ": its classes are folders of pictures, for classification; it has no boxes");
-}
-
 }  // namespace marrow

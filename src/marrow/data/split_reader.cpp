@@ -1,0 +1,19 @@
+#include "data/split_reader.h"
+
+namespace marrow {
+
+std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Split& split) {
+  switch (dataset.format) {
+    case DatasetFormat::kCoco:
+      return make_coco_reader(dataset, split);
+    case DatasetFormat::kVoc:
+      return make_voc_reader(dataset, split);
+    case DatasetFormat::kFolders:
+      return make_folders_reader(dataset, split);
+    case DatasetFormat::kYolo:
+      break;
+  }
+  return make_yolo_reader(dataset, split);
+}
+
+}  // namespace marrow
