@@ -15,8 +15,8 @@
 #include "benchmark/comparison.h"
 #include "benchmark/machine.h"
 #include "cli.h"
-#include "data/class_match.h"
 #include "data/dataset.h"
+#include "measure.h"
 #include "model/summary.h"
 #include "open_model.h"
 #include "passes/deploy.h"
@@ -122,12 +122,15 @@ std::vector<Entrant> open_entrants(const Options& o) {
   return entrants;
 }
 
-// Those asked for; else the one that a file is fixed at, else what detectors are trained with.
+// Those asked for; else the one that a file is fixed at, else what the first checkpoint was trained at, else what
+// detectors are trained with.
 std::vector<int> sizes_of(const Options& o, const std::vector<Entrant>& entrants) {
   if (!o.imgsz.empty()) return o.imgsz;
   for (const Entrant& entrant : entrants)
     if (entrant.trained.model.fixed_height > 0)
       return {square_input_size(entrant.name, entrant.trained.model, 0)};
+  for (const Entrant& entrant : entrants)
+    if (entrant.has_weights) return {square_input_size(entrant.name, entrant.trained.model, 0)};
   return {kDetectionSize};
 }
 
@@ -144,16 +147,23 @@ std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& e
   return settings;
 }
 
-std::vector<std::optional<double>> measure_maps(const Options& o, std::vector<Entrant>& entrants, int size) {
+// The one given, which fits every checkpoint.
+std::optional<Dataset> open_dataset(const Options& o, const std::vector<Entrant>& entrants) {
+  if (o.data.empty()) return std::nullopt;
+  Dataset dataset = read_dataset(o.data);
+  for (const Entrant& entrant : entrants)
+    if (entrant.has_weights) check_task(entrant.name, entrant.trained.model, o.data, dataset);
+  return dataset;
+}
+
+std::vector<std::optional<double>> measure_maps(const Options& o, const std::optional<Dataset>& dataset,
+                                                const std::vector<Entrant>& entrants, int size) {
   std::vector<std::optional<double>> maps(entrants.size());
-  if (o.data.empty()) return maps;
-  const Dataset dataset = read_dataset(o.data);
+  if (!dataset) return maps;
   for (size_t i = 0; i < entrants.size(); ++i) {
     if (!entrants[i].has_weights) continue;
     talk(fmt::format("measuring {} at {} px", entrants[i].name, size));
-    const ClassMatch match = match_classes(entrants[i].trained.model.names, dataset.names);
-    if (const std::string note = match.note(entrants[i].name, o.data); !note.empty()) talk("marrow: " + note);
-    maps[i] = measure_detector(entrants[i].trained, dataset, {.split = o.split, .image_size = size})
+    maps[i] = measure_detector(entrants[i].trained, *dataset, {.split = o.split, .image_size = size})
                   .ultralytics.map50_95();
   }
   return maps;
@@ -251,6 +261,7 @@ void draw(DrawingAttempts& attempts, const std::filesystem::path& folder, const 
 
 int compare(const Options& o) {
   std::vector<Entrant> entrants = open_entrants(o);
+  const std::optional<Dataset> dataset = open_dataset(o, entrants);
   const std::vector<Setting> settings = settings_of(o, entrants);
   const std::filesystem::path folder = o.folder.make();
   const Machine machine = this_machine();
@@ -263,7 +274,7 @@ int compare(const Options& o) {
   std::vector<std::optional<double>> maps;
   int measured_size = 0;
   for (const Setting& setting : settings) {
-    if (setting.size != measured_size) maps = measure_maps(o, entrants, setting.size);
+    if (setting.size != measured_size) maps = measure_maps(o, dataset, entrants, setting.size);
     measured_size = setting.size;
     const Measured measured = measure(o, entrants, setting, maps);
     if (!o.as_json) print_table(measured, o.choice);
@@ -298,8 +309,8 @@ Action add_compare(CLI::App& app) {
   command
       .add_option(
           "--imgsz", options->imgsz,
-          fmt::format("Input sizes in pixels, separated by commas [default: {}; a checkpoint's own if its "
-                      "file is fixed]",
+          fmt::format("Input sizes in pixels, separated by commas [default: the one a file is fixed at, or "
+                      "the first checkpoint was trained at, or {}]",
                       kDetectionSize))
       ->delimiter(',')
       ->check(in_range(32, 16384))

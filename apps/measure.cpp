@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/talk.h"
 #include "base/thread_pool.h"
-#include "data/class_match.h"
 #include "data/dataset_split.h"
 #include "image/decode.h"
 #include "loader/classification_loader.h"
@@ -73,9 +73,18 @@ void check_task(const std::string& model_file, const Model& model, const std::st
   check_task(model_file, model);
   if ((dataset.format == DatasetFormat::kFolders) != (model.task == "classify"))
     throw Error(ErrorKind::kUsage, fmt::format("{}: not a dataset for a model of '{}'", data, model.task));
-  if (const std::string note = match_classes(model.names, dataset.names).note(model_file, data);
-      !note.empty())
-    talk("marrow: " + note);
+  check_classes(model_file, model, data, dataset);
+}
+
+ClassMatch check_classes(const std::string& model_file, const Model& model, const std::string& data,
+                         const Dataset& dataset) {
+  const int classes = static_cast<int>(model.names.size());
+  if (model.task == "classify" ? classes < dataset.classes() : classes != dataset.classes())
+    throw Error(ErrorKind::kUsage, fmt::format("{}: {}, but {} has {}", model_file, counted(classes, "class"),
+                                               data, dataset.classes()));
+  ClassMatch match = match_classes(model.names, dataset.names);
+  if (const std::string note = match.note(model_file, data); !note.empty()) talk("marrow: " + note);
+  return match;
 }
 
 std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,

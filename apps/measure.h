@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/class_match.h"
 #include "data/dataset.h"
 #include "engine/engine.h"
 #include "image/image.h"
@@ -16,11 +17,16 @@ namespace marrow::cli {
 // Error{kFile} when none can be read.
 std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted);
 
-// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits that;
-// says where their classes are not matched one by one.
+// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits that and
+// check_classes agrees.
 void check_task(const std::string& model_file, const Model& model);
 void check_task(const std::string& model_file, const Model& model, const std::string& data,
                 const Dataset& dataset);
+
+// Throws Error{kUsage} unless the dataset has as many classes as a detector, or no more than a classifier; says where
+// they are not matched one by one.
+ClassMatch check_classes(const std::string& model_file, const Model& model, const std::string& data,
+                         const Dataset& dataset);
 
 struct Accuracy {
   std::string name;  // "mAP50-95", "top-1", ...

@@ -14,8 +14,8 @@
 #include "base/talk.h"
 #include "base/thread_pool.h"
 #include "cli.h"
-#include "data/class_match.h"
 #include "data/dataset.h"
+#include "measure.h"
 #include "model/import.h"
 #include "open_model.h"
 #include "predict/classifier_input.h"
@@ -86,21 +86,14 @@ ordered_json speed_json(const ValidationTimes& times) {
       {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
-void say_match(const ClassMatch& match, const Options& options) {
-  if (const std::string note = match.note(options.model, options.data); !note.empty())
-    talk("marrow: " + note);
-}
-
 int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel trained) {
   const int image_size = square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
-  if (const int wanted = options.single_cls ? 1 : dataset.classes(); static_cast<int>(names.size()) != wanted)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: {} classes, but {} has {}{}", options.model, names.size(), options.data,
-                            dataset.classes(), options.single_cls ? ", taken as one" : ""));
+  if (options.single_cls && names.size() != 1)
+    throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but all of {} are taken as one",
+                                               options.model, names.size(), options.data));
   ClassMatch match;
-  if (!options.single_cls) match = match_classes(names, dataset.names);
-  say_match(match, options);
+  if (!options.single_cls) match = check_classes(options.model, trained.model, options.data, dataset);
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = image_size,
                                         .cache = ImageCache::kRecent,
@@ -155,9 +148,7 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
 
 int validate_classes(const Options& options, const Dataset& dataset, TrainedModel trained) {
   const std::vector<std::string> names = trained.model.names;
-  if (dataset.classes() > static_cast<int>(names.size()))
-    throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but {} has {}", options.model, names.size(),
-                                               options.data, dataset.classes()));
+  const ClassMatch match = check_classes(options.model, trained.model, options.data, dataset);
   const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
   const int threads = options.engine.threads > 0 ? options.engine.threads : available_threads();
   const InputFormat format = classifier_format(
@@ -165,8 +156,6 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
   ClassificationLoader loader(split.images,
                               validation_loader_options(format, dataset.classes(), options.batch, threads));
   EnginePredictor predictor(std::move(trained), options.engine);
-  const ClassMatch match = match_classes(names, dataset.names);
-  say_match(match, options);
   const auto network_classes = [&](std::vector<int> class_ids) {
     for (int& class_id : class_ids) class_id = match.classes.at(static_cast<size_t>(class_id));
     return class_ids;

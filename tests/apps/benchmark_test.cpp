@@ -5,6 +5,7 @@
 
 #include "apps/program.h"
 #include "base/files.h"
+#include "data/synth.h"
 
 namespace marrow {
 namespace {
@@ -78,6 +79,37 @@ TEST(CompareCommand, LeavesTablesAndPlots) {
   EXPECT_EQ(tables[1].at("networks").size(), 3u);
   for (const char* name : {"pareto_32px_1t.png", "pareto_64px_1t.png", "pareto_64px_1t.svg"})
     EXPECT_GT(std::filesystem::file_size(folder / ("runs/compare/" + std::string(name))), 5000u) << name;
+}
+
+TEST(CompareCommand, TakesTheSizeThatACheckpointWasTrainedAt) {
+  const testing::TemporaryFolder folder;
+  testing::ProgramOptions here;
+  here.folder = folder.path();
+  Model model = make_model("yolov8n");
+  std::get<Input>(model.graph.nodes.at(0).operation).format.crop = 96;
+  save_checkpoint(folder / "best.safetensors", model, randomize(model.graph, 3));
+  const ProgramResult result =
+      run_program({"compare", "best.safetensors", "--threads", "1", "--seconds", "0", "--json"}, here);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("tables").at(0).at("imgsz"), 96);
+}
+
+TEST(CompareCommand, RefusesADatasetOfOtherClassesBeforeItMeasures) {
+  const testing::TemporaryFolder folder;
+  testing::ProgramOptions here;
+  here.folder = folder.path();
+  testing::write_detector(folder / "best.safetensors");
+  SynthOptions synth;
+  synth.images = 2;
+  synth.image_size = 32;
+  synth.classes = {"disc", "square"};
+  write_synth_dataset(folder / "data", synth);
+  for (const std::string command : {"compare", "deploy", "quantize"}) {
+    const ProgramResult result = run_program({command, "best.safetensors", "--data", "data"}, here);
+    EXPECT_EQ(result.code, 2);
+    EXPECT_SAYS(result.err, ": 3 classes, but data has 2");
+    EXPECT_EQ(result.out, "");
+  }
 }
 
 }  // namespace

@@ -1,8 +1,5 @@
 #include "validate/measure_detector.h"
 
-#include <fmt/format.h>
-
-#include "base/error.h"
 #include "base/thread_pool.h"
 #include "data/class_match.h"
 #include "recipe/train_options.h"
@@ -15,9 +12,6 @@ namespace marrow {
 DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset,
                                  const MeasureOptions& options) {
   const std::vector<std::string> names = trained.model.names;
-  if (static_cast<int>(names.size()) != dataset.classes())
-    throw Error(ErrorKind::kUsage,
-                fmt::format("the model has {} classes, but the dataset {}", names.size(), dataset.classes()));
   const int stride = trained.model.largest_stride;
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = (options.image_size + stride - 1) / stride * stride,

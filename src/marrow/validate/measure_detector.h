@@ -16,8 +16,8 @@ struct MeasureOptions {
   EngineOptions engine;
 };
 
-// On the CPU engine, with rectangular batches, with classes matched as match_classes does, as `marrow val`. Throws Error{kUsage} unless the model has as many
-// classes as the dataset, and what open_split throws.
+// On the CPU engine, with rectangular batches, and classes matched as match_classes does, as `marrow val`. REQUIRES: as
+// many classes in the dataset as the model has. Throws what open_split throws.
 DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset, const MeasureOptions& options);
 
 }  // namespace marrow
