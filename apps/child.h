@@ -15,7 +15,8 @@ struct ChildOutput {
   int socket = -1;                 // for its stdin and stdout instead; the caller closes it
 };
 
-// Ctrl-C goes to the child alone, which knows how to stop; it is told to stop when this process ends before it.
+// Ctrl-C goes to the child alone, which knows how to stop; it is told to stop when this process ends before
+// it.
 class Child {
  public:
   // Throws Error{kFile} when a file cannot be opened or no process be started.

@@ -46,7 +46,8 @@ CLI::Validator in_range(double smallest, double largest);
 // Adds --threads with its default (every core the process may use) and checks its range.
 void add_threads_option(CLI::App& command, int& threads);
 
-// Adds --threads, --precision and --no-autotune of the CPU engine, which the programs tune unless told otherwise.
+// Adds --threads, --precision and --no-autotune of the CPU engine, which the programs tune unless told
+// otherwise.
 void add_engine_options(CLI::App& command, EngineOptions& options);
 // Adds --no-autotune alone.
 void add_autotune_flag(CLI::App& command, bool& autotune);
@@ -75,7 +76,8 @@ void add_detection_options(CLI::App& command, NmsOptions& options);
 // Adds --as and --weights-source, which say what a foreign file does not.
 void add_foreign_file_options(CLI::App& command, ImportOptions& options);
 
-// Throws Error{kUsage} unless `output` ends in `suffix`, as `kind` of file does, and is another file than `input`.
+// Throws Error{kUsage} unless `output` ends in `suffix`, as `kind` of file does, and is another file than
+// `input`.
 void check_output_file(const std::filesystem::path& output, const std::string& suffix,
                        const std::string& kind, const std::filesystem::path& input);
 

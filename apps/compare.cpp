@@ -70,9 +70,9 @@ Entrant open_entrant(const std::string& name, const std::string& model, const st
   return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
 }
 
-// What tells checkpoints apart: the run that a checkpoint lies in ("runs/train2/weights/best.safetensors" is "train2"), or
-// else its own name; with as many folders before it as it takes to be alone, and the file's name where that is
-// what differs.
+// What tells checkpoints apart: the run that a checkpoint lies in ("runs/train2/weights/best.safetensors" is
+// "train2"), or else its own name; with as many folders before it as it takes to be alone, and the file's
+// name where that is what differs.
 std::vector<std::string> checkpoint_names(const std::vector<std::string>& files) {
   const auto name_of = [](const std::filesystem::path& file, size_t folders, bool with_file) {
     std::vector<std::string> parts;
@@ -122,8 +122,8 @@ std::vector<Entrant> open_entrants(const Options& o) {
   return entrants;
 }
 
-// Those asked for; else the one that a file is fixed at, else what the first checkpoint was trained at, else what
-// detectors are trained with.
+// Those asked for; else the one that a file is fixed at, else what the first checkpoint was trained at, else
+// what detectors are trained with.
 std::vector<int> sizes_of(const Options& o, const std::vector<Entrant>& entrants) {
   if (!o.imgsz.empty()) return o.imgsz;
   for (const Entrant& entrant : entrants)

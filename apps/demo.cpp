@@ -36,7 +36,8 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Some five minutes of CPU time. Three seeds, two of them with crosses for stars, ended at a mAP50 of 0.96 to 0.97.
+// Some five minutes of CPU time. Three seeds, two of them with crosses for stars, ended at a mAP50 of 0.96 to
+// 0.97.
 constexpr const char* kBackbone = "shufflenet_v2_x0_5";
 constexpr int kPictureSize = 256;  // pixels, as drawn
 constexpr int kNetworkSize = 128;  // pixels, as trained and detected

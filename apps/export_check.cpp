@@ -46,8 +46,8 @@ Tensor run(const GraphWithWeights& network, const Tensor& input, int threads) {
   return engine.output(0).clone();
 }
 
-// The file as given to marrow-check-onnx, which answers in JSON. Another process, so that a reader that crashes ends
-// itself alone.
+// The file as given to marrow-check-onnx, which answers in JSON. Another process, so that a reader that
+// crashes ends itself alone.
 nlohmann::json ask_checker(const fs::path& program, const std::vector<std::string>& arguments) {
   const fs::path answer = fs::temp_directory_path() / fmt::format("marrow_check_{}.json", ::getpid());
   int code = 0;

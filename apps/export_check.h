@@ -1,4 +1,5 @@
-// Proves an exported ONNX file: read back and run in every shape it allows, and given to other people's readers.
+// Proves an exported ONNX file: read back and run in every shape it allows, and given to other people's
+// readers.
 #pragma once
 
 #include <filesystem>
@@ -24,8 +25,8 @@ struct ExportCheck {
   double sensitivity = 0;            // rounding_sensitivity() on them
 };
 
-// `network` is what was exported. The pictures are stretched to the input's size; without any, the program draws some.
-// Throws Error{kModel} where a reader refuses the file.
+// `network` is what was exported. The pictures are stretched to the input's size; without any, the program
+// draws some. Throws Error{kModel} where a reader refuses the file.
 ExportCheck check_export(const std::filesystem::path& file, const GraphWithWeights& network,
                          const onnx::ExportOptions& options, const std::vector<Image>& pictures, int threads);
 

@@ -13,18 +13,18 @@
 
 namespace marrow::cli {
 
-// Up to `wanted` pictures, evenly spread over a split. One that cannot be read is named on stderr and skipped. Throws
-// Error{kFile} when none can be read.
+// Up to `wanted` pictures, evenly spread over a split. One that cannot be read is named on stderr and
+// skipped. Throws Error{kFile} when none can be read.
 std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted);
 
-// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits that and
-// check_classes agrees.
+// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits
+// that and check_classes agrees.
 void check_task(const std::string& model_file, const Model& model);
 void check_task(const std::string& model_file, const Model& model, const std::string& data,
                 const Dataset& dataset);
 
-// Throws Error{kUsage} unless the dataset has as many classes as a detector, or no more than a classifier; says where
-// they are not matched one by one.
+// Throws Error{kUsage} unless the dataset has as many classes as a detector, or no more than a classifier;
+// says where they are not matched one by one.
 ClassMatch check_classes(const std::string& model_file, const Model& model, const std::string& data,
                          const Dataset& dataset);
 

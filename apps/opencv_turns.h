@@ -1,5 +1,5 @@
-// OpenCV's dnn module beside our engine: the network written as ONNX and run by marrow-check-onnx, one run at a time, which
-// stands still in between.
+// OpenCV's dnn module beside our engine: the network written as ONNX and run by marrow-check-onnx, one run at
+// a time, which stands still in between.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,8 @@ namespace marrow::cli {
 
 class OpenCvTurns {
  public:
-  // Throws Error{kUnsupported} where OpenCV is not built in or cannot read the network, and what onnx::export_model throws.
+  // Throws Error{kUnsupported} where OpenCV is not built in or cannot read the network, and what
+  // onnx::export_model throws.
   OpenCvTurns(const GraphWithWeights& network, const NetworkRunOptions& options);
   ~OpenCvTurns();
   OpenCvTurns(const OpenCvTurns&) = delete;

@@ -37,8 +37,8 @@ struct Options {
   bool classifier = false;
   std::vector<std::string> settings;  // "dropout=0.3"
   std::string output;
-  // Whole repeats and widths in eights make the cost jump by about as much. With less, growth of one dimension alone wins
-  // most often, and that is not what the paper found to be accurate (figure 3).
+  // Whole repeats and widths in eights make the cost jump by about as much. With less, growth of one
+  // dimension alone wins most often, and that is not what the paper found to be accurate (figure 3).
   double tie = 0.2;
   double seconds = 0.5;
   int threads = 0;

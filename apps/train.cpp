@@ -1,4 +1,5 @@
-// marrow train: starts the program marrow-train, which is built only where LibTorch is, as git starts its subcommands.
+// marrow train: starts the program marrow-train, which is built only where LibTorch is, as git starts its
+// subcommands.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -33,9 +34,10 @@ int start(const std::vector<std::string>& arguments) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  // OpenMP's threads spin while they wait for each other. Where other processes want the cores too, that is most of the
-  // work; threads that sleep at once are slow on a quiet machine. Images/s of a small detector, two threads on two cores,
-  // quiet and with four busy processes: spinning 84 and less than 4, a thousand turns 60 and 13, sleeping 38 and 16.
+  // OpenMP's threads spin while they wait for each other. Where other processes want the cores too, that is
+  // most of the work; threads that sleep at once are slow on a quiet machine. Images/s of a small detector,
+  // two threads on two cores, quiet and with four busy processes: spinning 84 and less than 4, a thousand
+  // turns 60 and 13, sleeping 38 and 16.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "1000", 0);
   execvp(program.c_str(), argv.data());
   throw Error(ErrorKind::kFile, fmt::format("{}: cannot be started: {}", program, std::strerror(errno)));

@@ -1,4 +1,5 @@
-// What activations cost: nanoseconds a float, on as many as fit the first cache. A layer pays this on top of its sums.
+// What activations cost: nanoseconds a float, on as many as fit the first cache. A layer pays this on top of
+// its sums.
 //
 //   cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target elementwise_bench
 //   build/release/bench/elementwise_bench --benchmark_repetitions=5 --benchmark_report_aggregates_only

@@ -1,11 +1,12 @@
-// How many augmented images the loader makes: mosaic, perspective, colours and flip with the default settings, on
-// drawn pictures of 640 x 480 that are cached after the first epoch, and how fast they are read in that one.
+// How many augmented images the loader makes: mosaic, perspective, colours and flip with the default
+// settings, on drawn pictures of 640 x 480 that are cached after the first epoch, and how fast they are read
+// in that one.
 //
 //   cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target loader_bench
 //   build/release/bench/loader_bench 320 0     (image size; workers, 0: in the consumer's thread)
 //
-// A time is that of a batch of 16 from next() to next(), with everything but the network. MARROW_SIMD=plain turns the
-// vector loops off.
+// A time is that of a batch of 16 from next() to next(), with everything but the network. MARROW_SIMD=plain
+// turns the vector loops off.
 #include <fmt/format.h>
 #include <unistd.h>
 

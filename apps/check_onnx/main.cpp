@@ -1,9 +1,10 @@
-// marrow-check-onnx MODEL.onnx [IO.safetensors]: what other readers make of an ONNX file, as one JSON object on stdout.
-// IO holds the tensors `input` and `output`; without it the file is checked but not run.
-// marrow-check-onnx MODEL.onnx IO.safetensors THREADS: OpenCV alone, which then runs once for each line on stdin.
+// marrow-check-onnx MODEL.onnx [IO.safetensors]: what other readers make of an ONNX file, as one JSON object
+// on stdout. IO holds the tensors `input` and `output`; without it the file is checked but not run.
+// marrow-check-onnx MODEL.onnx IO.safetensors THREADS: OpenCV alone, which then runs once for each line on
+// stdin.
 //
-// A program of its own: libonnx and OpenCV's dnn would cost every start of `marrow` tens of milliseconds, and a reader
-// that crashes ends nothing else. `marrow export` and `marrow benchmark` start it.
+// A program of its own: libonnx and OpenCV's dnn would cost every start of `marrow` tens of milliseconds, and
+// a reader that crashes ends nothing else. `marrow export` and `marrow benchmark` start it.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

@@ -1,5 +1,5 @@
-// The program `marrow-train`, which `marrow train` starts: the part that needs LibTorch. Its flags are the rows of the
-// table of training options.
+// The program `marrow-train`, which `marrow train` starts: the part that needs LibTorch. Its flags are the
+// rows of the table of training options.
 //
 // Exit codes: 0, 1 (failed), 2 (usage), 128 + the signal when one ended the run (with a checkpoint).
 #include <fmt/format.h>

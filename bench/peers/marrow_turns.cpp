@@ -1,9 +1,8 @@
-// Marrow's side of bench/peers/compare.py: a resident process that loads a network, runs it when told, and shows its
-// outputs. Reads lines on stdin, answers each with one line on stdout:
+// Marrow's side of bench/peers/compare.py: a resident process that loads a network, runs it when told, and
+// shows its outputs. Reads lines on stdin, answers each with one line on stdout:
 //
-//   make MODEL BACKBONE FILE                        a checkpoint of random weights; BACKBONE "-": the model's own
-//   load FILE HEIGHT WIDTH THREADS PRECISION INPUT  INPUT: the float32 values of (1, 3, HEIGHT, WIDTH)
-//   run N                                           N times in ms
+//   make MODEL BACKBONE FILE a checkpoint of random weights; BACKBONE "-": the model's own load FILE HEIGHT
+//   WIDTH THREADS PRECISION INPUT INPUT: the float32 values of (1, 3, HEIGHT, WIDTH) run N N times in ms
 //   output FILE                                     writes the last run's first output as float32
 //
 // An answer that begins with "error" says why not.
@@ -27,8 +26,9 @@
 namespace marrow {
 namespace {
 
-// Statistics that fit the weights, and smaller scales, keep activations and rounding from being amplified from layer to
-// layer, as in a trained network; StarNet's products of maps amplify it by millions otherwise, until no two runtimes agree.
+// Statistics that fit the weights, and smaller scales, keep activations and rounding from being amplified
+// from layer to layer, as in a trained network; StarNet's products of maps amplify it by millions otherwise,
+// until no two runtimes agree.
 Weights tame_weights(const Graph& graph) {
   constexpr int kSize = 256;  // near those that are measured; the reference executor is slow
   constexpr float kScale = 0.7f;

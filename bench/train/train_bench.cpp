@@ -1,13 +1,13 @@
-// How many images a second training takes in: the steps of marrow-train (loader, forward, loss, backward, and after each
-// fourth batch clipping, SGD and the moving average), without validation and checkpoints.
+// How many images a second training takes in: the steps of marrow-train (loader, forward, loss, backward, and
+// after each fourth batch clipping, SGD and the moving average), without validation and checkpoints.
 //
-// bench/train/compare.py runs it beside a plain PyTorch loop of the same network. It takes the settings of marrow train
-// as key=value, and its own:
+// bench/train/compare.py runs it beside a plain PyTorch loop of the same network. It takes the settings of
+// marrow train as key=value, and its own:
 //
 //   train_bench data=data.yaml model=yolov8n imgsz=320 batch=16 threads=2 input=loader
 //
 //   input=loader|ready   batches from the loader, or made before and used again
-//   dump=FILE            writes the start's weights, a batch, its losses and gradients, for the peer to compare
+//   dump=FILE writes the start's weights, a batch, its losses and gradients, for the peer to compare
 //
 // A number on a line of its input is a number of steps to do; it answers with the seconds they took.
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
-// The demonstration from end to end, on a handful of pictures; without a program that trains, what is missing.
+// The demonstration from end to end, on a handful of pictures; without a program that trains, what is
+// missing.
 #include <gtest/gtest.h>
 
 #include <cerrno>

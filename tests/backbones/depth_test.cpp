@@ -61,8 +61,8 @@ TEST(Depth, VanillaNetRepeatsBlocksOfStrideOne) {
 }
 
 TEST(Depth, ADeeperNetworkStartsLikeThePublishedOne) {
-  // Every block of the published network is there under its name and in its shape. VanillaNet's blocks are numbered
-  // through all stages, so there names move.
+  // Every block of the published network is there under its name and in its shape. VanillaNet's blocks are
+  // numbered through all stages, so there names move.
   for (const BackboneFamily* family : backbone_families()) {
     if (!family->defaults.contains("depth") || family->name == "vanillanet") continue;
     SCOPED_TRACE(family->name);

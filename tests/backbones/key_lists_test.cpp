@@ -1,5 +1,6 @@
-// The names and shapes of published files, as recorded in lists <network>_<source>.tsv beside the golden folder: each
-// list is turned into a file of zeros, which must be recognised as that network of that source with nothing left over.
+// The names and shapes of published files, as recorded in lists <network>_<source>.tsv beside the golden
+// folder: each list is turned into a file of zeros, which must be recognised as that network of that source
+// with nothing left over.
 #include <gtest/gtest.h>
 
 #include <fstream>

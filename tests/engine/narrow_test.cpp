@@ -1,5 +1,5 @@
-// Networks in bytes and in bfloat16: each layer against the reference executor on numbers that were rounded beforehand,
-// so that only the order of float32 sums is left as a difference.
+// Networks in bytes and in bfloat16: each layer against the reference executor on numbers that were rounded
+// beforehand, so that only the order of float32 sums is left as a difference.
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -100,8 +100,8 @@ TEST(NarrowEngine, Bfloat16ConvolutionsRoundTheirInputsOnly) {
   expect_rounded_reference(Element::kBfloat16, Precision::kBfloat16, 3e-6);
 }
 
-// Layers that stay narrow between each other: parts of a concatenation, residuals, pools, upsampling, and a slice and a
-// shuffle that do not begin at a block.
+// Layers that stay narrow between each other: parts of a concatenation, residuals, pools, upsampling, and a
+// slice and a shuffle that do not begin at a block.
 Graph network(int channels) {
   return test::graph_of(channels, [&](GraphBuilder& g, Value x) {
     x = g.conv(x, "stem", {.out = channels, .kernel = 3, .stride = 2, .bias = true});
@@ -117,8 +117,8 @@ Graph network(int channels) {
   });
 }
 
-// Each value of the float32 network rounded as the engine rounds it, one layer after another. A sum that falls between two
-// bytes may go either way, so neighbours differ by one step at times.
+// Each value of the float32 network rounded as the engine rounds it, one layer after another. A sum that
+// falls between two bytes may go either way, so neighbours differ by one step at times.
 TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
   for (const int channels : {1, 7, 16, 24, 58}) {
     const Graph graph = quantised(network(channels));
@@ -141,8 +141,8 @@ TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
   }
 }
 
-// The layer that reads the image, in float32: its output is rounded once, which differs only where the sum lies between two
-// numbers, by a step of one of the next layer's terms.
+// The layer that reads the image, in float32: its output is rounded once, which differs only where the sum
+// lies between two numbers, by a step of one of the next layer's terms.
 TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
   for (const auto& [precision, element] :
        {std::pair(Precision::kBfloat16, Element::kBfloat16), std::pair(Precision::kInt8, Element::kByte)})
@@ -191,7 +191,8 @@ TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
     }
 }
 
-// Products take two channels at a time: where the last has no neighbour, its place must not hold an earlier run's NaN.
+// Products take two channels at a time: where the last has no neighbour, its place must not hold an earlier
+// run's NaN.
 TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
   for (const int channels : {4, 8, 16, 32}) {
     const Graph graph = test::graph_of(channels, [&](GraphBuilder& g, Value x) {

@@ -1,5 +1,5 @@
-// Winograd's algorithm in bfloat16, against float64 sums of the same inputs. It rounds transformed inputs and weights, so
-// what it may differ by follows from them: see Expected.
+// Winograd's algorithm in bfloat16, against float64 sums of the same inputs. It rounds transformed inputs and
+// weights, so what it may differ by follows from them: see Expected.
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -149,10 +149,10 @@ Tensor run(const Layer& layer, const Run& how, const Tensor& other = {}) {
   return arena.read(conv.dst, kernels);
 }
 
-// Each output in float64, and how far the algorithm may be off. A transformed input U and weight V of product (i, j) are each
-// rounded to 8 bits, by u = 2^-8 of their value at most; so an output differs by
-//   sum over products of |A_i A_j| sum over channels of |U V| (2 u + u^2)                       at most, and by
-//   the root of the sum over products and channels of (A_i A_j U V)^2 2 r^2                      in the mean square,
+// Each output in float64, and how far the algorithm may be off. A transformed input U and weight V of product
+// (i, j) are each rounded to 8 bits, by u = 2^-8 of their value at most; so an output differs by
+//   sum over products of |A_i A_j| sum over channels of |U V| (2 u + u^2) at most, and by the root of the sum
+//   over products and channels of (A_i A_j U V)^2 2 r^2 in the mean square,
 // where r is the root mean square of u / m / sqrt(3) for mantissas m from 1 to 2, as frequent as 1 / m.
 struct Expected {
   explicit Expected(const Layer& layer);
@@ -222,8 +222,8 @@ Expected::Expected(const Layer& layer) {
       }
 }
 
-// Differences in units of the deviation expected: 1 in the root mean square if all that happens is right rounding, a little
-// more or less where few outputs share the same weights. Rounding down alone gives 1.07.
+// Differences in units of the deviation expected: 1 in the root mean square if all that happens is right
+// rounding, a little more or less where few outputs share the same weights. Rounding down alone gives 1.07.
 class Differences {
  public:
   void add(const Size& size) {

@@ -1,4 +1,5 @@
-// Strassen's halves where they do not fit: odd numbers of pixels, more than are taken at a time, several images, threads.
+// Strassen's halves where they do not fit: odd numbers of pixels, more than are taken at a time, several
+// images, threads.
 #include "graph/builder.h"
 #include "support.h"
 

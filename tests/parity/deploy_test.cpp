@@ -1,5 +1,5 @@
-// The published deploy form of a network comes out of the passes, which know nothing of the network: wherever a folder
-// of golden/backbones holds one network in both forms.
+// The published deploy form of a network comes out of the passes, which know nothing of the network: wherever
+// a folder of golden/backbones holds one network in both forms.
 #include "passes/deploy.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// README: a correct fuse reproduces the weights within rtol 1e-4 and 1e-6 of the largest, the outputs within 5e-5.
+// README: a correct fuse reproduces the weights within rtol 1e-4 and 1e-6 of the largest, the outputs within
+// 5e-5.
 constexpr double kRelative = 1e-4;
 constexpr double kOfLargest = 1e-6;
 constexpr double kOutputs = 5e-5;

@@ -1,5 +1,5 @@
-// ONNX files that the reference exporter made, against the numbers it recorded: every NAME.onnx of the golden folder
-// with a NAME_onnx_io.safetensors beside it, which holds the inputs and outputs by name.
+// ONNX files that the reference exporter made, against the numbers it recorded: every NAME.onnx of the golden
+// folder with a NAME_onnx_io.safetensors beside it, which holds the inputs and outputs by name.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -26,7 +26,8 @@ fs::path folder() {
   return testing::golden_folder() / "yolov8" / "train";
 }
 
-// golden/yolov8/README.md, "train". A run recorded with snapshots starts from random weights, where rounding grows.
+// golden/yolov8/README.md, "train". A run recorded with snapshots starts from random weights, where rounding
+// grows.
 struct Tolerances {
   double early, late;  // steps 0 and 1; the others. Relative for losses and norms
   double weights;      // absolute

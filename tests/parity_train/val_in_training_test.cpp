@@ -1,4 +1,5 @@
-// Validation within a run, on the training executor, against golden/yolov8/e2e: the engine's is in tests/parity.
+// Validation within a run, on the training executor, against golden/yolov8/e2e: the engine's is in
+// tests/parity.
 #include <gtest/gtest.h>
 
 #include <fstream>

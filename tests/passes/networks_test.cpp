@@ -1,5 +1,5 @@
-// Every pass on every family of networks: classifiers from all sources and YOLOv8 on all backbones, with random
-// batch norms, biases and gates.
+// Every pass on every family of networks: classifiers from all sources and YOLOv8 on all backbones, with
+// random batch norms, biases and gates.
 #include <fmt/format.h>
 
 #include "backbones/backbone.h"
@@ -50,8 +50,8 @@ std::vector<Network> detectors() {
   return networks;
 }
 
-// A network with other random weights than randomize() alone gives: batch norms fit to its activations, so that deep
-// networks neither die away nor explode.
+// A network with other random weights than randomize() alone gives: batch norms fit to its activations, so
+// that deep networks neither die away nor explode.
 GraphWithWeights with_sane_weights(const Graph& graph, int size) {
   const Tensor input = test::noise({2, 3, size, size}, 9);
   return {graph, measure_batch_statistics(graph, randomize(graph, 3), input)};
@@ -106,8 +106,8 @@ TEST(Networks, NoBatchNormAndNothingOfTrainingIsLeft) {
   }
 }
 
-// The tests above would see a term left out only where it matters: what all parameters of one kind set to 0 (the
-// variances to 1) change is far beyond their tolerance.
+// The tests above would see a term left out only where it matters: what all parameters of one kind set to 0
+// (the variances to 1) change is far beyond their tolerance.
 TEST(Networks, EveryTermThatIsFoldedMatters) {
   for (const Network& network : all_networks()) {
     SCOPED_TRACE(network.name);
@@ -132,8 +132,8 @@ TEST(Networks, EveryTermThatIsFoldedMatters) {
   }
 }
 
-// Every YAML of the zoo at its smallest scale, and every published network; the widest ones narrowed, as what merges
-// does not depend on the width.
+// Every YAML of the zoo at its smallest scale, and every published network; the widest ones narrowed, as what
+// merges does not depend on the width.
 std::vector<Network> zoo() {
   std::vector<Network> networks;
   for (const std::string& name : zoo_names())

@@ -1,4 +1,5 @@
-// What the plots look like is for people to judge; here: that each comes out, of a sensible size, whatever the data.
+// What the plots look like is for people to judge; here: that each comes out, of a sensible size, whatever
+// the data.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -21,8 +21,8 @@ struct Network {
   Weights weights;
 };
 
-// Random, but tame: its statistics are those of a drawn scene, and its last layers are small enough that scores do
-// not saturate, where rounding would choose among equals.
+// Random, but tame: its statistics are those of a drawn scene, and its last layers are small enough that
+// scores do not saturate, where rounding would choose among equals.
 const Network& network() {
   static const Network made = [] {
     Network n{make_model("yolov8n", {}, {.classes = 3}).graph, {}};

@@ -158,7 +158,8 @@ TEST(Sensitivity, KeepsWhatLosesMostAndWhatIsAskedFor) {
 
 TEST(Sensitivity, FindsALayerWhoseChannelsDifferTooMuch) {
   Calibrated c = calibrated();
-  // One channel a thousand times the others, which then lie within one step of a byte; what reads it makes up for that.
+  // One channel a thousand times the others, which then lie within one step of a byte; what reads it makes up
+  // for that.
   Tensor weight = c.model.weights.at("block.a.weight").clone();
   const auto per_output = static_cast<size_t>(weight.size() / 16);
   for (size_t i = 0; i < per_output; ++i) weight.values()[i] *= 1000;

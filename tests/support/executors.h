@@ -34,7 +34,8 @@ inline std::vector<ExecutorRun> run_everywhere(const Graph& graph, const Weights
   return runs;
 }
 
-// As above, and of the deployed network on the reference executor, and of the network as it was trained on the engine.
+// As above, and of the deployed network on the reference executor, and of the network as it was trained on
+// the engine.
 inline std::vector<ExecutorRun> run_in_every_form(const Graph& graph, const Weights& weights,
                                                   const Tensor& input,
                                                   const std::vector<std::string>& names) {

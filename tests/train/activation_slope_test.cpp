@@ -1,5 +1,5 @@
-// VanillaNet's deep training: the slope of its inner activations grows during a run, and everything that the run writes
-// and measures has the slope of its epoch. Chen et al. 2023, section 3.1.
+// VanillaNet's deep training: the slope of its inner activations grows during a run, and everything that the
+// run writes and measures has the slope of its epoch. Chen et al. 2023, section 3.1.
 #include <gtest/gtest.h>
 
 #include <cmath>

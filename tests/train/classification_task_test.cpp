@@ -1,5 +1,5 @@
-// Whole classification runs: what they leave behind, that nothing but the options changes a byte of it, and that the engine
-// and the training executor measure the same.
+// Whole classification runs: what they leave behind, that nothing but the options changes a byte of it, and
+// that the engine and the training executor measure the same.
 #include "train/classification_task.h"
 
 #include <fmt/format.h>

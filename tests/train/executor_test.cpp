@@ -61,8 +61,8 @@ TEST(TorchExecutor, DetectDecodeMatchesReference) {
   expect_matches_reference(test::decodes());
 }
 
-// d(sum(out * rand))/dx for a sample of the elements of input and parameters, in float64, where a step of 1e-6
-// leaves errors near 1e-9.
+// d(sum(out * rand))/dx for a sample of the elements of input and parameters, in float64, where a step of
+// 1e-6 leaves errors near 1e-9.
 void expect_gradients(const std::string& name, const Graph& graph, const Shape& shape, bool training) {
   SCOPED_TRACE(name + (training ? ", training" : ", evaluation"));
   constexpr double kStep = 1e-6, kAbsolute = 1e-7, kRelative = 1e-5;

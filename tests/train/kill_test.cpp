@@ -51,8 +51,9 @@ class KilledRun : public ::testing::Test {
       EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();
   }
 
-  // Kills the run again and again: each process after a number of changes to the run folder, which grows by `step` from
-  // kill to kill, and some milliseconds, which do not keep in step with it. Returns the number of kills.
+  // Kills the run again and again: each process after a number of changes to the run folder, which grows by
+  // `step` from kill to kill, and some milliseconds, which do not keep in step with it. Returns the number of
+  // kills.
   int kill_until_done(const Arguments& first, const std::string& name, int step,
                       const std::vector<Arguments>& changes = {{}}) {
     constexpr int kDelaysMs[] = {0, 0, 19, 0, 7, 0, 43};

@@ -1,5 +1,5 @@
-// Update rules against LibTorch's own where it has them, and against the papers' formulas in double precision where it
-// has not; and that a saved state goes on to the bit.
+// Update rules against LibTorch's own where it has them, and against the papers' formulas in double precision
+// where it has not; and that a saved state goes on to the bit.
 #include "train/optimizer.h"
 
 #include <gtest/gtest.h>

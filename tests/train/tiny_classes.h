@@ -1,4 +1,5 @@
-// A classification run small enough for a test: pictures of three colours, a network of 30 thousand parameters.
+// A classification run small enough for a test: pictures of three colours, a network of 30 thousand
+// parameters.
 #pragma once
 
 #include <filesystem>

@@ -78,7 +78,8 @@ class TrainProgram {
   std::optional<int> code_;
 };
 
-// Counts files that are made in folders, or renamed into place there: what a run does to its folder, step by step.
+// Counts files that are made in folders, or renamed into place there: what a run does to its folder, step by
+// step.
 class FolderEvents {
  public:
   explicit FolderEvents(const std::vector<std::filesystem::path>& folders)

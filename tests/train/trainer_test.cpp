@@ -1,4 +1,5 @@
-// The loop itself, with a task made for the purpose: accumulation, and the way back from a loss that is not finite.
+// The loop itself, with a task made for the purpose: accumulation, and the way back from a loss that is not
+// finite.
 #include "train/trainer.h"
 
 #include <gtest/gtest.h>
@@ -132,8 +133,8 @@ class TrainerTest : public ::testing::Test {
 };
 
 TEST_F(TrainerTest, KeepsGradientsAcrossTheEndOfAnEpoch) {
-  // A step after the iterations 1, 3, 5, ... by the sum of two gradients: with a small rate the bias b moves by
-  // -lr * (2 (b - i) + 2 (b - i - 1)) a step, or the part of that which clipping leaves.
+  // A step after the iterations 1, 3, 5, ... by the sum of two gradients: with a small rate the bias b moves
+  // by -lr * (2 (b - i) + 2 (b - i - 1)) a step, or the part of that which clipping leaves.
   options_.lr0 = 0.01;
   const Weights fresh = initialize(model_.graph, 0);
   std::vector<double> bias;

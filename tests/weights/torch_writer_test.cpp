@@ -50,7 +50,8 @@ TEST(TorchWriter, TheSameTensorsGiveTheSameBytes) {
   EXPECT_EQ(read_file(folder / "a.pt", 1 << 20), read_file(folder / "b.pt", 1 << 20));
 }
 
-// torch.load finds the folder by its data.pkl, reads entries that are stored, and maps storages where they are aligned.
+// torch.load finds the folder by its data.pkl, reads entries that are stored, and maps storages where they
+// are aligned.
 TEST(TorchWriter, LaysTheArchiveOutAsTorchDoes) {
   const testing::TemporaryFolder folder;
   const Weights weights = sample();

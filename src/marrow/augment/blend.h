@@ -24,8 +24,8 @@ struct Rectangle {
 constexpr int kCutmixCandidates = 3;
 constexpr float kCutmixInside = 0.1f;  // part of a box that the rectangle must hold
 
-// Rectangles around any point of the picture, clipped to it; sides are sqrt(1 - lambda) of the picture's, with
-// lambda uniform.
+// Rectangles around any point of the picture, clipped to it; sides are sqrt(1 - lambda) of the picture's,
+// with lambda uniform.
 std::vector<Rectangle> draw_cutmix_rectangles(Size picture, Random& random);
 
 // Pastes the first rectangle that meets no box and has an area, with the objects of which enough lies in it,

@@ -30,12 +30,12 @@ struct PixelRectangle {
 };
 
 // A part of the picture with an area drawn from [smallest_area, 1] of it and an aspect between 3:4 and 4:3;
-// where ten tries do not fit, the largest one in the middle with an aspect in that range. Szegedy et al. 2015,
-// as torchvision draws it.
+// where ten tries do not fit, the largest one in the middle with an aspect in that range. Szegedy et al.
+// 2015, as torchvision draws it.
 PixelRectangle draw_crop(Size picture, double smallest_area, Random& random);
 
-// With an area between 0.02 and 0.33 of the picture and an aspect between 0.3 and 3.3; none when ten tries do not
-// fit. Zhong et al. 2017.
+// With an area between 0.02 and 0.33 of the picture and an aspect between 0.3 and 3.3; none when ten tries do
+// not fit. Zhong et al. 2017.
 std::optional<PixelRectangle> draw_erasing(Size picture, Random& random);
 
 // size x size pixels: crop (resized as Pillow does, antialiased), flips, RandAugment, erasing.
@@ -51,11 +51,12 @@ enum class BatchMix { kNone, kMixup, kCutmix };
 // Which of the two happens for a number from [0, 1).
 BatchMix chosen_mix(const ClassificationAugment& settings, double uniform);
 
-// A rectangle around any pixel with sides of sqrt(1 - share) of the picture's, clipped to it; share uniform. Yun et
-// al. 2019, with alpha 1.
+// A rectangle around any pixel with sides of sqrt(1 - share) of the picture's, clipped to it; share uniform.
+// Yun et al. 2019, with alpha 1.
 PixelRectangle draw_cutmix(Size picture, Random& random);
 
-// Replaces the rectangle in a picture of three planes. Returns the part of `a` that is left: its share of the target.
+// Replaces the rectangle in a picture of three planes. Returns the part of `a` that is left: its share of the
+// target.
 double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
                        const PixelRectangle& part);
 

@@ -9,9 +9,9 @@
 
 namespace marrow {
 
-// Rows of `width` pixels of three bytes: blue, green, red against hue (0..179), saturation, value. Equal to the
-// bit to OpenCV's, whose vector code cuts off where its scalar code rounds: full blocks of 32 pixels of a row
-// are cut off, the rest is rounded. dst may be src.
+// Rows of `width` pixels of three bytes: blue, green, red against hue (0..179), saturation, value. Equal to
+// the bit to OpenCV's, whose vector code cuts off where its scalar code rounds: full blocks of 32 pixels of a
+// row are cut off, the rest is rounded. dst may be src.
 void bgr_to_hsv(const uint8_t* src, int width, uint8_t* dst);
 void hsv_to_bgr(const uint8_t* src, int width, uint8_t* dst);
 

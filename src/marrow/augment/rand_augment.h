@@ -1,5 +1,5 @@
-// RandAugment for classification: a few changes of a fixed strength, drawn from a list of 14. Cubuk et al. 2019;
-// list and ranges as torchvision has them.
+// RandAugment for classification: a few changes of a fixed strength, drawn from a list of 14. Cubuk et al.
+// 2019; list and ranges as torchvision has them.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ enum class AugmentOperation : uint8_t {
 };
 constexpr int kAugmentOperations = 14;
 
-// strength: 0 (none) to 1; negative for the other way, where there is one: from kShearX to kSharpness. Geometric
-// changes are about the middle, bilinear, and what comes from outside is grey.
+// strength: 0 (none) to 1; negative for the other way, where there is one: from kShearX to kSharpness.
+// Geometric changes are about the middle, bilinear, and what comes from outside is grey.
 void apply_operation(Image& image, AugmentOperation operation, double strength);
 
 struct RandAugmentSettings {

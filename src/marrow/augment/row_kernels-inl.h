@@ -19,7 +19,8 @@ using DByte = hn::Rebind<uint8_t, DInt>;
 using VInt = hn::Vec<DInt>;
 using VFloat = hn::Vec<DFloat>;
 
-// round(numerator * 4096 / i) as in hsv_factors, finite for i = 0. Dividing is quicker than gathering, and single
+// round(numerator * 4096 / i) as in hsv_factors, finite for i = 0. Dividing is quicker than gathering, and
+// single
 // precision is enough: no quotient lies nearer to a half than its error.
 HWY_INLINE VInt hsv_factor(int numerator, VInt i) {
   const DInt d;

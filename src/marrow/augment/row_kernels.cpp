@@ -1,5 +1,5 @@
-// Only for AVX2 with fused multiply-add, which OpenCV's colour conversion was compiled for: lower levels would
-// round differently.
+// Only for AVX2 with fused multiply-add, which OpenCV's colour conversion was compiled for: lower levels
+// would round differently.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3 | HWY_AVX3_DL)
 
 #include "augment/row_kernels.h"

@@ -1,6 +1,7 @@
 // What augmentation works on: a picture and the objects in it, in pixels of that picture.
 //
-// Plain values. Every transform of this folder is a function of its arguments; random draws are arguments too.
+// Plain values. Every transform of this folder is a function of its arguments; random draws are arguments
+// too.
 #pragma once
 
 #include <memory>
@@ -53,7 +54,8 @@ NormalisedBox normalised(const Object& object, Size picture);
 // Multiplies by the factors, then adds the offsets; outlines too.
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y);
 
-// Boxes are cut at the picture's border and outlines with them; objects that are left without area are removed.
+// Boxes are cut at the picture's border and outlines with them; objects that are left without area are
+// removed.
 void clip_and_drop(std::vector<Object>& objects, Size picture);
 
 // The part of the outline inside the picture (Sutherland and Hodgman 1974); empty where nothing is.

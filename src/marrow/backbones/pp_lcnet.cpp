@@ -42,8 +42,8 @@ constexpr std::array<Block, 13> kBlocks = {{{2, 0, 3, 32, 1, false},
                                             {6, 0, 5, 512, 2, true},
                                             {6, 1, 5, 512, 1, true}}};
 
-// The blocks of a network of that depth: a group that grows repeats its last block, which has stride 1; one that shrinks
-// loses its last.
+// The blocks of a network of that depth: a group that grows repeats its last block, which has stride 1; one
+// that shrinks loses its last.
 std::vector<Block> blocks_of(const BackboneConfig& config) {
   const double depth = Settings("pp_lcnet", config).depth();
   std::vector<Block> blocks;

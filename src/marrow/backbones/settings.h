@@ -36,12 +36,12 @@ class Settings {
   const BackboneConfig& config_;
 };
 
-// A published width times a width factor, rounded up to a multiple of 8 as YOLOv8's own width multiple is; as it is where the
-// factor is 1.
+// A published width times a width factor, rounded up to a multiple of 8 as YOLOv8's own width multiple is; as
+// it is where the factor is 1.
 int scaled_channels(int channels, double factor);
 
-// A stage's published repeats times a depth factor, rounded up. Source: EfficientNet, Tan and Le 2019, whose code rounds
-// so.
+// A stage's published repeats times a depth factor, rounded up. Source: EfficientNet, Tan and Le 2019, whose
+// code rounds so.
 int scaled_repeats(int repeats, double depth);
 
 }  // namespace marrow

@@ -28,8 +28,8 @@ constexpr std::array<Width, 4> kWidths = {{{0.5, {24, 48, 96, 192, 1024}},
                                            {1.5, {24, 176, 352, 704, 1024}},
                                            {2.0, {24, 244, 488, 976, 2048}}}};
 
-// Published widths as they are, others on straight lines between them (beyond them, in proportion to the nearest), to
-// a multiple of 8. The stem is 24 in all published ones, so it is here.
+// Published widths as they are, others on straight lines between them (beyond them, in proportion to the
+// nearest), to a multiple of 8. The stem is 24 in all published ones, so it is here.
 std::vector<int> channels_at(double width) {
   for (const Width& known : kWidths)
     if (known.width == width) return {known.channels.begin(), known.channels.end()};

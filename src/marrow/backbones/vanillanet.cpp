@@ -51,8 +51,8 @@ struct VanillaNet {
   }
 
  private:
-  // A stage is a block of stride 2 with those of stride 1 behind it. One that grows repeats its last block at stride 1;
-  // one that shrinks loses its last.
+  // A stage is a block of stride 2 with those of stride 1 behind it. One that grows repeats its last block at
+  // stride 1; one that shrinks loses its last.
   void repeat_blocks(double depth) {
     const VanillaNet published = *this;
     dims.resize(1);

@@ -1,5 +1,5 @@
-// Where a random choice of a training run stands: epoch, position in the epoch and place in the program name it,
-// so that its outcome does not depend on the order of work, the number of threads or a resume.
+// Where a random choice of a training run stands: epoch, position in the epoch and place in the program name
+// it, so that its outcome does not depend on the order of work, the number of threads or a resume.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct RandomKey {
     return {seed, mix_bits(when ^ branch) ^ stream_of(place)};
   }
 
-  // For a part that is done again inside another one (the second sample of a mixup has a mosaic of its own): the
-  // same places, other draws.
+  // For a part that is done again inside another one (the second sample of a mixup has a mosaic of its own):
+  // the same places, other draws.
   RandomKey inner(std::string_view place) const {
     return {seed, epoch, position, mix_bits(branch ^ stream_of(place))};
   }

@@ -13,7 +13,8 @@ namespace marrow {
 std::string nearest_name(std::string_view found, std::span<const std::string> known);
 
 // "unknown backbone 'starnet_s5'. Did you mean 'starnet_s4'? Known: starnet_s1, starnet_s2, ..."
-// Of more than 12 known names the nearest alone, or where none is near the first 12. `what` is the kind of thing that is named ("backbone").
+// Of more than 12 known names the nearest alone, or where none is near the first 12. `what` is the kind of
+// thing that is named ("backbone").
 std::string unknown_name_message(std::string_view what, std::string_view found,
                                  std::span<const std::string> known);
 

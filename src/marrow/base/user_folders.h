@@ -5,8 +5,8 @@
 
 namespace marrow {
 
-// What may be made again at any time: $XDG_CACHE_HOME/marrow or ~/.cache/marrow; empty where neither variable is set. Not
-// created.
+// What may be made again at any time: $XDG_CACHE_HOME/marrow or ~/.cache/marrow; empty where neither variable
+// is set. Not created.
 std::filesystem::path user_cache_folder();
 
 }  // namespace marrow

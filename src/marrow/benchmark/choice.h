@@ -16,8 +16,8 @@ struct Contender {
   std::optional<double> map50_95;  // 0 to 1; where it was measured
 };
 
-// Whether each is on the Pareto front: no other is as fast and as good, and better in one of the two. Good is a high mAP
-// when all have one, otherwise few parameters.
+// Whether each is on the Pareto front: no other is as fast and as good, and better in one of the two. Good is
+// a high mAP when all have one, otherwise few parameters.
 std::vector<bool> pareto_front(std::span<const Contender> contenders);
 
 struct ChoiceOptions {
@@ -25,8 +25,9 @@ struct ChoiceOptions {
   double budget_ms = 0;  // 0: none
 };
 
-// Plain sentences, one a line: the fastest, the fastest whose mAP is near the best, the best within the budget. Without
-// mAP the best is the one with the most multiply-adds, which is said. REQUIRES: at least one contender.
+// Plain sentences, one a line: the fastest, the fastest whose mAP is near the best, the best within the
+// budget. Without mAP the best is the one with the most multiply-adds, which is said. REQUIRES: at least one
+// contender.
 std::string recommendation(std::span<const Contender> contenders, const ChoiceOptions& options);
 
 }  // namespace marrow

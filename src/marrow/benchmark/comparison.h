@@ -22,12 +22,14 @@ struct ComparedNetwork {
   double compile_ms = 0;
 };
 
-// All networks are compiled first. Then each has a turn of a few runs, the first of which only warms the caches up, in
-// an order that rotates, until the time is over. `progress` hears how much of the time is over, 0 to 1.
+// All networks are compiled first. Then each has a turn of a few runs, the first of which only warms the
+// caches up, in an order that rotates, until the time is over. `progress` hears how much of the time is over,
+// 0 to 1.
 std::vector<ComparedNetwork> time_in_turns(std::span<const GraphWithWeights> networks,
                                            const TurnOptions& options,
                                            const std::function<void(double share)>& progress = {});
-// The same for networks that are compiled already, each for an input of its own; of the options, `input` is not read.
+// The same for networks that are compiled already, each for an input of its own; of the options, `input` is
+// not read.
 std::vector<ComparedNetwork> time_in_turns(std::span<NetworkRun> runs, const TurnOptions& options,
                                            const std::function<void(double share)>& progress = {});
 

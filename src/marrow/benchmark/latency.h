@@ -25,7 +25,8 @@ struct Repetition {
   int least_runs = 5;
 };
 
-// Runs `work` at least once and for warm_up_seconds, unmeasured; then until both `seconds` and `least_runs` are over.
+// Runs `work` at least once and for warm_up_seconds, unmeasured; then until both `seconds` and `least_runs`
+// are over.
 Latency measure_latency(const Repetition& repetition, const std::function<void()>& work);
 
 }  // namespace marrow

@@ -16,8 +16,8 @@ struct Machine {
 
 Machine this_machine();
 
-// What one thread's multiply-add units can do at a SIMD level, in GFLOP/s (two a multiply-add): the engine's own
-// register tile over data in the first-level cache, the best of some tries; about 20 ms.
+// What one thread's multiply-add units can do at a SIMD level, in GFLOP/s (two a multiply-add): the engine's
+// own register tile over data in the first-level cache, the best of some tries; about 20 ms.
 double peak_gflops(SimdLevel level);
 
 // The most memory this process has held so far, in bytes; 0 where the system does not say.

@@ -1,5 +1,5 @@
-// A network ready to be timed: compiled for one input shape and fed with noise, since the time does not depend on the
-// numbers.
+// A network ready to be timed: compiled for one input shape and fed with noise, since the time does not
+// depend on the numbers.
 #pragma once
 
 #include <cstdint>

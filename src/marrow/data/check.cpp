@@ -169,7 +169,8 @@ class Checker {
     places.push_back({split, path});
   }
 
-  // Label files beside those of the pictures that belong to no picture of any split: misspelled, or left behind.
+  // Label files beside those of the pictures that belong to no picture of any split: misspelled, or left
+  // behind.
   void report_orphans() {
     for (const auto& [folder, names] : label_files_) {
       std::vector<std::string> orphans;

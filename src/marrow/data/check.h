@@ -20,8 +20,8 @@ struct CheckOptions {
   std::function<void(const std::string& what, int64_t done, int64_t total)> progress;
 };
 
-// The upper limits of the size classes of boxes, in pixels of the shorter side at image_size. The first three are the cells
-// of a detector's maps.
+// The upper limits of the size classes of boxes, in pixels of the shorter side at image_size. The first three
+// are the cells of a detector's maps.
 inline constexpr int kCheckSizes[] = {8, 16, 32, 64, 128};
 inline constexpr size_t kCheckSizeClasses = std::size(kCheckSizes) + 1;
 
@@ -38,13 +38,15 @@ struct DatasetCheck {
   int64_t errors = 0, warnings = 0;
 };
 
-// Folders of classes are looked over too: each picture is then one object of its class, and its box is the whole of it.
-// Every picture is decoded in full and compared with all others by content, every label parsed; the cache is
-// not used. Equal pictures in two splits are errors, in one split warnings. Throws Error only for a dataset that cannot be read
-// as a whole, and for a sheet that cannot be written; a split that cannot be read is a problem of the report.
+// Folders of classes are looked over too: each picture is then one object of its class, and its box is the
+// whole of it. Every picture is decoded in full and compared with all others by content, every label parsed;
+// the cache is not used. Equal pictures in two splits are errors, in one split warnings. Throws Error only
+// for a dataset that cannot be read as a whole, and for a sheet that cannot be written; a split that cannot
+// be read is a problem of the report.
 DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options);
 
-// As text for people, and as one JSON object (without sizes of boxes for folders of classes): {"dataset", "format", "errors", "warnings", "splits": [...],
+// As text for people, and as one JSON object (without sizes of boxes for folders of classes): {"dataset",
+// "format", "errors", "warnings", "splits": [...],
 // "problems": [{"severity", "kind", "place", "message"}]}.
 std::string check_text(const Dataset& dataset, const DatasetCheck& check, int image_size);
 std::string check_json(const Dataset& dataset, const DatasetCheck& check, int image_size);

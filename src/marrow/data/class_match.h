@@ -1,5 +1,5 @@
-// Which class of a model is which of a dataset: the same classes may be numbered in another order, as when one list is by
-// alphabet and the other is not.
+// Which class of a model is which of a dataset: the same classes may be numbered in another order, as when
+// one list is by alphabet and the other is not.
 #pragma once
 
 #include <string>

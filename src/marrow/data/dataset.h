@@ -66,8 +66,8 @@ struct Dataset {
 };
 
 // `path` is a YAML file, a COCO JSON file, or a folder: with data.yaml (or one YAML file), VOC's Annotations,
-// COCO's annotations/*.json, or classes in train/CLASS/. Throws Error naming file, line and key. `names`, when
-// not empty, stands for the classes of the file, which then needs none; without names anywhere, those of
+// COCO's annotations/*.json, or classes in train/CLASS/. Throws Error naming file, line and key. `names`,
+// when not empty, stands for the classes of the file, which then needs none; without names anywhere, those of
 // COCO's categories (by id) and VOC's objects (by alphabet) are gathered from all splits, which reads every
 // annotation file. All paths of the result are absolute.
 Dataset read_dataset(const std::filesystem::path& path, std::vector<std::string> names = {});

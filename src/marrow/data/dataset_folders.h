@@ -15,8 +15,8 @@ struct ClassifiedImage {
   bool operator==(const ClassifiedImage&) const = default;
 };
 
-// The pictures of SPLIT/CLASS/ (also deeper), sorted by class and path. Throws Error{kFormat} for a folder that
-// is no class of train, kFile when nothing is found.
+// The pictures of SPLIT/CLASS/ (also deeper), sorted by class and path. Throws Error{kFormat} for a folder
+// that is no class of train, kFile when nothing is found.
 std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string_view split);
 
 }  // namespace marrow

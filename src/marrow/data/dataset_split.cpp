@@ -13,7 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The scan out of a cache that fits. Lists the pictures where the format allows it without reading annotations.
+// The scan out of a cache that fits. Lists the pictures where the format allows it without reading
+// annotations.
 std::optional<Scan> cached_scan(const CachePlaces& places, const CacheKey& key, SplitReader& reader,
                                 bool& listed, std::string& note) {
   for (const fs::path& place : {places.beside, places.fallback}) {

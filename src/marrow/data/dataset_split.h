@@ -42,13 +42,13 @@ struct LoadOptions {
 // read as a whole, and when no picture is left. Not for kFolders (class_folders.h).
 SplitLabels load_split(const Dataset& dataset, std::string_view split, const LoadOptions& options = {});
 
-// The pictures of a split of any format, kFolders too, without their labels; pictures that annotations name and that are
-// not there are left out. Sorted by path. Throws Error when the split as a whole cannot be
-// read or no picture is there.
+// The pictures of a split of any format, kFolders too, without their labels; pictures that annotations name
+// and that are not there are left out. Sorted by path. Throws Error when the split as a whole cannot be read
+// or no picture is there.
 std::vector<std::filesystem::path> list_pictures(const Dataset& dataset, std::string_view split);
 
-// Of kCoco, empty for all others. A picture that several files list has its number in the first. Throws Error when a file
-// cannot be read.
+// Of kCoco, empty for all others. A picture that several files list has its number in the first. Throws Error
+// when a file cannot be read.
 CocoNumbers coco_numbers(const Dataset& dataset, std::string_view split);
 
 }  // namespace marrow

@@ -48,8 +48,8 @@ struct CacheRead {
 // what a file holds.
 CacheRead read_label_cache(const std::filesystem::path& file, const CacheKey& key);
 
-// Why the scan no longer fits the disk: "images/a.jpg has changed"; empty when it fits. `listed`, when not null,
-// is what the split lists now.
+// Why the scan no longer fits the disk: "images/a.jpg has changed"; empty when it fits. `listed`, when not
+// null, is what the split lists now.
 std::string staleness(const Scan& scan, const std::vector<ListedPicture>* listed);
 
 // Atomic. Throws Error{kFile}.

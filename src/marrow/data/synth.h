@@ -37,9 +37,9 @@ struct SynthPicture {
   std::vector<Label> labels;  // class_id counts in options.classes
 };
 
-// Picture number `index`: a pure function of the options' seed, size, objects and classes. The label of a shape bounds
-// the part of it that is inside the picture; a shape of which less than kSynthVisible is to be seen, after what lies
-// above it and the picture's edge, has none.
+// Picture number `index`: a pure function of the options' seed, size, objects and classes. The label of a
+// shape bounds the part of it that is inside the picture; a shape of which less than kSynthVisible is to be
+// seen, after what lies above it and the picture's edge, has none.
 inline constexpr double kSynthVisible = 0.6;
 SynthPicture draw_synth_picture(const SynthOptions& options, int64_t index);
 

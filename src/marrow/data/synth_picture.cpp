@@ -117,8 +117,8 @@ Object random_object(Random& random, const SynthOptions& options, const std::vec
   return object;
 }
 
-// Somewhere in the picture; of a few tries the first that hides little of the others, so that most objects can be
-// told apart and some overlap.
+// Somewhere in the picture; of a few tries the first that hides little of the others, so that most objects
+// can be told apart and some overlap.
 void place(Random& random, std::span<const Object> others, Object& object, int width, int height) {
   constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {

@@ -85,8 +85,8 @@ Label fitting_label(const std::string& name, float confidence, Size picture) {
   return label;
 }
 
-// Where a tag may lie, the best place first, all inside the picture: above its box; in it, where it hides little of it;
-// below; beside; in it all the same.
+// Where a tag may lie, the best place first, all inside the picture: above its box; in it, where it hides
+// little of it; below; beside; in it all the same.
 std::vector<cv::Rect> places(Size picture, const cv::Rect& box, const Label& label, int line) {
   constexpr int kLittle = 4;  // a tag in a box takes at most a fourth of it
   const int width = label.width(), height = label.height();

@@ -137,8 +137,8 @@ class Dissolver {
     return op;
   }
 
-  // One part for each map: its blocks from the first channel that is wanted to the last. A channel that is wanted twice
-  // is in two parts.
+  // One part for each map: its blocks from the first channel that is wanted to the last. A channel that is
+  // wanted twice is in two parts.
   Places cut_depthwise(const LoweredOp& op) {
     const Places places = places_of(op.inputs[0]);
     struct Taken {

@@ -91,7 +91,8 @@ class Chooser {
     lowered_.ops = std::move(ops);
   }
 
-  // Storage becomes narrow where a narrow convolution reads it, itself or moved, when all that lies in it has one scale.
+  // Storage becomes narrow where a narrow convolution reads it, itself or moved, when all that lies in it has
+  // one scale.
   void choose_roots() {
     std::vector<const ByteScale*> scales(lowered_.storage.size(), nullptr);
     std::vector<bool> possible(lowered_.storage.size(), true), narrow(lowered_.storage.size(), false);

@@ -1,6 +1,6 @@
 // From a graph's nodes to the operations that become steps: activations, sums and products join the layer
-// before them, and slices, concatenations and channel shuffles become views, or places that a convolution reads,
-// where they can.
+// before them, and slices, concatenations and channel shuffles become views, or places that a convolution
+// reads, where they can.
 #pragma once
 
 #include <vector>
@@ -26,12 +26,12 @@ struct LoweredOp {
   Value other;            // joined
   Value output;           // what it defines
   int output_index = -1;  // kOutput
-  // kGather: what is copied to the output's channels from first_channel on. Of a 1x1 convolution: where its input
-  // channels lie, when they are not those of inputs[0] in order. `map` counts the inputs.
+  // kGather: what is copied to the output's channels from first_channel on. Of a 1x1 convolution: where its
+  // input channels lie, when they are not those of inputs[0] in order. `map` counts the inputs.
   std::vector<ChannelSource> channels;
   int first_channel = 0;
-  // Of a depthwise convolution that takes only a part of inputs[0], from a block on: for each channel of the part, the
-  // convolution's channel that is applied to it, or -1 for none.
+  // Of a depthwise convolution that takes only a part of inputs[0], from a block on: for each channel of the
+  // part, the convolution's channel that is applied to it, or -1 for none.
   std::vector<int> rows;
   int64_t first_block = 0;
 };
@@ -44,8 +44,8 @@ struct Placement {
 
 struct Lowered {
   std::vector<LoweredOp> ops;  // in order of execution
-  // By value. After the graph's values come the input in blocked layout, parts of depthwise convolutions, and copies
-  // in other elements.
+  // By value. After the graph's values come the input in blocked layout, parts of depthwise convolutions, and
+  // copies in other elements.
   std::vector<Placement> placements;
   std::vector<Shape> shapes;
   Value packed_input;

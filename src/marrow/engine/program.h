@@ -34,8 +34,8 @@ struct Program {
   int64_t scratch_floats = 0;  // a thread
 };
 
-// See Engine's constructor. `pool` packs the weights, and its size decides how finely steps are cut; results do not depend on
-// it. `tuner` chooses among implementations of a layer.
+// See Engine's constructor. `pool` packs the weights, and its size decides how finely steps are cut; results
+// do not depend on it. `tuner` chooses among implementations of a layer.
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
                 std::span<const std::string> outputs, const EngineOptions& options, Tuner& tuner,
                 ThreadPool& pool);

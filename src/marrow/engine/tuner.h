@@ -1,5 +1,5 @@
-// Which of several implementations of a layer is the fastest on this machine: measured when a network is compiled, and
-// remembered in a file below the user's cache folder (base/user_folders.h).
+// Which of several implementations of a layer is the fastest on this machine: measured when a network is
+// compiled, and remembered in a file below the user's cache folder (base/user_folders.h).
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,9 @@ namespace marrow {
 
 class Tuner {
  public:
-  // `file`: where choices are remembered; empty: nowhere. A file that cannot be read, or makes no sense, counts as empty.
-  // `measures` false: the first implementation that accepts a layer is taken, and there is no file.
+  // `file`: where choices are remembered; empty: nowhere. A file that cannot be read, or makes no sense,
+  // counts as empty. `measures` false: the first implementation that accepts a layer is taken, and there is
+  // no file.
   Tuner(bool measures, std::filesystem::path file, ThreadPool& pool);
 
   StepPtr make_convolution(const ConvDescription& conv);

@@ -14,8 +14,8 @@ struct ByteScale {
   bool operator==(const ByteScale&) const = default;
 };
 
-// Weights of one output channel are w = scale * q, q in -127 .. 127: the largest of them is 127 steps from zero. The scale of
-// a channel of zeros is 1.
+// Weights of one output channel are w = scale * q, q in -127 .. 127: the largest of them is 127 steps from
+// zero. The scale of a channel of zeros is 1.
 float weight_scale(std::span<const float> channel);
 // The nearest q, the even one of two.
 int8_t weight_byte(float weight, float scale);

@@ -31,8 +31,8 @@ struct Node {
   int channels = 0;  // of the output (features, after Flatten or Linear)
   double stride =
       1;  // input pixels per output pixel; 0 where it depends on the input size (adaptive pooling and after)
-  // Of a quantised model, which still computes in float32 unless int8 is asked for: how the output is stored in bytes,
-  // and whether a convolution takes its input in bytes, and its weights.
+  // Of a quantised model, which still computes in float32 unless int8 is asked for: how the output is stored
+  // in bytes, and whether a convolution takes its input in bytes, and its weights.
   std::optional<ByteScale> byte_scale = {};
   bool int8 = false;
 };

@@ -28,7 +28,8 @@ struct InputFormat {
   double scale = 1.0 / 255.0;
   std::array<double, 3> mean = {0, 0, 0};
   std::array<double, 3> std = {1, 1, 1};
-  // Pixels; 0: not stated. Classifiers: the shorter side is resized to `resize`, then the centre crop x crop is taken.
+  // Pixels; 0: not stated. Classifiers: the shorter side is resized to `resize`, then the centre crop x crop
+  // is taken.
   // Detectors: `crop` is the side of the square that pictures were fitted into in training.
   int resize = 0;
   int crop = 0;

@@ -32,8 +32,9 @@ struct ImageSize {
 };
 
 struct DecodeOptions {
-  // Who is going to shrink the picture until it fits into so many pixels may have a JPEG decoded at a half, a quarter or an
-  // eighth of its size, never below that. It is quicker, but the pixels are others, so that boxes move a little. 0 x 0: no.
+  // Who is going to shrink the picture until it fits into so many pixels may have a JPEG decoded at a half, a
+  // quarter or an eighth of its size, never below that. It is quicker, but the pixels are others, so that
+  // boxes move a little. 0 x 0: no.
   ImageSize fit;
 };
 

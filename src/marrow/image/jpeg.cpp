@@ -92,7 +92,8 @@ class Reader {
     return true;
   }
 
-  // Decode at 1/2, 1/4 or 1/8: the least that is not below the picture shrunk into `fit` (as it is stored, not upright).
+  // Decode at 1/2, 1/4 or 1/8: the least that is not below the picture shrunk into `fit` (as it is stored,
+  // not upright).
   void shrink_to_fit(ImageSize fit) {
     constexpr int kMostReduction = 8;
     const auto allows = [&](int64_t reduction) {

@@ -16,7 +16,8 @@ namespace marrow {
 void resize_linear(ConstPixels src, MutablePixels dst);
 Image resize_linear(const Image& image, int width, int height);
 
-// The rows of what resize_linear gives, one at a time, for a caller that does more with each while it is in the cache.
+// The rows of what resize_linear gives, one at a time, for a caller that does more with each while it is in
+// the cache.
 class LinearRows {
  public:
   // `src` outlives it.

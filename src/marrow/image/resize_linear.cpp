@@ -30,8 +30,8 @@ int16_t weight(float part) {
   return static_cast<int16_t>(std::lrintf(part * kWeightOne));
 }  // halves to even
 
-// (upper * b0 + lower * b1) of rows with 7 fractional bits, rounded as OpenCV rounds it. No sum exceeds 255 by more than the
-// rounding of the weights.
+// (upper * b0 + lower * b1) of rows with 7 fractional bits, rounded as OpenCV rounds it. No sum exceeds 255
+// by more than the rounding of the weights.
 void vertical_pass(std::span<const int16_t> upper, const int16_t* lower, int16_t b0, int16_t b1,
                    uint8_t* dst) {
   for (size_t i = 0; i < upper.size(); ++i) {

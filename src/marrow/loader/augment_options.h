@@ -9,8 +9,8 @@ namespace marrow {
 
 AugmentSettings augment_settings_of(const TrainOptions& options);
 
-// A classifier's crops hold at least 1 - `scale` of the picture. RandAugment has changes of colour of its own, so
-// `hsv_h`, `hsv_s` and `hsv_v` count without it.
+// A classifier's crops hold at least 1 - `scale` of the picture. RandAugment has changes of colour of its
+// own, so `hsv_h`, `hsv_s` and `hsv_v` count without it.
 ClassificationAugment classification_augment_of(const TrainOptions& options);
 
 }  // namespace marrow

@@ -19,9 +19,9 @@ std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i);
 constexpr size_t kSheetImages = 16;
 constexpr int kSheetSide = 4096;
 
-// The first images of the batch on one sheet (detect/sheet.h) of at most `largest_side` pixels a side, with their targets.
-// Images of fewer than 320 pixels are drawn a whole number of times larger where the sheet has room, so that tags can be
-// read and do not hide what they name.
+// The first images of the batch on one sheet (detect/sheet.h) of at most `largest_side` pixels a side, with
+// their targets. Images of fewer than 320 pixels are drawn a whole number of times larger where the sheet has
+// room, so that tags can be read and do not hide what they name.
 Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most = kSheetImages,
                   int largest_side = kSheetSide);
 
@@ -30,7 +30,8 @@ Image batch_sheet(const DetectionBatch& batch, std::span<const std::vector<Detec
                   std::span<const std::string> names, size_t most = kSheetImages,
                   int largest_side = kSheetSide);
 
-// A classifier's images, (N, 3, H, W) uint8, framed in the colour of their class and with its name. N class_ids.
+// A classifier's images, (N, 3, H, W) uint8, framed in the colour of their class and with its name. N
+// class_ids.
 Image class_sheet(const Tensor& images, std::span<const int> class_ids, std::span<const std::string> names,
                   size_t most = kSheetImages, int largest_side = kSheetSide);
 

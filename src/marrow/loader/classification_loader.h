@@ -29,8 +29,8 @@ struct ClassificationLoaderOptions {
   int ahead = 3;    // batches in memory, the consumer's among them
   uint64_t seed = 0;
 
-  // Training: shuffled and augmented. Without it: in order, resized and cropped as the network's source says, and
-  // images that cannot be read are missing from their batch.
+  // Training: shuffled and augmented. Without it: in order, resized and cropped as the network's source says,
+  // and images that cannot be read are missing from their batch.
   std::optional<ClassificationAugment> augment;
   int shorter_side = 224;  // validation
   ResizeFilter filter = ResizeFilter::kAntialiasedBilinear;

@@ -1,8 +1,8 @@
 // Batches for training and validating a detector.
 //
-// An endless or bounded row of batches, epoch after epoch, made ahead by worker threads and handed over in order.
-// Every batch is a function of the images, the options and its place in that row: the number of workers, what is
-// cached and where the loader started change no byte of it.
+// An endless or bounded row of batches, epoch after epoch, made ahead by worker threads and handed over in
+// order. Every batch is a function of the images, the options and its place in that row: the number of
+// workers, what is cached and where the loader started change no byte of it.
 //
 // One thread consumes; destroying the loader at any moment is fine.
 #pragma once

@@ -26,8 +26,8 @@ OrderedWork::~OrderedWork() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-// False when the batch turns out to be empty. Opens the batch when its first item is taken: under the lock, so
-// that batches open in order and nobody sees half of one.
+// False when the batch turns out to be empty. Opens the batch when its first item is taken: under the lock,
+// so that batches open in order and nobody sees half of one.
 bool OrderedWork::take_item(int64_t& batch, int64_t& item) {
   Progress& progress = progress_[taking_];
   if (taken_ == 0) {

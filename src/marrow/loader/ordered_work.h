@@ -35,8 +35,8 @@ class OrderedWork {
 
   // The following two are for one consumer thread.
   //
-  // Returns when the consumer's next batch is complete: first, first + 1, ... What a task threw is thrown here,
-  // for the first item that failed, and again at every later call.
+  // Returns when the consumer's next batch is complete: first, first + 1, ... What a task threw is thrown
+  // here, for the first item that failed, and again at every later call.
   void wait();
   // The consumer is done with that batch's slot.
   void release();

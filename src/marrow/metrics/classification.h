@@ -44,8 +44,8 @@ class ClassificationValidator {
 
   // A header, the line "all" and, with per_class, one line a class that has pictures.
   std::string table(bool per_class) const;
-  // Who was taken for whom: a heading and at most `most` lines "WBC for RBC: 3 of 60", the most frequent first. Empty when
-  // nothing was taken for anything else.
+  // Who was taken for whom: a heading and at most `most` lines "WBC for RBC: 3 of 60", the most frequent
+  // first. Empty when nothing was taken for anything else.
   std::string mistakes(size_t most) const;
   // {"images", "top1", "top5", "fitness", "per_class": [{"class", "name", "images", "top1", "top5"}],
   // "confusion_matrix": rows of counts}

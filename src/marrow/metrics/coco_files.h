@@ -47,8 +47,8 @@ double rounded_score(double score);
 // are not UTF-8 become U+FFFD; a number that is not finite becomes 0, for JSON has none.
 std::string coco_predictions_json(std::span<const CocoPrediction> predictions);
 
-// category_id by class: class + 1; or, with coco91, the number that COCO gives its 80 classes among 1..90, which
-// needs classes <= 80.
+// category_id by class: class + 1; or, with coco91, the number that COCO gives its 80 classes among 1..90,
+// which needs classes <= 80.
 std::vector<int64_t> coco_category_ids(int classes, bool coco91);
 
 }  // namespace marrow

@@ -1,7 +1,7 @@
 // Which detections of one picture are true positives, by the reference's rule.
 //
-// Pure functions; float32 throughout, because the reference compares float32 overlaps with float32 thresholds.
-// Boxes of both sides are in the same space, whichever it is.
+// Pure functions; float32 throughout, because the reference compares float32 overlaps with float32
+// thresholds. Boxes of both sides are in the same space, whichever it is.
 #pragma once
 
 #include <array>

@@ -13,7 +13,8 @@
 
 namespace marrow {
 
-// Whether a name ends as those of files with weights do: ".safetensors", ".pt", ".onnx", ...; letters of either case.
+// Whether a name ends as those of files with weights do: ".safetensors", ".pt", ".onnx", ...; letters of
+// either case.
 bool has_checkpoint_suffix(const std::filesystem::path& path);
 
 struct ImportOptions {

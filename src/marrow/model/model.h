@@ -38,7 +38,8 @@ struct Model {
   std::string task;             // "detect", "classify", "segment", "pose", "obb"
   std::vector<double> strides;  // of the head's levels; empty for classifiers
   int largest_stride = 32;      // input sizes are multiples of it
-  // The input, in pixels, that the model's file is fixed at, as an ONNX file may be; 0: any. The graph itself knows none.
+  // The input, in pixels, that the model's file is fixed at, as an ONNX file may be; 0: any. The graph itself
+  // knows none.
   int fixed_height = 0, fixed_width = 0;
   std::vector<std::string> names;  // of the classes
   std::string scale;               // the letter, or ""

@@ -1,5 +1,5 @@
-// Class names as exported models carry them: the text of a Python dict, "{0: 'person', 1: 'dog\'s bowl'}", or of a list.
-// Read by a parser for exactly that; nothing is evaluated.
+// Class names as exported models carry them: the text of a Python dict, "{0: 'person', 1: 'dog\'s bowl'}", or
+// of a list. Read by a parser for exactly that; nothing is evaluated.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,7 @@
-// Compound scaling: the depth and width of a backbone and the size of its input grow together. Source: EfficientNet, Tan
-// and Le 2019, section 3.3: depth alpha^phi, width beta^phi and resolution gamma^phi with alpha * beta^2 * gamma^2 near 2,
-// so that cost grows by about 2^phi. Works for every family that has factors of width and depth among its settings.
+// Compound scaling: the depth and width of a backbone and the size of its input grow together. Source:
+// EfficientNet, Tan and Le 2019, section 3.3: depth alpha^phi, width beta^phi and resolution gamma^phi with
+// alpha * beta^2 * gamma^2 near 2, so that cost grows by about 2^phi. Works for every family that has factors
+// of width and depth among its settings.
 // Plain functions: any thread.
 #pragma once
 
@@ -23,7 +24,8 @@ struct Growth {
 
   // depth * width^2 * resolution^2: what convolutions would cost if nothing were rounded.
   double cost() const;
-  // How far the three shares of the cost, log depth, log width^2 and log resolution^2, are from each other: 0 when equal.
+  // How far the three shares of the cost, log depth, log width^2 and log resolution^2, are from each other: 0
+  // when equal.
   double unevenness() const;
   Growth power(double phi) const;
 };
@@ -34,7 +36,8 @@ struct ScalingSettings {
   std::string depth;  // "depth"
 };
 
-// Finds them among the family's defaults: numbers, and 1 by default. Throws Error{kModel} saying what is missing.
+// Finds them among the family's defaults: numbers, and 1 by default. Throws Error{kModel} saying what is
+// missing.
 ScalingSettings scaling_settings(const BackboneFamily& family);
 
 // What grows.
@@ -55,17 +58,18 @@ struct ScaledBackbone {
 // The nearest multiple of base.size_multiple, not below one.
 int scaled_image_size(const ScalingBase& base, double size);
 
-// Factors on the base's own settings, to four digits after the point; widths and repeats are rounded by the family. A
-// classifier whose family has a setting "resolution" gets `image_size` there. Throws as scaling_settings.
+// Factors on the base's own settings, to four digits after the point; widths and repeats are rounded by the
+// family. A classifier whose family has a setting "resolution" gets `image_size` there. Throws as
+// scaling_settings.
 ScaledBackbone scale_backbone(const ScalingBase& base, double depth, double width, int image_size);
 ScaledBackbone scale_backbone(const ScalingBase& base, const Growth& growth);
 
-// What is counted and timed when growths are compared: the classifier, 1000 classes, or the body alone. A detector's neck
-// and head grow with the input only, and would make that look like the best growth.
+// What is counted and timed when growths are compared: the classifier, 1000 classes, or the body alone. A
+// detector's neck and head grow with the input only, and would make that look like the best growth.
 Graph scaled_graph(const ScaledBackbone& scaled, bool classifier);
 
-// A YAML of `model` ("yolov8n") with the backbone as one line, in its one scale; of the classifier alone where
-// `model` is empty.
+// A YAML of `model` ("yolov8n") with the backbone as one line, in its one scale; of the classifier alone
+// where `model` is empty.
 ModelSpec scaled_spec(const ScaledBackbone& scaled, std::string_view model);
 
 // Alpha, beta and gamma from 1 in steps of 0.05 whose cost() is at most 0.1 from 2.
@@ -76,8 +80,8 @@ struct MeasuredGrowth {
   double cost = 1;  // at phi = 1, of the base's
 };
 
-// The best first. Without training nothing tells accuracy, so the best is the one whose measured cost is nearest to 2;
-// those that are at most `tie` further from it count as equal, and the most even of them leads.
+// The best first. Without training nothing tells accuracy, so the best is the one whose measured cost is
+// nearest to 2; those that are at most `tie` further from it count as equal, and the most even of them leads.
 std::vector<MeasuredGrowth> rank_growths(std::span<const MeasuredGrowth> measured, double tie);
 
 }  // namespace marrow

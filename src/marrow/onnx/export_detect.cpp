@@ -17,8 +17,8 @@ std::string concat(GraphWriter& out, std::vector<std::string> values, int64_t ax
   return out.node("Concat", std::move(values), {attribute("axis", axis)});
 }
 
-// The cells' centres (1, 2, A) in cells, x first, and their strides in pixels: (1, 4, A), since OpenCV 4.6 does not
-// spread a constant over rows, or (1, 1, A) where they are computed.
+// The cells' centres (1, 2, A) in cells, x first, and their strides in pixels: (1, 4, A), since OpenCV 4.6
+// does not spread a constant over rows, or (1, 1, A) where they are computed.
 struct Anchors {
   std::string centres;
   std::string strides;
@@ -68,8 +68,8 @@ Anchors computed_anchors(Exporting& e, const Node& node, const DetectDecode& dec
   return {concat(out, centres, 2), concat(out, strides, 2)};
 }
 
-// (N, 4 * bins, A) logits -> (N, 4, A) distances in cells. Softmax before opset 13 runs over all axes from its own to
-// the last, so there the bins have to stand last.
+// (N, 4 * bins, A) logits -> (N, 4, A) distances in cells. Softmax before opset 13 runs over all axes from
+// its own to the last, so there the bins have to stand last.
 std::string distances(Exporting& e, const std::string& boxes, const DetectDecode& decode) {
   GraphWriter& out = e.out;
   const std::string sides = out.node("Reshape", {boxes, out.integers({0, 4, decode.reg_max, -1})});

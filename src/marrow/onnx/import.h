@@ -1,10 +1,10 @@
-// Reads an ONNX network as a graph of ours: detectors and classifiers that Marrow, Ultralytics and torchvision export,
-// and others made of the same parts. Constants are folded, then groups of operators recognised (onnx/recognise.h); a
-// node that is not recognised is named.
+// Reads an ONNX network as a graph of ours: detectors and classifiers that Marrow, Ultralytics and
+// torchvision export, and others made of the same parts. Constants are folded, then groups of operators
+// recognised (onnx/recognise.h); a node that is not recognised is named.
 //
-// The graph has one output: "output0" with a detection decode, or "logits" of a classifier, from which a softmax at
-// the end is left out. A file of fixed size is read at that size; one of any size is read at two, which must give the
-// same graph. Weights are float32 whatever the file holds.
+// The graph has one output: "output0" with a detection decode, or "logits" of a classifier, from which a
+// softmax at the end is left out. A file of fixed size is read at that size; one of any size is read at two,
+// which must give the same graph. Weights are float32 whatever the file holds.
 #pragma once
 
 #include <filesystem>

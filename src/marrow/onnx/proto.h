@@ -1,5 +1,6 @@
-// An ONNX file as plain data: the messages of onnx.proto that networks use. Reading bounds every length against the
-// file; what is well formed but not known here (subgraphs, sparse tensors, external data) is refused by name.
+// An ONNX file as plain data: the messages of onnx.proto that networks use. Reading bounds every length
+// against the file; what is well formed but not known here (subgraphs, sparse tensors, external data) is
+// refused by name.
 // Source: onnx/onnx.proto3, IR version 8.
 #pragma once
 
@@ -75,14 +76,14 @@ struct ModelProto {
   const std::string* find_metadata(std::string_view key) const;  // nullptr when there is none
 };
 
-// Throws Error{kFormat} "WHERE: ..." for what is broken and Error{kUnsupported} for what is not read. Nothing of
-// `bytes` is referred to afterwards.
+// Throws Error{kFormat} "WHERE: ..." for what is broken and Error{kUnsupported} for what is not read. Nothing
+// of `bytes` is referred to afterwards.
 ModelProto parse_model(std::span<const std::byte> bytes, const std::string& where);
 // The first message of every ONNX file begins with its IR version: field 1, a small number.
 bool looks_like_onnx(std::span<const std::byte> bytes);
 
-// Written atomically (base/files.h). Throws Error{kFile}; Error{kUnsupported} from 2 GiB on, which protobuf's readers
-// refuse.
+// Written atomically (base/files.h). Throws Error{kFile}; Error{kUnsupported} from 2 GiB on, which protobuf's
+// readers refuse.
 void write_model(const std::filesystem::path& path, const ModelProto& model);
 
 }  // namespace marrow::onnx

@@ -43,7 +43,8 @@ class Recogniser {
   explicit Recogniser(const ShapedGraph& graph) : graph_(graph), plans_(2 * graph.values.size()) {}
 
   GraphWithWeights run(ValueId result, std::string_view output_name) {
-    // Readers come after what they read, so one walk from the last node backwards meets every need before its maker.
+    // Readers come after what they read, so one walk from the last node backwards meets every need before its
+    // maker.
     need({result, false});
     for (size_t i = graph_.nodes.size(); i-- > 0;)
       for (size_t output = 0; output < graph_.nodes[i].outputs.size(); ++output)

@@ -1,5 +1,5 @@
-// From what an ONNX graph does to its data to the operations of ours: each operator or group of operators becomes a
-// Plan, which says what it reads and how it is built.
+// From what an ONNX graph does to its data to the operations of ours: each operator or group of operators
+// becomes a Plan, which says what it reads and how it is built.
 #pragma once
 
 #include <functional>
@@ -14,8 +14,8 @@
 
 namespace marrow::onnx {
 
-// A value in one of two forms. A vector (N, C) of the file may be wanted as the map (N, C, 1, 1), as a gate is that
-// linear layers computed: then its layers are built as 1x1 convolutions.
+// A value in one of two forms. A vector (N, C) of the file may be wanted as the map (N, C, 1, 1), as a gate
+// is that linear layers computed: then its layers are built as 1x1 convolutions.
 struct Wanted {
   ValueId value;
   bool as_map = false;
@@ -41,14 +41,15 @@ struct Plan {
 // A plan that passes its input on.
 Plan pass_on(Wanted input);
 
-// What the parameters of a layer are called: after the weight's name "model.0.conv.weight" if it looks like one, else
-// after the node's "/model.0/conv/Conv". Without ".weight".
+// What the parameters of a layer are called: after the weight's name "model.0.conv.weight" if it looks like
+// one, else after the node's "/model.0/conv/Conv". Without ".weight".
 std::string layer_name(const ShapedGraph& graph, const ShapedNode& node, ValueId weight);
 // A node's name as the path of a module: "/model.0/act/Mul" is "model.0.act".
 std::string module_path(const ShapedNode& node);
 
-// Each returns the plan for `wanted`, which `node` makes, or nothing when the node is not of its kind. They throw
-// Error{kUnsupported}, without the node's name, for an operator that is of their kind but does what Marrow does not.
+// Each returns the plan for `wanted`, which `node` makes, or nothing when the node is not of its kind. They
+// throw Error{kUnsupported}, without the node's name, for an operator that is of their kind but does what
+// Marrow does not.
 std::optional<Plan> recognise_decode(const ShapedGraph& graph, const ShapedNode& node);
 std::optional<Plan> recognise_activation(const ShapedGraph& graph, const ShapedNode& node, bool as_map);
 std::optional<Plan> recognise_layer(const ShapedGraph& graph, const ShapedNode& node, bool as_map);
@@ -56,8 +57,8 @@ std::optional<Plan> recognise_shape_change(const ShapedGraph& graph, const Shape
                                            bool as_map);
 std::optional<Plan> recognise_arithmetic(const ShapedGraph& graph, const ShapedNode& node, bool as_map);
 
-// Builds what `wanted` needs as a graph with that one output. Throws Error{kUnsupported} naming the node that is not
-// recognised.
+// Builds what `wanted` needs as a graph with that one output. Throws Error{kUnsupported} naming the node that
+// is not recognised.
 GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name);
 
 }  // namespace marrow::onnx

@@ -2,10 +2,10 @@
 //
 //   all      (N, 4 R + C, A)   the levels' maps, flattened and joined; or boxes and scores joined apart
 //   sides    (N, 4, A)         sum_b b softmax(boxes)_b
-//   output0  (N, 4 + C, A)     ((anchor - lt) + (anchor + rb)) / 2 * stride, (rb + lt) * stride, sigmoid(scores)
+//   output0 (N, 4 + C, A) ((anchor - lt) + (anchor + rb)) / 2 * stride, (rb + lt) * stride, sigmoid(scores)
 //
-// The anchors and strides are constants here, computed by the file or written into it, and are compared with what the
-// maps' sizes make them.
+// The anchors and strides are constants here, computed by the file or written into it, and are compared with
+// what the maps' sizes make them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -127,7 +127,8 @@ class DecodeRecogniser {
     return a.size() == b.size() && std::ranges::equal(a.to_float().values(), b.to_float().values());
   }
 
-  // From the distances back to the logits (N, 4 R, A), through the expectation over the bins. Axes are followed by
+  // From the distances back to the logits (N, 4 R, A), through the expectation over the bins. Axes are
+  // followed by
   // what they stand for: n (batch), s (side), b (bin), a (anchor).
   std::optional<ValueId> box_logits(ValueId distances) {
     const ShapedNode* flat = graph_.producer(distances, "Reshape");

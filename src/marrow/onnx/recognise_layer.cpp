@@ -216,7 +216,8 @@ class LayerRecogniser {
                        w.reshape({out, w.dim(1), 1, 1}), b);
     return Plan{{{x}},
                 [=](Building& building, const Values& inputs) {
-                  // A flattened map of several pixels: its length follows the image's size, a graph's must not.
+                  // A flattened map of several pixels: its length follows the image's size, a graph's must
+                  // not.
                   if (building.graph.channels(inputs[0]) != w.dim(1))
                     unsupported(fmt::format(
                         "it reads {} numbers of {} channels; only maps that were pooled to one pixel "

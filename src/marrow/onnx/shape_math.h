@@ -1,5 +1,5 @@
-// How ONNX operators change shapes, for constants and for data alike. All throw Error{kFormat}, without a node's name, for
-// what does not fit.
+// How ONNX operators change shapes, for constants and for data alike. All throw Error{kFormat}, without a
+// node's name, for what does not fit.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct SliceRange {
   int64_t count = 0;
   int64_t step = 1;
 };
-// One for every axis. Starts, ends, axes and steps come from attributes up to opset 9, then from constant inputs;
-// nothing when one of these is not constant.
+// One for every axis. Starts, ends, axes and steps come from attributes up to opset 9, then from constant
+// inputs; nothing when one of these is not constant.
 std::optional<std::vector<SliceRange>> slice_ranges(const ShapedNode& node, const Shape& shape,
                                                     const std::vector<const Tensor*>& inputs);
 

@@ -1,8 +1,8 @@
-// An ONNX graph for one input size: every shape known, everything that depends on shapes and constants alone computed.
-// What is left is what a network does to its data, and that is what gets recognised.
+// An ONNX graph for one input size: every shape known, everything that depends on shapes and constants alone
+// computed. What is left is what a network does to its data, and that is what gets recognised.
 //
-// Exporters write a reshape's target as a chain of Shape, Gather, Concat and arithmetic, and a detector's anchors as
-// Range and Expand. For a given input size all of these are constants.
+// Exporters write a reshape's target as a chain of Shape, Gather, Concat and arithmetic, and a detector's
+// anchors as Range and Expand. For a given input size all of these are constants.
 #pragma once
 
 #include <optional>
@@ -63,12 +63,13 @@ struct ShapedGraph {
   const ShapedNode* producer(ValueId v, std::string_view op) const;
   // Its shape. Throws Error{kUnsupported} naming the node where it is not known.
   const Shape& shape(ValueId v) const;
-  // Where along its axis a Split's output begins. Throws Error{kUnsupported} where an output before it has no name.
+  // Where along its axis a Split's output begins. Throws Error{kUnsupported} where an output before it has no
+  // name.
   int64_t split_begin(const ShapedNode& split, size_t axis, size_t output) const;
 };
 
-// `model` must outlive the result. Throws Error{kFormat} when nodes read what no earlier node makes, or shapes do not
-// meet; Error{kUnsupported} for operator sets beyond kMaxReadOpset; all naming the node.
+// `model` must outlive the result. Throws Error{kFormat} when nodes read what no earlier node makes, or
+// shapes do not meet; Error{kUnsupported} for operator sets beyond kMaxReadOpset; all naming the node.
 ShapedGraph shape_graph(const ModelProto& model, const Shape& input);
 
 inline constexpr int64_t kMinReadOpset = 7;

@@ -1,7 +1,7 @@
 // Protobuf's wire format, as far as ONNX needs it: fields of varints, fixed words and byte strings.
 //
-// Written here because the format is small and Debian's libprotobuf costs every start of a program 2.5 ms (with
-// libonnx's operator schemas 4 ms), which is half of what `marrow` takes to start.
+// Written here because the format is small and Debian's libprotobuf costs every start of a program 2.5 ms
+// (with libonnx's operator schemas 4 ms), which is half of what `marrow` takes to start.
 // Source: Protocol Buffers documentation, "Encoding".
 #pragma once
 
@@ -18,15 +18,16 @@ namespace marrow::onnx {
 
 enum class WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
-// One field of a message. `bytes` is a view into the message and set for kBytes only; `number` holds varints and
-// fixed words.
+// One field of a message. `bytes` is a view into the message and set for kBytes only; `number` holds varints
+// and fixed words.
 struct WireField {
   uint32_t id = 0;
   WireType type = WireType::kVarint;
   uint64_t number = 0;
   std::string_view bytes;
 
-  // What the field holds, or Error{kFormat} "FILE: field ID of WHAT ..." when the file has another type there.
+  // What the field holds, or Error{kFormat} "FILE: field ID of WHAT ..." when the file has another type
+  // there.
   int64_t integer(std::string_view what) const;
   float real(std::string_view what) const;
   std::string_view text(std::string_view what) const;

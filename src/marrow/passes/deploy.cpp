@@ -18,8 +18,8 @@
 namespace marrow {
 namespace {
 
-// Each finds everything that those before it made possible, so one round is enough: identities stand between the
-// convolutions of a pair, batch norms too.
+// Each finds everything that those before it made possible, so one round is enough: identities stand between
+// the convolutions of a pair, batch norms too.
 constexpr std::array kPasses = {
     NamedPass{"strip_training", strip_training},
     NamedPass{"remove_identities", remove_identities},

@@ -30,9 +30,9 @@ struct PassRun {
   size_t nodes_before = 0, nodes_after = 0;
 };
 
-// Runs the passes and verifies the graph after each. A graph that is deployed already comes out as it is. `runs`, when
-// given, gets a line a pass; the debug log gets it in any case. Throws Error{kUsage} for a name that no pass has,
-// Error{kModel} where weights are missing.
+// Runs the passes and verifies the graph after each. A graph that is deployed already comes out as it is.
+// `runs`, when given, gets a line a pass; the debug log gets it in any case. Throws Error{kUsage} for a name
+// that no pass has, Error{kModel} where weights are missing.
 GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& options = {},
                         std::vector<PassRun>* runs = nullptr);
 

@@ -99,9 +99,9 @@ void fold_before_layer(GraphRewriter& rewrite, Value reader, const std::vector<V
   rewrite.replace(reader, rewrite.append(std::move(node)));
 }
 
-// The values from the input of a convolution or linear layer back to a batch norm that no layer before it took, when
-// each is read by the next one alone: the batch norm last. A global pool, and a flatten of what it yields, scale and
-// shift as their input does. Empty when there is none.
+// The values from the input of a convolution or linear layer back to a batch norm that no layer before it
+// took, when each is read by the next one alone: the batch norm last. A global pool, and a flatten of what it
+// yields, scale and shift as their input does. Empty when there is none.
 std::vector<Value> norm_before(const GraphRewriter& rewrite, const Node& reader) {
   const auto is = [](const Operation& operation, auto... kind) {
     return (std::holds_alternative<decltype(kind)>(operation) || ...);

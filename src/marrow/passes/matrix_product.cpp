@@ -9,19 +9,19 @@
 namespace marrow {
 namespace {
 
-// Sums that stay in registers together: with four lanes nine of them, three numbers of the left factor and four of the
-// right one fit the 16 registers that AVX2 has.
+// Sums that stay in registers together: with four lanes nine of them, three numbers of the left factor and
+// four of the right one fit the 16 registers that AVX2 has.
 constexpr int64_t kRows = 3;
 constexpr int64_t kColumns = 12;
-// One task's part of the result. Both factors' parts of that size, kDepth deep, stay in the second-level cache, and are
-// read from memory once for thousands of multiplications.
+// One task's part of the result. Both factors' parts of that size, kDepth deep, stay in the second-level
+// cache, and are read from memory once for thousands of multiplications.
 constexpr int64_t kTaskRows = 32 * kRows;
 constexpr int64_t kTaskColumns = 16 * kColumns;
 constexpr int64_t kDepth = 256;
 
-// a (depth, kRows), b (depth, kColumns), sums (kRows, kColumns). The sums stand in double precision between one depth
-// and the next, so that the order of additions is that of the plain loop. Vectors of kLanes are written as such since
-// compilers leave loops over plain numbers in memory.
+// a (depth, kRows), b (depth, kColumns), sums (kRows, kColumns). The sums stand in double precision between
+// one depth and the next, so that the order of additions is that of the plain loop. Vectors of kLanes are
+// written as such since compilers leave loops over plain numbers in memory.
 using AddTile = void (*)(const double* a, const double* b, int64_t depth, double* sums);
 
 template <int64_t kLanes>
@@ -61,8 +61,8 @@ constexpr int64_t tiles(int64_t size, int64_t tile) {
   return (size + tile - 1) / tile;
 }
 
-// A part of a matrix, `wide` x `deep`, as strips of kWidth side by side: (strip, deep, kWidth), the last one filled up
-// with zeros.
+// A part of a matrix, `wide` x `deep`, as strips of kWidth side by side: (strip, deep, kWidth), the last one
+// filled up with zeros.
 template <int64_t kWidth>
 void pack(const float* from, int64_t wide, int64_t wide_stride, int64_t deep, int64_t deep_stride,
           double* to) {

@@ -6,7 +6,8 @@
 //   k x k after 1x1:  out[o, i, y, x] = sum_m W2[o, m, y, x] W1[m, i]; the first has no stride
 //
 // In double precision, and only
-// - where padding lets the shift through: zeros that the second adds would be W1 0 + b1 in the merged one, so the
+// - where padding lets the shift through: zeros that the second adds would be W1 0 + b1 in the merged one, so
+// the
 //   second is not padded, or (k x k after 1x1) b1 is absent or 0;
 // - where the multiply-adds do not rise, counted for one output pixel;
 // - between ungrouped convolutions: a depthwise one would become a dense k x k;

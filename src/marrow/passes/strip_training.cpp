@@ -9,7 +9,8 @@ bool matches(const Operation& operation) {
          (dropout != nullptr && (!dropout->downscale_in_inference || dropout->rate == 0));
 }
 
-// The values from the linear layer's input back to a dropout that scales in inference, when each is read by the next
+// The values from the linear layer's input back to a dropout that scales in inference, when each is read by
+// the next
 // one alone: the dropout, or the dropout and a flatten. Empty when there is none.
 std::vector<Value> scaling_dropout_before(const GraphRewriter& rewrite, const Node& node) {
   const auto* linear = std::get_if<Linear>(&node.operation);

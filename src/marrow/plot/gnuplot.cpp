@@ -68,7 +68,8 @@ class MemoryFile {
   int fd_;
 };
 
-// What the child may know of ours: where programs, fonts and their caches are. GNUTERM and the like stay behind.
+// What the child may know of ours: where programs, fonts and their caches are. GNUTERM and the like stay
+// behind.
 std::vector<std::string> child_environment() {
   std::vector<std::string> environment = {"LC_ALL=C.UTF-8"};
   for (const char* name :

@@ -13,9 +13,9 @@ struct PlottedBox {
   float cx = 0, cy = 0, w = 0, h = 0;
 };
 
-// A JPEG of four panels: how many boxes each class has; boxes laid over each other around one centre (1,000 of them,
-// spread evenly over all); where centres lie; how wide and high boxes are. class_id < names.size(). Throws as run_gnuplot
-// does.
+// A JPEG of four panels: how many boxes each class has; boxes laid over each other around one centre (1,000
+// of them, spread evenly over all); where centres lie; how wide and high boxes are. class_id < names.size().
+// Throws as run_gnuplot does.
 std::string label_plot(std::span<const PlottedBox> boxes, std::span<const std::string> names);
 
 }  // namespace marrow

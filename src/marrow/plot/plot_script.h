@@ -1,5 +1,5 @@
-// The text that gnuplot reads, put together so that nothing out of a file can become a command: text goes through
-// plot_text(), numbers through data blocks.
+// The text that gnuplot reads, put together so that nothing out of a file can become a command: text goes
+// through plot_text(), numbers through data blocks.
 #pragma once
 
 #include <span>
@@ -9,10 +9,11 @@
 
 namespace marrow {
 
-// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That becomes a
-// typographic one: gnuplot takes a doubled one at the start of a string for the end of an empty string. Broken UTF-8, and
-// what is neither Latin, Greek nor Cyrillic, becomes '?'; control characters become spaces. What is wider than `longest`
-// usual letters ends in an ellipsis.
+// `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That
+// becomes a
+// typographic one: gnuplot takes a doubled one at the start of a string for the end of an empty string.
+// Broken UTF-8, and what is neither Latin, Greek nor Cyrillic, becomes '?'; control characters become spaces.
+// What is wider than `longest` usual letters ends in an ellipsis.
 std::string plot_text(std::string_view text, size_t longest = 60);
 
 // The same for a label of an axis' tick, where gnuplot would replace %g by the position.
@@ -24,7 +25,8 @@ std::string class_ticks(std::span<const std::string> names, size_t longest);
 // How wide that is drawn, in usual letters.
 size_t drawn_length(std::string_view text, size_t longest);
 
-// The step between ticks of an axis of whole numbers that is `range` long: 1, 2, 5, 10, ... about five of them.
+// The step between ticks of an axis of whole numbers that is `range` long: 1, 2, 5, 10, ... about five of
+// them.
 int whole_tick_step(double range);
 
 // White for nothing at all, then light to dark blue.
@@ -39,7 +41,8 @@ class PlotScript {
 
   PlotScript& operator<<(std::string_view commands);  // lines; each ends with \n
 
-  // Adds a block of rows and returns its name, "$d0". Not-finite numbers become NaN, which gnuplot leaves out.
+  // Adds a block of rows and returns its name, "$d0". Not-finite numbers become NaN, which gnuplot leaves
+  // out.
   std::string data(std::span<const std::vector<double>> columns);
   // The same from values row by row.
   std::string grid(std::span<const double> values, size_t columns);

@@ -21,7 +21,8 @@ struct TradeoffText {
   double budget_ms = 0;  // a line at this latency where it lies in the picture's range or near; 0: none
 };
 
-// Axes of a wide range are logarithmic; latency begins at 0 unless the points lie close together. Labels stay inside. REQUIRES: a point. Throws what run_gnuplot throws.
+// Axes of a wide range are logarithmic; latency begins at 0 unless the points lie close together. Labels stay
+// inside. REQUIRES: a point. Throws what run_gnuplot throws.
 std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffText& text, PlotFormat format);
 
 }  // namespace marrow

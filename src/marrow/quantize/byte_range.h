@@ -17,7 +17,8 @@ enum class RangeRule {
 };
 std::string_view range_rule_name(RangeRule rule);  // "mse", "percentile", "minmax"
 
-// Counts how often numbers occur between the smallest and the largest. Numbers that are not finite are left out.
+// Counts how often numbers occur between the smallest and the largest. Numbers that are not finite are left
+// out.
 class Histogram {
  public:
   void widen(std::span<const float> numbers);  // first all numbers this way,

@@ -8,9 +8,9 @@
 
 namespace marrow {
 
-// `model`'s graph with a scale (Node::byte_scale) for every map that a quantizable layer reads, itself or moved; no layer
-// is int8 yet. The graph is a deployed one without named slopes. Runs it twice on each input in float32, on the CPU
-// engine. REQUIRES: inputs of one shape, at least one.
+// `model`'s graph with a scale (Node::byte_scale) for every map that a quantizable layer reads, itself or
+// moved; no layer is int8 yet. The graph is a deployed one without named slopes. Runs it twice on each input
+// in float32, on the CPU engine. REQUIRES: inputs of one shape, at least one.
 Graph calibrate(const GraphWithWeights& model, std::span<const Tensor> inputs, RangeRule rule,
                 int threads = 0);
 

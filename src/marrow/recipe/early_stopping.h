@@ -14,8 +14,8 @@ class EarlyStopping {
   explicit EarlyStopping(int patience) : patience_(patience) {}
   EarlyStopping(int patience, State state) : patience_(patience), state_(state) {}
 
-  // Call after each validated epoch (from 0). Returns whether the run should end. A first fitness of 0 counts as the
-  // best one so far, so that patience runs from when the model begins to find
+  // Call after each validated epoch (from 0). Returns whether the run should end. A first fitness of 0 counts
+  // as the best one so far, so that patience runs from when the model begins to find
   // anything. NaN counts as nothing found.
   bool update(int epoch, double fitness) {
     if (fitness > state_.best_fitness || state_.best_fitness == 0)

@@ -1,5 +1,5 @@
-// What a training run says while it works: a line per epoch, and on a terminal a line that moves. Talk goes to stderr,
-// so that stdout stays free for results.
+// What a training run says while it works: a line per epoch, and on a terminal a line that moves. Talk goes
+// to stderr, so that stdout stays free for results.
 #pragma once
 
 #include <chrono>
@@ -26,15 +26,15 @@ struct EpochLine {
 
 class Progress {
  public:
-  // `loss_names`: "box_loss", ... `memory_name` heads the memory's column. `on_terminal`: whether lines that move make
-  // sense; without them the columns' heading is printed once, not every epoch.
+  // `loss_names`: "box_loss", ... `memory_name` heads the memory's column. `on_terminal`: whether lines that
+  // move make sense; without them the columns' heading is printed once, not every epoch.
   Progress(std::vector<std::string> loss_names, std::string memory_name, bool on_terminal);
 
   void begin_epoch(int64_t batches);
   // After each batch; prints at most ten times a second, and nothing without a terminal.
   void batch_done(const EpochLine& line, int64_t batches_done, int images);
-  // Ends the epoch with its line: memory, losses, images/s, the share of time spent waiting for the loader, the time that
-  // the epochs to come need at this pace, with their validation once the first one's is known.
+  // Ends the epoch with its line: memory, losses, images/s, the share of time spent waiting for the loader,
+  // the time that the epochs to come need at this pace, with their validation once the first one's is known.
   void end_epoch(const EpochLine& line, double wait_seconds);
 
   double images_per_second() const;

@@ -18,19 +18,21 @@ struct ResultsTable {
   std::vector<std::vector<double>> rows;  // as long as columns; NaN for what is not a number
 };
 
-// Ours, or one with padded columns as older YOLOv8 versions wrote it; a last line that was cut off is left out. Throws
-// Error{kFile}, and Error{kFormat} when the first column is not "epoch".
+// Ours, or one with padded columns as older YOLOv8 versions wrote it; a last line that was cut off is left
+// out. Throws Error{kFile}, and Error{kFormat} when the first column is not "epoch".
 ResultsTable read_results_csv(const std::filesystem::path& path);
 
-// The whole file is rewritten with each line, so a crash never leaves half a line. Numbers are written as %.6g.
+// The whole file is rewritten with each line, so a crash never leaves half a line. Numbers are written as
+// %.6g.
 class ResultsCsv {
  public:
-  // Starts the file anew, or keeps the lines of epochs 1..`keep_epochs` of the one that is there, if it has the same
+  // Starts the file anew, or keeps the lines of epochs 1..`keep_epochs` of the one that is there, if it has
+  // the same
   // columns: a resumed run writes the rest again. Throws Error{kFile}.
   ResultsCsv(std::filesystem::path path, std::vector<std::string> columns, int keep_epochs = 0);
 
-  // One value a column, the first being the epoch, from 1. Lines of this epoch and later ones go: a run that went back
-  // writes them again. Throws Error{kFile}.
+  // One value a column, the first being the epoch, from 1. Lines of this epoch and later ones go: a run that
+  // went back writes them again. Throws Error{kFile}.
   void append(const std::vector<double>& values);
 
   const std::vector<std::string>& columns() const { return columns_; }

@@ -1,8 +1,8 @@
-// Every setting of a training run. One table holds their names, types, ranges and help texts; flags, --cfg files,
-// args.yaml and checkpoints all go through it. Defaults are those of a TrainOptions nobody touched.
+// Every setting of a training run. One table holds their names, types, ranges and help texts; flags, --cfg
+// files, args.yaml and checkpoints all go through it. Defaults are those of a TrainOptions nobody touched.
 //
-// Names and meanings are those that users of YOLOv8 know; a name from there that means nothing here is accepted in a
-// file and reported, not obeyed.
+// Names and meanings are those that users of YOLOv8 know; a name from there that means nothing here is
+// accepted in a file and reported, not obeyed.
 #pragma once
 
 #include <cstdint>
@@ -113,19 +113,19 @@ struct TrainOption {
 
 const std::vector<TrainOption>& train_option_table();
 
-// Sets one option by name. Throws Error{kUsage} for a value that does not fit, and for an unknown key, with the
-// nearest one.
+// Sets one option by name. Throws Error{kUsage} for a value that does not fit, and for an unknown key, with
+// the nearest one.
 void set_train_option(TrainOptions& options, std::string_view key, std::string_view text);
 
-// Reads a YAML of `key: value` lines over `options`. Returns one line for each known key that means nothing here and
-// has a value that would have mattered. Throws Error{kFile, kFormat, kUsage} "file:line: ...".
+// Reads a YAML of `key: value` lines over `options`. Returns one line for each known key that means nothing
+// here and has a value that would have mattered. Throws Error{kFile, kFormat, kUsage} "file:line: ...".
 std::vector<std::string> read_train_options(const std::filesystem::path& path, TrainOptions& options);
 
 // All options in the table's order as YAML, with `more` (key, value text) after them: args.yaml.
 std::string to_yaml(const TrainOptions& options, const std::map<std::string, std::string>& more = {});
 
-// The same as key -> text, and back: for checkpoints. Unknown keys and values that do not fit throw Error{kFormat}
-// beginning with `where`.
+// The same as key -> text, and back: for checkpoints. Unknown keys and values that do not fit throw
+// Error{kFormat} beginning with `where`.
 std::map<std::string, std::string> to_map(const TrainOptions& options);
 TrainOptions train_options_of(const std::map<std::string, std::string>& texts, const std::string& where);
 

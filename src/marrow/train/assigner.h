@@ -21,8 +21,8 @@ struct PaddedObjects {
 };
 
 struct Assignment {
-  // (N, A) float32: the anchor's soft class target, the share of its object's largest IoU that it earns by its
-  // alignment. Positive on the foreground, 0 on the background.
+  // (N, A) float32: the anchor's soft class target, the share of its object's largest IoU that it earns by
+  // its alignment. Positive on the foreground, 0 on the background.
   torch::Tensor weights;
   torch::Tensor foreground;  // (N, A) bool: weights > 0
   torch::Tensor object;      // (N, A) int64: which of its image's objects; meaningless on the background

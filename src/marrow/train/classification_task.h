@@ -1,5 +1,5 @@
-// Training a classifier on folders of classes. Source of the recipe: YOLOv8's classification; of what is mixed how:
-// augment/classification.h.
+// Training a classifier on folders of classes. Source of the recipe: YOLOv8's classification; of what is
+// mixed how: augment/classification.h.
 #pragma once
 
 #include "loader/classification_loader.h"
@@ -9,8 +9,8 @@ namespace marrow {
 
 class ClassificationTask : public LoaderTask<ClassificationLoader, ClassificationLoaderOptions> {
  public:
-  // `graph` is the model's; its input says how large pictures are and how validation cuts them. Its logits are in the
-  // order of `names`, the classes of the data.
+  // `graph` is the model's; its input says how large pictures are and how validation cuts them. Its logits
+  // are in the order of `names`, the classes of the data.
   ClassificationTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
                      OpenedSplit train, OpenedSplit val);
 

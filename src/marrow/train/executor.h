@@ -24,9 +24,9 @@ struct TorchExecutorOptions {
   // kFloat64: everything and every parameter in float64, for checking gradients.
   torch::ScalarType compute_type = torch::kFloat32;
   // Memory format of maps and convolution weights. On a CPU, channels last takes 0.87 (yolov8n) and 0.7 (on
-  // starnet_s1) of the time of a step of 16 images of 320 px. Against float64, gradients of yolov8n are off by 4.3e-5
-  // instead of 3.4e-5 of their norm, otherwise rounded: a run from scratch drifts from one with channels first by 6e-5
-  // of the gradients' norm in its second step.
+  // starnet_s1) of the time of a step of 16 images of 320 px. Against float64, gradients of yolov8n are off
+  // by 4.3e-5 instead of 3.4e-5 of their norm, otherwise rounded: a run from scratch drifts from one with
+  // channels first by 6e-5 of the gradients' norm in its second step.
   bool channels_last = false;
   // A parameter whose name contains one of these ("model.0.") gets no gradient, and a batch norm whose scale
   // is such a parameter normalises by its running statistics, which do not move.

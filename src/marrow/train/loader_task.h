@@ -1,5 +1,5 @@
-// What training on the batches of a loader comes to, whatever is in them: which batch is next, and where a batch stands in
-// the run.
+// What training on the batches of a loader comes to, whatever is in them: which batch is next, and where a
+// batch stands in the run.
 #pragma once
 
 #include <algorithm>

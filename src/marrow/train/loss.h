@@ -18,8 +18,8 @@
 
 namespace marrow {
 
-// The objects of a batch, one row each, in any order. The loss sorts them by image on the CPU, and fetches them from any
-// other device.
+// The objects of a batch, one row each, in any order. The loss sorts them by image on the CPU, and fetches
+// them from any other device.
 struct DetectionTargets {
   torch::Tensor image;    // (T) int64, index in the batch
   torch::Tensor classes;  // (T) int64
@@ -62,7 +62,8 @@ class DetectionLoss {
 // The raw maps of the graph's detection head, one a level. Throws Error{kModel} when it has none.
 std::vector<Value> detection_maps(const Graph& graph);
 
-// Mean over the batch of -sum_c target_c * log softmax(logits)_c, at least in float32 whatever the logits are.
+// Mean over the batch of -sum_c target_c * log softmax(logits)_c, at least in float32 whatever the logits
+// are.
 //   logits, targets: (N, classes), rows of targets sum to 1. A scalar.
 torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tensor& targets);
 

@@ -1,4 +1,5 @@
-// From the options, the dataset and the model of a run to its task: detection of boxes, or classification of folders.
+// From the options, the dataset and the model of a run to its task: detection of boxes, or classification of
+// folders.
 #pragma once
 
 #include <functional>
@@ -12,9 +13,10 @@
 
 namespace marrow {
 
-// Settles what model and options leave open to each other: the image size that nobody gave, the square that a classifier's
-// input cuts out, its dropout. Done twice it changes nothing more. Says which settings have no effect on such a model.
-// Throws Error{kUsage} when the dataset is of another kind than the model, Error{kUnsupported} for other tasks.
+// Settles what model and options leave open to each other: the image size that nobody gave, the square that a
+// classifier's input cuts out, its dropout. Done twice it changes nothing more. Says which settings have no
+// effect on such a model. Throws Error{kUsage} when the dataset is of another kind than the model,
+// Error{kUnsupported} for other tasks.
 void settle(TrainOptions& options, Model& model, const Dataset& dataset,
             const std::function<void(std::string_view)>& say);
 

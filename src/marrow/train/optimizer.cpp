@@ -110,7 +110,8 @@ torch::Tensor& Optimizer::made(torch::Tensor& moment, const Entry& entry) {
   return moment;
 }
 
-// Nesterov's momentum as Sutskever et al. 2013 have it; the first step starts the average with the gradient itself.
+// Nesterov's momentum as Sutskever et al. 2013 have it; the first step starts the average with the gradient
+// itself.
 void Optimizer::step_sgd(Entry& entry, torch::Tensor gradient, double lr, double momentum) {
   if (entry.first.defined())
     entry.first.mul_(momentum).add_(gradient);
@@ -126,7 +127,8 @@ void Optimizer::step_rms_prop(Entry& entry, const torch::Tensor& gradient, doubl
   entry.parameter.add_(entry.first, -lr);
 }
 
-// Adam and Adamax: Kingma and Ba 2015. AdamW: Loshchilov and Hutter 2019. NAdam: Dozat 2016. RAdam: Liu et al. 2020.
+// Adam and Adamax: Kingma and Ba 2015. AdamW: Loshchilov and Hutter 2019. NAdam: Dozat 2016. RAdam: Liu et
+// al. 2020.
 void Optimizer::step_adam(Entry& entry, const torch::Tensor& gradient, double lr) {
   const double t = static_cast<double>(steps_);
   const double beta1 = options_.beta1;

@@ -1,5 +1,5 @@
-// Optimizers over an executor's parameters: the update rules as published, in PyTorch's variants (what is named after
-// each), with a state that can be saved and put back to the bit.
+// Optimizers over an executor's parameters: the update rules as published, in PyTorch's variants (what is
+// named after each), with a state that can be saved and put back to the bit.
 //
 // It changes the executor's tensors in place; one thread at a time.
 #pragma once
@@ -42,8 +42,9 @@ class Optimizer {
   Optimizer(const TorchExecutor& executor, std::array<ParameterGroup, 3> groups,
             const OptimizerOptions& options);
 
-  // Scales all gradients by `factor` first, then down to a global norm of `max_norm` where it is above that; returns
-  // the norm in between. Where it is not finite the gradients are useless, and step() must not follow.
+  // Scales all gradients by `factor` first, then down to a global norm of `max_norm` where it is above that;
+  // returns the norm in between. Where it is not finite the gradients are useless, and step() must not
+  // follow.
   double clip_gradients(double max_norm, double factor = 1);
 
   // One update from the gradients; they stay as they are.
@@ -51,8 +52,8 @@ class Optimizer {
 
   const std::array<ParameterGroup, 3>& groups() const { return groups_; }
 
-  // What a later step depends on besides the parameters: tensors named SLOT/PARAMETER ("momentum/model.0.conv.weight"),
-  // and numbers.
+  // What a later step depends on besides the parameters: tensors named SLOT/PARAMETER
+  // ("momentum/model.0.conv.weight"), and numbers.
   struct State {
     Weights tensors;
     int64_t steps = 0;

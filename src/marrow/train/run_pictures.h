@@ -1,9 +1,9 @@
-// The plots and pictures of a training run, under the names that users of YOLOv8 know: labels.jpg, train_batch*.jpg,
-// results.png, and those of its last validation (validate/validation_pictures.h).
+// The plots and pictures of a training run, under the names that users of YOLOv8 know: labels.jpg,
+// train_batch*.jpg, results.png, and those of its last validation (validate/validation_pictures.h).
 //
-// They follow from what the run does anyway and change nothing in it: no random number is drawn, no batch asked for. A
-// resumed run draws again what belongs to the batches and epochs that it does again. Nothing here throws; what cannot be
-// drawn is said once and left out. One thread.
+// They follow from what the run does anyway and change nothing in it: no random number is drawn, no batch
+// asked for. A resumed run draws again what belongs to the batches and epochs that it does again. Nothing
+// here throws; what cannot be drawn is said once and left out. One thread.
 #pragma once
 
 #include <filesystem>
@@ -28,13 +28,14 @@ class RunPictures {
   // labels.jpg, of the images to train on.
   void labels(const ImageStore& images);
 
-  // train_batch<n>.jpg for the first three batches of the run, and for the first three of `close_mosaic_epoch`. n counts
-  // from the start of the run.
+  // train_batch<n>.jpg for the first three batches of the run, and for the first three of
+  // `close_mosaic_epoch`. n counts from the start of the run.
   void train_batch(const DetectionBatch& batch, int64_t batches_per_epoch, int64_t close_mosaic_epoch);
 
   void train_batch(const ClassificationBatch& batch, int64_t batches_per_epoch);
 
-  // A line was added to results.csv. Draws results.png when that costs less than 1 % of the time since the last one.
+  // A line was added to results.csv. Draws results.png when that costs less than 1 % of the time since the
+  // last one.
   void epoch_done();
 
   ValidationPictures& validation() { return validation_; }  // for the last one

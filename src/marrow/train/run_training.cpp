@@ -27,7 +27,8 @@ constexpr const char* kResults = "results.csv";
 constexpr const char* kLast = "last.safetensors";
 constexpr const char* kBest = "best.safetensors";
 
-// Everything that a run needs besides its weights, made from the options alone, so that a resumed one gets the same.
+// Everything that a run needs besides its weights, made from the options alone, so that a resumed one gets
+// the same.
 class RunSetup {
  public:
   explicit RunSetup(TrainOptions options) : options(std::move(options)) {
@@ -162,7 +163,8 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   if (is_folder && !fs::exists(file))
     throw Error(ErrorKind::kUsage,
                 run.string() + ": no run has begun here (there is no args.yaml); start it again");
-  // It may have been killed between its last word and its end: that needs no other answer than the end itself.
+  // It may have been killed between its last word and its end: that needs no other answer than the end
+  // itself.
   if (is_folder && is_final_checkpoint(file)) {
     talk(fmt::format(
         "{}: this run is finished, so nothing is left to do. To train its model further, start a new run "

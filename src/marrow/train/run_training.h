@@ -9,18 +9,20 @@
 
 namespace marrow {
 
-// Makes the run folder, trains, validates the best model. Talks on stderr, prints the final table on stdout. Throws Error.
+// Makes the run folder, trains, validates the best model. Talks on stderr, prints the final table on stdout.
+// Throws Error.
 RunOutcome run_training(const TrainOptions& options);
 
-// Goes on with the run of a folder, or of a checkpoint in one (FOLDER/weights/last.safetensors). `changes` may set what
-// does not change the result: device, workers, threads, cache, plots, verbose, save_period, and patience, time. A folder
-// whose run had not come to its first checkpoint begins anew with its args.yaml; of one whose run is finished it says so.
-// Throws Error{kUsage} for a folder without a run, Error{kModel} for a checkpoint that holds no training state.
+// Goes on with the run of a folder, or of a checkpoint in one (FOLDER/weights/last.safetensors). `changes`
+// may set what does not change the result: device, workers, threads, cache, plots, verbose, save_period, and
+// patience, time. A folder whose run had not come to its first checkpoint begins anew with its args.yaml; of
+// one whose run is finished it says so. Throws Error{kUsage} for a folder without a run, Error{kModel} for a
+// checkpoint that holds no training state.
 RunOutcome resume_training(const std::filesystem::path& run,
                            const std::function<void(TrainOptions&)>& changes);
 
-// The latest run that can be resumed below `project` (empty: runs/detect and runs/classify), by the time of its checkpoint.
-// Throws Error{kUsage} when there is none.
+// The latest run that can be resumed below `project` (empty: runs/detect and runs/classify), by the time of
+// its checkpoint. Throws Error{kUsage} when there is none.
 std::filesystem::path latest_run(const std::filesystem::path& project);
 
 }  // namespace marrow

@@ -122,7 +122,8 @@ std::string model_name(const TrainOptions& options) {
   return options.model + "-" + options.backbone;
 }
 
-// A file of ours says what it is: a model of the same lines, or a classifier whose network is the backbone here.
+// A file of ours says what it is: a model of the same lines, or a classifier whose network is the backbone
+// here.
 TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
                                  const std::function<void(const std::string&)>& say) {
   const TrainedModel own = load_trainable(options.pretrained);

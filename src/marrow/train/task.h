@@ -1,5 +1,5 @@
-// What is trained: where its batches come from, what is minimised, and how the result is measured. The trainer knows no
-// more of a task than this.
+// What is trained: where its batches come from, what is minimised, and how the result is measured. The
+// trainer knows no more of a task than this.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ class Task {
   // Of the latest batch: TorchExecutor::first_non_finite, or that the loss itself was not finite.
   virtual std::string explain_non_finite(TorchExecutor& model) = 0;
 
-  // Of the averaged model. The `last` one of a run leaves its pictures and its predictions. `stop` is asked now and then;
-  // when it says so, the result is not to be used.
+  // Of the averaged model. The `last` one of a run leaves its pictures and its predictions. `stop` is asked
+  // now and then; when it says so, the result is not to be used.
   struct Validation {
     ValidationResult result;
     std::string summary;  // for a person: after each epoch

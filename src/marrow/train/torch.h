@@ -17,12 +17,12 @@ Tensor from_torch(const torch::Tensor& tensor);
 // when that is positive. Call once, before the first operation.
 void set_torch_threads(int threads = 0);
 
-// Whether CUDA is to take algorithms that give the same bytes every time; where it has none it warns. On a CPU they
-// always do.
+// Whether CUDA is to take algorithms that give the same bytes every time; where it has none it warns. On a
+// CPU they always do.
 void prefer_deterministic(bool wanted);
 
-// "cpu", "cuda", "cuda:1" or "1" as a device. Throws Error{kUsage} for anything else and for a device that is not
-// here.
+// "cpu", "cuda", "cuda:1" or "1" as a device. Throws Error{kUsage} for anything else and for a device that is
+// not here.
 torch::Device parse_device(const std::string& name);
 
 // Memory that work on this device takes, for a person to read: of a CPU, what this process holds; of a CUDA

@@ -1,5 +1,5 @@
-// A run's checkpoint: the averaged model as every Marrow checkpoint has it, and in the same file what training needs to
-// go on. docs/formats/checkpoint.md.
+// A run's checkpoint: the averaged model as every Marrow checkpoint has it, and in the same file what
+// training needs to go on. docs/formats/checkpoint.md.
 #pragma once
 
 #include <filesystem>
@@ -31,10 +31,12 @@ struct TrainCheckpoint {
   TrainOptions options;
 };
 
-// Throws Error{kFile, kFormat, kModel}; of a file that holds only a model, such as that of a finished run, it says so.
+// Throws Error{kFile, kFormat, kModel}; of a file that holds only a model, such as that of a finished run, it
+// says so.
 TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path);
 
-// Whether it holds a model of ours without a training state, as the end of a run leaves it. Throws Error{kFile, kFormat}.
+// Whether it holds a model of ours without a training state, as the end of a run leaves it. Throws
+// Error{kFile, kFormat}.
 bool is_final_checkpoint(const std::filesystem::path& path);
 
 // The averaged model alone, with what is known of it: `notes` become metadata ("epoch", "fitness").

@@ -1,5 +1,5 @@
-// Where a run stands just after an optimizer step, besides its tensors: what a resumed run needs to go on as if it had
-// never stopped. Plain values.
+// Where a run stands just after an optimizer step, besides its tensors: what a resumed run needs to go on as
+// if it had never stopped. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -35,13 +35,14 @@ struct TrainState {
   int64_t optimizer_steps = 0;
   double momentum_product = 1;
   int64_t ema_updates = 0;
-  // Of epochs that ended after the optimizer step that this state is of, so that they need no second validation.
+  // Of epochs that ended after the optimizer step that this state is of, so that they need no second
+  // validation.
   std::map<int, ValidationResult> validations;
 };
 
-// Makes a state that was read from a file fit the run: an epoch of `batches_per_epoch`, with so many losses and so many
-// numbers a validation. Of a dataset with another number of batches the epoch begins anew; returns what to say of it, or
-// nothing. Throws Error{kFormat} for a state that contradicts itself.
+// Makes a state that was read from a file fit the run: an epoch of `batches_per_epoch`, with so many losses
+// and so many numbers a validation. Of a dataset with another number of batches the epoch begins anew;
+// returns what to say of it, or nothing. Throws Error{kFormat} for a state that contradicts itself.
 std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losses, size_t measured);
 
 // As JSON and back; exact. Throws Error{kFormat} beginning with `where`.

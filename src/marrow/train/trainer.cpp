@@ -265,8 +265,8 @@ Trainer::EpochEnd Trainer::train_epoch() {
   return EpochEnd::kDone;
 }
 
-// False when the gradients are not finite and no smaller loss scale is left to try; latest_problem_ is then the
-// parameter's name.
+// False when the gradients are not finite and no smaller loss scale is left to try; latest_problem_ is then
+// the parameter's name.
 bool Trainer::optimizer_step(const IterationSettings& settings) {
   const bool scales = settings_.executor.compute_type == torch::kHalf;
   const double norm = optimizer_.clip_gradients(kLargestNorm, scales ? 1 / state_.loss_scale : 1);
@@ -385,7 +385,8 @@ void Trainer::apply_time_limit() {
   if (state_.epoch < epochs) task_.start({seed(), epochs, state_.epoch, 0});
 }
 
-// last.safetensors loses what only training needs at the very end, so that a run killed before can be resumed.
+// last.safetensors loses what only training needs at the very end, so that a run killed before can be
+// resumed.
 RunOutcome Trainer::finish() {
   const Weights latest = average_.weights();
   if (options_.save && std::filesystem::exists(weights_path("best")))

@@ -1,8 +1,8 @@
-// The training loop: batches, optimizer steps, the moving average, validation, checkpoints, and the way back from a
-// non-finite loss. Source of the recipe: YOLOv8's training loop.
+// The training loop: batches, optimizer steps, the moving average, validation, checkpoints, and the way back
+// from a non-finite loss. Source of the recipe: YOLOv8's training loop.
 //
-// A run is a function of its options, its data and the number of threads: a checkpoint is of an optimizer step, with no
-// gradient pending, and whatever came after it is done again when the run is resumed.
+// A run is a function of its options, its data and the number of threads: a checkpoint is of an optimizer
+// step, with no gradient pending, and whatever came after it is done again when the run is resumed.
 #pragma once
 
 #include <filesystem>
@@ -28,14 +28,15 @@ struct TrainerSettings {
 
 class Trainer {
  public:
-  // `start` begins a run with the state of `snapshot.state`, fresh or from a checkpoint. `model` describes the network.
-  // `options` are resolved: batch and imgsz as they are used. Throws Error{kFormat} for a state that contradicts itself;
-  // of another dataset than before it says so, and begins the epoch anew.
+  // `start` begins a run with the state of `snapshot.state`, fresh or from a checkpoint. `model` describes
+  // the network. `options` are resolved: batch and imgsz as they are used. Throws Error{kFormat} for a state
+  // that contradicts itself; of another dataset than before it says so, and begins the epoch anew.
   Trainer(const TrainOptions& options, Model model, const TrainSnapshot& start, Task& task,
           TrainerSettings settings);
 
-  // Trains to the end, or until a signal asks to stop; then last.safetensors can be resumed. Throws Error{kModel} when the
-  // loss does not stay finite, Error{kFile} when a checkpoint cannot be written (the one before is intact).
+  // Trains to the end, or until a signal asks to stop; then last.safetensors can be resumed. Throws
+  // Error{kModel} when the loss does not stay finite, Error{kFile} when a checkpoint cannot be written (the
+  // one before is intact).
   RunOutcome run();
 
  private:

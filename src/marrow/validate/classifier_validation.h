@@ -29,9 +29,9 @@ ClassificationLoaderOptions validation_loader_options(const InputFormat& format,
 // Scores of the batch's images, logits or probabilities, (N, classes) float32.
 using ScoreBatch = std::function<Tensor(const ClassificationBatch& batch)>;
 
-// Takes every batch that the loader has left. `names` are the network's classes; `class_of_data[c]` is the network's
-// class for class c of the data, and empty where both are the same. `keep_going`, asked after each batch with the
-// number done, may end it early. Throws Error{kShape} when scores do not fit the names.
+// Takes every batch that the loader has left. `names` are the network's classes; `class_of_data[c]` is the
+// network's class for class c of the data, and empty where both are the same. `keep_going`, asked after each
+// batch with the number done, may end it early. Throws Error{kShape} when scores do not fit the names.
 ClassifierValidation validate_classifier(ClassificationLoader& loader, std::vector<std::string> names,
                                          const std::vector<int>& class_of_data, const ScoreBatch& score,
                                          const std::function<bool(int64_t batches_done)>& keep_going = {});

@@ -1,5 +1,5 @@
-// Runs a detector over a loader's images and measures it, whatever executes the network: the engine for `marrow val`, the
-// training executor within a run.
+// Runs a detector over a loader's images and measures it, whatever executes the network: the engine for
+// `marrow val`, the training executor within a run.
 #pragma once
 
 #include <cstdint>
@@ -38,9 +38,9 @@ struct DetectorValidation {
 // Decoded predictions of the batch's images, (N, 4 + classes, anchors) float32.
 using PredictBatch = std::function<Tensor(const DetectionBatch& batch)>;
 
-// Takes every batch that the loader has left, an epoch of validation. `store` is the loader's. `keep_going`, asked after
-// each batch with the number done, may end it early; the report is of what was seen by then. Throws Error{kShape} when
-// predictions do not fit the names.
+// Takes every batch that the loader has left, an epoch of validation. `store` is the loader's. `keep_going`,
+// asked after each batch with the number done, may end it early; the report is of what was seen by then.
+// Throws Error{kShape} when predictions do not fit the names.
 DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& store,
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
                                      ThreadPool& threads,

@@ -1,4 +1,5 @@
-// The validation of a detector on a dataset with everything at its default, for commands that only want the numbers.
+// The validation of a detector on a dataset with everything at its default, for commands that only want the
+// numbers.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ struct MeasureOptions {
   EngineOptions engine;
 };
 
-// On the CPU engine, with rectangular batches, and classes matched as match_classes does, as `marrow val`. REQUIRES: as
-// many classes in the dataset as the model has. Throws what open_split throws.
+// On the CPU engine, with rectangular batches, and classes matched as match_classes does, as `marrow val`.
+// REQUIRES: as many classes in the dataset as the model has. Throws what open_split throws.
 DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset, const MeasureOptions& options);
 
 }  // namespace marrow

@@ -1,5 +1,5 @@
-// From a dataset's YAML and the name of a split to images that a loader takes, with everything said on the way that a
-// person should know.
+// From a dataset's YAML and the name of a split to images that a loader takes, with everything said on the
+// way that a person should know.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,8 @@ struct OpenedSplit {
   CocoNumbers numbers;      // where they are wanted, and no classes are taken as one; categories by class_map
 };
 
-// A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split, list_images and
-// list_classified throw.
+// A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split,
+// list_images and list_classified throw.
 OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
 
 }  // namespace marrow

@@ -1,6 +1,6 @@
-// What a validation leaves in its run folder for people to look at, under the names that users of YOLOv8 know:
-// confusion_matrix.png, confusion_matrix_normalized.png, Box{PR,F1,P,R}_curve.png, and the first batches as
-// val_batch0_labels.jpg, val_batch0_pred.jpg and so on, the same images in the same places.
+// What a validation leaves in its run folder for people to look at, under the names that users of YOLOv8
+// know: confusion_matrix.png, confusion_matrix_normalized.png, Box{PR,F1,P,R}_curve.png, and the first
+// batches as val_batch0_labels.jpg, val_batch0_pred.jpg and so on, the same images in the same places.
 //
 // Nothing here throws: what cannot be drawn is said once and left out. One thread.
 #pragma once
@@ -29,8 +29,8 @@ class ValidationPictures {
   ValidationPictures(std::filesystem::path folder, std::vector<std::string> names,
                      std::function<void(std::string_view)> say);
 
-  // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image, in pixels of
-  // the batch; those that prediction would show are drawn.
+  // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image,
+  // in pixels of the batch; those that prediction would show are drawn.
   void add(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections);
 
   // The same for a classifier: `truth` and `scores`, (N, names) float32, of the batch's images.

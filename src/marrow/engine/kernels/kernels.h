@@ -15,9 +15,10 @@
 
 namespace marrow {
 
-// Register tiles of a dense convolution: `pixels` neighbours of one output row times `halves` half blocks of output
-// channels, as many as a group of outputs has (steps/output_groups.h). The weights of a channel and the bias are
-// `width` floats each, width = (halves + 1) / 2 * lanes: whole blocks, and the outputs of a half block twice.
+// Register tiles of a dense convolution: `pixels` neighbours of one output row times `halves` half blocks of
+// output channels, as many as a group of outputs has (steps/output_groups.h). The weights of a channel and
+// the bias are `width` floats each, width = (halves + 1) / 2 * lanes: whole blocks, and the outputs of a half
+// block twice.
 
 // Any convolution.
 //   dst[v][p] = bias[v] + sum over block, row, tap, lane of src[block][row][tap][p][lane] *
@@ -83,9 +84,9 @@ struct MaxPoolRowArgs {
   int out_width;
 };
 
-// Winograd's transforms for one channel block (kernels/winograd_points.h): a patch of pixels becomes so many products, and
-// those 4 x 4 pixels. Product n lies n * step numbers from the first. Number: float, or uint16_t for bfloat16, which is
-// computed with in float32 and rounded to nearest when it is stored.
+// Winograd's transforms for one channel block (kernels/winograd_points.h): a patch of pixels becomes so many
+// products, and those 4 x 4 pixels. Product n lies n * step numbers from the first. Number: float, or
+// uint16_t for bfloat16, which is computed with in float32 and rounded to nearest when it is stored.
 constexpr int kMostWinogradPatch = 9;
 template <class Number>
 struct WinogradInputArgs {

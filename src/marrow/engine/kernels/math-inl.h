@@ -14,7 +14,8 @@ namespace marrow {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// x = n ln 2 + r with |r| <= ln 2 / 2; n is whole. x is clamped to where 2^n and its reciprocal are normal numbers.
+// x = n ln 2 + r with |r| <= ln 2 / 2; n is whole. x is clamped to where 2^n and its reciprocal are normal
+// numbers.
 template <class D, class V>
 HWY_INLINE void reduce_exp(D d, V x, V& n, V& r) {
   x = hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 87.0f));
@@ -38,9 +39,9 @@ alignas(64) constexpr float kPowersOfTwo[32] = {
     1.41421356f, 1.44518081f, 1.47682615f, 1.50916443f, 1.54221083f, 1.57598085f, 1.61049033f, 1.64575548f,
     1.68179283f, 1.7186193f,  1.75625216f, 1.79470908f, 1.83400809f, 1.87416763f, 1.91520656f, 1.95714412f};
 
-// x = n ln 2 + r with |r| <= ln 2 / 64, n in steps of 1/32. 2^n is looked up for n's fraction and scaled by 2^floor(n);
-// e^r = 1 + r (c + r / 2), c by Chebyshev's approximation of r^3, right to 6e-8. A number plus 1.5 * 2^18 has 5 bits after
-// the point, its last ones: they are the index.
+// x = n ln 2 + r with |r| <= ln 2 / 64, n in steps of 1/32. 2^n is looked up for n's fraction and scaled by
+// 2^floor(n); e^r = 1 + r (c + r / 2), c by Chebyshev's approximation of r^3, right to 6e-8. A number plus
+// 1.5 * 2^18 has 5 bits after the point, its last ones: they are the index.
 template <class D, class V>
 HWY_INLINE V exp(D d, V x) {
   const hn::RebindToSigned<D> di;
@@ -49,7 +50,8 @@ HWY_INLINE V exp(D d, V x) {
   const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), shift);
   const V n = hn::Sub(shifted, shift);
   const V r = hn::NegMulAdd(n, hn::Set(d, 0.693147182f), x);
-  // Highway 1.0 has neither a look-up in two vectors, which reads the last 5 bits of an index, nor a scaling by 2^floor(n).
+  // Highway 1.0 has neither a look-up in two vectors, which reads the last 5 bits of an index, nor a scaling
+  // by 2^floor(n).
   const V power{_mm512_permutex2var_ps(_mm512_load_ps(kPowersOfTwo), hn::BitCast(di, shifted).raw,
                                        _mm512_load_ps(kPowersOfTwo + 16))};
   const V p = hn::MulAdd(r, hn::Set(d, 0.5f), hn::Set(d, 1.0000147f));

@@ -1,8 +1,8 @@
-// Kernels for maps that are stored in fewer bits than float32: in bytes with a scale (graph/byte_scale.h), or as
-// bfloat16. Maps lie in the same blocks of `lanes` channels as float32 ones (kernels.h).
+// Kernels for maps that are stored in fewer bits than float32: in bytes with a scale (graph/byte_scale.h), or
+// as bfloat16. Maps lie in the same blocks of `lanes` channels as float32 ones (kernels.h).
 //
-// Neighbouring channels of a pixel are read together: four bytes, or two bfloat16, are the dword that the processor's dot
-// products take. A block has `lanes` / channels-in-a-dword dwords.
+// Neighbouring channels of a pixel are read together: four bytes, or two bfloat16, are the dword that the
+// processor's dot products take. A block has `lanes` / channels-in-a-dword dwords.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ constexpr int dword_channels(Element element) {
   return 4 / element_bytes(element);
 }
 
-// One register tile of a dense convolution: `pixels` neighbours of one output row times `vectors` blocks of output
-// channels. Distances in src are bytes.
+// One register tile of a dense convolution: `pixels` neighbours of one output row times `vectors` blocks of
+// output channels. Distances in src are bytes.
 //   bytes:    dst[v][p] = bias[v] + scale[v] * (start[v] + sum of src * weights), the sum exact in int32
 //   bfloat16: dst[v][p] = bias[v] + sum of src * weights, in float32
 struct NarrowTileArgs {
@@ -47,7 +47,8 @@ struct NarrowKernels {
   int tile_vectors = 0;
   const char* name = nullptr;  // of the tile's instructions
   void (*tile)(const NarrowTileArgs& args) = nullptr;
-  // Any count. `scale` says nothing where the element has none. Rounds to nearest even; bytes saturate, and NaN becomes 0.
+  // Any count. `scale` says nothing where the element has none. Rounds to nearest even; bytes saturate, and
+  // NaN becomes 0.
   void (*narrow)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
   // narrow(x * sigmoid(x)) of a quick sigmoid, right to 3e-4 of its value.
   void (*narrow_silu)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;

@@ -47,8 +47,8 @@ struct ToBytes {
     const Integers di;
     const auto x = hn::Mul(numbers, hn::Set(d, inverse));
 #if HWY_TARGET == HWY_AVX3
-    // What is too small, and NaN, is converted to the smallest integer, and the rest saturates: Highway's conversions,
-    // which saturate by themselves, take twice as many instructions.
+    // What is too small, and NaN, is converted to the smallest integer, and the rest saturates: Highway's
+    // conversions, which saturate by themselves, take twice as many instructions.
     const __m512i whole = _mm512_maskz_cvtps_epi32(0xffff, _mm512_min_ps(hn::Set(d, highest).raw, x.raw));
     const auto q = hn::Max(hn::Add(hn::Vec<Integers>{whole}, hn::Set(di, zero_point)), hn::Zero(di));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_maskz_cvtusepi32_epi8(0xffff, q.raw));
@@ -70,8 +70,8 @@ void narrow_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count
   for_vectors(src, static_cast<uint8_t*>(dst), count, to_bytes(scale));
 }
 
-// x / (1 + e^-x), right to 3e-4: what is narrowed afterwards keeps no more. e^-x = 2^t = 2^floor(t) 2^r, the latter by the
-// polynomial of third degree of least relative error on [0, 1], 7.5e-5 (Remez' algorithm).
+// x / (1 + e^-x), right to 3e-4: what is narrowed afterwards keeps no more. e^-x = 2^t = 2^floor(t) 2^r, the
+// latter by the polynomial of third degree of least relative error on [0, 1], 7.5e-5 (Remez' algorithm).
 HWY_INLINE hn::Vec<D> quick_silu(hn::Vec<D> x) {
   const D d;
 #if HWY_TARGET == HWY_AVX3  // reduce and scale take any t; Highway has neither

@@ -1,6 +1,6 @@
-// Register tiles of byte and bfloat16 convolutions by AVX-512's dot products, which Highway 1.0 lacks. Functions carry
-// their target, and are chosen after asking the processor: no flag for the whole file, whose inlined headers would then
-// run on processors that lack it.
+// Register tiles of byte and bfloat16 convolutions by AVX-512's dot products, which Highway 1.0 lacks.
+// Functions carry their target, and are chosen after asking the processor: no flag for the whole file, whose
+// inlined headers would then run on processors that lack it.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -27,9 +27,9 @@ constexpr int kTileVectors = 2;
 constexpr int kLanes = 16;
 constexpr int kVectorBytes = 64;
 
-// `kStep` is the distance between pixels where it is one of the usual ones, so that addresses are constants, and 0 where it
-// is not. Pixels are a parameter pack, not a loop: GCC keeps the sums in registers only where their indices are constant
-// before it unrolls.
+// `kStep` is the distance between pixels where it is one of the usual ones, so that addresses are constants,
+// and 0 where it is not. Pixels are a parameter pack, not a loop: GCC keeps the sums in registers only where
+// their indices are constant before it unrolls.
 template <int kVectors, int kStep, class Pixels>
 struct ByteTile;
 template <int kVectors, int kStep, class Pixels>

@@ -1,5 +1,5 @@
-// Register tiles of the 1x1 convolution, whose input channels may lie anywhere. Each output number is one chain of
-// multiply-adds in the order of the channels, whatever the tile's size.
+// Register tiles of the 1x1 convolution, whose input channels may lie anywhere. Each output number is one
+// chain of multiply-adds in the order of the channels, whatever the tile's size.
 #include "engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -9,8 +9,9 @@
 // written for them; NEON is used there.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 
-// NEON is part of 64-bit Arm, and this leaves nothing to dispatch. Where Highway could, it compiles NEON with AES, which a
-// Raspberry Pi 4 lacks, and as an attribute of functions, with which g++ 12 refuses to construct a struct of vectors.
+// NEON is part of 64-bit Arm, and this leaves nothing to dispatch. Where Highway could, it compiles NEON with
+// AES, which a Raspberry Pi 4 lacks, and as an attribute of functions, with which g++ 12 refuses to construct
+// a struct of vectors.
 #if defined(__aarch64__)
 #define TOOLCHAIN_MISS_SYS_AUXV_H
 #endif

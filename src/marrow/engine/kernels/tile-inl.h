@@ -1,6 +1,6 @@
 // The register tile that dense convolutions share: some neighbouring pixels times up to two vectors of output
-// channels, counted in half vectors. A half vector holds two pixels: 24 outputs of 16 lanes cost one and a half
-// multiply-adds a pixel. Included once a target: see Highway's guide on -inl.h files.
+// channels, counted in half vectors. A half vector holds two pixels: 24 outputs of 16 lanes cost one and a
+// half multiply-adds a pixel. Included once a target: see Highway's guide on -inl.h files.
 #if defined(MARROW_ENGINE_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MARROW_ENGINE_KERNELS_TILE_INL_H_
 #undef MARROW_ENGINE_KERNELS_TILE_INL_H_

@@ -108,8 +108,8 @@ void any_stride(const Args& args, int dilation, const Window& window) {
     window_row<0>(args, dilation, window);
 }
 
-// The common depthwise windows: each input is loaded once for all the taps that read it, and tiles at the edges take zeros
-// for what lies outside.
+// The common depthwise windows: each input is loaded once for all the taps that read it, and tiles at the
+// edges take zeros for what lies outside.
 template <int kTaps, int kStride>
 struct FixedWindow {
   template <int kPixels, bool kInside>

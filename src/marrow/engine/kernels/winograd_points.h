@@ -1,10 +1,11 @@
-// Winograd's minimal filtering for 3x3 convolutions, 4 x 4 outputs at a time: the points that its polynomials are evaluated
-// at, and the matrices that follow.
+// Winograd's minimal filtering for 3x3 convolutions, 4 x 4 outputs at a time: the points that its polynomials
+// are evaluated at, and the matrices that follow.
 //
 //   Y = A^T [ (G g G^T) * (B^T d B) ] A      d: patch of inputs, g: 3 x 3 weights, Y: 4 x 4 outputs
 //
-// The usual points 0, +-1, +-2 have small whole numbers in their matrices; these have a third of their rounding error, and
-// are exact in binary all the same. Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015; on the
+// The usual points 0, +-1, +-2 have small whole numbers in their matrices; these have a third of their
+// rounding error, and are exact in binary all the same. Source: Lavin and Gray, Fast Algorithms for
+// Convolutional Neural Networks, 2015; on the
 // points: Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution, 2018.
 #pragma once
 
@@ -43,8 +44,8 @@ struct Unit {
                                                   {0, 0, 1}};
 };
 
-// Stride 2. The even inputs meet weights 0 and 2: F(4, 2) at +-kA, +-kB and infinity. The odd ones meet weight 1 alone:
-// four products of one class. In two dimensions, 81 products instead of 144.
+// Stride 2. The even inputs meet weights 0 and 2: F(4, 2) at +-kA, +-kB and infinity. The odd ones meet
+// weight 1 alone: four products of one class. In two dimensions, 81 products instead of 144.
 struct Strided {
   static constexpr int kStride = 2;
   static constexpr int kPatch = 9;
@@ -92,7 +93,8 @@ std::array<double, std::size_t{Form::kClasses} * Form::kClasses> transform_weigh
   return result;
 }
 
-// Products of both dimensions, those of a class side by side: the place of product (i, j), i down and j across.
+// Products of both dimensions, those of a class side by side: the place of product (i, j), i down and j
+// across.
 template <class Form>
 constexpr auto product_order() {
   std::array<std::array<int, Form::kProducts>, Form::kProducts> order{};

@@ -38,7 +38,8 @@ HWY_INLINE V load(const uint16_t* src) {
 HWY_INLINE void store(V x, float* dst) {
   hn::StoreU(x, D(), dst);
 }
-// Ties away from zero: a shorter way than to even. NaN stays, for its last 16 bits are 0 where src is bfloat16.
+// Ties away from zero: a shorter way than to even. NaN stays, for its last 16 bits are 0 where src is
+// bfloat16.
 HWY_INLINE void store(V x, uint16_t* dst) {
   const hn::RebindToUnsigned<D> bits;
   const auto rounded = hn::ShiftRight<16>(hn::Add(hn::BitCast(bits, x), hn::Set(bits, 0x8000)));

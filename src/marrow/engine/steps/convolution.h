@@ -16,8 +16,8 @@ struct ConvDescription {
   int groups = 1;
   Padding pad_y, pad_x;  // resolved: no SAME
   View src, dst;
-  // Where a 1x1 convolution's input channels lie, when they are not those of src in order: scattered[c] is the place of
-  // channel c in sources.
+  // Where a 1x1 convolution's input channels lie, when they are not those of src in order: scattered[c] is
+  // the place of channel c in sources.
   std::vector<View> sources;
   std::vector<ChannelSource> scattered;
   std::span<const float> weight;  // (out, in / groups, kernel, kernel)

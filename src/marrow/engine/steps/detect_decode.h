@@ -7,7 +7,8 @@
 
 namespace marrow {
 
-// maps: one blocked raw map a level; dst planar (N, 4 + classes, 1, anchors); bins: the values of the parameter;
+// maps: one blocked raw map a level; dst planar (N, 4 + classes, 1, anchors); bins: the values of the
+// parameter;
 // least_score: see EngineOptions.
 StepPtr make_detect_decode(const DetectDecode& decode, std::vector<View> maps, const View& dst,
                            const Tensor& bins, float least_score, const Kernels& kernels);

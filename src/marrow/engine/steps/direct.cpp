@@ -1,9 +1,9 @@
 // Direct convolution by register tiles, for every convolution that nothing better takes: any kernel, stride,
 // padding, dilation and grouping, on a blocked map or straight from the planar input.
 //
-// An output row is cut into tiles of nearly equal width, at most Kernels::tile_pixels. A tile whose taps would
-// leave the row reads a copy of its patch with the zeros written out; rows of taps outside the map are skipped. A narrow
-// dst gets its tiles by way of a small float buffer.
+// An output row is cut into tiles of nearly equal width, at most Kernels::tile_pixels. A tile whose taps
+// would leave the row reads a copy of its patch with the zeros written out; rows of taps outside the map are
+// skipped. A narrow dst gets its tiles by way of a small float buffer.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Pixels times input channels times one group of output channels: what 1x1 convolutions and Winograd's products come to.
+// Pixels times input channels times one group of output channels: what 1x1 convolutions and Winograd's
+// products come to.
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -17,8 +18,8 @@ struct MatrixProduct {
   int64_t pixels = 0;
 };
 
-// In tiles of nearly equal width, a block of input channels after the other so that their weights stay in the cache. Each
-// number is one chain of multiply-adds in the order of the channels.
+// In tiles of nearly equal width, a block of input channels after the other so that their weights stay in the
+// cache. Each number is one chain of multiply-adds in the order of the channels.
 void multiply(const Kernels& kernels, const OutputGroup& group, const MatrixProduct& product);
 
 }  // namespace marrow

@@ -8,10 +8,11 @@
 
 namespace marrow {
 
-// A dense convolution of src, which is stored narrowly (bytes: of so few terms that sums fit into int32); dst and what the
-// epilogue joins may be of any element. bytes: weights are rounded to int8 with one scale an output channel; the sums are
-// exact, everything after them is float32. bfloat16: sums are float32; 3x3 convolutions of stride 1 go by Winograd's
-// algorithm, whose transformed inputs and weights are rounded to bfloat16.
+// A dense convolution of src, which is stored narrowly (bytes: of so few terms that sums fit into int32); dst
+// and what the epilogue joins may be of any element. bytes: weights are rounded to int8 with one scale an
+// output channel; the sums are exact, everything after them is float32. bfloat16: sums are float32; 3x3
+// convolutions of stride 1 go by Winograd's algorithm, whose transformed inputs and weights are rounded to
+// bfloat16.
 StepPtr make_narrow_convolution(const ConvDescription& conv);
 
 StepPtr make_narrow_direct(const ConvDescription& conv);    // any

@@ -1,9 +1,10 @@
 // Dense convolution of bytes or bfloat16 by register tiles.
 //
-// A task takes some rows of outputs. Where the convolution is padded it first copies the input rows that they need, with
-// the padding written out, so that tiles know no borders; the copy stays in the second-level cache while all output
-// channels are computed from it. A 1x1 convolution of stride 1 sees the map as one long row. A tile's sums go to a small
-// float buffer (where dst is float32: to dst), through the epilogue, and from there to dst.
+// A task takes some rows of outputs. Where the convolution is padded it first copies the input rows that they
+// need, with the padding written out, so that tiles know no borders; the copy stays in the second-level cache
+// while all output channels are computed from it. A 1x1 convolution of stride 1 sees the map as one long row.
+// A tile's sums go to a small float buffer (where dst is float32: to dst), through the epilogue, and from
+// there to dst.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -113,8 +114,8 @@ void NarrowConv::run(const RunContext& context) const {
   const auto range = [](int64_t part, int64_t size, int64_t all) {
     return Range{part * size, std::min((part + 1) * size, all)};
   };
-  // Output groups vary fastest, so that a thread's share is a region of the map: the next layer finds it in the same
-  // core's cache.
+  // Output groups vary fastest, so that a thread's share is a region of the map: the next layer finds it in
+  // the same core's cache.
   context.pool->parallel_for(conv_.dst.images * row_tasks * segment_tasks * group_tasks,
                              [&](int64_t index, int thread) {
                                Task task;

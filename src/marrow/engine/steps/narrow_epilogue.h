@@ -5,9 +5,9 @@
 
 namespace marrow {
 
-// Applies the convolution's epilogue to a tile of float32 numbers and stores it in dst as dst's element. Blocks of `values`
-// lie `values_block` floats apart; where dst is float32, they are the tile's place in dst. `joined` is scratch for as many
-// floats as a block of the tile has.
+// Applies the convolution's epilogue to a tile of float32 numbers and stores it in dst as dst's element.
+// Blocks of `values` lie `values_block` floats apart; where dst is float32, they are the tile's place in dst.
+// `joined` is scratch for as many floats as a block of the tile has.
 void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
                         float* values, int64_t values_block, float* joined);
 

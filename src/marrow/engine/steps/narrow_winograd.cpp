@@ -1,9 +1,11 @@
-// 3x3 convolutions of bfloat16 by Winograd's minimal filtering, F(4x4, 3x3): a quarter of the multiplications. Stride 2 is
+// 3x3 convolutions of bfloat16 by Winograd's minimal filtering, F(4x4, 3x3): a quarter of the
+// multiplications. Stride 2 is
 // not here: its 81 products for 144 do not pay for the transforms.
 //
-// As in winograd.cpp, a task takes some tiles of the output and keeps what lies between the transforms in the second-level
-// cache. Patches are widened, transformed in float32, and rounded to bfloat16 again; the products of each of the 36 places
-// are a 1x1 convolution of the tiles (kernels/narrow.h), with sums in float32; these are transformed in float32.
+// As in winograd.cpp, a task takes some tiles of the output and keeps what lies between the transforms in the
+// second-level cache. Patches are widened, transformed in float32, and rounded to bfloat16 again; the
+// products of each of the 36 places are a 1x1 convolution of the tiles (kernels/narrow.h), with sums in
+// float32; these are transformed in float32.
 #include <fmt/format.h>
 
 #include <array>
@@ -206,8 +208,9 @@ void NarrowWinograd::finish_run(const RunContext& context, const WinogradTask& t
 
 }  // namespace
 
-// With fewer channels, or on smaller maps, the transforms take longer than the products that they save. At and above these
-// bounds 1.0 to 3 times faster on Zen 4: a rule, so that results do not depend on what is measured.
+// With fewer channels, or on smaller maps, the transforms take longer than the products that they save. At
+// and above these bounds 1.0 to 3 times faster on Zen 4: a rule, so that results do not depend on what is
+// measured.
 bool prefers_narrow_winograd(const ConvDescription& conv) {
   constexpr int kLeastChannels = 16;
   constexpr int64_t kLeastPixels = 49;

@@ -24,8 +24,8 @@ struct OutputGroup {
   }
 };
 
-// In the order of the channels. Tiles of nearly equal width are fastest, so a half block is not left alone where it can
-// have a neighbour.
+// In the order of the channels. Tiles of nearly equal width are fastest, so a half block is not left alone
+// where it can have a neighbour.
 std::vector<OutputGroup> group_outputs(int channels, int lanes);
 
 // `bias`, or zeros where it is empty, as the tiles read it: the groups' widths one after the other.

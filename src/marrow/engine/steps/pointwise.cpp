@@ -1,5 +1,6 @@
-// 1x1 convolutions of stride 1: a matrix product whose input channels may lie in several maps and in any order, so that
-// concatenations, slices and channel shuffles before it cost nothing. The map is one long row of pixels.
+// 1x1 convolutions of stride 1: a matrix product whose input channels may lie in several maps and in any
+// order, so that concatenations, slices and channel shuffles before it cost nothing. The map is one long row
+// of pixels.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,12 +1,13 @@
-// Large 1x1 convolutions by one level of Strassen's algorithm: pixels, input channels and output channels are halved, and
-// seven products of halves do the work of eight (Strassen, Gaussian Elimination is not Optimal, 1969).
+// Large 1x1 convolutions by one level of Strassen's algorithm: pixels, input channels and output channels are
+// halved, and seven products of halves do the work of eight (Strassen, Gaussian Elimination is not Optimal,
+// 1969).
 //
 //   M1 = (A11 + A22)(B11 + B22)   M2 = (A21 + A22) B11   M3 = A11 (B12 - B22)   M4 = A22 (B21 - B11)
 //   M5 = (A11 + A12) B22   M6 = (A21 - A11)(B11 + B12)   M7 = (A12 - A22)(B21 + B22)
 //   C11 = M1 + M4 - M5 + M7   C12 = M3 + M5   C21 = M2 + M4   C22 = M1 - M2 + M3 + M6
 //
-// A: pixels by input channels, B: the weights, whose sums are packed ahead. Some pixels at a time, so that the sums and
-// products stay in a cache.
+// A: pixels by input channels, B: the weights, whose sums are packed ahead. Some pixels at a time, so that
+// the sums and products stay in a cache.
 #include <fmt/format.h>
 
 #include <algorithm>

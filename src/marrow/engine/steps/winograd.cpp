@@ -1,11 +1,11 @@
-// 3x3 convolutions by Winograd's minimal filtering: a quarter of the multiplications for stride 1, little more than half for
-// stride 2 (kernels/winograd_points.h).
+// 3x3 convolutions by Winograd's minimal filtering: a quarter of the multiplications for stride 1, little
+// more than half for stride 2 (kernels/winograd_points.h).
 //
-// The output is cut into tiles of 4 x 4 pixels. A task takes some neighbouring tiles: the patches of input under them become
-// so many numbers a channel, the products; for each class of products, which share their weights, tiles times input channels
-// times output channels is a matrix product, two output blocks at a time; the results become the tile's pixels. What lies
-// between stays in the thread's scratch, in the second-level cache. Each output number is one chain of operations that does
-// not depend on how tiles are cut into tasks.
+// The output is cut into tiles of 4 x 4 pixels. A task takes some neighbouring tiles: the patches of input
+// under them become so many numbers a channel, the products; for each class of products, which share their
+// weights, tiles times input channels times output channels is a matrix product, two output blocks at a time;
+// the results become the tile's pixels. What lies between stays in the thread's scratch, in the second-level
+// cache. Each output number is one chain of operations that does not depend on how tiles are cut into tasks.
 #include <fmt/format.h>
 
 #include <algorithm>

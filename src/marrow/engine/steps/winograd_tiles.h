@@ -16,8 +16,8 @@ struct WinogradTask {
 
 class WinogradTiles {
  public:
-  // `tile_bytes`: what lies between the transforms of a tile, for all inputs and one group of outputs, of which there are
-  // `groups`. `tile_pixels`: of a register tile, whose pixels are Winograd's tiles here.
+  // `tile_bytes`: what lies between the transforms of a tile, for all inputs and one group of outputs, of
+  // which there are `groups`. `tile_pixels`: of a register tile, whose pixels are Winograd's tiles here.
   WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, int tile_pixels, int64_t groups);
 
   int64_t count() const { return tiles_; }      // of an image
@@ -37,8 +37,8 @@ class WinogradTiles {
   int64_t most_tiles_ = 1;
 };
 
-// Points the rows of a patch at one channel block of a map; (y, x) is the patch's first pixel, maybe outside. `zeros` are as
-// many pixels as a row of the patch has.
+// Points the rows of a patch at one channel block of a map; (y, x) is the patch's first pixel, maybe outside.
+// `zeros` are as many pixels as a row of the patch has.
 template <class Number>
 void point_at_patch(const View& map, const Number* block, int64_t y, int64_t x, int patch, int lanes,
                     const Number* zeros, WinogradInputArgs<Number>& args) {
