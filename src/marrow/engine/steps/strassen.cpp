@@ -56,24 +56,32 @@ constexpr std::array<std::array<std::array<Signed, 4>, 2>, 2> kResults = {{
     {{{{{1, 1}, {3, 1}, {0, 0}, {0, 0}}}, {{{0, 1}, {1, -1}, {2, 1}, {5, 1}}}}},
 }};
 
+// Pixels of one image that are computed together.
+struct Pixels {
+  int64_t image;
+  int64_t first;
+  int64_t half, second;  // how many the first and the second half are
+  const float* map;      // the first pixel's first channel
+};
+
 class Strassen final : public Step {
  public:
   explicit Strassen(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override { return fmt::format("strassen 1x1/1{}", to_string(conv_.epilogue)); }
-  int64_t shared_floats() const override {
-    return static_cast<int64_t>(kProducts.size()) * most_half_ * (in_blocks_ + out_blocks_) * kernels_.lanes;
-  }
+  int64_t shared_floats() const override { return static_cast<int64_t>(kProducts.size()) * factor_floats(); }
+  int64_t scratch_floats() const override { return static_cast<int64_t>(kProducts.size()) * result_floats(); }
 
  private:
   void pack();
   void pack_group(size_t product, size_t g);
-  // The floats of one product's factor and result in the shared memory.
+  // The floats of one product's sum of pixels, and of its result for one group.
   int64_t factor_floats() const { return most_half_ * in_blocks_ * kernels_.lanes; }
-  int64_t result_floats() const { return most_half_ * out_blocks_ * kernels_.lanes; }
-  void add_pixels(const RunContext& context, const float* map, int64_t half, int64_t second) const;
-  void multiply_all(const RunContext& context, const float* map, int64_t half, int64_t second) const;
-  void combine(const RunContext& context, int64_t image, int64_t first, int64_t half, int64_t second) const;
+  int64_t result_floats() const { return most_half_ * groups_.front().width(); }
+  void add_pixels(const RunContext& context, const Pixels& some) const;
+  void multiply_group(const RunContext& context, const Pixels& some, size_t g, float* results) const;
+  void combine_group(const RunContext& context, const Pixels& some, const OutputGroup& group,
+                     const float* results) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
@@ -140,15 +148,18 @@ void Strassen::run(const RunContext& context) const {
       const int64_t first = chunk * pixels / chunks;
       const int64_t count = (chunk + 1) * pixels / chunks - first;
       const int64_t half = (count + 1) / 2;
-      const float* map = context.read(conv_.src) + image * conv_.src.image_stride + first * kernels_.lanes;
-      add_pixels(context, map, half, count - half);
-      multiply_all(context, map, half, count - half);
-      combine(context, image, first, half, count - half);
+      const Pixels some{image, first, half, count - half,
+                        context.read(conv_.src) + image * conv_.src.image_stride + first * kernels_.lanes};
+      add_pixels(context, some);
+      context.pool->parallel_for(static_cast<int64_t>(groups_.size()), [&](int64_t g, int thread) {
+        multiply_group(context, some, static_cast<size_t>(g), context.thread_scratch(thread));
+        combine_group(context, some, groups_[static_cast<size_t>(g)], context.thread_scratch(thread));
+      });
     }
 }
 
 // The sums of A's quarters. The second half of the pixels may have one less: what is missing counts as zero.
-void Strassen::add_pixels(const RunContext& context, const float* map, int64_t half, int64_t second) const {
+void Strassen::add_pixels(const RunContext& context, const Pixels& some) const {
   const int64_t lanes = kernels_.lanes;
   const int64_t block_floats = conv_.src.block_floats(kernels_.lanes);
   context.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * in_blocks_, [&](int64_t task, int) {
@@ -157,15 +168,15 @@ void Strassen::add_pixels(const RunContext& context, const float* map, int64_t h
     const auto& [left, right] = kProducts[product].a;
     if (right.sign == 0) return;
     const auto at = [&](const Term& term) {
-      return map + (term.other * in_blocks_ + block) * block_floats + term.half * half * lanes;
+      return some.map + (term.other * in_blocks_ + block) * block_floats + term.half * some.half * lanes;
     };
     float* dst =
         context.shared + static_cast<int64_t>(product) * factor_floats() + block * most_half_ * lanes;
-    CombineArgs args{{at(left), at(right)}, {left.sign, right.sign}, 2, nullptr, dst, second * lanes};
+    CombineArgs args{{at(left), at(right)}, {left.sign, right.sign}, 2, nullptr, dst, some.second * lanes};
     kernels_.combine(args);
-    if (half == second) return;
+    if (some.half == some.second) return;
     const auto only = [&](const Term& term) { return term.half == 0 ? term.sign : 0.f; };
-    for (int64_t i = second * lanes; i < half * lanes; ++i) {
+    for (int64_t i = some.second * lanes; i < some.half * lanes; ++i) {
       dst[i] = 0;
       if (only(left) != 0) dst[i] += only(left) * args.src[0][i];
       if (only(right) != 0) dst[i] += only(right) * args.src[1][i];
@@ -173,56 +184,52 @@ void Strassen::add_pixels(const RunContext& context, const float* map, int64_t h
   });
 }
 
-void Strassen::multiply_all(const RunContext& context, const float* map, int64_t half, int64_t second) const {
+// One group of each half of the output channels: all seven products.
+void Strassen::multiply_group(const RunContext& context, const Pixels& some, size_t g, float* results) const {
   const int64_t lanes = kernels_.lanes;
-  const auto groups = static_cast<int64_t>(groups_.size());
-  float* results = context.shared + static_cast<int64_t>(kProducts.size()) * factor_floats();
-  context.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
-    const auto p = static_cast<size_t>(task / groups);
-    const auto g = static_cast<size_t>(task % groups);
+  const OutputGroup& group = groups_[g];
+  for (size_t p = 0; p < kProducts.size(); ++p) {
     const auto& [left, right] = kProducts[p].a;
     MatrixProduct product;
     product.channels = in_blocks_ * lanes;
-    product.pixels = half;
+    product.pixels = some.half;
     if (right.sign != 0) {
       product.src = context.shared + static_cast<int64_t>(p) * factor_floats();
       product.offsets = sum_offsets_.data();
     } else {  // a quarter as it is
-      product.src =
-          map + left.other * in_blocks_ * conv_.src.block_floats(kernels_.lanes) + left.half * half * lanes;
+      product.src = some.map + left.other * in_blocks_ * conv_.src.block_floats(kernels_.lanes) +
+                    left.half * some.half * lanes;
       product.offsets = map_offsets_.data();
-      if (left.half == 1) product.pixels = second;
+      if (left.half == 1) product.pixels = some.second;
     }
     product.weights = weights_.values().data() + static_cast<int64_t>(p) * product_weights_ + weights_at_[g];
     product.bias = zero_.values().data();
     product.dst_block = most_half_ * lanes;
-    product.dst =
-        results + static_cast<int64_t>(p) * result_floats() + groups_[g].first_block * product.dst_block;
-    multiply(kernels_, groups_[g], product);
+    product.dst = results + static_cast<int64_t>(p) * result_floats();
+    multiply(kernels_, group, product);
     // A pixel that the second half lacks.
-    for (int v = 0; v < groups_[g].vectors(); ++v)
+    for (int v = 0; v < group.vectors(); ++v)
       std::fill(product.dst + v * product.dst_block + product.pixels * lanes,
-                product.dst + v * product.dst_block + half * lanes, 0.f);
-  });
+                product.dst + v * product.dst_block + some.half * lanes, 0.f);
+  }
 }
 
-void Strassen::combine(const RunContext& context, int64_t image, int64_t first, int64_t half,
-                       int64_t second) const {
+void Strassen::combine_group(const RunContext& context, const Pixels& some, const OutputGroup& group,
+                             const float* results) const {
   const int64_t lanes = kernels_.lanes;
-  const float* results = context.shared + static_cast<int64_t>(kProducts.size()) * factor_floats();
-  context.pool->parallel_for(4 * out_blocks_, [&](int64_t task, int) {
-    const int64_t block = task / 4;
+  for (int64_t task = 0; task < int64_t{4} * group.vectors(); ++task) {
+    const int64_t vector = task / 4;
     const int64_t pixel_half = task / 2 % 2;
     const int64_t out_half = task % 2;
-    const int64_t out_block = out_half * out_blocks_ + block;
-    const int64_t pixels = pixel_half == 0 ? half : second;
-    if (pixels == 0) return;
-    const TilePlace place{image, out_block, 1, first + pixel_half * half, pixels};
+    const int64_t out_block = out_half * out_blocks_ + group.first_block + vector;
+    const int64_t pixels = pixel_half == 0 ? some.half : some.second;
+    if (pixels == 0) continue;
+    const TilePlace place{some.image, out_block, 1, some.first + pixel_half * some.half, pixels};
     CombineArgs args{};
     for (const Signed& term : kResults[static_cast<size_t>(pixel_half)][static_cast<size_t>(out_half)]) {
       if (term.sign == 0) continue;
       args.src[static_cast<size_t>(args.terms)] =
-          results + term.product * result_floats() + block * most_half_ * lanes;
+          results + term.product * result_floats() + vector * most_half_ * lanes;
       args.factors[static_cast<size_t>(args.terms++)] = term.sign;
     }
     args.bias = bias_.values().data() + out_block * lanes;
@@ -230,7 +237,7 @@ void Strassen::combine(const RunContext& context, int64_t image, int64_t first, 
     args.count = pixels * lanes;
     kernels_.combine(args);
     finish_tile(context, conv_, place);
-  });
+  }
 }
 
 }  // namespace
