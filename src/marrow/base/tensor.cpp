@@ -88,8 +88,9 @@ Tensor::Tensor(Shape shape, DType dtype)
   const bool huge = bytes >= 2 * kHugePage;
   const size_t alignment = huge ? kHugePage : kAlignment;
   const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, padded));
-  if (memory == nullptr) throw std::bad_alloc();
+  void* allocated = nullptr;  // not aligned_alloc, which takes only multiples of the alignment
+  if (posix_memalign(&allocated, alignment, padded) != 0) throw std::bad_alloc();
+  auto* memory = static_cast<std::byte*>(allocated);
   if (huge) madvise(memory, padded, MADV_HUGEPAGE);  // a wish; refused, pages are small
   std::memset(memory, 0, padded);
   storage_ = std::shared_ptr<std::byte>(memory, [](std::byte* p) { std::free(p); });
