@@ -3,6 +3,7 @@
 #include "train/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/optim.h>
 
 #include <cmath>
 #include <functional>

@@ -1,8 +1,12 @@
 // LibTorch, for the train layer alone: the one header that includes it, precompiled because parsing it takes
-// longer than compiling what uses it. Only what both 1.13 (Debian's package) and 2.x offer may be used.
+// longer than compiling what uses it, and of LibTorch only what is used (torch/torch.h takes twice as long).
+// Only what both 1.13 (Debian's package) and 2.x offer may be used.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/tensor.h"
 
