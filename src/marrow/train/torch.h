@@ -1,6 +1,6 @@
 // LibTorch, for the train layer alone: the one header that includes it, precompiled because parsing it takes
-// longer than compiling what uses it, and of LibTorch only what is used (torch/torch.h takes twice as long).
-// Only what both 1.13 (Debian's package) and 2.x offer may be used.
+// longer than compiling what uses it. Of LibTorch only what is used (torch/torch.h adds its modules, datasets
+// and optimizers), and of that only what both 1.13 (Debian's package) and 2.x offer.
 #pragma once
 
 #include <torch/autograd.h>
