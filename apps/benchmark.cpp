@@ -5,17 +5,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "benchmark/end_to_end.h"
-#include "benchmark/latency.h"
-#include "benchmark/machine.h"
-#include "benchmark/network_run.h"
 #include "cli.h"
-#include "model/summary.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/benchmark/end_to_end.h"
+#include "marrow/benchmark/latency.h"
+#include "marrow/benchmark/machine.h"
+#include "marrow/benchmark/network_run.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/model/summary.h"
 #include "open_model.h"
 #include "opencv_turns.h"
-#include "passes/deploy.h"
 
 namespace marrow::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow::cli {
 namespace {

@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <system_error>
 
-#include "base/error.h"
-#include "base/run_folder.h"
-#include "base/text.h"
-#include "predict/classifier_input.h"
-#include "recipe/train_options.h"
+#include "marrow/base/error.h"
+#include "marrow/base/run_folder.h"
+#include "marrow/base/text.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/train/recipe/train_options.h"
 
 namespace marrow::cli {
 

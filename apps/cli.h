@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "detect/nms.h"
-#include "engine/engine.h"
-#include "model/import.h"
+#include "marrow/detect/nms.h"
+#include "marrow/engine/engine.h"
+#include "marrow/model/import.h"
 
 namespace marrow::cli {
 

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <memory>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
 #include "cli.h"
-#include "data/check.h"
-#include "data/convert.h"
-#include "data/dataset.h"
-#include "data/synth.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/data/dataset.h"
+#include "marrow/data/tools/check.h"
+#include "marrow/data/tools/convert.h"
+#include "marrow/data/tools/synth.h"
 #include "progress_line.h"
 
 namespace marrow::cli {

@@ -8,19 +8,19 @@
 #include <string>
 #include <string_view>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/talk.h"
-#include "base/thread_pool.h"
 #include "cli.h"
-#include "data/dataset.h"
-#include "image/encode.h"
-#include "loader/augment_options.h"
-#include "loader/batch_sheet.h"
-#include "loader/classification_loader.h"
-#include "predict/classifier_input.h"
-#include "recipe/train_options.h"
-#include "validate/open_split.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/talk.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/dataset.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/image/encode.h"
+#include "marrow/loader/augment_options.h"
+#include "marrow/loader/batch_sheet.h"
+#include "marrow/loader/classification_loader.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/train/recipe/train_options.h"
 
 namespace marrow::cli {
 namespace {

@@ -12,23 +12,23 @@
 #include <sstream>
 #include <thread>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/run_folder.h"
 #include "child.h"
 #include "cli.h"
-#include "data/synth.h"
-#include "detect/letterbox.h"
-#include "detect/network_input.h"
-#include "detect/sheet.h"
-#include "engine/engine.h"
-#include "image/decode.h"
-#include "image/encode.h"
-#include "model/import.h"
-#include "model/summary.h"
-#include "passes/deploy.h"
-#include "predict/preprocess.h"
-#include "reference/executor.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/run_folder.h"
+#include "marrow/data/tools/synth.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/detect/network_input.h"
+#include "marrow/detect/sheet.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/image/decode.h"
+#include "marrow/image/encode.h"
+#include "marrow/model/import.h"
+#include "marrow/model/summary.h"
+#include "marrow/predict/preprocess.h"
 
 namespace marrow::cli {
 namespace {

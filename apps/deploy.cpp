@@ -1,5 +1,5 @@
 // marrow deploy: the smallest network that computes the same.
-#include "passes/deploy.h"
+#include "marrow/graph/passes/deploy.h"
 
 #include <fmt/format.h>
 
@@ -8,18 +8,18 @@
 #include <filesystem>
 #include <memory>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/text.h"
 #include "cli.h"
-#include "data/dataset.h"
-#include "image/scene.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/data/dataset.h"
+#include "marrow/image/scene.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/import.h"
+#include "marrow/model/summary.h"
+#include "marrow/predict/output_difference.h"
 #include "measure.h"
-#include "model/deployed.h"
-#include "model/import.h"
-#include "model/summary.h"
 #include "open_model.h"
-#include "predict/output_difference.h"
 
 namespace marrow::cli {
 namespace {

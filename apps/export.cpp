@@ -7,21 +7,21 @@
 #include <memory>
 #include <system_error>
 
-#include "base/error.h"
-#include "base/text.h"
 #include "cli.h"
-#include "detect/sources.h"
 #include "export_check.h"
-#include "image/decode.h"
-#include "model/import.h"
-#include "model/onnx_model.h"
-#include "onnx/export_int8.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/detect/sources.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/image/decode.h"
+#include "marrow/model/import.h"
+#include "marrow/model/onnx_model.h"
+#include "marrow/onnx/write/export_int8.h"
+#include "marrow/predict/output_difference.h"
+#include "marrow/weights/checkpoint_file.h"
+#include "marrow/weights/safetensors.h"
+#include "marrow/weights/torch/torch_writer.h"
 #include "open_model.h"
-#include "passes/deploy.h"
-#include "predict/output_difference.h"
-#include "weights/checkpoint_file.h"
-#include "weights/safetensors.h"
-#include "weights/torch_writer.h"
 
 namespace marrow::cli {
 namespace {

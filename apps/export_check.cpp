@@ -7,18 +7,18 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
 #include "child.h"
-#include "engine/engine.h"
-#include "image/resize.h"
-#include "image/scene.h"
-#include "model/onnx_model.h"
-#include "predict/output_difference.h"
-#include "predict/preprocess.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/engine/engine.h"
+#include "marrow/image/resize.h"
+#include "marrow/image/scene.h"
+#include "marrow/model/onnx_model.h"
+#include "marrow/predict/output_difference.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/weights/safetensors.h"
 #include "program_files.h"
-#include "weights/safetensors.h"
 
 namespace marrow::cli {
 namespace {

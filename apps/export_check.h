@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "image/image.h"
-#include "onnx/export.h"
-#include "passes/pass.h"
+#include "marrow/graph/passes/pass.h"
+#include "marrow/image/image.h"
+#include "marrow/onnx/write/export.h"
 
 namespace marrow::cli {
 

@@ -1,14 +1,14 @@
 // marrow import: a published checkpoint becomes a Marrow checkpoint, with a report of what was loaded.
-#include "model/import.h"
+#include "marrow/model/import.h"
 
 #include <fmt/format.h>
 
 #include <memory>
 
-#include "base/counted.h"
-#include "base/error.h"
 #include "cli.h"
-#include "model/summary.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/model/summary.h"
 
 namespace marrow::cli {
 namespace {

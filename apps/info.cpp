@@ -4,16 +4,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "base/talk.h"
-#include "base/text.h"
 #include "cli.h"
-#include "model/deployed.h"
-#include "model/import.h"
-#include "model/summary.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/base/talk.h"
+#include "marrow/base/text.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/import.h"
+#include "marrow/model/summary.h"
+#include "marrow/model/zoo.h"
 #include "open_model.h"
-#include "passes/deploy.h"
 
 namespace marrow::cli {
 namespace {

@@ -9,9 +9,9 @@
 #include <iostream>
 #include <new>
 
-#include "base/error.h"
-#include "base/text.h"
 #include "cli.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
 
 namespace {
 

@@ -5,19 +5,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/talk.h"
-#include "base/thread_pool.h"
-#include "data/dataset_split.h"
-#include "image/decode.h"
-#include "loader/classification_loader.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
-#include "validate/classifier_validation.h"
-#include "validate/engine_predictor.h"
-#include "validate/measure_detector.h"
-#include "validate/open_split.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/talk.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/evaluate/classifier_validation.h"
+#include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/measure_detector.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/image/decode.h"
+#include "marrow/loader/classification_loader.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
 
 namespace marrow::cli {
 namespace {

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "data/class_match.h"
-#include "data/dataset.h"
-#include "engine/engine.h"
-#include "image/image.h"
-#include "model/checkpoint.h"
+#include "marrow/data/class_match.h"
+#include "marrow/data/dataset.h"
+#include "marrow/engine/engine.h"
+#include "marrow/image/image.h"
+#include "marrow/model/checkpoint.h"
 
 namespace marrow::cli {
 

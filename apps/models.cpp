@@ -5,9 +5,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "backbones/backbone.h"
 #include "cli.h"
-#include "model/zoo.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/backbones/backbone.h"
 
 namespace marrow::cli {
 namespace {

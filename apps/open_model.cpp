@@ -4,13 +4,13 @@
 
 #include <filesystem>
 
-#include "base/error.h"
-#include "base/talk.h"
 #include "cli.h"
-#include "model/zoo.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
-#include "recipe/train_options.h"
+#include "marrow/base/error.h"
+#include "marrow/base/talk.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/recipe/train_options.h"
 
 namespace marrow::cli {
 namespace {

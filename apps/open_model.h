@@ -4,8 +4,8 @@
 #include <span>
 #include <string>
 
-#include "detect/letterbox.h"
-#include "model/import.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/model/import.h"
 
 namespace marrow::cli {
 

@@ -10,14 +10,14 @@
 #include <system_error>
 #include <vector>
 
-#include "base/error.h"
-#include "base/random.h"
-#include "base/text.h"
-#include "base/thread_pool.h"
 #include "export_check.h"
-#include "onnx/export.h"
+#include "marrow/base/error.h"
+#include "marrow/base/random.h"
+#include "marrow/base/text.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/onnx/write/export.h"
+#include "marrow/weights/safetensors.h"
 #include "program_files.h"
-#include "weights/safetensors.h"
 
 namespace marrow::cli {
 namespace {

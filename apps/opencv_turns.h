@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "benchmark/latency.h"
-#include "benchmark/network_run.h"
 #include "child.h"
+#include "marrow/benchmark/latency.h"
+#include "marrow/benchmark/network_run.h"
 
 namespace marrow::cli {
 

@@ -9,22 +9,22 @@
 #include <ranges>
 #include <set>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
 #include "cli.h"
-#include "detect/draw.h"
-#include "detect/results.h"
-#include "detect/save.h"
-#include "detect/sources.h"
-#include "image/decode.h"
-#include "image/encode.h"
-#include "model/import.h"
-#include "model/zoo.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/detect/draw.h"
+#include "marrow/detect/results.h"
+#include "marrow/detect/save.h"
+#include "marrow/detect/sources.h"
+#include "marrow/image/decode.h"
+#include "marrow/image/encode.h"
+#include "marrow/model/import.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/classifier.h"
+#include "marrow/predict/detector.h"
 #include "open_model.h"
-#include "predict/classifier.h"
-#include "predict/detector.h"
 
 namespace marrow::cli {
 namespace {

@@ -5,18 +5,18 @@
 #include <filesystem>
 #include <memory>
 
-#include "base/counted.h"
-#include "base/error.h"
 #include "cli.h"
-#include "data/dataset.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/data/dataset.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/import.h"
+#include "marrow/predict/output_difference.h"
+#include "marrow/quantize/calibrate.h"
+#include "marrow/quantize/sensitivity.h"
 #include "measure.h"
-#include "model/deployed.h"
-#include "model/import.h"
 #include "open_model.h"
-#include "passes/deploy.h"
-#include "predict/output_difference.h"
-#include "quantize/calibrate.h"
-#include "quantize/sensitivity.h"
 
 namespace marrow::cli {
 namespace {

@@ -5,18 +5,18 @@
 #include <memory>
 #include <optional>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "base/yaml.h"
-#include "benchmark/comparison.h"
-#include "benchmark/machine.h"
 #include "cli.h"
-#include "model/scaling.h"
-#include "model/summary.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/base/yaml.h"
+#include "marrow/benchmark/comparison.h"
+#include "marrow/benchmark/machine.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/model/scaling.h"
+#include "marrow/model/summary.h"
 #include "open_model.h"
-#include "passes/deploy.h"
 #include "progress_line.h"
 
 namespace marrow::cli {

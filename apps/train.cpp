@@ -8,8 +8,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/error.h"
 #include "cli.h"
+#include "marrow/base/error.h"
 #include "program_files.h"
 
 namespace marrow::cli {

@@ -9,24 +9,24 @@
 #include <optional>
 #include <span>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/talk.h"
-#include "base/thread_pool.h"
 #include "cli.h"
-#include "data/dataset.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/talk.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/dataset.h"
+#include "marrow/evaluate/classifier_validation.h"
+#include "marrow/evaluate/detector_validation.h"
+#include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/evaluate/validation_pictures.h"
+#include "marrow/model/import.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/recipe/train_options.h"
 #include "measure.h"
-#include "model/import.h"
 #include "open_model.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
 #include "progress_line.h"
-#include "recipe/train_options.h"
-#include "validate/classifier_validation.h"
-#include "validate/detector_validation.h"
-#include "validate/engine_predictor.h"
-#include "validate/open_split.h"
-#include "validate/validation_pictures.h"
 
 namespace marrow::cli {
 namespace {

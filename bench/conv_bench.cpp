@@ -13,10 +13,10 @@
 #include <cstdlib>
 #include <vector>
 
-#include "base/random.h"
-#include "benchmark/machine.h"
-#include "engine/engine.h"
-#include "graph/builder.h"
+#include "marrow/base/random.h"
+#include "marrow/benchmark/machine.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/builder.h"
 
 namespace marrow {
 namespace {

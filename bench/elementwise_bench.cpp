@@ -9,9 +9,9 @@
 
 #include <vector>
 
-#include "base/random.h"
-#include "engine/kernels/kernels.h"
-#include "graph/operation.h"
+#include "marrow/base/random.h"
+#include "marrow/engine/kernels/kernels.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 namespace {

@@ -16,11 +16,11 @@
 #include <filesystem>
 #include <vector>
 
-#include "augment/row_kernels.h"
-#include "base/thread_pool.h"
-#include "image/encode.h"
-#include "image/scene.h"
-#include "loader/detection_loader.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/row_kernels.h"
+#include "marrow/image/scene.h"
+#include "marrow/loader/detection_loader.h"
 
 namespace marrow {
 namespace {

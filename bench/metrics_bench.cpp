@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <random>
 
-#include "metrics/detection_validator.h"
+#include "marrow/evaluate/metrics/detection_validator.h"
 
 namespace marrow {
 namespace {

@@ -1,6 +1,6 @@
 # Turns text files into a C++ source: cmake -DOUTPUT=... -DROOT=... -DFILES=a.yaml;b.yaml -P embed_texts.cmake
 # The names are relative to ROOT. Raw string literals hold at most 64 KB on some compilers; a configuration has 2.
-set(text "// Generated from configs/ by cmake/embed_texts.cmake.\n#include \"model/configs.h\"\n\n")
+set(text "// Generated from configs/ by cmake/embed_texts.cmake.\n#include \"marrow/model/configs.h\"\n\n")
 string(APPEND text "namespace marrow {\n\nconst std::vector<EmbeddedText>& embedded_configs() {\n")
 string(APPEND text "  static const std::vector<EmbeddedText> texts = {\n")
 foreach(file IN LISTS FILES)

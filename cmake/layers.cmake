@@ -1,14 +1,20 @@
-# The layers of the library, as the build sees them. A layer is a folder of src/marrow; it may use the layers it names
-# and nothing else, and a test links only the closure of its own layer, so an upward dependency does not link.
+# The layers of the library, as the build sees them. A layer is a folder of src/marrow; it may use the layers it names and
+# those below them, and nothing else: a test program links only the closure of its own layer, so that an upward call does not
+# link, and tests/layers_test.py reads the includes.
 
-# marrow_layer(NAME [USES layer...] [LINKS target...])
-# Compiles every source of the folder as an object library, so that self-registering objects are never dropped.
+# marrow_layer(NAME [FOLDERS subfolder...] [USES layer...] [LINKS target...])
+# Compiles every source of the folder and of the named subfolders as an object library, so that self-registering objects are
+# never dropped. NAME is a path, "nn/blocks"; the target is marrow_nn_blocks.
 function(marrow_layer name)
-  cmake_parse_arguments(ARG "" "" "USES;LINKS" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
-  set(target marrow_${name})
+  cmake_parse_arguments(ARG "" "" "FOLDERS;USES;LINKS" ${ARGN})
+  set(patterns ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  foreach(folder IN LISTS ARG_FOLDERS)
+    list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${name}/${folder}/*.cpp)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  marrow_layer_target(target ${name})
   add_library(${target} OBJECT ${sources})
-  target_include_directories(${target} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   set(closure ${name})
   set(links ${ARG_LINKS})
   foreach(layer IN LISTS ARG_USES)
@@ -24,6 +30,12 @@ function(marrow_layer name)
   set_property(GLOBAL PROPERTY marrow_links_${name} ${links})
 endfunction()
 
+# The target of a layer: marrow_nn_blocks of nn/blocks.
+function(marrow_layer_target result name)
+  string(REPLACE "/" "_" target marrow_${name})
+  set(${result} ${target} PARENT_SCOPE)
+endfunction()
+
 # Links the object files of the layers and of all layers below them into TARGET.
 function(marrow_link target)
   set(all)
@@ -33,6 +45,7 @@ function(marrow_link target)
   endforeach()
   list(REMOVE_DUPLICATES all)
   foreach(layer IN LISTS all)
-    target_link_libraries(${target} PRIVATE marrow_${layer})
+    marrow_layer_target(layer_target ${layer})
+    target_link_libraries(${target} PRIVATE ${layer_target})
   endforeach()
 endfunction()

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "check_onnx/readers.h"
-#include "weights/safetensors.h"
+#include "marrow/weights/safetensors.h"
 
 int main(int argc, char** argv) {
   if (argc < 2 || argc > 4) {

@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "base/tensor.h"
+#include "marrow/base/tensor.h"
 
 namespace marrow::check {
 

@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/talk.h"
-#include "base/text.h"
-#include "recipe/train_options.h"
-#include "train/run_training.h"
-#include "train/stop_request.h"
+#include "marrow/base/error.h"
+#include "marrow/base/talk.h"
+#include "marrow/base/text.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/run_training.h"
+#include "marrow/train/stop_request.h"
 
 namespace {
 

@@ -14,14 +14,14 @@
 #include <optional>
 #include <sstream>
 
-#include "base/error.h"
-#include "base/random.h"
-#include "benchmark/latency.h"
-#include "engine/engine.h"
-#include "model/import.h"
-#include "model/zoo.h"
-#include "passes/deploy.h"
-#include "reference/executor.h"
+#include "marrow/base/error.h"
+#include "marrow/base/random.h"
+#include "marrow/benchmark/latency.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/model/import.h"
+#include "marrow/model/zoo.h"
 
 namespace marrow {
 namespace {

@@ -17,17 +17,17 @@
 #include <memory>
 #include <string>
 
-#include "data/dataset.h"
-#include "loader/detection_loader.h"
-#include "recipe/train_options.h"
-#include "train/detection_task.h"
-#include "train/ema.h"
-#include "train/loss.h"
-#include "train/optimizer.h"
-#include "train/start_model.h"
-#include "train/torch.h"
-#include "validate/open_split.h"
-#include "weights/safetensors.h"
+#include "marrow/data/dataset.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/loader/detection_loader.h"
+#include "marrow/train/detection_task.h"
+#include "marrow/train/ema.h"
+#include "marrow/train/loss.h"
+#include "marrow/train/optimizer.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/start_model.h"
+#include "marrow/train/torch.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -1,11 +1,11 @@
 // The objects in one picture, with the installed library: detect yolov8n.pt photo.jpg
 #include <cstdio>
 
-#include "base/error.h"
-#include "detect/results.h"
-#include "image/decode.h"
-#include "model/import.h"
-#include "predict/detector.h"
+#include "marrow/base/error.h"
+#include "marrow/detect/results.h"
+#include "marrow/image/decode.h"
+#include "marrow/model/import.h"
+#include "marrow/predict/detector.h"
 
 int main(int argc, char** argv) {
   if (argc != 3) {

@@ -4,8 +4,8 @@
 #include <filesystem>
 
 #include "apps/program.h"
-#include "base/files.h"
-#include "data/synth.h"
+#include "marrow/base/files.h"
+#include "marrow/data/tools/synth.h"
 
 namespace marrow {
 namespace {

@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "apps/program.h"
-#include "data/synth.h"
-#include "model/deployed.h"
-#include "model/import.h"
-#include "model/spec.h"
+#include "marrow/data/tools/synth.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/import.h"
+#include "marrow/model/spec.h"
 
 namespace marrow {
 namespace {

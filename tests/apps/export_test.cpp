@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "apps/program.h"
-#include "image/encode.h"
-#include "image/scene.h"
-#include "weights/checkpoint_file.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
+#include "marrow/weights/checkpoint_file.h"
 
 namespace marrow {
 namespace {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/program.h"
-#include "weights/safetensors.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -7,9 +7,9 @@
 #include <set>
 
 #include "apps/program.h"
-#include "image/decode.h"
-#include "image/encode.h"
-#include "image/scene.h"
+#include "marrow/image/decode.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
 #include "support/golden.h"
 
 namespace marrow {

@@ -17,9 +17,9 @@
 #include <thread>
 #include <vector>
 
-#include "graph/graph.h"
-#include "model/checkpoint.h"
-#include "model/zoo.h"
+#include "marrow/graph/graph.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/model/zoo.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::testing {

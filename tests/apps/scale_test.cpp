@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/program.h"
-#include "model/summary.h"
+#include "marrow/model/summary.h"
 
 namespace marrow {
 namespace {

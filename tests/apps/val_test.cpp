@@ -6,7 +6,7 @@
 #include <set>
 
 #include "apps/program.h"
-#include "data/synth.h"
+#include "marrow/data/tools/synth.h"
 
 namespace marrow {
 namespace {

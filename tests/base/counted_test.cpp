@@ -1,4 +1,4 @@
-#include "base/counted.h"
+#include "marrow/base/counted.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "base/crc32.h"
+#include "marrow/base/crc32.h"
 
 #include <gtest/gtest.h>
 

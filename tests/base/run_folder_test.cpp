@@ -1,4 +1,4 @@
-#include "base/run_folder.h"
+#include "marrow/base/run_folder.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

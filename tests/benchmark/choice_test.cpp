@@ -1,4 +1,4 @@
-#include "benchmark/choice.h"
+#include "marrow/benchmark/choice.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "benchmark/latency.h"
+#include "marrow/benchmark/latency.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
-#include "benchmark/comparison.h"
-#include "benchmark/machine.h"
-#include "graph/builder.h"
+#include "marrow/benchmark/comparison.h"
+#include "marrow/benchmark/machine.h"
+#include "marrow/graph/builder.h"
 
 namespace marrow {
 namespace {

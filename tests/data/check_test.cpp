@@ -1,11 +1,11 @@
-#include "data/check.h"
+#include "marrow/data/tools/check.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "data/check_sheet.h"
-#include "data/dataset_split.h"
-#include "image/decode.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/data/tools/check_sheet.h"
+#include "marrow/image/decode.h"
 #include "support.h"
 
 namespace marrow {

@@ -1,4 +1,4 @@
-#include "data/class_match.h"
+#include "marrow/data/class_match.h"
 
 #include <gtest/gtest.h>
 

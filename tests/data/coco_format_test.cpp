@@ -1,6 +1,6 @@
-#include "data/coco_format.h"
+#include "marrow/data/formats/coco_format.h"
 
-#include "data/dataset_split.h"
+#include "marrow/data/dataset_split.h"
 #include "support.h"
 
 namespace marrow {

@@ -1,11 +1,11 @@
-#include "data/convert.h"
+#include "marrow/data/tools/convert.h"
 
 #include <fmt/format.h>
 
 #include <map>
 
-#include "base/files.h"
-#include "data/dataset_split.h"
+#include "marrow/base/files.h"
+#include "marrow/data/dataset_split.h"
 #include "support.h"
 
 namespace marrow {

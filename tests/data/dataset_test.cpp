@@ -1,6 +1,6 @@
-#include "data/dataset.h"
+#include "marrow/data/dataset.h"
 
-#include "data/dataset_folders.h"
+#include "marrow/data/dataset_folders.h"
 #include "support.h"
 
 namespace marrow {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "data/convert.h"
-#include "data/dataset_split.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/data/tools/convert.h"
 #include "support.h"
 
 namespace marrow {

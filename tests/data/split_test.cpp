@@ -2,9 +2,9 @@
 #include <cstdlib>
 #include <span>
 
-#include "base/crc32.h"
-#include "data/dataset_split.h"
-#include "data/label_cache.h"
+#include "marrow/base/crc32.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/data/label_cache.h"
 #include "support.h"
 
 namespace marrow {

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <string>
 
-#include "image/encode.h"
-#include "image/scene.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
 #include "support/message_of.h"
 
 namespace marrow::testing {

@@ -1,11 +1,11 @@
-#include "data/synth.h"
+#include "marrow/data/tools/synth.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "base/files.h"
-#include "data/dataset_split.h"
-#include "data/synth_shapes.h"
+#include "marrow/base/files.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/data/tools/synth_shapes.h"
 #include "support.h"
 
 namespace marrow {

@@ -1,4 +1,4 @@
-#include "data/voc_format.h"
+#include "marrow/data/formats/voc_format.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <map>
 #include <tuple>
 
-#include "base/files.h"
-#include "data/dataset_split.h"
+#include "marrow/base/files.h"
+#include "marrow/data/dataset_split.h"
 #include "support.h"
 #include "support/golden.h"
 

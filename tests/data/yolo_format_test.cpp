@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "data/labels.h"
+#include "marrow/data/labels.h"
 
 namespace marrow {
 namespace {

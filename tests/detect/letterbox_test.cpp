@@ -1,9 +1,9 @@
-#include "detect/letterbox.h"
+#include "marrow/detect/letterbox.h"
 
 #include <gtest/gtest.h>
 
-#include "detect/network_input.h"
-#include "detect/rect_batches.h"
+#include "marrow/detect/network_input.h"
+#include "marrow/detect/rect_batches.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "detect/nms.h"
+#include "marrow/detect/nms.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "detect/results.h"
+#include "marrow/detect/results.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -9,10 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "detect/ascii_text.h"
-#include "detect/draw.h"
-#include "detect/save.h"
-#include "image/decode.h"
+#include "marrow/detect/ascii_text.h"
+#include "marrow/detect/draw.h"
+#include "marrow/detect/save.h"
+#include "marrow/image/decode.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "detect/sheet.h"
+#include "marrow/detect/sheet.h"
 
 #include <gtest/gtest.h>
 

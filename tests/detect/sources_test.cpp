@@ -1,11 +1,11 @@
-#include "detect/sources.h"
+#include "marrow/detect/sources.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <fstream>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

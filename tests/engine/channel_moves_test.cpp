@@ -1,5 +1,5 @@
 // Channel shuffles, slices and concatenations that are read where their channels lie.
-#include "graph/builder.h"
+#include "marrow/graph/builder.h"
 #include "support.h"
 
 namespace marrow {

@@ -1,13 +1,13 @@
 // Vector kernels against their plain twins where whole networks would hide an error: number by number, over
 // the whole range of arguments.
-#include "engine/kernels/kernels.h"
+#include "marrow/engine/kernels/kernels.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <vector>
 
-#include "base/random.h"
+#include "marrow/base/random.h"
 
 namespace marrow {
 namespace {

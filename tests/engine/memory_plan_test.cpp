@@ -1,10 +1,10 @@
-#include "engine/memory_plan.h"
+#include "marrow/engine/compile/memory_plan.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "base/random.h"
+#include "marrow/base/random.h"
 
 namespace marrow {
 namespace {

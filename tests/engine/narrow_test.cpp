@@ -5,7 +5,7 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/kernels/kernels.h"
+#include "marrow/engine/kernels/kernels.h"
 #include "support.h"
 #include "support/message_of.h"
 #include "support/op_cases.h"

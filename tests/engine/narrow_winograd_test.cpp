@@ -5,9 +5,9 @@
 #include <map>
 #include <numbers>
 
-#include "base/tensor.h"
-#include "engine/kernels/winograd_points.h"
-#include "engine/steps/narrow.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/kernels/winograd_points.h"
+#include "marrow/engine/steps/narrow.h"
 #include "support.h"
 
 namespace marrow {

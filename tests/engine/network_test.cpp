@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 #include "support.h"
 #include "support/message_of.h"
 

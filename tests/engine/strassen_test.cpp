@@ -1,6 +1,6 @@
 // Strassen's halves where they do not fit: odd numbers of pixels, more than are taken at a time, several
 // images, threads.
-#include "graph/builder.h"
+#include "marrow/graph/builder.h"
 #include "support.h"
 
 namespace marrow {

@@ -5,9 +5,9 @@
 
 #include <string>
 
-#include "engine/engine.h"
-#include "engine/simd_level.h"
-#include "reference/executor.h"
+#include "marrow/cpu/simd_level.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/reference/executor.h"
 #include "support/graphs.h"
 
 namespace marrow::test {

@@ -1,13 +1,13 @@
 // Choices of implementations: kept, read back, never trusted further than they make sense.
-#include "engine/tuner.h"
+#include "marrow/engine/compile/tuner.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <sstream>
 
-#include "base/processor.h"
-#include "graph/builder.h"
+#include "marrow/cpu/processor.h"
+#include "marrow/graph/builder.h"
 #include "support.h"
 #include "support/temporary_folder.h"
 

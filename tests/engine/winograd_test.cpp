@@ -1,6 +1,6 @@
 // Winograd's tiles at their edges: maps that fill no tile, one tile and a bit of another, channels around the
 // blocks, any padding, several images, more threads than tiles.
-#include "graph/builder.h"
+#include "marrow/graph/builder.h"
 #include "support.h"
 
 namespace marrow {

@@ -1,12 +1,12 @@
-#include "graph/builder.h"
+#include "marrow/graph/builder.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <functional>
 
-#include "base/error.h"
-#include "graph/shapes.h"
+#include "marrow/base/error.h"
+#include "marrow/graph/shapes.h"
 #include "support/message_of.h"
 
 namespace marrow {

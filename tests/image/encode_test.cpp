@@ -1,4 +1,4 @@
-#include "image/encode.h"
+#include "marrow/image/encode.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <filesystem>
 
-#include "base/error.h"
-#include "image/decode.h"
+#include "marrow/base/error.h"
+#include "marrow/image/decode.h"
 
 namespace marrow {
 namespace {

@@ -6,9 +6,9 @@
 #include <functional>
 #include <string>
 
-#include "base/error.h"
-#include "image/decode.h"
-#include "image/encode.h"
+#include "marrow/base/error.h"
+#include "marrow/image/decode.h"
+#include "marrow/image/encode.h"
 
 namespace marrow {
 namespace {

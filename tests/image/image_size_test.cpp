@@ -3,10 +3,10 @@
 
 #include <fstream>
 
-#include "base/error.h"
-#include "image/decode.h"
-#include "image/encode.h"
-#include "image/scene.h"
+#include "marrow/base/error.h"
+#include "marrow/image/decode.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
 #include "support/golden.h"
 
 namespace marrow {

@@ -7,8 +7,8 @@
 #include <map>
 #include <string>
 
-#include "base/error.h"
-#include "image/decode.h"
+#include "marrow/base/error.h"
+#include "marrow/image/decode.h"
 #include "support/golden.h"
 
 namespace marrow {

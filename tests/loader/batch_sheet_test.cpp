@@ -1,8 +1,8 @@
-#include "loader/batch_sheet.h"
+#include "marrow/loader/batch_sheet.h"
 
 #include <gtest/gtest.h>
 
-#include "detect/draw.h"
+#include "marrow/detect/draw.h"
 
 namespace marrow {
 namespace {

@@ -1,11 +1,11 @@
-#include "loader/classification_loader.h"
+#include "marrow/loader/classification_loader.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "loader/temporary_images.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

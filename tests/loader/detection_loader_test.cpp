@@ -1,12 +1,12 @@
-#include "loader/detection_loader.h"
+#include "marrow/loader/detection_loader.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <thread>
 
-#include "base/error.h"
 #include "loader/temporary_images.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "loader/epoch_order.h"
+#include "marrow/loader/epoch_order.h"
 
 #include <gtest/gtest.h>
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
-#include "data/labels.h"
-#include "image/encode.h"
+#include "marrow/base/random.h"
+#include "marrow/data/labels.h"
+#include "marrow/image/encode.h"
 
 namespace marrow::testing {
 

@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-#include "blocks/conv.h"
-#include "model/model.h"
-#include "model/spec.h"
-#include "model/summary.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/model/model.h"
+#include "marrow/model/spec.h"
+#include "marrow/model/summary.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/blocks/conv.h"
 #include "support/message_of.h"
 
 namespace marrow {

@@ -1,4 +1,4 @@
-#include "model/checkpoint.h"
+#include "marrow/model/checkpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -6,13 +6,13 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "model/batch_norm_settings.h"
-#include "model/import.h"
-#include "model/spec.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/model/batch_norm_settings.h"
+#include "marrow/model/import.h"
+#include "marrow/model/spec.h"
+#include "marrow/model/zoo.h"
+#include "marrow/weights/safetensors.h"
 #include "support/temporary_folder.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

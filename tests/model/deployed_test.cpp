@@ -1,22 +1,22 @@
 // Checkpoints that hold a graph.
-#include "model/deployed.h"
+#include "marrow/model/deployed.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "base/random.h"
-#include "model/checkpoint.h"
-#include "model/graph_json.h"
-#include "model/import.h"
-#include "model/zoo.h"
-#include "passes/deploy.h"
-#include "reference/executor.h"
+#include "marrow/base/error.h"
+#include "marrow/base/random.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/model/graph_json.h"
+#include "marrow/model/import.h"
+#include "marrow/model/zoo.h"
+#include "marrow/weights/safetensors.h"
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

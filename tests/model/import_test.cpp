@@ -1,4 +1,4 @@
-#include "model/import.h"
+#include "marrow/model/import.h"
 
 #include <gtest/gtest.h>
 
@@ -6,13 +6,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "backbones/published_file.h"
-#include "base/error.h"
-#include "base/random.h"
-#include "model/zoo.h"
-#include "passes/fold_batch_norm.h"
+#include "marrow/base/error.h"
+#include "marrow/base/random.h"
+#include "marrow/graph/passes/fold_batch_norm.h"
+#include "marrow/model/zoo.h"
+#include "marrow/weights/safetensors.h"
+#include "nn/backbones/published_file.h"
 #include "support/temporary_folder.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -2,9 +2,9 @@
 // counted on the published implementations with 1000 classes.
 #include <gtest/gtest.h>
 
-#include "backbones/backbone.h"
-#include "model/summary.h"
-#include "model/zoo.h"
+#include "marrow/model/summary.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/backbones/backbone.h"
 
 namespace marrow {
 namespace {

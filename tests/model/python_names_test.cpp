@@ -1,4 +1,4 @@
-#include "model/python_names.h"
+#include "marrow/model/python_names.h"
 
 #include <gtest/gtest.h>
 

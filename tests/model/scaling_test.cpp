@@ -1,4 +1,4 @@
-#include "model/scaling.h"
+#include "marrow/model/scaling.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 #include <set>
 #include <tuple>
 
-#include "base/error.h"
-#include "model/summary.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/model/summary.h"
+#include "marrow/model/zoo.h"
 
 namespace marrow {
 namespace {

@@ -1,14 +1,14 @@
-#include "model/spec.h"
+#include "marrow/model/spec.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <fstream>
 
-#include "base/error.h"
-#include "base/yaml.h"
-#include "model/configs.h"
-#include "model/model.h"
+#include "marrow/base/error.h"
+#include "marrow/base/yaml.h"
+#include "marrow/model/configs.h"
+#include "marrow/model/model.h"
 #include "support/message_of.h"
 
 namespace marrow {

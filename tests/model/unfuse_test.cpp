@@ -1,14 +1,14 @@
-#include "model/unfuse.h"
+#include "marrow/model/unfuse.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "base/random.h"
-#include "model/zoo.h"
-#include "passes/fold_batch_norm.h"
-#include "reference/executor.h"
-#include "weights/load_report.h"
+#include "marrow/base/random.h"
+#include "marrow/graph/passes/fold_batch_norm.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/model/zoo.h"
+#include "marrow/weights/load_report.h"
 
 namespace marrow {
 namespace {

@@ -1,14 +1,14 @@
-#include "model/zoo.h"
+#include "marrow/model/zoo.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "backbones/backbone.h"
-#include "base/error.h"
-#include "model/configs.h"
-#include "model/summary.h"
+#include "marrow/base/error.h"
+#include "marrow/model/configs.h"
+#include "marrow/model/summary.h"
+#include "marrow/nn/backbones/backbone.h"
 #include "support/message_of.h"
 
 namespace marrow {

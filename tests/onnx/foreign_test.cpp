@@ -2,7 +2,7 @@
 #include <cmath>
 #include <functional>
 
-#include "onnx/graph_writer.h"
+#include "marrow/onnx/write/graph_writer.h"
 #include "onnx/support.h"
 #include "support/message_of.h"
 

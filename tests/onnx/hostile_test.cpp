@@ -1,10 +1,10 @@
 // Files that are cut, bent or made to harm are refused by an Error, whatever they hold.
 #include <fstream>
 
-#include "base/random.h"
-#include "onnx/graph_writer.h"
+#include "marrow/base/random.h"
+#include "marrow/onnx/file/wire.h"
+#include "marrow/onnx/write/graph_writer.h"
 #include "onnx/support.h"
-#include "onnx/wire.h"
 
 namespace marrow::onnx {
 namespace {

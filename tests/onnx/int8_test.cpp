@@ -1,7 +1,7 @@
 // Quantised models as QuantizeLinear and DequantizeLinear.
 #include <algorithm>
 
-#include "onnx/export_int8.h"
+#include "marrow/onnx/write/export_int8.h"
 #include "onnx/support.h"
 
 namespace marrow::onnx {

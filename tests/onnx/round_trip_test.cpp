@@ -1,6 +1,6 @@
 // What is written is read back as the same network.
-#include "model/zoo.h"
-#include "onnx/half.h"
+#include "marrow/model/zoo.h"
+#include "marrow/onnx/file/half.h"
 #include "onnx/support.h"
 #include "support/op_cases.h"
 

@@ -5,14 +5,14 @@
 
 #include <string>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "engine/engine.h"
-#include "graph/shapes.h"
-#include "onnx/export.h"
-#include "onnx/import.h"
-#include "passes/deploy.h"
-#include "reference/executor.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/onnx/read/import.h"
+#include "marrow/onnx/write/export.h"
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
 

@@ -6,12 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "augment/flip.h"
-#include "augment/hsv.h"
-#include "augment/mosaic.h"
-#include "augment/perspective.h"
+#include "marrow/image/hsv.h"
+#include "marrow/loader/augment/flip.h"
+#include "marrow/loader/augment/mosaic.h"
+#include "marrow/loader/augment/perspective.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -2,7 +2,7 @@
 // output with the old statistics. The blocks are those that a model YAML names.
 #include <gtest/gtest.h>
 
-#include "reference/executor.h"
+#include "marrow/graph/reference/executor.h"
 #include "support/golden.h"
 #include "support/recorded_blocks.h"
 

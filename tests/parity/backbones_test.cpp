@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "backbones/backbone.h"
+#include "marrow/nn/backbones/backbone.h"
+#include "marrow/weights/checkpoint_file.h"
+#include "marrow/weights/safetensors.h"
 #include "support/executors.h"
 #include "support/golden.h"
-#include "weights/checkpoint_file.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -11,9 +11,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "marrow/weights/checkpoint_file.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/checkpoint_file.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -1,6 +1,6 @@
 // The published deploy form of a network comes out of the passes, which know nothing of the network: wherever
 // a folder of golden/backbones holds one network in both forms.
-#include "passes/deploy.h"
+#include "marrow/graph/passes/deploy.h"
 
 #include <gtest/gtest.h>
 
@@ -9,11 +9,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "backbones/backbone.h"
-#include "reference/executor.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/nn/backbones/backbone.h"
+#include "marrow/weights/checkpoint_file.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/checkpoint_file.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

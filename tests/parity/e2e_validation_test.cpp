@@ -5,12 +5,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "detect/rect_batches.h"
-#include "engine/engine.h"
-#include "image/decode.h"
-#include "metrics/detection_validator.h"
-#include "model/import.h"
-#include "predict/preprocess.h"
+#include "marrow/detect/rect_batches.h"
+#include "marrow/engine/engine.h"
+#include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/image/decode.h"
+#include "marrow/model/import.h"
+#include "marrow/predict/preprocess.h"
 #include "support/golden.h"
 
 namespace marrow {

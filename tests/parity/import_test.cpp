@@ -1,13 +1,13 @@
 // Published files become models as a user would import them: golden/backbones/README.md, golden/yolov8/e2e.
-#include "model/import.h"
+#include "marrow/model/import.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "backbones/backbone.h"
-#include "base/error.h"
+#include "marrow/base/error.h"
+#include "marrow/nn/backbones/backbone.h"
 #include "support/golden.h"
 #include "support/temporary_folder.h"
 

@@ -1,5 +1,5 @@
 // Letterbox geometry and pixels, box scaling and rectangular batches against golden/yolov8/letterbox.
-#include "detect/letterbox.h"
+#include "marrow/detect/letterbox.h"
 
 #include <gtest/gtest.h>
 
@@ -8,10 +8,10 @@
 #include <sstream>
 #include <string>
 
-#include "detect/rect_batches.h"
-#include "image/resize.h"
+#include "marrow/detect/rect_batches.h"
+#include "marrow/image/resize.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

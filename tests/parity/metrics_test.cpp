@@ -7,13 +7,13 @@
 #include <regex>
 #include <string>
 
-#include "metrics/average_precision.h"
-#include "metrics/coco_files.h"
-#include "metrics/confusion_matrix.h"
-#include "metrics/detection_validator.h"
-#include "metrics/matching.h"
+#include "marrow/evaluate/metrics/average_precision.h"
+#include "marrow/evaluate/metrics/coco_files.h"
+#include "marrow/evaluate/metrics/confusion_matrix.h"
+#include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/evaluate/metrics/matching.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

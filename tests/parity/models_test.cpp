@@ -5,11 +5,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "backbones/backbone.h"
-#include "model/model.h"
-#include "model/spec.h"
-#include "model/summary.h"
-#include "model/zoo.h"
+#include "marrow/model/model.h"
+#include "marrow/model/spec.h"
+#include "marrow/model/summary.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/backbones/backbone.h"
 #include "support/golden.h"
 
 namespace marrow {

@@ -1,5 +1,5 @@
 // Non-maximum suppression against golden/yolov8/nms: same set, same order, same values.
-#include "detect/nms.h"
+#include "marrow/detect/nms.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

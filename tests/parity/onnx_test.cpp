@@ -4,16 +4,16 @@
 
 #include <algorithm>
 
-#include "base/files.h"
-#include "model/onnx_model.h"
-#include "model/python_names.h"
-#include "onnx/export.h"
-#include "onnx/proto.h"
-#include "passes/deploy.h"
+#include "marrow/base/files.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/model/onnx_model.h"
+#include "marrow/model/python_names.h"
+#include "marrow/onnx/file/proto.h"
+#include "marrow/onnx/write/export.h"
+#include "marrow/weights/safetensors.h"
 #include "support/executors.h"
 #include "support/golden.h"
 #include "support/temporary_folder.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -5,9 +5,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "image/decode.h"
-#include "model/import.h"
-#include "predict/detector.h"
+#include "marrow/image/decode.h"
+#include "marrow/model/import.h"
+#include "marrow/predict/detector.h"
 #include "support/golden.h"
 
 namespace marrow {

@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "recipe/results_csv.h"
-#include "recipe/schedule.h"
-#include "recipe/train_options.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/train/recipe/results_csv.h"
+#include "marrow/train/recipe/schedule.h"
+#include "marrow/train/recipe/train_options.h"
 #include "support/golden.h"
 #include "support/temporary_folder.h"
 

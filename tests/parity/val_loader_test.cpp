@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "image/decode.h"
-#include "loader/detection_loader.h"
+#include "marrow/image/decode.h"
+#include "marrow/loader/detection_loader.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -4,11 +4,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "model/import.h"
+#include "marrow/evaluate/detector_validation.h"
+#include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/model/import.h"
 #include "support/golden.h"
-#include "validate/detector_validation.h"
-#include "validate/engine_predictor.h"
-#include "validate/open_split.h"
 
 namespace marrow {
 namespace {

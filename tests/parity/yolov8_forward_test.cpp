@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "model/import.h"
+#include "marrow/model/import.h"
+#include "marrow/weights/safetensors.h"
 #include "support/executors.h"
 #include "support/golden.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

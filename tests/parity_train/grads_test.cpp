@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marrow/train/executor.h"
 #include "support/golden.h"
 #include "support/recorded_blocks.h"
-#include "train/executor.h"
 
 namespace marrow {
 namespace {

@@ -1,15 +1,15 @@
 // The detection loss, its assignment, its gradients and its parts against recorded values.
-#include "train/loss.h"
+#include "marrow/train/loss.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "marrow/train/anchors.h"
+#include "marrow/train/iou.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "train/anchors.h"
-#include "train/iou.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

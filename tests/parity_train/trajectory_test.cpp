@@ -7,14 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/model.h"
-#include "model/spec.h"
+#include "marrow/model/model.h"
+#include "marrow/model/spec.h"
+#include "marrow/train/ema.h"
+#include "marrow/train/executor.h"
+#include "marrow/train/loss.h"
+#include "marrow/train/optimizer.h"
+#include "marrow/weights/safetensors.h"
 #include "support/golden.h"
-#include "train/ema.h"
-#include "train/executor.h"
-#include "train/loss.h"
-#include "train/optimizer.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -5,9 +5,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "model/import.h"
+#include "marrow/model/import.h"
+#include "marrow/train/detection_task.h"
 #include "support/golden.h"
-#include "train/detection_task.h"
 
 namespace marrow {
 namespace {

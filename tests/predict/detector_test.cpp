@@ -1,4 +1,4 @@
-#include "predict/detector.h"
+#include "marrow/predict/detector.h"
 
 #include <gtest/gtest.h>
 
@@ -6,12 +6,12 @@
 #include <cmath>
 #include <limits>
 
-#include "base/error.h"
-#include "detect/network_input.h"
-#include "image/scene.h"
-#include "model/zoo.h"
-#include "predict/preprocess.h"
-#include "reference/executor.h"
+#include "marrow/base/error.h"
+#include "marrow/detect/network_input.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/image/scene.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/preprocess.h"
 
 namespace marrow {
 namespace {

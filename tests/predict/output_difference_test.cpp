@@ -1,4 +1,4 @@
-#include "predict/output_difference.h"
+#include "marrow/predict/output_difference.h"
 
 #include <gtest/gtest.h>
 

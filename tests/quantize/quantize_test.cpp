@@ -5,10 +5,10 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/engine.h"
-#include "quantize/calibrate.h"
-#include "quantize/quantizable.h"
-#include "quantize/sensitivity.h"
+#include "marrow/engine/engine.h"
+#include "marrow/quantize/calibrate.h"
+#include "marrow/quantize/quantizable.h"
+#include "marrow/quantize/sensitivity.h"
 #include "support/graphs.h"
 #include "support/message_of.h"
 

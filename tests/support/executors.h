@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
-#include "engine/simd_level.h"
-#include "passes/deploy.h"
-#include "reference/executor.h"
+#include "marrow/cpu/simd_level.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/graph/reference/executor.h"
 
 namespace marrow::testing {
 

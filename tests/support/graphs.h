@@ -3,8 +3,8 @@
 
 #include <functional>
 
-#include "base/random.h"
-#include "graph/builder.h"
+#include "marrow/base/random.h"
+#include "marrow/graph/builder.h"
 
 namespace marrow::test {
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow::testing {
 

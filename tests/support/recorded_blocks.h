@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "backbones/backbone.h"
-#include "blocks/module.h"
-#include "weights/safetensors.h"
+#include "marrow/nn/backbones/backbone.h"
+#include "marrow/nn/blocks/module.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow::testing {
 

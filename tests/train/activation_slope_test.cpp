@@ -5,17 +5,17 @@
 #include <cmath>
 #include <sstream>
 
-#include "model/import.h"
-#include "model/zoo.h"
-#include "predict/preprocess.h"
-#include "train/executor.h"
-#include "train/run_training.h"
+#include "marrow/evaluate/classifier_validation.h"
+#include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/model/import.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/executor.h"
+#include "marrow/train/run_training.h"
+#include "marrow/train/train_checkpoint.h"
+#include "marrow/train/trainer.h"
 #include "train/tiny_classes.h"
-#include "train/train_checkpoint.h"
-#include "train/trainer.h"
-#include "validate/classifier_validation.h"
-#include "validate/engine_predictor.h"
-#include "validate/open_split.h"
 
 namespace marrow {
 namespace {

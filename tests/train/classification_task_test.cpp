@@ -1,6 +1,6 @@
 // Whole classification runs: what they leave behind, that nothing but the options changes a byte of it, and
 // that the engine and the training executor measure the same.
-#include "train/classification_task.h"
+#include "marrow/train/classification_task.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -8,18 +8,18 @@
 #include <cmath>
 #include <sstream>
 
-#include "base/error.h"
-#include "data/dataset.h"
-#include "model/import.h"
-#include "model/zoo.h"
-#include "predict/classifier.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
-#include "train/run_training.h"
+#include "marrow/base/error.h"
+#include "marrow/data/dataset.h"
+#include "marrow/evaluate/classifier_validation.h"
+#include "marrow/evaluate/engine_predictor.h"
+#include "marrow/model/import.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/classifier.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/run_training.h"
+#include "marrow/train/train_checkpoint.h"
 #include "train/tiny_classes.h"
-#include "train/train_checkpoint.h"
-#include "validate/classifier_validation.h"
-#include "validate/engine_predictor.h"
 
 namespace marrow {
 namespace {

@@ -1,12 +1,12 @@
-#include "train/dropout.h"
+#include "marrow/train/dropout.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-#include "model/spec.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/model/spec.h"
+#include "marrow/model/zoo.h"
+#include "marrow/train/executor.h"
 #include "support/op_cases.h"
-#include "train/executor.h"
 #include "train/tiny_classes.h"
 
 namespace marrow {

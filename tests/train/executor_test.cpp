@@ -1,14 +1,14 @@
 // The training executor against the reference executor, and its gradients against finite differences.
-#include "train/executor.h"
+#include "marrow/train/executor.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.h"
-#include "model/zoo.h"
-#include "reference/executor.h"
+#include "marrow/base/error.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/model/zoo.h"
 #include "support/graphs.h"
 #include "support/op_cases.h"
 

@@ -1,17 +1,17 @@
 // The losses against plain implementations of their definitions.
-#include "train/loss.h"
+#include "marrow/train/loss.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.h"
-#include "base/random.h"
-#include "model/zoo.h"
-#include "train/anchors.h"
-#include "train/executor.h"
-#include "train/iou.h"
+#include "marrow/base/error.h"
+#include "marrow/base/random.h"
+#include "marrow/model/zoo.h"
+#include "marrow/train/anchors.h"
+#include "marrow/train/executor.h"
+#include "marrow/train/iou.h"
 
 namespace marrow {
 namespace {

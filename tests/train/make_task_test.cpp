@@ -1,12 +1,12 @@
 // What a run settles before it begins.
-#include "train/make_task.h"
+#include "marrow/train/make_task.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-#include "data/synth.h"
-#include "model/zoo.h"
-#include "predict/preprocess.h"
+#include "marrow/base/error.h"
+#include "marrow/data/tools/synth.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/preprocess.h"
 #include "train/tiny_classes.h"
 
 namespace marrow {

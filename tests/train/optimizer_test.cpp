@@ -1,6 +1,6 @@
 // Update rules against LibTorch's own where it has them, and against the papers' formulas in double precision
 // where it has not; and that a saved state goes on to the bit.
-#include "train/optimizer.h"
+#include "marrow/train/optimizer.h"
 
 #include <gtest/gtest.h>
 #include <torch/optim.h>
@@ -9,9 +9,9 @@
 #include <functional>
 #include <limits>
 
-#include "base/error.h"
-#include "graph/builder.h"
-#include "train/ema.h"
+#include "marrow/base/error.h"
+#include "marrow/graph/builder.h"
+#include "marrow/train/ema.h"
 
 namespace marrow {
 namespace {

@@ -4,12 +4,12 @@
 
 #include <functional>
 
-#include "base/error.h"
-#include "model/zoo.h"
-#include "train/run_training.h"
+#include "marrow/base/error.h"
+#include "marrow/model/zoo.h"
+#include "marrow/train/run_training.h"
+#include "marrow/train/train_checkpoint.h"
+#include "marrow/weights/safetensors.h"
 #include "train/tiny_run.h"
-#include "train/train_checkpoint.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -1,12 +1,12 @@
 // The pictures of a run: which there are, and that they change nothing else.
-#include "train/run_pictures.h"
+#include "marrow/train/run_pictures.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "image/decode.h"
-#include "train/run_training.h"
+#include "marrow/image/decode.h"
+#include "marrow/train/run_training.h"
 #include "train/tiny_run.h"
 
 namespace marrow {

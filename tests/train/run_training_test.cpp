@@ -1,5 +1,5 @@
 // Whole runs: what they leave behind, and that neither workers, signals nor kills change a byte of it.
-#include "train/run_training.h"
+#include "marrow/train/run_training.h"
 
 #include <gtest/gtest.h>
 
@@ -7,11 +7,11 @@
 #include <csignal>
 #include <thread>
 
-#include "model/import.h"
+#include "marrow/model/import.h"
+#include "marrow/train/start_model.h"
+#include "marrow/train/train_checkpoint.h"
 #include "support/message_of.h"
-#include "train/start_model.h"
 #include "train/tiny_run.h"
-#include "train/train_checkpoint.h"
 
 namespace marrow {
 namespace {

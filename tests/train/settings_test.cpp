@@ -7,14 +7,14 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "model/batch_norm_settings.h"
-#include "model/import.h"
-#include "train/run_training.h"
-#include "train/start_model.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/model/batch_norm_settings.h"
+#include "marrow/model/import.h"
+#include "marrow/train/run_training.h"
+#include "marrow/train/start_model.h"
+#include "marrow/train/train_checkpoint.h"
 #include "train/tiny_run.h"
-#include "train/train_checkpoint.h"
 
 namespace marrow {
 namespace {

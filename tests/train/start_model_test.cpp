@@ -1,17 +1,17 @@
 // Where a run's weights come from.
-#include "train/start_model.h"
+#include "marrow/train/start_model.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "model/deployed.h"
-#include "model/zoo.h"
-#include "passes/deploy.h"
+#include "marrow/base/error.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/zoo.h"
+#include "marrow/weights/safetensors.h"
 #include "support/temporary_folder.h"
 #include "train/tiny_run.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

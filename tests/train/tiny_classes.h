@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "base/random.h"
-#include "image/encode.h"
+#include "marrow/base/random.h"
+#include "marrow/image/encode.h"
 #include "train/tiny_project.h"
 
 namespace marrow::test {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "base/files.h"
+#include "marrow/base/files.h"
+#include "marrow/train/run_training.h"
 #include "support/temporary_folder.h"
-#include "train/run_training.h"
 
 namespace marrow::test {
 

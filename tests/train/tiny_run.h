@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "data/synth.h"
+#include "marrow/data/tools/synth.h"
 #include "train/tiny_project.h"
 
 namespace marrow::test {

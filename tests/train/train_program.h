@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "base/files.h"
+#include "marrow/base/files.h"
 
 namespace marrow::test {
 

@@ -1,6 +1,6 @@
 // The loop itself, with a task made for the purpose: accumulation, and the way back from a loss that is not
 // finite.
-#include "train/trainer.h"
+#include "marrow/train/trainer.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -11,11 +11,11 @@
 #include <limits>
 #include <sstream>
 
-#include "base/error.h"
-#include "model/spec.h"
+#include "marrow/base/error.h"
+#include "marrow/model/spec.h"
+#include "marrow/weights/safetensors.h"
 #include "support/temporary_folder.h"
 #include "train/tiny_run.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

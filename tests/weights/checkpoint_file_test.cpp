@@ -1,10 +1,10 @@
-#include "weights/checkpoint_file.h"
+#include "marrow/weights/checkpoint_file.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
+#include "marrow/weights/safetensors.h"
 #include "pickle_writer.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -1,8 +1,8 @@
-#include "weights/checkpoint_names.h"
+#include "marrow/weights/checkpoint_names.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

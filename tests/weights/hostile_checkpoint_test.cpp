@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <random>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
+#include "marrow/weights/checkpoint_file.h"
+#include "marrow/weights/safetensors.h"
 #include "pickle_writer.h"
-#include "weights/checkpoint_file.h"
-#include "weights/safetensors.h"
 
 namespace marrow {
 namespace {

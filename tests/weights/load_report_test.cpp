@@ -1,8 +1,8 @@
-#include "weights/load_report.h"
+#include "marrow/weights/load_report.h"
 
 #include <gtest/gtest.h>
 
-#include "graph/builder.h"
+#include "marrow/graph/builder.h"
 
 namespace marrow {
 namespace {

@@ -1,11 +1,11 @@
-#include "weights/pickle.h"
+#include "marrow/weights/torch/pickle.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
+#include "marrow/weights/torch/pickle_globals.h"
+#include "marrow/weights/torch/pickle_json.h"
 #include "pickle_writer.h"
-#include "weights/pickle_globals.h"
-#include "weights/pickle_json.h"
 
 namespace marrow {
 namespace {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/crc32.h"
+#include "marrow/base/crc32.h"
 
 namespace marrow::testing {
 

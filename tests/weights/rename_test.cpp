@@ -1,8 +1,8 @@
-#include "weights/rename.h"
+#include "marrow/weights/rename.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

@@ -1,11 +1,11 @@
-#include "weights/safetensors.h"
+#include "marrow/weights/safetensors.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "base/error.h"
-#include "base/files.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
 #include "pickle_writer.h"
 
 namespace marrow {

@@ -1,4 +1,4 @@
-#include "weights/torch_writer.h"
+#include "marrow/weights/torch/torch_writer.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -6,11 +6,11 @@
 
 #include <cstdlib>
 
-#include "base/files.h"
+#include "marrow/base/files.h"
+#include "marrow/weights/checkpoint_file.h"
+#include "marrow/weights/torch/zip_reader.h"
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
-#include "weights/checkpoint_file.h"
-#include "weights/zip_reader.h"
 
 namespace marrow {
 namespace {

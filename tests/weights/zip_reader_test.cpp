@@ -1,8 +1,8 @@
-#include "weights/zip_reader.h"
+#include "marrow/weights/torch/zip_reader.h"
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 #include "pickle_writer.h"
 
 namespace marrow {

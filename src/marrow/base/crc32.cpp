@@ -1,6 +1,6 @@
 // CRC-32, eight bytes at a time ("slicing by 8", Kounavis and Berry 2005): a checkpoint is checked at memory
 // speed.
-#include "base/crc32.h"
+#include "marrow/base/crc32.h"
 
 #include <array>
 

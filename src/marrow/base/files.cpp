@@ -1,4 +1,4 @@
-#include "base/files.h"
+#include "marrow/base/files.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

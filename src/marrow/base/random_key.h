@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/random.h"
+#include "marrow/base/random.h"
 
 namespace marrow {
 

@@ -1,6 +1,6 @@
-#include "base/run_folder.h"
+#include "marrow/base/run_folder.h"
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "base/talk.h"
+#include "marrow/base/talk.h"
 
 #include <cstdio>
 #include <cstdlib>

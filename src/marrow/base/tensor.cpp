@@ -1,4 +1,4 @@
-#include "base/tensor.h"
+#include "marrow/base/tensor.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -11,7 +11,7 @@
 #include <limits>
 #include <new>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 

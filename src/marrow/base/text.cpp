@@ -1,4 +1,4 @@
-#include "base/text.h"
+#include "marrow/base/text.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "base/user_folders.h"
+#include "marrow/base/user_folders.h"
 
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-#include "base/yaml.h"
+#include "marrow/base/yaml.h"
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 namespace {

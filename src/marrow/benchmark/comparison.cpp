@@ -1,4 +1,4 @@
-#include "benchmark/comparison.h"
+#include "marrow/benchmark/comparison.h"
 
 #include <algorithm>
 #include <cmath>

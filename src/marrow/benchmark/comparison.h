@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "benchmark/latency.h"
-#include "benchmark/network_run.h"
+#include "marrow/benchmark/latency.h"
+#include "marrow/benchmark/network_run.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "benchmark/end_to_end.h"
+#include "marrow/benchmark/end_to_end.h"
 
 #include <fmt/format.h>
 
@@ -6,12 +6,12 @@
 #include <memory>
 #include <vector>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "data/synth.h"
-#include "image/encode.h"
-#include "predict/classifier.h"
-#include "predict/detector.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/data/tools/synth.h"
+#include "marrow/image/encode.h"
+#include "marrow/predict/classifier.h"
+#include "marrow/predict/detector.h"
 
 namespace marrow {
 namespace {

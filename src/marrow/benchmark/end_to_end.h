@@ -3,11 +3,11 @@
 
 #include <filesystem>
 
-#include "benchmark/latency.h"
-#include "detect/letterbox.h"
-#include "engine/engine.h"
-#include "image/decode.h"
-#include "model/checkpoint.h"
+#include "marrow/benchmark/latency.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/engine/engine.h"
+#include "marrow/image/decode.h"
+#include "marrow/model/checkpoint.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "benchmark/machine.h"
+#include "marrow/benchmark/machine.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/processor.h"
-#include "base/thread_pool.h"
-#include "engine/kernels/kernels.h"
+#include "marrow/cpu/processor.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/simd_level.h"
+#include "marrow/cpu/simd_level.h"
 
 namespace marrow {
 

@@ -1,10 +1,10 @@
-#include "benchmark/network_run.h"
+#include "marrow/benchmark/network_run.h"
 
 #include <algorithm>
 
-#include "base/random.h"
-#include "benchmark/latency.h"
-#include "model/summary.h"
+#include "marrow/base/random.h"
+#include "marrow/benchmark/latency.h"
+#include "marrow/model/summary.h"
 
 namespace marrow {
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/engine.h"
-#include "passes/pass.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/passes/pass.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "data/class_match.h"
+#include "marrow/data/class_match.h"
 
 #include <fmt/format.h>
 
 #include <numeric>
 #include <set>
 
-#include "data/dataset.h"
+#include "marrow/data/dataset.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "data/dataset.h"
+#include "marrow/data/dataset.h"
 
 #include <fmt/format.h>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "data/dataset_readers.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/data/formats/dataset_readers.h"
 
 namespace marrow {
 

@@ -1,12 +1,12 @@
-#include "data/dataset_folders.h"
+#include "marrow/data/dataset_folders.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "detect/sources.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/detect/sources.h"
 
 namespace marrow {
 

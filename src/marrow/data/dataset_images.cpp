@@ -6,11 +6,11 @@
 #include <set>
 #include <utility>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "data/dataset.h"
-#include "detect/sources.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/data/dataset.h"
+#include "marrow/detect/sources.h"
 
 namespace marrow {
 namespace {

@@ -6,13 +6,13 @@
 #include <map>
 #include <set>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "data/coco_format.h"
-#include "data/dataset_readers.h"
-#include "data/split_reader.h"
-#include "data/voc_format.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/data/formats/coco_format.h"
+#include "marrow/data/formats/dataset_readers.h"
+#include "marrow/data/formats/voc_format.h"
+#include "marrow/data/split_reader.h"
 
 namespace marrow {
 namespace {

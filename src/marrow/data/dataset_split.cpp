@@ -1,12 +1,12 @@
-#include "data/dataset_split.h"
+#include "marrow/data/dataset_split.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "data/label_cache.h"
-#include "data/split_reader.h"
+#include "marrow/base/error.h"
+#include "marrow/data/label_cache.h"
+#include "marrow/data/split_reader.h"
 
 namespace marrow {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/labels.h"
+#include "marrow/data/dataset.h"
+#include "marrow/data/labels.h"
 
 namespace marrow {
 

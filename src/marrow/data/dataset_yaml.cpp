@@ -8,10 +8,10 @@
 #include <map>
 #include <optional>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "base/yaml.h"
-#include "data/dataset_readers.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/base/yaml.h"
+#include "marrow/data/formats/dataset_readers.h"
 
 namespace marrow {
 namespace {

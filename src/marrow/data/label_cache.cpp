@@ -1,4 +1,4 @@
-#include "data/label_cache.h"
+#include "marrow/data/label_cache.h"
 
 #include <fmt/format.h>
 
@@ -6,12 +6,12 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/crc32.h"
-#include "base/error.h"
-#include "base/files.h"
-#include "base/random.h"
-#include "base/user_folders.h"
-#include "data/label_cache_bytes.h"
+#include "marrow/base/crc32.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/random.h"
+#include "marrow/base/user_folders.h"
+#include "marrow/data/label_cache_bytes.h"
 
 namespace marrow {
 namespace {

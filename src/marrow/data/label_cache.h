@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/split_scan.h"
+#include "marrow/data/dataset.h"
+#include "marrow/data/split_scan.h"
 
 namespace marrow {
 

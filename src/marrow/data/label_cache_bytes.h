@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "data/labels.h"
+#include "marrow/data/labels.h"
 
 #include <algorithm>
 #include <iterator>

@@ -1,4 +1,4 @@
-#include "data/pixel_labels.h"
+#include "marrow/data/pixel_labels.h"
 
 #include <fmt/format.h>
 

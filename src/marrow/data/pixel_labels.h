@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/labels.h"
+#include "marrow/data/labels.h"
 
 namespace marrow {
 

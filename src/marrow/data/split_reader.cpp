@@ -1,4 +1,4 @@
-#include "data/split_reader.h"
+#include "marrow/data/split_reader.h"
 
 namespace marrow {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset_split.h"
-#include "data/labels.h"
-#include "image/decode.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/data/labels.h"
+#include "marrow/image/decode.h"
 
 namespace marrow {
 

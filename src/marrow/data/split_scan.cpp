@@ -1,4 +1,4 @@
-#include "data/split_scan.h"
+#include "marrow/data/split_scan.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <mutex>
 
-#include "base/error.h"
-#include "base/thread_pool.h"
+#include "marrow/base/error.h"
+#include "marrow/cpu/thread_pool.h"
 
 namespace marrow {
 namespace {

@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "data/split_reader.h"
+#include "marrow/data/split_reader.h"
 
 namespace marrow {
 

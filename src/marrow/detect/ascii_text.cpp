@@ -1,4 +1,4 @@
-#include "detect/ascii_text.h"
+#include "marrow/detect/ascii_text.h"
 
 #include <array>
 #include <cstdint>

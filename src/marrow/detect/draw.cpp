@@ -1,4 +1,4 @@
-#include "detect/draw.h"
+#include "marrow/detect/draw.h"
 
 #include <fmt/core.h>
 
@@ -8,8 +8,8 @@
 #include <ranges>
 #include <vector>
 
-#include "detect/ascii_text.h"
-#include "detect/results.h"
+#include "marrow/detect/ascii_text.h"
+#include "marrow/detect/results.h"
 
 namespace marrow {
 namespace {

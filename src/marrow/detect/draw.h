@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 
-#include "detect/nms.h"
-#include "image/image.h"
+#include "marrow/detect/nms.h"
+#include "marrow/image/image.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "detect/letterbox.h"
+#include "marrow/detect/letterbox.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstring>
 
-#include "image/resize.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-#include "image/image.h"
+#include "marrow/image/image.h"
 
 namespace marrow {
 

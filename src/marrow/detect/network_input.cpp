@@ -1,10 +1,10 @@
-#include "detect/network_input.h"
+#include "marrow/detect/network_input.h"
 
 #include <algorithm>
 #include <cassert>
 #include <vector>
 
-#include "image/resize.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 namespace {

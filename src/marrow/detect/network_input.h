@@ -3,8 +3,8 @@
 
 #include <array>
 
-#include "detect/letterbox.h"
-#include "image/image.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/image/image.h"
 
 namespace marrow {
 

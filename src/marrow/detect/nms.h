@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "detect/letterbox.h"
+#include "marrow/detect/letterbox.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "detect/rect_batches.h"
+#include "marrow/detect/rect_batches.h"
 
 #include <algorithm>
 #include <cassert>

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "detect/letterbox.h"
+#include "marrow/detect/letterbox.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "detect/results.h"
+#include "marrow/detect/results.h"
 
 #include <fmt/core.h>
 
@@ -6,7 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/counted.h"
+#include "marrow/base/counted.h"
 
 namespace marrow {
 namespace {

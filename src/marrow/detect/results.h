@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "detect/nms.h"
+#include "marrow/detect/nms.h"
 
 namespace marrow {
 

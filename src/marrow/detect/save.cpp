@@ -1,4 +1,4 @@
-#include "detect/save.h"
+#include "marrow/detect/save.h"
 
 #include <fmt/core.h>
 
@@ -9,9 +9,9 @@
 #include <cstring>
 #include <system_error>
 
-#include "base/error.h"
-#include "detect/results.h"
-#include "image/encode.h"
+#include "marrow/base/error.h"
+#include "marrow/detect/results.h"
+#include "marrow/image/encode.h"
 
 namespace marrow {
 namespace {

@@ -1,9 +1,9 @@
-#include "detect/sheet.h"
+#include "marrow/detect/sheet.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "image/resize.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 

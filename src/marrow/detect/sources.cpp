@@ -1,4 +1,4 @@
-#include "detect/sources.h"
+#include "marrow/detect/sources.h"
 
 #include <fmt/core.h>
 #include <glob.h>
@@ -8,9 +8,9 @@
 #include <string_view>
 #include <system_error>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 namespace {

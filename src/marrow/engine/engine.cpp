@@ -1,4 +1,4 @@
-#include "engine/engine.h"
+#include "marrow/engine/engine.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <chrono>
 #include <limits>
 
-#include "base/error.h"
-#include "engine/program.h"
+#include "marrow/base/error.h"
+#include "marrow/engine/compile/program.h"
 
 namespace marrow {
 namespace {

@@ -5,9 +5,9 @@
 //   engine.run(image);
 //   const Tensor& raw = engine.output(0);
 //
-// Compiling runs the passes (passes/deploy.h), fuses activations, sums and products into the layer before
-// them, lays concatenations out so that their parts are written in place, plans the memory, and packs the
-// weights for the kernels of the SIMD level.
+// Compiling runs the passes (graph/passes/deploy.h), fuses activations, sums and products into the layer
+// before them, lays concatenations out so that their parts are written in place, plans the memory, and packs
+// the weights for the kernels of the SIMD level.
 //
 // With one choice of implementations the numbers do not depend on the number of threads; autotuning chooses
 // for each number of threads. One caller at a time per engine; several engines may run at once, each with a
@@ -20,20 +20,21 @@
 #include <string>
 #include <vector>
 
-#include "engine/precision.h"
-#include "graph/graph.h"
+#include "marrow/engine/precision.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 
 struct EngineOptions {
   int threads = 0;   // 0: available_threads()
-  std::string simd;  // "" : the environment variable MARROW_SIMD, else the fastest; see engine/simd_level.h
+  std::string simd;  // "" : the environment variable MARROW_SIMD, else the fastest; see cpu/simd_level.h
   // Run the passes first. Whoever compiles a network for several input sizes calls deploy() once and says no
   // here; and no gives the network as it was trained.
   bool deploy = true;
   Precision precision = Precision::kFloat32;
-  // Where a layer has several implementations, measure them and remember the fastest (engine/tuner.h): up to
-  // a second when a network is compiled for the first time. Otherwise a fixed rule chooses.
+  // Where a layer has several implementations, measure them and remember the fastest
+  // (engine/compile/tuner.h): up to a second when a network is compiled for the first time. Otherwise a fixed
+  // rule chooses.
   bool autotune = false;
   // Anchors of a detection head none of whose scores is above this are left undecoded where that saves time:
   // their boxes and scores are 0. For callers that drop such anchors anyhow.

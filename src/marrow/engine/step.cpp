@@ -1,6 +1,6 @@
-#include "engine/step.h"
+#include "marrow/engine/step.h"
 
-#include "graph/operation.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 

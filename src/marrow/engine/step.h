@@ -10,8 +10,8 @@
 #include <span>
 #include <string>
 
-#include "base/thread_pool.h"
-#include "engine/kernels/kernels.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
 

@@ -1,10 +1,10 @@
-#include "graph/builder.h"
+#include "marrow/graph/builder.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 

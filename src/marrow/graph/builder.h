@@ -21,7 +21,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "graph/graph.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "graph/byte_scale.h"
+#include "marrow/graph/byte_scale.h"
 
 #include <algorithm>
 #include <cmath>

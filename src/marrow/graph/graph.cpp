@@ -1,4 +1,4 @@
-#include "graph/graph.h"
+#include "marrow/graph/graph.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 

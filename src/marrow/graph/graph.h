@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/tensor.h"
-#include "graph/byte_scale.h"
-#include "graph/operation.h"
-#include "graph/weights.h"
+#include "marrow/base/tensor.h"
+#include "marrow/graph/byte_scale.h"
+#include "marrow/graph/operation.h"
+#include "marrow/graph/weights.h"
 
 namespace marrow {
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/random.h"
-#include "graph/graph.h"
+#include "marrow/base/random.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "graph/operation.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 

@@ -1,10 +1,10 @@
-#include "graph/shapes.h"
+#include "marrow/graph/shapes.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 

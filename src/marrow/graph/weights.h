@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "base/tensor.h"
+#include "marrow/base/tensor.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "image/decode.h"
+#include "marrow/image/decode.h"
 
 #include <fmt/core.h>
 
@@ -6,9 +6,9 @@
 #include <string_view>
 #include <utility>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "image/codecs.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/image/codecs/codecs.h"
 
 namespace marrow {
 namespace codecs {

@@ -17,7 +17,7 @@
 #include <span>
 #include <string>
 
-#include "image/image.h"
+#include "marrow/image/image.h"
 
 namespace marrow {
 

@@ -1,10 +1,10 @@
-#include "image/encode.h"
+#include "marrow/image/encode.h"
 
 #include <fmt/core.h>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 namespace {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "image/image.h"
+#include "marrow/image/image.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "image/image.h"
+#include "marrow/image/image.h"
 
 #include <cassert>
 #include <cstring>

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "image/image.h"
-#include "image/resize_kernel.h"
+#include "marrow/image/image.h"
+#include "marrow/image/resize_kernel.h"
 
 namespace marrow {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "image/resize.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 namespace {

@@ -1,13 +1,13 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3 | HWY_AVX3_DL)
 
-#include "image/resize_kernel.h"
+#include "marrow/image/resize_kernel.h"
 
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "image/resize_kernel.cpp"
+#define HWY_TARGET_INCLUDE "marrow/image/resize_kernel.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"

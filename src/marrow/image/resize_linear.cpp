@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "image/resize.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 namespace {

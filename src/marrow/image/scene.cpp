@@ -1,10 +1,10 @@
-#include "image/scene.h"
+#include "marrow/image/scene.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "base/random.h"
+#include "marrow/base/random.h"
 
 namespace marrow {
 namespace {

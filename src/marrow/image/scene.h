@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "image/image.h"
+#include "marrow/image/image.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "loader/augment_options.h"
+#include "marrow/loader/augment_options.h"
 
 #include <algorithm>
 

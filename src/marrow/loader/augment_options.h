@@ -1,9 +1,9 @@
 // The settings of a training run that concern augmentation.
 #pragma once
 
-#include "augment/classification.h"
-#include "augment/pipeline.h"
-#include "recipe/train_options.h"
+#include "marrow/loader/augment/classification.h"
+#include "marrow/loader/augment/pipeline.h"
+#include "marrow/train/recipe/train_options.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "loader/batch_sheet.h"
+#include "marrow/loader/batch_sheet.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "detect/draw.h"
-#include "detect/sheet.h"
-#include "image/resize.h"
+#include "marrow/detect/draw.h"
+#include "marrow/detect/sheet.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 namespace {

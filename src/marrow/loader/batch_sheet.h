@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "detect/nms.h"
-#include "loader/detection_loader.h"
+#include "marrow/detect/nms.h"
+#include "marrow/loader/detection_loader.h"
 
 namespace marrow {
 

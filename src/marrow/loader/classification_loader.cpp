@@ -1,12 +1,12 @@
-#include "loader/classification_loader.h"
+#include "marrow/loader/classification_loader.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-#include "augment/blend.h"
-#include "augment/network_planes.h"
-#include "base/error.h"
+#include "marrow/base/error.h"
+#include "marrow/loader/augment/blend.h"
+#include "marrow/loader/augment/network_planes.h"
 
 namespace marrow {
 namespace {

@@ -8,13 +8,13 @@
 #include <span>
 #include <vector>
 
-#include "augment/classification.h"
-#include "base/tensor.h"
-#include "data/dataset_folders.h"
-#include "image/resize.h"
-#include "loader/epoch_order.h"
-#include "loader/image_store.h"
-#include "loader/ordered_work.h"
+#include "marrow/base/tensor.h"
+#include "marrow/data/dataset_folders.h"
+#include "marrow/image/resize.h"
+#include "marrow/loader/augment/classification.h"
+#include "marrow/loader/epoch_order.h"
+#include "marrow/loader/image_store.h"
+#include "marrow/loader/ordered_work.h"
 
 namespace marrow {
 

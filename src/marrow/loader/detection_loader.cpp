@@ -1,12 +1,12 @@
-#include "loader/detection_loader.h"
+#include "marrow/loader/detection_loader.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-#include "augment/network_planes.h"
-#include "base/error.h"
-#include "detect/rect_batches.h"
+#include "marrow/base/error.h"
+#include "marrow/detect/rect_batches.h"
+#include "marrow/loader/augment/network_planes.h"
 
 namespace marrow {
 namespace {

@@ -12,12 +12,12 @@
 #include <optional>
 #include <vector>
 
-#include "augment/pipeline.h"
-#include "base/tensor.h"
-#include "detect/letterbox.h"
-#include "loader/epoch_order.h"
-#include "loader/image_store.h"
-#include "loader/ordered_work.h"
+#include "marrow/base/tensor.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/loader/augment/pipeline.h"
+#include "marrow/loader/epoch_order.h"
+#include "marrow/loader/image_store.h"
+#include "marrow/loader/ordered_work.h"
 
 namespace marrow {
 

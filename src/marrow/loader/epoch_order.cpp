@@ -1,10 +1,10 @@
-#include "loader/epoch_order.h"
+#include "marrow/loader/epoch_order.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-#include "base/random_key.h"
+#include "marrow/base/random_key.h"
 
 namespace marrow {
 namespace {

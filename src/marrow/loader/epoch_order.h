@@ -11,7 +11,7 @@
 #include <mutex>
 #include <vector>
 
-#include "base/random.h"
+#include "marrow/base/random.h"
 
 namespace marrow {
 

@@ -1,13 +1,13 @@
-#include "loader/image_store.h"
+#include "marrow/loader/image_store.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "base/error.h"
-#include "detect/rect_batches.h"
-#include "image/decode.h"
-#include "image/resize.h"
-#include "loader/memory.h"
+#include "marrow/base/error.h"
+#include "marrow/detect/rect_batches.h"
+#include "marrow/image/decode.h"
+#include "marrow/image/resize.h"
+#include "marrow/loader/memory.h"
 
 namespace marrow {
 namespace {

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "augment/sample.h"
-#include "data/labels.h"
+#include "marrow/data/labels.h"
+#include "marrow/loader/augment/sample.h"
 
 namespace marrow {
 

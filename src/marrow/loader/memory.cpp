@@ -1,4 +1,4 @@
-#include "loader/memory.h"
+#include "marrow/loader/memory.h"
 
 #include <algorithm>
 #include <fstream>

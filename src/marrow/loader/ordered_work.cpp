@@ -1,4 +1,4 @@
-#include "loader/ordered_work.h"
+#include "marrow/loader/ordered_work.h"
 
 #include <cassert>
 #include <chrono>

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <iterator>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "model/spec.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/model/spec.h"
 
 namespace marrow {
 namespace {

@@ -1,9 +1,9 @@
-#include "model/backbone_line.h"
+#include "marrow/model/backbone_line.h"
 
 #include <fmt/format.h>
 
-#include "base/error.h"
-#include "model/python_text.h"
+#include "marrow/base/error.h"
+#include "marrow/model/python_text.h"
 
 namespace marrow {
 namespace {

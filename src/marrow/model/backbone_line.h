@@ -3,8 +3,8 @@
 
 #include <string_view>
 
-#include "backbones/backbone.h"
-#include "model/spec.h"
+#include "marrow/model/spec.h"
+#include "marrow/nn/backbones/backbone.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "model/batch_norm_settings.h"
+#include "marrow/model/batch_norm_settings.h"
 
 #include <fmt/format.h>
 
 #include <string_view>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 namespace {

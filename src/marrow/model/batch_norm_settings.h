@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
-#include "graph/graph.h"
-#include "weights/pickled_model.h"
+#include "marrow/graph/graph.h"
+#include "marrow/weights/torch/pickled_model.h"
 
 namespace marrow {
 

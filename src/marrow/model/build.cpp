@@ -4,15 +4,15 @@
 #include <cmath>
 #include <set>
 
-#include "backbones/backbone.h"
-#include "base/error.h"
-#include "base/text.h"
-#include "blocks/module.h"
-#include "graph/shapes.h"
-#include "model/backbone_line.h"
-#include "model/model.h"
-#include "model/python_text.h"
-#include "model/spec.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/model/backbone_line.h"
+#include "marrow/model/model.h"
+#include "marrow/model/python_text.h"
+#include "marrow/model/spec.h"
+#include "marrow/nn/backbones/backbone.h"
+#include "marrow/nn/blocks/module.h"
 
 namespace marrow {
 namespace {

@@ -1,17 +1,17 @@
-#include "model/checkpoint.h"
+#include "marrow/model/checkpoint.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "model/batch_norm_settings.h"
-#include "model/deployed.h"
-#include "model/graph_json.h"
-#include "model/spec.h"
-#include "weights/load_report.h"
-#include "weights/safetensors.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/model/batch_norm_settings.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/graph_json.h"
+#include "marrow/model/spec.h"
+#include "marrow/weights/load_report.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

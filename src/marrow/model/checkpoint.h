@@ -5,8 +5,8 @@
 #include <map>
 #include <string>
 
-#include "graph/weights.h"
-#include "model/model.h"
+#include "marrow/graph/weights.h"
+#include "marrow/model/model.h"
 
 namespace marrow {
 

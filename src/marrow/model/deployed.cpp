@@ -1,13 +1,13 @@
-#include "model/deployed.h"
+#include "marrow/model/deployed.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "graph/shapes.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/graph/shapes.h"
 
 namespace marrow {
 namespace {

@@ -1,7 +1,7 @@
 // Models that are their graph alone: what deployment leaves, and what other programs export.
 #pragma once
 
-#include "model/model.h"
+#include "marrow/model/model.h"
 
 namespace marrow {
 

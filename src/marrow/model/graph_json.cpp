@@ -1,14 +1,14 @@
-#include "model/graph_json.h"
+#include "marrow/model/graph_json.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "graph/builder.h"
-#include "model/spec.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/graph/builder.h"
+#include "marrow/model/spec.h"
 
 namespace marrow {
 namespace {

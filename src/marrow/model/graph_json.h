@@ -12,7 +12,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "graph/graph.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

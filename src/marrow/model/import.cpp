@@ -1,20 +1,20 @@
-#include "model/import.h"
+#include "marrow/model/import.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
-#include "backbones/backbone.h"
-#include "base/error.h"
-#include "base/text.h"
-#include "model/backbone_line.h"
-#include "model/batch_norm_settings.h"
-#include "model/deployed.h"
-#include "model/onnx_model.h"
-#include "model/unfuse.h"
-#include "model/zoo.h"
-#include "weights/checkpoint_file.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/model/backbone_line.h"
+#include "marrow/model/batch_norm_settings.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/onnx_model.h"
+#include "marrow/model/unfuse.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/backbones/backbone.h"
+#include "marrow/weights/checkpoint_file.h"
 
 namespace marrow {
 namespace {

@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <string>
 
-#include "model/checkpoint.h"
-#include "weights/load_report.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/weights/load_report.h"
 
 namespace marrow {
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "graph/graph.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

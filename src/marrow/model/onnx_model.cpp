@@ -1,17 +1,17 @@
-#include "model/onnx_model.h"
+#include "marrow/model/onnx_model.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "model/deployed.h"
-#include "model/python_names.h"
-#include "model/spec.h"
-#include "onnx/import.h"
-#include "weights/safetensors.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/python_names.h"
+#include "marrow/model/spec.h"
+#include "marrow/onnx/read/import.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "model/checkpoint.h"
-#include "onnx/export.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/onnx/write/export.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "model/python_names.h"
+#include "marrow/model/python_names.h"
 
 #include <fmt/format.h>
 
 #include <cstdint>
 #include <map>
 
-#include "weights/checkpoint_names.h"
+#include "marrow/weights/checkpoint_names.h"
 
 namespace marrow {
 namespace {

@@ -1,10 +1,10 @@
-#include "model/python_text.h"
+#include "marrow/model/python_text.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
-#include "base/text.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 

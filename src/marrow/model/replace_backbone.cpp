@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 
-#include "backbones/backbone.h"
-#include "base/error.h"
-#include "base/text.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/backbones/backbone.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/scaling.h"
+#include "marrow/model/scaling.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <array>
 #include <cmath>
 
-#include "base/error.h"
-#include "model/backbone_line.h"
-#include "model/zoo.h"
+#include "marrow/base/error.h"
+#include "marrow/model/backbone_line.h"
+#include "marrow/model/zoo.h"
 
 namespace marrow {
 namespace {

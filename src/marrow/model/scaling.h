@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "backbones/backbone.h"
-#include "graph/graph.h"
-#include "model/spec.h"
+#include "marrow/graph/graph.h"
+#include "marrow/model/spec.h"
+#include "marrow/nn/backbones/backbone.h"
 
 namespace marrow {
 

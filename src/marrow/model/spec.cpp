@@ -1,4 +1,4 @@
-#include "model/spec.h"
+#include "marrow/model/spec.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <cctype>
 #include <cmath>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "base/yaml.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/base/yaml.h"
 
 namespace marrow {
 namespace {

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "graph/operation.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "model/summary.h"
+#include "marrow/model/summary.h"
 
 #include <algorithm>
 #include <set>
 #include <string>
 
-#include "graph/shapes.h"
-#include "model/node_macs.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/model/node_macs.h"
 
 namespace marrow {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/model.h"
+#include "marrow/model/model.h"
 
 namespace marrow {
 

@@ -3,9 +3,9 @@
 #include <map>
 #include <utility>
 
-#include "graph/shapes.h"
-#include "model/node_macs.h"
-#include "model/summary.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/model/node_macs.h"
+#include "marrow/model/summary.h"
 
 namespace marrow {
 namespace {

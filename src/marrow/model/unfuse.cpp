@@ -1,4 +1,4 @@
-#include "model/unfuse.h"
+#include "marrow/model/unfuse.h"
 
 #include <algorithm>
 #include <string_view>

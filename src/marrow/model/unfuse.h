@@ -1,7 +1,7 @@
 // Files in which batch norms were already folded into the convolutions before them.
 #pragma once
 
-#include "graph/graph.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

@@ -1,12 +1,12 @@
-#include "model/zoo.h"
+#include "marrow/model/zoo.h"
 
 #include <algorithm>
 
-#include "backbones/backbone.h"
-#include "base/error.h"
-#include "base/text.h"
-#include "model/configs.h"
-#include "model/import.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/model/configs.h"
+#include "marrow/model/import.h"
+#include "marrow/nn/backbones/backbone.h"
 
 namespace marrow {
 namespace {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "model/model.h"
-#include "model/spec.h"
+#include "marrow/model/model.h"
+#include "marrow/model/spec.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "predict/classifier.h"
+#include "marrow/predict/classifier.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,9 +6,9 @@
 #include <limits>
 #include <numeric>
 
-#include "base/error.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
+#include "marrow/base/error.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
 
 namespace marrow {
 namespace {

@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "engine/engine.h"
-#include "image/image.h"
-#include "predict/detector.h"
+#include "marrow/engine/engine.h"
+#include "marrow/image/image.h"
+#include "marrow/predict/detector.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "predict/classifier_input.h"
+#include "marrow/predict/classifier_input.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,8 +2,8 @@
 // training.
 #pragma once
 
-#include "graph/graph.h"
-#include "image/resize.h"
+#include "marrow/graph/graph.h"
+#include "marrow/image/resize.h"
 
 namespace marrow {
 

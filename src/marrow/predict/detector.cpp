@@ -1,11 +1,11 @@
-#include "predict/detector.h"
+#include "marrow/predict/detector.h"
 
 #include <algorithm>
 #include <chrono>
 
-#include "base/error.h"
-#include "passes/deploy.h"
-#include "predict/preprocess.h"
+#include "marrow/base/error.h"
+#include "marrow/graph/passes/deploy.h"
+#include "marrow/predict/preprocess.h"
 
 namespace marrow {
 namespace {

@@ -4,10 +4,10 @@
 #include <list>
 #include <vector>
 
-#include "detect/letterbox.h"
-#include "detect/nms.h"
-#include "engine/engine.h"
-#include "graph/graph.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/detect/nms.h"
+#include "marrow/engine/engine.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

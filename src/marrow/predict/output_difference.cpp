@@ -1,4 +1,4 @@
-#include "predict/output_difference.h"
+#include "marrow/predict/output_difference.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 #include <limits>
 
-#include "base/random.h"
-#include "engine/engine.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
+#include "marrow/base/random.h"
+#include "marrow/engine/engine.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
 
 namespace marrow {
 namespace {

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "detect/letterbox.h"
-#include "image/image.h"
-#include "model/model.h"
-#include "passes/pass.h"
+#include "marrow/detect/letterbox.h"
+#include "marrow/graph/passes/pass.h"
+#include "marrow/image/image.h"
+#include "marrow/model/model.h"
 
 namespace marrow {
 

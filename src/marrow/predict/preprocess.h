@@ -1,8 +1,8 @@
 // The network's input format in the terms of the picture functions.
 #pragma once
 
-#include "detect/network_input.h"
-#include "graph/graph.h"
+#include "marrow/detect/network_input.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "quantize/byte_range.h"
+#include "marrow/quantize/byte_range.h"
 
 #include <algorithm>
 #include <cmath>

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "graph/byte_scale.h"
+#include "marrow/graph/byte_scale.h"
 
 namespace marrow {
 

@@ -1,11 +1,11 @@
-#include "quantize/calibrate.h"
+#include "marrow/quantize/calibrate.h"
 
 #include <fmt/format.h>
 
 #include <map>
 
-#include "engine/engine.h"
-#include "quantize/quantizable.h"
+#include "marrow/engine/engine.h"
+#include "marrow/quantize/quantizable.h"
 
 namespace marrow {
 

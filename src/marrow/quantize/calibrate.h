@@ -3,8 +3,8 @@
 
 #include <span>
 
-#include "passes/pass.h"
-#include "quantize/byte_range.h"
+#include "marrow/graph/passes/pass.h"
+#include "marrow/quantize/byte_range.h"
 
 namespace marrow {
 

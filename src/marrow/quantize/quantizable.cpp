@@ -1,4 +1,4 @@
-#include "quantize/quantizable.h"
+#include "marrow/quantize/quantizable.h"
 
 #include <algorithm>
 #include <numeric>

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "graph/graph.h"
+#include "marrow/graph/graph.h"
 
 namespace marrow {
 

@@ -1,13 +1,13 @@
-#include "quantize/sensitivity.h"
+#include "marrow/quantize/sensitivity.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "engine/engine.h"
-#include "quantize/quantizable.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/engine/engine.h"
+#include "marrow/quantize/quantizable.h"
 
 namespace marrow {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "passes/pass.h"
+#include "marrow/graph/passes/pass.h"
 
 namespace marrow {
 

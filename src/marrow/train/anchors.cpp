@@ -1,4 +1,4 @@
-#include "train/anchors.h"
+#include "marrow/train/anchors.h"
 
 namespace marrow {
 

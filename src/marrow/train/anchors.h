@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "train/torch.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

@@ -1,8 +1,8 @@
-#include "train/assigner.h"
+#include "marrow/train/assigner.h"
 
 #include <algorithm>
 
-#include "train/iou.h"
+#include "marrow/train/iou.h"
 
 namespace marrow {
 namespace {

@@ -2,7 +2,7 @@
 // Source: TOOD: Task-aligned One-stage Object Detection, Feng et al. 2021, section 3.2.
 #pragma once
 
-#include "train/torch.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

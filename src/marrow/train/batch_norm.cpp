@@ -1,4 +1,4 @@
-#include "train/batch_norm.h"
+#include "marrow/train/batch_norm.h"
 
 #include <ATen/Parallel.h>
 

@@ -4,7 +4,7 @@
 // 1e-4. Here they are sums in double precision, in an order that no number of threads changes.
 #pragma once
 
-#include "train/torch.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

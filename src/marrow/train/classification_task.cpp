@@ -1,18 +1,18 @@
-#include "train/classification_task.h"
+#include "marrow/train/classification_task.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <span>
 
-#include "base/counted.h"
-#include "loader/augment_options.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
-#include "recipe/results_csv.h"
-#include "train/loss.h"
-#include "train/run_pictures.h"
-#include "validate/classifier_validation.h"
+#include "marrow/base/counted.h"
+#include "marrow/evaluate/classifier_validation.h"
+#include "marrow/loader/augment_options.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/loss.h"
+#include "marrow/train/recipe/results_csv.h"
+#include "marrow/train/run_pictures.h"
 
 namespace marrow {
 

@@ -1,9 +1,9 @@
 // Training a classifier on folders of classes. Source of the recipe: YOLOv8's classification; of what is
-// mixed how: augment/classification.h.
+// mixed how: loader/augment/classification.h.
 #pragma once
 
-#include "loader/classification_loader.h"
-#include "train/loader_task.h"
+#include "marrow/loader/classification_loader.h"
+#include "marrow/train/loader_task.h"
 
 namespace marrow {
 

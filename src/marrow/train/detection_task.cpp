@@ -1,17 +1,17 @@
-#include "train/detection_task.h"
+#include "marrow/train/detection_task.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "base/counted.h"
-#include "base/random_key.h"
-#include "loader/augment_options.h"
-#include "predict/preprocess.h"
-#include "recipe/results_csv.h"
-#include "train/run_pictures.h"
-#include "validate/detector_validation.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/random_key.h"
+#include "marrow/evaluate/detector_validation.h"
+#include "marrow/loader/augment_options.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/recipe/results_csv.h"
+#include "marrow/train/run_pictures.h"
 
 namespace marrow {
 

@@ -1,10 +1,10 @@
 // Training a detector on a dataset of boxes.
 #pragma once
 
-#include "base/thread_pool.h"
-#include "loader/detection_loader.h"
-#include "train/loader_task.h"
-#include "train/loss.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/loader/detection_loader.h"
+#include "marrow/train/loader_task.h"
+#include "marrow/train/loss.h"
 
 namespace marrow {
 

@@ -1,9 +1,9 @@
-#include "train/dropout.h"
+#include "marrow/train/dropout.h"
 
 #include <algorithm>
 #include <optional>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

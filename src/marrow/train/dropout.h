@@ -1,7 +1,7 @@
 // The user's dropout in a classifier.
 #pragma once
 
-#include "model/model.h"
+#include "marrow/model/model.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "train/ema.h"
+#include "marrow/train/ema.h"
 
 #include <cmath>
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "train/executor.h"
+#include "marrow/train/executor.h"
 
 namespace marrow {
 

@@ -1,16 +1,16 @@
-#include "train/executor.h"
+#include "marrow/train/executor.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "base/error.h"
-#include "base/random.h"
-#include "base/text.h"
-#include "graph/shapes.h"
-#include "train/anchors.h"
-#include "train/batch_norm.h"
+#include "marrow/base/error.h"
+#include "marrow/base/random.h"
+#include "marrow/base/text.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/train/anchors.h"
+#include "marrow/train/batch_norm.h"
 
 namespace marrow {
 namespace {

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "graph/graph.h"
-#include "train/torch.h"
+#include "marrow/graph/graph.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

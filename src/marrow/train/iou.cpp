@@ -1,4 +1,4 @@
-#include "train/iou.h"
+#include "marrow/train/iou.h"
 
 #include <numbers>
 

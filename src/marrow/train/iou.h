@@ -2,7 +2,7 @@
 // Sources: Generalized IoU, Rezatofighi et al. 2019; Distance-IoU, Zheng et al. 2020.
 #pragma once
 
-#include "train/torch.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

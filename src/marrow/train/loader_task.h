@@ -6,10 +6,10 @@
 #include <memory>
 #include <utility>
 
-#include "base/thread_pool.h"
-#include "recipe/train_options.h"
-#include "train/task.h"
-#include "validate/open_split.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/evaluate/open_split.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/task.h"
 
 namespace marrow {
 

@@ -1,12 +1,12 @@
-#include "train/loss.h"
+#include "marrow/train/loss.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "train/anchors.h"
-#include "train/iou.h"
+#include "marrow/base/error.h"
+#include "marrow/train/anchors.h"
+#include "marrow/train/iou.h"
 
 namespace marrow {
 namespace {

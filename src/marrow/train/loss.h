@@ -11,10 +11,10 @@
 #include <span>
 #include <vector>
 
-#include "graph/graph.h"
-#include "recipe/train_options.h"
-#include "train/assigner.h"
-#include "train/torch.h"
+#include "marrow/graph/graph.h"
+#include "marrow/train/assigner.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

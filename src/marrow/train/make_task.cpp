@@ -1,17 +1,17 @@
-#include "train/make_task.h"
+#include "marrow/train/make_task.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "predict/classifier_input.h"
-#include "predict/preprocess.h"
-#include "train/classification_task.h"
-#include "train/detection_task.h"
-#include "train/dropout.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/predict/classifier_input.h"
+#include "marrow/predict/preprocess.h"
+#include "marrow/train/classification_task.h"
+#include "marrow/train/detection_task.h"
+#include "marrow/train/dropout.h"
 
 namespace marrow {
 namespace {

@@ -6,10 +6,10 @@
 #include <memory>
 #include <string>
 
-#include "data/dataset.h"
-#include "model/model.h"
-#include "recipe/train_options.h"
-#include "train/task.h"
+#include "marrow/data/dataset.h"
+#include "marrow/model/model.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/task.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "train/optimizer.h"
+#include "marrow/train/optimizer.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include <sstream>
 #include <utility>
 
-#include "base/error.h"
+#include "marrow/base/error.h"
 
 namespace marrow {
 namespace {

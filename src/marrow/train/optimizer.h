@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "graph/graph.h"
-#include "recipe/optimizer_choice.h"
-#include "recipe/schedule.h"
-#include "train/executor.h"
-#include "train/torch.h"
+#include "marrow/graph/graph.h"
+#include "marrow/train/executor.h"
+#include "marrow/train/recipe/optimizer_choice.h"
+#include "marrow/train/recipe/schedule.h"
+#include "marrow/train/torch.h"
 
 namespace marrow {
 

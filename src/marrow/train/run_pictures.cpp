@@ -1,13 +1,13 @@
-#include "train/run_pictures.h"
+#include "marrow/train/run_pictures.h"
 
 #include <fmt/format.h>
 
 #include <chrono>
 
-#include "image/encode.h"
-#include "loader/batch_sheet.h"
-#include "plot/label_plot.h"
-#include "plot/results_plot.h"
+#include "marrow/evaluate/plots/label_plot.h"
+#include "marrow/evaluate/plots/results_plot.h"
+#include "marrow/image/encode.h"
+#include "marrow/loader/batch_sheet.h"
 
 namespace marrow {
 namespace {

@@ -1,5 +1,5 @@
 // The plots and pictures of a training run, under the names that users of YOLOv8 know: labels.jpg,
-// train_batch*.jpg, results.png, and those of its last validation (validate/validation_pictures.h).
+// train_batch*.jpg, results.png, and those of its last validation (evaluate/validation_pictures.h).
 //
 // They follow from what the run does anyway and change nothing in it: no random number is drawn, no batch
 // asked for. A resumed run draws again what belongs to the batches and epochs that it does again. Nothing
@@ -12,10 +12,10 @@
 #include <string_view>
 #include <vector>
 
-#include "loader/classification_loader.h"
-#include "loader/detection_loader.h"
-#include "plot/drawing_attempts.h"
-#include "validate/validation_pictures.h"
+#include "marrow/evaluate/plots/drawing_attempts.h"
+#include "marrow/evaluate/validation_pictures.h"
+#include "marrow/loader/classification_loader.h"
+#include "marrow/loader/detection_loader.h"
 
 namespace marrow {
 

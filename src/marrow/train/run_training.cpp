@@ -1,21 +1,21 @@
-#include "train/run_training.h"
+#include "marrow/train/run_training.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/files.h"
-#include "base/run_folder.h"
-#include "base/talk.h"
-#include "model/summary.h"
-#include "train/make_task.h"
-#include "train/run_pictures.h"
-#include "train/start_model.h"
-#include "train/torch.h"
-#include "train/trainer.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/run_folder.h"
+#include "marrow/base/talk.h"
+#include "marrow/model/summary.h"
+#include "marrow/train/make_task.h"
+#include "marrow/train/run_pictures.h"
+#include "marrow/train/start_model.h"
+#include "marrow/train/torch.h"
+#include "marrow/train/trainer.h"
 
 namespace marrow {
 namespace {

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <functional>
 
-#include "recipe/train_options.h"
-#include "train/train_state.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/train_state.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "train/start_model.h"
+#include "marrow/train/start_model.h"
 
 #include <fmt/format.h>
 
@@ -6,15 +6,15 @@
 #include <filesystem>
 #include <system_error>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/text.h"
-#include "data/class_match.h"
-#include "model/batch_norm_settings.h"
-#include "model/deployed.h"
-#include "model/import.h"
-#include "model/zoo.h"
-#include "weights/safetensors.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/data/class_match.h"
+#include "marrow/model/batch_norm_settings.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/import.h"
+#include "marrow/model/zoo.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

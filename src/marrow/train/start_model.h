@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "model/checkpoint.h"
-#include "recipe/train_options.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/train/recipe/train_options.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "train/stop_request.h"
+#include "marrow/train/stop_request.h"
 
 #include <atomic>
 #include <csignal>

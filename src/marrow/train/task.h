@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "train/executor.h"
-#include "train/train_state.h"
+#include "marrow/train/executor.h"
+#include "marrow/train/train_state.h"
 
 namespace marrow {
 

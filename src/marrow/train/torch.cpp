@@ -1,4 +1,4 @@
-#include "train/torch.h"
+#include "marrow/train/torch.h"
 
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -6,9 +6,9 @@
 #include <charconv>
 #include <cstring>
 
-#include "base/error.h"
-#include "base/thread_pool.h"
-#include "recipe/progress.h"
+#include "marrow/base/error.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/train/recipe/progress.h"
 
 namespace marrow {
 namespace {

@@ -8,7 +8,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "base/tensor.h"
+#include "marrow/base/tensor.h"
 
 namespace marrow {
 

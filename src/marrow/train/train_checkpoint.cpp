@@ -1,10 +1,10 @@
-#include "train/train_checkpoint.h"
+#include "marrow/train/train_checkpoint.h"
 
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "base/text.h"
-#include "weights/safetensors.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

@@ -6,10 +6,10 @@
 #include <map>
 #include <string>
 
-#include "graph/weights.h"
-#include "model/checkpoint.h"
-#include "recipe/train_options.h"
-#include "train/train_state.h"
+#include "marrow/graph/weights.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/train/recipe/train_options.h"
+#include "marrow/train/train_state.h"
 
 namespace marrow {
 

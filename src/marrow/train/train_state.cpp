@@ -1,14 +1,14 @@
-#include "train/train_state.h"
+#include "marrow/train/train_state.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/text.h"
-#include "recipe/option_text.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/train/recipe/option_text.h"
 
 namespace marrow {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "recipe/early_stopping.h"
+#include "marrow/train/recipe/early_stopping.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "train/trainer.h"
+#include "marrow/train/trainer.h"
 
 #include <fmt/format.h>
 
@@ -6,14 +6,14 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/counted.h"
-#include "base/error.h"
-#include "base/files.h"
-#include "base/random.h"
-#include "base/talk.h"
-#include "train/run_pictures.h"
-#include "train/stop_request.h"
-#include "weights/safetensors.h"
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/random.h"
+#include "marrow/base/talk.h"
+#include "marrow/train/run_pictures.h"
+#include "marrow/train/stop_request.h"
+#include "marrow/weights/safetensors.h"
 
 namespace marrow {
 namespace {

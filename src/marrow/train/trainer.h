@@ -9,13 +9,13 @@
 #include <memory>
 #include <optional>
 
-#include "recipe/progress.h"
-#include "recipe/results_csv.h"
-#include "recipe/schedule.h"
-#include "train/ema.h"
-#include "train/optimizer.h"
-#include "train/task.h"
-#include "train/train_checkpoint.h"
+#include "marrow/train/ema.h"
+#include "marrow/train/optimizer.h"
+#include "marrow/train/recipe/progress.h"
+#include "marrow/train/recipe/results_csv.h"
+#include "marrow/train/recipe/schedule.h"
+#include "marrow/train/task.h"
+#include "marrow/train/train_checkpoint.h"
 
 namespace marrow {
 

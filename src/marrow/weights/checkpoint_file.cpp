@@ -1,4 +1,4 @@
-#include "weights/checkpoint_file.h"
+#include "marrow/weights/checkpoint_file.h"
 
 #include <fmt/format.h>
 
@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "weights/checkpoint_names.h"
-#include "weights/pickle_file.h"
-#include "weights/safetensors.h"
-#include "weights/zip_reader.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/weights/checkpoint_names.h"
+#include "marrow/weights/safetensors.h"
+#include "marrow/weights/torch/pickle_file.h"
+#include "marrow/weights/torch/zip_reader.h"
 
 namespace marrow {
 namespace {

@@ -6,7 +6,7 @@
 //   one, or a whole pickled model .pdparams              Paddle: a pickled dict of numpy arrays, protocol 2
 //   to 5
 //
-// Nothing in a pickle is executed: weights/pickle.h. All input is treated as hostile.
+// Nothing in a pickle is executed: weights/torch/pickle.h. All input is treated as hostile.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "graph/weights.h"
-#include "weights/pickled_model.h"
+#include "marrow/graph/weights.h"
+#include "marrow/weights/torch/pickled_model.h"
 
 namespace marrow {
 

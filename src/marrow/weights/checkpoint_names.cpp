@@ -1,11 +1,11 @@
-#include "weights/checkpoint_names.h"
+#include "marrow/weights/checkpoint_names.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "weights/load_report.h"
+#include "marrow/weights/load_report.h"
 
 #include <fmt/format.h>
 

@@ -1,11 +1,11 @@
-#include "weights/rename.h"
+#include "marrow/weights/rename.h"
 
 #include <fmt/format.h>
 
 #include <cassert>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
 
 namespace marrow {
 namespace {

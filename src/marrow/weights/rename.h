@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "graph/weights.h"
+#include "marrow/graph/weights.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "weights/safetensors.h"
+#include "marrow/weights/safetensors.h"
 
 #include <fmt/format.h>
 
@@ -11,10 +11,10 @@
 #include <span>
 #include <vector>
 
-#include "base/error.h"
-#include "base/files.h"
-#include "base/text.h"
-#include "weights/checkpoint_names.h"
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/weights/checkpoint_names.h"
 
 namespace marrow {
 namespace {

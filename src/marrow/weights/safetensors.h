@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 
-#include "graph/weights.h"
+#include "marrow/graph/weights.h"
 
 namespace marrow {
 

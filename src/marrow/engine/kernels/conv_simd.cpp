@@ -1,15 +1,15 @@
 // Register tiles of the dense convolution. Each output number is one chain of multiply-adds in a fixed order
 // (block, row, tap, channel), whatever the tile's size: results do not depend on how a row is cut into tiles.
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/conv_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/conv_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include <utility>
 
-#include "engine/kernels/tile-inl.h"
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow {

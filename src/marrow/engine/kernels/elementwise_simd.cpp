@@ -1,11 +1,11 @@
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/elementwise_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/elementwise_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
-#include "engine/kernels/math-inl.h"
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow {

@@ -1,28 +1,6 @@
-#include "engine/kernels/kernels.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
-
-// Everything that the compiler may use for a level's Highway target, and that the system saves those
-// registers.
-bool supports(SimdLevel level) {
-  if (level == SimdLevel::kPlain) return true;
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool sse4 =
-      __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes");
-  const bool avx2 = sse4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                    __builtin_cpu_supports("f16c");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  if (level == SimdLevel::kSse4) return sse4;
-  if (level == SimdLevel::kAvx2) return avx2;
-  if (level == SimdLevel::kAvx512) return avx512;
-#elif defined(__aarch64__)
-  if (level == SimdLevel::kNeon) return true;
-#endif
-  return false;
-}
 
 namespace {
 

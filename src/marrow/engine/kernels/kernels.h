@@ -10,8 +10,8 @@
 #include <array>
 #include <cstdint>
 
-#include "engine/kernels/narrow.h"
-#include "engine/simd_level.h"
+#include "marrow/cpu/simd_level.h"
+#include "marrow/engine/kernels/narrow.h"
 
 namespace marrow {
 
@@ -183,8 +183,6 @@ struct Kernels {
 
 // The table of a level, made once. REQUIRES: the CPU has the level.
 const Kernels& kernels_of(SimdLevel level);
-bool supports(SimdLevel level);  // this CPU
-
 // The table's parts, by file, for the level that the table names.
 void add_plain_kernels(Kernels& kernels);
 void add_elementwise_kernels(Kernels& kernels);

@@ -1,8 +1,8 @@
 // A block's pixels into planar rows: square transpositions in registers.
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/layout_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/layout_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"

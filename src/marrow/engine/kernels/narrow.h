@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "graph/byte_scale.h"
+#include "marrow/graph/byte_scale.h"
 
 namespace marrow {
 

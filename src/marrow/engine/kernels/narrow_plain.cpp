@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/tensor.h"
-#include "engine/kernels/kernels.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
 namespace {

@@ -1,8 +1,8 @@
 // Conversions between float32 and narrower numbers, equal to the plain ones bit by bit.
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/narrow_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/narrow_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"

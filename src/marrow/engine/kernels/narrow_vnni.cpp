@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/kernels/kernels.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
 

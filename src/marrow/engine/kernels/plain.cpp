@@ -5,8 +5,8 @@
 #include <limits>
 #include <numbers>
 
-#include "engine/kernels/kernels.h"
-#include "engine/kernels/winograd_points.h"
+#include "marrow/engine/kernels/kernels.h"
+#include "marrow/engine/kernels/winograd_points.h"
 
 namespace marrow {
 namespace {

@@ -1,15 +1,15 @@
 // Register tiles of the 1x1 convolution, whose input channels may lie anywhere. Each output number is one
 // chain of multiply-adds in the order of the channels, whatever the tile's size.
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/pointwise_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/pointwise_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include <utility>
 
-#include "engine/kernels/tile-inl.h"
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow {

@@ -16,7 +16,7 @@
 #define TOOLCHAIN_MISS_SYS_AUXV_H
 #endif
 
-#include "engine/kernels/kernels.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
 

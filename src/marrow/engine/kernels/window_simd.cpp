@@ -1,8 +1,8 @@
 // Rows of sliding windows within one channel block: depthwise convolution and max pooling.
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/window_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/window_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include <algorithm>

@@ -1,12 +1,12 @@
 // Winograd's transforms around its matrix products (steps/winograd.cpp).
-#include "engine/kernels/targets.h"
+#include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "engine/kernels/winograd_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/winograd_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
-#include "engine/kernels/winograd_points.h"
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/winograd_points.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow {

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/tensor.h"
-#include "engine/steps/convolution.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/convolution.h"
 
 namespace marrow {
 namespace {

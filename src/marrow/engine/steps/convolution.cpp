@@ -1,4 +1,4 @@
-#include "engine/steps/convolution.h"
+#include "marrow/engine/steps/convolution.h"
 
 namespace marrow {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/step.h"
-#include "graph/operation.h"
+#include "marrow/engine/step.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 
@@ -50,7 +50,7 @@ struct ConvImplementation {
   bool has_rivals;  // one further down may be faster, depending on the processor and the shape
 };
 
-// In order of preference; the last accepts anything. engine/tuner.h chooses.
+// In order of preference; the last accepts anything. engine/compile/tuner.h chooses.
 std::span<const ConvImplementation> conv_implementations();
 
 bool accepts_depthwise(const ConvDescription& conv);

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "base/tensor.h"
-#include "engine/steps/convolution.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/convolution.h"
 
 namespace marrow {
 namespace {

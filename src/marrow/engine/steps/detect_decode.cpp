@@ -1,4 +1,4 @@
-#include "engine/steps/detect_decode.h"
+#include "marrow/engine/steps/detect_decode.h"
 
 #include <algorithm>
 #include <cmath>

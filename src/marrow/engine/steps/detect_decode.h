@@ -1,9 +1,9 @@
 // The YOLOv8 head's decode; see DetectDecode in graph/operation.h.
 #pragma once
 
-#include "base/tensor.h"
-#include "engine/step.h"
-#include "graph/operation.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/step.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 

@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/tensor.h"
-#include "engine/steps/convolution.h"
-#include "engine/steps/narrow_epilogue.h"
-#include "engine/steps/output_groups.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/convolution.h"
+#include "marrow/engine/steps/narrow_epilogue.h"
+#include "marrow/engine/steps/output_groups.h"
 
 namespace marrow {
 namespace {

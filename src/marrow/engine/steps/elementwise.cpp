@@ -1,4 +1,4 @@
-#include "engine/steps/elementwise.h"
+#include "marrow/engine/steps/elementwise.h"
 
 #include <algorithm>
 #include <cassert>

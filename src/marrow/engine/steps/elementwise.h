@@ -1,8 +1,8 @@
 // Steps that map each number, or each number and its partner, to one number.
 #pragma once
 
-#include "base/tensor.h"
-#include "engine/step.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/step.h"
 
 namespace marrow {
 

@@ -1,4 +1,4 @@
-#include "engine/steps/layout.h"
+#include "marrow/engine/steps/layout.h"
 
 #include <algorithm>
 #include <cstring>

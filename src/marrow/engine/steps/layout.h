@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "engine/step.h"
+#include "marrow/engine/step.h"
 
 namespace marrow {
 

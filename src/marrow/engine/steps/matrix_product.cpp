@@ -1,4 +1,4 @@
-#include "engine/steps/matrix_product.h"
+#include "marrow/engine/steps/matrix_product.h"
 
 #include <algorithm>
 

@@ -2,8 +2,8 @@
 // products come to.
 #pragma once
 
-#include "engine/kernels/kernels.h"
-#include "engine/steps/output_groups.h"
+#include "marrow/engine/kernels/kernels.h"
+#include "marrow/engine/steps/output_groups.h"
 
 namespace marrow {
 

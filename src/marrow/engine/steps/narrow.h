@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "engine/steps/convolution.h"
-#include "engine/steps/layout.h"
+#include "marrow/engine/steps/convolution.h"
+#include "marrow/engine/steps/layout.h"
 
 namespace marrow {
 

@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/steps/narrow.h"
-#include "engine/steps/narrow_epilogue.h"
-#include "engine/steps/narrow_weights.h"
+#include "marrow/engine/steps/narrow.h"
+#include "marrow/engine/steps/narrow_epilogue.h"
+#include "marrow/engine/steps/narrow_weights.h"
 
 namespace marrow {
 namespace {

@@ -1,6 +1,6 @@
-#include "engine/steps/narrow_epilogue.h"
+#include "marrow/engine/steps/narrow_epilogue.h"
 
-#include "graph/operation.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow {
 

@@ -1,7 +1,7 @@
 // What follows the sums of a convolution whose maps are narrow, while they are still in the cache.
 #pragma once
 
-#include "engine/steps/convolution.h"
+#include "marrow/engine/steps/convolution.h"
 
 namespace marrow {
 

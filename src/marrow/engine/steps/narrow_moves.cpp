@@ -3,7 +3,7 @@
 #include <cassert>
 #include <cstring>
 
-#include "engine/steps/narrow.h"
+#include "marrow/engine/steps/narrow.h"
 
 namespace marrow {
 namespace {

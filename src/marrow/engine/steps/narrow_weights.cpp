@@ -1,10 +1,10 @@
-#include "engine/steps/narrow_weights.h"
+#include "marrow/engine/steps/narrow_weights.h"
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "graph/byte_scale.h"
+#include "marrow/graph/byte_scale.h"
 
 namespace marrow {
 namespace {

@@ -1,8 +1,8 @@
 // The weights of a convolution as the tiles of engine/kernels/narrow.h read them.
 #pragma once
 
-#include "base/tensor.h"
-#include "engine/steps/convolution.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/convolution.h"
 
 namespace marrow {
 

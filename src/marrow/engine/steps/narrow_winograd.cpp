@@ -10,11 +10,11 @@
 
 #include <array>
 
-#include "base/tensor.h"
-#include "engine/steps/narrow.h"
-#include "engine/steps/narrow_epilogue.h"
-#include "engine/steps/narrow_weights.h"
-#include "engine/steps/winograd_tiles.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/narrow.h"
+#include "marrow/engine/steps/narrow_epilogue.h"
+#include "marrow/engine/steps/narrow_weights.h"
+#include "marrow/engine/steps/winograd_tiles.h"
 
 namespace marrow {
 namespace {

@@ -1,8 +1,8 @@
-#include "engine/steps/output_groups.h"
+#include "marrow/engine/steps/output_groups.h"
 
 #include <algorithm>
 
-#include "engine/kernels/kernels.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow {
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "base/tensor.h"
+#include "marrow/base/tensor.h"
 
 namespace marrow {
 

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "base/tensor.h"
-#include "engine/steps/convolution.h"
-#include "engine/steps/matrix_product.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/convolution.h"
+#include "marrow/engine/steps/matrix_product.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/steps/pooling.h"
+#include "marrow/engine/steps/pooling.h"
 
 #include <fmt/format.h>
 

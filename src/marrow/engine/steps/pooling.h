@@ -1,8 +1,8 @@
 // Steps that reduce or repeat pixels within a channel, and the linear layer.
 #pragma once
 
-#include "base/tensor.h"
-#include "engine/step.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/step.h"
 
 namespace marrow {
 

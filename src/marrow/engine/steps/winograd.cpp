@@ -11,9 +11,9 @@
 #include <algorithm>
 #include <array>
 
-#include "base/tensor.h"
-#include "engine/steps/matrix_product.h"
-#include "engine/steps/winograd_tiles.h"
+#include "marrow/base/tensor.h"
+#include "marrow/engine/steps/matrix_product.h"
+#include "marrow/engine/steps/winograd_tiles.h"
 
 namespace marrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/steps/winograd_tiles.h"
+#include "marrow/engine/steps/winograd_tiles.h"
 
 namespace marrow {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "engine/kernels/winograd_points.h"
-#include "engine/steps/convolution.h"
+#include "marrow/engine/kernels/winograd_points.h"
+#include "marrow/engine/steps/convolution.h"
 
 namespace marrow {
 

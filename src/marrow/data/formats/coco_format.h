@@ -1,0 +1,63 @@
+// COCO's JSON files, read in one pass without a tree of the whole file: the training annotations of COCO have
+// 450 MB.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "marrow/data/labels.h"
+
+namespace marrow {
+
+inline constexpr size_t kMaxCocoBytes = size_t{2} << 30;
+inline constexpr size_t kMaxJsonDepth = 32;
+
+struct CocoCategory {
+  int64_t id = 0;
+  std::string name;
+  bool operator==(const CocoCategory&) const = default;
+};
+
+struct CocoImage {
+  int64_t id = 0;
+  std::string file_name;
+  double width = 0, height = 0;  // as stated; 0 when not
+  int line = 0;
+};
+
+struct CocoObject {
+  int64_t id = 0, image_id = 0, category_id = 0;
+  std::array<double, 4> box = {};  // left, top, width, height, pixels
+  std::vector<float> polygon;      // x, y pairs in pixels, all parts one after another; empty without
+  bool has_box = false, has_image = false, has_category = false;
+  bool crowd = false;
+  bool difficult = false;  // "difficult" or "ignore", as converters from VOC write
+  int line = 0;
+};
+
+struct CocoFile {
+  std::vector<CocoCategory> categories;  // sorted by id
+  std::vector<CocoImage> images;         // as in the file
+  std::vector<CocoObject> objects;       // sorted by image_id; equals keep the file's order
+};
+
+// Throws Error{kFormat} "file:line: ..." for what is no JSON or not COCO's, kFile when it cannot be read.
+CocoFile read_coco(const std::filesystem::path& path);
+CocoFile parse_coco(std::string_view text, const std::string& name);
+
+// The labels of a picture from its objects. `stated` is the picture as the file describes it; where it states
+// no size, width and height (of the picture itself, upright) count. class_of maps category ids to classes; -1
+// leaves the object out with a problem. Boxes that reach outside by more than kLabelTolerance are clipped,
+// with a problem; without area they are dropped. Of equal objects one is kept.
+struct CocoClasses {
+  std::vector<std::pair<int64_t, int>> class_of;  // category id -> class, sorted by id
+  int find(int64_t category_id) const;
+};
+ParsedLabels coco_labels(const CocoImage& stated, const CocoObject* objects, size_t count,
+                         const CocoClasses& classes, int width, int height, const std::string& file);
+
+}  // namespace marrow

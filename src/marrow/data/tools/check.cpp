@@ -1,0 +1,250 @@
+#include "marrow/data/tools/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/random.h"
+#include "marrow/base/text.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/split_scan.h"
+#include "marrow/data/tools/check_sheet.h"
+#include "marrow/image/encode.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = Problem::Kind;
+using Severity = Problem::Severity;
+
+// What decoding a picture showed.
+struct Inspected {
+  uint64_t hash = 0;  // of the file's content
+  bool readable = false;
+  std::optional<Problem> problem;
+};
+
+// Eight bytes a step; equal hashes are confirmed by comparing the files.
+uint64_t content_hash(std::span<const std::byte> bytes) {
+  uint64_t hash = bytes.size();
+  for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), 8);
+    hash = mix_bits(hash ^ word);
+  }
+  for (const std::byte byte : bytes) hash = mix_bits(hash ^ std::to_integer<uint64_t>(byte));
+  return hash;
+}
+
+bool equal_content(const fs::path& a, const fs::path& b) {
+  try {
+    const MappedFile first(a), second(b);
+    return std::ranges::equal(first.bytes(), second.bytes());
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+Inspected inspect(const ScannedPicture& picture) {
+  Inspected result;
+  const std::string name = shown(picture.image.path);
+  try {
+    const std::string content = read_file(picture.image.path, static_cast<size_t>(kMaxImageFileBytes));
+    const auto bytes = std::as_bytes(std::span(content));
+    result.hash = content_hash(bytes);
+    result.readable = true;
+    if (!picture.usable) return result;  // the scan has said why
+    const DecodedImage decoded = decode_image(bytes, name);
+    if (!decoded.warning.empty())
+      result.problem = {Severity::kWarning, Kind::kBrokenImage, name,
+                        decoded.warning.substr(name.size() + 2)};
+  } catch (const Error& error) {
+    std::string message = error.what();
+    if (message.starts_with(name + ": ")) message.erase(0, name.size() + 2);
+    if (picture.usable) result.problem = {Severity::kError, Kind::kBrokenImage, name, std::move(message)};
+  } catch (const std::exception& error) {
+    result.problem = {Severity::kError, Kind::kOther, name, error.what()};
+  }
+  return result;
+}
+
+class Checker {
+ public:
+  Checker(const Dataset& dataset, const CheckOptions& options)
+      : dataset_(dataset), options_(options), pool_(options.threads) {}
+
+  DatasetCheck check() {
+    for (const Split& split : dataset_.splits) check_split(split);
+    report_orphans();
+    report_unused_classes();
+    for (const Problem& problem : check_.problems) {
+      check_.errors += problem.severity == Severity::kError;
+      check_.warnings += problem.severity == Severity::kWarning;
+    }
+    if (!options_.sheet.empty()) draw_sheet();
+    return std::move(check_);
+  }
+
+ private:
+  struct Place {
+    size_t split;
+    fs::path path;
+  };
+
+  void add(Severity severity, Kind kind, std::string place, std::string message) {
+    check_.problems.push_back({severity, kind, std::move(place), std::move(message)});
+  }
+
+  Progress progress(const std::string& what) const {
+    if (!options_.progress) return {};
+    return [this, what](int64_t done, int64_t total) { options_.progress(what, done, total); };
+  }
+
+  void check_split(const Split& split) {
+    SplitCheck& result = check_.splits.emplace_back();
+    result.name = split.name;
+    result.class_objects.resize(dataset_.names.size());
+    result.class_images.resize(dataset_.names.size());
+    result.box_sizes.resize(kCheckSizeClasses);
+    Scan scan;
+    try {
+      const auto reader = make_split_reader(dataset_, split);
+      reader->list();
+      scan = scan_split(*reader, options_.threads, progress(split.name + ": labels"));
+      result.listed = static_cast<int64_t>(scan.pictures.size());
+    } catch (const Error& error) {
+      return add(Severity::kError, Kind::kOther, shown(dataset_.file), error.what());
+    }
+    std::ranges::move(scan.problems, std::back_inserter(check_.problems));
+    const size_t number = check_.splits.size() - 1;
+    inspect_pictures(scan, number);
+    if (dataset_.format == DatasetFormat::kYolo)
+      for (const ScannedPicture& picture : scan.pictures)
+        label_files_[picture.annotation.parent_path()].insert(picture.annotation.filename().string());
+    for (ScannedPicture& picture : scan.pictures) {
+      if (!picture.usable) continue;
+      count(picture.image, result);
+      images_.push_back(std::move(picture.image));
+    }
+  }
+
+  void inspect_pictures(Scan& scan, size_t split) {
+    const auto total = static_cast<int64_t>(scan.pictures.size());
+    std::vector<Inspected> inspected(scan.pictures.size());
+    SharedProgress shared(pictures_progress_ = progress(check_.splits[split].name + ": pictures"), total);
+    pool_.parallel_for(total, [&](int64_t i, int) {
+      inspected[static_cast<size_t>(i)] = inspect(scan.pictures[static_cast<size_t>(i)]);
+      shared.advance();
+    });
+    for (size_t i = 0; i < inspected.size(); ++i) {
+      Inspected& picture = inspected[i];
+      if (picture.problem) {
+        if (picture.problem->severity == Severity::kError) scan.pictures[i].usable = false;
+        check_.problems.push_back(std::move(*picture.problem));
+      }
+      if (picture.readable) find_duplicates(scan.pictures[i].image.path, picture.hash, split);
+    }
+  }
+
+  void find_duplicates(const fs::path& path, uint64_t hash, size_t split) {
+    std::vector<Place>& places = by_content_[hash];
+    for (const Place& other : places) {
+      if (other.path != path && !equal_content(other.path, path)) continue;
+      if (other.split != split)
+        add(Severity::kError, Kind::kOverlap, shown(path),
+            fmt::format("the same picture as {} of split '{}'", shown(other.path),
+                        check_.splits[other.split].name));
+      else
+        add(Severity::kWarning, Kind::kDuplicateImage, shown(path),
+            other.path == path ? "listed twice" : fmt::format("the same picture as {}", shown(other.path)));
+      break;
+    }
+    places.push_back({split, path});
+  }
+
+  // Label files beside those of the pictures that belong to no picture of any split: misspelled, or left
+  // behind.
+  void report_orphans() {
+    for (const auto& [folder, names] : label_files_) {
+      std::vector<std::string> orphans;
+      std::error_code error;
+      for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+        const std::string name = entry->path().filename().string();
+        if (entry->path().extension() == ".txt" && name != "classes.txt" && !names.contains(name))
+          orphans.push_back(name);
+      }
+      std::ranges::sort(orphans);
+      for (const std::string& name : orphans)
+        add(Severity::kWarning, Kind::kOrphanLabel, shown(folder / name),
+            "there is no picture for this label file");
+    }
+  }
+
+  void count(const LabelledImage& image, SplitCheck& result) const {
+    ++result.usable;
+    result.backgrounds += image.labels.empty();
+    result.objects += static_cast<int64_t>(image.labels.size());
+    result.ignored += static_cast<int64_t>(image.ignored.size());
+    std::set<int> classes;
+    const double scale = static_cast<double>(options_.image_size) / std::max(image.width, image.height);
+    for (const Label& label : image.labels) {
+      const auto class_id = static_cast<size_t>(label.class_id);
+      ++result.class_objects[class_id];
+      result.class_images[class_id] += classes.insert(label.class_id).second;
+      const double side = std::min(label.w * image.width, label.h * image.height) * scale;
+      const auto* bin = std::ranges::upper_bound(kCheckSizes, side);
+      ++result.box_sizes[static_cast<size_t>(bin - std::begin(kCheckSizes))];
+    }
+  }
+
+  void report_unused_classes() {
+    const std::string what = has_boxes_ ? "objects" : "pictures";
+    std::vector<int64_t> objects(dataset_.names.size());
+    for (const SplitCheck& split : check_.splits)
+      for (size_t i = 0; i < objects.size(); ++i) objects[i] += split.class_objects[i];
+    for (size_t i = 0; i < objects.size(); ++i) {
+      const std::string name = printable(dataset_.names[i], 60);
+      if (objects[i] == 0) {
+        add(Severity::kWarning, Kind::kUnusedClass, shown(dataset_.file),
+            fmt::format("class {} '{}' has no {}", i, name, what));
+        continue;
+      }
+      for (const SplitCheck& split : check_.splits)
+        if ((split.name == "train" || split.name == "val") && split.usable > 0 && split.class_objects[i] == 0)
+          add(Severity::kWarning, Kind::kUnusedClass, shown(dataset_.file),
+              fmt::format("class {} '{}' has no {} in split '{}'", i, name, what, split.name));
+    }
+  }
+
+  void draw_sheet() {
+    std::vector<const LabelledImage*> images;
+    for (const LabelledImage& image : images_) images.push_back(&image);
+    const Image sheet = draw_label_sheet(images, dataset_.names);
+    if (!sheet.empty()) write_image(options_.sheet, sheet.pixels());
+  }
+
+  const Dataset& dataset_;
+  const CheckOptions& options_;
+  const bool has_boxes_ = dataset_.format != DatasetFormat::kFolders;
+  ThreadPool pool_;
+  Progress pictures_progress_;
+  DatasetCheck check_;
+  std::vector<LabelledImage> images_;  // the usable ones of all splits
+  std::map<uint64_t, std::vector<Place>> by_content_;
+  std::map<fs::path, std::set<std::string>> label_files_;  // by folder
+};
+
+}  // namespace
+
+DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options) {
+  return Checker(dataset, options).check();
+}
+
+}  // namespace marrow

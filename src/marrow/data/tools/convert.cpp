@@ -1,0 +1,181 @@
+#include "marrow/data/tools/convert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/split_scan.h"
+#include "marrow/data/tools/convert_writers.h"
+#include "marrow/data/tools/write_plainly.h"
+
+namespace marrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: cannot make the folder: {}", shown(folder), error.message()));
+}
+
+// Names that differ without regard to suffix and case: labels are found by stem, and some disks fold case.
+class UniqueNames {
+ public:
+  std::string take(const fs::path& path) {
+    const std::string stem = path.stem().string(), suffix = path.extension().string();
+    std::string name = stem;
+    for (int i = 2; !taken_.insert(to_lower(name)).second; ++i) name = fmt::format("{}_{}", stem, i);
+    return name + suffix;
+  }
+
+ private:
+  std::set<std::string> taken_;
+};
+
+void transfer(const fs::path& from, const fs::path& to, PictureTransfer how) {
+  std::error_code error;
+  switch (how) {
+    case PictureTransfer::kSymlink:
+      fs::create_symlink(from, to, error);
+      break;
+    case PictureTransfer::kHardLink:
+      // Of the picture itself, not of a link to it.
+      fs::create_hard_link(fs::canonical(from, error), to, error);
+      if (!error) break;
+      [[fallthrough]];
+    case PictureTransfer::kCopy:
+      error.clear();
+      fs::copy_file(from, to, error);
+      break;
+  }
+  if (error)
+    throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", shown(to), error.message()));
+}
+
+void transfer_all(const std::vector<NamedPicture>& pictures, const fs::path& folder,
+                  const ConvertOptions& options) {
+  make_folder(folder);
+  ThreadPool pool(options.threads);
+  SharedProgress progress(options.progress, static_cast<int64_t>(pictures.size()));
+  std::vector<std::string> failures(pictures.size());
+  pool.parallel_for(static_cast<int64_t>(pictures.size()), [&](int64_t i, int) {
+    const NamedPicture& picture = pictures[static_cast<size_t>(i)];
+    try {
+      transfer(picture.image.path, folder / picture.name, options.transfer);
+    } catch (const std::exception& error) {
+      failures[static_cast<size_t>(i)] = error.what();
+    }
+    progress.advance();
+  });
+  for (const std::string& failure : failures)
+    if (!failure.empty()) throw Error(ErrorKind::kFile, failure);
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < ' ') {
+      result += fmt::format("\\x{:02x}", static_cast<int>(c));
+      continue;
+    }
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
+
+void write_yaml(const Dataset& dataset, const fs::path& out, DatasetFormat to) {
+  std::string yaml = "# Written by 'marrow data convert'. Paths are relative to this file.\n";
+  if (to != DatasetFormat::kYolo) yaml += fmt::format("format: {}\n", format_name(to));
+  if (to == DatasetFormat::kVoc) yaml += "images: JPEGImages\nannotations: Annotations\n";
+  std::vector<std::string> names;
+  for (const Split& split : dataset.splits) names.push_back(split.name);
+  for (const char* wanted : {"train", "val"})  // both are required: one stands in for the other
+    if (std::ranges::find(names, wanted) == names.end())
+      names.push_back(fmt::format("{}={}", wanted, names[0]));
+  for (const std::string& entry : names) {
+    const size_t equals = entry.find('=');
+    const std::string key = entry.substr(0, equals);
+    const std::string split = equals == std::string::npos ? key : entry.substr(equals + 1);
+    if (to == DatasetFormat::kCoco)
+      yaml += fmt::format("{}: {{annotations: annotations/instances_{}.json, images: images/{}}}\n", key,
+                          split, split);
+    else if (to == DatasetFormat::kVoc)
+      yaml += fmt::format("{}: ImageSets/Main/{}.txt\n", key, split);
+    else
+      yaml += fmt::format("{}: images/{}\n", key, split);
+  }
+  yaml += "names:\n";
+  for (size_t i = 0; i < dataset.names.size(); ++i)
+    yaml += fmt::format("  {}: {}\n", i, quoted(dataset.names[i]));
+  write_file_atomically(out / "data.yaml", yaml);
+}
+
+Scan read_split(const Dataset& dataset, const Split& split, int threads) {
+  const auto reader = make_split_reader(dataset, split);
+  reader->list();
+  return scan_split(*reader, threads, {});
+}
+
+}  // namespace
+
+ConvertSummary convert_dataset(const Dataset& dataset, const fs::path& out, const ConvertOptions& options) {
+  if (options.to == DatasetFormat::kFolders)
+    throw Error(ErrorKind::kUsage, "datasets are converted to yolo, coco or voc");
+  dataset.require_boxes();
+  std::error_code ignored;
+  if (fs::exists(out / "data.yaml", ignored))
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: there is a dataset already; name another folder", shown(out / "data.yaml")));
+  ConvertSummary summary;
+  UniqueNames all_names;  // VOC keeps all splits in one folder
+  for (const Split& split : dataset.splits) {
+    Scan scan = read_split(dataset, split, options.threads);
+    UniqueNames split_names;
+    std::vector<NamedPicture> pictures;
+    for (ScannedPicture& picture : scan.pictures) {
+      if (!picture.usable) {
+        ++summary.dropped;
+        continue;
+      }
+      summary.objects += static_cast<int64_t>(picture.image.labels.size());
+      summary.ignored += static_cast<int64_t>(picture.image.ignored.size());
+      UniqueNames& names = options.to == DatasetFormat::kVoc ? all_names : split_names;
+      pictures.push_back({names.take(picture.image.path), std::move(picture.image)});
+    }
+    summary.images += static_cast<int64_t>(pictures.size());
+    std::ranges::move(scan.problems, std::back_inserter(summary.problems));
+    const fs::path folder =
+        options.to == DatasetFormat::kVoc ? out / "JPEGImages" : out / "images" / split.name;
+    transfer_all(pictures, folder, options);
+    switch (options.to) {
+      case DatasetFormat::kCoco:
+        make_folder(out / "annotations");
+        write_coco(out / "annotations" / fmt::format("instances_{}.json", split.name), dataset.names,
+                   pictures);
+        break;
+      case DatasetFormat::kVoc:
+        make_folder(out / "Annotations");
+        make_folder(out / "ImageSets/Main");
+        write_voc(out, split.name, dataset.names, pictures);
+        break;
+      default:
+        make_folder(out / "labels" / split.name);
+        for (const NamedPicture& picture : pictures)
+          write_plainly(out / "labels" / split.name / fs::path(picture.name).replace_extension(".txt"),
+                        yolo_label_lines(picture.image, options.polygons));
+    }
+  }
+  write_yaml(dataset, out, options.to);  // last: a folder with it is whole
+  return summary;
+}
+
+}  // namespace marrow

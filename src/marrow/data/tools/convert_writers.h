@@ -1,0 +1,25 @@
+// How COCO's and VOC's files are written, for convert.cpp alone.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "marrow/data/labels.h"
+
+namespace marrow {
+
+struct NamedPicture {
+  std::string name;  // of its file in the new dataset
+  LabelledImage image;
+};
+
+void write_coco(const std::filesystem::path& file, const std::vector<std::string>& names,
+                const std::vector<NamedPicture>& pictures);
+void write_voc(const std::filesystem::path& out, const std::string& split,
+               const std::vector<std::string>& names, const std::vector<NamedPicture>& pictures);
+
+// A number of pixels, rounded to a millionth, so that what was a whole number is one again.
+std::string pixel_text(double value);
+
+}  // namespace marrow

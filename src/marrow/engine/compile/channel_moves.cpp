@@ -1,0 +1,188 @@
+#include "marrow/engine/compile/channel_moves.h"
+
+#include <algorithm>
+#include <map>
+
+namespace marrow {
+namespace {
+
+struct Place {
+  Value map;
+  int channel = 0;
+};
+using Places = std::vector<Place>;
+
+class Dissolver {
+ public:
+  Dissolver(const Graph& graph, int lanes, Lowered& lowered)
+      : graph_(graph), lanes_(lanes), lowered_(lowered) {
+    for (const LoweredOp& op : lowered.ops) {
+      for (const Value input : op.inputs) readers_[input.id].push_back(op);
+      if (op.other.id >= 0) readers_[op.other.id].push_back(op);
+    }
+  }
+
+  void run() {
+    const std::vector<LoweredOp> ops = std::move(lowered_.ops);
+    lowered_.ops.clear();
+    for (const LoweredOp& op : ops) {
+      if (is_move(op) && dissolves(op)) {
+        define(op, moved(op));
+      } else if (is_scattered(op)) {
+        if (is_depthwise(op))
+          define(op, cut_depthwise(op));
+        else
+          lowered_.ops.push_back(scatter(op));
+      } else {
+        lowered_.ops.push_back(op);
+      }
+    }
+  }
+
+ private:
+  const Operation& operation(const LoweredOp& op) const { return graph_.node(op.node).operation; }
+  const Shape& shape(Value value) const { return lowered_.shapes[static_cast<size_t>(value.id)]; }
+  int channels(Value value) const { return static_cast<int>(shape(value).at(1)); }
+
+  const Conv* convolution(const LoweredOp& op) const {
+    return op.kind == LoweredOp::Kind::kNode ? std::get_if<Conv>(&operation(op)) : nullptr;
+  }
+  bool is_depthwise(const LoweredOp& op) const {
+    const Conv* conv = convolution(op);
+    return conv != nullptr && conv->groups == channels(op.inputs[0]) && conv->groups == conv->out_channels;
+  }
+  bool is_pointwise(const LoweredOp& op) const {
+    const Conv* conv = convolution(op);
+    return conv != nullptr && conv->kernel == 1 && conv->stride == 1 && conv->groups == 1 &&
+           conv->padding == Padding();
+  }
+  bool is_move(const LoweredOp& op) const {
+    if (op.kind != LoweredOp::Kind::kNode) return false;
+    const Operation& what = operation(op);
+    return std::holds_alternative<Slice>(what) || std::holds_alternative<Concat>(what) ||
+           std::holds_alternative<ChannelShuffle>(what);
+  }
+  // Whether the operation can read a list of places for `value`.
+  bool takes_places(const LoweredOp& op, Value value) const {
+    if (op.other == value) return false;
+    return is_move(op) || is_pointwise(op) || (is_depthwise(op) && op.join == Epilogue::Join::kNone);
+  }
+  bool all_take_places(Value value) const {
+    const auto readers = readers_.find(value.id);
+    return readers == readers_.end() || std::ranges::all_of(readers->second, [&](const LoweredOp& reader) {
+             return takes_places(reader, value);
+           });
+  }
+  bool is_scattered(const LoweredOp& op) const {
+    return std::ranges::any_of(op.inputs, [&](Value input) { return places_.contains(input.id); });
+  }
+
+  bool dissolves(const LoweredOp& op) const {
+    if (is_scattered(op) || std::holds_alternative<ChannelShuffle>(operation(op))) return true;
+    if (const auto* slice = std::get_if<Slice>(&operation(op))) return slice->begin % lanes_ != 0;
+    if (!all_take_places(op.output)) return false;
+    int offset = 0;
+    for (const Value input : op.inputs) {
+      if (offset % lanes_ != 0) return true;
+      offset += channels(input);
+    }
+    return false;
+  }
+
+  Places places_of(Value value) const {
+    if (const auto found = places_.find(value.id); found != places_.end()) return found->second;
+    Places places;
+    for (int c = 0; c < channels(value); ++c) places.push_back({value, c});
+    return places;
+  }
+
+  // What a slice, concatenation or shuffle gives.
+  Places moved(const LoweredOp& op) const {
+    Places all;
+    for (const Value input : op.inputs) std::ranges::copy(places_of(input), std::back_inserter(all));
+    if (const auto* slice = std::get_if<Slice>(&operation(op)))
+      return {all.begin() + slice->begin, all.begin() + slice->end};
+    const auto* shuffle = std::get_if<ChannelShuffle>(&operation(op));
+    if (shuffle == nullptr) return all;
+    const size_t groups = static_cast<size_t>(shuffle->groups);
+    const size_t per_group = all.size() / groups;
+    Places shuffled;
+    for (size_t c = 0; c < all.size(); ++c) shuffled.push_back(all[c % groups * per_group + c / groups]);
+    return shuffled;
+  }
+
+  // The maps of `places` become the operation's inputs.
+  static void read(const Places& places, LoweredOp& op) {
+    op.inputs.clear();
+    for (const Place& place : places) {
+      const auto found = std::ranges::find(op.inputs, place.map);
+      op.channels.push_back({static_cast<int>(found - op.inputs.begin()), place.channel});
+      if (found == op.inputs.end()) op.inputs.push_back(place.map);
+    }
+  }
+
+  // The value of `op` lies at `places`; who cannot read those gets a copy, and then everybody reads that.
+  void define(const LoweredOp& op, Places places) {
+    if (all_take_places(op.output)) {
+      places_[op.output.id] = std::move(places);
+      return;
+    }
+    LoweredOp gather{.kind = LoweredOp::Kind::kGather, .node = op.node, .output = op.output};
+    read(places, gather);
+    lowered_.ops.push_back(gather);
+  }
+
+  LoweredOp scatter(LoweredOp op) const {
+    read(places_of(op.inputs[0]), op);
+    return op;
+  }
+
+  // One part for each map: its blocks from the first channel that is wanted to the last. A channel that is
+  // wanted twice is in two parts.
+  Places cut_depthwise(const LoweredOp& op) {
+    const Places places = places_of(op.inputs[0]);
+    struct Taken {
+      size_t row;  // the convolution's channel
+      int channel;
+    };
+    std::map<std::pair<int, int>, std::vector<Taken>>
+        parts;                                 // by map, and how often the channel was taken before
+    std::map<std::pair<int, int>, int> taken;  // by map and channel
+    for (size_t row = 0; row < places.size(); ++row) {
+      const auto& [map, channel] = places[row];
+      parts[{map.id, taken[{map.id, channel}]++}].push_back({row, channel});
+    }
+    Places result(places.size());
+    for (const auto& [key, channels] : parts) {
+      const auto [low, high] = std::ranges::minmax(channels, {}, &Taken::channel);
+      LoweredOp part = op;
+      part.inputs = {Value{key.first}};
+      part.first_block = low.channel / lanes_;
+      const int first = static_cast<int>(part.first_block) * lanes_;
+      part.rows.assign(static_cast<size_t>(high.channel + 1 - first), -1);
+      Shape part_shape = shape(op.output);
+      part_shape[1] = high.channel + 1 - first;
+      part.output = lowered_.add_value(part_shape);
+      for (const Taken& one : channels) {
+        part.rows[static_cast<size_t>(one.channel - first)] = static_cast<int>(one.row);
+        result[one.row] = {part.output, one.channel - first};
+      }
+      lowered_.ops.push_back(part);
+    }
+    return result;
+  }
+
+  const Graph& graph_;
+  int lanes_;
+  Lowered& lowered_;
+  std::map<int, std::vector<LoweredOp>> readers_;
+  std::map<int, Places> places_;  // by value, where it is not in one piece
+};
+
+}  // namespace
+
+void dissolve_channel_moves(const Graph& graph, int lanes, Lowered& lowered) {
+  Dissolver(graph, lanes, lowered).run();
+}
+
+}  // namespace marrow

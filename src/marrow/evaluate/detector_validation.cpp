@@ -1,0 +1,106 @@
+#include "marrow/evaluate/detector_validation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "marrow/base/error.h"
+
+namespace marrow {
+namespace {
+
+// What is true of each image of the batch, in pixels of the network's input.
+std::vector<std::vector<TruthBox>> truth_of(const DetectionBatch& batch) {
+  std::vector<std::vector<TruthBox>> truth(batch.origin.size());
+  const auto width = static_cast<float>(batch.images.dim(3)),
+             height = static_cast<float>(batch.images.dim(2));
+  const std::span<const float> rows = batch.targets.values();
+  for (size_t i = 0; i + 6 <= rows.size(); i += 6) {
+    const float cx = rows[i + 2] * width, cy = rows[i + 3] * height;
+    const float w = rows[i + 4] * width, h = rows[i + 5] * height;
+    truth.at(static_cast<size_t>(rows[i]))
+        .push_back({{cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2}, static_cast<int>(rows[i + 1])});
+  }
+  return truth;
+}
+
+// COCO's crowds take detections that would otherwise be wrong; they are not among the labels.
+std::optional<std::vector<CocoTruthBox>> coco_truth(const LabelledImage& image) {
+  const auto crowd = [](const IgnoredLabel& l) { return l.reason == IgnoredLabel::Reason::kCrowd; };
+  if (std::ranges::none_of(image.ignored, crowd)) return {};
+  std::vector<CocoTruthBox> boxes;
+  const auto add = [&](const Label& l, bool is_crowd) {
+    const BoxXywh box = {(l.cx - l.w / 2) * image.width, (l.cy - l.h / 2) * image.height, l.w * image.width,
+                         l.h * image.height};
+    boxes.push_back({l.class_id, box, box[2] * box[3], is_crowd});
+  };
+  for (const Label& label : image.labels) add(label, false);
+  for (const IgnoredLabel& ignored : image.ignored)
+    if (crowd(ignored)) add(ignored.label, true);
+  return boxes;
+}
+
+}  // namespace
+
+DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& store,
+                                     const DetectorValidationOptions& options, const PredictBatch& predict,
+                                     ThreadPool& threads, const std::function<bool(int64_t)>& keep_going) {
+  const auto classes = static_cast<int>(options.names.size());
+  NmsOptions nms;
+  nms.confidence = options.confidence;
+  nms.iou = options.iou;
+  nms.max_detections = options.max_detections;
+  nms.agnostic = options.agnostic;
+  nms.multi_label = true;
+
+  DetectionValidator validator(
+      options.names, {.confidence = options.confidence, .category_ids = options.numbers.categories});
+  ValidationTimes total;
+  int64_t images = 0, batches = 0;
+  while (true) {
+    LapClock clock;
+    const std::optional<DetectionBatch> batch = loader.next();
+    total.preprocess += clock.lap();
+    if (!batch) break;
+    const size_t count = batch->origin.size();
+    if (count > 0) {
+      const Tensor predictions = predict(*batch);
+      total.inference += clock.lap();
+      if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(count) ||
+          predictions.dim(1) != 4 + classes)
+        throw Error(ErrorKind::kShape,
+                    fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
+                                to_string(predictions.shape()), count, classes, count, 4 + classes));
+
+      const int64_t anchors = predictions.dim(2);
+      const float* values = predictions.values().data();
+      std::vector<std::vector<Detection>> detections(count);
+      threads.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
+        detections[static_cast<size_t>(i)] =
+            non_max_suppression(values + i * (4 + classes) * anchors, classes, anchors, nms);
+      });
+      const auto truth = truth_of(*batch);
+      const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
+      for (size_t i = 0; i < count; ++i) {
+        const BatchImage& origin = batch->origin[i];
+        const LabelledImage& labels = store.labels(origin.index);
+        validator.add({.file_name = labels.path.filename().string(),
+                       .picture = origin.original,
+                       .network = network,
+                       .ratio_pad = origin.ratio_pad(),
+                       .truth = truth[i],
+                       .detections = detections[i],
+                       .coco_truth = coco_truth(labels),
+                       .image_id = options.numbers.picture(labels.path)});
+      }
+      total.postprocess += clock.lap();
+      if (options.show) options.show(*batch, detections);
+      images += static_cast<int64_t>(count);
+    }
+    if (keep_going && !keep_going(++batches)) break;
+  }
+  return {validator.report(), options.predictions ? validator.predictions() : std::vector<CocoPrediction>(),
+          total.per_image(images)};
+}
+
+}  // namespace marrow

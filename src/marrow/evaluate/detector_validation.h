@@ -1,0 +1,49 @@
+// Runs a detector over a loader's images and measures it, whatever executes the network: the engine for
+// `marrow val`, the training executor within a run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "marrow/base/tensor.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/dataset_split.h"
+#include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/evaluate/validation_times.h"
+#include "marrow/loader/detection_loader.h"
+
+namespace marrow {
+
+struct DetectorValidationOptions {
+  std::vector<std::string> names;  // of the classes
+  float confidence = kValidationConfidence;
+  float iou = NmsOptions().iou;
+  int max_detections = NmsOptions().max_detections;
+  bool agnostic = false;     // classes suppress each other
+  bool predictions = false;  // wanted in the result, for predictions.json
+  CocoNumbers numbers = {};  // for those; empty: names of pictures, and class + 1
+  // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
+  std::function<void(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections)> show;
+};
+
+struct DetectorValidation {
+  DetectionReport report;
+  std::vector<CocoPrediction> predictions;  // where they are wanted
+  ValidationTimes times;
+};
+
+// Decoded predictions of the batch's images, (N, 4 + classes, anchors) float32.
+using PredictBatch = std::function<Tensor(const DetectionBatch& batch)>;
+
+// Takes every batch that the loader has left, an epoch of validation. `store` is the loader's. `keep_going`,
+// asked after each batch with the number done, may end it early; the report is of what was seen by then.
+// Throws Error{kShape} when predictions do not fit the names.
+DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& store,
+                                     const DetectorValidationOptions& options, const PredictBatch& predict,
+                                     ThreadPool& threads,
+                                     const std::function<bool(int64_t batches_done)>& keep_going = {});
+
+}  // namespace marrow

@@ -1,0 +1,116 @@
+#include "marrow/evaluate/metrics/detection_validator.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "marrow/base/error.h"
+
+namespace marrow {
+namespace {
+
+BoxXywh to_xywh(const BoxXyxy& box) {
+  return {box[0], box[1], static_cast<double>(box[2]) - box[0], static_cast<double>(box[3]) - box[1]};
+}
+
+void check_class(const char* what, int class_id, size_t classes, const std::string& file_name) {
+  if (class_id >= 0 && static_cast<size_t>(class_id) < classes) return;
+  throw Error(ErrorKind::kShape,
+              fmt::format("{}: a {} of class {}, but the data has {} classes (0..{})", file_name, what,
+                          class_id, classes, static_cast<int64_t>(classes) - 1));
+}
+
+}  // namespace
+
+std::vector<double> DetectionReport::map_by_class() const {
+  std::vector<double> values(names.size(), ultralytics.map50_95());
+  for (const ClassPrecision& one : ultralytics.classes)
+    values[static_cast<size_t>(one.class_id)] = one.map50_95();
+  return values;
+}
+
+DetectionValidator::DetectionValidator(std::vector<std::string> names, ValidatorOptions options)
+    : names_(std::move(names)),
+      options_(std::move(options)),
+      instances_(names_.size()),
+      images_of_class_(names_.size()),
+      confusion_(static_cast<int>(names_.size()) + 1) {
+  const auto classes = static_cast<int>(names_.size());
+  if (options_.category_ids.empty()) options_.category_ids = coco_category_ids(classes, false);
+  if (options_.category_ids.size() != names_.size())
+    throw Error(ErrorKind::kShape, fmt::format("{} category numbers for {} classes",
+                                               options_.category_ids.size(), names_.size()));
+  for (int c = 0; c < classes; ++c) coco_truth_.categories.push_back({c, names_[static_cast<size_t>(c)]});
+}
+
+void DetectionValidator::add(const ValidatedPicture& picture) {
+  for (const TruthBox& box : picture.truth)
+    check_class("label", box.class_id, names_.size(), picture.file_name);
+  for (const Detection& detection : picture.detections)
+    check_class("detection", detection.class_id, names_.size(), picture.file_name);
+  if (picture.coco_truth) {
+    for (const CocoTruthBox& box : *picture.coco_truth)
+      check_class("label", box.class_id, names_.size(), picture.file_name);
+  }
+  std::vector<bool> seen(names_.size());
+  for (const TruthBox& box : picture.truth) {
+    const auto c = static_cast<size_t>(box.class_id);
+    ++instances_[c];
+    if (!seen[c]) ++images_of_class_[c];
+    seen[c] = true;
+  }
+  const std::vector<MatchedDetection> matched = match_detections(picture.truth, picture.detections);
+  matched_.insert(matched_.end(), matched.begin(), matched.end());
+  add_detections(confusion_, picture.truth, picture.detections, confusion_confidence(options_.confidence));
+  add_coco(picture);
+  ++images_;
+}
+
+void DetectionValidator::add_coco(const ValidatedPicture& picture) {
+  const auto in_picture = [&](BoxXyxy box) {
+    scale_boxes({&box, 1}, picture.network, picture.picture, &picture.ratio_pad);
+    return to_xywh(box);
+  };
+  const auto annotate = [&](int class_id, const BoxXywh& box, double area, bool crowd) {
+    coco_truth_.annotations.push_back({images_, class_id, box, area, crowd});
+  };
+  coco_truth_.images.push_back({images_, picture.file_name});
+  image_ids_.push_back(picture.image_id);
+  if (picture.coco_truth) {
+    for (const CocoTruthBox& one : *picture.coco_truth) annotate(one.class_id, one.box, one.area, one.crowd);
+  } else {
+    for (const TruthBox& one : picture.truth) {
+      const BoxXywh box = in_picture(one.box);
+      annotate(one.class_id, box, box[2] * box[3], false);
+    }
+  }
+  for (const Detection& detection : picture.detections) {
+    BoxXywh box = in_picture(detection.box);
+    for (double& side : box) side = rounded_coordinate(side);
+    coco_detections_.push_back({images_, detection.class_id, box, rounded_score(detection.confidence)});
+  }
+}
+
+std::vector<CocoPrediction> DetectionValidator::predictions() const {
+  std::vector<CocoPrediction> predictions;
+  predictions.reserve(coco_detections_.size());
+  for (const CocoDetection& one : coco_detections_)
+    predictions.push_back({coco_truth_.images[static_cast<size_t>(one.image_id)].file_name,
+                           options_.category_ids[static_cast<size_t>(one.category_id)], one.box, one.score,
+                           image_ids_[static_cast<size_t>(one.image_id)]});
+  return predictions;
+}
+
+DetectionReport DetectionValidator::report() const {
+  DetectionReport report;
+  report.names = names_;
+  report.images = images_;
+  report.instances = std::accumulate(instances_.begin(), instances_.end(), int64_t{0});
+  report.images_of_class = images_of_class_;
+  report.ultralytics = average_precision(matched_, instances_);
+  report.coco = evaluate_coco(coco_truth_, coco_detections_);
+  report.confusion = confusion_;
+  return report;
+}
+
+}  // namespace marrow

@@ -1,0 +1,99 @@
+// Everything `marrow val` says about a detector: one picture after another goes in, one report comes out,
+// with both definitions of mAP.
+//
+// The Ultralytics one compares boxes in the network's input, the COCO one in pixels
+// of the picture, with numbers rounded as predictions.json holds them, so that pycocotools says the same of
+// the written file. One writer.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "marrow/evaluate/metrics/average_precision.h"
+#include "marrow/evaluate/metrics/coco.h"
+#include "marrow/evaluate/metrics/coco_files.h"
+#include "marrow/evaluate/metrics/confusion_matrix.h"
+#include "marrow/evaluate/metrics/matching.h"
+
+namespace marrow {
+
+// A truth box in pixels of the picture, for COCO's numbers.
+struct CocoTruthBox {
+  int class_id = 0;
+  BoxXywh box = {};
+  double area = 0.0;  // of the object
+  bool crowd = false;
+};
+
+struct ValidatedPicture {
+  std::string file_name;  // with its extension, without folders; names the picture in predictions.json
+  Size picture;
+  Size network;                           // the input that it was fitted into
+  RatioPad ratio_pad;                     // how
+  std::span<const TruthBox> truth;        // in pixels of the network's input; no crowds
+  std::span<const Detection> detections;  // likewise, by falling confidence, as NMS returns them
+  // Where the data has areas and crowds of its own; else they follow from `truth`.
+  std::optional<std::vector<CocoTruthBox>> coco_truth;
+  std::optional<int64_t> image_id = {};  // in predictions.json, where the data has numbers of its own
+};
+
+struct ValidatorOptions {
+  float confidence = kValidationConfidence;  // that NMS ran with; decides what enters the confusion matrix
+  std::vector<int64_t> category_ids;         // in predictions.json, by class; empty: class + 1
+};
+
+struct DetectionReport {
+  std::vector<std::string> names;
+  int64_t images = 0;
+  int64_t instances = 0;
+  std::vector<int64_t> images_of_class;  // pictures that contain the class
+  AveragePrecision ultralytics;
+  CocoReport coco;               // categories[class]
+  ConfusionMatrix confusion{0};  // the last row and column are the background
+
+  // ap50_95 per class; a class without ground truth has the mean.
+  std::vector<double> map_by_class() const;
+};
+
+class DetectionValidator {
+ public:
+  explicit DetectionValidator(std::vector<std::string> names, ValidatorOptions options = {});
+
+  // Throws Error{kShape} when a truth box or a detection is of a class that has no name.
+  void add(const ValidatedPicture& picture);
+
+  DetectionReport report() const;
+  std::vector<CocoPrediction> predictions() const;  // for predictions.json, made anew
+
+ private:
+  void add_coco(const ValidatedPicture& picture);
+
+  std::vector<std::string> names_;
+  ValidatorOptions options_;
+  int64_t images_ = 0;
+  std::vector<int64_t> instances_, images_of_class_;
+  std::vector<MatchedDetection> matched_;
+  ConfusionMatrix confusion_;
+  std::vector<std::optional<int64_t>> image_ids_;
+  CocoGroundTruth coco_truth_;  // numbered by class and in the order of pictures
+  std::vector<CocoDetection> coco_detections_;
+};
+
+// The reference's table: a header, the line "all" and, with per_class, a line for each class with
+// ground truth when there are several classes.
+std::string report_table(const DetectionReport& report, bool per_class);
+
+// report_table under the name of its definition, and COCO's twelve numbers under theirs.
+std::string report_text(const DetectionReport& report, bool per_class);
+
+// {"images", "instances", "precision", "recall", "map50", "map75", "map50_95", "fitness", "best_confidence",
+// "definition": "ultralytics", "coco": [12 numbers, -1 where undefined], "coco_names": [12], "per_class":
+// [{"class", "name", "images", "instances", "precision", "recall", "f1", "map50", "map75", "map50_95",
+// "coco_ap50", "coco_ap50_95"}] for classes with ground truth, "confusion_matrix": rows of counts}
+nlohmann::ordered_json report_json(const DetectionReport& report);
+
+}  // namespace marrow

@@ -1,0 +1,48 @@
+// Which detections of one picture are true positives, by the reference's rule.
+//
+// Pure functions; float32 throughout, because the reference compares float32 overlaps with float32
+// thresholds. Boxes of both sides are in the same space, whichever it is.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "marrow/detect/nms.h"
+
+namespace marrow {
+
+constexpr size_t kIouThresholds = 10;  // 0.5, 0.55 ... 0.95
+
+// A box that somebody drew.
+struct TruthBox {
+  BoxXyxy box = {};
+  int class_id = 0;
+};
+
+// Bit t: a true positive at the t-th threshold.
+using ThresholdBits = std::bitset<kIouThresholds>;
+
+// What average precision needs to know of a detection.
+struct MatchedDetection {
+  float confidence = 0.0f;
+  int class_id = 0;
+  ThresholdBits true_positive;
+};
+
+// linspace(0.5, 0.95, 10) in float32.
+const std::array<float, kIouThresholds>& float_iou_thresholds();
+
+// Shared area / (sum of areas - shared area + 1e-7). NaN for boxes that are not finite.
+float box_iou(const BoxXyxy& a, const BoxXyxy& b);
+
+// One entry a detection, in the order given, which is that of falling confidence as NMS returns it: a truth
+// box goes to the first detection of its class whose own best truth box it is, not to the one that overlaps
+// it most. Of truth boxes that overlap a detection equally the last one is its best, as in the reference's
+// reversed sort.
+std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
+                                               std::span<const Detection> detections);
+
+}  // namespace marrow

@@ -1,0 +1,103 @@
+#include "marrow/evaluate/open_split.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "marrow/base/counted.h"
+#include "marrow/data/dataset_folders.h"
+#include "marrow/loader/classification_loader.h"
+
+namespace marrow {
+namespace {
+
+constexpr size_t kMostProblemsSaid = 10;
+
+void say_problems(const std::vector<Problem>& problems, const Dataset& dataset,
+                  const std::function<void(const std::string&)>& say) {
+  size_t said = 0;
+  for (const Problem& problem : problems)
+    if (problem.severity != Problem::Severity::kNote && said++ < kMostProblemsSaid) say(problem.text());
+  if (said > kMostProblemsSaid)
+    say(fmt::format("... and {} more; 'marrow data check {}' lists them", said - kMostProblemsSaid,
+                    dataset.file.string()));
+}
+
+std::shared_ptr<ImageStore> make_store(std::vector<LabelledImage> images, int image_size,
+                                       const OpenSplitOptions& options) {
+  return std::make_shared<ImageStore>(
+      std::move(images),
+      ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
+}
+
+// How many of n the fraction keeps.
+size_t kept_of(size_t n, double fraction) {
+  return std::max<size_t>(static_cast<size_t>(std::nearbyint(static_cast<double>(n) * fraction)), 1);
+}
+
+// The class that the map gives a class of the dataset.
+int mapped(const std::vector<int>& class_map, int class_id) {
+  return class_map.empty() ? class_id : class_map.at(static_cast<size_t>(class_id));
+}
+
+// The pictures' and categories' numbers, by the classes that the map gives.
+CocoNumbers mapped_numbers(const Dataset& dataset, std::string_view split,
+                           const std::vector<int>& class_map) {
+  CocoNumbers numbers = coco_numbers(dataset, split);
+  const std::vector<int64_t> categories = numbers.categories;
+  for (size_t i = 0; i < categories.size(); ++i)
+    numbers.categories.at(static_cast<size_t>(mapped(class_map, static_cast<int>(i)))) = categories[i];
+  return numbers;
+}
+
+OpenedSplit open_folders(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
+  const std::vector<ClassifiedImage> listed = list_classified(dataset, split);
+  std::vector<ClassifiedImage> images;
+  for (auto first = listed.begin(); first != listed.end();) {
+    const auto last = std::find_if(
+        first, listed.end(), [&](const ClassifiedImage& image) { return image.class_id != first->class_id; });
+    const size_t kept = kept_of(static_cast<size_t>(last - first), options.fraction);
+    images.insert(images.end(), first, first + static_cast<std::ptrdiff_t>(kept));
+    first = last;
+  }
+  if (options.say)
+    options.say(fmt::format("{}: {} of {}", split, counted(static_cast<int64_t>(images.size()), "image"),
+                            counted(dataset.classes(), "class")));
+  OpenedSplit opened;
+  opened.objects = static_cast<int64_t>(images.size());
+  opened.images = make_store(as_labelled(images), 0, options);
+  return opened;
+}
+
+}  // namespace
+
+OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
+  if (dataset.format == DatasetFormat::kFolders) return open_folders(dataset, split, options);
+  const auto say = options.say ? options.say : [](const std::string&) {};
+  SplitLabels labels =
+      load_split(dataset, split, {.threads = options.threads, .use_cache = options.use_cache});
+  say_problems(labels.problems, dataset, say);
+  if (!labels.cache_note.empty()) say(fmt::format("{}: {}", split, labels.cache_note));
+
+  labels.images.resize(kept_of(labels.images.size(), options.fraction));
+  OpenedSplit opened;
+  const auto class_of = [&](const Label& label) {
+    return options.single_class ? 0 : mapped(options.class_map, label.class_id);
+  };
+  for (LabelledImage& image : labels.images) {
+    for (Label& label : image.labels) label.class_id = class_of(label);
+    for (IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
+    opened.objects += static_cast<int64_t>(image.labels.size());
+    opened.backgrounds += image.labels.empty();
+  }
+  say(fmt::format("{}: {}, {}, {} without objects, {} unusable", split,
+                  counted(static_cast<int64_t>(labels.images.size()), "image"),
+                  counted(opened.objects, "object"), opened.backgrounds, labels.dropped));
+  if (options.coco_numbers && !options.single_class)
+    opened.numbers = mapped_numbers(dataset, split, options.class_map);
+  opened.images = make_store(std::move(labels.images), options.image_size, options);
+  return opened;
+}
+
+}  // namespace marrow

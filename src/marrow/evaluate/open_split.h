@@ -1,0 +1,41 @@
+// From a dataset's YAML and the name of a split to images that a loader takes, with everything said on the
+// way that a person should know.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "marrow/data/dataset_split.h"
+#include "marrow/loader/image_store.h"
+
+namespace marrow {
+
+struct OpenSplitOptions {
+  int image_size = 640;
+  ImageCache cache = ImageCache::kWhenItFits;
+  bool single_class = false;  // every object becomes class 0
+  bool use_cache = true;      // of the labels, beside them
+  std::vector<int> class_map =
+      {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself
+  bool coco_numbers = false;  // are wanted
+  double fraction = 1;  // the first round(n * fraction) images of the sorted list; of each class for folders
+  int threads = 0;
+  std::function<void(const std::string& line)>
+      say;  // talk; may be called from any thread, one call at a time
+};
+
+struct OpenedSplit {
+  std::shared_ptr<ImageStore> images;
+  int64_t objects = 0;
+  int64_t backgrounds = 0;  // images without objects
+  CocoNumbers numbers;      // where they are wanted, and no classes are taken as one; categories by class_map
+};
+
+// A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split,
+// list_images and list_classified throw.
+OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
+
+}  // namespace marrow

@@ -1,0 +1,79 @@
+#include "marrow/evaluate/validation_pictures.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "marrow/evaluate/plots/confusion_plot.h"
+#include "marrow/evaluate/plots/curve_plot.h"
+#include "marrow/image/encode.h"
+#include "marrow/loader/batch_sheet.h"
+
+namespace marrow {
+namespace {
+
+constexpr float kDrawnConfidence = NmsOptions().confidence;  // as prediction has it
+
+}  // namespace
+
+ValidationPictures::ValidationPictures(std::filesystem::path folder, std::vector<std::string> names,
+                                       std::function<void(std::string_view)> say)
+    : folder_(std::move(folder)), names_(std::move(names)), attempts_(std::move(say)) {}
+
+void ValidationPictures::add(const DetectionBatch& batch,
+                             std::span<const std::vector<Detection>> detections) {
+  if (batch.number >= kPicturedBatches || batch.origin.empty()) return;
+  attempts_.picture([&] {
+    std::vector<std::vector<Detection>> confident;
+    for (const std::vector<Detection>& found : detections) {
+      std::vector<Detection>& kept = confident.emplace_back();
+      for (const Detection& one : found)
+        if (one.confidence > kDrawnConfidence) kept.push_back(one);
+    }
+    write_image(batch_file(batch.number, "labels"),
+                batch_sheet(batch, names_, kSheetImages, kBatchSheetSide).pixels());
+    write_image(batch_file(batch.number, "pred"),
+                batch_sheet(batch, confident, names_, kSheetImages, kBatchSheetSide).pixels());
+  });
+}
+
+void ValidationPictures::add(const ClassificationBatch& batch, std::span<const int> truth,
+                             const Tensor& scores) {
+  if (batch.number >= kPicturedBatches || batch.index.empty()) return;
+  attempts_.picture([&] {
+    const auto classes = static_cast<size_t>(scores.dim(1));
+    std::vector<int> guesses;
+    for (size_t i = 0; i < batch.index.size(); ++i) {
+      const std::span<const float> row = scores.values().subspan(i * classes, classes);
+      guesses.push_back(static_cast<int>(std::ranges::max_element(row) - row.begin()));
+    }
+    const auto draw = [&](std::span<const int> class_ids) {
+      return class_sheet(batch.images, class_ids, names_, kSheetImages, kBatchSheetSide);
+    };
+    write_image(batch_file(batch.number, "labels"), draw(truth).pixels());
+    write_image(batch_file(batch.number, "pred"), draw(guesses).pixels());
+  });
+}
+
+void ValidationPictures::finish(const DetectionReport& report) {
+  draw_confusion(report.confusion);
+  for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall})
+    attempts_.plot(folder_ / curve_file_name(curve),
+                   [&] { return curve_plot(report.ultralytics, names_, curve); });
+}
+
+void ValidationPictures::finish(const ClassificationValidator& report) {
+  draw_confusion(report.confusion());
+}
+
+std::filesystem::path ValidationPictures::batch_file(int64_t number, const char* what) const {
+  return folder_ / fmt::format("val_batch{}_{}.jpg", number, what);
+}
+
+void ValidationPictures::draw_confusion(const ConfusionMatrix& matrix) {
+  attempts_.plot(folder_ / "confusion_matrix.png", [&] { return confusion_plot(matrix, names_, false); });
+  attempts_.plot(folder_ / "confusion_matrix_normalized.png",
+                 [&] { return confusion_plot(matrix, names_, true); });
+}
+
+}  // namespace marrow

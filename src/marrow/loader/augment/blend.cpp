@@ -1,0 +1,96 @@
+#include "marrow/loader/augment/blend.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+namespace marrow {
+namespace {
+
+double draw_gamma(double shape, Random& random) {
+  if (shape < 1) {
+    const double boost = std::pow(1 - random.uniform(), 1 / shape);
+    return draw_gamma(shape + 1, random) * boost;
+  }
+  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  for (;;) {
+    const double x = random.normal();
+    const double root = 1 + c * x;
+    const double u = 1 - random.uniform();
+    if (root <= 0) continue;
+    const double v = root * root * root;
+    if (std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+  }
+}
+
+Object as_object(const Rectangle& r) {
+  return {0,
+          static_cast<float>(r.x1),
+          static_cast<float>(r.y1),
+          static_cast<float>(r.x2),
+          static_cast<float>(r.y2),
+          {}};
+}
+
+}  // namespace
+
+double draw_beta(double alpha, double beta, Random& random) {
+  const double a = draw_gamma(alpha, random), b = draw_gamma(beta, random);
+  return a + b > 0 ? a / (a + b) : 0.5;  // both can vanish for a tiny alpha
+}
+
+void mixup(Sample& sample, const Sample& other, double share) {
+  assert(size_of(sample.image) == size_of(other.image));
+  const auto a = static_cast<float>(share), b = static_cast<float>(1 - share);
+  for (int y = 0; y < sample.image.height(); ++y) {
+    uint8_t* row = sample.image.row(y);
+    const uint8_t* second = other.image.row(y);
+    for (size_t i = 0; i < sample.image.row_bytes(); ++i)
+      row[i] = static_cast<uint8_t>(static_cast<float>(row[i]) * a + static_cast<float>(second[i]) * b);
+  }
+  sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
+}
+
+std::vector<Rectangle> draw_cutmix_rectangles(Size picture, Random& random) {
+  std::vector<Rectangle> rectangles;
+  for (int i = 0; i < kCutmixCandidates; ++i) {
+    const double side = std::sqrt(1 - random.uniform());
+    const int width = static_cast<int>(picture.width * side),
+              height = static_cast<int>(picture.height * side);
+    const int x = static_cast<int>(random.below(static_cast<uint64_t>(picture.width)));
+    const int y = static_cast<int>(random.below(static_cast<uint64_t>(picture.height)));
+    rectangles.push_back({std::max(x - width / 2, 0), std::max(y - height / 2, 0),
+                          std::min(x + width / 2, picture.width), std::min(y + height / 2, picture.height)});
+  }
+  return rectangles;
+}
+
+void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> candidates) {
+  assert(size_of(sample.image) == size_of(other.image));
+  const auto is_free = [&](const Rectangle& candidate) {
+    const Object area = as_object(candidate);
+    return area.area() > 0 && std::ranges::none_of(sample.objects, [&](const Object& object) {
+             return intersection_area(area, object) > 0;
+           });
+  };
+  const auto chosen = std::ranges::find_if(candidates, is_free);
+  if (chosen == candidates.end()) return;
+  for (int y = chosen->y1; y < chosen->y2; ++y)
+    std::memcpy(sample.image.row(y) + static_cast<size_t>(chosen->x1) * Image::kChannels,
+                other.image.row(y) + static_cast<size_t>(chosen->x1) * Image::kChannels,
+                static_cast<size_t>(chosen->x2 - chosen->x1) * Image::kChannels);
+  const Object area = as_object(*chosen);
+  for (Object object : other.objects) {
+    if (!(intersection_area(area, object) >= kCutmixInside * object.area())) continue;
+    // In the rectangle's own coordinates its borders are those of a picture.
+    scale_and_shift(object, 1, 1, -area.x1, -area.y1);
+    std::vector<Object> inside = {std::move(object)};
+    clip_and_drop(inside, {chosen->x2 - chosen->x1, chosen->y2 - chosen->y1});
+    if (inside.empty()) continue;
+    scale_and_shift(inside.front(), 1, 1, area.x1, area.y1);
+    sample.objects.push_back(std::move(inside.front()));
+  }
+}
+
+}  // namespace marrow

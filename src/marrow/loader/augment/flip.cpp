@@ -1,0 +1,55 @@
+#include "marrow/loader/augment/flip.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "marrow/image/row_kernels.h"
+
+namespace marrow {
+
+void mirror_horizontally(Image& image) {
+  const RowKernels& kernels = row_kernels();
+  for (int y = 0; y < image.height(); ++y) {
+    const int done = kernels.mirror == nullptr ? 0 : kernels.mirror(image.row(y), image.width());
+    uint8_t* left = image.row(y) + 3 * done;
+    uint8_t* right = image.row(y) + 3 * (image.width() - done);
+    for (int pairs = image.width() / 2 - done; pairs > 0; --pairs, left += 3) {
+      right -= 3;
+      std::swap(left[0], right[0]);
+      std::swap(left[1], right[1]);
+      std::swap(left[2], right[2]);
+    }
+  }
+}
+
+void mirror_vertically(Image& image) {
+  for (int y = 0; y < image.height() / 2; ++y)
+    std::swap_ranges(image.row(y), image.row(y) + image.row_bytes(), image.row(image.height() - 1 - y));
+}
+
+Object mirrored_horizontally(const Object& object, int width) {
+  const auto w = static_cast<float>(width);
+  Object mirrored = object;
+  mirrored.x1 = w - object.x2;
+  mirrored.x2 = w - object.x1;
+  for (PixelPoint& p : mirrored.polygon) p.x = w - p.x;
+  return mirrored;
+}
+
+void flip_horizontally(Sample& sample) {
+  mirror_horizontally(sample.image);
+  for (Object& object : sample.objects) object = mirrored_horizontally(object, sample.image.width());
+}
+
+void flip_vertically(Sample& sample) {
+  mirror_vertically(sample.image);
+  const auto h = static_cast<float>(sample.image.height());
+  for (Object& object : sample.objects) {
+    const float top = h - object.y2;
+    object.y2 = h - object.y1;
+    object.y1 = top;
+    for (PixelPoint& p : object.polygon) p.y = h - p.y;
+  }
+}
+
+}  // namespace marrow

@@ -1,0 +1,18 @@
+// Mirror images.
+#pragma once
+
+#include "marrow/loader/augment/sample.h"
+
+namespace marrow {
+
+void mirror_horizontally(Image& image);  // left and right change places
+void mirror_vertically(Image& image);
+
+// Picture, boxes and outlines.
+void flip_horizontally(Sample& sample);
+void flip_vertically(Sample& sample);
+
+// An object mirrored in a picture of this width.
+Object mirrored_horizontally(const Object& object, int width);
+
+}  // namespace marrow

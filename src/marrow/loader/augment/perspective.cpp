@@ -1,0 +1,142 @@
+#include "marrow/loader/augment/perspective.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace marrow {
+namespace {
+
+using Matrix3f = std::array<float, 9>;
+
+constexpr Matrix3f kIdentity = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+
+Matrix3f operator*(const Matrix3f& a, const Matrix3f& b) {
+  Matrix3f product{};
+  for (size_t row = 0; row < 3; ++row)
+    for (size_t column = 0; column < 3; ++column)
+      for (size_t k = 0; k < 3; ++k) product[row * 3 + column] += a[row * 3 + k] * b[k * 3 + column];
+  return product;
+}
+
+double radians(double degrees) {
+  return degrees * std::numbers::pi / 180.0;
+}
+
+struct Moved {
+  float x, y;
+};
+
+Moved move(const Matrix3& matrix, float x, float y, bool divide) {
+  const auto row = [&](size_t i) {
+    return static_cast<float>(matrix[i]) * x + static_cast<float>(matrix[i + 1]) * y +
+           static_cast<float>(matrix[i + 2]);
+  };
+  if (!divide) return {row(0), row(3)};
+  return {row(0) / row(6), row(3) / row(6)};
+}
+
+}  // namespace
+
+PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random) {
+  const auto either_way = [&](double limit) { return random.uniform(-limit, limit); };
+  PerspectiveDraws draws;
+  draws.perspective_x = either_way(range.perspective);
+  draws.perspective_y = either_way(range.perspective);
+  draws.degrees = either_way(range.degrees);
+  draws.scale = random.uniform(1 - range.scale, 1 + range.scale);
+  draws.shear_x = either_way(range.shear);
+  draws.shear_y = either_way(range.shear);
+  draws.translate_x = random.uniform(0.5 - range.translate, 0.5 + range.translate);
+  draws.translate_y = random.uniform(0.5 - range.translate, 0.5 + range.translate);
+  return draws;
+}
+
+// M = T S R P C, applied from the right.
+Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output) {
+  Matrix3f centre = kIdentity;
+  centre[2] = static_cast<float>(-input.width / 2.0);
+  centre[5] = static_cast<float>(-input.height / 2.0);
+  Matrix3f perspective = kIdentity;
+  perspective[6] = static_cast<float>(draws.perspective_x);
+  perspective[7] = static_cast<float>(draws.perspective_y);
+  const double cosine = draws.scale * std::cos(radians(draws.degrees));
+  const double sine = draws.scale * std::sin(radians(draws.degrees));
+  Matrix3f rotation = kIdentity;
+  rotation[0] = rotation[4] = static_cast<float>(cosine);
+  rotation[1] = static_cast<float>(sine);
+  rotation[3] = static_cast<float>(-sine);
+  Matrix3f shear = kIdentity;
+  shear[1] = static_cast<float>(std::tan(radians(draws.shear_x)));
+  shear[3] = static_cast<float>(std::tan(radians(draws.shear_y)));
+  Matrix3f translation = kIdentity;
+  translation[2] = static_cast<float>(draws.translate_x * output.width);
+  translation[5] = static_cast<float>(draws.translate_y * output.height);
+  const Matrix3f product = translation * shear * rotation * perspective * centre;
+  Matrix3 matrix;
+  std::ranges::copy(product, matrix.begin());
+  return matrix;
+}
+
+Object warp_object(const Object& object, const Matrix3& matrix, bool divide, Size output) {
+  Object moved;
+  moved.class_id = object.class_id;
+  std::vector<PixelPoint> points;
+  if (object.polygon.empty()) {
+    for (const auto& [x, y] : {PixelPoint{object.x1, object.y1}, PixelPoint{object.x2, object.y2},
+                               PixelPoint{object.x1, object.y2}, PixelPoint{object.x2, object.y1}}) {
+      const Moved p = move(matrix, x, y, divide);
+      points.push_back({p.x, p.y});
+    }
+  } else {
+    for (const PixelPoint& point : object.polygon) {
+      const Moved p = move(matrix, point.x, point.y, divide);
+      points.push_back({p.x, p.y});
+    }
+    points = clip_polygon(points, output);
+    if (points.empty()) return moved;  // nothing of it is inside: a box without area
+    moved.polygon = points;
+  }
+  set_box_around(moved, points);
+  const auto w = static_cast<float>(output.width), h = static_cast<float>(output.height);
+  moved.x1 = std::clamp(moved.x1, 0.0f, w);
+  moved.x2 = std::clamp(moved.x2, 0.0f, w);
+  moved.y1 = std::clamp(moved.y1, 0.0f, h);
+  moved.y2 = std::clamp(moved.y2, 0.0f, h);
+  return moved;
+}
+
+bool is_kept(const Object& before, const Object& after, double scale, float kept_area) {
+  constexpr float kTiny = 1e-16f;
+  const auto s = static_cast<float>(scale);
+  const float width = after.width(), height = after.height();
+  const float aspect = std::max(width / (height + kTiny), height / (width + kTiny));
+  const float area_before = (before.width() * s) * (before.height() * s);
+  return width > kSmallestKeptSide && height > kSmallestKeptSide &&
+         width * height / (area_before + kTiny) > kept_area && aspect < kLargestKeptAspect;
+}
+
+Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y) {
+  const Size input = size_of(sample.image);
+  const Size output{input.width + 2 * border_x, input.height + 2 * border_y};
+  const Matrix3 matrix = perspective_matrix(draws, input, output);
+  const bool divide = draws.perspective_x != 0 || draws.perspective_y != 0;
+  Sample result;
+  if (input == output && std::ranges::equal(matrix, kIdentity)) {
+    result.image = sample.image;
+  } else {
+    result.image = Image(output.width, output.height);
+    (divide ? warp_perspective : warp_affine)(sample.image.pixels(), matrix, result.image.pixels(),
+                                              kLetterboxGrey);
+  }
+  const bool outlines =
+      std::ranges::any_of(sample.objects, [](const Object& object) { return !object.polygon.empty(); });
+  for (const Object& object : sample.objects) {
+    Object moved = warp_object(object, matrix, divide, output);
+    if (is_kept(object, moved, draws.scale, outlines ? kKeptAreaOfOutlines : kKeptArea))
+      result.objects.push_back(std::move(moved));
+  }
+  return result;
+}
+
+}  // namespace marrow

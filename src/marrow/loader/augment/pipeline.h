@@ -1,0 +1,51 @@
+// The training pipeline of a detector: from an image's number to the sample that the network sees.
+//
+// Every draw is keyed by (seed, epoch, position, place), so the result is the same on any thread and in any
+// order.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "marrow/base/random_key.h"
+#include "marrow/image/hsv.h"
+#include "marrow/loader/augment/perspective.h"
+#include "marrow/loader/augment/sample.h"
+
+namespace marrow {
+
+// Named and preset as the training flags.
+struct AugmentSettings {
+  double mosaic = 1.0;  // probabilities, from here
+  double mixup = 0.0;
+  double cutmix = 0.0;
+  double flipud = 0.0;
+  double fliplr = 0.5;
+  double bgr = 0.0;         // blue and red change places; to here
+  double copy_paste = 0.0;  // share of the outlined objects that are copied
+  PerspectiveRange perspective;
+  HsvRange hsv;
+
+  // For the last epochs, and for rectangular batches: no mosaic and nothing else that joins pictures.
+  AugmentSettings without_joining() const;
+  // No change at all but the letterbox.
+  static AugmentSettings none();
+};
+
+// Where the pipeline finds pictures. Both functions must depend on their arguments alone; any thread calls
+// them.
+struct SampleSource {
+  std::function<SharedSample(size_t index)> load;  // longer side = image size
+  std::function<size_t(Random& random)> partner;   // for mosaic, mixup, cutmix
+};
+
+struct AugmentedSample {
+  Sample sample;          // `target` pixels
+  bool keep_bgr = false;  // for to_planes
+};
+
+// target: square and even when settings.mosaic > 0.
+AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
+                        const SampleSource& source);
+
+}  // namespace marrow

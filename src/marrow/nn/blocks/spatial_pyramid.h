@@ -1,0 +1,22 @@
+// Spatial pyramid pooling: one map seen through several window sizes at once.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "marrow/graph/builder.h"
+
+namespace marrow {
+
+// cv1 to half of x's channels; three stride-1 max pools of `kernel`, one after another; cv2 on the
+// concatenation of the four maps, to `out` channels. Equal to SPP with windows k, 2k - 1, 3k - 2. `kernel` is
+// odd.
+Value sppf(GraphBuilder& g, Value x, std::string_view name, int out, int kernel,
+           const Activation& activation);
+
+// The same with parallel pools of the given odd sizes.
+// Source: He et al. 2014 (pyramid), in the form of YOLOv3-SPP: 5, 9, 13.
+Value spp(GraphBuilder& g, Value x, std::string_view name, int out, std::span<const int> kernels,
+          const Activation& activation);
+
+}  // namespace marrow

@@ -1,0 +1,84 @@
+// Segment, Pose and OBB: the detection head with a third branch on every level. Their decode is not part of
+// the graph: the outputs are the raw maps "feat<k>" and those of the third branch.
+#include <fmt/format.h>
+
+#include "marrow/base/error.h"
+#include "marrow/nn/blocks/conv.h"
+#include "marrow/nn/blocks/module.h"
+#include "marrow/nn/heads/detect.h"
+
+namespace marrow {
+namespace {
+
+// The raw maps and those of the third branch.
+std::vector<Value> branched_head(ModuleCall& call, int channels, std::string_view output) {
+  std::vector<Value> maps =
+      detect_head_undecoded(call.graph, call.inputs, call.positive(0, call.classes), call.activation);
+  const std::vector<Value> third = third_branches(call.graph, call.inputs, channels, output, call.activation);
+  maps.insert(maps.end(), third.begin(), third.end());
+  return maps;
+}
+
+Value prototypes(ModuleCall& call, int masks, int hidden) {
+  GraphBuilder& g = call.graph;
+  const auto scope = g.scope("proto");
+  Value x = conv_unit(g, call.inputs.at(0), "cv1", {.out = hidden, .kernel = 3}, call.activation);
+  x = g.conv_transpose(x, "upsample", hidden, 2, 2);
+  x = conv_unit(g, x, "cv2", {.out = hidden, .kernel = 3}, call.activation);
+  return conv_unit(g, x, "cv3", {.out = masks}, call.activation);
+}
+
+// Mask coefficients "coefficients<k>" (N, masks, H_k, W_k) and the "prototypes" (N, masks, 2 H_0, 2 W_0) that
+// they weigh. Source: YOLACT, Bolya et al. 2019.
+const ModuleRegistration kSegment{
+    {.name = "Segment",
+     .channels = Module::Channels::kHead,
+     .scaled_argument = 2,
+     .task = "segment",
+     .arguments = {"classes", "masks", "prototype_channels"},
+     .build = [](ModuleCall& call) {
+       const int masks = call.positive(1, 32);
+       std::vector<Value> maps =
+           detect_head_undecoded(call.graph, call.inputs, call.positive(0, call.classes), call.activation);
+       const Value proto = prototypes(call, masks, call.positive(2, 256));
+       const std::vector<Value> coefficients =
+           third_branches(call.graph, call.inputs, masks, "coefficients", call.activation);
+       call.graph.output("prototypes", proto);
+       maps.insert(maps.end(), coefficients.begin(), coefficients.end());
+       maps.push_back(proto);
+       return maps;
+     }}};
+
+// "keypoints<k>" (N, points * dimensions, H_k, W_k).
+const ModuleRegistration kPose{
+    {.name = "Pose",
+     .channels = Module::Channels::kHead,
+     .task = "pose",
+     .arguments = {"classes", "keypoint_shape"},
+     .build = [](ModuleCall& call) {
+       constexpr int kMaxPoints = 1000;
+       int points = 17, dimensions = 3;
+       if (!call.absent(1)) {
+         const nlohmann::json& shape = call.args[1];
+         const auto within = [&](size_t i, int low, int high) {
+           return shape[i].is_number_integer() && shape[i] >= low && shape[i] <= high;
+         };
+         if (!shape.is_array() || shape.size() != 2 || !within(0, 1, kMaxPoints) || !within(1, 2, 3))
+           call.refuse(
+               1, fmt::format("[points up to {}, 2 or 3 dimensions], as in kpt_shape: [17, 3]", kMaxPoints));
+         points = shape[0];
+         dimensions = shape[1];
+       }
+       return branched_head(call, points * dimensions, "keypoints");
+     }}};
+
+// "angles<k>" (N, 1, H_k, W_k); angle = (sigmoid - 0.25) * pi.
+const ModuleRegistration kOrientedBoxes{
+    {.name = "OBB",
+     .channels = Module::Channels::kHead,
+     .task = "obb",
+     .arguments = {"classes", "angles"},
+     .build = [](ModuleCall& call) { return branched_head(call, call.positive(1, 1, 16), "angles"); }}};
+
+}  // namespace
+}  // namespace marrow

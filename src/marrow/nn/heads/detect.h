@@ -1,0 +1,38 @@
+// The YOLOv8 detection head: anchor-free, one box branch and one class branch a level, boxes as distributions
+// over distances. Source: Generalized Focal Loss, Li et al. 2020 (the integral form of a box side).
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "marrow/graph/builder.h"
+
+namespace marrow {
+
+// Bins of the distribution over the distance to one side of a box.
+inline constexpr int kRegMax = 16;
+
+// The two branches on every level. `levels`: maps (N, C_k, H_k, W_k), finest first; strides must be known.
+// Returns the raw maps (N, 4 * kRegMax + classes, H_k, W_k): box logits (side-major: left, top, right,
+// bottom; bins inside a side), then class logits. Parameters "cv2.<k>.*" (boxes) and "cv3.<k>.*" (classes)
+// under the builder's path. Biases start at 1 for boxes and at log(5 / classes / (640 / stride)^2) for
+// classes: about five objects in an image of 640 pixels. Marks the taps "feat0", "feat1", ...
+std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels, int classes,
+                                   const Activation& activation);
+
+// The branches and the decode; output "output0" (N, 4 + classes, anchors). Returns the raw maps.
+std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, int classes,
+                               const Activation& activation);
+
+// The branches without the decode, whose bins are declared all the same. Returns the raw maps; they are the
+// outputs "feat0", "feat1", ...
+std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels, int classes,
+                                         const Activation& activation);
+
+// A third branch on every level, "cv4.<k>": two 3x3 units and a 1x1 convolution, hidden channels
+// max(C_0 / 4, channels). Returns its maps (N, channels, H_k, W_k); they are the outputs "<output>0", ...
+std::vector<Value> third_branches(GraphBuilder& g, std::span<const Value> levels, int channels,
+                                  std::string_view output, const Activation& activation);
+
+}  // namespace marrow

@@ -1,0 +1,136 @@
+#include "marrow/onnx/read/import.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+#include "marrow/onnx/read/recognise.h"
+
+namespace marrow::onnx {
+namespace {
+
+constexpr int64_t kMaxSide = 16384;  // pixels
+constexpr int64_t kMaxBatch = 4096;
+constexpr int64_t kMaxChannels = 4096;
+
+const ValueInfo& input_of(const ModelProto& model) {
+  for (const ValueInfo& info : model.graph.inputs) {
+    bool weight = false;
+    for (const TensorProto& tensor : model.graph.initializers) weight = weight || tensor.name == info.name;
+    if (!weight) return info;
+  }
+  throw Error(ErrorKind::kFormat, "the graph has no input");
+}
+
+// The decode whose boxes a NonMaxSuppression receives.
+ValueId decode_before_suppression(const ShapedGraph& graph) {
+  for (const ShapedNode& node : graph.nodes)
+    if (recognise_decode(graph, node)) return node.outputs.at(0);
+  throw Error(ErrorKind::kUnsupported,
+              "there is a NonMaxSuppression, but no detection decode of YOLOv8 before it");
+}
+
+const ShapedNode* suppression(const ShapedGraph& graph) {
+  for (const ShapedNode& node : graph.nodes)
+    if (node.is("NonMaxSuppression")) return &node;
+  return nullptr;
+}
+
+ExportNms settings_of(const ShapedGraph& graph, const ShapedNode& node) {
+  ExportNms nms;
+  const auto number = [&](size_t i, double fallback) {
+    return i < node.inputs.size() ? graph.scalar(node.inputs[i]).value_or(fallback) : fallback;
+  };
+  nms.max_detections = static_cast<int>(std::clamp(number(2, nms.max_detections), 1.0, 1e6));
+  nms.iou = static_cast<float>(number(3, 0));
+  nms.confidence = static_cast<float>(number(4, 0));
+  return nms;
+}
+
+// What the file computes, once its own suppression or softmax is taken off.
+struct Result {
+  ValueId value;
+  std::optional<ExportNms> nms;
+};
+
+Result result_of(const ShapedGraph& graph) {
+  if (const ShapedNode* node = suppression(graph))
+    return {decode_before_suppression(graph), settings_of(graph, *node)};
+  if (graph.outputs.size() > 1)
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("the network has {} outputs; detectors and classifiers have one", graph.outputs.size()));
+  const ValueId output = graph.outputs.front();
+  const ShapedNode* last = graph.producer(output, "Softmax");
+  if (last != nullptr && graph.shape(output).size() == 2) return {last->inputs.at(0), {}};
+  return {output, {}};
+}
+
+ImportedNetwork read_at(const ModelProto& model, const Shape& input) {
+  const ShapedGraph graph = shape_graph(model, input);
+  const Result result = result_of(graph);
+  const Shape& shape = graph.shape(result.value);
+  const ShapedNode* last = graph.producer(result.value);
+  const bool detector = last != nullptr && recognise_decode(graph, *last).has_value();
+  if (!detector && shape.size() != 2)
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format(
+            "the output '{}' is {}: neither the decoded boxes of a YOLOv8 detector nor a classifier's "
+            "(N, classes){}",
+            printable(graph.value(result.value).name), to_string(shape),
+            last == nullptr ? "" : ", made by node " + last->label()));
+  ImportedNetwork read;
+  read.network = recognise(graph, result.value, detector ? "output0" : "logits");
+  read.detector = detector;
+  read.nms = result.nms;
+  return read;
+}
+
+ImportedNetwork read(const ModelProto& model) {
+  const ValueInfo& input = input_of(model);
+  if (input.dtype != DType::kFloat32 && input.dtype != DType::kFloat16)
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("the input is of type {}, wanted float32 or float16", dtype_name(input.dtype)));
+  if (input.shape.size() != 4 || input.shape[1].value < 1 || input.shape[1].value > kMaxChannels)
+    throw Error(ErrorKind::kUnsupported, "the input is no (N, channels, height, width) of pictures");
+  const int64_t batch = input.shape[0].value, channels = input.shape[1].value, height = input.shape[2].value,
+                width = input.shape[3].value;
+  if (batch > kMaxBatch || height > kMaxSide || width > kMaxSide)
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("an input of {} pictures of {}x{} pixels", batch, height, width));
+
+  // Multiples of every stride; no two numbers of the first equal those of the second or each other.
+  struct Probe {
+    int64_t batch, height, width;
+  };
+  const auto shape_at = [&](const Probe& probe) {
+    return Shape{batch > 0 ? batch : probe.batch, channels, height > 0 ? height : probe.height,
+                 width > 0 ? width : probe.width};
+  };
+  ImportedNetwork result = read_at(model, shape_at({1, 256, 384}));
+  if (batch < 0 || height < 0 || width < 0) {
+    const ImportedNetwork again = read_at(model, shape_at({3, 512, 128}));
+    if (to_string(again.network.graph) != to_string(result.network.graph))
+      throw Error(ErrorKind::kUnsupported, "the network is another one for another input size");
+  }
+  result.dynamic_batch = batch < 0;
+  result.height = height > 0 ? static_cast<int>(height) : 0;
+  result.width = width > 0 ? static_cast<int>(width) : 0;
+  result.half = input.dtype == DType::kFloat16;
+  return result;
+}
+
+}  // namespace
+
+ImportedNetwork import_network(const ModelProto& model, const std::string& where) {
+  try {
+    return read(model);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{}: {}", where, error.what()));
+  }
+}
+
+}  // namespace marrow::onnx

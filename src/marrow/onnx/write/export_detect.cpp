@@ -1,0 +1,153 @@
+// A detector's decode, and the suppression behind it, as plain operators. A is the number of anchors.
+#include "marrow/onnx/file/proto_numbers.h"
+#include "marrow/onnx/write/export_operations.h"
+
+namespace marrow::onnx {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+const int64_t kFloat = element_of_dtype(DType::kFloat32);
+
+std::string slice(GraphWriter& out, const std::string& x, int64_t axis, int64_t begin, int64_t end) {
+  return out.node("Slice", {x, out.integers({begin}), out.integers({end}), out.integers({axis})});
+}
+
+std::string concat(GraphWriter& out, std::vector<std::string> values, int64_t axis) {
+  return out.node("Concat", std::move(values), {attribute("axis", axis)});
+}
+
+// The cells' centres (1, 2, A) in cells, x first, and their strides in pixels: (1, 4, A), since OpenCV 4.6
+// does not spread a constant over rows, or (1, 1, A) where they are computed.
+struct Anchors {
+  std::string centres;
+  std::string strides;
+};
+
+Anchors constant_anchors(Exporting& e, const Node& node, const DetectDecode& decode) {
+  std::vector<float> xs, ys, strides;
+  for (size_t level = 0; level < node.inputs.size(); ++level) {
+    const Shape& map = e.shape(node.inputs[level]);
+    for (int64_t row = 0; row < map[2]; ++row)
+      for (int64_t column = 0; column < map[3]; ++column) {
+        xs.push_back(static_cast<float>(column) + 0.5F);
+        ys.push_back(static_cast<float>(row) + 0.5F);
+        strides.push_back(static_cast<float>(decode.strides[level]));
+      }
+  }
+  const auto count = static_cast<int64_t>(xs.size());
+  xs.insert(xs.end(), ys.begin(), ys.end());
+  for (int doubling = 0; doubling < 2; ++doubling) {
+    const std::vector<float> once = strides;
+    strides.insert(strides.end(), once.begin(), once.end());
+  }
+  return {e.out.numbers({1, 2, count}, xs), e.out.numbers({1, 4, count}, strides)};
+}
+
+// From the shapes that the maps turn out to have.
+Anchors computed_anchors(Exporting& e, const Node& node, const DetectDecode& decode) {
+  GraphWriter& out = e.out;
+  std::vector<std::string> centres, strides;
+  for (size_t level = 0; level < node.inputs.size(); ++level) {
+    const std::string shape = out.node("Shape", {e.name(node.inputs[level])});
+    const std::string size = slice(out, shape, 0, 2, 4);  // H, W
+    const auto centres_along = [&](int64_t axis) {
+      const std::string length =
+          out.node("Gather", {shape, out.integer(axis)}, {attribute("axis", int64_t{0})});
+      const std::string cells = out.node("Range", {out.integer(0), length, out.integer(1)});
+      return out.node("Add", {out.node("Cast", {cells}, {attribute("to", kFloat)}), out.number(0.5)});
+    };
+    const auto spread = [&](const std::string& line) {  // over the map, then in one row
+      return out.node("Reshape", {out.node("Expand", {line, size}), out.integers({1, 1, -1})});
+    };
+    const std::string x = spread(out.node("Reshape", {centres_along(3), out.integers({1, -1})}));
+    const std::string y = spread(out.node("Reshape", {centres_along(2), out.integers({-1, 1})}));
+    centres.push_back(concat(out, {x, y}, 1));
+    strides.push_back(spread(out.numbers({1, 1}, {static_cast<float>(decode.strides[level])})));
+  }
+  return {concat(out, centres, 2), concat(out, strides, 2)};
+}
+
+// (N, 4 * bins, A) logits -> (N, 4, A) distances in cells. Softmax before opset 13 runs over all axes from
+// its own to the last, so there the bins have to stand last.
+std::string distances(Exporting& e, const std::string& boxes, const DetectDecode& decode) {
+  GraphWriter& out = e.out;
+  const std::string sides = out.node("Reshape", {boxes, out.integers({0, 4, decode.reg_max, -1})});
+  std::string shares;  // (N, bins, 4, A)
+  constexpr int kAnyAxisSoftmax = 13;
+  if (e.options.opset >= kAnyAxisSoftmax) {
+    const std::string bins_first = out.node("Transpose", {sides}, {attribute("perm", Ints{0, 2, 1, 3})});
+    shares = out.node("Softmax", {bins_first}, {attribute("axis", int64_t{1})});
+  } else {
+    const std::string bins_last = out.node("Transpose", {sides}, {attribute("perm", Ints{0, 3, 1, 2})});
+    shares = out.node("Transpose", {out.node("Softmax", {bins_last}, {attribute("axis", int64_t{3})})},
+                      {attribute("perm", Ints{0, 3, 2, 1})});
+  }
+  const std::string bins = out.initializer(decode.bins, e.source.weights.at(decode.bins).to_float());
+  const std::string expected = out.node("Conv", {shares, bins}, {attribute("kernel_shape", Ints{1, 1})});
+  return out.node("Reshape", {expected, out.integers({0, 4, -1})});
+}
+
+}  // namespace
+
+std::string export_detect_decode(Exporting& e, const Node& node, const DetectDecode& decode) {
+  GraphWriter& out = e.out;
+  const int64_t box_channels = int64_t{4} * decode.reg_max;
+  std::vector<std::string> levels;
+  for (const Value map : node.inputs)
+    levels.push_back(
+        out.node("Reshape", {e.name(map), out.integers({0, box_channels + decode.classes, -1})}));
+  std::string all = concat(out, levels, 2);
+  if (e.options.half) {
+    all = out.node("Cast", {all}, {attribute("to", kFloat)});
+    out.set_float_type(DType::kFloat32);
+  }
+
+  const Anchors anchors =
+      e.options.dynamic ? computed_anchors(e, node, decode) : constant_anchors(e, node, decode);
+  const std::string sides = distances(e, slice(out, all, 1, 0, box_channels), decode);
+  const std::string first = out.node("Sub", {anchors.centres, slice(out, sides, 1, 0, 2)});  // left, top
+  const std::string last = out.node("Add", {anchors.centres, slice(out, sides, 1, 2, 4)});   // right, bottom
+  const std::string centre = out.node("Div", {out.node("Add", {first, last}), out.number(2)});
+  const std::string size = out.node("Sub", {last, first});
+  const std::string boxes = out.node("Mul", {concat(out, {centre, size}, 1), anchors.strides});
+  const std::string scores =
+      out.node("Sigmoid", {slice(out, all, 1, box_channels, box_channels + decode.classes)});
+  return concat(out, {boxes, scores}, 1);
+}
+
+std::string export_nms(Exporting& e, const std::string& decoded, int classes, const ExportNms& nms) {
+  GraphWriter& out = e.out;
+  out.set_scope("nms");
+  out.set_float_type(DType::kFloat32);
+  const std::string centre = slice(out, decoded, 1, 0, 2);
+  const std::string half_size = out.node("Div", {slice(out, decoded, 1, 2, 4), out.number(2)});
+  const std::string corners = concat(
+      out, {out.node("Sub", {centre, half_size}), out.node("Add", {centre, half_size})}, 1);  // (1, 4, A)
+
+  const std::string scores = slice(out, decoded, 1, 4, 4 + classes);
+  const std::string best =
+      out.node("ReduceMax", {scores}, {attribute("axes", Ints{1}), attribute("keepdims", int64_t{1})});
+  const std::string id =
+      out.node("ArgMax", {scores}, {attribute("axis", int64_t{1}), attribute("keepdims", int64_t{1})});
+  const std::string class_id = out.node("Cast", {id}, {attribute("to", kFloat)});  // (1, 1, A)
+
+  // One class to the operator: boxes of different classes lie too far apart to meet.
+  const std::string apart = out.node("Add", {corners, out.node("Mul", {class_id, out.number(nms.max_side)})});
+  const std::string kept = out.node(  // (M, 3): image, class, anchor
+      "NonMaxSuppression",
+      {out.node("Transpose", {apart}, {attribute("perm", Ints{0, 2, 1})}), best,
+       out.integers({nms.max_detections}), out.numbers({1}, {nms.iou}), out.numbers({1}, {nms.confidence})});
+  const std::string anchor = out.node("Gather", {kept, out.integer(2)}, {attribute("axis", int64_t{1})});
+  const std::string columns = concat(out, {corners, best, class_id}, 1);  // (1, 6, A)
+  const std::string found =
+      out.node("Transpose", {out.node("Gather", {columns, anchor}, {attribute("axis", int64_t{2})})},
+               {attribute("perm", Ints{0, 2, 1})});
+  const std::string padded = concat(
+      out,
+      {found, out.numbers({1, nms.max_detections, 6}, std::vector<float>(size_t{6} * nms.max_detections))},
+      1);
+  return slice(out, padded, 1, 0, nms.max_detections);
+}
+
+}  // namespace marrow::onnx

@@ -1,0 +1,143 @@
+#include "marrow/train/recipe/train_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/base/yaml.h"
+#include "marrow/train/recipe/option_text.h"
+
+namespace marrow {
+namespace {
+
+// Keys of YOLOv8's own files that mean nothing to training here, with the values that ask for nothing.
+struct ForeignKey {
+  std::string_view key;
+  std::string_view harmless;  // besides null and false
+};
+constexpr std::array kForeignKeys = {
+    ForeignKey{"task", "detect"},
+    ForeignKey{"mode", "train"},
+    ForeignKey{"resume", ""},
+    ForeignKey{"profile", ""},
+    ForeignKey{"compile", ""},
+    ForeignKey{"overlap_mask", "true"},
+    ForeignKey{"mask_ratio", "4"},
+    ForeignKey{"half", ""},
+    ForeignKey{"dnn", ""},
+    ForeignKey{"source", ""},
+    ForeignKey{"vid_stride", "1"},
+    ForeignKey{"stream_buffer", ""},
+    ForeignKey{"visualize", ""},
+    ForeignKey{"augment", ""},
+    ForeignKey{"classes", ""},
+    ForeignKey{"retina_masks", ""},
+    ForeignKey{"embed", ""},
+    ForeignKey{"show", ""},
+    ForeignKey{"save_frames", ""},
+    ForeignKey{"save_txt", ""},
+    ForeignKey{"save_conf", ""},
+    ForeignKey{"save_crop", ""},
+    ForeignKey{"show_labels", "true"},
+    ForeignKey{"show_conf", "true"},
+    ForeignKey{"show_boxes", "true"},
+    ForeignKey{"line_width", ""},
+    ForeignKey{"format", "torchscript"},
+    ForeignKey{"keras", ""},
+    ForeignKey{"optimize", ""},
+    ForeignKey{"int8", ""},
+    ForeignKey{"dynamic", ""},
+    ForeignKey{"simplify", "true"},
+    ForeignKey{"opset", ""},
+    ForeignKey{"workspace", ""},
+    ForeignKey{"nms", ""},
+    ForeignKey{"pose", "12.0"},
+    ForeignKey{"kobj", "1.0"},
+    ForeignKey{"cfg", ""},
+    ForeignKey{"tracker", "botsort.yaml"},
+    ForeignKey{"save_dir", "*"},
+};
+
+const TrainOption* find_option(std::string_view key) {
+  const auto& table = train_option_table();
+  const auto found = std::ranges::find(table, key, &TrainOption::key);
+  return found == table.end() ? nullptr : &*found;
+}
+
+// A list of scalars as the text that `set` takes; anything deeper is refused by it.
+std::string text_of(const YamlValue& value) {
+  if (!value.is_list()) return value.kind == YamlValue::Kind::kMap ? "{...}" : value.text;
+  std::vector<std::string> items;
+  for (const YamlValue& item : value.items) items.push_back(item.text);
+  return fmt::format("[{}]", join(items, ", "));
+}
+
+}  // namespace
+
+void set_train_option(TrainOptions& options, std::string_view key, std::string_view text) {
+  const TrainOption* option = find_option(key);
+  if (option == nullptr) {
+    std::vector<std::string> known;
+    for (const TrainOption& row : train_option_table()) known.push_back(row.key);
+    throw Error(ErrorKind::kUsage, unknown_name_message("setting", printable(key), known));
+  }
+  option->set(options, text);
+}
+
+std::vector<std::string> read_train_options(const std::filesystem::path& path, TrainOptions& options) {
+  const std::string file = path.string();
+  const YamlValue yaml = parse_yaml(read_file(path, kMaxYamlBytes), file);
+  if (!yaml.is_map() && yaml.kind != YamlValue::Kind::kNull)
+    throw Error(ErrorKind::kFormat, file + ": wanted lines of 'key: value', found " + describe(yaml));
+  std::vector<std::string> notices;
+  for (size_t i = 0; i < yaml.keys.size(); ++i) {
+    const std::string text = text_of(yaml.items[i]);
+    const std::string place = fmt::format("{}:{}: ", file, yaml.key_lines[i]);
+    const auto foreign = std::ranges::find(kForeignKeys, yaml.keys[i], &ForeignKey::key);
+    if (foreign != kForeignKeys.end()) {
+      const bool harmless = is_none(text) || to_lower(text) == "false" || foreign->harmless == "*" ||
+                            to_lower(text) == foreign->harmless;
+      if (!harmless)
+        notices.push_back(
+            fmt::format("{}{}: {} has no effect on training here", place, yaml.keys[i], printable(text)));
+      continue;
+    }
+    try {
+      set_train_option(options, yaml.keys[i], text);
+    } catch (const Error& error) {
+      throw Error(error.kind(), place + error.what());
+    }
+  }
+  return notices;
+}
+
+std::string to_yaml(const TrainOptions& options, const std::map<std::string, std::string>& more) {
+  std::string yaml;
+  for (const TrainOption& option : train_option_table())
+    yaml += option.key + ": " + option.text(options) + "\n";
+  for (const auto& [key, value] : more) yaml += key + ": " + yaml_text(value) + "\n";
+  return yaml;
+}
+
+std::map<std::string, std::string> to_map(const TrainOptions& options) {
+  std::map<std::string, std::string> texts;
+  const YamlValue yaml = parse_yaml(to_yaml(options), "options");
+  for (size_t i = 0; i < yaml.keys.size(); ++i) texts[yaml.keys[i]] = text_of(yaml.items[i]);
+  return texts;
+}
+
+TrainOptions train_options_of(const std::map<std::string, std::string>& texts, const std::string& where) {
+  TrainOptions options;
+  for (const auto& [key, text] : texts) try {
+      set_train_option(options, key, text);
+    } catch (const Error& error) {
+      throw Error(ErrorKind::kFormat, where + ": " + error.what());
+    }
+  return options;
+}
+
+}  // namespace marrow

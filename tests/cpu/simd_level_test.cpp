@@ -1,0 +1,69 @@
+#include "marrow/cpu/simd_level.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "marrow/base/error.h"
+
+namespace marrow {
+namespace {
+
+class Environment {
+ public:
+  explicit Environment(const char* value) {
+    if (const char* old = std::getenv("MARROW_SIMD")) before_ = old;
+    setenv("MARROW_SIMD", value, 1);
+  }
+  ~Environment() {
+    if (before_.empty())
+      unsetenv("MARROW_SIMD");
+    else
+      setenv("MARROW_SIMD", before_.c_str(), 1);
+  }
+
+ private:
+  std::string before_;
+};
+
+std::string refusal(const std::string& name) {
+  try {
+    choose_simd_level(name);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(SimdLevel, TheEnvironmentDecidesUnlessTheCallerDoes) {
+  const Environment environment("plain");
+  EXPECT_EQ(choose_simd_level(), SimdLevel::kPlain);
+  const SimdLevel fastest = available_simd_levels().back();
+  EXPECT_EQ(choose_simd_level(simd_name(fastest)), fastest);
+}
+
+TEST(SimdLevel, AnEmptyVariableMeansTheFastest) {
+  const Environment environment("");
+  EXPECT_EQ(choose_simd_level(), available_simd_levels().back());
+}
+
+TEST(SimdLevel, UnknownNamesAreRefusedWithTheKnownOnes) {
+  const Environment environment("avx521");
+  EXPECT_NE(refusal("").find("MARROW_SIMD"), std::string::npos);
+  EXPECT_NE(refusal("").find("avx512"), std::string::npos);
+  EXPECT_EQ(refusal("avx521").find("MARROW_SIMD"), std::string::npos);
+}
+
+TEST(SimdLevel, ALevelTheCpuLacksIsRefusedWithTheAvailableOnes) {
+#if defined(__x86_64__)
+  const std::string message = refusal("neon");
+#else
+  const std::string message = refusal("avx512");
+#endif
+  EXPECT_NE(message.find("lacks"), std::string::npos);
+  EXPECT_NE(message.find("plain"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace marrow

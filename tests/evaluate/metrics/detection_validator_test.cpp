@@ -1,0 +1,137 @@
+#include "marrow/evaluate/metrics/detection_validator.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "marrow/base/error.h"
+
+namespace marrow {
+namespace {
+
+// A picture of 100 x 50 in a network of 64 x 64: halved, 7 at the left and 20 at the top.
+struct Picture {
+  std::vector<TruthBox> truth;
+  std::vector<Detection> detections;
+
+  ValidatedPicture get(const char* name = "12.jpg") const {
+    return {name, {100, 50}, {64, 64}, {0.5, 7.0, 20.0}, truth, detections, {}};
+  }
+};
+
+const BoxXyxy kBox = {17, 25, 37, 35};
+
+TEST(DetectionValidator, BothDefinitionsOfAPerfectDetector) {
+  DetectionValidator validator({"cell", "platelet"});
+  const Picture picture{{{kBox, 0}}, {{kBox, 0.75f, 0}}};
+  validator.add(picture.get());
+  const DetectionReport report = validator.report();
+  EXPECT_EQ(report.images, 1);
+  EXPECT_EQ(report.instances, 1);
+  EXPECT_EQ(report.images_of_class, (std::vector<int64_t>{1, 0}));
+  EXPECT_NEAR(report.ultralytics.map50(), 0.995, 1e-12);
+  EXPECT_NEAR(report.coco.ap50(), 1.0, 1e-12);
+  EXPECT_EQ(report.confusion.at(0, 0), 1);
+  EXPECT_EQ(report.map_by_class(), (std::vector<double>(2, report.ultralytics.map50_95())));
+}
+
+TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
+  DetectionValidator validator({"cell", "platelet"}, {.category_ids = {1, 90}});
+  const Picture picture{{}, {{kBox, 0.123456f, 1}}};
+  validator.add(picture.get());
+  ASSERT_EQ(validator.predictions().size(), 1u);
+  const CocoPrediction prediction = validator.predictions()[0];
+  EXPECT_EQ(prediction.category_id, 90);
+  EXPECT_EQ(prediction.box, (BoxXywh{20, 10, 40, 20}));
+  EXPECT_EQ(prediction.score, 0.12346);
+}
+
+// By the halved box it would be small; in the picture 40 x 20 is small as well, but 80 x 40 is not.
+TEST(DetectionValidator, AreasAreThoseOfThePicture) {
+  DetectionValidator validator({"cell"});
+  const BoxXyxy large = {7, 20, 47, 40};
+  const Picture picture{{{large, 0}}, {{large, 0.9f, 0}}};
+  validator.add(picture.get());
+  EXPECT_EQ(validator.report().coco.numbers[3], -1.0);
+  EXPECT_NEAR(validator.report().coco.numbers[4], 1.0, 1e-12);
+}
+
+TEST(DetectionValidator, CrowdsConcernOnlyCocosDefinition) {
+  DetectionValidator validator({"cell"});
+  const Picture picture{{{kBox, 0}}, {{{45, 22, 55, 32}, 0.95f, 0}, {kBox, 0.9f, 0}}};
+  ValidatedPicture one = picture.get();
+  one.coco_truth = {{0, {20, 10, 40, 20}, 800, false}, {0, {70, 0, 30, 30}, 900, true}};
+  validator.add(one);
+  const DetectionReport report = validator.report();
+  EXPECT_EQ(report.instances, 1);
+  EXPECT_NEAR(report.coco.ap50(), 1.0, 1e-12);
+  EXPECT_LT(report.ultralytics.map50(), 0.6);
+}
+
+TEST(DetectionValidator, EmptyPicturesCountAsPictures) {
+  DetectionValidator validator({"cell"});
+  validator.add(Picture().get("a.jpg"));
+  validator.add(Picture().get("b.jpg"));
+  const DetectionReport report = validator.report();
+  EXPECT_EQ(report.images, 2);
+  EXPECT_EQ(report.instances, 0);
+  EXPECT_EQ(report.ultralytics.fitness(), 0.0);
+  EXPECT_EQ(report.coco.ap50(), -1.0);
+}
+
+TEST(DetectionValidator, ConfidenceOfValidationDecidesTheConfusionMatrix) {
+  const Picture picture{{}, {{kBox, 0.2f, 0}}};
+  DetectionValidator usual({"cell"}), chosen({"cell"}, {.confidence = 0.1f});
+  usual.add(picture.get());
+  chosen.add(picture.get());
+  EXPECT_EQ(usual.report().confusion.at(0, 1), 0);
+  EXPECT_EQ(chosen.report().confusion.at(0, 1), 1);
+}
+
+TEST(DetectionValidator, RefusesClassesWithoutAName) {
+  DetectionValidator validator({"cell"});
+  EXPECT_THROW(validator.add(Picture{{{kBox, 1}}, {}}.get()), Error);
+  EXPECT_THROW(validator.add(Picture{{}, {{kBox, 0.5f, 1}}}.get()), Error);
+  EXPECT_THROW(validator.add(Picture{{}, {{kBox, 0.5f, -1}}}.get()), Error);
+  EXPECT_EQ(validator.report().images, 0);
+  EXPECT_THROW(DetectionValidator({"a", "b"}, {.category_ids = {1}}), Error);
+}
+
+TEST(DetectionValidator, TableInTheReferencesColumns) {
+  DetectionValidator validator({"cell", "platelet", "unused"});
+  const Picture picture{{{kBox, 0}, {kBox, 1}}, {{kBox, 0.75f, 0}}};
+  validator.add(picture.get());
+  const DetectionReport report = validator.report();
+  const std::string header =
+      "                 Class     Images  Instances      Box(P          R      mAP50  mAP50-95)\n";
+  const std::string all =
+      "                   all          1          2        0.5        0.5      0.497      0.497\n";
+  const std::string classes =
+      "                  cell          1          1          1          1      0.995      0.995\n"
+      "              platelet          1          1          0          0          0          0\n";
+  EXPECT_EQ(report_table(report, true), header + all + classes);
+  EXPECT_EQ(report_table(report, false), header + all);
+  const std::string text = report_text(report, true);
+  EXPECT_NE(text.find("Ultralytics"), std::string::npos);
+  EXPECT_NE(text.find("COCO"), std::string::npos);
+}
+
+TEST(DetectionValidator, JsonHoldsBothDefinitions) {
+  DetectionValidator validator({"cell", "platelet"});
+  const Picture picture{{{kBox, 0}}, {{kBox, 0.75f, 0}}};
+  validator.add(picture.get());
+  const nlohmann::ordered_json json = report_json(validator.report());
+  EXPECT_NEAR(json.at("map50").get<double>(), 0.995, 1e-12);
+  EXPECT_NEAR(json.at("map50_95").get<double>(), 0.995, 1e-12);
+  ASSERT_EQ(json.at("coco").size(), 12u);
+  ASSERT_EQ(json.at("coco_names").size(), 12u);
+  EXPECT_NEAR(json.at("coco")[0].get<double>(), 1.0, 1e-12);
+  EXPECT_EQ(json.at("coco")[5], -1.0);
+  ASSERT_EQ(json.at("per_class").size(), 1u);
+  EXPECT_EQ(json.at("per_class")[0].at("name"), "cell");
+  EXPECT_NEAR(json.at("per_class")[0].at("coco_ap50_95").get<double>(), 1.0, 1e-12);
+  EXPECT_EQ(json.at("confusion_matrix").size(), 3u);
+}
+
+}  // namespace
+}  // namespace marrow
