@@ -25,9 +25,9 @@ using nlohmann::json;
 struct Options {
   std::string model;
   std::string backbone;
-  ImportOptions import;
+  model::ImportOptions import;
   std::vector<int> imgsz;
-  EngineOptions engine;
+  engine::EngineOptions engine;
   int batch = 1;
   double seconds = 3;
   int layers = 15;
@@ -38,7 +38,7 @@ struct Options {
   bool as_json = false;
 };
 
-std::string latency_text(const Latency& latency, int images) {
+std::string latency_text(const benchmark::Latency& latency, int images) {
   return fmt::format("median {:.2f} ms, p95 {:.2f} ms, best {:.2f} ms of {} runs; {:.1f} images/s",
                      latency.median_ms, latency.p95_ms, latency.best_ms, latency.runs,
                      1000 * images / latency.median_ms);
@@ -53,13 +53,13 @@ struct Beside {
   double ratio() const { return times.theirs.median_ms / times.ours.median_ms; }
 };
 
-Beside time_opencv(const GraphWithWeights& network, NetworkRun& run, const NetworkRunOptions& options,
-                   double seconds) {
+Beside time_opencv(const passes::GraphWithWeights& network, benchmark::NetworkRun& run,
+                   const benchmark::NetworkRunOptions& options, double seconds) {
   OpenCvTurns opencv(network, options);
   return {opencv.name(), opencv.difference(), time_in_turns(run, opencv, 2 * seconds)};
 }
 
-json latency_json(const Latency& latency, int images) {
+json latency_json(const benchmark::Latency& latency, int images) {
   return {{"runs", latency.runs},
           {"median_ms", latency.median_ms},
           {"p95_ms", latency.p95_ms},
@@ -89,12 +89,12 @@ double share_of_peak(double macs, double ms, double peak) {
   return 2 * macs / (ms * 1e6) / peak;
 }
 
-void print_layers(const std::vector<StepTime>& steps, size_t shown, double peak) {
+void print_layers(const std::vector<engine::StepTime>& steps, size_t shown, double peak) {
   double total = 0;
-  for (const StepTime& step : steps) total += step.ms;
+  for (const engine::StepTime& step : steps) total += step.ms;
   fmt::print("\n{:>9} {:>6} {:>10} {:>6}  {:<32} {}\n", "ms", "share", "MMAC", "peak", "layer", "kernel");
   for (size_t i = 0; i < std::min(shown, steps.size()); ++i) {
-    const StepTime& step = steps[i];
+    const engine::StepTime& step = steps[i];
     const std::string peak_text =
         step.macs > 0 ? fmt::format("{:.0f} %", 100 * share_of_peak(step.macs, step.ms, peak)) : "";
     const std::string macs_text = step.macs > 0 ? fmt::format("{:.2f}", step.macs / 1e6) : "";
@@ -105,9 +105,9 @@ void print_layers(const std::vector<StepTime>& steps, size_t shown, double peak)
     fmt::print("{:>9} ({} more; --layers 0 shows all)\n", "...", steps.size() - shown);
 }
 
-json layers_json(const std::vector<StepTime>& steps, double peak) {
+json layers_json(const std::vector<engine::StepTime>& steps, double peak) {
   json rows = json::array();
-  for (const StepTime& step : steps) {
+  for (const engine::StepTime& step : steps) {
     json row = {{"layer", step.name}, {"kernel", step.kernel}, {"ms", step.ms}, {"macs", step.macs}};
     if (step.macs > 0) row["share_of_peak"] = share_of_peak(step.macs, step.ms, peak);
     rows.push_back(std::move(row));
@@ -115,7 +115,7 @@ json layers_json(const std::vector<StepTime>& steps, double peak) {
   return rows;
 }
 
-void print_end_to_end(const EndToEnd& whole) {
+void print_end_to_end(const benchmark::EndToEnd& whole) {
   fmt::print("\nThe whole way, {}x{} JPEG of {:.0f} kB in a network of {}x{} (width x height): {}\n",
              whole.picture.width, whole.picture.height, static_cast<double>(whole.bytes) / 1e3,
              whole.network.width, whole.network.height, latency_text(whole.total, 1));
@@ -125,7 +125,7 @@ void print_end_to_end(const EndToEnd& whole) {
     fmt::print("{:>9.3f} {:>5.1f}%  {}\n", ms, 100 * ms / whole.total.median_ms, what);
 }
 
-json end_to_end_json(const EndToEnd& whole) {
+json end_to_end_json(const benchmark::EndToEnd& whole) {
   return {
       {"picture", {{"width", whole.picture.width}, {"height", whole.picture.height}, {"bytes", whole.bytes}}},
       {"imgsz", {whole.network.height, whole.network.width}},
@@ -139,31 +139,34 @@ json end_to_end_json(const EndToEnd& whole) {
 int benchmark(const Options& o) {
   OpenedModel opened;
   const double load_ms =
-      time_ms([&] { opened = open_model(o.model, {.backbone = o.backbone, .import = o.import}); });
-  const Model& model = opened.trained.model;
+      benchmark::time_ms([&] { opened = open_model(o.model, {.backbone = o.backbone, .import = o.import}); });
+  const model::Model& model = opened.trained.model;
   const auto [width, height] = input_size(o.model, model, o.imgsz);
 
-  GraphWithWeights network = {model.graph, opened.trained.weights};
-  const double deploy_ms = o.engine.deploy ? time_ms([&] { network = deploy(network); }) : 0;
-  const NetworkRunOptions input = {.batch = o.batch, .height = height, .width = width, .engine = o.engine};
-  NetworkRun run(network, input);
-  const Latency latency = measure_latency({.warm_up_seconds = 0.5, .seconds = o.seconds}, [&] { run.run(); });
+  passes::GraphWithWeights network = {model.graph, opened.trained.weights};
+  const double deploy_ms =
+      o.engine.deploy ? benchmark::time_ms([&] { network = passes::deploy(network); }) : 0;
+  const benchmark::NetworkRunOptions input = {
+      .batch = o.batch, .height = height, .width = width, .engine = o.engine};
+  benchmark::NetworkRun run(network, input);
+  const benchmark::Latency latency =
+      benchmark::measure_latency({.warm_up_seconds = 0.5, .seconds = o.seconds}, [&] { run.run(); });
 
-  const Machine machine = this_machine();
+  const benchmark::Machine machine = benchmark::this_machine();
   const int threads = o.engine.threads == 0 ? machine.cores : o.engine.threads;
-  const double peak = peak_gflops(machine.simd) * std::min(threads, machine.cores);
+  const double peak = benchmark::peak_gflops(machine.simd) * std::min(threads, machine.cores);
   constexpr int kRepeats = 10;
-  const std::vector<StepTime> steps = run.slowest_steps(kRepeats);
+  const std::vector<engine::StepTime> steps = run.slowest_steps(kRepeats);
   std::optional<Beside> beside;
   if (o.runtime == "opencv") beside = time_opencv(network, run, input, o.seconds);
-  std::optional<EndToEnd> whole;
+  std::optional<benchmark::EndToEnd> whole;
   if (o.end_to_end)
-    whole = measure_end_to_end(opened.trained, {.source = o.source,
-                                                .size = {width, height},
-                                                .rect = model.fixed_height == 0,
-                                                .fast_decode = o.fast_decode,
-                                                .engine = o.engine,
-                                                .seconds = o.seconds});
+    whole = benchmark::measure_end_to_end(opened.trained, {.source = o.source,
+                                                           .size = {width, height},
+                                                           .rect = model.fixed_height == 0,
+                                                           .fast_decode = o.fast_decode,
+                                                           .engine = o.engine,
+                                                           .seconds = o.seconds});
 
   if (o.as_json) {
     json object = {{"model", o.model},
@@ -172,17 +175,17 @@ int benchmark(const Options& o) {
                    {"deployed", o.engine.deploy},
                    {"imgsz", {height, width}},
                    {"batch", o.batch},
-                   {"precision", precision_name(o.engine.precision)},
+                   {"precision", engine::precision_name(o.engine.precision)},
                    {"threads", threads},
                    {"cpu", machine.cpu},
-                   {"simd", simd_name(machine.simd)},
-                   {"parameters", count_parameters(network.graph)},
+                   {"simd", cpu::simd_name(machine.simd)},
+                   {"parameters", model::count_parameters(network.graph)},
                    {"macs", run.macs()},
                    {"load_ms", load_ms},
                    {"deploy_ms", deploy_ms},
                    {"compile_ms", run.compile_ms()},
                    {"peak_gflops", peak},
-                   {"peak_memory_bytes", peak_memory_bytes()},
+                   {"peak_memory_bytes", benchmark::peak_memory_bytes()},
                    {"network", latency_json(latency, o.batch)},
                    {"layers", layers_json(steps, peak)}};
     if (beside) object["opencv"] = beside_json(*beside, o.batch);
@@ -192,18 +195,19 @@ int benchmark(const Options& o) {
   }
   fmt::print("{}{}{}, {}, batch {}, {}x{}, {}\n", o.model, o.backbone.empty() ? "" : " on " + o.backbone,
              opened.has_weights ? "" : " (random weights)", o.engine.deploy ? "deployed" : "as trained",
-             o.batch, height, width, precision_name(o.engine.precision));
-  fmt::print("{}; {}, {}; {:.0f} GFLOP/s of float32 at best\n", machine.cpu, simd_name(machine.simd),
+             o.batch, height, width, engine::precision_name(o.engine.precision));
+  fmt::print("{}; {}, {}; {:.0f} GFLOP/s of float32 at best\n", machine.cpu, cpu::simd_name(machine.simd),
              counted(threads, "thread"), peak);
   fmt::print(
       "{} parameters, {:.3f} GMAC; load {:.0f} ms, deploy {:.0f} ms, compile {:.0f} ms, at most {:.0f} MB of "
       "memory\n",
-      count_parameters(network.graph), static_cast<double>(run.macs()) / 1e9, load_ms, deploy_ms,
-      run.compile_ms(), static_cast<double>(peak_memory_bytes()) / 1e6);
-  fmt::print("\nThe network alone (no decoding, letterbox, suppression): {}; {:.0f} % of {}\n",
-             latency_text(latency, o.batch),
-             100 * share_of_peak(static_cast<double>(run.macs()), latency.median_ms, peak),
-             o.engine.precision == Precision::kFloat32 ? "the peak" : "float32's peak, as the shares below");
+      model::count_parameters(network.graph), static_cast<double>(run.macs()) / 1e9, load_ms, deploy_ms,
+      run.compile_ms(), static_cast<double>(benchmark::peak_memory_bytes()) / 1e6);
+  fmt::print(
+      "\nThe network alone (no decoding, letterbox, suppression): {}; {:.0f} % of {}\n",
+      latency_text(latency, o.batch),
+      100 * share_of_peak(static_cast<double>(run.macs()), latency.median_ms, peak),
+      o.engine.precision == engine::Precision::kFloat32 ? "the peak" : "float32's peak, as the shares below");
   print_layers(steps, o.layers == 0 ? steps.size() : static_cast<size_t>(o.layers), peak);
   if (beside) print_beside(*beside, o.batch);
   if (whole) print_end_to_end(*whole);

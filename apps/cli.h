@@ -48,7 +48,7 @@ void add_threads_option(CLI::App& command, int& threads);
 
 // Adds --threads, --precision and --no-autotune of the CPU engine, which the programs tune unless told
 // otherwise.
-void add_engine_options(CLI::App& command, EngineOptions& options);
+void add_engine_options(CLI::App& command, engine::EngineOptions& options);
 // Adds --no-autotune alone.
 void add_autotune_flag(CLI::App& command, bool& autotune);
 
@@ -71,10 +71,10 @@ struct RunFolderOptions {
 void add_run_folder_options(CLI::App& command, RunFolderOptions& options);
 
 // Adds --conf, --iou, --max-det and --agnostic-nms.
-void add_detection_options(CLI::App& command, NmsOptions& options);
+void add_detection_options(CLI::App& command, detect::NmsOptions& options);
 
 // Adds --as and --weights-source, which say what a foreign file does not.
-void add_foreign_file_options(CLI::App& command, ImportOptions& options);
+void add_foreign_file_options(CLI::App& command, model::ImportOptions& options);
 
 // Throws Error{kUsage} unless `output` ends in `suffix`, as `kind` of file does, and is another file than
 // `input`.

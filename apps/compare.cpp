@@ -41,7 +41,7 @@ struct Options {
   std::string split = "val";
   double seconds = 2;
   bool autotune = true;
-  ChoiceOptions choice;
+  benchmark::ChoiceOptions choice;
   RunFolderOptions folder{.project = "runs", .name = "compare"};
   bool as_json = false;
 };
@@ -57,16 +57,16 @@ struct Setting {
 
 struct Entrant {
   std::string name;
-  TrainedModel trained;
+  model::TrainedModel trained;
   bool has_weights = false;
-  GraphWithWeights network;  // deployed
+  passes::GraphWithWeights network;  // deployed
 };
 
 Entrant open_entrant(const std::string& name, const std::string& model, const std::string& backbone) {
   OpenedModel opened = open_model(model, {.backbone = backbone, .import = {}});
   if (opened.trained.model.task == "classify")
     throw Error(ErrorKind::kUsage, name + ": a classifier; detectors are compared");
-  GraphWithWeights network = deploy({opened.trained.model.graph, opened.trained.weights});
+  passes::GraphWithWeights network = passes::deploy({opened.trained.model.graph, opened.trained.weights});
   return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
 }
 
@@ -107,11 +107,11 @@ std::vector<std::string> checkpoint_names(const std::vector<std::string>& files)
 std::vector<Entrant> open_entrants(const Options& o) {
   std::vector<std::string> backbones = o.backbones;
   if (backbones.empty() && o.checkpoints.empty())
-    for (const BackboneFamily* family : backbone_families()) backbones.push_back(family->name);
+    for (const nn::BackboneFamily* family : nn::backbone_families()) backbones.push_back(family->name);
   if (backbones == std::vector<std::string>{"all"}) {
     backbones.clear();
-    for (const BackboneFamily* family : backbone_families())
-      for (const BackboneVariant& variant : family->variants) backbones.push_back(variant.name);
+    for (const nn::BackboneFamily* family : nn::backbone_families())
+      for (const nn::BackboneVariant& variant : family->variants) backbones.push_back(variant.name);
   }
   std::vector<Entrant> entrants;
   const std::vector<std::string> names = checkpoint_names(o.checkpoints);
@@ -131,7 +131,7 @@ std::vector<int> sizes_of(const Options& o, const std::vector<Entrant>& entrants
       return {square_input_size(entrant.name, entrant.trained.model, 0)};
   for (const Entrant& entrant : entrants)
     if (entrant.has_weights) return {square_input_size(entrant.name, entrant.trained.model, 0)};
-  return {kDetectionSize};
+  return {train::kDetectionSize};
 }
 
 std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& entrants) {
@@ -142,56 +142,57 @@ std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& e
     const int fitting = (size + stride - 1) / stride * stride;
     for (const Entrant& entrant : entrants) square_input_size(entrant.name, entrant.trained.model, fitting);
     for (const int threads : o.threads)
-      settings.push_back({fitting, threads == 0 ? available_threads() : threads});
+      settings.push_back({fitting, threads == 0 ? cpu::available_threads() : threads});
   }
   return settings;
 }
 
 // The one given, which fits every checkpoint.
-std::optional<Dataset> open_dataset(const Options& o, const std::vector<Entrant>& entrants) {
+std::optional<data::Dataset> open_dataset(const Options& o, const std::vector<Entrant>& entrants) {
   if (o.data.empty()) return std::nullopt;
-  Dataset dataset = read_dataset(o.data);
+  data::Dataset dataset = data::read_dataset(o.data);
   for (const Entrant& entrant : entrants)
     if (entrant.has_weights) check_task(entrant.name, entrant.trained.model, o.data, dataset);
   return dataset;
 }
 
-std::vector<std::optional<double>> measure_maps(const Options& o, const std::optional<Dataset>& dataset,
+std::vector<std::optional<double>> measure_maps(const Options& o, const std::optional<data::Dataset>& dataset,
                                                 const std::vector<Entrant>& entrants, int size) {
   std::vector<std::optional<double>> maps(entrants.size());
   if (!dataset) return maps;
   for (size_t i = 0; i < entrants.size(); ++i) {
     if (!entrants[i].has_weights) continue;
     talk(fmt::format("measuring {} at {} px", entrants[i].name, size));
-    maps[i] = measure_detector(entrants[i].trained, *dataset, {.split = o.split, .image_size = size})
-                  .ultralytics.map50_95();
+    maps[i] =
+        evaluate::measure_detector(entrants[i].trained, *dataset, {.split = o.split, .image_size = size})
+            .ultralytics.map50_95();
   }
   return maps;
 }
 
 struct Measured {
   Setting setting;
-  std::vector<Contender> contenders;
-  std::vector<Latency> latencies;
+  std::vector<benchmark::Contender> contenders;
+  std::vector<benchmark::Latency> latencies;
 };
 
 Measured measure(const Options& o, std::vector<Entrant>& entrants, const Setting& setting,
                  const std::vector<std::optional<double>>& maps) {
-  std::vector<GraphWithWeights> networks;
+  std::vector<passes::GraphWithWeights> networks;
   for (const Entrant& entrant : entrants) networks.push_back(entrant.network);
   ProgressLine line;
-  const std::vector<ComparedNetwork> times =
-      time_in_turns(networks,
-                    {.input = {.batch = 1,
-                               .height = setting.size,
-                               .width = setting.size,
-                               .engine = {.threads = setting.threads, .autotune = o.autotune}},
-                     .seconds = o.seconds},
-                    [&](double share) { line.show(setting.text(), share); });
+  const std::vector<benchmark::ComparedNetwork> times =
+      benchmark::time_in_turns(networks,
+                               {.input = {.batch = 1,
+                                          .height = setting.size,
+                                          .width = setting.size,
+                                          .engine = {.threads = setting.threads, .autotune = o.autotune}},
+                                .seconds = o.seconds},
+                               [&](double share) { line.show(setting.text(), share); });
   Measured measured{setting, {}, {}};
   for (size_t i = 0; i < entrants.size(); ++i) {
     measured.contenders.push_back({entrants[i].name, times[i].latency.median_ms,
-                                   static_cast<double>(count_parameters(entrants[i].network.graph)),
+                                   static_cast<double>(model::count_parameters(entrants[i].network.graph)),
                                    static_cast<double>(times[i].macs), maps[i]});
     measured.latencies.push_back(times[i].latency);
   }
@@ -199,35 +200,35 @@ Measured measure(const Options& o, std::vector<Entrant>& entrants, const Setting
 }
 
 // The fastest first.
-std::vector<size_t> by_latency(const std::vector<Contender>& contenders) {
+std::vector<size_t> by_latency(const std::vector<benchmark::Contender>& contenders) {
   std::vector<size_t> order(contenders.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::stable_sort(order, {}, [&](size_t i) { return contenders[i].ms; });
   return order;
 }
 
-void print_table(const Measured& measured, const ChoiceOptions& choice) {
-  const std::vector<bool> front = pareto_front(measured.contenders);
+void print_table(const Measured& measured, const benchmark::ChoiceOptions& choice) {
+  const std::vector<bool> front = benchmark::pareto_front(measured.contenders);
   size_t width = 8;
-  for (const Contender& one : measured.contenders) width = std::max(width, one.name.size());
+  for (const benchmark::Contender& one : measured.contenders) width = std::max(width, one.name.size());
   fmt::print("\n{}, batch 1, float32, the network alone (* = no other is faster and better)\n\n",
              measured.setting.text());
   fmt::print("  {:<{}} {:>11} {:>9} {:>10} {:>9} {:>8} {:>9}\n", "network", width, "parameters", "GMAC",
              "median ms", "p95 ms", "images/s", "mAP50-95");
   for (const size_t i : by_latency(measured.contenders)) {
-    const Contender& one = measured.contenders[i];
+    const benchmark::Contender& one = measured.contenders[i];
     fmt::print("{} {:<{}} {:>11.0f} {:>9.3f} {:>10.2f} {:>9.2f} {:>8.1f} {:>9}\n", front[i] ? '*' : ' ',
                one.name, width, one.parameters, one.macs / 1e9, one.ms, measured.latencies[i].p95_ms,
                1000 / one.ms, one.map50_95 ? fmt::format("{:.3f}", *one.map50_95) : "-");
   }
-  fmt::print("\n{}", recommendation(measured.contenders, choice));
+  fmt::print("\n{}", benchmark::recommendation(measured.contenders, choice));
 }
 
 json table_json(const Measured& measured) {
-  const std::vector<bool> front = pareto_front(measured.contenders);
+  const std::vector<bool> front = benchmark::pareto_front(measured.contenders);
   json rows = json::array();
   for (const size_t i : by_latency(measured.contenders)) {
-    const Contender& one = measured.contenders[i];
+    const benchmark::Contender& one = measured.contenders[i];
     json row = {{"network", one.name},
                 {"parameters", one.parameters},
                 {"macs", one.macs},
@@ -240,36 +241,38 @@ json table_json(const Measured& measured) {
   return {{"imgsz", measured.setting.size}, {"threads", measured.setting.threads}, {"networks", rows}};
 }
 
-void draw(DrawingAttempts& attempts, const std::filesystem::path& folder, const Measured& measured,
+void draw(evaluate::DrawingAttempts& attempts, const std::filesystem::path& folder, const Measured& measured,
           double budget_ms) {
-  const std::vector<bool> front = pareto_front(measured.contenders);
-  const bool by_map =
-      measured.contenders[0].map50_95.has_value() &&
-      std::ranges::all_of(measured.contenders, [](const Contender& one) { return one.map50_95.has_value(); });
-  std::vector<TradeoffPoint> points;
+  const std::vector<bool> front = benchmark::pareto_front(measured.contenders);
+  const bool by_map = measured.contenders[0].map50_95.has_value() &&
+                      std::ranges::all_of(measured.contenders, [](const benchmark::Contender& one) {
+                        return one.map50_95.has_value();
+                      });
+  std::vector<evaluate::TradeoffPoint> points;
   for (size_t i = 0; i < measured.contenders.size(); ++i) {
-    const Contender& one = measured.contenders[i];
+    const benchmark::Contender& one = measured.contenders[i];
     points.push_back({one.name, one.ms, by_map ? *one.map50_95 : one.parameters / 1e6, front[i]});
   }
-  const TradeoffText text{fmt::format("{}, {}", measured.setting.text(), this_machine().cpu),
-                          by_map ? "mAP50-95" : "Million parameters", budget_ms};
+  const evaluate::TradeoffText text{
+      fmt::format("{}, {}", measured.setting.text(), benchmark::this_machine().cpu),
+      by_map ? "mAP50-95" : "Million parameters", budget_ms};
   for (const auto& [format, suffix] :
-       {std::pair(PlotFormat::kPng, ".png"), std::pair(PlotFormat::kSvg, ".svg")})
+       {std::pair(evaluate::PlotFormat::kPng, ".png"), std::pair(evaluate::PlotFormat::kSvg, ".svg")})
     attempts.plot(folder / (measured.setting.file_name() + suffix),
-                  [&] { return tradeoff_plot(points, text, format); });
+                  [&] { return evaluate::tradeoff_plot(points, text, format); });
 }
 
 int compare(const Options& o) {
   std::vector<Entrant> entrants = open_entrants(o);
-  const std::optional<Dataset> dataset = open_dataset(o, entrants);
+  const std::optional<data::Dataset> dataset = open_dataset(o, entrants);
   const std::vector<Setting> settings = settings_of(o, entrants);
   const std::filesystem::path folder = o.folder.make();
-  const Machine machine = this_machine();
+  const benchmark::Machine machine = benchmark::this_machine();
   if (!o.as_json)
-    fmt::print("{}; {}, {}; {} in turns, about {:.0f} s\n", machine.cpu, simd_name(machine.simd),
+    fmt::print("{}; {}, {}; {} in turns, about {:.0f} s\n", machine.cpu, cpu::simd_name(machine.simd),
                counted(machine.cores, "core"), counted(static_cast<int64_t>(entrants.size()), "network"),
                o.seconds * static_cast<double>(entrants.size() * settings.size()));
-  DrawingAttempts attempts([](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
+  evaluate::DrawingAttempts attempts([](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
   json tables = json::array();
   std::vector<std::optional<double>> maps;
   int measured_size = 0;
@@ -281,8 +284,10 @@ int compare(const Options& o) {
     tables.push_back(table_json(measured));
     draw(attempts, folder, measured, o.choice.budget_ms);
   }
-  const json object = {
-      {"cpu", machine.cpu}, {"simd", simd_name(machine.simd)}, {"cores", machine.cores}, {"tables", tables}};
+  const json object = {{"cpu", machine.cpu},
+                       {"simd", cpu::simd_name(machine.simd)},
+                       {"cores", machine.cores},
+                       {"tables", tables}};
   const std::string text = object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
   write_file_atomically(folder / "compare.json", text);
   if (o.as_json) fmt::print("{}", text);
@@ -311,7 +316,7 @@ Action add_compare(CLI::App& app) {
           "--imgsz", options->imgsz,
           fmt::format("Input sizes in pixels, separated by commas [default: the one a file is fixed at, or "
                       "the first checkpoint was trained at, or {}]",
-                      kDetectionSize))
+                      train::kDetectionSize))
       ->delimiter(',')
       ->check(in_range(32, 16384))
       ->type_name("PIXELS,...");

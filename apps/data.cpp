@@ -28,7 +28,7 @@ std::vector<std::string> split_names(const std::string& text) {
   return names;
 }
 
-void say_notes(const Dataset& dataset) {
+void say_notes(const data::Dataset& dataset) {
   for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
 }
 
@@ -36,30 +36,30 @@ struct CheckArguments {
   std::string data, names;
   RunFolderOptions folder{.project = "runs/data", .name = "check"};
   bool json = false;
-  int image_size = CheckOptions().image_size, threads = 0;
+  int image_size = data::CheckOptions().image_size, threads = 0;
 };
 
 int check(const CheckArguments& arguments) {
-  const Dataset dataset = read_dataset(arguments.data, split_names(arguments.names));
+  const data::Dataset dataset = data::read_dataset(arguments.data, split_names(arguments.names));
   say_notes(dataset);
   const auto folder = arguments.folder.make();
-  CheckOptions options{
+  data::CheckOptions options{
       .image_size = arguments.image_size, .threads = arguments.threads, .sheet = folder / "labels.png"};
-  DatasetCheck result;
+  data::DatasetCheck result;
   {
     ProgressLine line;
     options.progress = [&](const std::string& what, int64_t done, int64_t total) {
       line.show(what, done, total);
     };
-    result = check_dataset(dataset, options);
+    result = data::check_dataset(dataset, options);
   }
-  const std::string text = check_text(dataset, result, arguments.image_size);
-  const std::string json = check_json(dataset, result, arguments.image_size) + "\n";
+  const std::string text = data::check_text(dataset, result, arguments.image_size);
+  const std::string json = data::check_json(dataset, result, arguments.image_size) + "\n";
   write_file_atomically(folder / "check.txt", text);
   write_file_atomically(folder / "check.json", json);
   fmt::print("{}", arguments.json ? json : text);
   fmt::print(arguments.json ? stderr : stdout, "pictures with their {} and this report: {}\n",
-             dataset.format == DatasetFormat::kFolders ? "classes" : "boxes", folder.string());
+             dataset.format == data::DatasetFormat::kFolders ? "classes" : "boxes", folder.string());
   return result.errors > 0 ? 1 : 0;
 }
 
@@ -90,29 +90,29 @@ struct ConvertArguments {
 };
 
 int convert(const ConvertArguments& arguments) {
-  const Dataset dataset = read_dataset(arguments.in, split_names(arguments.names));
+  const data::Dataset dataset = data::read_dataset(arguments.in, split_names(arguments.names));
   say_notes(dataset);
-  ConvertOptions options{.polygons = arguments.polygons, .threads = arguments.threads};
-  options.to = arguments.to == "coco"  ? DatasetFormat::kCoco
-               : arguments.to == "voc" ? DatasetFormat::kVoc
-                                       : DatasetFormat::kYolo;
-  options.transfer = arguments.images == "symlink"    ? PictureTransfer::kSymlink
-                     : arguments.images == "hardlink" ? PictureTransfer::kHardLink
-                                                      : PictureTransfer::kCopy;
-  ConvertSummary summary;
+  data::ConvertOptions options{.polygons = arguments.polygons, .threads = arguments.threads};
+  options.to = arguments.to == "coco"  ? data::DatasetFormat::kCoco
+               : arguments.to == "voc" ? data::DatasetFormat::kVoc
+                                       : data::DatasetFormat::kYolo;
+  options.transfer = arguments.images == "symlink"    ? data::PictureTransfer::kSymlink
+                     : arguments.images == "hardlink" ? data::PictureTransfer::kHardLink
+                                                      : data::PictureTransfer::kCopy;
+  data::ConvertSummary summary;
   {
     ProgressLine line;
     options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
-    summary = convert_dataset(dataset, arguments.out, options);
+    summary = data::convert_dataset(dataset, arguments.out, options);
   }
-  for (const Problem& problem : summary.problems)
-    fmt::print(stderr, "{}: {}\n", severity_name(problem.severity), problem.text());
-  fmt::print("{} ({}) -> {} ({}): {}, {}\n", arguments.in, format_name(dataset.format), arguments.out,
+  for (const data::Problem& problem : summary.problems)
+    fmt::print(stderr, "{}: {}\n", data::severity_name(problem.severity), problem.text());
+  fmt::print("{} ({}) -> {} ({}): {}, {}\n", arguments.in, data::format_name(dataset.format), arguments.out,
              arguments.to, counted(summary.images, "picture"), counted(summary.objects, "object"));
   if (summary.ignored > 0)
     fmt::print("{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
-               options.to == DatasetFormat::kYolo ? "left out, YOLO's format has no place for such"
-                                                  : "kept as such");
+               options.to == data::DatasetFormat::kYolo ? "left out, YOLO's format has no place for such"
+                                                        : "kept as such");
   if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "picture"));
   return summary.dropped > 0 ? 1 : 0;
 }
@@ -145,16 +145,16 @@ Action add_convert(CLI::App& data) {
 
 struct SynthArguments {
   std::string out, classes = "shapes";
-  SynthOptions options;
+  data::SynthOptions options;
 };
 
 int synth(SynthArguments arguments) {
   if (arguments.classes != "shapes") arguments.options.classes = split_names(arguments.classes);
-  SynthSummary summary;
+  data::SynthSummary summary;
   {
     ProgressLine line;
     arguments.options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
-    summary = write_synth_dataset(arguments.out, arguments.options);
+    summary = data::write_synth_dataset(arguments.out, arguments.options);
   }
   fmt::print("{}: {} to train on, {} to validate\n", arguments.out, counted(summary.train_images, "picture"),
              summary.val_images);
@@ -165,26 +165,27 @@ int synth(SynthArguments arguments) {
 
 Action add_synth(CLI::App& data) {
   auto arguments = std::make_shared<SynthArguments>();
-  SynthOptions& options = arguments->options;
+  data::SynthOptions& options = arguments->options;
   CLI::App& command = *data.add_subcommand("synth", "Draw a small dataset of shapes, to try things out with");
   command.add_option("OUT", arguments->out, "Folder for the dataset; must not hold one")
       ->required()
       ->type_name("");
   command.add_option("--images", options.images, "Pictures to draw, of both splits")
-      ->check(in_range(1, kMostSynthImages))
+      ->check(in_range(1, data::kMostSynthImages))
       ->capture_default_str();
   command
-      .add_option("--classes", arguments->classes,
-                  "shapes for all of " + join(synth_classes(), ", ") + "; or some of them, comma-separated")
+      .add_option(
+          "--classes", arguments->classes,
+          "shapes for all of " + join(data::synth_classes(), ", ") + "; or some of them, comma-separated")
       ->capture_default_str();
   command.add_option("--val-share", options.val_share, "Share of the pictures that is for validation")
-      ->check(in_range(0, kMostValShare))
+      ->check(in_range(0, data::kMostValShare))
       ->capture_default_str();
   command.add_option("--imgsz", options.image_size, "Longer side of a picture (pixels)")
-      ->check(in_range(kSmallestSynthSide, kLargestSynthSide))
+      ->check(in_range(data::kSmallestSynthSide, data::kLargestSynthSide))
       ->capture_default_str();
   command.add_option("--objects", options.objects, "Objects in a picture, at most")
-      ->check(in_range(1, kMostSynthObjects))
+      ->check(in_range(1, data::kMostSynthObjects))
       ->capture_default_str();
   command.add_option("--seed", options.seed, "The same seed draws the same pictures")->capture_default_str();
   add_threads_option(command, options.threads);

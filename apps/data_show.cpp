@@ -26,7 +26,7 @@ namespace marrow::cli {
 namespace {
 
 // Without those that only matter to a whole run.
-bool concerns_a_batch(const TrainOption& option) {
+bool concerns_a_batch(const train::TrainOption& option) {
   constexpr std::string_view kOthers[] = {"label_smoothing", "close_mosaic", "copy_paste_mode"};
   return option.group == "Augmentation" && std::ranges::find(kOthers, option.key) == std::end(kOthers);
 }
@@ -35,7 +35,7 @@ struct Options {
   std::string data;
   std::string split = "train";
   int imgsz = 0;
-  int batch = kDefaultBatch;
+  int batch = train::kDefaultBatch;
   int64_t epoch = 0;
   int64_t first = 0;
   int64_t count = 1;
@@ -43,37 +43,37 @@ struct Options {
   bool validation = false;
   bool rect = false;
   RunFolderOptions folder{.project = "runs/data", .name = "show"};
-  TrainOptions train;  // augmentation
+  train::TrainOptions train;  // augmentation
 };
 
-DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
-  DetectionLoaderOptions loader;
+loader::DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
+  loader::DetectionLoaderOptions loader;
   loader.batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch));
   loader.seed = options.seed;
   loader.rectangular = options.rect;
   loader.pad = options.validation ? 0.5 : 0;
-  if (!options.validation) loader.augment = augment_settings_of(options.train);
+  if (!options.validation) loader.augment = loader::augment_settings_of(options.train);
   loader.epochs = options.epoch + 1;
   return loader;
 }
 
-std::string contents(const DetectionBatch& batch) {
+std::string contents(const loader::DetectionBatch& batch) {
   return counted(batch.targets.dim(0), "box");
 }
 
-std::string contents(const ClassificationBatch& batch) {
+std::string contents(const loader::ClassificationBatch& batch) {
   const std::set<int> classes(batch.class_ids.begin(), batch.class_ids.end());
   return counted(static_cast<int64_t>(classes.size()), "class");
 }
 
-ClassificationLoaderOptions class_loader_options(const Options& options, const Dataset& dataset,
-                                                 int64_t images) {
-  ClassificationLoaderOptions loader;
+loader::ClassificationLoaderOptions class_loader_options(const Options& options, const data::Dataset& dataset,
+                                                         int64_t images) {
+  loader::ClassificationLoaderOptions loader;
   loader.classes = dataset.classes();
-  loader.size = loader.shorter_side = options.imgsz > 0 ? options.imgsz : kDefaultCrop;
+  loader.size = loader.shorter_side = options.imgsz > 0 ? options.imgsz : predict::kDefaultCrop;
   loader.batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch));
   loader.seed = options.seed;
-  if (!options.validation) loader.augment = classification_augment_of(options.train);
+  if (!options.validation) loader.augment = loader::classification_augment_of(options.train);
   loader.epochs = options.epoch + 1;
   return loader;
 }
@@ -90,37 +90,40 @@ int show_batches(const Options& options, Loader& loader, int batch_size, const D
     }
     const auto path =
         folder / fmt::format("{}_epoch{}_batch{}.png", options.split, batch->epoch, batch->number);
-    if (batch->images.dim(0) > 0) write_image(path, draw(*batch).pixels());
+    if (batch->images.dim(0) > 0) image::write_image(path, draw(*batch).pixels());
     fmt::print("{}: {} of {}x{}, {}\n", path.string(), counted(batch->images.dim(0), "image"),
                batch->images.dim(3), batch->images.dim(2), contents(*batch));
   }
   return 0;
 }
 
-int show_classes(const Options& options, const Dataset& dataset) {
+int show_classes(const Options& options, const data::Dataset& dataset) {
   if (options.rect)
     throw Error(ErrorKind::kUsage, "--rect: " + options.data + " is for a classifier, which sees squares");
-  const OpenedSplit opened = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
-  const ClassificationLoaderOptions settings =
+  const evaluate::OpenedSplit opened =
+      evaluate::open_split(dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = talk});
+  const loader::ClassificationLoaderOptions settings =
       class_loader_options(options, dataset, static_cast<int64_t>(opened.images->size()));
-  ClassificationLoader loader(opened.images, settings, options.epoch, options.first);
-  return show_batches(options, loader, settings.batch, [&](const ClassificationBatch& batch) {
-    return class_sheet(batch.images, batch.class_ids, dataset.names);
+  loader::ClassificationLoader loader(opened.images, settings, options.epoch, options.first);
+  return show_batches(options, loader, settings.batch, [&](const loader::ClassificationBatch& batch) {
+    return loader::class_sheet(batch.images, batch.class_ids, dataset.names);
   });
 }
 
 int run(const Options& options) {
-  const Dataset dataset = read_dataset(options.data);
-  if (dataset.format == DatasetFormat::kFolders) return show_classes(options, dataset);
-  const OpenedSplit opened = open_split(dataset, options.split,
-                                        {.image_size = options.imgsz > 0 ? options.imgsz : kDetectionSize,
-                                         .cache = ImageCache::kRecent,
-                                         .say = talk});
-  const DetectionLoaderOptions settings =
+  const data::Dataset dataset = data::read_dataset(options.data);
+  if (dataset.format == data::DatasetFormat::kFolders) return show_classes(options, dataset);
+  const evaluate::OpenedSplit opened =
+      evaluate::open_split(dataset, options.split,
+                           {.image_size = options.imgsz > 0 ? options.imgsz : train::kDetectionSize,
+                            .cache = loader::ImageCache::kRecent,
+                            .say = talk});
+  const loader::DetectionLoaderOptions settings =
       loader_options(options, static_cast<int64_t>(opened.images->size()));
-  DetectionLoader loader(opened.images, settings, options.epoch, options.first);
-  return show_batches(options, loader, settings.batch,
-                      [&](const DetectionBatch& batch) { return batch_sheet(batch, dataset.names); });
+  loader::DetectionLoader loader(opened.images, settings, options.epoch, options.first);
+  return show_batches(options, loader, settings.batch, [&](const loader::DetectionBatch& batch) {
+    return loader::batch_sheet(batch, dataset.names);
+  });
 }
 
 }  // namespace
@@ -136,7 +139,7 @@ Action add_data_show(CLI::App& data) {
           "--imgsz", options->imgsz,
           fmt::format("Longer side of the images, for class folders the side of the square (pixels), a "
                       "multiple of 32 [default: {}; {}]",
-                      kDetectionSize, kDefaultCrop))
+                      train::kDetectionSize, predict::kDefaultCrop))
       ->check([](const std::string& text) {
         const int size = std::atoi(text.c_str());
         return size >= 32 && size <= 8192 && size % 32 == 0 ? std::string()
@@ -160,7 +163,7 @@ Action add_data_show(CLI::App& data) {
                     "As validation sees them: in order, not augmented [default: off]");
   command->add_flag("--rect", options->rect, "Rectangular batches of images of like shape [default: off]");
   add_run_folder_options(*command, options->folder);
-  for (const TrainOption& option : train_option_table()) {
+  for (const train::TrainOption& option : train::train_option_table()) {
     if (!concerns_a_batch(option)) continue;
     std::string dashed = option.key;
     std::ranges::replace(dashed, '_', '-');

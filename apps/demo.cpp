@@ -221,18 +221,20 @@ class Demo {
   // What the engine does to every model that it loads, shown on this one.
   void collapse() const {
     begin_step("4. Collapse what only training needed");
-    const TrainedModel trained = load_trained(best());
-    const GraphWithWeights before = {trained.model.graph, trained.weights};
-    const GraphWithWeights after = deploy(before);
+    const model::TrainedModel trained = model::load_trained(best());
+    const passes::GraphWithWeights before = {trained.model.graph, trained.weights};
+    const passes::GraphWithWeights after = passes::deploy(before);
     fmt::print("{} operations and {} parameters became {} operations and {} parameters\n",
-               before.graph.nodes.size(), count_parameters(before.graph), after.graph.nodes.size(),
-               count_parameters(after.graph));
+               before.graph.nodes.size(), model::count_parameters(before.graph), after.graph.nodes.size(),
+               model::count_parameters(after.graph));
 
-    const Image picture = draw_synth_picture(synth_options(), 0).image;
-    const Image boxed = letterbox(
-        picture, letterbox_geometry({picture.width(), picture.height()}, {kNetworkSize, kNetworkSize}));
-    Tensor input({1, Image::kChannels, kNetworkSize, kNetworkSize});
-    fill_network_input(boxed.pixels(), pixel_format(input_format(before.graph)), input.values().data());
+    const image::Image picture = data::draw_synth_picture(synth_options(), 0).image;
+    const image::Image boxed = detect::letterbox(
+        picture,
+        detect::letterbox_geometry({picture.width(), picture.height()}, {kNetworkSize, kNetworkSize}));
+    Tensor input({1, image::Image::kChannels, kNetworkSize, kNetworkSize});
+    detect::fill_network_input(boxed.pixels(), predict::pixel_format(predict::input_format(before.graph)),
+                               input.values().data());
     std::vector<std::string> names;
     std::vector<Value> values;
     for (const NamedValue& tap : before.graph.taps)
@@ -240,8 +242,9 @@ class Demo {
         names.push_back(tap.name);
         values.push_back(tap.value);
       }
-    const std::vector<Tensor> expected = run_reference(before.graph, before.weights, input, values);
-    Engine engine(after.graph, after.weights, input.shape(), names, {.threads = options_.threads});
+    const std::vector<Tensor> expected =
+        reference::run_reference(before.graph, before.weights, input, values);
+    engine::Engine engine(after.graph, after.weights, input.shape(), names, {.threads = options_.threads});
     engine.run(input);
     double largest = 0;
     for (size_t i = 0; i < names.size(); ++i)
@@ -253,8 +256,8 @@ class Demo {
   }
 
   // Pictures of another seed than the dataset's.
-  SynthOptions synth_options() const {
-    SynthOptions options;
+  data::SynthOptions synth_options() const {
+    data::SynthOptions options;
     options.image_size = kPictureSize;
     options.objects = kObjects;
     options.classes = kClasses;
@@ -273,7 +276,8 @@ class Demo {
     held_out.resize(std::min<size_t>(held_out.size(), kHeldOutShown));
     for (const fs::path& path : held_out)
       fs::copy_file(path, pictures / ("held_out_" + path.filename().string()));
-    write_image(pictures / "just_drawn.jpg", draw_synth_picture(synth_options(), 1).image.pixels());
+    image::write_image(pictures / "just_drawn.jpg",
+                       data::draw_synth_picture(synth_options(), 1).image.pixels());
     must_run({"predict", "--model", best().string(), "--source", pictures.string(), "--imgsz",
               std::to_string(kNetworkSize), "--project", folder_.string(), "--name", "predict"});
 
@@ -281,13 +285,13 @@ class Demo {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder_ / "predict"))
       if (entry.is_regular_file()) drawn.push_back(entry.path());
     std::ranges::sort(drawn);
-    std::vector<Image> images;
+    std::vector<image::Image> images;
     for (const fs::path& path : drawn) {
-      const Image image = decode_image_file(path).image;
-      images.push_back(letterbox(
-          image, letterbox_geometry({image.width(), image.height()}, {kPictureSize, kPictureSize})));
+      const image::Image image = image::decode_image_file(path).image;
+      images.push_back(detect::letterbox(
+          image, detect::letterbox_geometry({image.width(), image.height()}, {kPictureSize, kPictureSize})));
     }
-    write_image(sheet(), picture_sheet(images).pixels());
+    image::write_image(sheet(), detect::picture_sheet(images).pixels());
   }
 
   fs::path sheet() const { return folder_ / "detections.png"; }

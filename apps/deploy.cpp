@@ -35,8 +35,8 @@ struct Options {
   int images = 16;
   double tolerance = 1e-4;
   std::vector<std::string> skip;
-  EngineOptions engine;
-  ImportOptions import;
+  engine::EngineOptions engine;
+  model::ImportOptions import;
 };
 
 fs::path output_path(const Options& options) {
@@ -50,7 +50,7 @@ fs::path output_path(const Options& options) {
 }
 
 // Merging a pair is exact only where nothing stands between its convolutions.
-void require_linear_pairs(const std::string& file, const TrainedModel& trained) {
+void require_linear_pairs(const std::string& file, const model::TrainedModel& trained) {
   for (const Node& node : trained.model.graph.nodes) {
     const auto* activation = std::get_if<Activation>(&node.operation);
     if (activation == nullptr || activation->slope_name.empty()) continue;
@@ -77,12 +77,13 @@ struct Comparison {
 };
 
 // A picture that the program draws, with no more contrast than the network keeps in hand.
-Comparison drawn_comparison(const Options& options, const TrainedModel& trained, Size size) {
+Comparison drawn_comparison(const Options& options, const model::TrainedModel& trained, detect::Size size) {
   const auto input_at = [&](double contrast) {
-    return network_input(trained.model, draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast), size);
+    return predict::network_input(trained.model, image::draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast),
+                                  size);
   };
   const double contrast =
-      calm_contrast({trained.model.graph, trained.weights}, input_at, options.engine.threads);
+      predict::calm_contrast({trained.model.graph, trained.weights}, input_at, options.engine.threads);
   std::string name = "the built-in picture";
   if (contrast < 1)
     name += fmt::format(" (contrast 1/{:.0f}, so that rounding does not decide)", 1 / contrast);
@@ -90,10 +91,11 @@ Comparison drawn_comparison(const Options& options, const TrainedModel& trained,
 }
 
 // A few, evenly spread over the split.
-Comparison dataset_comparison(const Options& options, const Dataset& dataset, const Model& model, Size size) {
+Comparison dataset_comparison(const Options& options, const data::Dataset& dataset, const model::Model& model,
+                              detect::Size size) {
   std::vector<Tensor> inputs;
-  for (const Image& picture : spread_pictures(dataset, options.split, options.images))
-    inputs.push_back(network_input(model, picture, size));
+  for (const image::Image& picture : spread_pictures(dataset, options.split, options.images))
+    inputs.push_back(predict::network_input(model, picture, size));
   const std::string name = counted(static_cast<int64_t>(inputs.size()), "picture") + " of " + options.data;
   return {std::move(inputs), name};
 }
@@ -109,62 +111,62 @@ void print_counts(const std::string& what, int64_t before, int64_t after) {
       "{}: the deployed network differs by {:.2e} of the largest output, --tolerance is {:.2e}; nothing was "
       "written.",
       options.model, difference, options.tolerance);
-  throw Error(ErrorKind::kModel, message + sensitivity_note(sensitivity, options.tolerance,
-                                                            options.data.empty() ? "--data" : ""));
+  throw Error(ErrorKind::kModel, message + predict::sensitivity_note(sensitivity, options.tolerance,
+                                                                     options.data.empty() ? "--data" : ""));
 }
 
-void compare_precisions(const Options& options, const Dataset& dataset, const TrainedModel& trained,
-                        AccuracyOptions measured) {
+void compare_precisions(const Options& options, const data::Dataset& dataset,
+                        const model::TrainedModel& trained, AccuracyOptions measured) {
   const std::vector<Accuracy> before = accuracy(dataset, trained, measured);
   measured.engine.precision = options.engine.precision;
-  print_comparison("", "float32", std::string(precision_name(options.engine.precision)), "");
+  print_comparison("", "float32", std::string(engine::precision_name(options.engine.precision)), "");
   print_comparison(before, accuracy(dataset, trained, measured));
 }
 
 int deploy_model(const Options& options) {
   const fs::path output = output_path(options);
-  const TrainedModel trained = open_checkpoint(options.model, options.import);
-  std::optional<Dataset> dataset;
-  if (!options.data.empty()) dataset = read_dataset(options.data);
+  const model::TrainedModel trained = open_checkpoint(options.model, options.import);
+  std::optional<data::Dataset> dataset;
+  if (!options.data.empty()) dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model);
   if (dataset) check_task(options.model, trained.model, options.data, *dataset);
-  const Size size = input_size(options.model, trained.model, options.imgsz);
+  const detect::Size size = input_size(options.model, trained.model, options.imgsz);
   AccuracyOptions measured = {
       .split = options.split,
       .size = std::max(size.width, size.height),
       .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
       .engine = {.threads = options.engine.threads, .autotune = options.engine.autotune}};
-  if (is_deployed(trained.model)) {
+  if (model::is_deployed(trained.model)) {
     fmt::print(stderr, "marrow: {} is deployed already; there is nothing to do, and nothing was written\n",
                options.model);
-    if (dataset && options.engine.precision != Precision::kFloat32)
+    if (dataset && options.engine.precision != engine::Precision::kFloat32)
       compare_precisions(options, *dataset, trained, measured);
     return 0;
   }
   require_linear_pairs(options.model, trained);
 
-  const GraphWithWeights before = {trained.model.graph, trained.weights};
-  const GraphWithWeights after = deploy(before, {.skip = options.skip, .also = {}});
+  const passes::GraphWithWeights before = {trained.model.graph, trained.weights};
+  const passes::GraphWithWeights after = passes::deploy(before, {.skip = options.skip, .also = {}});
 
   const Comparison comparison = dataset ? dataset_comparison(options, *dataset, trained.model, size)
                                         : drawn_comparison(options, trained, size);
-  const std::vector<OutputDifference> differences =
-      output_differences(before, after, comparison.inputs, options.engine.threads);
+  const std::vector<predict::OutputDifference> differences =
+      predict::output_differences(before, after, comparison.inputs, options.engine.threads);
   fmt::print("raw outputs on {} at {}x{}:\n", comparison.name, size.height, size.width);
   double worst = 0;
-  for (const OutputDifference& difference : differences) {
+  for (const predict::OutputDifference& difference : differences) {
     fmt::print("  {:<14} differ by {:.2e} at most, {:.2e} of the largest\n", difference.name,
                difference.absolute, difference.relative);
     worst = std::max(worst, difference.relative);
   }
   fmt::print("\n");
   print_comparison("", "before", "after", "");
-  print_counts("parameters", count_parameters(before.graph), count_parameters(after.graph));
-  print_counts("multiply-adds", count_macs(before.graph, size.height, size.width),
-               count_macs(after.graph, size.height, size.width));
+  print_counts("parameters", model::count_parameters(before.graph), model::count_parameters(after.graph));
+  print_counts("multiply-adds", model::count_macs(before.graph, size.height, size.width),
+               model::count_macs(after.graph, size.height, size.width));
   print_counts("operations", static_cast<int64_t>(before.graph.nodes.size()) - 1,
                static_cast<int64_t>(after.graph.nodes.size()) - 1);
-  TrainedModel deployed = {with_graph(trained.model, after.graph), after.weights};
+  model::TrainedModel deployed = {model::with_graph(trained.model, after.graph), after.weights};
   if (dataset) {
     std::fflush(stdout);
     AccuracyOptions as_trained = measured, as_deployed = measured;
@@ -173,8 +175,9 @@ int deploy_model(const Options& options) {
     print_comparison(accuracy(*dataset, trained, as_trained), accuracy(*dataset, deployed, as_deployed));
   }
   if (!(worst <= options.tolerance))
-    refuse(options, worst, rounding_sensitivity(before, comparison.inputs.front(), options.engine.threads));
-  save_checkpoint(output, deployed.model, deployed.weights);
+    refuse(options, worst,
+           predict::rounding_sensitivity(before, comparison.inputs.front(), options.engine.threads));
+  model::save_checkpoint(output, deployed.model, deployed.weights);
   fmt::print("\nwritten: {}\n", output.string());
   return 0;
 }
@@ -210,7 +213,7 @@ Action add_deploy(CLI::App& app) {
       ->check(in_range(0.0, 1.0))
       ->capture_default_str();
   std::vector<std::string> names;
-  for (const NamedPass& pass : passes())
+  for (const passes::NamedPass& pass : passes::passes())
     if (pass.by_default) names.emplace_back(pass.name);
   command
       .add_option("--skip", options->skip,

@@ -44,7 +44,7 @@ struct Options {
   std::string source;
   double tolerance = 0;  // 0: by the format
   int threads = 0;
-  ImportOptions import;
+  model::ImportOptions import;
 };
 
 constexpr double kFloatTolerance = 1e-3, kHalfTolerance = 3e-2;
@@ -63,11 +63,11 @@ fs::path output_path(const Options& options) {
 }
 
 // What the forms are compared on; none: what the program draws.
-std::vector<Image> pictures_of(const Options& options) {
-  std::vector<Image> pictures;
+std::vector<image::Image> pictures_of(const Options& options) {
+  std::vector<image::Image> pictures;
   if (options.source.empty()) return pictures;
-  for (const fs::path& path : expand_sources(options.source)) {
-    pictures.push_back(decode_image_file(path).image);
+  for (const fs::path& path : detect::expand_sources(options.source)) {
+    pictures.push_back(image::decode_image_file(path).image);
     if (static_cast<int>(pictures.size()) == std::max(options.batch, 2)) break;
   }
   return pictures;
@@ -103,7 +103,7 @@ class Draft {
 };
 
 // Size, batch and so on, as the file will have them.
-onnx::ExportOptions onnx_options(const Options& options, const Model& model) {
+onnx::ExportOptions onnx_options(const Options& options, const model::Model& model) {
   onnx::ExportOptions result;
   result.opset = options.opset;
   result.batch = options.batch;
@@ -116,12 +116,12 @@ onnx::ExportOptions onnx_options(const Options& options, const Model& model) {
   if (options.nms) result.nms = options.suppression;
   result.version = MARROW_VERSION;
   result.name = fs::path(options.model).stem().string();
-  result.metadata = onnx_metadata(model, result.name, result);
+  result.metadata = model::onnx_metadata(model, result.name, result);
   return result;
 }
 
-void export_onnx(const Options& options, const TrainedModel& trained, const fs::path& output) {
-  GraphWithWeights network{trained.model.graph, trained.weights};
+void export_onnx(const Options& options, const model::TrainedModel& trained, const fs::path& output) {
+  passes::GraphWithWeights network{trained.model.graph, trained.weights};
   network.graph.taps.clear();  // nothing in the file reads them
   if (options.deploy) network = deploy(network);
   const onnx::ExportOptions how = onnx_options(options, trained.model);
@@ -145,19 +145,20 @@ void export_onnx(const Options& options, const TrainedModel& trained, const fs::
                            : options.half        ? kHalfTolerance
                                                  : kFloatTolerance;
   if (!(worst <= tolerance)) {
-    throw Error(ErrorKind::kModel, fmt::format("{}: the exported network differs by {:.2e} of the largest "
-                                               "output, --tolerance is {:.2e}; nothing "
-                                               "was written.{}",
-                                               options.model, worst, tolerance,
-                                               sensitivity_note(check.sensitivity, tolerance,
-                                                                options.source.empty() ? "--source" : "")));
+    throw Error(ErrorKind::kModel,
+                fmt::format("{}: the exported network differs by {:.2e} of the largest "
+                            "output, --tolerance is {:.2e}; nothing "
+                            "was written.{}",
+                            options.model, worst, tolerance,
+                            predict::sensitivity_note(check.sensitivity, tolerance,
+                                                      options.source.empty() ? "--source" : "")));
   }
   draft.keep();
   fmt::print("largest difference: {:.2e}\n", worst);
 }
 
 // The published names, without what published files do not have.
-void export_state_dict(const Options& options, const TrainedModel& trained, const fs::path& output) {
+void export_state_dict(const Options& options, const model::TrainedModel& trained, const fs::path& output) {
   Weights state;
   for (const Parameter& parameter : trained.model.graph.parameters)
     if (const auto found = trained.weights.find(parameter.name);
@@ -165,10 +166,10 @@ void export_state_dict(const Options& options, const TrainedModel& trained, cons
       state.insert(*found);
   Draft draft(output);
   if (options.format == "torch")
-    write_torch_state_dict(draft.path(), state);
+    weights::write_torch_state_dict(draft.path(), state);
   else
-    write_safetensors(draft.path(), state, {{"format", "pt"}});
-  const Checkpoint read = read_checkpoint(draft.path());
+    weights::write_safetensors(draft.path(), state, {{"format", "pt"}});
+  const weights::Checkpoint read = weights::read_checkpoint(draft.path());
   for (const auto& [name, tensor] : state) {
     const auto back = read.state.find(name);
     if (back == read.state.end() || back->second.shape() != tensor.shape() ||
@@ -194,7 +195,7 @@ void refuse_onnx_options(const Options& options) {
 int export_model_file(const Options& options) {
   const fs::path output = output_path(options);
   if (options.format != "onnx") refuse_onnx_options(options);
-  const TrainedModel trained = open_checkpoint(options.model, options.import);
+  const model::TrainedModel trained = open_checkpoint(options.model, options.import);
   if (options.format != "onnx") {
     export_state_dict(options, trained, output);
   } else {

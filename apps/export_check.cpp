@@ -26,22 +26,23 @@ namespace {
 namespace fs = std::filesystem;
 
 // Of what the network is compared on: `contrast` is that of drawn pictures, where there are no others.
-Tensor input_of(const Graph& graph, const std::vector<Image>& pictures, double contrast, int batch,
+Tensor input_of(const Graph& graph, const std::vector<image::Image>& pictures, double contrast, int batch,
                 int height, int width) {
   Tensor input({batch, graph.nodes.front().channels, height, width});
   const auto plane = static_cast<size_t>(3) * static_cast<size_t>(height) * static_cast<size_t>(width);
   for (int i = 0; i < batch; ++i) {
     const auto number = static_cast<size_t>(i);
-    const Image picture = pictures.empty() ? draw_scene(width, height, number + 1, contrast)
-                                           : resize_linear(pictures[number % pictures.size()], width, height);
-    fill_network_input(picture.pixels(), pixel_format(input_format(graph)),
-                       input.values().data() + number * plane);
+    const image::Image picture =
+        pictures.empty() ? image::draw_scene(width, height, number + 1, contrast)
+                         : image::resize_linear(pictures[number % pictures.size()], width, height);
+    detect::fill_network_input(picture.pixels(), predict::pixel_format(predict::input_format(graph)),
+                               input.values().data() + number * plane);
   }
   return input;
 }
 
-Tensor run(const GraphWithWeights& network, const Tensor& input, int threads) {
-  Engine engine(network.graph, network.weights, input.shape(), {}, {.threads = threads});
+Tensor run(const passes::GraphWithWeights& network, const Tensor& input, int threads) {
+  engine::Engine engine(network.graph, network.weights, input.shape(), {}, {.threads = threads});
   engine.run(input);
   return engine.output(0).clone();
 }
@@ -65,7 +66,7 @@ nlohmann::json ask_checker(const fs::path& program, const std::vector<std::strin
   return parsed;
 }
 
-void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
+void check_elsewhere(const fs::path& file, const passes::GraphWithWeights& network,
                      const onnx::ExportOptions& options, const Tensor& input, int threads,
                      ExportCheck& check) {
   const auto program = find_beside(kOnnxChecker);
@@ -83,7 +84,7 @@ void check_elsewhere(const fs::path& file, const GraphWithWeights& network,
   std::vector<std::string> arguments = {file.string()};
   const fs::path io = file.string() + ".io";
   if (reason.empty()) {
-    write_safetensors(io, {{"input", input}, {"output", run(network, input, threads)}}, {});
+    weights::write_safetensors(io, {{"input", input}, {"output", run(network, input, threads)}}, {});
     arguments.push_back(io.string());
   } else {
     check.not_run.push_back("OpenCV: " + reason);
@@ -121,12 +122,12 @@ std::string_view opencv_obstacle(const Graph& graph, int batch) {
   return detector && batch > 1 ? "it does not spread a detector's anchors over a batch" : "";
 }
 
-ExportCheck check_export(const fs::path& file, const GraphWithWeights& network,
-                         const onnx::ExportOptions& options, const std::vector<Image>& pictures,
+ExportCheck check_export(const fs::path& file, const passes::GraphWithWeights& network,
+                         const onnx::ExportOptions& options, const std::vector<image::Image>& pictures,
                          int threads) {
   ExportCheck check;
-  const TrainedModel read = read_onnx_model(file);
-  const GraphWithWeights back{read.model.graph, read.weights};
+  const model::TrainedModel read = model::read_onnx_model(file);
+  const passes::GraphWithWeights back{read.model.graph, read.weights};
   struct Form {
     int batch, height, width;
   };
@@ -143,8 +144,8 @@ ExportCheck check_export(const fs::path& file, const GraphWithWeights& network,
   const auto input_at = [&](double contrast) {
     return input_of(network.graph, pictures, contrast, 1, options.height, options.width);
   };
-  if (pictures.empty()) check.contrast = calm_contrast(network, input_at, threads);
-  check.sensitivity = rounding_sensitivity(network, input_at(check.contrast), threads);
+  if (pictures.empty()) check.contrast = predict::calm_contrast(network, input_at, threads);
+  check.sensitivity = predict::rounding_sensitivity(network, input_at(check.contrast), threads);
   const auto input_of_form = [&](const Form& form) {
     return input_of(network.graph, pictures, check.contrast, form.batch, form.height, form.width);
   };

@@ -27,8 +27,9 @@ struct ExportCheck {
 
 // `network` is what was exported. The pictures are stretched to the input's size; without any, the program
 // draws some. Throws Error{kModel} where a reader refuses the file.
-ExportCheck check_export(const std::filesystem::path& file, const GraphWithWeights& network,
-                         const onnx::ExportOptions& options, const std::vector<Image>& pictures, int threads);
+ExportCheck check_export(const std::filesystem::path& file, const passes::GraphWithWeights& network,
+                         const onnx::ExportOptions& options, const std::vector<image::Image>& pictures,
+                         int threads);
 
 // Why OpenCV cannot run such a network in a batch of so many; empty where it can.
 std::string_view opencv_obstacle(const Graph& graph, int batch);

@@ -17,18 +17,18 @@ struct Options {
   std::string file;
   std::string output;
   double min_loaded = -1;  // share of all parameters; negative: all of the backbone
-  ImportOptions import;
+  model::ImportOptions import;
 };
 
 int import_file(const Options& options) {
   if (!options.output.empty())
     check_output_file(options.output, ".safetensors", "a checkpoint", options.file);
-  ImportOptions how = options.import;
+  model::ImportOptions how = options.import;
   how.partial = options.min_loaded >= 0;
-  const Import import = import_checkpoint(options.file, how);
-  const Model& model = import.trained.model;
+  const model::Import import = model::import_checkpoint(options.file, how);
+  const model::Model& model = import.trained.model;
   fmt::print("{}: {}, holding {}\n", options.file, import.kind, import.network);
-  fmt::print("{} classes, {} parameters\n\n{}\n", model.classes(), count_parameters(model.graph),
+  fmt::print("{} classes, {} parameters\n\n{}\n", model.classes(), model::count_parameters(model.graph),
              to_string(import.report));
 
   const double share = import.report.loaded_share([](const std::string&) { return true; });
@@ -43,7 +43,7 @@ int import_file(const Options& options) {
     return 1;
   }
   if (!options.output.empty()) {
-    save_checkpoint(options.output, model, import.trained.weights);
+    model::save_checkpoint(options.output, model, import.trained.weights);
     fmt::print("written: {}\n", options.output);
   }
   const size_t fresh = import.report.missing.size() + import.report.mismatched.size();

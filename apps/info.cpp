@@ -28,27 +28,27 @@ struct Options {
   bool verbose = false;
   bool as_json = false;
   bool deploy = false;
-  ImportOptions import;
+  model::ImportOptions import;
 };
 
 // What deployment makes of it. A YAML's or a name's weights are drawn: the passes look at few of them.
-Model deployed_form(const Model& model, Weights weights) {
-  if (is_deployed(model)) return model;
+model::Model deployed_form(const model::Model& model, Weights weights) {
+  if (model::is_deployed(model)) return model;
   initialize_missing(model.graph, 0, weights);
-  return with_graph(model, deploy({model.graph, std::move(weights)}).graph);
+  return model::with_graph(model, passes::deploy({model.graph, std::move(weights)}).graph);
 }
 
 // A YAML or a name is built; any other file is a checkpoint.
-Model open_described(const Options& o) {
+model::Model open_described(const Options& o) {
   if (is_checkpoint_path(o.model)) {
     if (!o.backbone.empty() || o.classes > 0)
       throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
-    TrainedModel trained = import_checkpoint(o.model, o.import).trained;
+    model::TrainedModel trained = model::import_checkpoint(o.model, o.import).trained;
     return o.deploy ? deployed_form(trained.model, std::move(trained.weights)) : std::move(trained.model);
   }
-  BuildOptions build;
+  model::BuildOptions build;
   if (o.classes > 0) build.classes = o.classes;
-  const Model model = make_model(o.model, o.backbone, build);
+  const model::Model model = model::make_model(o.model, o.backbone, build);
   return o.deploy ? deployed_form(model, {}) : model;
 }
 
@@ -58,17 +58,17 @@ std::string shapes_text(const std::vector<Shape>& shapes) {
   return join(texts, " ");
 }
 
-std::string from_text(const Layer& layer) {
+std::string from_text(const model::Layer& layer) {
   return layer.from_list ? fmt::format("[{}]", fmt::join(layer.from, ", "))
                          : fmt::format("{}", layer.from.at(0));
 }
 
-void print_layers(const Model& model, const Summary& summary) {
+void print_layers(const model::Model& model, const model::Summary& summary) {
   fmt::print("{:>4} {:>5} {:>14} {:>3} {:>11} {:>15}  {:<14} {:<28} {}\n", "", "index", "from", "n", "params",
              "MACs", "module", "output", "arguments");
   for (size_t i = 0; i < model.layers.size(); ++i) {
-    const Layer& layer = model.layers[i];
-    const LayerSummary& row = summary.layers[i];
+    const model::Layer& layer = model.layers[i];
+    const model::LayerSummary& row = summary.layers[i];
     fmt::print("{:>4} {:>5} {:>14} {:>3} {:>11} {:>15}  {:<14} {:<28} {}\n", layer.index, layer.logical,
                from_text(layer), layer.repeats, row.parameters, row.macs, layer.module,
                shapes_text(row.outputs), layer.args);
@@ -76,7 +76,7 @@ void print_layers(const Model& model, const Summary& summary) {
   fmt::print("(the first column numbers the parameters, 'model.N'; 'index' is what 'from' refers to)\n");
 }
 
-void print_parts(const std::vector<PartSummary>& parts, const Graph* operations) {
+void print_parts(const std::vector<model::PartSummary>& parts, const Graph* operations) {
   fmt::print("{:<18} {:<36} {:>11} {:>15}  {}\n", operations ? "operation" : "", "module", "params", "MACs",
              "output");
   for (size_t i = 0; i < parts.size(); ++i)
@@ -85,9 +85,9 @@ void print_parts(const std::vector<PartSummary>& parts, const Graph* operations)
                parts[i].parameters, parts[i].macs, to_string(parts[i].output));
 }
 
-json parts_json(const std::vector<PartSummary>& parts) {
+json parts_json(const std::vector<model::PartSummary>& parts) {
   json rows = json::array();
-  for (const PartSummary& part : parts)
+  for (const model::PartSummary& part : parts)
     rows.push_back({{"module", part.name},
                     {"parameters", part.parameters},
                     {"macs", part.macs},
@@ -95,10 +95,10 @@ json parts_json(const std::vector<PartSummary>& parts) {
   return rows;
 }
 
-json layers_json(const Model& model, const Summary& summary) {
+json layers_json(const model::Model& model, const model::Summary& summary) {
   json rows = json::array();
   for (size_t i = 0; i < model.layers.size(); ++i) {
-    const Layer& layer = model.layers[i];
+    const model::Layer& layer = model.layers[i];
     json from = layer.from;
     if (!layer.from_list) from = layer.from.at(0);
     rows.push_back({{"index", layer.index},
@@ -115,10 +115,10 @@ json layers_json(const Model& model, const Summary& summary) {
 }
 
 int info(const Options& o) {
-  const Model model = open_described(o);
+  const model::Model model = open_described(o);
   for (const std::string& warning : model.warnings) talk("marrow: " + warning);
   const auto [width, height] = input_size(o.model, model, o.imgsz);
-  const Summary summary = summarize(model, height, width);
+  const model::Summary summary = model::summarize(model, height, width);
   const bool by_layer = !model.layers.empty();
 
   if (o.as_json) {
@@ -133,24 +133,24 @@ int info(const Options& o) {
                    {"fused_parameters", summary.fused_parameters},
                    {"fused_gflops", summary.fused_gflops},
                    {"strides", model.strides},
-                   {"deployed", is_deployed(model)},
+                   {"deployed", model::is_deployed(model)},
                    {"operation_count", model.graph.nodes.size() - 1}};
-    object["layers"] =
-        by_layer ? layers_json(model, summary) : parts_json(summarize_modules(model.graph, height, width));
-    if (o.verbose) object["operations"] = parts_json(summarize_operations(model.graph, height, width));
+    object["layers"] = by_layer ? layers_json(model, summary)
+                                : parts_json(model::summarize_modules(model.graph, height, width));
+    if (o.verbose) object["operations"] = parts_json(model::summarize_operations(model.graph, height, width));
     fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
     return 0;
   }
   if (o.verbose)
-    print_parts(summarize_operations(model.graph, height, width), &model.graph);
+    print_parts(model::summarize_operations(model.graph, height, width), &model.graph);
   else if (by_layer)
     print_layers(model, summary);
   else
-    print_parts(summarize_modules(model.graph, height, width), nullptr);
+    print_parts(model::summarize_modules(model.graph, height, width), nullptr);
   fmt::print("\n{}{} at {}x{}: {} layers, {} parameters, {} gradients, {} multiply-adds, {:.1f} GFLOPs\n",
              o.model, o.backbone.empty() ? "" : " on " + o.backbone, height, width, summary.leaf_layers,
              summary.parameters, summary.gradients, summary.macs, summary.gflops);
-  if (is_deployed(model)) {
+  if (model::is_deployed(model)) {
     fmt::print("deployed: {} operations\n", model.graph.nodes.size() - 1);
     return 0;
   }

@@ -20,10 +20,10 @@ void print_names(const std::vector<std::string>& names) {
 }
 
 void print_backbones() {
-  for (const BackboneFamily* family : backbone_families()) {
+  for (const nn::BackboneFamily* family : nn::backbone_families()) {
     std::vector<std::string> sources, variants;
-    for (const BackboneSource& source : family->sources) sources.push_back(source.name);
-    for (const BackboneVariant& variant : family->variants) variants.push_back(variant.name);
+    for (const nn::BackboneSource& source : family->sources) sources.push_back(source.name);
+    for (const nn::BackboneVariant& variant : family->variants) variants.push_back(variant.name);
     fmt::print("\n  {}: {}\n    weights of: {}\n", family->name, family->paper, fmt::join(sources, ", "));
     print_names(variants);
   }

@@ -24,34 +24,37 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<Accuracy> classifier_accuracy(const Dataset& dataset, TrainedModel trained,
+std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, model::TrainedModel trained,
                                           const AccuracyOptions& options) {
-  const OpenedSplit split =
-      open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = [](const std::string&) {}});
+  const evaluate::OpenedSplit split = evaluate::open_split(
+      dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = [](const std::string&) {}});
   constexpr int kBatch = 16;
-  const InputFormat format = classifier_format(input_format(trained.model.graph), options.crop);
-  const ThreadPool threads(options.engine.threads);
-  ClassificationLoader loader(
-      split.images, validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
+  const InputFormat format =
+      predict::classifier_format(predict::input_format(trained.model.graph), options.crop);
+  const cpu::ThreadPool threads(options.engine.threads);
+  loader::ClassificationLoader loader(
+      split.images,
+      evaluate::validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
   const std::vector<std::string> names = trained.model.names;
-  EnginePredictor predictor(std::move(trained), options.engine);
-  const auto total =
-      validate_classifier(loader, names, match_classes(names, dataset.names).classes,
-                          [&](const ClassificationBatch& batch) { return predictor(batch.images); })
-          .report.total();
+  evaluate::EnginePredictor predictor(std::move(trained), options.engine);
+  const auto total = evaluate::validate_classifier(
+                         loader, names, data::match_classes(names, dataset.names).classes,
+                         [&](const loader::ClassificationBatch& batch) { return predictor(batch.images); })
+                         .report.total();
   return {{"top-1", total.top1_share()}, {"top-5", total.top5_share()}};
 }
 
 }  // namespace
 
-std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted) {
-  const std::vector<fs::path> paths = list_pictures(dataset, split);
+std::vector<image::Image> spread_pictures(const data::Dataset& dataset, const std::string& split,
+                                          int wanted) {
+  const std::vector<fs::path> paths = data::list_pictures(dataset, split);
   const size_t count = std::min(paths.size(), static_cast<size_t>(wanted));
-  std::vector<Image> pictures;
+  std::vector<image::Image> pictures;
   for (size_t i = 0; i < count; ++i) {
     const fs::path& path = paths[i * paths.size() / count];
     try {
-      pictures.push_back(decode_image_file(path).image);
+      pictures.push_back(image::decode_image_file(path).image);
     } catch (const Error& error) {
       fmt::print(stderr, "marrow: skipped: {}\n", error.what());
     }
@@ -61,36 +64,36 @@ std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& sp
   return pictures;
 }
 
-void check_task(const std::string& model_file, const Model& model) {
+void check_task(const std::string& model_file, const model::Model& model) {
   if (model.task != "detect" && model.task != "classify")
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{}: a model for '{}'; this command knows detection and classification",
                             model_file, model.task));
 }
 
-void check_task(const std::string& model_file, const Model& model, const std::string& data,
-                const Dataset& dataset) {
+void check_task(const std::string& model_file, const model::Model& model, const std::string& data,
+                const data::Dataset& dataset) {
   check_task(model_file, model);
-  if ((dataset.format == DatasetFormat::kFolders) != (model.task == "classify"))
+  if ((dataset.format == data::DatasetFormat::kFolders) != (model.task == "classify"))
     throw Error(ErrorKind::kUsage, fmt::format("{}: not a dataset for a model of '{}'", data, model.task));
   check_classes(model_file, model, data, dataset);
 }
 
-ClassMatch check_classes(const std::string& model_file, const Model& model, const std::string& data,
-                         const Dataset& dataset) {
+data::ClassMatch check_classes(const std::string& model_file, const model::Model& model,
+                               const std::string& data, const data::Dataset& dataset) {
   const int classes = static_cast<int>(model.names.size());
   if (model.task == "classify" ? classes < dataset.classes() : classes != dataset.classes())
     throw Error(ErrorKind::kUsage, fmt::format("{}: {}, but {} has {}", model_file, counted(classes, "class"),
                                                data, dataset.classes()));
-  ClassMatch match = match_classes(model.names, dataset.names);
+  data::ClassMatch match = data::match_classes(model.names, dataset.names);
   if (const std::string note = match.note(model_file, data); !note.empty()) talk("marrow: " + note);
   return match;
 }
 
-std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,
+std::vector<Accuracy> accuracy(const data::Dataset& dataset, const model::TrainedModel& trained,
                                const AccuracyOptions& options) {
   if (trained.model.task == "classify") return classifier_accuracy(dataset, trained, options);
-  const DetectionReport report = measure_detector(
+  const evaluate::DetectionReport report = evaluate::measure_detector(
       trained, dataset, {.split = options.split, .image_size = options.size, .engine = options.engine});
   return {{"mAP50", report.ultralytics.map50()}, {"mAP50-95", report.ultralytics.map50_95()}};
 }

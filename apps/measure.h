@@ -15,18 +15,18 @@ namespace marrow::cli {
 
 // Up to `wanted` pictures, evenly spread over a split. One that cannot be read is named on stderr and
 // skipped. Throws Error{kFile} when none can be read.
-std::vector<Image> spread_pictures(const Dataset& dataset, const std::string& split, int wanted);
+std::vector<image::Image> spread_pictures(const data::Dataset& dataset, const std::string& split, int wanted);
 
 // Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits
 // that and check_classes agrees.
-void check_task(const std::string& model_file, const Model& model);
-void check_task(const std::string& model_file, const Model& model, const std::string& data,
-                const Dataset& dataset);
+void check_task(const std::string& model_file, const model::Model& model);
+void check_task(const std::string& model_file, const model::Model& model, const std::string& data,
+                const data::Dataset& dataset);
 
 // Throws Error{kUsage} unless the dataset has as many classes as a detector, or no more than a classifier;
 // says where they are not matched one by one.
-ClassMatch check_classes(const std::string& model_file, const Model& model, const std::string& data,
-                         const Dataset& dataset);
+data::ClassMatch check_classes(const std::string& model_file, const model::Model& model,
+                               const std::string& data, const data::Dataset& dataset);
 
 struct Accuracy {
   std::string name;  // "mAP50-95", "top-1", ...
@@ -37,10 +37,10 @@ struct AccuracyOptions {
   std::string split = "val";
   int size = 640;  // of a detector's input, pixels
   int crop = 0;    // of a classifier's; 0: its own
-  EngineOptions engine;
+  engine::EngineOptions engine;
 };
 
-std::vector<Accuracy> accuracy(const Dataset& dataset, const TrainedModel& trained,
+std::vector<Accuracy> accuracy(const data::Dataset& dataset, const model::TrainedModel& trained,
                                const AccuracyOptions& options);
 
 // A line of a table: what, before, after, change.

@@ -13,8 +13,8 @@ namespace marrow::cli {
 namespace {
 
 std::vector<std::string> detectors() {
-  std::vector<std::string> names = zoo_names();
-  const std::vector<std::string> classifiers = backbone_names();
+  std::vector<std::string> names = model::zoo_names();
+  const std::vector<std::string> classifiers = nn::backbone_names();
   std::erase_if(names,
                 [&](const std::string& name) { return std::ranges::binary_search(classifiers, name); });
   return names;
@@ -23,7 +23,7 @@ std::vector<std::string> detectors() {
 // "yolov8-p2" for yolov8n-p2 to yolov8x-p2.
 std::vector<std::string> without_scales(const std::vector<std::string>& names) {
   std::vector<std::string> stems;
-  for (const std::string& name : names) stems.push_back(split_scale(name).stem);
+  for (const std::string& name : names) stems.push_back(model::split_scale(name).stem);
   std::ranges::sort(stems);
   stems.erase(std::ranges::unique(stems).begin(), stems.end());
   return stems;
@@ -32,13 +32,13 @@ std::vector<std::string> without_scales(const std::vector<std::string>& names) {
 int list_models(bool as_json) {
   if (as_json) {
     nlohmann::json all = {{"models", detectors()}, {"backbones", nlohmann::json::array()}};
-    for (const BackboneFamily* family : backbone_families()) {
+    for (const nn::BackboneFamily* family : nn::backbone_families()) {
       nlohmann::json entry = {{"family", family->name},
                               {"paper", family->paper},
                               {"sources", nlohmann::json::array()},
                               {"variants", nlohmann::json::array()}};
-      for (const BackboneSource& source : family->sources) entry["sources"].push_back(source.name);
-      for (const BackboneVariant& variant : family->variants) entry["variants"].push_back(variant.name);
+      for (const nn::BackboneSource& source : family->sources) entry["sources"].push_back(source.name);
+      for (const nn::BackboneVariant& variant : family->variants) entry["variants"].push_back(variant.name);
       all["backbones"].push_back(entry);
     }
     fmt::print("{}\n", all.dump());

@@ -15,7 +15,7 @@
 namespace marrow::cli {
 namespace {
 
-int fitting_side(const Model& model, int wanted) {
+int fitting_side(const model::Model& model, int wanted) {
   if (model.task == "classify") return wanted;
   const int stride = model.largest_stride;
   const int side = (wanted + stride - 1) / stride * stride;
@@ -25,7 +25,7 @@ int fitting_side(const Model& model, int wanted) {
   return side;
 }
 
-std::string fixed_text(Size fixed) {
+std::string fixed_text(detect::Size fixed) {
   const auto side = [](int pixels) { return pixels > 0 ? std::to_string(pixels) : "any"; };
   return side(fixed.height) + "x" + side(fixed.width);
 }
@@ -39,37 +39,37 @@ OpenedModel open_model(const std::string& model, const OpenOptions& options) {
     return {open_checkpoint(model, options.import), true};
   }
   OpenedModel opened;
-  opened.trained.model = make_model(model, options.backbone);
+  opened.trained.model = model::make_model(model, options.backbone);
   opened.trained.weights = randomize(opened.trained.model.graph, 0);
   return opened;
 }
 
-TrainedModel open_checkpoint(const std::string& file, const ImportOptions& options) {
+model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options) {
   if (!is_checkpoint_path(file)) {
-    find_model_spec(file);  // refuses an unknown name, with the nearest one
+    model::find_model_spec(file);  // refuses an unknown name, with the nearest one
     throw Error(
         ErrorKind::kUsage,
         fmt::format("{}: a description without weights. Wanted is a checkpoint, such as {}.pt; 'marrow "
                     "import' turns published files into checkpoints",
                     file, std::filesystem::path(file).stem().string()));
   }
-  TrainedModel trained = load_trained(file, options);
+  model::TrainedModel trained = model::load_trained(file, options);
   for (const std::string& warning : trained.model.warnings) talk("marrow: " + warning);
   return trained;
 }
 
-int default_image_size(const Model& model) {
-  const int crop = input_format(model.graph).crop;
-  if (model.task == "classify") return crop > 0 ? crop : kDefaultCrop;
-  const int stride = model.largest_stride, side = crop > 0 ? crop : kDetectionSize;
+int default_image_size(const model::Model& model) {
+  const int crop = predict::input_format(model.graph).crop;
+  if (model.task == "classify") return crop > 0 ? crop : predict::kDefaultCrop;
+  const int stride = model.largest_stride, side = crop > 0 ? crop : train::kDetectionSize;
   return (side + stride - 1) / stride * stride;
 }
 
-Size input_size(const std::string& file, const Model& model, std::span<const int> imgsz) {
+detect::Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz) {
   const int usual = default_image_size(model);
-  const Size fixed = {model.fixed_width, model.fixed_height};
+  const detect::Size fixed = {model.fixed_width, model.fixed_height};
   if (imgsz.empty()) return {fixed.width > 0 ? fixed.width : usual, fixed.height > 0 ? fixed.height : usual};
-  const Size wanted = {imgsz.back(), imgsz.front()};
+  const detect::Size wanted = {imgsz.back(), imgsz.front()};
   if ((fixed.width > 0 && fixed.width != wanted.width) || (fixed.height > 0 && fixed.height != wanted.height))
     throw Error(ErrorKind::kUsage,
                 fmt::format("--imgsz {}x{}: the network in {} is fixed at {} (height x width)", wanted.height,
@@ -78,8 +78,8 @@ Size input_size(const std::string& file, const Model& model, std::span<const int
   return {wanted.width == wanted.height ? height : fitting_side(model, wanted.width), height};
 }
 
-int square_input_size(const std::string& file, const Model& model, int imgsz) {
-  const Size size =
+int square_input_size(const std::string& file, const model::Model& model, int imgsz) {
+  const detect::Size size =
       input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());
   if (size.width != size.height)
     throw Error(ErrorKind::kUnsupported,

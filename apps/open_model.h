@@ -10,32 +10,32 @@
 namespace marrow::cli {
 
 struct OpenedModel {
-  TrainedModel trained;
+  model::TrainedModel trained;
   bool has_weights = false;  // otherwise they were drawn at random
 };
 
 struct OpenOptions {
-  std::string backbone;  // for a YAML or a name: instead of its own
-  ImportOptions import;  // for a foreign checkpoint
+  std::string backbone;         // for a YAML or a name: instead of its own
+  model::ImportOptions import;  // for a foreign checkpoint
 };
 
 // Throws Error{kUsage} where an option does not fit, and what make_model and open_checkpoint throw.
 OpenedModel open_model(const std::string& model, const OpenOptions& options = {});
 
 // load_trained(); what the file's reader warns of goes to stderr.
-TrainedModel open_checkpoint(const std::string& file, const ImportOptions& options);
+model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options);
 
 // The size that a network is run at when nobody says one: what a detector was trained at, or kDetectionSize;
 // a classifier's own crop, or 224.
-int default_image_size(const Model& model);
+int default_image_size(const model::Model& model);
 
 // The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the
 // size that the model's file is fixed at, else for default_image_size(). Rounded up to what a detector can
 // read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws Error{kUsage}
 // where the file is fixed at another size. `file` is for messages.
-Size input_size(const std::string& file, const Model& model, std::span<const int> imgsz);
+detect::Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
 
 // The same for a command that knows one side only. Throws Error{kUnsupported} where the file's sides differ.
-int square_input_size(const std::string& file, const Model& model, int imgsz);
+int square_input_size(const std::string& file, const model::Model& model, int imgsz);
 
 }  // namespace marrow::cli

@@ -26,18 +26,19 @@ namespace fs = std::filesystem;
 
 constexpr const char* kOption = "--runtime opencv: ";
 
-void write_files(const fs::path& stem, const GraphWithWeights& source, const NetworkRunOptions& o) {
-  GraphWithWeights network = source;
+void write_files(const fs::path& stem, const passes::GraphWithWeights& source,
+                 const benchmark::NetworkRunOptions& o) {
+  passes::GraphWithWeights network = source;
   network.graph.taps.clear();
   onnx::write_model(stem.string() + ".onnx",
                     onnx::export_model(network, {.batch = o.batch, .height = o.height, .width = o.width}));
   Tensor input({o.batch, network.graph.nodes.front().channels, o.height, o.width});
   Random random(1, "benchmark");
   for (float& value : input.values()) value = static_cast<float>(random.uniform(0, 1));
-  Engine engine(network.graph, network.weights, input.shape(), {},
-                {.threads = o.engine.threads, .deploy = false});
+  engine::Engine engine(network.graph, network.weights, input.shape(), {},
+                        {.threads = o.engine.threads, .deploy = false});
   engine.run(input);
-  write_safetensors(stem.string() + ".io", {{"input", input}, {"output", engine.output(0)}}, {});
+  weights::write_safetensors(stem.string() + ".io", {{"input", input}, {"output", engine.output(0)}}, {});
 }
 
 void remove_files(const fs::path& stem) {
@@ -47,7 +48,7 @@ void remove_files(const fs::path& stem) {
 
 }  // namespace
 
-OpenCvTurns::OpenCvTurns(const GraphWithWeights& network, const NetworkRunOptions& options)
+OpenCvTurns::OpenCvTurns(const passes::GraphWithWeights& network, const benchmark::NetworkRunOptions& options)
     : stem_(fs::temp_directory_path() / fmt::format("marrow_turns_{}", ::getpid())) {
   const auto program = find_beside(kOnnxChecker);
   if (!program)
@@ -62,7 +63,7 @@ OpenCvTurns::OpenCvTurns(const GraphWithWeights& network, const NetworkRunOption
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
       throw Error(ErrorKind::kFile, "no socket can be made");
     socket_ = ends[0];
-    const int threads = options.engine.threads > 0 ? options.engine.threads : available_threads();
+    const int threads = options.engine.threads > 0 ? options.engine.threads : cpu::available_threads();
     child_.emplace(
         *program,
         std::vector<std::string>{stem_.string() + ".onnx", stem_.string() + ".io", std::to_string(threads)},
@@ -104,19 +105,19 @@ double OpenCvTurns::run_ms() {
   return ms;
 }
 
-InTurns time_in_turns(NetworkRun& ours, OpenCvTurns& theirs, double seconds) {
+InTurns time_in_turns(benchmark::NetworkRun& ours, OpenCvTurns& theirs, double seconds) {
   constexpr int kRunsOfTurn = 3;  // that count
   std::vector<double> our_times, their_times;
   double total_ms = 0;
   while (total_ms < 1000 * seconds || our_times.empty()) {
     ours.run();
-    for (int i = 0; i < kRunsOfTurn; ++i) our_times.push_back(time_ms([&] { ours.run(); }));
+    for (int i = 0; i < kRunsOfTurn; ++i) our_times.push_back(benchmark::time_ms([&] { ours.run(); }));
     theirs.run_ms();
     for (int i = 0; i < kRunsOfTurn; ++i) their_times.push_back(theirs.run_ms());
     for (int i = 1; i <= kRunsOfTurn; ++i)
       total_ms += our_times[our_times.size() - i] + their_times[their_times.size() - i];
   }
-  return {latency_of(our_times), latency_of(their_times)};
+  return {benchmark::latency_of(our_times), benchmark::latency_of(their_times)};
 }
 
 }  // namespace marrow::cli

@@ -16,7 +16,7 @@ class OpenCvTurns {
  public:
   // Throws Error{kUnsupported} where OpenCV is not built in or cannot read the network, and what
   // onnx::export_model throws.
-  OpenCvTurns(const GraphWithWeights& network, const NetworkRunOptions& options);
+  OpenCvTurns(const passes::GraphWithWeights& network, const benchmark::NetworkRunOptions& options);
   ~OpenCvTurns();
   OpenCvTurns(const OpenCvTurns&) = delete;
   OpenCvTurns& operator=(const OpenCvTurns&) = delete;
@@ -36,10 +36,10 @@ class OpenCvTurns {
 };
 
 struct InTurns {
-  Latency ours, theirs;
+  benchmark::Latency ours, theirs;
 };
 
 // A few runs of each, of which the first only warms the caches up, again and again for `seconds`.
-InTurns time_in_turns(NetworkRun& ours, OpenCvTurns& theirs, double seconds);
+InTurns time_in_turns(benchmark::NetworkRun& ours, OpenCvTurns& theirs, double seconds);
 
 }  // namespace marrow::cli

@@ -34,10 +34,10 @@ using nlohmann::json;
 
 struct Options {
   std::string model;
-  ImportOptions import;
+  model::ImportOptions import;
   std::string source;
   std::vector<int> imgsz;
-  NmsOptions nms;
+  detect::NmsOptions nms;
   std::vector<std::string> classes;
   bool rect = true;
   bool fast_decode = false;
@@ -47,7 +47,7 @@ struct Options {
   bool save_crop = false;
   RunFolderOptions folder{.name = "predict"};
   bool as_json = false;
-  EngineOptions engine;
+  engine::EngineOptions engine;
 };
 
 // Class ids or names, as class ids.
@@ -79,16 +79,16 @@ std::vector<int> class_ids(const std::vector<std::string>& wanted, const std::ve
   return ids;
 }
 
-std::string times_text(const PredictTimes& t) {
+std::string times_text(const predict::PredictTimes& t) {
   return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
                      t.inference_ms, t.postprocess_ms);
 }
 
 // A picture that cannot be read is named and skipped: empty.
-std::optional<DecodedImage> read_picture(const fs::path& path, const DecodeOptions& how,
-                                         const std::string& counter) {
+std::optional<image::DecodedImage> read_picture(const fs::path& path, const image::DecodeOptions& how,
+                                                const std::string& counter) {
   try {
-    DecodedImage decoded = decode_image_file(path, how);
+    image::DecodedImage decoded = image::decode_image_file(path, how);
     if (!decoded.warning.empty()) fmt::print(stderr, "marrow: {}\n", decoded.warning);
     return decoded;
   } catch (const Error& error) {
@@ -108,12 +108,12 @@ class Prediction {
 
   int run(const std::vector<fs::path>& pictures) {
     size_t seen = 0;
-    PredictTimes total;
+    predict::PredictTimes total;
     for (size_t i = 0; i < pictures.size(); ++i) {
       const std::string counter = fmt::format("image {}/{}", i + 1, pictures.size());
-      const std::optional<DecodedImage> decoded = read_picture(pictures[i], decode_options(), counter);
+      const std::optional<image::DecodedImage> decoded = read_picture(pictures[i], decode_options(), counter);
       if (!decoded) continue;
-      const PredictTimes times =
+      const predict::PredictTimes times =
           see(pictures[i], *decoded, fmt::format("{} {}: ", counter, pictures[i].string()));
       total.preprocess_ms += times.preprocess_ms;
       total.inference_ms += times.inference_ms;
@@ -137,10 +137,13 @@ class Prediction {
   }
 
  protected:
-  virtual DecodeOptions decode_options() const { return {}; }
-  virtual PredictTimes see(const fs::path& path, const DecodedImage& decoded, const std::string& head) = 0;
+  virtual image::DecodeOptions decode_options() const { return {}; }
+  virtual predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
+                                    const std::string& head) = 0;
 
-  void say_shape(Size network) { last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width); }
+  void say_shape(detect::Size network) {
+    last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width);
+  }
 
   // labels/NAME.txt, its folder made.
   fs::path label_path(const fs::path& picture) const {
@@ -163,27 +166,29 @@ class Prediction {
 
 class DetectionRun : public Prediction {
  public:
-  DetectionRun(const Options& options, fs::path folder, TrainedModel trained, const DetectorOptions& how)
+  DetectionRun(const Options& options, fs::path folder, model::TrainedModel trained,
+               const predict::DetectorOptions& how)
       : Prediction(options, std::move(folder)),
         names_(std::move(trained.model.names)),
         detector_(std::move(trained.model.graph), std::move(trained.weights), how) {}
 
  private:
-  DecodeOptions decode_options() const override {
+  image::DecodeOptions decode_options() const override {
     if (!options_.fast_decode) return {};
     return {.fit = {detector_.size().width, detector_.size().height}};
   }
 
-  PredictTimes see(const fs::path& path, const DecodedImage& decoded, const std::string& head) override {
-    const DetectionResult result = detector_.detect(decoded.image);
+  predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
+                            const std::string& head) override {
+    const predict::DetectionResult result = detector_.detect(decoded.image);
     fmt::print(talk_, "{}{}x{} {}, {}\n", head, result.network.height, result.network.width,
-               summary_text(result.detections, names_), times_text(result.times));
-    const Size picture = {decoded.full.width, decoded.full.height};
-    const std::vector<Detection> detections = in_full_pixels(result.detections, decoded);
-    if (options_.as_json) fmt::print("{}\n", json_line(path.string(), picture, detections, names_));
+               detect::summary_text(result.detections, names_), times_text(result.times));
+    const detect::Size picture = {decoded.full.width, decoded.full.height};
+    const std::vector<detect::Detection> detections = in_full_pixels(result.detections, decoded);
+    if (options_.as_json) fmt::print("{}\n", detect::json_line(path.string(), picture, detections, names_));
     say_shape(result.network);
     if (options_.save_txt && !detections.empty()) {
-      append_labels(label_path(path), picture, detections, options_.save_conf);
+      detect::append_labels(label_path(path), picture, detections, options_.save_conf);
       ++labels_;
     }
     save_pictures(path, decoded.image, result.detections);
@@ -191,21 +196,23 @@ class DetectionRun : public Prediction {
   }
 
   // What --fast-decode shrank is said in pixels of the file's picture.
-  static std::vector<Detection> in_full_pixels(std::vector<Detection> detections,
-                                               const DecodedImage& decoded) {
+  static std::vector<detect::Detection> in_full_pixels(std::vector<detect::Detection> detections,
+                                                       const image::DecodedImage& decoded) {
     const float x = static_cast<float>(decoded.full.width) / static_cast<float>(decoded.image.width());
     const float y = static_cast<float>(decoded.full.height) / static_cast<float>(decoded.image.height());
-    for (BoxXyxy& box : detections | std::views::transform(&Detection::box))
+    for (detect::BoxXyxy& box : detections | std::views::transform(&detect::Detection::box))
       box = {box[0] * x, box[1] * y, box[2] * x, box[3] * y};
     return detections;
   }
 
-  void save_pictures(const fs::path& path, const Image& image, const std::vector<Detection>& detections) {
-    if (options_.save_crop) save_crops(folder_ / "crops", path.stem().string(), image, detections, names_);
+  void save_pictures(const fs::path& path, const image::Image& image,
+                     const std::vector<detect::Detection>& detections) {
+    if (options_.save_crop)
+      detect::save_crops(folder_ / "crops", path.stem().string(), image, detections, names_);
     if (options_.save) {
-      Image drawn = image;
-      draw_detections(drawn, detections, names_);
-      write_image(own_path(annotated_path(folder_, path)), drawn.pixels());
+      image::Image drawn = image;
+      detect::draw_detections(drawn, detections, names_);
+      image::write_image(own_path(detect::annotated_path(folder_, path)), drawn.pixels());
     }
   }
 
@@ -219,27 +226,28 @@ class DetectionRun : public Prediction {
   }
 
   std::vector<std::string> names_;
-  Detector detector_;
+  predict::Detector detector_;
   std::set<fs::path> written_;
 };
 
 class ClassificationRun : public Prediction {
  public:
-  ClassificationRun(const Options& options, fs::path folder, const TrainedModel& trained,
-                    const ClassifierOptions& how)
+  ClassificationRun(const Options& options, fs::path folder, const model::TrainedModel& trained,
+                    const predict::ClassifierOptions& how)
       : Prediction(options, std::move(folder)),
         names_(trained.model.names),
         classifier_(trained.model.graph, trained.weights, how) {}
 
  private:
-  PredictTimes see(const fs::path& path, const DecodedImage& decoded, const std::string& head) override {
+  predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
+                            const std::string& head) override {
     constexpr int kTop = 5;
-    const Image& image = decoded.image;
-    const ClassificationResult result = classifier_.classify(image, kTop);
+    const image::Image& image = decoded.image;
+    const predict::ClassificationResult result = classifier_.classify(image, kTop);
     std::string found;
     json top5 = json::array();
-    for (const ClassProbability& entry : result.top) {
-      const std::string name = class_name(names_, entry.class_id);
+    for (const predict::ClassProbability& entry : result.top) {
+      const std::string name = detect::class_name(names_, entry.class_id);
       found += fmt::format("{}{} {:.4f}", found.empty() ? "" : ", ", name, entry.probability);
       top5.push_back({{"class", entry.class_id}, {"name", name}, {"probability", entry.probability}});
     }
@@ -258,15 +266,15 @@ class ClassificationRun : public Prediction {
     return result.times;
   }
 
-  void save_text(const fs::path& path, const ClassificationResult& result) const {
+  void save_text(const fs::path& path, const predict::ClassificationResult& result) const {
     std::string text;
-    for (const ClassProbability& entry : result.top)
-      text += fmt::format("{:.2f} {}\n", entry.probability, class_name(names_, entry.class_id));
+    for (const predict::ClassProbability& entry : result.top)
+      text += fmt::format("{:.2f} {}\n", entry.probability, detect::class_name(names_, entry.class_id));
     write_file_atomically(path, text);
   }
 
   std::vector<std::string> names_;
-  Classifier classifier_;
+  predict::Classifier classifier_;
 };
 
 // A name or a YAML is a model without weights, and a missing file deserves a plain word.
@@ -276,15 +284,15 @@ void require_weights(const std::string& model) {
     if (!fs::exists(model, ignored)) throw Error(ErrorKind::kFile, "--model " + model + ": no such file");
     return;
   }
-  find_model_spec(model);  // refuses an unknown name, with the nearest one
+  model::find_model_spec(model);  // refuses an unknown name, with the nearest one
   throw Error(ErrorKind::kUsage,
               fmt::format("--model {0}: a description without weights. 'predict' needs a checkpoint, such as "
                           "{1}.pt; 'marrow import' turns published files into checkpoints",
                           model, fs::path(model).stem().string()));
 }
 
-DetectorOptions detector_options(const Options& o, const Model& model) {
-  DetectorOptions options;
+predict::DetectorOptions detector_options(const Options& o, const model::Model& model) {
+  predict::DetectorOptions options;
   options.size = input_size(o.model, model, o.imgsz);
   options.rect = o.rect && model.fixed_height == 0;
   options.engine = o.engine;
@@ -293,8 +301,8 @@ DetectorOptions detector_options(const Options& o, const Model& model) {
   return options;
 }
 
-ClassifierOptions classifier_options(const Options& o, const Model& model) {
-  const Size size = input_size(o.model, model, o.imgsz);
+predict::ClassifierOptions classifier_options(const Options& o, const model::Model& model) {
+  const detect::Size size = input_size(o.model, model, o.imgsz);
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
   return {size.width, o.engine};
@@ -308,7 +316,7 @@ fs::path run_folder(const Options& options, const std::string& task) {
 
 int predict(const Options& options) {
   require_weights(options.model);
-  TrainedModel trained = open_checkpoint(options.model, options.import);
+  model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
   if (task != "detect" && task != "classify")
     throw Error(
@@ -320,13 +328,13 @@ int predict(const Options& options) {
         ErrorKind::kUsage,
         options.model +
             ": a classifier; --classes, --save-crop, --agnostic-nms and --fast-decode are for detectors");
-  const auto pictures = expand_sources(options.source);
+  const auto pictures = detect::expand_sources(options.source);
   // Options are refused before a folder is made.
   if (task == "detect") {
-    const DetectorOptions how = detector_options(options, trained.model);
+    const predict::DetectorOptions how = detector_options(options, trained.model);
     return DetectionRun(options, run_folder(options, task), std::move(trained), how).run(pictures);
   }
-  const ClassifierOptions how = classifier_options(options, trained.model);
+  const predict::ClassifierOptions how = classifier_options(options, trained.model);
   return ClassificationRun(options, run_folder(options, task), trained, how).run(pictures);
 }
 

@@ -37,7 +37,7 @@ struct Options {
   double keep_share = 0.1;
   std::vector<std::string> keep;
   int threads = 0;
-  ImportOptions import;
+  model::ImportOptions import;
 };
 
 fs::path output_path(const Options& options) {
@@ -50,22 +50,22 @@ fs::path output_path(const Options& options) {
   return output;
 }
 
-RangeRule range_rule(const std::string& name) {
-  for (const RangeRule rule : {RangeRule::kPercentile, RangeRule::kMinMax})
-    if (name == range_rule_name(rule)) return rule;
-  return RangeRule::kMse;
+quantize::RangeRule range_rule(const std::string& name) {
+  for (const quantize::RangeRule rule : {quantize::RangeRule::kPercentile, quantize::RangeRule::kMinMax})
+    if (name == quantize::range_rule_name(rule)) return rule;
+  return quantize::RangeRule::kMse;
 }
 
 // The layers that lose most, and those that are kept.
-void print_layers(std::vector<LayerError> layers) {
+void print_layers(std::vector<quantize::LayerError> layers) {
   constexpr size_t kShown = 10;
   double sum = 0;
-  for (const LayerError& layer : layers) sum += layer.error;
-  std::ranges::stable_sort(layers, std::greater<>(), &LayerError::error);
+  for (const quantize::LayerError& layer : layers) sum += layer.error;
+  std::ranges::stable_sort(layers, std::greater<>(), &quantize::LayerError::error);
   fmt::print("{:<40} {:>12} {:>8}  {}\n", "layer", "error alone", "share", "computes in");
   size_t hidden = 0;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const LayerError& layer = layers[i];
+    const quantize::LayerError& layer = layers[i];
     if (i >= kShown && layer.kept.empty()) {
       ++hidden;
       continue;
@@ -75,7 +75,7 @@ void print_layers(std::vector<LayerError> layers) {
   }
   if (hidden > 0) fmt::print("... {} more, all in int8\n", hidden);
   const auto kept =
-      std::ranges::count_if(layers, [](const LayerError& layer) { return !layer.kept.empty(); });
+      std::ranges::count_if(layers, [](const quantize::LayerError& layer) { return !layer.kept.empty(); });
   fmt::print("{} of {} compute in int8; {}\n", layers.size() - static_cast<size_t>(kept),
              counted(static_cast<int64_t>(layers.size()), "layer"),
              kept == 0 ? "none is kept in float32"
@@ -84,32 +84,32 @@ void print_layers(std::vector<LayerError> layers) {
 
 int quantize_model(const Options& options) {
   const fs::path output = output_path(options);
-  const TrainedModel trained = open_checkpoint(options.model, options.import);
-  const Dataset dataset = read_dataset(options.data);
+  const model::TrainedModel trained = open_checkpoint(options.model, options.import);
+  const data::Dataset dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
-  const Size size = input_size(options.model, trained.model, options.imgsz);
+  const detect::Size size = input_size(options.model, trained.model, options.imgsz);
 
-  GraphWithWeights network = deploy({trained.model.graph, trained.weights});
+  passes::GraphWithWeights network = passes::deploy({trained.model.graph, trained.weights});
   std::vector<Tensor> inputs;
-  for (const Image& picture : spread_pictures(dataset, options.calibration_split, options.images))
-    inputs.push_back(network_input(trained.model, picture, size));
+  for (const image::Image& picture : spread_pictures(dataset, options.calibration_split, options.images))
+    inputs.push_back(predict::network_input(trained.model, picture, size));
   fmt::print("ranges ({}) of {} of '{}' at {}x{}\n\n", options.range,
              counted(static_cast<int64_t>(inputs.size()), "picture"), options.calibration_split, size.height,
              size.width);
   std::fflush(stdout);
-  network.graph = calibrate(network, inputs, range_rule(options.range), options.threads);
+  network.graph = quantize::calibrate(network, inputs, range_rule(options.range), options.threads);
 
   std::vector<Tensor> scanned;
   const size_t count = std::min(kScanned, inputs.size());
   for (size_t i = 0; i < count; ++i) scanned.push_back(inputs[i * inputs.size() / count]);
-  std::vector<LayerError> layers = layer_errors(network, scanned, options.threads);
+  std::vector<quantize::LayerError> layers = quantize::layer_errors(network, scanned, options.threads);
   if (layers.empty())
     throw Error(ErrorKind::kModel, options.model + ": no layer of this network can compute in int8");
-  keep_sensitive(layers, options.keep_share, options.keep);
+  quantize::keep_sensitive(layers, options.keep_share, options.keep);
   print_layers(layers);
 
-  const TrainedModel quantized = {with_graph(trained.model, mark_int8(network.graph, layers)),
-                                  network.weights};
+  const model::TrainedModel quantized = {
+      model::with_graph(trained.model, quantize::mark_int8(network.graph, layers)), network.weights};
   AccuracyOptions measured = {.split = options.split,
                               .size = std::max(size.width, size.height),
                               .crop = options.imgsz.empty() ? 0 : options.imgsz.front(),
@@ -118,9 +118,9 @@ int quantize_model(const Options& options) {
   print_comparison("", "float32", "int8", "");
   std::fflush(stdout);
   const std::vector<Accuracy> before = accuracy(dataset, quantized, measured);
-  measured.engine.precision = Precision::kInt8;
+  measured.engine.precision = engine::Precision::kInt8;
   print_comparison(before, accuracy(dataset, quantized, measured));
-  save_checkpoint(output, quantized.model, quantized.weights);
+  model::save_checkpoint(output, quantized.model, quantized.weights);
   fmt::print("\nwritten: {}\n", output.string());
   return 0;
 }

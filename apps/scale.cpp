@@ -63,8 +63,8 @@ void check(const Options& o) {
     refuse("--imgsz alone scales no network; give --depth or --width too, or --base-imgsz with --phi");
 }
 
-BackboneConfig read_settings(const std::vector<std::string>& texts) {
-  BackboneConfig settings = BackboneConfig::object();
+nn::BackboneConfig read_settings(const std::vector<std::string>& texts) {
+  nn::BackboneConfig settings = nn::BackboneConfig::object();
   for (const std::string& text : texts) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -74,70 +74,72 @@ BackboneConfig read_settings(const std::vector<std::string>& texts) {
   return settings;
 }
 
-Model build(const Options& o, const ScaledBackbone& scaled) {
-  return build_model(scaled_spec(scaled, o.classifier ? "" : o.model));
+model::Model build(const Options& o, const model::ScaledBackbone& scaled) {
+  return model::build_model(model::scaled_spec(scaled, o.classifier ? "" : o.model));
 }
 
 struct Base {
-  ScalingBase scaling;
-  ScaledBackbone unscaled;
-  Model model;
+  model::ScalingBase scaling;
+  model::ScaledBackbone unscaled;
+  model::Model model;
 };
 
 Base open_base(const Options& o) {
   Base base;
-  ScalingBase& scaling = base.scaling;
+  model::ScalingBase& scaling = base.scaling;
   scaling.settings = read_settings(o.settings);
-  scaling.backbone = choose_backbone(o.backbone, scaling.settings);
+  scaling.backbone = nn::choose_backbone(o.backbone, scaling.settings);
   scaling.classifier = o.classifier;
-  scaling_settings(*scaling.backbone.family);  // refuses what cannot be scaled before anything else is said
+  model::scaling_settings(
+      *scaling.backbone.family);  // refuses what cannot be scaled before anything else is said
   base.unscaled = {scaling.backbone, scaling.settings, 0};
   base.model = build(o, base.unscaled);
   // The published sizes of classifiers are multiples of 4.
   scaling.size_multiple = o.classifier ? 4 : base.model.largest_stride;
-  const BackboneConfig& config = scaling.backbone.config;
+  const nn::BackboneConfig& config = scaling.backbone.config;
   const int usual = o.classifier && config.contains("resolution") ? config.at("resolution").get<int>()
                                                                   : default_image_size(base.model);
-  scaling.image_size = scaled_image_size(scaling, o.base_imgsz > 0 ? o.base_imgsz : usual);
+  scaling.image_size = model::scaled_image_size(scaling, o.base_imgsz > 0 ? o.base_imgsz : usual);
   base.unscaled.image_size = scaling.image_size;
   return base;
 }
 
 // The time does not depend on the weights.
-NetworkRun ready_to_run(const Graph& graph, int image_size, int threads) {
-  return {deploy({graph, randomize(graph, 0)}),
+benchmark::NetworkRun ready_to_run(const Graph& graph, int image_size, int threads) {
+  return {passes::deploy({graph, randomize(graph, 0)}),
           {.batch = 1, .height = image_size, .width = image_size, .engine = {.threads = threads}}};
 }
 
-double macs_of(const ScaledBackbone& scaled, bool classifier) {
+double macs_of(const model::ScaledBackbone& scaled, bool classifier) {
   return static_cast<double>(
-      count_macs(scaled_graph(scaled, classifier), scaled.image_size, scaled.image_size));
+      model::count_macs(model::scaled_graph(scaled, classifier), scaled.image_size, scaled.image_size));
 }
 
-std::vector<MeasuredGrowth> count_costs(const Base& base, const std::vector<Growth>& growths) {
+std::vector<model::MeasuredGrowth> count_costs(const Base& base, const std::vector<model::Growth>& growths) {
   const double once = macs_of(base.unscaled, base.scaling.classifier);
-  std::vector<MeasuredGrowth> measured;
-  for (const Growth& growth : growths)
+  std::vector<model::MeasuredGrowth> measured;
+  for (const model::Growth& growth : growths)
     measured.push_back(
-        {growth, macs_of(scale_backbone(base.scaling, growth), base.scaling.classifier) / once});
+        {growth, macs_of(model::scale_backbone(base.scaling, growth), base.scaling.classifier) / once});
   return measured;
 }
 
 // A few at a time, each few in turns with the base, so that a machine that slows down slows both.
-std::vector<MeasuredGrowth> time_costs(const Options& o, const Base& base,
-                                       const std::vector<Growth>& growths) {
+std::vector<model::MeasuredGrowth> time_costs(const Options& o, const Base& base,
+                                              const std::vector<model::Growth>& growths) {
   constexpr size_t kAtATime = 5;
   ProgressLine line;
-  std::vector<MeasuredGrowth> measured;
+  std::vector<model::MeasuredGrowth> measured;
   for (size_t first = 0; first < growths.size(); first += kAtATime) {
     const size_t end = std::min(first + kAtATime, growths.size());
-    std::vector<NetworkRun> runs;
-    const auto add = [&](const ScaledBackbone& scaled) {
-      runs.push_back(ready_to_run(scaled_graph(scaled, o.classifier), scaled.image_size, o.threads));
+    std::vector<benchmark::NetworkRun> runs;
+    const auto add = [&](const model::ScaledBackbone& scaled) {
+      runs.push_back(ready_to_run(model::scaled_graph(scaled, o.classifier), scaled.image_size, o.threads));
     };
     add(base.unscaled);
-    for (size_t i = first; i < end; ++i) add(scale_backbone(base.scaling, growths[i]));
-    const std::vector<ComparedNetwork> times = time_in_turns(runs, {.input = {}, .seconds = o.seconds});
+    for (size_t i = first; i < end; ++i) add(model::scale_backbone(base.scaling, growths[i]));
+    const std::vector<benchmark::ComparedNetwork> times =
+        benchmark::time_in_turns(runs, {.input = {}, .seconds = o.seconds});
     for (size_t i = first; i < end; ++i)
       measured.push_back({growths[i], times[i - first + 1].latency.best_ms / times[0].latency.best_ms});
     line.show("timing candidates", static_cast<double>(end) / static_cast<double>(growths.size()));
@@ -147,20 +149,20 @@ std::vector<MeasuredGrowth> time_costs(const Options& o, const Base& base,
 
 // What the search says about its choice, and the choice.
 struct Search {
-  Growth growth;  // at phi = 1
+  model::Growth growth;  // at phi = 1
   std::string how;
 };
 
 Search search(const Options& o, const Base& base) {
-  const std::vector<Growth> growths = growth_candidates();
+  const std::vector<model::Growth> growths = model::growth_candidates();
   const std::string_view what = o.classifier ? "classifier" : "backbone";
   fmt::print(
       "{} triples with alpha * beta^2 * gamma^2 near 2; cost: how many times the base {}'s {} the "
       "grown one has at phi = 1\n\n",
       growths.size(), what, o.by_latency() ? "latency" : "multiply-adds");
   std::fflush(stdout);
-  const std::vector<MeasuredGrowth> ranked =
-      rank_growths(o.by_latency() ? time_costs(o, base, growths) : count_costs(base, growths), o.tie);
+  const std::vector<model::MeasuredGrowth> ranked =
+      model::rank_growths(o.by_latency() ? time_costs(o, base, growths) : count_costs(base, growths), o.tie);
   constexpr size_t kShown = 8;
   fmt::print("  alpha   beta  gamma  product   cost\n");
   for (size_t i = 0; i < std::min(kShown, ranked.size()); ++i)
@@ -175,24 +177,26 @@ Search search(const Options& o, const Base& base) {
 }
 
 struct Result {
-  ScaledBackbone scaled;
+  model::ScaledBackbone scaled;
   std::string title;               // "efficientnet_b0 on yolov8n, phi 1"
   std::vector<std::string> facts;  // lines about it
 };
 
 Result scale_directly(const Options& o, const Base& base) {
-  const ScalingBase& scaling = base.scaling;
+  const model::ScalingBase& scaling = base.scaling;
   int size = o.imgsz.value_or(scaling.image_size);
-  if (!o.classifier) size = scaled_image_size(scaling, size);
-  return {
-      scale_backbone(scaling, o.depth.value_or(1), o.width.value_or(1), size), "by the given factors", {}};
+  if (!o.classifier) size = model::scaled_image_size(scaling, size);
+  return {model::scale_backbone(scaling, o.depth.value_or(1), o.width.value_or(1), size),
+          "by the given factors",
+          {}};
 }
 
 Result scale_by_phi(const Options& o, const Base& base) {
   const double phi = o.phi.value_or(1);
   Search found{{o.alpha.value_or(1), o.beta.value_or(1), o.gamma.value_or(1)}, "as given"};
   if (!o.alpha && phi > 0) found = search(o, base);
-  Result result{scale_backbone(base.scaling, found.growth.power(phi)), fmt::format("phi {:g}", phi), {}};
+  Result result{
+      model::scale_backbone(base.scaling, found.growth.power(phi)), fmt::format("phi {:g}", phi), {}};
   if (o.alpha || phi > 0)
     result.facts.push_back(fmt::format(
         "alpha {:g}, beta {:g}, gamma {:g} ({}); alpha * beta^2 * gamma^2 = {:.3f}", found.growth.depth,
@@ -201,16 +205,16 @@ Result scale_by_phi(const Options& o, const Base& base) {
 }
 
 // The published network that this is, if it is one.
-std::string published_name(const BackboneChoice& backbone) {
-  for (const BackboneVariant& variant : backbone.family->variants)
-    if (choose_backbone(variant.name).config == backbone.config) return variant.name;
+std::string published_name(const nn::BackboneChoice& backbone) {
+  for (const nn::BackboneVariant& variant : backbone.family->variants)
+    if (nn::choose_backbone(variant.name).config == backbone.config) return variant.name;
   return {};
 }
 
 void add_facts(const Options& o, const Base& base, Result& result) {
-  const BackboneConfig& before = base.scaling.backbone.config;
-  const ScaledBackbone& scaled = result.scaled;
-  const ScalingSettings names = scaling_settings(*scaled.backbone.family);
+  const nn::BackboneConfig& before = base.scaling.backbone.config;
+  const model::ScaledBackbone& scaled = result.scaled;
+  const model::ScalingSettings names = model::scaling_settings(*scaled.backbone.family);
   const auto change = [&](const std::string& setting) {
     return fmt::format("{} {:g} -> {:g}", setting, before.at(setting).get<double>(),
                        scaled.backbone.config.at(setting).get<double>());
@@ -228,11 +232,11 @@ void print_row(const std::string& name, double before, double after, int decimal
              after / before);
 }
 
-void print_table(const Options& o, const Base& base, const Result& result, const Model& model) {
+void print_table(const Options& o, const Base& base, const Result& result, const model::Model& model) {
   const int size_before = base.unscaled.image_size;
   const int size = result.scaled.image_size;
-  const Summary before = summarize(base.model, size_before, size_before);
-  const Summary after = summarize(model, size, size);
+  const model::Summary before = model::summarize(base.model, size_before, size_before);
+  const model::Summary after = model::summarize(model, size, size);
   fmt::print("{:<22} {:>13} {:>13} {:>8}\n", "", "before", "after", "ratio");
   print_row("parameters", static_cast<double>(before.parameters), static_cast<double>(after.parameters), 0);
   print_row("multiply-adds, 10^9", static_cast<double>(before.macs) / 1e9,
@@ -243,14 +247,15 @@ void print_table(const Options& o, const Base& base, const Result& result, const
   print_row("input size, pixels", size_before, size, 0);
   if (!o.by_latency()) return;
   std::fflush(stdout);
-  std::vector<NetworkRun> runs;
+  std::vector<benchmark::NetworkRun> runs;
   runs.push_back(ready_to_run(base.model.graph, size_before, o.threads));
   runs.push_back(ready_to_run(model.graph, size, o.threads));
-  const std::vector<ComparedNetwork> times = time_in_turns(runs, {.input = {}, .seconds = o.seconds});
+  const std::vector<benchmark::ComparedNetwork> times =
+      benchmark::time_in_turns(runs, {.input = {}, .seconds = o.seconds});
   print_row("latency, median ms", times[0].latency.median_ms, times[1].latency.median_ms, 2);
-  const Machine machine = this_machine();
+  const benchmark::Machine machine = benchmark::this_machine();
   fmt::print("latency: {}, {}, {}; deployed, batch 1, the network alone\n", machine.cpu,
-             simd_name(machine.simd), counted(o.threads > 0 ? o.threads : machine.cores, "thread"));
+             cpu::simd_name(machine.simd), counted(o.threads > 0 ? o.threads : machine.cores, "thread"));
 }
 
 std::string default_output(const Options& o) {
@@ -259,7 +264,7 @@ std::string default_output(const Options& o) {
 
 // The letter in the name of a model file chooses its scale, and this file has only one.
 void check_output(const std::string& output, const std::string& scale) {
-  const std::string letter = split_scale(std::filesystem::path(output).stem().string()).scale;
+  const std::string letter = model::split_scale(std::filesystem::path(output).stem().string()).scale;
   if (!letter.empty() && letter != scale)
     refuse(fmt::format("--output {}: by its name it would be scale '{}', but --model has scale '{}'",
                        printable(output), letter, scale));
@@ -272,14 +277,14 @@ int scale(const Options& o) {
   check_output(output, base.model.scale);
   Result result = o.direct() ? scale_directly(o, base) : scale_by_phi(o, base);
   add_facts(o, base, result);
-  const Model model = build(o, result.scaled);
+  const model::Model model = build(o, result.scaled);
   fmt::print("{}\n{}\n\n", result.title, join(result.facts, "\n"));
   print_table(o, base, result, model);
 
   std::string text = fmt::format("# {}; written by marrow scale.\n", result.title);
   for (const std::string& fact : result.facts) text += fmt::format("# {}\n", fact);
   text += fmt::format("# Train and run it with --imgsz {}.\n", result.scaled.image_size);
-  text += to_yaml(scaled_spec(result.scaled, o.classifier ? "" : o.model));
+  text += model::to_yaml(model::scaled_spec(result.scaled, o.classifier ? "" : o.model));
   write_file_atomically(output, text);
   fmt::print("\nwritten: {}; train and run it with --imgsz {}\n", output, result.scaled.image_size);
   return 0;

@@ -39,8 +39,8 @@ struct Options {
   std::string data;
   std::string split = "val";
   int imgsz = 0;
-  int batch = kDefaultBatch;
-  NmsOptions nms{.confidence = kValidationConfidence};
+  int batch = train::kDefaultBatch;
+  detect::NmsOptions nms{.confidence = evaluate::kValidationConfidence};
   bool rect = true;
   bool single_cls = false;
   bool verbose = true;
@@ -48,8 +48,8 @@ struct Options {
   bool plots = true;
   bool as_json = false;
   RunFolderOptions folder{.name = "val"};
-  ImportOptions import;
-  EngineOptions engine;
+  model::ImportOptions import;
+  engine::EngineOptions engine;
 };
 
 void print_json(const ordered_json& object) {
@@ -70,10 +70,11 @@ std::optional<fs::path> results_folder(const Options& options, const std::string
   }
 }
 
-std::unique_ptr<ValidationPictures> pictures_in(const std::optional<fs::path>& folder, const Options& options,
-                                                const std::vector<std::string>& names) {
+std::unique_ptr<evaluate::ValidationPictures> pictures_in(const std::optional<fs::path>& folder,
+                                                          const Options& options,
+                                                          const std::vector<std::string>& names) {
   if (!folder || !options.plots) return nullptr;
-  return std::make_unique<ValidationPictures>(
+  return std::make_unique<evaluate::ValidationPictures>(
       *folder, names, [](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
 }
 
@@ -81,38 +82,39 @@ void say_saved(const std::optional<fs::path>& folder, const Options& options) {
   if (folder) fmt::print(options.as_json ? stderr : stdout, "Results saved to {}\n", folder->string());
 }
 
-ordered_json speed_json(const ValidationTimes& times) {
+ordered_json speed_json(const evaluate::ValidationTimes& times) {
   return {
       {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
-int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel trained) {
+int validate_boxes(const Options& options, const data::Dataset& dataset, model::TrainedModel trained) {
   const int image_size = square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
   if (options.single_cls && names.size() != 1)
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but all of {} are taken as one",
                                                options.model, names.size(), options.data));
-  ClassMatch match;
+  data::ClassMatch match;
   if (!options.single_cls) match = check_classes(options.model, trained.model, options.data, dataset);
-  const OpenedSplit split = open_split(dataset, options.split,
-                                       {.image_size = image_size,
-                                        .cache = ImageCache::kRecent,
-                                        .single_class = options.single_cls,
-                                        .class_map = match.classes,
-                                        .coco_numbers = options.save_json,
-                                        .threads = options.engine.threads,
-                                        .say = talk});
-  ThreadPool threads(options.engine.threads);
-  DetectionLoader loader(split.images, {.batch = options.batch,
-                                        .workers = threads.threads(),
-                                        .rectangular = options.rect && trained.model.fixed_height == 0,
-                                        .stride = trained.model.largest_stride});
-  EnginePredictor predictor(std::move(trained), options.engine);
+  const evaluate::OpenedSplit split = evaluate::open_split(dataset, options.split,
+                                                           {.image_size = image_size,
+                                                            .cache = loader::ImageCache::kRecent,
+                                                            .single_class = options.single_cls,
+                                                            .class_map = match.classes,
+                                                            .coco_numbers = options.save_json,
+                                                            .threads = options.engine.threads,
+                                                            .say = talk});
+  cpu::ThreadPool threads(options.engine.threads);
+  loader::DetectionLoader loader(split.images,
+                                 {.batch = options.batch,
+                                  .workers = threads.threads(),
+                                  .rectangular = options.rect && trained.model.fixed_height == 0,
+                                  .stride = trained.model.largest_stride});
+  evaluate::EnginePredictor predictor(std::move(trained), options.engine);
   const std::optional<fs::path> folder = results_folder(options, "detect");
-  const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
+  const std::unique_ptr<evaluate::ValidationPictures> pictures = pictures_in(folder, options, names);
   ProgressLine line;
   const int64_t batches = loader.batches_per_epoch();
-  const DetectorValidation result = validate_detector(
+  const evaluate::DetectorValidation result = evaluate::validate_detector(
       loader, *split.images,
       {.names = names,
        .confidence = options.nms.confidence,
@@ -122,10 +124,11 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
        .predictions = options.save_json,
        .numbers = split.numbers,
        .show =
-           [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> detections) {
+           [&](const loader::DetectionBatch& batch,
+               std::span<const std::vector<detect::Detection>> detections) {
              if (pictures) pictures->add(batch, detections);
            }},
-      [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads,
+      [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads,
       [&](int64_t done) {
         line.show("batches", done, batches);
         return true;
@@ -133,37 +136,40 @@ int validate_boxes(const Options& options, const Dataset& dataset, TrainedModel 
   line.clear();
 
   if (options.as_json) {
-    ordered_json object = report_json(result.report);
+    ordered_json object = evaluate::report_json(result.report);
     object["speed_ms"] = speed_json(result.times);
     print_json(object);
   } else {
-    fmt::print("{}\n{}\n", report_text(result.report, options.verbose), speed_line(result.times));
+    fmt::print("{}\n{}\n", evaluate::report_text(result.report, options.verbose),
+               evaluate::speed_line(result.times));
   }
   if (options.save_json)
-    write_file_atomically(*folder / "predictions.json", coco_predictions_json(result.predictions));
+    write_file_atomically(*folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
   if (pictures) pictures->finish(result.report);
   say_saved(folder, options);
   return 0;
 }
 
-int validate_classes(const Options& options, const Dataset& dataset, TrainedModel trained) {
+int validate_classes(const Options& options, const data::Dataset& dataset, model::TrainedModel trained) {
   const std::vector<std::string> names = trained.model.names;
-  const ClassMatch match = check_classes(options.model, trained.model, options.data, dataset);
-  const OpenedSplit split = open_split(dataset, options.split, {.cache = ImageCache::kRecent, .say = talk});
-  const int threads = options.engine.threads > 0 ? options.engine.threads : available_threads();
-  const InputFormat format = classifier_format(
-      input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
-  ClassificationLoader loader(split.images,
-                              validation_loader_options(format, dataset.classes(), options.batch, threads));
-  EnginePredictor predictor(std::move(trained), options.engine);
+  const data::ClassMatch match = check_classes(options.model, trained.model, options.data, dataset);
+  const evaluate::OpenedSplit split =
+      evaluate::open_split(dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = talk});
+  const int threads = options.engine.threads > 0 ? options.engine.threads : cpu::available_threads();
+  const InputFormat format =
+      predict::classifier_format(predict::input_format(trained.model.graph),
+                                 square_input_size(options.model, trained.model, options.imgsz));
+  loader::ClassificationLoader loader(
+      split.images, evaluate::validation_loader_options(format, dataset.classes(), options.batch, threads));
+  evaluate::EnginePredictor predictor(std::move(trained), options.engine);
   const auto network_classes = [&](std::vector<int> class_ids) {
     for (int& class_id : class_ids) class_id = match.classes.at(static_cast<size_t>(class_id));
     return class_ids;
   };
   const std::optional<fs::path> folder = results_folder(options, "classify");
-  const std::unique_ptr<ValidationPictures> pictures = pictures_in(folder, options, names);
-  const ClassifierValidation result =
-      validate_classifier(loader, names, match.classes, [&](const ClassificationBatch& batch) {
+  const std::unique_ptr<evaluate::ValidationPictures> pictures = pictures_in(folder, options, names);
+  const evaluate::ClassifierValidation result = evaluate::validate_classifier(
+      loader, names, match.classes, [&](const loader::ClassificationBatch& batch) {
         Tensor scores = predictor(batch.images);
         if (pictures) pictures->add(batch, network_classes(batch.class_ids), scores);
         return scores;
@@ -173,7 +179,7 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
     object["speed_ms"] = speed_json(result.times);
     print_json(object);
   } else {
-    fmt::print("{}\n", report_text(result, options.verbose));
+    fmt::print("{}\n", evaluate::report_text(result, options.verbose));
   }
   if (pictures) pictures->finish(result.report);
   say_saved(folder, options);
@@ -183,11 +189,11 @@ int validate_classes(const Options& options, const Dataset& dataset, TrainedMode
 }
 
 int validate(const Options& options) {
-  TrainedModel trained = open_checkpoint(options.model, options.import);
-  const Dataset dataset = read_dataset(options.data);
+  model::TrainedModel trained = open_checkpoint(options.model, options.import);
+  const data::Dataset dataset = data::read_dataset(options.data);
   for (const std::string& note : dataset.notes) talk("marrow: " + note);
   const std::string task = trained.model.task;
-  const bool folders = dataset.format == DatasetFormat::kFolders;
+  const bool folders = dataset.format == data::DatasetFormat::kFolders;
   if (task == "classify" && folders) return validate_classes(options, dataset, std::move(trained));
   if (task == "detect" && !folders) return validate_boxes(options, dataset, std::move(trained));
   throw Error(ErrorKind::kUsage,
@@ -219,7 +225,7 @@ Action add_val(CLI::App& app) {
           fmt::format(
               "Longer side of the network input, pixels; for a classifier its crop [default: the file's own "
               "if it is fixed, or what it was trained at; {}; a classifier's own, or {}]",
-              kDetectionSize, kDefaultCrop))
+              train::kDetectionSize, predict::kDefaultCrop))
       ->check(in_range(1, 16384))
       ->type_name("PIXELS");
   command.add_option("--batch", options->batch, "Images that share a rectangle")

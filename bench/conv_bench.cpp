@@ -50,7 +50,8 @@ void run_layer(benchmark::State& state, const Layer& layer, double peak) {
   g.output("out", g.activation(x, ActivationKind::kSilu));
   const Graph graph = std::move(g).build();
   const Shape shape = {1, layer.in, layer.size, layer.size};
-  Engine engine(graph, randomize(graph, 1), shape, {}, {.threads = threads(), .simd = "", .deploy = false});
+  engine::Engine engine(graph, randomize(graph, 1), shape, {},
+                        {.threads = threads(), .simd = "", .deploy = false});
   Tensor input(shape);
   Random random(1, "input");
   for (float& value : input.values()) value = static_cast<float>(random.normal());
@@ -58,7 +59,7 @@ void run_layer(benchmark::State& state, const Layer& layer, double peak) {
   double macs = 0;
   double best_ms = 1e9;
   for (auto _ : state)
-    for (const StepTime& step : engine.time_steps(input, 1)) {
+    for (const engine::StepTime& step : engine.time_steps(input, 1)) {
       if (step.macs == 0) continue;
       state.SetIterationTime(step.ms / 1e3);
       best_ms = std::min(best_ms, step.ms);
@@ -76,9 +77,9 @@ void run_layer(benchmark::State& state, const Layer& layer, double peak) {
 int main(int argc, char** argv) {
   using namespace marrow;
   benchmark::Initialize(&argc, argv);
-  const SimdLevel level = choose_simd_level();
-  const double peak = peak_gflops(level);
-  benchmark::AddCustomContext("simd", std::string(simd_name(level)));
+  const cpu::SimdLevel level = cpu::choose_simd_level();
+  const double peak = benchmark::peak_gflops(level);
+  benchmark::AddCustomContext("simd", std::string(cpu::simd_name(level)));
   benchmark::AddCustomContext("threads", std::to_string(threads()));
   benchmark::AddCustomContext("peak GFLOP/s of a thread", fmt::format("{:.1f}", peak));
   for (const Layer& layer : kLayers)

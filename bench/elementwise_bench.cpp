@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kCount = 4096;
 
-void run_activation(benchmark::State& state, Unary unary) {
+void run_activation(benchmark::State& state, engine::Unary unary) {
   Random random(1, "input");
   std::vector<float> src(kCount), dst(kCount);
   for (float& value : src) value = static_cast<float>(random.normal());
@@ -36,9 +36,9 @@ void run_activation(benchmark::State& state, Unary unary) {
 int main(int argc, char** argv) {
   using namespace marrow;
   benchmark::Initialize(&argc, argv);
-  const SimdLevel level = choose_simd_level();
-  const Kernels& kernels = kernels_of(level);
-  benchmark::AddCustomContext("simd", std::string(simd_name(level)));
+  const cpu::SimdLevel level = cpu::choose_simd_level();
+  const engine::Kernels& kernels = engine::kernels_of(level);
+  benchmark::AddCustomContext("simd", std::string(cpu::simd_name(level)));
   for (const ActivationKind kind :
        {ActivationKind::kRelu, ActivationKind::kHardSwish, ActivationKind::kSigmoid, ActivationKind::kSilu,
         ActivationKind::kTanh, ActivationKind::kMish, ActivationKind::kElu, ActivationKind::kGelu})

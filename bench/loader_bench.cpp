@@ -27,12 +27,13 @@ namespace {
 
 constexpr int kImages = 64, kBatch = 16, kEpochs = 30;
 
-std::vector<LabelledImage> draw_images(const std::filesystem::path& folder) {
-  std::vector<LabelledImage> images;
+std::vector<data::LabelledImage> draw_images(const std::filesystem::path& folder) {
+  std::vector<data::LabelledImage> images;
   for (int i = 0; i < kImages; ++i) {
-    const Image image = draw_scene(640, 480, static_cast<uint64_t>(i));
-    LabelledImage labelled{folder / (std::to_string(i) + ".jpg"), image.width(), image.height(), {}, {}, {}};
-    write_image(labelled.path, image.pixels());
+    const image::Image image = image::draw_scene(640, 480, static_cast<uint64_t>(i));
+    data::LabelledImage labelled{
+        folder / (std::to_string(i) + ".jpg"), image.width(), image.height(), {}, {}, {}};
+    image::write_image(labelled.path, image.pixels());
     for (int k = 0; k < 8; ++k) labelled.labels.push_back({k, 0.1 + 0.1 * k, 0.5, 0.2, 0.3});
     images.push_back(std::move(labelled));
   }
@@ -40,10 +41,11 @@ std::vector<LabelledImage> draw_images(const std::filesystem::path& folder) {
 }
 
 void measure(const std::filesystem::path& folder, int image_size, int workers) {
-  const auto store = std::make_shared<ImageStore>(
-      draw_images(folder), ImageStoreOptions{.image_size = image_size, .cache = ImageCache::kAll});
-  DetectionLoader loader(
-      store, {.batch = kBatch, .workers = workers, .augment = AugmentSettings(), .epochs = kEpochs});
+  const auto store = std::make_shared<loader::ImageStore>(
+      draw_images(folder),
+      loader::ImageStoreOptions{.image_size = image_size, .cache = loader::ImageCache::kAll});
+  loader::DetectionLoader loader(
+      store, {.batch = kBatch, .workers = workers, .augment = loader::AugmentSettings(), .epochs = kEpochs});
   std::vector<double> first_epoch_ms, later_ms;
   auto last = std::chrono::steady_clock::now();
   while (const auto batch = loader.next()) {
@@ -53,7 +55,7 @@ void measure(const std::filesystem::path& folder, int image_size, int workers) {
     last = now;
   }
   fmt::print("image size {}, batch {}, workers {} (of {} threads), rows: {}, {}\n", image_size, kBatch,
-             workers, available_threads(), row_kernels().name,
+             workers, cpu::available_threads(), image::row_kernels().name,
 #ifdef NDEBUG
              "release"
 #else

@@ -18,11 +18,11 @@ namespace marrow {
 namespace {
 
 constexpr int kPictures = 5000, kDetections = 100, kTruth = 7;
-constexpr Size kSize = {640, 640};
+constexpr detect::Size kSize = {640, 640};
 
 struct Data {
-  std::vector<std::vector<TruthBox>> truth;
-  std::vector<std::vector<Detection>> detections;
+  std::vector<std::vector<evaluate::TruthBox>> truth;
+  std::vector<std::vector<detect::Detection>> detections;
 };
 
 Data random_data(int classes) {
@@ -32,7 +32,7 @@ Data random_data(int classes) {
   };
   const auto box = [&] {
     const float x = uniform(0, 500), y = uniform(0, 500);
-    return BoxXyxy{x, y, x + uniform(8, 140), y + uniform(8, 140)};
+    return detect::BoxXyxy{x, y, x + uniform(8, 140), y + uniform(8, 140)};
   };
   const auto any_class = [&] { return static_cast<int>(random() % static_cast<unsigned>(classes)); };
   Data data;
@@ -41,22 +41,22 @@ Data random_data(int classes) {
     for (int k = 0; k < kTruth; ++k) truth.push_back({box(), any_class()});
     auto& detections = data.detections.emplace_back();
     for (int k = 0; k < kDetections; ++k) {
-      Detection one{box(), uniform(0.001f, 1.0f), any_class()};
+      detect::Detection one{box(), uniform(0.001f, 1.0f), any_class()};
       if (k % 2 == 0) {
-        const TruthBox& near = truth[random() % kTruth];
+        const evaluate::TruthBox& near = truth[random() % kTruth];
         one.class_id = near.class_id;
         one.box = near.box;
         for (float& side : one.box) side += uniform(-6, 6);
       }
       detections.push_back(one);
     }
-    std::ranges::sort(detections, std::greater<>(), &Detection::confidence);
+    std::ranges::sort(detections, std::greater<>(), &detect::Detection::confidence);
   }
   return data;
 }
 
-DetectionValidator filled(const Data& data, int classes) {
-  DetectionValidator validator(std::vector<std::string>(static_cast<size_t>(classes), "thing"));
+evaluate::DetectionValidator filled(const Data& data, int classes) {
+  evaluate::DetectionValidator validator(std::vector<std::string>(static_cast<size_t>(classes), "thing"));
   for (size_t i = 0; i < data.truth.size(); ++i)
     validator.add({"000000000001.jpg", kSize, kSize, {}, data.truth[i], data.detections[i], {}});
   return validator;

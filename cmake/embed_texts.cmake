@@ -1,7 +1,7 @@
 # Turns text files into a C++ source: cmake -DOUTPUT=... -DROOT=... -DFILES=a.yaml;b.yaml -P embed_texts.cmake
 # The names are relative to ROOT. Raw string literals hold at most 64 KB on some compilers; a configuration has 2.
 set(text "// Generated from configs/ by cmake/embed_texts.cmake.\n#include \"marrow/model/configs.h\"\n\n")
-string(APPEND text "namespace marrow {\n\nconst std::vector<EmbeddedText>& embedded_configs() {\n")
+string(APPEND text "namespace marrow::model {\n\nconst std::vector<EmbeddedText>& embedded_configs() {\n")
 string(APPEND text "  static const std::vector<EmbeddedText> texts = {\n")
 foreach(file IN LISTS FILES)
   file(READ ${file} content)
@@ -11,5 +11,5 @@ foreach(file IN LISTS FILES)
   endif()
   string(APPEND text "      {\"${name}\", R\"marrow(${content})marrow\"},\n")
 endforeach()
-string(APPEND text "  };\n  return texts;\n}\n\n}  // namespace marrow\n")
+string(APPEND text "  };\n  return texts;\n}\n\n}  // namespace marrow::model\n")
 file(WRITE ${OUTPUT} "${text}")

@@ -21,14 +21,14 @@ int main(int argc, char** argv) {
   }
   try {
     if (argc == 4) {
-      const marrow::Weights io = marrow::read_safetensors(argv[2]).tensors;
+      const marrow::Weights io = marrow::weights::read_safetensors(argv[2]).tensors;
       marrow::check::opencv_turns(argv[1], io.at("input"), io.at("output"), std::atoi(argv[3]));
       return 0;
     }
     nlohmann::json answer;
     answer["the ONNX checker"] = marrow::check::onnx_checker(argv[1]);
     if (argc == 3) {
-      const marrow::Weights io = marrow::read_safetensors(argv[2]).tensors;
+      const marrow::Weights io = marrow::weights::read_safetensors(argv[2]).tensors;
       answer["OpenCV"] = marrow::check::opencv_reader(argv[1], io.at("input"), io.at("output"));
     }
     std::cout << answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';

@@ -24,8 +24,7 @@ namespace {
 
 using marrow::Error;
 using marrow::ErrorKind;
-using marrow::TrainOption;
-using marrow::TrainOptions;
+namespace train = marrow::train;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
@@ -54,10 +53,10 @@ std::vector<std::string> with_dashes(int argc, char** argv) {
 // One option a row of the table.
 class Flags {
  public:
-  explicit Flags(CLI::App& app) : values_(marrow::train_option_table().size()) {
-    const TrainOptions defaults;
+  explicit Flags(CLI::App& app) : values_(marrow::train::train_option_table().size()) {
+    const train::TrainOptions defaults;
     size_t i = 0;
-    for (const TrainOption& row : marrow::train_option_table()) {
+    for (const train::TrainOption& row : marrow::train::train_option_table()) {
       CLI::Option* option = app.add_option(flag_of(row.key), values_[i], row.help);
       option->type_name(row.type)->group(row.group)->expected(row.flag ? 0 : 1, 1);
       // CLI11 takes default_str for the value of a switch that is given without one: there it is only shown.
@@ -72,7 +71,7 @@ class Flags {
   }
 
   // Over what `options` holds. Returns the keys that were given.
-  std::set<std::string> apply(TrainOptions& options) const {
+  std::set<std::string> apply(train::TrainOptions& options) const {
     std::set<std::string> given;
     for (const Row& row : rows_) {
       const bool negated = row.negation != nullptr && row.negation->count() > 0;
@@ -90,7 +89,7 @@ class Flags {
 
  private:
   struct Row {
-    const TrainOption* row;
+    const train::TrainOption* row;
     const CLI::Option* option;
     const CLI::Option* negation;
     const std::string* value;
@@ -110,10 +109,11 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 // What a resumed run may change without another result.
-marrow::RunOutcome resume(const std::string& run, const Flags& flags, const TrainOptions& given) {
+marrow::train::RunOutcome resume(const std::string& run, const Flags& flags,
+                                 const train::TrainOptions& given) {
   static const std::set<std::string> kMayChange = {"device",  "workers",     "threads",  "cache", "plots",
                                                    "verbose", "save_period", "patience", "time",  "project"};
-  TrainOptions ignored;
+  train::TrainOptions ignored;
   const std::set<std::string> changed = flags.apply(ignored);
   for (const std::string& key : changed)
     if (!kMayChange.contains(key))
@@ -121,8 +121,8 @@ marrow::RunOutcome resume(const std::string& run, const Flags& flags, const Trai
                   fmt::format("{} cannot change in a resumed run, which goes on with its own settings. "
                               "Start a new run with --model FOLDER/weights/last.safetensors",
                               flag_of(key)));
-  const auto folder = run.empty() ? marrow::latest_run(given.project) : std::filesystem::path(run);
-  return marrow::resume_training(folder, [&](TrainOptions& options) {
+  const auto folder = run.empty() ? marrow::train::latest_run(given.project) : std::filesystem::path(run);
+  return marrow::train::resume_training(folder, [&](train::TrainOptions& options) {
     const std::string kept = options.project;
     flags.apply(options);
     options.project = kept;
@@ -155,14 +155,14 @@ int run(int argc, char** argv) {
     marrow::talk(fmt::format("marrow: {}", explain(app, error)));
     return kUsage;
   }
-  TrainOptions options;
+  train::TrainOptions options;
   if (!cfg.empty())
-    for (const std::string& notice : marrow::read_train_options(cfg, options))
+    for (const std::string& notice : marrow::train::read_train_options(cfg, options))
       marrow::talk(fmt::format("marrow: {}", notice));
   flags.apply(options);
-  const marrow::RunOutcome outcome =
-      resuming->count() > 0 ? resume(resumed, flags, options) : marrow::run_training(options);
-  return outcome == marrow::RunOutcome::kFinished ? 0 : kSignal + marrow::StopRequest::signal();
+  const marrow::train::RunOutcome outcome =
+      resuming->count() > 0 ? resume(resumed, flags, options) : marrow::train::run_training(options);
+  return outcome == marrow::train::RunOutcome::kFinished ? 0 : kSignal + marrow::train::StopRequest::signal();
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ Weights tame_weights(const Graph& graph) {
   Tensor noise({1, 3, kSize, kSize});
   Random random(1, "noise");
   for (float& value : noise.values()) value = static_cast<float>(random.uniform(0, 1));
-  Weights weights = measure_batch_statistics(graph, randomize(graph, 0), noise);
+  Weights weights = reference::measure_batch_statistics(graph, randomize(graph, 0), noise);
   for (const Parameter& parameter : graph.parameters)
     if (parameter.role == ParameterRole::kNormWeight)
       for (float& value : weights.at(parameter.name).values()) value *= kScale;
@@ -47,8 +47,8 @@ class Turns {
   std::string make(std::istream& words) {
     std::string name, backbone, path;
     words >> name >> backbone >> path;
-    const Model model = make_model(name, backbone == "-" ? "" : backbone);
-    save_checkpoint(path, model, tame_weights(model.graph));
+    const model::Model model = model::make_model(name, backbone == "-" ? "" : backbone);
+    model::save_checkpoint(path, model, tame_weights(model.graph));
     return "made";
   }
 
@@ -56,19 +56,20 @@ class Turns {
     std::string path, precision, input;
     int height = 0, width = 0, threads = 0;
     words >> path >> height >> width >> threads >> precision >> input;
-    const auto known = std::ranges::find(kPrecisions, precision, precision_name);
-    if (known == std::end(kPrecisions))
+    const auto known = std::ranges::find(engine::kPrecisions, precision, precision_name);
+    if (known == std::end(engine::kPrecisions))
       throw Error(ErrorKind::kUnsupported, "no precision '" + precision + "'");
-    const TrainedModel trained = load_trained(path);
-    const GraphWithWeights network = deploy({trained.model.graph, trained.weights});
+    const model::TrainedModel trained = model::load_trained(path);
+    const passes::GraphWithWeights network = passes::deploy({trained.model.graph, trained.weights});
     image_ = Tensor({1, 3, height, width});
     std::ifstream file(input, std::ios::binary);
     const std::span<float> values = image_.values();
     file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
     if (!file) throw Error(ErrorKind::kFile, input + ": too short");
     engine_.reset();
-    engine_.emplace(network.graph, network.weights, image_.shape(), std::span<const std::string>(),
-                    EngineOptions{.threads = threads, .simd = {}, .deploy = false, .precision = *known});
+    engine_.emplace(
+        network.graph, network.weights, image_.shape(), std::span<const std::string>(),
+        engine::EngineOptions{.threads = threads, .simd = {}, .deploy = false, .precision = *known});
     return "loaded";
   }
 
@@ -76,7 +77,8 @@ class Turns {
     int runs = 0;
     words >> runs;
     std::string times;
-    for (int i = 0; i < runs; ++i) times += fmt::format("{} ", time_ms([&] { engine_->run(image_); }));
+    for (int i = 0; i < runs; ++i)
+      times += fmt::format("{} ", benchmark::time_ms([&] { engine_->run(image_); }));
     return times;
   }
 
@@ -103,7 +105,7 @@ class Turns {
 
  private:
   Tensor image_;
-  std::optional<Engine> engine_;
+  std::optional<engine::Engine> engine_;
 };
 
 }  // namespace

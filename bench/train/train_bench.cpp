@@ -36,36 +36,36 @@ constexpr int kReadyBatches = 8;
 constexpr double kLargestNorm = 10;
 constexpr int64_t kEndless = 1'000'000;  // epochs
 // Long after the warm-up.
-constexpr IterationSettings kSettings{.bias_lr = 0.01, .lr = 0.01, .momentum = 0.937, .accumulate = 4};
+constexpr train::IterationSettings kSettings{.bias_lr = 0.01, .lr = 0.01, .momentum = 0.937, .accumulate = 4};
 
 struct Batch {
   torch::Tensor images;
-  DetectionTargets targets;
+  train::DetectionTargets targets;
 };
 
 class TrainBench {
  public:
-  TrainBench(const TrainOptions& options, bool ready)
+  TrainBench(const train::TrainOptions& options, bool ready)
       : options_(options),
-        dataset_(read_dataset(options.data)),
-        start_(start_model(options, dataset_.names, [](const std::string&) {})),
+        dataset_(data::read_dataset(options.data)),
+        start_(train::start_model(options, dataset_.names, [](const std::string&) {})),
         model_(start_.model.graph, start_.weights, executor_options()),
         average_(start_.model.graph, start_.weights, executor_options()),
-        optimizer_(model_, parameter_groups(start_.model.graph, options.weight_decay), {}),
+        optimizer_(model_, train::parameter_groups(start_.model.graph, options.weight_decay), {}),
         ema_(average_),
         loss_(start_.model.graph),
-        maps_(detection_maps(start_.model.graph)) {
-    OpenedSplit split = open_split(
+        maps_(train::detection_maps(start_.model.graph)) {
+    evaluate::OpenedSplit split = evaluate::open_split(
         dataset_, "train",
-        {.image_size = options.imgsz, .cache = ImageCache::kAll, .say = [](const std::string&) {}});
-    DetectionLoaderOptions loader;
+        {.image_size = options.imgsz, .cache = loader::ImageCache::kAll, .say = [](const std::string&) {}});
+    loader::DetectionLoaderOptions loader;
     loader.batch = options.batch;
     loader.workers = options.workers;
-    loader.augment = AugmentSettings();
+    loader.augment = loader::AugmentSettings();
     loader.partners_from_all = true;
     loader.epochs = kEndless;
     for (size_t i = 0; i < split.images->size(); ++i) split.images->load(i);
-    loader_ = std::make_unique<DetectionLoader>(split.images, loader);
+    loader_ = std::make_unique<loader::DetectionLoader>(split.images, loader);
     if (!ready) return;
     for (int i = 0; i < kReadyBatches; ++i) {
       ready_.push_back(from_loader());
@@ -76,7 +76,7 @@ class TrainBench {
 
   void step() {
     const Batch batch = loader_ ? from_loader() : ready_[static_cast<size_t>(steps_ % kReadyBatches)];
-    const DetectionLossResult result =
+    const train::DetectionLossResult result =
         loss_(model_.train(batch.images, maps_, {.position = steps_}), batch.targets);
     result.loss.sum().backward();
     result.items.to(torch::kCPU);  // they are shown
@@ -91,22 +91,22 @@ class TrainBench {
     Weights tensors;
     for (const auto& [name, tensor] : start_.weights) tensors.emplace("weight/" + name, tensor);
     const Batch batch = loader_ ? from_loader() : ready_[0];
-    tensors.emplace("images", from_torch(batch.images.to(torch::kFloat32) / (loader_ ? 255 : 1)));
-    tensors.emplace("image", from_torch(batch.targets.image));
-    tensors.emplace("classes", from_torch(batch.targets.classes));
-    tensors.emplace("boxes", from_torch(batch.targets.boxes));
-    const DetectionLossResult result = loss_(model_.train(batch.images, maps_, {}), batch.targets);
+    tensors.emplace("images", train::from_torch(batch.images.to(torch::kFloat32) / (loader_ ? 255 : 1)));
+    tensors.emplace("image", train::from_torch(batch.targets.image));
+    tensors.emplace("classes", train::from_torch(batch.targets.classes));
+    tensors.emplace("boxes", train::from_torch(batch.targets.boxes));
+    const train::DetectionLossResult result = loss_(model_.train(batch.images, maps_, {}), batch.targets);
     result.loss.sum().backward();
-    tensors.emplace("losses", from_torch(result.items));
+    tensors.emplace("losses", train::from_torch(result.items));
     for (const auto& [name, tensor] : model_.state())
-      if (tensor.grad().defined()) tensors.emplace("gradient/" + name, from_torch(tensor.grad()));
-    write_safetensors(path, tensors, {});
+      if (tensor.grad().defined()) tensors.emplace("gradient/" + name, train::from_torch(tensor.grad()));
+    weights::write_safetensors(path, tensors, {});
   }
 
  private:
-  TorchExecutorOptions executor_options() const {
-    TorchExecutorOptions executor;
-    executor.device = parse_device(options_.device.empty() ? "cpu" : options_.device);
+  train::TorchExecutorOptions executor_options() const {
+    train::TorchExecutorOptions executor;
+    executor.device = train::parse_device(options_.device.empty() ? "cpu" : options_.device);
     executor.channels_last = options_.channels_last;
     if (options_.amp_type == "bf16") executor.compute_type = torch::kBFloat16;
     if (options_.amp_type == "fp16") executor.compute_type = torch::kHalf;
@@ -114,25 +114,25 @@ class TrainBench {
   }
 
   Batch from_loader() {
-    const DetectionBatch batch = *loader_->next();
-    return {to_torch(batch.images), targets_of(batch)};
+    const loader::DetectionBatch batch = *loader_->next();
+    return {train::to_torch(batch.images), train::targets_of(batch)};
   }
 
-  TrainOptions options_;
-  Dataset dataset_;
-  TrainedModel start_;
-  TorchExecutor model_, average_;
-  Optimizer optimizer_;
-  Ema ema_;
-  DetectionLoss loss_;
+  train::TrainOptions options_;
+  data::Dataset dataset_;
+  model::TrainedModel start_;
+  train::TorchExecutor model_, average_;
+  train::Optimizer optimizer_;
+  train::Ema ema_;
+  train::DetectionLoss loss_;
   std::vector<Value> maps_;
   std::vector<Batch> ready_;
-  std::unique_ptr<DetectionLoader> loader_;
+  std::unique_ptr<loader::DetectionLoader> loader_;
   int64_t steps_ = 0;
 };
 
 void serve(int argc, char** argv) {
-  TrainOptions options;
+  train::TrainOptions options;
   options.workers = 2;
   std::string input = "loader", dump;
   for (int i = 1; i < argc; ++i) {
@@ -144,9 +144,9 @@ void serve(int argc, char** argv) {
     else if (key == "dump")
       dump = value;
     else
-      set_train_option(options, key, value);
+      train::set_train_option(options, key, value);
   }
-  set_torch_threads(options.threads);
+  train::set_torch_threads(options.threads);
   TrainBench bench(options, input == "ready");
   if (!dump.empty()) bench.dump(dump);
   fmt::print("ready\n");

@@ -7,7 +7,7 @@
 #include "marrow/base/files.h"
 #include "marrow/data/tools/synth.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::ProgramResult;
@@ -85,9 +85,9 @@ TEST(CompareCommand, TakesTheSizeThatACheckpointWasTrainedAt) {
   const testing::TemporaryFolder folder;
   testing::ProgramOptions here;
   here.folder = folder.path();
-  Model model = make_model("yolov8n");
+  model::Model model = model::make_model("yolov8n");
   std::get<Input>(model.graph.nodes.at(0).operation).format.crop = 96;
-  save_checkpoint(folder / "best.safetensors", model, randomize(model.graph, 3));
+  model::save_checkpoint(folder / "best.safetensors", model, randomize(model.graph, 3));
   const ProgramResult result =
       run_program({"compare", "best.safetensors", "--threads", "1", "--seconds", "0", "--json"}, here);
   ASSERT_EQ(result.code, 0) << result.err;
@@ -99,11 +99,11 @@ TEST(CompareCommand, RefusesADatasetOfOtherClassesBeforeItMeasures) {
   testing::ProgramOptions here;
   here.folder = folder.path();
   testing::write_detector(folder / "best.safetensors");
-  SynthOptions synth;
+  data::SynthOptions synth;
   synth.images = 2;
   synth.image_size = 32;
   synth.classes = {"disc", "square"};
-  write_synth_dataset(folder / "data", synth);
+  data::write_synth_dataset(folder / "data", synth);
   for (const std::string command : {"compare", "deploy", "quantize"}) {
     const ProgramResult result = run_program({command, "best.safetensors", "--data", "data"}, here);
     EXPECT_EQ(result.code, 2);
@@ -113,4 +113,4 @@ TEST(CompareCommand, RefusesADatasetOfOtherClassesBeforeItMeasures) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

@@ -3,7 +3,7 @@
 
 #include "apps/program.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::ProgramResult;
@@ -90,4 +90,4 @@ TEST_F(DataCommand, MistakesAreUsageErrors) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

@@ -10,7 +10,7 @@
 
 #include "apps/program.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
@@ -90,4 +90,4 @@ TEST_F(Demo, SaysWhatIsMissingWithoutTraining) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

@@ -7,7 +7,7 @@
 #include "marrow/model/import.h"
 #include "marrow/model/spec.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::lines_of;
@@ -33,14 +33,14 @@ TEST_F(DeployCommand, WritesACollapsedModelThatPredictsTheSame) {
   for (const char* said : {"built-in picture at 64x64", "output0", "feat2", "parameters", "multiply-adds",
                            "operations", "written: best-deployed.safetensors"})
     EXPECT_SAYS(result.out, said);
-  const TrainedModel deployed = load_trained(folder_ / "best-deployed.safetensors");
-  EXPECT_TRUE(is_deployed(deployed.model));
-  EXPECT_EQ(deployed.model.names, load_trained(folder_ / "best.safetensors").model.names);
+  const model::TrainedModel deployed = model::load_trained(folder_ / "best-deployed.safetensors");
+  EXPECT_TRUE(model::is_deployed(deployed.model));
+  EXPECT_EQ(deployed.model.names, model::load_trained(folder_ / "best.safetensors").model.names);
 
-  SynthOptions synth;
+  data::SynthOptions synth;
   synth.images = 2;
   synth.image_size = 64;
-  write_synth_dataset(folder_ / "data", synth);
+  data::write_synth_dataset(folder_ / "data", synth);
   std::vector<std::string> found;
   for (const std::vector<std::string>& form : {std::vector<std::string>{"best-deployed.safetensors"},
                                                {"best.safetensors"},
@@ -72,12 +72,12 @@ TEST_F(DeployCommand, WritesACollapsedModelThatPredictsTheSame) {
 }
 
 TEST_F(DeployCommand, MeasuresBothFormsWhereThereIsData) {
-  SynthOptions synth;
+  data::SynthOptions synth;
   synth.images = 6;
   synth.val_share = 0.5;
   synth.image_size = 64;
   synth.classes = {"disc", "square", "star"};
-  write_synth_dataset(folder_ / "data", synth);
+  data::write_synth_dataset(folder_ / "data", synth);
   testing::write_detector(folder_ / "best.safetensors");
   for (const char* format : {"coco", "voc"})
     ASSERT_EQ(run({"data", "convert", "data", format, "--to", format}).code, 0) << format;
@@ -110,13 +110,13 @@ TEST_F(DeployCommand, SaysThatADeployedModelIsDeployed) {
 }
 
 TEST_F(DeployCommand, RefusesASlopeBelowOne) {
-  const Model model = build_model(parse_model_spec(
+  const model::Model model = model::build_model(model::parse_model_spec(
       "classifier: vanillanet\nsettings: {dims: [16, 32, 64, 128], strides: [2, 2, 2]}\nnc: 5\n",
       "tiny.yaml"));
   for (const float slope : {0.5f, 1.f}) {
     Weights weights = randomize(model.graph, 3);
     weights["act_learn"] = Tensor::scalar(slope);
-    save_checkpoint(folder_ / "best.safetensors", model, weights);
+    model::save_checkpoint(folder_ / "best.safetensors", model, weights);
     const ProgramResult result = run({"deploy", "best.safetensors"});
     EXPECT_EQ(result.code, slope == 1 ? 0 : 1) << result.err;
     EXPECT_EQ(exists("best-deployed.safetensors"), slope == 1);
@@ -139,4 +139,4 @@ TEST_F(DeployCommand, RefusesToOverwriteWhatItReads) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

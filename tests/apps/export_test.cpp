@@ -6,7 +6,7 @@
 #include "marrow/image/scene.h"
 #include "marrow/weights/checkpoint_file.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::ProgramResult;
@@ -15,10 +15,10 @@ using testing::run_program;
 class ExportCommand : public ::testing::Test {
  protected:
   ExportCommand() {
-    Model model = make_model("yolov8n", {}, {.names = {"dog's bowl", "été"}});
+    model::Model model = model::make_model("yolov8n", {}, {.names = {"dog's bowl", "été"}});
     const Weights weights = randomize(model.graph, 1);
-    save_checkpoint(folder_ / "best.safetensors", model, weights);
-    write_image(folder_ / "picture.png", draw_scene(96, 64, 1).pixels());
+    model::save_checkpoint(folder_ / "best.safetensors", model, weights);
+    image::write_image(folder_ / "picture.png", image::draw_scene(96, 64, 1).pixels());
   }
   ProgramResult run(const std::vector<std::string>& arguments) const {
     return run_program(arguments, {.folder = folder_.path()});
@@ -98,7 +98,7 @@ TEST_F(ExportCommand, WeightsAloneComeBackUnderTheirNames) {
     const std::string file = format == "torch" ? "best.pt" : "weights.safetensors";
     const ProgramResult result = export_with({"--format", format, "-o", file});
     ASSERT_EQ(result.code, 0) << result.err;
-    EXPECT_TRUE(read_checkpoint(folder_ / file).state.contains("model.0.bn.running_mean"));
+    EXPECT_TRUE(weights::read_checkpoint(folder_ / file).state.contains("model.0.bn.running_mean"));
   }
 }
 
@@ -111,4 +111,4 @@ TEST_F(ExportCommand, RefusesOptionsThatDoNotGoTogether) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

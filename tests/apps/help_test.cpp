@@ -7,7 +7,7 @@
 
 #include "apps/program.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::ProgramResult;
@@ -197,8 +197,8 @@ TEST(Models, ListsEveryNameOnceForMachinesAndPeople) {
   for (const auto& family : object.at("backbones"))
     for (const std::string variant : family.at("variants")) EXPECT_SAYS(text, " " + variant);
   // People get one name for the five scales.
-  for (const std::string name : object.at("models")) EXPECT_SAYS(text, split_scale(name).stem);
+  for (const std::string name : object.at("models")) EXPECT_SAYS(text, model::split_scale(name).stem);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

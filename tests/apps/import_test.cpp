@@ -4,7 +4,7 @@
 #include "apps/program.h"
 #include "marrow/weights/safetensors.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
@@ -22,10 +22,10 @@ class ImportCommand : public ::testing::Test {
   }
   // A bare state dict of yolov8n with two classes; `spoil` removes tensors.
   void write_state(const std::vector<std::string>& without = {}) const {
-    const Model model = make_model("yolov8n", {}, {.classes = 2});
+    const model::Model model = model::make_model("yolov8n", {}, {.classes = 2});
     Weights weights = initialize(model.graph, 0);
     for (const std::string& name : without) weights.erase(name);
-    write_safetensors(folder_ / "state.safetensors", weights, {});
+    weights::write_safetensors(folder_ / "state.safetensors", weights, {});
   }
   const testing::TemporaryFolder folder_;
 };
@@ -37,7 +37,7 @@ TEST_F(ImportCommand, ReportsAndWritesAWorkingCheckpoint) {
   EXPECT_SAYS(result.out, "state.safetensors: safetensors, holding yolov8n");
   EXPECT_SAYS(result.out, "module                    loaded   shape differs  missing  unused");
   EXPECT_SAYS(result.out, "written: out.safetensors");
-  const auto metadata = read_safetensors(folder_ / "out.safetensors").metadata;
+  const auto metadata = weights::read_safetensors(folder_ / "out.safetensors").metadata;
   for (const char* key : {"marrow", "model", "names", "stride"}) EXPECT_TRUE(metadata.contains(key)) << key;
   EXPECT_EQ(run_program({"info", folder_ / "out.safetensors"}).code, 0);
   // Its own output is a file to import like any other.
@@ -131,4 +131,4 @@ TEST_F(ImportCommand, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

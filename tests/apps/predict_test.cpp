@@ -12,7 +12,7 @@
 #include "marrow/image/scene.h"
 #include "support/golden.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,9 +30,9 @@ class Predict : public ::testing::Test {
 
   fs::path picture(const std::string& name, int width = 80, int height = 60) const {
     const fs::path path = folder_ / "in" / name;
-    const Image image = draw_scene(width, height, 1);
-    testing::write_text(path,
-                        name.ends_with(".png") ? encode_png(image.pixels()) : encode_jpeg(image.pixels()));
+    const image::Image image = image::draw_scene(width, height, 1);
+    testing::write_text(path, name.ends_with(".png") ? image::encode_png(image.pixels())
+                                                     : image::encode_jpeg(image.pixels()));
     return path;
   }
 
@@ -75,8 +75,9 @@ TEST_F(Predict, PrintsALineAPictureAndSavesThePictures) {
   EXPECT_TRUE(lines[2].starts_with("Speed: "));
   EXPECT_EQ(lines[3], "Results saved to runs/detect/predict");
   EXPECT_EQ(files_below(folder_ / "runs/detect/predict"), (std::set<std::string>{"a.png", "b.jpg"}));
-  EXPECT_EQ(decode_image_file(folder_ / "runs/detect/predict/a.png").image.width(), 80);
-  EXPECT_FALSE(decode_image_file(folder_ / "runs/detect/predict/a.png").image == draw_scene(80, 60, 1));
+  EXPECT_EQ(image::decode_image_file(folder_ / "runs/detect/predict/a.png").image.width(), 80);
+  EXPECT_FALSE(image::decode_image_file(folder_ / "runs/detect/predict/a.png").image ==
+               image::draw_scene(80, 60, 1));
 }
 
 TEST_F(Predict, PicturesOfOneNameInTwoFoldersBothStay) {
@@ -129,9 +130,9 @@ TEST_F(Predict, WritesOnlyJsonToStdoutWhenAsked) {
 
 TEST_F(Predict, RunsADetectorAtTheSizeItWasTrainedAt) {
   picture("a.png");
-  Model model = make_model("yolov8n", {}, {.names = {"red box", "green/disc", "bar"}});
+  model::Model model = model::make_model("yolov8n", {}, {.names = {"red box", "green/disc", "bar"}});
   std::get<Input>(model.graph.nodes.at(0).operation).format.crop = 96;
-  save_checkpoint(folder_ / "trained.safetensors", model, randomize(model.graph, 3));
+  model::save_checkpoint(folder_ / "trained.safetensors", model, randomize(model.graph, 3));
   testing::ProgramOptions here;
   here.folder = folder_.path();
   const auto shape = [&](std::vector<std::string> more) {
@@ -157,7 +158,7 @@ TEST_F(Predict, FastDecodeSpeaksInPixelsOfTheFile) {
       furthest = std::max(furthest, side);
   EXPECT_GT(furthest, 200);
   EXPECT_LE(furthest, 640);
-  EXPECT_EQ(decode_image_file(folder_ / "runs/detect/predict/a.jpg").image.width(), 80);
+  EXPECT_EQ(image::decode_image_file(folder_ / "runs/detect/predict/a.jpg").image.width(), 80);
   EXPECT_TRUE(fs::exists(folder_ / "runs/detect/predict/labels/a.txt"));
 }
 
@@ -430,4 +431,4 @@ TEST_F(Predict, TreatsOddFilesAsTheirReadmeSays) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

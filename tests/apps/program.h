@@ -114,14 +114,14 @@ inline std::vector<std::string> lines_of(const std::string& text) {
 
 // A checkpoint of a network with random weights that finds something in every picture.
 inline fs::path write_detector(const fs::path& path, const std::string& name = "yolov8n") {
-  const Model model = make_model(name, {}, {.names = {"red box", "green/disc", "bar"}});
-  save_checkpoint(path, model, randomize(model.graph, 3));
+  const model::Model model = model::make_model(name, {}, {.names = {"red box", "green/disc", "bar"}});
+  model::save_checkpoint(path, model, randomize(model.graph, 3));
   return path;
 }
 
 inline fs::path write_classifier(const fs::path& path, int classes = 7) {
-  const Model model = make_model("starnet_s050", {}, {.classes = classes});
-  save_checkpoint(path, model, randomize(model.graph, 3));
+  const model::Model model = model::make_model("starnet_s050", {}, {.classes = classes});
+  model::save_checkpoint(path, model, randomize(model.graph, 3));
   return path;
 }
 

@@ -4,7 +4,7 @@
 #include "apps/program.h"
 #include "marrow/model/summary.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::ProgramResult;
@@ -32,7 +32,7 @@ TEST(ScaleCommand, WritesAModelThatOtherCommandsRead) {
   ASSERT_EQ(info.code, 0) << info.err;
   EXPECT_EQ(info.err, "");
   EXPECT_GT(nlohmann::json::parse(info.out).at("parameters"),
-            count_parameters(make_model("yolov8n", "shufflenet_v2_x0_5").graph));
+            model::count_parameters(model::make_model("yolov8n", "shufflenet_v2_x0_5").graph));
 }
 
 TEST(ScaleCommand, TakesPublishedFactors) {
@@ -114,4 +114,4 @@ TEST(ScaleCommand, RefusesWhatMakesNoSense) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

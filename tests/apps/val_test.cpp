@@ -8,7 +8,7 @@
 #include "apps/program.h"
 #include "marrow/data/tools/synth.h"
 
-namespace marrow {
+namespace marrow::apps {
 namespace {
 
 using testing::ProgramResult;
@@ -17,15 +17,15 @@ using testing::run_program;
 class ValCommand : public ::testing::Test {
  protected:
   ValCommand() {
-    SynthOptions synth;
+    data::SynthOptions synth;
     synth.images = 8;
     synth.val_share = 0.5;
     synth.image_size = 96;
     synth.objects = 3;
     synth.classes = {"disc", "square", "star"};
-    write_synth_dataset(folder_ / "data", synth);
-    const Model model = make_model("yolov8n", {}, {.names = synth.classes});
-    save_checkpoint(folder_ / "model.safetensors", model, randomize(model.graph, 3));
+    data::write_synth_dataset(folder_ / "data", synth);
+    const model::Model model = model::make_model("yolov8n", {}, {.names = synth.classes});
+    model::save_checkpoint(folder_ / "model.safetensors", model, randomize(model.graph, 3));
   }
   ProgramResult val(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {"val", "--imgsz", "96"});
@@ -75,9 +75,9 @@ TEST_F(ValCommand, SavesPredictions) {
 }
 
 TEST_F(ValCommand, PredictionsHaveTheNumbersOfCocosFile) {
-  const Model model =
-      make_model("yolov8n", {}, {.names = {"star", "disc", "square"}});  // the data: disc, ...
-  save_checkpoint(folder_ / "other.safetensors", model, randomize(model.graph, 3));
+  const model::Model model =
+      model::make_model("yolov8n", {}, {.names = {"star", "disc", "square"}});  // the data: disc, ...
+  model::save_checkpoint(folder_ / "other.safetensors", model, randomize(model.graph, 3));
   testing::ProgramOptions here;
   here.folder = folder_.path();
   ASSERT_EQ(run_program({"data", "convert", "data", "coco", "--to", "coco"}, here).code, 0);
@@ -189,8 +189,8 @@ TEST_F(ValCommand, MeasuresClassifiersOnFoldersOfClasses) {
 
 TEST_F(ValCommand, SaysWhatDoesNotFit) {
   testing::write_detector(folder_ / "others.safetensors", "yolov8n");
-  const Model two = make_model("yolov8n", {}, {.names = {"a", "b"}});
-  save_checkpoint(folder_ / "two.safetensors", two, randomize(two.graph, 3));
+  const model::Model two = model::make_model("yolov8n", {}, {.names = {"a", "b"}});
+  model::save_checkpoint(folder_ / "two.safetensors", two, randomize(two.graph, 3));
   ProgramResult result = val({"--model", "two.safetensors", "--data", "data"});
   EXPECT_EQ(result.code, 2);
   EXPECT_SAYS(result.err, "two.safetensors: 2 classes, but data has 3");
@@ -220,4 +220,4 @@ TEST(TrainCommand, SaysHowToGetTraining) {
 #endif
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::apps

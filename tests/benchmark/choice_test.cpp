@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 std::vector<Contender> with_map() {
@@ -54,4 +54,4 @@ TEST(Recommendation, WithoutMapSaysHowItChose) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::benchmark

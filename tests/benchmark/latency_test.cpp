@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 TEST(Latency, OfTimes) {
@@ -32,4 +32,4 @@ TEST(Latency, WarmsUpOutsideTheMeasurement) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::benchmark

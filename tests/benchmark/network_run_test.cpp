@@ -4,11 +4,11 @@
 #include "marrow/benchmark/machine.h"
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 // One convolution, 3 -> 8 channels.
-GraphWithWeights small_network() {
+passes::GraphWithWeights small_network() {
   GraphBuilder g;
   g.output("out", g.conv(g.input(3), "layer",
                          {.out = 8, .kernel = 3, .padding = Padding::symmetric(1), .bias = true}));
@@ -20,16 +20,16 @@ GraphWithWeights small_network() {
 TEST(NetworkRun, CountsTheWholeBatch) {
   NetworkRun run(small_network(), {.batch = 2, .height = 10, .width = 12, .engine = {.threads = 1}});
   EXPECT_EQ(run.macs(), 2 * 10 * 12 * 8 * 3 * 9);
-  const std::vector<StepTime> steps = run.slowest_steps(2);
+  const std::vector<engine::StepTime> steps = run.slowest_steps(2);
   ASSERT_FALSE(steps.empty());
   double macs = 0;
-  for (const StepTime& step : steps) macs += step.macs;
+  for (const engine::StepTime& step : steps) macs += step.macs;
   EXPECT_EQ(macs, static_cast<double>(run.macs()));
   for (size_t i = 1; i < steps.size(); ++i) EXPECT_GE(steps[i - 1].ms, steps[i].ms);
 }
 
 TEST(TimeInTurns, GivesEachNetworkAsManyRuns) {
-  const std::vector<GraphWithWeights> networks = {small_network(), small_network(), small_network()};
+  const std::vector<passes::GraphWithWeights> networks = {small_network(), small_network(), small_network()};
   double heard = 0;
   const std::vector<ComparedNetwork> times = time_in_turns(
       networks,
@@ -47,9 +47,9 @@ TEST(Machine, KnowsWhatItRunsOn) {
   const Machine machine = this_machine();
   EXPECT_FALSE(machine.cpu.empty());
   EXPECT_GE(machine.cores, 1);
-  EXPECT_GT(peak_gflops(SimdLevel::kPlain), 0);
+  EXPECT_GT(peak_gflops(cpu::SimdLevel::kPlain), 0);
   EXPECT_GT(peak_memory_bytes(), 1'000'000);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -4,7 +4,7 @@
 
 #include "support/graphs.h"
 
-namespace marrow {
+namespace marrow::cpu {
 namespace {
 
 // Products of float32 numbers are exact in double precision, so that only the order of additions could tell.
@@ -32,4 +32,4 @@ TEST(MatrixProduct, IsThePlainLoopInDoublePrecisionToTheLastBit) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::cpu

@@ -6,7 +6,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::cpu {
 namespace {
 
 class Environment {
@@ -66,4 +66,4 @@ TEST(SimdLevel, ALevelTheCpuLacksIsRefusedWithTheAvailableOnes) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::cpu

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace marrow {
+namespace marrow::cpu {
 namespace {
 
 TEST(ThreadPool, RunsEveryChunkOnce) {
@@ -110,4 +110,4 @@ TEST(AvailableThreads, FollowsTheAffinityMask) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::cpu

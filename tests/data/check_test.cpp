@@ -8,7 +8,7 @@
 #include "marrow/image/decode.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,9 +58,9 @@ TEST_F(DataCheck, ASoundDatasetHasNoProblems) {
 
 TEST_F(DataCheck, EveryKindOfProblemIsFound) {
   write("images/train/broken.png", "no picture");
-  const std::string png = encode_png(draw_scene(64, 64, 9).pixels());
+  const std::string png = image::encode_png(image::draw_scene(64, 64, 9).pixels());
   write("images/train/cut.png", png.substr(0, png.size() / 2));  // whole headers, half the pixels
-  const std::string jpeg = encode_jpeg(draw_scene(64, 64, 10).pixels());
+  const std::string jpeg = image::encode_jpeg(image::draw_scene(64, 64, 10).pixels());
   write("images/train/grey.jpg", jpeg.substr(0, jpeg.size() / 2));
   write("labels/train/rows.txt", "0 .5 .5 .1 .1\n0 .5 .5\n5 .5 .5 .1 .1\n0 .99 .5 .5 1.2\n");
   write_picture("images/train/rows.png", 11);
@@ -131,7 +131,7 @@ TEST_F(DataCheck, ReportsForPeopleAndMachines) {
 
 TEST_F(DataCheck, TheSheetShowsTheBoxes) {
   check({.sheet = folder_ / "sheet.png"});
-  const Image sheet = decode_image_file(folder_ / "sheet.png").image;
+  const image::Image sheet = image::decode_image_file(folder_ / "sheet.png").image;
   EXPECT_EQ(sheet.width(), 320 + 4 + 320);
   EXPECT_EQ(sheet.height(), 320);
   // The left edge of cat's box in the first picture: a quarter of 320 from the tile's left.
@@ -166,4 +166,4 @@ TEST_F(DataCheck, FoldersOfClassesAreCounted) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

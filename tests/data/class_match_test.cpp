@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -37,4 +37,4 @@ TEST(ClassMatch, FindsTheFewOfAClassifierOfMany) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

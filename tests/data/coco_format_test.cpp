@@ -3,7 +3,7 @@
 #include "marrow/data/dataset_split.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using testing::message_of;
@@ -149,4 +149,4 @@ TEST_F(CocoDataset, MissingPicturesAndStrayObjectsAreNamed) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

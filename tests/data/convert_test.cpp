@@ -8,7 +8,7 @@
 #include "marrow/data/dataset_split.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -164,4 +164,4 @@ TEST_F(Convert, RefusesFoldersOfClasses) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

@@ -3,7 +3,7 @@
 #include "marrow/data/dataset_folders.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -149,4 +149,4 @@ TEST_F(DatasetYaml, AFolderIsReadByItsLayout) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

@@ -4,7 +4,7 @@
 #include "marrow/data/tools/convert.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -54,4 +54,4 @@ TEST_F(ListPictures, LeavesOutWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

@@ -7,7 +7,7 @@
 #include "marrow/data/label_cache.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -181,4 +181,4 @@ TEST_F(LabelCache, AllPicturesUnusableIsAnError) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

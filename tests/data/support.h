@@ -31,7 +31,7 @@ class DataFolder : public ::testing::Test {
   // A picture of 40 x 20 pixels; other seeds give other pictures.
   std::filesystem::path write_picture(const std::string& name, uint64_t seed = 1, int width = 40,
                                       int height = 20) {
-    return write(name, encode_png(draw_scene(width, height, seed).pixels()));
+    return write(name, image::encode_png(image::draw_scene(width, height, seed).pixels()));
   }
 
   std::filesystem::path folder_;

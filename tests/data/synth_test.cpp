@@ -8,7 +8,7 @@
 #include "marrow/data/tools/synth_shapes.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -135,4 +135,4 @@ TEST(SynthShapes, DistancesHaveTheRightSign) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

@@ -11,7 +11,7 @@
 #include "support.h"
 #include "support/golden.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -143,4 +143,4 @@ TEST(VocOriginals, EqualTheLabelsToSixDecimals) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

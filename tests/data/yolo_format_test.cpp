@@ -2,7 +2,7 @@
 
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Kind = Problem::Kind;
@@ -124,4 +124,4 @@ TEST(YoloFormat, LabelsLieBesideTheLastImagesFolder) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::data

@@ -5,7 +5,7 @@
 #include "marrow/detect/network_input.h"
 #include "marrow/detect/rect_batches.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 TEST(Letterbox, PadsThePictureIntoTheMiddle) {
@@ -30,14 +30,14 @@ TEST(Letterbox, ThinPicturesKeepOnePixel) {
     EXPECT_GE(box.resized.height, 1);
     EXPECT_EQ(box.out.width % 32, 0);
     EXPECT_EQ(box.out.height % 32, 0);
-    Image out = letterbox(Image(picture.width, picture.height, 9), box);
+    image::Image out = letterbox(image::Image(picture.width, picture.height, 9), box);
     EXPECT_EQ(out.row(box.top)[box.left * 3], 9);
   }
   EXPECT_EQ(letterbox_geometry({4000, 1}, {640, 640}, {.keep_one_pixel = false}).resized.height, 0);
 }
 
 TEST(Letterbox, GroundIsGrey) {
-  Image out = letterbox(Image(4, 2, 200), letterbox_geometry({4, 2}, {4, 4}));
+  image::Image out = letterbox(image::Image(4, 2, 200), letterbox_geometry({4, 2}, {4, 4}));
   EXPECT_EQ(out.row(0)[0], 114);
   EXPECT_EQ(out.row(1)[11], 200);
   EXPECT_EQ(out.row(2)[0], 200);
@@ -53,7 +53,7 @@ TEST(ScaleBoxes, UndoesTheLetterboxAndStaysInside) {
 }
 
 TEST(NetworkInput, ChannelsAreNormalisedInTheNetworksOrder) {
-  Image image(2, 1);
+  image::Image image(2, 1);
   const uint8_t pixels[] = {10, 20, 255, 40, 50, 60};  // blue, green, red
   std::copy_n(pixels, 6, image.row(0));
   std::vector<float> chw(6);
@@ -66,7 +66,7 @@ TEST(NetworkInput, ChannelsAreNormalisedInTheNetworksOrder) {
 
 // Each byte over 255 as division in float32 gives it.
 TEST(NetworkInput, EqualsDivisionBy255) {
-  Image image(256, 1);
+  image::Image image(256, 1);
   for (int i = 0; i < 256 * 3; ++i) image.row(0)[i] = static_cast<uint8_t>(i / 3);
   std::vector<float> chw(3 * 256);
   fill_network_input(image.pixels(), {}, chw.data());
@@ -74,7 +74,7 @@ TEST(NetworkInput, EqualsDivisionBy255) {
 }
 
 TEST(NetworkInput, LetterboxAndNormalisationInOnePassAreTheSame) {
-  Image image(37, 23);
+  image::Image image(37, 23);
   for (int y = 0; y < 23; ++y)
     for (size_t i = 0; i < image.row_bytes(); ++i)
       image.row(y)[i] = static_cast<uint8_t>(31 * i + 7 * i * i + 89 * static_cast<size_t>(y));
@@ -99,4 +99,4 @@ TEST(RectBatches, EqualShapesKeepTheirOrder) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -7,7 +7,7 @@
 #include <limits>
 #include <random>
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 // Columns of (cx, cy, w, h, scores...) as a head writes them.
@@ -118,4 +118,4 @@ TEST(GreedyNms, EqualScoresKeepTheirOrder) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::detect

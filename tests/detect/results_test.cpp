@@ -14,7 +14,7 @@
 #include "marrow/detect/save.h"
 #include "marrow/image/decode.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 namespace fs = std::filesystem;
@@ -86,14 +86,14 @@ TEST(Labels, AreNormalisedAndAppended) {
 
 TEST(Crops, AreEnlargedClippedAndNumbered) {
   Folder folder;
-  Image image(100, 100, 50);
+  image::Image image(100, 100, 50);
   EXPECT_EQ(save_crops(folder.path(), "photo", image, three(), kNames), 3);
   // 40 x 60 becomes 50.8 x 71.2 around (30, 50).
-  Image first = decode_image_file(folder.path() / "person" / "photo.jpg").image;
+  image::Image first = image::decode_image_file(folder.path() / "person" / "photo.jpg").image;
   EXPECT_EQ(first.width(), 51);
   EXPECT_EQ(first.height(), 71);
   EXPECT_TRUE(fs::exists(folder.path() / "person" / "photo2.jpg"));
-  Image whole = decode_image_file(folder.path() / "bus" / "photo.jpg").image;
+  image::Image whole = image::decode_image_file(folder.path() / "bus" / "photo.jpg").image;
   EXPECT_EQ(whole.width(), 100);
 }
 
@@ -106,7 +106,7 @@ TEST(Crops, NeverLeaveTheirFolder) {
   Folder folder;
   std::vector<Detection> odd = {
       {{0, 0, 5, 5}, 0.5f, 2, 0}, {{std::nanf(""), 0, 5, 5}, 0.5f, 0, 0}, {{900, 900, 950, 950}, 0.5f, 0, 0}};
-  EXPECT_EQ(save_crops(folder.path(), "x", Image(8, 8, 1), odd, kNames), 1);
+  EXPECT_EQ(save_crops(folder.path(), "x", image::Image(8, 8, 1), odd, kNames), 1);
 }
 
 TEST(AnnotatedPath, KeepsTheNameWhereItCan) {
@@ -133,14 +133,14 @@ TEST(Draw, EveryPictureSizeAndEveryBoxIsSafe) {
   odd.push_back({{-1e30f, -1e30f, 1e30f, 1e30f}, 0.5f, 3, 0});
   odd.push_back({{50, 50, 10, 10}, 0.5f, -5, 0});
   for (auto [width, height] : {std::pair{1, 1}, {2, 3}, {64, 48}, {4000, 20}, {20, 4000}, {640, 480}}) {
-    Image image(width, height, 90);
+    image::Image image(width, height, 90);
     draw_detections(image, odd, kNames);
-    EXPECT_NE(image, Image(width, height, 90)) << width << " x " << height;
+    EXPECT_NE(image, image::Image(width, height, 90)) << width << " x " << height;
   }
 }
 
 TEST(Draw, BoxAndLabelHaveTheColourOfTheClass) {
-  Image image(640, 480, 90);
+  image::Image image(640, 480, 90);
   std::vector<Detection> one = {{{200, 200, 400, 400}, 0.9f, 1, 0}};
   draw_detections(image, one, kNames);
   auto colour_at = [&](int x, int y) {
@@ -158,7 +158,7 @@ TEST(Draw, BoxAndLabelHaveTheColourOfTheClass) {
 
 // A box at the very top has its label inside, one at the right edge has it moved left.
 TEST(Draw, LabelsStayInside) {
-  Image image(640, 480, 90);
+  image::Image image(640, 480, 90);
   std::vector<Detection> corner = {{{600, 0, 640, 300}, 0.9f, 0, 0}};
   draw_detections(image, corner, kNames);
   int coloured = 0;
@@ -171,7 +171,7 @@ TEST(Draw, LabelsStayInside) {
 
 // Two boxes at almost the same place: both names can be read.
 TEST(Draw, LabelsDoNotCoverEachOther) {
-  const auto coloured = [](const Image& image, int class_id) {
+  const auto coloured = [](const image::Image& image, int class_id) {
     int count = 0;
     for (int y = 0; y < image.height(); ++y)
       for (int x = 0; x < image.width(); ++x) {
@@ -181,11 +181,11 @@ TEST(Draw, LabelsDoNotCoverEachOther) {
     return count;
   };
   const Detection first = {{200, 200, 260, 260}, 0.9f, 0, 0}, second = {{204, 203, 262, 264}, 0.8f, 1, 0};
-  Image both(640, 480, 90), alone(640, 480, 90);
+  image::Image both(640, 480, 90), alone(640, 480, 90);
   draw_detections(both, std::vector{first, second}, kNames);
   draw_detections(alone, std::vector{second}, kNames);
   EXPECT_GT(coloured(both, 1), coloured(alone, 1) * 4 / 5);  // a covered label would lose a third
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::detect

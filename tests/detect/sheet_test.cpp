@@ -4,13 +4,13 @@
 
 #include <vector>
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 TEST(Sheet, LaysPicturesOutNearlySquare) {
-  std::vector<Image> pictures;
+  std::vector<image::Image> pictures;
   for (int i = 0; i < 5; ++i) pictures.emplace_back(10 + i, 20, static_cast<uint8_t>(10 * i));
-  const Image sheet = picture_sheet(pictures);
+  const image::Image sheet = picture_sheet(pictures);
   EXPECT_EQ(sheet.width(), 3 * 14 + 2 * 4);
   EXPECT_EQ(sheet.height(), 2 * 20 + 4);
   EXPECT_EQ(sheet.row(0)[0], 0);
@@ -21,8 +21,8 @@ TEST(Sheet, LaysPicturesOutNearlySquare) {
 }
 
 TEST(Sheet, ShrinksToTheLargestSide) {
-  const std::vector<Image> pictures(4, Image(100, 50, 7));
-  const Image sheet = picture_sheet(pictures, 104);
+  const std::vector<image::Image> pictures(4, image::Image(100, 50, 7));
+  const image::Image sheet = picture_sheet(pictures, 104);
   EXPECT_EQ(sheet.width(), 104);
   EXPECT_EQ(sheet.height(), 2 * 25 + 4);
   EXPECT_EQ(sheet.row(0)[0], 7);
@@ -31,9 +31,9 @@ TEST(Sheet, ShrinksToTheLargestSide) {
 
 TEST(Sheet, OfNothingIsEmpty) {
   EXPECT_TRUE(picture_sheet({}).empty());
-  EXPECT_TRUE(picture_sheet(std::vector<Image>(2)).empty());
-  EXPECT_EQ(picture_sheet(std::vector<Image>{Image(), Image(3, 3)}).height(), 3);
+  EXPECT_TRUE(picture_sheet(std::vector<image::Image>(2)).empty());
+  EXPECT_EQ(picture_sheet(std::vector<image::Image>{image::Image(), image::Image(3, 3)}).height(), 3);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -7,7 +7,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 namespace fs = std::filesystem;
@@ -83,4 +83,4 @@ TEST_F(Sources, NothingToReadIsNamed) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -44,7 +44,7 @@ void operator delete[](void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 TEST(EngineAllocation, RunAllocatesNothing) {
@@ -59,15 +59,15 @@ TEST(EngineAllocation, RunAllocatesNothing) {
   });
   const Shape shape = {2, 3, 24, 32};
   const Tensor input = test::noise(shape, 1);
-  for (const SimdLevel level : available_simd_levels()) {
-    Engine engine(graph, randomize(graph, 1), shape, {}, {2, std::string(simd_name(level))});
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
+    Engine engine(graph, randomize(graph, 1), shape, {}, {2, std::string(cpu::simd_name(level))});
     const int64_t before = allocations;
     engine.run(input);
     engine.run(input.values());
-    EXPECT_EQ(allocations, before) << simd_name(level);
+    EXPECT_EQ(allocations, before) << cpu::simd_name(level);
   }
   EXPECT_GT(allocations, 100);  // the counter counts
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -2,7 +2,7 @@
 #include "marrow/graph/builder.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr double kTolerance = 5e-6;  // of the largest output
@@ -82,4 +82,4 @@ TEST(ChannelMoves, AChannelMayBeReadTwice) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

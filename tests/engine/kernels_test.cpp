@@ -9,13 +9,13 @@
 
 #include "marrow/base/random.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 std::vector<const Kernels*> vector_kernels() {
   std::vector<const Kernels*> all;
-  for (const SimdLevel level : available_simd_levels())
-    if (level != SimdLevel::kPlain) all.push_back(&kernels_of(level));
+  for (const cpu::SimdLevel level : cpu::available_simd_levels())
+    if (level != cpu::SimdLevel::kPlain) all.push_back(&kernels_of(level));
   return all;
 }
 
@@ -33,7 +33,7 @@ std::vector<float> arguments() {
 
 TEST(Kernels, FunctionsAreRightToOneInAMillionEverywhere) {
   const std::vector<float> x = arguments();
-  const Kernels& plain = kernels_of(SimdLevel::kPlain);
+  const Kernels& plain = kernels_of(cpu::SimdLevel::kPlain);
   for (const Kernels* kernels : vector_kernels())
     for (size_t kind = 0; kind < kUnaryKinds; ++kind) {
       std::vector<float> wanted(x.size());
@@ -42,7 +42,7 @@ TEST(Kernels, FunctionsAreRightToOneInAMillionEverywhere) {
       kernels->unary[kind](x.data(), found.data(), static_cast<int64_t>(x.size()), 0.3f);
       for (size_t i = 0; i < x.size(); ++i)  // 1e-34: below exp(-80), where exponents are cut off
         ASSERT_NEAR(found[i], wanted[i], 1e-6 * std::abs(double{wanted[i]}) + 1e-34)
-            << simd_name(kernels->level) << ", kind " << kind << ", x = " << x[i];
+            << cpu::simd_name(kernels->level) << ", kind " << kind << ", x = " << x[i];
     }
 }
 
@@ -80,7 +80,7 @@ TEST(Kernels, DotsAndSumsMatchDoublePrecision) {
 }
 
 TEST(Kernels, BlocksBecomeRows) {
-  for (const SimdLevel level : available_simd_levels()) {
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     const Kernels& kernels = kernels_of(level);
     for (const int64_t pixels : {1, 7, 16, 17, 45})
       for (const int64_t rows : {int64_t{1}, int64_t{kernels.lanes} - 1, int64_t{kernels.lanes}}) {
@@ -92,7 +92,7 @@ TEST(Kernels, BlocksBecomeRows) {
           for (int64_t p = 0; p <= pixels; ++p)
             ASSERT_EQ(dst[static_cast<size_t>(row * (pixels + 1) + p)],
                       row < rows && p < pixels ? static_cast<float>(p * kernels.lanes + row) : -1.f)
-                << simd_name(level) << " row " << row << " pixel " << p;
+                << cpu::simd_name(level) << " row " << row << " pixel " << p;
       }
   }
 }
@@ -103,7 +103,7 @@ TEST(Kernels, DistributionsOfLargeValuesDecode) {
   constexpr int kStride = 32;
   std::vector<float> bins(kBins);
   for (int b = 0; b < kBins; ++b) bins[static_cast<size_t>(b)] = static_cast<float>(b);
-  for (const SimdLevel level : available_simd_levels()) {
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     std::vector<float> x(kBins * kStride, -300.f);
     for (int i = 0; i < kStride; ++i) x[static_cast<size_t>(i % kBins * kStride + i)] = 300.f;
     std::vector<float> distance(kStride);
@@ -113,4 +113,4 @@ TEST(Kernels, DistributionsOfLargeValuesDecode) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

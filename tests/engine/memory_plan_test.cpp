@@ -6,7 +6,7 @@
 
 #include "marrow/base/random.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 bool live_together(const Lifetime& a, const Lifetime& b) {
@@ -50,4 +50,4 @@ TEST(MemoryPlan, AChainNeedsTwoBuffers) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

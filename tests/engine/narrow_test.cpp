@@ -10,7 +10,7 @@
 #include "support/message_of.h"
 #include "support/op_cases.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 using test::conv_case;
@@ -20,7 +20,7 @@ constexpr ByteScale kScale = {0.021f, 37};
 
 // The number that is nearest to x among those that the element can hold.
 float rounded(float x, Element element, ByteScale scale = kScale) {
-  const NarrowKernels& kernels = kernels_of(SimdLevel::kPlain).narrow(element);
+  const NarrowKernels& kernels = kernels_of(cpu::SimdLevel::kPlain).narrow(element);
   uint16_t stored = 0;
   kernels.narrow(&x, scale, &stored, 1);
   kernels.widen(&stored, scale, &x, 1);
@@ -41,10 +41,10 @@ void round_weights(Tensor& weight, Element element) {
 }
 
 Engine engine_for(const Graph& graph, const Weights& weights, const Shape& input, Precision precision,
-                  SimdLevel level, int threads = 2) {
+                  cpu::SimdLevel level, int threads = 2) {
   EngineOptions options;
   options.threads = threads;
-  options.simd = simd_name(level);
+  options.simd = cpu::simd_name(level);
   options.precision = precision;
   return Engine(graph, weights, input, {}, options);
 }
@@ -77,10 +77,10 @@ void expect_rounded_reference(Element element, Precision precision, double toler
     Tensor weight = rounded_weights.at("conv.weight").clone();
     round_weights(weight, element);
     rounded_weights.at("conv.weight") = weight;
-    const Tensor wanted = run_reference(graph, rounded_weights, rounded_input, "out");
+    const Tensor wanted = reference::run_reference(graph, rounded_weights, rounded_input, "out");
 
     std::optional<Tensor> first;
-    for (const SimdLevel level : available_simd_levels()) {
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine engine = engine_for(graph, weights, op.input, precision, level);
       engine.run(input);
       ASSERT_NE(engine.describe().find(element == Element::kByte ? "int8" : "bf16"), std::string::npos);
@@ -125,8 +125,8 @@ TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
     const Weights weights = randomize(graph, 3);
     const Shape shape = {3, channels, 20, 12};
     const Tensor input = test::noise(shape, 5);
-    const Tensor wanted = run_reference(graph, weights, input, "out");
-    for (const SimdLevel level : available_simd_levels()) {
+    const Tensor wanted = reference::run_reference(graph, weights, input, "out");
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine bfloat = engine_for(graph, weights, shape, Precision::kBfloat16, level);
       bfloat.run(input);
       EXPECT_LE(relative_difference(bfloat.output(0), wanted), 0.03) << bfloat.describe();
@@ -159,12 +159,12 @@ TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
         Tensor weight = weights.at("conv.weight").clone();
         round_weights(weight, element);
         rounded_weights.at("conv.weight") = weight;
-        Tensor map = run_reference(graph, weights, input, std::vector{Value{2}})[0];
+        Tensor map = reference::run_reference(graph, weights, input, std::vector{Value{2}})[0];
         for (float& x : map.values()) x = rounded(x, element);
-        const Tensor wanted = run_reference(
+        const Tensor wanted = reference::run_reference(
             test::graph_of(out, [&](GraphBuilder& g, Value x) { return g.conv(x, "conv", {.out = 9}); }),
             rounded_weights, map, "out");
-        for (const SimdLevel level : available_simd_levels()) {
+        for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
           Engine engine = engine_for(graph, weights, shape, precision, level);
           engine.run(input);
           EXPECT_LE(relative_difference(engine.output(0), wanted), 2e-3) << engine.describe();
@@ -179,14 +179,14 @@ TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
   const Shape shape = {3, 33, 23, 40};
   const Tensor input = test::noise(shape, 5);
   for (const Precision precision : {Precision::kInt8, Precision::kBfloat16})
-    for (const SimdLevel level : available_simd_levels()) {
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine one = engine_for(graph, weights, shape, precision, level, 1);
       Engine five = engine_for(graph, weights, shape, precision, level, 5);
       one.run(input);
       for (int i = 0; i < 3; ++i) {
         five.run(input);
         EXPECT_EQ(std::memcmp(one.output(0).bytes(), five.output(0).bytes(), one.output(0).byte_size()), 0)
-            << simd_name(level) << ' ' << precision_name(precision);
+            << cpu::simd_name(level) << ' ' << precision_name(precision);
       }
     }
 }
@@ -206,14 +206,14 @@ TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
     const Tensor input = test::noise(shape, 5);
     Tensor broken = input.clone();
     std::ranges::fill(broken.values(), std::nanf(""));
-    for (const SimdLevel level : available_simd_levels()) {
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine engine = engine_for(graph, weights, shape, Precision::kBfloat16, level);
       engine.run(input);
       const Tensor wanted = engine.output(0).clone();
       engine.run(broken);
       engine.run(input);
       EXPECT_TRUE(std::ranges::equal(engine.output(0).values(), wanted.values()))
-          << simd_name(level) << ", " << channels << " channels\n"
+          << cpu::simd_name(level) << ", " << channels << " channels\n"
           << engine.describe();
     }
   }
@@ -227,16 +227,17 @@ TEST(NarrowEngine, UnequalScalesAreConverted) {
   const Weights weights = randomize(graph, 3);
   const Shape shape = {1, 16, 20, 12};
   const Tensor input = test::noise(shape, 5);
-  Engine engine = engine_for(graph, weights, shape, Precision::kInt8, available_simd_levels().back());
+  Engine engine = engine_for(graph, weights, shape, Precision::kInt8, cpu::available_simd_levels().back());
   engine.run(input);
   EXPECT_NE(engine.describe().find("convert to"), std::string::npos);
-  EXPECT_LE(relative_difference(engine.output(0), run_reference(graph, weights, input, "out")), 0.2);
+  EXPECT_LE(relative_difference(engine.output(0), reference::run_reference(graph, weights, input, "out")),
+            0.2);
 }
 
 TEST(NarrowEngine, Int8OfAModelThatIsNotQuantisedNamesTheCommand) {
   const Graph graph = network(8);
   const std::string message = marrow::testing::message_of([&] {
-    engine_for(graph, randomize(graph, 3), {1, 8, 20, 12}, Precision::kInt8, SimdLevel::kPlain);
+    engine_for(graph, randomize(graph, 3), {1, 8, 20, 12}, Precision::kInt8, cpu::SimdLevel::kPlain);
   });
   EXPECT_NE(message.find("marrow quantize"), std::string::npos) << message;
 }
@@ -247,20 +248,20 @@ TEST(NarrowKernels, ConversionsEqualThePlainOnes) {
   for (int i = -3000; i < 3000; ++i) numbers.push_back(static_cast<float>(i) * 0.00525f);
   for (uint32_t i = 0; i < 100; ++i) numbers.push_back(std::bit_cast<float>(0x3f800000u + i * 0x1000u));
   const auto count = static_cast<int64_t>(numbers.size());
-  for (const SimdLevel level : available_simd_levels())
+  for (const cpu::SimdLevel level : cpu::available_simd_levels())
     for (const Element element : {Element::kByte, Element::kBfloat16})
       for (const ByteScale scale : {kScale, ByteScale{0.5f, 0}, ByteScale{0.01f, 255}}) {
-        const NarrowKernels& plain = kernels_of(SimdLevel::kPlain).narrow(element);
+        const NarrowKernels& plain = kernels_of(cpu::SimdLevel::kPlain).narrow(element);
         const NarrowKernels& fast = kernels_of(level).narrow(element);
         std::vector<uint16_t> wanted(numbers.size()), found(numbers.size());
         plain.narrow(numbers.data(), scale, wanted.data(), count);
         fast.narrow(numbers.data(), scale, found.data(), count);
-        EXPECT_EQ(found, wanted) << simd_name(level);
+        EXPECT_EQ(found, wanted) << cpu::simd_name(level);
         std::vector<float> wanted_wide(numbers.size()), wide(numbers.size());
         plain.widen(wanted.data(), scale, wanted_wide.data(), count);
         fast.widen(wanted.data(), scale, wide.data(), count);
         EXPECT_EQ(std::memcmp(wide.data(), wanted_wide.data(), wide.size() * sizeof(float)), 0)
-            << simd_name(level);
+            << cpu::simd_name(level);
       }
 }
 
@@ -270,9 +271,9 @@ TEST(NarrowKernels, QuickSiluIsRightToOneStep) {
   for (int i = -20000; i < 20000; ++i) x.push_back(static_cast<float>(i) * 0.001f);
   const auto count = static_cast<int64_t>(x.size());
   std::vector<float> exact(x.size());
-  kernels_of(SimdLevel::kPlain)
+  kernels_of(cpu::SimdLevel::kPlain)
       .unary[static_cast<size_t>(ActivationKind::kSilu)](x.data(), exact.data(), count, 0);
-  for (const SimdLevel level : available_simd_levels()) {
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     const Kernels& kernels = kernels_of(level);
     std::vector<uint8_t> wanted(x.size()), bytes(x.size());
     kernels.bytes.narrow(exact.data(), kScale, wanted.data(), count);
@@ -280,11 +281,11 @@ TEST(NarrowKernels, QuickSiluIsRightToOneStep) {
     std::vector<uint16_t> halves(x.size());
     kernels.bfloat16.narrow_silu(x.data(), {}, halves.data(), count);
     for (size_t i = 0; i < x.size(); ++i) {
-      ASSERT_LE(std::abs(bytes[i] - wanted[i]), 1) << simd_name(level) << ", x = " << x[i];
+      ASSERT_LE(std::abs(bytes[i] - wanted[i]), 1) << cpu::simd_name(level) << ", x = " << x[i];
       float wide;
       kernels.bfloat16.widen(&halves[i], {}, &wide, 1);
       ASSERT_NEAR(wide, exact[i], 0.0045 * std::abs(exact[i]) + 1e-30)
-          << simd_name(level) << ", x = " << x[i];
+          << cpu::simd_name(level) << ", x = " << x[i];
     }
   }
 }
@@ -293,7 +294,7 @@ TEST(NarrowKernels, Bfloat16RoundsToNearestEven) {
   const auto to_bits = [](uint32_t bits) {
     const float x = std::bit_cast<float>(bits);
     uint16_t half;
-    kernels_of(SimdLevel::kPlain).bfloat16.narrow(&x, {}, &half, 1);
+    kernels_of(cpu::SimdLevel::kPlain).bfloat16.narrow(&x, {}, &half, 1);
     return half;
   };
   EXPECT_EQ(to_bits(0x3f808000), 0x3f80);  // half way, to even
@@ -303,4 +304,4 @@ TEST(NarrowKernels, Bfloat16RoundsToNearestEven) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

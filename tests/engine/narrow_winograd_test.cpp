@@ -10,7 +10,7 @@
 #include "marrow/engine/steps/narrow.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 using Form = winograd::Unit;
@@ -26,13 +26,13 @@ std::ostream& operator<<(std::ostream& text, const Size& s) {
 
 float widened(uint16_t number) {
   float x;
-  kernels_of(SimdLevel::kPlain).bfloat16.widen(&number, {}, &x, 1);
+  kernels_of(cpu::SimdLevel::kPlain).bfloat16.widen(&number, {}, &x, 1);
   return x;
 }
 
 float rounded(float x) {
   uint16_t number;
-  kernels_of(SimdLevel::kPlain).bfloat16.narrow(&x, {}, &number, 1);
+  kernels_of(cpu::SimdLevel::kPlain).bfloat16.narrow(&x, {}, &number, 1);
   return widened(number);
 }
 
@@ -55,7 +55,7 @@ struct Layer {
 
 // What a layer's step is run with: where its maps lie, and what follows the sums.
 struct Run {
-  SimdLevel level = SimdLevel::kPlain;
+  cpu::SimdLevel level = cpu::SimdLevel::kPlain;
   int threads = 1;
   Element dst = Element::kFloat32;
   Element other = Element::kFloat32;
@@ -121,7 +121,7 @@ class Arena {
 
 Tensor run(const Layer& layer, const Run& how, const Tensor& other = {}) {
   const Kernels& kernels = kernels_of(how.level);
-  ThreadPool pool(how.threads);
+  cpu::ThreadPool pool(how.threads);
   Arena arena;
   ConvDescription conv;
   conv.kernel = 3;
@@ -230,11 +230,11 @@ class Differences {
     SCOPED_TRACE(testing::Message() << size);
     const Layer layer(size);
     const Expected expected(layer);
-    for (const SimdLevel level : available_simd_levels()) {
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       const Tensor found = run(layer, {.level = level, .threads = 2});
       for (size_t i = 0; i < expected.value.size(); ++i) {
         const double difference = found.values()[i] - expected.value[i];
-        ASSERT_LE(std::abs(difference), expected.bound[i]) << simd_name(level) << ", output " << i;
+        ASSERT_LE(std::abs(difference), expected.bound[i]) << cpu::simd_name(level) << ", output " << i;
         if (expected.deviation[i] == 0) continue;
         squares_[level] += std::pow(difference / expected.deviation[i], 2);
         ++counts_[level];
@@ -243,11 +243,11 @@ class Differences {
   }
   void expect_rounding_alone() {
     for (const auto& [level, squares] : squares_)
-      EXPECT_NEAR(std::sqrt(squares / counts_[level]), 1, 0.05) << simd_name(level);
+      EXPECT_NEAR(std::sqrt(squares / counts_[level]), 1, 0.05) << cpu::simd_name(level);
   }
 
  private:
-  std::map<SimdLevel, double> squares_, counts_;
+  std::map<cpu::SimdLevel, double> squares_, counts_;
 };
 
 TEST(NarrowWinograd, RoundsTransformedNumbersAlone) {
@@ -268,13 +268,13 @@ TEST(NarrowWinograd, TakesAnySizeAndPadding) {
 
 TEST(NarrowWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
   for (const Size& size : {Size{3, 33, 50, 37, 29}, Size{1, 24, 130, 5, 5}})
-    for (const SimdLevel level : available_simd_levels()) {
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       const Layer layer(size);
       const Tensor one = run(layer, {.level = level});
       for (const int threads : {3, 16})
         EXPECT_TRUE(
             std::ranges::equal(run(layer, {.level = level, .threads = threads}).values(), one.values()))
-            << simd_name(level) << ", " << threads << " threads";
+            << cpu::simd_name(level) << ", " << threads << " threads";
     }
 }
 
@@ -288,11 +288,11 @@ TEST(NarrowWinograd, FinishesIntoAnyElementFromAnyElement) {
                                 {.before = {relu}},
                                 {.before = {silu}, .join = Epilogue::Join::kAdd},
                                 {.join = Epilogue::Join::kMultiply, .after = {relu}}};
-  for (const SimdLevel level : available_simd_levels()) {
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     const Tensor sums = run(layer, {.level = level});
     for (const Epilogue& epilogue : epilogues) {
       Tensor wanted = sums.clone();
-      apply(epilogue, kernels_of(SimdLevel::kPlain), wanted.values().data(), other.values().data(),
+      apply(epilogue, kernels_of(cpu::SimdLevel::kPlain), wanted.values().data(), other.values().data(),
             wanted.size());
       for (const Element dst : {Element::kFloat32, Element::kBfloat16})
         for (const Element joined : {Element::kFloat32, Element::kBfloat16}) {
@@ -301,7 +301,7 @@ TEST(NarrowWinograd, FinishesIntoAnyElementFromAnyElement) {
           const double relative = dst == Element::kFloat32 ? 2e-6 : 1.0 / 256 + 4e-4;
           for (size_t i = 0; i < wanted.values().size(); ++i)
             ASSERT_NEAR(found.values()[i], wanted.values()[i], relative * std::abs(wanted.values()[i]) + 1e-6)
-                << simd_name(level) << to_string(epilogue) << ", output " << i;
+                << cpu::simd_name(level) << to_string(epilogue) << ", output " << i;
         }
     }
   }
@@ -322,4 +322,4 @@ TEST(NarrowWinograd, IsWhatRunsWhereItPays) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -7,7 +7,7 @@
 #include "support.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 using test::expect_matches_reference;
@@ -169,7 +169,7 @@ TEST(EngineNetwork, RunsANetworkAsItWasTrainedWhenToldSo) {
   const Graph graph = detector(8);
   const Weights weights = randomize(graph, 7);
   const Tensor input = noise({1, 3, 64, 96}, 11);
-  const Tensor wanted = run_reference(graph, weights, input, "detections");
+  const Tensor wanted = reference::run_reference(graph, weights, input, "detections");
   for (const bool deploy : {true, false}) {
     Engine engine(graph, weights, input.shape(), {}, {.deploy = deploy});
     engine.run(input);
@@ -188,7 +188,9 @@ TEST(EngineNetwork, OutputsAndTapsAreChosenByName) {
   engine.run(input);
   ASSERT_EQ(engine.output_count(), 2u);
   for (size_t i = 0; i < names.size(); ++i)
-    EXPECT_LT(relative_difference(engine.output(i), run_reference(graph, weights, input, names[i])), kDeep);
+    EXPECT_LT(
+        relative_difference(engine.output(i), reference::run_reference(graph, weights, input, names[i])),
+        kDeep);
 }
 
 TEST(EngineNetwork, ThreadsDoNotChangeAByte) {
@@ -196,16 +198,17 @@ TEST(EngineNetwork, ThreadsDoNotChangeAByte) {
   const Weights weights = randomize(graph, 3);
   const Shape shape = {2, 3, 96, 64};
   const Tensor input = noise(shape, 4);
-  for (const SimdLevel level : available_simd_levels()) {
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     std::vector<float> wanted;
     for (const int threads : {1, 2, 3, 8}) {
-      EngineOptions options{threads, std::string(simd_name(level))};
+      EngineOptions options{threads, std::string(cpu::simd_name(level))};
       Engine engine(graph, weights, shape, {}, options);
       for (int repeat = 0; repeat < 2; ++repeat) {
         engine.run(input);
         const auto values = engine.output(0).values();
         if (wanted.empty()) wanted.assign(values.begin(), values.end());
-        EXPECT_TRUE(std::ranges::equal(values, wanted)) << simd_name(level) << ", " << threads << " threads";
+        EXPECT_TRUE(std::ranges::equal(values, wanted))
+            << cpu::simd_name(level) << ", " << threads << " threads";
       }
     }
   }
@@ -219,7 +222,7 @@ TEST(EngineNetwork, EnginesRunInParallel) {
   std::vector<std::thread> callers;
   for (const Tensor& input : inputs)
     callers.emplace_back([&] {
-      const Tensor wanted = run_reference(graph, weights, input, "detections");
+      const Tensor wanted = reference::run_reference(graph, weights, input, "detections");
       Engine engine(graph, weights, shape);
       for (int i = 0; i < 20; ++i) {
         engine.run(input);
@@ -241,7 +244,7 @@ TEST(EngineNetwork, EnginesShareWeightsAndRunInParallel) {
   for (size_t i = 0; i < engines.size(); ++i)
     callers.emplace_back([&, i] {
       const Tensor input = noise(shape, i + 1);
-      const Tensor wanted = run_reference(graph, weights, input, "detections");
+      const Tensor wanted = reference::run_reference(graph, weights, input, "detections");
       for (int repeat = 0; repeat < 20; ++repeat) {
         engines[i].run(input);
         EXPECT_LT(relative_difference(engines[i].output(0), wanted), kDeep);
@@ -256,7 +259,9 @@ TEST(EngineNetwork, TakesMoreThreadsThanProcessors) {
   const Tensor input = noise({1, 3, 64, 64}, 5);
   Engine engine(graph, weights, {1, 3, 64, 64}, {}, {.threads = 64});
   engine.run(input);
-  EXPECT_LT(relative_difference(engine.output(0), run_reference(graph, weights, input, "detections")), kDeep);
+  EXPECT_LT(
+      relative_difference(engine.output(0), reference::run_reference(graph, weights, input, "detections")),
+      kDeep);
 }
 
 TEST(EngineNetwork, MovedEnginesStillRun) {
@@ -266,7 +271,8 @@ TEST(EngineNetwork, MovedEnginesStillRun) {
   Engine first(graph, weights, {1, 3, 4, 4});
   Engine second(std::move(first));
   second.run(input);
-  EXPECT_LT(relative_difference(second.output(0), run_reference(graph, weights, input, "out")), 3e-6);
+  EXPECT_LT(relative_difference(second.output(0), reference::run_reference(graph, weights, input, "out")),
+            3e-6);
 }
 
 using testing::message_of;
@@ -304,4 +310,4 @@ TEST(EngineNetwork, RefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -4,7 +4,7 @@
 #include "support.h"
 #include "support/op_cases.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 using test::OpCase;
@@ -37,9 +37,9 @@ TEST(EngineOps, DetectDecodeLeavesOutAnchorsWithoutScores) {
   for (const OpCase& op : test::decodes()) {
     const Weights weights = randomize(op.graph, 7);
     const Tensor input = test::noise(op.input, 11);
-    for (const SimdLevel level : available_simd_levels()) {
-      SCOPED_TRACE(op.name + " " + std::string(simd_name(level)));
-      EngineOptions options{.threads = 2, .simd = std::string(simd_name(level))};
+    for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
+      SCOPED_TRACE(op.name + " " + std::string(cpu::simd_name(level)));
+      EngineOptions options{.threads = 2, .simd = std::string(cpu::simd_name(level))};
       Engine all(op.graph, weights, op.input, {}, options);
       all.run(input);
       const Tensor& wanted = all.output(0);
@@ -79,4 +79,4 @@ TEST(EngineOps, DetectDecodeLeavesOutAnchorsWithoutScores) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

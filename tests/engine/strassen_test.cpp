@@ -3,7 +3,7 @@
 #include "marrow/graph/builder.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr double kTolerance = 5e-6;  // of the largest output
@@ -46,4 +46,4 @@ TEST(Strassen, LeavesWhatHasNoHalves) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -19,17 +19,17 @@ inline void expect_matches_reference(const Graph& graph, const Shape& input_shap
   const Tensor input = noise(input_shape, 11);
   std::vector<Value> targets;
   for (const NamedValue& output : graph.outputs) targets.push_back(output.value);
-  const std::vector<Tensor> wanted = run_reference(graph, weights, input, targets);
-  for (const SimdLevel level : available_simd_levels()) {
+  const std::vector<Tensor> wanted = reference::run_reference(graph, weights, input, targets);
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     EngineOptions options;
     options.threads = threads;
-    options.simd = simd_name(level);
+    options.simd = cpu::simd_name(level);
     Engine engine(graph, weights, input_shape, {}, options);
     engine.run(input);
     for (size_t i = 0; i < wanted.size(); ++i) {
       ASSERT_EQ(engine.output(i).shape(), wanted[i].shape());
       EXPECT_LE(relative_difference(engine.output(i), wanted[i]), tolerance)
-          << simd_name(level) << ", output " << i << "\n"
+          << cpu::simd_name(level) << ", output " << i << "\n"
           << engine.describe();
     }
   }

@@ -11,13 +11,13 @@
 #include "support.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 // A 3x3 convolution, for which Winograd's and the direct one compete.
 struct Layer {
   Tensor weight{Shape{16, 16, 3, 3}};
-  ThreadPool pool{1};
+  cpu::ThreadPool pool{1};
   ConvDescription conv;
 
   Layer() {
@@ -25,7 +25,7 @@ struct Layer {
     conv.pad_y = conv.pad_x = Padding::symmetric(1);
     conv.src.channels = conv.dst.channels = 16;
     conv.src.height = conv.src.width = conv.dst.height = conv.dst.width = 8;
-    conv.kernels = &kernels_of(choose_simd_level());
+    conv.kernels = &kernels_of(cpu::choose_simd_level());
     conv.src.image_stride = conv.dst.image_stride = conv.src.image_floats(conv.kernels->lanes);
     conv.dst.buffer.offset = conv.src.image_stride;
     conv.weight = weight.values();
@@ -47,7 +47,7 @@ TEST(Tuner, RemembersWhatItMeasured) {
   const std::string chosen = first.make_convolution(layer.conv)->kernel();
   first.save();
   const std::string text = text_of(file);
-  EXPECT_TRUE(text.starts_with(processor_name() + ", 1 threads\t")) << text;
+  EXPECT_TRUE(text.starts_with(cpu::processor_name() + ", 1 threads\t")) << text;
 
   // What the file says is taken, also when it is not the fastest.
   for (const std::string other : {"winograd", "direct"}) {
@@ -127,4 +127,4 @@ TEST(Tuner, EveryRivalMatchesTheOthers) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

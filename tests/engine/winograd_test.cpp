@@ -3,7 +3,7 @@
 #include "marrow/graph/builder.h"
 #include "support.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 Graph convolution(int in, int out, int padding, int stride) {
@@ -80,4 +80,4 @@ TEST(Winograd, IsWhatRuns) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -9,7 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/image/decode.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 Image drawing(int width, int height) {
@@ -77,4 +77,4 @@ TEST(WriteImage, RefusesUnknownSuffixAndMissingFolder) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::image

@@ -10,7 +10,7 @@
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 DecodedImage decode(const std::string& content) {
@@ -228,4 +228,4 @@ TEST(Tiff, OrientationIsApplied) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::image

@@ -9,7 +9,7 @@
 #include "marrow/image/scene.h"
 #include "support/golden.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 namespace fs = std::filesystem;
@@ -114,4 +114,4 @@ TEST(ImageSize, EqualsTheDecodedSizeOfEveryOddFile) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::image

@@ -11,7 +11,7 @@
 #include "marrow/image/decode.h"
 #include "support/golden.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 std::filesystem::path odd_folder() {
@@ -175,4 +175,4 @@ TEST(OddFiles, TruncatedPhotoKeepsItsUpperPart) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::image

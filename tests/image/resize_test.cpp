@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 Image row_of(std::initializer_list<int> values) {
@@ -133,4 +133,4 @@ TEST(ClassifierInput, CropLargerThanThePictureIsCentredOnBlack) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::image

@@ -14,7 +14,7 @@
 #include "marrow/loader/augment/flip.h"
 #include "marrow/loader/augment/network_planes.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 Image noise(int width, int height, uint64_t seed) {
@@ -92,10 +92,10 @@ TEST(RowKernels, PlanesAndMirrorsOfEveryWidth) {
     const Image image = noise(width, 2, static_cast<uint64_t>(width));
     const auto w = static_cast<size_t>(width);
     std::vector<uint8_t> rgb(w * 6), bgr(w * 6);
-    to_planes(image, false, rgb.data());
-    to_planes(image, true, bgr.data());
+    loader::to_planes(image, false, rgb.data());
+    loader::to_planes(image, true, bgr.data());
     Image mirrored = image;
-    mirror_horizontally(mirrored);
+    loader::mirror_horizontally(mirrored);
     for (size_t y = 0; y < 2; ++y)
       for (size_t x = 0; x < w; ++x)
         for (size_t c = 0; c < 3; ++c) {
@@ -184,4 +184,4 @@ TEST(Warp, HopelessMatricesStayInside) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::image

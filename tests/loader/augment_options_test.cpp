@@ -4,12 +4,12 @@
 
 #include <vector>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 // A value of its own for every field, so that none is mixed up.
 TEST(AugmentOptions, EveryFieldIsTakenOver) {
-  TrainOptions o;
+  train::TrainOptions o;
   double value = 0;
   for (double* field :
        {&o.mosaic, &o.mixup, &o.cutmix, &o.flipud, &o.fliplr, &o.bgr, &o.copy_paste, &o.degrees, &o.translate,
@@ -30,7 +30,7 @@ TEST(AugmentOptions, EveryFieldIsTakenOver) {
 }
 
 TEST(AugmentOptions, AClassifierTakesItsOwn) {
-  TrainOptions o;
+  train::TrainOptions o;
   o.scale = 0.25;
   o.fliplr = 0.1;
   o.flipud = 0.2;
@@ -55,4 +55,4 @@ TEST(AugmentOptions, AClassifierTakesItsOwn) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

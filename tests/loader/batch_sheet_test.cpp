@@ -4,7 +4,7 @@
 
 #include "marrow/detect/draw.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 DetectionBatch some_batch() {
@@ -18,7 +18,7 @@ DetectionBatch some_batch() {
 }
 
 TEST(BatchSheet, PicturesAreTurnedBackToBlueGreenRed) {
-  const Image image = image_of_batch(some_batch().images, 1);
+  const image::Image image = image_of_batch(some_batch().images, 1);
   EXPECT_EQ(image.width(), 8);
   EXPECT_EQ(image.height(), 4);
   EXPECT_EQ(image.row(0)[2], 96);  // red is the first plane
@@ -29,20 +29,20 @@ TEST(BatchSheet, PicturesAreTurnedBackToBlueGreenRed) {
 TEST(BatchSheet, TargetsAreInPixelsOfTheBatch) {
   const DetectionBatch batch = some_batch();
   EXPECT_TRUE(targets_of_batch(batch, 0).empty());
-  const std::vector<Detection> boxes = targets_of_batch(batch, 1);
+  const std::vector<detect::Detection> boxes = targets_of_batch(batch, 1);
   ASSERT_EQ(boxes.size(), 2u);
   EXPECT_EQ(boxes[0].class_id, 5);
-  EXPECT_EQ(boxes[0].confidence, kNoConfidence);
-  EXPECT_EQ(boxes[0].box, (BoxXyxy{3, 1, 5, 3}));
+  EXPECT_EQ(boxes[0].confidence, detect::kNoConfidence);
+  EXPECT_EQ(boxes[0].box, (detect::BoxXyxy{3, 1, 5, 3}));
 }
 
 TEST(BatchSheet, FramesAClassifiersImages) {
   const Tensor images({2, 3, 16, 16}, DType::kUInt8);
   const std::vector<std::string> names = {"a", "b"};
-  const Image sheet = class_sheet(images, std::vector{1, 0}, names);
+  const image::Image sheet = class_sheet(images, std::vector{1, 0}, names);
   ASSERT_EQ(sheet.width(), 2 * 320 + 4);
   for (const int image : {0, 1}) {
-    const auto colour = class_colour(1 - image);
+    const auto colour = detect::class_colour(1 - image);
     const uint8_t* corner = sheet.row(319) + 3 * (324 * image + 319);
     EXPECT_EQ((std::array<uint8_t, 3>{corner[0], corner[1], corner[2]}), colour) << image;
   }
@@ -56,7 +56,7 @@ TEST(BatchSheet, ShowsAsManyAsItIsTold) {
   const std::vector<std::string> names = {"a", "b"};
   EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 320 + 4);
   EXPECT_EQ(batch_sheet(some_batch(), names, 1).width(), 320);
-  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<Detection>>(1), names).width(), 320);
+  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<detect::Detection>>(1), names).width(), 320);
 }
 
 TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {
@@ -64,12 +64,12 @@ TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {
   batch.images = Tensor({1, 3, 128, 128}, DType::kUInt8);
   batch.targets = Tensor::from({1, 6}, std::vector<float>{0, 0, 0.5f, 0.5f, 0.5f, 0.5f});
   const std::vector<std::string> names = {"a"};
-  const Image sheet = batch_sheet(batch, names);
+  const image::Image sheet = batch_sheet(batch, names);
   ASSERT_EQ(sheet.width(), 3 * 128);
   const uint8_t* left_line = sheet.row(3 * 64) + 3 * (3 * 32);
-  EXPECT_EQ((std::array<uint8_t, 3>{left_line[0], left_line[1], left_line[2]}), class_colour(0));
+  EXPECT_EQ((std::array<uint8_t, 3>{left_line[0], left_line[1], left_line[2]}), detect::class_colour(0));
   EXPECT_EQ(batch_sheet(batch, names, 1, 300).width(), 2 * 128);  // where the sheet has no more room
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -7,11 +7,11 @@
 #include "loader/temporary_images.h"
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 std::shared_ptr<ImageStore> store_of(const testing::TemporaryImages& folder, ImageCache cache) {
-  std::vector<ClassifiedImage> images;
+  std::vector<data::ClassifiedImage> images;
   for (size_t i = 0; i < folder.images.size(); ++i)
     images.push_back({folder.path(i), static_cast<int>(i % 3)});
   return std::make_shared<ImageStore>(as_labelled(images),
@@ -97,4 +97,4 @@ TEST(ClassificationLoader, RefusesAClassThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -8,7 +8,7 @@
 #include "loader/temporary_images.h"
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 using testing::TemporaryImages;
@@ -214,9 +214,9 @@ TEST(DetectionLoader, RefusesOptionsWithoutMeaning) {
   EXPECT_THROW(DetectionLoader(store, {.workers = -1}), Error);
   EXPECT_THROW(DetectionLoader(store, {.ahead = 0}), Error);
   EXPECT_THROW(DetectionLoader(store, {}, 0, 1), Error);
-  EXPECT_THROW(
-      DetectionLoader(std::make_shared<ImageStore>(std::vector<LabelledImage>{}, ImageStoreOptions{}), {}),
-      Error);
+  EXPECT_THROW(DetectionLoader(
+                   std::make_shared<ImageStore>(std::vector<data::LabelledImage>{}, ImageStoreOptions{}), {}),
+               Error);
 }
 
 TEST(ImageStore, KeepsNoMoreThanItIsTold) {
@@ -250,4 +250,4 @@ TEST(ImageStore, ThreadsMayLoadTheSamePicture) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <set>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 TEST(EpochOrder, IsAPermutationThatSeedAndEpochChange) {
@@ -56,4 +56,4 @@ TEST(EpochOrder, WindowOfTheReference) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <stdexcept>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 constexpr int kWorkers[] = {0, 1, 2, 5};
@@ -104,4 +104,4 @@ TEST(OrderedWork, MeasuresWhatTheConsumerWaits) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

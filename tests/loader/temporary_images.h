@@ -30,12 +30,12 @@ class TemporaryImages {
   // Noise of some size, with a box or two (every third has none), and an outline where `outlines` is set.
   void add(int width, int height, bool outlines = false) {
     const size_t i = images.size();
-    Image picture(width, height);
+    image::Image picture(width, height);
     Random random(7, i);
     for (size_t b = 0; b < picture.byte_size(); ++b)
       picture.row(0)[b] = static_cast<uint8_t>(random.below(256));
-    write_image(path(i), picture.pixels());
-    LabelledImage image{path(i), width, height, {}, {}, {}};
+    image::write_image(path(i), picture.pixels());
+    data::LabelledImage image{path(i), width, height, {}, {}, {}};
     for (size_t k = 0; k < i % 3; ++k) {
       const double cx = 0.3 + 0.4 * random.uniform(), cy = 0.3 + 0.4 * random.uniform();
       image.labels.push_back({static_cast<int>(k), cx, cy, 0.5, 0.4});
@@ -53,7 +53,7 @@ class TemporaryImages {
 
   void spoil(size_t i) const { std::ofstream(path(i), std::ios::trunc) << "this is no picture"; }
 
-  std::vector<LabelledImage> images;
+  std::vector<data::LabelledImage> images;
 
  private:
   static std::string unique() {

@@ -8,7 +8,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 TEST(Build, NamesParametersByPosition) {
@@ -171,4 +171,4 @@ TEST(Build, AClassifierByNameIsAModelFileToo) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

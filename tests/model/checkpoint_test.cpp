@@ -14,7 +14,7 @@
 #include "marrow/weights/safetensors.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using nlohmann::json;
@@ -66,32 +66,32 @@ void expect_round_trip(Model model) {
   expect_equal_weights(read.weights, weights);
   // What was read writes the same bytes again.
   save_checkpoint(folder / "b.safetensors", read.model, read.weights);
-  const auto first = read_safetensors(folder / "a.safetensors"),
-             second = read_safetensors(folder / "b.safetensors");
+  const auto first = weights::read_safetensors(folder / "a.safetensors"),
+             second = weights::read_safetensors(folder / "b.safetensors");
   EXPECT_EQ(first.metadata, second.metadata);
   expect_equal_weights(first.tensors, second.tensors);
 }
 
-TEST(Checkpoint, KeepsADetector) {
+TEST(weights::Checkpoint, KeepsADetector) {
   BuildOptions options;
   options.names = {"red box", "\"quoted\": {yes}", "Größe\n2", "no"};
   expect_round_trip(make_model("yolov8n", {}, options));
 }
 
-TEST(Checkpoint, KeepsEveryTask) {
+TEST(weights::Checkpoint, KeepsEveryTask) {
   for (const char* name : {"yolov8n-cls", "yolov8n-seg", "yolov8n-pose", "yolov8n-obb", "yolov8n-p6"}) {
     SCOPED_TRACE(name);
     expect_round_trip(make_model(name));
   }
 }
 
-TEST(Checkpoint, KeepsABackboneInOneLineWithItsSettings) {
+TEST(weights::Checkpoint, KeepsABackboneInOneLineWithItsSettings) {
   ModelSpec spec = find_model_spec("yolov8n", "efficientnet_b0");
   spec.backbone.front().args = json::array({{{"source", "lukemelas"}, {"depth", 0.5}}});
   expect_round_trip(build_model(spec, {.classes = 3}));
 }
 
-TEST(Checkpoint, KeepsAClassifierByName) {
+TEST(weights::Checkpoint, KeepsAClassifierByName) {
   expect_round_trip(make_model("starnet_s050", {}, {.classes = 10}));
   expect_round_trip(make_model("pp_lcnet_x0_25"));
   expect_round_trip(
@@ -100,9 +100,9 @@ TEST(Checkpoint, KeepsAClassifierByName) {
                                    "tiny.yaml")));
 }
 
-TEST(Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
+TEST(weights::Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
   Model model = make_model("yolov8n", {}, {.classes = 2});
-  std::map<std::string, BatchNormSettings> odd;
+  std::map<std::string, weights::BatchNormSettings> odd;
   odd["model.0.bn"] = {0.1 + 0.2, 0.3};  // no short decimal fraction
   odd["model.4.m.0.cv2.bn"] = {1e-12, 1};
   ASSERT_EQ(apply_batch_norms(model.graph, odd), 2u);
@@ -111,11 +111,11 @@ TEST(Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
   expect_round_trip(std::move(model));
 }
 
-TEST(Checkpoint, SaysWhatOtherProgramsNeed) {
+TEST(weights::Checkpoint, SaysWhatOtherProgramsNeed) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n-p6", {}, {.names = {"a", "b"}});
   save_checkpoint(folder / "m.safetensors", model, initialize(model.graph, 0));
-  const Metadata metadata = read_safetensors(folder / "m.safetensors").metadata;
+  const Metadata metadata = weights::read_safetensors(folder / "m.safetensors").metadata;
   EXPECT_EQ(metadata.at("marrow"), "1");
   EXPECT_EQ(metadata.at("stride"), "64");
   EXPECT_EQ(metadata.at("task"), "detect");
@@ -124,7 +124,7 @@ TEST(Checkpoint, SaysWhatOtherProgramsNeed) {
 }
 
 // A file as the first release wrote it; its strings must not change with the program.
-TEST(Checkpoint, ReadsVersion1) {
+TEST(weights::Checkpoint, ReadsVersion1) {
   const Metadata metadata = {
       {"marrow", "1"},
       {"model",
@@ -145,7 +145,7 @@ TEST(Checkpoint, ReadsVersion1) {
   weights["model.1.linear.bias"].values()[1] = 5;
 
   const testing::TemporaryFolder folder;
-  write_safetensors(folder / "v1.safetensors", weights, metadata);
+  weights::write_safetensors(folder / "v1.safetensors", weights, metadata);
   const TrainedModel read = load_trained(folder / "v1.safetensors");
   EXPECT_EQ(read.model.names, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(read.model.task, "classify");
@@ -166,7 +166,7 @@ std::string message_after(const std::function<void(Metadata&, Weights&)>& spoil,
   const testing::TemporaryFolder folder;
   const auto path = folder / "spoilt.safetensors";
   save_checkpoint(path, model, initialize(model.graph, 0));
-  SafetensorsFile file = read_safetensors(path);
+  weights::SafetensorsFile file = weights::read_safetensors(path);
   spoil(file.metadata, file.tensors);
   try {
     model_of_checkpoint(path, file.metadata, file.tensors);
@@ -182,13 +182,13 @@ void expect_says(const std::string& message, const std::string& part) {
   EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
-TEST(Checkpoint, NamesAMissingKey) {
+TEST(weights::Checkpoint, NamesAMissingKey) {
   for (const std::string key : {"marrow", "model", "task", "names", "stride", "input", "batch_norm"})
     expect_says(message_after([&](Metadata& m, Weights&) { m.erase(key); }),
                 "the metadata have no '" + key + "'");
 }
 
-TEST(Checkpoint, NamesABrokenKey) {
+TEST(weights::Checkpoint, NamesABrokenKey) {
   const std::string deep(100000, '[');
   for (const std::string key : {"model", "task", "names", "stride", "input", "batch_norm"})
     for (const std::string& value :
@@ -197,7 +197,7 @@ TEST(Checkpoint, NamesABrokenKey) {
 }
 
 // Well-formed JSON with a wrong type or an absurd value.
-TEST(Checkpoint, NamesAHostileValue) {
+TEST(weights::Checkpoint, NamesAHostileValue) {
   const auto expect_refused = [](const std::string& key, const std::string& value, const std::string& says) {
     SCOPED_TRACE(key + " = " + value.substr(0, 60));
     const std::string message = message_after([&](Metadata& m, Weights&) { m[key] = value; });
@@ -237,7 +237,7 @@ TEST(Checkpoint, NamesAHostileValue) {
   expect_refused("input", "{}", "key 'order' not found");
 }
 
-TEST(Checkpoint, RefusesAHostileModel) {
+TEST(weights::Checkpoint, RefusesAHostileModel) {
   const auto refused = [](const std::string& yaml) {
     return message_after([&](Metadata& m, Weights&) { m["model"] = yaml; }, ErrorKind::kModel);
   };
@@ -248,7 +248,7 @@ TEST(Checkpoint, RefusesAHostileModel) {
               "100000000");
 }
 
-TEST(Checkpoint, RefusesAnotherVersion) {
+TEST(weights::Checkpoint, RefusesAnotherVersion) {
   const auto refused = [](const std::string& version) {
     return message_after([&](Metadata& m, Weights&) { m["marrow"] = version; }, ErrorKind::kUnsupported);
   };
@@ -257,7 +257,7 @@ TEST(Checkpoint, RefusesAnotherVersion) {
   expect_says(refused(std::string(5000, '9')), "99999...'; this program reads");
 }
 
-TEST(Checkpoint, RefusesTensorsThatDoNotFill) {
+TEST(weights::Checkpoint, RefusesTensorsThatDoNotFill) {
   expect_says(
       message_after([](Metadata&, Weights& w) { w.erase("model.3.bn.running_var"); }, ErrorKind::kModel),
       "model.3.bn.running_var");
@@ -268,7 +268,7 @@ TEST(Checkpoint, RefusesTensorsThatDoNotFill) {
               "do not fill the model");
 }
 
-TEST(Checkpoint, TakesFilesWithoutCounters) {
+TEST(weights::Checkpoint, TakesFilesWithoutCounters) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n", {}, {.classes = 2});
   Weights weights = initialize(model.graph, 0);
@@ -277,7 +277,7 @@ TEST(Checkpoint, TakesFilesWithoutCounters) {
   EXPECT_EQ(read.weights.size(), model.graph.parameters.size());
 }
 
-TEST(Checkpoint, WritesNothingWithoutAllWeights) {
+TEST(weights::Checkpoint, WritesNothingWithoutAllWeights) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n", {}, {.classes = 2});
   Weights weights = initialize(model.graph, 0);
@@ -287,4 +287,4 @@ TEST(Checkpoint, WritesNothingWithoutAllWeights) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

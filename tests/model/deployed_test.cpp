@@ -18,14 +18,14 @@
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using nlohmann::json;
 
 TrainedModel deployed(const std::string& name) {
   const Model model = make_model(name, {}, {.names = {"red", "Größe\n2", "\"x\""}});
-  GraphWithWeights after = deploy({model.graph, randomize(model.graph, 3)});
+  passes::GraphWithWeights after = passes::deploy({model.graph, randomize(model.graph, 3)});
   return {with_graph(model, std::move(after.graph)), std::move(after.weights)};
 }
 
@@ -51,8 +51,8 @@ TEST(DeployedCheckpoint, ComesBackAsItWas) {
     for (const auto& [tensor, values] : written.weights)
       EXPECT_TRUE(std::ranges::equal(read.weights.at(tensor).values(), values.values())) << tensor;
     save_checkpoint(folder / "b.safetensors", read.model, read.weights);
-    EXPECT_EQ(read_safetensors(folder / "a.safetensors").metadata,
-              read_safetensors(folder / "b.safetensors").metadata);
+    EXPECT_EQ(weights::read_safetensors(folder / "a.safetensors").metadata,
+              weights::read_safetensors(folder / "b.safetensors").metadata);
   }
 }
 
@@ -86,8 +86,8 @@ TEST(GraphJson, KeepsEveryOperation) {
   const Weights weights = randomize(graph, 1);
   const Tensor input = test::noise({2, 4, 18, 22}, 1);
   for (const char* name : {"boxes", "logits", "map"})
-    EXPECT_EQ(relative_difference(run_reference(read, weights, input, name),
-                                  run_reference(graph, weights, input, name)),
+    EXPECT_EQ(relative_difference(reference::run_reference(read, weights, input, name),
+                                  reference::run_reference(graph, weights, input, name)),
               0)
         << name;
 }
@@ -243,4 +243,4 @@ TEST(DeployedCheckpoint, NamesWhatIsBroken) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

@@ -14,7 +14,7 @@
 #include "nn/backbones/published_file.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 namespace fs = std::filesystem;
@@ -34,7 +34,7 @@ class ImportFile : public ::testing::Test {
  protected:
   fs::path write(const Weights& weights) const {
     const fs::path path = folder_ / "file.safetensors";
-    write_safetensors(path, weights, {});
+    weights::write_safetensors(path, weights, {});
     return path;
   }
   std::string message_of(const Weights& weights, const ImportOptions& options = {}) const {
@@ -112,9 +112,9 @@ TEST_F(ImportFile, ListsTheCandidatesOfAnEfficientNetAndTakesTheOptions) {
 TEST(RecogniseVanillaNet, LeavesTheWideOnesToTheUser) {
   const Weights file = testing::published_file("vanillanet_13_x1_5", {{"deploy", true}});
   std::vector<std::string> names;
-  for (const ImportCandidate& candidate : recognise(file)) names.push_back(candidate.choice.name);
+  for (const nn::ImportCandidate& candidate : nn::recognise(file)) names.push_back(candidate.choice.name);
   EXPECT_EQ(names, (std::vector<std::string>{"vanillanet_13_x1_5", "vanillanet_13_x1_5_ada_pool"}));
-  EXPECT_EQ(recognise(file, "vanillanet_13_x1_5").size(), 1u);
+  EXPECT_EQ(nn::recognise(file, "vanillanet_13_x1_5").size(), 1u);
 }
 
 TEST_F(ImportFile, GivesAFileWithoutHeadAFreshOne) {
@@ -248,7 +248,8 @@ TEST_F(ImportFile, FindsTheModelOfABareStateDict) {
 
 TEST_F(ImportFile, ReadsAFusedStateDict) {
   const Graph graph = make_model("yolov8n", {}, {.classes = 3}).graph;
-  const Import import = import_checkpoint(write(fold_batch_norm({graph, randomize(graph, 1)}).weights));
+  const Import import =
+      import_checkpoint(write(passes::fold_batch_norm({graph, randomize(graph, 1)}).weights));
   EXPECT_EQ(import.network, "yolov8n");
   EXPECT_TRUE(import.report.complete() && import.report.unused.empty()) << to_string(import.report);
 }
@@ -289,4 +290,4 @@ TEST_F(ImportFile, BoundsTheNumberOfClasses) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

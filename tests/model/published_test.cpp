@@ -6,12 +6,12 @@
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
-int64_t body_parameter_count(const BackboneChoice& choice) {
+int64_t body_parameter_count(const nn::BackboneChoice& choice) {
   GraphBuilder g;
-  add_backbone(g, g.input(3), choice);
+  nn::add_backbone(g, g.input(3), choice);
   return count_parameters(g.graph());
 }
 
@@ -24,9 +24,9 @@ struct Row {
   int64_t macs_native = 0;
 };
 
-void expect_row(const Row& row, const BackboneConfig& overrides = BackboneConfig::object()) {
+void expect_row(const Row& row, const nn::BackboneConfig& overrides = nn::BackboneConfig::object()) {
   SCOPED_TRACE(std::string(row.name) + " " + overrides.dump());
-  const BackboneChoice choice = choose_backbone(row.name, overrides);
+  const nn::BackboneChoice choice = nn::choose_backbone(row.name, overrides);
   ModelSpec spec = find_model_spec(row.name);
   spec.settings.update(overrides);
   const Model model = build_model(spec);
@@ -139,7 +139,7 @@ TEST(PublishedCounts, EfficientNet) {
                          {"efficientnet_b7", 66'347'960, 5'169'865'152, 62'143'440, 600, 37'745'884'192}})
     for (const char* source : {"torchvision", "lukemelas"}) {
       expect_row(row, {{"source", source}});
-      const BackboneConfig& config = choose_backbone(row.name).config;
+      const nn::BackboneConfig& config = nn::choose_backbone(row.name).config;
       EXPECT_EQ(config.at("resolution"), row.native_size);
     }
 }
@@ -171,11 +171,11 @@ TEST(PublishedFeatures, HaveTheWidthsOfTheTables) {
                             {"efficientnet_b7", {48, 80, 224, 640}}}) {
     SCOPED_TRACE(row.name);
     GraphBuilder g;
-    const Features f = add_backbone(g, g.input(3), choose_backbone(row.name));
+    const nn::Features f = nn::add_backbone(g, g.input(3), nn::choose_backbone(row.name));
     EXPECT_EQ((std::array{g.channels(f.c2), g.channels(f.c3), g.channels(f.c4), g.channels(f.c5)}),
               row.channels);
   }
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -34,4 +34,4 @@ TEST(PythonNames, RefusesEverythingElse) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

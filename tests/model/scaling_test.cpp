@@ -11,12 +11,12 @@
 #include "marrow/model/summary.h"
 #include "marrow/model/zoo.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 ScalingBase base_of(const std::string& name, bool classifier, int image_size) {
   ScalingBase base;
-  base.backbone = choose_backbone(name);
+  base.backbone = nn::choose_backbone(name);
   base.image_size = image_size;
   base.size_multiple = classifier ? 4 : 32;
   base.classifier = classifier;
@@ -42,10 +42,10 @@ TEST(Scaling, PublishedFactorsMakeThePublishedEfficientNets) {
     SCOPED_TRACE(published.name);
     ScalingBase base = base_of("efficientnet_b0", true, 224);
     base.settings = {{"dropout", published.dropout}};
-    base.backbone = choose_backbone("efficientnet_b0", base.settings);
+    base.backbone = nn::choose_backbone("efficientnet_b0", base.settings);
     const ScaledBackbone scaled =
         scale_backbone(base, published.depth, published.width, published.resolution);
-    EXPECT_EQ(scaled.backbone.config, choose_backbone(published.name).config);
+    EXPECT_EQ(scaled.backbone.config, nn::choose_backbone(published.name).config);
     EXPECT_EQ(scaled.image_size, published.resolution);
     const Model model = build_model(parse_model_spec(to_yaml(scaled_spec(scaled, "")), "scaled.yaml"));
     EXPECT_EQ(count_parameters(model.graph), published.parameters);
@@ -62,7 +62,7 @@ TEST(Scaling, FactorsArePowersOfPhi) {
   EXPECT_NEAR(growth.resolution, 1.3225, 1e-12);
   EXPECT_NEAR((Growth{1.2, 1.1, 1.15}.cost()), 1.92027, 1e-9);
   const ScaledBackbone scaled = scale_backbone(base_of("efficientnet_b0", true, 224), growth);
-  EXPECT_EQ(scaled.settings, (BackboneConfig{{"width", 1.21}, {"depth", 1.44}, {"resolution", 296}}));
+  EXPECT_EQ(scaled.settings, (nn::BackboneConfig{{"width", 1.21}, {"depth", 1.44}, {"resolution", 296}}));
 }
 
 TEST(Scaling, ImageSizesAreRoundedToWhatTheModelReads) {
@@ -74,7 +74,7 @@ TEST(Scaling, ImageSizesAreRoundedToWhatTheModelReads) {
 }
 
 TEST(Scaling, EveryFamilyGrows) {
-  for (const BackboneFamily* family : backbone_families()) {
+  for (const nn::BackboneFamily* family : nn::backbone_families()) {
     SCOPED_TRACE(family->name);
     const ScalingBase base = base_of(family->name, false, 640);
     const ScaledBackbone scaled = scale_backbone(base, {1.2, 1.3, 1});
@@ -109,14 +109,14 @@ TEST(Scaling, WritesADetectorWithOneLineForTheBackbone) {
 // Factors act on what the published network has already.
 TEST(Scaling, StartsFromTheSettingsOfTheVariant) {
   EXPECT_EQ(scale_backbone(base_of("pp_lcnet_x0_5", false, 640), {1, 1.1, 1}).settings,
-            (BackboneConfig{{"scale", 0.55}}));
+            (nn::BackboneConfig{{"scale", 0.55}}));
   EXPECT_EQ(scale_backbone(base_of("efficientnet_b2", false, 640), {1.5, 1, 1}).settings,
-            (BackboneConfig{{"depth", 1.8}}));
+            (nn::BackboneConfig{{"depth", 1.8}}));
   EXPECT_TRUE(scale_backbone(base_of("efficientnet_b2", false, 640), {}).settings.empty());
 }
 
 TEST(Scaling, SaysWhatAFamilyLacks) {
-  BackboneFamily family;
+  nn::BackboneFamily family;
   family.name = "pebblenet";
   family.defaults = {{"source", "quarry"}, {"width", 8}};
   try {
@@ -160,4 +160,4 @@ TEST(Scaling, TheMostEvenOfTheNearestLeads) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

@@ -11,7 +11,7 @@
 #include "marrow/model/model.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 // What parsing, or else building, says.
@@ -293,4 +293,4 @@ TEST(HostileModelFiles, TruncatedAndDamagedFilesNeverDoHarm) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

@@ -10,7 +10,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/weights/load_report.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 Tensor noise(const Shape& shape) {
@@ -24,17 +24,17 @@ Tensor noise(const Shape& shape) {
 TEST(Unfuse, GivesAFoldedNetworkItsBatchNormsBack) {
   const Graph graph = make_model("yolov8n", {}, {.classes = 2}).graph;
   const Tensor input = noise({1, 3, 64, 64});
-  const Weights weights = measure_batch_statistics(graph, randomize(graph, 1), input);
-  const Weights folded = fold_batch_norm({graph, weights}).weights;
+  const Weights weights = reference::measure_batch_statistics(graph, randomize(graph, 1), input);
+  const Weights folded = passes::fold_batch_norm({graph, weights}).weights;
   ASSERT_FALSE(folded.contains("model.0.bn.weight"));
 
   Weights loaded;
-  const LoadReport report = load_weights(graph, unfuse(graph, folded), loaded);
+  const weights::LoadReport report = weights::load_weights(graph, unfuse(graph, folded), loaded);
   EXPECT_TRUE(report.complete()) << to_string(report);
   EXPECT_TRUE(report.unused.empty()) << to_string(report);
   for (const char* tap : {"feat0", "feat1", "feat2"}) {
-    const Tensor wanted = run_reference(graph, weights, input, tap);
-    EXPECT_LT(relative_difference(run_reference(graph, loaded, input, tap), wanted), 1e-5) << tap;
+    const Tensor wanted = reference::run_reference(graph, weights, input, tap);
+    EXPECT_LT(relative_difference(reference::run_reference(graph, loaded, input, tap), wanted), 1e-5) << tap;
   }
 }
 
@@ -64,10 +64,10 @@ TEST(Unfuse, PassesAWrongShapeOn) {
   const Graph graph = make_model("yolov8n").graph;
   const Weights filled = unfuse(graph, {{"model.0.conv.bias", noise({5})}});
   Weights loaded;
-  const LoadReport report = load_weights(graph, filled, loaded);
+  const weights::LoadReport report = weights::load_weights(graph, filled, loaded);
   EXPECT_EQ(report.mismatched.size(), 4u);
   EXPECT_TRUE(report.loaded.empty());
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

@@ -11,7 +11,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 std::string message_of(std::string_view name, std::string_view backbone = {}) {
@@ -74,8 +74,8 @@ TEST(Zoo, EveryYoloModelTakesABackbone) {
 }
 
 TEST(Zoo, EveryBackboneFeedsADetectorOrSaysWhyNot) {
-  for (const BackboneFamily* family : backbone_families())
-    for (const BackboneVariant& variant : family->variants) {
+  for (const nn::BackboneFamily* family : nn::backbone_families())
+    for (const nn::BackboneVariant& variant : family->variants) {
       SCOPED_TRACE(variant.name);
       if (variant.name.find("ada_pool") != std::string::npos) {
         EXPECT_NE(message_of("yolov8n", variant.name).find("needs strides 4, 8, 16 and 32"),
@@ -112,4 +112,4 @@ TEST(Zoo, AReaderInsideTheReplacedPartIsNamed) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::model

@@ -33,15 +33,15 @@ ModelProto file_of(int opset, const std::function<std::string(GraphWriter&, cons
 }
 
 Tensor run(const ModelProto& model, const Tensor& input) {
-  const GraphWithWeights network = read_back(model).network;
-  return run_reference(network.graph, network.weights, input, "logits");
+  const passes::GraphWithWeights network = read_back(model).network;
+  return reference::run_reference(network.graph, network.weights, input, "logits");
 }
 
 // `body` on maps of 8 channels, by our own builder.
 Tensor expected(const Tensor& input, const std::function<Value(GraphBuilder&, Value)>& body) {
   const Graph graph = marrow::test::graph_of(
       8, [&](GraphBuilder& g, Value x) { return g.flatten(g.global_average_pool(body(g, x))); });
-  return run_reference(graph, randomize(graph, 1), input, "out");
+  return reference::run_reference(graph, randomize(graph, 1), input, "out");
 }
 
 Tensor input() {
@@ -118,7 +118,7 @@ TEST(Foreign, EverySpellingOfAnActivationIsRecognised) {
   for (const Spelling& spelling : spellings()) {
     SCOPED_TRACE(spelling.name);
     const ModelProto model = file_of(spelling.opset, spelling.write);
-    const GraphWithWeights network = read_back(model).network;
+    const passes::GraphWithWeights network = read_back(model).network;
     EXPECT_EQ(network.graph.nodes.size(), 4u)
         << to_string(network.graph);  // input, activation, mean, flatten
     const Tensor wanted =

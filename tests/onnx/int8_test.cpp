@@ -7,7 +7,7 @@
 namespace marrow::onnx {
 namespace {
 
-GraphWithWeights quantized_network() {
+passes::GraphWithWeights quantized_network() {
   GraphBuilder g;
   Value x = g.activation(g.conv(g.input(3), "stem", {.out = 8, .kernel = 3, .stride = 2, .bias = true}),
                          ActivationKind::kSilu);
@@ -15,7 +15,7 @@ GraphWithWeights quantized_network() {
   const Value b = g.conv(x, "b", {.out = 5});
   x = g.global_average_pool(g.conv(g.concat({a, b}), "last", {.out = 4, .bias = true}));
   g.output("logits", g.linear(g.flatten(x), "head", 3));
-  GraphWithWeights network = test::random_network(std::move(g).build());
+  passes::GraphWithWeights network = test::random_network(std::move(g).build());
   for (Node& node : network.graph.nodes) {
     node.byte_scale = ByteScale{0.03f, 11};
     node.int8 = node.name == "a" || node.name == "b";
@@ -28,7 +28,7 @@ ModelProto exported() {
 }
 
 TEST(Int8Export, ReadersThatComputeInFloatSeeRoundedWeights) {
-  const GraphWithWeights network = quantized_network();
+  const passes::GraphWithWeights network = quantized_network();
   const ImportedNetwork read = test::read_back(exported());
   const Tensor input = test::noise({1, 3, 16, 24}, 3);
   // A bias is rounded to the product of two scales.
@@ -49,14 +49,14 @@ TEST(Int8Export, BytesStandBeforeEachInt8LayerOnce) {
 }
 
 TEST(Int8Export, RefusesWhatItCannotWrite) {
-  const auto refused = [](const GraphWithWeights& network, ExportOptions options) {
+  const auto refused = [](const passes::GraphWithWeights& network, ExportOptions options) {
     options.height = options.width = 16;
     options.int8 = true;
     EXPECT_THROW(export_model(network, options), Error);
   };
   refused(quantized_network(), {.opset = 12});
   refused(quantized_network(), {.half = true});
-  GraphWithWeights plain = quantized_network();
+  passes::GraphWithWeights plain = quantized_network();
   for (Node& node : plain.graph.nodes) node.int8 = false;
   refused(plain, {});
 }

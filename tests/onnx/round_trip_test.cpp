@@ -24,7 +24,7 @@ std::vector<std::string> models() {
 
 class RoundTrip : public ::testing::TestWithParam<std::string> {
  protected:
-  static Model model() { return make_model(GetParam(), {}, {.classes = 3}); }
+  static model::Model model() { return model::make_model(GetParam(), {}, {.classes = 3}); }
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, RoundTrip, ::testing::ValuesIn(models()), [](const auto& info) {
@@ -35,7 +35,7 @@ INSTANTIATE_TEST_SUITE_P(Models, RoundTrip, ::testing::ValuesIn(models()), [](co
 });
 
 // The same operations with the same numbers give the same bits, so nothing has to be run.
-void expect_same_network(const GraphWithWeights& source, const ImportedNetwork& read) {
+void expect_same_network(const passes::GraphWithWeights& source, const ImportedNetwork& read) {
   const auto listing = [](const Graph& graph) {
     std::string text;
     for (const Node& node : graph.nodes) {
@@ -59,7 +59,7 @@ void expect_same_network(const GraphWithWeights& source, const ImportedNetwork& 
 }
 
 TEST_P(RoundTrip, GivesTheSameNetworkInEveryForm) {
-  const GraphWithWeights network = deploy(random_network(model().graph));
+  const passes::GraphWithWeights network = passes::deploy(random_network(model().graph));
   constexpr std::pair<int, bool> kForms[] = {{11, false}, {11, true}, {13, true}, {17, false}};
   for (const auto& [opset, dynamic] : kForms) {
     const ImportedNetwork read =
@@ -72,9 +72,9 @@ TEST_P(RoundTrip, GivesTheSameNetworkInEveryForm) {
 }
 
 TEST_P(RoundTrip, ComputesTheSame) {
-  const Model built = model();
-  const GraphWithWeights trained = random_network(built.graph);
-  const GraphWithWeights network = deploy(trained);
+  const model::Model built = model();
+  const passes::GraphWithWeights trained = random_network(built.graph);
+  const passes::GraphWithWeights network = passes::deploy(trained);
   const int size = built.largest_stride;
   const ImportedNetwork read =
       read_back(export_model(network, {.height = 2 * size, .width = size, .dynamic = true}));
@@ -83,8 +83,8 @@ TEST_P(RoundTrip, ComputesTheSame) {
 }
 
 TEST_P(RoundTrip, KeepsHalfToHalfAccuracy) {
-  const Model built = model();
-  const GraphWithWeights network = deploy(random_network(built.graph));
+  const model::Model built = model();
+  const passes::GraphWithWeights network = passes::deploy(random_network(built.graph));
   const ImportedNetwork read = read_back(
       export_model(network, {.height = built.largest_stride, .width = built.largest_stride, .half = true}));
   EXPECT_TRUE(read.half);
@@ -99,16 +99,16 @@ TEST_P(RoundTrip, KeepsHalfToHalfAccuracy) {
 }
 
 TEST_P(RoundTrip, KeepsBatchNormsOfAnUndeployedNetwork) {
-  const GraphWithWeights trained = random_network(model().graph);
-  const GraphWithWeights network =
-      deploy(trained, {.skip = {"remove_identities", "fold_batch_norm", "merge_linear"}, .also = {}});
+  const passes::GraphWithWeights trained = random_network(model().graph);
+  const passes::GraphWithWeights network =
+      passes::deploy(trained, {.skip = {"remove_identities", "fold_batch_norm", "merge_linear"}, .also = {}});
   expect_same_network(network, read_back(export_model(network, {.height = 128, .width = 128})));
 }
 
 // By itself and in one form: it has 15 million parameters, and drawing them takes longer than all else.
 TEST(RoundTripVanillaNet, ItsMergedPairsComeBack) {
-  const GraphWithWeights network =
-      deploy(random_network(make_model("yolov8n-vanillanet_5", {}, {.classes = 3}).graph));
+  const passes::GraphWithWeights network =
+      passes::deploy(random_network(model::make_model("yolov8n-vanillanet_5", {}, {.classes = 3}).graph));
   expect_same_network(network,
                       read_back(export_model(network, {.height = 64, .width = 64, .dynamic = true})));
 }
@@ -122,7 +122,7 @@ TEST(RoundTripOperations, EveryOperationComesBack) {
   for (size_t i = 0; i < cases.size(); i += 7) {  // every kind is there dozens of times
     OpCase& c = cases[i];
     // A classifier's head, which is what an output may be; strides and adaptive pools leave whole maps to it.
-    GraphWithWeights network{c.graph, {}};
+    passes::GraphWithWeights network{c.graph, {}};
     network.graph.outputs[0].name = "out";
     if (infer_shapes(c.graph, c.input).at(static_cast<size_t>(c.graph.outputs[0].value.id)).size() == 4) {
       const Value last = c.graph.outputs[0].value;
@@ -144,16 +144,18 @@ TEST(RoundTripOperations, EveryOperationComesBack) {
 }
 
 TEST(RoundTripOperations, AdaptivePoolingOfEqualCellsIsAPlainPool) {
-  const GraphWithWeights network = random_network(marrow::test::graph_of(4, [](GraphBuilder& g, Value x) {
-    return g.flatten(g.global_average_pool(g.adaptive_max_pool(x, 3)));
-  }));
+  const passes::GraphWithWeights network =
+      random_network(marrow::test::graph_of(4, [](GraphBuilder& g, Value x) {
+        return g.flatten(g.global_average_pool(g.adaptive_max_pool(x, 3)));
+      }));
   const ImportedNetwork read = read_back(export_model(network, {.height = 12, .width = 12}));
   EXPECT_EQ(difference(read.network, network, noise({2, 4, 12, 12}, 4)), 0);
   EXPECT_THROW(export_model(network, {.height = 13, .width = 12}), Error);
 }
 
 TEST(RoundTripNms, TheSuppressionInTheFileIsNamedAndTakenOff) {
-  const GraphWithWeights network = deploy(random_network(make_model("yolov8n", {}, {.classes = 3}).graph));
+  const passes::GraphWithWeights network =
+      passes::deploy(random_network(model::make_model("yolov8n", {}, {.classes = 3}).graph));
   for (const bool dynamic : {false, true}) {
     const ModelProto model =
         export_model(network, {.height = 64,
@@ -171,17 +173,17 @@ TEST(RoundTripNms, TheSuppressionInTheFileIsNamedAndTakenOff) {
 }
 
 TEST(Export, RefusesWhatItCannotWrite) {
-  const GraphWithWeights network = random_network(make_model("starnet_s1").graph);
+  const passes::GraphWithWeights network = random_network(model::make_model("starnet_s1").graph);
   EXPECT_THROW(export_model(network, {.opset = 10}), Error);
   EXPECT_THROW(export_model(network, {.opset = 18}), Error);
   EXPECT_THROW(export_model(network, {.nms = ExportNms{}}), Error);
-  GraphWithWeights two = network;
+  passes::GraphWithWeights two = network;
   two.graph.outputs.push_back(two.graph.outputs[0]);
   EXPECT_THROW(export_model(two, {}), Error);
 }
 
 TEST(Export, RefusesWeightsThatHalfCannotHold) {
-  GraphWithWeights network = random_network(marrow::test::graph_of(3, [](GraphBuilder& g, Value x) {
+  passes::GraphWithWeights network = random_network(marrow::test::graph_of(3, [](GraphBuilder& g, Value x) {
     return g.flatten(g.global_average_pool(g.conv(x, "c", {.out = 2})));
   }));
   network.weights.at("c.weight").values()[0] = 70000;

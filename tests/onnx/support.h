@@ -29,26 +29,28 @@ inline ImportedNetwork read_back(const ModelProto& model) {
   return import_network(parse_model(file.bytes(), "model.onnx"), "model.onnx");
 }
 
-inline GraphWithWeights random_network(Graph graph) {
+inline passes::GraphWithWeights random_network(Graph graph) {
   graph.taps.clear();
-  GraphWithWeights network{std::move(graph), {}};
+  passes::GraphWithWeights network{std::move(graph), {}};
   network.weights = randomize(network.graph, 1);
   return network;
 }
 
 // The only output of each for one input, relative to the largest value.
-inline double difference(const GraphWithWeights& a, const GraphWithWeights& b, const Tensor& input) {
-  const auto output = [&](const GraphWithWeights& network) {
+inline double difference(const passes::GraphWithWeights& a, const passes::GraphWithWeights& b,
+                         const Tensor& input) {
+  const auto output = [&](const passes::GraphWithWeights& network) {
     const std::vector<Value> target = {network.graph.outputs.at(0).value};
-    return run_reference(network.graph, network.weights, input, target).at(0);
+    return reference::run_reference(network.graph, network.weights, input, target).at(0);
   };
   return relative_difference(output(a), output(b));
 }
 
 // The same by the engine, for whole networks.
-inline double engine_difference(const GraphWithWeights& a, const GraphWithWeights& b, const Tensor& input) {
-  const auto output = [&](const GraphWithWeights& network) {
-    Engine engine(network.graph, network.weights, input.shape());
+inline double engine_difference(const passes::GraphWithWeights& a, const passes::GraphWithWeights& b,
+                                const Tensor& input) {
+  const auto output = [&](const passes::GraphWithWeights& network) {
+    engine::Engine engine(network.graph, network.weights, input.shape());
     engine.run(input);
     return engine.output(0).clone();
   };

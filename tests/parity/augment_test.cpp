@@ -17,7 +17,7 @@ namespace marrow {
 namespace {
 
 using nlohmann::json;
-using Tensors = decltype(SafetensorsFile::tensors);
+using Tensors = decltype(weights::SafetensorsFile::tensors);
 
 std::filesystem::path file(const std::string& name) {
   return testing::golden_folder() / "yolov8" / "augment" / name;
@@ -28,14 +28,14 @@ json read_json(const std::string& name) {
 }
 
 // Height, width, blue-green-red.
-Image image_of(const Tensor& tensor) {
+image::Image image_of(const Tensor& tensor) {
   const int height = static_cast<int>(tensor.dim(0)), width = static_cast<int>(tensor.dim(1));
-  return copy_image(
-      {tensor.values<uint8_t>().data(), width, height, 3, static_cast<size_t>(width) * Image::kChannels});
+  return image::copy_image({tensor.values<uint8_t>().data(), width, height, 3,
+                            static_cast<size_t>(width) * image::Image::kChannels});
 }
 
-std::vector<Object> objects_of(const Tensor& boxes, const Tensor& classes) {
-  std::vector<Object> objects;
+std::vector<loader::Object> objects_of(const Tensor& boxes, const Tensor& classes) {
+  std::vector<loader::Object> objects;
   for (size_t i = 0; i < static_cast<size_t>(boxes.dim(0)); ++i) {
     const auto box = boxes.values().subspan(i * 4, 4);
     objects.push_back({static_cast<int>(classes.values()[i]), box[0], box[1], box[2], box[3], {}});
@@ -43,24 +43,25 @@ std::vector<Object> objects_of(const Tensor& boxes, const Tensor& classes) {
   return objects;
 }
 
-std::vector<Object> objects_of_normalised(const Tensor& boxes, const Tensor* classes, Size picture) {
-  std::vector<Object> objects;
+std::vector<loader::Object> objects_of_normalised(const Tensor& boxes, const Tensor* classes,
+                                                  detect::Size picture) {
+  std::vector<loader::Object> objects;
   for (size_t i = 0; i < static_cast<size_t>(boxes.dim(0)); ++i) {
     const auto box = boxes.values().subspan(i * 4, 4);
     const int class_id = classes == nullptr ? 0 : static_cast<int>(classes->values()[i]);
-    objects.push_back(object_from_normalised(class_id, box[0], box[1], box[2], box[3], picture));
+    objects.push_back(loader::object_from_normalised(class_id, box[0], box[1], box[2], box[3], picture));
   }
   return objects;
 }
 
-void expect_box(const Object& object, std::span<const float> wanted, double tolerance) {
+void expect_box(const loader::Object& object, std::span<const float> wanted, double tolerance) {
   EXPECT_NEAR(object.x1, wanted[0], tolerance);
   EXPECT_NEAR(object.y1, wanted[1], tolerance);
   EXPECT_NEAR(object.x2, wanted[2], tolerance);
   EXPECT_NEAR(object.y2, wanted[3], tolerance);
 }
 
-void expect_objects(const std::vector<Object>& objects, const Tensor& boxes, const Tensor& classes,
+void expect_objects(const std::vector<loader::Object>& objects, const Tensor& boxes, const Tensor& classes,
                     double tolerance) {
   ASSERT_EQ(static_cast<int64_t>(objects.size()), boxes.dim(0));
   for (size_t i = 0; i < objects.size(); ++i) {
@@ -75,7 +76,7 @@ struct Difference {
   int count = 0, largest = 0;
 };
 
-Difference difference(const Image& a, const Image& b) {
+Difference difference(const image::Image& a, const image::Image& b) {
   Difference result;
   if (a.width() != b.width() || a.height() != b.height()) return {INT_MAX, INT_MAX};
   for (size_t i = 0; i < a.byte_size(); ++i) {
@@ -88,22 +89,22 @@ Difference difference(const Image& a, const Image& b) {
 
 TEST(parity_augment, Mosaic) {
   MARROW_NEEDS(file("mosaic.json"));
-  const Tensors golden = read_safetensors(file("mosaic.safetensors")).tensors;
+  const Tensors golden = weights::read_safetensors(file("mosaic.safetensors")).tensors;
   const json cases = read_json("mosaic.json");
   ASSERT_FALSE(cases.empty());
   for (const json& row : cases) {
     const auto name = row.at("name").get<std::string>();
     SCOPED_TRACE(name);
-    std::array<SharedSample, 4> tiles;
+    std::array<loader::SharedSample, 4> tiles;
     for (size_t i = 0; i < tiles.size(); ++i) {
       const std::string tile = std::to_string(i);
-      const Image image = image_of(golden.at(name + ".img" + tile));
-      tiles[i] = {std::make_shared<const Image>(image),
+      const image::Image image = image_of(golden.at(name + ".img" + tile));
+      tiles[i] = {std::make_shared<const image::Image>(image),
                   objects_of_normalised(golden.at(name + ".xywhn" + tile), &golden.at(name + ".cls" + tile),
-                                        size_of(image))};
+                                        loader::size_of(image))};
     }
-    const Sample sample =
-        mosaic(tiles, row.at("s").get<int>(), {row.at("xc").get<int>(), row.at("yc").get<int>()});
+    const loader::Sample sample =
+        loader::mosaic(tiles, row.at("s").get<int>(), {row.at("xc").get<int>(), row.at("yc").get<int>()});
     EXPECT_TRUE(sample.image == image_of(golden.at(name + ".mosaic")));
     expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-3);
   }
@@ -111,32 +112,34 @@ TEST(parity_augment, Mosaic) {
 
 TEST(parity_augment, Perspective) {
   MARROW_NEEDS(file("perspective.json"));
-  const Tensors golden = read_safetensors(file("perspective.safetensors")).tensors;
+  const Tensors golden = weights::read_safetensors(file("perspective.safetensors")).tensors;
   const json cases = read_json("perspective.json");
   ASSERT_FALSE(cases.empty());
   for (const json& row : cases) {
     const auto name = row.at("name").get<std::string>();
     SCOPED_TRACE(name);
-    const Image image = image_of(golden.at(name + ".img"));
-    Matrix3 matrix;
+    const image::Image image = image_of(golden.at(name + ".img"));
+    image::Matrix3 matrix;
     std::ranges::copy(golden.at(name + ".M").values<double>(), matrix.begin());
-    const Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+    const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
     const bool divide = row.at("use_perspective_divide").get<bool>();
     const double scale = row.at("scale_s").get<double>();
 
-    Image warped(output.width, output.height);
-    (divide ? warp_perspective : warp_affine)(image.pixels(), matrix, warped.pixels(), kLetterboxGrey);
+    image::Image warped(output.width, output.height);
+    (divide ? warp_perspective : warp_affine)(image.pixels(), matrix, warped.pixels(),
+                                              detect::kLetterboxGrey);
     EXPECT_EQ(difference(warped, image_of(golden.at(name + ".warped_img"))).count, 0);
 
-    const std::vector<Object> objects = objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"));
+    const std::vector<loader::Object> objects =
+        loader::objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"));
     const Tensor& all = golden.at(name + ".boxes_clipped_all");
     const auto keep = golden.at(name + ".keep").bytes();
-    std::vector<Object> kept;
+    std::vector<loader::Object> kept;
     for (size_t i = 0; i < objects.size(); ++i) {
       SCOPED_TRACE("object " + std::to_string(i));
-      Object moved = warp_object(objects[i], matrix, divide, output);
+      loader::Object moved = loader::warp_object(objects[i], matrix, divide, output);
       expect_box(moved, all.values().subspan(i * 4, 4), 1e-2);
-      const bool is = is_kept(objects[i], moved, scale, row.at("area_thr").get<float>());
+      const bool is = loader::is_kept(objects[i], moved, scale, row.at("area_thr").get<float>());
       EXPECT_EQ(is, keep[i] != std::byte{0});
       if (is) kept.push_back(std::move(moved));
     }
@@ -147,7 +150,7 @@ TEST(parity_augment, Perspective) {
 // The recorded matrix is T S R P C; without rotation, shear and perspective the draws follow from it.
 TEST(parity_augment, PerspectiveFromDraws) {
   MARROW_NEEDS(file("perspective.json"));
-  const Tensors golden = read_safetensors(file("perspective.safetensors")).tensors;
+  const Tensors golden = weights::read_safetensors(file("perspective.safetensors")).tensors;
   int compared = 0;
   for (const json& row : read_json("perspective.json")) {
     const json& params = row.at("params");
@@ -155,18 +158,18 @@ TEST(parity_augment, PerspectiveFromDraws) {
     const auto name = row.at("name").get<std::string>();
     SCOPED_TRACE(name);
     const auto matrix = golden.at(name + ".M").values<double>();
-    const Image image = image_of(golden.at(name + ".img"));
-    const Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
-    PerspectiveDraws draws;
+    const image::Image image = image_of(golden.at(name + ".img"));
+    const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+    loader::PerspectiveDraws draws;
     draws.scale = row.at("scale_s").get<double>();
     draws.translate_x = (matrix[2] + matrix[0] * image.width() / 2.0) / output.width;
     draws.translate_y = (matrix[5] + matrix[4] * image.height() / 2.0) / output.height;
-    const Matrix3 built = perspective_matrix(draws, size_of(image), output);
+    const image::Matrix3 built = loader::perspective_matrix(draws, loader::size_of(image), output);
     for (size_t i = 0; i < built.size(); ++i) EXPECT_NEAR(built[i], matrix[i], 2e-5) << "element " << i;
 
-    const Sample sample =
-        random_perspective({image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
-                           params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
+    const loader::Sample sample = loader::random_perspective(
+        {image, loader::objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
+        params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
     // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a pixel.
     EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 255 / 32 + 1);
     expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
@@ -177,8 +180,8 @@ TEST(parity_augment, PerspectiveFromDraws) {
 
 TEST(parity_augment, ColourConversions) {
   MARROW_NEEDS(file("hsv_flip.json"));
-  const Tensors golden = read_safetensors(file("hsv_flip.safetensors")).tensors;
-  const auto convert = [](Image image, void (*row)(const uint8_t*, int, uint8_t*)) {
+  const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
+  const auto convert = [](image::Image image, void (*row)(const uint8_t*, int, uint8_t*)) {
     for (int y = 0; y < image.height(); ++y) row(image.row(y), image.width(), image.row(y));
     return image;
   };
@@ -192,14 +195,14 @@ TEST(parity_augment, ColourConversions) {
 
 TEST(parity_augment, Hsv) {
   MARROW_NEEDS(file("hsv_flip.json"));
-  const Tensors golden = read_safetensors(file("hsv_flip.safetensors")).tensors;
+  const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
   const json cases = read_json("hsv_flip.json");
   ASSERT_FALSE(cases.empty());
   for (const json& row : cases) {
     const auto name = row.at("name").get<std::string>();
     const auto u = row.at("u").get<std::vector<double>>(), gains = row.at("gains").get<std::vector<double>>();
-    Image image = image_of(golden.at("img_bgr"));
-    adjust_hsv(image, {u.at(0) * gains.at(0), u.at(1) * gains.at(1), u.at(2) * gains.at(2)});
+    image::Image image = image_of(golden.at("img_bgr"));
+    image::adjust_hsv(image, {u.at(0) * gains.at(0), u.at(1) * gains.at(1), u.at(2) * gains.at(2)});
     const Difference found = difference(image, image_of(golden.at(name + ".out")));
     EXPECT_LE(found.largest, 1) << name;
     EXPECT_EQ(found.count, 0) << name;
@@ -208,18 +211,19 @@ TEST(parity_augment, Hsv) {
 
 TEST(parity_augment, Flips) {
   MARROW_NEEDS(file("hsv_flip.json"));
-  const Tensors golden = read_safetensors(file("hsv_flip.safetensors")).tensors;
-  const Image image = image_of(golden.at("img_bgr"));
+  const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
+  const image::Image image = image_of(golden.at("img_bgr"));
   for (const auto& [direction, flip] :
        {std::pair{"flip_horizontal", &flip_horizontally}, std::pair{"flip_vertical", &flip_vertically}}) {
     SCOPED_TRACE(direction);
-    Sample sample{image, objects_of_normalised(golden.at("flip.xywhn_in"), nullptr, size_of(image))};
+    loader::Sample sample{image,
+                          objects_of_normalised(golden.at("flip.xywhn_in"), nullptr, loader::size_of(image))};
     flip(sample);
     EXPECT_TRUE(sample.image == image_of(golden.at(std::string(direction) + ".img")));
     const Tensor& wanted = golden.at(std::string(direction) + ".xywhn");
     ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));
     for (size_t i = 0; i < sample.objects.size(); ++i) {
-      const NormalisedBox box = normalised(sample.objects[i], size_of(image));
+      const loader::NormalisedBox box = loader::normalised(sample.objects[i], loader::size_of(image));
       const auto row = wanted.values().subspan(i * 4, 4);
       EXPECT_NEAR(box.cx, row[0], 1e-6);
       EXPECT_NEAR(box.cy, row[1], 1e-6);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kTolerance = 1e-4;  // golden/backbones/README.md, "grads"
 
-void run_block(const SafetensorsFile& file) {
+void run_block(const weights::SafetensorsFile& file) {
   const testing::RecordedBlock line = testing::recorded_block(file);
   ASSERT_FALSE(line.module.empty());
   const Tensor& input = file.tensors.at("input");
@@ -20,11 +20,12 @@ void run_block(const SafetensorsFile& file) {
   ASSERT_NO_THROW(verify(graph, weights));
 
   const Value output = graph.find("output");
-  const auto step = run_reference_with_batch_statistics(graph, weights, input, std::span(&output, 1));
+  const auto step =
+      reference::run_reference_with_batch_statistics(graph, weights, input, std::span(&output, 1));
   EXPECT_LE(relative_difference(step.values.at(0), file.tensors.at("output")), kTolerance);
-  EXPECT_LE(
-      relative_difference(run_reference(graph, weights, input, "output"), file.tensors.at("output_eval")),
-      kTolerance);
+  EXPECT_LE(relative_difference(reference::run_reference(graph, weights, input, "output"),
+                                file.tensors.at("output_eval")),
+            kTolerance);
   const Weights after = testing::recorded_group(file, "buffer_after.", line);
   EXPECT_FALSE(after.empty());
   for (const auto& [name, expected] : after) {

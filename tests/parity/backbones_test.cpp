@@ -58,9 +58,9 @@ struct Case {
 };
 
 // Compares all outputs of one form for one input; adds what was compared to `covered`.
-void compare_form(const Case& test, const ImportCandidate& network, const std::string& form, bool odd,
+void compare_form(const Case& test, const nn::ImportCandidate& network, const std::string& form, bool odd,
                   std::set<std::string>& covered) {
-  const Graph graph = build_classifier(network.choice, network.classes);
+  const Graph graph = nn::build_classifier(network.choice, network.classes);
   Weights weights = network.weights;
   if (form.starts_with("train_a"))
     weights["act_learn"] = Tensor::scalar(std::strtof(form.substr(7).c_str(), nullptr) / 100);
@@ -102,9 +102,11 @@ void run_case(const Case& test) {
   for (const std::string file : test.json.at("checkpoints")) {
     SCOPED_TRACE(file);
     for (const std::string& form : forms) {
-      const Checkpoint checkpoint = read_checkpoint(test.folder / file, {.key = key_of(form)});
-      const auto candidates = recognise(checkpoint.state, test.json.at("family").get<std::string>(),
-                                        test.json.at("source").get<std::string>(), test.json.at("config"));
+      const weights::Checkpoint checkpoint =
+          weights::read_checkpoint(test.folder / file, {.key = key_of(form)});
+      const auto candidates =
+          nn::recognise(checkpoint.state, test.json.at("family").get<std::string>(),
+                        test.json.at("source").get<std::string>(), test.json.at("config"));
       ASSERT_EQ(candidates.size(), 1u);
       EXPECT_EQ(candidates[0].classes, test.json.at("num_classes"));
       const bool deploy = candidates[0].choice.config.value("deploy", false);
@@ -124,7 +126,7 @@ TEST(parity_backbones, EveryCheckpointGivesTheRecordedOutputs) {
     if (!fs::exists(entry.path() / "case.json")) continue;
     SCOPED_TRACE(entry.path().filename().string());
     Case test{nlohmann::json::parse(std::ifstream(entry.path() / "case.json")), entry.path(),
-              read_safetensors(entry.path() / "io.safetensors").tensors};
+              weights::read_safetensors(entry.path() / "io.safetensors").tensors};
     run_case(test);
     ++cases;
   }

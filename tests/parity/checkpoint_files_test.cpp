@@ -72,7 +72,7 @@ TEST(parity_checkpoint_files, EveryCheckpointReads) {
   ASSERT_FALSE(paths.empty());
   for (const fs::path& path : paths) {
     SCOPED_TRACE(path.string());
-    const Checkpoint checkpoint = read_checkpoint(path);
+    const weights::Checkpoint checkpoint = weights::read_checkpoint(path);
     EXPECT_FALSE(checkpoint.state.empty());
     for (const auto& [name, tensor] : checkpoint.state) {
       EXPECT_FALSE(name.starts_with("module.")) << name;
@@ -94,9 +94,9 @@ TEST(parity_checkpoint_files, PaddleAndTorchFilesHoldTheSameTensors) {
     if (stem.ends_with("_p2")) stem.resize(stem.size() - 3);
     const fs::path torch_path = path.parent_path() / (stem + ".pth");
     if (!fs::exists(torch_path)) continue;
-    const Checkpoint paddle = read_checkpoint(path);
-    const Checkpoint torch = read_checkpoint(torch_path);
-    EXPECT_EQ(paddle.kind, CheckpointKind::kPickle);
+    const weights::Checkpoint paddle = weights::read_checkpoint(path);
+    const weights::Checkpoint torch = weights::read_checkpoint(torch_path);
+    EXPECT_EQ(paddle.kind, weights::CheckpointKind::kPickle);
     EXPECT_EQ(paddle.state.size(), count_without_counters(torch.state));
     for (const auto& [name, tensor] : paddle.state) {
       ASSERT_TRUE(torch.state.contains(name)) << name;
@@ -116,8 +116,8 @@ TEST(parity_checkpoint_files, PickledModelsGiveTheirStateDict) {
     for (const std::string ending : {"_state_dict.safetensors", "_ema_state_dict.safetensors"}) {
       if (!fs::exists(sibling(path, ending))) continue;
       SCOPED_TRACE(path.string());
-      const Weights expected = read_safetensors(sibling(path, ending)).tensors;
-      const Weights found = read_checkpoint(path).state;
+      const Weights expected = weights::read_safetensors(sibling(path, ending)).tensors;
+      const Weights found = weights::read_checkpoint(path).state;
       EXPECT_EQ(found.size(), expected.size());
       for (const auto& [name, tensor] : expected) {
         ASSERT_TRUE(found.contains(name)) << name;
@@ -140,9 +140,9 @@ TEST(parity_checkpoint_files, PickledModelsKnowTheirAttributes) {
     if (!fs::exists(table_path)) continue;
     SCOPED_TRACE(path.string());
     const nlohmann::json table = read_json(table_path);
-    const Checkpoint checkpoint = read_checkpoint(path);
+    const weights::Checkpoint checkpoint = weights::read_checkpoint(path);
     ASSERT_TRUE(checkpoint.model.has_value());
-    const ModelAttributes& model = *checkpoint.model;
+    const weights::ModelAttributes& model = *checkpoint.model;
     EXPECT_EQ(model.class_name, "DetectionModel");
     EXPECT_EQ(model.task, "detect");
     if (table.contains("yaml")) {
@@ -182,10 +182,10 @@ TEST(parity_checkpoint_files, TheUserCanNameTheEntry) {
   MARROW_NEEDS(golden_folder());
   size_t compared = 0;
   for (const fs::path& path : checkpoints_below(golden_folder())) {
-    const Checkpoint standard = read_checkpoint(path);
+    const weights::Checkpoint standard = weights::read_checkpoint(path);
     if (standard.key != "model_ema") continue;
     SCOPED_TRACE(path.string());
-    const Checkpoint model = read_checkpoint(path, {"model"});
+    const weights::Checkpoint model = weights::read_checkpoint(path, {"model"});
     EXPECT_EQ(model.key, "model");
     EXPECT_EQ(model.state.size(), standard.state.size());
     double difference = 0;
@@ -205,7 +205,7 @@ TEST(parity_checkpoint_files, PublishedModelsAreWhole) {
   const nlohmann::json table = read_json(table_path);
   for (const fs::path& path : checkpoints_below(weights_folder())) {
     SCOPED_TRACE(path.string());
-    const Checkpoint checkpoint = read_checkpoint(path);
+    const weights::Checkpoint checkpoint = weights::read_checkpoint(path);
     ASSERT_TRUE(checkpoint.model.has_value());
     EXPECT_EQ(checkpoint.model->nc, static_cast<int64_t>(checkpoint.model->names.size()));
     for (const nlohmann::json& row : table) {
@@ -225,9 +225,9 @@ TEST(parity_checkpoint_files, SafetensorsOfTheTablesSurviveARoundTrip) {
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(golden_folder())) {
     if (entry.path().extension() != ".safetensors") continue;
     SCOPED_TRACE(entry.path().string());
-    const SafetensorsFile original = read_safetensors(entry.path());
-    write_safetensors(copy, original.tensors, original.metadata);
-    const SafetensorsFile again = read_safetensors(copy);
+    const weights::SafetensorsFile original = weights::read_safetensors(entry.path());
+    weights::write_safetensors(copy, original.tensors, original.metadata);
+    const weights::SafetensorsFile again = weights::read_safetensors(copy);
     EXPECT_EQ(again.metadata, original.metadata);
     ASSERT_EQ(again.tensors.size(), original.tensors.size());
     for (const auto& [name, tensor] : original.tensors) {

@@ -38,12 +38,13 @@ void expect_close(const Tensor& found, const Tensor& wanted) {
   EXPECT_EQ(apart, 0u) << "of " << wanted.values().size();
 }
 
-std::vector<ImportCandidate> networks_of(const fs::path& folder, const nlohmann::json& description,
-                                         bool deployed) {
-  std::vector<ImportCandidate> networks;
+std::vector<nn::ImportCandidate> networks_of(const fs::path& folder, const nlohmann::json& description,
+                                             bool deployed) {
+  std::vector<nn::ImportCandidate> networks;
   for (const std::string file : description.at("checkpoints")) {
-    auto found = recognise(read_checkpoint(folder / file).state, description.at("family").get<std::string>(),
-                           description.at("source").get<std::string>(), description.at("config"));
+    auto found = nn::recognise(weights::read_checkpoint(folder / file).state,
+                               description.at("family").get<std::string>(),
+                               description.at("source").get<std::string>(), description.at("config"));
     EXPECT_EQ(found.size(), 1u) << file;
     if (found.size() == 1 && found[0].choice.config.value("deploy", false) == deployed)
       networks.push_back(std::move(found[0]));
@@ -52,7 +53,7 @@ std::vector<ImportCandidate> networks_of(const fs::path& folder, const nlohmann:
 }
 
 // Node by node the same network, whatever its parameters are called.
-void expect_same(const GraphWithWeights& found, const GraphWithWeights& wanted) {
+void expect_same(const passes::GraphWithWeights& found, const passes::GraphWithWeights& wanted) {
   ASSERT_EQ(found.graph.nodes.size(), wanted.graph.nodes.size()) << to_string(found.graph);
   ASSERT_EQ(found.graph.parameters.size(), wanted.graph.parameters.size());
   for (size_t i = 0; i < wanted.graph.nodes.size(); ++i) {
@@ -67,14 +68,15 @@ void expect_same(const GraphWithWeights& found, const GraphWithWeights& wanted) 
   }
 }
 
-void expect_recorded_outputs(const GraphWithWeights& found, const Weights& io) {
+void expect_recorded_outputs(const passes::GraphWithWeights& found, const Weights& io) {
   int compared = 0;
   for (const auto& [name, expected] : io) {
     const bool odd = name.starts_with("odd.deploy.");
     if (!odd && !name.starts_with("deploy.")) continue;
     const std::string value = name.substr(name.rfind('.') + 1);
     EXPECT_LE(relative_difference(
-                  run_reference(found.graph, found.weights, io.at(odd ? "odd" : "input"), value), expected),
+                  reference::run_reference(found.graph, found.weights, io.at(odd ? "odd" : "input"), value),
+                  expected),
               kOutputs)
         << name;
     ++compared;
@@ -90,17 +92,17 @@ TEST(parity_deploy, PassesGiveThePublishedDeployForm) {
     if (!fs::exists(entry.path() / "case.json")) continue;
     SCOPED_TRACE(entry.path().filename().string());
     const auto description = nlohmann::json::parse(std::ifstream(entry.path() / "case.json"));
-    const Weights io = read_safetensors(entry.path() / "io.safetensors").tensors;
-    for (const ImportCandidate& published : networks_of(entry.path(), description, true))
-      for (const ImportCandidate& trained : networks_of(entry.path(), description, false)) {
-        const auto network = [](const ImportCandidate& candidate) {
-          const Graph graph = build_classifier(candidate.choice, candidate.classes);
+    const Weights io = weights::read_safetensors(entry.path() / "io.safetensors").tensors;
+    for (const nn::ImportCandidate& published : networks_of(entry.path(), description, true))
+      for (const nn::ImportCandidate& trained : networks_of(entry.path(), description, false)) {
+        const auto network = [](const nn::ImportCandidate& candidate) {
+          const Graph graph = nn::build_classifier(candidate.choice, candidate.classes);
           Weights weights = candidate.weights;
           initialize_missing(graph, 0, weights);  // the slope, which is 1 at the end of training
-          return GraphWithWeights{graph, weights};
+          return passes::GraphWithWeights{graph, weights};
         };
-        const GraphWithWeights found = deploy(network(trained));
-        expect_same(found, deploy(network(published)));
+        const passes::GraphWithWeights found = passes::deploy(network(trained));
+        expect_same(found, passes::deploy(network(published)));
         expect_recorded_outputs(found, io);
         ++pairs;
       }

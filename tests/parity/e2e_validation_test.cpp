@@ -26,16 +26,16 @@ std::filesystem::path folder() {
 
 struct Labelled {
   std::string name;
-  Image image;
+  image::Image image;
   std::vector<std::array<float, 5>> rows;  // class, centre x, centre y, width, height, normalised
 
-  Size size() const { return {image.width(), image.height()}; }
+  detect::Size size() const { return {image.width(), image.height()}; }
 };
 
 std::vector<Labelled> read_pictures() {
   std::vector<Labelled> pictures;
   for (const auto& entry : std::filesystem::directory_iterator(folder() / "dataset" / "images" / "val")) {
-    Labelled one{entry.path().filename(), decode_image_file(entry.path()).image, {}};
+    Labelled one{entry.path().filename(), image::decode_image_file(entry.path()).image, {}};
     std::ifstream file(folder() / "dataset" / "labels" / "val" / entry.path().stem().concat(".txt"));
     for (std::array<float, 5> row; file >> row[0] >> row[1] >> row[2] >> row[3] >> row[4];)
       one.rows.push_back(row);
@@ -45,12 +45,12 @@ std::vector<Labelled> read_pictures() {
   return pictures;
 }
 
-std::vector<TruthBox> truth_of(const Labelled& picture, const RectPlacement& placement) {
+std::vector<evaluate::TruthBox> truth_of(const Labelled& picture, const detect::RectPlacement& placement) {
   const auto width = static_cast<float>(placement.loaded.width * placement.letterbox.ratio);
   const auto height = static_cast<float>(placement.loaded.height * placement.letterbox.ratio);
   const auto left = static_cast<float>(placement.letterbox.left);
   const auto top = static_cast<float>(placement.letterbox.top);
-  std::vector<TruthBox> truth;
+  std::vector<evaluate::TruthBox> truth;
   for (const auto& [class_id, x, y, w, h] : picture.rows)
     truth.push_back({{(x - w / 2) * width + left, (y - h / 2) * height + top, (x + w / 2) * width + left,
                       (y + h / 2) * height + top},
@@ -58,39 +58,41 @@ std::vector<TruthBox> truth_of(const Labelled& picture, const RectPlacement& pla
   return truth;
 }
 
-std::vector<Detection> detect(const TrainedModel& trained, const Image& loaded, const Letterbox& geometry,
-                              const NmsOptions& nms) {
-  const Size size = geometry.out;
-  Tensor input({1, Image::kChannels, size.height, size.width});
-  fill_network_input(letterbox(loaded, geometry).pixels(), pixel_format(input_format(trained.model.graph)),
-                     input.values().data());
+std::vector<detect::Detection> detect(const model::TrainedModel& trained, const image::Image& loaded,
+                                      const detect::Letterbox& geometry, const detect::NmsOptions& nms) {
+  const detect::Size size = geometry.out;
+  Tensor input({1, image::Image::kChannels, size.height, size.width});
+  detect::fill_network_input(detect::letterbox(loaded, geometry).pixels(),
+                             predict::pixel_format(predict::input_format(trained.model.graph)),
+                             input.values().data());
   const std::string output = trained.model.graph.outputs.front().name;
-  Engine engine(trained.model.graph, trained.weights, input.shape(), std::span(&output, 1), {});
+  engine::Engine engine(trained.model.graph, trained.weights, input.shape(), std::span(&output, 1), {});
   engine.run(input);
   const Tensor& prediction = engine.output(0);
-  return non_max_suppression(prediction.values().data(), trained.model.classes(), prediction.dim(2), nms);
+  return detect::non_max_suppression(prediction.values().data(), trained.model.classes(), prediction.dim(2),
+                                     nms);
 }
 
-DetectionReport validate(const json& args) {
-  const TrainedModel trained = load_trained(folder() / "tiny.pt");
+evaluate::DetectionReport validate(const json& args) {
+  const model::TrainedModel trained = model::load_trained(folder() / "tiny.pt");
   const std::vector<Labelled> pictures = read_pictures();
   const int image_size = args.at("imgsz").get<int>();
-  std::vector<Size> sizes;
+  std::vector<detect::Size> sizes;
   for (const Labelled& picture : pictures) sizes.push_back(picture.size());
   const int batch = args.at("batch").get<int>();
-  const RectBatches batches = rect_batches(sizes, batch, image_size, 32, 0.5);
+  const detect::RectBatches batches = detect::rect_batches(sizes, batch, image_size, 32, 0.5);
   const bool rect = args.at("rect").get<bool>();
-  const NmsOptions nms = {
+  const detect::NmsOptions nms = {
       .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>(), .multi_label = true};
-  DetectionValidator validator(trained.model.names, {.confidence = nms.confidence});
+  evaluate::DetectionValidator validator(trained.model.names, {.confidence = nms.confidence});
   for (size_t i = 0; i < pictures.size(); ++i) {
     const Labelled& picture = pictures[rect ? batches.order[i] : i];
-    const Size target =
-        rect ? batches.batch_sizes[i / static_cast<size_t>(batch)] : Size{image_size, image_size};
-    const RectPlacement placement = rect_placement(picture.size(), image_size, target);
-    Letterbox whole;
+    const detect::Size target =
+        rect ? batches.batch_sizes[i / static_cast<size_t>(batch)] : detect::Size{image_size, image_size};
+    const detect::RectPlacement placement = detect::rect_placement(picture.size(), image_size, target);
+    detect::Letterbox whole;
     whole.resized = whole.out = placement.loaded;
-    const Image loaded = letterbox(picture.image, whole);
+    const image::Image loaded = detect::letterbox(picture.image, whole);
     const auto detections = detect(trained, loaded, placement.letterbox, nms);
     const auto truth = truth_of(picture, placement);
     validator.add({picture.name, picture.size(), target, placement.ratio_pad(), truth, detections, {}});
@@ -111,8 +113,8 @@ TEST(parity_e2e, Validation) {
   for (const auto& [name, entry] : expected.items()) {
     if (name.rfind("val", 0) != 0) continue;
     SCOPED_TRACE(name);
-    const DetectionReport report = validate(entry.at("args"));
-    const AveragePrecision& found = report.ultralytics;
+    const evaluate::DetectionReport report = validate(entry.at("args"));
+    const evaluate::AveragePrecision& found = report.ultralytics;
     const json& wanted = entry.at("results_dict");
     EXPECT_NEAR(found.precision(), wanted.at("metrics/precision(B)").get<double>(), kTolerance);
     EXPECT_NEAR(found.recall(), wanted.at("metrics/recall(B)").get<double>(), kTolerance);
@@ -120,7 +122,7 @@ TEST(parity_e2e, Validation) {
     EXPECT_NEAR(found.map50_95(), wanted.at("metrics/mAP50-95(B)").get<double>(), kTolerance);
     if (entry.contains("ap")) {
       std::vector<double> precision, recall, ap50, ap;
-      for (const ClassPrecision& one : found.classes) {
+      for (const evaluate::ClassPrecision& one : found.classes) {
         precision.push_back(one.precision);
         recall.push_back(one.recall);
         ap50.push_back(one.map50());

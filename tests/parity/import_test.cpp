@@ -19,7 +19,7 @@ using nlohmann::json;
 
 // Our name of the family that a case names.
 std::string family_of(const json& test) {
-  return choose_backbone(test.at("family").get<std::string>()).family->name;
+  return nn::choose_backbone(test.at("family").get<std::string>()).family->name;
 }
 
 // The YAML that a user would write for a network which is not a published variant.
@@ -33,14 +33,14 @@ fs::path write_description(const fs::path& folder, const json& test) {
 }
 
 // Its whole import, there and back through our own checkpoint.
-void expect_import(const fs::path& file, const ImportOptions& options, int classes) {
+void expect_import(const fs::path& file, const model::ImportOptions& options, int classes) {
   const testing::TemporaryFolder folder;
-  const Import import = import_checkpoint(file, options);
+  const model::Import import = model::import_checkpoint(file, options);
   EXPECT_TRUE(import.report.complete()) << to_string(import.report);
   EXPECT_EQ(import.backbone_share, 1);
   EXPECT_EQ(import.trained.model.classes(), classes);
-  save_checkpoint(folder / "ours.safetensors", import.trained.model, import.trained.weights);
-  const TrainedModel read = load_trained(folder / "ours.safetensors");
+  model::save_checkpoint(folder / "ours.safetensors", import.trained.model, import.trained.weights);
+  const model::TrainedModel read = model::load_trained(folder / "ours.safetensors");
   EXPECT_EQ(to_string(read.model.graph), to_string(import.trained.model.graph));
   for (const auto& [name, tensor] : import.trained.weights)
     EXPECT_EQ(relative_difference(read.weights.at(name).to_float(), tensor.to_float()), 0) << name;
@@ -61,7 +61,7 @@ TEST(parity_import, EveryBackboneFileBecomesAClassifier) {
       ++files;
       // Without a description: a published variant, or a message that says how to give one.
       try {
-        EXPECT_TRUE(import_checkpoint(entry.path() / name).report.complete());
+        EXPECT_TRUE(model::import_checkpoint(entry.path() / name).report.complete());
       } catch (const Error& error) {
         const std::string message = error.what();
         EXPECT_NE(message.find("'classifier: " + family_of(test) + "'"), std::string::npos) << message;
@@ -79,7 +79,7 @@ TEST(parity_import, EveryPickledDetectorFillsItself) {
   for (const auto& entry : fs::recursive_directory_iterator(root)) {
     if (entry.path().extension() != ".pt") continue;
     SCOPED_TRACE(entry.path().filename().string());
-    expect_import(entry.path(), {}, load_trained(entry.path()).model.classes());
+    expect_import(entry.path(), {}, model::load_trained(entry.path()).model.classes());
     ++files;
   }
   EXPECT_GT(files, 0);
@@ -95,7 +95,7 @@ TEST(parity_import, StateDictsFillTheYamlBesideThem) {
     for (const auto& beside : fs::directory_iterator(entry.path().parent_path())) {
       if (beside.path().extension() != ".yaml") continue;
       SCOPED_TRACE(entry.path().filename().string());
-      const Import import = import_checkpoint(entry.path(), {.model = beside.path()});
+      const model::Import import = model::import_checkpoint(entry.path(), {.model = beside.path()});
       EXPECT_TRUE(import.report.complete() && import.report.unused.empty()) << to_string(import.report);
       ++files;
     }

@@ -38,8 +38,8 @@ const json& value_of(const json& object, const std::string& beginning) {
 }
 
 struct PictureCase {
-  std::vector<TruthBox> truth;
-  std::vector<Detection> detections;
+  std::vector<evaluate::TruthBox> truth;
+  std::vector<detect::Detection> detections;
 };
 
 std::vector<PictureCase> pictures() {
@@ -50,30 +50,31 @@ std::vector<PictureCase> pictures() {
     EXPECT_EQ(truth[i].at("image"), found[i].at("image"));
     PictureCase& one = cases.emplace_back();
     for (size_t k = 0; k < truth[i].at("cls").size(); ++k)
-      one.truth.push_back({truth[i].at("xyxy")[k].get<BoxXyxy>(), truth[i].at("cls")[k].get<int>()});
+      one.truth.push_back({truth[i].at("xyxy")[k].get<detect::BoxXyxy>(), truth[i].at("cls")[k].get<int>()});
     for (size_t k = 0; k < found[i].at("cls").size(); ++k)
-      one.detections.push_back({found[i].at("xyxy")[k].get<BoxXyxy>(), found[i].at("conf")[k].get<float>(),
-                                found[i].at("cls")[k].get<int>()});
+      one.detections.push_back({found[i].at("xyxy")[k].get<detect::BoxXyxy>(),
+                                found[i].at("conf")[k].get<float>(), found[i].at("cls")[k].get<int>()});
   }
   return cases;
 }
 
 // Each picture is its own network input.
-DetectionReport validate(const std::vector<PictureCase>& cases, size_t classes) {
+evaluate::DetectionReport validate(const std::vector<PictureCase>& cases, size_t classes) {
   std::vector<std::string> names;
   for (size_t c = 0; c < classes; ++c) names.push_back("class" + std::to_string(c));
-  DetectionValidator validator(names);
-  constexpr Size kLarge = {100000, 100000};
+  evaluate::DetectionValidator validator(names);
+  constexpr detect::Size kLarge = {100000, 100000};
   for (const PictureCase& one : cases)
     validator.add({"picture.png", kLarge, kLarge, {}, one.truth, one.detections, {}});
   return validator.report();
 }
 
-void expect_rows(const PrecisionCurves::Rows& rows, const Tensor& wanted) {
-  ASSERT_EQ(wanted.shape(), (Shape{static_cast<int64_t>(rows.size()), kCurvePoints}));
+void expect_rows(const evaluate::PrecisionCurves::Rows& rows, const Tensor& wanted) {
+  ASSERT_EQ(wanted.shape(), (Shape{static_cast<int64_t>(rows.size()), evaluate::kCurvePoints}));
   for (size_t c = 0; c < rows.size(); ++c) {
-    for (size_t i = 0; i < kCurvePoints; ++i)
-      ASSERT_NEAR(rows[c][i], wanted.values<double>()[c * kCurvePoints + i], kTolerance) << c << ", " << i;
+    for (size_t i = 0; i < evaluate::kCurvePoints; ++i)
+      ASSERT_NEAR(rows[c][i], wanted.values<double>()[c * evaluate::kCurvePoints + i], kTolerance)
+          << c << ", " << i;
   }
 }
 
@@ -81,15 +82,16 @@ TEST(parity_metrics, TruePositivesOfEveryDetection) {
   MARROW_NEEDS(folder());
   const json expected = read("expected.json");
   const json& thresholds = expected.at("iou_thresholds");
-  ASSERT_EQ(thresholds.size(), kIouThresholds);
-  for (size_t t = 0; t < kIouThresholds; ++t)
-    EXPECT_EQ(float_iou_thresholds()[t], thresholds[t].get<float>());
+  ASSERT_EQ(thresholds.size(), evaluate::kIouThresholds);
+  for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+    EXPECT_EQ(evaluate::float_iou_thresholds()[t], thresholds[t].get<float>());
   const json& rows = value_of(expected, "tp_per_detection");
   size_t row = 0;
   for (const PictureCase& one : pictures()) {
-    for (const MatchedDetection& detection : match_detections(one.truth, one.detections)) {
+    for (const evaluate::MatchedDetection& detection :
+         evaluate::match_detections(one.truth, one.detections)) {
       ASSERT_LT(row, rows.size());
-      for (size_t t = 0; t < kIouThresholds; ++t)
+      for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
         EXPECT_EQ(detection.true_positive[t], rows[row][t].get<int>() != 0) << row << ", " << t;
       ++row;
     }
@@ -100,7 +102,7 @@ TEST(parity_metrics, TruePositivesOfEveryDetection) {
 TEST(parity_metrics, PrecisionOfEveryClassAndTheirMeans) {
   MARROW_NEEDS(folder());
   const json expected = read("expected.json");
-  const DetectionReport report = validate(pictures(), expected.at("names").size());
+  const evaluate::DetectionReport report = validate(pictures(), expected.at("names").size());
   EXPECT_EQ(report.images, expected.at("images").get<int64_t>());
   EXPECT_EQ(report.instances, expected.at("instances").get<int64_t>());
   EXPECT_EQ(report.images_of_class, expected.at("nt_per_image").get<std::vector<int64_t>>());
@@ -118,7 +120,7 @@ TEST(parity_metrics, PrecisionOfEveryClassAndTheirMeans) {
     EXPECT_NEAR(classes[i].f1, per_class[i].at("F1").get<double>(), kTolerance);
     EXPECT_NEAR(classes[i].map50(), per_class[i].at("AP50").get<double>(), kTolerance);
     EXPECT_NEAR(classes[i].map50_95(), per_class[i].at("AP50_95").get<double>(), kTolerance);
-    for (size_t t = 0; t < kIouThresholds; ++t)
+    for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
       EXPECT_NEAR(classes[i].ap[t], per_class[i].at("AP_per_iou")[t].get<double>(), kTolerance);
   }
   const json& mean = expected.at("mean");
@@ -139,24 +141,24 @@ TEST(parity_metrics, PrecisionOfEveryClassAndTheirMeans) {
 
 TEST(parity_metrics, Curves) {
   MARROW_NEEDS(folder());
-  const auto golden = read_safetensors(folder() / "curves.safetensors").tensors;
-  const DetectionReport report = validate(pictures(), read("expected.json").at("names").size());
-  const AveragePrecision& result = report.ultralytics;
-  expect_rows({result.curves.x}, golden.at("px").reshape({1, kCurvePoints}));
+  const auto golden = weights::read_safetensors(folder() / "curves.safetensors").tensors;
+  const evaluate::DetectionReport report = validate(pictures(), read("expected.json").at("names").size());
+  const evaluate::AveragePrecision& result = report.ultralytics;
+  expect_rows({result.curves.x}, golden.at("px").reshape({1, evaluate::kCurvePoints}));
   expect_rows(result.curves.precision, golden.at("p_curve"));
   expect_rows(result.curves.recall, golden.at("r_curve"));
   expect_rows(result.curves.f1, golden.at("f1_curve"));
   // The reference leaves out the row of a class that has no detections.
-  PrecisionCurves::Rows envelopes = result.curves.precision_by_recall;
+  evaluate::PrecisionCurves::Rows envelopes = result.curves.precision_by_recall;
   const Tensor& wanted = golden.at("prec_values");
   if (wanted.dim(0) < static_cast<int64_t>(envelopes.size()))
-    std::erase(envelopes, std::vector<double>(kCurvePoints, 0.0));
+    std::erase(envelopes, std::vector<double>(evaluate::kCurvePoints, 0.0));
   expect_rows(envelopes, wanted);
   const Tensor& ap = golden.at("all_ap");
-  ASSERT_EQ(ap.size(), static_cast<int64_t>(result.classes.size() * kIouThresholds));
-  for (size_t i = 0; i < result.classes.size() * kIouThresholds; ++i)
-    EXPECT_NEAR(result.classes[i / kIouThresholds].ap[i % kIouThresholds], ap.values<double>()[i],
-                kTolerance);
+  ASSERT_EQ(ap.size(), static_cast<int64_t>(result.classes.size() * evaluate::kIouThresholds));
+  for (size_t i = 0; i < result.classes.size() * evaluate::kIouThresholds; ++i)
+    EXPECT_NEAR(result.classes[i / evaluate::kIouThresholds].ap[i % evaluate::kIouThresholds],
+                ap.values<double>()[i], kTolerance);
 }
 
 // Every key that tells its thresholds.
@@ -169,11 +171,11 @@ TEST(parity_metrics, ConfusionMatrices) {
     std::smatch parts;
     if (!std::regex_match(key, parts, key_form)) continue;
     SCOPED_TRACE(key);
-    ASSERT_EQ(std::stof(parts[2]), kConfusionIou);
+    ASSERT_EQ(std::stof(parts[2]), evaluate::kConfusionIou);
     const auto size = static_cast<int>(expected.at("names").size()) + 1;
-    ConfusionMatrix matrix(size);
+    evaluate::ConfusionMatrix matrix(size);
     for (const PictureCase& one : pictures())
-      add_detections(matrix, one.truth, one.detections, std::stof(parts[1]));
+      evaluate::add_detections(matrix, one.truth, one.detections, std::stof(parts[1]));
     ASSERT_EQ(rows.size(), static_cast<size_t>(size));
     for (int predicted = 0; predicted < size; ++predicted) {
       for (int truth = 0; truth < size; ++truth)
@@ -186,12 +188,13 @@ TEST(parity_metrics, ConfusionMatrices) {
   EXPECT_GT(compared, 0);
 }
 
-void expect_coco(const CocoReport& report, const json& expected) {
-  ASSERT_EQ(expected.at("stats").size(), kCocoNumbers);
-  for (size_t i = 0; i < kCocoNumbers; ++i)
+void expect_coco(const evaluate::CocoReport& report, const json& expected) {
+  ASSERT_EQ(expected.at("stats").size(), evaluate::kCocoNumbers);
+  for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
     EXPECT_NEAR(report.numbers[i], expected.at("stats")[i].get<double>(), kTolerance)
-        << coco_number_names()[i];
-  const auto expect_each = [&](const char* key, std::optional<double> CocoCategoryPrecision::*member) {
+        << evaluate::coco_number_names()[i];
+  const auto expect_each = [&](const char* key,
+                               std::optional<double> evaluate::CocoCategoryPrecision::*member) {
     if (!expected.contains(key)) return;
     ASSERT_EQ(report.categories.size(), expected.at(key).size());
     for (size_t c = 0; c < report.categories.size(); ++c) {
@@ -202,16 +205,18 @@ void expect_coco(const CocoReport& report, const json& expected) {
       EXPECT_NEAR(*found, wanted.get<double>(), kTolerance) << key << " " << c;
     }
   };
-  expect_each("per_category_AP50_95", &CocoCategoryPrecision::ap50_95);
-  expect_each("per_category_AP50", &CocoCategoryPrecision::ap50);
+  expect_each("per_category_AP50_95", &evaluate::CocoCategoryPrecision::ap50_95);
+  expect_each("per_category_AP50", &evaluate::CocoCategoryPrecision::ap50);
 }
 
 TEST(parity_metrics, CocosTwelveNumbers) {
   MARROW_NEEDS(folder());
   const json expected = read("coco_expected.json");
-  const CocoGroundTruth truth = read_coco_ground_truth(folder() / "gt.json");
-  const CocoReport report = evaluate_coco(truth, read_coco_detections(folder() / "dt.json", truth));
-  for (size_t i = 0; i < kCocoNumbers; ++i) EXPECT_EQ(expected.at("names")[i], coco_number_names()[i]);
+  const evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder() / "gt.json");
+  const evaluate::CocoReport report =
+      evaluate::evaluate_coco(truth, evaluate::read_coco_detections(folder() / "dt.json", truth));
+  for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
+    EXPECT_EQ(expected.at("names")[i], evaluate::coco_number_names()[i]);
   expect_coco(report, expected);
 }
 
@@ -219,10 +224,10 @@ TEST(parity_metrics, CocosTwelveNumbers) {
 TEST(parity_metrics, CocosTwelveNumbersWithCrowds) {
   MARROW_NEEDS(folder());
   constexpr size_t kEvery = 11;
-  CocoGroundTruth truth = read_coco_ground_truth(folder() / "gt.json");
+  evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder() / "gt.json");
   for (size_t i = 0; i < truth.annotations.size(); i += kEvery) truth.annotations[i].crowd = true;
-  const auto detections = read_coco_detections(folder() / "dt.json", truth);
-  expect_coco(evaluate_coco(truth, detections), read("coco_expected.json").at("crowd_variant"));
+  const auto detections = evaluate::read_coco_detections(folder() / "dt.json", truth);
+  expect_coco(evaluate::evaluate_coco(truth, detections), read("coco_expected.json").at("crowd_variant"));
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ std::string model_name(const json& entry) {
   return file.substr(0, file.find(' '));
 }
 
-Model build_entry(const json& entry) {
-  return make_model(model_name(entry), "", {.classes = entry.at("nc").get<int>()});
+model::Model build_entry(const json& entry) {
+  return model::make_model(model_name(entry), "", {.classes = entry.at("nc").get<int>()});
 }
 
 const std::map<std::string, std::string> kTasks = {{"DetectionModel", "detect"},
@@ -43,9 +43,9 @@ const std::map<std::string, std::string> kTasks = {{"DetectionModel", "detect"},
                                                    {"ClassificationModel", "classify"}};
 
 void expect_summary(const json& entry) {
-  const Model model = build_entry(entry);
+  const model::Model model = build_entry(entry);
   const int size = entry.at("imgsz");
-  const Summary summary = summarize(model, size, size);
+  const model::Summary summary = model::summarize(model, size, size);
   EXPECT_EQ(model.task, kTasks.at(entry.at("task")));
   EXPECT_EQ(model.classes(), entry.at("nc").get<int>());
   EXPECT_EQ(summary.parameters, entry.at("params").get<int64_t>());
@@ -74,7 +74,7 @@ TEST(parity_models, SummariesEqualTheReferences) {
 
 // The reference lists a head's outputs as it returns them: raw maps, or [raw maps, maps of the third branch
 // joined along the anchors, further outputs].
-json head_shapes(const Model& model, const std::vector<Shape>& shapes) {
+json head_shapes(const model::Model& model, const std::vector<Shape>& shapes) {
   const size_t levels = model.strides.size();
   const json raw(std::vector<Shape>(shapes.begin(), shapes.begin() + static_cast<long>(levels)));
   if (shapes.size() == levels) return raw;
@@ -86,14 +86,14 @@ json head_shapes(const Model& model, const std::vector<Shape>& shapes) {
 }
 
 void expect_layers(const json& entry) {
-  const Model model = build_entry(entry);
+  const model::Model model = build_entry(entry);
   const int size = entry.at("imgsz");
-  const Summary summary = summarize(model, size, size);
+  const model::Summary summary = model::summarize(model, size, size);
   const json& rows = entry.at("layers");
   ASSERT_EQ(model.layers.size(), rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     const json& row = rows[i];
-    const Layer& layer = model.layers[i];
+    const model::Layer& layer = model.layers[i];
     SCOPED_TRACE("layer " + std::to_string(i));
     EXPECT_EQ(layer.index, row.at("i").get<int>());
     EXPECT_EQ(layer.logical, row.at("i").get<int>());
@@ -120,15 +120,15 @@ TEST(parity_models, LayerTablesEqualTheReferences) {
 }
 
 // A backbone of any four widths, for tests of what follows one.
-const BackboneRegistration kStub{
+const nn::BackboneRegistration kStub{
     {.name = "stub_of_any_widths",
      .paper = "none",
      .defaults = {{"source", "tests"}, {"c2", 8}, {"c3", 8}, {"c4", 8}, {"c5", 8}},
      .sources = {{.name = "tests"}},
      .variants = {},
      .features =
-         [](GraphBuilder& g, Value image, const BackboneConfig& config) {
-           Features maps;
+         [](GraphBuilder& g, Value image, const nn::BackboneConfig& config) {
+           nn::Features maps;
            Value x = g.max_pool(image, 2, 2);
            for (const auto& [key, map] :
                 {std::pair{"c2", &maps.c2}, {"c3", &maps.c3}, {"c4", &maps.c4}, {"c5", &maps.c5}}) {
@@ -137,19 +137,20 @@ const BackboneRegistration kStub{
            }
            return maps;
          },
-     .classifier = [](GraphBuilder& g, Value c5, const BackboneConfig&,
+     .classifier = [](GraphBuilder& g, Value c5, const nn::BackboneConfig&,
                       int classes) { return g.linear(g.flatten(g.global_average_pool(c5)), "fc", classes); },
-     .input_format = [](const BackboneConfig&) { return InputFormat{}; },
+     .input_format = [](const nn::BackboneConfig&) { return InputFormat{}; },
      .layouts = {}}};
 
 void expect_neck(const json& entry) {
   const auto channels = entry.at("backbone_channels_P2_P5").get<std::vector<int>>();
   ASSERT_EQ(channels.size(), 4u);
-  ModelSpec spec = find_model_spec("yolov8" + entry.at("scale").get<std::string>(), "stub_of_any_widths");
+  model::ModelSpec spec =
+      model::find_model_spec("yolov8" + entry.at("scale").get<std::string>(), "stub_of_any_widths");
   spec.backbone.front().args = {
       {{"c2", channels[0]}, {"c3", channels[1]}, {"c4", channels[2]}, {"c5", channels[3]}}};
-  const Model model = build_model(spec, {.classes = entry.at("nc").get<int>()});
-  const Summary summary = summarize(model, 640, 640);
+  const model::Model model = model::build_model(spec, {.classes = entry.at("nc").get<int>()});
+  const model::Summary summary = model::summarize(model, 640, 640);
   const json& rows = entry.at("layers");
   ASSERT_EQ(model.layers.size(), rows.size() + 1);
   EXPECT_EQ(summary.parameters - summary.layers[0].parameters,
@@ -157,7 +158,7 @@ void expect_neck(const json& entry) {
   EXPECT_EQ(model.save, entry.at("save").get<std::vector<int>>());
   for (size_t i = 0; i < rows.size(); ++i) {
     const json& row = rows[i];
-    const Layer& layer = model.layers[i + 1];
+    const model::Layer& layer = model.layers[i + 1];
     SCOPED_TRACE("row " + std::to_string(i));
     EXPECT_EQ(layer.logical, row.at("logical_index").get<int>());
     EXPECT_EQ(layer.index, row.at("sequential_index").get<int>());
@@ -190,8 +191,8 @@ TEST(parity_models, DictionariesOfCheckpointsBuild) {
     if (!entry.contains("yaml")) continue;
     SCOPED_TRACE(file.path().string());
     ++found;
-    const Model model = build_model(parse_model_spec(entry.at("yaml").dump(), "yaml"));
-    const Summary summary = summarize(model, 64, 64);
+    const model::Model model = model::build_model(model::parse_model_spec(entry.at("yaml").dump(), "yaml"));
+    const model::Summary summary = model::summarize(model, 64, 64);
     EXPECT_TRUE(model.warnings.empty());
     EXPECT_EQ(model.classes(), entry.at("nc").get<int>());
     EXPECT_EQ(model.save, entry.at("save").get<std::vector<int>>());

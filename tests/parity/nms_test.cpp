@@ -20,8 +20,8 @@ std::filesystem::path folder() {
 }
 
 // What a case does not list has the defaults of the reference's function.
-NmsOptions options_of(const json& settings) {
-  NmsOptions options;
+detect::NmsOptions options_of(const json& settings) {
+  detect::NmsOptions options;
   options.iou = 0.45f;
   for (const auto& [key, value] : settings.items()) {
     if (key == "conf_thres") {
@@ -47,7 +47,8 @@ NmsOptions options_of(const json& settings) {
   return options;
 }
 
-void expect_detections(const std::vector<Detection>& found, const Tensor& rows, const Tensor& anchors) {
+void expect_detections(const std::vector<detect::Detection>& found, const Tensor& rows,
+                       const Tensor& anchors) {
   ASSERT_EQ(static_cast<int64_t>(found.size()), rows.dim(0));
   std::span<const float> wanted = rows.values();
   for (size_t i = 0; i < found.size(); ++i) {
@@ -65,18 +66,19 @@ TEST(parity_nms, EverySetting) {
   int compared = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder())) {
     if (entry.path().extension() != ".json") continue;
-    auto golden = read_safetensors(std::filesystem::path(entry.path()).replace_extension(".safetensors"));
+    auto golden =
+        weights::read_safetensors(std::filesystem::path(entry.path()).replace_extension(".safetensors"));
     const Tensor& prediction = golden.tensors.at("pred");
     int64_t batch = prediction.dim(0), channels = prediction.dim(1), anchors = prediction.dim(2);
     const json description = json::parse(std::ifstream(entry.path()));
     for (const json& row : description.at("cases")) {
-      NmsOptions options = options_of(row.at("settings"));
+      detect::NmsOptions options = options_of(row.at("settings"));
       for (int64_t image = 0; image < batch; ++image) {
         std::string prefix =
             "case" + std::to_string(row.at("case").get<int>()) + ".img" + std::to_string(image) + ".";
         SCOPED_TRACE(entry.path().filename().string() + " " + prefix + row.at("settings").dump());
         const float* one = prediction.values().data() + image * channels * anchors;
-        expect_detections(non_max_suppression(one, static_cast<int>(channels) - 4, anchors, options),
+        expect_detections(detect::non_max_suppression(one, static_cast<int>(channels) - 4, anchors, options),
                           golden.tensors.at(prefix + "det"), golden.tensors.at(prefix + "anchor_idx"));
         ++compared;
       }
@@ -92,10 +94,10 @@ TEST(parity_nms, PrimitiveWithTies) {
   int compared = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder())) {
     if (entry.path().extension() != ".safetensors") continue;
-    auto golden = read_safetensors(entry.path());
+    auto golden = weights::read_safetensors(entry.path());
     if (!golden.tensors.count("scores")) continue;
     std::span<const float> numbers = golden.tensors.at("boxes").values();
-    std::vector<BoxXyxy> boxes;
+    std::vector<detect::BoxXyxy> boxes;
     for (size_t i = 0; i + 4 <= numbers.size(); i += 4) {
       boxes.push_back({numbers[i], numbers[i + 1], numbers[i + 2], numbers[i + 3]});
     }
@@ -103,7 +105,7 @@ TEST(parity_nms, PrimitiveWithTies) {
       if (name.rfind(kPrefix, 0) != 0) continue;
       SCOPED_TRACE(name);
       float threshold = std::stof(name.substr(kPrefix.size()));
-      auto kept = greedy_nms(boxes, golden.tensors.at("scores").values(), threshold);
+      auto kept = detect::greedy_nms(boxes, golden.tensors.at("scores").values(), threshold);
       EXPECT_TRUE(std::ranges::equal(kept, keep.values<int64_t>()));
       ++compared;
     }

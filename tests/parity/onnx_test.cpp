@@ -30,7 +30,7 @@ std::vector<Case> cases(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const fs::path io = entry.path().parent_path() / (entry.path().stem().string() + "_onnx_io.safetensors");
     if (entry.path().extension() == ".onnx" && fs::exists(io))
-      found.push_back({entry.path(), read_safetensors(io).tensors});
+      found.push_back({entry.path(), weights::read_safetensors(io).tensors});
   }
   return found;
 }
@@ -54,7 +54,7 @@ TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
   MARROW_NEEDS(testing::golden_folder());
   for (const Case& c : cases(testing::golden_folder())) {
     SCOPED_TRACE(c.model.string());
-    const TrainedModel trained = read_onnx_model(c.model);
+    const model::TrainedModel trained = model::read_onnx_model(c.model);
     const onnx::ModelProto file = parse(c.model);
     const Tensor& input = c.io.at(file.graph.inputs.at(0).name);
     const Tensor& wanted = c.io.at(file.graph.outputs.at(0).name);
@@ -62,7 +62,7 @@ TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
                                                    {trained.model.graph.outputs.at(0).name}))
       EXPECT_LE(largest_difference(run.values.at(0), wanted), kTolerance) << run.executor;
     EXPECT_EQ(trained.model.task, *file.find_metadata("task"));
-    EXPECT_EQ(trained.model.names, parse_python_names(*file.find_metadata("names")));
+    EXPECT_EQ(trained.model.names, model::parse_python_names(*file.find_metadata("names")));
     EXPECT_EQ(std::to_string(trained.model.largest_stride), *file.find_metadata("stride"));
   }
 }
@@ -72,11 +72,11 @@ TEST(parity_Onnx, OurExportHasTheReferencesNamesAndShapes) {
   for (const Case& c : cases(testing::golden_folder())) {
     SCOPED_TRACE(c.model.string());
     const onnx::ModelProto theirs = parse(c.model);
-    const TrainedModel trained = read_onnx_model(c.model);
+    const model::TrainedModel trained = model::read_onnx_model(c.model);
     const auto& shape = theirs.graph.inputs.at(0).shape;
     onnx::ExportOptions options{.height = static_cast<int>(shape.at(2).value),
                                 .width = static_cast<int>(shape.at(3).value)};
-    options.metadata = onnx_metadata(trained.model, "test", options);
+    options.metadata = model::onnx_metadata(trained.model, "test", options);
     const testing::TemporaryFolder folder;
     onnx::write_model(folder / "ours.onnx",
                       onnx::export_model({trained.model.graph, trained.weights}, options));

@@ -19,13 +19,14 @@ using nlohmann::json;
 constexpr double kBoxTolerance = 0.5;  // pixels of the photo
 constexpr double kConfidenceTolerance = 0.005;
 
-void compare(const DetectionResult& result, const json& expected, const std::vector<std::string>& names) {
+void compare(const predict::DetectionResult& result, const json& expected,
+             const std::vector<std::string>& names) {
   EXPECT_EQ(json({result.network.height, result.network.width}), expected.at("net_input_hw"));
   const json& detections = expected.at("detections");
   ASSERT_EQ(result.detections.size(), detections.size());
   for (size_t i = 0; i < detections.size(); ++i) {
     SCOPED_TRACE(detections[i].dump());
-    const Detection& found = result.detections[i];
+    const detect::Detection& found = result.detections[i];
     EXPECT_EQ(found.class_id, detections[i].at("class"));
     EXPECT_EQ(names.at(static_cast<size_t>(found.class_id)), detections[i].at("name"));
     EXPECT_NEAR(found.confidence, detections[i].at("conf").get<double>(), kConfidenceTolerance);
@@ -43,17 +44,17 @@ TEST(parity_photos, DetectionsEqualTheRecordedOnes) {
   for (const auto& entry : fs::directory_iterator(testing::weights_folder())) {
     if (entry.path().extension() != ".pt") continue;
     SCOPED_TRACE(entry.path().filename().string());
-    const TrainedModel trained = load_trained(entry.path());
+    const model::TrainedModel trained = model::load_trained(entry.path());
     for (const bool rect : {false, true}) {
-      DetectorOptions options;
+      predict::DetectorOptions options;
       options.rect = rect;
       options.nms.confidence = settings.at("conf");
       options.nms.iou = settings.at("iou_nms");
       options.nms.max_detections = settings.at("max_det");
-      Detector detector(trained.model.graph, trained.weights, options);
+      predict::Detector detector(trained.model.graph, trained.weights, options);
       for (const auto& [name, photo] : expected.at("images").items()) {
         SCOPED_TRACE(name + (rect ? ", rectangular" : ", square"));
-        const Image image = decode_image_file(testing::data_folder() / "photos" / name).image;
+        const image::Image image = image::decode_image_file(testing::data_folder() / "photos" / name).image;
         EXPECT_EQ(image.width(), photo.at("width"));
         EXPECT_EQ(image.height(), photo.at("height"));
         compare(detector.detect(image), photo.at(rect ? "rect640" : "square640"), trained.model.names);

@@ -23,8 +23,8 @@ std::filesystem::path folder() {
   return testing::golden_folder() / "yolov8" / "e2e";
 }
 
-ScheduleOptions options_of(const json& p) {
-  ScheduleOptions o;
+train::ScheduleOptions options_of(const json& p) {
+  train::ScheduleOptions o;
   o.batches_per_epoch = p.at("nb");
   o.epochs = p.at("epochs");
   o.batch = p.at("batch");
@@ -46,7 +46,7 @@ TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
   ASSERT_FALSE(recorded.at("cases").empty());
   for (const json& entry : recorded.at("cases")) {
     SCOPED_TRACE(entry.at("params").dump());
-    const Schedule schedule(options_of(entry.at("params")));
+    const train::Schedule schedule(options_of(entry.at("params")));
     const std::vector<std::string> columns = entry.at("columns");
     const auto column = [&](const char* name) {
       return static_cast<size_t>(std::ranges::find(columns, name) - columns.begin());
@@ -58,7 +58,7 @@ TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
       const int64_t i = row.at(column("ni"));
       SCOPED_TRACE("iteration " + std::to_string(i));
       ASSERT_EQ(i, row.at(column("epoch")).get<int64_t>() * batches + row.at(column("i")).get<int64_t>());
-      const IterationSettings found = schedule.at(i);
+      const train::IterationSettings found = schedule.at(i);
       EXPECT_NEAR(found.bias_lr, row.at(column("lr_bias_group0")).get<double>(), 1e-9);
       EXPECT_NEAR(found.lr, row.at(column("lr_group1_and_2")).get<double>(), 1e-9);
       EXPECT_NEAR(found.momentum, row.at(column("momentum")).get<double>(), 1e-9);
@@ -84,7 +84,7 @@ TEST(parity_run_layout, ResultsHaveTheColumnsOfTheReference) {
   const auto path = folder() / "run_layout.json";
   MARROW_NEEDS(path);
   const json recorded = json::parse(std::ifstream(path));
-  EXPECT_EQ(join(detection_columns(), ","), recorded.at("results_csv").at(0).get<std::string>());
+  EXPECT_EQ(join(train::detection_columns(), ","), recorded.at("results_csv").at(0).get<std::string>());
 }
 
 TEST(parity_run_layout, EverySettingOfTheReferenceIsKnown) {
@@ -95,9 +95,9 @@ TEST(parity_run_layout, EverySettingOfTheReferenceIsKnown) {
   const auto file = temporary.path() / "args.yaml";
   for (const std::string key : recorded.at("args_yaml_keys")) {
     write_file_atomically(file, key + ":\n");
-    TrainOptions options;
+    train::TrainOptions options;
     try {
-      read_train_options(file, options);
+      train::read_train_options(file, options);
     } catch (const Error& error) {
       // Empty may not do for a number; the name must be known all the same.
       EXPECT_EQ(std::string(error.what()).find("unknown setting"), std::string::npos) << error.what();

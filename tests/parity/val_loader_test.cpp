@@ -20,22 +20,22 @@ std::filesystem::path folder() {
 }
 
 // Rows "class cx cy w h"; the fixtures have no outlines.
-std::vector<Label> read_labels(const std::filesystem::path& path) {
-  std::vector<Label> labels;
+std::vector<data::Label> read_labels(const std::filesystem::path& path) {
+  std::vector<data::Label> labels;
   std::ifstream file(path);
-  for (Label label; file >> label.class_id >> label.cx >> label.cy >> label.w >> label.h;)
+  for (data::Label label; file >> label.class_id >> label.cx >> label.cy >> label.w >> label.h;)
     labels.push_back(label);
   return labels;
 }
 
-std::vector<LabelledImage> read_images() {
+std::vector<data::LabelledImage> read_images() {
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::directory_iterator(folder() / "dataset" / "images" / "val"))
     paths.push_back(entry.path());
   std::ranges::sort(paths);
-  std::vector<LabelledImage> images;
+  std::vector<data::LabelledImage> images;
   for (const auto& path : paths) {
-    const Image image = decode_image_file(path).image;
+    const image::Image image = image::decode_image_file(path).image;
     images.push_back({path,
                       image.width(),
                       image.height(),
@@ -49,15 +49,15 @@ std::vector<LabelledImage> read_images() {
 TEST(parity_val_loader, RectangularBatches) {
   MARROW_NEEDS(folder() / "val_loader.json");
   const json golden = json::parse(std::ifstream(folder() / "val_loader.json"));
-  const Weights tensors = read_safetensors(folder() / "val_loader.safetensors").tensors;
+  const Weights tensors = weights::read_safetensors(folder() / "val_loader.safetensors").tensors;
   ASSERT_FALSE(golden.at("items").empty());
-  const auto store = std::make_shared<ImageStore>(
-      read_images(), ImageStoreOptions{.image_size = golden.at("imgsz").get<int>()});
-  DetectionLoader loader(store, {.batch = golden.at("batch").get<int>(),
-                                 .workers = 2,
-                                 .rectangular = golden.at("rect").get<bool>(),
-                                 .stride = golden.at("stride").get<int>(),
-                                 .pad = golden.at("pad").get<double>()});
+  const auto store = std::make_shared<loader::ImageStore>(
+      read_images(), loader::ImageStoreOptions{.image_size = golden.at("imgsz").get<int>()});
+  loader::DetectionLoader loader(store, {.batch = golden.at("batch").get<int>(),
+                                         .workers = 2,
+                                         .rectangular = golden.at("rect").get<bool>(),
+                                         .stride = golden.at("stride").get<int>(),
+                                         .pad = golden.at("pad").get<double>()});
   ASSERT_EQ(loader.batches_per_epoch(), static_cast<int64_t>(golden.at("batch_shapes").size()));
   size_t item = 0;
   for (const json& shape : golden.at("batch_shapes")) {
@@ -70,7 +70,7 @@ TEST(parity_val_loader, RectangularBatches) {
     for (size_t i = 0; i < batch->origin.size(); ++i, ++item) {
       const json& wanted = golden.at("items").at(item);
       SCOPED_TRACE(wanted.dump());
-      const BatchImage& origin = batch->origin[i];
+      const loader::BatchImage& origin = batch->origin[i];
       EXPECT_EQ(store->labels(origin.index).path.filename(), wanted.at("file").get<std::string>());
       EXPECT_EQ(origin.original.height, wanted.at("ori_shape").at(0).get<int>());
       EXPECT_EQ(origin.original.width, wanted.at("ori_shape").at(1).get<int>());

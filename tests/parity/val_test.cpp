@@ -21,21 +21,22 @@ std::filesystem::path folder() {
   return testing::golden_folder() / "yolov8" / "e2e";
 }
 
-DetectionReport validate(const json& args) {
-  TrainedModel trained = load_trained(folder() / "tiny.pt");
-  const OpenedSplit split = open_split(read_dataset(folder() / "dataset" / "data.yaml"), "val",
-                                       {.image_size = args.at("imgsz").get<int>(), .use_cache = false});
-  ThreadPool threads;
-  DetectionLoader loader(split.images, {.batch = args.at("batch").get<int>(),
-                                        .workers = 2,
-                                        .rectangular = args.at("rect").get<bool>(),
-                                        .stride = trained.model.largest_stride});
+evaluate::DetectionReport validate(const json& args) {
+  model::TrainedModel trained = model::load_trained(folder() / "tiny.pt");
+  const evaluate::OpenedSplit split =
+      evaluate::open_split(data::read_dataset(folder() / "dataset" / "data.yaml"), "val",
+                           {.image_size = args.at("imgsz").get<int>(), .use_cache = false});
+  cpu::ThreadPool threads;
+  loader::DetectionLoader loader(split.images, {.batch = args.at("batch").get<int>(),
+                                                .workers = 2,
+                                                .rectangular = args.at("rect").get<bool>(),
+                                                .stride = trained.model.largest_stride});
   const std::vector<std::string> names = trained.model.names;
-  EnginePredictor predictor(std::move(trained), {});
-  return validate_detector(
+  evaluate::EnginePredictor predictor(std::move(trained), {});
+  return evaluate::validate_detector(
              loader, *split.images,
              {.names = names, .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>()},
-             [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads)
+             [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads)
       .report;
 }
 
@@ -47,8 +48,8 @@ TEST(parity_val, MetricsMatchTheRecordedValidations) {
     if (!wanted.is_object() || !wanted.contains("results_dict")) continue;
     SCOPED_TRACE(name);
     ++compared;
-    const DetectionReport found = validate(wanted.at("args"));
-    const AveragePrecision& ap = found.ultralytics;
+    const evaluate::DetectionReport found = validate(wanted.at("args"));
+    const evaluate::AveragePrecision& ap = found.ultralytics;
     const json& results = wanted.at("results_dict");
     EXPECT_NEAR(ap.precision(), results.at("metrics/precision(B)").get<double>(), kTolerance);
     EXPECT_NEAR(ap.recall(), results.at("metrics/recall(B)").get<double>(), kTolerance);

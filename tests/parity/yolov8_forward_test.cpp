@@ -70,8 +70,8 @@ void run_case(const fs::path& description) {
   fs::path checkpoint = description, recorded = description;
   checkpoint.replace_extension(".pt");
   recorded.replace_filename(description.stem().string() + "_io.safetensors");
-  TrainedModel trained = load_trained(checkpoint);
-  const Weights io = read_safetensors(recorded).tensors;
+  model::TrainedModel trained = model::load_trained(checkpoint);
+  const Weights io = weights::read_safetensors(recorded).tensors;
 
   EXPECT_EQ(trained.model.classes(), expected.at("nc"));
   for (const auto& [id, name] : expected.at("names").items())

@@ -22,7 +22,7 @@ double largest(const Tensor& tensor) {
   return found;
 }
 
-void run_block(const SafetensorsFile& file) {
+void run_block(const weights::SafetensorsFile& file) {
   const testing::RecordedBlock line = testing::recorded_block(file);
   ASSERT_FALSE(line.module.empty());
   const Tensor& recorded_input = file.tensors.at("input");
@@ -30,10 +30,12 @@ void run_block(const SafetensorsFile& file) {
   const Value output = graph.find("output");
   for (const bool channels_last : {false, true}) {
     SCOPED_TRACE(channels_last ? "channels last" : "channels first");
-    TorchExecutor executor(graph, testing::recorded_weights(file, line), {.channels_last = channels_last});
-    torch::Tensor input = to_torch(recorded_input).requires_grad_(true);
+    train::TorchExecutor executor(graph, testing::recorded_weights(file, line),
+                                  {.channels_last = channels_last});
+    torch::Tensor input = train::to_torch(recorded_input).requires_grad_(true);
     const auto expect_close = [&](const torch::Tensor& found, const Tensor& wanted, const std::string& name) {
-      EXPECT_LE(relative_difference(from_torch(found).to_float(), wanted.to_float()), kTolerance) << name;
+      EXPECT_LE(relative_difference(train::from_torch(found).to_float(), wanted.to_float()), kTolerance)
+          << name;
     };
     expect_close(executor.evaluate(input, std::span(&output, 1))[0], file.tensors.at("output_eval"),
                  "output_eval");
@@ -47,7 +49,7 @@ void run_block(const SafetensorsFile& file) {
     const Weights gradients = testing::recorded_group(file, "grad.", line);
     EXPECT_FALSE(gradients.empty());
     for (const auto& [name, wanted] : gradients) {
-      const Tensor found = from_torch(executor.parameter(name).grad());
+      const Tensor found = train::from_torch(executor.parameter(name).grad());
       if (largest(wanted) < zero)
         EXPECT_LE(largest(found), zero) << name;
       else

@@ -26,8 +26,8 @@ constexpr double kPrimitives = 1e-5;
 
 class Recorded {
  public:
-  explicit Recorded(const fs::path& path) : tensors_(read_safetensors(path).tensors) {}
-  torch::Tensor operator[](const std::string& name) const { return to_torch(tensors_.at(name)); }
+  explicit Recorded(const fs::path& path) : tensors_(weights::read_safetensors(path).tensors) {}
+  torch::Tensor operator[](const std::string& name) const { return train::to_torch(tensors_.at(name)); }
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
  private:
@@ -49,11 +49,11 @@ void run_case(const json& description, const Recorded& recorded) {
   for (const double stride : description.at("strides")) strides.push_back(static_cast<int>(stride));
   const int classes = description.at("nc");
   const json& gains = description.at("hyp");
-  DetectionLossOptions options{
+  train::DetectionLossOptions options{
       .box_gain = gains.at("box"), .class_gain = gains.at("cls"), .dfl_gain = gains.at("dfl")};
   options.assigner.top_k = description.at("tal_topk");
   const int reg_max = static_cast<int>((maps.at(0).size(1) - classes) / 4);
-  const DetectionLossResult result = DetectionLoss(classes, reg_max, strides, options)(
+  const train::DetectionLossResult result = train::DetectionLoss(classes, reg_max, strides, options)(
       maps, {recorded["batch_idx"], recorded["cls"], recorded["bboxes"]});
 
   expect_close(result.loss.detach(), recorded["loss"], kLoss, 0, "loss");
@@ -96,27 +96,27 @@ TEST(parity_loss, PrimitivesMatch) {
   const fs::path path = testing::golden_folder() / "yolov8" / "loss" / "primitives.safetensors";
   MARROW_NEEDS(path);
   const Recorded recorded(path);
-  for (const auto& [name, kind] : {std::pair{"iou", IouKind::kIou},
-                                   {"giou", IouKind::kGiou},
-                                   {"diou", IouKind::kDiou},
-                                   {"ciou", IouKind::kCiou}}) {
+  for (const auto& [name, kind] : {std::pair{"iou", train::IouKind::kIou},
+                                   {"giou", train::IouKind::kGiou},
+                                   {"diou", train::IouKind::kDiou},
+                                   {"ciou", train::IouKind::kCiou}}) {
     torch::Tensor box = recorded["box1"].requires_grad_(true);
-    const torch::Tensor iou = box_iou(box, recorded["box2"], kind);
+    const torch::Tensor iou = train::box_iou(box, recorded["box2"], kind);
     expect_close(iou.detach(), recorded[name], kPrimitives, kPrimitives, name);
     iou.sum().backward();
     expect_close(box.grad(), recorded[std::string(name) + "_grad_box1"], kPrimitives, kPrimitives,
                  std::string(name) + "_grad_box1");
   }
   torch::Tensor logits = recorded["dfl_logits"].requires_grad_(true);
-  const torch::Tensor dfl = distribution_focal_loss(logits, recorded["dfl_target"]);
+  const torch::Tensor dfl = train::distribution_focal_loss(logits, recorded["dfl_target"]);
   expect_close(dfl.detach(), recorded["dfl_loss"], kPrimitives, kPrimitives, "dfl_loss");
   dfl.sum().backward();
   expect_close(logits.grad(), recorded["dfl_grad"], kPrimitives, kPrimitives, "dfl_grad");
 
   const torch::Tensor anchor = recorded["b2d_anchor"];
-  expect_close(boxes_to_distances(anchor, recorded["b2d_box"]).clamp(0, 15 - 0.01), recorded["b2d_out"],
-               kPrimitives, kPrimitives, "b2d_out");
-  expect_close(distances_to_boxes(anchor, recorded["d2b_dist"]), recorded["d2b_xyxy"], kPrimitives,
+  expect_close(train::boxes_to_distances(anchor, recorded["b2d_box"]).clamp(0, 15 - 0.01),
+               recorded["b2d_out"], kPrimitives, kPrimitives, "b2d_out");
+  expect_close(train::distances_to_boxes(anchor, recorded["d2b_dist"]), recorded["d2b_xyxy"], kPrimitives,
                kPrimitives, "d2b_xyxy");
 }
 

@@ -38,10 +38,10 @@ Tolerances tolerances_of(const json& run, bool has_snapshots) {
   return {1e-3, 1e-3, 1e-3};
 }
 
-OptimizerKind kind_of(const std::string& name) {
-  const auto found = std::ranges::find(kOptimizerNames, name);
-  if (found == kOptimizerNames.end()) throw std::invalid_argument(name);
-  return static_cast<OptimizerKind>(found - kOptimizerNames.begin());
+train::OptimizerKind kind_of(const std::string& name) {
+  const auto found = std::ranges::find(train::kOptimizerNames, name);
+  if (found == train::kOptimizerNames.end()) throw std::invalid_argument(name);
+  return static_cast<train::OptimizerKind>(found - train::kOptimizerNames.begin());
 }
 
 double largest_difference(const Tensor& a, const Tensor& b) {
@@ -72,29 +72,31 @@ class Recording {
   Recording(const fs::path& description)
       : stem_(description.parent_path() / description.stem()),
         run_(json::parse(std::ifstream(description))),
-        graph_(build_model(parse_model_spec(run_.at("model_yaml").dump(), description.string())).graph),
+        graph_(model::build_model(model::parse_model_spec(run_.at("model_yaml").dump(), description.string()))
+                   .graph),
         model_(graph_, file("init")),
         average_(graph_, file("init")),
-        optimizer_(model_, parameter_groups(graph_, run_.at("weight_decay_group1")),
+        optimizer_(model_, train::parameter_groups(graph_, run_.at("weight_decay_group1")),
                    {kind_of(run_.at("optimizer")), run_.at("momentum")}),
         ema_(average_),
-        maps_(detection_maps(graph_)) {
+        maps_(train::detection_maps(graph_)) {
     const Weights data = file("data");
-    images_ = to_torch(data.at("images_u8"));
-    targets_ = {to_torch(data.at("batch_idx")), to_torch(data.at("cls")), to_torch(data.at("bboxes"))};
+    images_ = train::to_torch(data.at("images_u8"));
+    targets_ = {train::to_torch(data.at("batch_idx")), train::to_torch(data.at("cls")),
+                train::to_torch(data.at("bboxes"))};
     const json& gains = run_.at("hyp");
     loss_options_ = {.box_gain = gains.at("box"), .class_gain = gains.at("cls"), .dfl_gain = gains.at("dfl")};
   }
 
   bool has(const std::string& part) const { return fs::exists(stem_.string() + "_" + part + ".safetensors"); }
   Weights file(const std::string& part) const {
-    return read_safetensors(stem_.string() + "_" + part + ".safetensors").tensors;
+    return weights::read_safetensors(stem_.string() + "_" + part + ".safetensors").tensors;
   }
 
-  DetectionLossResult forward_and_backward() {
+  train::DetectionLossResult forward_and_backward() {
     model_.zero_gradients();
-    DetectionLossResult result =
-        DetectionLoss(graph_, loss_options_)(model_.train(images_, maps_, {}), targets_);
+    train::DetectionLossResult result =
+        train::DetectionLoss(graph_, loss_options_)(model_.train(images_, maps_, {}), targets_);
     result.loss.sum().backward();
     return result;
   }
@@ -110,13 +112,13 @@ class Recording {
   fs::path stem_;
   json run_;
   Graph graph_;
-  TorchExecutor model_, average_;
-  Optimizer optimizer_;
-  Ema ema_;
+  train::TorchExecutor model_, average_;
+  train::Optimizer optimizer_;
+  train::Ema ema_;
   std::vector<Value> maps_;
   torch::Tensor images_;
-  DetectionTargets targets_;
-  DetectionLossOptions loss_options_;
+  train::DetectionTargets targets_;
+  train::DetectionLossOptions loss_options_;
 };
 
 template <class Check>
@@ -152,7 +154,7 @@ TEST(parity_train, RunsFollowTheRecordedTrajectory) {
       const int number = step.at("step");
       SCOPED_TRACE("step " + std::to_string(number));
       const double tolerance = number < 2 ? tolerances.early : tolerances.late;
-      const DetectionLossResult result = recording.forward_and_backward();
+      const train::DetectionLossResult result = recording.forward_and_backward();
       const auto near = [&](double found, double wanted, const char* what) {
         EXPECT_NEAR(found, wanted, tolerance * std::abs(wanted)) << what;
       };
@@ -166,7 +168,7 @@ TEST(parity_train, RunsFollowTheRecordedTrajectory) {
           for (const float x : wanted.values()) largest = std::max(largest, std::abs(static_cast<double>(x)));
           const torch::Tensor gradient = recording.model_.parameter(name).grad();
           ASSERT_TRUE(gradient.defined()) << name;
-          EXPECT_LE(largest_difference(from_torch(gradient), wanted), 1e-5 + 1e-4 * largest) << name;
+          EXPECT_LE(largest_difference(train::from_torch(gradient), wanted), 1e-5 + 1e-4 * largest) << name;
         }
       near(recording.update(), step.at("grad_norm_before_clip"), "gradient norm");
       EXPECT_EQ(recording.ema_.updates(), step.at("ema_updates").get<int64_t>());
@@ -195,7 +197,7 @@ TEST(parity_train, RunsFollowTheRecordedTrajectory) {
     const Value output = recording.graph_.find("output0");
     for (auto& [executor, name] : {std::pair{&recording.model_, "final_eval_output0"},
                                    std::pair{&recording.average_, "ema_eval_output0"}}) {
-      const Tensor found = from_torch(executor->evaluate(recording.images_, std::span(&output, 1))[0]);
+      const Tensor found = train::from_torch(executor->evaluate(recording.images_, std::span(&output, 1))[0]);
       EXPECT_LE(relative_difference(found, outputs.at(name)), tolerances.weights) << name;
     }
   });
@@ -218,7 +220,7 @@ TEST(parity_train, EveryStepAloneMatches) {
     const int steps = static_cast<int>(recording.run_.at("steps").size());
     for (int step = 1; step < steps; ++step) {
       SCOPED_TRACE("step " + std::to_string(step));
-      Optimizer::State before;
+      train::Optimizer::State before;
       before.steps = step;
       for (const auto& [name, tensor] : part(step - 1, "momentum_buffer/"))
         before.tensors["momentum/" + name] = tensor;

@@ -27,19 +27,19 @@ TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
     SCOPED_TRACE(name);
     ++compared;
     const json& args = wanted.at("args");
-    const TrainedModel trained = load_trained(folder / "tiny.pt");
-    TrainOptions options;
+    const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
+    train::TrainOptions options;
     options.batch = args.at("batch").get<int>() / 2;
     options.conf = args.at("conf").get<double>();
     options.iou = args.at("iou");
-    const Dataset dataset = read_dataset(folder / "dataset" / "data.yaml");
-    const OpenSplitOptions open{.image_size = args.at("imgsz").get<int>(), .use_cache = false};
-    DetectionTask task(options, trained.model.graph, trained.model.names, open.image_size,
-                       trained.model.largest_stride, open_split(dataset, "train", open),
-                       open_split(dataset, "val", open));
+    const data::Dataset dataset = data::read_dataset(folder / "dataset" / "data.yaml");
+    const evaluate::OpenSplitOptions open{.image_size = args.at("imgsz").get<int>(), .use_cache = false};
+    train::DetectionTask task(options, trained.model.graph, trained.model.names, open.image_size,
+                              trained.model.largest_stride, evaluate::open_split(dataset, "train", open),
+                              evaluate::open_split(dataset, "val", open));
     for (const bool channels_last : {false, true}) {
-      TorchExecutor executor(trained.model.graph, trained.weights, {.channels_last = channels_last});
-      const ValidationResult found = task.validate(executor, false, [] { return false; }).result;
+      train::TorchExecutor executor(trained.model.graph, trained.weights, {.channels_last = channels_last});
+      const train::ValidationResult found = task.validate(executor, false, [] { return false; }).result;
       const json& results = wanted.at("results_dict");
       const char* const keys[] = {"metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)",
                                   "metrics/mAP50-95(B)"};

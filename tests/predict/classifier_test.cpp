@@ -13,7 +13,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/predict/preprocess.h"
 
-namespace marrow {
+namespace marrow::predict {
 namespace {
 
 struct Network {
@@ -22,11 +22,11 @@ struct Network {
 };
 
 Network network(const std::string& name, int classes) {
-  Network n{make_model(name, {}, {.classes = classes}).graph, {}};
+  Network n{model::make_model(name, {}, {.classes = classes}).graph, {}};
   Tensor input({1, 3, 64, 64});
-  fill_network_input(draw_scene(64, 64, 5).pixels(), pixel_format(input_format(n.graph)),
-                     input.values().data());
-  n.weights = measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
+  detect::fill_network_input(image::draw_scene(64, 64, 5).pixels(), pixel_format(input_format(n.graph)),
+                             input.values().data());
+  n.weights = reference::measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
   return n;
 }
 
@@ -36,22 +36,22 @@ InputFormat& format_of(Graph& graph) {
 
 // Pictures wider and higher than the crop; every kind of resize that a source asks for.
 TEST(Classifier, EqualsTheChainDoneByHand) {
-  const std::vector<std::pair<Interpolation, ResizeFilter>> filters = {
-      {Interpolation::kBilinear, ResizeFilter::kAntialiasedBilinear},
-      {Interpolation::kBicubic, ResizeFilter::kAntialiasedBicubic},
-      {Interpolation::kOpenCvBilinear, ResizeFilter::kLinear}};
+  const std::vector<std::pair<Interpolation, image::ResizeFilter>> filters = {
+      {Interpolation::kBilinear, image::ResizeFilter::kAntialiasedBilinear},
+      {Interpolation::kBicubic, image::ResizeFilter::kAntialiasedBicubic},
+      {Interpolation::kOpenCvBilinear, image::ResizeFilter::kLinear}};
   Network n = network("starnet_s050", 12);
   InputFormat& format = format_of(n.graph);
   format.resize = 73;
   format.crop = 64;
-  for (const Size size : {Size{150, 90}, {90, 150}}) {
-    const Image image = draw_scene(size.width, size.height, 4);
+  for (const detect::Size size : {detect::Size{150, 90}, {90, 150}}) {
+    const image::Image image = image::draw_scene(size.width, size.height, 4);
     for (const auto& [interpolation, filter] : filters) {
       format.interpolation = interpolation;
-      const Image cut = resize_for_classifier(image, 73, 64, filter);
+      const image::Image cut = image::resize_for_classifier(image, 73, 64, filter);
       Tensor input({1, 3, 64, 64});
-      fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
-      const Tensor logits = run_reference(n.graph, n.weights, input, "logits");
+      detect::fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
+      const Tensor logits = reference::run_reference(n.graph, n.weights, input, "logits");
       double total = 0;
       for (const float logit : logits.values()) total += std::exp(static_cast<double>(logit));
 
@@ -66,7 +66,7 @@ TEST(Classifier, EqualsTheChainDoneByHand) {
       }
       EXPECT_NEAR(sum, 1, 1e-5);
       EXPECT_TRUE(std::ranges::is_sorted(result.top, std::greater{}, &ClassProbability::probability));
-      EXPECT_EQ(result.network, (Size{64, 64}));
+      EXPECT_EQ(result.network, (detect::Size{64, 64}));
     }
   }
 }
@@ -75,9 +75,9 @@ TEST(Classifier, KeepsTheProportionOfResizeToCrop) {
   Network n = network("starnet_s050", 3);
   format_of(n.graph).resize = 256;
   format_of(n.graph).crop = 224;
-  const Image image = draw_scene(300, 200, 4);
+  const image::Image image = image::draw_scene(300, 200, 4);
   const ClassificationResult small = Classifier(n.graph, n.weights, {.crop = 56}).classify(image, 3);
-  EXPECT_EQ(small.network, (Size{56, 56}));
+  EXPECT_EQ(small.network, (detect::Size{56, 56}));
   format_of(n.graph).resize = 64;
   format_of(n.graph).crop = 56;
   const ClassificationResult same = Classifier(n.graph, n.weights, {}).classify(image, 3);
@@ -87,19 +87,21 @@ TEST(Classifier, KeepsTheProportionOfResizeToCrop) {
 // A YAML classifier states no sizes.
 TEST(Classifier, TakesYoloClassifiersAt224) {
   const Network n = network("yolov8n-cls", 7);
-  EXPECT_EQ(Classifier(n.graph, n.weights, {}).classify(draw_scene(300, 260, 1), 5).network,
-            (Size{224, 224}));
-  EXPECT_EQ(Classifier(n.graph, n.weights, {.crop = 32}).classify(draw_scene(30, 26, 1), 5).network,
-            (Size{32, 32}));
+  EXPECT_EQ(Classifier(n.graph, n.weights, {}).classify(image::draw_scene(300, 260, 1), 5).network,
+            (detect::Size{224, 224}));
+  EXPECT_EQ(Classifier(n.graph, n.weights, {.crop = 32}).classify(image::draw_scene(30, 26, 1), 5).network,
+            (detect::Size{32, 32}));
 }
 
 TEST(Classifier, TakesPicturesOfAnySize) {
   const Network n = network("starnet_s050", 4);
   Classifier classifier(n.graph, n.weights, {.crop = 32});
-  for (const Size size : {Size{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}}) {
+  for (const detect::Size size :
+       {detect::Size{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}}) {
     SCOPED_TRACE(::testing::Message() << size.width << " x " << size.height);
     double sum = 0;
-    for (const ClassProbability& entry : classifier.classify(Image(size.width, size.height, 90), 4).top)
+    for (const ClassProbability& entry :
+         classifier.classify(image::Image(size.width, size.height, 90), 4).top)
       sum += entry.probability;
     EXPECT_NEAR(sum, 1, 1e-5);
   }
@@ -108,9 +110,9 @@ TEST(Classifier, TakesPicturesOfAnySize) {
 TEST(Classifier, ListsNoMoreClassesThanThereAre) {
   const Network n = network("starnet_s050", 2);
   Classifier classifier(n.graph, n.weights, {.crop = 32});
-  EXPECT_EQ(classifier.classify(draw_scene(40, 40, 1), 5).top.size(), 2u);
-  EXPECT_EQ(classifier.classify(draw_scene(40, 40, 1), 0).top.size(), 0u);
-  EXPECT_EQ(classifier.classify(draw_scene(40, 40, 1), -1).top.size(), 0u);
+  EXPECT_EQ(classifier.classify(image::draw_scene(40, 40, 1), 5).top.size(), 2u);
+  EXPECT_EQ(classifier.classify(image::draw_scene(40, 40, 1), 0).top.size(), 0u);
+  EXPECT_EQ(classifier.classify(image::draw_scene(40, 40, 1), -1).top.size(), 0u);
 }
 
 TEST(Classifier, SurvivesWeightsThatAreNoNumbers) {
@@ -120,7 +122,7 @@ TEST(Classifier, SurvivesWeightsThatAreNoNumbers) {
   const auto top_with_bias = [&](const std::vector<float>& bias) {
     Weights weights = n.weights;
     weights["head.bias"] = Tensor::from({5}, bias);
-    return Classifier(n.graph, weights, {.crop = 32}).classify(draw_scene(40, 40, 1), 5).top;
+    return Classifier(n.graph, weights, {.crop = 32}).classify(image::draw_scene(40, 40, 1), 5).top;
   };
   for (const ClassProbability& entry : top_with_bias({nan, nan, nan, nan, nan}))
     EXPECT_NEAR(entry.probability, 0.2, 1e-6);
@@ -130,12 +132,12 @@ TEST(Classifier, SurvivesWeightsThatAreNoNumbers) {
 }
 
 TEST(Classifier, RefusesWhatItCannotRun) {
-  const Model detector = make_model("yolov8n");
+  const model::Model detector = model::make_model("yolov8n");
   EXPECT_THROW(Classifier(detector.graph, initialize(detector.graph, 0), {}), Error);
   const Network n = network("starnet_s050", 2);
   EXPECT_THROW(Classifier(n.graph, {}, {}), Error);
-  EXPECT_THROW(Classifier(n.graph, n.weights, {.crop = 32}).classify(Image(), 1), Error);
+  EXPECT_THROW(Classifier(n.graph, n.weights, {.crop = 32}).classify(image::Image(), 1), Error);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::predict

@@ -13,7 +13,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/predict/preprocess.h"
 
-namespace marrow {
+namespace marrow::predict {
 namespace {
 
 struct Network {
@@ -25,10 +25,10 @@ struct Network {
 // scores do not saturate, where rounding would choose among equals.
 const Network& network() {
   static const Network made = [] {
-    Network n{make_model("yolov8n", {}, {.classes = 3}).graph, {}};
+    Network n{model::make_model("yolov8n", {}, {.classes = 3}).graph, {}};
     Tensor input({1, 3, 64, 64});
-    fill_network_input(draw_scene(64, 64, 5).pixels(), {}, input.values().data());
-    n.weights = measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
+    detect::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
+    n.weights = reference::measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
     constexpr float kShrink = 0.1f;
     for (auto& [name, tensor] : n.weights) {
       if (!name.starts_with("model.22.cv") || !name.ends_with(".2.weight")) continue;
@@ -39,7 +39,7 @@ const Network& network() {
   return made;
 }
 
-DetectorOptions options(Size size, bool rect) {
+DetectorOptions options(detect::Size size, bool rect) {
   DetectorOptions o;
   o.size = size;
   o.rect = rect;
@@ -51,21 +51,24 @@ DetectorOptions options(Size size, bool rect) {
 }
 
 // The chain of functions that the detector stands for, with the reference executor in place of the engine.
-std::vector<Detection> by_hand(const Image& image, const Letterbox& geometry, const NmsOptions& nms) {
-  const Size picture = {image.width(), image.height()};
+std::vector<detect::Detection> by_hand(const image::Image& image, const detect::Letterbox& geometry,
+                                       const detect::NmsOptions& nms) {
+  const detect::Size picture = {image.width(), image.height()};
   Tensor input({1, 3, geometry.out.height, geometry.out.width});
-  fill_network_input(letterbox(image, geometry).pixels(), pixel_format(input_format(network().graph)),
-                     input.values().data());
-  const Tensor prediction = run_reference(network().graph, network().weights, input, "output0");
-  std::vector<Detection> found = non_max_suppression(prediction.values().data(), 3, prediction.dim(2), nms);
-  std::vector<BoxXyxy> boxes;
-  for (const Detection& detection : found) boxes.push_back(detection.box);
-  scale_boxes(boxes, geometry.out, picture);
+  detect::fill_network_input(detect::letterbox(image, geometry).pixels(),
+                             pixel_format(input_format(network().graph)), input.values().data());
+  const Tensor prediction = reference::run_reference(network().graph, network().weights, input, "output0");
+  std::vector<detect::Detection> found =
+      detect::non_max_suppression(prediction.values().data(), 3, prediction.dim(2), nms);
+  std::vector<detect::BoxXyxy> boxes;
+  for (const detect::Detection& detection : found) boxes.push_back(detection.box);
+  detect::scale_boxes(boxes, geometry.out, picture);
   for (size_t i = 0; i < found.size(); ++i) found[i].box = boxes[i];
   return found;
 }
 
-void expect_near(const std::vector<Detection>& found, const std::vector<Detection>& expected, double pixel) {
+void expect_near(const std::vector<detect::Detection>& found, const std::vector<detect::Detection>& expected,
+                 double pixel) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].class_id, expected[i].class_id);
@@ -76,17 +79,17 @@ void expect_near(const std::vector<Detection>& found, const std::vector<Detectio
 }
 
 TEST(Detector, EqualsTheChainDoneByHand) {
-  const Image image = draw_scene(150, 90, 1);
+  const image::Image image = image::draw_scene(150, 90, 1);
   for (const bool rect : {true, false}) {
     SCOPED_TRACE(rect ? "rectangular" : "square");
-    Detector detector(network().graph, network().weights, options({96, 96}, rect));
+    Detector detector(network().graph, network().weights, model::options({96, 96}, rect));
     const DetectionResult result = detector.detect(image);
-    EXPECT_EQ(result.network, (rect ? Size{96, 64} : Size{96, 96}));
+    EXPECT_EQ(result.network, (rect ? detect::Size{96, 64} : detect::Size{96, 96}));
     EXPECT_EQ(detector.network_size({150, 90}), result.network);
-    LetterboxOptions how;
+    detect::LetterboxOptions how;
     how.minimum_rectangle = rect;
-    const Letterbox geometry = letterbox_geometry({150, 90}, {96, 96}, how);
-    const auto expected = by_hand(image, geometry, options({96, 96}, rect).nms);
+    const detect::Letterbox geometry = detect::letterbox_geometry({150, 90}, {96, 96}, how);
+    const auto expected = by_hand(image, geometry, model::options({96, 96}, rect).nms);
     ASSERT_GT(expected.size(), 3u) << "the comparison would say nothing";
     ASSERT_LT(expected.size(), 50u);
     expect_near(result.detections, expected, 150.0 / 96);
@@ -94,25 +97,25 @@ TEST(Detector, EqualsTheChainDoneByHand) {
 }
 
 TEST(Detector, RoundsItsSizeUpToTheStride) {
-  Detector detector(network().graph, network().weights, options({33, 65}, false));
-  EXPECT_EQ(detector.network_size({1000, 10}), (Size{64, 96}));
+  Detector detector(network().graph, network().weights, model::options({33, 65}, false));
+  EXPECT_EQ(detector.network_size({1000, 10}), (detect::Size{64, 96}));
   EXPECT_EQ(detector.largest_stride(), 32);
   EXPECT_EQ(detector.classes(), 3);
 }
 
 // Boxes always lie in the picture, whatever its shape.
 TEST(Detector, TakesPicturesOfAnySize) {
-  const std::vector<Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
+  const std::vector<detect::Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
   for (const bool rect : {true, false}) {
-    DetectorOptions o = options({64, 64}, rect);
+    DetectorOptions o = model::options({64, 64}, rect);
     o.nms.confidence = 0;
     Detector detector(network().graph, network().weights, o);
-    for (const Size size : sizes) {
+    for (const detect::Size size : sizes) {
       SCOPED_TRACE(::testing::Message() << size.width << " x " << size.height);
-      const DetectionResult result = detector.detect(Image(size.width, size.height, 200));
+      const DetectionResult result = detector.detect(image::Image(size.width, size.height, 200));
       EXPECT_GE(std::min(result.network.width, result.network.height), 32);
       EXPECT_EQ(std::max(result.network.width, result.network.height), 64);
-      for (const Detection& detection : result.detections)
+      for (const detect::Detection& detection : result.detections)
         for (size_t side = 0; side < 4; ++side) {
           EXPECT_GE(detection.box[side], 0);
           EXPECT_LE(detection.box[side], static_cast<float>(side % 2 == 0 ? size.width : size.height));
@@ -123,12 +126,13 @@ TEST(Detector, TakesPicturesOfAnySize) {
 
 // More sizes than it keeps engines for, twice over: the answers stay the same.
 TEST(Detector, AnswersTheSameAcrossSizes) {
-  Detector detector(network().graph, network().weights, options({128, 128}, true));
-  std::vector<Image> images;
-  for (const Size size : {Size{128, 128}, {128, 90}, {128, 60}, {128, 30}, {90, 128}, {60, 128}, {30, 128}})
-    images.push_back(draw_scene(size.width, size.height, 3));
-  std::vector<std::vector<Detection>> first;
-  for (const Image& image : images) first.push_back(detector.detect(image).detections);
+  Detector detector(network().graph, network().weights, model::options({128, 128}, true));
+  std::vector<image::Image> images;
+  for (const detect::Size size :
+       {detect::Size{128, 128}, {128, 90}, {128, 60}, {128, 30}, {90, 128}, {60, 128}, {30, 128}})
+    images.push_back(image::draw_scene(size.width, size.height, 3));
+  std::vector<std::vector<detect::Detection>> first;
+  for (const image::Image& image : images) first.push_back(detector.detect(image).detections);
   for (size_t round = 0; round < 2; ++round)
     for (size_t i = images.size(); i-- > 0;) {
       const auto again = detector.detect(images[i]).detections;
@@ -144,18 +148,18 @@ TEST(Detector, SurvivesWeightsThatAreNoNumbers) {
   weights["model.22.cv2.0.2.bias"] = broken;
   weights["model.22.cv3.1.2.bias"] =
       Tensor::from({3}, std::vector<float>(3, std::numeric_limits<float>::infinity()));
-  Detector detector(network().graph, weights, options({64, 64}, true));
-  for (const Detection& detection : detector.detect(draw_scene(64, 64, 1)).detections)
+  Detector detector(network().graph, weights, model::options({64, 64}, true));
+  for (const detect::Detection& detection : detector.detect(image::draw_scene(64, 64, 1)).detections)
     for (const float side : detection.box) EXPECT_TRUE(std::isfinite(side));
 }
 
 TEST(Detector, RefusesWhatItCannotRun) {
-  const Model classifier = make_model("yolov8n-cls");
+  const model::Model classifier = model::make_model("yolov8n-cls");
   EXPECT_THROW(Detector(classifier.graph, initialize(classifier.graph, 0), {}), Error);
   EXPECT_THROW(Detector(network().graph, {}, {}), Error);
-  Detector detector(network().graph, network().weights, options({64, 64}, true));
-  EXPECT_THROW(detector.detect(Image()), Error);
+  Detector detector(network().graph, network().weights, model::options({64, 64}, true));
+  EXPECT_THROW(detector.detect(image::Image()), Error);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::predict

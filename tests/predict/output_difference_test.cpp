@@ -4,11 +4,11 @@
 
 #include "support/graphs.h"
 
-namespace marrow {
+namespace marrow::predict {
 namespace {
 
 // x^(2^count): the last bit of x grows with every product.
-GraphWithWeights products(int count) {
+passes::GraphWithWeights products(int count) {
   const auto body = [&](GraphBuilder& g, Value x) {
     for (int i = 0; i < count; ++i) x = g.multiply(x, x);
     return x;
@@ -28,7 +28,7 @@ TEST(CalmContrast, IsOneForANetworkThatRoundsAsItsInput) {
 }
 
 TEST(CalmContrast, IsCutUntilAnAmplifyingNetworkIsCalm) {
-  const GraphWithWeights network = products(9);  // to the power of 512
+  const passes::GraphWithWeights network = products(9);  // to the power of 512
   EXPECT_GT(rounding_sensitivity(network, input_at(1)), 3e-5);
   const double contrast = calm_contrast(network, input_at);
   EXPECT_LT(contrast, 1);
@@ -47,4 +47,4 @@ TEST(SensitivityNote, BlamesTheNetworkOnlyWhereItIsToBlame) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::predict

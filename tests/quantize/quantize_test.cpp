@@ -12,7 +12,7 @@
 #include "support/graphs.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::quantize {
 namespace {
 
 ByteScale scale_of(const std::vector<float>& numbers, RangeRule rule) {
@@ -109,7 +109,7 @@ TEST(Quantizable, WhatIsMovedSharesAScale) {
 }
 
 struct Calibrated {
-  GraphWithWeights model;
+  passes::GraphWithWeights model;
   std::vector<Tensor> inputs;
 };
 
@@ -132,8 +132,8 @@ TEST(Calibrate, AnInt8NetworkComputesNearlyTheSame) {
   }
   const Graph graph = mark_int8(c.model.graph, layers);
   const Shape& shape = c.inputs[0].shape();
-  Engine exact(graph, c.model.weights, shape);
-  Engine bytes(graph, c.model.weights, shape, {}, {.precision = Precision::kInt8});
+  engine::Engine exact(graph, c.model.weights, shape);
+  engine::Engine bytes(graph, c.model.weights, shape, {}, {.precision = engine::Precision::kInt8});
   exact.run(c.inputs[0]);
   bytes.run(c.inputs[0]);
   const double difference = relative_difference(bytes.output(0), exact.output(0));
@@ -175,4 +175,4 @@ TEST(Sensitivity, FindsALayerWhoseChannelsDifferTooMuch) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::quantize

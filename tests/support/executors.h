@@ -22,10 +22,10 @@ inline std::vector<ExecutorRun> run_everywhere(const Graph& graph, const Weights
                                                const Tensor& input, const std::vector<std::string>& names) {
   std::vector<Value> targets;
   for (const std::string& name : names) targets.push_back(graph.find(name));
-  std::vector<ExecutorRun> runs = {{"reference", run_reference(graph, weights, input, targets)}};
-  for (const SimdLevel level : available_simd_levels()) {
-    const std::string simd(simd_name(level));
-    Engine engine(graph, weights, input.shape(), names, {.simd = simd});
+  std::vector<ExecutorRun> runs = {{"reference", reference::run_reference(graph, weights, input, targets)}};
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
+    const std::string simd(cpu::simd_name(level));
+    engine::Engine engine(graph, weights, input.shape(), names, {.simd = simd});
     engine.run(input);
     ExecutorRun run{"engine (" + simd + ")", {}};
     for (size_t i = 0; i < names.size(); ++i) run.values.push_back(engine.output(i).clone());
@@ -40,11 +40,12 @@ inline std::vector<ExecutorRun> run_in_every_form(const Graph& graph, const Weig
                                                   const Tensor& input,
                                                   const std::vector<std::string>& names) {
   std::vector<ExecutorRun> runs = run_everywhere(graph, weights, input, names);
-  const GraphWithWeights deployed = deploy(select_outputs({graph, weights}, names));
+  const passes::GraphWithWeights deployed = passes::deploy(passes::select_outputs({graph, weights}, names));
   std::vector<Value> targets;
   for (const std::string& name : names) targets.push_back(deployed.graph.find(name));
-  runs.push_back({"reference, deployed", run_reference(deployed.graph, deployed.weights, input, targets)});
-  Engine engine(graph, weights, input.shape(), names, {.deploy = false});
+  runs.push_back(
+      {"reference, deployed", reference::run_reference(deployed.graph, deployed.weights, input, targets)});
+  engine::Engine engine(graph, weights, input.shape(), names, {.deploy = false});
   engine.run(input);
   ExecutorRun raw{"engine, as trained", {}};
   for (size_t i = 0; i < names.size(); ++i) raw.values.push_back(engine.output(i).clone());

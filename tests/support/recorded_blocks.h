@@ -23,13 +23,13 @@ using Metadata = std::map<std::string, std::string>;
 struct RecordedBlock {
   std::string module;
   nlohmann::json arguments;
-  std::vector<RenameRule> rules;
+  std::vector<weights::RenameRule> rules;
 };
 
-inline RecordedBlock recorded_block(const SafetensorsFile& file) {
+inline RecordedBlock recorded_block(const weights::SafetensorsFile& file) {
   const Metadata& metadata = file.metadata;
   const auto number = [&](const char* key) { return std::stoi(metadata.at(key)); };
-  const std::vector<RenameRule> as_they_are = {{"**", "{1}"}};
+  const std::vector<weights::RenameRule> as_they_are = {{"**", "{1}"}};
   const auto has = [&](const char* name) { return file.tensors.contains(name); };
   if (has("param.conv1.0.weight"))
     return {"VanillaBlock", {number("dim_out"), number("stride"), number("act_num")}, as_they_are};
@@ -44,14 +44,14 @@ inline RecordedBlock recorded_block(const SafetensorsFile& file) {
             {{"**._mean", "{1}.running_mean"}, {"**._variance", "{1}.running_var"}, {"**", "{1}"}}};
   if (has("param._depthwise_conv.weight")) {
     // The family's own rules, for its first block that expands as this one does.
-    const BackboneChoice net = choose_backbone("efficientnet_b0", {{"source", "lukemelas"}});
+    const nn::BackboneChoice net = nn::choose_backbone("efficientnet_b0", {{"source", "lukemelas"}});
     const bool expands = number("expand") != 1;
     const std::string theirs = expands ? "_blocks.1." : "_blocks.0.";
     const std::string ours = expands ? "features.2.0." : "features.1.0.";
-    std::vector<RenameRule> rules;
-    for (const CheckpointLayout& layout : net.family->layouts)
+    std::vector<weights::RenameRule> rules;
+    for (const nn::CheckpointLayout& layout : net.family->layouts)
       if (layout.source == "lukemelas")
-        for (const RenameRule& rule : layout.rules(net.config))
+        for (const weights::RenameRule& rule : layout.rules(net.config))
           if (rule.from.starts_with(theirs) && rule.to.starts_with(ours))
             rules.push_back({rule.from.substr(theirs.size()), rule.to.substr(ours.size())});
     return {"MBConv",
@@ -64,26 +64,26 @@ inline RecordedBlock recorded_block(const SafetensorsFile& file) {
 
 inline Graph build_block(const RecordedBlock& line, int channels) {
   GraphBuilder g;
-  const Module* module = find_module(line.module);
-  ModuleCall call{g, {g.input(channels)}, line.arguments, module->arguments, 1, 80, {}};
+  const nn::Module* module = nn::find_module(line.module);
+  nn::ModuleCall call{g, {g.input(channels)}, line.arguments, module->arguments, 1, 80, {}};
   g.output("output", module->build(call).at(0));
   return std::move(g).build();
 }
 
 // The tensors of the file whose names begin so, under our names.
-inline Weights recorded_group(const SafetensorsFile& file, const std::string& prefix,
+inline Weights recorded_group(const weights::SafetensorsFile& file, const std::string& prefix,
                               const RecordedBlock& line) {
   Weights members;
   for (const auto& [name, tensor] : file.tensors)
     if (name.starts_with(prefix)) members.emplace(name.substr(prefix.size()), tensor);
   std::vector<std::string> unmatched;
-  Weights renamed = rename(members, line.rules, &unmatched);
+  Weights renamed = weights::rename(members, line.rules, &unmatched);
   EXPECT_TRUE(unmatched.empty()) << unmatched.front();
   return renamed;
 }
 
 // The file's parameters and statistics before the step, VanillaNet's slope included.
-inline Weights recorded_weights(const SafetensorsFile& file, const RecordedBlock& line) {
+inline Weights recorded_weights(const weights::SafetensorsFile& file, const RecordedBlock& line) {
   Weights weights = recorded_group(file, "param.", line);
   weights.merge(recorded_group(file, "buffer_before.", line));
   if (const auto slope = file.metadata.find("act_learn"); slope != file.metadata.end())
@@ -93,12 +93,12 @@ inline Weights recorded_weights(const SafetensorsFile& file, const RecordedBlock
 
 // Runs `test` on every file of the folder golden/backbones/grads, which must exist.
 inline void for_each_recorded_block(const std::filesystem::path& folder,
-                                    const std::function<void(const SafetensorsFile&)>& test) {
+                                    const std::function<void(const weights::SafetensorsFile&)>& test) {
   int blocks = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".safetensors") continue;
     SCOPED_TRACE(entry.path().filename().string());
-    test(read_safetensors(entry.path()));
+    test(weights::read_safetensors(entry.path()));
     ++blocks;
   }
   EXPECT_GT(blocks, 0);

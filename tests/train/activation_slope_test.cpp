@@ -17,7 +17,7 @@
 #include "marrow/train/trainer.h"
 #include "train/tiny_classes.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr const char* kSlope = "act_learn";
@@ -49,12 +49,12 @@ TEST(ActivationSlopeInARun, IsInEveryCheckpointAndNeverAveraged) {
       EXPECT_FLOAT_EQ(slope_of(snapshot.average), wanted) << shape << " " << epoch;
       EXPECT_FLOAT_EQ(slope_of(snapshot.weights), wanted) << shape << " " << epoch;
     }
-    EXPECT_EQ(slope_of(load_trained(tiny.weights(shape, "last")).weights), 1);
+    EXPECT_EQ(slope_of(model::load_trained(tiny.weights(shape, "last")).weights), 1);
   }
 }
 
-Tensor logits_by_engine(const TrainedModel& trained, const Tensor& images) {
-  return EnginePredictor(trained, {.threads = 1})(images);
+Tensor logits_by_engine(const model::TrainedModel& trained, const Tensor& images) {
+  return evaluate::EnginePredictor(trained, {.threads = 1})(images);
 }
 
 TEST(ActivationSlopeInARun, CountsInBothValidations) {
@@ -62,11 +62,11 @@ TEST(ActivationSlopeInARun, CountsInBothValidations) {
   TrainOptions options = options_of(tiny, "half", "linear");
   options.epochs = 3;
   run_training(options);
-  TrainedModel trained = load_trained(tiny.weights("half", "last"));
+  model::TrainedModel trained = model::load_trained(tiny.weights("half", "last"));
   EXPECT_FLOAT_EQ(slope_of(trained.weights), 0.5);
-  const OpenedSplit split = open_split(read_dataset(options.data), "val", {});
-  ClassificationLoader loader(split.images,
-                              validation_loader_options(input_format(trained.model.graph), 3, 9, 0));
+  const evaluate::OpenedSplit split = evaluate::open_split(data::read_dataset(options.data), "val", {});
+  loader::ClassificationLoader loader(
+      split.images, evaluate::validation_loader_options(predict::input_format(trained.model.graph), 3, 9, 0));
   const Tensor images = loader.next()->images;
   const Value output = trained.model.graph.find("logits");
   const auto by_executor = [&] {
@@ -86,7 +86,7 @@ TEST(ActivationSlopeInARun, CountsInBothValidations) {
 // Fine-tuning a detector, as its authors do.
 TEST(ActivationSlopeInARun, IsOneUnlessAskedForOtherwise) {
   EXPECT_EQ(activation_slope(0, TrainOptions().act_decay_epochs, "linear"), 1);
-  const Model model = make_model("yolov8n", "vanillanet_5");
+  const model::Model model = model::make_model("yolov8n", "vanillanet_5");
   int scalars = 0;
   for (const Parameter& parameter : model.graph.parameters) {
     if (parameter.role != ParameterRole::kScalar) continue;
@@ -97,4 +97,4 @@ TEST(ActivationSlopeInARun, IsOneUnlessAskedForOtherwise) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 torch::Tensor draw(std::vector<int64_t> shape) {
@@ -87,4 +87,4 @@ TEST(BatchNorm, TakesMapsOfAnyLayout) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

@@ -21,7 +21,7 @@
 #include "marrow/train/train_checkpoint.h"
 #include "train/tiny_classes.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -53,11 +53,11 @@ TEST(ClassificationRun, LeavesARunFolder) {
   read_train_options(tiny.run("first") / "args.yaml", written);
   EXPECT_EQ(written.imgsz, 224);
   for (const char* name : {"last", "best"}) {
-    const TrainedModel trained = load_trained(tiny.weights("first", name));
+    const model::TrainedModel trained = model::load_trained(tiny.weights("first", name));
     EXPECT_EQ(trained.model.names, kNames);
     EXPECT_EQ(trained.model.task, "classify");
-    EXPECT_EQ(input_format(trained.model.graph).crop, 224);
-    EXPECT_EQ(input_format(trained.model.graph).resize, 224);
+    EXPECT_EQ(predict::input_format(trained.model.graph).crop, 224);
+    EXPECT_EQ(predict::input_format(trained.model.graph).resize, 224);
   }
 }
 
@@ -125,27 +125,30 @@ TEST(ClassificationRun, GoesOnToTheByte) {
 
 // The scores of a validation by the engine and by the training executor.
 struct BothWays {
-  ClassifierValidation engine, executor;
+  evaluate::ClassifierValidation engine, executor;
   double largest_difference = 0;
 };
-BothWays validate_both_ways(const TrainedModel& trained, const fs::path& data, const std::string& split) {
-  const OpenedSplit opened = open_split(read_dataset(data), split, {});
-  const ClassificationLoaderOptions options =
-      validation_loader_options(input_format(trained.model.graph), trained.model.classes(), 4, 1);
-  EnginePredictor engine(trained, {.threads = 1});
+BothWays validate_both_ways(const model::TrainedModel& trained, const fs::path& data,
+                            const std::string& split) {
+  const evaluate::OpenedSplit opened = evaluate::open_split(data::read_dataset(data), split, {});
+  const loader::ClassificationLoaderOptions options = evaluate::validation_loader_options(
+      predict::input_format(trained.model.graph), trained.model.classes(), 4, 1);
+  evaluate::EnginePredictor engine(trained, {.threads = 1});
   TorchExecutor executor(trained.model.graph, trained.weights);
   const Value logits = trained.model.graph.find("logits");
   std::vector<Tensor> scores;
-  ClassificationLoader first(opened.images, options), second(opened.images, options);
-  BothWays both{validate_classifier(first, trained.model.names, {},
-                                    [&](const ClassificationBatch& batch) {
+  loader::ClassificationLoader first(opened.images, options), second(opened.images, options);
+  BothWays both{
+      evaluate::validate_classifier(first, trained.model.names, {},
+                                    [&](const loader::ClassificationBatch& batch) {
                                       scores.push_back(engine(batch.images));
                                       return scores.back();
                                     }),
-                validate_classifier(second, trained.model.names, {}, [&](const ClassificationBatch& batch) {
-                  return from_torch(executor.evaluate(to_torch(batch.images), std::span(&logits, 1)).front());
-                })};
-  ClassificationLoader third(opened.images, options);
+      evaluate::validate_classifier(
+          second, trained.model.names, {}, [&](const loader::ClassificationBatch& batch) {
+            return from_torch(executor.evaluate(to_torch(batch.images), std::span(&logits, 1)).front());
+          })};
+  loader::ClassificationLoader third(opened.images, options);
   for (const Tensor& found : scores) {
     const Tensor wanted =
         from_torch(executor.evaluate(to_torch(third.next()->images), std::span(&logits, 1)).front());
@@ -166,7 +169,7 @@ TEST(ClassificationRun, EngineAndExecutorMeasureTheSame) {
     options.imgsz = 64;
     options.model = model == std::string("tiny.yaml") ? (tiny.folder / model).string() : model;
     run_training(options);
-    const TrainedModel trained = load_trained(tiny.weights("both", "best"));
+    const model::TrainedModel trained = model::load_trained(tiny.weights("both", "best"));
     for (const char* split : {"train", "val"}) {
       const BothWays both = validate_both_ways(trained, tiny.folder / "data", split);
       EXPECT_EQ(both.engine.report.table(true), both.executor.report.table(true));
@@ -177,7 +180,7 @@ TEST(ClassificationRun, EngineAndExecutorMeasureTheSame) {
     }
     // What a run wrote of its best epoch is what the engine finds.
     const std::string line = tiny.results("both").at(1);
-    const ClassAccuracy total =
+    const evaluate::ClassAccuracy total =
         validate_both_ways(trained, tiny.folder / "data", "val").engine.report.total();
     EXPECT_NE(line.find(fmt::format(",{:.6g},{:.6g},", total.top1_share(), total.top5_share())),
               std::string::npos)
@@ -192,19 +195,19 @@ TEST(ClassificationRun, PredictionShowsTheNamesAndUsesTheTrainedSquare) {
   options.imgsz = 64;
   options.epochs = 1;
   run_training(options);
-  const TrainedModel trained = load_trained(tiny.weights("named", "best"));
+  const model::TrainedModel trained = model::load_trained(tiny.weights("named", "best"));
   EXPECT_EQ(trained.model.names, kNames);
-  Classifier classifier(trained.model.graph, trained.weights, {.engine = {.threads = 1}});
-  Image image(80, 70);
-  const ClassificationResult result = classifier.classify(image, 5);
-  EXPECT_EQ(result.network, (Size{64, 64}));
+  predict::Classifier classifier(trained.model.graph, trained.weights, {.engine = {.threads = 1}});
+  image::Image image(80, 70);
+  const predict::ClassificationResult result = classifier.classify(image, 5);
+  EXPECT_EQ(result.network, (detect::Size{64, 64}));
   EXPECT_EQ(result.top.size(), 3u);
   // The published proportion of resize and crop, at the new size.
-  const InputFormat published = input_format(make_model("starnet_s050").graph);
-  const InputFormat own = input_format(trained.model.graph);
+  const InputFormat published = predict::input_format(model::make_model("starnet_s050").graph);
+  const InputFormat own = predict::input_format(trained.model.graph);
   EXPECT_EQ(own.resize, std::lround(64.0 * published.resize / published.crop));
   EXPECT_EQ(own.mean, published.mean);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

@@ -9,7 +9,7 @@
 #include "support/op_cases.h"
 #include "train/tiny_classes.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 std::vector<double> dropout_rates(const Graph& graph) {
@@ -19,15 +19,17 @@ std::vector<double> dropout_rates(const Graph& graph) {
   return rates;
 }
 
-Model tiny_vanilla() {
-  return build_model(parse_model_spec(test::kTinyVanillaNet, "vanilla.yaml"), {.names = {"a", "b", "c"}});
+model::Model tiny_vanilla() {
+  return model::build_model(model::parse_model_spec(test::kTinyVanillaNet, "vanilla.yaml"),
+                            {.names = {"a", "b", "c"}});
 }
 
 TEST(SetDropout, LeavesInferenceAndParametersAlone) {
-  for (const Model& before : {make_model("starnet_s050"), make_model("yolov8n-cls"), tiny_vanilla()}) {
+  for (const model::Model& before :
+       {model::make_model("starnet_s050"), model::make_model("yolov8n-cls"), tiny_vanilla()}) {
     SCOPED_TRACE(before.yaml.substr(0, 60));
     EXPECT_TRUE(dropout_rates(before.graph).empty());
-    Model after = before;
+    model::Model after = before;
     set_dropout(after, 0.5);
     verify(after.graph);
     EXPECT_EQ(dropout_rates(after.graph), std::vector<double>{0.5});
@@ -46,18 +48,18 @@ TEST(SetDropout, LeavesInferenceAndParametersAlone) {
 }
 
 TEST(SetDropout, TakesThePlaceOfTheNetworksOwn) {
-  Model model = make_model("efficientnet_b0");
+  model::Model model = model::make_model("efficientnet_b0");
   EXPECT_EQ(dropout_rates(model.graph), std::vector<double>{0.2});
   set_dropout(model, 0.35);
   EXPECT_EQ(dropout_rates(model.graph), std::vector<double>{0.35});
 }
 
 TEST(SetDropout, RefusesWhereItHasNoMeaning) {
-  Model paddle = make_model("pp_lcnet_x0_25");
+  model::Model paddle = model::make_model("pp_lcnet_x0_25");
   EXPECT_THROW(set_dropout(paddle, 0.5), Error);
-  Model detector = make_model("yolov8n");
+  model::Model detector = model::make_model("yolov8n");
   EXPECT_THROW(set_dropout(detector, 0.5), Error);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

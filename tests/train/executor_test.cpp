@@ -12,7 +12,7 @@
 #include "support/graphs.h"
 #include "support/op_cases.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using test::graph_of;
@@ -36,7 +36,7 @@ void expect_matches_reference(const std::vector<OpCase>& cases) {
     const Weights weights = randomize(op.graph, 7);
     const Tensor input = noise(op.input, 11);
     const std::vector<Value> targets = output_values(op.graph);
-    const std::vector<Tensor> wanted = run_reference(op.graph, weights, input, targets);
+    const std::vector<Tensor> wanted = reference::run_reference(op.graph, weights, input, targets);
     for (const bool channels_last : {false, true}) {
       TorchExecutor executor(op.graph, weights, {.channels_last = channels_last});
       const auto found = executor.evaluate(to_torch(input), targets);
@@ -179,7 +179,7 @@ TEST(TorchExecutor, TrainingMovesStatisticsAsTheReferenceDoes) {
   const Tensor input = noise({4, 3, 9, 7}, 2);
   const std::vector<Value> targets = output_values(graph);
   TorchExecutor executor(graph, weights);
-  const auto wanted = run_reference_with_batch_statistics(graph, weights, input, targets);
+  const auto wanted = reference::run_reference_with_batch_statistics(graph, weights, input, targets);
   const auto found = executor.train(to_torch(input), targets, kPlace);
   EXPECT_LE(relative_difference(from_torch(found[0]), wanted.values[0]), kTolerance);
   const Weights after = executor.weights();
@@ -195,7 +195,7 @@ TEST(TorchExecutor, OneValueAChannelLeavesStatisticsFinite) {
   TorchExecutor executor(graph, weights);
   const std::vector<Value> targets = output_values(graph);
   executor.train(to_torch(input), targets, kPlace);
-  const auto wanted = run_reference_with_batch_statistics(graph, weights, input, targets);
+  const auto wanted = reference::run_reference_with_batch_statistics(graph, weights, input, targets);
   const Weights after = executor.weights();
   for (const auto& [name, tensor] : wanted.statistics)
     EXPECT_LE(relative_difference(after.at(name).to_float(), tensor.to_float()), kTolerance) << name;
@@ -321,7 +321,7 @@ TEST(TorchExecutor, MixedPrecisionKeepsProductsAndGradientsInFloat32) {
 TEST(TorchExecutor, MixedPrecisionKeepsProductsOfNetworksInFloat32) {
   for (const char* name : {"starnet_s050", "pp_lcnet_x0_25"}) {
     SCOPED_TRACE(name);
-    const Graph graph = make_model(name).graph;
+    const Graph graph = model::make_model(name).graph;
     std::vector<Value> products;
     for (size_t i = 0; i < graph.nodes.size(); ++i)
       if (std::holds_alternative<Multiply>(graph.nodes[i].operation))
@@ -360,4 +360,4 @@ TEST(TorchDevice, IsNamedAsTheFlagSays) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

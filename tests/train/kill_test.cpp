@@ -8,7 +8,7 @@
 #include "train/tiny_run.h"
 #include "train/train_program.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using test::TinyRun;
@@ -161,4 +161,4 @@ TEST_F(KilledRun, LeavesItsCheckpointOnAFullDiskAndGoesOn) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

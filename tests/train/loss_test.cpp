@@ -13,7 +13,7 @@
 #include "marrow/train/executor.h"
 #include "marrow/train/iou.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 torch::Tensor noise(const std::vector<int64_t>& shape, uint64_t seed) {
@@ -304,7 +304,7 @@ TEST(DetectionLoss, RefusesTargetsAndMapsThatDoNotFit) {
 
 TEST(DetectionLoss, RepeatsToTheByteThroughAWholeNetwork) {
   set_torch_threads();
-  const Model model = make_model("yolov8n", "starnet_s1", {.classes = kClasses});
+  const model::Model model = model::make_model("yolov8n", "starnet_s1", {.classes = kClasses});
   const Weights weights = initialize(model.graph, 1);
   const DetectionLoss loss(model.graph);
   const torch::Tensor images = noise({2, 3, 96, 64}, 5).to(torch::kFloat32);
@@ -343,4 +343,4 @@ TEST(SoftCrossEntropy, IsTheMeanOfTheNegativeLogLikelihood) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

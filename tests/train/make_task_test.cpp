@@ -9,24 +9,25 @@
 #include "marrow/predict/preprocess.h"
 #include "train/tiny_classes.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 class Settle : public ::testing::Test {
  protected:
   Settle() {
-    folders_ = read_dataset(tiny_.folder / "data");
-    write_synth_dataset(tiny_.folder / "boxes", {.images = 4, .image_size = 64, .classes = {"disc", "star"}});
-    boxes_ = read_dataset(tiny_.folder / "boxes" / "data.yaml");
+    folders_ = data::read_dataset(tiny_.folder / "data");
+    data::write_synth_dataset(tiny_.folder / "boxes",
+                              {.images = 4, .image_size = 64, .classes = {"disc", "star"}});
+    boxes_ = data::read_dataset(tiny_.folder / "boxes" / "data.yaml");
   }
-  Model settled(const std::string& name, const Dataset& dataset) {
+  model::Model settled(const std::string& name, const data::Dataset& dataset) {
     options_.model = name;
-    Model model = make_model(name, options_.backbone, {.names = dataset.names});
+    model::Model model = model::make_model(name, options_.backbone, {.names = dataset.names});
     said_.clear();
     settle(options_, model, dataset, [this](std::string_view line) { said_ += std::string(line) + "\n"; });
     return model;
   }
-  std::string refusal(const std::string& name, const Dataset& dataset) {
+  std::string refusal(const std::string& name, const data::Dataset& dataset) {
     try {
       settled(name, dataset);
     } catch (const Error& error) {
@@ -35,7 +36,7 @@ class Settle : public ::testing::Test {
     }
     return "nothing was thrown";
   }
-  int size_of(const std::string& name, const Dataset& dataset, int given = 0) {
+  int size_of(const std::string& name, const data::Dataset& dataset, int given = 0) {
     options_ = {};
     options_.imgsz = given;
     settled(name, dataset);
@@ -43,7 +44,7 @@ class Settle : public ::testing::Test {
   }
 
   test::TinyClasses tiny_;
-  Dataset folders_, boxes_;
+  data::Dataset folders_, boxes_;
   TrainOptions options_;
   std::string said_;
 };
@@ -59,13 +60,13 @@ TEST_F(Settle, ImageSizesThatNobodyGave) {
 
 TEST_F(Settle, ADetectorRemembersItsTrainingSize) {
   options_.imgsz = 70;
-  EXPECT_EQ(input_format(settled("yolov8n", boxes_).graph).crop, 96);
+  EXPECT_EQ(predict::input_format(settled("yolov8n", boxes_).graph).crop, 96);
 }
 
 TEST_F(Settle, ASizeGivenKeepsTheProportionOfTheResize) {
   options_.imgsz = 112;
-  const InputFormat format = input_format(settled("shufflenet_v2_x0_5", folders_).graph);
-  const InputFormat published = input_format(make_model("shufflenet_v2_x0_5").graph);
+  const InputFormat format = predict::input_format(settled("shufflenet_v2_x0_5", folders_).graph);
+  const InputFormat published = predict::input_format(model::make_model("shufflenet_v2_x0_5").graph);
   EXPECT_EQ(format.crop, 112);
   EXPECT_NEAR(static_cast<double>(format.resize) / format.crop,
               static_cast<double>(published.resize) / published.crop, 0.01);
@@ -76,12 +77,12 @@ TEST_F(Settle, ASizeGivenKeepsTheProportionOfTheResize) {
 TEST_F(Settle, TwiceChangesNothingMore) {
   options_.imgsz = 99;
   options_.dropout = 0.3;
-  Model model = settled("starnet_s050", folders_);
+  model::Model model = settled("starnet_s050", folders_);
   const std::string once = to_string(model.graph);
-  const InputFormat format = input_format(model.graph);
+  const InputFormat format = predict::input_format(model.graph);
   settle(options_, model, folders_, [](std::string_view) {});
   EXPECT_EQ(to_string(model.graph), once);
-  EXPECT_EQ(input_format(model.graph), format);
+  EXPECT_EQ(predict::input_format(model.graph), format);
 }
 
 TEST_F(Settle, RefusesADatasetOfTheOtherKind) {
@@ -113,4 +114,4 @@ TEST_F(Settle, SaysWhatHasNoEffect) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

@@ -13,7 +13,7 @@
 #include "marrow/graph/builder.h"
 #include "marrow/train/ema.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr OptimizerKind kAllKinds[] = {OptimizerKind::kSgd,    OptimizerKind::kAdam,  OptimizerKind::kAdamax,
@@ -307,4 +307,4 @@ TEST(Ema, AveragesWhatIsTrainedAndCopiesTheRest) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

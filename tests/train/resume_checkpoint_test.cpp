@@ -11,7 +11,7 @@
 #include "marrow/weights/safetensors.h"
 #include "train/tiny_run.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,7 +26,7 @@ class ResumeCheckpoint : public ::testing::Test {
     run_training(options);
     // A checkpoint in the middle takes the place of the finished one.
     fs::copy_file(tiny_->weights("run", "epoch1"), last(), fs::copy_options::overwrite_existing);
-    good_ = new SafetensorsFile(read_safetensors(last()));
+    good_ = new weights::SafetensorsFile(weights::read_safetensors(last()));
   }
   static void TearDownTestSuite() {
     delete good_;
@@ -43,14 +43,14 @@ class ResumeCheckpoint : public ::testing::Test {
     return "";
   }
   // What a resumed run says to the good checkpoint after `change`.
-  static std::string refused(const std::function<void(SafetensorsFile&)>& change) {
-    SafetensorsFile file = *good_;
+  static std::string refused(const std::function<void(weights::SafetensorsFile&)>& change) {
+    weights::SafetensorsFile file = *good_;
     change(file);
-    write_safetensors(last(), file.tensors, file.metadata);
+    weights::write_safetensors(last(), file.tensors, file.metadata);
     return resumed();
   }
   static std::string with_state(const std::string& from, const std::string& to) {
-    return refused([&](SafetensorsFile& file) {
+    return refused([&](weights::SafetensorsFile& file) {
       std::string& state = file.metadata.at("train.state");
       const size_t key = state.find("\"" + from + "\":");
       ASSERT_NE(key, std::string::npos) << state;
@@ -63,7 +63,7 @@ class ResumeCheckpoint : public ::testing::Test {
   }
 
   static inline test::TinyRun* tiny_ = nullptr;
-  static inline SafetensorsFile* good_ = nullptr;
+  static inline weights::SafetensorsFile* good_ = nullptr;
 };
 
 TEST_F(ResumeCheckpoint, RefusesNumbersThatCannotBe) {
@@ -137,10 +137,10 @@ TEST_F(ResumeCheckpoint, RefusesOtherModelsClassesAndSettings) {
             std::string::npos);
   EXPECT_NE(refused([](auto& f) { f.metadata.at("train.options") = R"(["a"])"; }).find("train.options"),
             std::string::npos);
-  const Model six = make_model((tiny_->folder / "tiny.yaml").string(), {}, {.classes = 6});
-  const std::string other_classes = refused([&](SafetensorsFile& f) {
+  const model::Model six = model::make_model((tiny_->folder / "tiny.yaml").string(), {}, {.classes = 6});
+  const std::string other_classes = refused([&](weights::SafetensorsFile& f) {
     const Weights weights = initialize(six.graph, 0);
-    for (const auto& [key, text] : checkpoint_metadata(six)) f.metadata[key] = text;
+    for (const auto& [key, text] : model::checkpoint_metadata(six)) f.metadata[key] = text;
     f.tensors = weights;
     for (const auto& [name, tensor] : weights) f.tensors.emplace("train.weights/" + name, tensor);
   });
@@ -149,7 +149,7 @@ TEST_F(ResumeCheckpoint, RefusesOtherModelsClassesAndSettings) {
 }
 
 TEST_F(ResumeCheckpoint, RefusesACutFile) {
-  write_safetensors(last(), good_->tensors, good_->metadata);
+  weights::write_safetensors(last(), good_->tensors, good_->metadata);
   const std::string whole = read_file(last(), 100 << 20);
   for (const size_t size : {size_t{0}, size_t{7}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
     write_file_atomically(last(), whole.substr(0, size));
@@ -158,7 +158,7 @@ TEST_F(ResumeCheckpoint, RefusesACutFile) {
 }
 
 TEST_F(ResumeCheckpoint, BeginsTheEpochAnewWhenTheDatasetHasGrown) {
-  write_safetensors(last(), good_->tensors, good_->metadata);
+  weights::write_safetensors(last(), good_->tensors, good_->metadata);
   const fs::path images = tiny_->folder / "data" / "images" / "train";
   const fs::path first = *fs::directory_iterator(images);
   for (int i = 0; i < 5; ++i)
@@ -181,4 +181,4 @@ TEST_F(ResumeCheckpoint, SaysThatNoRunIsThere) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

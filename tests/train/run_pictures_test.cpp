@@ -9,7 +9,7 @@
 #include "marrow/train/run_training.h"
 #include "train/tiny_run.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,7 @@ std::set<std::string> pictures_of(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(".jpg") && !name.ends_with(".png")) continue;
-    EXPECT_FALSE(decode_image_file(entry.path()).image.empty()) << name;
+    EXPECT_FALSE(image::decode_image_file(entry.path()).image.empty()) << name;
     names.insert(name);
   }
   return names;
@@ -78,7 +78,7 @@ TEST(RunPictures, FailuresAreSaidOnce) {
   write_file_atomically(folder / "file", "");
   std::vector<std::string> said;
   RunPictures pictures(folder / "file", {"a"}, [&](std::string_view line) { said.emplace_back(line); });
-  DetectionBatch batch;
+  loader::DetectionBatch batch;
   batch.images = Tensor({1, 3, 32, 32}, DType::kUInt8);
   batch.targets = Tensor({0, 6});
   batch.origin.resize(1);
@@ -89,4 +89,4 @@ TEST(RunPictures, FailuresAreSaidOnce) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

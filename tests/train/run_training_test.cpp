@@ -13,7 +13,7 @@
 #include "support/message_of.h"
 #include "train/tiny_run.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using test::kNoChanges;
@@ -35,7 +35,7 @@ TEST(RunTraining, LeavesARunFolder) {
   EXPECT_EQ(to_map(written), to_map(options));
   EXPECT_TRUE(fs::exists(tiny.run("first") / "predictions.json"));
   for (const char* name : {"last", "best", "epoch0", "epoch2"}) {
-    const TrainedModel trained = load_trained(tiny.weights("first", name));
+    const model::TrainedModel trained = model::load_trained(tiny.weights("first", name));
     EXPECT_EQ(trained.model.names, (std::vector<std::string>{"disc", "square"})) << name;
   }
   // The end drops what only training needs.
@@ -156,4 +156,4 @@ TEST(RunTraining, SaysWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

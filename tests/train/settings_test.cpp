@@ -16,7 +16,7 @@
 #include "marrow/train/train_checkpoint.h"
 #include "train/tiny_run.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using test::TinyRun;
@@ -121,7 +121,7 @@ TEST_F(SettingsTest, EachTrainsToFiniteNumbers) {
   // And each does what it is for.
   EXPECT_NE(results("cos_lr-true-warmup_epochs-3-")[1].back(), results("val-false-")[1].back());
   EXPECT_EQ(results("val-false-")[0][8], 0);
-  EXPECT_EQ(load_trained(tiny_.weights("single_cls-true-", "last")).model.names,
+  EXPECT_EQ(model::load_trained(tiny_.weights("single_cls-true-", "last")).model.names,
             std::vector<std::string>{"item"});
   EXPECT_EQ(results("box-0-cls-1-dfl-0-")[0][2], 0);
   EXPECT_GT(results("box-0-cls-1-dfl-0-")[0][3], 0);
@@ -204,9 +204,9 @@ TEST_F(SettingsTest, GivesUpOnARateThatIsFarTooHigh) {
 
 TEST_F(SettingsTest, NamesTheParameterThatCameInPoisoned) {
   TrainOptions options = tiny_.options("x");
-  TrainedModel start = start_model(options, {"disc", "square"}, [](const std::string&) {});
+  model::TrainedModel start = start_model(options, {"disc", "square"}, [](const std::string&) {});
   start.weights.at("model.3.conv.weight").values()[5] = std::nanf("");
-  save_checkpoint(tiny_.folder / "poisoned.safetensors", start.model, start.weights);
+  model::save_checkpoint(tiny_.folder / "poisoned.safetensors", start.model, start.weights);
   const std::string said = train("x", {{"model", (tiny_.folder / "poisoned.safetensors").c_str()}});
   EXPECT_EQ(count(said, "the loss is not finite; first: parameter 'model.3.conv.weight'"), 4u) << said;
 }
@@ -224,11 +224,11 @@ TEST_F(SettingsTest, SpeaksALineAnEpochWhenNoTerminalListens) {
 // Published networks have batch norms of their own, and training keeps them.
 TEST_F(SettingsTest, KeepsTheBatchNormsThatWeightsCameWith) {
   TrainOptions options = tiny_.options("x");
-  TrainedModel start = start_model(options, {"disc", "square"}, [](const std::string&) {});
-  apply_batch_norms(start.model.graph, {{"model.1.bn", {.eps = 1e-5, .momentum = 0.25}}});
+  model::TrainedModel start = start_model(options, {"disc", "square"}, [](const std::string&) {});
+  model::apply_batch_norms(start.model.graph, {{"model.1.bn", {.eps = 1e-5, .momentum = 0.25}}});
   const std::string file = (tiny_.folder / "imported.safetensors").string();
-  save_checkpoint(file, start.model, start.weights);
-  const auto norm_of = [](const Model& model) {
+  model::save_checkpoint(file, start.model, start.weights);
+  const auto norm_of = [](const model::Model& model) {
     for (const Node& node : model.graph.nodes)
       if (const auto* norm = std::get_if<BatchNorm>(&node.operation);
           norm && norm->weight == "model.1.bn.weight")
@@ -238,9 +238,9 @@ TEST_F(SettingsTest, KeepsTheBatchNormsThatWeightsCameWith) {
   for (const char* key : {"model", "pretrained"}) {
     const std::string said = train(key, {{key, file.c_str()}});
     EXPECT_EQ(said.find("failed: "), std::string::npos) << said;
-    EXPECT_EQ(norm_of(load_trained(tiny_.weights(key, "last")).model), std::pair(1e-5, 0.25)) << key;
+    EXPECT_EQ(norm_of(model::load_trained(tiny_.weights(key, "last")).model), std::pair(1e-5, 0.25)) << key;
   }
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

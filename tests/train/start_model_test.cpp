@@ -13,7 +13,7 @@
 #include "support/temporary_folder.h"
 #include "train/tiny_run.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 bool same(const Tensor& a, const Tensor& b) {
@@ -23,13 +23,13 @@ bool same(const Tensor& a, const Tensor& b) {
 class StartModel : public ::testing::Test {
  protected:
   StartModel() { write_file_atomically(folder_ / "tiny.yaml", test::kTinyModel); }
-  TrainedModel start(const TrainOptions& options) {
+  model::TrainedModel start(const TrainOptions& options) {
     said_.clear();
     return start_model(options, {"a", "b"}, [this](const std::string& line) { said_ += line + "\n"; });
   }
   // A checkpoint with weights that no seed gives.
-  std::string checkpoint(const std::string& name, const Model& model) {
-    save_checkpoint(folder_ / name, model, randomize(model.graph, 77));
+  std::string checkpoint(const std::string& name, const model::Model& model) {
+    model::save_checkpoint(folder_ / name, model, randomize(model.graph, 77));
     return (folder_ / name).string();
   }
   static size_t shared(const Weights& a, const Weights& b, const std::string& prefix = "") {
@@ -46,7 +46,7 @@ class StartModel : public ::testing::Test {
 
 TEST_F(StartModel, DrawsFromTheSeed) {
   options_.model = (folder_ / "tiny.yaml").string();
-  const TrainedModel first = start(options_);
+  const model::TrainedModel first = start(options_);
   EXPECT_EQ(first.model.names, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(shared(first.weights, start(options_).weights), first.weights.size());
   options_.seed = 1;
@@ -56,18 +56,18 @@ TEST_F(StartModel, DrawsFromTheSeed) {
 
 TEST_F(StartModel, SaysThatClassesHaveAnotherOrder) {
   for (const std::vector<std::string>& names : {std::vector<std::string>{"b", "a"}, {"a", "b"}}) {
-    options_.model =
-        checkpoint("own.safetensors", make_model((folder_ / "tiny.yaml").string(), {}, {.names = names}));
+    options_.model = checkpoint("own.safetensors",
+                                model::make_model((folder_ / "tiny.yaml").string(), {}, {.names = names}));
     start(options_);
     EXPECT_EQ(said_.find("another order") != std::string::npos, names.front() == "b") << said_;
   }
 }
 
 TEST_F(StartModel, RefusesADeployedModel) {
-  const Model model = make_model("yolov8n", {}, {.classes = 2});
-  const GraphWithWeights after = deploy({model.graph, randomize(model.graph, 77)});
+  const model::Model model = model::make_model("yolov8n", {}, {.classes = 2});
+  const passes::GraphWithWeights after = passes::deploy({model.graph, randomize(model.graph, 77)});
   const std::string file = (folder_ / "deployed.safetensors").string();
-  save_checkpoint(file, with_graph(model, after.graph), after.weights);
+  model::save_checkpoint(file, model::with_graph(model, after.graph), after.weights);
   for (const bool as_model : {true, false}) {
     options_.model = as_model ? file : "yolov8n";
     options_.pretrained = as_model ? "true" : file;
@@ -81,10 +81,10 @@ TEST_F(StartModel, RefusesADeployedModel) {
 }
 
 TEST_F(StartModel, TakesWhatFitsOfACheckpointForOtherClasses) {
-  Model six = make_model("yolov8n", {}, {.classes = 6});
+  model::Model six = model::make_model("yolov8n", {}, {.classes = 6});
   options_.model = checkpoint("six.safetensors", six);
   const Weights stored = randomize(six.graph, 77);
-  const TrainedModel trained = start(options_);
+  const model::TrainedModel trained = start(options_);
   EXPECT_EQ(trained.model.classes(), 2);
   EXPECT_TRUE(same(trained.weights.at("model.9.cv1.conv.weight"), stored.at("model.9.cv1.conv.weight")));
   EXPECT_NE(said_.find("model.22.cv3.0.2.weight is (6, "), std::string::npos) << said_;
@@ -94,11 +94,11 @@ TEST_F(StartModel, TakesWhatFitsOfACheckpointForOtherClasses) {
 }
 
 TEST_F(StartModel, TakesABackboneFromAClassifierOfOurs) {
-  const Model classifier = make_model("starnet_s050", {}, {.classes = 5});
+  const model::Model classifier = model::make_model("starnet_s050", {}, {.classes = 5});
   options_.pretrained = checkpoint("classifier.safetensors", classifier);
   options_.model = "yolov8n";
   options_.backbone = "starnet_s050";
-  const TrainedModel trained = start(options_);
+  const model::TrainedModel trained = start(options_);
   EXPECT_EQ(trained.model.task, "detect");
   EXPECT_EQ(trained.model.classes(), 2);
   const Weights stored = randomize(classifier.graph, 77);
@@ -111,17 +111,17 @@ TEST_F(StartModel, TakesABackboneFromAClassifierOfOurs) {
 
 // The square that it was trained on included.
 TEST_F(StartModel, TakesAClassifierOfOursForOtherClasses) {
-  Model classifier = make_model("starnet_s050", {}, {.classes = 5});
+  model::Model classifier = model::make_model("starnet_s050", {}, {.classes = 5});
   std::get<Input>(classifier.graph.nodes[0].operation).format.crop = 96;
   const Weights stored = randomize(classifier.graph, 77);
   const std::string file = checkpoint("classifier.safetensors", classifier);
   options_.pretrained = file;
   options_.model = "starnet_s050";
-  const TrainedModel by_name = start(options_);
+  const model::TrainedModel by_name = start(options_);
   options_ = {};
   options_.model = file;
-  const TrainedModel by_file = start(options_);
-  for (const TrainedModel* trained : {&by_name, &by_file}) {
+  const model::TrainedModel by_file = start(options_);
+  for (const model::TrainedModel* trained : {&by_name, &by_file}) {
     EXPECT_EQ(trained->model.classes(), 2);
     EXPECT_EQ(std::get<Input>(trained->model.graph.nodes[0].operation).format.crop, 96);
     EXPECT_GT(shared(trained->weights, stored), stored.size() - 4);
@@ -129,23 +129,24 @@ TEST_F(StartModel, TakesAClassifierOfOursForOtherClasses) {
 }
 
 TEST_F(StartModel, TakesAForeignBackboneAndDrawsTheRestFromTheSeed) {
-  const Model classifier = make_model("starnet_s050", {}, {.classes = 1000});
+  const model::Model classifier = model::make_model("starnet_s050", {}, {.classes = 1000});
   // A plain file of tensors, without our metadata.
-  write_safetensors(folder_ / "plain.safetensors", randomize(classifier.graph, 77), {});
+  weights::write_safetensors(folder_ / "plain.safetensors", randomize(classifier.graph, 77), {});
   options_.pretrained = (folder_ / "plain.safetensors").string();
   options_.model = "yolov8n";
   options_.backbone = "starnet_s050";
-  const TrainedModel first = start(options_);
+  const model::TrainedModel first = start(options_);
   EXPECT_GT(shared(first.weights, randomize(classifier.graph, 77), "model.0."), 50u);
   options_.seed = 9;
-  const TrainedModel second = start(options_);
+  const model::TrainedModel second = start(options_);
   size_t differing = 0;
   for (const auto& [name, tensor] : first.weights) differing += !same(tensor, second.weights.at(name));
   EXPECT_GT(differing, 20u);
 }
 
 TEST_F(StartModel, RefusesWhatHasNoMeaning) {
-  const std::string file = checkpoint("tiny.safetensors", make_model((folder_ / "tiny.yaml").string()));
+  const std::string file =
+      checkpoint("tiny.safetensors", model::make_model((folder_ / "tiny.yaml").string()));
   options_.model = file;
   options_.backbone = "starnet_s1";
   EXPECT_THROW(start(options_), Error);
@@ -154,18 +155,18 @@ TEST_F(StartModel, RefusesWhatHasNoMeaning) {
   EXPECT_THROW(start(options_), Error);
   // Nothing in common.
   options_.model = "yolov8n-starnet_s1";
-  options_.pretrained = checkpoint("vanilla.safetensors", make_model("vanillanet_5"));
+  options_.pretrained = checkpoint("vanilla.safetensors", model::make_model("vanillanet_5"));
   EXPECT_THROW(start(options_), Error);
 }
 
 TEST_F(StartModel, FreezesByTheNumberOfTheLine) {
-  const Model model = make_model("yolov8n");
+  const model::Model model = model::make_model("yolov8n");
   EXPECT_EQ(frozen_parts(model, {0, 1, 10, 22}),
             (std::vector<std::string>{"model.0.", "model.1.", "model.22."}));
   EXPECT_THROW(frozen_parts(model, {23}), Error);
-  EXPECT_THROW(frozen_parts(make_model("starnet_s050"), {0}), Error);
-  EXPECT_TRUE(frozen_parts(make_model("starnet_s050"), {}).empty());
+  EXPECT_THROW(frozen_parts(model::make_model("starnet_s050"), {0}), Error);
+  EXPECT_TRUE(frozen_parts(model::make_model("starnet_s050"), {}).empty());
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

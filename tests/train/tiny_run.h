@@ -27,13 +27,13 @@ head:
 class TinyRun : public TinyProject {
  public:
   TinyRun() {
-    SynthOptions synth;
+    data::SynthOptions synth;
     synth.images = 14;
     synth.val_share = 0.3;
     synth.image_size = 96;
     synth.objects = 3;
     synth.classes = {"disc", "square"};
-    write_synth_dataset(folder / "data", synth);
+    data::write_synth_dataset(folder / "data", synth);
     write_file_atomically(folder / "tiny.yaml", kTinyModel);
   }
 

@@ -4,7 +4,7 @@
 #include "train/tiny_run.h"
 #include "train/train_program.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 class TrainFlags : public ::testing::Test {
@@ -47,4 +47,4 @@ TEST_F(TrainFlags, HelpShowsTheDefaultsOfSwitchesAndNumbers) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

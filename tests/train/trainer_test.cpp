@@ -17,7 +17,7 @@
 #include "support/temporary_folder.h"
 #include "train/tiny_run.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -107,7 +107,7 @@ class TrainerTest : public ::testing::Test {
  protected:
   TrainerTest() {
     fs::create_directories(folder_ / "weights");
-    model_ = build_model(parse_model_spec(test::kTinyModel, "tiny.yaml"));
+    model_ = model::build_model(model::parse_model_spec(test::kTinyModel, "tiny.yaml"));
     options_.model = "tiny.yaml";
     options_.optimizer = "SGD";
     options_.epochs = 3;
@@ -127,7 +127,7 @@ class TrainerTest : public ::testing::Test {
   std::string results() { return read_file(folder_ / "results.csv", 10000); }
 
   testing::TemporaryFolder folder_;
-  Model model_;
+  model::Model model_;
   TrainOptions options_;
   FakeTask task_;
 };
@@ -236,7 +236,7 @@ TEST_F(TrainerTest, StopsWhenNothingGetsBetter) {
   task_.fitness = {0.1, 0.3, 0.2, 0.3, 0.9};
   EXPECT_EQ(run(), RunOutcome::kFinished);
   EXPECT_EQ(task_.seen.size(), 20u);  // four epochs: the second was the best
-  const auto best = read_safetensors(folder_ / "weights/best.safetensors").metadata;
+  const auto best = weights::read_safetensors(folder_ / "weights/best.safetensors").metadata;
   EXPECT_EQ(best.at("epoch"), "2");
 }
 
@@ -296,4 +296,4 @@ TEST(ActivationSlope, GrowsToOne) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

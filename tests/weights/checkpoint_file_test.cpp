@@ -6,7 +6,7 @@
 #include "marrow/weights/safetensors.h"
 #include "pickle_writer.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using testing::floats;
@@ -341,4 +341,4 @@ TEST_F(CheckpointFile, RefusesPaddleArraysThatDoNotFit) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

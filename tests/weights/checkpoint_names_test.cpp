@@ -4,7 +4,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 TEST(CheckpointNames, KnowsUtf8) {
@@ -36,4 +36,4 @@ TEST(CheckpointNames, LabelsAreRepairedAndCut) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -12,7 +12,7 @@
 #include "marrow/weights/safetensors.h"
 #include "pickle_writer.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using testing::floats;
@@ -312,4 +312,4 @@ TEST_F(HostileCheckpoint, ReadingTakesLittleTimeAndMemory) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -4,7 +4,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 Graph two_layers() {
@@ -61,4 +61,4 @@ TEST(LoadReport, HalvesBecomeFloats) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -7,7 +7,7 @@
 #include "marrow/weights/torch/pickle_json.h"
 #include "pickle_writer.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using testing::little_endian;
@@ -283,4 +283,4 @@ TEST(PickleGlobals, KnownPackagesStayOpaque) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -4,7 +4,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Captures = std::vector<std::string>;
@@ -115,4 +115,4 @@ TEST(Rename, RefusesToTransposeOtherShapes) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

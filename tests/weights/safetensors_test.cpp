@@ -8,7 +8,7 @@
 #include "marrow/base/files.h"
 #include "pickle_writer.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using testing::little_endian;
@@ -138,4 +138,4 @@ TEST_F(Safetensors, RefusesToWriteWhatCannotBeRead) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

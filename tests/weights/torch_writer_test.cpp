@@ -12,7 +12,7 @@
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 Weights sample() {
@@ -132,4 +132,4 @@ TEST(TorchWriter, IsReadByTorch) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -5,7 +5,7 @@
 #include "marrow/base/error.h"
 #include "pickle_writer.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using testing::little_endian;
@@ -117,4 +117,4 @@ TEST(ZipReader, EveryTruncationIsAnError) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 bool all_measured(std::span<const Contender> contenders) {
@@ -64,4 +64,4 @@ std::string recommendation(std::span<const Contender> contenders, const ChoiceOp
   return text;
 }
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace marrow {
+namespace marrow::benchmark {
 
 struct Contender {
   std::string name;
@@ -30,4 +30,4 @@ struct ChoiceOptions {
 // contender.
 std::string recommendation(std::span<const Contender> contenders, const ChoiceOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

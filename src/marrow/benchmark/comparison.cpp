@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
-namespace marrow {
+namespace marrow::benchmark {
 
-std::vector<ComparedNetwork> time_in_turns(std::span<const GraphWithWeights> networks,
+std::vector<ComparedNetwork> time_in_turns(std::span<const passes::GraphWithWeights> networks,
                                            const TurnOptions& options,
                                            const std::function<void(double share)>& progress) {
   std::vector<NetworkRun> runs;
   runs.reserve(networks.size());
-  for (const GraphWithWeights& network : networks) runs.emplace_back(network, options.input);
+  for (const passes::GraphWithWeights& network : networks) runs.emplace_back(network, options.input);
   return time_in_turns(std::span(runs), options, progress);
 }
 
@@ -39,4 +39,4 @@ std::vector<ComparedNetwork> time_in_turns(std::span<NetworkRun> runs, const Tur
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -8,7 +8,7 @@
 #include "marrow/benchmark/latency.h"
 #include "marrow/benchmark/network_run.h"
 
-namespace marrow {
+namespace marrow::benchmark {
 
 struct TurnOptions {
   NetworkRunOptions input;
@@ -25,7 +25,7 @@ struct ComparedNetwork {
 // All networks are compiled first. Then each has a turn of a few runs, the first of which only warms the
 // caches up, in an order that rotates, until the time is over. `progress` hears how much of the time is over,
 // 0 to 1.
-std::vector<ComparedNetwork> time_in_turns(std::span<const GraphWithWeights> networks,
+std::vector<ComparedNetwork> time_in_turns(std::span<const passes::GraphWithWeights> networks,
                                            const TurnOptions& options,
                                            const std::function<void(double share)>& progress = {});
 // The same for networks that are compiled already, each for an input of its own; of the options, `input` is
@@ -33,4 +33,4 @@ std::vector<ComparedNetwork> time_in_turns(std::span<const GraphWithWeights> net
 std::vector<ComparedNetwork> time_in_turns(std::span<NetworkRun> runs, const TurnOptions& options,
                                            const std::function<void(double share)>& progress = {});
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -13,39 +13,43 @@
 #include "marrow/predict/classifier.h"
 #include "marrow/predict/detector.h"
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 // A still life as large as a video frame.
 std::string drawn_jpeg() {
-  SynthOptions options;
+  data::SynthOptions options;
   options.image_size = 1920;
   options.objects = 20;
-  return encode_jpeg(draw_synth_picture(options, 0).image.pixels());
+  return image::encode_jpeg(data::draw_synth_picture(options, 0).image.pixels());
 }
 
 struct Run {
-  PredictTimes times;
-  Size network;
+  predict::PredictTimes times;
+  detect::Size network;
 };
 
 // What a model does with a decoded picture.
-std::function<Run(const Image&)> predictor(const TrainedModel& trained, const EndToEndOptions& options) {
+std::function<Run(const image::Image&)> predictor(const model::TrainedModel& trained,
+                                                  const EndToEndOptions& options) {
   const Graph& graph = trained.model.graph;
   if (trained.model.task == "detect") {
-    auto detector = std::make_shared<Detector>(
+    auto detector = std::make_shared<predict::Detector>(
         graph, trained.weights,
-        DetectorOptions{.size = options.size, .rect = options.rect, .engine = options.engine});
-    return [detector](const Image& image) {
-      const DetectionResult result = detector->detect(image);
+        predict::DetectorOptions{.size = options.size, .rect = options.rect, .engine = options.engine});
+    return [detector](const image::Image& image) {
+      const predict::DetectionResult result = detector->detect(image);
       return Run{result.times, result.network};
     };
   }
   if (trained.model.task == "classify") {
-    auto classifier = std::make_shared<Classifier>(
-        graph, trained.weights, ClassifierOptions{.crop = options.size.width, .engine = options.engine});
-    const Size size = {options.size.width, options.size.width};
-    return [classifier, size](const Image& image) { return Run{classifier->classify(image, 5).times, size}; };
+    auto classifier = std::make_shared<predict::Classifier>(
+        graph, trained.weights,
+        predict::ClassifierOptions{.crop = options.size.width, .engine = options.engine});
+    const detect::Size size = {options.size.width, options.size.width};
+    return [classifier, size](const image::Image& image) {
+      return Run{classifier->classify(image, 5).times, size};
+    };
   }
   throw Error(ErrorKind::kUnsupported,
               fmt::format("a model for '{}' can be timed alone, but not the whole way", trained.model.task));
@@ -53,22 +57,22 @@ std::function<Run(const Image&)> predictor(const TrainedModel& trained, const En
 
 }  // namespace
 
-EndToEnd measure_end_to_end(const TrainedModel& trained, const EndToEndOptions& options) {
+EndToEnd measure_end_to_end(const model::TrainedModel& trained, const EndToEndOptions& options) {
   const auto predict = predictor(trained, options);
   const std::string name = options.source.empty() ? "the drawn picture" : options.source.string();
   const std::string file =
-      options.source.empty() ? drawn_jpeg() : read_file(options.source, kMaxImageFileBytes);
+      options.source.empty() ? drawn_jpeg() : read_file(options.source, image::kMaxImageFileBytes);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(file));
 
-  DecodeOptions how;
+  image::DecodeOptions how;
   if (options.fast_decode && trained.model.task == "detect")
     how.fit = {options.size.width, options.size.height};
   EndToEnd result;
   result.bytes = static_cast<int64_t>(bytes.size());
   std::vector<double> decode, preprocess, network, postprocess;
   const auto once = [&] {
-    DecodedImage decoded;
-    decode.push_back(time_ms([&] { decoded = decode_image(bytes, name, how); }));
+    image::DecodedImage decoded;
+    decode.push_back(time_ms([&] { decoded = image::decode_image(bytes, name, how); }));
     result.picture = decoded.full;
     const auto [times, size] = predict(decoded.image);
     result.network = size;
@@ -84,4 +88,4 @@ EndToEnd measure_end_to_end(const TrainedModel& trained, const EndToEndOptions& 
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -42,4 +42,4 @@ Latency measure_latency(const Repetition& repetition, const std::function<void()
   return latency_of(times);
 }
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

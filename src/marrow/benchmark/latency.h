@@ -4,7 +4,7 @@
 #include <functional>
 #include <span>
 
-namespace marrow {
+namespace marrow::benchmark {
 
 struct Latency {
   int runs = 0;
@@ -29,4 +29,4 @@ struct Repetition {
 // are over.
 Latency measure_latency(const Repetition& repetition, const std::function<void()>& work);
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -11,7 +11,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::benchmark {
 namespace {
 
 // The text behind "key\t: " of the first line of a /proc file that begins so; empty when there is none.
@@ -29,12 +29,12 @@ std::string proc_value(const char* file, std::string_view key) {
 }  // namespace
 
 Machine this_machine() {
-  return {processor_name(), available_threads(), choose_simd_level()};
+  return {cpu::processor_name(), cpu::available_threads(), cpu::choose_simd_level()};
 }
 
-double peak_gflops(SimdLevel level) {
+double peak_gflops(cpu::SimdLevel level) {
   constexpr int kChannels = 64;
-  const Kernels& kernels = kernels_of(level);
+  const engine::Kernels& kernels = engine::kernels_of(level);
   const int pixels = kernels.tile_pixels;
   const int lanes = kernels.lanes;
   const std::vector<float> src(static_cast<size_t>((pixels + kChannels) * lanes), 0.5f);
@@ -43,7 +43,7 @@ double peak_gflops(SimdLevel level) {
   std::vector<float> dst(static_cast<size_t>(2 * pixels * lanes));
   std::vector<int64_t> offsets(kChannels);
   std::iota(offsets.begin(), offsets.end(), int64_t{0});
-  PointwiseTileArgs args{};
+  engine::PointwiseTileArgs args{};
   args.src = src.data();
   args.offsets = offsets.data();
   args.channels = kChannels;
@@ -51,10 +51,11 @@ double peak_gflops(SimdLevel level) {
   args.bias = bias.data();
   args.dst = dst.data();
   args.dst_block = int64_t{pixels} * lanes;
-  const PointwiseTile tile = kernels.pointwise_tile[kMaxTileHalves - 1][static_cast<size_t>(pixels - 1)];
+  const engine::PointwiseTile tile =
+      kernels.pointwise_tile[engine::kMaxTileHalves - 1][static_cast<size_t>(pixels - 1)];
   const double flops_per_call = 2.0 * pixels * 2 * lanes * kChannels;
   constexpr double kFlops = 1e8;  // of a try: long beside the clock, short beside a change of frequency
-  const int calls = level == SimdLevel::kPlain ? 20 : static_cast<int>(kFlops / flops_per_call);
+  const int calls = level == cpu::SimdLevel::kPlain ? 20 : static_cast<int>(kFlops / flops_per_call);
   double best = 0;
   for (int repeat = 0; repeat < 20; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
@@ -71,4 +72,4 @@ int64_t peak_memory_bytes() {
   return text.empty() ? 0 : std::stoll(text) * kKilobyte;
 }
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

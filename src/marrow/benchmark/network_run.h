@@ -9,31 +9,31 @@
 #include "marrow/engine/engine.h"
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::benchmark {
 
 struct NetworkRunOptions {
   int batch = 1;
   int height = 640;
   int width = 640;
-  EngineOptions engine;
+  engine::EngineOptions engine;
 };
 
 class NetworkRun {
  public:
   // `network` runs as it is: deploy it first, or not. Throws what Engine throws.
-  NetworkRun(const GraphWithWeights& network, const NetworkRunOptions& options);
+  NetworkRun(const passes::GraphWithWeights& network, const NetworkRunOptions& options);
 
   double compile_ms() const { return compile_ms_; }
   int64_t macs() const { return macs_; }  // of the whole batch
   void run() { engine_->run(input_); }
   // Sorted by falling time; each the best of `repeats`.
-  std::vector<StepTime> slowest_steps(int repeats);
+  std::vector<engine::StepTime> slowest_steps(int repeats);
 
  private:
   Tensor input_;
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<engine::Engine> engine_;
   double compile_ms_ = 0;
   int64_t macs_ = 0;
 };
 
-}  // namespace marrow
+}  // namespace marrow::benchmark

@@ -6,7 +6,7 @@
 
 #include "marrow/cpu/thread_pool.h"
 
-namespace marrow {
+namespace marrow::cpu {
 namespace {
 
 // Sums that stay in registers together: with four lanes nine of them, three numbers of the left factor and
@@ -124,4 +124,4 @@ Tensor matrix_product(const Tensor& a, const Tensor& b) {
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::cpu

@@ -3,10 +3,10 @@
 
 #include "marrow/base/tensor.h"
 
-namespace marrow {
+namespace marrow::cpu {
 
 // (rows, depth) times (depth, columns), both float32: every sum in double precision, the result float32. Any
 // number of processors; the numbers do not depend on it.
 Tensor matrix_product(const Tensor& a, const Tensor& b);
 
-}  // namespace marrow
+}  // namespace marrow::cpu

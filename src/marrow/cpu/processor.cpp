@@ -2,7 +2,7 @@
 
 #include <fstream>
 
-namespace marrow {
+namespace marrow::cpu {
 
 std::string processor_name() {
   std::ifstream stream("/proc/cpuinfo");
@@ -15,4 +15,4 @@ std::string processor_name() {
   return "unknown";
 }
 
-}  // namespace marrow
+}  // namespace marrow::cpu

@@ -3,9 +3,9 @@
 
 #include <string>
 
-namespace marrow {
+namespace marrow::cpu {
 
 // As the system names it: "AMD EPYC 9R14"; "unknown" where it does not say.
 std::string processor_name();
 
-}  // namespace marrow
+}  // namespace marrow::cpu

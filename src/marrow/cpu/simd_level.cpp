@@ -6,7 +6,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::cpu {
 namespace {
 
 constexpr SimdLevel kLevels[] = {SimdLevel::kPlain, SimdLevel::kSse4, SimdLevel::kNeon, SimdLevel::kAvx2,
@@ -81,4 +81,4 @@ SimdLevel choose_simd_level(std::string_view name) {
   return *level;
 }
 
-}  // namespace marrow
+}  // namespace marrow::cpu

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::cpu {
 
 enum class SimdLevel {
   kPlain,  // C++ loops: the truth the others are tested against
@@ -26,4 +26,4 @@ std::vector<SimdLevel> available_simd_levels();
 // fastest level. Throws Error{kUsage} for an unknown name and for a level this CPU lacks.
 SimdLevel choose_simd_level(std::string_view name = {});
 
-}  // namespace marrow
+}  // namespace marrow::cpu

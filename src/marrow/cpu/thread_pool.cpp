@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-namespace marrow {
+namespace marrow::cpu {
 namespace {
 
 // Longer than the gap between two layers, far shorter than the gap between two pictures.
@@ -206,4 +206,4 @@ void ThreadPool::worker_loop(int thread) {
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::cpu

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-namespace marrow {
+namespace marrow::cpu {
 
 // The processors this process may use: the affinity mask, further limited by the control group's quota
 // (rounded up). At least 1.
@@ -78,4 +78,4 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::cpu

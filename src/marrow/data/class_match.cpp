@@ -7,7 +7,7 @@
 
 #include "marrow/data/dataset.h"
 
-namespace marrow {
+namespace marrow::data {
 
 std::string ClassMatch::note(const std::string& model, const std::string& data) const {
   switch (by) {
@@ -38,4 +38,4 @@ ClassMatch match_classes(const std::vector<std::string>& model, const std::vecto
   return {ClassMatch::By::kName, std::move(by_name)};
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

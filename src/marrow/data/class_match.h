@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace marrow {
+namespace marrow::data {
 
 struct ClassMatch {
   enum class By { kSame, kName, kNumber };
@@ -19,4 +19,4 @@ struct ClassMatch {
 // By name when every name of the dataset is the model's and none is there twice, else by number.
 ClassMatch match_classes(const std::vector<std::string>& model, const std::vector<std::string>& dataset);
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -7,7 +7,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/formats/dataset_readers.h"
 
-namespace marrow {
+namespace marrow::data {
 
 namespace fs = std::filesystem;
 
@@ -86,4 +86,4 @@ std::string shown(const fs::path& path) {
   return !error && text.starts_with(here) && text.size() > here.size() ? text.substr(here.size()) : text;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::data {
 
 enum class DatasetFormat {
   kYolo,     // a text file of rows beside every picture
@@ -85,4 +85,4 @@ std::vector<std::filesystem::path> list_files(
 // For messages: the path as seen from the working folder when it lies below.
 std::string shown(const std::filesystem::path& path);
 
-}  // namespace marrow
+}  // namespace marrow::data

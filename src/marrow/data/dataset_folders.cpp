@@ -8,7 +8,7 @@
 #include "marrow/base/text.h"
 #include "marrow/detect/sources.h"
 
-namespace marrow {
+namespace marrow::data {
 
 namespace fs = std::filesystem;
 
@@ -27,7 +27,7 @@ std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string
         throw Error(ErrorKind::kFormat,
                     fmt::format("{}: {}", shown(entry->path()),
                                 unknown_name_message("class", printable(name, 60), dataset.names)));
-      for (fs::path& path : list_files(entry->path(), has_image_suffix))
+      for (fs::path& path : list_files(entry->path(), detect::has_image_suffix))
         images.push_back({std::move(path), class_id});
     }
     if (error)
@@ -42,4 +42,4 @@ std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string
   return images;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -7,7 +7,7 @@
 
 #include "marrow/data/dataset.h"
 
-namespace marrow {
+namespace marrow::data {
 
 struct ClassifiedImage {
   std::filesystem::path path;
@@ -19,4 +19,4 @@ struct ClassifiedImage {
 // that is no class of train, kFile when nothing is found.
 std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string_view split);
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -12,7 +12,7 @@
 #include "marrow/data/dataset.h"
 #include "marrow/detect/sources.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -97,7 +97,7 @@ std::vector<fs::path> list_files(const fs::path& folder, const std::function<boo
 }
 
 std::vector<fs::path> list_images(const Split& split) {
-  const std::function<bool(const fs::path&)> is_image = has_image_suffix;
+  const std::function<bool(const fs::path&)> is_image = detect::has_image_suffix;
   Walk walk(is_image);
   std::vector<fs::path> paths;
   for (const SplitSource& source : split.sources) {
@@ -124,4 +124,4 @@ std::vector<fs::path> list_images(const Split& split) {
   return paths;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

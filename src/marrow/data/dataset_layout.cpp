@@ -14,7 +14,7 @@
 #include "marrow/data/formats/voc_format.h"
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -227,4 +227,4 @@ std::vector<std::string> gather_class_names(const Dataset& dataset) {
   return {};
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

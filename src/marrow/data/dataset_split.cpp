@@ -8,7 +8,7 @@
 #include "marrow/data/label_cache.h"
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -130,4 +130,4 @@ CocoNumbers coco_numbers(const Dataset& dataset, std::string_view split_name) {
   return reader->coco_numbers();
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

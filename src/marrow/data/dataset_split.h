@@ -11,7 +11,7 @@
 #include "marrow/data/dataset.h"
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 // What COCO's JSON calls the pictures and classes of a split, for files that its own tools read.
 struct CocoNumbers {
@@ -51,4 +51,4 @@ std::vector<std::filesystem::path> list_pictures(const Dataset& dataset, std::st
 // when a file cannot be read.
 CocoNumbers coco_numbers(const Dataset& dataset, std::string_view split);
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -13,7 +13,7 @@
 #include "marrow/base/yaml.h"
 #include "marrow/data/formats/dataset_readers.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -251,4 +251,4 @@ Dataset parse_dataset_yaml(std::string_view text, const fs::path& file, std::vec
   return Parser(file).parse(text, std::move(names));
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

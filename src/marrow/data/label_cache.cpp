@@ -13,7 +13,7 @@
 #include "marrow/base/user_folders.h"
 #include "marrow/data/label_cache_bytes.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -86,8 +86,9 @@ ScannedPicture get_picture(ByteReader& in, int classes) {
   picture.usable = in.get<uint8_t>() != 0;
   image.width = in.get<int32_t>();
   image.height = in.get<int32_t>();
-  in.require(!picture.usable || (image.width >= kMinImageSide && image.height >= kMinImageSide &&
-                                 image.width <= kMaxImageSide && image.height <= kMaxImageSide));
+  in.require(!picture.usable ||
+             (image.width >= kMinImageSide && image.height >= kMinImageSide &&
+              image.width <= image::kMaxImageSide && image.height <= image::kMaxImageSide));
   image.labels.resize(in.get_count(kLabelBytes));
   for (Label& label : image.labels) label = get_label(in, classes);
   if (in.get<uint8_t>() != 0) {
@@ -256,4 +257,4 @@ void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& sc
   write_file_atomically(file, content.bytes());
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

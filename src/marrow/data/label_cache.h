@@ -14,7 +14,7 @@
 #include "marrow/data/dataset.h"
 #include "marrow/data/split_scan.h"
 
-namespace marrow {
+namespace marrow::data {
 
 struct SharedFile {
   std::filesystem::path path;
@@ -55,4 +55,4 @@ std::string staleness(const Scan& scan, const std::vector<ListedPicture>* listed
 // Atomic. Throws Error{kFile}.
 void write_label_cache(const std::filesystem::path& file, const CacheKey& key, const Scan& scan);
 
-}  // namespace marrow
+}  // namespace marrow::data

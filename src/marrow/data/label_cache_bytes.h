@@ -13,7 +13,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::data {
 
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in memory");
 
@@ -75,4 +75,4 @@ class ByteReader {
   std::span<const std::byte> bytes_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::data

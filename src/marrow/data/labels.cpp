@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-namespace marrow {
+namespace marrow::data {
 
 std::string_view problem_kind_name(Problem::Kind kind) {
   switch (kind) {
@@ -99,4 +99,4 @@ void ParsedLabels::append(ParsedLabels other) {
   move_all(other.problems, problems);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace marrow {
+namespace marrow::data {
 
 struct Label {
   int class_id = 0;
@@ -121,4 +121,4 @@ ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, i
 // polygons, and then all of them.
 std::string yolo_label_lines(const LabelledImage& image, bool polygons);
 
-}  // namespace marrow
+}  // namespace marrow::data

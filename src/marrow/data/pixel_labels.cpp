@@ -8,7 +8,7 @@
 #include <set>
 #include <tuple>
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Kind = Problem::Kind;
@@ -120,4 +120,4 @@ ParsedLabels PixelLabels::take(const std::string& file) {
   return std::move(result_);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

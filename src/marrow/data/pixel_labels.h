@@ -8,7 +8,7 @@
 
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 struct PixelObject {
   int class_id = 0;
@@ -47,4 +47,4 @@ class PixelLabels {
   ProblemList problems_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::data

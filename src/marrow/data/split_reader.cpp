@@ -1,6 +1,6 @@
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 
 std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Split& split) {
   switch (dataset.format) {
@@ -16,4 +16,4 @@ std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Spl
   return make_yolo_reader(dataset, split);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -11,7 +11,7 @@
 #include "marrow/data/labels.h"
 #include "marrow/image/decode.h"
 
-namespace marrow {
+namespace marrow::data {
 
 struct ListedPicture {
   std::filesystem::path image;       // empty: an annotation names a picture that was not found
@@ -33,7 +33,7 @@ class SplitReader {
 
   // The labels of pictures()[i], whose upright size is known. Any thread. Throws Error{kFile} when the
   // annotation cannot be read.
-  virtual ParsedLabels parse(size_t i, ImageSize size) const = 0;
+  virtual ParsedLabels parse(size_t i, image::ImageSize size) const = 0;
 
   // After list().
   virtual CocoNumbers coco_numbers() const { return {}; }
@@ -55,4 +55,4 @@ std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const S
 std::vector<std::filesystem::path> voc_annotation_files(const Dataset& dataset, const Split& split,
                                                         const SplitSource& source);
 
-}  // namespace marrow
+}  // namespace marrow::data

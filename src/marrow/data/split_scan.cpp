@@ -9,7 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/cpu/thread_pool.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Kind = Problem::Kind;
@@ -29,7 +29,7 @@ std::string without_place(const std::string& message, const std::string& place) 
 bool read_size(const std::filesystem::path& path, const std::string& name, LabelledImage& image,
                std::vector<Problem>& problems) {
   try {
-    const ImageSize size = read_image_size(path);
+    const image::ImageSize size = image::read_image_size(path);
     image.width = size.width;
     image.height = size.height;
   } catch (const Error& error) {
@@ -107,7 +107,7 @@ void SharedProgress::advance() {
 Scan scan_split(const SplitReader& reader, int threads, const Progress& progress) {
   const size_t count = reader.pictures().size();
   std::vector<Outcome> outcomes(count);
-  ThreadPool pool(threads);
+  cpu::ThreadPool pool(threads);
   SharedProgress shared(progress, static_cast<int64_t>(count));
   pool.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
     Outcome& outcome = outcomes[static_cast<size_t>(i)];
@@ -129,4 +129,4 @@ Scan scan_split(const SplitReader& reader, int threads, const Progress& progress
   return scan;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

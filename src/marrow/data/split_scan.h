@@ -8,7 +8,7 @@
 
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 
 // Enough to see that a file has changed.
 struct FileStamp {
@@ -49,4 +49,4 @@ class SharedProgress {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::data

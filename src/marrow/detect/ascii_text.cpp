@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 struct Range {
@@ -86,4 +86,4 @@ std::string ascii_text(std::string_view utf8) {
   return ascii;
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

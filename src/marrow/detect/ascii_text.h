@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::detect {
 
 // UTF-8 in plain letters: Latin letters lose their accents, Greek and Cyrillic ones are transliterated,
 // anything else becomes '?'. Broken UTF-8 becomes '?', too. Control characters become spaces.
 std::string ascii_text(std::string_view utf8);
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -11,7 +11,7 @@
 #include "marrow/detect/ascii_text.h"
 #include "marrow/detect/results.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 // Neighbouring class numbers get colours far apart; written as red, green, blue.
@@ -145,7 +145,7 @@ std::array<uint8_t, 3> class_colour(int class_id) {
   return {static_cast<uint8_t>(rgb), static_cast<uint8_t>(rgb >> 8), static_cast<uint8_t>(rgb >> 16)};
 }
 
-void draw_detections(Image& image, std::span<const Detection> detections,
+void draw_detections(image::Image& image, std::span<const Detection> detections,
                      std::span<const std::string> names) {
   if (image.empty()) return;
   Size picture{image.width(), image.height()};
@@ -171,4 +171,4 @@ void draw_detections(Image& image, std::span<const Detection> detections,
   for (size_t i = labels.size(); i-- > 0;) draw_label(canvas, taken[i], labels[i], class_colour(classes[i]));
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -9,7 +9,7 @@
 #include "marrow/detect/nms.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 // max(round((width + height) / 2 * 0.003), 2) pixels.
 int line_width(Size picture);
@@ -25,6 +25,7 @@ inline constexpr float kNoConfidence = -1.0f;
 // ones, and lose first the confidence, then letters, where even small type does not fit. The first detection,
 // which should be the most confident, chooses its label's place first and lies on top. Names are drawn in
 // plain letters (ascii_text.h). Detections whose box is not finite are left out.
-void draw_detections(Image& image, std::span<const Detection> detections, std::span<const std::string> names);
+void draw_detections(image::Image& image, std::span<const Detection> detections,
+                     std::span<const std::string> names);
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -7,7 +7,7 @@
 
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 int round_even(double value) {
@@ -48,10 +48,10 @@ Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& 
   return box;
 }
 
-Image letterbox(const Image& image, const Letterbox& geometry, uint8_t fill) {
-  Image out(geometry.out.width, geometry.out.height, fill);
-  resize_linear(image.pixels(),
-                out.region(geometry.left, geometry.top, geometry.resized.width, geometry.resized.height));
+image::Image letterbox(const image::Image& image, const Letterbox& geometry, uint8_t fill) {
+  image::Image out(geometry.out.width, geometry.out.height, fill);
+  image::resize_linear(image.pixels(), out.region(geometry.left, geometry.top, geometry.resized.width,
+                                                  geometry.resized.height));
   return out;
 }
 
@@ -73,4 +73,4 @@ void scale_boxes(std::span<BoxXyxy> boxes, Size network, Size picture, const Rat
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -9,7 +9,7 @@
 
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 struct Size {
   int width = 0;
@@ -46,7 +46,7 @@ Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& 
 
 // The resized picture (bilinear, only where the size changes) on a ground of `fill`. `geometry` is of this
 // image's size and its `resized` is not empty.
-Image letterbox(const Image& image, const Letterbox& geometry, uint8_t fill = kLetterboxGrey);
+image::Image letterbox(const image::Image& image, const Letterbox& geometry, uint8_t fill = kLetterboxGrey);
 
 using BoxXyxy = std::array<float, 4>;  // x1, y1, x2, y2
 
@@ -62,4 +62,4 @@ struct RatioPad {
 // differs by a pixel from what letterbox_geometry did; this is the reference's behaviour.
 void scale_boxes(std::span<BoxXyxy> boxes, Size network, Size picture, const RatioPad* known = nullptr);
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -6,7 +6,7 @@
 
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 // A byte has 256 values: in double precision once each, so that every pixel is rounded once.
@@ -34,15 +34,15 @@ void fill_row(const uint8_t* row, int width, const ChannelValues& channel, float
 
 }  // namespace
 
-void fill_network_input(ConstPixels image, const PixelFormat& format, float* chw) {
-  assert(image.channels == Image::kChannels);
+void fill_network_input(image::ConstPixels image, const PixelFormat& format, float* chw) {
+  assert(image.channels == image::Image::kChannels);
   for (const ChannelValues& channel : channel_values(format))
     for (int y = 0; y < image.height; ++y, chw += image.width)
       fill_row(image.row(y), image.width, channel, chw);
 }
 
-void fill_letterboxed(const Image& image, const Letterbox& geometry, const PixelFormat& format, float* chw,
-                      uint8_t fill) {
+void fill_letterboxed(const image::Image& image, const Letterbox& geometry, const PixelFormat& format,
+                      float* chw, uint8_t fill) {
   const std::array<ChannelValues, 3> values = channel_values(format);
   const auto width = static_cast<size_t>(geometry.out.width),
              height = static_cast<size_t>(geometry.out.height);
@@ -59,8 +59,8 @@ void fill_letterboxed(const Image& image, const Letterbox& geometry, const Pixel
     }
     std::fill(plane + (top + inner_height) * width, plane + height * width, ground);
   }
-  LinearRows rows(image.pixels(), geometry.resized.width, geometry.resized.height);
-  std::vector<uint8_t> row(inner_width * Image::kChannels);
+  image::LinearRows rows(image.pixels(), geometry.resized.width, geometry.resized.height);
+  std::vector<uint8_t> row(inner_width * image::Image::kChannels);
   for (size_t y = 0; y < inner_height; ++y) {
     rows.write(static_cast<int>(y), row.data());
     for (size_t channel = 0; channel < 3; ++channel)
@@ -69,4 +69,4 @@ void fill_letterboxed(const Image& image, const Letterbox& geometry, const Pixel
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -6,7 +6,7 @@
 #include "marrow/detect/letterbox.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 // value = (pixel * scale - mean) / std, per channel in the network's order.
 struct PixelFormat {
@@ -17,10 +17,10 @@ struct PixelFormat {
 };
 
 // (height, width, 3) bytes in blue, green, red become (3, height, width) float32 at `chw`.
-void fill_network_input(ConstPixels image, const PixelFormat& format, float* chw);
+void fill_network_input(image::ConstPixels image, const PixelFormat& format, float* chw);
 
 // The same of letterbox(image, geometry, fill), row by row, without making that picture. `geometry` as there.
-void fill_letterboxed(const Image& image, const Letterbox& geometry, const PixelFormat& format, float* chw,
-                      uint8_t fill = kLetterboxGrey);
+void fill_letterboxed(const image::Image& image, const Letterbox& geometry, const PixelFormat& format,
+                      float* chw, uint8_t fill = kLetterboxGrey);
 
-}  // namespace marrow
+}  // namespace marrow::detect

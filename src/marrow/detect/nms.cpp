@@ -6,7 +6,7 @@
 #include <functional>
 #include <numeric>
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 // Boxes in columns, so that one box meets many at a time.
@@ -144,4 +144,4 @@ std::vector<Detection> non_max_suppression(const float* prediction, int classes,
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

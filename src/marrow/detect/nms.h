@@ -13,7 +13,7 @@
 
 #include "marrow/detect/letterbox.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 struct NmsOptions {
   float confidence = 0.25f;  // strictly above it
@@ -45,4 +45,4 @@ std::vector<Detection> non_max_suppression(const float* prediction, int classes,
 std::vector<int64_t> greedy_nms(std::span<const BoxXyxy> boxes, std::span<const float> scores, float iou,
                                 size_t max_kept = SIZE_MAX);
 
-}  // namespace marrow
+}  // namespace marrow::detect

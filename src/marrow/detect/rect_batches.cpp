@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace marrow {
+namespace marrow::detect {
 
 Size validation_size(Size picture, int image_size) {
   double ratio = static_cast<double>(image_size) / std::max(picture.width, picture.height);
@@ -47,4 +47,4 @@ RectPlacement rect_placement(Size picture, int image_size, Size batch_size) {
   return placement;
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -8,7 +8,7 @@
 
 #include "marrow/detect/letterbox.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 // A picture as the validation loader resizes it before letterboxing: the longer side becomes `image_size`,
 // also upwards; the other one is rounded up.
@@ -34,4 +34,4 @@ struct RectPlacement {
 };
 RectPlacement rect_placement(Size picture, int image_size, Size batch_size);
 
-}  // namespace marrow
+}  // namespace marrow::detect

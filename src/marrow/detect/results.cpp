@@ -8,7 +8,7 @@
 
 #include "marrow/base/counted.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 double five_decimals(double value) {
@@ -65,4 +65,4 @@ std::string label_lines(Size picture, std::span<const Detection> detections, boo
   return lines;
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -7,7 +7,7 @@
 
 #include "marrow/detect/nms.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 // names[class_id], or the number where there is no such name.
 std::string class_name(std::span<const std::string> names, int class_id);
@@ -27,4 +27,4 @@ std::string json_line(const std::string& path, Size picture, std::span<const Det
 // detections.
 std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence);
 
-}  // namespace marrow
+}  // namespace marrow::detect

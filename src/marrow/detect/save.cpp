@@ -13,7 +13,7 @@
 #include "marrow/detect/results.h"
 #include "marrow/image/encode.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 namespace fs = std::filesystem;
@@ -22,7 +22,7 @@ constexpr float kCropGain = 1.02f;
 constexpr float kCropMargin = 10.0f;    // pixels, on width and on height
 constexpr size_t kLongestFolder = 200;  // bytes; file systems allow 255
 
-ConstPixels crop(const Image& image, const BoxXyxy& box) {
+image::ConstPixels crop(const image::Image& image, const BoxXyxy& box) {
   const auto& [x1, y1, x2, y2] = box;
   float half_width = ((x2 - x1) * kCropGain + kCropMargin) / 2,
         half_height = ((y2 - y1) * kCropGain + kCropMargin) / 2;
@@ -54,7 +54,7 @@ void make_folder(const fs::path& folder) {
 
 fs::path annotated_path(const fs::path& folder, const fs::path& picture) {
   fs::path path = folder / picture.filename();
-  if (!is_writable_image(path)) path.replace_extension(".jpg");
+  if (!image::is_writable_image(path)) path.replace_extension(".jpg");
   return path;
 }
 
@@ -70,15 +70,15 @@ void append_labels(const fs::path& path, Size picture, std::span<const Detection
                 fmt::format("{}: cannot be written: {}", path.string(), std::strerror(errno)));
 }
 
-int save_crops(const fs::path& crops, const std::string& stem, const Image& image,
+int save_crops(const fs::path& crops, const std::string& stem, const image::Image& image,
                std::span<const Detection> detections, std::span<const std::string> names) {
   int written = 0;
   for (const Detection& detection : detections) {
-    ConstPixels pixels = crop(image, detection.box);
+    image::ConstPixels pixels = crop(image, detection.box);
     if (pixels.width == 0 || pixels.height == 0) continue;
     fs::path folder = crops / folder_name(class_name(names, detection.class_id));
     make_folder(folder);
-    write_image(next_free(folder, stem), pixels, {.quality = 95, .subsample_chroma = false});
+    image::write_image(next_free(folder, stem), pixels, {.quality = 95, .subsample_chroma = false});
     ++written;
   }
   return written;
@@ -98,4 +98,4 @@ std::string folder_name(const std::string& class_name) {
   return name;
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

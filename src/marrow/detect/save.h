@@ -8,7 +8,7 @@
 #include "marrow/detect/nms.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::detect {
 
 // Where the annotated form of a picture goes: its own file name, with .jpg for kinds that are not written.
 std::filesystem::path annotated_path(const std::filesystem::path& folder,
@@ -23,10 +23,10 @@ void append_labels(const std::filesystem::path& path, Size picture, std::span<co
 // by 2 % and 10 pixels, clipped to the picture; JPEG quality 95 without chroma subsampling. `image` is the
 // picture without boxes drawn. Makes the folders; a class name that cannot be a folder's is changed
 // (folder_name). Returns the number written: a box wholly outside the picture has none. Throws Error{kFile}.
-int save_crops(const std::filesystem::path& crops, const std::string& stem, const Image& image,
+int save_crops(const std::filesystem::path& crops, const std::string& stem, const image::Image& image,
                std::span<const Detection> detections, std::span<const std::string> names);
 
 // The name with slashes and control characters as '_', at most 200 bytes, never "", "." or "..".
 std::string folder_name(const std::string& class_name);
 
-}  // namespace marrow
+}  // namespace marrow::detect

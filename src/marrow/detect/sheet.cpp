@@ -5,12 +5,12 @@
 
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::detect {
 
-Image picture_sheet(std::span<const Image> pictures, int largest_side) {
+image::Image picture_sheet(std::span<const image::Image> pictures, int largest_side) {
   constexpr int kGap = 4;
   int cell_width = 0, cell_height = 0;
-  for (const Image& picture : pictures) {
+  for (const image::Image& picture : pictures) {
     cell_width = std::max(cell_width, picture.width());
     cell_height = std::max(cell_height, picture.height());
   }
@@ -23,15 +23,16 @@ Image picture_sheet(std::span<const Image> pictures, int largest_side) {
       1.0, std::max(room, 1) / static_cast<double>(std::max(columns * cell_width, rows * cell_height)));
   const auto scaled = [&](int side) { return std::max(static_cast<int>(side * shrink), 1); };
 
-  Image sheet(columns * (scaled(cell_width) + kGap) - kGap, rows * (scaled(cell_height) + kGap) - kGap, 255);
+  image::Image sheet(columns * (scaled(cell_width) + kGap) - kGap, rows * (scaled(cell_height) + kGap) - kGap,
+                     255);
   for (int i = 0; i < count; ++i) {
-    const Image& picture = pictures[static_cast<size_t>(i)];
+    const image::Image& picture = pictures[static_cast<size_t>(i)];
     if (picture.empty()) continue;
-    resize_linear(picture.pixels(), sheet.region(i % columns * (scaled(cell_width) + kGap),
-                                                 i / columns * (scaled(cell_height) + kGap),
-                                                 scaled(picture.width()), scaled(picture.height())));
+    image::resize_linear(picture.pixels(), sheet.region(i % columns * (scaled(cell_width) + kGap),
+                                                        i / columns * (scaled(cell_height) + kGap),
+                                                        scaled(picture.width()), scaled(picture.height())));
   }
   return sheet;
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -12,7 +12,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::detect {
 namespace {
 
 namespace fs = std::filesystem;
@@ -111,4 +111,4 @@ std::vector<fs::path> expand_sources(const std::string& source) {
   throw Error(ErrorKind::kFile, fmt::format("{}: no such picture, folder or list", source));
 }
 
-}  // namespace marrow
+}  // namespace marrow::detect

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace marrow {
+namespace marrow::detect {
 
 // Whether the suffix is one that pictures have (in any case). Not all of these kinds can be decoded,
 // but a file that is skipped because of its kind should be reported, not overlooked.
@@ -22,4 +22,4 @@ bool has_image_suffix(const std::filesystem::path& path);
 // Throws Error{kFile} when there is no such thing or nothing in it.
 std::vector<std::filesystem::path> expand_sources(const std::string& source);
 
-}  // namespace marrow
+}  // namespace marrow::detect

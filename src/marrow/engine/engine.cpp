@@ -9,7 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/engine/compile/program.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int kMostThreads = 1024;
@@ -23,7 +23,7 @@ int checked_threads(int threads) {
 
 std::shared_ptr<const Program> make_program(const Graph& graph, const Weights& weights, const Shape& input,
                                             std::span<const std::string> outputs,
-                                            const EngineOptions& options, ThreadPool& pool) {
+                                            const EngineOptions& options, cpu::ThreadPool& pool) {
   Tuner tuner(options.autotune, Tuner::default_file(), pool);
   auto program =
       std::make_shared<const Program>(compile(graph, weights, input, outputs, options, tuner, pool));
@@ -58,7 +58,7 @@ struct Engine::Impl {
     context.pool = &pool;
   }
 
-  ThreadPool pool;
+  cpu::ThreadPool pool;
   std::shared_ptr<const Program> program;
   Tensor arena;
   std::vector<Tensor> outputs;
@@ -81,7 +81,7 @@ namespace {
 
 [[noreturn]] void wrong_input(const Program& program, const std::string& found) {
   throw Error(ErrorKind::kShape, fmt::format("the engine was compiled for an input of {}, got {}",
-                                             to_string(program.input), found));
+                                             marrow::to_string(program.input), found));
 }
 
 }  // namespace
@@ -95,7 +95,7 @@ void Engine::run(std::span<const float> nchw) {
 
 void Engine::run(const Tensor& input) {
   if (input.shape() != impl_->program->input || input.dtype() != DType::kFloat32)
-    wrong_input(*impl_->program, fmt::format("{} {}", dtype_name(input.dtype()), to_string(input.shape())));
+    wrong_input(*impl_->program, fmt::format("{} {}", dtype_name(input.dtype()), marrow::to_string(input.shape())));
   run(input.values());
 }
 
@@ -111,12 +111,12 @@ std::string Engine::describe() const {
   const Program& program = *impl_->program;
   std::string text =
       fmt::format("{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
-                  simd_name(program.kernels->level), program.kernels->lanes, impl_->pool.threads(),
-                  to_string(program.input),
+                  cpu::simd_name(program.kernels->level), program.kernels->lanes, impl_->pool.threads(),
+                  marrow::to_string(program.input),
                   (program.arena_floats + program.shared_floats) * static_cast<int64_t>(sizeof(float)),
                   program.scratch_floats * static_cast<int64_t>(sizeof(float)));
   for (const ProgramStep& step : program.steps)
-    text += fmt::format("{:<40} {:<48} {}\n", step.step->name, step.step->kernel(), to_string(step.shape));
+    text += fmt::format("{:<40} {:<48} {}\n", step.step->name, step.step->kernel(), marrow::to_string(step.shape));
   return text;
 }
 
@@ -137,4 +137,4 @@ std::vector<StepTime> Engine::time_steps(const Tensor& input, int repeats) {
   return times;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -23,7 +23,7 @@
 #include "marrow/engine/precision.h"
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct EngineOptions {
   int threads = 0;   // 0: available_threads()
@@ -83,4 +83,4 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace marrow {
+namespace marrow::engine {
 
 enum class Precision {
   kFloat32,
@@ -14,4 +14,4 @@ inline constexpr Precision kPrecisions[] = {Precision::kFloat32, Precision::kBfl
 
 std::string_view precision_name(Precision precision);  // "float32", "bf16", "int8"
 
-}  // namespace marrow
+}  // namespace marrow::engine

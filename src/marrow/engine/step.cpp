@@ -2,7 +2,7 @@
 
 #include "marrow/graph/operation.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 static_assert(kUnaryKinds == static_cast<int>(ActivationKind::kElu) + 2 && kScale == kUnaryKinds - 1,
               "Kernels::unary follows ActivationKind");
@@ -33,4 +33,4 @@ std::string to_string(const Epilogue& epilogue) {
   return text;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -13,7 +13,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // Where a view's storage lies.
 struct Buffer {
@@ -58,7 +58,7 @@ struct RunContext {
   float* shared = nullptr;   // of the step that runs, for all its threads
   float* scratch = nullptr;  // scratch_floats for each thread
   int64_t scratch_floats = 0;
-  ThreadPool* pool = nullptr;
+  cpu::ThreadPool* pool = nullptr;
 
   const float* read(const View& view) const {
     return view.buffer.where == Buffer::Where::kInput ? input + view.buffer.offset : write(view);
@@ -113,4 +113,4 @@ void apply(const Epilogue& epilogue, const Kernels& kernels, float* values, cons
 // " +silu +add": for Step::kernel().
 std::string to_string(const Epilogue& epilogue);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -5,7 +5,7 @@
 #include "marrow/base/error.h"
 #include "marrow/predict/classifier_input.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 std::string report_text(const ClassifierValidation& validation, bool per_class) {
   constexpr size_t kMostMistakes = 10;
@@ -13,20 +13,20 @@ std::string report_text(const ClassifierValidation& validation, bool per_class) 
          speed_line(validation.times);
 }
 
-ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes, int batch,
-                                                      int threads) {
-  const InputFormat complete = classifier_format(format, 0);
-  ClassificationLoaderOptions options;
+loader::ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes,
+                                                              int batch, int threads) {
+  const InputFormat complete = predict::classifier_format(format, 0);
+  loader::ClassificationLoaderOptions options;
   options.classes = classes;
   options.size = complete.crop;
   options.shorter_side = complete.resize;
-  options.filter = resize_filter(complete.interpolation);
+  options.filter = predict::resize_filter(complete.interpolation);
   options.batch = batch;
   options.workers = threads;
   return options;
 }
 
-ClassifierValidation validate_classifier(ClassificationLoader& loader, std::vector<std::string> names,
+ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, std::vector<std::string> names,
                                          const std::vector<int>& class_of_data, const ScoreBatch& score,
                                          const std::function<bool(int64_t)>& keep_going) {
   const size_t classes = names.size();
@@ -34,7 +34,7 @@ ClassifierValidation validate_classifier(ClassificationLoader& loader, std::vect
   int64_t batches = 0;
   while (true) {
     LapClock clock;
-    const std::optional<ClassificationBatch> batch = loader.next();
+    const std::optional<loader::ClassificationBatch> batch = loader.next();
     result.times.preprocess += clock.lap();
     if (!batch) break;
     if (const size_t count = batch->index.size(); count > 0) {
@@ -57,4 +57,4 @@ ClassifierValidation validate_classifier(ClassificationLoader& loader, std::vect
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

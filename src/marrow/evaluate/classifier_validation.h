@@ -12,7 +12,7 @@
 #include "marrow/graph/operation.h"
 #include "marrow/loader/classification_loader.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct ClassifierValidation {
   ClassificationValidator report;
@@ -23,17 +23,17 @@ struct ClassifierValidation {
 std::string report_text(const ClassifierValidation& validation, bool per_class);
 
 // The loader of an epoch of validation: the network's own resize, centre crop and filter. `threads` decode.
-ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes, int batch,
-                                                      int threads);
+loader::ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes,
+                                                              int batch, int threads);
 
 // Scores of the batch's images, logits or probabilities, (N, classes) float32.
-using ScoreBatch = std::function<Tensor(const ClassificationBatch& batch)>;
+using ScoreBatch = std::function<Tensor(const loader::ClassificationBatch& batch)>;
 
 // Takes every batch that the loader has left. `names` are the network's classes; `class_of_data[c]` is the
 // network's class for class c of the data, and empty where both are the same. `keep_going`, asked after each
 // batch with the number done, may end it early. Throws Error{kShape} when scores do not fit the names.
-ClassifierValidation validate_classifier(ClassificationLoader& loader, std::vector<std::string> names,
+ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, std::vector<std::string> names,
                                          const std::vector<int>& class_of_data, const ScoreBatch& score,
                                          const std::function<bool(int64_t batches_done)>& keep_going = {});
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -6,11 +6,11 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 // What is true of each image of the batch, in pixels of the network's input.
-std::vector<std::vector<TruthBox>> truth_of(const DetectionBatch& batch) {
+std::vector<std::vector<TruthBox>> truth_of(const loader::DetectionBatch& batch) {
   std::vector<std::vector<TruthBox>> truth(batch.origin.size());
   const auto width = static_cast<float>(batch.images.dim(3)),
              height = static_cast<float>(batch.images.dim(2));
@@ -25,28 +25,31 @@ std::vector<std::vector<TruthBox>> truth_of(const DetectionBatch& batch) {
 }
 
 // COCO's crowds take detections that would otherwise be wrong; they are not among the labels.
-std::optional<std::vector<CocoTruthBox>> coco_truth(const LabelledImage& image) {
-  const auto crowd = [](const IgnoredLabel& l) { return l.reason == IgnoredLabel::Reason::kCrowd; };
+std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& image) {
+  const auto crowd = [](const data::IgnoredLabel& l) {
+    return l.reason == data::IgnoredLabel::Reason::kCrowd;
+  };
   if (std::ranges::none_of(image.ignored, crowd)) return {};
   std::vector<CocoTruthBox> boxes;
-  const auto add = [&](const Label& l, bool is_crowd) {
+  const auto add = [&](const data::Label& l, bool is_crowd) {
     const BoxXywh box = {(l.cx - l.w / 2) * image.width, (l.cy - l.h / 2) * image.height, l.w * image.width,
                          l.h * image.height};
     boxes.push_back({l.class_id, box, box[2] * box[3], is_crowd});
   };
-  for (const Label& label : image.labels) add(label, false);
-  for (const IgnoredLabel& ignored : image.ignored)
+  for (const data::Label& label : image.labels) add(label, false);
+  for (const data::IgnoredLabel& ignored : image.ignored)
     if (crowd(ignored)) add(ignored.label, true);
   return boxes;
 }
 
 }  // namespace
 
-DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& store,
+DetectorValidation validate_detector(loader::DetectionLoader& loader, const loader::ImageStore& store,
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
-                                     ThreadPool& threads, const std::function<bool(int64_t)>& keep_going) {
+                                     cpu::ThreadPool& threads,
+                                     const std::function<bool(int64_t)>& keep_going) {
   const auto classes = static_cast<int>(options.names.size());
-  NmsOptions nms;
+  detect::NmsOptions nms;
   nms.confidence = options.confidence;
   nms.iou = options.iou;
   nms.max_detections = options.max_detections;
@@ -59,7 +62,7 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
   int64_t images = 0, batches = 0;
   while (true) {
     LapClock clock;
-    const std::optional<DetectionBatch> batch = loader.next();
+    const std::optional<loader::DetectionBatch> batch = loader.next();
     total.preprocess += clock.lap();
     if (!batch) break;
     const size_t count = batch->origin.size();
@@ -74,16 +77,17 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
 
       const int64_t anchors = predictions.dim(2);
       const float* values = predictions.values().data();
-      std::vector<std::vector<Detection>> detections(count);
+      std::vector<std::vector<detect::Detection>> detections(count);
       threads.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
         detections[static_cast<size_t>(i)] =
-            non_max_suppression(values + i * (4 + classes) * anchors, classes, anchors, nms);
+            detect::non_max_suppression(values + i * (4 + classes) * anchors, classes, anchors, nms);
       });
       const auto truth = truth_of(*batch);
-      const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
+      const detect::Size network = {static_cast<int>(batch->images.dim(3)),
+                                    static_cast<int>(batch->images.dim(2))};
       for (size_t i = 0; i < count; ++i) {
-        const BatchImage& origin = batch->origin[i];
-        const LabelledImage& labels = store.labels(origin.index);
+        const loader::BatchImage& origin = batch->origin[i];
+        const data::LabelledImage& labels = store.labels(origin.index);
         validator.add({.file_name = labels.path.filename().string(),
                        .picture = origin.original,
                        .network = network,
@@ -103,4 +107,4 @@ DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& 
           total.per_image(images)};
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -15,18 +15,20 @@
 #include "marrow/evaluate/validation_times.h"
 #include "marrow/loader/detection_loader.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct DetectorValidationOptions {
   std::vector<std::string> names;  // of the classes
   float confidence = kValidationConfidence;
-  float iou = NmsOptions().iou;
-  int max_detections = NmsOptions().max_detections;
-  bool agnostic = false;     // classes suppress each other
-  bool predictions = false;  // wanted in the result, for predictions.json
-  CocoNumbers numbers = {};  // for those; empty: names of pictures, and class + 1
+  float iou = detect::NmsOptions().iou;
+  int max_detections = detect::NmsOptions().max_detections;
+  bool agnostic = false;           // classes suppress each other
+  bool predictions = false;        // wanted in the result, for predictions.json
+  data::CocoNumbers numbers = {};  // for those; empty: names of pictures, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
-  std::function<void(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections)> show;
+  std::function<void(const loader::DetectionBatch& batch,
+                     std::span<const std::vector<detect::Detection>> detections)>
+      show;
 };
 
 struct DetectorValidation {
@@ -36,14 +38,14 @@ struct DetectorValidation {
 };
 
 // Decoded predictions of the batch's images, (N, 4 + classes, anchors) float32.
-using PredictBatch = std::function<Tensor(const DetectionBatch& batch)>;
+using PredictBatch = std::function<Tensor(const loader::DetectionBatch& batch)>;
 
 // Takes every batch that the loader has left, an epoch of validation. `store` is the loader's. `keep_going`,
 // asked after each batch with the number done, may end it early; the report is of what was seen by then.
 // Throws Error{kShape} when predictions do not fit the names.
-DetectorValidation validate_detector(DetectionLoader& loader, const ImageStore& store,
+DetectorValidation validate_detector(loader::DetectionLoader& loader, const loader::ImageStore& store,
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
-                                     ThreadPool& threads,
+                                     cpu::ThreadPool& threads,
                                      const std::function<bool(int64_t batches_done)>& keep_going = {});
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

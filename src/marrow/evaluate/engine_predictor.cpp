@@ -6,7 +6,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/predict/preprocess.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr size_t kKept = 8;
@@ -28,7 +28,7 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
 
 }  // namespace
 
-EnginePredictor::EnginePredictor(TrainedModel trained, const EngineOptions& options)
+EnginePredictor::EnginePredictor(model::TrainedModel trained, const engine::EngineOptions& options)
     : trained_(std::move(trained)),
       output_(trained_.model.task == "classify" ? "logits" : "output0"),
       options_(options) {
@@ -37,20 +37,20 @@ EnginePredictor::EnginePredictor(TrainedModel trained, const EngineOptions& opti
   if (output_ == "output0" && !std::holds_alternative<DetectDecode>(node.operation))
     throw Error(ErrorKind::kModel, "the model has no detection head");
   // Once, for all the sizes to come.
-  GraphWithWeights model = select_outputs({graph, trained_.weights}, std::span(&output_, 1));
-  if (options.deploy) model = deploy(model);
+  passes::GraphWithWeights model = passes::select_outputs({graph, trained_.weights}, std::span(&output_, 1));
+  if (options.deploy) model = passes::deploy(model);
   options_.deploy = false;
   trained_.model.graph = std::move(model.graph);
   trained_.weights = std::move(model.weights);
 }
 
-Engine& EnginePredictor::compiled(Size size) {
+engine::Engine& EnginePredictor::compiled(detect::Size size) {
   const auto found = std::ranges::find(compiled_, size, &Compiled::size);
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
-    compiled_.push_front({size, Engine(trained_.model.graph, trained_.weights,
-                                       {1, 3, size.height, size.width}, {}, options_)});
+    compiled_.push_front({size, engine::Engine(trained_.model.graph, trained_.weights,
+                                               {1, 3, size.height, size.width}, {}, options_)});
     if (compiled_.size() > kKept) compiled_.pop_back();
   }
   return compiled_.front().engine;
@@ -58,8 +58,8 @@ Engine& EnginePredictor::compiled(Size size) {
 
 Tensor EnginePredictor::operator()(const Tensor& images) {
   const int64_t n = images.dim(0), height = images.dim(2), width = images.dim(3);
-  Engine& engine = compiled({static_cast<int>(width), static_cast<int>(height)});
-  const InputFormat& format = input_format(trained_.model.graph);
+  engine::Engine& engine = compiled({static_cast<int>(width), static_cast<int>(height)});
+  const InputFormat& format = predict::input_format(trained_.model.graph);
   Tensor input({1, 3, height, width});
   const auto pixels = static_cast<size_t>(3 * height * width);
   Tensor predictions;
@@ -79,4 +79,4 @@ Tensor EnginePredictor::operator()(const Tensor& images) {
   return predictions;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

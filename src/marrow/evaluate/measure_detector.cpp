@@ -7,27 +7,27 @@
 #include "marrow/evaluate/open_split.h"
 #include "marrow/train/recipe/train_options.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
-DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset,
+DetectionReport measure_detector(model::TrainedModel trained, const data::Dataset& dataset,
                                  const MeasureOptions& options) {
   const std::vector<std::string> names = trained.model.names;
   const int stride = trained.model.largest_stride;
   const OpenedSplit split = open_split(dataset, options.split,
                                        {.image_size = (options.image_size + stride - 1) / stride * stride,
-                                        .cache = ImageCache::kRecent,
-                                        .class_map = match_classes(names, dataset.names).classes,
+                                        .cache = loader::ImageCache::kRecent,
+                                        .class_map = data::match_classes(names, dataset.names).classes,
                                         .threads = options.engine.threads,
                                         .say = [](const std::string&) {}});
-  ThreadPool threads(options.engine.threads);
-  DetectionLoader loader(
+  cpu::ThreadPool threads(options.engine.threads);
+  loader::DetectionLoader loader(
       split.images,
-      {.batch = kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
+      {.batch = train::kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
   EnginePredictor predictor(std::move(trained), options.engine);
   return validate_detector(
              loader, *split.images, {.names = names, .show = {}},
-             [&](const DetectionBatch& batch) { return predictor(batch.images); }, threads)
+             [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads)
       .report;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -9,16 +9,17 @@
 #include "marrow/evaluate/metrics/detection_validator.h"
 #include "marrow/model/checkpoint.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct MeasureOptions {
   std::string split = "val";
   int image_size = 640;  // pixels; rounded up to a multiple of the largest stride
-  EngineOptions engine;
+  engine::EngineOptions engine;
 };
 
 // On the CPU engine, with rectangular batches, and classes matched as match_classes does, as `marrow val`.
 // REQUIRES: as many classes in the dataset as the model has. Throws what open_split throws.
-DetectionReport measure_detector(TrainedModel trained, const Dataset& dataset, const MeasureOptions& options);
+DetectionReport measure_detector(model::TrainedModel trained, const data::Dataset& dataset,
+                                 const MeasureOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

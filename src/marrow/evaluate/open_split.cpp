@@ -9,26 +9,26 @@
 #include "marrow/data/dataset_folders.h"
 #include "marrow/loader/classification_loader.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr size_t kMostProblemsSaid = 10;
 
-void say_problems(const std::vector<Problem>& problems, const Dataset& dataset,
+void say_problems(const std::vector<data::Problem>& problems, const data::Dataset& dataset,
                   const std::function<void(const std::string&)>& say) {
   size_t said = 0;
-  for (const Problem& problem : problems)
-    if (problem.severity != Problem::Severity::kNote && said++ < kMostProblemsSaid) say(problem.text());
+  for (const data::Problem& problem : problems)
+    if (problem.severity != data::Problem::Severity::kNote && said++ < kMostProblemsSaid) say(problem.text());
   if (said > kMostProblemsSaid)
     say(fmt::format("... and {} more; 'marrow data check {}' lists them", said - kMostProblemsSaid,
                     dataset.file.string()));
 }
 
-std::shared_ptr<ImageStore> make_store(std::vector<LabelledImage> images, int image_size,
-                                       const OpenSplitOptions& options) {
-  return std::make_shared<ImageStore>(
+std::shared_ptr<loader::ImageStore> make_store(std::vector<data::LabelledImage> images, int image_size,
+                                               const OpenSplitOptions& options) {
+  return std::make_shared<loader::ImageStore>(
       std::move(images),
-      ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
+      loader::ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
 }
 
 // How many of n the fraction keeps.
@@ -42,21 +42,23 @@ int mapped(const std::vector<int>& class_map, int class_id) {
 }
 
 // The pictures' and categories' numbers, by the classes that the map gives.
-CocoNumbers mapped_numbers(const Dataset& dataset, std::string_view split,
-                           const std::vector<int>& class_map) {
-  CocoNumbers numbers = coco_numbers(dataset, split);
+data::CocoNumbers mapped_numbers(const data::Dataset& dataset, std::string_view split,
+                                 const std::vector<int>& class_map) {
+  data::CocoNumbers numbers = coco_numbers(dataset, split);
   const std::vector<int64_t> categories = numbers.categories;
   for (size_t i = 0; i < categories.size(); ++i)
     numbers.categories.at(static_cast<size_t>(mapped(class_map, static_cast<int>(i)))) = categories[i];
   return numbers;
 }
 
-OpenedSplit open_folders(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
-  const std::vector<ClassifiedImage> listed = list_classified(dataset, split);
-  std::vector<ClassifiedImage> images;
+OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
+                         const OpenSplitOptions& options) {
+  const std::vector<data::ClassifiedImage> listed = data::list_classified(dataset, split);
+  std::vector<data::ClassifiedImage> images;
   for (auto first = listed.begin(); first != listed.end();) {
-    const auto last = std::find_if(
-        first, listed.end(), [&](const ClassifiedImage& image) { return image.class_id != first->class_id; });
+    const auto last = std::find_if(first, listed.end(), [&](const data::ClassifiedImage& image) {
+      return image.class_id != first->class_id;
+    });
     const size_t kept = kept_of(static_cast<size_t>(last - first), options.fraction);
     images.insert(images.end(), first, first + static_cast<std::ptrdiff_t>(kept));
     first = last;
@@ -66,28 +68,29 @@ OpenedSplit open_folders(const Dataset& dataset, std::string_view split, const O
                             counted(dataset.classes(), "class")));
   OpenedSplit opened;
   opened.objects = static_cast<int64_t>(images.size());
-  opened.images = make_store(as_labelled(images), 0, options);
+  opened.images = make_store(loader::as_labelled(images), 0, options);
   return opened;
 }
 
 }  // namespace
 
-OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options) {
-  if (dataset.format == DatasetFormat::kFolders) return open_folders(dataset, split, options);
+OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
+                       const OpenSplitOptions& options) {
+  if (dataset.format == data::DatasetFormat::kFolders) return open_folders(dataset, split, options);
   const auto say = options.say ? options.say : [](const std::string&) {};
-  SplitLabels labels =
-      load_split(dataset, split, {.threads = options.threads, .use_cache = options.use_cache});
+  data::SplitLabels labels =
+      data::load_split(dataset, split, {.threads = options.threads, .use_cache = options.use_cache});
   say_problems(labels.problems, dataset, say);
   if (!labels.cache_note.empty()) say(fmt::format("{}: {}", split, labels.cache_note));
 
   labels.images.resize(kept_of(labels.images.size(), options.fraction));
   OpenedSplit opened;
-  const auto class_of = [&](const Label& label) {
+  const auto class_of = [&](const data::Label& label) {
     return options.single_class ? 0 : mapped(options.class_map, label.class_id);
   };
-  for (LabelledImage& image : labels.images) {
-    for (Label& label : image.labels) label.class_id = class_of(label);
-    for (IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
+  for (data::LabelledImage& image : labels.images) {
+    for (data::Label& label : image.labels) label.class_id = class_of(label);
+    for (data::IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
   }
@@ -100,4 +103,4 @@ OpenedSplit open_split(const Dataset& dataset, std::string_view split, const Ope
   return opened;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

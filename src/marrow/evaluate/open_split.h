@@ -11,11 +11,11 @@
 #include "marrow/data/dataset_split.h"
 #include "marrow/loader/image_store.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct OpenSplitOptions {
   int image_size = 640;
-  ImageCache cache = ImageCache::kWhenItFits;
+  loader::ImageCache cache = loader::ImageCache::kWhenItFits;
   bool single_class = false;  // every object becomes class 0
   bool use_cache = true;      // of the labels, beside them
   std::vector<int> class_map =
@@ -28,14 +28,15 @@ struct OpenSplitOptions {
 };
 
 struct OpenedSplit {
-  std::shared_ptr<ImageStore> images;
+  std::shared_ptr<loader::ImageStore> images;
   int64_t objects = 0;
   int64_t backgrounds = 0;  // images without objects
-  CocoNumbers numbers;      // where they are wanted, and no classes are taken as one; categories by class_map
+  data::CocoNumbers
+      numbers;  // where they are wanted, and no classes are taken as one; categories by class_map
 };
 
 // A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split,
 // list_images and list_classified throw.
-OpenedSplit open_split(const Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
+OpenedSplit open_split(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -9,10 +9,10 @@
 #include "marrow/image/encode.h"
 #include "marrow/loader/batch_sheet.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
-constexpr float kDrawnConfidence = NmsOptions().confidence;  // as prediction has it
+constexpr float kDrawnConfidence = detect::NmsOptions().confidence;  // as prediction has it
 
 }  // namespace
 
@@ -20,24 +20,25 @@ ValidationPictures::ValidationPictures(std::filesystem::path folder, std::vector
                                        std::function<void(std::string_view)> say)
     : folder_(std::move(folder)), names_(std::move(names)), attempts_(std::move(say)) {}
 
-void ValidationPictures::add(const DetectionBatch& batch,
-                             std::span<const std::vector<Detection>> detections) {
+void ValidationPictures::add(const loader::DetectionBatch& batch,
+                             std::span<const std::vector<detect::Detection>> detections) {
   if (batch.number >= kPicturedBatches || batch.origin.empty()) return;
   attempts_.picture([&] {
-    std::vector<std::vector<Detection>> confident;
-    for (const std::vector<Detection>& found : detections) {
-      std::vector<Detection>& kept = confident.emplace_back();
-      for (const Detection& one : found)
+    std::vector<std::vector<detect::Detection>> confident;
+    for (const std::vector<detect::Detection>& found : detections) {
+      std::vector<detect::Detection>& kept = confident.emplace_back();
+      for (const detect::Detection& one : found)
         if (one.confidence > kDrawnConfidence) kept.push_back(one);
     }
-    write_image(batch_file(batch.number, "labels"),
-                batch_sheet(batch, names_, kSheetImages, kBatchSheetSide).pixels());
-    write_image(batch_file(batch.number, "pred"),
-                batch_sheet(batch, confident, names_, kSheetImages, kBatchSheetSide).pixels());
+    image::write_image(batch_file(batch.number, "labels"),
+                       loader::batch_sheet(batch, names_, loader::kSheetImages, kBatchSheetSide).pixels());
+    image::write_image(
+        batch_file(batch.number, "pred"),
+        loader::batch_sheet(batch, confident, names_, loader::kSheetImages, kBatchSheetSide).pixels());
   });
 }
 
-void ValidationPictures::add(const ClassificationBatch& batch, std::span<const int> truth,
+void ValidationPictures::add(const loader::ClassificationBatch& batch, std::span<const int> truth,
                              const Tensor& scores) {
   if (batch.number >= kPicturedBatches || batch.index.empty()) return;
   attempts_.picture([&] {
@@ -48,10 +49,10 @@ void ValidationPictures::add(const ClassificationBatch& batch, std::span<const i
       guesses.push_back(static_cast<int>(std::ranges::max_element(row) - row.begin()));
     }
     const auto draw = [&](std::span<const int> class_ids) {
-      return class_sheet(batch.images, class_ids, names_, kSheetImages, kBatchSheetSide);
+      return loader::class_sheet(batch.images, class_ids, names_, loader::kSheetImages, kBatchSheetSide);
     };
-    write_image(batch_file(batch.number, "labels"), draw(truth).pixels());
-    write_image(batch_file(batch.number, "pred"), draw(guesses).pixels());
+    image::write_image(batch_file(batch.number, "labels"), draw(truth).pixels());
+    image::write_image(batch_file(batch.number, "pred"), draw(guesses).pixels());
   });
 }
 
@@ -76,4 +77,4 @@ void ValidationPictures::draw_confusion(const ConfusionMatrix& matrix) {
                  [&] { return confusion_plot(matrix, names_, true); });
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -18,7 +18,7 @@
 #include "marrow/loader/classification_loader.h"
 #include "marrow/loader/detection_loader.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 constexpr int64_t kPicturedBatches = 3;
 constexpr int kBatchSheetSide = 1920;  // pixels; larger sheets shrink
@@ -31,10 +31,10 @@ class ValidationPictures {
 
   // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image,
   // in pixels of the batch; those that prediction would show are drawn.
-  void add(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections);
+  void add(const loader::DetectionBatch& batch, std::span<const std::vector<detect::Detection>> detections);
 
   // The same for a classifier: `truth` and `scores`, (N, names) float32, of the batch's images.
-  void add(const ClassificationBatch& batch, std::span<const int> truth, const Tensor& scores);
+  void add(const loader::ClassificationBatch& batch, std::span<const int> truth, const Tensor& scores);
 
   void finish(const DetectionReport& report);
   void finish(const ClassificationValidator& report);
@@ -48,4 +48,4 @@ class ValidationPictures {
   DrawingAttempts attempts_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 ValidationTimes ValidationTimes::per_image(int64_t images) const {
   const double n = static_cast<double>(std::max<int64_t>(images, 1));
@@ -16,4 +16,4 @@ std::string speed_line(const ValidationTimes& times) {
                      times.preprocess, times.inference, times.postprocess);
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // Milliseconds an image.
 struct ValidationTimes {
@@ -33,4 +33,4 @@ class LapClock {
   std::chrono::steady_clock::time_point latest_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -10,7 +10,7 @@
 #include "marrow/base/files.h"
 #include "marrow/image/codecs/codecs.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace codecs {
 
 void fail(const std::string& name, const char* kind, const std::string& what) {
@@ -132,4 +132,4 @@ ImageSize read_image_size(const std::filesystem::path& path) {
   return upright_size(size);
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -19,7 +19,7 @@
 
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::image {
 
 constexpr int64_t kMaxImageSide = 65500;          // pixels; JPEG's own limit
 constexpr int64_t kMaxImagePixels = 200'000'000;  // the largest camera sensors; 600 MB decoded
@@ -59,4 +59,4 @@ DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOp
 // Throws as decode_image_file does.
 ImageSize read_image_size(const std::filesystem::path& path);
 
-}  // namespace marrow
+}  // namespace marrow::image

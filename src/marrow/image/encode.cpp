@@ -6,7 +6,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 bool is_jpeg(const std::string& suffix) {
@@ -29,4 +29,4 @@ void write_image(const std::filesystem::path& path, ConstPixels pixels, const Jp
   write_file_atomically(path, jpeg ? encode_jpeg(pixels, options) : encode_png(pixels));
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

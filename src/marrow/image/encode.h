@@ -6,7 +6,7 @@
 
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::image {
 
 struct JpegOptions {
   int quality = 95;              // 1..100
@@ -24,4 +24,4 @@ std::string encode_png(ConstPixels pixels);
 // Error{kUnsupported} for a suffix that is not writable, Error{kFile} when writing fails.
 void write_image(const std::filesystem::path& path, ConstPixels pixels, const JpegOptions& options = {});
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -6,7 +6,7 @@
 #include "marrow/image/hsv_constants.h"
 #include "marrow/image/row_kernels.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 struct Hsv {
@@ -132,4 +132,4 @@ void adjust_hsv(Image& image, const HsvDraws& draws) {
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

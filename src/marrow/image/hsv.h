@@ -7,7 +7,7 @@
 #include "marrow/base/random.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::image {
 
 // Rows of `width` pixels of three bytes: blue, green, red against hue (0..179), saturation, value. Equal to
 // the bit to OpenCV's, whose vector code cuts off where its scalar code rounds: full blocks of 32 pixels of a
@@ -34,4 +34,4 @@ void adjust_hsv_row(uint8_t* row, int width, const HsvTables& tables);
 // Hue turns by h * 180, saturation and value are multiplied by 1 + s and 1 + v. Grey stays grey.
 void adjust_hsv(Image& image, const HsvDraws& draws);
 
-}  // namespace marrow
+}  // namespace marrow::image

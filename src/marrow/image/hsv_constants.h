@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace marrow {
+namespace marrow::image {
 
 constexpr int kHsvShift = 12;
 constexpr int kHsvHalf = 1 << (kHsvShift - 1);
@@ -22,4 +22,4 @@ constexpr std::array<int32_t, 256> hsv_factors(int numerator) {
 constexpr std::array<int32_t, 256> kSaturationFactors = hsv_factors(255);
 constexpr std::array<int32_t, 256> kHueFactors = hsv_factors(kHues / 6);
 
-}  // namespace marrow
+}  // namespace marrow::image

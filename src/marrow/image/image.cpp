@@ -3,7 +3,7 @@
 #include <cassert>
 #include <cstring>
 
-namespace marrow {
+namespace marrow::image {
 
 Image::Image(int width, int height, uint8_t fill) : width_(width), height_(height) {
   assert(width >= 0 && height >= 0);
@@ -27,4 +27,4 @@ Image copy_image(ConstPixels source) {
   return copy;
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace marrow {
+namespace marrow::image {
 
 // Pixels that somebody else owns and keeps alive; rows lie row_bytes apart. `channels` bytes a pixel.
 struct ConstPixels {
@@ -66,4 +66,4 @@ class Image {
 // An image of its own with the pixels of `source`, which has three channels.
 Image copy_image(ConstPixels source);
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -7,7 +7,7 @@
 #include "marrow/image/image.h"
 #include "marrow/image/resize_kernel.h"
 
-namespace marrow {
+namespace marrow::image {
 
 // Bilinear without antialiasing, sample points at pixel centres, edges replicated: equal to the bit to
 // OpenCV 4.6's INTER_LINEAR (built without IPP), which the published checkpoints were trained and tested
@@ -56,4 +56,4 @@ Image resize(const Image& image, int width, int height, ResizeFilter filter);
 // shorter_side = floor(crop / ratio).
 Image resize_for_classifier(const Image& image, int shorter_side, int crop, ResizeFilter filter);
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -8,7 +8,7 @@
 
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 constexpr int64_t kLongestResizedSide = 1 << 16;
@@ -147,4 +147,4 @@ Image resize_for_classifier(const Image& image, int shorter_side, int crop, Resi
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -13,7 +13,7 @@
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::image {
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_AVX2
@@ -50,12 +50,12 @@ LinearRowKernel make_linear_row() {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::image
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 LinearRowKernel choose() {
@@ -80,6 +80,6 @@ LinearRowKernel linear_row_kernel() {
   return kernel;
 }
 
-}  // namespace marrow
+}  // namespace marrow::image
 
 #endif  // HWY_ONCE

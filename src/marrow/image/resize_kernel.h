@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace marrow {
+namespace marrow::image {
 
 // One pixel of a resized row: where the two source pixels begin that it lies between, in bytes, and their
 // weights, of 11 fractional bits.
@@ -20,4 +20,4 @@ struct LinearTap {
 using LinearRowKernel = void (*)(const uint8_t* src, const LinearTap* taps, int count, int16_t* dst);
 LinearRowKernel linear_row_kernel();
 
-}  // namespace marrow
+}  // namespace marrow::image

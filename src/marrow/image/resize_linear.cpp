@@ -9,7 +9,7 @@
 
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 constexpr int kWeightOne = 2048;  // weights have 11 fractional bits
@@ -118,4 +118,4 @@ Image resize_linear(const Image& image, int width, int height) {
   return resized;
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

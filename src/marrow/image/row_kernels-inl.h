@@ -6,7 +6,7 @@
 #include "marrow/image/row_kernels.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::image {
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_AVX2
@@ -156,5 +156,5 @@ RowKernels make_row_kernels() {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::image
 HWY_AFTER_NAMESPACE();

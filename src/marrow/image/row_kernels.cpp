@@ -15,7 +15,7 @@
 
 #if HWY_ONCE
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 RowKernels choose() {
@@ -40,6 +40,6 @@ const RowKernels& row_kernels() {
   return kernels;
 }
 
-}  // namespace marrow
+}  // namespace marrow::image
 
 #endif  // HWY_ONCE

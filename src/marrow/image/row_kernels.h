@@ -7,7 +7,7 @@
 
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::image {
 
 // What becomes of each hue, saturation and value; 32-bit, as vector code gathers them.
 struct HsvTables {
@@ -37,4 +37,4 @@ struct RowKernels {
 // Chosen once. MARROW_SIMD=plain, or a level below avx2, forces the plain loops.
 const RowKernels& row_kernels();
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -6,7 +6,7 @@
 
 #include "marrow/base/random.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 using Colour = std::array<int, 3>;
@@ -60,4 +60,4 @@ Image draw_scene(int width, int height, uint64_t seed, double contrast) {
   return image;
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

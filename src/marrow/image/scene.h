@@ -5,10 +5,10 @@
 
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::image {
 
 // A gradient with discs, boxes and noise; the same bytes for the same arguments on every machine. With
 // `contrast` below 1 all colours are that much nearer to grey.
 Image draw_scene(int width, int height, uint64_t seed, double contrast = 1);
 
-}  // namespace marrow
+}  // namespace marrow::image

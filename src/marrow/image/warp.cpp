@@ -7,7 +7,7 @@
 
 #include "marrow/image/row_kernels.h"
 
-namespace marrow {
+namespace marrow::image {
 namespace {
 
 constexpr int kFractionBits = 5;
@@ -114,4 +114,4 @@ void warp_perspective(ConstPixels src, const Matrix3& m, MutablePixels dst, uint
     }
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -7,7 +7,7 @@
 
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::image {
 
 using Matrix3 = std::array<double, 9>;  // row-major; maps input pixels to output pixels
 
@@ -16,4 +16,4 @@ using Matrix3 = std::array<double, 9>;  // row-major; maps input pixels to outpu
 void warp_affine(ConstPixels src, const Matrix3& matrix, MutablePixels dst, uint8_t border);
 void warp_perspective(ConstPixels src, const Matrix3& matrix, MutablePixels dst, uint8_t border);
 
-}  // namespace marrow
+}  // namespace marrow::image

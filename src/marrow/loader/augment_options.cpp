@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-namespace marrow {
+namespace marrow::loader {
 
-AugmentSettings augment_settings_of(const TrainOptions& options) {
+AugmentSettings augment_settings_of(const train::TrainOptions& options) {
   AugmentSettings settings;
   settings.mosaic = options.mosaic;
   settings.mixup = options.mixup;
@@ -22,7 +22,7 @@ AugmentSettings augment_settings_of(const TrainOptions& options) {
   return settings;
 }
 
-ClassificationAugment classification_augment_of(const TrainOptions& options) {
+ClassificationAugment classification_augment_of(const train::TrainOptions& options) {
   constexpr double kSmallestArea = 0.001;  // a crop of nothing shows nothing
   ClassificationAugment settings;
   settings.smallest_area = std::max(1 - options.scale, kSmallestArea);
@@ -30,7 +30,7 @@ ClassificationAugment classification_augment_of(const TrainOptions& options) {
   settings.flipud = options.flipud;
   if (options.auto_augment == "none") {
     settings.rand_augment.reset();
-    settings.colours = HsvRange{.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
+    settings.colours = image::HsvRange{.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
   }
   settings.erasing = options.erasing;
   settings.mixup = options.mixup;
@@ -39,4 +39,4 @@ ClassificationAugment classification_augment_of(const TrainOptions& options) {
   return settings;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -5,12 +5,12 @@
 #include "marrow/loader/augment/pipeline.h"
 #include "marrow/train/recipe/train_options.h"
 
-namespace marrow {
+namespace marrow::loader {
 
-AugmentSettings augment_settings_of(const TrainOptions& options);
+AugmentSettings augment_settings_of(const train::TrainOptions& options);
 
 // A classifier's crops hold at least 1 - `scale` of the picture. RandAugment has changes of colour of its
 // own, so `hsv_h`, `hsv_s` and `hsv_v` count without it.
-ClassificationAugment classification_augment_of(const TrainOptions& options);
+ClassificationAugment classification_augment_of(const train::TrainOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::loader

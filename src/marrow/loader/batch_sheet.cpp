@@ -7,7 +7,7 @@
 #include "marrow/detect/sheet.h"
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 // How many times larger a tile is drawn than the network sees it.
@@ -18,25 +18,25 @@ int magnification(int longest_side, size_t tiles, int largest_side) {
   return std::clamp(largest_side / (std::max(columns, 1) * longest_side), 1, legible);
 }
 
-Detection magnified(Detection detection, int times) {
+detect::Detection magnified(detect::Detection detection, int times) {
   for (float& coordinate : detection.box) coordinate *= static_cast<float>(times);
   return detection;
 }
 
-Image draw(const Tensor& images, std::span<const std::vector<Detection>> boxes,
-           std::span<const std::string> names, int largest_side) {
+image::Image draw(const Tensor& images, std::span<const std::vector<detect::Detection>> boxes,
+                  std::span<const std::string> names, int largest_side) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
   const int times = magnification(std::max({width, height, 1}), boxes.size(), largest_side);
-  std::vector<Image> pictures;
+  std::vector<image::Image> pictures;
   for (size_t i = 0; i < boxes.size(); ++i) {
-    Image picture = image_of_batch(images, static_cast<int64_t>(i));
-    if (times > 1) picture = resize_linear(picture, width * times, height * times);
-    std::vector<Detection> drawn;
-    for (const Detection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
-    draw_detections(picture, drawn, names);
+    image::Image picture = image_of_batch(images, static_cast<int64_t>(i));
+    if (times > 1) picture = image::resize_linear(picture, width * times, height * times);
+    std::vector<detect::Detection> drawn;
+    for (const detect::Detection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
+    detect::draw_detections(picture, drawn, names);
     pictures.push_back(std::move(picture));
   }
-  return picture_sheet(pictures, largest_side);
+  return detect::picture_sheet(pictures, largest_side);
 }
 
 size_t count(const Tensor& images, size_t most) {
@@ -45,19 +45,19 @@ size_t count(const Tensor& images, size_t most) {
 
 }  // namespace
 
-Image image_of_batch(const Tensor& images, int64_t i) {
+image::Image image_of_batch(const Tensor& images, int64_t i) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
   const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
   const uint8_t* planes = images.values<uint8_t>().data() + static_cast<size_t>(i) * 3 * plane;
-  Image image(width, height);
+  image::Image image(width, height);
   uint8_t* pixel = image.row(0);
   for (size_t p = 0; p < plane; ++p, pixel += 3)
     for (size_t c = 0; c < 3; ++c) pixel[c] = planes[(2 - c) * plane + p];
   return image;
 }
 
-std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i) {
-  std::vector<Detection> boxes;
+std::vector<detect::Detection> targets_of_batch(const DetectionBatch& batch, int64_t i) {
+  std::vector<detect::Detection> boxes;
   const auto height = static_cast<float>(batch.images.dim(2)),
              width = static_cast<float>(batch.images.dim(3));
   for (int64_t row = 0; row < batch.targets.dim(0); ++row) {
@@ -65,33 +65,34 @@ std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i) 
     if (static_cast<int64_t>(t[0]) != i) continue;
     boxes.push_back({.box = {(t[2] - t[4] / 2) * width, (t[3] - t[5] / 2) * height, (t[2] + t[4] / 2) * width,
                              (t[3] + t[5] / 2) * height},
-                     .confidence = kNoConfidence,
+                     .confidence = detect::kNoConfidence,
                      .class_id = static_cast<int>(t[1])});
   }
   return boxes;
 }
 
-Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most,
-                  int largest_side) {
-  std::vector<std::vector<Detection>> boxes;
+image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most,
+                         int largest_side) {
+  std::vector<std::vector<detect::Detection>> boxes;
   for (size_t i = 0; i < count(batch.images, most); ++i)
     boxes.push_back(targets_of_batch(batch, static_cast<int64_t>(i)));
   return draw(batch.images, boxes, names, largest_side);
 }
 
-Image batch_sheet(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections,
-                  std::span<const std::string> names, size_t most, int largest_side) {
+image::Image batch_sheet(const DetectionBatch& batch,
+                         std::span<const std::vector<detect::Detection>> detections,
+                         std::span<const std::string> names, size_t most, int largest_side) {
   return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), names,
               largest_side);
 }
 
-Image class_sheet(const Tensor& images, std::span<const int> class_ids, std::span<const std::string> names,
-                  size_t most, int largest_side) {
-  const BoxXyxy all = {0, 0, static_cast<float>(images.dim(3)), static_cast<float>(images.dim(2))};
-  std::vector<std::vector<Detection>> boxes;
+image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
+                         std::span<const std::string> names, size_t most, int largest_side) {
+  const detect::BoxXyxy all = {0, 0, static_cast<float>(images.dim(3)), static_cast<float>(images.dim(2))};
+  std::vector<std::vector<detect::Detection>> boxes;
   for (size_t i = 0; i < count(images, most); ++i)
-    boxes.push_back({{.box = all, .confidence = kNoConfidence, .class_id = class_ids[i]}});
+    boxes.push_back({{.box = all, .confidence = detect::kNoConfidence, .class_id = class_ids[i]}});
   return draw(images, boxes, names, largest_side);
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -8,13 +8,13 @@
 #include "marrow/detect/nms.h"
 #include "marrow/loader/detection_loader.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // Image i of a (N, 3, H, W) uint8 tensor, red first.
-Image image_of_batch(const Tensor& images, int64_t i);
+image::Image image_of_batch(const Tensor& images, int64_t i);
 
 // The targets of image i as boxes in pixels of the batch, with kNoConfidence.
-std::vector<Detection> targets_of_batch(const DetectionBatch& batch, int64_t i);
+std::vector<detect::Detection> targets_of_batch(const DetectionBatch& batch, int64_t i);
 
 constexpr size_t kSheetImages = 16;
 constexpr int kSheetSide = 4096;
@@ -22,17 +22,19 @@ constexpr int kSheetSide = 4096;
 // The first images of the batch on one sheet (detect/sheet.h) of at most `largest_side` pixels a side, with
 // their targets. Images of fewer than 320 pixels are drawn a whole number of times larger where the sheet has
 // room, so that tags can be read and do not hide what they name.
-Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most = kSheetImages,
-                  int largest_side = kSheetSide);
+image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names,
+                         size_t most = kSheetImages, int largest_side = kSheetSide);
 
 // The same with other boxes, in pixels of the batch, one list an image, and their confidences.
-Image batch_sheet(const DetectionBatch& batch, std::span<const std::vector<Detection>> detections,
-                  std::span<const std::string> names, size_t most = kSheetImages,
-                  int largest_side = kSheetSide);
+image::Image batch_sheet(const DetectionBatch& batch,
+                         std::span<const std::vector<detect::Detection>> detections,
+                         std::span<const std::string> names, size_t most = kSheetImages,
+                         int largest_side = kSheetSide);
 
 // A classifier's images, (N, 3, H, W) uint8, framed in the colour of their class and with its name. N
 // class_ids.
-Image class_sheet(const Tensor& images, std::span<const int> class_ids, std::span<const std::string> names,
-                  size_t most = kSheetImages, int largest_side = kSheetSide);
+image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
+                         std::span<const std::string> names, size_t most = kSheetImages,
+                         int largest_side = kSheetSide);
 
-}  // namespace marrow
+}  // namespace marrow::loader

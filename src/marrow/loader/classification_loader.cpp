@@ -8,7 +8,7 @@
 #include "marrow/loader/augment/blend.h"
 #include "marrow/loader/augment/network_planes.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 void check(const ImageStore& images, const ClassificationLoaderOptions& options, int64_t first_batch,
@@ -27,7 +27,7 @@ void check(const ImageStore& images, const ClassificationLoaderOptions& options,
     throw Error(ErrorKind::kUsage, "loader: batch " + std::to_string(first_batch) + " of an epoch of " +
                                        std::to_string(batches_per_epoch));
   for (size_t i = 0; i < images.size(); ++i) {
-    const LabelledImage& image = images.labels(i);
+    const data::LabelledImage& image = images.labels(i);
     if (image.labels.size() != 1 || image.labels[0].class_id < 0 ||
         image.labels[0].class_id >= options.classes)
       throw Error(ErrorKind::kUsage, image.path.string() + ": wanted one class from 0 to " +
@@ -37,9 +37,9 @@ void check(const ImageStore& images, const ClassificationLoaderOptions& options,
 
 }  // namespace
 
-std::vector<LabelledImage> as_labelled(std::span<const ClassifiedImage> images) {
-  std::vector<LabelledImage> result;
-  for (const ClassifiedImage& image : images)
+std::vector<data::LabelledImage> as_labelled(std::span<const data::ClassifiedImage> images) {
+  std::vector<data::LabelledImage> result;
+  for (const data::ClassifiedImage& image : images)
     result.push_back({image.path, 0, 0, {{image.class_id, 0.5, 0.5, 1, 1}}, {}, {}});
   return result;
 }
@@ -73,7 +73,7 @@ int64_t ClassificationLoader::open(int64_t batch) {
   const int64_t first = batch % batches_per_epoch_ * options_.batch;
   const int64_t items = std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - first);
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
-  slot.images = Tensor({items, Image::kChannels, options_.size, options_.size}, DType::kUInt8);
+  slot.images = Tensor({items, image::Image::kChannels, options_.size, options_.size}, DType::kUInt8);
   slot.index.assign(static_cast<size_t>(items), std::nullopt);
   return items;
 }
@@ -83,16 +83,16 @@ void ClassificationLoader::run(int64_t batch, int64_t item) {
   const int64_t epoch = batch / batches_per_epoch_;
   const int64_t position = batch % batches_per_epoch_ * options_.batch + item;
   size_t index = order_->at(epoch, static_cast<size_t>(position));
-  Image square;
+  image::Image square;
   if (options_.augment) {
     const ImageStore::Found found = images_->load_readable(index);
     index = found.index;
     square = augment_for_classifier(*found.sample.image, *options_.augment, {options_.seed, epoch, position},
                                     options_.size);
   } else {
-    const std::shared_ptr<const Image> image = images_->load(index);
+    const std::shared_ptr<const image::Image> image = images_->load(index);
     if (image == nullptr) return;
-    square = resize_for_classifier(*image, options_.shorter_side, options_.size, options_.filter);
+    square = image::resize_for_classifier(*image, options_.shorter_side, options_.size, options_.filter);
   }
   const size_t bytes = slot.images.byte_size() / slot.index.size();
   to_planes(square, false, slot.images.values<uint8_t>().data() + static_cast<size_t>(item) * bytes);
@@ -106,7 +106,7 @@ void ClassificationLoader::mix(ClassificationBatch& batch) const {
   if (kind == BatchMix::kNone) return;
   Random random = key.at("mixup share"), place = key.at("cutmix");
   double share = draw_beta(kClassificationMixupAlpha, kClassificationMixupAlpha, random);
-  const Size size = {options_.size, options_.size};
+  const detect::Size size = {options_.size, options_.size};
   const PixelRectangle rectangle = draw_cutmix(size, place);
   const Tensor images = batch.images.clone(), targets = batch.targets.clone();
   const size_t count = batch.index.size();
@@ -142,7 +142,7 @@ ClassificationBatch ClassificationLoader::assemble(int64_t batch) {
   if (present == slot.images.dim(0)) {
     result.images = std::move(slot.images);
   } else {
-    result.images = Tensor({present, Image::kChannels, options_.size, options_.size}, DType::kUInt8);
+    result.images = Tensor({present, image::Image::kChannels, options_.size, options_.size}, DType::kUInt8);
     std::copy_n(pixels, result.images.byte_size(), result.images.values<uint8_t>().data());
   }
   result.targets = Tensor({present, options_.classes});
@@ -163,4 +163,4 @@ std::optional<ClassificationBatch> ClassificationLoader::next() {
   return batch;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

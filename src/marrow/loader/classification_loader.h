@@ -16,10 +16,10 @@
 #include "marrow/loader/image_store.h"
 #include "marrow/loader/ordered_work.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // For an ImageStore with image_size 0: each picture has one label, its class.
-std::vector<LabelledImage> as_labelled(std::span<const ClassifiedImage> images);
+std::vector<data::LabelledImage> as_labelled(std::span<const data::ClassifiedImage> images);
 
 struct ClassificationLoaderOptions {
   int classes = 1;
@@ -33,7 +33,7 @@ struct ClassificationLoaderOptions {
   // and images that cannot be read are missing from their batch.
   std::optional<ClassificationAugment> augment;
   int shorter_side = 224;  // validation
-  ResizeFilter filter = ResizeFilter::kAntialiasedBilinear;
+  image::ResizeFilter filter = image::ResizeFilter::kAntialiasedBilinear;
 
   int64_t epochs = 1;  // the row of batches ends before this epoch
 };
@@ -79,4 +79,4 @@ class ClassificationLoader {
   std::unique_ptr<OrderedWork> work_;  // last: its threads use the rest
 };
 
-}  // namespace marrow
+}  // namespace marrow::loader

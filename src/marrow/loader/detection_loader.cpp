@@ -8,7 +8,7 @@
 #include "marrow/detect/rect_batches.h"
 #include "marrow/loader/augment/network_planes.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 void check(const ImageStore& images, const DetectionLoaderOptions& options, int64_t first_batch,
@@ -47,11 +47,11 @@ DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLo
   batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
   check(*images_, options_, first_batch, batches_per_epoch_);
   if (options_.rectangular) {
-    std::vector<Size> sizes;
+    std::vector<detect::Size> sizes;
     for (size_t i = 0; i < images_->size(); ++i)
       sizes.push_back({std::max(images_->labels(i).width, 1), std::max(images_->labels(i).height, 1)});
-    RectBatches plan =
-        rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
+    detect::RectBatches plan =
+        detect::rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
     rectangles_ = std::move(plan.batch_sizes);
     order_ = std::make_unique<EpochOrder>(std::move(plan.order));
     if (options_.augment) options_.augment = options_.augment->without_joining();
@@ -76,7 +76,7 @@ DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLo
 
 DetectionLoader::~DetectionLoader() = default;
 
-Size DetectionLoader::batch_size(int64_t number) const {
+detect::Size DetectionLoader::batch_size(int64_t number) const {
   if (options_.rectangular) return rectangles_[static_cast<size_t>(number)];
   return {images_->image_size(), images_->image_size()};
 }
@@ -87,12 +87,12 @@ int64_t DetectionLoader::open(int64_t batch) {
       std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - number * options_.batch);
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.size = batch_size(number);
-  slot.images = Tensor({items, Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);
+  slot.images = Tensor({items, image::Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);
   slot.made.assign(static_cast<size_t>(items), {});
   return items;
 }
 
-Sample DetectionLoader::training_sample(int64_t epoch, size_t position, Size size, Made& made,
+Sample DetectionLoader::training_sample(int64_t epoch, size_t position, detect::Size size, Made& made,
                                         bool& keep_bgr) const {
   const size_t index = order_->at(epoch, position);
   SampleSource source;
@@ -112,13 +112,13 @@ Sample DetectionLoader::training_sample(int64_t epoch, size_t position, Size siz
   return std::move(augmented.sample);
 }
 
-bool DetectionLoader::validation_sample(size_t index, Size size, Sample& sample, Made& made) const {
-  const std::shared_ptr<const Image> image = images_->load(index);
+bool DetectionLoader::validation_sample(size_t index, detect::Size size, Sample& sample, Made& made) const {
+  const std::shared_ptr<const image::Image> image = images_->load(index);
   if (image == nullptr) return false;
-  const LabelledImage& labels = images_->labels(index);
-  const Size loaded = size_of(*image);
+  const data::LabelledImage& labels = images_->labels(index);
+  const detect::Size loaded = size_of(*image);
   sample = letterbox_sample({image, objects_of(labels, loaded)}, size, false);
-  const Letterbox geometry = letterbox_geometry(loaded, size, {.scale_up = false});
+  const detect::Letterbox geometry = detect::letterbox_geometry(loaded, size, {.scale_up = false});
   made.present = true;
   made.origin = {index,
                  {labels.width, labels.height},
@@ -170,8 +170,9 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   if (present == slot.made.size()) {
     result.images = std::move(slot.images);
   } else {
-    result.images = Tensor(
-        {static_cast<int64_t>(present), Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);
+    result.images =
+        Tensor({static_cast<int64_t>(present), image::Image::kChannels, slot.size.height, slot.size.width},
+               DType::kUInt8);
     std::copy_n(pixels, present * bytes, result.images.values<uint8_t>().data());
   }
   result.targets = Tensor::from({static_cast<int64_t>(targets.size() / 6), 6}, targets);
@@ -187,4 +188,4 @@ std::optional<DetectionBatch> DetectionLoader::next() {
   return batch;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -6,7 +6,7 @@
 
 #include "marrow/base/random_key.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 constexpr size_t kKeptEpochs = 3;  // the one before, this one, and the next, which is being prepared
@@ -46,4 +46,4 @@ size_t EpochOrder::recent(int64_t epoch, size_t position, size_t window, Random&
   return back <= position ? at(epoch, position - back) : at(epoch - 1, count_ + position - back);
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

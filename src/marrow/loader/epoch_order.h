@@ -13,7 +13,7 @@
 
 #include "marrow/base/random.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // 0..count-1, shuffled by seed and epoch.
 std::vector<size_t> shuffled_order(size_t count, uint64_t seed, int64_t epoch);
@@ -47,4 +47,4 @@ class EpochOrder {
   mutable std::map<int64_t, Order> recent_epochs_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::loader

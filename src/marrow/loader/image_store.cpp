@@ -9,31 +9,33 @@
 #include "marrow/image/resize.h"
 #include "marrow/loader/memory.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
-uint64_t bytes_when_resized(const LabelledImage& image, int image_size) {
-  const Size size = validation_size({std::max(image.width, 1), std::max(image.height, 1)}, image_size);
-  return uint64_t{Image::kChannels} * static_cast<uint64_t>(size.width) * static_cast<uint64_t>(size.height);
+uint64_t bytes_when_resized(const data::LabelledImage& image, int image_size) {
+  const detect::Size size =
+      detect::validation_size({std::max(image.width, 1), std::max(image.height, 1)}, image_size);
+  return uint64_t{image::Image::kChannels} * static_cast<uint64_t>(size.width) *
+         static_cast<uint64_t>(size.height);
 }
 
 }  // namespace
 
-std::vector<Object> objects_of(const LabelledImage& labels, Size picture) {
+std::vector<Object> objects_of(const data::LabelledImage& labels, detect::Size picture) {
   std::vector<Object> objects;
   objects.reserve(labels.labels.size());
-  for (const Label& label : labels.labels)
+  for (const data::Label& label : labels.labels)
     objects.push_back(object_from_normalised(label.class_id, static_cast<float>(label.cx),
                                              static_cast<float>(label.cy), static_cast<float>(label.w),
                                              static_cast<float>(label.h), picture));
   for (size_t i = 0; i < labels.polygons.size() && i < objects.size(); ++i)
-    for (const Point& point : labels.polygons[i])
+    for (const data::Point& point : labels.polygons[i])
       objects[i].polygon.push_back({static_cast<float>(point.x) * static_cast<float>(picture.width),
                                     static_cast<float>(point.y) * static_cast<float>(picture.height)});
   return objects;
 }
 
-ImageStore::ImageStore(std::vector<LabelledImage> images, ImageStoreOptions options)
+ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOptions options)
     : images_(std::move(images)), options_(std::move(options)), slots_(images_.size()) {
   keeps_all_ = options_.cache == ImageCache::kAll;
   if (options_.cache != ImageCache::kWhenItFits) return;
@@ -43,7 +45,7 @@ ImageStore::ImageStore(std::vector<LabelledImage> images, ImageStoreOptions opti
     return;
   }
   uint64_t bytes = 0;
-  for (const LabelledImage& image : images_) bytes += bytes_when_resized(image, options_.image_size);
+  for (const data::LabelledImage& image : images_) bytes += bytes_when_resized(image, options_.image_size);
   keeps_all_ = bytes <= half;
 }
 
@@ -62,29 +64,29 @@ void ImageStore::name_once(size_t index, const std::string& message) {
   options_.report(message);
 }
 
-std::shared_ptr<const Image> ImageStore::decode(size_t index) {
+std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
   const std::filesystem::path& path = images_[index].path;
   try {
-    DecodedImage decoded = decode_image_file(path);
+    image::DecodedImage decoded = image::decode_image_file(path);
     if (!decoded.warning.empty()) name_once(index, decoded.warning);
-    Size size = size_of(decoded.image);
-    if (options_.image_size > 0) size = validation_size(size, options_.image_size);
-    if (size == size_of(decoded.image)) return std::make_shared<const Image>(std::move(decoded.image));
-    return std::make_shared<const Image>(resize_linear(decoded.image, size.width, size.height));
+    detect::Size size = size_of(decoded.image);
+    if (options_.image_size > 0) size = detect::validation_size(size, options_.image_size);
+    if (size == size_of(decoded.image)) return std::make_shared<const image::Image>(std::move(decoded.image));
+    return std::make_shared<const image::Image>(image::resize_linear(decoded.image, size.width, size.height));
   } catch (const Error& error) {
     name_once(index, std::string(error.what()) + "; the image is left out");
     return nullptr;
   }
 }
 
-std::shared_ptr<const Image> ImageStore::load(size_t index) {
+std::shared_ptr<const image::Image> ImageStore::load(size_t index) {
   {
     const std::lock_guard lock(mutex_);
     const Slot& slot = slots_[index];
     if (slot.image != nullptr || slot.broken) return slot.image;
   }
   // Two threads may decode the same picture; the first result is kept, and both are equal.
-  std::shared_ptr<const Image> image = decode(index);
+  std::shared_ptr<const image::Image> image = decode(index);
   const std::lock_guard lock(mutex_);
   Slot& slot = slots_[index];
   if (slot.image != nullptr || slot.broken) return slot.image;
@@ -111,7 +113,7 @@ std::shared_ptr<const Image> ImageStore::load(size_t index) {
 ImageStore::Found ImageStore::load_readable(size_t index) {
   for (size_t step = 0; step < images_.size(); ++step) {
     const size_t candidate = (index + step) % images_.size();
-    if (std::shared_ptr<const Image> image = load(candidate); image != nullptr)
+    if (std::shared_ptr<const image::Image> image = load(candidate); image != nullptr)
       return {candidate, {image, objects_of(images_[candidate], size_of(*image))}};
   }
   throw Error(ErrorKind::kFile,
@@ -129,4 +131,4 @@ uint64_t ImageStore::bytes_kept() const {
   return bytes_kept_;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -15,7 +15,7 @@
 #include "marrow/data/labels.h"
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 enum class ImageCache {
   kRecent,      // the latest ones: what mosaics are made of
@@ -34,10 +34,10 @@ struct ImageStoreOptions {
 class ImageStore {
  public:
   // The images stay as they are for the life of the store.
-  ImageStore(std::vector<LabelledImage> images, ImageStoreOptions options);
+  ImageStore(std::vector<data::LabelledImage> images, ImageStoreOptions options);
 
   size_t size() const { return images_.size(); }
-  const LabelledImage& labels(size_t index) const { return images_[index]; }
+  const data::LabelledImage& labels(size_t index) const { return images_[index]; }
   int image_size() const { return options_.image_size; }
   bool keeps_all() const { return keeps_all_; }
 
@@ -45,7 +45,7 @@ class ImageStore {
   void keep_recent(size_t count);
 
   // The picture; null, and named, when it cannot be read.
-  std::shared_ptr<const Image> load(size_t index);
+  std::shared_ptr<const image::Image> load(size_t index);
 
   struct Found {
     size_t index;  // the one asked for, or the next one that can be read
@@ -59,15 +59,15 @@ class ImageStore {
 
  private:
   struct Slot {
-    std::shared_ptr<const Image> image;
+    std::shared_ptr<const image::Image> image;
     bool broken = false;
     bool named = false;
   };
 
-  std::shared_ptr<const Image> decode(size_t index);
+  std::shared_ptr<const image::Image> decode(size_t index);
   void name_once(size_t index, const std::string& message);
 
-  const std::vector<LabelledImage> images_;
+  const std::vector<data::LabelledImage> images_;
   const ImageStoreOptions options_;
   bool keeps_all_ = false;
   uint64_t budget_ = 0;  // bytes of pictures that are kept for good when not all are
@@ -82,6 +82,6 @@ class ImageStore {
 };
 
 // The labels in pixels of a picture of this size.
-std::vector<Object> objects_of(const LabelledImage& labels, Size picture);
+std::vector<Object> objects_of(const data::LabelledImage& labels, detect::Size picture);
 
-}  // namespace marrow
+}  // namespace marrow::loader

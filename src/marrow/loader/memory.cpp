@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 std::optional<uint64_t> read_number(const char* path) {
@@ -46,4 +46,4 @@ uint64_t available_memory() {
   return system ? *system : group.value_or(0);
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-namespace marrow {
+namespace marrow::loader {
 
 // Bytes that the process can still use without swapping: what the system calls available, or what is left of
 // the control group's limit when that is less. 0 when nothing can be found out.
 uint64_t available_memory();
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-namespace marrow {
+namespace marrow::loader {
 
 OrderedWork::OrderedWork(int workers, int64_t first, int64_t end, int64_t ahead, Tasks tasks)
     : end_(end), ahead_(ahead), tasks_(std::move(tasks)), next_(first), released_(first), taking_(first) {
@@ -114,4 +114,4 @@ void OrderedWork::release() {
   work_.notify_all();
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace marrow {
+namespace marrow::loader {
 
 class OrderedWork {
  public:
@@ -73,4 +73,4 @@ class OrderedWork {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -9,7 +9,7 @@
 #include "marrow/base/text.h"
 #include "marrow/model/spec.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 struct Known {
@@ -82,4 +82,4 @@ Activation parse_activation(std::string_view written) {
   return activation;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -6,13 +6,13 @@
 #include "marrow/model/spec.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // The settings that the line's arguments ask for: none, those of a mapping, or a number for the setting that
 // scales the family's width. Throws Error{kModel}.
-BackboneConfig backbone_settings(const LayerSpec& line);
+nn::BackboneConfig backbone_settings(const LayerSpec& line);
 
 // The setting that scales the family's width, "width" or "scale"; "" when it has none.
-std::string_view width_setting(const BackboneFamily& family);
+std::string_view width_setting(const nn::BackboneFamily& family);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 std::string module_path(const BatchNorm& norm) {
@@ -16,8 +16,8 @@ std::string module_path(const BatchNorm& norm) {
                                       : std::string();
 }
 
-std::map<std::string, BatchNormSettings> batch_norms(const Graph& graph) {
-  std::map<std::string, BatchNormSettings> found;
+std::map<std::string, weights::BatchNormSettings> batch_norms(const Graph& graph) {
+  std::map<std::string, weights::BatchNormSettings> found;
   for (const Node& node : graph.nodes)
     if (const auto* norm = std::get_if<BatchNorm>(&node.operation))
       found[module_path(*norm)] = {norm->eps, norm->momentum};
@@ -26,7 +26,7 @@ std::map<std::string, BatchNormSettings> batch_norms(const Graph& graph) {
 
 }  // namespace
 
-size_t apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSettings>& settings) {
+size_t apply_batch_norms(Graph& graph, const std::map<std::string, weights::BatchNormSettings>& settings) {
   for (const auto& [path, bn] : settings)
     if (!(bn.eps > 0 && bn.eps <= 1 && bn.momentum > 0 && bn.momentum <= 1))
       throw Error(ErrorKind::kFormat,
@@ -43,8 +43,9 @@ size_t apply_batch_norms(Graph& graph, const std::map<std::string, BatchNormSett
   return applied;
 }
 
-std::map<std::string, BatchNormSettings> differing_batch_norms(const Graph& graph, const Graph& plain) {
-  std::map<std::string, BatchNormSettings> differing = batch_norms(graph);
+std::map<std::string, weights::BatchNormSettings> differing_batch_norms(const Graph& graph,
+                                                                        const Graph& plain) {
+  std::map<std::string, weights::BatchNormSettings> differing = batch_norms(graph);
   for (const auto& [path, bn] : batch_norms(plain)) {
     const auto found = differing.find(path);
     if (found != differing.end() && found->second.eps == bn.eps && found->second.momentum == bn.momentum)
@@ -53,4 +54,4 @@ std::map<std::string, BatchNormSettings> differing_batch_norms(const Graph& grap
   return differing;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

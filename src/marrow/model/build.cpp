@@ -14,7 +14,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using nlohmann::json;
@@ -28,7 +28,7 @@ constexpr const char* kIndexModule = "Index";
 }
 
 bool is_backbone(const std::string& module) {
-  return find_module(module) == nullptr && std::ranges::binary_search(backbone_names(), module);
+  return nn::find_module(module) == nullptr && std::ranges::binary_search(nn::backbone_names(), module);
 }
 
 // Up to the next multiple of 8.
@@ -76,8 +76,8 @@ class ModelBuilder {
  private:
   static std::vector<std::string> head_names() {
     std::vector<std::string> names;
-    for (const std::string& name : module_names())
-      if (!find_module(name)->task.empty()) names.push_back(name);
+    for (const std::string& name : nn::module_names())
+      if (!nn::find_module(name)->task.empty()) names.push_back(name);
     return names;
   }
 
@@ -175,25 +175,25 @@ class ModelBuilder {
   }
 
   void add_module(const LayerSpec& line, Layer& layer) {
-    const Module* module = find_module(line.module);
+    const nn::Module* module = nn::find_module(line.module);
     if (module == nullptr) {
-      std::vector<std::string> known = module_names();
-      const std::vector<std::string> backbones = backbone_names();
+      std::vector<std::string> known = nn::module_names();
+      const std::vector<std::string> backbones = nn::backbone_names();
       known.push_back(kIndexModule);
       known.insert(known.end(), backbones.begin(), backbones.end());
       fail(unknown_name_message("module", printable(line.module), known));
     }
-    ModuleCall call{.graph = g_,
-                    .inputs = inputs(line),
-                    .args = resolved_args(line.args),
-                    .argument_names = module->arguments,
-                    .repeats = module->takes_repeats ? layer.repeats : 1,
-                    .classes = classes_,
-                    .activation = spec_.activation};
+    nn::ModuleCall call{.graph = g_,
+                        .inputs = inputs(line),
+                        .args = resolved_args(line.args),
+                        .argument_names = module->arguments,
+                        .repeats = module->takes_repeats ? layer.repeats : 1,
+                        .classes = classes_,
+                        .activation = spec_.activation};
     if (call.args.size() > module->arguments.size())
       fail(fmt::format("{} arguments, at most {} are known: {}", call.args.size(), module->arguments.size(),
                        join(module->arguments, ", ")));
-    if (module->channels == Module::Channels::kScaled) {
+    if (module->channels == nn::Module::Channels::kScaled) {
       if (call.args.empty()) call.refuse(0, "the number of channels");
       // The reference leaves a width alone that happens to equal nc: how heads keep theirs.
       if (call.args[0] != classes_) call.args[0] = scaled(call.args[0], 0);
@@ -210,12 +210,12 @@ class ModelBuilder {
     slots_.push_back(layer.outputs.front());
   }
 
-  json constructor_args(const Module& module, const ModuleCall& call) const {
+  json constructor_args(const nn::Module& module, const nn::ModuleCall& call) const {
     json args = call.args;
-    if (module.channels == Module::Channels::kScaled) {
+    if (module.channels == nn::Module::Channels::kScaled) {
       args.insert(args.begin(), g_.channels(call.inputs.at(0)));
       if (module.takes_repeats) args.insert(args.begin() + 2, call.repeats);
-    } else if (module.channels == Module::Channels::kHead) {
+    } else if (module.channels == nn::Module::Channels::kHead) {
       json channels = json::array();
       for (const Value input : call.inputs) channels.push_back(g_.channels(input));
       args.push_back(std::move(channels));
@@ -224,7 +224,7 @@ class ModelBuilder {
   }
 
   // Copies built alike, one after another.
-  std::vector<Value> chain(const Module& module, ModuleCall& call, int repeats) {
+  std::vector<Value> chain(const nn::Module& module, nn::ModuleCall& call, int repeats) {
     std::vector<Value> outputs;
     for (int i = 0; i < repeats; ++i) {
       const auto scope = g_.scope(std::to_string(i));
@@ -245,8 +245,8 @@ class ModelBuilder {
     if (layer.index != 0) fail("a whole backbone must be the first layer");
     if (line.repeats != 1) fail(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
     if (line.from != std::vector{-1}) fail("a whole backbone reads the image: 'from' must be -1");
-    const BackboneChoice choice = choose_backbone(line.module, backbone_settings(line));
-    const Features features = add_backbone(g_, image_, choice);
+    const nn::BackboneChoice choice = nn::choose_backbone(line.module, backbone_settings(line));
+    const nn::Features features = nn::add_backbone(g_, image_, choice);
     layer.args = python_text(line.args);
     layer.backbone = true;
     layer.outputs = {features.c2, features.c3, features.c4, features.c5};
@@ -265,11 +265,11 @@ class ModelBuilder {
     if (source < 0) fail("Index reads a layer that yields several maps, not the image");
     if (line.from[0] != -1) save_.insert(source);
     const std::vector<Value>& maps = model_.layers[static_cast<size_t>(source)].outputs;
-    const ModuleCall call{.graph = g_,
-                          .inputs = {},
-                          .args = line.args,
-                          .argument_names = {"channels", "index"},
-                          .activation = {}};
+    const nn::ModuleCall call{.graph = g_,
+                              .inputs = {},
+                              .args = line.args,
+                              .argument_names = {"channels", "index"},
+                              .activation = {}};
     const int which = call.integer(1);
     if (which < 0 || which >= static_cast<int>(maps.size()))
       call.refuse(1, fmt::format("0 to {}: layer {} yields {} maps", maps.size() - 1, source, maps.size()));
@@ -364,7 +364,7 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
   Model model;
   model.task = "classify";
   try {
-    model.graph = build_classifier(choose_backbone(spec.classifier, spec.settings), classes);
+    model.graph = nn::build_classifier(nn::choose_backbone(spec.classifier, spec.settings), classes);
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{}: classifier: {}", spec.file, error.what()));
   }
@@ -403,4 +403,4 @@ Model rebuild_model(const Model& model, const BuildOptions& options) {
   return build_model(parse_model_spec(model.yaml, "model"), kept);
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -13,7 +13,7 @@
 #include "marrow/weights/load_report.h"
 #include "marrow/weights/safetensors.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using nlohmann::json;
@@ -92,14 +92,14 @@ std::vector<std::string> names_of(const json& stored) {
   return names;
 }
 
-json to_json(const std::map<std::string, BatchNormSettings>& settings) {
+json to_json(const std::map<std::string, weights::BatchNormSettings>& settings) {
   json stored = json::object();
   for (const auto& [path, bn] : settings) stored[path] = {bn.eps, bn.momentum};
   return stored;
 }
 
-std::map<std::string, BatchNormSettings> batch_norms_of(const json& stored) {
-  std::map<std::string, BatchNormSettings> settings;
+std::map<std::string, weights::BatchNormSettings> batch_norms_of(const json& stored) {
+  std::map<std::string, weights::BatchNormSettings> settings;
   for (const auto& [path, pair] : stored.items()) settings[path] = {pair.at(0), pair.at(1)};
   return settings;
 }
@@ -174,7 +174,7 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model, cons
   Weights stored;
   for (const Parameter& parameter : model.graph.parameters)
     if (const auto found = weights.find(parameter.name); found != weights.end()) stored.insert(*found);
-  write_safetensors(path, stored, checkpoint_metadata(model));
+  weights::write_safetensors(path, stored, checkpoint_metadata(model));
 }
 
 namespace {
@@ -223,7 +223,7 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
 
   TrainedModel result;
   result.model = version == kYamlVersion ? described_model(stored, file) : stored_model(stored);
-  const LoadReport report = load_weights(result.model.graph, state, result.weights);
+  const weights::LoadReport report = weights::load_weights(result.model.graph, state, result.weights);
   if (!report.complete())
     throw Error(ErrorKind::kModel, file + ": the tensors do not fill the model\n" + to_string(report));
   initialize_missing(result.model.graph, 0, result.weights);  // optional ones
@@ -242,4 +242,4 @@ InputFormat parse_input_format(const std::string& text) {
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -8,7 +8,7 @@
 #include "marrow/graph/weights.h"
 #include "marrow/model/model.h"
 
-namespace marrow {
+namespace marrow::model {
 
 struct TrainedModel {
   Model model;
@@ -34,4 +34,4 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
 std::string input_format_text(const InputFormat& format);
 InputFormat parse_input_format(const std::string& text);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::model {
 
 struct EmbeddedText {
   std::string_view name;  // below configs/: "models/yolov8.yaml"
@@ -13,4 +13,4 @@ struct EmbeddedText {
 
 const std::vector<EmbeddedText>& embedded_configs();  // sorted by name
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -9,7 +9,7 @@
 #include "marrow/base/text.h"
 #include "marrow/graph/shapes.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 constexpr std::array kTasks = {"classify", "detect", "obb", "pose", "segment"};
@@ -60,4 +60,4 @@ Model model_of_graph(Graph graph, std::string task, std::vector<std::string> nam
   return model;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

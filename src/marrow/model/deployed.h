@@ -3,7 +3,7 @@
 
 #include "marrow/model/model.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // Whether no YAML describes the model. Its checkpoint holds the graph itself; it runs everywhere, but it
 // cannot be built for other classes nor trained: batch norms and the like are gone.
@@ -18,4 +18,4 @@ Model with_graph(const Model& model, Graph graph);
 // names do not fit the graph's outputs ("output0" of a detector, "logits" of a classifier).
 Model model_of_graph(Graph graph, std::string task, std::vector<std::string> names, int largest_stride);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -10,7 +10,7 @@
 #include "marrow/graph/builder.h"
 #include "marrow/model/spec.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using nlohmann::json;
@@ -322,4 +322,4 @@ Graph graph_from_json(const json& stored, const InputFormat& format) {
   return GraphReader(stored, format).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

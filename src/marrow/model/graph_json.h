@@ -14,7 +14,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // Throws Error{kUnsupported} for a graph whose parameters are not named after their nodes or are shared, and
 // for one with a named slope.
@@ -25,4 +25,4 @@ nlohmann::json graph_to_json(const Graph& graph);
 // has another type.
 Graph graph_from_json(const nlohmann::json& stored, const InputFormat& format);
 
-}  // namespace marrow
+}  // namespace marrow::model

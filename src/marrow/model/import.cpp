@@ -16,7 +16,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/weights/checkpoint_file.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 namespace fs = std::filesystem;
@@ -35,7 +35,7 @@ std::optional<int> classes_in(const Weights& state) {
   return {};
 }
 
-std::string name_of(const ImportCandidate& candidate) {
+std::string name_of(const nn::ImportCandidate& candidate) {
   return fmt::format("{} ({})", candidate.choice.name,
                      candidate.choice.config.at("source").get<std::string>());
 }
@@ -43,7 +43,9 @@ std::string name_of(const ImportCandidate& candidate) {
 class Importer {
  public:
   Importer(const fs::path& path, const ImportOptions& options)
-      : file_(path.string()), options_(options), checkpoint_(read_checkpoint(path, {.key = options.key})) {}
+      : file_(path.string()),
+        options_(options),
+        checkpoint_(weights::read_checkpoint(path, {.key = options.key})) {}
 
   Import run() {
     if (is_marrow_checkpoint(checkpoint_.metadata)) {
@@ -61,7 +63,7 @@ class Importer {
     }
     if (checkpoint_.model && !checkpoint_.model->yaml.empty()) return pickled_yolo();
     if (looks_like_yolo()) return yolo_by_shapes();
-    return classifier("", BackboneConfig::object());
+    return classifier("", nn::BackboneConfig::object());
   }
 
  private:
@@ -73,7 +75,7 @@ class Importer {
 
   // A whole pickled model describes itself.
   Import pickled_yolo() {
-    const ModelAttributes& attributes = *checkpoint_.model;
+    const weights::ModelAttributes& attributes = *checkpoint_.model;
     const ModelSpec spec = parse_model_spec(attributes.yaml, file_ + ": model.yaml");
     return yolo(spec, spec.scale.empty() ? "a pickled model" : "a pickled model of scale " + spec.scale);
   }
@@ -164,12 +166,13 @@ class Importer {
   }
 
   // `name` is a variant or family, or empty for any.
-  std::vector<ImportCandidate> candidates_for(const std::string& name, const BackboneConfig& settings) const {
+  std::vector<nn::ImportCandidate> candidates_for(const std::string& name,
+                                                  const nn::BackboneConfig& settings) const {
     try {
-      return recognise(checkpoint_.state, name, options_.source, settings);
+      return nn::recognise(checkpoint_.state, name, options_.source, settings);
     } catch (const Error& error) {
       // Throws the same again unless what was wrong is that no network fits.
-      auto nearest = recognise_nearest(checkpoint_.state, name, options_.source, settings);
+      auto nearest = nn::recognise_nearest(checkpoint_.state, name, options_.source, settings);
       if (!nearest) throw;
       if (options_.partial) return {std::move(*nearest)};
       throw Error(
@@ -181,8 +184,8 @@ class Importer {
     }
   }
 
-  ImportCandidate recognise_one(const std::string& name, const BackboneConfig& settings) const {
-    std::vector<ImportCandidate> candidates;
+  nn::ImportCandidate recognise_one(const std::string& name, const nn::BackboneConfig& settings) const {
+    std::vector<nn::ImportCandidate> candidates;
     try {
       candidates = candidates_for(name, settings);
     } catch (const Error& error) {
@@ -200,7 +203,7 @@ class Importer {
     }
     if (candidates.size() > 1) {
       std::vector<std::string> names;
-      for (const ImportCandidate& candidate : candidates) names.push_back(name_of(candidate));
+      for (const nn::ImportCandidate& candidate : candidates) names.push_back(name_of(candidate));
       throw Error(ErrorKind::kModel,
                   fmt::format("{}: the file could be any of {}; say which with {} NAME and {} NAME", file_,
                               join(names, ", "), options_.model_flag, options_.source_flag));
@@ -208,8 +211,8 @@ class Importer {
     return std::move(candidates.front());
   }
 
-  Import classifier(const std::string& name, const BackboneConfig& settings) {
-    const ImportCandidate candidate = recognise_one(name, settings);
+  Import classifier(const std::string& name, const nn::BackboneConfig& settings) {
+    const nn::ImportCandidate candidate = recognise_one(name, settings);
     ModelSpec spec;
     spec.file = file_;
     spec.classifier = candidate.choice.name;
@@ -222,14 +225,15 @@ class Importer {
   // A detector (or a YAML classifier): its own file, or one for its backbone.
   Import into_model(const ModelSpec& spec) {
     if (looks_like_yolo()) return yolo(spec, options_.model);
-    if (spec.backbone.empty() || !std::ranges::binary_search(backbone_names(), spec.backbone.front().module))
+    if (spec.backbone.empty() ||
+        !std::ranges::binary_search(nn::backbone_names(), spec.backbone.front().module))
       throw Error(ErrorKind::kModel,
                   fmt::format("{}: not a file of '{}', whose tensors are named 'model.0...'. A backbone's "
                               "file needs a model with that backbone, "
                               "such as yolov8n-starnet_s1",
                               file_, options_.model));
     const LayerSpec& line = spec.backbone.front();
-    const ImportCandidate candidate = recognise_one(line.module, backbone_settings(line));
+    const nn::ImportCandidate candidate = recognise_one(line.module, backbone_settings(line));
 
     // The source that the weights come from replaces the YAML's, so that eps, padding and wiring are theirs.
     ModelSpec adapted = spec;
@@ -248,7 +252,7 @@ class Importer {
   Import begin(Model model, const std::string& network) const {
     Import result;
     result.trained.model = std::move(model);
-    result.kind = std::string(kind_name(checkpoint_.kind));
+    result.kind = std::string(weights::kind_name(checkpoint_.kind));
     if (!checkpoint_.key.empty()) result.kind += fmt::format(", entry '{}'", checkpoint_.key);
     result.network = network;
     return result;
@@ -256,7 +260,7 @@ class Importer {
 
   static Import finish(Import result, const Weights& state) {
     TrainedModel& trained = result.trained;
-    result.report = load_weights(trained.model.graph, state, trained.weights);
+    result.report = weights::load_weights(trained.model.graph, state, trained.weights);
     initialize_missing(trained.model.graph, 0, trained.weights);
     result.backbone_share = backbone_share(trained.model, result.report);
     return result;
@@ -264,7 +268,7 @@ class Importer {
 
   // Of a YAML model its whole backbone or the lines of its `backbone`, of a classifier by name everything
   // before the head.
-  static double backbone_share(const Model& model, const LoadReport& report) {
+  static double backbone_share(const Model& model, const weights::LoadReport& report) {
     if (is_deployed(model)) return report.loaded_share([](const std::string&) { return true; });
     const int last = model.layers.empty() ? model.graph.find("c5").id : backbone_end(model) - 1;
     std::vector<std::string> names;
@@ -287,7 +291,7 @@ class Importer {
 
   std::string file_;
   const ImportOptions& options_;
-  Checkpoint checkpoint_;
+  weights::Checkpoint checkpoint_;
 };
 
 // A network that describes itself, whole.
@@ -327,4 +331,4 @@ TrainedModel load_trained(const fs::path& path, const ImportOptions& options) {
   return std::move(import.trained);
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

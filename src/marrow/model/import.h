@@ -11,7 +11,7 @@
 #include "marrow/model/checkpoint.h"
 #include "marrow/weights/load_report.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // Whether a name ends as those of files with weights do: ".safetensors", ".pt", ".onnx", ...; letters of
 // either case.
@@ -31,7 +31,7 @@ struct ImportOptions {
 
 struct Import {
   TrainedModel trained;  // parameters that the file lacks are fresh
-  LoadReport report;
+  weights::LoadReport report;
   std::string kind;       // of the file: "torch archive, entry 'ema'"
   std::string network;    // what was recognised: "efficientnet_b0 (timm)", "yolov8n.yaml"
   double backbone_share;  // of the backbone's parameters that the file filled, 0 to 1
@@ -45,4 +45,4 @@ Import import_checkpoint(const std::filesystem::path& path, const ImportOptions&
 // fill the whole model.
 TrainedModel load_trained(const std::filesystem::path& path, const ImportOptions& options = {});
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -8,7 +8,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::model {
 
 struct ModelSpec;
 
@@ -64,4 +64,4 @@ Model build_model(const ModelSpec& spec, const BuildOptions& options = {});
 // The same model with another number of classes or other names.
 Model rebuild_model(const Model& model, const BuildOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -13,7 +13,7 @@
 #include "marrow/onnx/read/import.h"
 #include "marrow/weights/safetensors.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 // What torchvision's classifiers are trained with; 256 pixels before a crop of 224.
@@ -59,7 +59,7 @@ std::vector<std::string> names_of(const std::string& file, const onnx::ModelProt
 bool is_onnx_file(const std::filesystem::path& path) {
   const MappedFile file(path);
   // A safetensors file may begin with the same bytes: a header length.
-  return onnx::looks_like_onnx(file.bytes()) && !looks_like_safetensors(file.bytes());
+  return onnx::looks_like_onnx(file.bytes()) && !weights::looks_like_safetensors(file.bytes());
 }
 
 TrainedModel read_onnx_model(const std::filesystem::path& path) {
@@ -130,4 +130,4 @@ std::vector<std::pair<std::string, std::string>> onnx_metadata(const Model& mode
           {"input", input_format_text(std::get<Input>(model.graph.nodes.front().operation).format)}};
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

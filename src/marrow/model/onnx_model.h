@@ -13,7 +13,7 @@
 #include "marrow/model/checkpoint.h"
 #include "marrow/onnx/write/export.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // By content.
 bool is_onnx_file(const std::filesystem::path& path);
@@ -27,4 +27,4 @@ TrainedModel read_onnx_model(const std::filesystem::path& path);
 std::vector<std::pair<std::string, std::string>> onnx_metadata(const Model& model, const std::string& name,
                                                                const onnx::ExportOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -7,7 +7,7 @@
 
 #include "marrow/weights/checkpoint_names.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 constexpr size_t kMaxNames = 65536;
@@ -44,7 +44,7 @@ class NamesParser {
       uint64_t key = names.size();
       if (dict && (!number(key) || !take_spaced(':'))) return std::nullopt;
       auto name = string();
-      if (!name || names.size() == kMaxNames || !names.emplace(key, display_text(*name)).second)
+      if (!name || names.size() == kMaxNames || !names.emplace(key, weights::display_text(*name)).second)
         return std::nullopt;
       skip_blanks();
       if (!take(',') && (rest_.empty() || rest_.front() != close)) return std::nullopt;
@@ -169,4 +169,4 @@ std::optional<std::vector<std::string>> parse_python_names(std::string_view text
   return NamesParser(text).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::model {
 
 std::string python_names(const std::vector<std::string>& names);
 
 // Nothing unless the keys are 0 to n - 1, each once, and the values strings.
 std::optional<std::vector<std::string>> parse_python_names(std::string_view text);
 
-}  // namespace marrow
+}  // namespace marrow::model

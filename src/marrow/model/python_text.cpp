@@ -6,7 +6,7 @@
 
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::model {
 
 std::string python_text(const nlohmann::json& value) {
   if (value.is_null()) return "None";
@@ -22,4 +22,4 @@ std::string python_text(const nlohmann::json& value) {
   return value.is_array() ? fmt::format("[{}]", text) : fmt::format("{{{}}}", text);
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

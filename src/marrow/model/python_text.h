@@ -4,8 +4,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-namespace marrow {
+namespace marrow::model {
 
 std::string python_text(const nlohmann::json& value);  // "[None, 2, 'nearest']", "True", "{'width': 0.5}"
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -8,7 +8,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 constexpr std::array<double, 4> kStrides = {4, 8, 16, 32};
@@ -50,13 +50,13 @@ LayerSpec backbone_line(std::string_view name) {
 }  // namespace
 
 ModelSpec replace_backbone(const ModelSpec& spec, std::string_view backbone) {
-  choose_backbone(backbone);  // its message for an unknown name is better than any here
+  nn::choose_backbone(backbone);  // its message for an unknown name is better than any here
   if (!spec.classifier.empty())
     fail(spec, 0,
          fmt::format("'{}' is a classifier by name; a YAML model is needed to replace its backbone",
                      printable(spec.classifier)));
   ModelSpec replaced = spec;
-  const std::vector<std::string> known = backbone_names();
+  const std::vector<std::string> known = nn::backbone_names();
   if (!spec.backbone.empty() && std::ranges::binary_search(known, spec.backbone.front().module)) {
     replaced.backbone.front() = backbone_line(backbone);
     return replaced;
@@ -91,4 +91,4 @@ ModelSpec replace_backbone(const ModelSpec& spec, std::string_view backbone) {
   return replaced;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

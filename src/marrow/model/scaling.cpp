@@ -10,7 +10,7 @@
 #include "marrow/model/backbone_line.h"
 #include "marrow/model/zoo.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 constexpr double kCost = 2;         // of phi = 1
@@ -23,7 +23,7 @@ double to_four_digits(double factor) {
   return std::round(factor * 1e4) / 1e4;
 }
 
-bool is_factor(const BackboneFamily& family, std::string_view setting) {
+bool is_factor(const nn::BackboneFamily& family, std::string_view setting) {
   const auto found = family.defaults.find(std::string(setting));
   return found != family.defaults.end() && found->is_number() && *found == 1;
 }
@@ -44,7 +44,7 @@ Growth Growth::power(double phi) const {
   return {std::pow(depth, phi), std::pow(width, phi), std::pow(resolution, phi)};
 }
 
-ScalingSettings scaling_settings(const BackboneFamily& family) {
+ScalingSettings scaling_settings(const nn::BackboneFamily& family) {
   const std::string width(width_setting(family));
   std::string missing;
   if (width.empty() || !is_factor(family, width)) missing = "no factor of width ('width' or 'scale')";
@@ -68,7 +68,7 @@ int scaled_image_size(const ScalingBase& base, double size) {
 ScaledBackbone scale_backbone(const ScalingBase& base, double depth, double width, int image_size) {
   const ScalingSettings names = scaling_settings(*base.backbone.family);
   ScaledBackbone scaled{base.backbone, base.settings, image_size};
-  const auto set = [&](const std::string& setting, const BackboneConfig& value) {
+  const auto set = [&](const std::string& setting, const nn::BackboneConfig& value) {
     if (scaled.backbone.config.at(setting) == value) return;
     scaled.backbone.config[setting] = value;
     scaled.settings[setting] = value;
@@ -90,9 +90,9 @@ ScaledBackbone scale_backbone(const ScalingBase& base, const Growth& growth) {
 
 Graph scaled_graph(const ScaledBackbone& scaled, bool classifier) {
   constexpr int kPublishedClasses = 1000;
-  if (classifier) return build_classifier(scaled.backbone, kPublishedClasses);
+  if (classifier) return nn::build_classifier(scaled.backbone, kPublishedClasses);
   GraphBuilder g;
-  g.output("c5", add_backbone(g, g.input(3), scaled.backbone).c5);
+  g.output("c5", nn::add_backbone(g, g.input(3), scaled.backbone).c5);
   return std::move(g).build();
 }
 
@@ -135,4 +135,4 @@ std::vector<MeasuredGrowth> rank_growths(std::span<const MeasuredGrowth> measure
   return ranked;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -14,7 +14,7 @@
 #include "marrow/model/spec.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // Factors on the three dimensions; of phi = 1 they are the paper's alpha, beta and gamma.
 struct Growth {
@@ -38,20 +38,21 @@ struct ScalingSettings {
 
 // Finds them among the family's defaults: numbers, and 1 by default. Throws Error{kModel} saying what is
 // missing.
-ScalingSettings scaling_settings(const BackboneFamily& family);
+ScalingSettings scaling_settings(const nn::BackboneFamily& family);
 
 // What grows.
 struct ScalingBase {
-  BackboneChoice backbone;
-  BackboneConfig settings = BackboneConfig::object();  // beside the backbone's name; already in its config
-  int image_size = 640;                                // pixels, the side of a square
-  int size_multiple = 32;                              // input sizes are rounded to the nearest multiple
-  bool classifier = false;                             // the published one; otherwise the body in a detector
+  nn::BackboneChoice backbone;
+  nn::BackboneConfig settings =
+      nn::BackboneConfig::object();  // beside the backbone's name; already in its config
+  int image_size = 640;              // pixels, the side of a square
+  int size_multiple = 32;            // input sizes are rounded to the nearest multiple
+  bool classifier = false;           // the published one; otherwise the body in a detector
 };
 
 struct ScaledBackbone {
-  BackboneChoice backbone;
-  BackboneConfig settings = BackboneConfig::object();  // beside the backbone's name, for a YAML
+  nn::BackboneChoice backbone;
+  nn::BackboneConfig settings = nn::BackboneConfig::object();  // beside the backbone's name, for a YAML
   int image_size = 0;
 };
 
@@ -84,4 +85,4 @@ struct MeasuredGrowth {
 // nearest to 2; those that are at most `tie` further from it count as equal, and the most even of them leads.
 std::vector<MeasuredGrowth> rank_growths(std::span<const MeasuredGrowth> measured, double tie);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -11,7 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/base/yaml.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 using nlohmann::json;
@@ -298,4 +298,4 @@ ScaledName split_scale(std::string_view stem) {
   return {std::string(stem), ""};
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -20,7 +20,7 @@
 
 #include "marrow/graph/operation.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // What a file may ask for. Far beyond every published model, and small enough that no hostile file costs more
 // than a second or a few hundred megabytes before it is refused.
@@ -91,4 +91,4 @@ ScaledName split_scale(std::string_view stem);
 // Error{kModel} naming the valid ones.
 Activation parse_activation(std::string_view text);
 
-}  // namespace marrow
+}  // namespace marrow::model

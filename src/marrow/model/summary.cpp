@@ -7,7 +7,7 @@
 #include "marrow/graph/shapes.h"
 #include "marrow/model/node_macs.h"
 
-namespace marrow {
+namespace marrow::model {
 
 int64_t node_macs(const Node& node, const std::vector<Shape>& shapes, const Shape& out) {
   const auto input = [&](size_t i) -> const Shape& { return shapes[static_cast<size_t>(node.inputs[i].id)]; };
@@ -193,4 +193,4 @@ Summary summarize(const Model& model, int height, int width) {
   return summary;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -8,7 +8,7 @@
 
 #include "marrow/model/model.h"
 
-namespace marrow {
+namespace marrow::model {
 
 struct LayerSummary {
   int64_t parameters = 0;
@@ -62,4 +62,4 @@ int64_t count_parameters(const Graph& graph);
 // Multiply-adds of the graph for one input (1, C, height, width).
 int64_t count_macs(const Graph& graph, int height, int width);
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -7,7 +7,7 @@
 #include "marrow/model/node_macs.h"
 #include "marrow/model/summary.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 // "stages.0.1.dwconv" -> "stages.0", "fc" -> "fc"
@@ -57,4 +57,4 @@ std::vector<PartSummary> summarize_modules(const Graph& graph, int height, int w
   return modules;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::model {
 
 Weights unfuse(const Graph& graph, const Weights& state) {
   Weights unfused = state;
@@ -30,4 +30,4 @@ Weights unfuse(const Graph& graph, const Weights& state) {
   return unfused;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

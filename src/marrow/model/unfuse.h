@@ -3,7 +3,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // A batch norm's parameters, which a folded file lacks.
 constexpr bool is_unfused_norm(ParameterRole role) {
@@ -16,4 +16,4 @@ constexpr bool is_unfused_norm(ParameterRole role) {
 // Everything else is passed on.
 Weights unfuse(const Graph& graph, const Weights& state);
 
-}  // namespace marrow
+}  // namespace marrow::model

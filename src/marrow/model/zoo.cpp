@@ -8,7 +8,7 @@
 #include "marrow/model/import.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::model {
 namespace {
 
 constexpr std::string_view kFolder = "models/";
@@ -31,7 +31,7 @@ const EmbeddedText* find_config(std::string_view stem) {
 }
 
 bool is_backbone(std::string_view name) {
-  const std::vector<std::string> known = backbone_names();
+  const std::vector<std::string> known = nn::backbone_names();
   return std::ranges::binary_search(known, name);
 }
 
@@ -96,8 +96,8 @@ std::vector<std::string> zoo_names() {
     for (const char letter : std::string_view("nsmlx"))
       names.push_back(std::string(kVersion) + letter + std::string(stem.substr(kVersion.size())));
   }
-  for (std::string& backbone : backbone_names()) names.push_back(std::move(backbone));
+  for (std::string& backbone : nn::backbone_names()) names.push_back(std::move(backbone));
   return names;
 }
 
-}  // namespace marrow
+}  // namespace marrow::model

@@ -9,7 +9,7 @@
 #include "marrow/model/model.h"
 #include "marrow/model/spec.h"
 
-namespace marrow {
+namespace marrow::model {
 
 // What a user may write for MODEL:
 //   path/to/model.yaml        a file; a scale letter in its name is honoured
@@ -34,4 +34,4 @@ ModelSpec replace_backbone(const ModelSpec& spec, std::string_view backbone);
 // are left out.
 std::vector<std::string> zoo_names();
 
-}  // namespace marrow
+}  // namespace marrow::model

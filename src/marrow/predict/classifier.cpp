@@ -10,7 +10,7 @@
 #include "marrow/predict/classifier_input.h"
 #include "marrow/predict/preprocess.h"
 
-namespace marrow {
+namespace marrow::predict {
 namespace {
 
 const std::string kLogits = "logits";
@@ -21,21 +21,21 @@ Classifier::Classifier(const Graph& graph, const Weights& weights, const Classif
     : format_(classifier_format(input_format(graph), options.crop)),
       classes_(graph.node(graph.find(kLogits)).channels) {
   verify(graph, weights);
-  const Shape shape = {1, Image::kChannels, format_.crop, format_.crop};
+  const Shape shape = {1, image::Image::kChannels, format_.crop, format_.crop};
   input_ = Tensor(shape);
-  engine_ = std::make_unique<Engine>(graph, weights, shape, std::span(&kLogits, 1), options.engine);
+  engine_ = std::make_unique<engine::Engine>(graph, weights, shape, std::span(&kLogits, 1), options.engine);
 }
 
-ClassificationResult Classifier::classify(const Image& image, int top) {
+ClassificationResult Classifier::classify(const image::Image& image, int top) {
   using Clock = std::chrono::steady_clock;
   const auto ms = [](Clock::time_point a, Clock::time_point b) {
     return std::chrono::duration<double, std::milli>(b - a).count();
   };
   if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
   const auto start = Clock::now();
-  const Image cut =
-      resize_for_classifier(image, format_.resize, format_.crop, resize_filter(format_.interpolation));
-  fill_network_input(cut.pixels(), pixel_format(format_), input_.values().data());
+  const image::Image cut =
+      image::resize_for_classifier(image, format_.resize, format_.crop, resize_filter(format_.interpolation));
+  detect::fill_network_input(cut.pixels(), pixel_format(format_), input_.values().data());
   const auto filled = Clock::now();
   engine_->run(input_);
   const auto ran = Clock::now();
@@ -70,4 +70,4 @@ ClassificationResult Classifier::classify(const Image& image, int top) {
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::predict

@@ -9,11 +9,11 @@
 #include "marrow/image/image.h"
 #include "marrow/predict/detector.h"
 
-namespace marrow {
+namespace marrow::predict {
 
 struct ClassifierOptions {
   int crop = 0;  // pixels; 0: the network's own. The resize keeps its proportion to the crop
-  EngineOptions engine;
+  engine::EngineOptions engine;
 };
 
 struct ClassProbability {
@@ -23,7 +23,7 @@ struct ClassProbability {
 
 struct ClassificationResult {
   std::vector<ClassProbability> top;  // falling probability
-  Size network;
+  detect::Size network;
   PredictTimes times;
 };
 
@@ -33,13 +33,13 @@ class Classifier {
   Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options);
 
   int classes() const { return classes_; }
-  ClassificationResult classify(const Image& image, int top);
+  ClassificationResult classify(const image::Image& image, int top);
 
  private:
   InputFormat format_;
   int classes_ = 0;
   Tensor input_;
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<engine::Engine> engine_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::predict

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace marrow {
+namespace marrow::predict {
 
 InputFormat classifier_format(InputFormat format, int crop) {
   if (format.crop == 0) format.crop = kDefaultCrop;
@@ -16,16 +16,16 @@ InputFormat classifier_format(InputFormat format, int crop) {
   return format;
 }
 
-ResizeFilter resize_filter(Interpolation interpolation) {
+image::ResizeFilter resize_filter(Interpolation interpolation) {
   switch (interpolation) {
     case Interpolation::kBilinear:
-      return ResizeFilter::kAntialiasedBilinear;
+      return image::ResizeFilter::kAntialiasedBilinear;
     case Interpolation::kBicubic:
-      return ResizeFilter::kAntialiasedBicubic;
+      return image::ResizeFilter::kAntialiasedBicubic;
     case Interpolation::kOpenCvBilinear:
-      return ResizeFilter::kLinear;
+      return image::ResizeFilter::kLinear;
   }
-  return ResizeFilter::kLinear;
+  return image::ResizeFilter::kLinear;
 }
 
-}  // namespace marrow
+}  // namespace marrow::predict

@@ -5,7 +5,7 @@
 #include "marrow/graph/graph.h"
 #include "marrow/image/resize.h"
 
-namespace marrow {
+namespace marrow::predict {
 
 inline constexpr int kDefaultCrop = 224;  // pixels; what YOLOv8's classifiers are trained with
 
@@ -14,6 +14,6 @@ inline constexpr int kDefaultCrop = 224;  // pixels; what YOLOv8's classifiers a
 // changes nothing more.
 InputFormat classifier_format(InputFormat format, int crop);
 
-ResizeFilter resize_filter(Interpolation interpolation);
+image::ResizeFilter resize_filter(Interpolation interpolation);
 
-}  // namespace marrow
+}  // namespace marrow::predict

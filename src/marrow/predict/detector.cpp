@@ -7,7 +7,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/predict/preprocess.h"
 
-namespace marrow {
+namespace marrow::predict {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -39,8 +39,8 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
   if (output_.empty()) throw Error(ErrorKind::kModel, "this model has no detection head");
   verify(graph_, weights_);
   // Once, for all the sizes to come.
-  GraphWithWeights model = select_outputs({graph_, weights_}, std::span(&output_, 1));
-  if (options_.engine.deploy) model = deploy(model);
+  passes::GraphWithWeights model = passes::select_outputs({graph_, weights_}, std::span(&output_, 1));
+  if (options_.engine.deploy) model = passes::deploy(model);
   graph_ = std::move(model.graph);
   weights_ = std::move(model.weights);
   // YOLO's own preprocessing never goes below a multiple of 32.
@@ -50,18 +50,18 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
   options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
 }
 
-Letterbox Detector::fit(Size picture) const {
-  LetterboxOptions letterbox;
+detect::Letterbox Detector::fit(detect::Size picture) const {
+  detect::LetterboxOptions letterbox;
   letterbox.minimum_rectangle = options_.rect;
   letterbox.stride = std::max(largest_stride_, 32);
-  return letterbox_geometry(picture, options_.size, letterbox);
+  return detect::letterbox_geometry(picture, options_.size, letterbox);
 }
 
-Size Detector::network_size(Size picture) const {
+detect::Size Detector::network_size(detect::Size picture) const {
   return fit(picture).out;
 }
 
-Detector::Compiled& Detector::compiled(Size size) {
+Detector::Compiled& Detector::compiled(detect::Size size) {
   constexpr size_t kKept = 4;  // a folder usually mixes portrait, landscape and a few odd sizes
   const auto found = std::ranges::find(compiled_, size, &Compiled::size);
   if (found != compiled_.end()) {
@@ -69,19 +69,20 @@ Detector::Compiled& Detector::compiled(Size size) {
     return compiled_.front();
   }
   if (compiled_.size() == kKept) compiled_.pop_back();
-  const Shape shape = {1, Image::kChannels, size.height, size.width};
-  compiled_.push_front({size, Tensor(shape), Engine(graph_, weights_, shape, {}, options_.engine)});
+  const Shape shape = {1, image::Image::kChannels, size.height, size.width};
+  compiled_.push_front({size, Tensor(shape), engine::Engine(graph_, weights_, shape, {}, options_.engine)});
   return compiled_.front();
 }
 
-DetectionResult Detector::detect(const Image& image) {
-  const Size picture = {image.width(), image.height()};
+DetectionResult Detector::detect(const image::Image& image) {
+  const detect::Size picture = {image.width(), image.height()};
   if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
-  const Letterbox geometry = fit(picture);
+  const detect::Letterbox geometry = fit(picture);
   Compiled& network = compiled(geometry.out);
 
   const auto start = Clock::now();
-  fill_letterboxed(image, geometry, pixel_format(input_format(graph_)), network.input.values().data());
+  detect::fill_letterboxed(image, geometry, pixel_format(input_format(graph_)),
+                           network.input.values().data());
   const auto filled = Clock::now();
   network.engine.run(network.input);
   const auto ran = Clock::now();
@@ -90,13 +91,13 @@ DetectionResult Detector::detect(const Image& image) {
   result.network = geometry.out;
   const Tensor& prediction = network.engine.output(0);
   result.detections =
-      non_max_suppression(prediction.values().data(), classes_, prediction.dim(2), options_.nms);
-  std::vector<BoxXyxy> boxes;
-  for (const Detection& detection : result.detections) boxes.push_back(detection.box);
-  scale_boxes(boxes, geometry.out, picture);
+      detect::non_max_suppression(prediction.values().data(), classes_, prediction.dim(2), options_.nms);
+  std::vector<detect::BoxXyxy> boxes;
+  for (const detect::Detection& detection : result.detections) boxes.push_back(detection.box);
+  detect::scale_boxes(boxes, geometry.out, picture);
   for (size_t i = 0; i < boxes.size(); ++i) result.detections[i].box = boxes[i];
   result.times = {ms_between(start, filled), ms_between(filled, ran), ms_between(ran, Clock::now())};
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::predict

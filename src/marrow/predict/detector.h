@@ -9,7 +9,7 @@
 #include "marrow/engine/engine.h"
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::predict {
 
 struct PredictTimes {
   double preprocess_ms = 0;
@@ -18,15 +18,16 @@ struct PredictTimes {
 };
 
 struct DetectorOptions {
-  Size size = {640, 640};  // pixels of the network's input; rounded up to a multiple of the largest stride
+  detect::Size size = {640,
+                       640};  // pixels of the network's input; rounded up to a multiple of the largest stride
   bool rect = true;  // pad only up to the next multiple of the stride, so the input is as small as it can be
-  NmsOptions nms;
-  EngineOptions engine;
+  detect::NmsOptions nms;
+  engine::EngineOptions engine;
 };
 
 struct DetectionResult {
-  std::vector<Detection> detections;  // boxes in pixels of the picture, falling confidence
-  Size network;                       // the input that the picture was fitted into
+  std::vector<detect::Detection> detections;  // boxes in pixels of the picture, falling confidence
+  detect::Size network;                       // the input that the picture was fitted into
   PredictTimes times;
 };
 
@@ -39,19 +40,20 @@ class Detector {
 
   int classes() const { return classes_; }
   int largest_stride() const { return largest_stride_; }
-  Size size() const { return options_.size; }  // that pictures are fitted into
-  Size network_size(Size picture) const;       // the input that such a picture would be fitted into
+  detect::Size size() const { return options_.size; }  // that pictures are fitted into
+  detect::Size network_size(
+      detect::Size picture) const;  // the input that such a picture would be fitted into
 
-  DetectionResult detect(const Image& image);
+  DetectionResult detect(const image::Image& image);
 
  private:
   struct Compiled {
-    Size size;
+    detect::Size size;
     Tensor input;
-    Engine engine;
+    engine::Engine engine;
   };
-  Compiled& compiled(Size size);
-  Letterbox fit(Size picture) const;
+  Compiled& compiled(detect::Size size);
+  detect::Letterbox fit(detect::Size picture) const;
 
   Graph graph_;
   Weights weights_;
@@ -62,4 +64,4 @@ class Detector {
   std::list<Compiled> compiled_;  // most recently used first
 };
 
-}  // namespace marrow
+}  // namespace marrow::predict

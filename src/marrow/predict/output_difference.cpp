@@ -11,7 +11,7 @@
 #include "marrow/predict/classifier_input.h"
 #include "marrow/predict/preprocess.h"
 
-namespace marrow {
+namespace marrow::predict {
 namespace {
 
 std::vector<std::string> compared_names(const Graph& graph) {
@@ -34,7 +34,7 @@ double largest_absolute(const Tensor& a, const Tensor& b) {
   return largest;
 }
 
-double sensitivity_of(Engine& engine, const Tensor& input) {
+double sensitivity_of(engine::Engine& engine, const Tensor& input) {
   constexpr double kRounding = 1e-7;
   Tensor shaken = input.clone();
   Random random(0, "sensitivity");
@@ -49,36 +49,37 @@ double sensitivity_of(Engine& engine, const Tensor& input) {
   return largest;
 }
 
-Engine compared_engine(const GraphWithWeights& model, const Shape& input, int threads) {
+engine::Engine compared_engine(const passes::GraphWithWeights& model, const Shape& input, int threads) {
   return {
       model.graph, model.weights, input, compared_names(model.graph), {.threads = threads, .deploy = false}};
 }
 
 }  // namespace
 
-Tensor network_input(const Model& model, const Image& picture, Size size) {
+Tensor network_input(const model::Model& model, const image::Image& picture, detect::Size size) {
   const InputFormat& stored = input_format(model.graph);
   if (model.task == "classify") {
     const InputFormat format = classifier_format(stored, size.width);
-    const Image cut =
-        resize_for_classifier(picture, format.resize, format.crop, resize_filter(format.interpolation));
-    Tensor input({1, Image::kChannels, format.crop, format.crop});
-    fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
+    const image::Image cut = image::resize_for_classifier(picture, format.resize, format.crop,
+                                                          resize_filter(format.interpolation));
+    Tensor input({1, image::Image::kChannels, format.crop, format.crop});
+    detect::fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
     return input;
   }
-  const Image boxed = letterbox(picture, letterbox_geometry({picture.width(), picture.height()}, size));
-  Tensor input({1, Image::kChannels, size.height, size.width});
-  fill_network_input(boxed.pixels(), pixel_format(stored), input.values().data());
+  const image::Image boxed =
+      detect::letterbox(picture, detect::letterbox_geometry({picture.width(), picture.height()}, size));
+  Tensor input({1, image::Image::kChannels, size.height, size.width});
+  detect::fill_network_input(boxed.pixels(), pixel_format(stored), input.values().data());
   return input;
 }
 
-std::vector<OutputDifference> output_differences(const GraphWithWeights& before,
-                                                 const GraphWithWeights& after,
+std::vector<OutputDifference> output_differences(const passes::GraphWithWeights& before,
+                                                 const passes::GraphWithWeights& after,
                                                  std::span<const Tensor> inputs, int threads) {
   const std::vector<std::string> names = compared_names(before.graph);
-  const EngineOptions options = {.threads = threads, .deploy = false};
-  Engine first(before.graph, before.weights, inputs.front().shape(), names, options);
-  Engine second(after.graph, after.weights, inputs.front().shape(), names, options);
+  const engine::EngineOptions options = {.threads = threads, .deploy = false};
+  engine::Engine first(before.graph, before.weights, inputs.front().shape(), names, options);
+  engine::Engine second(after.graph, after.weights, inputs.front().shape(), names, options);
   std::vector<OutputDifference> differences;
   for (const std::string& name : names) differences.push_back({name});
   for (const Tensor& input : inputs) {
@@ -93,16 +94,16 @@ std::vector<OutputDifference> output_differences(const GraphWithWeights& before,
   return differences;
 }
 
-double rounding_sensitivity(const GraphWithWeights& model, const Tensor& input, int threads) {
-  Engine engine = compared_engine(model, input.shape(), threads);
+double rounding_sensitivity(const passes::GraphWithWeights& model, const Tensor& input, int threads) {
+  engine::Engine engine = compared_engine(model, input.shape(), threads);
   return sensitivity_of(engine, input);
 }
 
-double calm_contrast(const GraphWithWeights& model, const std::function<Tensor(double contrast)>& input_at,
-                     int threads) {
+double calm_contrast(const passes::GraphWithWeights& model,
+                     const std::function<Tensor(double contrast)>& input_at, int threads) {
   constexpr double kCalm = 3e-5, kLeastContrast = 1.0 / 64;
   Tensor input = input_at(1);
-  Engine engine = compared_engine(model, input.shape(), threads);
+  engine::Engine engine = compared_engine(model, input.shape(), threads);
   double contrast = 1;
   while (!(sensitivity_of(engine, input) <= kCalm) && contrast > kLeastContrast) {
     contrast /= 2;
@@ -119,4 +120,4 @@ std::string sensitivity_note(double sensitivity, double tolerance, std::string_v
                      : fmt::format("compare on pictures like those it was trained on, with {}", option));
 }
 
-}  // namespace marrow
+}  // namespace marrow::predict

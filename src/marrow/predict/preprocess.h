@@ -4,13 +4,13 @@
 #include "marrow/detect/network_input.h"
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::predict {
 
-inline PixelFormat pixel_format(const InputFormat& format) {
+inline detect::PixelFormat pixel_format(const InputFormat& format) {
   return {format.order == ChannelOrder::kRgb, format.scale, format.mean, format.std};
 }
 
 // The format that the graph's input node carries.
 const InputFormat& input_format(const Graph& graph);
 
-}  // namespace marrow
+}  // namespace marrow::predict

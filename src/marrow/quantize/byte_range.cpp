@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace marrow {
+namespace marrow::quantize {
 namespace {
 
 constexpr size_t kBins = 2048;
@@ -109,4 +109,4 @@ ByteScale Histogram::scale(RangeRule rule) const {
           static_cast<int>(std::clamp(std::nearbyint(-range.low / step), 0.0, 255.0))};
 }
 
-}  // namespace marrow
+}  // namespace marrow::quantize

@@ -8,7 +8,7 @@
 
 #include "marrow/graph/byte_scale.h"
 
-namespace marrow {
+namespace marrow::quantize {
 
 enum class RangeRule {
   kMse,  // the range of least squared error: a few large numbers are cut off for finer steps of the rest
@@ -41,4 +41,4 @@ class Histogram {
   int64_t total_ = 0;
 };
 
-}  // namespace marrow
+}  // namespace marrow::quantize

@@ -7,9 +7,10 @@
 #include "marrow/engine/engine.h"
 #include "marrow/quantize/quantizable.h"
 
-namespace marrow {
+namespace marrow::quantize {
 
-Graph calibrate(const GraphWithWeights& model, std::span<const Tensor> inputs, RangeRule rule, int threads) {
+Graph calibrate(const passes::GraphWithWeights& model, std::span<const Tensor> inputs, RangeRule rule,
+                int threads) {
   const std::vector<int> groups = scale_groups(model.graph, quantizable_layers(model.graph));
   // What is computed is looked at; what only moves shows the same numbers again.
   Graph seen = model.graph;
@@ -27,7 +28,8 @@ Graph calibrate(const GraphWithWeights& model, std::span<const Tensor> inputs, R
 
   std::map<int, Histogram> histograms;
   if (!names.empty()) {
-    Engine engine(seen, model.weights, inputs.front().shape(), names, {.threads = threads, .deploy = false});
+    engine::Engine engine(seen, model.weights, inputs.front().shape(), names,
+                          {.threads = threads, .deploy = false});
     for (const auto add : {&Histogram::widen, &Histogram::count})
       for (const Tensor& input : inputs) {
         engine.run(input);
@@ -44,4 +46,4 @@ Graph calibrate(const GraphWithWeights& model, std::span<const Tensor> inputs, R
   return calibrated;
 }
 
-}  // namespace marrow
+}  // namespace marrow::quantize

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <set>
 
-namespace marrow {
+namespace marrow::quantize {
 namespace {
 
 size_t index(Value value) {
@@ -78,4 +78,4 @@ std::vector<int> scale_groups(const Graph& graph, const std::vector<Value>& laye
   return groups;
 }
 
-}  // namespace marrow
+}  // namespace marrow::quantize

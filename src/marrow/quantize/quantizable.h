@@ -6,7 +6,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::quantize {
 
 // Dense convolutions, without those that read the image, those whose outputs are the network's (boxes and
 // scores want more than 256 steps), and those on pooled vectors, where there is nothing to gain.
@@ -20,4 +20,4 @@ std::vector<int> scale_groups(const Graph& graph, const std::vector<Value>& laye
 // Whether the operation only moves numbers, so that its inputs and its output have one scale.
 bool moves_numbers(const Operation& operation);
 
-}  // namespace marrow
+}  // namespace marrow::quantize

@@ -9,7 +9,7 @@
 #include "marrow/engine/engine.h"
 #include "marrow/quantize/quantizable.h"
 
-namespace marrow {
+namespace marrow::quantize {
 namespace {
 
 std::vector<std::string> compared_outputs(const Graph& graph) {
@@ -41,12 +41,12 @@ bool below(std::string_view name, std::string_view prefix) {
 
 }  // namespace
 
-std::vector<LayerError> layer_errors(const GraphWithWeights& model, std::span<const Tensor> inputs,
+std::vector<LayerError> layer_errors(const passes::GraphWithWeights& model, std::span<const Tensor> inputs,
                                      int threads) {
   const std::vector<std::string> names = compared_outputs(model.graph);
   const Shape& shape = inputs.front().shape();
   std::vector<std::vector<Tensor>> wanted;  // by input and output
-  Engine exact(model.graph, model.weights, shape, names, {.threads = threads, .deploy = false});
+  engine::Engine exact(model.graph, model.weights, shape, names, {.threads = threads, .deploy = false});
   for (const Tensor& input : inputs) {
     exact.run(input);
     wanted.emplace_back();
@@ -58,8 +58,8 @@ std::vector<LayerError> layer_errors(const GraphWithWeights& model, std::span<co
     if (!model.graph.node(model.graph.node(layer).inputs[0]).byte_scale) continue;
     Graph graph = model.graph;
     graph.nodes[static_cast<size_t>(layer.id)].int8 = true;
-    Engine engine(graph, model.weights, shape, names,
-                  {.threads = threads, .deploy = false, .precision = Precision::kInt8});
+    engine::Engine engine(graph, model.weights, shape, names,
+                          {.threads = threads, .deploy = false, .precision = engine::Precision::kInt8});
     std::vector<Squares> squares(names.size());
     for (size_t k = 0; k < inputs.size(); ++k) {
       engine.run(inputs[k]);
@@ -99,4 +99,4 @@ Graph mark_int8(Graph calibrated, std::span<const LayerError> layers) {
   return calibrated;
 }
 
-}  // namespace marrow
+}  // namespace marrow::quantize

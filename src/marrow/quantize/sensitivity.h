@@ -7,7 +7,7 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::quantize {
 
 struct LayerError {
   Value layer;
@@ -20,7 +20,7 @@ struct LayerError {
 
 // Of every quantizable layer, in the graph's order. `model` is calibrated. Each layer costs one compilation
 // and a run on every input.
-std::vector<LayerError> layer_errors(const GraphWithWeights& model, std::span<const Tensor> inputs,
+std::vector<LayerError> layer_errors(const passes::GraphWithWeights& model, std::span<const Tensor> inputs,
                                      int threads = 0);
 
 // Keeps the layers whose error alone is more than `share` of the sum of all, and those whose names begin with
@@ -31,4 +31,4 @@ void keep_sensitive(std::vector<LayerError>& layers, double share, std::span<con
 // `calibrated` with the layers that are not kept marked as int8.
 Graph mark_int8(Graph calibrated, std::span<const LayerError> layers);
 
-}  // namespace marrow
+}  // namespace marrow::quantize

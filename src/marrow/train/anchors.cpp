@@ -1,6 +1,6 @@
 #include "marrow/train/anchors.h"
 
-namespace marrow {
+namespace marrow::train {
 
 Anchors make_anchors(std::span<const torch::Tensor> maps, std::span<const int> strides) {
   std::vector<torch::Tensor> centres, of_anchor;
@@ -29,4 +29,4 @@ torch::Tensor boxes_to_distances(const torch::Tensor& points, const torch::Tenso
   return torch::cat({points - boxes.narrow(-1, 0, 2), boxes.narrow(-1, 2, 2) - points}, -1);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

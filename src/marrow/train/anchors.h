@@ -6,7 +6,7 @@
 
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Levels in order, row-major inside a level. A is the number of cells of all levels.
 struct Anchors {
@@ -24,4 +24,4 @@ torch::Tensor join_levels(std::span<const torch::Tensor> maps);
 torch::Tensor distances_to_boxes(const torch::Tensor& points, const torch::Tensor& distances);
 torch::Tensor boxes_to_distances(const torch::Tensor& points, const torch::Tensor& boxes);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -4,7 +4,7 @@
 
 #include "marrow/train/iou.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr double kInsideMargin = 1e-9;  // pixels; strict inside
@@ -69,4 +69,4 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
   return {weights, weights > 0, object_of};
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

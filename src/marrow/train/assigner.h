@@ -4,7 +4,7 @@
 
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // alignment = score^alpha * IoU^beta; an object takes the top_k anchors inside its box that align best.
 struct AssignerOptions {
@@ -36,4 +36,4 @@ struct Assignment {
 Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const torch::Tensor& anchors,
                   const PaddedObjects& objects, const AssignerOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 // Compiled for several processors, chosen when the program starts: loops over channels become vectors.
@@ -172,4 +172,4 @@ torch::Tensor batch_norm_channels_last(const torch::Tensor& x, const torch::Tens
   return BatchNormFunction::apply(x, scale, shift, running, eps);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -6,7 +6,7 @@
 
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Statistics that move with every batch: running = (1 - momentum) running + momentum batch, with the batch's
 // unbiased variance. Both (C) float32, changed in place; undefined ones are left out.
@@ -23,4 +23,4 @@ torch::Tensor batch_norm_channels_last(const torch::Tensor& x, const torch::Tens
                                        const torch::Tensor& shift, const RunningStatistics& running,
                                        double eps);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -14,28 +14,29 @@
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_pictures.h"
 
-namespace marrow {
+namespace marrow::train {
 
 ClassificationTask::ClassificationTask(const TrainOptions& options, const Graph& graph,
-                                       std::vector<std::string> names, OpenedSplit train, OpenedSplit val)
+                                       std::vector<std::string> names, evaluate::OpenedSplit train,
+                                       evaluate::OpenedSplit val)
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
-      format_(classifier_format(input_format(graph), 0)),
+      format_(predict::classifier_format(predict::input_format(graph), 0)),
       logits_(graph.find("logits")) {}
 
 std::vector<std::string> ClassificationTask::result_columns() const {
   return classification_columns();
 }
 
-ClassificationLoaderOptions ClassificationTask::loader_options(const Place&) const {
-  ClassificationLoaderOptions loader;
+loader::ClassificationLoaderOptions ClassificationTask::loader_options(const Place&) const {
+  loader::ClassificationLoaderOptions loader;
   loader.classes = static_cast<int>(names_.size());
   loader.size = format_.crop;
-  loader.augment = classification_augment_of(options_);
+  loader.augment = loader::classification_augment_of(options_);
   return loader;
 }
 
 Task::Step ClassificationTask::forward(TorchExecutor& model) {
-  const std::optional<ClassificationBatch> batch = loader_->next();
+  const std::optional<loader::ClassificationBatch> batch = loader_->next();
   if (pictures_) pictures_->train_batch(*batch, batches_per_epoch());
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
@@ -57,14 +58,15 @@ std::string ClassificationTask::explain_non_finite(TorchExecutor& model) {
 
 Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
                                               const std::function<bool()>& stop) {
-  ClassificationLoader loader(val_.images, validation_loader_options(format_, static_cast<int>(names_.size()),
-                                                                     validation_batch(), workers_));
+  loader::ClassificationLoader loader(
+      val_.images, evaluate::validation_loader_options(format_, static_cast<int>(names_.size()),
+                                                       validation_batch(), workers_));
   const torch::Device device = average.options().device;
-  ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
+  evaluate::ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
   double loss_sum = 0;
-  const ClassifierValidation found = validate_classifier(
+  const evaluate::ClassifierValidation found = evaluate::validate_classifier(
       loader, names_, {},
-      [&](const ClassificationBatch& batch) {
+      [&](const loader::ClassificationBatch& batch) {
         const torch::NoGradGuard no_grad;
         const torch::Tensor logits =
             average.evaluate(to_torch(batch.images, device), std::span(&logits_, 1)).front();
@@ -77,7 +79,7 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
       [&](int64_t) { return !stop(); });
 
   if (pictures && !stop()) pictures->finish(found.report);
-  const ClassAccuracy& total = found.report.total();
+  const evaluate::ClassAccuracy& total = found.report.total();
   Validation validation;
   validation.result.metrics = {total.top1_share(), total.top5_share()};
   validation.result.fitness = found.report.fitness();
@@ -85,8 +87,8 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
   validation.summary =
       fmt::format("{:>11}  top-1 {:.4g}, top-5 {:.4g}, loss {:.4g} on {}", "validation", total.top1_share(),
                   total.top5_share(), validation.result.losses[0], counted(total.images, "image"));
-  validation.report = report_text(found, options_.verbose);
+  validation.report = evaluate::report_text(found, options_.verbose);
   return validation;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

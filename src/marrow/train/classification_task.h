@@ -5,14 +5,15 @@
 #include "marrow/loader/classification_loader.h"
 #include "marrow/train/loader_task.h"
 
-namespace marrow {
+namespace marrow::train {
 
-class ClassificationTask : public LoaderTask<ClassificationLoader, ClassificationLoaderOptions> {
+class ClassificationTask
+    : public LoaderTask<loader::ClassificationLoader, loader::ClassificationLoaderOptions> {
  public:
   // `graph` is the model's; its input says how large pictures are and how validation cuts them. Its logits
   // are in the order of `names`, the classes of the data.
   ClassificationTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                     OpenedSplit train, OpenedSplit val);
+                     evaluate::OpenedSplit train, evaluate::OpenedSplit val);
 
   std::vector<std::string> loss_names() const override { return {"loss"}; }
   std::vector<std::string> result_columns() const override;
@@ -22,7 +23,7 @@ class ClassificationTask : public LoaderTask<ClassificationLoader, Classificatio
   void show_to(RunPictures& pictures) override { pictures_ = &pictures; }
 
  private:
-  ClassificationLoaderOptions loader_options(const Place& place) const override;
+  loader::ClassificationLoaderOptions loader_options(const Place& place) const override;
 
   InputFormat format_;  // complete: classifier_format
   Value logits_;
@@ -31,4 +32,4 @@ class ClassificationTask : public LoaderTask<ClassificationLoader, Classificatio
   TrainingPlace place_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -13,9 +13,9 @@
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_pictures.h"
 
-namespace marrow {
+namespace marrow::train {
 
-DetectionTargets targets_of(const DetectionBatch& batch) {
+DetectionTargets targets_of(const loader::DetectionBatch& batch) {
   const torch::Tensor rows = to_torch(batch.targets);
   return {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
           rows.narrow(1, 2, 4).contiguous()};
@@ -45,7 +45,8 @@ torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& forma
 }
 
 DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                             int image_size, int stride, OpenedSplit train, OpenedSplit val)
+                             int image_size, int stride, evaluate::OpenedSplit train,
+                             evaluate::OpenedSplit val)
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       image_size_(image_size),
       stride_(stride),
@@ -70,25 +71,25 @@ void DetectionTask::start(const Place& place) {
   LoaderTask::start(place);
 }
 
-DetectionLoaderOptions DetectionTask::loader_options(const Place&) const {
-  DetectionLoaderOptions loader;
+loader::DetectionLoaderOptions DetectionTask::loader_options(const Place&) const {
+  loader::DetectionLoaderOptions loader;
   loader.rectangular = options_.rect;
   loader.stride = stride_;
   loader.pad = 0;
-  loader.augment = augment_settings_of(options_);
+  loader.augment = loader::augment_settings_of(options_);
   if (close_mosaic_epoch_ >= 0) loader.close_mosaic_epoch = close_mosaic_epoch_;
   return loader;
 }
 
 Task::Step DetectionTask::forward(TorchExecutor& model) {
-  const std::optional<DetectionBatch> batch = loader_->next();
+  const std::optional<loader::DetectionBatch> batch = loader_->next();
   if (pictures_) pictures_->train_batch(*batch, batches_per_epoch(), close_mosaic_epoch_);
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
   int size = image_size_;
   if (options_.multi_scale) {
     size = draw_image_size(image_size_, stride_, seed_, batch->epoch, batch->number);
-    images_ = resize_batch(images_, input_format(model.graph()), size, stride_);
+    images_ = resize_batch(images_, predict::input_format(model.graph()), size, stride_);
   }
   place_ = place_of(*batch);
   const std::vector<torch::Tensor> maps = model.train(images_, maps_, place_);
@@ -110,19 +111,19 @@ std::string DetectionTask::explain_non_finite(TorchExecutor& model) {
 
 Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
                                          const std::function<bool()>& stop) {
-  DetectionLoaderOptions loader_options;
+  loader::DetectionLoaderOptions loader_options;
   loader_options.batch = validation_batch();
   loader_options.workers = workers_;
   loader_options.rectangular = true;
   loader_options.stride = stride_;
-  DetectionLoader loader(val_.images, loader_options);
+  loader::DetectionLoader loader(val_.images, loader_options);
 
   std::vector<double> loss_sums(3, 0);
   std::vector<Value> wanted = {output_};
   wanted.insert(wanted.end(), maps_.begin(), maps_.end());
   const torch::Device device = average.options().device;
-  ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
-  const auto predict = [&](const DetectionBatch& batch) {
+  evaluate::ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
+  const auto predict = [&](const loader::DetectionBatch& batch) {
     const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
     const torch::NoGradGuard no_grad;
     const torch::Tensor items =
@@ -131,24 +132,24 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
       loss_sums[i] += items[static_cast<int64_t>(i)].item<double>();
     return from_torch(results[0].to(torch::kFloat32));
   };
-  const DetectorValidation found = validate_detector(
+  const evaluate::DetectorValidation found = evaluate::validate_detector(
       loader, *val_.images,
       {.names = names_,
-       .confidence = options_.conf ? static_cast<float>(*options_.conf) : kValidationConfidence,
+       .confidence = options_.conf ? static_cast<float>(*options_.conf) : evaluate::kValidationConfidence,
        .iou = static_cast<float>(options_.iou),
        .max_detections = options_.max_det,
        .agnostic = options_.single_cls || options_.agnostic_nms,
        .predictions = last && options_.save_json,
-       .numbers = last ? val_.numbers : CocoNumbers(),
+       .numbers = last ? val_.numbers : data::CocoNumbers(),
        .show =
-           [&](const DetectionBatch& batch, std::span<const std::vector<Detection>> boxes) {
+           [&](const loader::DetectionBatch& batch, std::span<const std::vector<detect::Detection>> boxes) {
              if (pictures) pictures->add(batch, boxes);
            }},
       predict, threads_, [&](int64_t) { return !stop(); });
 
   if (pictures && !stop()) pictures->finish(found.report);
   Validation validation;
-  const AveragePrecision& ap = found.report.ultralytics;
+  const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};
   validation.result.fitness = ap.fitness();
   for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
@@ -157,9 +158,10 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
       "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics) on {}, {}",
       "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(),
       counted(found.report.images, "image"), counted(found.report.instances, "object"));
-  validation.report = report_text(found.report, options_.verbose) + "\n" + speed_line(found.times);
-  if (last && options_.save_json) validation.json = coco_predictions_json(found.predictions);
+  validation.report =
+      evaluate::report_text(found.report, options_.verbose) + "\n" + evaluate::speed_line(found.times);
+  if (last && options_.save_json) validation.json = evaluate::coco_predictions_json(found.predictions);
   return validation;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

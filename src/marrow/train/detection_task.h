@@ -6,14 +6,14 @@
 #include "marrow/train/loader_task.h"
 #include "marrow/train/loss.h"
 
-namespace marrow {
+namespace marrow::train {
 
-class DetectionTask : public LoaderTask<DetectionLoader, DetectionLoaderOptions> {
+class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::DetectionLoaderOptions> {
  public:
   // `graph` is the model's. Images come from `train` and `val`, of which the latter may have none.
   // `image_size` is a multiple of `stride`.
   DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                int image_size, int stride, OpenedSplit train, OpenedSplit val);
+                int image_size, int stride, evaluate::OpenedSplit train, evaluate::OpenedSplit val);
 
   std::vector<std::string> loss_names() const override { return {"box_loss", "cls_loss", "dfl_loss"}; }
   std::vector<std::string> result_columns() const override;
@@ -24,14 +24,14 @@ class DetectionTask : public LoaderTask<DetectionLoader, DetectionLoaderOptions>
   void show_to(RunPictures& pictures) override;
 
  private:
-  DetectionLoaderOptions loader_options(const Place& place) const override;
+  loader::DetectionLoaderOptions loader_options(const Place& place) const override;
 
   int image_size_;
   int stride_;
   DetectionLoss loss_;
   std::vector<Value> maps_;
   Value output_;
-  ThreadPool threads_;
+  cpu::ThreadPool threads_;
   RunPictures* pictures_ = nullptr;
   int64_t close_mosaic_epoch_ = -1;  // -1: none
   torch::Tensor images_;             // of the latest batch
@@ -39,7 +39,7 @@ class DetectionTask : public LoaderTask<DetectionLoader, DetectionLoaderOptions>
 };
 
 // What the loss wants of a batch, on the CPU.
-DetectionTargets targets_of(const DetectionBatch& batch);
+DetectionTargets targets_of(const loader::DetectionBatch& batch);
 
 // multi_scale: the side, a multiple of `stride`, that a batch is resized to; from half to one and a half of
 // `image_size`.
@@ -50,4 +50,4 @@ int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, in
 // bytes.
 torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& format, int size, int stride);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -5,11 +5,11 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 // A new node between `source` and the nodes that read it.
-void insert_after(Model& model, Value source, Operation operation) {
+void insert_after(model::Model& model, Value source, Operation operation) {
   Graph& graph = model.graph;
   Node node = graph.node(source);
   node.operation = std::move(operation);
@@ -20,7 +20,7 @@ void insert_after(Model& model, Value source, Operation operation) {
   graph.nodes.insert(graph.nodes.begin() + source.id + 1, std::move(node));
   for (auto* list : {&graph.outputs, &graph.taps})
     for (NamedValue& named : *list) named.value.id = after(named.value.id);
-  for (Layer& layer : model.layers) {
+  for (model::Layer& layer : model.layers) {
     layer.first_node = after(layer.first_node);
     layer.end_node = after(layer.end_node);
     for (Value& output : layer.outputs) output.id = after(output.id);
@@ -29,7 +29,7 @@ void insert_after(Model& model, Value source, Operation operation) {
 
 }  // namespace
 
-void set_dropout(Model& model, double rate) {
+void set_dropout(model::Model& model, double rate) {
   const Graph& graph = model.graph;
   const auto logits =
       std::ranges::find_if(graph.outputs, [](const NamedValue& output) { return output.name == "logits"; });
@@ -57,4 +57,4 @@ void set_dropout(Model& model, double rate) {
                 "dropout: this network ends neither in a linear layer nor behind a pooling");
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace marrow {
+namespace marrow::train {
 
 void Ema::update(const TorchExecutor& model) {
   constexpr double kDecay = 0.9999;
@@ -21,4 +21,4 @@ void Ema::update(const TorchExecutor& model) {
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

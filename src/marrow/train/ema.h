@@ -5,7 +5,7 @@
 
 #include "marrow/train/executor.h"
 
-namespace marrow {
+namespace marrow::train {
 
 class Ema {
  public:
@@ -25,4 +25,4 @@ class Ema {
   int64_t updates_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -12,7 +12,7 @@
 #include "marrow/train/anchors.h"
 #include "marrow/train/batch_norm.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 bool contains_any(std::string_view name, const std::vector<std::string>& parts) {
@@ -395,4 +395,4 @@ void TorchExecutor::set_scalar(std::string_view name, double value) {
   scalar.fill_(value);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

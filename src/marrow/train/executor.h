@@ -14,7 +14,7 @@
 #include "marrow/graph/graph.h"
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 struct TorchExecutorOptions {
   torch::Device device = torch::kCPU;
@@ -92,4 +92,4 @@ class TorchExecutor {
   State state_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -2,7 +2,7 @@
 
 #include <numbers>
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr double kEps = 1e-7;
@@ -39,4 +39,4 @@ torch::Tensor box_iou(const torch::Tensor& a, const torch::Tensor& b, IouKind ki
   return iou - (distance / diagonal + v * alpha);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -4,7 +4,7 @@
 
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 enum class IouKind { kIou, kGiou, kDiou, kCiou };
 
@@ -13,4 +13,4 @@ enum class IouKind { kIou, kGiou, kDiou, kCiou };
 // A height gets 1e-7 added, a width does not: so did the published weights' training.
 torch::Tensor box_iou(const torch::Tensor& a, const torch::Tensor& b, IouKind kind);
 
-}  // namespace marrow
+}  // namespace marrow::train

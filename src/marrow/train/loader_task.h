@@ -11,7 +11,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/task.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Loader: DetectionLoader or ClassificationLoader.
 template <class Loader, class LoaderOptions>
@@ -37,12 +37,14 @@ class LoaderTask : public Task {
   }
 
  protected:
-  LoaderTask(const TrainOptions& options, std::vector<std::string> names, OpenedSplit train, OpenedSplit val)
+  LoaderTask(const TrainOptions& options, std::vector<std::string> names, evaluate::OpenedSplit train,
+             evaluate::OpenedSplit val)
       : options_(options),
         names_(std::move(names)),
         train_(std::move(train)),
         val_(std::move(val)),
-        workers_(std::min(options.workers, options.threads > 0 ? options.threads : available_threads())) {}
+        workers_(
+            std::min(options.workers, options.threads > 0 ? options.threads : cpu::available_threads())) {}
 
   // What is this task's own; the rest follows from the place.
   virtual LoaderOptions loader_options(const Place& place) const = 0;
@@ -57,7 +59,7 @@ class LoaderTask : public Task {
 
   const TrainOptions options_;
   const std::vector<std::string> names_;
-  const OpenedSplit train_, val_;
+  const evaluate::OpenedSplit train_, val_;
   const int workers_;  // no more than threads that compute
   std::unique_ptr<Loader> loader_;
   uint64_t seed_ = 0;
@@ -66,4 +68,4 @@ class LoaderTask : public Task {
   double waited_ = 0;  // for loaders that are gone
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -8,7 +8,7 @@
 #include "marrow/train/anchors.h"
 #include "marrow/train/iou.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 const Node& detection_node(const Graph& graph) {
@@ -156,4 +156,4 @@ torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tenso
   return -(targets * wide.log_softmax(1)).sum(1).mean();
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -16,7 +16,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // The objects of a batch, one row each, in any order. The loss sorts them by image on the CPU, and fetches
 // them from any other device.
@@ -71,4 +71,4 @@ torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tenso
 // [0, reg_max - 1.01]. Returns (M): the mean over the four sides.
 torch::Tensor distribution_focal_loss(const torch::Tensor& logits, const torch::Tensor& distances);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -13,7 +13,7 @@
 #include "marrow/train/detection_task.h"
 #include "marrow/train/dropout.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr int kSmallestMultiple = 32;  // of a detector's image size
@@ -40,8 +40,8 @@ void say_ineffective(const std::vector<std::string>& keys, const std::string& ki
   if (!keys.empty()) say(fmt::format("without effect on a {}: {}", kind, join(keys, ", ")));
 }
 
-void refuse_other_kind(const TrainOptions& options, const Model& model, const Dataset& dataset) {
-  const bool classifies = model.task == "classify", folders = dataset.format == DatasetFormat::kFolders;
+void refuse_other_kind(const TrainOptions& options, const model::Model& model, const data::Dataset& dataset) {
+  const bool classifies = model.task == "classify", folders = dataset.format == data::DatasetFormat::kFolders;
   if (!classifies && model.task != "detect")
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{}: a model for '{}'; training knows detection and classification",
@@ -60,22 +60,22 @@ void refuse_other_kind(const TrainOptions& options, const Model& model, const Da
                   options.model, options.data, options.backbone.empty() ? "starnet_s050" : options.backbone));
 }
 
-void settle_classifier(TrainOptions& options, Model& model) {
+void settle_classifier(TrainOptions& options, model::Model& model) {
   if (model.classes() < 2)
     throw Error(ErrorKind::kUsage, options.data + ": one class; a classifier tells at least two apart");
   InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
-  format = classifier_format(format, options.imgsz);
+  format = predict::classifier_format(format, options.imgsz);
   options.imgsz = format.crop;
   if (options.dropout > 0) set_dropout(model, options.dropout);
 }
 
-int size_multiple(const Model& model) {
+int size_multiple(const model::Model& model) {
   return std::max(model.largest_stride, kSmallestMultiple);
 }
 
 }  // namespace
 
-void settle(TrainOptions& options, Model& model, const Dataset& dataset,
+void settle(TrainOptions& options, model::Model& model, const data::Dataset& dataset,
             const std::function<void(std::string_view)>& say) {
   refuse_other_kind(options, model, dataset);
   if (model.task == "classify") {
@@ -98,20 +98,22 @@ void settle(TrainOptions& options, Model& model, const Dataset& dataset,
   std::get<Input>(model.graph.nodes.at(0).operation).format.crop = size;
 }
 
-std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const Dataset& dataset,
+std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,
+                                const data::Dataset& dataset,
                                 const std::function<void(std::string_view)>& say) {
-  OpenSplitOptions open;
+  evaluate::OpenSplitOptions open;
   open.image_size = options.imgsz;
-  open.cache = options.cache == "ram" || options.cache == "true" ? ImageCache::kAll : ImageCache::kWhenItFits;
+  open.cache = options.cache == "ram" || options.cache == "true" ? loader::ImageCache::kAll
+                                                                 : loader::ImageCache::kWhenItFits;
   open.single_class = options.single_cls;
   open.fraction = options.fraction;
   open.threads = options.threads;
   open.say = say;
-  OpenedSplit train = open_split(dataset, "train", open);
+  evaluate::OpenedSplit train = evaluate::open_split(dataset, "train", open);
   open.fraction = 1;
-  open.cache = ImageCache::kWhenItFits;
+  open.cache = loader::ImageCache::kWhenItFits;
   open.coco_numbers = options.save_json;
-  OpenedSplit val = open_split(dataset, options.split, open);
+  evaluate::OpenedSplit val = evaluate::open_split(dataset, options.split, open);
 
   if (options.batch < 1) options.batch = kDefaultBatch;
   options.batch =
@@ -123,4 +125,4 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const
                                          size_multiple(model), std::move(train), std::move(val));
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -11,17 +11,18 @@
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/task.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Settles what model and options leave open to each other: the image size that nobody gave, the square that a
 // classifier's input cuts out, its dropout. Done twice it changes nothing more. Says which settings have no
 // effect on such a model. Throws Error{kUsage} when the dataset is of another kind than the model,
 // Error{kUnsupported} for other tasks.
-void settle(TrainOptions& options, Model& model, const Dataset& dataset,
+void settle(TrainOptions& options, model::Model& model, const data::Dataset& dataset,
             const std::function<void(std::string_view)>& say);
 
 // Opens the splits and settles the batch. `model` and `options` are settled.
-std::unique_ptr<Task> make_task(TrainOptions& options, const Model& model, const Dataset& dataset,
+std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,
+                                const data::Dataset& dataset,
                                 const std::function<void(std::string_view)>& say);
 
-}  // namespace marrow
+}  // namespace marrow::train

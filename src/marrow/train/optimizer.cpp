@@ -8,7 +8,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr double kBeta2 = 0.999;
@@ -211,4 +211,4 @@ void Optimizer::load(const State& state) {
   momentum_product_ = state.momentum_product;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

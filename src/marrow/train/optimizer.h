@@ -16,7 +16,7 @@
 #include "marrow/train/recipe/schedule.h"
 #include "marrow/train/torch.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Parameters that share a learning rate and a decay.
 struct ParameterGroup {
@@ -82,4 +82,4 @@ class Optimizer {
   double momentum_product_ = 1;
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -9,7 +9,7 @@
 #include "marrow/image/encode.h"
 #include "marrow/loader/batch_sheet.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr double kLargestShare = 0.01;  // of a run's time, for drawing results.png while it goes on
@@ -28,34 +28,37 @@ RunPictures::RunPictures(std::filesystem::path folder, std::vector<std::string> 
       validation_(folder_, names_, say),
       drawn_at_(now_seconds()) {}
 
-void RunPictures::labels(const ImageStore& images) {
+void RunPictures::labels(const loader::ImageStore& images) {
   attempts_.plot(folder_ / "labels.jpg", [&] {
-    std::vector<PlottedBox> boxes;
+    std::vector<evaluate::PlottedBox> boxes;
     for (size_t i = 0; i < images.size(); ++i)
-      for (const Label& label : images.labels(i).labels)
+      for (const data::Label& label : images.labels(i).labels)
         boxes.push_back({label.class_id, static_cast<float>(label.cx), static_cast<float>(label.cy),
                          static_cast<float>(label.w), static_cast<float>(label.h)});
-    return label_plot(boxes, names_);
+    return evaluate::label_plot(boxes, names_);
   });
 }
 
-void RunPictures::train_batch(const DetectionBatch& batch, int64_t batches_per_epoch,
+void RunPictures::train_batch(const loader::DetectionBatch& batch, int64_t batches_per_epoch,
                               int64_t close_mosaic_epoch) {
   const int64_t iteration = batch.epoch * batches_per_epoch + batch.number;
-  const bool without_mosaic = batch.epoch == close_mosaic_epoch && batch.number < kPicturedBatches;
-  if (iteration >= kPicturedBatches && !without_mosaic) return;
+  const bool without_mosaic = batch.epoch == close_mosaic_epoch && batch.number < evaluate::kPicturedBatches;
+  if (iteration >= evaluate::kPicturedBatches && !without_mosaic) return;
   attempts_.picture([&] {
-    write_image(folder_ / fmt::format("train_batch{}.jpg", iteration),
-                batch_sheet(batch, names_, kSheetImages, kBatchSheetSide).pixels());
+    image::write_image(
+        folder_ / fmt::format("train_batch{}.jpg", iteration),
+        loader::batch_sheet(batch, names_, loader::kSheetImages, evaluate::kBatchSheetSide).pixels());
   });
 }
 
-void RunPictures::train_batch(const ClassificationBatch& batch, int64_t batches_per_epoch) {
+void RunPictures::train_batch(const loader::ClassificationBatch& batch, int64_t batches_per_epoch) {
   const int64_t iteration = batch.epoch * batches_per_epoch + batch.number;
-  if (iteration >= kPicturedBatches) return;
+  if (iteration >= evaluate::kPicturedBatches) return;
   attempts_.picture([&] {
-    write_image(folder_ / fmt::format("train_batch{}.jpg", iteration),
-                class_sheet(batch.images, batch.class_ids, names_, kSheetImages, kBatchSheetSide).pixels());
+    image::write_image(folder_ / fmt::format("train_batch{}.jpg", iteration),
+                       loader::class_sheet(batch.images, batch.class_ids, names_, loader::kSheetImages,
+                                           evaluate::kBatchSheetSide)
+                           .pixels());
   });
 }
 
@@ -66,9 +69,9 @@ void RunPictures::epoch_done() {
 void RunPictures::run_done() {
   const double began = now_seconds();
   attempts_.plot(folder_ / "results.png",
-                 [&] { return results_plot(read_results_csv(folder_ / "results.csv")); });
+                 [&] { return evaluate::results_plot(read_results_csv(folder_ / "results.csv")); });
   drawn_at_ = now_seconds();
   draw_cost_ = drawn_at_ - began;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -17,7 +17,7 @@
 #include "marrow/loader/classification_loader.h"
 #include "marrow/loader/detection_loader.h"
 
-namespace marrow {
+namespace marrow::train {
 
 class RunPictures {
  public:
@@ -26,29 +26,30 @@ class RunPictures {
               std::function<void(std::string_view)> say);
 
   // labels.jpg, of the images to train on.
-  void labels(const ImageStore& images);
+  void labels(const loader::ImageStore& images);
 
   // train_batch<n>.jpg for the first three batches of the run, and for the first three of
   // `close_mosaic_epoch`. n counts from the start of the run.
-  void train_batch(const DetectionBatch& batch, int64_t batches_per_epoch, int64_t close_mosaic_epoch);
+  void train_batch(const loader::DetectionBatch& batch, int64_t batches_per_epoch,
+                   int64_t close_mosaic_epoch);
 
-  void train_batch(const ClassificationBatch& batch, int64_t batches_per_epoch);
+  void train_batch(const loader::ClassificationBatch& batch, int64_t batches_per_epoch);
 
   // A line was added to results.csv. Draws results.png when that costs less than 1 % of the time since the
   // last one.
   void epoch_done();
 
-  ValidationPictures& validation() { return validation_; }  // for the last one
+  evaluate::ValidationPictures& validation() { return validation_; }  // for the last one
 
   void run_done();  // results.png, complete
 
  private:
   std::filesystem::path folder_;
   std::vector<std::string> names_;
-  DrawingAttempts attempts_;
-  ValidationPictures validation_;
+  evaluate::DrawingAttempts attempts_;
+  evaluate::ValidationPictures validation_;
   double drawn_at_ = 0;     // seconds
   double draw_cost_ = 1.0;  // of results.png; a guess until it was drawn
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

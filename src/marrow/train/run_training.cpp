@@ -17,7 +17,7 @@
 #include "marrow/train/torch.h"
 #include "marrow/train/trainer.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -37,14 +37,14 @@ class RunSetup {
     device = parse_device(this->options.device.empty() ? (torch::cuda::is_available() ? "cuda" : "cpu")
                                                        : this->options.device);
     if (device.is_cuda()) prefer_deterministic(this->options.deterministic);
-    dataset = read_dataset(this->options.data);
+    dataset = data::read_dataset(this->options.data);
     for (const std::string& note : dataset.notes) talk(note);
-    const bool as_one = this->options.single_cls && dataset.format != DatasetFormat::kFolders;
+    const bool as_one = this->options.single_cls && dataset.format != data::DatasetFormat::kFolders;
     names = as_one ? std::vector<std::string>{"item"} : dataset.names;
   }
 
   // The model is settled.
-  RunOutcome train(Model model, const TrainSnapshot& start, const fs::path& folder) {
+  RunOutcome train(model::Model model, const TrainSnapshot& start, const fs::path& folder) {
     if (model.classes() != static_cast<int>(names.size()))
       throw Error(
           ErrorKind::kModel,
@@ -61,9 +61,9 @@ class RunSetup {
     settings.executor.compute_type = compute_type();
     talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
-                     count_parameters(model.graph), device.str(), counted(torch::get_num_threads(), "thread"),
-                     counted(task->images(), "image"), counted(task->batches_per_epoch(), "batch"),
-                     options.batch, options.imgsz));
+                     model::count_parameters(model.graph), device.str(),
+                     counted(torch::get_num_threads(), "thread"), counted(task->images(), "image"),
+                     counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
     std::unique_ptr<RunPictures> pictures;
     if (options.plots) {
       pictures = std::make_unique<RunPictures>(folder, model.names, talk);
@@ -80,7 +80,7 @@ class RunSetup {
 
   TrainOptions options;
   torch::Device device = torch::kCPU;
-  Dataset dataset;
+  data::Dataset dataset;
   std::vector<std::string> names;  // of the classes
 
  private:
@@ -119,7 +119,7 @@ void drop_unused_folder(const fs::path& folder) {
   fs::remove(folder, ignored);
 }
 
-RunOutcome begin(TrainedModel model, const fs::path& folder, RunSetup& setup) {
+RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& setup) {
   make_weights_folder(folder);
   TrainSnapshot start;
   start.average = model.weights;
@@ -132,7 +132,7 @@ RunOutcome begin(TrainedModel model, const fs::path& folder, RunSetup& setup) {
 
 RunOutcome run_training(const TrainOptions& options) {
   RunSetup setup(options);
-  TrainedModel model = start_model(options, setup.names, talk);
+  model::TrainedModel model = start_model(options, setup.names, talk);
   settle(setup.options, model.model, setup.dataset, talk);
   const fs::path project =
       options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
@@ -156,7 +156,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     changes(options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options);
-    TrainedModel model = start_model(options, setup.names, talk);
+    model::TrainedModel model = start_model(options, setup.names, talk);
     settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
   }
@@ -206,4 +206,4 @@ fs::path latest_run(const fs::path& project) {
   return latest;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -7,7 +7,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/train_state.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Makes the run folder, trains, validates the best model. Talks on stderr, prints the final table on stdout.
 // Throws Error.
@@ -25,4 +25,4 @@ RunOutcome resume_training(const std::filesystem::path& run,
 // its checkpoint. Throws Error{kUsage} when there is none.
 std::filesystem::path latest_run(const std::filesystem::path& project);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -16,7 +16,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/weights/safetensors.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 // A checkpoint is a file that is no YAML.
@@ -35,11 +35,11 @@ bool is_false(const std::string& text) {
 }
 
 // Takes what fits of `found`, draws the rest, and says so.
-TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std::string& file,
-                    const std::function<void(const std::string&)>& say) {
-  TrainedModel result;
+model::TrainedModel filled(model::Model model, const Weights& found, uint64_t seed, const std::string& file,
+                           const std::function<void(const std::string&)>& say) {
+  model::TrainedModel result;
   result.model = std::move(model);
-  const LoadReport report = load_weights(result.model.graph, found, result.weights);
+  const weights::LoadReport report = weights::load_weights(result.model.graph, found, result.weights);
   if (report.loaded.empty())
     throw Error(ErrorKind::kModel,
                 file + ": no tensor of it has a name and shape of the model\n" + to_string(report));
@@ -55,7 +55,7 @@ TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std:
         100 * report.loaded_share([](const std::string& name) { return name.starts_with("model.0."); })));
   const size_t mismatched = report.mismatched.size();
   for (size_t i = 0; i < std::min(mismatched, kNamed); ++i) {
-    const LoadReport::Mismatch& m = report.mismatched[i];
+    const weights::LoadReport::Mismatch& m = report.mismatched[i];
     say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
   }
   if (mismatched > kNamed)
@@ -72,28 +72,28 @@ TrainedModel filled(Model model, const Weights& found, uint64_t seed, const std:
 }
 
 // By module, what a file says of its batch norms where that is not what its lines say.
-std::map<std::string, BatchNormSettings> stored_batch_norms(const Model& from) {
-  return differing_batch_norms(from.graph, rebuild_model(from, {}).graph);
+std::map<std::string, weights::BatchNormSettings> stored_batch_norms(const model::Model& from) {
+  return model::differing_batch_norms(from.graph, model::rebuild_model(from, {}).graph);
 }
 
 // The same network for other classes; its batch norms keep their settings.
-Model for_classes(const Model& from, const std::vector<std::string>& names) {
-  BuildOptions build;
+model::Model for_classes(const model::Model& from, const std::vector<std::string>& names) {
+  model::BuildOptions build;
   build.names = names;
-  Model model = rebuild_model(from, build);
-  apply_batch_norms(model.graph, differing_batch_norms(from.graph, model.graph));
+  model::Model model = model::rebuild_model(from, build);
+  model::apply_batch_norms(model.graph, model::differing_batch_norms(from.graph, model.graph));
   return model;
 }
 
 bool is_own_checkpoint(const std::string& file) {
   return to_lower(std::filesystem::path(file).extension().string()) == ".safetensors" &&
-         is_marrow_checkpoint(read_safetensors(file).metadata);
+         model::is_marrow_checkpoint(weights::read_safetensors(file).metadata);
 }
 
 // A file of ours that is more than a graph.
-TrainedModel load_trainable(const std::string& file) {
-  TrainedModel own = load_trained(file);
-  if (is_deployed(own.model))
+model::TrainedModel load_trainable(const std::string& file) {
+  model::TrainedModel own = model::load_trained(file);
+  if (model::is_deployed(own.model))
     throw Error(
         ErrorKind::kUsage,
         file +
@@ -103,9 +103,10 @@ TrainedModel load_trainable(const std::string& file) {
 }
 
 // The outputs of the classes are taken by number, whatever the classes are called.
-void say_order(const std::string& file, const Model& own, const std::vector<std::string>& names,
+void say_order(const std::string& file, const model::Model& own, const std::vector<std::string>& names,
                const std::function<void(const std::string&)>& say) {
-  if (own.names.size() == names.size() && match_classes(own.names, names).by == ClassMatch::By::kName)
+  if (own.names.size() == names.size() &&
+      data::match_classes(own.names, names).by == data::ClassMatch::By::kName)
     say(
         fmt::format("{}: its classes have another order in the dataset ({}, there {}): its outputs are taken "
                     "by number, so that which is which is learnt anew",
@@ -124,32 +125,32 @@ std::string model_name(const TrainOptions& options) {
 
 // A file of ours says what it is: a model of the same lines, or a classifier whose network is the backbone
 // here.
-TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
-                                 const std::function<void(const std::string&)>& say) {
-  const TrainedModel own = load_trainable(options.pretrained);
+model::TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
+                                        const std::function<void(const std::string&)>& say) {
+  const model::TrainedModel own = load_trainable(options.pretrained);
   say_order(options.pretrained, own.model, names, say);
-  BuildOptions build;
+  model::BuildOptions build;
   build.names = names;
   build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
-  Model model = make_model(options.model, options.backbone, build);
+  model::Model model = model::make_model(options.model, options.backbone, build);
   if (model.task != "classify") {
     InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
     format.resize = format.crop = 0;
   }
   const bool as_backbone = own.model.layers.empty() && !model.layers.empty() && model.layers.front().backbone;
   const std::string prefix = as_backbone ? "model.0." : "";
-  std::map<std::string, BatchNormSettings> batch_norms;
+  std::map<std::string, weights::BatchNormSettings> batch_norms;
   for (const auto& [path, settings] : stored_batch_norms(own.model)) batch_norms[prefix + path] = settings;
-  apply_batch_norms(model.graph, batch_norms);
+  model::apply_batch_norms(model.graph, batch_norms);
   Weights found;
   for (const auto& [name, tensor] : own.weights) found[prefix + name] = tensor;
   return filled(std::move(model), found, options.seed, options.pretrained, say);
 }
 
-TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<std::string>& names,
-                               const std::function<void(const std::string&)>& say) {
-  const Import import =
-      import_checkpoint(options.pretrained, {.model = model_name(options), .partial = true});
+model::TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<std::string>& names,
+                                      const std::function<void(const std::string&)>& say) {
+  const model::Import import =
+      model::import_checkpoint(options.pretrained, {.model = model_name(options), .partial = true});
   say(fmt::format("{}: {}\n{}", options.pretrained, import.network, to_string(import.report)));
   Weights found;
   for (const std::string& name : import.report.loaded) found[name] = import.trained.weights.at(name);
@@ -158,8 +159,8 @@ TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<st
 
 }  // namespace
 
-TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
-                         const std::function<void(const std::string&)>& say) {
+model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
+                                const std::function<void(const std::string&)>& say) {
   if (options.model.empty())
     throw Error(ErrorKind::kUsage, "--model is missing: a name, a YAML or a checkpoint");
   const bool from_file = !is_true(options.pretrained) && !is_false(options.pretrained);
@@ -168,8 +169,8 @@ TrainedModel start_model(const TrainOptions& options, const std::vector<std::str
       throw Error(ErrorKind::kUsage, "--backbone: the checkpoint " + options.model + " has its own");
     if (from_file)
       throw Error(ErrorKind::kUsage, "--model is a checkpoint already; --pretrained cannot be another");
-    const TrainedModel own = load_trainable(options.model);
-    Model model = for_classes(own.model, names);
+    const model::TrainedModel own = load_trainable(options.model);
+    model::Model model = for_classes(own.model, names);
     if (!is_false(options.pretrained)) {
       say_order(options.model, own.model, names, say);
       return filled(std::move(model), own.weights, options.seed, options.model, say);
@@ -180,16 +181,16 @@ TrainedModel start_model(const TrainOptions& options, const std::vector<std::str
   if (from_file)
     return is_own_checkpoint(options.pretrained) ? from_own_checkpoint(options, names, say)
                                                  : from_foreign_file(options, names, say);
-  BuildOptions build;
+  model::BuildOptions build;
   build.names = names;
-  TrainedModel result;
-  result.model = make_model(options.model, options.backbone, build);
+  model::TrainedModel result;
+  result.model = model::make_model(options.model, options.backbone, build);
   for (const std::string& warning : result.model.warnings) say(warning);
   result.weights = initialize(result.model.graph, options.seed);
   return result;
 }
 
-std::vector<std::string> frozen_parts(const Model& model, const std::vector<int>& layers) {
+std::vector<std::string> frozen_parts(const model::Model& model, const std::vector<int>& layers) {
   std::vector<std::string> parts;
   if (!layers.empty() && model.layers.empty())
     throw Error(
@@ -207,4 +208,4 @@ std::vector<std::string> frozen_parts(const Model& model, const std::vector<int>
   return parts;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

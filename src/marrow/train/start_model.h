@@ -9,17 +9,17 @@
 #include "marrow/model/checkpoint.h"
 #include "marrow/train/recipe/train_options.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // `model` is a name, a YAML or a checkpoint; `names` are the dataset's classes. From a checkpoint, and from a
 // file that `pretrained` names, everything whose name and shape fits is taken and the rest is drawn from the
 // seed; `say` gets a report. An imported network keeps its batch norms' eps and momentum. Throws
 // Error{kUsage} for combinations without meaning, and what find_model_spec and import_checkpoint throw.
-TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
-                         const std::function<void(const std::string&)>& say);
+model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
+                                const std::function<void(const std::string&)>& say);
 
 // The parts of parameter names that `freeze` stands for: "model.0.", ... Layers without parameters are left
 // out. Throws Error{kUsage} for a layer that the model does not have.
-std::vector<std::string> frozen_parts(const Model& model, const std::vector<int>& layers);
+std::vector<std::string> frozen_parts(const model::Model& model, const std::vector<int>& layers);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <csignal>
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 std::atomic<int> received{0};
@@ -40,4 +40,4 @@ int StopRequest::signal() {
   return received;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

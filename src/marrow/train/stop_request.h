@@ -1,7 +1,7 @@
 // Ctrl-C and SIGTERM end a run at its next optimizer step, with a checkpoint; a second one ends it at once.
 #pragma once
 
-namespace marrow {
+namespace marrow::train {
 
 // Takes over SIGINT and SIGTERM for as long as it lives, then puts back what was there. One at a time.
 class StopRequest {
@@ -15,4 +15,4 @@ class StopRequest {
   static int signal();
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -10,7 +10,7 @@
 #include "marrow/train/executor.h"
 #include "marrow/train/train_state.h"
 
-namespace marrow {
+namespace marrow::train {
 
 class RunPictures;
 
@@ -60,4 +60,4 @@ class Task {
   virtual void show_to(RunPictures&) {}
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -10,7 +10,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/train/recipe/progress.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr std::pair<DType, torch::ScalarType> kTypes[] = {
@@ -46,7 +46,7 @@ Tensor from_torch(const torch::Tensor& tensor) {
 }
 
 void set_torch_threads(int threads) {
-  at::set_num_threads(threads > 0 ? threads : available_threads());
+  at::set_num_threads(threads > 0 ? threads : cpu::available_threads());
 }
 
 void prefer_deterministic(bool wanted) {
@@ -87,4 +87,4 @@ int64_t bytes_in_use(const torch::Device& device) {
   return static_cast<int64_t>(total - free);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -10,7 +10,7 @@
 
 #include "marrow/base/tensor.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Copies with the same shape and type. to_torch gives an independent, contiguous tensor on `device`;
 // from_torch copies to the processor's memory. Throw Error{kUnsupported} for a type the other side lacks.
@@ -33,4 +33,4 @@ torch::Device parse_device(const std::string& name);
 // device, all that is in use on it, by other processes too. 0 where nobody says.
 int64_t bytes_in_use(const torch::Device& device);
 
-}  // namespace marrow
+}  // namespace marrow::train

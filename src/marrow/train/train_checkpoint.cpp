@@ -6,7 +6,7 @@
 #include "marrow/base/text.h"
 #include "marrow/weights/safetensors.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using nlohmann::json;
@@ -31,19 +31,19 @@ Weights take(Weights& all, const std::string& prefix) {
 
 }  // namespace
 
-void write_train_checkpoint(const std::filesystem::path& path, const Model& model,
+void write_train_checkpoint(const std::filesystem::path& path, const model::Model& model,
                             const TrainSnapshot& snapshot, const TrainOptions& options) {
-  std::map<std::string, std::string> metadata = checkpoint_metadata(model);
+  std::map<std::string, std::string> metadata = model::checkpoint_metadata(model);
   metadata[kStateKey] = to_json_text(snapshot.state);
   metadata[kOptionsKey] = json(to_map(options)).dump(-1, ' ', false, json::error_handler_t::replace);
   Weights tensors = snapshot.average;
   add(tensors, kWeightsPrefix, snapshot.weights);
   add(tensors, kOptimizerPrefix, snapshot.optimizer);
-  write_safetensors(path, tensors, metadata);
+  weights::write_safetensors(path, tensors, metadata);
 }
 
 TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
-  SafetensorsFile file = read_safetensors(path);
+  weights::SafetensorsFile file = weights::read_safetensors(path);
   const std::string name = path.string();
   const auto state = file.metadata.find(kStateKey), options = file.metadata.find(kOptionsKey);
   if (state == file.metadata.end() || options == file.metadata.end())
@@ -64,7 +64,7 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
   checkpoint.options = train_options_of(texts, name + ": metadata '" + kOptionsKey + "'");
   checkpoint.snapshot.weights = take(file.tensors, kWeightsPrefix);
   checkpoint.snapshot.optimizer = take(file.tensors, kOptimizerPrefix);
-  TrainedModel average = model_of_checkpoint(path, file.metadata, file.tensors);
+  model::TrainedModel average = model::model_of_checkpoint(path, file.metadata, file.tensors);
   checkpoint.model = std::move(average.model);
   checkpoint.snapshot.average = std::move(average.weights);
   verify(checkpoint.model.graph, checkpoint.snapshot.weights);
@@ -80,15 +80,15 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
 }
 
 bool is_final_checkpoint(const std::filesystem::path& path) {
-  const SafetensorsFile file = read_safetensors(path);
-  return is_marrow_checkpoint(file.metadata) && !file.metadata.contains(kStateKey);
+  const weights::SafetensorsFile file = weights::read_safetensors(path);
+  return model::is_marrow_checkpoint(file.metadata) && !file.metadata.contains(kStateKey);
 }
 
-void write_final_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& average,
-                            const std::map<std::string, std::string>& notes) {
-  std::map<std::string, std::string> metadata = checkpoint_metadata(model);
+void write_final_checkpoint(const std::filesystem::path& path, const model::Model& model,
+                            const Weights& average, const std::map<std::string, std::string>& notes) {
+  std::map<std::string, std::string> metadata = model::checkpoint_metadata(model);
   metadata.insert(notes.begin(), notes.end());
-  write_safetensors(path, average, metadata);
+  weights::write_safetensors(path, average, metadata);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -11,7 +11,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/train_state.h"
 
-namespace marrow {
+namespace marrow::train {
 
 // Everything a run consists of, after an optimizer step, with no gradient pending. The tensors are copies.
 struct TrainSnapshot {
@@ -22,11 +22,11 @@ struct TrainSnapshot {
 };
 
 // Written atomically: a crash leaves the old file. Throws Error{kFile}.
-void write_train_checkpoint(const std::filesystem::path& path, const Model& model,
+void write_train_checkpoint(const std::filesystem::path& path, const model::Model& model,
                             const TrainSnapshot& snapshot, const TrainOptions& options);
 
 struct TrainCheckpoint {
-  Model model;
+  model::Model model;
   TrainSnapshot snapshot;
   TrainOptions options;
 };
@@ -40,7 +40,7 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path);
 bool is_final_checkpoint(const std::filesystem::path& path);
 
 // The averaged model alone, with what is known of it: `notes` become metadata ("epoch", "fitness").
-void write_final_checkpoint(const std::filesystem::path& path, const Model& model, const Weights& average,
-                            const std::map<std::string, std::string>& notes);
+void write_final_checkpoint(const std::filesystem::path& path, const model::Model& model,
+                            const Weights& average, const std::map<std::string, std::string>& notes);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -10,7 +10,7 @@
 #include "marrow/base/text.h"
 #include "marrow/train/recipe/option_text.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using nlohmann::json;
@@ -146,4 +146,4 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -9,7 +9,7 @@
 
 #include "marrow/train/recipe/early_stopping.h"
 
-namespace marrow {
+namespace marrow::train {
 
 enum class RunOutcome { kFinished, kStopped };  // stopped: it can be resumed
 
@@ -49,4 +49,4 @@ std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losse
 std::string to_json_text(const TrainState& state);
 TrainState train_state_of(const std::string& json_text, const std::string& where);
 
-}  // namespace marrow
+}  // namespace marrow::train

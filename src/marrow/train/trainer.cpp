@@ -15,7 +15,7 @@
 #include "marrow/train/stop_request.h"
 #include "marrow/weights/safetensors.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr double kLargestNorm = 10.0;  // of all gradients together
@@ -62,7 +62,7 @@ double activation_slope(int epoch, double epochs, const std::string& shape) {
   return shape == "cos" ? 0.5 * (1 - std::cos(std::numbers::pi * done)) : done;
 }
 
-Trainer::Trainer(const TrainOptions& options, Model model, const TrainSnapshot& start, Task& task,
+Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSnapshot& start, Task& task,
                  TrainerSettings settings)
     : options_(options),
       model_(std::move(model)),
@@ -390,7 +390,7 @@ void Trainer::apply_time_limit() {
 RunOutcome Trainer::finish() {
   const Weights latest = average_.weights();
   if (options_.save && std::filesystem::exists(weights_path("best")))
-    average_.load(read_safetensors(weights_path("best")).tensors);
+    average_.load(weights::read_safetensors(weights_path("best")).tensors);
   talk(fmt::format("\n{} in {}; the best was epoch {}", counted(state_.epoch, "epoch"),
                    duration_text(elapsed()), stopping_.state().best_epoch + 1));
   const Task::Validation validation =
@@ -405,4 +405,4 @@ RunOutcome Trainer::finish() {
   return RunOutcome::kFinished;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -17,7 +17,7 @@
 #include "marrow/train/task.h"
 #include "marrow/train/train_checkpoint.h"
 
-namespace marrow {
+namespace marrow::train {
 
 struct TrainerSettings {
   std::filesystem::path folder;  // of the run; weights/ in it exists
@@ -31,7 +31,7 @@ class Trainer {
   // `start` begins a run with the state of `snapshot.state`, fresh or from a checkpoint. `model` describes
   // the network. `options` are resolved: batch and imgsz as they are used. Throws Error{kFormat} for a state
   // that contradicts itself; of another dataset than before it says so, and begins the epoch anew.
-  Trainer(const TrainOptions& options, Model model, const TrainSnapshot& start, Task& task,
+  Trainer(const TrainOptions& options, model::Model model, const TrainSnapshot& start, Task& task,
           TrainerSettings settings);
 
   // Trains to the end, or until a signal asks to stop; then last.safetensors can be resumed. Throws
@@ -64,7 +64,7 @@ class Trainer {
   RunOutcome finish();
 
   TrainOptions options_;
-  Model model_;
+  model::Model model_;
   Task& task_;
   TrainerSettings settings_;
   TrainState state_;
@@ -87,4 +87,4 @@ class Trainer {
 // VanillaNet's slope in an epoch (from 0): 0 at first, 1 from `epochs` on, along a line or half a cosine.
 double activation_slope(int epoch, double epochs, const std::string& shape);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -16,7 +16,7 @@
 #include "marrow/weights/torch/pickle_file.h"
 #include "marrow/weights/torch/zip_reader.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -241,4 +241,4 @@ Checkpoint read_checkpoint(const std::filesystem::path& path, const CheckpointOp
   return checkpoint;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

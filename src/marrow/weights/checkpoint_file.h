@@ -18,7 +18,7 @@
 #include "marrow/graph/weights.h"
 #include "marrow/weights/torch/pickled_model.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 enum class CheckpointKind { kSafetensors, kTorchArchive, kTorchLegacy, kPickle };
 std::string_view kind_name(CheckpointKind kind);  // "safetensors", "torch archive", "torch legacy", "pickle"
@@ -56,4 +56,4 @@ struct Checkpoint {
 // when options.key names nothing that holds weights.
 Checkpoint read_checkpoint(const std::filesystem::path& path, const CheckpointOptions& options = {});
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 // Bytes of the well-formed UTF-8 character at the front of the text; 0 when there is none (Unicode 15, table
@@ -60,4 +60,4 @@ std::string display_text(std::string_view text) {
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::weights {
 
 inline constexpr size_t kMaxTensorName = 1000;  // bytes; real names stay under 100
 
@@ -17,4 +17,4 @@ std::string checked_name(std::string name, const std::string& where);
 // A class name or remark: at most 1000 bytes of valid UTF-8; bytes that are neither become '?'.
 std::string display_text(std::string_view text);
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 // "model.22.cv2.0.0.conv.weight" -> "model.22", "stem.0.conv.weight" -> "stem.0", "fc.weight" -> "fc".
@@ -96,11 +96,11 @@ std::string to_string(const LoadReport& report) {
   std::vector<std::string> mismatches;
   for (const auto& m : report.mismatched)
     mismatches.push_back(
-        fmt::format("{} is {}; the model wants {}", m.name, to_string(m.found), to_string(m.wanted)));
+        fmt::format("{} is {}; the model wants {}", m.name, marrow::to_string(m.found), marrow::to_string(m.wanted)));
   list_names(text, "Shape differs", mismatches);
   list_names(text, "Missing from the file", report.missing);
   list_names(text, "Unused from the file", report.unused);
   return text;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -8,7 +8,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 struct LoadReport {
   struct Mismatch {
@@ -35,4 +35,4 @@ LoadReport load_weights(const Graph& graph, const Weights& source, Weights& weig
 // names behind the last three (the first few of each).
 std::string to_string(const LoadReport& report);
 
-}  // namespace marrow
+}  // namespace marrow::weights

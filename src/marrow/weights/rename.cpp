@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 bool match_from(std::string_view pattern, std::string_view name, std::vector<std::string>& captures) {
@@ -108,4 +108,4 @@ Weights rename(const Weights& weights, std::span<const RenameRule> rules,
   return renamed;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

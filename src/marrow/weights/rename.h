@@ -9,7 +9,7 @@
 
 #include "marrow/graph/weights.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 enum class RenameTransform {
   kNone,
@@ -39,4 +39,4 @@ Weights rename(const Weights& weights, std::span<const RenameRule> rules,
 // What the wildcards of `pattern` stand for in `name`; false when it does not match.
 bool match_name(std::string_view pattern, std::string_view name, std::vector<std::string>& captures);
 
-}  // namespace marrow
+}  // namespace marrow::weights

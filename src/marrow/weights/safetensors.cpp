@@ -16,7 +16,7 @@
 #include "marrow/base/text.h"
 #include "marrow/weights/checkpoint_names.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Json = nlohmann::json;
@@ -210,4 +210,4 @@ void write_safetensors(const std::filesystem::path& path, const Weights& tensors
   write_file_atomically(path, parts);
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -12,7 +12,7 @@
 
 #include "marrow/graph/weights.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 struct SafetensorsFile {
   Weights tensors;  // every type as it is stored
@@ -35,4 +35,4 @@ bool looks_like_safetensors(std::span<const std::byte> bytes);
 void write_safetensors(const std::filesystem::path& path, const Weights& tensors,
                        const std::map<std::string, std::string>& metadata);
 
-}  // namespace marrow
+}  // namespace marrow::weights

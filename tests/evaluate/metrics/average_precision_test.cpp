@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 MatchedDetection hit(float confidence, int class_id = 0) {
@@ -138,4 +138,4 @@ TEST(AveragePrecision, BestF1IsThatOfTheSmoothedMean) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -7,7 +7,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -88,4 +88,4 @@ TEST(Classification, TableAndJson) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -7,7 +7,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 class CocoFiles : public ::testing::Test {
@@ -202,4 +202,4 @@ TEST_F(CocoFiles, Coco91SkipsTheUnusedNumbers) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 CocoAnnotation box(int64_t image, double x, double y, double width, double height, bool crowd = false) {
@@ -134,4 +134,4 @@ TEST(Coco, TextHasALineForEachOfTheTwelve) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

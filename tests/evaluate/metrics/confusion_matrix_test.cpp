@@ -4,13 +4,13 @@
 
 #include <limits>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr int kBackground = 2;
 
-ConfusionMatrix matrix_of(const std::vector<TruthBox>& truth, const std::vector<Detection>& detections,
-                          float confidence = 0.25f) {
+ConfusionMatrix matrix_of(const std::vector<TruthBox>& truth,
+                          const std::vector<detect::Detection>& detections, float confidence = 0.25f) {
   ConfusionMatrix matrix(3);
   add_detections(matrix, truth, detections, confidence);
   return matrix;
@@ -92,4 +92,4 @@ TEST(ConfusionMatrix, OnlyValidationsDefaultConfidenceIsReplaced) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -6,20 +6,20 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 // A picture of 100 x 50 in a network of 64 x 64: halved, 7 at the left and 20 at the top.
 struct Picture {
   std::vector<TruthBox> truth;
-  std::vector<Detection> detections;
+  std::vector<detect::Detection> detections;
 
   ValidatedPicture get(const char* name = "12.jpg") const {
     return {name, {100, 50}, {64, 64}, {0.5, 7.0, 20.0}, truth, detections, {}};
   }
 };
 
-const BoxXyxy kBox = {17, 25, 37, 35};
+const detect::BoxXyxy kBox = {17, 25, 37, 35};
 
 TEST(DetectionValidator, BothDefinitionsOfAPerfectDetector) {
   DetectionValidator validator({"cell", "platelet"});
@@ -49,7 +49,7 @@ TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
 // By the halved box it would be small; in the picture 40 x 20 is small as well, but 80 x 40 is not.
 TEST(DetectionValidator, AreasAreThoseOfThePicture) {
   DetectionValidator validator({"cell"});
-  const BoxXyxy large = {7, 20, 47, 40};
+  const detect::BoxXyxy large = {7, 20, 47, 40};
   const Picture picture{{{large, 0}}, {{large, 0.9f, 0}}};
   validator.add(picture.get());
   EXPECT_EQ(validator.report().coco.numbers[3], -1.0);
@@ -134,4 +134,4 @@ TEST(DetectionValidator, JsonHoldsBothDefinitions) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

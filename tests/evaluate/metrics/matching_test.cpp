@@ -5,13 +5,13 @@
 #include <cmath>
 #include <limits>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<std::string> matched(const std::vector<TruthBox>& truth,
-                                 const std::vector<Detection>& detections) {
+                                 const std::vector<detect::Detection>& detections) {
   std::vector<std::string> bits;
   for (const MatchedDetection& one : match_detections(truth, detections)) {
     std::string text;
@@ -83,4 +83,4 @@ TEST(Matching, BoxesThatAreNotNumbersMatchNothing) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -8,7 +8,7 @@
 #include "marrow/base/error.h"
 #include "marrow/evaluate/plots/plot_script.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 TEST(Gnuplot, SaysWhichPackageIsMissing) {
@@ -78,4 +78,4 @@ TEST(PlotScript, TickStepsAreWholeAndRound) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

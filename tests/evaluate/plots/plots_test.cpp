@@ -16,18 +16,18 @@
 #include "marrow/image/decode.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 // With MARROW_SHOW_PLOTS=FOLDER the pictures stay there, to be looked at.
-Image look_at(const std::string& bytes, const std::string& name) {
+image::Image look_at(const std::string& bytes, const std::string& name) {
   if (const char* folder = std::getenv("MARROW_SHOW_PLOTS"))
     write_file_atomically(std::filesystem::path(folder) / name, bytes);
-  return decode_image(std::as_bytes(std::span(bytes)), name).image;
+  return image::decode_image(std::as_bytes(std::span(bytes)), name).image;
 }
 
 // The share of pixels that are not white.
-double ink(const Image& image) {
+double ink(const image::Image& image) {
   size_t dark = 0;
   for (int y = 0; y < image.height(); ++y)
     for (int x = 0; x < image.width(); ++x) {
@@ -38,7 +38,7 @@ double ink(const Image& image) {
 }
 
 // Nothing is cut off where nothing touches the edge.
-bool edge_is_white(const Image& image) {
+bool edge_is_white(const image::Image& image) {
   for (int y = 0; y < image.height(); ++y)
     for (int x = 0; x < image.width(); ++x) {
       if (x > 1 && x < image.width() - 2 && y > 1 && y < image.height() - 2) continue;
@@ -93,8 +93,8 @@ AveragePrecision a_result(int classes) {
   return average_precision(detections, std::vector<int64_t>(static_cast<size_t>(classes), 120));
 }
 
-ResultsTable a_table(int epochs, const std::vector<std::string>& columns) {
-  ResultsTable table{columns, {}};
+train::ResultsTable a_table(int epochs, const std::vector<std::string>& columns) {
+  train::ResultsTable table{columns, {}};
   for (int e = 1; e <= epochs; ++e) {
     std::vector<double>& row = table.rows.emplace_back();
     for (size_t c = 0; c < columns.size(); ++c)
@@ -111,7 +111,7 @@ TEST(Plots, ConfusionMatrixOfAnySize) {
     for (const bool normalised : {false, true}) {
       if (classes != 3 && normalised != (classes > 50)) continue;  // each kind once is enough
       const std::string name = "confusion_" + std::to_string(classes) + (normalised ? "_n.png" : ".png");
-      const Image image =
+      const image::Image image =
           look_at(confusion_plot(a_matrix(classes + 1), class_names(classes, 30), normalised), name);
       EXPECT_GE(image.width(), 400) << name;
       EXPECT_LE(image.width(), 2400) << name;
@@ -131,7 +131,8 @@ TEST(Plots, CurvesOfFewAndManyClasses) {
     for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall}) {
       if (classes != 3 && curve != Curve::kPrecisionByRecall) continue;
       const std::string name = std::to_string(classes) + "_" + curve_file_name(curve);
-      const Image image = look_at(curve_plot(a_result(classes), class_names(classes, 40), curve), name);
+      const image::Image image =
+          look_at(curve_plot(a_result(classes), class_names(classes, 40), curve), name);
       EXPECT_TRUE(edge_is_white(image)) << name;
       EXPECT_GT(ink(image), 0.02) << name;
     }
@@ -147,18 +148,20 @@ TEST(Plots, CurvesOfAValidationWithoutDetections) {
 TEST(Plots, ResultsOfDetectionAndClassification) {
   for (const int epochs : {1, 30, 1000}) {
     const std::string text = std::to_string(epochs) + ".png";
-    const Image boxes = look_at(results_plot(a_table(epochs, detection_columns())), "results_" + text);
+    const image::Image boxes =
+        look_at(results_plot(a_table(epochs, train::detection_columns())), "results_" + text);
     EXPECT_EQ(boxes.width(), 5 * 370);
     EXPECT_EQ(boxes.height(), 2 * 330);
     EXPECT_TRUE(edge_is_white(boxes)) << epochs;
-    const Image classes = look_at(results_plot(a_table(epochs, classification_columns())), "classes_" + text);
+    const image::Image classes =
+        look_at(results_plot(a_table(epochs, train::classification_columns())), "classes_" + text);
     EXPECT_EQ(classes.width(), 2 * 370);
     EXPECT_TRUE(edge_is_white(classes)) << epochs;
   }
 }
 
 TEST(Plots, ResultsThatAreNotFinite) {
-  ResultsTable table = a_table(12, detection_columns());
+  train::ResultsTable table = a_table(12, train::detection_columns());
   for (size_t i = 4; i < 7; ++i) table.rows[i][2] = std::nan("");
   for (std::vector<double>& row : table.rows) {
     row[3] = std::nan("");
@@ -167,7 +170,7 @@ TEST(Plots, ResultsThatAreNotFinite) {
     row[9] = 1e30;
   }
   EXPECT_TRUE(edge_is_white(look_at(results_plot(table), "results_nan.png")));
-  EXPECT_THROW(results_plot(ResultsTable{{"epoch", "loss"}, {}}), Error);
+  EXPECT_THROW(results_plot(train::ResultsTable{{"epoch", "loss"}, {}}), Error);
 }
 
 TEST(Plots, LabelsOfAnyNumber) {
@@ -197,7 +200,7 @@ TEST(Plots, HostileClassNamesAreOnlyText) {
   std::vector<PlottedBox> boxes;
   for (int i = 0; i < 500; ++i) boxes.push_back({i % classes, 0.5f, NAN, INFINITY, 0.1f});
   EXPECT_TRUE(edge_is_white(look_at(label_plot(boxes, kHostile), "hostile_labels.jpg")));
-  ResultsTable table = a_table(5, detection_columns());
+  train::ResultsTable table = a_table(5, train::detection_columns());
   for (size_t i = 2; i < table.columns.size(); ++i) table.columns[i] = kHostile[i % kHostile.size()];
   look_at(results_plot(table), "hostile_results.png");
   std::filesystem::current_path(before);
@@ -225,7 +228,7 @@ TEST(TradeoffPlot, IsDrawnWhateverTheSpread) {
                                        {"yolov8n on shufflenet_v2", 129, 3.01, true},
                                        {"yolov8n on vanillanet", 1438, 24, false}};
   const TradeoffText text{"320 px, 1 thread", "Million parameters"};
-  const Image wide = look_at(tradeoff_plot(points, text, PlotFormat::kPng), "tradeoff_wide.png");
+  const image::Image wide = look_at(tradeoff_plot(points, text, PlotFormat::kPng), "tradeoff_wide.png");
   EXPECT_GT(ink(wide), 0.005);
   EXPECT_TRUE(edge_is_white(wide));
   points.resize(1);
@@ -236,4 +239,4 @@ TEST(TradeoffPlot, IsDrawnWhateverTheSpread) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::evaluate

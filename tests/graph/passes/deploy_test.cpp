@@ -5,7 +5,7 @@
 #include "graph/passes/support.h"
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 using test::count;
@@ -97,4 +97,4 @@ TEST(Deploy, TheDebugLogSaysWhyAPassDeclined) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -2,7 +2,7 @@
 
 #include "graph/passes/support.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 using test::count;
@@ -184,4 +184,4 @@ TEST(SelectOutputs, DropsWhatNobodyAskedFor) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

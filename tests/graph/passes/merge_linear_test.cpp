@@ -2,7 +2,7 @@
 
 #include "graph/passes/support.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 using test::count;
@@ -121,4 +121,4 @@ TEST(MergeLinear, LeavesWhatSomethingElseReads) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

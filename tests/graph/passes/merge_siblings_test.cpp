@@ -2,7 +2,7 @@
 
 #include "graph/passes/support.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 using test::count;
@@ -44,4 +44,4 @@ TEST(MergeSiblings, LeavesThoseThatDiffer) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

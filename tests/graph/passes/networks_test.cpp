@@ -10,7 +10,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 // Deep networks amplify the rounding of their first layers.
@@ -22,7 +22,7 @@ struct Network {
 };
 
 // The family's own key for its width, set to what keeps the reference executor quick.
-BackboneConfig small_settings(const BackboneFamily& family) {
+nn::BackboneConfig small_settings(const nn::BackboneFamily& family) {
   if (family.defaults.contains("scale")) return {{"scale", 0.25}};
   if (family.name == "shufflenet_v2") return {{"width", 0.5}};  // the narrowest there is
   return {{"width", family.name == "vanillanet" ? 1.0 / 32 : 0.25}};
@@ -30,22 +30,22 @@ BackboneConfig small_settings(const BackboneFamily& family) {
 
 std::vector<Network> classifiers() {
   std::vector<Network> networks;
-  for (const BackboneFamily* family : backbone_families())
-    for (const BackboneSource& source : family->sources) {
-      BackboneConfig settings = small_settings(*family);
+  for (const nn::BackboneFamily* family : nn::backbone_families())
+    for (const nn::BackboneSource& source : family->sources) {
+      nn::BackboneConfig settings = small_settings(*family);
       settings["source"] = source.name;
       networks.push_back({fmt::format("{} ({})", family->name, source.name),
-                          build_classifier(choose_backbone(family->name, settings), 7)});
+                          nn::build_classifier(nn::choose_backbone(family->name, settings), 7)});
     }
   return networks;
 }
 
 std::vector<Network> detectors() {
-  std::vector<Network> networks = {{"yolov8n", make_model("yolov8n", {}, {.classes = 3}).graph}};
-  for (const BackboneFamily* family : backbone_families()) {
-    ModelSpec spec = find_model_spec("yolov8n-p2", family->name);
+  std::vector<Network> networks = {{"yolov8n", model::make_model("yolov8n", {}, {.classes = 3}).graph}};
+  for (const nn::BackboneFamily* family : nn::backbone_families()) {
+    model::ModelSpec spec = model::find_model_spec("yolov8n-p2", family->name);
     spec.backbone.front().args = nlohmann::json::array({small_settings(*family)});
-    networks.push_back({"yolov8n-p2 on " + family->name, build_model(spec, {.classes = 3}).graph});
+    networks.push_back({"yolov8n-p2 on " + family->name, model::build_model(spec, {.classes = 3}).graph});
   }
   return networks;
 }
@@ -54,7 +54,7 @@ std::vector<Network> detectors() {
 // that deep networks neither die away nor explode.
 GraphWithWeights with_sane_weights(const Graph& graph, int size) {
   const Tensor input = test::noise({2, 3, size, size}, 9);
-  return {graph, measure_batch_statistics(graph, randomize(graph, 3), input)};
+  return {graph, reference::measure_batch_statistics(graph, randomize(graph, 3), input)};
 }
 
 Tensor filled(const Shape& shape, float value) {
@@ -136,14 +136,15 @@ TEST(Networks, EveryTermThatIsFoldedMatters) {
 // merges does not depend on the width.
 std::vector<Network> zoo() {
   std::vector<Network> networks;
-  for (const std::string& name : zoo_names())
-    if (split_scale(name).scale == "n" && name.find("vanillanet") == std::string::npos)
-      networks.push_back({name, make_model(name, {}, {.classes = 4}).graph});
-  for (const BackboneFamily* family : backbone_families())
-    for (const BackboneVariant& variant : family->variants) {
-      BackboneConfig settings = BackboneConfig::object();
+  for (const std::string& name : model::zoo_names())
+    if (model::split_scale(name).scale == "n" && name.find("vanillanet") == std::string::npos)
+      networks.push_back({name, model::make_model(name, {}, {.classes = 4}).graph});
+  for (const nn::BackboneFamily* family : nn::backbone_families())
+    for (const nn::BackboneVariant& variant : family->variants) {
+      nn::BackboneConfig settings = nn::BackboneConfig::object();
       if (family->name == "vanillanet" || family->name == "efficientnet") settings = small_settings(*family);
-      networks.push_back({variant.name, build_classifier(choose_backbone(variant.name, settings), 10)});
+      networks.push_back(
+          {variant.name, nn::build_classifier(nn::choose_backbone(variant.name, settings), 10)});
     }
   for (Network& detector : detectors()) networks.push_back(std::move(detector));
   return networks;
@@ -157,10 +158,10 @@ TEST(Networks, MultiplyAddsAndParametersNeverRise) {
     for (const Parameter& parameter : network.graph.parameters)
       if (!parameter.optional()) source.weights[parameter.name] = filled(parameter.shape, 0.5f);
     const GraphWithWeights deployed = deploy(source);
-    const int64_t before = count_macs(source.graph, kSize, kSize),
-                  after = count_macs(deployed.graph, kSize, kSize);
+    const int64_t before = model::count_macs(source.graph, kSize, kSize),
+                  after = model::count_macs(deployed.graph, kSize, kSize);
     EXPECT_LE(after, before) << network.name;
-    EXPECT_LE(count_parameters(deployed.graph), count_parameters(source.graph)) << network.name;
+    EXPECT_LE(model::count_parameters(deployed.graph), model::count_parameters(source.graph)) << network.name;
     EXPECT_LE(deployed.graph.nodes.size(), source.graph.nodes.size()) << network.name;
     merged += after < before ? 1 : 0;
   }
@@ -168,4 +169,4 @@ TEST(Networks, MultiplyAddsAndParametersNeverRise) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -2,7 +2,7 @@
 
 #include "graph/passes/support.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 using test::count;
@@ -52,4 +52,4 @@ TEST(RemoveIdentities, RemovesWhatYieldsItsInput) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -2,7 +2,7 @@
 
 #include "graph/passes/support.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 using test::count;
@@ -39,4 +39,4 @@ TEST(StripTraining, FoldsAScalingDropoutIntoTheLinearLayerThatAloneReadsIt) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::passes

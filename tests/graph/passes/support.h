@@ -30,7 +30,7 @@ inline std::vector<Tensor> run(const GraphWithWeights& model, const Tensor& inpu
   std::vector<Value> values;
   for (const auto* list : {&model.graph.outputs, &model.graph.taps})
     for (const NamedValue& named : *list) values.push_back(named.value);
-  return run_reference(model.graph, model.weights, input, values);
+  return reference::run_reference(model.graph, model.weights, input, values);
 }
 
 // The largest relative difference of any of them.

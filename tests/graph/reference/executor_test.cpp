@@ -10,7 +10,7 @@
 #include "marrow/graph/builder.h"
 #include "marrow/graph/shapes.h"
 
-namespace marrow {
+namespace marrow::reference {
 namespace {
 
 Tensor random_tensor(const Shape& shape, uint64_t seed) {
@@ -231,4 +231,4 @@ TEST(Reference, NamesWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::reference

@@ -6,11 +6,11 @@
 #include <array>
 #include <numeric>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
-Image noise(int width, int height) {
-  Image image(width, height);
+image::Image noise(int width, int height) {
+  image::Image image(width, height);
   Random random(1, "noise");
   for (size_t i = 0; i < image.byte_size(); ++i) image.row(0)[i] = static_cast<uint8_t>(random.below(256));
   return image;
@@ -18,7 +18,8 @@ Image noise(int width, int height) {
 
 TEST(Classification, CropsAreInsideAndOfTheWantedShape) {
   Random random(1, "crops");
-  for (const Size picture : {Size{100, 80}, Size{33, 500}, Size{1, 1}, Size{2000, 3}})
+  for (const detect::Size picture :
+       {detect::Size{100, 80}, detect::Size{33, 500}, detect::Size{1, 1}, detect::Size{2000, 3}})
     for (int i = 0; i < 200; ++i) {
       const PixelRectangle crop = draw_crop(picture, 0.08, random);
       EXPECT_GE(crop.x, 0);
@@ -43,7 +44,7 @@ TEST(Classification, CropOfAThinPictureIsItsMiddle) {
 }
 
 TEST(Classification, IsAFunctionOfTheKey) {
-  const Image image = noise(50, 40);
+  const image::Image image = noise(50, 40);
   ClassificationAugment settings;
   const RandomKey key{1, 2, 3};
   EXPECT_TRUE(augment_for_classifier(image, settings, key, 24) ==
@@ -56,10 +57,10 @@ TEST(Classification, IsAFunctionOfTheKey) {
 }
 
 TEST(Classification, ColoursChangeOnlyWhenAsked) {
-  const Image image = noise(24, 24);
+  const image::Image image = noise(24, 24);
   ClassificationAugment settings{.smallest_area = 1, .fliplr = 0, .rand_augment = {}, .erasing = 0};
   EXPECT_TRUE(augment_for_classifier(image, settings, {1, 2, 3}, 24) == image);
-  settings.colours = HsvRange{.h = 0.5, .s = 0.5, .v = 0.5};
+  settings.colours = image::HsvRange{.h = 0.5, .s = 0.5, .v = 0.5};
   EXPECT_FALSE(augment_for_classifier(image, settings, {1, 2, 3}, 24) == image);
 }
 
@@ -77,7 +78,7 @@ TEST(Classification, ABatchGetsOneMixAtMost) {
 
 TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
   Random random(1, "cutmix");
-  const Size picture = {8, 5};
+  const detect::Size picture = {8, 5};
   double left = 0;
   for (int i = 0; i < 500; ++i) {
     const PixelRectangle part = draw_cutmix(picture, random);
@@ -102,7 +103,7 @@ TEST(Classification, EveryOperationTakesTheSmallestPictures) {
   for (int operation = 0; operation < kAugmentOperations; ++operation)
     for (const double strength : {-1.0, 0.0, 0.3, 1.0})
       for (const auto& [width, height] : {std::array{1, 1}, {1, 7}, {2, 2}, {31, 5}}) {
-        Image image = noise(width, height);
+        image::Image image = noise(width, height);
         apply_operation(image, static_cast<AugmentOperation>(operation), strength);
         EXPECT_EQ(image.width(), width);
         EXPECT_EQ(image.height(), height);
@@ -110,9 +111,9 @@ TEST(Classification, EveryOperationTakesTheSmallestPictures) {
 }
 
 TEST(Classification, NoStrengthChangesNothing) {
-  const Image image = noise(17, 9);
+  const image::Image image = noise(17, 9);
   for (int operation = 0; operation < static_cast<int>(AugmentOperation::kAutoContrast); ++operation) {
-    Image changed = image;
+    image::Image changed = image;
     apply_operation(changed, static_cast<AugmentOperation>(operation), 0);
     // Solarising from 255 on turns white black: that is its zero.
     if (operation == static_cast<int>(AugmentOperation::kSolarize))
@@ -124,7 +125,7 @@ TEST(Classification, NoStrengthChangesNothing) {
 
 TEST(Classification, OperationsDoWhatTheirNamesSay) {
   const auto after = [](AugmentOperation operation, double strength, std::array<uint8_t, 6> bytes) {
-    Image image(2, 1);
+    image::Image image(2, 1);
     std::ranges::copy(bytes, image.row(0));
     apply_operation(image, operation, strength);
     std::ranges::copy_n(image.row(0), 6, bytes.begin());
@@ -141,7 +142,7 @@ TEST(Classification, OperationsDoWhatTheirNamesSay) {
 }
 
 TEST(Classification, EqualizeSpreadsTheValues) {
-  Image image(256, 32);
+  image::Image image(256, 32);
   for (int y = 0; y < 32; ++y)
     for (int x = 0; x < 256; ++x)
       for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<uint8_t>(x / 4 + 100);
@@ -166,4 +167,4 @@ TEST(Classification, TargetsSumToOne) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
-constexpr Size kTarget{32, 32};
+constexpr detect::Size kTarget{32, 32};
 
-Image noise(uint64_t seed) {
-  Image image(32, 24);
+image::Image noise(uint64_t seed) {
+  image::Image image(32, 24);
   Random random(seed, "noise");
   for (size_t i = 0; i < image.byte_size(); ++i) image.row(0)[i] = static_cast<uint8_t>(random.below(256));
   return image;
@@ -17,7 +17,7 @@ Image noise(uint64_t seed) {
 // Eight pictures of one object each.
 SampleSource source() {
   return {[](size_t index) {
-            return SharedSample{std::make_shared<const Image>(noise(index)),
+            return SharedSample{std::make_shared<const image::Image>(noise(index)),
                                 {{static_cast<int>(index), 8, 6, 24, 18, {{8, 6}, {24, 6}, {16, 18}}}}};
           },
           [](Random& random) { return static_cast<size_t>(random.below(8)); }};
@@ -34,7 +34,7 @@ TEST(Pipeline, WithoutChangesIsTheLetterbox) {
 
 TEST(Pipeline, SeedEpochAndPositionEachChangeTheSample) {
   const auto image = [](RandomKey key) { return augment({}, key, 3, kTarget, source()).sample.image; };
-  const Image wanted = image({1, 2, 3});
+  const image::Image wanted = image({1, 2, 3});
   EXPECT_TRUE(image({1, 2, 3}) == wanted);
   EXPECT_FALSE(image({2, 2, 3}) == wanted);
   EXPECT_FALSE(image({1, 3, 3}) == wanted);
@@ -103,4 +103,4 @@ TEST(Pipeline, EverythingAtOnceStaysInside) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

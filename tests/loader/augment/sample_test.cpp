@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 TEST(Sample, NormalisedBoxesComeBack) {
@@ -51,11 +51,11 @@ TEST(Sample, PolygonIsCutAtEachBorder) {
 }
 
 TEST(Sample, LetterboxMovesBoxesWithThePicture) {
-  const SharedSample sample{std::make_shared<const Image>(100, 50, uint8_t{200}),
+  const SharedSample sample{std::make_shared<const image::Image>(100, 50, uint8_t{200}),
                             {{0, 10, 10, 20, 20, {{10, 10}, {20, 10}, {20, 20}}}}};
   const Sample boxed = letterbox_sample(sample, {200, 200}, true);
-  EXPECT_EQ(size_of(boxed.image), (Size{200, 200}));
-  EXPECT_EQ(boxed.image.row(49)[0], kLetterboxGrey);
+  EXPECT_EQ(size_of(boxed.image), (detect::Size{200, 200}));
+  EXPECT_EQ(boxed.image.row(49)[0], detect::kLetterboxGrey);
   EXPECT_EQ(boxed.image.row(50)[0], 200);
   EXPECT_FLOAT_EQ(boxed.objects[0].x1, 20);
   EXPECT_FLOAT_EQ(boxed.objects[0].y1, 70);
@@ -66,10 +66,10 @@ TEST(Sample, LetterboxMovesBoxesWithThePicture) {
 }
 
 TEST(Sample, LetterboxOfOnePixel) {
-  const SharedSample dot{std::make_shared<const Image>(1, 1, uint8_t{7}), {}};
+  const SharedSample dot{std::make_shared<const image::Image>(1, 1, uint8_t{7}), {}};
   EXPECT_EQ(letterbox_sample(dot, {32, 32}, true).image.row(16)[0], 7);
-  EXPECT_EQ(size_of(letterbox_sample(dot, {33, 31}, false).image), (Size{33, 31}));
+  EXPECT_EQ(size_of(letterbox_sample(dot, {33, 31}, false).image), (detect::Size{33, 31}));
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

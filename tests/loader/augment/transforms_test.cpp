@@ -9,25 +9,25 @@
 #include "marrow/loader/augment/mosaic.h"
 #include "marrow/loader/augment/perspective.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 SharedSample tile(int width, int height, uint8_t value, std::vector<Object> objects = {}) {
-  return {std::make_shared<const Image>(width, height, value), std::move(objects)};
+  return {std::make_shared<const image::Image>(width, height, value), std::move(objects)};
 }
 
 TEST(Mosaic, EachTileTouchesTheCentre) {
   const std::array tiles = {tile(8, 8, 1), tile(8, 5, 2), tile(3, 8, 3), tile(8, 8, 4)};
   const Sample sample = mosaic(tiles, 8, {5, 10});
-  EXPECT_EQ(size_of(sample.image), (Size{16, 16}));
+  EXPECT_EQ(size_of(sample.image), (detect::Size{16, 16}));
   const auto at = [&](int x, int y) { return sample.image.row(y)[3 * x]; };
   EXPECT_EQ(at(4, 9), 1);
   EXPECT_EQ(at(5, 9), 2);
   EXPECT_EQ(at(4, 10), 3);
   EXPECT_EQ(at(5, 10), 4);
-  EXPECT_EQ(at(5, 4), kLetterboxGrey);   // the tile of height 5 ends at y = 5
-  EXPECT_EQ(at(1, 12), kLetterboxGrey);  // the tile of width 3 ends at x = 2
-  EXPECT_EQ(at(13, 15), kLetterboxGrey);
+  EXPECT_EQ(at(5, 4), detect::kLetterboxGrey);   // the tile of height 5 ends at y = 5
+  EXPECT_EQ(at(1, 12), detect::kLetterboxGrey);  // the tile of width 3 ends at x = 2
+  EXPECT_EQ(at(13, 15), detect::kLetterboxGrey);
 }
 
 TEST(Mosaic, CutsBoxesAtTheCanvas) {
@@ -54,7 +54,7 @@ TEST(Mosaic, CentresFillTheirRange) {
 }
 
 TEST(Perspective, WithoutDrawsChangesNothing) {
-  Sample sample{Image(7, 5, 9), {{0, 1, 1, 6, 4, {}}}};
+  Sample sample{image::Image(7, 5, 9), {{0, 1, 1, 6, 4, {}}}};
   sample.image.row(2)[4] = 200;
   const Sample same = random_perspective(sample, {}, 0, 0);
   EXPECT_TRUE(same.image == sample.image);
@@ -63,11 +63,11 @@ TEST(Perspective, WithoutDrawsChangesNothing) {
 }
 
 TEST(Perspective, ANegativeBorderKeepsTheMiddle) {
-  Sample sample{Image(16, 16), {{0, 6, 6, 10, 10, {}}}};
+  Sample sample{image::Image(16, 16), {{0, 6, 6, 10, 10, {}}}};
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 48; ++x) sample.image.row(y)[x] = static_cast<uint8_t>(y * 16 + x / 3);
   const Sample middle = random_perspective(sample, {}, -4, -4);
-  EXPECT_EQ(size_of(middle.image), (Size{8, 8}));
+  EXPECT_EQ(size_of(middle.image), (detect::Size{8, 8}));
   EXPECT_EQ(middle.image.row(0)[0], 4 * 16 + 4);
   EXPECT_FLOAT_EQ(middle.objects.at(0).x1, 2);
 }
@@ -88,7 +88,7 @@ TEST(Perspective, BoxesFollowOutlines) {
   const Object diamond{0, 4, 4, 12, 12, {{8, 4}, {12, 8}, {8, 12}, {4, 8}}};
   PerspectiveDraws draws;
   draws.degrees = 45;
-  const Matrix3 matrix = perspective_matrix(draws, {16, 16}, {16, 16});
+  const image::Matrix3 matrix = perspective_matrix(draws, {16, 16}, {16, 16});
   const Object moved = warp_object(diamond, matrix, false, {16, 16});
   EXPECT_NEAR(moved.x1, 8 - std::sqrt(8.0), 1e-4);
   EXPECT_NEAR(moved.x2, 8 + std::sqrt(8.0), 1e-4);
@@ -116,8 +116,8 @@ TEST(Perspective, DrawsStayInTheirRange) {
 }
 
 TEST(Mixup, CutsOffToBytes) {
-  Sample sample{Image(2, 1, 10), {{1, 0, 0, 1, 1, {}}}};
-  mixup(sample, {Image(2, 1, 21), {{2, 0, 0, 2, 1, {}}}}, 0.5);
+  Sample sample{image::Image(2, 1, 10), {{1, 0, 0, 1, 1, {}}}};
+  mixup(sample, {image::Image(2, 1, 21), {{2, 0, 0, 2, 1, {}}}}, 0.5);
   EXPECT_EQ(sample.image.row(0)[0], 15);  // 15.5
   ASSERT_EQ(sample.objects.size(), 2u);
   EXPECT_EQ(sample.objects[1].class_id, 2);
@@ -141,8 +141,9 @@ TEST(Mixup, BetaHasItsMeanAndSpread) {
 }
 
 TEST(Cutmix, PastesTheFirstFreeRectangle) {
-  Sample sample{Image(10, 10, 1), {{1, 0, 0, 5, 5, {}}}};
-  const Sample other{Image(10, 10, 2), {{2, 5, 5, 20, 20, {}}, {3, 0, 0, 5.5f, 10, {}}, {4, 7, 7, 8, 8, {}}}};
+  Sample sample{image::Image(10, 10, 1), {{1, 0, 0, 5, 5, {}}}};
+  const Sample other{image::Image(10, 10, 2),
+                     {{2, 5, 5, 20, 20, {}}, {3, 0, 0, 5.5f, 10, {}}, {4, 7, 7, 8, 8, {}}}};
   const Rectangle candidates[] = {{4, 4, 9, 9}, {5, 5, 9, 9}, {6, 6, 9, 9}};
   cutmix(sample, other, candidates);
   EXPECT_EQ(sample.image.row(4)[12], 1);
@@ -156,8 +157,8 @@ TEST(Cutmix, PastesTheFirstFreeRectangle) {
 }
 
 TEST(Cutmix, ClipsWhatItBrings) {
-  Sample sample{Image(10, 10, 1), {}};
-  cutmix(sample, {Image(10, 10, 2), {{2, 4, 4, 9, 9, {{4, 4}, {9, 4}, {9, 9}}}}},
+  Sample sample{image::Image(10, 10, 1), {}};
+  cutmix(sample, {image::Image(10, 10, 2), {{2, 4, 4, 9, 9, {{4, 4}, {9, 4}, {9, 9}}}}},
          std::array{Rectangle{0, 0, 0, 5}, Rectangle{2, 2, 6, 8}});
   ASSERT_EQ(sample.objects.size(), 1u);
   EXPECT_FLOAT_EQ(sample.objects[0].x1, 4);
@@ -166,10 +167,10 @@ TEST(Cutmix, ClipsWhatItBrings) {
 }
 
 TEST(Cutmix, DoesNothingWithoutAFreePlace) {
-  Sample sample{Image(4, 4, 1), {{1, 0, 0, 4, 4, {}}}};
+  Sample sample{image::Image(4, 4, 1), {{1, 0, 0, 4, 4, {}}}};
   Random random(1, "cutmix");
-  cutmix(sample, {Image(4, 4, 2), {{2, 0, 0, 4, 4, {}}}}, draw_cutmix_rectangles({4, 4}, random));
-  EXPECT_TRUE(sample.image == Image(4, 4, 1));
+  cutmix(sample, {image::Image(4, 4, 2), {{2, 0, 0, 4, 4, {}}}}, draw_cutmix_rectangles({4, 4}, random));
+  EXPECT_TRUE(sample.image == image::Image(4, 4, 1));
   EXPECT_EQ(sample.objects.size(), 1u);
 }
 
@@ -185,7 +186,7 @@ TEST(Cutmix, RectanglesStayInsideTinyPictures) {
 }
 
 TEST(CopyPaste, PastesTheMirroredOutline) {
-  Sample sample{Image(10, 4, 1), {{3, 0, 0, 2, 4, {{0, 0}, {2, 0}, {2, 4}, {0, 4}}}}};
+  Sample sample{image::Image(10, 4, 1), {{3, 0, 0, 2, 4, {{0, 0}, {2, 0}, {2, 4}, {0, 4}}}}};
   for (int y = 0; y < 4; ++y) sample.image.row(y)[0] = 77;  // the leftmost blue bytes
   copy_paste(sample, 1.0);
   ASSERT_EQ(sample.objects.size(), 2u);
@@ -200,7 +201,7 @@ TEST(CopyPaste, TakesItsShareOfWhatCoversLittle) {
     return Object{0, x, 0, x + 2, 2, {{x, 0}, {x + 2, 0}, {x + 2, 2}, {x, 2}}};
   };
   // The one in the middle would cover itself; the one without an outline is not copied.
-  Sample sample{Image(20, 4, 1), {square(0), square(9), square(3), {0, 6, 0, 8, 2, {}}}};
+  Sample sample{image::Image(20, 4, 1), {square(0), square(9), square(3), {0, 6, 0, 8, 2, {}}}};
   Sample none = sample;
   copy_paste(none, 0.0);
   EXPECT_EQ(none.objects.size(), 4u);
@@ -224,7 +225,7 @@ TEST(CopyPaste, FillsByTheEvenOddRule) {
 
 TEST(Flip, TwiceIsNothing) {
   for (const int width : {1, 2, 5, 33}) {
-    Sample sample{Image(width, 3), {{0, 0.5f, 0, 1, 2, {{0.5f, 0}, {1, 2}, {0.6f, 1}}}}};
+    Sample sample{image::Image(width, 3), {{0, 0.5f, 0, 1, 2, {{0.5f, 0}, {1, 2}, {0.6f, 1}}}}};
     for (size_t i = 0; i < sample.image.byte_size(); ++i) sample.image.row(0)[i] = static_cast<uint8_t>(i);
     Sample flipped = sample;
     flip_horizontally(flipped), flip_vertically(flipped);
@@ -237,13 +238,13 @@ TEST(Flip, TwiceIsNothing) {
 }
 
 TEST(Hsv, GreyStaysGreyAndZeroDrawsChangeNothing) {
-  Image grey(33, 1);
+  image::Image grey(33, 1);
   for (int x = 0; x < 33; ++x)
     for (int c = 0; c < 3; ++c) grey.row(0)[3 * x + c] = static_cast<uint8_t>(x * 7);
-  Image changed = grey;
-  adjust_hsv(changed, {});
+  image::Image changed = grey;
+  image::adjust_hsv(changed, {});
   EXPECT_TRUE(changed == grey);
-  adjust_hsv(changed, {0.01, 0.9, 0.2});
+  image::adjust_hsv(changed, {0.01, 0.9, 0.2});
   for (int x = 0; x < 33; ++x) {
     EXPECT_EQ(changed.row(0)[3 * x], changed.row(0)[3 * x + 1]);
     EXPECT_EQ(changed.row(0)[3 * x], changed.row(0)[3 * x + 2]);
@@ -252,12 +253,12 @@ TEST(Hsv, GreyStaysGreyAndZeroDrawsChangeNothing) {
 }
 
 TEST(Hsv, SaturationSaturates) {
-  Image image(1, 1);
+  image::Image image(1, 1);
   image.row(0)[0] = 10, image.row(0)[1] = 20, image.row(0)[2] = 200;
-  adjust_hsv(image, {0, 5, 5});
+  image::adjust_hsv(image, {0, 5, 5});
   EXPECT_EQ(image.row(0)[0], 0);
   EXPECT_EQ(image.row(0)[2], 255);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::loader

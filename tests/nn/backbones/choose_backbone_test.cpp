@@ -3,7 +3,7 @@
 #include "marrow/base/error.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 std::string message_of(const std::function<void()>& act) {
@@ -123,4 +123,4 @@ TEST(Backbones, GiveTheInputFormatOfTheirSource) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

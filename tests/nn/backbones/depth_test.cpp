@@ -7,7 +7,7 @@
 
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 Graph body(std::string_view name, const BackboneConfig& overrides) {
@@ -97,4 +97,4 @@ TEST(Width, ShuffleNetV2TakesAny) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

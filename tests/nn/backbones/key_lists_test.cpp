@@ -9,7 +9,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "support/golden.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 namespace fs = std::filesystem;
@@ -104,9 +104,9 @@ TEST(KeyLists, RenameCoversEveryKey) {
       BackboneConfig config = layout.config;
       config["source"] = layout.source;
       const BackboneChoice choice = choose_backbone(list.network, config);
-      const std::vector<RenameRule> rules = layout.rules(choice.config);
+      const std::vector<weights::RenameRule> rules = layout.rules(choice.config);
       std::vector<std::string> unmatched;
-      Weights renamed = rename(numbers, rules, &unmatched);
+      Weights renamed = weights::rename(numbers, rules, &unmatched);
       EXPECT_TRUE(unmatched.empty()) << unmatched.front();
       for (const Parameter& parameter : build_classifier(choice, 1000).parameters) {
         const auto found = renamed.find(parameter.name);
@@ -126,4 +126,4 @@ TEST(KeyLists, RenameCoversEveryKey) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

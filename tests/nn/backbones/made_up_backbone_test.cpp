@@ -14,7 +14,7 @@
 #include "marrow/weights/safetensors.h"
 #include "nn/backbones/published_file.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 namespace fs = std::filesystem;
@@ -32,40 +32,42 @@ fs::path temporary(const char* name) {
   return fs::path(::testing::TempDir()) / ("marrow_pebblenet_" + std::string(name) + ".safetensors");
 }
 
-void expect_engine_equals_reference(const Model& model, const Weights& weights, int size) {
+void expect_engine_equals_reference(const model::Model& model, const Weights& weights, int size) {
   const Tensor image = picture(size);
-  const Tensor expected = run_reference(model.graph, weights, image, model.graph.outputs.at(0).name);
-  Engine engine(model.graph, weights, image.shape(), {}, {.threads = 1});
+  const Tensor expected =
+      reference::run_reference(model.graph, weights, image, model.graph.outputs.at(0).name);
+  engine::Engine engine(model.graph, weights, image.shape(), {}, {.threads = 1});
   engine.run(image);
   EXPECT_LE(relative_difference(engine.output(0), expected), kTolerance);
-  const GraphWithWeights folded = fold_batch_norm({model.graph, weights});
+  const passes::GraphWithWeights folded = passes::fold_batch_norm({model.graph, weights});
   EXPECT_LE(relative_difference(
-                run_reference(folded.graph, folded.weights, image, model.graph.outputs.at(0).name), expected),
+                reference::run_reference(folded.graph, folded.weights, image, model.graph.outputs.at(0).name),
+                expected),
             kTolerance);
 }
 
-void expect_round_trip(const Model& model, const Weights& weights, const char* name) {
+void expect_round_trip(const model::Model& model, const Weights& weights, const char* name) {
   const fs::path path = temporary(name);
-  save_checkpoint(path, model, weights);
-  const TrainedModel loaded = load_trained(path);
+  model::save_checkpoint(path, model, weights);
+  const model::TrainedModel loaded = model::load_trained(path);
   const Tensor image = picture(64);
   const std::string output = model.graph.outputs.at(0).name;
-  EXPECT_EQ(relative_difference(run_reference(loaded.model.graph, loaded.weights, image, output),
-                                run_reference(model.graph, weights, image, output)),
+  EXPECT_EQ(relative_difference(reference::run_reference(loaded.model.graph, loaded.weights, image, output),
+                                reference::run_reference(model.graph, weights, image, output)),
             0);
   fs::remove(path);
 }
 
 TEST(MadeUpBackbone, IsListed) {
-  for (const auto& names : {backbone_names(), zoo_names()})
+  for (const auto& names : {backbone_names(), model::zoo_names()})
     for (const char* name : {"pebblenet_s", "pebblenet_m"})
       EXPECT_EQ(std::ranges::count(names, name), 1) << name;
 }
 
 TEST(MadeUpBackbone, IsAClassifier) {
-  const Model model = make_model("pebblenet_s", {}, {.classes = 5});
+  const model::Model model = model::make_model("pebblenet_s", {}, {.classes = 5});
   EXPECT_EQ(model.task, "classify");
-  EXPECT_GT(summarize(model, 64, 64).macs, 0);
+  EXPECT_GT(model::summarize(model, 64, 64).macs, 0);
   const Weights weights = randomize(model.graph, 1);
   expect_engine_equals_reference(model, weights, 64);
   expect_round_trip(model, weights, "classifier");
@@ -83,7 +85,7 @@ head:
   - [-1, 1, C2f, [32]]
   - [[8, 5], 1, Detect, [nc]]
 )";
-  const Model model = build_model(parse_model_spec(yaml, "pebble.yaml"));
+  const model::Model model = model::build_model(model::parse_model_spec(yaml, "pebble.yaml"));
   EXPECT_EQ(model.task, "detect");
   EXPECT_EQ(model.strides, (std::vector<double>{16, 32}));
   const Weights weights = randomize(model.graph, 2);
@@ -92,8 +94,8 @@ head:
 }
 
 TEST(MadeUpBackbone, ReplacesTheBackboneOfAModel) {
-  for (const Model& model : {make_model("yolov8n", "pebblenet_m", {.classes = 2}),
-                             make_model("yolov8n-p2-pebblenet_s", {}, {.classes = 2})}) {
+  for (const model::Model& model : {model::make_model("yolov8n", "pebblenet_m", {.classes = 2}),
+                                    model::make_model("yolov8n-p2-pebblenet_s", {}, {.classes = 2})}) {
     EXPECT_TRUE(model.layers.at(0).backbone);
     expect_engine_equals_reference(model, randomize(model.graph, 3), 64);
   }
@@ -108,7 +110,7 @@ backbone:
 head:
   - [-1, 1, Classify, [nc]]
 )";
-  const Model model = build_model(parse_model_spec(yaml, "units.yaml"));
+  const model::Model model = model::build_model(model::parse_model_spec(yaml, "units.yaml"));
   expect_engine_equals_reference(model, randomize(model.graph, 4), 32);
 }
 
@@ -118,19 +120,19 @@ TEST(MadeUpBackbone, IsImportedAsAClassifierAndIntoADetector) {
   Weights published;
   for (const auto& [name, tensor] : ours) published.emplace("stone." + name, tensor);
   const fs::path path = temporary("published");
-  write_safetensors(path, published, {});
+  weights::write_safetensors(path, published, {});
 
-  const Import import = import_checkpoint(path);
+  const model::Import import = model::import_checkpoint(path);
   EXPECT_EQ(import.backbone_share, 1);
   EXPECT_EQ(import.trained.model.classes(), 5);
   const Tensor image = picture(64);
-  EXPECT_EQ(
-      relative_difference(run_reference(import.trained.model.graph, import.trained.weights, image, "logits"),
-                          run_reference(build_classifier(choice, 5), ours, image, "logits")),
-      0);
-  EXPECT_EQ(import_checkpoint(path, {.model = "yolov8n-pebblenet_m"}).backbone_share, 1);
+  EXPECT_EQ(relative_difference(
+                reference::run_reference(import.trained.model.graph, import.trained.weights, image, "logits"),
+                reference::run_reference(build_classifier(choice, 5), ours, image, "logits")),
+            0);
+  EXPECT_EQ(model::import_checkpoint(path, {.model = "yolov8n-pebblenet_m"}).backbone_share, 1);
   fs::remove(path);
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

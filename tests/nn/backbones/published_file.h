@@ -11,8 +11,8 @@
 namespace marrow::testing {
 
 // "features.{1}.conv.{2}" <- "blocks.*.dw.**" becomes "features.*.conv.**" -> "blocks.{1}.dw.{2}".
-inline RenameRule reversed(const RenameRule& rule) {
-  RenameRule back;
+inline weights::RenameRule reversed(const weights::RenameRule& rule) {
+  weights::RenameRule back;
   std::vector<std::string> wildcards;
   for (size_t i = 0; i < rule.from.size(); ++i) {
     if (rule.from[i] != '*') {
@@ -36,17 +36,17 @@ inline RenameRule reversed(const RenameRule& rule) {
 }
 
 inline Weights published_file(const BackboneChoice& choice, const CheckpointLayout& layout, int classes) {
-  std::vector<RenameRule> rules;
-  for (const RenameRule& rule : layout.rules(choice.config)) rules.push_back(reversed(rule));
+  std::vector<weights::RenameRule> rules;
+  for (const weights::RenameRule& rule : layout.rules(choice.config)) rules.push_back(reversed(rule));
   Weights ours;
   for (const Parameter& parameter : build_classifier(choice, classes).parameters) {
     Shape shape = parameter.shape;
-    for (const RenameRule& rule : layout.rules(choice.config))
-      if (rule.to == parameter.name && rule.transform == RenameTransform::kTranspose2d)
+    for (const weights::RenameRule& rule : layout.rules(choice.config))
+      if (rule.to == parameter.name && rule.transform == weights::RenameTransform::kTranspose2d)
         std::swap(shape.at(0), shape.at(1));
     if (!parameter.optional()) ours.emplace(parameter.name, Tensor(shape));
   }
-  return rename(ours, rules);
+  return weights::rename(ours, rules);
 }
 
 // The first layout of the source, or of the default one.

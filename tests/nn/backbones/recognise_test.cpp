@@ -7,7 +7,7 @@
 #include "marrow/graph/reference/executor.h"
 #include "nn/backbones/published_file.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 using testing::published_file;
@@ -173,4 +173,4 @@ TEST(Recognise, TakesLessThanASecond) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -3,7 +3,7 @@
 #include "marrow/nn/backbones/settings.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 // x + norm(depthwise 3x3(relu(norm(1x1(x))))).
@@ -47,7 +47,7 @@ const BackboneRegistration kPebbleNet{{
                  .signature = {"stone.stem.weight"},
                  .rules =
                      [](const BackboneConfig&) {
-                       return std::vector<RenameRule>{{"stone.**", "{1}"}};
+                       return std::vector<weights::RenameRule>{{"stone.**", "{1}"}};
                      }}},
 }};
 
@@ -56,4 +56,4 @@ const ModuleRegistration kPebbleBlock{{.name = "PebbleBlock", .build = [](Module
                                        }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

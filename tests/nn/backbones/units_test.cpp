@@ -7,7 +7,7 @@
 #include "marrow/nn/blocks/module.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 struct Line {
@@ -131,4 +131,4 @@ TEST(Units, RefuseArgumentsThatDoNotFit) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

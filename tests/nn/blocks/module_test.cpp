@@ -7,7 +7,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "support/message_of.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 struct Built {
@@ -115,4 +115,4 @@ TEST(Modules, ActivationsAreTheModelsOwn) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

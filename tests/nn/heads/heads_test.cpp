@@ -8,7 +8,7 @@
 #include "marrow/nn/heads/classify.h"
 #include "marrow/nn/heads/detect.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 const Activation kSilu{ActivationKind::kSilu, 0, {}};
@@ -77,4 +77,4 @@ TEST(Heads, ClassifyYieldsLogits) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

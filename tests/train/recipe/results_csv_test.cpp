@@ -9,7 +9,7 @@
 #include "marrow/train/recipe/progress.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 TEST(ResultsCsv, WritesSixDigits) {
@@ -76,4 +76,4 @@ TEST(Progress, WritesDurationsForPeople) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

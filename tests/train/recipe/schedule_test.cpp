@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 ScheduleOptions small_run() {
@@ -70,4 +70,4 @@ TEST(Schedule, KnowsWhenAnEpochOnlyAccumulates) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

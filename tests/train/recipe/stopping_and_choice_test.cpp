@@ -6,7 +6,7 @@
 #include "marrow/train/recipe/early_stopping.h"
 #include "marrow/train/recipe/optimizer_choice.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 TEST(EarlyStopping, CountsEpochsSinceTheBest) {
@@ -59,4 +59,4 @@ TEST(OptimizerChoice, KeepsTheGivenRatesForANamedOne) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

@@ -7,7 +7,7 @@
 #include "support/message_of.h"
 #include "support/temporary_folder.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 using testing::message_of;
@@ -204,4 +204,4 @@ TEST(TrainOptions, RefusesWhatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::train

@@ -12,7 +12,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/pixel_labels.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 // Counts lines as the parser reads.
@@ -258,4 +258,4 @@ ParsedLabels coco_labels(const CocoImage& stated, const CocoObject* objects, siz
   return labels.take(file);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

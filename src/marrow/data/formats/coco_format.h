@@ -11,7 +11,7 @@
 
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 inline constexpr size_t kMaxCocoBytes = size_t{2} << 30;
 inline constexpr size_t kMaxJsonDepth = 32;
@@ -60,4 +60,4 @@ struct CocoClasses {
 ParsedLabels coco_labels(const CocoImage& stated, const CocoObject* objects, size_t count,
                          const CocoClasses& classes, int width, int height, const std::string& file);
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -10,7 +10,7 @@
 #include "marrow/data/formats/coco_format.h"
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -69,7 +69,7 @@ class CocoReader : public SplitReader {
                   fmt::format("{}: no pictures are listed", shown(split_.sources[0].path)));
   }
 
-  ParsedLabels parse(size_t i, ImageSize size) const override {
+  ParsedLabels parse(size_t i, image::ImageSize size) const override {
     ParsedLabels result;
     for (const Part& part : parts_.at(i)) {
       const File& file = files_[part.file];
@@ -189,4 +189,4 @@ std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Spli
   return std::make_unique<CocoReader>(dataset, split);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

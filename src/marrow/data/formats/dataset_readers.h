@@ -8,7 +8,7 @@
 
 #include "marrow/data/dataset.h"
 
-namespace marrow {
+namespace marrow::data {
 
 inline constexpr size_t kMaxDatasetYamlBytes = 1 << 20;
 
@@ -21,4 +21,4 @@ Dataset dataset_of_json(const std::filesystem::path& file);
 // From COCO's categories, VOC's objects, or the folders of train. Empty for kYolo.
 std::vector<std::string> gather_class_names(const Dataset& dataset);
 
-}  // namespace marrow
+}  // namespace marrow::data

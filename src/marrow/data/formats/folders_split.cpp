@@ -3,7 +3,7 @@
 #include "marrow/data/dataset_folders.h"
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 // Each picture is one object of its class, as large as itself.
@@ -20,7 +20,7 @@ class FoldersReader : public SplitReader {
     }
   }
 
-  ParsedLabels parse(size_t i, ImageSize) const override {
+  ParsedLabels parse(size_t i, image::ImageSize) const override {
     ParsedLabels result;
     result.labels.push_back({classes_.at(i), .5, .5, 1, 1});
     return result;
@@ -38,4 +38,4 @@ std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const S
   return std::make_unique<FoldersReader>(dataset, split);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

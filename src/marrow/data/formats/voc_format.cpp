@@ -11,7 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/pixel_labels.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Kind = Problem::Kind;
@@ -126,4 +126,4 @@ ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width
   return labels.take(file);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

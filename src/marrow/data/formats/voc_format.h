@@ -9,7 +9,7 @@
 #include "marrow/data/dataset.h"
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 inline constexpr size_t kMaxVocBytes = 4 << 20;
 
@@ -37,4 +37,4 @@ VocFile parse_voc(std::string_view text, const std::string& file);
 ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width, int height,
                         const std::string& file);
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -10,7 +10,7 @@
 #include "marrow/data/split_reader.h"
 #include "marrow/detect/sources.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -46,7 +46,7 @@ std::vector<fs::path> listed_files(const fs::path& list, const fs::path& annotat
     if (name.find('\0') != std::string::npos)
       throw Error(ErrorKind::kFormat, fmt::format("{}: not a list: it holds zero bytes", shown(list)));
     // Also "images/a.jpg" and "a.xml": what counts is the stem.
-    if (has_image_suffix(name) || is_xml(name)) name = fs::path(name).stem();
+    if (detect::has_image_suffix(name) || is_xml(name)) name = fs::path(name).stem();
     files.push_back(annotations / (fs::path(name).filename().string() + ".xml"));
   }
   return files;
@@ -71,7 +71,7 @@ class VocReader : public SplitReader {
                              [](const ListedPicture& picture) { return picture.image.native(); });
   }
 
-  ParsedLabels parse(size_t i, ImageSize size) const override {
+  ParsedLabels parse(size_t i, image::ImageSize size) const override {
     const fs::path& path = pictures_[i].annotation;
     const std::string name = shown(path);
     return voc_labels(parse_voc(read_file(path, kMaxVocBytes), name), classes_, size.width, size.height,
@@ -85,7 +85,7 @@ class VocReader : public SplitReader {
     Index index;
     std::error_code ignored;
     if (fs::is_directory(folder, ignored))
-      for (const fs::path& path : list_files(folder, has_image_suffix))
+      for (const fs::path& path : list_files(folder, detect::has_image_suffix))
         index.emplace(path.stem().string(), path);
     return index;
   }
@@ -154,4 +154,4 @@ std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split
   return std::make_unique<VocReader>(dataset, split);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -13,7 +13,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Kind = Problem::Kind;
@@ -225,4 +225,4 @@ std::string yolo_label_lines(const LabelledImage& image, bool polygons) {
   return lines;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -2,7 +2,7 @@
 #include "marrow/base/files.h"
 #include "marrow/data/split_reader.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 class YoloReader : public SplitReader {
@@ -14,7 +14,7 @@ class YoloReader : public SplitReader {
       pictures_.push_back({image, yolo_label_path(image), {}});
   }
 
-  ParsedLabels parse(size_t i, ImageSize) const override {
+  ParsedLabels parse(size_t i, image::ImageSize) const override {
     const std::filesystem::path& path = pictures_[i].annotation;
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) return {};  // a background
@@ -32,4 +32,4 @@ std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Spli
   return std::make_unique<YoloReader>(dataset, split);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -17,7 +17,7 @@
 #include "marrow/data/tools/check_sheet.h"
 #include "marrow/image/encode.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -56,12 +56,12 @@ Inspected inspect(const ScannedPicture& picture) {
   Inspected result;
   const std::string name = shown(picture.image.path);
   try {
-    const std::string content = read_file(picture.image.path, static_cast<size_t>(kMaxImageFileBytes));
+    const std::string content = read_file(picture.image.path, static_cast<size_t>(image::kMaxImageFileBytes));
     const auto bytes = std::as_bytes(std::span(content));
     result.hash = content_hash(bytes);
     result.readable = true;
     if (!picture.usable) return result;  // the scan has said why
-    const DecodedImage decoded = decode_image(bytes, name);
+    const image::DecodedImage decoded = image::decode_image(bytes, name);
     if (!decoded.warning.empty())
       result.problem = {Severity::kWarning, Kind::kBrokenImage, name,
                         decoded.warning.substr(name.size() + 2)};
@@ -226,14 +226,14 @@ class Checker {
   void draw_sheet() {
     std::vector<const LabelledImage*> images;
     for (const LabelledImage& image : images_) images.push_back(&image);
-    const Image sheet = draw_label_sheet(images, dataset_.names);
-    if (!sheet.empty()) write_image(options_.sheet, sheet.pixels());
+    const image::Image sheet = draw_label_sheet(images, dataset_.names);
+    if (!sheet.empty()) image::write_image(options_.sheet, sheet.pixels());
   }
 
   const Dataset& dataset_;
   const CheckOptions& options_;
   const bool has_boxes_ = dataset_.format != DatasetFormat::kFolders;
-  ThreadPool pool_;
+  cpu::ThreadPool pool_;
   Progress pictures_progress_;
   DatasetCheck check_;
   std::vector<LabelledImage> images_;  // the usable ones of all splits
@@ -247,4 +247,4 @@ DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options) 
   return Checker(dataset, options).check();
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

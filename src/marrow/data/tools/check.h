@@ -11,7 +11,7 @@
 #include "marrow/data/dataset.h"
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 struct CheckOptions {
   int image_size = 640;  // pixels of the longer side in training, for the sizes of boxes
@@ -51,4 +51,4 @@ DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options);
 std::string check_text(const Dataset& dataset, const DatasetCheck& check, int image_size);
 std::string check_json(const Dataset& dataset, const DatasetCheck& check, int image_size);
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -9,7 +9,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/tools/check.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 constexpr size_t kShownProblems = 50;  // of one severity, in the text
@@ -144,4 +144,4 @@ std::string check_json(const Dataset& dataset, const DatasetCheck& check, int im
   return report.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -8,12 +8,12 @@
 #include "marrow/data/labels.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::data {
 
 // Up to `columns` x `columns` pictures, evenly chosen from those with labels (and, if there are none, from
 // all), each letterboxed into `tile` pixels with its boxes and class names, on one sheet (detect/sheet.h).
 // Pictures that do not decode stay grey. Empty without pictures.
-Image draw_label_sheet(std::span<const LabelledImage* const> images, std::span<const std::string> names,
-                       int columns = 4, int tile = 320);
+image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
+                              std::span<const std::string> names, int columns = 4, int tile = 320);
 
-}  // namespace marrow
+}  // namespace marrow::data

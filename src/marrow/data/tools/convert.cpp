@@ -13,7 +13,7 @@
 #include "marrow/data/tools/convert_writers.h"
 #include "marrow/data/tools/write_plainly.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,7 +63,7 @@ void transfer(const fs::path& from, const fs::path& to, PictureTransfer how) {
 void transfer_all(const std::vector<NamedPicture>& pictures, const fs::path& folder,
                   const ConvertOptions& options) {
   make_folder(folder);
-  ThreadPool pool(options.threads);
+  cpu::ThreadPool pool(options.threads);
   SharedProgress progress(options.progress, static_cast<int64_t>(pictures.size()));
   std::vector<std::string> failures(pictures.size());
   pool.parallel_for(static_cast<int64_t>(pictures.size()), [&](int64_t i, int) {
@@ -178,4 +178,4 @@ ConvertSummary convert_dataset(const Dataset& dataset, const fs::path& out, cons
   return summary;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -9,7 +9,7 @@
 #include "marrow/data/dataset.h"
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 enum class PictureTransfer {
   kCopy,
@@ -41,4 +41,4 @@ struct ConvertSummary {
 ConvertSummary convert_dataset(const Dataset& dataset, const std::filesystem::path& out,
                                const ConvertOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::data

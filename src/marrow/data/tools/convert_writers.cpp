@@ -8,7 +8,7 @@
 #include "marrow/base/files.h"
 #include "marrow/data/tools/write_plainly.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 struct PixelBox {
@@ -144,4 +144,4 @@ void write_voc(const std::filesystem::path& out, const std::string& split,
   write_plainly(out / "ImageSets/Main" / (split + ".txt"), list);
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -7,7 +7,7 @@
 
 #include "marrow/data/labels.h"
 
-namespace marrow {
+namespace marrow::data {
 
 struct NamedPicture {
   std::string name;  // of its file in the new dataset
@@ -22,4 +22,4 @@ void write_voc(const std::filesystem::path& out, const std::string& split,
 // A number of pixels, rounded to a millionth, so that what was a whole number is one again.
 std::string pixel_text(double value);
 
-}  // namespace marrow
+}  // namespace marrow::data

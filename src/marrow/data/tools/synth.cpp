@@ -15,7 +15,7 @@
 #include "marrow/data/tools/write_plainly.h"
 #include "marrow/image/encode.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -87,7 +87,7 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
 
   std::mutex mutex;
   std::string failure;
-  ThreadPool pool(options.threads);
+  cpu::ThreadPool pool(options.threads);
   SharedProgress progress(options.progress, options.images);
   pool.parallel_for(options.images, [&](int64_t index, int) {
     try {
@@ -95,7 +95,7 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
       const fs::path split = is_val ? "val" : "train";
       const std::string name = fmt::format("{:06}", is_val ? index - summary.train_images : index);
       const SynthPicture picture = draw_synth_picture(options, index);
-      write_plainly(folder / "images" / split / (name + ".jpg"), encode_jpeg(picture.image.pixels()));
+      write_plainly(folder / "images" / split / (name + ".jpg"), image::encode_jpeg(picture.image.pixels()));
       LabelledImage labelled;
       labelled.labels = picture.labels;
       write_plainly(folder / "labels" / split / (name + ".txt"), yolo_label_lines(labelled, false));
@@ -112,4 +112,4 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
   return summary;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

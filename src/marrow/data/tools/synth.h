@@ -11,7 +11,7 @@
 #include "marrow/data/labels.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::data {
 
 // disc, square, triangle, star, ring, cross
 const std::vector<std::string>& synth_classes();
@@ -33,7 +33,7 @@ struct SynthOptions {
 };
 
 struct SynthPicture {
-  Image image;
+  image::Image image;
   std::vector<Label> labels;  // class_id counts in options.classes
 };
 
@@ -53,4 +53,4 @@ struct SynthSummary {
 // the same options, whatever the number of threads.
 SynthSummary write_synth_dataset(const std::filesystem::path& folder, const SynthOptions& options);
 
-}  // namespace marrow
+}  // namespace marrow::data

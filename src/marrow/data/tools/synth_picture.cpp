@@ -10,7 +10,7 @@
 #include "marrow/data/tools/synth.h"
 #include "marrow/data/tools/synth_shapes.h"
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 using Colour = std::array<double, 3>;  // 0..255
@@ -188,8 +188,8 @@ class Painter {
   }
 
   // Noise of the sensor, then bytes.
-  Image image(Random& random, double noise) const {
-    Image image(width_, height_);
+  image::Image image(Random& random, double noise) const {
+    image::Image image(width_, height_);
     for (int y = 0; y < height_; ++y)
       for (int x = 0; x < width_; ++x)
         for (size_t c = 0; c < 3; ++c) {
@@ -260,4 +260,4 @@ SynthPicture draw_synth_picture(const SynthOptions& options, int64_t index) {
   return picture;
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

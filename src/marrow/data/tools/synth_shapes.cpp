@@ -6,7 +6,7 @@
 #include <numbers>
 #include <span>
 
-namespace marrow {
+namespace marrow::data {
 namespace {
 
 constexpr double kPi = std::numbers::pi;
@@ -93,4 +93,4 @@ double shape_distance(SynthShape shape, double x, double y) {
   return std::min(box_distance(x, y, 1, kCrossArm), box_distance(x, y, kCrossArm, 1));
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

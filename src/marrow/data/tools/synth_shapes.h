@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace marrow {
+namespace marrow::data {
 
 enum class SynthShape { kDisc, kSquare, kTriangle, kStar, kRing, kCross };
 inline constexpr int kSynthShapes = 6;
@@ -13,4 +13,4 @@ std::string_view synth_shape_name(SynthShape shape);
 // Exact outside up to a factor below 2, and near the edge, which is all that antialiasing needs.
 double shape_distance(SynthShape shape, double x, double y);
 
-}  // namespace marrow
+}  // namespace marrow::data

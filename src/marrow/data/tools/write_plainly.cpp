@@ -9,7 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/data/dataset.h"
 
-namespace marrow {
+namespace marrow::data {
 
 void write_plainly(const std::filesystem::path& file, std::string_view content) {
   std::ofstream out(file, std::ios::binary);
@@ -20,4 +20,4 @@ void write_plainly(const std::filesystem::path& file, std::string_view content) 
                 fmt::format("{}: cannot be written: {}", shown(file), std::strerror(errno)));
 }
 
-}  // namespace marrow
+}  // namespace marrow::data

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 struct Place {
@@ -185,4 +185,4 @@ void dissolve_channel_moves(const Graph& graph, int lanes, Lowered& lowered) {
   Dissolver(graph, lanes, lowered).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -6,7 +6,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 class Chooser {
@@ -231,4 +231,4 @@ void choose_elements(const Graph& graph, Precision precision, Lowered& lowered) 
   Chooser(graph, precision, lowered).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -4,7 +4,7 @@
 #include "marrow/engine/compile/lowering.h"
 #include "marrow/engine/precision.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // Gives every value its element, and adds conversions where one reader wants another than the rest. A map is
 // narrow where it lies in memory with what a narrow convolution reads; so what is concatenated is all of one
@@ -12,4 +12,4 @@ namespace marrow {
 // Throws Error{kUsage} when int8 is asked of a graph none of whose layers is marked.
 void choose_elements(const Graph& graph, Precision precision, Lowered& lowered);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -5,7 +5,7 @@
 
 #include "marrow/engine/compile/channel_moves.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 Stage stage_of(const Activation& activation, const Weights& weights) {
@@ -245,4 +245,4 @@ Lowered lower(const Graph& graph, const Weights& weights, std::span<const Shape>
   return Lowering(graph, weights, shapes, lanes).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -8,7 +8,7 @@
 #include "marrow/engine/step.h"
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct LoweredOp {
   enum class Kind {
@@ -68,4 +68,4 @@ struct Lowered {
 // `shapes` as from infer_shapes. REQUIRES: a verified graph without taps, all of whose nodes are needed.
 Lowered lower(const Graph& graph, const Weights& weights, std::span<const Shape> shapes, int lanes);
 
-}  // namespace marrow
+}  // namespace marrow::engine

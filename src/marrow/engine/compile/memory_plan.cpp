@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace marrow {
+namespace marrow::engine {
 
 MemoryPlan plan_memory(std::span<const Lifetime> buffers, int64_t alignment) {
   MemoryPlan plan;
@@ -29,4 +29,4 @@ MemoryPlan plan_memory(std::span<const Lifetime> buffers, int64_t alignment) {
   return plan;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace marrow {
+namespace marrow::engine {
 
 struct Lifetime {
   int64_t size = 0;  // any unit
@@ -22,4 +22,4 @@ struct MemoryPlan {
 // size).
 MemoryPlan plan_memory(std::span<const Lifetime> buffers, int64_t alignment);
 
-}  // namespace marrow
+}  // namespace marrow::engine

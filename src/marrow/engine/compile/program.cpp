@@ -19,7 +19,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/graph/shapes.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kAlignmentFloats = 16;  // 64 bytes
@@ -44,11 +44,11 @@ Tensor pick_rows(const Tensor& tensor, std::span<const int> rows) {
 
 class Compiler {
  public:
-  Compiler(const GraphWithWeights& model, const Shape& input, const EngineOptions& options, Tuner& tuner,
-           ThreadPool& pool)
+  Compiler(const passes::GraphWithWeights& model, const Shape& input, const EngineOptions& options,
+           Tuner& tuner, cpu::ThreadPool& pool)
       : graph_(model.graph),
         weights_(model.weights),
-        kernels_(kernels_of(choose_simd_level(options.simd))),
+        kernels_(kernels_of(cpu::choose_simd_level(options.simd))),
         least_score_(options.least_score),
         tuner_(tuner),
         pool_(pool),
@@ -115,7 +115,7 @@ class Compiler {
         throw Error(ErrorKind::kShape,
                     fmt::format("[{}] {}: the output {} is larger than the engine handles (2 GiB)",
                                 operation_name(graph_.nodes[i].operation), graph_.nodes[i].name,
-                                to_string(lowered_.shapes[i])));
+                                marrow::to_string(lowered_.shapes[i])));
   }
 
   static bool is_planar(const Shape& shape) { return shape.size() != 4; }
@@ -341,7 +341,7 @@ class Compiler {
   const Kernels& kernels_;
   float least_score_;
   Tuner& tuner_;
-  ThreadPool& pool_;
+  cpu::ThreadPool& pool_;
   Lowered lowered_;
   std::vector<int> tensor_of_;  // by value: the output tensor it is computed in, or -1
   std::vector<int64_t> offsets_;
@@ -352,11 +352,11 @@ class Compiler {
 
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
                 std::span<const std::string> outputs, const EngineOptions& options, Tuner& tuner,
-                ThreadPool& pool) {
+                cpu::ThreadPool& pool) {
   verify(graph, weights);
-  GraphWithWeights model = select_outputs({graph, weights}, outputs);
-  if (options.deploy) model = deploy(model);
+  passes::GraphWithWeights model = passes::select_outputs({graph, weights}, outputs);
+  if (options.deploy) model = passes::deploy(model);
   return Compiler(model, input, options, tuner, pool).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

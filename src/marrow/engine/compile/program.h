@@ -11,7 +11,7 @@
 #include "marrow/engine/step.h"
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct ProgramOutput {
   std::string name;
@@ -38,6 +38,6 @@ struct Program {
 // do not depend on it. `tuner` chooses among implementations of a layer.
 Program compile(const Graph& graph, const Weights& weights, const Shape& input,
                 std::span<const std::string> outputs, const EngineOptions& options, Tuner& tuner,
-                ThreadPool& pool);
+                cpu::ThreadPool& pool);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -13,7 +13,7 @@
 #include "marrow/base/user_folders.h"
 #include "marrow/cpu/processor.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 // Raised when implementations change so much that older choices mean nothing.
@@ -76,10 +76,10 @@ double measure(const ConvImplementation& implementation, ConvDescription conv) {
 
 }  // namespace
 
-Tuner::Tuner(bool measures, std::filesystem::path file, ThreadPool& pool)
+Tuner::Tuner(bool measures, std::filesystem::path file, cpu::ThreadPool& pool)
     : measures_(measures), file_(std::move(file)), pool_(pool) {
   if (!measures_) return;
-  machine_ = fmt::format("{}, {} threads", processor_name(), pool.threads());
+  machine_ = fmt::format("{}, {} threads", cpu::processor_name(), pool.threads());
   const std::string prefix = machine_ + '\t';
   for (const auto& [line, implementation] : read_lines(file_))
     if (line.starts_with(prefix)) choices_[line.substr(prefix.size())] = implementation;
@@ -88,9 +88,9 @@ Tuner::Tuner(bool measures, std::filesystem::path file, ThreadPool& pool)
 std::string Tuner::key(const ConvDescription& conv) const {
   const Epilogue& epilogue = conv.epilogue;
   return fmt::format("{} {}x{}/{} {}x{}x{} -> {}x{}x{} images {} epilogue {} {} {}",
-                     simd_name(conv.kernels->level), conv.kernel, conv.kernel, conv.stride, conv.src.channels,
-                     conv.src.height, conv.src.width, conv.dst.channels, conv.dst.height, conv.dst.width,
-                     conv.dst.images, epilogue.before.kind, static_cast<int>(epilogue.join),
+                     cpu::simd_name(conv.kernels->level), conv.kernel, conv.kernel, conv.stride,
+                     conv.src.channels, conv.src.height, conv.src.width, conv.dst.channels, conv.dst.height,
+                     conv.dst.width, conv.dst.images, epilogue.before.kind, static_cast<int>(epilogue.join),
                      epilogue.after.kind);
 }
 
@@ -142,4 +142,4 @@ std::filesystem::path Tuner::default_file() {
   return folder.empty() ? folder : folder / fmt::format("tuning-{}.txt", kVersion);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

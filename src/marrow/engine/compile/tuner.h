@@ -8,14 +8,14 @@
 
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 class Tuner {
  public:
   // `file`: where choices are remembered; empty: nowhere. A file that cannot be read, or makes no sense,
   // counts as empty. `measures` false: the first implementation that accepts a layer is taken, and there is
   // no file.
-  Tuner(bool measures, std::filesystem::path file, ThreadPool& pool);
+  Tuner(bool measures, std::filesystem::path file, cpu::ThreadPool& pool);
 
   StepPtr make_convolution(const ConvDescription& conv);
 
@@ -31,10 +31,10 @@ class Tuner {
 
   bool measures_;
   std::filesystem::path file_;
-  ThreadPool& pool_;
+  cpu::ThreadPool& pool_;
   std::string machine_;
   std::map<std::string, std::string> choices_;  // of this machine: implementations by layer
   bool changed_ = false;
 };
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -12,7 +12,7 @@
 #include "marrow/engine/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
@@ -80,15 +80,15 @@ void FillConvTiles(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_conv_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillConvTiles);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

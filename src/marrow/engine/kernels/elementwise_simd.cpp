@@ -8,7 +8,7 @@
 #include "marrow/engine/kernels/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -151,15 +151,15 @@ void FillElementwise(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_elementwise_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillElementwise);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

@@ -1,13 +1,13 @@
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 namespace {
 
-Kernels make(SimdLevel level) {
+Kernels make(cpu::SimdLevel level) {
   Kernels kernels;
   kernels.level = level;
-  if (level == SimdLevel::kPlain) {
+  if (level == cpu::SimdLevel::kPlain) {
     add_plain_kernels(kernels);
     add_plain_narrow_kernels(kernels);
     return kernels;
@@ -25,7 +25,7 @@ Kernels make(SimdLevel level) {
   return kernels;
 }
 
-template <SimdLevel kLevel>
+template <cpu::SimdLevel kLevel>
 const Kernels& made_once() {
   static const Kernels kernels = make(kLevel);
   return kernels;
@@ -33,20 +33,20 @@ const Kernels& made_once() {
 
 }  // namespace
 
-const Kernels& kernels_of(SimdLevel level) {
+const Kernels& kernels_of(cpu::SimdLevel level) {
   switch (level) {
-    case SimdLevel::kPlain:
-      return made_once<SimdLevel::kPlain>();
-    case SimdLevel::kSse4:
-      return made_once<SimdLevel::kSse4>();
-    case SimdLevel::kNeon:
-      return made_once<SimdLevel::kNeon>();
-    case SimdLevel::kAvx2:
-      return made_once<SimdLevel::kAvx2>();
-    case SimdLevel::kAvx512:
-      return made_once<SimdLevel::kAvx512>();
+    case cpu::SimdLevel::kPlain:
+      return made_once<cpu::SimdLevel::kPlain>();
+    case cpu::SimdLevel::kSse4:
+      return made_once<cpu::SimdLevel::kSse4>();
+    case cpu::SimdLevel::kNeon:
+      return made_once<cpu::SimdLevel::kNeon>();
+    case cpu::SimdLevel::kAvx2:
+      return made_once<cpu::SimdLevel::kAvx2>();
+    case cpu::SimdLevel::kAvx512:
+      return made_once<cpu::SimdLevel::kAvx512>();
   }
-  return made_once<SimdLevel::kPlain>();
+  return made_once<cpu::SimdLevel::kPlain>();
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -13,7 +13,7 @@
 #include "marrow/cpu/simd_level.h"
 #include "marrow/engine/kernels/narrow.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // Register tiles of a dense convolution: `pixels` neighbours of one output row times `halves` half blocks of
 // output channels, as many as a group of outputs has (steps/output_groups.h). The weights of a channel and
@@ -154,7 +154,7 @@ enum class TileStep { kTwoLanes, kTwo, kFour, kAny };
 constexpr int kTileSteps = 4;
 
 struct Kernels {
-  SimdLevel level = SimdLevel::kPlain;
+  cpu::SimdLevel level = cpu::SimdLevel::kPlain;
   int lanes = 0;
 
   int tile_pixels = 0;  // the largest tile; 0: this level has none
@@ -182,7 +182,7 @@ struct Kernels {
 };
 
 // The table of a level, made once. REQUIRES: the CPU has the level.
-const Kernels& kernels_of(SimdLevel level);
+const Kernels& kernels_of(cpu::SimdLevel level);
 // The table's parts, by file, for the level that the table names.
 void add_plain_kernels(Kernels& kernels);
 void add_elementwise_kernels(Kernels& kernels);
@@ -193,4 +193,4 @@ void add_window_kernels(Kernels& kernels);
 void add_reduction_kernels(Kernels& kernels);
 void add_layout_kernels(Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -8,7 +8,7 @@
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -96,15 +96,15 @@ void FillLayout(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_layout_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillLayout);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

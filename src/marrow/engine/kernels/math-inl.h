@@ -10,7 +10,7 @@
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -146,7 +146,7 @@ HWY_INLINE V normal_tail(D d, V x) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #endif

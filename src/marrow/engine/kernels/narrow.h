@@ -9,7 +9,7 @@
 
 #include "marrow/graph/byte_scale.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct Kernels;
 
@@ -60,4 +60,4 @@ void add_narrow_kernels(Kernels& kernels);
 void add_plain_narrow_kernels(Kernels& kernels);
 void add_vnni_kernels(Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

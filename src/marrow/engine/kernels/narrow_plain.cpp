@@ -8,7 +8,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int kPixels = 4;
@@ -118,4 +118,4 @@ void add_plain_narrow_kernels(Kernels& kernels) {
   if (kernels.lanes == 16) add<16>(kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -8,7 +8,7 @@
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -176,15 +176,15 @@ void FillNarrow(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_narrow_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillNarrow);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

@@ -11,7 +11,7 @@
 
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 #if defined(__x86_64__)
 
@@ -155,7 +155,7 @@ void use(NarrowKernels& kernels, const char* name, Tile tile) {
 }  // namespace
 
 void add_vnni_kernels(Kernels& kernels) {
-  if (kernels.level != SimdLevel::kAvx512) return;
+  if (kernels.level != cpu::SimdLevel::kAvx512) return;
   if (__builtin_cpu_supports("avx512vnni")) use(kernels.bytes, "vnni", run_tile<ByteTile, kLanes>);
   if (__builtin_cpu_supports("avx512bf16"))
     use(kernels.bfloat16, "dpbf16", run_tile<Bfloat16Tile, 2 * kLanes>);
@@ -167,4 +167,4 @@ void add_vnni_kernels(Kernels&) {}
 
 #endif
 
-}  // namespace marrow
+}  // namespace marrow::engine

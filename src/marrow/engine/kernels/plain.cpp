@@ -8,7 +8,7 @@
 #include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/winograd_points.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int kPlainLanes = 8;
@@ -260,4 +260,4 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.dot = dot;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

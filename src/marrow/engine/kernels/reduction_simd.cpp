@@ -8,7 +8,7 @@
 #include "marrow/engine/kernels/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -77,15 +77,15 @@ void FillReductions(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_reduction_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillReductions);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

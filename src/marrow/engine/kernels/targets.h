@@ -18,21 +18,21 @@
 
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 using FillKernels = void (*)(Kernels&);
 
 inline void fill_for_level(Kernels& kernels, FillKernels sse4, FillKernels neon, FillKernels avx2,
                            FillKernels avx512) {
   FillKernels fill = nullptr;
-  if (kernels.level == SimdLevel::kSse4) fill = sse4;
-  if (kernels.level == SimdLevel::kNeon) fill = neon;
-  if (kernels.level == SimdLevel::kAvx2) fill = avx2;
-  if (kernels.level == SimdLevel::kAvx512) fill = avx512;
+  if (kernels.level == cpu::SimdLevel::kSse4) fill = sse4;
+  if (kernels.level == cpu::SimdLevel::kNeon) fill = neon;
+  if (kernels.level == cpu::SimdLevel::kAvx2) fill = avx2;
+  if (kernels.level == cpu::SimdLevel::kAvx512) fill = avx512;
   if (fill != nullptr) fill(kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 
 // Calls the function that was compiled for the level of `kernels`. Where HWY_ONCE, in the namespace that
 // encloses HWY_NAMESPACE.

@@ -11,7 +11,7 @@
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -192,15 +192,15 @@ void FillWindows(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_window_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillWindows);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

@@ -11,7 +11,7 @@
 
 #include <array>
 
-namespace marrow::winograd {
+namespace marrow::engine::winograd {
 
 constexpr int kTile = 4;  // output pixels a side
 
@@ -112,4 +112,4 @@ constexpr auto product_order() {
 template <class Form>
 constexpr auto kOrder = product_order<Form>();
 
-}  // namespace marrow::winograd
+}  // namespace marrow::engine::winograd

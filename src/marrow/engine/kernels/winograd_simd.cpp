@@ -9,7 +9,7 @@
 #include "marrow/engine/kernels/winograd_points.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace marrow {
+namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -169,15 +169,15 @@ void FillWinograd(Kernels& kernels) {
 #endif
 
 }  // namespace HWY_NAMESPACE
-}  // namespace marrow
+}  // namespace marrow::engine
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace marrow {
+namespace marrow::engine {
 
 void add_winograd_kernels(Kernels& kernels) {
   MARROW_FILL_KERNELS(kernels, FillWinograd);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine
 #endif

@@ -9,7 +9,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 class ConvTransposeStep final : public Step {
@@ -142,4 +142,4 @@ StepPtr make_conv_transpose(const ConvDescription& conv) {
   return std::make_unique<ConvTransposeStep>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

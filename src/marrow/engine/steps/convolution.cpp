@@ -1,6 +1,6 @@
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr ConvImplementation kConvImplementations[] = {
@@ -32,4 +32,4 @@ std::span<const ConvImplementation> conv_implementations() {
   return kConvImplementations;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -7,7 +7,7 @@
 #include "marrow/engine/step.h"
 #include "marrow/graph/operation.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct ConvDescription {
   int kernel = 1;
@@ -24,7 +24,7 @@ struct ConvDescription {
   std::span<const float> bias;    // empty when there is none
   Epilogue epilogue;
   const Kernels* kernels = nullptr;
-  ThreadPool* pool = nullptr;  // packs the weights; its size also decides how finely the work is cut
+  cpu::ThreadPool* pool = nullptr;  // packs the weights; its size also decides how finely the work is cut
 };
 
 // A tile of an image's output: some blocks of channels from the first on, some pixels of the map in a row.
@@ -67,4 +67,4 @@ StepPtr make_direct(const ConvDescription& conv);  // the only one that writes a
 // dilation.
 StepPtr make_conv_transpose(const ConvDescription& conv);
 
-}  // namespace marrow
+}  // namespace marrow::engine

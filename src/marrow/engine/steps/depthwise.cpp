@@ -6,7 +6,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 class Depthwise final : public Step {
@@ -91,4 +91,4 @@ StepPtr make_depthwise(const ConvDescription& conv) {
   return std::make_unique<Depthwise>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <optional>
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int kSides = 4;
@@ -134,4 +134,4 @@ StepPtr make_detect_decode(const DetectDecode& decode, std::vector<View> maps, c
   return std::make_unique<DetectDecodeStep>(decode, std::move(maps), dst, bins, least_score, kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -5,7 +5,7 @@
 #include "marrow/engine/step.h"
 #include "marrow/graph/operation.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // maps: one blocked raw map a level; dst planar (N, 4 + classes, 1, anchors); bins: the values of the
 // parameter;
@@ -13,4 +13,4 @@ namespace marrow {
 StepPtr make_detect_decode(const DetectDecode& decode, std::vector<View> maps, const View& dst,
                            const Tensor& bins, float least_score, const Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

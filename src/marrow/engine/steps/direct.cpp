@@ -14,7 +14,7 @@
 #include "marrow/engine/steps/narrow_epilogue.h"
 #include "marrow/engine/steps/output_groups.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 // Of the input a task reads, so that it stays in a second-level cache beside the weights.
@@ -261,4 +261,4 @@ StepPtr make_direct(const ConvDescription& conv) {
   return std::make_unique<Direct>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cstring>
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 // Floats a task works on: large against the cost of a task, small against a second-level cache. A multiple of
@@ -144,4 +144,4 @@ StepPtr make_affine(const View& src, const View& dst, const Tensor& scale, const
   return std::make_unique<ScaleBlocks>(src, dst, scale, shift, after, kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

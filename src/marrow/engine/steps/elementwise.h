@@ -4,7 +4,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/step.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // dst = epilogue(src). The views are of one shape and layout; with an empty epilogue this is a copy.
 StepPtr make_elementwise(const View& src, const View& dst, const Epilogue& epilogue, const Kernels& kernels);
@@ -17,4 +17,4 @@ StepPtr make_gate(const View& src, const View& gate, const View& dst, const Stag
 StepPtr make_affine(const View& src, const View& dst, const Tensor& scale, const Tensor& shift,
                     const Stage& after, const Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

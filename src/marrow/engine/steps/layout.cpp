@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kPixels = 256;  // a task's: 16 KB of a block
@@ -168,4 +168,4 @@ StepPtr make_gather_channels(std::vector<View> sources, std::vector<ChannelSourc
   return std::make_unique<GatherChannels>(std::move(sources), channels, dst, first_channel, kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

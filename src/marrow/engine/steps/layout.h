@@ -5,7 +5,7 @@
 
 #include "marrow/engine/step.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // Planar to blocked. Spare lanes become zero.
 StepPtr make_pack(const View& src, const View& dst, const Kernels& kernels);
@@ -17,4 +17,4 @@ StepPtr make_unpack(const View& src, const View& dst, const Kernels& kernels);
 StepPtr make_gather_channels(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst,
                              int first_channel, const Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kBlockChannels = 512;
@@ -30,4 +30,4 @@ void multiply(const Kernels& kernels, const OutputGroup& group, const MatrixProd
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -5,7 +5,7 @@
 #include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/steps/output_groups.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct MatrixProduct {
   const float* src = nullptr;        // pixel 0
@@ -22,4 +22,4 @@ struct MatrixProduct {
 // cache. Each number is one chain of multiply-adds in the order of the channels.
 void multiply(const Kernels& kernels, const OutputGroup& group, const MatrixProduct& product);
 
-}  // namespace marrow
+}  // namespace marrow::engine

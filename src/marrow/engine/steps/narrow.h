@@ -6,7 +6,7 @@
 #include "marrow/engine/steps/convolution.h"
 #include "marrow/engine/steps/layout.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // A dense convolution of src, which is stored narrowly (bytes: of so few terms that sums fit into int32); dst
 // and what the epilogue joins may be of any element. bytes: weights are rounded to int8 with one scale an
@@ -29,4 +29,4 @@ StepPtr make_narrow_max_pool(const View& src, const View& dst, int kernel, int s
                              const Kernels& kernels);
 StepPtr make_narrow_upsample(const View& src, const View& dst, int factor, const Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -14,7 +14,7 @@
 #include "marrow/engine/steps/narrow_epilogue.h"
 #include "marrow/engine/steps/narrow_weights.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kInputBytes = 128 * 1024;  // that a task reads, unless one row is more
@@ -226,4 +226,4 @@ StepPtr make_narrow_convolution(const ConvDescription& conv) {
   return prefers_narrow_winograd(conv) ? make_narrow_winograd(conv) : make_narrow_direct(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -2,7 +2,7 @@
 
 #include "marrow/graph/operation.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
                         float* values, int64_t values_block, float* joined) {
@@ -35,4 +35,4 @@ void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, 
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

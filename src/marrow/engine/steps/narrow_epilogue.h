@@ -3,7 +3,7 @@
 
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // Applies the convolution's epilogue to a tile of float32 numbers and stores it in dst as dst's element.
 // Blocks of `values` lie `values_block` floats apart; where dst is float32, they are the tile's place in dst.
@@ -11,4 +11,4 @@ namespace marrow {
 void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
                         float* values, int64_t values_block, float* joined);
 
-}  // namespace marrow
+}  // namespace marrow::engine

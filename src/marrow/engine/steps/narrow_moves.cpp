@@ -5,7 +5,7 @@
 
 #include "marrow/engine/steps/narrow.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kChunk = 8192;  // numbers a task converts; a multiple of any number of lanes
@@ -242,4 +242,4 @@ StepPtr make_narrow_upsample(const View& src, const View& dst, int factor, const
   return std::make_unique<NarrowUpsample>(src, dst, factor, kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -6,7 +6,7 @@
 
 #include "marrow/graph/byte_scale.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 class Packer {
@@ -102,4 +102,4 @@ NarrowWeights pack_narrow_weights(const ConvDescription& conv, int vectors) {
   return Packer(conv, vectors).run();
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

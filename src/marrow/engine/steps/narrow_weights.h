@@ -4,7 +4,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct NarrowWeights {
   Tensor
@@ -21,4 +21,4 @@ struct NarrowWeights {
 // rounded to nearest even. bfloat16: rounded to nearest even. `vectors` output blocks make a group.
 NarrowWeights pack_narrow_weights(const ConvDescription& conv, int vectors);
 
-}  // namespace marrow
+}  // namespace marrow::engine

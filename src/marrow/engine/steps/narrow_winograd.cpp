@@ -16,7 +16,7 @@
 #include "marrow/engine/steps/narrow_weights.h"
 #include "marrow/engine/steps/winograd_tiles.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 using winograd::kTile;
@@ -223,4 +223,4 @@ StepPtr make_narrow_winograd(const ConvDescription& conv) {
   return std::make_unique<NarrowWinograd>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -4,7 +4,7 @@
 
 #include "marrow/engine/kernels/kernels.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 std::vector<OutputGroup> group_outputs(int channels, int lanes) {
   const int half = lanes / 2;
@@ -35,4 +35,4 @@ Tensor pack_bias(std::span<const OutputGroup> groups, std::span<const float> bia
   return packed;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

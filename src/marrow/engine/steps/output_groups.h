@@ -7,7 +7,7 @@
 
 #include "marrow/base/tensor.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 // Up to two blocks of output channels, computed together.
 struct OutputGroup {
@@ -31,4 +31,4 @@ std::vector<OutputGroup> group_outputs(int channels, int lanes);
 // `bias`, or zeros where it is empty, as the tiles read it: the groups' widths one after the other.
 Tensor pack_bias(std::span<const OutputGroup> groups, std::span<const float> bias);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -9,7 +9,7 @@
 #include "marrow/engine/steps/convolution.h"
 #include "marrow/engine/steps/matrix_product.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kTaskTiles =
@@ -157,4 +157,4 @@ StepPtr make_pointwise(const ConvDescription& conv) {
   return std::make_unique<Pointwise>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstring>
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int kMostLanes = 16;
@@ -230,4 +230,4 @@ StepPtr make_linear(const View& src, const View& dst, const Tensor& weight, cons
   return std::make_unique<LinearStep>(src, dst, weight, bias, epilogue, kernels);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

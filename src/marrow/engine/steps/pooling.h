@@ -4,7 +4,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/step.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 StepPtr make_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
                       const Kernels& kernels);
@@ -16,4 +16,4 @@ StepPtr make_upsample(const View& src, const View& dst, int factor, const Kernel
 StepPtr make_linear(const View& src, const View& dst, const Tensor& weight, const Tensor& bias,
                     const Epilogue& epilogue, const Kernels& kernels);
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -17,7 +17,7 @@
 #include "marrow/engine/steps/convolution.h"
 #include "marrow/engine/steps/matrix_product.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 constexpr int64_t kMostPixels = 448;  // at a time
@@ -253,4 +253,4 @@ StepPtr make_strassen(const ConvDescription& conv) {
   return std::make_unique<Strassen>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

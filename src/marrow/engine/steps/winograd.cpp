@@ -15,7 +15,7 @@
 #include "marrow/engine/steps/matrix_product.h"
 #include "marrow/engine/steps/winograd_tiles.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 using winograd::kTile;
@@ -167,7 +167,7 @@ void Winograd<Form>::multiply(size_t g, int64_t count, const float* inputs, floa
   product.dst_block = kProducts * tiles_.most() * lanes;
   for (int c = 0; c < kClasses; ++c) {
     product.pixels = members(c) * count;
-    marrow::multiply(kernels_, group, product);
+    engine::multiply(kernels_, group, product);
     product.src += product.pixels * lanes;
     product.dst += product.pixels * lanes;
     product.weights += conv_.src.channels * group.width();
@@ -218,4 +218,4 @@ StepPtr make_winograd(const ConvDescription& conv) {
   return std::make_unique<Winograd<winograd::Strided>>(conv);
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -1,6 +1,6 @@
 #include "marrow/engine/steps/winograd_tiles.h"
 
-namespace marrow {
+namespace marrow::engine {
 namespace {
 
 // Of what lies between the transforms of a task: a part of the second-level cache.
@@ -33,4 +33,4 @@ WinogradTask WinogradTiles::task(int64_t index) const {
           part * groups_ / group_chunks_, (part + 1) * groups_ / group_chunks_};
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

@@ -6,7 +6,7 @@
 #include "marrow/engine/kernels/winograd_points.h"
 #include "marrow/engine/steps/convolution.h"
 
-namespace marrow {
+namespace marrow::engine {
 
 struct WinogradTask {
   int64_t image;
@@ -49,4 +49,4 @@ void point_at_patch(const View& map, const Number* block, int64_t y, int64_t x, 
         y + row >= 0 && y + row < map.height ? block + ((y + row) * map.width + x) * lanes : zeros;
 }
 
-}  // namespace marrow
+}  // namespace marrow::engine

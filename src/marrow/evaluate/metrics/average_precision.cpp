@@ -5,7 +5,7 @@
 #include <functional>
 #include <numeric>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr double kTiny = 1e-16;  // keeps divisions by sums that may be 0 finite
@@ -182,4 +182,4 @@ AveragePrecision average_precision(std::span<const MatchedDetection> detections,
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -13,7 +13,7 @@
 
 #include "marrow/evaluate/metrics/matching.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 constexpr size_t kCurvePoints = 1000;
 
@@ -65,4 +65,4 @@ struct AveragePrecision {
 AveragePrecision average_precision(std::span<const MatchedDetection> detections,
                                    std::span<const int64_t> instances);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

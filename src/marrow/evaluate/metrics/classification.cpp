@@ -9,7 +9,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 // Whether class `a` is guessed before class `b`.
@@ -96,4 +96,4 @@ nlohmann::ordered_json ClassificationValidator::json() const {
           {"per_class", std::move(per_class)}, {"confusion_matrix", confusion_.json()}};
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

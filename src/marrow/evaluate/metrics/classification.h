@@ -11,7 +11,7 @@
 
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct ClassAccuracy {
   int64_t images = 0;
@@ -58,4 +58,4 @@ class ClassificationValidator {
   ConfusionMatrix confusion_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

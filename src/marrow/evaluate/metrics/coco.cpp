@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr size_t kThresholds = 10;  // IoU
@@ -324,4 +324,4 @@ std::string coco_text(const CocoReport& report) {
   return text;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

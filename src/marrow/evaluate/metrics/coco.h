@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 using BoxXywh = std::array<double, 4>;
 
@@ -75,4 +75,4 @@ CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetec
 // One line a number, with pycocotools' wording.
 std::string coco_text(const CocoReport& report);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

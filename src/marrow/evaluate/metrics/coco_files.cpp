@@ -14,7 +14,7 @@
 #include "marrow/base/text.h"
 #include "marrow/evaluate/metrics/coco_rows.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 std::string stem(const std::string& file_name) {
@@ -169,4 +169,4 @@ std::vector<int64_t> coco_category_ids(int classes, bool coco91) {
   return ids;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -13,7 +13,7 @@
 
 #include "marrow/evaluate/metrics/coco.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // {"images": [{"id", "file_name"}], "categories": [{"id", "name"}], "annotations": [{"image_id",
 // "category_id", "bbox", "area", "iscrowd"}]}. file_name and name may be missing (empty), and so may area
@@ -51,4 +51,4 @@ std::string coco_predictions_json(std::span<const CocoPrediction> predictions);
 // which needs classes <= 80.
 std::vector<int64_t> coco_category_ids(int classes, bool coco91);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

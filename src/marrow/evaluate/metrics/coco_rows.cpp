@@ -10,7 +10,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 using Json = nlohmann::json;
@@ -173,4 +173,4 @@ void read_coco_rows(const std::filesystem::path& path, bool is_list,
   Json::sax_parse(first, first + file.bytes().size(), &handler);
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // The fields of one row that somebody asks for; those that were not there, or were null, are empty.
 struct CocoRow {
@@ -28,4 +28,4 @@ struct CocoRow {
 void read_coco_rows(const std::filesystem::path& path, bool is_list,
                     const std::function<void(CocoRow&)>& row);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -3,7 +3,7 @@
 #include <cassert>
 #include <nlohmann/json.hpp>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 ConfusionMatrix::ConfusionMatrix(int size)
     : size_(size), cells_(static_cast<size_t>(size) * static_cast<size_t>(size)) {}
@@ -35,11 +35,11 @@ nlohmann::ordered_json ConfusionMatrix::json() const {
 }
 
 float confusion_confidence(float confidence) {
-  return confidence == kValidationConfidence ? NmsOptions().confidence : confidence;
+  return confidence == kValidationConfidence ? detect::NmsOptions().confidence : confidence;
 }
 
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
-                    std::span<const Detection> detections, float confidence) {
+                    std::span<const detect::Detection> detections, float confidence) {
   constexpr size_t kNone = SIZE_MAX;
   const int background = matrix.size() - 1;
   std::vector<size_t> owner(truth.size(), kNone);  // the detection that a truth box goes to
@@ -73,4 +73,4 @@ void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -5,7 +5,7 @@
 
 #include "marrow/evaluate/metrics/detection_validator.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 std::string line(std::string_view name, int64_t images, int64_t instances, double precision, double recall,
@@ -77,4 +77,4 @@ nlohmann::ordered_json report_json(const DetectionReport& report) {
           {"confusion_matrix", report.confusion.json()}};
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -6,10 +6,10 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
-BoxXywh to_xywh(const BoxXyxy& box) {
+BoxXywh to_xywh(const detect::BoxXyxy& box) {
   return {box[0], box[1], static_cast<double>(box[2]) - box[0], static_cast<double>(box[3]) - box[1]};
 }
 
@@ -46,7 +46,7 @@ DetectionValidator::DetectionValidator(std::vector<std::string> names, Validator
 void DetectionValidator::add(const ValidatedPicture& picture) {
   for (const TruthBox& box : picture.truth)
     check_class("label", box.class_id, names_.size(), picture.file_name);
-  for (const Detection& detection : picture.detections)
+  for (const detect::Detection& detection : picture.detections)
     check_class("detection", detection.class_id, names_.size(), picture.file_name);
   if (picture.coco_truth) {
     for (const CocoTruthBox& box : *picture.coco_truth)
@@ -67,8 +67,8 @@ void DetectionValidator::add(const ValidatedPicture& picture) {
 }
 
 void DetectionValidator::add_coco(const ValidatedPicture& picture) {
-  const auto in_picture = [&](BoxXyxy box) {
-    scale_boxes({&box, 1}, picture.network, picture.picture, &picture.ratio_pad);
+  const auto in_picture = [&](detect::BoxXyxy box) {
+    detect::scale_boxes({&box, 1}, picture.network, picture.picture, &picture.ratio_pad);
     return to_xywh(box);
   };
   const auto annotate = [&](int class_id, const BoxXywh& box, double area, bool crowd) {
@@ -84,7 +84,7 @@ void DetectionValidator::add_coco(const ValidatedPicture& picture) {
       annotate(one.class_id, box, box[2] * box[3], false);
     }
   }
-  for (const Detection& detection : picture.detections) {
+  for (const detect::Detection& detection : picture.detections) {
     BoxXywh box = in_picture(detection.box);
     for (double& side : box) side = rounded_coordinate(side);
     coco_detections_.push_back({images_, detection.class_id, box, rounded_score(detection.confidence)});
@@ -113,4 +113,4 @@ DetectionReport DetectionValidator::report() const {
   return report;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

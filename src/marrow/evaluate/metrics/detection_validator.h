@@ -19,7 +19,7 @@
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 #include "marrow/evaluate/metrics/matching.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // A truth box in pixels of the picture, for COCO's numbers.
 struct CocoTruthBox {
@@ -31,11 +31,11 @@ struct CocoTruthBox {
 
 struct ValidatedPicture {
   std::string file_name;  // with its extension, without folders; names the picture in predictions.json
-  Size picture;
-  Size network;                           // the input that it was fitted into
-  RatioPad ratio_pad;                     // how
-  std::span<const TruthBox> truth;        // in pixels of the network's input; no crowds
-  std::span<const Detection> detections;  // likewise, by falling confidence, as NMS returns them
+  detect::Size picture;
+  detect::Size network;                           // the input that it was fitted into
+  detect::RatioPad ratio_pad;                     // how
+  std::span<const TruthBox> truth;                // in pixels of the network's input; no crowds
+  std::span<const detect::Detection> detections;  // likewise, by falling confidence, as NMS returns them
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
   std::optional<int64_t> image_id = {};  // in predictions.json, where the data has numbers of its own
@@ -96,4 +96,4 @@ std::string report_text(const DetectionReport& report, bool per_class);
 // "coco_ap50", "coco_ap50_95"}] for classes with ground truth, "confusion_matrix": rows of counts}
 nlohmann::ordered_json report_json(const DetectionReport& report);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 const std::array<float, kIouThresholds>& float_iou_thresholds() {
   static const auto kThresholds = [] {
@@ -15,7 +15,7 @@ const std::array<float, kIouThresholds>& float_iou_thresholds() {
   return kThresholds;
 }
 
-float box_iou(const BoxXyxy& a, const BoxXyxy& b) {
+float box_iou(const detect::BoxXyxy& a, const detect::BoxXyxy& b) {
   const float width = std::max(std::min(a[2], b[2]) - std::max(a[0], b[0]), 0.0f);
   const float height = std::max(std::min(a[3], b[3]) - std::max(a[1], b[1]), 0.0f);
   const float shared = width * height;
@@ -24,12 +24,12 @@ float box_iou(const BoxXyxy& a, const BoxXyxy& b) {
 }
 
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
-                                               std::span<const Detection> detections) {
+                                               std::span<const detect::Detection> detections) {
   const auto& thresholds = float_iou_thresholds();
   std::vector<ThresholdBits> taken(truth.size());
   std::vector<MatchedDetection> matched;
   matched.reserve(detections.size());
-  for (const Detection& detection : detections) {
+  for (const detect::Detection& detection : detections) {
     matched.push_back({detection.confidence, detection.class_id, {}});
     // A detection's best truth box is the same at every threshold that it reaches.
     float best_iou = thresholds[0];
@@ -52,4 +52,4 @@ std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
   return matched;
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

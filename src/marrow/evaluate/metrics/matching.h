@@ -12,13 +12,13 @@
 
 #include "marrow/detect/nms.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 constexpr size_t kIouThresholds = 10;  // 0.5, 0.55 ... 0.95
 
 // A box that somebody drew.
 struct TruthBox {
-  BoxXyxy box = {};
+  detect::BoxXyxy box = {};
   int class_id = 0;
 };
 
@@ -36,13 +36,13 @@ struct MatchedDetection {
 const std::array<float, kIouThresholds>& float_iou_thresholds();
 
 // Shared area / (sum of areas - shared area + 1e-7). NaN for boxes that are not finite.
-float box_iou(const BoxXyxy& a, const BoxXyxy& b);
+float box_iou(const detect::BoxXyxy& a, const detect::BoxXyxy& b);
 
 // One entry a detection, in the order given, which is that of falling confidence as NMS returns it: a truth
 // box goes to the first detection of its class whose own best truth box it is, not to the one that overlaps
 // it most. Of truth boxes that overlap a detection equally the last one is its best, as in the reference's
 // reversed sort.
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
-                                               std::span<const Detection> detections);
+                                               std::span<const detect::Detection> detections);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

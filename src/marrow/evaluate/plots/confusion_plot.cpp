@@ -7,7 +7,7 @@
 #include "marrow/evaluate/plots/gnuplot.h"
 #include "marrow/evaluate/plots/plot_script.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr int kMostWithNumbers = 31;  // 30 classes and the background
@@ -125,4 +125,4 @@ std::string confusion_plot(const ConfusionMatrix& matrix, std::span<const std::s
   return run_gnuplot(script.text());
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -6,7 +6,7 @@
 
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // A PNG with a cell for each pair of classes: across the true one, down the predicted one. With one name
 // fewer than the matrix has rows, the last row and column are called "background". Shares of a true class
@@ -15,4 +15,4 @@ namespace marrow {
 std::string confusion_plot(const ConfusionMatrix& matrix, std::span<const std::string> names,
                            bool normalised);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -7,7 +7,7 @@
 #include "marrow/evaluate/plots/gnuplot.h"
 #include "marrow/evaluate/plots/plot_script.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 // Ten colours that stay apart on white, first as solid lines, then dashed.
@@ -81,4 +81,4 @@ std::string curve_plot(const AveragePrecision& result, std::span<const std::stri
   return run_gnuplot(script.text());
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -7,7 +7,7 @@
 
 #include "marrow/evaluate/metrics/average_precision.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 enum class Curve { kPrecisionByRecall, kF1, kPrecision, kRecall };
 
@@ -20,4 +20,4 @@ std::string curve_plot(const AveragePrecision& result, std::span<const std::stri
 // "BoxPR_curve.png", ...
 std::string curve_file_name(Curve curve);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

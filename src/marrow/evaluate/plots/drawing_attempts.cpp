@@ -5,7 +5,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 void DrawingAttempts::picture(const std::function<void()>& draw) {
   try {
@@ -29,4 +29,4 @@ void DrawingAttempts::plot(const std::filesystem::path& file, const std::functio
   });
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

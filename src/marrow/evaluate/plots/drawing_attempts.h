@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 class DrawingAttempts {
  public:
@@ -25,4 +25,4 @@ class DrawingAttempts {
   bool said_ = false;
 };
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

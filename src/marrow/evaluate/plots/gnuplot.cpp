@@ -18,7 +18,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr size_t kMostOutput = 256 << 20;
@@ -153,4 +153,4 @@ std::string run_gnuplot(const std::string& script, const GnuplotOptions& options
   return output.content();
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct GnuplotOptions {
   std::string program = "gnuplot";  // a name is looked for in PATH
@@ -20,4 +20,4 @@ struct GnuplotOptions {
 // the script.
 std::string run_gnuplot(const std::string& script, const GnuplotOptions& options = {});
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

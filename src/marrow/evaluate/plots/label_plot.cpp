@@ -11,7 +11,7 @@
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr int kSide = 1300, kLargeSide = 2000;  // pixels
@@ -23,7 +23,7 @@ constexpr size_t kBins = 50;
 constexpr double kVeil = 0x90000000;  // transparency, so that many boxes show where most edges lie
 
 double colour_of(int class_id) {
-  const auto [blue, green, red] = class_colour(class_id);
+  const auto [blue, green, red] = detect::class_colour(class_id);
   return red * 65536.0 + green * 256.0 + blue;
 }
 
@@ -115,8 +115,8 @@ std::string label_plot(std::span<const PlottedBox> boxes, std::span<const std::s
              "height", false);
   script << "unset multiplot\n";
   const std::string png = run_gnuplot(script.text());
-  const Image image = decode_image(std::as_bytes(std::span(png)), "labels.jpg").image;
-  return encode_jpeg(image.pixels(), {.subsample_chroma = false});
+  const image::Image image = image::decode_image(std::as_bytes(std::span(png)), "labels.jpg").image;
+  return image::encode_jpeg(image.pixels(), {.subsample_chroma = false});
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // A box as label files have it: centre and size as shares of the picture.
 struct PlottedBox {
@@ -18,4 +18,4 @@ struct PlottedBox {
 // Throws as run_gnuplot does.
 std::string label_plot(std::span<const PlottedBox> boxes, std::span<const std::string> names);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

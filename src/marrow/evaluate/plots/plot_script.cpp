@@ -6,7 +6,7 @@
 #include <cassert>
 #include <cmath>
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr std::string_view kEllipsis = "\u2026";
@@ -177,4 +177,4 @@ std::string PlotScript::text() const {
   return text_ + "unset output\n";
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

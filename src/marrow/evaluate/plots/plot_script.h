@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::evaluate {
 
 // `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That
 // becomes a
@@ -57,4 +57,4 @@ class PlotScript {
   int blocks_ = 0;
 };
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

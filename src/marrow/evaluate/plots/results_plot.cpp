@@ -10,7 +10,7 @@
 #include "marrow/evaluate/plots/gnuplot.h"
 #include "marrow/evaluate/plots/plot_script.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr int kPanelWidth = 370, kPanelHeight = 330;  // pixels
@@ -84,7 +84,7 @@ std::string range_of(const std::vector<double>& values, double air) {
 
 }  // namespace
 
-std::string results_plot(const ResultsTable& table) {
+std::string results_plot(const train::ResultsTable& table) {
   const Grid grid = arrange(table.columns);
   if (table.rows.empty() || grid.panels.empty())
     throw Error(ErrorKind::kFormat, "results.csv has nothing to draw");
@@ -133,4 +133,4 @@ std::string results_plot(const ResultsTable& table) {
   return run_gnuplot(script.text());
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

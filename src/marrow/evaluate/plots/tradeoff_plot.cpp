@@ -8,7 +8,7 @@
 
 #include "marrow/evaluate/plots/gnuplot.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 namespace {
 
 constexpr int kWidth = 1150, kHeight = 750;               // pixels
@@ -137,4 +137,4 @@ std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffT
   return run_gnuplot(script.text());
 }
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

@@ -6,7 +6,7 @@
 
 #include "marrow/evaluate/plots/plot_script.h"
 
-namespace marrow {
+namespace marrow::evaluate {
 
 struct TradeoffPoint {
   std::string name;
@@ -25,4 +25,4 @@ struct TradeoffText {
 // inside. REQUIRES: a point. Throws what run_gnuplot throws.
 std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffText& text, PlotFormat format);
 
-}  // namespace marrow
+}  // namespace marrow::evaluate

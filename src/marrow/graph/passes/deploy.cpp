@@ -15,7 +15,7 @@
 #include "marrow/graph/passes/remove_identities.h"
 #include "marrow/graph/passes/strip_training.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 // Each finds everything that those before it made possible, so one round is enough: identities stand between
@@ -70,4 +70,4 @@ GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& opt
   return model;
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -8,7 +8,7 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 struct NamedPass {
   std::string_view name;
@@ -36,4 +36,4 @@ struct PassRun {
 GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& options = {},
                         std::vector<PassRun>* runs = nullptr);
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -6,7 +6,7 @@
 #include "marrow/graph/passes/linear_layer.h"
 #include "marrow/graph/passes/padding.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 struct Affine {
@@ -143,4 +143,4 @@ GraphWithWeights fold_batch_norm(const GraphWithWeights& source) {
   return std::move(rewrite).finish();
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -15,8 +15,8 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 GraphWithWeights fold_batch_norm(const GraphWithWeights& source);
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -1,6 +1,6 @@
 #include "marrow/graph/passes/linear_layer.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 std::string bias_name_beside(const std::string& weight) {
@@ -70,4 +70,4 @@ Value append_scaled(GraphRewriter& rewrite, Node node, std::span<const double> s
   return rewrite.append(std::move(node));
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -7,7 +7,7 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 struct LinearLayer {
   std::string weight;
@@ -31,4 +31,4 @@ Operation with_bias(GraphRewriter& rewrite, Operation operation, Tensor bias);
 Value append_scaled(GraphRewriter& rewrite, Node layer, std::span<const double> scale,
                     std::span<const double> shift);
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -7,7 +7,7 @@
 #include "marrow/graph/passes/linear_layer.h"
 #include "marrow/graph/passes/padding.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 // A convolution; or a linear layer, as the 1x1 convolution that it is.
@@ -84,11 +84,12 @@ Tensor merged_weight(const Conv& a, const Conv& b, const Tensor& wa, const Tenso
   if (is_pointwise(b)) {
     Shape shape = wa.shape();
     shape[0] = out;
-    return matrix_product(wb.reshape({out, middle}), wa.reshape({middle, wa.size() / middle})).reshape(shape);
+    return cpu::matrix_product(wb.reshape({out, middle}), wa.reshape({middle, wa.size() / middle}))
+        .reshape(shape);
   }
   const int64_t area = int64_t{b.kernel} * b.kernel;
   const Tensor rows = move_axis(wb, out, middle, area).reshape({out * area, middle});
-  const Tensor product = matrix_product(rows, wa.reshape({middle, in}));
+  const Tensor product = cpu::matrix_product(rows, wa.reshape({middle, in}));
   return move_axis(product, out, area, in).reshape({out, in, b.kernel, b.kernel});
 }
 
@@ -145,4 +146,4 @@ GraphWithWeights merge_linear(const GraphWithWeights& source) {
   return std::move(rewrite).finish();
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

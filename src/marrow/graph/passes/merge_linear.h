@@ -17,8 +17,8 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 GraphWithWeights merge_linear(const GraphWithWeights& source);
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -6,7 +6,7 @@
 #include "marrow/graph/passes/linear_layer.h"
 #include "marrow/graph/passes/padding.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 // By what siblings share: the value that they read, and their stride.
@@ -92,4 +92,4 @@ GraphWithWeights merge_siblings(const GraphWithWeights& source) {
   return std::move(rewrite).finish();
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

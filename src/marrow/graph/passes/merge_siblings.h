@@ -9,8 +9,8 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 GraphWithWeights merge_siblings(const GraphWithWeights& source);
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -3,11 +3,11 @@
 
 #include "marrow/graph/operation.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 // Whether every tap lies on the map, whatever its size. (TensorFlow's SAME pads a 1x1 kernel by nothing.)
 inline bool is_unpadded(const Conv& conv) {
   return conv.padding.same ? conv.kernel == 1 : conv.padding.before == 0 && conv.padding.after == 0;
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

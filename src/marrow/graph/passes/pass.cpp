@@ -9,7 +9,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/graph/shapes.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 // The input node stays even when nothing reads it: a graph has one.
@@ -155,4 +155,4 @@ GraphWithWeights GraphRewriter::finish() && {
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

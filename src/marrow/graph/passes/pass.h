@@ -22,7 +22,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 struct GraphWithWeights {
   Graph graph;
@@ -93,4 +93,4 @@ class GraphRewriter {
   std::vector<Value> mapped_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::passes

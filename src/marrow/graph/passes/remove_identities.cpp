@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 double slope_of(const GraphRewriter& rewrite, const Activation& activation) {
@@ -48,4 +48,4 @@ GraphWithWeights remove_identities(const GraphWithWeights& source) {
   return std::move(rewrite).finish();
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -7,8 +7,8 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 GraphWithWeights remove_identities(const GraphWithWeights& source);
 
-}  // namespace marrow
+}  // namespace marrow::passes

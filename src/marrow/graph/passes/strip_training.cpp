@@ -1,6 +1,6 @@
 #include "marrow/graph/passes/strip_training.h"
 
-namespace marrow {
+namespace marrow::passes {
 namespace {
 
 bool matches(const Operation& operation) {
@@ -51,4 +51,4 @@ GraphWithWeights strip_training(const GraphWithWeights& source) {
   return std::move(rewrite).finish();
 }
 
-}  // namespace marrow
+}  // namespace marrow::passes

@@ -8,8 +8,8 @@
 
 #include "marrow/graph/passes/pass.h"
 
-namespace marrow {
+namespace marrow::passes {
 
 GraphWithWeights strip_training(const GraphWithWeights& source);
 
-}  // namespace marrow
+}  // namespace marrow::passes

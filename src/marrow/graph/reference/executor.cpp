@@ -10,7 +10,7 @@
 #include "marrow/graph/reference/kernels.h"
 #include "marrow/graph/shapes.h"
 
-namespace marrow {
+namespace marrow::reference {
 namespace {
 
 class Executor {
@@ -208,4 +208,4 @@ BatchStatisticsResult run_reference_with_batch_statistics(const Graph& graph, co
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::reference

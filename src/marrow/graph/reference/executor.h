@@ -8,7 +8,7 @@
 
 #include "marrow/graph/graph.h"
 
-namespace marrow {
+namespace marrow::reference {
 
 // Computes `targets` for `input` (N, C, H, W) in inference mode. Throws Error{kShape} where shapes do not
 // meet and Error{kModel} where a parameter is missing.
@@ -36,4 +36,4 @@ BatchStatisticsResult run_reference_with_batch_statistics(const Graph& graph, co
 // that hardly varies.
 Weights measure_batch_statistics(const Graph& graph, const Weights& weights, const Tensor& input);
 
-}  // namespace marrow
+}  // namespace marrow::reference

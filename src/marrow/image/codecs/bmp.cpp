@@ -10,7 +10,7 @@
 #include "marrow/base/error.h"
 #include "marrow/image/codecs/codecs.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 namespace {
 
 constexpr const char* kKind = "BMP";
@@ -202,4 +202,4 @@ StoredImage read_bmp(Bytes bytes, const std::string& name) {
   return stored;
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs

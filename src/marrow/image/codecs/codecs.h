@@ -7,7 +7,7 @@
 
 #include "marrow/image/decode.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 
 using Bytes = std::span<const uint8_t>;
 
@@ -71,4 +71,4 @@ inline uint32_t big_32(Bytes b, size_t at) {
   return (big_16(b, at) << 16) | big_16(b, at + 2);
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs

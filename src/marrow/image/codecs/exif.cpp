@@ -3,7 +3,7 @@
 
 #include "marrow/image/codecs/codecs.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 namespace {
 
 constexpr uint32_t kOrientationTag = 0x0112;
@@ -52,4 +52,4 @@ Image upright(Image image, int orientation) {
   return turned;
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs

@@ -16,7 +16,7 @@
 #include "marrow/image/codecs/codecs.h"
 #include "marrow/image/encode.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 namespace {
 
 // A block of 64 samples costs at least one bit, and a colour picture has 1.5 blocks per 64 pixels or more; a
@@ -241,9 +241,9 @@ StoredSize jpeg_size(Bytes bytes, const std::string& name) {
   return {reader.width(), reader.height(), reader.orientation()};
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs
 
-namespace marrow {
+namespace marrow::image {
 
 std::string encode_jpeg(ConstPixels pixels, const JpegOptions& options) {
   codecs::Writer writer;
@@ -253,4 +253,4 @@ std::string encode_jpeg(ConstPixels pixels, const JpegOptions& options) {
   return writer.bytes();
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

@@ -14,7 +14,7 @@
 #include "marrow/image/codecs/codecs.h"
 #include "marrow/image/encode.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 namespace {
 
 constexpr int64_t kMaxDeflateRatio = 1032;  // what deflate can reach at best: 258 bytes from two bits
@@ -178,9 +178,9 @@ StoredImage read_png(Bytes bytes, const std::string& name) {
   return stored;
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs
 
-namespace marrow {
+namespace marrow::image {
 
 std::string encode_png(ConstPixels pixels) {
   codecs::Writer writer;
@@ -190,4 +190,4 @@ std::string encode_png(ConstPixels pixels) {
   return writer.take_bytes();
 }
 
-}  // namespace marrow
+}  // namespace marrow::image

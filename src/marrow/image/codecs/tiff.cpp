@@ -13,7 +13,7 @@
 #include "marrow/base/error.h"
 #include "marrow/image/codecs/codecs.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 namespace {
 
 // What the compressions that say how well they compress reach at best (LZW: 1365, deflate: 1032).
@@ -160,4 +160,4 @@ StoredImage read_tiff(Bytes bytes, const std::string& name) {
   return stored;
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs

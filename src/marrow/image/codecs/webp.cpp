@@ -8,7 +8,7 @@
 #include "marrow/base/error.h"
 #include "marrow/image/codecs/codecs.h"
 
-namespace marrow::codecs {
+namespace marrow::image::codecs {
 namespace {
 
 constexpr size_t kRiffHeader = 12;  // "RIFF", size, "WEBP"
@@ -76,4 +76,4 @@ StoredImage read_webp(Bytes bytes, const std::string& name) {
   return stored;
 }
 
-}  // namespace marrow::codecs
+}  // namespace marrow::image::codecs

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 double draw_gamma(double shape, Random& random) {
@@ -52,7 +52,7 @@ void mixup(Sample& sample, const Sample& other, double share) {
   sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
 }
 
-std::vector<Rectangle> draw_cutmix_rectangles(Size picture, Random& random) {
+std::vector<Rectangle> draw_cutmix_rectangles(detect::Size picture, Random& random) {
   std::vector<Rectangle> rectangles;
   for (int i = 0; i < kCutmixCandidates; ++i) {
     const double side = std::sqrt(1 - random.uniform());
@@ -77,9 +77,9 @@ void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> cand
   const auto chosen = std::ranges::find_if(candidates, is_free);
   if (chosen == candidates.end()) return;
   for (int y = chosen->y1; y < chosen->y2; ++y)
-    std::memcpy(sample.image.row(y) + static_cast<size_t>(chosen->x1) * Image::kChannels,
-                other.image.row(y) + static_cast<size_t>(chosen->x1) * Image::kChannels,
-                static_cast<size_t>(chosen->x2 - chosen->x1) * Image::kChannels);
+    std::memcpy(sample.image.row(y) + static_cast<size_t>(chosen->x1) * image::Image::kChannels,
+                other.image.row(y) + static_cast<size_t>(chosen->x1) * image::Image::kChannels,
+                static_cast<size_t>(chosen->x2 - chosen->x1) * image::Image::kChannels);
   const Object area = as_object(*chosen);
   for (Object object : other.objects) {
     if (!(intersection_area(area, object) >= kCutmixInside * object.area())) continue;
@@ -93,4 +93,4 @@ void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> cand
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -7,7 +7,7 @@
 #include "marrow/base/random.h"
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // From the beta distribution; alpha, beta > 0. Two gamma draws (Marsaglia and Tsang 2000).
 double draw_beta(double alpha, double beta, Random& random);
@@ -26,10 +26,10 @@ constexpr float kCutmixInside = 0.1f;  // part of a box that the rectangle must 
 
 // Rectangles around any point of the picture, clipped to it; sides are sqrt(1 - lambda) of the picture's,
 // with lambda uniform.
-std::vector<Rectangle> draw_cutmix_rectangles(Size picture, Random& random);
+std::vector<Rectangle> draw_cutmix_rectangles(detect::Size picture, Random& random);
 
 // Pastes the first rectangle that meets no box and has an area, with the objects of which enough lies in it,
 // clipped to it. Where each rectangle meets a box, nothing happens. Equal sizes.
 void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> candidates);
 
-}  // namespace marrow
+}  // namespace marrow::loader

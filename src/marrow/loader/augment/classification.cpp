@@ -6,7 +6,7 @@
 #include "marrow/image/resize.h"
 #include "marrow/loader/augment/flip.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 constexpr int kTries = 10;
@@ -15,7 +15,7 @@ struct ShapeRange {
   double smallest_area, largest_area, smallest_aspect, largest_aspect;
 };
 
-std::optional<PixelRectangle> draw_rectangle(Size picture, const ShapeRange& range, Random& random) {
+std::optional<PixelRectangle> draw_rectangle(detect::Size picture, const ShapeRange& range, Random& random) {
   const double area = static_cast<double>(picture.width) * picture.height;
   for (int i = 0; i < kTries; ++i) {
     const double wanted = area * random.uniform(range.smallest_area, range.largest_area);
@@ -33,7 +33,7 @@ std::optional<PixelRectangle> draw_rectangle(Size picture, const ShapeRange& ran
 
 }  // namespace
 
-PixelRectangle draw_crop(Size picture, double smallest_area, Random& random) {
+PixelRectangle draw_crop(detect::Size picture, double smallest_area, Random& random) {
   constexpr double kSmallestAspect = 3.0 / 4, kLargestAspect = 4.0 / 3;
   const auto drawn = draw_rectangle(picture, {smallest_area, 1, kSmallestAspect, kLargestAspect}, random);
   if (drawn) return *drawn;
@@ -44,16 +44,17 @@ PixelRectangle draw_crop(Size picture, double smallest_area, Random& random) {
   return {(picture.width - width) / 2, (picture.height - height) / 2, width, height};
 }
 
-std::optional<PixelRectangle> draw_erasing(Size picture, Random& random) {
+std::optional<PixelRectangle> draw_erasing(detect::Size picture, Random& random) {
   return draw_rectangle(picture, {0.02, 0.33, 0.3, 3.3}, random);
 }
 
-Image augment_for_classifier(const Image& image, const ClassificationAugment& settings, const RandomKey& key,
-                             int size) {
+image::Image augment_for_classifier(const image::Image& image, const ClassificationAugment& settings,
+                                    const RandomKey& key, int size) {
   Random crop = key.at("crop");
   const PixelRectangle part = draw_crop(size_of(image), settings.smallest_area, crop);
-  Image result = resize(copy_image(image.region(part.x, part.y, part.width, part.height)), size, size,
-                        ResizeFilter::kAntialiasedBilinear);
+  image::Image result =
+      image::resize(image::copy_image(image.region(part.x, part.y, part.width, part.height)), size, size,
+                    image::ResizeFilter::kAntialiasedBilinear);
   if (key.at("fliplr").uniform() < settings.fliplr) mirror_horizontally(result);
   if (key.at("flipud").uniform() < settings.flipud) mirror_vertically(result);
   if (settings.rand_augment) {
@@ -62,14 +63,14 @@ Image augment_for_classifier(const Image& image, const ClassificationAugment& se
   }
   if (settings.colours) {
     Random changes = key.at("hsv");
-    adjust_hsv(result, draw_hsv(*settings.colours, changes));
+    image::adjust_hsv(result, image::draw_hsv(*settings.colours, changes));
   }
   if (key.at("erase").uniform() < settings.erasing) {
     Random rectangle = key.at("erasing");
     if (const auto erased = draw_erasing(size_of(result), rectangle))
       for (int y = erased->y; y < erased->y + erased->height; ++y)
-        std::fill_n(result.row(y) + erased->x * Image::kChannels, erased->width * Image::kChannels,
-                    uint8_t{0});
+        std::fill_n(result.row(y) + erased->x * image::Image::kChannels,
+                    erased->width * image::Image::kChannels, uint8_t{0});
   }
   return result;
 }
@@ -85,7 +86,7 @@ BatchMix chosen_mix(const ClassificationAugment& settings, double uniform) {
   return chosen < settings.mixup + settings.cutmix ? BatchMix::kCutmix : BatchMix::kNone;
 }
 
-PixelRectangle draw_cutmix(Size picture, Random& random) {
+PixelRectangle draw_cutmix(detect::Size picture, Random& random) {
   const double side = std::sqrt(1 - random.uniform());
   const auto along = [&](int length) {
     const double middle = std::floor(random.uniform() * length), half = side * length / 2;
@@ -98,9 +99,9 @@ PixelRectangle draw_cutmix(Size picture, Random& random) {
   return {x, y, width, height};
 }
 
-double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
+double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, detect::Size picture,
                        const PixelRectangle& part) {
-  for (int row = 0; row < Image::kChannels * picture.height; ++row) {
+  for (int row = 0; row < image::Image::kChannels * picture.height; ++row) {
     const int y = row % picture.height;
     if (y < part.y || y >= part.y + part.height) continue;
     const auto first = static_cast<std::ptrdiff_t>(row) * picture.width + part.x;
@@ -121,4 +122,4 @@ void mix_targets(std::span<float> a, std::span<const float> b, double share) {
     a[i] = static_cast<float>(share * static_cast<double>(a[i]) + (1 - share) * static_cast<double>(b[i]));
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

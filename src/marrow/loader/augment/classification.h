@@ -12,14 +12,14 @@
 #include "marrow/loader/augment/rand_augment.h"
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 struct ClassificationAugment {
   double smallest_area = 0.08;  // of the crop, as a part of the picture
   double fliplr = 0.5, flipud = 0.0;
   std::optional<RandAugmentSettings> rand_augment = RandAugmentSettings();
-  double erasing = 0.4;             // probability of a black rectangle
-  std::optional<HsvRange> colours;  // instead of RandAugment's
+  double erasing = 0.4;                    // probability of a black rectangle
+  std::optional<image::HsvRange> colours;  // instead of RandAugment's
   // Probabilities, a batch. It gets one of the two at most: where they sum to more than 1, both shrink alike.
   double mixup = 0.0, cutmix = 0.0;
   double label_smoothing = 0.0;  // part of a target that all classes share
@@ -32,15 +32,15 @@ struct PixelRectangle {
 // A part of the picture with an area drawn from [smallest_area, 1] of it and an aspect between 3:4 and 4:3;
 // where ten tries do not fit, the largest one in the middle with an aspect in that range. Szegedy et al.
 // 2015, as torchvision draws it.
-PixelRectangle draw_crop(Size picture, double smallest_area, Random& random);
+PixelRectangle draw_crop(detect::Size picture, double smallest_area, Random& random);
 
 // With an area between 0.02 and 0.33 of the picture and an aspect between 0.3 and 3.3; none when ten tries do
 // not fit. Zhong et al. 2017.
-std::optional<PixelRectangle> draw_erasing(Size picture, Random& random);
+std::optional<PixelRectangle> draw_erasing(detect::Size picture, Random& random);
 
 // size x size pixels: crop (resized as Pillow does, antialiased), flips, RandAugment, erasing.
-Image augment_for_classifier(const Image& image, const ClassificationAugment& settings, const RandomKey& key,
-                             int size);
+image::Image augment_for_classifier(const image::Image& image, const ClassificationAugment& settings,
+                                    const RandomKey& key, int size);
 
 // 1 at the class, then `label_smoothing` of everything shared out evenly. Szegedy et al. 2016.
 void smooth_target(int class_id, double label_smoothing, std::span<float> target);
@@ -53,15 +53,15 @@ BatchMix chosen_mix(const ClassificationAugment& settings, double uniform);
 
 // A rectangle around any pixel with sides of sqrt(1 - share) of the picture's, clipped to it; share uniform.
 // Yun et al. 2019, with alpha 1.
-PixelRectangle draw_cutmix(Size picture, Random& random);
+PixelRectangle draw_cutmix(detect::Size picture, Random& random);
 
 // Replaces the rectangle in a picture of three planes. Returns the part of `a` that is left: its share of the
 // target.
-double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
+double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, detect::Size picture,
                        const PixelRectangle& part);
 
 // a * share + b * (1 - share), rounded.
 void mix_bytes(std::span<uint8_t> a, std::span<const uint8_t> b, double share);
 void mix_targets(std::span<float> a, std::span<const float> b, double share);
 
-}  // namespace marrow
+}  // namespace marrow::loader

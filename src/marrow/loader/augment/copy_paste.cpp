@@ -5,9 +5,9 @@
 
 #include "marrow/loader/augment/flip.h"
 
-namespace marrow {
+namespace marrow::loader {
 
-std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, Size picture) {
+std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, detect::Size picture) {
   const auto width = static_cast<size_t>(picture.width);
   std::vector<uint8_t> mask(width * static_cast<size_t>(picture.height));
   std::vector<float> crossings;
@@ -54,17 +54,17 @@ void copy_paste(Sample& sample, double share) {
   candidates.resize(std::min(wanted, candidates.size()));
   if (candidates.empty()) return;
 
-  const Size size = size_of(sample.image);
-  const Image original = sample.image;
+  const detect::Size size = size_of(sample.image);
+  const image::Image original = sample.image;
   for (Candidate& candidate : candidates) {
     const std::vector<uint8_t> mask = fill_polygon(candidate.object.polygon, size);
     for (int y = 0; y < size.height; ++y)
       for (int x = 0; x < size.width; ++x)
         if (mask[static_cast<size_t>(y) * static_cast<size_t>(size.width) + static_cast<size_t>(x)] != 0)
-          std::copy_n(original.row(y) + (size.width - 1 - x) * Image::kChannels, Image::kChannels,
-                      sample.image.row(y) + x * Image::kChannels);
+          std::copy_n(original.row(y) + (size.width - 1 - x) * image::Image::kChannels,
+                      image::Image::kChannels, sample.image.row(y) + x * image::Image::kChannels);
     sample.objects.push_back(std::move(candidate.object));
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

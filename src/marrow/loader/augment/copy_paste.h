@@ -7,7 +7,7 @@
 
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // A mirrored copy may cover less than this part of any object's box.
 constexpr float kLargestCover = 0.30f;
@@ -18,6 +18,6 @@ void copy_paste(Sample& sample, double share);
 
 // Which pixels have their middle inside the outline (even-odd rule): height * width bytes, 0 or 1. Points may
 // lie outside the picture.
-std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, Size picture);
+std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, detect::Size picture);
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -5,10 +5,10 @@
 
 #include "marrow/image/row_kernels.h"
 
-namespace marrow {
+namespace marrow::loader {
 
-void mirror_horizontally(Image& image) {
-  const RowKernels& kernels = row_kernels();
+void mirror_horizontally(image::Image& image) {
+  const image::RowKernels& kernels = image::row_kernels();
   for (int y = 0; y < image.height(); ++y) {
     const int done = kernels.mirror == nullptr ? 0 : kernels.mirror(image.row(y), image.width());
     uint8_t* left = image.row(y) + 3 * done;
@@ -22,7 +22,7 @@ void mirror_horizontally(Image& image) {
   }
 }
 
-void mirror_vertically(Image& image) {
+void mirror_vertically(image::Image& image) {
   for (int y = 0; y < image.height() / 2; ++y)
     std::swap_ranges(image.row(y), image.row(y) + image.row_bytes(), image.row(image.height() - 1 - y));
 }
@@ -52,4 +52,4 @@ void flip_vertically(Sample& sample) {
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

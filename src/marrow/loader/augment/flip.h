@@ -3,10 +3,10 @@
 
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
-void mirror_horizontally(Image& image);  // left and right change places
-void mirror_vertically(Image& image);
+void mirror_horizontally(image::Image& image);  // left and right change places
+void mirror_vertically(image::Image& image);
 
 // Picture, boxes and outlines.
 void flip_horizontally(Sample& sample);
@@ -15,4 +15,4 @@ void flip_vertically(Sample& sample);
 // An object mirrored in a picture of this width.
 Object mirrored_horizontally(const Object& object, int width);
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace marrow {
+namespace marrow::loader {
 
 MosaicCentre draw_mosaic_centre(int image_size, Random& random) {
   MosaicCentre centre;
@@ -14,9 +14,9 @@ MosaicCentre draw_mosaic_centre(int image_size, Random& random) {
 
 Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCentre centre) {
   const int side = 2 * image_size;
-  Sample result{Image(side, side, kLetterboxGrey), {}};
+  Sample result{image::Image(side, side, detect::kLetterboxGrey), {}};
   for (size_t i = 0; i < tiles.size(); ++i) {
-    const Image& tile = *tiles[i].image;
+    const image::Image& tile = *tiles[i].image;
     const bool right = i % 2 == 1, bottom = i >= 2;
     // Where the whole tile would lie, and the part of it that does.
     const int left = right ? centre.x : centre.x - tile.width();
@@ -25,9 +25,9 @@ Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCent
     const int from_y = std::max(top, 0), to_y = std::min(top + tile.height(), side);
     if (to_x > from_x)
       for (int y = from_y; y < to_y; ++y)
-        std::memcpy(result.image.row(y) + static_cast<size_t>(from_x) * Image::kChannels,
-                    tile.row(y - top) + static_cast<size_t>(from_x - left) * Image::kChannels,
-                    static_cast<size_t>(to_x - from_x) * Image::kChannels);
+        std::memcpy(result.image.row(y) + static_cast<size_t>(from_x) * image::Image::kChannels,
+                    tile.row(y - top) + static_cast<size_t>(from_x - left) * image::Image::kChannels,
+                    static_cast<size_t>(to_x - from_x) * image::Image::kChannels);
     for (const Object& object : tiles[i].objects) {
       result.objects.push_back(object);
       scale_and_shift(result.objects.back(), 1, 1, static_cast<float>(left), static_cast<float>(top));
@@ -37,4 +37,4 @@ Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCent
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -6,7 +6,7 @@
 #include "marrow/base/random.h"
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // Where the four corners meet, in pixels of the canvas.
 struct MosaicCentre {
@@ -21,4 +21,4 @@ MosaicCentre draw_mosaic_centre(int image_size, Random& random);
 // the perspective step that follows takes the middle (border -image_size / 2).
 Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCentre centre);
 
-}  // namespace marrow
+}  // namespace marrow::loader

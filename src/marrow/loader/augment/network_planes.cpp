@@ -4,12 +4,12 @@
 
 #include "marrow/image/row_kernels.h"
 
-namespace marrow {
+namespace marrow::loader {
 
-void to_planes(const Image& image, bool keep_bgr, uint8_t* dst) {
+void to_planes(const image::Image& image, bool keep_bgr, uint8_t* dst) {
   const auto width = static_cast<size_t>(image.width());
   const size_t plane = width * static_cast<size_t>(image.height());
-  const RowKernels& kernels = row_kernels();
+  const image::RowKernels& kernels = image::row_kernels();
   for (int y = 0; y < image.height(); ++y) {
     const uint8_t* src = image.row(y);
     uint8_t* first = dst + static_cast<size_t>(y) * width;
@@ -25,4 +25,4 @@ void to_planes(const Image& image, bool keep_bgr, uint8_t* dst) {
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

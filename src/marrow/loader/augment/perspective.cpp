@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 using Matrix3f = std::array<float, 9>;
@@ -27,7 +27,7 @@ struct Moved {
   float x, y;
 };
 
-Moved move(const Matrix3& matrix, float x, float y, bool divide) {
+Moved move(const image::Matrix3& matrix, float x, float y, bool divide) {
   const auto row = [&](size_t i) {
     return static_cast<float>(matrix[i]) * x + static_cast<float>(matrix[i + 1]) * y +
            static_cast<float>(matrix[i + 2]);
@@ -53,7 +53,7 @@ PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random)
 }
 
 // M = T S R P C, applied from the right.
-Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output) {
+image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, detect::Size input, detect::Size output) {
   Matrix3f centre = kIdentity;
   centre[2] = static_cast<float>(-input.width / 2.0);
   centre[5] = static_cast<float>(-input.height / 2.0);
@@ -73,12 +73,12 @@ Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size outpu
   translation[2] = static_cast<float>(draws.translate_x * output.width);
   translation[5] = static_cast<float>(draws.translate_y * output.height);
   const Matrix3f product = translation * shear * rotation * perspective * centre;
-  Matrix3 matrix;
+  image::Matrix3 matrix;
   std::ranges::copy(product, matrix.begin());
   return matrix;
 }
 
-Object warp_object(const Object& object, const Matrix3& matrix, bool divide, Size output) {
+Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, detect::Size output) {
   Object moved;
   moved.class_id = object.class_id;
   std::vector<PixelPoint> points;
@@ -117,17 +117,17 @@ bool is_kept(const Object& before, const Object& after, double scale, float kept
 }
 
 Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y) {
-  const Size input = size_of(sample.image);
-  const Size output{input.width + 2 * border_x, input.height + 2 * border_y};
-  const Matrix3 matrix = perspective_matrix(draws, input, output);
+  const detect::Size input = size_of(sample.image);
+  const detect::Size output{input.width + 2 * border_x, input.height + 2 * border_y};
+  const image::Matrix3 matrix = perspective_matrix(draws, input, output);
   const bool divide = draws.perspective_x != 0 || draws.perspective_y != 0;
   Sample result;
   if (input == output && std::ranges::equal(matrix, kIdentity)) {
     result.image = sample.image;
   } else {
-    result.image = Image(output.width, output.height);
-    (divide ? warp_perspective : warp_affine)(sample.image.pixels(), matrix, result.image.pixels(),
-                                              kLetterboxGrey);
+    result.image = image::Image(output.width, output.height);
+    (divide ? image::warp_perspective : image::warp_affine)(sample.image.pixels(), matrix, result.image.pixels(),
+                                              detect::kLetterboxGrey);
   }
   const bool outlines =
       std::ranges::any_of(sample.objects, [](const Object& object) { return !object.polygon.empty(); });
@@ -139,4 +139,4 @@ Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, i
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -5,7 +5,7 @@
 #include "marrow/image/warp.h"
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // How far the draws may go; the names and defaults of the training settings.
 struct PerspectiveRange {
@@ -28,11 +28,11 @@ struct PerspectiveDraws {
 PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random);
 
 // From input pixels to output pixels. Single precision, as the reference computes it.
-Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output);
+image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, detect::Size input, detect::Size output);
 
 // The box around the object's four moved corners, or around the part of its moved outline that is inside,
 // clipped to the output. `divide`: by the third coordinate. May have no area, and may not be finite.
-Object warp_object(const Object& object, const Matrix3& matrix, bool divide, Size output);
+Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, detect::Size output);
 
 constexpr float kKeptArea = 0.10f;            // of what the scale leaves of the box
 constexpr float kKeptAreaOfOutlines = 0.01f;  // when the sample has outlines, which fit more tightly
@@ -45,4 +45,4 @@ bool is_kept(const Object& before, const Object& after, double scale, float kept
 // output = input + 2 * border on every side; the border is negative after a mosaic. New pixels are grey.
 Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y);
 
-}  // namespace marrow
+}  // namespace marrow::loader

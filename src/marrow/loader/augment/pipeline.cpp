@@ -9,7 +9,7 @@
 #include "marrow/loader/augment/flip.h"
 #include "marrow/loader/augment/mosaic.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 // Draws even where the probability is 0 or 1: places stay apart, so nothing else changes with it.
@@ -18,7 +18,7 @@ bool happens(double probability, const RandomKey& key, std::string_view place) {
 }
 
 // What a mixup joins two of: mosaic, copied objects, perspective.
-Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
+Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t index, detect::Size target,
                    const SampleSource& source) {
   Random perspective = key.at("perspective");
   const PerspectiveDraws draws = draw_perspective(settings.perspective, perspective);
@@ -38,12 +38,12 @@ Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t
   if (settings.copy_paste > 0) {
     Sample pasted{*loaded.image, std::move(loaded.objects)};
     copy_paste(pasted, settings.copy_paste);
-    loaded = {std::make_shared<const Image>(std::move(pasted.image)), std::move(pasted.objects)};
+    loaded = {std::make_shared<const image::Image>(std::move(pasted.image)), std::move(pasted.objects)};
   }
   return random_perspective(letterbox_sample(loaded, target, true), draws, 0, 0);
 }
 
-Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, Size target,
+Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, detect::Size target,
                       const SampleSource& source) {
   Random partner = key.at("partner");
   return base_sample(settings, key, source.partner(partner), target, source);
@@ -65,8 +65,8 @@ AugmentSettings AugmentSettings::none() {
   return settings;
 }
 
-AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
-                        const SampleSource& source) {
+AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index,
+                        detect::Size target, const SampleSource& source) {
   Sample sample = base_sample(settings, key, index, target, source);
   if (happens(settings.mixup, key, "mixup")) {
     const RandomKey inner = key.inner("mixup");
@@ -80,10 +80,10 @@ AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, s
            draw_cutmix_rectangles(target, rectangles));
   }
   Random hsv = key.at("hsv");
-  adjust_hsv(sample.image, draw_hsv(settings.hsv, hsv));
+  image::adjust_hsv(sample.image, image::draw_hsv(settings.hsv, hsv));
   if (happens(settings.flipud, key, "flipud")) flip_vertically(sample);
   if (happens(settings.fliplr, key, "fliplr")) flip_horizontally(sample);
   return {std::move(sample), happens(settings.bgr, key, "bgr")};
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -12,7 +12,7 @@
 #include "marrow/loader/augment/perspective.h"
 #include "marrow/loader/augment/sample.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 // Named and preset as the training flags.
 struct AugmentSettings {
@@ -24,7 +24,7 @@ struct AugmentSettings {
   double bgr = 0.0;         // blue and red change places; to here
   double copy_paste = 0.0;  // share of the outlined objects that are copied
   PerspectiveRange perspective;
-  HsvRange hsv;
+  image::HsvRange hsv;
 
   // For the last epochs, and for rectangular batches: no mosaic and nothing else that joins pictures.
   AugmentSettings without_joining() const;
@@ -45,7 +45,7 @@ struct AugmentedSample {
 };
 
 // target: square and even when settings.mosaic > 0.
-AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
-                        const SampleSource& source);
+AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index,
+                        detect::Size target, const SampleSource& source);
 
-}  // namespace marrow
+}  // namespace marrow::loader

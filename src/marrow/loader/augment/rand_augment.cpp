@@ -8,7 +8,7 @@
 #include "marrow/detect/letterbox.h"
 #include "marrow/image/warp.h"
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 // What full strength means.
@@ -24,19 +24,19 @@ uint8_t to_byte(double value) {
   return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0));
 }
 
-void warp_about_middle(Image& image, double a, double b, double c, double d, double x, double y) {
+void warp_about_middle(image::Image& image, double a, double b, double c, double d, double x, double y) {
   const double middle_x = (image.width() - 1) / 2.0, middle_y = (image.height() - 1) / 2.0;
-  const Matrix3 matrix = {a, b, middle_x - a * middle_x - b * middle_y + x,
-                          c, d, middle_y - c * middle_x - d * middle_y + y,
-                          0, 0, 1};
-  Image moved(image.width(), image.height());
-  warp_affine(image.pixels(), matrix, moved.pixels(), kLetterboxGrey);
+  const image::Matrix3 matrix = {a, b, middle_x - a * middle_x - b * middle_y + x,
+                                 c, d, middle_y - c * middle_x - d * middle_y + y,
+                                 0, 0, 1};
+  image::Image moved(image.width(), image.height());
+  image::warp_affine(image.pixels(), matrix, moved.pixels(), detect::kLetterboxGrey);
   image = std::move(moved);
 }
 
-void for_each_byte(Image& image, auto&& change) {
+void for_each_byte(image::Image& image, auto&& change) {
   for (int y = 0; y < image.height(); ++y)
-    for (size_t i = 0; i < image.row_bytes(); ++i) change(image.row(y)[i], i % Image::kChannels);
+    for (size_t i = 0; i < image.row_bytes(); ++i) change(image.row(y)[i], i % image::Image::kChannels);
 }
 
 // Pillow's weights of blue, green and red.
@@ -48,46 +48,47 @@ uint8_t blend(double from, uint8_t to, double factor) {
   return to_byte(from + factor * (to - from));
 }
 
-void change_colour(Image& image, double factor) {
+void change_colour(image::Image& image, double factor) {
   for (int y = 0; y < image.height(); ++y)
-    for (size_t i = 0; i < image.row_bytes(); i += Image::kChannels) {
+    for (size_t i = 0; i < image.row_bytes(); i += image::Image::kChannels) {
       uint8_t* pixel = image.row(y) + i;
       const int grey = luminance(pixel);
-      for (int c = 0; c < Image::kChannels; ++c) pixel[c] = blend(grey, pixel[c], factor);
+      for (int c = 0; c < image::Image::kChannels; ++c) pixel[c] = blend(grey, pixel[c], factor);
     }
 }
 
-void change_contrast(Image& image, double factor) {
+void change_contrast(image::Image& image, double factor) {
   double sum = 0;
   for (int y = 0; y < image.height(); ++y)
-    for (size_t i = 0; i < image.row_bytes(); i += Image::kChannels) sum += luminance(image.row(y) + i);
+    for (size_t i = 0; i < image.row_bytes(); i += image::Image::kChannels)
+      sum += luminance(image.row(y) + i);
   const double mean = std::floor(sum / (static_cast<double>(image.width()) * image.height()) + 0.5);
   for_each_byte(image, [&](uint8_t& value, size_t) { value = blend(mean, value, factor); });
 }
 
 // Away from, or towards, the picture smoothed by (1 1 1, 1 5 1, 1 1 1) / 13; its border stays.
-void change_sharpness(Image& image, double factor) {
-  const Image before = image;
+void change_sharpness(image::Image& image, double factor) {
+  const image::Image before = image;
   for (int y = 1; y + 1 < image.height(); ++y)
-    for (size_t i = Image::kChannels; i + Image::kChannels < image.row_bytes(); ++i) {
+    for (size_t i = image::Image::kChannels; i + image::Image::kChannels < image.row_bytes(); ++i) {
       int sum = 4 * before.row(y)[i];
       for (int row = y - 1; row <= y + 1; ++row)
-        sum += before.row(row)[i - Image::kChannels] + before.row(row)[i] +
-               before.row(row)[i + Image::kChannels];
+        sum += before.row(row)[i - image::Image::kChannels] + before.row(row)[i] +
+               before.row(row)[i + image::Image::kChannels];
       image.row(y)[i] = blend((sum + 6) / 13, before.row(y)[i], factor);
     }
 }
 
 using Histogram = std::array<int64_t, 256>;
 
-std::array<Histogram, 3> histograms(Image& image) {
+std::array<Histogram, 3> histograms(image::Image& image) {
   std::array<Histogram, 3> result{};
   for_each_byte(image, [&](uint8_t value, size_t channel) { ++result[channel][value]; });
   return result;
 }
 
 // Each channel by a table made from its histogram.
-void remap(Image& image, ChannelTable (*table_of)(const Histogram&)) {
+void remap(image::Image& image, ChannelTable (*table_of)(const Histogram&)) {
   std::array<ChannelTable, 3> tables;
   std::ranges::transform(histograms(image), tables.begin(), table_of);
   for_each_byte(image, [&](uint8_t& value, size_t channel) { value = tables[channel][value]; });
@@ -124,7 +125,7 @@ ChannelTable equalized(const Histogram& counts) {
 
 }  // namespace
 
-void apply_operation(Image& image, AugmentOperation operation, double strength) {
+void apply_operation(image::Image& image, AugmentOperation operation, double strength) {
   if (image.empty()) return;
   const double size = std::abs(strength);
   switch (operation) {
@@ -169,7 +170,7 @@ void apply_operation(Image& image, AugmentOperation operation, double strength) 
   }
 }
 
-void rand_augment(Image& image, const RandAugmentSettings& settings, Random& random) {
+void rand_augment(image::Image& image, const RandAugmentSettings& settings, Random& random) {
   for (int i = 0; i < settings.operations; ++i) {
     const auto operation = static_cast<AugmentOperation>(random.below(kAugmentOperations));
     const bool other_way = random.uniform() < 0.5;
@@ -177,4 +178,4 @@ void rand_augment(Image& image, const RandAugmentSettings& settings, Random& ran
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -7,7 +7,7 @@
 #include "marrow/base/random.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 enum class AugmentOperation : uint8_t {
   kIdentity,
@@ -29,12 +29,12 @@ constexpr int kAugmentOperations = 14;
 
 // strength: 0 (none) to 1; negative for the other way, where there is one: from kShearX to kSharpness.
 // Geometric changes are about the middle, bilinear, and what comes from outside is grey.
-void apply_operation(Image& image, AugmentOperation operation, double strength);
+void apply_operation(image::Image& image, AugmentOperation operation, double strength);
 
 struct RandAugmentSettings {
   int operations = 2;          // after one another
   double strength = 9.0 / 30;  // magnitude 9 of 30
 };
-void rand_augment(Image& image, const RandAugmentSettings& settings, Random& random);
+void rand_augment(image::Image& image, const RandAugmentSettings& settings, Random& random);
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace marrow {
+namespace marrow::loader {
 namespace {
 
 // Cuts off what lies beyond one border: coordinate(p) * sign <= limit * sign is kept.
@@ -27,13 +27,14 @@ std::vector<PixelPoint> clip_against(std::span<const PixelPoint> polygon, float 
 
 }  // namespace
 
-Object object_from_normalised(int class_id, float cx, float cy, float width, float height, Size picture) {
+Object object_from_normalised(int class_id, float cx, float cy, float width, float height,
+                              detect::Size picture) {
   const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
   return {class_id, (cx - width / 2) * w, (cy - height / 2) * h, (cx + width / 2) * w, (cy + height / 2) * h,
           {}};
 }
 
-NormalisedBox normalised(const Object& object, Size picture) {
+NormalisedBox normalised(const Object& object, detect::Size picture) {
   const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
   return {(object.x1 + object.x2) / 2 / w, (object.y1 + object.y2) / 2 / h, object.width() / w,
           object.height() / h};
@@ -47,7 +48,7 @@ void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x
   for (PixelPoint& p : object.polygon) p = {p.x * scale_x + shift_x, p.y * scale_y + shift_y};
 }
 
-std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, Size picture) {
+std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, detect::Size picture) {
   std::vector<PixelPoint> result(polygon.begin(), polygon.end());
   result = clip_against(result, &PixelPoint::x, 0.0f, false);
   result = clip_against(result, &PixelPoint::x, static_cast<float>(picture.width), true);
@@ -66,7 +67,7 @@ void set_box_around(Object& object, std::span<const PixelPoint> points) {
   }
 }
 
-void clip_and_drop(std::vector<Object>& objects, Size picture) {
+void clip_and_drop(std::vector<Object>& objects, detect::Size picture) {
   const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
   for (Object& object : objects) {
     object.x1 = std::clamp(object.x1, 0.0f, w);
@@ -85,9 +86,10 @@ float intersection_area(const Object& a, const Object& b) {
   return width > 0 && height > 0 ? width * height : 0.0f;
 }
 
-Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up) {
-  const Letterbox geometry = letterbox_geometry(size_of(*sample.image), target, {.scale_up = scale_up});
-  Sample result{letterbox(*sample.image, geometry), sample.objects};
+Sample letterbox_sample(const SharedSample& sample, detect::Size target, bool scale_up) {
+  const detect::Letterbox geometry =
+      detect::letterbox_geometry(size_of(*sample.image), target, {.scale_up = scale_up});
+  Sample result{detect::letterbox(*sample.image, geometry), sample.objects};
   const auto ratio = static_cast<float>(geometry.ratio);
   for (Object& object : result.objects)
     scale_and_shift(object, ratio, ratio, static_cast<float>(geometry.left),
@@ -95,4 +97,4 @@ Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up) 
   return result;
 }
 
-}  // namespace marrow
+}  // namespace marrow::loader

@@ -11,7 +11,7 @@
 #include "marrow/detect/letterbox.h"
 #include "marrow/image/image.h"
 
-namespace marrow {
+namespace marrow::loader {
 
 struct PixelPoint {
   float x = 0, y = 0;
@@ -28,38 +28,39 @@ struct Object {
 };
 
 struct Sample {
-  Image image;
+  image::Image image;
   std::vector<Object> objects;
 };
 
 // A sample whose picture others use as well (a cache). Null picture: there is none.
 struct SharedSample {
-  std::shared_ptr<const Image> image;
+  std::shared_ptr<const image::Image> image;
   std::vector<Object> objects;
 };
 
-inline Size size_of(const Image& image) {
+inline detect::Size size_of(const image::Image& image) {
   return {image.width(), image.height()};
 }
 
 // From the label files' form, parts of the picture's width and height, in single precision as the reference.
-Object object_from_normalised(int class_id, float cx, float cy, float width, float height, Size picture);
+Object object_from_normalised(int class_id, float cx, float cy, float width, float height,
+                              detect::Size picture);
 
 // cx, cy, width, height as parts of the picture.
 struct NormalisedBox {
   float cx = 0, cy = 0, width = 0, height = 0;
 };
-NormalisedBox normalised(const Object& object, Size picture);
+NormalisedBox normalised(const Object& object, detect::Size picture);
 
 // Multiplies by the factors, then adds the offsets; outlines too.
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y);
 
 // Boxes are cut at the picture's border and outlines with them; objects that are left without area are
 // removed.
-void clip_and_drop(std::vector<Object>& objects, Size picture);
+void clip_and_drop(std::vector<Object>& objects, detect::Size picture);
 
 // The part of the outline inside the picture (Sutherland and Hodgman 1974); empty where nothing is.
-std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, Size picture);
+std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, detect::Size picture);
 
 // The smallest box around the points. At least one point.
 void set_box_around(Object& object, std::span<const PixelPoint> points);
@@ -69,6 +70,6 @@ float intersection_area(const Object& a, const Object& b);
 
 // The picture in the middle of a grey `target`, scaled in proportion, also up when scale_up is set: what
 // replaces the mosaic where there is none, and what validation sees.
-Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up);
+Sample letterbox_sample(const SharedSample& sample, detect::Size target, bool scale_up);
 
-}  // namespace marrow
+}  // namespace marrow::loader

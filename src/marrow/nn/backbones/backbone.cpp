@@ -11,7 +11,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 using Registry = std::map<std::string, BackboneFamily, std::less<>>;
@@ -110,8 +110,8 @@ InputFormat imagenet_format(int resize, int crop, Interpolation interpolation) {
           .interpolation = interpolation};
 }
 
-std::vector<RenameRule> keep_names(std::initializer_list<const char*> prefixes) {
-  std::vector<RenameRule> rules;
+std::vector<weights::RenameRule> keep_names(std::initializer_list<const char*> prefixes) {
+  std::vector<weights::RenameRule> rules;
   for (const std::string prefix : prefixes) rules.push_back({prefix + ".**", prefix + ".{1}"});
   return rules;
 }
@@ -189,4 +189,4 @@ Graph build_classifier(const BackboneChoice& choice, int classes) {
   return std::move(g).build();
 }
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -14,7 +14,7 @@
 #include "marrow/graph/builder.h"
 #include "marrow/weights/rename.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // The settings of one network of a family, a flat JSON object: {"width": 1.0, "source": "torchvision"}.
 // `source` names the implementation whose weights the network can carry: it decides batch-norm eps and
@@ -47,7 +47,7 @@ struct CheckpointLayout {
   BackboneConfig config =
       BackboneConfig::object();  // settings that such a file implies, beyond the source ({"deploy": true})
   // Published names -> ours, for a network of this config. What no rule matches is no part of the network.
-  std::function<std::vector<RenameRule>(const BackboneConfig&)> rules;
+  std::function<std::vector<weights::RenameRule>(const BackboneConfig&)> rules;
   // What renaming cannot say; runs on the renamed tensors. May be empty.
   std::function<void(Weights&)> finish = {};
 };
@@ -75,7 +75,7 @@ struct BackboneFamily {
 // RGB in [0, 1], mean 0.485/0.456/0.406, std 0.229/0.224/0.225.
 InputFormat imagenet_format(int resize, int crop, Interpolation interpolation);
 // Rules that keep everything below each prefix ("stages" -> "stages.**") under its name.
-std::vector<RenameRule> keep_names(std::initializer_list<const char*> prefixes);
+std::vector<weights::RenameRule> keep_names(std::initializer_list<const char*> prefixes);
 
 struct BackboneRegistration {
   explicit BackboneRegistration(BackboneFamily family);  // two of one name end the program at start-up
@@ -127,4 +127,4 @@ std::optional<ImportCandidate> recognise_nearest(const Weights& state, std::stri
                                                  std::string_view source = "",
                                                  const BackboneConfig& overrides = BackboneConfig::object());
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -14,7 +14,7 @@
 #include "marrow/nn/blocks/module.h"
 #include "marrow/nn/blocks/squeeze_excite.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 struct Stage {
@@ -233,7 +233,7 @@ struct BlockNames {
 };
 
 // Rules from a block of the given names to one of ours. `from` may hold `wildcards` many wildcards.
-void add_block_rules(std::vector<RenameRule>& rules, const std::string& from, const std::string& to,
+void add_block_rules(std::vector<weights::RenameRule>& rules, const std::string& from, const std::string& to,
                      int wildcards, bool expands, const BlockNames& names) {
   const auto add = [&](std::string_view name, const std::string& ours) {
     rules.push_back(
@@ -253,12 +253,12 @@ void add_block_rules(std::vector<RenameRule>& rules, const std::string& from, co
   add(names.project_norm, fmt::format("{}.1", index + 2));
 }
 
-std::vector<RenameRule> timm_rules(const BackboneConfig&) {
-  std::vector<RenameRule> rules = {{"conv_stem.**", "features.0.0.{1}"},
-                                   {"bn1.**", "features.0.1.{1}"},
-                                   {"conv_head.**", "features.8.0.{1}"},
-                                   {"bn2.**", "features.8.1.{1}"},
-                                   {"classifier.**", "classifier.1.{1}"}};
+std::vector<weights::RenameRule> timm_rules(const BackboneConfig&) {
+  std::vector<weights::RenameRule> rules = {{"conv_stem.**", "features.0.0.{1}"},
+                                            {"bn1.**", "features.0.1.{1}"},
+                                            {"conv_head.**", "features.8.0.{1}"},
+                                            {"bn2.**", "features.8.1.{1}"},
+                                            {"classifier.**", "classifier.1.{1}"}};
   const BlockNames plain = {"", "", "conv_dw", "bn1", "se.conv_reduce", "se.conv_expand", "conv_pw", "bn2"};
   const BlockNames expanding = {"conv_pw",        "bn1",      "conv_dw", "bn2", "se.conv_reduce",
                                 "se.conv_expand", "conv_pwl", "bn3"};
@@ -271,13 +271,13 @@ std::vector<RenameRule> timm_rules(const BackboneConfig&) {
 }
 
 // Blocks are numbered through all stages.
-std::vector<RenameRule> lukemelas_rules(const BackboneConfig& config) {
+std::vector<weights::RenameRule> lukemelas_rules(const BackboneConfig& config) {
   const EfficientNet net(config);
-  std::vector<RenameRule> rules = {{"_conv_stem.**", "features.0.0.{1}"},
-                                   {"_bn0.**", "features.0.1.{1}"},
-                                   {"_conv_head.**", "features.8.0.{1}"},
-                                   {"_bn1.**", "features.8.1.{1}"},
-                                   {"_fc.**", "classifier.1.{1}"}};
+  std::vector<weights::RenameRule> rules = {{"_conv_stem.**", "features.0.0.{1}"},
+                                            {"_bn0.**", "features.0.1.{1}"},
+                                            {"_conv_head.**", "features.8.0.{1}"},
+                                            {"_bn1.**", "features.8.1.{1}"},
+                                            {"_fc.**", "classifier.1.{1}"}};
   const BlockNames names = {"_expand_conv", "_bn0",       "_depthwise_conv", "_bn1",
                             "_se_reduce",   "_se_expand", "_project_conv",   "_bn2"};
   int index = 0;
@@ -352,4 +352,4 @@ const ModuleRegistration kStem{{
 }};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

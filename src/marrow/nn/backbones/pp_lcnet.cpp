@@ -14,7 +14,7 @@
 #include "marrow/nn/blocks/module.h"
 #include "marrow/nn/blocks/squeeze_excite.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 constexpr int kHeadChannels = 1280;  // not scaled
@@ -175,11 +175,11 @@ std::vector<BackboneVariant> variants() {
   return list;
 }
 
-std::vector<RenameRule> paddle_rules(const std::string& prefix) {
-  std::vector<RenameRule> rules = {
+std::vector<weights::RenameRule> paddle_rules(const std::string& prefix) {
+  std::vector<weights::RenameRule> rules = {
       {prefix + "**._mean", "{1}.running_mean"},
       {prefix + "**._variance", "{1}.running_var"},
-      {prefix + "fc.weight", "fc.weight", RenameTransform::kTranspose2d},
+      {prefix + "fc.weight", "fc.weight", weights::RenameTransform::kTranspose2d},
   };
   for (const std::string part :
        {"conv1", "blocks2", "blocks3", "blocks4", "blocks5", "blocks6", "last_conv", "fc"})
@@ -187,11 +187,11 @@ std::vector<RenameRule> paddle_rules(const std::string& prefix) {
   return rules;
 }
 
-std::vector<RenameRule> timm_rules(const BackboneConfig& config) {
-  std::vector<RenameRule> rules = {{"conv_stem.**", "conv1.conv.{1}"},
-                                   {"bn1.**", "conv1.bn.{1}"},
-                                   {"conv_head.**", "last_conv.{1}"},
-                                   {"classifier.**", "fc.{1}"}};
+std::vector<weights::RenameRule> timm_rules(const BackboneConfig& config) {
+  std::vector<weights::RenameRule> rules = {{"conv_stem.**", "conv1.conv.{1}"},
+                                            {"bn1.**", "conv1.bn.{1}"},
+                                            {"conv_head.**", "last_conv.{1}"},
+                                            {"classifier.**", "fc.{1}"}};
   for (const Block& block : blocks_of(config)) {
     // timm's groups: blocks2, 3, 4, the first two of blocks5, the other four, blocks6.
     const bool later = block.group == 6 || (block.group == 5 && block.index >= 2);
@@ -209,8 +209,8 @@ std::vector<RenameRule> timm_rules(const BackboneConfig& config) {
   return rules;
 }
 
-std::vector<RenameRule> ngnquan_rules(const BackboneConfig& config) {
-  std::vector<RenameRule> rules = {
+std::vector<weights::RenameRule> ngnquan_rules(const BackboneConfig& config) {
+  std::vector<weights::RenameRule> rules = {
       {"features.0.**", "conv1.conv.{1}"}, {"fc.**", "last_conv.{1}"}, {"classifier.**", "fc.{1}"}};
   int feature = 2;  // 1 is the stem's activation
   for (const Block& block : blocks_of(config)) {
@@ -272,4 +272,4 @@ const ModuleRegistration kStem{{
 }};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

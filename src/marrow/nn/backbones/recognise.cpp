@@ -11,7 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 // What keeps `weights` from filling `parameters`: how many tensors, and the first of them in words.
@@ -70,7 +70,7 @@ class Recognition {
           return known.choice.family == choice.family && known.choice.config == choice.config;
         }))
       return;
-    Weights weights = rename(state_, layout.rules(choice.config));
+    Weights weights = weights::rename(state_, layout.rules(choice.config));
     if (layout.finish) layout.finish(weights);
 
     const std::vector<Parameter> body = body_parameters(choice);
@@ -205,4 +205,4 @@ std::optional<ImportCandidate> recognise_nearest(const Weights& state, std::stri
   return survey(state, name, source, overrides).nearest();
 }
 
-}  // namespace marrow
+}  // namespace marrow::nn

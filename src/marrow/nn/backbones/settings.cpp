@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 const BackboneConfig& Settings::at(std::string_view key) const {
   const auto found = config_.find(std::string(key));
@@ -72,4 +72,4 @@ int scaled_channels(int channels, double factor) {
   return factor == 1 ? channels : static_cast<int>(std::ceil(channels * factor / 8)) * 8;
 }
 
-}  // namespace marrow
+}  // namespace marrow::nn

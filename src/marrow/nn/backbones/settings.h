@@ -7,7 +7,7 @@
 
 #include "marrow/nn/backbones/backbone.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // Every accessor throws Error{kModel} naming the family, the setting, what was found and what is allowed.
 class Settings {
@@ -44,4 +44,4 @@ int scaled_channels(int channels, double factor);
 // code rounds so.
 int scaled_repeats(int repeats, double depth);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -14,7 +14,7 @@
 #include "marrow/nn/backbones/settings.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 constexpr std::array<int, 3> kRepeats = {4, 8, 4};  // published units of stages 2, 3 and 4
@@ -205,9 +205,9 @@ std::vector<BackboneVariant> variants() {
 }
 
 // Megvii and ericsun99 number the units of all stages in one list.
-std::vector<RenameRule> flat_rules(const BackboneConfig& config, const std::string& stem,
-                                   const std::string& projection, const std::string& main) {
-  std::vector<RenameRule> rules = {
+std::vector<weights::RenameRule> flat_rules(const BackboneConfig& config, const std::string& stem,
+                                            const std::string& projection, const std::string& main) {
+  std::vector<weights::RenameRule> rules = {
       {stem + ".**", "conv1.{1}"}, {"conv_last.**", "conv5.{1}"}, {"classifier.0.**", "fc.{1}"}};
   const ShuffleNetV2 net(config);
   int index = 0;
@@ -292,4 +292,4 @@ const ModuleRegistration kUnit{{
 }};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -9,7 +9,7 @@
 #include "marrow/nn/backbones/settings.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 constexpr int kMaxRatio = 64;
@@ -166,4 +166,4 @@ const ModuleRegistration kStarNetStem{{
 }};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

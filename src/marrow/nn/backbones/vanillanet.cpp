@@ -13,7 +13,7 @@
 #include "marrow/nn/backbones/settings.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 constexpr double kNormEps = 1e-6;
@@ -261,4 +261,4 @@ const ModuleRegistration kVanillaStem{{
 }};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

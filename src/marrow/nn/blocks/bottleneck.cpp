@@ -6,7 +6,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 int expanded(int channels, double ratio) {
   const double hidden = channels * ratio;
@@ -86,4 +86,4 @@ const ModuleRegistration kGhostBottleneck{
      .silent_modules = [](const ModuleCall& call) { return call.integer(2, 1) == 1 ? 4 : 5; }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

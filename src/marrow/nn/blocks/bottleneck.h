@@ -5,7 +5,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 struct BottleneckOptions {
   int out = 0;
@@ -30,4 +30,4 @@ Value ghost_bottleneck(GraphBuilder& g, Value x, std::string_view name, int out,
 // int(channels * ratio), at least 1: as Python truncates.
 int expanded(int channels, double ratio);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 Value conv_unit(GraphBuilder& g, Value x, std::string_view name, const ConvOptions& options,
                 const Activation& activation) {
@@ -109,4 +109,4 @@ const ModuleRegistration kConvMaxPool{
      }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -6,7 +6,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // The batch norm of every YOLOv8 layer; other backbones bring their own.
 inline constexpr double kYoloBatchNormEps = 1e-3;
@@ -32,4 +32,4 @@ Value depthwise_unit(GraphBuilder& g, Value x, std::string_view name, ConvOption
 Value ghost_unit(GraphBuilder& g, Value x, std::string_view name, ConvOptions options,
                  const Activation& activation);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -7,7 +7,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 BottleneckOptions inner(int channels, int kernel1, const CspOptions& options) {
@@ -106,4 +106,4 @@ const ModuleRegistration kC3{csp_module("C3", c3, true)};
 const ModuleRegistration kC3Ghost{c3_ghost_module()};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

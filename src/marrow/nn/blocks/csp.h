@@ -6,7 +6,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 struct CspOptions {
   int out = 0;
@@ -34,4 +34,4 @@ Value c3(GraphBuilder& g, Value x, std::string_view name, const CspOptions& opti
 Value c3_ghost(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
                const Activation& activation);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -9,7 +9,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 // Built on first use: registrations of other files may run before this file's own statics.
@@ -100,4 +100,4 @@ std::string ModuleCall::text(size_t index, std::string_view fallback) const {
   return args[index].get<std::string>();
 }
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -17,7 +17,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // The largest whole number an argument may be, and the largest kernel, stride and dilation: beyond any
 // network, and small enough that no product of them overflows.
@@ -85,4 +85,4 @@ struct ModuleRegistration {
 const Module* find_module(std::string_view name);  // nullptr when there is none
 std::vector<std::string> module_names();           // sorted
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -6,7 +6,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 const ModuleRegistration kConcat{
@@ -60,4 +60,4 @@ const ModuleRegistration kConvTranspose{
      }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

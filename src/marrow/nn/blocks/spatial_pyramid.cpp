@@ -6,7 +6,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 Value sppf(GraphBuilder& g, Value x, std::string_view name, int out, int kernel,
            const Activation& activation) {
@@ -64,4 +64,4 @@ const ModuleRegistration kSpp{
      }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

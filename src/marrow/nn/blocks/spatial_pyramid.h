@@ -6,7 +6,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // cv1 to half of x's channels; three stride-1 max pools of `kernel`, one after another; cv2 on the
 // concatenation of the four maps, to `out` channels. Equal to SPP with windows k, 2k - 1, 3k - 2. `kernel` is
@@ -19,4 +19,4 @@ Value sppf(GraphBuilder& g, Value x, std::string_view name, int out, int kernel,
 Value spp(GraphBuilder& g, Value x, std::string_view name, int out, std::span<const int> kernels,
           const Activation& activation);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -1,6 +1,6 @@
 #include "marrow/nn/blocks/squeeze_excite.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 Value squeeze_excite(GraphBuilder& g, Value x, const SqueezeExcite& options) {
   const auto conv = [&](Value from, std::string_view name, int out) {
@@ -14,4 +14,4 @@ Value squeeze_excite(GraphBuilder& g, Value x, const SqueezeExcite& options) {
   return g.multiply(x, gate);
 }
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -6,7 +6,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 struct SqueezeExcite {
   int hidden = 0;
@@ -22,4 +22,4 @@ struct SqueezeExcite {
 // expand are 1x1 convolutions with bias, C -> hidden -> C. Source: Hu et al. 2018, arXiv:1709.01507.
 Value squeeze_excite(GraphBuilder& g, Value x, const SqueezeExcite& options);
 
-}  // namespace marrow
+}  // namespace marrow::nn

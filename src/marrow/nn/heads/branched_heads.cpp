@@ -7,7 +7,7 @@
 #include "marrow/nn/blocks/module.h"
 #include "marrow/nn/heads/detect.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 // The raw maps and those of the third branch.
@@ -81,4 +81,4 @@ const ModuleRegistration kOrientedBoxes{
      .build = [](ModuleCall& call) { return branched_head(call, call.positive(1, 1, 16), "angles"); }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -3,7 +3,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 Value classify_head(GraphBuilder& g, Value x, const ClassifyOptions& options, const Activation& activation) {
   x = conv_unit(
@@ -38,4 +38,4 @@ const ModuleRegistration kClassify{
      .silent_modules = [](const ModuleCall&) { return 1; }}};  // dropout of rate 0
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

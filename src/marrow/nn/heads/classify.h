@@ -3,7 +3,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // Channels between the last map and the linear layer.
 inline constexpr int kClassifyHidden = 1280;
@@ -19,4 +19,4 @@ struct ClassifyOptions {
 // returns.
 Value classify_head(GraphBuilder& g, Value x, const ClassifyOptions& options, const Activation& activation);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -9,7 +9,7 @@
 #include "marrow/nn/blocks/conv.h"
 #include "marrow/nn/blocks/module.h"
 
-namespace marrow {
+namespace marrow::nn {
 namespace {
 
 constexpr int kBoxChannels = 4 * kRegMax;
@@ -94,4 +94,4 @@ const ModuleRegistration kDetect{{.name = "Detect",
                                   }}};
 
 }  // namespace
-}  // namespace marrow
+}  // namespace marrow::nn

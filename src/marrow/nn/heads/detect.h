@@ -8,7 +8,7 @@
 
 #include "marrow/graph/builder.h"
 
-namespace marrow {
+namespace marrow::nn {
 
 // Bins of the distribution over the distance to one side of a box.
 inline constexpr int kRegMax = 16;
@@ -35,4 +35,4 @@ std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value>
 std::vector<Value> third_branches(GraphBuilder& g, std::span<const Value> levels, int channels,
                                   std::string_view output, const Activation& activation);
 
-}  // namespace marrow
+}  // namespace marrow::nn

@@ -18,7 +18,7 @@
 namespace marrow::onnx {
 
 struct ImportedNetwork {
-  GraphWithWeights network;
+  passes::GraphWithWeights network;
   bool detector = false;
   int height = 0, width = 0;  // of the input; 0: any
   bool dynamic_batch = false;

@@ -42,7 +42,7 @@ class Recogniser {
  public:
   explicit Recogniser(const ShapedGraph& graph) : graph_(graph), plans_(2 * graph.values.size()) {}
 
-  GraphWithWeights run(ValueId result, std::string_view output_name) {
+  passes::GraphWithWeights run(ValueId result, std::string_view output_name) {
     // Readers come after what they read, so one walk from the last node backwards meets every need before its
     // maker.
     need({result, false});
@@ -125,12 +125,12 @@ class Recogniser {
   std::vector<Slot> plans_;
   std::vector<Value> built_;
   GraphBuilder builder_;
-  GraphWithWeights result_;
+  passes::GraphWithWeights result_;
 };
 
 }  // namespace
 
-GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name) {
+passes::GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name) {
   return Recogniser(graph).run(wanted, output_name);
 }
 

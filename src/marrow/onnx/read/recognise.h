@@ -59,6 +59,6 @@ std::optional<Plan> recognise_arithmetic(const ShapedGraph& graph, const ShapedN
 
 // Builds what `wanted` needs as a graph with that one output. Throws Error{kUnsupported} naming the node that
 // is not recognised.
-GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name);
+passes::GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name);
 
 }  // namespace marrow::onnx

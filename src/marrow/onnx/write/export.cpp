@@ -20,7 +20,7 @@ int64_t ir_version_for(int opset) {
   return opset < 12 ? 6 : opset < 15 ? 7 : 8;
 }
 
-void check(const GraphWithWeights& source, const ExportOptions& o) {
+void check(const passes::GraphWithWeights& source, const ExportOptions& o) {
   const auto refuse = [](const std::string& message) { throw Error(ErrorKind::kUsage, message); };
   if (o.opset < kMinOpset || o.opset > kMaxOpset)
     refuse(fmt::format("opset {}: {} to {} can be written", o.opset, kMinOpset, kMaxOpset));
@@ -46,7 +46,7 @@ Dimension fixed(int64_t value) {
 
 }  // namespace
 
-ModelProto export_model(const GraphWithWeights& source, const ExportOptions& options) {
+ModelProto export_model(const passes::GraphWithWeights& source, const ExportOptions& options) {
   check(source, options);
   const Graph& graph = source.graph;
   const Value result = graph.outputs.front().value;

@@ -55,6 +55,6 @@ struct ExportOptions {
 
 // `source` has one output. Throws Error{kUsage} for options out of range, Error{kShape} when the size does
 // not suit the network, Error{kUnsupported} naming the node that ONNX cannot express in this form.
-ModelProto export_model(const GraphWithWeights& source, const ExportOptions& options);
+ModelProto export_model(const passes::GraphWithWeights& source, const ExportOptions& options);
 
 }  // namespace marrow::onnx

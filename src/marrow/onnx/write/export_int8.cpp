@@ -72,8 +72,8 @@ std::vector<std::string> int8_inputs(Exporting& e, const Node& node) {
                      {attribute("axis", int64_t{0})})};
 }
 
-GraphWithWeights with_int8_weights(const GraphWithWeights& source) {
-  GraphWithWeights result = source;
+passes::GraphWithWeights with_int8_weights(const passes::GraphWithWeights& source) {
+  passes::GraphWithWeights result = source;
   for (const Node& node : source.graph.nodes) {
     if (!node.int8) continue;
     Tensor& weight = result.weights.at(std::get<Conv>(node.operation).weight);

@@ -21,6 +21,6 @@ std::vector<std::string> int8_inputs(Exporting& e, const Node& node);
 
 // `source` with the weights of its int8 layers rounded as the file holds them: what a reader that computes in
 // float32 gets.
-GraphWithWeights with_int8_weights(const GraphWithWeights& source);
+passes::GraphWithWeights with_int8_weights(const passes::GraphWithWeights& source);
 
 }  // namespace marrow::onnx

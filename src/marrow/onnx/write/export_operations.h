@@ -15,7 +15,7 @@ inline constexpr const char* kInputName = "images";
 
 // What the operations of one export share.
 struct Exporting {
-  const GraphWithWeights& source;
+  const passes::GraphWithWeights& source;
   const ExportOptions& options;
   GraphWriter& out;
   std::vector<Shape> shapes;                      // of the graph's values at options.height x options.width

@@ -1,7 +1,7 @@
 // Ends a run that no longer gets better.
 #pragma once
 
-namespace marrow {
+namespace marrow::train {
 
 class EarlyStopping {
  public:
@@ -30,4 +30,4 @@ class EarlyStopping {
   State state_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

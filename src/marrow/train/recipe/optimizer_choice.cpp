@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::train {
 
 OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& given, int64_t train_images,
                                  int batch, int nominal_batch, int epochs, int classes) {
@@ -32,4 +32,4 @@ OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& g
   throw Error(ErrorKind::kUsage, "optimizer: " + unknown_name_message("optimizer", name, known));
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::train {
 
 enum class OptimizerKind { kSgd, kAdam, kAdamax, kAdamW, kNadam, kRadam, kRmsProp };
 
@@ -26,4 +26,4 @@ struct OptimizerChoice {
 OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& given, int64_t train_images,
                                  int batch, int nominal_batch, int epochs, int classes);
 
-}  // namespace marrow
+}  // namespace marrow::train

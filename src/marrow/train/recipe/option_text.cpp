@@ -8,7 +8,7 @@
 
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::train {
 
 bool is_none(std::string_view text) {
   const std::string lower = to_lower(text);
@@ -42,4 +42,4 @@ std::string yaml_text(const std::string& text) {
   return quoted + "\"";
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

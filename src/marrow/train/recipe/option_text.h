@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::train {
 
 bool is_none(std::string_view text);                        // empty, null, None, ~
 std::optional<double> parse_number(std::string_view text);  // the whole text, finite
@@ -14,4 +14,4 @@ std::optional<double> parse_number(std::string_view text);  // the whole text, f
 // else.
 std::string yaml_text(const std::string& text);
 
-}  // namespace marrow
+}  // namespace marrow::train

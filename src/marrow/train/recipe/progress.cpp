@@ -10,7 +10,7 @@
 
 #include "marrow/base/talk.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -89,4 +89,4 @@ double Progress::images_per_second() const {
   return static_cast<double>(images_) / std::max(seconds_since(start_), 1e-9);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

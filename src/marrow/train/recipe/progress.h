@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace marrow {
+namespace marrow::train {
 
 // "1:02:03", "4:05", "0.8s".
 std::string duration_text(double seconds);
@@ -54,4 +54,4 @@ class Progress {
   double latest_epoch_seconds_ = 0;  // from the beginning of an epoch to that of the next; 0: not known yet
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -13,7 +13,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr size_t kMaxBytes = 64 << 20;
@@ -119,4 +119,4 @@ void ResultsCsv::write() const {
   write_file_atomically(path_, text);
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace marrow {
+namespace marrow::train {
 
 // "epoch", "time" (seconds since the start), losses, metrics, learning rates of the three parameter groups.
 std::vector<std::string> detection_columns();
@@ -45,4 +45,4 @@ class ResultsCsv {
   std::map<int, std::string> lines_;  // by epoch
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

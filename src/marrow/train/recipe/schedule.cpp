@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 // All rounding of the recipe is half to even, which is the processor's default.
@@ -71,4 +71,4 @@ double Schedule::scaled_weight_decay(double weight_decay) const {
   return weight_decay * options_.batch * steps / options_.nominal_batch;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

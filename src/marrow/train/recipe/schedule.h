@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace marrow {
+namespace marrow::train {
 
 struct ScheduleOptions {
   int64_t batches_per_epoch = 1;
@@ -63,4 +63,4 @@ class Schedule {
   int64_t warmup_ = -1;  // the last iteration of the warm-up; -1: none
 };
 
-}  // namespace marrow
+}  // namespace marrow::train

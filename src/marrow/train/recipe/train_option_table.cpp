@@ -9,7 +9,7 @@
 #include "marrow/train/recipe/option_text.h"
 #include "marrow/train/recipe/train_options.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 constexpr double kMany = 1'000'000;
@@ -301,4 +301,4 @@ const std::vector<TrainOption>& train_option_table() {
   return table;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -11,7 +11,7 @@
 #include "marrow/base/yaml.h"
 #include "marrow/train/recipe/option_text.h"
 
-namespace marrow {
+namespace marrow::train {
 namespace {
 
 // Keys of YOLOv8's own files that mean nothing to training here, with the values that ask for nothing.
@@ -140,4 +140,4 @@ TrainOptions train_options_of(const std::map<std::string, std::string>& texts, c
   return options;
 }
 
-}  // namespace marrow
+}  // namespace marrow::train

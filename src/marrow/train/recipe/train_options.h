@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace marrow {
+namespace marrow::train {
 
 inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are trained with
 inline constexpr int kDefaultBatch = 16;
@@ -129,4 +129,4 @@ std::string to_yaml(const TrainOptions& options, const std::map<std::string, std
 std::map<std::string, std::string> to_map(const TrainOptions& options);
 TrainOptions train_options_of(const std::map<std::string, std::string>& texts, const std::string& where);
 
-}  // namespace marrow
+}  // namespace marrow::train

@@ -1,6 +1,6 @@
 #include "marrow/weights/torch/pickle.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 const PickleValue::Items kNoItems;
@@ -60,4 +60,4 @@ const PickleValue* PickleObject::attribute(std::string_view name) const {
   return state->find(name);
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -19,7 +19,7 @@
 #include <variant>
 #include <vector>
 
-namespace marrow {
+namespace marrow::weights {
 
 inline constexpr size_t kMaxPickleOpcodes =
     5'000'000;  // an epoch checkpoint of the largest YOLOv8 has about 300,000
@@ -118,4 +118,4 @@ class PickleDocument {
 // refused opcode or global.
 PickleDocument read_pickle(std::span<const std::byte> bytes, const std::string& where);
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -10,7 +10,7 @@
 #include "marrow/base/text.h"
 #include "marrow/weights/torch/zip_reader.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -158,4 +158,4 @@ PickleFile open_bare_pickle(std::span<const std::byte> bytes, const std::string&
   return {read_pickle(bytes, where), std::move(none)};
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -8,7 +8,7 @@
 #include "marrow/weights/torch/pickle.h"
 #include "marrow/weights/torch/pickled_tensor.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 struct PickleFile {
   PickleDocument document;
@@ -31,4 +31,4 @@ PickleFile open_torch_legacy(std::span<const std::byte> bytes, const std::string
 bool looks_like_pickle(std::span<const std::byte> bytes);
 PickleFile open_bare_pickle(std::span<const std::byte> bytes, const std::string& where);
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 // Modules of which no name is harmless enough to be mentioned in a checkpoint.
@@ -107,4 +107,4 @@ GlobalPolicy policy_of(const PickleGlobal& global) {
   return {GlobalRule::kOpaqueClass};
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

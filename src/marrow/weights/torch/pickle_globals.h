@@ -17,7 +17,7 @@
 
 #include "marrow/weights/torch/pickle.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 enum class GlobalRule { kRefused, kSimulated, kOpaque, kOpaqueClass };
 
@@ -39,4 +39,4 @@ struct GlobalPolicy {
 
 GlobalPolicy policy_of(const PickleGlobal& global);
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -10,7 +10,7 @@
 
 #include "marrow/base/error.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -127,4 +127,4 @@ std::string to_json(const PickleValue& value, const std::string& where) {
   return Converter(where).convert(value, 0).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -5,7 +5,7 @@
 
 #include "marrow/weights/torch/pickle.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 // None, bools, numbers, strings, lists, tuples, sets and dicts as themselves, in their order; keys of any
 // plain type become text. Namespaces and other argument objects become their dict, paths their text, numpy
@@ -14,4 +14,4 @@ namespace marrow {
 // shared containers end there. `where` begins the message.
 std::string to_json(const PickleValue& value, const std::string& where);
 
-}  // namespace marrow
+}  // namespace marrow::weights

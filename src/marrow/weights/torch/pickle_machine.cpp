@@ -5,7 +5,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 using Kind = PickleValue::Kind;
 
@@ -232,4 +232,4 @@ void PickleMachine::build(const PickleValue* state) {
   if (!container) fail("gives a state to something that has none");
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -10,7 +10,7 @@
 #include "marrow/weights/torch/pickle.h"
 #include "marrow/weights/torch/pickle_globals.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 class PickleMachine {
  public:
@@ -80,4 +80,4 @@ class PickleMachine {
   std::unordered_map<uint64_t, const PickleValue*> memo_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -8,7 +8,7 @@
 #include "marrow/base/text.h"
 #include "marrow/weights/torch/pickle_machine.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -324,4 +324,4 @@ PickleDocument read_pickle(std::span<const std::byte> bytes, const std::string& 
   return document;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

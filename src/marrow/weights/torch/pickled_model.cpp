@@ -9,7 +9,7 @@
 #include "marrow/weights/checkpoint_names.h"
 #include "marrow/weights/torch/pickle_json.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -190,4 +190,4 @@ PickledModel read_pickled_model(const PickleValue& module, PickledTensorReader& 
   return model;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -13,7 +13,7 @@
 #include "marrow/weights/torch/pickle.h"
 #include "marrow/weights/torch/pickled_tensor.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 struct BatchNormSettings {
   double eps = 1e-5;
@@ -46,4 +46,4 @@ bool is_pickled_module(const PickleValue& value);
 PickledModel read_pickled_model(const PickleValue& module, PickledTensorReader& tensors,
                                 const std::string& where);
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -10,7 +10,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -317,4 +317,4 @@ Tensor PickledTensorReader::read(const PickleValue& value, std::string_view name
   }
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -10,7 +10,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/weights/torch/pickle.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 // The bytes of the storage `key`, little-endian; throws Error when there is none. Storages lie beside the
 // pickle.
@@ -62,4 +62,4 @@ struct TorchStorageId {
 };
 std::optional<TorchStorageId> torch_storage_id(const PickleValue& persistent_id);
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -12,7 +12,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 std::string little(uint64_t value, int bytes) {
@@ -179,4 +179,4 @@ void write_torch_state_dict(const std::filesystem::path& path, const Weights& te
   zip.write(path);
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

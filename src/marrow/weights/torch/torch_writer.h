@@ -6,11 +6,11 @@
 
 #include "marrow/graph/weights.h"
 
-namespace marrow {
+namespace marrow::weights {
 
 // Written atomically; the order is that of the names. The same input gives the same bytes. Throws
 // Error{kFile} when the file cannot be written, Error{kUnsupported} from 4 GiB on and for a type that torch
 // has no storage for.
 void write_torch_state_dict(const std::filesystem::path& path, const Weights& tensors);
 
-}  // namespace marrow
+}  // namespace marrow::weights

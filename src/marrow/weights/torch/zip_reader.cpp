@@ -11,7 +11,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
-namespace marrow {
+namespace marrow::weights {
 namespace {
 
 // APPNOTE.TXT 6.3: signatures and fixed sizes of the records.
@@ -188,4 +188,4 @@ std::span<const std::byte> ZipReader::read(std::string_view name) {
   return entry.bytes;
 }
 
-}  // namespace marrow
+}  // namespace marrow::weights

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace marrow {
+namespace marrow::weights {
 
 class ZipReader {
  public:
@@ -37,4 +37,4 @@ class ZipReader {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
-}  // namespace marrow
+}  // namespace marrow::weights
