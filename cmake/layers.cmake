@@ -2,11 +2,12 @@
 # those below them, and nothing else: a test program links only the closure of its own layer, so that an upward call does not
 # link, and tests/layers_test.py reads the includes.
 
-# marrow_layer(NAME [FOLDERS subfolder...] [USES layer...] [LINKS target...])
+# marrow_layer(NAME [FOLDERS subfolder...] [USES layer...] [LINKS target...] [PRECOMPILED header])
 # Compiles every source of the folder and of the named subfolders as an object library, so that self-registering objects are
-# never dropped. NAME is a path, "nn/blocks"; the target is marrow_nn_blocks.
+# never dropped. NAME is a path, "nn/blocks"; the target is marrow_nn_blocks. PRECOMPILED takes the place of
+# the headers that all layers share.
 function(marrow_layer name)
-  cmake_parse_arguments(ARG "" "" "FOLDERS;USES;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "FOLDERS;USES;LINKS" ${ARGN})
   set(patterns ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   foreach(folder IN LISTS ARG_FOLDERS)
     list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${name}/${folder}/*.cpp)
@@ -26,7 +27,20 @@ function(marrow_layer name)
   list(REMOVE_DUPLICATES closure)
   list(REMOVE_DUPLICATES links)
   target_link_libraries(${target} PUBLIC ${links})
+  # What most sources include, parsed once for all layers: a third of the time that a build takes. It replaces no include:
+  # -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON builds without it.
+  if(ARG_PRECOMPILED)
+    target_precompile_headers(${target} PRIVATE ${ARG_PRECOMPILED})
+  elseif(name STREQUAL base)
+    target_precompile_headers(
+      ${target} PRIVATE <algorithm> <array> <cmath> <cstdint> <filesystem> <functional> <map> <memory> <optional> <span> <string>
+                        <string_view> <utility> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+  else()
+    target_precompile_headers(${target} REUSE_FROM marrow_base)
+  endif()
   set_property(GLOBAL PROPERTY marrow_closure_${name} ${closure})
+  string(REPLACE ";" " " words "${closure}")
+  set_property(GLOBAL APPEND_STRING PROPERTY marrow_layers "${name} ${words}\n")
   set_property(GLOBAL PROPERTY marrow_links_${name} ${links})
 endfunction()
 
@@ -48,4 +62,10 @@ function(marrow_link target)
     marrow_layer_target(layer_target ${layer})
     target_link_libraries(${target} PRIVATE ${layer_target})
   endforeach()
+endfunction()
+
+# Writes every layer and those it may include, a line each, for tests/house.
+function(marrow_write_layers file)
+  get_property(lines GLOBAL PROPERTY marrow_layers)
+  file(WRITE ${file} "${lines}")
 endfunction()

@@ -13,13 +13,14 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    marrow::TrainedModel trained = marrow::load_trained(argv[1]);
+    marrow::model::TrainedModel trained = marrow::model::load_trained(argv[1]);
     const auto names = trained.model.names;
-    marrow::Detector detector(std::move(trained.model.graph), std::move(trained.weights), {});
-    const marrow::DetectionResult result = detector.detect(marrow::decode_image_file(argv[2]).image);
-    for (const marrow::Detection& found : result.detections)
+    marrow::predict::Detector detector(std::move(trained.model.graph), std::move(trained.weights), {});
+    const marrow::predict::DetectionResult result =
+        detector.detect(marrow::image::decode_image_file(argv[2]).image);
+    for (const marrow::detect::Detection& found : result.detections)
       std::printf("%-16s %.2f  (%.0f, %.0f) to (%.0f, %.0f)\n",
-                  marrow::class_name(names, found.class_id).c_str(), found.confidence, found.box[0],
+                  marrow::detect::class_name(names, found.class_id).c_str(), found.confidence, found.box[0],
                   found.box[1], found.box[2], found.box[3]);
   } catch (const marrow::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
