@@ -14,18 +14,18 @@
 #include "marrow/loader/augment/flip.h"
 #include "marrow/loader/augment/network_planes.h"
 
-namespace marrow::image {
+namespace marrow::loader {
 namespace {
 
-Image noise(int width, int height, uint64_t seed) {
-  Image image(width, height);
+image::Image noise(int width, int height, uint64_t seed) {
+  image::Image image(width, height);
   Random random(seed, "noise");
   for (size_t i = 0; i < image.byte_size(); ++i) image.row(0)[i] = static_cast<uint8_t>(random.below(256));
   return image;
 }
 
-HsvTables some_tables(uint64_t seed) {
-  HsvTables tables{};
+image::HsvTables some_tables(uint64_t seed) {
+  image::HsvTables tables{};
   Random random(seed, "tables");
   for (size_t i = 0; i < 256; ++i) {
     tables.h[i] = static_cast<int32_t>(random.below(180));
@@ -37,10 +37,10 @@ HsvTables some_tables(uint64_t seed) {
 
 // Every difference of channels in every order at every value: all that the conversion depends on.
 TEST(RowKernels, EveryKindOfColourIsAdjustedAsByThePlainLoop) {
-  const RowKernels& kernels = row_kernels();
+  const image::RowKernels& kernels = image::row_kernels();
   if (kernels.adjust_hsv == nullptr)
     GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
-  HsvTables identity{};
+  image::HsvTables identity{};
   for (int i = 0; i < 256; ++i) identity.h[static_cast<size_t>(i)] = i % 180;
   for (int i = 0; i < 256; ++i) identity.s[static_cast<size_t>(i)] = identity.v[static_cast<size_t>(i)] = i;
   std::vector<uint8_t> row, plain;
@@ -56,32 +56,32 @@ TEST(RowKernels, EveryKindOfColourIsAdjustedAsByThePlainLoop) {
   const int width = static_cast<int>(row.size() / 3);
   plain = row;
   EXPECT_EQ(kernels.adjust_hsv(row.data(), width, identity), width);
-  adjust_hsv_row(plain.data(), width, identity);
+  image::adjust_hsv_row(plain.data(), width, identity);
   EXPECT_EQ(row, plain);
 }
 
 TEST(RowKernels, RandomColoursAndTables) {
-  const RowKernels& kernels = row_kernels();
+  const image::RowKernels& kernels = image::row_kernels();
   if (kernels.adjust_hsv == nullptr)
     GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    Image image = noise(4096, 16, seed), plain = image;
-    const HsvTables tables = some_tables(seed);
+    image::Image image = noise(4096, 16, seed), plain = image;
+    const image::HsvTables tables = some_tables(seed);
     for (int y = 0; y < image.height(); ++y) {
       kernels.adjust_hsv(image.row(y), image.width(), tables);
-      adjust_hsv_row(plain.row(y), plain.width(), tables);
+      image::adjust_hsv_row(plain.row(y), plain.width(), tables);
     }
     EXPECT_TRUE(image == plain);
   }
 }
 
 TEST(RowKernels, LeaveWhatIsNotAWholeBlock) {
-  const RowKernels& kernels = row_kernels();
+  const image::RowKernels& kernels = image::row_kernels();
   if (kernels.adjust_hsv == nullptr)
     GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   for (const int width : {0, 1, 31, 32, 33, 63, 64, 95}) {
-    Image image = noise(100, 1, 1);
-    const Image before = image;
+    image::Image image = noise(100, 1, 1);
+    const image::Image before = image;
     EXPECT_EQ(kernels.adjust_hsv(image.row(0), width, some_tables(1)), width / 32 * 32);
     for (int i = width / 32 * 96; i < 300; ++i) EXPECT_EQ(image.row(0)[i], before.row(0)[i]);
   }
@@ -89,13 +89,13 @@ TEST(RowKernels, LeaveWhatIsNotAWholeBlock) {
 
 TEST(RowKernels, PlanesAndMirrorsOfEveryWidth) {
   for (int width = 1; width < 100; ++width) {
-    const Image image = noise(width, 2, static_cast<uint64_t>(width));
+    const image::Image image = noise(width, 2, static_cast<uint64_t>(width));
     const auto w = static_cast<size_t>(width);
     std::vector<uint8_t> rgb(w * 6), bgr(w * 6);
-    loader::to_planes(image, false, rgb.data());
-    loader::to_planes(image, true, bgr.data());
-    Image mirrored = image;
-    loader::mirror_horizontally(mirrored);
+    to_planes(image, false, rgb.data());
+    to_planes(image, true, bgr.data());
+    image::Image mirrored = image;
+    mirror_horizontally(mirrored);
     for (size_t y = 0; y < 2; ++y)
       for (size_t x = 0; x < w; ++x)
         for (size_t c = 0; c < 3; ++c) {
@@ -108,11 +108,11 @@ TEST(RowKernels, PlanesAndMirrorsOfEveryWidth) {
 }
 
 // What warp_affine does, in the words of the specification.
-Image plain_warp(const Image& src, const Matrix3& m, int width, int height) {
+image::Image plain_warp(const image::Image& src, const image::Matrix3& m, int width, int height) {
   const double d = 1.0 / (m[0] * m[4] - m[1] * m[3]);
   const double a0 = m[4] * d, a1 = -m[1] * d, a3 = -m[3] * d, a4 = m[0] * d;
   const double b0 = -a0 * m[2] - a1 * m[5], b1 = -a3 * m[2] - a4 * m[5];
-  Image dst(width, height);
+  image::Image dst(width, height);
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x) {
       const auto fixed = [](double value) { return static_cast<int64_t>(std::nearbyint(value * 1024)); };
@@ -137,32 +137,32 @@ TEST(Warp, EqualsTheSpecificationOnAwkwardSizesAndMatrices) {
   Random random(3, "warps");
   for (const auto& [width, height] : {std::pair{1, 1}, {2, 2}, {1, 9}, {9, 1}, {3, 3}, {33, 17}, {64, 48}})
     for (int i = 0; i < 40; ++i) {
-      const Image image = noise(width, height, static_cast<uint64_t>(i));
+      const image::Image image = noise(width, height, static_cast<uint64_t>(i));
       const double scale = random.uniform(0.1, 4), angle = i % 3 == 0 ? 0 : random.uniform(-3.2, 3.2);
-      const Matrix3 m = {scale * std::cos(angle),
-                         scale * std::sin(angle),
-                         random.uniform(-30, 30),
-                         -scale * std::sin(angle),
-                         scale * std::cos(angle),
-                         random.uniform(-30, 30),
-                         0,
-                         0,
-                         1};
+      const image::Matrix3 m = {scale * std::cos(angle),
+                                scale * std::sin(angle),
+                                random.uniform(-30, 30),
+                                -scale * std::sin(angle),
+                                scale * std::cos(angle),
+                                random.uniform(-30, 30),
+                                0,
+                                0,
+                                1};
       const int out_width = 1 + static_cast<int>(random.below(50)),
                 out_height = 1 + static_cast<int>(random.below(50));
-      Image warped(out_width, out_height);
-      warp_affine(image.pixels(), m, warped.pixels(), 114);
+      image::Image warped(out_width, out_height);
+      image::warp_affine(image.pixels(), m, warped.pixels(), 114);
       ASSERT_TRUE(warped == plain_warp(image, m, out_width, out_height))
           << width << "x" << height << " scale " << scale << " angle " << angle;
     }
 }
 
 TEST(Warp, PerspectiveWithoutPerspectiveIsNearlyTheAffineOne) {
-  const Image image = noise(40, 30, 1);
-  const Matrix3 m = {1.2, 0.1, -3, 0.05, 0.9, 4, 0, 0, 1};
-  Image affine(40, 30), perspective(40, 30);
-  warp_affine(image.pixels(), m, affine.pixels(), 114);
-  warp_perspective(image.pixels(), m, perspective.pixels(), 114);
+  const image::Image image = noise(40, 30, 1);
+  const image::Matrix3 m = {1.2, 0.1, -3, 0.05, 0.9, 4, 0, 0, 1};
+  image::Image affine(40, 30), perspective(40, 30);
+  image::warp_affine(image.pixels(), m, affine.pixels(), 114);
+  image::warp_perspective(image.pixels(), m, perspective.pixels(), 114);
   int far = 0;
   for (size_t i = 0; i < affine.byte_size(); ++i)
     far += std::abs(affine.row(0)[i] - perspective.row(0)[i]) > 24;  // a 32nd of a pixel of noise, both ways
@@ -170,18 +170,18 @@ TEST(Warp, PerspectiveWithoutPerspectiveIsNearlyTheAffineOne) {
 }
 
 TEST(Warp, HopelessMatricesStayInside) {
-  const Image image = noise(8, 8, 1);
-  Image out(8, 8);
+  const image::Image image = noise(8, 8, 1);
+  image::Image out(8, 8);
   for (const double value : {0.0, 1e-300, 1e300, -1e18, std::nan(""), HUGE_VAL}) {
-    Matrix3 m;
+    image::Matrix3 m;
     m.fill(value);
-    warp_affine(image.pixels(), m, out.pixels(), 114);
-    warp_perspective(image.pixels(), m, out.pixels(), 114);
-    const Matrix3 shrink = {value, 0, 4, 0, value, 4, 0, 0, 1};
-    warp_affine(image.pixels(), shrink, out.pixels(), 114);
-    warp_perspective(image.pixels(), shrink, out.pixels(), 114);
+    image::warp_affine(image.pixels(), m, out.pixels(), 114);
+    image::warp_perspective(image.pixels(), m, out.pixels(), 114);
+    const image::Matrix3 shrink = {value, 0, 4, 0, value, 4, 0, 0, 1};
+    image::warp_affine(image.pixels(), shrink, out.pixels(), 114);
+    image::warp_perspective(image.pixels(), shrink, out.pixels(), 114);
   }
 }
 
 }  // namespace
-}  // namespace marrow::image
+}  // namespace marrow::loader
