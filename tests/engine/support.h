@@ -21,10 +21,10 @@ inline void expect_matches_reference(const Graph& graph, const Shape& input_shap
   for (const NamedValue& output : graph.outputs) targets.push_back(output.value);
   const std::vector<Tensor> wanted = reference::run_reference(graph, weights, input, targets);
   for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
-    EngineOptions options;
+    engine::EngineOptions options;
     options.threads = threads;
     options.simd = cpu::simd_name(level);
-    Engine engine(graph, weights, input_shape, {}, options);
+    engine::Engine engine(graph, weights, input_shape, {}, options);
     engine.run(input);
     for (size_t i = 0; i < wanted.size(); ++i) {
       ASSERT_EQ(engine.output(i).shape(), wanted[i].shape());

@@ -72,26 +72,26 @@ void expect_round_trip(Model model) {
   expect_equal_weights(first.tensors, second.tensors);
 }
 
-TEST(weights::Checkpoint, KeepsADetector) {
+TEST(Checkpoint, KeepsADetector) {
   BuildOptions options;
   options.names = {"red box", "\"quoted\": {yes}", "Größe\n2", "no"};
   expect_round_trip(make_model("yolov8n", {}, options));
 }
 
-TEST(weights::Checkpoint, KeepsEveryTask) {
+TEST(Checkpoint, KeepsEveryTask) {
   for (const char* name : {"yolov8n-cls", "yolov8n-seg", "yolov8n-pose", "yolov8n-obb", "yolov8n-p6"}) {
     SCOPED_TRACE(name);
     expect_round_trip(make_model(name));
   }
 }
 
-TEST(weights::Checkpoint, KeepsABackboneInOneLineWithItsSettings) {
+TEST(Checkpoint, KeepsABackboneInOneLineWithItsSettings) {
   ModelSpec spec = find_model_spec("yolov8n", "efficientnet_b0");
   spec.backbone.front().args = json::array({{{"source", "lukemelas"}, {"depth", 0.5}}});
   expect_round_trip(build_model(spec, {.classes = 3}));
 }
 
-TEST(weights::Checkpoint, KeepsAClassifierByName) {
+TEST(Checkpoint, KeepsAClassifierByName) {
   expect_round_trip(make_model("starnet_s050", {}, {.classes = 10}));
   expect_round_trip(make_model("pp_lcnet_x0_25"));
   expect_round_trip(
@@ -100,7 +100,7 @@ TEST(weights::Checkpoint, KeepsAClassifierByName) {
                                    "tiny.yaml")));
 }
 
-TEST(weights::Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
+TEST(Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
   Model model = make_model("yolov8n", {}, {.classes = 2});
   std::map<std::string, weights::BatchNormSettings> odd;
   odd["model.0.bn"] = {0.1 + 0.2, 0.3};  // no short decimal fraction
@@ -111,7 +111,7 @@ TEST(weights::Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
   expect_round_trip(std::move(model));
 }
 
-TEST(weights::Checkpoint, SaysWhatOtherProgramsNeed) {
+TEST(Checkpoint, SaysWhatOtherProgramsNeed) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n-p6", {}, {.names = {"a", "b"}});
   save_checkpoint(folder / "m.safetensors", model, initialize(model.graph, 0));
@@ -124,7 +124,7 @@ TEST(weights::Checkpoint, SaysWhatOtherProgramsNeed) {
 }
 
 // A file as the first release wrote it; its strings must not change with the program.
-TEST(weights::Checkpoint, ReadsVersion1) {
+TEST(Checkpoint, ReadsVersion1) {
   const Metadata metadata = {
       {"marrow", "1"},
       {"model",
@@ -182,13 +182,13 @@ void expect_says(const std::string& message, const std::string& part) {
   EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
-TEST(weights::Checkpoint, NamesAMissingKey) {
+TEST(Checkpoint, NamesAMissingKey) {
   for (const std::string key : {"marrow", "model", "task", "names", "stride", "input", "batch_norm"})
     expect_says(message_after([&](Metadata& m, Weights&) { m.erase(key); }),
                 "the metadata have no '" + key + "'");
 }
 
-TEST(weights::Checkpoint, NamesABrokenKey) {
+TEST(Checkpoint, NamesABrokenKey) {
   const std::string deep(100000, '[');
   for (const std::string key : {"model", "task", "names", "stride", "input", "batch_norm"})
     for (const std::string& value :
@@ -197,7 +197,7 @@ TEST(weights::Checkpoint, NamesABrokenKey) {
 }
 
 // Well-formed JSON with a wrong type or an absurd value.
-TEST(weights::Checkpoint, NamesAHostileValue) {
+TEST(Checkpoint, NamesAHostileValue) {
   const auto expect_refused = [](const std::string& key, const std::string& value, const std::string& says) {
     SCOPED_TRACE(key + " = " + value.substr(0, 60));
     const std::string message = message_after([&](Metadata& m, Weights&) { m[key] = value; });
@@ -237,7 +237,7 @@ TEST(weights::Checkpoint, NamesAHostileValue) {
   expect_refused("input", "{}", "key 'order' not found");
 }
 
-TEST(weights::Checkpoint, RefusesAHostileModel) {
+TEST(Checkpoint, RefusesAHostileModel) {
   const auto refused = [](const std::string& yaml) {
     return message_after([&](Metadata& m, Weights&) { m["model"] = yaml; }, ErrorKind::kModel);
   };
@@ -248,7 +248,7 @@ TEST(weights::Checkpoint, RefusesAHostileModel) {
               "100000000");
 }
 
-TEST(weights::Checkpoint, RefusesAnotherVersion) {
+TEST(Checkpoint, RefusesAnotherVersion) {
   const auto refused = [](const std::string& version) {
     return message_after([&](Metadata& m, Weights&) { m["marrow"] = version; }, ErrorKind::kUnsupported);
   };
@@ -257,7 +257,7 @@ TEST(weights::Checkpoint, RefusesAnotherVersion) {
   expect_says(refused(std::string(5000, '9')), "99999...'; this program reads");
 }
 
-TEST(weights::Checkpoint, RefusesTensorsThatDoNotFill) {
+TEST(Checkpoint, RefusesTensorsThatDoNotFill) {
   expect_says(
       message_after([](Metadata&, Weights& w) { w.erase("model.3.bn.running_var"); }, ErrorKind::kModel),
       "model.3.bn.running_var");
@@ -268,7 +268,7 @@ TEST(weights::Checkpoint, RefusesTensorsThatDoNotFill) {
               "do not fill the model");
 }
 
-TEST(weights::Checkpoint, TakesFilesWithoutCounters) {
+TEST(Checkpoint, TakesFilesWithoutCounters) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n", {}, {.classes = 2});
   Weights weights = initialize(model.graph, 0);
@@ -277,7 +277,7 @@ TEST(weights::Checkpoint, TakesFilesWithoutCounters) {
   EXPECT_EQ(read.weights.size(), model.graph.parameters.size());
 }
 
-TEST(weights::Checkpoint, WritesNothingWithoutAllWeights) {
+TEST(Checkpoint, WritesNothingWithoutAllWeights) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n", {}, {.classes = 2});
   Weights weights = initialize(model.graph, 0);

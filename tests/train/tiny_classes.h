@@ -38,8 +38,8 @@ class TinyClasses : public TinyProject {
   }
 
   // Twelve images, three batches an epoch.
-  TrainOptions options(const std::string& name) const {
-    TrainOptions o = common_options(name);
+  train::TrainOptions options(const std::string& name) const {
+    train::TrainOptions o = common_options(name);
     o.data = (folder / "data").string();
     o.imgsz = 32;
     return o;

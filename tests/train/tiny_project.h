@@ -14,7 +14,7 @@
 
 namespace marrow::test {
 
-inline const auto kNoChanges = [](TrainOptions&) {};
+inline const auto kNoChanges = [](train::TrainOptions&) {};
 
 class TinyProject {
  public:
@@ -37,8 +37,8 @@ class TinyProject {
 
  protected:
   // Four epochs of batches of 4, four batches a step: epochs end with gradients pending.
-  TrainOptions common_options(const std::string& name) const {
-    TrainOptions o;
+  train::TrainOptions common_options(const std::string& name) const {
+    train::TrainOptions o;
     o.model = (folder / "tiny.yaml").string();
     o.project = (folder / "runs").string();
     o.name = name;
@@ -55,17 +55,17 @@ class TinyProject {
 };
 
 // Runs these options three times: the seed decides what comes out, the number of workers does not.
-inline void expect_same_bytes_for_the_same_seed(const TinyProject& project, TrainOptions options) {
+inline void expect_same_bytes_for_the_same_seed(const TinyProject& project, train::TrainOptions options) {
   options.name = "a";
-  run_training(options);
+  train::run_training(options);
   options.name = "b";
   options.workers = 0;
-  run_training(options);
+  train::run_training(options);
   EXPECT_EQ(project.bytes("a", "last"), project.bytes("b", "last"));
   EXPECT_EQ(project.bytes("a", "best"), project.bytes("b", "best"));
   options.name = "c";
   options.seed = 1;
-  run_training(options);
+  train::run_training(options);
   EXPECT_NE(project.bytes("a", "last"), project.bytes("c", "last"));
 }
 

@@ -38,8 +38,8 @@ class TinyRun : public TinyProject {
   }
 
   // Ten images, three batches an epoch.
-  TrainOptions options(const std::string& name) const {
-    TrainOptions o = common_options(name);
+  train::TrainOptions options(const std::string& name) const {
+    train::TrainOptions o = common_options(name);
     o.data = (folder / "data" / "data.yaml").string();
     o.imgsz = 64;
     o.close_mosaic = 1;

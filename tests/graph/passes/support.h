@@ -20,13 +20,13 @@ int count(const Graph& graph) {
       graph.nodes, [](const Node& node) { return std::holds_alternative<Op>(node.operation); }));
 }
 
-inline GraphWithWeights with_random_weights(Graph graph, uint64_t seed = 1) {
+inline passes::GraphWithWeights with_random_weights(Graph graph, uint64_t seed = 1) {
   Weights weights = randomize(graph, seed);
   return {std::move(graph), std::move(weights)};
 }
 
 // All outputs, then all taps.
-inline std::vector<Tensor> run(const GraphWithWeights& model, const Tensor& input) {
+inline std::vector<Tensor> run(const passes::GraphWithWeights& model, const Tensor& input) {
   std::vector<Value> values;
   for (const auto* list : {&model.graph.outputs, &model.graph.taps})
     for (const NamedValue& named : *list) values.push_back(named.value);
@@ -45,7 +45,7 @@ inline double largest_difference(const std::vector<Tensor>& found, const std::ve
 }
 
 // Even and odd sizes, two images.
-inline void expect_equal(const GraphWithWeights& before, const GraphWithWeights& after,
+inline void expect_equal(const passes::GraphWithWeights& before, const passes::GraphWithWeights& after,
                          double tolerance = kRounding) {
   verify(after.graph, after.weights);
   const int channels = before.graph.nodes.at(0).channels;

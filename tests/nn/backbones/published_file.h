@@ -35,11 +35,12 @@ inline weights::RenameRule reversed(const weights::RenameRule& rule) {
   return back;
 }
 
-inline Weights published_file(const BackboneChoice& choice, const CheckpointLayout& layout, int classes) {
+inline Weights published_file(const nn::BackboneChoice& choice, const nn::CheckpointLayout& layout,
+                              int classes) {
   std::vector<weights::RenameRule> rules;
   for (const weights::RenameRule& rule : layout.rules(choice.config)) rules.push_back(reversed(rule));
   Weights ours;
-  for (const Parameter& parameter : build_classifier(choice, classes).parameters) {
+  for (const Parameter& parameter : nn::build_classifier(choice, classes).parameters) {
     Shape shape = parameter.shape;
     for (const weights::RenameRule& rule : layout.rules(choice.config))
       if (rule.to == parameter.name && rule.transform == weights::RenameTransform::kTranspose2d)
@@ -50,8 +51,8 @@ inline Weights published_file(const BackboneChoice& choice, const CheckpointLayo
 }
 
 // The first layout of the source, or of the default one.
-inline const CheckpointLayout& layout_of(const BackboneChoice& choice) {
-  for (const CheckpointLayout& layout : choice.family->layouts) {
+inline const nn::CheckpointLayout& layout_of(const nn::BackboneChoice& choice) {
+  for (const nn::CheckpointLayout& layout : choice.family->layouts) {
     const bool deploy = layout.config.value("deploy", false);
     if (layout.source == choice.config.at("source") && deploy == choice.config.value("deploy", false))
       return layout;
@@ -60,8 +61,9 @@ inline const CheckpointLayout& layout_of(const BackboneChoice& choice) {
 }
 
 inline Weights published_file(std::string_view name,
-                              const BackboneConfig& overrides = BackboneConfig::object(), int classes = 10) {
-  const BackboneChoice choice = choose_backbone(name, overrides);
+                              const nn::BackboneConfig& overrides = nn::BackboneConfig::object(),
+                              int classes = 10) {
+  const nn::BackboneChoice choice = nn::choose_backbone(name, overrides);
   return published_file(choice, layout_of(choice), classes);
 }
 
