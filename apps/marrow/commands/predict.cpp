@@ -9,7 +9,6 @@
 #include <ranges>
 #include <set>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -24,7 +23,8 @@
 #include "marrow/model/zoo.h"
 #include "marrow/predict/classifier.h"
 #include "marrow/predict/detector.h"
-#include "open_model.h"
+#include "support/cli.h"
+#include "support/open_model.h"
 
 namespace marrow::cli {
 namespace {

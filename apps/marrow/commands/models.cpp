@@ -5,9 +5,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "cli.h"
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
+#include "support/cli.h"
 
 namespace marrow::cli {
 namespace {

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/benchmark/end_to_end.h"
@@ -14,8 +13,9 @@
 #include "marrow/benchmark/network_run.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/summary.h"
-#include "open_model.h"
-#include "opencv_turns.h"
+#include "support/cli.h"
+#include "support/open_model.h"
+#include "support/opencv_turns.h"
 
 namespace marrow::cli {
 namespace {

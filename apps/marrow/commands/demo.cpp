@@ -12,8 +12,6 @@
 #include <sstream>
 #include <thread>
 
-#include "child.h"
-#include "cli.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
@@ -29,6 +27,8 @@
 #include "marrow/model/import.h"
 #include "marrow/model/summary.h"
 #include "marrow/predict/preprocess.h"
+#include "support/child.h"
+#include "support/cli.h"
 
 namespace marrow::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "export_check.h"
+#include "support/export_check.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "child.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
@@ -18,7 +17,8 @@
 #include "marrow/predict/output_difference.h"
 #include "marrow/predict/preprocess.h"
 #include "marrow/weights/safetensors.h"
-#include "program_files.h"
+#include "support/child.h"
+#include "support/program_files.h"
 
 namespace marrow::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "opencv_turns.h"
+#include "support/opencv_turns.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -10,14 +10,14 @@
 #include <system_error>
 #include <vector>
 
-#include "export_check.h"
 #include "marrow/base/error.h"
 #include "marrow/base/random.h"
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/onnx/write/export.h"
 #include "marrow/weights/safetensors.h"
-#include "program_files.h"
+#include "support/export_check.h"
+#include "support/program_files.h"
 
 namespace marrow::cli {
 namespace {
@@ -26,8 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kOption = "--runtime opencv: ";
 
-void write_files(const fs::path& stem, const passes::GraphWithWeights& source,
-                 const benchmark::NetworkRunOptions& o) {
+void write_files(const fs::path& stem, const passes::GraphWithWeights& source, const NetworkRunOptions& o) {
   passes::GraphWithWeights network = source;
   network.graph.taps.clear();
   onnx::write_model(stem.string() + ".onnx",
@@ -35,8 +34,8 @@ void write_files(const fs::path& stem, const passes::GraphWithWeights& source,
   Tensor input({o.batch, network.graph.nodes.front().channels, o.height, o.width});
   Random random(1, "benchmark");
   for (float& value : input.values()) value = static_cast<float>(random.uniform(0, 1));
-  engine::Engine engine(network.graph, network.weights, input.shape(), {},
-                        {.threads = o.engine.threads, .deploy = false});
+  Engine engine(network.graph, network.weights, input.shape(), {},
+                {.threads = o.engine.threads, .deploy = false});
   engine.run(input);
   weights::write_safetensors(stem.string() + ".io", {{"input", input}, {"output", engine.output(0)}}, {});
 }
@@ -48,7 +47,7 @@ void remove_files(const fs::path& stem) {
 
 }  // namespace
 
-OpenCvTurns::OpenCvTurns(const passes::GraphWithWeights& network, const benchmark::NetworkRunOptions& options)
+OpenCvTurns::OpenCvTurns(const passes::GraphWithWeights& network, const NetworkRunOptions& options)
     : stem_(fs::temp_directory_path() / fmt::format("marrow_turns_{}", ::getpid())) {
   const auto program = find_beside(kOnnxChecker);
   if (!program)
@@ -105,19 +104,19 @@ double OpenCvTurns::run_ms() {
   return ms;
 }
 
-InTurns time_in_turns(benchmark::NetworkRun& ours, OpenCvTurns& theirs, double seconds) {
+InTurns time_in_turns(NetworkRun& ours, OpenCvTurns& theirs, double seconds) {
   constexpr int kRunsOfTurn = 3;  // that count
   std::vector<double> our_times, their_times;
   double total_ms = 0;
   while (total_ms < 1000 * seconds || our_times.empty()) {
     ours.run();
-    for (int i = 0; i < kRunsOfTurn; ++i) our_times.push_back(benchmark::time_ms([&] { ours.run(); }));
+    for (int i = 0; i < kRunsOfTurn; ++i) our_times.push_back(time_ms([&] { ours.run(); }));
     theirs.run_ms();
     for (int i = 0; i < kRunsOfTurn; ++i) their_times.push_back(theirs.run_ms());
     for (int i = 1; i <= kRunsOfTurn; ++i)
       total_ms += our_times[our_times.size() - i] + their_times[their_times.size() - i];
   }
-  return {benchmark::latency_of(our_times), benchmark::latency_of(their_times)};
+  return {latency_of(our_times), latency_of(their_times)};
 }
 
 }  // namespace marrow::cli

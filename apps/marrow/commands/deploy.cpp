@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <memory>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -18,8 +17,9 @@
 #include "marrow/model/import.h"
 #include "marrow/model/summary.h"
 #include "marrow/predict/output_difference.h"
-#include "measure.h"
-#include "open_model.h"
+#include "support/cli.h"
+#include "support/measure.h"
+#include "support/open_model.h"
 
 namespace marrow::cli {
 namespace {
@@ -35,7 +35,7 @@ struct Options {
   int images = 16;
   double tolerance = 1e-4;
   std::vector<std::string> skip;
-  engine::EngineOptions engine;
+  EngineOptions engine;
   model::ImportOptions import;
 };
 
@@ -119,7 +119,7 @@ void compare_precisions(const Options& options, const data::Dataset& dataset,
                         const model::TrainedModel& trained, AccuracyOptions measured) {
   const std::vector<Accuracy> before = accuracy(dataset, trained, measured);
   measured.engine.precision = options.engine.precision;
-  print_comparison("", "float32", std::string(engine::precision_name(options.engine.precision)), "");
+  print_comparison("", "float32", std::string(precision_name(options.engine.precision)), "");
   print_comparison(before, accuracy(dataset, trained, measured));
 }
 
@@ -139,7 +139,7 @@ int deploy_model(const Options& options) {
   if (model::is_deployed(trained.model)) {
     fmt::print(stderr, "marrow: {} is deployed already; there is nothing to do, and nothing was written\n",
                options.model);
-    if (dataset && options.engine.precision != engine::Precision::kFloat32)
+    if (dataset && options.engine.precision != Precision::kFloat32)
       compare_precisions(options, *dataset, trained, measured);
     return 0;
   }

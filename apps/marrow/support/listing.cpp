@@ -1,8 +1,8 @@
 // The backbones as people see them listed.
 #include <fmt/format.h>
 
-#include "cli.h"
 #include "marrow/nn/backbones/backbone.h"
+#include "support/cli.h"
 
 namespace marrow::cli {
 

@@ -1,16 +1,16 @@
-#include "open_model.h"
+#include "support/open_model.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
 
-#include "cli.h"
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/model/zoo.h"
 #include "marrow/predict/classifier_input.h"
 #include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/train_options.h"
+#include "support/cli.h"
 
 namespace marrow::cli {
 namespace {

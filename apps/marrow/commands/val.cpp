@@ -9,7 +9,6 @@
 #include <optional>
 #include <span>
 
-#include "cli.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/talk.h"
@@ -24,9 +23,10 @@
 #include "marrow/predict/classifier_input.h"
 #include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/train_options.h"
-#include "measure.h"
-#include "open_model.h"
-#include "progress_line.h"
+#include "support/cli.h"
+#include "support/measure.h"
+#include "support/open_model.h"
+#include "support/progress_line.h"
 
 namespace marrow::cli {
 namespace {

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "child.h"
 #include "marrow/benchmark/latency.h"
 #include "marrow/benchmark/network_run.h"
+#include "support/child.h"
 
 namespace marrow::cli {
 

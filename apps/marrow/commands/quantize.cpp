@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <memory>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/data/dataset.h"
@@ -15,8 +14,9 @@
 #include "marrow/predict/output_difference.h"
 #include "marrow/quantize/calibrate.h"
 #include "marrow/quantize/sensitivity.h"
-#include "measure.h"
-#include "open_model.h"
+#include "support/cli.h"
+#include "support/measure.h"
+#include "support/open_model.h"
 
 namespace marrow::cli {
 namespace {
@@ -118,7 +118,7 @@ int quantize_model(const Options& options) {
   print_comparison("", "float32", "int8", "");
   std::fflush(stdout);
   const std::vector<Accuracy> before = accuracy(dataset, quantized, measured);
-  measured.engine.precision = engine::Precision::kInt8;
+  measured.engine.precision = Precision::kInt8;
   print_comparison(before, accuracy(dataset, quantized, measured));
   model::save_checkpoint(output, quantized.model, quantized.weights);
   fmt::print("\nwritten: {}\n", output.string());

@@ -1,4 +1,4 @@
-#include "program_files.h"
+#include "support/program_files.h"
 
 #include <cstdlib>
 #include <sstream>

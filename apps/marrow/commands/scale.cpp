@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -16,8 +15,9 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/scaling.h"
 #include "marrow/model/summary.h"
-#include "open_model.h"
-#include "progress_line.h"
+#include "support/cli.h"
+#include "support/open_model.h"
+#include "support/progress_line.h"
 
 namespace marrow::cli {
 namespace {

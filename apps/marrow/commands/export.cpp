@@ -7,8 +7,6 @@
 #include <memory>
 #include <system_error>
 
-#include "cli.h"
-#include "export_check.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 #include "marrow/detect/sources.h"
@@ -21,7 +19,9 @@
 #include "marrow/weights/checkpoint_file.h"
 #include "marrow/weights/safetensors.h"
 #include "marrow/weights/torch/torch_writer.h"
-#include "open_model.h"
+#include "support/cli.h"
+#include "support/export_check.h"
+#include "support/open_model.h"
 
 namespace marrow::cli {
 namespace {

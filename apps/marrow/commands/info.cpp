@@ -4,7 +4,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "cli.h"
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/base/text.h"
@@ -13,7 +12,8 @@
 #include "marrow/model/import.h"
 #include "marrow/model/summary.h"
 #include "marrow/model/zoo.h"
-#include "open_model.h"
+#include "support/cli.h"
+#include "support/open_model.h"
 
 namespace marrow::cli {
 namespace {

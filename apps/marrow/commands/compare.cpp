@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -22,9 +21,10 @@
 #include "marrow/model/summary.h"
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/train/recipe/train_options.h"
-#include "measure.h"
-#include "open_model.h"
-#include "progress_line.h"
+#include "support/cli.h"
+#include "support/measure.h"
+#include "support/open_model.h"
+#include "support/progress_line.h"
 
 namespace marrow::cli {
 namespace {

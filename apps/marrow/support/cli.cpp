@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "support/cli.h"
 
 #include <fmt/format.h>
 
@@ -46,18 +46,18 @@ void add_autotune_flag(CLI::App& command, bool& autotune) {
       "Choose kernels by a fixed rule, not by measuring them once and remembering it [default: off]");
 }
 
-void add_engine_options(CLI::App& command, engine::EngineOptions& options) {
+void add_engine_options(CLI::App& command, EngineOptions& options) {
   add_threads_option(command, options.threads);
   add_autotune_flag(command, options.autotune);
 
   std::vector<std::string> names;
-  for (const engine::Precision each : engine::kPrecisions) names.emplace_back(engine::precision_name(each));
+  for (const Precision each : kPrecisions) names.emplace_back(precision_name(each));
   command
       .add_option_function<std::string>(
           "--precision",
           [&options](const std::string& name) {
-            for (const engine::Precision each : engine::kPrecisions)
-              if (name == engine::precision_name(each)) options.precision = each;
+            for (const Precision each : kPrecisions)
+              if (name == precision_name(each)) options.precision = each;
           },
           "What convolutions multiply: float32, bf16, or int8 of a model that 'marrow quantize' made")
       ->check(CLI::IsMember(names))
@@ -96,7 +96,7 @@ void add_run_folder_options(CLI::App& command, RunFolderOptions& options) {
                    "Write into the run folder even when it exists [default: off]");
 }
 
-void add_detection_options(CLI::App& command, detect::NmsOptions& options) {
+void add_detection_options(CLI::App& command, NmsOptions& options) {
   command.add_option("--conf", options.confidence, "Confidence above which a detection counts, 0..1")
       ->check(in_range(0.0, 1.0))
       ->capture_default_str();
@@ -111,7 +111,7 @@ void add_detection_options(CLI::App& command, detect::NmsOptions& options) {
                    "Boxes suppress each other across classes [default: off]");
 }
 
-void add_foreign_file_options(CLI::App& command, model::ImportOptions& options) {
+void add_foreign_file_options(CLI::App& command, ImportOptions& options) {
   options.model_flag = "--as";
   options.source_flag = "--weights-source";
   command
@@ -142,7 +142,7 @@ bool is_checkpoint_path(const std::string& model) {
   const std::string suffix = to_lower(path.extension().string());
   if (suffix == ".yaml" || suffix == ".yml") return false;
   std::error_code ignored;
-  return model::has_checkpoint_suffix(path) || std::filesystem::is_regular_file(path, ignored);
+  return has_checkpoint_suffix(path) || std::filesystem::is_regular_file(path, ignored);
 }
 
 void set_example(CLI::App& command, const std::string& example) {

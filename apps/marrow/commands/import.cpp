@@ -5,10 +5,10 @@
 
 #include <memory>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/model/summary.h"
+#include "support/cli.h"
 
 namespace marrow::cli {
 namespace {

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <filesystem>
 
-#include "cli.h"
 #include "marrow/base/error.h"
-#include "program_files.h"
+#include "support/cli.h"
+#include "support/program_files.h"
 
 namespace marrow::cli {
 namespace {

@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
@@ -21,6 +20,7 @@
 #include "marrow/loader/classification_loader.h"
 #include "marrow/predict/classifier_input.h"
 #include "marrow/train/recipe/train_options.h"
+#include "support/cli.h"
 
 namespace marrow::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "measure.h"
+#include "support/measure.h"
 
 #include <fmt/format.h>
 

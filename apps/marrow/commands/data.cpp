@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "cli.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -13,7 +12,8 @@
 #include "marrow/data/tools/check.h"
 #include "marrow/data/tools/convert.h"
 #include "marrow/data/tools/synth.h"
-#include "progress_line.h"
+#include "support/cli.h"
+#include "support/progress_line.h"
 
 namespace marrow::cli {
 namespace {

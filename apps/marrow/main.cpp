@@ -9,9 +9,9 @@
 #include <iostream>
 #include <new>
 
-#include "cli.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "support/cli.h"
 
 namespace {
 
