@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -18,21 +17,18 @@ namespace {
 
 constexpr int kSmallestMultiple = 32;  // of a detector's image size
 
-constexpr std::array<std::string_view, 4> kClassifiersOnly = {"dropout", "auto_augment", "erasing",
-                                                              "label_smoothing"};
-constexpr std::array<std::string_view, 20> kDetectorsOnly = {
-    "rect",  "multi_scale", "box",     "cls",       "dfl",        "degrees",         "translate",
-    "shear", "perspective", "bgr",     "mosaic",    "copy_paste", "copy_paste_mode", "close_mosaic",
-    "conf",  "iou",         "max_det", "save_json", "single_cls", "agnostic_nms"};
-
-// Of `keys`, those that are not at their default.
-std::vector<std::string> changed(const TrainOptions& options, std::span<const std::string_view> keys) {
+// Of the options that `concerned` names, those that are not at their default.
+std::vector<std::string> changed(const TrainOptions& options,
+                                 const std::function<bool(const TrainOption&)>& concerned) {
   const TrainOptions defaults;
   std::vector<std::string> names;
   for (const TrainOption& row : train_option_table())
-    if (std::ranges::find(keys, row.key) != keys.end() && row.text(options) != row.text(defaults))
-      names.push_back(row.key);
+    if (concerned(row) && row.text(options) != row.text(defaults)) names.push_back(row.key);
   return names;
+}
+
+std::vector<std::string> changed(const TrainOptions& options, TrainOption::Suits suits) {
+  return changed(options, [=](const TrainOption& row) { return row.suits == suits; });
 }
 
 void say_ineffective(const std::vector<std::string>& keys, const std::string& kind,
@@ -80,16 +76,16 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
   refuse_other_kind(options, model, dataset);
   if (model.task == "classify") {
     settle_classifier(options, model);
-    std::vector<std::string> keys = changed(options, kDetectorsOnly);
+    std::vector<std::string> keys = changed(options, TrainOption::Suits::kDetectors);
     if (options.auto_augment != "none") {
-      constexpr std::array<std::string_view, 3> kColours = {"hsv_h", "hsv_s", "hsv_v"};
-      for (const std::string& key : changed(options, kColours))
+      const auto colour = [](const TrainOption& row) { return row.key.starts_with("hsv_"); };
+      for (const std::string& key : changed(options, colour))
         keys.push_back(key + " (RandAugment has its own)");
     }
     say_ineffective(keys, "classifier", say);
     return;
   }
-  say_ineffective(changed(options, kClassifiersOnly), "detector", say);
+  say_ineffective(changed(options, TrainOption::Suits::kClassifiers), "detector", say);
   if (options.imgsz == 0) options.imgsz = kDetectionSize;
   const int multiple = size_multiple(model), size = (options.imgsz + multiple - 1) / multiple * multiple;
   if (size != options.imgsz)

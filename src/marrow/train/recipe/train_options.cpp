@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -77,6 +78,12 @@ std::string text_of(const YamlValue& value) {
 }
 
 }  // namespace
+
+const TrainOption& train_option(std::string_view key) {
+  const TrainOption* option = find_option(key);
+  assert(option != nullptr);
+  return *option;
+}
 
 void set_train_option(TrainOptions& options, std::string_view key, std::string_view text) {
   const TrainOption* option = find_option(key);

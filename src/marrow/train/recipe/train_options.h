@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace marrow::train {
@@ -100,11 +101,18 @@ struct TrainOptions {
 };
 
 struct TrainOption {
-  std::string key;    // "warmup_epochs"; the flag is --warmup-epochs, --warmup_epochs is accepted
+  enum class Suits { kEveryTask, kDetectors, kClassifiers };
+
+  std::string key;    // "warmup_epochs"; the option is --warmup-epochs
   std::string group;  // heading in --help
-  std::string type;   // "0..1", "true|false", "FILE": what a value looks like
+  std::string type;   // what a value is called: "FILE"; empty where the limits or the known values say it
   std::string help;
-  bool flag;  // true|false: may stand without a value
+  bool flag = false;                                     // true or false
+  std::optional<std::pair<double, double>> limits = {};  // of a number
+  std::vector<std::string> known = {};                   // the values there are
+  std::string absence = {};                              // what none stands for
+  Suits suits = Suits::kEveryTask;                       // without effect on the others
+  bool resumable = false;                                // a resumed run may change it: same result
   // The value as a line of YAML has it; "null" for none.
   std::function<std::string(const TrainOptions&)> text;
   // From such a text, in Python's spelling too (None, True). Throws Error{kUsage} "lr0: ..., wanted 0..1".
@@ -112,6 +120,9 @@ struct TrainOption {
 };
 
 const std::vector<TrainOption>& train_option_table();
+
+// The row of a key that there is.
+const TrainOption& train_option(std::string_view key);
 
 // Sets one option by name. Throws Error{kUsage} for a value that does not fit, and for an unknown key, with
 // the nearest one.
