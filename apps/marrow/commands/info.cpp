@@ -40,7 +40,7 @@ model::Model deployed_form(const model::Model& model, Weights weights) {
 
 // A YAML or a name is built; any other file is a checkpoint.
 model::Model open_described(const Options& o) {
-  if (is_checkpoint_path(o.model)) {
+  if (model::is_checkpoint_path(o.model)) {
     if (!o.backbone.empty() || o.classes > 0)
       throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
     model::TrainedModel trained = model::import_checkpoint(o.model, o.import).trained;

@@ -280,7 +280,7 @@ class ClassificationRun : public Prediction {
 // A name or a YAML is a model without weights, and a missing file deserves a plain word.
 void require_weights(const std::string& model) {
   std::error_code ignored;
-  if (is_checkpoint_path(model)) {
+  if (model::is_checkpoint_path(model)) {
     if (!fs::exists(model, ignored)) throw Error(ErrorKind::kFile, "--model " + model + ": no such file");
     return;
   }

@@ -33,7 +33,7 @@ std::string fixed_text(detect::Size fixed) {
 }  // namespace
 
 OpenedModel open_model(const std::string& model, const OpenOptions& options) {
-  if (is_checkpoint_path(model)) {
+  if (model::is_checkpoint_path(model)) {
     if (!options.backbone.empty())
       throw Error(ErrorKind::kUsage, "--backbone is for a YAML or a name, not for a checkpoint");
     return {open_checkpoint(model, options.import), true};
@@ -45,7 +45,7 @@ OpenedModel open_model(const std::string& model, const OpenOptions& options) {
 }
 
 model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options) {
-  if (!is_checkpoint_path(file)) {
+  if (!model::is_checkpoint_path(file)) {
     model::find_model_spec(file);  // refuses an unknown name, with the nearest one
     throw Error(
         ErrorKind::kUsage,

@@ -317,6 +317,13 @@ bool has_checkpoint_suffix(const fs::path& path) {
   return std::ranges::find(kSuffixes, to_lower(path.extension().string())) != kSuffixes.end();
 }
 
+bool is_checkpoint_path(const fs::path& model) {
+  const std::string suffix = to_lower(model.extension().string());
+  if (suffix == ".yaml" || suffix == ".yml") return false;
+  std::error_code ignored;
+  return has_checkpoint_suffix(model) || fs::is_regular_file(model, ignored);
+}
+
 Import import_checkpoint(const fs::path& path, const ImportOptions& options) {
   if (is_onnx_file(path)) return import_onnx(path, options);
   return Importer(path, options).run();

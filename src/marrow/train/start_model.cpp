@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <system_error>
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
@@ -18,14 +17,6 @@
 
 namespace marrow::train {
 namespace {
-
-// A checkpoint is a file that is no YAML.
-bool is_checkpoint(const std::string& model) {
-  const std::filesystem::path path = model;
-  const std::string suffix = to_lower(path.extension().string());
-  std::error_code ignored;
-  return suffix != ".yaml" && suffix != ".yml" && std::filesystem::is_regular_file(path, ignored);
-}
 
 bool is_true(const std::string& text) {
   return to_lower(text) == "true" || text == "1";
@@ -164,7 +155,7 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
   if (options.model.empty())
     throw Error(ErrorKind::kUsage, "--model is missing: a name, a YAML or a checkpoint");
   const bool from_file = !is_true(options.pretrained) && !is_false(options.pretrained);
-  if (is_checkpoint(options.model)) {
+  if (model::is_checkpoint_path(options.model)) {
     if (!options.backbone.empty())
       throw Error(ErrorKind::kUsage, "--backbone: the checkpoint " + options.model + " has its own");
     if (from_file)
