@@ -95,7 +95,8 @@ void Engine::run(std::span<const float> nchw) {
 
 void Engine::run(const Tensor& input) {
   if (input.shape() != impl_->program->input || input.dtype() != DType::kFloat32)
-    wrong_input(*impl_->program, fmt::format("{} {}", dtype_name(input.dtype()), marrow::to_string(input.shape())));
+    wrong_input(*impl_->program,
+                fmt::format("{} {}", dtype_name(input.dtype()), marrow::to_string(input.shape())));
   run(input.values());
 }
 
@@ -107,16 +108,54 @@ const Tensor& Engine::output(size_t i) const {
   return impl_->outputs.at(i);
 }
 
+namespace {
+
+// "arena 0..409600", the bytes from the first to the one behind the last; a part of a concatenation has the
+// other parts of an image in between.
+std::string place_text(const View& view, int lanes) {
+  const int64_t bytes = element_bytes(view.element), begin = view.buffer.offset * bytes;
+  const int64_t end = begin + ((view.images - 1) * view.image_stride + view.image_floats(lanes)) * bytes;
+  switch (view.buffer.where) {
+    case Buffer::Where::kInput:
+      return "input";
+    case Buffer::Where::kOutput:
+      return fmt::format("output {}", view.buffer.output);
+    case Buffer::Where::kArena:
+      break;
+  }
+  return fmt::format("arena {}..{}", begin, end);
+}
+
+std::string element_text(Element element) {
+  switch (element) {
+    case Element::kFloat32:
+      return "";
+    case Element::kBfloat16:
+      return " bf16";
+    case Element::kByte:
+      return " bytes";
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string Engine::describe() const {
   const Program& program = *impl_->program;
-  std::string text =
-      fmt::format("{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
-                  cpu::simd_name(program.kernels->level), program.kernels->lanes, impl_->pool.threads(),
-                  marrow::to_string(program.input),
-                  (program.arena_floats + program.shared_floats) * static_cast<int64_t>(sizeof(float)),
-                  program.scratch_floats * static_cast<int64_t>(sizeof(float)));
-  for (const ProgramStep& step : program.steps)
-    text += fmt::format("{:<40} {:<48} {}\n", step.step->name, step.step->kernel(), marrow::to_string(step.shape));
+  const int lanes = program.kernels->lanes;
+  std::string text = fmt::format(
+      "{} ({} lanes), {} threads, input {}, arena {} bytes, scratch {} bytes a thread\n",
+      cpu::simd_name(program.kernels->level), lanes, impl_->pool.threads(), marrow::to_string(program.input),
+      (program.arena_floats + program.shared_floats) * static_cast<int64_t>(sizeof(float)),
+      program.scratch_floats * static_cast<int64_t>(sizeof(float)));
+  text += fmt::format("{:<40} {:<48} {:<24} {:<24} {}\n", "step", "kernel", "shape", "writes", "reads");
+  for (const ProgramStep& step : program.steps) {
+    std::vector<std::string> reads;
+    for (const View& view : step.reads) reads.push_back(place_text(view, lanes));
+    text += fmt::format("{:<40} {:<48} {:<24} {:<24} {}\n", step.step->name, step.step->kernel(),
+                        marrow::to_string(step.shape) + element_text(step.writes.element),
+                        place_text(step.writes, lanes), fmt::join(reads, ", "));
+  }
   return text;
 }
 

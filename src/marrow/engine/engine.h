@@ -72,7 +72,7 @@ class Engine {
   // Float32, of the shape the graph gives; overwritten by the next run.
   const Tensor& output(size_t i) const;
 
-  // Level, threads, memory, and a line a step: node, kernel, output shape.
+  // Level, threads, memory, and a line a step: node, kernel, output shape, the memory it writes and reads.
   std::string describe() const;
   // Runs `repeats` times and times every step.
   std::vector<StepTime> time_steps(const Tensor& input, int repeats);

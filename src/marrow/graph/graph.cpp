@@ -144,36 +144,4 @@ void verify(const Graph& graph, const Weights& weights) {
   }
 }
 
-std::string to_string(const Graph& graph) {
-  std::string text;
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    std::string detail =
-        std::visit(Overloaded{
-                       [](const Conv& op) {
-                         std::string text = fmt::format(" {0}x{0}/{1}", op.kernel, op.stride);
-                         if (op.groups > 1) text += fmt::format(" groups {}", op.groups);
-                         if (op.dilation > 1) text += fmt::format(" dilation {}", op.dilation);
-                         if (op.padding.same) text += " same";
-                         return text;
-                       },
-                       [](const MaxPool& op) { return fmt::format(" {0}x{0}/{1}", op.kernel, op.stride); },
-                       [](const Slice& op) { return fmt::format(" {}..{}", op.begin, op.end); },
-                       [](const auto&) { return std::string(); },
-                   },
-                   node.operation);
-    std::vector<int> inputs;
-    for (const Value input : node.inputs) inputs.push_back(input.id);
-    text += fmt::format("%{:<4} {}{}", i, operation_name(node.operation), detail);
-    if (!inputs.empty()) text += fmt::format(" <- %{}", fmt::join(inputs, " %"));
-    text += fmt::format("   {} ch, stride {}", node.channels, node.stride);
-    if (!node.name.empty()) text += "   " + node.name;
-    text += '\n';
-  }
-  for (const NamedValue& output : graph.outputs)
-    text += fmt::format("output {} = %{}\n", output.name, output.value.id);
-  for (const NamedValue& tap : graph.taps) text += fmt::format("tap {} = %{}\n", tap.name, tap.value.id);
-  return text;
-}
-
 }  // namespace marrow

@@ -117,7 +117,7 @@ void initialize_missing(const Graph& graph, uint64_t seed, Weights& weights);
 // statistics and biases drawn at random too, so that no term of any formula vanishes.
 Weights randomize(const Graph& graph, uint64_t seed);
 
-// A readable listing, one line a node: "%12 = conv 3x3/2 64 (model.1.conv) <- %11   64 ch, stride 4".
+// A readable listing of all of it; graph/print.h has others.
 std::string to_string(const Graph& graph);
 
 }  // namespace marrow

@@ -69,6 +69,9 @@ class Compiler {
       ProgramStep step{make(op, dst), shape_of(op), macs(op)};
       if (step.step == nullptr) continue;
       step.step->name = name(op);
+      step.reads = views(op.inputs);
+      if (op.other.id >= 0) step.reads.push_back(view(op.other));
+      step.writes = dst;
       program_.shared_floats = std::max(program_.shared_floats, aligned(step.step->shared_floats()));
       program_.scratch_floats = std::max(program_.scratch_floats, aligned(step.step->scratch_floats()));
       program_.steps.push_back(std::move(step));

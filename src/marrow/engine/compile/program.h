@@ -22,6 +22,8 @@ struct ProgramStep {
   StepPtr step;
   Shape shape;  // of what it writes
   double macs = 0;
+  std::vector<View> reads = {};  // the values of its operation, then what is joined
+  View writes = {};
 };
 
 struct Program {
