@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/benchmark/end_to_end.h"
@@ -13,7 +14,7 @@
 #include "marrow/benchmark/network_run.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/summary.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/open_model.h"
 #include "support/opencv_turns.h"
 
@@ -216,47 +217,33 @@ int benchmark(const Options& o) {
 
 }  // namespace
 
-Action add_benchmark(CLI::App& app) {
+void declare_benchmark(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand("benchmark", "Time a network on this machine, layer by layer");
-  command.add_option("MODEL", options->model, "A checkpoint, a YAML, or a name of 'marrow models'")
-      ->required()
-      ->type_name("");
+  command.summary("Time a network on this machine, layer by layer");
+  add_model(command, options->model);
+  add_training_option(command, "backbone", &options->backbone);
+  add_foreign_file(command, options->import);
+  add_image_size(command, options->imgsz);
+  add_engine(command, options->engine);
+  command.option("--batch", &options->batch, "Images at once").range(1, 1024);
+  add_seconds(command, options->seconds);
+  command.option("--layers", &options->layers, "Layers to show, the slowest first; 0 = all")
+      .range(0, 100'000);
+  add_deploy(command, options->engine.deploy);
   command
-      .add_option("--backbone", options->backbone,
-                  "For a YAML or a name: with this backbone [default: its own]")
-      ->type_name("NAME");
-  add_foreign_file_options(command, options->import);
-  add_image_size_option(command, options->imgsz);
-  add_engine_options(command, options->engine);
-  command.add_option("--batch", options->batch, "Images at once")
-      ->check(in_range(1, 1024))
-      ->capture_default_str();
-  command.add_option("--seconds", options->seconds, "How long to measure")
-      ->check(in_range(0, 3600))
-      ->capture_default_str();
-  command.add_option("--layers", options->layers, "Layers to show, the slowest first; 0 = all")
-      ->check(in_range(0, 100'000))
-      ->capture_default_str();
-  add_no_deploy_flag(command, options->engine.deploy);
-  command
-      .add_option("--runtime", options->runtime,
-                  "marrow; opencv: time the same network in OpenCV too, in turns with Marrow's engine")
-      ->check(CLI::IsMember({"marrow", "opencv"}))
-      ->type_name("RUNTIME")
-      ->capture_default_str();
-  command.add_flag("--end-to-end", options->end_to_end,
-                   "Time the whole way too: decode, letterbox, network, suppression [default: off]");
-  command
-      .add_option("--source", options->source,
-                  "The picture of --end-to-end [default: a drawn one of 1440x1920]")
-      ->type_name("FILE");
-  command.add_flag(
-      "--fast-decode", options->fast_decode,
-      "With --end-to-end: decode the JPEG smaller, as 'predict --fast-decode' does [default: off]");
-  command.add_flag("--json", options->as_json, "One JSON object, with all layers [default: off]");
-  set_example(command, "marrow benchmark yolov8n --backbone starnet_s1 --imgsz 320 --threads 1");
-  return [options] { return benchmark(*options); };
+      .option("--runtime", &options->runtime,
+              "marrow; opencv: time the same network in OpenCV too, in turns with Marrow's engine")
+      .choices({"marrow", "opencv"});
+  command.flag("--end-to-end", &options->end_to_end,
+               "Time the whole way too: decode, letterbox, network, suppression");
+  command.option("--source", &options->source, "The image of --end-to-end")
+      .type("FILE")
+      .without("a drawn one of 1440x1920");
+  command.flag("--fast-decode", &options->fast_decode,
+               "With --end-to-end: decode the JPEG smaller, as 'predict --fast-decode' does");
+  add_json(command, options->as_json);
+  command.example("marrow benchmark yolov8n --backbone starnet_s1 --imgsz 320 --threads 1");
+  command.action([options] { return benchmark(*options); });
 }
 
 }  // namespace marrow::cli

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -21,7 +22,7 @@
 #include "marrow/model/summary.h"
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/train/recipe/train_options.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/measure.h"
 #include "support/open_model.h"
 #include "support/progress_line.h"
@@ -297,57 +298,45 @@ int compare(const Options& o) {
 
 }  // namespace
 
-Action add_compare(CLI::App& app) {
+void declare_compare(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command =
-      *app.add_subcommand("compare", "Time backbones and checkpoints in turns, and say which to take");
+  command.summary("Time backbones and checkpoints in turns, and say which to take");
   command
-      .add_option("CHECKPOINTS", options->checkpoints,
-                  "Detectors to compare, with their mAP where --data is given")
-      ->type_name("");
-  command.add_option("--model", options->model, "What the backbones are put into")->capture_default_str();
+      .argument("CHECKPOINTS", &options->checkpoints,
+                "Detectors to compare, with their mAP where --data is given")
+      .without("none");
   command
-      .add_option("--backbones", options->backbones,
-                  "Names separated by commas, or all [default: one of each family; none beside checkpoints]")
-      ->delimiter(',')
-      ->type_name("NAME,...");
+      .option("--model", &options->model,
+              "The detector that the backbones are put into: a YAML, or a name of 'marrow models'")
+      .type("MODEL");
+  command.option("--backbones", &options->backbones, "Names separated by commas, or all")
+      .type("NAME,...")
+      .without("one of each family; none beside checkpoints");
+  command.option("--imgsz", &options->imgsz, "Input sizes in pixels, separated by commas")
+      .type("PIXELS,...")
+      .range(32, 16384)
+      .without(fmt::format("the one a file is fixed at, or the first checkpoint was trained at, or {}",
+                           train::kDetectionSize));
   command
-      .add_option(
-          "--imgsz", options->imgsz,
-          fmt::format("Input sizes in pixels, separated by commas [default: the one a file is fixed at, or "
-                      "the first checkpoint was trained at, or {}]",
-                      train::kDetectionSize))
-      ->delimiter(',')
-      ->check(in_range(32, 16384))
-      ->type_name("PIXELS,...");
-  command
-      .add_option("--threads", options->threads, "Numbers of threads, separated by commas; 0 = every core")
-      ->delimiter(',')
-      ->check(in_range(0, 1024))
-      ->capture_default_str()
-      ->type_name("N,...");
-  add_autotune_flag(command, options->autotune);
-  command.add_option("--data", options->data, "A dataset to measure the checkpoints' mAP on [default: none]")
-      ->type_name("PATH");
-  command.add_option("--split", options->split, "Of the dataset")->capture_default_str();
-  command.add_option("--seconds", options->seconds, "For each network and setting")
-      ->check(in_range(0, 3600))
-      ->capture_default_str();
-  command.add_option("--within", options->choice.within, "How much mAP50-95 may be given up for speed")
-      ->check(in_range(0, 1))
-      ->capture_default_str();
-  command
-      .add_option("--budget-ms", options->choice.budget_ms,
-                  "Also name the best under so many ms [default: none]")
-      ->check(in_range(0, 1e9))
-      ->type_name("MS");
-  add_run_folder_options(command, options->folder);
-  command.add_flag("--json", options->as_json,
-                   "One JSON object on stdout; all else goes to stderr [default: off]");
-  set_example(
-      command,
+      .option("--threads", &options->threads,
+              "Numbers of threads, separated by commas; 0 = every core this process may use")
+      .type("N,...")
+      .range(0, 1024);
+  add_autotune(command, options->autotune);
+  add_training_option(command, "data", &options->data).without("none: mAP is not measured");
+  add_training_option(command, "split", &options->split);
+  add_seconds(command, options->seconds);
+  command.option("--within", &options->choice.within, "How much mAP50-95 may be given up for speed")
+      .range(0, 1);
+  command.option("--budget-ms", &options->choice.budget_ms, "Also name the best under so many ms")
+      .type("MS")
+      .range(0, 1e9)
+      .without("none");
+  add_run_folder(command, options->folder);
+  add_json(command, options->as_json);
+  command.example(
       "marrow compare --backbones starnet_s1,pp_lcnet_x1_0 --imgsz 320,640 --threads 1,2 --budget-ms 30");
-  return [options] { return compare(*options); };
+  command.action([options] { return compare(*options); });
 }
 
 }  // namespace marrow::cli

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -12,35 +13,26 @@
 #include "marrow/data/tools/check.h"
 #include "marrow/data/tools/convert.h"
 #include "marrow/data/tools/synth.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/progress_line.h"
 
 namespace marrow::cli {
 namespace {
-
-std::vector<std::string> split_names(const std::string& text) {
-  std::vector<std::string> names;
-  for (size_t at = 0; at <= text.size() && !text.empty();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    if (end > at) names.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return names;
-}
 
 void say_notes(const data::Dataset& dataset) {
   for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
 }
 
 struct CheckArguments {
-  std::string data, names;
+  std::string data;
+  std::vector<std::string> names;
   RunFolderOptions folder{.project = "runs/data", .name = "check"};
   bool json = false;
   int image_size = data::CheckOptions().image_size, threads = 0;
 };
 
 int check(const CheckArguments& arguments) {
-  const data::Dataset dataset = data::read_dataset(arguments.data, split_names(arguments.names));
+  const data::Dataset dataset = data::read_dataset(arguments.data, arguments.names);
   say_notes(dataset);
   const auto folder = arguments.folder.make();
   data::CheckOptions options{
@@ -63,34 +55,31 @@ int check(const CheckArguments& arguments) {
   return result.errors > 0 ? 1 : 0;
 }
 
-Action add_check(CLI::App& data) {
+void declare_check(Command& command) {
   auto arguments = std::make_shared<CheckArguments>();
-  CLI::App& command = *data.add_subcommand("check", "Find every problem of a dataset, with file and line");
-  command.add_option("DATA", arguments->data, "Dataset: a YAML file, a COCO JSON file or a folder")
-      ->required()
-      ->type_name("");
-  command.add_option("--names", arguments->names, "Class names, comma-separated [default: the dataset's]")
-      ->type_name("A,B,...");
+  command.summary("Find every problem of a dataset, with file and line");
+  add_data_argument(command, "DATA", arguments->data);
+  add_class_names(command, arguments->names);
   command
-      .add_option("--imgsz", arguments->image_size,
-                  "Longer side in training (pixels), for the sizes of boxes")
-      ->check(in_range(32, 8192))
-      ->capture_default_str();
-  command.add_flag("--json", arguments->json, "Print the report as one JSON object [default: off]");
-  add_threads_option(command, arguments->threads);
-  add_run_folder_options(command, arguments->folder);
-  set_example(command, "marrow data check data.yaml --imgsz 320");
-  return [arguments] { return check(*arguments); };
+      .option("--imgsz", &arguments->image_size, "Longer side in training (pixels), for the sizes of boxes")
+      .type("PIXELS")
+      .range(32, 8192);
+  add_json(command, arguments->json);
+  add_threads(command, arguments->threads);
+  add_run_folder(command, arguments->folder);
+  command.example("marrow data check data.yaml --imgsz 320");
+  command.action([arguments] { return check(*arguments); });
 }
 
 struct ConvertArguments {
-  std::string in, out, to, names, images = "copy";
+  std::string in, out, to, images = "copy";
+  std::vector<std::string> names;
   bool polygons = false;
   int threads = 0;
 };
 
 int convert(const ConvertArguments& arguments) {
-  const data::Dataset dataset = data::read_dataset(arguments.in, split_names(arguments.names));
+  const data::Dataset dataset = data::read_dataset(arguments.in, arguments.names);
   say_notes(dataset);
   data::ConvertOptions options{.polygons = arguments.polygons, .threads = arguments.threads};
   options.to = arguments.to == "coco"  ? data::DatasetFormat::kCoco
@@ -117,39 +106,29 @@ int convert(const ConvertArguments& arguments) {
   return summary.dropped > 0 ? 1 : 0;
 }
 
-Action add_convert(CLI::App& data) {
+void declare_convert(Command& command) {
   auto arguments = std::make_shared<ConvertArguments>();
-  CLI::App& command = *data.add_subcommand("convert", "Write a dataset in another format");
-  command.add_option("IN", arguments->in, "Dataset: a YAML file, a COCO JSON file or a folder")
-      ->required()
-      ->type_name("");
-  command.add_option("OUT", arguments->out, "Folder for the new dataset; must not hold one")
-      ->required()
-      ->type_name("");
-  command.add_option("--to", arguments->to, "Format to write")
-      ->required()
-      ->check(CLI::IsMember({"yolo", "coco", "voc"}));
-  command.add_option("--images", arguments->images, "How pictures get there")
-      ->check(CLI::IsMember({"copy", "hardlink", "symlink"}))
-      ->capture_default_str();
-  command.add_flag("--polygons", arguments->polygons,
-                   "To yolo: write polygons where the source has them [default: off]");
-  command
-      .add_option("--names", arguments->names,
-                  "Class names in the order wanted, comma-separated [default: the dataset's]")
-      ->type_name("A,B,...");
-  add_threads_option(command, arguments->threads);
-  set_example(command, "marrow data convert data.yaml coco-copy --to coco --images hardlink");
-  return [arguments] { return convert(*arguments); };
+  command.summary("Write a dataset in another format");
+  add_data_argument(command, "IN", arguments->in);
+  command.argument("OUT", &arguments->out, "Folder for the new dataset; must not hold one").required();
+  command.option("--to", &arguments->to, "Format to write").choices({"yolo", "coco", "voc"}).required();
+  command.option("--images", &arguments->images, "How images get there")
+      .choices({"copy", "hardlink", "symlink"});
+  command.flag("--polygons", &arguments->polygons, "To yolo: write polygons where the source has them");
+  add_class_names(command, arguments->names);
+  add_threads(command, arguments->threads);
+  command.example("marrow data convert data.yaml coco-copy --to coco --images hardlink");
+  command.action([arguments] { return convert(*arguments); });
 }
 
 struct SynthArguments {
-  std::string out, classes = "shapes";
+  std::string out;
+  std::vector<std::string> classes = {"shapes"};
   data::SynthOptions options;
 };
 
 int synth(SynthArguments arguments) {
-  if (arguments.classes != "shapes") arguments.options.classes = split_names(arguments.classes);
+  if (arguments.classes != std::vector<std::string>{"shapes"}) arguments.options.classes = arguments.classes;
   data::SynthSummary summary;
   {
     ProgressLine line;
@@ -163,53 +142,39 @@ int synth(SynthArguments arguments) {
   return 0;
 }
 
-Action add_synth(CLI::App& data) {
+void declare_synth(Command& command) {
   auto arguments = std::make_shared<SynthArguments>();
   data::SynthOptions& options = arguments->options;
-  CLI::App& command = *data.add_subcommand("synth", "Draw a small dataset of shapes, to try things out with");
-  command.add_option("OUT", arguments->out, "Folder for the dataset; must not hold one")
-      ->required()
-      ->type_name("");
-  command.add_option("--images", options.images, "Pictures to draw, of both splits")
-      ->check(in_range(1, data::kMostSynthImages))
-      ->capture_default_str();
+  command.summary("Draw a small dataset of shapes, to try things out with");
+  command.argument("OUT", &arguments->out, "Folder for the dataset; must not hold one").required();
+  command.option("--images", &options.images, "Images to draw, of both splits")
+      .range(1, data::kMostSynthImages);
   command
-      .add_option(
-          "--classes", arguments->classes,
-          "shapes for all of " + join(data::synth_classes(), ", ") + "; or some of them, comma-separated")
-      ->capture_default_str();
-  command.add_option("--val-share", options.val_share, "Share of the pictures that is for validation")
-      ->check(in_range(0, data::kMostValShare))
-      ->capture_default_str();
-  command.add_option("--imgsz", options.image_size, "Longer side of a picture (pixels)")
-      ->check(in_range(data::kSmallestSynthSide, data::kLargestSynthSide))
-      ->capture_default_str();
-  command.add_option("--objects", options.objects, "Objects in a picture, at most")
-      ->check(in_range(1, data::kMostSynthObjects))
-      ->capture_default_str();
-  command.add_option("--seed", options.seed, "The same seed draws the same pictures")->capture_default_str();
-  add_threads_option(command, options.threads);
-  set_example(command, "marrow data synth shapes --images 500 --classes disc,star --seed 7");
-  return [arguments] { return synth(*arguments); };
+      .option(
+          "--classes", &arguments->classes,
+          "shapes for all of " + join(data::synth_classes(), ", ") + "; or some of them, separated by commas")
+      .type("NAME,...");
+  command.option("--val-share", &options.val_share, "Share of the images that is for validation")
+      .range(0, data::kMostValShare);
+  command.option("--imgsz", &options.image_size, "Longer side of an image (pixels)")
+      .type("PIXELS")
+      .range(data::kSmallestSynthSide, data::kLargestSynthSide);
+  command.option("--objects", &options.objects, "Objects in an image, at most").range(1, data::kMostSynthObjects);
+  add_seed(command, options.seed);
+  add_threads(command, options.threads);
+  command.example("marrow data synth shapes --images 500 --classes disc,star --seed 7");
+  command.action([arguments] { return synth(*arguments); });
 }
 
 }  // namespace
 
-Action add_data(CLI::App& app) {
-  CLI::App& data = *app.add_subcommand("data", "Check, convert, draw or show a dataset");
-  data.require_subcommand(1);
-  std::vector<std::pair<CLI::App*, Action>> commands;
-  for (Action (*add)(CLI::App&) : {add_check, add_convert, add_synth, add_data_show}) {
-    const size_t before = data.get_subcommands(nullptr).size();
-    Action action = add(data);
-    commands.emplace_back(data.get_subcommands(nullptr).at(before), std::move(action));
-  }
-  set_example(data, "marrow data check data.yaml");
-  return [commands] {
-    for (const auto& [command, action] : commands)
-      if (command->parsed()) return action();
-    return 2;
-  };
+void declare_data(Command& data) {
+  data.summary("Check, convert, draw or show a dataset");
+  data.add("check", declare_check);
+  data.add("convert", declare_convert);
+  data.add("synth", declare_synth);
+  data.add("show", declare_data_show);
+  data.example("marrow data check data.yaml");
 }
 
 }  // namespace marrow::cli

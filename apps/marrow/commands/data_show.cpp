@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
@@ -20,7 +21,8 @@
 #include "marrow/loader/classification_loader.h"
 #include "marrow/predict/classifier_input.h"
 #include "marrow/train/recipe/train_options.h"
-#include "support/cli.h"
+#include "marrow_train/train_flags.h"
+#include "support/common_options.h"
 
 namespace marrow::cli {
 namespace {
@@ -128,56 +130,39 @@ int run(const Options& options) {
 
 }  // namespace
 
-Action add_data_show(CLI::App& data) {
+void declare_data_show(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = data.add_subcommand("show", "Draw batches as the network will see them");
-  command->add_option("data", options->data, "Dataset: a YAML file, a COCO JSON file or a folder")
-      ->required();
-  command->add_option("--split", options->split, "Split to draw")->capture_default_str();
+  command.summary("Draw batches as the network will see them");
+  add_data_argument(command, "DATA", options->data);
+  command.option("--split", &options->split, "Split to draw").type("SPLIT");
   command
-      ->add_option(
-          "--imgsz", options->imgsz,
-          fmt::format("Longer side of the images, for class folders the side of the square (pixels), a "
-                      "multiple of 32 [default: {}; {}]",
-                      train::kDetectionSize, predict::kDefaultCrop))
-      ->check([](const std::string& text) {
+      .option(
+          "--imgsz", &options->imgsz,
+          "Longer side of the images, for class folders the side of the square (pixels), a multiple of 32")
+      .type("PIXELS")
+      .check([](const std::string& text) {
         const int size = std::atoi(text.c_str());
-        return size >= 32 && size <= 8192 && size % 32 == 0 ? std::string()
-                                                            : text + " is no multiple of 32 from 32 to 8192";
+        return size >= 32 && size <= 8192 && size % 32 == 0
+                   ? std::string()
+                   : fmt::format("'{}' is no multiple of 32 from 32 to 8192", text);
       })
-      ->type_name("PIXELS");
-  command->add_option("--batch", options->batch, "Images a batch; the first 16 are drawn")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_option("--epoch", options->epoch, "Epoch whose batches are drawn, from 0")
-      ->check(CLI::Range(0, 1000000))
-      ->capture_default_str();
-  command->add_option("--first", options->first, "First batch of the epoch, from 0")
-      ->check(CLI::Range(0, 1000000000))
-      ->capture_default_str();
-  command->add_option("--count", options->count, "Batches to draw")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of the run that is looked at")->capture_default_str();
-  command->add_flag("--val", options->validation,
-                    "As validation sees them: in order, not augmented [default: off]");
-  command->add_flag("--rect", options->rect, "Rectangular batches of images of like shape [default: off]");
-  add_run_folder_options(*command, options->folder);
-  for (const train::TrainOption& option : train::train_option_table()) {
-    if (!concerns_a_batch(option)) continue;
-    std::string dashed = option.key;
-    std::ranges::replace(dashed, '_', '-');
-    const std::string flags = dashed == option.key ? "--" + dashed : "--" + dashed + ",--" + option.key;
-    command
-        ->add_option_function<std::string>(
-            flags, [options, &option](const std::string& text) { option.set(options->train, text); },
-            option.help)
-        ->type_name(option.type)
-        ->default_str(option.text(options->train))
-        ->group(option.group);
+      .without(fmt::format("{}; {}", train::kDetectionSize, predict::kDefaultCrop));
+  command.option("--batch", &options->batch, "Images a batch; the first 16 are drawn").range(1, 1024);
+  command.option("--epoch", &options->epoch, "Epoch whose batches are drawn, from 0").range(0, 1'000'000);
+  command.option("--first", &options->first, "First batch of the epoch, from 0").range(0, 1'000'000'000);
+  command.option("--count", &options->count, "Batches to draw").range(1, 1000);
+  add_seed(command, options->seed);
+  command.flag("--val", &options->validation, "As validation sees them: in order, not augmented");
+  command.flag("--rect", &options->rect, "Rectangular batches of images of like shape");
+  add_run_folder(command, options->folder);
+  for (const train::TrainOption& row : train::train_option_table()) {
+    if (!concerns_a_batch(row)) continue;
+    command.group(row.group);
+    declare_train_option(command, row,
+                         [options, &row](const std::string& text) { row.set(options->train, text); });
   }
-  set_example(*command, "marrow data show data.yaml --imgsz 320 --mosaic 0.5 --degrees 10");
-  return [options] { return run(*options); };
+  command.example("marrow data show data.yaml --imgsz 320 --mosaic 0.5 --degrees 10");
+  command.action([options] { return run(*options); });
 }
 
 }  // namespace marrow::cli

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "commands/commands.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
@@ -28,7 +29,7 @@
 #include "marrow/model/summary.h"
 #include "marrow/predict/preprocess.h"
 #include "support/child.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 
 namespace marrow::cli {
 namespace {
@@ -332,20 +333,15 @@ int demo(const Options& options) {
 
 }  // namespace
 
-Action add_demo(CLI::App& app) {
+void declare_demo(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
-      "demo", "Draw a dataset, train a small detector on it, measure it, and detect: a few minutes");
-  command.add_option("--images", options->images, "Pictures to draw, a sixth of them held out")
-      ->check(in_range(12, 100000))
-      ->capture_default_str();
-  command.add_option("--epochs", options->epochs, "Passes over the training pictures")
-      ->check(in_range(1, 1000))
-      ->capture_default_str();
-  command.add_option("--seed", options->seed, "Of the pictures and of training")->capture_default_str();
-  add_threads_option(command, options->threads);
-  set_example(command, "marrow demo");
-  return [options] { return demo(*options); };
+  command.summary("Draw a dataset, train a small detector on it, measure it, and detect: a few minutes");
+  command.option("--images", &options->images, "Images to draw, a sixth of them held out").range(12, 100000);
+  command.option("--epochs", &options->epochs, "Passes over the training images").range(1, 1000);
+  add_seed(command, options->seed);
+  add_threads(command, options->threads);
+  command.example("marrow demo");
+  command.action([options] { return demo(*options); });
 }
 
 }  // namespace marrow::cli

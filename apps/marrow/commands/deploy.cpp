@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -17,9 +18,10 @@
 #include "marrow/model/import.h"
 #include "marrow/model/summary.h"
 #include "marrow/predict/output_difference.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/measure.h"
 #include "support/open_model.h"
+#include "support/output_file.h"
 
 namespace marrow::cli {
 namespace {
@@ -38,16 +40,6 @@ struct Options {
   EngineOptions engine;
   model::ImportOptions import;
 };
-
-fs::path output_path(const Options& options) {
-  fs::path output = options.output;
-  if (output.empty()) {
-    output = fs::path(options.model);
-    output.replace_filename(output.stem().string() + "-deployed.safetensors");
-  }
-  check_output_file(output, ".safetensors", "a checkpoint", options.model);
-  return output;
-}
 
 // Merging a pair is exact only where nothing stands between its convolutions.
 void require_linear_pairs(const std::string& file, const model::TrainedModel& trained) {
@@ -124,7 +116,7 @@ void compare_precisions(const Options& options, const data::Dataset& dataset,
 }
 
 int deploy_model(const Options& options) {
-  const fs::path output = output_path(options);
+  const fs::path output = checkpoint_output(options.output, options.model, "-deployed");
   const model::TrainedModel trained = open_checkpoint(options.model, options.import);
   std::optional<data::Dataset> dataset;
   if (!options.data.empty()) dataset = data::read_dataset(options.data);
@@ -184,46 +176,31 @@ int deploy_model(const Options& options) {
 
 }  // namespace
 
-Action add_deploy(CLI::App& app) {
+void declare_deploy(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
-      "deploy", "Collapse a trained model into the smallest one that computes the same, and prove it");
-  command.add_option("MODEL", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
-      ->required()
-      ->type_name("");
+  command.summary("Collapse a trained model into the smallest one that computes the same, and prove it");
+  add_checkpoint(command, options->model);
+  add_output(command, options->output, "FILE.safetensors", "MODEL-deployed.safetensors");
+  add_training_option(command, "data", &options->data)
+      .without("none: the outputs are compared on a built-in image, and accuracy is not measured");
+  add_training_option(command, "split", &options->split);
+  command.option("--images", &options->images, "Images of --data on which raw outputs are compared")
+      .range(1, 1'000'000);
+  add_image_size(command, options->imgsz);
   command
-      .add_option("-o,--output", options->output, "Where to write it [default: MODEL-deployed.safetensors]")
-      ->type_name("FILE.safetensors");
-  command
-      .add_option("--data", options->data,
-                  "Compare both forms on pictures of this dataset, and measure both on all of it [default: "
-                  "compare on a "
-                  "built-in picture]")
-      ->type_name("PATH");
-  command.add_option("--split", options->split, "Of --data: train, val or test")
-      ->capture_default_str()
-      ->type_name("SPLIT");
-  command.add_option("--images", options->images, "Pictures of --data on which raw outputs are compared")
-      ->check(in_range(1, 1'000'000))
-      ->capture_default_str();
-  add_image_size_option(command, options->imgsz);
-  command
-      .add_option("--tolerance", options->tolerance,
-                  "Write nothing when a raw output differs by more than this share of its largest value")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
+      .option("--tolerance", &options->tolerance,
+              "Write nothing when an output differs by more than this share of its largest value")
+      .range(0, 1);
   std::vector<std::string> names;
   for (const passes::NamedPass& pass : passes::passes())
     if (pass.by_default) names.emplace_back(pass.name);
-  command
-      .add_option("--skip", options->skip,
-                  "Passes to leave out, of " + join(names, ", ") + " [default: none]")
-      ->delimiter(',')
-      ->type_name("PASS,...");
-  add_foreign_file_options(command, options->import);
-  add_engine_options(command, options->engine);
-  set_example(command, "marrow deploy best.safetensors --data data.yaml --imgsz 640 -o small.safetensors");
-  return [options] { return deploy_model(*options); };
+  command.option("--skip", &options->skip, "Passes to leave out, of " + join(names, ", "))
+      .type("PASS,...")
+      .without("none");
+  add_foreign_file(command, options->import);
+  add_engine(command, options->engine);
+  command.example("marrow deploy best.safetensors --data data.yaml --imgsz 640 -o small.safetensors");
+  command.action([options] { return deploy_model(*options); });
 }
 
 }  // namespace marrow::cli

@@ -7,6 +7,7 @@
 #include <memory>
 #include <system_error>
 
+#include "commands/commands.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 #include "marrow/detect/sources.h"
@@ -19,9 +20,10 @@
 #include "marrow/weights/checkpoint_file.h"
 #include "marrow/weights/safetensors.h"
 #include "marrow/weights/torch/torch_writer.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/export_check.h"
 #include "support/open_model.h"
+#include "support/output_file.h"
 
 namespace marrow::cli {
 namespace {
@@ -123,7 +125,7 @@ onnx::ExportOptions onnx_options(const Options& options, const model::Model& mod
 void export_onnx(const Options& options, const model::TrainedModel& trained, const fs::path& output) {
   passes::GraphWithWeights network{trained.model.graph, trained.weights};
   network.graph.taps.clear();  // nothing in the file reads them
-  if (options.deploy) network = deploy(network);
+  if (options.deploy) network = passes::deploy(network);
   const onnx::ExportOptions how = onnx_options(options, trained.model);
   Draft draft(output);
   onnx::write_model(draft.path(), onnx::export_model(network, how));
@@ -213,70 +215,45 @@ int export_model_file(const Options& options) {
 
 }  // namespace
 
-Action add_export(CLI::App& app) {
+void declare_export(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand("export", "Write a model for other runtimes, and prove it equal");
+  command.summary("Write a model for other runtimes, and prove it equal");
+  add_checkpoint(command, options->model);
   command
-      .add_option("MODEL", options->model,
-                  "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
-      ->required()
-      ->type_name("");
+      .option("--format", &options->format,
+              "onnx; torch or safetensors: the trained weights alone, under their published names")
+      .choices({"onnx", "torch", "safetensors"});
+  add_output(command, options->output, "FILE", "MODEL with the format's suffix");
+  add_image_size(command, options->imgsz);
+  command.option("--batch", &options->batch, "Images at once, where the size is fixed").range(1, 4096);
+  command.option("--opset", &options->opset, "Version of ONNX's operators")
+      .range(onnx::kMinOpset, onnx::kMaxOpset);
+  command.flag("--dynamic", &options->dynamic, "Any batch and image size");
+  command.flag("--int8", &options->int8,
+               "The int8 layers of a model that 'marrow quantize' made as such, with QuantizeLinear and "
+               "DequantizeLinear; opset 13");
+  command.flag("--half", &options->half, "float16 weights and input; a detector's decode stays in float32");
+  command.flag(
+      "--nms", &options->nms,
+      "Suppression in the file, by --conf, --iou and --max-det: output (1, max-det, 6) of x1 y1 x2 y2 "
+      "confidence class");
+  add_suppression(command, options->suppression.confidence, options->suppression.iou,
+                  options->suppression.max_detections);
   command
-      .add_option("--format", options->format,
-                  "onnx; torch or safetensors: the trained weights alone, under their published names")
-      ->check(CLI::IsMember({"onnx", "torch", "safetensors"}))
-      ->capture_default_str()
-      ->type_name("FORMAT");
+      .option("--source", &options->source,
+              "Images on which the file is compared with the model: an image, a folder, a pattern or a list")
+      .type("PATH")
+      .without("drawn ones");
   command
-      .add_option("-o,--output", options->output,
-                  "Where to write it [default: MODEL with the format's suffix]")
-      ->type_name("FILE");
-  add_image_size_option(command, options->imgsz);
-  command.add_option("--batch", options->batch, "Images at once, where the size is fixed")
-      ->check(in_range(1, 4096))
-      ->capture_default_str();
-  command.add_option("--opset", options->opset, "Version of ONNX's operators")
-      ->check(in_range(onnx::kMinOpset, onnx::kMaxOpset))
-      ->capture_default_str();
-  command.add_flag("--dynamic", options->dynamic, "Any batch and image size [default: off]");
-  command.add_flag("--int8", options->int8,
-                   "The int8 layers of a model that 'marrow quantize' made as such, with QuantizeLinear and "
-                   "DequantizeLinear; opset 13 [default: off]");
-  command.add_flag("--half", options->half,
-                   "float16 weights and input; a detector's decode stays in float32 [default: off]");
-  command.add_flag(
-      "--nms", options->nms,
-      "Suppression in the file: output (1, max-det, 6) of x1 y1 x2 y2 confidence class [default: off]");
-  command
-      .add_option("--conf", options->suppression.confidence,
-                  "With --nms: confidence above which a box counts, 0..1")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
-  command
-      .add_option("--iou", options->suppression.iou,
-                  "With --nms: overlap (IoU) above which the weaker box is dropped, 0..1")
-      ->check(in_range(0.0, 1.0))
-      ->capture_default_str();
-  command.add_option("--max-det", options->suppression.max_detections, "With --nms: rows of the output")
-      ->check(in_range(1, 100'000))
-      ->capture_default_str();
-  command
-      .add_option(
-          "--source", options->source,
-          "Pictures on which the file is compared with the model: a picture, a folder, a pattern or a list "
-          "[default: drawn ones]")
-      ->type_name("PATH");
-  command
-      .add_option("--tolerance", options->tolerance,
-                  "Write nothing when an output differs by more than this share of its largest value "
-                  "[default: 0.001; "
-                  "0.03 with --half]")
-      ->check(in_range(0.0, 1.0));
-  add_no_deploy_flag(command, options->deploy);
-  add_foreign_file_options(command, options->import);
-  add_threads_option(command, options->threads);
-  set_example(command, "marrow export best.safetensors --format onnx --imgsz 640 --dynamic -o best.onnx");
-  return [options] { return export_model_file(*options); };
+      .option("--tolerance", &options->tolerance,
+              "Write nothing when an output differs by more than this share of its largest value")
+      .range(0, 1)
+      .without("0.001; 0.03 with --half");
+  add_deploy(command, options->deploy);
+  add_foreign_file(command, options->import);
+  add_threads(command, options->threads);
+  command.example("marrow export best.safetensors --format onnx --imgsz 640 --dynamic -o best.onnx");
+  command.action([options] { return export_model_file(*options); });
 }
 
 }  // namespace marrow::cli

@@ -5,10 +5,12 @@
 
 #include <memory>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/model/summary.h"
-#include "support/cli.h"
+#include "support/common_options.h"
+#include "support/output_file.h"
 
 namespace marrow::cli {
 namespace {
@@ -60,35 +62,28 @@ int import_file(const Options& options) {
 
 }  // namespace
 
-Action add_import(CLI::App& app) {
+void declare_import(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand("import", "Turn a published checkpoint into a Marrow checkpoint");
+  command.summary("Turn a published checkpoint into a Marrow checkpoint");
   command
-      .add_option("FILE", options->file,
-                  ".pt, .pth, .pth.tar, .pdparams or .safetensors; the kind is told by the content")
-      ->required()
-      ->type_name("");
-  command.add_option("-o,--output", options->output, "Where to write the checkpoint [default: only report]")
-      ->type_name("FILE.safetensors");
-  command.add_option(
-      "--model", options->import.model,
-      "The network that the file fills: a YAML, or a name of 'marrow models' [default: told by the file]");
+      .argument("FILE", &options->file,
+                ".pt, .pth, .pth.tar, .pdparams or .safetensors; the kind is told by the content")
+      .required();
+  add_output(command, options->output, "FILE.safetensors", "only report");
+  const ForeignFileOptions foreign = add_foreign_file(command, options->import);
+  foreign.model.also("--model");
+  foreign.source.also("--source");
+  command.option("--key", &options->import.key, "The entry of the file that holds the weights")
+      .type("NAME")
+      .without("ema, model_ema, model or state_dict");
   command
-      .add_option("--source", options->import.source,
-                  "The implementation that the weights come from, such as timm or torchvision [default: told "
-                  "by the file]")
-      ->type_name("NAME");
-  command.add_option(
-      "--key", options->import.key,
-      "The entry of the file that holds the weights [default: ema, model_ema, model or state_dict]");
-  command
-      .add_option(
-          "--min-loaded", options->min_loaded,
-          "Fail when a smaller share of the model's tensors is loaded, 0..1 [default: all of the backbone]")
-      ->check(in_range(0.0, 1.0))
-      ->type_name("SHARE");
-  set_example(command, "marrow import starnet_s1.pth.tar --model yolov8n-starnet_s1 -o starnet.safetensors");
-  return [options] { return import_file(*options); };
+      .option("--min-loaded", &options->min_loaded,
+              "Fail when a smaller share of the model's tensors is loaded, 0..1")
+      .type("SHARE")
+      .range(0, 1)
+      .without("all of the backbone");
+  command.example("marrow import starnet_s1.pth.tar --as yolov8n-starnet_s1 -o starnet.safetensors");
+  command.action([options] { return import_file(*options); });
 }
 
 }  // namespace marrow::cli

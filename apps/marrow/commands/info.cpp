@@ -4,15 +4,16 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "commands/commands.h"
 #include "marrow/base/error.h"
-#include "marrow/base/talk.h"
 #include "marrow/base/text.h"
+#include "marrow/engine/engine.h"
 #include "marrow/graph/passes/deploy.h"
+#include "marrow/graph/print.h"
+#include "marrow/graph/shapes.h"
 #include "marrow/model/deployed.h"
-#include "marrow/model/import.h"
 #include "marrow/model/summary.h"
-#include "marrow/model/zoo.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/open_model.h"
 
 namespace marrow::cli {
@@ -27,7 +28,11 @@ struct Options {
   std::vector<int> imgsz;
   bool verbose = false;
   bool as_json = false;
+  bool graph = false;
+  bool dot = false;
+  bool program = false;
   bool deploy = false;
+  engine::EngineOptions engine;
   model::ImportOptions import;
 };
 
@@ -36,20 +41,6 @@ model::Model deployed_form(const model::Model& model, Weights weights) {
   if (model::is_deployed(model)) return model;
   initialize_missing(model.graph, 0, weights);
   return model::with_graph(model, passes::deploy({model.graph, std::move(weights)}).graph);
-}
-
-// A YAML or a name is built; any other file is a checkpoint.
-model::Model open_described(const Options& o) {
-  if (model::is_checkpoint_path(o.model)) {
-    if (!o.backbone.empty() || o.classes > 0)
-      throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
-    model::TrainedModel trained = model::import_checkpoint(o.model, o.import).trained;
-    return o.deploy ? deployed_form(trained.model, std::move(trained.weights)) : std::move(trained.model);
-  }
-  model::BuildOptions build;
-  if (o.classes > 0) build.classes = o.classes;
-  const model::Model model = model::make_model(o.model, o.backbone, build);
-  return o.deploy ? deployed_form(model, {}) : model;
 }
 
 std::string shapes_text(const std::vector<Shape>& shapes) {
@@ -114,10 +105,42 @@ json layers_json(const model::Model& model, const model::Summary& summary) {
   return rows;
 }
 
+Shape network_shape(const model::Model& model, Size size) {
+  return {1, std::get<Input>(model.graph.nodes.at(0).operation).channels, size.height, size.width};
+}
+
+// The model as a program for this CPU, for one image.
+int print_program(const Options& o, const OpenedModel& opened, Size size) {
+  Weights weights = opened.trained.weights;
+  initialize_missing(opened.trained.model.graph, 0, weights);
+  engine::Engine engine(opened.trained.model.graph, weights, network_shape(opened.trained.model, size), {},
+                        o.engine);
+  fmt::print("{}", engine.describe());
+  return 0;
+}
+
+void refuse_several_forms(const Options& o) {
+  const int forms =
+      int{o.graph} + int{o.dot} + int{o.program} + int{o.as_json} + int{o.verbose && !o.as_json};
+  if (forms > 1)
+    throw Error(ErrorKind::kUsage, "--verbose, --json, --graph, --dot and --program: one at a time");
+}
+
 int info(const Options& o) {
-  const model::Model model = open_described(o);
-  for (const std::string& warning : model.warnings) talk("marrow: " + warning);
-  const auto [width, height] = input_size(o.model, model, o.imgsz);
+  refuse_several_forms(o);
+  OpenedModel opened = open_model(
+      o.model,
+      {.backbone = o.backbone, .classes = o.classes, .import = o.import, .incomplete = true, .draw = false});
+  const Size size = input_size(o.model, opened.trained.model, o.imgsz);
+  const auto [width, height] = size;
+  if (o.program) return print_program(o, opened, size);
+  const model::Model model = o.deploy ? deployed_form(opened.trained.model, std::move(opened.trained.weights))
+                                      : std::move(opened.trained.model);
+  if (o.graph || o.dot) {
+    const std::vector<Shape> shapes = infer_shapes(model.graph, network_shape(model, size));
+    fmt::print("{}", o.graph ? to_string(model.graph, shapes) : to_dot(model.graph, shapes));
+    return 0;
+  }
   const model::Summary summary = model::summarize(model, height, width);
   const bool by_layer = !model.layers.empty();
 
@@ -161,32 +184,29 @@ int info(const Options& o) {
 
 }  // namespace
 
-Action add_info(CLI::App& app) {
+void declare_info(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command =
-      *app.add_subcommand("info", "Print a model's layers, shapes, parameters and multiply-adds");
-  command
-      .add_option(
-          "MODEL", options->model,
-          "A YAML, a checkpoint, or a name of 'marrow models' (yolov8n, yolov8n-starnet, efficientnet_b0)")
-      ->required()
-      ->type_name("");
-  command
-      .add_option("--backbone", options->backbone,
-                  "Replace the model's backbone by this one [default: its own]")
-      ->type_name("NAME");
-  command.add_option("--nc", options->classes, "Number of classes [default: the model's own]")
-      ->check(in_range(1, 65536));
-  add_image_size_option(command, options->imgsz);
-  command.add_flag("-v,--verbose", options->verbose, "One line an operation [default: off]");
-  command.add_flag("--json", options->as_json, "One JSON object [default: off]");
-  command.add_flag(
-      "--deploy", options->deploy,
-      "Of the form that predict runs and 'marrow deploy' writes: batch norms folded, layers merged "
-      "[default: off]");
-  add_foreign_file_options(command, options->import);
-  set_example(command, "marrow info yolov8n --backbone starnet_s1 --imgsz 320");
-  return [options] { return info(*options); };
+  command.summary("Print a model's layers, shapes, parameters and multiply-adds");
+  add_model(command, options->model);
+  add_training_option(command, "backbone", &options->backbone);
+  command.option("--nc", &options->classes, "Number of classes").range(1, 65536).without("the model's own");
+  add_image_size(command, options->imgsz);
+  command.flag("-v,--verbose", &options->verbose, "Print a line for each operation");
+  add_json(command, options->as_json);
+  command.flag("--graph", &options->graph,
+               "Print the graph: each operation with its settings, inputs, shape and parameters");
+  command.flag("--dot", &options->dot, "Print the graph for Graphviz: 'marrow info MODEL --dot | dot -Tsvg'");
+  command.flag(
+      "--program", &options->program,
+      "Print what the engine makes of the deployed form on this machine: the steps with their kernels, "
+      "shapes and places in memory");
+  add_deploy(command, options->deploy);
+  add_foreign_file(command, options->import);
+  command.group("With --program");
+  add_engine(command, options->engine);
+  command.example("marrow info yolov8n --backbone starnet_s1 --imgsz 320");
+  command.example("marrow info yolov8n-starnet_s1 --graph --deploy");
+  command.action([options] { return info(*options); });
 }
 
 }  // namespace marrow::cli

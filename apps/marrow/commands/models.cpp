@@ -5,9 +5,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "commands/commands.h"
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
-#include "support/cli.h"
+#include "support/common_options.h"
+#include "support/listing.h"
 
 namespace marrow::cli {
 namespace {
@@ -56,12 +58,12 @@ int list_models(bool as_json) {
 
 }  // namespace
 
-Action add_models(CLI::App& app) {
+void declare_models(Command& command) {
   auto as_json = std::make_shared<bool>(false);
-  CLI::App& command = *app.add_subcommand("models", "List every model that has a name");
-  command.add_flag("--json", *as_json, "One JSON object [default: off]");
-  set_example(command, "marrow models");
-  return [as_json] { return list_models(*as_json); };
+  command.summary("List every model that has a name");
+  add_json(command, *as_json);
+  command.example("marrow models");
+  command.action([as_json] { return list_models(*as_json); });
 }
 
 }  // namespace marrow::cli

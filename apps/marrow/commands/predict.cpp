@@ -9,6 +9,7 @@
 #include <ranges>
 #include <set>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -20,10 +21,9 @@
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 #include "marrow/model/import.h"
-#include "marrow/model/zoo.h"
 #include "marrow/predict/classifier.h"
 #include "marrow/predict/detector.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/open_model.h"
 
 namespace marrow::cli {
@@ -277,20 +277,6 @@ class ClassificationRun : public Prediction {
   predict::Classifier classifier_;
 };
 
-// A name or a YAML is a model without weights, and a missing file deserves a plain word.
-void require_weights(const std::string& model) {
-  std::error_code ignored;
-  if (model::is_checkpoint_path(model)) {
-    if (!fs::exists(model, ignored)) throw Error(ErrorKind::kFile, "--model " + model + ": no such file");
-    return;
-  }
-  model::find_model_spec(model);  // refuses an unknown name, with the nearest one
-  throw Error(ErrorKind::kUsage,
-              fmt::format("--model {0}: a description without weights. 'predict' needs a checkpoint, such as "
-                          "{1}.pt; 'marrow import' turns published files into checkpoints",
-                          model, fs::path(model).stem().string()));
-}
-
 predict::DetectorOptions detector_options(const Options& o, const model::Model& model) {
   predict::DetectorOptions options;
   options.size = input_size(o.model, model, o.imgsz);
@@ -315,7 +301,6 @@ fs::path run_folder(const Options& options, const std::string& task) {
 }
 
 int predict(const Options& options) {
-  require_weights(options.model);
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
   if (task != "detect" && task != "classify")
@@ -340,52 +325,40 @@ int predict(const Options& options) {
 
 }  // namespace
 
-Action add_predict(CLI::App& app) {
+void declare_predict(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand("predict", "Find objects in pictures, or classify them");
+  command.summary("Find objects in images, or classify them");
+  add_checkpoint(command, options->model);
   command
-      .add_option("--model", options->model,
-                  "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
-      ->required()
-      ->type_name("FILE");
-  command
-      .add_option("--source", options->source,
-                  "A picture, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists pictures")
-      ->required();
-  add_image_size_option(command, options->imgsz);
-  add_detection_options(command, options->nms);
-  command
-      .add_option("--classes", options->classes,
-                  "Only these classes, by number or name, separated by commas [default: all]")
-      ->delimiter(',')
-      ->type_name("CLASS,...");
-  command.add_flag(
-      "--rect,!--no-rect", options->rect,
-      "Pad each picture only to the next multiple of the stride; --no-rect, and a file of fixed size, pad to "
-      "the full square [default: on]");
-  command.add_flag(
-      "--fast-decode", options->fast_decode,
+      .option("--source", &options->source,
+              "An image, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists images")
+      .type("PATH")
+      .required();
+  add_image_size(command, options->imgsz);
+  add_detection(command, options->nms);
+  command.option("--classes", &options->classes, "Only these classes, by number or name, separated by commas")
+      .type("CLASS,...")
+      .without("all");
+  command.flag(
+      "--rect", &options->rect,
+      "Pad each image only to the next multiple of the stride; false, and a file of fixed size: to the "
+      "full square");
+  command.flag(
+      "--fast-decode", &options->fast_decode,
       "Decode JPEGs at a half, a quarter or an eighth where the network shrinks them as much: quicker, "
-      "but boxes move a little, and saved pictures are as small [default: off]");
-  command.add_flag("--save,!--no-save", options->save,
-                   "Write the pictures with boxes drawn; detectors only [default: on]");
-  command.add_flag("--save-txt", options->save_txt,
-                   "Write labels/NAME.txt: class cx cy w h, normalised [default: off]");
-  command.add_flag("--save-conf", options->save_conf,
-                   "Add the confidence to each line of --save-txt [default: off]");
-  command.add_flag("--save-crop", options->save_crop,
-                   "Write each detection's pixels to crops/CLASS/ [default: off]");
-  add_run_folder_options(command, options->folder);
-  command.add_flag("--json", options->as_json,
-                   "One line of JSON for each picture that could be read, on stdout; all else goes to stderr "
-                   "[default: off]");
-  add_foreign_file_options(command, options->import);
-  add_engine_options(command, options->engine);
-  add_no_deploy_flag(command, options->engine.deploy);
-  set_example(
-      command,
-      "marrow predict --model yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");
-  return [options] { return predict(*options); };
+      "but boxes move a little, and saved images are as small");
+  command.flag("--save", &options->save, "Write the images with boxes drawn; detectors only");
+  command.flag("--save-txt", &options->save_txt, "Write labels/NAME.txt: class cx cy w h, normalised");
+  command.flag("--save-conf", &options->save_conf, "Add the confidence to each line of --save-txt");
+  command.flag("--save-crop", &options->save_crop, "Write each detection's pixels to crops/CLASS/");
+  add_run_folder(command, options->folder);
+  command.flag("--json", &options->as_json,
+               "One line of JSON for each image that could be read, on stdout; all else goes to stderr");
+  add_foreign_file(command, options->import);
+  add_engine(command, options->engine);
+  add_deploy(command, options->engine.deploy);
+  command.example("marrow predict yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");
+  command.action([options] { return predict(*options); });
 }
 
 }  // namespace marrow::cli

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/data/dataset.h"
@@ -14,9 +15,10 @@
 #include "marrow/predict/output_difference.h"
 #include "marrow/quantize/calibrate.h"
 #include "marrow/quantize/sensitivity.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/measure.h"
 #include "support/open_model.h"
+#include "support/output_file.h"
 
 namespace marrow::cli {
 namespace {
@@ -39,16 +41,6 @@ struct Options {
   int threads = 0;
   model::ImportOptions import;
 };
-
-fs::path output_path(const Options& options) {
-  fs::path output = options.output;
-  if (output.empty()) {
-    output = fs::path(options.model);
-    output.replace_filename(output.stem().string() + "-int8.safetensors");
-  }
-  check_output_file(output, ".safetensors", "a checkpoint", options.model);
-  return output;
-}
 
 quantize::RangeRule range_rule(const std::string& name) {
   for (const quantize::RangeRule rule : {quantize::RangeRule::kPercentile, quantize::RangeRule::kMinMax})
@@ -83,7 +75,7 @@ void print_layers(std::vector<quantize::LayerError> layers) {
 }
 
 int quantize_model(const Options& options) {
-  const fs::path output = output_path(options);
+  const fs::path output = checkpoint_output(options.output, options.model, "-int8");
   const model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const data::Dataset dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
@@ -127,50 +119,34 @@ int quantize_model(const Options& options) {
 
 }  // namespace
 
-Action add_quantize(CLI::App& app) {
+void declare_quantize(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
-      "quantize", "Prepare a trained model for --precision int8, and say what that costs in accuracy");
-  command.add_option("MODEL", options->model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar or .pdparams")
-      ->required()
-      ->type_name("");
-  command.add_option("--data", options->data, "The dataset: pictures to take ranges from, and to measure on")
-      ->required()
-      ->type_name("PATH");
-  command.add_option("-o,--output", options->output, "Where to write it [default: MODEL-int8.safetensors]")
-      ->type_name("FILE.safetensors");
-  command.add_option("--images", options->images, "Pictures to take ranges from")
-      ->check(in_range(1, 100'000))
-      ->capture_default_str();
-  command.add_option("--calibrate-on", options->calibration_split, "Split of those pictures")
-      ->capture_default_str()
-      ->type_name("SPLIT");
-  command.add_option("--split", options->split, "Split to measure on: train, val or test")
-      ->capture_default_str()
-      ->type_name("SPLIT");
+  command.summary("Prepare a trained model for --precision int8, and say what that costs in accuracy");
+  add_checkpoint(command, options->model);
+  add_training_option(command, "data", &options->data).required();
+  add_output(command, options->output, "FILE.safetensors", "MODEL-int8.safetensors");
+  command.option("--images", &options->images, "Images to take ranges from").range(1, 100'000);
+  command.option("--calibrate-on", &options->calibration_split, "Split of those images").type("SPLIT");
+  add_training_option(command, "split", &options->split);
   command
-      .add_option(
-          "--range", options->range,
-          "What a byte's 256 steps span: mse (least squared error), percentile (all but 1 in 10000 at "
-          "either end) or minmax")
-      ->check(CLI::IsMember({"mse", "percentile", "minmax"}))
-      ->capture_default_str()
-      ->type_name("RULE");
+      .option("--range", &options->range,
+              "What a byte's 256 steps span: mse (least squared error), percentile (all but 1 in 10000 at "
+              "either end) or minmax")
+      .choices({"mse", "percentile", "minmax"});
   command
-      .add_option("--keep-above", options->keep_share,
-                  "A layer that causes more than this share of the error of all stays float32")
-      ->check(in_range(0, 1))
-      ->capture_default_str();
+      .option("--keep-above", &options->keep_share,
+              "A layer that causes more than this share of the error of all stays float32")
+      .range(0, 1);
   command
-      .add_option("--keep", options->keep,
-                  "Layers that stay float32 in any case, by name or by the beginning of it [default: none]")
-      ->delimiter(',')
-      ->type_name("NAME,...");
-  add_image_size_option(command, options->imgsz);
-  add_foreign_file_options(command, options->import);
-  add_threads_option(command, options->threads);
-  set_example(command, "marrow quantize best.safetensors --data data.yaml --imgsz 640");
-  return [options] { return quantize_model(*options); };
+      .option("--keep", &options->keep,
+              "Layers that stay float32 in any case, by name or by the beginning of it")
+      .type("NAME,...")
+      .without("none");
+  add_image_size(command, options->imgsz);
+  add_foreign_file(command, options->import);
+  add_threads(command, options->threads);
+  command.example("marrow quantize best.safetensors --data data.yaml --imgsz 640");
+  command.action([options] { return quantize_model(*options); });
 }
 
 }  // namespace marrow::cli

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -15,7 +16,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/scaling.h"
 #include "marrow/model/summary.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/open_model.h"
 #include "support/progress_line.h"
 
@@ -290,75 +291,67 @@ int scale(const Options& o) {
   return 0;
 }
 
-void add_coefficient(CLI::App& command, const char* name, std::optional<double>& value, const char* of) {
+void add_coefficient(Command& command, const char* name, std::optional<double>& value, const char* of) {
   constexpr double kLargest = 4;
-  command
-      .add_option(name, value,
-                  fmt::format("Growth of {} at phi = 1, instead of the search [default: searched]", of))
-      ->check(in_range(1, kLargest));
+  command.option(name, &value, fmt::format("Growth of {} at phi = 1, instead of the search", of))
+      .range(1, kLargest)
+      .without("searched");
 }
 
 }  // namespace
 
-Action add_scale(CLI::App& app) {
+void declare_scale(Command& command) {
   constexpr double kLargestPhi = 10;
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
-      "scale", "Grow a backbone in depth, width and input size together, as EfficientNet was");
-  command.add_option("--backbone", options->backbone, "What grows: a name of 'marrow models'")
-      ->required()
-      ->type_name("NAME");
+  command.summary("Grow a backbone in depth, width and input size together, as EfficientNet was");
+  command.option("--backbone", &options->backbone, "What grows: a name of 'marrow models'")
+      .type("NAME")
+      .required();
+  command.option("--phi", &options->phi, "How far: the cost becomes about 2^phi times the base's")
+      .range(0, kLargestPhi)
+      .without("1");
   command
-      .add_option("--phi", options->phi,
-                  "How far: the cost becomes about 2^phi times the base's [default: 1]")
-      ->check(in_range(0, kLargestPhi));
+      .option("--by", &options->by,
+              "What the search for alpha, beta and gamma measures: macs (multiply-adds) or latency")
+      .choices({"macs", "latency"});
   command
-      .add_option("--by", options->by,
-                  "What the search for alpha, beta and gamma measures: macs (multiply-adds) or latency")
-      ->check(CLI::IsMember({"macs", "latency"}))
-      ->type_name("COST")
-      ->capture_default_str();
-  command
-      .add_option("--tie", options->tie,
-                  "How much further than the nearest from twice the base's cost counts as equally near; the "
-                  "most even "
-                  "growth of those is taken")
-      ->check(in_range(0, 1))
-      ->capture_default_str();
+      .option("--tie", &options->tie,
+              "How much further than the nearest from twice the base's cost counts as equally near; the most "
+              "even growth of those is taken")
+      .range(0, 1);
   add_coefficient(command, "--alpha", options->alpha, "depth");
   add_coefficient(command, "--beta", options->beta, "width");
   add_coefficient(command, "--gamma", options->gamma, "the input size");
-  command.add_option("--depth", options->depth, "Factor on depth, instead of --phi [default: by --phi]")
-      ->check(in_range(0.01, 16));
-  command.add_option("--width", options->width, "Factor on width, instead of --phi [default: by --phi]")
-      ->check(in_range(0.01, 16));
+  command.option("--depth", &options->depth, "Factor on depth, instead of --phi")
+      .range(0.01, 16)
+      .without("by --phi");
+  command.option("--width", &options->width, "Factor on width, instead of --phi")
+      .range(0.01, 16)
+      .without("by --phi");
+  command.option("--imgsz", &options->imgsz, "Input size of the result, with --depth or --width")
+      .type("PIXELS")
+      .range(kSmallestSize, kLargestSize)
+      .without("the base's");
+  command.option("--base-imgsz", &options->base_imgsz, "Input size before scaling")
+      .type("PIXELS")
+      .range(kSmallestSize, kLargestSize)
+      .without("640; a classifier's own, or 224");
   command
-      .add_option("--imgsz", options->imgsz,
-                  "Input size of the result, with --depth or --width [default: the base's]")
-      ->check(in_range(kSmallestSize, kLargestSize))
-      ->type_name("PIXELS");
+      .option("--model", &options->model,
+              "The detector whose neck and head the backbone gets: a YAML, or a name of 'marrow models'")
+      .type("MODEL");
+  command.flag("--classifier", &options->classifier, "Write the classifier alone instead of a detector");
   command
-      .add_option("--base-imgsz", options->base_imgsz,
-                  "Input size before scaling [default: 640; a classifier's own, or 224]")
-      ->check(in_range(kSmallestSize, kLargestSize))
-      ->type_name("PIXELS");
-  command.add_option("--model", options->model, "The detector whose neck and head the backbone gets")
-      ->capture_default_str();
-  command.add_flag("--classifier", options->classifier,
-                   "Write the classifier alone instead of a detector [default: off]");
-  command
-      .add_option("--set", options->settings,
-                  "Another setting of the backbone, such as dropout=0.3; may be repeated [default: none]")
-      ->allow_extra_args(false)
-      ->type_name("SETTING=VALUE");
-  command.add_option("-o,--output", options->output, "Where to write the model [default: NAME-phiP.yaml]")
-      ->type_name("FILE.yaml");
-  command.add_option("--seconds", options->seconds, "With --by latency: for each candidate")
-      ->check(in_range(0, 3600))
-      ->capture_default_str();
-  add_threads_option(command, options->threads);
-  set_example(command, "marrow scale --backbone efficientnet_b0 --phi 2 --alpha 1.2 --beta 1.1 --gamma 1.15");
-  return [options] { return scale(*options); };
+      .option("--set", &options->settings,
+              "Another setting of the backbone, such as dropout=0.3; may be repeated")
+      .type("SETTING=VALUE")
+      .once_each()
+      .without("none");
+  add_output(command, options->output, "FILE.yaml", "NAME-phiP.yaml");
+  add_seconds(command, options->seconds);
+  add_threads(command, options->threads);
+  command.example("marrow scale --backbone efficientnet_b0 --phi 2 --alpha 1.2 --beta 1.1 --gamma 1.15");
+  command.action([options] { return scale(*options); });
 }
 
 }  // namespace marrow::cli

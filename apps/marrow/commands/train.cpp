@@ -1,5 +1,5 @@
 // marrow train: starts the program marrow-train, which is built only where LibTorch is, as git starts its
-// subcommands.
+// subcommands. The options are checked here: help and mistakes need no LibTorch.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
+#include "commands/commands.h"
 #include "marrow/base/error.h"
-#include "support/cli.h"
+#include "marrow_train/train_flags.h"
 #include "support/program_files.h"
 
 namespace marrow::cli {
@@ -49,12 +51,10 @@ void require_training() {
   find_program();
 }
 
-Action add_train(CLI::App& app) {
-  CLI::App& command = *app.add_subcommand("train", "Train a model on your images");
-  // All that follows is for the other program, --help too.
-  command.set_help_flag();
-  command.prefix_command();
-  return [&command] { return start(command.remaining()); };
+void declare_train(Command& command) {
+  auto flags = std::make_shared<TrainFlags>();
+  declare_train_flags(command, *flags);
+  command.action([flags] { return start(flags->words()); });
 }
 
 }  // namespace marrow::cli

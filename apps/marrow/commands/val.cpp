@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 
+#include "commands/commands.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/talk.h"
@@ -23,7 +24,7 @@
 #include "marrow/predict/classifier_input.h"
 #include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/train_options.h"
-#include "support/cli.h"
+#include "support/common_options.h"
 #include "support/measure.h"
 #include "support/open_model.h"
 #include "support/progress_line.h"
@@ -203,66 +204,40 @@ int validate(const Options& options) {
 
 }  // namespace
 
-Action add_val(CLI::App& app) {
+void declare_val(Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand("val", "Measure a model on labelled images");
+  command.summary("Measure a model on labelled images");
+  add_checkpoint(command, options->model);
+  add_training_option(command, "data", &options->data).required();
+  add_training_option(command, "split", &options->split);
   command
-      .add_option("--model", options->model,
-                  "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
-      ->required()
-      ->type_name("FILE");
-  command
-      .add_option("--data", options->data,
-                  "The dataset: its YAML, a COCO JSON file, or a folder (boxes, or one folder a class)")
-      ->required()
-      ->type_name("PATH");
-  command.add_option("--split", options->split, "train, val or test")
-      ->capture_default_str()
-      ->type_name("SPLIT");
-  command
-      .add_option(
-          "--imgsz", options->imgsz,
-          fmt::format(
-              "Longer side of the network input, pixels; for a classifier its crop [default: the file's own "
-              "if it is fixed, or what it was trained at; {}; a classifier's own, or {}]",
-              train::kDetectionSize, predict::kDefaultCrop))
-      ->check(in_range(1, 16384))
-      ->type_name("PIXELS");
-  command.add_option("--batch", options->batch, "Images that share a rectangle")
-      ->check(in_range(1, 65536))
-      ->capture_default_str();
-  add_detection_options(command, options->nms);
-  command
-      .add_option("--rect", options->rect,
-                  "Batches of images of like shape, padded only as far as needed; false, and a file of fixed "
-                  "size: squares")
-      ->expected(0, 1)
-      ->default_str("true")
-      ->type_name("true|false");
-  command.add_flag_callback(
-      "--no-rect", [options] { options->rect = false; }, "The same as --rect false [default: off]");
-  command.add_flag("--single-cls", options->single_cls, "Treat all classes as one [default: off]");
-  command.add_flag("--verbose,!--no-verbose", options->verbose, "A line for each class [default: on]");
-  command.add_flag(
-      "--save-json", options->save_json,
-      "Write predictions.json, as COCO's tools read it; for COCO's JSON with that file's numbers of pictures "
-      "and categories [default: off]");
-  command
-      .add_option("--plots", options->plots,
-                  "Plots and pictures in the run folder: confusion matrices, curves, the first batches")
-      ->expected(0, 1)
-      ->default_str("true")
-      ->type_name("true|false");
-  command.add_flag_callback(
-      "--no-plots", [options] { options->plots = false; }, "The same as --plots false [default: off]");
-  command.add_flag("--json", options->as_json,
-                   "One JSON object on stdout; all else goes to stderr [default: off]");
-  add_run_folder_options(command, options->folder);
-  add_foreign_file_options(command, options->import);
-  add_engine_options(command, options->engine);
-  add_no_deploy_flag(command, options->engine.deploy);
-  set_example(command, "marrow val --model best.safetensors --data data.yaml --split test --json");
-  return [options] { return validate(*options); };
+      .option("--imgsz", &options->imgsz,
+              "Longer side of the network input, pixels; for a classifier its crop")
+      .type("PIXELS")
+      .range(1, 16384)
+      .without(
+          fmt::format("the file's own if it is fixed, or what it was trained at; {}; a classifier's own, "
+                      "or {}",
+                      train::kDetectionSize, predict::kDefaultCrop));
+  command.option("--batch", &options->batch, "Images that share a rectangle").range(1, 65536);
+  add_detection(command, options->nms);
+  command.flag(
+      "--rect", &options->rect,
+      "Batches of images of like shape, padded only as far as needed; false, and a file of fixed size: "
+      "squares");
+  add_training_option(command, "single_cls", &options->single_cls);
+  add_training_option(command, "verbose", &options->verbose);
+  command.flag("--save-json", &options->save_json,
+               "Write predictions.json, as COCO's tools read it; for COCO's JSON with that file's numbers of "
+               "images and categories");
+  add_training_option(command, "plots", &options->plots);
+  add_json(command, options->as_json);
+  add_run_folder(command, options->folder);
+  add_foreign_file(command, options->import);
+  add_engine(command, options->engine);
+  add_deploy(command, options->engine.deploy);
+  command.example("marrow val best.safetensors --data data.yaml --split test --json");
+  command.action([options] { return validate(*options); });
 }
 
 }  // namespace marrow::cli

@@ -1,8 +1,8 @@
-// The backbones as people see them listed.
+#include "support/listing.h"
+
 #include <fmt/format.h>
 
 #include "marrow/nn/backbones/backbone.h"
-#include "support/cli.h"
 
 namespace marrow::cli {
 

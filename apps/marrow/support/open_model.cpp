@@ -10,7 +10,6 @@
 #include "marrow/predict/classifier_input.h"
 #include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/train_options.h"
-#include "support/cli.h"
 
 namespace marrow::cli {
 namespace {
@@ -33,29 +32,30 @@ std::string fixed_text(detect::Size fixed) {
 }  // namespace
 
 OpenedModel open_model(const std::string& model, const OpenOptions& options) {
-  if (model::is_checkpoint_path(model)) {
-    if (!options.backbone.empty())
-      throw Error(ErrorKind::kUsage, "--backbone is for a YAML or a name, not for a checkpoint");
-    return {open_checkpoint(model, options.import), true};
+  OpenedModel opened{.has_weights = model::is_checkpoint_path(model)};
+  model::TrainedModel& trained = opened.trained;
+  if (opened.has_weights) {
+    if (!options.backbone.empty() || options.classes > 0)
+      throw Error(ErrorKind::kUsage, "--backbone and --nc are for a YAML or a name, not for a checkpoint");
+    trained = options.incomplete ? model::import_checkpoint(model, options.import).trained
+                                 : model::load_trained(model, options.import);
+  } else {
+    model::BuildOptions build;
+    if (options.classes > 0) build.classes = options.classes;
+    trained.model = model::make_model(model, options.backbone, build);
+    if (options.draw) trained.weights = randomize(trained.model.graph, 0);
   }
-  OpenedModel opened;
-  opened.trained.model = model::make_model(model, options.backbone);
-  opened.trained.weights = randomize(opened.trained.model.graph, 0);
+  for (const std::string& warning : trained.model.warnings) talk("marrow: " + warning);
   return opened;
 }
 
 model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options) {
-  if (!model::is_checkpoint_path(file)) {
-    model::find_model_spec(file);  // refuses an unknown name, with the nearest one
-    throw Error(
-        ErrorKind::kUsage,
-        fmt::format("{}: a description without weights. Wanted is a checkpoint, such as {}.pt; 'marrow "
-                    "import' turns published files into checkpoints",
-                    file, std::filesystem::path(file).stem().string()));
-  }
-  model::TrainedModel trained = model::load_trained(file, options);
-  for (const std::string& warning : trained.model.warnings) talk("marrow: " + warning);
-  return trained;
+  if (model::is_checkpoint_path(file)) return open_model(file, {.import = options}).trained;
+  model::find_model_spec(file);  // refuses an unknown name, with the nearest one
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{}: a description without weights. Wanted is a checkpoint, such as {}.pt; 'marrow "
+                          "import' turns published files into checkpoints",
+                          file, std::filesystem::path(file).stem().string()));
 }
 
 int default_image_size(const model::Model& model) {

@@ -11,18 +11,22 @@ namespace marrow::cli {
 
 struct OpenedModel {
   model::TrainedModel trained;
-  bool has_weights = false;  // otherwise they were drawn at random
+  bool has_weights = false;  // otherwise it is a YAML or a name
 };
 
 struct OpenOptions {
   std::string backbone;         // for a YAML or a name: instead of its own
+  int classes = 0;              // for a YAML or a name: instead of its own; 0: its own
   model::ImportOptions import;  // for a foreign checkpoint
+  bool incomplete = false;      // a checkpoint may lack weights
+  bool draw = true;             // the weights of a YAML or a name, at random; otherwise it has none
 };
 
-// Throws Error{kUsage} where an option does not fit, and what make_model and open_checkpoint throw.
+// Every command's reader of MODEL. What the reader warns of goes to stderr. Throws Error{kUsage} where an
+// option does not fit, and what make_model and load_trained throw.
 OpenedModel open_model(const std::string& model, const OpenOptions& options = {});
 
-// load_trained(); what the file's reader warns of goes to stderr.
+// The same where weights are wanted. Throws Error{kUsage} for a YAML or a name.
 model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options);
 
 // The size that a network is run at when nobody says one: what a detector was trained at, or kDetectionSize;

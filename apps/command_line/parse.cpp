@@ -1,0 +1,285 @@
+// The only file that knows CLI11, whose headers take seconds to compile.
+#include "command_line/parse.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <ranges>
+
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+
+namespace marrow::cli {
+namespace {
+
+using Takes = Option::Takes;
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(ErrorKind::kUsage, message);
+}
+
+std::optional<bool> truth_of(const std::string& text) {
+  const std::string lower = to_lower(text);
+  for (const char* yes : {"true", "1", "yes", "on"})
+    if (lower == yes) return true;
+  for (const char* no : {"false", "0", "no", "off"})
+    if (lower == no) return false;
+  return {};
+}
+
+bool looks_like_an_option(const std::string& word) {
+  return word.size() > 1 && word.starts_with('-');
+}
+
+// Writes the words of a command so that every option has its value in the word behind it. CLI11 would let a
+// switch that takes a value, or a list, swallow the argument that follows.
+class Normaliser {
+ public:
+  Normaliser(const Command& command, const std::vector<std::string>& words)
+      : command_(command), words_(words) {}
+
+  struct Result {
+    std::vector<std::string> words;
+    bool help = false;
+  };
+
+  Result run() {
+    for (next_ = 0; next_ < words_.size() && !result_.help;) {
+      const std::string& word = words_[next_++];
+      if (word == "--") {
+        emit(word);
+        while (next_ < words_.size()) emit(words_[next_++]);
+      } else if (word.starts_with("--")) {
+        long_option(word);
+      } else if (looks_like_an_option(word)) {
+        short_option(word);
+      } else {
+        emit(word);
+      }
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void emit(std::string word) { result_.words.push_back(std::move(word)); }
+
+  const Option* find(const std::string& name) const {
+    for (const Option& option : command_.options())
+      if (std::ranges::find(option.names, name) != option.names.end()) return &option;
+    return nullptr;
+  }
+
+  [[noreturn]] void refuse_unknown(const std::string& name) const {
+    std::vector<std::string> known = {"--help"};
+    if (!command_.version().empty()) known.emplace_back("--version");
+    for (const Option& option : command_.options())
+      for (const std::string& each : option.names)
+        if (each.starts_with("--")) known.push_back(each);
+    const bool outermost = command_.has_commands() && !command_.version().empty();
+    refuse(unknown_name_message(outermost ? "option" : fmt::format("option of '{}'", command_.full_name()),
+                                name, known));
+  }
+
+  // A switch takes the next word only where it is a truth value.
+  void take_switch(const Option& option, const std::string& name, std::optional<std::string> value) {
+    if (!value && next_ < words_.size() && truth_of(words_[next_])) value = words_[next_++];
+    const bool alone = next_ < words_.size() && !value && !looks_like_an_option(words_[next_]);
+    const auto is_place = [](const Option& other) { return !other.argument.empty(); };
+    if (alone && std::ranges::none_of(command_.options(), is_place)) value = words_[next_];
+    const std::optional<bool> truth = value ? truth_of(*value) : true;
+    if (!truth) refuse(fmt::format("{}: '{}' is not true or false", name, printable(*value)));
+    emit(option.name());
+    emit(*truth ? "true" : "false");
+  }
+
+  // The next words too, as long as they can belong to a list.
+  void take_list(const Option& option, std::optional<std::string> value) {
+    const bool numbers = std::holds_alternative<std::vector<int>*>(option.target);
+    if (!value && next_ < words_.size()) value = words_[next_++];
+    emit(option.name());
+    if (!value) return;
+    emit(*value);
+    while (next_ < words_.size() && !looks_like_an_option(words_[next_]) &&
+           (!numbers || (!words_[next_].empty() && std::isdigit(words_[next_][0]) != 0))) {
+      emit(option.name());
+      emit(words_[next_++]);
+    }
+  }
+
+  void take(const Option& option, const std::string& name, std::optional<std::string> value) {
+    switch (option.takes) {
+      case Takes::kSwitch:
+        return take_switch(option, name, std::move(value));
+      case Takes::kList:
+        return take_list(option, std::move(value));
+      case Takes::kOptionalValue:
+        if (!value && next_ < words_.size() && !looks_like_an_option(words_[next_])) value = words_[next_++];
+        emit(option.name());
+        return emit(value.value_or(""));
+      case Takes::kValue:
+      case Takes::kRepeated:
+        if (!value && next_ < words_.size()) value = words_[next_++];
+        emit(option.name());
+        if (value) emit(*value);
+    }
+  }
+
+  // Underscores are as good as hyphens: --max_det.
+  void long_option(const std::string& word) {
+    const size_t equals = word.find('=');
+    std::optional<std::string> value;
+    if (equals != std::string::npos) value = word.substr(equals + 1);
+    const std::string given = word.substr(0, equals);
+    std::string name = given;
+    std::ranges::replace(name, '_', '-');
+    if (name == "--help" && !value) {
+      result_.help = true;
+      return;
+    }
+    if (const Option* option = find(name)) return take(*option, name, std::move(value));
+    if (name.starts_with("--no-"))
+      if (const Option* option = find("--" + name.substr(5)); option && option->takes == Takes::kSwitch) {
+        if (value) refuse(fmt::format("{}: takes no value; wanted {}={}", name, option->name(), *value));
+        emit(option->name());
+        return emit("false");
+      }
+    refuse_unknown(given);
+  }
+
+  // -o FILE, -oFILE, -v
+  void short_option(const std::string& word) {
+    const std::string name = word.substr(0, 2);
+    if (word == "-h") {
+      result_.help = true;
+      return;
+    }
+    const Option* option = find(name);
+    if (option == nullptr) refuse_unknown(word.substr(0, word.find('=')));
+    std::optional<std::string> value;
+    if (word.size() > 2) value = word.substr(word[2] == '=' ? 3 : 2);
+    take(*option, name, std::move(value));
+  }
+
+  const Command& command_;
+  const std::vector<std::string>& words_;
+  size_t next_ = 0;
+  Result result_;
+};
+
+CLI::Validator validator_of(const Option& option) {
+  const auto refusal = [&option](const std::string& text) -> std::string {
+    if (option.limits) {
+      const auto [smallest, largest] = *option.limits;
+      char* end = nullptr;
+      const double value = std::strtod(text.c_str(), &end);
+      const bool number = end != text.c_str() && *end == '\0';
+      if (!number || !(value >= smallest && value <= largest))
+        return fmt::format("'{}' is not a number from {} to {}", text, smallest, largest);
+    }
+    if (!option.known.empty() && std::ranges::find(option.known, text) == option.known.end())
+      return unknown_name_message("value", printable(text), option.known);
+    return option.refusal ? option.refusal(text) : std::string();
+  };
+  return {refusal, ""};
+}
+
+// Adds an option whose values CLI11 converts and puts into its target.
+struct Adder {
+  CLI::App& app;
+  const std::string& names;
+
+  CLI::Option* operator()(const TakeText& take) const {
+    return app.add_option_function<std::string>(names, take);
+  }
+  CLI::Option* operator()(bool* target) const {
+    return app.add_option_function<std::string>(
+        names, [target](const std::string& text) { *target = text == "true"; });
+  }
+  CLI::Option* operator()(std::optional<std::string>* target) const {
+    return app.add_option_function<std::string>(names, [target](const std::string& text) { *target = text; });
+  }
+  template <class Value>
+  CLI::Option* operator()(Value* target) const {
+    return app.add_option(names, *target);
+  }
+};
+
+std::string names_for_cli11(const Option& option) {
+  std::string names = option.names.empty() ? "" : option.name();
+  if (!option.argument.empty()) names += (names.empty() ? "" : ",") + option.argument;
+  return names;
+}
+
+void add_option(CLI::App& app, const Option& option) {
+  const std::string names = names_for_cli11(option);
+  CLI::Option* added = std::visit(Adder{app, names}, option.target);
+  const bool list = option.takes == Takes::kList, repeated = option.takes == Takes::kRepeated;
+  if (list && !option.names.empty()) added->delimiter(',');
+  if (option.most > 0) added->expected(1, static_cast<int>(option.most));
+  // The normaliser gives every value its option's name, so that none takes the words behind it.
+  if ((list || repeated) && !option.names.empty()) added->allow_extra_args(false);
+  if (option.takes == Takes::kSwitch) added->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (option.is_required) added->required();
+  added->check(validator_of(option));
+}
+
+[[noreturn]] void refuse_without_command(const Command& command) {
+  refuse(fmt::format("no command is given. '{} --help' lists them", command.full_name()));
+}
+
+// The innermost command that the words name; `used` words are its name.
+const Command& find_command(const Command& program, const std::vector<std::string>& words, size_t& used) {
+  const Command* command = &program;
+  while (command->has_commands()) {
+    if (used == words.size()) refuse_without_command(*command);
+    const std::string& word = words[used];
+    if (looks_like_an_option(word)) break;
+    const Command* found = command->find(word);
+    if (found == nullptr) {
+      const std::string what =
+          command == &program ? "command" : fmt::format("command of '{}'", command->full_name());
+      refuse(unknown_name_message(what, printable(word), command->command_names()));
+    }
+    command = found;
+    ++used;
+  }
+  return *command;
+}
+
+void parse_options(const Command& command, std::vector<std::string> words) {
+  CLI::App app;
+  app.set_help_flag();
+  for (const Option& option : command.options()) add_option(app, option);
+  try {
+    std::ranges::reverse(words);  // CLI11 takes them from the back
+    app.parse(std::move(words));
+  } catch (const CLI::ParseError& error) {
+    refuse(
+        fmt::format("{}. '{} --help' lists the options, with an example", error.what(), command.full_name()));
+  }
+}
+
+}  // namespace
+
+Parsed parse(const Command& program, const std::vector<std::string>& words) {
+  size_t used = 0;
+  const Command& command = find_command(program, words, used);
+  Parsed parsed{.command = &command};
+  const std::vector<std::string> rest(words.begin() + static_cast<std::ptrdiff_t>(used), words.end());
+  if (!command.version().empty() && !rest.empty() && rest.front() == "--version") {
+    parsed.wanted = Parsed::Wanted::kVersion;
+    return parsed;
+  }
+  Normaliser::Result normal = Normaliser(command, rest).run();
+  if (normal.help)
+    parsed.wanted = Parsed::Wanted::kHelp;
+  else if (command.has_commands())
+    refuse_without_command(command);
+  else
+    parse_options(command, std::move(normal.words));
+  return parsed;
+}
+
+}  // namespace marrow::cli

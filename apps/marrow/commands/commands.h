@@ -1,0 +1,31 @@
+// The commands of `marrow`, one file each.
+#pragma once
+
+#include "command_line/command_line.h"
+
+namespace marrow::cli {
+
+// Each says what its command takes, and does when it is chosen.
+void declare_train(Command& command);
+void declare_val(Command& command);
+void declare_predict(Command& command);
+void declare_data(Command& command);
+void declare_data_show(Command& command);
+void declare_info(Command& command);
+void declare_models(Command& command);
+void declare_import(Command& command);
+void declare_deploy(Command& command);
+void declare_quantize(Command& command);
+void declare_export(Command& command);
+void declare_benchmark(Command& command);
+void declare_compare(Command& command);
+void declare_scale(Command& command);
+void declare_demo(Command& command);
+
+// All of them, and those that tell of the program itself, which they read.
+void add_commands(Command& program);
+
+// Throws Error{kUnsupported}, saying what is missing, where `marrow train` has no program to start.
+void require_training();
+
+}  // namespace marrow::cli

@@ -1,0 +1,43 @@
+// The options of `marrow train`: the rows of the table of training options. Two programs declare them:
+// marrow, which checks what was given before it starts marrow-train, and marrow-train.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command_line/command_line.h"
+#include "marrow/train/recipe/train_options.h"
+
+namespace marrow::cli {
+
+// What was given.
+class TrainFlags {
+ public:
+  // Over what `options` holds.
+  void apply(train::TrainOptions& options) const;
+  std::vector<const train::TrainOption*> given() const;
+  // As words that say the same.
+  std::vector<std::string> words() const;
+
+  std::string cfg;
+  std::optional<std::string> resume;  // empty: the latest run
+
+ private:
+  friend void declare_train_flags(Command& command, TrainFlags& flags);
+  struct Given {
+    const train::TrainOption* option;
+    std::string text;
+  };
+  std::vector<Given> given_;
+};
+
+// "--warmup-epochs" for "warmup_epochs"
+std::string flag_of(const std::string& key);
+
+// A row of the table as an option with its help, values and default. `take` gets texts that fit.
+Option& declare_train_option(Command& command, const train::TrainOption& row, const TakeText& take);
+
+void declare_train_flags(Command& command, TrainFlags& flags);
+
+}  // namespace marrow::cli
