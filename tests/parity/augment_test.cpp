@@ -126,12 +126,12 @@ TEST(parity_augment, Perspective) {
     const double scale = row.at("scale_s").get<double>();
 
     image::Image warped(output.width, output.height);
-    (divide ? warp_perspective : warp_affine)(image.pixels(), matrix, warped.pixels(),
-                                              detect::kLetterboxGrey);
+    (divide ? image::warp_perspective : image::warp_affine)(image.pixels(), matrix, warped.pixels(),
+                                                            detect::kLetterboxGrey);
     EXPECT_EQ(difference(warped, image_of(golden.at(name + ".warped_img"))).count, 0);
 
     const std::vector<loader::Object> objects =
-        loader::objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"));
+        objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"));
     const Tensor& all = golden.at(name + ".boxes_clipped_all");
     const auto keep = golden.at(name + ".keep").bytes();
     std::vector<loader::Object> kept;
@@ -168,7 +168,7 @@ TEST(parity_augment, PerspectiveFromDraws) {
     for (size_t i = 0; i < built.size(); ++i) EXPECT_NEAR(built[i], matrix[i], 2e-5) << "element " << i;
 
     const loader::Sample sample = loader::random_perspective(
-        {image, loader::objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
+        {image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
         params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
     // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a pixel.
     EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 255 / 32 + 1);
@@ -186,10 +186,12 @@ TEST(parity_augment, ColourConversions) {
     return image;
   };
   EXPECT_EQ(
-      difference(convert(image_of(golden.at("img_bgr")), bgr_to_hsv), image_of(golden.at("hsv_cv2"))).count,
+      difference(convert(image_of(golden.at("img_bgr")), image::bgr_to_hsv), image_of(golden.at("hsv_cv2")))
+          .count,
       0);
   EXPECT_EQ(
-      difference(convert(image_of(golden.at("hsv_in")), hsv_to_bgr), image_of(golden.at("bgr_cv2"))).count,
+      difference(convert(image_of(golden.at("hsv_in")), image::hsv_to_bgr), image_of(golden.at("bgr_cv2")))
+          .count,
       0);
 }
 
@@ -213,8 +215,8 @@ TEST(parity_augment, Flips) {
   MARROW_NEEDS(file("hsv_flip.json"));
   const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
   const image::Image image = image_of(golden.at("img_bgr"));
-  for (const auto& [direction, flip] :
-       {std::pair{"flip_horizontal", &flip_horizontally}, std::pair{"flip_vertical", &flip_vertically}}) {
+  for (const auto& [direction, flip] : {std::pair{"flip_horizontal", &loader::flip_horizontally},
+                                        std::pair{"flip_vertical", &loader::flip_vertically}}) {
     SCOPED_TRACE(direction);
     loader::Sample sample{image,
                           objects_of_normalised(golden.at("flip.xywhn_in"), nullptr, loader::size_of(image))};

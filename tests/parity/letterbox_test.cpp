@@ -95,7 +95,7 @@ TEST(parity_letterbox, ValidationSize) {
   }
 }
 
-TEST(parity_letterbox, detect::RectBatches) {
+TEST(parity_letterbox, RectBatches) {
   MARROW_NEEDS(folder());
   json golden = read_json(folder() / "letterbox.json");
   ASSERT_FALSE(golden.at("rect_batches").empty());

@@ -42,7 +42,7 @@ void run_block(const weights::SafetensorsFile& file) {
 
     const torch::Tensor value = executor.train(input, std::span(&output, 1), {})[0];
     expect_close(value, file.tensors.at("output"), "output");
-    (value * to_torch(file.tensors.at("rand"))).sum().backward();
+    (value * train::to_torch(file.tensors.at("rand"))).sum().backward();
     const Tensor& recorded_gradient = file.tensors.at("grad_input");
     expect_close(input.grad(), recorded_gradient, "grad_input");
     const double zero = kZero * largest(recorded_gradient);

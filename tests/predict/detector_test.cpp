@@ -82,14 +82,14 @@ TEST(Detector, EqualsTheChainDoneByHand) {
   const image::Image image = image::draw_scene(150, 90, 1);
   for (const bool rect : {true, false}) {
     SCOPED_TRACE(rect ? "rectangular" : "square");
-    Detector detector(network().graph, network().weights, model::options({96, 96}, rect));
+    Detector detector(network().graph, network().weights, options({96, 96}, rect));
     const DetectionResult result = detector.detect(image);
     EXPECT_EQ(result.network, (rect ? detect::Size{96, 64} : detect::Size{96, 96}));
     EXPECT_EQ(detector.network_size({150, 90}), result.network);
     detect::LetterboxOptions how;
     how.minimum_rectangle = rect;
     const detect::Letterbox geometry = detect::letterbox_geometry({150, 90}, {96, 96}, how);
-    const auto expected = by_hand(image, geometry, model::options({96, 96}, rect).nms);
+    const auto expected = by_hand(image, geometry, options({96, 96}, rect).nms);
     ASSERT_GT(expected.size(), 3u) << "the comparison would say nothing";
     ASSERT_LT(expected.size(), 50u);
     expect_near(result.detections, expected, 150.0 / 96);
@@ -97,7 +97,7 @@ TEST(Detector, EqualsTheChainDoneByHand) {
 }
 
 TEST(Detector, RoundsItsSizeUpToTheStride) {
-  Detector detector(network().graph, network().weights, model::options({33, 65}, false));
+  Detector detector(network().graph, network().weights, options({33, 65}, false));
   EXPECT_EQ(detector.network_size({1000, 10}), (detect::Size{64, 96}));
   EXPECT_EQ(detector.largest_stride(), 32);
   EXPECT_EQ(detector.classes(), 3);
@@ -107,7 +107,7 @@ TEST(Detector, RoundsItsSizeUpToTheStride) {
 TEST(Detector, TakesPicturesOfAnySize) {
   const std::vector<detect::Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
   for (const bool rect : {true, false}) {
-    DetectorOptions o = model::options({64, 64}, rect);
+    DetectorOptions o = options({64, 64}, rect);
     o.nms.confidence = 0;
     Detector detector(network().graph, network().weights, o);
     for (const detect::Size size : sizes) {
@@ -126,7 +126,7 @@ TEST(Detector, TakesPicturesOfAnySize) {
 
 // More sizes than it keeps engines for, twice over: the answers stay the same.
 TEST(Detector, AnswersTheSameAcrossSizes) {
-  Detector detector(network().graph, network().weights, model::options({128, 128}, true));
+  Detector detector(network().graph, network().weights, options({128, 128}, true));
   std::vector<image::Image> images;
   for (const detect::Size size :
        {detect::Size{128, 128}, {128, 90}, {128, 60}, {128, 30}, {90, 128}, {60, 128}, {30, 128}})
@@ -148,7 +148,7 @@ TEST(Detector, SurvivesWeightsThatAreNoNumbers) {
   weights["model.22.cv2.0.2.bias"] = broken;
   weights["model.22.cv3.1.2.bias"] =
       Tensor::from({3}, std::vector<float>(3, std::numeric_limits<float>::infinity()));
-  Detector detector(network().graph, weights, model::options({64, 64}, true));
+  Detector detector(network().graph, weights, options({64, 64}, true));
   for (const detect::Detection& detection : detector.detect(image::draw_scene(64, 64, 1)).detections)
     for (const float side : detection.box) EXPECT_TRUE(std::isfinite(side));
 }
@@ -157,7 +157,7 @@ TEST(Detector, RefusesWhatItCannotRun) {
   const model::Model classifier = model::make_model("yolov8n-cls");
   EXPECT_THROW(Detector(classifier.graph, initialize(classifier.graph, 0), {}), Error);
   EXPECT_THROW(Detector(network().graph, {}, {}), Error);
-  Detector detector(network().graph, network().weights, model::options({64, 64}, true));
+  Detector detector(network().graph, network().weights, options({64, 64}, true));
   EXPECT_THROW(detector.detect(image::Image()), Error);
 }
 

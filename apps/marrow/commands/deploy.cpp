@@ -37,7 +37,7 @@ struct Options {
   int images = 16;
   double tolerance = 1e-4;
   std::vector<std::string> skip;
-  EngineOptions engine;
+  engine::EngineOptions engine;
   model::ImportOptions import;
 };
 
@@ -111,7 +111,7 @@ void compare_precisions(const Options& options, const data::Dataset& dataset,
                         const model::TrainedModel& trained, AccuracyOptions measured) {
   const std::vector<Accuracy> before = accuracy(dataset, trained, measured);
   measured.engine.precision = options.engine.precision;
-  print_comparison("", "float32", std::string(precision_name(options.engine.precision)), "");
+  print_comparison("", "float32", std::string(engine::precision_name(options.engine.precision)), "");
   print_comparison(before, accuracy(dataset, trained, measured));
 }
 
@@ -131,7 +131,7 @@ int deploy_model(const Options& options) {
   if (model::is_deployed(trained.model)) {
     fmt::print(stderr, "marrow: {} is deployed already; there is nothing to do, and nothing was written\n",
                options.model);
-    if (dataset && options.engine.precision != Precision::kFloat32)
+    if (dataset && options.engine.precision != engine::Precision::kFloat32)
       compare_precisions(options, *dataset, trained, measured);
     return 0;
   }

@@ -110,7 +110,7 @@ int quantize_model(const Options& options) {
   print_comparison("", "float32", "int8", "");
   std::fflush(stdout);
   const std::vector<Accuracy> before = accuracy(dataset, quantized, measured);
-  measured.engine.precision = Precision::kInt8;
+  measured.engine.precision = engine::Precision::kInt8;
   print_comparison(before, accuracy(dataset, quantized, measured));
   model::save_checkpoint(output, quantized.model, quantized.weights);
   fmt::print("\nwritten: {}\n", output.string());

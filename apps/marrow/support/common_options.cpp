@@ -16,7 +16,7 @@ namespace {
 
 std::vector<std::string> precision_names() {
   std::vector<std::string> names;
-  for (const Precision each : kPrecisions) names.emplace_back(precision_name(each));
+  for (const engine::Precision each : engine::kPrecisions) names.emplace_back(engine::precision_name(each));
   return names;
 }
 
@@ -47,7 +47,7 @@ void add_model(Command& command, std::string& model) {
       .required();
 }
 
-ForeignFileOptions add_foreign_file(Command& command, ImportOptions& options) {
+ForeignFileOptions add_foreign_file(Command& command, model::ImportOptions& options) {
   options.model_flag = "--as";
   options.source_flag = "--weights-source";
   Option& model =
@@ -83,12 +83,12 @@ void add_seed(Command& command, uint64_t& seed) {
   add_training_option(command, "seed", &seed);
 }
 
-void add_engine(Command& command, EngineOptions& options) {
+void add_engine(Command& command, engine::EngineOptions& options) {
   add_threads(command, options.threads);
   add_autotune(command, options.autotune);
   const auto take = [&options](const std::string& name) {
-    for (const Precision each : kPrecisions)
-      if (name == precision_name(each)) {
+    for (const engine::Precision each : engine::kPrecisions)
+      if (name == engine::precision_name(each)) {
         options.precision = each;
         return;
       }
@@ -99,7 +99,7 @@ void add_engine(Command& command, EngineOptions& options) {
       .option("--precision", take,
               "What convolutions multiply: float32, bf16, or int8 of a model that 'marrow quantize' made")
       .choices(precision_names())
-      .without(std::string(precision_name(options.precision)));
+      .without(std::string(engine::precision_name(options.precision)));
 }
 
 void add_autotune(Command& command, bool& autotune) {
@@ -130,7 +130,7 @@ void add_suppression(Command& command, float& confidence, float& iou, int& max_d
   add_training_option(command, "max_det", &max_detections);
 }
 
-void add_detection(Command& command, NmsOptions& options) {
+void add_detection(Command& command, detect::NmsOptions& options) {
   add_suppression(command, options.confidence, options.iou, options.max_detections);
   add_training_option(command, "agnostic_nms", &options.agnostic);
 }

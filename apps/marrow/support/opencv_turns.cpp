@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kOption = "--runtime opencv: ";
 
-void write_files(const fs::path& stem, const passes::GraphWithWeights& source, const NetworkRunOptions& o) {
+void write_files(const fs::path& stem, const passes::GraphWithWeights& source,
+                 const benchmark::NetworkRunOptions& o) {
   passes::GraphWithWeights network = source;
   network.graph.taps.clear();
   onnx::write_model(stem.string() + ".onnx",
@@ -34,8 +35,8 @@ void write_files(const fs::path& stem, const passes::GraphWithWeights& source, c
   Tensor input({o.batch, network.graph.nodes.front().channels, o.height, o.width});
   Random random(1, "benchmark");
   for (float& value : input.values()) value = static_cast<float>(random.uniform(0, 1));
-  Engine engine(network.graph, network.weights, input.shape(), {},
-                {.threads = o.engine.threads, .deploy = false});
+  engine::Engine engine(network.graph, network.weights, input.shape(), {},
+                        {.threads = o.engine.threads, .deploy = false});
   engine.run(input);
   weights::write_safetensors(stem.string() + ".io", {{"input", input}, {"output", engine.output(0)}}, {});
 }
@@ -47,7 +48,7 @@ void remove_files(const fs::path& stem) {
 
 }  // namespace
 
-OpenCvTurns::OpenCvTurns(const passes::GraphWithWeights& network, const NetworkRunOptions& options)
+OpenCvTurns::OpenCvTurns(const passes::GraphWithWeights& network, const benchmark::NetworkRunOptions& options)
     : stem_(fs::temp_directory_path() / fmt::format("marrow_turns_{}", ::getpid())) {
   const auto program = find_beside(kOnnxChecker);
   if (!program)
@@ -104,19 +105,19 @@ double OpenCvTurns::run_ms() {
   return ms;
 }
 
-InTurns time_in_turns(NetworkRun& ours, OpenCvTurns& theirs, double seconds) {
+InTurns time_in_turns(benchmark::NetworkRun& ours, OpenCvTurns& theirs, double seconds) {
   constexpr int kRunsOfTurn = 3;  // that count
   std::vector<double> our_times, their_times;
   double total_ms = 0;
   while (total_ms < 1000 * seconds || our_times.empty()) {
     ours.run();
-    for (int i = 0; i < kRunsOfTurn; ++i) our_times.push_back(time_ms([&] { ours.run(); }));
+    for (int i = 0; i < kRunsOfTurn; ++i) our_times.push_back(benchmark::time_ms([&] { ours.run(); }));
     theirs.run_ms();
     for (int i = 0; i < kRunsOfTurn; ++i) their_times.push_back(theirs.run_ms());
     for (int i = 1; i <= kRunsOfTurn; ++i)
       total_ms += our_times[our_times.size() - i] + their_times[their_times.size() - i];
   }
-  return {latency_of(our_times), latency_of(their_times)};
+  return {benchmark::latency_of(our_times), benchmark::latency_of(their_times)};
 }
 
 }  // namespace marrow::cli
