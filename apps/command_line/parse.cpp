@@ -212,17 +212,17 @@ std::string names_for_cli11(const Option& option) {
   return names;
 }
 
-void add_option(CLI::App& app, const Option& option) {
+const CLI::Option* add_option(CLI::App& app, const Option& option) {
   const std::string names = names_for_cli11(option);
   CLI::Option* added = std::visit(Adder{app, names}, option.target);
   const bool list = option.takes == Takes::kList, repeated = option.takes == Takes::kRepeated;
   if (list && !option.names.empty()) added->delimiter(',');
-  if (option.most > 0) added->expected(1, static_cast<int>(option.most));
   // The normaliser gives every value its option's name, so that none takes the words behind it.
   if ((list || repeated) && !option.names.empty()) added->allow_extra_args(false);
   if (option.takes == Takes::kSwitch) added->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   if (option.is_required) added->required();
   added->check(validator_of(option));
+  return added;
 }
 
 [[noreturn]] void refuse_without_command(const Command& command) {
@@ -251,14 +251,23 @@ const Command& find_command(const Command& program, const std::vector<std::strin
 void parse_options(const Command& command, std::vector<std::string> words) {
   CLI::App app;
   app.set_help_flag();
-  for (const Option& option : command.options()) add_option(app, option);
+  std::vector<std::pair<const Option*, const CLI::Option*>> bounded;
+  for (const Option& option : command.options()) {
+    const CLI::Option* added = add_option(app, option);
+    if (option.most > 0) bounded.emplace_back(&option, added);
+  }
+  const auto refuse_with_help = [&](const std::string& message) {
+    refuse(fmt::format("{}. '{} --help' lists the options, with an example", message, command.full_name()));
+  };
   try {
     std::ranges::reverse(words);  // CLI11 takes them from the back
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    refuse(
-        fmt::format("{}. '{} --help' lists the options, with an example", error.what(), command.full_name()));
+    refuse_with_help(error.what());
   }
+  for (const auto& [option, added] : bounded)
+    if (const size_t values = added->reduced_results().size(); values > option->most)
+      refuse_with_help(fmt::format("{}: {} values; wanted at most {}", option->name(), values, option->most));
 }
 
 }  // namespace

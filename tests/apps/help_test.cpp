@@ -1,10 +1,6 @@
 // What the program says about itself, and to those who mistype.
 #include <gtest/gtest.h>
 
-#include <iterator>
-#include <set>
-#include <sstream>
-
 #include "apps/program.h"
 
 namespace marrow::apps {
@@ -12,15 +8,6 @@ namespace {
 
 using testing::ProgramResult;
 using testing::run_program;
-
-const std::vector<std::string> kCommands = {"val",          "predict",    "info",     "models",
-                                            "import",       "demo",       "scale",    "data check",
-                                            "data convert", "data synth", "data show"};
-
-ProgramResult help_of(const std::string& command) {
-  std::istringstream words(command + " --help");
-  return run_program({std::istream_iterator<std::string>(words), {}});
-}
 
 // Usage errors: nothing on stdout, which is for results.
 void expect_refused(const std::vector<std::string>& arguments, int code, const std::string& says) {
@@ -44,61 +31,7 @@ TEST(Program, ListsItsCommands) {
   const ProgramResult result = run_program({"--help"});
   EXPECT_EQ(result.code, 0);
   for (const char* command : {"train", "val", "predict", "data", "info", "models", "import", "demo"})
-    EXPECT_SAYS(result.out, std::string("  ") + command + " ");
-}
-
-// "  --name,..." at the start of a line of the help.
-std::set<std::string> options_in(const std::string& help) {
-  std::set<std::string> names;
-  for (const std::string& line : testing::lines_of(help)) {
-    if (!line.starts_with("  -")) continue;
-    const std::string head = line.substr(2, line.find_first_of(" {", 2) - 2);
-    std::istringstream stream(head);
-    for (std::string name; std::getline(stream, name, ',');) names.insert(name);
-  }
-  return names;
-}
-
-// Every option says its default, or that it is required; a switch starts off or says which it is.
-TEST(Program, HelpShowsEveryDefault) {
-  for (const std::string& command : kCommands) {
-    SCOPED_TRACE(command);
-    const std::string help = help_of(command).out;
-    std::string entry;
-    int entries = 0;
-    for (const std::string& line : testing::lines_of(help + "  -\n")) {
-      if (line.starts_with("  -")) {
-        if (!entry.empty() && entry.find("--help") == std::string::npos) {
-          const std::string head = entry.substr(0, entry.find("  ", 2));
-          EXPECT_TRUE(entry.find("[default: ") != std::string::npos ||
-                      head.find("REQUIRED") != std::string::npos || head.find('=') != std::string::npos)
-              << entry;
-          ++entries;
-        }
-        entry = line;
-      } else if (line.starts_with("      ")) {
-        entry += line;
-      }
-    }
-    EXPECT_GE(entries, 1);
-  }
-}
-
-TEST(Program, HelpEndsWithAnExampleOfExistingOptions) {
-  for (const std::string& command : kCommands) {
-    SCOPED_TRACE(command);
-    const ProgramResult result = help_of(command);
-    EXPECT_EQ(result.code, 0);
-    EXPECT_EQ(result.err, "");
-    const std::string example = testing::lines_of(result.out).back();
-    EXPECT_TRUE(example.starts_with("  marrow " + command)) << example;
-    const std::set<std::string> known = options_in(result.out);
-    std::istringstream words(example);
-    for (std::string word; words >> word;)
-      if (word.starts_with("-")) {
-        EXPECT_TRUE(known.contains(word)) << word;
-      }
-  }
+    EXPECT_SAYS(result.out, std::string("\n  ") + command + " ");
 }
 
 TEST(Program, RefusesAMissingOrUnknownCommand) {
@@ -111,6 +44,8 @@ TEST(Program, RefusesUnknownOptionsAndValues) {
   expect_refused({"predict", "--modl", "x"}, 2, "Did you mean '--model'?");
   expect_refused({"info", "--imgsize=320", "yolov8n"}, 2, "Did you mean '--imgsz'?");
   expect_refused({"predict", "--source", "x"}, 2, "--model is required. 'marrow predict --help'");
+  expect_refused({"data", "--jsn"}, 2, "unknown option of 'marrow data'");
+  expect_refused({"data"}, 2, "no command is given. 'marrow data --help'");
   expect_refused({"import"}, 2, "FILE is required");
   expect_refused({"models", "extra"}, 2, "extra");
   for (const char* value : {"1.5", "-0.1", "nan", "abc", "", "0x"})

@@ -205,15 +205,21 @@ TEST_F(ValCommand, SaysWhatDoesNotFit) {
   EXPECT_SAYS(result.err, "matched by number");
 }
 
-#ifdef MARROW_HAS_TRAINING
-TEST(TrainCommand, HandsOver) {
+TEST(TrainCommand, ChecksItsOptionsWithoutTraining) {
   const ProgramResult result = run_program({"train", "--lr0", "fast"});
   EXPECT_EQ(result.code, 2);
   EXPECT_SAYS(result.err, "--lr0: 'fast' is not a number");
 }
+
+#ifdef MARROW_HAS_TRAINING
+TEST(TrainCommand, HandsOver) {
+  const ProgramResult result = run_program({"train", "--lr0", "0.1"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_SAYS(result.err, "--model");  // marrow-train wants one
+}
 #else
 TEST(TrainCommand, SaysHowToGetTraining) {
-  const ProgramResult result = run_program({"train", "--lr0", "fast"});
+  const ProgramResult result = run_program({"train", "--lr0", "0.1"});
   EXPECT_EQ(result.code, 1);
   EXPECT_SAYS(result.err, "-DMARROW_TRAIN=ON");
 }

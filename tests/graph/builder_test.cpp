@@ -151,11 +151,14 @@ TEST(Graph, PrintsReadably) {
   auto scope = g.scope("model");
   g.output("out",
            g.activation(g.conv(x, "conv", {.out = 4, .kernel = 3, .stride = 2}), ActivationKind::kSilu));
-  EXPECT_EQ(to_string(g.graph()),
-            "%0    input   3 ch, stride 1\n"
-            "%1    conv 3x3/2 <- %0   4 ch, stride 2   model.conv\n"
-            "%2    silu <- %1   4 ch, stride 2   model\n"
-            "output out = %2\n");
+  EXPECT_EQ(
+      to_string(g.graph()),
+      "%0    input 3 channels rgb scale 0.00392156862745098 mean 0,0,0 std 1,1,1 resize 0 crop 0 bilinear   "
+      "3 channels, stride 1\n"
+      "%1    conv 3x3/2 padding 1 -> 4   <- %0   4 channels, stride 2   model.conv\n"
+      "        weight model.conv.weight (4, 3, 3, 3)\n"
+      "%2    silu   <- %1   4 channels, stride 2   model\n"
+      "output out = %2\n");
 }
 
 }  // namespace

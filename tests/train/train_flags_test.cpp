@@ -42,7 +42,7 @@ TEST_F(TrainFlags, HelpShowsTheDefaultsOfSwitchesAndNumbers) {
   EXPECT_EQ(program.wait(), 0);
   const std::string help = program.said();
   for (const char* line :
-       {"--save-json true|false=false", "--plots true|false=true", "--lr0 0..1000=0.01", "--epochs"})
+       {"--[no-]save-json", "--[no-]plots", "--lr0 0..1000", "[default: 0.01]", "--epochs"})
     EXPECT_NE(help.find(line), std::string::npos) << line << "\n" << help;
 }
 

@@ -235,12 +235,12 @@ void declare_benchmark(Command& command) {
               "marrow; opencv: time the same network in OpenCV too, in turns with Marrow's engine")
       .choices({"marrow", "opencv"});
   command.flag("--end-to-end", &options->end_to_end,
-               "Time the whole way too: decode, letterbox, network, suppression");
+               "Time the whole way too, from --source, with or without --fast-decode: decode, letterbox, "
+               "network, suppression");
   command.option("--source", &options->source, "The image of --end-to-end")
       .type("FILE")
       .without("a drawn one of 1440x1920");
-  command.flag("--fast-decode", &options->fast_decode,
-               "With --end-to-end: decode the JPEG smaller, as 'predict --fast-decode' does");
+  add_fast_decode(command, options->fast_decode);
   add_json(command, options->as_json);
   command.example("marrow benchmark yolov8n --backbone starnet_s1 --imgsz 320 --threads 1");
   command.action([options] { return benchmark(*options); });

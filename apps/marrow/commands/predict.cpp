@@ -343,10 +343,7 @@ void declare_predict(Command& command) {
       "--rect", &options->rect,
       "Pad each image only to the next multiple of the stride; false, and a file of fixed size: to the "
       "full square");
-  command.flag(
-      "--fast-decode", &options->fast_decode,
-      "Decode JPEGs at a half, a quarter or an eighth where the network shrinks them as much: quicker, "
-      "but boxes move a little, and saved images are as small");
+  add_fast_decode(command, options->fast_decode);
   command.flag("--save", &options->save, "Write the images with boxes drawn; detectors only");
   command.flag("--save-txt", &options->save_txt, "Write labels/NAME.txt: class cx cy w h, normalised");
   command.flag("--save-conf", &options->save_conf, "Add the confidence to each line of --save-txt");

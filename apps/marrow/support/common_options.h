@@ -62,6 +62,7 @@ void add_run_folder(Command& command, RunFolderOptions& options);
 
 // --output; `absence` is what happens without it.
 void add_output(Command& command, std::string& output, const std::string& type, const std::string& absence);
+void add_fast_decode(Command& command, bool& fast_decode);
 void add_json(Command& command, bool& as_json);
 // How long something is measured.
 void add_seconds(Command& command, double& seconds);

@@ -51,11 +51,9 @@ struct Settings {
     return fmt::format(" eps {} momentum {}", op.eps, op.momentum);
   }
   std::string operator()(const Activation& op) const {
-    std::string text = " " + std::string(activation_name(op.kind));
-    if (!op.slope_name.empty()) return text + " slope " + op.slope_name;
-    if (op.kind == ActivationKind::kLeakyRelu || op.kind == ActivationKind::kElu)
-      text += fmt::format(" slope {}", op.slope);
-    return text;
+    if (!op.slope_name.empty()) return " slope by name";
+    const bool sloped = op.kind == ActivationKind::kLeakyRelu || op.kind == ActivationKind::kElu;
+    return sloped ? fmt::format(" slope {}", op.slope) : "";
   }
   std::string operator()(const Slice& op) const { return fmt::format(" {}..{}", op.begin, op.end); }
   std::string operator()(const ChannelShuffle& op) const { return fmt::format(" groups {}", op.groups); }

@@ -46,6 +46,25 @@ TEST(TrainOptions, ReadsBackWhatItWrites) {
   EXPECT_EQ(to_map(train_options_of(to_map(options), "here")), to_map(options));
 }
 
+TEST(TrainOptions, SayWhatTheySuit) {
+  using Suits = TrainOption::Suits;
+  EXPECT_EQ(train_option("mosaic").suits, Suits::kDetectors);
+  EXPECT_EQ(train_option("erasing").suits, Suits::kClassifiers);
+  EXPECT_EQ(train_option("lr0").suits, Suits::kEveryTask);
+  EXPECT_TRUE(train_option("workers").resumable);
+  EXPECT_FALSE(train_option("batch").resumable);
+  EXPECT_EQ(train_option("iou").limits, (std::pair{0.0, 1.0}));
+}
+
+// A row without a value says what none stands for.
+TEST(TrainOptions, SayWhatNoneStandsFor) {
+  const TrainOptions defaults;
+  for (const TrainOption& row : train_option_table()) {
+    const std::string text = row.text(defaults);
+    EXPECT_EQ(text == "null" || text == "\"\"", !row.absence.empty()) << row.key << ": " << text;
+  }
+}
+
 TEST(TrainOptions, TakesPythonsSpelling) {
   TrainOptions options;
   set_train_option(options, "cos_lr", "True");
