@@ -14,7 +14,7 @@ TEST(MatrixProduct, IsThePlainLoopInDoublePrecisionToTheLastBit) {
   };
   for (const auto& [rows, depth, columns] : {Size{1, 1, 1}, Size{3, 12, 256}, Size{5, 7, 13}, Size{0, 4, 2},
                                              Size{2, 0, 3}, Size{97, 257, 193}, Size{200, 600, 500}}) {
-    const Tensor a = test::noise({rows, depth}, 1), b = test::noise({depth, columns}, 2);
+    const Tensor a = testing::noise({rows, depth}, 1), b = testing::noise({depth, columns}, 2);
     const Tensor product = matrix_product(a, b);
     ASSERT_EQ(product.shape(), (Shape{rows, columns}));
     size_t different = 0;

@@ -48,7 +48,7 @@ namespace marrow::engine {
 namespace {
 
 TEST(EngineAllocation, RunAllocatesNothing) {
-  const Graph graph = test::graph_of(3, [](GraphBuilder& g, Value x) {
+  const Graph graph = testing::graph_of(3, [](GraphBuilder& g, Value x) {
     x = g.activation(g.conv(x, "stem", {.out = 24, .kernel = 3, .stride = 2}), ActivationKind::kSilu);
     const Value dw = g.conv(x, "dw", {.out = 24, .kernel = 5, .groups = 24});
     x = g.concat({x, dw, g.upsample(g.max_pool(dw, 2, 2), 2)});
@@ -58,7 +58,7 @@ TEST(EngineAllocation, RunAllocatesNothing) {
     return g.linear(g.flatten(g.global_average_pool(x)), "fc", 5);
   });
   const Shape shape = {2, 3, 24, 32};
-  const Tensor input = test::noise(shape, 1);
+  const Tensor input = testing::noise(shape, 1);
   for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     Engine engine(graph, randomize(graph, 1), shape, {}, {2, std::string(cpu::simd_name(level))});
     const int64_t before = allocations;

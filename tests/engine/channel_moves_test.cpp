@@ -51,7 +51,7 @@ TEST(ChannelMoves, ShuffleNetMatchesReferenceWithoutACopy) {
       SCOPED_TRACE(testing::Message() << in << " " << first << " " << second << " images " << images);
       const Graph graph = shuffle_net(in, first, second);
       const Shape input = {images, in, 13, 10};
-      test::expect_matches_reference(graph, input, kTolerance);
+      testing::expect_matches_reference(graph, input, kTolerance);
       EXPECT_FALSE(copies(graph, input));
     }
 }
@@ -65,7 +65,7 @@ TEST(ChannelMoves, WhoCannotReadPlacesGetsOneCopy) {
   g.output("shuffled", x);
   g.output("joined", g.add(depthwise(g, x, "dw", 30, 1), x));
   const Graph graph = std::move(g).build();
-  test::expect_matches_reference(graph, {2, 30, 5, 6}, kTolerance);
+  testing::expect_matches_reference(graph, {2, 30, 5, 6}, kTolerance);
   EXPECT_TRUE(copies(graph, {1, 30, 5, 6}));
 }
 
@@ -77,7 +77,7 @@ TEST(ChannelMoves, AChannelMayBeReadTwice) {
   g.output("pointwise", pointwise(g, depthwise(g, twice, "dw", 40, 1), "a", 18));
   g.output("direct", pointwise(g, twice, "b", 18));
   const Graph graph = std::move(g).build();
-  test::expect_matches_reference(graph, {2, 22, 5, 6}, kTolerance);
+  testing::expect_matches_reference(graph, {2, 22, 5, 6}, kTolerance);
   EXPECT_FALSE(copies(graph, {1, 22, 5, 6}));
 }
 

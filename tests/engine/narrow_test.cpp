@@ -13,8 +13,8 @@
 namespace marrow::engine {
 namespace {
 
-using test::conv_case;
-using test::OpCase;
+using testing::conv_case;
+using testing::OpCase;
 
 constexpr ByteScale kScale = {0.021f, 37};
 
@@ -59,7 +59,7 @@ Graph quantised(Graph graph) {
 
 // The convolution cases of the table that have one group, with weights and what the layer reads rounded.
 void expect_rounded_reference(Element element, Precision precision, double tolerance) {
-  for (const OpCase& op : test::convolutions()) {
+  for (const OpCase& op : testing::convolutions()) {
     const auto& conv = std::get<Conv>(op.graph.node({2}).operation);
     if (conv.groups != 1) continue;
     // By Winograd's algorithm, which rounds more: narrow_winograd_test.cpp.
@@ -69,7 +69,7 @@ void expect_rounded_reference(Element element, Precision precision, double toler
     SCOPED_TRACE(op.name);
     const Graph graph = quantised(op.graph);
     const Weights weights = randomize(graph, 7);
-    const Tensor input = test::noise(op.input, 11);
+    const Tensor input = testing::noise(op.input, 11);
 
     Tensor rounded_input = input.clone();
     for (float& x : rounded_input.values()) x = rounded(std::max(x, 0.f), element);
@@ -103,7 +103,7 @@ TEST(NarrowEngine, Bfloat16ConvolutionsRoundTheirInputsOnly) {
 // Layers that stay narrow between each other: parts of a concatenation, residuals, pools, upsampling, and a
 // slice and a shuffle that do not begin at a block.
 Graph network(int channels) {
-  return test::graph_of(channels, [&](GraphBuilder& g, Value x) {
+  return testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
     x = g.conv(x, "stem", {.out = channels, .kernel = 3, .stride = 2, .bias = true});
     x = g.activation(x, ActivationKind::kSilu);
     const Value a =
@@ -124,7 +124,7 @@ TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
     const Graph graph = quantised(network(channels));
     const Weights weights = randomize(graph, 3);
     const Shape shape = {3, channels, 20, 12};
-    const Tensor input = test::noise(shape, 5);
+    const Tensor input = testing::noise(shape, 5);
     const Tensor wanted = reference::run_reference(graph, weights, input, "out");
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine bfloat = engine_for(graph, weights, shape, Precision::kBfloat16, level);
@@ -148,13 +148,13 @@ TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
        {std::pair(Precision::kBfloat16, Element::kBfloat16), std::pair(Precision::kInt8, Element::kByte)})
     for (const int kernel : {1, 3, 4})
       for (const int out : {1, 7, 16, 24, 33, 58}) {
-        const Graph graph = quantised(test::graph_of(3, [&](GraphBuilder& g, Value x) {
+        const Graph graph = quantised(testing::graph_of(3, [&](GraphBuilder& g, Value x) {
           x = g.conv(x, "stem", {.out = out, .kernel = kernel, .stride = kernel == 1 ? 1 : 2, .bias = true});
           return g.conv(g.activation(x, ActivationKind::kRelu), "conv", {.out = 9});
         }));
         const Weights weights = randomize(graph, 3);
         const Shape shape = {2, 3, 13, 37};
-        const Tensor input = test::noise(shape, 5);
+        const Tensor input = testing::noise(shape, 5);
         Weights rounded_weights = weights;
         Tensor weight = weights.at("conv.weight").clone();
         round_weights(weight, element);
@@ -162,7 +162,7 @@ TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
         Tensor map = reference::run_reference(graph, weights, input, std::vector{Value{2}})[0];
         for (float& x : map.values()) x = rounded(x, element);
         const Tensor wanted = reference::run_reference(
-            test::graph_of(out, [&](GraphBuilder& g, Value x) { return g.conv(x, "conv", {.out = 9}); }),
+            testing::graph_of(out, [&](GraphBuilder& g, Value x) { return g.conv(x, "conv", {.out = 9}); }),
             rounded_weights, map, "out");
         for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
           Engine engine = engine_for(graph, weights, shape, precision, level);
@@ -177,7 +177,7 @@ TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
   const Graph graph = quantised(network(33));
   const Weights weights = randomize(graph, 3);
   const Shape shape = {3, 33, 23, 40};
-  const Tensor input = test::noise(shape, 5);
+  const Tensor input = testing::noise(shape, 5);
   for (const Precision precision : {Precision::kInt8, Precision::kBfloat16})
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine one = engine_for(graph, weights, shape, precision, level, 1);
@@ -195,7 +195,7 @@ TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
 // run's NaN.
 TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
   for (const int channels : {4, 8, 16, 32}) {
-    const Graph graph = test::graph_of(channels, [&](GraphBuilder& g, Value x) {
+    const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
       x = g.conv(x, "first", {.out = channels, .kernel = 3, .bias = true});
       x = g.conv(g.slice(x, 1, channels), "sliced", {.out = 64, .kernel = 3, .bias = true});
       for (const char* name : {"a", "b", "c"}) x = g.conv(x, name, {.out = 64, .kernel = 3, .bias = true});
@@ -203,7 +203,7 @@ TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
     });
     const Weights weights = randomize(graph, 3);
     const Shape shape = {2, channels, 20, 12};
-    const Tensor input = test::noise(shape, 5);
+    const Tensor input = testing::noise(shape, 5);
     Tensor broken = input.clone();
     std::ranges::fill(broken.values(), std::nanf(""));
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
@@ -226,7 +226,7 @@ TEST(NarrowEngine, UnequalScalesAreConverted) {
   for (Node& node : graph.nodes) node.byte_scale = ByteScale{scale *= 1.1f, 40};
   const Weights weights = randomize(graph, 3);
   const Shape shape = {1, 16, 20, 12};
-  const Tensor input = test::noise(shape, 5);
+  const Tensor input = testing::noise(shape, 5);
   Engine engine = engine_for(graph, weights, shape, Precision::kInt8, cpu::available_simd_levels().back());
   engine.run(input);
   EXPECT_NE(engine.describe().find("convert to"), std::string::npos);

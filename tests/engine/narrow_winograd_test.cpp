@@ -40,9 +40,9 @@ float rounded(float x) {
 struct Layer {
   explicit Layer(const Size& s)
       : size(s),
-        src(test::noise({s.images, s.in, s.height, s.width}, 3)),
-        weight(test::noise({s.out, s.in, 3, 3}, 5)),
-        bias(test::noise({s.out}, 7)) {
+        src(testing::noise({s.images, s.in, s.height, s.width}, 3)),
+        weight(testing::noise({s.out, s.in, 3, 3}, 5)),
+        bias(testing::noise({s.out}, 7)) {
     for (float& x : src.values()) x = rounded(x);
   }
   int64_t out_height() const { return size.height + 2 * size.padding - 2; }
@@ -281,7 +281,7 @@ TEST(NarrowWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
 // After the sums: what other maps are stored as must not matter beyond its own rounding.
 TEST(NarrowWinograd, FinishesIntoAnyElementFromAnyElement) {
   const Layer layer({2, 24, 33, 10, 39});
-  Tensor other = test::noise(layer.out_shape(), 9);
+  Tensor other = testing::noise(layer.out_shape(), 9);
   for (float& x : other.values()) x = rounded(x);
   const auto silu = static_cast<int>(ActivationKind::kSilu), relu = static_cast<int>(ActivationKind::kRelu);
   const Epilogue epilogues[] = {{.before = {silu}},
@@ -309,7 +309,7 @@ TEST(NarrowWinograd, FinishesIntoAnyElementFromAnyElement) {
 
 TEST(NarrowWinograd, IsWhatRunsWhereItPays) {
   const auto runs = [](int channels, int64_t size, Precision precision) {
-    const Graph graph = test::graph_of(channels, [&](GraphBuilder& g, Value x) {
+    const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
       return g.conv(g.activation(x, ActivationKind::kRelu), "conv", {.out = 20, .kernel = 3});
     });
     const Engine engine(graph, randomize(graph, 1), {1, channels, size, size}, {}, {.precision = precision});

@@ -10,9 +10,9 @@
 namespace marrow::engine {
 namespace {
 
-using test::expect_matches_reference;
-using test::graph_of;
-using test::noise;
+using testing::expect_matches_reference;
+using testing::graph_of;
+using testing::noise;
 
 // Rounding through a dozen layers.
 constexpr double kDeep = 2e-5;

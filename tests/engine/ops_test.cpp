@@ -7,36 +7,36 @@
 namespace marrow::engine {
 namespace {
 
-using test::OpCase;
+using testing::OpCase;
 
 void run_all(const std::vector<OpCase>& cases) {
   for (const OpCase& op : cases) {
     SCOPED_TRACE(op.name);
-    test::expect_matches_reference(op.graph, op.input, op.tolerance);
+    testing::expect_matches_reference(op.graph, op.input, op.tolerance);
     if (testing::Test::HasFailure()) return;
   }
 }
 
 TEST(EngineOps, ConvolutionsMatchReference) {
-  run_all(test::convolutions());
+  run_all(testing::convolutions());
 }
 TEST(EngineOps, StemsReadThePlanarInput) {
-  run_all(test::stems());
+  run_all(testing::stems());
 }
 TEST(EngineOps, TransposedConvolutionsMatchReference) {
-  run_all(test::transposed());
+  run_all(testing::transposed());
 }
 TEST(EngineOps, ActivationsPoolsAndCopiesMatchReference) {
-  run_all(test::others());
+  run_all(testing::others());
 }
 TEST(EngineOps, DetectDecodeMatchesReference) {
-  run_all(test::decodes());
+  run_all(testing::decodes());
 }
 
 TEST(EngineOps, DetectDecodeLeavesOutAnchorsWithoutScores) {
-  for (const OpCase& op : test::decodes()) {
+  for (const OpCase& op : testing::decodes()) {
     const Weights weights = randomize(op.graph, 7);
-    const Tensor input = test::noise(op.input, 11);
+    const Tensor input = testing::noise(op.input, 11);
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       SCOPED_TRACE(op.name + " " + std::string(cpu::simd_name(level)));
       EngineOptions options{.threads = 2, .simd = std::string(cpu::simd_name(level))};
@@ -59,7 +59,7 @@ TEST(EngineOps, DetectDecodeLeavesOutAnchorsWithoutScores) {
       std::ranges::sort(sorted);
       options.least_score = sorted[sorted.size() * 99 / 100];
       Engine some(op.graph, weights, op.input, {}, options);
-      some.run(test::noise(op.input, 12));  // leaves other numbers behind
+      some.run(testing::noise(op.input, 12));  // leaves other numbers behind
       some.run(input);
       int64_t left_out = 0;
       for (int64_t n = 0; n < images; ++n)

@@ -10,7 +10,7 @@
 #include "marrow/graph/reference/executor.h"
 #include "support/graphs.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 // Runs the graph's outputs at every SIMD level and compares with the reference executor.
 inline void expect_matches_reference(const Graph& graph, const Shape& input_shape, double tolerance,
@@ -35,4 +35,4 @@ inline void expect_matches_reference(const Graph& graph, const Shape& input_shap
   }
 }
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

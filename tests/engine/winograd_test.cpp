@@ -30,7 +30,7 @@ TEST(Winograd, TakesAnyChannels) {
     for (const int in : {1, 7, 15, 17, 33, 58})
       for (const int out : {1, 16, 24, 33, 40}) {
         SCOPED_TRACE(testing::Message() << in << " -> " << out << " stride " << stride);
-        test::expect_matches_reference(convolution(in, out, 1, stride), {1, in, 9, 11}, kTolerance);
+        testing::expect_matches_reference(convolution(in, out, 1, stride), {1, in, 9, 11}, kTolerance);
       }
 }
 
@@ -39,7 +39,7 @@ TEST(Winograd, TakesAnySize) {
     for (const int height : {1, 2, 3, 4, 5, 8, 13})
       for (const int width : {1, 4, 6, 7, 8, 9, 30}) {
         SCOPED_TRACE(testing::Message() << height << " x " << width << " stride " << stride);
-        test::expect_matches_reference(convolution(5, 18, 1, stride), {1, 5, height, width}, kTolerance);
+        testing::expect_matches_reference(convolution(5, 18, 1, stride), {1, 5, height, width}, kTolerance);
       }
 }
 
@@ -47,13 +47,13 @@ TEST(Winograd, TakesAnyPaddingAndSeveralImages) {
   for (const int stride : kStrides)
     for (const int padding : {0, 1, 2, 5}) {
       SCOPED_TRACE(testing::Message() << "padding " << padding << " stride " << stride);
-      test::expect_matches_reference(convolution(17, 40, padding, stride), {3, 17, 10, 7}, kTolerance);
+      testing::expect_matches_reference(convolution(17, 40, padding, stride), {3, 17, 10, 7}, kTolerance);
     }
 }
 
 TEST(Winograd, TakesMoreThreadsThanTiles) {
   for (const int stride : kStrides)
-    test::expect_matches_reference(convolution(20, 130, 1, stride), {1, 20, 5, 5}, kTolerance, 16);
+    testing::expect_matches_reference(convolution(20, 130, 1, stride), {1, 20, 5, 5}, kTolerance, 16);
 }
 
 // Results must not depend on how tiles are cut into tasks.
@@ -61,7 +61,7 @@ TEST(Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
   const Graph graph = convolution(33, 50, 1, 1);
   const Weights weights = randomize(graph, 1);
   const Shape shape = {2, 33, 37, 29};
-  const Tensor input = test::noise(shape, 2);
+  const Tensor input = testing::noise(shape, 2);
   Engine one(graph, weights, shape, {}, {.threads = 1});
   one.run(input);
   for (const int threads : {2, 3, 7}) {

@@ -84,7 +84,7 @@ TEST(GraphJson, KeepsEveryOperation) {
   EXPECT_EQ(to_string(read), to_string(graph));
   EXPECT_EQ(graph_to_json(read), stored);
   const Weights weights = randomize(graph, 1);
-  const Tensor input = test::noise({2, 4, 18, 22}, 1);
+  const Tensor input = testing::noise({2, 4, 18, 22}, 1);
   for (const char* name : {"boxes", "logits", "map"})
     EXPECT_EQ(relative_difference(reference::run_reference(read, weights, input, name),
                                   reference::run_reference(graph, weights, input, name)),

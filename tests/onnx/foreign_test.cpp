@@ -9,8 +9,8 @@
 namespace marrow::onnx {
 namespace {
 
-using test::noise;
-using test::read_back;
+using testing::noise;
+using testing::read_back;
 using Ints = std::vector<int64_t>;
 
 // A file around `body`, which turns the value "x" (1, 8, 6, 4) into a map; a mean and a flatten follow.
@@ -39,7 +39,7 @@ Tensor run(const ModelProto& model, const Tensor& input) {
 
 // `body` on maps of 8 channels, by our own builder.
 Tensor expected(const Tensor& input, const std::function<Value(GraphBuilder&, Value)>& body) {
-  const Graph graph = marrow::test::graph_of(
+  const Graph graph = marrow::testing::graph_of(
       8, [&](GraphBuilder& g, Value x) { return g.flatten(g.global_average_pool(body(g, x))); });
   return reference::run_reference(graph, randomize(graph, 1), input, "out");
 }

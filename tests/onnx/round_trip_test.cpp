@@ -7,11 +7,11 @@
 namespace marrow::onnx {
 namespace {
 
-using test::difference;
-using test::engine_difference;
-using test::noise;
-using test::random_network;
-using test::read_back;
+using testing::difference;
+using testing::engine_difference;
+using testing::noise;
+using testing::random_network;
+using testing::read_back;
 
 std::vector<std::string> models() {
   std::vector<std::string> names = {"yolov8n", "yolov8n-cls", "yolov8n-p2", "yolov8n-p6"};
@@ -114,9 +114,9 @@ TEST(RoundTripVanillaNet, ItsMergedPairsComeBack) {
 }
 
 TEST(RoundTripOperations, EveryOperationComesBack) {
-  using marrow::test::OpCase;
-  std::vector<OpCase> cases = marrow::test::convolutions();
-  for (auto more : {marrow::test::transposed(), marrow::test::others()})
+  using marrow::testing::OpCase;
+  std::vector<OpCase> cases = marrow::testing::convolutions();
+  for (auto more : {marrow::testing::transposed(), marrow::testing::others()})
     cases.insert(cases.end(), more.begin(), more.end());
   size_t checked = 0;
   for (size_t i = 0; i < cases.size(); i += 7) {  // every kind is there dozens of times
@@ -145,7 +145,7 @@ TEST(RoundTripOperations, EveryOperationComesBack) {
 
 TEST(RoundTripOperations, AdaptivePoolingOfEqualCellsIsAPlainPool) {
   const passes::GraphWithWeights network =
-      random_network(marrow::test::graph_of(4, [](GraphBuilder& g, Value x) {
+      random_network(marrow::testing::graph_of(4, [](GraphBuilder& g, Value x) {
         return g.flatten(g.global_average_pool(g.adaptive_max_pool(x, 3)));
       }));
   const ImportedNetwork read = read_back(export_model(network, {.height = 12, .width = 12}));
@@ -183,9 +183,10 @@ TEST(Export, RefusesWhatItCannotWrite) {
 }
 
 TEST(Export, RefusesWeightsThatHalfCannotHold) {
-  passes::GraphWithWeights network = random_network(marrow::test::graph_of(3, [](GraphBuilder& g, Value x) {
-    return g.flatten(g.global_average_pool(g.conv(x, "c", {.out = 2})));
-  }));
+  passes::GraphWithWeights network =
+      random_network(marrow::testing::graph_of(3, [](GraphBuilder& g, Value x) {
+        return g.flatten(g.global_average_pool(g.conv(x, "c", {.out = 2})));
+      }));
   network.weights.at("c.weight").values()[0] = 70000;
   EXPECT_NO_THROW(export_model(network, {}));
   EXPECT_THROW(export_model(network, {.half = true}), Error);

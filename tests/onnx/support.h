@@ -18,7 +18,7 @@
 
 namespace marrow::onnx::test {
 
-using marrow::test::noise;
+using marrow::testing::noise;
 
 // Through a file, as users do it.
 inline ImportedNetwork read_back(const ModelProto& model) {

@@ -13,7 +13,7 @@ passes::GraphWithWeights products(int count) {
     for (int i = 0; i < count; ++i) x = g.multiply(x, x);
     return x;
   };
-  return {test::graph_of(3, body), {}};
+  return {testing::graph_of(3, body), {}};
 }
 
 Tensor input_at(double contrast) {

@@ -23,7 +23,7 @@ ByteScale scale_of(const std::vector<float>& numbers, RangeRule rule) {
 }
 
 std::vector<float> normal_numbers(int count) {
-  const Tensor tensor = test::noise({count}, 3);
+  const Tensor tensor = testing::noise({count}, 3);
   return {tensor.values().begin(), tensor.values().end()};
 }
 
@@ -117,7 +117,7 @@ Calibrated calibrated() {
   Calibrated result;
   const Graph graph = network();
   result.model = {graph, initialize(graph, 5)};
-  for (uint64_t seed = 1; seed <= 3; ++seed) result.inputs.push_back(test::noise({1, 3, 32, 40}, seed));
+  for (uint64_t seed = 1; seed <= 3; ++seed) result.inputs.push_back(testing::noise({1, 3, 32, 40}, seed));
   result.model.graph = calibrate(result.model, result.inputs, RangeRule::kMse);
   return result;
 }

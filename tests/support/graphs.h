@@ -6,7 +6,7 @@
 #include "marrow/base/random.h"
 #include "marrow/graph/builder.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 inline Tensor noise(const Shape& shape, uint64_t seed) {
   Tensor tensor(shape);
@@ -22,4 +22,4 @@ inline Graph graph_of(int channels, const std::function<Value(GraphBuilder&, Val
   return std::move(g).build();
 }
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

@@ -10,7 +10,7 @@
 
 #include "support/graphs.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 // Sums of a few hundred float32 products; the reference sums in double.
 inline constexpr double kSum = 3e-6;
@@ -208,4 +208,4 @@ inline std::vector<OpCase> decodes() {
   return {decode_case(80, 16, 1), decode_case(1, 16, 3), decode_case(7, 5, 2)};
 }
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

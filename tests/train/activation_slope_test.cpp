@@ -26,7 +26,7 @@ double slope_of(const Weights& weights) {
   return weights.at(kSlope).to_float().values()[0];
 }
 
-TrainOptions options_of(const test::TinyClasses& tiny, const std::string& name, const std::string& shape) {
+TrainOptions options_of(const testing::TinyClasses& tiny, const std::string& name, const std::string& shape) {
   TrainOptions options = tiny.options(name);
   options.model = (tiny.folder / "vanilla.yaml").string();
   options.act_decay = shape;
@@ -37,7 +37,7 @@ TrainOptions options_of(const test::TinyClasses& tiny, const std::string& name, 
 }
 
 TEST(ActivationSlopeInARun, IsInEveryCheckpointAndNeverAveraged) {
-  const test::TinyClasses tiny;
+  const testing::TinyClasses tiny;
   for (const char* shape : {"linear", "cos"}) {
     TrainOptions options = options_of(tiny, shape, shape);
     options.epochs = 5;
@@ -58,7 +58,7 @@ Tensor logits_by_engine(const model::TrainedModel& trained, const Tensor& images
 }
 
 TEST(ActivationSlopeInARun, CountsInBothValidations) {
-  const test::TinyClasses tiny;
+  const testing::TinyClasses tiny;
   TrainOptions options = options_of(tiny, "half", "linear");
   options.epochs = 3;
   run_training(options);

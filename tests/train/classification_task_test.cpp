@@ -25,8 +25,8 @@ namespace marrow::train {
 namespace {
 
 namespace fs = std::filesystem;
-using test::kNoChanges;
-using test::TinyClasses;
+using testing::kNoChanges;
+using testing::TinyClasses;
 
 const std::vector<std::string> kNames = {"blue", "green", "red"};
 
@@ -80,7 +80,7 @@ TEST(ClassificationRun, LearnsWhatIsEasy) {
 
 TEST(ClassificationRun, GivesTheSameBytesForTheSameSeed) {
   const TinyClasses tiny;
-  test::expect_same_bytes_for_the_same_seed(tiny, all_at_once(tiny.options("")));
+  testing::expect_same_bytes_for_the_same_seed(tiny, all_at_once(tiny.options("")));
 }
 
 // Each setting reaches the run: alone it changes the bytes.

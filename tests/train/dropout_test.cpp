@@ -20,7 +20,7 @@ std::vector<double> dropout_rates(const Graph& graph) {
 }
 
 model::Model tiny_vanilla() {
-  return model::build_model(model::parse_model_spec(test::kTinyVanillaNet, "vanilla.yaml"),
+  return model::build_model(model::parse_model_spec(testing::kTinyVanillaNet, "vanilla.yaml"),
                             {.names = {"a", "b", "c"}});
 }
 
@@ -34,7 +34,7 @@ TEST(SetDropout, LeavesInferenceAndParametersAlone) {
     verify(after.graph);
     EXPECT_EQ(dropout_rates(after.graph), std::vector<double>{0.5});
     const Weights weights = randomize(before.graph, 1);
-    const torch::Tensor images = to_torch(test::noise({2, 3, 64, 64}, 2));
+    const torch::Tensor images = to_torch(testing::noise({2, 3, 64, 64}, 2));
     TorchExecutor plain(before.graph, weights), dropping(after.graph, weights);
     const Value a = before.graph.find("logits"), b = after.graph.find("logits");
     EXPECT_TRUE(torch::equal(plain.evaluate(images, std::span(&a, 1))[0],

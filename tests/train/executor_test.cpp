@@ -15,9 +15,9 @@
 namespace marrow::train {
 namespace {
 
-using test::graph_of;
-using test::noise;
-using test::OpCase;
+using testing::graph_of;
+using testing::noise;
+using testing::OpCase;
 
 constexpr TrainingPlace kPlace{.seed = 5, .epoch = 2, .position = 40};
 
@@ -50,15 +50,15 @@ void expect_matches_reference(const std::vector<OpCase>& cases) {
 }
 
 TEST(TorchExecutor, ConvolutionsMatchReference) {
-  expect_matches_reference(test::convolutions());
-  expect_matches_reference(test::stems());
-  expect_matches_reference(test::transposed());
+  expect_matches_reference(testing::convolutions());
+  expect_matches_reference(testing::stems());
+  expect_matches_reference(testing::transposed());
 }
 TEST(TorchExecutor, OtherOperationsMatchReference) {
-  expect_matches_reference(test::others());
+  expect_matches_reference(testing::others());
 }
 TEST(TorchExecutor, DetectDecodeMatchesReference) {
-  expect_matches_reference(test::decodes());
+  expect_matches_reference(testing::decodes());
 }
 
 // d(sum(out * rand))/dx for a sample of the elements of input and parameters, in float64, where a step of

@@ -11,8 +11,8 @@
 namespace marrow::train {
 namespace {
 
-using test::TinyRun;
-using test::TrainProgram;
+using testing::TinyRun;
+using testing::TrainProgram;
 namespace fs = std::filesystem;
 using Arguments = std::vector<std::string>;
 
@@ -59,7 +59,7 @@ class KilledRun : public ::testing::Test {
     constexpr int kDelaysMs[] = {0, 0, 19, 0, 7, 0, 43};
     for (int kills = 0;; ++kills) {
       const bool begun = fs::exists(tiny_.run(name) / "args.yaml");
-      test::FolderEvents events({tiny_.run(name), tiny_.run(name) / "weights"});
+      testing::FolderEvents events({tiny_.run(name), tiny_.run(name) / "weights"});
       TrainProgram program(begun ? resume(name, changes[static_cast<size_t>(kills) % changes.size()]) : first,
                            log());
       while (!program.ended() && events.count() <= kills * step) {
@@ -124,7 +124,7 @@ TEST_F(KilledRun, LeavesWithTheSignalsCodeAndGoesOn) {
   const Arguments first = begin(options, "stopped");
   for (const int signal : {SIGINT, SIGTERM}) {
     const bool begun = fs::exists(tiny_.weights("stopped", "last"));
-    test::FolderEvents events({tiny_.run("stopped") / "weights"});
+    testing::FolderEvents events({tiny_.run("stopped") / "weights"});
     // Once through `marrow train`, which becomes marrow-train.
     Arguments arguments = begun ? resume("stopped") : first;
     const fs::path marrow = fs::path(MARROW_TRAIN_PROGRAM).replace_filename("marrow");
@@ -145,7 +145,7 @@ TEST_F(KilledRun, LeavesItsCheckpointOnAFullDiskAndGoesOn) {
   ASSERT_EQ(TrainProgram(begin(options, "straight"), log()).wait(), 0);
   {
     const Arguments first = begin(options, "full");
-    test::FolderEvents events({tiny_.run("full") / "weights"});
+    testing::FolderEvents events({tiny_.run("full") / "weights"});
     TrainProgram program(first, log());
     while (!program.ended() && events.count() < 6) {  // the first epoch's checkpoint
     }

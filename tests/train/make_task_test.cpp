@@ -43,7 +43,7 @@ class Settle : public ::testing::Test {
     return options_.imgsz;
   }
 
-  test::TinyClasses tiny_;
+  testing::TinyClasses tiny_;
   data::Dataset folders_, boxes_;
   TrainOptions options_;
   std::string said_;

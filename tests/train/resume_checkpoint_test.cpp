@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 class ResumeCheckpoint : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    tiny_ = new test::TinyRun;
+    tiny_ = new testing::TinyRun;
     TrainOptions options = tiny_->options("run");
     options.epochs = 3;
     options.save_period = 1;
@@ -62,7 +62,7 @@ class ResumeCheckpoint : public ::testing::Test {
     });
   }
 
-  static inline test::TinyRun* tiny_ = nullptr;
+  static inline testing::TinyRun* tiny_ = nullptr;
   static inline weights::SafetensorsFile* good_ = nullptr;
 };
 

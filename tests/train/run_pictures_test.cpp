@@ -31,7 +31,7 @@ std::set<std::string> pictures_of(const fs::path& folder) {
 }
 
 TEST(RunPictures, AreThoseThatPeopleExpectAndChangeNoWeight) {
-  const test::TinyRun tiny;
+  const testing::TinyRun tiny;
   TrainOptions options = tiny.options("drawn");
   options.plots = true;
   ASSERT_EQ(run_training(options), RunOutcome::kFinished);
@@ -51,7 +51,7 @@ TEST(RunPictures, AreThoseThatPeopleExpectAndChangeNoWeight) {
 }
 
 TEST(RunPictures, AResumedRunDrawsAgainWhatItDoesAgainAndTheSame) {
-  const test::TinyRun tiny;
+  const testing::TinyRun tiny;
   TrainOptions options = tiny.options("straight");
   options.plots = true;
   options.save_period = 1;
@@ -62,7 +62,7 @@ TEST(RunPictures, AResumedRunDrawsAgainWhatItDoesAgainAndTheSame) {
   fs::copy_file(tiny.weights("straight", "epoch1"), tiny.weights("resumed", "last"));
   fs::copy_file(tiny.weights("straight", "best"), tiny.weights("resumed", "best"));
   fs::copy_file(straight / "results.csv", resumed / "results.csv");
-  ASSERT_EQ(resume_training(resumed, test::kNoChanges), RunOutcome::kFinished);
+  ASSERT_EQ(resume_training(resumed, testing::kNoChanges), RunOutcome::kFinished);
   std::set<std::string> wanted = {"train_batch9.jpg", "train_batch10.jpg", "train_batch11.jpg",
                                   "val_batch0_pred.jpg", "val_batch0_labels.jpg"};
   wanted.insert(kPlots.begin(), kPlots.end());

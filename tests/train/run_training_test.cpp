@@ -16,9 +16,9 @@
 namespace marrow::train {
 namespace {
 
-using test::kNoChanges;
-using test::TinyRun;
+using testing::kNoChanges;
 using testing::message_of;
+using testing::TinyRun;
 namespace fs = std::filesystem;
 
 TEST(RunTraining, LeavesARunFolder) {
@@ -51,7 +51,7 @@ TEST(RunTraining, LeavesARunFolder) {
 
 TEST(RunTraining, GivesTheSameBytesForTheSameSeed) {
   const TinyRun tiny;
-  test::expect_same_bytes_for_the_same_seed(tiny, tiny.options(""));
+  testing::expect_same_bytes_for_the_same_seed(tiny, tiny.options(""));
 }
 
 TEST(RunTraining, GoesOnToTheByteAfterASignal) {

@@ -19,7 +19,7 @@
 namespace marrow::train {
 namespace {
 
-using test::TinyRun;
+using testing::TinyRun;
 namespace fs = std::filesystem;
 using Settings = std::vector<std::pair<const char*, const char*>>;
 

@@ -22,7 +22,7 @@ bool same(const Tensor& a, const Tensor& b) {
 
 class StartModel : public ::testing::Test {
  protected:
-  StartModel() { write_file_atomically(folder_ / "tiny.yaml", test::kTinyModel); }
+  StartModel() { write_file_atomically(folder_ / "tiny.yaml", testing::kTinyModel); }
   model::TrainedModel start(const TrainOptions& options) {
     said_.clear();
     return start_model(options, {"a", "b"}, [this](const std::string& line) { said_ += line + "\n"; });

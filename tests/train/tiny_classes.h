@@ -9,7 +9,7 @@
 #include "marrow/image/encode.h"
 #include "train/tiny_project.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 inline constexpr const char* kTinyClassifier = R"(
 nc: 3
@@ -61,4 +61,4 @@ class TinyClasses : public TinyProject {
   }
 };
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

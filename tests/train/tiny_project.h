@@ -12,7 +12,7 @@
 #include "marrow/train/run_training.h"
 #include "support/temporary_folder.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 inline const auto kNoChanges = [](train::TrainOptions&) {};
 
@@ -69,4 +69,4 @@ inline void expect_same_bytes_for_the_same_seed(const TinyProject& project, trai
   EXPECT_NE(project.bytes("a", "last"), project.bytes("c", "last"));
 }
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

@@ -6,7 +6,7 @@
 #include "marrow/data/tools/synth.h"
 #include "train/tiny_project.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 inline constexpr const char* kTinyModel = R"(
 nc: 2
@@ -47,4 +47,4 @@ class TinyRun : public TinyProject {
   }
 };
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

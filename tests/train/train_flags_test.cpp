@@ -16,14 +16,14 @@ class TrainFlags : public ::testing::Test {
     options.exist_ok = true;
     write_file_atomically(tiny_.folder / "cfg.yaml", to_yaml(options));
     flags.insert(flags.begin(), {"--cfg", (tiny_.folder / "cfg.yaml").string()});
-    test::TrainProgram program(flags, tiny_.folder / "log");
+    testing::TrainProgram program(flags, tiny_.folder / "log");
     EXPECT_EQ(program.wait(), 0) << program.said();
     TrainOptions written;
     read_train_options(tiny_.run("run") / "args.yaml", written);
     return written;
   }
 
-  test::TinyRun tiny_;
+  testing::TinyRun tiny_;
 };
 
 TEST_F(TrainFlags, ASwitchAloneIsOn) {
@@ -38,7 +38,7 @@ TEST_F(TrainFlags, ASwitchAloneIsOn) {
 }
 
 TEST_F(TrainFlags, HelpShowsTheDefaultsOfSwitchesAndNumbers) {
-  test::TrainProgram program({"--help"}, tiny_.folder / "log");
+  testing::TrainProgram program({"--help"}, tiny_.folder / "log");
   EXPECT_EQ(program.wait(), 0);
   const std::string help = program.said();
   for (const char* line :

@@ -17,7 +17,7 @@
 
 #include "marrow/base/files.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 class TrainProgram {
  public:
@@ -109,4 +109,4 @@ class FolderEvents {
   int count_ = 0;
 };
 
-}  // namespace marrow::test
+}  // namespace marrow::testing

@@ -107,7 +107,7 @@ class TrainerTest : public ::testing::Test {
  protected:
   TrainerTest() {
     fs::create_directories(folder_ / "weights");
-    model_ = model::build_model(model::parse_model_spec(test::kTinyModel, "tiny.yaml"));
+    model_ = model::build_model(model::parse_model_spec(testing::kTinyModel, "tiny.yaml"));
     options_.model = "tiny.yaml";
     options_.optimizer = "SGD";
     options_.epochs = 3;

@@ -17,8 +17,8 @@ namespace {
 
 Weights sample() {
   Weights weights;
-  weights["model.0.conv.weight"] = test::noise({4, 3, 3, 3}, 1);
-  weights["model.0.bn.bias"] = test::noise({4}, 2);
+  weights["model.0.conv.weight"] = testing::noise({4, 3, 3, 3}, 1);
+  weights["model.0.bn.bias"] = testing::noise({4}, 2);
   weights["empty"] = Tensor({0, 5});
   Tensor counter(Shape{}, DType::kInt64);
   counter.values<int64_t>()[0] = (int64_t{1} << 40) + 3;

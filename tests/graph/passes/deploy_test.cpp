@@ -8,9 +8,9 @@
 namespace marrow::passes {
 namespace {
 
-using test::count;
-using test::expect_equal;
-using test::with_random_weights;
+using testing::count;
+using testing::expect_equal;
+using testing::with_random_weights;
 
 // A pair of convolutions with all that stands between in training, and siblings behind it.
 GraphWithWeights trained() {

@@ -5,10 +5,10 @@
 namespace marrow::passes {
 namespace {
 
-using test::count;
-using test::expect_equal;
-using test::graph_of;
-using test::with_random_weights;
+using testing::count;
+using testing::expect_equal;
+using testing::graph_of;
+using testing::with_random_weights;
 
 // Every kind of convolution that can absorb a batch norm, with and without a bias of its own.
 Graph all_kinds() {

@@ -5,10 +5,10 @@
 namespace marrow::passes {
 namespace {
 
-using test::count;
-using test::expect_equal;
-using test::graph_of;
-using test::with_random_weights;
+using testing::count;
+using testing::expect_equal;
+using testing::graph_of;
+using testing::with_random_weights;
 
 // Two convolutions in a row; how many are left when the pass has run. Outputs must not change.
 int left_of_pair(int in, const ConvOptions& first, const ConvOptions& second) {

@@ -5,10 +5,10 @@
 namespace marrow::passes {
 namespace {
 
-using test::count;
-using test::expect_equal;
-using test::graph_of;
-using test::with_random_weights;
+using testing::count;
+using testing::expect_equal;
+using testing::graph_of;
+using testing::with_random_weights;
 
 TEST(MergeSiblings, JoinsPointwiseConvolutionsOfOneInput) {
   for (const bool first_bias : {false, true}) {

@@ -53,7 +53,7 @@ std::vector<Network> detectors() {
 // A network with other random weights than randomize() alone gives: batch norms fit to its activations, so
 // that deep networks neither die away nor explode.
 GraphWithWeights with_sane_weights(const Graph& graph, int size) {
-  const Tensor input = test::noise({2, 3, size, size}, 9);
+  const Tensor input = testing::noise({2, 3, size, size}, 9);
   return {graph, reference::measure_batch_statistics(graph, randomize(graph, 3), input)};
 }
 
@@ -86,10 +86,10 @@ TEST(Networks, NoPassChangesAnOutput) {
     std::vector<std::pair<std::string, GraphWithWeights>> rewritten = {{"all of them", deploy(source)}};
     for (const NamedPass& pass : passes()) rewritten.emplace_back(pass.name, pass.run(source));
     for (const Shape& shape : inputs_of(network)) {
-      const Tensor input = test::noise(shape, 5);
-      const std::vector<Tensor> expected = test::run(source, input);
+      const Tensor input = testing::noise(shape, 5);
+      const std::vector<Tensor> expected = testing::run(source, input);
       for (const auto& [name, after] : rewritten)
-        EXPECT_LT(test::largest_difference(test::run(after, input), expected), kTolerance)
+        EXPECT_LT(testing::largest_difference(testing::run(after, input), expected), kTolerance)
             << name << ' ' << to_string(shape);
     }
   }
@@ -112,8 +112,8 @@ TEST(Networks, EveryTermThatIsFoldedMatters) {
   for (const Network& network : all_networks()) {
     SCOPED_TRACE(network.name);
     const GraphWithWeights source = with_sane_weights(network.graph, smallest_size(network));
-    const Tensor input = test::noise(inputs_of(network).front(), 5);
-    const std::vector<Tensor> expected = test::run(source, input);
+    const Tensor input = testing::noise(inputs_of(network).front(), 5);
+    const std::vector<Tensor> expected = testing::run(source, input);
     for (const ParameterRole role :
          {ParameterRole::kBias, ParameterRole::kNormWeight, ParameterRole::kNormBias,
           ParameterRole::kRunningMean, ParameterRole::kRunningVar}) {
@@ -126,7 +126,7 @@ TEST(Networks, EveryTermThatIsFoldedMatters) {
         has_any = true;
       }
       if (!has_any) continue;
-      EXPECT_GT(test::largest_difference(test::run(deploy(changed), input), expected), 20 * kTolerance)
+      EXPECT_GT(testing::largest_difference(testing::run(deploy(changed), input), expected), 20 * kTolerance)
           << static_cast<int>(role);
     }
   }

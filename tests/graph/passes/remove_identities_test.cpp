@@ -5,9 +5,9 @@
 namespace marrow::passes {
 namespace {
 
-using test::count;
-using test::expect_equal;
-using test::with_random_weights;
+using testing::count;
+using testing::expect_equal;
+using testing::with_random_weights;
 
 TEST(RemoveIdentities, RemovesLeakyReluOfSlopeExactlyOne) {
   for (const float slope : {1.f, 0.999f}) {
@@ -32,7 +32,7 @@ TEST(RemoveIdentities, ASlopeThatTheFileLacksIsItsFirstValue) {
 
 TEST(RemoveIdentities, RemovesWhatYieldsItsInput) {
   const auto nodes_left = [](const std::function<Value(GraphBuilder&, Value)>& body) {
-    const GraphWithWeights source = with_random_weights(test::graph_of(6, body));
+    const GraphWithWeights source = with_random_weights(testing::graph_of(6, body));
     const GraphWithWeights removed = remove_identities(source);
     expect_equal(source, removed);
     return removed.graph.nodes.size() - 1;  // the input

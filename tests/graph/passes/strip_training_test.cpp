@@ -5,9 +5,9 @@
 namespace marrow::passes {
 namespace {
 
-using test::count;
-using test::expect_equal;
-using test::with_random_weights;
+using testing::count;
+using testing::expect_equal;
+using testing::with_random_weights;
 
 TEST(StripTraining, RemovesDropoutAndDropPath) {
   GraphBuilder g;

@@ -9,7 +9,7 @@
 #include "marrow/graph/reference/executor.h"
 #include "support/graphs.h"
 
-namespace marrow::test {
+namespace marrow::testing {
 
 // Sums in double, results in float32: a few roundings more or fewer.
 inline constexpr double kRounding = 2e-6;
@@ -55,4 +55,4 @@ inline void expect_equal(const passes::GraphWithWeights& before, const passes::G
   }
 }
 
-}  // namespace marrow::test
+}  // namespace marrow::testing
