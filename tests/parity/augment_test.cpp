@@ -19,12 +19,13 @@ namespace {
 using nlohmann::json;
 using Tensors = decltype(weights::SafetensorsFile::tensors);
 
-std::filesystem::path file(const std::string& name) {
-  return testing::golden_folder() / "yolov8" / "augment" / name;
+json read_json(const std::filesystem::path& path) {
+  return json::parse(std::ifstream(path));
 }
 
-json read_json(const std::string& name) {
-  return json::parse(std::ifstream(file(name)));
+// The tensors beside a description.
+Tensors tensors_of(std::filesystem::path description) {
+  return weights::read_safetensors(description.replace_extension(".safetensors")).tensors;
 }
 
 // Height, width, blue-green-red.
@@ -88,151 +89,158 @@ Difference difference(const image::Image& a, const image::Image& b) {
 }
 
 TEST(parity_augment, Mosaic) {
-  MARROW_NEEDS(file("mosaic.json"));
-  const Tensors golden = weights::read_safetensors(file("mosaic.safetensors")).tensors;
-  const json cases = read_json("mosaic.json");
-  ASSERT_FALSE(cases.empty());
-  for (const json& row : cases) {
-    const auto name = row.at("name").get<std::string>();
-    SCOPED_TRACE(name);
-    std::array<loader::SharedSample, 4> tiles;
-    for (size_t i = 0; i < tiles.size(); ++i) {
-      const std::string tile = std::to_string(i);
-      const image::Image image = image_of(golden.at(name + ".img" + tile));
-      tiles[i] = {std::make_shared<const image::Image>(image),
-                  objects_of_normalised(golden.at(name + ".xywhn" + tile), &golden.at(name + ".cls" + tile),
-                                        loader::size_of(image))};
+  testing::for_each_golden("yolov8/augment/mosaic.json", [](const std::filesystem::path& description) {
+    const Tensors golden = tensors_of(description);
+    const json cases = read_json(description);
+    ASSERT_FALSE(cases.empty());
+    for (const json& row : cases) {
+      const auto name = row.at("name").get<std::string>();
+      SCOPED_TRACE(name);
+      std::array<loader::SharedSample, 4> tiles;
+      for (size_t i = 0; i < tiles.size(); ++i) {
+        const std::string tile = std::to_string(i);
+        const image::Image image = image_of(golden.at(name + ".img" + tile));
+        tiles[i] = {std::make_shared<const image::Image>(image),
+                    objects_of_normalised(golden.at(name + ".xywhn" + tile), &golden.at(name + ".cls" + tile),
+                                          loader::size_of(image))};
+      }
+      const loader::Sample sample =
+          loader::mosaic(tiles, row.at("s").get<int>(), {row.at("xc").get<int>(), row.at("yc").get<int>()});
+      EXPECT_TRUE(sample.image == image_of(golden.at(name + ".mosaic")));
+      expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-3);
     }
-    const loader::Sample sample =
-        loader::mosaic(tiles, row.at("s").get<int>(), {row.at("xc").get<int>(), row.at("yc").get<int>()});
-    EXPECT_TRUE(sample.image == image_of(golden.at(name + ".mosaic")));
-    expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-3);
-  }
+  });
 }
 
 TEST(parity_augment, Perspective) {
-  MARROW_NEEDS(file("perspective.json"));
-  const Tensors golden = weights::read_safetensors(file("perspective.safetensors")).tensors;
-  const json cases = read_json("perspective.json");
-  ASSERT_FALSE(cases.empty());
-  for (const json& row : cases) {
-    const auto name = row.at("name").get<std::string>();
-    SCOPED_TRACE(name);
-    const image::Image image = image_of(golden.at(name + ".img"));
-    image::Matrix3 matrix;
-    std::ranges::copy(golden.at(name + ".M").values<double>(), matrix.begin());
-    const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
-    const bool divide = row.at("use_perspective_divide").get<bool>();
-    const double scale = row.at("scale_s").get<double>();
+  testing::for_each_golden("yolov8/augment/perspective.json", [](const std::filesystem::path& description) {
+    const Tensors golden = tensors_of(description);
+    const json cases = read_json(description);
+    ASSERT_FALSE(cases.empty());
+    for (const json& row : cases) {
+      const auto name = row.at("name").get<std::string>();
+      SCOPED_TRACE(name);
+      const image::Image image = image_of(golden.at(name + ".img"));
+      image::Matrix3 matrix;
+      std::ranges::copy(golden.at(name + ".M").values<double>(), matrix.begin());
+      const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+      const bool divide = row.at("use_perspective_divide").get<bool>();
+      const double scale = row.at("scale_s").get<double>();
 
-    image::Image warped(output.width, output.height);
-    (divide ? image::warp_perspective : image::warp_affine)(image.pixels(), matrix, warped.pixels(),
-                                                            detect::kLetterboxGrey);
-    EXPECT_EQ(difference(warped, image_of(golden.at(name + ".warped_img"))).count, 0);
+      image::Image warped(output.width, output.height);
+      (divide ? image::warp_perspective : image::warp_affine)(image.pixels(), matrix, warped.pixels(),
+                                                              detect::kLetterboxGrey);
+      EXPECT_EQ(difference(warped, image_of(golden.at(name + ".warped_img"))).count, 0);
 
-    const std::vector<loader::Object> objects =
-        objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"));
-    const Tensor& all = golden.at(name + ".boxes_clipped_all");
-    const auto keep = golden.at(name + ".keep").bytes();
-    std::vector<loader::Object> kept;
-    for (size_t i = 0; i < objects.size(); ++i) {
-      SCOPED_TRACE("object " + std::to_string(i));
-      loader::Object moved = loader::warp_object(objects[i], matrix, divide, output);
-      expect_box(moved, all.values().subspan(i * 4, 4), 1e-2);
-      const bool is = loader::is_kept(objects[i], moved, scale, row.at("area_thr").get<float>());
-      EXPECT_EQ(is, keep[i] != std::byte{0});
-      if (is) kept.push_back(std::move(moved));
+      const std::vector<loader::Object> objects =
+          objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"));
+      const Tensor& all = golden.at(name + ".boxes_clipped_all");
+      const auto keep = golden.at(name + ".keep").bytes();
+      std::vector<loader::Object> kept;
+      for (size_t i = 0; i < objects.size(); ++i) {
+        SCOPED_TRACE("object " + std::to_string(i));
+        loader::Object moved = loader::warp_object(objects[i], matrix, divide, output);
+        expect_box(moved, all.values().subspan(i * 4, 4), 1e-2);
+        const bool is = loader::is_kept(objects[i], moved, scale, row.at("area_thr").get<float>());
+        EXPECT_EQ(is, keep[i] != std::byte{0});
+        if (is) kept.push_back(std::move(moved));
+      }
+      expect_objects(kept, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
     }
-    expect_objects(kept, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
-  }
+  });
 }
 
 // The recorded matrix is T S R P C; without rotation, shear and perspective the draws follow from it.
 TEST(parity_augment, PerspectiveFromDraws) {
-  MARROW_NEEDS(file("perspective.json"));
-  const Tensors golden = weights::read_safetensors(file("perspective.safetensors")).tensors;
-  int compared = 0;
-  for (const json& row : read_json("perspective.json")) {
-    const json& params = row.at("params");
-    if (params.at("degrees") != 0 || params.at("shear") != 0 || params.at("perspective") != 0) continue;
-    const auto name = row.at("name").get<std::string>();
-    SCOPED_TRACE(name);
-    const auto matrix = golden.at(name + ".M").values<double>();
-    const image::Image image = image_of(golden.at(name + ".img"));
-    const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
-    loader::PerspectiveDraws draws;
-    draws.scale = row.at("scale_s").get<double>();
-    draws.translate_x = (matrix[2] + matrix[0] * image.width() / 2.0) / output.width;
-    draws.translate_y = (matrix[5] + matrix[4] * image.height() / 2.0) / output.height;
-    const image::Matrix3 built = loader::perspective_matrix(draws, loader::size_of(image), output);
-    for (size_t i = 0; i < built.size(); ++i) EXPECT_NEAR(built[i], matrix[i], 2e-5) << "element " << i;
+  testing::for_each_golden("yolov8/augment/perspective.json", [](const std::filesystem::path& description) {
+    const Tensors golden = tensors_of(description);
+    int compared = 0;
+    for (const json& row : read_json(description)) {
+      const json& params = row.at("params");
+      if (params.at("degrees") != 0 || params.at("shear") != 0 || params.at("perspective") != 0) continue;
+      const auto name = row.at("name").get<std::string>();
+      SCOPED_TRACE(name);
+      const auto matrix = golden.at(name + ".M").values<double>();
+      const image::Image image = image_of(golden.at(name + ".img"));
+      const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+      loader::PerspectiveDraws draws;
+      draws.scale = row.at("scale_s").get<double>();
+      draws.translate_x = (matrix[2] + matrix[0] * image.width() / 2.0) / output.width;
+      draws.translate_y = (matrix[5] + matrix[4] * image.height() / 2.0) / output.height;
+      const image::Matrix3 built = loader::perspective_matrix(draws, loader::size_of(image), output);
+      for (size_t i = 0; i < built.size(); ++i) EXPECT_NEAR(built[i], matrix[i], 2e-5) << "element " << i;
 
-    const loader::Sample sample = loader::random_perspective(
-        {image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
-        params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
-    // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a pixel.
-    EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 255 / 32 + 1);
-    expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
-    ++compared;
-  }
-  EXPECT_GT(compared, 0);
+      const loader::Sample sample = loader::random_perspective(
+          {image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
+          params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
+      // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a pixel.
+      EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 255 / 32 + 1);
+      expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
+      ++compared;
+    }
+    EXPECT_GT(compared, 0);
+  });
 }
 
 TEST(parity_augment, ColourConversions) {
-  MARROW_NEEDS(file("hsv_flip.json"));
-  const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
-  const auto convert = [](image::Image image, void (*row)(const uint8_t*, int, uint8_t*)) {
-    for (int y = 0; y < image.height(); ++y) row(image.row(y), image.width(), image.row(y));
-    return image;
-  };
-  EXPECT_EQ(
-      difference(convert(image_of(golden.at("img_bgr")), image::bgr_to_hsv), image_of(golden.at("hsv_cv2")))
-          .count,
-      0);
-  EXPECT_EQ(
-      difference(convert(image_of(golden.at("hsv_in")), image::hsv_to_bgr), image_of(golden.at("bgr_cv2")))
-          .count,
-      0);
+  testing::for_each_golden("yolov8/augment/hsv_flip.json", [](const std::filesystem::path& description) {
+    const Tensors golden = tensors_of(description);
+    const auto convert = [](image::Image image, void (*row)(const uint8_t*, int, uint8_t*)) {
+      for (int y = 0; y < image.height(); ++y) row(image.row(y), image.width(), image.row(y));
+      return image;
+    };
+    EXPECT_EQ(
+        difference(convert(image_of(golden.at("img_bgr")), image::bgr_to_hsv), image_of(golden.at("hsv_cv2")))
+            .count,
+        0);
+    EXPECT_EQ(
+        difference(convert(image_of(golden.at("hsv_in")), image::hsv_to_bgr), image_of(golden.at("bgr_cv2")))
+            .count,
+        0);
+  });
 }
 
 TEST(parity_augment, Hsv) {
-  MARROW_NEEDS(file("hsv_flip.json"));
-  const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
-  const json cases = read_json("hsv_flip.json");
-  ASSERT_FALSE(cases.empty());
-  for (const json& row : cases) {
-    const auto name = row.at("name").get<std::string>();
-    const auto u = row.at("u").get<std::vector<double>>(), gains = row.at("gains").get<std::vector<double>>();
-    image::Image image = image_of(golden.at("img_bgr"));
-    image::adjust_hsv(image, {u.at(0) * gains.at(0), u.at(1) * gains.at(1), u.at(2) * gains.at(2)});
-    const Difference found = difference(image, image_of(golden.at(name + ".out")));
-    EXPECT_LE(found.largest, 1) << name;
-    EXPECT_EQ(found.count, 0) << name;
-  }
+  testing::for_each_golden("yolov8/augment/hsv_flip.json", [](const std::filesystem::path& description) {
+    const Tensors golden = tensors_of(description);
+    const json cases = read_json(description);
+    ASSERT_FALSE(cases.empty());
+    for (const json& row : cases) {
+      const auto name = row.at("name").get<std::string>();
+      const auto u = row.at("u").get<std::vector<double>>(),
+                 gains = row.at("gains").get<std::vector<double>>();
+      image::Image image = image_of(golden.at("img_bgr"));
+      image::adjust_hsv(image, {u.at(0) * gains.at(0), u.at(1) * gains.at(1), u.at(2) * gains.at(2)});
+      const Difference found = difference(image, image_of(golden.at(name + ".out")));
+      EXPECT_LE(found.largest, 1) << name;
+      EXPECT_EQ(found.count, 0) << name;
+    }
+  });
 }
 
 TEST(parity_augment, Flips) {
-  MARROW_NEEDS(file("hsv_flip.json"));
-  const Tensors golden = weights::read_safetensors(file("hsv_flip.safetensors")).tensors;
-  const image::Image image = image_of(golden.at("img_bgr"));
-  for (const auto& [direction, flip] : {std::pair{"flip_horizontal", &loader::flip_horizontally},
-                                        std::pair{"flip_vertical", &loader::flip_vertically}}) {
-    SCOPED_TRACE(direction);
-    loader::Sample sample{image,
-                          objects_of_normalised(golden.at("flip.xywhn_in"), nullptr, loader::size_of(image))};
-    flip(sample);
-    EXPECT_TRUE(sample.image == image_of(golden.at(std::string(direction) + ".img")));
-    const Tensor& wanted = golden.at(std::string(direction) + ".xywhn");
-    ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));
-    for (size_t i = 0; i < sample.objects.size(); ++i) {
-      const loader::NormalisedBox box = loader::normalised(sample.objects[i], loader::size_of(image));
-      const auto row = wanted.values().subspan(i * 4, 4);
-      EXPECT_NEAR(box.cx, row[0], 1e-6);
-      EXPECT_NEAR(box.cy, row[1], 1e-6);
-      EXPECT_NEAR(box.width, row[2], 1e-6);
-      EXPECT_NEAR(box.height, row[3], 1e-6);
+  testing::for_each_golden("yolov8/augment/hsv_flip.json", [](const std::filesystem::path& description) {
+    const Tensors golden = tensors_of(description);
+    const image::Image image = image_of(golden.at("img_bgr"));
+    for (const auto& [direction, flip] : {std::pair{"flip_horizontal", &loader::flip_horizontally},
+                                          std::pair{"flip_vertical", &loader::flip_vertically}}) {
+      SCOPED_TRACE(direction);
+      loader::Sample sample{
+          image, objects_of_normalised(golden.at("flip.xywhn_in"), nullptr, loader::size_of(image))};
+      flip(sample);
+      EXPECT_TRUE(sample.image == image_of(golden.at(std::string(direction) + ".img")));
+      const Tensor& wanted = golden.at(std::string(direction) + ".xywhn");
+      ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));
+      for (size_t i = 0; i < sample.objects.size(); ++i) {
+        const loader::NormalisedBox box = loader::normalised(sample.objects[i], loader::size_of(image));
+        const auto row = wanted.values().subspan(i * 4, 4);
+        EXPECT_NEAR(box.cx, row[0], 1e-6);
+        EXPECT_NEAR(box.cy, row[1], 1e-6);
+        EXPECT_NEAR(box.width, row[2], 1e-6);
+        EXPECT_NEAR(box.height, row[3], 1e-6);
+      }
     }
-  }
+  });
 }
 
 }  // namespace

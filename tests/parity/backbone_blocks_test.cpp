@@ -36,9 +36,7 @@ void run_block(const weights::SafetensorsFile& file) {
 }
 
 TEST(parity_backbone_blocks, TrainingStepGivesTheRecordedOutputsAndStatistics) {
-  const std::filesystem::path folder = testing::golden_folder() / "backbones" / "grads";
-  MARROW_NEEDS(folder);
-  testing::for_each_recorded_block(folder, run_block);
+  testing::for_each_recorded_block(run_block);
 }
 
 }  // namespace

@@ -119,18 +119,14 @@ void run_case(const Case& test) {
 }
 
 TEST(parity_backbones, EveryCheckpointGivesTheRecordedOutputs) {
-  const fs::path root = testing::golden_folder() / "backbones";
-  MARROW_NEEDS(root);
-  int cases = 0;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    if (!fs::exists(entry.path() / "case.json")) continue;
-    SCOPED_TRACE(entry.path().filename().string());
-    Case test{nlohmann::json::parse(std::ifstream(entry.path() / "case.json")), entry.path(),
-              weights::read_safetensors(entry.path() / "io.safetensors").tensors};
-    run_case(test);
-    ++cases;
+  const auto cases = testing::golden_files("backbones", {"case.json"});
+  MARROW_NEEDS_GOLDEN(cases, "backbones");
+  for (const fs::path& description : cases) {
+    const fs::path folder = description.parent_path();
+    SCOPED_TRACE(folder.string());
+    run_case({nlohmann::json::parse(std::ifstream(description)), folder,
+              weights::read_safetensors(folder / "io.safetensors").tensors});
   }
-  EXPECT_GT(cases, 0);
 }
 
 }  // namespace

@@ -85,16 +85,16 @@ void expect_recorded_outputs(const passes::GraphWithWeights& found, const Weight
 }
 
 TEST(parity_deploy, PassesGiveThePublishedDeployForm) {
-  const fs::path root = testing::golden_folder() / "backbones";
-  MARROW_NEEDS(root);
+  const auto cases = testing::golden_files("backbones", {"case.json"});
+  MARROW_NEEDS_GOLDEN(cases, "backbones");
   int pairs = 0;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    if (!fs::exists(entry.path() / "case.json")) continue;
-    SCOPED_TRACE(entry.path().filename().string());
-    const auto description = nlohmann::json::parse(std::ifstream(entry.path() / "case.json"));
-    const Weights io = weights::read_safetensors(entry.path() / "io.safetensors").tensors;
-    for (const nn::ImportCandidate& published : networks_of(entry.path(), description, true))
-      for (const nn::ImportCandidate& trained : networks_of(entry.path(), description, false)) {
+  for (const fs::path& path : cases) {
+    const fs::path folder = path.parent_path();
+    SCOPED_TRACE(folder.string());
+    const auto description = nlohmann::json::parse(std::ifstream(path));
+    const Weights io = weights::read_safetensors(folder / "io.safetensors").tensors;
+    for (const nn::ImportCandidate& published : networks_of(folder, description, true))
+      for (const nn::ImportCandidate& trained : networks_of(folder, description, false)) {
         const auto network = [](const nn::ImportCandidate& candidate) {
           const Graph graph = nn::build_classifier(candidate.choice, candidate.classes);
           Weights weights = candidate.weights;

@@ -20,10 +20,6 @@ using nlohmann::json;
 
 constexpr double kTolerance = 1e-3;
 
-std::filesystem::path folder() {
-  return testing::golden_folder() / "yolov8" / "e2e";
-}
-
 struct Labelled {
   std::string name;
   image::Image image;
@@ -32,11 +28,11 @@ struct Labelled {
   detect::Size size() const { return {image.width(), image.height()}; }
 };
 
-std::vector<Labelled> read_pictures() {
+std::vector<Labelled> read_pictures(const std::filesystem::path& folder) {
   std::vector<Labelled> pictures;
-  for (const auto& entry : std::filesystem::directory_iterator(folder() / "dataset" / "images" / "val")) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "dataset" / "images" / "val")) {
     Labelled one{entry.path().filename(), image::decode_image_file(entry.path()).image, {}};
-    std::ifstream file(folder() / "dataset" / "labels" / "val" / entry.path().stem().concat(".txt"));
+    std::ifstream file(folder / "dataset" / "labels" / "val" / entry.path().stem().concat(".txt"));
     for (std::array<float, 5> row; file >> row[0] >> row[1] >> row[2] >> row[3] >> row[4];)
       one.rows.push_back(row);
     pictures.push_back(std::move(one));
@@ -73,9 +69,9 @@ std::vector<detect::Detection> detect(const model::TrainedModel& trained, const 
                                      nms);
 }
 
-evaluate::DetectionReport validate(const json& args) {
-  const model::TrainedModel trained = model::load_trained(folder() / "tiny.pt");
-  const std::vector<Labelled> pictures = read_pictures();
+evaluate::DetectionReport validate(const std::filesystem::path& folder, const json& args) {
+  const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
+  const std::vector<Labelled> pictures = read_pictures(folder);
   const int image_size = args.at("imgsz").get<int>();
   std::vector<detect::Size> sizes;
   for (const Labelled& picture : pictures) sizes.push_back(picture.size());
@@ -107,45 +103,47 @@ void expect_near_all(const std::vector<double>& found, const json& wanted) {
 
 // Every entry that records a validation.
 TEST(parity_e2e, Validation) {
-  MARROW_NEEDS(folder());
-  const json expected = json::parse(std::ifstream(folder() / "expected.json"));
-  int compared = 0;
-  for (const auto& [name, entry] : expected.items()) {
-    if (name.rfind("val", 0) != 0) continue;
-    SCOPED_TRACE(name);
-    const evaluate::DetectionReport report = validate(entry.at("args"));
-    const evaluate::AveragePrecision& found = report.ultralytics;
-    const json& wanted = entry.at("results_dict");
-    EXPECT_NEAR(found.precision(), wanted.at("metrics/precision(B)").get<double>(), kTolerance);
-    EXPECT_NEAR(found.recall(), wanted.at("metrics/recall(B)").get<double>(), kTolerance);
-    EXPECT_NEAR(found.map50(), wanted.at("metrics/mAP50(B)").get<double>(), kTolerance);
-    EXPECT_NEAR(found.map50_95(), wanted.at("metrics/mAP50-95(B)").get<double>(), kTolerance);
-    if (entry.contains("ap")) {
-      std::vector<double> precision, recall, ap50, ap;
-      for (const evaluate::ClassPrecision& one : found.classes) {
-        precision.push_back(one.precision);
-        recall.push_back(one.recall);
-        ap50.push_back(one.map50());
-        ap.push_back(one.map50_95());
+  testing::for_each_golden("yolov8/e2e/expected.json", [](const std::filesystem::path& path) {
+    const std::filesystem::path folder = path.parent_path();
+    const json expected = json::parse(std::ifstream(path));
+    int compared = 0;
+    for (const auto& [name, entry] : expected.items()) {
+      if (name.rfind("val", 0) != 0) continue;
+      SCOPED_TRACE(name);
+      const evaluate::DetectionReport report = validate(folder, entry.at("args"));
+      const evaluate::AveragePrecision& found = report.ultralytics;
+      const json& wanted = entry.at("results_dict");
+      EXPECT_NEAR(found.precision(), wanted.at("metrics/precision(B)").get<double>(), kTolerance);
+      EXPECT_NEAR(found.recall(), wanted.at("metrics/recall(B)").get<double>(), kTolerance);
+      EXPECT_NEAR(found.map50(), wanted.at("metrics/mAP50(B)").get<double>(), kTolerance);
+      EXPECT_NEAR(found.map50_95(), wanted.at("metrics/mAP50-95(B)").get<double>(), kTolerance);
+      if (entry.contains("ap")) {
+        std::vector<double> precision, recall, ap50, ap;
+        for (const evaluate::ClassPrecision& one : found.classes) {
+          precision.push_back(one.precision);
+          recall.push_back(one.recall);
+          ap50.push_back(one.map50());
+          ap.push_back(one.map50_95());
+        }
+        expect_near_all(precision, entry.at("P"));
+        expect_near_all(recall, entry.at("R"));
+        expect_near_all(ap50, entry.at("ap50"));
+        expect_near_all(ap, entry.at("ap"));
       }
-      expect_near_all(precision, entry.at("P"));
-      expect_near_all(recall, entry.at("R"));
-      expect_near_all(ap50, entry.at("ap50"));
-      expect_near_all(ap, entry.at("ap"));
-    }
-    if (entry.contains("confusion_matrix")) {
-      EXPECT_EQ(json(entry.at("confusion_matrix")).size(), static_cast<size_t>(report.confusion.size()));
-      for (int predicted = 0; predicted < report.confusion.size(); ++predicted) {
-        for (int truth = 0; truth < report.confusion.size(); ++truth)
-          EXPECT_EQ(static_cast<double>(report.confusion.at(predicted, truth)),
-                    entry.at("confusion_matrix")[static_cast<size_t>(predicted)][static_cast<size_t>(truth)]
-                        .get<double>())
-              << predicted << ", " << truth;
+      if (entry.contains("confusion_matrix")) {
+        EXPECT_EQ(json(entry.at("confusion_matrix")).size(), static_cast<size_t>(report.confusion.size()));
+        for (int predicted = 0; predicted < report.confusion.size(); ++predicted) {
+          for (int truth = 0; truth < report.confusion.size(); ++truth)
+            EXPECT_EQ(static_cast<double>(report.confusion.at(predicted, truth)),
+                      entry.at("confusion_matrix")[static_cast<size_t>(predicted)][static_cast<size_t>(truth)]
+                          .get<double>())
+                << predicted << ", " << truth;
+        }
       }
+      ++compared;
     }
-    ++compared;
-  }
-  EXPECT_GT(compared, 0);
+    EXPECT_GT(compared, 0);
+  });
 }
 
 }  // namespace

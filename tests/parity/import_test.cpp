@@ -47,21 +47,21 @@ void expect_import(const fs::path& file, const model::ImportOptions& options, in
 }
 
 TEST(parity_import, EveryBackboneFileBecomesAClassifier) {
-  const fs::path root = testing::golden_folder() / "backbones";
-  MARROW_NEEDS(root);
+  const auto cases = testing::golden_files("backbones", {"case.json"});
+  MARROW_NEEDS_GOLDEN(cases, "backbones");
   int files = 0;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    if (!fs::exists(entry.path() / "case.json")) continue;
-    const json test = json::parse(std::ifstream(entry.path() / "case.json"));
+  for (const fs::path& path : cases) {
+    const json test = json::parse(std::ifstream(path));
     const testing::TemporaryFolder folder;
     const fs::path description = write_description(folder.path(), test);
     for (const std::string name : test.at("checkpoints")) {
-      SCOPED_TRACE(entry.path().filename() / name);
-      expect_import(entry.path() / name, {.model = description}, test.at("num_classes"));
+      const fs::path file = path.parent_path() / name;
+      SCOPED_TRACE(file.string());
+      expect_import(file, {.model = description}, test.at("num_classes"));
       ++files;
       // Without a description: a published variant, or a message that says how to give one.
       try {
-        EXPECT_TRUE(model::import_checkpoint(entry.path() / name).report.complete());
+        EXPECT_TRUE(model::import_checkpoint(file).report.complete());
       } catch (const Error& error) {
         const std::string message = error.what();
         EXPECT_NE(message.find("'classifier: " + family_of(test) + "'"), std::string::npos) << message;
@@ -73,29 +73,24 @@ TEST(parity_import, EveryBackboneFileBecomesAClassifier) {
 }
 
 TEST(parity_import, EveryPickledDetectorFillsItself) {
-  const fs::path root = testing::golden_folder() / "yolov8";
-  MARROW_NEEDS(root);
-  int files = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(root)) {
-    if (entry.path().extension() != ".pt") continue;
-    SCOPED_TRACE(entry.path().filename().string());
-    expect_import(entry.path(), {}, model::load_trained(entry.path()).model.classes());
-    ++files;
+  const auto files = testing::golden_files("yolov8", {".pt"});
+  MARROW_NEEDS_GOLDEN(files, "a .pt below yolov8");
+  for (const fs::path& path : files) {
+    SCOPED_TRACE(path.string());
+    expect_import(path, {}, model::load_trained(path).model.classes());
   }
-  EXPECT_GT(files, 0);
 }
 
 // A state dict without a description, beside the YAML that it belongs to.
 TEST(parity_import, StateDictsFillTheYamlBesideThem) {
-  const fs::path root = testing::golden_folder() / "yolov8";
-  MARROW_NEEDS(root);
+  const auto state_dicts = testing::golden_files("yolov8", {"state_dict.safetensors"});
+  MARROW_NEEDS_GOLDEN(state_dicts, "a state_dict.safetensors below yolov8");
   int files = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(root)) {
-    if (!entry.path().filename().string().ends_with("state_dict.safetensors")) continue;
-    for (const auto& beside : fs::directory_iterator(entry.path().parent_path())) {
+  for (const fs::path& path : state_dicts) {
+    for (const auto& beside : fs::directory_iterator(path.parent_path())) {
       if (beside.path().extension() != ".yaml") continue;
-      SCOPED_TRACE(entry.path().filename().string());
-      const model::Import import = model::import_checkpoint(entry.path(), {.model = beside.path()});
+      SCOPED_TRACE(path.string());
+      const model::Import import = model::import_checkpoint(path, {.model = beside.path()});
       EXPECT_TRUE(import.report.complete() && import.report.unused.empty()) << to_string(import.report);
       ++files;
     }

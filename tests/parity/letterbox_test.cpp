@@ -18,10 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-std::filesystem::path folder() {
-  return testing::golden_folder() / "yolov8" / "letterbox";
-}
-
 json read_json(const std::filesystem::path& path) {
   return json::parse(std::ifstream(path));
 }
@@ -39,92 +35,96 @@ void expect_geometry(const detect::Letterbox& box, const json& wanted) {
 }
 
 TEST(parity_letterbox, Geometry) {
-  MARROW_NEEDS(folder());
-  json golden = read_json(folder() / "letterbox.json");
-  ASSERT_FALSE(golden.at("predict_letterbox").empty());
-  for (const json& row : golden.at("predict_letterbox")) {
-    SCOPED_TRACE(row.dump());
-    detect::Letterbox box = detect::letterbox_geometry(size_of(row.at("in_hw")), size_of(row.at("new_hw")),
-                                                       {.minimum_rectangle = row.value("auto", false),
-                                                        .stride = row.value("stride", 32),
-                                                        .scale_up = row.value("scaleup", true),
-                                                        .scale_fill = row.value("scale_fill", false),
-                                                        .center = row.value("center", true),
-                                                        .keep_one_pixel = false});
-    if (row.contains("error")) {
-      EXPECT_TRUE(box.resized.width == 0 || box.resized.height == 0);
-      continue;
+  testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
+    json golden = read_json(path);
+    ASSERT_FALSE(golden.at("predict_letterbox").empty());
+    for (const json& row : golden.at("predict_letterbox")) {
+      SCOPED_TRACE(row.dump());
+      detect::Letterbox box = detect::letterbox_geometry(size_of(row.at("in_hw")), size_of(row.at("new_hw")),
+                                                         {.minimum_rectangle = row.value("auto", false),
+                                                          .stride = row.value("stride", 32),
+                                                          .scale_up = row.value("scaleup", true),
+                                                          .scale_fill = row.value("scale_fill", false),
+                                                          .center = row.value("center", true),
+                                                          .keep_one_pixel = false});
+      if (row.contains("error")) {
+        EXPECT_TRUE(box.resized.width == 0 || box.resized.height == 0);
+        continue;
+      }
+      expect_geometry(box, row);
+      EXPECT_EQ(box.out, size_of(row.at("out_hw")));
     }
-    expect_geometry(box, row);
-    EXPECT_EQ(box.out, size_of(row.at("out_hw")));
-  }
+  });
 }
 
 TEST(parity_letterbox, ScaleBoxes) {
-  MARROW_NEEDS(folder());
-  json golden = read_json(folder() / "letterbox.json");
-  ASSERT_FALSE(golden.at("scale_boxes").empty());
-  for (const json& row : golden.at("scale_boxes")) {
-    SCOPED_TRACE(row.dump());
-    auto boxes = row.at("boxes").get<std::vector<detect::BoxXyxy>>();
-    auto wanted = row.at("out").get<std::vector<detect::BoxXyxy>>();
-    detect::RatioPad known;
-    bool is_known = row.contains("ratio_pad") && !row.at("ratio_pad").is_null();
-    if (is_known) {
-      const json& pair = row.at("ratio_pad");
-      known = {pair.at(0).at(0).get<double>(), pair.at(1).at(0).get<double>(),
-               pair.at(1).at(1).get<double>()};
+  testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
+    json golden = read_json(path);
+    ASSERT_FALSE(golden.at("scale_boxes").empty());
+    for (const json& row : golden.at("scale_boxes")) {
+      SCOPED_TRACE(row.dump());
+      auto boxes = row.at("boxes").get<std::vector<detect::BoxXyxy>>();
+      auto wanted = row.at("out").get<std::vector<detect::BoxXyxy>>();
+      detect::RatioPad known;
+      bool is_known = row.contains("ratio_pad") && !row.at("ratio_pad").is_null();
+      if (is_known) {
+        const json& pair = row.at("ratio_pad");
+        known = {pair.at(0).at(0).get<double>(), pair.at(1).at(0).get<double>(),
+                 pair.at(1).at(1).get<double>()};
+      }
+      detect::scale_boxes(boxes, size_of(row.at("img1_hw")), size_of(row.at("img0_hw")),
+                          is_known ? &known : nullptr);
+      ASSERT_EQ(boxes.size(), wanted.size());
+      for (size_t b = 0; b < boxes.size(); ++b) {
+        for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(boxes[b][i], wanted[b][i], 1e-3) << "box " << b;
+      }
     }
-    detect::scale_boxes(boxes, size_of(row.at("img1_hw")), size_of(row.at("img0_hw")),
-                        is_known ? &known : nullptr);
-    ASSERT_EQ(boxes.size(), wanted.size());
-    for (size_t b = 0; b < boxes.size(); ++b) {
-      for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(boxes[b][i], wanted[b][i], 1e-3) << "box " << b;
-    }
-  }
+  });
 }
 
 TEST(parity_letterbox, ValidationSize) {
-  MARROW_NEEDS(folder());
-  json golden = read_json(folder() / "letterbox.json");
-  ASSERT_FALSE(golden.at("val_load_image").empty());
-  for (const json& row : golden.at("val_load_image")) {
-    SCOPED_TRACE(row.dump());
-    EXPECT_EQ(detect::validation_size(size_of(row.at("in_hw")), row.at("imgsz").get<int>()),
-              size_of(row.at("out_hw")));
-  }
+  testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
+    json golden = read_json(path);
+    ASSERT_FALSE(golden.at("val_load_image").empty());
+    for (const json& row : golden.at("val_load_image")) {
+      SCOPED_TRACE(row.dump());
+      EXPECT_EQ(detect::validation_size(size_of(row.at("in_hw")), row.at("imgsz").get<int>()),
+                size_of(row.at("out_hw")));
+    }
+  });
 }
 
 TEST(parity_letterbox, RectBatches) {
-  MARROW_NEEDS(folder());
-  json golden = read_json(folder() / "letterbox.json");
-  ASSERT_FALSE(golden.at("rect_batches").empty());
-  for (const json& plan : golden.at("rect_batches")) {
-    std::vector<detect::Size> pictures, wanted_sizes;
-    for (const json& shape : plan.at("shapes_hw")) pictures.push_back(size_of(shape));
-    for (const json& shape : plan.at("batch_shapes_hw")) wanted_sizes.push_back(size_of(shape));
-    int image_size = plan.at("imgsz").get<int>(), batch = plan.at("batch").get<int>();
-    detect::RectBatches batches = detect::rect_batches(
-        pictures, batch, image_size, plan.at("stride").get<int>(), plan.at("pad").get<double>());
-    EXPECT_EQ(batches.order, plan.at("order").get<std::vector<size_t>>());
-    ASSERT_EQ(batches.batch_sizes, wanted_sizes);
-    for (size_t i = 0; i < plan.at("images").size(); ++i) {
-      const json& row = plan.at("images").at(i);
-      SCOPED_TRACE(row.dump());
-      size_t index = row.at("orig_index").get<size_t>();
-      ASSERT_EQ(batches.order.at(i), index);
-      detect::Size batch_size = batches.batch_sizes.at(i / static_cast<size_t>(batch));
-      EXPECT_EQ(batch_size, size_of(row.at("batch_hw")));
-      EXPECT_EQ(pictures.at(index), size_of(row.at("ori_hw")));
-      detect::RectPlacement placement = detect::rect_placement(pictures.at(index), image_size, batch_size);
-      EXPECT_EQ(placement.loaded, size_of(row.at("loaded_hw")));
-      expect_geometry(placement.letterbox, row);
-      EXPECT_DOUBLE_EQ(placement.ratio_height, row.at("ratio_pad").at(0).at(0).get<double>());
-      EXPECT_DOUBLE_EQ(placement.ratio_width, row.at("ratio_pad").at(0).at(1).get<double>());
-      EXPECT_EQ(placement.ratio_pad().left, row.at("ratio_pad").at(1).at(0).get<double>());
-      EXPECT_EQ(placement.ratio_pad().top, row.at("ratio_pad").at(1).at(1).get<double>());
+  testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
+    json golden = read_json(path);
+    ASSERT_FALSE(golden.at("rect_batches").empty());
+    for (const json& plan : golden.at("rect_batches")) {
+      std::vector<detect::Size> pictures, wanted_sizes;
+      for (const json& shape : plan.at("shapes_hw")) pictures.push_back(size_of(shape));
+      for (const json& shape : plan.at("batch_shapes_hw")) wanted_sizes.push_back(size_of(shape));
+      int image_size = plan.at("imgsz").get<int>(), batch = plan.at("batch").get<int>();
+      detect::RectBatches batches = detect::rect_batches(
+          pictures, batch, image_size, plan.at("stride").get<int>(), plan.at("pad").get<double>());
+      EXPECT_EQ(batches.order, plan.at("order").get<std::vector<size_t>>());
+      ASSERT_EQ(batches.batch_sizes, wanted_sizes);
+      for (size_t i = 0; i < plan.at("images").size(); ++i) {
+        const json& row = plan.at("images").at(i);
+        SCOPED_TRACE(row.dump());
+        size_t index = row.at("orig_index").get<size_t>();
+        ASSERT_EQ(batches.order.at(i), index);
+        detect::Size batch_size = batches.batch_sizes.at(i / static_cast<size_t>(batch));
+        EXPECT_EQ(batch_size, size_of(row.at("batch_hw")));
+        EXPECT_EQ(pictures.at(index), size_of(row.at("ori_hw")));
+        detect::RectPlacement placement = detect::rect_placement(pictures.at(index), image_size, batch_size);
+        EXPECT_EQ(placement.loaded, size_of(row.at("loaded_hw")));
+        expect_geometry(placement.letterbox, row);
+        EXPECT_DOUBLE_EQ(placement.ratio_height, row.at("ratio_pad").at(0).at(0).get<double>());
+        EXPECT_DOUBLE_EQ(placement.ratio_width, row.at("ratio_pad").at(0).at(1).get<double>());
+        EXPECT_EQ(placement.ratio_pad().left, row.at("ratio_pad").at(1).at(0).get<double>());
+        EXPECT_EQ(placement.ratio_pad().top, row.at("ratio_pad").at(1).at(1).get<double>());
+      }
     }
-  }
+  });
 }
 
 image::ConstPixels pixels_of(const Tensor& tensor) {
@@ -152,38 +152,41 @@ bool parse(const std::string& text, Operation& operation) {
 }
 
 TEST(parity_letterbox, Pixels) {
-  MARROW_NEEDS(folder());
-  auto golden = weights::read_safetensors(folder() / "letterbox_pixels.safetensors");
-  int compared = 0;
-  for (const auto& [name, wanted] : golden.tensors) {
-    Operation operation;
-    if (!parse(name, operation)) continue;  // an original
-    SCOPED_TRACE(name);
-    image::ConstPixels source = pixels_of(golden.tensors.at(operation.picture));
-    image::ConstPixels expected = pixels_of(wanted);
-    std::vector<uint8_t> result(static_cast<size_t>(wanted.size()));
-    if (operation.name == "resize_linear") {
-      image::resize_linear(source, {result.data(), operation.target.width, operation.target.height,
-                                    source.channels, expected.row_bytes});
-    } else {
-      detect::LetterboxOptions options;
-      options.minimum_rectangle = operation.name == "letterbox_auto";
-      options.scale_up = operation.name != "letterbox_noup";
-      options.scale_fill = operation.name == "stretch";
-      ASSERT_TRUE(options.minimum_rectangle || !options.scale_up || options.scale_fill ||
-                  operation.name == "letterbox")
-          << "an unknown operation";
-      image::Image image = image::copy_image(source);
-      image::Image boxed = detect::letterbox(
-          image, detect::letterbox_geometry({image.width(), image.height()}, operation.target, options));
-      ASSERT_EQ(boxed.width(), expected.width);
-      ASSERT_EQ(boxed.height(), expected.height);
-      std::copy_n(boxed.row(0), boxed.byte_size(), result.data());
-    }
-    EXPECT_TRUE(std::ranges::equal(result, wanted.values<uint8_t>()));
-    ++compared;
-  }
-  EXPECT_GT(compared, 0);
+  testing::for_each_golden(
+      "yolov8/letterbox/letterbox_pixels.safetensors", [](const std::filesystem::path& path) {
+        auto golden = weights::read_safetensors(path);
+        int compared = 0;
+        for (const auto& [name, wanted] : golden.tensors) {
+          Operation operation;
+          if (!parse(name, operation)) continue;  // an original
+          SCOPED_TRACE(name);
+          image::ConstPixels source = pixels_of(golden.tensors.at(operation.picture));
+          image::ConstPixels expected = pixels_of(wanted);
+          std::vector<uint8_t> result(static_cast<size_t>(wanted.size()));
+          if (operation.name == "resize_linear") {
+            image::resize_linear(source, {result.data(), operation.target.width, operation.target.height,
+                                          source.channels, expected.row_bytes});
+          } else {
+            detect::LetterboxOptions options;
+            options.minimum_rectangle = operation.name == "letterbox_auto";
+            options.scale_up = operation.name != "letterbox_noup";
+            options.scale_fill = operation.name == "stretch";
+            ASSERT_TRUE(options.minimum_rectangle || !options.scale_up || options.scale_fill ||
+                        operation.name == "letterbox")
+                << "an unknown operation";
+            image::Image image = image::copy_image(source);
+            image::Image boxed = detect::letterbox(
+                image,
+                detect::letterbox_geometry({image.width(), image.height()}, operation.target, options));
+            ASSERT_EQ(boxed.width(), expected.width);
+            ASSERT_EQ(boxed.height(), expected.height);
+            std::copy_n(boxed.row(0), boxed.byte_size(), result.data());
+          }
+          EXPECT_TRUE(std::ranges::equal(result, wanted.values<uint8_t>()));
+          ++compared;
+        }
+        EXPECT_GT(compared, 0);
+      });
 }
 
 }  // namespace

@@ -22,12 +22,8 @@ using nlohmann::json;
 
 constexpr double kTolerance = 1e-6;
 
-std::filesystem::path folder() {
-  return testing::golden_folder() / "yolov8" / "metrics";
-}
-
-json read(const char* name) {
-  return json::parse(std::ifstream(folder() / name));
+json read(const std::filesystem::path& path) {
+  return json::parse(std::ifstream(path));
 }
 
 // The value whose key begins so: keys carry remarks.
@@ -42,8 +38,9 @@ struct PictureCase {
   std::vector<detect::Detection> detections;
 };
 
-std::vector<PictureCase> pictures() {
-  const json truth = read("gt_yolo.json"), found = read("dt_yolo.json");
+std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
+  const json truth = read(folder / "gt_yolo.json"), found = read(folder / "dt_yolo.json");
+  EXPECT_FALSE(truth.empty());
   std::vector<PictureCase> cases;
   EXPECT_EQ(truth.size(), found.size());
   for (size_t i = 0; i < truth.size(); ++i) {
@@ -79,113 +76,118 @@ void expect_rows(const evaluate::PrecisionCurves::Rows& rows, const Tensor& want
 }
 
 TEST(parity_metrics, TruePositivesOfEveryDetection) {
-  MARROW_NEEDS(folder());
-  const json expected = read("expected.json");
-  const json& thresholds = expected.at("iou_thresholds");
-  ASSERT_EQ(thresholds.size(), evaluate::kIouThresholds);
-  for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
-    EXPECT_EQ(evaluate::float_iou_thresholds()[t], thresholds[t].get<float>());
-  const json& rows = value_of(expected, "tp_per_detection");
-  size_t row = 0;
-  for (const PictureCase& one : pictures()) {
-    for (const evaluate::MatchedDetection& detection :
-         evaluate::match_detections(one.truth, one.detections)) {
-      ASSERT_LT(row, rows.size());
-      for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
-        EXPECT_EQ(detection.true_positive[t], rows[row][t].get<int>() != 0) << row << ", " << t;
-      ++row;
+  testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
+    const json expected = read(folder / "expected.json");
+    const json& thresholds = expected.at("iou_thresholds");
+    ASSERT_EQ(thresholds.size(), evaluate::kIouThresholds);
+    for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+      EXPECT_EQ(evaluate::float_iou_thresholds()[t], thresholds[t].get<float>());
+    const json& rows = value_of(expected, "tp_per_detection");
+    size_t row = 0;
+    for (const PictureCase& one : pictures(folder)) {
+      for (const evaluate::MatchedDetection& detection :
+           evaluate::match_detections(one.truth, one.detections)) {
+        ASSERT_LT(row, rows.size());
+        for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+          EXPECT_EQ(detection.true_positive[t], rows[row][t].get<int>() != 0) << row << ", " << t;
+        ++row;
+      }
     }
-  }
-  EXPECT_EQ(row, rows.size());
+    EXPECT_EQ(row, rows.size());
+  });
 }
 
 TEST(parity_metrics, PrecisionOfEveryClassAndTheirMeans) {
-  MARROW_NEEDS(folder());
-  const json expected = read("expected.json");
-  const evaluate::DetectionReport report = validate(pictures(), expected.at("names").size());
-  EXPECT_EQ(report.images, expected.at("images").get<int64_t>());
-  EXPECT_EQ(report.instances, expected.at("instances").get<int64_t>());
-  EXPECT_EQ(report.images_of_class, expected.at("nt_per_image").get<std::vector<int64_t>>());
-  const auto& classes = report.ultralytics.classes;
-  const json& per_class = expected.at("per_class");
-  ASSERT_EQ(classes.size(), per_class.size());
-  for (size_t i = 0; i < classes.size(); ++i) {
-    SCOPED_TRACE(i);
-    EXPECT_EQ(classes[i].class_id, expected.at("ap_class_index")[i].get<int>());
-    EXPECT_EQ(classes[i].class_id, per_class[i].at("class").get<int>());
-    const auto c = static_cast<size_t>(classes[i].class_id);
-    EXPECT_EQ(classes[i].instances, expected.at("nt_per_class")[c].get<int64_t>());
-    EXPECT_NEAR(classes[i].precision, per_class[i].at("P").get<double>(), kTolerance);
-    EXPECT_NEAR(classes[i].recall, per_class[i].at("R").get<double>(), kTolerance);
-    EXPECT_NEAR(classes[i].f1, per_class[i].at("F1").get<double>(), kTolerance);
-    EXPECT_NEAR(classes[i].map50(), per_class[i].at("AP50").get<double>(), kTolerance);
-    EXPECT_NEAR(classes[i].map50_95(), per_class[i].at("AP50_95").get<double>(), kTolerance);
-    for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
-      EXPECT_NEAR(classes[i].ap[t], per_class[i].at("AP_per_iou")[t].get<double>(), kTolerance);
-  }
-  const json& mean = expected.at("mean");
-  EXPECT_NEAR(report.ultralytics.precision(), mean.at("P").get<double>(), kTolerance);
-  EXPECT_NEAR(report.ultralytics.recall(), mean.at("R").get<double>(), kTolerance);
-  EXPECT_NEAR(report.ultralytics.map50(), mean.at("mAP50").get<double>(), kTolerance);
-  EXPECT_NEAR(report.ultralytics.map75(), mean.at("mAP75").get<double>(), kTolerance);
-  EXPECT_NEAR(report.ultralytics.map50_95(), mean.at("mAP50_95").get<double>(), kTolerance);
-  EXPECT_NEAR(report.ultralytics.fitness(), expected.at("results_dict").at("fitness").get<double>(),
-              kTolerance);
-  EXPECT_EQ(report.ultralytics.best_f1_index, value_of(expected, "max_f1_index").get<size_t>());
-  EXPECT_NEAR(report.ultralytics.best_confidence(), expected.at("max_f1_conf").get<double>(), kTolerance);
-  const auto maps = value_of(expected, "maps").get<std::vector<double>>();
-  const std::vector<double> ours = report.map_by_class();
-  ASSERT_EQ(ours.size(), maps.size());
-  for (size_t c = 0; c < maps.size(); ++c) EXPECT_NEAR(ours[c], maps[c], kTolerance);
+  testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
+    const json expected = read(folder / "expected.json");
+    const evaluate::DetectionReport report = validate(pictures(folder), expected.at("names").size());
+    EXPECT_EQ(report.images, expected.at("images").get<int64_t>());
+    EXPECT_EQ(report.instances, expected.at("instances").get<int64_t>());
+    EXPECT_EQ(report.images_of_class, expected.at("nt_per_image").get<std::vector<int64_t>>());
+    const auto& classes = report.ultralytics.classes;
+    const json& per_class = expected.at("per_class");
+    ASSERT_EQ(classes.size(), per_class.size());
+    for (size_t i = 0; i < classes.size(); ++i) {
+      SCOPED_TRACE(i);
+      EXPECT_EQ(classes[i].class_id, expected.at("ap_class_index")[i].get<int>());
+      EXPECT_EQ(classes[i].class_id, per_class[i].at("class").get<int>());
+      const auto c = static_cast<size_t>(classes[i].class_id);
+      EXPECT_EQ(classes[i].instances, expected.at("nt_per_class")[c].get<int64_t>());
+      EXPECT_NEAR(classes[i].precision, per_class[i].at("P").get<double>(), kTolerance);
+      EXPECT_NEAR(classes[i].recall, per_class[i].at("R").get<double>(), kTolerance);
+      EXPECT_NEAR(classes[i].f1, per_class[i].at("F1").get<double>(), kTolerance);
+      EXPECT_NEAR(classes[i].map50(), per_class[i].at("AP50").get<double>(), kTolerance);
+      EXPECT_NEAR(classes[i].map50_95(), per_class[i].at("AP50_95").get<double>(), kTolerance);
+      for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+        EXPECT_NEAR(classes[i].ap[t], per_class[i].at("AP_per_iou")[t].get<double>(), kTolerance);
+    }
+    const json& mean = expected.at("mean");
+    EXPECT_NEAR(report.ultralytics.precision(), mean.at("P").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.recall(), mean.at("R").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.map50(), mean.at("mAP50").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.map75(), mean.at("mAP75").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.map50_95(), mean.at("mAP50_95").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.fitness(), expected.at("results_dict").at("fitness").get<double>(),
+                kTolerance);
+    EXPECT_EQ(report.ultralytics.best_f1_index, value_of(expected, "max_f1_index").get<size_t>());
+    EXPECT_NEAR(report.ultralytics.best_confidence(), expected.at("max_f1_conf").get<double>(), kTolerance);
+    const auto maps = value_of(expected, "maps").get<std::vector<double>>();
+    const std::vector<double> ours = report.map_by_class();
+    ASSERT_EQ(ours.size(), maps.size());
+    for (size_t c = 0; c < maps.size(); ++c) EXPECT_NEAR(ours[c], maps[c], kTolerance);
+  });
 }
 
 TEST(parity_metrics, Curves) {
-  MARROW_NEEDS(folder());
-  const auto golden = weights::read_safetensors(folder() / "curves.safetensors").tensors;
-  const evaluate::DetectionReport report = validate(pictures(), read("expected.json").at("names").size());
-  const evaluate::AveragePrecision& result = report.ultralytics;
-  expect_rows({result.curves.x}, golden.at("px").reshape({1, evaluate::kCurvePoints}));
-  expect_rows(result.curves.precision, golden.at("p_curve"));
-  expect_rows(result.curves.recall, golden.at("r_curve"));
-  expect_rows(result.curves.f1, golden.at("f1_curve"));
-  // The reference leaves out the row of a class that has no detections.
-  evaluate::PrecisionCurves::Rows envelopes = result.curves.precision_by_recall;
-  const Tensor& wanted = golden.at("prec_values");
-  if (wanted.dim(0) < static_cast<int64_t>(envelopes.size()))
-    std::erase(envelopes, std::vector<double>(evaluate::kCurvePoints, 0.0));
-  expect_rows(envelopes, wanted);
-  const Tensor& ap = golden.at("all_ap");
-  ASSERT_EQ(ap.size(), static_cast<int64_t>(result.classes.size() * evaluate::kIouThresholds));
-  for (size_t i = 0; i < result.classes.size() * evaluate::kIouThresholds; ++i)
-    EXPECT_NEAR(result.classes[i / evaluate::kIouThresholds].ap[i % evaluate::kIouThresholds],
-                ap.values<double>()[i], kTolerance);
+  testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
+    const auto golden = weights::read_safetensors(folder / "curves.safetensors").tensors;
+    const evaluate::DetectionReport report =
+        validate(pictures(folder), read(folder / "expected.json").at("names").size());
+    const evaluate::AveragePrecision& result = report.ultralytics;
+    expect_rows({result.curves.x}, golden.at("px").reshape({1, evaluate::kCurvePoints}));
+    expect_rows(result.curves.precision, golden.at("p_curve"));
+    expect_rows(result.curves.recall, golden.at("r_curve"));
+    expect_rows(result.curves.f1, golden.at("f1_curve"));
+    // The reference leaves out the row of a class that has no detections.
+    evaluate::PrecisionCurves::Rows envelopes = result.curves.precision_by_recall;
+    const Tensor& wanted = golden.at("prec_values");
+    if (wanted.dim(0) < static_cast<int64_t>(envelopes.size()))
+      std::erase(envelopes, std::vector<double>(evaluate::kCurvePoints, 0.0));
+    expect_rows(envelopes, wanted);
+    const Tensor& ap = golden.at("all_ap");
+    ASSERT_EQ(ap.size(), static_cast<int64_t>(result.classes.size() * evaluate::kIouThresholds));
+    for (size_t i = 0; i < result.classes.size() * evaluate::kIouThresholds; ++i)
+      EXPECT_NEAR(result.classes[i / evaluate::kIouThresholds].ap[i % evaluate::kIouThresholds],
+                  ap.values<double>()[i], kTolerance);
+  });
 }
 
 // Every key that tells its thresholds.
 TEST(parity_metrics, ConfusionMatrices) {
-  MARROW_NEEDS(folder());
-  const json expected = read("expected.json");
-  const std::regex key_form("confusion_matrix_conf([0-9.]+)_iou([0-9.]+).*");
-  int compared = 0;
-  for (const auto& [key, rows] : expected.items()) {
-    std::smatch parts;
-    if (!std::regex_match(key, parts, key_form)) continue;
-    SCOPED_TRACE(key);
-    ASSERT_EQ(std::stof(parts[2]), evaluate::kConfusionIou);
-    const auto size = static_cast<int>(expected.at("names").size()) + 1;
-    evaluate::ConfusionMatrix matrix(size);
-    for (const PictureCase& one : pictures())
-      evaluate::add_detections(matrix, one.truth, one.detections, std::stof(parts[1]));
-    ASSERT_EQ(rows.size(), static_cast<size_t>(size));
-    for (int predicted = 0; predicted < size; ++predicted) {
-      for (int truth = 0; truth < size; ++truth)
-        EXPECT_EQ(static_cast<double>(matrix.at(predicted, truth)),
-                  rows[static_cast<size_t>(predicted)][static_cast<size_t>(truth)].get<double>())
-            << predicted << ", " << truth;
+  testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
+    const json expected = read(folder / "expected.json");
+    const std::regex key_form("confusion_matrix_conf([0-9.]+)_iou([0-9.]+).*");
+    int compared = 0;
+    for (const auto& [key, rows] : expected.items()) {
+      std::smatch parts;
+      if (!std::regex_match(key, parts, key_form)) continue;
+      SCOPED_TRACE(key);
+      ASSERT_EQ(std::stof(parts[2]), evaluate::kConfusionIou);
+      const auto size = static_cast<int>(expected.at("names").size()) + 1;
+      evaluate::ConfusionMatrix matrix(size);
+      for (const PictureCase& one : pictures(folder))
+        evaluate::add_detections(matrix, one.truth, one.detections, std::stof(parts[1]));
+      ASSERT_EQ(rows.size(), static_cast<size_t>(size));
+      for (int predicted = 0; predicted < size; ++predicted) {
+        for (int truth = 0; truth < size; ++truth)
+          EXPECT_EQ(static_cast<double>(matrix.at(predicted, truth)),
+                    rows[static_cast<size_t>(predicted)][static_cast<size_t>(truth)].get<double>())
+              << predicted << ", " << truth;
+      }
+      ++compared;
     }
-    ++compared;
-  }
-  EXPECT_GT(compared, 0);
+    EXPECT_GT(compared, 0);
+  });
 }
 
 void expect_coco(const evaluate::CocoReport& report, const json& expected) {
@@ -210,24 +212,27 @@ void expect_coco(const evaluate::CocoReport& report, const json& expected) {
 }
 
 TEST(parity_metrics, CocosTwelveNumbers) {
-  MARROW_NEEDS(folder());
-  const json expected = read("coco_expected.json");
-  const evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder() / "gt.json");
-  const evaluate::CocoReport report =
-      evaluate::evaluate_coco(truth, evaluate::read_coco_detections(folder() / "dt.json", truth));
-  for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
-    EXPECT_EQ(expected.at("names")[i], evaluate::coco_number_names()[i]);
-  expect_coco(report, expected);
+  testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
+    const json expected = read(folder / "coco_expected.json");
+    const evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder / "gt.json");
+    const evaluate::CocoReport report =
+        evaluate::evaluate_coco(truth, evaluate::read_coco_detections(folder / "dt.json", truth));
+    for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
+      EXPECT_EQ(expected.at("names")[i], evaluate::coco_number_names()[i]);
+    expect_coco(report, expected);
+  });
 }
 
 // Annotations at list positions 0, 11, 22, ... become crowds.
 TEST(parity_metrics, CocosTwelveNumbersWithCrowds) {
-  MARROW_NEEDS(folder());
-  constexpr size_t kEvery = 11;
-  evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder() / "gt.json");
-  for (size_t i = 0; i < truth.annotations.size(); i += kEvery) truth.annotations[i].crowd = true;
-  const auto detections = evaluate::read_coco_detections(folder() / "dt.json", truth);
-  expect_coco(evaluate::evaluate_coco(truth, detections), read("coco_expected.json").at("crowd_variant"));
+  testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
+    constexpr size_t kEvery = 11;
+    evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder / "gt.json");
+    for (size_t i = 0; i < truth.annotations.size(); i += kEvery) truth.annotations[i].crowd = true;
+    const auto detections = evaluate::read_coco_detections(folder / "dt.json", truth);
+    expect_coco(evaluate::evaluate_coco(truth, detections),
+                read(folder / "coco_expected.json").at("crowd_variant"));
+  });
 }
 
 }  // namespace

@@ -17,10 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-std::filesystem::path models_folder() {
-  return testing::golden_folder() / "yolov8" / "models";
-}
-
 json read_json(const std::filesystem::path& path) {
   std::ifstream file(path);
   return json::parse(file);
@@ -62,14 +58,14 @@ void expect_summary(const json& entry) {
 }
 
 TEST(parity_models, SummariesEqualTheReferences) {
-  const auto path = models_folder() / "summary.json";
-  MARROW_NEEDS(path);
-  const json entries = read_json(path);
-  ASSERT_FALSE(entries.empty());
-  for (const json& entry : entries) {
-    SCOPED_TRACE(entry.at("file").get<std::string>());
-    expect_summary(entry);
-  }
+  testing::for_each_golden("yolov8/models/summary.json", [](const std::filesystem::path& path) {
+    const json entries = read_json(path);
+    ASSERT_FALSE(entries.empty());
+    for (const json& entry : entries) {
+      SCOPED_TRACE(entry.at("file").get<std::string>());
+      expect_summary(entry);
+    }
+  });
 }
 
 // The reference lists a head's outputs as it returns them: raw maps, or [raw maps, maps of the third branch
@@ -109,14 +105,14 @@ void expect_layers(const json& entry) {
 }
 
 TEST(parity_models, LayerTablesEqualTheReferences) {
-  const auto path = models_folder() / "layers.json";
-  MARROW_NEEDS(path);
-  const json entries = read_json(path);
-  ASSERT_FALSE(entries.empty());
-  for (const auto& [name, entry] : entries.items()) {
-    SCOPED_TRACE(name);
-    expect_layers(entry);
-  }
+  testing::for_each_golden("yolov8/models/layers.json", [](const std::filesystem::path& path) {
+    const json entries = read_json(path);
+    ASSERT_FALSE(entries.empty());
+    for (const auto& [name, entry] : entries.items()) {
+      SCOPED_TRACE(name);
+      expect_layers(entry);
+    }
+  });
 }
 
 // A backbone of any four widths, for tests of what follows one.
@@ -169,27 +165,26 @@ void expect_neck(const json& entry) {
 }
 
 TEST(parity_models, NecksAfterABackboneEqualTheReferences) {
-  const auto path = models_folder() / "neck_after_backbone.json";
-  MARROW_NEEDS(path);
-  const json entries = read_json(path);
-  ASSERT_FALSE(entries.empty());
-  for (const json& entry : entries) {
-    SCOPED_TRACE(entry.at("label").get<std::string>() + " " + entry.at("scale").get<std::string>() + " nc " +
-                 std::to_string(entry.at("nc").get<int>()));
-    expect_neck(entry);
-  }
+  testing::for_each_golden("yolov8/models/neck_after_backbone.json", [](const std::filesystem::path& path) {
+    const json entries = read_json(path);
+    ASSERT_FALSE(entries.empty());
+    for (const json& entry : entries) {
+      SCOPED_TRACE(entry.at("label").get<std::string>() + " " + entry.at("scale").get<std::string>() +
+                   " nc " + std::to_string(entry.at("nc").get<int>()));
+      expect_neck(entry);
+    }
+  });
 }
 
 // The YAML that a checkpoint carries is a dictionary; written as JSON it is a model file like any other.
 TEST(parity_models, DictionariesOfCheckpointsBuild) {
-  const auto folder = testing::golden_folder() / "yolov8" / "forward";
-  MARROW_NEEDS(folder);
+  const auto files = testing::golden_files("yolov8/forward", {".json"});
+  MARROW_NEEDS_GOLDEN(files, "yolov8/forward");
   int found = 0;
-  for (const auto& file : std::filesystem::directory_iterator(folder)) {
-    if (file.path().extension() != ".json") continue;
-    const json entry = read_json(file.path());
+  for (const auto& path : files) {
+    const json entry = read_json(path);
     if (!entry.contains("yaml")) continue;
-    SCOPED_TRACE(file.path().string());
+    SCOPED_TRACE(path.string());
     ++found;
     const model::Model model = model::build_model(model::parse_model_spec(entry.at("yaml").dump(), "yaml"));
     const model::Summary summary = model::summarize(model, 64, 64);

@@ -25,12 +25,11 @@ struct Case {
   Weights io;
 };
 
-std::vector<Case> cases(const fs::path& folder) {
+std::vector<Case> cases() {
   std::vector<Case> found;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    const fs::path io = entry.path().parent_path() / (entry.path().stem().string() + "_onnx_io.safetensors");
-    if (entry.path().extension() == ".onnx" && fs::exists(io))
-      found.push_back({entry.path(), weights::read_safetensors(io).tensors});
+  for (const fs::path& path : testing::golden_files("yolov8", {".onnx"})) {
+    const fs::path io = path.parent_path() / (path.stem().string() + "_onnx_io.safetensors");
+    if (fs::exists(io)) found.push_back({path, weights::read_safetensors(io).tensors});
   }
   return found;
 }
@@ -51,8 +50,9 @@ onnx::ModelProto parse(const fs::path& path) {
 }
 
 TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
-  MARROW_NEEDS(testing::golden_folder());
-  for (const Case& c : cases(testing::golden_folder())) {
+  const auto found = cases();
+  MARROW_NEEDS_GOLDEN(found, "a .onnx with an _onnx_io.safetensors below yolov8");
+  for (const Case& c : found) {
     SCOPED_TRACE(c.model.string());
     const model::TrainedModel trained = model::read_onnx_model(c.model);
     const onnx::ModelProto file = parse(c.model);
@@ -68,8 +68,9 @@ TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
 }
 
 TEST(parity_Onnx, OurExportHasTheReferencesNamesAndShapes) {
-  MARROW_NEEDS(testing::golden_folder());
-  for (const Case& c : cases(testing::golden_folder())) {
+  const auto found = cases();
+  MARROW_NEEDS_GOLDEN(found, "a .onnx with an _onnx_io.safetensors below yolov8");
+  for (const Case& c : found) {
     SCOPED_TRACE(c.model.string());
     const onnx::ModelProto theirs = parse(c.model);
     const model::TrainedModel trained = model::read_onnx_model(c.model);

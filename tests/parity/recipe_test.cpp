@@ -19,10 +19,6 @@ namespace {
 
 using nlohmann::json;
 
-std::filesystem::path folder() {
-  return testing::golden_folder() / "yolov8" / "e2e";
-}
-
 train::ScheduleOptions options_of(const json& p) {
   train::ScheduleOptions o;
   o.batches_per_epoch = p.at("nb");
@@ -40,69 +36,69 @@ train::ScheduleOptions options_of(const json& p) {
 }
 
 TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
-  const auto path = folder() / "lr_schedule.json";
-  MARROW_NEEDS(path);
-  const json recorded = json::parse(std::ifstream(path));
-  ASSERT_FALSE(recorded.at("cases").empty());
-  for (const json& entry : recorded.at("cases")) {
-    SCOPED_TRACE(entry.at("params").dump());
-    const train::Schedule schedule(options_of(entry.at("params")));
-    const std::vector<std::string> columns = entry.at("columns");
-    const auto column = [&](const char* name) {
-      return static_cast<size_t>(std::ranges::find(columns, name) - columns.begin());
-    };
-    const int64_t batches = schedule.options().batches_per_epoch;
-    int64_t last_step = -1;
-    ASSERT_FALSE(entry.at("rows").empty());
-    for (const json& row : entry.at("rows")) {
-      const int64_t i = row.at(column("ni"));
-      SCOPED_TRACE("iteration " + std::to_string(i));
-      ASSERT_EQ(i, row.at(column("epoch")).get<int64_t>() * batches + row.at(column("i")).get<int64_t>());
-      const train::IterationSettings found = schedule.at(i);
-      EXPECT_NEAR(found.bias_lr, row.at(column("lr_bias_group0")).get<double>(), 1e-9);
-      EXPECT_NEAR(found.lr, row.at(column("lr_group1_and_2")).get<double>(), 1e-9);
-      EXPECT_NEAR(found.momentum, row.at(column("momentum")).get<double>(), 1e-9);
-      EXPECT_EQ(found.accumulate, row.at(column("accumulate")).get<int>());
-      if (i % batches == 0) {
-        // What the whole epoch will do is known at its start.
-        const auto last = schedule.last_step_of_epoch(static_cast<int>(i / batches), last_step);
-        std::optional<int64_t> wanted;
-        for (const json& other : entry.at("rows"))
-          if (other.at(column("ni")).get<int64_t>() / batches == i / batches &&
-              other.at(column("optimizer_step")))
-            wanted = other.at(column("ni")).get<int64_t>();
-        EXPECT_EQ(last, wanted);
+  testing::for_each_golden("yolov8/e2e/lr_schedule.json", [](const std::filesystem::path& path) {
+    const json recorded = json::parse(std::ifstream(path));
+    ASSERT_FALSE(recorded.at("cases").empty());
+    for (const json& entry : recorded.at("cases")) {
+      SCOPED_TRACE(entry.at("params").dump());
+      const train::Schedule schedule(options_of(entry.at("params")));
+      const std::vector<std::string> columns = entry.at("columns");
+      const auto column = [&](const char* name) {
+        return static_cast<size_t>(std::ranges::find(columns, name) - columns.begin());
+      };
+      const int64_t batches = schedule.options().batches_per_epoch;
+      int64_t last_step = -1;
+      ASSERT_FALSE(entry.at("rows").empty());
+      for (const json& row : entry.at("rows")) {
+        const int64_t i = row.at(column("ni"));
+        SCOPED_TRACE("iteration " + std::to_string(i));
+        ASSERT_EQ(i, row.at(column("epoch")).get<int64_t>() * batches + row.at(column("i")).get<int64_t>());
+        const train::IterationSettings found = schedule.at(i);
+        EXPECT_NEAR(found.bias_lr, row.at(column("lr_bias_group0")).get<double>(), 1e-9);
+        EXPECT_NEAR(found.lr, row.at(column("lr_group1_and_2")).get<double>(), 1e-9);
+        EXPECT_NEAR(found.momentum, row.at(column("momentum")).get<double>(), 1e-9);
+        EXPECT_EQ(found.accumulate, row.at(column("accumulate")).get<int>());
+        if (i % batches == 0) {
+          // What the whole epoch will do is known at its start.
+          const auto last = schedule.last_step_of_epoch(static_cast<int>(i / batches), last_step);
+          std::optional<int64_t> wanted;
+          for (const json& other : entry.at("rows"))
+            if (other.at(column("ni")).get<int64_t>() / batches == i / batches &&
+                other.at(column("optimizer_step")))
+              wanted = other.at(column("ni")).get<int64_t>();
+          EXPECT_EQ(last, wanted);
+        }
+        const bool steps = schedule.steps_after(i, last_step);
+        EXPECT_EQ(steps, row.at(column("optimizer_step")).get<bool>());
+        if (steps) last_step = i;
       }
-      const bool steps = schedule.steps_after(i, last_step);
-      EXPECT_EQ(steps, row.at(column("optimizer_step")).get<bool>());
-      if (steps) last_step = i;
     }
-  }
+  });
 }
 
 TEST(parity_run_layout, ResultsHaveTheColumnsOfTheReference) {
-  const auto path = folder() / "run_layout.json";
-  MARROW_NEEDS(path);
-  const json recorded = json::parse(std::ifstream(path));
-  EXPECT_EQ(join(train::detection_columns(), ","), recorded.at("results_csv").at(0).get<std::string>());
+  testing::for_each_golden("yolov8/e2e/run_layout.json", [](const std::filesystem::path& path) {
+    const json recorded = json::parse(std::ifstream(path));
+    EXPECT_EQ(join(train::detection_columns(), ","), recorded.at("results_csv").at(0).get<std::string>());
+  });
 }
 
 TEST(parity_run_layout, EverySettingOfTheReferenceIsKnown) {
-  const auto path = folder() / "run_layout.json";
-  MARROW_NEEDS(path);
-  const json recorded = json::parse(std::ifstream(path));
-  const testing::TemporaryFolder temporary;
-  const auto file = temporary.path() / "args.yaml";
-  for (const std::string key : recorded.at("args_yaml_keys")) {
-    write_file_atomically(file, key + ":\n");
-    train::TrainOptions options;
-    try {
-      train::read_train_options(file, options);
-    } catch (const Error& error) {
-      // Empty may not do for a number; the name must be known all the same.
-      EXPECT_EQ(std::string(error.what()).find("unknown setting"), std::string::npos) << error.what();
+  testing::for_each_golden("yolov8/e2e/run_layout.json", [](const std::filesystem::path& path) {
+    const json recorded = json::parse(std::ifstream(path));
+    const testing::TemporaryFolder temporary;
+    const auto file = temporary.path() / "args.yaml";
+    for (const std::string key : recorded.at("args_yaml_keys")) {
+      write_file_atomically(file, key + ":\n");
+      train::TrainOptions options;
+      try {
+        train::read_train_options(file, options);
+      } catch (const Error& error) {
+        // Empty may not do for a number; the name must be known all the same.
+        EXPECT_EQ(std::string(error.what()).find("unknown setting"), std::string::npos) << error.what();
+      }
     }
-  }
+  });
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ void run_case(const fs::path& description) {
   const json expected = json::parse(std::ifstream(description));
   fs::path checkpoint = description, recorded = description;
   checkpoint.replace_extension(".pt");
+  if (!fs::exists(checkpoint)) checkpoint.replace_extension(".safetensors");
   recorded.replace_filename(description.stem().string() + "_io.safetensors");
   model::TrainedModel trained = model::load_trained(checkpoint);
   const Weights io = weights::read_safetensors(recorded).tensors;
@@ -114,16 +115,12 @@ void run_case(const fs::path& description) {
 }
 
 TEST(parity_yolov8_forward, EveryNetworkGivesTheRecordedValues) {
-  const fs::path root = testing::golden_folder() / "yolov8" / "forward";
-  MARROW_NEEDS(root);
-  int cases = 0;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    if (entry.path().extension() != ".json") continue;
-    SCOPED_TRACE(entry.path().filename().string());
-    run_case(entry.path());
-    ++cases;
+  const auto cases = testing::golden_files("yolov8/forward", {".json"});
+  MARROW_NEEDS_GOLDEN(cases, "yolov8/forward");
+  for (const fs::path& description : cases) {
+    SCOPED_TRACE(description.string());
+    run_case(description);
   }
-  EXPECT_GT(cases, 0);
 }
 
 }  // namespace

@@ -61,9 +61,7 @@ void run_block(const weights::SafetensorsFile& file) {
 }
 
 TEST(parity_grads, BlocksMatchTheRecordedTrainingStep) {
-  const std::filesystem::path folder = testing::golden_folder() / "backbones" / "grads";
-  MARROW_NEEDS(folder);
-  testing::for_each_recorded_block(folder, run_block);
+  testing::for_each_recorded_block(run_block);
 }
 
 }  // namespace

@@ -81,43 +81,43 @@ void run_case(const json& description, const Recorded& recorded) {
 }
 
 TEST(parity_loss, CasesMatch) {
-  const fs::path folder = testing::golden_folder() / "yolov8" / "loss";
-  MARROW_NEEDS(folder);
-  const json cases = json::parse(std::ifstream(folder / "cases.json"));
-  ASSERT_FALSE(cases.empty());
-  for (const json& description : cases) {
-    const std::string name = description.at("name");
-    SCOPED_TRACE(name);
-    run_case(description, Recorded(folder / (name + ".safetensors")));
-  }
+  testing::for_each_golden("yolov8/loss/cases.json", [](const std::filesystem::path& path) {
+    const json cases = json::parse(std::ifstream(path));
+    ASSERT_FALSE(cases.empty());
+    for (const json& description : cases) {
+      const std::string name = description.at("name");
+      SCOPED_TRACE(name);
+      run_case(description, Recorded(path.parent_path() / (name + ".safetensors")));
+    }
+  });
 }
 
 TEST(parity_loss, PrimitivesMatch) {
-  const fs::path path = testing::golden_folder() / "yolov8" / "loss" / "primitives.safetensors";
-  MARROW_NEEDS(path);
-  const Recorded recorded(path);
-  for (const auto& [name, kind] : {std::pair{"iou", train::IouKind::kIou},
-                                   {"giou", train::IouKind::kGiou},
-                                   {"diou", train::IouKind::kDiou},
-                                   {"ciou", train::IouKind::kCiou}}) {
-    torch::Tensor box = recorded["box1"].requires_grad_(true);
-    const torch::Tensor iou = train::box_iou(box, recorded["box2"], kind);
-    expect_close(iou.detach(), recorded[name], kPrimitives, kPrimitives, name);
-    iou.sum().backward();
-    expect_close(box.grad(), recorded[std::string(name) + "_grad_box1"], kPrimitives, kPrimitives,
-                 std::string(name) + "_grad_box1");
-  }
-  torch::Tensor logits = recorded["dfl_logits"].requires_grad_(true);
-  const torch::Tensor dfl = train::distribution_focal_loss(logits, recorded["dfl_target"]);
-  expect_close(dfl.detach(), recorded["dfl_loss"], kPrimitives, kPrimitives, "dfl_loss");
-  dfl.sum().backward();
-  expect_close(logits.grad(), recorded["dfl_grad"], kPrimitives, kPrimitives, "dfl_grad");
+  testing::for_each_golden("yolov8/loss/primitives.safetensors", [](const std::filesystem::path& path) {
+    const Recorded recorded(path);
+    for (const auto& [name, kind] : {std::pair{"iou", train::IouKind::kIou},
+                                     {"giou", train::IouKind::kGiou},
+                                     {"diou", train::IouKind::kDiou},
+                                     {"ciou", train::IouKind::kCiou}}) {
+      torch::Tensor box = recorded["box1"].requires_grad_(true);
+      const torch::Tensor iou = train::box_iou(box, recorded["box2"], kind);
+      expect_close(iou.detach(), recorded[name], kPrimitives, kPrimitives, name);
+      iou.sum().backward();
+      expect_close(box.grad(), recorded[std::string(name) + "_grad_box1"], kPrimitives, kPrimitives,
+                   std::string(name) + "_grad_box1");
+    }
+    torch::Tensor logits = recorded["dfl_logits"].requires_grad_(true);
+    const torch::Tensor dfl = train::distribution_focal_loss(logits, recorded["dfl_target"]);
+    expect_close(dfl.detach(), recorded["dfl_loss"], kPrimitives, kPrimitives, "dfl_loss");
+    dfl.sum().backward();
+    expect_close(logits.grad(), recorded["dfl_grad"], kPrimitives, kPrimitives, "dfl_grad");
 
-  const torch::Tensor anchor = recorded["b2d_anchor"];
-  expect_close(train::boxes_to_distances(anchor, recorded["b2d_box"]).clamp(0, 15 - 0.01),
-               recorded["b2d_out"], kPrimitives, kPrimitives, "b2d_out");
-  expect_close(train::distances_to_boxes(anchor, recorded["d2b_dist"]), recorded["d2b_xyxy"], kPrimitives,
-               kPrimitives, "d2b_xyxy");
+    const torch::Tensor anchor = recorded["b2d_anchor"];
+    expect_close(train::boxes_to_distances(anchor, recorded["b2d_box"]).clamp(0, 15 - 0.01),
+                 recorded["b2d_out"], kPrimitives, kPrimitives, "b2d_out");
+    expect_close(train::distances_to_boxes(anchor, recorded["d2b_dist"]), recorded["d2b_xyxy"], kPrimitives,
+                 kPrimitives, "d2b_xyxy");
+  });
 }
 
 }  // namespace

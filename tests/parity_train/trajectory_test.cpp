@@ -22,10 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-fs::path folder() {
-  return testing::golden_folder() / "yolov8" / "train";
-}
-
 // golden/yolov8/README.md, "train". A run recorded with snapshots starts from random weights, where rounding
 // grows.
 struct Tolerances {
@@ -123,16 +119,13 @@ class Recording {
 
 template <class Check>
 void for_each_recording(const Check& check) {
-  MARROW_NEEDS(folder());
-  int recordings = 0;
-  for (const auto& entry : fs::directory_iterator(folder()))
-    if (entry.path().extension() == ".json") {
-      SCOPED_TRACE(entry.path().stem().string());
-      Recording recording(entry.path());
-      check(recording);
-      ++recordings;
-    }
-  EXPECT_GT(recordings, 0);
+  const auto descriptions = testing::golden_files("yolov8/train", {".json"});
+  MARROW_NEEDS_GOLDEN(descriptions, "yolov8/train");
+  for (const fs::path& description : descriptions) {
+    SCOPED_TRACE(description.string());
+    Recording recording(description);
+    check(recording);
+  }
 }
 
 TEST(parity_train, GroupsHoldTheRecordedParametersInOrder) {
@@ -244,7 +237,7 @@ TEST(parity_train, EveryStepAloneMatches) {
       ++steps_compared;
     }
   });
-  EXPECT_TRUE(steps_compared > 0 || !fs::exists(folder()));
+  EXPECT_TRUE(steps_compared > 0 || testing::golden_parts("yolov8/train").empty());
 }
 
 }  // namespace

@@ -17,40 +17,41 @@ using nlohmann::json;
 constexpr double kTolerance = 1e-3;  // golden/yolov8/README.md, "e2e/expected.json"
 
 TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
-  const std::filesystem::path folder = testing::golden_folder() / "yolov8" / "e2e";
-  MARROW_NEEDS(folder / "expected.json");
-  const json golden = json::parse(std::ifstream(folder / "expected.json"));
-  int compared = 0;
-  for (const auto& [name, wanted] : golden.items()) {
-    // A run validates in rectangles, two training batches at a time.
-    if (!wanted.is_object() || !wanted.contains("results_dict") || !wanted.at("args").at("rect")) continue;
-    SCOPED_TRACE(name);
-    ++compared;
-    const json& args = wanted.at("args");
-    const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
-    train::TrainOptions options;
-    options.batch = args.at("batch").get<int>() / 2;
-    options.conf = args.at("conf").get<double>();
-    options.iou = args.at("iou");
-    const data::Dataset dataset = data::read_dataset(folder / "dataset" / "data.yaml");
-    const evaluate::OpenSplitOptions open{.image_size = args.at("imgsz").get<int>(), .use_cache = false};
-    train::DetectionTask task(options, trained.model.graph, trained.model.names, open.image_size,
-                              trained.model.largest_stride, evaluate::open_split(dataset, "train", open),
-                              evaluate::open_split(dataset, "val", open));
-    for (const bool channels_last : {false, true}) {
-      train::TorchExecutor executor(trained.model.graph, trained.weights, {.channels_last = channels_last});
-      const train::ValidationResult found = task.validate(executor, false, [] { return false; }).result;
-      const json& results = wanted.at("results_dict");
-      const char* const keys[] = {"metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)",
-                                  "metrics/mAP50-95(B)"};
-      ASSERT_EQ(found.metrics.size(), std::size(keys));
-      for (size_t i = 0; i < std::size(keys); ++i)
-        EXPECT_NEAR(found.metrics[i], results.at(keys[i]).get<double>(), kTolerance) << keys[i];
-      EXPECT_NEAR(found.fitness, results.at("fitness").get<double>(), kTolerance);
-      for (const double loss : found.losses) EXPECT_GT(loss, 0);
+  testing::for_each_golden("yolov8/e2e/expected.json", [](const std::filesystem::path& path) {
+    const std::filesystem::path folder = path.parent_path();
+    const json golden = json::parse(std::ifstream(path));
+    int compared = 0;
+    for (const auto& [name, wanted] : golden.items()) {
+      // A run validates in rectangles, two training batches at a time.
+      if (!wanted.is_object() || !wanted.contains("results_dict") || !wanted.at("args").at("rect")) continue;
+      SCOPED_TRACE(name);
+      ++compared;
+      const json& args = wanted.at("args");
+      const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
+      train::TrainOptions options;
+      options.batch = args.at("batch").get<int>() / 2;
+      options.conf = args.at("conf").get<double>();
+      options.iou = args.at("iou");
+      const data::Dataset dataset = data::read_dataset(folder / "dataset" / "data.yaml");
+      const evaluate::OpenSplitOptions open{.image_size = args.at("imgsz").get<int>(), .use_cache = false};
+      train::DetectionTask task(options, trained.model.graph, trained.model.names, open.image_size,
+                                trained.model.largest_stride, evaluate::open_split(dataset, "train", open),
+                                evaluate::open_split(dataset, "val", open));
+      for (const bool channels_last : {false, true}) {
+        train::TorchExecutor executor(trained.model.graph, trained.weights, {.channels_last = channels_last});
+        const train::ValidationResult found = task.validate(executor, false, [] { return false; }).result;
+        const json& results = wanted.at("results_dict");
+        const char* const keys[] = {"metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)",
+                                    "metrics/mAP50-95(B)"};
+        ASSERT_EQ(found.metrics.size(), std::size(keys));
+        for (size_t i = 0; i < std::size(keys); ++i)
+          EXPECT_NEAR(found.metrics[i], results.at(keys[i]).get<double>(), kTolerance) << keys[i];
+        EXPECT_NEAR(found.fitness, results.at("fitness").get<double>(), kTolerance);
+        for (const double loss : found.losses) EXPECT_GT(loss, 0);
+      }
     }
-  }
-  EXPECT_GT(compared, 0);
+    EXPECT_GT(compared, 0);
+  });
 }
 
 }  // namespace

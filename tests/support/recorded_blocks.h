@@ -14,6 +14,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/nn/blocks/module.h"
 #include "marrow/weights/safetensors.h"
+#include "support/golden.h"
 
 namespace marrow::testing {
 
@@ -91,17 +92,14 @@ inline Weights recorded_weights(const weights::SafetensorsFile& file, const Reco
   return weights;
 }
 
-// Runs `test` on every file of the folder golden/backbones/grads, which must exist.
-inline void for_each_recorded_block(const std::filesystem::path& folder,
-                                    const std::function<void(const weights::SafetensorsFile&)>& test) {
-  int blocks = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    SCOPED_TRACE(entry.path().filename().string());
-    test(weights::read_safetensors(entry.path()));
-    ++blocks;
+// Runs `test` on every file of golden/backbones/grads.
+inline void for_each_recorded_block(const std::function<void(const weights::SafetensorsFile&)>& test) {
+  const auto files = golden_files("backbones/grads", {".safetensors"});
+  MARROW_NEEDS_GOLDEN(files, "backbones/grads");
+  for (const auto& file : files) {
+    SCOPED_TRACE(file.string());
+    test(weights::read_safetensors(file));
   }
-  EXPECT_GT(blocks, 0);
 }
 
 }  // namespace marrow::testing

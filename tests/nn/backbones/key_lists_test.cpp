@@ -50,7 +50,7 @@ KeyList read_list(const fs::path& path) {
 }
 
 TEST(KeyLists, AreRecognisedAsTheirNetworkAndSource) {
-  const fs::path root = testing::golden_folder() / ".." / "spec" / "backbone_keys";
+  const fs::path root = testing::beside_golden("spec") / "backbone_keys";
   MARROW_NEEDS(root);
   int lists = 0;
   for (const auto& entry : fs::directory_iterator(root)) {
@@ -81,7 +81,7 @@ TEST(KeyLists, AreRecognisedAsTheirNetworkAndSource) {
 // Every key, also of the lists that are too large to be made: tensors that hold their key's number stand for
 // the real ones.
 TEST(KeyLists, RenameCoversEveryKey) {
-  const fs::path root = testing::golden_folder() / ".." / "spec" / "backbone_keys";
+  const fs::path root = testing::beside_golden("spec") / "backbone_keys";
   MARROW_NEEDS(root);
   for (const auto& entry : fs::directory_iterator(root)) {
     if (entry.path().extension() != ".tsv") continue;
