@@ -88,6 +88,7 @@ TEST(parity_run_layout, EverySettingOfTheReferenceIsKnown) {
     const json recorded = json::parse(std::ifstream(path));
     const testing::TemporaryFolder temporary;
     const auto file = temporary.path() / "args.yaml";
+    ASSERT_FALSE(recorded.at("args_yaml_keys").empty());
     for (const std::string key : recorded.at("args_yaml_keys")) {
       write_file_atomically(file, key + ":\n");
       train::TrainOptions options;

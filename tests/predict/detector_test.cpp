@@ -110,17 +110,20 @@ TEST(Detector, TakesPicturesOfAnySize) {
     DetectorOptions o = options({64, 64}, rect);
     o.nms.confidence = 0;
     Detector detector(network().graph, network().weights, o);
+    size_t found = 0;
     for (const detect::Size size : sizes) {
       SCOPED_TRACE(::testing::Message() << size.width << " x " << size.height);
       const DetectionResult result = detector.detect(image::Image(size.width, size.height, 200));
       EXPECT_GE(std::min(result.network.width, result.network.height), 32);
       EXPECT_EQ(std::max(result.network.width, result.network.height), 64);
+      found += result.detections.size();
       for (const detect::Detection& detection : result.detections)
         for (size_t side = 0; side < 4; ++side) {
           EXPECT_GE(detection.box[side], 0);
           EXPECT_LE(detection.box[side], static_cast<float>(side % 2 == 0 ? size.width : size.height));
         }
     }
+    EXPECT_GT(found, 0u);
   }
 }
 
@@ -133,6 +136,7 @@ TEST(Detector, AnswersTheSameAcrossSizes) {
     images.push_back(image::draw_scene(size.width, size.height, 3));
   std::vector<std::vector<detect::Detection>> first;
   for (const image::Image& image : images) first.push_back(detector.detect(image).detections);
+  for (const auto& detections : first) EXPECT_FALSE(detections.empty());
   for (size_t round = 0; round < 2; ++round)
     for (size_t i = images.size(); i-- > 0;) {
       const auto again = detector.detect(images[i]).detections;
@@ -149,7 +153,9 @@ TEST(Detector, SurvivesWeightsThatAreNoNumbers) {
   weights["model.22.cv3.1.2.bias"] =
       Tensor::from({3}, std::vector<float>(3, std::numeric_limits<float>::infinity()));
   Detector detector(network().graph, weights, options({64, 64}, true));
-  for (const detect::Detection& detection : detector.detect(image::draw_scene(64, 64, 1)).detections)
+  const auto detections = detector.detect(image::draw_scene(64, 64, 1)).detections;
+  EXPECT_FALSE(detections.empty());
+  for (const detect::Detection& detection : detections)
     for (const float side : detection.box) EXPECT_TRUE(std::isfinite(side));
 }
 

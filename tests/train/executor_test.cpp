@@ -197,6 +197,7 @@ TEST(TorchExecutor, OneValueAChannelLeavesStatisticsFinite) {
   executor.train(to_torch(input), targets, kPlace);
   const auto wanted = reference::run_reference_with_batch_statistics(graph, weights, input, targets);
   const Weights after = executor.weights();
+  EXPECT_EQ(wanted.statistics.size(), 3u);
   for (const auto& [name, tensor] : wanted.statistics)
     EXPECT_LE(relative_difference(after.at(name).to_float(), tensor.to_float()), kTolerance) << name;
 }

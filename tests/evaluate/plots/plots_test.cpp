@@ -1,5 +1,5 @@
-// What the plots look like is for people to judge; here: that each comes out, of a sensible size, whatever
-// the data.
+// What the plots look like is for people to judge; here: that each comes out, of a sensible size and not
+// blank, whatever the data.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -37,6 +37,12 @@ double ink(const image::Image& image) {
   return static_cast<double>(dark) / image.width() / image.height();
 }
 
+// The four panels of a plot.
+image::Image quarter(const image::Image& image, int panel) {
+  const int width = image.width() / 2, height = image.height() / 2;
+  return image::copy_image(image.region(panel % 2 * width, panel / 2 * height, width, height));
+}
+
 // Nothing is cut off where nothing touches the edge.
 bool edge_is_white(const image::Image& image) {
   for (int y = 0; y < image.height(); ++y)
@@ -46,6 +52,12 @@ bool edge_is_white(const image::Image& image) {
       if (pixel[0] < 240 || pixel[1] < 240 || pixel[2] < 240) return false;
     }
   return true;
+}
+
+// A plot, not a blank image: white edges and ink between them.
+void expect_plot(const image::Image& image, const std::string& name) {
+  EXPECT_TRUE(edge_is_white(image)) << name;
+  EXPECT_GT(ink(image), 0.005) << name;
 }
 
 std::vector<std::string> class_names(int classes, size_t longest = 10) {
@@ -122,8 +134,8 @@ TEST(Plots, ConfusionMatrixOfAnySize) {
 }
 
 TEST(Plots, ConfusionMatrixOfNothing) {
-  EXPECT_TRUE(edge_is_white(
-      look_at(confusion_plot(ConfusionMatrix(4), class_names(3), true), "confusion_empty.png")));
+  expect_plot(look_at(confusion_plot(ConfusionMatrix(4), class_names(3), true), "confusion_empty.png"),
+              "confusion_empty.png");
 }
 
 TEST(Plots, CurvesOfFewAndManyClasses) {
@@ -141,8 +153,11 @@ TEST(Plots, CurvesOfFewAndManyClasses) {
 TEST(Plots, CurvesOfAValidationWithoutDetections) {
   const std::vector<int64_t> some = {3, 0, 2}, none = {0, 0, 0};
   const std::vector<std::string> names = class_names(3);
-  look_at(curve_plot(average_precision({}, some), names, Curve::kPrecisionByRecall), "none_BoxPR.png");
-  look_at(curve_plot(average_precision({}, none), names, Curve::kF1), "nothing_BoxF1.png");
+  expect_plot(
+      look_at(curve_plot(average_precision({}, some), names, Curve::kPrecisionByRecall), "none_BoxPR.png"),
+      "none_BoxPR.png");
+  expect_plot(look_at(curve_plot(average_precision({}, none), names, Curve::kF1), "nothing_BoxF1.png"),
+              "nothing_BoxF1.png");
 }
 
 TEST(Plots, ResultsOfDetectionAndClassification) {
@@ -152,11 +167,11 @@ TEST(Plots, ResultsOfDetectionAndClassification) {
         look_at(results_plot(a_table(epochs, train::detection_columns())), "results_" + text);
     EXPECT_EQ(boxes.width(), 5 * 370);
     EXPECT_EQ(boxes.height(), 2 * 330);
-    EXPECT_TRUE(edge_is_white(boxes)) << epochs;
+    expect_plot(boxes, "results_" + text);
     const image::Image classes =
         look_at(results_plot(a_table(epochs, train::classification_columns())), "classes_" + text);
     EXPECT_EQ(classes.width(), 2 * 370);
-    EXPECT_TRUE(edge_is_white(classes)) << epochs;
+    expect_plot(classes, "classes_" + text);
   }
 }
 
@@ -169,7 +184,7 @@ TEST(Plots, ResultsThatAreNotFinite) {
     row[6] = INFINITY;
     row[9] = 1e30;
   }
-  EXPECT_TRUE(edge_is_white(look_at(results_plot(table), "results_nan.png")));
+  expect_plot(look_at(results_plot(table), "results_nan.png"), "results_nan.png");
   EXPECT_THROW(results_plot(train::ResultsTable{{"epoch", "loss"}, {}}), Error);
 }
 
@@ -183,9 +198,18 @@ TEST(Plots, LabelsOfAnyNumber) {
                        0.02f + u * u * 0.5f, 0.02f + u * v * 0.6f});
     }
     const std::string name = "labels_" + std::to_string(classes) + ".jpg";
-    EXPECT_TRUE(edge_is_white(look_at(label_plot(boxes, class_names(classes, 30)), name))) << name;
+    const std::vector<std::string> names = class_names(classes, 30);
+    const image::Image image = look_at(label_plot(boxes, names), name);
+    const image::Image empty =
+        look_at(label_plot({}, names), "labels_none_" + std::to_string(classes) + ".jpg");
+    EXPECT_TRUE(edge_is_white(image)) << name;
+    // Each panel has its frame without boxes, and more with them.
+    for (const int panel : {0, 1, 2, 3}) {
+      const double frame = ink(quarter(empty, panel));
+      EXPECT_GT(frame, 0.002) << name << ", panel " << panel;
+      EXPECT_GT(ink(quarter(image, panel)), frame + 0.01) << name << ", panel " << panel;
+    }
   }
-  look_at(label_plot({}, class_names(2)), "labels_none.jpg");
 }
 
 TEST(Plots, HostileClassNamesAreOnlyText) {
@@ -193,23 +217,25 @@ TEST(Plots, HostileClassNamesAreOnlyText) {
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
   const auto classes = static_cast<int>(kHostile.size());
-  EXPECT_TRUE(
-      edge_is_white(look_at(confusion_plot(a_matrix(classes + 1), kHostile, true), "hostile_confusion.png")));
-  EXPECT_TRUE(edge_is_white(
-      look_at(curve_plot(a_result(classes), kHostile, Curve::kPrecisionByRecall), "hostile_BoxPR.png")));
+  const auto expect_drawn = [](const std::string& bytes, const std::string& name) {
+    expect_plot(look_at(bytes, name), name);
+  };
+  expect_drawn(confusion_plot(a_matrix(classes + 1), kHostile, true), "hostile_confusion.png");
+  expect_drawn(curve_plot(a_result(classes), kHostile, Curve::kPrecisionByRecall), "hostile_BoxPR.png");
   std::vector<PlottedBox> boxes;
   for (int i = 0; i < 500; ++i) boxes.push_back({i % classes, 0.5f, NAN, INFINITY, 0.1f});
-  EXPECT_TRUE(edge_is_white(look_at(label_plot(boxes, kHostile), "hostile_labels.jpg")));
+  expect_drawn(label_plot(boxes, kHostile), "hostile_labels.jpg");
   train::ResultsTable table = a_table(5, train::detection_columns());
   for (size_t i = 2; i < table.columns.size(); ++i) table.columns[i] = kHostile[i % kHostile.size()];
-  look_at(results_plot(table), "hostile_results.png");
+  expect_drawn(results_plot(table), "hostile_results.png");
   std::filesystem::current_path(before);
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(Plots, TheSameDataGivesTheSameBytes) {
-  EXPECT_EQ(confusion_plot(a_matrix(4), class_names(3), false),
-            confusion_plot(a_matrix(4), class_names(3), false));
+  const std::string once = confusion_plot(a_matrix(4), class_names(3), false);
+  EXPECT_EQ(once, confusion_plot(a_matrix(4), class_names(3), false));
+  EXPECT_NE(once, confusion_plot(a_matrix(4), class_names(3), true)) << "the data decide";
 }
 
 // A budget near the points is a line; one far away would push them together.

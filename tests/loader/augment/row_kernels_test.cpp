@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -171,15 +172,23 @@ TEST(Warp, PerspectiveWithoutPerspectiveIsNearlyTheAffineOne) {
 
 TEST(Warp, HopelessMatricesStayInside) {
   const image::Image image = noise(8, 8, 1);
-  image::Image out(8, 8);
+  // Every pixel is written, whatever stood there.
+  const auto expect_whole = [&](const auto& warp, const image::Matrix3& m) {
+    image::Image over_black(8, 8), over_white(8, 8);
+    std::fill_n(over_black.row(0), over_black.byte_size(), uint8_t{0});
+    std::fill_n(over_white.row(0), over_white.byte_size(), uint8_t{255});
+    warp(image.pixels(), m, over_black.pixels(), 114);
+    warp(image.pixels(), m, over_white.pixels(), 114);
+    EXPECT_TRUE(over_black == over_white);
+  };
   for (const double value : {0.0, 1e-300, 1e300, -1e18, std::nan(""), HUGE_VAL}) {
     image::Matrix3 m;
     m.fill(value);
-    image::warp_affine(image.pixels(), m, out.pixels(), 114);
-    image::warp_perspective(image.pixels(), m, out.pixels(), 114);
-    const image::Matrix3 shrink = {value, 0, 4, 0, value, 4, 0, 0, 1};
-    image::warp_affine(image.pixels(), shrink, out.pixels(), 114);
-    image::warp_perspective(image.pixels(), shrink, out.pixels(), 114);
+    for (const image::Matrix3& matrix : {m, image::Matrix3{value, 0, 4, 0, value, 4, 0, 0, 1}}) {
+      SCOPED_TRACE(value);
+      expect_whole(image::warp_affine, matrix);
+      expect_whole(image::warp_perspective, matrix);
+    }
   }
 }
 

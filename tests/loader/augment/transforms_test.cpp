@@ -176,13 +176,16 @@ TEST(Cutmix, DoesNothingWithoutAFreePlace) {
 
 TEST(Cutmix, RectanglesStayInsideTinyPictures) {
   Random random(1, "cutmix");
+  int rectangles = 0;
   for (int i = 0; i < 200; ++i)
     for (const Rectangle& r : draw_cutmix_rectangles({1, 3}, random)) {
+      ++rectangles;
       EXPECT_GE(r.x1, 0);
       EXPECT_LE(r.x2, 1);
       EXPECT_GE(r.y1, 0);
       EXPECT_LE(r.y2, 3);
     }
+  EXPECT_GT(rectangles, 0);
 }
 
 TEST(CopyPaste, PastesTheMirroredOutline) {
