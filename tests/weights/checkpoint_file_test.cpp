@@ -12,6 +12,7 @@ namespace {
 using testing::floats;
 using testing::legacy_file;
 using testing::little_endian;
+using testing::numpy_array;
 using testing::PickleWriter;
 using testing::ScratchFolder;
 using testing::torch_archive;
@@ -286,25 +287,6 @@ TEST_F(CheckpointFile, ReadsNewerWaysToRebuildATensor) {
   const Weights state = read(torch_archive(p.stop(), kTwoStorages)).state;
   EXPECT_EQ(numbers(state.at("v3")), Numbers({2, 3}));
   EXPECT_EQ(numbers(state.at("subclass")), Numbers({1, 2, 3, 4}));
-}
-
-// numpy.core.multiarray._reconstruct(ndarray, (0,), b"b") with its state, as protocol 4 writes it.
-PickleWriter& numpy_array(PickleWriter& p, const std::vector<int64_t>& shape, std::string_view type,
-                          std::string_view content, bool fortran = false, std::string_view order = "<") {
-  p.text("numpy.core.multiarray").text("_reconstruct").raw("\x93(").text("numpy").text("ndarray").raw("\x93");
-  p.integers({0})
-      .raw(
-          "C\x01"
-          "btR(")
-      .integer(1)
-      .integers(shape)
-      .text("numpy")
-      .text("dtype")
-      .raw("\x93")
-      .text(type);
-  p.raw("\x89\x88\x87R(").integer(3).text(order).raw("NNN").integer(-1).integer(-1).integer(0).raw("tb");
-  p.raw(fortran ? "\x88" : "\x89").raw("B").raw(little_endian(content.size(), 4)).raw(content);
-  return p.raw("tb");
 }
 
 TEST_F(CheckpointFile, ReadsPaddle) {

@@ -63,6 +63,26 @@ class PickleWriter {
   std::string bytes_;
 };
 
+// numpy.core.multiarray._reconstruct(ndarray, (0,), b"b") with its state, as protocol 4 writes it.
+inline PickleWriter& numpy_array(PickleWriter& p, const std::vector<int64_t>& shape, std::string_view type,
+                                 std::string_view content, bool fortran = false,
+                                 std::string_view order = "<") {
+  p.text("numpy.core.multiarray").text("_reconstruct").raw("\x93(").text("numpy").text("ndarray").raw("\x93");
+  p.integers({0})
+      .raw(
+          "C\x01"
+          "btR(")
+      .integer(1)
+      .integers(shape)
+      .text("numpy")
+      .text("dtype")
+      .raw("\x93")
+      .text(type);
+  p.raw("\x89\x88\x87R(").integer(3).text(order).raw("NNN").integer(-1).integer(-1).integer(0).raw("tb");
+  p.raw(fortran ? "\x88" : "\x89").raw("B").raw(little_endian(content.size(), 4)).raw(content);
+  return p.raw("tb");
+}
+
 struct ZipEntry {
   std::string name;
   std::string content;
