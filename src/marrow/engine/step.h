@@ -69,7 +69,7 @@ struct RunContext {
     return base + buffer.offset;
   }
   // Of a view that is stored in fewer bits; such views lie in the arena.
-  uint8_t* narrow(const View& view) const {
+  uint8_t* low_precision(const View& view) const {
     return reinterpret_cast<uint8_t*>(arena) + view.buffer.offset * element_bytes(view.element);
   }
   float* thread_scratch(int thread) const { return scratch + thread * scratch_floats; }

@@ -38,8 +38,8 @@ class Chooser {
     return &*graph_.node(meaning).byte_scale;
   }
 
-  // Convolutions that multiply narrow numbers.
-  bool computes_narrow(const LoweredOp& op) const {
+  // Convolutions that multiply in low precision.
+  bool computes_low_precision(const LoweredOp& op) const {
     if (op.kind != LoweredOp::Kind::kNode) return false;
     const auto* conv = std::get_if<Conv>(&node(op).operation);
     if (conv == nullptr || conv->groups != 1) return false;
@@ -72,11 +72,11 @@ class Chooser {
     return std::holds_alternative<Upsample>(operation);
   }
 
-  // A narrow convolution reads its channels in order.
+  // A convolution of low precision reads its channels in order.
   void gather_scattered() {
     std::vector<LoweredOp> ops;
     for (LoweredOp& op : lowered_.ops) {
-      if (!op.channels.empty() && computes_narrow(op)) {
+      if (!op.channels.empty() && computes_low_precision(op)) {
         LoweredOp gather{.kind = LoweredOp::Kind::kGather, .node = op.node, .inputs = op.inputs};
         Shape shape = lowered_.shapes[index(op.inputs[0])];
         shape[1] = static_cast<int64_t>(op.channels.size());
@@ -91,11 +91,11 @@ class Chooser {
     lowered_.ops = std::move(ops);
   }
 
-  // Storage becomes narrow where a narrow convolution reads it, itself or moved, when all that lies in it has
-  // one scale.
+  // Storage is of low precision where such a convolution reads it, itself or moved, when all that lies in it
+  // has one scale.
   void choose_roots() {
     std::vector<const ByteScale*> scales(lowered_.storage.size(), nullptr);
-    std::vector<bool> possible(lowered_.storage.size(), true), narrow(lowered_.storage.size(), false);
+    std::vector<bool> possible(lowered_.storage.size(), true), low_precision(lowered_.storage.size(), false);
     const auto visit = [&](Value value) {
       if (value.id < 0) return;
       const size_t r = index(root(value));
@@ -110,21 +110,21 @@ class Chooser {
       visit(op.other);
       visit(op.output);
     }
-    const auto read_narrow = [&](Value value) {
+    const auto read_low_precision = [&](Value value) {
       const size_t r = index(root(value));
-      if (!possible[r] || narrow[r]) return false;
-      narrow[r] = true;
+      if (!possible[r] || low_precision[r]) return false;
+      low_precision[r] = true;
       return true;
     };
     for (bool changed = true; changed;) {
       changed = false;
       for (const LoweredOp& op : lowered_.ops)
-        if (computes_narrow(op) || (moves(op) && narrow[index(root(op.output))]))
-          for (const Value input : op.inputs) changed |= read_narrow(input);
+        if (computes_low_precision(op) || (moves(op) && low_precision[index(root(op.output))]))
+          for (const Value input : op.inputs) changed |= read_low_precision(input);
     }
     for (size_t i = 0; i < lowered_.storage.size(); ++i) {
       const Value value{static_cast<int>(i)};
-      if (!narrow[index(root(value))]) continue;
+      if (!low_precision[index(root(value))]) continue;
       lowered_.storage[i].element = element_;
       lowered_.storage[i].scale = *scales[index(root(value))];
     }
@@ -160,7 +160,7 @@ class Chooser {
   }
 
   void rewrite(LoweredOp op) {
-    if (computes_narrow(op)) {
+    if (computes_low_precision(op)) {
       const ByteScale read =
           element_ == Element::kByte ? *graph_.node(node(op).inputs[0]).byte_scale : ByteScale();
       op.inputs[0] = as(op.inputs[0], element_, read);

@@ -14,7 +14,7 @@
 #include "marrow/engine/steps/detect_decode.h"
 #include "marrow/engine/steps/elementwise.h"
 #include "marrow/engine/steps/layout.h"
-#include "marrow/engine/steps/narrow.h"
+#include "marrow/engine/steps/low_precision.h"
 #include "marrow/engine/steps/pooling.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/graph/shapes.h"
@@ -233,7 +233,7 @@ class Compiler {
       return src.layout == Layout::kBlocked ? make_unpack(src, dst, kernels_)
                                             : make_elementwise(src, dst, {}, kernels_);
     if (op.kind == LoweredOp::Kind::kGather)
-      return (dst.element == Element::kFloat32 ? make_gather_channels : make_narrow_gather)(
+      return (dst.element == Element::kFloat32 ? make_gather_channels : make_low_precision_gather)(
           views(op.inputs), op.channels, dst, op.first_channel, kernels_);
     return std::visit([&](const auto& operation) { return make(operation, op, src, dst); },
                       graph_.node(op.node).operation);
@@ -261,7 +261,7 @@ class Compiler {
     if (!op.channels.empty()) description.sources = views(op.inputs);
     description.kernels = &kernels_;
     description.pool = &pool_;
-    if (src.element != Element::kFloat32) return make_narrow_convolution(description);
+    if (src.element != Element::kFloat32) return make_low_precision_convolution(description);
     if (dst.element != Element::kFloat32) return make_direct(description);
     return tuner_.make_convolution(description);
   }
@@ -310,7 +310,7 @@ class Compiler {
   }
   StepPtr make(const MaxPool& pool, const LoweredOp&, const View& src, const View& dst) const {
     if (dst.element != Element::kFloat32)
-      return make_narrow_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
+      return make_low_precision_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
     return make_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
   }
   StepPtr make(const AdaptiveMaxPool&, const LoweredOp&, const View& src, const View& dst) const {
@@ -320,7 +320,7 @@ class Compiler {
     return make_global_average_pool(src, dst, kernels_);
   }
   StepPtr make(const Upsample& upsample, const LoweredOp&, const View& src, const View& dst) const {
-    if (dst.element != Element::kFloat32) return make_narrow_upsample(src, dst, upsample.factor, kernels_);
+    if (dst.element != Element::kFloat32) return make_low_precision_upsample(src, dst, upsample.factor, kernels_);
     return make_upsample(src, dst, upsample.factor, kernels_);
   }
   StepPtr make(const Flatten&, const LoweredOp&, const View& src, const View& dst) const {

@@ -9,7 +9,7 @@ Kernels make(cpu::SimdLevel level) {
   kernels.level = level;
   if (level == cpu::SimdLevel::kPlain) {
     add_plain_kernels(kernels);
-    add_plain_narrow_kernels(kernels);
+    add_plain_low_precision_kernels(kernels);
     return kernels;
   }
   add_elementwise_kernels(kernels);
@@ -19,8 +19,8 @@ Kernels make(cpu::SimdLevel level) {
   add_window_kernels(kernels);
   add_reduction_kernels(kernels);
   add_layout_kernels(kernels);
-  add_plain_narrow_kernels(kernels);
-  add_narrow_kernels(kernels);
+  add_plain_low_precision_kernels(kernels);
+  add_low_precision_kernels(kernels);
   add_vnni_kernels(kernels);
   return kernels;
 }

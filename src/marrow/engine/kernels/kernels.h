@@ -11,7 +11,7 @@
 #include <cstdint>
 
 #include "marrow/cpu/simd_level.h"
-#include "marrow/engine/kernels/narrow.h"
+#include "marrow/engine/kernels/low_precision.h"
 
 namespace marrow::engine {
 
@@ -177,8 +177,8 @@ struct Kernels {
   BlockToRows block_to_rows = nullptr;
   Dot dot = nullptr;
 
-  NarrowKernels bytes, bfloat16;
-  const NarrowKernels& narrow(Element element) const { return element == Element::kByte ? bytes : bfloat16; }
+  LowPrecisionKernels bytes, bfloat16;
+  const LowPrecisionKernels& low_precision(Element element) const { return element == Element::kByte ? bytes : bfloat16; }
 };
 
 // The table of a level, made once. REQUIRES: the CPU has the level.

@@ -61,7 +61,7 @@ bool accepts_strassen(const ConvDescription& conv);
 StepPtr make_strassen(const ConvDescription& conv);
 bool accepts_pointwise(const ConvDescription& conv);
 StepPtr make_pointwise(const ConvDescription& conv);
-StepPtr make_direct(const ConvDescription& conv);  // the only one that writes a narrow dst
+StepPtr make_direct(const ConvDescription& conv);  // the only one that writes a dst of low precision
 
 // Any kernel, stride and padding, bias as above; weight (in, out, kernel, kernel); no epilogue, groups or
 // dilation.

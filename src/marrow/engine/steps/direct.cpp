@@ -3,7 +3,7 @@
 //
 // An output row is cut into tiles of nearly equal width, at most Kernels::tile_pixels. A tile whose taps
 // would leave the row reads a copy of its patch with the zeros written out; rows of taps outside the map are
-// skipped. A narrow dst gets its tiles by way of a small float buffer.
+// skipped. A dst of low precision gets its tiles by way of a small float buffer.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 #include "marrow/base/tensor.h"
 #include "marrow/engine/steps/convolution.h"
-#include "marrow/engine/steps/narrow_epilogue.h"
+#include "marrow/engine/steps/low_precision_epilogue.h"
 #include "marrow/engine/steps/output_groups.h"
 
 namespace marrow::engine {
@@ -56,7 +56,7 @@ class Direct final : public Step {
   int64_t segments_ = 0;  // tiles in a row
   int64_t chunk_ = 1;     // tiles in a task
   int64_t patch_floats_ = 0;
-  int64_t sums_floats_ = 0;  // of a tile, where dst is narrow
+  int64_t sums_floats_ = 0;  // of a tile, where dst is of low precision
   TileStep step_ = TileStep::kAny;
   std::vector<Group> groups_;
   Tensor weights_, bias_;
@@ -216,14 +216,14 @@ void Direct::run_tile(const RunContext& context, const Group& group, int64_t ima
   args.first_row = first_row;
   args.bias = bias_.values().data() + group.bias;
   const TilePlace place{image, group.out.first_block, group.out.vectors(), y * out_width_ + x, pixels};
-  const bool narrow = conv_.dst.element != Element::kFloat32;
+  const bool low_precision = conv_.dst.element != Element::kFloat32;
   float* sums = scratch + patch_floats_;
-  args.dst = narrow ? sums : place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
-  args.dst_block = narrow ? pixels * kernels_.lanes : conv_.dst.block_floats(kernels_.lanes);
+  args.dst = low_precision ? sums : place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
+  args.dst_block = low_precision ? pixels * kernels_.lanes : conv_.dst.block_floats(kernels_.lanes);
   kernels_.conv_tile[static_cast<size_t>(step_)][static_cast<size_t>(group.out.halves - 1)]
                     [static_cast<size_t>(pixels - 1)](args);
-  if (narrow)
-    finish_narrow_tile(context, conv_, place, sums, args.dst_block, sums + sums_floats_);
+  if (low_precision)
+    finish_low_precision_tile(context, conv_, place, sums, args.dst_block, sums + sums_floats_);
   else
     finish_tile(context, conv_, place);
 }

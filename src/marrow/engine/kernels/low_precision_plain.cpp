@@ -1,5 +1,5 @@
-// The kernels of narrow.h in plain C++, for any number of lanes: what the others are tested against, and what
-// runs where the processor has no dot products of bytes or bfloat16.
+// The kernels of low_precision.h in plain C++, for any number of lanes: what the others are tested against,
+// and what runs where the processor has no dot products of bytes or bfloat16.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -16,7 +16,7 @@ constexpr int kVectors = 1;
 
 // Adds src * weights to sum[pixel][lane].
 template <int kLanes, class Number, class Weight, class Sum, class Widen>
-void accumulate(const NarrowTileArgs& args, Sum (&sum)[kPixels][kLanes], const Widen& widen) {
+void accumulate(const LowPrecisionTileArgs& args, Sum (&sum)[kPixels][kLanes], const Widen& widen) {
   constexpr int kChannels = 4 / sizeof(Weight);
   const auto* w = static_cast<const Weight*>(args.weights);
   for (int block = 0; block < args.blocks; ++block)
@@ -36,7 +36,7 @@ void accumulate(const NarrowTileArgs& args, Sum (&sum)[kPixels][kLanes], const W
 }
 
 template <int kLanes>
-void byte_tile(const NarrowTileArgs& args) {
+void byte_tile(const LowPrecisionTileArgs& args) {
   int32_t sum[kPixels][kLanes];
   for (auto& pixel : sum) std::copy_n(args.start, kLanes, pixel);
   accumulate<kLanes, uint8_t, int8_t>(args, sum, [](auto number) { return int32_t{number}; });
@@ -47,7 +47,7 @@ void byte_tile(const NarrowTileArgs& args) {
 }
 
 template <int kLanes>
-void bfloat16_tile(const NarrowTileArgs& args) {
+void bfloat16_tile(const LowPrecisionTileArgs& args) {
   float sum[kPixels][kLanes] = {};
   accumulate<kLanes, uint16_t, uint16_t>(
       args, sum, [](uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); });
@@ -55,7 +55,7 @@ void bfloat16_tile(const NarrowTileArgs& args) {
     for (int lane = 0; lane < kLanes; ++lane) args.dst[p * kLanes + lane] = sum[p][lane] + args.bias[lane];
 }
 
-void narrow_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
+void float32_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
   auto* bytes = static_cast<uint8_t*>(dst);
   const float inverse = 1 / scale.scale;
   const auto lowest = static_cast<float>(-scale.zero_point), highest = lowest + 255;
@@ -66,22 +66,22 @@ void narrow_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count
   }
 }
 
-template <void (*kNarrow)(const float*, ByteScale, void*, int64_t), class Number>
-void narrow_silu(const float* src, ByteScale scale, void* dst, int64_t count) {
+template <void (*kStore)(const float*, ByteScale, void*, int64_t), class Number>
+void silu_from_float32(const float* src, ByteScale scale, void* dst, int64_t count) {
   auto* numbers = static_cast<Number*>(dst);
   for (int64_t i = 0; i < count; ++i) {
     const float y = src[i] / (1 + std::exp(-src[i]));
-    kNarrow(&y, scale, numbers + i, 1);
+    kStore(&y, scale, numbers + i, 1);
   }
 }
 
-void widen_bytes(const void* src, ByteScale scale, float* dst, int64_t count) {
+void bytes_to_float32(const void* src, ByteScale scale, float* dst, int64_t count) {
   const auto* bytes = static_cast<const uint8_t*>(src);
   for (int64_t i = 0; i < count; ++i)
     dst[i] = static_cast<float>(int{bytes[i]} - scale.zero_point) * scale.scale;
 }
 
-void narrow_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
+void float32_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
   auto* halves = static_cast<uint16_t*>(dst);
   for (int64_t i = 0; i < count; ++i) {
     const auto bits = std::bit_cast<uint32_t>(src[i]);
@@ -91,28 +91,28 @@ void narrow_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
   }
 }
 
-void widen_bfloat16(const void* src, ByteScale, float* dst, int64_t count) {
+void bfloat16_to_float32(const void* src, ByteScale, float* dst, int64_t count) {
   const auto* halves = static_cast<const uint16_t*>(src);
   for (int64_t i = 0; i < count; ++i) dst[i] = std::bit_cast<float>(uint32_t{halves[i]} << 16);
 }
 
 template <int kLanes>
 void add(Kernels& kernels) {
-  kernels.bytes = {kPixels,           kVectors,        "plain",
-                   byte_tile<kLanes>, narrow_to_bytes, narrow_silu<narrow_to_bytes, uint8_t>,
-                   widen_bytes};
+  kernels.bytes = {kPixels,           kVectors,         "plain",
+                   byte_tile<kLanes>, float32_to_bytes, silu_from_float32<float32_to_bytes, uint8_t>,
+                   bytes_to_float32};
   kernels.bfloat16 = {kPixels,
                       kVectors,
                       "plain",
                       bfloat16_tile<kLanes>,
-                      narrow_to_bfloat16,
-                      narrow_silu<narrow_to_bfloat16, uint16_t>,
-                      widen_bfloat16};
+                      float32_to_bfloat16,
+                      silu_from_float32<float32_to_bfloat16, uint16_t>,
+                      bfloat16_to_float32};
 }
 
 }  // namespace
 
-void add_plain_narrow_kernels(Kernels& kernels) {
+void add_plain_low_precision_kernels(Kernels& kernels) {
   if (kernels.lanes == 4) add<4>(kernels);
   if (kernels.lanes == 8) add<8>(kernels);
   if (kernels.lanes == 16) add<16>(kernels);

@@ -1,8 +1,8 @@
-// Conversions between float32 and narrower numbers, equal to the plain ones bit by bit.
+// Conversions between float32 and low precision, equal to the plain ones bit by bit.
 #include "marrow/engine/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "marrow/engine/kernels/narrow_simd.cpp"
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/low_precision_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
@@ -14,7 +14,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
 
-void FillNarrow(Kernels&) {}
+void FillLowPrecision(Kernels&) {}
 
 #else
 
@@ -66,11 +66,11 @@ ToBytes to_bytes(ByteScale scale) {
   return {1 / scale.scale, lowest, lowest + 255, scale.zero_point};
 }
 
-void narrow_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
+void float32_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
   for_vectors(src, static_cast<uint8_t*>(dst), count, to_bytes(scale));
 }
 
-// x / (1 + e^-x), right to 3e-4: what is narrowed afterwards keeps no more. e^-x = 2^t = 2^floor(t) 2^r, the
+// x / (1 + e^-x), right to 3e-4: what is rounded afterwards keeps no more. e^-x = 2^t = 2^floor(t) 2^r, the
 // latter by the polynomial of third degree of least relative error on [0, 1], 7.5e-5 (Remez' algorithm).
 HWY_INLINE hn::Vec<D> quick_silu(hn::Vec<D> x) {
   const D d;
@@ -103,11 +103,11 @@ HWY_INLINE hn::Vec<D> quick_silu(hn::Vec<D> x) {
 #endif
 }
 
-template <class Number, class Narrow>
+template <class Number, class Rounding>
 struct SiluThen {
-  Narrow narrow;
+  Rounding rounding;
   HWY_INLINE void operator()(const float* src, Number* dst) const {
-    narrow.store(quick_silu(hn::LoadU(D(), src)), dst);
+    rounding.store(quick_silu(hn::LoadU(D(), src)), dst);
   }
 };
 
@@ -121,11 +121,11 @@ struct FromBytes {
   }
 };
 
-void narrow_silu_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
+void silu_to_bytes(const float* src, ByteScale scale, void* dst, int64_t count) {
   for_vectors(src, static_cast<uint8_t*>(dst), count, SiluThen<uint8_t, ToBytes>{to_bytes(scale)});
 }
 
-void widen_bytes(const void* src, ByteScale scale, float* dst, int64_t count) {
+void bytes_to_float32(const void* src, ByteScale scale, float* dst, int64_t count) {
   for_vectors(static_cast<const uint8_t*>(src), dst, count, FromBytes{scale});
 }
 
@@ -144,11 +144,11 @@ struct ToBfloat16 {
   }
 };
 
-void narrow_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
+void float32_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
   for_vectors(src, static_cast<uint16_t*>(dst), count, ToBfloat16());
 }
 
-void narrow_silu_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
+void silu_to_bfloat16(const float* src, ByteScale, void* dst, int64_t count) {
   for_vectors(src, static_cast<uint16_t*>(dst), count, SiluThen<uint16_t, ToBfloat16>{});
 }
 
@@ -160,17 +160,17 @@ struct FromBfloat16 {
   }
 };
 
-void widen_bfloat16(const void* src, ByteScale, float* dst, int64_t count) {
+void bfloat16_to_float32(const void* src, ByteScale, float* dst, int64_t count) {
   for_vectors(static_cast<const uint16_t*>(src), dst, count, FromBfloat16());
 }
 
-void FillNarrow(Kernels& kernels) {
-  kernels.bytes.narrow = narrow_to_bytes;
-  kernels.bytes.narrow_silu = narrow_silu_to_bytes;
-  kernels.bytes.widen = widen_bytes;
-  kernels.bfloat16.narrow = narrow_to_bfloat16;
-  kernels.bfloat16.narrow_silu = narrow_silu_to_bfloat16;
-  kernels.bfloat16.widen = widen_bfloat16;
+void FillLowPrecision(Kernels& kernels) {
+  kernels.bytes.from_float32 = float32_to_bytes;
+  kernels.bytes.silu_from_float32 = silu_to_bytes;
+  kernels.bytes.to_float32 = bytes_to_float32;
+  kernels.bfloat16.from_float32 = float32_to_bfloat16;
+  kernels.bfloat16.silu_from_float32 = silu_to_bfloat16;
+  kernels.bfloat16.to_float32 = bfloat16_to_float32;
 }
 
 #endif
@@ -182,8 +182,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace marrow::engine {
 
-void add_narrow_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillNarrow);
+void add_low_precision_kernels(Kernels& kernels) {
+  MARROW_FILL_KERNELS(kernels, FillLowPrecision);
 }
 
 }  // namespace marrow::engine

@@ -1,4 +1,4 @@
-// What follows the sums of a convolution whose maps are narrow, while they are still in the cache.
+// What follows the sums of a convolution whose maps are of low precision, while they are still in the cache.
 #pragma once
 
 #include "marrow/engine/steps/convolution.h"
@@ -8,7 +8,7 @@ namespace marrow::engine {
 // Applies the convolution's epilogue to a tile of float32 numbers and stores it in dst as dst's element.
 // Blocks of `values` lie `values_block` floats apart; where dst is float32, they are the tile's place in dst.
 // `joined` is scratch for as many floats as a block of the tile has.
-void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
-                        float* values, int64_t values_block, float* joined);
+void finish_low_precision_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
+                               float* values, int64_t values_block, float* joined);
 
 }  // namespace marrow::engine

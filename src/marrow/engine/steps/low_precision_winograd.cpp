@@ -4,16 +4,16 @@
 //
 // As in winograd.cpp, a task takes some tiles of the output and keeps what lies between the transforms in the
 // second-level cache. Patches are widened, transformed in float32, and rounded to bfloat16 again; the
-// products of each of the 36 places are a 1x1 convolution of the tiles (kernels/narrow.h), with sums in
-// float32; these are transformed in float32.
+// products of each of the 36 places are a 1x1 convolution of the tiles (kernels/low_precision.h), with sums
+// in float32; these are transformed in float32.
 #include <fmt/format.h>
 
 #include <array>
 
 #include "marrow/base/tensor.h"
-#include "marrow/engine/steps/narrow.h"
-#include "marrow/engine/steps/narrow_epilogue.h"
-#include "marrow/engine/steps/narrow_weights.h"
+#include "marrow/engine/steps/low_precision.h"
+#include "marrow/engine/steps/low_precision_epilogue.h"
+#include "marrow/engine/steps/low_precision_weights.h"
 #include "marrow/engine/steps/winograd_tiles.h"
 
 namespace marrow::engine {
@@ -25,12 +25,12 @@ constexpr int kProducts = Form::kProducts * Form::kProducts;
 // Tiles of a row that get their epilogue together: their pixels stay in the first-level cache.
 constexpr int64_t kRunTiles = 8;
 
-class NarrowWinograd final : public Step {
+class LowPrecisionWinograd final : public Step {
  public:
-  explicit NarrowWinograd(const ConvDescription& conv);
+  explicit LowPrecisionWinograd(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override {
-    return fmt::format("bf16 {} winograd 3x3/1 {} tiles{}", narrow_.name, tiles_.count(),
+    return fmt::format("bf16 {} winograd 3x3/1 {} tiles{}", low_precision_.name, tiles_.count(),
                        to_string(conv_.epilogue));
   }
   int64_t scratch_floats() const override {
@@ -39,7 +39,7 @@ class NarrowWinograd final : public Step {
 
  private:
   int64_t inputs_floats() const { return kProducts * in_blocks_ * tiles_.most() * lanes_ / 2; }
-  int64_t products_floats() const { return kProducts * narrow_.tile_vectors * tiles_.most() * lanes_; }
+  int64_t products_floats() const { return kProducts * low_precision_.tile_vectors * tiles_.most() * lanes_; }
   int64_t row_floats() const { return kRunTiles * kTile * lanes_; }
 
   void pack();
@@ -51,32 +51,33 @@ class NarrowWinograd final : public Step {
                   int64_t block, const float* products, float* rows) const;
   int vectors(int64_t group) const {
     return static_cast<int>(
-        std::min<int64_t>(narrow_.tile_vectors, out_blocks_ - group * narrow_.tile_vectors));
+        std::min<int64_t>(low_precision_.tile_vectors, out_blocks_ - group * low_precision_.tile_vectors));
   }
 
   ConvDescription conv_;
   const Kernels& kernels_;
-  const NarrowKernels& narrow_;
+  const LowPrecisionKernels& low_precision_;
   const int lanes_;
   const int64_t in_blocks_, out_blocks_;
   WinogradTiles tiles_;
-  std::array<NarrowWeights, kProducts> weights_;  // of each product, as of a 1x1 convolution
-  Tensor bias_;                                   // [output channel], whole blocks
-  Tensor zero_;                                   // rows outside the map, in bfloat16
+  std::array<LowPrecisionWeights, kProducts> weights_;  // of each product, as of a 1x1 convolution
+  Tensor bias_;                                         // [output channel], whole blocks
+  Tensor zero_;                                         // rows outside the map, in bfloat16
 };
 
-NarrowWinograd::NarrowWinograd(const ConvDescription& conv)
+LowPrecisionWinograd::LowPrecisionWinograd(const ConvDescription& conv)
     : conv_(conv),
       kernels_(*conv.kernels),
-      narrow_(kernels_.bfloat16),
+      low_precision_(kernels_.bfloat16),
       lanes_(kernels_.lanes),
       in_blocks_(conv.src.blocks(lanes_)),
       out_blocks_(conv.dst.blocks(lanes_)),
       tiles_(conv,
              kProducts * lanes_ *
                  (in_blocks_ * element_bytes(Element::kBfloat16) +
-                  narrow_.tile_vectors * element_bytes(Element::kFloat32)),
-             narrow_.tile_pixels, (out_blocks_ + narrow_.tile_vectors - 1) / narrow_.tile_vectors),
+                  low_precision_.tile_vectors * element_bytes(Element::kFloat32)),
+             low_precision_.tile_pixels,
+             (out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors),
       bias_({out_blocks_ * lanes_}),
       zero_({int64_t{Form::kPatch} * lanes_}) {
   std::ranges::copy(conv.bias, bias_.values().begin());
@@ -86,7 +87,7 @@ NarrowWinograd::NarrowWinograd(const ConvDescription& conv)
   conv_.pool = nullptr;
 }
 
-void NarrowWinograd::pack() {
+void LowPrecisionWinograd::pack() {
   const int64_t kernels = conv_.dst.channels * int64_t{conv_.src.channels};
   Tensor transformed({kProducts, kernels});
   float* values = transformed.values().data();
@@ -103,11 +104,11 @@ void NarrowWinograd::pack() {
   for (size_t p = 0; p < weights_.size(); ++p) {
     product.weight =
         transformed.values().subspan(p * static_cast<size_t>(kernels), static_cast<size_t>(kernels));
-    weights_[p] = pack_narrow_weights(product, narrow_.tile_vectors);
+    weights_[p] = pack_low_precision_weights(product, low_precision_.tile_vectors);
   }
 }
 
-void NarrowWinograd::run(const RunContext& context) const {
+void LowPrecisionWinograd::run(const RunContext& context) const {
   context.pool->parallel_for(tiles_.tasks(), [&](int64_t index, int thread) {
     float* scratch = context.thread_scratch(thread);
     auto* inputs = reinterpret_cast<uint16_t*>(scratch);
@@ -122,10 +123,11 @@ void NarrowWinograd::run(const RunContext& context) const {
 }
 
 // inputs: [input block][product][tile], blocks apart by as many tiles as a task has at most
-void NarrowWinograd::transform_inputs(const RunContext& context, const WinogradTask& task,
-                                      uint16_t* inputs) const {
+void LowPrecisionWinograd::transform_inputs(const RunContext& context, const WinogradTask& task,
+                                            uint16_t* inputs) const {
   const View& src = conv_.src;
-  const auto* map = reinterpret_cast<const uint16_t*>(context.narrow(src)) + task.image * src.image_stride;
+  const auto* map =
+      reinterpret_cast<const uint16_t*>(context.low_precision(src)) + task.image * src.image_stride;
   const auto* zeros = reinterpret_cast<const uint16_t*>(zero_.values().data());
   WinogradInputArgs<uint16_t> args;
   args.dst_step = task.count * lanes_;
@@ -141,9 +143,10 @@ void NarrowWinograd::transform_inputs(const RunContext& context, const WinogradT
 }
 
 // products: [output block][product][tile], as above
-void NarrowWinograd::multiply(int64_t group, int64_t count, const uint16_t* inputs, float* products) const {
-  const int64_t segments = (count + narrow_.tile_pixels - 1) / narrow_.tile_pixels;
-  NarrowTileArgs args = {};
+void LowPrecisionWinograd::multiply(int64_t group, int64_t count, const uint16_t* inputs,
+                                    float* products) const {
+  const int64_t segments = (count + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
+  LowPrecisionTileArgs args = {};
   args.rows = args.taps = 1;
   args.blocks = static_cast<int>(in_blocks_);
   args.vectors = vectors(group);
@@ -152,7 +155,7 @@ void NarrowWinograd::multiply(int64_t group, int64_t count, const uint16_t* inpu
   args.src_block = kProducts * tiles_.most() * args.src_pixel;
   args.dst_block = kProducts * tiles_.most() * lanes_;
   for (size_t product = 0; product < weights_.size(); ++product) {
-    const NarrowWeights& weights = weights_[product];
+    const LowPrecisionWeights& weights = weights_[product];
     args.weights = weights.weights.bytes() + group * weights.group_bytes;
     args.last_dwords = weights.last_dwords;
     args.bias = weights.bias.values().data();
@@ -162,24 +165,24 @@ void NarrowWinograd::multiply(int64_t group, int64_t count, const uint16_t* inpu
       args.pixels = static_cast<int>((segment + 1) * count / segments - tile);
       args.src = reinterpret_cast<const uint8_t*>(inputs + first * lanes_);
       args.dst = products + first * lanes_;
-      narrow_.tile(args);
+      low_precision_.tile(args);
     }
   }
 }
 
-void NarrowWinograd::finish(const RunContext& context, const WinogradTask& task, int64_t group,
-                            const float* products, float* rows) const {
+void LowPrecisionWinograd::finish(const RunContext& context, const WinogradTask& task, int64_t group,
+                                  const float* products, float* rows) const {
   for (int vector = 0; vector < vectors(group); ++vector)
     for (int64_t tile = 0, end = 0; tile < task.count; tile = end) {
       end = std::min({task.count, tile + tiles_.left_in_row(task.first + tile), tile + kRunTiles});
-      finish_run(context, task, tile, end, group * narrow_.tile_vectors + vector,
+      finish_run(context, task, tile, end, group * low_precision_.tile_vectors + vector,
                  products + vector * kProducts * tiles_.most() * lanes_, rows);
     }
 }
 
 // Of tiles that are neighbours in a row of the map, one output block.
-void NarrowWinograd::finish_run(const RunContext& context, const WinogradTask& task, int64_t tile,
-                                int64_t end, int64_t block, const float* products, float* rows) const {
+void LowPrecisionWinograd::finish_run(const RunContext& context, const WinogradTask& task, int64_t tile,
+                                      int64_t end, int64_t block, const float* products, float* rows) const {
   const View& dst = conv_.dst;
   const int64_t y = tiles_.y(task.first + tile);
   const int64_t x = tiles_.x(task.first + tile);
@@ -203,7 +206,8 @@ void NarrowWinograd::finish_run(const RunContext& context, const WinogradTask& t
     kernels_.winograd[0].output(args);
   }
   for (int row = 0; row < args.rows; ++row, place.pixel += dst.width)
-    finish_narrow_tile(context, conv_, place, values + row * args.dst_row, 0, rows + kTile * row_floats());
+    finish_low_precision_tile(context, conv_, place, values + row * args.dst_row, 0,
+                              rows + kTile * row_floats());
 }
 
 }  // namespace
@@ -211,7 +215,7 @@ void NarrowWinograd::finish_run(const RunContext& context, const WinogradTask& t
 // With fewer channels, or on smaller maps, the transforms take longer than the products that they save. At
 // and above these bounds 1.0 to 3 times faster on Zen 4: a rule, so that results do not depend on what is
 // measured.
-bool prefers_narrow_winograd(const ConvDescription& conv) {
+bool prefers_low_precision_winograd(const ConvDescription& conv) {
   constexpr int kLeastChannels = 16;
   constexpr int64_t kLeastPixels = 49;
   return conv.src.element == Element::kBfloat16 && conv.kernel == 3 && conv.stride == 1 &&
@@ -219,8 +223,8 @@ bool prefers_narrow_winograd(const ConvDescription& conv) {
          conv.dst.pixels() >= kLeastPixels;
 }
 
-StepPtr make_narrow_winograd(const ConvDescription& conv) {
-  return std::make_unique<NarrowWinograd>(conv);
+StepPtr make_low_precision_winograd(const ConvDescription& conv) {
+  return std::make_unique<LowPrecisionWinograd>(conv);
 }
 
 }  // namespace marrow::engine

@@ -1,4 +1,4 @@
-#include "marrow/engine/steps/narrow_weights.h"
+#include "marrow/engine/steps/low_precision_weights.h"
 
 #include <algorithm>
 #include <cstring>
@@ -22,7 +22,7 @@ class Packer {
         rest_dwords_((conv.src.channels - (conv.src.blocks(lanes_) - 1) * lanes_ + channels_ - 1) /
                      channels_) {}
 
-  NarrowWeights run() {
+  LowPrecisionWeights run() {
     const int64_t groups = (out_blocks_ + vectors_ - 1) / vectors_;
     const int64_t outputs = groups * vectors_ * lanes_;
     const int64_t dwords = (conv_.src.blocks(lanes_) - 1) * (lanes_ / channels_) + rest_dwords_;
@@ -48,7 +48,7 @@ class Packer {
     const auto out = static_cast<size_t>(output);
     if (element_ == Element::kBfloat16) {
       std::vector<uint16_t> numbers(count);
-      conv_.kernels->bfloat16.narrow(row.data(), {}, numbers.data(), static_cast<int64_t>(count));
+      conv_.kernels->bfloat16.from_float32(row.data(), {}, numbers.data(), static_cast<int64_t>(count));
       place(group, column, numbers);
       return;
     }
@@ -93,12 +93,12 @@ class Packer {
   const int vectors_;
   const int64_t out_blocks_;
   const int64_t rest_dwords_;  // of the last block
-  NarrowWeights packed_;
+  LowPrecisionWeights packed_;
 };
 
 }  // namespace
 
-NarrowWeights pack_narrow_weights(const ConvDescription& conv, int vectors) {
+LowPrecisionWeights pack_low_precision_weights(const ConvDescription& conv, int vectors) {
   return Packer(conv, vectors).run();
 }
 

@@ -7,7 +7,7 @@
 
 #include "marrow/base/tensor.h"
 #include "marrow/engine/kernels/winograd_points.h"
-#include "marrow/engine/steps/narrow.h"
+#include "marrow/engine/steps/low_precision.h"
 #include "support.h"
 
 namespace marrow::engine {
@@ -26,13 +26,13 @@ std::ostream& operator<<(std::ostream& text, const Size& s) {
 
 float widened(uint16_t number) {
   float x;
-  kernels_of(cpu::SimdLevel::kPlain).bfloat16.widen(&number, {}, &x, 1);
+  kernels_of(cpu::SimdLevel::kPlain).bfloat16.to_float32(&number, {}, &x, 1);
   return x;
 }
 
 float rounded(float x) {
   uint16_t number;
-  kernels_of(cpu::SimdLevel::kPlain).bfloat16.narrow(&x, {}, &number, 1);
+  kernels_of(cpu::SimdLevel::kPlain).bfloat16.from_float32(&x, {}, &number, 1);
   return widened(number);
 }
 
@@ -98,7 +98,7 @@ class Arena {
       if (view.element == Element::kFloat32)
         std::memcpy(at, &numbers[i], sizeof(float));
       else
-        kernels.bfloat16.narrow(&numbers[i], {}, at, 1);
+        kernels.bfloat16.from_float32(&numbers[i], {}, at, 1);
     });
   }
   Tensor read(const View& view, const Kernels& kernels) {
@@ -138,7 +138,7 @@ Tensor run(const Layer& layer, const Run& how, const Tensor& other = {}) {
   arena.fill(conv.src, kernels, layer.src.values());
   if (how.epilogue.join != Epilogue::Join::kNone) arena.fill(conv.epilogue.other, kernels, other.values());
 
-  const StepPtr step = make_narrow_winograd(conv);
+  const StepPtr step = make_low_precision_winograd(conv);
   std::vector<float> scratch(static_cast<size_t>(step->scratch_floats() * how.threads), std::nanf(""));
   RunContext context;
   context.arena = arena.data();
@@ -250,7 +250,7 @@ class Differences {
   std::map<cpu::SimdLevel, double> squares_, counts_;
 };
 
-TEST(NarrowWinograd, RoundsTransformedNumbersAlone) {
+TEST(LowPrecisionWinograd, RoundsTransformedNumbersAlone) {
   Differences differences;
   for (const int64_t in : {1, 7, 15, 17, 24, 33, 58})
     for (const int64_t out : {1, 17, 58}) differences.add({1, in, out, 9, 13});
@@ -258,7 +258,7 @@ TEST(NarrowWinograd, RoundsTransformedNumbersAlone) {
   differences.expect_rounding_alone();
 }
 
-TEST(NarrowWinograd, TakesAnySizeAndPadding) {
+TEST(LowPrecisionWinograd, TakesAnySizeAndPadding) {
   Differences differences;
   for (const int64_t height : {1, 2, 5, 8, 13})
     for (const int64_t width : {1, 4, 7, 37}) differences.add({1, 18, 20, height, width});
@@ -266,7 +266,7 @@ TEST(NarrowWinograd, TakesAnySizeAndPadding) {
   differences.expect_rounding_alone();
 }
 
-TEST(NarrowWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
+TEST(LowPrecisionWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
   for (const Size& size : {Size{3, 33, 50, 37, 29}, Size{1, 24, 130, 5, 5}})
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       const Layer layer(size);
@@ -279,7 +279,7 @@ TEST(NarrowWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
 }
 
 // After the sums: what other maps are stored as must not matter beyond its own rounding.
-TEST(NarrowWinograd, FinishesIntoAnyElementFromAnyElement) {
+TEST(LowPrecisionWinograd, FinishesIntoAnyElementFromAnyElement) {
   const Layer layer({2, 24, 33, 10, 39});
   Tensor other = testing::noise(layer.out_shape(), 9);
   for (float& x : other.values()) x = rounded(x);
@@ -307,7 +307,7 @@ TEST(NarrowWinograd, FinishesIntoAnyElementFromAnyElement) {
   }
 }
 
-TEST(NarrowWinograd, IsWhatRunsWhereItPays) {
+TEST(LowPrecisionWinograd, IsWhatRunsWhereItPays) {
   const auto runs = [](int channels, int64_t size, Precision precision) {
     const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
       return g.conv(g.activation(x, ActivationKind::kRelu), "conv", {.out = 20, .kernel = 3});

@@ -37,7 +37,7 @@ struct Bfloat16Tile;
 
 template <int kVectors, int kStep, int... kPixel>
 struct ByteTile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
-  MARROW_VNNI static void run(const NarrowTileArgs& args) {
+  MARROW_VNNI static void run(const LowPrecisionTileArgs& args) {
     constexpr int kLast = kVectors - 1;
     const int64_t step = kStep == 0 ? args.src_pixel : kStep;
     __v16si sum[sizeof...(kPixel)][kVectors];
@@ -63,7 +63,7 @@ struct ByteTile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
     return __builtin_ia32_vpdpbusd_v16si(sum, reinterpret_cast<__v16si>(pixel),
                                          reinterpret_cast<__v16si>(weight));
   }
-  MARROW_VNNI MARROW_INLINE static __v16si first(const NarrowTileArgs& args, int vector) {
+  MARROW_VNNI MARROW_INLINE static __v16si first(const LowPrecisionTileArgs& args, int vector) {
     return reinterpret_cast<__v16si>(_mm512_loadu_si512(args.start + vector * kLanes));
   }
   MARROW_VNNI MARROW_INLINE static void add(__v16si (&sum)[kVectors], const uint8_t* from, __m512i weight,
@@ -74,7 +74,7 @@ struct ByteTile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
     sum[0] = dot(sum[0], pixel, weight);
     if constexpr (kVectors == 2) sum[1] = dot(sum[1], pixel, last);
   }
-  MARROW_VNNI MARROW_INLINE static void store(const NarrowTileArgs& args, int pixel, int vector,
+  MARROW_VNNI MARROW_INLINE static void store(const LowPrecisionTileArgs& args, int pixel, int vector,
                                               __v16si sum) {
     // The conversion is _mm512_cvtepi32_ps, about which GCC 12 warns (its bug 105593).
     const __m512 x = __builtin_convertvector(sum, __v16sf);
@@ -86,7 +86,7 @@ struct ByteTile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
 
 template <int kVectors, int kStep, int... kPixel>
 struct Bfloat16Tile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
-  MARROW_BF16 static void run(const NarrowTileArgs& args) {
+  MARROW_BF16 static void run(const LowPrecisionTileArgs& args) {
     constexpr int kLast = kVectors - 1;
     const int64_t step = kStep == 0 ? args.src_pixel : kStep;
     __m512 sum[sizeof...(kPixel)][kVectors];
@@ -107,7 +107,7 @@ struct Bfloat16Tile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
   }
 
  private:
-  MARROW_BF16 MARROW_INLINE static __m512 first(const NarrowTileArgs& args, int vector) {
+  MARROW_BF16 MARROW_INLINE static __m512 first(const LowPrecisionTileArgs& args, int vector) {
     return _mm512_loadu_ps(args.bias + vector * kLanes);
   }
   MARROW_BF16 MARROW_INLINE static void add(__m512 (&sum)[kVectors], const uint8_t* from, __m512i weight,
@@ -119,12 +119,13 @@ struct Bfloat16Tile<kVectors, kStep, std::integer_sequence<int, kPixel...>> {
     if constexpr (kVectors == 2)
       sum[1] = _mm512_dpbf16_ps(sum[1], reinterpret_cast<__m512bh>(pixel), reinterpret_cast<__m512bh>(last));
   }
-  MARROW_BF16 MARROW_INLINE static void store(const NarrowTileArgs& args, int pixel, int vector, __m512 sum) {
+  MARROW_BF16 MARROW_INLINE static void store(const LowPrecisionTileArgs& args, int pixel, int vector,
+                                              __m512 sum) {
     _mm512_storeu_ps(args.dst + vector * args.dst_block + pixel * kLanes, sum);
   }
 };
 
-using Tile = void (*)(const NarrowTileArgs&);
+using Tile = void (*)(const LowPrecisionTileArgs&);
 using TileRow = std::array<Tile, kTilePixels>;
 
 // A row of tiles of 1 pixel and more.
@@ -135,7 +136,7 @@ constexpr TileRow row(std::integer_sequence<int, kPixel...>) {
 
 // Of pixels that lie `kPixelBytes` apart, twice as far, or anyhow.
 template <template <int, int, class> class TileOf, int kPixelBytes>
-void run_tile(const NarrowTileArgs& args) {
+void run_tile(const LowPrecisionTileArgs& args) {
   using Pixels = std::make_integer_sequence<int, kTilePixels>;
   static constexpr TileRow kTiles[3][kTileVectors] = {
       {row<TileOf, 1, 0>(Pixels()), row<TileOf, 2, 0>(Pixels())},
@@ -145,7 +146,7 @@ void run_tile(const NarrowTileArgs& args) {
   kTiles[step][args.vectors - 1][static_cast<size_t>(args.pixels - 1)](args);
 }
 
-void use(NarrowKernels& kernels, const char* name, Tile tile) {
+void use(LowPrecisionKernels& kernels, const char* name, Tile tile) {
   kernels.tile_pixels = kTilePixels;
   kernels.tile_vectors = kTileVectors;
   kernels.name = name;

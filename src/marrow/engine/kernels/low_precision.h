@@ -27,7 +27,7 @@ constexpr int dword_channels(Element element) {
 // output channels. Distances in src are bytes.
 //   bytes:    dst[v][p] = bias[v] + scale[v] * (start[v] + sum of src * weights), the sum exact in int32
 //   bfloat16: dst[v][p] = bias[v] + sum of src * weights, in float32
-struct NarrowTileArgs {
+struct LowPrecisionTileArgs {
   int pixels, vectors;
   const uint8_t* src;  // the first pixel's first tap, in the first channel block
   int64_t src_block, src_row, src_tap, src_pixel;
@@ -42,22 +42,22 @@ struct NarrowTileArgs {
   int64_t dst_block;  // floats between output blocks
 };
 
-struct NarrowKernels {
+struct LowPrecisionKernels {
   int tile_pixels = 0;  // the largest tile
   int tile_vectors = 0;
   const char* name = nullptr;  // of the tile's instructions
-  void (*tile)(const NarrowTileArgs& args) = nullptr;
+  void (*tile)(const LowPrecisionTileArgs& args) = nullptr;
   // Any count. `scale` says nothing where the element has none. Rounds to nearest even; bytes saturate, and
   // NaN becomes 0.
-  void (*narrow)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
-  // narrow(x * sigmoid(x)) of a quick sigmoid, right to 3e-4 of its value.
-  void (*narrow_silu)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
-  void (*widen)(const void* src, ByteScale scale, float* dst, int64_t count) = nullptr;
+  void (*from_float32)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
+  // from_float32(x * sigmoid(x)) of a quick sigmoid, right to 3e-4 of its value.
+  void (*silu_from_float32)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
+  void (*to_float32)(const void* src, ByteScale scale, float* dst, int64_t count) = nullptr;
 };
 
 // The table of a level, in parts as in kernels.h. The vector kernels' integers equal the plain ones'.
-void add_narrow_kernels(Kernels& kernels);
-void add_plain_narrow_kernels(Kernels& kernels);
+void add_low_precision_kernels(Kernels& kernels);
+void add_plain_low_precision_kernels(Kernels& kernels);
 void add_vnni_kernels(Kernels& kernels);
 
 }  // namespace marrow::engine

@@ -1,9 +1,9 @@
-// Steps that move narrow numbers as they are, or between elements.
+// Steps that move numbers of low precision as they are, or between elements.
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 
-#include "marrow/engine/steps/narrow.h"
+#include "marrow/engine/steps/low_precision.h"
 
 namespace marrow::engine {
 namespace {
@@ -28,16 +28,18 @@ class Convert final : public Step {
         float* wide = dst_.element == Element::kFloat32
                           ? context.write(dst_) + image * dst_.image_stride + first
                           : context.thread_scratch(thread);
-        kernels_.narrow(src_.element)
-            .widen(context.narrow(src_) + (image * src_.image_stride + first) * element_bytes(src_.element),
-                   src_.scale, wide, count);
+        kernels_.low_precision(src_.element)
+            .to_float32(context.low_precision(src_) +
+                            (image * src_.image_stride + first) * element_bytes(src_.element),
+                        src_.scale, wide, count);
         numbers = wide;
       }
       if (dst_.element != Element::kFloat32)
-        kernels_.narrow(dst_.element)
-            .narrow(numbers, dst_.scale,
-                    context.narrow(dst_) + (image * dst_.image_stride + first) * element_bytes(dst_.element),
-                    count);
+        kernels_.low_precision(dst_.element)
+            .from_float32(numbers, dst_.scale,
+                          context.low_precision(dst_) +
+                              (image * dst_.image_stride + first) * element_bytes(dst_.element),
+                          count);
     });
   }
 
@@ -77,7 +79,7 @@ class BlockStep : public Step {
   virtual void run_block(const uint8_t* src, uint8_t* dst, float* scratch) const = 0;
 
   uint8_t* block_of(const RunContext& context, const View& view, int64_t image, int64_t block) const {
-    return context.narrow(view) +
+    return context.low_precision(view) +
            (image * view.image_stride + block * view.block_floats(lanes_)) * element_bytes(view.element);
   }
 
@@ -86,12 +88,12 @@ class BlockStep : public Step {
   const int64_t pixel_bytes_;  // of a block
 };
 
-class NarrowUpsample final : public BlockStep {
+class LowPrecisionUpsample final : public BlockStep {
  public:
-  NarrowUpsample(const View& src, const View& dst, int factor, const Kernels& kernels)
+  LowPrecisionUpsample(const View& src, const View& dst, int factor, const Kernels& kernels)
       : BlockStep(src, dst, kernels), factor_(factor) {}
 
-  std::string kernel() const override { return "narrow upsample"; }
+  std::string kernel() const override { return "low precision upsample"; }
 
  private:
   void run_block(const uint8_t* src, uint8_t* dst, float*) const override {
@@ -122,14 +124,15 @@ uint8_t ordered(uint8_t byte) {
 
 // The number of lanes is a constant so that the compiler sees vectors.
 template <class Number, int kLanes>
-class NarrowMaxPool final : public BlockStep {
+class LowPrecisionMaxPool final : public BlockStep {
  public:
-  NarrowMaxPool(const View& src, const View& dst, int kernel, int stride, int padding, const Kernels& kernels)
+  LowPrecisionMaxPool(const View& src, const View& dst, int kernel, int stride, int padding,
+                      const Kernels& kernels)
       : BlockStep(src, dst, kernels), kernel_(kernel), stride_(stride), padding_(padding) {
     assert(kernels.lanes == kLanes && 2 * padding <= kernel);
   }
 
-  std::string kernel() const override { return "narrow max pool"; }
+  std::string kernel() const override { return "low precision max pool"; }
   int64_t scratch_floats() const override {
     return (src_.width * pixel_bytes_ + int64_t{sizeof(float)} - 1) / int64_t{sizeof(float)};
   }
@@ -181,7 +184,7 @@ class Gather final : public Step {
     else
       copy<uint16_t>(context);
   }
-  std::string kernel() const override { return "narrow gather channels"; }
+  std::string kernel() const override { return "low precision gather channels"; }
 
  private:
   template <class Number>
@@ -189,9 +192,9 @@ class Gather final : public Step {
     // A task is a row: threads then write different pixels, never lanes of one.
     context.pool->parallel_for(dst_.images * dst_.height, [&](int64_t task, int) {
       const auto row = [&](const View& view, int64_t channel) {
-        return reinterpret_cast<Number*>(context.narrow(view)) + task / dst_.height * view.image_stride +
-               channel / lanes_ * view.block_floats(lanes_) + task % dst_.height * view.width * lanes_ +
-               channel % lanes_;
+        return reinterpret_cast<Number*>(context.low_precision(view)) +
+               task / dst_.height * view.image_stride + channel / lanes_ * view.block_floats(lanes_) +
+               task % dst_.height * view.width * lanes_ + channel % lanes_;
       };
       for (size_t i = 0; i < channels_.size(); ++i) {
         const Number* src = row(sources_[static_cast<size_t>(channels_[i].map)], channels_[i].channel);
@@ -221,25 +224,25 @@ StepPtr make_convert(const View& src, const View& dst, const Kernels& kernels) {
   return std::make_unique<Convert>(src, dst, kernels);
 }
 
-StepPtr make_narrow_gather(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst,
-                           int first_channel, const Kernels& kernels) {
+StepPtr make_low_precision_gather(std::vector<View> sources, std::vector<ChannelSource> channels,
+                                  const View& dst, int first_channel, const Kernels& kernels) {
   return std::make_unique<Gather>(std::move(sources), std::move(channels), dst, first_channel, kernels);
 }
 
-StepPtr make_narrow_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
-                             const Kernels& kernels) {
+StepPtr make_low_precision_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
+                                    const Kernels& kernels) {
   const auto make = [&]<class Number>(Number) -> StepPtr {
     if (kernels.lanes == 4)
-      return std::make_unique<NarrowMaxPool<Number, 4>>(src, dst, kernel, stride, padding, kernels);
+      return std::make_unique<LowPrecisionMaxPool<Number, 4>>(src, dst, kernel, stride, padding, kernels);
     if (kernels.lanes == 8)
-      return std::make_unique<NarrowMaxPool<Number, 8>>(src, dst, kernel, stride, padding, kernels);
-    return std::make_unique<NarrowMaxPool<Number, 16>>(src, dst, kernel, stride, padding, kernels);
+      return std::make_unique<LowPrecisionMaxPool<Number, 8>>(src, dst, kernel, stride, padding, kernels);
+    return std::make_unique<LowPrecisionMaxPool<Number, 16>>(src, dst, kernel, stride, padding, kernels);
   };
   return dst.element == Element::kByte ? make(uint8_t()) : make(int16_t());
 }
 
-StepPtr make_narrow_upsample(const View& src, const View& dst, int factor, const Kernels& kernels) {
-  return std::make_unique<NarrowUpsample>(src, dst, factor, kernels);
+StepPtr make_low_precision_upsample(const View& src, const View& dst, int factor, const Kernels& kernels) {
+  return std::make_unique<LowPrecisionUpsample>(src, dst, factor, kernels);
 }
 
 }  // namespace marrow::engine

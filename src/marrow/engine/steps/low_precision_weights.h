@@ -1,4 +1,4 @@
-// The weights of a convolution as the tiles of engine/kernels/narrow.h read them.
+// The weights of a convolution as the tiles of engine/kernels/low_precision.h read them.
 #pragma once
 
 #include "marrow/base/tensor.h"
@@ -6,7 +6,7 @@
 
 namespace marrow::engine {
 
-struct NarrowWeights {
+struct LowPrecisionWeights {
   Tensor
       weights;  // raw bytes: [group of output blocks][block][row][tap][dword][output][channel of the dword]
   int64_t group_bytes = 0;  // of a full group
@@ -19,6 +19,6 @@ struct NarrowWeights {
 
 // Bytes: each output channel's weights are w = s * q with q from -127 to 127 and s its largest |w| / 127,
 // rounded to nearest even. bfloat16: rounded to nearest even. `vectors` output blocks make a group.
-NarrowWeights pack_narrow_weights(const ConvDescription& conv, int vectors);
+LowPrecisionWeights pack_low_precision_weights(const ConvDescription& conv, int vectors);
 
 }  // namespace marrow::engine

@@ -1,11 +1,11 @@
-#include "marrow/engine/steps/narrow_epilogue.h"
+#include "marrow/engine/steps/low_precision_epilogue.h"
 
 #include "marrow/graph/operation.h"
 
 namespace marrow::engine {
 
-void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
-                        float* values, int64_t values_block, float* joined) {
+void finish_low_precision_tile(const RunContext& context, const ConvDescription& conv, const TilePlace& place,
+                               float* values, int64_t values_block, float* joined) {
   const Kernels& kernels = *conv.kernels;
   const View& dst = conv.dst;
   const View& other = conv.epilogue.other;
@@ -22,16 +22,17 @@ void finish_narrow_tile(const RunContext& context, const ConvDescription& conv, 
     if (joins && other.element == Element::kFloat32) {
       with = context.read(other) + elements(other, vector);
     } else if (joins) {
-      kernels.narrow(other.element)
-          .widen(context.narrow(other) + elements(other, vector) * element_bytes(other.element), other.scale,
-                 joined, count);
+      kernels.low_precision(other.element)
+          .to_float32(context.low_precision(other) + elements(other, vector) * element_bytes(other.element),
+                      other.scale, joined, count);
       with = joined;
     }
     if (dst.element == Element::kFloat32 || !silu_alone) apply(conv.epilogue, kernels, values, with, count);
     if (dst.element == Element::kFloat32) continue;
-    const NarrowKernels& narrow = kernels.narrow(dst.element);
-    (silu_alone ? narrow.narrow_silu : narrow.narrow)(
-        values, dst.scale, context.narrow(dst) + elements(dst, vector) * element_bytes(dst.element), count);
+    const LowPrecisionKernels& low_precision = kernels.low_precision(dst.element);
+    (silu_alone ? low_precision.silu_from_float32 : low_precision.from_float32)(
+        values, dst.scale, context.low_precision(dst) + elements(dst, vector) * element_bytes(dst.element),
+        count);
   }
 }
 

@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "marrow/engine/steps/narrow.h"
-#include "marrow/engine/steps/narrow_epilogue.h"
-#include "marrow/engine/steps/narrow_weights.h"
+#include "marrow/engine/steps/low_precision.h"
+#include "marrow/engine/steps/low_precision_epilogue.h"
+#include "marrow/engine/steps/low_precision_weights.h"
 
 namespace marrow::engine {
 namespace {
@@ -20,9 +20,9 @@ namespace {
 constexpr int64_t kInputBytes = 128 * 1024;  // that a task reads, unless one row is more
 constexpr int64_t kTasksPerThread = 4;
 
-class NarrowConv final : public Step {
+class LowPrecisionConv final : public Step {
  public:
-  explicit NarrowConv(const ConvDescription& conv);
+  explicit LowPrecisionConv(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override;
   int64_t scratch_floats() const override { return copy_floats_ + 2 * sums_floats_; }
@@ -41,11 +41,12 @@ class NarrowConv final : public Step {
   int64_t reach() const { return int64_t{conv_.dilation} * (conv_.kernel - 1); }
   void copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const;
   void run_task(const RunContext& context, const Task& task, float* scratch) const;
-  void run_tile(const RunContext& context, NarrowTileArgs& args, const TilePlace& place, float* sums) const;
+  void run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,
+                float* sums) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
-  const NarrowKernels& narrow_;
+  const LowPrecisionKernels& low_precision_;
   const int lanes_;
   const int64_t pixel_bytes_;  // of a block
   int64_t in_height_, in_width_, out_height_, out_width_;
@@ -55,13 +56,13 @@ class NarrowConv final : public Step {
   int64_t groups_ = 0;
   int64_t rows_ = 1, task_segments_ = 1, task_groups_ = 1;  // in a task
   int64_t copy_floats_ = 0, sums_floats_ = 0;
-  NarrowWeights weights_;
+  LowPrecisionWeights weights_;
 };
 
-NarrowConv::NarrowConv(const ConvDescription& conv)
+LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
     : conv_(conv),
       kernels_(*conv.kernels),
-      narrow_(conv.kernels->narrow(conv.src.element)),
+      low_precision_(conv.kernels->low_precision(conv.src.element)),
       lanes_(conv.kernels->lanes),
       pixel_bytes_(int64_t{lanes_} * element_bytes(conv.src.element)),
       in_height_(conv.src.height),
@@ -71,8 +72,8 @@ NarrowConv::NarrowConv(const ConvDescription& conv)
       in_blocks_(conv.src.blocks(lanes_)),
       out_blocks_(conv.dst.blocks(lanes_)),
       padded_(conv.pad_x != Padding() || conv.pad_y != Padding()),
-      groups_((out_blocks_ + narrow_.tile_vectors - 1) / narrow_.tile_vectors),
-      weights_(pack_narrow_weights(conv, narrow_.tile_vectors)) {
+      groups_((out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors),
+      weights_(pack_low_precision_weights(conv, low_precision_.tile_vectors)) {
   if (conv.kernel == 1 && conv.stride == 1 && !padded_) {
     in_width_ = out_width_ = conv.dst.pixels();
     in_height_ = out_height_ = 1;
@@ -83,8 +84,8 @@ NarrowConv::NarrowConv(const ConvDescription& conv)
   conv_.pool = nullptr;
 }
 
-void NarrowConv::cut_into_tasks(int threads) {
-  segments_ = (out_width_ + narrow_.tile_pixels - 1) / narrow_.tile_pixels;
+void LowPrecisionConv::cut_into_tasks(int threads) {
+  segments_ = (out_width_ + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
   task_segments_ = segments_;
   task_groups_ = groups_;
   const int64_t row_bytes = in_blocks_ * in_width_ * pixel_bytes_;
@@ -104,10 +105,10 @@ void NarrowConv::cut_into_tasks(int threads) {
 
   const int64_t copy_width = (out_width_ - 1) * conv_.stride + reach() + 1;
   if (padded_) copy_floats_ = (in_blocks_ * in_rows(rows_) * copy_width * pixel_bytes_ + 63) / 64 * 16;
-  sums_floats_ = int64_t{narrow_.tile_vectors} * narrow_.tile_pixels * lanes_;
+  sums_floats_ = int64_t{low_precision_.tile_vectors} * low_precision_.tile_pixels * lanes_;
 }
 
-void NarrowConv::run(const RunContext& context) const {
+void LowPrecisionConv::run(const RunContext& context) const {
   const int64_t row_tasks = (out_height_ + rows_ - 1) / rows_;
   const int64_t segment_tasks = (segments_ + task_segments_ - 1) / task_segments_;
   const int64_t group_tasks = (groups_ + task_groups_ - 1) / task_groups_;
@@ -129,9 +130,9 @@ void NarrowConv::run(const RunContext& context) const {
                              });
 }
 
-void NarrowConv::run_task(const RunContext& context, const Task& task, float* scratch) const {
+void LowPrecisionConv::run_task(const RunContext& context, const Task& task, float* scratch) const {
   auto* copy = reinterpret_cast<uint8_t*>(scratch);
-  NarrowTileArgs args;
+  LowPrecisionTileArgs args;
   args.rows = args.taps = conv_.kernel;
   args.blocks = static_cast<int>(in_blocks_);
   args.dwords = lanes_ / dword_channels(conv_.src.element);
@@ -148,15 +149,15 @@ void NarrowConv::run_task(const RunContext& context, const Task& task, float* sc
   } else {
     row_bytes = in_width_ * pixel_bytes_;
     args.src_block = in_height_ * row_bytes;
-    origin = context.narrow(conv_.src) +
+    origin = context.low_precision(conv_.src) +
              task.image * conv_.src.image_stride * element_bytes(conv_.src.element) +
              task.rows.first * conv_.stride * row_bytes;
   }
   args.src_row = conv_.dilation * row_bytes;
 
   for (int64_t group = task.groups.first; group < task.groups.end; ++group) {
-    const int64_t block = group * narrow_.tile_vectors;
-    args.vectors = static_cast<int>(std::min<int64_t>(narrow_.tile_vectors, out_blocks_ - block));
+    const int64_t block = group * low_precision_.tile_vectors;
+    args.vectors = static_cast<int>(std::min<int64_t>(low_precision_.tile_vectors, out_blocks_ - block));
     args.weights = weights_.weights.bytes() + group * weights_.group_bytes;
     args.start = weights_.start.values<int32_t>().data() + block * lanes_;
     args.scale = weights_.scale.values().data() + block * lanes_;
@@ -173,14 +174,14 @@ void NarrowConv::run_task(const RunContext& context, const Task& task, float* sc
 }
 
 // [block][row][pixel], all columns that the outputs of a row read.
-void NarrowConv::copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const {
+void LowPrecisionConv::copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const {
   const int64_t width = (out_width_ - 1) * conv_.stride + reach() + 1;
   const int64_t left = std::min<int64_t>(conv_.pad_x.before, width);
   const int64_t inside = std::min(in_width_, width - left);
   const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
   const int padding = conv_.src.element == Element::kByte ? conv_.src.scale.zero_point : 0;
-  const uint8_t* map =
-      context.narrow(conv_.src) + task.image * conv_.src.image_stride * element_bytes(conv_.src.element);
+  const uint8_t* map = context.low_precision(conv_.src) +
+                       task.image * conv_.src.image_stride * element_bytes(conv_.src.element);
   const int64_t first = task.rows.first * conv_.stride - conv_.pad_y.before;
   const int64_t count = in_rows(task.rows.end - task.rows.first);
   for (int64_t block = 0; block < in_blocks_; ++block)
@@ -196,8 +197,8 @@ void NarrowConv::copy_rows(const RunContext& context, const Task& task, uint8_t*
     }
 }
 
-void NarrowConv::run_tile(const RunContext& context, NarrowTileArgs& args, const TilePlace& place,
-                          float* sums) const {
+void LowPrecisionConv::run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,
+                                float* sums) const {
   const View& dst = conv_.dst;
   args.dst = sums;
   args.dst_block = place.pixels * lanes_;
@@ -205,25 +206,26 @@ void NarrowConv::run_tile(const RunContext& context, NarrowTileArgs& args, const
     args.dst = place.in(dst, context.write(dst), lanes_);
     args.dst_block = dst.block_floats(lanes_);
   }
-  narrow_.tile(args);
-  finish_narrow_tile(context, conv_, place, args.dst, args.dst_block, sums + sums_floats_);
+  low_precision_.tile(args);
+  finish_low_precision_tile(context, conv_, place, args.dst, args.dst_block, sums + sums_floats_);
 }
 
-std::string NarrowConv::kernel() const {
+std::string LowPrecisionConv::kernel() const {
   return fmt::format("{0} {1} {2}x{2}/{3} tile {4}x{5}{6}",
-                     conv_.src.element == Element::kByte ? "int8" : "bf16", narrow_.name, conv_.kernel,
-                     conv_.stride, (out_width_ + segments_ - 1) / segments_, narrow_.tile_vectors,
+                     conv_.src.element == Element::kByte ? "int8" : "bf16", low_precision_.name, conv_.kernel,
+                     conv_.stride, (out_width_ + segments_ - 1) / segments_, low_precision_.tile_vectors,
                      to_string(conv_.epilogue));
 }
 
 }  // namespace
 
-StepPtr make_narrow_direct(const ConvDescription& conv) {
-  return std::make_unique<NarrowConv>(conv);
+StepPtr make_low_precision_direct(const ConvDescription& conv) {
+  return std::make_unique<LowPrecisionConv>(conv);
 }
 
-StepPtr make_narrow_convolution(const ConvDescription& conv) {
-  return prefers_narrow_winograd(conv) ? make_narrow_winograd(conv) : make_narrow_direct(conv);
+StepPtr make_low_precision_convolution(const ConvDescription& conv) {
+  return prefers_low_precision_winograd(conv) ? make_low_precision_winograd(conv)
+                                              : make_low_precision_direct(conv);
 }
 
 }  // namespace marrow::engine

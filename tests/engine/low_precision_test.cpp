@@ -20,10 +20,10 @@ constexpr ByteScale kScale = {0.021f, 37};
 
 // The number that is nearest to x among those that the element can hold.
 float rounded(float x, Element element, ByteScale scale = kScale) {
-  const NarrowKernels& kernels = kernels_of(cpu::SimdLevel::kPlain).narrow(element);
+  const LowPrecisionKernels& kernels = kernels_of(cpu::SimdLevel::kPlain).low_precision(element);
   uint16_t stored = 0;
-  kernels.narrow(&x, scale, &stored, 1);
-  kernels.widen(&stored, scale, &x, 1);
+  kernels.from_float32(&x, scale, &stored, 1);
+  kernels.to_float32(&stored, scale, &x, 1);
   return x;
 }
 
@@ -62,7 +62,7 @@ void expect_rounded_reference(Element element, Precision precision, double toler
   for (const OpCase& op : testing::convolutions()) {
     const auto& conv = std::get<Conv>(op.graph.node({2}).operation);
     if (conv.groups != 1) continue;
-    // By Winograd's algorithm, which rounds more: narrow_winograd_test.cpp.
+    // By Winograd's algorithm, which rounds more: low_precision_winograd_test.cpp.
     if (element == Element::kBfloat16 && conv.kernel == 3 && conv.stride == 1 && conv.dilation == 1 &&
         op.input[1] >= 16 && op.input[2] > 1)
       continue;
@@ -92,16 +92,16 @@ void expect_rounded_reference(Element element, Precision precision, double toler
   }
 }
 
-TEST(NarrowEngine, ByteConvolutionsAreExact) {
+TEST(LowPrecisionEngine, ByteConvolutionsAreExact) {
   expect_rounded_reference(Element::kByte, Precision::kInt8, 2e-6);
 }
 
-TEST(NarrowEngine, Bfloat16ConvolutionsRoundTheirInputsOnly) {
+TEST(LowPrecisionEngine, Bfloat16ConvolutionsRoundTheirInputsOnly) {
   expect_rounded_reference(Element::kBfloat16, Precision::kBfloat16, 3e-6);
 }
 
-// Layers that stay narrow between each other: parts of a concatenation, residuals, pools, upsampling, and a
-// slice and a shuffle that do not begin at a block.
+// Layers that stay in low precision between each other: parts of a concatenation, residuals, pools,
+// upsampling, and a slice and a shuffle that do not begin at a block.
 Graph network(int channels) {
   return testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
     x = g.conv(x, "stem", {.out = channels, .kernel = 3, .stride = 2, .bias = true});
@@ -119,7 +119,7 @@ Graph network(int channels) {
 
 // Each value of the float32 network rounded as the engine rounds it, one layer after another. A sum that
 // falls between two bytes may go either way, so neighbours differ by one step at times.
-TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
+TEST(LowPrecisionEngine, ValuesStayInLowPrecisionBetweenLayers) {
   for (const int channels : {1, 7, 16, 24, 58}) {
     const Graph graph = quantised(network(channels));
     const Weights weights = randomize(graph, 3);
@@ -143,7 +143,7 @@ TEST(NarrowEngine, ValuesStayNarrowBetweenLayers) {
 
 // The layer that reads the image, in float32: its output is rounded once, which differs only where the sum
 // lies between two numbers, by a step of one of the next layer's terms.
-TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
+TEST(LowPrecisionEngine, ReadsTheImageInFloat32AndWritesLowPrecision) {
   for (const auto& [precision, element] :
        {std::pair(Precision::kBfloat16, Element::kBfloat16), std::pair(Precision::kInt8, Element::kByte)})
     for (const int kernel : {1, 3, 4})
@@ -173,7 +173,7 @@ TEST(NarrowEngine, ReadsTheImageInFloat32AndWritesNarrow) {
       }
 }
 
-TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
+TEST(LowPrecisionEngine, ResultsDependOnNothingButTheNumbers) {
   const Graph graph = quantised(network(33));
   const Weights weights = randomize(graph, 3);
   const Shape shape = {3, 33, 23, 40};
@@ -193,7 +193,7 @@ TEST(NarrowEngine, ResultsDependOnNothingButTheNumbers) {
 
 // Products take two channels at a time: where the last has no neighbour, its place must not hold an earlier
 // run's NaN.
-TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
+TEST(LowPrecisionEngine, NaNOfAnEarlierRunIsGone) {
   for (const int channels : {4, 8, 16, 32}) {
     const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
       x = g.conv(x, "first", {.out = channels, .kernel = 3, .bias = true});
@@ -220,7 +220,7 @@ TEST(NarrowEngine, NaNOfAnEarlierRunIsGone) {
 }
 
 // A map whose parts have different scales cannot lie in bytes as a whole.
-TEST(NarrowEngine, UnequalScalesAreConverted) {
+TEST(LowPrecisionEngine, UnequalScalesAreConverted) {
   Graph graph = quantised(network(16));
   float scale = 0.01f;
   for (Node& node : graph.nodes) node.byte_scale = ByteScale{scale *= 1.1f, 40};
@@ -234,7 +234,7 @@ TEST(NarrowEngine, UnequalScalesAreConverted) {
             0.2);
 }
 
-TEST(NarrowEngine, Int8OfAModelThatIsNotQuantisedNamesTheCommand) {
+TEST(LowPrecisionEngine, Int8OfAModelThatIsNotQuantisedNamesTheCommand) {
   const Graph graph = network(8);
   const std::string message = marrow::testing::message_of([&] {
     engine_for(graph, randomize(graph, 3), {1, 8, 20, 12}, Precision::kInt8, cpu::SimdLevel::kPlain);
@@ -243,7 +243,7 @@ TEST(NarrowEngine, Int8OfAModelThatIsNotQuantisedNamesTheCommand) {
 }
 
 // Every float32 that matters, at every level: the same bits.
-TEST(NarrowKernels, ConversionsEqualThePlainOnes) {
+TEST(LowPrecisionKernels, ConversionsEqualThePlainOnes) {
   std::vector<float> numbers = {0.f, -0.f, 1e30f, -1e30f, INFINITY, -INFINITY, NAN, 1e-40f, 3.4e38f};
   for (int i = -3000; i < 3000; ++i) numbers.push_back(static_cast<float>(i) * 0.00525f);
   for (uint32_t i = 0; i < 100; ++i) numbers.push_back(std::bit_cast<float>(0x3f800000u + i * 0x1000u));
@@ -251,22 +251,22 @@ TEST(NarrowKernels, ConversionsEqualThePlainOnes) {
   for (const cpu::SimdLevel level : cpu::available_simd_levels())
     for (const Element element : {Element::kByte, Element::kBfloat16})
       for (const ByteScale scale : {kScale, ByteScale{0.5f, 0}, ByteScale{0.01f, 255}}) {
-        const NarrowKernels& plain = kernels_of(cpu::SimdLevel::kPlain).narrow(element);
-        const NarrowKernels& fast = kernels_of(level).narrow(element);
+        const LowPrecisionKernels& plain = kernels_of(cpu::SimdLevel::kPlain).low_precision(element);
+        const LowPrecisionKernels& fast = kernels_of(level).low_precision(element);
         std::vector<uint16_t> wanted(numbers.size()), found(numbers.size());
-        plain.narrow(numbers.data(), scale, wanted.data(), count);
-        fast.narrow(numbers.data(), scale, found.data(), count);
+        plain.from_float32(numbers.data(), scale, wanted.data(), count);
+        fast.from_float32(numbers.data(), scale, found.data(), count);
         EXPECT_EQ(found, wanted) << cpu::simd_name(level);
         std::vector<float> wanted_wide(numbers.size()), wide(numbers.size());
-        plain.widen(wanted.data(), scale, wanted_wide.data(), count);
-        fast.widen(wanted.data(), scale, wide.data(), count);
+        plain.to_float32(wanted.data(), scale, wanted_wide.data(), count);
+        fast.to_float32(wanted.data(), scale, wide.data(), count);
         EXPECT_EQ(std::memcmp(wide.data(), wanted_wide.data(), wide.size() * sizeof(float)), 0)
             << cpu::simd_name(level);
       }
 }
 
 // What falls between two steps may go either way.
-TEST(NarrowKernels, QuickSiluIsRightToOneStep) {
+TEST(LowPrecisionKernels, QuickSiluIsRightToOneStep) {
   std::vector<float> x = {0, -0.f, 1e30f, -1e30f, 88, -88, 300, -300};
   for (int i = -20000; i < 20000; ++i) x.push_back(static_cast<float>(i) * 0.001f);
   const auto count = static_cast<int64_t>(x.size());
@@ -276,25 +276,25 @@ TEST(NarrowKernels, QuickSiluIsRightToOneStep) {
   for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     const Kernels& kernels = kernels_of(level);
     std::vector<uint8_t> wanted(x.size()), bytes(x.size());
-    kernels.bytes.narrow(exact.data(), kScale, wanted.data(), count);
-    kernels.bytes.narrow_silu(x.data(), kScale, bytes.data(), count);
+    kernels.bytes.from_float32(exact.data(), kScale, wanted.data(), count);
+    kernels.bytes.silu_from_float32(x.data(), kScale, bytes.data(), count);
     std::vector<uint16_t> halves(x.size());
-    kernels.bfloat16.narrow_silu(x.data(), {}, halves.data(), count);
+    kernels.bfloat16.silu_from_float32(x.data(), {}, halves.data(), count);
     for (size_t i = 0; i < x.size(); ++i) {
       ASSERT_LE(std::abs(bytes[i] - wanted[i]), 1) << cpu::simd_name(level) << ", x = " << x[i];
       float wide;
-      kernels.bfloat16.widen(&halves[i], {}, &wide, 1);
+      kernels.bfloat16.to_float32(&halves[i], {}, &wide, 1);
       ASSERT_NEAR(wide, exact[i], 0.0045 * std::abs(exact[i]) + 1e-30)
           << cpu::simd_name(level) << ", x = " << x[i];
     }
   }
 }
 
-TEST(NarrowKernels, Bfloat16RoundsToNearestEven) {
+TEST(LowPrecisionKernels, Bfloat16RoundsToNearestEven) {
   const auto to_bits = [](uint32_t bits) {
     const float x = std::bit_cast<float>(bits);
     uint16_t half;
-    kernels_of(cpu::SimdLevel::kPlain).bfloat16.narrow(&x, {}, &half, 1);
+    kernels_of(cpu::SimdLevel::kPlain).bfloat16.from_float32(&x, {}, &half, 1);
     return half;
   };
   EXPECT_EQ(to_bits(0x3f808000), 0x3f80);  // half way, to even
