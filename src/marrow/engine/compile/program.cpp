@@ -229,12 +229,9 @@ class Compiler {
     const View src = view(op.inputs[0]);
     if (op.kind == LoweredOp::Kind::kPack) return make_pack(src, dst, kernels_);
     if (op.kind == LoweredOp::Kind::kConvert) return make_convert(src, dst, kernels_);
-    if (op.kind == LoweredOp::Kind::kOutput)
-      return src.layout == Layout::kBlocked ? make_unpack(src, dst, kernels_)
-                                            : make_elementwise(src, dst, {}, kernels_);
+    if (op.kind == LoweredOp::Kind::kOutput) return make_unpack(src, dst, kernels_);
     if (op.kind == LoweredOp::Kind::kGather)
-      return (dst.element == Element::kFloat32 ? make_gather_channels : make_low_precision_gather)(
-          views(op.inputs), op.channels, dst, op.first_channel, kernels_);
+      return make_gather_channels(views(op.inputs), op.channels, dst, op.first_channel, kernels_);
     return std::visit([&](const auto& operation) { return make(operation, op, src, dst); },
                       graph_.node(op.node).operation);
   }
@@ -261,8 +258,6 @@ class Compiler {
     if (!op.channels.empty()) description.sources = views(op.inputs);
     description.kernels = &kernels_;
     description.pool = &pool_;
-    if (src.element != Element::kFloat32) return make_low_precision_convolution(description);
-    if (dst.element != Element::kFloat32) return make_direct(description);
     return tuner_.make_convolution(description);
   }
   StepPtr make(const ConvTranspose& conv, const LoweredOp&, const View& src, const View& dst) const {
@@ -309,8 +304,6 @@ class Compiler {
     return make_elementwise(src, dst, epilogue(op), kernels_);
   }
   StepPtr make(const MaxPool& pool, const LoweredOp&, const View& src, const View& dst) const {
-    if (dst.element != Element::kFloat32)
-      return make_low_precision_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
     return make_max_pool(src, dst, pool.kernel, pool.stride, pool.padding, kernels_);
   }
   StepPtr make(const AdaptiveMaxPool&, const LoweredOp&, const View& src, const View& dst) const {
@@ -320,12 +313,10 @@ class Compiler {
     return make_global_average_pool(src, dst, kernels_);
   }
   StepPtr make(const Upsample& upsample, const LoweredOp&, const View& src, const View& dst) const {
-    if (dst.element != Element::kFloat32) return make_low_precision_upsample(src, dst, upsample.factor, kernels_);
     return make_upsample(src, dst, upsample.factor, kernels_);
   }
   StepPtr make(const Flatten&, const LoweredOp&, const View& src, const View& dst) const {
-    return src.layout == Layout::kBlocked ? make_unpack(src, dst, kernels_)
-                                          : make_elementwise(src, dst, {}, kernels_);
+    return make_unpack(src, dst, kernels_);
   }
   StepPtr make(const Linear& linear, const LoweredOp& op, const View& src, const View& dst) const {
     return make_linear(src, dst, parameter(linear.weight), parameter(linear.bias), epilogue(op), kernels_);

@@ -1,9 +1,13 @@
 #include "marrow/engine/steps/convolution.h"
 
+#include "marrow/engine/steps/low_precision.h"
+
 namespace marrow::engine {
 namespace {
 
 constexpr ConvImplementation kConvImplementations[] = {
+    {"low precision winograd", accepts_low_precision_winograd, make_low_precision_winograd, false},
+    {"low precision", accepts_low_precision, make_low_precision_direct, false},
     {"depthwise", accepts_depthwise, make_depthwise, false},
     {"winograd", accepts_winograd, make_winograd, true},
     {"strassen", accepts_strassen, make_strassen, true},

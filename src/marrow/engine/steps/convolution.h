@@ -25,6 +25,8 @@ struct ConvDescription {
   Epilogue epilogue;
   const Kernels* kernels = nullptr;
   cpu::ThreadPool* pool = nullptr;  // packs the weights; its size also decides how finely the work is cut
+
+  bool is_float32() const { return src.element == Element::kFloat32 && dst.element == Element::kFloat32; }
 };
 
 // A tile of an image's output: some blocks of channels from the first on, some pixels of the map in a row.
@@ -50,7 +52,7 @@ struct ConvImplementation {
   bool has_rivals;  // one further down may be faster, depending on the processor and the shape
 };
 
-// In order of preference; the last accepts anything. engine/compile/tuner.h chooses.
+// In order of preference; the last accepts any that reads float32. engine/compile/tuner.h chooses.
 std::span<const ConvImplementation> conv_implementations();
 
 bool accepts_depthwise(const ConvDescription& conv);

@@ -83,7 +83,7 @@ class Depthwise final : public Step {
 }  // namespace
 
 bool accepts_depthwise(const ConvDescription& conv) {
-  return conv.src.layout == Layout::kBlocked && conv.groups == conv.src.channels &&
+  return conv.is_float32() && conv.src.layout == Layout::kBlocked && conv.groups == conv.src.channels &&
          conv.groups == conv.dst.channels;
 }
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "marrow/engine/steps/elementwise.h"
+#include "marrow/engine/steps/low_precision.h"
+
 namespace marrow::engine {
 namespace {
 
@@ -160,11 +163,14 @@ StepPtr make_pack(const View& src, const View& dst, const Kernels& kernels) {
 }
 
 StepPtr make_unpack(const View& src, const View& dst, const Kernels& kernels) {
+  if (src.layout == Layout::kPlanar) return make_elementwise(src, dst, {}, kernels);
   return std::make_unique<Unpack>(src, dst, kernels);
 }
 
 StepPtr make_gather_channels(std::vector<View> sources, std::vector<ChannelSource> channels, const View& dst,
                              int first_channel, const Kernels& kernels) {
+  if (dst.element != Element::kFloat32)
+    return make_low_precision_gather(std::move(sources), std::move(channels), dst, first_channel, kernels);
   return std::make_unique<GatherChannels>(std::move(sources), channels, dst, first_channel, kernels);
 }
 

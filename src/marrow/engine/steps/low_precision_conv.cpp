@@ -223,9 +223,8 @@ StepPtr make_low_precision_direct(const ConvDescription& conv) {
   return std::make_unique<LowPrecisionConv>(conv);
 }
 
-StepPtr make_low_precision_convolution(const ConvDescription& conv) {
-  return prefers_low_precision_winograd(conv) ? make_low_precision_winograd(conv)
-                                              : make_low_precision_direct(conv);
+bool accepts_low_precision(const ConvDescription& conv) {
+  return conv.src.element != Element::kFloat32;
 }
 
 }  // namespace marrow::engine

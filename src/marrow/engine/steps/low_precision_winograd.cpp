@@ -215,7 +215,7 @@ void LowPrecisionWinograd::finish_run(const RunContext& context, const WinogradT
 // With fewer channels, or on smaller maps, the transforms take longer than the products that they save. At
 // and above these bounds 1.0 to 3 times faster on Zen 4: a rule, so that results do not depend on what is
 // measured.
-bool prefers_low_precision_winograd(const ConvDescription& conv) {
+bool accepts_low_precision_winograd(const ConvDescription& conv) {
   constexpr int kLeastChannels = 16;
   constexpr int64_t kLeastPixels = 49;
   return conv.src.element == Element::kBfloat16 && conv.kernel == 3 && conv.stride == 1 &&

@@ -149,8 +149,8 @@ std::string Pointwise::kernel() const {
 }  // namespace
 
 bool accepts_pointwise(const ConvDescription& conv) {
-  return conv.kernel == 1 && conv.stride == 1 && conv.groups == 1 && conv.pad_x == Padding() &&
-         conv.pad_y == Padding() && conv.src.layout == Layout::kBlocked;
+  return conv.is_float32() && conv.kernel == 1 && conv.stride == 1 && conv.groups == 1 &&
+         conv.pad_x == Padding() && conv.pad_y == Padding() && conv.src.layout == Layout::kBlocked;
 }
 
 StepPtr make_pointwise(const ConvDescription& conv) {

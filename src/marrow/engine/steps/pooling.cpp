@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "marrow/engine/steps/low_precision.h"
+
 namespace marrow::engine {
 namespace {
 
@@ -210,6 +212,8 @@ class LinearStep final : public Step {
 
 StepPtr make_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
                       const Kernels& kernels) {
+  if (dst.element != Element::kFloat32)
+    return make_low_precision_max_pool(src, dst, kernel, stride, padding, kernels);
   return std::make_unique<MaxPoolStep>(src, dst, kernel, stride, padding, kernels);
 }
 
@@ -222,6 +226,7 @@ StepPtr make_global_average_pool(const View& src, const View& dst, const Kernels
 }
 
 StepPtr make_upsample(const View& src, const View& dst, int factor, const Kernels& kernels) {
+  if (dst.element != Element::kFloat32) return make_low_precision_upsample(src, dst, factor, kernels);
   return std::make_unique<UpsampleStep>(src, dst, factor, kernels);
 }
 

@@ -6,6 +6,8 @@
 
 namespace marrow::engine {
 
+// Max pooling and upsampling take any element, the same for src and dst; max pooling of low precision wants
+// 2 * padding <= kernel. The others take float32.
 StepPtr make_max_pool(const View& src, const View& dst, int kernel, int stride, int padding,
                       const Kernels& kernels);
 StepPtr make_adaptive_max_pool(const View& src, const View& dst, const Kernels& kernels);

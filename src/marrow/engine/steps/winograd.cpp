@@ -209,8 +209,8 @@ void Winograd<Form>::finish(const RunContext& context, const WinogradTask& task,
 }  // namespace
 
 bool accepts_winograd(const ConvDescription& conv) {
-  return conv.kernel == 3 && conv.stride <= 2 && conv.dilation == 1 && conv.groups == 1 &&
-         conv.src.layout == Layout::kBlocked;
+  return conv.is_float32() && conv.kernel == 3 && conv.stride <= 2 && conv.dilation == 1 &&
+         conv.groups == 1 && conv.src.layout == Layout::kBlocked;
 }
 
 StepPtr make_winograd(const ConvDescription& conv) {
