@@ -14,12 +14,9 @@ using Places = std::vector<Place>;
 
 class Dissolver {
  public:
-  Dissolver(const Graph& graph, int lanes, Lowered& lowered)
-      : graph_(graph), lanes_(lanes), lowered_(lowered) {
-    for (const LoweredOp& op : lowered.ops) {
-      for (const Value input : op.inputs) readers_[input.id].push_back(op);
-      if (op.other.id >= 0) readers_[op.other.id].push_back(op);
-    }
+  Dissolver(int lanes, Lowered& lowered) : lanes_(lanes), lowered_(lowered) {
+    for (const LoweredOp& op : lowered.ops)
+      for_each_read(op, [&](Value value) { readers_[value.id].push_back(op); });
   }
 
   void run() {
@@ -29,10 +26,10 @@ class Dissolver {
       if (is_move(op) && dissolves(op)) {
         define(op, moved(op));
       } else if (is_scattered(op)) {
-        if (is_depthwise(op))
-          define(op, cut_depthwise(op));
-        else
+        if (is_pointwise(op))
           lowered_.ops.push_back(scatter(op));
+        else
+          define(op, cut_depthwise(op));
       } else {
         lowered_.ops.push_back(op);
       }
@@ -40,32 +37,31 @@ class Dissolver {
   }
 
  private:
-  const Operation& operation(const LoweredOp& op) const { return graph_.node(op.node).operation; }
   const Shape& shape(Value value) const { return lowered_.shapes[static_cast<size_t>(value.id)]; }
   int channels(Value value) const { return static_cast<int>(shape(value).at(1)); }
 
-  const Conv* convolution(const LoweredOp& op) const {
-    return op.kind == LoweredOp::Kind::kNode ? std::get_if<Conv>(&operation(op)) : nullptr;
+  static const lowered::Convolution* convolution(const LoweredOp& op) {
+    return std::get_if<lowered::Convolution>(&op.operation);
   }
   bool is_depthwise(const LoweredOp& op) const {
-    const Conv* conv = convolution(op);
-    return conv != nullptr && conv->groups == channels(op.inputs[0]) && conv->groups == conv->out_channels;
+    const auto* layer = convolution(op);
+    return layer != nullptr && layer->conv.groups == channels(op.inputs[0]) &&
+           layer->conv.groups == layer->conv.out_channels;
   }
-  bool is_pointwise(const LoweredOp& op) const {
-    const Conv* conv = convolution(op);
-    return conv != nullptr && conv->kernel == 1 && conv->stride == 1 && conv->groups == 1 &&
-           conv->padding == Padding();
+  static bool is_pointwise(const LoweredOp& op) {
+    const auto* layer = convolution(op);
+    return layer != nullptr && layer->conv.kernel == 1 && layer->conv.stride == 1 &&
+           layer->conv.groups == 1 && layer->conv.padding == Padding();
   }
-  bool is_move(const LoweredOp& op) const {
-    if (op.kind != LoweredOp::Kind::kNode) return false;
-    const Operation& what = operation(op);
-    return std::holds_alternative<Slice>(what) || std::holds_alternative<Concat>(what) ||
-           std::holds_alternative<ChannelShuffle>(what);
+  static bool is_move(const LoweredOp& op) {
+    return std::holds_alternative<Slice>(op.operation) || std::holds_alternative<Concat>(op.operation) ||
+           std::holds_alternative<ChannelShuffle>(op.operation);
   }
   // Whether the operation can read a list of places for `value`.
   bool takes_places(const LoweredOp& op, Value value) const {
-    if (op.other == value) return false;
-    return is_move(op) || is_pointwise(op) || (is_depthwise(op) && op.join == Epilogue::Join::kNone);
+    if (is_move(op)) return true;
+    if (is_pointwise(op)) return convolution(op)->epilogue.other != value;
+    return is_depthwise(op) && convolution(op)->epilogue.join == Epilogue::Join::kNone;
   }
   bool all_take_places(Value value) const {
     const auto readers = readers_.find(value.id);
@@ -78,8 +74,8 @@ class Dissolver {
   }
 
   bool dissolves(const LoweredOp& op) const {
-    if (is_scattered(op) || std::holds_alternative<ChannelShuffle>(operation(op))) return true;
-    if (const auto* slice = std::get_if<Slice>(&operation(op))) return slice->begin % lanes_ != 0;
+    if (is_scattered(op) || std::holds_alternative<ChannelShuffle>(op.operation)) return true;
+    if (const auto* slice = std::get_if<Slice>(&op.operation)) return slice->begin % lanes_ != 0;
     if (!all_take_places(op.output)) return false;
     int offset = 0;
     for (const Value input : op.inputs) {
@@ -100,9 +96,9 @@ class Dissolver {
   Places moved(const LoweredOp& op) const {
     Places all;
     for (const Value input : op.inputs) std::ranges::copy(places_of(input), std::back_inserter(all));
-    if (const auto* slice = std::get_if<Slice>(&operation(op)))
+    if (const auto* slice = std::get_if<Slice>(&op.operation))
       return {all.begin() + slice->begin, all.begin() + slice->end};
-    const auto* shuffle = std::get_if<ChannelShuffle>(&operation(op));
+    const auto* shuffle = std::get_if<ChannelShuffle>(&op.operation);
     if (shuffle == nullptr) return all;
     const size_t groups = static_cast<size_t>(shuffle->groups);
     const size_t per_group = all.size() / groups;
@@ -111,14 +107,16 @@ class Dissolver {
     return shuffled;
   }
 
-  // The maps of `places` become the operation's inputs.
-  static void read(const Places& places, LoweredOp& op) {
+  // The maps of `places` become the operation's inputs; returns the places in them.
+  static std::vector<ChannelSource> read(const Places& places, LoweredOp& op) {
+    std::vector<ChannelSource> channels;
     op.inputs.clear();
     for (const Place& place : places) {
       const auto found = std::ranges::find(op.inputs, place.map);
-      op.channels.push_back({static_cast<int>(found - op.inputs.begin()), place.channel});
+      channels.push_back({static_cast<int>(found - op.inputs.begin()), place.channel});
       if (found == op.inputs.end()) op.inputs.push_back(place.map);
     }
+    return channels;
   }
 
   // The value of `op` lies at `places`; who cannot read those gets a copy, and then everybody reads that.
@@ -127,13 +125,13 @@ class Dissolver {
       places_[op.output.id] = std::move(places);
       return;
     }
-    LoweredOp gather{.kind = LoweredOp::Kind::kGather, .node = op.node, .output = op.output};
-    read(places, gather);
-    lowered_.ops.push_back(gather);
+    LoweredOp gather{op.name, {}, op.output, {}};
+    gather.operation = lowered::Gather{read(places, gather)};
+    lowered_.ops.push_back(std::move(gather));
   }
 
   LoweredOp scatter(LoweredOp op) const {
-    read(places_of(op.inputs[0]), op);
+    std::get<lowered::Convolution>(op.operation).channels = read(places_of(op.inputs[0]), op);
     return op;
   }
 
@@ -155,24 +153,22 @@ class Dissolver {
     Places result(places.size());
     for (const auto& [key, channels] : parts) {
       const auto [low, high] = std::ranges::minmax(channels, {}, &Taken::channel);
-      LoweredOp part = op;
-      part.inputs = {Value{key.first}};
-      part.first_block = low.channel / lanes_;
+      const lowered::Convolution& whole = *convolution(op);
+      lowered::DepthwisePart part{whole.conv, {}, low.channel / lanes_, whole.epilogue.before};
       const int first = static_cast<int>(part.first_block) * lanes_;
       part.rows.assign(static_cast<size_t>(high.channel + 1 - first), -1);
       Shape part_shape = shape(op.output);
       part_shape[1] = high.channel + 1 - first;
-      part.output = lowered_.add_value(part_shape);
+      const Value output = lowered_.add_value(part_shape);
       for (const Taken& one : channels) {
         part.rows[static_cast<size_t>(one.channel - first)] = static_cast<int>(one.row);
-        result[one.row] = {part.output, one.channel - first};
+        result[one.row] = {output, one.channel - first};
       }
-      lowered_.ops.push_back(part);
+      lowered_.ops.push_back({op.name, {Value{key.first}}, output, std::move(part)});
     }
     return result;
   }
 
-  const Graph& graph_;
   int lanes_;
   Lowered& lowered_;
   std::map<int, std::vector<LoweredOp>> readers_;
@@ -181,8 +177,8 @@ class Dissolver {
 
 }  // namespace
 
-void dissolve_channel_moves(const Graph& graph, int lanes, Lowered& lowered) {
-  Dissolver(graph, lanes, lowered).run();
+void dissolve_channel_moves(int lanes, Lowered& lowered) {
+  Dissolver(lanes, lowered).run();
 }
 
 }  // namespace marrow::engine

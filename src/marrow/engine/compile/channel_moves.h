@@ -11,6 +11,6 @@ namespace marrow::engine {
 
 // Removes all channel shuffles, slices that do not begin at a block, and concatenations that would have to be
 // copied and need not. REQUIRES: operations are fused, nothing is placed yet.
-void dissolve_channel_moves(const Graph& graph, int lanes, Lowered& lowered);
+void dissolve_channel_moves(int lanes, Lowered& lowered);
 
 }  // namespace marrow::engine

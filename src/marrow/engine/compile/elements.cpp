@@ -27,7 +27,6 @@ class Chooser {
   static size_t index(Value value) { return static_cast<size_t>(value.id); }
   Value root(Value value) const { return lowered_.placements[index(value)].root; }
   Element element(Value value) const { return lowered_.storage[index(value)].element; }
-  const Node& node(const LoweredOp& op) const { return graph_.node(op.node); }
 
   // The scale of a value of the graph; of bfloat16 there is none, and it is always there.
   const ByteScale* scale(Value value) const {
@@ -38,15 +37,22 @@ class Chooser {
     return &*graph_.node(meaning).byte_scale;
   }
 
+  // A dense convolution; or nullptr.
+  static const lowered::Convolution* dense(const LoweredOp& op) {
+    const auto* layer = std::get_if<lowered::Convolution>(&op.operation);
+    return layer != nullptr && layer->conv.groups == 1 ? layer : nullptr;
+  }
+  // What the graph says of the numbers that a convolution reads.
+  Value read_by(const lowered::Convolution& layer) const { return graph_.node(layer.node).inputs[0]; }
+
   // Convolutions that multiply in low precision.
   bool computes_low_precision(const LoweredOp& op) const {
-    if (op.kind != LoweredOp::Kind::kNode) return false;
-    const auto* conv = std::get_if<Conv>(&node(op).operation);
-    if (conv == nullptr || conv->groups != 1) return false;
-    if (is_image(op.inputs[0])) return false;
+    const lowered::Convolution* layer = dense(op);
+    if (layer == nullptr || is_image(op.inputs[0])) return false;
     if (element_ == Element::kBfloat16) return true;
-    const int64_t terms = lowered_.shapes[index(op.inputs[0])][1] * conv->kernel * conv->kernel;
-    return node(op).int8 && graph_.node(node(op).inputs[0]).byte_scale &&
+    const Conv& conv = layer->conv;
+    const int64_t terms = lowered_.shapes[index(op.inputs[0])][1] * conv.kernel * conv.kernel;
+    return graph_.node(layer->node).int8 && graph_.node(read_by(*layer)).byte_scale &&
            terms <= std::numeric_limits<int32_t>::max() / (255 * 127);
   }
 
@@ -58,33 +64,29 @@ class Chooser {
 
   // Convolutions that compute in float32 because they read the image.
   bool reads_image(const LoweredOp& op) const {
-    if (op.kind != LoweredOp::Kind::kNode) return false;
-    const auto* conv = std::get_if<Conv>(&node(op).operation);
-    return conv != nullptr && conv->groups == 1 && op.channels.empty() && is_image(op.inputs[0]);
+    const lowered::Convolution* layer = dense(op);
+    return layer != nullptr && layer->channels.empty() && is_image(op.inputs[0]);
   }
 
   // Operations whose outputs are inputs.
-  bool moves(const LoweredOp& op) const {
-    if (op.kind == LoweredOp::Kind::kGather) return true;
-    if (op.kind != LoweredOp::Kind::kNode) return false;
-    const Operation& operation = node(op).operation;
-    if (const auto* pool = std::get_if<MaxPool>(&operation)) return 2 * pool->padding <= pool->kernel;
-    return std::holds_alternative<Upsample>(operation);
+  static bool moves(const LoweredOp& op) {
+    if (const auto* pool = std::get_if<MaxPool>(&op.operation)) return 2 * pool->padding <= pool->kernel;
+    return std::holds_alternative<lowered::Gather>(op.operation) ||
+           std::holds_alternative<Upsample>(op.operation);
   }
 
   // A convolution of low precision reads its channels in order.
   void gather_scattered() {
     std::vector<LoweredOp> ops;
     for (LoweredOp& op : lowered_.ops) {
-      if (!op.channels.empty() && computes_low_precision(op)) {
-        LoweredOp gather{.kind = LoweredOp::Kind::kGather, .node = op.node, .inputs = op.inputs};
+      auto* layer = std::get_if<lowered::Convolution>(&op.operation);
+      if (layer != nullptr && !layer->channels.empty() && computes_low_precision(op)) {
         Shape shape = lowered_.shapes[index(op.inputs[0])];
-        shape[1] = static_cast<int64_t>(op.channels.size());
-        gather.output = add_value(shape, {.meaning = node(op).inputs[0]});
-        gather.channels = std::move(op.channels);
-        op.channels.clear();
-        op.inputs = {gather.output};
-        ops.push_back(std::move(gather));
+        shape[1] = static_cast<int64_t>(layer->channels.size());
+        const Value gathered = add_value(shape, {.meaning = read_by(*layer)});
+        ops.push_back({op.name, std::move(op.inputs), gathered, lowered::Gather{std::move(layer->channels)}});
+        layer->channels.clear();
+        op.inputs = {gathered};
       }
       ops.push_back(std::move(op));
     }
@@ -97,7 +99,6 @@ class Chooser {
     std::vector<const ByteScale*> scales(lowered_.storage.size(), nullptr);
     std::vector<bool> possible(lowered_.storage.size(), true), low_precision(lowered_.storage.size(), false);
     const auto visit = [&](Value value) {
-      if (value.id < 0) return;
       const size_t r = index(root(value));
       const ByteScale* own = scale(value);
       if (own == nullptr || lowered_.shapes[index(value)].size() != 4 || is_image(value) ||
@@ -106,8 +107,7 @@ class Chooser {
       scales[r] = own;
     };
     for (const LoweredOp& op : lowered_.ops) {
-      std::ranges::for_each(op.inputs, visit);
-      visit(op.other);
+      for_each_read(op, visit);
       visit(op.output);
     }
     const auto read_low_precision = [&](Value value) {
@@ -141,10 +141,8 @@ class Chooser {
   }
 
   void convert(Value from, Value to) {
-    LoweredOp op{.kind = LoweredOp::Kind::kConvert};
-    op.inputs = {from};
-    op.output = to;
-    lowered_.ops.push_back(op);
+    const Value meaning = lowered_.storage[index(to)].meaning;
+    lowered_.ops.push_back({meaning.id < 0 ? "" : graph_.node(meaning).name, {from}, to, lowered::Convert()});
   }
 
   // `value` as the element with that scale: itself, or a copy that is made once.
@@ -160,36 +158,29 @@ class Chooser {
   }
 
   void rewrite(LoweredOp op) {
+    const auto read_float = [&](Value& value) { value = as(value, Element::kFloat32); };
     if (computes_low_precision(op)) {
-      const ByteScale read =
-          element_ == Element::kByte ? *graph_.node(node(op).inputs[0]).byte_scale : ByteScale();
-      op.inputs[0] = as(op.inputs[0], element_, read);
-      lowered_.ops.push_back(std::move(op));
-      return;
-    }
-    if (moves(op)) {
+      const Value read = read_by(*dense(op));
+      op.inputs[0] = as(op.inputs[0], element_,
+                        element_ == Element::kByte ? *graph_.node(read).byte_scale : ByteScale());
+    } else if (moves(op)) {
       const Lowered::Storage to = lowered_.storage[index(op.output)];
       for (Value& input : op.inputs) input = as(input, to.element, to.scale);
-      lowered_.ops.push_back(std::move(op));
-      return;
+    } else if (reads_image(op)) {  // and writes any element
+      LoweredEpilogue& epilogue = *epilogue_of(op);
+      if (epilogue.join != Epilogue::Join::kNone) read_float(epilogue.other);
+    } else {
+      for_each_read(op, read_float);
+      if (const Value output = op.output; element(output) != Element::kFloat32) {
+        const Value computed = copy_of(output, Element::kFloat32, {});
+        copies_[output.id].push_back({Element::kFloat32, {}, computed});
+        op.output = computed;
+        lowered_.ops.push_back(std::move(op));
+        convert(computed, output);
+        return;
+      }
     }
-    if (reads_image(op)) {  // and writes any element
-      if (op.other.id >= 0) op.other = as(op.other, Element::kFloat32);
-      lowered_.ops.push_back(std::move(op));
-      return;
-    }
-    for (Value& input : op.inputs) input = as(input, Element::kFloat32);
-    if (op.other.id >= 0) op.other = as(op.other, Element::kFloat32);
-    const Value output = op.output;
-    if (output.id < 0 || element(output) == Element::kFloat32) {
-      lowered_.ops.push_back(std::move(op));
-      return;
-    }
-    op.output = copy_of(output, Element::kFloat32, {});
-    copies_[output.id].push_back({Element::kFloat32, {}, op.output});
-    const Value wide = op.output;
     lowered_.ops.push_back(std::move(op));
-    convert(wide, output);
   }
 
   struct Copy {

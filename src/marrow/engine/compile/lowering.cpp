@@ -30,7 +30,7 @@ class Lowering {
     fuse();
     add_outputs();
     pack_input();
-    dissolve_channel_moves(graph_, lanes_, result_);
+    dissolve_channel_moves(lanes_, result_);
     view_slices();
     place_concats();
     for (Placement& placement : result_.placements) placement = resolve(placement);
@@ -40,10 +40,6 @@ class Lowering {
  private:
   static size_t index(Value value) { return static_cast<size_t>(value.id); }
   const Operation& operation(Value value) const { return graph_.node(value).operation; }
-  template <class Op>
-  bool holds(const LoweredOp& op) const {
-    return op.kind == LoweredOp::Kind::kNode && std::holds_alternative<Op>(operation(op.node));
-  }
 
   // The one node that reads `value`, when nothing else does.
   std::optional<Value> sole_reader(Value value) const {
@@ -83,39 +79,74 @@ class Lowering {
     std::ranges::stable_sort(result_.ops, {}, [](const LoweredOp& op) { return op.output.id; });
   }
 
-  LoweredOp fuse_from(Value node, std::vector<bool>& absorbed) const {
-    LoweredOp op{.node = node, .inputs = graph_.node(node).inputs, .output = node};
-    const Operation& main = operation(node);
-    // Which of the epilogue's places is the next that may be filled.
-    enum Place { kBefore, kJoin, kAfter, kFull };
-    Place place = kFull;
-    if (std::holds_alternative<Conv>(main) || std::holds_alternative<Linear>(main)) {
-      place = kBefore;
-    } else if (const auto stage = as_stage(main)) {
-      op.before = *stage;
-      place = kJoin;
-    } else if (const auto join = as_join(node)) {
-      op.join = *join;
-      op.other = op.inputs[1];
+  // A node by itself.
+  LoweredOp alone(Value node) const {
+    LoweredOp op{graph_.node(node).name, graph_.node(node).inputs, node, {}};
+    const auto stage = [&]() -> LoweredOperation {
+      return lowered::Elementwise{{.before = *as_stage(operation(node))}};
+    };
+    const auto join = [&]() -> LoweredOperation {
+      const Value other = op.inputs[1];
       op.inputs.resize(1);
-      place = kAfter;
-    } else if (std::holds_alternative<BatchNorm>(main) || std::holds_alternative<Multiply>(main)) {
-      place = kAfter;  // an affine map, or a gate
-    }
+      return lowered::Elementwise{{.join = *as_join(node), .other = other}};
+    };
+    op.operation = std::visit(
+        Overloaded{
+            [&](const Activation&) { return stage(); },
+            [&](const Dropout&) { return stage(); },
+            [&](const DropPath&) { return stage(); },
+            [&](const Add&) { return join(); },
+            [&](const Multiply&) { return is_gate(node) ? lowered::Gate() : join(); },
+            [&](const Conv& o) -> LoweredOperation { return lowered::Convolution{.conv = o, .node = node}; },
+            [](const Linear& o) -> LoweredOperation {
+              return lowered::LinearLayer{o, {}};
+            },
+            [](const BatchNorm& o) -> LoweredOperation {
+              return lowered::Affine{o, {}};
+            },
+            [](const Input&) -> LoweredOperation { return lowered::Pack(); },
+            [](const auto& o) -> LoweredOperation { return o; },
+        },
+        operation(node));
+    return op;
+  }
 
+  // Which of the epilogue's places is the next that may be filled.
+  enum Place { kBefore, kJoin, kAfter, kFull };
+  static Place free_place(const LoweredOperation& operation) {
+    if (std::holds_alternative<lowered::Convolution>(operation) ||
+        std::holds_alternative<lowered::LinearLayer>(operation))
+      return kBefore;
+    if (const auto* elementwise = std::get_if<lowered::Elementwise>(&operation))
+      return elementwise->epilogue.join == Epilogue::Join::kNone ? kJoin : kAfter;
+    if (std::holds_alternative<lowered::Gate>(operation) ||
+        std::holds_alternative<lowered::Affine>(operation))
+      return kAfter;
+    return kFull;
+  }
+
+  static Stage& after_of(LoweredOp& op) {
+    if (auto* gate = std::get_if<lowered::Gate>(&op.operation)) return gate->after;
+    if (auto* affine = std::get_if<lowered::Affine>(&op.operation)) return affine->after;
+    return epilogue_of(op)->after;
+  }
+
+  LoweredOp fuse_from(Value node, std::vector<bool>& absorbed) const {
+    LoweredOp op = alone(node);
+    Place place = free_place(op.operation);
     for (auto next = sole_reader(op.output); next && !absorbed[index(*next)]; next = sole_reader(op.output)) {
       const auto stage = as_stage(operation(*next));
       const auto join = as_join(*next);
       if (stage && place == kBefore) {
-        op.before = *stage;
+        epilogue_of(op)->before = *stage;
         place = kJoin;
       } else if (stage && place == kAfter) {
-        op.after = *stage;
+        after_of(op) = *stage;
         place = kFull;
       } else if (join && place <= kJoin) {
         const auto& sides = graph_.node(*next).inputs;
-        op.join = *join;
-        op.other = sides[0] == op.output ? sides[1] : sides[0];
+        epilogue_of(op)->join = *join;
+        epilogue_of(op)->other = sides[0] == op.output ? sides[1] : sides[0];
         place = kAfter;
       } else {
         break;
@@ -126,39 +157,39 @@ class Lowering {
     return op;
   }
 
+  // What is planar is computed in its output tensor, when it has no other.
   void add_outputs() {
     for (size_t i = 0; i < graph_.outputs.size(); ++i) {
-      LoweredOp op{.kind = LoweredOp::Kind::kOutput};
-      op.inputs = {graph_.outputs[i].value};
-      op.output_index = static_cast<int>(i);
-      result_.ops.push_back(op);
+      const auto& [name, value] = graph_.outputs[i];
+      const Shape shape = result_.shapes[index(value)];
+      int* tensor = &result_.tensors[index(value)];
+      if (!is_planar(shape) || *tensor >= 0) {
+        const Value written = result_.add_value(shape);
+        result_.ops.push_back({name, {value}, written, lowered::Output()});
+        tensor = &result_.tensors[index(written)];
+      }
+      *tensor = static_cast<int>(i);
     }
   }
 
   // Dense convolutions read the planar input itself; everything else reads it packed.
   void pack_input() {
     const auto is_input = [&](Value value) {
-      return value.id >= 0 && index(value) < graph_.nodes.size() &&
-             std::holds_alternative<Input>(operation(value));
+      return index(value) < graph_.nodes.size() && std::holds_alternative<Input>(operation(value));
     };
-    bool wanted = false;
     Value input;
     for (LoweredOp& op : result_.ops) {
-      const bool reads_planar = holds<Conv>(op) && std::get<Conv>(operation(op.node)).groups == 1;
-      const auto redirect = [&](Value& value) {
-        if (!is_input(value)) return;
-        wanted = true;
+      const auto* convolution = std::get_if<lowered::Convolution>(&op.operation);
+      const bool reads_planar =
+          convolution != nullptr && convolution->conv.groups == 1 && is_input(op.inputs[0]);
+      for_each_read(op, [&](Value& value) {
+        if (!is_input(value) || (reads_planar && &value == op.inputs.data())) return;
         input = value;
         value = result_.packed_input;
-      };
-      if (!reads_planar) std::ranges::for_each(op.inputs, redirect);
-      redirect(op.other);
+      });
     }
-    if (!wanted) return;
-    LoweredOp pack{.kind = LoweredOp::Kind::kPack};
-    pack.inputs = {input};
-    pack.output = result_.packed_input;
-    result_.ops.insert(result_.ops.begin(), pack);
+    if (input.id >= 0)
+      result_.ops.insert(result_.ops.begin(), {"input", {input}, result_.packed_input, lowered::Pack()});
   }
 
   const Placement& placement(Value value) const { return result_.placements[index(value)]; }
@@ -174,17 +205,16 @@ class Lowering {
   // What slices are left begin at a block's first lane.
   void view_slices() {
     std::erase_if(result_.ops, [&](const LoweredOp& op) {
-      if (!holds<Slice>(op)) return false;
-      result_.placements[index(op.output)] = {op.inputs[0],
-                                              std::get<Slice>(operation(op.node)).begin / lanes_};
-      return true;
+      const auto* slice = std::get_if<Slice>(&op.operation);
+      if (slice != nullptr) result_.placements[index(op.output)] = {op.inputs[0], slice->begin / lanes_};
+      return slice != nullptr;
     });
   }
 
   void place_concats() {
     std::vector<LoweredOp> ops;
     for (const LoweredOp& op : result_.ops)
-      if (holds<Concat>(op))
+      if (std::holds_alternative<Concat>(op.operation))
         place_concat(op, ops);
       else
         ops.push_back(op);
@@ -195,28 +225,30 @@ class Lowering {
   // begin at a block, or that have a place already, are copied: a run of such inputs is one operation.
   void place_concat(const LoweredOp& concat, std::vector<LoweredOp>& ops) {
     int offset = 0;
-    bool copying = false;
+    std::optional<LoweredOp> copy;
+    const auto finish_copy = [&] {
+      if (copy) ops.push_back(std::move(*copy));
+      copy.reset();
+    };
     for (size_t i = 0; i < concat.inputs.size();) {
       const Value root = resolve({concat.inputs[i], 0}).root;
       const size_t end = whole_from(concat, i, root);
       if (end > i && root != concat.output && offset % lanes_ == 0) {
+        finish_copy();
         result_.placements[index(root)] = {concat.output, offset / lanes_};
         offset += channels(root);
         i = end;
-        copying = false;
         continue;
       }
-      if (!copying) {
-        ops.push_back({.kind = LoweredOp::Kind::kGather, .node = concat.node, .output = concat.output});
-        ops.back().first_channel = offset;
-        copying = true;
-      }
-      const int map = static_cast<int>(ops.back().inputs.size());
-      for (int c = 0; c < channels(concat.inputs[i]); ++c) ops.back().channels.push_back({map, c});
-      ops.back().inputs.push_back(concat.inputs[i]);
+      if (!copy) copy = {concat.name, {}, concat.output, lowered::Gather{{}, offset}};
+      auto& gathered = std::get<lowered::Gather>(copy->operation).channels;
+      const int map = static_cast<int>(copy->inputs.size());
+      for (int c = 0; c < channels(concat.inputs[i]); ++c) gathered.push_back({map, c});
+      copy->inputs.push_back(concat.inputs[i]);
       offset += channels(concat.inputs[i]);
       ++i;
     }
+    finish_copy();
   }
 
   // When inputs [i, end) are, in order, all the channels of `root` (itself, or slices of it): end. Otherwise
