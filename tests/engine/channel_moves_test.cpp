@@ -81,5 +81,19 @@ TEST(ChannelMoves, AChannelMayBeReadTwice) {
   EXPECT_FALSE(copies(graph, {1, 22, 5, 6}));
 }
 
+// A convolution of one channel is dense and depthwise at once.
+TEST(ChannelMoves, OneChannelIsReadFromWithinABlock) {
+  for (const int kernel : {1, 3}) {
+    SCOPED_TRACE(kernel);
+    GraphBuilder g;
+    Value x = g.input(8);
+    x = g.add(x, x);
+    const Value one = g.conv(g.slice(x, 3, 4), "one", {.out = 1, .kernel = kernel, .bias = true});
+    g.output("sum", g.add(g.activation(one, ActivationKind::kRelu), g.slice(x, 0, 1)));
+    g.output("alone", g.conv(g.slice(x, 2, 3), "alone", {.out = 1, .kernel = kernel, .bias = true}));
+    test::expect_matches_reference(std::move(g).build(), {2, 8, 5, 6}, kTolerance);
+  }
+}
+
 }  // namespace
 }  // namespace marrow::engine
