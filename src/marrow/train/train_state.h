@@ -20,25 +20,32 @@ struct ValidationResult {
   double fitness = 0;
 };
 
-struct TrainState {
-  int epochs = 0;                 // of the whole run; a time limit re-estimates it
+// What a run has decided and found. A run that goes back to an earlier step keeps it.
+struct RunRecord {
+  int epochs = 0;      // of the whole run; a time limit re-estimates it
+  int recoveries = 0;  // times that a non-finite loss sent the run back
+  // Of epochs that ended after the optimizer step that the run would go back to, so that they need no second
+  // validation.
+  std::map<int, ValidationResult> validations;
+};
+
+// Where a run stands after an optimizer step.
+struct StepState {
   int epoch = 0;                  // of the next batch, from 0
   int64_t batches_per_epoch = 0;  // of the dataset as it was; 0: unknown
   int64_t next_batch = 0;         // in that epoch
   int64_t last_step = -1;         // the iteration after which the optimizer stepped last
   std::vector<double> loss_sums;  // over the epoch's batches so far
   EarlyStopping::State best;
-  int recoveries = 0;  // times that a non-finite loss sent the run back
   double seconds = 0;  // trained so far
   double loss_scale = 65536;
   int steps_since_scale = 0;
   int64_t optimizer_steps = 0;
   double momentum_product = 1;
   int64_t ema_updates = 0;
-  // Of epochs that ended after the optimizer step that this state is of, so that they need no second
-  // validation.
-  std::map<int, ValidationResult> validations;
 };
+
+struct TrainState : RunRecord, StepState {};
 
 // Makes a state that was read from a file fit the run: an epoch of `batches_per_epoch`, with so many losses
 // and so many numbers a validation. Of a dataset with another number of batches the epoch begins anew;

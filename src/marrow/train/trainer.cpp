@@ -83,12 +83,12 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
                 settings_.on_terminal),
       started_(now_seconds()),
       seconds_before_(start.state.seconds) {
-  restore(start);
+  go_back_to({start.average, start.weights, start.optimizer, start.state});
   if (const std::string note =
           fit_state(state_, task.batches_per_epoch(), task.loss_names().size(), numbers_of_validation());
       !note.empty())
     talk(note);
-  snapshot_ = take_snapshot();
+  good_step_ = this_step();
 }
 
 ScheduleOptions Trainer::schedule_options() const {
@@ -128,12 +128,12 @@ double Trainer::elapsed() const {
   return seconds_before_ + now_seconds() - started_;
 }
 
-void Trainer::restore(const TrainSnapshot& snapshot) {
-  state_ = snapshot.state;
-  trained_.load(snapshot.weights);
+void Trainer::go_back_to(const GoodStep& step) {
+  static_cast<StepState&>(state_) = step.state;
+  trained_.load(step.weights);
   trained_.zero_gradients();
-  average_.load(snapshot.average);
-  optimizer_.load({snapshot.optimizer, state_.optimizer_steps, state_.momentum_product});
+  average_.load(step.average);
+  optimizer_.load({step.optimizer, state_.optimizer_steps, state_.momentum_product});
   ema_ = Ema(average_, state_.ema_updates);
   stopping_ = EarlyStopping(options_.patience, state_.best);
   schedule_ = Schedule(schedule_options());
@@ -144,7 +144,7 @@ double Trainer::mean_loss(size_t k) const {
   return state_.loss_sums[k] / static_cast<double>(std::max<int64_t>(state_.next_batch, 1));
 }
 
-TrainSnapshot Trainer::take_snapshot() {
+Trainer::GoodStep Trainer::this_step() {
   Optimizer::State optimizer = optimizer_.state();
   state_.optimizer_steps = optimizer.steps;
   state_.momentum_product = optimizer.momentum_product;
@@ -154,8 +154,12 @@ TrainSnapshot Trainer::take_snapshot() {
   return {average_.weights(), trained_.weights(), std::move(optimizer.tensors), state_};
 }
 
+TrainSnapshot Trainer::snapshot() const {
+  return {good_step_.average, good_step_.weights, good_step_.optimizer, TrainState{state_, good_step_.state}};
+}
+
 void Trainer::write_last() {
-  if (options_.save) write_train_checkpoint(weights_path("last"), model_, snapshot_, options_);
+  if (options_.save) write_train_checkpoint(weights_path("last"), model_, snapshot(), options_);
 }
 
 void Trainer::set_activation_slopes(int epoch) {
@@ -240,15 +244,15 @@ Trainer::EpochEnd Trainer::train_epoch() {
       state_.last_step = iteration;
       const bool stop = StopRequest::signal() != 0;
       out_of_time = options_.time_hours && elapsed() > *options_.time_hours * kSecondsPerHour;
-      if (out_of_time) state_.epochs = epoch + 1;
       if (stop || out_of_time || iteration == last_step) {
-        std::erase_if(state_.validations, [&](const auto& entry) { return entry.first < epoch; });
         if (const auto name = non_finite_parameter(trained_)) {
           latest_problem_ = fmt::format("epoch {}, batch {}: the step made parameter '{}' not finite",
                                         epoch + 1, i + 1, *name);
           return EpochEnd::kDiverged;
         }
-        snapshot_ = take_snapshot();
+        if (out_of_time) state_.epochs = epoch + 1;
+        std::erase_if(state_.validations, [&](const auto& entry) { return entry.first < epoch; });
+        good_step_ = this_step();
       }
       if (stop) return EpochEnd::kStopped;
     }
@@ -303,17 +307,15 @@ void Trainer::count_towards_estimate(double seconds) {
 }
 
 void Trainer::recover(const std::string& what) {
-  const int recoveries = state_.recoveries + 1;
-  if (recoveries > kMostRecoveries)
+  if (state_.recoveries >= kMostRecoveries)
     throw Error(
         ErrorKind::kModel,
         fmt::format("{}. Training went back {} times and did not get past it. A smaller lr0, a longer "
                     "warm-up or --no-amp may help",
                     what, kMostRecoveries));
-  talk(fmt::format("{}. Back to the last good step ({} of {})", what, recoveries, kMostRecoveries));
-  restore(snapshot_);
-  state_.recoveries = recoveries;
-  snapshot_.state.recoveries = recoveries;
+  ++state_.recoveries;
+  talk(fmt::format("{}. Back to the last good step ({} of {})", what, state_.recoveries, kMostRecoveries));
+  go_back_to(good_step_);
   write_last();
   task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
 }
@@ -338,7 +340,7 @@ bool Trainer::finish_epoch() {
   const int epoch = state_.epoch;
   const std::optional<ValidationResult> validation = validated(epoch);
   if (!validation) return true;
-  snapshot_.state.validations[epoch] = *validation;
+  state_.validations[epoch] = *validation;
 
   std::vector<double> row = {static_cast<double>(epoch + 1), elapsed()};
   for (size_t k = 0; k < state_.loss_sums.size(); ++k) row.push_back(mean_loss(k));
@@ -359,13 +361,12 @@ bool Trainer::finish_epoch() {
         weights_path("best"), model_, average_.weights(),
         {{"epoch", std::to_string(epoch + 1)}, {"fitness", fmt::format("{}", validation->fitness)}});
   if (options_.save && options_.save_period > 0 && epoch % options_.save_period == 0)
-    write_train_checkpoint(weights_path(fmt::format("epoch{}", epoch)), model_, snapshot_, options_);
+    write_train_checkpoint(weights_path(fmt::format("epoch{}", epoch)), model_, snapshot(), options_);
   write_last();
 
   state_.epoch = epoch + 1;
   state_.next_batch = 0;
   state_.loss_sums.assign(state_.loss_sums.size(), 0);
-  state_.validations = snapshot_.state.validations;
   if (options_.time_hours) apply_time_limit();
   return !stop && state_.epoch < state_.epochs;
 }
@@ -380,7 +381,7 @@ void Trainer::apply_time_limit() {
           ? state_.epoch
           : std::max(static_cast<int>(std::min(std::ceil(limit / mean), kMostEpochs)), state_.epoch);
   if (epochs == state_.epochs) return;
-  state_.epochs = snapshot_.state.epochs = epochs;
+  state_.epochs = epochs;
   schedule_ = Schedule(schedule_options());
   if (state_.epoch < epochs) task_.start({seed(), epochs, state_.epoch, 0});
 }

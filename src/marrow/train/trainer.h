@@ -45,8 +45,14 @@ class Trainer {
   ScheduleOptions schedule_options() const;
   uint64_t seed() const;
   size_t numbers_of_validation() const;
-  void restore(const TrainSnapshot& snapshot);
-  TrainSnapshot take_snapshot();
+  // An optimizer step worth keeping, which the run goes back to when the loss is not finite.
+  struct GoodStep {
+    Weights average, weights, optimizer;  // as in TrainSnapshot
+    StepState state;
+  };
+  void go_back_to(const GoodStep& step);
+  GoodStep this_step();
+  TrainSnapshot snapshot() const;  // of the good step, for a file
   double mean_loss(size_t k) const;
   void write_last();
   std::filesystem::path weights_path(const std::string& name) const;
@@ -76,7 +82,7 @@ class Trainer {
   EarlyStopping stopping_;
   ResultsCsv results_;
   Progress progress_;
-  TrainSnapshot snapshot_;  // after the latest optimizer step worth keeping
+  GoodStep good_step_;  // the latest
   std::string latest_problem_;
   double started_ = 0;  // seconds
   double seconds_before_ = 0;
