@@ -2,29 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "marrow/base/error.h"
+#include "support/environment.h"
 
 namespace marrow::cpu {
 namespace {
 
-class Environment {
- public:
-  explicit Environment(const char* value) {
-    if (const char* old = std::getenv("MARROW_SIMD")) before_ = old;
-    setenv("MARROW_SIMD", value, 1);
-  }
-  ~Environment() {
-    if (before_.empty())
-      unsetenv("MARROW_SIMD");
-    else
-      setenv("MARROW_SIMD", before_.c_str(), 1);
-  }
-
- private:
-  std::string before_;
-};
+using testing::Environment;
 
 std::string refusal(const std::string& name) {
   try {
@@ -37,19 +21,19 @@ std::string refusal(const std::string& name) {
 }
 
 TEST(SimdLevel, TheEnvironmentDecidesUnlessTheCallerDoes) {
-  const Environment environment("plain");
+  const Environment environment("MARROW_SIMD", "plain");
   EXPECT_EQ(choose_simd_level(), SimdLevel::kPlain);
   const SimdLevel fastest = available_simd_levels().back();
   EXPECT_EQ(choose_simd_level(simd_name(fastest)), fastest);
 }
 
 TEST(SimdLevel, AnEmptyVariableMeansTheFastest) {
-  const Environment environment("");
+  const Environment environment("MARROW_SIMD", "");
   EXPECT_EQ(choose_simd_level(), available_simd_levels().back());
 }
 
 TEST(SimdLevel, UnknownNamesAreRefusedWithTheKnownOnes) {
-  const Environment environment("avx521");
+  const Environment environment("MARROW_SIMD", "avx521");
   EXPECT_NE(refusal("").find("MARROW_SIMD"), std::string::npos);
   EXPECT_NE(refusal("").find("avx512"), std::string::npos);
   EXPECT_EQ(refusal("avx521").find("MARROW_SIMD"), std::string::npos);

@@ -7,6 +7,8 @@
 
 #include "loader/temporary_images.h"
 #include "marrow/base/error.h"
+#include "support/environment.h"
+#include "support/message_of.h"
 
 namespace marrow::loader {
 namespace {
@@ -73,6 +75,20 @@ TEST(DetectionLoader, BytesDoNotDependOnWorkersOrCache) {
       DetectionLoader loader(store_of(folder, cache), training_options(workers));
       expect_equal(all(loader), wanted);
     }
+}
+
+// Not reported image by image, as if the images were broken.
+TEST(DetectionLoader, AnUnknownSimdLevelEndsTheLoading) {
+  TemporaryImages folder;
+  folder.add_some(4);
+  const testing::Environment environment("MARROW_SIMD", "avx521");
+  for (const int workers : {0, 2}) {
+    std::vector<std::string> named;
+    DetectionLoader loader(store_of(folder, ImageCache::kRecent, &named), training_options(workers));
+    EXPECT_TRUE(
+        testing::message_of([&] { loader.next(); }).starts_with("MARROW_SIMD: unknown SIMD level 'avx521'"));
+    EXPECT_TRUE(named.empty()) << named.front();
+  }
 }
 
 TEST(DetectionLoader, StartsAnywhereAsIfItHadNeverStopped) {

@@ -20,7 +20,7 @@ Image resize_linear(const Image& image, int width, int height);
 // the cache.
 class LinearRows {
  public:
-  // `src` outlives it.
+  // `src` outlives it. Throws as choose_simd_level() does.
   LinearRows(ConstPixels src, int width, int height);
   // Writes row y. Rows in rising order cost least.
   void write(int y, uint8_t* dst);
@@ -33,6 +33,7 @@ class LinearRows {
   bool copy_;  // nothing changes size
   double scale_;
   std::vector<LinearTap> taps_;
+  LinearRowKernel kernel_;
   int whole_ = 0;  // pixels before the first that the vector code must leave alone
   // The two source rows in use, resized to the width, 7 fractional bits; enlarging meets each many times.
   std::vector<int16_t> upper_, lower_;

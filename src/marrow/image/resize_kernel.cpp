@@ -1,10 +1,8 @@
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3 | HWY_AVX3_DL)
-
 #include "marrow/image/resize_kernel.h"
 
-#include <cstdlib>
 #include <cstring>
-#include <string_view>
+
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/image/resize_kernel.cpp"
@@ -43,10 +41,6 @@ void linear_row(const uint8_t* src, const LinearTap* taps, int count, int16_t* d
   }
 }
 
-LinearRowKernel make_linear_row() {
-  return linear_row;
-}
-
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -56,28 +50,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 
 namespace marrow::image {
-namespace {
 
-LinearRowKernel choose() {
-#if defined(__x86_64__)
-  // What the compiler may use for Highway's AVX2.
-  __builtin_cpu_init();
-  const bool can = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                   __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                   __builtin_cpu_supports("f16c") && __builtin_cpu_supports("pclmul") &&
-                   __builtin_cpu_supports("aes");
-  const char* variable = std::getenv("MARROW_SIMD");
-  const std::string_view level = variable == nullptr ? "" : variable;
-  if (can && (level.empty() || level.starts_with("avx"))) return (HWY_CHOOSE_AVX2(make_linear_row))();
-#endif
-  return nullptr;
-}
-
-}  // namespace
-
-LinearRowKernel linear_row_kernel() {
-  static const LinearRowKernel kernel = choose();
-  return kernel;
+LinearRowKernel linear_row_kernel(cpu::SimdLevel level) {
+  return cpu::choose<LinearRowKernel>(level, {.avx2 = HWY_CHOOSE_AVX2(linear_row)});
 }
 
 }  // namespace marrow::image

@@ -1,8 +1,10 @@
-// The inner loop of resize_linear for this processor: vector code where there is some; the same to the bit as
+// The inner loop of resize_linear for a SIMD level: vector code where there is some; the same to the bit as
 // the plain loop beside its caller.
 #pragma once
 
 #include <cstdint>
+
+#include "marrow/cpu/simd_level.h"
 
 namespace marrow::image {
 
@@ -15,9 +17,9 @@ struct LinearTap {
 
 // Pixels of three bytes, of which `far` follows `near`: dst[3x + c] = (src[near + c] * near_weight + src[far
 // + c] * far_weight) >> 4. Does the first `count` pixels; reads eight bytes from each `near` on, and writes
-// one value beyond the last pixel. Null where there is no vector code; MARROW_SIMD=plain, or a level below
-// avx2, forces that.
+// one value beyond the last pixel.
 using LinearRowKernel = void (*)(const uint8_t* src, const LinearTap* taps, int count, int16_t* dst);
-LinearRowKernel linear_row_kernel();
+// That of a level; nullptr below avx2, where there is none. Throws as choose_simd_level() does.
+LinearRowKernel linear_row_kernel(cpu::SimdLevel level = cpu::choose_simd_level());
 
 }  // namespace marrow::image

@@ -46,7 +46,8 @@ LinearRows::LinearRows(ConstPixels src, int width, int height)
     : src_(src),
       row_values_(static_cast<size_t>(width) * static_cast<size_t>(src.channels)),
       copy_(src.width == width && src.height == height),
-      scale_(1.0 / (static_cast<double>(height) / src.height)) {
+      scale_(1.0 / (static_cast<double>(height) / src.height)),
+      kernel_(linear_row_kernel()) {
   assert(src.channels > 0 && src.width > 0 && src.height > 0 && width > 0 && height > 0);
   if (copy_) return;
   upper_.resize(row_values_ + 1);
@@ -62,16 +63,14 @@ LinearRows::LinearRows(ConstPixels src, int width, int height)
     if (near + kRead <= src.width * src.channels) whole_ = x + 1;
     taps_.push_back({near, far, weight(1.0f - fraction), weight(fraction)});
   }
-  if (src.channels != 3) whole_ = 0;
+  if (src.channels != 3 || kernel_ == nullptr) whole_ = 0;
 }
 
 void LinearRows::horizontal_pass(int y, std::vector<int16_t>& dst) const {
   const uint8_t* src = src_.row(y);
-  const LinearRowKernel kernel = linear_row_kernel();
-  const int done = kernel == nullptr ? 0 : whole_;
-  if (done > 0) kernel(src, taps_.data(), done, dst.data());
-  int16_t* out = dst.data() + static_cast<ptrdiff_t>(done) * src_.channels;
-  for (size_t x = static_cast<size_t>(done); x < taps_.size(); ++x) {
+  if (whole_ > 0) kernel_(src, taps_.data(), whole_, dst.data());
+  int16_t* out = dst.data() + static_cast<ptrdiff_t>(whole_) * src_.channels;
+  for (auto x = static_cast<size_t>(whole_); x < taps_.size(); ++x) {
     const LinearTap& tap = taps_[x];
     for (int c = 0; c < src_.channels; ++c)
       *out++ = static_cast<int16_t>(

@@ -147,12 +147,6 @@ RowKernels make_row_kernels() {
   return {"avx2", adjust_hsv, split, mirror, warp};
 }
 
-#else
-
-[[maybe_unused]] RowKernels make_row_kernels() {
-  return {};
-}
-
 #endif
 
 }  // namespace HWY_NAMESPACE

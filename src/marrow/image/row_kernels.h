@@ -1,10 +1,11 @@
-// The inner loops of augmentation for this processor: vector code where there is some, otherwise nothing, and
+// The inner loops of augmentation for a SIMD level: vector code where there is some, otherwise nothing, and
 // then the plain loops beside the callers do it all. The results are the same to the bit.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
+#include "marrow/cpu/simd_level.h"
 #include "marrow/image/image.h"
 
 namespace marrow::image {
@@ -34,7 +35,7 @@ struct RowKernels {
               uint8_t* dst) = nullptr;
 };
 
-// Chosen once. MARROW_SIMD=plain, or a level below avx2, forces the plain loops.
-const RowKernels& row_kernels();
+// Those of a level: from avx2 on there are some. Throws as choose_simd_level() does.
+RowKernels row_kernels(cpu::SimdLevel level = cpu::choose_simd_level());
 
 }  // namespace marrow::image

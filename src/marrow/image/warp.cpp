@@ -68,7 +68,7 @@ void warp_affine(ConstPixels src, const Matrix3& m, MutablePixels dst, uint8_t b
   for (int x = 0; x < dst.width; ++x)
     along_row[static_cast<size_t>(x)] = {to_fixed(a0 * x * kPosition), to_fixed(a3 * x * kPosition)};
 
-  const RowKernels& kernels = row_kernels();
+  const RowKernels kernels = row_kernels();
   constexpr int kHalf = 1 << (10 - kFractionBits - 1);
   for (int y = 0; y < dst.height; ++y) {
     const WarpPosition start{to_fixed((a1 * y + b0) * kPosition) + kHalf,

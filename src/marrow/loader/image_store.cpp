@@ -65,18 +65,19 @@ void ImageStore::name_once(size_t index, const std::string& message) {
 }
 
 std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
-  const std::filesystem::path& path = images_[index].path;
+  image::DecodedImage decoded;
   try {
-    image::DecodedImage decoded = image::decode_image_file(path);
-    if (!decoded.warning.empty()) name_once(index, decoded.warning);
-    detect::Size size = size_of(decoded.image);
-    if (options_.image_size > 0) size = detect::validation_size(size, options_.image_size);
-    if (size == size_of(decoded.image)) return std::make_shared<const image::Image>(std::move(decoded.image));
-    return std::make_shared<const image::Image>(image::resize_linear(decoded.image, size.width, size.height));
+    decoded = image::decode_image_file(images_[index].path);
   } catch (const Error& error) {
     name_once(index, std::string(error.what()) + "; the image is left out");
     return nullptr;
   }
+  if (!decoded.warning.empty()) name_once(index, decoded.warning);
+  detect::Size size = size_of(decoded.image);
+  if (options_.image_size > 0) size = detect::validation_size(size, options_.image_size);
+  if (size == size_of(decoded.image)) return std::make_shared<const image::Image>(std::move(decoded.image));
+  // What it throws (an unknown SIMD level) is not about this image.
+  return std::make_shared<const image::Image>(image::resize_linear(decoded.image, size.width, size.height));
 }
 
 std::shared_ptr<const image::Image> ImageStore::load(size_t index) {

@@ -6,50 +6,13 @@
 #include <cmath>
 #include <vector>
 
+#include "marrow/train/batch_norm_rows.h"
+
 namespace marrow::train {
 namespace {
 
-// Compiled for several processors, chosen when the program starts: loops over channels become vectors.
-#define MARROW_VECTOR_LOOP __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-
 // Sums over rows are made in blocks of so many, added up in order.
 constexpr int64_t kBlockRows = 512;
-
-// sum_a[c] += a[r][c], sum_ab[c] += a[r][c] * b[r][c] over `rows` rows of `channels` values.
-MARROW_VECTOR_LOOP void add_products(const float* a, const float* b, int64_t rows, int64_t channels,
-                                     double* sum_a, double* sum_ab) {
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    const float *a0 = a + r * channels, *b0 = b + r * channels;
-    for (int64_t c = 0; c < channels; ++c) {
-      const double v0 = a0[c], v1 = a0[c + channels], v2 = a0[c + 2 * channels], v3 = a0[c + 3 * channels];
-      sum_a[c] += (v0 + v1) + (v2 + v3);
-      sum_ab[c] +=
-          (v0 * b0[c] + v1 * b0[c + channels]) + (v2 * b0[c + 2 * channels] + v3 * b0[c + 3 * channels]);
-    }
-  }
-  for (; r < rows; ++r)
-    for (int64_t c = 0; c < channels; ++c) {
-      const double v = a[r * channels + c];
-      sum_a[c] += v;
-      sum_ab[c] += v * b[r * channels + c];
-    }
-}
-
-MARROW_VECTOR_LOOP void scale_and_shift(const float* x, int64_t rows, int64_t channels, const float* factor,
-                                        const float* offset, float* y) {
-  for (int64_t r = 0; r < rows; ++r, x += channels, y += channels)
-    for (int64_t c = 0; c < channels; ++c) y[c] = x[c] * factor[c] + offset[c];
-}
-
-// dx = (dy - mean_dy - (x - mean) slope) factor
-MARROW_VECTOR_LOOP void input_gradient(const float* x, const float* dy, int64_t rows, int64_t channels,
-                                       const float* mean, const float* mean_dy, const float* slope,
-                                       const float* factor, float* dx) {
-  for (int64_t r = 0; r < rows; ++r, x += channels, dy += channels, dx += channels)
-    for (int64_t c = 0; c < channels; ++c)
-      dx[c] = (dy[c] - mean_dy[c] - (x[c] - mean[c]) * slope[c]) * factor[c];
-}
 
 // Calls work(first, rows) for blocks of rows.
 template <typename Work>
@@ -65,12 +28,13 @@ struct Sums {
   std::vector<double> a, ab;  // (C)
 };
 
-Sums sum_products(const float* a, const float* b, int64_t rows, int64_t channels) {
+Sums sum_products(const BatchNormRows& loops, const float* a, const float* b, int64_t rows,
+                  int64_t channels) {
   const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
   std::vector<double> parts(static_cast<size_t>(blocks * 2 * channels), 0);
   for_blocks(rows, [&](int64_t first, int64_t count) {
     double* part = parts.data() + first / kBlockRows * 2 * channels;
-    add_products(a + first * channels, b + first * channels, count, channels, part, part + channels);
+    loops.add_products(a + first * channels, b + first * channels, count, channels, part, part + channels);
   });
   Sums sums{std::vector<double>(static_cast<size_t>(channels), 0),
             std::vector<double>(static_cast<size_t>(channels), 0)};
@@ -100,7 +64,8 @@ class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
     const torch::Tensor x = input.contiguous(torch::MemoryFormat::ChannelsLast);
     const int64_t channels = x.size(1), rows = x.numel() / std::max<int64_t>(channels, 1);
     const auto* values = x.data_ptr<float>();
-    const Sums sums = sum_products(values, values, rows, channels);
+    const BatchNormRows loops = batch_norm_rows();
+    const Sums sums = sum_products(loops, values, values, rows, channels);
     const auto count = static_cast<double>(rows);
     torch::Tensor mean = torch::empty({channels}, torch::kFloat64), deviation = torch::empty_like(mean),
                   unbiased = torch::empty_like(mean);  // deviation: 1 / sqrt(variance + eps)
@@ -123,8 +88,8 @@ class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
     torch::Tensor y = torch::empty_like(x);
     auto* out = y.data_ptr<float>();
     for_blocks(rows, [&](int64_t first, int64_t block) {
-      scale_and_shift(values + first * channels, block, channels, factor.data(), offset.data(),
-                      out + first * channels);
+      loops.scale_and_shift(values + first * channels, block, channels, factor.data(), offset.data(),
+                            out + first * channels);
     });
     context->save_for_backward({x, gain, mean, deviation});
     return y;
@@ -137,7 +102,8 @@ class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
     const torch::Tensor dy = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     const int64_t channels = x.size(1), rows = x.numel() / std::max<int64_t>(channels, 1);
     const auto *values = x.data_ptr<float>(), *slopes = dy.data_ptr<float>();
-    const Sums sums = sum_products(slopes, values, rows, channels);
+    const BatchNormRows loops = batch_norm_rows();
+    const Sums sums = sum_products(loops, slopes, values, rows, channels);
     const auto count = static_cast<double>(rows);
     torch::Tensor d_scale = torch::empty_like(gain), d_shift = torch::empty_like(gain);
     std::vector<float> centre(static_cast<size_t>(channels)), mean_dy(centre.size()), slope(centre.size()),
@@ -157,8 +123,8 @@ class BatchNormFunction : public torch::autograd::Function<BatchNormFunction> {
     auto* out = dx.data_ptr<float>();
     for_blocks(rows, [&](int64_t first, int64_t block) {
       const int64_t at = first * channels;
-      input_gradient(values + at, slopes + at, block, channels, centre.data(), mean_dy.data(), slope.data(),
-                     factor.data(), out + at);
+      loops.input_gradient(values + at, slopes + at, block, channels, centre.data(), mean_dy.data(),
+                           slope.data(), factor.data(), out + at);
     });
     return {dx, d_scale, d_shift, {}, {}};
   }

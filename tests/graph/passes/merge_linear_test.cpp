@@ -14,7 +14,7 @@ using testing::with_random_weights;
 int left_of_pair(int in, const ConvOptions& first, const ConvOptions& second) {
   const GraphWithWeights source = with_random_weights(
       graph_of(in, [&](GraphBuilder& g, Value x) { return g.conv(g.conv(x, "a", first), "b", second); }));
-  const GraphWithWeights merged = merge_linear(source);
+  const GraphWithWeights merged = merge_linear(source, 1);
   expect_equal(source, merged);
   return count<Conv>(merged.graph);
 }
@@ -88,7 +88,7 @@ TEST(MergeLinear, MergesLinearLayers) {
     x = g.flatten(g.global_average_pool(x));
     return g.linear(g.linear(g.linear(x, "a", 7), "b", 9, {}, {}, false), "c", 5);
   }));
-  const GraphWithWeights merged = merge_linear(source);
+  const GraphWithWeights merged = merge_linear(source, 1);
   EXPECT_EQ(count<Linear>(merged.graph), 1);
   EXPECT_EQ(merged.weights.at("c.weight").shape(), (Shape{5, 6}));
   expect_equal(source, merged);
@@ -99,7 +99,7 @@ TEST(MergeLinear, MakesOneOfAChain) {
     x = g.conv(x, "a", {.out = 8, .kernel = 4, .stride = 4, .padding = Padding{0, 0}, .bias = true});
     return g.conv(g.conv(x, "b", {.out = 9}), "c", {.out = 7, .bias = true});
   }));
-  const GraphWithWeights merged = merge_linear(source);
+  const GraphWithWeights merged = merge_linear(source, 1);
   EXPECT_EQ(count<Conv>(merged.graph), 1);
   EXPECT_EQ(merged.graph.parameters.size(), 2u);
   EXPECT_EQ(merged.graph.parameters[0].name, "c.weight");
@@ -114,7 +114,7 @@ TEST(MergeLinear, LeavesWhatSomethingElseReads) {
     if (as_tap) g.tap("middle", middle);
     g.output("out", as_tap ? end : g.add(middle, end));
     const GraphWithWeights source = with_random_weights(std::move(g).build());
-    const GraphWithWeights merged = merge_linear(source);
+    const GraphWithWeights merged = merge_linear(source, 1);
     EXPECT_EQ(count<Conv>(merged.graph), 2);
     expect_equal(source, merged);
   }

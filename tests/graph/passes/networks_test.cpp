@@ -84,7 +84,7 @@ TEST(Networks, NoPassChangesAnOutput) {
     SCOPED_TRACE(network.name);
     const GraphWithWeights source = with_sane_weights(network.graph, smallest_size(network));
     std::vector<std::pair<std::string, GraphWithWeights>> rewritten = {{"all of them", deploy(source)}};
-    for (const NamedPass& pass : passes()) rewritten.emplace_back(pass.name, pass.run(source));
+    for (const NamedPass& pass : passes()) rewritten.emplace_back(pass.name, pass.run(source, 0));
     for (const Shape& shape : inputs_of(network)) {
       const Tensor input = testing::noise(shape, 5);
       const std::vector<Tensor> expected = testing::run(source, input);

@@ -38,7 +38,7 @@ image::HsvTables some_tables(uint64_t seed) {
 
 // Every difference of channels in every order at every value: all that the conversion depends on.
 TEST(RowKernels, EveryKindOfColourIsAdjustedAsByThePlainLoop) {
-  const image::RowKernels& kernels = image::row_kernels();
+  const image::RowKernels kernels = image::row_kernels();
   if (kernels.adjust_hsv == nullptr)
     GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   image::HsvTables identity{};
@@ -62,7 +62,7 @@ TEST(RowKernels, EveryKindOfColourIsAdjustedAsByThePlainLoop) {
 }
 
 TEST(RowKernels, RandomColoursAndTables) {
-  const image::RowKernels& kernels = image::row_kernels();
+  const image::RowKernels kernels = image::row_kernels();
   if (kernels.adjust_hsv == nullptr)
     GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   for (uint64_t seed = 0; seed < 20; ++seed) {
@@ -77,7 +77,7 @@ TEST(RowKernels, RandomColoursAndTables) {
 }
 
 TEST(RowKernels, LeaveWhatIsNotAWholeBlock) {
-  const image::RowKernels& kernels = image::row_kernels();
+  const image::RowKernels kernels = image::row_kernels();
   if (kernels.adjust_hsv == nullptr)
     GTEST_SKIP() << "only AVX2 has such loops; this processor lacks it, or MARROW_SIMD forbids it";
   for (const int width : {0, 1, 31, 32, 33, 63, 64, 95}) {

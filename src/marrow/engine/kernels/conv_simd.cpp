@@ -1,6 +1,6 @@
 // Register tiles of the dense convolution. Each output number is one chain of multiply-adds in a fixed order
 // (block, row, tap, channel), whatever the tile's size: results do not depend on how a row is cut into tiles.
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/conv_simd.cpp"
@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -87,7 +88,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_conv_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillConvTiles);
+  MARROW_CHOOSE(kernels.level, nullptr, FillConvTiles)(kernels);
 }
 
 }  // namespace marrow::engine

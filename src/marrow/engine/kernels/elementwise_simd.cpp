@@ -1,10 +1,11 @@
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/elementwise_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -158,7 +159,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_elementwise_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillElementwise);
+  MARROW_CHOOSE(kernels.level, nullptr, FillElementwise)(kernels);
 }
 
 }  // namespace marrow::engine

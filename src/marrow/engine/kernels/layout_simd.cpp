@@ -1,11 +1,12 @@
 // A block's pixels into planar rows: square transpositions in registers.
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/layout_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow::engine {
@@ -103,7 +104,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_layout_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillLayout);
+  MARROW_CHOOSE(kernels.level, nullptr, FillLayout)(kernels);
 }
 
 }  // namespace marrow::engine

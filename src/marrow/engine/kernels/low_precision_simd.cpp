@@ -1,11 +1,12 @@
 // Conversions between float32 and low precision, equal to the plain ones bit by bit.
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/low_precision_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow::engine {
@@ -183,7 +184,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_low_precision_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillLowPrecision);
+  MARROW_CHOOSE(kernels.level, nullptr, FillLowPrecision)(kernels);
 }
 
 }  // namespace marrow::engine

@@ -1,6 +1,6 @@
 // Register tiles of the 1x1 convolution, whose input channels may lie anywhere. Each output number is one
 // chain of multiply-adds in the order of the channels, whatever the tile's size.
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/pointwise_simd.cpp"
@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -58,7 +59,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_pointwise_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillPointwise);
+  MARROW_CHOOSE(kernels.level, nullptr, FillPointwise)(kernels);
 }
 
 }  // namespace marrow::engine

@@ -1,10 +1,11 @@
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/reduction_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -84,7 +85,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_reduction_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillReductions);
+  MARROW_CHOOSE(kernels.level, nullptr, FillReductions)(kernels);
 }
 
 }  // namespace marrow::engine

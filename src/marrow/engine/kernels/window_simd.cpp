@@ -1,5 +1,5 @@
 // Rows of sliding windows within one channel block: depthwise convolution and max pooling.
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/window_simd.cpp"
@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow::engine {
@@ -199,7 +200,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_window_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillWindows);
+  MARROW_CHOOSE(kernels.level, nullptr, FillWindows)(kernels);
 }
 
 }  // namespace marrow::engine

@@ -1,11 +1,12 @@
 // Winograd's transforms around its matrix products (steps/winograd.cpp).
-#include "marrow/engine/kernels/targets.h"
+#include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/winograd_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/winograd_points.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -176,7 +177,7 @@ HWY_AFTER_NAMESPACE();
 namespace marrow::engine {
 
 void add_winograd_kernels(Kernels& kernels) {
-  MARROW_FILL_KERNELS(kernels, FillWinograd);
+  MARROW_CHOOSE(kernels.level, nullptr, FillWinograd)(kernels);
 }
 
 }  // namespace marrow::engine

@@ -18,15 +18,21 @@
 namespace marrow::passes {
 namespace {
 
+// Passes that compute too little for threads.
+template <GraphWithWeights (*pass)(const GraphWithWeights&)>
+GraphWithWeights alone(const GraphWithWeights& source, int) {
+  return pass(source);
+}
+
 // Each finds everything that those before it made possible, so one round is enough: identities stand between
 // the convolutions of a pair, batch norms too.
 constexpr std::array kPasses = {
-    NamedPass{"strip_training", strip_training},
-    NamedPass{"remove_identities", remove_identities},
-    NamedPass{"fold_batch_norm", fold_batch_norm},
+    NamedPass{"strip_training", alone<strip_training>},
+    NamedPass{"remove_identities", alone<remove_identities>},
+    NamedPass{"fold_batch_norm", alone<fold_batch_norm>},
     NamedPass{"merge_linear", merge_linear},
     // Its slices keep the engine from joining what follows each convolution to it.
-    NamedPass{"merge_siblings", merge_siblings, false},
+    NamedPass{"merge_siblings", alone<merge_siblings>, false},
 };
 
 void check_names(const std::vector<std::string>& names) {
@@ -58,7 +64,7 @@ GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& opt
     if (contains(options.skip, pass.name) || !(pass.by_default || contains(options.also, pass.name)))
       continue;
     const auto start = Clock::now();
-    GraphWithWeights next = pass.run(model);
+    GraphWithWeights next = pass.run(model, options.threads);
     verify(next.graph, next.weights);
     const PassRun run = {pass.name, std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
                          model.graph.nodes.size(), next.graph.nodes.size()};

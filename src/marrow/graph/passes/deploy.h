@@ -12,7 +12,7 @@ namespace marrow::passes {
 
 struct NamedPass {
   std::string_view name;
-  GraphWithWeights (*run)(const GraphWithWeights& source);
+  GraphWithWeights (*run)(const GraphWithWeights& source, int threads);
   bool by_default = true;
 };
 
@@ -22,6 +22,7 @@ std::span<const NamedPass> passes();
 struct DeployOptions {
   std::vector<std::string> skip;  // names of passes to leave out
   std::vector<std::string> also;  // names of passes that do not run by default
+  int threads = 0;                // for merging large layers; 0: available_threads()
 };
 
 struct PassRun {
@@ -32,7 +33,8 @@ struct PassRun {
 
 // Runs the passes and verifies the graph after each. A graph that is deployed already comes out as it is.
 // `runs`, when given, gets a line a pass; the debug log gets it in any case. Throws Error{kUsage} for a name
-// that no pass has, Error{kModel} where weights are missing.
+// that no pass has, Error{kModel} where weights are missing,
+// and as choose_simd_level() does.
 GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& options = {},
                         std::vector<PassRun>* runs = nullptr);
 

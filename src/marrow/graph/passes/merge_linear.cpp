@@ -79,17 +79,17 @@ Tensor move_axis(const Tensor& tensor, int64_t outer, int64_t from, int64_t to) 
   return moved;
 }
 
-Tensor merged_weight(const Conv& a, const Conv& b, const Tensor& wa, const Tensor& wb) {
+Tensor merged_weight(const Conv& a, const Conv& b, const Tensor& wa, const Tensor& wb, int threads) {
   const int64_t in = wa.dim(1), middle = a.out_channels, out = b.out_channels;
   if (is_pointwise(b)) {
     Shape shape = wa.shape();
     shape[0] = out;
-    return cpu::matrix_product(wb.reshape({out, middle}), wa.reshape({middle, wa.size() / middle}))
+    return cpu::matrix_product(wb.reshape({out, middle}), wa.reshape({middle, wa.size() / middle}), threads)
         .reshape(shape);
   }
   const int64_t area = int64_t{b.kernel} * b.kernel;
   const Tensor rows = move_axis(wb, out, middle, area).reshape({out * area, middle});
-  const Tensor product = cpu::matrix_product(rows, wa.reshape({middle, in}));
+  const Tensor product = cpu::matrix_product(rows, wa.reshape({middle, in}), threads);
   return move_axis(product, out, area, in).reshape({out, in, b.kernel, b.kernel});
 }
 
@@ -108,7 +108,7 @@ Tensor merged_bias(const Tensor& wb, const Tensor& first, const Tensor& second) 
   return bias;
 }
 
-void apply(GraphRewriter& rewrite, Value value, const Pair& pair) {
+void apply(GraphRewriter& rewrite, Value value, const Pair& pair, int threads) {
   const auto& [first, a, b] = pair;
   const Tensor wa = rewrite.weight(a.weight), wb = rewrite.weight(b.weight);
   Node node = rewrite.source().graph.node(value);
@@ -120,7 +120,7 @@ void apply(GraphRewriter& rewrite, Value value, const Pair& pair) {
     conv->weight = b.weight;
     conv->bias = b.bias;
   }
-  rewrite.set_weight(b.weight, merged_weight(a, b, wa, wb));
+  rewrite.set_weight(b.weight, merged_weight(a, b, wa, wb, threads));
   if (!a.bias.empty())
     node.operation = with_bias(
         rewrite, std::move(node.operation),
@@ -130,13 +130,13 @@ void apply(GraphRewriter& rewrite, Value value, const Pair& pair) {
 
 }  // namespace
 
-GraphWithWeights merge_linear(const GraphWithWeights& source) {
+GraphWithWeights merge_linear(const GraphWithWeights& source, int threads) {
   GraphRewriter rewrite(source, "merge_linear");
   for (const Value value : rewrite.values()) {
     if (const auto pair = matches(rewrite, source.graph.node(value))) {
       const std::string_view why_not = obstacle(rewrite, *pair);
       if (why_not.empty()) {
-        apply(rewrite, value, *pair);
+        apply(rewrite, value, *pair, threads);
         continue;
       }
       rewrite.decline(value, why_not);

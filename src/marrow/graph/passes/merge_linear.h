@@ -19,6 +19,7 @@
 
 namespace marrow::passes {
 
-GraphWithWeights merge_linear(const GraphWithWeights& source);
+// On so many threads, 0: available_threads().
+GraphWithWeights merge_linear(const GraphWithWeights& source, int threads);
 
 }  // namespace marrow::passes

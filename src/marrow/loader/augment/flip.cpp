@@ -8,7 +8,7 @@
 namespace marrow::loader {
 
 void mirror_horizontally(image::Image& image) {
-  const image::RowKernels& kernels = image::row_kernels();
+  const image::RowKernels kernels = image::row_kernels();
   for (int y = 0; y < image.height(); ++y) {
     const int done = kernels.mirror == nullptr ? 0 : kernels.mirror(image.row(y), image.width());
     uint8_t* left = image.row(y) + 3 * done;

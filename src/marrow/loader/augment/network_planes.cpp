@@ -9,7 +9,7 @@ namespace marrow::loader {
 void to_planes(const image::Image& image, bool keep_bgr, uint8_t* dst) {
   const auto width = static_cast<size_t>(image.width());
   const size_t plane = width * static_cast<size_t>(image.height());
-  const image::RowKernels& kernels = image::row_kernels();
+  const image::RowKernels kernels = image::row_kernels();
   for (int y = 0; y < image.height(); ++y) {
     const uint8_t* src = image.row(y);
     uint8_t* first = dst + static_cast<size_t>(y) * width;

@@ -1,0 +1,58 @@
+#include "marrow/cpu/matrix_tile.h"
+
+#include "marrow/cpu/dispatch.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "marrow/cpu/matrix_tile.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow::cpu {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The sums stand in double precision between one depth and the next, so that the order of additions is that
+// of the plain loop.
+void add_tile(const double* a, const double* b, int64_t depth, double* sums) {
+  using D = hn::CappedTag<double, 4>;
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(D()));
+  constexpr int64_t kVectors = kTileColumns / kLanes;
+  const D d;
+  hn::Vec<D> local[kTileRows][kVectors];
+  for (int64_t r = 0; r < kTileRows; ++r)
+    for (int64_t v = 0; v < kVectors; ++v) local[r][v] = hn::LoadU(d, sums + r * kTileColumns + v * kLanes);
+  for (int64_t k = 0; k < depth; ++k, a += kTileRows, b += kTileColumns)
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const hn::Vec<D> right = hn::LoadU(d, b + v * kLanes);
+      for (int64_t r = 0; r < kTileRows; ++r) local[r][v] = hn::MulAdd(hn::Set(d, a[r]), right, local[r][v]);
+    }
+  for (int64_t r = 0; r < kTileRows; ++r)
+    for (int64_t v = 0; v < kVectors; ++v) hn::StoreU(local[r][v], d, sums + r * kTileColumns + v * kLanes);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace marrow::cpu {
+namespace {
+
+void add_tile_plain(const double* a, const double* b, int64_t depth, double* sums) {
+  for (int64_t k = 0; k < depth; ++k, a += kTileRows, b += kTileColumns)
+    for (int64_t r = 0; r < kTileRows; ++r)
+      for (int64_t c = 0; c < kTileColumns; ++c) sums[r * kTileColumns + c] += a[r] * b[c];
+}
+
+}  // namespace
+
+AddTile add_tile_of(SimdLevel level) {
+  return MARROW_CHOOSE(level, add_tile_plain, add_tile);
+}
+
+}  // namespace marrow::cpu
+
+#endif  // HWY_ONCE
