@@ -60,7 +60,8 @@ class Turns {
     if (known == std::end(engine::kPrecisions))
       throw Error(ErrorKind::kUnsupported, "no precision '" + precision + "'");
     const model::TrainedModel trained = model::load_trained(path);
-    const passes::GraphWithWeights network = passes::deploy({trained.model.graph, trained.weights});
+    const passes::GraphWithWeights network =
+        passes::deploy({trained.model.graph, trained.weights}, {.threads = threads});
     image_ = Tensor({1, 3, height, width});
     std::ifstream file(input, std::ios::binary);
     const std::span<float> values = image_.values();

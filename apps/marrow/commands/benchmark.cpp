@@ -146,7 +146,9 @@ int benchmark(const Options& o) {
 
   passes::GraphWithWeights network = {model.graph, opened.trained.weights};
   const double deploy_ms =
-      o.engine.deploy ? benchmark::time_ms([&] { network = passes::deploy(network); }) : 0;
+      o.engine.deploy
+          ? benchmark::time_ms([&] { network = passes::deploy(network, {.threads = o.engine.threads}); })
+          : 0;
   const benchmark::NetworkRunOptions input = {
       .batch = o.batch, .height = height, .width = width, .engine = o.engine};
   benchmark::NetworkRun run(network, input);

@@ -63,11 +63,13 @@ struct Entrant {
   passes::GraphWithWeights network;  // deployed
 };
 
-Entrant open_entrant(const std::string& name, const std::string& model, const std::string& backbone) {
+Entrant open_entrant(const std::string& name, const std::string& model, const std::string& backbone,
+                     int threads) {
   OpenedModel opened = open_model(model, {.backbone = backbone, .import = {}});
   if (opened.trained.model.task == "classify")
     throw Error(ErrorKind::kUsage, name + ": a classifier; detectors are compared");
-  passes::GraphWithWeights network = passes::deploy({opened.trained.model.graph, opened.trained.weights});
+  passes::GraphWithWeights network =
+      passes::deploy({opened.trained.model.graph, opened.trained.weights}, {.threads = threads});
   return {name, std::move(opened.trained), opened.has_weights, std::move(network)};
 }
 
@@ -114,12 +116,15 @@ std::vector<Entrant> open_entrants(const Options& o) {
     for (const nn::BackboneFamily* family : nn::backbone_families())
       for (const nn::BackboneVariant& variant : family->variants) backbones.push_back(variant.name);
   }
+  // Deployed once, for every number of threads.
+  const int threads = std::ranges::count(o.threads, 0) > 0 ? 0 : std::ranges::max(o.threads);
   std::vector<Entrant> entrants;
   const std::vector<std::string> names = checkpoint_names(o.checkpoints);
-  for (size_t i = 0; i < names.size(); ++i) entrants.push_back(open_entrant(names[i], o.checkpoints[i], {}));
-  if (!backbones.empty()) entrants.push_back(open_entrant(o.model, o.model, {}));
+  for (size_t i = 0; i < names.size(); ++i)
+    entrants.push_back(open_entrant(names[i], o.checkpoints[i], {}, threads));
+  if (!backbones.empty()) entrants.push_back(open_entrant(o.model, o.model, {}, threads));
   for (const std::string& backbone : backbones)
-    entrants.push_back(open_entrant(o.model + " on " + backbone, o.model, backbone));
+    entrants.push_back(open_entrant(o.model + " on " + backbone, o.model, backbone, threads));
   return entrants;
 }
 

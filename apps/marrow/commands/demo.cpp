@@ -224,7 +224,7 @@ class Demo {
     begin_step("4. Collapse what only training needed");
     const model::TrainedModel trained = model::load_trained(best());
     const passes::GraphWithWeights before = {trained.model.graph, trained.weights};
-    const passes::GraphWithWeights after = passes::deploy(before);
+    const passes::GraphWithWeights after = passes::deploy(before, {.threads = options_.threads});
     fmt::print("{} operations and {} parameters became {} operations and {} parameters\n",
                before.graph.nodes.size(), model::count_parameters(before.graph), after.graph.nodes.size(),
                model::count_parameters(after.graph));

@@ -138,7 +138,8 @@ int deploy_model(const Options& options) {
   require_linear_pairs(options.model, trained);
 
   const passes::GraphWithWeights before = {trained.model.graph, trained.weights};
-  const passes::GraphWithWeights after = passes::deploy(before, {.skip = options.skip, .also = {}});
+  const passes::GraphWithWeights after =
+      passes::deploy(before, {.skip = options.skip, .threads = options.engine.threads});
 
   const Comparison comparison = dataset ? dataset_comparison(options, *dataset, trained.model, size)
                                         : drawn_comparison(options, trained, size);

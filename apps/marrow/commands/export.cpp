@@ -125,7 +125,7 @@ onnx::ExportOptions onnx_options(const Options& options, const model::Model& mod
 void export_onnx(const Options& options, const model::TrainedModel& trained, const fs::path& output) {
   passes::GraphWithWeights network{trained.model.graph, trained.weights};
   network.graph.taps.clear();  // nothing in the file reads them
-  if (options.deploy) network = passes::deploy(network);
+  if (options.deploy) network = passes::deploy(network, {.threads = options.threads});
   const onnx::ExportOptions how = onnx_options(options, trained.model);
   Draft draft(output);
   onnx::write_model(draft.path(), onnx::export_model(network, how));

@@ -81,7 +81,8 @@ int quantize_model(const Options& options) {
   check_task(options.model, trained.model, options.data, dataset);
   const detect::Size size = input_size(options.model, trained.model, options.imgsz);
 
-  passes::GraphWithWeights network = passes::deploy({trained.model.graph, trained.weights});
+  passes::GraphWithWeights network =
+      passes::deploy({trained.model.graph, trained.weights}, {.threads = options.threads});
   std::vector<Tensor> inputs;
   for (const image::Image& picture : spread_pictures(dataset, options.calibration_split, options.images))
     inputs.push_back(predict::network_input(trained.model, picture, size));

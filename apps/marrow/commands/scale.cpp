@@ -107,7 +107,7 @@ Base open_base(const Options& o) {
 
 // The time does not depend on the weights.
 benchmark::NetworkRun ready_to_run(const Graph& graph, int image_size, int threads) {
-  return {passes::deploy({graph, randomize(graph, 0)}),
+  return {passes::deploy({graph, randomize(graph, 0)}, {.threads = threads}),
           {.batch = 1, .height = image_size, .width = image_size, .engine = {.threads = threads}}};
 }
 

@@ -38,7 +38,7 @@ EnginePredictor::EnginePredictor(model::TrainedModel trained, const engine::Engi
     throw Error(ErrorKind::kModel, "the model has no detection head");
   // Once, for all the sizes to come.
   passes::GraphWithWeights model = passes::select_outputs({graph, trained_.weights}, std::span(&output_, 1));
-  if (options.deploy) model = passes::deploy(model);
+  if (options.deploy) model = passes::deploy(model, {.threads = options.threads});
   options_.deploy = false;
   trained_.model.graph = std::move(model.graph);
   trained_.weights = std::move(model.weights);

@@ -40,7 +40,7 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
   verify(graph_, weights_);
   // Once, for all the sizes to come.
   passes::GraphWithWeights model = passes::select_outputs({graph_, weights_}, std::span(&output_, 1));
-  if (options_.engine.deploy) model = passes::deploy(model);
+  if (options_.engine.deploy) model = passes::deploy(model, {.threads = options_.engine.threads});
   graph_ = std::move(model.graph);
   weights_ = std::move(model.weights);
   // YOLO's own preprocessing never goes below a multiple of 32.

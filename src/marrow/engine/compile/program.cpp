@@ -32,7 +32,7 @@ Program compile(const Graph& graph, const Weights& weights, const Shape& input,
                 cpu::ThreadPool& pool) {
   verify(graph, weights);
   passes::GraphWithWeights model = passes::select_outputs({graph, weights}, outputs);
-  if (options.deploy) model = passes::deploy(model);
+  if (options.deploy) model = passes::deploy(model, {.threads = pool.threads()});
 
   Program program;
   program.input = input;
