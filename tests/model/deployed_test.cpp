@@ -39,7 +39,7 @@ TEST(DeployedCheckpoint, ComesBackAsItWas) {
     save_checkpoint(folder / "a.safetensors", written.model, written.weights);
     const TrainedModel read = load_trained(folder / "a.safetensors");
     EXPECT_TRUE(is_deployed(read.model));
-    EXPECT_EQ(to_string(read.model.graph), to_string(written.model.graph));
+    testing::expect_same(read.model.graph, written.model.graph);
     EXPECT_EQ(graph_to_json(read.model.graph), graph_to_json(written.model.graph));
     EXPECT_EQ(read.model.names, written.model.names);
     EXPECT_EQ(read.model.task, written.model.task);
@@ -81,7 +81,7 @@ TEST(GraphJson, KeepsEveryOperation) {
   const Graph graph = every_operation();
   const json stored = graph_to_json(graph);
   const Graph read = graph_from_json(stored, InputFormat{});
-  EXPECT_EQ(to_string(read), to_string(graph));
+  testing::expect_same(read, graph);
   EXPECT_EQ(graph_to_json(read), stored);
   const Weights weights = randomize(graph, 1);
   const Tensor input = testing::noise({2, 4, 18, 22}, 1);

@@ -9,6 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/nn/backbones/backbone.h"
 #include "support/golden.h"
+#include "support/graphs.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
@@ -41,7 +42,7 @@ void expect_import(const fs::path& file, const model::ImportOptions& options, in
   EXPECT_EQ(import.trained.model.classes(), classes);
   model::save_checkpoint(folder / "ours.safetensors", import.trained.model, import.trained.weights);
   const model::TrainedModel read = model::load_trained(folder / "ours.safetensors");
-  EXPECT_EQ(to_string(read.model.graph), to_string(import.trained.model.graph));
+  testing::expect_same(read.model.graph, import.trained.model.graph);
   for (const auto& [name, tensor] : import.trained.weights)
     EXPECT_EQ(relative_difference(read.weights.at(name).to_float(), tensor.to_float()), 0) << name;
 }

@@ -1,6 +1,8 @@
 // Small graphs and random inputs for tests.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 
 #include "marrow/base/random.h"
@@ -20,6 +22,11 @@ inline Graph graph_of(int channels, const std::function<Value(GraphBuilder&, Val
   GraphBuilder g;
   g.output("out", body(g, g.input(channels)));
   return std::move(g).build();
+}
+
+// gtest would print the bytes of graphs that differ.
+inline void expect_same(const Graph& found, const Graph& wanted) {
+  EXPECT_TRUE(found == wanted) << "found:\n" << to_string(found) << "wanted:\n" << to_string(wanted);
 }
 
 }  // namespace marrow::testing

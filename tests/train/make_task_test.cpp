@@ -7,6 +7,7 @@
 #include "marrow/data/tools/synth.h"
 #include "marrow/model/zoo.h"
 #include "marrow/predict/preprocess.h"
+#include "support/graphs.h"
 #include "train/tiny_classes.h"
 
 namespace marrow::train {
@@ -78,10 +79,10 @@ TEST_F(Settle, TwiceChangesNothingMore) {
   options_.imgsz = 99;
   options_.dropout = 0.3;
   model::Model model = settled("starnet_s050", folders_);
-  const std::string once = to_string(model.graph);
+  const Graph once = model.graph;
   const InputFormat format = predict::input_format(model.graph);
   settle(options_, model, folders_, [](std::string_view) {});
-  EXPECT_EQ(to_string(model.graph), once);
+  testing::expect_same(model.graph, once);
   EXPECT_EQ(predict::input_format(model.graph), format);
 }
 

@@ -35,6 +35,8 @@ struct Node {
   // in bytes, and whether a convolution takes its input in bytes, and its weights.
   std::optional<ByteScale> byte_scale = {};
   bool int8 = false;
+
+  bool operator==(const Node&) const = default;
 };
 
 // What a parameter is for: decides decay, gradients, averaging, and whether a file may lack it.
@@ -63,6 +65,8 @@ struct Init {
   static Init normal(double std) { return {Kind::kNormal, std}; }
   static Init truncated_normal(double std) { return {Kind::kTruncatedNormal, std}; }
   static Init arange() { return {Kind::kArange, 0}; }  // 0, 1, 2, ...
+
+  bool operator==(const Init&) const = default;
 };
 
 struct Parameter {
@@ -77,11 +81,15 @@ struct Parameter {
   // A file may lack it without being incomplete.
   bool optional() const { return role == ParameterRole::kCounter || role == ParameterRole::kScalar; }
   DType dtype() const { return role == ParameterRole::kCounter ? DType::kInt64 : DType::kFloat32; }
+
+  bool operator==(const Parameter&) const = default;
 };
 
 struct NamedValue {
   std::string name;
   Value value;
+
+  bool operator==(const NamedValue&) const = default;
 };
 
 struct Graph {
@@ -94,6 +102,9 @@ struct Graph {
   // An output or a tap by name. Throws Error{kModel} naming the known ones.
   Value find(std::string_view name) const;
   const Parameter* find_parameter(std::string_view name) const;  // nullptr when there is none
+
+  // All of it; the weights beside it are compared on their own.
+  bool operator==(const Graph&) const = default;
 };
 
 // The parameters an operation reads, in a fixed order; empty names left out.

@@ -70,6 +70,8 @@ std::string_view activation_name(ActivationKind kind);
 struct Input {
   int channels = 3;
   InputFormat format;
+
+  bool operator==(const Input&) const = default;
 };
 
 // Cross-correlation, weight (out_channels, in_channels / groups, kernel, kernel).
@@ -82,6 +84,8 @@ struct Conv {
   Padding padding;
   std::string weight;  // parameter name
   std::string bias;    // parameter name, empty when there is none
+
+  bool operator==(const Conv&) const = default;
 };
 
 // Weight (in_channels, out_channels, kernel, kernel); out size = (n - 1) * stride + kernel - 2 * padding.
@@ -92,6 +96,8 @@ struct ConvTranspose {
   int padding = 0;
   std::string weight;
   std::string bias;
+
+  bool operator==(const ConvTranspose&) const = default;
 };
 
 // y = weight * (x - mean) / sqrt(var + eps) + bias per channel. In training mean and var are the batch's
@@ -101,6 +107,8 @@ struct BatchNorm {
   double eps = 1e-5;
   double momentum = 0.1;
   std::string weight, bias, running_mean, running_var, num_batches_tracked;
+
+  bool operator==(const BatchNorm&) const = default;
 };
 
 struct Activation {
@@ -108,23 +116,35 @@ struct Activation {
   double slope = 0.01;  // leaky ReLU, ELU (alpha)
   std::string
       slope_name;  // leaky ReLU: the named scalar of the weight store that holds the slope; empty = constant
+
+  bool operator==(const Activation&) const = default;
 };
 
-struct Add {};  // equal shapes
+struct Add {
+  bool operator==(const Add&) const = default;
+};  // equal shapes
 
 // Equal shapes, or the second operand (N, C, 1, 1), a gate.
-struct Multiply {};
+struct Multiply {
+  bool operator==(const Multiply&) const = default;
+};
 
-struct Concat {};  // on channels
+struct Concat {
+  bool operator==(const Concat&) const = default;
+};  // on channels
 
 struct Slice {  // channels [begin, end)
   int begin = 0;
   int end = 0;
+
+  bool operator==(const Slice&) const = default;
 };
 
 // dst[j * groups + i] = src[i * (C / groups) + j]. Source: ShuffleNet V2, Ma et al. 2018, fig. 3.
 struct ChannelShuffle {
   int groups = 2;
+
+  bool operator==(const ChannelShuffle&) const = default;
 };
 
 // Windows are floored: a trailing row or column that fills no window is dropped. The padding never wins.
@@ -132,26 +152,38 @@ struct MaxPool {
   int kernel = 2;
   int stride = 2;
   int padding = 0;
+
+  bool operator==(const MaxPool&) const = default;
 };
 
 // To size x size; cell r covers rows floor(r * H / size) .. ceil((r + 1) * H / size) - 1, so cells may
 // overlap.
 struct AdaptiveMaxPool {
   int size = 1;
+
+  bool operator==(const AdaptiveMaxPool&) const = default;
 };
 
-struct GlobalAveragePool {};  // (N, C, H, W) -> (N, C, 1, 1)
+struct GlobalAveragePool {
+  bool operator==(const GlobalAveragePool&) const = default;
+};  // (N, C, H, W) -> (N, C, 1, 1)
 
 struct Upsample {  // nearest: out[y][x] = in[y / factor][x / factor]
   int factor = 2;
+
+  bool operator==(const Upsample&) const = default;
 };
 
-struct Flatten {};  // (N, C, H, W) -> (N, C * H * W)
+struct Flatten {
+  bool operator==(const Flatten&) const = default;
+};  // (N, C, H, W) -> (N, C * H * W)
 
 struct Linear {  // (N, in) -> (N, out_features), weight (out_features, in)
   int out_features = 0;
   std::string weight;
   std::string bias;
+
+  bool operator==(const Linear&) const = default;
 };
 
 struct Dropout {
@@ -159,12 +191,16 @@ struct Dropout {
   // Paddle's "downscale in inference": training keeps the scale and inference multiplies by 1 - rate.
   // Otherwise training divides by 1 - rate and inference is the identity.
   bool downscale_in_inference = false;
+
+  bool operator==(const Dropout&) const = default;
 };
 
 // Stochastic depth: in training a sample's branch is kept with probability 1 - rate and divided by it;
 // identity otherwise.
 struct DropPath {
   double rate = 0;
+
+  bool operator==(const DropPath&) const = default;
 };
 
 // The YOLOv8 head's decode. Inputs: one raw map (N, 4 * reg_max + classes, H, W) a level. Output (N, 4 +
@@ -177,6 +213,8 @@ struct DetectDecode {
   int reg_max = 16;
   std::vector<int> strides;  // input pixels per cell, one a level
   std::string bins;
+
+  bool operator==(const DetectDecode&) const = default;
 };
 
 using Operation = std::variant<Input, Conv, ConvTranspose, BatchNorm, Activation, Add, Multiply, Concat,

@@ -40,7 +40,7 @@ TEST(Deploy, RunsThePassesInOrderAndSaysWhatEachDid) {
 TEST(Deploy, ADeployedGraphComesOutAsItIs) {
   const GraphWithWeights once = deploy(trained());
   const GraphWithWeights twice = deploy(once);
-  EXPECT_EQ(to_string(twice.graph), to_string(once.graph));
+  testing::expect_same(twice.graph, once.graph);
   for (const auto& [name, tensor] : once.weights)
     EXPECT_TRUE(std::ranges::equal(tensor.values(), twice.weights.at(name).values())) << name;
 }

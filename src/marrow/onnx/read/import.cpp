@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -68,6 +69,15 @@ Result result_of(const ShapedGraph& graph) {
   return {output, {}};
 }
 
+bool same_weights(const Weights& a, const Weights& b) {
+  return std::ranges::equal(a, b, [](const auto& x, const auto& y) {
+    const Tensor &left = x.second, &right = y.second;
+    return x.first == y.first && left.dtype() == right.dtype() && left.shape() == right.shape() &&
+           std::ranges::equal(std::span(left.bytes(), left.byte_size()),
+                              std::span(right.bytes(), right.byte_size()));
+  });
+}
+
 ImportedNetwork read_at(const ModelProto& model, const Shape& input) {
   const ShapedGraph graph = shape_graph(model, input);
   const Result result = result_of(graph);
@@ -113,7 +123,8 @@ ImportedNetwork read(const ModelProto& model) {
   ImportedNetwork result = read_at(model, shape_at({1, 256, 384}));
   if (batch < 0 || height < 0 || width < 0) {
     const ImportedNetwork again = read_at(model, shape_at({3, 512, 128}));
-    if (to_string(again.network.graph) != to_string(result.network.graph))
+    if (again.network.graph != result.network.graph ||
+        !same_weights(again.network.weights, result.network.weights))
       throw Error(ErrorKind::kUnsupported, "the network is another one for another input size");
   }
   result.dynamic_batch = batch < 0;
