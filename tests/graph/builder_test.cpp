@@ -161,5 +161,31 @@ TEST(Graph, PrintsReadably) {
       "output out = %2\n");
 }
 
+Place place_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.place();
+  }
+  return {.file = "nothing was thrown"};
+}
+
+TEST(Builder, AnErrorCarriesTheScopeOfItsLayer) {
+  GraphBuilder g;
+  const Value image = g.input(3);
+  const auto scope = g.scope("stem");
+  EXPECT_EQ(place_of([&] { g.slice(image, 1, 9); }), (Place{.node = "stem"}));
+}
+
+TEST(InferShapes, AnErrorCarriesTheNameOfItsNode) {
+  GraphBuilder g;
+  const Value image = g.input(3);
+  const auto scope = g.scope("stem");
+  g.output("out", g.conv(image, "conv", {.out = 4, .kernel = 5, .padding = Padding::symmetric(0)}));
+  const Graph graph = std::move(g).build();
+  EXPECT_TRUE(graph.nodes.at(1).name.starts_with("stem"));
+  EXPECT_EQ(place_of([&] { infer_shapes(graph, {1, 3, 4, 4}); }), (Place{.node = graph.nodes.at(1).name}));
+}
+
 }  // namespace
 }  // namespace marrow

@@ -217,6 +217,31 @@ TEST(BadModels, AConcatOfUnequalSizesNamesBothLayers) {
       << level;
 }
 
+Place place_of(const std::string& yaml) {
+  try {
+    build_model(parse_model_spec(yaml, "m.yaml"));
+  } catch (const Error& error) {
+    return error.place();
+  }
+  return {.file = "nothing was thrown"};
+}
+
+TEST(BadModels, CarryTheirPlace) {
+  const std::string head = "head:\n  - [-1, 1, Classify, [nc]]\n";
+  // YAML, a setting, a layer whose module refuses, an operation whose channels do not fit, and one whose
+  // sizes do not meet, which the layers' shapes tell in the end.
+  EXPECT_EQ(place_of("nc: 4\nbackbone: [\n"), (Place{.file = "m.yaml", .line = 3}));
+  EXPECT_EQ(place_of("nc: 4\nactivation: nn.Relu()\n"), (Place{.file = "m.yaml", .line = 2}));
+  EXPECT_EQ(place_of("nc: 4\nbackbone:\n  - [-1, 1, Conv, [-8]]\n" + head),
+            (Place{.file = "m.yaml", .line = 3}));
+  EXPECT_EQ(place_of("nc: 4\nbackbone:\n  - [-1, 1, Conv, [8, 3, 1, None, 5]]\n" + head),
+            (Place{.file = "m.yaml", .line = 3, .node = "model.0"}));
+  EXPECT_EQ(place_of("nc: 4\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\n  - [-1, 1, Conv, [16, 3, 1, 0]]\n"
+                     "  - [[-1, 0], 1, Concat, [1]]\n" +
+                     head),
+            (Place{.file = "m.yaml", .line = 5, .node = "model.2"}));
+}
+
 // Every refusal within a second, and within bounded memory.
 TEST(HostileModelFiles, AreRefusedQuickly) {
   std::string doubling = "nc: 4\nbackbone:\n  - [-1, 1, Conv, [64]]\n";

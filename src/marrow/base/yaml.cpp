@@ -17,8 +17,8 @@ namespace marrow {
 namespace {
 
 [[noreturn]] void fail(const std::string& file, int line, const std::string& message) {
-  throw Error(ErrorKind::kFormat, line > 0 ? fmt::format("{}:{}: {}", file, line, message)
-                                           : fmt::format("{}: {}", file, message));
+  const Place place = {.file = file, .line = line};
+  throw Error(ErrorKind::kFormat, fmt::format("{}: {}", to_string(place), message), place);
 }
 
 class Converter {

@@ -22,7 +22,8 @@ std::string GraphBuilder::full_name(std::string_view name) const {
 
 void GraphBuilder::fail(std::string_view operation, const std::string& message) const {
   throw Error(ErrorKind::kShape,
-              fmt::format("[{}]{}{}: {}", operation, path_.empty() ? "" : " ", path_, message));
+              fmt::format("[{}]{}{}: {}", operation, path_.empty() ? "" : " ", path_, message),
+              {.node = path_});
 }
 
 Value GraphBuilder::add_node(Operation operation, std::vector<Value> inputs, int channels, double stride) {

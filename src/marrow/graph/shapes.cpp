@@ -40,8 +40,10 @@ class ShapeInference {
   using Inputs = std::vector<const Shape*>;
 
   [[noreturn]] void fail(const std::string& message) const {
-    throw Error(ErrorKind::kShape, fmt::format("[{}]{}{}: {}", operation_name(node_->operation),
-                                               node_->name.empty() ? "" : " ", node_->name, message));
+    throw Error(ErrorKind::kShape,
+                fmt::format("[{}]{}{}: {}", operation_name(node_->operation), node_->name.empty() ? "" : " ",
+                            node_->name, message),
+                {.node = node_->name});
   }
 
   const Shape& map(const Inputs& in) const {

@@ -36,18 +36,6 @@ int round_up_to_8(double channels) {
   return static_cast<int>(std::ceil(channels / 8) * 8);
 }
 
-// Where the text of an error says "model.<number>", that number.
-std::optional<int> layer_named_in(const std::string& text) {
-  const size_t at = text.find("model.");
-  if (at == std::string::npos) return std::nullopt;
-  int number = 0;
-  size_t i = at + 6;
-  if (i >= text.size() || text[i] < '0' || text[i] > '9') return std::nullopt;
-  for (; i < text.size() && text[i] >= '0' && text[i] <= '9' && number < kMaxModelLines; ++i)
-    number = 10 * number + (text[i] - '0');
-  return number;
-}
-
 class ModelBuilder {
  public:
   ModelBuilder(const ModelSpec& spec, const BuildOptions& options, int classes)
@@ -81,9 +69,23 @@ class ModelBuilder {
     return names;
   }
 
-  std::string place(const Layer& layer) const {
-    const std::string where = layer.line > 0 ? fmt::format("{}:{}", spec_.file, layer.line) : spec_.file;
-    return fmt::format("{}: layer {} ({})", where, layer.logical, printable(layer.module, 60));
+  // The error, said to be one of this layer.
+  Error error_of(const Layer& layer, const Error& error) const {
+    const Place place = {.file = spec_.file, .line = layer.line, .node = error.place().node};
+    return Error(error.kind(),
+                 fmt::format("{}: layer {} ({}): {}", to_string(place), layer.logical,
+                             printable(layer.module, 60), error.what()),
+                 place);
+  }
+
+  // The layer whose scope made the node; nullptr for the input.
+  const Layer* layer_of_node(std::string_view name) const {
+    for (const Layer& layer : model_.layers) {
+      const std::string scope = fmt::format("model.{}", layer.index);
+      if (name.starts_with(scope) && (name.size() == scope.size() || name[scope.size()] == '.'))
+        return &layer;
+    }
+    return nullptr;
   }
 
   void add_line(const LayerSpec& line) {
@@ -114,7 +116,7 @@ class ModelBuilder {
         add_module(line, layer);
       check(layer);
     } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("{}: {}", place(layer), error.what()));
+      throw error_of(layer, error);
     }
     layer.end_node = static_cast<int>(g_.graph().nodes.size());
     model_.layers.push_back(std::move(layer));
@@ -307,22 +309,21 @@ class ModelBuilder {
     try {
       shapes = infer_shapes(model_.graph, {1, spec_.channels, size, size});
     } catch (const Error& error) {
-      const std::optional<int> index = layer_named_in(error.what());
-      if (!index || *index >= static_cast<int>(model_.layers.size()))
-        throw Error(error.kind(), fmt::format("{}: {}", spec_.file, error.what()));
-      throw Error(error.kind(),
-                  fmt::format("{}: {}", place(model_.layers[static_cast<size_t>(*index)]), error.what()));
+      if (const Layer* layer = layer_of_node(error.place().node)) throw error_of(*layer, error);
+      throw Error(error.kind(), fmt::format("{}: {}", spec_.file, error.what()), {.file = spec_.file});
     }
     for (const NamedValue& tap : model_.graph.taps) {
       if (!tap.name.starts_with("feat") || model_.task == "classify") continue;
       const double level_stride = model_.graph.node(tap.value).stride;
       const int64_t height = shapes[static_cast<size_t>(tap.value.id)].at(2);
       if (static_cast<double>(height) * level_stride != static_cast<double>(size))
-        throw Error(
-            ErrorKind::kShape,
-            fmt::format("{}: level '{}' has {} rows for {} pixels, but its layers' strides multiply to "
-                        "{}; a convolution before it is not padded",
-                        place(model_.layers.back()), tap.name, height, size, level_stride));
+        throw error_of(
+            model_.layers.back(),
+            Error(ErrorKind::kShape,
+                  fmt::format("level '{}' has {} rows for {} pixels, but its layers' strides multiply to "
+                              "{}; a convolution before it is not padded",
+                              tap.name, height, size, level_stride),
+                  {.node = model_.graph.node(tap.value).name}));
     }
   }
 

@@ -99,11 +99,11 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
   const int stride = largest_stride(graph);
   TrainedModel result;
   result.weights = std::move(read.network.weights);
+  const std::vector<std::string> names = names_of(file, proto, classes);
   try {
-    result.model = model_of_graph(std::move(graph), task, names_of(file, proto, classes), stride);
+    result.model = model_of_graph(std::move(graph), task, names, stride);
   } catch (const Error& error) {
-    if (std::string_view(error.what()).starts_with(file)) throw;
-    throw Error(error.kind(), fmt::format("{}: {}", file, error.what()));
+    throw Error(error.kind(), fmt::format("{}: {}", file, error.what()), {.file = file});
   }
   result.model.warnings = std::move(warnings);
   result.model.fixed_height = read.height;

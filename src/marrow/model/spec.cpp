@@ -38,8 +38,8 @@ class SpecParser {
 
  private:
   [[noreturn]] void fail_at(int line, const std::string& message) const {
-    throw Error(ErrorKind::kFormat, line > 0 ? fmt::format("{}:{}: {}", spec_.file, line, message)
-                                             : fmt::format("{}: {}", spec_.file, message));
+    const Place place = {.file = spec_.file, .line = line};
+    throw Error(ErrorKind::kFormat, fmt::format("{}: {}", to_string(place), message), place);
   }
   [[noreturn]] void fail(const YamlValue& at, const std::string& message) const { fail_at(at.line, message); }
 
