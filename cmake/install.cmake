@@ -1,23 +1,63 @@
-# What `cmake --install` leaves: the programs, libmarrow, its headers, and a package that find_package(Marrow) finds.
-include(GNUInstallDirs)
+# What `cmake --install` leaves, by components, which are Debian packages too (cmake/packages.cmake):
+#   marrow   the program
+#   train    what `marrow train` and the proof of `marrow export` start, and what they need: LibTorch, ONNX
+#   library  libmarrow
+#   dev      its headers, and what find_package(Marrow) finds
+#   python   the Python module, only where it is asked for: others say `pip install ./python`
 include(CMakePackageConfigHelpers)
 
-set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Marrow)
-install(TARGETS marrow EXPORT MarrowTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(TARGETS marrow_cli marrow_check_onnx RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS marrow_cli RUNTIME COMPONENT marrow)
+install(TARGETS marrow_check_onnx RUNTIME COMPONENT train)
 if(MARROW_TRAIN)
-  install(TARGETS marrow_train_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS marrow_train_cli RUNTIME COMPONENT train)
 endif()
-install(
-  DIRECTORY src/marrow/
-  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/marrow
-  FILES_MATCHING
-  PATTERN "*.h"
-  PATTERN "kernels" EXCLUDE
-  PATTERN "steps" EXCLUDE)
-install(EXPORT MarrowTargets NAMESPACE Marrow:: DESTINATION ${package_dir})
-file(WRITE ${PROJECT_BINARY_DIR}/MarrowConfig.cmake
-     "include(CMakeFindDependencyMacro)\nfind_dependency(nlohmann_json)\ninclude(\"\${CMAKE_CURRENT_LIST_DIR}/MarrowTargets.cmake\")\n")
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/MarrowConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+
+# Completions and pages that the program writes itself: generated(FOLDER FILE ARGUMENTS...) installs what
+# `marrow ARGUMENTS...` prints; pages are written into a folder. A program for another machine cannot be asked.
+function(marrow_generated destination file)
+  string(JOIN " " arguments ${ARGN})
+  install(
+    CODE "
+      set(file \"${PROJECT_BINARY_DIR}/generated/${file}\")
+      file(MAKE_DIRECTORY \"${PROJECT_BINARY_DIR}/generated\")
+      execute_process(COMMAND \"$<TARGET_FILE:marrow_cli>\" ${arguments} OUTPUT_FILE \"\${file}\" ERROR_QUIET RESULT_VARIABLE failed)
+      if(failed)
+        message(STATUS \"Not installed: ${file}, which 'marrow ${arguments}' did not write\")
+      else()
+        file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${destination}\" TYPE FILE FILES \"\${file}\")
+      endif()"
+    COMPONENT marrow)
+endfunction()
+if(NOT CMAKE_CROSSCOMPILING)
+  marrow_generated(${CMAKE_INSTALL_DATADIR}/bash-completion/completions marrow completion bash)
+  marrow_generated(${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions _marrow completion zsh)
+  install(
+    CODE "
+      set(pages \"${PROJECT_BINARY_DIR}/generated/man\")
+      file(REMOVE_RECURSE \"\${pages}\")
+      file(MAKE_DIRECTORY \"\${pages}\")
+      execute_process(COMMAND \"$<TARGET_FILE:marrow_cli>\" man \"\${pages}\" OUTPUT_QUIET ERROR_QUIET)
+      file(GLOB pages \"\${pages}/*.1\")
+      if(pages)
+        file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1\" TYPE FILE FILES \${pages})
+      else()
+        message(STATUS \"Not installed: manual pages, which 'marrow man' did not write\")
+      endif()"
+    COMPONENT marrow)
+endif()
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Marrow)
+install(TARGETS marrow EXPORT MarrowTargets LIBRARY COMPONENT library NAMELINK_COMPONENT dev)
+install(FILES include/marrow/marrow.h include/marrow/marrow.hpp ${PROJECT_BINARY_DIR}/include/marrow/version.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/marrow COMPONENT dev)
+install(EXPORT MarrowTargets NAMESPACE Marrow:: DESTINATION ${package_dir} COMPONENT dev)
+configure_package_config_file(cmake/MarrowConfig.cmake.in MarrowConfig.cmake INSTALL_DESTINATION ${package_dir}
+                              NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(MarrowConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/MarrowConfig.cmake ${PROJECT_BINARY_DIR}/MarrowConfigVersion.cmake
-        DESTINATION ${package_dir})
+        DESTINATION ${package_dir} COMPONENT dev)
+
+install(DIRECTORY python/marrow DESTINATION lib/python3/dist-packages COMPONENT python EXCLUDE_FROM_ALL
+        FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
+
+include(cmake/packages.cmake)

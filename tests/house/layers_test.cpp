@@ -24,7 +24,10 @@ std::vector<std::string> wrong_includes(const Layers& layers, const Source& sour
                         "\", which is not written from marrow/");
       continue;
     }
-    const std::string used = layer_of(layers, include.substr(prefix.size()));
+    // The public headers are in include/marrow, not in a layer: only what stands behind them includes them.
+    const std::string used = include.find('/', prefix.size()) == std::string::npos
+                                 ? "api"
+                                 : layer_of(layers, include.substr(prefix.size()));
     if (!layers.at(layer).contains(used))
       wrong.push_back(source.path.string() + " of layer " + layer + " includes " + include + " of layer " +
                       used);

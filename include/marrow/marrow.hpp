@@ -1,0 +1,258 @@
+// Marrow for C++ programs: find objects in images, or say what an image shows.
+//
+//   marrow::Detector detector(marrow::Model("best.safetensors"));
+//   for (const marrow::Detection& found : detector.detect(marrow::Image::read("street.jpg")))
+//     std::cout << found.label << ' ' << found.confidence << '\n';
+//
+// Results are those of `marrow predict` with the same options, to the last bit.
+//
+// Errors: everything here throws marrow::Error, whose message says what was found and what was wanted, or
+// std::bad_alloc. A call that throws changes nothing; the object can be used further.
+//
+// Threads: any thread may use any object, and several threads may share one, except while it is assigned to,
+// moved from or destroyed. Calls on one Detector or Classifier take turns, since each call already uses all
+// its threads. To run several at once, make several of one Model, each with few threads: they share what the
+// file holds, but each has working memory of its own.
+//
+// C++20. Only what stands in marrow.hpp, marrow.h and version.h is for other programs; version.h says what a
+// new version may change.
+#pragma once
+
+#if __cplusplus < 202002L
+#error "marrow.hpp needs C++20"
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "marrow/version.h"
+
+#define MARROW_CPP_API __attribute__((visibility("default")))
+#define MARROW_CPP_PRIVATE __attribute__((visibility("hidden")))
+
+namespace marrow {
+
+// Part of every symbol's name, never written by a program: marrow::v0::Detector is marrow::Detector. The
+// library has other types of these names inside, so there it is not inline.
+#ifndef MARROW_BUILDING
+inline
+#endif
+    namespace v0 {
+
+// Of the library that runs; MARROW_VERSION is that of the headers.
+MARROW_CPP_API const char* version() noexcept;
+
+enum class ErrorKind {
+  kUsage = 1,    // an argument or option that makes no sense
+  kFile,         // a file is missing or cannot be read
+  kFormat,       // the content of a file or of encoded bytes is broken, or of an unknown kind
+  kModel,        // a file holds no network that can be run
+  kUnsupported,  // well formed, but nothing that Marrow does
+  kOther,        // the system refused something, such as a thread
+};
+
+class MARROW_CPP_API Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& message);
+  Error(const Error&) noexcept;
+  Error& operator=(const Error&) noexcept;
+  ~Error() override;
+  ErrorKind kind() const noexcept { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+// --- Images
+
+enum class PixelFormat {
+  kRgb,   // 3 bytes a pixel
+  kBgr,   // 3 bytes a pixel, as OpenCV has them
+  kGray,  // 1 byte a pixel
+};
+
+// Pixels that the caller owns, 8 bits a channel. They are read during a call only.
+struct ImageView {
+  const std::uint8_t* data = nullptr;  // the top left pixel
+  int width = 0;                       // pixels; at most 65500 a side, and 200 million in all
+  int height = 0;
+  // Bytes from a row to the next, negative for rows that lie bottom up; 0: the rows touch.
+  std::ptrdiff_t stride = 0;
+  PixelFormat format = PixelFormat::kRgb;
+};
+
+// A decoded image. Copies share the pixels, which never change.
+class MARROW_CPP_API Image {
+ public:
+  // JPEG, PNG, WebP, BMP or TIFF, told apart by their content; upright, as its EXIF data ask.
+  static Image read(const std::filesystem::path& path);
+  static Image decode(std::span<const std::byte> bytes);
+
+  Image(const Image&) noexcept;
+  Image(Image&&) noexcept;
+  Image& operator=(const Image&) noexcept;
+  Image& operator=(Image&&) noexcept;
+  ~Image();
+
+  int width() const;
+  int height() const;
+  // Not empty where a damaged JPEG could be read in part only: one line about it.
+  const std::string& warning() const;
+  // Blue, green, red. Valid as long as this image or a copy of it lives.
+  ImageView view() const;
+  operator ImageView() const { return view(); }
+
+ private:
+  struct Impl;
+  MARROW_CPP_PRIVATE explicit Image(std::shared_ptr<const Impl> impl);
+  MARROW_CPP_PRIVATE const Impl& impl() const;
+  std::shared_ptr<const Impl> impl_;
+};
+
+// --- Models
+
+enum class Task { kDetect, kClassify };
+
+struct LoadOptions {
+  // For a published file whose network cannot be told from its content, as the options --as and
+  // --weights-source of the program: the model it holds, and the implementation it comes from.
+  std::string as = {};
+  std::string weights_source = {};
+};
+
+// A network with its weights, as a file holds it. Never changes; copies share it.
+class MARROW_CPP_API Model {
+ public:
+  // Any file that `marrow predict` takes: .safetensors, .pt, .pth, .pth.tar, .pdparams, .onnx.
+  explicit Model(const std::filesystem::path& path, const LoadOptions& options = {});
+
+  Model(const Model&) noexcept;
+  Model(Model&&) noexcept;
+  Model& operator=(const Model&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  ~Model();
+
+  Task task() const;
+  // By class id.
+  const std::vector<std::string>& class_names() const;
+  // The input, in pixels, that images are fitted into where nothing else is asked for.
+  int input_width() const;
+  int input_height() const;
+  // What the reader of the file has to say about it: a line each.
+  const std::vector<std::string>& warnings() const;
+
+ private:
+  friend class Detector;
+  friend class Classifier;
+  struct Impl;
+  MARROW_CPP_PRIVATE const Impl& impl() const;
+  std::shared_ptr<const Impl> impl_;
+};
+
+enum class Precision {
+  kFloat32,
+  kBfloat16,
+  kInt8,  // for models that `marrow quantize` made
+};
+
+struct EngineOptions {
+  int threads = 0;  // 1 to 1024; 0: every processor that this process may use
+  Precision precision = Precision::kFloat32;
+  // Where a layer has several implementations, measure them once and remember the fastest below the user's
+  // cache folder: up to a second when a network meets an input size for the first time on a machine.
+  // Otherwise a fixed rule chooses.
+  bool tune = true;
+};
+
+// --- Detection
+
+struct Box {
+  float x1 = 0;  // pixels of the image, from its top left corner
+  float y1 = 0;
+  float x2 = 0;
+  float y2 = 0;
+};
+
+struct Detection {
+  Box box;
+  float confidence = 0;  // 0 to 1
+  int class_id = 0;
+  std::string label;  // the class's name, or its number where the model knows no names
+};
+
+struct DetectorOptions {
+  EngineOptions engine = {};
+  // The network's input in pixels, 1 to 16384, rounded up to a multiple of the network's largest stride. 0:
+  // as the other side; both 0: the model's own.
+  int input_width = 0;
+  int input_height = 0;
+  bool rect = true;          // pad an image only to the next multiple of the stride, not to the whole input
+  float confidence = 0.25f;  // detections are above it; 0 to 1
+  float iou = 0.7f;          // of two boxes that overlap by more, the weaker is dropped; 0 to 1
+  int max_detections = 300;  // an image; 1 to 1000000
+  bool agnostic = false;     // boxes of different classes suppress each other too
+  std::vector<int> class_ids = {};  // only these classes; empty: all
+};
+
+class MARROW_CPP_API Detector {
+ public:
+  explicit Detector(const Model& model, const DetectorOptions& options = {});
+  Detector(Detector&&) noexcept;
+  Detector& operator=(Detector&&) noexcept;
+  ~Detector();
+
+  // By falling confidence.
+  std::vector<Detection> detect(const ImageView& image) const;
+  // One list an image: a batch gives exactly what its images give one by one.
+  std::vector<std::vector<Detection>> detect(std::span<const ImageView> images) const;
+
+  // After rounding.
+  int input_width() const;
+  int input_height() const;
+
+ private:
+  struct Impl;
+  MARROW_CPP_PRIVATE const Impl& impl() const;
+  std::unique_ptr<Impl> impl_;
+};
+
+// --- Classification
+
+struct ClassProbability {
+  int class_id = 0;
+  std::string label;
+  float probability = 0;  // 0 to 1
+};
+
+struct ClassifierOptions {
+  EngineOptions engine = {};
+  int input_size = 0;  // pixels a side, 1 to 16384; 0: the model's own
+};
+
+class MARROW_CPP_API Classifier {
+ public:
+  explicit Classifier(const Model& model, const ClassifierOptions& options = {});
+  Classifier(Classifier&&) noexcept;
+  Classifier& operator=(Classifier&&) noexcept;
+  ~Classifier();
+
+  // The `top` likeliest classes, by falling probability; all where there are fewer.
+  std::vector<ClassProbability> classify(const ImageView& image, int top = 5) const;
+  std::vector<std::vector<ClassProbability>> classify(std::span<const ImageView> images, int top = 5) const;
+
+  int input_size() const;
+
+ private:
+  struct Impl;
+  MARROW_CPP_PRIVATE const Impl& impl() const;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace v0
+}  // namespace marrow

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Makes the Debian packages of a build and tries them in a clean Debian 12, which debootstrap unpacks below build/ from this
+# machine's package source: `marrow predict` without LibTorch, the three examples against the installed library, and training.
+# usage: test_packages.sh BUILD_FOLDER; as root, from anywhere
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=$(realpath "$1")
+root=$PWD/build/packages-root
+packages=$PWD/build/packages
+largest_kb=15000 # of the engine, installed
+
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "test-packages: $*"
+  exit 1
+}
+quietly() { # LOG COMMAND...
+  local log=build/$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null || {
+    tail -n 30 "$log" >&2
+    fail "'$*' failed; the whole log is in $log"
+  }
+}
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"; }
+install_inside() { quietly packages-install.log inside apt-get install -y -q --no-install-recommends "$@"; }
+unmount() { mountpoint -q "$root/proc" && umount "$root/proc" || true; }
+
+((EUID == 0)) || fail "a clean Debian is entered by chroot, which only root may do"
+
+say "Making the packages"
+rm -rf "$packages"
+quietly packages.log cpack --config "$build/CPackConfig.cmake" -B "$packages"
+rm -rf "$packages/_CPack_Packages"
+
+trap unmount EXIT
+unmount
+rm -rf "$root"
+source=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' | head -n 1)
+[[ -n $source ]] || fail "apt has no package source for Debian 12 (bookworm)"
+say "Unpacking a clean Debian 12"
+quietly packages-debootstrap.log debootstrap --variant=minbase bookworm "$root" "$source"
+mount -t proc proc "$root/proc" # for the number of processors
+# How this machine reaches its package source.
+cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
+[[ -f /etc/apt/apt.conf ]] && cp /etc/apt/apt.conf "$root/etc/apt/"
+cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+mkdir -p "$root/root/test"
+cp "$packages"/*.deb "$root/root/test/"
+quietly packages-update.log inside apt-get update -q
+
+without_torch() { [[ $(inside dpkg-query -W -f '${Package}\n') != *torch* ]] || fail "$1 brings LibTorch"; }
+installed_kb() { inside dpkg-query -W -f '${Installed-Size}' "$1"; }
+deb() { (cd "$root" && echo ./root/test/"$1"_*.deb | sed 's,^\.,,; s, \./, /,g'); }
+
+say "marrow: the program and the engine"
+install_inside "$(deb marrow)"
+without_torch marrow
+"$build/tests/make_api_files" "$root/root/test/files"
+said=$(inside marrow predict --model /root/test/files/detector.safetensors --source /root/test/files/a.jpg --no-save)
+[[ $said == *Speed:* ]] || fail "marrow predict does not work"
+[[ $(installed_kb marrow) -lt $largest_kb ]] || fail "marrow takes $(installed_kb marrow) KB, not under $largest_kb"
+inside dpkg-query -W -f 'marrow takes ${Installed-Size} KB and depends on ${Depends}\n' marrow >&2
+
+say "The library: the three examples"
+install_inside "$(deb "libmarrow[0-9]*")" "$(deb libmarrow-dev)" "$(deb python3-marrow)" gcc g++ cmake make
+cp -r examples "$root/root/test/examples"
+for language in c cpp; do
+  folder=/root/test/examples/$language
+  quietly packages-example.log inside cmake -S "$folder" -B "$folder/build"
+  quietly packages-example.log inside cmake --build "$folder/build"
+done
+images=(/root/test/files/a.jpg /root/test/files/b.png)
+model=/root/test/files/detector.safetensors
+inside /root/test/examples/cpp/build/detect "$model" "${images[@]}" >build/packages-cpp.txt
+inside /root/test/examples/c/build/detect "$model" "${images[@]}" >build/packages-c.txt
+inside python3 /root/test/examples/python/detect.py "$model" "${images[@]}" >build/packages-python.txt
+grep -q ' (.*) to (' build/packages-cpp.txt || fail "the C++ example finds nothing"
+cmp build/packages-cpp.txt build/packages-c.txt || fail "C++ and C find different things"
+cmp build/packages-cpp.txt build/packages-python.txt || fail "C++ and Python find different things"
+without_torch "the library"
+
+train=$(deb marrow-train)
+if [[ -f $root/$train ]]; then
+  say "marrow-train: training"
+  install_inside "$train"
+  [[ $(inside marrow train --help) == *--epochs* ]] || fail "marrow train does not start"
+fi
+say "All packages work: $(cd "$packages" && echo *.deb)"

@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+
+#include <mutex>
+
+#include "marrow/api/inside.h"
+#include "marrow/detect/results.h"
+
+namespace marrow::v0 {
+
+struct Classifier::Impl {
+  Impl(const model::Model::Impl& model, const inside::LayerClassifierOptions& options)
+      : names(model.trained.model.names),
+        input(options.crop),
+        classifier(model.trained.model.graph, model.trained.weights, options) {}
+
+  std::vector<std::string> names;
+  int input;
+  std::mutex turn;  // held while `classifier` is used
+  inside::LayerClassifier classifier;
+};
+
+Classifier::Classifier(const model::Model& model, const predict::ClassifierOptions& options) {
+  impl_ = inside::guarded([&] {
+    const model::Model::Impl& loaded = model.impl();
+    if (loaded.task != Task::kClassify)
+      throw Error(ErrorKind::kUsage, loaded.file + ": a detector, not a classifier; wanted is Detector");
+    const inside::LayerSize input =
+        options.input_size == 0
+            ? loaded.input
+            : inside::input_size(loaded.file, loaded.trained.model, options.input_size, options.input_size);
+    if (input.width != input.height)
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: the network is fixed at {} x {} pixels; a classifier's input is square",
+                              loaded.file, input.width, input.height));
+    return std::make_unique<Impl>(
+        loaded, inside::LayerClassifierOptions{input.width, inside::engine_options(options.engine)});
+  });
+}
+
+Classifier::Classifier(Classifier&&) noexcept = default;
+Classifier& Classifier::operator=(Classifier&&) noexcept = default;
+Classifier::~Classifier() = default;
+
+const Classifier::Impl& Classifier::impl() const {
+  return inside::checked(impl_, "Classifier");
+}
+
+std::vector<predict::ClassProbability> Classifier::classify(const ImageView& view, int top) const {
+  return inside::guarded([&] {
+    impl();
+    if (top < 1) throw Error(ErrorKind::kUsage, fmt::format("the top {} classes; wanted 1 or more", top));
+    const inside::LayerImage image = inside::copy_view(view);
+    predict::ClassificationResult result;
+    {
+      const std::lock_guard turn(impl_->turn);
+      result = impl_->classifier.classify(image, top);
+    }
+    std::vector<predict::ClassProbability> likeliest;
+    likeliest.reserve(result.top.size());
+    for (const inside::LayerClassProbability& each : result.top)
+      likeliest.push_back({each.class_id, detect::class_name(impl_->names, each.class_id), each.probability});
+    return likeliest;
+  });
+}
+
+std::vector<std::vector<predict::ClassProbability>> Classifier::classify(std::span<const ImageView> images,
+                                                                         int top) const {
+  return inside::for_each_image<std::vector<predict::ClassProbability>>(
+      images, [&](const ImageView& image) { return classify(image, top); });
+}
+
+int Classifier::input_size() const {
+  return impl().input;
+}
+
+}  // namespace marrow::v0

@@ -1,0 +1,105 @@
+#include <fmt/format.h>
+
+#include <mutex>
+
+#include "marrow/api/inside.h"
+#include "marrow/detect/results.h"
+
+namespace marrow::v0 {
+namespace {
+
+constexpr int kMostDetections = 1'000'000;
+
+void check_fraction(const char* name, float value) {
+  if (!(value >= 0 && value <= 1))
+    throw Error(ErrorKind::kUsage, fmt::format("{} {}; wanted 0 to 1", name, value));
+}
+
+void check_options(const predict::DetectorOptions& options, size_t classes) {
+  check_fraction("confidence", options.confidence);
+  check_fraction("iou", options.iou);
+  if (options.max_detections < 1 || options.max_detections > kMostDetections)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("max_detections {}; wanted 1 to {}", options.max_detections, kMostDetections));
+  for (const int id : options.class_ids)
+    if (id < 0 || static_cast<size_t>(id) >= classes)
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("class id {}, but the model has {} classes (0..{})", id, classes, classes - 1));
+}
+
+}  // namespace
+
+struct Detector::Impl {
+  Impl(const model::Model::Impl& model, const inside::LayerDetectorOptions& options)
+      : names(model.trained.model.names),
+        detector(model.trained.model.graph, model.trained.weights, options) {}
+
+  std::vector<std::string> names;
+  std::mutex turn;  // held while `detector` is used
+  inside::LayerDetector detector;
+};
+
+Detector::Detector(const model::Model& model, const predict::DetectorOptions& options) {
+  impl_ = inside::guarded([&] {
+    const model::Model::Impl& loaded = model.impl();
+    const inside::LayerModel& network = loaded.trained.model;
+    if (loaded.task != Task::kDetect)
+      throw Error(ErrorKind::kUsage, loaded.file + ": a classifier, not a detector; wanted is Classifier");
+    check_options(options, network.names.size());
+    inside::LayerDetectorOptions how;
+    how.engine = inside::engine_options(options.engine);
+    how.size = options.input_width == 0 && options.input_height == 0
+                   ? loaded.input
+                   : inside::input_size(loaded.file, network, options.input_width, options.input_height);
+    how.rect = options.rect && network.fixed_height == 0;
+    how.nms.confidence = options.confidence;
+    how.nms.iou = options.iou;
+    how.nms.max_detections = options.max_detections;
+    how.nms.agnostic = options.agnostic;
+    how.nms.classes = options.class_ids;
+    return std::make_unique<Impl>(loaded, how);
+  });
+}
+
+Detector::Detector(Detector&&) noexcept = default;
+Detector& Detector::operator=(Detector&&) noexcept = default;
+Detector::~Detector() = default;
+
+const Detector::Impl& Detector::impl() const {
+  return inside::checked(impl_, "Detector");
+}
+
+std::vector<detect::Detection> Detector::detect(const ImageView& view) const {
+  return inside::guarded([&] {
+    impl();
+    const inside::LayerImage image = inside::copy_view(view);
+    predict::DetectionResult result;
+    {
+      const std::lock_guard turn(impl_->turn);
+      result = impl_->detector.detect(image);
+    }
+    std::vector<detect::Detection> found;
+    found.reserve(result.detections.size());
+    for (const inside::LayerDetection& each : result.detections)
+      found.push_back({{each.box[0], each.box[1], each.box[2], each.box[3]},
+                       each.confidence,
+                       each.class_id,
+                       detect::class_name(impl_->names, each.class_id)});
+    return found;
+  });
+}
+
+std::vector<std::vector<detect::Detection>> Detector::detect(std::span<const ImageView> images) const {
+  return inside::for_each_image<std::vector<detect::Detection>>(
+      images, [&](const ImageView& image) { return detect(image); });
+}
+
+int Detector::input_width() const {
+  return impl().detector.size().width;
+}
+
+int Detector::input_height() const {
+  return impl().detector.size().height;
+}
+
+}  // namespace marrow::v0

@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include "marrow/api/inside.h"
+#include "marrow/model/import.h"
+#include "marrow/predict/input_size.h"
+
+namespace marrow::v0 {
+namespace {
+
+Task task_of(const std::string& file, const std::string& task) {
+  if (task == "detect") return Task::kDetect;
+  if (task == "classify") return Task::kClassify;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{}: a model for '{}'; wanted is one for detection or classification", file, task));
+}
+
+}  // namespace
+
+model::Model::Model(const std::filesystem::path& path, const LoadOptions& options) {
+  impl_ = inside::guarded([&] {
+    model::ImportOptions import;
+    import.model = options.as;
+    import.source = options.weights_source;
+    import.model_flag = "as";
+    import.source_flag = "weights_source";
+    auto impl = std::make_shared<Impl>();
+    impl->file = path.string();
+    impl->trained = model::load_trained(path, import);
+    impl->task = task_of(impl->file, impl->trained.model.task);
+    impl->input = predict::default_input_size(impl->trained.model);
+    return impl;
+  });
+}
+
+model::Model::Model(const model::Model&) noexcept = default;
+model::Model::Model(model::Model&&) noexcept = default;
+model::Model& model::Model::operator=(const model::Model&) noexcept = default;
+model::Model& model::Model::operator=(model::Model&&) noexcept = default;
+model::Model::~model::Model() = default;
+
+const model::Model::Impl& model::Model::impl() const {
+  return inside::checked(impl_, "Model");
+}
+
+Task model::Model::task() const {
+  return impl().task;
+}
+
+const std::vector<std::string>& model::Model::class_names() const {
+  return impl().trained.model.names;
+}
+
+int model::Model::input_width() const {
+  return impl().input.width;
+}
+
+int model::Model::input_height() const {
+  return impl().input.height;
+}
+
+const std::vector<std::string>& model::Model::warnings() const {
+  return impl().trained.model.warnings;
+}
+
+}  // namespace marrow::v0

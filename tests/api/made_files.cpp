@@ -1,0 +1,56 @@
+#include "api/made_files.h"
+
+#include <fstream>
+
+#include "marrow/detect/network_input.h"
+#include "marrow/graph/reference/executor.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
+#include "marrow/model/checkpoint.h"
+#include "marrow/model/zoo.h"
+
+namespace marrow::testing {
+namespace {
+
+void write(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+// Random weights with the statistics of a drawn scene, so that what is found depends on the image. Last
+// layers are tame, so that scores do not saturate, and a detector's lie around 0.4, where fresh ones lie far
+// below what counts as a detection.
+void write_network(const std::filesystem::path& path, const std::string& name,
+                   std::vector<std::string> classes) {
+  const model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
+  Tensor input({1, 3, 64, 64});
+  detect::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
+  Weights weights = reference::measure_batch_statistics(model.graph, randomize(model.graph, 3), input);
+  for (auto& [parameter, tensor] : weights) {
+    if (!parameter.starts_with("model.22.cv")) continue;
+    if (parameter.ends_with(".2.weight"))
+      for (float& value : tensor.values()) value *= 0.1f;
+    if (parameter.starts_with("model.22.cv3.") && parameter.ends_with(".2.bias"))
+      for (float& value : tensor.values()) value = -0.4f;
+  }
+  model::save_checkpoint(path, model, weights);
+}
+
+}  // namespace
+
+void write_api_files(const std::filesystem::path& folder) {
+  write_network(folder / "detector.safetensors", "yolov8n", {"red box", "green/disc", "bar"});
+  write_network(folder / "classifier.safetensors", "yolov8n-cls",
+                {"apple", "bread", "cheese", "d\xc3\xa9lice", "egg", "fig", "grape"});
+  write(folder / "a.jpg", image::encode_jpeg(image::draw_scene(80, 60, 1).pixels()));
+  write(folder / "b.png", image::encode_png(image::draw_scene(53, 97, 2).pixels()));
+  write(folder / "c.jpg", image::encode_jpeg(image::draw_scene(64, 64, 3).pixels()));
+  image::Image grey = image::draw_scene(40, 30, 4);
+  for (int y = 0; y < grey.height(); ++y)
+    for (int x = 0; x < grey.width(); ++x) {
+      uint8_t* pixel = grey.row(y) + static_cast<size_t>(x) * 3;
+      pixel[1] = pixel[2] = pixel[0];
+    }
+  write(folder / "grey.png", image::encode_png(grey.pixels()));
+}
+
+}  // namespace marrow::testing

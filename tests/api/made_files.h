@@ -1,0 +1,18 @@
+// What the tests of the public API need of the layers. Those tests see the public headers only, as a program
+// does.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace marrow::testing {
+
+// Makes files in the folder: detector.safetensors (3 classes) and classifier.safetensors with random weights
+// that find something everywhere; a.jpg, b.png and c.jpg, drawn scenes of three sizes; grey.png.
+void write_api_files(const std::filesystem::path& folder);
+
+// What the program answers on stdout; fails the test where its exit code is not 0.
+std::string run_marrow(const std::vector<std::string>& arguments);
+
+}  // namespace marrow::testing

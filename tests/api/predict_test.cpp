@@ -1,0 +1,104 @@
+// The API's results are those of `marrow predict --json`, to the digit.
+#include <cmath>
+#include <marrow/marrow.hpp>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "api/files.h"
+
+namespace {
+
+using marrow::testing::api_file;
+using marrow::testing::run_marrow;
+using nlohmann::json;
+
+const char* const kImages[] = {"a.jpg", "b.png", "c.jpg", "grey.png"};
+
+// One line an image; more arguments behind.
+json predict(const std::string& model, const std::string& image, std::vector<std::string> more) {
+  std::vector<std::string> arguments = {
+      "predict",       "--model",  api_file(model).string(), "--source", api_file(image).string(), "--json",
+      "--no-autotune", "--no-save"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return json::parse(run_marrow(arguments));
+}
+
+// What --json does with a number.
+double five_decimals(float value) {
+  return std::round(static_cast<double>(value) * 1e5) / 1e5;
+}
+
+struct Case {
+  std::vector<std::string> arguments;
+  marrow::DetectorOptions options;
+};
+
+std::vector<Case> cases() {
+  const auto base = [] {
+    return Case{{"--imgsz", "64", "--conf", "0.01", "--max-det", "30"},
+                {.engine = {.tune = false}, .input_width = 64, .confidence = 0.01f, .max_detections = 30}};
+  };
+  std::vector<Case> all = {base(), base(), base(), base(), base(), {{}, {.engine = {.tune = false}}}};
+  const auto add = [](Case& c, const std::vector<std::string>& arguments) {
+    c.arguments.insert(c.arguments.end(), arguments.begin(), arguments.end());
+  };
+  add(all[1], {"--no-rect", "--threads", "1"});
+  all[1].options.rect = false;
+  all[1].options.engine.threads = 1;
+  add(all[2], {"--classes", "bar,0", "--iou", "0.3"});
+  all[2].options.class_ids = {2, 0};
+  all[2].options.iou = 0.3f;
+  add(all[3], {"--precision", "bf16", "--agnostic-nms"});
+  all[3].options.engine.precision = marrow::Precision::kBfloat16;
+  all[3].options.agnostic = true;
+  all[4].arguments[1] = "40,100";
+  all[4].options.input_height = 40;
+  all[4].options.input_width = 100;
+  return all;
+}
+
+TEST(ApiAndPredict, FindTheSame) {
+  const marrow::Model model(api_file("detector.safetensors"));
+  for (const Case& c : cases()) {
+    const marrow::Detector detector(model, c.options);
+    for (const char* name : kImages) {
+      SCOPED_TRACE(name);
+      const json line = predict("detector.safetensors", name, c.arguments);
+      const marrow::Image image = marrow::Image::read(api_file(name));
+      EXPECT_EQ(line.at("width"), image.width());
+      EXPECT_EQ(line.at("height"), image.height());
+      const auto found = detector.detect(image);
+      const json& expected = line.at("detections");
+      ASSERT_EQ(found.size(), expected.size());
+      EXPECT_FALSE(found.empty());
+      for (size_t i = 0; i < found.size(); ++i) {
+        const auto& [box, confidence, class_id, label] = found[i];
+        EXPECT_EQ(json({{"class", class_id},
+                        {"name", label},
+                        {"confidence", five_decimals(confidence)},
+                        {"box",
+                         {five_decimals(box.x1), five_decimals(box.y1), five_decimals(box.x2),
+                          five_decimals(box.y2)}}}),
+                  expected[i]);
+      }
+    }
+  }
+}
+
+TEST(ApiAndPredict, ClassifyTheSame) {
+  const marrow::Model model(api_file("classifier.safetensors"));
+  for (const int size : {0, 96}) {
+    const marrow::Classifier classifier(model, {.engine = {.tune = false}, .input_size = size});
+    for (const char* name : kImages) {
+      std::vector<std::string> more;
+      if (size > 0) more = {"--imgsz", std::to_string(size)};
+      const json line = predict("classifier.safetensors", name, more);
+      json top5 = json::array();
+      for (const auto& each : classifier.classify(marrow::Image::read(api_file(name))))
+        top5.push_back({{"class", each.class_id}, {"name", each.label}, {"probability", each.probability}});
+      EXPECT_EQ(top5, line.at("top5"));
+    }
+  }
+}
+
+}  // namespace
