@@ -8,7 +8,7 @@
 namespace marrow::v0 {
 
 struct Classifier::Impl {
-  Impl(const model::Model::Impl& model, const inside::LayerClassifierOptions& options)
+  Impl(const Model::Impl& model, const inside::LayerClassifierOptions& options)
       : names(model.trained.model.names),
         input(options.crop),
         classifier(model.trained.model.graph, model.trained.weights, options) {}
@@ -19,9 +19,9 @@ struct Classifier::Impl {
   inside::LayerClassifier classifier;
 };
 
-Classifier::Classifier(const model::Model& model, const predict::ClassifierOptions& options) {
+Classifier::Classifier(const Model& model, const ClassifierOptions& options) {
   impl_ = inside::guarded([&] {
-    const model::Model::Impl& loaded = model.impl();
+    const Model::Impl& loaded = model.impl();
     if (loaded.task != Task::kClassify)
       throw Error(ErrorKind::kUsage, loaded.file + ": a detector, not a classifier; wanted is Detector");
     const inside::LayerSize input =
@@ -45,7 +45,7 @@ const Classifier::Impl& Classifier::impl() const {
   return inside::checked(impl_, "Classifier");
 }
 
-std::vector<predict::ClassProbability> Classifier::classify(const ImageView& view, int top) const {
+std::vector<ClassProbability> Classifier::classify(const ImageView& view, int top) const {
   return inside::guarded([&] {
     impl();
     if (top < 1) throw Error(ErrorKind::kUsage, fmt::format("the top {} classes; wanted 1 or more", top));
@@ -55,7 +55,7 @@ std::vector<predict::ClassProbability> Classifier::classify(const ImageView& vie
       const std::lock_guard turn(impl_->turn);
       result = impl_->classifier.classify(image, top);
     }
-    std::vector<predict::ClassProbability> likeliest;
+    std::vector<ClassProbability> likeliest;
     likeliest.reserve(result.top.size());
     for (const inside::LayerClassProbability& each : result.top)
       likeliest.push_back({each.class_id, detect::class_name(impl_->names, each.class_id), each.probability});
@@ -63,9 +63,9 @@ std::vector<predict::ClassProbability> Classifier::classify(const ImageView& vie
   });
 }
 
-std::vector<std::vector<predict::ClassProbability>> Classifier::classify(std::span<const ImageView> images,
+std::vector<std::vector<ClassProbability>> Classifier::classify(std::span<const ImageView> images,
                                                                          int top) const {
-  return inside::for_each_image<std::vector<predict::ClassProbability>>(
+  return inside::for_each_image<std::vector<ClassProbability>>(
       images, [&](const ImageView& image) { return classify(image, top); });
 }
 

@@ -15,7 +15,7 @@ void check_fraction(const char* name, float value) {
     throw Error(ErrorKind::kUsage, fmt::format("{} {}; wanted 0 to 1", name, value));
 }
 
-void check_options(const predict::DetectorOptions& options, size_t classes) {
+void check_options(const DetectorOptions& options, size_t classes) {
   check_fraction("confidence", options.confidence);
   check_fraction("iou", options.iou);
   if (options.max_detections < 1 || options.max_detections > kMostDetections)
@@ -30,7 +30,7 @@ void check_options(const predict::DetectorOptions& options, size_t classes) {
 }  // namespace
 
 struct Detector::Impl {
-  Impl(const model::Model::Impl& model, const inside::LayerDetectorOptions& options)
+  Impl(const Model::Impl& model, const inside::LayerDetectorOptions& options)
       : names(model.trained.model.names),
         detector(model.trained.model.graph, model.trained.weights, options) {}
 
@@ -39,9 +39,9 @@ struct Detector::Impl {
   inside::LayerDetector detector;
 };
 
-Detector::Detector(const model::Model& model, const predict::DetectorOptions& options) {
+Detector::Detector(const Model& model, const DetectorOptions& options) {
   impl_ = inside::guarded([&] {
-    const model::Model::Impl& loaded = model.impl();
+    const Model::Impl& loaded = model.impl();
     const inside::LayerModel& network = loaded.trained.model;
     if (loaded.task != Task::kDetect)
       throw Error(ErrorKind::kUsage, loaded.file + ": a classifier, not a detector; wanted is Classifier");
@@ -69,7 +69,7 @@ const Detector::Impl& Detector::impl() const {
   return inside::checked(impl_, "Detector");
 }
 
-std::vector<detect::Detection> Detector::detect(const ImageView& view) const {
+std::vector<Detection> Detector::detect(const ImageView& view) const {
   return inside::guarded([&] {
     impl();
     const inside::LayerImage image = inside::copy_view(view);
@@ -78,7 +78,7 @@ std::vector<detect::Detection> Detector::detect(const ImageView& view) const {
       const std::lock_guard turn(impl_->turn);
       result = impl_->detector.detect(image);
     }
-    std::vector<detect::Detection> found;
+    std::vector<Detection> found;
     found.reserve(result.detections.size());
     for (const inside::LayerDetection& each : result.detections)
       found.push_back({{each.box[0], each.box[1], each.box[2], each.box[3]},
@@ -89,8 +89,8 @@ std::vector<detect::Detection> Detector::detect(const ImageView& view) const {
   });
 }
 
-std::vector<std::vector<detect::Detection>> Detector::detect(std::span<const ImageView> images) const {
-  return inside::for_each_image<std::vector<detect::Detection>>(
+std::vector<std::vector<Detection>> Detector::detect(std::span<const ImageView> images) const {
+  return inside::for_each_image<std::vector<Detection>>(
       images, [&](const ImageView& image) { return detect(image); });
 }
 

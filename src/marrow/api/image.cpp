@@ -3,22 +3,22 @@
 
 namespace marrow::v0 {
 
-image::Image::Image(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
-image::Image::Image(const image::Image&) noexcept = default;
-image::Image::Image(image::Image&&) noexcept = default;
-image::Image& image::Image::operator=(const image::Image&) noexcept = default;
-image::Image& image::Image::operator=(image::Image&&) noexcept = default;
-image::Image::~image::Image() = default;
+Image::Image(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+Image::Image(const Image&) noexcept = default;
+Image::Image(Image&&) noexcept = default;
+Image& Image::operator=(const Image&) noexcept = default;
+Image& Image::operator=(Image&&) noexcept = default;
+Image::~Image() = default;
 
-image::Image image::Image::read(const std::filesystem::path& path) {
+Image Image::read(const std::filesystem::path& path) {
   return inside::guarded([&] {
     image::DecodedImage decoded = image::decode_image_file(path);
-    return image::Image(
+    return Image(
         std::make_shared<const Impl>(Impl{std::move(decoded.image), std::move(decoded.warning)}));
   });
 }
 
-image::Image image::Image::decode(std::span<const std::byte> bytes) {
+Image Image::decode(std::span<const std::byte> bytes) {
   return inside::guarded([&] {
     if (bytes.data() == nullptr && !bytes.empty())
       throw Error(ErrorKind::kUsage, "the image's encoded bytes are a null pointer");
@@ -27,31 +27,31 @@ image::Image image::Image::decode(std::span<const std::byte> bytes) {
                                                " bytes of an encoded image; at most " +
                                                std::to_string(image::kMaxImageFileBytes) + " are read");
     image::DecodedImage decoded = image::decode_image(bytes, "image");
-    return image::Image(
+    return Image(
         std::make_shared<const Impl>(Impl{std::move(decoded.image), std::move(decoded.warning)}));
   });
 }
 
-const image::Image::Impl& image::Image::impl() const {
+const Image::Impl& Image::impl() const {
   return inside::checked(impl_, "Image");
 }
 
-int image::Image::width() const {
+int Image::width() const {
   return impl().pixels.width();
 }
 
-int image::Image::height() const {
+int Image::height() const {
   return impl().pixels.height();
 }
 
-const std::string& image::Image::warning() const {
+const std::string& Image::warning() const {
   return impl().warning;
 }
 
-ImageView image::Image::view() const {
+ImageView Image::view() const {
   const inside::LayerImage& pixels = impl().pixels;
   return {pixels.row(0), pixels.width(), pixels.height(), static_cast<std::ptrdiff_t>(pixels.row_bytes()),
-          detect::PixelFormat::kBgr};
+          PixelFormat::kBgr};
 }
 
 }  // namespace marrow::v0

@@ -40,24 +40,24 @@ ErrorKind public_kind(marrow::ErrorKind kind) {
   return ErrorKind::kOther;
 }
 
-int channels_of(detect::PixelFormat format) {
+int channels_of(PixelFormat format) {
   switch (format) {
-    case detect::PixelFormat::kRgb:
-    case detect::PixelFormat::kBgr:
+    case PixelFormat::kRgb:
+    case PixelFormat::kBgr:
       return 3;
-    case detect::PixelFormat::kGray:
+    case PixelFormat::kGray:
       return 1;
   }
   throw Error(ErrorKind::kUsage, fmt::format("pixel format {}: no such format", static_cast<int>(format)));
 }
 
-void copy_row(const uint8_t* from, detect::PixelFormat format, int width, uint8_t* bgr) {
-  if (format == detect::PixelFormat::kBgr) {
+void copy_row(const uint8_t* from, PixelFormat format, int width, uint8_t* bgr) {
+  if (format == PixelFormat::kBgr) {
     std::copy_n(from, static_cast<size_t>(width) * 3, bgr);
     return;
   }
-  const int step = format == detect::PixelFormat::kGray ? 1 : 3;
-  const int blue = format == detect::PixelFormat::kGray ? 0 : 2;
+  const int step = format == PixelFormat::kGray ? 1 : 3;
+  const int blue = format == PixelFormat::kGray ? 0 : 2;
   for (int x = 0; x < width; ++x, from += step, bgr += 3) {
     bgr[0] = from[blue];
     bgr[1] = from[blue / 2];
@@ -111,18 +111,18 @@ LayerImage copy_view(const ImageView& view) {
   return image;
 }
 
-LayerEngineOptions engine_options(const engine::EngineOptions& options) {
+LayerEngineOptions engine_options(const EngineOptions& options) {
   LayerEngineOptions engine;
   engine.threads = options.threads;  // the engine checks it
   engine.autotune = options.tune;
   switch (options.precision) {
-    case engine::Precision::kFloat32:
+    case Precision::kFloat32:
       engine.precision = LayerPrecision::kFloat32;
       return engine;
-    case engine::Precision::kBfloat16:
+    case Precision::kBfloat16:
       engine.precision = LayerPrecision::kBfloat16;
       return engine;
-    case engine::Precision::kInt8:
+    case Precision::kInt8:
       engine.precision = LayerPrecision::kInt8;
       return engine;
   }

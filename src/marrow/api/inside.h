@@ -75,7 +75,7 @@ const auto& checked(const Pointer& impl, const char* type) {
 LayerImage copy_view(const ImageView& view);
 
 // Throws Error{kUsage} for a value that the options do not allow.
-LayerEngineOptions engine_options(const engine::EngineOptions& options);
+LayerEngineOptions engine_options(const EngineOptions& options);
 
 // The input for a wish that the options state, checked with what the model's file is fixed at. 0: no wish.
 LayerSize input_size(const std::string& file, const LayerModel& model, int width, int height);

@@ -16,7 +16,7 @@ Task task_of(const std::string& file, const std::string& task) {
 
 }  // namespace
 
-model::Model::Model(const std::filesystem::path& path, const LoadOptions& options) {
+Model::Model(const std::filesystem::path& path, const LoadOptions& options) {
   impl_ = inside::guarded([&] {
     model::ImportOptions import;
     import.model = options.as;
@@ -32,33 +32,33 @@ model::Model::Model(const std::filesystem::path& path, const LoadOptions& option
   });
 }
 
-model::Model::Model(const model::Model&) noexcept = default;
-model::Model::Model(model::Model&&) noexcept = default;
-model::Model& model::Model::operator=(const model::Model&) noexcept = default;
-model::Model& model::Model::operator=(model::Model&&) noexcept = default;
-model::Model::~model::Model() = default;
+Model::Model(const Model&) noexcept = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(const Model&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
 
-const model::Model::Impl& model::Model::impl() const {
+const Model::Impl& Model::impl() const {
   return inside::checked(impl_, "Model");
 }
 
-Task model::Model::task() const {
+Task Model::task() const {
   return impl().task;
 }
 
-const std::vector<std::string>& model::Model::class_names() const {
+const std::vector<std::string>& Model::class_names() const {
   return impl().trained.model.names;
 }
 
-int model::Model::input_width() const {
+int Model::input_width() const {
   return impl().input.width;
 }
 
-int model::Model::input_height() const {
+int Model::input_height() const {
   return impl().input.height;
 }
 
-const std::vector<std::string>& model::Model::warnings() const {
+const std::vector<std::string>& Model::warnings() const {
   return impl().trained.model.warnings;
 }
 
