@@ -48,7 +48,7 @@ bool copies(const Graph& graph, const Shape& input) {
 TEST(ChannelMoves, ShuffleNetMatchesReferenceWithoutACopy) {
   for (const auto& [in, first, second] : {std::array{24, 116, 232}, {7, 30, 58}, {16, 48, 96}, {1, 2, 4}})
     for (const int64_t images : {1, 3}) {
-      SCOPED_TRACE(testing::Message() << in << " " << first << " " << second << " images " << images);
+      SCOPED_TRACE(::testing::Message() << in << " " << first << " " << second << " images " << images);
       const Graph graph = shuffle_net(in, first, second);
       const Shape input = {images, in, 13, 10};
       testing::expect_matches_reference(graph, input, kTolerance);
@@ -91,7 +91,7 @@ TEST(ChannelMoves, OneChannelIsReadFromWithinABlock) {
     const Value one = g.conv(g.slice(x, 3, 4), "one", {.out = 1, .kernel = kernel, .bias = true});
     g.output("sum", g.add(g.activation(one, ActivationKind::kRelu), g.slice(x, 0, 1)));
     g.output("alone", g.conv(g.slice(x, 2, 3), "alone", {.out = 1, .kernel = kernel, .bias = true}));
-    test::expect_matches_reference(std::move(g).build(), {2, 8, 5, 6}, kTolerance);
+    testing::expect_matches_reference(std::move(g).build(), {2, 8, 5, 6}, kTolerance);
   }
 }
 

@@ -222,13 +222,13 @@ TEST(LowPrecisionEngine, NaNOfAnEarlierRunIsGone) {
 // A convolution of one channel is dense and depthwise at once.
 TEST(LowPrecisionEngine, OneChannelIsReadFromWithinABlock) {
   for (const int kernel : {1, 3}) {
-    const Graph graph = quantised(test::graph_of(8, [&](GraphBuilder& g, Value x) {
+    const Graph graph = quantised(testing::graph_of(8, [&](GraphBuilder& g, Value x) {
       x = g.conv(x, "first", {.out = 8, .bias = true});
       return g.conv(g.slice(x, 3, 4), "one", {.out = 1, .kernel = kernel, .bias = true});
     }));
     const Weights weights = randomize(graph, 3);
     const Shape shape = {2, 8, 20, 12};
-    const Tensor input = test::noise(shape, 5);
+    const Tensor input = testing::noise(shape, 5);
     const Tensor wanted = reference::run_reference(graph, weights, input, "out");
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       Engine engine = engine_for(graph, weights, shape, Precision::kBfloat16, level);

@@ -227,7 +227,7 @@ Expected::Expected(const Layer& layer) {
 class Differences {
  public:
   void add(const Size& size) {
-    SCOPED_TRACE(testing::Message() << size);
+    SCOPED_TRACE(::testing::Message() << size);
     const Layer layer(size);
     const Expected expected(layer);
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {

@@ -13,7 +13,7 @@ void run_all(const std::vector<OpCase>& cases) {
   for (const OpCase& op : cases) {
     SCOPED_TRACE(op.name);
     testing::expect_matches_reference(op.graph, op.input, op.tolerance);
-    if (testing::Test::HasFailure()) return;
+    if (::testing::Test::HasFailure()) return;
   }
 }
 

@@ -29,7 +29,7 @@ TEST(Winograd, TakesAnyChannels) {
   for (const int stride : kStrides)
     for (const int in : {1, 7, 15, 17, 33, 58})
       for (const int out : {1, 16, 24, 33, 40}) {
-        SCOPED_TRACE(testing::Message() << in << " -> " << out << " stride " << stride);
+        SCOPED_TRACE(::testing::Message() << in << " -> " << out << " stride " << stride);
         testing::expect_matches_reference(convolution(in, out, 1, stride), {1, in, 9, 11}, kTolerance);
       }
 }
@@ -38,7 +38,7 @@ TEST(Winograd, TakesAnySize) {
   for (const int stride : kStrides)
     for (const int height : {1, 2, 3, 4, 5, 8, 13})
       for (const int width : {1, 4, 6, 7, 8, 9, 30}) {
-        SCOPED_TRACE(testing::Message() << height << " x " << width << " stride " << stride);
+        SCOPED_TRACE(::testing::Message() << height << " x " << width << " stride " << stride);
         testing::expect_matches_reference(convolution(5, 18, 1, stride), {1, 5, height, width}, kTolerance);
       }
 }
@@ -46,7 +46,7 @@ TEST(Winograd, TakesAnySize) {
 TEST(Winograd, TakesAnyPaddingAndSeveralImages) {
   for (const int stride : kStrides)
     for (const int padding : {0, 1, 2, 5}) {
-      SCOPED_TRACE(testing::Message() << "padding " << padding << " stride " << stride);
+      SCOPED_TRACE(::testing::Message() << "padding " << padding << " stride " << stride);
       testing::expect_matches_reference(convolution(17, 40, padding, stride), {3, 17, 10, 7}, kTolerance);
     }
 }

@@ -10,7 +10,6 @@ namespace marrow::onnx {
 namespace {
 
 using testing::noise;
-using testing::read_back;
 using Ints = std::vector<int64_t>;
 
 // A file around `body`, which turns the value "x" (1, 8, 6, 4) into a map; a mean and a flatten follow.

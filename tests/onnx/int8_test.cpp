@@ -15,7 +15,7 @@ passes::GraphWithWeights quantized_network() {
   const Value b = g.conv(x, "b", {.out = 5});
   x = g.global_average_pool(g.conv(g.concat({a, b}), "last", {.out = 4, .bias = true}));
   g.output("logits", g.linear(g.flatten(x), "head", 3));
-  passes::GraphWithWeights network = testing::random_network(std::move(g).build());
+  passes::GraphWithWeights network = random_network(std::move(g).build());
   for (Node& node : network.graph.nodes) {
     node.byte_scale = ByteScale{0.03f, 11};
     node.int8 = node.name == "a" || node.name == "b";
@@ -29,11 +29,11 @@ ModelProto exported() {
 
 TEST(Int8Export, ReadersThatComputeInFloatSeeRoundedWeights) {
   const passes::GraphWithWeights network = quantized_network();
-  const ImportedNetwork read = testing::read_back(exported());
+  const ImportedNetwork read = read_back(exported());
   const Tensor input = testing::noise({1, 3, 16, 24}, 3);
   // A bias is rounded to the product of two scales.
-  EXPECT_LT(testing::difference(read.network, with_int8_weights(network), input), 1e-3);
-  EXPECT_GT(testing::difference(read.network, network, input), 1e-3);
+  EXPECT_LT(difference(read.network, with_int8_weights(network), input), 1e-3);
+  EXPECT_GT(difference(read.network, network, input), 1e-3);
 }
 
 TEST(Int8Export, BytesStandBeforeEachInt8LayerOnce) {
@@ -68,7 +68,7 @@ TEST(Int8Import, RefusesScalesThatDoNotFit) {
       for (Attribute& attribute : node.attributes)
         if (attribute.name == "axis") attribute.integer = 1;
   try {
-    testing::read_back(model);
+    read_back(model);
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("does not fit the axis"), std::string::npos) << error.what();

@@ -7,11 +7,8 @@
 namespace marrow::onnx {
 namespace {
 
-using testing::difference;
 using testing::engine_difference;
 using testing::noise;
-using testing::random_network;
-using testing::read_back;
 
 std::vector<std::string> models() {
   std::vector<std::string> names = {"yolov8n", "yolov8n-cls", "yolov8n-p2", "yolov8n-p6"};

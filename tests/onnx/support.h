@@ -16,7 +16,7 @@
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
 
-namespace marrow::onnx::test {
+namespace marrow::onnx {
 
 using marrow::testing::noise;
 
@@ -57,4 +57,4 @@ inline double engine_difference(const passes::GraphWithWeights& a, const passes:
   return relative_difference(output(a), output(b));
 }
 
-}  // namespace marrow::onnx::test
+}  // namespace marrow::onnx

@@ -29,7 +29,7 @@ struct Case {
 TEST(BatchNorm, EqualsTheCompositionInFloat64) {
   for (const std::vector<int64_t>& shape :
        {std::vector<int64_t>{2, 1, 1, 1}, {1, 3, 1, 2}, {3, 7, 5, 3}, {2, 33, 17, 15}, {4, 16, 40, 40}}) {
-    SCOPED_TRACE(testing::PrintToString(shape));
+    SCOPED_TRACE(::testing::PrintToString(shape));
     Case c(shape);
     torch::Tensor mean = torch::full({shape[1]}, 0.5), variance = torch::full({shape[1]}, 2.0);
     const torch::Tensor y = batch_norm_channels_last(c.x, c.scale, c.shift, {mean, variance, 0.03}, 1e-3);

@@ -225,30 +225,27 @@ class Lowering {
   // begin at a block, or that have a place already, are copied: a run of such inputs is one operation.
   void place_concat(const LoweredOp& concat, std::vector<LoweredOp>& ops) {
     int offset = 0;
-    std::optional<LoweredOp> copy;
-    const auto finish_copy = [&] {
-      if (copy) ops.push_back(std::move(*copy));
-      copy.reset();
-    };
+    bool copying = false;  // the last of `ops` takes the next input that has to be copied
     for (size_t i = 0; i < concat.inputs.size();) {
       const Value root = resolve({concat.inputs[i], 0}).root;
       const size_t end = whole_from(concat, i, root);
       if (end > i && root != concat.output && offset % lanes_ == 0) {
-        finish_copy();
+        copying = false;
         result_.placements[index(root)] = {concat.output, offset / lanes_};
         offset += channels(root);
         i = end;
         continue;
       }
-      if (!copy) copy = {concat.name, {}, concat.output, lowered::Gather{{}, offset}};
-      auto& gathered = std::get<lowered::Gather>(copy->operation).channels;
-      const int map = static_cast<int>(copy->inputs.size());
+      if (!copying) ops.push_back({concat.name, {}, concat.output, lowered::Gather{{}, offset}});
+      copying = true;
+      LoweredOp& copy = ops.back();
+      auto& gathered = std::get<lowered::Gather>(copy.operation).channels;
+      const int map = static_cast<int>(copy.inputs.size());
       for (int c = 0; c < channels(concat.inputs[i]); ++c) gathered.push_back({map, c});
-      copy->inputs.push_back(concat.inputs[i]);
+      copy.inputs.push_back(concat.inputs[i]);
       offset += channels(concat.inputs[i]);
       ++i;
     }
-    finish_copy();
   }
 
   // When inputs [i, end) are, in order, all the channels of `root` (itself, or slices of it): end. Otherwise
