@@ -18,11 +18,11 @@ namespace marrow {
 namespace {
 
 constexpr int kPictures = 5000, kDetections = 100, kTruth = 7;
-constexpr detect::Size kSize = {640, 640};
+constexpr Size kSize = {640, 640};
 
 struct Data {
   std::vector<std::vector<evaluate::TruthBox>> truth;
-  std::vector<std::vector<detect::Detection>> detections;
+  std::vector<std::vector<detect::InputDetection>> detections;
 };
 
 Data random_data(int classes) {
@@ -32,7 +32,7 @@ Data random_data(int classes) {
   };
   const auto box = [&] {
     const float x = uniform(0, 500), y = uniform(0, 500);
-    return detect::BoxXyxy{x, y, x + uniform(8, 140), y + uniform(8, 140)};
+    return Box<InputPixels>{x, y, x + uniform(8, 140), y + uniform(8, 140)};
   };
   const auto any_class = [&] { return static_cast<int>(random() % static_cast<unsigned>(classes)); };
   Data data;
@@ -41,16 +41,16 @@ Data random_data(int classes) {
     for (int k = 0; k < kTruth; ++k) truth.push_back({box(), any_class()});
     auto& detections = data.detections.emplace_back();
     for (int k = 0; k < kDetections; ++k) {
-      detect::Detection one{box(), uniform(0.001f, 1.0f), any_class()};
+      detect::InputDetection one{box(), uniform(0.001f, 1.0f), any_class()};
       if (k % 2 == 0) {
         const evaluate::TruthBox& near = truth[random() % kTruth];
         one.class_id = near.class_id;
         one.box = near.box;
-        for (float& side : one.box) side += uniform(-6, 6);
+        for (float* side : {&one.box.x1, &one.box.y1, &one.box.x2, &one.box.y2}) *side += uniform(-6, 6);
       }
       detections.push_back(one);
     }
-    std::ranges::sort(detections, std::greater<>(), &detect::Detection::confidence);
+    std::ranges::sort(detections, std::greater<>(), &detect::InputDetection::confidence);
   }
   return data;
 }

@@ -2,9 +2,9 @@
 
 #include <fstream>
 
-#include "marrow/detect/network_input.h"
 #include "marrow/graph/reference/executor.h"
 #include "marrow/image/encode.h"
+#include "marrow/image/network_input.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/checkpoint.h"
 #include "marrow/model/zoo.h"
@@ -23,7 +23,7 @@ void write_network(const std::filesystem::path& path, const std::string& name,
                    std::vector<std::string> classes) {
   const model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
   Tensor input({1, 3, 64, 64});
-  detect::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
+  image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
   Weights weights = reference::measure_batch_statistics(model.graph, randomize(model.graph, 3), input);
   for (auto& [parameter, tensor] : weights) {
     if (!parameter.starts_with("model.22.cv")) continue;

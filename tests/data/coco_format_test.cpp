@@ -88,7 +88,7 @@ TEST(CocoFormat, BoxesBeyondAllNumbersDoNoHarm) {
       {.box = {1e300, 0, 1e300, 10}}, {.box = {-1e308, -1e308, 1.7e308, 1.7e308}}, {.box = {0, 0, -5, 10}}};
   const ParsedLabels labels = coco_labels(image, objects, 3, {{{0, 0}}}, 40, 20, "x.json");
   ASSERT_EQ(labels.labels.size(), 1u) << "the one that covers the image";
-  EXPECT_EQ(labels.labels[0], (Label{0, .5, .5, 1, 1}));
+  EXPECT_EQ(labels.labels[0], (Label{0, {.5, .5, 1, 1}}));
 }
 
 class CocoDataset : public testing::DataFolder {};

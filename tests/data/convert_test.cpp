@@ -43,10 +43,10 @@ class Convert : public testing::DataFolder {
         for (size_t i = 0; i < image.labels.size(); ++i) {
           const Label& label = image.labels[i];
           text += fmt::format(" {} {:.5g} {:.5g} {:.5g} {:.5g}",
-                              dataset.names[static_cast<size_t>(label.class_id)], label.cx, label.cy, label.w,
-                              label.h);
+                              dataset.names[static_cast<size_t>(label.class_id)], label.box.cx, label.box.cy,
+                              label.box.width, label.box.height);
           if (polygons && !image.polygons.empty())
-            for (const Point& point : image.polygons[i])
+            for (const auto& point : image.polygons[i])
               text += fmt::format(" ({:.5g} {:.5g})", point.x, point.y);
         }
         text += "\n";

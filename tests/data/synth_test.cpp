@@ -71,13 +71,13 @@ TEST_F(Synth, ADiscsBoxIsItsBound) {
     const SynthPicture picture = draw_synth_picture(options, i);
     ASSERT_LE(picture.labels.size(), 1u);
     for (const Label& label : picture.labels) {
-      EXPECT_GE(label.cx - label.w / 2, -1e-9);
-      EXPECT_LE(label.cx + label.w / 2, 1 + 1e-9);
-      EXPECT_GE(label.cy - label.h / 2, -1e-9);
-      EXPECT_LE(label.cy + label.h / 2, 1 + 1e-9);
+      EXPECT_GE(label.box.cx - label.box.width / 2, -1e-9);
+      EXPECT_LE(label.box.cx + label.box.width / 2, 1 + 1e-9);
+      EXPECT_GE(label.box.cy - label.box.height / 2, -1e-9);
+      EXPECT_LE(label.box.cy + label.box.height / 2, 1 + 1e-9);
       // Between the smallest radius, when stretched and cut by the edge, and the largest.
-      EXPECT_LE(label.w * picture.image.width(), 2 * 0.2 * options.image_size + 2);
-      EXPECT_GE(label.w * picture.image.width(), 2);
+      EXPECT_LE(label.box.width * picture.image.width(), 2 * 0.2 * options.image_size + 2);
+      EXPECT_GE(label.box.width * picture.image.width(), 2);
       ++inside;
     }
   }

@@ -110,8 +110,8 @@ TEST_F(VocDataset, AFolderIsReadInPlace) {
 std::vector<std::string> rows(const std::vector<Label>& labels) {
   std::vector<std::string> result;
   for (const Label& label : labels)
-    result.push_back(
-        fmt::format("{} {:.6f} {:.6f} {:.6f} {:.6f}", label.class_id, label.cx, label.cy, label.w, label.h));
+    result.push_back(fmt::format("{} {:.6f} {:.6f} {:.6f} {:.6f}", label.class_id, label.box.cx, label.box.cy,
+                                 label.box.width, label.box.height));
   std::ranges::sort(result);
   return result;
 }

@@ -37,10 +37,10 @@ TEST(YoloFormat, OneLongRowMakesAllRowsPolygons) {
   const ParsedLabels parsed = parse("1 0.1 0.2 0.5 0.4\n3 0.2 0.2 0.6 0.2 0.4 0.8\n");
   ASSERT_TRUE(parsed.usable);
   ASSERT_EQ(parsed.labels.size(), 2u);
-  EXPECT_NEAR(parsed.labels[0].cx, 0.3, 1e-12);  // two points, not centre and size
-  EXPECT_NEAR(parsed.labels[0].w, 0.4, 1e-12);
-  EXPECT_NEAR(parsed.labels[1].cy, 0.5, 1e-12);
-  EXPECT_NEAR(parsed.labels[1].h, 0.6, 1e-12);
+  EXPECT_NEAR(parsed.labels[0].box.cx, 0.3, 1e-12);  // two points, not centre and size
+  EXPECT_NEAR(parsed.labels[0].box.width, 0.4, 1e-12);
+  EXPECT_NEAR(parsed.labels[1].box.cy, 0.5, 1e-12);
+  EXPECT_NEAR(parsed.labels[1].box.height, 0.6, 1e-12);
   EXPECT_EQ(parsed.polygons[1], (Polygon{{0.2, 0.2}, {0.6, 0.2}, {0.4, 0.8}}));
 }
 

@@ -15,7 +15,7 @@ struct Prediction {
   int classes;
   std::vector<std::vector<float>> anchors;
 
-  std::vector<Detection> run(const NmsOptions& options = {}) const {
+  std::vector<InputDetection> run(const NmsOptions& options = {}) const {
     std::vector<float> planar;
     for (int row = 0; row < 4 + classes; ++row) {
       for (const auto& anchor : anchors) planar.push_back(anchor.at(static_cast<size_t>(row)));
@@ -24,9 +24,9 @@ struct Prediction {
   }
 };
 
-std::vector<int64_t> anchors_of(const std::vector<Detection>& detections) {
+std::vector<int64_t> anchors_of(const std::vector<InputDetection>& detections) {
   std::vector<int64_t> anchors;
-  for (const Detection& detection : detections) anchors.push_back(detection.anchor);
+  for (const InputDetection& detection : detections) anchors.push_back(detection.anchor);
   return anchors;
 }
 
@@ -34,7 +34,7 @@ TEST(Nms, KeepsTheBestOfOverlappingBoxes) {
   Prediction two{1, {{50, 50, 20, 20, 0.6f}, {51, 50, 20, 20, 0.9f}, {90, 50, 20, 20, 0.3f}}};
   auto found = two.run();
   EXPECT_EQ(anchors_of(found), (std::vector<int64_t>{1, 2}));
-  EXPECT_EQ(found[0].box, (BoxXyxy{41, 40, 61, 60}));
+  EXPECT_EQ(found[0].box, (Box<InputPixels>{41, 40, 61, 60}));
   EXPECT_EQ(found[0].confidence, 0.9f);
 }
 
@@ -110,7 +110,7 @@ TEST(Nms, ManyCandidatesStayCheap) {
 }
 
 TEST(GreedyNms, EqualScoresKeepTheirOrder) {
-  std::vector<BoxXyxy> boxes = {
+  std::vector<Box<InputPixels>> boxes = {
       {0, 0, 10, 10}, {100, 0, 110, 10}, {1, 0, 11, 10}, {5, 5, 5, 5}, {5, 5, 5, 5}};
   std::vector<float> scores(5, 0.5f);
   EXPECT_EQ(greedy_nms(boxes, scores, 0.5f), (std::vector<int64_t>{0, 1, 3, 4}));

@@ -24,7 +24,7 @@ TEST(ImageSize, EqualsTheDecodedPictures) {
   const Image scene = draw_scene(37, 21, 1);
   for (const std::string& content : {encode_png(scene.pixels()), encode_jpeg(scene.pixels())}) {
     const fs::path path = write("plain", content);
-    EXPECT_EQ(read_image_size(path), (ImageSize{37, 21}));
+    EXPECT_EQ(read_image_size(path), (Size{37, 21}));
     fs::remove(path);
   }
 }
@@ -36,9 +36,9 @@ TEST(ImageSize, FollowsTheExifOrientation) {
     std::string exif = "\xff\xe1\x00\x22"s + "Exif\0\0"s + "II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"s;
     exif += std::string{static_cast<char>(orientation), 0, 0, 0} + "\0\0\0\0"s;
     const fs::path path = write("turned.jpg", jpeg.substr(0, 2) + exif + jpeg.substr(2));
-    EXPECT_EQ(read_image_size(path), orientation >= 5 ? (ImageSize{24, 40}) : (ImageSize{40, 24}));
+    EXPECT_EQ(read_image_size(path), orientation >= 5 ? (Size{24, 40}) : (Size{40, 24}));
     const Image decoded = decode_image_file(path).image;
-    EXPECT_EQ(read_image_size(path), (ImageSize{decoded.width(), decoded.height()}));
+    EXPECT_EQ(read_image_size(path), (Size{decoded.width(), decoded.height()}));
     // Fitted by what its width and height are when it stands upright.
     const DecodedImage half = decode_image_file(path, {.fit = {20, 39}});
     EXPECT_EQ(half.full, read_image_size(path));
@@ -50,19 +50,19 @@ TEST(ImageSize, FollowsTheExifOrientation) {
 TEST(DecodeToFit, ReducesJpegsNoFurtherThanTheyWillBeShrunk) {
   const Image scene = draw_scene(400, 300, 1);
   const std::string jpeg = encode_jpeg(scene.pixels());
-  const auto size = [&](const std::string& content, ImageSize fit) {
+  const auto size = [&](const std::string& content, Size fit) {
     const DecodedImage decoded = decode_image(std::as_bytes(std::span(content)), "x", {.fit = fit});
-    EXPECT_EQ(decoded.full, (ImageSize{400, 300}));
-    return ImageSize{decoded.image.width(), decoded.image.height()};
+    EXPECT_EQ(decoded.full, (Size{400, 300}));
+    return Size{decoded.image.width(), decoded.image.height()};
   };
-  EXPECT_EQ(size(jpeg, {}), (ImageSize{400, 300}));
-  EXPECT_EQ(size(jpeg, {201, 201}), (ImageSize{400, 300}));  // shrunk to 201 x 151
-  EXPECT_EQ(size(jpeg, {200, 200}), (ImageSize{200, 150}));
-  EXPECT_EQ(size(jpeg, {300, 150}), (ImageSize{200, 150}));  // the height decides
-  EXPECT_EQ(size(jpeg, {64, 64}), (ImageSize{100, 75}));
-  EXPECT_EQ(size(jpeg, {50, 50}), (ImageSize{50, 38}));
-  EXPECT_EQ(size(jpeg, {1, 1}), (ImageSize{50, 38}));
-  EXPECT_EQ(size(encode_png(scene.pixels()), {64, 64}), (ImageSize{400, 300}));
+  EXPECT_EQ(size(jpeg, {}), (Size{400, 300}));
+  EXPECT_EQ(size(jpeg, {201, 201}), (Size{400, 300}));  // shrunk to 201 x 151
+  EXPECT_EQ(size(jpeg, {200, 200}), (Size{200, 150}));
+  EXPECT_EQ(size(jpeg, {300, 150}), (Size{200, 150}));  // the height decides
+  EXPECT_EQ(size(jpeg, {64, 64}), (Size{100, 75}));
+  EXPECT_EQ(size(jpeg, {50, 50}), (Size{50, 38}));
+  EXPECT_EQ(size(jpeg, {1, 1}), (Size{50, 38}));
+  EXPECT_EQ(size(encode_png(scene.pixels()), {64, 64}), (Size{400, 300}));
 }
 
 TEST(DecodeToFit, PixelsAreAveragesOfTheFullOnes) {
@@ -96,7 +96,7 @@ TEST(ImageSize, EqualsTheDecodedSizeOfEveryOddFile) {
   int compared = 0;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
-    ImageSize decoded;
+    Size decoded;
     try {
       const Image image = decode_image_file(entry.path()).image;
       decoded = {image.width(), image.height()};

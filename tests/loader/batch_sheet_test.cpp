@@ -29,11 +29,11 @@ TEST(BatchSheet, PicturesAreTurnedBackToBlueGreenRed) {
 TEST(BatchSheet, TargetsAreInPixelsOfTheBatch) {
   const DetectionBatch batch = some_batch();
   EXPECT_TRUE(targets_of_batch(batch, 0).empty());
-  const std::vector<detect::Detection> boxes = targets_of_batch(batch, 1);
+  const std::vector<detect::InputDetection> boxes = targets_of_batch(batch, 1);
   ASSERT_EQ(boxes.size(), 2u);
   EXPECT_EQ(boxes[0].class_id, 5);
   EXPECT_EQ(boxes[0].confidence, detect::kNoConfidence);
-  EXPECT_EQ(boxes[0].box, (detect::BoxXyxy{3, 1, 5, 3}));
+  EXPECT_EQ(boxes[0].box, (Box<InputPixels>{3, 1, 5, 3}));
 }
 
 TEST(BatchSheet, FramesAClassifiersImages) {
@@ -56,7 +56,8 @@ TEST(BatchSheet, ShowsAsManyAsItIsTold) {
   const std::vector<std::string> names = {"a", "b"};
   EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 320 + 4);
   EXPECT_EQ(batch_sheet(some_batch(), names, 1).width(), 320);
-  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<detect::Detection>>(1), names).width(), 320);
+  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<detect::InputDetection>>(1), names).width(),
+            320);
 }
 
 TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {

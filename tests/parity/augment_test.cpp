@@ -39,27 +39,26 @@ std::vector<loader::Object> objects_of(const Tensor& boxes, const Tensor& classe
   std::vector<loader::Object> objects;
   for (size_t i = 0; i < static_cast<size_t>(boxes.dim(0)); ++i) {
     const auto box = boxes.values().subspan(i * 4, 4);
-    objects.push_back({static_cast<int>(classes.values()[i]), box[0], box[1], box[2], box[3], {}});
+    objects.push_back({static_cast<int>(classes.values()[i]), {box[0], box[1], box[2], box[3]}, {}});
   }
   return objects;
 }
 
-std::vector<loader::Object> objects_of_normalised(const Tensor& boxes, const Tensor* classes,
-                                                  detect::Size picture) {
+std::vector<loader::Object> objects_of_normalised(const Tensor& boxes, const Tensor* classes, Size picture) {
   std::vector<loader::Object> objects;
   for (size_t i = 0; i < static_cast<size_t>(boxes.dim(0)); ++i) {
     const auto box = boxes.values().subspan(i * 4, 4);
     const int class_id = classes == nullptr ? 0 : static_cast<int>(classes->values()[i]);
-    objects.push_back(loader::object_from_normalised(class_id, box[0], box[1], box[2], box[3], picture));
+    objects.push_back({class_id, loader::to_pixels({box[0], box[1], box[2], box[3]}, picture), {}});
   }
   return objects;
 }
 
 void expect_box(const loader::Object& object, std::span<const float> wanted, double tolerance) {
-  EXPECT_NEAR(object.x1, wanted[0], tolerance);
-  EXPECT_NEAR(object.y1, wanted[1], tolerance);
-  EXPECT_NEAR(object.x2, wanted[2], tolerance);
-  EXPECT_NEAR(object.y2, wanted[3], tolerance);
+  EXPECT_NEAR(object.box.x1, wanted[0], tolerance);
+  EXPECT_NEAR(object.box.y1, wanted[1], tolerance);
+  EXPECT_NEAR(object.box.x2, wanted[2], tolerance);
+  EXPECT_NEAR(object.box.y2, wanted[3], tolerance);
 }
 
 void expect_objects(const std::vector<loader::Object>& objects, const Tensor& boxes, const Tensor& classes,
@@ -123,13 +122,13 @@ TEST(parity_augment, Perspective) {
       const image::Image image = image_of(golden.at(name + ".img"));
       image::Matrix3 matrix;
       std::ranges::copy(golden.at(name + ".M").values<double>(), matrix.begin());
-      const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+      const Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
       const bool divide = row.at("use_perspective_divide").get<bool>();
       const double scale = row.at("scale_s").get<double>();
 
       image::Image warped(output.width, output.height);
       (divide ? image::warp_perspective : image::warp_affine)(image.pixels(), matrix, warped.pixels(),
-                                                              detect::kLetterboxGrey);
+                                                              kLetterboxGrey);
       EXPECT_EQ(difference(warped, image_of(golden.at(name + ".warped_img"))).count, 0);
 
       const std::vector<loader::Object> objects =
@@ -141,7 +140,7 @@ TEST(parity_augment, Perspective) {
         SCOPED_TRACE("object " + std::to_string(i));
         loader::Object moved = loader::warp_object(objects[i], matrix, divide, output);
         expect_box(moved, all.values().subspan(i * 4, 4), 1e-2);
-        const bool is = loader::is_kept(objects[i], moved, scale, row.at("area_thr").get<float>());
+        const bool is = loader::is_kept(objects[i].box, moved.box, scale, row.at("area_thr").get<float>());
         EXPECT_EQ(is, keep[i] != std::byte{0});
         if (is) kept.push_back(std::move(moved));
       }
@@ -162,7 +161,7 @@ TEST(parity_augment, PerspectiveFromDraws) {
       SCOPED_TRACE(name);
       const auto matrix = golden.at(name + ".M").values<double>();
       const image::Image image = image_of(golden.at(name + ".img"));
-      const detect::Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+      const Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
       loader::PerspectiveDraws draws;
       draws.scale = row.at("scale_s").get<double>();
       draws.translate_x = (matrix[2] + matrix[0] * image.width() / 2.0) / output.width;
@@ -232,7 +231,7 @@ TEST(parity_augment, Flips) {
       const Tensor& wanted = golden.at(std::string(direction) + ".xywhn");
       ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));
       for (size_t i = 0; i < sample.objects.size(); ++i) {
-        const loader::NormalisedBox box = loader::normalised(sample.objects[i], loader::size_of(image));
+        const CentredBox<Normalised> box = loader::normalised(sample.objects[i].box, loader::size_of(image));
         const auto row = wanted.values().subspan(i * 4, 4);
         EXPECT_NEAR(box.cx, row[0], 1e-6);
         EXPECT_NEAR(box.cy, row[1], 1e-6);

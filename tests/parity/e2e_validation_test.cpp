@@ -5,12 +5,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "marrow/detect/rect_batches.h"
 #include "marrow/engine/engine.h"
 #include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/geometry/rect_batches.h"
 #include "marrow/image/decode.h"
+#include "marrow/image/network_input.h"
 #include "marrow/model/import.h"
-#include "marrow/predict/preprocess.h"
 #include "support/golden.h"
 
 namespace marrow {
@@ -25,7 +25,7 @@ struct Labelled {
   image::Image image;
   std::vector<std::array<float, 5>> rows;  // class, centre x, centre y, width, height, normalised
 
-  detect::Size size() const { return {image.width(), image.height()}; }
+  Size size() const { return {image.width(), image.height()}; }
 };
 
 std::vector<Labelled> read_pictures(const std::filesystem::path& folder) {
@@ -41,7 +41,7 @@ std::vector<Labelled> read_pictures(const std::filesystem::path& folder) {
   return pictures;
 }
 
-std::vector<evaluate::TruthBox> truth_of(const Labelled& picture, const detect::RectPlacement& placement) {
+std::vector<evaluate::TruthBox> truth_of(const Labelled& picture, const RectPlacement& placement) {
   const auto width = static_cast<float>(placement.loaded.width * placement.letterbox.ratio);
   const auto height = static_cast<float>(placement.loaded.height * placement.letterbox.ratio);
   const auto left = static_cast<float>(placement.letterbox.left);
@@ -54,13 +54,12 @@ std::vector<evaluate::TruthBox> truth_of(const Labelled& picture, const detect::
   return truth;
 }
 
-std::vector<detect::Detection> detect(const model::TrainedModel& trained, const image::Image& loaded,
-                                      const detect::Letterbox& geometry, const detect::NmsOptions& nms) {
-  const detect::Size size = geometry.out;
+std::vector<detect::InputDetection> detect(const model::TrainedModel& trained, const image::Image& loaded,
+                                           const Letterbox& geometry, const detect::NmsOptions& nms) {
+  const Size size = geometry.out;
   Tensor input({1, image::Image::kChannels, size.height, size.width});
-  detect::fill_network_input(detect::letterbox(loaded, geometry).pixels(),
-                             predict::pixel_format(predict::input_format(trained.model.graph)),
-                             input.values().data());
+  image::fill_network_input(image::letterbox(loaded, geometry).pixels(), input_format(trained.model.graph),
+                            input.values().data());
   const std::string output = trained.model.graph.outputs.front().name;
   engine::Engine engine(trained.model.graph, trained.weights, input.shape(), std::span(&output, 1), {});
   engine.run(input);
@@ -73,22 +72,22 @@ evaluate::DetectionReport validate(const std::filesystem::path& folder, const js
   const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
   const std::vector<Labelled> pictures = read_pictures(folder);
   const int image_size = args.at("imgsz").get<int>();
-  std::vector<detect::Size> sizes;
+  std::vector<Size> sizes;
   for (const Labelled& picture : pictures) sizes.push_back(picture.size());
   const int batch = args.at("batch").get<int>();
-  const detect::RectBatches batches = detect::rect_batches(sizes, batch, image_size, 32, 0.5);
+  const RectBatches batches = rect_batches(sizes, batch, image_size, 32, 0.5);
   const bool rect = args.at("rect").get<bool>();
   const detect::NmsOptions nms = {
       .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>(), .multi_label = true};
   evaluate::DetectionValidator validator(trained.model.names, {.confidence = nms.confidence});
   for (size_t i = 0; i < pictures.size(); ++i) {
     const Labelled& picture = pictures[rect ? batches.order[i] : i];
-    const detect::Size target =
-        rect ? batches.batch_sizes[i / static_cast<size_t>(batch)] : detect::Size{image_size, image_size};
-    const detect::RectPlacement placement = detect::rect_placement(picture.size(), image_size, target);
-    detect::Letterbox whole;
+    const Size target =
+        rect ? batches.batch_sizes[i / static_cast<size_t>(batch)] : Size{image_size, image_size};
+    const RectPlacement placement = rect_placement(picture.size(), image_size, target);
+    Letterbox whole;
     whole.resized = whole.out = placement.loaded;
-    const image::Image loaded = detect::letterbox(picture.image, whole);
+    const image::Image loaded = image::letterbox(picture.image, whole);
     const auto detections = detect(trained, loaded, placement.letterbox, nms);
     const auto truth = truth_of(picture, placement);
     validator.add({picture.name, picture.size(), target, placement.ratio_pad(), truth, detections, {}});

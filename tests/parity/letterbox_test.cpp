@@ -1,5 +1,5 @@
 // Letterbox geometry and pixels, box scaling and rectangular batches against golden/yolov8/letterbox.
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <sstream>
 #include <string>
 
-#include "marrow/detect/rect_batches.h"
+#include "marrow/geometry/rect_batches.h"
 #include "marrow/image/resize.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
@@ -22,11 +22,11 @@ json read_json(const std::filesystem::path& path) {
   return json::parse(std::ifstream(path));
 }
 
-detect::Size size_of(const json& height_width) {
+Size size_of(const json& height_width) {
   return {height_width.at(1).get<int>(), height_width.at(0).get<int>()};
 }
 
-void expect_geometry(const detect::Letterbox& box, const json& wanted) {
+void expect_geometry(const Letterbox& box, const json& wanted) {
   EXPECT_EQ(box.resized, size_of(wanted.at("resized")));
   EXPECT_EQ(box.top, wanted.at("top").get<int>());
   EXPECT_EQ(box.left, wanted.at("left").get<int>());
@@ -40,13 +40,13 @@ TEST(parity_letterbox, Geometry) {
     ASSERT_FALSE(golden.at("predict_letterbox").empty());
     for (const json& row : golden.at("predict_letterbox")) {
       SCOPED_TRACE(row.dump());
-      detect::Letterbox box = detect::letterbox_geometry(size_of(row.at("in_hw")), size_of(row.at("new_hw")),
-                                                         {.minimum_rectangle = row.value("auto", false),
-                                                          .stride = row.value("stride", 32),
-                                                          .scale_up = row.value("scaleup", true),
-                                                          .scale_fill = row.value("scale_fill", false),
-                                                          .center = row.value("center", true),
-                                                          .keep_one_pixel = false});
+      Letterbox box = letterbox_geometry(size_of(row.at("in_hw")), size_of(row.at("new_hw")),
+                                         {.minimum_rectangle = row.value("auto", false),
+                                          .stride = row.value("stride", 32),
+                                          .scale_up = row.value("scaleup", true),
+                                          .scale_fill = row.value("scale_fill", false),
+                                          .center = row.value("center", true),
+                                          .keep_one_pixel = false});
       if (row.contains("error")) {
         EXPECT_TRUE(box.resized.width == 0 || box.resized.height == 0);
         continue;
@@ -63,20 +63,20 @@ TEST(parity_letterbox, ScaleBoxes) {
     ASSERT_FALSE(golden.at("scale_boxes").empty());
     for (const json& row : golden.at("scale_boxes")) {
       SCOPED_TRACE(row.dump());
-      auto boxes = row.at("boxes").get<std::vector<detect::BoxXyxy>>();
-      auto wanted = row.at("out").get<std::vector<detect::BoxXyxy>>();
-      detect::RatioPad known;
-      bool is_known = row.contains("ratio_pad") && !row.at("ratio_pad").is_null();
-      if (is_known) {
+      const auto boxes = row.at("boxes").get<std::vector<std::array<float, 4>>>();
+      const auto wanted = row.at("out").get<std::vector<std::array<float, 4>>>();
+      const Size image = size_of(row.at("img0_hw"));
+      RatioPad how = assumed_ratio_pad(size_of(row.at("img1_hw")), image);
+      if (row.contains("ratio_pad") && !row.at("ratio_pad").is_null()) {
         const json& pair = row.at("ratio_pad");
-        known = {pair.at(0).at(0).get<double>(), pair.at(1).at(0).get<double>(),
-                 pair.at(1).at(1).get<double>()};
+        how = {pair.at(0).at(0).get<double>(), pair.at(1).at(0).get<double>(),
+               pair.at(1).at(1).get<double>()};
       }
-      detect::scale_boxes(boxes, size_of(row.at("img1_hw")), size_of(row.at("img0_hw")),
-                          is_known ? &known : nullptr);
       ASSERT_EQ(boxes.size(), wanted.size());
       for (size_t b = 0; b < boxes.size(); ++b) {
-        for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(boxes[b][i], wanted[b][i], 1e-3) << "box " << b;
+        const std::array<float, 4> found =
+            to_image(Box<InputPixels>::from_corners(boxes[b]), how, image).corners();
+        for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(found[i], wanted[b][i], 1e-3) << "box " << b;
       }
     }
   });
@@ -88,7 +88,7 @@ TEST(parity_letterbox, ValidationSize) {
     ASSERT_FALSE(golden.at("val_load_image").empty());
     for (const json& row : golden.at("val_load_image")) {
       SCOPED_TRACE(row.dump());
-      EXPECT_EQ(detect::validation_size(size_of(row.at("in_hw")), row.at("imgsz").get<int>()),
+      EXPECT_EQ(validation_size(size_of(row.at("in_hw")), row.at("imgsz").get<int>()),
                 size_of(row.at("out_hw")));
     }
   });
@@ -99,12 +99,12 @@ TEST(parity_letterbox, RectBatches) {
     json golden = read_json(path);
     ASSERT_FALSE(golden.at("rect_batches").empty());
     for (const json& plan : golden.at("rect_batches")) {
-      std::vector<detect::Size> pictures, wanted_sizes;
+      std::vector<Size> pictures, wanted_sizes;
       for (const json& shape : plan.at("shapes_hw")) pictures.push_back(size_of(shape));
       for (const json& shape : plan.at("batch_shapes_hw")) wanted_sizes.push_back(size_of(shape));
       int image_size = plan.at("imgsz").get<int>(), batch = plan.at("batch").get<int>();
-      detect::RectBatches batches = detect::rect_batches(
-          pictures, batch, image_size, plan.at("stride").get<int>(), plan.at("pad").get<double>());
+      RectBatches batches = rect_batches(pictures, batch, image_size, plan.at("stride").get<int>(),
+                                         plan.at("pad").get<double>());
       EXPECT_EQ(batches.order, plan.at("order").get<std::vector<size_t>>());
       ASSERT_EQ(batches.batch_sizes, wanted_sizes);
       for (size_t i = 0; i < plan.at("images").size(); ++i) {
@@ -112,10 +112,10 @@ TEST(parity_letterbox, RectBatches) {
         SCOPED_TRACE(row.dump());
         size_t index = row.at("orig_index").get<size_t>();
         ASSERT_EQ(batches.order.at(i), index);
-        detect::Size batch_size = batches.batch_sizes.at(i / static_cast<size_t>(batch));
+        Size batch_size = batches.batch_sizes.at(i / static_cast<size_t>(batch));
         EXPECT_EQ(batch_size, size_of(row.at("batch_hw")));
         EXPECT_EQ(pictures.at(index), size_of(row.at("ori_hw")));
-        detect::RectPlacement placement = detect::rect_placement(pictures.at(index), image_size, batch_size);
+        RectPlacement placement = rect_placement(pictures.at(index), image_size, batch_size);
         EXPECT_EQ(placement.loaded, size_of(row.at("loaded_hw")));
         expect_geometry(placement.letterbox, row);
         EXPECT_DOUBLE_EQ(placement.ratio_height, row.at("ratio_pad").at(0).at(0).get<double>());
@@ -139,7 +139,7 @@ image::ConstPixels pixels_of(const Tensor& tensor) {
 // 96 x 96.
 struct Operation {
   std::string picture, name;
-  detect::Size target;
+  Size target;
 };
 
 bool parse(const std::string& text, Operation& operation) {
@@ -167,7 +167,7 @@ TEST(parity_letterbox, Pixels) {
             image::resize_linear(source, {result.data(), operation.target.width, operation.target.height,
                                           source.channels, expected.row_bytes});
           } else {
-            detect::LetterboxOptions options;
+            LetterboxOptions options;
             options.minimum_rectangle = operation.name == "letterbox_auto";
             options.scale_up = operation.name != "letterbox_noup";
             options.scale_fill = operation.name == "stretch";
@@ -175,9 +175,8 @@ TEST(parity_letterbox, Pixels) {
                         operation.name == "letterbox")
                 << "an unknown operation";
             image::Image image = image::copy_image(source);
-            image::Image boxed = detect::letterbox(
-                image,
-                detect::letterbox_geometry({image.width(), image.height()}, operation.target, options));
+            image::Image boxed = image::letterbox(
+                image, letterbox_geometry({image.width(), image.height()}, operation.target, options));
             ASSERT_EQ(boxed.width(), expected.width);
             ASSERT_EQ(boxed.height(), expected.height);
             std::copy_n(boxed.row(0), boxed.byte_size(), result.data());

@@ -7,8 +7,9 @@
 #include <regex>
 #include <string>
 
+#include "marrow/data/formats/coco_format.h"
 #include "marrow/evaluate/metrics/average_precision.h"
-#include "marrow/evaluate/metrics/coco_files.h"
+#include "marrow/evaluate/metrics/coco.h"
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 #include "marrow/evaluate/metrics/detection_validator.h"
 #include "marrow/evaluate/metrics/matching.h"
@@ -33,9 +34,13 @@ const json& value_of(const json& object, const std::string& beginning) {
   throw std::runtime_error("expected.json has no " + beginning);
 }
 
+Box<InputPixels> box_of(const json& corners) {
+  return Box<InputPixels>::from_corners(corners.get<std::array<float, 4>>());
+}
+
 struct PictureCase {
   std::vector<evaluate::TruthBox> truth;
-  std::vector<detect::Detection> detections;
+  std::vector<detect::InputDetection> detections;
 };
 
 std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
@@ -47,10 +52,10 @@ std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
     EXPECT_EQ(truth[i].at("image"), found[i].at("image"));
     PictureCase& one = cases.emplace_back();
     for (size_t k = 0; k < truth[i].at("cls").size(); ++k)
-      one.truth.push_back({truth[i].at("xyxy")[k].get<detect::BoxXyxy>(), truth[i].at("cls")[k].get<int>()});
+      one.truth.push_back({box_of(truth[i].at("xyxy")[k]), truth[i].at("cls")[k].get<int>()});
     for (size_t k = 0; k < found[i].at("cls").size(); ++k)
-      one.detections.push_back({found[i].at("xyxy")[k].get<detect::BoxXyxy>(),
-                                found[i].at("conf")[k].get<float>(), found[i].at("cls")[k].get<int>()});
+      one.detections.push_back({box_of(found[i].at("xyxy")[k]), found[i].at("conf")[k].get<float>(),
+                                found[i].at("cls")[k].get<int>()});
   }
   return cases;
 }
@@ -60,7 +65,7 @@ evaluate::DetectionReport validate(const std::vector<PictureCase>& cases, size_t
   std::vector<std::string> names;
   for (size_t c = 0; c < classes; ++c) names.push_back("class" + std::to_string(c));
   evaluate::DetectionValidator validator(names);
-  constexpr detect::Size kLarge = {100000, 100000};
+  constexpr Size kLarge = {100000, 100000};
   for (const PictureCase& one : cases)
     validator.add({"picture.png", kLarge, kLarge, {}, one.truth, one.detections, {}});
   return validator.report();
@@ -211,12 +216,34 @@ void expect_coco(const evaluate::CocoReport& report, const json& expected) {
   expect_each("per_category_AP50", &evaluate::CocoCategoryPrecision::ap50);
 }
 
+// gt.json, whose annotations are in the order of their images; each area is that of the box.
+evaluate::CocoGroundTruth coco_truth(const std::filesystem::path& folder) {
+  evaluate::CocoGroundTruth truth;
+  const data::CocoFile file = data::read_coco(folder / "gt.json");
+  for (const data::CocoImage& image : file.images) truth.image_ids.push_back(image.id);
+  for (const data::CocoCategory& category : file.categories) truth.category_ids.push_back(category.id);
+  for (const data::CocoObject& object : file.objects)
+    truth.annotations.push_back(
+        {object.image_id, object.category_id, object.box, object.box.area(), object.crowd});
+  return truth;
+}
+
+std::vector<evaluate::CocoDetection> coco_detections(const std::filesystem::path& folder) {
+  std::vector<evaluate::CocoDetection> detections;
+  for (const json& row : read(folder / "dt.json")) {
+    const auto box = row.at("bbox").get<std::array<double, 4>>();
+    detections.push_back({row.at("image_id").get<int64_t>(),
+                          row.at("category_id").get<int64_t>(),
+                          {box[0], box[1], box[2], box[3]},
+                          row.at("score").get<double>()});
+  }
+  return detections;
+}
+
 TEST(parity_metrics, CocosTwelveNumbers) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
     const json expected = read(folder / "coco_expected.json");
-    const evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder / "gt.json");
-    const evaluate::CocoReport report =
-        evaluate::evaluate_coco(truth, evaluate::read_coco_detections(folder / "dt.json", truth));
+    const evaluate::CocoReport report = evaluate::evaluate_coco(coco_truth(folder), coco_detections(folder));
     for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
       EXPECT_EQ(expected.at("names")[i], evaluate::coco_number_names()[i]);
     expect_coco(report, expected);
@@ -227,10 +254,9 @@ TEST(parity_metrics, CocosTwelveNumbers) {
 TEST(parity_metrics, CocosTwelveNumbersWithCrowds) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
     constexpr size_t kEvery = 11;
-    evaluate::CocoGroundTruth truth = evaluate::read_coco_ground_truth(folder / "gt.json");
+    evaluate::CocoGroundTruth truth = coco_truth(folder);
     for (size_t i = 0; i < truth.annotations.size(); i += kEvery) truth.annotations[i].crowd = true;
-    const auto detections = evaluate::read_coco_detections(folder / "dt.json", truth);
-    expect_coco(evaluate::evaluate_coco(truth, detections),
+    expect_coco(evaluate::evaluate_coco(truth, coco_detections(folder)),
                 read(folder / "coco_expected.json").at("crowd_variant"));
   });
 }

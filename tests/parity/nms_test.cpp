@@ -43,14 +43,14 @@ detect::NmsOptions options_of(const json& settings) {
   return options;
 }
 
-void expect_detections(const std::vector<detect::Detection>& found, const Tensor& rows,
+void expect_detections(const std::vector<detect::InputDetection>& found, const Tensor& rows,
                        const Tensor& anchors) {
   ASSERT_EQ(static_cast<int64_t>(found.size()), rows.dim(0));
   std::span<const float> wanted = rows.values();
   for (size_t i = 0; i < found.size(); ++i) {
     SCOPED_TRACE("detection " + std::to_string(i));
     ASSERT_EQ(found[i].anchor, anchors.values<int64_t>()[i]);
-    for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(found[i].box[k], wanted[i * 6 + k], 1e-4);
+    for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(found[i].box.corners()[k], wanted[i * 6 + k], 1e-4);
     EXPECT_NEAR(found[i].confidence, wanted[i * 6 + 4], 1e-4);
     EXPECT_EQ(found[i].class_id, static_cast<int>(wanted[i * 6 + 5]));
   }
@@ -95,7 +95,7 @@ TEST(parity_nms, PrimitiveWithTies) {
       auto golden = weights::read_safetensors(entry.path());
       if (!golden.tensors.count("scores")) continue;
       std::span<const float> numbers = golden.tensors.at("boxes").values();
-      std::vector<detect::BoxXyxy> boxes;
+      std::vector<Box<InputPixels>> boxes;
       for (size_t i = 0; i + 4 <= numbers.size(); i += 4) {
         boxes.push_back({numbers[i], numbers[i + 1], numbers[i + 2], numbers[i + 3]});
       }

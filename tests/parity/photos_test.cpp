@@ -31,7 +31,7 @@ void compare(const predict::DetectionResult& result, const json& expected,
     EXPECT_EQ(names.at(static_cast<size_t>(found.class_id)), detections[i].at("name"));
     EXPECT_NEAR(found.confidence, detections[i].at("conf").get<double>(), kConfidenceTolerance);
     for (size_t side = 0; side < 4; ++side)
-      EXPECT_NEAR(found.box[side], detections[i].at("box").at(side).get<double>(), kBoxTolerance);
+      EXPECT_NEAR(found.box.corners()[side], detections[i].at("box").at(side).get<double>(), kBoxTolerance);
   }
 }
 

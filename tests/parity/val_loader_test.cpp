@@ -19,7 +19,8 @@ using nlohmann::json;
 std::vector<data::Label> read_labels(const std::filesystem::path& path) {
   std::vector<data::Label> labels;
   std::ifstream file(path);
-  for (data::Label label; file >> label.class_id >> label.cx >> label.cy >> label.w >> label.h;)
+  for (data::Label label;
+       file >> label.class_id >> label.box.cx >> label.box.cy >> label.box.width >> label.box.height;)
     labels.push_back(label);
   return labels;
 }

@@ -8,10 +8,10 @@
 
 #include "marrow/base/error.h"
 #include "marrow/graph/reference/executor.h"
+#include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/zoo.h"
-#include "marrow/predict/preprocess.h"
 
 namespace marrow::predict {
 namespace {
@@ -24,8 +24,8 @@ struct Network {
 Network network(const std::string& name, int classes) {
   Network n{model::make_model(name, {}, {.classes = classes}).graph, {}};
   Tensor input({1, 3, 64, 64});
-  detect::fill_network_input(image::draw_scene(64, 64, 5).pixels(), pixel_format(input_format(n.graph)),
-                             input.values().data());
+  image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), input_format(n.graph),
+                            input.values().data());
   n.weights = reference::measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
   return n;
 }
@@ -44,13 +44,13 @@ TEST(Classifier, EqualsTheChainDoneByHand) {
   InputFormat& format = format_of(n.graph);
   format.resize = 73;
   format.crop = 64;
-  for (const detect::Size size : {detect::Size{150, 90}, {90, 150}}) {
+  for (const Size size : {Size{150, 90}, {90, 150}}) {
     const image::Image image = image::draw_scene(size.width, size.height, 4);
     for (const auto& [interpolation, filter] : filters) {
       format.interpolation = interpolation;
       const image::Image cut = image::resize_for_classifier(image, 73, 64, filter);
       Tensor input({1, 3, 64, 64});
-      detect::fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
+      image::fill_network_input(cut.pixels(), format, input.values().data());
       const Tensor logits = reference::run_reference(n.graph, n.weights, input, "logits");
       double total = 0;
       for (const float logit : logits.values()) total += std::exp(static_cast<double>(logit));
@@ -66,7 +66,7 @@ TEST(Classifier, EqualsTheChainDoneByHand) {
       }
       EXPECT_NEAR(sum, 1, 1e-5);
       EXPECT_TRUE(std::ranges::is_sorted(result.top, std::greater{}, &ClassProbability::probability));
-      EXPECT_EQ(result.network, (detect::Size{64, 64}));
+      EXPECT_EQ(result.network, (Size{64, 64}));
     }
   }
 }
@@ -77,7 +77,7 @@ TEST(Classifier, KeepsTheProportionOfResizeToCrop) {
   format_of(n.graph).crop = 224;
   const image::Image image = image::draw_scene(300, 200, 4);
   const ClassificationResult small = Classifier(n.graph, n.weights, {.crop = 56}).classify(image, 3);
-  EXPECT_EQ(small.network, (detect::Size{56, 56}));
+  EXPECT_EQ(small.network, (Size{56, 56}));
   format_of(n.graph).resize = 64;
   format_of(n.graph).crop = 56;
   const ClassificationResult same = Classifier(n.graph, n.weights, {}).classify(image, 3);
@@ -88,16 +88,15 @@ TEST(Classifier, KeepsTheProportionOfResizeToCrop) {
 TEST(Classifier, TakesYoloClassifiersAt224) {
   const Network n = network("yolov8n-cls", 7);
   EXPECT_EQ(Classifier(n.graph, n.weights, {}).classify(image::draw_scene(300, 260, 1), 5).network,
-            (detect::Size{224, 224}));
+            (Size{224, 224}));
   EXPECT_EQ(Classifier(n.graph, n.weights, {.crop = 32}).classify(image::draw_scene(30, 26, 1), 5).network,
-            (detect::Size{32, 32}));
+            (Size{32, 32}));
 }
 
 TEST(Classifier, TakesPicturesOfAnySize) {
   const Network n = network("starnet_s050", 4);
   Classifier classifier(n.graph, n.weights, {.crop = 32});
-  for (const detect::Size size :
-       {detect::Size{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}}) {
+  for (const Size size : {Size{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}}) {
     SCOPED_TRACE(::testing::Message() << size.width << " x " << size.height);
     double sum = 0;
     for (const ClassProbability& entry :

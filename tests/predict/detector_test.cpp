@@ -7,11 +7,10 @@
 #include <limits>
 
 #include "marrow/base/error.h"
-#include "marrow/detect/network_input.h"
 #include "marrow/graph/reference/executor.h"
+#include "marrow/image/network_input.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/zoo.h"
-#include "marrow/predict/preprocess.h"
 
 namespace marrow::predict {
 namespace {
@@ -27,7 +26,7 @@ const Network& network() {
   static const Network made = [] {
     Network n{model::make_model("yolov8n", {}, {.classes = 3}).graph, {}};
     Tensor input({1, 3, 64, 64});
-    detect::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
+    image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
     n.weights = reference::measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
     constexpr float kShrink = 0.1f;
     for (auto& [name, tensor] : n.weights) {
@@ -39,7 +38,7 @@ const Network& network() {
   return made;
 }
 
-DetectorOptions options(detect::Size size, bool rect) {
+DetectorOptions options(Size size, bool rect) {
   DetectorOptions o;
   o.size = size;
   o.rect = rect;
@@ -51,19 +50,18 @@ DetectorOptions options(detect::Size size, bool rect) {
 }
 
 // The chain of functions that the detector stands for, with the reference executor in place of the engine.
-std::vector<detect::Detection> by_hand(const image::Image& image, const detect::Letterbox& geometry,
+std::vector<detect::Detection> by_hand(const image::Image& image, const Letterbox& geometry,
                                        const detect::NmsOptions& nms) {
-  const detect::Size picture = {image.width(), image.height()};
+  const Size picture = {image.width(), image.height()};
   Tensor input({1, 3, geometry.out.height, geometry.out.width});
-  detect::fill_network_input(detect::letterbox(image, geometry).pixels(),
-                             pixel_format(input_format(network().graph)), input.values().data());
+  image::fill_network_input(image::letterbox(image, geometry).pixels(), input_format(network().graph),
+                            input.values().data());
   const Tensor prediction = reference::run_reference(network().graph, network().weights, input, "output0");
-  std::vector<detect::Detection> found =
-      detect::non_max_suppression(prediction.values().data(), 3, prediction.dim(2), nms);
-  std::vector<detect::BoxXyxy> boxes;
-  for (const detect::Detection& detection : found) boxes.push_back(detection.box);
-  detect::scale_boxes(boxes, geometry.out, picture);
-  for (size_t i = 0; i < found.size(); ++i) found[i].box = boxes[i];
+  std::vector<detect::Detection> found;
+  for (const detect::InputDetection& one :
+       detect::non_max_suppression(prediction.values().data(), 3, prediction.dim(2), nms))
+    found.push_back(
+        detect::with_box(one, to_image(one.box, assumed_ratio_pad(geometry.out, picture), picture)));
   return found;
 }
 
@@ -74,7 +72,7 @@ void expect_near(const std::vector<detect::Detection>& found, const std::vector<
     EXPECT_EQ(found[i].class_id, expected[i].class_id);
     EXPECT_NEAR(found[i].confidence, expected[i].confidence, 1e-3);
     for (size_t side = 0; side < 4; ++side)
-      EXPECT_NEAR(found[i].box[side], expected[i].box[side], 0.05 * pixel);
+      EXPECT_NEAR(found[i].box.corners()[side], expected[i].box.corners()[side], 0.05 * pixel);
   }
 }
 
@@ -84,11 +82,11 @@ TEST(Detector, EqualsTheChainDoneByHand) {
     SCOPED_TRACE(rect ? "rectangular" : "square");
     Detector detector(network().graph, network().weights, options({96, 96}, rect));
     const DetectionResult result = detector.detect(image);
-    EXPECT_EQ(result.network, (rect ? detect::Size{96, 64} : detect::Size{96, 96}));
+    EXPECT_EQ(result.network, (rect ? Size{96, 64} : Size{96, 96}));
     EXPECT_EQ(detector.network_size({150, 90}), result.network);
-    detect::LetterboxOptions how;
+    LetterboxOptions how;
     how.minimum_rectangle = rect;
-    const detect::Letterbox geometry = detect::letterbox_geometry({150, 90}, {96, 96}, how);
+    const Letterbox geometry = letterbox_geometry({150, 90}, {96, 96}, how);
     const auto expected = by_hand(image, geometry, options({96, 96}, rect).nms);
     ASSERT_GT(expected.size(), 3u) << "the comparison would say nothing";
     ASSERT_LT(expected.size(), 50u);
@@ -98,20 +96,20 @@ TEST(Detector, EqualsTheChainDoneByHand) {
 
 TEST(Detector, RoundsItsSizeUpToTheStride) {
   Detector detector(network().graph, network().weights, options({33, 65}, false));
-  EXPECT_EQ(detector.network_size({1000, 10}), (detect::Size{64, 96}));
+  EXPECT_EQ(detector.network_size({1000, 10}), (Size{64, 96}));
   EXPECT_EQ(detector.largest_stride(), 32);
   EXPECT_EQ(detector.classes(), 3);
 }
 
 // Boxes always lie in the picture, whatever its shape.
 TEST(Detector, TakesPicturesOfAnySize) {
-  const std::vector<detect::Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
+  const std::vector<Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
   for (const bool rect : {true, false}) {
     DetectorOptions o = options({64, 64}, rect);
     o.nms.confidence = 0;
     Detector detector(network().graph, network().weights, o);
     size_t found = 0;
-    for (const detect::Size size : sizes) {
+    for (const Size size : sizes) {
       SCOPED_TRACE(::testing::Message() << size.width << " x " << size.height);
       const DetectionResult result = detector.detect(image::Image(size.width, size.height, 200));
       EXPECT_GE(std::min(result.network.width, result.network.height), 32);
@@ -119,8 +117,9 @@ TEST(Detector, TakesPicturesOfAnySize) {
       found += result.detections.size();
       for (const detect::Detection& detection : result.detections)
         for (size_t side = 0; side < 4; ++side) {
-          EXPECT_GE(detection.box[side], 0);
-          EXPECT_LE(detection.box[side], static_cast<float>(side % 2 == 0 ? size.width : size.height));
+          EXPECT_GE(detection.box.corners()[side], 0);
+          EXPECT_LE(detection.box.corners()[side],
+                    static_cast<float>(side % 2 == 0 ? size.width : size.height));
         }
     }
     EXPECT_GT(found, 0u);
@@ -131,8 +130,7 @@ TEST(Detector, TakesPicturesOfAnySize) {
 TEST(Detector, AnswersTheSameAcrossSizes) {
   Detector detector(network().graph, network().weights, options({128, 128}, true));
   std::vector<image::Image> images;
-  for (const detect::Size size :
-       {detect::Size{128, 128}, {128, 90}, {128, 60}, {128, 30}, {90, 128}, {60, 128}, {30, 128}})
+  for (const Size size : {Size{128, 128}, {128, 90}, {128, 60}, {128, 30}, {90, 128}, {60, 128}, {30, 128}})
     images.push_back(image::draw_scene(size.width, size.height, 3));
   std::vector<std::vector<detect::Detection>> first;
   for (const image::Image& image : images) first.push_back(detector.detect(image).detections);
@@ -156,7 +154,7 @@ TEST(Detector, SurvivesWeightsThatAreNoNumbers) {
   const auto detections = detector.detect(image::draw_scene(64, 64, 1)).detections;
   EXPECT_FALSE(detections.empty());
   for (const detect::Detection& detection : detections)
-    for (const float side : detection.box) EXPECT_TRUE(std::isfinite(side));
+    for (const float side : detection.box.corners()) EXPECT_TRUE(std::isfinite(side));
 }
 
 TEST(Detector, RefusesWhatItCannotRun) {

@@ -10,7 +10,6 @@
 #include "marrow/evaluate/open_split.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/train/executor.h"
 #include "marrow/train/run_training.h"
 #include "marrow/train/train_checkpoint.h"
@@ -66,7 +65,7 @@ TEST(ActivationSlopeInARun, CountsInBothValidations) {
   EXPECT_FLOAT_EQ(slope_of(trained.weights), 0.5);
   const evaluate::OpenedSplit split = evaluate::open_split(data::read_dataset(options.data), "val", {});
   loader::ClassificationLoader loader(
-      split.images, evaluate::validation_loader_options(predict::input_format(trained.model.graph), 3, 9, 0));
+      split.images, evaluate::validation_loader_options(input_format(trained.model.graph), 3, 9, 0));
   const Tensor images = loader.next()->images;
   const Value output = trained.model.graph.find("logits");
   const auto by_executor = [&] {

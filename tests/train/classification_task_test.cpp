@@ -12,11 +12,10 @@
 #include "marrow/data/dataset.h"
 #include "marrow/evaluate/classifier_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
 #include "marrow/predict/classifier.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/train/run_training.h"
 #include "marrow/train/train_checkpoint.h"
 #include "train/tiny_classes.h"
@@ -56,8 +55,8 @@ TEST(ClassificationRun, LeavesARunFolder) {
     const model::TrainedModel trained = model::load_trained(tiny.weights("first", name));
     EXPECT_EQ(trained.model.names, kNames);
     EXPECT_EQ(trained.model.task, "classify");
-    EXPECT_EQ(predict::input_format(trained.model.graph).crop, 224);
-    EXPECT_EQ(predict::input_format(trained.model.graph).resize, 224);
+    EXPECT_EQ(input_format(trained.model.graph).crop, 224);
+    EXPECT_EQ(input_format(trained.model.graph).resize, 224);
   }
 }
 
@@ -131,8 +130,8 @@ struct BothWays {
 BothWays validate_both_ways(const model::TrainedModel& trained, const fs::path& data,
                             const std::string& split) {
   const evaluate::OpenedSplit opened = evaluate::open_split(data::read_dataset(data), split, {});
-  const loader::ClassificationLoaderOptions options = evaluate::validation_loader_options(
-      predict::input_format(trained.model.graph), trained.model.classes(), 4, 1);
+  const loader::ClassificationLoaderOptions options =
+      evaluate::validation_loader_options(input_format(trained.model.graph), trained.model.classes(), 4, 1);
   evaluate::EnginePredictor engine(trained, {.threads = 1});
   TorchExecutor executor(trained.model.graph, trained.weights);
   const Value logits = trained.model.graph.find("logits");
@@ -200,11 +199,11 @@ TEST(ClassificationRun, PredictionShowsTheNamesAndUsesTheTrainedSquare) {
   predict::Classifier classifier(trained.model.graph, trained.weights, {.engine = {.threads = 1}});
   image::Image image(80, 70);
   const predict::ClassificationResult result = classifier.classify(image, 5);
-  EXPECT_EQ(result.network, (detect::Size{64, 64}));
+  EXPECT_EQ(result.network, (Size{64, 64}));
   EXPECT_EQ(result.top.size(), 3u);
   // The published proportion of resize and crop, at the new size.
-  const InputFormat published = predict::input_format(model::make_model("starnet_s050").graph);
-  const InputFormat own = predict::input_format(trained.model.graph);
+  const InputFormat published = input_format(model::make_model("starnet_s050").graph);
+  const InputFormat own = input_format(trained.model.graph);
   EXPECT_EQ(own.resize, std::lround(64.0 * published.resize / published.crop));
   EXPECT_EQ(own.mean, published.mean);
 }

@@ -6,7 +6,6 @@
 #include "marrow/base/error.h"
 #include "marrow/data/tools/synth.h"
 #include "marrow/model/zoo.h"
-#include "marrow/predict/preprocess.h"
 #include "support/graphs.h"
 #include "train/tiny_classes.h"
 
@@ -61,13 +60,13 @@ TEST_F(Settle, ImageSizesThatNobodyGave) {
 
 TEST_F(Settle, ADetectorRemembersItsTrainingSize) {
   options_.imgsz = 70;
-  EXPECT_EQ(predict::input_format(settled("yolov8n", boxes_).graph).crop, 96);
+  EXPECT_EQ(input_format(settled("yolov8n", boxes_).graph).crop, 96);
 }
 
 TEST_F(Settle, ASizeGivenKeepsTheProportionOfTheResize) {
   options_.imgsz = 112;
-  const InputFormat format = predict::input_format(settled("shufflenet_v2_x0_5", folders_).graph);
-  const InputFormat published = predict::input_format(model::make_model("shufflenet_v2_x0_5").graph);
+  const InputFormat format = input_format(settled("shufflenet_v2_x0_5", folders_).graph);
+  const InputFormat published = input_format(model::make_model("shufflenet_v2_x0_5").graph);
   EXPECT_EQ(format.crop, 112);
   EXPECT_NEAR(static_cast<double>(format.resize) / format.crop,
               static_cast<double>(published.resize) / published.crop, 0.01);
@@ -80,10 +79,10 @@ TEST_F(Settle, TwiceChangesNothingMore) {
   options_.dropout = 0.3;
   model::Model model = settled("starnet_s050", folders_);
   const Graph once = model.graph;
-  const InputFormat format = predict::input_format(model.graph);
+  const InputFormat format = input_format(model.graph);
   settle(options_, model, folders_, [](std::string_view) {});
   testing::expect_same(model.graph, once);
-  EXPECT_EQ(predict::input_format(model.graph), format);
+  EXPECT_EQ(input_format(model.graph), format);
 }
 
 TEST_F(Settle, RefusesADatasetOfTheOtherKind) {

@@ -159,7 +159,8 @@ void declare_synth(Command& command) {
   command.option("--imgsz", &options.image_size, "Longer side of an image (pixels)")
       .type("PIXELS")
       .range(data::kSmallestSynthSide, data::kLargestSynthSide);
-  command.option("--objects", &options.objects, "Objects in an image, at most").range(1, data::kMostSynthObjects);
+  command.option("--objects", &options.objects, "Objects in an image, at most")
+      .range(1, data::kMostSynthObjects);
   add_seed(command, options.seed);
   add_threads(command, options.threads);
   command.example("marrow data synth shapes --images 500 --classes disc,star --seed 7");

@@ -15,11 +15,11 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/dataset.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/image/encode.h"
 #include "marrow/loader/augment_options.h"
 #include "marrow/loader/batch_sheet.h"
 #include "marrow/loader/classification_loader.h"
-#include "marrow/predict/classifier_input.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow_train/train_flags.h"
 #include "support/common_options.h"
@@ -72,7 +72,7 @@ loader::ClassificationLoaderOptions class_loader_options(const Options& options,
                                                          int64_t images) {
   loader::ClassificationLoaderOptions loader;
   loader.classes = dataset.classes();
-  loader.size = loader.shorter_side = options.imgsz > 0 ? options.imgsz : predict::kDefaultCrop;
+  loader.size = loader.shorter_side = options.imgsz > 0 ? options.imgsz : kDefaultCrop;
   loader.batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch));
   loader.seed = options.seed;
   if (!options.validation) loader.augment = loader::classification_augment_of(options.train);
@@ -146,7 +146,7 @@ void declare_data_show(Command& command) {
                    ? std::string()
                    : fmt::format("'{}' is no multiple of 32 from 32 to 8192", text);
       })
-      .without(fmt::format("{}; {}", train::kDetectionSize, predict::kDefaultCrop));
+      .without(fmt::format("{}; {}", train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images a batch; the first 16 are drawn").range(1, 1024);
   command.option("--epoch", &options->epoch, "Epoch whose batches are drawn, from 0").range(0, 1'000'000);
   command.option("--first", &options->first, "First batch of the epoch, from 0").range(0, 1'000'000'000);

@@ -17,17 +17,16 @@
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
 #include "marrow/data/tools/synth.h"
-#include "marrow/detect/letterbox.h"
-#include "marrow/detect/network_input.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/engine/engine.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/graph/reference/executor.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
+#include "marrow/image/network_input.h"
 #include "marrow/model/import.h"
 #include "marrow/model/summary.h"
-#include "marrow/predict/preprocess.h"
 #include "support/child.h"
 #include "support/common_options.h"
 
@@ -230,12 +229,10 @@ class Demo {
                model::count_parameters(after.graph));
 
     const image::Image picture = data::draw_synth_picture(synth_options(), 0).image;
-    const image::Image boxed = detect::letterbox(
-        picture,
-        detect::letterbox_geometry({picture.width(), picture.height()}, {kNetworkSize, kNetworkSize}));
+    const image::Image boxed = image::letterbox(
+        picture, letterbox_geometry({picture.width(), picture.height()}, {kNetworkSize, kNetworkSize}));
     Tensor input({1, image::Image::kChannels, kNetworkSize, kNetworkSize});
-    detect::fill_network_input(boxed.pixels(), predict::pixel_format(predict::input_format(before.graph)),
-                               input.values().data());
+    image::fill_network_input(boxed.pixels(), input_format(before.graph), input.values().data());
     std::vector<std::string> names;
     std::vector<Value> values;
     for (const NamedValue& tap : before.graph.taps)
@@ -289,8 +286,8 @@ class Demo {
     std::vector<image::Image> images;
     for (const fs::path& path : drawn) {
       const image::Image image = image::decode_image_file(path).image;
-      images.push_back(detect::letterbox(
-          image, detect::letterbox_geometry({image.width(), image.height()}, {kPictureSize, kPictureSize})));
+      images.push_back(image::letterbox(
+          image, letterbox_geometry({image.width(), image.height()}, {kPictureSize, kPictureSize})));
     }
     image::write_image(sheet(), detect::picture_sheet(images).pixels());
   }

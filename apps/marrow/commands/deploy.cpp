@@ -69,7 +69,7 @@ struct Comparison {
 };
 
 // A picture that the program draws, with no more contrast than the network keeps in hand.
-Comparison drawn_comparison(const Options& options, const model::TrainedModel& trained, detect::Size size) {
+Comparison drawn_comparison(const Options& options, const model::TrainedModel& trained, Size size) {
   const auto input_at = [&](double contrast) {
     return predict::network_input(trained.model, image::draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast),
                                   size);
@@ -84,7 +84,7 @@ Comparison drawn_comparison(const Options& options, const model::TrainedModel& t
 
 // A few, evenly spread over the split.
 Comparison dataset_comparison(const Options& options, const data::Dataset& dataset, const model::Model& model,
-                              detect::Size size) {
+                              Size size) {
   std::vector<Tensor> inputs;
   for (const image::Image& picture : spread_pictures(dataset, options.split, options.images))
     inputs.push_back(predict::network_input(model, picture, size));
@@ -122,7 +122,7 @@ int deploy_model(const Options& options) {
   if (!options.data.empty()) dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model);
   if (dataset) check_task(options.model, trained.model, options.data, *dataset);
-  const detect::Size size = input_size(options.model, trained.model, options.imgsz);
+  const Size size = input_size(options.model, trained.model, options.imgsz);
   AccuracyOptions measured = {
       .split = options.split,
       .size = std::max(size.width, size.height),

@@ -105,12 +105,12 @@ json layers_json(const model::Model& model, const model::Summary& summary) {
   return rows;
 }
 
-Shape network_shape(const model::Model& model, detect::Size size) {
+Shape network_shape(const model::Model& model, Size size) {
   return {1, std::get<Input>(model.graph.nodes.at(0).operation).channels, size.height, size.width};
 }
 
 // The model as a program for this CPU, for one image.
-int print_program(const Options& o, const OpenedModel& opened, detect::Size size) {
+int print_program(const Options& o, const OpenedModel& opened, Size size) {
   Weights weights = opened.trained.weights;
   initialize_missing(opened.trained.model.graph, 0, weights);
   engine::Engine engine(opened.trained.model.graph, weights, network_shape(opened.trained.model, size), {},
@@ -131,7 +131,7 @@ int info(const Options& o) {
   OpenedModel opened = open_model(
       o.model,
       {.backbone = o.backbone, .classes = o.classes, .import = o.import, .incomplete = true, .draw = false});
-  const detect::Size size = input_size(o.model, opened.trained.model, o.imgsz);
+  const Size size = input_size(o.model, opened.trained.model, o.imgsz);
   const auto [width, height] = size;
   if (o.program) return print_program(o, opened, size);
   const model::Model model = o.deploy ? deployed_form(opened.trained.model, std::move(opened.trained.weights))

@@ -141,9 +141,7 @@ class Prediction {
   virtual predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
                                     const std::string& head) = 0;
 
-  void say_shape(detect::Size network) {
-    last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width);
-  }
+  void say_shape(Size network) { last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width); }
 
   // labels/NAME.txt, its folder made.
   fs::path label_path(const fs::path& picture) const {
@@ -183,7 +181,7 @@ class DetectionRun : public Prediction {
     const predict::DetectionResult result = detector_.detect(decoded.image);
     fmt::print(talk_, "{}{}x{} {}, {}\n", head, result.network.height, result.network.width,
                detect::summary_text(result.detections, names_), times_text(result.times));
-    const detect::Size picture = {decoded.full.width, decoded.full.height};
+    const Size picture = {decoded.full.width, decoded.full.height};
     const std::vector<detect::Detection> detections = in_full_pixels(result.detections, decoded);
     if (options_.as_json) fmt::print("{}\n", detect::json_line(path.string(), picture, detections, names_));
     say_shape(result.network);
@@ -200,8 +198,8 @@ class DetectionRun : public Prediction {
                                                        const image::DecodedImage& decoded) {
     const float x = static_cast<float>(decoded.full.width) / static_cast<float>(decoded.image.width());
     const float y = static_cast<float>(decoded.full.height) / static_cast<float>(decoded.image.height());
-    for (detect::BoxXyxy& box : detections | std::views::transform(&detect::Detection::box))
-      box = {box[0] * x, box[1] * y, box[2] * x, box[3] * y};
+    for (Box<ImagePixels>& box : detections | std::views::transform(&detect::Detection::box))
+      box = {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y};
     return detections;
   }
 
@@ -288,7 +286,7 @@ predict::DetectorOptions detector_options(const Options& o, const model::Model& 
 }
 
 predict::ClassifierOptions classifier_options(const Options& o, const model::Model& model) {
-  const detect::Size size = input_size(o.model, model, o.imgsz);
+  const Size size = input_size(o.model, model, o.imgsz);
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
   return {size.width, o.engine};

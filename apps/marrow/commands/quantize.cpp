@@ -79,7 +79,7 @@ int quantize_model(const Options& options) {
   const model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const data::Dataset dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
-  const detect::Size size = input_size(options.model, trained.model, options.imgsz);
+  const Size size = input_size(options.model, trained.model, options.imgsz);
 
   passes::GraphWithWeights network =
       passes::deploy({trained.model.graph, trained.weights}, {.threads = options.threads});

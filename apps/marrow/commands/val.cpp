@@ -20,9 +20,8 @@
 #include "marrow/evaluate/engine_predictor.h"
 #include "marrow/evaluate/open_split.h"
 #include "marrow/evaluate/validation_pictures.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/model/import.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/train_options.h"
 #include "support/common_options.h"
 #include "support/measure.h"
@@ -126,7 +125,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, model::
        .numbers = split.numbers,
        .show =
            [&](const loader::DetectionBatch& batch,
-               std::span<const std::vector<detect::Detection>> detections) {
+               std::span<const std::vector<detect::InputDetection>> detections) {
              if (pictures) pictures->add(batch, detections);
            }},
       [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads,
@@ -157,9 +156,8 @@ int validate_classes(const Options& options, const data::Dataset& dataset, model
   const evaluate::OpenedSplit split =
       evaluate::open_split(dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = talk});
   const int threads = options.engine.threads > 0 ? options.engine.threads : cpu::available_threads();
-  const InputFormat format =
-      predict::classifier_format(predict::input_format(trained.model.graph),
-                                 square_input_size(options.model, trained.model, options.imgsz));
+  const InputFormat format = classifier_format(
+      input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
   loader::ClassificationLoader loader(
       split.images, evaluate::validation_loader_options(format, dataset.classes(), options.batch, threads));
   evaluate::EnginePredictor predictor(std::move(trained), options.engine);
@@ -218,7 +216,7 @@ void declare_val(Command& command) {
       .without(
           fmt::format("the file's own if it is fixed, or what it was trained at; {}; a classifier's own, "
                       "or {}",
-                      train::kDetectionSize, predict::kDefaultCrop));
+                      train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images that share a rectangle").range(1, 65536);
   add_detection(command, options->nms);
   command.flag(

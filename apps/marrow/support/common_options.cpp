@@ -7,7 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/run_folder.h"
 #include "marrow/base/text.h"
-#include "marrow/predict/classifier_input.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow_train/train_flags.h"
 
@@ -121,7 +121,7 @@ void add_image_size(Command& command, std::vector<int>& size) {
       .without(
           fmt::format("the file's own if it is fixed, or what it was trained at; {}; a classifier's own, "
                       "or {}",
-                      train::kDetectionSize, predict::kDefaultCrop));
+                      train::kDetectionSize, kDefaultCrop));
 }
 
 void add_suppression(Command& command, float& confidence, float& iou, int& max_detections) {

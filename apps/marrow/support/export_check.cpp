@@ -11,11 +11,11 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/engine/engine.h"
+#include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/onnx_model.h"
 #include "marrow/predict/output_difference.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/weights/safetensors.h"
 #include "support/child.h"
 #include "support/program_files.h"
@@ -35,8 +35,7 @@ Tensor input_of(const Graph& graph, const std::vector<image::Image>& pictures, d
     const image::Image picture =
         pictures.empty() ? image::draw_scene(width, height, number + 1, contrast)
                          : image::resize_linear(pictures[number % pictures.size()], width, height);
-    detect::fill_network_input(picture.pixels(), predict::pixel_format(predict::input_format(graph)),
-                               input.values().data() + number * plane);
+    image::fill_network_input(picture.pixels(), input_format(graph), input.values().data() + number * plane);
   }
   return input;
 }

@@ -14,10 +14,9 @@
 #include "marrow/evaluate/engine_predictor.h"
 #include "marrow/evaluate/measure_detector.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/image/decode.h"
 #include "marrow/loader/classification_loader.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
 
 namespace marrow::cli {
 namespace {
@@ -29,8 +28,7 @@ std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, model::T
   const evaluate::OpenedSplit split = evaluate::open_split(
       dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = [](const std::string&) {}});
   constexpr int kBatch = 16;
-  const InputFormat format =
-      predict::classifier_format(predict::input_format(trained.model.graph), options.crop);
+  const InputFormat format = classifier_format(input_format(trained.model.graph), options.crop);
   const cpu::ThreadPool threads(options.engine.threads);
   loader::ClassificationLoader loader(
       split.images,

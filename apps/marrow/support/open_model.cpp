@@ -6,9 +6,8 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/model/zoo.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/train_options.h"
 
 namespace marrow::cli {
@@ -24,7 +23,7 @@ int fitting_side(const model::Model& model, int wanted) {
   return side;
 }
 
-std::string fixed_text(detect::Size fixed) {
+std::string fixed_text(Size fixed) {
   const auto side = [](int pixels) { return pixels > 0 ? std::to_string(pixels) : "any"; };
   return side(fixed.height) + "x" + side(fixed.width);
 }
@@ -59,17 +58,17 @@ model::TrainedModel open_checkpoint(const std::string& file, const model::Import
 }
 
 int default_image_size(const model::Model& model) {
-  const int crop = predict::input_format(model.graph).crop;
-  if (model.task == "classify") return crop > 0 ? crop : predict::kDefaultCrop;
+  const int crop = input_format(model.graph).crop;
+  if (model.task == "classify") return crop > 0 ? crop : kDefaultCrop;
   const int stride = model.largest_stride, side = crop > 0 ? crop : train::kDetectionSize;
   return (side + stride - 1) / stride * stride;
 }
 
-detect::Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz) {
+Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz) {
   const int usual = default_image_size(model);
-  const detect::Size fixed = {model.fixed_width, model.fixed_height};
+  const Size fixed = {model.fixed_width, model.fixed_height};
   if (imgsz.empty()) return {fixed.width > 0 ? fixed.width : usual, fixed.height > 0 ? fixed.height : usual};
-  const detect::Size wanted = {imgsz.back(), imgsz.front()};
+  const Size wanted = {imgsz.back(), imgsz.front()};
   if ((fixed.width > 0 && fixed.width != wanted.width) || (fixed.height > 0 && fixed.height != wanted.height))
     throw Error(ErrorKind::kUsage,
                 fmt::format("--imgsz {}x{}: the network in {} is fixed at {} (height x width)", wanted.height,
@@ -79,7 +78,7 @@ detect::Size input_size(const std::string& file, const model::Model& model, std:
 }
 
 int square_input_size(const std::string& file, const model::Model& model, int imgsz) {
-  const detect::Size size =
+  const Size size =
       input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());
   if (size.width != size.height)
     throw Error(ErrorKind::kUnsupported,

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/model/import.h"
 
 namespace marrow::cli {
@@ -37,7 +37,7 @@ int default_image_size(const model::Model& model);
 // size that the model's file is fixed at, else for default_image_size(). Rounded up to what a detector can
 // read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws Error{kUsage}
 // where the file is fixed at another size. `file` is for messages.
-detect::Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
+Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
 
 // The same for a command that knows one side only. Throws Error{kUnsupported} where the file's sides differ.
 int square_input_size(const std::string& file, const model::Model& model, int imgsz);

@@ -81,7 +81,7 @@ std::vector<Detection> Detector::detect(const ImageView& view) const {
     std::vector<Detection> found;
     found.reserve(result.detections.size());
     for (const inside::LayerDetection& each : result.detections)
-      found.push_back({{each.box[0], each.box[1], each.box[2], each.box[3]},
+      found.push_back({{each.box.x1, each.box.y1, each.box.x2, each.box.y2},
                        each.confidence,
                        each.class_id,
                        detect::class_name(impl_->names, each.class_id)});

@@ -27,7 +27,7 @@ using LayerDetection = marrow::detect::Detection;
 using LayerClassProbability = marrow::predict::ClassProbability;
 using LayerModel = marrow::model::Model;
 using LayerImage = marrow::image::Image;
-using LayerSize = marrow::detect::Size;
+using LayerSize = marrow::Size;
 
 }  // namespace marrow::inside
 

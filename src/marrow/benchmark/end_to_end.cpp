@@ -26,7 +26,7 @@ std::string drawn_jpeg() {
 
 struct Run {
   predict::PredictTimes times;
-  detect::Size network;
+  Size network;
 };
 
 // What a model does with a decoded picture.
@@ -46,7 +46,7 @@ std::function<Run(const image::Image&)> predictor(const model::TrainedModel& tra
     auto classifier = std::make_shared<predict::Classifier>(
         graph, trained.weights,
         predict::ClassifierOptions{.crop = options.size.width, .engine = options.engine});
-    const detect::Size size = {options.size.width, options.size.width};
+    const Size size = {options.size.width, options.size.width};
     return [classifier, size](const image::Image& image) {
       return Run{classifier->classify(image, 5).times, size};
     };

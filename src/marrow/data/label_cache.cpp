@@ -25,13 +25,14 @@ constexpr const char* kSuffix = ".marrow-cache";
 
 void put_label(ByteWriter& out, const Label& label) {
   out.put<int32_t>(label.class_id);
-  for (const double value : {label.cx, label.cy, label.w, label.h}) out.put(value);
+  for (const double value : {label.box.cx, label.box.cy, label.box.width, label.box.height}) out.put(value);
 }
 
 Label get_label(ByteReader& in, int classes) {
   Label label;
   label.class_id = in.get<int32_t>();
-  for (double* value : {&label.cx, &label.cy, &label.w, &label.h}) *value = in.get_finite();
+  for (double* value : {&label.box.cx, &label.box.cy, &label.box.width, &label.box.height})
+    *value = in.get_finite();
   in.require(label.class_id >= 0 && label.class_id < classes);
   return label;
 }
@@ -64,7 +65,7 @@ void put_picture(ByteWriter& out, const ScannedPicture& picture) {
   out.put<uint8_t>(!image.polygons.empty());
   for (const Polygon& polygon : image.polygons) {
     out.put_count(polygon.size());
-    for (const Point& point : polygon) {
+    for (const auto& point : polygon) {
       out.put(point.x);
       out.put(point.y);
     }
@@ -96,7 +97,7 @@ ScannedPicture get_picture(ByteReader& in, int classes) {
     for (Polygon& polygon : image.polygons) {
       polygon.resize(in.get_count(kPointBytes));
       in.require(!polygon.empty());
-      for (Point& point : polygon) {
+      for (auto& point : polygon) {
         point.x = in.get_finite();
         point.y = in.get_finite();
       }

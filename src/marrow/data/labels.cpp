@@ -80,9 +80,14 @@ std::vector<Problem> ProblemList::take(const std::string& file) {
 }
 
 Polygon box_polygon(const Label& label) {
-  const double left = label.cx - label.w / 2, right = label.cx + label.w / 2;
-  const double top = label.cy - label.h / 2, bottom = label.cy + label.h / 2;
+  const auto [left, top, right, bottom] = label.box.corner_form();
   return {{left, top}, {right, top}, {right, bottom}, {left, bottom}};
+}
+
+SizedBox<ImagePixels, double> pixel_box(const Label& label, const LabelledImage& image) {
+  const CentredBox<Normalised, double>& box = label.box;
+  return {(box.cx - box.width / 2) * image.width, (box.cy - box.height / 2) * image.height,
+          box.width * image.width, box.height * image.height};
 }
 
 void ParsedLabels::append(ParsedLabels other) {

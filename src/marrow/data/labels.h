@@ -12,19 +12,17 @@
 #include <utility>
 #include <vector>
 
+#include "marrow/geometry/box.h"
+
 namespace marrow::data {
 
 struct Label {
   int class_id = 0;
-  double cx = 0, cy = 0, w = 0, h = 0;  // centre and size, as shares of the picture's width and height
+  CentredBox<Normalised, double> box;
   bool operator==(const Label&) const = default;
 };
 
-struct Point {
-  double x = 0, y = 0;  // shares of width and height
-  bool operator==(const Point&) const = default;
-};
-using Polygon = std::vector<Point>;
+using Polygon = std::vector<Point<Normalised, double>>;
 
 Polygon box_polygon(const Label& label);  // the four corners
 
@@ -45,6 +43,9 @@ struct LabelledImage {
   std::vector<IgnoredLabel> ignored;
   bool operator==(const LabelledImage&) const = default;
 };
+
+// The label's box as COCO has it.
+SizedBox<ImagePixels, double> pixel_box(const Label& label, const LabelledImage& image);
 
 // Something wrong with a dataset. `place` is "file" or "file:line".
 struct Problem {

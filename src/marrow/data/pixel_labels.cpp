@@ -43,33 +43,34 @@ void PixelLabels::problem(Severity severity, Kind kind, const std::string& place
 }
 
 void PixelLabels::add(const PixelObject& object, const std::string& place) {
-  double left = object.left / stated_width_, right = object.right / stated_width_;
-  double top = object.top / stated_height_, bottom = object.bottom / stated_height_;
+  double left = object.box.x1 / stated_width_, right = object.box.x2 / stated_width_;
+  double top = object.box.y1 / stated_height_, bottom = object.box.y2 / stated_height_;
   for (const double value : {left, right, top, bottom})
     if (!std::isfinite(value)) {
       usable_ = false;
       return problem(Severity::kError, Kind::kLabelSyntax, place, "a box of numbers that are not finite");
     }
   // The width is not the difference of shares: that would differ in the last digit from what is published.
-  Label label{object.class_id, (object.left + object.right) / 2 / stated_width_,
-              (object.top + object.bottom) / 2 / stated_height_, (object.right - object.left) / stated_width_,
-              (object.bottom - object.top) / stated_height_};
-  if (label.w <= 0 || label.h <= 0)
+  Label label{object.class_id,
+              {(object.box.x1 + object.box.x2) / 2 / stated_width_,
+               (object.box.y1 + object.box.y2) / 2 / stated_height_, object.box.width() / stated_width_,
+               object.box.height() / stated_height_}};
+  if (label.box.width <= 0 || label.box.height <= 0)
     return problem(Severity::kWarning, Kind::kZeroArea, place,
-                   fmt::format("a box without area ({:g} {:g} {:g} {:g}); dropped", object.left, object.top,
-                               object.right, object.bottom));
+                   fmt::format("a box without area ({:g} {:g} {:g} {:g}); dropped", object.box.x1,
+                               object.box.y1, object.box.x2, object.box.y2));
   constexpr double kLow = -kLabelTolerance, kHigh = 1 + kLabelTolerance;
   if (left < kLow || top < kLow || right > kHigh || bottom > kHigh) {
     left = std::clamp(left, 0.0, 1.0);
     right = std::clamp(right, 0.0, 1.0);
     top = std::clamp(top, 0.0, 1.0);
     bottom = std::clamp(bottom, 0.0, 1.0);
-    label = {object.class_id, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top};
-    const bool gone = label.w <= 0 || label.h <= 0;
+    label.box = {(left + right) / 2, (top + bottom) / 2, right - left, bottom - top};
+    const bool gone = label.box.width <= 0 || label.box.height <= 0;
     problem(Severity::kWarning, Kind::kOutside, place,
             fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the picture of {:g} x {:g}; {}",
-                        object.left, object.top, object.right, object.bottom, stated_width_, stated_height_,
-                        gone ? "dropped" : "clipped"));
+                        object.box.x1, object.box.y1, object.box.x2, object.box.y2, stated_width_,
+                        stated_height_, gone ? "dropped" : "clipped"));
     if (gone) return;
   }
   if (object.crowd || object.difficult) {
@@ -96,7 +97,7 @@ void PixelLabels::drop_duplicates() {
   std::vector<Polygon> polygons;
   for (size_t i = 0; i < result_.labels.size(); ++i) {
     const Label& label = result_.labels[i];
-    if (seen.emplace(label.class_id, label.cx, label.cy, label.w, label.h).second) {
+    if (seen.emplace(label.class_id, label.box.cx, label.box.cy, label.box.width, label.box.height).second) {
       labels.push_back(label);
       polygons.push_back(std::move(result_.polygons[i]));
     } else {

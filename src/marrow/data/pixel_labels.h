@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "marrow/data/labels.h"
+#include "marrow/geometry/box.h"
 
 namespace marrow::data {
 
 struct PixelObject {
   int class_id = 0;
-  double left = 0, top = 0, right = 0, bottom = 0;
+  Box<ImagePixels, double> box;
   bool crowd = false, difficult = false;
   std::span<const float> polygon = {};  // x, y pairs
 };

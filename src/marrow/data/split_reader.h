@@ -33,7 +33,7 @@ class SplitReader {
 
   // The labels of pictures()[i], whose upright size is known. Any thread. Throws Error{kFile} when the
   // annotation cannot be read.
-  virtual ParsedLabels parse(size_t i, image::ImageSize size) const = 0;
+  virtual ParsedLabels parse(size_t i, Size size) const = 0;
 
   // After list().
   virtual CocoNumbers coco_numbers() const { return {}; }

@@ -29,7 +29,7 @@ std::string without_place(const std::string& message, const std::string& place) 
 bool read_size(const std::filesystem::path& path, const std::string& name, LabelledImage& image,
                std::vector<Problem>& problems) {
   try {
-    const image::ImageSize size = image::read_image_size(path);
+    const Size size = image::read_image_size(path);
     image.width = size.width;
     image.height = size.height;
   } catch (const Error& error) {

@@ -33,16 +33,12 @@ cv::Scalar text_colour(std::array<uint8_t, 3> ground) {
   return brightness > 140 ? cv::Scalar(0, 0, 0) : cv::Scalar(255, 255, 255);
 }
 
-bool is_finite(const BoxXyxy& box) {
-  return std::ranges::all_of(box, [](float coordinate) { return std::isfinite(coordinate); });
-}
-
-cv::Rect pixel_box(const BoxXyxy& box, Size picture) {
+cv::Rect pixel_box(const Box<ImagePixels>& box, Size picture) {
   auto pixel = [](float value, int limit) {
     return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit - 1)));
   };
-  return {cv::Point(pixel(box[0], picture.width), pixel(box[1], picture.height)),
-          cv::Point(pixel(box[2], picture.width), pixel(box[3], picture.height))};
+  return {cv::Point(pixel(box.x1, picture.width), pixel(box.y1, picture.height)),
+          cv::Point(pixel(box.x2, picture.width), pixel(box.y2, picture.height))};
 }
 
 struct Label {

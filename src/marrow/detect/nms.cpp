@@ -2,36 +2,37 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <functional>
 #include <numeric>
 
 namespace marrow::detect {
 namespace {
 
+using InputBox = Box<InputPixels>;
+
 // Boxes in columns, so that one box meets many at a time.
 struct Kept {
   std::vector<float> x1, y1, x2, y2, area;
 
-  void push_back(const BoxXyxy& box, float box_area) {
-    x1.push_back(box[0]);
-    y1.push_back(box[1]);
-    x2.push_back(box[2]);
-    y2.push_back(box[3]);
+  void push_back(const InputBox& box, float box_area) {
+    x1.push_back(box.x1);
+    y1.push_back(box.y1);
+    x2.push_back(box.x2);
+    y2.push_back(box.y2);
     area.push_back(box_area);
   }
 
   // The comparisons are written so that a NaN anywhere means "does not suppress".
-  bool suppresses(const BoxXyxy& box, float box_area, float threshold) const {
+  bool suppresses(const InputBox& box, float box_area, float threshold) const {
     constexpr size_t kBlock = 64;  // between two looks at the result
     for (size_t first = 0; first < x1.size(); first += kBlock) {
       size_t last = std::min(first + kBlock, x1.size());
       int hits = 0;
       for (size_t i = first; i < last; ++i) {
-        float left = x1[i] > box[0] ? x1[i] : box[0];
-        float top = y1[i] > box[1] ? y1[i] : box[1];
-        float right = x2[i] < box[2] ? x2[i] : box[2];
-        float bottom = y2[i] < box[3] ? y2[i] : box[3];
+        float left = x1[i] > box.x1 ? x1[i] : box.x1;
+        float top = y1[i] > box.y1 ? y1[i] : box.y1;
+        float right = x2[i] < box.x2 ? x2[i] : box.x2;
+        float bottom = y2[i] < box.y2 ? y2[i] : box.y2;
         float width = right - left > 0.0f ? right - left : 0.0f;
         float height = bottom - top > 0.0f ? bottom - top : 0.0f;
         float shared = width * height;
@@ -52,14 +53,14 @@ std::vector<int64_t> falling_order(std::span<const float> scores) {
   return order;
 }
 
-std::vector<int64_t> greedy(std::span<const BoxXyxy> boxes, std::span<const int64_t> order, float iou,
+std::vector<int64_t> greedy(std::span<const InputBox> boxes, std::span<const int64_t> order, float iou,
                             size_t max_kept) {
   Kept kept;
   std::vector<int64_t> result;
   for (int64_t candidate : order) {
     if (result.size() >= max_kept) break;
-    const BoxXyxy& box = boxes[static_cast<size_t>(candidate)];
-    float area = (box[2] - box[0]) * (box[3] - box[1]);
+    const InputBox& box = boxes[static_cast<size_t>(candidate)];
+    float area = box.area();
     if (kept.suppresses(box, area, iou)) continue;
     kept.push_back(box, area);
     result.push_back(candidate);
@@ -67,16 +68,15 @@ std::vector<int64_t> greedy(std::span<const BoxXyxy> boxes, std::span<const int6
   return result;
 }
 
-BoxXyxy to_corners(const float* prediction, int64_t anchors, int64_t anchor) {
-  float x = prediction[anchor], y = prediction[anchors + anchor];
-  float half_width = prediction[2 * anchors + anchor] / 2.0f,
-        half_height = prediction[3 * anchors + anchor] / 2.0f;
-  return {x - half_width, y - half_height, x + half_width, y + half_height};
+InputBox to_corners(const float* prediction, int64_t anchors, int64_t anchor) {
+  const CentredBox<InputPixels> box = {prediction[anchor], prediction[anchors + anchor],
+                                       prediction[2 * anchors + anchor], prediction[3 * anchors + anchor]};
+  return box.corner_form();
 }
 
 // Candidates in anchor-major order.
-std::vector<Detection> candidates(const float* prediction, int classes, int64_t anchors,
-                                  const NmsOptions& options) {
+std::vector<InputDetection> candidates(const float* prediction, int classes, int64_t anchors,
+                                       const NmsOptions& options) {
   const float* scores = prediction + 4 * anchors;
   auto score = [&](int c, int64_t anchor) { return scores[c * anchors + anchor]; };
   // The best score of every anchor, class by class: rows lie in memory one behind the other.
@@ -94,12 +94,12 @@ std::vector<Detection> candidates(const float* prediction, int classes, int64_t 
     if (c >= 0 && c < classes) wanted[static_cast<size_t>(c)] = true;
   }
   bool multi_label = options.multi_label && classes > 1;
-  std::vector<Detection> result;
+  std::vector<InputDetection> result;
   for (int64_t anchor = 0; anchor < anchors; ++anchor) {
     float most = best[static_cast<size_t>(anchor)];
     if (!(most > options.confidence)) continue;
-    BoxXyxy box = to_corners(prediction, anchors, anchor);
-    if (!std::ranges::all_of(box, [](float coordinate) { return std::isfinite(coordinate); })) continue;
+    InputBox box = to_corners(prediction, anchors, anchor);
+    if (!is_finite(box)) continue;
     for (int c = 0; c < classes; ++c) {
       float s = score(c, anchor);
       if (multi_label ? !(s > options.confidence) : s != most) continue;
@@ -112,31 +112,30 @@ std::vector<Detection> candidates(const float* prediction, int classes, int64_t 
 
 }  // namespace
 
-std::vector<int64_t> greedy_nms(std::span<const BoxXyxy> boxes, std::span<const float> scores, float iou,
+std::vector<int64_t> greedy_nms(std::span<const InputBox> boxes, std::span<const float> scores, float iou,
                                 size_t max_kept) {
   assert(boxes.size() == scores.size());
   return greedy(boxes, falling_order(scores), iou, max_kept);
 }
 
-std::vector<Detection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
-                                           const NmsOptions& options) {
+std::vector<InputDetection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
+                                                const NmsOptions& options) {
   if (classes < 1 || anchors < 1) return {};
-  std::vector<Detection> found = candidates(prediction, classes, anchors, options);
-  std::ranges::stable_sort(found, std::greater<>(), &Detection::confidence);
+  std::vector<InputDetection> found = candidates(prediction, classes, anchors, options);
+  std::ranges::stable_sort(found, std::greater<>(), &InputDetection::confidence);
   if (found.size() > static_cast<size_t>(options.max_candidates)) {
     found.resize(static_cast<size_t>(options.max_candidates));
   }
-  std::vector<BoxXyxy> apart;
+  std::vector<InputBox> apart;
   apart.reserve(found.size());
-  for (const Detection& detection : found) {
+  for (const InputDetection& detection : found) {
     float offset = options.agnostic ? 0.0f : static_cast<float>(detection.class_id) * options.max_side;
-    BoxXyxy box = detection.box;
-    for (float& coordinate : box) coordinate += offset;
-    apart.push_back(box);
+    const InputBox& box = detection.box;
+    apart.push_back({box.x1 + offset, box.y1 + offset, box.x2 + offset, box.y2 + offset});
   }
   std::vector<int64_t> order(found.size());
   std::iota(order.begin(), order.end(), int64_t{0});
-  std::vector<Detection> result;
+  std::vector<InputDetection> result;
   for (int64_t i :
        greedy(apart, order, options.iou, static_cast<size_t>(std::max(options.max_detections, 0)))) {
     result.push_back(found[static_cast<size_t>(i)]);

@@ -11,7 +11,8 @@
 #include <span>
 #include <vector>
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/box.h"
+#include "marrow/geometry/size.h"
 
 namespace marrow::detect {
 
@@ -27,22 +28,31 @@ struct NmsOptions {
   std::vector<int> classes;  // empty: all
 };
 
-struct Detection {
-  BoxXyxy box = {};  // pixels: of the network's input as NMS returns it, of the picture after scale_boxes
+template <class Space>
+struct DetectionIn {
+  Box<Space> box = {};
   float confidence = 0.0f;  // 0..1
   int class_id = 0;
   int64_t anchor = 0;  // column of the prediction it came from
 };
+using InputDetection = DetectionIn<InputPixels>;  // as NMS returns it
+using Detection = DetectionIn<ImagePixels>;       // as people read it
+
+// The same detection where its box lies in another space.
+template <class Space, class From>
+DetectionIn<Space> with_box(const DetectionIn<From>& detection, const Box<Space>& box) {
+  return {box, detection.confidence, detection.class_id, detection.anchor};
+}
 
 // prediction: (4 + classes, anchors) float32 of one image: centre x, centre y, width, height, then class
 // scores. Sorted by falling confidence.
-std::vector<Detection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
-                                           const NmsOptions& options);
+std::vector<InputDetection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
+                                                const NmsOptions& options);
 
 // Greedy suppression by falling score; equal scores keep their order. Returns indices of the boxes that stay,
 // in that order, at most max_kept. IoU is float32 without an epsilon: two boxes without area do not suppress
 // each other. No score is NaN.
-std::vector<int64_t> greedy_nms(std::span<const BoxXyxy> boxes, std::span<const float> scores, float iou,
-                                size_t max_kept = SIZE_MAX);
+std::vector<int64_t> greedy_nms(std::span<const Box<InputPixels>> boxes, std::span<const float> scores,
+                                float iou, size_t max_kept = SIZE_MAX);
 
 }  // namespace marrow::detect

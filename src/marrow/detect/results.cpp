@@ -39,7 +39,7 @@ std::string json_line(const std::string& path, Size picture, std::span<const Det
   json found = json::array();
   for (const Detection& detection : detections) {
     json box = json::array();
-    for (float coordinate : detection.box) box.push_back(five_decimals(coordinate));
+    for (float coordinate : detection.box.corners()) box.push_back(five_decimals(coordinate));
     found.push_back({{"class", detection.class_id},
                      {"name", class_name(names, detection.class_id)},
                      {"confidence", five_decimals(detection.confidence)},

@@ -22,7 +22,7 @@ constexpr float kCropGain = 1.02f;
 constexpr float kCropMargin = 10.0f;    // pixels, on width and on height
 constexpr size_t kLongestFolder = 200;  // bytes; file systems allow 255
 
-image::ConstPixels crop(const image::Image& image, const BoxXyxy& box) {
+image::ConstPixels crop(const image::Image& image, const Box<ImagePixels>& box) {
   const auto& [x1, y1, x2, y2] = box;
   float half_width = ((x2 - x1) * kCropGain + kCropMargin) / 2,
         half_height = ((y2 - y1) * kCropGain + kCropMargin) / 2;

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "marrow/base/error.h"
-#include "marrow/predict/classifier_input.h"
+#include "marrow/geometry/input_format.h"
+#include "marrow/image/network_input.h"
 
 namespace marrow::evaluate {
 
@@ -15,12 +16,12 @@ std::string report_text(const ClassifierValidation& validation, bool per_class) 
 
 loader::ClassificationLoaderOptions validation_loader_options(const InputFormat& format, int classes,
                                                               int batch, int threads) {
-  const InputFormat complete = predict::classifier_format(format, 0);
+  const InputFormat complete = classifier_format(format, 0);
   loader::ClassificationLoaderOptions options;
   options.classes = classes;
   options.size = complete.crop;
   options.shorter_side = complete.resize;
-  options.filter = predict::resize_filter(complete.interpolation);
+  options.filter = image::resize_filter(complete.interpolation);
   options.batch = batch;
   options.workers = threads;
   return options;

@@ -16,10 +16,9 @@ std::vector<std::vector<TruthBox>> truth_of(const loader::DetectionBatch& batch)
              height = static_cast<float>(batch.images.dim(2));
   const std::span<const float> rows = batch.targets.values();
   for (size_t i = 0; i + 6 <= rows.size(); i += 6) {
-    const float cx = rows[i + 2] * width, cy = rows[i + 3] * height;
-    const float w = rows[i + 4] * width, h = rows[i + 5] * height;
-    truth.at(static_cast<size_t>(rows[i]))
-        .push_back({{cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2}, static_cast<int>(rows[i + 1])});
+    const CentredBox<InputPixels> box = {rows[i + 2] * width, rows[i + 3] * height, rows[i + 4] * width,
+                                         rows[i + 5] * height};
+    truth.at(static_cast<size_t>(rows[i])).push_back({box.corner_form(), static_cast<int>(rows[i + 1])});
   }
   return truth;
 }
@@ -32,9 +31,8 @@ std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& i
   if (std::ranges::none_of(image.ignored, crowd)) return {};
   std::vector<CocoTruthBox> boxes;
   const auto add = [&](const data::Label& l, bool is_crowd) {
-    const BoxXywh box = {(l.cx - l.w / 2) * image.width, (l.cy - l.h / 2) * image.height, l.w * image.width,
-                         l.h * image.height};
-    boxes.push_back({l.class_id, box, box[2] * box[3], is_crowd});
+    const CocoBox box = data::pixel_box(l, image);
+    boxes.push_back({l.class_id, box, box.area(), is_crowd});
   };
   for (const data::Label& label : image.labels) add(label, false);
   for (const data::IgnoredLabel& ignored : image.ignored)
@@ -77,14 +75,13 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
 
       const int64_t anchors = predictions.dim(2);
       const float* values = predictions.values().data();
-      std::vector<std::vector<detect::Detection>> detections(count);
+      std::vector<std::vector<detect::InputDetection>> detections(count);
       threads.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
         detections[static_cast<size_t>(i)] =
             detect::non_max_suppression(values + i * (4 + classes) * anchors, classes, anchors, nms);
       });
       const auto truth = truth_of(*batch);
-      const detect::Size network = {static_cast<int>(batch->images.dim(3)),
-                                    static_cast<int>(batch->images.dim(2))};
+      const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
       for (size_t i = 0; i < count; ++i) {
         const loader::BatchImage& origin = batch->origin[i];
         const data::LabelledImage& labels = store.labels(origin.index);

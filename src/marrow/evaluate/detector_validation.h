@@ -27,7 +27,7 @@ struct DetectorValidationOptions {
   data::CocoNumbers numbers = {};  // for those; empty: names of pictures, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
   std::function<void(const loader::DetectionBatch& batch,
-                     std::span<const std::vector<detect::Detection>> detections)>
+                     std::span<const std::vector<detect::InputDetection>> detections)>
       show;
 };
 

@@ -4,7 +4,6 @@
 
 #include "marrow/base/error.h"
 #include "marrow/graph/passes/deploy.h"
-#include "marrow/predict/preprocess.h"
 
 namespace marrow::evaluate {
 namespace {
@@ -13,16 +12,13 @@ constexpr size_t kKept = 8;
 
 // Planes of bytes, red first, become the numbers of the network's input.
 void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std::span<float> chw) {
-  const size_t area = planes.size() / 3;
-  for (size_t c = 0; c < 3; ++c) {
+  const ByteValues values = byte_values(format);
+  const size_t area = planes.size() / values.size();
+  for (size_t c = 0; c < values.size(); ++c) {
     const size_t plane = format.order == ChannelOrder::kRgb ? c : 2 - c;
-    const double shift = -format.mean[c] / format.std[c];
-    const double scale = format.scale / format.std[c];
-    float table[256];
-    for (int i = 0; i < 256; ++i) table[i] = static_cast<float>(i * scale + shift);
     std::ranges::transform(planes.subspan(plane * area, area),
                            chw.begin() + static_cast<std::ptrdiff_t>(c * area),
-                           [&](uint8_t pixel) { return table[pixel]; });
+                           [&](uint8_t byte) { return values[c][byte]; });
   }
 }
 
@@ -44,7 +40,7 @@ EnginePredictor::EnginePredictor(model::TrainedModel trained, const engine::Engi
   trained_.weights = std::move(model.weights);
 }
 
-engine::Engine& EnginePredictor::compiled(detect::Size size) {
+engine::Engine& EnginePredictor::compiled(Size size) {
   const auto found = std::ranges::find(compiled_, size, &Compiled::size);
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
@@ -59,7 +55,7 @@ engine::Engine& EnginePredictor::compiled(detect::Size size) {
 Tensor EnginePredictor::operator()(const Tensor& images) {
   const int64_t n = images.dim(0), height = images.dim(2), width = images.dim(3);
   engine::Engine& engine = compiled({static_cast<int>(width), static_cast<int>(height)});
-  const InputFormat& format = predict::input_format(trained_.model.graph);
+  const InputFormat& format = input_format(trained_.model.graph);
   Tensor input({1, 3, height, width});
   const auto pixels = static_cast<size_t>(3 * height * width);
   Tensor predictions;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "marrow/engine/engine.h"
+#include "marrow/geometry/size.h"
 #include "marrow/loader/detection_loader.h"
 #include "marrow/model/checkpoint.h"
 
@@ -21,10 +22,10 @@ class EnginePredictor {
 
  private:
   struct Compiled {
-    detect::Size size;
+    Size size;
     engine::Engine engine;
   };
-  engine::Engine& compiled(detect::Size size);
+  engine::Engine& compiled(Size size);
 
   model::TrainedModel trained_;
   std::string output_;

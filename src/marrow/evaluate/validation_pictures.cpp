@@ -21,13 +21,13 @@ ValidationPictures::ValidationPictures(std::filesystem::path folder, std::vector
     : folder_(std::move(folder)), names_(std::move(names)), attempts_(std::move(say)) {}
 
 void ValidationPictures::add(const loader::DetectionBatch& batch,
-                             std::span<const std::vector<detect::Detection>> detections) {
+                             std::span<const std::vector<detect::InputDetection>> detections) {
   if (batch.number >= kPicturedBatches || batch.origin.empty()) return;
   attempts_.picture([&] {
-    std::vector<std::vector<detect::Detection>> confident;
-    for (const std::vector<detect::Detection>& found : detections) {
-      std::vector<detect::Detection>& kept = confident.emplace_back();
-      for (const detect::Detection& one : found)
+    std::vector<std::vector<detect::InputDetection>> confident;
+    for (const std::vector<detect::InputDetection>& found : detections) {
+      std::vector<detect::InputDetection>& kept = confident.emplace_back();
+      for (const detect::InputDetection& one : found)
         if (one.confidence > kDrawnConfidence) kept.push_back(one);
     }
     image::write_image(batch_file(batch.number, "labels"),

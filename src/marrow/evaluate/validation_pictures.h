@@ -31,7 +31,8 @@ class ValidationPictures {
 
   // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image,
   // in pixels of the batch; those that prediction would show are drawn.
-  void add(const loader::DetectionBatch& batch, std::span<const std::vector<detect::Detection>> detections);
+  void add(const loader::DetectionBatch& batch,
+           std::span<const std::vector<detect::InputDetection>> detections);
 
   // The same for a classifier: `truth` and `scores`, (N, names) float32, of the batch's images.
   void add(const loader::ClassificationBatch& batch, std::span<const int> truth, const Tensor& scores);

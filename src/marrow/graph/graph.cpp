@@ -28,6 +28,12 @@ const Parameter* Graph::find_parameter(std::string_view name) const {
   return found == parameters.rend() ? nullptr : &*found;
 }
 
+const InputFormat& input_format(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (const auto* input = std::get_if<Input>(&node.operation)) return input->format;
+  throw Error(ErrorKind::kModel, "the graph has no input");
+}
+
 std::vector<std::string> parameter_names(const Operation& operation) {
   std::vector<std::string> names = std::visit(
       Overloaded{

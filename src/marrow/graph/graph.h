@@ -107,6 +107,9 @@ struct Graph {
   bool operator==(const Graph&) const = default;
 };
 
+// The format that the graph's input node carries. Throws Error{kModel} when there is none.
+const InputFormat& input_format(const Graph& graph);
+
 // The parameters an operation reads, in a fixed order; empty names left out.
 std::vector<std::string> parameter_names(const Operation& operation);
 

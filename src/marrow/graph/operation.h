@@ -12,31 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "marrow/geometry/input_format.h"
+
 namespace marrow {
-
-enum class ChannelOrder { kRgb, kBgr };
-enum class Interpolation {
-  kBilinear,       // antialiased, as Pillow and hence torchvision and timm
-  kBicubic,        // likewise
-  kOpenCvBilinear  // not antialiased, as OpenCV's INTER_LINEAR
-};
-
-// How pixels become the numbers a network was trained on: x = (pixel * scale - mean) / std, per channel in
-// `order`. Training, prediction, export and the engine read it here; an import sets it.
-struct InputFormat {
-  ChannelOrder order = ChannelOrder::kRgb;
-  double scale = 1.0 / 255.0;
-  std::array<double, 3> mean = {0, 0, 0};
-  std::array<double, 3> std = {1, 1, 1};
-  // Pixels; 0: not stated. Classifiers: the shorter side is resized to `resize`, then the centre crop x crop
-  // is taken.
-  // Detectors: `crop` is the side of the square that pictures were fitted into in training.
-  int resize = 0;
-  int crop = 0;
-  Interpolation interpolation = Interpolation::kBilinear;
-
-  bool operator==(const InputFormat&) const = default;
-};
 
 // Zeros (or -inf, for max pooling) around a map, the same rule on both axes.
 struct Padding {

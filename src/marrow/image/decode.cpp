@@ -46,7 +46,7 @@ struct Format {
   bool (*matches)(Bytes);
   codecs::StoredImage (*read)(Bytes, const std::string&) = nullptr;  // null: known, but not read
   codecs::StoredSize (*size)(Bytes, const std::string&) = nullptr;
-  codecs::StoredImage (*read_to_fit)(Bytes, const std::string&, ImageSize) = nullptr;
+  codecs::StoredImage (*read_to_fit)(Bytes, const std::string&, Size) = nullptr;
 };
 
 // Tried in order.
@@ -92,9 +92,9 @@ const Format& format_of(std::span<const std::byte> bytes, const std::string& nam
               fmt::format("{}: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF", name));
 }
 
-ImageSize upright_size(const codecs::StoredSize& size) {
+Size upright_size(const codecs::StoredSize& size) {
   const auto width = static_cast<int>(size.width), height = static_cast<int>(size.height);
-  return codecs::turned(size.orientation) ? ImageSize{height, width} : ImageSize{width, height};
+  return codecs::turned(size.orientation) ? Size{height, width} : Size{width, height};
 }
 
 }  // namespace
@@ -107,8 +107,8 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
       format.read_to_fit != nullptr ? format.read_to_fit(data, name, options.fit) : format.read(data, name);
   DecodedImage decoded;
   decoded.image = codecs::upright(std::move(stored.image), stored.orientation);
-  decoded.full = stored.full.width > 0 ? upright_size(stored.full)
-                                       : ImageSize{decoded.image.width(), decoded.image.height()};
+  decoded.full =
+      stored.full.width > 0 ? upright_size(stored.full) : Size{decoded.image.width(), decoded.image.height()};
   if (!stored.warning.empty())
     decoded.warning = fmt::format("{}: damaged {}: {}", name, format.name, stored.warning);
   return decoded;
@@ -119,7 +119,7 @@ DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOp
   return decode_image(std::as_bytes(std::span(content)), path.string(), options);
 }
 
-ImageSize read_image_size(const std::filesystem::path& path) {
+Size read_image_size(const std::filesystem::path& path) {
   const MappedFile file(path);  // only the pages with headers are read
   const std::string name = path.string();
   if (file.bytes().size() > static_cast<size_t>(kMaxImageFileBytes))

@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 
+#include "marrow/geometry/size.h"
 #include "marrow/image/image.h"
 
 namespace marrow::image {
@@ -25,22 +26,16 @@ constexpr int64_t kMaxImageSide = 65500;          // pixels; JPEG's own limit
 constexpr int64_t kMaxImagePixels = 200'000'000;  // the largest camera sensors; 600 MB decoded
 constexpr int64_t kMaxImageFileBytes = 1'000'000'000;
 
-struct ImageSize {
-  int width = 0;  // pixels, upright
-  int height = 0;
-  bool operator==(const ImageSize&) const = default;
-};
-
 struct DecodeOptions {
   // Who is going to shrink the picture until it fits into so many pixels may have a JPEG decoded at a half, a
   // quarter or an eighth of its size, never below that. It is quicker, but the pixels are others, so that
   // boxes move a little. 0 x 0: no.
-  ImageSize fit;
+  Size fit;
 };
 
 struct DecodedImage {
   Image image;
-  ImageSize full;  // of the picture in the file; more than image's only where DecodeOptions::fit asked for it
+  Size full;  // of the picture in the file; more than image's only where DecodeOptions::fit asked for it
   // Not empty when the file is damaged and only a part could be read: one line, naming the file, for the user
   // to see. Only JPEG has such pictures (the rest is grey); a damaged file of another kind is an error.
   std::string warning;
@@ -57,6 +52,6 @@ DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOp
 
 // The size that decode_image_file would give, from the file's headers alone. The pixels may still be broken.
 // Throws as decode_image_file does.
-ImageSize read_image_size(const std::filesystem::path& path);
+Size read_image_size(const std::filesystem::path& path);
 
 }  // namespace marrow::image

@@ -18,12 +18,15 @@ int magnification(int longest_side, size_t tiles, int largest_side) {
   return std::clamp(largest_side / (std::max(columns, 1) * longest_side), 1, legible);
 }
 
-detect::Detection magnified(detect::Detection detection, int times) {
-  for (float& coordinate : detection.box) coordinate *= static_cast<float>(times);
-  return detection;
+// The network's input becomes an image that people look at.
+detect::Detection magnified(const detect::InputDetection& detection, int times) {
+  const auto factor = static_cast<float>(times);
+  const Box<InputPixels>& box = detection.box;
+  return detect::with_box<ImagePixels>(detection,
+                                       {box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor});
 }
 
-image::Image draw(const Tensor& images, std::span<const std::vector<detect::Detection>> boxes,
+image::Image draw(const Tensor& images, std::span<const std::vector<detect::InputDetection>> boxes,
                   std::span<const std::string> names, int largest_side) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
   const int times = magnification(std::max({width, height, 1}), boxes.size(), largest_side);
@@ -32,7 +35,7 @@ image::Image draw(const Tensor& images, std::span<const std::vector<detect::Dete
     image::Image picture = image_of_batch(images, static_cast<int64_t>(i));
     if (times > 1) picture = image::resize_linear(picture, width * times, height * times);
     std::vector<detect::Detection> drawn;
-    for (const detect::Detection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
+    for (const detect::InputDetection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
     detect::draw_detections(picture, drawn, names);
     pictures.push_back(std::move(picture));
   }
@@ -56,8 +59,8 @@ image::Image image_of_batch(const Tensor& images, int64_t i) {
   return image;
 }
 
-std::vector<detect::Detection> targets_of_batch(const DetectionBatch& batch, int64_t i) {
-  std::vector<detect::Detection> boxes;
+std::vector<detect::InputDetection> targets_of_batch(const DetectionBatch& batch, int64_t i) {
+  std::vector<detect::InputDetection> boxes;
   const auto height = static_cast<float>(batch.images.dim(2)),
              width = static_cast<float>(batch.images.dim(3));
   for (int64_t row = 0; row < batch.targets.dim(0); ++row) {
@@ -73,14 +76,14 @@ std::vector<detect::Detection> targets_of_batch(const DetectionBatch& batch, int
 
 image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most,
                          int largest_side) {
-  std::vector<std::vector<detect::Detection>> boxes;
+  std::vector<std::vector<detect::InputDetection>> boxes;
   for (size_t i = 0; i < count(batch.images, most); ++i)
     boxes.push_back(targets_of_batch(batch, static_cast<int64_t>(i)));
   return draw(batch.images, boxes, names, largest_side);
 }
 
 image::Image batch_sheet(const DetectionBatch& batch,
-                         std::span<const std::vector<detect::Detection>> detections,
+                         std::span<const std::vector<detect::InputDetection>> detections,
                          std::span<const std::string> names, size_t most, int largest_side) {
   return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), names,
               largest_side);
@@ -88,8 +91,8 @@ image::Image batch_sheet(const DetectionBatch& batch,
 
 image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
                          std::span<const std::string> names, size_t most, int largest_side) {
-  const detect::BoxXyxy all = {0, 0, static_cast<float>(images.dim(3)), static_cast<float>(images.dim(2))};
-  std::vector<std::vector<detect::Detection>> boxes;
+  const Box<InputPixels> all = {0, 0, static_cast<float>(images.dim(3)), static_cast<float>(images.dim(2))};
+  std::vector<std::vector<detect::InputDetection>> boxes;
   for (size_t i = 0; i < count(images, most); ++i)
     boxes.push_back({{.box = all, .confidence = detect::kNoConfidence, .class_id = class_ids[i]}});
   return draw(images, boxes, names, largest_side);

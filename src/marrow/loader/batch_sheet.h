@@ -14,7 +14,7 @@ namespace marrow::loader {
 image::Image image_of_batch(const Tensor& images, int64_t i);
 
 // The targets of image i as boxes in pixels of the batch, with kNoConfidence.
-std::vector<detect::Detection> targets_of_batch(const DetectionBatch& batch, int64_t i);
+std::vector<detect::InputDetection> targets_of_batch(const DetectionBatch& batch, int64_t i);
 
 constexpr size_t kSheetImages = 16;
 constexpr int kSheetSide = 4096;
@@ -27,7 +27,7 @@ image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::strin
 
 // The same with other boxes, in pixels of the batch, one list an image, and their confidences.
 image::Image batch_sheet(const DetectionBatch& batch,
-                         std::span<const std::vector<detect::Detection>> detections,
+                         std::span<const std::vector<detect::InputDetection>> detections,
                          std::span<const std::string> names, size_t most = kSheetImages,
                          int largest_side = kSheetSide);
 

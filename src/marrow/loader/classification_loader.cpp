@@ -106,8 +106,8 @@ void ClassificationLoader::mix(ClassificationBatch& batch) const {
   if (kind == BatchMix::kNone) return;
   Random random = key.at("mixup share"), place = key.at("cutmix");
   double share = draw_beta(kClassificationMixupAlpha, kClassificationMixupAlpha, random);
-  const detect::Size size = {options_.size, options_.size};
-  const PixelRectangle rectangle = draw_cutmix(size, place);
+  const Size size = {options_.size, options_.size};
+  const PixelPart rectangle = draw_cutmix(size, place);
   const Tensor images = batch.images.clone(), targets = batch.targets.clone();
   const size_t count = batch.index.size();
   const auto part = [&](auto values, size_t i) {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "marrow/base/error.h"
-#include "marrow/detect/rect_batches.h"
+#include "marrow/geometry/rect_batches.h"
 #include "marrow/loader/augment/network_planes.h"
 
 namespace marrow::loader {
@@ -47,11 +47,11 @@ DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLo
   batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
   check(*images_, options_, first_batch, batches_per_epoch_);
   if (options_.rectangular) {
-    std::vector<detect::Size> sizes;
+    std::vector<Size> sizes;
     for (size_t i = 0; i < images_->size(); ++i)
       sizes.push_back({std::max(images_->labels(i).width, 1), std::max(images_->labels(i).height, 1)});
-    detect::RectBatches plan =
-        detect::rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
+    RectBatches plan =
+        rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
     rectangles_ = std::move(plan.batch_sizes);
     order_ = std::make_unique<EpochOrder>(std::move(plan.order));
     if (options_.augment) options_.augment = options_.augment->without_joining();
@@ -76,7 +76,7 @@ DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLo
 
 DetectionLoader::~DetectionLoader() = default;
 
-detect::Size DetectionLoader::batch_size(int64_t number) const {
+Size DetectionLoader::batch_size(int64_t number) const {
   if (options_.rectangular) return rectangles_[static_cast<size_t>(number)];
   return {images_->image_size(), images_->image_size()};
 }
@@ -92,7 +92,7 @@ int64_t DetectionLoader::open(int64_t batch) {
   return items;
 }
 
-Sample DetectionLoader::training_sample(int64_t epoch, size_t position, detect::Size size, Made& made,
+Sample DetectionLoader::training_sample(int64_t epoch, size_t position, Size size, Made& made,
                                         bool& keep_bgr) const {
   const size_t index = order_->at(epoch, position);
   SampleSource source;
@@ -112,13 +112,13 @@ Sample DetectionLoader::training_sample(int64_t epoch, size_t position, detect::
   return std::move(augmented.sample);
 }
 
-bool DetectionLoader::validation_sample(size_t index, detect::Size size, Sample& sample, Made& made) const {
+bool DetectionLoader::validation_sample(size_t index, Size size, Sample& sample, Made& made) const {
   const std::shared_ptr<const image::Image> image = images_->load(index);
   if (image == nullptr) return false;
   const data::LabelledImage& labels = images_->labels(index);
-  const detect::Size loaded = size_of(*image);
+  const Size loaded = size_of(*image);
   sample = letterbox_sample({image, objects_of(labels, loaded)}, size, false);
-  const detect::Letterbox geometry = detect::letterbox_geometry(loaded, size, {.scale_up = false});
+  const Letterbox geometry = letterbox_geometry(loaded, size, {.scale_up = false});
   made.present = true;
   made.origin = {index,
                  {labels.width, labels.height},
@@ -160,7 +160,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
     if (!made.present) continue;
     if (present != i) std::copy_n(pixels + i * bytes, bytes, pixels + present * bytes);
     for (const Object& object : made.objects) {
-      const NormalisedBox box = normalised(object, slot.size);
+      const CentredBox<Normalised> box = normalised(object.box, slot.size);
       targets.insert(targets.end(), {static_cast<float>(present), static_cast<float>(object.class_id), box.cx,
                                      box.cy, box.width, box.height});
     }

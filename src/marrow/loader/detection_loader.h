@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "marrow/base/tensor.h"
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/loader/augment/pipeline.h"
 #include "marrow/loader/epoch_order.h"
 #include "marrow/loader/image_store.h"
@@ -45,11 +45,11 @@ struct DetectionLoaderOptions {
 // Where a picture lies in its part of the batch (validation); what it takes to move boxes back.
 struct BatchImage {
   size_t index = 0;  // in the store; in training the next readable image may have taken its place
-  detect::Size original;
+  Size original;
   double ratio_height = 1, ratio_width = 1;  // loaded / original
   double left = 0, top = 0;                  // padding
 
-  detect::RatioPad ratio_pad() const { return {ratio_height, left, top}; }
+  RatioPad ratio_pad() const { return {ratio_height, left, top}; }
 };
 
 struct DetectionBatch {
@@ -84,21 +84,21 @@ class DetectionLoader {
     std::vector<Object> objects;
   };
   struct Slot {
-    detect::Size size;
+    Size size;
     Tensor images;
     std::vector<Made> made;
   };
 
   int64_t open(int64_t batch);
   void run(int64_t batch, int64_t item);
-  Sample training_sample(int64_t epoch, size_t position, detect::Size size, Made& made, bool& keep_bgr) const;
-  bool validation_sample(size_t index, detect::Size size, Sample& sample, Made& made) const;
-  detect::Size batch_size(int64_t number) const;
+  Sample training_sample(int64_t epoch, size_t position, Size size, Made& made, bool& keep_bgr) const;
+  bool validation_sample(size_t index, Size size, Sample& sample, Made& made) const;
+  Size batch_size(int64_t number) const;
   DetectionBatch assemble(int64_t batch);
 
   std::shared_ptr<ImageStore> images_;
   DetectionLoaderOptions options_;
-  std::vector<detect::Size> rectangles_;
+  std::vector<Size> rectangles_;
   std::unique_ptr<EpochOrder> order_;
   size_t window_ = 0;  // of mosaic partners
   int64_t batches_per_epoch_ = 0;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "marrow/base/error.h"
-#include "marrow/detect/rect_batches.h"
+#include "marrow/geometry/rect_batches.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/resize.h"
 #include "marrow/loader/memory.h"
@@ -13,23 +13,20 @@ namespace marrow::loader {
 namespace {
 
 uint64_t bytes_when_resized(const data::LabelledImage& image, int image_size) {
-  const detect::Size size =
-      detect::validation_size({std::max(image.width, 1), std::max(image.height, 1)}, image_size);
+  const Size size = validation_size({std::max(image.width, 1), std::max(image.height, 1)}, image_size);
   return uint64_t{image::Image::kChannels} * static_cast<uint64_t>(size.width) *
          static_cast<uint64_t>(size.height);
 }
 
 }  // namespace
 
-std::vector<Object> objects_of(const data::LabelledImage& labels, detect::Size picture) {
+std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture) {
   std::vector<Object> objects;
   objects.reserve(labels.labels.size());
   for (const data::Label& label : labels.labels)
-    objects.push_back(object_from_normalised(label.class_id, static_cast<float>(label.cx),
-                                             static_cast<float>(label.cy), static_cast<float>(label.w),
-                                             static_cast<float>(label.h), picture));
+    objects.push_back({label.class_id, to_pixels(label.box.in_single_precision(), picture), {}});
   for (size_t i = 0; i < labels.polygons.size() && i < objects.size(); ++i)
-    for (const data::Point& point : labels.polygons[i])
+    for (const Point<Normalised, double>& point : labels.polygons[i])
       objects[i].polygon.push_back({static_cast<float>(point.x) * static_cast<float>(picture.width),
                                     static_cast<float>(point.y) * static_cast<float>(picture.height)});
   return objects;
@@ -73,8 +70,8 @@ std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
     return nullptr;
   }
   if (!decoded.warning.empty()) name_once(index, decoded.warning);
-  detect::Size size = size_of(decoded.image);
-  if (options_.image_size > 0) size = detect::validation_size(size, options_.image_size);
+  Size size = size_of(decoded.image);
+  if (options_.image_size > 0) size = validation_size(size, options_.image_size);
   if (size == size_of(decoded.image)) return std::make_shared<const image::Image>(std::move(decoded.image));
   // What it throws (an unknown SIMD level) is not about this image.
   return std::make_shared<const image::Image>(image::resize_linear(decoded.image, size.width, size.height));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "marrow/data/labels.h"
+#include "marrow/geometry/size.h"
 #include "marrow/loader/augment/sample.h"
 
 namespace marrow::loader {
@@ -82,6 +83,6 @@ class ImageStore {
 };
 
 // The labels in pixels of a picture of this size.
-std::vector<Object> objects_of(const data::LabelledImage& labels, detect::Size picture);
+std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture);
 
 }  // namespace marrow::loader

@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "marrow/base/error.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
+#include "marrow/geometry/input_format.h"
+#include "marrow/image/network_input.h"
 
 namespace marrow::predict {
 namespace {
@@ -33,9 +33,9 @@ ClassificationResult Classifier::classify(const image::Image& image, int top) {
   };
   if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
   const auto start = Clock::now();
-  const image::Image cut =
-      image::resize_for_classifier(image, format_.resize, format_.crop, resize_filter(format_.interpolation));
-  detect::fill_network_input(cut.pixels(), pixel_format(format_), input_.values().data());
+  const image::Image cut = image::resize_for_classifier(image, format_.resize, format_.crop,
+                                                        image::resize_filter(format_.interpolation));
+  image::fill_network_input(cut.pixels(), format_, input_.values().data());
   const auto filled = Clock::now();
   engine_->run(input_);
   const auto ran = Clock::now();

@@ -23,7 +23,7 @@ struct ClassProbability {
 
 struct ClassificationResult {
   std::vector<ClassProbability> top;  // falling probability
-  detect::Size network;
+  Size network;
   PredictTimes times;
 };
 

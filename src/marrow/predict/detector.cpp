@@ -5,7 +5,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/graph/passes/deploy.h"
-#include "marrow/predict/preprocess.h"
+#include "marrow/image/network_input.h"
 
 namespace marrow::predict {
 namespace {
@@ -21,12 +21,6 @@ int round_up(int value, int multiple) {
 }
 
 }  // namespace
-
-const InputFormat& input_format(const Graph& graph) {
-  for (const Node& node : graph.nodes)
-    if (const auto* input = std::get_if<Input>(&node.operation)) return input->format;
-  throw Error(ErrorKind::kModel, "the graph has no input");
-}
 
 Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
     : graph_(std::move(graph)), weights_(std::move(weights)), options_(options) {
@@ -50,18 +44,18 @@ Detector::Detector(Graph graph, Weights weights, const DetectorOptions& options)
   options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
 }
 
-detect::Letterbox Detector::fit(detect::Size picture) const {
-  detect::LetterboxOptions letterbox;
+Letterbox Detector::fit(Size picture) const {
+  LetterboxOptions letterbox;
   letterbox.minimum_rectangle = options_.rect;
   letterbox.stride = std::max(largest_stride_, 32);
-  return detect::letterbox_geometry(picture, options_.size, letterbox);
+  return letterbox_geometry(picture, options_.size, letterbox);
 }
 
-detect::Size Detector::network_size(detect::Size picture) const {
+Size Detector::network_size(Size picture) const {
   return fit(picture).out;
 }
 
-Detector::Compiled& Detector::compiled(detect::Size size) {
+Detector::Compiled& Detector::compiled(Size size) {
   constexpr size_t kKept = 4;  // a folder usually mixes portrait, landscape and a few odd sizes
   const auto found = std::ranges::find(compiled_, size, &Compiled::size);
   if (found != compiled_.end()) {
@@ -75,14 +69,13 @@ Detector::Compiled& Detector::compiled(detect::Size size) {
 }
 
 DetectionResult Detector::detect(const image::Image& image) {
-  const detect::Size picture = {image.width(), image.height()};
+  const Size picture = {image.width(), image.height()};
   if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
-  const detect::Letterbox geometry = fit(picture);
+  const Letterbox geometry = fit(picture);
   Compiled& network = compiled(geometry.out);
 
   const auto start = Clock::now();
-  detect::fill_letterboxed(image, geometry, pixel_format(input_format(graph_)),
-                           network.input.values().data());
+  image::fill_letterboxed(image, geometry, input_format(graph_), network.input.values().data());
   const auto filled = Clock::now();
   network.engine.run(network.input);
   const auto ran = Clock::now();
@@ -90,12 +83,10 @@ DetectionResult Detector::detect(const image::Image& image) {
   DetectionResult result;
   result.network = geometry.out;
   const Tensor& prediction = network.engine.output(0);
-  result.detections =
-      detect::non_max_suppression(prediction.values().data(), classes_, prediction.dim(2), options_.nms);
-  std::vector<detect::BoxXyxy> boxes;
-  for (const detect::Detection& detection : result.detections) boxes.push_back(detection.box);
-  detect::scale_boxes(boxes, geometry.out, picture);
-  for (size_t i = 0; i < boxes.size(); ++i) result.detections[i].box = boxes[i];
+  const RatioPad ratio_pad = assumed_ratio_pad(geometry.out, picture);
+  for (const detect::InputDetection& found :
+       detect::non_max_suppression(prediction.values().data(), classes_, prediction.dim(2), options_.nms))
+    result.detections.push_back(detect::with_box(found, to_image(found.box, ratio_pad, picture)));
   result.times = {ms_between(start, filled), ms_between(filled, ran), ms_between(ran, Clock::now())};
   return result;
 }

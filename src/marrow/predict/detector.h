@@ -4,10 +4,11 @@
 #include <list>
 #include <vector>
 
-#include "marrow/detect/letterbox.h"
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/graph/graph.h"
+#include "marrow/image/image.h"
 
 namespace marrow::predict {
 
@@ -18,8 +19,7 @@ struct PredictTimes {
 };
 
 struct DetectorOptions {
-  detect::Size size = {640,
-                       640};  // pixels of the network's input; rounded up to a multiple of the largest stride
+  Size size = {640, 640};  // pixels of the network's input; rounded up to a multiple of the largest stride
   bool rect = true;  // pad only up to the next multiple of the stride, so the input is as small as it can be
   detect::NmsOptions nms;
   engine::EngineOptions engine;
@@ -27,7 +27,7 @@ struct DetectorOptions {
 
 struct DetectionResult {
   std::vector<detect::Detection> detections;  // boxes in pixels of the picture, falling confidence
-  detect::Size network;                       // the input that the picture was fitted into
+  Size network;                               // the input that the picture was fitted into
   PredictTimes times;
 };
 
@@ -40,20 +40,19 @@ class Detector {
 
   int classes() const { return classes_; }
   int largest_stride() const { return largest_stride_; }
-  detect::Size size() const { return options_.size; }  // that pictures are fitted into
-  detect::Size network_size(
-      detect::Size picture) const;  // the input that such a picture would be fitted into
+  Size size() const { return options_.size; }  // that pictures are fitted into
+  Size network_size(Size picture) const;       // the input that such a picture would be fitted into
 
   DetectionResult detect(const image::Image& image);
 
  private:
   struct Compiled {
-    detect::Size size;
+    Size size;
     Tensor input;
     engine::Engine engine;
   };
-  Compiled& compiled(detect::Size size);
-  detect::Letterbox fit(detect::Size picture) const;
+  Compiled& compiled(Size size);
+  Letterbox fit(Size picture) const;
 
   Graph graph_;
   Weights weights_;

@@ -1,7 +1,6 @@
 #include "marrow/predict/input_size.h"
 
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/train/recipe/train_options.h"
 
 namespace marrow::predict {
@@ -13,7 +12,7 @@ int default_input_side(const model::Model& model) {
   return (side + stride - 1) / stride * stride;
 }
 
-detect::Size default_input_size(const model::Model& model) {
+Size default_input_size(const model::Model& model) {
   const int usual = default_input_side(model);
   return {model.fixed_width > 0 ? model.fixed_width : usual,
           model.fixed_height > 0 ? model.fixed_height : usual};

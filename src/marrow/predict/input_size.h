@@ -2,7 +2,7 @@
 // it.
 #pragma once
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/model/model.h"
 
 namespace marrow::predict {
@@ -12,6 +12,6 @@ namespace marrow::predict {
 int default_input_side(const model::Model& model);
 
 // The same as a size, where the model's file is not fixed at another.
-detect::Size default_input_size(const model::Model& model);
+Size default_input_size(const model::Model& model);
 
 }  // namespace marrow::predict

@@ -8,8 +8,8 @@
 
 #include "marrow/base/random.h"
 #include "marrow/engine/engine.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
+#include "marrow/geometry/input_format.h"
+#include "marrow/image/network_input.h"
 
 namespace marrow::predict {
 namespace {
@@ -56,20 +56,20 @@ engine::Engine compared_engine(const passes::GraphWithWeights& model, const Shap
 
 }  // namespace
 
-Tensor network_input(const model::Model& model, const image::Image& picture, detect::Size size) {
+Tensor network_input(const model::Model& model, const image::Image& picture, Size size) {
   const InputFormat& stored = input_format(model.graph);
   if (model.task == "classify") {
     const InputFormat format = classifier_format(stored, size.width);
     const image::Image cut = image::resize_for_classifier(picture, format.resize, format.crop,
-                                                          resize_filter(format.interpolation));
+                                                          image::resize_filter(format.interpolation));
     Tensor input({1, image::Image::kChannels, format.crop, format.crop});
-    detect::fill_network_input(cut.pixels(), pixel_format(format), input.values().data());
+    image::fill_network_input(cut.pixels(), format, input.values().data());
     return input;
   }
   const image::Image boxed =
-      detect::letterbox(picture, detect::letterbox_geometry({picture.width(), picture.height()}, size));
+      image::letterbox(picture, letterbox_geometry({picture.width(), picture.height()}, size));
   Tensor input({1, image::Image::kChannels, size.height, size.width});
-  detect::fill_network_input(boxed.pixels(), pixel_format(stored), input.values().data());
+  image::fill_network_input(boxed.pixels(), stored, input.values().data());
   return input;
 }
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/graph/passes/pass.h"
 #include "marrow/image/image.h"
 #include "marrow/model/model.h"
@@ -16,7 +16,7 @@ namespace marrow::predict {
 
 // What the network reads of a picture, (1, 3, H, W): letterboxed to `size`, or for a classifier the centre
 // crop of size.width pixels.
-Tensor network_input(const model::Model& model, const image::Image& picture, detect::Size size);
+Tensor network_input(const model::Model& model, const image::Image& picture, Size size);
 
 struct OutputDifference {
   std::string name;

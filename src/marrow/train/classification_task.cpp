@@ -7,9 +7,8 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/evaluate/classifier_validation.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/loader/augment_options.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/train/loss.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_pictures.h"
@@ -20,7 +19,7 @@ ClassificationTask::ClassificationTask(const TrainOptions& options, const Graph&
                                        std::vector<std::string> names, evaluate::OpenedSplit train,
                                        evaluate::OpenedSplit val)
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
-      format_(predict::classifier_format(predict::input_format(graph), 0)),
+      format_(classifier_format(input_format(graph), 0)),
       logits_(graph.find("logits")) {}
 
 std::vector<std::string> ClassificationTask::result_columns() const {

@@ -9,7 +9,6 @@
 #include "marrow/base/random_key.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/loader/augment_options.h"
-#include "marrow/predict/preprocess.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_pictures.h"
 
@@ -89,7 +88,7 @@ Task::Step DetectionTask::forward(TorchExecutor& model) {
   int size = image_size_;
   if (options_.multi_scale) {
     size = draw_image_size(image_size_, stride_, seed_, batch->epoch, batch->number);
-    images_ = resize_batch(images_, predict::input_format(model.graph()), size, stride_);
+    images_ = resize_batch(images_, input_format(model.graph()), size, stride_);
   }
   place_ = place_of(*batch);
   const std::vector<torch::Tensor> maps = model.train(images_, maps_, place_);
@@ -142,7 +141,8 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
        .predictions = last && options_.save_json,
        .numbers = last ? val_.numbers : data::CocoNumbers(),
        .show =
-           [&](const loader::DetectionBatch& batch, std::span<const std::vector<detect::Detection>> boxes) {
+           [&](const loader::DetectionBatch& batch,
+               std::span<const std::vector<detect::InputDetection>> boxes) {
              if (pictures) pictures->add(batch, boxes);
            }},
       predict, threads_, [&](int64_t) { return !stop(); });

@@ -6,8 +6,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
-#include "marrow/predict/classifier_input.h"
-#include "marrow/predict/preprocess.h"
+#include "marrow/geometry/input_format.h"
 #include "marrow/train/classification_task.h"
 #include "marrow/train/detection_task.h"
 #include "marrow/train/dropout.h"
@@ -60,7 +59,7 @@ void settle_classifier(TrainOptions& options, model::Model& model) {
   if (model.classes() < 2)
     throw Error(ErrorKind::kUsage, options.data + ": one class; a classifier tells at least two apart");
   InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
-  format = predict::classifier_format(format, options.imgsz);
+  format = classifier_format(format, options.imgsz);
   options.imgsz = format.crop;
   if (options.dropout > 0) set_dropout(model, options.dropout);
 }

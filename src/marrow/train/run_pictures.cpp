@@ -33,8 +33,7 @@ void RunPictures::labels(const loader::ImageStore& images) {
     std::vector<evaluate::PlottedBox> boxes;
     for (size_t i = 0; i < images.size(); ++i)
       for (const data::Label& label : images.labels(i).labels)
-        boxes.push_back({label.class_id, static_cast<float>(label.cx), static_cast<float>(label.cy),
-                         static_cast<float>(label.w), static_cast<float>(label.h)});
+        boxes.push_back({label.class_id, label.box.in_single_precision()});
     return evaluate::label_plot(boxes, names_);
   });
 }

@@ -10,7 +10,7 @@ namespace {
 constexpr int kBackground = 2;
 
 ConfusionMatrix matrix_of(const std::vector<TruthBox>& truth,
-                          const std::vector<detect::Detection>& detections, float confidence = 0.25f) {
+                          const std::vector<detect::InputDetection>& detections, float confidence = 0.25f) {
   ConfusionMatrix matrix(3);
   add_detections(matrix, truth, detections, confidence);
   return matrix;

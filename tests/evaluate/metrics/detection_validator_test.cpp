@@ -12,14 +12,14 @@ namespace {
 // A picture of 100 x 50 in a network of 64 x 64: halved, 7 at the left and 20 at the top.
 struct Picture {
   std::vector<TruthBox> truth;
-  std::vector<detect::Detection> detections;
+  std::vector<detect::InputDetection> detections;
 
   ValidatedPicture get(const char* name = "12.jpg") const {
     return {name, {100, 50}, {64, 64}, {0.5, 7.0, 20.0}, truth, detections, {}};
   }
 };
 
-const detect::BoxXyxy kBox = {17, 25, 37, 35};
+const Box<InputPixels> kBox = {17, 25, 37, 35};
 
 TEST(DetectionValidator, BothDefinitionsOfAPerfectDetector) {
   DetectionValidator validator({"cell", "platelet"});
@@ -42,14 +42,14 @@ TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
   ASSERT_EQ(validator.predictions().size(), 1u);
   const CocoPrediction prediction = validator.predictions()[0];
   EXPECT_EQ(prediction.category_id, 90);
-  EXPECT_EQ(prediction.box, (BoxXywh{20, 10, 40, 20}));
+  EXPECT_EQ(prediction.box, (CocoBox{20, 10, 40, 20}));
   EXPECT_EQ(prediction.score, 0.12346);
 }
 
 // By the halved box it would be small; in the picture 40 x 20 is small as well, but 80 x 40 is not.
 TEST(DetectionValidator, AreasAreThoseOfThePicture) {
   DetectionValidator validator({"cell"});
-  const detect::BoxXyxy large = {7, 20, 47, 40};
+  const Box<InputPixels> large = {7, 20, 47, 40};
   const Picture picture{{{large, 0}}, {{large, 0.9f, 0}}};
   validator.add(picture.get());
   EXPECT_EQ(validator.report().coco.numbers[3], -1.0);

@@ -11,7 +11,7 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<std::string> matched(const std::vector<TruthBox>& truth,
-                                 const std::vector<detect::Detection>& detections) {
+                                 const std::vector<detect::InputDetection>& detections) {
   std::vector<std::string> bits;
   for (const MatchedDetection& one : match_detections(truth, detections)) {
     std::string text;

@@ -194,8 +194,8 @@ TEST(Plots, LabelsOfAnyNumber) {
     for (int i = 0; i < 3000; ++i) {
       const float u = static_cast<float>((i * 7919) % 10007) / 10007.0f;
       const float v = static_cast<float>((i * 104729) % 10007) / 10007.0f;
-      boxes.push_back({static_cast<int>(u * v * static_cast<float>(classes)), u, 0.3f + v * 0.4f,
-                       0.02f + u * u * 0.5f, 0.02f + u * v * 0.6f});
+      boxes.push_back({static_cast<int>(u * v * static_cast<float>(classes)),
+                       {u, 0.3f + v * 0.4f, 0.02f + u * u * 0.5f, 0.02f + u * v * 0.6f}});
     }
     const std::string name = "labels_" + std::to_string(classes) + ".jpg";
     const std::vector<std::string> names = class_names(classes, 30);
@@ -223,7 +223,7 @@ TEST(Plots, HostileClassNamesAreOnlyText) {
   expect_drawn(confusion_plot(a_matrix(classes + 1), kHostile, true), "hostile_confusion.png");
   expect_drawn(curve_plot(a_result(classes), kHostile, Curve::kPrecisionByRecall), "hostile_BoxPR.png");
   std::vector<PlottedBox> boxes;
-  for (int i = 0; i < 500; ++i) boxes.push_back({i % classes, 0.5f, NAN, INFINITY, 0.1f});
+  for (int i = 0; i < 500; ++i) boxes.push_back({i % classes, {0.5f, NAN, INFINITY, 0.1f}});
   expect_drawn(label_plot(boxes, kHostile), "hostile_labels.jpg");
   train::ResultsTable table = a_table(5, train::detection_columns());
   for (size_t i = 2; i < table.columns.size(); ++i) table.columns[i] = kHostile[i % kHostile.size()];

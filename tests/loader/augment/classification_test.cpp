@@ -18,10 +18,9 @@ image::Image noise(int width, int height) {
 
 TEST(Classification, CropsAreInsideAndOfTheWantedShape) {
   Random random(1, "crops");
-  for (const detect::Size picture :
-       {detect::Size{100, 80}, detect::Size{33, 500}, detect::Size{1, 1}, detect::Size{2000, 3}})
+  for (const Size picture : {Size{100, 80}, Size{33, 500}, Size{1, 1}, Size{2000, 3}})
     for (int i = 0; i < 200; ++i) {
-      const PixelRectangle crop = draw_crop(picture, 0.08, random);
+      const PixelPart crop = draw_crop(picture, 0.08, random);
       EXPECT_GE(crop.x, 0);
       EXPECT_GE(crop.y, 0);
       ASSERT_GE(crop.width, 1);
@@ -37,7 +36,7 @@ TEST(Classification, CropsAreInsideAndOfTheWantedShape) {
 
 TEST(Classification, CropOfAThinPictureIsItsMiddle) {
   Random random(1, "crops");
-  const PixelRectangle crop = draw_crop({2000, 3}, 0.08, random);
+  const PixelPart crop = draw_crop({2000, 3}, 0.08, random);
   EXPECT_EQ(crop.height, 3);
   EXPECT_EQ(crop.width, 4);
   EXPECT_EQ(crop.x, 998);
@@ -78,10 +77,10 @@ TEST(Classification, ABatchGetsOneMixAtMost) {
 
 TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
   Random random(1, "cutmix");
-  const detect::Size picture = {8, 5};
+  const Size picture = {8, 5};
   double left = 0;
   for (int i = 0; i < 500; ++i) {
-    const PixelRectangle part = draw_cutmix(picture, random);
+    const PixelPart part = draw_cutmix(picture, random);
     std::vector<uint8_t> a(3 * 40, 1);
     const std::vector<uint8_t> b(3 * 40, 0);
     const double share = paste_rectangle(a, b, picture, part);

@@ -5,7 +5,7 @@
 namespace marrow::loader {
 namespace {
 
-constexpr detect::Size kTarget{32, 32};
+constexpr Size kTarget{32, 32};
 
 image::Image noise(uint64_t seed) {
   image::Image image(32, 24);
@@ -28,7 +28,7 @@ TEST(Pipeline, WithoutChangesIsTheLetterbox) {
   const Sample wanted = letterbox_sample(source().load(3), kTarget, true);
   EXPECT_TRUE(sample.sample.image == wanted.image);
   ASSERT_EQ(sample.sample.objects.size(), 1u);
-  EXPECT_FLOAT_EQ(sample.sample.objects[0].y1, wanted.objects[0].y1);
+  EXPECT_FLOAT_EQ(sample.sample.objects[0].box.y1, wanted.objects[0].box.y1);
   EXPECT_FALSE(sample.keep_bgr);
 }
 
@@ -95,9 +95,9 @@ TEST(Pipeline, EverythingAtOnceStaysInside) {
     const Sample sample = augment(settings, {5, 0, position}, 1, kTarget, source()).sample;
     ASSERT_EQ(size_of(sample.image), kTarget);
     for (const Object& object : sample.objects) {
-      EXPECT_GE(object.x1, 0);
-      EXPECT_LE(object.x2, 32);
-      EXPECT_GT(object.area(), 0);
+      EXPECT_GE(object.box.x1, 0);
+      EXPECT_LE(object.box.x2, 32);
+      EXPECT_GT(object.box.area(), 0);
     }
   }
 }

@@ -4,16 +4,18 @@
 
 #include <cmath>
 
+#include "marrow/geometry/letterbox.h"
+
 namespace marrow::loader {
 namespace {
 
 TEST(Sample, NormalisedBoxesComeBack) {
-  const Object object = object_from_normalised(3, 0.5f, 0.25f, 0.2f, 0.1f, {200, 400});
-  EXPECT_FLOAT_EQ(object.x1, 80);
-  EXPECT_FLOAT_EQ(object.y1, 80);
-  EXPECT_FLOAT_EQ(object.x2, 120);
-  EXPECT_FLOAT_EQ(object.y2, 120);
-  const NormalisedBox box = normalised(object, {200, 400});
+  const Box<ImagePixels> pixels = to_pixels({0.5f, 0.25f, 0.2f, 0.1f}, {200, 400});
+  EXPECT_FLOAT_EQ(pixels.x1, 80);
+  EXPECT_FLOAT_EQ(pixels.y1, 80);
+  EXPECT_FLOAT_EQ(pixels.x2, 120);
+  EXPECT_FLOAT_EQ(pixels.y2, 120);
+  const CentredBox<Normalised> box = normalised(pixels, {200, 400});
   EXPECT_FLOAT_EQ(box.cx, 0.5f);
   EXPECT_FLOAT_EQ(box.cy, 0.25f);
   EXPECT_FLOAT_EQ(box.width, 0.2f);
@@ -30,23 +32,18 @@ TEST(Sample, ClippingDropsWhatIsOutsideAndWhatIsNotANumber) {
   clip_and_drop(objects, {10, 10});
   ASSERT_EQ(objects.size(), 2u);
   EXPECT_EQ(objects[0].class_id, 0);
-  EXPECT_FLOAT_EQ(objects[0].x1, 0);
-  EXPECT_FLOAT_EQ(objects[0].x2, 5);
+  EXPECT_FLOAT_EQ(objects[0].box.x1, 0);
+  EXPECT_FLOAT_EQ(objects[0].box.x2, 5);
   EXPECT_EQ(objects[1].class_id, 4);
 }
 
 TEST(Sample, PolygonIsCutAtEachBorder) {
   // A diamond around the picture's middle that reaches 2 pixels beyond every side.
-  const std::vector<PixelPoint> diamond = {{5, -2}, {12, 5}, {5, 12}, {-2, 5}};
-  const std::vector<PixelPoint> inside = clip_polygon(diamond, {10, 10});
+  const std::vector<Point<ImagePixels>> diamond = {{5, -2}, {12, 5}, {5, 12}, {-2, 5}};
+  const std::vector<Point<ImagePixels>> inside = clip_polygon(diamond, {10, 10});
   ASSERT_EQ(inside.size(), 8u);
-  Object object;
-  set_box_around(object, inside);
-  EXPECT_FLOAT_EQ(object.x1, 0);
-  EXPECT_FLOAT_EQ(object.x2, 10);
-  EXPECT_FLOAT_EQ(object.y1, 0);
-  EXPECT_FLOAT_EQ(object.y2, 10);
-  EXPECT_TRUE(clip_polygon(std::vector<PixelPoint>{{20, 20}, {30, 20}, {30, 30}}, {10, 10}).empty());
+  EXPECT_EQ(box_around(inside), (Box<ImagePixels>{0, 0, 10, 10}));
+  EXPECT_TRUE(clip_polygon(std::vector<Point<ImagePixels>>{{20, 20}, {30, 20}, {30, 30}}, {10, 10}).empty());
   EXPECT_TRUE(clip_polygon({}, {10, 10}).empty());
 }
 
@@ -54,21 +51,21 @@ TEST(Sample, LetterboxMovesBoxesWithThePicture) {
   const SharedSample sample{std::make_shared<const image::Image>(100, 50, uint8_t{200}),
                             {{0, 10, 10, 20, 20, {{10, 10}, {20, 10}, {20, 20}}}}};
   const Sample boxed = letterbox_sample(sample, {200, 200}, true);
-  EXPECT_EQ(size_of(boxed.image), (detect::Size{200, 200}));
-  EXPECT_EQ(boxed.image.row(49)[0], detect::kLetterboxGrey);
+  EXPECT_EQ(size_of(boxed.image), (Size{200, 200}));
+  EXPECT_EQ(boxed.image.row(49)[0], kLetterboxGrey);
   EXPECT_EQ(boxed.image.row(50)[0], 200);
-  EXPECT_FLOAT_EQ(boxed.objects[0].x1, 20);
-  EXPECT_FLOAT_EQ(boxed.objects[0].y1, 70);
+  EXPECT_FLOAT_EQ(boxed.objects[0].box.x1, 20);
+  EXPECT_FLOAT_EQ(boxed.objects[0].box.y1, 70);
   EXPECT_FLOAT_EQ(boxed.objects[0].polygon[2].y, 90);
 
   const Sample kept = letterbox_sample(sample, {200, 200}, false);
-  EXPECT_FLOAT_EQ(kept.objects[0].x1, 60);
+  EXPECT_FLOAT_EQ(kept.objects[0].box.x1, 60);
 }
 
 TEST(Sample, LetterboxOfOnePixel) {
   const SharedSample dot{std::make_shared<const image::Image>(1, 1, uint8_t{7}), {}};
   EXPECT_EQ(letterbox_sample(dot, {32, 32}, true).image.row(16)[0], 7);
-  EXPECT_EQ(size_of(letterbox_sample(dot, {33, 31}, false).image), (detect::Size{33, 31}));
+  EXPECT_EQ(size_of(letterbox_sample(dot, {33, 31}, false).image), (Size{33, 31}));
 }
 
 }  // namespace

@@ -19,15 +19,15 @@ SharedSample tile(int width, int height, uint8_t value, std::vector<Object> obje
 TEST(Mosaic, EachTileTouchesTheCentre) {
   const std::array tiles = {tile(8, 8, 1), tile(8, 5, 2), tile(3, 8, 3), tile(8, 8, 4)};
   const Sample sample = mosaic(tiles, 8, {5, 10});
-  EXPECT_EQ(size_of(sample.image), (detect::Size{16, 16}));
+  EXPECT_EQ(size_of(sample.image), (Size{16, 16}));
   const auto at = [&](int x, int y) { return sample.image.row(y)[3 * x]; };
   EXPECT_EQ(at(4, 9), 1);
   EXPECT_EQ(at(5, 9), 2);
   EXPECT_EQ(at(4, 10), 3);
   EXPECT_EQ(at(5, 10), 4);
-  EXPECT_EQ(at(5, 4), detect::kLetterboxGrey);   // the tile of height 5 ends at y = 5
-  EXPECT_EQ(at(1, 12), detect::kLetterboxGrey);  // the tile of width 3 ends at x = 2
-  EXPECT_EQ(at(13, 15), detect::kLetterboxGrey);
+  EXPECT_EQ(at(5, 4), kLetterboxGrey);   // the tile of height 5 ends at y = 5
+  EXPECT_EQ(at(1, 12), kLetterboxGrey);  // the tile of width 3 ends at x = 2
+  EXPECT_EQ(at(13, 15), kLetterboxGrey);
 }
 
 TEST(Mosaic, CutsBoxesAtTheCanvas) {
@@ -36,9 +36,9 @@ TEST(Mosaic, CutsBoxesAtTheCanvas) {
   const Sample sample = mosaic(tiles, 8, {4, 5});  // the first tile starts at (-4, -3)
   ASSERT_EQ(sample.objects.size(), 1u);            // the second box is outside
   EXPECT_EQ(sample.objects[0].class_id, 1);
-  EXPECT_FLOAT_EQ(sample.objects[0].x1, 0);
-  EXPECT_FLOAT_EQ(sample.objects[0].x2, 4);
-  EXPECT_FLOAT_EQ(sample.objects[0].y2, 5);
+  EXPECT_FLOAT_EQ(sample.objects[0].box.x1, 0);
+  EXPECT_FLOAT_EQ(sample.objects[0].box.x2, 4);
+  EXPECT_FLOAT_EQ(sample.objects[0].box.y2, 5);
 }
 
 TEST(Mosaic, CentresFillTheirRange) {
@@ -59,7 +59,7 @@ TEST(Perspective, WithoutDrawsChangesNothing) {
   const Sample same = random_perspective(sample, {}, 0, 0);
   EXPECT_TRUE(same.image == sample.image);
   ASSERT_EQ(same.objects.size(), 1u);
-  EXPECT_FLOAT_EQ(same.objects[0].x2, 6);
+  EXPECT_FLOAT_EQ(same.objects[0].box.x2, 6);
 }
 
 TEST(Perspective, ANegativeBorderKeepsTheMiddle) {
@@ -67,9 +67,9 @@ TEST(Perspective, ANegativeBorderKeepsTheMiddle) {
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 48; ++x) sample.image.row(y)[x] = static_cast<uint8_t>(y * 16 + x / 3);
   const Sample middle = random_perspective(sample, {}, -4, -4);
-  EXPECT_EQ(size_of(middle.image), (detect::Size{8, 8}));
+  EXPECT_EQ(size_of(middle.image), (Size{8, 8}));
   EXPECT_EQ(middle.image.row(0)[0], 4 * 16 + 4);
-  EXPECT_FLOAT_EQ(middle.objects.at(0).x1, 2);
+  EXPECT_FLOAT_EQ(middle.objects.at(0).box.x1, 2);
 }
 
 TEST(Perspective, KeepsBoxesByStrictLimits) {
@@ -90,15 +90,15 @@ TEST(Perspective, BoxesFollowOutlines) {
   draws.degrees = 45;
   const image::Matrix3 matrix = perspective_matrix(draws, {16, 16}, {16, 16});
   const Object moved = warp_object(diamond, matrix, false, {16, 16});
-  EXPECT_NEAR(moved.x1, 8 - std::sqrt(8.0), 1e-4);
-  EXPECT_NEAR(moved.x2, 8 + std::sqrt(8.0), 1e-4);
+  EXPECT_NEAR(moved.box.x1, 8 - std::sqrt(8.0), 1e-4);
+  EXPECT_NEAR(moved.box.x2, 8 + std::sqrt(8.0), 1e-4);
   Object box = diamond;
   box.polygon.clear();
-  EXPECT_NEAR(warp_object(box, matrix, false, {16, 16}).x1, 8 - 4 * std::sqrt(2.0), 1e-4);
+  EXPECT_NEAR(warp_object(box, matrix, false, {16, 16}).box.x1, 8 - 4 * std::sqrt(2.0), 1e-4);
   // An outline beyond the picture leaves a box without area.
   draws.translate_x = 5;
   const Object gone = warp_object(diamond, perspective_matrix(draws, {16, 16}, {16, 16}), false, {16, 16});
-  EXPECT_FLOAT_EQ(gone.area(), 0);
+  EXPECT_FLOAT_EQ(gone.box.area(), 0);
 }
 
 TEST(Perspective, DrawsStayInTheirRange) {
@@ -144,7 +144,7 @@ TEST(Cutmix, PastesTheFirstFreeRectangle) {
   Sample sample{image::Image(10, 10, 1), {{1, 0, 0, 5, 5, {}}}};
   const Sample other{image::Image(10, 10, 2),
                      {{2, 5, 5, 20, 20, {}}, {3, 0, 0, 5.5f, 10, {}}, {4, 7, 7, 8, 8, {}}}};
-  const Rectangle candidates[] = {{4, 4, 9, 9}, {5, 5, 9, 9}, {6, 6, 9, 9}};
+  const PixelRectangle candidates[] = {{4, 4, 9, 9}, {5, 5, 9, 9}, {6, 6, 9, 9}};
   cutmix(sample, other, candidates);
   EXPECT_EQ(sample.image.row(4)[12], 1);
   EXPECT_EQ(sample.image.row(5)[15], 2);
@@ -153,17 +153,17 @@ TEST(Cutmix, PastesTheFirstFreeRectangle) {
   // The second class has 4 x 4 of 15 x 15 inside: less than a tenth. The third 0.5 x 4 of 55.
   ASSERT_EQ(sample.objects.size(), 2u);
   EXPECT_EQ(sample.objects[1].class_id, 4);
-  EXPECT_FLOAT_EQ(sample.objects[1].x1, 7);
+  EXPECT_FLOAT_EQ(sample.objects[1].box.x1, 7);
 }
 
 TEST(Cutmix, ClipsWhatItBrings) {
   Sample sample{image::Image(10, 10, 1), {}};
   cutmix(sample, {image::Image(10, 10, 2), {{2, 4, 4, 9, 9, {{4, 4}, {9, 4}, {9, 9}}}}},
-         std::array{Rectangle{0, 0, 0, 5}, Rectangle{2, 2, 6, 8}});
+         std::array{PixelRectangle{0, 0, 0, 5}, PixelRectangle{2, 2, 6, 8}});
   ASSERT_EQ(sample.objects.size(), 1u);
-  EXPECT_FLOAT_EQ(sample.objects[0].x1, 4);
-  EXPECT_FLOAT_EQ(sample.objects[0].x2, 6);
-  EXPECT_FLOAT_EQ(sample.objects[0].y2, 8);
+  EXPECT_FLOAT_EQ(sample.objects[0].box.x1, 4);
+  EXPECT_FLOAT_EQ(sample.objects[0].box.x2, 6);
+  EXPECT_FLOAT_EQ(sample.objects[0].box.y2, 8);
 }
 
 TEST(Cutmix, DoesNothingWithoutAFreePlace) {
@@ -178,7 +178,7 @@ TEST(Cutmix, RectanglesStayInsideTinyPictures) {
   Random random(1, "cutmix");
   int rectangles = 0;
   for (int i = 0; i < 200; ++i)
-    for (const Rectangle& r : draw_cutmix_rectangles({1, 3}, random)) {
+    for (const PixelRectangle& r : draw_cutmix_rectangles({1, 3}, random)) {
       ++rectangles;
       EXPECT_GE(r.x1, 0);
       EXPECT_LE(r.x2, 1);
@@ -193,8 +193,8 @@ TEST(CopyPaste, PastesTheMirroredOutline) {
   for (int y = 0; y < 4; ++y) sample.image.row(y)[0] = 77;  // the leftmost blue bytes
   copy_paste(sample, 1.0);
   ASSERT_EQ(sample.objects.size(), 2u);
-  EXPECT_FLOAT_EQ(sample.objects[1].x1, 8);
-  EXPECT_FLOAT_EQ(sample.objects[1].x2, 10);
+  EXPECT_FLOAT_EQ(sample.objects[1].box.x1, 8);
+  EXPECT_FLOAT_EQ(sample.objects[1].box.x2, 10);
   EXPECT_EQ(sample.image.row(3)[27], 77);
   EXPECT_EQ(sample.image.row(3)[24], 1);
 }
@@ -215,14 +215,15 @@ TEST(CopyPaste, TakesItsShareOfWhatCoversLittle) {
 }
 
 TEST(CopyPaste, FillsByTheEvenOddRule) {
-  const std::vector<uint8_t> triangle = fill_polygon(std::vector<PixelPoint>{{0, 0}, {4, 0}, {0, 4}}, {4, 4});
+  const std::vector<uint8_t> triangle =
+      fill_polygon(std::vector<Point<ImagePixels>>{{0, 0}, {4, 0}, {0, 4}}, {4, 4});
   const std::vector<uint8_t> wanted = {1, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
   EXPECT_EQ(triangle, wanted);
   const std::vector<uint8_t> all =
-      fill_polygon(std::vector<PixelPoint>{{-9, -9}, {99, -9}, {99, 99}, {-9, 99}}, {3, 2});
+      fill_polygon(std::vector<Point<ImagePixels>>{{-9, -9}, {99, -9}, {99, 99}, {-9, 99}}, {3, 2});
   EXPECT_EQ(all, std::vector<uint8_t>(6, 1));
   const std::vector<uint8_t> hopeless =
-      fill_polygon(std::vector<PixelPoint>{{NAN, 0}, {4, NAN}, {0, 4}}, {2, 2});
+      fill_polygon(std::vector<Point<ImagePixels>>{{NAN, 0}, {4, NAN}, {0, 4}}, {2, 2});
   EXPECT_EQ(hopeless.size(), 4u);
 }
 
@@ -235,8 +236,8 @@ TEST(Flip, TwiceIsNothing) {
     EXPECT_FLOAT_EQ(flipped.objects[0].polygon[0].y, 3);
     flip_horizontally(flipped), flip_vertically(flipped);
     EXPECT_TRUE(flipped.image == sample.image);
-    EXPECT_FLOAT_EQ(flipped.objects[0].x1, 0.5f);
-    EXPECT_FLOAT_EQ(flipped.objects[0].y2, 2);
+    EXPECT_FLOAT_EQ(flipped.objects[0].box.x1, 0.5f);
+    EXPECT_FLOAT_EQ(flipped.objects[0].box.y2, 2);
   }
 }
 

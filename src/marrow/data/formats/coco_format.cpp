@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -115,7 +116,10 @@ class Handler {
   }
 
   bool end_array() {
-    if (depth_ == 4 && list_ == List::kAnnotations && key_ == "bbox") object_.has_box = place_ == 4;
+    if (depth_ == 4 && list_ == List::kAnnotations && key_ == "bbox") {
+      object_.has_box = place_ == bbox_.size();
+      object_.box = {bbox_[0], bbox_[1], bbox_[2], bbox_[3]};
+    }
     if (depth_ == 2) list_ = List::kNone;
     --depth_;
     return true;
@@ -191,7 +195,7 @@ class Handler {
       if (key_ == "iscrowd") object_.crowd = value != 0;
       if (key_ == "ignore" || key_ == "difficult") object_.difficult |= value != 0;
     } else if (list_ == List::kAnnotations && depth_ == 4 && key_ == "bbox") {
-      if (place_ < 4) object_.box[place_] = value;
+      if (place_ < bbox_.size()) bbox_[place_] = value;
       ++place_;
     } else if (list_ == List::kAnnotations && depth_ == 5 && is_list_ && key_ == "segmentation") {
       object_.polygon.push_back(static_cast<float>(value));
@@ -209,8 +213,9 @@ class Handler {
   CocoObject object_;
   CocoCategory category_;
   bool has_id_ = false;
-  size_t place_ = 0;      // in the bbox
-  bool is_list_ = false;  // the value at depth 4; a mask is an object of numbers
+  std::array<double, 4> bbox_ = {};  // as the list in the file
+  size_t place_ = 0;                 // in it
+  bool is_list_ = false;             // the value at depth 4; a mask is an object of numbers
   bool seen_images_ = false, seen_annotations_ = false, seen_categories_ = false;
 };
 
@@ -250,10 +255,7 @@ ParsedLabels coco_labels(const CocoImage& stated, const CocoObject* objects, siz
                                  object.id, object.category_id));
       continue;
     }
-    const auto& [left, top, box_width, box_height] = object.box;
-    labels.add({class_id, left, top, left + box_width, top + box_height, object.crowd, object.difficult,
-                object.polygon},
-               place);
+    labels.add({class_id, object.box.corner_form(), object.crowd, object.difficult, object.polygon}, place);
   }
   return labels.take(file);
 }

@@ -2,7 +2,6 @@
 // 450 MB.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "marrow/data/labels.h"
+#include "marrow/geometry/box.h"
 
 namespace marrow::data {
 
@@ -31,8 +31,8 @@ struct CocoImage {
 
 struct CocoObject {
   int64_t id = 0, image_id = 0, category_id = 0;
-  std::array<double, 4> box = {};  // left, top, width, height, pixels
-  std::vector<float> polygon;      // x, y pairs in pixels, all parts one after another; empty without
+  SizedBox<ImagePixels, double> box;
+  std::vector<float> polygon;  // x, y pairs in pixels, all parts one after another; empty without
   bool has_box = false, has_image = false, has_category = false;
   bool crowd = false;
   bool difficult = false;  // "difficult" or "ignore", as converters from VOC write

@@ -69,7 +69,7 @@ class CocoReader : public SplitReader {
                   fmt::format("{}: no pictures are listed", shown(split_.sources[0].path)));
   }
 
-  ParsedLabels parse(size_t i, image::ImageSize size) const override {
+  ParsedLabels parse(size_t i, Size size) const override {
     ParsedLabels result;
     for (const Part& part : parts_.at(i)) {
       const File& file = files_[part.file];

@@ -20,7 +20,7 @@ class FoldersReader : public SplitReader {
     }
   }
 
-  ParsedLabels parse(size_t i, image::ImageSize) const override {
+  ParsedLabels parse(size_t i, Size) const override {
     ParsedLabels result;
     result.labels.push_back({classes_.at(i), .5, .5, 1, 1});
     return result;

@@ -81,8 +81,10 @@ class Reader {
     const tinyxml2::XMLElement* box = element.FirstChildElement("bndbox");
     if (box == nullptr)
       return error(object.line, fmt::format("object '{}' without <bndbox>", printable(object.name, 40)));
-    const std::pair<const char*, double*> sides[] = {
-        {"xmin", &object.left}, {"ymin", &object.top}, {"xmax", &object.right}, {"ymax", &object.bottom}};
+    const std::pair<const char*, double*> sides[] = {{"xmin", &object.box.x1},
+                                                     {"ymin", &object.box.y1},
+                                                     {"xmax", &object.box.x2},
+                                                     {"ymax", &object.box.y2}};
     for (const auto& [side, value] : sides) {
       const std::optional<double> number = number_of(*box, side);
       if (!number)
@@ -120,8 +122,7 @@ ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width
                      unknown_name_message("class", printable(object.name, 60), classes.names()));
       continue;
     }
-    labels.add({class_id, object.left, object.top, object.right, object.bottom, false, object.difficult},
-               place);
+    labels.add({class_id, object.box, false, object.difficult}, place);
   }
   return labels.take(file);
 }

@@ -15,7 +15,7 @@ inline constexpr size_t kMaxVocBytes = 4 << 20;
 
 struct VocObject {
   std::string name;
-  double left = 0, top = 0, right = 0, bottom = 0;  // pixels, as stated
+  Box<ImagePixels, double> box;  // as stated
   bool difficult = false;
   int line = 0;
 };

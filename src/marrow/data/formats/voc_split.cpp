@@ -71,7 +71,7 @@ class VocReader : public SplitReader {
                              [](const ListedPicture& picture) { return picture.image.native(); });
   }
 
-  ParsedLabels parse(size_t i, image::ImageSize size) const override {
+  ParsedLabels parse(size_t i, Size size) const override {
     const fs::path& path = pictures_[i].annotation;
     const std::string name = shown(path);
     return voc_labels(parse_voc(read_file(path, kMaxVocBytes), name), classes_, size.width, size.height,

@@ -69,8 +69,8 @@ std::optional<double> finite_number(std::string_view word) {
 }
 
 Label bounds(int class_id, const Polygon& polygon) {
-  const auto [left, right] = std::ranges::minmax(polygon, {}, &Point::x);
-  const auto [top, bottom] = std::ranges::minmax(polygon, {}, &Point::y);
+  const auto [left, right] = std::ranges::minmax(polygon, {}, &Point<Normalised, double>::x);
+  const auto [top, bottom] = std::ranges::minmax(polygon, {}, &Point<Normalised, double>::y);
   return {class_id, (left.x + right.x) / 2, (top.y + bottom.y) / 2, right.x - left.x, bottom.y - top.y};
 }
 
@@ -133,17 +133,18 @@ class Parser {
       for (size_t i = 1; i + 1 < numbers_.size(); i += 2) polygon.push_back({numbers_[i], numbers_[i + 1]});
       label = bounds(class_id, polygon);
     } else {
-      label.w = numbers_[3];
-      label.h = numbers_[4];
+      label.box.width = numbers_[3];
+      label.box.height = numbers_[4];
     }
-    for (const double value : {label.cx, label.cy, label.w, label.h}) {
+    for (const double value : {label.box.cx, label.box.cy, label.box.width, label.box.height}) {
       if (value <= 1 + kLabelTolerance && value >= -kLabelTolerance) continue;
       return error(
           row, Kind::kOutside,
           fmt::format(
               "{:g} {:g} {:g} {:g} is not within the picture: coordinates are shares of its width and "
               "height, 0..1{}",
-              label.cx, label.cy, label.w, label.h, value > 2 ? " (these look like pixels)" : ""));
+              label.box.cx, label.box.cy, label.box.width, label.box.height,
+              value > 2 ? " (these look like pixels)" : ""));
     }
     result_.labels.push_back(label);
     if (is_polygon) result_.polygons.push_back(std::move(polygon));
@@ -168,7 +169,7 @@ class Parser {
   void drop_duplicates() {
     const auto key = [&](size_t i) {
       const Label& label = result_.labels[i];
-      return std::tuple(label.class_id, label.cx, label.cy, label.w, label.h);
+      return std::tuple(label.class_id, label.box.cx, label.box.cy, label.box.width, label.box.height);
     };
     std::vector<size_t> order(result_.labels.size());
     std::iota(order.begin(), order.end(), size_t{0});
@@ -187,7 +188,7 @@ class Parser {
   void drop_empty() {
     std::vector<size_t> order;
     for (size_t i = 0; i < result_.labels.size(); ++i) {
-      if (result_.labels[i].w > 0 && result_.labels[i].h > 0)
+      if (result_.labels[i].box.width > 0 && result_.labels[i].box.height > 0)
         order.push_back(i);
       else
         problems_.add(Severity::kWarning, Kind::kZeroArea, fmt::format("{}:{}", file_, lines_[i]),
@@ -217,9 +218,10 @@ std::string yolo_label_lines(const LabelledImage& image, bool polygons) {
     const Label& label = image.labels[i];
     fmt::format_to(out, "{}", label.class_id);
     if (polygons && !image.polygons.empty())
-      for (const Point& point : image.polygons[i]) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
+      for (const auto& point : image.polygons[i]) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
     else
-      fmt::format_to(out, " {:g} {:g} {:g} {:g}", label.cx, label.cy, label.w, label.h);
+      fmt::format_to(out, " {:g} {:g} {:g} {:g}", label.box.cx, label.box.cy, label.box.width,
+                     label.box.height);
     lines += '\n';
   }
   return lines;

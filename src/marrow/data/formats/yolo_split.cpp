@@ -14,7 +14,7 @@ class YoloReader : public SplitReader {
       pictures_.push_back({image, yolo_label_path(image), {}});
   }
 
-  ParsedLabels parse(size_t i, image::ImageSize) const override {
+  ParsedLabels parse(size_t i, Size) const override {
     const std::filesystem::path& path = pictures_[i].annotation;
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) return {};  // a background

@@ -198,7 +198,7 @@ class Checker {
       const auto class_id = static_cast<size_t>(label.class_id);
       ++result.class_objects[class_id];
       result.class_images[class_id] += classes.insert(label.class_id).second;
-      const double side = std::min(label.w * image.width, label.h * image.height) * scale;
+      const double side = std::min(label.box.width * image.width, label.box.height * image.height) * scale;
       const auto* bin = std::ranges::upper_bound(kCheckSizes, side);
       ++result.box_sizes[static_cast<size_t>(bin - std::begin(kCheckSizes))];
     }

@@ -4,20 +4,20 @@
 
 #include "marrow/base/error.h"
 #include "marrow/detect/draw.h"
-#include "marrow/detect/letterbox.h"
 #include "marrow/detect/sheet.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/image/decode.h"
+#include "marrow/image/network_input.h"
 
 namespace marrow::data {
 namespace {
 
 detect::Detection detection_of(const Label& label, const LabelledImage& image) {
-  const double left = (label.cx - label.w / 2) * image.width, top = (label.cy - label.h / 2) * image.height;
-  return {.box = {static_cast<float>(left), static_cast<float>(top),
-                  static_cast<float>(left + label.w * image.width),
-                  static_cast<float>(top + label.h * image.height)},
-          .confidence = detect::kNoConfidence,
-          .class_id = label.class_id};
+  const auto [x1, y1, x2, y2] = pixel_box(label, image).corner_form();
+  return {
+      .box = {static_cast<float>(x1), static_cast<float>(y1), static_cast<float>(x2), static_cast<float>(y2)},
+      .confidence = detect::kNoConfidence,
+      .class_id = label.class_id};
 }
 
 image::Image draw_tile(const LabelledImage& labelled, std::span<const std::string> names, int tile) {
@@ -25,21 +25,18 @@ image::Image draw_tile(const LabelledImage& labelled, std::span<const std::strin
   try {
     picture = image::decode_image_file(labelled.path).image;
   } catch (const Error&) {
-    return image::Image(tile, tile, detect::kLetterboxGrey);
+    return image::Image(tile, tile, kLetterboxGrey);
   }
   // Boxes are drawn after resizing, so that lines and letters have the same size in every tile.
-  const detect::Letterbox geometry =
-      detect::letterbox_geometry({picture.width(), picture.height()}, {tile, tile});
-  image::Image canvas = detect::letterbox(picture, geometry);
+  const Letterbox geometry = letterbox_geometry({picture.width(), picture.height()}, {tile, tile});
+  image::Image canvas = image::letterbox(picture, geometry);
   std::vector<detect::Detection> boxes;
   for (const Label& label : labelled.labels) boxes.push_back(detection_of(label, labelled));
-  for (detect::Detection& box : boxes)
-    for (size_t i = 0; i < 4; ++i) {
-      const bool horizontal = i % 2 == 0;
-      const double scale = horizontal ? static_cast<double>(geometry.resized.width) / labelled.width
-                                      : static_cast<double>(geometry.resized.height) / labelled.height;
-      box.box[i] = static_cast<float>(box.box[i] * scale + (horizontal ? geometry.left : geometry.top));
-    }
+  const double scale_x = static_cast<double>(geometry.resized.width) / labelled.width;
+  const double scale_y = static_cast<double>(geometry.resized.height) / labelled.height;
+  const auto x = [&](float value) { return static_cast<float>(value * scale_x + geometry.left); };
+  const auto y = [&](float value) { return static_cast<float>(value * scale_y + geometry.top); };
+  for (detect::Detection& one : boxes) one.box = {x(one.box.x1), y(one.box.y1), x(one.box.x2), y(one.box.y2)};
   detect::draw_detections(canvas, boxes, names);
   return canvas;
 }

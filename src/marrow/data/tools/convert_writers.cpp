@@ -11,15 +11,6 @@
 namespace marrow::data {
 namespace {
 
-struct PixelBox {
-  double left, top, width, height;
-};
-
-PixelBox pixel_box(const Label& label, const LabelledImage& image) {
-  return {(label.cx - label.w / 2) * image.width, (label.cy - label.h / 2) * image.height,
-          label.w * image.width, label.h * image.height};
-}
-
 // As a JSON string; bytes that are not UTF-8 become U+FFFD.
 std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -52,7 +43,7 @@ class CocoText {
     for (size_t i = 0; i < image.labels.size(); ++i) {
       std::string polygon;
       if (!image.polygons.empty()) {
-        for (const Point& point : image.polygons[i])
+        for (const auto& point : image.polygons[i])
           polygon += fmt::format("{}{}, {}", polygon.empty() ? "" : ", ", pixel_text(point.x * image.width),
                                  pixel_text(point.y * image.height));
         polygon = "[" + polygon + "]";
@@ -67,15 +58,15 @@ class CocoText {
 
   void add(const Label& label, const LabelledImage& image, size_t image_id, const std::string& polygon,
            std::string_view flag) {
-    const PixelBox box = pixel_box(label, image);
+    const SizedBox<ImagePixels, double> box = pixel_box(label, image);
     const size_t id = ++count_;
     next(id == 1,
          fmt::format(
              "{{\"id\": {}, \"image_id\": {}, \"category_id\": {}, \"bbox\": [{}, {}, {}, {}], \"area\": {}, "
              "\"iscrowd\": {}, {}\"segmentation\": [{}]}}",
-             id, image_id, label.class_id + 1, pixel_text(box.left), pixel_text(box.top),
-             pixel_text(box.width), pixel_text(box.height), pixel_text(box.width * box.height),
-             flag == "crowd" ? 1 : 0, flag == "difficult" ? "\"ignore\": 1, " : "", polygon));
+             id, image_id, label.class_id + 1, pixel_text(box.x), pixel_text(box.y), pixel_text(box.width),
+             pixel_text(box.height), pixel_text(box.area()), flag == "crowd" ? 1 : 0,
+             flag == "difficult" ? "\"ignore\": 1, " : "", polygon));
   }
 
   std::string text_;
@@ -99,13 +90,13 @@ std::string xml_text(const std::string& text) {
 
 std::string voc_object(const Label& label, bool difficult, const LabelledImage& image,
                        const std::vector<std::string>& names) {
-  const PixelBox box = pixel_box(label, image);
+  const SizedBox<ImagePixels, double> box = pixel_box(label, image);
   return fmt::format(
       "\t<object>\n\t\t<name>{}</name>\n\t\t<pose>Unspecified</pose>\n\t\t<truncated>0</truncated>\n"
       "\t\t<difficult>{}</difficult>\n\t\t<bndbox>\n\t\t\t<xmin>{}</xmin>\n\t\t\t<ymin>{}</ymin>\n"
       "\t\t\t<xmax>{}</xmax>\n\t\t\t<ymax>{}</ymax>\n\t\t</bndbox>\n\t</object>\n",
-      xml_text(names[static_cast<size_t>(label.class_id)]), difficult ? 1 : 0, pixel_text(box.left),
-      pixel_text(box.top), pixel_text(box.left + box.width), pixel_text(box.top + box.height));
+      xml_text(names[static_cast<size_t>(label.class_id)]), difficult ? 1 : 0, pixel_text(box.x),
+      pixel_text(box.y), pixel_text(box.x + box.width), pixel_text(box.y + box.height));
 }
 
 std::string voc_text(const NamedPicture& picture, const std::vector<std::string>& names) {

@@ -40,19 +40,15 @@ constexpr std::array<double, points> spaced(double first, double last) {
 constexpr std::array<double, kThresholds> kIous = spaced<kThresholds>(0.5, 0.95);
 constexpr std::array<double, kRecallPoints> kRecalls = spaced<kRecallPoints>(0.0, 1.0);
 
-double box_area(const BoxXywh& box) {
-  return box[2] * box[3];
-}
-
 // A crowd is as large as one likes: only the detection's own area counts.
 double overlap(const CocoDetection& detection, const CocoAnnotation& annotation) {
-  const BoxXywh& a = detection.box;
-  const BoxXywh& b = annotation.box;
-  const double width = std::min(a[0] + a[2], b[0] + b[2]) - std::max(a[0], b[0]);
-  const double height = std::min(a[1] + a[3], b[1] + b[3]) - std::max(a[1], b[1]);
+  const CocoBox& a = detection.box;
+  const CocoBox& b = annotation.box;
+  const double width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
+  const double height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
   if (width <= 0 || height <= 0) return 0;
   const double shared = width * height;
-  return shared / (annotation.crowd ? box_area(a) : box_area(a) + box_area(b) - shared);
+  return shared / (annotation.crowd ? a.area() : a.area() + b.area() - shared);
 }
 
 // What became of a detection, per area range and threshold.
@@ -93,7 +89,7 @@ class PictureMatcher {
 
  private:
   void match_one(const CocoDetection& detection, Area area, Outcome& outcome) {
-    const bool out = outside(area, box_area(detection.box));
+    const bool out = outside(area, detection.box.area());
     if (out) outcome.ignored[area].set();
     if (candidates_.empty()) return;
     for (size_t t = 0; t < kThresholds; ++t) {
@@ -207,10 +203,7 @@ CocoCategoryPrecision add_category(std::span<const Outcome> outcomes,
   return result;
 }
 
-std::vector<int64_t> sorted_ids(const auto& items) {
-  std::vector<int64_t> ids;
-  ids.reserve(items.size());
-  for (const auto& item : items) ids.push_back(item.id);
+std::vector<int64_t> sorted_once(std::vector<int64_t> ids) {
   std::ranges::sort(ids);
   const auto repeated = std::ranges::unique(ids);
   ids.erase(repeated.begin(), repeated.end());
@@ -281,8 +274,8 @@ const std::array<std::string_view, kCocoNumbers>& coco_number_names() {
 }
 
 CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetection> detections) {
-  const std::vector<int64_t> images = sorted_ids(truth.images);
-  const std::vector<int64_t> categories = sorted_ids(truth.categories);
+  const std::vector<int64_t> images = sorted_once(truth.image_ids);
+  const std::vector<int64_t> categories = sorted_once(truth.category_ids);
   auto annotations = by_category(std::span(truth.annotations), categories, images);
   auto found = by_category(detections, categories, images);
   CocoReport report;

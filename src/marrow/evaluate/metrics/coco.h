@@ -1,7 +1,6 @@
 // COCO's twelve numbers, equal to those of pycocotools, for boxes.
 //
-// Pure functions in double precision. Boxes are x, y of the top left corner, width, height, in pixels of the
-// picture.
+// Pure functions in double precision.
 #pragma once
 
 #include <array>
@@ -12,24 +11,16 @@
 #include <string_view>
 #include <vector>
 
+#include "marrow/geometry/box.h"
+
 namespace marrow::evaluate {
 
-using BoxXywh = std::array<double, 4>;
-
-struct CocoImage {
-  int64_t id = 0;
-  std::string file_name;
-};
-
-struct CocoCategory {
-  int64_t id = 0;
-  std::string name;
-};
+using CocoBox = SizedBox<ImagePixels, double>;
 
 struct CocoAnnotation {
   int64_t image_id = 0;
   int64_t category_id = 0;
-  BoxXywh box = {};
+  CocoBox box = {};
   double area = 0.0;   // decides whether it is small, medium or large; of the object, not of the box
   bool crowd = false;  // a group: detections in it are neither right nor wrong
 };
@@ -37,13 +28,13 @@ struct CocoAnnotation {
 struct CocoDetection {
   int64_t image_id = 0;
   int64_t category_id = 0;
-  BoxXywh box = {};
+  CocoBox box = {};
   double score = 0.0;
 };
 
 struct CocoGroundTruth {
-  std::vector<CocoImage> images;         // each id once
-  std::vector<CocoCategory> categories;  // each id once
+  std::vector<int64_t> image_ids;
+  std::vector<int64_t> category_ids;
   std::vector<CocoAnnotation> annotations;
 };
 

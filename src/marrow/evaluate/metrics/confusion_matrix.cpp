@@ -39,7 +39,7 @@ float confusion_confidence(float confidence) {
 }
 
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
-                    std::span<const detect::Detection> detections, float confidence) {
+                    std::span<const detect::InputDetection> detections, float confidence) {
   constexpr size_t kNone = SIZE_MAX;
   const int background = matrix.size() - 1;
   std::vector<size_t> owner(truth.size(), kNone);  // the detection that a truth box goes to

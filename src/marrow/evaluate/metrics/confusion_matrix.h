@@ -50,6 +50,6 @@ float confusion_confidence(float confidence);
 // and each truth box to the detection that overlaps it most; of equals the last one, as in the reference.
 // Detections count strictly above `confidence`. Class numbers lie below classes.
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
-                    std::span<const detect::Detection> detections, float confidence);
+                    std::span<const detect::InputDetection> detections, float confidence);
 
 }  // namespace marrow::evaluate

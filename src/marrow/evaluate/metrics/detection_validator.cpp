@@ -9,8 +9,8 @@
 namespace marrow::evaluate {
 namespace {
 
-BoxXywh to_xywh(const detect::BoxXyxy& box) {
-  return {box[0], box[1], static_cast<double>(box[2]) - box[0], static_cast<double>(box[3]) - box[1]};
+CocoBox coco_box(const Box<ImagePixels>& box) {
+  return {box.x1, box.y1, static_cast<double>(box.x2) - box.x1, static_cast<double>(box.y2) - box.y1};
 }
 
 void check_class(const char* what, int class_id, size_t classes, const std::string& file_name) {
@@ -40,13 +40,13 @@ DetectionValidator::DetectionValidator(std::vector<std::string> names, Validator
   if (options_.category_ids.size() != names_.size())
     throw Error(ErrorKind::kShape, fmt::format("{} category numbers for {} classes",
                                                options_.category_ids.size(), names_.size()));
-  for (int c = 0; c < classes; ++c) coco_truth_.categories.push_back({c, names_[static_cast<size_t>(c)]});
+  for (int c = 0; c < classes; ++c) coco_truth_.category_ids.push_back(c);
 }
 
 void DetectionValidator::add(const ValidatedPicture& picture) {
   for (const TruthBox& box : picture.truth)
     check_class("label", box.class_id, names_.size(), picture.file_name);
-  for (const detect::Detection& detection : picture.detections)
+  for (const detect::InputDetection& detection : picture.detections)
     check_class("detection", detection.class_id, names_.size(), picture.file_name);
   if (picture.coco_truth) {
     for (const CocoTruthBox& box : *picture.coco_truth)
@@ -67,27 +67,26 @@ void DetectionValidator::add(const ValidatedPicture& picture) {
 }
 
 void DetectionValidator::add_coco(const ValidatedPicture& picture) {
-  const auto in_picture = [&](detect::BoxXyxy box) {
-    detect::scale_boxes({&box, 1}, picture.network, picture.picture, &picture.ratio_pad);
-    return to_xywh(box);
+  const auto in_picture = [&](const Box<InputPixels>& box) {
+    return coco_box(to_image(box, picture.ratio_pad, picture.picture));
   };
-  const auto annotate = [&](int class_id, const BoxXywh& box, double area, bool crowd) {
+  const auto annotate = [&](int class_id, const CocoBox& box, double area, bool crowd) {
     coco_truth_.annotations.push_back({images_, class_id, box, area, crowd});
   };
-  coco_truth_.images.push_back({images_, picture.file_name});
+  coco_truth_.image_ids.push_back(images_);
+  file_names_.push_back(picture.file_name);
   image_ids_.push_back(picture.image_id);
   if (picture.coco_truth) {
     for (const CocoTruthBox& one : *picture.coco_truth) annotate(one.class_id, one.box, one.area, one.crowd);
   } else {
     for (const TruthBox& one : picture.truth) {
-      const BoxXywh box = in_picture(one.box);
-      annotate(one.class_id, box, box[2] * box[3], false);
+      const CocoBox box = in_picture(one.box);
+      annotate(one.class_id, box, box.area(), false);
     }
   }
-  for (const detect::Detection& detection : picture.detections) {
-    BoxXywh box = in_picture(detection.box);
-    for (double& side : box) side = rounded_coordinate(side);
-    coco_detections_.push_back({images_, detection.class_id, box, rounded_score(detection.confidence)});
+  for (const detect::InputDetection& detection : picture.detections) {
+    coco_detections_.push_back({images_, detection.class_id, rounded(in_picture(detection.box)),
+                                rounded_score(detection.confidence)});
   }
 }
 
@@ -95,7 +94,7 @@ std::vector<CocoPrediction> DetectionValidator::predictions() const {
   std::vector<CocoPrediction> predictions;
   predictions.reserve(coco_detections_.size());
   for (const CocoDetection& one : coco_detections_)
-    predictions.push_back({coco_truth_.images[static_cast<size_t>(one.image_id)].file_name,
+    predictions.push_back({file_names_[static_cast<size_t>(one.image_id)],
                            options_.category_ids[static_cast<size_t>(one.category_id)], one.box, one.score,
                            image_ids_[static_cast<size_t>(one.image_id)]});
   return predictions;

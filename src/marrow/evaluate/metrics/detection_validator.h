@@ -15,27 +15,28 @@
 
 #include "marrow/evaluate/metrics/average_precision.h"
 #include "marrow/evaluate/metrics/coco.h"
-#include "marrow/evaluate/metrics/coco_files.h"
+#include "marrow/evaluate/metrics/coco_predictions.h"
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 #include "marrow/evaluate/metrics/matching.h"
+#include "marrow/geometry/letterbox.h"
 
 namespace marrow::evaluate {
 
 // A truth box in pixels of the picture, for COCO's numbers.
 struct CocoTruthBox {
   int class_id = 0;
-  BoxXywh box = {};
+  CocoBox box = {};
   double area = 0.0;  // of the object
   bool crowd = false;
 };
 
 struct ValidatedPicture {
   std::string file_name;  // with its extension, without folders; names the picture in predictions.json
-  detect::Size picture;
-  detect::Size network;                           // the input that it was fitted into
-  detect::RatioPad ratio_pad;                     // how
-  std::span<const TruthBox> truth;                // in pixels of the network's input; no crowds
-  std::span<const detect::Detection> detections;  // likewise, by falling confidence, as NMS returns them
+  Size picture;
+  Size network;                                        // the input that it was fitted into
+  RatioPad ratio_pad;                                  // how
+  std::span<const TruthBox> truth;                     // in pixels of the network's input; no crowds
+  std::span<const detect::InputDetection> detections;  // likewise, by falling confidence, as NMS returns them
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
   std::optional<int64_t> image_id = {};  // in predictions.json, where the data has numbers of its own
@@ -78,8 +79,9 @@ class DetectionValidator {
   std::vector<int64_t> instances_, images_of_class_;
   std::vector<MatchedDetection> matched_;
   ConfusionMatrix confusion_;
-  std::vector<std::optional<int64_t>> image_ids_;
-  CocoGroundTruth coco_truth_;  // numbered by class and in the order of pictures
+  std::vector<std::string> file_names_;
+  std::vector<std::optional<int64_t>> image_ids_;  // in predictions.json
+  CocoGroundTruth coco_truth_;                     // numbered by class and in the order of pictures
   std::vector<CocoDetection> coco_detections_;
 };
 

@@ -15,21 +15,21 @@ const std::array<float, kIouThresholds>& float_iou_thresholds() {
   return kThresholds;
 }
 
-float box_iou(const detect::BoxXyxy& a, const detect::BoxXyxy& b) {
-  const float width = std::max(std::min(a[2], b[2]) - std::max(a[0], b[0]), 0.0f);
-  const float height = std::max(std::min(a[3], b[3]) - std::max(a[1], b[1]), 0.0f);
+float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b) {
+  const float width = std::max(std::min(a.x2, b.x2) - std::max(a.x1, b.x1), 0.0f);
+  const float height = std::max(std::min(a.y2, b.y2) - std::max(a.y1, b.y1), 0.0f);
   const float shared = width * height;
-  const float areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]);
+  const float areas = a.area() + b.area();
   return shared / (areas - shared + 1e-7f);
 }
 
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
-                                               std::span<const detect::Detection> detections) {
+                                               std::span<const detect::InputDetection> detections) {
   const auto& thresholds = float_iou_thresholds();
   std::vector<ThresholdBits> taken(truth.size());
   std::vector<MatchedDetection> matched;
   matched.reserve(detections.size());
-  for (const detect::Detection& detection : detections) {
+  for (const detect::InputDetection& detection : detections) {
     matched.push_back({detection.confidence, detection.class_id, {}});
     // A detection's best truth box is the same at every threshold that it reaches.
     float best_iou = thresholds[0];

@@ -1,7 +1,7 @@
 // Which detections of one picture are true positives, by the reference's rule.
 //
 // Pure functions; float32 throughout, because the reference compares float32 overlaps with float32
-// thresholds. Boxes of both sides are in the same space, whichever it is.
+// thresholds.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ constexpr size_t kIouThresholds = 10;  // 0.5, 0.55 ... 0.95
 
 // A box that somebody drew.
 struct TruthBox {
-  detect::BoxXyxy box = {};
+  Box<InputPixels> box = {};
   int class_id = 0;
 };
 
@@ -36,13 +36,13 @@ struct MatchedDetection {
 const std::array<float, kIouThresholds>& float_iou_thresholds();
 
 // Shared area / (sum of areas - shared area + 1e-7). NaN for boxes that are not finite.
-float box_iou(const detect::BoxXyxy& a, const detect::BoxXyxy& b);
+float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b);
 
 // One entry a detection, in the order given, which is that of falling confidence as NMS returns it: a truth
 // box goes to the first detection of its class whose own best truth box it is, not to the one that overlaps
 // it most. Of truth boxes that overlap a detection equally the last one is its best, as in the reference's
 // reversed sort.
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
-                                               std::span<const detect::Detection> detections);
+                                               std::span<const detect::InputDetection> detections);
 
 }  // namespace marrow::evaluate

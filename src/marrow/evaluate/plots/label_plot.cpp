@@ -34,7 +34,7 @@ std::vector<double> histogram(std::span<const PlottedBox> boxes, X x, Y y) {
     return std::isfinite(value) ? static_cast<size_t>(std::clamp(value, 0.0f, 0.9999f) * kBins) : 0;
   };
   std::vector<double> counts(kBins * kBins);
-  for (const PlottedBox& box : boxes) ++counts[bin(box.*y) * kBins + bin(box.*x)];
+  for (const PlottedBox& box : boxes) ++counts[bin(box.box.*y) * kBins + bin(box.box.*x)];
   return counts;
 }
 
@@ -72,8 +72,8 @@ void boxes_panel(PlotScript& script, std::span<const PlottedBox> boxes) {
     const PlottedBox& box = boxes[i * boxes.size() / shown];
     columns[0].push_back(0.5);
     columns[1].push_back(0.5);
-    columns[2].push_back(box.w / 2);
-    columns[3].push_back(box.h / 2);
+    columns[2].push_back(box.box.width / 2);
+    columns[3].push_back(box.box.height / 2);
     columns[4].push_back(kVeil + colour_of(box.class_id));
   }
   script << fmt::format("set title 'Shapes{}'\n",
@@ -109,10 +109,10 @@ std::string label_plot(std::span<const PlottedBox> boxes, std::span<const std::s
   classes_panel(script, boxes, names);
   boxes_panel(script, boxes);
   // As in pictures, y grows downwards.
-  heat_panel(script, histogram(boxes, &PlottedBox::cx, &PlottedBox::cy), "Centres, boxes in each cell", "x",
-             "y", true);
-  heat_panel(script, histogram(boxes, &PlottedBox::w, &PlottedBox::h), "Sizes, boxes in each cell", "width",
-             "height", false);
+  heat_panel(script, histogram(boxes, &CentredBox<Normalised>::cx, &CentredBox<Normalised>::cy),
+             "Centres, boxes in each cell", "x", "y", true);
+  heat_panel(script, histogram(boxes, &CentredBox<Normalised>::width, &CentredBox<Normalised>::height),
+             "Sizes, boxes in each cell", "width", "height", false);
   script << "unset multiplot\n";
   const std::string png = run_gnuplot(script.text());
   const image::Image image = image::decode_image(std::as_bytes(std::span(png)), "labels.jpg").image;

@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "marrow/geometry/box.h"
+
 namespace marrow::evaluate {
 
-// A box as label files have it: centre and size as shares of the picture.
 struct PlottedBox {
   int class_id = 0;
-  float cx = 0, cy = 0, w = 0, h = 0;
+  CentredBox<Normalised> box;
 };
 
 // A JPEG of four panels: how many boxes each class has; boxes laid over each other around one centre (1,000

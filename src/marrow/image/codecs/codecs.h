@@ -27,7 +27,7 @@ struct StoredImage {
 };
 
 // All throw Error naming `name`.
-StoredImage read_jpeg(Bytes bytes, const std::string& name, ImageSize fit);  // DecodeOptions::fit
+StoredImage read_jpeg(Bytes bytes, const std::string& name, Size fit);  // DecodeOptions::fit
 StoredImage read_png(Bytes bytes, const std::string& name);
 StoredImage read_webp(Bytes bytes, const std::string& name);
 StoredImage read_bmp(Bytes bytes, const std::string& name);

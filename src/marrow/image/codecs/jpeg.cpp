@@ -94,7 +94,7 @@ class Reader {
 
   // Decode at 1/2, 1/4 or 1/8: the least that is not below the picture shrunk into `fit` (as it is stored,
   // not upright).
-  void shrink_to_fit(ImageSize fit) {
+  void shrink_to_fit(Size fit) {
     constexpr int kMostReduction = 8;
     const auto allows = [&](int64_t reduction) {
       return width() >= reduction * fit.width || height() >= reduction * fit.height;
@@ -208,7 +208,7 @@ class Writer {
 
 }  // namespace
 
-StoredImage read_jpeg(Bytes bytes, const std::string& name, ImageSize fit) {
+StoredImage read_jpeg(Bytes bytes, const std::string& name, Size fit) {
   constexpr const char* kind = "JPEG";
   Reader reader;
   if (!reader.read_header(bytes)) fail(name, kind, reader.error());
@@ -221,7 +221,7 @@ StoredImage read_jpeg(Bytes bytes, const std::string& name, ImageSize fit) {
   StoredImage stored;
   stored.orientation = reader.orientation();
   if (fit.width > 0 && fit.height > 0)
-    reader.shrink_to_fit(turned(stored.orientation) ? ImageSize{fit.height, fit.width} : fit);
+    reader.shrink_to_fit(turned(stored.orientation) ? Size{fit.height, fit.width} : fit);
   if (!reader.start()) fail(name, kind, reader.error());
   stored.full = {reader.width(), reader.height(), stored.orientation};
   stored.image = Image(reader.out_width(), reader.out_height());

@@ -24,13 +24,9 @@ double draw_gamma(double shape, Random& random) {
   }
 }
 
-Object as_object(const Rectangle& r) {
-  return {0,
-          static_cast<float>(r.x1),
-          static_cast<float>(r.y1),
-          static_cast<float>(r.x2),
-          static_cast<float>(r.y2),
-          {}};
+Box<ImagePixels> as_float(const PixelRectangle& r) {
+  return {static_cast<float>(r.x1), static_cast<float>(r.y1), static_cast<float>(r.x2),
+          static_cast<float>(r.y2)};
 }
 
 }  // namespace
@@ -52,8 +48,8 @@ void mixup(Sample& sample, const Sample& other, double share) {
   sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
 }
 
-std::vector<Rectangle> draw_cutmix_rectangles(detect::Size picture, Random& random) {
-  std::vector<Rectangle> rectangles;
+std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random) {
+  std::vector<PixelRectangle> rectangles;
   for (int i = 0; i < kCutmixCandidates; ++i) {
     const double side = std::sqrt(1 - random.uniform());
     const int width = static_cast<int>(picture.width * side),
@@ -66,12 +62,12 @@ std::vector<Rectangle> draw_cutmix_rectangles(detect::Size picture, Random& rand
   return rectangles;
 }
 
-void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> candidates) {
+void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle> candidates) {
   assert(size_of(sample.image) == size_of(other.image));
-  const auto is_free = [&](const Rectangle& candidate) {
-    const Object area = as_object(candidate);
+  const auto is_free = [&](const PixelRectangle& candidate) {
+    const Box<ImagePixels> area = as_float(candidate);
     return area.area() > 0 && std::ranges::none_of(sample.objects, [&](const Object& object) {
-             return intersection_area(area, object) > 0;
+             return intersection_area(area, object.box) > 0;
            });
   };
   const auto chosen = std::ranges::find_if(candidates, is_free);
@@ -80,9 +76,9 @@ void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> cand
     std::memcpy(sample.image.row(y) + static_cast<size_t>(chosen->x1) * image::Image::kChannels,
                 other.image.row(y) + static_cast<size_t>(chosen->x1) * image::Image::kChannels,
                 static_cast<size_t>(chosen->x2 - chosen->x1) * image::Image::kChannels);
-  const Object area = as_object(*chosen);
+  const Box<ImagePixels> area = as_float(*chosen);
   for (Object object : other.objects) {
-    if (!(intersection_area(area, object) >= kCutmixInside * object.area())) continue;
+    if (!(intersection_area(area, object.box) >= kCutmixInside * object.box.area())) continue;
     // In the rectangle's own coordinates its borders are those of a picture.
     scale_and_shift(object, 1, 1, -area.x1, -area.y1);
     std::vector<Object> inside = {std::move(object)};

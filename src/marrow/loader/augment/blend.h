@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "marrow/base/random.h"
+#include "marrow/geometry/size.h"
 #include "marrow/loader/augment/sample.h"
 
 namespace marrow::loader {
@@ -17,19 +18,17 @@ constexpr double kMixupBeta = 32.0;  // the share of each picture is close to a 
 // picture * share + other * (1 - share), cut off to bytes; all objects of both. Equal sizes.
 void mixup(Sample& sample, const Sample& other, double share);
 
-struct Rectangle {
-  int x1 = 0, y1 = 0, x2 = 0, y2 = 0;
-};
+using PixelRectangle = Box<ImagePixels, int>;
 
 constexpr int kCutmixCandidates = 3;
 constexpr float kCutmixInside = 0.1f;  // part of a box that the rectangle must hold
 
 // Rectangles around any point of the picture, clipped to it; sides are sqrt(1 - lambda) of the picture's,
 // with lambda uniform.
-std::vector<Rectangle> draw_cutmix_rectangles(detect::Size picture, Random& random);
+std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random);
 
 // Pastes the first rectangle that meets no box and has an area, with the objects of which enough lies in it,
 // clipped to it. Where each rectangle meets a box, nothing happens. Equal sizes.
-void cutmix(Sample& sample, const Sample& other, std::span<const Rectangle> candidates);
+void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle> candidates);
 
 }  // namespace marrow::loader

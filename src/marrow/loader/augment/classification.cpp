@@ -15,7 +15,7 @@ struct ShapeRange {
   double smallest_area, largest_area, smallest_aspect, largest_aspect;
 };
 
-std::optional<PixelRectangle> draw_rectangle(detect::Size picture, const ShapeRange& range, Random& random) {
+std::optional<PixelPart> draw_rectangle(Size picture, const ShapeRange& range, Random& random) {
   const double area = static_cast<double>(picture.width) * picture.height;
   for (int i = 0; i < kTries; ++i) {
     const double wanted = area * random.uniform(range.smallest_area, range.largest_area);
@@ -25,15 +25,15 @@ std::optional<PixelRectangle> draw_rectangle(detect::Size picture, const ShapeRa
     const int height = static_cast<int>(std::nearbyint(std::sqrt(wanted / aspect)));
     const double left = random.uniform(), top = random.uniform();
     if (width < 1 || height < 1 || width > picture.width || height > picture.height) continue;
-    return PixelRectangle{static_cast<int>(left * (picture.width - width + 1)),
-                          static_cast<int>(top * (picture.height - height + 1)), width, height};
+    return PixelPart{static_cast<int>(left * (picture.width - width + 1)),
+                     static_cast<int>(top * (picture.height - height + 1)), width, height};
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-PixelRectangle draw_crop(detect::Size picture, double smallest_area, Random& random) {
+PixelPart draw_crop(Size picture, double smallest_area, Random& random) {
   constexpr double kSmallestAspect = 3.0 / 4, kLargestAspect = 4.0 / 3;
   const auto drawn = draw_rectangle(picture, {smallest_area, 1, kSmallestAspect, kLargestAspect}, random);
   if (drawn) return *drawn;
@@ -44,14 +44,14 @@ PixelRectangle draw_crop(detect::Size picture, double smallest_area, Random& ran
   return {(picture.width - width) / 2, (picture.height - height) / 2, width, height};
 }
 
-std::optional<PixelRectangle> draw_erasing(detect::Size picture, Random& random) {
+std::optional<PixelPart> draw_erasing(Size picture, Random& random) {
   return draw_rectangle(picture, {0.02, 0.33, 0.3, 3.3}, random);
 }
 
 image::Image augment_for_classifier(const image::Image& image, const ClassificationAugment& settings,
                                     const RandomKey& key, int size) {
   Random crop = key.at("crop");
-  const PixelRectangle part = draw_crop(size_of(image), settings.smallest_area, crop);
+  const PixelPart part = draw_crop(size_of(image), settings.smallest_area, crop);
   image::Image result =
       image::resize(image::copy_image(image.region(part.x, part.y, part.width, part.height)), size, size,
                     image::ResizeFilter::kAntialiasedBilinear);
@@ -86,7 +86,7 @@ BatchMix chosen_mix(const ClassificationAugment& settings, double uniform) {
   return chosen < settings.mixup + settings.cutmix ? BatchMix::kCutmix : BatchMix::kNone;
 }
 
-PixelRectangle draw_cutmix(detect::Size picture, Random& random) {
+PixelPart draw_cutmix(Size picture, Random& random) {
   const double side = std::sqrt(1 - random.uniform());
   const auto along = [&](int length) {
     const double middle = std::floor(random.uniform() * length), half = side * length / 2;
@@ -99,8 +99,8 @@ PixelRectangle draw_cutmix(detect::Size picture, Random& random) {
   return {x, y, width, height};
 }
 
-double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, detect::Size picture,
-                       const PixelRectangle& part) {
+double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
+                       const PixelPart& part) {
   for (int row = 0; row < image::Image::kChannels * picture.height; ++row) {
     const int y = row % picture.height;
     if (y < part.y || y >= part.y + part.height) continue;

@@ -8,6 +8,8 @@
 #include <span>
 
 #include "marrow/base/random_key.h"
+#include "marrow/geometry/box.h"
+#include "marrow/geometry/size.h"
 #include "marrow/image/hsv.h"
 #include "marrow/loader/augment/rand_augment.h"
 #include "marrow/loader/augment/sample.h"
@@ -25,18 +27,16 @@ struct ClassificationAugment {
   double label_smoothing = 0.0;  // part of a target that all classes share
 };
 
-struct PixelRectangle {
-  int x = 0, y = 0, width = 0, height = 0;
-};
+using PixelPart = SizedBox<ImagePixels, int>;
 
 // A part of the picture with an area drawn from [smallest_area, 1] of it and an aspect between 3:4 and 4:3;
 // where ten tries do not fit, the largest one in the middle with an aspect in that range. Szegedy et al.
 // 2015, as torchvision draws it.
-PixelRectangle draw_crop(detect::Size picture, double smallest_area, Random& random);
+PixelPart draw_crop(Size picture, double smallest_area, Random& random);
 
 // With an area between 0.02 and 0.33 of the picture and an aspect between 0.3 and 3.3; none when ten tries do
 // not fit. Zhong et al. 2017.
-std::optional<PixelRectangle> draw_erasing(detect::Size picture, Random& random);
+std::optional<PixelPart> draw_erasing(Size picture, Random& random);
 
 // size x size pixels: crop (resized as Pillow does, antialiased), flips, RandAugment, erasing.
 image::Image augment_for_classifier(const image::Image& image, const ClassificationAugment& settings,
@@ -53,12 +53,11 @@ BatchMix chosen_mix(const ClassificationAugment& settings, double uniform);
 
 // A rectangle around any pixel with sides of sqrt(1 - share) of the picture's, clipped to it; share uniform.
 // Yun et al. 2019, with alpha 1.
-PixelRectangle draw_cutmix(detect::Size picture, Random& random);
+PixelPart draw_cutmix(Size picture, Random& random);
 
 // Replaces the rectangle in a picture of three planes. Returns the part of `a` that is left: its share of the
 // target.
-double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, detect::Size picture,
-                       const PixelRectangle& part);
+double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture, const PixelPart& part);
 
 // a * share + b * (1 - share), rounded.
 void mix_bytes(std::span<uint8_t> a, std::span<const uint8_t> b, double share);

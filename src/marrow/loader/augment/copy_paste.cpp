@@ -7,7 +7,7 @@
 
 namespace marrow::loader {
 
-std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, detect::Size picture) {
+std::vector<uint8_t> fill_polygon(std::span<const Point<ImagePixels>> polygon, Size picture) {
   const auto width = static_cast<size_t>(picture.width);
   std::vector<uint8_t> mask(width * static_cast<size_t>(picture.height));
   std::vector<float> crossings;
@@ -15,8 +15,8 @@ std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, detect::S
     const float middle = static_cast<float>(y) + 0.5f;
     crossings.clear();
     for (size_t i = 0; i < polygon.size(); ++i) {
-      const PixelPoint& from = polygon[i];
-      const PixelPoint& to = polygon[(i + 1) % polygon.size()];
+      const Point<ImagePixels>& from = polygon[i];
+      const Point<ImagePixels>& to = polygon[(i + 1) % polygon.size()];
       if ((from.y <= middle) == (to.y <= middle)) continue;
       crossings.push_back(from.x + (middle - from.y) / (to.y - from.y) * (to.x - from.x));
     }
@@ -45,8 +45,8 @@ void copy_paste(Sample& sample, double share) {
     if (object.polygon.size() < 3) continue;
     Candidate candidate{mirrored_horizontally(object, sample.image.width()), 0.0f};
     for (const Object& other : sample.objects)
-      candidate.cover = std::max(candidate.cover,
-                                 intersection_area(candidate.object, other) / std::max(other.area(), 1e-7f));
+      candidate.cover = std::max(candidate.cover, intersection_area(candidate.object.box, other.box) /
+                                                      std::max(other.box.area(), 1e-7f));
     if (candidate.cover < kLargestCover) candidates.push_back(std::move(candidate));
   }
   std::ranges::stable_sort(candidates, {}, &Candidate::cover);
@@ -54,7 +54,7 @@ void copy_paste(Sample& sample, double share) {
   candidates.resize(std::min(wanted, candidates.size()));
   if (candidates.empty()) return;
 
-  const detect::Size size = size_of(sample.image);
+  const Size size = size_of(sample.image);
   const image::Image original = sample.image;
   for (Candidate& candidate : candidates) {
     const std::vector<uint8_t> mask = fill_polygon(candidate.object.polygon, size);

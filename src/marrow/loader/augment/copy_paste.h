@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "marrow/geometry/size.h"
 #include "marrow/loader/augment/sample.h"
 
 namespace marrow::loader {
@@ -18,6 +19,6 @@ void copy_paste(Sample& sample, double share);
 
 // Which pixels have their middle inside the outline (even-odd rule): height * width bytes, 0 or 1. Points may
 // lie outside the picture.
-std::vector<uint8_t> fill_polygon(std::span<const PixelPoint> polygon, detect::Size picture);
+std::vector<uint8_t> fill_polygon(std::span<const Point<ImagePixels>> polygon, Size picture);
 
 }  // namespace marrow::loader

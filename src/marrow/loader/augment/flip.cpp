@@ -30,9 +30,9 @@ void mirror_vertically(image::Image& image) {
 Object mirrored_horizontally(const Object& object, int width) {
   const auto w = static_cast<float>(width);
   Object mirrored = object;
-  mirrored.x1 = w - object.x2;
-  mirrored.x2 = w - object.x1;
-  for (PixelPoint& p : mirrored.polygon) p.x = w - p.x;
+  mirrored.box.x1 = w - object.box.x2;
+  mirrored.box.x2 = w - object.box.x1;
+  for (Point<ImagePixels>& p : mirrored.polygon) p.x = w - p.x;
   return mirrored;
 }
 
@@ -45,10 +45,10 @@ void flip_vertically(Sample& sample) {
   mirror_vertically(sample.image);
   const auto h = static_cast<float>(sample.image.height());
   for (Object& object : sample.objects) {
-    const float top = h - object.y2;
-    object.y2 = h - object.y1;
-    object.y1 = top;
-    for (PixelPoint& p : object.polygon) p.y = h - p.y;
+    const float top = h - object.box.y2;
+    object.box.y2 = h - object.box.y1;
+    object.box.y1 = top;
+    for (Point<ImagePixels>& p : object.polygon) p.y = h - p.y;
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "marrow/geometry/letterbox.h"
+
 namespace marrow::loader {
 
 MosaicCentre draw_mosaic_centre(int image_size, Random& random) {
@@ -14,7 +16,7 @@ MosaicCentre draw_mosaic_centre(int image_size, Random& random) {
 
 Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCentre centre) {
   const int side = 2 * image_size;
-  Sample result{image::Image(side, side, detect::kLetterboxGrey), {}};
+  Sample result{image::Image(side, side, kLetterboxGrey), {}};
   for (size_t i = 0; i < tiles.size(); ++i) {
     const image::Image& tile = *tiles[i].image;
     const bool right = i % 2 == 1, bottom = i >= 2;

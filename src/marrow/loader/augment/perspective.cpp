@@ -4,8 +4,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "marrow/geometry/letterbox.h"
+
 namespace marrow::loader {
 namespace {
+
+using PixelPoint = Point<ImagePixels>;
 
 using Matrix3f = std::array<float, 9>;
 
@@ -53,7 +57,7 @@ PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random)
 }
 
 // M = T S R P C, applied from the right.
-image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, detect::Size input, detect::Size output) {
+image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output) {
   Matrix3f centre = kIdentity;
   centre[2] = static_cast<float>(-input.width / 2.0);
   centre[5] = static_cast<float>(-input.height / 2.0);
@@ -78,13 +82,14 @@ image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, detect::Size in
   return matrix;
 }
 
-Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, detect::Size output) {
+Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output) {
   Object moved;
   moved.class_id = object.class_id;
   std::vector<PixelPoint> points;
   if (object.polygon.empty()) {
-    for (const auto& [x, y] : {PixelPoint{object.x1, object.y1}, PixelPoint{object.x2, object.y2},
-                               PixelPoint{object.x1, object.y2}, PixelPoint{object.x2, object.y1}}) {
+    const auto& [x1, y1, x2, y2] = object.box;
+    for (const auto& [x, y] :
+         {PixelPoint{x1, y1}, PixelPoint{x2, y2}, PixelPoint{x1, y2}, PixelPoint{x2, y1}}) {
       const Moved p = move(matrix, x, y, divide);
       points.push_back({p.x, p.y});
     }
@@ -97,16 +102,11 @@ Object warp_object(const Object& object, const image::Matrix3& matrix, bool divi
     if (points.empty()) return moved;  // nothing of it is inside: a box without area
     moved.polygon = points;
   }
-  set_box_around(moved, points);
-  const auto w = static_cast<float>(output.width), h = static_cast<float>(output.height);
-  moved.x1 = std::clamp(moved.x1, 0.0f, w);
-  moved.x2 = std::clamp(moved.x2, 0.0f, w);
-  moved.y1 = std::clamp(moved.y1, 0.0f, h);
-  moved.y2 = std::clamp(moved.y2, 0.0f, h);
+  moved.box = clipped(box_around(points), output);
   return moved;
 }
 
-bool is_kept(const Object& before, const Object& after, double scale, float kept_area) {
+bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, double scale, float kept_area) {
   constexpr float kTiny = 1e-16f;
   const auto s = static_cast<float>(scale);
   const float width = after.width(), height = after.height();
@@ -117,8 +117,8 @@ bool is_kept(const Object& before, const Object& after, double scale, float kept
 }
 
 Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y) {
-  const detect::Size input = size_of(sample.image);
-  const detect::Size output{input.width + 2 * border_x, input.height + 2 * border_y};
+  const Size input = size_of(sample.image);
+  const Size output{input.width + 2 * border_x, input.height + 2 * border_y};
   const image::Matrix3 matrix = perspective_matrix(draws, input, output);
   const bool divide = draws.perspective_x != 0 || draws.perspective_y != 0;
   Sample result;
@@ -126,14 +126,14 @@ Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, i
     result.image = sample.image;
   } else {
     result.image = image::Image(output.width, output.height);
-    (divide ? image::warp_perspective : image::warp_affine)(sample.image.pixels(), matrix, result.image.pixels(),
-                                              detect::kLetterboxGrey);
+    (divide ? image::warp_perspective : image::warp_affine)(sample.image.pixels(), matrix,
+                                                            result.image.pixels(), kLetterboxGrey);
   }
   const bool outlines =
       std::ranges::any_of(sample.objects, [](const Object& object) { return !object.polygon.empty(); });
   for (const Object& object : sample.objects) {
     Object moved = warp_object(object, matrix, divide, output);
-    if (is_kept(object, moved, draws.scale, outlines ? kKeptAreaOfOutlines : kKeptArea))
+    if (is_kept(object.box, moved.box, draws.scale, outlines ? kKeptAreaOfOutlines : kKeptArea))
       result.objects.push_back(std::move(moved));
   }
   return result;

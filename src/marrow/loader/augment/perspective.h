@@ -2,6 +2,7 @@
 #pragma once
 
 #include "marrow/base/random.h"
+#include "marrow/geometry/size.h"
 #include "marrow/image/warp.h"
 #include "marrow/loader/augment/sample.h"
 
@@ -28,11 +29,11 @@ struct PerspectiveDraws {
 PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random);
 
 // From input pixels to output pixels. Single precision, as the reference computes it.
-image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, detect::Size input, detect::Size output);
+image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output);
 
 // The box around the object's four moved corners, or around the part of its moved outline that is inside,
 // clipped to the output. `divide`: by the third coordinate. May have no area, and may not be finite.
-Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, detect::Size output);
+Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output);
 
 constexpr float kKeptArea = 0.10f;            // of what the scale leaves of the box
 constexpr float kKeptAreaOfOutlines = 0.01f;  // when the sample has outlines, which fit more tightly

@@ -18,7 +18,7 @@ bool happens(double probability, const RandomKey& key, std::string_view place) {
 }
 
 // What a mixup joins two of: mosaic, copied objects, perspective.
-Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t index, detect::Size target,
+Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
                    const SampleSource& source) {
   Random perspective = key.at("perspective");
   const PerspectiveDraws draws = draw_perspective(settings.perspective, perspective);
@@ -43,7 +43,7 @@ Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t
   return random_perspective(letterbox_sample(loaded, target, true), draws, 0, 0);
 }
 
-Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, detect::Size target,
+Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, Size target,
                       const SampleSource& source) {
   Random partner = key.at("partner");
   return base_sample(settings, key, source.partner(partner), target, source);
@@ -65,8 +65,8 @@ AugmentSettings AugmentSettings::none() {
   return settings;
 }
 
-AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index,
-                        detect::Size target, const SampleSource& source) {
+AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
+                        const SampleSource& source) {
   Sample sample = base_sample(settings, key, index, target, source);
   if (happens(settings.mixup, key, "mixup")) {
     const RandomKey inner = key.inner("mixup");

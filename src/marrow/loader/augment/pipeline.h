@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "marrow/base/random_key.h"
+#include "marrow/geometry/size.h"
 #include "marrow/image/hsv.h"
 #include "marrow/loader/augment/perspective.h"
 #include "marrow/loader/augment/sample.h"
@@ -45,7 +46,7 @@ struct AugmentedSample {
 };
 
 // target: square and even when settings.mosaic > 0.
-AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index,
-                        detect::Size target, const SampleSource& source);
+AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
+                        const SampleSource& source);
 
 }  // namespace marrow::loader

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/image/warp.h"
 
 namespace marrow::loader {
@@ -30,7 +30,7 @@ void warp_about_middle(image::Image& image, double a, double b, double c, double
                                  c, d, middle_y - c * middle_x - d * middle_y + y,
                                  0, 0, 1};
   image::Image moved(image.width(), image.height());
-  image::warp_affine(image.pixels(), matrix, moved.pixels(), detect::kLetterboxGrey);
+  image::warp_affine(image.pixels(), matrix, moved.pixels(), kLetterboxGrey);
   image = std::move(moved);
 }
 

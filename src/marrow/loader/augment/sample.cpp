@@ -3,8 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marrow/geometry/letterbox.h"
+#include "marrow/image/network_input.h"
+
 namespace marrow::loader {
 namespace {
+
+using PixelPoint = Point<ImagePixels>;
 
 // Cuts off what lies beyond one border: coordinate(p) * sign <= limit * sign is kept.
 std::vector<PixelPoint> clip_against(std::span<const PixelPoint> polygon, float PixelPoint::*axis,
@@ -27,28 +32,25 @@ std::vector<PixelPoint> clip_against(std::span<const PixelPoint> polygon, float 
 
 }  // namespace
 
-Object object_from_normalised(int class_id, float cx, float cy, float width, float height,
-                              detect::Size picture) {
-  const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
-  return {class_id, (cx - width / 2) * w, (cy - height / 2) * h, (cx + width / 2) * w, (cy + height / 2) * h,
-          {}};
+Box<ImagePixels> to_pixels(const CentredBox<Normalised>& box, Size image) {
+  const auto w = static_cast<float>(image.width), h = static_cast<float>(image.height);
+  const Box<Normalised> shares = box.corner_form();
+  return {shares.x1 * w, shares.y1 * h, shares.x2 * w, shares.y2 * h};
 }
 
-NormalisedBox normalised(const Object& object, detect::Size picture) {
-  const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
-  return {(object.x1 + object.x2) / 2 / w, (object.y1 + object.y2) / 2 / h, object.width() / w,
-          object.height() / h};
+CentredBox<Normalised> normalised(const Box<ImagePixels>& box, Size image) {
+  const auto w = static_cast<float>(image.width), h = static_cast<float>(image.height);
+  return {(box.x1 + box.x2) / 2 / w, (box.y1 + box.y2) / 2 / h, box.width() / w, box.height() / h};
 }
 
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y) {
-  object.x1 = object.x1 * scale_x + shift_x;
-  object.x2 = object.x2 * scale_x + shift_x;
-  object.y1 = object.y1 * scale_y + shift_y;
-  object.y2 = object.y2 * scale_y + shift_y;
+  Box<ImagePixels>& box = object.box;
+  box = {box.x1 * scale_x + shift_x, box.y1 * scale_y + shift_y, box.x2 * scale_x + shift_x,
+         box.y2 * scale_y + shift_y};
   for (PixelPoint& p : object.polygon) p = {p.x * scale_x + shift_x, p.y * scale_y + shift_y};
 }
 
-std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, detect::Size picture) {
+std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, Size picture) {
   std::vector<PixelPoint> result(polygon.begin(), polygon.end());
   result = clip_against(result, &PixelPoint::x, 0.0f, false);
   result = clip_against(result, &PixelPoint::x, static_cast<float>(picture.width), true);
@@ -56,40 +58,38 @@ std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, detect
   return clip_against(result, &PixelPoint::y, static_cast<float>(picture.height), true);
 }
 
-void set_box_around(Object& object, std::span<const PixelPoint> points) {
-  object.x1 = object.x2 = points.front().x;
-  object.y1 = object.y2 = points.front().y;
-  for (const PixelPoint& p : points) {
-    object.x1 = std::min(object.x1, p.x);
-    object.x2 = std::max(object.x2, p.x);
-    object.y1 = std::min(object.y1, p.y);
-    object.y2 = std::max(object.y2, p.y);
-  }
+Box<ImagePixels> box_around(std::span<const PixelPoint> points) {
+  const PixelPoint& first = points.front();
+  Box<ImagePixels> box = {first.x, first.y, first.x, first.y};
+  for (const PixelPoint& p : points)
+    box = {std::min(box.x1, p.x), std::min(box.y1, p.y), std::max(box.x2, p.x), std::max(box.y2, p.y)};
+  return box;
 }
 
-void clip_and_drop(std::vector<Object>& objects, detect::Size picture) {
-  const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
+Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image) {
+  const auto w = static_cast<float>(image.width), h = static_cast<float>(image.height);
+  return {std::clamp(box.x1, 0.0f, w), std::clamp(box.y1, 0.0f, h), std::clamp(box.x2, 0.0f, w),
+          std::clamp(box.y2, 0.0f, h)};
+}
+
+void clip_and_drop(std::vector<Object>& objects, Size picture) {
   for (Object& object : objects) {
-    object.x1 = std::clamp(object.x1, 0.0f, w);
-    object.x2 = std::clamp(object.x2, 0.0f, w);
-    object.y1 = std::clamp(object.y1, 0.0f, h);
-    object.y2 = std::clamp(object.y2, 0.0f, h);
+    object.box = clipped(object.box, picture);
     if (!object.polygon.empty()) object.polygon = clip_polygon(object.polygon, picture);
   }
   // Written so that a NaN goes too.
-  std::erase_if(objects, [](const Object& object) { return !(object.area() > 0.0f); });
+  std::erase_if(objects, [](const Object& object) { return !(object.box.area() > 0.0f); });
 }
 
-float intersection_area(const Object& a, const Object& b) {
+float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b) {
   const float width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
   const float height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
   return width > 0 && height > 0 ? width * height : 0.0f;
 }
 
-Sample letterbox_sample(const SharedSample& sample, detect::Size target, bool scale_up) {
-  const detect::Letterbox geometry =
-      detect::letterbox_geometry(size_of(*sample.image), target, {.scale_up = scale_up});
-  Sample result{detect::letterbox(*sample.image, geometry), sample.objects};
+Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up) {
+  const Letterbox geometry = letterbox_geometry(size_of(*sample.image), target, {.scale_up = scale_up});
+  Sample result{image::letterbox(*sample.image, geometry), sample.objects};
   const auto ratio = static_cast<float>(geometry.ratio);
   for (Object& object : result.objects)
     scale_and_shift(object, ratio, ratio, static_cast<float>(geometry.left),

@@ -8,23 +8,16 @@
 #include <span>
 #include <vector>
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/box.h"
+#include "marrow/geometry/size.h"
 #include "marrow/image/image.h"
 
 namespace marrow::loader {
 
-struct PixelPoint {
-  float x = 0, y = 0;
-};
-
 struct Object {
   int class_id = 0;
-  float x1 = 0, y1 = 0, x2 = 0, y2 = 0;  // the box; x2 >= x1, y2 >= y1
-  std::vector<PixelPoint> polygon;       // the outline, when the labels have one; otherwise empty
-
-  float width() const { return x2 - x1; }
-  float height() const { return y2 - y1; }
-  float area() const { return width() * height(); }
+  Box<ImagePixels> box;
+  std::vector<Point<ImagePixels>> polygon;  // the outline, when the labels have one; otherwise empty
 };
 
 struct Sample {
@@ -38,38 +31,35 @@ struct SharedSample {
   std::vector<Object> objects;
 };
 
-inline detect::Size size_of(const image::Image& image) {
+inline Size size_of(const image::Image& image) {
   return {image.width(), image.height()};
 }
 
-// From the label files' form, parts of the picture's width and height, in single precision as the reference.
-Object object_from_normalised(int class_id, float cx, float cy, float width, float height,
-                              detect::Size picture);
-
-// cx, cy, width, height as parts of the picture.
-struct NormalisedBox {
-  float cx = 0, cy = 0, width = 0, height = 0;
-};
-NormalisedBox normalised(const Object& object, detect::Size picture);
+// From the form of label files and back, in single precision as the reference implementation.
+Box<ImagePixels> to_pixels(const CentredBox<Normalised>& box, Size image);
+CentredBox<Normalised> normalised(const Box<ImagePixels>& box, Size image);
 
 // Multiplies by the factors, then adds the offsets; outlines too.
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y);
 
+// The part of the box inside the image.
+Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image);
+
 // Boxes are cut at the picture's border and outlines with them; objects that are left without area are
 // removed.
-void clip_and_drop(std::vector<Object>& objects, detect::Size picture);
+void clip_and_drop(std::vector<Object>& objects, Size picture);
 
 // The part of the outline inside the picture (Sutherland and Hodgman 1974); empty where nothing is.
-std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, detect::Size picture);
+std::vector<Point<ImagePixels>> clip_polygon(std::span<const Point<ImagePixels>> polygon, Size picture);
 
 // The smallest box around the points. At least one point.
-void set_box_around(Object& object, std::span<const PixelPoint> points);
+Box<ImagePixels> box_around(std::span<const Point<ImagePixels>> points);
 
 // Area of the intersection of two boxes, 0 when they are apart.
-float intersection_area(const Object& a, const Object& b);
+float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b);
 
 // The picture in the middle of a grey `target`, scaled in proportion, also up when scale_up is set: what
 // replaces the mosaic where there is none, and what validation sees.
-Sample letterbox_sample(const SharedSample& sample, detect::Size target, bool scale_up);
+Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up);
 
 }  // namespace marrow::loader

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 
-namespace marrow::detect {
+namespace marrow {
 
 // A picture as the validation loader resizes it before letterboxing: the longer side becomes `image_size`,
 // also upwards; the other one is rounded up.
@@ -22,7 +22,7 @@ struct RectBatches {
 // pad: 0.5 in validation, 0 in training. All pictures have at least one pixel; batch, stride >= 1.
 RectBatches rect_batches(std::span<const Size> pictures, int batch, int image_size, int stride, double pad);
 
-// Where a picture lies in its batch, and what scale_boxes needs for the way back.
+// Where a picture lies in its batch, and what to_image needs for the way back.
 struct RectPlacement {
   Size loaded;                                   // validation_size
   Letterbox letterbox;                           // of `loaded` in the batch's size, never enlarged
@@ -34,4 +34,4 @@ struct RectPlacement {
 };
 RectPlacement rect_placement(Size picture, int image_size, Size batch_size);
 
-}  // namespace marrow::detect
+}  // namespace marrow

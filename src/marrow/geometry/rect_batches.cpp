@@ -1,11 +1,11 @@
-#include "marrow/detect/rect_batches.h"
+#include "marrow/geometry/rect_batches.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <numeric>
 
-namespace marrow::detect {
+namespace marrow {
 
 Size validation_size(Size picture, int image_size) {
   double ratio = static_cast<double>(image_size) / std::max(picture.width, picture.height);
@@ -47,4 +47,4 @@ RectPlacement rect_placement(Size picture, int image_size, Size batch_size) {
   return placement;
 }
 
-}  // namespace marrow::detect
+}  // namespace marrow

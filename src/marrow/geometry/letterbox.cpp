@@ -1,13 +1,10 @@
-#include "marrow/detect/letterbox.h"
+#include "marrow/geometry/letterbox.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <cstring>
 
-#include "marrow/image/resize.h"
-
-namespace marrow::detect {
+namespace marrow {
 namespace {
 
 int round_even(double value) {
@@ -48,29 +45,25 @@ Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& 
   return box;
 }
 
-image::Image letterbox(const image::Image& image, const Letterbox& geometry, uint8_t fill) {
-  image::Image out(geometry.out.width, geometry.out.height, fill);
-  image::resize_linear(image.pixels(), out.region(geometry.left, geometry.top, geometry.resized.width,
-                                                  geometry.resized.height));
-  return out;
+RatioPad assumed_ratio_pad(Size network, Size image) {
+  RatioPad pad;
+  pad.ratio = std::min(static_cast<double>(network.height) / image.height,
+                       static_cast<double>(network.width) / image.width);
+  pad.left = std::nearbyint((network.width - image.width * pad.ratio) / 2 - kNudge);
+  pad.top = std::nearbyint((network.height - image.height * pad.ratio) / 2 - kNudge);
+  return pad;
 }
 
-void scale_boxes(std::span<BoxXyxy> boxes, Size network, Size picture, const RatioPad* known) {
-  RatioPad used;
-  if (known != nullptr) {
-    used = *known;
-  } else {
-    used.ratio = std::min(static_cast<double>(network.height) / picture.height,
-                          static_cast<double>(network.width) / picture.width);
-    used.left = std::nearbyint((network.width - picture.width * used.ratio) / 2 - kNudge);
-    used.top = std::nearbyint((network.height - picture.height * used.ratio) / 2 - kNudge);
-  }
-  auto gain = static_cast<float>(used.ratio);
-  const float pads[] = {static_cast<float>(used.left), static_cast<float>(used.top)};
-  const float limits[] = {static_cast<float>(picture.width), static_cast<float>(picture.height)};
-  for (BoxXyxy& box : boxes) {
-    for (size_t i = 0; i < 4; ++i) box[i] = std::clamp((box[i] - pads[i % 2]) / gain, 0.0f, limits[i % 2]);
-  }
+Box<ImagePixels> to_image(const Box<InputPixels>& box, const RatioPad& ratio_pad, Size image) {
+  const auto gain = static_cast<float>(ratio_pad.ratio);
+  const auto left = static_cast<float>(ratio_pad.left), top = static_cast<float>(ratio_pad.top);
+  const auto x = [&](float value) {
+    return std::clamp((value - left) / gain, 0.0f, static_cast<float>(image.width));
+  };
+  const auto y = [&](float value) {
+    return std::clamp((value - top) / gain, 0.0f, static_cast<float>(image.height));
+  };
+  return {x(box.x1), y(box.y1), x(box.x2), y(box.y2)};
 }
 
-}  // namespace marrow::detect
+}  // namespace marrow

@@ -3,19 +3,12 @@
 // Sizes are pixels. All rounding is half to even, in double precision, as in the reference implementation.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <span>
 
-#include "marrow/image/image.h"
+#include "marrow/geometry/box.h"
+#include "marrow/geometry/size.h"
 
-namespace marrow::detect {
-
-struct Size {
-  int width = 0;
-  int height = 0;
-  bool operator==(const Size&) const = default;
-};
+namespace marrow {
 
 constexpr uint8_t kLetterboxGrey = 114;
 
@@ -44,22 +37,18 @@ struct Letterbox {
 // `picture` and `target` have at least one pixel, stride >= 1.
 Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& options = {});
 
-// The resized picture (bilinear, only where the size changes) on a ground of `fill`. `geometry` is of this
-// image's size and its `resized` is not empty.
-image::Image letterbox(const image::Image& image, const Letterbox& geometry, uint8_t fill = kLetterboxGrey);
-
-using BoxXyxy = std::array<float, 4>;  // x1, y1, x2, y2
-
-// How a picture went into the network's input, when it is known; ratio is that of the height.
+// How an image went into the network's input; ratio is that of the height.
 struct RatioPad {
   double ratio = 1.0;
   double left = 0.0;
   double top = 0.0;
 };
 
-// Boxes in pixels of the network's input become boxes in pixels of the picture, clamped to it.
-// Without `known`, the padding is derived from both sizes with an unrounded width, which in rare sizes
-// differs by a pixel from what letterbox_geometry did; this is the reference's behaviour.
-void scale_boxes(std::span<BoxXyxy> boxes, Size network, Size picture, const RatioPad* known = nullptr);
+// Where only the sizes are known. The padding is derived with an unrounded width, which in rare sizes differs
+// by a pixel from what letterbox_geometry did; this is the reference implementation's behaviour.
+RatioPad assumed_ratio_pad(Size network, Size image);
 
-}  // namespace marrow::detect
+// The box in pixels of the image, clamped to it.
+Box<ImagePixels> to_image(const Box<InputPixels>& box, const RatioPad& ratio_pad, Size image);
+
+}  // namespace marrow

@@ -1,0 +1,36 @@
+// predictions.json: the detections of a validation, as COCO's tools read them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "marrow/evaluate/metrics/coco.h"
+
+namespace marrow::evaluate {
+
+// One detection as it goes into predictions.json.
+struct CocoPrediction {
+  std::string file_name;  // with its extension, without folders
+  int64_t category_id = 0;
+  CocoBox box = {};
+  double score = 0.0;
+  std::optional<int64_t> image_id = {};  // that of an annotation file; without, the name gives it
+};
+
+// As they are written: three decimals for boxes, five for scores.
+CocoBox rounded(const CocoBox& box);
+double rounded_score(double score);
+
+// The text of the file: [{"image_id", "file_name", "category_id", "bbox", "score"}]. Where a prediction has
+// no image_id, it is the name without its extension, as a number where it is one. Bytes that are not UTF-8
+// become U+FFFD; a number that is not finite becomes 0, for JSON has none.
+std::string coco_predictions_json(std::span<const CocoPrediction> predictions);
+
+// category_id by class: class + 1; or, with coco91, the number that COCO gives its 80 classes among 1..90,
+// which needs classes <= 80.
+std::vector<int64_t> coco_category_ids(int classes, bool coco91);
+
+}  // namespace marrow::evaluate
