@@ -10,20 +10,19 @@ namespace marrow::benchmark {
 
 NetworkRun::NetworkRun(const passes::GraphWithWeights& network, const NetworkRunOptions& options)
     : macs_(options.batch * model::count_macs(network.graph, options.height, options.width)) {
-  const Shape shape = {options.batch, network.graph.nodes.at(0).channels, options.height, options.width};
-  input_ = Tensor(shape);
-  Random random(1, "benchmark");
-  for (float& value : input_.values()) value = static_cast<float>(random.uniform(0, 1));
+  shape_ = {options.batch, network.graph.nodes.at(0).channels, options.height, options.width};
   compile_ms_ = time_ms([&] {
     engine::EngineOptions engine = options.engine;
     engine.deploy = false;
-    engine_ = std::make_unique<engine::Engine>(network.graph, network.weights, shape,
-                                               std::span<const std::string>(), engine);
+    network_ = std::make_unique<predict::CompiledNetwork>(network, std::vector<std::string>(), engine);
+    compiled();
   });
+  Random random(1, "benchmark");
+  for (float& value : compiled().input.values()) value = static_cast<float>(random.uniform(0, 1));
 }
 
 std::vector<engine::StepTime> NetworkRun::slowest_steps(int repeats) {
-  std::vector<engine::StepTime> steps = engine_->time_steps(input_, repeats);
+  std::vector<engine::StepTime> steps = compiled().engine.time_steps(compiled().input, repeats);
   std::ranges::stable_sort(steps, std::greater<>(), &engine::StepTime::ms);
   return steps;
 }

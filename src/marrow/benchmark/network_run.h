@@ -8,6 +8,7 @@
 
 #include "marrow/engine/engine.h"
 #include "marrow/graph/passes/pass.h"
+#include "marrow/predict/compiled_network.h"
 
 namespace marrow::benchmark {
 
@@ -25,13 +26,15 @@ class NetworkRun {
 
   double compile_ms() const { return compile_ms_; }
   int64_t macs() const { return macs_; }  // of the whole batch
-  void run() { engine_->run(input_); }
+  void run() { compiled().run(); }
   // Sorted by falling time; each the best of `repeats`.
   std::vector<engine::StepTime> slowest_steps(int repeats);
 
  private:
-  Tensor input_;
-  std::unique_ptr<engine::Engine> engine_;
+  predict::CompiledNetwork::Compiled& compiled() { return network_->at(shape_); }
+
+  Shape shape_;
+  std::unique_ptr<predict::CompiledNetwork> network_;
   double compile_ms_ = 0;
   int64_t macs_ = 0;
 };

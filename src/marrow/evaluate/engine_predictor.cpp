@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "marrow/base/error.h"
-#include "marrow/graph/passes/deploy.h"
 
 namespace marrow::evaluate {
 namespace {
 
-constexpr size_t kKept = 8;
+constexpr size_t kKeptShapes = 8;
 
 // Planes of bytes, red first, become the numbers of the network's input.
 void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std::span<float> chw) {
@@ -22,48 +21,30 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
   }
 }
 
+// Throws unless the model is a classifier, or has a detection head.
+std::string output_of(const model::Model& model) {
+  if (model.task == "classify") return "logits";
+  const std::string output = "output0";
+  if (!std::holds_alternative<DetectDecode>(model.graph.node(model.graph.find(output)).operation))
+    throw Error(ErrorKind::kModel, "the model has no detection head");
+  return output;
+}
+
 }  // namespace
 
-EnginePredictor::EnginePredictor(model::TrainedModel trained, const engine::EngineOptions& options)
-    : trained_(std::move(trained)),
-      output_(trained_.model.task == "classify" ? "logits" : "output0"),
-      options_(options) {
-  const Graph& graph = trained_.model.graph;
-  const Node& node = graph.node(graph.find(output_));
-  if (output_ == "output0" && !std::holds_alternative<DetectDecode>(node.operation))
-    throw Error(ErrorKind::kModel, "the model has no detection head");
-  // Once, for all the sizes to come.
-  passes::GraphWithWeights model = passes::select_outputs({graph, trained_.weights}, std::span(&output_, 1));
-  if (options.deploy) model = passes::deploy(model, {.threads = options.threads});
-  options_.deploy = false;
-  trained_.model.graph = std::move(model.graph);
-  trained_.weights = std::move(model.weights);
-}
-
-engine::Engine& EnginePredictor::compiled(Size size) {
-  const auto found = std::ranges::find(compiled_, size, &Compiled::size);
-  if (found != compiled_.end()) {
-    compiled_.splice(compiled_.begin(), compiled_, found);
-  } else {
-    compiled_.push_front({size, engine::Engine(trained_.model.graph, trained_.weights,
-                                               {1, 3, size.height, size.width}, {}, options_)});
-    if (compiled_.size() > kKept) compiled_.pop_back();
-  }
-  return compiled_.front().engine;
-}
+EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options)
+    : network_({trained.model.graph, trained.weights}, {output_of(trained.model)}, options, kKeptShapes) {}
 
 Tensor EnginePredictor::operator()(const Tensor& images) {
   const int64_t n = images.dim(0), height = images.dim(2), width = images.dim(3);
-  engine::Engine& engine = compiled({static_cast<int>(width), static_cast<int>(height)});
-  const InputFormat& format = input_format(trained_.model.graph);
-  Tensor input({1, 3, height, width});
+  predict::CompiledNetwork::Compiled& network = network_.at({1, 3, height, width});
+  const InputFormat& format = input_format(network_.graph());
   const auto pixels = static_cast<size_t>(3 * height * width);
   Tensor predictions;
   for (int64_t i = 0; i < n; ++i) {
     fill_input(images.values<uint8_t>().subspan(static_cast<size_t>(i) * pixels, pixels), format,
-               input.values());
-    engine.run(input);
-    const Tensor& output = engine.output(0);
+               network.input.values());
+    const Tensor& output = network.run();
     if (i == 0) {
       Shape shape = output.shape();
       shape.front() = n;

@@ -1,13 +1,8 @@
-// The engine behind validation: compiles the network for each input size it meets, and keeps the latest.
+// The network behind validation.
 #pragma once
 
-#include <list>
-#include <string>
-
-#include "marrow/engine/engine.h"
-#include "marrow/geometry/size.h"
-#include "marrow/loader/detection_loader.h"
 #include "marrow/model/checkpoint.h"
+#include "marrow/predict/compiled_network.h"
 
 namespace marrow::evaluate {
 
@@ -15,22 +10,13 @@ namespace marrow::evaluate {
 class EnginePredictor {
  public:
   // Throws Error{kModel} unless the model has a classifier's output "logits" or a detector's "output0".
-  EnginePredictor(model::TrainedModel trained, const engine::EngineOptions& options);
+  EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options);
 
   // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
   Tensor operator()(const Tensor& images);
 
  private:
-  struct Compiled {
-    Size size;
-    engine::Engine engine;
-  };
-  engine::Engine& compiled(Size size);
-
-  model::TrainedModel trained_;
-  std::string output_;
-  engine::EngineOptions options_;
-  std::list<Compiled> compiled_;  // most recently used first
+  predict::CompiledNetwork network_;
 };
 
 }  // namespace marrow::evaluate

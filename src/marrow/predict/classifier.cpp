@@ -19,11 +19,9 @@ const std::string kLogits = "logits";
 
 Classifier::Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options)
     : format_(classifier_format(input_format(graph), options.crop)),
-      classes_(graph.node(graph.find(kLogits)).channels) {
-  verify(graph, weights);
-  const Shape shape = {1, image::Image::kChannels, format_.crop, format_.crop};
-  input_ = Tensor(shape);
-  engine_ = std::make_unique<engine::Engine>(graph, weights, shape, std::span(&kLogits, 1), options.engine);
+      classes_(graph.node(graph.find(kLogits)).channels),
+      network_({graph, weights}, {kLogits}, options.engine) {
+  compiled();  // now rather than for the first image
 }
 
 ClassificationResult Classifier::classify(const image::Image& image, int top) {
@@ -32,15 +30,16 @@ ClassificationResult Classifier::classify(const image::Image& image, int top) {
     return std::chrono::duration<double, std::milli>(b - a).count();
   };
   if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
+  CompiledNetwork::Compiled& network = compiled();
   const auto start = Clock::now();
   const image::Image cut = image::resize_for_classifier(image, format_.resize, format_.crop,
                                                         image::resize_filter(format_.interpolation));
-  image::fill_network_input(cut.pixels(), format_, input_.values().data());
+  image::fill_network_input(cut.pixels(), format_, network.input.values().data());
   const auto filled = Clock::now();
-  engine_->run(input_);
+  const Tensor& output = network.run();
   const auto ran = Clock::now();
 
-  auto logits = std::vector<float>(engine_->output(0).values().begin(), engine_->output(0).values().end());
+  auto logits = std::vector<float>(output.values().begin(), output.values().end());
   // A broken model's NaN becomes the least likely class, and infinities finite; the sort below needs an
   // order.
   for (float& logit : logits)

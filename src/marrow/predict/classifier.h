@@ -2,11 +2,11 @@
 // asks for (of an input that states no sizes: 224 and 224), the network, softmax.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "marrow/engine/engine.h"
 #include "marrow/image/image.h"
+#include "marrow/predict/compiled_network.h"
 #include "marrow/predict/detector.h"
 
 namespace marrow::predict {
@@ -36,10 +36,13 @@ class Classifier {
   ClassificationResult classify(const image::Image& image, int top);
 
  private:
+  CompiledNetwork::Compiled& compiled() {
+    return network_.at({1, image::Image::kChannels, format_.crop, format_.crop});
+  }
+
   InputFormat format_;
   int classes_ = 0;
-  Tensor input_;
-  std::unique_ptr<engine::Engine> engine_;
+  CompiledNetwork network_;
 };
 
 }  // namespace marrow::predict

@@ -1,7 +1,6 @@
 // From a picture to boxes in its pixels: letterbox, network, decode, suppression, and back.
 #pragma once
 
-#include <list>
 #include <vector>
 
 #include "marrow/detect/nms.h"
@@ -9,6 +8,7 @@
 #include "marrow/geometry/letterbox.h"
 #include "marrow/graph/graph.h"
 #include "marrow/image/image.h"
+#include "marrow/predict/compiled_network.h"
 
 namespace marrow::predict {
 
@@ -36,7 +36,7 @@ struct DetectionResult {
 class Detector {
  public:
   // Throws Error{kModel} unless the graph has an output that is a detection decode.
-  Detector(Graph graph, Weights weights, const DetectorOptions& options);
+  Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options);
 
   int classes() const { return classes_; }
   int largest_stride() const { return largest_stride_; }
@@ -46,21 +46,12 @@ class Detector {
   DetectionResult detect(const image::Image& image);
 
  private:
-  struct Compiled {
-    Size size;
-    Tensor input;
-    engine::Engine engine;
-  };
-  Compiled& compiled(Size size);
   Letterbox fit(Size picture) const;
 
-  Graph graph_;
-  Weights weights_;
   DetectorOptions options_;
-  std::string output_;
   int classes_ = 0;
   int largest_stride_ = 32;
-  std::list<Compiled> compiled_;  // most recently used first
+  CompiledNetwork network_;
 };
 
 }  // namespace marrow::predict
