@@ -51,10 +51,15 @@ quietly packages-update.log inside apt-get update -q
 
 without_torch() { [[ $(inside dpkg-query -W -f '${Package}\n') != *torch* ]] || fail "$1 brings LibTorch"; }
 installed_kb() { inside dpkg-query -W -f '${Installed-Size}' "$1"; }
-deb() { (cd "$root" && echo ./root/test/"$1"_*.deb | sed 's,^\.,,; s, \./, /,g'); }
+# The package that a pattern names, as a path inside.
+deb() {
+  local found=("$root/root/test/"$1_*.deb)
+  printf '%s' "${found[0]#"$root"}"
+}
 
 say "marrow: the program and the engine"
 install_inside "$(deb marrow)"
+say "With all that it needs: $(grep -o '^After this operation, .* used' build/packages-install.log)"
 without_torch marrow
 "$build/tests/make_api_files" "$root/root/test/files"
 said=$(inside marrow predict --model /root/test/files/detector.safetensors --source /root/test/files/a.jpg --no-save)

@@ -26,7 +26,7 @@ for language in c cpp; do
 done
 
 # Each explains itself, says what is wrong, and finds what the others find.
-export PYTHONPATH=$source/python MARROW_LIBRARY
+export PYTHONPATH=$source/python MARROW_LIBRARY XDG_CACHE_HOME=$work/cache  # one choice of kernels for all
 MARROW_LIBRARY=$(echo "$work"/installed/lib*/libmarrow.so)
 try() { # NAME COMMAND...
   local name=$1 code=0
