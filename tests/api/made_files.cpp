@@ -28,7 +28,7 @@ void write_network(const std::filesystem::path& path, const std::string& name,
   for (auto& [parameter, tensor] : weights) {
     if (!parameter.starts_with("model.22.cv")) continue;
     if (parameter.ends_with(".2.weight"))
-      for (float& value : tensor.values()) value *= 0.1f;
+      for (float& value : tensor.values()) value *= 0.02f;
     if (parameter.starts_with("model.22.cv3.") && parameter.ends_with(".2.bias"))
       for (float& value : tensor.values()) value = -0.4f;
   }
