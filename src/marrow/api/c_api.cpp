@@ -1,4 +1,6 @@
 // The C API, over nothing but the C++ API.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -104,8 +106,8 @@ constexpr size_t kLargestStruct = 1 << 16;
 template <class Struct>
 void check_struct_size(size_t size, const char* name) {
   if (size <= sizeof(size_t) || size > kLargestStruct)
-    misuse(std::string(name) + ": struct_size is " + std::to_string(size) + "; wanted is sizeof(" + name +
-           "), " + std::to_string(sizeof(Struct)) + " here");
+    misuse(
+        fmt::format("{0}: struct_size is {1}; wanted is sizeof({0}), {2} here", name, size, sizeof(Struct)));
 }
 
 // `given` on top of `defaults`.
@@ -117,7 +119,7 @@ Struct read_struct(const void* given, const char* name, Struct defaults) {
   const auto* bytes = static_cast<const unsigned char*>(given);
   for (size_t i = sizeof(Struct); i < size; ++i)
     if (bytes[i] != 0)
-      misuse(std::string(name) + ": a member is set that libmarrow " + MARROW_VERSION + " does not know");
+      misuse(fmt::format("{}: a member is set that libmarrow {} does not know", name, MARROW_VERSION));
   std::memcpy(&defaults, given, std::min(size, sizeof(Struct)));
   return defaults;
 }
