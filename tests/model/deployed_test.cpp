@@ -29,6 +29,12 @@ TrainedModel deployed(const std::string& name) {
   return {with_graph(model, std::move(after.graph)), std::move(after.weights)};
 }
 
+// How a fresh model's weights are drawn is not stored: these lie beside the graph.
+Graph without_inits(Graph graph) {
+  for (Parameter& parameter : graph.parameters) parameter.init = {};
+  return graph;
+}
+
 TEST(DeployedCheckpoint, ComesBackAsItWas) {
   for (const char* name : {"yolov8n", "yolov8n-cls", "yolov8n-seg", "yolov8n-p6", "yolov8n-efficientnet_b0",
                            "shufflenet_v2_x0_5", "starnet_s050", "pp_lcnet_x0_25", "efficientnet_b0"}) {
@@ -39,7 +45,7 @@ TEST(DeployedCheckpoint, ComesBackAsItWas) {
     save_checkpoint(folder / "a.safetensors", written.model, written.weights);
     const TrainedModel read = load_trained(folder / "a.safetensors");
     EXPECT_TRUE(is_deployed(read.model));
-    testing::expect_same(read.model.graph, written.model.graph);
+    testing::expect_same(without_inits(read.model.graph), without_inits(written.model.graph));
     EXPECT_EQ(graph_to_json(read.model.graph), graph_to_json(written.model.graph));
     EXPECT_EQ(read.model.names, written.model.names);
     EXPECT_EQ(read.model.task, written.model.task);
