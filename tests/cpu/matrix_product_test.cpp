@@ -42,7 +42,7 @@ void expect_plain_loop(int threads) {
 TEST(MatrixProduct, IsThePlainLoopInDoublePrecisionToTheLastBit) {
   for (const SimdLevel level : available_simd_levels()) {
     SCOPED_TRACE(simd_name(level));
-    const ::testing::Environment environment("MARROW_SIMD", std::string(simd_name(level)).c_str());
+    const testing::Environment environment("MARROW_SIMD", std::string(simd_name(level)).c_str());
     expect_plain_loop(0);
   }
   expect_plain_loop(1);
@@ -50,7 +50,7 @@ TEST(MatrixProduct, IsThePlainLoopInDoublePrecisionToTheLastBit) {
 }
 
 TEST(MatrixProduct, ObeysTheEnvironment) {
-  const ::testing::Environment environment("MARROW_SIMD", "avx521");
+  const testing::Environment environment("MARROW_SIMD", "avx521");
   try {
     matrix_product(Tensor({1, 1}), Tensor({1, 1}), 1);
     FAIL() << "accepted";

@@ -8,7 +8,7 @@
 namespace marrow::cpu {
 namespace {
 
-using ::testing::Environment;
+using testing::Environment;
 
 std::string refusal(const std::string& name) {
   try {

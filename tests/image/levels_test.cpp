@@ -54,7 +54,7 @@ TEST(Levels, OnlyAvx2AndAboveHaveVectorLoops) {
 }
 
 TEST(Levels, TheEnvironmentReachesTheLoops) {
-  const ::testing::Environment environment("MARROW_SIMD", "plain");
+  const testing::Environment environment("MARROW_SIMD", "plain");
   EXPECT_EQ(linear_row_kernel(), nullptr);
   EXPECT_EQ(row_kernels().adjust_hsv, nullptr);
   EXPECT_EQ(row_kernels().warp, nullptr);
@@ -63,17 +63,17 @@ TEST(Levels, TheEnvironmentReachesTheLoops) {
 TEST(Levels, GiveTheSameBits) {
   const Image image = noise(131, 67);
   for (const Change& change : kChanges) {
-    const ::testing::Environment plain("MARROW_SIMD", "plain");
+    const testing::Environment plain("MARROW_SIMD", "plain");
     const Image wanted = change.run(image);
     for (const SimdLevel level : cpu::available_simd_levels()) {
-      const ::testing::Environment environment("MARROW_SIMD", std::string(cpu::simd_name(level)).c_str());
+      const testing::Environment environment("MARROW_SIMD", std::string(cpu::simd_name(level)).c_str());
       EXPECT_TRUE(change.run(image) == wanted) << change.name << ", " << cpu::simd_name(level);
     }
   }
 }
 
 TEST(Levels, AnUnknownOneIsRefusedAsByTheEngine) {
-  const ::testing::Environment environment("MARROW_SIMD", "avx521");
+  const testing::Environment environment("MARROW_SIMD", "avx521");
   const Image image = noise(20, 20);
   for (const Change& change : kChanges) try {
       change.run(image);

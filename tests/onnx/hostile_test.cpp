@@ -20,8 +20,7 @@ ModelProto small_detector(bool dynamic = false) {
   const Value finer = g.conv(g.upsample(map, 2), "q", {.out = 14});
   const Value maps[] = {finer, map};
   g.output("output0", g.detect_decode(maps, "dfl.conv.weight", 2, 3));
-  return export_model(random_network(std::move(g).build()),
-                      {.height = 64, .width = 32, .dynamic = dynamic});
+  return export_model(random_network(std::move(g).build()), {.height = 64, .width = 32, .dynamic = dynamic});
 }
 
 std::string bytes_of(const ModelProto& model) {

@@ -64,7 +64,7 @@ std::vector<ClassProbability> Classifier::classify(const ImageView& view, int to
 }
 
 std::vector<std::vector<ClassProbability>> Classifier::classify(std::span<const ImageView> images,
-                                                                         int top) const {
+                                                                int top) const {
   return inside::for_each_image<std::vector<ClassProbability>>(
       images, [&](const ImageView& image) { return classify(image, top); });
 }

@@ -13,8 +13,7 @@ Image::~Image() = default;
 Image Image::read(const std::filesystem::path& path) {
   return inside::guarded([&] {
     image::DecodedImage decoded = image::decode_image_file(path);
-    return Image(
-        std::make_shared<const Impl>(Impl{std::move(decoded.image), std::move(decoded.warning)}));
+    return Image(std::make_shared<const Impl>(Impl{std::move(decoded.image), std::move(decoded.warning)}));
   });
 }
 
@@ -27,8 +26,7 @@ Image Image::decode(std::span<const std::byte> bytes) {
                                                " bytes of an encoded image; at most " +
                                                std::to_string(image::kMaxImageFileBytes) + " are read");
     image::DecodedImage decoded = image::decode_image(bytes, "image");
-    return Image(
-        std::make_shared<const Impl>(Impl{std::move(decoded.image), std::move(decoded.warning)}));
+    return Image(std::make_shared<const Impl>(Impl{std::move(decoded.image), std::move(decoded.warning)}));
   });
 }
 

@@ -95,8 +95,8 @@ std::string to_string(const LoadReport& report) {
 
   std::vector<std::string> mismatches;
   for (const auto& m : report.mismatched)
-    mismatches.push_back(
-        fmt::format("{} is {}; the model wants {}", m.name, marrow::to_string(m.found), marrow::to_string(m.wanted)));
+    mismatches.push_back(fmt::format("{} is {}; the model wants {}", m.name, marrow::to_string(m.found),
+                                     marrow::to_string(m.wanted)));
   list_names(text, "Shape differs", mismatches);
   list_names(text, "Missing from the file", report.missing);
   list_names(text, "Unused from the file", report.unused);

@@ -178,7 +178,9 @@ struct Kernels {
   Dot dot = nullptr;
 
   LowPrecisionKernels bytes, bfloat16;
-  const LowPrecisionKernels& low_precision(Element element) const { return element == Element::kByte ? bytes : bfloat16; }
+  const LowPrecisionKernels& low_precision(Element element) const {
+    return element == Element::kByte ? bytes : bfloat16;
+  }
 };
 
 // The table of a level, made once. REQUIRES: the CPU has the level.
