@@ -81,7 +81,7 @@ TEST(DetectionLoader, BytesDoNotDependOnWorkersOrCache) {
 TEST(DetectionLoader, AnUnknownSimdLevelEndsTheLoading) {
   TemporaryImages folder;
   folder.add_some(4);
-  const ::testing::Environment environment("MARROW_SIMD", "avx521");
+  const testing::Environment environment("MARROW_SIMD", "avx521");
   for (const int workers : {0, 2}) {
     std::vector<std::string> named;
     DetectionLoader loader(store_of(folder, ImageCache::kRecent, &named), training_options(workers));

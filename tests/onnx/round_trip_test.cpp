@@ -7,7 +7,6 @@
 namespace marrow::onnx {
 namespace {
 
-using testing::engine_difference;
 using testing::noise;
 
 std::vector<std::string> models() {

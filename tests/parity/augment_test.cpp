@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "marrow/geometry/letterbox.h"
 #include "marrow/image/hsv.h"
 #include "marrow/loader/augment/flip.h"
 #include "marrow/loader/augment/mosaic.h"

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "marrow/geometry/rect_batches.h"
+#include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "marrow/geometry/letterbox.h"
 #include "marrow/image/hsv.h"
 #include "marrow/loader/augment/blend.h"
 #include "marrow/loader/augment/copy_paste.h"
@@ -73,14 +74,14 @@ TEST(Perspective, ANegativeBorderKeepsTheMiddle) {
 }
 
 TEST(Perspective, KeepsBoxesByStrictLimits) {
-  const Object whole{0, 0, 0, 10, 10, {}};
-  EXPECT_TRUE(is_kept(whole, {0, 0, 0, 2.01f, 10, {}}, 1, kKeptArea));
-  EXPECT_FALSE(is_kept(whole, {0, 0, 0, 2, 10, {}}, 1, kKeptArea));   // 2 pixels
-  EXPECT_FALSE(is_kept(whole, {0, 0, 0, 3, 3, {}}, 1, kKeptArea));    // a tenth of the area is 10
-  EXPECT_TRUE(is_kept(whole, {0, 0, 0, 3, 3, {}}, 0.5, kKeptArea));   // of the scaled one 2.5
-  EXPECT_FALSE(is_kept(whole, {0, 0, 0, 300, 3, {}}, 1, kKeptArea));  // 100 times as wide as high
-  EXPECT_FALSE(is_kept(whole, {0, 0, 0, NAN, 10, {}}, 1, kKeptArea));
-  EXPECT_FALSE(is_kept({0, 3, 3, 3, 3, {}}, {0, 0, 0, 0, 0, {}}, 1, kKeptArea));
+  const Box<ImagePixels> whole{0, 0, 10, 10};
+  EXPECT_TRUE(is_kept(whole, {0, 0, 2.01f, 10}, 1, kKeptArea));
+  EXPECT_FALSE(is_kept(whole, {0, 0, 2, 10}, 1, kKeptArea));   // 2 pixels
+  EXPECT_FALSE(is_kept(whole, {0, 0, 3, 3}, 1, kKeptArea));    // a tenth of the area is 10
+  EXPECT_TRUE(is_kept(whole, {0, 0, 3, 3}, 0.5, kKeptArea));   // of the scaled one 2.5
+  EXPECT_FALSE(is_kept(whole, {0, 0, 300, 3}, 1, kKeptArea));  // 100 times as wide as high
+  EXPECT_FALSE(is_kept(whole, {0, 0, NAN, 10}, 1, kKeptArea));
+  EXPECT_FALSE(is_kept({3, 3, 3, 3}, {0, 0, 0, 0}, 1, kKeptArea));
 }
 
 TEST(Perspective, BoxesFollowOutlines) {

@@ -41,7 +41,7 @@ constexpr float kSmallestKeptSide = 2.0f;     // pixels
 constexpr float kLargestKeptAspect = 100.0f;  // longer to shorter side
 
 // Whether enough of the object is left. All limits are strict.
-bool is_kept(const Object& before, const Object& after, double scale, float kept_area);
+bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, double scale, float kept_area);
 
 // output = input + 2 * border on every side; the border is negative after a mosaic. New pixels are grey.
 Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y);
