@@ -215,7 +215,7 @@ TEST(TrainCommand, ChecksItsOptionsWithoutTraining) {
 TEST(TrainCommand, HandsOver) {
   const ProgramResult result = run_program({"train", "--lr0", "0.1"});
   EXPECT_EQ(result.code, 2);
-  EXPECT_SAYS(result.err, "--model");  // marrow-train wants one
+  EXPECT_SAYS(result.err, "--data is missing");  // marrow-train wants it
 }
 #else
 TEST(TrainCommand, SaysHowToGetTraining) {
