@@ -40,8 +40,11 @@ TEST(Layers, IncludeOnlyWhatStandsBelow) {
   ASSERT_GT(layers.size(), 15u) << "of " << MARROW_LAYERS;
   const std::vector<Source> sources = read_sources({"src/marrow"});
   ASSERT_GT(sources.size(), 300u);
-  for (const Source& source : sources)
+  for (const Source& source : sources) {
+    // A build without training does not declare its layer.
+    if (!layers.contains("train") && source.path.string().starts_with("src/marrow/train/")) continue;
     for (const std::string& line : wrong_includes(layers, source)) ADD_FAILURE() << line;
+  }
 }
 
 TEST(Layers, AnIncludeOfALayerAboveIsFound) {
