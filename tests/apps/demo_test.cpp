@@ -1,4 +1,4 @@
-// The demonstration from end to end, on a handful of pictures; without a program that trains, what is
+// The demonstration from end to end, on a handful of images; without a program that trains, what is
 // missing.
 #include <gtest/gtest.h>
 

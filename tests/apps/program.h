@@ -112,7 +112,7 @@ inline std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// A checkpoint of a network with random weights that finds something in every picture.
+// A checkpoint of a network with random weights that finds something in every image.
 inline fs::path write_detector(const fs::path& path, const std::string& name = "yolov8n") {
   const model::Model model = model::make_model(name, {}, {.names = {"red box", "green/disc", "bar"}});
   model::save_checkpoint(path, model, randomize(model.graph, 3));

@@ -134,7 +134,7 @@ TEST_F(DataCheck, TheSheetShowsTheBoxes) {
   const image::Image sheet = image::decode_image_file(folder_ / "sheet.png").image;
   EXPECT_EQ(sheet.width(), 320 + 4 + 320);
   EXPECT_EQ(sheet.height(), 320);
-  // The left edge of cat's box in the first picture: a quarter of 320 from the tile's left.
+  // The left edge of cat's box in the first image: a quarter of 320 from the tile's left.
   const auto edge = sheet.row(160) + 80 * 3;
   EXPECT_NEAR(edge[2], 0xe6, 3);
   EXPECT_NEAR(edge[1], 0x19, 3);

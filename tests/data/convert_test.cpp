@@ -33,7 +33,7 @@ class Convert : public testing::DataFolder {
     summary_ = convert_dataset(read_dataset(from), folder_ / to, options);
     return read_dataset(folder_ / to);
   }
-  // Split and class names with boxes to six digits, by the picture's number in its split.
+  // Split and class names with boxes to six digits, by the image's number in its split.
   static std::string content(const Dataset& dataset, bool polygons = false) {
     std::string text;
     for (const Split& split : dataset.splits) {

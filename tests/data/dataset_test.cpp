@@ -84,7 +84,7 @@ TEST_F(DatasetYaml, WithoutAPathTheRootIsTheFilesFolder) {
 }
 
 TEST_F(DatasetYaml, ARelativeRootIsTheOneThatHasTheTrainingPictures) {
-  // The working folder has a folder of every name "."; the pictures lie beside the file.
+  // The working folder has a folder of every name "."; the images lie beside the file.
   write_picture("images/a.png");
   EXPECT_EQ(read("path: .\ntrain: images\nval: images\nnames: [x]\n").root, folder_ / "");
 }

@@ -1,4 +1,4 @@
-// A folder that a test fills with small files and pictures, gone afterwards.
+// A folder that a test fills with small files and images, gone afterwards.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ class DataFolder : public ::testing::Test {
     std::ofstream(folder_ / name, std::ios::binary) << content;
     return folder_ / name;
   }
-  // A picture of 40 x 20 pixels; other seeds give other pictures.
+  // An image of 40 x 20 pixels; other seeds give other images.
   std::filesystem::path write_picture(const std::string& name, uint64_t seed = 1, int width = 40,
                                       int height = 20) {
     return write(name, image::encode_png(image::draw_scene(width, height, seed).pixels()));

@@ -1,4 +1,4 @@
-// Broken files that the tests make themselves: whatever is in them, reading ends with a picture of a sane
+// Broken files that the tests make themselves: whatever is in them, reading ends with an image of a sane
 // size or with an Error, in bounded memory. The sanitizer build runs these too.
 #include <gtest/gtest.h>
 

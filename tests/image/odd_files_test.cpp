@@ -159,7 +159,7 @@ TEST(OddFiles, CmykAndWebpLookLikeThePhoto) {
   }
 }
 
-// The picture is drawn with few colours, of which a palette keeps the strong ones.
+// The image is drawn with few colours, of which a palette keeps the strong ones.
 TEST(OddFiles, PaletteKeepsTheColours) {
   MARROW_NEEDS(odd_folder());
   EXPECT_LT(mean_difference(read("palette.png"), read("synthetic.png")), 6.0);

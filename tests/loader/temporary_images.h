@@ -1,4 +1,4 @@
-// A folder of small drawn pictures with labels, removed again at the end.
+// A folder of small drawn images with labels, removed again at the end.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -136,7 +136,7 @@ image::ConstPixels pixels_of(const Tensor& tensor) {
           static_cast<size_t>(width) * static_cast<size_t>(channels)};
 }
 
-// "img0.letterbox_auto_96x96" is picture img0 after the operation letterbox_auto with target height x width
+// "img0.letterbox_auto_96x96" is image img0 after the operation letterbox_auto with target height x width
 // 96 x 96.
 struct Operation {
   std::string picture, name;

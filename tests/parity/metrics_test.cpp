@@ -60,7 +60,7 @@ std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
   return cases;
 }
 
-// Each picture is its own network input.
+// Each image is its own network input.
 evaluate::DetectionReport validate(const std::vector<PictureCase>& cases, size_t classes) {
   std::vector<std::string> names;
   for (size_t c = 0; c < classes; ++c) names.push_back("class" + std::to_string(c));

@@ -34,7 +34,7 @@ InputFormat& format_of(Graph& graph) {
   return std::get<Input>(graph.nodes.at(0).operation).format;
 }
 
-// Pictures wider and higher than the crop; every kind of resize that a source asks for.
+// Images wider and higher than the crop; every kind of resize that a source asks for.
 TEST(Classifier, EqualsTheChainDoneByHand) {
   const std::vector<std::pair<Interpolation, image::ResizeFilter>> filters = {
       {Interpolation::kBilinear, image::ResizeFilter::kAntialiasedBilinear},

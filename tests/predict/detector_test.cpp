@@ -101,7 +101,7 @@ TEST(Detector, RoundsItsSizeUpToTheStride) {
   EXPECT_EQ(detector.classes(), 3);
 }
 
-// Boxes always lie in the picture, whatever its shape.
+// Boxes always lie in the image, whatever its shape.
 TEST(Detector, TakesPicturesOfAnySize) {
   const std::vector<Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
   for (const bool rect : {true, false}) {

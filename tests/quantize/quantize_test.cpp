@@ -1,4 +1,4 @@
-// From numbers to scales, from pictures to a quantised graph.
+// From numbers to scales, from images to a quantised graph.
 #include <gtest/gtest.h>
 
 #include <algorithm>

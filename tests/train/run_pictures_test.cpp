@@ -1,4 +1,4 @@
-// The pictures of a run: which there are, and that they change nothing else.
+// The images of a run: which there are, and that they change nothing else.
 #include "marrow/train/run_pictures.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// A classification run small enough for a test: pictures of three colours, a network of 30 thousand
+// A classification run small enough for a test: images of three colours, a network of 30 thousand
 // parameters.
 #pragma once
 

@@ -253,7 +253,7 @@ class Demo {
         largest);
   }
 
-  // Pictures of another seed than the dataset's.
+  // Images of another seed than the dataset's.
   data::SynthOptions synth_options() const {
     data::SynthOptions options;
     options.image_size = kPictureSize;

@@ -68,7 +68,7 @@ struct Comparison {
   std::string name;
 };
 
-// A picture that the program draws, with no more contrast than the network keeps in hand.
+// An image that the program draws, at the highest contrast at which the network does not amplify rounding.
 Comparison drawn_comparison(const Options& options, const model::TrainedModel& trained, Size size) {
   const auto input_at = [&](double contrast) {
     return predict::network_input(trained.model, image::draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast),

@@ -1,4 +1,4 @@
-// marrow predict: what is in these pictures?
+// marrow predict: what is in these images?
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -84,7 +84,7 @@ std::string times_text(const predict::PredictTimes& t) {
                      t.inference_ms, t.postprocess_ms);
 }
 
-// A picture that cannot be read is named and skipped: empty.
+// An image that cannot be read is named and skipped: empty.
 std::optional<image::DecodedImage> read_picture(const fs::path& path, const image::DecodeOptions& how,
                                                 const std::string& counter) {
   try {
@@ -97,7 +97,7 @@ std::optional<image::DecodedImage> read_picture(const fs::path& path, const imag
   }
 }
 
-// One run over all pictures. The two kinds of network differ in `see`: what they find in one picture, said
+// One run over all images. The two kinds of network differ in `see`: what they find in one image, said
 // and saved.
 class Prediction {
  public:
@@ -193,7 +193,7 @@ class DetectionRun : public Prediction {
     return result.times;
   }
 
-  // What --fast-decode shrank is said in pixels of the file's picture.
+  // What --fast-decode shrank is said in pixels of the file's image.
   static std::vector<detect::Detection> in_full_pixels(std::vector<detect::Detection> detections,
                                                        const image::DecodedImage& decoded) {
     const float x = static_cast<float>(decoded.full.width) / static_cast<float>(decoded.image.width());
@@ -214,7 +214,7 @@ class DetectionRun : public Prediction {
     }
   }
 
-  // Pictures of one name in two folders both stay: x.jpg, x2.jpg.
+  // Images of one name in two folders both stay: x.jpg, x2.jpg.
   fs::path own_path(const fs::path& wanted) {
     fs::path path = wanted;
     for (int number = 2; !written_.insert(path).second; ++number)

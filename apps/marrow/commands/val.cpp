@@ -57,7 +57,7 @@ void print_json(const ordered_json& object) {
 }
 
 // Where this validation leaves its files; nothing when it has none to leave. Without a folder there are no
-// pictures, but predictions that were asked for are an error.
+// images, but predictions that were asked for are an error.
 std::optional<fs::path> results_folder(const Options& options, const std::string& task) {
   if (options.save_json) return options.folder.make(task);
   if (!options.plots) return {};

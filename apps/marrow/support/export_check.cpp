@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Of what the network is compared on: `contrast` is that of drawn pictures, where there are no others.
+// Of what the network is compared on: `contrast` is that of drawn images, where there are no others.
 Tensor input_of(const Graph& graph, const std::vector<image::Image>& pictures, double contrast, int batch,
                 int height, int width) {
   Tensor input({batch, graph.nodes.front().channels, height, width});

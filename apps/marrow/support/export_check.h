@@ -25,7 +25,7 @@ struct ExportCheck {
   double sensitivity = 0;            // rounding_sensitivity() on them
 };
 
-// `network` is what was exported. The pictures are stretched to the input's size; without any, the program
+// `network` is what was exported. The images are stretched to the input's size; without any, the program
 // draws some. Throws Error{kModel} where a reader refuses the file.
 ExportCheck check_export(const std::filesystem::path& file, const passes::GraphWithWeights& network,
                          const onnx::ExportOptions& options, const std::vector<image::Image>& pictures,

@@ -1,4 +1,4 @@
-// What the commands that change a model share: pictures to compare on, and how good a model is.
+// What the commands that change a model share: images to compare on, and how good a model is.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@
 
 namespace marrow::cli {
 
-// Up to `wanted` pictures, evenly spread over a split. One that cannot be read is named on stderr and
+// Up to `wanted` images, evenly spread over a split. One that cannot be read is named on stderr and
 // skipped. Throws Error{kFile} when none can be read.
 std::vector<image::Image> spread_pictures(const data::Dataset& dataset, const std::string& split, int wanted);
 

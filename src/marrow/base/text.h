@@ -9,7 +9,7 @@
 namespace marrow {
 
 // The entry of `known` with the smallest edit distance to `found` (case ignored), or "" when none is close
-// enough to be a plausible slip of the pen (more than a third of the letters differ).
+// enough to be a likely typing error (more than a third of the letters differ).
 std::string nearest_name(std::string_view found, std::span<const std::string> known);
 
 // "unknown backbone 'starnet_s5'. Did you mean 'starnet_s4'? Known: starnet_s1, starnet_s2, ..."

@@ -37,7 +37,7 @@ struct YamlValue {
 YamlValue parse_yaml(std::string_view text, const std::string& file);
 
 // The value as model files mean it: null and None, booleans in YAML's and Python's spelling, numbers, lists,
-// maps; anything else is a string. A quoted number is a number too (the reference evaluates strings as Python
+// maps; anything else is a string. A quoted number is a number too (YOLOv8 evaluates strings as Python
 // literals).
 nlohmann::json to_json(const YamlValue& value);
 

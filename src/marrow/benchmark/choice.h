@@ -26,8 +26,8 @@ struct ChoiceOptions {
 };
 
 // Plain sentences, one a line: the fastest, the fastest whose mAP is near the best, the best within the
-// budget. Without mAP the best is the one with the most multiply-adds, which is said. REQUIRES: at least one
-// contender.
+// budget. Without mAP the best is the one with the most multiply-adds, and a sentence says so. REQUIRES: at
+// least one contender.
 std::string recommendation(std::span<const Contender> contenders, const ChoiceOptions& options);
 
 }  // namespace marrow::benchmark

@@ -23,8 +23,8 @@ struct ComparedNetwork {
 };
 
 // All networks are compiled first. Then each has a turn of a few runs, the first of which only warms the
-// caches up, in an order that rotates, until the time is over. `progress` hears how much of the time is over,
-// 0 to 1.
+// caches up, in an order that rotates, until the time is over. `progress` is called with the share of the
+// time that is over, 0 to 1.
 std::vector<ComparedNetwork> time_in_turns(std::span<const passes::GraphWithWeights> networks,
                                            const TurnOptions& options,
                                            const std::function<void(double share)>& progress = {});

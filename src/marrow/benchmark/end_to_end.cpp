@@ -29,7 +29,7 @@ struct Run {
   Size network;
 };
 
-// What a model does with a decoded picture.
+// What a model does with a decoded image.
 std::function<Run(const image::Image&)> predictor(const model::TrainedModel& trained,
                                                   const EndToEndOptions& options) {
   const Graph& graph = trained.model.graph;

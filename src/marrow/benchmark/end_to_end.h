@@ -1,4 +1,4 @@
-// The whole way from a picture's bytes to objects: decode, letterbox or crop, network, suppression.
+// The whole way from an image's bytes to objects: decode, letterbox or crop, network, suppression.
 #pragma once
 
 #include <filesystem>
@@ -28,7 +28,7 @@ struct EndToEnd {
   double decode_ms = 0, preprocess_ms = 0, network_ms = 0, postprocess_ms = 0;  // medians
 };
 
-// Throws what reading the picture throws, and Error{kUnsupported} unless the model detects or classifies.
+// Throws what reading the image throws, and Error{kUnsupported} unless the model detects or classifies.
 EndToEnd measure_end_to_end(const model::TrainedModel& trained, const EndToEndOptions& options);
 
 }  // namespace marrow::benchmark

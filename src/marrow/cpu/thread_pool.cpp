@@ -16,7 +16,7 @@
 namespace marrow::cpu {
 namespace {
 
-// Longer than the gap between two layers, far shorter than the gap between two pictures.
+// Longer than the gap between two layers, far shorter than the gap between two images.
 constexpr std::chrono::microseconds kSpin{100};
 constexpr int kPausesPerLook = 32;  // about half a microsecond
 constexpr uint64_t kMaxItems = 0xffff;

@@ -1,7 +1,7 @@
-// What a dataset is made of: where its pictures and annotations lie, and what its classes are called.
+// What a dataset is made of: where its images and annotations lie, and what its classes are called.
 //
-// Read from a YAML file, or from a folder or file whose layout tells: docs/data.md has the rules.
-// Nothing in a dataset is ever run or downloaded. All files are taken to be hostile.
+// Read from a YAML file, or from a folder or file that is recognised by its layout: docs/data.md has the
+// rules. Nothing in a dataset is executed or downloaded. All files are treated as hostile.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +23,7 @@ std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "
 
 inline constexpr int kMaxClasses = 100'000;
 
-// One place that pictures of a split come from.
+// One place that images of a split come from.
 struct SplitSource {
   std::filesystem::path path;    // kYolo, kFolders: folder or list; kCoco: JSON; kVoc: see docs/data.md
   std::filesystem::path images;  // kCoco, kVoc: the pictures' folder when it is stated; otherwise searched
@@ -72,7 +72,7 @@ struct Dataset {
 // annotation file. All paths of the result are absolute.
 Dataset read_dataset(const std::filesystem::path& path, std::vector<std::string> names = {});
 
-// The pictures of a kYolo split: folders recursively, lists line by line; sorted by path. A folder that is
+// The images of a kYolo split: folders recursively, lists line by line; sorted by path. A folder that is
 // reached twice (symbolic links, loops) counts once, hidden files and folders never.
 // Throws Error{kFile} when a source is missing or nothing is found.
 std::vector<std::filesystem::path> list_images(const Split& split);

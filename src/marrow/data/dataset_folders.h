@@ -1,4 +1,4 @@
-// Pictures for classification: one folder a class.
+// Images for classification: one folder a class.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ struct ClassifiedImage {
   bool operator==(const ClassifiedImage&) const = default;
 };
 
-// The pictures of SPLIT/CLASS/ (also deeper), sorted by class and path. Throws Error{kFormat} for a folder
+// The images of SPLIT/CLASS/ (also deeper), sorted by class and path. Throws Error{kFormat} for a folder
 // that is no class of train, kFile when nothing is found.
 std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string_view split);
 

@@ -1,4 +1,4 @@
-// The pictures of a split: folders and lists.
+// The images of a split: folders and lists.
 #include <fmt/format.h>
 #include <sys/stat.h>
 

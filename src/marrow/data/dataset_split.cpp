@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The scan out of a cache that fits. Lists the pictures where the format allows it without reading
+// The scan out of a cache that fits. Lists the images where the format allows it without reading
 // annotations.
 std::optional<Scan> cached_scan(const CachePlaces& places, const CacheKey& key, SplitReader& reader,
                                 bool& listed, std::string& note) {
@@ -37,7 +37,7 @@ std::optional<Scan> cached_scan(const CachePlaces& places, const CacheKey& key, 
 }
 
 void keep(const CachePlaces& places, const CacheKey& key, const Scan& scan, std::string& note) {
-  // Where a missing picture would turn up is not known, so such a cache could not notice it.
+  // Where a missing image would turn up is not known, so such a cache could not notice it.
   if (std::ranges::any_of(scan.pictures,
                           [](const ScannedPicture& picture) { return picture.image.path.empty(); })) {
     note = "labels are not cached while pictures are missing";

@@ -13,7 +13,7 @@
 
 namespace marrow::data {
 
-// What COCO's JSON calls the pictures and classes of a split, for files that its own tools read.
+// What COCO's JSON calls the images and classes of a split, for files that its own tools read.
 struct CocoNumbers {
   std::map<std::string, int64_t> pictures;  // by path
   std::vector<int64_t> categories;  // by class of the dataset; free numbers for classes that the file lacks
@@ -33,21 +33,21 @@ struct SplitLabels {
 struct LoadOptions {
   int threads = 0;  // 0: all that the process may use
   bool use_cache = true;
-  // Called now and then from one of the threads with the pictures done and the number of all.
+  // Called now and then from one of the threads with the images done and the number of all.
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
-// Sizes of all pictures are read (headers only) and all annotations parsed; a picture whose size or labels
+// Sizes of all images are read (headers only) and all annotations parsed; an image whose size or labels
 // cannot be read is dropped and named. Throws Error as list_images does, for annotation files that cannot be
-// read as a whole, and when no picture is left. Not for kFolders (class_folders.h).
+// read as a whole, and when no image is left. Not for kFolders (class_folders.h).
 SplitLabels load_split(const Dataset& dataset, std::string_view split, const LoadOptions& options = {});
 
-// The pictures of a split of any format, kFolders too, without their labels; pictures that annotations name
+// The images of a split of any format, kFolders too, without their labels; images that annotations name
 // and that are not there are left out. Sorted by path. Throws Error when the split as a whole cannot be read
-// or no picture is there.
+// or no image is there.
 std::vector<std::filesystem::path> list_pictures(const Dataset& dataset, std::string_view split);
 
-// Of kCoco, empty for all others. A picture that several files list has its number in the first. Throws Error
+// Of kCoco, empty for all others. An image that several files list has its number in the first. Throws Error
 // when a file cannot be read.
 CocoNumbers coco_numbers(const Dataset& dataset, std::string_view split);
 

@@ -88,8 +88,8 @@ class Parser {
     return value == nullptr ? "" : value->text;
   }
 
-  // Relative roots are tried from the working folder (as the reference does), the file's folder and the
-  // folder of all datasets.
+  // Relative roots are tried from the working folder (as the reference implementation does), the file's
+  // folder and the folder of all datasets.
   fs::path root_of(const YamlValue& yaml) const {
     const fs::path beside = file_.parent_path();
     const YamlValue* value = first_of(yaml, {"path"});

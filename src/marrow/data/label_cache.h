@@ -1,9 +1,9 @@
-// A split's sizes and labels, kept in one file so that the next start need not read every picture's header.
+// A split's sizes and labels, kept in one file so that the next start need not read every image's header.
 // docs/formats/label_cache.md describes the bytes.
 //
-// A cache only ever saves time: it is used when every picture and annotation has the size and time of
+// A cache only ever saves time: it is used when every image and annotation has the size and time of
 // modification that it had, the classes and sources are the same, and nothing was added; otherwise it is
-// rebuilt, and the reason is said.
+// rebuilt, and the reason is printed.
 #pragma once
 
 #include <filesystem>
@@ -44,7 +44,7 @@ struct CacheRead {
   std::string reason;  // without a scan: why, as the end of "rebuilt: ..."; empty when there is no cache
 };
 
-// The cached scan, if it was made with `key`. Pictures are not compared with the disk yet. Never throws for
+// The cached scan, if it was made with `key`. Images are not compared with the disk yet. Never throws for
 // what a file holds.
 CacheRead read_label_cache(const std::filesystem::path& file, const CacheKey& key);
 

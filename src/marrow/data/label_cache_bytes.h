@@ -1,4 +1,4 @@
-// Little-endian values into and out of a row of bytes. The reader takes nothing on trust.
+// Little-endian values into and out of a row of bytes. The reader checks everything.
 #pragma once
 
 #include <algorithm>

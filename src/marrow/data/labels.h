@@ -1,6 +1,6 @@
-// What a labelled picture is, whichever format it came from, and the label files of YOLO.
+// What a labelled image is, whichever format it came from, and the label files of YOLO.
 //
-// Boxes and polygons are normalised by the picture's upright size (EXIF orientation applied), in double
+// Boxes and polygons are normalised by the image's upright size (EXIF orientation applied), in double
 // precision: a box that came from whole pixels can be written again without a difference in the last digit.
 // Values; nothing here is synchronised.
 #pragma once
@@ -99,7 +99,7 @@ class ProblemList {
   Problem::Severity hidden_ = Problem::Severity::kNote;
 };
 
-// The content of one annotation: labels, and what was found wrong. Without `usable` the picture is not to be
+// The content of one annotation: labels, and what was found wrong. Without `usable` the image is not to be
 // used (an object that cannot be read would be trained as background).
 struct ParsedLabels {
   bool usable = true;
@@ -108,7 +108,7 @@ struct ParsedLabels {
   std::vector<IgnoredLabel> ignored;
   std::vector<Problem> problems;
 
-  // Adds what another annotation says of the same picture.
+  // Adds what another annotation says of the same image.
   void append(ParsedLabels other);
 };
 

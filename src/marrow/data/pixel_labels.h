@@ -20,11 +20,11 @@ struct PixelObject {
 
 class PixelLabels {
  public:
-  // The annotation's size of the picture (zero when it states none) and the picture's own, upright.
-  // Coordinates are those of the annotation: a picture that was scaled afterwards keeps its boxes.
+  // The annotation's size of the image (zero when it states none) and the image's own, upright.
+  // Coordinates are those of the annotation: an image that was scaled afterwards keeps its boxes.
   PixelLabels(double stated_width, double stated_height, int width, int height);
 
-  // Notes a picture of another size than stated: turned (its boxes are likely wrong), or scaled.
+  // Notes an image of another size than stated: turned (its boxes are likely wrong), or scaled.
   void check_size(const std::string& place);
 
   // centre = (left + right) / 2 / W, size = (right - left) / W. A box that reaches outside by more than

@@ -1,4 +1,4 @@
-// One split as its format stores it: which pictures there are, and how to read the labels of each. One
+// One split as its format stores it: which images there are, and how to read the labels of each. One
 // implementation a format; the scan and the cache above do not know which.
 #pragma once
 
@@ -23,10 +23,10 @@ class SplitReader {
  public:
   virtual ~SplitReader() = default;
 
-  // Files that hold annotations of many pictures. Known before list().
+  // Files that hold annotations of many images. Known before list().
   virtual std::vector<std::filesystem::path> shared_files() const { return {}; }
 
-  // Finds the pictures, sorted by path. Throws Error when the split as a whole cannot be read.
+  // Finds the images, sorted by path. Throws Error when the split as a whole cannot be read.
   virtual void list() = 0;
   const std::vector<ListedPicture>& pictures() const { return pictures_; }
   const std::vector<Problem>& problems() const { return problems_; }  // found by list()
@@ -48,7 +48,7 @@ std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Spl
 std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split& split);
-// As if each picture were one object of its class that fills it.
+// As if each image were one object of its class that fills it.
 std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const Split& split);
 
 // The XML files of a VOC source, as they are listed or found. Throws Error{kFile}.

@@ -25,7 +25,7 @@ std::string without_place(const std::string& message, const std::string& place) 
   return message.starts_with(place + ": ") ? message.substr(place.size() + 2) : message;
 }
 
-// The size, when the picture can be used.
+// The size, when the image can be used.
 bool read_size(const std::filesystem::path& path, const std::string& name, LabelledImage& image,
                std::vector<Problem>& problems) {
   try {

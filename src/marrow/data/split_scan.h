@@ -1,4 +1,4 @@
-// Reads sizes and labels of all pictures of a split, on several threads.
+// Reads sizes and labels of all images of a split, on several threads.
 #pragma once
 
 #include <cstdint>

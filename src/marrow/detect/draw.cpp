@@ -63,7 +63,7 @@ Label measure(const std::string& text, double scale) {
   return label;
 }
 
-// The largest type up to the picture's usual one in which the label fits the picture's width, then the
+// The largest type up to the image's usual one in which the label fits the image's width, then the
 // longest text.
 Label fitting_label(const std::string& name, float confidence, Size picture) {
   const double side = (picture.width + picture.height) / 2.0;
@@ -81,7 +81,7 @@ Label fitting_label(const std::string& name, float confidence, Size picture) {
   return label;
 }
 
-// Where a tag may lie, the best place first, all inside the picture: above its box; in it, where it hides
+// Where a tag may lie, the best place first, all inside the image: above its box; in it, where it hides
 // little of it; below; beside; in it all the same.
 std::vector<cv::Rect> places(Size picture, const cv::Rect& box, const Label& label, int line) {
   constexpr int kLittle = 4;  // a tag in a box takes at most a fourth of it

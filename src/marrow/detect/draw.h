@@ -1,4 +1,4 @@
-// Boxes and labels on a picture.
+// Boxes and labels on an image.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ std::array<uint8_t, 3> class_colour(int class_id);
 inline constexpr float kNoConfidence = -1.0f;
 
 // Each detection as a box in its class's colour with a filled label "name 0.87" above it, or inside, below or
-// beside it where there is no room or another label lies; labels stay inside the picture, shrink in small
+// beside it where there is no room or another label lies; labels stay inside the image, shrink in small
 // ones, and lose first the confidence, then letters, where even small type does not fit. The first detection,
 // which should be the most confident, chooses its label's place first and lies on top. Names are drawn in
 // plain letters (ascii_text.h). Detections whose box is not finite are left out.

@@ -1,4 +1,4 @@
-// What was found in one picture, as text: the line on the console, the line for machines, the label file.
+// What was found in one image, as text: the line on the console, the line for machines, the label file.
 #pragma once
 
 #include <span>
@@ -19,11 +19,11 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
 //   {"image": path, "width": w, "height": h, "detections": [{"class": 0, "name": "person", "confidence":
 //   0.87,
 //    "box": [x1, y1, x2, y2]}, ...]}
-// Boxes in pixels of the picture, five decimals. Bytes that are not UTF-8 become U+FFFD.
+// Boxes in pixels of the image, five decimals. Bytes that are not UTF-8 become U+FFFD.
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
                       std::span<const std::string> names);
 
-// Lines "class cx cy w h[ confidence]", normalised by the picture's size, each number as %g; empty without
+// Lines "class cx cy w h[ confidence]", normalised by the image's size, each number as %g; empty without
 // detections.
 std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence);
 

@@ -1,4 +1,4 @@
-// Files that prediction leaves behind: annotated pictures, label files, crops.
+// Files that prediction leaves behind: annotated images, label files, crops.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 
 namespace marrow::detect {
 
-// Where the annotated form of a picture goes: its own file name, with .jpg for kinds that are not written.
+// Where the annotated form of an image goes: its own file name, with .jpg for kinds that are not written.
 std::filesystem::path annotated_path(const std::filesystem::path& folder,
                                      const std::filesystem::path& picture);
 
@@ -20,9 +20,9 @@ void append_labels(const std::filesystem::path& path, Size picture, std::span<co
                    bool with_confidence);
 
 // Writes every detection's pixels to crops/CLASS NAME/STEM.jpg, STEM2.jpg, ... (the next free name), enlarged
-// by 2 % and 10 pixels, clipped to the picture; JPEG quality 95 without chroma subsampling. `image` is the
-// picture without boxes drawn. Makes the folders; a class name that cannot be a folder's is changed
-// (folder_name). Returns the number written: a box wholly outside the picture has none. Throws Error{kFile}.
+// by 2 % and 10 pixels, clipped to the image; JPEG quality 95 without chroma subsampling. `image` is the
+// image without boxes drawn. Makes the folders; a class name that cannot be a folder's is changed
+// (folder_name). Returns the number written: a box wholly outside the image has none. Throws Error{kFile}.
 int save_crops(const std::filesystem::path& crops, const std::string& stem, const image::Image& image,
                std::span<const Detection> detections, std::span<const std::string> names);
 

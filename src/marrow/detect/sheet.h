@@ -1,4 +1,4 @@
-// Pictures side by side, for people to look at.
+// Images side by side, for people to look at.
 #pragma once
 
 #include <span>
@@ -7,9 +7,9 @@
 
 namespace marrow::detect {
 
-// As near to a square of pictures as there are, row by row, 4 pixels apart on white. Every cell is as wide as
-// the widest picture and as high as the highest; smaller ones lie in its upper left corner. Where the sheet
-// would be larger than `largest_side` pixels a side all pictures shrink. An empty picture when there is none.
+// As near to a square of images as there are, row by row, 4 pixels apart on white. Every cell is as wide as
+// the widest image and as high as the highest; smaller ones lie in its upper left corner. Where the sheet
+// would be larger than `largest_side` pixels a side all images shrink. An empty image when there is none.
 image::Image picture_sheet(std::span<const image::Image> pictures, int largest_side = 4096);
 
 }  // namespace marrow::detect

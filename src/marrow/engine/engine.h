@@ -1,4 +1,4 @@
-// Runs a graph on this CPU: compiled once for one input shape, then run as often as wanted without an
+// Runs a graph on this CPU: compiles it once for one input shape, then runs it any number of times without an
 // allocation.
 //
 //   Engine engine(graph, weights, {1, 3, 640, 640}, {});
@@ -11,7 +11,8 @@
 //
 // With one choice of implementations the numbers do not depend on the number of threads; autotuning chooses
 // for each number of threads. One caller at a time per engine; several engines may run at once, each with a
-// pool of its own. The engine keeps no reference to the graph, and to the weights only such as share storage.
+// pool of its own. The engine does not refer to the graph after its construction; of the weights it may share
+// storage.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,8 @@ namespace marrow::engine {
 struct EngineOptions {
   int threads = 0;   // 0: available_threads()
   std::string simd;  // "" : the environment variable MARROW_SIMD, else the fastest; see cpu/simd_level.h
-  // Run the passes first. Whoever compiles a network for several input sizes calls deploy() once and says no
-  // here; and no gives the network as it was trained.
+  // Run the passes first. A caller that compiles one network for several input sizes calls deploy() once and
+  // sets this to false. Without deploy() before, false runs the network with all layers of its training.
   bool deploy = true;
   Precision precision = Precision::kFloat32;
   // Where a layer has several implementations, measure them and remember the fastest
@@ -37,7 +38,7 @@ struct EngineOptions {
   // rule chooses.
   bool autotune = false;
   // Anchors of a detection head none of whose scores is above this are left undecoded where that saves time:
-  // their boxes and scores are 0. For callers that drop such anchors anyhow.
+  // their boxes and scores are 0. For callers that drop such anchors in any case.
   float least_score = 0;
 };
 

@@ -41,7 +41,7 @@ int mapped(const std::vector<int>& class_map, int class_id) {
   return class_map.empty() ? class_id : class_map.at(static_cast<size_t>(class_id));
 }
 
-// The pictures' and categories' numbers, by the classes that the map gives.
+// The images' and categories' numbers, by the classes that the map gives.
 data::CocoNumbers mapped_numbers(const data::Dataset& dataset, std::string_view split,
                                  const std::vector<int>& class_map) {
   data::CocoNumbers numbers = coco_numbers(dataset, split);

@@ -35,7 +35,7 @@ struct OpenedSplit {
       numbers;  // where they are wanted, and no classes are taken as one; categories by class_map
 };
 
-// A dataset of boxes; or folders of classes, whose pictures keep their size. Throws what load_split,
+// A dataset of boxes; or folders of classes, whose images keep their size. Throws what load_split,
 // list_images and list_classified throw.
 OpenedSplit open_split(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
 

@@ -2,7 +2,7 @@
 // know: confusion_matrix.png, confusion_matrix_normalized.png, Box{PR,F1,P,R}_curve.png, and the first
 // batches as val_batch0_labels.jpg, val_batch0_pred.jpg and so on, the same images in the same places.
 //
-// Nothing here throws: what cannot be drawn is said once and left out. One thread.
+// Nothing here throws: what cannot be drawn is reported once and left out. One thread.
 #pragma once
 
 #include <filesystem>

@@ -76,7 +76,7 @@ constexpr Format kFormats[] = {
     },
 };
 
-// The format of a picture that can be read. Throws for everything else.
+// The format of an image that can be read. Throws for everything else.
 const Format& format_of(std::span<const std::byte> bytes, const std::string& name) {
   if (bytes.empty()) throw Error(ErrorKind::kFormat, fmt::format("{}: the file is empty", name));
   Bytes data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());

@@ -1,9 +1,9 @@
-// Picture files become images: JPEG, PNG, WebP, BMP and TIFF, told apart by their content, never by their
+// Image files become pixels: JPEG, PNG, WebP, BMP and TIFF, told apart by their content, never by their
 // name.
 //
 // What comes out is always 8-bit blue, green, red: gray is repeated, alpha is dropped, palettes are looked
 // up, 16 bits become round(value / 257), CMYK becomes RGB, and the EXIF (or TIFF) orientation is applied, so
-// that the picture stands as its photographer saw it. Colour profiles and gamma are ignored, as the training
+// that the image is upright. Colour profiles and gamma are ignored, as the training
 // pipelines of all published checkpoints ignore them. JPEG pixels equal those of libjpeg-turbo's default
 // (accurate integer DCT, smooth chroma upsampling), hence OpenCV's.
 //
@@ -27,9 +27,9 @@ constexpr int64_t kMaxImagePixels = 200'000'000;  // the largest camera sensors;
 constexpr int64_t kMaxImageFileBytes = 1'000'000'000;
 
 struct DecodeOptions {
-  // Who is going to shrink the picture until it fits into so many pixels may have a JPEG decoded at a half, a
-  // quarter or an eighth of its size, never below that. It is quicker, but the pixels are others, so that
-  // boxes move a little. 0 x 0: no.
+  // For a caller that shrinks the image until it fits into so many pixels: a JPEG is then decoded at a half,
+  // a quarter or an eighth of its size, and never smaller than `fit`. It is quicker, but pixels differ, so
+  // boxes move a little. 0 x 0: decode at the full size.
   Size fit;
 };
 
@@ -37,11 +37,11 @@ struct DecodedImage {
   Image image;
   Size full;  // of the picture in the file; more than image's only where DecodeOptions::fit asked for it
   // Not empty when the file is damaged and only a part could be read: one line, naming the file, for the user
-  // to see. Only JPEG has such pictures (the rest is grey); a damaged file of another kind is an error.
+  // to see. Only JPEG has such images (the rest is grey); a damaged file of another kind is an error.
   std::string warning;
 };
 
-// `name` is what messages call the picture. Throws Error{kFormat} for a broken file, Error{kUnsupported} for
+// `name` is what messages call the image. Throws Error{kFormat} for a broken file, Error{kUnsupported} for
 // a kind or size that Marrow does not read; the message names the kind.
 DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name,
                           const DecodeOptions& options = {});

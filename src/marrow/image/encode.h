@@ -1,4 +1,4 @@
-// Images become picture files.
+// Images are written as files.
 #pragma once
 
 #include <filesystem>

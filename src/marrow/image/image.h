@@ -1,4 +1,4 @@
-// A picture in memory: 8 bits a channel, three channels, rows from the top, pixels in the order blue, green,
+// An image in memory: 8 bits a channel, three channels, rows from the top, pixels in the order blue, green,
 // red.
 //
 // A plain value: copies copy the pixels. Not synchronised.
@@ -51,7 +51,7 @@ class Image {
   MutablePixels pixels() { return {bytes_.data(), width_, height_, kChannels, row_bytes()}; }
   ConstPixels pixels() const { return {bytes_.data(), width_, height_, kChannels, row_bytes()}; }
 
-  // The rectangle [x, x+width) x [y, y+height), which lies inside the picture. A view: the image outlives it.
+  // The rectangle [x, x+width) x [y, y+height), which lies inside the image. A view: the image outlives it.
   MutablePixels region(int x, int y, int width, int height);
   ConstPixels region(int x, int y, int width, int height) const;
 

@@ -1,4 +1,4 @@
-// Resizing of 8-bit pictures, in integers, so that every machine gives the same pixels.
+// Resizing of 8-bit images, in integers, so that every machine gives the same pixels.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,7 @@ Image resize(const Image& image, int width, int height, ResizeFilter filter);
 
 // What a classifier sees: the shorter side is resized to `shorter_side`, the longer one to
 // floor(shorter_side * longer / shorter), then the `crop` x `crop` pixels in the middle are cut out, from
-// round_half_even((side - crop) / 2). Where the resized picture is smaller than the crop it is centred on
+// round_half_even((side - crop) / 2). Where the resized image is smaller than the crop it is centred on
 // black, which only a crop above shorter_side can cause. timm and torchvision state a crop ratio:
 // shorter_side = floor(crop / ratio).
 Image resize_for_classifier(const Image& image, int shorter_side, int crop, ResizeFilter filter);

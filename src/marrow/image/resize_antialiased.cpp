@@ -116,7 +116,7 @@ Image resize_for_classifier(const Image& image, int shorter_side, int crop, Resi
   int width = portrait ? shorter_side : longer_side(image.width(), image.height());
   int height = portrait ? longer_side(image.height(), image.width()) : shorter_side;
 
-  // Only the middle is wanted: cut it out of a very long picture before resizing, or 65000 x 1 pixels would
+  // Only the middle is wanted: cut it out of a very long image before resizing, or 65000 x 1 pixels would
   // become 16 million wide. One crop's width on both sides is more than any filter reaches.
   const Image* source = &image;
   Image middle;

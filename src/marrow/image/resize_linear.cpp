@@ -84,7 +84,7 @@ void LinearRows::write(int y, uint8_t* dst) {
     return;
   }
   auto [index, fraction] = sample_at(y, scale_);
-  // Unlike the columns, rows outside the picture keep their fraction: both are then the border row.
+  // Unlike the columns, rows outside the image keep their fraction: both are then the border row.
   const int want_upper = std::clamp(index, 0, src_.height - 1);
   const int want_lower = std::clamp(index + 1, 0, src_.height - 1);
   if (want_upper != upper_row_) {
@@ -97,7 +97,7 @@ void LinearRows::write(int y, uint8_t* dst) {
     }
   }
   const int16_t upper_weight = weight(1.0f - fraction), lower_weight = weight(fraction);
-  // Without weight, as in every row of a picture reduced to a third, its values do not matter.
+  // Without weight, as in every row of an image reduced to a third, its values do not matter.
   if (lower_weight != 0 && want_lower != lower_row_) {
     horizontal_pass(want_lower, lower_);
     lower_row_ = want_lower;

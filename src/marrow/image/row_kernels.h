@@ -30,7 +30,7 @@ struct RowKernels {
   // A row of pixels of three bytes, back to front; here the count is that of the pixels done at each end.
   int (*mirror)(uint8_t* row, int width) = nullptr;
   // dst[i] = src at (start + steps[i]) >> 5, bilinear; all four taps of each pixel are inside. Stops where it
-  // would read beyond the picture's last byte, and before the last pixel.
+  // would read beyond the image's last byte, and before the last pixel.
   int (*warp)(ConstPixels src, WarpPosition start, const WarpPosition* steps, int count,
               uint8_t* dst) = nullptr;
 };

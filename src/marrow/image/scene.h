@@ -1,4 +1,4 @@
-// A picture that the program draws itself, for demonstrations and tests on machines without any photo.
+// An image that the program draws itself, for demonstrations and tests on machines without any photo.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ constexpr int kFractionBits = 5;
 constexpr int kOne = 1 << kFractionBits;
 constexpr double kPosition = 1024.0;  // affine positions are summed with 10 fractional bits
 
-// Far outside any picture, and the sum of two still fits.
+// Far outside any image, and the sum of two still fits.
 constexpr double kFarAway = 1 << 30;
 
 int32_t to_fixed(double value) {

@@ -1,4 +1,4 @@
-// Geometric warps of 8-bit pictures, bilinear in 5-bit fractions, equal to the bit to OpenCV 4.6's warpAffine
+// Geometric warps of 8-bit images, bilinear in 5-bit fractions, equal to the bit to OpenCV 4.6's warpAffine
 // and warpPerspective with INTER_LINEAR and a constant border.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace marrow::image {
 using Matrix3 = std::array<double, 9>;  // row-major; maps input pixels to output pixels
 
 // Three channels in both. Pixels that come from outside are `border`. A matrix without an inverse gives some
-// picture, never an access outside. Only the upper two rows count in an affine warp.
+// image, never an access outside. Only the upper two rows count in an affine warp.
 void warp_affine(ConstPixels src, const Matrix3& matrix, MutablePixels dst, uint8_t border);
 void warp_perspective(ConstPixels src, const Matrix3& matrix, MutablePixels dst, uint8_t border);
 

@@ -1,4 +1,4 @@
-// A batch as a picture: what the network sees, with the boxes it is to find, or has found.
+// A batch as an image: what the network sees, with the boxes it is to find, or has found.
 #pragma once
 
 #include <span>

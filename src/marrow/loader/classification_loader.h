@@ -18,7 +18,7 @@
 
 namespace marrow::loader {
 
-// For an ImageStore with image_size 0: each picture has one label, its class.
+// For an ImageStore with image_size 0: each image has one label, its class.
 std::vector<data::LabelledImage> as_labelled(std::span<const data::ClassifiedImage> images);
 
 struct ClassificationLoaderOptions {

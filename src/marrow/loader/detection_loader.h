@@ -36,13 +36,14 @@ struct DetectionLoaderOptions {
   // beyond the image size, and images that cannot be read are missing from their batch.
   std::optional<AugmentSettings> augment;
   int64_t close_mosaic_epoch = INT64_MAX;  // from this epoch (from 0) on: AugmentSettings::without_joining
-  // Mosaic partners from all images and not only from the latest ones (the reference does so with cache=ram).
+  // Mosaic partners from all images and not only from the latest ones (the reference implementation does so
+  // with cache=ram).
   bool partners_from_all = false;
 
   int64_t epochs = 1;  // the row ends before this epoch
 };
 
-// Where a picture lies in its part of the batch (validation); what it takes to move boxes back.
+// Where an image lies in its part of the batch (validation); what it takes to move boxes back.
 struct BatchImage {
   size_t index = 0;  // in the store; in training the next readable image may have taken its place
   Size original;

@@ -18,8 +18,8 @@ namespace marrow::loader {
 // 0..count-1, shuffled by seed and epoch.
 std::vector<size_t> shuffled_order(size_t count, uint64_t seed, int64_t epoch);
 
-// The images that the reference still holds in its buffer: the last ones that were visited, across the border
-// of epochs.
+// The images that the reference implementation still holds in its buffer: the last ones that were visited,
+// across the border of epochs.
 size_t mosaic_window(size_t images, size_t batch);  // min(images, 8 * batch, 1000)
 
 class EpochOrder {

@@ -83,7 +83,7 @@ std::shared_ptr<const image::Image> ImageStore::load(size_t index) {
     const Slot& slot = slots_[index];
     if (slot.image != nullptr || slot.broken) return slot.image;
   }
-  // Two threads may decode the same picture; the first result is kept, and both are equal.
+  // Two threads may decode the same image; the first result is kept, and both are equal.
   std::shared_ptr<const image::Image> image = decode(index);
   const std::lock_guard lock(mutex_);
   Slot& slot = slots_[index];

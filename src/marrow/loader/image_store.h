@@ -1,4 +1,4 @@
-// The pictures of a split, decoded, turned upright and resized for the network, kept in memory while that is
+// The images of a split, decoded, turned upright and resized for the network, kept in memory while that is
 // wanted. What is kept never changes what is returned.
 //
 // Any thread may load.
@@ -21,14 +21,15 @@ namespace marrow::loader {
 enum class ImageCache {
   kRecent,      // the latest ones: what mosaics are made of
   kWhenItFits,  // all, when they take at most half of the memory that is available now; otherwise as kRecent.
-                // Pictures that are not resized are kept as they come, as far as that half reaches.
+                // Images that are not resized are kept as they come, as far as that half reaches.
   kAll,
 };
 
 struct ImageStoreOptions {
   int image_size = 640;  // the longer side becomes this, also upwards. 0: pictures keep their size
   ImageCache cache = ImageCache::kWhenItFits;
-  // Where a picture that cannot be read is named, once each; one call at a time. Nothing: not named.
+  // Gets a message that names an image that cannot be read, once for each; one call at a time. Empty: no
+  // messages.
   std::function<void(const std::string& message)> report;
 };
 
@@ -42,17 +43,17 @@ class ImageStore {
   int image_size() const { return options_.image_size; }
   bool keeps_all() const { return keeps_all_; }
 
-  // How many of the latest pictures to keep, when not all are. At least the largest number asked for so far.
+  // How many of the latest images to keep, when not all are. At least the largest number asked for so far.
   void keep_recent(size_t count);
 
-  // The picture; null, and named, when it cannot be read.
+  // The image; null, and named, when it cannot be read.
   std::shared_ptr<const image::Image> load(size_t index);
 
   struct Found {
     size_t index;  // the one asked for, or the next one that can be read
     SharedSample sample;
   };
-  // Throws Error{kFile} when none of the pictures can be read.
+  // Throws Error{kFile} when none of the images can be read.
   Found load_readable(size_t index);
 
   size_t broken() const;        // pictures that could not be read, so far
@@ -82,7 +83,7 @@ class ImageStore {
   std::mutex report_mutex_;
 };
 
-// The labels in pixels of a picture of this size.
+// The labels in pixels of an image of this size.
 std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture);
 
 }  // namespace marrow::loader

@@ -1,7 +1,7 @@
 // Batches made of items by several threads, and handed over in order.
 //
 // Threads take items in order, at most `ahead` batches before the consumer, so memory is bounded and the next
-// batch is always the one nearest to ready. What a batch is, is the owner's business: it keeps `ahead` slots,
+// batch is always the one nearest to ready. The owner decides what a batch is: it keeps `ahead` slots,
 // batch b in slot b % ahead.
 #pragma once
 

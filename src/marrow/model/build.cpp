@@ -197,7 +197,7 @@ class ModelBuilder {
                        join(module->arguments, ", ")));
     if (module->channels == nn::Module::Channels::kScaled) {
       if (call.args.empty()) call.refuse(0, "the number of channels");
-      // The reference leaves a width alone that happens to equal nc: how heads keep theirs.
+      // The reference implementation does not scale a width that happens to equal nc; so heads keep theirs.
       if (call.args[0] != classes_) call.args[0] = scaled(call.args[0], 0);
     }
     if (const int extra = module->scaled_argument; extra >= 0 && !call.absent(static_cast<size_t>(extra)))

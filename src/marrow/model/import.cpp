@@ -137,7 +137,7 @@ class Importer {
     }
     if (checkpoint_.model) {
       const auto& names = checkpoint_.model->names;
-      // Keys 0..n-1, as the reference writes them; anything else is not a list of names.
+      // Keys 0..n-1, as the reference implementation writes them; anything else is not a list of names.
       if (!names.empty() && names.begin()->first == 0 &&
           names.rbegin()->first == static_cast<int64_t>(names.size()) - 1 &&
           (!build.classes || *build.classes == static_cast<int>(names.size())))

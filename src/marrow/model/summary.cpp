@@ -30,7 +30,8 @@ bool is_constant(const Parameter& parameter) {
   return parameter.role == ParameterRole::kConstant;
 }
 
-// The reference's expectation over the bins is a 1x1 convolution, on four sides of every anchor.
+// In the reference implementation the expectation over the bins is a 1x1 convolution, on four sides of every
+// anchor.
 int64_t dfl_macs(const Graph& graph, const std::vector<Shape>& shapes) {
   const auto bins = std::ranges::find_if(graph.parameters, is_constant);
   if (bins == graph.parameters.end()) return 0;
@@ -66,7 +67,8 @@ Operations count_operations(const Graph& graph, const std::vector<Shape>& shapes
   return count;
 }
 
-// The modules of which YOLOv8's published models are made: what the reference's count is defined for.
+// The modules of which YOLOv8's published models are made: the reference implementation's count is defined
+// for these.
 bool is_reference_family(const Model& model) {
   static const std::set<std::string> kModules = {
       "Conv",    "DWConv", "GhostConv", "C2f",      "C2",         "C3",

@@ -1,5 +1,5 @@
-// The numbers that describe a model: parameters, multiply-adds, the reference's layer counts. Plain
-// functions: any thread.
+// The numbers that describe a model: parameters, multiply-adds, the reference implementation's layer counts.
+// Plain functions: any thread.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +22,16 @@ struct Summary {
   // Multiply-adds of convolutions (transposed ones, and the DFL's, included) and linear layers for one image
   // of the given size; biases, norms, activations and pooling are free. As papers count them.
   int64_t macs = 0;
-  // For models made only of YOLOv8's own modules the reference's count: 2 * (multiply-adds + 4 per element of
-  // every batch norm + 2 per result of global average pooling), measured on one cell of the coarsest level
-  // and multiplied by the area. For all others 2 * macs / 1e9.
+  // For models made only of YOLOv8's own modules the reference implementation's count: 2 * (multiply-adds + 4
+  // per element of every batch norm + 2 per result of global average pooling), measured on one cell of the
+  // coarsest level and multiplied by the area. For all others 2 * macs / 1e9.
   double gflops = 0;
   // The same model after folding batch norms into convolutions.
   int64_t fused_parameters = 0;
   double fused_gflops = 0;
 
-  // Modules as the reference counts them: those without children, and all, the model itself included.
+  // Modules as the reference implementation counts them: those without children, and all, the model itself
+  // included.
   int leaf_layers = 0;
   int fused_leaf_layers = 0;
   int modules = 0;

@@ -1,4 +1,4 @@
-// From a picture to class probabilities: the resize, centre crop and normalisation that the network's input
+// From an image to class probabilities: the resize, centre crop and normalisation that the network's input
 // asks for (of an input that states no sizes: 224 and 224), the network, softmax.
 #pragma once
 

@@ -1,4 +1,4 @@
-// From a picture to boxes in its pixels: letterbox, network, decode, suppression, and back.
+// From an image to boxes in its pixels: letterbox, network, decode, suppression, and back.
 #pragma once
 
 #include <vector>

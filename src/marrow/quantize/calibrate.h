@@ -1,4 +1,4 @@
-// Scales of a network's maps, from pictures it runs on.
+// Scales of a network's maps, from images it runs on.
 #pragma once
 
 #include <span>

@@ -9,7 +9,7 @@
 namespace marrow::quantize {
 
 // Dense convolutions, without those that read the image, those whose outputs are the network's (boxes and
-// scores want more than 256 steps), and those on pooled vectors, where there is nothing to gain.
+// scores need more than 256 steps), and those on pooled vectors, where there is nothing to gain.
 std::vector<Value> quantizable_layers(const Graph& graph);
 
 // By value, a number that maps share when one is moved into the other: members of a concatenation, what a max

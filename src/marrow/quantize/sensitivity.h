@@ -1,4 +1,4 @@
-// Which layers lose most when they compute with bytes, and which are kept in float32 therefore.
+// Which layers cause the largest error when they compute with bytes, and which are therefore kept in float32.
 #pragma once
 
 #include <span>

@@ -10,7 +10,7 @@ namespace marrow::train {
 class ClassificationTask
     : public LoaderTask<loader::ClassificationLoader, loader::ClassificationLoaderOptions> {
  public:
-  // `graph` is the model's; its input says how large pictures are and how validation cuts them. Its logits
+  // `graph` is the model's; its input says how large images are and how validation cuts them. Its logits
   // are in the order of `names`, the classes of the data.
   ClassificationTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
                      evaluate::OpenedSplit train, evaluate::OpenedSplit val);

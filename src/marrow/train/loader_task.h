@@ -1,4 +1,4 @@
-// What training on the batches of a loader comes to, whatever is in them: which batch is next, and where a
+// Training on the batches of a loader, whatever is in them: which batch is next, and where a
 // batch stands in the run.
 #pragma once
 

@@ -1,9 +1,9 @@
-// The plots and pictures of a training run, under the names that users of YOLOv8 know: labels.jpg,
+// The plots and drawn batches of a training run, under the names that users of YOLOv8 know: labels.jpg,
 // train_batch*.jpg, results.png, and those of its last validation (evaluate/validation_pictures.h).
 //
 // They follow from what the run does anyway and change nothing in it: no random number is drawn, no batch
 // asked for. A resumed run draws again what belongs to the batches and epochs that it does again. Nothing
-// here throws; what cannot be drawn is said once and left out. One thread.
+// here throws; what cannot be drawn is reported once and left out. One thread.
 #pragma once
 
 #include <filesystem>

@@ -163,8 +163,8 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   if (is_folder && !fs::exists(file))
     throw Error(ErrorKind::kUsage,
                 run.string() + ": no run has begun here (there is no args.yaml); start it again");
-  // It may have been killed between its last word and its end: that needs no other answer than the end
-  // itself.
+  // A run that was killed after it had written its final checkpoint counts as finished: nothing is left to
+  // do.
   if (is_folder && is_final_checkpoint(file)) {
     talk(fmt::format(
         "{}: this run is finished, so nothing is left to do. To train its model further, start a new run "

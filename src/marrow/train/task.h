@@ -44,8 +44,8 @@ class Task {
   // Of the latest batch: TorchExecutor::first_non_finite, or that the loss itself was not finite.
   virtual std::string explain_non_finite(TorchExecutor& model) = 0;
 
-  // Of the averaged model. The `last` one of a run leaves its pictures and its predictions. `stop` is asked
-  // now and then; when it says so, the result is not to be used.
+  // Of the averaged model. The `last` one of a run leaves its plots, drawn batches and predictions. `stop` is
+  // asked now and then; when it returns true, the result must not be used.
   struct Validation {
     ValidationResult result;
     std::string summary;  // for a person: after each epoch
@@ -56,7 +56,7 @@ class Task {
 
   virtual double waited_seconds() const = 0;  // for batches, in total
 
-  // Where pictures of what it sees go; they outlive the task.
+  // Draws what the task sees; outlives the task.
   virtual void show_to(RunPictures&) {}
 };
 

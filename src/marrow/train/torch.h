@@ -30,7 +30,7 @@ void prefer_deterministic(bool wanted);
 torch::Device parse_device(const std::string& name);
 
 // Memory that work on this device takes, for a person to read: of a CPU, what this process holds; of a CUDA
-// device, all that is in use on it, by other processes too. 0 where nobody says.
+// device, all that is in use on it, by other processes too. 0 where it is not known.
 int64_t bytes_in_use(const torch::Device& device);
 
 }  // namespace marrow::train

@@ -19,10 +19,10 @@ struct SafetensorsFile {
   std::map<std::string, std::string> metadata;
 };
 
-// Strict, as the reference is: the header has at most 32 MiB, lengths fit the file, each tensor has exactly
-// the bytes of its shape, tensors follow one another without gap or overlap to the end of the file, no name
-// twice. Throws Error{kFile} when the file cannot be read, Error{kFormat} when it breaks a rule,
-// Error{kUnsupported} for an element type that Marrow does not have.
+// Strict, as the format's own implementation is: the header has at most 32 MiB, lengths fit the file, each
+// tensor has exactly the bytes of its shape, tensors follow one another without gap or overlap to the end of
+// the file, no name twice. Throws Error{kFile} when the file cannot be read, Error{kFormat} when it breaks a
+// rule, Error{kUnsupported} for an element type that Marrow does not have.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
 // Whether the bytes can be the start of such a file: a plausible header length, then '{'.

@@ -110,7 +110,7 @@ TEST(Coco, EqualScoresKeepTheirOrder) {
   const CocoDetection right = found(1, 0, 0, 50, 50, 0.5), wrong = found(1, 200, 0, 50, 50, 0.5);
   EXPECT_NEAR(evaluate(annotations, {right, wrong}).ap50(), 1.0, 1e-12);
   EXPECT_NEAR(evaluate(annotations, {wrong, right}).ap50(), 0.5, 1e-12);
-  // Between pictures, the lower id comes first.
+  // Between images, the lower id comes first.
   EXPECT_NEAR(evaluate(annotations, {found(2, 0, 0, 9, 9, 0.5), right}).ap50(), 1.0, 1e-12);
 }
 

@@ -9,7 +9,7 @@
 namespace marrow::evaluate {
 namespace {
 
-// A picture of 100 x 50 in a network of 64 x 64: halved, 7 at the left and 20 at the top.
+// An image of 100 x 50 in a network of 64 x 64: halved, 7 at the left and 20 at the top.
 struct Picture {
   std::vector<TruthBox> truth;
   std::vector<detect::InputDetection> detections;
@@ -46,7 +46,7 @@ TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
   EXPECT_EQ(prediction.score, 0.12346);
 }
 
-// By the halved box it would be small; in the picture 40 x 20 is small as well, but 80 x 40 is not.
+// By the halved box it would be small; in the image 40 x 20 is small as well, but 80 x 40 is not.
 TEST(DetectionValidator, AreasAreThoseOfThePicture) {
   DetectionValidator validator({"cell"});
   const Box<InputPixels> large = {7, 20, 47, 40};

@@ -93,7 +93,7 @@ TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
     EXPECT_NEAR(share, std::accumulate(a.begin(), a.end(), 0) / 120.0, 1e-12);
     left += share / 500;
   }
-  // Half of the picture would go, and clipping leaves more.
+  // Half of the image would go, and clipping leaves more.
   EXPECT_GT(left, 0.5);
   EXPECT_LT(left, 0.9);
 }

@@ -14,7 +14,7 @@ image::Image noise(uint64_t seed) {
   return image;
 }
 
-// Eight pictures of one object each.
+// Eight images of one object each.
 SampleSource source() {
   return {[](size_t index) {
             return SharedSample{std::make_shared<const image::Image>(noise(index)),

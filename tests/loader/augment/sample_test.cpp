@@ -38,7 +38,7 @@ TEST(Sample, ClippingDropsWhatIsOutsideAndWhatIsNotANumber) {
 }
 
 TEST(Sample, PolygonIsCutAtEachBorder) {
-  // A diamond around the picture's middle that reaches 2 pixels beyond every side.
+  // A diamond around the image's middle that reaches 2 pixels beyond every side.
   const std::vector<Point<ImagePixels>> diamond = {{5, -2}, {12, 5}, {5, 12}, {-2, 5}};
   const std::vector<Point<ImagePixels>> inside = clip_polygon(diamond, {10, 10});
   ASSERT_EQ(inside.size(), 8u);

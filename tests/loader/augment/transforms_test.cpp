@@ -96,7 +96,7 @@ TEST(Perspective, BoxesFollowOutlines) {
   Object box = diamond;
   box.polygon.clear();
   EXPECT_NEAR(warp_object(box, matrix, false, {16, 16}).box.x1, 8 - 4 * std::sqrt(2.0), 1e-4);
-  // An outline beyond the picture leaves a box without area.
+  // An outline beyond the image leaves a box without area.
   draws.translate_x = 5;
   const Object gone = warp_object(diamond, perspective_matrix(draws, {16, 16}, {16, 16}), false, {16, 16});
   EXPECT_FLOAT_EQ(gone.box.area(), 0);

@@ -49,8 +49,8 @@ struct CocoFile {
 CocoFile read_coco(const std::filesystem::path& path);
 CocoFile parse_coco(std::string_view text, const std::string& name);
 
-// The labels of a picture from its objects. `stated` is the picture as the file describes it; where it states
-// no size, width and height (of the picture itself, upright) count. class_of maps category ids to classes; -1
+// The labels of an image from its objects. `stated` is the image as the file describes it; where it states
+// no size, width and height (of the image itself, upright) count. class_of maps category ids to classes; -1
 // leaves the object out with a problem. Boxes that reach outside by more than kLabelTolerance are clipped,
 // with a problem; without area they are dropped. Of equal objects one is kept.
 struct CocoClasses {

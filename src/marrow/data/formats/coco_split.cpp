@@ -20,7 +20,7 @@ bool is_usable_name(const std::string& name) {
   return name.size() < 4096 && name.find('\0') == std::string::npos && !fs::path(name).filename().empty();
 }
 
-// "instances_train2017.json" -> "train2017", which is what COCO calls the folder of these pictures.
+// "instances_train2017.json" -> "train2017", which is what COCO calls the folder of these images.
 std::string last_word(const fs::path& file) {
   const std::string stem = file.stem().string();
   return stem.substr(stem.rfind('_') + 1);
@@ -134,7 +134,7 @@ class CocoReader : public SplitReader {
                               file.name, file.content.categories.size(), printable(dataset_.names[0], 60)));
   }
 
-  // Where the pictures lie: as stated, or the first likely folder that has one of them.
+  // Where the images lie: as stated, or the first likely folder that has one of them.
   fs::path images_folder(const SplitSource& source, const CocoFile& coco) const {
     if (!source.images.empty()) return source.images;
     constexpr size_t kTried = 20;

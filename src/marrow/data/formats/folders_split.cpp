@@ -6,7 +6,7 @@
 namespace marrow::data {
 namespace {
 
-// Each picture is one object of its class, as large as itself.
+// Each image is one object of its class, as large as itself.
 class FoldersReader : public SplitReader {
  public:
   FoldersReader(const Dataset& dataset, const Split& split) : dataset_(dataset), split_(split) {}

@@ -1,4 +1,4 @@
-// Pascal VOC's XML files, one a picture.
+// Pascal VOC's XML files, one an image.
 #pragma once
 
 #include <filesystem>
@@ -31,9 +31,9 @@ struct VocFile {
 
 VocFile parse_voc(std::string_view text, const std::string& file);
 
-// Labels by class name; width and height are the picture's own. An object of a name that is no class makes
+// Labels by class name; width and height are the image's own. An object of a name that is no class makes
 // the file unusable. Coordinates are taken as they stand: no pixel is subtracted (some converters do, and are
-// wrong for files that count from 0). Difficult objects are put aside.
+// wrong for files that count from 0). Difficult objects are kept apart, as ignored.
 ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width, int height,
                         const std::string& file);
 

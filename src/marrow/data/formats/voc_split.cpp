@@ -31,7 +31,7 @@ fs::path base_of(const Dataset& dataset, const SplitSource& source) {
   return dataset.root;
 }
 
-// A list has a file's stem a line, perhaps followed by 1, 0 or -1 (whether a class is in the picture).
+// A list has a file's stem a line, perhaps followed by 1, 0 or -1 (whether a class is in the image).
 std::vector<fs::path> listed_files(const fs::path& list, const fs::path& annotations) {
   const std::string content = read_file(list, kMaxListBytes);
   std::vector<fs::path> files;
@@ -90,7 +90,7 @@ class VocReader : public SplitReader {
     return index;
   }
 
-  // Where the pictures lie: as stated, or the first likely folder that has the picture of an annotation.
+  // Where the images lie: as stated, or the first likely folder that has the image of an annotation.
   fs::path images_folder(const SplitSource& source, const std::vector<fs::path>& files) const {
     if (!source.images.empty()) return source.images;
     const fs::path base = base_of(dataset_, source);

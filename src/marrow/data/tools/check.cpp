@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 using Kind = Problem::Kind;
 using Severity = Problem::Severity;
 
-// What decoding a picture showed.
+// What decoding an image showed.
 struct Inspected {
   uint64_t hash = 0;  // of the file's content
   bool readable = false;
@@ -169,7 +169,7 @@ class Checker {
     places.push_back({split, path});
   }
 
-  // Label files beside those of the pictures that belong to no picture of any split: misspelled, or left
+  // Label files beside those of the images that belong to no image of any split: misspelled, or left
   // behind.
   void report_orphans() {
     for (const auto& [folder, names] : label_files_) {

@@ -1,4 +1,4 @@
-// Looks a whole dataset over before time is spent on training with it.
+// Checks a whole dataset before time is spent on training with it.
 #pragma once
 
 #include <cstdint>
@@ -38,9 +38,9 @@ struct DatasetCheck {
   int64_t errors = 0, warnings = 0;
 };
 
-// Folders of classes are looked over too: each picture is then one object of its class, and its box is the
-// whole of it. Every picture is decoded in full and compared with all others by content, every label parsed;
-// the cache is not used. Equal pictures in two splits are errors, in one split warnings. Throws Error only
+// Folders of classes are checked too: each image is then one object of its class, and its box is the
+// whole of it. Every image is decoded in full and compared with all others by content, every label parsed;
+// the cache is not used. Equal images in two splits are errors, in one split warnings. Throws Error only
 // for a dataset that cannot be read as a whole, and for a sheet that cannot be written; a split that cannot
 // be read is a problem of the report.
 DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options);

@@ -47,7 +47,7 @@ void transfer(const fs::path& from, const fs::path& to, PictureTransfer how) {
       fs::create_symlink(from, to, error);
       break;
     case PictureTransfer::kHardLink:
-      // Of the picture itself, not of a link to it.
+      // Of the image itself, not of a link to it.
       fs::create_hard_link(fs::canonical(from, error), to, error);
       if (!error) break;
       [[fallthrough]];

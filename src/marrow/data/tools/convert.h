@@ -36,7 +36,7 @@ struct ConvertSummary {
 //   kYolo  images/SPLIT/, labels/SPLIT/*.txt (numbers as %g)
 //   kCoco  images/SPLIT/, annotations/instances_SPLIT.json (categories from 1, boxes in pixels)
 //   kVoc   JPEGImages/, Annotations/*.xml, ImageSets/Main/SPLIT.txt (boxes in pixels, from 0)
-// and data.yaml, which read_dataset understands, last. Pictures keep their file names; where two would be
+// and data.yaml, which read_dataset understands, last. Images keep their file names; where two would be
 // equal, the later gets "_2", "_3", ... Throws Error{kUsage} for a folder in use, kFile when writing fails.
 ConvertSummary convert_dataset(const Dataset& dataset, const std::filesystem::path& out,
                                const ConvertOptions& options);

@@ -1,5 +1,5 @@
 // A small dataset that the program draws itself: flat shapes on textured, noisy ground. It is what the
-// demonstration and tests train on, on machines without any picture; it needs no licence and no download.
+// demonstration and tests train on, on machines without any image; it needs no licence and no download.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,9 @@ struct SynthPicture {
   std::vector<Label> labels;  // class_id counts in options.classes
 };
 
-// Picture number `index`: a pure function of the options' seed, size, objects and classes. The label of a
-// shape bounds the part of it that is inside the picture; a shape of which less than kSynthVisible is to be
-// seen, after what lies above it and the picture's edge, has none.
+// Image number `index`: a pure function of the options' seed, size, objects and classes. The label of a
+// shape bounds the part of it that is inside the image; a shape of which less than kSynthVisible can be
+// seen, after what lies above it and the image's edge, has none.
 inline constexpr double kSynthVisible = 0.6;
 SynthPicture draw_synth_picture(const SynthOptions& options, int64_t index);
 

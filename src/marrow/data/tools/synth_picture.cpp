@@ -1,4 +1,4 @@
-// One picture of the drawn dataset.
+// One image of the drawn dataset.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -117,7 +117,7 @@ Object random_object(Random& random, const SynthOptions& options, const std::vec
   return object;
 }
 
-// Somewhere in the picture; of a few tries the first that hides little of the others, so that most objects
+// Somewhere in the image; of a few tries the first that hides little of the others, so that most objects
 // can be told apart and some overlap.
 void place(Random& random, std::span<const Object> others, Object& object, int width, int height) {
   constexpr int kTries = 8;

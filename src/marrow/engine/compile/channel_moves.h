@@ -1,5 +1,5 @@
 // Channel shuffles, and the slices and concatenations around them, without a copy: what they compute is a
-// list of places, and whoever reads them reads the places.
+// list of places, and the layer behind them reads its channels from these places.
 //
 // 1x1 convolutions read channels from anywhere. A depthwise convolution is cut into one part for each map
 // that its channels lie in; its result is a list of places again. Anything else gets a copy in one piece.

@@ -1,5 +1,5 @@
-// Pixels times input channels times one group of output channels: what 1x1 convolutions and Winograd's
-// products come to.
+// Pixels times input channels times one group of output channels: the product in 1x1 convolutions and
+// Winograd's algorithm.
 #pragma once
 
 #include "marrow/engine/kernels/kernels.h"

@@ -60,7 +60,7 @@ struct AveragePrecision {
   double fitness() const { return map50_95(); }  // by which the best checkpoint is chosen
 };
 
-// detections: of all pictures, in any order; equal confidences keep theirs. Those whose confidence is NaN, or
+// detections: of all images, in any order; equal confidences keep theirs. Those whose confidence is NaN, or
 // whose class has no ground truth, are left out. instances[class_id] counts ground truth boxes.
 AveragePrecision average_precision(std::span<const MatchedDetection> detections,
                                    std::span<const int64_t> instances);

@@ -1,4 +1,4 @@
-// How often a classifier is right: top-1, top-5, class by class, and who is taken for whom.
+// How often a classifier is right: top-1, top-5, class by class, and which class is taken for which.
 //
 // A plain accumulator; one writer.
 #pragma once
@@ -42,10 +42,10 @@ class ClassificationValidator {
   // By which the best checkpoint is chosen: the mean of both shares.
   double fitness() const { return (total_.top1_share() + total_.top5_share()) / 2.0; }
 
-  // A header, the line "all" and, with per_class, one line a class that has pictures.
+  // A header, the line "all" and, with per_class, one line a class that has images.
   std::string table(bool per_class) const;
-  // Who was taken for whom: a heading and at most `most` lines "WBC for RBC: 3 of 60", the most frequent
-  // first. Empty when nothing was taken for anything else.
+  // Which class was taken for which: a heading and at most `most` lines "WBC for RBC: 3 of 60", the most
+  // frequent first. Empty when nothing was taken for anything else.
   std::string mistakes(size_t most) const;
   // {"images", "top1", "top5", "fitness", "per_class": [{"class", "name", "images", "top1", "top5"}],
   // "confusion_matrix": rows of counts}

@@ -64,7 +64,7 @@ struct Candidate {
   double iou;
 };
 
-// Matches the detections of one picture and category, sorted by falling score.
+// Matches the detections of one image and category, sorted by falling score.
 class PictureMatcher {
  public:
   void match(std::span<const CocoAnnotation* const> truth, std::span<const CocoDetection* const> detections,
@@ -175,7 +175,7 @@ struct Totals {
   std::array<Mean, kAreas> ar100;
 };
 
-// outcomes: of one category over all pictures, sorted by falling score.
+// outcomes: of one category over all images, sorted by falling score.
 CocoCategoryPrecision add_category(std::span<const Outcome> outcomes,
                                    const std::array<int64_t, kAreas>& annotations, Totals& totals) {
   CocoCategoryPrecision result;
@@ -215,7 +215,7 @@ size_t index_of(const std::vector<int64_t>& ids, int64_t id) {
   return place != ids.end() && *place == id ? static_cast<size_t>(place - ids.begin()) : kNone;
 }
 
-// Pointers to the items of each category, in rising order of their pictures.
+// Pointers to the items of each category, in rising order of their images.
 template <class Item>
 std::vector<std::vector<const Item*>> by_category(std::span<const Item> items,
                                                   const std::vector<int64_t>& categories,
@@ -228,7 +228,7 @@ std::vector<std::vector<const Item*>> by_category(std::span<const Item> items,
   return result;
 }
 
-// The next run of items that share a picture.
+// The next run of items that share an image.
 template <class Item>
 std::span<const Item* const> take_picture(std::span<const Item* const>& items, int64_t image_id) {
   size_t count = 0;
@@ -258,7 +258,7 @@ std::vector<Outcome> match_category(std::vector<const CocoAnnotation*>& annotati
     const auto found = take_picture(detections_left, image_id);
     matcher.match(truth, found.first(std::min(found.size(), kMaxDetections)), outcomes);
   }
-  // Equal scores keep the order of their pictures.
+  // Equal scores keep the order of their images.
   std::ranges::stable_sort(outcomes, std::greater<>(), &Outcome::score);
   return outcomes;
 }

@@ -58,8 +58,8 @@ struct CocoReport {
   double ap75() const { return numbers[2]; }
 };
 
-// Of a picture and category the 100 detections of the highest score count; equal scores keep their order.
-// Detections and annotations of a picture or category that the ground truth does not list are left out, as
+// Of an image and category the 100 detections of the highest score count; equal scores keep their order.
+// Detections and annotations of an image or category that the ground truth does not list are left out, as
 // are scores that are NaN.
 CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetection> detections);
 

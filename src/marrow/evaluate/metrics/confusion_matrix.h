@@ -1,4 +1,4 @@
-// Who is taken for whom. Rows are what was predicted, columns what is true.
+// Which class is taken for which. Rows are what was predicted, columns what is true.
 //
 // A plain value; one writer.
 #pragma once
@@ -45,10 +45,10 @@ constexpr float kValidationConfidence = 0.001f;
 // default would fill it with noise, so that prediction's takes its place.
 float confusion_confidence(float confidence);
 
-// Adds one picture to a matrix of classes + 1, where the last row and column are the background. Matching
+// Adds one image to a matrix of classes + 1, where the last row and column are the background. Matching
 // ignores classes: each detection goes for the truth box it overlaps most (above kConfusionIou, strictly),
-// and each truth box to the detection that overlaps it most; of equals the last one, as in the reference.
-// Detections count strictly above `confidence`. Class numbers lie below classes.
+// and each truth box to the detection that overlaps it most; of equals the last one, as in the reference
+// implementation. Detections count strictly above `confidence`. Class numbers lie below classes.
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
                     std::span<const detect::InputDetection> detections, float confidence);
 

@@ -1,8 +1,8 @@
-// Everything `marrow val` says about a detector: one picture after another goes in, one report comes out,
+// Everything `marrow val` says about a detector: images are added one by one, and one report comes out,
 // with both definitions of mAP.
 //
 // The Ultralytics one compares boxes in the network's input, the COCO one in pixels
-// of the picture, with numbers rounded as predictions.json holds them, so that pycocotools says the same of
+// of the image, with numbers rounded as predictions.json holds them, so that pycocotools says the same of
 // the written file. One writer.
 #pragma once
 
@@ -22,7 +22,7 @@
 
 namespace marrow::evaluate {
 
-// A truth box in pixels of the picture, for COCO's numbers.
+// A truth box in pixels of the image, for COCO's numbers.
 struct CocoTruthBox {
   int class_id = 0;
   CocoBox box = {};
@@ -85,8 +85,8 @@ class DetectionValidator {
   std::vector<CocoDetection> coco_detections_;
 };
 
-// The reference's table: a header, the line "all" and, with per_class, a line for each class with
-// ground truth when there are several classes.
+// The reference implementation's table: a header, the line "all" and, with per_class, a line for each class
+// with ground truth when there are several classes.
 std::string report_table(const DetectionReport& report, bool per_class);
 
 // report_table under the name of its definition, and COCO's twelve numbers under theirs.

@@ -1,7 +1,7 @@
-// Which detections of one picture are true positives, by the reference's rule.
+// Which detections of one image are true positives, by the rule of YOLOv8's reference implementation.
 //
-// Pure functions; float32 throughout, because the reference compares float32 overlaps with float32
-// thresholds.
+// Pure functions; float32 throughout, because the reference implementation compares float32 overlaps with
+// float32 thresholds.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ namespace marrow::evaluate {
 
 constexpr size_t kIouThresholds = 10;  // 0.5, 0.55 ... 0.95
 
-// A box that somebody drew.
+// A box of the ground truth.
 struct TruthBox {
   Box<InputPixels> box = {};
   int class_id = 0;
@@ -40,8 +40,8 @@ float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b);
 
 // One entry a detection, in the order given, which is that of falling confidence as NMS returns it: a truth
 // box goes to the first detection of its class whose own best truth box it is, not to the one that overlaps
-// it most. Of truth boxes that overlap a detection equally the last one is its best, as in the reference's
-// reversed sort.
+// it most. Of truth boxes that overlap a detection equally the last one is its best, as in the reference
+// implementation's reversed sort.
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
                                                std::span<const detect::InputDetection> detections);
 

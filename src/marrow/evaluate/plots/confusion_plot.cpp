@@ -89,7 +89,7 @@ std::string confusion_plot(const ConfusionMatrix& matrix, std::span<const std::s
                 "set colorbox user origin screen {:.6f}, screen {:.6f} size screen {:.6f}, screen {:.6f}\n",
                 (l.left + l.matrix + 20.0) / l.width(), static_cast<double>(l.bottom) / l.height(),
                 26.0 / l.width(), static_cast<double>(l.matrix) / l.height());
-  // The titles stand at the picture's edge, clear of names of any length.
+  // The titles stand at the plot's edge, clear of names of any length.
   script << fmt::format(
       "set label 'True' at screen {:.6f}, screen {:.6f} center\n"
       "set label 'Predicted' at screen {:.6f}, screen {:.6f} center rotate by 90\n",
@@ -105,7 +105,7 @@ std::string confusion_plot(const ConfusionMatrix& matrix, std::span<const std::s
     script << fmt::format("set xtics nomirror out {0}\nset ytics nomirror out {0}\n",
                           whole_tick_step(2.0 * n));
   }
-  // As rectangles small matrices stay sharp; as a picture large ones are quick.
+  // As rectangles small matrices stay sharp; as an image large ones are quick.
   std::string plot = fmt::format("plot {} matrix with image{}", cells, l.names ? " pixels" : "");
   if (l.numbers) {
     std::vector<std::vector<double>> numbers(4);  // x, y, value, colour

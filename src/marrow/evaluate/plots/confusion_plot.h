@@ -1,4 +1,4 @@
-// confusion_matrix.png and confusion_matrix_normalized.png: who is taken for whom.
+// confusion_matrix.png and confusion_matrix_normalized.png: which class is taken for which.
 #pragma once
 
 #include <span>

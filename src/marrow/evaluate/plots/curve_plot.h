@@ -1,4 +1,4 @@
-// BoxPR_curve.png and its three sisters: how precision, recall and F1 of a detector depend on the confidence
+// BoxPR_curve.png and three more: how precision, recall and F1 of a detector depend on the confidence
 // that a detection must have, at an overlap (IoU) of 0.5. The data is evaluate/metrics/average_precision.h's.
 #pragma once
 

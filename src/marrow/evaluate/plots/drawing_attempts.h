@@ -1,5 +1,5 @@
-// Whoever draws while something more important goes on, draws through this: what goes wrong is said once and
-// goes no further, and once gnuplot has turned out to be missing, or to hang, it is not tried again.
+// Drawing beside work that must not stop: an error is reported once and is not passed
+// on. When gnuplot is missing or hangs, it is not tried again.
 //
 // One thread.
 #pragma once

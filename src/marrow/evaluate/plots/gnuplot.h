@@ -1,5 +1,5 @@
 // Plots are drawn by the program gnuplot (Debian's package gnuplot-nox), which is looked for when a plot is
-// wanted and not before. It runs as a child with the script as its standard input and the picture as its
+// wanted and not before. It runs as a child with the script as its standard input and the plot as its
 // standard output: no shell, no file names, nothing of the user's gnuplot settings, and no signal of the
 // terminal (Ctrl-C ends the run, not the plot).
 //

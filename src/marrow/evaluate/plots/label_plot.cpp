@@ -108,7 +108,7 @@ std::string label_plot(std::span<const PlottedBox> boxes, std::span<const std::s
          << kBluePalette << "set multiplot layout 2,2 margins 0.08,0.92,0.06,0.96 spacing 0.14,0.17\n";
   classes_panel(script, boxes, names);
   boxes_panel(script, boxes);
-  // As in pictures, y grows downwards.
+  // As in images, y grows downwards.
   heat_panel(script, histogram(boxes, &CentredBox<Normalised>::cx, &CentredBox<Normalised>::cy),
              "Centres, boxes in each cell", "x", "y", true);
   heat_panel(script, histogram(boxes, &CentredBox<Normalised>::width, &CentredBox<Normalised>::height),

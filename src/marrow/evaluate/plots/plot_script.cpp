@@ -34,7 +34,7 @@ bool is_control(std::string_view character) {
 }
 
 // Latin, Greek and Cyrillic letters and common punctuation are in the fonts that gnuplot comes with. A
-// character that is not would be drawn as a box as large as the picture.
+// character that is not would be drawn as a box as large as the plot.
 bool is_drawable(std::string_view character) {
   const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(character[i])); };
   if (character.size() == 1) return true;

@@ -36,7 +36,7 @@ enum class PlotFormat { kPng, kSvg };
 
 class PlotScript {
  public:
-  // A picture of width x height pixels on white, all fonts sans serif of this size.
+  // A plot of width x height pixels on white, all fonts sans serif of this size.
   PlotScript(int width, int height, double font_size, PlotFormat format = PlotFormat::kPng);
 
   PlotScript& operator<<(std::string_view commands);  // lines; each ends with \n

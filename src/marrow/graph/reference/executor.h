@@ -1,5 +1,5 @@
 // The reference executor: plain loops that follow each operation's formula, sums in double, results in
-// float32. It is slow and it is the truth that every other executor is tested against.
+// float32. It is slow, and every other executor is tested against it.
 #pragma once
 
 #include <span>

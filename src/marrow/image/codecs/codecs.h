@@ -1,4 +1,4 @@
-// One function per kind of picture file, for decode.cpp alone.
+// One function per kind of image file, for decode.cpp alone.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct StoredSize {
   int orientation = 1;
 };
 
-// A picture as its file stores it, and how it must be turned (EXIF orientation, 1 = not at all).
+// An image as its file stores it, and how it must be turned (EXIF orientation, 1 = not at all).
 struct StoredImage {
   Image image;
   int orientation = 1;

@@ -19,11 +19,11 @@
 namespace marrow::image::codecs {
 namespace {
 
-// A block of 64 samples costs at least one bit, and a colour picture has 1.5 blocks per 64 pixels or more; a
+// A block of 64 samples costs at least one bit, and a colour image has 1.5 blocks per 64 pixels or more; a
 // file with fewer bytes than this allows is nearly all missing, and its claimed size is not worth the memory.
 constexpr int64_t kMaxPixelsPerByte = 1024;
 
-// Each scan of a progressive file costs a pass over the picture. Encoders write about ten.
+// Each scan of a progressive file costs a pass over the image. Encoders write about ten.
 constexpr int kMaxScans = 100;
 
 struct Messages {
@@ -92,7 +92,7 @@ class Reader {
     return true;
   }
 
-  // Decode at 1/2, 1/4 or 1/8: the least that is not below the picture shrunk into `fit` (as it is stored,
+  // Decode at 1/2, 1/4 or 1/8: the least that is not below the image shrunk into `fit` (as it is stored,
   // not upright).
   void shrink_to_fit(Size fit) {
     constexpr int kMostReduction = 8;

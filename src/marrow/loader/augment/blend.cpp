@@ -79,7 +79,7 @@ void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle>
   const Box<ImagePixels> area = as_float(*chosen);
   for (Object object : other.objects) {
     if (!(intersection_area(area, object.box) >= kCutmixInside * object.box.area())) continue;
-    // In the rectangle's own coordinates its borders are those of a picture.
+    // In the rectangle's own coordinates its borders are those of an image.
     scale_and_shift(object, 1, 1, -area.x1, -area.y1);
     std::vector<Object> inside = {std::move(object)};
     clip_and_drop(inside, {chosen->x2 - chosen->x1, chosen->y2 - chosen->y1});

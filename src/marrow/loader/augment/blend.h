@@ -1,4 +1,4 @@
-// Two samples become one: mixup (both shine through) and cutmix (a rectangle of the second one).
+// Two samples become one: mixup (a weighted sum of both) and cutmix (a rectangle of the second one).
 #pragma once
 
 #include <span>
@@ -15,7 +15,7 @@ double draw_beta(double alpha, double beta, Random& random);
 
 constexpr double kMixupBeta = 32.0;  // the share of each picture is close to a half
 
-// picture * share + other * (1 - share), cut off to bytes; all objects of both. Equal sizes.
+// sample * share + other * (1 - share), cut off to bytes; all objects of both. Equal sizes.
 void mixup(Sample& sample, const Sample& other, double share);
 
 using PixelRectangle = Box<ImagePixels, int>;
@@ -23,7 +23,7 @@ using PixelRectangle = Box<ImagePixels, int>;
 constexpr int kCutmixCandidates = 3;
 constexpr float kCutmixInside = 0.1f;  // part of a box that the rectangle must hold
 
-// Rectangles around any point of the picture, clipped to it; sides are sqrt(1 - lambda) of the picture's,
+// Rectangles around any point of the image, clipped to it; sides are sqrt(1 - lambda) of the image's,
 // with lambda uniform.
 std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random);
 

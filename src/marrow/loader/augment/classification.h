@@ -1,4 +1,4 @@
-// The training pipeline of a classifier: from a decoded picture to the square that the network sees, and its
+// The training pipeline of a classifier: from a decoded image to the square that the network sees, and its
 // targets.
 //
 // Functions of their arguments; every draw is keyed by (seed, epoch, position, place).
@@ -29,12 +29,12 @@ struct ClassificationAugment {
 
 using PixelPart = SizedBox<ImagePixels, int>;
 
-// A part of the picture with an area drawn from [smallest_area, 1] of it and an aspect between 3:4 and 4:3;
+// A part of the image with an area drawn from [smallest_area, 1] of it and an aspect between 3:4 and 4:3;
 // where ten tries do not fit, the largest one in the middle with an aspect in that range. Szegedy et al.
 // 2015, as torchvision draws it.
 PixelPart draw_crop(Size picture, double smallest_area, Random& random);
 
-// With an area between 0.02 and 0.33 of the picture and an aspect between 0.3 and 3.3; none when ten tries do
+// With an area between 0.02 and 0.33 of the image and an aspect between 0.3 and 3.3; none when ten tries do
 // not fit. Zhong et al. 2017.
 std::optional<PixelPart> draw_erasing(Size picture, Random& random);
 
@@ -51,11 +51,11 @@ enum class BatchMix { kNone, kMixup, kCutmix };
 // Which of the two happens for a number from [0, 1).
 BatchMix chosen_mix(const ClassificationAugment& settings, double uniform);
 
-// A rectangle around any pixel with sides of sqrt(1 - share) of the picture's, clipped to it; share uniform.
+// A rectangle around any pixel with sides of sqrt(1 - share) of the image's, clipped to it; share uniform.
 // Yun et al. 2019, with alpha 1.
 PixelPart draw_cutmix(Size picture, Random& random);
 
-// Replaces the rectangle in a picture of three planes. Returns the part of `a` that is left: its share of the
+// Replaces the rectangle in an image of three planes. Returns the part of `a` that is left: its share of the
 // target.
 double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture, const PixelPart& part);
 

@@ -1,4 +1,4 @@
-// Mirrored copies of outlined objects, pasted into their own picture. Mode "flip".
+// Mirrored copies of outlined objects, pasted into their own image. Mode "flip".
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ constexpr float kLargestCover = 0.30f;
 void copy_paste(Sample& sample, double share);
 
 // Which pixels have their middle inside the outline (even-odd rule): height * width bytes, 0 or 1. Points may
-// lie outside the picture.
+// lie outside the image.
 std::vector<uint8_t> fill_polygon(std::span<const Point<ImagePixels>> polygon, Size picture);
 
 }  // namespace marrow::loader

@@ -1,4 +1,4 @@
-// Four pictures around a point of a grey canvas of twice the image size.
+// Four images around a point of a grey canvas of twice the image size.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// From a picture to the bytes that a network reads.
+// From an image to the bytes that a network reads.
 #pragma once
 
 #include <cstdint>

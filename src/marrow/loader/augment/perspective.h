@@ -28,7 +28,7 @@ struct PerspectiveDraws {
 // In the order of the members.
 PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random);
 
-// From input pixels to output pixels. Single precision, as the reference computes it.
+// From input pixels to output pixels. Single precision, as the reference implementation computes it.
 image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output);
 
 // The box around the object's four moved corners, or around the part of its moved outline that is inside,

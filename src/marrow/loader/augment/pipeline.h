@@ -27,13 +27,13 @@ struct AugmentSettings {
   PerspectiveRange perspective;
   image::HsvRange hsv;
 
-  // For the last epochs, and for rectangular batches: no mosaic and nothing else that joins pictures.
+  // For the last epochs, and for rectangular batches: no mosaic and nothing else that joins images.
   AugmentSettings without_joining() const;
   // No change at all but the letterbox.
   static AugmentSettings none();
 };
 
-// Where the pipeline finds pictures. Both functions must depend on their arguments alone; any thread calls
+// Where the pipeline finds images. Both functions must depend on their arguments alone; any thread calls
 // them.
 struct SampleSource {
   std::function<SharedSample(size_t index)> load;  // longer side = image size

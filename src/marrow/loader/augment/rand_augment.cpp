@@ -66,7 +66,7 @@ void change_contrast(image::Image& image, double factor) {
   for_each_byte(image, [&](uint8_t& value, size_t) { value = blend(mean, value, factor); });
 }
 
-// Away from, or towards, the picture smoothed by (1 1 1, 1 5 1, 1 1 1) / 13; its border stays.
+// Away from, or towards, the image smoothed by (1 1 1, 1 5 1, 1 1 1) / 13; its border stays.
 void change_sharpness(image::Image& image, double factor) {
   const image::Image before = image;
   for (int y = 1; y + 1 < image.height(); ++y)

@@ -1,4 +1,4 @@
-// What augmentation works on: a picture and the objects in it, in pixels of that picture.
+// What augmentation works on: an image and the objects in it, in pixels of that image.
 //
 // Plain values. Every transform of this folder is a function of its arguments; random draws are arguments
 // too.
@@ -25,7 +25,7 @@ struct Sample {
   std::vector<Object> objects;
 };
 
-// A sample whose picture others use as well (a cache). Null picture: there is none.
+// A sample whose image others use as well (a cache). A null image: there is none.
 struct SharedSample {
   std::shared_ptr<const image::Image> image;
   std::vector<Object> objects;
@@ -45,11 +45,11 @@ void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x
 // The part of the box inside the image.
 Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image);
 
-// Boxes are cut at the picture's border and outlines with them; objects that are left without area are
+// Boxes are cut at the image's border and outlines with them; objects that are left without area are
 // removed.
 void clip_and_drop(std::vector<Object>& objects, Size picture);
 
-// The part of the outline inside the picture (Sutherland and Hodgman 1974); empty where nothing is.
+// The part of the outline inside the image (Sutherland and Hodgman 1974); empty where nothing is.
 std::vector<Point<ImagePixels>> clip_polygon(std::span<const Point<ImagePixels>> polygon, Size picture);
 
 // The smallest box around the points. At least one point.
@@ -58,7 +58,7 @@ Box<ImagePixels> box_around(std::span<const Point<ImagePixels>> points);
 // Area of the intersection of two boxes, 0 when they are apart.
 float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b);
 
-// The picture in the middle of a grey `target`, scaled in proportion, also up when scale_up is set: what
+// The image in the middle of a grey `target`, scaled in proportion, also up when scale_up is set: what
 // replaces the mosaic where there is none, and what validation sees.
 Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up);
 

@@ -1,8 +1,8 @@
 // PP-LCNet: depthwise separable convolutions with hard-swish and no residual. Cui et al. 2021,
 // arXiv:2109.15099.
 //
-// PaddleClas is the reference; timm's lcnet and the PyTorch port of ngnquan differ in a few places, all in
-// PPLCNet below.
+// PaddleClas is the reference implementation; timm's lcnet and the PyTorch port of ngnquan differ in a few
+// places, all in PPLCNet below.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -73,8 +73,8 @@ struct Module {
   // Adds the module to the graph; usually yields one value. A backbone line yields one value per map it
   // offers (strides 4 to 32).
   std::function<std::vector<Value>(ModuleCall&)> build;
-  // How many modules the reference has here that do nothing and so are no operation: identities, dropout of
-  // rate 0. Only the layer counts of a summary want to know.
+  // How many modules the reference implementation has here that do nothing and so are no operation:
+  // identities, dropout of rate 0. Only the layer counts of a summary want to know.
   std::function<int(const ModuleCall&)> silent_modules = {};
 };
 

@@ -8,7 +8,7 @@
 
 namespace marrow::onnx {
 
-// Folded constants are small (anchors of a large picture have 100,000 elements); a hostile file's must stay
+// Folded constants are small (anchors of a large image have 100,000 elements); a hostile file's must stay
 // so.
 inline constexpr int64_t kMaxFoldedElements = 16'000'000;
 

@@ -226,7 +226,7 @@ class Shaper {
   // Does nothing to data when a network runs.
   bool forwards(const ShapedNode& node) const {
     if (node.is("Identity") || node.is("Dropout")) return true;
-    // Rounding to bytes is left to whoever runs the network in bytes.
+    // Rounding to bytes is left to a runtime that runs the network in bytes.
     const bool rounds = node.is("QuantizeLinear") || node.is("DequantizeLinear");
     if (rounds && !node.inputs.empty() && graph_.constant(node.inputs[0]) == nullptr) return true;
     return node.is("Cast") && node.inputs.size() == 1 && graph_.constant(node.inputs[0]) == nullptr;

@@ -52,7 +52,7 @@ class Schedule {
   // when the whole epoch only accumulates.
   std::optional<int64_t> last_step_of_epoch(int epoch, int64_t last_step) const;
 
-  // weight_decay is meant for nominal_batch images a step; this is what the optimizer is given.
+  // weight_decay is stated for nominal_batch images a step; this is the value for the optimizer.
   double scaled_weight_decay(double weight_decay) const;
 
   int64_t warmup_iterations() const { return warmup_; }

@@ -1,5 +1,5 @@
 // Every setting of a training run. One table holds their names, types, ranges and help texts; flags, --cfg
-// files, args.yaml and checkpoints all go through it. Defaults are those of a TrainOptions nobody touched.
+// files, args.yaml and checkpoints all go through it. Defaults are those of a fresh TrainOptions.
 //
 // Names and meanings are those that users of YOLOv8 know; a name from there that means nothing here is
 // accepted in a file and reported, not obeyed.

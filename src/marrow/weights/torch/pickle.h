@@ -5,8 +5,8 @@
 // out-of-band buffers), which are refused. Which globals may appear is decided in pickle_globals.h.
 //
 // Cost: one value per opcode at most, at most kMaxPickleOpcodes opcodes, and text stays where it lies in the
-// file. Values may be shared and may form cycles, as in Python: whoever walks the tree bounds depth and
-// visits.
+// file. Values may be shared and may form cycles, as in Python: a caller that walks the tree must bound depth
+// and visits.
 #pragma once
 
 #include <cstddef>
