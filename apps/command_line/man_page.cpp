@@ -34,7 +34,7 @@ void add_option(const Option& option, std::string& text) {
   text += fmt::format(".TP\n.B {}\n{}\n", escaped(head_text(option)), escaped(body_text(option)));
 }
 
-void add_options(const Command& command, std::string& text) {
+void add_man_options(const Command& command, std::string& text) {
   const auto place = [](const Option& option) { return !option.argument.empty(); };
   if (std::ranges::any_of(command.options(), place)) text += ".SH ARGUMENTS\n";
   for (const Option& option : command.options())
@@ -67,7 +67,7 @@ std::string man_page(const Command& command, const std::string& version) {
     for (const Command* each : command.commands())
       text += fmt::format(".TP\n.BR {} (1)\n{}\n", escaped(dashed_name(*each)), escaped(each->summary()));
   }
-  add_options(command, text);
+  add_man_options(command, text);
   if (!command.notes().empty()) text += ".SH NOTES\n";
   for (const std::string& note : command.notes()) text += fmt::format(".PP\n{}\n", escaped(note));
   if (!command.examples().empty()) text += ".SH EXAMPLES\n";

@@ -16,6 +16,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/data/tools/synth.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/engine/engine.h"
@@ -34,7 +35,6 @@ namespace marrow::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 // Some five minutes of CPU time. Three seeds, two of them with crosses for stars, ended at a mAP50 of 0.96 to
 // 0.97.
@@ -56,10 +56,6 @@ struct Options {
 std::string program_name() {
   const char* name = std::getenv("MARROW_COMMAND");
   return name != nullptr && *name != '\0' ? name : "marrow";
-}
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 std::string minutes_text(double seconds) {
@@ -183,7 +179,7 @@ class Demo {
     fmt::print("{:>11}{:>10}{:>9}{:>9}   on the held-out pictures\n", "epoch", "time", "losses", "mAP50");
     arguments.insert(arguments.end(), {"--threads", std::to_string(options_.threads)});
     const fs::path log = folder_ / "train.log";
-    const Clock::time_point start = Clock::now();
+    const Stopwatch training;
     size_t shown = 0;
     Child child(arguments, {folder_ / "train.txt", log});
     std::optional<int> code;
@@ -192,7 +188,7 @@ class Demo {
       show_epochs(shown);
       if (is_terminal_)
         fmt::print("\r\033[Kepoch {} is being trained, {} so far", shown + 1,
-                   minutes_text(seconds_since(start)));
+                   minutes_text(training.seconds()));
       std::fflush(stdout);
     }
     if (is_terminal_) fmt::print("\r\033[K");
@@ -299,7 +295,7 @@ class Demo {
       std::error_code ignored;
       if (fs::exists(path, ignored)) fmt::print("  {:<44} {}\n", path.string(), what);
     };
-    fmt::print("\nAll of this took {} and is in {}:\n", minutes_text(seconds_since(start_)),
+    fmt::print("\nAll of this took {} and is in {}:\n", minutes_text(clock_.seconds()),
                folder_.string());
     line(sheet(), "what it sees: held-out pictures, the last one just drawn");
     line(run_folder() / "results.png", "losses and accuracy over the epochs");
@@ -319,7 +315,7 @@ class Demo {
 
   const Options options_;
   const fs::path folder_;
-  const Clock::time_point start_ = Clock::now();
+  const Stopwatch clock_;
   const bool is_terminal_ = isatty(STDOUT_FILENO) != 0;
 };
 

@@ -45,4 +45,9 @@ class Error : public std::runtime_error {
   Place place_;
 };
 
+// Throw Error of the kind that their name says.
+[[noreturn]] void fail_format(const std::string& message);
+[[noreturn]] void fail_model(const std::string& message);
+[[noreturn]] void fail_unsupported(const std::string& message);
+
 }  // namespace marrow

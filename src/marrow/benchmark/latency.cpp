@@ -1,20 +1,12 @@
 #include "marrow/benchmark/latency.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <vector>
 
+#include "marrow/base/stopwatch.h"
+
 namespace marrow::benchmark {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
 
 Latency latency_of(std::span<const double> times_ms) {
   std::vector<double> sorted(times_ms.begin(), times_ms.end());
@@ -25,19 +17,19 @@ Latency latency_of(std::span<const double> times_ms) {
 }
 
 double time_ms(const std::function<void()>& work) {
-  const auto start = Clock::now();
+  const Stopwatch clock;
   work();
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  return clock.milliseconds();
 }
 
 Latency measure_latency(const Repetition& repetition, const std::function<void()>& work) {
-  const auto begin = Clock::now();
+  const Stopwatch warm_up;
   do work();
-  while (seconds_since(begin) < repetition.warm_up_seconds);
+  while (warm_up.seconds() < repetition.warm_up_seconds);
   std::vector<double> times;
-  const auto start = Clock::now();
+  const Stopwatch clock;
   while (static_cast<int>(times.size()) < std::max(repetition.least_runs, 1) ||
-         seconds_since(start) < repetition.seconds)
+         clock.seconds() < repetition.seconds)
     times.push_back(time_ms(work));
   return latency_of(times);
 }

@@ -1,12 +1,12 @@
 #include "marrow/benchmark/machine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <numeric>
 #include <string_view>
 #include <vector>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/cpu/processor.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/engine/kernels/kernels.h"
@@ -58,10 +58,9 @@ double peak_gflops(cpu::SimdLevel level) {
   const int calls = level == cpu::SimdLevel::kPlain ? 20 : static_cast<int>(kFlops / flops_per_call);
   double best = 0;
   for (int repeat = 0; repeat < 20; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch clock;
     for (int i = 0; i < calls; ++i) tile(args);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best = std::max(best, calls * flops_per_call / took.count() / 1e9);
+    best = std::max(best, calls * flops_per_call / clock.seconds() / 1e9);
   }
   return best;
 }

@@ -18,9 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Parser {
+class DatasetParser {
  public:
-  explicit Parser(const fs::path& file) : file_(file), name_(shown(file)) {}
+  explicit DatasetParser(const fs::path& file) : file_(file), name_(shown(file)) {}
 
   Dataset parse(std::string_view text, std::vector<std::string> names) {
     const YamlValue yaml = parse_yaml(text, name_);
@@ -248,7 +248,7 @@ class Parser {
 }  // namespace
 
 Dataset parse_dataset_yaml(std::string_view text, const fs::path& file, std::vector<std::string> names) {
-  return Parser(file).parse(text, std::move(names));
+  return DatasetParser(file).parse(text, std::move(names));
 }
 
 }  // namespace marrow::data

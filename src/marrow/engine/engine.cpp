@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/engine/compile/program.h"
 
 namespace marrow::engine {
@@ -160,7 +160,6 @@ std::string Engine::describe() const {
 }
 
 std::vector<StepTime> Engine::time_steps(const Tensor& input, int repeats) {
-  using Clock = std::chrono::steady_clock;
   run(input);
   std::vector<StepTime> times;
   for (const ProgramStep& step : impl_->program->steps)
@@ -168,10 +167,9 @@ std::vector<StepTime> Engine::time_steps(const Tensor& input, int repeats) {
         {step.step->name, step.step->kernel(), std::numeric_limits<double>::infinity(), step.macs});
   for (int i = 0; i < repeats; ++i)
     for (size_t s = 0; s < times.size(); ++s) {
-      const auto start = Clock::now();
+      const Stopwatch clock;
       impl_->program->steps[s].step->run(impl_->context);
-      const std::chrono::duration<double, std::milli> took = Clock::now() - start;
-      times[s].ms = std::min(times[s].ms, took.count());
+      times[s].ms = std::min(times[s].ms, clock.milliseconds());
     }
   return times;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/image/network_input.h"
 
@@ -34,13 +35,13 @@ ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, s
   ClassifierValidation result{ClassificationValidator(std::move(names)), {}};
   int64_t batches = 0;
   while (true) {
-    LapClock clock;
+    Stopwatch clock;
     const std::optional<loader::ClassificationBatch> batch = loader.next();
-    result.times.preprocess += clock.lap();
+    result.times.preprocess += clock.lap_milliseconds();
     if (!batch) break;
     if (const size_t count = batch->index.size(); count > 0) {
       const Tensor scores = score(*batch);
-      result.times.inference += clock.lap();
+      result.times.inference += clock.lap_milliseconds();
       const Shape wanted = {static_cast<int64_t>(count), static_cast<int64_t>(classes)};
       if (scores.shape() != wanted)
         throw Error(ErrorKind::kShape,
@@ -50,7 +51,7 @@ ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, s
         result.report.add(scores.values().subspan(i * classes, classes),
                           class_of_data.empty() ? truth : class_of_data.at(static_cast<size_t>(truth)));
       }
-      result.times.postprocess += clock.lap();
+      result.times.postprocess += clock.lap_milliseconds();
     }
     if (keep_going && !keep_going(++batches)) break;
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 
 namespace marrow::evaluate {
 namespace {
@@ -59,14 +60,14 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
-    LapClock clock;
+    Stopwatch clock;
     const std::optional<loader::DetectionBatch> batch = loader.next();
-    total.preprocess += clock.lap();
+    total.preprocess += clock.lap_milliseconds();
     if (!batch) break;
     const size_t count = batch->origin.size();
     if (count > 0) {
       const Tensor predictions = predict(*batch);
-      total.inference += clock.lap();
+      total.inference += clock.lap_milliseconds();
       if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(count) ||
           predictions.dim(1) != 4 + classes)
         throw Error(ErrorKind::kShape,
@@ -94,7 +95,7 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
                        .coco_truth = coco_truth(labels),
                        .image_id = options.numbers.picture(labels.path)});
       }
-      total.postprocess += clock.lap();
+      total.postprocess += clock.lap_milliseconds();
       if (options.show) options.show(*batch, detections);
       images += static_cast<int64_t>(count);
     }

@@ -1,10 +1,8 @@
 // How long the parts of a validation take.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 namespace marrow::evaluate {
 
@@ -20,17 +18,5 @@ struct ValidationTimes {
 
 // "Speed: 0.1ms preprocess, 9.1ms inference, 2.7ms postprocess per image"
 std::string speed_line(const ValidationTimes& times);
-
-class LapClock {
- public:
-  // Milliseconds since it was made, or since the last call.
-  double lap() {
-    const auto before = std::exchange(latest_, std::chrono::steady_clock::now());
-    return std::chrono::duration<double, std::milli>(latest_ - before).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point latest_ = std::chrono::steady_clock::now();
-};
 
 }  // namespace marrow::evaluate

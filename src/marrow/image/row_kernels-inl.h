@@ -1,4 +1,4 @@
-// Included once a Highway target by row_kernels.cpp.
+// Included once a Highway target by row_kernels_simd.cpp.
 #include <algorithm>
 
 #include "hwy/highway.h"

@@ -1,9 +1,10 @@
 #include "marrow/loader/ordered_work.h"
 
 #include <cassert>
-#include <chrono>
 #include <system_error>
 #include <utility>
+
+#include "marrow/base/stopwatch.h"
 
 namespace marrow::loader {
 
@@ -90,7 +91,7 @@ void OrderedWork::make_here() {
 
 void OrderedWork::wait() {
   assert(!finished());
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch clock;
   if (threads_.empty()) make_here();
   std::exception_ptr failure;
   {
@@ -101,7 +102,7 @@ void OrderedWork::wait() {
     });
     failure = progress_.at(next_).failure;
   }
-  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  waited_seconds_ += clock.seconds();
   if (failure != nullptr) std::rethrow_exception(failure);
 }
 

@@ -34,10 +34,6 @@ constexpr Known kKnown[] = {
     {"Identity", ActivationKind::kIdentity, "", 0},
 };
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kModel, message);
-}
-
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -52,7 +48,7 @@ Activation parse_activation(std::string_view written) {
     if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
   std::string_view arguments;
   if (const size_t open = text.find('('); open != std::string_view::npos) {
-    if (!text.ends_with(')')) fail(fmt::format("activation '{}' lacks its ')'", printable(written)));
+    if (!text.ends_with(')')) fail_model(fmt::format("activation '{}' lacks its ')'", printable(written)));
     arguments = trimmed(text.substr(open + 1, text.size() - open - 2));
     text = trimmed(text.substr(0, open));
   }
@@ -60,7 +56,7 @@ Activation parse_activation(std::string_view written) {
   if (known == std::end(kKnown)) {
     std::vector<std::string> names;
     for (const Known& one : kKnown) names.emplace_back(one.name);
-    fail(unknown_name_message("activation", printable(text), names));
+    fail_model(unknown_name_message("activation", printable(text), names));
   }
   Activation activation{known->kind, known->standard, {}};
   while (!arguments.empty()) {
@@ -70,14 +66,14 @@ Activation parse_activation(std::string_view written) {
     if (argument == "inplace=True" || argument == "inplace=False") continue;
     if (const size_t equals = argument.find('='); equals != std::string_view::npos) {
       if (trimmed(argument.substr(0, equals)) != known->parameter || known->parameter.empty())
-        fail(fmt::format("activation {} has no argument '{}'", known->name,
+        fail_model(fmt::format("activation {} has no argument '{}'", known->name,
                          printable(argument.substr(0, equals))));
       argument = trimmed(argument.substr(equals + 1));
     }
     const char* end = argument.data() + argument.size();
     const auto [at, error] = std::from_chars(argument.data(), end, activation.slope);
     if (known->parameter.empty() || error != std::errc() || at != end || !std::isfinite(activation.slope))
-      fail(fmt::format("activation {}: argument '{}' is not one it takes", known->name, printable(argument)));
+      fail_model(fmt::format("activation {}: argument '{}' is not one it takes", known->name, printable(argument)));
   }
   return activation;
 }

@@ -8,24 +8,20 @@
 namespace marrow::model {
 namespace {
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kModel, message);
-}
-
 }  // namespace
 
 nn::BackboneConfig backbone_settings(const LayerSpec& line) {
   const nn::BackboneConfig& args = line.args;
   if (args.empty()) return nn::BackboneConfig::object();
   if (args.size() > 1)
-    fail(fmt::format("{} arguments; a backbone takes one mapping or one number", args.size()));
+    fail_model(fmt::format("{} arguments; a backbone takes one mapping or one number", args.size()));
   if (args[0].is_object()) return args[0];
   if (!args[0].is_number())
-    fail(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
+    fail_model(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
                      python_text(args[0]).substr(0, 60)));
   const nn::BackboneFamily& family = *nn::choose_backbone(line.module).family;
   if (const std::string setting(width_setting(family)); !setting.empty()) return {{setting, args[0]}};
-  fail(fmt::format("'{}' has no width factor; its settings are {}", line.module,
+  fail_model(fmt::format("'{}' has no width factor; its settings are {}", line.module,
                    python_text(family.defaults).substr(0, 400)));
 }
 

@@ -23,10 +23,6 @@ using nlohmann::json;
 constexpr int kBackboneSlots = 5;
 constexpr const char* kIndexModule = "Index";
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kModel, message);
-}
-
 bool is_backbone(const std::string& module) {
   return nn::find_module(module) == nullptr && std::ranges::binary_search(nn::backbone_names(), module);
 }
@@ -50,7 +46,7 @@ class ModelBuilder {
     image_ = g_.input(spec_.channels, options_.input.value_or(InputFormat{}));
     for (const LayerSpec& line : lines_) add_line(line);
     if (model_.task.empty())
-      fail(fmt::format("{}: the last layer is {}, wanted a head: {}", spec_.file, model_.layers.back().module,
+      fail_model(fmt::format("{}: the last layer is {}, wanted a head: {}", spec_.file, model_.layers.back().module,
                        join(head_names(), ", ")));
     model_.save.assign(save_.begin(), save_.end());
     model_.graph = std::move(g_).build();
@@ -101,10 +97,10 @@ class ModelBuilder {
                         : line.repeats;
     layer.first_node = static_cast<int>(g_.graph().nodes.size());
     try {
-      if (!model_.task.empty()) fail("it follows the head, which must be the last layer");
+      if (!model_.task.empty()) fail_model("it follows the head, which must be the last layer");
       units_ += layer.repeats;
       if (layer.repeats > kMaxModelRepeats || units_ > kMaxModelUnits)
-        fail(fmt::format("too many repeats: a line has at most {}, a model {}", kMaxModelRepeats,
+        fail_model(fmt::format("too many repeats: a line has at most {}, a model {}", kMaxModelRepeats,
                          kMaxModelUnits));
       const auto model_scope = g_.scope("model");
       const auto layer_scope = g_.scope(std::to_string(layer.index));
@@ -126,12 +122,12 @@ class ModelBuilder {
   int resolve(int from) const {
     const int current = static_cast<int>(slots_.size());
     if (from >= current)
-      fail(fmt::format("'from' names layer {}, which comes {}; layers read earlier ones", from,
+      fail_model(fmt::format("'from' names layer {}, which comes {}; layers read earlier ones", from,
                        from == current ? "to itself" : "later"));
     if (from >= 0) return from;
     const int target = current + from;
     if (target < 0 && !(from == -1 && current == 0))
-      fail(fmt::format("'from' {} reaches before the first layer", from));
+      fail_model(fmt::format("'from' {} reaches before the first layer", from));
     return target;
   }
 
@@ -139,7 +135,7 @@ class ModelBuilder {
     if (slot < 0) return image_;
     const std::optional<Value>& value = slots_[static_cast<size_t>(slot)];
     if (!value)
-      fail(
+      fail_model(
           fmt::format("'from' names layer {}, the empty first place of the backbone; its maps are layers {} "
                       "to {} (strides 4, 8, 16 and 32)",
                       slot, slot + 1, slot + kBackboneSlots - 1));
@@ -158,7 +154,7 @@ class ModelBuilder {
 
   int scaled(const json& value, size_t index) const {
     if (!value.is_number_integer() || value < 1 || value > kMaxModelChannels)
-      fail(fmt::format("argument {} (channels) is {}, wanted a whole number from 1 to {}", index,
+      fail_model(fmt::format("argument {} (channels) is {}, wanted a whole number from 1 to {}", index,
                        python_text(value).substr(0, 60), kMaxModelChannels));
     return round_up_to_8(std::min(value.get<double>(), spec_.factors.max_channels) * spec_.factors.width);
   }
@@ -183,7 +179,7 @@ class ModelBuilder {
       const std::vector<std::string> backbones = nn::backbone_names();
       known.push_back(kIndexModule);
       known.insert(known.end(), backbones.begin(), backbones.end());
-      fail(unknown_name_message("module", printable(line.module), known));
+      fail_model(unknown_name_message("module", printable(line.module), known));
     }
     nn::ModuleCall call{.graph = g_,
                         .inputs = inputs(line),
@@ -193,7 +189,7 @@ class ModelBuilder {
                         .classes = classes_,
                         .activation = spec_.activation};
     if (call.args.size() > module->arguments.size())
-      fail(fmt::format("{} arguments, at most {} are known: {}", call.args.size(), module->arguments.size(),
+      fail_model(fmt::format("{} arguments, at most {} are known: {}", call.args.size(), module->arguments.size(),
                        join(module->arguments, ", ")));
     if (module->channels == nn::Module::Channels::kScaled) {
       if (call.args.empty()) call.refuse(0, "the number of channels");
@@ -205,7 +201,7 @@ class ModelBuilder {
     layer.args = python_text(constructor_args(*module, call));
     layer.outputs = module->takes_repeats || layer.repeats == 1 ? module->build(call)
                                                                 : chain(*module, call, layer.repeats);
-    if (layer.outputs.empty()) fail("the module has no output");
+    if (layer.outputs.empty()) fail_model("the module has no output");
     if (module->silent_modules)
       layer.silent_modules = module->silent_modules(call) * (module->takes_repeats ? 1 : layer.repeats);
     model_.task = module->task;
@@ -232,9 +228,9 @@ class ModelBuilder {
       const auto scope = g_.scope(std::to_string(i));
       const int channels = g_.channels(call.input());
       outputs = module.build(call);
-      if (outputs.size() != 1) fail("this module cannot be repeated");
+      if (outputs.size() != 1) fail_model("this module cannot be repeated");
       if (g_.channels(outputs[0]) != channels)
-        fail(
+        fail_model(
             fmt::format("{} repeats need as many output channels as input channels, not {} and {}: the "
                         "copies are built alike",
                         repeats, g_.channels(outputs[0]), channels));
@@ -244,9 +240,9 @@ class ModelBuilder {
   }
 
   void add_backbone_line(const LayerSpec& line, Layer& layer) {
-    if (layer.index != 0) fail("a whole backbone must be the first layer");
-    if (line.repeats != 1) fail(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
-    if (line.from != std::vector{-1}) fail("a whole backbone reads the image: 'from' must be -1");
+    if (layer.index != 0) fail_model("a whole backbone must be the first layer");
+    if (line.repeats != 1) fail_model(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
+    if (line.from != std::vector{-1}) fail_model("a whole backbone reads the image: 'from' must be -1");
     const nn::BackboneChoice choice = nn::choose_backbone(line.module, backbone_settings(line));
     const nn::Features features = nn::add_backbone(g_, image_, choice);
     layer.args = python_text(line.args);
@@ -262,9 +258,9 @@ class ModelBuilder {
 
   // [channels, i]: map i of a layer that yields a list.
   void add_index(const LayerSpec& line, Layer& layer) {
-    if (line.from.size() != 1) fail("Index reads one layer");
+    if (line.from.size() != 1) fail_model("Index reads one layer");
     const int source = resolve(line.from[0]);
-    if (source < 0) fail("Index reads a layer that yields several maps, not the image");
+    if (source < 0) fail_model("Index reads a layer that yields several maps, not the image");
     if (line.from[0] != -1) save_.insert(source);
     const std::vector<Value>& maps = model_.layers[static_cast<size_t>(source)].outputs;
     const nn::ModuleCall call{.graph = g_,
@@ -287,17 +283,17 @@ class ModelBuilder {
   void check(const Layer& layer) {
     for (const Value value : layer.outputs) {
       if (g_.channels(value) > kMaxModelChannels)
-        fail(fmt::format("{} output channels, at most {} are possible", g_.channels(value),
+        fail_model(fmt::format("{} output channels, at most {} are possible", g_.channels(value),
                          kMaxModelChannels));
       const double stride = g_.stride(value);
       if (stride != 0 && (stride > kMaxModelStride || stride < 1.0 / 16))
-        fail(fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
+        fail_model(fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
       if (stride > model_.largest_stride) model_.largest_stride = static_cast<int>(std::ceil(stride));
     }
     const auto& parameters = g_.graph().parameters;
     for (; counted_ < parameters.size(); ++counted_) elements_ += element_count(parameters[counted_].shape);
     if (elements_ > kMaxModelParameters)
-      fail(fmt::format("the model has more than {} parameters here", kMaxModelParameters));
+      fail_model(fmt::format("the model has more than {} parameters here", kMaxModelParameters));
   }
 
   // Sizes meet, and strides are what the arithmetic of kernels says.
@@ -347,7 +343,7 @@ int class_count(const ModelSpec& spec, const BuildOptions& options) {
   if (options.classes) return *options.classes;
   if (spec.classes) return *spec.classes;
   if (!spec.names.empty()) return static_cast<int>(spec.names.size());
-  fail(fmt::format("{}: key 'nc' (the number of classes) is missing", spec.file));
+  fail_model(fmt::format("{}: key 'nc' (the number of classes) is missing", spec.file));
 }
 
 std::vector<std::string> class_names(const ModelSpec& spec, const BuildOptions& options, int classes) {
@@ -373,7 +369,7 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
   for (const Parameter& parameter : model.graph.parameters) {
     elements += element_count(parameter.shape);
     if (elements > kMaxModelParameters)
-      fail(fmt::format("{}: the model has more than {} parameters", spec.file, kMaxModelParameters));
+      fail_model(fmt::format("{}: the model has more than {} parameters", spec.file, kMaxModelParameters));
   }
   if (options.input) std::get<Input>(model.graph.nodes.at(0).operation).format = *options.input;
   return model;
@@ -384,7 +380,7 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
 Model build_model(const ModelSpec& spec, const BuildOptions& options) {
   const int classes = class_count(spec, options);
   if (classes < 1 || classes > kMaxModelClasses)
-    fail(fmt::format("{} classes, wanted 1 to {}", classes, kMaxModelClasses));
+    fail_model(fmt::format("{} classes, wanted 1 to {}", classes, kMaxModelClasses));
   Model model = spec.classifier.empty() ? ModelBuilder(spec, options, classes).build()
                                         : build_named_classifier(spec, options, classes);
   model.names = class_names(spec, options, classes);

@@ -46,14 +46,10 @@ json to_json(const InputFormat& format) {
           {"interpolation", kInterpolations.at(format.interpolation)}};
 }
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFormat, message);
-}
-
 double number(const json& stored, const char* what, double smallest, double largest) {
   const double value = stored;
   if (!(value >= smallest && value <= largest))
-    fail(fmt::format("{} is {}, wanted a number from {} to {}", what, value, smallest, largest));
+    fail_format(fmt::format("{} is {}, wanted a number from {} to {}", what, value, smallest, largest));
   return value;
 }
 
@@ -64,7 +60,7 @@ constexpr double kLargestFactor = 1e9;
 InputFormat input_format_of(const json& stored) {
   InputFormat format;
   const std::string order = stored.at("order");
-  if (order != kRgb && order != kBgr) fail("order is '" + printable(order) + "', wanted rgb or bgr");
+  if (order != kRgb && order != kBgr) fail_format("order is '" + printable(order) + "', wanted rgb or bgr");
   format.order = order == kRgb ? ChannelOrder::kRgb : ChannelOrder::kBgr;
   format.scale = number(stored.at("scale"), "scale", kSmallestFactor, kLargestFactor);
   for (size_t channel = 0; channel < format.mean.size(); ++channel) {
@@ -82,13 +78,13 @@ InputFormat input_format_of(const json& stored) {
     format.interpolation = kind;
     return format;
   }
-  fail(unknown_name_message("interpolation", printable(interpolation), known));
+  fail_format(unknown_name_message("interpolation", printable(interpolation), known));
 }
 
 std::vector<std::string> names_of(const json& stored) {
   std::vector<std::string> names = stored;
   if (names.empty() || names.size() > kMaxModelClasses)
-    fail(fmt::format("{} names, wanted 1 to {}", names.size(), kMaxModelClasses));
+    fail_format(fmt::format("{} names, wanted 1 to {}", names.size(), kMaxModelClasses));
   return names;
 }
 
@@ -113,7 +109,7 @@ class Metadata {
 
   const std::string& text(const std::string& key) const {
     const auto found = texts_.find(key);
-    if (found == texts_.end()) fail(fmt::format("{}: the metadata have no '{}'", file_, key));
+    if (found == texts_.end()) fail_format(fmt::format("{}: the metadata have no '{}'", file_, key));
     return found->second;
   }
 
@@ -123,7 +119,7 @@ class Metadata {
     try {
       return read_value(json::parse(stored));
     } catch (const json::exception& error) {
-      fail(fmt::format("{}: metadata '{}': {}", file_, key, printable(error.what(), 300)));
+      fail_format(fmt::format("{}: metadata '{}': {}", file_, key, printable(error.what(), 300)));
     } catch (const Error& error) {
       throw Error(error.kind(), fmt::format("{}: metadata '{}': {}", file_, key, error.what()));
     }
@@ -132,7 +128,7 @@ class Metadata {
   // Keys that say for other programs what the model says for this one.
   void expect(const std::string& key, const std::string& wanted) const {
     if (text(key) != wanted)
-      fail(fmt::format("{}: metadata '{}' is '{}', but the model's is '{}'", file_, key, printable(text(key)),
+      fail_format(fmt::format("{}: metadata '{}' is '{}', but the model's is '{}'", file_, key, printable(text(key)),
                        wanted));
   }
 
@@ -190,7 +186,7 @@ Model described_model(const Metadata& stored, const std::string& file) {
     const auto wanted = batch_norms_of(settings);
     const size_t applied = apply_batch_norms(model.graph, wanted);
     if (applied != wanted.size())
-      fail(fmt::format("{} of its {} batch norms are not in the model", wanted.size() - applied,
+      fail_format(fmt::format("{} of its {} batch norms are not in the model", wanted.size() - applied,
                        wanted.size()));
     return applied;
   });
@@ -238,7 +234,7 @@ InputFormat parse_input_format(const std::string& text) {
   try {
     return input_format_of(json::parse(text));
   } catch (const json::exception& error) {
-    fail(printable(error.what(), 300));
+    fail_format(printable(error.what(), 300));
   }
 }
 

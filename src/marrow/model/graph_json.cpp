@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxNodes = 10'000;
-constexpr size_t kMaxNames = 1'000;       // outputs, taps
+constexpr size_t kMaxOutputs = 1'000;       // outputs, taps
 constexpr size_t kMaxNameLength = 1'000;  // bytes
 constexpr int kMaxExtent = 4'096;         // kernels, paddings and the like, pixels
 constexpr int kMaxInnerChannels = 4 * kMaxModelChannels;
@@ -276,8 +276,8 @@ class GraphReader {
 
   std::vector<std::pair<std::string, Value>> read_names(const char* key) const {
     const json& stored = stored_.at(key);
-    if (stored.size() > kMaxNames)
-      fail(fmt::format("{} {}, at most {} are possible", stored.size(), key, kMaxNames));
+    if (stored.size() > kMaxOutputs)
+      fail(fmt::format("{} {}, at most {} are possible", stored.size(), key, kMaxOutputs));
     std::vector<std::pair<std::string, Value>> names;
     for (const json& pair : stored) names.emplace_back(text(pair.at(0)), value(pair.at(1)));
     return names;

@@ -1,12 +1,12 @@
 #include "marrow/predict/classifier.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/image/network_input.h"
 
@@ -25,19 +25,17 @@ Classifier::Classifier(const Graph& graph, const Weights& weights, const Classif
 }
 
 ClassificationResult Classifier::classify(const image::Image& image, int top) {
-  using Clock = std::chrono::steady_clock;
-  const auto ms = [](Clock::time_point a, Clock::time_point b) {
-    return std::chrono::duration<double, std::milli>(b - a).count();
-  };
   if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
   CompiledNetwork::Compiled& network = compiled();
-  const auto start = Clock::now();
+  ClassificationResult result;
+  result.network = {format_.crop, format_.crop};
+  Stopwatch clock;
   const image::Image cut = image::resize_for_classifier(image, format_.resize, format_.crop,
                                                         image::resize_filter(format_.interpolation));
   image::fill_network_input(cut.pixels(), format_, network.input.values().data());
-  const auto filled = Clock::now();
+  result.times.preprocess_ms = clock.lap_milliseconds();
   const Tensor& output = network.run();
-  const auto ran = Clock::now();
+  result.times.inference_ms = clock.lap_milliseconds();
 
   auto logits = std::vector<float>(output.values().begin(), output.values().end());
   // A broken model's NaN becomes the least likely class, and infinities finite; the sort below needs an
@@ -59,13 +57,11 @@ ClassificationResult Classifier::classify(const image::Image& image, int top) {
     return exponentials[static_cast<size_t>(a)] > exponentials[static_cast<size_t>(b)] ||
            (exponentials[static_cast<size_t>(a)] == exponentials[static_cast<size_t>(b)] && a < b);
   });
-  ClassificationResult result;
-  result.network = {format_.crop, format_.crop};
   for (long i = 0; i < kept; ++i) {
     const int id = order[static_cast<size_t>(i)];
     result.top.push_back({id, static_cast<float>(exponentials[static_cast<size_t>(id)] / total)});
   }
-  result.times = {ms(start, filled), ms(filled, ran), ms(ran, Clock::now())};
+  result.times.postprocess_ms = clock.lap_milliseconds();
   return result;
 }
 

@@ -1,19 +1,13 @@
 #include "marrow/predict/detector.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/image/network_input.h"
 
 namespace marrow::predict {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double ms_between(Clock::time_point begin, Clock::time_point end) {
-  return std::chrono::duration<double, std::milli>(end - begin).count();
-}
 
 int round_up(int value, int multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -70,19 +64,19 @@ DetectionResult Detector::detect(const image::Image& image) {
   CompiledNetwork::Compiled& network =
       network_.at({1, image::Image::kChannels, geometry.out.height, geometry.out.width});
 
-  const auto start = Clock::now();
-  image::fill_letterboxed(image, geometry, input_format(network_.graph()), network.input.values().data());
-  const auto filled = Clock::now();
-  const Tensor& prediction = network.run();
-  const auto ran = Clock::now();
-
   DetectionResult result;
   result.network = geometry.out;
+  Stopwatch clock;
+  image::fill_letterboxed(image, geometry, input_format(network_.graph()), network.input.values().data());
+  result.times.preprocess_ms = clock.lap_milliseconds();
+  const Tensor& prediction = network.run();
+  result.times.inference_ms = clock.lap_milliseconds();
+
   const RatioPad ratio_pad = assumed_ratio_pad(geometry.out, picture);
   for (const detect::InputDetection& found :
        detect::non_max_suppression(prediction.values().data(), classes_, prediction.dim(2), options_.nms))
     result.detections.push_back(detect::with_box(found, to_image(found.box, ratio_pad, picture)));
-  result.times = {ms_between(start, filled), ms_between(filled, ran), ms_between(ran, Clock::now())};
+  result.times.postprocess_ms = clock.lap_milliseconds();
   return result;
 }
 

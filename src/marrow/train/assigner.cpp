@@ -8,7 +8,7 @@ namespace marrow::train {
 namespace {
 
 constexpr double kInsideMargin = 1e-9;  // pixels; strict inside
-constexpr double kEps = 1e-9;
+constexpr double kAlignmentEps = 1e-9;
 
 // (N, M, A) bool: the anchor lies strictly inside the object's box.
 torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& objects) {
@@ -65,7 +65,7 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
   const torch::Tensor largest_alignment = won.amax(-1, /*keepdim=*/true);
   const torch::Tensor largest_overlap = (overlaps * picked).amax(-1, /*keepdim=*/true);
   // An anchor has one object by now, so the largest share is its object's.
-  const auto [weights, object_of] = (won * (largest_overlap / (largest_alignment + kEps))).max(1);  // (N, A)
+  const auto [weights, object_of] = (won * (largest_overlap / (largest_alignment + kAlignmentEps))).max(1);  // (N, A)
   return {weights, weights > 0, object_of};
 }
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/evaluate/plots/label_plot.h"
 #include "marrow/evaluate/plots/results_plot.h"
 #include "marrow/image/encode.h"
@@ -14,9 +14,6 @@ namespace {
 
 constexpr double kLargestShare = 0.01;  // of a run's time, for drawing results.png while it goes on
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 
@@ -25,8 +22,7 @@ RunPictures::RunPictures(std::filesystem::path folder, std::vector<std::string> 
     : folder_(std::move(folder)),
       names_(std::move(names)),
       attempts_(say),
-      validation_(folder_, names_, say),
-      drawn_at_(now_seconds()) {}
+      validation_(folder_, names_, say) {}
 
 void RunPictures::labels(const loader::ImageStore& images) {
   attempts_.plot(folder_ / "labels.jpg", [&] {
@@ -62,15 +58,15 @@ void RunPictures::train_batch(const loader::ClassificationBatch& batch, int64_t 
 }
 
 void RunPictures::epoch_done() {
-  if (now_seconds() - drawn_at_ >= draw_cost_ / kLargestShare) run_done();
+  if (since_drawn_.seconds() >= draw_cost_ / kLargestShare) run_done();
 }
 
 void RunPictures::run_done() {
-  const double began = now_seconds();
+  const Stopwatch clock;
   attempts_.plot(folder_ / "results.png",
                  [&] { return evaluate::results_plot(read_results_csv(folder_ / "results.csv")); });
-  drawn_at_ = now_seconds();
-  draw_cost_ = drawn_at_ - began;
+  draw_cost_ = clock.seconds();
+  since_drawn_ = {};
 }
 
 }  // namespace marrow::train

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/evaluate/plots/drawing_attempts.h"
 #include "marrow/evaluate/validation_pictures.h"
 #include "marrow/loader/classification_loader.h"
@@ -48,7 +49,7 @@ class RunPictures {
   std::vector<std::string> names_;
   evaluate::DrawingAttempts attempts_;
   evaluate::ValidationPictures validation_;
-  double drawn_at_ = 0;     // seconds
+  Stopwatch since_drawn_;
   double draw_cost_ = 1.0;  // of results.png; a guess until it was drawn
 };
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <numbers>
 
@@ -10,6 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/random.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
 #include "marrow/train/run_pictures.h"
 #include "marrow/train/stop_request.h"
@@ -23,10 +23,6 @@ constexpr int kMostRecoveries = 3;
 constexpr int64_t kBatchesBeforeEstimate = 4;  // after the first one, which is slow
 constexpr size_t kColumnsAside = 5;            // of results.csv: epoch, time and three rates
 constexpr double kSecondsPerHour = 3600;
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // A checkpoint of such a model would be of no use.
 std::optional<std::string> non_finite_parameter(const TorchExecutor& model) {
@@ -81,7 +77,6 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
       results_(settings_.folder / "results.csv", task.result_columns(), start.state.epoch),
       progress_(task.loss_names(), settings_.executor.device.is_cuda() ? "GPU_mem" : "Memory",
                 settings_.on_terminal),
-      started_(now_seconds()),
       seconds_before_(start.state.seconds) {
   go_back_to({start.average, start.weights, start.optimizer, start.state});
   if (const std::string note =
@@ -125,7 +120,7 @@ std::filesystem::path Trainer::weights_path(const std::string& name) const {
 }
 
 double Trainer::elapsed() const {
-  return seconds_before_ + now_seconds() - started_;
+  return seconds_before_ + clock_.seconds();
 }
 
 void Trainer::go_back_to(const GoodStep& step) {
@@ -223,7 +218,7 @@ Trainer::EpochEnd Trainer::train_epoch() {
 
   bool out_of_time = false;
   for (int64_t i = first_batch; i < batches && !out_of_time; ++i) {
-    const double began = now_seconds();
+    const Stopwatch clock;
     const int64_t iteration = epoch * batches + i;
     const Task::Step step = task_.forward(trained_);
     if (!all_finite(step.items)) {
@@ -262,7 +257,7 @@ Trainer::EpochEnd Trainer::train_epoch() {
     line.image_size = step.image_size;
     line.memory_gb = static_cast<double>(bytes_in_use(settings_.executor.device)) / 1e9;
     progress_.batch_done(line, i + 1, step.images);
-    count_towards_estimate(now_seconds() - began);
+    count_towards_estimate(clock.seconds());
   }
   for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
   progress_.end_epoch(line, task_.waited_seconds() - waited_before);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/train/ema.h"
 #include "marrow/train/optimizer.h"
 #include "marrow/train/recipe/progress.h"
@@ -84,7 +85,7 @@ class Trainer {
   Progress progress_;
   GoodStep good_step_;  // the latest
   std::string latest_problem_;
-  double started_ = 0;  // seconds
+  Stopwatch clock_;
   double seconds_before_ = 0;
   int64_t batches_timed_ = 0;  // for the estimate
   double seconds_timed_ = 0;

@@ -49,7 +49,7 @@ std::string fill(std::string_view to, const std::vector<std::string>& captures) 
 Tensor transpose(const Tensor& tensor, const std::string& name) {
   if (tensor.shape().size() != 2)
     throw Error(ErrorKind::kShape, fmt::format("tensor '{}' is {}; expected two dimensions to transpose",
-                                               printable(name), to_string(tensor.shape())));
+                                               printable(name), marrow::to_string(tensor.shape())));
   const Tensor source = tensor.to_float();
   const auto rows = static_cast<size_t>(source.dim(0));
   const auto columns = static_cast<size_t>(source.dim(1));

@@ -23,7 +23,7 @@ using Json = nlohmann::json;
 
 constexpr size_t kLengthSize = 8;
 constexpr uint64_t kMaxHeader = 32 << 20;  // bytes; a model of 1000 tensors has 0.1 MB
-constexpr int kMaxDepth = 3;               // header, tensor, shape
+constexpr int kMaxHeaderDepth = 3;               // header, tensor, shape
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr std::array kDTypes = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64,
                                 DType::kInt64,   DType::kInt32,   DType::kInt16,    DType::kInt8,
@@ -82,7 +82,7 @@ class HeaderReader {
     // leaves open.
     std::set<std::string> names;
     const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
-      if (depth > kMaxDepth) fail("the header nests too deep");
+      if (depth > kMaxHeaderDepth) fail("the header nests too deep");
       const bool is_name = depth == 1 && event == Json::parse_event_t::key;
       if (is_name && !names.insert(value.get<std::string>()).second)
         fail(fmt::format("the name '{}' appears twice", printable(value.get<std::string>())));
@@ -151,7 +151,7 @@ class HeaderReader {
       bad(error.what());
     }
     if (wanted != size)
-      bad(fmt::format("shape {} of {} needs {} bytes, but it has {}", to_string(shape), type_name, wanted,
+      bad(fmt::format("shape {} of {} needs {} bytes, but it has {}", marrow::to_string(shape), type_name, wanted,
                       size));
     ranges.emplace_back(offsets[0], offsets[1]);
     Tensor tensor(shape, *dtype);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxListBytes = size_t{256} << 20;
+constexpr size_t kMaxSplitBytes = size_t{256} << 20;
 
 bool is_xml(const fs::path& path) {
   return to_lower(path.extension().string()) == ".xml";
@@ -33,7 +33,7 @@ fs::path base_of(const Dataset& dataset, const SplitSource& source) {
 
 // A list has a file's stem a line, perhaps followed by 1, 0 or -1 (whether a class is in the image).
 std::vector<fs::path> listed_files(const fs::path& list, const fs::path& annotations) {
-  const std::string content = read_file(list, kMaxListBytes);
+  const std::string content = read_file(list, kMaxSplitBytes);
   std::vector<fs::path> files;
   for (size_t at = 0; at < content.size();) {
     const size_t end = std::min(content.find('\n', at), content.size());

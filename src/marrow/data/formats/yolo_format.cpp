@@ -74,9 +74,9 @@ Label bounds(int class_id, const Polygon& polygon) {
   return {class_id, (left.x + right.x) / 2, (top.y + bottom.y) / 2, right.x - left.x, bottom.y - top.y};
 }
 
-class Parser {
+class LabelParser {
  public:
-  Parser(const std::string& file, int classes) : file_(file), classes_(classes) {}
+  LabelParser(const std::string& file, int classes) : file_(file), classes_(classes) {}
 
   ParsedLabels parse(std::string_view text) {
     const Words words = split_words(text);
@@ -208,7 +208,7 @@ class Parser {
 }  // namespace
 
 ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes) {
-  return Parser(file, classes).parse(text);
+  return LabelParser(file, classes).parse(text);
 }
 
 std::string yolo_label_lines(const LabelledImage& image, bool polygons) {

@@ -6,11 +6,11 @@
 namespace marrow::engine {
 namespace {
 
-struct Place {
+struct ChannelPlace {
   Value map;
   int channel = 0;
 };
-using Places = std::vector<Place>;
+using ChannelPlaces = std::vector<ChannelPlace>;
 
 class Dissolver {
  public:
@@ -85,16 +85,16 @@ class Dissolver {
     return false;
   }
 
-  Places places_of(Value value) const {
+  ChannelPlaces places_of(Value value) const {
     if (const auto found = places_.find(value.id); found != places_.end()) return found->second;
-    Places places;
+    ChannelPlaces places;
     for (int c = 0; c < channels(value); ++c) places.push_back({value, c});
     return places;
   }
 
   // What a slice, concatenation or shuffle gives.
-  Places moved(const LoweredOp& op) const {
-    Places all;
+  ChannelPlaces moved(const LoweredOp& op) const {
+    ChannelPlaces all;
     for (const Value input : op.inputs) std::ranges::copy(places_of(input), std::back_inserter(all));
     if (const auto* slice = std::get_if<Slice>(&op.operation))
       return {all.begin() + slice->begin, all.begin() + slice->end};
@@ -102,16 +102,16 @@ class Dissolver {
     if (shuffle == nullptr) return all;
     const size_t groups = static_cast<size_t>(shuffle->groups);
     const size_t per_group = all.size() / groups;
-    Places shuffled;
+    ChannelPlaces shuffled;
     for (size_t c = 0; c < all.size(); ++c) shuffled.push_back(all[c % groups * per_group + c / groups]);
     return shuffled;
   }
 
   // The maps of `places` become the operation's inputs; returns the places in them.
-  static std::vector<ChannelSource> read(const Places& places, LoweredOp& op) {
+  static std::vector<ChannelSource> read(const ChannelPlaces& places, LoweredOp& op) {
     std::vector<ChannelSource> channels;
     op.inputs.clear();
-    for (const Place& place : places) {
+    for (const ChannelPlace& place : places) {
       const auto found = std::ranges::find(op.inputs, place.map);
       channels.push_back({static_cast<int>(found - op.inputs.begin()), place.channel});
       if (found == op.inputs.end()) op.inputs.push_back(place.map);
@@ -120,7 +120,7 @@ class Dissolver {
   }
 
   // The value of `op` lies at `places`; who cannot read those gets a copy, and then everybody reads that.
-  void define(const LoweredOp& op, Places places) {
+  void define(const LoweredOp& op, ChannelPlaces places) {
     if (all_take_places(op.output)) {
       places_[op.output.id] = std::move(places);
       return;
@@ -137,8 +137,8 @@ class Dissolver {
 
   // One part for each map: its blocks from the first channel that is wanted to the last. A channel that is
   // wanted twice is in two parts.
-  Places cut_depthwise(const LoweredOp& op) {
-    const Places places = places_of(op.inputs[0]);
+  ChannelPlaces cut_depthwise(const LoweredOp& op) {
+    const ChannelPlaces places = places_of(op.inputs[0]);
     struct Taken {
       size_t row;  // the convolution's channel
       int channel;
@@ -150,7 +150,7 @@ class Dissolver {
       const auto& [map, channel] = places[row];
       parts[{map.id, taken[{map.id, channel}]++}].push_back({row, channel});
     }
-    Places result(places.size());
+    ChannelPlaces result(places.size());
     for (const auto& [key, channels] : parts) {
       const auto [low, high] = std::ranges::minmax(channels, {}, &Taken::channel);
       const lowered::Convolution& whole = *convolution(op);
@@ -172,7 +172,7 @@ class Dissolver {
   int lanes_;
   Lowered& lowered_;
   std::map<int, std::vector<LoweredOp>> readers_;
-  std::map<int, Places> places_;  // by value, where it is not in one piece
+  std::map<int, ChannelPlaces> places_;  // by value, where it is not in one piece
 };
 
 }  // namespace

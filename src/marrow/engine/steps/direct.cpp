@@ -19,7 +19,6 @@ namespace {
 
 // Of the input a task reads, so that it stays in a second-level cache beside the weights.
 constexpr int64_t kChunkFloats = 64 * 1024;
-constexpr int64_t kTasksPerThread = 4;
 
 class Direct final : public Step {
  public:

@@ -9,7 +9,6 @@ namespace {
 
 // Floats a task works on: large against the cost of a task, small against a second-level cache. A multiple of
 // any number of lanes.
-constexpr int64_t kChunk = 8192;
 
 class Elementwise final : public Step {
  public:
@@ -23,11 +22,11 @@ class Elementwise final : public Step {
   }
 
   void run(const RunContext& context) const override {
-    const int64_t chunks = (floats_ + kChunk - 1) / kChunk;
+    const int64_t chunks = (floats_ + kTaskElements - 1) / kTaskElements;
     context.pool->parallel_for(dst_.images * chunks, [&](int64_t task, int) {
       const int64_t image = task / chunks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t count = std::min(kChunk, floats_ - first);
+      const int64_t first = task % chunks * kTaskElements;
+      const int64_t count = std::min(kTaskElements, floats_ - first);
       float* dst = context.write(dst_) + image * dst_.image_stride + first;
       std::memcpy(dst, context.read(src_) + image * src_.image_stride + first,
                   static_cast<size_t>(count) * sizeof(float));
@@ -68,12 +67,12 @@ class ScaleBlocks final : public Step {
     const int lanes = kernels_.lanes;
     const int64_t blocks = dst_.blocks(lanes);
     const int64_t floats = dst_.block_floats(lanes);
-    const int64_t chunks = (floats + kChunk - 1) / kChunk;
+    const int64_t chunks = (floats + kTaskElements - 1) / kTaskElements;
     context.pool->parallel_for(dst_.images * blocks * chunks, [&](int64_t task, int) {
       const int64_t image = task / chunks / blocks;
       const int64_t block = task / chunks % blocks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t count = std::min(kChunk, floats - first);
+      const int64_t first = task % chunks * kTaskElements;
+      const int64_t count = std::min(kTaskElements, floats - first);
       const float* scale = scale_.defined()
                                ? scale_.values().data() + block * lanes
                                : context.read(gate_) + image * gate_.image_stride + block * lanes;

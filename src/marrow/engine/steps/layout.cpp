@@ -9,17 +9,17 @@
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kPixels = 256;  // a task's: 16 KB of a block
+constexpr int64_t kTaskPixels = 256;  // a task's: 16 KB of a block
 
 // Visits every (image, block, run of pixels) of a blocked view in parallel: visit(image, block, first pixel,
 // count).
 template <class Visit>
 void for_pixels(const RunContext& context, const View& blocked, int lanes, const Visit& visit) {
   const int64_t blocks = blocked.blocks(lanes);
-  const int64_t chunks = (blocked.pixels() + kPixels - 1) / kPixels;
+  const int64_t chunks = (blocked.pixels() + kTaskPixels - 1) / kTaskPixels;
   context.pool->parallel_for(blocked.images * blocks * chunks, [&](int64_t task, int) {
-    const int64_t first = task % chunks * kPixels;
-    visit(task / chunks / blocks, task / chunks % blocks, first, std::min(kPixels, blocked.pixels() - first));
+    const int64_t first = task % chunks * kTaskPixels;
+    visit(task / chunks / blocks, task / chunks % blocks, first, std::min(kTaskPixels, blocked.pixels() - first));
   });
 }
 

@@ -18,7 +18,6 @@ namespace marrow::engine {
 namespace {
 
 constexpr int64_t kInputBytes = 128 * 1024;  // that a task reads, unless one row is more
-constexpr int64_t kTasksPerThread = 4;
 
 class LowPrecisionConv final : public Step {
  public:

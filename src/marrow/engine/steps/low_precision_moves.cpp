@@ -8,7 +8,6 @@
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kChunk = 8192;  // numbers a task converts; a multiple of any number of lanes
 
 class Convert final : public Step {
  public:
@@ -16,11 +15,11 @@ class Convert final : public Step {
       : src_(src), dst_(dst), kernels_(kernels), count_(dst.image_floats(kernels.lanes)) {}
 
   void run(const RunContext& context) const override {
-    const int64_t chunks = (count_ + kChunk - 1) / kChunk;
+    const int64_t chunks = (count_ + kTaskElements - 1) / kTaskElements;
     context.pool->parallel_for(dst_.images * chunks, [&](int64_t task, int thread) {
       const int64_t image = task / chunks;
-      const int64_t first = task % chunks * kChunk;
-      const int64_t count = std::min(kChunk, count_ - first);
+      const int64_t first = task % chunks * kTaskElements;
+      const int64_t count = std::min(kTaskElements, count_ - first);
       const float* numbers = nullptr;
       if (src_.element == Element::kFloat32) {
         numbers = context.read(src_) + image * src_.image_stride + first;
@@ -48,7 +47,7 @@ class Convert final : public Step {
                                          : dst_.element == Element::kBfloat16 ? "bfloat16"
                                                                               : "float32");
   }
-  int64_t scratch_floats() const override { return kChunk; }
+  int64_t scratch_floats() const override { return kTaskElements; }
 
  private:
   View src_, dst_;

@@ -14,7 +14,6 @@ namespace {
 
 constexpr int64_t kTaskTiles =
     16;  // at most: enough to use a group's weights often, few enough for the cache
-constexpr int64_t kTasksPerThread = 4;
 
 class Pointwise final : public Step {
  public:

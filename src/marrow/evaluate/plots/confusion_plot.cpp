@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kMostWithNumbers = 31;  // 30 classes and the background
 constexpr int kMostWithNames = 101;
-constexpr size_t kLongestName = 24;
+constexpr size_t kLongestLabel = 24;
 constexpr double kBlankBelow = 0.005;
 constexpr double kFont = 12;
 
@@ -41,7 +41,7 @@ Layout layout_of(int size, std::span<const std::string> names, size_t widest_num
       std::clamp(l.cell / (0.85 * static_cast<double>(std::max<size_t>(widest_number, 2))), 5.0, kFont + 2);
   size_t longest = 4;
   if (l.names)
-    for (const std::string& name : names) longest = std::max(longest, drawn_length(name, kLongestName));
+    for (const std::string& name : names) longest = std::max(longest, drawn_length(name, kLongestLabel));
   // A letter is about 0.8 of the font's size in points wide, in pixels.
   const int room = static_cast<int>(static_cast<double>(longest) * l.name_font * 0.82) + 60;
   l.left = room;
@@ -96,7 +96,7 @@ std::string confusion_plot(const ConfusionMatrix& matrix, std::span<const std::s
       (l.left + l.matrix / 2.0) / l.width(), 18.0 / l.height(), 18.0 / l.width(),
       (l.bottom + l.matrix / 2.0) / l.height());
   if (l.names) {
-    const std::string ticks = class_ticks(labels, kLongestName);
+    const std::string ticks = class_ticks(labels, kLongestLabel);
     script << fmt::format(
         "set xtics rotate by 90 right nomirror scale 0.5 font ',{0:.1f}' {1}\n"
         "set ytics nomirror scale 0.5 font ',{0:.1f}' {1}\n",

@@ -13,7 +13,7 @@ namespace {
 // Ten colours that stay apart on white, first as solid lines, then dashed.
 constexpr const char* kColours[] = {"#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
                                     "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"};
-constexpr size_t kLongestName = 28;
+constexpr size_t kLongestLegend = 28;
 
 struct Description {
   const char* file;
@@ -59,7 +59,7 @@ std::string curve_plot(const AveragePrecision& result, std::span<const std::stri
     for (size_t i = 0; i < rows.size(); ++i) {
       const ClassPrecision& one = result.classes[i];
       const std::string& name = names[static_cast<size_t>(one.class_id)];
-      std::string legend = plot_text(name.empty() ? std::to_string(one.class_id) : name, kLongestName);
+      std::string legend = plot_text(name.empty() ? std::to_string(one.class_id) : name, kLongestLegend);
       if (curve == Curve::kPrecisionByRecall) {
         legend.pop_back();
         legend += fmt::format(" {:.3f}'", one.map50());

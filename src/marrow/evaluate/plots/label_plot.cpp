@@ -17,7 +17,7 @@ namespace {
 constexpr int kSide = 1300, kLargeSide = 2000;  // pixels
 constexpr size_t kManyNames = 40;               // need the large one
 constexpr size_t kMostNames = 100;
-constexpr size_t kLongestName = 18;
+constexpr size_t kLongestTick = 18;
 constexpr size_t kMostBoxes = 1000;
 constexpr size_t kBins = 50;
 constexpr double kVeil = 0x90000000;  // transparency, so that many boxes show where most edges lie
@@ -53,7 +53,7 @@ void classes_panel(PlotScript& script, std::span<const PlottedBox> boxes,
   if (names.size() <= kMostNames)
     script << fmt::format("set xtics rotate by 90 right nomirror scale 0.5 font ',{:.1f}' {}\n",
                           std::clamp(480.0 / static_cast<double>(names.size()), 6.0, 11.0),
-                          class_ticks(names, kLongestName));
+                          class_ticks(names, kLongestTick));
   else
     script << fmt::format("set xlabel 'class'\nset xtics nomirror {}\n",
                           whole_tick_step(static_cast<double>(names.size())));

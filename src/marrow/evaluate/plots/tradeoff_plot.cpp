@@ -14,7 +14,7 @@ namespace {
 constexpr int kWidth = 1150, kHeight = 750;               // pixels
 constexpr double kPlotWidth = 1025, kPlotHeight = 620;    // of the area inside the axes, about
 constexpr double kLetterWidth = 7.2, kLineHeight = 15.5;  // of a label
-constexpr size_t kLongestName = 40;
+constexpr size_t kLongestPoint = 40;
 constexpr double kWideRange = 8;    // from here on an axis is logarithmic
 constexpr double kNarrowRange = 2;  // to here an axis does not begin at zero
 constexpr double kNearBudget = 3;   // a budget further away than this factor would push the points together
@@ -47,7 +47,7 @@ struct Label {
   double x, y;  // of its left end's middle, 0 to 1
 
   double width() const {
-    return static_cast<double>(drawn_length(point->name, kLongestName)) * kLetterWidth / kPlotWidth;
+    return static_cast<double>(drawn_length(point->name, kLongestPoint)) * kLetterWidth / kPlotWidth;
   }
 };
 
@@ -116,7 +116,7 @@ std::string tradeoff_plot(std::span<const TradeoffPoint> points, const TradeoffT
   for (const Label& label : place_labels(points, x, y))
     script << fmt::format(
         "set label {} at graph {:.4f},{:.4f} left noenhanced font ',10' textcolor rgb '{}'\n",
-        plot_text(label.point->name, kLongestName), label.x, label.y,
+        plot_text(label.point->name, kLongestPoint), label.x, label.y,
         label.point->on_front ? "#0000c0" : "#606060");
   if (budget) {
     script << fmt::format(

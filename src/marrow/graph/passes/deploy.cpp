@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
 #include "marrow/base/text.h"
 #include "marrow/graph/passes/fold_batch_norm.h"
@@ -55,7 +55,6 @@ std::span<const NamedPass> passes() {
 
 GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& options,
                         std::vector<PassRun>* runs) {
-  using Clock = std::chrono::steady_clock;
   check_names(options.skip);
   check_names(options.also);
   verify(source.graph, source.weights);
@@ -63,10 +62,10 @@ GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& opt
   for (const NamedPass& pass : kPasses) {
     if (contains(options.skip, pass.name) || !(pass.by_default || contains(options.also, pass.name)))
       continue;
-    const auto start = Clock::now();
+    const Stopwatch clock;
     GraphWithWeights next = pass.run(model, options.threads);
     verify(next.graph, next.weights);
-    const PassRun run = {pass.name, std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
+    const PassRun run = {pass.name, clock.milliseconds(),
                          model.graph.nodes.size(), next.graph.nodes.size()};
     debug(fmt::format("{}: {} operations became {} in {:.1f} ms", run.name, run.nodes_before, run.nodes_after,
                       run.ms));

@@ -21,16 +21,16 @@ constexpr int64_t kMaxDeflateRatio = 1032;  // what deflate can reach at best: 2
 constexpr size_t kSignatureBytes = 8;
 constexpr size_t kMaxMessage = 200;
 
-class Reader {
+class PngReader {
  public:
-  explicit Reader(Bytes bytes) : bytes_(bytes) {
+  explicit PngReader(Bytes bytes) : bytes_(bytes) {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error, on_warning);
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) throw std::bad_alloc();
   }
-  ~Reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
 
   bool read_header() {
     if (setjmp(escape_)) return false;
@@ -68,13 +68,13 @@ class Reader {
 
  private:
   [[noreturn]] static void on_error(png_structp png, png_const_charp message) {
-    auto* self = static_cast<Reader*>(png_get_error_ptr(png));
+    auto* self = static_cast<PngReader*>(png_get_error_ptr(png));
     std::snprintf(self->error_, kMaxMessage, "%s", message);
     std::longjmp(self->escape_, 1);
   }
   static void on_warning(png_structp, png_const_charp) {}
   static void on_read(png_structp png, png_bytep out, png_size_t count) {
-    auto* self = static_cast<Reader*>(png_get_io_ptr(png));
+    auto* self = static_cast<PngReader*>(png_get_io_ptr(png));
     if (count > self->bytes_.size() - self->position_) png_error(png, "the file ends early");
     std::memcpy(out, self->bytes_.data() + self->position_, count);
     self->position_ += count;
@@ -89,7 +89,7 @@ class Reader {
 };
 
 // The eXIf chunk may also follow the pixels, where libpng's own reader no longer looks.
-int orientation(Bytes png) {
+int png_orientation(Bytes png) {
   for (size_t at = kSignatureBytes; png.size() - at >= 12;) {
     size_t length = big_32(png, at);
     if (length > png.size() - at - 12) return 1;
@@ -100,16 +100,16 @@ int orientation(Bytes png) {
   return 1;
 }
 
-class Writer {
+class PngWriter {
  public:
-  Writer() {
+  PngWriter() {
     png_ = png_create_write_struct(PNG_LIBPNG_VER_STRING, this, on_error, on_warning);
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) throw std::bad_alloc();
   }
-  ~Writer() { png_destroy_write_struct(&png_, &info_); }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
+  ~PngWriter() { png_destroy_write_struct(&png_, &info_); }
+  PngWriter(const PngWriter&) = delete;
+  PngWriter& operator=(const PngWriter&) = delete;
 
   bool write(ConstPixels pixels) {
     if (setjmp(escape_)) return false;
@@ -130,14 +130,14 @@ class Writer {
 
  private:
   [[noreturn]] static void on_error(png_structp png, png_const_charp message) {
-    auto* self = static_cast<Writer*>(png_get_error_ptr(png));
+    auto* self = static_cast<PngWriter*>(png_get_error_ptr(png));
     std::snprintf(self->error_, kMaxMessage, "%s", message);
     std::longjmp(self->escape_, 1);
   }
   static void on_warning(png_structp, png_const_charp) {}
   static void on_write(png_structp png, png_bytep data, png_size_t count) {
     try {
-      static_cast<Writer*>(png_get_io_ptr(png))->bytes_.append(reinterpret_cast<const char*>(data), count);
+      static_cast<PngWriter*>(png_get_io_ptr(png))->bytes_.append(reinterpret_cast<const char*>(data), count);
       return;
     } catch (const std::bad_alloc&) {  // must not pass through libpng
     }
@@ -157,14 +157,14 @@ StoredSize png_size(Bytes bytes, const std::string& name) {
   // IHDR is first and of fixed length.
   if (bytes.size() < 33 || std::memcmp(bytes.data() + 12, "IHDR", 4) != 0)
     fail(name, "PNG", "the header is missing");
-  return {big_32(bytes, 16), big_32(bytes, 20), orientation(bytes)};
+  return {big_32(bytes, 16), big_32(bytes, 20), png_orientation(bytes)};
 }
 
 StoredImage read_png(Bytes bytes, const std::string& name) {
   constexpr const char* kind = "PNG";
   const StoredSize size = png_size(bytes, name);  // lets a huge claim be named as such
   check_size(name, kind, size.width, size.height);
-  Reader reader(bytes);
+  PngReader reader(bytes);
   if (!reader.read_header()) fail(name, kind, reader.error());
   if (reader.raw_bytes() / kMaxDeflateRatio > static_cast<int64_t>(bytes.size())) {
     fail(name, kind,
@@ -183,7 +183,7 @@ StoredImage read_png(Bytes bytes, const std::string& name) {
 namespace marrow::image {
 
 std::string encode_png(ConstPixels pixels) {
-  codecs::Writer writer;
+  codecs::PngWriter writer;
   if (!writer.write(pixels)) {
     throw Error(ErrorKind::kUnsupported, fmt::format("cannot be written as PNG: {}", writer.error()));
   }

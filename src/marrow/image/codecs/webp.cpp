@@ -27,7 +27,7 @@ const char* reason(VP8StatusCode status) {
   }
 }
 
-int orientation(Bytes webp) {
+int webp_orientation(Bytes webp) {
   for (size_t at = kRiffHeader; at <= webp.size() && webp.size() - at > kChunkHeader;) {
     size_t length = little_32(webp, at + 4);
     if (length > webp.size() - at - kChunkHeader) return 1;
@@ -48,7 +48,7 @@ StoredSize webp_size(Bytes bytes, const std::string& name) {
   WebPBitstreamFeatures features;
   const VP8StatusCode status = WebPGetFeatures(bytes.data(), bytes.size(), &features);
   if (status != VP8_STATUS_OK) fail(name, "WebP", reason(status));
-  return {features.width, features.height, orientation(bytes)};
+  return {features.width, features.height, webp_orientation(bytes)};
 }
 
 StoredImage read_webp(Bytes bytes, const std::string& name) {
@@ -72,7 +72,7 @@ StoredImage read_webp(Bytes bytes, const std::string& name) {
   config.output.u.RGBA.size = stored.image.byte_size();
   status = WebPDecode(bytes.data(), bytes.size(), &config);
   if (status != VP8_STATUS_OK) fail(name, kind, reason(status));
-  stored.orientation = orientation(bytes);
+  stored.orientation = webp_orientation(bytes);
   return stored;
 }
 

@@ -17,13 +17,6 @@ constexpr size_t kMaxNodeValues = 10'000;  // inputs and outputs of one node, or
 constexpr size_t kMaxRank = 32;
 constexpr size_t kMaxEntries = 10'000;  // of metadata
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFormat, message);
-}
-[[noreturn]] void unsupported(const std::string& message) {
-  throw Error(ErrorKind::kUnsupported, message);
-}
-
 std::string text_of(const WireField& field, std::string_view what) {
   return std::string(field.text(what));
 }
@@ -55,19 +48,19 @@ class TensorReader {
     while (const auto field = reader.next()) take(*field);
     const std::string named = fmt::format("tensor '{}'", printable(result_.name));
     if (external_)
-      unsupported(named +
+      fail_unsupported(named +
                   " keeps its data in another file; models of one file are read. ONNX's "
                   "save_model(..., save_as_external_data=False) makes one");
-    if (strings_) unsupported(named + " holds text");
+    if (strings_) fail_unsupported(named + " holds text");
     const auto dtype = dtype_of_element(element_);
     if (!dtype)
-      unsupported(fmt::format("{} has element type {}, which Marrow does not read", named, element_));
-    if (dims_.size() > kMaxRank) fail(fmt::format("{} has {} dimensions", named, dims_.size()));
+      fail_unsupported(fmt::format("{} has element type {}, which Marrow does not read", named, element_));
+    if (dims_.size() > kMaxRank) fail_format(fmt::format("{} has {} dimensions", named, dims_.size()));
     int64_t count = 0;
     try {
       count = element_count(dims_);
     } catch (const Error& error) {
-      fail(fmt::format("{}: {}", named, error.what()));
+      fail_format(fmt::format("{}: {}", named, error.what()));
     }
     const size_t bytes = static_cast<size_t>(count) * item_size(*dtype);
     fill(*dtype, static_cast<size_t>(count), bytes, named);
@@ -105,7 +98,7 @@ class TensorReader {
         break;
       case tensor_field::kSegment:
       case tensor_field::kUint64Data:
-        unsupported("a tensor in segments or of unsigned words is not read");
+        fail_unsupported("a tensor in segments or of unsigned words is not read");
       case tensor_field::kExternalData:
         external_ = true;
         break;
@@ -127,7 +120,7 @@ class TensorReader {
 
   void expect(size_t found, size_t wanted, const std::string& named) const {
     if (found != wanted)
-      fail(fmt::format("{} is {}, {} of data, but {} are in the file", named, to_string(dims_), wanted,
+      fail_format(fmt::format("{} is {}, {} of data, but {} are in the file", named, to_string(dims_), wanted,
                        found));
   }
 
@@ -197,7 +190,7 @@ Attribute read_attribute(std::string_view message, const std::string& node) {
         break;
       case attribute_field::kGraph:
       case attribute_field::kGraphs:
-        unsupported(fmt::format(
+        fail_unsupported(fmt::format(
             "node {} holds a graph of its own (a branch or a loop), which Marrow does not run", node));
       case attribute_field::kType:
         type = field->integer(kWhat);
@@ -207,7 +200,7 @@ Attribute read_attribute(std::string_view message, const std::string& node) {
     }
   constexpr int64_t kGraphType = 5;
   if (type < 1 || type > static_cast<int64_t>(Attribute::Type::kInts) || type == kGraphType)
-    unsupported(fmt::format("node {}: attribute '{}' has type {}", node, printable(result.name), type));
+    fail_unsupported(fmt::format("node {}: attribute '{}' has type {}", node, printable(result.name), type));
   result.type = static_cast<Attribute::Type>(type);
   return result;
 }
@@ -240,7 +233,7 @@ NodeProto read_node(std::string_view message, size_t index) {
         break;
     }
   if (result.inputs.size() + result.outputs.size() > kMaxNodeValues)
-    fail(fmt::format("node {} has {} inputs and {} outputs", index, result.inputs.size(),
+    fail_format(fmt::format("node {} has {} inputs and {} outputs", index, result.inputs.size(),
                      result.outputs.size()));
   if (result.name.empty()) result.name = fmt::format("#{}", index);
   const std::string named = fmt::format("'{}' ({})", printable(result.name), printable(result.op_type));
@@ -275,7 +268,7 @@ void read_tensor_type(std::string_view message, ValueInfo& info) {
     if (field->id == tensor_type_field::kShape) read_shape(field->text(kWhat), info);
     if (field->id != tensor_type_field::kElement) continue;
     const auto dtype = dtype_of_element(field->integer(kWhat));
-    if (!dtype) unsupported(fmt::format("an input or output has element type {}", field->integer(kWhat)));
+    if (!dtype) fail_unsupported(fmt::format("an input or output has element type {}", field->integer(kWhat)));
     info.dtype = *dtype;
   }
 }
@@ -289,7 +282,7 @@ ValueInfo read_value(std::string_view message) {
     if (field->id != value_field::kType) continue;
     WireReader type(field->text(kWhat));
     while (const auto kind = type.next()) {
-      if (kind->id != type_field::kTensor) unsupported("an input or output is no tensor");
+      if (kind->id != type_field::kTensor) fail_unsupported("an input or output is no tensor");
       read_tensor_type(kind->text(kWhat), result);
     }
   }
@@ -300,13 +293,13 @@ GraphProto read_graph(std::string_view message) {
   constexpr std::string_view kWhat = "the graph";
   const auto bound = [](size_t values) {
     if (values >= kMaxNodeValues)
-      fail(fmt::format("the graph has more than {} inputs or outputs", kMaxNodeValues));
+      fail_format(fmt::format("the graph has more than {} inputs or outputs", kMaxNodeValues));
   };
   GraphProto result;
   WireReader reader(message);
   while (const auto field = reader.next()) switch (field->id) {
       case graph_field::kNode:
-        if (result.nodes.size() == kMaxNodes) fail(fmt::format("more than {} nodes", kMaxNodes));
+        if (result.nodes.size() == kMaxNodes) fail_format(fmt::format("more than {} nodes", kMaxNodes));
         result.nodes.push_back(read_node(field->text(kWhat), result.nodes.size()));
         break;
       case graph_field::kName:
@@ -324,7 +317,7 @@ GraphProto read_graph(std::string_view message) {
         result.outputs.push_back(read_value(field->text(kWhat)));
         break;
       case graph_field::kSparseInitializer:
-        unsupported("sparse tensors are not read");
+        fail_unsupported("sparse tensors are not read");
       default:
         break;
     }
@@ -370,7 +363,7 @@ ModelProto read_model(std::string_view message) {
         result.producer_version = text_of(*field, kWhat);
         break;
       case model_field::kGraph:
-        if (has_graph) fail("there are two graphs");
+        if (has_graph) fail_format("there are two graphs");
         has_graph = true;
         result.graph = read_graph(field->text(kWhat));
         break;
@@ -378,15 +371,15 @@ ModelProto read_model(std::string_view message) {
         result.opsets.insert(read_opset(field->text(kWhat)));
         break;
       case model_field::kMetadata:
-        if (result.metadata.size() == kMaxEntries) fail(fmt::format("more than {} metadata", kMaxEntries));
+        if (result.metadata.size() == kMaxEntries) fail_format(fmt::format("more than {} metadata", kMaxEntries));
         result.metadata.push_back(read_entry(field->text(kWhat)));
         break;
       case model_field::kFunctions:
-        unsupported("the model defines operators of its own (functions), which Marrow does not read");
+        fail_unsupported("the model defines operators of its own (functions), which Marrow does not read");
       default:
         break;
     }
-  if (!has_graph) fail("there is no graph in it: the file is empty, cut short or no ONNX");
+  if (!has_graph) fail_format("there is no graph in it: the file is empty, cut short or no ONNX");
   return result;
 }
 

@@ -12,12 +12,8 @@ namespace {
 
 constexpr size_t kLargePart = 4096;  // bytes; longer ones become parts of their own
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFormat, message);
-}
-
 [[noreturn]] void wrong_type(const WireField& field, std::string_view what) {
-  fail(fmt::format("field {} of {} has wire type {}", field.id, what, static_cast<int>(field.type)));
+  fail_format(fmt::format("field {} of {} has wire type {}", field.id, what, static_cast<int>(field.type)));
 }
 
 uint64_t key(uint32_t id, WireType type) {
@@ -51,11 +47,11 @@ uint64_t WireReader::varint() {
       return value;
     }
   }
-  fail("the file ends within a number, or is no protobuf");
+  fail_format("the file ends within a number, or is no protobuf");
 }
 
 uint64_t WireReader::fixed(size_t size) {
-  if (rest_.size() < size) fail("the file ends within a number");
+  if (rest_.size() < size) fail_format("the file ends within a number");
   uint64_t value = 0;
   for (size_t i = 0; i < size; ++i) value |= uint64_t{static_cast<uint8_t>(rest_[i])} << (8 * i);
   rest_.remove_prefix(size);
@@ -68,7 +64,7 @@ std::optional<WireField> WireReader::next() {
   WireField field;
   field.id = static_cast<uint32_t>(word >> 3);
   field.type = static_cast<WireType>(word & 7);
-  if (field.id == 0 || word >> 3 > 0x1fffffff) fail("not an ONNX file: a field has no number");
+  if (field.id == 0 || word >> 3 > 0x1fffffff) fail_format("not an ONNX file: a field has no number");
   switch (field.type) {
     case WireType::kVarint:
       field.number = varint();
@@ -82,14 +78,14 @@ std::optional<WireField> WireReader::next() {
     case WireType::kBytes: {
       const uint64_t length = varint();
       if (length > rest_.size())
-        fail(fmt::format("field {} should have {} bytes, but {} are left: the file is cut short or no ONNX",
+        fail_format(fmt::format("field {} should have {} bytes, but {} are left: the file is cut short or no ONNX",
                          field.id, length, rest_.size()));
       field.bytes = rest_.substr(0, length);
       rest_.remove_prefix(length);
       break;
     }
     default:
-      fail(fmt::format("not an ONNX file: field {} has wire type {}", field.id, word & 7));
+      fail_format(fmt::format("not an ONNX file: field {} has wire type {}", field.id, word & 7));
   }
   return field;
 }

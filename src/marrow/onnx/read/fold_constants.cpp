@@ -20,18 +20,14 @@ namespace {
 using Inputs = std::vector<const Tensor*>;
 using Ints = std::vector<int64_t>;
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFormat, message);
-}
-
 const Tensor& input(const Inputs& inputs, size_t i) {
-  if (i >= inputs.size() || inputs[i] == nullptr) fail(fmt::format("input {} is missing", i));
+  if (i >= inputs.size() || inputs[i] == nullptr) fail_format(fmt::format("input {} is missing", i));
   return *inputs[i];
 }
 
 Tensor make(const Shape& shape, DType dtype) {
   if (element_count(shape) > kMaxFoldedElements)
-    fail(fmt::format("a constant of shape {} is larger than any that is needed", to_string(shape)));
+    fail_format(fmt::format("a constant of shape {} is larger than any that is needed", to_string(shape)));
   return Tensor(shape, dtype);
 }
 
@@ -90,7 +86,7 @@ int64_t integer_result(std::string_view op, int64_t a, int64_t b) {
   if (op == "Equal") return a == b;
   if (op == "Greater") return a > b;
   if (op == "Less") return a < b;
-  if (b == 0 || (b == -1 && a == std::numeric_limits<int64_t>::min())) fail("division by zero");
+  if (b == 0 || (b == -1 && a == std::numeric_limits<int64_t>::min())) fail_format("division by zero");
   if (op == "Div") return a / b;
   return a % b + (a % b != 0 && (a % b < 0) != (b < 0) ? b : 0);  // Mod takes the divisor's sign
 }
@@ -103,7 +99,7 @@ float real_result(std::string_view op, float a, float b) {
   if (op == "Min") return std::min(a, b);
   if (op == "Max") return std::max(a, b);
   if (op == "Pow") return std::pow(a, b);
-  fail("not an operator on real constants");
+  fail_format("not an operator on real constants");
 }
 
 bool is_binary(std::string_view op) {
@@ -182,7 +178,7 @@ Tensor cast(const Tensor& x, int64_t element) {
 
 Tensor gather(const Tensor& x, const Tensor& indices, int64_t axis_number) {
   const size_t axis = checked_axis(axis_number, x.shape().size());
-  if (indices.dtype() != DType::kInt64) fail("indices are no integers");
+  if (indices.dtype() != DType::kInt64) fail_format("indices are no integers");
   Shape shape(x.shape().begin(), x.shape().begin() + static_cast<std::ptrdiff_t>(axis));
   shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
   shape.insert(shape.end(), x.shape().begin() + static_cast<std::ptrdiff_t>(axis) + 1, x.shape().end());
@@ -196,7 +192,7 @@ Tensor gather(const Tensor& x, const Tensor& indices, int64_t axis_number) {
   for (int64_t row = 0; row < outer; ++row)
     for (int64_t index : indices.values<int64_t>()) {
       if (index < 0) index += size;
-      if (index < 0 || index >= size) fail(fmt::format("index {} of {}", index, size));
+      if (index < 0 || index >= size) fail_format(fmt::format("index {} of {}", index, size));
       std::memcpy(to, x.bytes() + static_cast<size_t>(row * size + index) * inner, inner);
       to += inner;
     }
@@ -211,10 +207,10 @@ Tensor concat(const Inputs& inputs, int64_t axis_number) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& part = input(inputs, i);
     Shape same = part.shape();
-    if (part.dtype() != first.dtype() || same.size() != shape.size()) fail("parts of different kinds");
+    if (part.dtype() != first.dtype() || same.size() != shape.size()) fail_format("parts of different kinds");
     shape[axis] += same[axis];
     same[axis] = first.dim(axis);
-    if (same != first.shape()) fail("parts of different sizes");
+    if (same != first.shape()) fail_format("parts of different sizes");
   }
   Tensor result = make(shape, first.dtype());
   size_t inner = item_size(first.dtype());
@@ -234,7 +230,7 @@ Tensor concat(const Inputs& inputs, int64_t axis_number) {
 Tensor slice(const ShapedNode& node, const Inputs& inputs) {
   const Tensor& x = input(inputs, 0);
   const auto ranges = slice_ranges(node, x.shape(), inputs);
-  if (!ranges) fail("its limits are not constant");
+  if (!ranges) fail_format("its limits are not constant");
   Ints strides = row_major_strides(x.shape());
   Shape shape;
   int64_t start = 0;
@@ -250,7 +246,7 @@ Tensor transpose(const Tensor& x, Ints order) {
   const size_t rank = x.shape().size();
   if (order.empty())
     for (size_t i = rank; i-- > 0;) order.push_back(static_cast<int64_t>(i));
-  if (order.size() != rank) fail("the order of axes has another length than the shape");
+  if (order.size() != rank) fail_format("the order of axes has another length than the shape");
   const Ints own = row_major_strides(x.shape());
   Shape shape;
   Ints strides;
@@ -259,18 +255,18 @@ Tensor transpose(const Tensor& x, Ints order) {
     shape.push_back(x.dim(checked));
     strides.push_back(own[checked]);
   }
-  if (element_count(shape) != x.size()) fail("the order of axes names one twice");
+  if (element_count(shape) != x.size()) fail_format("the order of axes names one twice");
   return gather_offsets(x, shape, strides, 0);
 }
 
 Tensor range(const Inputs& inputs) {
   const Tensor &start = input(inputs, 0), &limit = input(inputs, 1), &step = input(inputs, 2);
-  if (start.size() != 1 || limit.size() != 1 || step.size() != 1) fail("a limit is no single number");
+  if (start.size() != 1 || limit.size() != 1 || step.size() != 1) fail_format("a limit is no single number");
   const double first = start.to_float().values()[0], last = limit.to_float().values()[0],
                by = step.to_float().values()[0];
   const double count = std::ceil((last - first) / by);
   if (!(count <= static_cast<double>(kMaxFoldedElements)))
-    fail(fmt::format("a range from {} to {} by {}", first, last, by));
+    fail_format(fmt::format("a range from {} to {} by {}", first, last, by));
   const bool integers = start.dtype() == DType::kInt64;
   Tensor result = make({std::max<int64_t>(static_cast<int64_t>(count), 0)}, start.dtype());
   for (int64_t i = 0; i < result.size(); ++i) {
@@ -284,7 +280,7 @@ Tensor range(const Inputs& inputs) {
 }
 
 Tensor constant(const ShapedNode& node) {
-  if (node.proto->attributes.size() != 1) fail("wants one attribute");
+  if (node.proto->attributes.size() != 1) fail_format("wants one attribute");
   const Attribute& a = node.proto->attributes.front();
   switch (a.type) {
     case Attribute::Type::kTensor:
@@ -302,14 +298,14 @@ Tensor constant(const ShapedNode& node) {
       return result;
     }
     default:
-      fail("is no number");
+      fail_format("is no number");
   }
 }
 
 Tensor constant_of_shape(const ShapedNode& node, const Inputs& inputs) {
   const Attribute* value = node.find("value");
   const Tensor element = value == nullptr ? Tensor::scalar(0) : normalised_constant(value->tensor);
-  if (element.size() != 1) fail("wants one value");
+  if (element.size() != 1) fail_format("wants one value");
   return broadcast_to(element.reshape({}), [&] {
     const Shape shape = integers_of(input(inputs, 0));
     return shape;
@@ -321,7 +317,7 @@ Tensor where(const Inputs& inputs) {
   shape = broadcast(shape, input(inputs, 2).shape());
   const Tensor condition = broadcast_to(as_integers(*inputs[0]), shape);
   const Tensor yes = broadcast_to(*inputs[1], shape), no = broadcast_to(*inputs[2], shape);
-  if (yes.dtype() != no.dtype()) fail("the two sides are of different kinds");
+  if (yes.dtype() != no.dtype()) fail_format("the two sides are of different kinds");
   Tensor result = make(shape, yes.dtype());
   const size_t size = item_size(yes.dtype());
   for (size_t i = 0; i < condition.values<int64_t>().size(); ++i)
@@ -350,7 +346,7 @@ Tensor dequantized(const ShapedNode& node, const Inputs& inputs) {
     int64_t axis = node.integer("axis", 1);
     if (axis < 0) axis += rank;
     if (axis < 0 || axis >= rank || of.shape() != Shape{x.shape()[static_cast<size_t>(axis)]})
-      fail("its scale does not fit the axis");
+      fail_format("its scale does not fit the axis");
     Shape shape(static_cast<size_t>(rank), 1);
     shape[static_cast<size_t>(axis)] = of.size();
     return of.to_float().reshape(shape);

@@ -12,10 +12,6 @@ namespace {
 
 using Values = std::vector<Value>;
 
-[[noreturn]] void unsupported(const std::string& message) {
-  throw Error(ErrorKind::kUnsupported, message);
-}
-
 // The groups of a channel shuffle that ends in the reshape `node`: (N, g * c, ...) -> (N, g, c, ...) ->
 // (N, c, g, ...) -> back.
 std::optional<std::pair<ValueId, int>> shuffle(const ShapedGraph& graph, const ShapedNode& node) {
@@ -50,14 +46,14 @@ std::optional<Plan> reshape(const ShapedGraph& graph, const ShapedNode& node, bo
     if (as_map && from[2] == 1 && from[3] == 1) return pass_on({x});
     if (!as_map) return Plan{{{x}}, [](Building& b, const Values& in) { return b.graph.flatten(in[0]); }};
   }
-  unsupported(fmt::format("a reshape from {} to {} is part of nothing that Marrow knows", to_string(from),
+  fail_unsupported(fmt::format("a reshape from {} to {} is part of nothing that Marrow knows", to_string(from),
                           to_string(to)));
 }
 
 Plan slice_plan(const ShapedGraph& graph, ValueId x, size_t axis, int64_t begin, int64_t count) {
   const Shape& shape = graph.shape(x);
   if (shape.size() != 4 || axis != 1)
-    unsupported(fmt::format("a cut of {} along axis {}; channels of maps are cut", to_string(shape), axis));
+    fail_unsupported(fmt::format("a cut of {} along axis {}; channels of maps are cut", to_string(shape), axis));
   if (begin == 0 && count == shape[1]) return pass_on({x});
   return {{{x}}, [=](Building& b, const Values& in) {
             return b.graph.slice(in[0], static_cast<int>(begin), static_cast<int>(begin + count));
@@ -75,12 +71,12 @@ Plan slice(const ShapedGraph& graph, const ShapedNode& node) {
   const ValueId x = node.input(0);
   const Shape& shape = graph.shape(x);
   const auto ranges = slice_ranges(node, shape, graph.constants(node));
-  if (!ranges) unsupported("its limits depend on data");
+  if (!ranges) fail_unsupported("its limits depend on data");
   std::optional<size_t> cut;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     const SliceRange& range = (*ranges)[axis];
     if (range.begin == 0 && range.count == shape[axis] && range.step == 1) continue;
-    if (cut || range.step != 1) unsupported("cuts along several axes or with a step are not read");
+    if (cut || range.step != 1) fail_unsupported("cuts along several axes or with a step are not read");
     cut = axis;
   }
   if (!cut) return pass_on({x});
@@ -90,7 +86,7 @@ Plan slice(const ShapedGraph& graph, const ShapedNode& node) {
 Plan concat(const ShapedGraph& graph, const ShapedNode& node) {
   const Shape& shape = graph.shape(node.outputs.at(0));
   if (shape.size() != 4 || checked_axis(node.integer("axis", 0), 4) != 1)
-    unsupported(fmt::format("a concatenation to {}; channels of maps are concatenated", to_string(shape)));
+    fail_unsupported(fmt::format("a concatenation to {}; channels of maps are concatenated", to_string(shape)));
   Plan plan{{}, [](Building& b, const Values& in) { return b.graph.concat(in); }};
   for (const ValueId input : node.inputs) plan.inputs.push_back({input});
   if (plan.inputs.size() == 1) return pass_on(plan.inputs[0]);
@@ -131,7 +127,7 @@ std::optional<Plan> with_constant(const ShapedGraph& graph, const ShapedNode& no
   const ValueId x = node.input(constant_first ? 1 : 0);
   const Tensor constant = graph.constant(node.input(constant_first ? 0 : 1))->to_float();
   const Shape& shape = graph.shape(x);
-  if (graph.shape(node.outputs.at(0)) != shape) unsupported("the constant changes the shape");
+  if (graph.shape(node.outputs.at(0)) != shape) fail_unsupported("the constant changes the shape");
   // A factor below one in inference is how Paddle's dropout leaves training.
   if (node.is("Mul") && constant.size() == 1 && constant.values()[0] > 0 && constant.values()[0] < 1)
     return Plan{{{x, as_map}}, [rate = 1 - double{constant.values()[0]}](Building& b, const Values& in) {
@@ -144,7 +140,7 @@ std::optional<Plan> with_constant(const ShapedGraph& graph, const ShapedNode& no
   }();
   const bool one_each = constant.size() == 1 || (shape.size() == 4 && aligned == Shape{1, shape[1], 1, 1});
   if (shape.size() != 4 || !one_each)
-    unsupported(fmt::format("a constant of {} with data of {}; one number, or one a channel, is read",
+    fail_unsupported(fmt::format("a constant of {} with data of {}; one number, or one a channel, is read",
                             to_string(constant.shape()), to_string(shape)));
   const Tensor one = Tensor::from({1}, std::vector<float>{1}), zero({1});
   const auto negative = [](float v) { return -v; };
@@ -187,7 +183,7 @@ std::optional<Plan> recognise_arithmetic(const ShapedGraph& graph, const ShapedN
   if (left != right && is_gate(left, right))
     std::swap(a, b);
   else if (left != right && !is_gate(right, left))
-    unsupported(fmt::format("a product of {} and {}", to_string(left), to_string(right)));
+    fail_unsupported(fmt::format("a product of {} and {}", to_string(left), to_string(right)));
   return Plan{{a, b}, [](Building& g, const Values& in) {
                 // Of two maps of one pixel the gate is the one whose size no longer follows the image's.
                 const bool gate_first = g.graph.stride(in[0]) == 0 && g.graph.stride(in[1]) != 0;

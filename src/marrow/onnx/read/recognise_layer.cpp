@@ -14,10 +14,6 @@ namespace {
 
 using Values = std::vector<Value>;
 
-[[noreturn]] void unsupported(const std::string& message) {
-  throw Error(ErrorKind::kUnsupported, message);
-}
-
 class LayerRecogniser {
  public:
   LayerRecogniser(const ShapedGraph& graph, const ShapedNode& node, bool as_map)
@@ -44,7 +40,7 @@ class LayerRecogniser {
   // A constant as float32.
   Tensor weight(ValueId v, const char* what) const {
     const Tensor* constant = graph_.constant(v);
-    if (constant == nullptr) unsupported(fmt::format("its {} is not constant", what));
+    if (constant == nullptr) fail_unsupported(fmt::format("its {} is not constant", what));
     return constant->to_float();
   }
   std::optional<Tensor> bias(size_t i, int64_t channels) const {
@@ -70,7 +66,7 @@ class LayerRecogniser {
     const bool named_same = node_.text("auto_pad", "NOTSET") == "SAME_UPPER";
     if (!named_same && top == left && bottom == right) return {side(top), side(bottom), false};
     if (is_same(0, top, bottom) && is_same(1, left, right)) return same;
-    unsupported(fmt::format("rows and columns are padded in different ways ({}, {} and {}, {})", top, bottom,
+    fail_unsupported(fmt::format("rows and columns are padded in different ways ({}, {} and {}, {})", top, bottom,
                             left, right));
   }
 
@@ -85,9 +81,9 @@ class LayerRecogniser {
         pad->inputs.size() < 3 || pad->inputs[2].id < 0 || graph_.scalar(pad->inputs[2]) == 0.0;
     if (pads.size() != 8 || pad->text("mode", "constant") != "constant" || !zeros || pads[0] != 0 ||
         pads[1] != 0 || pads[4] != 0 || pads[5] != 0)
-      unsupported("the padding before it is not of zeros around the map");
+      fail_unsupported("the padding before it is not of zeros around the map");
     for (const int64_t amount : pads)
-      if (amount < 0) unsupported("the padding before it cuts");
+      if (amount < 0) fail_unsupported("the padding before it cuts");
     x = pad->inputs[0];
     return {pads[2], pads[3], pads[6], pads[7]};
   }
@@ -97,7 +93,7 @@ class LayerRecogniser {
     const Window window = window_of(node_, map, kernel);
     if (window.kernel[0] != window.kernel[1] || window.strides[0] != window.strides[1] ||
         window.dilations[0] != window.dilations[1])
-      unsupported(fmt::format(
+      fail_unsupported(fmt::format(
           "kernels, strides and dilations that differ in height and width are not read (kernel {}x{})",
           window.kernel[0], window.kernel[1]));
     return window;
@@ -124,7 +120,7 @@ class LayerRecogniser {
   Plan conv() const {
     ValueId x = in(0);
     const Tensor w = weight(in(1), "weight");
-    if (w.shape().size() != 4) unsupported("only convolutions over two axes are read");
+    if (w.shape().size() != 4) fail_unsupported("only convolutions over two axes are read");
     const std::vector<int64_t> extra = pads_before(x);
     const Shape& map = graph_.shape(x);
     const Window window = square_window(graph_.shape(in(0)), {w.dim(2), w.dim(3)});
@@ -152,7 +148,7 @@ class LayerRecogniser {
       plain = plain && amount == pad;
     for (const int64_t amount : node_.integers("output_padding")) plain = plain && amount == 0;
     if (!plain || !node_.integers("output_shape").empty())
-      unsupported("groups, dilations and uneven padding are not read");
+      fail_unsupported("groups, dilations and uneven padding are not read");
     const Tensor b = bias(2, w.dim(1)).value_or(Tensor({w.dim(1)}));
     return {{{in(0)}},
             [=, name = layer_name(graph_, node_, in(1))](Building& building, const Values& x) {
@@ -167,7 +163,7 @@ class LayerRecogniser {
   }
 
   Plan batch_norm() const {
-    if (graph_.shape(in(0)).size() != 4) unsupported("only batch norms of maps are read");
+    if (graph_.shape(in(0)).size() != 4) fail_unsupported("only batch norms of maps are read");
     const int64_t channels = graph_.shape(in(0))[1];
     std::vector<Tensor> tensors;
     for (size_t i = 1; i <= 4; ++i) tensors.push_back(bias(i, channels).value());
@@ -199,11 +195,11 @@ class LayerRecogniser {
     const ValueId x = product->inputs.at(0);
     if (graph_.shape(x).size() != 2 || graph_.constant(product->inputs.at(1)) == nullptr) {
       if (node_.is("Add")) return std::nullopt;
-      unsupported("only the product of a vector and a constant matrix is read");
+      fail_unsupported("only the product of a vector and a constant matrix is read");
     }
     const bool gemm = product->is("Gemm");
     if (gemm && (product->real("alpha", 1) != 1 || product->real("beta", 1) != 1))
-      unsupported("alpha and beta other than 1");
+      fail_unsupported("alpha and beta other than 1");
     const bool transposed = gemm && product->integer("transB", 0) != 0;
     const Tensor w = as_rows_of_outputs(graph_.constant(product->inputs[1])->to_float(), transposed);
     const int64_t out = w.dim(0);
@@ -219,7 +215,7 @@ class LayerRecogniser {
                   // A flattened map of several pixels: its length follows the image's size, a graph's must
                   // not.
                   if (building.graph.channels(inputs[0]) != w.dim(1))
-                    unsupported(fmt::format(
+                    fail_unsupported(fmt::format(
                         "it reads {} numbers of {} channels; only maps that were pooled to one pixel "
                         "are read by linear layers",
                         w.dim(1), building.graph.channels(inputs[0])));
@@ -233,7 +229,7 @@ class LayerRecogniser {
   }
 
   static Tensor as_rows_of_outputs(const Tensor& matrix, bool already) {
-    if (matrix.shape().size() != 2) unsupported("the product's matrix has not two dimensions");
+    if (matrix.shape().size() != 2) fail_unsupported("the product's matrix has not two dimensions");
     if (already) return matrix;
     const int64_t rows = matrix.dim(0), columns = matrix.dim(1);
     Tensor result({columns, rows});
@@ -253,15 +249,15 @@ class LayerRecogniser {
       if (map[2] == kernel && map[3] == kernel && even && pad == 0) return global_average(in(0), true);
       if (kernel == 1 && stride == 1 && even && pad == 0)
         return pass_on({in(0)});  // adaptive, to the size there is
-      unsupported("average pooling is read over whole maps only");
+      fail_unsupported("average pooling is read over whole maps only");
     }
     if (!even || window.dilations[0] != 1 || 2 * pad > kernel)
-      unsupported("max pooling with dilation or uneven padding is not read");
+      fail_unsupported("max pooling with dilation or uneven padding is not read");
     // Rounding up adds a window only where the strides leave a rest.
     const Shape& result = graph_.shape(node_.outputs.at(0));
     for (const size_t axis : {2, 3})
       if (result[axis] != (map[axis] + 2 * pad - kernel) / stride + 1)
-        unsupported("max pooling that rounds its size up (ceil_mode) is not read");
+        fail_unsupported("max pooling that rounds its size up (ceil_mode) is not read");
     return {{{in(0)}}, [=](Building& b, const Values& x) {
               return b.graph.max_pool(x[0], static_cast<int>(kernel), static_cast<int>(stride),
                                       static_cast<int>(pad));
@@ -282,7 +278,7 @@ class LayerRecogniser {
     for (const int64_t axis : axes.value_or(std::vector<int64_t>{}))
       reduced[checked_axis(axis, map.size())] = true;
     if (map.size() != 4 || reduced != std::vector<bool>{false, false, true, true})
-      unsupported("means are read over height and width together");
+      fail_unsupported("means are read over height and width together");
     return global_average(in(0), as_map_ || node_.integer("keepdims", 1) != 0);
   }
 
@@ -294,7 +290,7 @@ class LayerRecogniser {
     const bool whole = factors.size() == 4 && factors[0] == 1 && factors[1] == 1 &&
                        factors[2] == factors[3] && factors[2] == std::floor(factors[2]) && factors[2] >= 1;
     if (!whole || node_.text("mode", "nearest") != "nearest")
-      unsupported("resizing is read for nearest neighbours and a whole factor, the same on both axes");
+      fail_unsupported("resizing is read for nearest neighbours and a whole factor, the same on both axes");
     const auto factor = static_cast<int>(factors[2]);
     const std::string_view place = node_.text("coordinate_transformation_mode", "half_pixel");
     const std::string_view round = node_.text("nearest_mode", "round_prefer_floor");
@@ -304,7 +300,7 @@ class LayerRecogniser {
         place == "asymmetric" && (round == "floor" || (round == "round_prefer_floor" && factor <= 2));
     const bool centres = place.ends_with("half_pixel") && round.starts_with("round_prefer");
     if (!old && !floors && !centres)
-      unsupported(fmt::format("nearest neighbours by '{}' and '{}' are not read", place, round));
+      fail_unsupported(fmt::format("nearest neighbours by '{}' and '{}' are not read", place, round));
     return {{{in(0)}}, [factor](Building& b, const Values& x) { return b.graph.upsample(x[0], factor); }};
   }
 

@@ -13,20 +13,16 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFormat, message);
-}
-
 }  // namespace
 
 size_t checked_axis(int64_t axis, size_t rank) {
   const auto n = static_cast<int64_t>(rank);
-  if (axis < -n || axis >= n) fail(fmt::format("axis {} of {} dimensions", axis, rank));
+  if (axis < -n || axis >= n) fail_format(fmt::format("axis {} of {} dimensions", axis, rank));
   return static_cast<size_t>(axis < 0 ? axis + n : axis);
 }
 
 std::vector<int64_t> integers_of(const Tensor& tensor) {
-  if (tensor.dtype() != DType::kInt64 || tensor.shape().size() > 1) fail("a list of integers is wanted");
+  if (tensor.dtype() != DType::kInt64 || tensor.shape().size() > 1) fail_format("a list of integers is wanted");
   return {tensor.values<int64_t>().begin(), tensor.values<int64_t>().end()};
 }
 
@@ -36,7 +32,7 @@ Shape broadcast(const Shape& a, const Shape& b) {
     const int64_t left = i < a.size() ? a[a.size() - 1 - i] : 1;
     const int64_t right = i < b.size() ? b[b.size() - 1 - i] : 1;
     if (left != right && left != 1 && right != 1)
-      fail(fmt::format("shapes {} and {} do not go together", to_string(a), to_string(b)));
+      fail_format(fmt::format("shapes {} and {} do not go together", to_string(a), to_string(b)));
     result[result.size() - 1 - i] = left == 1 ? right : left;
   }
   return result;
@@ -64,14 +60,14 @@ std::optional<std::vector<SliceRange>> slice_ranges(const ShapedNode& node, cons
     for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
   if (steps.empty()) steps.assign(starts.size(), 1);
   if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size())
-    fail("starts, ends, axes and steps differ in number");
+    fail_format("starts, ends, axes and steps differ in number");
   std::vector<SliceRange> ranges;
   for (const int64_t size : shape) ranges.push_back({0, size, 1});
   for (size_t i = 0; i < starts.size(); ++i) {
     const size_t axis = checked_axis(axes[i], shape.size());
     const int64_t size = shape[axis];
     const int64_t step = steps[i];
-    if (step == 0 || step == std::numeric_limits<int64_t>::min()) fail(fmt::format("a step of {}", step));
+    if (step == 0 || step == std::numeric_limits<int64_t>::min()) fail_format(fmt::format("a step of {}", step));
     const auto placed = [&](int64_t at, int64_t low, int64_t high) {
       return std::clamp(at < 0 ? at + size : at, low, high);
     };
@@ -89,18 +85,18 @@ Shape reshaped(const Shape& shape, const std::vector<int64_t>& target, bool allo
   std::optional<size_t> open;
   for (size_t i = 0; i < result.size(); ++i) {
     if (result[i] == -1) {
-      if (open) fail("two dimensions of a reshape are left open");
+      if (open) fail_format("two dimensions of a reshape are left open");
       open = i;
       result[i] = 1;
     } else if (result[i] == 0 && !allow_zero) {
-      if (i >= shape.size()) fail("a reshape keeps a dimension that is not there");
+      if (i >= shape.size()) fail_format("a reshape keeps a dimension that is not there");
       result[i] = shape[i];
     }
   }
   const int64_t count = element_count(shape), known = element_count(result);
   if (open) result[*open] = known == 0 ? 0 : count / known;
   if (element_count(result) != count)
-    fail(fmt::format("{} cannot become {}", to_string(shape), to_string(target)));
+    fail_format(fmt::format("{} cannot become {}", to_string(shape), to_string(target)));
   return result;
 }
 
@@ -108,7 +104,7 @@ Shape squeezed(const Shape& shape, const std::vector<int64_t>& axes) {
   std::vector<bool> gone(shape.size(), false);
   for (const int64_t axis : axes) {
     const size_t checked = checked_axis(axis, shape.size());
-    if (shape[checked] != 1) fail(fmt::format("axis {} of {} is not 1", axis, to_string(shape)));
+    if (shape[checked] != 1) fail_format(fmt::format("axis {} of {} is not 1", axis, to_string(shape)));
     gone[checked] = true;
   }
   Shape result;
@@ -121,7 +117,7 @@ Shape unsqueezed(const Shape& shape, const std::vector<int64_t>& axes) {
   const size_t rank = shape.size() + axes.size();
   std::vector<bool> is_new(rank, false);
   for (const int64_t axis : axes) is_new[checked_axis(axis, rank)] = true;
-  if (static_cast<size_t>(std::ranges::count(is_new, true)) != axes.size()) fail("an axis is named twice");
+  if (static_cast<size_t>(std::ranges::count(is_new, true)) != axes.size()) fail_format("an axis is named twice");
   Shape result;
   auto next = shape.begin();
   for (size_t i = 0; i < rank; ++i) result.push_back(is_new[i] ? 1 : *next++);

@@ -14,11 +14,7 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-constexpr int64_t kMaxSide = 16384;  // pixels; of a window, a stride, a pad
-
-[[noreturn]] void fail(const std::string& message) {
-  throw Error(ErrorKind::kFormat, message);
-}
+constexpr int64_t kMaxDimension = 16384;  // pixels; of a window, a stride, a pad
 
 bool one_of(std::string_view op, std::initializer_list<std::string_view> list) {
   return std::ranges::find(list, op) != list.end();
@@ -92,13 +88,13 @@ class ShapeRules {
   static std::vector<Shape> one(Shape shape) { return {std::move(shape)}; }
 
   const Shape& shape(size_t i) const {
-    if (i >= operands_.size() || operands_[i].shape == nullptr) fail(fmt::format("input {} is missing", i));
+    if (i >= operands_.size() || operands_[i].shape == nullptr) fail_format(fmt::format("input {} is missing", i));
     return *operands_[i].shape;
   }
   const Tensor* constant(size_t i) const { return i < constants_.size() ? constants_[i] : nullptr; }
 
   const Shape& map() const {
-    if (shape(0).size() != 4) fail(fmt::format("wants an (N, C, H, W) map, got {}", to_string(shape(0))));
+    if (shape(0).size() != 4) fail_format(fmt::format("wants an (N, C, H, W) map, got {}", to_string(shape(0))));
     return shape(0);
   }
 
@@ -107,7 +103,7 @@ class ShapeRules {
     for (size_t axis = 0; axis < 2; ++axis) {
       const int64_t extent = w.dilations[axis] * (w.kernel[axis] - 1) + 1;
       const int64_t room = map()[2 + axis] + w.before[axis] + w.after[axis] - extent;
-      if (room < 0) fail(fmt::format("a window of {} does not fit into {}", extent, to_string(map())));
+      if (room < 0) fail_format(fmt::format("a window of {} does not fit into {}", extent, to_string(map())));
       sizes.push_back((room + (ceil_mode ? w.strides[axis] - 1 : 0)) / w.strides[axis] + 1);
     }
     return sizes;
@@ -115,14 +111,14 @@ class ShapeRules {
 
   Shape conv() const {
     const Shape& weight = shape(1);
-    if (weight.size() != 4) fail(fmt::format("the weight is {}", to_string(weight)));
+    if (weight.size() != 4) fail_format(fmt::format("the weight is {}", to_string(weight)));
     const Ints sizes = spatial(window_of(node_, map(), {weight[2], weight[3]}), false);
     return {map()[0], weight[0], sizes[0], sizes[1]};
   }
 
   Shape conv_transpose() const {
     const Shape& weight = shape(1);
-    if (weight.size() != 4) fail(fmt::format("the weight is {}", to_string(weight)));
+    if (weight.size() != 4) fail_format(fmt::format("the weight is {}", to_string(weight)));
     const Window w = window_of(node_, map(), {weight[2], weight[3]});
     Shape result = {map()[0], weight[1] * node_.integer("group", 1), 0, 0};
     for (size_t axis = 0; axis < 2; ++axis)
@@ -166,11 +162,11 @@ class ShapeRules {
     const size_t axis = checked_axis(node_.integer("axis", 0), result.size());
     for (size_t i = 1; i < operands_.size(); ++i) {
       Shape part = shape(i);
-      if (part.size() != result.size()) fail("the inputs have different numbers of dimensions");
+      if (part.size() != result.size()) fail_format("the inputs have different numbers of dimensions");
       result[axis] += part[axis];
       part[axis] = result[axis];
       if (part != result)
-        fail(fmt::format("inputs 0 ({}) and {} ({}) do not go together", to_string(shape(0)), i,
+        fail_format(fmt::format("inputs 0 ({}) and {} ({}) do not go together", to_string(shape(0)), i,
                          to_string(shape(i))));
     }
     return result;
@@ -189,16 +185,16 @@ class ShapeRules {
       const int64_t each = (whole + parts - 1) / parts;
       for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::min(each, whole - i * each));
     }
-    if (static_cast<int64_t>(sizes.size()) != parts) fail("another number of parts than of outputs");
+    if (static_cast<int64_t>(sizes.size()) != parts) fail_format("another number of parts than of outputs");
     std::vector<Shape> result;
     int64_t sum = 0;
     for (const int64_t size : sizes) {
-      if (size < 1 || size > whole) fail(fmt::format("a part of {} of {}", size, whole));
+      if (size < 1 || size > whole) fail_format(fmt::format("a part of {} of {}", size, whole));
       sum += size;
       result.push_back(shape(0));
       result.back()[axis] = size;
     }
-    if (sum != whole) fail(fmt::format("the parts are {} together, of {}", sum, whole));
+    if (sum != whole) fail_format(fmt::format("the parts are {} together, of {}", sum, whole));
     return result;
   }
 
@@ -220,7 +216,7 @@ class ShapeRules {
     const Shape& s = shape(0);
     const auto rank = static_cast<int64_t>(s.size());
     int64_t axis = node_.integer("axis", 1);
-    if (axis < -rank || axis > rank) fail(fmt::format("axis {} of {} dimensions", axis, rank));
+    if (axis < -rank || axis > rank) fail_format(fmt::format("axis {} of {} dimensions", axis, rank));
     if (axis < 0) axis += rank;
     const auto middle = s.begin() + axis;
     return {element_count(Shape(s.begin(), middle)), element_count(Shape(middle, s.end()))};
@@ -231,7 +227,7 @@ class ShapeRules {
     const size_t rank = shape(0).size();
     if (order.empty())
       for (size_t i = rank; i-- > 0;) order.push_back(static_cast<int64_t>(i));
-    if (order.size() != rank) fail("the order of axes has another length than the shape");
+    if (order.size() != rank) fail_format("the order of axes has another length than the shape");
     Shape result;
     for (const int64_t axis : order) result.push_back(shape(0)[checked_axis(axis, rank)]);
     return result;
@@ -245,29 +241,29 @@ class ShapeRules {
 
   Shape resize() const {
     const std::vector<double> factors = resize_factors(node_, operands_);
-    if (factors.size() != shape(0).size()) fail("another number of factors than of dimensions");
+    if (factors.size() != shape(0).size()) fail_format("another number of factors than of dimensions");
     Shape result;
     for (size_t i = 0; i < factors.size(); ++i) {
       constexpr double kMax = 1e9;
       const double size = std::floor(static_cast<double>(shape(0)[i]) * factors[i]);
-      if (!(size >= 1 && size < kMax)) fail(fmt::format("a factor of {}", factors[i]));
+      if (!(size >= 1 && size < kMax)) fail_format(fmt::format("a factor of {}", factors[i]));
       result.push_back(static_cast<int64_t>(size));
     }
     return result;
   }
 
   Shape gemm() const {
-    if (shape(0).size() != 2 || shape(1).size() != 2) fail("wants two matrices");
+    if (shape(0).size() != 2 || shape(1).size() != 2) fail_format("wants two matrices");
     const bool transposed = node_.integer("transB", 0) != 0;
     if (node_.integer("transA", 0) != 0 || shape(0)[1] != shape(1)[transposed ? 1 : 0])
-      fail(fmt::format("{} and {} do not go together", to_string(shape(0)), to_string(shape(1))));
+      fail_format(fmt::format("{} and {} do not go together", to_string(shape(0)), to_string(shape(1))));
     return {shape(0)[0], shape(1)[transposed ? 0 : 1]};
   }
 
   Shape mat_mul() const {
     const Shape &a = shape(0), &b = shape(1);
     if (a.size() < 2 || b.empty() || a.back() != (b.size() == 1 ? b[0] : b[b.size() - 2]))
-      fail(fmt::format("{} and {} do not go together", to_string(a), to_string(b)));
+      fail_format(fmt::format("{} and {} do not go together", to_string(a), to_string(b)));
     Shape result = a;
     result.pop_back();
     if (b.size() > 1) result.push_back(b.back());
@@ -281,9 +277,9 @@ class ShapeRules {
       pads = integers_of(*constant(1));
     }
     Shape result = shape(0);
-    if (pads.size() != 2 * result.size()) fail("another number of pads than of sides");
+    if (pads.size() != 2 * result.size()) fail_format("another number of pads than of sides");
     for (const int64_t amount : pads)
-      if (amount < -kMaxSide || amount > kMaxSide) fail(fmt::format("a pad of {}", amount));
+      if (amount < -kMaxDimension || amount > kMaxDimension) fail_format(fmt::format("a pad of {}", amount));
     for (size_t i = 0; i < result.size(); ++i) result[i] += pads[i] + pads[result.size() + i];
     return one(result);
   }
@@ -307,11 +303,11 @@ Window window_of(const ShapedNode& node, const Shape& map, const std::vector<int
   };
   Window w{kernel, pair("strides", 1), pair("dilations", 1), {0, 0}, {0, 0}};
   if (const Ints stated = node.integers("kernel_shape"); !stated.empty() && stated != kernel)
-    fail("kernel_shape is not the weight's");
+    fail_format("kernel_shape is not the weight's");
   for (const Ints* values : {&w.kernel, &w.strides, &w.dilations}) {
-    if (values->size() != 2) fail("windows over two axes are read, for pictures");
+    if (values->size() != 2) fail_format("windows over two axes are read, for pictures");
     for (const int64_t value : *values)
-      if (value < 1 || value > kMaxSide) fail(fmt::format("a kernel, stride or dilation of {}", value));
+      if (value < 1 || value > kMaxDimension) fail_format(fmt::format("a kernel, stride or dilation of {}", value));
   }
   const std::string_view rule = node.text("auto_pad", "NOTSET");
   if (rule == "SAME_UPPER" || rule == "SAME_LOWER") {
@@ -324,9 +320,9 @@ Window window_of(const ShapedNode& node, const Shape& map, const std::vector<int
       w.after[axis] = total - w.before[axis];
     }
   } else if (const Ints pads = node.integers("pads"); rule == "NOTSET" && !pads.empty()) {
-    if (pads.size() != 4) fail("another number of pads than of sides");
+    if (pads.size() != 4) fail_format("another number of pads than of sides");
     for (const int64_t pad : pads)
-      if (pad < 0 || pad > kMaxSide) fail(fmt::format("a pad of {}", pad));
+      if (pad < 0 || pad > kMaxDimension) fail_format(fmt::format("a pad of {}", pad));
     w.before = {pads[0], pads[1]};
     w.after = {pads[2], pads[3]};
   }
@@ -351,7 +347,7 @@ std::vector<double> resize_factors(const ShapedNode& node, const std::vector<Ope
   if (sizes == nullptr || operands[0].shape == nullptr)
     throw Error(ErrorKind::kUnsupported, "the size it makes depends on data");
   const Ints wanted = integers_of(*sizes);
-  if (wanted.size() != operands[0].shape->size()) fail("another number of sizes than of dimensions");
+  if (wanted.size() != operands[0].shape->size()) fail_format("another number of sizes than of dimensions");
   std::vector<double> factors;
   for (size_t i = 0; i < wanted.size(); ++i)
     factors.push_back(static_cast<double>(wanted[i]) /

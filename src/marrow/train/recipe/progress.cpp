@@ -8,16 +8,10 @@
 #include <cstdio>
 #include <fstream>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
 
 namespace marrow::train {
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
 
 std::string duration_text(double seconds) {
   if (!(seconds >= 0) || seconds > 1e9) return "?";
@@ -40,8 +34,8 @@ Progress::Progress(std::vector<std::string> loss_names, std::string memory_name,
 void Progress::begin_epoch(int64_t batches) {
   batches_ = batches;
   images_ = 0;
-  if (begun_) latest_epoch_seconds_ = seconds_since(start_);
-  start_ = printed_ = Clock::now();
+  if (begun_) latest_epoch_seconds_ = epoch_.seconds();
+  epoch_ = since_printed_ = {};
   const bool heads = on_terminal_ || !begun_;
   begun_ = true;
   if (!heads) return;
@@ -59,9 +53,9 @@ std::string Progress::columns(const EpochLine& line) const {
 
 void Progress::batch_done(const EpochLine& line, int64_t batches_done, int images) {
   images_ += images;
-  if (!on_terminal_ || std::chrono::duration<double>(Clock::now() - printed_).count() < 0.1) return;
-  printed_ = Clock::now();
-  const double spent = seconds_since(start_);
+  if (!on_terminal_ || since_printed_.seconds() < 0.1) return;
+  since_printed_ = {};
+  const double spent = epoch_.seconds();
   const double left =
       spent / static_cast<double>(batches_done) * static_cast<double>(batches_ - batches_done);
   const std::string text =
@@ -76,7 +70,7 @@ void Progress::end_epoch(const EpochLine& line, double wait_seconds) {
   if (images_ == 0)  // resumed between its last batch and its validation
     return talk(fmt::format("{:>11}  was trained before; it is validated now",
                             fmt::format("{}/{}", line.epoch, line.epochs)));
-  const double trained = seconds_since(start_);
+  const double trained = epoch_.seconds();
   const double an_epoch = std::max(trained, latest_epoch_seconds_);
   const int to_come = line.epochs - line.epoch;
   talk(fmt::format("{}{}  {:.1f} images/s, {:.0f}% waiting for images{}{}", on_terminal_ ? "\r" : "",
@@ -86,7 +80,7 @@ void Progress::end_epoch(const EpochLine& line, double wait_seconds) {
 }
 
 double Progress::images_per_second() const {
-  return static_cast<double>(images_) / std::max(seconds_since(start_), 1e-9);
+  return static_cast<double>(images_) / std::max(epoch_.seconds(), 1e-9);
 }
 
 }  // namespace marrow::train

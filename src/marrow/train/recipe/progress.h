@@ -2,10 +2,11 @@
 // to stderr, so that stdout stays free for results.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "marrow/base/stopwatch.h"
 
 namespace marrow::train {
 
@@ -40,7 +41,6 @@ class Progress {
   double images_per_second() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::string columns(const EpochLine& line) const;
 
   std::vector<std::string> loss_names_;
@@ -48,8 +48,8 @@ class Progress {
   bool on_terminal_;
   int64_t batches_ = 0;
   int64_t images_ = 0;
-  Clock::time_point start_;
-  Clock::time_point printed_;
+  Stopwatch epoch_;
+  Stopwatch since_printed_;
   bool begun_ = false;
   double latest_epoch_seconds_ = 0;  // from the beginning of an epoch to that of the next; 0: not known yet
 };

@@ -14,11 +14,11 @@ namespace marrow::weights {
 namespace {
 
 using Kind = PickleValue::Kind;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-constexpr int kMaxDepth = 64;
-constexpr size_t kMaxValues = 200'000;
-constexpr size_t kMaxText = 16 << 20;  // bytes of all strings; each may be mentioned many times
+constexpr int kMaxJsonDepth = 64;
+constexpr size_t kMaxJsonValues = 200'000;
+constexpr size_t kMaxJsonText = 16 << 20;  // bytes of all strings; each may be mentioned many times
 
 // numpy.core.multiarray.scalar(dtype, bytes) of the common types.
 std::optional<double> numpy_scalar(const PickleObject& object) {
@@ -45,8 +45,8 @@ class Converter {
  public:
   explicit Converter(const std::string& where) : where_(where) {}
 
-  Json convert(const PickleValue& value, int depth) {
-    if (depth > kMaxDepth || ++values_ > kMaxValues || text_ > kMaxText)
+  OrderedJson convert(const PickleValue& value, int depth) {
+    if (depth > kMaxJsonDepth || ++values_ > kMaxJsonValues || text_ > kMaxJsonText)
       throw Error(ErrorKind::kFormat,
                   where_ + ": data nests too deep or is too large; does it contain itself?");
     switch (value.kind()) {
@@ -72,33 +72,33 @@ class Converter {
   }
 
  private:
-  static Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+  static OrderedJson number(double value) { return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr); }
   std::string text(std::string_view view) {
     text_ += view.size();
     return std::string(view);
   }
 
-  Json array(const PickleValue::Items& items, int depth) {
-    Json result = Json::array();
+  OrderedJson array(const PickleValue::Items& items, int depth) {
+    OrderedJson result = OrderedJson::array();
     for (const PickleValue* item : items) result.push_back(convert(*item, depth + 1));
     return result;
   }
 
   // nlohmann's ordered_json looks a key up by walking all earlier ones, so that a dict of many thousand keys
   // is refused.
-  Json dict(const PickleValue::Items& items, int depth) {
+  OrderedJson dict(const PickleValue::Items& items, int depth) {
     constexpr size_t kMaxKeys = 4'000;
     if (items.size() / 2 > kMaxKeys)
       throw Error(ErrorKind::kFormat, fmt::format("{}: a dict of {} keys", where_, items.size() / 2));
-    Json result = Json::object();
+    OrderedJson result = OrderedJson::object();
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
-      const Json key = convert(*items[i], depth + 1);
+      const OrderedJson key = convert(*items[i], depth + 1);
       result[key.is_string() ? key.get<std::string>() : key.dump()] = convert(*items[i + 1], depth + 1);
     }
     return result;
   }
 
-  Json object(const PickleObject& object, int depth) {
+  OrderedJson object(const PickleObject& object, int depth) {
     if (const std::optional<double> scalar = numpy_scalar(object)) return number(*scalar);
     if (object.callee.module == "pathlib" && object.arguments != nullptr) {
       std::string path;
@@ -124,7 +124,7 @@ class Converter {
 }  // namespace
 
 std::string to_json(const PickleValue& value, const std::string& where) {
-  return Converter(where).convert(value, 0).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Converter(where).convert(value, 0).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 }  // namespace marrow::weights

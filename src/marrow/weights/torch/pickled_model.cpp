@@ -14,7 +14,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxModuleDepth = 100;
 // Containers may be shared, so that a small file can describe a huge walk. Real numbers are far below these:
 // about 1500 modules in EfficientNet-B7, 40 attributes each.
 constexpr size_t kMaxModules = 20'000;
@@ -43,7 +43,7 @@ class ModuleWalk {
                   fmt::format("{}: the module '{}' contains itself", where_, printable(prefix)));
     const bool attributes_bounded = module.state != nullptr && module.state->is_dict() &&
                                     module.state->items().size() / 2 <= kMaxAttributes;
-    if (path_.size() >= kMaxDepth || ++modules_ > kMaxModules || !attributes_bounded) too_large(prefix);
+    if (path_.size() >= kMaxModuleDepth || ++modules_ > kMaxModules || !attributes_bounded) too_large(prefix);
     path_.push_back(&module);
     read_batch_norm(module, prefix);
     read_tensors(module, "_parameters", prefix);

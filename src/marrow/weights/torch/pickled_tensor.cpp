@@ -16,7 +16,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr size_t kMaxRank = 16;
-constexpr int kMaxWrappers = 4;  // a parameter around a tensor subclass around a tensor
+constexpr int kMaxTensorWrappers = 4;  // a parameter around a tensor subclass around a tensor
 
 enum class Rebuild { kNone, kTorch, kTorchV3, kParameter, kFromType, kNumpy, kNumpyBuffer };
 
@@ -226,7 +226,7 @@ PickledTensorReader::View PickledTensorReader::numpy_view(const PickleObject& ob
   View view{*dtype, std::as_bytes(std::span(content.text())), 0, shape_of(shape, name), {}};
   const int64_t count = element_count(view.shape);
   if (view.storage.size() != static_cast<size_t>(count) * item_size(*dtype))
-    fail(name, fmt::format("shape {} does not fit its {} bytes", to_string(view.shape), view.storage.size()));
+    fail(name, fmt::format("shape {} does not fit its {} bytes", marrow::to_string(view.shape), view.storage.size()));
   view.strides = dense_strides(view.shape, fortran);
   return view;
 }
@@ -235,7 +235,7 @@ PickledTensorReader::View PickledTensorReader::view_of(const PickleValue& value,
                                                        int depth) const {
   const PickleObject* object = value.object();
   const Rebuild rebuild = object == nullptr ? Rebuild::kNone : rebuild_of(object->callee);
-  if (rebuild == Rebuild::kNone || depth > kMaxWrappers || object->arguments == nullptr)
+  if (rebuild == Rebuild::kNone || depth > kMaxTensorWrappers || object->arguments == nullptr)
     fail(name, "it is not a tensor that Marrow knows");
   const PickleValue::Items& args = object->arguments->items();
   switch (rebuild) {
@@ -277,7 +277,7 @@ Tensor PickledTensorReader::copy(const View& view, std::string_view name) {
     last += static_cast<Wide>(view.shape[axis] - 1) * view.strides[axis];
   if (view.offset < 0 || last >= static_cast<Wide>(view.storage.size() / width))
     fail(name, fmt::format("shape {} with stride {} and offset {} reaches beyond its storage of {} elements",
-                           to_string(view.shape), to_string(view.strides), view.offset,
+                           marrow::to_string(view.shape), marrow::to_string(view.strides), view.offset,
                            view.storage.size() / width));
 
   Tensor tensor(view.shape, view.dtype);

@@ -3,7 +3,7 @@
 #include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "marrow/cpu/matrix_tile.cpp"
+#define HWY_TARGET_INCLUDE "marrow/cpu/matrix_tile_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"

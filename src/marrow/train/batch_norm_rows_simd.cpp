@@ -4,7 +4,7 @@
 #include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "marrow/train/batch_norm_rows.cpp"
+#define HWY_TARGET_INCLUDE "marrow/train/batch_norm_rows_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"

@@ -5,7 +5,7 @@
 #include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "marrow/image/resize_kernel.cpp"
+#define HWY_TARGET_INCLUDE "marrow/image/resize_kernel_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"

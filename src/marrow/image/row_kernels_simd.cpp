@@ -3,7 +3,7 @@
 #include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "marrow/image/row_kernels.cpp"
+#define HWY_TARGET_INCLUDE "marrow/image/row_kernels_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "marrow/image/row_kernels-inl.h"
