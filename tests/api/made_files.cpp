@@ -2,12 +2,11 @@
 
 #include <fstream>
 
-#include "marrow/graph/reference/executor.h"
 #include "marrow/image/encode.h"
-#include "marrow/image/network_input.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/checkpoint.h"
 #include "marrow/model/zoo.h"
+#include "support/scene_weights.h"
 
 namespace marrow::testing {
 namespace {
@@ -22,9 +21,7 @@ void write(const std::filesystem::path& path, const std::string& content) {
 void write_network(const std::filesystem::path& path, const std::string& name,
                    std::vector<std::string> classes) {
   const model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
-  Tensor input({1, 3, 64, 64});
-  image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
-  Weights weights = reference::measure_batch_statistics(model.graph, randomize(model.graph, 3), input);
+  Weights weights = scene_weights(model.graph, 3);
   for (auto& [parameter, tensor] : weights) {
     if (!parameter.starts_with("model.22.cv")) continue;
     if (parameter.ends_with(".2.weight"))

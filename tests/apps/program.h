@@ -20,6 +20,7 @@
 #include "marrow/graph/graph.h"
 #include "marrow/model/checkpoint.h"
 #include "marrow/model/zoo.h"
+#include "support/expect_says.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::testing {
@@ -124,7 +125,5 @@ inline fs::path write_classifier(const fs::path& path, int classes = 7) {
   model::save_checkpoint(path, model, randomize(model.graph, 3));
   return path;
 }
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 }  // namespace marrow::testing

@@ -30,19 +30,20 @@ std::string annotation(const std::string& objects) {
          objects + "</annotation>";
 }
 
-ParsedLabels parse(const std::string& text) {
+ParsedLabels parse_annotation(const std::string& text) {
   return voc_labels(parse_voc(text, "a.xml"), ClassIndex({"cat", "dog"}), 40, 20, "a.xml");
 }
 
 TEST(VocFormat, NoPixelIsSubtracted) {
-  const ParsedLabels labels = parse(annotation(object("dog", "0 0 40 20") + object("cat", "10 5 20.5 15")));
+  const ParsedLabels labels =
+      parse_annotation(annotation(object("dog", "0 0 40 20") + object("cat", "10 5 20.5 15")));
   EXPECT_TRUE(labels.usable);
   EXPECT_EQ(labels.labels, (std::vector<Label>{{1, .5, .5, 1, 1}, {0, 30.5 / 2 / 40, .5, 10.5 / 40, .5}}));
 }
 
 TEST(VocFormat, DifficultObjectsArePutAside) {
-  const ParsedLabels labels =
-      parse(annotation(object("dog", "0 0 40 20", "<difficult> 1 </difficult>") + object("cat", "1 1 1 5")));
+  const ParsedLabels labels = parse_annotation(
+      annotation(object("dog", "0 0 40 20", "<difficult> 1 </difficult>") + object("cat", "1 1 1 5")));
   EXPECT_TRUE(labels.labels.empty());
   ASSERT_EQ(labels.ignored.size(), 1u);
   EXPECT_EQ(labels.ignored[0].reason, IgnoredLabel::Reason::kDifficult);
@@ -52,7 +53,7 @@ TEST(VocFormat, DifficultObjectsArePutAside) {
 
 TEST(VocFormat, MistakesAreNamedWithTheirLine) {
   const auto error = [](const std::string& text) {
-    const ParsedLabels labels = parse(text);
+    const ParsedLabels labels = parse_annotation(text);
     EXPECT_FALSE(labels.usable);
     return labels.problems.empty() ? "" : labels.problems[0].text();
   };
@@ -68,18 +69,18 @@ TEST(VocFormat, MistakesAreNamedWithTheirLine) {
 TEST(VocFormat, EveryTruncationAndHostileFileIsUnusable) {
   const std::string text = annotation(object("dog", "0 0 1 1"));
   for (size_t length = 0; length < text.size(); ++length)
-    EXPECT_FALSE(parse(text.substr(0, length)).usable) << length;
+    EXPECT_FALSE(parse_annotation(text.substr(0, length)).usable) << length;
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += "<a>";
   std::string laughs =
       "<!DOCTYPE a [<!ENTITY b \"bbbb\"><!ENTITY c \"&b;&b;&b;\">]><annotation>&c;</annotation>";
   for (const std::string& bad :
        {deep, std::string("\xff\xfe\0<\0a", 6), std::string(1000, '\0'), std::string("<annotation>\xff")})
-    EXPECT_FALSE(parse(bad).usable);
-  parse(laughs);  // entities are not expanded; whatever comes out is small
+    EXPECT_FALSE(parse_annotation(bad).usable);
+  parse_annotation(laughs);  // entities are not expanded; whatever comes out is small
   std::string many;
   for (int i = 0; i < 10'000; ++i) many += object("bird" + std::to_string(i), "0 0 1 1");
-  EXPECT_EQ(parse(annotation(many)).problems.size(), static_cast<size_t>(kProblemsPerFile));
+  EXPECT_EQ(parse_annotation(annotation(many)).problems.size(), static_cast<size_t>(kProblemsPerFile));
 }
 
 class VocDataset : public testing::DataFolder {};

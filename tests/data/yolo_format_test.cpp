@@ -7,7 +7,7 @@ namespace {
 
 using Kind = Problem::Kind;
 
-ParsedLabels parse(std::string_view text, int classes = 4) {
+ParsedLabels parse_rows(std::string_view text, int classes = 4) {
   return parse_yolo_labels(text, "a.txt", classes);
 }
 
@@ -16,7 +16,7 @@ std::string first_problem(const ParsedLabels& parsed) {
 }
 
 TEST(YoloFormat, ReadsRowsAsTheyStand) {
-  const ParsedLabels parsed = parse(
+  const ParsedLabels parsed = parse_rows(
       "\xef\xbb\xbf"
       "2 0.5 0.25 0.1 0.2\r\n\n\t0  +.125 1e-1 1 1 ");
   EXPECT_TRUE(parsed.usable);
@@ -27,14 +27,14 @@ TEST(YoloFormat, ReadsRowsAsTheyStand) {
 
 TEST(YoloFormat, AnEmptyFileIsABackground) {
   for (const char* text : {"", "\n \n", "\xef\xbb\xbf"}) {
-    const ParsedLabels parsed = parse(text);
+    const ParsedLabels parsed = parse_rows(text);
     EXPECT_TRUE(parsed.usable);
     EXPECT_TRUE(parsed.labels.empty());
   }
 }
 
 TEST(YoloFormat, OneLongRowMakesAllRowsPolygons) {
-  const ParsedLabels parsed = parse("1 0.1 0.2 0.5 0.4\n3 0.2 0.2 0.6 0.2 0.4 0.8\n");
+  const ParsedLabels parsed = parse_rows("1 0.1 0.2 0.5 0.4\n3 0.2 0.2 0.6 0.2 0.4 0.8\n");
   ASSERT_TRUE(parsed.usable);
   ASSERT_EQ(parsed.labels.size(), 2u);
   EXPECT_NEAR(parsed.labels[0].box.cx, 0.3, 1e-12);  // two points, not centre and size
@@ -45,19 +45,19 @@ TEST(YoloFormat, OneLongRowMakesAllRowsPolygons) {
 }
 
 TEST(YoloFormat, TheToleranceIsOnePercent) {
-  EXPECT_TRUE(parse("0 1.01 -0.01 1.01 0.5").usable);
+  EXPECT_TRUE(parse_rows("0 1.01 -0.01 1.01 0.5").usable);
   for (const char* row : {"0 1.0101 0.5 0.5 0.5", "0 0.5 -0.0101 0.5 0.5", "0 0.5 0.5 0.5 1.02"}) {
-    const ParsedLabels parsed = parse(row);
+    const ParsedLabels parsed = parse_rows(row);
     EXPECT_FALSE(parsed.usable) << row;
     ASSERT_EQ(parsed.problems.size(), 1u);
     EXPECT_EQ(parsed.problems[0].kind, Kind::kOutside);
   }
-  EXPECT_NE(first_problem(parse("0 320 240 64 48")).find("look like pixels"), std::string::npos);
+  EXPECT_NE(first_problem(parse_rows("0 320 240 64 48")).find("look like pixels"), std::string::npos);
 }
 
 TEST(YoloFormat, ABrokenRowMakesTheFileUnusable) {
   const auto expect = [](const char* text, Kind kind, const std::string& message) {
-    const ParsedLabels parsed = parse(text);
+    const ParsedLabels parsed = parse_rows(text);
     EXPECT_FALSE(parsed.usable) << text;
     EXPECT_TRUE(parsed.labels.empty());
     ASSERT_FALSE(parsed.problems.empty()) << text;
@@ -81,15 +81,15 @@ TEST(YoloFormat, ABrokenRowMakesTheFileUnusable) {
 }
 
 TEST(YoloFormat, EqualRowsAreKeptOnceAndThenAllAreSorted) {
-  const ParsedLabels parsed = parse("3 .5 .5 .1 .1\n1 .5 .5 .1 .1\n3 0.5 .5 .1 .1\n");
+  const ParsedLabels parsed = parse_rows("3 .5 .5 .1 .1\n1 .5 .5 .1 .1\n3 0.5 .5 .1 .1\n");
   EXPECT_EQ(parsed.labels, (std::vector<Label>{{1, .5, .5, .1, .1}, {3, .5, .5, .1, .1}}));
   EXPECT_EQ(first_problem(parsed), "a.txt:3: the same row as line 1; kept once");
   // Without a duplicate the order stays.
-  EXPECT_EQ(parse("3 .5 .5 .1 .1\n1 .5 .5 .1 .1").labels[0].class_id, 3);
+  EXPECT_EQ(parse_rows("3 .5 .5 .1 .1\n1 .5 .5 .1 .1").labels[0].class_id, 3);
 }
 
 TEST(YoloFormat, BoxesWithoutAreaAreDropped) {
-  const ParsedLabels parsed = parse("0 .5 .5 0 .1\n1 .5 .5 .1 .1\n2 .5 .5 .1 -0.005\n");
+  const ParsedLabels parsed = parse_rows("0 .5 .5 0 .1\n1 .5 .5 .1 .1\n2 .5 .5 .1 -0.005\n");
   EXPECT_TRUE(parsed.usable);
   EXPECT_EQ(parsed.labels, (std::vector<Label>{{1, .5, .5, .1, .1}}));
   EXPECT_EQ(parsed.problems.size(), 2u);
@@ -99,17 +99,17 @@ TEST(YoloFormat, BoxesWithoutAreaAreDropped) {
 TEST(YoloFormat, ManyProblemsAreCountedNotListed) {
   std::string text;
   for (int i = 0; i < 1000; ++i) text += "x\n";
-  const ParsedLabels parsed = parse(text);
+  const ParsedLabels parsed = parse_rows(text);
   EXPECT_EQ(parsed.problems.size(), static_cast<size_t>(kProblemsPerFile) + 1);
   EXPECT_EQ(parsed.problems.back().text(), "a.txt: and 980 more problems in this file");
 }
 
 TEST(YoloFormat, WritesWhatItReads) {
   LabelledImage image;
-  const ParsedLabels parsed = parse("1 0.715625 0.0015625 0.123457 1\n");
+  const ParsedLabels parsed = parse_rows("1 0.715625 0.0015625 0.123457 1\n");
   image.labels = parsed.labels;
   EXPECT_EQ(yolo_label_lines(image, true), "1 0.715625 0.0015625 0.123457 1\n");
-  const ParsedLabels polygon = parse("1 0.1 0.2 0.3 0.4 0.5 0.25\n");
+  const ParsedLabels polygon = parse_rows("1 0.1 0.2 0.3 0.4 0.5 0.25\n");
   image.labels = polygon.labels;
   image.polygons = polygon.polygons;
   EXPECT_EQ(yolo_label_lines(image, true), "1 0.1 0.2 0.3 0.4 0.5 0.25\n");

@@ -5,7 +5,7 @@
 namespace marrow::engine {
 namespace {
 
-constexpr double kTolerance = 5e-6;  // of the largest output
+constexpr double kChannelMovesTolerance = 5e-6;  // of the largest output
 
 Value pointwise(GraphBuilder& g, Value x, const std::string& name, int out) {
   return g.activation(g.conv(x, name, {.out = out, .bias = true}), ActivationKind::kRelu);
@@ -51,7 +51,7 @@ TEST(ChannelMoves, ShuffleNetMatchesReferenceWithoutACopy) {
       SCOPED_TRACE(::testing::Message() << in << " " << first << " " << second << " images " << images);
       const Graph graph = shuffle_net(in, first, second);
       const Shape input = {images, in, 13, 10};
-      testing::expect_matches_reference(graph, input, kTolerance);
+      testing::expect_matches_reference(graph, input, kChannelMovesTolerance);
       EXPECT_FALSE(copies(graph, input));
     }
 }
@@ -65,7 +65,7 @@ TEST(ChannelMoves, WhoCannotReadPlacesGetsOneCopy) {
   g.output("shuffled", x);
   g.output("joined", g.add(depthwise(g, x, "dw", 30, 1), x));
   const Graph graph = std::move(g).build();
-  testing::expect_matches_reference(graph, {2, 30, 5, 6}, kTolerance);
+  testing::expect_matches_reference(graph, {2, 30, 5, 6}, kChannelMovesTolerance);
   EXPECT_TRUE(copies(graph, {1, 30, 5, 6}));
 }
 
@@ -77,7 +77,7 @@ TEST(ChannelMoves, AChannelMayBeReadTwice) {
   g.output("pointwise", pointwise(g, depthwise(g, twice, "dw", 40, 1), "a", 18));
   g.output("direct", pointwise(g, twice, "b", 18));
   const Graph graph = std::move(g).build();
-  testing::expect_matches_reference(graph, {2, 22, 5, 6}, kTolerance);
+  testing::expect_matches_reference(graph, {2, 22, 5, 6}, kChannelMovesTolerance);
   EXPECT_FALSE(copies(graph, {1, 22, 5, 6}));
 }
 
@@ -91,7 +91,7 @@ TEST(ChannelMoves, OneChannelIsReadFromWithinABlock) {
     const Value one = g.conv(g.slice(x, 3, 4), "one", {.out = 1, .kernel = kernel, .bias = true});
     g.output("sum", g.add(g.activation(one, ActivationKind::kRelu), g.slice(x, 0, 1)));
     g.output("alone", g.conv(g.slice(x, 2, 3), "alone", {.out = 1, .kernel = kernel, .bias = true}));
-    testing::expect_matches_reference(std::move(g).build(), {2, 8, 5, 6}, kTolerance);
+    testing::expect_matches_reference(std::move(g).build(), {2, 8, 5, 6}, kChannelMovesTolerance);
   }
 }
 

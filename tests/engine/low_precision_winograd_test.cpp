@@ -37,8 +37,8 @@ float rounded(float x) {
 }
 
 // A layer of random weights on a random map, whose numbers are bfloat16.
-struct Layer {
-  explicit Layer(const Size& s)
+struct WinogradLayer {
+  explicit WinogradLayer(const Size& s)
       : size(s),
         src(testing::noise({s.images, s.in, s.height, s.width}, 3)),
         weight(testing::noise({s.out, s.in, 3, 3}, 5)),
@@ -119,7 +119,7 @@ class Arena {
   int64_t bytes_ = 0;
 };
 
-Tensor run(const Layer& layer, const Run& how, const Tensor& other = {}) {
+Tensor run(const WinogradLayer& layer, const Run& how, const Tensor& other = {}) {
   const Kernels& kernels = kernels_of(how.level);
   cpu::ThreadPool pool(how.threads);
   Arena arena;
@@ -155,11 +155,11 @@ Tensor run(const Layer& layer, const Run& how, const Tensor& other = {}) {
 //   over products and channels of (A_i A_j U V)^2 2 r^2 in the mean square,
 // where r is the root mean square of u / m / sqrt(3) for mantissas m from 1 to 2, as frequent as 1 / m.
 struct Expected {
-  explicit Expected(const Layer& layer);
+  explicit Expected(const WinogradLayer& layer);
   std::vector<double> value, bound, deviation;
 };
 
-Expected::Expected(const Layer& layer) {
+Expected::Expected(const WinogradLayer& layer) {
   constexpr double kUnit = 1.0 / 256;
   const double relative = kUnit / std::sqrt(3.0) * std::sqrt(0.375 / std::numbers::ln2);
   constexpr double kFloat = 1e-5;  // what float32 adds, generously: a few hundred roundings of 6e-8
@@ -228,7 +228,7 @@ class Differences {
  public:
   void add(const Size& size) {
     SCOPED_TRACE(::testing::Message() << size);
-    const Layer layer(size);
+    const WinogradLayer layer(size);
     const Expected expected(layer);
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       const Tensor found = run(layer, {.level = level, .threads = 2});
@@ -269,7 +269,7 @@ TEST(LowPrecisionWinograd, TakesAnySizeAndPadding) {
 TEST(LowPrecisionWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
   for (const Size& size : {Size{3, 33, 50, 37, 29}, Size{1, 24, 130, 5, 5}})
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
-      const Layer layer(size);
+      const WinogradLayer layer(size);
       const Tensor one = run(layer, {.level = level});
       for (const int threads : {3, 16})
         EXPECT_TRUE(
@@ -280,7 +280,7 @@ TEST(LowPrecisionWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
 
 // After the sums: what other maps are stored as must not matter beyond its own rounding.
 TEST(LowPrecisionWinograd, FinishesIntoAnyElementFromAnyElement) {
-  const Layer layer({2, 24, 33, 10, 39});
+  const WinogradLayer layer({2, 24, 33, 10, 39});
   Tensor other = testing::noise(layer.out_shape(), 9);
   for (float& x : other.values()) x = rounded(x);
   const auto silu = static_cast<int>(ActivationKind::kSilu), relu = static_cast<int>(ActivationKind::kRelu);

@@ -6,7 +6,7 @@
 namespace marrow::engine {
 namespace {
 
-constexpr double kTolerance = 5e-6;  // of the largest output
+constexpr double kStrassenTolerance = 5e-6;  // of the largest output
 
 Graph convolution(int in, int out) {
   GraphBuilder g;
@@ -28,15 +28,15 @@ TEST(Strassen, MatchesReferenceForAnyNumberOfPixels) {
   const Graph graph = convolution(512, 544);
   for (const auto& [height, width] : {std::pair{4, 7}, {7, 7}, {1, 29}, {23, 41}}) {
     SCOPED_TRACE(::testing::Message() << height << " x " << width);
-    testing::expect_matches_reference(graph, {1, 512, height, width}, kTolerance);
+    testing::expect_matches_reference(graph, {1, 512, height, width}, kStrassenTolerance);
     EXPECT_TRUE(runs_strassen(graph, {1, 512, height, width}));
   }
 }
 
 TEST(Strassen, TakesSeveralImagesAndManyThreads) {
   const Graph graph = convolution(576, 512);
-  testing::expect_matches_reference(graph, {3, 576, 5, 7}, kTolerance);
-  testing::expect_matches_reference(graph, {1, 576, 5, 7}, kTolerance, 40);
+  testing::expect_matches_reference(graph, {3, 576, 5, 7}, kStrassenTolerance);
+  testing::expect_matches_reference(graph, {1, 576, 5, 7}, kStrassenTolerance, 40);
 }
 
 TEST(Strassen, LeavesWhatHasNoHalves) {

@@ -15,12 +15,12 @@ namespace marrow::engine {
 namespace {
 
 // A 3x3 convolution, for which Winograd's and the direct one compete.
-struct Layer {
+struct TunedLayer {
   Tensor weight{Shape{16, 16, 3, 3}};
   cpu::ThreadPool pool{1};
   ConvDescription conv;
 
-  Layer() {
+  TunedLayer() {
     conv.kernel = 3;
     conv.pad_y = conv.pad_x = Padding::symmetric(1);
     conv.src.channels = conv.dst.channels = 16;
@@ -42,7 +42,7 @@ std::string text_of(const std::filesystem::path& file) {
 TEST(Tuner, RemembersWhatItMeasured) {
   const testing::TemporaryFolder folder;
   const auto file = folder.path() / "new" / "tuning.txt";
-  Layer layer;
+  TunedLayer layer;
   Tuner first(true, file, layer.pool);
   const std::string chosen = first.make_convolution(layer.conv)->kernel();
   first.save();
@@ -59,7 +59,7 @@ TEST(Tuner, RemembersWhatItMeasured) {
 TEST(Tuner, MeasuresAgainWhatMakesNoSense) {
   const testing::TemporaryFolder folder;
   const auto file = folder.path() / "tuning.txt";
-  Layer layer;
+  TunedLayer layer;
   Tuner first(true, file, layer.pool);
   first.make_convolution(layer.conv);
   first.save();
@@ -78,7 +78,7 @@ TEST(Tuner, KeepsWhatOtherMachinesMeasured) {
   const testing::TemporaryFolder folder;
   const auto file = folder.path() / "tuning.txt";
   std::ofstream(file) << "another processor, 1 threads\tlayer\tdirect\n";
-  Layer layer;
+  TunedLayer layer;
   Tuner tuner(true, file, layer.pool);
   tuner.make_convolution(layer.conv);
   tuner.save();
@@ -88,7 +88,7 @@ TEST(Tuner, KeepsWhatOtherMachinesMeasured) {
 TEST(Tuner, WithoutMeasuringTheRuleIsFixedAndThereIsNoFile) {
   const testing::TemporaryFolder folder;
   const auto file = folder.path() / "tuning.txt";
-  Layer layer;
+  TunedLayer layer;
   Tuner tuner(false, file, layer.pool);
   EXPECT_TRUE(tuner.make_convolution(layer.conv)->kernel().starts_with("winograd"));
   tuner.save();
@@ -96,7 +96,7 @@ TEST(Tuner, WithoutMeasuringTheRuleIsFixedAndThereIsNoFile) {
 }
 
 TEST(Tuner, AFolderThatCannotBeWrittenIsNoError) {
-  Layer layer;
+  TunedLayer layer;
   Tuner tuner(true, "/proc/nowhere/tuning.txt", layer.pool);
   tuner.make_convolution(layer.conv);
   EXPECT_NO_THROW(tuner.save());
@@ -104,7 +104,7 @@ TEST(Tuner, AFolderThatCannotBeWrittenIsNoError) {
 
 // Whatever is chosen computes the same.
 TEST(Tuner, EveryRivalMatchesTheOthers) {
-  Layer layer;
+  TunedLayer layer;
   for (size_t i = 0; i < layer.weight.values().size(); ++i)
     layer.weight.values()[i] = static_cast<float>(i % 11) * 0.1f - 0.5f;
   std::vector<std::vector<float>> results;

@@ -21,7 +21,7 @@ Graph convolution(int in, int out, int padding, int stride) {
   return std::move(g).build();
 }
 
-constexpr double kTolerance = 3e-6;  // of the largest output
+constexpr double kWinogradTolerance = 3e-6;  // of the largest output
 
 constexpr int kStrides[] = {1, 2};
 
@@ -30,7 +30,8 @@ TEST(Winograd, TakesAnyChannels) {
     for (const int in : {1, 7, 15, 17, 33, 58})
       for (const int out : {1, 16, 24, 33, 40}) {
         SCOPED_TRACE(::testing::Message() << in << " -> " << out << " stride " << stride);
-        testing::expect_matches_reference(convolution(in, out, 1, stride), {1, in, 9, 11}, kTolerance);
+        testing::expect_matches_reference(convolution(in, out, 1, stride), {1, in, 9, 11},
+                                          kWinogradTolerance);
       }
 }
 
@@ -39,7 +40,8 @@ TEST(Winograd, TakesAnySize) {
     for (const int height : {1, 2, 3, 4, 5, 8, 13})
       for (const int width : {1, 4, 6, 7, 8, 9, 30}) {
         SCOPED_TRACE(::testing::Message() << height << " x " << width << " stride " << stride);
-        testing::expect_matches_reference(convolution(5, 18, 1, stride), {1, 5, height, width}, kTolerance);
+        testing::expect_matches_reference(convolution(5, 18, 1, stride), {1, 5, height, width},
+                                          kWinogradTolerance);
       }
 }
 
@@ -47,13 +49,14 @@ TEST(Winograd, TakesAnyPaddingAndSeveralImages) {
   for (const int stride : kStrides)
     for (const int padding : {0, 1, 2, 5}) {
       SCOPED_TRACE(::testing::Message() << "padding " << padding << " stride " << stride);
-      testing::expect_matches_reference(convolution(17, 40, padding, stride), {3, 17, 10, 7}, kTolerance);
+      testing::expect_matches_reference(convolution(17, 40, padding, stride), {3, 17, 10, 7},
+                                        kWinogradTolerance);
     }
 }
 
 TEST(Winograd, TakesMoreThreadsThanTiles) {
   for (const int stride : kStrides)
-    testing::expect_matches_reference(convolution(20, 130, 1, stride), {1, 20, 5, 5}, kTolerance, 16);
+    testing::expect_matches_reference(convolution(20, 130, 1, stride), {1, 20, 5, 5}, kWinogradTolerance, 16);
 }
 
 // Results must not depend on how tiles are cut into tasks.

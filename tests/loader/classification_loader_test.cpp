@@ -4,13 +4,16 @@
 
 #include <algorithm>
 
+#include "loader/all_batches.h"
 #include "loader/temporary_images.h"
 #include "marrow/base/error.h"
 
 namespace marrow::loader {
 namespace {
 
-std::shared_ptr<ImageStore> store_of(const testing::TemporaryImages& folder, ImageCache cache) {
+using testing::all_batches;
+
+std::shared_ptr<ImageStore> classified_store(const testing::TemporaryImages& folder, ImageCache cache) {
   std::vector<data::ClassifiedImage> images;
   for (size_t i = 0; i < folder.images.size(); ++i)
     images.push_back({folder.path(i), static_cast<int>(i % 3)});
@@ -18,19 +21,13 @@ std::shared_ptr<ImageStore> store_of(const testing::TemporaryImages& folder, Ima
                                       ImageStoreOptions{.image_size = 0, .cache = cache});
 }
 
-ClassificationLoaderOptions training_options(int workers) {
+ClassificationLoaderOptions classification_options(int workers) {
   ClassificationAugment augment;
   augment.mixup = 0.4;
   augment.cutmix = 0.4;
   augment.label_smoothing = 0.1;
   return {
       .classes = 3, .size = 24, .batch = 4, .workers = workers, .seed = 3, .augment = augment, .epochs = 3};
-}
-
-std::vector<ClassificationBatch> all(ClassificationLoader& loader) {
-  std::vector<ClassificationBatch> batches;
-  while (auto batch = loader.next()) batches.push_back(std::move(*batch));
-  return batches;
 }
 
 bool equal(const ClassificationBatch& a, const ClassificationBatch& b) {
@@ -42,15 +39,15 @@ bool equal(const ClassificationBatch& a, const ClassificationBatch& b) {
 TEST(ClassificationLoader, BytesDoNotDependOnWorkersCacheOrStart) {
   testing::TemporaryImages folder;
   folder.add_some(10);
-  ClassificationLoader alone(store_of(folder, ImageCache::kRecent), training_options(0));
-  const std::vector<ClassificationBatch> wanted = all(alone);
+  ClassificationLoader alone(classified_store(folder, ImageCache::kRecent), classification_options(0));
+  const std::vector<ClassificationBatch> wanted = all_batches(alone);
   ASSERT_EQ(wanted.size(), 9u);
   EXPECT_FALSE(equal(wanted[0], wanted[3]));
   for (const int workers : {1, 2, 5})
     for (const int64_t start : {0, 4}) {
-      ClassificationLoader loader(store_of(folder, ImageCache::kWhenItFits), training_options(workers),
-                                  start / 3, start % 3);
-      const std::vector<ClassificationBatch> batches = all(loader);
+      ClassificationLoader loader(classified_store(folder, ImageCache::kWhenItFits),
+                                  classification_options(workers), start / 3, start % 3);
+      const std::vector<ClassificationBatch> batches = all_batches(loader);
       ASSERT_EQ(batches.size(), wanted.size() - static_cast<size_t>(start));
       for (size_t i = 0; i < batches.size(); ++i)
         EXPECT_TRUE(equal(batches[i], wanted[i + static_cast<size_t>(start)]));
@@ -60,11 +57,11 @@ TEST(ClassificationLoader, BytesDoNotDependOnWorkersCacheOrStart) {
 TEST(ClassificationLoader, EveryRowOfTargetsSumsToOne) {
   testing::TemporaryImages folder;
   folder.add_some(7);
-  ClassificationLoaderOptions options = training_options(2);
+  ClassificationLoaderOptions options = classification_options(2);
   options.epochs = 20;
-  ClassificationLoader loader(store_of(folder, ImageCache::kAll), options);
+  ClassificationLoader loader(classified_store(folder, ImageCache::kAll), options);
   bool mixed = false;
-  for (const ClassificationBatch& batch : all(loader))
+  for (const ClassificationBatch& batch : all_batches(loader))
     for (size_t i = 0; i < batch.index.size(); ++i) {
       const auto row = batch.targets.values().subspan(i * 3, 3);
       EXPECT_NEAR(row[0] + row[1] + row[2], 1, 1e-6);
@@ -78,9 +75,9 @@ TEST(ClassificationLoader, ValidatesInOrderWithoutBrokenImages) {
   folder.add_some(5);
   folder.spoil(0);
   folder.spoil(4);
-  ClassificationLoader loader(store_of(folder, ImageCache::kAll),
+  ClassificationLoader loader(classified_store(folder, ImageCache::kAll),
                               {.classes = 3, .size = 16, .batch = 4, .workers = 2, .shorter_side = 20});
-  const std::vector<ClassificationBatch> batches = all(loader);
+  const std::vector<ClassificationBatch> batches = all_batches(loader);
   ASSERT_EQ(batches.size(), 2u);
   EXPECT_EQ(batches[0].index, (std::vector<size_t>{1, 2, 3}));
   EXPECT_EQ(batches[0].class_ids, (std::vector<int>{1, 2, 0}));
@@ -92,8 +89,9 @@ TEST(ClassificationLoader, ValidatesInOrderWithoutBrokenImages) {
 TEST(ClassificationLoader, RefusesAClassThatIsNotThere) {
   testing::TemporaryImages folder;
   folder.add_some(5);
-  EXPECT_THROW(ClassificationLoader(store_of(folder, ImageCache::kAll), {.classes = 2}), Error);
-  EXPECT_THROW(ClassificationLoader(store_of(folder, ImageCache::kAll), {.classes = 3, .batch = 0}), Error);
+  EXPECT_THROW(ClassificationLoader(classified_store(folder, ImageCache::kAll), {.classes = 2}), Error);
+  EXPECT_THROW(ClassificationLoader(classified_store(folder, ImageCache::kAll), {.classes = 3, .batch = 0}),
+               Error);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "loader/all_batches.h"
 #include "loader/temporary_images.h"
 #include "marrow/base/error.h"
 #include "support/environment.h"
@@ -13,6 +14,7 @@
 namespace marrow::loader {
 namespace {
 
+using testing::all_batches;
 using testing::TemporaryImages;
 
 constexpr int kImageSize = 64;
@@ -26,14 +28,15 @@ AugmentSettings everything() {
   return settings;
 }
 
-std::shared_ptr<ImageStore> store_of(const TemporaryImages& folder, ImageCache cache = ImageCache::kRecent,
-                                     std::vector<std::string>* named = nullptr) {
+std::shared_ptr<ImageStore> labelled_store(const TemporaryImages& folder,
+                                           ImageCache cache = ImageCache::kRecent,
+                                           std::vector<std::string>* named = nullptr) {
   ImageStoreOptions options{.image_size = kImageSize, .cache = cache};
   if (named != nullptr) options.report = [named](const std::string& message) { named->push_back(message); };
   return std::make_shared<ImageStore>(folder.images, options);
 }
 
-DetectionLoaderOptions training_options(int workers) {
+DetectionLoaderOptions detection_options(int workers) {
   return {.batch = 4,
           .workers = workers,
           .seed = 11,
@@ -49,12 +52,6 @@ bool equal(const DetectionBatch& a, const DetectionBatch& b) {
   return a.epoch == b.epoch && a.number == b.number && same(a.images, b.images) && same(a.targets, b.targets);
 }
 
-std::vector<DetectionBatch> all(DetectionLoader& loader) {
-  std::vector<DetectionBatch> batches;
-  while (auto batch = loader.next()) batches.push_back(std::move(*batch));
-  return batches;
-}
-
 void expect_equal(const std::vector<DetectionBatch>& a, const std::vector<DetectionBatch>& b) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(equal(a[i], b[i])) << "batch " << i;
@@ -63,17 +60,17 @@ void expect_equal(const std::vector<DetectionBatch>& a, const std::vector<Detect
 TEST(DetectionLoader, BytesDoNotDependOnWorkersOrCache) {
   TemporaryImages folder;
   folder.add_some(10, true);
-  DetectionLoader alone(store_of(folder), training_options(0));
+  DetectionLoader alone(labelled_store(folder), detection_options(0));
   EXPECT_EQ(alone.batches_per_epoch(), 3);
-  const std::vector<DetectionBatch> wanted = all(alone);
+  const std::vector<DetectionBatch> wanted = all_batches(alone);
   ASSERT_EQ(wanted.size(), 9u);
   EXPECT_EQ(wanted[2].images.dim(0), 2);  // the last batch of an epoch is kept
   EXPECT_FALSE(equal(wanted[0], wanted[3]));
   for (const int workers : {1, 2, 5})
     for (const ImageCache cache : {ImageCache::kRecent, ImageCache::kAll}) {
       SCOPED_TRACE(workers);
-      DetectionLoader loader(store_of(folder, cache), training_options(workers));
-      expect_equal(all(loader), wanted);
+      DetectionLoader loader(labelled_store(folder, cache), detection_options(workers));
+      expect_equal(all_batches(loader), wanted);
     }
 }
 
@@ -84,7 +81,7 @@ TEST(DetectionLoader, AnUnknownSimdLevelEndsTheLoading) {
   const testing::Environment environment("MARROW_SIMD", "avx521");
   for (const int workers : {0, 2}) {
     std::vector<std::string> named;
-    DetectionLoader loader(store_of(folder, ImageCache::kRecent, &named), training_options(workers));
+    DetectionLoader loader(labelled_store(folder, ImageCache::kRecent, &named), detection_options(workers));
     EXPECT_TRUE(
         testing::message_of([&] { loader.next(); }).starts_with("MARROW_SIMD: unknown SIMD level 'avx521'"));
     EXPECT_TRUE(named.empty()) << named.front();
@@ -94,29 +91,29 @@ TEST(DetectionLoader, AnUnknownSimdLevelEndsTheLoading) {
 TEST(DetectionLoader, StartsAnywhereAsIfItHadNeverStopped) {
   TemporaryImages folder;
   folder.add_some(10, true);
-  DetectionLoader whole(store_of(folder), training_options(2));
-  const std::vector<DetectionBatch> wanted = all(whole);
+  DetectionLoader whole(labelled_store(folder), detection_options(2));
+  const std::vector<DetectionBatch> wanted = all_batches(whole);
   for (const int64_t start : {1, 2, 3, 5, 8}) {
-    DetectionLoader resumed(store_of(folder), training_options(2), start / 3, start % 3);
-    expect_equal(all(resumed), {wanted.begin() + start, wanted.end()});
+    DetectionLoader resumed(labelled_store(folder), detection_options(2), start / 3, start % 3);
+    expect_equal(all_batches(resumed), {wanted.begin() + start, wanted.end()});
   }
 }
 
 TEST(DetectionLoader, TheSeedChangesTheSamples) {
   TemporaryImages folder;
   folder.add_some(10);
-  DetectionLoaderOptions other = training_options(0);
+  DetectionLoaderOptions other = detection_options(0);
   other.seed = 12;
-  DetectionLoader a(store_of(folder), training_options(0)), b(store_of(folder), other);
+  DetectionLoader a(labelled_store(folder), detection_options(0)), b(labelled_store(folder), other);
   EXPECT_FALSE(equal(*a.next(), *b.next()));
 }
 
 TEST(DetectionLoader, TargetsAreInsideAndNumbered) {
   TemporaryImages folder;
   folder.add_some(10);
-  DetectionLoader loader(store_of(folder), training_options(2));
+  DetectionLoader loader(labelled_store(folder), detection_options(2));
   int64_t rows = 0;
-  for (const DetectionBatch& batch : all(loader)) {
+  for (const DetectionBatch& batch : all_batches(loader)) {
     float last = 0;
     for (int64_t i = 0; i < batch.targets.dim(0); ++i, ++rows) {
       const auto row = batch.targets.values().subspan(static_cast<size_t>(i) * 6, 6);
@@ -139,9 +136,10 @@ TEST(DetectionLoader, NamesABrokenImageOnceAndTrainsOnTheNextOne) {
   folder.spoil(2);
   for (const int workers : {0, 3}) {
     std::vector<std::string> named;
-    const auto store = store_of(folder, ImageCache::kRecent, &named);
-    DetectionLoader loader(store, training_options(workers));
-    for (const DetectionBatch& batch : all(loader)) EXPECT_EQ(batch.images.dim(0), batch.number == 0 ? 4 : 2);
+    const auto store = labelled_store(folder, ImageCache::kRecent, &named);
+    DetectionLoader loader(store, detection_options(workers));
+    for (const DetectionBatch& batch : all_batches(loader))
+      EXPECT_EQ(batch.images.dim(0), batch.number == 0 ? 4 : 2);
     ASSERT_EQ(named.size(), 1u);
     EXPECT_NE(named[0].find(folder.path(2).string()), std::string::npos) << named[0];
     EXPECT_EQ(store->broken(), 1u);
@@ -152,8 +150,8 @@ TEST(DetectionLoader, LeavesBrokenImagesOutOfValidation) {
   TemporaryImages folder;
   folder.add_some(6);
   for (const size_t broken : {0u, 4u, 5u}) folder.spoil(broken);
-  DetectionLoader loader(store_of(folder), {.batch = 4, .workers = 2});
-  const std::vector<DetectionBatch> batches = all(loader);
+  DetectionLoader loader(labelled_store(folder), {.batch = 4, .workers = 2});
+  const std::vector<DetectionBatch> batches = all_batches(loader);
   ASSERT_EQ(batches.size(), 2u);
   EXPECT_EQ(batches[0].images.shape(), (Shape{3, 3, kImageSize, kImageSize}));
   EXPECT_EQ(batches[0].origin[0].index, 1u);
@@ -169,7 +167,7 @@ TEST(DetectionLoader, FailsWhenNoImageCanBeRead) {
   folder.add_some(3);
   for (size_t i = 0; i < 3; ++i) folder.spoil(i);
   for (const int workers : {0, 2}) {
-    DetectionLoader loader(store_of(folder), training_options(workers));
+    DetectionLoader loader(labelled_store(folder), detection_options(workers));
     try {
       loader.next();
       FAIL() << "no exception";
@@ -184,9 +182,9 @@ TEST(DetectionLoader, EndsCleanlyWhenAbandoned) {
   TemporaryImages folder;
   folder.add_some(8);
   for (int taken = 0; taken < 4; ++taken) {
-    DetectionLoaderOptions options = training_options(3);
+    DetectionLoaderOptions options = detection_options(3);
     options.epochs = 1000;
-    DetectionLoader loader(store_of(folder), options);
+    DetectionLoader loader(labelled_store(folder), options);
     for (int i = 0; i < taken; ++i) EXPECT_TRUE(loader.next().has_value());
   }
 }
@@ -195,13 +193,13 @@ TEST(DetectionLoader, RectangularTrainingNeitherShufflesNorJoins) {
   TemporaryImages folder;
   for (const auto& [width, height] : {std::pair{20, 60}, {40, 40}, {60, 20}})
     for (int i = 0; i < 3; ++i) folder.add(width, height);
-  DetectionLoaderOptions options = training_options(2);
+  DetectionLoaderOptions options = detection_options(2);
   options.batch = 3;
   options.rectangular = true;
   options.pad = 0;
   options.stride = 16;
-  DetectionLoader loader(store_of(folder), options);
-  const std::vector<DetectionBatch> batches = all(loader);
+  DetectionLoader loader(labelled_store(folder), options);
+  const std::vector<DetectionBatch> batches = all_batches(loader);
   ASSERT_EQ(batches.size(), 9u);
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(batches[i].images.shape(), batches[i + 3].images.shape());
@@ -216,16 +214,16 @@ TEST(DetectionLoader, RectangularTrainingNeitherShufflesNorJoins) {
 TEST(DetectionLoader, AcceptsASingleImageOfOnePixel) {
   TemporaryImages folder;
   folder.add(1, 1);
-  DetectionLoader training(store_of(folder), training_options(2));
-  EXPECT_EQ(all(training).size(), 3u);
-  DetectionLoader validation(store_of(folder), {.rectangular = true});
+  DetectionLoader training(labelled_store(folder), detection_options(2));
+  EXPECT_EQ(all_batches(training).size(), 3u);
+  DetectionLoader validation(labelled_store(folder), {.rectangular = true});
   EXPECT_EQ(validation.next()->images.shape(), (Shape{1, 3, 96, 96}));
 }
 
 TEST(DetectionLoader, RefusesOptionsWithoutMeaning) {
   TemporaryImages folder;
   folder.add_some(2);
-  const auto store = store_of(folder);
+  const auto store = labelled_store(folder);
   EXPECT_THROW(DetectionLoader(store, {.batch = 0}), Error);
   EXPECT_THROW(DetectionLoader(store, {.workers = -1}), Error);
   EXPECT_THROW(DetectionLoader(store, {.ahead = 0}), Error);
@@ -238,11 +236,11 @@ TEST(DetectionLoader, RefusesOptionsWithoutMeaning) {
 TEST(ImageStore, KeepsNoMoreThanItIsTold) {
   TemporaryImages folder;
   for (int i = 0; i < 6; ++i) folder.add(32, 32);
-  const auto recent = store_of(folder, ImageCache::kRecent);
+  const auto recent = labelled_store(folder, ImageCache::kRecent);
   recent->keep_recent(2);
   for (size_t i = 0; i < 6; ++i) recent->load(i);
   EXPECT_EQ(recent->bytes_kept(), 2u * kImageSize * kImageSize * 3);
-  const auto fits = store_of(folder, ImageCache::kWhenItFits);
+  const auto fits = labelled_store(folder, ImageCache::kWhenItFits);
   EXPECT_TRUE(fits->keeps_all());
   for (int again = 0; again < 2; ++again)
     for (size_t i = 0; i < 6; ++i) fits->load(i);
@@ -254,7 +252,7 @@ TEST(ImageStore, ThreadsMayLoadTheSamePicture) {
   folder.add_some(4);
   folder.spoil(1);
   std::vector<std::string> named;
-  const auto store = store_of(folder, ImageCache::kRecent, &named);
+  const auto store = labelled_store(folder, ImageCache::kRecent, &named);
   store->keep_recent(2);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)

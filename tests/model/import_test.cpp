@@ -12,7 +12,9 @@
 #include "marrow/model/zoo.h"
 #include "marrow/weights/safetensors.h"
 #include "nn/backbones/published_file.h"
+#include "support/expect_says.h"
 #include "support/graphs.h"
+#include "support/message_of.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::model {
@@ -39,19 +41,13 @@ class ImportFile : public ::testing::Test {
     return path;
   }
   std::string message_of(const Weights& weights, const ImportOptions& options = {}) const {
-    try {
-      import_checkpoint(write(weights), options);
-    } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("file.safetensors"), std::string::npos) << error.what();
-      return error.what();
-    }
-    return "nothing was thrown";
+    const std::string message = testing::message_of([&] { import_checkpoint(write(weights), options); });
+    EXPECT_SAYS(message, "file.safetensors");
+    return message;
   }
 
   const testing::TemporaryFolder folder_;
 };
-
-#define EXPECT_SAYS(message, part) EXPECT_NE((message).find(part), std::string::npos) << (message)
 
 const InputFormat& format_of(const Model& model) {
   return std::get<Input>(model.graph.nodes.at(0).operation).format;

@@ -15,7 +15,7 @@ namespace marrow::model {
 namespace {
 
 // What parsing, or else building, says.
-std::string message_of(std::string_view text, std::string_view scale = {}) {
+std::string spec_message(std::string_view text, std::string_view scale = {}) {
   return testing::message_of([&] { build_model(parse_model_spec(text, "m.yaml", scale)); });
 }
 
@@ -103,7 +103,7 @@ TEST(ModelSpec, AFileNameChoosesScaleAndFile) {
   EXPECT_EQ(load_model_spec(folder / "yolov8n-alone.yaml").classes, 2);
   EXPECT_THROW(load_model_spec(folder / "yolov8n-missing.yaml"), Error);
   EXPECT_TRUE(
-      contains(message_of("nc: 1\nscales: {n: [1, 1, 8]}\n" + body, "z"), "m.yaml:2: unknown scale 'z'."));
+      contains(spec_message("nc: 1\nscales: {n: [1, 1, 8]}\n" + body, "z"), "m.yaml:2: unknown scale 'z'."));
   std::filesystem::remove_all(folder);
 }
 
@@ -141,24 +141,24 @@ TEST(Activations, AreReadByTheirTorchNames) {
 }
 
 TEST(BadModelFiles, NameFileLineKeyAndTheNearestName) {
-  const auto layer = [](const std::string& line) { return message_of(with_line(line)); };
-  EXPECT_EQ(message_of(""), "m.yaml: a model is a mapping with 'backbone' and 'head'; this is nothing");
-  EXPECT_EQ(message_of("[1, 2]"),
+  const auto layer = [](const std::string& line) { return spec_message(with_line(line)); };
+  EXPECT_EQ(spec_message(""), "m.yaml: a model is a mapping with 'backbone' and 'head'; this is nothing");
+  EXPECT_EQ(spec_message("[1, 2]"),
             "m.yaml:1: a model is a mapping with 'backbone' and 'head'; this is a list of 2");
-  EXPECT_TRUE(contains(message_of("nc: 1\nbackbon: []\n"),
+  EXPECT_TRUE(contains(spec_message("nc: 1\nbackbon: []\n"),
                        "m.yaml:2: unknown key 'backbon'. Did you mean 'backbone'?"));
-  EXPECT_EQ(message_of("nc: 1\nnc: 2\n"), "m.yaml:2: key 'nc' is there twice");
-  EXPECT_EQ(message_of("nc: many\n"), "m.yaml:1: nc is 'many', wanted a whole number from 1 to 65536");
-  EXPECT_EQ(message_of("nc: 1\nbackbone: []\nhead: []\n"),
+  EXPECT_EQ(spec_message("nc: 1\nnc: 2\n"), "m.yaml:2: key 'nc' is there twice");
+  EXPECT_EQ(spec_message("nc: many\n"), "m.yaml:1: nc is 'many', wanted a whole number from 1 to 65536");
+  EXPECT_EQ(spec_message("nc: 1\nbackbone: []\nhead: []\n"),
             "m.yaml:2: backbone is a list of 0, wanted a list of [from, repeats, module, args]");
-  EXPECT_EQ(message_of("nc: 1\nhead: [[-1, 1, Conv, [8]]]\n"), "m.yaml:1: key 'backbone' is missing");
-  EXPECT_EQ(message_of("backbone: [[-1, 1, Conv, [8]]]\nhead: [[-1, 1, Classify, [nc]]]\n"),
+  EXPECT_EQ(spec_message("nc: 1\nhead: [[-1, 1, Conv, [8]]]\n"), "m.yaml:1: key 'backbone' is missing");
+  EXPECT_EQ(spec_message("backbone: [[-1, 1, Conv, [8]]]\nhead: [[-1, 1, Classify, [nc]]]\n"),
             "m.yaml: key 'nc' (the number of classes) is missing");
-  EXPECT_EQ(message_of("nc: 1\nscales: [n]\n"),
+  EXPECT_EQ(spec_message("nc: 1\nscales: [n]\n"),
             "m.yaml:2: scales is a list of 1, wanted a mapping of letters to [depth, width, max_channels]");
-  EXPECT_EQ(message_of("nc: 1\nscales:\n  n: [0.3, wide, 8]\n"),
+  EXPECT_EQ(spec_message("nc: 1\nscales:\n  n: [0.3, wide, 8]\n"),
             "m.yaml:3: the width of a scale is 'wide', wanted a number above 0, at most 100");
-  EXPECT_TRUE(contains(message_of("nc: 1\nactivation: nn.Relu()\n"),
+  EXPECT_TRUE(contains(spec_message("nc: 1\nactivation: nn.Relu()\n"),
                        "m.yaml:2: unknown activation 'Relu'. Did you mean 'ReLU'?"));
   EXPECT_EQ(layer("[-1, 1, Conv]"), "m.yaml:5: a layer is a list of 3, wanted [from, repeats, module, args]");
   EXPECT_EQ(layer("[-1, 0, Conv, [8]]"), "m.yaml:5: repeats is '0', wanted a whole number from 1 to 200");
@@ -168,7 +168,7 @@ TEST(BadModelFiles, NameFileLineKeyAndTheNearestName) {
 }
 
 TEST(BadModels, NameTheLayer) {
-  const auto layer = [](const std::string& line) { return message_of(with_line(line)); };
+  const auto layer = [](const std::string& line) { return spec_message(with_line(line)); };
   EXPECT_TRUE(contains(layer("[-1, 1, Cnov, [8]]"),
                        "m.yaml:5: layer 1 (Cnov): unknown module 'Cnov'. Did you mean 'Conv'?"));
   EXPECT_TRUE(contains(layer("[-1, 1, starnet_s5, [8]]"), "Did you mean 'starnet_s"));
@@ -194,25 +194,25 @@ TEST(BadModels, NameTheLayer) {
   EXPECT_TRUE(contains(layer("[-1, 1, Conv, [8, 3, 1, None, 5]]"), "do not divide into 5 groups"));
   EXPECT_TRUE(contains(layer("[-1, 1, Classify, [nc]]"),
                        "layer 2 (Classify): it follows the head, which must be the last layer"));
-  EXPECT_EQ(message_of("nc: 1\nbackbone: [[-1, 1, Conv, [8]]]\nhead: [[-1, 1, Conv, [8]]]\n"),
+  EXPECT_EQ(spec_message("nc: 1\nbackbone: [[-1, 1, Conv, [8]]]\nhead: [[-1, 1, Conv, [8]]]\n"),
             "m.yaml: the last layer is Conv, wanted a head: Classify, Detect, OBB, Pose, Segment");
 }
 
 TEST(BadModels, AConcatOfUnequalSizesNamesBothLayers) {
-  const std::string message = message_of(
+  const std::string message = spec_message(
       "nc: 4\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\n  - [-1, 1, Conv, [16, 3, 2]]\n"
       "  - [[-1, 0], 1, Concat, [1]]\nhead:\n  - [-1, 1, Classify, [nc]]\n");
   EXPECT_TRUE(contains(message, "m.yaml:5: layer 2 (Concat): ")) << message;
   EXPECT_TRUE(contains(message, "model.0")) << message;
   EXPECT_TRUE(contains(message, "model.1")) << message;
   // Equal strides, unequal sizes: an unpadded convolution shrinks its map.
-  const std::string shrunk = message_of(
+  const std::string shrunk = spec_message(
       "nc: 4\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\n  - [-1, 1, Conv, [16, 3, 1, 0]]\n"
       "  - [[-1, 0], 1, Concat, [1]]\nhead:\n  - [-1, 1, Classify, [nc]]\n");
   EXPECT_TRUE(contains(shrunk, "m.yaml:5: layer 2 (Concat): ")) << shrunk;
   EXPECT_TRUE(contains(shrunk, "differ in size: (1, 16, 126, 126) and (1, 16, 128, 128)")) << shrunk;
-  const std::string level =
-      message_of("nc: 4\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2, 0]]\nhead:\n  - [[-1], 1, Detect, [nc]]\n");
+  const std::string level = spec_message(
+      "nc: 4\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2, 0]]\nhead:\n  - [[-1], 1, Detect, [nc]]\n");
   EXPECT_TRUE(contains(level, "m.yaml:5: layer 1 (Detect): level 'feat0' has 127 rows for 256 pixels"))
       << level;
 }
@@ -295,7 +295,7 @@ TEST(HostileModelFiles, AreRefusedQuickly) {
   };
   for (const auto& [text, wanted] : cases) {
     const auto start = std::chrono::steady_clock::now();
-    const std::string message = message_of(text);
+    const std::string message = spec_message(text);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     EXPECT_TRUE(contains(message, wanted)) << "wanted " << wanted << "\ngot " << message.substr(0, 300);
     EXPECT_LT(seconds.count(), 10) << wanted;  // a hang, not a benchmark
@@ -306,14 +306,14 @@ TEST(HostileModelFiles, AreRefusedQuickly) {
 // Cut and damaged files: an Error or a model, never anything else.
 TEST(HostileModelFiles, TruncatedAndDamagedFilesNeverDoHarm) {
   const std::string whole(embedded_configs().front().text);
-  for (size_t length = 0; length < whole.size(); length += 7) message_of(whole.substr(0, length), "n");
+  for (size_t length = 0; length < whole.size(); length += 7) spec_message(whole.substr(0, length), "n");
   uint32_t state = 1;
   const auto next = [&] { return state = state * 1664525 + 1013904223; };
   constexpr std::string_view kBytes = "[]{},:-&*!|>'\"#%@`0159 \n\tnaN~";
   for (int round = 0; round < 300; ++round) {
     std::string damaged = whole;
     for (int i = 0; i < 3; ++i) damaged[next() % damaged.size()] = kBytes[(next() >> 16) % kBytes.size()];
-    message_of(damaged, "n");
+    spec_message(damaged, "n");
   }
 }
 

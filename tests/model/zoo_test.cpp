@@ -14,7 +14,7 @@
 namespace marrow::model {
 namespace {
 
-std::string message_of(std::string_view name, std::string_view backbone = {}) {
+std::string zoo_message(std::string_view name, std::string_view backbone = {}) {
   return testing::message_of([&] { make_model(name, backbone); });
 }
 
@@ -29,14 +29,14 @@ TEST(Zoo, EveryNameBuilds) {
 }
 
 TEST(Zoo, UnknownNamesGetTheNearest) {
-  EXPECT_NE(message_of("yolov8n-startnet")
+  EXPECT_NE(zoo_message("yolov8n-startnet")
                 .find("unknown model 'yolov8n-startnet'. Did you mean 'yolov8n-starnet'?"),
             std::string::npos);
-  EXPECT_NE(message_of("best.pt").find("best.pt: no such file"), std::string::npos);
-  EXPECT_NE(message_of("starnet_s5").find("Did you mean 'starnet_s"), std::string::npos);
-  EXPECT_NE(message_of("yolov8n", "starnet_s5").find("unknown backbone 'starnet_s5'"), std::string::npos);
-  EXPECT_NE(message_of("nowhere/yolov8n.yaml").find("nowhere/yolov8"), std::string::npos);
-  EXPECT_NE(message_of("starnet_s1", "starnet_s2").find("is a classifier by name"), std::string::npos);
+  EXPECT_NE(zoo_message("best.pt").find("best.pt: no such file"), std::string::npos);
+  EXPECT_NE(zoo_message("starnet_s5").find("Did you mean 'starnet_s"), std::string::npos);
+  EXPECT_NE(zoo_message("yolov8n", "starnet_s5").find("unknown backbone 'starnet_s5'"), std::string::npos);
+  EXPECT_NE(zoo_message("nowhere/yolov8n.yaml").find("nowhere/yolov8"), std::string::npos);
+  EXPECT_NE(zoo_message("starnet_s1", "starnet_s2").find("is a classifier by name"), std::string::npos);
 }
 
 // The one-line YAMLs of configs/, written by hand, are what replacing the backbone makes.
@@ -78,7 +78,7 @@ TEST(Zoo, EveryBackboneFeedsADetectorOrSaysWhyNot) {
     for (const nn::BackboneVariant& variant : family->variants) {
       SCOPED_TRACE(variant.name);
       if (variant.name.find("ada_pool") != std::string::npos) {
-        EXPECT_NE(message_of("yolov8n", variant.name).find("needs strides 4, 8, 16 and 32"),
+        EXPECT_NE(zoo_message("yolov8n", variant.name).find("needs strides 4, 8, 16 and 32"),
                   std::string::npos);
         continue;
       }

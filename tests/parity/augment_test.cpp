@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <climits>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -13,16 +12,13 @@
 #include "marrow/loader/augment/perspective.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
 using Tensors = decltype(weights::SafetensorsFile::tensors);
-
-json read_json(const std::filesystem::path& path) {
-  return json::parse(std::ifstream(path));
-}
 
 // The tensors beside a description.
 Tensors tensors_of(std::filesystem::path description) {
@@ -91,7 +87,7 @@ Difference difference(const image::Image& a, const image::Image& b) {
 TEST(parity_augment, Mosaic) {
   testing::for_each_golden("yolov8/augment/mosaic.json", [](const std::filesystem::path& description) {
     const Tensors golden = tensors_of(description);
-    const json cases = read_json(description);
+    const json cases = testing::read_json(description);
     ASSERT_FALSE(cases.empty());
     for (const json& row : cases) {
       const auto name = row.at("name").get<std::string>();
@@ -115,7 +111,7 @@ TEST(parity_augment, Mosaic) {
 TEST(parity_augment, Perspective) {
   testing::for_each_golden("yolov8/augment/perspective.json", [](const std::filesystem::path& description) {
     const Tensors golden = tensors_of(description);
-    const json cases = read_json(description);
+    const json cases = testing::read_json(description);
     ASSERT_FALSE(cases.empty());
     for (const json& row : cases) {
       const auto name = row.at("name").get<std::string>();
@@ -155,7 +151,7 @@ TEST(parity_augment, PerspectiveFromDraws) {
   testing::for_each_golden("yolov8/augment/perspective.json", [](const std::filesystem::path& description) {
     const Tensors golden = tensors_of(description);
     int compared = 0;
-    for (const json& row : read_json(description)) {
+    for (const json& row : testing::read_json(description)) {
       const json& params = row.at("params");
       if (params.at("degrees") != 0 || params.at("shear") != 0 || params.at("perspective") != 0) continue;
       const auto name = row.at("name").get<std::string>();
@@ -203,7 +199,7 @@ TEST(parity_augment, ColourConversions) {
 TEST(parity_augment, Hsv) {
   testing::for_each_golden("yolov8/augment/hsv_flip.json", [](const std::filesystem::path& description) {
     const Tensors golden = tensors_of(description);
-    const json cases = read_json(description);
+    const json cases = testing::read_json(description);
     ASSERT_FALSE(cases.empty());
     for (const json& row : cases) {
       const auto name = row.at("name").get<std::string>();

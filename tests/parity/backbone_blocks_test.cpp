@@ -9,7 +9,7 @@
 namespace marrow {
 namespace {
 
-constexpr double kTolerance = 1e-4;  // golden/backbones/README.md, "grads"
+constexpr double kBlockTolerance = 1e-4;  // golden/backbones/README.md, "grads"
 
 void run_block(const weights::SafetensorsFile& file) {
   const testing::RecordedBlock line = testing::recorded_block(file);
@@ -22,16 +22,16 @@ void run_block(const weights::SafetensorsFile& file) {
   const Value output = graph.find("output");
   const auto step =
       reference::run_reference_with_batch_statistics(graph, weights, input, std::span(&output, 1));
-  EXPECT_LE(relative_difference(step.values.at(0), file.tensors.at("output")), kTolerance);
+  EXPECT_LE(relative_difference(step.values.at(0), file.tensors.at("output")), kBlockTolerance);
   EXPECT_LE(relative_difference(reference::run_reference(graph, weights, input, "output"),
                                 file.tensors.at("output_eval")),
-            kTolerance);
+            kBlockTolerance);
   const Weights after = testing::recorded_group(file, "buffer_after.", line);
   EXPECT_FALSE(after.empty());
   for (const auto& [name, expected] : after) {
     ASSERT_TRUE(step.statistics.contains(name)) << name;
     const Tensor& found = step.statistics.at(name);
-    EXPECT_LE(relative_difference(found.to_float(), expected.to_float()), kTolerance) << name;
+    EXPECT_LE(relative_difference(found.to_float(), expected.to_float()), kBlockTolerance) << name;
   }
 }
 

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -12,6 +11,7 @@
 #include "marrow/weights/safetensors.h"
 #include "support/executors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -32,7 +32,7 @@ struct OutputName {
   std::string value;
 };
 
-OutputName parse(std::string name) {
+OutputName parse_output_name(std::string name) {
   OutputName parsed;
   if (name.starts_with("odd.")) {
     parsed.odd = true;
@@ -51,15 +51,15 @@ std::string key_of(const std::string& form) {
   return form.starts_with("model") ? form : "";
 }
 
-struct Case {
+struct BackboneCase {
   nlohmann::json json;
   fs::path folder;
   Weights io;
 };
 
 // Compares all outputs of one form for one input; adds what was compared to `covered`.
-void compare_form(const Case& test, const nn::ImportCandidate& network, const std::string& form, bool odd,
-                  std::set<std::string>& covered) {
+void compare_form(const BackboneCase& test, const nn::ImportCandidate& network, const std::string& form,
+                  bool odd, std::set<std::string>& covered) {
   const Graph graph = nn::build_classifier(network.choice, network.classes);
   Weights weights = network.weights;
   if (form.starts_with("train_a"))
@@ -71,7 +71,7 @@ void compare_form(const Case& test, const nn::ImportCandidate& network, const st
   std::vector<std::string> names, values;
   for (const auto& entry : test.io) {
     if (entry.first == "input" || entry.first == "odd") continue;
-    const OutputName output = parse(entry.first);
+    const OutputName output = parse_output_name(entry.first);
     if (output.form != form || output.odd != odd) continue;
     names.push_back(entry.first);
     values.push_back(output.value);
@@ -90,12 +90,12 @@ void compare_form(const Case& test, const nn::ImportCandidate& network, const st
   }
 }
 
-void run_case(const Case& test) {
+void compare_backbone(const BackboneCase& test) {
   std::set<std::string> forms;
   std::set<std::string> wanted;
   for (const auto& entry : test.io) {
     if (entry.first == "input" || entry.first == "odd") continue;
-    forms.insert(parse(entry.first).form);
+    forms.insert(parse_output_name(entry.first).form);
     wanted.insert(entry.first);
   }
   std::set<std::string> covered;
@@ -124,8 +124,8 @@ TEST(parity_backbones, EveryCheckpointGivesTheRecordedOutputs) {
   for (const fs::path& description : cases) {
     const fs::path folder = description.parent_path();
     SCOPED_TRACE(folder.string());
-    run_case({nlohmann::json::parse(std::ifstream(description)), folder,
-              weights::read_safetensors(folder / "io.safetensors").tensors});
+    compare_backbone({testing::read_json(description), folder,
+                      weights::read_safetensors(folder / "io.safetensors").tensors});
   }
 }
 

@@ -7,13 +7,13 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "marrow/weights/checkpoint_file.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -38,11 +38,6 @@ std::vector<fs::path> published_checkpoints() {
 // The file beside `path` whose name is its stem with another ending.
 fs::path sibling(const fs::path& path, const std::string& ending) {
   return path.parent_path() / (path.stem().string() + ending);
-}
-
-nlohmann::json read_json(const fs::path& path) {
-  std::ifstream file(path);
-  return nlohmann::json::parse(file);
 }
 
 bool is_counter(const std::string& name) {
@@ -144,7 +139,7 @@ TEST(parity_checkpoint_files, PickledModelsKnowTheirAttributes) {
         fs::exists(sibling(path, "_meta.json")) ? sibling(path, "_meta.json") : sibling(path, ".json");
     if (!fs::exists(table_path)) continue;
     SCOPED_TRACE(path.string());
-    const nlohmann::json table = read_json(table_path);
+    const nlohmann::json table = testing::read_json(table_path);
     const weights::Checkpoint checkpoint = weights::read_checkpoint(path);
     ASSERT_TRUE(checkpoint.model.has_value());
     const weights::ModelAttributes& model = *checkpoint.model;
@@ -209,7 +204,7 @@ TEST(parity_checkpoint_files, PublishedModelsAreWhole) {
   if (paths.empty()) GTEST_SKIP() << "no checkpoint in " << weights_folder();
   const auto tables = golden_files("yolov8/models", {"summary.json"});
   MARROW_NEEDS_GOLDEN(tables, "yolov8/models/summary.json");
-  const nlohmann::json table = read_json(tables.front());
+  const nlohmann::json table = testing::read_json(tables.front());
   int compared = 0;
   for (const fs::path& path : paths) {
     SCOPED_TRACE(path.string());

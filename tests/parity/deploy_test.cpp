@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "marrow/graph/reference/executor.h"
@@ -14,6 +13,7 @@
 #include "marrow/weights/checkpoint_file.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -91,7 +91,7 @@ TEST(parity_deploy, PassesGiveThePublishedDeployForm) {
   for (const fs::path& path : cases) {
     const fs::path folder = path.parent_path();
     SCOPED_TRACE(folder.string());
-    const auto description = nlohmann::json::parse(std::ifstream(path));
+    const auto description = testing::read_json(path);
     const Weights io = weights::read_safetensors(folder / "io.safetensors").tensors;
     for (const nn::ImportCandidate& published : networks_of(folder, description, true))
       for (const nn::ImportCandidate& trained : networks_of(folder, description, false)) {

@@ -11,14 +11,14 @@
 #include "marrow/image/decode.h"
 #include "marrow/image/network_input.h"
 #include "marrow/model/import.h"
+#include "parity/recorded_validation.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
-
-constexpr double kTolerance = 1e-3;
 
 struct Labelled {
   std::string name;
@@ -68,7 +68,7 @@ std::vector<detect::InputDetection> detect(const model::TrainedModel& trained, c
                                      nms);
 }
 
-evaluate::DetectionReport validate(const std::filesystem::path& folder, const json& args) {
+evaluate::DetectionReport validate_by_parts(const std::filesystem::path& folder, const json& args) {
   const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
   const std::vector<Labelled> pictures = read_pictures(folder);
   const int image_size = args.at("imgsz").get<int>();
@@ -95,50 +95,16 @@ evaluate::DetectionReport validate(const std::filesystem::path& folder, const js
   return validator.report();
 }
 
-void expect_near_all(const std::vector<double>& found, const json& wanted) {
-  ASSERT_EQ(found.size(), wanted.size());
-  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], wanted[i].get<double>(), kTolerance) << i;
-}
-
 // Every entry that records a validation.
 TEST(parity_e2e, Validation) {
   testing::for_each_golden("yolov8/e2e/expected.json", [](const std::filesystem::path& path) {
     const std::filesystem::path folder = path.parent_path();
-    const json expected = json::parse(std::ifstream(path));
+    const json expected = testing::read_json(path);
     int compared = 0;
     for (const auto& [name, entry] : expected.items()) {
       if (name.rfind("val", 0) != 0) continue;
       SCOPED_TRACE(name);
-      const evaluate::DetectionReport report = validate(folder, entry.at("args"));
-      const evaluate::AveragePrecision& found = report.ultralytics;
-      const json& wanted = entry.at("results_dict");
-      EXPECT_NEAR(found.precision(), wanted.at("metrics/precision(B)").get<double>(), kTolerance);
-      EXPECT_NEAR(found.recall(), wanted.at("metrics/recall(B)").get<double>(), kTolerance);
-      EXPECT_NEAR(found.map50(), wanted.at("metrics/mAP50(B)").get<double>(), kTolerance);
-      EXPECT_NEAR(found.map50_95(), wanted.at("metrics/mAP50-95(B)").get<double>(), kTolerance);
-      if (entry.contains("ap")) {
-        std::vector<double> precision, recall, ap50, ap;
-        for (const evaluate::ClassPrecision& one : found.classes) {
-          precision.push_back(one.precision);
-          recall.push_back(one.recall);
-          ap50.push_back(one.map50());
-          ap.push_back(one.map50_95());
-        }
-        expect_near_all(precision, entry.at("P"));
-        expect_near_all(recall, entry.at("R"));
-        expect_near_all(ap50, entry.at("ap50"));
-        expect_near_all(ap, entry.at("ap"));
-      }
-      if (entry.contains("confusion_matrix")) {
-        EXPECT_EQ(json(entry.at("confusion_matrix")).size(), static_cast<size_t>(report.confusion.size()));
-        for (int predicted = 0; predicted < report.confusion.size(); ++predicted) {
-          for (int truth = 0; truth < report.confusion.size(); ++truth)
-            EXPECT_EQ(static_cast<double>(report.confusion.at(predicted, truth)),
-                      entry.at("confusion_matrix")[static_cast<size_t>(predicted)][static_cast<size_t>(truth)]
-                          .get<double>())
-                << predicted << ", " << truth;
-        }
-      }
+      testing::expect_recorded(validate_by_parts(folder, entry.at("args")), entry);
       ++compared;
     }
     EXPECT_GT(compared, 0);

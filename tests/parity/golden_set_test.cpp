@@ -2,9 +2,9 @@
 // by.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <optional>
+#include <string>
 
+#include "support/environment.h"
 #include "support/golden.h"
 #include "support/temporary_folder.h"
 
@@ -14,30 +14,15 @@ namespace {
 namespace fs = std::filesystem;
 
 // MARROW_GOLDEN has this value as long as the object lives.
-class Named {
- public:
-  explicit Named(const std::string& folders) {
-    if (const char* before = std::getenv("MARROW_GOLDEN")) before_ = before;
-    ::setenv("MARROW_GOLDEN", folders.c_str(), 1);
-  }
-  ~Named() {
-    if (before_)
-      ::setenv("MARROW_GOLDEN", before_->c_str(), 1);
-    else
-      ::unsetenv("MARROW_GOLDEN");
-  }
-  Named(const Named&) = delete;
-  Named& operator=(const Named&) = delete;
-
- private:
-  std::optional<std::string> before_;
-};
+testing::Environment named_folders(const std::string& folders) {
+  return {"MARROW_GOLDEN", folders.c_str()};
+}
 
 TEST(parity_golden_set, EveryNamedFolderIsWalkedAfterTheTrees) {
   const testing::TemporaryFolder a, b;
   fs::create_directories(b / "kind");
   const fs::path tree = fs::path(MARROW_SOURCE_DIR) / "tests" / "golden";
-  const Named named(a.path().string() + "::/no/such/folder:" + b.path().string());
+  const auto named = named_folders(a.path().string() + "::/no/such/folder:" + b.path().string());
   EXPECT_EQ(testing::golden_folders(), (std::vector<fs::path>{tree, a.path(), b.path()}));
   EXPECT_EQ(testing::golden_parts("kind"), (std::vector<fs::path>{b / "kind"}));
   EXPECT_TRUE(testing::golden_parts("no kind").empty());
@@ -46,14 +31,14 @@ TEST(parity_golden_set, EveryNamedFolderIsWalkedAfterTheTrees) {
 TEST(parity_golden_set, WhatLiesBesideIsThatOfTheFirstFolderWithIt) {
   const testing::TemporaryFolder a, b;
   for (const fs::path& folder : {a / "golden", b / "golden", b / "data"}) fs::create_directories(folder);
-  const Named named((a / "golden").string() + ":" + (b / "golden").string());
+  const auto named = named_folders((a / "golden").string() + ":" + (b / "golden").string());
   EXPECT_EQ(fs::canonical(testing::data_folder()), fs::canonical(b / "data"));
   EXPECT_FALSE(fs::exists(testing::weights_folder()));
 }
 
 // tests/golden/README.md. Without this a lost folder would look like a skipped test.
 TEST(parity_golden_set, TheTreesOwnIsWholeAndSmall) {
-  const Named named("/no/such/folder");
+  const auto named = named_folders("/no/such/folder");
   for (const char* part : {"backbones/grads", "yolov8/augment/hsv_flip.json", "yolov8/augment/mosaic.json",
                            "yolov8/augment/perspective.json", "yolov8/e2e/lr_schedule.json", "yolov8/forward",
                            "yolov8/letterbox/letterbox.json", "yolov8/letterbox/letterbox_pixels.safetensors",

@@ -10,6 +10,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "support/golden.h"
 #include "support/graphs.h"
+#include "support/read_json.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
@@ -52,7 +53,7 @@ TEST(parity_import, EveryBackboneFileBecomesAClassifier) {
   MARROW_NEEDS_GOLDEN(cases, "backbones");
   int files = 0;
   for (const fs::path& path : cases) {
-    const json test = json::parse(std::ifstream(path));
+    const json test = testing::read_json(path);
     const testing::TemporaryFolder folder;
     const fs::path description = write_description(folder.path(), test);
     for (const std::string name : test.at("checkpoints")) {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -13,15 +12,12 @@
 #include "marrow/image/resize.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
-
-json read_json(const std::filesystem::path& path) {
-  return json::parse(std::ifstream(path));
-}
 
 Size size_of(const json& height_width) {
   return {height_width.at(1).get<int>(), height_width.at(0).get<int>()};
@@ -37,7 +33,7 @@ void expect_geometry(const Letterbox& box, const json& wanted) {
 
 TEST(parity_letterbox, Geometry) {
   testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
-    json golden = read_json(path);
+    json golden = testing::read_json(path);
     ASSERT_FALSE(golden.at("predict_letterbox").empty());
     for (const json& row : golden.at("predict_letterbox")) {
       SCOPED_TRACE(row.dump());
@@ -60,7 +56,7 @@ TEST(parity_letterbox, Geometry) {
 
 TEST(parity_letterbox, ScaleBoxes) {
   testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
-    json golden = read_json(path);
+    json golden = testing::read_json(path);
     ASSERT_FALSE(golden.at("scale_boxes").empty());
     for (const json& row : golden.at("scale_boxes")) {
       SCOPED_TRACE(row.dump());
@@ -85,7 +81,7 @@ TEST(parity_letterbox, ScaleBoxes) {
 
 TEST(parity_letterbox, ValidationSize) {
   testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
-    json golden = read_json(path);
+    json golden = testing::read_json(path);
     ASSERT_FALSE(golden.at("val_load_image").empty());
     for (const json& row : golden.at("val_load_image")) {
       SCOPED_TRACE(row.dump());
@@ -97,7 +93,7 @@ TEST(parity_letterbox, ValidationSize) {
 
 TEST(parity_letterbox, RectBatches) {
   testing::for_each_golden("yolov8/letterbox/letterbox.json", [](const std::filesystem::path& path) {
-    json golden = read_json(path);
+    json golden = testing::read_json(path);
     ASSERT_FALSE(golden.at("rect_batches").empty());
     for (const json& plan : golden.at("rect_batches")) {
       std::vector<Size> pictures, wanted_sizes;
@@ -143,7 +139,7 @@ struct Operation {
   Size target;
 };
 
-bool parse(const std::string& text, Operation& operation) {
+bool parse_operation(const std::string& text, Operation& operation) {
   size_t dot = text.find('.'), underscore = text.rfind('_'), times = text.rfind('x');
   if (dot == std::string::npos) return false;
   operation.picture = text.substr(0, dot);
@@ -159,7 +155,7 @@ TEST(parity_letterbox, Pixels) {
         int compared = 0;
         for (const auto& [name, wanted] : golden.tensors) {
           Operation operation;
-          if (!parse(name, operation)) continue;  // an original
+          if (!parse_operation(name, operation)) continue;  // an original
           SCOPED_TRACE(name);
           image::ConstPixels source = pixels_of(golden.tensors.at(operation.picture));
           image::ConstPixels expected = pixels_of(wanted);

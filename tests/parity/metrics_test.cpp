@@ -2,7 +2,6 @@
 // the rest within 1e-6.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
@@ -15,17 +14,14 @@
 #include "marrow/evaluate/metrics/matching.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
 
-constexpr double kTolerance = 1e-6;
-
-json read(const std::filesystem::path& path) {
-  return json::parse(std::ifstream(path));
-}
+constexpr double kMetricTolerance = 1e-6;
 
 // The value whose key begins so: keys carry remarks.
 const json& value_of(const json& object, const std::string& beginning) {
@@ -44,7 +40,8 @@ struct PictureCase {
 };
 
 std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
-  const json truth = read(folder / "gt_yolo.json"), found = read(folder / "dt_yolo.json");
+  const json truth = testing::read_json(folder / "gt_yolo.json"),
+             found = testing::read_json(folder / "dt_yolo.json");
   EXPECT_FALSE(truth.empty());
   std::vector<PictureCase> cases;
   EXPECT_EQ(truth.size(), found.size());
@@ -61,7 +58,7 @@ std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
 }
 
 // Each image is its own network input.
-evaluate::DetectionReport validate(const std::vector<PictureCase>& cases, size_t classes) {
+evaluate::DetectionReport report_of(const std::vector<PictureCase>& cases, size_t classes) {
   std::vector<std::string> names;
   for (size_t c = 0; c < classes; ++c) names.push_back("class" + std::to_string(c));
   evaluate::DetectionValidator validator(names);
@@ -75,14 +72,14 @@ void expect_rows(const evaluate::PrecisionCurves::Rows& rows, const Tensor& want
   ASSERT_EQ(wanted.shape(), (Shape{static_cast<int64_t>(rows.size()), evaluate::kCurvePoints}));
   for (size_t c = 0; c < rows.size(); ++c) {
     for (size_t i = 0; i < evaluate::kCurvePoints; ++i)
-      ASSERT_NEAR(rows[c][i], wanted.values<double>()[c * evaluate::kCurvePoints + i], kTolerance)
+      ASSERT_NEAR(rows[c][i], wanted.values<double>()[c * evaluate::kCurvePoints + i], kMetricTolerance)
           << c << ", " << i;
   }
 }
 
 TEST(parity_metrics, TruePositivesOfEveryDetection) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
-    const json expected = read(folder / "expected.json");
+    const json expected = testing::read_json(folder / "expected.json");
     const json& thresholds = expected.at("iou_thresholds");
     ASSERT_EQ(thresholds.size(), evaluate::kIouThresholds);
     for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
@@ -104,8 +101,8 @@ TEST(parity_metrics, TruePositivesOfEveryDetection) {
 
 TEST(parity_metrics, PrecisionOfEveryClassAndTheirMeans) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
-    const json expected = read(folder / "expected.json");
-    const evaluate::DetectionReport report = validate(pictures(folder), expected.at("names").size());
+    const json expected = testing::read_json(folder / "expected.json");
+    const evaluate::DetectionReport report = report_of(pictures(folder), expected.at("names").size());
     EXPECT_EQ(report.images, expected.at("images").get<int64_t>());
     EXPECT_EQ(report.instances, expected.at("instances").get<int64_t>());
     EXPECT_EQ(report.images_of_class, expected.at("nt_per_image").get<std::vector<int64_t>>());
@@ -118,28 +115,29 @@ TEST(parity_metrics, PrecisionOfEveryClassAndTheirMeans) {
       EXPECT_EQ(classes[i].class_id, per_class[i].at("class").get<int>());
       const auto c = static_cast<size_t>(classes[i].class_id);
       EXPECT_EQ(classes[i].instances, expected.at("nt_per_class")[c].get<int64_t>());
-      EXPECT_NEAR(classes[i].precision, per_class[i].at("P").get<double>(), kTolerance);
-      EXPECT_NEAR(classes[i].recall, per_class[i].at("R").get<double>(), kTolerance);
-      EXPECT_NEAR(classes[i].f1, per_class[i].at("F1").get<double>(), kTolerance);
-      EXPECT_NEAR(classes[i].map50(), per_class[i].at("AP50").get<double>(), kTolerance);
-      EXPECT_NEAR(classes[i].map50_95(), per_class[i].at("AP50_95").get<double>(), kTolerance);
+      EXPECT_NEAR(classes[i].precision, per_class[i].at("P").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(classes[i].recall, per_class[i].at("R").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(classes[i].f1, per_class[i].at("F1").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(classes[i].map50(), per_class[i].at("AP50").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(classes[i].map50_95(), per_class[i].at("AP50_95").get<double>(), kMetricTolerance);
       for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
-        EXPECT_NEAR(classes[i].ap[t], per_class[i].at("AP_per_iou")[t].get<double>(), kTolerance);
+        EXPECT_NEAR(classes[i].ap[t], per_class[i].at("AP_per_iou")[t].get<double>(), kMetricTolerance);
     }
     const json& mean = expected.at("mean");
-    EXPECT_NEAR(report.ultralytics.precision(), mean.at("P").get<double>(), kTolerance);
-    EXPECT_NEAR(report.ultralytics.recall(), mean.at("R").get<double>(), kTolerance);
-    EXPECT_NEAR(report.ultralytics.map50(), mean.at("mAP50").get<double>(), kTolerance);
-    EXPECT_NEAR(report.ultralytics.map75(), mean.at("mAP75").get<double>(), kTolerance);
-    EXPECT_NEAR(report.ultralytics.map50_95(), mean.at("mAP50_95").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.precision(), mean.at("P").get<double>(), kMetricTolerance);
+    EXPECT_NEAR(report.ultralytics.recall(), mean.at("R").get<double>(), kMetricTolerance);
+    EXPECT_NEAR(report.ultralytics.map50(), mean.at("mAP50").get<double>(), kMetricTolerance);
+    EXPECT_NEAR(report.ultralytics.map75(), mean.at("mAP75").get<double>(), kMetricTolerance);
+    EXPECT_NEAR(report.ultralytics.map50_95(), mean.at("mAP50_95").get<double>(), kMetricTolerance);
     EXPECT_NEAR(report.ultralytics.fitness(), expected.at("results_dict").at("fitness").get<double>(),
-                kTolerance);
+                kMetricTolerance);
     EXPECT_EQ(report.ultralytics.best_f1_index, value_of(expected, "max_f1_index").get<size_t>());
-    EXPECT_NEAR(report.ultralytics.best_confidence(), expected.at("max_f1_conf").get<double>(), kTolerance);
+    EXPECT_NEAR(report.ultralytics.best_confidence(), expected.at("max_f1_conf").get<double>(),
+                kMetricTolerance);
     const auto maps = value_of(expected, "maps").get<std::vector<double>>();
     const std::vector<double> ours = report.map_by_class();
     ASSERT_EQ(ours.size(), maps.size());
-    for (size_t c = 0; c < maps.size(); ++c) EXPECT_NEAR(ours[c], maps[c], kTolerance);
+    for (size_t c = 0; c < maps.size(); ++c) EXPECT_NEAR(ours[c], maps[c], kMetricTolerance);
   });
 }
 
@@ -147,7 +145,7 @@ TEST(parity_metrics, Curves) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
     const auto golden = weights::read_safetensors(folder / "curves.safetensors").tensors;
     const evaluate::DetectionReport report =
-        validate(pictures(folder), read(folder / "expected.json").at("names").size());
+        report_of(pictures(folder), testing::read_json(folder / "expected.json").at("names").size());
     const evaluate::AveragePrecision& result = report.ultralytics;
     expect_rows({result.curves.x}, golden.at("px").reshape({1, evaluate::kCurvePoints}));
     expect_rows(result.curves.precision, golden.at("p_curve"));
@@ -163,14 +161,14 @@ TEST(parity_metrics, Curves) {
     ASSERT_EQ(ap.size(), static_cast<int64_t>(result.classes.size() * evaluate::kIouThresholds));
     for (size_t i = 0; i < result.classes.size() * evaluate::kIouThresholds; ++i)
       EXPECT_NEAR(result.classes[i / evaluate::kIouThresholds].ap[i % evaluate::kIouThresholds],
-                  ap.values<double>()[i], kTolerance);
+                  ap.values<double>()[i], kMetricTolerance);
   });
 }
 
 // Every key that tells its thresholds.
 TEST(parity_metrics, ConfusionMatrices) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
-    const json expected = read(folder / "expected.json");
+    const json expected = testing::read_json(folder / "expected.json");
     const std::regex key_form("confusion_matrix_conf([0-9.]+)_iou([0-9.]+).*");
     int compared = 0;
     for (const auto& [key, rows] : expected.items()) {
@@ -198,7 +196,7 @@ TEST(parity_metrics, ConfusionMatrices) {
 void expect_coco(const evaluate::CocoReport& report, const json& expected) {
   ASSERT_EQ(expected.at("stats").size(), evaluate::kCocoNumbers);
   for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
-    EXPECT_NEAR(report.numbers[i], expected.at("stats")[i].get<double>(), kTolerance)
+    EXPECT_NEAR(report.numbers[i], expected.at("stats")[i].get<double>(), kMetricTolerance)
         << evaluate::coco_number_names()[i];
   const auto expect_each = [&](const char* key,
                                std::optional<double> evaluate::CocoCategoryPrecision::*member) {
@@ -209,7 +207,7 @@ void expect_coco(const evaluate::CocoReport& report, const json& expected) {
       const std::optional<double> found = report.categories[c].*member;
       ASSERT_EQ(found.has_value(), !wanted.is_null()) << key << " " << c;
       if (!found) continue;
-      EXPECT_NEAR(*found, wanted.get<double>(), kTolerance) << key << " " << c;
+      EXPECT_NEAR(*found, wanted.get<double>(), kMetricTolerance) << key << " " << c;
     }
   };
   expect_each("per_category_AP50_95", &evaluate::CocoCategoryPrecision::ap50_95);
@@ -230,7 +228,7 @@ evaluate::CocoGroundTruth coco_truth(const std::filesystem::path& folder) {
 
 std::vector<evaluate::CocoDetection> coco_detections(const std::filesystem::path& folder) {
   std::vector<evaluate::CocoDetection> detections;
-  for (const json& row : read(folder / "dt.json")) {
+  for (const json& row : testing::read_json(folder / "dt.json")) {
     const auto box = row.at("bbox").get<std::array<double, 4>>();
     detections.push_back({row.at("image_id").get<int64_t>(),
                           row.at("category_id").get<int64_t>(),
@@ -242,7 +240,7 @@ std::vector<evaluate::CocoDetection> coco_detections(const std::filesystem::path
 
 TEST(parity_metrics, CocosTwelveNumbers) {
   testing::for_each_golden("yolov8/metrics", [](const std::filesystem::path& folder) {
-    const json expected = read(folder / "coco_expected.json");
+    const json expected = testing::read_json(folder / "coco_expected.json");
     const evaluate::CocoReport report = evaluate::evaluate_coco(coco_truth(folder), coco_detections(folder));
     for (size_t i = 0; i < evaluate::kCocoNumbers; ++i)
       EXPECT_EQ(expected.at("names")[i], evaluate::coco_number_names()[i]);
@@ -257,7 +255,7 @@ TEST(parity_metrics, CocosTwelveNumbersWithCrowds) {
     evaluate::CocoGroundTruth truth = coco_truth(folder);
     for (size_t i = 0; i < truth.annotations.size(); i += kEvery) truth.annotations[i].crowd = true;
     expect_coco(evaluate::evaluate_coco(truth, coco_detections(folder)),
-                read(folder / "coco_expected.json").at("crowd_variant"));
+                testing::read_json(folder / "coco_expected.json").at("crowd_variant"));
   });
 }
 

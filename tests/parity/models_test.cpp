@@ -1,7 +1,6 @@
 // Every model that golden/yolov8/models lists, built from our YAMLs: counts, tables and indices.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -11,16 +10,12 @@
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
-
-json read_json(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return json::parse(file);
-}
 
 // The entry's file may carry a note after its name: "yolov8n.yaml nc=4".
 std::string model_name(const json& entry) {
@@ -59,7 +54,7 @@ void expect_summary(const json& entry) {
 
 TEST(parity_models, SummariesEqualTheReferences) {
   testing::for_each_golden("yolov8/models/summary.json", [](const std::filesystem::path& path) {
-    const json entries = read_json(path);
+    const json entries = testing::read_json(path);
     ASSERT_FALSE(entries.empty());
     for (const json& entry : entries) {
       SCOPED_TRACE(entry.at("file").get<std::string>());
@@ -106,7 +101,7 @@ void expect_layers(const json& entry) {
 
 TEST(parity_models, LayerTablesEqualTheReferences) {
   testing::for_each_golden("yolov8/models/layers.json", [](const std::filesystem::path& path) {
-    const json entries = read_json(path);
+    const json entries = testing::read_json(path);
     ASSERT_FALSE(entries.empty());
     for (const auto& [name, entry] : entries.items()) {
       SCOPED_TRACE(name);
@@ -166,7 +161,7 @@ void expect_neck(const json& entry) {
 
 TEST(parity_models, NecksAfterABackboneEqualTheReferences) {
   testing::for_each_golden("yolov8/models/neck_after_backbone.json", [](const std::filesystem::path& path) {
-    const json entries = read_json(path);
+    const json entries = testing::read_json(path);
     ASSERT_FALSE(entries.empty());
     for (const json& entry : entries) {
       SCOPED_TRACE(entry.at("label").get<std::string>() + " " + entry.at("scale").get<std::string>() +
@@ -182,7 +177,7 @@ TEST(parity_models, DictionariesOfCheckpointsBuild) {
   MARROW_NEEDS_GOLDEN(files, "yolov8/forward");
   int found = 0;
   for (const auto& path : files) {
-    const json entry = read_json(path);
+    const json entry = testing::read_json(path);
     if (!entry.contains("yaml")) continue;
     SCOPED_TRACE(path.string());
     ++found;

@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 // What a case does not list has the defaults of the reference's function.
-detect::NmsOptions options_of(const json& settings) {
+detect::NmsOptions nms_options(const json& settings) {
   detect::NmsOptions options;
   options.iou = 0.45f;
   for (const auto& [key, value] : settings.items()) {
@@ -66,9 +66,9 @@ TEST(parity_nms, EverySetting) {
           weights::read_safetensors(std::filesystem::path(entry.path()).replace_extension(".safetensors"));
       const Tensor& prediction = golden.tensors.at("pred");
       int64_t batch = prediction.dim(0), channels = prediction.dim(1), anchors = prediction.dim(2);
-      const json description = json::parse(std::ifstream(entry.path()));
+      const json description = testing::read_json(entry.path());
       for (const json& row : description.at("cases")) {
-        detect::NmsOptions options = options_of(row.at("settings"));
+        detect::NmsOptions options = nms_options(row.at("settings"));
         for (int64_t image = 0; image < batch; ++image) {
           std::string prefix =
               "case" + std::to_string(row.at("case").get<int>()) + ".img" + std::to_string(image) + ".";

@@ -13,6 +13,7 @@
 #include "marrow/weights/safetensors.h"
 #include "support/executors.h"
 #include "support/golden.h"
+#include "support/largest_difference.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
@@ -20,13 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Case {
+struct OnnxCase {
   fs::path model;
   Weights io;
 };
 
-std::vector<Case> cases() {
-  std::vector<Case> found;
+std::vector<OnnxCase> onnx_cases() {
+  std::vector<OnnxCase> found;
   for (const fs::path& path : testing::golden_files("yolov8", {".onnx"})) {
     const fs::path io = path.parent_path() / (path.stem().string() + "_onnx_io.safetensors");
     if (fs::exists(io)) found.push_back({path, weights::read_safetensors(io).tensors});
@@ -34,33 +35,25 @@ std::vector<Case> cases() {
   return found;
 }
 
-double largest_difference(const Tensor& a, const Tensor& b) {
-  EXPECT_EQ(a.shape(), b.shape());
-  double largest = 0;
-  for (size_t i = 0; i < a.values().size(); ++i)
-    largest = std::max(largest, std::abs(static_cast<double>(a.values()[i]) - b.values()[i]));
-  return largest;
-}
+constexpr double kOnnxTolerance = 1e-4;  // as golden/yolov8/README.md gives it
 
-constexpr double kTolerance = 1e-4;  // as golden/yolov8/README.md gives it
-
-onnx::ModelProto parse(const fs::path& path) {
+onnx::ModelProto read_onnx(const fs::path& path) {
   const MappedFile file(path);
   return onnx::parse_model(file.bytes(), path.string());
 }
 
 TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
-  const auto found = cases();
+  const auto found = onnx_cases();
   MARROW_NEEDS_GOLDEN(found, "a .onnx with an _onnx_io.safetensors below yolov8");
-  for (const Case& c : found) {
+  for (const OnnxCase& c : found) {
     SCOPED_TRACE(c.model.string());
     const model::TrainedModel trained = model::read_onnx_model(c.model);
-    const onnx::ModelProto file = parse(c.model);
+    const onnx::ModelProto file = read_onnx(c.model);
     const Tensor& input = c.io.at(file.graph.inputs.at(0).name);
     const Tensor& wanted = c.io.at(file.graph.outputs.at(0).name);
     for (const auto& run : testing::run_everywhere(trained.model.graph, trained.weights, input,
                                                    {trained.model.graph.outputs.at(0).name}))
-      EXPECT_LE(largest_difference(run.values.at(0), wanted), kTolerance) << run.executor;
+      EXPECT_LE(testing::largest_difference(run.values.at(0), wanted), kOnnxTolerance) << run.executor;
     EXPECT_EQ(trained.model.task, *file.find_metadata("task"));
     EXPECT_EQ(trained.model.names, model::parse_python_names(*file.find_metadata("names")));
     EXPECT_EQ(std::to_string(trained.model.largest_stride), *file.find_metadata("stride"));
@@ -68,11 +61,11 @@ TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
 }
 
 TEST(parity_Onnx, OurExportHasTheReferencesNamesAndShapes) {
-  const auto found = cases();
+  const auto found = onnx_cases();
   MARROW_NEEDS_GOLDEN(found, "a .onnx with an _onnx_io.safetensors below yolov8");
-  for (const Case& c : found) {
+  for (const OnnxCase& c : found) {
     SCOPED_TRACE(c.model.string());
-    const onnx::ModelProto theirs = parse(c.model);
+    const onnx::ModelProto theirs = read_onnx(c.model);
     const model::TrainedModel trained = model::read_onnx_model(c.model);
     const auto& shape = theirs.graph.inputs.at(0).shape;
     onnx::ExportOptions options{.height = static_cast<int>(shape.at(2).value),
@@ -81,7 +74,7 @@ TEST(parity_Onnx, OurExportHasTheReferencesNamesAndShapes) {
     const testing::TemporaryFolder folder;
     onnx::write_model(folder / "ours.onnx",
                       onnx::export_model({trained.model.graph, trained.weights}, options));
-    const onnx::ModelProto ours = parse(folder / "ours.onnx");
+    const onnx::ModelProto ours = read_onnx(folder / "ours.onnx");
     const auto describe = [](const std::vector<onnx::ValueInfo>& values) {
       std::string text;
       for (const onnx::ValueInfo& value : values) {

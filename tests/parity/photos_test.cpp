@@ -2,13 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "marrow/image/decode.h"
 #include "marrow/model/import.h"
 #include "marrow/predict/detector.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr double kBoxTolerance = 0.5;  // pixels of the photo
+constexpr double kPhotoBoxTolerance = 0.5;  // pixels of the photo
 constexpr double kConfidenceTolerance = 0.005;
 
 void compare(const predict::DetectionResult& result, const json& expected,
@@ -31,14 +31,15 @@ void compare(const predict::DetectionResult& result, const json& expected,
     EXPECT_EQ(names.at(static_cast<size_t>(found.class_id)), detections[i].at("name"));
     EXPECT_NEAR(found.confidence, detections[i].at("conf").get<double>(), kConfidenceTolerance);
     for (size_t side = 0; side < 4; ++side)
-      EXPECT_NEAR(found.box.corners()[side], detections[i].at("box").at(side).get<double>(), kBoxTolerance);
+      EXPECT_NEAR(found.box.corners()[side], detections[i].at("box").at(side).get<double>(),
+                  kPhotoBoxTolerance);
   }
 }
 
 TEST(parity_photos, DetectionsEqualTheRecordedOnes) {
   const fs::path expectations = testing::weights_folder() / "expected_detections.json";
   MARROW_NEEDS(expectations);
-  const json expected = json::parse(std::ifstream(expectations));
+  const json expected = testing::read_json(expectations);
   const json& settings = expected.at("settings");
   int photos = 0;
   for (const auto& entry : fs::directory_iterator(testing::weights_folder())) {

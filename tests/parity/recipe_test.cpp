@@ -1,7 +1,6 @@
 // The training recipe against golden/yolov8/e2e: learning rates of every iteration, columns, settings.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -12,6 +11,7 @@
 #include "marrow/train/recipe/schedule.h"
 #include "marrow/train/recipe/train_options.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 #include "support/temporary_folder.h"
 
 namespace marrow {
@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-train::ScheduleOptions options_of(const json& p) {
+train::ScheduleOptions schedule_options(const json& p) {
   train::ScheduleOptions o;
   o.batches_per_epoch = p.at("nb");
   o.epochs = p.at("epochs");
@@ -37,11 +37,11 @@ train::ScheduleOptions options_of(const json& p) {
 
 TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
   testing::for_each_golden("yolov8/e2e/lr_schedule.json", [](const std::filesystem::path& path) {
-    const json recorded = json::parse(std::ifstream(path));
+    const json recorded = testing::read_json(path);
     ASSERT_FALSE(recorded.at("cases").empty());
     for (const json& entry : recorded.at("cases")) {
       SCOPED_TRACE(entry.at("params").dump());
-      const train::Schedule schedule(options_of(entry.at("params")));
+      const train::Schedule schedule(schedule_options(entry.at("params")));
       const std::vector<std::string> columns = entry.at("columns");
       const auto column = [&](const char* name) {
         return static_cast<size_t>(std::ranges::find(columns, name) - columns.begin());
@@ -78,14 +78,14 @@ TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
 
 TEST(parity_run_layout, ResultsHaveTheColumnsOfTheReference) {
   testing::for_each_golden("yolov8/e2e/run_layout.json", [](const std::filesystem::path& path) {
-    const json recorded = json::parse(std::ifstream(path));
+    const json recorded = testing::read_json(path);
     EXPECT_EQ(join(train::detection_columns(), ","), recorded.at("results_csv").at(0).get<std::string>());
   });
 }
 
 TEST(parity_run_layout, EverySettingOfTheReferenceIsKnown) {
   testing::for_each_golden("yolov8/e2e/run_layout.json", [](const std::filesystem::path& path) {
-    const json recorded = json::parse(std::ifstream(path));
+    const json recorded = testing::read_json(path);
     const testing::TemporaryFolder temporary;
     const auto file = temporary.path() / "args.yaml";
     ASSERT_FALSE(recorded.at("args_yaml_keys").empty());

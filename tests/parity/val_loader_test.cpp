@@ -9,6 +9,7 @@
 #include "marrow/loader/detection_loader.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -46,7 +47,7 @@ std::vector<data::LabelledImage> read_images(const std::filesystem::path& folder
 TEST(parity_val_loader, RectangularBatches) {
   testing::for_each_golden("yolov8/e2e/val_loader.json", [](const std::filesystem::path& path) {
     const std::filesystem::path folder = path.parent_path();
-    const json golden = json::parse(std::ifstream(path));
+    const json golden = testing::read_json(path);
     const Weights tensors = weights::read_safetensors(folder / "val_loader.safetensors").tensors;
     ASSERT_FALSE(golden.at("items").empty());
     const auto store = std::make_shared<loader::ImageStore>(

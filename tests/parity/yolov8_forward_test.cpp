@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -12,6 +11,8 @@
 #include "marrow/weights/safetensors.h"
 #include "support/executors.h"
 #include "support/golden.h"
+#include "support/largest_difference.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -24,21 +25,12 @@ constexpr double kMapTolerance = 1e-4;
 constexpr double kBoxTolerance = 2e-2;  // pixels
 constexpr double kScoreTolerance = 1e-4;
 
-double largest_difference(std::span<const float> a, std::span<const float> b) {
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-    if (!(difference <= largest)) largest = difference;  // a NaN stays
-  }
-  return largest;
-}
-
 void compare_prediction(const Tensor& actual, const Tensor& expected) {
   ASSERT_EQ(actual.shape(), expected.shape());
   const auto rows = static_cast<size_t>(actual.dim(1)), anchors = static_cast<size_t>(actual.dim(2));
   for (size_t row = 0; row < rows; ++row)
-    EXPECT_LE(largest_difference(actual.values().subspan(row * anchors, anchors),
-                                 expected.values().subspan(row * anchors, anchors)),
+    EXPECT_LE(testing::largest_difference(actual.values().subspan(row * anchors, anchors),
+                                          expected.values().subspan(row * anchors, anchors)),
               row < 4 ? kBoxTolerance : kScoreTolerance)
         << "row " << row;
 }
@@ -61,12 +53,12 @@ void compare_layer(const Tensor& actual, const json& expected) {
   EXPECT_NEAR(std::sqrt(squares / (count - 1)), std, kMapTolerance + std / count);
   const auto first = expected.at("first8").get<std::vector<float>>(),
              last = expected.at("last8").get<std::vector<float>>();
-  EXPECT_LE(largest_difference(values.first(first.size()), first), kMapTolerance);
-  EXPECT_LE(largest_difference(values.last(last.size()), last), kMapTolerance);
+  EXPECT_LE(testing::largest_difference(values.first(first.size()), first), kMapTolerance);
+  EXPECT_LE(testing::largest_difference(values.last(last.size()), last), kMapTolerance);
 }
 
-void run_case(const fs::path& description) {
-  const json expected = json::parse(std::ifstream(description));
+void compare_network(const fs::path& description) {
+  const json expected = testing::read_json(description);
   fs::path checkpoint = description, recorded = description;
   checkpoint.replace_extension(".pt");
   if (!fs::exists(checkpoint)) checkpoint.replace_extension(".safetensors");
@@ -104,7 +96,8 @@ void run_case(const fs::path& description) {
       else if (names[i] == "output0")
         compare_prediction(run.values[i], io.at(names[i]));
       else
-        EXPECT_LE(largest_difference(run.values[i].values(), io.at(names[i]).values()), kMapTolerance);
+        EXPECT_LE(testing::largest_difference(run.values[i].values(), io.at(names[i]).values()),
+                  kMapTolerance);
     }
     // The same network with batch norms folded by the reference: rounding differs, boxes and scores agree.
     if (io.contains("fused_output0"))
@@ -119,7 +112,7 @@ TEST(parity_yolov8_forward, EveryNetworkGivesTheRecordedValues) {
   MARROW_NEEDS_GOLDEN(cases, "yolov8/forward");
   for (const fs::path& description : cases) {
     SCOPED_TRACE(description.string());
-    run_case(description);
+    compare_network(description);
   }
 }
 

@@ -12,9 +12,9 @@ namespace marrow {
 namespace {
 
 // golden/backbones/README.md, "grads".
-constexpr double kTolerance = 1e-4;
+constexpr double kBlockTolerance = 1e-4;
 // A bias before a batch norm has no gradient; rounding leaves this much, relative to grad_input.
-constexpr double kZero = 1e-5;
+constexpr double kZeroGradient = 1e-5;
 
 double largest(const Tensor& tensor) {
   double found = 0;
@@ -34,7 +34,7 @@ void run_block(const weights::SafetensorsFile& file) {
                                   {.channels_last = channels_last});
     torch::Tensor input = train::to_torch(recorded_input).requires_grad_(true);
     const auto expect_close = [&](const torch::Tensor& found, const Tensor& wanted, const std::string& name) {
-      EXPECT_LE(relative_difference(train::from_torch(found).to_float(), wanted.to_float()), kTolerance)
+      EXPECT_LE(relative_difference(train::from_torch(found).to_float(), wanted.to_float()), kBlockTolerance)
           << name;
     };
     expect_close(executor.evaluate(input, std::span(&output, 1))[0], file.tensors.at("output_eval"),
@@ -45,7 +45,7 @@ void run_block(const weights::SafetensorsFile& file) {
     (value * train::to_torch(file.tensors.at("rand"))).sum().backward();
     const Tensor& recorded_gradient = file.tensors.at("grad_input");
     expect_close(input.grad(), recorded_gradient, "grad_input");
-    const double zero = kZero * largest(recorded_gradient);
+    const double zero = kZeroGradient * largest(recorded_gradient);
     const Weights gradients = testing::recorded_group(file, "grad.", line);
     EXPECT_FALSE(gradients.empty());
     for (const auto& [name, wanted] : gradients) {
@@ -53,7 +53,7 @@ void run_block(const weights::SafetensorsFile& file) {
       if (largest(wanted) < zero)
         EXPECT_LE(largest(found), zero) << name;
       else
-        EXPECT_LE(relative_difference(found, wanted), kTolerance) << name;
+        EXPECT_LE(relative_difference(found, wanted), kBlockTolerance) << name;
     }
     for (const auto& [name, wanted] : testing::recorded_group(file, "buffer_after.", line))
       expect_close(executor.parameter(name), wanted, name);

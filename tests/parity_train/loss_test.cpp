@@ -3,13 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "marrow/train/anchors.h"
 #include "marrow/train/iou.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -82,7 +82,7 @@ void run_case(const json& description, const Recorded& recorded) {
 
 TEST(parity_loss, CasesMatch) {
   testing::for_each_golden("yolov8/loss/cases.json", [](const std::filesystem::path& path) {
-    const json cases = json::parse(std::ifstream(path));
+    const json cases = testing::read_json(path);
     ASSERT_FALSE(cases.empty());
     for (const json& description : cases) {
       const std::string name = description.at("name");

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -15,6 +14,8 @@
 #include "marrow/train/optimizer.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/largest_difference.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
@@ -40,17 +41,6 @@ train::OptimizerKind kind_of(const std::string& name) {
   return static_cast<train::OptimizerKind>(found - train::kOptimizerNames.begin());
 }
 
-double largest_difference(const Tensor& a, const Tensor& b) {
-  double largest = 0;
-  const Tensor x = a.to_float(), y = b.to_float();
-  for (int64_t i = 0; i < x.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(x.values()[static_cast<size_t>(i)]) -
-                                       static_cast<double>(y.values()[static_cast<size_t>(i)]));
-    if (!(difference <= largest)) largest = difference;  // a NaN stays
-  }
-  return largest;
-}
-
 void expect_weights(const Weights& found, const Weights& wanted, double tolerance) {
   ASSERT_FALSE(wanted.empty());
   for (const auto& [name, tensor] : wanted) {
@@ -58,7 +48,7 @@ void expect_weights(const Weights& found, const Weights& wanted, double toleranc
     if (tensor.dtype() == DType::kInt64)
       EXPECT_EQ(found.at(name).values<int64_t>()[0], tensor.values<int64_t>()[0]) << name;
     else
-      EXPECT_LE(largest_difference(found.at(name), tensor), tolerance) << name;
+      EXPECT_LE(testing::largest_difference(found.at(name), tensor), tolerance) << name;
   }
 }
 
@@ -67,7 +57,7 @@ class Recording {
  public:
   Recording(const fs::path& description)
       : stem_(description.parent_path() / description.stem()),
-        run_(json::parse(std::ifstream(description))),
+        run_(testing::read_json(description)),
         graph_(model::build_model(model::parse_model_spec(run_.at("model_yaml").dump(), description.string()))
                    .graph),
         model_(graph_, file("init")),
@@ -161,7 +151,8 @@ TEST(parity_train, RunsFollowTheRecordedTrajectory) {
           for (const float x : wanted.values()) largest = std::max(largest, std::abs(static_cast<double>(x)));
           const torch::Tensor gradient = recording.model_.parameter(name).grad();
           ASSERT_TRUE(gradient.defined()) << name;
-          EXPECT_LE(largest_difference(train::from_torch(gradient), wanted), 1e-5 + 1e-4 * largest) << name;
+          EXPECT_LE(testing::largest_difference(train::from_torch(gradient), wanted), 1e-5 + 1e-4 * largest)
+              << name;
         }
       near(recording.update(), step.at("grad_norm_before_clip"), "gradient norm");
       EXPECT_EQ(recording.ema_.updates(), step.at("ema_updates").get<int64_t>());
@@ -228,7 +219,7 @@ TEST(parity_train, EveryStepAloneMatches) {
       const Weights found = recording.model_.weights();
       for (const auto& [name, wanted] : part(step, "")) {
         if (name.starts_with("momentum_buffer/")) continue;
-        EXPECT_LE(largest_difference(found.at(name), wanted), 1e-4) << name;
+        EXPECT_LE(testing::largest_difference(found.at(name), wanted), 1e-4) << name;
       }
       for (const auto& [name, wanted] : part(step, "momentum_buffer/"))
         EXPECT_LE(relative_difference(recording.optimizer_.state().tensors.at("momentum/" + name), wanted),

@@ -2,24 +2,23 @@
 // tests/parity.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "marrow/model/import.h"
 #include "marrow/train/detection_task.h"
 #include "support/golden.h"
+#include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
 
-constexpr double kTolerance = 1e-3;  // golden/yolov8/README.md, "e2e/expected.json"
-
 TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
+  static constexpr double kTolerance = 1e-3;  // golden/yolov8/README.md, "e2e/expected.json"
   testing::for_each_golden("yolov8/e2e/expected.json", [](const std::filesystem::path& path) {
     const std::filesystem::path folder = path.parent_path();
-    const json golden = json::parse(std::ifstream(path));
+    const json golden = testing::read_json(path);
     int compared = 0;
     for (const auto& [name, wanted] : golden.items()) {
       // A run validates in rectangles, two training batches at a time.

@@ -7,27 +7,21 @@
 #include <limits>
 
 #include "marrow/base/error.h"
+#include "marrow/graph/passes/pass.h"
 #include "marrow/graph/reference/executor.h"
 #include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/zoo.h"
+#include "support/scene_weights.h"
 
 namespace marrow::predict {
 namespace {
 
-struct Network {
-  Graph graph;
-  Weights weights;
-};
-
-Network network(const std::string& name, int classes) {
-  Network n{model::make_model(name, {}, {.classes = classes}).graph, {}};
-  Tensor input({1, 3, 64, 64});
-  image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), input_format(n.graph),
-                            input.values().data());
-  n.weights = reference::measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
-  return n;
+passes::GraphWithWeights classifier_network(const std::string& name, int classes) {
+  Graph graph = model::make_model(name, {}, {.classes = classes}).graph;
+  Weights weights = testing::scene_weights(graph, 2, input_format(graph));
+  return {std::move(graph), std::move(weights)};
 }
 
 InputFormat& format_of(Graph& graph) {
@@ -40,7 +34,7 @@ TEST(Classifier, EqualsTheChainDoneByHand) {
       {Interpolation::kBilinear, image::ResizeFilter::kAntialiasedBilinear},
       {Interpolation::kBicubic, image::ResizeFilter::kAntialiasedBicubic},
       {Interpolation::kOpenCvBilinear, image::ResizeFilter::kLinear}};
-  Network n = network("starnet_s050", 12);
+  passes::GraphWithWeights n = classifier_network("starnet_s050", 12);
   InputFormat& format = format_of(n.graph);
   format.resize = 73;
   format.crop = 64;
@@ -72,7 +66,7 @@ TEST(Classifier, EqualsTheChainDoneByHand) {
 }
 
 TEST(Classifier, KeepsTheProportionOfResizeToCrop) {
-  Network n = network("starnet_s050", 3);
+  passes::GraphWithWeights n = classifier_network("starnet_s050", 3);
   format_of(n.graph).resize = 256;
   format_of(n.graph).crop = 224;
   const image::Image image = image::draw_scene(300, 200, 4);
@@ -86,7 +80,7 @@ TEST(Classifier, KeepsTheProportionOfResizeToCrop) {
 
 // A YAML classifier states no sizes.
 TEST(Classifier, TakesYoloClassifiersAt224) {
-  const Network n = network("yolov8n-cls", 7);
+  const passes::GraphWithWeights n = classifier_network("yolov8n-cls", 7);
   EXPECT_EQ(Classifier(n.graph, n.weights, {}).classify(image::draw_scene(300, 260, 1), 5).network,
             (Size{224, 224}));
   EXPECT_EQ(Classifier(n.graph, n.weights, {.crop = 32}).classify(image::draw_scene(30, 26, 1), 5).network,
@@ -94,7 +88,7 @@ TEST(Classifier, TakesYoloClassifiersAt224) {
 }
 
 TEST(Classifier, TakesPicturesOfAnySize) {
-  const Network n = network("starnet_s050", 4);
+  const passes::GraphWithWeights n = classifier_network("starnet_s050", 4);
   Classifier classifier(n.graph, n.weights, {.crop = 32});
   for (const Size size : {Size{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}}) {
     SCOPED_TRACE(::testing::Message() << size.width << " x " << size.height);
@@ -107,7 +101,7 @@ TEST(Classifier, TakesPicturesOfAnySize) {
 }
 
 TEST(Classifier, ListsNoMoreClassesThanThereAre) {
-  const Network n = network("starnet_s050", 2);
+  const passes::GraphWithWeights n = classifier_network("starnet_s050", 2);
   Classifier classifier(n.graph, n.weights, {.crop = 32});
   EXPECT_EQ(classifier.classify(image::draw_scene(40, 40, 1), 5).top.size(), 2u);
   EXPECT_EQ(classifier.classify(image::draw_scene(40, 40, 1), 0).top.size(), 0u);
@@ -115,7 +109,7 @@ TEST(Classifier, ListsNoMoreClassesThanThereAre) {
 }
 
 TEST(Classifier, SurvivesWeightsThatAreNoNumbers) {
-  const Network n = network("starnet_s050", 5);
+  const passes::GraphWithWeights n = classifier_network("starnet_s050", 5);
   const float nan = std::numeric_limits<float>::quiet_NaN(),
               infinity = std::numeric_limits<float>::infinity();
   const auto top_with_bias = [&](const std::vector<float>& bias) {
@@ -133,7 +127,7 @@ TEST(Classifier, SurvivesWeightsThatAreNoNumbers) {
 TEST(Classifier, RefusesWhatItCannotRun) {
   const model::Model detector = model::make_model("yolov8n");
   EXPECT_THROW(Classifier(detector.graph, initialize(detector.graph, 0), {}), Error);
-  const Network n = network("starnet_s050", 2);
+  const passes::GraphWithWeights n = classifier_network("starnet_s050", 2);
   EXPECT_THROW(Classifier(n.graph, {}, {}), Error);
   EXPECT_THROW(Classifier(n.graph, n.weights, {.crop = 32}).classify(image::Image(), 1), Error);
 }

@@ -7,27 +7,22 @@
 #include <limits>
 
 #include "marrow/base/error.h"
+#include "marrow/graph/passes/pass.h"
 #include "marrow/graph/reference/executor.h"
 #include "marrow/image/network_input.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/zoo.h"
+#include "support/scene_weights.h"
 
 namespace marrow::predict {
 namespace {
 
-struct Network {
-  Graph graph;
-  Weights weights;
-};
-
 // Random, but tame: its statistics are those of a drawn scene, and its last layers are small enough that
 // scores do not saturate, where rounding would choose among equals.
-const Network& network() {
-  static const Network made = [] {
-    Network n{model::make_model("yolov8n", {}, {.classes = 3}).graph, {}};
-    Tensor input({1, 3, 64, 64});
-    image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), {}, input.values().data());
-    n.weights = reference::measure_batch_statistics(n.graph, randomize(n.graph, 2), input);
+const passes::GraphWithWeights& network() {
+  static const passes::GraphWithWeights made = [] {
+    passes::GraphWithWeights n{model::make_model("yolov8n", {}, {.classes = 3}).graph, {}};
+    n.weights = testing::scene_weights(n.graph, 2);
     constexpr float kShrink = 0.1f;
     for (auto& [name, tensor] : n.weights) {
       if (!name.starts_with("model.22.cv") || !name.ends_with(".2.weight")) continue;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <vector>
 
 #include "marrow/base/random.h"
 #include "marrow/graph/builder.h"
@@ -22,6 +23,14 @@ inline Graph graph_of(int channels, const std::function<Value(GraphBuilder&, Val
   GraphBuilder g;
   g.output("out", body(g, g.input(channels)));
   return std::move(g).build();
+}
+
+// Of its dropouts, in order.
+inline std::vector<double> dropout_rates(const Graph& graph) {
+  std::vector<double> rates;
+  for (const Node& node : graph.nodes)
+    if (const auto* dropout = std::get_if<Dropout>(&node.operation)) rates.push_back(dropout->rate);
+  return rates;
 }
 
 // gtest would print the bytes of graphs that differ.

@@ -6,18 +6,13 @@
 #include "marrow/model/spec.h"
 #include "marrow/model/zoo.h"
 #include "marrow/train/executor.h"
-#include "support/op_cases.h"
+#include "support/graphs.h"
 #include "train/tiny_classes.h"
 
 namespace marrow::train {
 namespace {
 
-std::vector<double> dropout_rates(const Graph& graph) {
-  std::vector<double> rates;
-  for (const Node& node : graph.nodes)
-    if (const auto* dropout = std::get_if<Dropout>(&node.operation)) rates.push_back(dropout->rate);
-  return rates;
-}
+using testing::dropout_rates;
 
 model::Model tiny_vanilla() {
   return model::build_model(model::parse_model_spec(testing::kTinyVanillaNet, "vanilla.yaml"),

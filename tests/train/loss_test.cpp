@@ -16,7 +16,7 @@
 namespace marrow::train {
 namespace {
 
-torch::Tensor noise(const std::vector<int64_t>& shape, uint64_t seed) {
+torch::Tensor double_noise(const std::vector<int64_t>& shape, uint64_t seed) {
   Random random(seed, "noise");
   torch::Tensor tensor = torch::empty(shape, torch::kFloat64);
   std::generate_n(tensor.data_ptr<double>(), tensor.numel(), [&] { return random.normal(); });
@@ -88,7 +88,7 @@ TEST(BoxIou, AlphaIsAConstantForTheGradient) {
 TEST(DistributionFocalLoss, GradientMatchesFiniteDifferences) {
   const torch::Tensor distances = torch::rand({5, 4}, torch::kFloat64) * 7;
   expect_gradient([&](const torch::Tensor& x) { return distribution_focal_loss(x, distances); },
-                  noise({5, 4, 8}, 3));
+                  double_noise({5, 4, 8}, 3));
 }
 
 TEST(DistributionFocalLoss, SharesTheWeightBetweenNeighbours) {
@@ -169,7 +169,7 @@ TEST(Assigner, MatchesItsDefinitionInCrowds) {
     Random random(seed, "crowd");
     PlainAssigner plain;
     plain.options.top_k = seed == 3 ? 4 : 10;
-    plain.logits = noise({kImages, kClasses, kSide * kSide}, seed).to(torch::kFloat32);
+    plain.logits = double_noise({kImages, kClasses, kSide * kSide}, seed).to(torch::kFloat32);
     plain.anchors = make_anchors(std::vector{torch::zeros({1, 1, kSide, kSide})}, std::vector{8}).centres * 8;
     plain.objects = {torch::zeros({kImages, kObjects}, torch::kInt64), torch::zeros({kImages, kObjects, 4}),
                      torch::zeros({kImages, kObjects}, torch::kBool)};
@@ -184,7 +184,7 @@ TEST(Assigner, MatchesItsDefinitionInCrowds) {
         plain.objects.valid[image][o] = true;
       }
     const torch::Tensor spread =
-        noise({kImages, kSide * kSide, 4}, seed + 9).to(torch::kFloat32).abs() * 12 + 4;
+        double_noise({kImages, kSide * kSide, 4}, seed + 9).to(torch::kFloat32).abs() * 12 + 4;
     plain.boxes = distances_to_boxes(plain.anchors, spread);
     const auto [weights, object] = plain.run();
     const Assignment found = assign(plain.logits, plain.boxes, plain.anchors, plain.objects, plain.options);
@@ -207,7 +207,7 @@ DetectionTargets targets_of(const std::vector<int64_t>& image, const std::vector
 std::vector<torch::Tensor> random_maps(uint64_t seed) {
   std::vector<torch::Tensor> maps;
   for (const int64_t side : {12, 6, 3})
-    maps.push_back(noise({2, 4 * kBins + kClasses, side, side + 2}, seed + side)
+    maps.push_back(double_noise({2, 4 * kBins + kClasses, side, side + 2}, seed + side)
                        .to(torch::kFloat32)
                        .requires_grad_(true));
   return maps;
@@ -307,7 +307,7 @@ TEST(DetectionLoss, RepeatsToTheByteThroughAWholeNetwork) {
   const model::Model model = model::make_model("yolov8n", "starnet_s1", {.classes = kClasses});
   const Weights weights = initialize(model.graph, 1);
   const DetectionLoss loss(model.graph);
-  const torch::Tensor images = noise({2, 3, 96, 64}, 5).to(torch::kFloat32);
+  const torch::Tensor images = double_noise({2, 3, 96, 64}, 5).to(torch::kFloat32);
   std::vector<Weights> runs;
   for (int run = 0; run < 2; ++run) {
     TorchExecutor executor(model.graph, weights);

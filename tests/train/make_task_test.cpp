@@ -7,6 +7,7 @@
 #include "marrow/data/tools/synth.h"
 #include "marrow/model/zoo.h"
 #include "support/graphs.h"
+#include "support/message_of.h"
 #include "train/tiny_classes.h"
 
 namespace marrow::train {
@@ -28,13 +29,7 @@ class Settle : public ::testing::Test {
     return model;
   }
   std::string refusal(const std::string& name, const data::Dataset& dataset) {
-    try {
-      settled(name, dataset);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-      return error.what();
-    }
-    return "nothing was thrown";
+    return testing::message_of([&] { settled(name, dataset); }, ErrorKind::kUsage);
   }
   int size_of(const std::string& name, const data::Dataset& dataset, int given = 0) {
     options_ = {};

@@ -10,8 +10,6 @@
 namespace marrow::evaluate {
 namespace {
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
 ClassificationValidator seven() {
   return ClassificationValidator({"a", "b", "c", "d", "e", "f", "g"});
 }
@@ -43,6 +41,7 @@ TEST(Classification, OfEqualScoresTheLowerClassComesFirst) {
 }
 
 TEST(Classification, ScoresThatAreNotNumbersComeLast) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   ClassificationValidator validator({"a", "b"});
   validator.add(std::vector<float>{kNan, -5.0f}, 1);
   EXPECT_EQ(validator.total().top1, 1);

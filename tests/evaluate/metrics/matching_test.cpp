@@ -8,8 +8,6 @@
 namespace marrow::evaluate {
 namespace {
 
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
 std::vector<std::string> matched(const std::vector<TruthBox>& truth,
                                  const std::vector<detect::InputDetection>& detections) {
   std::vector<std::string> bits;
@@ -77,8 +75,8 @@ TEST(Matching, NothingToMatch) {
 }
 
 TEST(Matching, BoxesThatAreNotNumbersMatchNothing) {
-  const float inf = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(matched({{{0, 0, 10, 10}, 0}}, {{{kNan, 0, 10, 10}, 0.9f, 0}, {{-inf, -inf, inf, inf}, 0.9f, 0}}),
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(matched({{{0, 0, 10, 10}, 0}}, {{{nan, 0, 10, 10}, 0.9f, 0}, {{-inf, -inf, inf, inf}, 0.9f, 0}}),
             (Bits{"0000000000", "0000000000"}));
 }
 

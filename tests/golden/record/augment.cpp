@@ -5,6 +5,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "plain_box.h"
 #include "record.h"
 
 namespace marrow::golden {
@@ -37,8 +38,6 @@ Tensor tensor_of_image(const PlainImage& image) {
   for (const Colour& colour : image.pixels) values.insert(values.end(), colour.begin(), colour.end());
   return tensor_of<uint8_t>({image.h, image.w, 3}, values);
 }
-
-using Box = std::array<double, 4>;
 
 Tensor tensor_of_boxes(const std::vector<Box>& boxes) {
   std::vector<double> values;

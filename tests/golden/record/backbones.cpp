@@ -10,7 +10,7 @@
 namespace marrow::golden {
 namespace {
 
-constexpr int kClasses = 4;
+constexpr int kClassifierClasses = 4;
 
 struct Network {
   std::string name, family, source;
@@ -40,7 +40,7 @@ const std::vector<Network> kNetworks = {
 // The tensors under the names of their source.
 Weights published(const nn::BackboneChoice& choice, const Weights& ours) {
   Weights kept;
-  for (const Parameter& parameter : nn::build_classifier(choice, kClasses).parameters)
+  for (const Parameter& parameter : nn::build_classifier(choice, kClassifierClasses).parameters)
     if (!parameter.optional()) kept.emplace(parameter.name, ours.at(parameter.name));
   std::vector<weights::RenameRule> rules;
   for (const weights::RenameRule& rule : testing::layout_of(choice).rules(choice.config)) {
@@ -78,7 +78,7 @@ void write_case(const fs::path& folder, const Network& network, const std::vecto
   write_json(folder / "case.json", {{"family", network.family},
                                     {"source", network.source},
                                     {"config", network.config},
-                                    {"num_classes", kClasses},
+                                    {"num_classes", kClassifierClasses},
                                     {"checkpoints", checkpoints},
                                     {"tensors", tensors}});
   write_tensors(folder / "io.safetensors", io);
@@ -119,7 +119,7 @@ void record_network(const fs::path& root, const Network& network) {
   json overrides = network.config;
   overrides["source"] = network.source;
   const nn::BackboneChoice choice = nn::choose_backbone(network.family, overrides);
-  const Graph graph = nn::build_classifier(choice, kClasses);
+  const Graph graph = nn::build_classifier(choice, kClassifierClasses);
   Weights io = {{"input", noise({1, 3, 32, 40}, network.name + "/input")},
                 {"odd", noise({1, 3, 37, 33}, network.name + "/odd")}};
   const Weights weights = weights_of(graph, network.name, io.at("input"));
@@ -214,7 +214,7 @@ void record_vanillanet(const fs::path& root, const Network& network) {
   const nn::BackboneChoice choice = nn::choose_backbone(network.family, overrides);
   overrides["deploy"] = true;
   const nn::BackboneChoice deployed = nn::choose_backbone(network.family, overrides);
-  const Graph graph = nn::build_classifier(choice, kClasses);
+  const Graph graph = nn::build_classifier(choice, kClassifierClasses);
   const Tensor input = noise({1, 3, 32, 40}, network.name + "/input"),
                odd = noise({1, 3, 37, 33}, network.name + "/odd");
   Weights weights = weights_of(graph, network.name, input);
@@ -228,7 +228,8 @@ void record_vanillanet(const fs::path& root, const Network& network) {
   weights::write_torch_state_dict(folder / "train.pth", published(choice, weights));
   const size_t blocks = network.config.at("strides").size();
   weights::write_torch_state_dict(
-      folder / "deploy.pth", fused_vanillanet(weights, nn::build_classifier(deployed, kClasses), blocks));
+      folder / "deploy.pth",
+      fused_vanillanet(weights, nn::build_classifier(deployed, kClassifierClasses), blocks));
   write_case(folder, network, {"train.pth", "deploy.pth"}, io);
 }
 
@@ -241,7 +242,7 @@ void record_wrapped(const fs::path& root) {
   const fs::path folder = root / "backbones" / network.name;
   fs::create_directories(folder);
   const nn::BackboneChoice choice = nn::choose_backbone(network.family, network.config);
-  const Graph graph = nn::build_classifier(choice, kClasses);
+  const Graph graph = nn::build_classifier(choice, kClassifierClasses);
   Weights io = {{"input", noise({1, 3, 32, 32}, network.name + "/input")}};
   std::vector<Weights> files;
   for (const std::string key : {"model", "model_ema"}) {

@@ -2,19 +2,18 @@
 // task-aligned assignment: Feng et al. 2021; distribution focal loss: Li et al. 2020.
 #include <algorithm>
 #include <array>
+#include <numbers>
 #include <numeric>
 
 #include "dual.h"
+#include "plain_box.h"
 #include "record.h"
 
 namespace marrow::golden {
 namespace {
 
 constexpr int kBins = 16;
-constexpr double kEps = 1e-7, kPi = 3.14159265358979323846;
-
-template <class T>
-using Box = std::array<T, 4>;
+constexpr double kEps = 1e-7;
 
 template <class T>
 T larger(const T& a, const T& b) {
@@ -28,7 +27,7 @@ T smaller(const T& a, const T& b) {
 enum class Kind { kIou, kGiou, kDiou, kCiou };
 
 template <class T>
-T overlap(const Box<T>& a, const Box<T>& b, Kind kind) {
+T iou_of(const BoxOf<T>& a, const BoxOf<T>& b, Kind kind) {
   using std::atan;
   const T wa = a[2] - a[0], ha = a[3] - a[1] + T(kEps), wb = b[2] - b[0], hb = b[3] - b[1] + T(kEps);
   const T both = larger(smaller(a[2], b[2]) - larger(a[0], b[0]), T(0)) *
@@ -45,7 +44,7 @@ T overlap(const Box<T>& a, const Box<T>& b, Kind kind) {
   const T distance = (dx * dx + dy * dy) / T(4) / (cw * cw + ch * ch + T(kEps));
   if (kind == Kind::kDiou) return iou - distance;
   const T angle = atan(wb / hb) - atan(wa / ha);
-  const T v = T(4 / (kPi * kPi)) * angle * angle;
+  const T v = T(4 / (std::numbers::pi * std::numbers::pi)) * angle * angle;
   const double alpha = value_of(v) / (value_of(v) - value_of(iou) + 1 + kEps);  // a constant for the gradient
   return iou - distance - v * T(alpha);
 }
@@ -74,7 +73,7 @@ struct Anchor {
 
 // One anchor's logits: four sides of bins, then classes.
 template <class T>
-Box<T> decoded(const std::vector<T>& logits, const Anchor& anchor) {
+BoxOf<T> decoded(const std::vector<T>& logits, const Anchor& anchor) {
   using std::exp;
   std::array<T, 4> distance;
   for (size_t side = 0; side < 4; ++side) {
@@ -102,7 +101,7 @@ struct Target {
 
 struct Object {
   int class_id;
-  Box<double> box;  // pixels
+  Box box;  // pixels
 };
 
 // Feng et al. 2021: alignment = score^0.5 * overlap^6; each object takes its best anchors inside, an anchor
@@ -115,11 +114,11 @@ std::vector<Target> assigned(const std::vector<Object>& objects, const std::vect
   for (size_t m = 0; m < objects.size(); ++m) {
     for (size_t a = 0; a < n; ++a) {
       const double x = anchors[a].x * anchors[a].stride, y = anchors[a].y * anchors[a].stride;
-      const Box<double>& box = objects[m].box;
+      const Box& box = objects[m].box;
       if (std::min({x - box[0], y - box[1], box[2] - x, box[3] - y}) <= 1e-9) continue;
-      Box<double> predicted = decoded(logits[a], anchors[a]);
+      Box predicted = decoded(logits[a], anchors[a]);
       for (double& side : predicted) side *= anchors[a].stride;
-      overlaps[m][a] = std::max(overlap(box, predicted, Kind::kCiou), 0.0);
+      overlaps[m][a] = std::max(iou_of(box, predicted, Kind::kCiou), 0.0);
       const double logit = logits[a][static_cast<size_t>(4 * kBins + objects[m].class_id)];
       alignment[m][a] = std::sqrt(1 / (1 + std::exp(-logit))) * std::pow(overlaps[m][a], 6);
     }
@@ -170,9 +169,9 @@ std::array<T, 3> losses(const std::vector<T>& logits, const Anchor& anchor, cons
   }
   if (target.score <= 0) return result;
   const Object& object = objects[static_cast<size_t>(target.object)];
-  Box<T> wanted;
+  BoxOf<T> wanted;
   for (size_t side = 0; side < 4; ++side) wanted[side] = T(object.box[side] / anchor.stride);
-  result[0] = (T(1) - overlap(decoded(logits, anchor), wanted, Kind::kCiou)) * T(target.score);
+  result[0] = (T(1) - iou_of(decoded(logits, anchor), wanted, Kind::kCiou)) * T(target.score);
   for (size_t side = 0; side < 4; ++side) {
     const double at = side % 2 == 0 ? anchor.x : anchor.y;
     const double distance = (side < 2 ? 1 : -1) * (at - value_of(wanted[side]));
@@ -274,7 +273,7 @@ json record_case(const fs::path& folder, const Case& test) {
       const bool has = target.object >= 0;
       object_of.push_back(has ? target.object : 0);
       labels.push_back(has ? own[static_cast<size_t>(target.object)].class_id : 0);
-      const Box<double> box = has ? own[static_cast<size_t>(target.object)].box : Box<double>{};
+      const Box box = has ? own[static_cast<size_t>(target.object)].box : Box{};
       target_boxes.insert(target_boxes.end(), box.begin(), box.end());
       if (has)
         target_scores[(image * anchors.size() + a) * static_cast<size_t>(test.classes) +
@@ -326,12 +325,12 @@ void record_primitives(const fs::path& path) {
     Tensor value({kPairs}), gradient({kPairs, 4});
     for (size_t i = 0; i < kPairs; ++i)
       for (size_t marked = 0; marked < 4; ++marked) {
-        Box<Dual> a, b;
+        BoxOf<Dual> a, b;
         for (size_t side = 0; side < 4; ++side) {
           a[side] = {static_cast<double>(file.at("box1").values()[i * 4 + side]), side == marked ? 1.0 : 0.0};
           b[side] = static_cast<double>(file.at("box2").values()[i * 4 + side]);
         }
-        const Dual found = overlap(a, b, kind);
+        const Dual found = iou_of(a, b, kind);
         value.values()[i] = static_cast<float>(found.value);
         gradient.values()[i * 4 + marked] = static_cast<float>(found.slope);
       }

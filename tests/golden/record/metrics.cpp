@@ -7,16 +7,15 @@
 #include <optional>
 #include <stdexcept>
 
+#include "plain_box.h"
 #include "record.h"
 
 namespace marrow::golden {
 namespace {
 
 constexpr int kClasses = 4;  // the last is in no image, but found
-constexpr int kImages = 16;
+constexpr int kScenes = 16;
 constexpr size_t kPoints = 1000;
-
-using Box = std::array<double, 4>;
 
 struct Truth {
   Box box;
@@ -33,16 +32,6 @@ struct Scene {
   std::vector<Found> found;  // by falling confidence
 };
 
-double area(const Box& box) {
-  return (box[2] - box[0]) * (box[3] - box[1]);
-}
-double common(const Box& a, const Box& b) {
-  return std::max(0.0, std::min(a[2], b[2]) - std::max(a[0], b[0])) *
-         std::max(0.0, std::min(a[3], b[3]) - std::max(a[1], b[1]));
-}
-double overlap(const Box& a, const Box& b) {
-  return common(a, b) / (area(a) + area(b) - common(a, b));
-}
 double threshold(size_t t) {
   return 0.5 + 0.05 * static_cast<double>(t);
 }
@@ -56,7 +45,7 @@ bool clear(const Box& a, const Box& b) {
 }
 
 std::vector<Scene> draw() {
-  std::vector<Scene> scenes(kImages);
+  std::vector<Scene> scenes(kScenes);
   Draws draws("metrics");
   int number = 0;
   for (Scene& scene : scenes) {

@@ -5,24 +5,17 @@
 #include <set>
 #include <stdexcept>
 
+#include "plain_box.h"
 #include "record.h"
 
 namespace marrow::golden {
 namespace {
 
 struct Row {
-  std::array<double, 4> box;
+  Box box;
   double score;
   int anchor, class_id;
 };
-
-double overlap(const std::array<double, 4>& a, const std::array<double, 4>& b) {
-  const double w = std::min(a[2], b[2]) - std::max(a[0], b[0]),
-               h = std::min(a[3], b[3]) - std::max(a[1], b[1]);
-  const double both = std::max(w, 0.0) * std::max(h, 0.0);
-  return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) -
-                 both);  // 0/0 is not above any threshold
-}
 
 // Indices of what stays, by falling score; of equal scores the earlier comes first.
 std::vector<size_t> suppressed(const std::vector<Row>& rows, double threshold, bool across_classes,

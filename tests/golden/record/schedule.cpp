@@ -1,10 +1,12 @@
 // Learning rate, momentum and accumulation of every iteration, by formula.
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
 #include "record.h"
 
 namespace marrow::golden {
 namespace {
-
-constexpr double kPi = 3.14159265358979323846;
 
 json rows_of(const json& p) {
   const int batches = p.at("nb"), epochs = p.at("epochs");
@@ -19,8 +21,9 @@ json rows_of(const json& p) {
       const int n = epoch * batches + i;
       const double done = static_cast<double>(epoch) / epochs;
       // From 1 to lrf: a line, or half a cosine.
-      const double factor = p.at("cos_lr").get<bool>() ? (1 - std::cos(kPi * done)) / 2 * (lrf - 1) + 1
-                                                       : (1 - done) * (1 - lrf) + lrf;
+      const double factor = p.at("cos_lr").get<bool>()
+                                ? (1 - std::cos(std::numbers::pi * done)) / 2 * (lrf - 1) + 1
+                                : (1 - done) * (1 - lrf) + lrf;
       double bias = lr0 * factor, others = lr0 * factor, moment = momentum, accumulate = whole;
       if (n <= warmup) {
         const double share = n / warmup;

@@ -32,19 +32,19 @@ void write_png(const fs::path& path, Pixels pixels) {
   write_file_atomically(path, image::encode_png(image.pixels()));
 }
 
-struct Object {
+struct Label {
   int class_id;
   std::array<double, 4> box;  // centre and size, shares of the image
 };
 
-std::vector<Object> objects_of(size_t i) {
-  std::vector<Object> objects;
+std::vector<Label> labels_of(size_t i) {
+  std::vector<Label> labels;
   Draws draws("val_loader/objects" + std::to_string(i));
   for (int left = draws.between(0, 3); left > 0; --left)
-    objects.push_back({draws.between(0, 4),
-                       {draws.between(3, 5) / 8.0, draws.between(3, 5) / 8.0, draws.between(1, 6) / 8.0,
-                        draws.between(1, 6) / 8.0}});
-  return objects;
+    labels.push_back({draws.between(0, 4),
+                      {draws.between(3, 5) / 8.0, draws.between(3, 5) / 8.0, draws.between(1, 6) / 8.0,
+                       draws.between(1, 6) / 8.0}});
+  return labels;
 }
 
 }  // namespace
@@ -54,10 +54,10 @@ void record_val_loader(const fs::path& root) {
   for (size_t i = 0; i < kImages.size(); ++i) {
     write_png(folder / "dataset" / "images" / "val" / (name_of(i) + ".png"), drawn(i));
     std::string text;
-    for (const Object& object : objects_of(i))
-      text += json(object.class_id).dump() + " " + json(object.box[0]).dump() + " " +
-              json(object.box[1]).dump() + " " + json(object.box[2]).dump() + " " +
-              json(object.box[3]).dump() + "\n";
+    for (const Label& label : labels_of(i))
+      text += json(label.class_id).dump() + " " + json(label.box[0]).dump() + " " +
+              json(label.box[1]).dump() + " " + json(label.box[2]).dump() + " " + json(label.box[3]).dump() +
+              "\n";
     const fs::path labels = folder / "dataset" / "labels" / "val" / (name_of(i) + ".txt");
     fs::create_directories(labels.parent_path());
     write_file_atomically(labels, text);
@@ -76,11 +76,11 @@ void record_val_loader(const fs::path& root) {
       for (int y = 0; y < shape.h; ++y)
         for (int x = 0; x < shape.w; ++x) planes.push_back(image.at(y, x, c));
     std::vector<int> classes;
-    for (const Object& object : objects_of(i)) {
-      const auto& [x, y, w, h] = object.box;
+    for (const Label& label : labels_of(i)) {
+      const auto& [x, y, w, h] = label.box;
       boxes.insert(boxes.end(), {(x * small.w + left) / shape.w, (y * small.h + top) / shape.h,
                                  w * small.w / shape.w, h * small.h / shape.h});
-      classes.push_back(object.class_id);
+      classes.push_back(label.class_id);
     }
     const std::string item = std::to_string(items.size());
     const auto count = static_cast<int64_t>(classes.size());

@@ -2,26 +2,14 @@
 
 #include "marrow/base/error.h"
 #include "marrow/nn/backbones/backbone.h"
+#include "support/expect_says.h"
+#include "support/message_of.h"
 
 namespace marrow::nn {
 namespace {
 
-std::string message_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kModel);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
-
-#define EXPECT_MESSAGE(statement, part)                          \
-  do {                                                           \
-    const std::string message = message_of([&] { statement; });  \
-    EXPECT_NE(message.find(part), std::string::npos) << message; \
-  } while (false)
+#define EXPECT_MESSAGE(statement, part) \
+  EXPECT_SAYS(testing::message_of([&] { statement; }, ErrorKind::kModel), part)
 
 TEST(ChooseBackbone, CompletesTheSettingsOfAVariant) {
   const BackboneChoice choice = choose_backbone("starnet_s3", {{"drop_path_rate", 0.1}});
@@ -121,6 +109,8 @@ TEST(Backbones, GiveTheInputFormatOfTheirSource) {
   EXPECT_EQ(megvii.scale, 1);
   EXPECT_EQ(megvii.mean, (std::array<double, 3>{0, 0, 0}));
 }
+
+#undef EXPECT_MESSAGE
 
 }  // namespace
 }  // namespace marrow::nn

@@ -6,15 +6,12 @@
 #include <vector>
 
 #include "marrow/nn/backbones/backbone.h"
+#include "nn/backbones/body.h"
 
 namespace marrow::nn {
 namespace {
 
-Graph body(std::string_view name, const BackboneConfig& overrides) {
-  GraphBuilder g;
-  add_backbone(g, g.input(3), choose_backbone(name, overrides));
-  return std::move(g).build();
-}
+using testing::body;
 
 // How many parameters each stage has that stand once in every block.
 std::vector<int> blocks_of(std::string_view name, double depth, std::string_view once_a_block) {

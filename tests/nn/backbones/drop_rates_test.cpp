@@ -5,21 +5,17 @@
 #include <vector>
 
 #include "marrow/model/zoo.h"
+#include "support/graphs.h"
 
 namespace marrow::nn {
 namespace {
+
+using testing::dropout_rates;
 
 std::vector<double> path_rates(const Graph& graph) {
   std::vector<double> rates;
   for (const Node& node : graph.nodes)
     if (const auto* path = std::get_if<DropPath>(&node.operation)) rates.push_back(path->rate);
-  return rates;
-}
-
-std::vector<double> dropout_rates(const Graph& graph) {
-  std::vector<double> rates;
-  for (const Node& node : graph.nodes)
-    if (const auto* dropout = std::get_if<Dropout>(&node.operation)) rates.push_back(dropout->rate);
   return rates;
 }
 

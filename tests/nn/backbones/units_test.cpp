@@ -5,10 +5,13 @@
 #include "marrow/base/error.h"
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/nn/blocks/module.h"
+#include "nn/backbones/body.h"
 #include "support/message_of.h"
 
 namespace marrow::nn {
 namespace {
+
+using testing::body;
 
 struct Line {
   int repeats;
@@ -29,12 +32,6 @@ Graph chain(const std::vector<Line>& lines) {
       x = module->build(call).at(0);
     }
   }
-  return std::move(g).build();
-}
-
-Graph body(std::string_view name, const BackboneConfig& overrides = BackboneConfig::object()) {
-  GraphBuilder g;
-  add_backbone(g, g.input(3), choose_backbone(name, overrides));
   return std::move(g).build();
 }
 
