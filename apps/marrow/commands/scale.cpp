@@ -16,6 +16,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/scaling.h"
 #include "marrow/model/summary.h"
+#include "marrow/predict/input_size.h"
 #include "support/common_options.h"
 #include "support/open_model.h"
 #include "support/progress_line.h"
@@ -99,7 +100,7 @@ Base open_base(const Options& o) {
   scaling.size_multiple = o.classifier ? 4 : base.model.largest_stride;
   const nn::BackboneConfig& config = scaling.backbone.config;
   const int usual = o.classifier && config.contains("resolution") ? config.at("resolution").get<int>()
-                                                                  : default_image_size(base.model);
+                                                                  : predict::default_input_side(base.model);
   scaling.image_size = model::scaled_image_size(scaling, o.base_imgsz > 0 ? o.base_imgsz : usual);
   base.unscaled.image_size = scaling.image_size;
   return base;

@@ -6,9 +6,8 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
-#include "marrow/geometry/input_format.h"
 #include "marrow/model/zoo.h"
-#include "marrow/train/recipe/train_options.h"
+#include "marrow/predict/input_size.h"
 
 namespace marrow::cli {
 namespace {
@@ -57,17 +56,9 @@ model::TrainedModel open_checkpoint(const std::string& file, const model::Import
                           file, std::filesystem::path(file).stem().string()));
 }
 
-int default_image_size(const model::Model& model) {
-  const int crop = input_format(model.graph).crop;
-  if (model.task == "classify") return crop > 0 ? crop : kDefaultCrop;
-  const int stride = model.largest_stride, side = crop > 0 ? crop : train::kDetectionSize;
-  return (side + stride - 1) / stride * stride;
-}
-
 Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz) {
-  const int usual = default_image_size(model);
+  if (imgsz.empty()) return predict::default_input_size(model);
   const Size fixed = {model.fixed_width, model.fixed_height};
-  if (imgsz.empty()) return {fixed.width > 0 ? fixed.width : usual, fixed.height > 0 ? fixed.height : usual};
   const Size wanted = {imgsz.back(), imgsz.front()};
   if ((fixed.width > 0 && fixed.width != wanted.width) || (fixed.height > 0 && fixed.height != wanted.height))
     throw Error(ErrorKind::kUsage,

@@ -29,14 +29,10 @@ OpenedModel open_model(const std::string& model, const OpenOptions& options = {}
 // The same where weights are wanted. Throws Error{kUsage} for a YAML or a name.
 model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options);
 
-// The size that a network is run at when nobody says one: what a detector was trained at, or kDetectionSize;
-// a classifier's own crop, or 224.
-int default_image_size(const model::Model& model);
-
 // The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the
-// size that the model's file is fixed at, else for default_image_size(). Rounded up to what a detector can
-// read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws Error{kUsage}
-// where the file is fixed at another size. `file` is for messages.
+// size that the model's file is fixed at, else for the usual one (predict/input_size.h). Rounded up to what a
+// detector can read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws
+// Error{kUsage} where the file is fixed at another size. `file` is for messages.
 Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
 
 // The same for a command that knows one side only. Throws Error{kUnsupported} where the file's sides differ.
