@@ -1,5 +1,5 @@
 // How many augmented images the loader makes: mosaic, perspective, colours and flip with the default
-// settings, on drawn pictures of 640 x 480 that are cached after the first epoch, and how fast they are read
+// settings, on drawn images of 640 x 480 that are cached after the first epoch, and how fast they are read
 // in that one.
 //
 //   cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target loader_bench

@@ -1,4 +1,4 @@
-// How long a validation's figures take: 5,000 pictures with 100 detections each, as many as COCO's val2017
+// How long a validation's figures take: 5,000 images with 100 detections each, as many as COCO's val2017
 // has, through both definitions of mAP and the confusion matrix.
 //
 //   cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target metrics_bench
@@ -6,7 +6,7 @@
 //
 // One thread. Classes and places are random; about half of the detections lie near a truth box of their
 // class, the rest anywhere. The argument is the number of classes: one is the most work, for then every
-// detection meets every truth box. "Add" is the part that validation does picture by picture.
+// detection meets every truth box. "Add" is the part that validation does image by image.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 namespace marrow {
 namespace {
 
-constexpr int kPictures = 5000, kDetections = 100, kTruth = 7;
+constexpr int kImages = 5000, kDetections = 100, kTruth = 7;
 constexpr Size kSize = {640, 640};
 
 struct Data {
@@ -36,7 +36,7 @@ Data random_data(int classes) {
   };
   const auto any_class = [&] { return static_cast<int>(random() % static_cast<unsigned>(classes)); };
   Data data;
-  for (int i = 0; i < kPictures; ++i) {
+  for (int i = 0; i < kImages; ++i) {
     auto& truth = data.truth.emplace_back();
     for (int k = 0; k < kTruth; ++k) truth.push_back({box(), any_class()});
     auto& detections = data.detections.emplace_back();

@@ -24,7 +24,7 @@ TEST_F(DataCommand, DrawsChecksAndConverts) {
   const ProgramResult synth =
       data({"synth", "shapes", "--images", "6", "--imgsz", "64", "--classes", "disc,star"});
   EXPECT_EQ(synth.code, 0) << synth.err;
-  EXPECT_SAYS(synth.out, "shapes: 5 pictures to train on, 1 to validate");
+  EXPECT_SAYS(synth.out, "shapes: 5 images to train on, 1 to validate");
   const ProgramResult check = data({"check", "shapes", "--json"});
   EXPECT_EQ(check.code, 0) << check.err;
   const auto report = nlohmann::json::parse(check.out);
@@ -33,7 +33,7 @@ TEST_F(DataCommand, DrawsChecksAndConverts) {
   for (const char* format : {"coco", "voc"}) {
     const ProgramResult there = data({"convert", "shapes", format, "--to", format, "--images", "symlink"});
     EXPECT_EQ(there.code, 0) << there.err;
-    EXPECT_SAYS(there.out, "6 pictures");
+    EXPECT_SAYS(there.out, "6 images");
     const std::string back = std::string(format) + "-yolo";
     EXPECT_EQ(data({"convert", format, back, "--to", "yolo"}).code, 0);
     // VOC keeps all splits in one folder, where two files cannot have one name.
@@ -61,10 +61,10 @@ TEST_F(DataCommand, ChecksAndShowsFoldersOfClasses) {
     testing::fs::copy(folder_ / "shapes/images/train" / picture, folder_ / "sorted" / place / picture);
   }
   const ProgramResult check = data({"check", "sorted"});
-  EXPECT_EQ(check.code, 1);  // the same pictures in both splits
-  EXPECT_SAYS(check.out, "the same picture as sorted/train/cat/000000.jpg of split 'train'");
-  EXPECT_SAYS(check.out, "(pictures, share)");
-  EXPECT_SAYS(check.out, "pictures with their classes and this report: runs/data/check");
+  EXPECT_EQ(check.code, 1);  // the same images in both splits
+  EXPECT_SAYS(check.out, "the same image as sorted/train/cat/000000.jpg of split 'train'");
+  EXPECT_SAYS(check.out, "(images, share)");
+  EXPECT_SAYS(check.out, "images with their classes and this report: runs/data/check");
   const ProgramResult show = data({"show", "sorted"});
   EXPECT_EQ(show.code, 0) << show.err;
   EXPECT_SAYS(show.out, "2 images of 224x224, 2 classes");

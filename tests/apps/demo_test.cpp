@@ -24,7 +24,7 @@ class Demo : public ::testing::Test {
 };
 
 #ifdef MARROW_HAS_TRAINING
-TEST_F(Demo, LeavesARunPicturesAndWhatToDoNextEachTimeAnew) {
+TEST_F(Demo, LeavesARunImagesAndWhatToDoNextEachTimeAnew) {
   const std::vector<std::string> arguments = {"demo", "--images", "14", "--epochs", "1", "--threads", "1"};
   for (const std::string run : {"runs/demo", "runs/demo2"}) {
     const ProgramResult result = run_program(arguments, {.folder = folder_});

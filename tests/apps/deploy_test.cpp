@@ -30,7 +30,7 @@ TEST_F(DeployCommand, WritesACollapsedModelThatPredictsTheSame) {
   testing::write_detector(folder_ / "best.safetensors");
   const ProgramResult result = run({"deploy", "best.safetensors", "--imgsz", "64"});
   ASSERT_EQ(result.code, 0) << result.err;
-  for (const char* said : {"built-in picture at 64x64", "output0", "feat2", "parameters", "multiply-adds",
+  for (const char* said : {"built-in image at 64x64", "output0", "feat2", "parameters", "multiply-adds",
                            "operations", "written: best-deployed.safetensors"})
     EXPECT_SAYS(result.out, said);
   const model::TrainedModel deployed = model::load_trained(folder_ / "best-deployed.safetensors");
@@ -85,7 +85,7 @@ TEST_F(DeployCommand, MeasuresBothFormsWhereThereIsData) {
     const ProgramResult result = run({"deploy", "best.safetensors", "--data", data, "--imgsz", "64",
                                       "--images", "2", "-o", data + ".safetensors"});
     ASSERT_EQ(result.code, 0) << result.err;
-    EXPECT_SAYS(result.out, "2 pictures of " + data);
+    EXPECT_SAYS(result.out, "2 images of " + data);
     EXPECT_SAYS(result.out, "mAP50-95");
     EXPECT_TRUE(exists(data + ".safetensors"));
   }

@@ -18,7 +18,7 @@ class ExportCommand : public ::testing::Test {
     model::Model model = model::make_model("yolov8n", {}, {.names = {"dog's bowl", "été"}});
     const Weights weights = randomize(model.graph, 1);
     model::save_checkpoint(folder_ / "best.safetensors", model, weights);
-    image::write_image(folder_ / "picture.png", image::draw_scene(96, 64, 1).pixels());
+    image::write_image(folder_ / "image.png", image::draw_scene(96, 64, 1).pixels());
   }
   ProgramResult run(const std::vector<std::string>& arguments) const {
     return run_program(arguments, {.folder = folder_.path()});
@@ -41,7 +41,7 @@ TEST_F(ExportCommand, TheFilePredictsWhatTheCheckpointDoes) {
   EXPECT_SAYS(exported.out, "not run: OpenCV: it reads fixed sizes only");
   EXPECT_SAYS(exported.out, "written: best.onnx");
   const auto predict = [&](const std::string& model) {
-    const ProgramResult result = run({"predict", "--model", model, "--source", "picture.png", "--imgsz", "96",
+    const ProgramResult result = run({"predict", "--model", model, "--source", "image.png", "--imgsz", "96",
                                       "--conf", "0.1", "--no-save", "--json"});
     EXPECT_EQ(result.code, 0) << result.err;
     return result.out;
@@ -53,10 +53,10 @@ TEST_F(ExportCommand, TheFilePredictsWhatTheCheckpointDoes) {
 TEST_F(ExportCommand, AFileOfFixedSizeRunsAtThatSizeOnly) {
   ASSERT_EQ(export_with({"--imgsz", "64"}).code, 0);
   const auto predict = [&](std::vector<std::string> more) {
-    more.insert(more.begin(), {"predict", "--model", "best.onnx", "--source", "picture.png", "--no-save"});
+    more.insert(more.begin(), {"predict", "--model", "best.onnx", "--source", "image.png", "--no-save"});
     return run(more);
   };
-  EXPECT_SAYS(predict({}).out, "(1, 3, 64, 64)");  // of a picture of 96x64
+  EXPECT_SAYS(predict({}).out, "(1, 3, 64, 64)");  // of an image of 96x64
   const ProgramResult other = predict({"--imgsz", "96"});
   EXPECT_EQ(other.code, 2);
   EXPECT_SAYS(other.err, "--imgsz 96x96: the network in best.onnx is fixed at 64x64");
@@ -67,7 +67,7 @@ TEST_F(ExportCommand, AFileOfFixedSizeRunsAtThatSizeOnly) {
 TEST_F(ExportCommand, EveryReaderSaysWhatTheFileLoses) {
   ASSERT_EQ(export_with({"--imgsz", "64", "--nms"}).code, 0);
   for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"predict", "--source", "picture.png", "--no-save", "--model", "best.onnx"},
+       {std::vector<std::string>{"predict", "--source", "image.png", "--no-save", "--model", "best.onnx"},
         {"benchmark", "--seconds", "0", "best.onnx"},
         {"info", "best.onnx"}})
     EXPECT_SAYS(run(command).err, "the file's own suppression") << command.front();

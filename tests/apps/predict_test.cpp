@@ -60,7 +60,7 @@ class Predict : public ::testing::Test {
   fs::path detector_;
 };
 
-TEST_F(Predict, PrintsALineAPictureAndSavesThePictures) {
+TEST_F(Predict, PrintsALineAImageAndSavesTheImages) {
   picture("a.png");
   picture("b.jpg");
   const ProgramResult result = predict("in");
@@ -80,7 +80,7 @@ TEST_F(Predict, PrintsALineAPictureAndSavesThePictures) {
                image::draw_scene(80, 60, 1));
 }
 
-TEST_F(Predict, PicturesOfOneNameInTwoFoldersBothStay) {
+TEST_F(Predict, ImagesOfOneNameInTwoFoldersBothStay) {
   fs::create_directories(folder_ / "in" / "a");
   fs::create_directories(folder_ / "in" / "b");
   picture("a/x.png");
@@ -237,16 +237,16 @@ TEST_F(Predict, TakesClassesByNumberAndByName) {
   EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
-TEST_F(Predict, SkipsBrokenPicturesAndSaysSoInTheExitCode) {
+TEST_F(Predict, SkipsBrokenImagesAndSaysSoInTheExitCode) {
   picture("a.png");
   picture("c.png");
-  testing::write_text(folder_ / "in/b.jpg", "this is no picture");
+  testing::write_text(folder_ / "in/b.jpg", "this is no image");
   testing::write_text(folder_ / "in/d.jpg", "");
   const ProgramResult result = predict("in", {"--json"});
   EXPECT_EQ(result.code, 1);
   ASSERT_EQ(lines_of(result.out).size(), 2u);
   EXPECT_EQ(json::parse(lines_of(result.out)[1]).at("image"), "in/c.png");
-  EXPECT_SAYS(result.err, "image 2/4 skipped: in/b.jpg: not a picture");
+  EXPECT_SAYS(result.err, "image 2/4 skipped: in/b.jpg: not an image");
   EXPECT_SAYS(result.err, "image 4/4 skipped: in/d.jpg: the file is empty");
   EXPECT_SAYS(result.err, "2 of 4 images could not be read");
   EXPECT_EQ(files_below(folder_ / "runs/detect/predict"), (std::set<std::string>{"a.png", "c.png"}));
@@ -258,9 +258,9 @@ TEST_F(Predict, SkipsBrokenPicturesAndSaysSoInTheExitCode) {
 
 TEST_F(Predict, ReportsAMissingSource) {
   for (const auto& [source, says] : std::vector<std::pair<std::string, std::string>>{
-           {"nowhere.jpg", "nowhere.jpg: no such picture, folder or list"},
-           {"in", "in: no pictures in this folder"},
-           {"in/*.png", "in/*.png: the pattern matches no pictures"}}) {
+           {"nowhere.jpg", "nowhere.jpg: no such image, folder or list"},
+           {"in", "in: no images in this folder"},
+           {"in/*.png", "in/*.png: the pattern matches no images"}}) {
     const ProgramResult result = predict(source);
     EXPECT_EQ(result.code, 1);
     EXPECT_EQ(result.out, "");

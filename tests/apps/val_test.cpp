@@ -139,7 +139,7 @@ TEST_F(ValCommand, MatchesClassesByNameInAnotherOrder) {
   EXPECT_EQ(map_of("turned", "by name"), expected);
 }
 
-TEST_F(ValCommand, LeavesPicturesUnlessTold) {
+TEST_F(ValCommand, LeavesImagesUnlessTold) {
   ProgramResult result =
       val({"--model", "model.safetensors", "--data", "data", "--plots", "--name", "drawn"});
   EXPECT_EQ(result.code, 0) << result.err;
@@ -156,7 +156,7 @@ TEST_F(ValCommand, MeasuresEvenWhereNothingCanBeWritten) {
   testing::write_text(folder_ / "runs", "a file where the folder should be");
   const ProgramResult result = val({"--model", "model.safetensors", "--data", "data", "--plots", "true"});
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_SAYS(result.err, "no pictures");
+  EXPECT_SAYS(result.err, "no images");
   EXPECT_SAYS(result.out, "mAP50-95)");
 }
 
@@ -168,13 +168,13 @@ TEST_F(ValCommand, MeasuresClassifiersOnFoldersOfClasses) {
     testing::fs::copy(folder_ / "data/images/train/000000.jpg", folder_ / "sorted/train" / name / "a.jpg");
     testing::fs::copy(folder_ / "data/images/train/000001.jpg", folder_ / "sorted/val" / name / "b.jpg");
   }
-  testing::write_text(folder_ / "sorted/val/dog/broken.jpg", "no picture");
+  testing::write_text(folder_ / "sorted/val/dog/broken.jpg", "no image");
   const ProgramResult result = val({"--model", "classes.safetensors", "--data", "sorted", "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto report = nlohmann::json::parse(result.out);
   EXPECT_EQ(report.at("images"), 2);
   EXPECT_EQ(report.at("top5"), 1.0);
-  EXPECT_EQ(report.at("top1"), 0.5);  // the same picture in both classes
+  EXPECT_EQ(report.at("top1"), 0.5);  // the same image in both classes
   EXPECT_SAYS(result.err, "broken.jpg");
   EXPECT_SAYS(result.err, "1 of 3 images could not be read");
   EXPECT_EQ(report.at("per_class").size(), 2u);

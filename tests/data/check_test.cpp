@@ -57,7 +57,7 @@ TEST_F(DataCheck, ASoundDatasetHasNoProblems) {
 }
 
 TEST_F(DataCheck, EveryKindOfProblemIsFound) {
-  write("images/train/broken.png", "no picture");
+  write("images/train/broken.png", "no image");
   const std::string png = image::encode_png(image::draw_scene(64, 64, 9).pixels());
   write("images/train/cut.png", png.substr(0, png.size() / 2));  // whole headers, half the pixels
   const std::string jpeg = image::encode_jpeg(image::draw_scene(64, 64, 10).pixels());
@@ -72,7 +72,7 @@ TEST_F(DataCheck, EveryKindOfProblemIsFound) {
   const DatasetCheck result = check();
   EXPECT_EQ(problems(result, Kind::kBrokenImage).size(), 3u);
   EXPECT_EQ(problems(result, Kind::kBrokenImage)[0],
-            "error images/train/broken.png: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF");
+            "error images/train/broken.png: not an image: neither JPEG, PNG, WebP, BMP nor TIFF");
   EXPECT_NE(problems(result, Kind::kBrokenImage)[1].find("error images/train/cut.png: broken PNG"),
             std::string::npos);
   EXPECT_NE(problems(result, Kind::kBrokenImage)[2].find("warning images/train/grey.jpg: damaged JPEG"),
@@ -83,14 +83,14 @@ TEST_F(DataCheck, EveryKindOfProblemIsFound) {
             (Texts{"error labels/train/rows.txt:3: class 5, but the dataset has 3 classes (0..2)"}));
   EXPECT_EQ(problems(result, Kind::kOutside).size(), 1u);
   EXPECT_EQ(problems(result, Kind::kDuplicateImage),
-            (Texts{"warning images/train/twin.png: the same picture as images/train/rows.png"}));
+            (Texts{"warning images/train/twin.png: the same image as images/train/rows.png"}));
   EXPECT_EQ(problems(result, Kind::kOverlap),
-            (Texts{"error images/val/leak.png: the same picture as images/train/a.png of split 'train'"}));
+            (Texts{"error images/val/leak.png: the same image as images/train/a.png of split 'train'"}));
   EXPECT_EQ(problems(result, Kind::kDuplicateLabel).size(), 1u);
   EXPECT_EQ(problems(result, Kind::kZeroArea),
             (Texts{"warning labels/val/b.txt:3: a box without area; dropped"}));
   EXPECT_EQ(problems(result, Kind::kOrphanLabel),
-            (Texts{"warning labels/val/nobody.txt: there is no picture for this label file"}));
+            (Texts{"warning labels/val/nobody.txt: there is no image for this label file"}));
   EXPECT_EQ(problems(result, Kind::kUnusedClass),
             (Texts{"warning data.yaml: class 1 'dog' has no objects in split 'val'",
                    "warning data.yaml: class 2 'eel' has no objects"}));
@@ -144,7 +144,7 @@ TEST_F(DataCheck, FoldersOfClassesAreCounted) {
   const fs::path root = folder_ / "sorted";
   for (const char* name : {"train/cat/a.png", "train/cat/b.png", "train/dog/c.png", "val/cat/d.png"})
     write_picture(std::string("sorted/") + name, static_cast<uint64_t>(name[std::string(name).size() - 5]));
-  write("sorted/train/dog/broken.png", "no picture");
+  write("sorted/train/dog/broken.png", "no image");
   fs::create_directories(root / "train/emu");
   dataset_ = read_dataset(root);
   const DatasetCheck result = check_dataset(dataset_, {.sheet = folder_ / "sheet.png"});
@@ -153,13 +153,13 @@ TEST_F(DataCheck, FoldersOfClassesAreCounted) {
   EXPECT_EQ(result.splits[0].usable, 3);
   EXPECT_EQ(result.splits[0].class_objects, (std::vector<int64_t>{2, 1, 0}));
   EXPECT_EQ(problems(result, Kind::kBrokenImage),
-            Texts{"error sorted/train/dog/broken.png: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF"});
+            Texts{"error sorted/train/dog/broken.png: not an image: neither JPEG, PNG, WebP, BMP nor TIFF"});
   EXPECT_EQ(problems(result, Kind::kUnusedClass),
-            (Texts{"warning sorted: class 1 'dog' has no pictures in split 'val'",
-                   "warning sorted: class 2 'emu' has no pictures"}));
+            (Texts{"warning sorted: class 1 'dog' has no images in split 'val'",
+                   "warning sorted: class 2 'emu' has no images"}));
   EXPECT_TRUE(fs::exists(folder_ / "sheet.png"));
   const std::string text = check_text(dataset_, result, 640);
-  EXPECT_NE(text.find("(pictures, share)"), std::string::npos) << text;
+  EXPECT_NE(text.find("(images, share)"), std::string::npos) << text;
   EXPECT_EQ(text.find("boxes"), std::string::npos) << text;
   const auto json = nlohmann::json::parse(check_json(dataset_, result, 640));
   EXPECT_FALSE(json["splits"][0].contains("box_sizes"));

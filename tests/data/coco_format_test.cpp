@@ -52,7 +52,7 @@ TEST(CocoFormat, LabelsAreNormalisedClippedAndCounted) {
   for (const Problem& problem : labels.problems) problems += problem.text() + "\n";
   EXPECT_EQ(problems,
             "x.json:8: a box without area (3 3 3 8); dropped\n"
-            "x.json:9: the box -20 3 10 8 reaches outside the picture of 40 x 20; clipped\n"
+            "x.json:9: the box -20 3 10 8 reaches outside the image of 40 x 20; clipped\n"
             "x.json:11: annotation 7: category 9 is not a class of this dataset; left out\n"
             "x.json:10: the same object twice; kept once\n");
 }
@@ -70,7 +70,7 @@ TEST(CocoFormat, ForeignAndHostileFilesAreErrors) {
       "x.json:1: not COCO's: a list, where an object with images, annotations and categories is wanted");
   EXPECT_EQ(error("{}"), "x.json:1: not COCO's: the list 'images' is missing");
   EXPECT_EQ(error("{\"images\": [], \"images\": []}"), "x.json:1: 'images' is there twice");
-  EXPECT_EQ(error("{\"images\": [{\"id\": 1}]}"), "x.json:1: a picture without id or file_name");
+  EXPECT_EQ(error("{\"images\": [{\"id\": 1}]}"), "x.json:1: an image without id or file_name");
   EXPECT_EQ(error("{\n\"annotations\": [{\"id\": 1, \"caption\": \"x\"}]}"),
             "x.json:2: an annotation without image_id, category_id or a bbox of four numbers");
   EXPECT_EQ(error("{\"annotations\": [{\"image_id\": \"a\"}]}"),
@@ -93,7 +93,7 @@ TEST(CocoFormat, BoxesBeyondAllNumbersDoNoHarm) {
 
 class CocoDataset : public testing::DataFolder {};
 
-TEST_F(CocoDataset, SeveralFilesMayDescribeOnePicture) {
+TEST_F(CocoDataset, SeveralFilesMayDescribeOneImage) {
   write_picture("images/a.png");
   const auto json = [](const std::string& category, const std::string& box) {
     return "{\"images\": [{\"id\": 1, \"file_name\": \"a.png\", \"width\": 40, \"height\": 20}], "
@@ -117,21 +117,21 @@ TEST_F(CocoDataset, SeveralFilesMayDescribeOnePicture) {
 }
 
 TEST_F(CocoDataset, NumbersAreTheFilesOwn) {
-  write_picture("pictures/a.png");
-  write_picture("pictures/deep/a.png", 2);
+  write_picture("images/a.png");
+  write_picture("images/deep/a.png", 2);
   write("a.json", R"({"images": [{"id": 70, "file_name": "deep/a.png"}, {"id": 9, "file_name": "a.png"},
     {"id": 3, "file_name": "gone.png"}], "annotations": [],
     "categories": [{"id": 1, "name": "cat"}, {"id": 17, "name": "dog"}, {"id": 3, "name": "cow"}]})");
-  write("data.yaml", "train: a.json\nval: a.json\nnames: [dog, bird, cat]\nimages: pictures\n");
+  write("data.yaml", "train: a.json\nval: a.json\nnames: [dog, bird, cat]\nimages: images\n");
   const Dataset dataset = read_dataset(folder_ / "data.yaml");
   const CocoNumbers numbers = coco_numbers(dataset, "val");
   EXPECT_EQ(numbers.categories, (std::vector<int64_t>{17, 2, 1}));  // 2: free, for the file has no bird
-  EXPECT_EQ(numbers.picture(folder_ / "pictures/deep/a.png"), 70);
-  EXPECT_EQ(numbers.picture(folder_ / "pictures/a.png"), 9);
+  EXPECT_EQ(numbers.picture(folder_ / "images/deep/a.png"), 70);
+  EXPECT_EQ(numbers.picture(folder_ / "images/a.png"), 9);
   EXPECT_EQ(numbers.picture("a.png"), std::nullopt);
 }
 
-TEST_F(CocoDataset, MissingPicturesAndStrayObjectsAreNamed) {
+TEST_F(CocoDataset, MissingImagesAndStrayObjectsAreNamed) {
   write_picture("images/a.png");
   write("a.json", R"({"images": [{"id": 1, "file_name": "a.png"},
     {"id": 2, "file_name": "b.png"}, {"id": 3, "file_name": "x\u0000y"}],
@@ -143,10 +143,10 @@ TEST_F(CocoDataset, MissingPicturesAndStrayObjectsAreNamed) {
   std::string problems;
   for (const Problem& problem : labels.problems)
     problems += problem.text().substr(folder_.string().size() + 1) + "\n";
-  EXPECT_NE(problems.find("a.json:3: annotation 8: there is no picture with id 77"), std::string::npos)
+  EXPECT_NE(problems.find("a.json:3: annotation 8: there is no image with id 77"), std::string::npos)
       << problems;
-  EXPECT_NE(problems.find("a.json:2: the picture 'b.png' is not in "), std::string::npos) << problems;
-  EXPECT_EQ(labels.cache_note, "labels are not cached while pictures are missing");
+  EXPECT_NE(problems.find("a.json:2: the image 'b.png' is not in "), std::string::npos) << problems;
+  EXPECT_EQ(labels.cache_note, "labels are not cached while images are missing");
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ class Convert : public testing::DataFolder {
   ConvertSummary summary_;
 };
 
-TEST_F(Convert, EveryFormatKeepsPicturesClassesAndBoxes) {
+TEST_F(Convert, EveryFormatKeepsImagesClassesAndBoxes) {
   const std::string expected = content(read_dataset(folder_ / "in"));
   EXPECT_NE(expected.find("train 64x48: a \"<&> b"), std::string::npos) << expected;
   const std::pair<const char*, DatasetFormat> formats[] = {
@@ -97,20 +97,20 @@ TEST_F(Convert, NumbersAreShort) {
       << xml;
 }
 
-TEST_F(Convert, PicturesOfOneNameAreKeptApart) {
+TEST_F(Convert, ImagesOfOneNameAreKeptApart) {
   convert(folder_ / "in", "voc", DatasetFormat::kVoc);
   for (const char* name : {"a.png", "a_2.png", "a_3.png", "empty.png"})
     EXPECT_TRUE(fs::exists(folder_ / "voc/JPEGImages" / name)) << name;
   EXPECT_EQ(read_file(folder_ / "voc/ImageSets/Main/val.txt", 100), "a_3\n");
 }
 
-TEST_F(Convert, PicturesAreCopiedOrLinked) {
+TEST_F(Convert, ImagesAreCopiedOrLinked) {
   const fs::path original = folder_ / "in/images/val/a.png";
   convert(folder_ / "in", "copy", DatasetFormat::kYolo);
   EXPECT_EQ(fs::hard_link_count(original), 1u);
-  convert(folder_ / "in", "hard", DatasetFormat::kYolo, {.transfer = PictureTransfer::kHardLink});
+  convert(folder_ / "in", "hard", DatasetFormat::kYolo, {.transfer = ImageTransfer::kHardLink});
   EXPECT_TRUE(fs::equivalent(folder_ / "hard/images/val/a.png", original));
-  convert(folder_ / "in", "soft", DatasetFormat::kYolo, {.transfer = PictureTransfer::kSymlink});
+  convert(folder_ / "in", "soft", DatasetFormat::kYolo, {.transfer = ImageTransfer::kSymlink});
   EXPECT_EQ(fs::read_symlink(folder_ / "soft/images/val/a.png"), original);
 }
 
@@ -138,7 +138,7 @@ TEST_F(Convert, CrowdAndDifficultStayMarked) {
   EXPECT_EQ(summary_.objects, 1);
 }
 
-TEST_F(Convert, UnusablePicturesAreLeftOut) {
+TEST_F(Convert, UnusableImagesAreLeftOut) {
   write("in/images/train/b.png", "broken");
   convert(folder_ / "in", "voc", DatasetFormat::kVoc);
   EXPECT_EQ(summary_.dropped, 1);

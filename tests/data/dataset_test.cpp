@@ -83,7 +83,7 @@ TEST_F(DatasetYaml, WithoutAPathTheRootIsTheFilesFolder) {
             folder_ / "train/images");
 }
 
-TEST_F(DatasetYaml, ARelativeRootIsTheOneThatHasTheTrainingPictures) {
+TEST_F(DatasetYaml, ARelativeRootIsTheOneThatHasTheTrainingImages) {
   // The working folder has a folder of every name "."; the images lie beside the file.
   write_picture("images/a.png");
   EXPECT_EQ(read("path: .\ntrain: images\nval: images\nnames: [x]\n").root, folder_ / "");
@@ -116,7 +116,7 @@ TEST_F(DatasetYaml, EmptyAndMissingSourcesAreErrors) {
   write("empty.txt", "\n");
   write("zero.txt", std::string("a\0b", 3));
   const Dataset dataset = read("train: images\nval: absent\ntest: empty.txt\nnames: [x]\n");
-  EXPECT_NE(message_of([&] { list_images(dataset.split("train")); }).find("has no pictures"),
+  EXPECT_NE(message_of([&] { list_images(dataset.split("train")); }).find("has no images"),
             std::string::npos);
   EXPECT_NE(
       message_of([&] { list_images(dataset.split("val")); }).find("no such folder or list; split 'val'"),

@@ -84,13 +84,13 @@ TEST_F(LabelCache, RebuildsWhenALabelFileChanges) {
   EXPECT_TRUE(has(load_twice(), "labels/train/c.txt has changed"));
 }
 
-TEST_F(LabelCache, RebuildsWhenPicturesChange) {
+TEST_F(LabelCache, RebuildsWhenImagesChange) {
   load();
   write_picture("images/train/b.png", 2, 50, 60);
   EXPECT_TRUE(has(load_twice(), "images/train/b.png has changed"));
   EXPECT_EQ(load().images[1].width, 50);
   write_picture("images/train/d.png", 4);
-  EXPECT_TRUE(has(load_twice(), "there were 3 pictures, now there are 4"));
+  EXPECT_TRUE(has(load_twice(), "there were 3 images, now there are 4"));
   fs::rename(folder_ / "images/train/d.png", folder_ / "images/train/e.png");
   EXPECT_TRUE(has(load_twice(), "images/train/e.png was not there"));
 }
@@ -127,7 +127,7 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
     const CacheRead result = read();
     refused += !result.scan;
     if (!result.scan) continue;
-    for (const ScannedPicture& picture : result.scan->pictures)
+    for (const ScannedImage& picture : result.scan->pictures)
       for (const Label& label : picture.image.labels) ASSERT_TRUE(label.class_id >= 0 && label.class_id < 2);
   }
   EXPECT_GT(refused, 30);
@@ -158,8 +158,8 @@ TEST_F(LabelCache, AFolderThatCannotBeWrittenIsNoError) {
   ::unsetenv("XDG_CACHE_HOME");
 }
 
-TEST_F(LabelCache, UnusablePicturesAreDroppedAndNamed) {
-  write("images/train/d.png", "no picture");
+TEST_F(LabelCache, UnusableImagesAreDroppedAndNamed) {
+  write("images/train/d.png", "no image");
   write_picture("images/train/e.png", 5, 9, 30);
   write("labels/train/a.txt", "0 .5 .5 .25 .5\n7 .1 .1 .2 .2\n");
   fs::create_symlink("nowhere.png", folder_ / "images/train/f.png");
@@ -170,14 +170,14 @@ TEST_F(LabelCache, UnusablePicturesAreDroppedAndNamed) {
   ASSERT_EQ(labels.problems.size(), 4u);
   const auto text = [&](size_t i) { return labels.problems[i].text().substr(folder_.string().size() + 1); };
   EXPECT_EQ(text(0), "labels/train/a.txt:2: class 7, but the dataset has 2 classes (0..1)");
-  EXPECT_EQ(text(1), "images/train/d.png: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF");
+  EXPECT_EQ(text(1), "images/train/d.png: not an image: neither JPEG, PNG, WebP, BMP nor TIFF");
   EXPECT_EQ(text(2), "images/train/e.png: 9 x 30 pixels; at least 10 a side are wanted");
-  EXPECT_EQ(text(3), "images/train/f.png: no such picture");
+  EXPECT_EQ(text(3), "images/train/f.png: no such image");
 }
 
-TEST_F(LabelCache, AllPicturesUnusableIsAnError) {
+TEST_F(LabelCache, AllImagesUnusableIsAnError) {
   for (const char* name : {"a", "b", "c"}) write(std::string("images/train/") + name + ".png", "x");
-  EXPECT_TRUE(has(message_of([&] { load(); }), "none of the 3 pictures can be used; the first: "));
+  EXPECT_TRUE(has(message_of([&] { load(); }), "none of the 3 images can be used; the first: "));
 }
 
 }  // namespace

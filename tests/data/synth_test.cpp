@@ -68,7 +68,7 @@ TEST_F(Synth, ADiscsBoxIsItsBound) {
   options.objects = 1;
   int inside = 0;
   for (int64_t i = 0; i < 40; ++i) {
-    const SynthPicture picture = draw_synth_picture(options, i);
+    const SynthImage picture = draw_synth_image(options, i);
     ASSERT_LE(picture.labels.size(), 1u);
     for (const Label& label : picture.labels) {
       EXPECT_GE(label.box.cx - label.box.width / 2, -1e-9);
@@ -88,15 +88,15 @@ TEST_F(Synth, HiddenObjectsHaveNoLabel) {
   SynthOptions crowded = small();
   crowded.objects = 100;
   size_t labelled = 0;
-  for (int64_t i = 0; i < 10; ++i) labelled += draw_synth_picture(crowded, i).labels.size();
+  for (int64_t i = 0; i < 10; ++i) labelled += draw_synth_image(crowded, i).labels.size();
   EXPECT_GT(labelled, 0u);
-  EXPECT_LT(labelled, 10u * 50);  // of about 50 a picture, many under others
+  EXPECT_LT(labelled, 10u * 50);  // of about 50 an image, many under others
 }
 
 TEST_F(Synth, AllClassesAreDrawn) {
   std::vector<int> counts(synth_classes().size());
   for (int64_t i = 0; i < 60; ++i)
-    for (const Label& label : draw_synth_picture(small(), i).labels)
+    for (const Label& label : draw_synth_image(small(), i).labels)
       ++counts[static_cast<size_t>(label.class_id)];
   for (const int count : counts) EXPECT_GT(count, 5);
 }
@@ -111,7 +111,7 @@ TEST_F(Synth, RefusesWhatCannotBeDrawn) {
             "unknown shape 'disk'. Did you mean 'disc'? Known: disc, square, triangle, star, ring, cross");
   EXPECT_EQ(error([](SynthOptions& o) { o.classes = {"disc", "disc"}; }), "class disc is there twice");
   EXPECT_EQ(error([](SynthOptions& o) { o.classes = {}; }), "no classes are given");
-  EXPECT_EQ(error([](SynthOptions& o) { o.images = 0; }), "0 pictures; 1 to 1000000 can be drawn");
+  EXPECT_EQ(error([](SynthOptions& o) { o.images = 0; }), "0 images; 1 to 1000000 can be drawn");
   EXPECT_EQ(error([](SynthOptions& o) { o.val_share = NAN; }),
             "a share of nan for validation; 0 to 0.9 are possible");
   EXPECT_FALSE(fs::exists(folder_ / "d"));

@@ -99,7 +99,7 @@ TEST_F(VocDataset, AFolderIsReadInPlace) {
   const SplitLabels train = load_split(dataset, "train");
   ASSERT_EQ(train.images.size(), 2u);
   EXPECT_EQ(train.images[0].labels, (std::vector<Label>{{1, .25, .25, .5, .5}}));
-  EXPECT_EQ(train.images[1].path.filename(), "other.png");  // named by the file; its size is the picture's
+  EXPECT_EQ(train.images[1].path.filename(), "other.png");  // named by the file; its size is the image's
   EXPECT_EQ(train.images[1].labels, (std::vector<Label>{{0, .25, .25, .5, .5}}));
   const SplitLabels val = load_split(dataset, "val");
   EXPECT_EQ(val.images.size(), 1u);

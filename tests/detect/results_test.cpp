@@ -125,7 +125,7 @@ TEST(AsciiText, Transliterates) {
   EXPECT_EQ(ascii_text("\xf0\x9f\x9a\x8c"), "?");
 }
 
-TEST(Draw, EveryPictureSizeAndEveryBoxIsSafe) {
+TEST(Draw, EveryImageSizeAndEveryBoxIsSafe) {
   const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
   std::vector<Detection> odd = three();
   odd.push_back({{nan, 0, 5, 5}, 0.5f, 3, 0});

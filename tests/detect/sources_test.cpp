@@ -39,7 +39,7 @@ class Sources : public ::testing::Test {
 
 using Names = std::vector<std::string>;
 
-TEST_F(Sources, FolderGivesItsPicturesSortedAndNoDeeper) {
+TEST_F(Sources, FolderGivesItsImagesSortedAndNoDeeper) {
   EXPECT_EQ(names(folder_.string()), (Names{"a.png", "b.JPG", "имя с пробелом.webp"}));
 }
 
@@ -47,7 +47,7 @@ TEST_F(Sources, FileIsTakenWhateverItsSuffix) {
   EXPECT_EQ(names((folder_ / "d.gif").string()), (Names{"d.gif"}));
 }
 
-TEST_F(Sources, PatternGivesMatchingPictures) {
+TEST_F(Sources, PatternGivesMatchingImages) {
   EXPECT_EQ(names((folder_ / "[ab].*").string()), (Names{"a.png", "b.JPG"}));
   EXPECT_EQ(names((folder_ / "*" / "*.png").string()), (Names{"sub.jpg/deep.png"}));
   EXPECT_THROW(expand_sources((folder_ / "z*").string()), Error);
@@ -76,9 +76,9 @@ TEST_F(Sources, NothingToReadIsNamed) {
     return std::string();
   };
   EXPECT_NE(message("no/such.jpg").find("no/such.jpg: no such"), std::string::npos);
-  EXPECT_NE(message((folder_ / "c.txt").string()).find("names no pictures"), std::string::npos);
+  EXPECT_NE(message((folder_ / "c.txt").string()).find("names no images"), std::string::npos);
   fs::create_directories(folder_ / "empty");
-  EXPECT_NE(message((folder_ / "empty").string()).find("no pictures"), std::string::npos);
+  EXPECT_NE(message((folder_ / "empty").string()).find("no images"), std::string::npos);
   EXPECT_NE(message(""), "");
 }
 

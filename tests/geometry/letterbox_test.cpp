@@ -7,7 +7,7 @@
 namespace marrow {
 namespace {
 
-TEST(Letterbox, PadsThePictureIntoTheMiddle) {
+TEST(Letterbox, PadsTheImageIntoTheMiddle) {
   Letterbox box = letterbox_geometry({1280, 720}, {640, 640});
   EXPECT_EQ(box.resized, (Size{640, 360}));
   EXPECT_EQ(box.top, 140);
@@ -22,7 +22,7 @@ TEST(Letterbox, OddPaddingGoesBelowAndToTheRight) {
   EXPECT_EQ(box.bottom, 2);
 }
 
-TEST(Letterbox, ThinPicturesKeepOnePixel) {
+TEST(Letterbox, ThinImagesKeepOnePixel) {
   for (Size picture : {Size{4000, 1}, Size{1, 4000}, Size{65500, 3}}) {
     Letterbox box = letterbox_geometry(picture, {640, 640}, {.minimum_rectangle = true});
     EXPECT_GE(box.resized.width, 1);

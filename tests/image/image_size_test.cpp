@@ -20,7 +20,7 @@ fs::path write(const std::string& name, const std::string& content) {
   return path;
 }
 
-TEST(ImageSize, EqualsTheDecodedPictures) {
+TEST(ImageSize, EqualsTheDecodedImages) {
   const Image scene = draw_scene(37, 21, 1);
   for (const std::string& content : {encode_png(scene.pixels()), encode_jpeg(scene.pixels())}) {
     const fs::path path = write("plain", content);

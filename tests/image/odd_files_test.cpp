@@ -63,7 +63,7 @@ const std::map<std::string, Expectation> kExpectations = {
     {"truncated_header.jpg", refused("broken JPEG")},
     {"corrupt_data.png", refused("broken PNG")},
     {"zero_bytes.jpg", refused("empty")},
-    {"text_named.jpg", refused("not a picture")},
+    {"text_named.jpg", refused("not an image")},
     {"bmp_claims_60000x60000.bmp", refused("60000 x 60000")},
     {"exif_1.jpg", {.width = 256, .height = 192}},
     {"exif_2.jpg", {.width = 256, .height = 192}},

@@ -48,7 +48,7 @@ TEST(ResizeLinear, RowsAreSampledAsColumnsAre) {
     }
 }
 
-TEST(ResizeLinear, AwkwardSizesKeepAFlatPicture) {
+TEST(ResizeLinear, AwkwardSizesKeepAFlatImage) {
   for (int from : {1, 2, 7, 33}) {
     for (int to : {1, 2, 15, 64}) {
       Image flat(from, 40 - from, 77);
@@ -57,7 +57,7 @@ TEST(ResizeLinear, AwkwardSizesKeepAFlatPicture) {
   }
 }
 
-TEST(ResizeLinear, ThreeChannelsAreThreePictures) {
+TEST(ResizeLinear, ThreeChannelsAreThreeImages) {
   std::mt19937 random(1);
   for (int from : {1, 2, 3, 7, 33, 100}) {
     Image image(from, 9);
@@ -94,7 +94,7 @@ TEST(ResizeAntialiased, AveragesWhatOnePixelCovers) {
   EXPECT_EQ(edge[11], 200);
 }
 
-TEST(ResizeAntialiased, AwkwardSizesKeepAFlatPicture) {
+TEST(ResizeAntialiased, AwkwardSizesKeepAFlatImage) {
   for (ResizeFilter kind : {ResizeFilter::kAntialiasedBilinear, ResizeFilter::kAntialiasedBicubic}) {
     for (int from : {1, 2, 7, 33}) {
       for (int to : {1, 2, 15, 64}) {
@@ -125,7 +125,7 @@ TEST(ClassifierInput, AnEndlessStripStaysCheap) {
   EXPECT_EQ(resize_for_classifier(Image(1, 65500, 33), 256, 224, ResizeFilter::kLinear), Image(224, 224, 33));
 }
 
-TEST(ClassifierInput, CropLargerThanThePictureIsCentredOnBlack) {
+TEST(ClassifierInput, CropLargerThanTheImageIsCentredOnBlack) {
   Image result = resize_for_classifier(Image(4, 4, 50), 4, 6, ResizeFilter::kLinear);
   EXPECT_EQ(result.row(0)[9], 0);
   EXPECT_EQ(result.row(1)[3], 50);

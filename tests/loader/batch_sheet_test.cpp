@@ -17,7 +17,7 @@ DetectionBatch some_batch() {
   return batch;
 }
 
-TEST(BatchSheet, PicturesAreTurnedBackToBlueGreenRed) {
+TEST(BatchSheet, ImagesAreTurnedBackToBlueGreenRed) {
   const image::Image image = image_of_batch(some_batch().images, 1);
   EXPECT_EQ(image.width(), 8);
   EXPECT_EQ(image.height(), 4);

@@ -247,7 +247,7 @@ TEST(ImageStore, KeepsNoMoreThanItIsTold) {
   EXPECT_EQ(fits->bytes_kept(), 6u * kImageSize * kImageSize * 3);
 }
 
-TEST(ImageStore, ThreadsMayLoadTheSamePicture) {
+TEST(ImageStore, ThreadsMayLoadTheSameImage) {
   TemporaryImages folder;
   folder.add_some(4);
   folder.spoil(1);

@@ -51,7 +51,7 @@ class TemporaryImages {
       add(20 + static_cast<int>(i * 7 % 41), 20 + static_cast<int>(i * 11 % 37), outlines);
   }
 
-  void spoil(size_t i) const { std::ofstream(path(i), std::ios::trunc) << "this is no picture"; }
+  void spoil(size_t i) const { std::ofstream(path(i), std::ios::trunc) << "this is no image"; }
 
   std::vector<data::LabelledImage> images;
 

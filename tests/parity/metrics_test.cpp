@@ -34,20 +34,20 @@ Box<InputPixels> box_of(const json& corners) {
   return Box<InputPixels>::from_corners(corners.get<std::array<float, 4>>());
 }
 
-struct PictureCase {
+struct ImageCase {
   std::vector<evaluate::TruthBox> truth;
   std::vector<detect::InputDetection> detections;
 };
 
-std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
+std::vector<ImageCase> pictures(const std::filesystem::path& folder) {
   const json truth = testing::read_json(folder / "gt_yolo.json"),
              found = testing::read_json(folder / "dt_yolo.json");
   EXPECT_FALSE(truth.empty());
-  std::vector<PictureCase> cases;
+  std::vector<ImageCase> cases;
   EXPECT_EQ(truth.size(), found.size());
   for (size_t i = 0; i < truth.size(); ++i) {
     EXPECT_EQ(truth[i].at("image"), found[i].at("image"));
-    PictureCase& one = cases.emplace_back();
+    ImageCase& one = cases.emplace_back();
     for (size_t k = 0; k < truth[i].at("cls").size(); ++k)
       one.truth.push_back({box_of(truth[i].at("xyxy")[k]), truth[i].at("cls")[k].get<int>()});
     for (size_t k = 0; k < found[i].at("cls").size(); ++k)
@@ -58,13 +58,13 @@ std::vector<PictureCase> pictures(const std::filesystem::path& folder) {
 }
 
 // Each image is its own network input.
-evaluate::DetectionReport report_of(const std::vector<PictureCase>& cases, size_t classes) {
+evaluate::DetectionReport report_of(const std::vector<ImageCase>& cases, size_t classes) {
   std::vector<std::string> names;
   for (size_t c = 0; c < classes; ++c) names.push_back("class" + std::to_string(c));
   evaluate::DetectionValidator validator(names);
   constexpr Size kLarge = {100000, 100000};
-  for (const PictureCase& one : cases)
-    validator.add({"picture.png", kLarge, kLarge, {}, one.truth, one.detections, {}});
+  for (const ImageCase& one : cases)
+    validator.add({"image.png", kLarge, kLarge, {}, one.truth, one.detections, {}});
   return validator.report();
 }
 
@@ -86,7 +86,7 @@ TEST(parity_metrics, TruePositivesOfEveryDetection) {
       EXPECT_EQ(evaluate::float_iou_thresholds()[t], thresholds[t].get<float>());
     const json& rows = value_of(expected, "tp_per_detection");
     size_t row = 0;
-    for (const PictureCase& one : pictures(folder)) {
+    for (const ImageCase& one : pictures(folder)) {
       for (const evaluate::MatchedDetection& detection :
            evaluate::match_detections(one.truth, one.detections)) {
         ASSERT_LT(row, rows.size());
@@ -178,7 +178,7 @@ TEST(parity_metrics, ConfusionMatrices) {
       ASSERT_EQ(std::stof(parts[2]), evaluate::kConfusionIou);
       const auto size = static_cast<int>(expected.at("names").size()) + 1;
       evaluate::ConfusionMatrix matrix(size);
-      for (const PictureCase& one : pictures(folder))
+      for (const ImageCase& one : pictures(folder))
         evaluate::add_detections(matrix, one.truth, one.detections, std::stof(parts[1]));
       ASSERT_EQ(rows.size(), static_cast<size_t>(size));
       for (int predicted = 0; predicted < size; ++predicted) {

@@ -87,7 +87,7 @@ TEST(Classifier, TakesYoloClassifiersAt224) {
             (Size{32, 32}));
 }
 
-TEST(Classifier, TakesPicturesOfAnySize) {
+TEST(Classifier, TakesImagesOfAnySize) {
   const passes::GraphWithWeights n = classifier_network("starnet_s050", 4);
   Classifier classifier(n.graph, n.weights, {.crop = 32});
   for (const Size size : {Size{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}}) {

@@ -97,7 +97,7 @@ TEST(Detector, RoundsItsSizeUpToTheStride) {
 }
 
 // Boxes always lie in the image, whatever its shape.
-TEST(Detector, TakesPicturesOfAnySize) {
+TEST(Detector, TakesImagesOfAnySize) {
   const std::vector<Size> sizes = {{1, 1}, {2, 3}, {4000, 20}, {20, 4000}, {1, 3000}, {6000, 5000}};
   for (const bool rect : {true, false}) {
     DetectorOptions o = options({64, 64}, rect);

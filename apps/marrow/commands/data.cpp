@@ -50,7 +50,7 @@ int check(const CheckArguments& arguments) {
   write_file_atomically(folder / "check.txt", text);
   write_file_atomically(folder / "check.json", json);
   fmt::print("{}", arguments.json ? json : text);
-  fmt::print(arguments.json ? stderr : stdout, "pictures with their {} and this report: {}\n",
+  fmt::print(arguments.json ? stderr : stdout, "images with their {} and this report: {}\n",
              dataset.format == data::DatasetFormat::kFolders ? "classes" : "boxes", folder.string());
   return result.errors > 0 ? 1 : 0;
 }
@@ -85,24 +85,24 @@ int convert(const ConvertArguments& arguments) {
   options.to = arguments.to == "coco"  ? data::DatasetFormat::kCoco
                : arguments.to == "voc" ? data::DatasetFormat::kVoc
                                        : data::DatasetFormat::kYolo;
-  options.transfer = arguments.images == "symlink"    ? data::PictureTransfer::kSymlink
-                     : arguments.images == "hardlink" ? data::PictureTransfer::kHardLink
-                                                      : data::PictureTransfer::kCopy;
+  options.transfer = arguments.images == "symlink"    ? data::ImageTransfer::kSymlink
+                     : arguments.images == "hardlink" ? data::ImageTransfer::kHardLink
+                                                      : data::ImageTransfer::kCopy;
   data::ConvertSummary summary;
   {
     ProgressLine line;
-    options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
+    options.progress = [&](int64_t done, int64_t total) { line.show("images", done, total); };
     summary = data::convert_dataset(dataset, arguments.out, options);
   }
   for (const data::Problem& problem : summary.problems)
     fmt::print(stderr, "{}: {}\n", data::severity_name(problem.severity), problem.text());
   fmt::print("{} ({}) -> {} ({}): {}, {}\n", arguments.in, data::format_name(dataset.format), arguments.out,
-             arguments.to, counted(summary.images, "picture"), counted(summary.objects, "object"));
+             arguments.to, counted(summary.images, "image"), counted(summary.objects, "object"));
   if (summary.ignored > 0)
     fmt::print("{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
                options.to == data::DatasetFormat::kYolo ? "left out, YOLO's format has no place for such"
                                                         : "kept as such");
-  if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "picture"));
+  if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "image"));
   return summary.dropped > 0 ? 1 : 0;
 }
 
@@ -132,10 +132,10 @@ int synth(SynthArguments arguments) {
   data::SynthSummary summary;
   {
     ProgressLine line;
-    arguments.options.progress = [&](int64_t done, int64_t total) { line.show("pictures", done, total); };
+    arguments.options.progress = [&](int64_t done, int64_t total) { line.show("images", done, total); };
     summary = data::write_synth_dataset(arguments.out, arguments.options);
   }
-  fmt::print("{}: {} to train on, {} to validate\n", arguments.out, counted(summary.train_images, "picture"),
+  fmt::print("{}: {} to train on, {} to validate\n", arguments.out, counted(summary.train_images, "image"),
              summary.val_images);
   for (size_t i = 0; i < summary.objects.size(); ++i)
     fmt::print("  {:<10}{:>8}\n", arguments.options.classes[i], summary.objects[i]);

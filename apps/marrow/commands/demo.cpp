@@ -39,9 +39,9 @@ namespace fs = std::filesystem;
 // Some five minutes of CPU time. Three seeds, two of them with crosses for stars, ended at a mAP50 of 0.96 to
 // 0.97.
 constexpr const char* kBackbone = "shufflenet_v2_x0_5";
-constexpr int kPictureSize = 256;  // pixels, as drawn
+constexpr int kImageSize = 256;    // pixels, as drawn
 constexpr int kNetworkSize = 128;  // pixels, as trained and detected
-constexpr int kObjects = 6;        // at most, a picture
+constexpr int kObjects = 6;        // at most, an image
 constexpr int kHeldOutShown = 8;
 const std::vector<std::string> kClasses = {"disc", "triangle", "ring", "star"};
 
@@ -109,7 +109,7 @@ class Demo {
   void draw_dataset() const {
     begin_step("1. Draw a dataset");
     must_run({"data", "synth", (folder_ / "shapes").string(), "--images", std::to_string(options_.images),
-              "--val-share", "0.17", "--imgsz", std::to_string(kPictureSize), "--objects",
+              "--val-share", "0.17", "--imgsz", std::to_string(kImageSize), "--objects",
               std::to_string(kObjects), "--classes", fmt::format("{}", fmt::join(kClasses, ",")), "--seed",
               std::to_string(options_.seed)});
   }
@@ -176,7 +176,7 @@ class Demo {
                                           "--name",
                                           "train"};
     show(arguments);
-    fmt::print("{:>11}{:>10}{:>9}{:>9}   on the held-out pictures\n", "epoch", "time", "losses", "mAP50");
+    fmt::print("{:>11}{:>10}{:>9}{:>9}   on the held-out images\n", "epoch", "time", "losses", "mAP50");
     arguments.insert(arguments.end(), {"--threads", std::to_string(options_.threads)});
     const fs::path log = folder_ / "train.log";
     const Stopwatch training;
@@ -202,7 +202,7 @@ class Demo {
   }
 
   void validate() const {
-    begin_step("3. Measure it on the held-out pictures, with the CPU engine");
+    begin_step("3. Measure it on the held-out images, with the CPU engine");
     must_run({"val", "--model", best().string(), "--data", data_yaml().string(), "--imgsz",
               std::to_string(kNetworkSize), "--project", folder_.string(), "--name", "val", "--json"},
              "val.json");
@@ -210,7 +210,7 @@ class Demo {
     fmt::print("mAP50 {:.3f}, mAP50-95 {:.3f} by Ultralytics' definition; AP50 {:.3f}, AP {:.3f} by COCO's\n",
                report.at("map50").get<double>(), report.at("map50_95").get<double>(),
                report.at("coco").at(1).get<double>(), report.at("coco").at(0).get<double>());
-    fmt::print("{:.1f} ms a picture of {} pixels in the network\n",
+    fmt::print("{:.1f} ms an image of {} pixels in the network\n",
                report.at("speed_ms").at("inference").get<double>(), kNetworkSize);
   }
 
@@ -224,7 +224,7 @@ class Demo {
                before.graph.nodes.size(), model::count_parameters(before.graph), after.graph.nodes.size(),
                model::count_parameters(after.graph));
 
-    const image::Image picture = data::draw_synth_picture(synth_options(), 0).image;
+    const image::Image picture = data::draw_synth_image(synth_options(), 0).image;
     const image::Image boxed = image::letterbox(
         picture, letterbox_geometry({picture.width(), picture.height()}, {kNetworkSize, kNetworkSize}));
     Tensor input({1, image::Image::kChannels, kNetworkSize, kNetworkSize});
@@ -252,7 +252,7 @@ class Demo {
   // Images of another seed than the dataset's.
   data::SynthOptions synth_options() const {
     data::SynthOptions options;
-    options.image_size = kPictureSize;
+    options.image_size = kImageSize;
     options.objects = kObjects;
     options.classes = kClasses;
     options.seed = options_.seed + 1;
@@ -260,8 +260,8 @@ class Demo {
   }
 
   void detect() const {
-    begin_step("5. Detect, in held-out pictures and in one drawn just now");
-    const fs::path pictures = folder_ / "pictures";
+    begin_step("5. Detect, in held-out images and in one drawn just now");
+    const fs::path pictures = folder_ / "images";
     fs::create_directories(pictures);
     std::vector<fs::path> held_out;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder_ / "shapes" / "images" / "val"))
@@ -271,7 +271,7 @@ class Demo {
     for (const fs::path& path : held_out)
       fs::copy_file(path, pictures / ("held_out_" + path.filename().string()));
     image::write_image(pictures / "just_drawn.jpg",
-                       data::draw_synth_picture(synth_options(), 1).image.pixels());
+                       data::draw_synth_image(synth_options(), 1).image.pixels());
     must_run({"predict", "--model", best().string(), "--source", pictures.string(), "--imgsz",
               std::to_string(kNetworkSize), "--project", folder_.string(), "--name", "predict"});
 
@@ -283,9 +283,9 @@ class Demo {
     for (const fs::path& path : drawn) {
       const image::Image image = image::decode_image_file(path).image;
       images.push_back(image::letterbox(
-          image, letterbox_geometry({image.width(), image.height()}, {kPictureSize, kPictureSize})));
+          image, letterbox_geometry({image.width(), image.height()}, {kImageSize, kImageSize})));
     }
-    image::write_image(sheet(), detect::picture_sheet(images).pixels());
+    image::write_image(sheet(), detect::image_sheet(images).pixels());
   }
 
   fs::path sheet() const { return folder_ / "detections.png"; }
@@ -295,11 +295,10 @@ class Demo {
       std::error_code ignored;
       if (fs::exists(path, ignored)) fmt::print("  {:<44} {}\n", path.string(), what);
     };
-    fmt::print("\nAll of this took {} and is in {}:\n", minutes_text(clock_.seconds()),
-               folder_.string());
-    line(sheet(), "what it sees: held-out pictures, the last one just drawn");
+    fmt::print("\nAll of this took {} and is in {}:\n", minutes_text(clock_.seconds()), folder_.string());
+    line(sheet(), "what it sees: held-out images, the last one just drawn");
     line(run_folder() / "results.png", "losses and accuracy over the epochs");
-    line(folder_ / "val", "confusion matrix and curves on the held-out pictures");
+    line(folder_ / "val", "confusion matrix and curves on the held-out images");
     line(run_folder(), "the run folder: args.yaml, results.csv, weights");
     line(best(), "the detector");
     line(data_yaml(), "the dataset");
@@ -309,7 +308,7 @@ class Demo {
         "  {0} data check your/data.yaml\n"
         "  {0} train --data your/data.yaml --model yolov8n --backbone {1} --epochs 100\n"
         "  {0} val --data your/data.yaml --model runs/detect/train/weights/best.safetensors\n"
-        "  {0} predict --source your/pictures --model runs/detect/train/weights/best.safetensors\n",
+        "  {0} predict --source your/images --model runs/detect/train/weights/best.safetensors\n",
         program, kBackbone);
   }
 

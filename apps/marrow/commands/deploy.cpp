@@ -76,7 +76,7 @@ Comparison drawn_comparison(const Options& options, const model::TrainedModel& t
   };
   const double contrast =
       predict::calm_contrast({trained.model.graph, trained.weights}, input_at, options.engine.threads);
-  std::string name = "the built-in picture";
+  std::string name = "the built-in image";
   if (contrast < 1)
     name += fmt::format(" (contrast 1/{:.0f}, so that rounding does not decide)", 1 / contrast);
   return {{input_at(contrast)}, name};
@@ -86,9 +86,9 @@ Comparison drawn_comparison(const Options& options, const model::TrainedModel& t
 Comparison dataset_comparison(const Options& options, const data::Dataset& dataset, const model::Model& model,
                               Size size) {
   std::vector<Tensor> inputs;
-  for (const image::Image& picture : spread_pictures(dataset, options.split, options.images))
+  for (const image::Image& picture : spread_images(dataset, options.split, options.images))
     inputs.push_back(predict::network_input(model, picture, size));
-  const std::string name = counted(static_cast<int64_t>(inputs.size()), "picture") + " of " + options.data;
+  const std::string name = counted(static_cast<int64_t>(inputs.size()), "image") + " of " + options.data;
   return {std::move(inputs), name};
 }
 

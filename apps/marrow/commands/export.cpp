@@ -65,7 +65,7 @@ fs::path output_path(const Options& options) {
 }
 
 // What the forms are compared on; none: what the program draws.
-std::vector<image::Image> pictures_of(const Options& options) {
+std::vector<image::Image> images_of(const Options& options) {
   std::vector<image::Image> pictures;
   if (options.source.empty()) return pictures;
   for (const fs::path& path : detect::expand_sources(options.source)) {
@@ -132,11 +132,11 @@ void export_onnx(const Options& options, const model::TrainedModel& trained, con
 
   // Readers that compute in float32 see the weights rounded, and nothing else.
   if (options.int8) network = onnx::with_int8_weights(network);
-  const ExportCheck check = check_export(draft.path(), network, how, pictures_of(options), options.threads);
+  const ExportCheck check = check_export(draft.path(), network, how, images_of(options), options.threads);
   double worst = 0;
   for (const std::string& name : check.passed) fmt::print("{}: accepts the file\n", name);
   if (check.contrast < 1)
-    fmt::print("on drawn pictures of contrast 1/{:.0f}, so that rounding does not decide:\n",
+    fmt::print("on drawn images of contrast 1/{:.0f}, so that rounding does not decide:\n",
                1 / check.contrast);
   for (const ExportCheck::Run& run : check.runs) {
     fmt::print("{}: differs by {:.2e} of the largest output\n", run.what, run.difference);

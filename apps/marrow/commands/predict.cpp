@@ -189,7 +189,7 @@ class DetectionRun : public Prediction {
       detect::append_labels(label_path(path), picture, detections, options_.save_conf);
       ++labels_;
     }
-    save_pictures(path, decoded.image, result.detections);
+    save_images(path, decoded.image, result.detections);
     return result.times;
   }
 
@@ -203,8 +203,8 @@ class DetectionRun : public Prediction {
     return detections;
   }
 
-  void save_pictures(const fs::path& path, const image::Image& image,
-                     const std::vector<detect::Detection>& detections) {
+  void save_images(const fs::path& path, const image::Image& image,
+                   const std::vector<detect::Detection>& detections) {
     if (options_.save_crop)
       detect::save_crops(folder_ / "crops", path.stem().string(), image, detections, names_);
     if (options_.save) {

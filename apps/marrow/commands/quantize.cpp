@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kScanned = 4;  // pictures that each layer is judged on
+constexpr size_t kScanned = 4;  // images that each layer is judged on
 
 struct Options {
   std::string model;
@@ -84,10 +84,10 @@ int quantize_model(const Options& options) {
   passes::GraphWithWeights network =
       passes::deploy({trained.model.graph, trained.weights}, {.threads = options.threads});
   std::vector<Tensor> inputs;
-  for (const image::Image& picture : spread_pictures(dataset, options.calibration_split, options.images))
+  for (const image::Image& picture : spread_images(dataset, options.calibration_split, options.images))
     inputs.push_back(predict::network_input(trained.model, picture, size));
   fmt::print("ranges ({}) of {} of '{}' at {}x{}\n\n", options.range,
-             counted(static_cast<int64_t>(inputs.size()), "picture"), options.calibration_split, size.height,
+             counted(static_cast<int64_t>(inputs.size()), "image"), options.calibration_split, size.height,
              size.width);
   std::fflush(stdout);
   network.graph = quantize::calibrate(network, inputs, range_rule(options.range), options.threads);

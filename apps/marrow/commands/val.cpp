@@ -19,7 +19,7 @@
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
 #include "marrow/evaluate/open_split.h"
-#include "marrow/evaluate/validation_pictures.h"
+#include "marrow/evaluate/validation_plots.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/model/import.h"
 #include "marrow/train/recipe/train_options.h"
@@ -65,16 +65,16 @@ std::optional<fs::path> results_folder(const Options& options, const std::string
     return options.folder.make(task);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kFile) throw;
-    talk(fmt::format("marrow: no pictures: {}", error.what()));
+    talk(fmt::format("marrow: no images: {}", error.what()));
     return {};
   }
 }
 
-std::unique_ptr<evaluate::ValidationPictures> pictures_in(const std::optional<fs::path>& folder,
-                                                          const Options& options,
-                                                          const std::vector<std::string>& names) {
+std::unique_ptr<evaluate::ValidationPlots> images_in(const std::optional<fs::path>& folder,
+                                                     const Options& options,
+                                                     const std::vector<std::string>& names) {
   if (!folder || !options.plots) return nullptr;
-  return std::make_unique<evaluate::ValidationPictures>(
+  return std::make_unique<evaluate::ValidationPlots>(
       *folder, names, [](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
 }
 
@@ -111,7 +111,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, model::
                                   .stride = trained.model.largest_stride});
   evaluate::EnginePredictor predictor(std::move(trained), options.engine);
   const std::optional<fs::path> folder = results_folder(options, "detect");
-  const std::unique_ptr<evaluate::ValidationPictures> pictures = pictures_in(folder, options, names);
+  const std::unique_ptr<evaluate::ValidationPlots> pictures = images_in(folder, options, names);
   ProgressLine line;
   const int64_t batches = loader.batches_per_epoch();
   const evaluate::DetectorValidation result = evaluate::validate_detector(
@@ -166,7 +166,7 @@ int validate_classes(const Options& options, const data::Dataset& dataset, model
     return class_ids;
   };
   const std::optional<fs::path> folder = results_folder(options, "classify");
-  const std::unique_ptr<evaluate::ValidationPictures> pictures = pictures_in(folder, options, names);
+  const std::unique_ptr<evaluate::ValidationPlots> pictures = images_in(folder, options, names);
   const evaluate::ClassifierValidation result = evaluate::validate_classifier(
       loader, names, match.classes, [&](const loader::ClassificationBatch& batch) {
         Tensor scores = predictor(batch.images);

@@ -21,7 +21,7 @@ struct ExportCheck {
   std::vector<Run> runs;
   std::vector<std::string> passed;   // checks without a number
   std::vector<std::string> not_run;  // each with the reason
-  double contrast = 1;               // of the pictures, where they are drawn; see calm_contrast()
+  double contrast = 1;               // of the images, where they are drawn; see calm_contrast()
   double sensitivity = 0;            // rounding_sensitivity() on them
 };
 

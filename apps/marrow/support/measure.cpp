@@ -44,9 +44,8 @@ std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, model::T
 
 }  // namespace
 
-std::vector<image::Image> spread_pictures(const data::Dataset& dataset, const std::string& split,
-                                          int wanted) {
-  const std::vector<fs::path> paths = data::list_pictures(dataset, split);
+std::vector<image::Image> spread_images(const data::Dataset& dataset, const std::string& split, int wanted) {
+  const std::vector<fs::path> paths = data::list_images(dataset, split);
   const size_t count = std::min(paths.size(), static_cast<size_t>(wanted));
   std::vector<image::Image> pictures;
   for (size_t i = 0; i < count; ++i) {
@@ -58,7 +57,7 @@ std::vector<image::Image> spread_pictures(const data::Dataset& dataset, const st
     }
   }
   if (pictures.empty())
-    throw Error(ErrorKind::kFile, fmt::format("no picture of the dataset's '{}' could be read", split));
+    throw Error(ErrorKind::kFile, fmt::format("no image of the dataset's '{}' could be read", split));
   return pictures;
 }
 

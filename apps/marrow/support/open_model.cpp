@@ -73,7 +73,7 @@ int square_input_size(const std::string& file, const model::Model& model, int im
       input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());
   if (size.width != size.height)
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: the network is fixed at {}x{}; here pictures are fitted into squares", file,
+                fmt::format("{}: the network is fixed at {}x{}; here images are fitted into squares", file,
                             size.height, size.width));
   return size.width;
 }

@@ -21,7 +21,7 @@ std::string drawn_jpeg() {
   data::SynthOptions options;
   options.image_size = 1920;
   options.objects = 20;
-  return image::encode_jpeg(data::draw_synth_picture(options, 0).image.pixels());
+  return image::encode_jpeg(data::draw_synth_image(options, 0).image.pixels());
 }
 
 struct Run {
@@ -59,7 +59,7 @@ std::function<Run(const image::Image&)> predictor(const model::TrainedModel& tra
 
 EndToEnd measure_end_to_end(const model::TrainedModel& trained, const EndToEndOptions& options) {
   const auto predict = predictor(trained, options);
-  const std::string name = options.source.empty() ? "the drawn picture" : options.source.string();
+  const std::string name = options.source.empty() ? "the drawn image" : options.source.string();
   const std::string file =
       options.source.empty() ? drawn_jpeg() : read_file(options.source, image::kMaxImageFileBytes);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(file));

@@ -12,7 +12,7 @@
 namespace marrow::benchmark {
 
 struct EndToEndOptions {
-  std::filesystem::path source;  // a picture; empty: a drawn one of 1440x1920 pixels
+  std::filesystem::path source;  // an image; empty: a drawn one of 1440x1920 pixels
   Size size = {640, 640};        // of the network's input
   bool rect = true;              // a detector pads to the next multiple of its stride only
   bool fast_decode = false;      // DecodeOptions::fit; detectors only
@@ -23,7 +23,7 @@ struct EndToEndOptions {
 struct EndToEnd {
   Size picture;
   int64_t bytes = 0;  // of the file
-  Size network;       // the input that the picture was fitted into
+  Size network;       // the input that the image was fitted into
   Latency total;
   double decode_ms = 0, preprocess_ms = 0, network_ms = 0, postprocess_ms = 0;  // medians
 };

@@ -51,7 +51,7 @@ const Split& Dataset::split(std::string_view name) const {
 void Dataset::require_boxes() const {
   if (format == DatasetFormat::kFolders)
     throw Error(ErrorKind::kUsage,
-                shown(file) + ": its classes are folders of pictures, for classification; it has no boxes");
+                shown(file) + ": its classes are folders of images, for classification; it has no boxes");
 }
 
 Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {

@@ -14,9 +14,9 @@
 namespace marrow::data {
 
 enum class DatasetFormat {
-  kYolo,     // a text file of rows beside every picture
-  kCoco,     // JSON files that list pictures and objects
-  kVoc,      // one XML file a picture
+  kYolo,     // a text file of rows beside every image
+  kCoco,     // JSON files that list images and objects
+  kVoc,      // one XML file an image
   kFolders,  // one folder a class, for classification
 };
 std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "folders"
@@ -26,7 +26,7 @@ inline constexpr int kMaxClasses = 100'000;
 // One place that images of a split come from.
 struct SplitSource {
   std::filesystem::path path;    // kYolo, kFolders: folder or list; kCoco: JSON; kVoc: see docs/data.md
-  std::filesystem::path images;  // kCoco, kVoc: the pictures' folder when it is stated; otherwise searched
+  std::filesystem::path images;  // kCoco, kVoc: the images' folder when it is stated; otherwise searched
   bool operator==(const SplitSource&) const = default;
 };
 

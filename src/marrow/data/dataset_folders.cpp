@@ -35,7 +35,7 @@ std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string
                   fmt::format("{}: cannot list the folder: {}", shown(source.path), error.message()));
   }
   if (images.empty())
-    throw Error(ErrorKind::kFile, fmt::format("{}: split '{}' has no pictures", shown(dataset.file), split));
+    throw Error(ErrorKind::kFile, fmt::format("{}: split '{}' has no images", shown(dataset.file), split));
   std::ranges::sort(images, [](const ClassifiedImage& a, const ClassifiedImage& b) {
     return std::tie(a.class_id, a.path.native()) < std::tie(b.class_id, b.path.native());
   });

@@ -78,7 +78,7 @@ void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
     if (line.empty()) continue;
     if (line.find('\0') != std::string_view::npos)
       throw Error(ErrorKind::kFormat,
-                  fmt::format("{}: not a list of pictures: it holds zero bytes", shown(list)));
+                  fmt::format("{}: not a list of images: it holds zero bytes", shown(list)));
     fs::path path(line);
     if (line.starts_with("./"))
       path = beside / line.substr(2);
@@ -118,7 +118,7 @@ std::vector<fs::path> list_images(const Split& split) {
   for (fs::path& path : walk.take()) paths.push_back(std::move(path));
   if (paths.empty())
     throw Error(ErrorKind::kFile,
-                fmt::format("{}: split '{}' has no pictures (.jpg, .png, .webp, .bmp, .tif, ...)",
+                fmt::format("{}: split '{}' has no images (.jpg, .png, .webp, .bmp, .tif, ...)",
                             shown(split.sources[0].path), split.name));
   std::ranges::sort(paths, {}, [](const fs::path& path) -> const std::string& { return path.native(); });
   return paths;

@@ -204,7 +204,7 @@ Dataset dataset_of_folder(const fs::path& folder, std::vector<std::string> names
     if (dataset.format == DatasetFormat::kYolo && dataset.names.empty())
       throw Error(
           ErrorKind::kFormat,
-          fmt::format("{}: pictures and labels, but no data.yaml that names the classes", shown(folder)));
+          fmt::format("{}: images and labels, but no data.yaml that names the classes", shown(folder)));
     return dataset;
   }
   throw Error(ErrorKind::kFormat,

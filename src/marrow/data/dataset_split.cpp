@@ -39,8 +39,8 @@ std::optional<Scan> cached_scan(const CachePlaces& places, const CacheKey& key, 
 void keep(const CachePlaces& places, const CacheKey& key, const Scan& scan, std::string& note) {
   // Where a missing image would turn up is not known, so such a cache could not notice it.
   if (std::ranges::any_of(scan.pictures,
-                          [](const ScannedPicture& picture) { return picture.image.path.empty(); })) {
-    note = "labels are not cached while pictures are missing";
+                          [](const ScannedImage& picture) { return picture.image.path.empty(); })) {
+    note = "labels are not cached while images are missing";
     return;
   }
   std::string reason;
@@ -62,7 +62,7 @@ void keep(const CachePlaces& places, const CacheKey& key, const Scan& scan, std:
 SplitLabels collect(Scan scan) {
   SplitLabels result;
   result.listed = static_cast<int64_t>(scan.pictures.size());
-  for (ScannedPicture& picture : scan.pictures) {
+  for (ScannedImage& picture : scan.pictures) {
     if (!picture.usable) {
       ++result.dropped;
       continue;
@@ -100,25 +100,25 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
   result.cache_note = std::move(note);
   if (result.images.empty())
     throw Error(ErrorKind::kFormat,
-                fmt::format("{}: split '{}': none of the {} pictures can be used; the first: {}",
+                fmt::format("{}: split '{}': none of the {} images can be used; the first: {}",
                             shown(dataset.file), split_name, result.listed,
                             result.problems.empty() ? "(no reason)" : result.problems[0].text()));
   return result;
 }
 
-std::vector<fs::path> list_pictures(const Dataset& dataset, std::string_view split_name) {
+std::vector<fs::path> list_images(const Dataset& dataset, std::string_view split_name) {
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, dataset.split(split_name));
   reader->list();
   std::vector<fs::path> paths;
   std::string missing;
-  for (const ListedPicture& picture : reader->pictures()) {
+  for (const ListedImage& picture : reader->pictures()) {
     if (!picture.image.empty())
       paths.push_back(picture.image);
     else if (missing.empty())
       missing = picture.missing;
   }
   if (paths.empty())
-    throw Error(ErrorKind::kFile, fmt::format("{}: split '{}': none of its pictures is there; the first: {}",
+    throw Error(ErrorKind::kFile, fmt::format("{}: split '{}': none of its images is there; the first: {}",
                                               shown(dataset.file), split_name, missing));
   return paths;
 }

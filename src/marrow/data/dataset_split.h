@@ -23,9 +23,9 @@ struct CocoNumbers {
 
 struct SplitLabels {
   std::vector<LabelledImage> images;  // the usable ones, sorted by path
-  int64_t listed = 0;                 // pictures named by the split
-  int64_t backgrounds = 0;            // usable pictures without labels
-  int64_t dropped = 0;                // pictures that cannot be used; each has an error among the problems
+  int64_t listed = 0;                 // images named by the split
+  int64_t backgrounds = 0;            // usable images without labels
+  int64_t dropped = 0;                // images that cannot be used; each has an error among the problems
   std::vector<Problem> problems;
   std::string cache_note;  // one line: read from the cache, or (re)built and why, or not kept and why
 };
@@ -45,7 +45,7 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split, const Loa
 // The images of a split of any format, kFolders too, without their labels; images that annotations name
 // and that are not there are left out. Sorted by path. Throws Error when the split as a whole cannot be read
 // or no image is there.
-std::vector<std::filesystem::path> list_pictures(const Dataset& dataset, std::string_view split);
+std::vector<std::filesystem::path> list_images(const Dataset& dataset, std::string_view split);
 
 // Of kCoco, empty for all others. An image that several files list has its number in the first. Throws Error
 // when a file cannot be read.

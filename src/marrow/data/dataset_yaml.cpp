@@ -37,7 +37,7 @@ class DatasetParser {
     if (const YamlValue* channels = yaml.find("channels")) {
       dataset_.channels = static_cast<int>(number(*channels, "channels", 1, 4));
       if (dataset_.channels != 3)
-        dataset_.notes.push_back(fmt::format("{}:{}: channels: {} has no effect; pictures are read with 3",
+        dataset_.notes.push_back(fmt::format("{}:{}: channels: {} has no effect; images are read with 3",
                                              name_, channels->line, dataset_.channels));
     }
     if (const YamlValue* download = yaml.find("download"); download != nullptr && !download->text.empty())

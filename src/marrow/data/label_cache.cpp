@@ -48,10 +48,10 @@ FileStamp get_stamp(ByteReader& in) {
 }
 
 constexpr size_t kLabelBytes = 36, kPointBytes = 16, kStringBytes = 4, kStampBytes = 16;
-constexpr size_t kPictureBytes = 2 * (kStringBytes + kStampBytes) + 1 + 2 * 4 + 4 + 1 + 4;
+constexpr size_t kImageBytes = 2 * (kStringBytes + kStampBytes) + 1 + 2 * 4 + 4 + 1 + 4;
 constexpr size_t kProblemBytes = 2 + 2 * kStringBytes;
 
-void put_picture(ByteWriter& out, const ScannedPicture& picture) {
+void put_picture(ByteWriter& out, const ScannedImage& picture) {
   const LabelledImage& image = picture.image;
   out.put_string(image.path.native());
   put_stamp(out, picture.image_stamp);
@@ -77,8 +77,8 @@ void put_picture(ByteWriter& out, const ScannedPicture& picture) {
   }
 }
 
-ScannedPicture get_picture(ByteReader& in, int classes) {
-  ScannedPicture picture;
+ScannedImage get_picture(ByteReader& in, int classes) {
+  ScannedImage picture;
   LabelledImage& image = picture.image;
   image.path = in.get_string();
   picture.image_stamp = get_stamp(in);
@@ -144,8 +144,8 @@ std::string compare_key(ByteReader& in, const CacheKey& key) {
 
 Scan get_scan(ByteReader& in, int classes) {
   Scan scan;
-  scan.pictures.resize(in.get_count(kPictureBytes));
-  for (ScannedPicture& picture : scan.pictures) picture = get_picture(in, classes);
+  scan.pictures.resize(in.get_count(kImageBytes));
+  for (ScannedImage& picture : scan.pictures) picture = get_picture(in, classes);
   scan.problems.resize(in.get_count(kProblemBytes));
   for (Problem& problem : scan.problems) {
     const auto severity = in.get<uint8_t>(), kind = in.get<uint8_t>();
@@ -215,17 +215,17 @@ CacheRead read_label_cache(const fs::path& file, const CacheKey& key) {
   }
 }
 
-std::string staleness(const Scan& scan, const std::vector<ListedPicture>* listed) {
+std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed) {
   if (listed != nullptr) {
     if (listed->size() != scan.pictures.size())
-      return fmt::format("there were {} pictures, now there are {}", scan.pictures.size(), listed->size());
+      return fmt::format("there were {} images, now there are {}", scan.pictures.size(), listed->size());
     for (size_t i = 0; i < listed->size(); ++i)
       if ((*listed)[i].image != scan.pictures[i].image.path ||
           (*listed)[i].annotation != scan.pictures[i].annotation)
         return fmt::format("{} was not there", shown((*listed)[i].image));
   }
-  const fs::path* last = nullptr;  // one annotation may serve many pictures in a row
-  for (const ScannedPicture& picture : scan.pictures) {
+  const fs::path* last = nullptr;  // one annotation may serve many images in a row
+  for (const ScannedImage& picture : scan.pictures) {
     if (stamp_of(picture.image.path) != picture.image_stamp)
       return shown(picture.image.path) + " has changed";
     if (last != nullptr && *last == picture.annotation) continue;
@@ -240,7 +240,7 @@ void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& sc
   ByteWriter out;
   put_key(out, key);
   out.put_count(scan.pictures.size());
-  for (const ScannedPicture& picture : scan.pictures) put_picture(out, picture);
+  for (const ScannedImage& picture : scan.pictures) put_picture(out, picture);
   out.put_count(scan.problems.size());
   for (const Problem& problem : scan.problems) {
     out.put(static_cast<uint8_t>(problem.severity));

@@ -26,8 +26,8 @@ struct SharedFile {
 struct CacheKey {
   DatasetFormat format = DatasetFormat::kYolo;
   std::vector<std::string> names;
-  std::vector<std::string> sources;  // the split's sources and their folders of pictures
-  std::vector<SharedFile> shared;    // files with the annotations of many pictures
+  std::vector<std::string> sources;  // the split's sources and their folders of images
+  std::vector<SharedFile> shared;    // files with the annotations of many images
 };
 CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader& reader);
 
@@ -50,7 +50,7 @@ CacheRead read_label_cache(const std::filesystem::path& file, const CacheKey& ke
 
 // Why the scan no longer fits the disk: "images/a.jpg has changed"; empty when it fits. `listed`, when not
 // null, is what the split lists now.
-std::string staleness(const Scan& scan, const std::vector<ListedPicture>* listed);
+std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed);
 
 // Atomic. Throws Error{kFile}.
 void write_label_cache(const std::filesystem::path& file, const CacheKey& key, const Scan& scan);

@@ -55,15 +55,15 @@ struct Problem {
     kBrokenImage,     // cannot be read, or only in part
     kSmallImage,      // below 10 pixels a side
     kLabelSyntax,     // a row or an element that does not parse
-    kOutside,         // a box outside the picture
+    kOutside,         // a box outside the image
     kUnknownClass,    // a class that the dataset does not name
     kZeroArea,        // a box without area; dropped
     kDuplicateLabel,  // the same row twice; kept once
-    kDuplicateImage,  // the same picture twice
-    kOverlap,         // a picture in two splits
+    kDuplicateImage,  // the same image twice
+    kOverlap,         // an image in two splits
     kUnusedClass,     // a class without objects
-    kSizeMismatch,    // the annotation states another size than the picture has
-    kOrphanLabel,     // a label file without a picture
+    kSizeMismatch,    // the annotation states another size than the image has
+    kOrphanLabel,     // a label file without an image
     kOther,
   };
   Severity severity = Severity::kError;
@@ -81,7 +81,7 @@ std::string_view severity_name(Problem::Severity severity);  // "note", "warning
 std::filesystem::path yolo_label_path(const std::filesystem::path& image);
 
 inline constexpr size_t kMaxLabelFileBytes = 16 << 20;
-inline constexpr int kMinImageSide = 10;         // pixels; smaller pictures are refused
+inline constexpr int kMinImageSide = 10;         // pixels; smaller images are refused
 inline constexpr double kLabelTolerance = 0.01;  // how far outside [0, 1] a row may reach
 inline constexpr int kProblemsPerFile = 20;      // further ones are counted, not listed
 

@@ -30,11 +30,10 @@ void PixelLabels::check_size(const std::string& place) {
   if (stated_width_ == width_ && stated_height_ == height_) return;
   const double shape = (stated_width_ / stated_height_) / (static_cast<double>(width_) / height_);
   const bool scaled = std::abs(shape - 1) <= kSameShape;
-  problem(
-      scaled ? Severity::kNote : Severity::kWarning, Kind::kSizeMismatch, place,
-      fmt::format("the annotation says {:g} x {:g} pixels, the picture has {} x {}{}", stated_width_,
-                  stated_height_, width_, height_,
-                  scaled ? "; boxes are scaled" : "; boxes may not fit (is the picture turned by EXIF?)"));
+  problem(scaled ? Severity::kNote : Severity::kWarning, Kind::kSizeMismatch, place,
+          fmt::format("the annotation says {:g} x {:g} pixels, the image has {} x {}{}", stated_width_,
+                      stated_height_, width_, height_,
+                      scaled ? "; boxes are scaled" : "; boxes may not fit (is the image turned by EXIF?)"));
 }
 
 void PixelLabels::problem(Severity severity, Kind kind, const std::string& place,
@@ -68,7 +67,7 @@ void PixelLabels::add(const PixelObject& object, const std::string& place) {
     label.box = {(left + right) / 2, (top + bottom) / 2, right - left, bottom - top};
     const bool gone = label.box.width <= 0 || label.box.height <= 0;
     problem(Severity::kWarning, Kind::kOutside, place,
-            fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the picture of {:g} x {:g}; {}",
+            fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the image of {:g} x {:g}; {}",
                         object.box.x1, object.box.y1, object.box.x2, object.box.y2, stated_width_,
                         stated_height_, gone ? "dropped" : "clipped"));
     if (gone) return;

@@ -13,9 +13,9 @@
 
 namespace marrow::data {
 
-struct ListedPicture {
-  std::filesystem::path image;       // empty: an annotation names a picture that was not found
-  std::filesystem::path annotation;  // the file with this picture's labels; need not exist (kYolo)
+struct ListedImage {
+  std::filesystem::path image;       // empty: an annotation names an image that was not found
+  std::filesystem::path annotation;  // the file with this image's labels; need not exist (kYolo)
   std::string missing;               // with an empty image: what was looked for
 };
 
@@ -28,10 +28,10 @@ class SplitReader {
 
   // Finds the images, sorted by path. Throws Error when the split as a whole cannot be read.
   virtual void list() = 0;
-  const std::vector<ListedPicture>& pictures() const { return pictures_; }
+  const std::vector<ListedImage>& pictures() const { return pictures_; }
   const std::vector<Problem>& problems() const { return problems_; }  // found by list()
 
-  // The labels of pictures()[i], whose upright size is known. Any thread. Throws Error{kFile} when the
+  // The labels of images()[i], whose upright size is known. Any thread. Throws Error{kFile} when the
   // annotation cannot be read.
   virtual ParsedLabels parse(size_t i, Size size) const = 0;
 
@@ -39,7 +39,7 @@ class SplitReader {
   virtual CocoNumbers coco_numbers() const { return {}; }
 
  protected:
-  std::vector<ListedPicture> pictures_;
+  std::vector<ListedImage> pictures_;
   std::vector<Problem> problems_;
 };
 

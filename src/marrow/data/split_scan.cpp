@@ -16,7 +16,7 @@ using Kind = Problem::Kind;
 using Severity = Problem::Severity;
 
 struct Outcome {
-  ScannedPicture picture;
+  ScannedImage picture;
   std::vector<Problem> problems;
 };
 
@@ -44,9 +44,9 @@ bool read_size(const std::filesystem::path& path, const std::string& name, Label
   return false;
 }
 
-void scan_picture(const SplitReader& reader, size_t i, Outcome& outcome) {
-  const ListedPicture& listed = reader.pictures()[i];
-  ScannedPicture& picture = outcome.picture;
+void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
+  const ListedImage& listed = reader.pictures()[i];
+  ScannedImage& picture = outcome.picture;
   picture.annotation = listed.annotation;
   picture.annotation_stamp = stamp_of(listed.annotation);
   picture.image.path = listed.image;
@@ -58,7 +58,7 @@ void scan_picture(const SplitReader& reader, size_t i, Outcome& outcome) {
   const std::string name = shown(listed.image);
   picture.image_stamp = stamp_of(listed.image);
   if (picture.image_stamp.bytes < 0) {
-    outcome.problems.push_back({Severity::kError, Kind::kMissingImage, name, "no such picture"});
+    outcome.problems.push_back({Severity::kError, Kind::kMissingImage, name, "no such image"});
     return;
   }
   LabelledImage& image = picture.image;
@@ -112,7 +112,7 @@ Scan scan_split(const SplitReader& reader, int threads, const Progress& progress
   pool.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
     Outcome& outcome = outcomes[static_cast<size_t>(i)];
     try {
-      scan_picture(reader, static_cast<size_t>(i), outcome);
+      scan_image(reader, static_cast<size_t>(i), outcome);
     } catch (const std::exception& error) {  // out of memory, say: nothing may leave a thread
       outcome.picture.usable = false;
       outcome.problems.push_back(

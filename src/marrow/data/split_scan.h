@@ -18,17 +18,17 @@ struct FileStamp {
 };
 FileStamp stamp_of(const std::filesystem::path& path);
 
-struct ScannedPicture {
+struct ScannedImage {
   std::filesystem::path annotation;
   FileStamp image_stamp, annotation_stamp;
   bool usable = false;
   LabelledImage image;  // path always; the rest when usable
-  bool operator==(const ScannedPicture&) const = default;
+  bool operator==(const ScannedImage&) const = default;
 };
 
 struct Scan {
-  std::vector<ScannedPicture> pictures;  // as reader.pictures()
-  std::vector<Problem> problems;         // of the reader and of every picture, in order
+  std::vector<ScannedImage> pictures;  // as reader.images()
+  std::vector<Problem> problems;       // of the reader and of every image, in order
   bool operator==(const Scan&) const = default;
 };
 

@@ -22,7 +22,7 @@ constexpr uint32_t kPalette[] = {0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 constexpr double kScalePerLineWidth = 0.27;  // 0.8 at the line width of a photo of a megapixel
 constexpr double kSmallestScale = 0.32;      // below it letters run together
-constexpr double kSmallPicture = 640;        // pixels; in smaller ones letters shrink too, by the square root
+constexpr double kSmallImage = 640;          // pixels; in smaller ones letters shrink too, by the square root
 
 cv::Scalar scalar(std::array<uint8_t, 3> bgr) {
   return {double(bgr[0]), double(bgr[1]), double(bgr[2])};
@@ -67,7 +67,7 @@ Label measure(const std::string& text, double scale) {
 // longest text.
 Label fitting_label(const std::string& name, float confidence, Size picture) {
   const double side = (picture.width + picture.height) / 2.0;
-  double usual = line_width(picture) * kScalePerLineWidth * std::sqrt(std::min(1.0, side / kSmallPicture));
+  double usual = line_width(picture) * kScalePerLineWidth * std::sqrt(std::min(1.0, side / kSmallImage));
   usual = std::max(usual, kSmallestScale);
   std::string full = confidence == kNoConfidence ? name : fmt::format("{} {:.2f}", name, confidence);
   Label label = measure(full, usual);

@@ -7,7 +7,7 @@
 
 namespace marrow::detect {
 
-image::Image picture_sheet(std::span<const image::Image> pictures, int largest_side) {
+image::Image image_sheet(std::span<const image::Image> pictures, int largest_side) {
   constexpr int kGap = 4;
   int cell_width = 0, cell_height = 0;
   for (const image::Image& picture : pictures) {

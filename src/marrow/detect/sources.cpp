@@ -21,7 +21,7 @@ constexpr std::array kImageSuffixes = {".bmp", ".dng",  ".jpeg", ".jpg", ".mpo",
                                        ".tif", ".tiff", ".webp", ".pfm", ".heic"};
 constexpr size_t kMaxListBytes = 1 << 28;
 
-std::vector<fs::path> pictures_in_folder(const fs::path& folder) {
+std::vector<fs::path> images_in_folder(const fs::path& folder) {
   std::vector<fs::path> paths;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
@@ -34,13 +34,13 @@ std::vector<fs::path> pictures_in_folder(const fs::path& folder) {
   if (paths.empty()) {
     throw Error(
         ErrorKind::kFile,
-        fmt::format("{}: no pictures in this folder (.jpg, .png, .webp, .bmp, .tif, ...)", folder.string()));
+        fmt::format("{}: no images in this folder (.jpg, .png, .webp, .bmp, .tif, ...)", folder.string()));
   }
   std::ranges::sort(paths);
   return paths;
 }
 
-std::vector<fs::path> pictures_matching(const std::string& pattern) {
+std::vector<fs::path> images_matching(const std::string& pattern) {
   struct Matches : glob_t {
     Matches() : glob_t{} {}
     ~Matches() { ::globfree(this); }
@@ -53,8 +53,7 @@ std::vector<fs::path> pictures_matching(const std::string& pattern) {
       if (has_image_suffix(path) && !fs::is_directory(path, ignored)) paths.push_back(path);
     }
   }
-  if (paths.empty())
-    throw Error(ErrorKind::kFile, fmt::format("{}: the pattern matches no pictures", pattern));
+  if (paths.empty()) throw Error(ErrorKind::kFile, fmt::format("{}: the pattern matches no images", pattern));
   std::ranges::sort(paths);
   return paths;
 }
@@ -66,7 +65,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-std::vector<fs::path> pictures_listed(const fs::path& list) {
+std::vector<fs::path> images_listed(const fs::path& list) {
   std::string content = read_file(list, kMaxListBytes);
   std::string_view rest = content;
   if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte order mark
@@ -87,7 +86,7 @@ std::vector<fs::path> pictures_listed(const fs::path& list) {
     paths.push_back(path);
   }
   if (paths.empty())
-    throw Error(ErrorKind::kFile, fmt::format("{}: the list names no pictures", list.string()));
+    throw Error(ErrorKind::kFile, fmt::format("{}: the list names no images", list.string()));
   return paths;
 }
 
@@ -101,14 +100,14 @@ std::vector<fs::path> expand_sources(const std::string& source) {
   std::error_code error;
   fs::path path = source;
   fs::file_status status = fs::status(path, error);
-  if (fs::is_directory(status)) return pictures_in_folder(path);
+  if (fs::is_directory(status)) return images_in_folder(path);
   if (fs::exists(status)) {
     std::string suffix = to_lower(path.extension().string());
-    if (suffix == ".txt" || suffix == ".csv") return pictures_listed(path);
+    if (suffix == ".txt" || suffix == ".csv") return images_listed(path);
     return {path};
   }
-  if (source.find_first_of("*?[") != std::string::npos) return pictures_matching(source);
-  throw Error(ErrorKind::kFile, fmt::format("{}: no such picture, folder or list", source));
+  if (source.find_first_of("*?[") != std::string::npos) return images_matching(source);
+  throw Error(ErrorKind::kFile, fmt::format("{}: no such image, folder or list", source));
 }
 
 }  // namespace marrow::detect

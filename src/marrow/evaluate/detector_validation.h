@@ -24,7 +24,7 @@ struct DetectorValidationOptions {
   int max_detections = detect::NmsOptions().max_detections;
   bool agnostic = false;           // classes suppress each other
   bool predictions = false;        // wanted in the result, for predictions.json
-  data::CocoNumbers numbers = {};  // for those; empty: names of pictures, and class + 1
+  data::CocoNumbers numbers = {};  // for those; empty: names of images, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
   std::function<void(const loader::DetectionBatch& batch,
                      std::span<const std::vector<detect::InputDetection>> detections)>

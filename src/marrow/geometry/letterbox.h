@@ -1,4 +1,4 @@
-// Fitting a picture into a network's input: resized in proportion, the rest grey; and the way back for boxes.
+// Fitting an image into a network's input: resized in proportion, the rest grey; and the way back for boxes.
 //
 // Sizes are pixels. All rounding is half to even, in double precision, as in the reference implementation.
 #pragma once
@@ -15,10 +15,10 @@ constexpr uint8_t kLetterboxGrey = 114;
 struct LetterboxOptions {
   bool minimum_rectangle = false;  // "auto": pad only up to the next multiple of the stride
   int stride = 32;
-  bool scale_up = true;     // false: a small picture keeps its size
+  bool scale_up = true;     // false: a small image keeps its size
   bool scale_fill = false;  // stretch both sides to the target, pad nothing
   bool center = true;       // false: all padding goes below and to the right
-  // A very thin picture would shrink to nothing; true keeps one pixel, false gives the reference's zero-sized
+  // A very thin image would shrink to nothing; true keeps one pixel, false gives the reference's zero-sized
   // `resized`.
   bool keep_one_pixel = true;
 };
@@ -34,7 +34,7 @@ struct Letterbox {
   Size out;
 };
 
-// `picture` and `target` have at least one pixel, stride >= 1.
+// `image` and `target` have at least one pixel, stride >= 1.
 Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& options = {});
 
 // How an image went into the network's input; ratio is that of the height.

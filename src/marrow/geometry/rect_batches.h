@@ -1,4 +1,4 @@
-// Rectangular batches for validation: pictures of like shape share a batch, which is padded only as far as
+// Rectangular batches for validation: images of like shape share a batch, which is padded only as far as
 // the batch needs.
 #pragma once
 
@@ -10,19 +10,19 @@
 
 namespace marrow {
 
-// A picture as the validation loader resizes it before letterboxing: the longer side becomes `image_size`,
+// An image as the validation loader resizes it before letterboxing: the longer side becomes `image_size`,
 // also upwards; the other one is rounded up.
 Size validation_size(Size picture, int image_size);
 
 struct RectBatches {
-  std::vector<size_t> order;  // indices of the pictures, by rising height / width; equals keep their order
+  std::vector<size_t> order;      // indices of the images, by rising height / width; equals keep their order
   std::vector<Size> batch_sizes;  // of the network's input; batch b holds order[b * batch ... ]
 };
 
-// pad: 0.5 in validation, 0 in training. All pictures have at least one pixel; batch, stride >= 1.
+// pad: 0.5 in validation, 0 in training. All images have at least one pixel; batch, stride >= 1.
 RectBatches rect_batches(std::span<const Size> pictures, int batch, int image_size, int stride, double pad);
 
-// Where a picture lies in its batch, and what to_image needs for the way back.
+// Where an image lies in its batch, and what to_image needs for the way back.
 struct RectPlacement {
   Size loaded;                                   // validation_size
   Letterbox letterbox;                           // of `loaded` in the batch's size, never enlarged

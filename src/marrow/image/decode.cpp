@@ -85,11 +85,11 @@ const Format& format_of(std::span<const std::byte> bytes, const std::string& nam
     if (format.read != nullptr) return format;
     throw Error(
         ErrorKind::kUnsupported,
-        fmt::format("{}: {} is not a kind of picture that can be read (JPEG, PNG, WebP, BMP and TIFF are)",
+        fmt::format("{}: {} is not a kind of image that can be read (JPEG, PNG, WebP, BMP and TIFF are)",
                     name, format.name));
   }
   throw Error(ErrorKind::kFormat,
-              fmt::format("{}: not a picture: neither JPEG, PNG, WebP, BMP nor TIFF", name));
+              fmt::format("{}: not an image: neither JPEG, PNG, WebP, BMP nor TIFF", name));
 }
 
 Size upright_size(const codecs::StoredSize& size) {

@@ -23,7 +23,7 @@ bool is_writable_image(const std::filesystem::path& path) {
 void write_image(const std::filesystem::path& path, ConstPixels pixels, const JpegOptions& options) {
   if (!is_writable_image(path)) {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: pictures are written as .jpg, .jpeg or .png", path.string()));
+                fmt::format("{}: images are written as .jpg, .jpeg or .png", path.string()));
   }
   bool jpeg = is_jpeg(to_lower(path.extension().string()));
   write_file_atomically(path, jpeg ? encode_jpeg(pixels, options) : encode_png(pixels));

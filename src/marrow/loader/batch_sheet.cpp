@@ -39,7 +39,7 @@ image::Image draw(const Tensor& images, std::span<const std::vector<detect::Inpu
     detect::draw_detections(picture, drawn, names);
     pictures.push_back(std::move(picture));
   }
-  return detect::picture_sheet(pictures, largest_side);
+  return detect::image_sheet(pictures, largest_side);
 }
 
 size_t count(const Tensor& images, size_t most) {

@@ -26,7 +26,7 @@ enum class ImageCache {
 };
 
 struct ImageStoreOptions {
-  int image_size = 640;  // the longer side becomes this, also upwards. 0: pictures keep their size
+  int image_size = 640;  // the longer side becomes this, also upwards. 0: images keep their size
   ImageCache cache = ImageCache::kWhenItFits;
   // Gets a message that names an image that cannot be read, once for each; one call at a time. Empty: no
   // messages.
@@ -56,7 +56,7 @@ class ImageStore {
   // Throws Error{kFile} when none of the images can be read.
   Found load_readable(size_t index);
 
-  size_t broken() const;        // pictures that could not be read, so far
+  size_t broken() const;        // images that could not be read, so far
   uint64_t bytes_kept() const;  // of pixels
 
  private:
@@ -72,7 +72,7 @@ class ImageStore {
   const std::vector<data::LabelledImage> images_;
   const ImageStoreOptions options_;
   bool keeps_all_ = false;
-  uint64_t budget_ = 0;  // bytes of pictures that are kept for good when not all are
+  uint64_t budget_ = 0;  // bytes of images that are kept for good when not all are
 
   mutable std::mutex mutex_;
   std::vector<Slot> slots_;

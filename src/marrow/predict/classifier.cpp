@@ -25,7 +25,7 @@ Classifier::Classifier(const Graph& graph, const Weights& weights, const Classif
 }
 
 ClassificationResult Classifier::classify(const image::Image& image, int top) {
-  if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
+  if (image.empty()) throw Error(ErrorKind::kShape, "the image is empty");
   CompiledNetwork::Compiled& network = compiled();
   ClassificationResult result;
   result.network = {format_.crop, format_.crop};

@@ -59,7 +59,7 @@ Size Detector::network_size(Size picture) const {
 
 DetectionResult Detector::detect(const image::Image& image) {
   const Size picture = {image.width(), image.height()};
-  if (image.empty()) throw Error(ErrorKind::kShape, "the picture is empty");
+  if (image.empty()) throw Error(ErrorKind::kShape, "the image is empty");
   const Letterbox geometry = fit(picture);
   CompiledNetwork::Compiled& network =
       network_.at({1, image::Image::kChannels, geometry.out.height, geometry.out.width});

@@ -26,8 +26,8 @@ struct DetectorOptions {
 };
 
 struct DetectionResult {
-  std::vector<detect::Detection> detections;  // boxes in pixels of the picture, falling confidence
-  Size network;                               // the input that the picture was fitted into
+  std::vector<detect::Detection> detections;  // boxes in pixels of the image, falling confidence
+  Size network;                               // the input that the image was fitted into
   PredictTimes times;
 };
 
@@ -40,8 +40,8 @@ class Detector {
 
   int classes() const { return classes_; }
   int largest_stride() const { return largest_stride_; }
-  Size size() const { return options_.size; }  // that pictures are fitted into
-  Size network_size(Size picture) const;       // the input that such a picture would be fitted into
+  Size size() const { return options_.size; }  // that images are fitted into
+  Size network_size(Size picture) const;       // the input that such an image would be fitted into
 
   DetectionResult detect(const image::Image& image);
 

@@ -115,9 +115,9 @@ double calm_contrast(const passes::GraphWithWeights& model,
 std::string sensitivity_note(double sensitivity, double tolerance, std::string_view option) {
   if (sensitivity <= tolerance / 10) return {};
   return fmt::format(
-      " The network itself changes by {:.2e} on such pictures when its input is rounded: {}", sensitivity,
+      " The network itself changes by {:.2e} on such images when its input is rounded: {}", sensitivity,
       option.empty() ? "--tolerance accepts more"
-                     : fmt::format("compare on pictures like those it was trained on, with {}", option));
+                     : fmt::format("compare on images like those it was trained on, with {}", option));
 }
 
 }  // namespace marrow::predict

@@ -11,7 +11,7 @@
 #include "marrow/loader/augment_options.h"
 #include "marrow/train/loss.h"
 #include "marrow/train/recipe/results_csv.h"
-#include "marrow/train/run_pictures.h"
+#include "marrow/train/run_plots.h"
 
 namespace marrow::train {
 
@@ -61,7 +61,7 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
       val_.images, evaluate::validation_loader_options(format_, static_cast<int>(names_.size()),
                                                        validation_batch(), workers_));
   const torch::Device device = average.options().device;
-  evaluate::ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
+  evaluate::ValidationPlots* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
   double loss_sum = 0;
   const evaluate::ClassifierValidation found = evaluate::validate_classifier(
       loader, names_, {},

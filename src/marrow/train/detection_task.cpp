@@ -10,7 +10,7 @@
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/loader/augment_options.h"
 #include "marrow/train/recipe/results_csv.h"
-#include "marrow/train/run_pictures.h"
+#include "marrow/train/run_plots.h"
 
 namespace marrow::train {
 
@@ -58,7 +58,7 @@ std::vector<std::string> DetectionTask::result_columns() const {
   return detection_columns();
 }
 
-void DetectionTask::show_to(RunPictures& pictures) {
+void DetectionTask::show_to(RunPlots& pictures) {
   pictures_ = &pictures;
   pictures.labels(*train_.images);
 }
@@ -121,7 +121,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
   std::vector<Value> wanted = {output_};
   wanted.insert(wanted.end(), maps_.begin(), maps_.end());
   const torch::Device device = average.options().device;
-  evaluate::ValidationPictures* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
+  evaluate::ValidationPlots* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
   const auto predict = [&](const loader::DetectionBatch& batch) {
     const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
     const torch::NoGradGuard no_grad;

@@ -12,7 +12,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/model/summary.h"
 #include "marrow/train/make_task.h"
-#include "marrow/train/run_pictures.h"
+#include "marrow/train/run_plots.h"
 #include "marrow/train/start_model.h"
 #include "marrow/train/torch.h"
 #include "marrow/train/trainer.h"
@@ -64,9 +64,9 @@ class RunSetup {
                      model::count_parameters(model.graph), device.str(),
                      counted(torch::get_num_threads(), "thread"), counted(task->images(), "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
-    std::unique_ptr<RunPictures> pictures;
+    std::unique_ptr<RunPlots> pictures;
     if (options.plots) {
-      pictures = std::make_unique<RunPictures>(folder, model.names, talk);
+      pictures = std::make_unique<RunPlots>(folder, model.names, talk);
       settings.pictures = pictures.get();
       task->show_to(*pictures);
     }

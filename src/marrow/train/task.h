@@ -12,7 +12,7 @@
 
 namespace marrow::train {
 
-class RunPictures;
+class RunPlots;
 
 class Task {
  public:
@@ -57,7 +57,7 @@ class Task {
   virtual double waited_seconds() const = 0;  // for batches, in total
 
   // Draws what the task sees; outlives the task.
-  virtual void show_to(RunPictures&) {}
+  virtual void show_to(RunPlots&) {}
 };
 
 }  // namespace marrow::train

@@ -11,7 +11,7 @@
 #include "marrow/base/random.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
-#include "marrow/train/run_pictures.h"
+#include "marrow/train/run_plots.h"
 #include "marrow/train/stop_request.h"
 #include "marrow/weights/safetensors.h"
 

@@ -87,7 +87,7 @@ TEST(AveragePrecision, EqualConfidencesKeepTheirOrder) {
   EXPECT_GT(measure({hit(0.5f), miss(0.5f)}, {1}).map50(), measure({miss(0.5f), hit(0.5f)}, {1}).map50());
 }
 
-TEST(AveragePrecision, OrderOfPicturesDoesNotMatter) {
+TEST(AveragePrecision, OrderOfImagesDoesNotMatter) {
   const std::vector<MatchedDetection> detections = {hit(0.3f), miss(0.8f), hit(0.9f), miss(0.1f), hit(0.2f)};
   std::vector<MatchedDetection> reversed(detections.rbegin(), detections.rend());
   EXPECT_EQ(measure(detections, {4}).map50(), measure(reversed, {4}).map50());

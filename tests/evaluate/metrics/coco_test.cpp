@@ -89,7 +89,7 @@ TEST(Coco, FalseAlarmsOfAnotherSizeDoNotCount) {
   EXPECT_NEAR(report.ap50_95(), 0.5, 1e-12);
 }
 
-TEST(Coco, OnlyTheBestHundredOfAPictureCount) {
+TEST(Coco, OnlyTheBestHundredOfAImageCount) {
   std::vector<CocoDetection> detections;
   for (int i = 0; i < 100; ++i) detections.push_back(found(1, 100, 100, 10, 10, 0.9));
   detections.push_back(found(1, 0, 0, 50, 50, 0.1));

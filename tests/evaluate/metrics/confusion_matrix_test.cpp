@@ -43,7 +43,7 @@ TEST(ConfusionMatrix, WithoutDetectionsAllIsMissed) {
   EXPECT_EQ(sum(matrix), 2);
 }
 
-TEST(ConfusionMatrix, AnEmptyPictureAddsNothing) {
+TEST(ConfusionMatrix, AnEmptyImageAddsNothing) {
   EXPECT_EQ(matrix_of({}, {}), ConfusionMatrix(3));
 }
 

@@ -10,11 +10,11 @@ namespace marrow::evaluate {
 namespace {
 
 // An image of 100 x 50 in a network of 64 x 64: halved, 7 at the left and 20 at the top.
-struct Picture {
+struct Image {
   std::vector<TruthBox> truth;
   std::vector<detect::InputDetection> detections;
 
-  ValidatedPicture get(const char* name = "12.jpg") const {
+  ValidatedImage get(const char* name = "12.jpg") const {
     return {name, {100, 50}, {64, 64}, {0.5, 7.0, 20.0}, truth, detections, {}};
   }
 };
@@ -23,7 +23,7 @@ const Box<InputPixels> kBox = {17, 25, 37, 35};
 
 TEST(DetectionValidator, BothDefinitionsOfAPerfectDetector) {
   DetectionValidator validator({"cell", "platelet"});
-  const Picture picture{{{kBox, 0}}, {{kBox, 0.75f, 0}}};
+  const Image picture{{{kBox, 0}}, {{kBox, 0.75f, 0}}};
   validator.add(picture.get());
   const DetectionReport report = validator.report();
   EXPECT_EQ(report.images, 1);
@@ -35,9 +35,9 @@ TEST(DetectionValidator, BothDefinitionsOfAPerfectDetector) {
   EXPECT_EQ(report.map_by_class(), (std::vector<double>(2, report.ultralytics.map50_95())));
 }
 
-TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
+TEST(DetectionValidator, PredictionsAreInPixelsOfTheImage) {
   DetectionValidator validator({"cell", "platelet"}, {.category_ids = {1, 90}});
-  const Picture picture{{}, {{kBox, 0.123456f, 1}}};
+  const Image picture{{}, {{kBox, 0.123456f, 1}}};
   validator.add(picture.get());
   ASSERT_EQ(validator.predictions().size(), 1u);
   const CocoPrediction prediction = validator.predictions()[0];
@@ -47,10 +47,10 @@ TEST(DetectionValidator, PredictionsAreInPixelsOfThePicture) {
 }
 
 // By the halved box it would be small; in the image 40 x 20 is small as well, but 80 x 40 is not.
-TEST(DetectionValidator, AreasAreThoseOfThePicture) {
+TEST(DetectionValidator, AreasAreThoseOfTheImage) {
   DetectionValidator validator({"cell"});
   const Box<InputPixels> large = {7, 20, 47, 40};
-  const Picture picture{{{large, 0}}, {{large, 0.9f, 0}}};
+  const Image picture{{{large, 0}}, {{large, 0.9f, 0}}};
   validator.add(picture.get());
   EXPECT_EQ(validator.report().coco.numbers[3], -1.0);
   EXPECT_NEAR(validator.report().coco.numbers[4], 1.0, 1e-12);
@@ -58,8 +58,8 @@ TEST(DetectionValidator, AreasAreThoseOfThePicture) {
 
 TEST(DetectionValidator, CrowdsConcernOnlyCocosDefinition) {
   DetectionValidator validator({"cell"});
-  const Picture picture{{{kBox, 0}}, {{{45, 22, 55, 32}, 0.95f, 0}, {kBox, 0.9f, 0}}};
-  ValidatedPicture one = picture.get();
+  const Image picture{{{kBox, 0}}, {{{45, 22, 55, 32}, 0.95f, 0}, {kBox, 0.9f, 0}}};
+  ValidatedImage one = picture.get();
   one.coco_truth = {{0, {20, 10, 40, 20}, 800, false}, {0, {70, 0, 30, 30}, 900, true}};
   validator.add(one);
   const DetectionReport report = validator.report();
@@ -68,10 +68,10 @@ TEST(DetectionValidator, CrowdsConcernOnlyCocosDefinition) {
   EXPECT_LT(report.ultralytics.map50(), 0.6);
 }
 
-TEST(DetectionValidator, EmptyPicturesCountAsPictures) {
+TEST(DetectionValidator, EmptyImagesCountAsImages) {
   DetectionValidator validator({"cell"});
-  validator.add(Picture().get("a.jpg"));
-  validator.add(Picture().get("b.jpg"));
+  validator.add(Image().get("a.jpg"));
+  validator.add(Image().get("b.jpg"));
   const DetectionReport report = validator.report();
   EXPECT_EQ(report.images, 2);
   EXPECT_EQ(report.instances, 0);
@@ -80,7 +80,7 @@ TEST(DetectionValidator, EmptyPicturesCountAsPictures) {
 }
 
 TEST(DetectionValidator, ConfidenceOfValidationDecidesTheConfusionMatrix) {
-  const Picture picture{{}, {{kBox, 0.2f, 0}}};
+  const Image picture{{}, {{kBox, 0.2f, 0}}};
   DetectionValidator usual({"cell"}), chosen({"cell"}, {.confidence = 0.1f});
   usual.add(picture.get());
   chosen.add(picture.get());
@@ -90,16 +90,16 @@ TEST(DetectionValidator, ConfidenceOfValidationDecidesTheConfusionMatrix) {
 
 TEST(DetectionValidator, RefusesClassesWithoutAName) {
   DetectionValidator validator({"cell"});
-  EXPECT_THROW(validator.add(Picture{{{kBox, 1}}, {}}.get()), Error);
-  EXPECT_THROW(validator.add(Picture{{}, {{kBox, 0.5f, 1}}}.get()), Error);
-  EXPECT_THROW(validator.add(Picture{{}, {{kBox, 0.5f, -1}}}.get()), Error);
+  EXPECT_THROW(validator.add(Image{{{kBox, 1}}, {}}.get()), Error);
+  EXPECT_THROW(validator.add(Image{{}, {{kBox, 0.5f, 1}}}.get()), Error);
+  EXPECT_THROW(validator.add(Image{{}, {{kBox, 0.5f, -1}}}.get()), Error);
   EXPECT_EQ(validator.report().images, 0);
   EXPECT_THROW(DetectionValidator({"a", "b"}, {.category_ids = {1}}), Error);
 }
 
 TEST(DetectionValidator, TableInTheReferencesColumns) {
   DetectionValidator validator({"cell", "platelet", "unused"});
-  const Picture picture{{{kBox, 0}, {kBox, 1}}, {{kBox, 0.75f, 0}}};
+  const Image picture{{{kBox, 0}, {kBox, 1}}, {{kBox, 0.75f, 0}}};
   validator.add(picture.get());
   const DetectionReport report = validator.report();
   const std::string header =
@@ -118,7 +118,7 @@ TEST(DetectionValidator, TableInTheReferencesColumns) {
 
 TEST(DetectionValidator, JsonHoldsBothDefinitions) {
   DetectionValidator validator({"cell", "platelet"});
-  const Picture picture{{{kBox, 0}}, {{kBox, 0.75f, 0}}};
+  const Image picture{{{kBox, 0}}, {{kBox, 0.75f, 0}}};
   validator.add(picture.get());
   const nlohmann::ordered_json json = report_json(validator.report());
   EXPECT_NEAR(json.at("map50").get<double>(), 0.995, 1e-12);

@@ -19,7 +19,7 @@
 namespace marrow::evaluate {
 namespace {
 
-// With MARROW_SHOW_PLOTS=FOLDER the pictures stay there, to be looked at.
+// With MARROW_SHOW_PLOTS=FOLDER the images stay there, to be looked at.
 image::Image look_at(const std::string& bytes, const std::string& name) {
   if (const char* folder = std::getenv("MARROW_SHOW_PLOTS"))
     write_file_atomically(std::filesystem::path(folder) / name, bytes);

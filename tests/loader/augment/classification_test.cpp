@@ -34,7 +34,7 @@ TEST(Classification, CropsAreInsideAndOfTheWantedShape) {
     }
 }
 
-TEST(Classification, CropOfAThinPictureIsItsMiddle) {
+TEST(Classification, CropOfAThinImageIsItsMiddle) {
   Random random(1, "crops");
   const PixelPart crop = draw_crop({2000, 3}, 0.08, random);
   EXPECT_EQ(crop.height, 3);
@@ -98,7 +98,7 @@ TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
   EXPECT_LT(left, 0.9);
 }
 
-TEST(Classification, EveryOperationTakesTheSmallestPictures) {
+TEST(Classification, EveryOperationTakesTheSmallestImages) {
   for (int operation = 0; operation < kAugmentOperations; ++operation)
     for (const double strength : {-1.0, 0.0, 0.3, 1.0})
       for (const auto& [width, height] : {std::array{1, 1}, {1, 7}, {2, 2}, {31, 5}}) {

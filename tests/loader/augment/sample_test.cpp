@@ -27,7 +27,7 @@ TEST(Sample, ClippingDropsWhatIsOutsideAndWhatIsNotANumber) {
       {0, -5, -5, 5, 5, {}},                         // partly outside
       {1, 10, 2, 30, 8, {}},                         // touches the border with no area inside
       {2, 3, 3, 3, 8, {}},                           // no width
-      {3, NAN, 0, 5, 5, {}}, {4, 0, 0, 10, 10, {}},  // the picture itself
+      {3, NAN, 0, 5, 5, {}}, {4, 0, 0, 10, 10, {}},  // the image itself
   };
   clip_and_drop(objects, {10, 10});
   ASSERT_EQ(objects.size(), 2u);
@@ -47,7 +47,7 @@ TEST(Sample, PolygonIsCutAtEachBorder) {
   EXPECT_TRUE(clip_polygon({}, {10, 10}).empty());
 }
 
-TEST(Sample, LetterboxMovesBoxesWithThePicture) {
+TEST(Sample, LetterboxMovesBoxesWithTheImage) {
   const SharedSample sample{std::make_shared<const image::Image>(100, 50, uint8_t{200}),
                             {{0, 10, 10, 20, 20, {{10, 10}, {20, 10}, {20, 20}}}}};
   const Sample boxed = letterbox_sample(sample, {200, 200}, true);

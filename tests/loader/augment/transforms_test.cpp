@@ -175,7 +175,7 @@ TEST(Cutmix, DoesNothingWithoutAFreePlace) {
   EXPECT_EQ(sample.objects.size(), 1u);
 }
 
-TEST(Cutmix, RectanglesStayInsideTinyPictures) {
+TEST(Cutmix, RectanglesStayInsideTinyImages) {
   Random random(1, "cutmix");
   int rectangles = 0;
   for (int i = 0; i < 200; ++i)

@@ -159,7 +159,7 @@ class Handler {
 
   void end_entry() {
     if (list_ == List::kImages) {
-      if (!has_id_ || image_.file_name.empty()) fail("a picture without id or file_name");
+      if (!has_id_ || image_.file_name.empty()) fail("an image without id or file_name");
       file_.images.push_back(std::move(image_));
     } else if (list_ == List::kAnnotations) {
       // Captions and keypoints files have no boxes, and are of no use here.

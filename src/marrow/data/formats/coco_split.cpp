@@ -39,7 +39,7 @@ class CocoReader : public SplitReader {
   void list() override {
     const ClassIndex index(dataset_.names);
     std::map<std::string, std::vector<Part>> parts;  // by path
-    std::vector<ListedPicture> missing;
+    std::vector<ListedImage> missing;
     for (const SplitSource& source : split_.sources) {
       files_.push_back({shown(source.path), read_coco(source.path), {}});
       map_classes(files_.back(), index);
@@ -54,8 +54,8 @@ class CocoReader : public SplitReader {
         else
           missing.push_back({{},
                              source.path,
-                             fmt::format("{}:{}: the picture '{}' is not in {}", files_.back().name,
-                                         image.line, printable(image.file_name), shown(folder))});
+                             fmt::format("{}:{}: the image '{}' is not in {}", files_.back().name, image.line,
+                                         printable(image.file_name), shown(folder))});
       }
       report_strays(files_.back());
     }
@@ -63,10 +63,9 @@ class CocoReader : public SplitReader {
       pictures_.push_back({path, split_.sources[its_parts[0].file].path, {}});
       parts_.push_back(std::move(its_parts));
     }
-    for (ListedPicture& picture : missing) pictures_.push_back(std::move(picture));
+    for (ListedImage& picture : missing) pictures_.push_back(std::move(picture));
     if (pictures_.empty())
-      throw Error(ErrorKind::kFormat,
-                  fmt::format("{}: no pictures are listed", shown(split_.sources[0].path)));
+      throw Error(ErrorKind::kFormat, fmt::format("{}: no images are listed", shown(split_.sources[0].path)));
   }
 
   ParsedLabels parse(size_t i, Size size) const override {
@@ -110,7 +109,7 @@ class CocoReader : public SplitReader {
     CocoFile content;
     CocoClasses classes;
   };
-  struct Part {  // a picture's entry in a file
+  struct Part {  // an image's entry in a file
     size_t file;
     std::ptrdiff_t image;
   };
@@ -167,20 +166,20 @@ class CocoReader : public SplitReader {
       if (!ids.insert(image.id).second)
         problems_.push_back({Problem::Severity::kWarning, Problem::Kind::kDuplicateImage,
                              fmt::format("{}:{}", file.name, image.line),
-                             fmt::format("picture id {} is there twice", image.id)});
+                             fmt::format("image id {} is there twice", image.id)});
     ProblemList strays;
     for (const CocoObject& object : file.content.objects)
       if (!ids.contains(object.image_id))
         strays.add(Problem::Severity::kWarning, Problem::Kind::kMissingImage,
                    fmt::format("{}:{}", file.name, object.line),
-                   fmt::format("annotation {}: there is no picture with id {}", object.id, object.image_id));
+                   fmt::format("annotation {}: there is no image with id {}", object.id, object.image_id));
     for (Problem& problem : strays.take(file.name)) problems_.push_back(std::move(problem));
   }
 
   const Dataset& dataset_;
   const Split& split_;
   std::vector<File> files_;
-  std::vector<std::vector<Part>> parts_;  // as many as pictures that were found, which come first
+  std::vector<std::vector<Part>> parts_;  // as many as images that were found, which come first
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ struct VocObject {
 
 // What an XML file says, or why it cannot be used.
 struct VocFile {
-  std::string file_name;         // of the picture; may be empty. The <path> element is not looked at
+  std::string file_name;         // of the image; may be empty. The <path> element is not looked at
   double width = 0, height = 0;  // 0 when not stated
   std::vector<VocObject> objects;
   std::vector<Problem> problems;

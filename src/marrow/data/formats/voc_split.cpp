@@ -68,7 +68,7 @@ class VocReader : public SplitReader {
       throw Error(ErrorKind::kFile, fmt::format("{}: split '{}' has no annotations (.xml)",
                                                 shown(split_.sources[0].path), split_.name));
     std::ranges::stable_sort(pictures_, {},
-                             [](const ListedPicture& picture) { return picture.image.native(); });
+                             [](const ListedImage& picture) { return picture.image.native(); });
   }
 
   ParsedLabels parse(size_t i, Size size) const override {
@@ -111,7 +111,7 @@ class VocReader : public SplitReader {
 
   void add(const fs::path& file, const Index& images, const fs::path& folder) {
     auto found = images.find(file.stem().string());
-    if (found == images.end()) {  // the file may name a picture of another stem
+    if (found == images.end()) {  // the file may name an image of another stem
       try {
         const VocFile voc = parse_voc(read_file(file, kMaxVocBytes), shown(file));
         found = images.find(fs::path(voc.file_name).stem().string());
@@ -123,8 +123,7 @@ class VocReader : public SplitReader {
     if (found != images.end())
       pictures_.push_back({found->second, file, {}});
     else
-      pictures_.push_back(
-          {{}, file, fmt::format("{}: its picture is not in {}", shown(file), shown(folder))});
+      pictures_.push_back({{}, file, fmt::format("{}: its image is not in {}", shown(file), shown(folder))});
   }
 
   const Dataset& dataset_;

@@ -140,11 +140,10 @@ class LabelParser {
       if (value <= 1 + kLabelTolerance && value >= -kLabelTolerance) continue;
       return error(
           row, Kind::kOutside,
-          fmt::format(
-              "{:g} {:g} {:g} {:g} is not within the picture: coordinates are shares of its width and "
-              "height, 0..1{}",
-              label.box.cx, label.box.cy, label.box.width, label.box.height,
-              value > 2 ? " (these look like pixels)" : ""));
+          fmt::format("{:g} {:g} {:g} {:g} is not within the image: coordinates are shares of its width and "
+                      "height, 0..1{}",
+                      label.box.cx, label.box.cy, label.box.width, label.box.height,
+                      value > 2 ? " (these look like pixels)" : ""));
     }
     result_.labels.push_back(label);
     if (is_polygon) result_.polygons.push_back(std::move(polygon));

@@ -52,7 +52,7 @@ bool equal_content(const fs::path& a, const fs::path& b) {
   }
 }
 
-Inspected inspect(const ScannedPicture& picture) {
+Inspected inspect(const ScannedImage& picture) {
   Inspected result;
   const std::string name = shown(picture.image.path);
   try {
@@ -124,21 +124,21 @@ class Checker {
     }
     std::ranges::move(scan.problems, std::back_inserter(check_.problems));
     const size_t number = check_.splits.size() - 1;
-    inspect_pictures(scan, number);
+    inspect_images(scan, number);
     if (dataset_.format == DatasetFormat::kYolo)
-      for (const ScannedPicture& picture : scan.pictures)
+      for (const ScannedImage& picture : scan.pictures)
         label_files_[picture.annotation.parent_path()].insert(picture.annotation.filename().string());
-    for (ScannedPicture& picture : scan.pictures) {
+    for (ScannedImage& picture : scan.pictures) {
       if (!picture.usable) continue;
       count(picture.image, result);
       images_.push_back(std::move(picture.image));
     }
   }
 
-  void inspect_pictures(Scan& scan, size_t split) {
+  void inspect_images(Scan& scan, size_t split) {
     const auto total = static_cast<int64_t>(scan.pictures.size());
     std::vector<Inspected> inspected(scan.pictures.size());
-    SharedProgress shared(pictures_progress_ = progress(check_.splits[split].name + ": pictures"), total);
+    SharedProgress shared(images_progress_ = progress(check_.splits[split].name + ": images"), total);
     pool_.parallel_for(total, [&](int64_t i, int) {
       inspected[static_cast<size_t>(i)] = inspect(scan.pictures[static_cast<size_t>(i)]);
       shared.advance();
@@ -159,11 +159,11 @@ class Checker {
       if (other.path != path && !equal_content(other.path, path)) continue;
       if (other.split != split)
         add(Severity::kError, Kind::kOverlap, shown(path),
-            fmt::format("the same picture as {} of split '{}'", shown(other.path),
+            fmt::format("the same image as {} of split '{}'", shown(other.path),
                         check_.splits[other.split].name));
       else
         add(Severity::kWarning, Kind::kDuplicateImage, shown(path),
-            other.path == path ? "listed twice" : fmt::format("the same picture as {}", shown(other.path)));
+            other.path == path ? "listed twice" : fmt::format("the same image as {}", shown(other.path)));
       break;
     }
     places.push_back({split, path});
@@ -183,7 +183,7 @@ class Checker {
       std::ranges::sort(orphans);
       for (const std::string& name : orphans)
         add(Severity::kWarning, Kind::kOrphanLabel, shown(folder / name),
-            "there is no picture for this label file");
+            "there is no image for this label file");
     }
   }
 
@@ -205,7 +205,7 @@ class Checker {
   }
 
   void report_unused_classes() {
-    const std::string what = has_boxes_ ? "objects" : "pictures";
+    const std::string what = has_boxes_ ? "objects" : "images";
     std::vector<int64_t> objects(dataset_.names.size());
     for (const SplitCheck& split : check_.splits)
       for (size_t i = 0; i < objects.size(); ++i) objects[i] += split.class_objects[i];
@@ -234,7 +234,7 @@ class Checker {
   const CheckOptions& options_;
   const bool has_boxes_ = dataset_.format != DatasetFormat::kFolders;
   cpu::ThreadPool pool_;
-  Progress pictures_progress_;
+  Progress images_progress_;
   DatasetCheck check_;
   std::vector<LabelledImage> images_;  // the usable ones of all splits
   std::map<uint64_t, std::vector<Place>> by_content_;

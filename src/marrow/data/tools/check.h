@@ -16,7 +16,7 @@ namespace marrow::data {
 struct CheckOptions {
   int image_size = 640;  // pixels of the longer side in training, for the sizes of boxes
   int threads = 0;
-  std::filesystem::path sheet;  // where the picture sheet goes (.png, .jpg); empty: none
+  std::filesystem::path sheet;  // where the image sheet goes (.png, .jpg); empty: none
   std::function<void(const std::string& what, int64_t done, int64_t total)> progress;
 };
 

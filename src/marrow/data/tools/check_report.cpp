@@ -26,7 +26,7 @@ double percent(int64_t part, int64_t whole) {
 }
 
 std::string splits_table(const DatasetCheck& check) {
-  std::string text = fmt::format("{:<8}{:>10}{:>10}{:>13}{:>10}{:>10}\n", "split", "pictures", "usable",
+  std::string text = fmt::format("{:<8}{:>10}{:>10}{:>13}{:>10}{:>10}\n", "split", "images", "usable",
                                  "backgrounds", "objects", "ignored");
   for (const SplitCheck& split : check.splits)
     text += fmt::format("{:<8}{:>10}{:>10}{:>13}{:>10}{:>10}\n", split.name, split.listed, split.usable,
@@ -34,8 +34,8 @@ std::string splits_table(const DatasetCheck& check) {
   return text;
 }
 
-std::string pictures_table(const DatasetCheck& check) {
-  std::string text = fmt::format("{:<8}{:>10}{:>10}\n", "split", "pictures", "usable");
+std::string images_table(const DatasetCheck& check) {
+  std::string text = fmt::format("{:<8}{:>10}{:>10}\n", "split", "images", "usable");
   for (const SplitCheck& split : check.splits)
     text += fmt::format("{:<8}{:>10}{:>10}\n", split.name, split.listed, split.usable);
   return text;
@@ -47,7 +47,7 @@ std::string classes_table(const Dataset& dataset, const DatasetCheck& check) {
   std::string text = fmt::format("{:>5}  {:<{}}", "class", "name", width);
   const bool boxes = dataset.format != DatasetFormat::kFolders;
   for (const SplitCheck& split : check.splits) text += fmt::format("{:>{}}", split.name, boxes ? 18 : 13);
-  text += boxes ? "   (objects, share, pictures)\n" : "   (pictures, share)\n";
+  text += boxes ? "   (objects, share, images)\n" : "   (images, share)\n";
   for (size_t i = 0; i < std::min(dataset.names.size(), kShownClasses); ++i) {
     text += fmt::format("{:>5}  {:<{}}", i, printable(dataset.names[i], 32), width);
     for (const SplitCheck& split : check.splits) {
@@ -105,7 +105,7 @@ std::string check_text(const Dataset& dataset, const DatasetCheck& check, int im
   }
   if (!text.empty()) text += '\n';
   const bool boxes = dataset.format != DatasetFormat::kFolders;
-  text += (boxes ? splits_table(check) : pictures_table(check)) + '\n' + classes_table(dataset, check) + '\n';
+  text += (boxes ? splits_table(check) : images_table(check)) + '\n' + classes_table(dataset, check) + '\n';
   if (boxes) text += sizes_table(check, image_size) + '\n';
   text += counted(check.errors, "error") + ", " + counted(check.warnings, "warning") + "\n";
   return text;

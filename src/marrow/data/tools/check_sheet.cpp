@@ -57,7 +57,7 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
   }
   std::vector<image::Image> tiles;
   for (const LabelledImage* image : chosen) tiles.push_back(draw_tile(*image, names, tile));
-  return detect::picture_sheet(tiles);
+  return detect::image_sheet(tiles);
 }
 
 }  // namespace marrow::data

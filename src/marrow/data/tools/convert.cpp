@@ -40,18 +40,18 @@ class UniqueNames {
   std::set<std::string> taken_;
 };
 
-void transfer(const fs::path& from, const fs::path& to, PictureTransfer how) {
+void transfer(const fs::path& from, const fs::path& to, ImageTransfer how) {
   std::error_code error;
   switch (how) {
-    case PictureTransfer::kSymlink:
+    case ImageTransfer::kSymlink:
       fs::create_symlink(from, to, error);
       break;
-    case PictureTransfer::kHardLink:
+    case ImageTransfer::kHardLink:
       // Of the image itself, not of a link to it.
       fs::create_hard_link(fs::canonical(from, error), to, error);
       if (!error) break;
       [[fallthrough]];
-    case PictureTransfer::kCopy:
+    case ImageTransfer::kCopy:
       error.clear();
       fs::copy_file(from, to, error);
       break;
@@ -60,14 +60,14 @@ void transfer(const fs::path& from, const fs::path& to, PictureTransfer how) {
     throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", shown(to), error.message()));
 }
 
-void transfer_all(const std::vector<NamedPicture>& pictures, const fs::path& folder,
+void transfer_all(const std::vector<NamedImage>& pictures, const fs::path& folder,
                   const ConvertOptions& options) {
   make_folder(folder);
   cpu::ThreadPool pool(options.threads);
   SharedProgress progress(options.progress, static_cast<int64_t>(pictures.size()));
   std::vector<std::string> failures(pictures.size());
   pool.parallel_for(static_cast<int64_t>(pictures.size()), [&](int64_t i, int) {
-    const NamedPicture& picture = pictures[static_cast<size_t>(i)];
+    const NamedImage& picture = pictures[static_cast<size_t>(i)];
     try {
       transfer(picture.image.path, folder / picture.name, options.transfer);
     } catch (const std::exception& error) {
@@ -140,8 +140,8 @@ ConvertSummary convert_dataset(const Dataset& dataset, const fs::path& out, cons
   for (const Split& split : dataset.splits) {
     Scan scan = read_split(dataset, split, options.threads);
     UniqueNames split_names;
-    std::vector<NamedPicture> pictures;
-    for (ScannedPicture& picture : scan.pictures) {
+    std::vector<NamedImage> pictures;
+    for (ScannedImage& picture : scan.pictures) {
       if (!picture.usable) {
         ++summary.dropped;
         continue;
@@ -169,7 +169,7 @@ ConvertSummary convert_dataset(const Dataset& dataset, const fs::path& out, cons
         break;
       default:
         make_folder(out / "labels" / split.name);
-        for (const NamedPicture& picture : pictures)
+        for (const NamedImage& picture : pictures)
           write_plainly(out / "labels" / split.name / fs::path(picture.name).replace_extension(".txt"),
                         yolo_label_lines(picture.image, options.polygons));
     }

@@ -11,7 +11,7 @@
 
 namespace marrow::data {
 
-enum class PictureTransfer {
+enum class ImageTransfer {
   kCopy,
   kHardLink,  // copies where a link is not possible (another disk)
   kSymlink,   // to the absolute path
@@ -19,7 +19,7 @@ enum class PictureTransfer {
 
 struct ConvertOptions {
   DatasetFormat to = DatasetFormat::kYolo;  // not kFolders
-  PictureTransfer transfer = PictureTransfer::kCopy;
+  ImageTransfer transfer = ImageTransfer::kCopy;
   bool polygons = false;  // to kYolo: rows of polygons where the source has them; COCO keeps them always
   int threads = 0;
   std::function<void(int64_t done, int64_t total)> progress;
@@ -28,7 +28,7 @@ struct ConvertOptions {
 struct ConvertSummary {
   int64_t images = 0, objects = 0;
   int64_t ignored = 0;  // crowd and difficult objects: kYolo has no place for them; the others keep them
-  int64_t dropped = 0;  // pictures that cannot be used
+  int64_t dropped = 0;  // images that cannot be used
   std::vector<Problem> problems;
 };
 

@@ -18,7 +18,7 @@ std::string json_text(const std::string& text) {
 
 class CocoText {
  public:
-  std::string write(const std::vector<std::string>& names, const std::vector<NamedPicture>& pictures) {
+  std::string write(const std::vector<std::string>& names, const std::vector<NamedImage>& pictures) {
     text_ = "{\n\"info\": {\"description\": \"Written by marrow data convert\"},\n\"images\": [";
     for (size_t i = 0; i < pictures.size(); ++i)
       next(i == 0,
@@ -99,7 +99,7 @@ std::string voc_object(const Label& label, bool difficult, const LabelledImage& 
       pixel_text(box.y), pixel_text(box.x + box.width), pixel_text(box.y + box.height));
 }
 
-std::string voc_text(const NamedPicture& picture, const std::vector<std::string>& names) {
+std::string voc_text(const NamedImage& picture, const std::vector<std::string>& names) {
   std::string text = fmt::format(
       "<annotation>\n\t<folder>JPEGImages</folder>\n\t<filename>{}</filename>\n\t<size>\n\t\t<width>{}</"
       "width>\n"
@@ -120,14 +120,14 @@ std::string pixel_text(double value) {
 }
 
 void write_coco(const std::filesystem::path& file, const std::vector<std::string>& names,
-                const std::vector<NamedPicture>& pictures) {
+                const std::vector<NamedImage>& pictures) {
   write_file_atomically(file, CocoText().write(names, pictures));
 }
 
 void write_voc(const std::filesystem::path& out, const std::string& split,
-               const std::vector<std::string>& names, const std::vector<NamedPicture>& pictures) {
+               const std::vector<std::string>& names, const std::vector<NamedImage>& pictures) {
   std::string list;
-  for (const NamedPicture& picture : pictures) {
+  for (const NamedImage& picture : pictures) {
     const std::string stem = std::filesystem::path(picture.name).stem().string();
     write_plainly(out / "Annotations" / (stem + ".xml"), voc_text(picture, names));
     list += stem + "\n";

@@ -9,15 +9,15 @@
 
 namespace marrow::data {
 
-struct NamedPicture {
+struct NamedImage {
   std::string name;  // of its file in the new dataset
   LabelledImage image;
 };
 
 void write_coco(const std::filesystem::path& file, const std::vector<std::string>& names,
-                const std::vector<NamedPicture>& pictures);
+                const std::vector<NamedImage>& pictures);
 void write_voc(const std::filesystem::path& out, const std::string& split,
-               const std::vector<std::string>& names, const std::vector<NamedPicture>& pictures);
+               const std::vector<std::string>& names, const std::vector<NamedImage>& pictures);
 
 // A number of pixels, rounded to a millionth, so that what was a whole number is one again.
 std::string pixel_text(double value);

@@ -25,12 +25,12 @@ void check(const SynthOptions& options) {
     if (!good) throw Error(ErrorKind::kUsage, message);
   };
   require(options.images >= 1 && options.images <= kMostSynthImages,
-          fmt::format("{} pictures; 1 to {} can be drawn", options.images, kMostSynthImages));
+          fmt::format("{} images; 1 to {} can be drawn", options.images, kMostSynthImages));
   require(options.image_size >= kSmallestSynthSide && options.image_size <= kLargestSynthSide,
-          fmt::format("pictures of {} pixels; {} to {} can be drawn", options.image_size, kSmallestSynthSide,
+          fmt::format("images of {} pixels; {} to {} can be drawn", options.image_size, kSmallestSynthSide,
                       kLargestSynthSide));
   require(options.objects >= 1 && options.objects <= kMostSynthObjects,
-          fmt::format("{} objects a picture; 1 to {} can be drawn", options.objects, kMostSynthObjects));
+          fmt::format("{} objects an image; 1 to {} can be drawn", options.objects, kMostSynthObjects));
   require(
       options.val_share >= 0 && options.val_share <= kMostValShare,
       fmt::format("a share of {} for validation; 0 to {} are possible", options.val_share, kMostValShare));
@@ -94,7 +94,7 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
       const bool is_val = index >= summary.train_images;
       const fs::path split = is_val ? "val" : "train";
       const std::string name = fmt::format("{:06}", is_val ? index - summary.train_images : index);
-      const SynthPicture picture = draw_synth_picture(options, index);
+      const SynthImage picture = draw_synth_image(options, index);
       write_plainly(folder / "images" / split / (name + ".jpg"), image::encode_jpeg(picture.image.pixels()));
       LabelledImage labelled;
       labelled.labels = picture.labels;

@@ -23,16 +23,16 @@ inline constexpr double kMostValShare = 0.9;
 
 struct SynthOptions {
   int images = 400;
-  double val_share = 0.2;  // of the pictures; at least one, where there are two
-  int image_size = 320;    // pixels, the longer side; pictures are square, wide or tall
-  int objects = 8;         // at most, a picture
+  double val_share = 0.2;  // of the images; at least one, where there are two
+  int image_size = 320;    // pixels, the longer side; images are square, wide or tall
+  int objects = 8;         // at most, an image
   std::vector<std::string> classes = synth_classes();  // of synth_classes()
   uint64_t seed = 0;
   int threads = 0;
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
-struct SynthPicture {
+struct SynthImage {
   image::Image image;
   std::vector<Label> labels;  // class_id counts in options.classes
 };
@@ -41,7 +41,7 @@ struct SynthPicture {
 // shape bounds the part of it that is inside the image; a shape of which less than kSynthVisible can be
 // seen, after what lies above it and the image's edge, has none.
 inline constexpr double kSynthVisible = 0.6;
-SynthPicture draw_synth_picture(const SynthOptions& options, int64_t index);
+SynthImage draw_synth_image(const SynthOptions& options, int64_t index);
 
 struct SynthSummary {
   int64_t train_images = 0, val_images = 0;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kThresholds = 10;  // IoU
 constexpr size_t kRecallPoints = 101;
-constexpr size_t kMaxDetections = 100;  // per picture and category
+constexpr size_t kMaxDetections = 100;  // per image and category
 constexpr size_t kNone = SIZE_MAX;
 using Bits = std::bitset<kThresholds>;
 
@@ -54,7 +54,7 @@ double overlap(const CocoDetection& detection, const CocoAnnotation& annotation)
 // What became of a detection, per area range and threshold.
 struct Outcome {
   double score = 0.0;
-  size_t rank = 0;  // in its picture
+  size_t rank = 0;  // in its image
   std::array<Bits, kAreas> matched = {};
   std::array<Bits, kAreas> ignored = {};  // counts neither as right nor as wrong
 };
@@ -65,7 +65,7 @@ struct Candidate {
 };
 
 // Matches the detections of one image and category, sorted by falling score.
-class PictureMatcher {
+class ImageMatcher {
  public:
   void match(std::span<const CocoAnnotation* const> truth, std::span<const CocoDetection* const> detections,
              std::vector<Outcome>& outcomes) {
@@ -230,7 +230,7 @@ std::vector<std::vector<const Item*>> by_category(std::span<const Item> items,
 
 // The next run of items that share an image.
 template <class Item>
-std::span<const Item* const> take_picture(std::span<const Item* const>& items, int64_t image_id) {
+std::span<const Item* const> take_image(std::span<const Item* const>& items, int64_t image_id) {
   size_t count = 0;
   while (count < items.size() && items[count]->image_id == image_id) ++count;
   const auto run = items.first(count);
@@ -248,14 +248,14 @@ std::vector<Outcome> match_category(std::vector<const CocoAnnotation*>& annotati
   });
   std::vector<Outcome> outcomes;
   outcomes.reserve(detections.size());
-  PictureMatcher matcher;
+  ImageMatcher matcher;
   std::span<const CocoAnnotation* const> truth_left = annotations;
   std::span<const CocoDetection* const> detections_left = detections;
   while (!detections_left.empty()) {
     const int64_t image_id = detections_left.front()->image_id;
     while (!truth_left.empty() && truth_left.front()->image_id < image_id) truth_left = truth_left.subspan(1);
-    const auto truth = take_picture(truth_left, image_id);
-    const auto found = take_picture(detections_left, image_id);
+    const auto truth = take_image(truth_left, image_id);
+    const auto found = take_image(detections_left, image_id);
     matcher.match(truth, found.first(std::min(found.size(), kMaxDetections)), outcomes);
   }
   // Equal scores keep the order of their images.

@@ -38,7 +38,7 @@ std::string report_table(const DetectionReport& report, bool per_class) {
 std::string report_text(const DetectionReport& report, bool per_class) {
   return "mAP by Ultralytics' definition (boxes in the network's input):\n" +
          report_table(report, per_class) +
-         "mAP by COCO's definition (pycocotools; boxes in the picture, -1: nothing to find):\n" +
+         "mAP by COCO's definition (pycocotools; boxes in the image, -1: nothing to find):\n" +
          coco_text(report.coco);
 }
 

@@ -43,7 +43,7 @@ DetectionValidator::DetectionValidator(std::vector<std::string> names, Validator
   for (int c = 0; c < classes; ++c) coco_truth_.category_ids.push_back(c);
 }
 
-void DetectionValidator::add(const ValidatedPicture& picture) {
+void DetectionValidator::add(const ValidatedImage& picture) {
   for (const TruthBox& box : picture.truth)
     check_class("label", box.class_id, names_.size(), picture.file_name);
   for (const detect::InputDetection& detection : picture.detections)
@@ -66,8 +66,8 @@ void DetectionValidator::add(const ValidatedPicture& picture) {
   ++images_;
 }
 
-void DetectionValidator::add_coco(const ValidatedPicture& picture) {
-  const auto in_picture = [&](const Box<InputPixels>& box) {
+void DetectionValidator::add_coco(const ValidatedImage& picture) {
+  const auto in_image = [&](const Box<InputPixels>& box) {
     return coco_box(to_image(box, picture.ratio_pad, picture.picture));
   };
   const auto annotate = [&](int class_id, const CocoBox& box, double area, bool crowd) {
@@ -80,13 +80,13 @@ void DetectionValidator::add_coco(const ValidatedPicture& picture) {
     for (const CocoTruthBox& one : *picture.coco_truth) annotate(one.class_id, one.box, one.area, one.crowd);
   } else {
     for (const TruthBox& one : picture.truth) {
-      const CocoBox box = in_picture(one.box);
+      const CocoBox box = in_image(one.box);
       annotate(one.class_id, box, box.area(), false);
     }
   }
   for (const detect::InputDetection& detection : picture.detections) {
-    coco_detections_.push_back({images_, detection.class_id, rounded(in_picture(detection.box)),
-                                rounded_score(detection.confidence)});
+    coco_detections_.push_back(
+        {images_, detection.class_id, rounded(in_image(detection.box)), rounded_score(detection.confidence)});
   }
 }
 

@@ -30,8 +30,8 @@ struct CocoTruthBox {
   bool crowd = false;
 };
 
-struct ValidatedPicture {
-  std::string file_name;  // with its extension, without folders; names the picture in predictions.json
+struct ValidatedImage {
+  std::string file_name;  // with its extension, without folders; names the image in predictions.json
   Size picture;
   Size network;                                        // the input that it was fitted into
   RatioPad ratio_pad;                                  // how
@@ -51,7 +51,7 @@ struct DetectionReport {
   std::vector<std::string> names;
   int64_t images = 0;
   int64_t instances = 0;
-  std::vector<int64_t> images_of_class;  // pictures that contain the class
+  std::vector<int64_t> images_of_class;  // images that contain the class
   AveragePrecision ultralytics;
   CocoReport coco;               // categories[class]
   ConfusionMatrix confusion{0};  // the last row and column are the background
@@ -65,13 +65,13 @@ class DetectionValidator {
   explicit DetectionValidator(std::vector<std::string> names, ValidatorOptions options = {});
 
   // Throws Error{kShape} when a truth box or a detection is of a class that has no name.
-  void add(const ValidatedPicture& picture);
+  void add(const ValidatedImage& picture);
 
   DetectionReport report() const;
   std::vector<CocoPrediction> predictions() const;  // for predictions.json, made anew
 
  private:
-  void add_coco(const ValidatedPicture& picture);
+  void add_coco(const ValidatedImage& picture);
 
   std::vector<std::string> names_;
   ValidatorOptions options_;
@@ -81,7 +81,7 @@ class DetectionValidator {
   ConfusionMatrix confusion_;
   std::vector<std::string> file_names_;
   std::vector<std::optional<int64_t>> image_ids_;  // in predictions.json
-  CocoGroundTruth coco_truth_;                     // numbered by class and in the order of pictures
+  CocoGroundTruth coco_truth_;                     // numbered by class and in the order of images
   std::vector<CocoDetection> coco_detections_;
 };
 

@@ -11,7 +11,7 @@ void DrawingAttempts::picture(const std::function<void()>& draw) {
   try {
     draw();
   } catch (const std::exception& error) {
-    if (!said_) say_(fmt::format("a picture is left out, and maybe others: {}", error.what()));
+    if (!said_) say_(fmt::format("a plot is left out, and maybe others: {}", error.what()));
     said_ = true;
   }
 }

@@ -58,7 +58,7 @@ class MemoryFile {
     while (done < text.size()) {
       const ssize_t count = ::pread(fd_, text.data() + done, text.size() - done, static_cast<off_t>(done));
       if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) fail("cannot read its picture", errno);
+      if (count <= 0) fail("cannot read its plot", errno);
       done += static_cast<size_t>(count);
     }
     return text;
@@ -138,7 +138,7 @@ bool wait_for(pid_t child, double seconds, int& status) {
 }  // namespace
 
 std::string run_gnuplot(const std::string& script, const GnuplotOptions& options) {
-  const MemoryFile input("plot-script"), output("plot-picture"), messages("plot-messages");
+  const MemoryFile input("plot-script"), output("plot-drawing"), messages("plot-messages");
   input.fill(script);
   int status = 0;
   const pid_t child = start(options.program, input.fd(), output.fd(), messages.fd());

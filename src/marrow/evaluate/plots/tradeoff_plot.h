@@ -18,7 +18,7 @@ struct TradeoffPoint {
 struct TradeoffText {
   std::string title;
   std::string value;     // the y axis
-  double budget_ms = 0;  // a line at this latency where it lies in the picture's range or near; 0: none
+  double budget_ms = 0;  // a line at this latency where it lies in the image's range or near; 0: none
 };
 
 // Axes of a wide range are logarithmic; latency begins at 0 unless the points lie close together. Labels stay

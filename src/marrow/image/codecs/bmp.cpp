@@ -143,7 +143,7 @@ void read_runs(Bytes data, const Header& header, const std::string& name, Image&
   bool nibbles = header.bits == 4;
   int64_t x = 0, y = 0;
   auto put = [&](uint32_t index) {
-    if (x >= header.width || y >= header.height) fail(name, kKind, "a run leaves the picture");
+    if (x >= header.width || y >= header.height) fail(name, kKind, "a run leaves the image");
     auto row = static_cast<int>(header.top_down ? y : header.height - 1 - y);
     std::memcpy(image.row(row) + x * 3, header.palette[index].data(), 3);
     ++x;
@@ -160,7 +160,7 @@ void read_runs(Bytes data, const Header& header, const std::string& name, Image&
     } else if (value == 0) {  // end of row
       x = 0;
       ++y;
-    } else if (value == 1) {  // end of picture
+    } else if (value == 1) {  // end of image
       return;
     } else if (value == 2) {  // jump
       if (data.size() - at < 2) fail(name, kKind, "the file ends early");

@@ -141,7 +141,7 @@ class Reader {
   std::string warning() const {
     if (messages_.base.num_warnings == 0) return "";
     if (!messages_.ended_early) return messages_.warning;
-    if (info_.progressive_mode) return "the file ends early; the picture is coarse or partly grey";
+    if (info_.progressive_mode) return "the file ends early; the image is coarse or partly grey";
     return fmt::format("the file ends early, after about {} of {} rows; the rest is grey",
                        messages_.rows_before_warning, info_.output_height);
   }

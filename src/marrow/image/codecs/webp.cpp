@@ -59,8 +59,7 @@ StoredImage read_webp(Bytes bytes, const std::string& name) {
   VP8StatusCode status = WebPGetFeatures(bytes.data(), bytes.size(), &config.input);
   if (status != VP8_STATUS_OK) fail(name, kind, reason(status));
   if (config.input.has_animation) {
-    throw Error(ErrorKind::kUnsupported,
-                name + ": an animated WebP is not a kind of picture that can be read");
+    throw Error(ErrorKind::kUnsupported, name + ": an animated WebP is not a kind of image that can be read");
   }
   check_size(name, kind, config.input.width, config.input.height);
   StoredImage stored;

@@ -13,7 +13,7 @@ namespace marrow::loader {
 // From the beta distribution; alpha, beta > 0. Two gamma draws (Marsaglia and Tsang 2000).
 double draw_beta(double alpha, double beta, Random& random);
 
-constexpr double kMixupBeta = 32.0;  // the share of each picture is close to a half
+constexpr double kMixupBeta = 32.0;  // the share of each image is close to a half
 
 // sample * share + other * (1 - share), cut off to bytes; all objects of both. Equal sizes.
 void mixup(Sample& sample, const Sample& other, double share);

@@ -17,7 +17,7 @@
 namespace marrow::loader {
 
 struct ClassificationAugment {
-  double smallest_area = 0.08;  // of the crop, as a part of the picture
+  double smallest_area = 0.08;  // of the crop, as a part of the image
   double fliplr = 0.5, flipud = 0.0;
   std::optional<RandAugmentSettings> rand_augment = RandAugmentSettings();
   double erasing = 0.4;                    // probability of a black rectangle

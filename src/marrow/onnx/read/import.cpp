@@ -105,12 +105,12 @@ ImportedNetwork read(const ModelProto& model) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("the input is of type {}, wanted float32 or float16", dtype_name(input.dtype)));
   if (input.shape.size() != 4 || input.shape[1].value < 1 || input.shape[1].value > kMaxChannels)
-    throw Error(ErrorKind::kUnsupported, "the input is no (N, channels, height, width) of pictures");
+    throw Error(ErrorKind::kUnsupported, "the input is no (N, channels, height, width) of images");
   const int64_t batch = input.shape[0].value, channels = input.shape[1].value, height = input.shape[2].value,
                 width = input.shape[3].value;
   if (batch > kMaxBatch || height > kMaxSide || width > kMaxSide)
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("an input of {} pictures of {}x{} pixels", batch, height, width));
+                fmt::format("an input of {} images of {}x{} pixels", batch, height, width));
 
   // Multiples of every stride; no two numbers of the first equal those of the second or each other.
   struct Probe {

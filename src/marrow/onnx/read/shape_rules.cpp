@@ -88,13 +88,15 @@ class ShapeRules {
   static std::vector<Shape> one(Shape shape) { return {std::move(shape)}; }
 
   const Shape& shape(size_t i) const {
-    if (i >= operands_.size() || operands_[i].shape == nullptr) fail_format(fmt::format("input {} is missing", i));
+    if (i >= operands_.size() || operands_[i].shape == nullptr)
+      fail_format(fmt::format("input {} is missing", i));
     return *operands_[i].shape;
   }
   const Tensor* constant(size_t i) const { return i < constants_.size() ? constants_[i] : nullptr; }
 
   const Shape& map() const {
-    if (shape(0).size() != 4) fail_format(fmt::format("wants an (N, C, H, W) map, got {}", to_string(shape(0))));
+    if (shape(0).size() != 4)
+      fail_format(fmt::format("wants an (N, C, H, W) map, got {}", to_string(shape(0))));
     return shape(0);
   }
 
@@ -167,7 +169,7 @@ class ShapeRules {
       part[axis] = result[axis];
       if (part != result)
         fail_format(fmt::format("inputs 0 ({}) and {} ({}) do not go together", to_string(shape(0)), i,
-                         to_string(shape(i))));
+                                to_string(shape(i))));
     }
     return result;
   }
@@ -305,9 +307,10 @@ Window window_of(const ShapedNode& node, const Shape& map, const std::vector<int
   if (const Ints stated = node.integers("kernel_shape"); !stated.empty() && stated != kernel)
     fail_format("kernel_shape is not the weight's");
   for (const Ints* values : {&w.kernel, &w.strides, &w.dilations}) {
-    if (values->size() != 2) fail_format("windows over two axes are read, for pictures");
+    if (values->size() != 2) fail_format("windows over two axes are read, for images");
     for (const int64_t value : *values)
-      if (value < 1 || value > kMaxDimension) fail_format(fmt::format("a kernel, stride or dilation of {}", value));
+      if (value < 1 || value > kMaxDimension)
+        fail_format(fmt::format("a kernel, stride or dilation of {}", value));
   }
   const std::string_view rule = node.text("auto_pad", "NOTSET");
   if (rule == "SAME_UPPER" || rule == "SAME_LOWER") {

@@ -10,11 +10,11 @@ namespace {
 namespace fs = std::filesystem;
 using testing::message_of;
 
-class ListPictures : public testing::DataFolder {
+class ListImages : public testing::DataFolder {
  protected:
   std::vector<std::string> names(const fs::path& dataset, const std::string& split) {
     std::vector<std::string> names;
-    for (const fs::path& path : list_pictures(read_dataset(dataset), split)) {
+    for (const fs::path& path : list_images(read_dataset(dataset), split)) {
       EXPECT_TRUE(fs::is_regular_file(path)) << path;
       names.push_back(path.filename());
     }
@@ -22,7 +22,7 @@ class ListPictures : public testing::DataFolder {
   }
 };
 
-TEST_F(ListPictures, IsTheSameInEveryFormat) {
+TEST_F(ListImages, IsTheSameInEveryFormat) {
   for (const char* name : {"train/a", "train/b", "val/c"}) {
     write_picture(std::string("yolo/images/") + name + ".png", std::string(name).back());
     write(std::string("yolo/labels/") + name + ".txt", "0 .5 .5 .25 .5\n");
@@ -36,21 +36,20 @@ TEST_F(ListPictures, IsTheSameInEveryFormat) {
   }
 }
 
-TEST_F(ListPictures, OfClassFoldersToo) {
+TEST_F(ListImages, OfClassFoldersToo) {
   for (const char* name : {"train/cat/b.png", "train/dog/a.png", "val/dog/c.png"}) write_picture(name);
   EXPECT_EQ(names(folder_, "train"), (std::vector<std::string>{"b.png", "a.png"}));  // by path
   EXPECT_EQ(names(folder_, "val"), std::vector<std::string>{"c.png"});
 }
 
-TEST_F(ListPictures, LeavesOutWhatIsMissing) {
+TEST_F(ListImages, LeavesOutWhatIsMissing) {
   write_picture("a.png");
   const std::string head = R"({"categories": [{"id": 1, "name": "x"}], "annotations": [], "images": [)";
   write("some.json", head + R"({"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "gone.png"}]})");
   write("none.json", head + R"({"id": 2, "file_name": "gone.png"}]})");
   EXPECT_EQ(names(folder_ / "some.json", "train"), std::vector<std::string>{"a.png"});
-  EXPECT_NE(
-      message_of([&] { names(folder_ / "none.json", "train"); }).find("the picture 'gone.png' is not in"),
-      std::string::npos);
+  EXPECT_NE(message_of([&] { names(folder_ / "none.json", "train"); }).find("the image 'gone.png' is not in"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
-#include "marrow/train/run_pictures.h"
+#include "marrow/train/run_plots.h"
 
 #include <fmt/format.h>
-
 
 #include "marrow/base/stopwatch.h"
 #include "marrow/evaluate/plots/label_plot.h"
@@ -14,17 +13,16 @@ namespace {
 
 constexpr double kLargestShare = 0.01;  // of a run's time, for drawing results.png while it goes on
 
-
 }  // namespace
 
-RunPictures::RunPictures(std::filesystem::path folder, std::vector<std::string> names,
-                         std::function<void(std::string_view)> say)
+RunPlots::RunPlots(std::filesystem::path folder, std::vector<std::string> names,
+                   std::function<void(std::string_view)> say)
     : folder_(std::move(folder)),
       names_(std::move(names)),
       attempts_(say),
       validation_(folder_, names_, say) {}
 
-void RunPictures::labels(const loader::ImageStore& images) {
+void RunPlots::labels(const loader::ImageStore& images) {
   attempts_.plot(folder_ / "labels.jpg", [&] {
     std::vector<evaluate::PlottedBox> boxes;
     for (size_t i = 0; i < images.size(); ++i)
@@ -34,11 +32,11 @@ void RunPictures::labels(const loader::ImageStore& images) {
   });
 }
 
-void RunPictures::train_batch(const loader::DetectionBatch& batch, int64_t batches_per_epoch,
-                              int64_t close_mosaic_epoch) {
+void RunPlots::train_batch(const loader::DetectionBatch& batch, int64_t batches_per_epoch,
+                           int64_t close_mosaic_epoch) {
   const int64_t iteration = batch.epoch * batches_per_epoch + batch.number;
-  const bool without_mosaic = batch.epoch == close_mosaic_epoch && batch.number < evaluate::kPicturedBatches;
-  if (iteration >= evaluate::kPicturedBatches && !without_mosaic) return;
+  const bool without_mosaic = batch.epoch == close_mosaic_epoch && batch.number < evaluate::kPlottedBatches;
+  if (iteration >= evaluate::kPlottedBatches && !without_mosaic) return;
   attempts_.picture([&] {
     image::write_image(
         folder_ / fmt::format("train_batch{}.jpg", iteration),
@@ -46,9 +44,9 @@ void RunPictures::train_batch(const loader::DetectionBatch& batch, int64_t batch
   });
 }
 
-void RunPictures::train_batch(const loader::ClassificationBatch& batch, int64_t batches_per_epoch) {
+void RunPlots::train_batch(const loader::ClassificationBatch& batch, int64_t batches_per_epoch) {
   const int64_t iteration = batch.epoch * batches_per_epoch + batch.number;
-  if (iteration >= evaluate::kPicturedBatches) return;
+  if (iteration >= evaluate::kPlottedBatches) return;
   attempts_.picture([&] {
     image::write_image(folder_ / fmt::format("train_batch{}.jpg", iteration),
                        loader::class_sheet(batch.images, batch.class_ids, names_, loader::kSheetImages,
@@ -57,11 +55,11 @@ void RunPictures::train_batch(const loader::ClassificationBatch& batch, int64_t 
   });
 }
 
-void RunPictures::epoch_done() {
+void RunPlots::epoch_done() {
   if (since_drawn_.seconds() >= draw_cost_ / kLargestShare) run_done();
 }
 
-void RunPictures::run_done() {
+void RunPlots::run_done() {
   const Stopwatch clock;
   attempts_.plot(folder_ / "results.png",
                  [&] { return evaluate::results_plot(read_results_csv(folder_ / "results.csv")); });

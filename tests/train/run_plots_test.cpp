@@ -1,5 +1,5 @@
 // The images of a run: which there are, and that they change nothing else.
-#include "marrow/train/run_pictures.h"
+#include "marrow/train/run_plots.h"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ const std::set<std::string> kPlots = {
     "results.png",     "labels.jpg",      "confusion_matrix.png", "confusion_matrix_normalized.png",
     "BoxPR_curve.png", "BoxF1_curve.png", "BoxP_curve.png",       "BoxR_curve.png"};
 
-std::set<std::string> pictures_of(const fs::path& folder) {
+std::set<std::string> images_of(const fs::path& folder) {
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -30,7 +30,7 @@ std::set<std::string> pictures_of(const fs::path& folder) {
   return names;
 }
 
-TEST(RunPictures, AreThoseThatPeopleExpectAndChangeNoWeight) {
+TEST(RunPlots, AreThoseThatPeopleExpectAndChangeNoWeight) {
   const testing::TinyRun tiny;
   TrainOptions options = tiny.options("drawn");
   options.plots = true;
@@ -40,17 +40,17 @@ TEST(RunPictures, AreThoseThatPeopleExpectAndChangeNoWeight) {
                                   "train_batch9.jpg",      "train_batch10.jpg",  "train_batch11.jpg",
                                   "val_batch0_labels.jpg", "val_batch0_pred.jpg"};
   wanted.insert(kPlots.begin(), kPlots.end());
-  EXPECT_EQ(pictures_of(tiny.run("drawn")), wanted);
+  EXPECT_EQ(images_of(tiny.run("drawn")), wanted);
 
   options = tiny.options("plain");
   options.plots = false;
   ASSERT_EQ(run_training(options), RunOutcome::kFinished);
-  EXPECT_TRUE(pictures_of(tiny.run("plain")).empty());
+  EXPECT_TRUE(images_of(tiny.run("plain")).empty());
   EXPECT_EQ(tiny.bytes("plain", "last"), tiny.bytes("drawn", "last"));
   EXPECT_EQ(tiny.bytes("plain", "best"), tiny.bytes("drawn", "best"));
 }
 
-TEST(RunPictures, AResumedRunDrawsAgainWhatItDoesAgainAndTheSame) {
+TEST(RunPlots, AResumedRunDrawsAgainWhatItDoesAgainAndTheSame) {
   const testing::TinyRun tiny;
   TrainOptions options = tiny.options("straight");
   options.plots = true;
@@ -66,18 +66,18 @@ TEST(RunPictures, AResumedRunDrawsAgainWhatItDoesAgainAndTheSame) {
   std::set<std::string> wanted = {"train_batch9.jpg", "train_batch10.jpg", "train_batch11.jpg",
                                   "val_batch0_pred.jpg", "val_batch0_labels.jpg"};
   wanted.insert(kPlots.begin(), kPlots.end());
-  EXPECT_EQ(pictures_of(resumed), wanted);
+  EXPECT_EQ(images_of(resumed), wanted);
   for (const std::string& name : wanted)
     EXPECT_TRUE(read_file(resumed / name, 10 << 20) == read_file(straight / name, 10 << 20)) << name;
   EXPECT_EQ(tiny.bytes("resumed", "last"), tiny.bytes("straight", "last"));
 }
 
 // The folder is a file: nothing can be written, and that is said once.
-TEST(RunPictures, FailuresAreSaidOnce) {
+TEST(RunPlots, FailuresAreSaidOnce) {
   const testing::TemporaryFolder folder;
   write_file_atomically(folder / "file", "");
   std::vector<std::string> said;
-  RunPictures pictures(folder / "file", {"a"}, [&](std::string_view line) { said.emplace_back(line); });
+  RunPlots pictures(folder / "file", {"a"}, [&](std::string_view line) { said.emplace_back(line); });
   loader::DetectionBatch batch;
   batch.images = Tensor({1, 3, 32, 32}, DType::kUInt8);
   batch.targets = Tensor({0, 6});

@@ -1,5 +1,5 @@
 // The plots and drawn batches of a training run, under the names that users of YOLOv8 know: labels.jpg,
-// train_batch*.jpg, results.png, and those of its last validation (evaluate/validation_pictures.h).
+// train_batch*.jpg, results.png, and those of its last validation (evaluate/validation_plots.h).
 //
 // They follow from what the run does anyway and change nothing in it: no random number is drawn, no batch
 // asked for. A resumed run draws again what belongs to the batches and epochs that it does again. Nothing
@@ -14,17 +14,17 @@
 
 #include "marrow/base/stopwatch.h"
 #include "marrow/evaluate/plots/drawing_attempts.h"
-#include "marrow/evaluate/validation_pictures.h"
+#include "marrow/evaluate/validation_plots.h"
 #include "marrow/loader/classification_loader.h"
 #include "marrow/loader/detection_loader.h"
 
 namespace marrow::train {
 
-class RunPictures {
+class RunPlots {
  public:
   // The folder exists and is the run's.
-  RunPictures(std::filesystem::path folder, std::vector<std::string> names,
-              std::function<void(std::string_view)> say);
+  RunPlots(std::filesystem::path folder, std::vector<std::string> names,
+           std::function<void(std::string_view)> say);
 
   // labels.jpg, of the images to train on.
   void labels(const loader::ImageStore& images);
@@ -40,7 +40,7 @@ class RunPictures {
   // last one.
   void epoch_done();
 
-  evaluate::ValidationPictures& validation() { return validation_; }  // for the last one
+  evaluate::ValidationPlots& validation() { return validation_; }  // for the last one
 
   void run_done();  // results.png, complete
 
@@ -48,7 +48,7 @@ class RunPictures {
   std::filesystem::path folder_;
   std::vector<std::string> names_;
   evaluate::DrawingAttempts attempts_;
-  evaluate::ValidationPictures validation_;
+  evaluate::ValidationPlots validation_;
   Stopwatch since_drawn_;
   double draw_cost_ = 1.0;  // of results.png; a guess until it was drawn
 };

@@ -20,14 +20,14 @@
 
 namespace marrow::evaluate {
 
-constexpr int64_t kPicturedBatches = 3;
+constexpr int64_t kPlottedBatches = 3;
 constexpr int kBatchSheetSide = 1920;  // pixels; larger sheets shrink
 
-class ValidationPictures {
+class ValidationPlots {
  public:
   // The folder exists. names[class_id].
-  ValidationPictures(std::filesystem::path folder, std::vector<std::string> names,
-                     std::function<void(std::string_view)> say);
+  ValidationPlots(std::filesystem::path folder, std::vector<std::string> names,
+                  std::function<void(std::string_view)> say);
 
   // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image,
   // in pixels of the batch; those that prediction would show are drawn.

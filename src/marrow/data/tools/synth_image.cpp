@@ -15,8 +15,8 @@ namespace {
 
 using Colour = std::array<double, 3>;  // 0..255
 
-constexpr double kSmallest = 0.08, kLargest = 0.2;  // radius, as a share of the picture's longer side
-constexpr double kLeastInside = 0.7;                // of the radius, between centre and edge of the picture
+constexpr double kSmallest = 0.08, kLargest = 0.2;  // radius, as a share of the image's longer side
+constexpr double kLeastInside = 0.7;                // of the radius, between centre and edge of the image
 constexpr double kLeastContrast = 60;               // between a shape and the ground, in levels
 
 Colour random_colour(Random& random) {
@@ -134,7 +134,7 @@ void place(Random& random, std::span<const Object> others, Object& object, int w
 
 // What is to be seen of an object: counted while painting.
 struct Visibility {
-  double whole = 0, seen = 0;  // pixels, also outside the picture
+  double whole = 0, seen = 0;  // pixels, also outside the image
   int left = 1 << 30, top = 1 << 30, right = -1, bottom = -1;
 };
 
@@ -235,7 +235,7 @@ std::vector<SynthShape> shapes_of(const std::vector<std::string>& classes) {
 
 }  // namespace
 
-SynthPicture draw_synth_picture(const SynthOptions& options, int64_t index) {
+SynthImage draw_synth_image(const SynthOptions& options, int64_t index) {
   Random random(mix_bits(options.seed) + static_cast<uint64_t>(index), "synth");
   constexpr std::array<double, 3> kShorterSide = {1, 0.75, 0.75};
   const size_t kind = random.below(kShorterSide.size());
@@ -254,7 +254,7 @@ SynthPicture draw_synth_picture(const SynthOptions& options, int64_t index) {
   Painter painter(width, height);
   painter.ground(ground, options.image_size);
   for (size_t i = 0; i < objects.size(); ++i) painter.paint(objects[i], static_cast<int>(i));
-  SynthPicture picture;
+  SynthImage picture;
   picture.labels = painter.labels(objects);
   picture.image = painter.image(random, random.uniform(1, 10));
   return picture;

@@ -1,4 +1,4 @@
-#include "marrow/evaluate/validation_pictures.h"
+#include "marrow/evaluate/validation_plots.h"
 
 #include <fmt/format.h>
 
@@ -16,13 +16,13 @@ constexpr float kDrawnConfidence = detect::NmsOptions().confidence;  // as predi
 
 }  // namespace
 
-ValidationPictures::ValidationPictures(std::filesystem::path folder, std::vector<std::string> names,
-                                       std::function<void(std::string_view)> say)
+ValidationPlots::ValidationPlots(std::filesystem::path folder, std::vector<std::string> names,
+                                 std::function<void(std::string_view)> say)
     : folder_(std::move(folder)), names_(std::move(names)), attempts_(std::move(say)) {}
 
-void ValidationPictures::add(const loader::DetectionBatch& batch,
-                             std::span<const std::vector<detect::InputDetection>> detections) {
-  if (batch.number >= kPicturedBatches || batch.origin.empty()) return;
+void ValidationPlots::add(const loader::DetectionBatch& batch,
+                          std::span<const std::vector<detect::InputDetection>> detections) {
+  if (batch.number >= kPlottedBatches || batch.origin.empty()) return;
   attempts_.picture([&] {
     std::vector<std::vector<detect::InputDetection>> confident;
     for (const std::vector<detect::InputDetection>& found : detections) {
@@ -38,9 +38,9 @@ void ValidationPictures::add(const loader::DetectionBatch& batch,
   });
 }
 
-void ValidationPictures::add(const loader::ClassificationBatch& batch, std::span<const int> truth,
-                             const Tensor& scores) {
-  if (batch.number >= kPicturedBatches || batch.index.empty()) return;
+void ValidationPlots::add(const loader::ClassificationBatch& batch, std::span<const int> truth,
+                          const Tensor& scores) {
+  if (batch.number >= kPlottedBatches || batch.index.empty()) return;
   attempts_.picture([&] {
     const auto classes = static_cast<size_t>(scores.dim(1));
     std::vector<int> guesses;
@@ -56,22 +56,22 @@ void ValidationPictures::add(const loader::ClassificationBatch& batch, std::span
   });
 }
 
-void ValidationPictures::finish(const DetectionReport& report) {
+void ValidationPlots::finish(const DetectionReport& report) {
   draw_confusion(report.confusion);
   for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall})
     attempts_.plot(folder_ / curve_file_name(curve),
                    [&] { return curve_plot(report.ultralytics, names_, curve); });
 }
 
-void ValidationPictures::finish(const ClassificationValidator& report) {
+void ValidationPlots::finish(const ClassificationValidator& report) {
   draw_confusion(report.confusion());
 }
 
-std::filesystem::path ValidationPictures::batch_file(int64_t number, const char* what) const {
+std::filesystem::path ValidationPlots::batch_file(int64_t number, const char* what) const {
   return folder_ / fmt::format("val_batch{}_{}.jpg", number, what);
 }
 
-void ValidationPictures::draw_confusion(const ConfusionMatrix& matrix) {
+void ValidationPlots::draw_confusion(const ConfusionMatrix& matrix) {
   attempts_.plot(folder_ / "confusion_matrix.png", [&] { return confusion_plot(matrix, names_, false); });
   attempts_.plot(folder_ / "confusion_matrix_normalized.png",
                  [&] { return confusion_plot(matrix, names_, true); });
