@@ -64,7 +64,7 @@ struct Option {
   Option& at_most(size_t values);
   Option& once_each();  // a list whose values are given one by one
   Option& also(std::string spelling);
-  Option& or_place(std::string name);  // "MODEL": a word without an option before it is this one's value
+  Option& or_place(std::string place);  // "MODEL": a word without an option before it is this one's value
 
   const std::string& name() const;  // the long one, or the argument's
   // "0..1", "FILE", "a|b"; empty for a switch.

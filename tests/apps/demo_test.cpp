@@ -46,6 +46,7 @@ int status_of_interrupted_demo(const fs::path& folder, const char* images, const
   const pid_t demo = ::fork();
   if (demo == 0) {
     ::setpgid(0, 0);
+    ::signal(SIGINT, SIG_DFL);  // which a shell's background job ignores
     if (::chdir(folder.c_str()) != 0 || std::freopen("out", "w", stdout) == nullptr ||
         std::freopen("err", "w", stderr) == nullptr)
       ::_exit(99);

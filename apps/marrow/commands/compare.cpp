@@ -265,7 +265,7 @@ void draw(evaluate::DrawingAttempts& attempts, const std::filesystem::path& fold
   for (const auto& [format, suffix] :
        {std::pair(evaluate::PlotFormat::kPng, ".png"), std::pair(evaluate::PlotFormat::kSvg, ".svg")})
     attempts.plot(folder / (measured.setting.file_name() + suffix),
-                  [&] { return evaluate::tradeoff_plot(points, text, format); });
+                  [&, format = format] { return evaluate::tradeoff_plot(points, text, format); });
 }
 
 int compare(const Options& o) {

@@ -169,13 +169,13 @@ void declare_synth(Command& command) {
 
 }  // namespace
 
-void declare_data(Command& data) {
-  data.summary("Check, convert, draw or show a dataset");
-  data.add("check", declare_check);
-  data.add("convert", declare_convert);
-  data.add("synth", declare_synth);
-  data.add("show", declare_data_show);
-  data.example("marrow data check data.yaml");
+void declare_data(Command& command) {
+  command.summary("Check, convert, draw or show a dataset");
+  command.add("check", declare_check);
+  command.add("convert", declare_convert);
+  command.add("synth", declare_synth);
+  command.add("show", declare_data_show);
+  command.example("marrow data check data.yaml");
 }
 
 }  // namespace marrow::cli

@@ -27,7 +27,7 @@ std::vector<std::string> without_scales(const std::vector<std::string>& names) {
   std::vector<std::string> stems;
   for (const std::string& name : names) stems.push_back(model::split_scale(name).stem);
   std::ranges::sort(stems);
-  stems.erase(std::ranges::unique(stems).begin(), stems.end());
+  stems.erase(std::unique(stems.begin(), stems.end()), stems.end());
   return stems;
 }
 

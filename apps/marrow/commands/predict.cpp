@@ -6,7 +6,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <ranges>
 #include <set>
 
 #include "commands/commands.h"
@@ -168,7 +167,7 @@ class DetectionRun : public Prediction {
                const predict::DetectorOptions& how)
       : Prediction(options, std::move(folder)),
         names_(std::move(trained.model.names)),
-        detector_(std::move(trained.model.graph), std::move(trained.weights), how) {}
+        detector_(trained.model.graph, trained.weights, how) {}
 
  private:
   image::DecodeOptions decode_options() const override {
@@ -198,8 +197,10 @@ class DetectionRun : public Prediction {
                                                        const image::DecodedImage& decoded) {
     const float x = static_cast<float>(decoded.full.width) / static_cast<float>(decoded.image.width());
     const float y = static_cast<float>(decoded.full.height) / static_cast<float>(decoded.image.height());
-    for (Box<ImagePixels>& box : detections | std::views::transform(&detect::Detection::box))
-      box = {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y};
+    for (detect::Detection& detection : detections) {
+      const Box<ImagePixels> box = detection.box;
+      detection.box = {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y};
+    }
     return detections;
   }
 

@@ -87,7 +87,7 @@ ordered_json speed_json(const evaluate::ValidationTimes& times) {
       {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
-int validate_boxes(const Options& options, const data::Dataset& dataset, model::TrainedModel trained) {
+int validate_boxes(const Options& options, const data::Dataset& dataset, const model::TrainedModel& trained) {
   const int image_size = square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
   if (options.single_cls && names.size() != 1)
@@ -109,7 +109,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, model::
                                   .workers = threads.threads(),
                                   .rectangular = options.rect && trained.model.fixed_height == 0,
                                   .stride = trained.model.largest_stride});
-  evaluate::EnginePredictor predictor(std::move(trained), options.engine);
+  evaluate::EnginePredictor predictor(trained, options.engine);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<evaluate::ValidationPlots> pictures = images_in(folder, options, names);
   ProgressLine line;
@@ -150,7 +150,8 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, model::
   return 0;
 }
 
-int validate_classes(const Options& options, const data::Dataset& dataset, model::TrainedModel trained) {
+int validate_classes(const Options& options, const data::Dataset& dataset,
+                     const model::TrainedModel& trained) {
   const std::vector<std::string> names = trained.model.names;
   const data::ClassMatch match = check_classes(options.model, trained.model, options.data, dataset);
   const evaluate::OpenedSplit split =
@@ -160,7 +161,7 @@ int validate_classes(const Options& options, const data::Dataset& dataset, model
       input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
   loader::ClassificationLoader loader(
       split.images, evaluate::validation_loader_options(format, dataset.classes(), options.batch, threads));
-  evaluate::EnginePredictor predictor(std::move(trained), options.engine);
+  evaluate::EnginePredictor predictor(trained, options.engine);
   const auto network_classes = [&](std::vector<int> class_ids) {
     for (int& class_id : class_ids) class_id = match.classes.at(static_cast<size_t>(class_id));
     return class_ids;
@@ -193,8 +194,8 @@ int validate(const Options& options) {
   for (const std::string& note : dataset.notes) talk("marrow: " + note);
   const std::string task = trained.model.task;
   const bool folders = dataset.format == data::DatasetFormat::kFolders;
-  if (task == "classify" && folders) return validate_classes(options, dataset, std::move(trained));
-  if (task == "detect" && !folders) return validate_boxes(options, dataset, std::move(trained));
+  if (task == "classify" && folders) return validate_classes(options, dataset, trained);
+  if (task == "detect" && !folders) return validate_boxes(options, dataset, trained);
   throw Error(ErrorKind::kUsage,
               fmt::format("{} is a model for '{}', but {} is a dataset of {}", options.model, task,
                           options.data, folders ? "class folders" : "boxes"));

@@ -86,7 +86,7 @@ void check_elsewhere(const fs::path& file, const passes::GraphWithWeights& netwo
     weights::write_safetensors(io, {{"input", input}, {"output", run(network, input, threads)}}, {});
     arguments.push_back(io.string());
   } else {
-    check.not_run.push_back("OpenCV: " + reason);
+    check.not_run.emplace_back("OpenCV: " + reason);
   }
   nlohmann::json answer;
   try {
@@ -156,9 +156,9 @@ ExportCheck check_export(const fs::path& file, const passes::GraphWithWeights& n
                           relative_difference(run(back, input, threads), run(network, input, threads))});
   }
   if (options.nms)
-    check.not_run.push_back("the file's own suppression: Marrow's takes its place when it reads the file");
+    check.not_run.emplace_back("the file's own suppression: Marrow's takes its place when it reads the file");
   if (options.half)
-    check.not_run.push_back("float16 arithmetic: Marrow computes the file's weights in float32");
+    check.not_run.emplace_back("float16 arithmetic: Marrow computes the file's weights in float32");
   check_elsewhere(file, network, options, input_of_form(forms.front()), threads, check);
   return check;
 }

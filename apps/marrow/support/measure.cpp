@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, model::TrainedModel trained,
+std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, const model::TrainedModel& trained,
                                           const AccuracyOptions& options) {
   const evaluate::OpenedSplit split = evaluate::open_split(
       dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = [](const std::string&) {}});
@@ -34,7 +34,7 @@ std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, model::T
       split.images,
       evaluate::validation_loader_options(format, dataset.classes(), kBatch, threads.threads()));
   const std::vector<std::string> names = trained.model.names;
-  evaluate::EnginePredictor predictor(std::move(trained), options.engine);
+  evaluate::EnginePredictor predictor(trained, options.engine);
   const auto total = evaluate::validate_classifier(
                          loader, names, data::match_classes(names, dataset.names).classes,
                          [&](const loader::ClassificationBatch& batch) { return predictor(batch.images); })

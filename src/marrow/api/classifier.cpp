@@ -45,15 +45,15 @@ const Classifier::Impl& Classifier::impl() const {
   return inside::checked(impl_, "Classifier");
 }
 
-std::vector<ClassProbability> Classifier::classify(const ImageView& view, int top) const {
+std::vector<ClassProbability> Classifier::classify(const ImageView& image, int top) const {
   return inside::guarded([&] {
     impl();
     if (top < 1) throw Error(ErrorKind::kUsage, fmt::format("the top {} classes; wanted 1 or more", top));
-    const inside::LayerImage image = inside::copy_view(view);
+    const inside::LayerImage pixels = inside::copy_view(image);
     predict::ClassificationResult result;
     {
       const std::lock_guard turn(impl_->turn);
-      result = impl_->classifier.classify(image, top);
+      result = impl_->classifier.classify(pixels, top);
     }
     std::vector<ClassProbability> likeliest;
     likeliest.reserve(result.top.size());

@@ -69,14 +69,14 @@ const Detector::Impl& Detector::impl() const {
   return inside::checked(impl_, "Detector");
 }
 
-std::vector<Detection> Detector::detect(const ImageView& view) const {
+std::vector<Detection> Detector::detect(const ImageView& image) const {
   return inside::guarded([&] {
     impl();
-    const inside::LayerImage image = inside::copy_view(view);
+    const inside::LayerImage pixels = inside::copy_view(image);
     predict::DetectionResult result;
     {
       const std::lock_guard turn(impl_->turn);
-      result = impl_->detector.detect(image);
+      result = impl_->detector.detect(pixels);
     }
     std::vector<Detection> found;
     found.reserve(result.detections.size());

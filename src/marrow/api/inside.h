@@ -14,7 +14,7 @@
 #include "marrow/predict/detector.h"
 
 // The layers have types of the same names: these are the layers' ones.
-namespace marrow::inside {
+namespace marrow::v0::inside {
 
 using LayerError = marrow::Error;
 using LayerDetector = marrow::predict::Detector;
@@ -29,7 +29,7 @@ using LayerModel = marrow::model::Model;
 using LayerImage = marrow::image::Image;
 using LayerSize = marrow::Size;
 
-}  // namespace marrow::inside
+}  // namespace marrow::v0::inside
 
 namespace marrow::v0 {
 
@@ -46,8 +46,6 @@ struct Model::Impl {
 };
 
 namespace inside {
-
-using namespace marrow::inside;
 
 // The error that a program sees for the exception being handled: to be called in a catch block.
 // std::bad_alloc passes.

@@ -13,7 +13,7 @@ std::string plural(std::string_view name) {
   const auto is_end = [&](std::string_view end) { return name.ends_with(end); };
   if (std::ranges::any_of(kHissing, is_end) && std::ranges::none_of(kHard, is_end))
     return std::string(name) + "es";
-  if (name.size() > 1 && name.back() == 'y' && kVowels.find(name[name.size() - 2]) == kVowels.npos)
+  if (name.size() > 1 && name.back() == 'y' && kVowels.find(name[name.size() - 2]) == std::string_view::npos)
     return std::string(name.substr(0, name.size() - 1)) + "ies";
   return std::string(name) + "s";
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <opencv2/imgproc.hpp>
-#include <ranges>
 #include <vector>
 
 #include "marrow/detect/ascii_text.h"
@@ -148,7 +147,8 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   cv::Mat canvas(image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes());
   int line = line_width(picture);
   // All boxes, then all labels: no line crosses a text. The most confident chooses its place first.
-  for (const Detection& detection : detections | std::views::reverse) {
+  for (size_t i = detections.size(); i > 0; --i) {
+    const Detection& detection = detections[i - 1];
     if (!is_finite(detection.box)) continue;
     cv::Rect box = pixel_box(detection.box, picture);
     cv::rectangle(canvas, box.tl(), box.br(), scalar(class_colour(detection.class_id)), line, cv::LINE_AA);

@@ -9,7 +9,7 @@
 
 namespace marrow::evaluate {
 
-DetectionReport measure_detector(model::TrainedModel trained, const data::Dataset& dataset,
+DetectionReport measure_detector(const model::TrainedModel& trained, const data::Dataset& dataset,
                                  const MeasureOptions& options) {
   const std::vector<std::string> names = trained.model.names;
   const int stride = trained.model.largest_stride;
@@ -23,7 +23,7 @@ DetectionReport measure_detector(model::TrainedModel trained, const data::Datase
   loader::DetectionLoader loader(
       split.images,
       {.batch = train::kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
-  EnginePredictor predictor(std::move(trained), options.engine);
+  EnginePredictor predictor(trained, options.engine);
   return validate_detector(
              loader, *split.images, {.names = names, .show = {}},
              [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads)

@@ -19,7 +19,7 @@ struct MeasureOptions {
 
 // On the CPU engine, with rectangular batches, and classes matched as match_classes does, as `marrow val`.
 // REQUIRES: as many classes in the dataset as the model has. Throws what open_split throws.
-DetectionReport measure_detector(model::TrainedModel trained, const data::Dataset& dataset,
+DetectionReport measure_detector(const model::TrainedModel& trained, const data::Dataset& dataset,
                                  const MeasureOptions& options);
 
 }  // namespace marrow::evaluate

@@ -47,7 +47,7 @@ std::vector<data::LabelledImage> as_labelled(std::span<const data::ClassifiedIma
 ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
                                            ClassificationLoaderOptions options, int64_t first_epoch,
                                            int64_t first_batch)
-    : images_(std::move(images)), options_(std::move(options)) {
+    : images_(std::move(images)), options_(options) {
   const auto count = static_cast<int64_t>(images_->size());
   batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
   check(*images_, options_, first_batch, batches_per_epoch_);

@@ -46,8 +46,8 @@ class ModelBuilder {
     image_ = g_.input(spec_.channels, options_.input.value_or(InputFormat{}));
     for (const LayerSpec& line : lines_) add_line(line);
     if (model_.task.empty())
-      fail_model(fmt::format("{}: the last layer is {}, wanted a head: {}", spec_.file, model_.layers.back().module,
-                       join(head_names(), ", ")));
+      fail_model(fmt::format("{}: the last layer is {}, wanted a head: {}", spec_.file,
+                             model_.layers.back().module, join(head_names(), ", ")));
     model_.save.assign(save_.begin(), save_.end());
     model_.graph = std::move(g_).build();
     if (model_.task != "classify")
@@ -101,7 +101,7 @@ class ModelBuilder {
       units_ += layer.repeats;
       if (layer.repeats > kMaxModelRepeats || units_ > kMaxModelUnits)
         fail_model(fmt::format("too many repeats: a line has at most {}, a model {}", kMaxModelRepeats,
-                         kMaxModelUnits));
+                               kMaxModelUnits));
       const auto model_scope = g_.scope("model");
       const auto layer_scope = g_.scope(std::to_string(layer.index));
       if (line.module == kIndexModule)
@@ -123,7 +123,7 @@ class ModelBuilder {
     const int current = static_cast<int>(slots_.size());
     if (from >= current)
       fail_model(fmt::format("'from' names layer {}, which comes {}; layers read earlier ones", from,
-                       from == current ? "to itself" : "later"));
+                             from == current ? "to itself" : "later"));
     if (from >= 0) return from;
     const int target = current + from;
     if (target < 0 && !(from == -1 && current == 0))
@@ -155,7 +155,7 @@ class ModelBuilder {
   int scaled(const json& value, size_t index) const {
     if (!value.is_number_integer() || value < 1 || value > kMaxModelChannels)
       fail_model(fmt::format("argument {} (channels) is {}, wanted a whole number from 1 to {}", index,
-                       python_text(value).substr(0, 60), kMaxModelChannels));
+                             python_text(value).substr(0, 60), kMaxModelChannels));
     return round_up_to_8(std::min(value.get<double>(), spec_.factors.max_channels) * spec_.factors.width);
   }
 
@@ -177,7 +177,7 @@ class ModelBuilder {
     if (module == nullptr) {
       std::vector<std::string> known = nn::module_names();
       const std::vector<std::string> backbones = nn::backbone_names();
-      known.push_back(kIndexModule);
+      known.emplace_back(kIndexModule);
       known.insert(known.end(), backbones.begin(), backbones.end());
       fail_model(unknown_name_message("module", printable(line.module), known));
     }
@@ -189,8 +189,8 @@ class ModelBuilder {
                         .classes = classes_,
                         .activation = spec_.activation};
     if (call.args.size() > module->arguments.size())
-      fail_model(fmt::format("{} arguments, at most {} are known: {}", call.args.size(), module->arguments.size(),
-                       join(module->arguments, ", ")));
+      fail_model(fmt::format("{} arguments, at most {} are known: {}", call.args.size(),
+                             module->arguments.size(), join(module->arguments, ", ")));
     if (module->channels == nn::Module::Channels::kScaled) {
       if (call.args.empty()) call.refuse(0, "the number of channels");
       // The reference implementation does not scale a width that happens to equal nc; so heads keep theirs.
@@ -205,7 +205,7 @@ class ModelBuilder {
     if (module->silent_modules)
       layer.silent_modules = module->silent_modules(call) * (module->takes_repeats ? 1 : layer.repeats);
     model_.task = module->task;
-    slots_.push_back(layer.outputs.front());
+    slots_.emplace_back(layer.outputs.front());
   }
 
   json constructor_args(const nn::Module& module, const nn::ModuleCall& call) const {
@@ -241,7 +241,8 @@ class ModelBuilder {
 
   void add_backbone_line(const LayerSpec& line, Layer& layer) {
     if (layer.index != 0) fail_model("a whole backbone must be the first layer");
-    if (line.repeats != 1) fail_model(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
+    if (line.repeats != 1)
+      fail_model(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
     if (line.from != std::vector{-1}) fail_model("a whole backbone reads the image: 'from' must be -1");
     const nn::BackboneChoice choice = nn::choose_backbone(line.module, backbone_settings(line));
     const nn::Features features = nn::add_backbone(g_, image_, choice);
@@ -249,11 +250,11 @@ class ModelBuilder {
     layer.backbone = true;
     layer.outputs = {features.c2, features.c3, features.c4, features.c5};
     if (ordinary_numbers_) {
-      slots_.push_back(features.c5);
+      slots_.emplace_back(features.c5);
       return;
     }
-    slots_.push_back(std::nullopt);
-    for (const Value map : layer.outputs) slots_.push_back(map);
+    slots_.emplace_back(std::nullopt);
+    for (const Value map : layer.outputs) slots_.emplace_back(map);
   }
 
   // [channels, i]: map i of a layer that yields a list.
@@ -276,7 +277,7 @@ class ModelBuilder {
       call.refuse(0, fmt::format("{}, the channels of map {}", g_.channels(map), which));
     layer.args = python_text(line.args);
     layer.outputs = {map};
-    slots_.push_back(map);
+    slots_.emplace_back(map);
   }
 
   // Bounds what a hostile file can make of repeated doubling.
@@ -284,10 +285,11 @@ class ModelBuilder {
     for (const Value value : layer.outputs) {
       if (g_.channels(value) > kMaxModelChannels)
         fail_model(fmt::format("{} output channels, at most {} are possible", g_.channels(value),
-                         kMaxModelChannels));
+                               kMaxModelChannels));
       const double stride = g_.stride(value);
       if (stride != 0 && (stride > kMaxModelStride || stride < 1.0 / 16))
-        fail_model(fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
+        fail_model(
+            fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
       if (stride > model_.largest_stride) model_.largest_stride = static_cast<int>(std::ceil(stride));
     }
     const auto& parameters = g_.graph().parameters;

@@ -89,6 +89,6 @@ ScaledName split_scale(std::string_view stem);
 
 // An activation by its torch name, "nn.LeakyReLU(0.1)", with or without prefix and arguments. Throws
 // Error{kModel} naming the valid ones.
-Activation parse_activation(std::string_view text);
+Activation parse_activation(std::string_view written);
 
 }  // namespace marrow::model

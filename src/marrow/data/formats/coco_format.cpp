@@ -68,10 +68,12 @@ class Handler {
 
   bool string(std::string& value) {
     if (depth_ != 3) return true;
-    if (list_ == List::kImages && key_ == "file_name") image_.file_name = std::move(value);
-    if (list_ == List::kCategories && key_ == "name") category_.name = std::move(value);
     if (key_ == "id" || key_ == "image_id" || key_ == "category_id")
       fail(fmt::format("{} '{}' is not a whole number", key_, printable(value, 40)));
+    if (list_ == List::kImages && key_ == "file_name")
+      image_.file_name = std::move(value);
+    else if (list_ == List::kCategories && key_ == "name")
+      category_.name = std::move(value);
     return true;
   }
 

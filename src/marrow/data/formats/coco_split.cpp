@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <unordered_set>
 
 #include "marrow/base/error.h"
@@ -73,8 +74,9 @@ class CocoReader : public SplitReader {
     for (const Part& part : parts_.at(i)) {
       const File& file = files_[part.file];
       const CocoImage& image = file.content.images[static_cast<size_t>(part.image)];
-      const auto objects =
-          std::ranges::equal_range(file.content.objects, image.id, {}, &CocoObject::image_id);
+      const std::vector<CocoObject>& all = file.content.objects;
+      const std::span objects(std::ranges::lower_bound(all, image.id, {}, &CocoObject::image_id),
+                              std::ranges::upper_bound(all, image.id, {}, &CocoObject::image_id));
       result.append(coco_labels(image, objects.data(), objects.size(), file.classes, size.width, size.height,
                                 file.name));
     }

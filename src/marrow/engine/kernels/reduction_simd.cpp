@@ -11,13 +11,14 @@
 HWY_BEFORE_NAMESPACE();
 namespace marrow::engine {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
 
 void FillReductions(Kernels&) {}
 
 #else
+
+namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;

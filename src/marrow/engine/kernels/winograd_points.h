@@ -86,10 +86,9 @@ std::array<double, std::size_t{Form::kClasses} * Form::kClasses> transform_weigh
     for (int x = 0; x < 3; ++x)
       for (int y = 0; y < 3; ++y) half[i][x] += Form::kWeight[i][y] * double{g[3 * y + x]};
   std::array<double, std::size_t{Form::kClasses} * Form::kClasses> result{};
-  for (int i = 0; i < Form::kClasses; ++i)
-    for (int j = 0; j < Form::kClasses; ++j)
-      for (int x = 0; x < 3; ++x)
-        result[static_cast<std::size_t>(Form::kClasses * i + j)] += half[i][x] * Form::kWeight[j][x];
+  for (std::size_t i = 0; i < Form::kClasses; ++i)
+    for (std::size_t j = 0; j < Form::kClasses; ++j)
+      for (int x = 0; x < 3; ++x) result[Form::kClasses * i + j] += half[i][x] * Form::kWeight[j][x];
   return result;
 }
 

@@ -12,13 +12,14 @@
 HWY_BEFORE_NAMESPACE();
 namespace marrow::engine {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
 
 void FillWinograd(Kernels&) {}
 
 #else
+
+namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
 using D = hn::ScalableTag<float>;

@@ -44,7 +44,6 @@ class LowPrecisionConv final : public Step {
                 float* sums) const;
 
   ConvDescription conv_;
-  const Kernels& kernels_;
   const LowPrecisionKernels& low_precision_;
   const int lanes_;
   const int64_t pixel_bytes_;  // of a block
@@ -60,7 +59,6 @@ class LowPrecisionConv final : public Step {
 
 LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
     : conv_(conv),
-      kernels_(*conv.kernels),
       low_precision_(conv.kernels->low_precision(conv.src.element)),
       lanes_(conv.kernels->lanes),
       pixel_bytes_(int64_t{lanes_} * element_bytes(conv.src.element)),

@@ -205,8 +205,7 @@ CocoCategoryPrecision add_category(std::span<const Outcome> outcomes,
 
 std::vector<int64_t> sorted_once(std::vector<int64_t> ids) {
   std::ranges::sort(ids);
-  const auto repeated = std::ranges::unique(ids);
-  ids.erase(repeated.begin(), repeated.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
 

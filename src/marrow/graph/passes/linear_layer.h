@@ -26,9 +26,9 @@ Tensor bias_or_zeros(const GraphRewriter& rewrite, const LinearLayer& layer, int
 // Gives the layer `operation` this bias: in place of its own, or as a new parameter beside its weight.
 Operation with_bias(GraphRewriter& rewrite, Operation operation, Tensor bias);
 
-// A layer of the new graph made to yield scale * out + shift, per channel, and appended as a new node; the
-// old one falls away when nothing else reads it. REQUIRES: private parameters.
-Value append_scaled(GraphRewriter& rewrite, Node layer, std::span<const double> scale,
+// A layer of the new graph, `node`, made to yield scale * out + shift, per channel, and appended as a new
+// node; the old one falls away when nothing else reads it. REQUIRES: private parameters.
+Value append_scaled(GraphRewriter& rewrite, Node node, std::span<const double> scale,
                     std::span<const double> shift);
 
 }  // namespace marrow::passes

@@ -20,7 +20,7 @@ void batch_norm(const Tensor& src, const Tensor& weight, const Tensor& bias, con
 // mean and biased variance over N, H, W
 void batch_statistics(const Tensor& src, Tensor& mean, Tensor& var);
 
-float activate(ActivationKind kind, double slope, float x);
+float activate(ActivationKind kind, double slope, float input);
 void multiply(const Tensor& a, const Tensor& b, Tensor& dst);
 void concat(std::span<const Tensor* const> parts, Tensor& dst);
 void slice(const Tensor& src, int begin, Tensor& dst);

@@ -187,7 +187,7 @@ Recognition survey(const Weights& state, std::string_view name, std::string_view
   }
   if (!source_exists) {
     std::ranges::sort(known_sources);
-    known_sources.erase(std::ranges::unique(known_sources).begin(), known_sources.end());
+    known_sources.erase(std::unique(known_sources.begin(), known_sources.end()), known_sources.end());
     throw Error(ErrorKind::kModel, unknown_name_message("source", printable(wanted_source), known_sources));
   }
   return recognition;

@@ -90,7 +90,8 @@ bool ModuleCall::boolean(size_t index, bool fallback) const {
   if (absent(index)) return fallback;
   const nlohmann::json& value = args[index];
   if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_integer() && (value == 0 || value == 1)) return value == 1;
+  if (value.is_number_integer())
+    if (const auto number = value.get<int64_t>(); number == 0 || number == 1) return number == 1;
   refuse(index, "True or False");
 }
 

@@ -158,14 +158,15 @@ class DecodeRecogniser {
       return std::nullopt;
     std::string axes = "nsba";
     bool shares = false;
-    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-      if ((*step)->is("Transpose")) {
+    std::ranges::reverse(steps);
+    for (const ShapedNode* step : steps) {
+      if (step->is("Transpose")) {
         std::string moved;
-        for (const int64_t axis : (*step)->integers("perm")) moved += axes.at(checked_axis(axis, 4));
+        for (const int64_t axis : step->integers("perm")) moved += axes.at(checked_axis(axis, 4));
         if (moved.size() != 4) return std::nullopt;
         axes = moved;
       } else {
-        if (shares || !softmax_over_bins(**step, axes)) return std::nullopt;
+        if (shares || !softmax_over_bins(*step, axes)) return std::nullopt;
         shares = true;
       }
     }

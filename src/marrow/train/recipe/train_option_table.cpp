@@ -178,7 +178,7 @@ std::vector<int> parse_layers(std::string_view text) {
   constexpr int kMostLayers = 1000;
   std::vector<int> layers;
   if (is_none(text)) return layers;
-  const bool list = text.find(',') != text.npos || text.starts_with('[');
+  const bool list = text.find(',') != std::string_view::npos || text.starts_with('[');
   if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
   std::string_view rest = text;
   while (true) {
@@ -190,7 +190,7 @@ std::vector<int> parse_layers(std::string_view text) {
     if (!number || *number != std::floor(*number) || *number < 0 || *number >= kMostLayers)
       refuse("freeze", text, "a number of layers, or a list of their indices");
     layers.push_back(static_cast<int>(*number));
-    if (comma == rest.npos) break;
+    if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
   if (list) return layers;

@@ -226,7 +226,8 @@ PickledTensorReader::View PickledTensorReader::numpy_view(const PickleObject& ob
   View view{*dtype, std::as_bytes(std::span(content.text())), 0, shape_of(shape, name), {}};
   const int64_t count = element_count(view.shape);
   if (view.storage.size() != static_cast<size_t>(count) * item_size(*dtype))
-    fail(name, fmt::format("shape {} does not fit its {} bytes", marrow::to_string(view.shape), view.storage.size()));
+    fail(name, fmt::format("shape {} does not fit its {} bytes", marrow::to_string(view.shape),
+                           view.storage.size()));
   view.strides = dense_strides(view.shape, fortran);
   return view;
 }
@@ -271,6 +272,7 @@ Tensor PickledTensorReader::copy(const View& view, std::string_view name) {
 
   if (count == 0) return Tensor(view.shape, view.dtype);
   // The largest index that is touched; 128 bits hold 16 products of 63-bit numbers.
+  // NOLINTNEXTLINE(modernize-use-using): __extension__, which -Wpedantic asks for, goes with typedef alone.
   __extension__ typedef __int128 Wide;
   Wide last = view.offset;
   for (size_t axis = 0; axis < view.shape.size(); ++axis)
