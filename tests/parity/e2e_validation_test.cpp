@@ -28,7 +28,7 @@ struct Labelled {
   Size size() const { return {image.width(), image.height()}; }
 };
 
-std::vector<Labelled> read_images(const std::filesystem::path& folder) {
+std::vector<Labelled> read_labelled(const std::filesystem::path& folder) {
   std::vector<Labelled> pictures;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "dataset" / "images" / "val")) {
     Labelled one{entry.path().filename(), image::decode_image_file(entry.path()).image, {}};
@@ -70,7 +70,7 @@ std::vector<detect::InputDetection> detect(const model::TrainedModel& trained, c
 
 evaluate::DetectionReport validate_by_parts(const std::filesystem::path& folder, const json& args) {
   const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
-  const std::vector<Labelled> pictures = read_images(folder);
+  const std::vector<Labelled> pictures = read_labelled(folder);
   const int image_size = args.at("imgsz").get<int>();
   std::vector<Size> sizes;
   for (const Labelled& picture : pictures) sizes.push_back(picture.size());
