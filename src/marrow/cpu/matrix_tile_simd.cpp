@@ -1,6 +1,5 @@
-#include "marrow/cpu/matrix_tile.h"
-
 #include "marrow/cpu/dispatch.h"
+#include "marrow/cpu/matrix_tile.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/cpu/matrix_tile_simd.cpp"

@@ -50,8 +50,8 @@ struct ChannelSource {
   int channel = 0;
 };
 
-// How a step cuts its work: into tasks enough that threads end together, or by so many elements, a multiple of any number of
-// lanes.
+// How a step cuts its work: into tasks enough that threads end together, or by so many elements, a multiple
+// of any number of lanes.
 constexpr int64_t kTasksPerThread = 4;
 constexpr int64_t kTaskElements = 8192;
 

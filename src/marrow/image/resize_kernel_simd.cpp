@@ -1,8 +1,7 @@
-#include "marrow/image/resize_kernel.h"
-
 #include <cstring>
 
 #include "marrow/cpu/dispatch.h"
+#include "marrow/image/resize_kernel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/image/resize_kernel_simd.cpp"

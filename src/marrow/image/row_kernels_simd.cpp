@@ -1,6 +1,5 @@
-#include "marrow/image/row_kernels.h"
-
 #include "marrow/cpu/dispatch.h"
+#include "marrow/image/row_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/image/row_kernels_simd.cpp"

@@ -67,13 +67,14 @@ Activation parse_activation(std::string_view written) {
     if (const size_t equals = argument.find('='); equals != std::string_view::npos) {
       if (trimmed(argument.substr(0, equals)) != known->parameter || known->parameter.empty())
         fail_model(fmt::format("activation {} has no argument '{}'", known->name,
-                         printable(argument.substr(0, equals))));
+                               printable(argument.substr(0, equals))));
       argument = trimmed(argument.substr(equals + 1));
     }
     const char* end = argument.data() + argument.size();
     const auto [at, error] = std::from_chars(argument.data(), end, activation.slope);
     if (known->parameter.empty() || error != std::errc() || at != end || !std::isfinite(activation.slope))
-      fail_model(fmt::format("activation {}: argument '{}' is not one it takes", known->name, printable(argument)));
+      fail_model(
+          fmt::format("activation {}: argument '{}' is not one it takes", known->name, printable(argument)));
   }
   return activation;
 }

@@ -6,9 +6,7 @@
 #include "marrow/model/python_text.h"
 
 namespace marrow::model {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 nn::BackboneConfig backbone_settings(const LayerSpec& line) {
   const nn::BackboneConfig& args = line.args;
@@ -18,11 +16,11 @@ nn::BackboneConfig backbone_settings(const LayerSpec& line) {
   if (args[0].is_object()) return args[0];
   if (!args[0].is_number())
     fail_model(fmt::format("argument 0 is {}, wanted a mapping of settings or a width factor",
-                     python_text(args[0]).substr(0, 60)));
+                           python_text(args[0]).substr(0, 60)));
   const nn::BackboneFamily& family = *nn::choose_backbone(line.module).family;
   if (const std::string setting(width_setting(family)); !setting.empty()) return {{setting, args[0]}};
   fail_model(fmt::format("'{}' has no width factor; its settings are {}", line.module,
-                   python_text(family.defaults).substr(0, 400)));
+                         python_text(family.defaults).substr(0, 400)));
 }
 
 std::string_view width_setting(const nn::BackboneFamily& family) {

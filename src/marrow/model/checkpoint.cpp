@@ -128,8 +128,8 @@ class Metadata {
   // Keys that say for other programs what the model says for this one.
   void expect(const std::string& key, const std::string& wanted) const {
     if (text(key) != wanted)
-      fail_format(fmt::format("{}: metadata '{}' is '{}', but the model's is '{}'", file_, key, printable(text(key)),
-                       wanted));
+      fail_format(fmt::format("{}: metadata '{}' is '{}', but the model's is '{}'", file_, key,
+                              printable(text(key)), wanted));
   }
 
  private:
@@ -187,7 +187,7 @@ Model described_model(const Metadata& stored, const std::string& file) {
     const size_t applied = apply_batch_norms(model.graph, wanted);
     if (applied != wanted.size())
       fail_format(fmt::format("{} of its {} batch norms are not in the model", wanted.size() - applied,
-                       wanted.size()));
+                              wanted.size()));
     return applied;
   });
   return model;

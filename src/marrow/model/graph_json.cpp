@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxNodes = 10'000;
-constexpr size_t kMaxOutputs = 1'000;       // outputs, taps
+constexpr size_t kMaxOutputs = 1'000;     // outputs, taps
 constexpr size_t kMaxNameLength = 1'000;  // bytes
 constexpr int kMaxExtent = 4'096;         // kernels, paddings and the like, pixels
 constexpr int kMaxInnerChannels = 4 * kMaxModelChannels;

@@ -65,7 +65,8 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
   const torch::Tensor largest_alignment = won.amax(-1, /*keepdim=*/true);
   const torch::Tensor largest_overlap = (overlaps * picked).amax(-1, /*keepdim=*/true);
   // An anchor has one object by now, so the largest share is its object's.
-  const auto [weights, object_of] = (won * (largest_overlap / (largest_alignment + kAlignmentEps))).max(1);  // (N, A)
+  const auto [weights, object_of] =
+      (won * (largest_overlap / (largest_alignment + kAlignmentEps))).max(1);  // (N, A)
   return {weights, weights > 0, object_of};
 }
 

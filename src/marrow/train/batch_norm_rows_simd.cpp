@@ -1,7 +1,6 @@
 // Plain loops: the compiler makes vectors of channels, and src/marrow/CMakeLists.txt says how.
-#include "marrow/train/batch_norm_rows.h"
-
 #include "marrow/cpu/dispatch.h"
+#include "marrow/train/batch_norm_rows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "marrow/train/batch_norm_rows_simd.cpp"

@@ -23,7 +23,7 @@ using Json = nlohmann::json;
 
 constexpr size_t kLengthSize = 8;
 constexpr uint64_t kMaxHeader = 32 << 20;  // bytes; a model of 1000 tensors has 0.1 MB
-constexpr int kMaxHeaderDepth = 3;               // header, tensor, shape
+constexpr int kMaxHeaderDepth = 3;         // header, tensor, shape
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr std::array kDTypes = {DType::kFloat32, DType::kFloat16, DType::kBFloat16, DType::kFloat64,
                                 DType::kInt64,   DType::kInt32,   DType::kInt16,    DType::kInt8,
@@ -151,8 +151,8 @@ class HeaderReader {
       bad(error.what());
     }
     if (wanted != size)
-      bad(fmt::format("shape {} of {} needs {} bytes, but it has {}", marrow::to_string(shape), type_name, wanted,
-                      size));
+      bad(fmt::format("shape {} of {} needs {} bytes, but it has {}", marrow::to_string(shape), type_name,
+                      wanted, size));
     ranges.emplace_back(offsets[0], offsets[1]);
     Tensor tensor(shape, *dtype);
     if (size > 0) std::memcpy(tensor.bytes(), data_.data() + offsets[0], size);

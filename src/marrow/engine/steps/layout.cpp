@@ -19,7 +19,8 @@ void for_pixels(const RunContext& context, const View& blocked, int lanes, const
   const int64_t chunks = (blocked.pixels() + kTaskPixels - 1) / kTaskPixels;
   context.pool->parallel_for(blocked.images * blocks * chunks, [&](int64_t task, int) {
     const int64_t first = task % chunks * kTaskPixels;
-    visit(task / chunks / blocks, task / chunks % blocks, first, std::min(kTaskPixels, blocked.pixels() - first));
+    visit(task / chunks / blocks, task / chunks % blocks, first,
+          std::min(kTaskPixels, blocked.pixels() - first));
   });
 }
 

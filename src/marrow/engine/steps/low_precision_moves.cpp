@@ -8,7 +8,6 @@
 namespace marrow::engine {
 namespace {
 
-
 class Convert final : public Step {
  public:
   Convert(const View& src, const View& dst, const Kernels& kernels)

@@ -69,8 +69,12 @@ class Strassen final : public Step {
   explicit Strassen(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override { return fmt::format("strassen 1x1/1{}", to_string(conv_.epilogue)); }
-  int64_t shared_floats() const override { return static_cast<int64_t>(kStrassenProducts.size()) * factor_floats(); }
-  int64_t scratch_floats() const override { return static_cast<int64_t>(kStrassenProducts.size()) * result_floats(); }
+  int64_t shared_floats() const override {
+    return static_cast<int64_t>(kStrassenProducts.size()) * factor_floats();
+  }
+  int64_t scratch_floats() const override {
+    return static_cast<int64_t>(kStrassenProducts.size()) * result_floats();
+  }
 
  private:
   void pack();
@@ -162,7 +166,8 @@ void Strassen::run(const RunContext& context) const {
 void Strassen::add_pixels(const RunContext& context, const Pixels& some) const {
   const int64_t lanes = kernels_.lanes;
   const int64_t block_floats = conv_.src.block_floats(kernels_.lanes);
-  context.pool->parallel_for(static_cast<int64_t>(kStrassenProducts.size()) * in_blocks_, [&](int64_t task, int) {
+  context.pool->parallel_for(static_cast<int64_t>(kStrassenProducts.size()) * in_blocks_, [&](int64_t task,
+                                                                                              int) {
     const auto product = static_cast<size_t>(task / in_blocks_);
     const int64_t block = task % in_blocks_;
     const auto& [left, right] = kStrassenProducts[product].a;

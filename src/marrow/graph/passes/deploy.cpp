@@ -65,8 +65,7 @@ GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& opt
     const Stopwatch clock;
     GraphWithWeights next = pass.run(model, options.threads);
     verify(next.graph, next.weights);
-    const PassRun run = {pass.name, clock.milliseconds(),
-                         model.graph.nodes.size(), next.graph.nodes.size()};
+    const PassRun run = {pass.name, clock.milliseconds(), model.graph.nodes.size(), next.graph.nodes.size()};
     debug(fmt::format("{}: {} operations became {} in {:.1f} ms", run.name, run.nodes_before, run.nodes_after,
                       run.ms));
     if (runs != nullptr) runs->push_back(run);

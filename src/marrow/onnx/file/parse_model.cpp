@@ -49,8 +49,8 @@ class TensorReader {
     const std::string named = fmt::format("tensor '{}'", printable(result_.name));
     if (external_)
       fail_unsupported(named +
-                  " keeps its data in another file; models of one file are read. ONNX's "
-                  "save_model(..., save_as_external_data=False) makes one");
+                       " keeps its data in another file; models of one file are read. ONNX's "
+                       "save_model(..., save_as_external_data=False) makes one");
     if (strings_) fail_unsupported(named + " holds text");
     const auto dtype = dtype_of_element(element_);
     if (!dtype)
@@ -121,7 +121,7 @@ class TensorReader {
   void expect(size_t found, size_t wanted, const std::string& named) const {
     if (found != wanted)
       fail_format(fmt::format("{} is {}, {} of data, but {} are in the file", named, to_string(dims_), wanted,
-                       found));
+                              found));
   }
 
   void fill(DType dtype, size_t count, size_t bytes, const std::string& named) {
@@ -234,7 +234,7 @@ NodeProto read_node(std::string_view message, size_t index) {
     }
   if (result.inputs.size() + result.outputs.size() > kMaxNodeValues)
     fail_format(fmt::format("node {} has {} inputs and {} outputs", index, result.inputs.size(),
-                     result.outputs.size()));
+                            result.outputs.size()));
   if (result.name.empty()) result.name = fmt::format("#{}", index);
   const std::string named = fmt::format("'{}' ({})", printable(result.name), printable(result.op_type));
   for (const std::string_view attribute : attributes)
@@ -268,7 +268,8 @@ void read_tensor_type(std::string_view message, ValueInfo& info) {
     if (field->id == tensor_type_field::kShape) read_shape(field->text(kWhat), info);
     if (field->id != tensor_type_field::kElement) continue;
     const auto dtype = dtype_of_element(field->integer(kWhat));
-    if (!dtype) fail_unsupported(fmt::format("an input or output has element type {}", field->integer(kWhat)));
+    if (!dtype)
+      fail_unsupported(fmt::format("an input or output has element type {}", field->integer(kWhat)));
     info.dtype = *dtype;
   }
 }
@@ -371,7 +372,8 @@ ModelProto read_model(std::string_view message) {
         result.opsets.insert(read_opset(field->text(kWhat)));
         break;
       case model_field::kMetadata:
-        if (result.metadata.size() == kMaxEntries) fail_format(fmt::format("more than {} metadata", kMaxEntries));
+        if (result.metadata.size() == kMaxEntries)
+          fail_format(fmt::format("more than {} metadata", kMaxEntries));
         result.metadata.push_back(read_entry(field->text(kWhat)));
         break;
       case model_field::kFunctions:

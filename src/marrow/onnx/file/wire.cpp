@@ -78,8 +78,9 @@ std::optional<WireField> WireReader::next() {
     case WireType::kBytes: {
       const uint64_t length = varint();
       if (length > rest_.size())
-        fail_format(fmt::format("field {} should have {} bytes, but {} are left: the file is cut short or no ONNX",
-                         field.id, length, rest_.size()));
+        fail_format(
+            fmt::format("field {} should have {} bytes, but {} are left: the file is cut short or no ONNX",
+                        field.id, length, rest_.size()));
       field.bytes = rest_.substr(0, length);
       rest_.remove_prefix(length);
       break;

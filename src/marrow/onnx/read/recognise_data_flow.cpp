@@ -46,14 +46,15 @@ std::optional<Plan> reshape(const ShapedGraph& graph, const ShapedNode& node, bo
     if (as_map && from[2] == 1 && from[3] == 1) return pass_on({x});
     if (!as_map) return Plan{{{x}}, [](Building& b, const Values& in) { return b.graph.flatten(in[0]); }};
   }
-  fail_unsupported(fmt::format("a reshape from {} to {} is part of nothing that Marrow knows", to_string(from),
-                          to_string(to)));
+  fail_unsupported(fmt::format("a reshape from {} to {} is part of nothing that Marrow knows",
+                               to_string(from), to_string(to)));
 }
 
 Plan slice_plan(const ShapedGraph& graph, ValueId x, size_t axis, int64_t begin, int64_t count) {
   const Shape& shape = graph.shape(x);
   if (shape.size() != 4 || axis != 1)
-    fail_unsupported(fmt::format("a cut of {} along axis {}; channels of maps are cut", to_string(shape), axis));
+    fail_unsupported(
+        fmt::format("a cut of {} along axis {}; channels of maps are cut", to_string(shape), axis));
   if (begin == 0 && count == shape[1]) return pass_on({x});
   return {{{x}}, [=](Building& b, const Values& in) {
             return b.graph.slice(in[0], static_cast<int>(begin), static_cast<int>(begin + count));
@@ -86,7 +87,8 @@ Plan slice(const ShapedGraph& graph, const ShapedNode& node) {
 Plan concat(const ShapedGraph& graph, const ShapedNode& node) {
   const Shape& shape = graph.shape(node.outputs.at(0));
   if (shape.size() != 4 || checked_axis(node.integer("axis", 0), 4) != 1)
-    fail_unsupported(fmt::format("a concatenation to {}; channels of maps are concatenated", to_string(shape)));
+    fail_unsupported(
+        fmt::format("a concatenation to {}; channels of maps are concatenated", to_string(shape)));
   Plan plan{{}, [](Building& b, const Values& in) { return b.graph.concat(in); }};
   for (const ValueId input : node.inputs) plan.inputs.push_back({input});
   if (plan.inputs.size() == 1) return pass_on(plan.inputs[0]);
@@ -141,7 +143,7 @@ std::optional<Plan> with_constant(const ShapedGraph& graph, const ShapedNode& no
   const bool one_each = constant.size() == 1 || (shape.size() == 4 && aligned == Shape{1, shape[1], 1, 1});
   if (shape.size() != 4 || !one_each)
     fail_unsupported(fmt::format("a constant of {} with data of {}; one number, or one a channel, is read",
-                            to_string(constant.shape()), to_string(shape)));
+                                 to_string(constant.shape()), to_string(shape)));
   const Tensor one = Tensor::from({1}, std::vector<float>{1}), zero({1});
   const auto negative = [](float v) { return -v; };
   if (node.is("Mul")) return per_channel(graph, x, node, constant, zero);

@@ -66,8 +66,8 @@ class LayerRecogniser {
     const bool named_same = node_.text("auto_pad", "NOTSET") == "SAME_UPPER";
     if (!named_same && top == left && bottom == right) return {side(top), side(bottom), false};
     if (is_same(0, top, bottom) && is_same(1, left, right)) return same;
-    fail_unsupported(fmt::format("rows and columns are padded in different ways ({}, {} and {}, {})", top, bottom,
-                            left, right));
+    fail_unsupported(fmt::format("rows and columns are padded in different ways ({}, {} and {}, {})", top,
+                                 bottom, left, right));
   }
 
   // Zeros that a Pad node adds before the convolution: top, left, bottom, right.

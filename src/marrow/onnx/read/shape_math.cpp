@@ -22,7 +22,8 @@ size_t checked_axis(int64_t axis, size_t rank) {
 }
 
 std::vector<int64_t> integers_of(const Tensor& tensor) {
-  if (tensor.dtype() != DType::kInt64 || tensor.shape().size() > 1) fail_format("a list of integers is wanted");
+  if (tensor.dtype() != DType::kInt64 || tensor.shape().size() > 1)
+    fail_format("a list of integers is wanted");
   return {tensor.values<int64_t>().begin(), tensor.values<int64_t>().end()};
 }
 
@@ -67,7 +68,8 @@ std::optional<std::vector<SliceRange>> slice_ranges(const ShapedNode& node, cons
     const size_t axis = checked_axis(axes[i], shape.size());
     const int64_t size = shape[axis];
     const int64_t step = steps[i];
-    if (step == 0 || step == std::numeric_limits<int64_t>::min()) fail_format(fmt::format("a step of {}", step));
+    if (step == 0 || step == std::numeric_limits<int64_t>::min())
+      fail_format(fmt::format("a step of {}", step));
     const auto placed = [&](int64_t at, int64_t low, int64_t high) {
       return std::clamp(at < 0 ? at + size : at, low, high);
     };
@@ -117,7 +119,8 @@ Shape unsqueezed(const Shape& shape, const std::vector<int64_t>& axes) {
   const size_t rank = shape.size() + axes.size();
   std::vector<bool> is_new(rank, false);
   for (const int64_t axis : axes) is_new[checked_axis(axis, rank)] = true;
-  if (static_cast<size_t>(std::ranges::count(is_new, true)) != axes.size()) fail_format("an axis is named twice");
+  if (static_cast<size_t>(std::ranges::count(is_new, true)) != axes.size())
+    fail_format("an axis is named twice");
   Shape result;
   auto next = shape.begin();
   for (size_t i = 0; i < rank; ++i) result.push_back(is_new[i] ? 1 : *next++);

@@ -72,7 +72,9 @@ class Converter {
   }
 
  private:
-  static OrderedJson number(double value) { return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr); }
+  static OrderedJson number(double value) {
+    return std::isfinite(value) ? OrderedJson(value) : OrderedJson(nullptr);
+  }
   std::string text(std::string_view view) {
     text_ += view.size();
     return std::string(view);

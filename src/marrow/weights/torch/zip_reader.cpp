@@ -73,7 +73,8 @@ Directory find_directory(std::span<const std::byte> bytes, const std::string& wh
     const auto locator = bytes.subspan(*end - kLocatorSize64, kLocatorSize64);
     if (field(locator, 0, 4) == kEndLocator64) {
       const auto record64 = cut(bytes, field(locator, 8, 8), kEndSize64, where, "the zip64 end record");
-      if (field(record64, 0, 4) != kEndRecord64) broken_zip(where, "the zip64 end record has a wrong signature");
+      if (field(record64, 0, 4) != kEndRecord64)
+        broken_zip(where, "the zip64 end record has a wrong signature");
       directory = {field(record64, 48, 8), field(record64, 40, 8), field(record64, 32, 8)};
     }
   }
@@ -162,7 +163,8 @@ ZipReader::ZipReader(std::span<const std::byte> bytes, const std::string& where)
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: the entry {} is compressed; checkpoints hold stored entries only", where,
                               printable(entry.name)));
-    if (entry.packed != entry.size) broken_zip(where, "the entry " + printable(entry.name) + " has two sizes");
+    if (entry.packed != entry.size)
+      broken_zip(where, "the entry " + printable(entry.name) + " has two sizes");
 
     const auto data = locate_data(bytes, entry, where);
     const auto end = static_cast<uint64_t>(data.data() - bytes.data()) + data.size();
