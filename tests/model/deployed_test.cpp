@@ -71,7 +71,7 @@ Graph every_operation() {
              {.out = 8, .kernel = 3, .stride = 2, .dilation = 2, .groups = 2, .padding = Padding{1, 2}});
   x = g.conv(x, "b", {.out = 8, .kernel = 3, .padding = Padding::tensorflow_same(), .bias = true});
   x = g.batch_norm(g.conv_transpose(x, "c", 6, 4, 2, 1), "d", {.eps = 0.125, .momentum = 0.25});
-  for (int kind = 1; kind <= static_cast<int>(ActivationKind::kElu); ++kind)
+  for (int kind = 1; kind < kActivationKinds; ++kind)
     x = g.activation(x, Activation{static_cast<ActivationKind>(kind), 0.3, {}});
   x = g.concat({g.slice(x, 1, 4), g.channel_shuffle(x, 3), g.add(x, x)});
   x = g.drop_path(g.dropout(g.upsample(g.max_pool(x, 3, 2, 1), 2), 0.25, true), 0.5);

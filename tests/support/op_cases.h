@@ -131,7 +131,7 @@ inline void add_for_channels(std::vector<OpCase>& cases, const std::string& name
 
 inline std::vector<OpCase> others() {
   std::vector<OpCase> cases;
-  for (int kind = 1; kind <= static_cast<int>(ActivationKind::kElu); ++kind) {
+  for (int kind = 1; kind < kActivationKinds; ++kind) {
     const auto activation = static_cast<ActivationKind>(kind);
     add_for_channels(cases, std::string(activation_name(activation)), kFunction,
                      [=](GraphBuilder& g, Value x) {

@@ -152,7 +152,7 @@ TEST(TorchExecutor, GradientsMatchFiniteDifferences) {
                                 "dfl", 2, 3);
        }},
   };
-  for (int kind = 1; kind <= static_cast<int>(ActivationKind::kElu); ++kind)
+  for (int kind = 1; kind < kActivationKinds; ++kind)
     cases.push_back(
         {std::string(activation_name(static_cast<ActivationKind>(kind))), [kind](auto& g, Value x) {
            return g.activation(x, Activation{static_cast<ActivationKind>(kind), 0.3, {}});

@@ -4,7 +4,7 @@
 
 namespace marrow::engine {
 
-static_assert(kUnaryKinds == static_cast<int>(ActivationKind::kElu) + 2 && kScale == kUnaryKinds - 1,
+static_assert(kUnaryKinds == kActivationKinds + 1 && kScale == kUnaryKinds - 1,
               "Kernels::unary follows ActivationKind");
 
 void apply(const Epilogue& epilogue, const Kernels& kernels, float* values, const float* other,

@@ -43,6 +43,7 @@ enum class ActivationKind {
   kMish,
   kElu,
 };
+inline constexpr int kActivationKinds = static_cast<int>(ActivationKind::kElu) + 1;  // the last one, and one
 std::string_view activation_name(ActivationKind kind);
 
 struct Input {

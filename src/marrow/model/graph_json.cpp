@@ -238,7 +238,7 @@ class GraphReader {
     if (op == "dropout") return g_.dropout(x(), number("rate", 0, 1), node_->at("downscale_in_inference"));
     if (op == "drop_path") return g_.drop_path(x(), number("rate", 0, 1));
     constexpr double kLargestSlope = 1e6;
-    for (int kind = 0; kind <= static_cast<int>(ActivationKind::kElu); ++kind)
+    for (int kind = 0; kind < kActivationKinds; ++kind)
       if (const auto activation = static_cast<ActivationKind>(kind); op == activation_name(activation))
         return g_.activation(x(), {activation, number("slope", -kLargestSlope, kLargestSlope), {}});
     fail("unknown operation '" + printable(op, 40) + "'");
