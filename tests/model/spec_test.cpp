@@ -51,6 +51,34 @@ TEST(ModelSpec, ReadsEveryKey) {
   EXPECT_TRUE(spec.warnings.empty());
 }
 
+// What files of trained networks say of them and no rule does is kept in the description of the model.
+TEST(ModelSpec, UnitActivationsAndTheClassBranchSurviveTheYaml) {
+  const auto text = [](const std::string& more) {
+    return more +
+           "nc: 4\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\n  - [-1, 1, Conv, [16, 3, 2]]\n"
+           "head:\n  - [-1, 1, Detect, [nc]]\n";
+  };
+  const auto built = [&](const std::string& more) {
+    return build_model(parse_model_spec(text(more), "m.yaml"));
+  };
+  const Model plain = built("");
+  // The second unit has SiLU anyway.
+  const Model model = built(
+      "class_branch: 24\nunit_activations: {model.0: nn.Identity(), model.1: SiLU(), model.2.cv3.0.1: "
+      "ReLU()}\n");
+  EXPECT_EQ(model.graph.nodes.size(), plain.graph.nodes.size() - 1);
+  EXPECT_EQ(model.graph.find_parameter("model.2.cv3.0.0.conv.weight")->shape, (Shape{24, 16, 3, 3}));
+  EXPECT_EQ(model.unit_activations.size(), 2u);
+  EXPECT_EQ(rebuild_model(model, {}).graph, model.graph);
+  EXPECT_EQ(rebuild_model(model, {}).yaml, model.yaml);
+
+  EXPECT_TRUE(contains(spec_message(text("unit_activations: {model.0: nn.SiLUU()}\n")),
+                       "m.yaml:1: unknown activation 'SiLUU'"));
+  EXPECT_TRUE(contains(spec_message(text("unit_activations: [SiLU]\n")), "m.yaml:1: unit_activations is "));
+  EXPECT_TRUE(contains(spec_message(text("class_branch: 0\n")),
+                       "m.yaml:1: class_branch is '0', wanted a whole number"));
+}
+
 TEST(ModelSpec, LiteralsAreReadAsPythonAndYamlReadThem) {
   const auto args = [](const std::string& written) {
     return parse_model_spec(with_line("[-1, 1, X, [" + written + "]]"), "m.yaml").backbone[1].args;

@@ -122,6 +122,13 @@ Value GraphBuilder::activation(Value x, const Activation& activation) {
   return add_node(activation, {x}, channels(x), stride(x));
 }
 
+Activation GraphBuilder::unit_activation(const Activation& usual) {
+  const auto found = replaced_.find(path_);
+  if (found == replaced_.end() || found->second == usual) return usual;
+  differing_.insert(*found);
+  return found->second;
+}
+
 std::string GraphBuilder::scalar(std::string_view name, double initial) {
   const std::string full = full_name(name);
   if (graph_.find_parameter(full) == nullptr)

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,6 +75,13 @@ class GraphBuilder {
                std::optional<Init> bias_init = {}, bool bias = true);
 
   Value activation(Value x, const Activation& activation);  // identity adds no node
+  // Activations that take the place of those that convolution units ask for, by the unit's path: what a file
+  // says of its own network.
+  void replace_activations(std::map<std::string, Activation> by_path) { replaced_ = std::move(by_path); }
+  // For the unit at path(): the replacing activation, or `usual`.
+  Activation unit_activation(const Activation& usual);
+  // Those of replace_activations() that differed from what their unit asked for.
+  const std::map<std::string, Activation>& replaced_activations() const { return differing_; }
   Value activation(Value x, ActivationKind kind) { return activation(x, Activation{kind, 0.01, {}}); }
   // Leaky ReLU whose slope is the scalar `name` of the weight store, joined to the current path. Nodes may
   // share one.
@@ -122,6 +130,7 @@ class GraphBuilder {
   Graph graph_;
   std::unordered_set<std::string> declared_;  // parameters
   std::string path_;
+  std::map<std::string, Activation> replaced_, differing_;
 };
 
 }  // namespace marrow

@@ -43,12 +43,17 @@ class ModelBuilder {
     // A file that picks maps by Index lines numbers its lines one by one; a backbone then is one place.
     ordinary_numbers_ =
         std::ranges::any_of(lines_, [](const LayerSpec& l) { return l.module == kIndexModule; });
+    std::map<std::string, Activation> activations;
+    for (const auto& [path, text] : spec_.unit_activations) activations[path] = parse_activation(text);
+    g_.replace_activations(std::move(activations));
     image_ = g_.input(spec_.channels, options_.input.value_or(InputFormat{}));
     for (const LayerSpec& line : lines_) add_line(line);
     if (model_.task.empty())
       fail_model(fmt::format("{}: the last layer is {}, wanted a head: {}", spec_.file,
                              model_.layers.back().module, join(head_names(), ", ")));
     model_.save.assign(save_.begin(), save_.end());
+    for (const auto& [path, activation] : g_.replaced_activations())
+      model_.unit_activations[path] = spec_.unit_activations.at(path);
     model_.graph = std::move(g_).build();
     if (model_.task != "classify")
       for (const NamedValue& tap : model_.graph.taps)
@@ -187,7 +192,8 @@ class ModelBuilder {
                         .argument_names = module->arguments,
                         .repeats = module->takes_repeats ? layer.repeats : 1,
                         .classes = classes_,
-                        .activation = spec_.activation};
+                        .activation = spec_.activation,
+                        .class_branch = spec_.class_branch};
     if (call.args.size() > module->arguments.size())
       fail_model(fmt::format("{} arguments, at most {} are known: {}", call.args.size(),
                              module->arguments.size(), join(module->arguments, ", ")));
@@ -390,6 +396,7 @@ Model build_model(const ModelSpec& spec, const BuildOptions& options) {
   model.warnings = spec.warnings;
   ModelSpec described = spec;
   described.classes = classes;
+  described.unit_activations = model.unit_activations;
   described.names = options.names.empty() && spec.names.empty() ? std::vector<std::string>{} : model.names;
   model.yaml = to_yaml(described);
   return model;

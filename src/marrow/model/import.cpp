@@ -155,8 +155,44 @@ class Importer {
     std::get<Input>(model.graph.nodes.at(0).operation).format.crop = static_cast<int>(sides.front());
   }
 
+  // The width of the class branch, where the file's is not the rule's: a network that was fine-tuned from one
+  // with other classes may keep its source's.
+  int class_branch(const Model& plain) const {
+    constexpr std::string_view kFirst = ".cv3.0.0.conv.weight";
+    for (const Parameter& parameter : plain.graph.parameters) {
+      if (!parameter.name.ends_with(kFirst)) continue;
+      const auto found = checkpoint_.state.find(parameter.name);
+      if (found == checkpoint_.state.end() || found->second.shape().size() != 4) return 0;
+      const int64_t width = found->second.dim(0);
+      return width == parameter.shape[0] || width > kMaxModelChannels ? 0 : static_cast<int>(width);
+    }
+    return 0;
+  }
+
+  // The model of a description, made to what the file says of its own network.
+  Model build_as_stored(ModelSpec spec) const {
+    if (checkpoint_.model)
+      for (const auto& [path, activation] : checkpoint_.model->activations)
+        if (checkpoint_.state.contains(path + ".conv.weight")) spec.unit_activations[path] = activation;
+    try {
+      for (const auto& [path, activation] : spec.unit_activations) parse_activation(activation);
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("{}: {}", file_, error.what()), {.file = file_});
+    }
+    Model model = build_model(spec, yolo_options());
+    if (const int width = class_branch(model); width > 0) {
+      spec.class_branch = width;
+      model = build_model(spec, yolo_options());
+    }
+    for (const auto& [path, activation] : model.unit_activations)
+      model.warnings.push_back(
+          fmt::format("{}: {} has the activation {} here, which its description does not say; kept", file_,
+                      path, activation));
+    return model;
+  }
+
   Import yolo(const ModelSpec& spec, const std::string& network) {
-    Import result = begin(build_model(spec, yolo_options()), network);
+    Import result = begin(build_as_stored(spec), network);
     if (checkpoint_.model) {
       apply_batch_norms(result.trained.model.graph, checkpoint_.model->batch_norms);
       keep_training_size(result.trained.model);

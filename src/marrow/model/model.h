@@ -2,6 +2,7 @@
 // lines. Plain values: any thread.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +46,8 @@ struct Model {
   std::string scale;               // the letter, or ""
   std::string
       yaml;  // parse_model_spec and build_model make this model again from it; "": see model/deployed.h
+  // ModelSpec::unit_activations, without those that the unit has anyway.
+  std::map<std::string, std::string> unit_activations;
   std::vector<std::string> warnings;
 
   int classes() const { return static_cast<int>(names.size()); }

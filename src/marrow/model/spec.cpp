@@ -26,6 +26,7 @@ class SpecParser {
     refuse_unknown_keys(root);
     read_numbers(root);
     read_activation(root);
+    read_unit_activations(root);
     read_scales(root, scale);
     read_names(root);
     if (root.find("classifier") != nullptr) {
@@ -45,8 +46,9 @@ class SpecParser {
 
   void refuse_unknown_keys(const YamlValue& root) const {
     static const std::vector<std::string> kKnown = {
-        "nc",       "scales",   "scale", "depth_multiple", "width_multiple", "activation", "kpt_shape", "ch",
-        "channels", "backbone", "head",  "classifier",     "settings",       "names",      "yaml_file"};
+        "nc",        "scales", "scale",     "depth_multiple",   "width_multiple", "activation",
+        "kpt_shape", "ch",     "channels",  "backbone",         "head",           "classifier",
+        "settings",  "names",  "yaml_file", "unit_activations", "class_branch"};
     for (size_t i = 0; i < root.keys.size(); ++i)
       if (std::ranges::find(kKnown, root.keys[i]) == kKnown.end())
         fail_at(root.key_lines[i], unknown_name_message("key", printable(root.keys[i]), kKnown));
@@ -72,6 +74,8 @@ class SpecParser {
 
   void read_numbers(const YamlValue& root) {
     if (const YamlValue* nc = root.find("nc")) spec_.classes = whole(*nc, "nc", 1, kMaxModelClasses);
+    if (const YamlValue* branch = root.find("class_branch"))
+      spec_.class_branch = whole(*branch, "class_branch", 1, kMaxModelChannels);
     constexpr int kMaxImageChannels = 1024;
     for (const char* key : {"ch", "channels"})
       if (const YamlValue* channels = root.find(key))
@@ -96,6 +100,26 @@ class SpecParser {
       fail(*activation, error.what());
     }
     spec_.activation_text = activation->text;
+  }
+
+  void read_unit_activations(const YamlValue& root) {
+    const YamlValue* units = root.find("unit_activations");
+    if (units == nullptr) return;
+    if (units->kind != YamlValue::Kind::kMap)
+      fail(*units, fmt::format("unit_activations is {}, wanted a map such as {{model.9.cv1: nn.Identity()}}",
+                               describe(*units)));
+    for (size_t i = 0; i < units->keys.size(); ++i) {
+      const YamlValue& activation = units->items[i];
+      if (activation.kind != YamlValue::Kind::kScalar)
+        fail(activation, fmt::format("the activation of {} is {}, wanted a name such as nn.ReLU()",
+                                     printable(units->keys[i]), describe(activation)));
+      try {
+        parse_activation(activation.text);
+      } catch (const Error& error) {
+        fail(activation, error.what());
+      }
+      spec_.unit_activations[units->keys[i]] = activation.text;
+    }
   }
 
   static constexpr double kMaxMultiple = 100;
@@ -258,6 +282,9 @@ std::string to_yaml(const ModelSpec& spec) {
   if (spec.channels != 3) out += fmt::format("channels: {}\n", spec.channels);
   if (!spec.keypoint_shape.empty()) out += fmt::format("kpt_shape: {}\n", flow(spec.keypoint_shape));
   if (!spec.activation_text.empty()) out += fmt::format("activation: {}\n", flow(spec.activation_text));
+  if (!spec.unit_activations.empty())
+    out += fmt::format("unit_activations: {}\n", flow(spec.unit_activations));
+  if (spec.class_branch > 0) out += fmt::format("class_branch: {}\n", spec.class_branch);
   if (!spec.names.empty()) out += fmt::format("names: {}\n", flow(spec.names));
   if (spec.scales.empty() && spec.factors.depth != 1)
     out += fmt::format("depth_multiple: {}\n", spec.factors.depth);

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -56,6 +57,11 @@ struct ModelSpec {
   std::vector<int> keypoint_shape;  // kpt_shape, or empty
   Activation activation{ActivationKind::kSilu, 0, {}};
   std::string activation_text;  // as written; empty: the default
+  // What the file of a trained network says of it and no rule does: activations of single convolution units
+  // by their path, {"model.9.cv1", "Identity()"}, and the hidden channels of the head's class branch (0: by
+  // rule).
+  std::map<std::string, std::string> unit_activations;
+  int class_branch = 0;
   std::vector<std::pair<std::string, ScaleFactors>> scales;
   std::string scale;     // the chosen one, "" when there are none
   ScaleFactors factors;  // of the chosen scale

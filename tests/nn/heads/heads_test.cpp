@@ -65,7 +65,7 @@ TEST(Heads, ALevelWithoutAStrideIsRefused) {
   GraphBuilder g;
   const Value pooled = g.adaptive_max_pool(g.input(3), 8);
   const Value level[] = {pooled};
-  EXPECT_THROW(detect_head(g, level, 2, kSilu), Error);
+  EXPECT_THROW(detect_head(g, level, {2, kSilu}), Error);
 }
 
 TEST(Heads, ClassifyYieldsLogits) {

@@ -14,7 +14,7 @@ Value conv_unit(GraphBuilder& g, Value x, std::string_view name, const ConvOptio
   const auto scope = g.scope(name);
   x = g.conv(x, "conv", options);
   x = g.batch_norm(x, "bn", kYoloBatchNorm);
-  return g.activation(x, activation);
+  return g.activation(x, g.unit_activation(activation));
 }
 
 Value depthwise_unit(GraphBuilder& g, Value x, std::string_view name, ConvOptions options,

@@ -19,6 +19,7 @@ inline const Activation kNoActivation{ActivationKind::kIdentity, 0, {}};
 
 // x: (N, C, H, W). Returns act(bn(conv(x))) with a convolution without bias, padded by
 // (dilation * (kernel - 1) + 1) / 2 unless `options.padding` says otherwise.
+// GraphBuilder::replace_activations may name another activation for it.
 Value conv_unit(GraphBuilder& g, Value x, std::string_view name, const ConvOptions& options,
                 const Activation& activation);
 

@@ -33,6 +33,7 @@ struct ModuleCall {
   int repeats = 1;        // after the depth multiple
   int classes = 80;       // nc
   Activation activation;  // the model's default activation (SiLU unless the YAML says otherwise)
+  int class_branch = 0;   // hidden channels of a detection head's class branch; 0: by the published rule
 
   // The only input. Throws Error{kModel} when the line names several.
   Value input() const;

@@ -12,8 +12,8 @@ namespace {
 
 // The raw maps and those of the third branch.
 std::vector<Value> branched_head(ModuleCall& call, int channels, std::string_view output) {
-  std::vector<Value> maps =
-      detect_head_undecoded(call.graph, call.inputs, call.positive(0, call.classes), call.activation);
+  std::vector<Value> maps = detect_head_undecoded(
+      call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.class_branch});
   const std::vector<Value> third = third_branches(call.graph, call.inputs, channels, output, call.activation);
   maps.insert(maps.end(), third.begin(), third.end());
   return maps;
@@ -38,8 +38,8 @@ const ModuleRegistration kSegment{
      .arguments = {"classes", "masks", "prototype_channels"},
      .build = [](ModuleCall& call) {
        const int masks = call.positive(1, 32);
-       std::vector<Value> maps =
-           detect_head_undecoded(call.graph, call.inputs, call.positive(0, call.classes), call.activation);
+       std::vector<Value> maps = detect_head_undecoded(
+           call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.class_branch});
        const Value proto = prototypes(call, masks, call.positive(2, 256));
        const std::vector<Value> coefficients =
            third_branches(call.graph, call.inputs, masks, "coefficients", call.activation);

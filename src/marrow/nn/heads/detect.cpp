@@ -30,12 +30,13 @@ std::string numbered(std::string_view name, size_t level) {
 
 }  // namespace
 
-std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels, int classes,
-                                   const Activation& activation) {
+std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels,
+                                   const DetectOptions& options) {
+  const auto& [classes, activation, class_branch] = options;
   if (levels.empty()) throw Error(ErrorKind::kModel, "a detection head needs at least one level");
   const int first = g.channels(levels[0]);
   const int box_hidden = std::max({16, first / 4, kBoxChannels});
-  const int class_hidden = std::max(first, std::min(classes, 100));
+  const int class_hidden = class_branch > 0 ? class_branch : std::max(first, std::min(classes, 100));
   std::vector<Value> boxes, scores, raw;
   for (size_t k = 0; k < levels.size(); ++k)
     boxes.push_back(
@@ -56,16 +57,15 @@ std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> level
   return raw;
 }
 
-std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, int classes,
-                               const Activation& activation) {
-  std::vector<Value> raw = detect_branches(g, levels, classes, activation);
-  g.output("output0", g.detect_decode(raw, kBinsName, classes, kRegMax));
+std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, const DetectOptions& options) {
+  std::vector<Value> raw = detect_branches(g, levels, options);
+  g.output("output0", g.detect_decode(raw, kBinsName, options.classes, kRegMax));
   return raw;
 }
 
-std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels, int classes,
-                                         const Activation& activation) {
-  std::vector<Value> raw = detect_branches(g, levels, classes, activation);
+std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels,
+                                         const DetectOptions& options) {
+  std::vector<Value> raw = detect_branches(g, levels, options);
   g.constant(kBinsName, {1, kRegMax, 1, 1}, Init::arange());
   for (size_t k = 0; k < raw.size(); ++k) g.output(numbered("feat", k), raw[k]);
   return raw;
@@ -89,8 +89,9 @@ const ModuleRegistration kDetect{{.name = "Detect",
                                   .task = "detect",
                                   .arguments = {"classes"},
                                   .build = [](ModuleCall& call) {
-                                    return detect_head(call.graph, call.inputs,
-                                                       call.positive(0, call.classes), call.activation);
+                                    return detect_head(
+                                        call.graph, call.inputs,
+                                        {call.positive(0, call.classes), call.activation, call.class_branch});
                                   }}};
 
 }  // namespace

@@ -13,22 +13,29 @@ namespace marrow::nn {
 // Bins of the distribution over the distance to one side of a box.
 inline constexpr int kRegMax = 16;
 
+struct DetectOptions {
+  int classes = 80;
+  Activation activation{};
+  // Hidden channels of the class branch; 0: max(C_0, min(classes, 100)). A network fine-tuned from one with
+  // other classes may keep the width of its source.
+  int class_branch = 0;
+};
+
 // The two branches on every level. `levels`: maps (N, C_k, H_k, W_k), finest first; strides must be known.
 // Returns the raw maps (N, 4 * kRegMax + classes, H_k, W_k): box logits (side-major: left, top, right,
 // bottom; bins inside a side), then class logits. Parameters "cv2.<k>.*" (boxes) and "cv3.<k>.*" (classes)
 // under the builder's path. Biases start at 1 for boxes and at log(5 / classes / (640 / stride)^2) for
 // classes: about five objects in an image of 640 pixels. Marks the taps "feat0", "feat1", ...
-std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels, int classes,
-                                   const Activation& activation);
+std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels,
+                                   const DetectOptions& options);
 
 // The branches and the decode; output "output0" (N, 4 + classes, anchors). Returns the raw maps.
-std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, int classes,
-                               const Activation& activation);
+std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, const DetectOptions& options);
 
 // The branches without the decode, whose bins are declared all the same. Returns the raw maps; they are the
 // outputs "feat0", "feat1", ...
-std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels, int classes,
-                                         const Activation& activation);
+std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels,
+                                         const DetectOptions& options);
 
 // A third branch on every level, "cv4.<k>": two 3x3 units and a 1x1 convolution, hidden channels
 // max(C_0 / 4, channels). Returns its maps (N, channels, H_k, W_k); they are the outputs "<output>0", ...

@@ -46,6 +46,7 @@ class ModuleWalk {
     if (path_.size() >= kMaxModuleDepth || ++modules_ > kMaxModules || !attributes_bounded) too_large(prefix);
     path_.push_back(&module);
     read_batch_norm(module, prefix);
+    read_activation(module, prefix);
     read_tensors(module, "_parameters", prefix);
     read_tensors(module, "_buffers", prefix);
     const PickleValue::Items& children = entries(module, "_modules");
@@ -93,6 +94,19 @@ class ModuleWalk {
     BatchNormSettings settings{eps->as_number(), BatchNormSettings().momentum};
     if (momentum != nullptr && momentum->is_number()) settings.momentum = momentum->as_number();
     model_.attributes.batch_norms.insert_or_assign(prefix, settings);
+  }
+
+  // Of a convolution and what belongs to it: the modules `conv` and `act`.
+  void read_activation(const PickleObject& module, const std::string& prefix) {
+    const PickleValue* children = module.attribute("_modules");
+    const PickleValue* act = children != nullptr ? children->find("act") : nullptr;
+    if (act == nullptr || !is_pickled_module(*act) || children->find("conv") == nullptr) return;
+    const PickleObject& object = *act->object();
+    std::string text = printable(object.callee.name) + "(";
+    for (const char* parameter : {"negative_slope", "alpha"})
+      if (const PickleValue* value = object.attribute(parameter); value != nullptr && value->is_number())
+        text += fmt::format("{}={}", parameter, value->as_number());
+    model_.attributes.activations.insert_or_assign(prefix, text + ")");
   }
 
   PickledTensorReader& tensors_;

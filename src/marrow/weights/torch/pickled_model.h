@@ -30,6 +30,9 @@ struct ModelAttributes {
   std::string task;                                      // "detect", "classify", ...
   std::vector<int64_t> imgsz;                            // of training: one number, or height and width
   std::map<std::string, BatchNormSettings> batch_norms;  // by module path, "model.0.bn"
+  // The activation of every module that has one as `act`, by the module's path, as torch prints it:
+  // {"model.0", "SiLU()"}, {"model.3", "LeakyReLU(negative_slope=0.1)"}.
+  std::map<std::string, std::string> activations;
 };
 
 struct PickledModel {
