@@ -37,7 +37,7 @@ struct Factors {
   std::array<Term, 2> b;
 };
 constexpr Term kNone = {0, 0, 0};
-constexpr std::array<Factors, 7> kStrassenProducts = {{
+constexpr std::array<Factors, 7> kProducts = {{
     {{{{0, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, {1, 1, 1}}}},
     {{{{1, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, kNone}}},
     {{{{0, 0, 1}, kNone}}, {{{0, 1, 1}, {1, 1, -1}}}},
@@ -69,12 +69,8 @@ class Strassen final : public Step {
   explicit Strassen(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override { return fmt::format("strassen 1x1/1{}", to_string(conv_.epilogue)); }
-  int64_t shared_floats() const override {
-    return static_cast<int64_t>(kStrassenProducts.size()) * factor_floats();
-  }
-  int64_t scratch_floats() const override {
-    return static_cast<int64_t>(kStrassenProducts.size()) * result_floats();
-  }
+  int64_t shared_floats() const override { return static_cast<int64_t>(kProducts.size()) * factor_floats(); }
+  int64_t scratch_floats() const override { return static_cast<int64_t>(kProducts.size()) * result_floats(); }
 
  private:
   void pack();
@@ -124,9 +120,9 @@ Strassen::Strassen(const ConvDescription& conv)
 }
 
 void Strassen::pack() {
-  weights_ = Tensor({static_cast<int64_t>(kStrassenProducts.size()) * product_weights_});
+  weights_ = Tensor({static_cast<int64_t>(kProducts.size()) * product_weights_});
   const auto groups = static_cast<int64_t>(groups_.size());
-  conv_.pool->parallel_for(static_cast<int64_t>(kStrassenProducts.size()) * groups, [&](int64_t task, int) {
+  conv_.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
     pack_group(static_cast<size_t>(task / groups), static_cast<size_t>(task % groups));
   });
 }
@@ -136,7 +132,7 @@ void Strassen::pack_group(size_t product, size_t g) {
   const int64_t channels = in_blocks_ * kernels_.lanes;
   float* packed =
       weights_.values().data() + static_cast<int64_t>(product) * product_weights_ + weights_at_[g];
-  for (const Term& term : kStrassenProducts[product].b)
+  for (const Term& term : kProducts[product].b)
     for (int64_t slot = 0; slot < group.width() && term.sign != 0; ++slot) {
       const int64_t out = term.other * out_blocks_ * kernels_.lanes + group.channel(slot);
       const float* row = conv_.weight.data() + out * 2 * channels + term.half * channels;
@@ -166,11 +162,10 @@ void Strassen::run(const RunContext& context) const {
 void Strassen::add_pixels(const RunContext& context, const Pixels& some) const {
   const int64_t lanes = kernels_.lanes;
   const int64_t block_floats = conv_.src.block_floats(kernels_.lanes);
-  context.pool->parallel_for(static_cast<int64_t>(kStrassenProducts.size()) * in_blocks_, [&](int64_t task,
-                                                                                              int) {
+  context.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * in_blocks_, [&](int64_t task, int) {
     const auto product = static_cast<size_t>(task / in_blocks_);
     const int64_t block = task % in_blocks_;
-    const auto& [left, right] = kStrassenProducts[product].a;
+    const auto& [left, right] = kProducts[product].a;
     if (right.sign == 0) return;
     const auto at = [&](const Term& term) {
       return some.map + (term.other * in_blocks_ + block) * block_floats + term.half * some.half * lanes;
@@ -193,8 +188,8 @@ void Strassen::add_pixels(const RunContext& context, const Pixels& some) const {
 void Strassen::multiply_group(const RunContext& context, const Pixels& some, size_t g, float* results) const {
   const int64_t lanes = kernels_.lanes;
   const OutputGroup& group = groups_[g];
-  for (size_t p = 0; p < kStrassenProducts.size(); ++p) {
-    const auto& [left, right] = kStrassenProducts[p].a;
+  for (size_t p = 0; p < kProducts.size(); ++p) {
+    const auto& [left, right] = kProducts[p].a;
     MatrixProduct product;
     product.channels = in_blocks_ * lanes;
     product.pixels = some.half;

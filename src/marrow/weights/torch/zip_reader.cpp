@@ -32,7 +32,7 @@ constexpr uint32_t kIn64 = 0xffffffff;  // "the value is in the zip64 record"
 constexpr size_t kMaxEntryName = 512;
 
 [[noreturn]] void broken_zip(const std::string& where, std::string_view what) {
-  throw Error(ErrorKind::kFormat, fmt::format("{}: broken_zip zip archive: {}", where, what));
+  throw Error(ErrorKind::kFormat, fmt::format("{}: broken zip archive: {}", where, what));
 }
 
 // Reads little-endian fields of one record. Records are cut to size before they come here.
