@@ -70,9 +70,9 @@ std::optional<fs::path> results_folder(const Options& options, const std::string
   }
 }
 
-std::unique_ptr<evaluate::ValidationPlots> images_in(const std::optional<fs::path>& folder,
-                                                     const Options& options,
-                                                     const std::vector<std::string>& names) {
+std::unique_ptr<evaluate::ValidationPlots> plots_in(const std::optional<fs::path>& folder,
+                                                    const Options& options,
+                                                    const std::vector<std::string>& names) {
   if (!folder || !options.plots) return nullptr;
   return std::make_unique<evaluate::ValidationPlots>(
       *folder, names, [](std::string_view line) { talk(fmt::format("marrow: {}", line)); });
@@ -111,7 +111,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
                                   .stride = trained.model.largest_stride});
   evaluate::EnginePredictor predictor(trained, options.engine);
   const std::optional<fs::path> folder = results_folder(options, "detect");
-  const std::unique_ptr<evaluate::ValidationPlots> pictures = images_in(folder, options, names);
+  const std::unique_ptr<evaluate::ValidationPlots> plots = plots_in(folder, options, names);
   ProgressLine line;
   const int64_t batches = loader.batches_per_epoch();
   const evaluate::DetectorValidation result = evaluate::validate_detector(
@@ -126,7 +126,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
        .show =
            [&](const loader::DetectionBatch& batch,
                std::span<const std::vector<detect::InputDetection>> detections) {
-             if (pictures) pictures->add(batch, detections);
+             if (plots) plots->add(batch, detections);
            }},
       [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads,
       [&](int64_t done) {
@@ -145,7 +145,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
   }
   if (options.save_json)
     write_file_atomically(*folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
-  if (pictures) pictures->finish(result.report);
+  if (plots) plots->finish(result.report);
   say_saved(folder, options);
   return 0;
 }
@@ -167,11 +167,11 @@ int validate_classes(const Options& options, const data::Dataset& dataset,
     return class_ids;
   };
   const std::optional<fs::path> folder = results_folder(options, "classify");
-  const std::unique_ptr<evaluate::ValidationPlots> pictures = images_in(folder, options, names);
+  const std::unique_ptr<evaluate::ValidationPlots> plots = plots_in(folder, options, names);
   const evaluate::ClassifierValidation result = evaluate::validate_classifier(
       loader, names, match.classes, [&](const loader::ClassificationBatch& batch) {
         Tensor scores = predictor(batch.images);
-        if (pictures) pictures->add(batch, network_classes(batch.class_ids), scores);
+        if (plots) plots->add(batch, network_classes(batch.class_ids), scores);
         return scores;
       });
   if (options.as_json) {
@@ -181,7 +181,7 @@ int validate_classes(const Options& options, const data::Dataset& dataset,
   } else {
     fmt::print("{}\n", evaluate::report_text(result, options.verbose));
   }
-  if (pictures) pictures->finish(result.report);
+  if (plots) plots->finish(result.report);
   say_saved(folder, options);
   if (const size_t broken = split.images->broken(); broken > 0)
     talk(fmt::format("marrow: {} of {} images could not be read", broken, split.images->size()));

@@ -36,7 +36,7 @@ loader::ClassificationLoaderOptions ClassificationTask::loader_options(const Pla
 
 Task::Step ClassificationTask::forward(TorchExecutor& model) {
   const std::optional<loader::ClassificationBatch> batch = loader_->next();
-  if (pictures_) pictures_->train_batch(*batch, batches_per_epoch());
+  if (plots_) plots_->train_batch(*batch, batches_per_epoch());
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
   place_ = place_of(*batch);
@@ -61,7 +61,7 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
       val_.images, evaluate::validation_loader_options(format_, static_cast<int>(names_.size()),
                                                        validation_batch(), workers_));
   const torch::Device device = average.options().device;
-  evaluate::ValidationPlots* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
+  evaluate::ValidationPlots* const plots = last && plots_ ? &plots_->validation() : nullptr;
   double loss_sum = 0;
   const evaluate::ClassifierValidation found = evaluate::validate_classifier(
       loader, names_, {},
@@ -72,12 +72,12 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
         loss_sum += soft_cross_entropy(logits, to_torch(batch.targets, device)).item<double>() *
                     static_cast<double>(batch.index.size());
         Tensor scores = from_torch(logits.to(torch::kFloat32));
-        if (pictures) pictures->add(batch, batch.class_ids, scores);
+        if (plots) plots->add(batch, batch.class_ids, scores);
         return scores;
       },
       [&](int64_t) { return !stop(); });
 
-  if (pictures && !stop()) pictures->finish(found.report);
+  if (plots && !stop()) plots->finish(found.report);
   const evaluate::ClassAccuracy& total = found.report.total();
   Validation validation;
   validation.result.metrics = {total.top1_share(), total.top5_share()};

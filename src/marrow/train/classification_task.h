@@ -20,14 +20,14 @@ class ClassificationTask
   Step forward(TorchExecutor& model) override;
   std::string explain_non_finite(TorchExecutor& model) override;
   Validation validate(TorchExecutor& average, bool last, const std::function<bool()>& stop) override;
-  void show_to(RunPlots& pictures) override { pictures_ = &pictures; }
+  void show_to(RunPlots& plots) override { plots_ = &plots; }
 
  private:
   loader::ClassificationLoaderOptions loader_options(const Place& place) const override;
 
   InputFormat format_;  // complete: classifier_format
   Value logits_;
-  RunPlots* pictures_ = nullptr;
+  RunPlots* plots_ = nullptr;
   torch::Tensor images_;  // of the latest batch
   TrainingPlace place_;
 };

@@ -58,9 +58,9 @@ std::vector<std::string> DetectionTask::result_columns() const {
   return detection_columns();
 }
 
-void DetectionTask::show_to(RunPlots& pictures) {
-  pictures_ = &pictures;
-  pictures.labels(*train_.images);
+void DetectionTask::show_to(RunPlots& plots) {
+  plots_ = &plots;
+  plots.labels(*train_.images);
 }
 
 void DetectionTask::start(const Place& place) {
@@ -82,7 +82,7 @@ loader::DetectionLoaderOptions DetectionTask::loader_options(const Place&) const
 
 Task::Step DetectionTask::forward(TorchExecutor& model) {
   const std::optional<loader::DetectionBatch> batch = loader_->next();
-  if (pictures_) pictures_->train_batch(*batch, batches_per_epoch(), close_mosaic_epoch_);
+  if (plots_) plots_->train_batch(*batch, batches_per_epoch(), close_mosaic_epoch_);
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
   int size = image_size_;
@@ -121,7 +121,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
   std::vector<Value> wanted = {output_};
   wanted.insert(wanted.end(), maps_.begin(), maps_.end());
   const torch::Device device = average.options().device;
-  evaluate::ValidationPlots* const pictures = last && pictures_ ? &pictures_->validation() : nullptr;
+  evaluate::ValidationPlots* const plots = last && plots_ ? &plots_->validation() : nullptr;
   const auto predict = [&](const loader::DetectionBatch& batch) {
     const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
     const torch::NoGradGuard no_grad;
@@ -143,11 +143,11 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
        .show =
            [&](const loader::DetectionBatch& batch,
                std::span<const std::vector<detect::InputDetection>> boxes) {
-             if (pictures) pictures->add(batch, boxes);
+             if (plots) plots->add(batch, boxes);
            }},
       predict, threads_, [&](int64_t) { return !stop(); });
 
-  if (pictures && !stop()) pictures->finish(found.report);
+  if (plots && !stop()) plots->finish(found.report);
   Validation validation;
   const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};

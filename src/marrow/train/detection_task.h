@@ -21,7 +21,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   Step forward(TorchExecutor& model) override;
   std::string explain_non_finite(TorchExecutor& model) override;
   Validation validate(TorchExecutor& average, bool last, const std::function<bool()>& stop) override;
-  void show_to(RunPlots& pictures) override;
+  void show_to(RunPlots& plots) override;
 
  private:
   loader::DetectionLoaderOptions loader_options(const Place& place) const override;
@@ -32,7 +32,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   std::vector<Value> maps_;
   Value output_;
   cpu::ThreadPool threads_;
-  RunPlots* pictures_ = nullptr;
+  RunPlots* plots_ = nullptr;
   int64_t close_mosaic_epoch_ = -1;  // -1: none
   torch::Tensor images_;             // of the latest batch
   TrainingPlace place_;

@@ -64,11 +64,11 @@ class RunSetup {
                      model::count_parameters(model.graph), device.str(),
                      counted(torch::get_num_threads(), "thread"), counted(task->images(), "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
-    std::unique_ptr<RunPlots> pictures;
+    std::unique_ptr<RunPlots> plots;
     if (options.plots) {
-      pictures = std::make_unique<RunPlots>(folder, model.names, talk);
-      settings.pictures = pictures.get();
-      task->show_to(*pictures);
+      plots = std::make_unique<RunPlots>(folder, model.names, talk);
+      settings.plots = plots.get();
+      task->show_to(*plots);
     }
     talk(fmt::format("results go to {}", folder.string()));
     const RunOutcome outcome = Trainer(options, std::move(model), start, *task, std::move(settings)).run();

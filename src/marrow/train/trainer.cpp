@@ -344,7 +344,7 @@ bool Trainer::finish_epoch() {
   const IterationSettings last = schedule_.at(epoch * task_.batches_per_epoch() + state_.next_batch - 1);
   row.insert(row.end(), {last.bias_lr, last.lr, last.lr});
   results_.append(row);
-  if (settings_.pictures) settings_.pictures->epoch_done();
+  if (settings_.plots) settings_.plots->epoch_done();
 
   const bool measured = options_.val || epoch + 1 == state_.epochs;
   bool stop = measured && stopping_.update(epoch, validation->fitness);
@@ -392,7 +392,7 @@ RunOutcome Trainer::finish() {
   const Task::Validation validation =
       task_.validate(average_, true, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return stopped();
-  if (settings_.pictures) settings_.pictures->run_done();
+  if (settings_.plots) settings_.plots->run_done();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
   if (options_.save)
     write_final_checkpoint(weights_path("last"), model_, latest, {{"epoch", std::to_string(state_.epoch)}});

@@ -24,7 +24,7 @@ struct TrainerSettings {
   std::filesystem::path folder;  // of the run; weights/ in it exists
   TorchExecutorOptions executor;
   bool on_terminal = false;
-  RunPlots* pictures = nullptr;  // that the task shows to, too; none: no plots
+  RunPlots* plots = nullptr;  // that the task shows to, too; none: no plots
 };
 
 class Trainer {
