@@ -43,7 +43,7 @@ enum class ActivationKind {
   kMish,
   kElu,
 };
-inline constexpr int kActivationKinds = static_cast<int>(ActivationKind::kElu) + 1;  // the last one, and one
+inline constexpr int kActivationKinds = static_cast<int>(ActivationKind::kElu) + 1;  // kElu is the last
 std::string_view activation_name(ActivationKind kind);
 
 struct Input {

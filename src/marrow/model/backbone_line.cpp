@@ -6,8 +6,6 @@
 #include "marrow/model/python_text.h"
 
 namespace marrow::model {
-namespace {}  // namespace
-
 nn::BackboneConfig backbone_settings(const LayerSpec& line) {
   const nn::BackboneConfig& args = line.args;
   if (args.empty()) return nn::BackboneConfig::object();

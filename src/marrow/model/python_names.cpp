@@ -5,12 +5,11 @@
 #include <cstdint>
 #include <map>
 
+#include "marrow/model/spec.h"
 #include "marrow/weights/checkpoint_names.h"
 
 namespace marrow::model {
 namespace {
-
-constexpr size_t kMaxClasses = 65536;
 
 void append_utf8(std::string& to, uint32_t code) {
   if (code < 0x80) {
@@ -44,7 +43,8 @@ class NamesParser {
       uint64_t key = names.size();
       if (dict && (!number(key) || !take_spaced(':'))) return std::nullopt;
       auto name = string();
-      if (!name || names.size() == kMaxClasses || !names.emplace(key, weights::display_text(*name)).second)
+      if (!name || names.size() == kMaxModelClasses ||
+          !names.emplace(key, weights::display_text(*name)).second)
         return std::nullopt;
       skip_blanks();
       if (!take(',') && (rest_.empty() || rest_.front() != close)) return std::nullopt;

@@ -21,7 +21,6 @@ namespace {
 
 using winograd::kTile;
 using Form = winograd::Unit;
-constexpr int kProducts = Form::kProducts * Form::kProducts;
 // Tiles of a row that get their epilogue together: their pixels stay in the first-level cache.
 constexpr int64_t kRunTiles = 8;
 
@@ -38,6 +37,8 @@ class LowPrecisionWinograd final : public Step {
   }
 
  private:
+  static constexpr int kProducts = Form::kProducts * Form::kProducts;
+
   int64_t inputs_floats() const { return kProducts * in_blocks_ * tiles_.most() * lanes_ / 2; }
   int64_t products_floats() const { return kProducts * low_precision_.tile_vectors * tiles_.most() * lanes_; }
   int64_t row_floats() const { return kRunTiles * kTile * lanes_; }

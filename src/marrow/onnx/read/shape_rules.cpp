@@ -14,7 +14,7 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-constexpr int64_t kMaxDimension = 16384;  // pixels; of a window, a stride, a pad
+constexpr int64_t kMaxWindow = 16384;  // pixels; of a window, a stride, a pad
 
 bool one_of(std::string_view op, std::initializer_list<std::string_view> list) {
   return std::ranges::find(list, op) != list.end();
@@ -281,7 +281,7 @@ class ShapeRules {
     Shape result = shape(0);
     if (pads.size() != 2 * result.size()) fail_format("another number of pads than of sides");
     for (const int64_t amount : pads)
-      if (amount < -kMaxDimension || amount > kMaxDimension) fail_format(fmt::format("a pad of {}", amount));
+      if (amount < -kMaxWindow || amount > kMaxWindow) fail_format(fmt::format("a pad of {}", amount));
     for (size_t i = 0; i < result.size(); ++i) result[i] += pads[i] + pads[result.size() + i];
     return one(result);
   }
@@ -309,7 +309,7 @@ Window window_of(const ShapedNode& node, const Shape& map, const std::vector<int
   for (const Ints* values : {&w.kernel, &w.strides, &w.dilations}) {
     if (values->size() != 2) fail_format("windows over two axes are read, for images");
     for (const int64_t value : *values)
-      if (value < 1 || value > kMaxDimension)
+      if (value < 1 || value > kMaxWindow)
         fail_format(fmt::format("a kernel, stride or dilation of {}", value));
   }
   const std::string_view rule = node.text("auto_pad", "NOTSET");
@@ -325,7 +325,7 @@ Window window_of(const ShapedNode& node, const Shape& map, const std::vector<int
   } else if (const Ints pads = node.integers("pads"); rule == "NOTSET" && !pads.empty()) {
     if (pads.size() != 4) fail_format("another number of pads than of sides");
     for (const int64_t pad : pads)
-      if (pad < 0 || pad > kMaxDimension) fail_format(fmt::format("a pad of {}", pad));
+      if (pad < 0 || pad > kMaxWindow) fail_format(fmt::format("a pad of {}", pad));
     w.before = {pads[0], pads[1]};
     w.after = {pads[2], pads[3]};
   }
