@@ -28,9 +28,8 @@ constexpr double kCompatBoxTolerance = 2e-2;
 std::string missing_module(const json& yaml) {
   for (const char* part : {"backbone", "head"})
     for (const json& line : yaml.at(part)) {
-      std::string module = line.at(2);
-      if (module.starts_with("nn.")) module.erase(0, 3);
-      if (nn::find_module(module) == nullptr && nn::find_module("nn." + module) == nullptr) return module;
+      const std::string module = line.at(2);
+      if (nn::find_module(module) == nullptr) return module;
     }
   return {};
 }

@@ -256,6 +256,53 @@ TEST_F(CheckpointFile, ReadsAWholeModelObject) {
   EXPECT_EQ(checkpoint.model->imgsz, std::vector<int64_t>({64}));
 }
 
+TEST_F(CheckpointFile, ReadsWhatFollowsEachConvolution) {
+  PickleWriter p;
+  const auto leaf = [&](std::string_view name, const auto& state) {
+    open_module(p, "torch.nn.modules", name).text("_modules").raw("}").text("_parameters").raw("}");
+    state();
+    p.raw("ub");
+  };
+  const auto unit = [&](std::string_view name, std::string_view act, const auto& state) {
+    p.text(name);
+    open_module(p, "ultralytics.nn.modules.conv", "Conv")
+        .text("_parameters")
+        .raw("}")
+        .text("_modules")
+        .raw("}(");
+    p.text("conv");
+    leaf("Conv2d", [] {});
+    p.text("act");
+    leaf(act, state);
+    p.raw("uub");
+  };
+  open_module(p.proto(), "ultralytics.nn.tasks", "DetectionModel")
+      .text("_parameters")
+      .raw("}")
+      .text("_modules")
+      .raw("}(");
+  unit("plain", "SiLU", [] {});
+  unit("none", "Identity", [] {});
+  unit("leaky", "LeakyReLU", [&] { p.text("negative_slope").raw("G?\xb9\x99\x99\x99\x99\x99\x9a"); });  // 0.1
+  unit("gelu", "GELU", [&] { p.text("approximate").text("tanh"); });
+  p.text("alone");  // an activation that belongs to no convolution
+  open_module(p, "torch.nn.modules", "Block")
+      .text("_parameters")
+      .raw("}")
+      .text("_modules")
+      .raw("}(")
+      .text("act");
+  leaf("ReLU", [] {});
+  p.raw("uubuub");
+  const Checkpoint checkpoint = read(torch_archive(p.stop(), {}));
+  ASSERT_TRUE(checkpoint.model.has_value());
+  EXPECT_EQ(checkpoint.model->activations,
+            (std::map<std::string, std::string>{{"plain", "SiLU()"},
+                                                {"none", "Identity()"},
+                                                {"leaky", "LeakyReLU(negative_slope=0.1)"},
+                                                {"gelu", "GELU(approximate=tanh)"}}));
+}
+
 TEST_F(CheckpointFile, LooksThroughDataParallel) {
   PickleWriter p;
   open_module(p.proto(), "torch.nn.parallel.data_parallel", "DataParallel").text("_parameters").raw("}");

@@ -172,13 +172,16 @@ class Importer {
   // The model of a description, made to what the file says of its own network.
   Model build_as_stored(ModelSpec spec) const {
     if (checkpoint_.model)
-      for (const auto& [path, activation] : checkpoint_.model->activations)
-        if (checkpoint_.state.contains(path + ".conv.weight")) spec.unit_activations[path] = activation;
-    try {
-      for (const auto& [path, activation] : spec.unit_activations) parse_activation(activation);
-    } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("{}: {}", file_, error.what()), {.file = file_});
-    }
+      for (const auto& [path, activation] : checkpoint_.model->activations) {
+        if (!checkpoint_.state.contains(path + ".conv.weight")) continue;
+        try {
+          parse_activation(activation);
+        } catch (const Error& error) {
+          throw Error(error.kind(), fmt::format("{}: {}.act: {}", file_, printable(path), error.what()),
+                      {.file = file_, .node = path});
+        }
+        spec.unit_activations[path] = activation;
+      }
     Model model = build_model(spec, yolo_options());
     if (const int width = class_branch(model); width > 0) {
       spec.class_branch = width;

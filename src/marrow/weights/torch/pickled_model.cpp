@@ -106,6 +106,9 @@ class ModuleWalk {
     for (const char* parameter : {"negative_slope", "alpha"})
       if (const PickleValue* value = object.attribute(parameter); value != nullptr && value->is_number())
         text += fmt::format("{}={}", parameter, value->as_number());
+    const PickleValue* approximate = object.attribute("approximate");  // of GELU
+    if (approximate != nullptr && approximate->text() != "none")
+      text += fmt::format("approximate={}", printable(approximate->text()));
     model_.attributes.activations.insert_or_assign(prefix, text + ")");
   }
 
