@@ -49,6 +49,12 @@ TEST(GraphBuilder, RefusesWhatDoesNotMeet) {
   EXPECT_THROW(g.conv(x, "c", {.out = 4, .groups = 2}), Error);
   EXPECT_THROW(g.conv(x, "a", {.out = 4}), Error);  // a name twice
   EXPECT_THROW(g.slice(x, 2, 4), Error);
+  EXPECT_THROW(g.slice(x, 0, 1, 2), Error);  // 3 channels in 2 groups
+  EXPECT_THROW(g.slice(x, 0, 2, 3), Error);
+  EXPECT_THROW(g.attention(x, {.heads = 1, .key_channels = 1, .value_channels = 2, .areas = 1}), Error);
+  EXPECT_THROW(g.attention(x, {.heads = 1, .key_channels = 1, .value_channels = 1, .areas = 0}), Error);
+  g.scale(x, "gamma", 1);
+  EXPECT_THROW(g.scale(x, "gamma", 1), Error);
   EXPECT_THROW(g.channel_shuffle(x, 2), Error);
 }
 

@@ -61,7 +61,13 @@ inline std::vector<Node> different_nodes() {
                                                     [](Activation& o) { o.slope = 0.1; },
                                                     [](Activation& o) { o.slope_name = "slope"; }});
   add(Slice{0, 4},
-      std::vector<std::function<void(Slice&)>>{[](Slice& o) { o.begin = 1; }, [](Slice& o) { o.end = 5; }});
+      std::vector<std::function<void(Slice&)>>{[](Slice& o) { o.begin = 1; }, [](Slice& o) { o.end = 5; },
+                                               [](Slice& o) { o.groups = 2; }});
+  add(Scale{"gamma"}, std::vector<std::function<void(Scale&)>>{[](Scale& o) { o.weight = "delta"; }});
+  add(Attention{1, 4, 8, 1},
+      std::vector<std::function<void(Attention&)>>{
+          [](Attention& o) { o.heads = 2; }, [](Attention& o) { o.key_channels = 5; },
+          [](Attention& o) { o.value_channels = 9; }, [](Attention& o) { o.areas = 2; }});
   add(ChannelShuffle{}, std::vector<std::function<void(ChannelShuffle&)>>{[](auto& o) { o.groups = 4; }});
   add(MaxPool{}, std::vector<std::function<void(MaxPool&)>>{[](MaxPool& o) { o.kernel = 3; },
                                                             [](MaxPool& o) { o.stride = 1; },

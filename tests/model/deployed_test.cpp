@@ -76,6 +76,8 @@ Graph every_operation() {
   x = g.concat({g.slice(x, 1, 4), g.channel_shuffle(x, 3), g.add(x, x)});
   x = g.drop_path(g.dropout(g.upsample(g.max_pool(x, 3, 2, 1), 2), 0.25, true), 0.5);
   x = g.multiply(x, g.global_average_pool(x));
+  x = g.scale(g.concat({x, g.slice(x, 0, 2, 3), g.attention(x, {3, 1, g.channels(x) / 3 - 2, 1})}), "gamma",
+              1);
   const Value map = g.conv(x, "e", {.out = 4 * 5 + 2});
   g.output("boxes", g.detect_decode(std::vector{map}, "dfl", 2, 5));
   g.output("logits", g.linear(g.flatten(g.adaptive_max_pool(x, 1)), "f", 3, {}, {}, false));

@@ -183,6 +183,25 @@ inline std::vector<OpCase> others() {
                      graph_of(116, [=](GraphBuilder& g, Value x) { return g.slice(x, begin, end); }),
                      {2, 116, 3, 5},
                      kExact});
+  for (const auto& [begin, end] : std::vector<std::pair<int, int>>{{0, 16}, {16, 32}, {3, 4}, {5, 37}})
+    cases.push_back({fmt::format("slice{}to{}_of_3_groups", begin, end),
+                     graph_of(111, [=](GraphBuilder& g, Value x) { return g.slice(x, begin, end, 3); }),
+                     {2, 111, 3, 5},
+                     kExact});
+  add_for_channels(cases, "scale", kFunction,
+                   [](GraphBuilder& g, Value x) { return g.scale(x, "gamma", 0.3); });
+  for (const Attention& a :
+       {Attention{1, 1, 1, 1}, Attention{1, 5, 7, 1}, Attention{2, 4, 8, 1}, Attention{3, 7, 20, 1},
+        Attention{2, 16, 32, 1}, Attention{1, 32, 64, 1}, Attention{2, 32, 32, 2}, Attention{3, 8, 8, 4}})
+    for (const Shape& size : {Shape{1, 0, 1, 4}, Shape{2, 0, 4, 5}, Shape{1, 0, 12, 19}}) {
+      const int channels = a.heads * a.head_channels();
+      Shape input = size;
+      input[1] = channels;
+      cases.push_back({fmt::format("attention{}h{}k{}v{}a_{}x{}x{}", a.heads, a.key_channels,
+                                   a.value_channels, a.areas, size[0], size[2], size[3]),
+                       graph_of(channels, [=](GraphBuilder& g, Value x) { return g.attention(x, a); }), input,
+                       kSum});
+    }
   return cases;
 }
 
@@ -205,7 +224,8 @@ inline OpCase decode_case(int classes, int reg_max, int64_t images) {
 }
 
 inline std::vector<OpCase> decodes() {
-  return {decode_case(80, 16, 1), decode_case(1, 16, 3), decode_case(7, 5, 2)};
+  return {decode_case(80, 16, 1), decode_case(1, 16, 3), decode_case(7, 5, 2), decode_case(80, 1, 2),
+          decode_case(1, 1, 1)};
 }
 
 }  // namespace marrow::testing

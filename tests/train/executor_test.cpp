@@ -137,6 +137,12 @@ TEST(TorchExecutor, GradientsMatchFiniteDifferences) {
        [](auto& g, Value x) {
          return g.concat({g.slice(x, 0, 3), g.activation(g.slice(x, 2, 4), ActivationKind::kTanh)});
        }},
+      {"slice of groups", [](auto& g, Value x) { return g.slice(x, 1, 2, 2); }},
+      {"scale", [](auto& g, Value x) { return g.scale(x, "gamma", 0.4); }},
+      {"attention",
+       [](auto& g, Value x) {
+         return g.attention(x, {1, 1, 2, 1});
+       }},
       {"shuffle", [](auto& g, Value x) { return g.channel_shuffle(x, 2); }},
       {"max_pool", [](auto& g, Value x) { return g.max_pool(x, 3, 2, 1); }},
       {"adaptive_max_pool", [](auto& g, Value x) { return g.adaptive_max_pool(x, 3); }},

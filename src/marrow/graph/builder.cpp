@@ -187,10 +187,30 @@ Value GraphBuilder::concat(std::span<const Value> values) {
   return add_node(Concat{}, {values.begin(), values.end()}, total, stride(values[0]));
 }
 
-Value GraphBuilder::slice(Value x, int begin, int end) {
-  if (begin < 0 || begin >= end || end > channels(x))
-    fail("slice", fmt::format("channels {} to {} of {}", begin, end, channels(x)));
-  return add_node(Slice{begin, end}, {x}, end - begin, stride(x));
+Value GraphBuilder::slice(Value x, int begin, int end, int groups) {
+  if (groups <= 0 || channels(x) % groups != 0)
+    fail("slice", fmt::format("{} channels do not divide into {} groups", channels(x), groups));
+  if (begin < 0 || begin >= end || end > channels(x) / groups)
+    fail("slice", fmt::format("channels {} to {} of {}", begin, end, channels(x) / groups));
+  return add_node(Slice{begin, end, groups}, {x}, groups * (end - begin), stride(x));
+}
+
+Value GraphBuilder::scale(Value x, std::string_view name, double initial) {
+  std::string weight = full_name(name);
+  if (!declared_.insert(weight).second) fail("scale", "'" + weight + "' is declared twice");
+  graph_.parameters.push_back({weight, {channels(x)}, ParameterRole::kWeight, Init::constant(initial)});
+  return add_node(Scale{std::move(weight)}, {x}, channels(x), stride(x));
+}
+
+Value GraphBuilder::attention(Value x, const Attention& o) {
+  if (o.heads <= 0 || o.key_channels <= 0 || o.value_channels <= 0 || o.areas <= 0)
+    fail("attention",
+         fmt::format("heads {}, key channels {}, value channels {} and areas {} must be positive", o.heads,
+                     o.key_channels, o.value_channels, o.areas));
+  if (int64_t{o.heads} * (2 * int64_t{o.key_channels} + o.value_channels) != channels(x))
+    fail("attention", fmt::format("{} channels, wanted {} heads of twice {} and {}", channels(x), o.heads,
+                                  o.key_channels, o.value_channels));
+  return add_node(o, {x}, o.heads * o.value_channels, stride(x));
 }
 
 Value GraphBuilder::channel_shuffle(Value x, int groups) {
@@ -250,8 +270,10 @@ Value GraphBuilder::detect_decode(std::span<const Value> maps, std::string_view 
                                         s));
     decode.strides.push_back(static_cast<int>(s));
   }
-  decode.bins = full_name(bins_name);
-  graph_.parameters.push_back({decode.bins, {1, reg_max, 1, 1}, ParameterRole::kConstant, Init::arange()});
+  if (reg_max > 1) {
+    decode.bins = full_name(bins_name);
+    if (!declared_.contains(decode.bins)) constant(bins_name, {1, reg_max, 1, 1}, Init::arange());
+  }
   return add_node(std::move(decode), {maps.begin(), maps.end()}, 4 + classes, 0);
 }
 

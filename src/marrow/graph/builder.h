@@ -98,7 +98,7 @@ class GraphBuilder {
   Value concat(std::initializer_list<Value> values) {
     return concat(std::span(values.begin(), values.size()));
   }
-  Value slice(Value x, int begin, int end);
+  Value slice(Value x, int begin, int end, int groups = 1);  // begin and end count a group's channels
   Value channel_shuffle(Value x, int groups);
   Value max_pool(Value x, int kernel, int stride, int padding = 0);
   Value adaptive_max_pool(Value x, int size);
@@ -107,7 +107,11 @@ class GraphBuilder {
   Value flatten(Value x);
   Value dropout(Value x, double rate, bool downscale_in_inference = false);  // rate 0 adds no node
   Value drop_path(Value x, double rate);                                     // rate 0 adds no node
-  // Declares the frozen bins as "<path>.<name>" (dfl.conv.weight).
+  // Declares the weight as "<path>.<name>".
+  Value scale(Value x, std::string_view name, double initial);
+  Value attention(Value x, const Attention& attention);  // areas must divide H W of every input
+  // Declares the frozen bins as "<path>.<name>" (dfl.conv.weight), unless reg_max is 1 or a decode before it
+  // has.
   Value detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes, int reg_max);
 
   void output(std::string_view name, Value value);

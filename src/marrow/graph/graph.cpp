@@ -50,6 +50,7 @@ std::vector<std::string> parameter_names(const Operation& operation) {
             return std::vector{op.weight, op.bias, op.running_mean, op.running_var, op.num_batches_tracked};
           },
           [](const Activation& op) { return std::vector{op.slope_name}; },
+          [](const Scale& op) { return std::vector{op.weight}; },
           [](const DetectDecode& op) { return std::vector{op.bins}; },
           [](const auto&) { return std::vector<std::string>{}; },
       },
@@ -78,6 +79,7 @@ std::vector<Shape> parameter_shapes(const Graph& graph, const Node& node) {
             return std::vector<Shape>{{in}, {in}, {in}, {in}, {}};
           },
           [&](const Activation&) { return std::vector<Shape>{{}}; },
+          [&](const Scale&) { return std::vector<Shape>{{in}}; },
           [&](const DetectDecode& op) {
             return std::vector<Shape>{{1, op.reg_max, 1, 1}};
           },

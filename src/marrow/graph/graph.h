@@ -92,6 +92,11 @@ struct NamedValue {
   bool operator==(const NamedValue&) const = default;
 };
 
+// What detectors call their outputs: boxes that overlap and want suppression, and those of an end-to-end
+// head's second pair of branches, which do not.
+inline constexpr std::string_view kDecodedOutput = "output0";
+inline constexpr std::string_view kOneToOneOutput = "one2one";
+
 struct Graph {
   std::vector<Node> nodes;
   std::vector<Parameter> parameters;  // in the order of the modules that own them

@@ -52,6 +52,8 @@ std::string_view operation_name(const Operation& operation) {
                         [](const Linear&) { return "linear"; },
                         [](const Dropout&) { return "dropout"; },
                         [](const DropPath&) { return "drop_path"; },
+                        [](const Scale&) { return "scale"; },
+                        [](const Attention&) { return "attention"; },
                         [](const DetectDecode&) { return "detect_decode"; },
                     },
                     operation);

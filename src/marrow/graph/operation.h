@@ -112,9 +112,10 @@ struct Concat {
   bool operator==(const Concat&) const = default;
 };  // on channels
 
-struct Slice {  // channels [begin, end)
+struct Slice {  // channels [begin, end) of each of `groups` equal groups of neighbouring channels
   int begin = 0;
   int end = 0;
+  int groups = 1;
 
   bool operator==(const Slice&) const = default;
 };
@@ -182,23 +183,48 @@ struct DropPath {
   bool operator==(const DropPath&) const = default;
 };
 
+// y = weight * x per channel, weight (C): the scale of a residual branch.
+// Source: CaiT, Touvron et al. 2021, section 2 (layer scale).
+struct Scale {
+  std::string weight;
+
+  bool operator==(const Scale&) const = default;
+};
+
+// Self-attention over the H W positions of a map. Each of `heads` groups of channels holds, in this order,
+// the queries and keys (key_channels each) and the values; the positions, row by row, are cut into `areas`
+// runs of equal length. Within a head and a run
+//   y_i = sum_j a_ij v_j,   a_ij = softmax over j of q_i . k_j / sqrt(key_channels)
+// Output (N, heads * value_channels, H, W), heads in order. Source: Vaswani et al. 2017, equation 1; areas:
+// YOLOv12, Tian et al. 2025, section 3.2.
+struct Attention {
+  int heads = 1;
+  int key_channels = 0;
+  int value_channels = 0;
+  int areas = 1;
+
+  int head_channels() const { return 2 * key_channels + value_channels; }
+  bool operator==(const Attention&) const = default;
+};
+
 // The YOLOv8 head's decode. Inputs: one raw map (N, 4 * reg_max + classes, H, W) a level. Output (N, 4 +
 // classes, anchors): cx, cy, w, h in pixels of the network input, then sigmoid scores; levels in order,
 // row-major inside a level.
-//   distance = sum_b b * softmax(bins)_b, with b read from the frozen parameter `bins` (1, reg_max, 1, 1)
+//   distance = sum_b b * softmax(bins)_b, with b read from the frozen parameter `bins` (1, reg_max, 1, 1);
+//   with reg_max 1, which has no bins, the distance is the number itself, and may be negative
 // Source: Generalized Focal Loss, Li et al. 2020, section 3 (the integral form).
 struct DetectDecode {
   int classes = 0;
   int reg_max = 16;
   std::vector<int> strides;  // input pixels per cell, one a level
-  std::string bins;
+  std::string bins;          // empty with reg_max 1
 
   bool operator==(const DetectDecode&) const = default;
 };
 
 using Operation = std::variant<Input, Conv, ConvTranspose, BatchNorm, Activation, Add, Multiply, Concat,
                                Slice, ChannelShuffle, MaxPool, AdaptiveMaxPool, GlobalAveragePool, Upsample,
-                               Flatten, Linear, Dropout, DropPath, DetectDecode>;
+                               Flatten, Linear, Dropout, DropPath, Scale, Attention, DetectDecode>;
 
 std::string_view operation_name(const Operation& operation);  // "conv", "batch_norm", ...
 

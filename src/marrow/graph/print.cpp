@@ -55,7 +55,10 @@ struct Settings {
     const bool sloped = op.kind == ActivationKind::kLeakyRelu || op.kind == ActivationKind::kElu;
     return sloped ? fmt::format(" slope {}", op.slope) : "";
   }
-  std::string operator()(const Slice& op) const { return fmt::format(" {}..{}", op.begin, op.end); }
+  std::string operator()(const Slice& op) const {
+    return fmt::format(" {}..{}", op.begin, op.end) +
+           (op.groups > 1 ? fmt::format(" groups {}", op.groups) : "");
+  }
   std::string operator()(const ChannelShuffle& op) const { return fmt::format(" groups {}", op.groups); }
   std::string operator()(const MaxPool& op) const {
     return kernel_text(op.kernel, op.stride) + padding_text(Padding::symmetric(op.padding));
@@ -71,6 +74,11 @@ struct Settings {
     return fmt::format(" {} classes reg_max {} strides {}", op.classes, op.reg_max,
                        fmt::join(op.strides, ","));
   }
+  std::string operator()(const Attention& op) const {
+    return fmt::format(" heads {} keys {} values {}", op.heads, op.key_channels, op.value_channels) +
+           (op.areas > 1 ? fmt::format(" areas {}", op.areas) : "");
+  }
+  std::string operator()(const Scale&) const { return ""; }
   std::string operator()(const Add&) const { return ""; }
   std::string operator()(const Multiply&) const { return ""; }
   std::string operator()(const Concat&) const { return ""; }
@@ -93,6 +101,7 @@ struct Reads {
             {"counter", &op.num_batches_tracked}};
   }
   Names operator()(const Activation& op) const { return {{"slope", &op.slope_name}}; }
+  Names operator()(const Scale& op) const { return {{"weight", &op.weight}}; }
   Names operator()(const DetectDecode& op) const { return {{"bins", &op.bins}}; }
   template <class Operation>
   Names operator()(const Operation&) const {

@@ -102,8 +102,17 @@ class ShapeInference {
   }
   Shape infer(const Slice& op, const Inputs& in) const {
     Shape s = map(in);
-    s[1] = op.end - op.begin;
+    s[1] = int64_t{op.groups} * (op.end - op.begin);
     return s;
+  }
+  Shape infer(const Scale&, const Inputs& in) const { return map(in); }
+  Shape infer(const Attention& op, const Inputs& in) const {
+    const Shape& s = map(in);
+    if (s[2] * s[3] % op.areas != 0)
+      fail(fmt::format(
+          "{} x {} positions do not divide into {} areas; take an image size that is a multiple of more",
+          s[2], s[3], op.areas));
+    return {s[0], int64_t{op.heads} * op.value_channels, s[2], s[3]};
   }
   Shape infer(const ChannelShuffle&, const Inputs& in) const { return map(in); }
   Shape infer(const MaxPool& op, const Inputs& in) const {

@@ -60,7 +60,16 @@ json fields_of(const Node& node) {
                           return {{"slope", op.slope}};
                         },
                         [](const Slice& op) -> json {
-                          return {{"begin", op.begin}, {"end", op.end}};
+                          return {{"begin", op.begin}, {"end", op.end}, {"groups", op.groups}};
+                        },
+                        [&](const Scale& op) -> json {
+                          return {{"weight", op.weight.substr(node.name.empty() ? 0 : node.name.size() + 1)}};
+                        },
+                        [](const Attention& op) -> json {
+                          return {{"heads", op.heads},
+                                  {"key_channels", op.key_channels},
+                                  {"value_channels", op.value_channels},
+                                  {"areas", op.areas}};
                         },
                         [](const ChannelShuffle& op) -> json {
                           return {{"groups", op.groups}};
@@ -84,9 +93,9 @@ json fields_of(const Node& node) {
                           return {{"rate", op.rate}};
                         },
                         [&](const DetectDecode& op) -> json {
-                          return {{"classes", op.classes},
-                                  {"reg_max", op.reg_max},
-                                  {"bins", op.bins.substr(node.name.size() + 1)}};
+                          json fields = {{"classes", op.classes}, {"reg_max", op.reg_max}};
+                          if (!op.bins.empty()) fields["bins"] = op.bins.substr(node.name.size() + 1);
+                          return fields;
                         },
                         [](const auto&) -> json { return json::object(); },
                     },
@@ -221,13 +230,20 @@ class GraphReader {
       return g_.linear(x(), name, field("out", 1, kMaxInnerChannels), {}, {}, node_->at("bias"));
     const auto scope = g_.scope(name);
     if (op == "detect_decode")
-      return g_.detect_decode(inputs(), text(node_->at("bins")), field("classes", 1, kMaxModelClasses),
-                              field("reg_max", 1, kMaxExtent));
+      return g_.detect_decode(inputs(), node_->contains("bins") ? text(node_->at("bins")) : "",
+                              field("classes", 1, kMaxModelClasses), field("reg_max", 1, kMaxExtent));
     if (op == "add") return g_.add(inputs(2)[0], inputs(2)[1]);
     if (op == "multiply") return g_.multiply(inputs(2)[0], inputs(2)[1]);
     if (op == "concat") return g_.concat(inputs());
     if (op == "slice")
-      return g_.slice(x(), field("begin", 0, kMaxInnerChannels), field("end", 1, kMaxInnerChannels));
+      return g_.slice(x(), field("begin", 0, kMaxInnerChannels), field("end", 1, kMaxInnerChannels),
+                      node_->contains("groups") ? field("groups", 1, kMaxInnerChannels) : 1);
+    if (op == "scale") return g_.scale(x(), text(node_->at("weight")), 1);
+    if (op == "attention")
+      return g_.attention(x(), {.heads = field("heads", 1, kMaxInnerChannels),
+                                .key_channels = field("key_channels", 1, kMaxInnerChannels),
+                                .value_channels = field("value_channels", 1, kMaxInnerChannels),
+                                .areas = field("areas", 1, kMaxExtent)});
     if (op == "channel_shuffle") return g_.channel_shuffle(x(), field("groups", 1, kMaxInnerChannels));
     if (op == "max_pool")
       return g_.max_pool(x(), extent("kernel"), extent("stride"), field("padding", 0, kMaxExtent));

@@ -215,9 +215,14 @@ class TorchExecutor::Run {
   // each slice alone would fill a map with zeros.
   torch::Tensor compute(const Slice& op, const Node& node) {
     const torch::Tensor& x = in(node);
+    if (op.groups > 1)
+      return x.unflatten(1, {op.groups, x.size(1) / op.groups})
+          .narrow(2, op.begin, op.end - op.begin)
+          .flatten(1, 2);
     std::vector<std::pair<int, size_t>> slices;  // begin, node
     for (size_t i = index_; i < graph_.nodes.size(); ++i)
-      if (const auto* other = std::get_if<Slice>(&graph_.nodes[i].operation))
+      if (const auto* other = std::get_if<Slice>(&graph_.nodes[i].operation);
+          other != nullptr && other->groups == 1)
         if (needed_[i] && graph_.nodes[i].inputs[0] == node.inputs[0]) slices.emplace_back(other->begin, i);
     std::ranges::sort(slices);
     std::vector<int64_t> sizes;
@@ -279,14 +284,34 @@ class TorchExecutor::Run {
     return draw_uniform(mode_.place, index_, shape[0], size).ge_(rate).view(shape).to(options_.device);
   }
 
+  torch::Tensor compute(const Scale& op, const Node& node) {
+    return widen(in(node)) * weight(op.weight).view({1, -1, 1, 1});
+  }
+
+  torch::Tensor compute(const Attention& op, const Node& node) {
+    const torch::Tensor& x = in(node);
+    const int64_t n = x.size(0), h = x.size(2), w = x.size(3);
+    // (N, areas, heads, channels of a head, positions of a run)
+    const torch::Tensor runs =
+        x.reshape({n, op.heads, op.head_channels(), op.areas, h * w / op.areas}).permute({0, 3, 1, 2, 4});
+    const auto parts = runs.split_with_sizes({op.key_channels, op.key_channels, op.value_channels}, 3);
+    const double factor = 1 / std::sqrt(static_cast<double>(op.key_channels));
+    const torch::Tensor shares = at::matmul(parts[0].transpose(3, 4) * factor, parts[1]).softmax(4);
+    return at::matmul(parts[2], shares.transpose(3, 4))
+        .permute({0, 2, 3, 1, 4})
+        .reshape({n, op.heads * op.value_channels, h, w});
+  }
+
   torch::Tensor compute(const DetectDecode& op, const Node& node) {
     const std::vector<torch::Tensor> maps = all_in(node);
     const torch::Tensor raw = widen(join_levels(maps));  // (N, 4 R + C, A)
     const int64_t n = raw.size(0), anchors = raw.size(2), sides = 4 * op.reg_max;
     const Anchors grid = make_anchors(maps, op.strides);
-    const torch::Tensor bins = weight(op.bins).view({1, 1, op.reg_max, 1});
-    const torch::Tensor distances =
-        (raw.narrow(1, 0, sides).reshape({n, 4, op.reg_max, anchors}).softmax(2) * bins).sum(2);
+    torch::Tensor distances = raw.narrow(1, 0, sides);
+    if (op.reg_max > 1)
+      distances = (distances.reshape({n, 4, op.reg_max, anchors}).softmax(2) *
+                   weight(op.bins).view({1, 1, op.reg_max, 1}))
+                      .sum(2);
     const torch::Tensor before = distances.narrow(1, 0, 2), after = distances.narrow(1, 2, 2);
     const torch::Tensor centre = grid.centres.t() + (after - before) / 2, size = before + after;
     return torch::cat(

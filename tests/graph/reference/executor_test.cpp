@@ -230,5 +230,44 @@ TEST(Reference, NamesWhatIsMissing) {
   EXPECT_THROW(run_reference(graph, initialize(graph, 0), x, "logits"), Error);
 }
 
+// Two positions, one head of one key and one value channel: shares are sigmoids of score differences.
+TEST(Reference, AttentionIsTheWeightedMeanOfValues) {
+  Tensor x({1, 3, 1, 2});
+  const std::vector<float> numbers = {1, 2, 3, -1, 10, 20};  // queries, keys, values
+  std::ranges::copy(numbers, x.values().begin());
+  const Tensor y = run_one(x, [](GraphBuilder& g, Value v) { return g.attention(v, {1, 1, 1, 1}); });
+  const auto mean = [](double query) { return 20 - 10 / (1 + std::exp(query * (-1 - 3))); };
+  EXPECT_NEAR(y.values()[0], mean(1), 1e-5);
+  EXPECT_NEAR(y.values()[1], mean(2), 1e-5);
+  // Alone in its area, a position sees only itself.
+  const Tensor apart = run_one(x, [](GraphBuilder& g, Value v) { return g.attention(v, {1, 1, 1, 2}); });
+  EXPECT_EQ(list(apart), (std::vector<float>{10, 20}));
+}
+
+TEST(Reference, AttentionHasHeadsOfTheirOwn) {
+  // Equal keys: every position gets the mean of its head's values.
+  Tensor x({1, 8, 2, 1});
+  for (int64_t c = 0; c < 8; ++c)
+    for (int64_t i = 0; i < 2; ++i) x.values()[c * 2 + i] = c % 4 == 1 ? 1.f : static_cast<float>(c * 10 + i);
+  const Tensor y = run_one(x, [](GraphBuilder& g, Value v) { return g.attention(v, {2, 1, 2, 1}); });
+  EXPECT_EQ(list(y), (std::vector<float>{20.5, 20.5, 30.5, 30.5, 60.5, 60.5, 70.5, 70.5}));
+}
+
+TEST(Reference, SlicesEachGroup) {
+  const Tensor y =
+      run_one(counting({1, 6, 1, 1}), [](GraphBuilder& g, Value v) { return g.slice(v, 1, 3, 2); });
+  EXPECT_EQ(list(y), (std::vector<float>{1, 2, 4, 5}));
+}
+
+TEST(Reference, ScalesChannels) {
+  Tensor gamma({2});
+  gamma.values()[0] = 2;
+  gamma.values()[1] = -1;
+  const Tensor y =
+      run_one(counting({1, 2, 1, 2}), [](GraphBuilder& g, Value v) { return g.scale(v, "gamma", 1); },
+              {{"gamma", gamma}});
+  EXPECT_EQ(list(y), (std::vector<float>{0, 2, -2, -3}));
+}
+
 }  // namespace
 }  // namespace marrow::reference

@@ -75,7 +75,8 @@ class Dissolver {
 
   bool dissolves(const LoweredOp& op) const {
     if (is_scattered(op) || std::holds_alternative<ChannelShuffle>(op.operation)) return true;
-    if (const auto* slice = std::get_if<Slice>(&op.operation)) return slice->begin % lanes_ != 0;
+    if (const auto* slice = std::get_if<Slice>(&op.operation))
+      return slice->begin % lanes_ != 0 || slice->groups > 1;
     if (!all_take_places(op.output)) return false;
     int offset = 0;
     for (const Value input : op.inputs) {
@@ -96,8 +97,13 @@ class Dissolver {
   ChannelPlaces moved(const LoweredOp& op) const {
     ChannelPlaces all;
     for (const Value input : op.inputs) std::ranges::copy(places_of(input), std::back_inserter(all));
-    if (const auto* slice = std::get_if<Slice>(&op.operation))
-      return {all.begin() + slice->begin, all.begin() + slice->end};
+    if (const auto* slice = std::get_if<Slice>(&op.operation)) {
+      ChannelPlaces taken;
+      const auto group = static_cast<std::ptrdiff_t>(all.size()) / slice->groups;
+      for (auto first = all.begin(); first != all.end(); first += group)
+        taken.insert(taken.end(), first + slice->begin, first + slice->end);
+      return taken;
+    }
     const auto* shuffle = std::get_if<ChannelShuffle>(&op.operation);
     if (shuffle == nullptr) return all;
     const size_t groups = static_cast<size_t>(shuffle->groups);

@@ -86,7 +86,7 @@ using LoweredOperation =
     std::variant<lowered::Convolution, lowered::DepthwisePart, lowered::LinearLayer, lowered::Elementwise,
                  lowered::Gate, lowered::Affine, lowered::Pack, lowered::Gather, lowered::Convert,
                  lowered::Output, Slice, Concat, ChannelShuffle, ConvTranspose, MaxPool, AdaptiveMaxPool,
-                 GlobalAveragePool, Upsample, Flatten, DetectDecode>;
+                 GlobalAveragePool, Upsample, Flatten, Scale, Attention, DetectDecode>;
 
 struct LoweredOp {
   std::string name;  // of the graph's node

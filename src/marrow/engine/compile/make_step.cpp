@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "marrow/engine/steps/attention.h"
 #include "marrow/engine/steps/convolution.h"
 #include "marrow/engine/steps/detect_decode.h"
 #include "marrow/engine/steps/elementwise.h"
@@ -111,6 +112,16 @@ class Maker {
   }
   MadeStep operator()(const Upsample& upsample) const {
     return make_upsample(src_, dst_, upsample.factor, kernels_);
+  }
+  MadeStep operator()(const Scale& scale) const {
+    return make_affine(src_, dst_, parameter(scale.weight), Tensor({dst_.channels}), {}, kernels_);
+  }
+  MadeStep operator()(const Attention& attention) const {
+    const double pairs =
+        static_cast<double>(src_.pixels()) * static_cast<double>(src_.pixels() / attention.areas);
+    return {make_attention(attention, src_, dst_, kernels_),
+            static_cast<double>(dst_.images * attention.heads) * pairs *
+                (attention.key_channels + attention.value_channels)};
   }
   MadeStep operator()(const DetectDecode& decode) const {
     return make_detect_decode(decode, inputs_, dst_, parameter(decode.bins), context_.least_score, kernels_);

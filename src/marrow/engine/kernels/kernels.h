@@ -120,6 +120,16 @@ struct DflArgs {
   int count;  // any number
 };
 
+// For each pixel, over all channels of its blocks:
+//   x_c = exp(factor (x_c - m)) / sum_d exp(factor (x_d - m)),  m = the largest x
+struct SoftmaxArgs {
+  float* scores;
+  int64_t block;  // floats between blocks
+  int64_t blocks;
+  int64_t pixels;
+  float factor;
+};
+
 // The kinds of ActivationKind, in its order, then kScale: x * parameter.
 constexpr int kUnaryKinds = 13;
 constexpr int kScale = 12;
@@ -168,6 +178,7 @@ struct Kernels {
   void (*depthwise_row)(const DepthwiseRowArgs& args) = nullptr;
   void (*max_pool_row)(const MaxPoolRowArgs& args) = nullptr;
   void (*dfl)(const DflArgs& args) = nullptr;
+  void (*softmax)(const SoftmaxArgs& args) = nullptr;
   std::array<Unary, kUnaryKinds> unary = {};
   Binary add = nullptr;
   Binary multiply = nullptr;

@@ -212,6 +212,23 @@ void sum_lanes(const float* src, int64_t count, float* sums) {
   }
 }
 
+void softmax(const SoftmaxArgs& args) {
+  for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
+    const auto each = [&](const auto& visit) {
+      for (int64_t b = 0; b < args.blocks; ++b)
+        for (int64_t lane = 0; lane < kPlainLanes; ++lane)
+          visit(args.scores[b * args.block + pixel * kPlainLanes + lane]);
+    };
+    float largest = args.scores[pixel * kPlainLanes];
+    each([&](float& x) { largest = std::max(largest, x); });
+    double total = 0;
+    each([&](float& x) { total += std::exp(double{args.factor} * (double{x} - double{largest})); });
+    each([&](float& x) {
+      x = static_cast<float>(std::exp(double{args.factor} * (double{x} - double{largest})) / total);
+    });
+  }
+}
+
 void block_to_rows(const float* src, int64_t pixels, int64_t rows, float* dst, int64_t row_stride) {
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t p = 0; p < pixels; ++p) dst[row * row_stride + p] = src[p * kPlainLanes + row];
@@ -251,6 +268,7 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.depthwise_row = depthwise_row;
   kernels.max_pool_row = max_pool_row;
   kernels.dfl = dfl;
+  kernels.softmax = softmax;
   kernels.add = add;
   kernels.multiply = multiply;
   kernels.scale_lanes = scale_lanes;

@@ -70,7 +70,28 @@ void dfl(const DflArgs& args) {
   }
 }
 
+void softmax(const SoftmaxArgs& args) {
+  const D d;
+  const V factor = hn::Set(d, args.factor);
+  for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
+    float* x = args.scores + pixel * kLanes;
+    V largest = hn::LoadU(d, x);
+    for (int64_t b = 1; b < args.blocks; ++b) largest = hn::Max(largest, hn::LoadU(d, x + b * args.block));
+    largest = hn::MaxOfLanes(d, largest);
+    V total = hn::Zero(d);
+    for (int64_t b = 0; b < args.blocks; ++b) {
+      const V e = exp(d, hn::Mul(factor, hn::Sub(hn::LoadU(d, x + b * args.block), largest)));
+      total = hn::Add(total, e);
+      hn::StoreU(e, d, x + b * args.block);
+    }
+    const V share = hn::Div(hn::Set(d, 1.0f), hn::SumOfLanes(d, total));
+    for (int64_t b = 0; b < args.blocks; ++b)
+      hn::StoreU(hn::Mul(hn::LoadU(d, x + b * args.block), share), d, x + b * args.block);
+  }
+}
+
 void FillReductions(Kernels& kernels) {
+  kernels.softmax = softmax;
   kernels.sum_lanes = sum_lanes;
   kernels.dot = dot;
   kernels.dfl = dfl;

@@ -81,7 +81,7 @@ class DetectDecodeStep final : public Step {
     };
     const int64_t bins = int64_t{kSides} * decode_.reg_max;
     const float* scores = rows + bins * kAnchors;
-    transpose(bins / lanes, map.blocks(lanes));
+    transpose(bins / lanes, map.blocks(lanes));  // from the block that the first score lies in
     if (least_logit_ && !any_score(scores, run.count)) {
       for (int row = 0; row < kSides + decode_.classes; ++row)
         std::fill_n(dst + row * anchors, run.count, 0.f);
@@ -92,8 +92,9 @@ class DetectDecodeStep final : public Step {
       for (int64_t row = 0; row < map.blocks(lanes) * lanes; ++row)
         std::fill(rows + row * kAnchors + run.count, rows + (row + 1) * kAnchors, 0.f);
 
-    float* distances = scratch + map.blocks(lanes) * lanes * kAnchors;
-    for (int side = 0; side < kSides; ++side)
+    // With one bin the rows are the distances.
+    float* distances = decode_.reg_max == 1 ? rows : scratch + map.blocks(lanes) * lanes * kAnchors;
+    for (int side = 0; side < kSides && decode_.reg_max > 1; ++side)
       kernels_.dfl({.src = rows + int64_t{side} * decode_.reg_max * kAnchors,
                     .src_bin = kAnchors,
                     .reg_max = decode_.reg_max,

@@ -58,7 +58,7 @@ GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& opt
   check_names(options.skip);
   check_names(options.also);
   verify(source.graph, source.weights);
-  GraphWithWeights model = source;
+  GraphWithWeights model = keep_one_decode(source, options.one_to_one);
   for (const NamedPass& pass : kPasses) {
     if (contains(options.skip, pass.name) || !(pass.by_default || contains(options.also, pass.name)))
       continue;

@@ -22,6 +22,7 @@ std::span<const NamedPass> passes();
 struct DeployOptions {
   std::vector<std::string> skip;  // names of passes to leave out
   std::vector<std::string> also;  // names of passes that do not run by default
+  bool one_to_one = false;        // which branches of an end-to-end head stay: keep_one_decode()
   int threads = 0;                // for merging large layers; 0: available_threads()
 };
 

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <set>
 
+#include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/graph/shapes.h"
 
@@ -56,6 +57,29 @@ GraphWithWeights select_outputs(const GraphWithWeights& source, std::span<const 
   }
   selected.graph.taps.clear();
   return drop_unneeded(selected);
+}
+
+GraphWithWeights keep_one_decode(const GraphWithWeights& source, bool one_to_one) {
+  const auto has = [&](std::string_view name) {
+    return std::ranges::any_of(source.graph.outputs,
+                               [&](const NamedValue& output) { return output.name == name; });
+  };
+  if (one_to_one && !has(kOneToOneOutput) && has(kDecodedOutput))
+    throw Error(
+        ErrorKind::kUsage,
+        "the detector has no branches that do without suppression, as those of YOLO26 and YOLOv10 have");
+  if (!has(kDecodedOutput) || !has(kOneToOneOutput)) return source;
+  constexpr std::string_view kPrefix = "one2one_";
+  GraphWithWeights result = source;
+  std::erase_if(result.graph.outputs, [&](const NamedValue& output) {
+    return output.name == (one_to_one ? kDecodedOutput : kOneToOneOutput);
+  });
+  std::erase_if(result.graph.taps, [&](const NamedValue& tap) {
+    return one_to_one ? tap.name.starts_with("feat") : tap.name.starts_with(kPrefix);
+  });
+  for (NamedValue& tap : result.graph.taps)
+    if (tap.name.starts_with(kPrefix)) tap.name.erase(0, kPrefix.size());
+  return drop_unneeded(result);
 }
 
 GraphRewriter::GraphRewriter(const GraphWithWeights& source, std::string_view pass)

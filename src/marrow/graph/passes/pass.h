@@ -33,6 +33,11 @@ struct GraphWithWeights {
 // need. Throws Error{kModel} for an unknown name. An empty list keeps the graph's outputs and drops its taps.
 GraphWithWeights select_outputs(const GraphWithWeights& source, std::span<const std::string> names);
 
+// Of a detector with two pairs of branches the graph with one of them: kDecodedOutput, or with `one_to_one`
+// kOneToOneOutput, whose maps are then the taps "feat0", ... Any other graph as it is. Throws Error{kUsage}
+// when `one_to_one` is asked of a detector that has no such output.
+GraphWithWeights keep_one_decode(const GraphWithWeights& source, bool one_to_one);
+
 class GraphRewriter {
  public:
   // `source` must outlive the rewriter. `pass` is for the debug log.

@@ -111,7 +111,13 @@ class Executor {
     reference::multiply(in(node), in(node, 1), dst);
   }
   void compute(const Concat&, const Node& node, Tensor& dst) { reference::concat(all_in(node), dst); }
-  void compute(const Slice& op, const Node& node, Tensor& dst) { reference::slice(in(node), op.begin, dst); }
+  void compute(const Slice& op, const Node& node, Tensor& dst) { reference::slice(in(node), op, dst); }
+  void compute(const Scale& op, const Node& node, Tensor& dst) {
+    reference::scale(in(node), weight(op.weight), dst);
+  }
+  void compute(const Attention& op, const Node& node, Tensor& dst) {
+    reference::attention(in(node), op, dst);
+  }
   void compute(const ChannelShuffle& op, const Node& node, Tensor& dst) {
     reference::channel_shuffle(in(node), op.groups, dst);
   }

@@ -169,11 +169,52 @@ void concat(std::span<const Tensor* const> parts, Tensor& dst) {
   }
 }
 
-void slice(const Tensor& src, int begin, Tensor& dst) {
+void slice(const Tensor& src, const Slice& op, Tensor& dst) {
   const Map in(src), out(dst);
+  const int64_t group = in.c / op.groups, taken = op.end - op.begin;
   for (int64_t image = 0; image < out.n; ++image)
-    std::copy_n(src.values().begin() + in.plane(image, begin), out.c * out.h * out.w,
-                dst.values().begin() + out.plane(image, 0));
+    for (int64_t g = 0; g < op.groups; ++g)
+      std::copy_n(src.values().begin() + in.plane(image, g * group + op.begin), taken * out.h * out.w,
+                  dst.values().begin() + out.plane(image, g * taken));
+}
+
+void scale(const Tensor& src, const Tensor& weight, Tensor& dst) {
+  const Map map(src);
+  const int64_t plane = map.h * map.w;
+  for (int64_t i = 0; i < src.size(); ++i)
+    dst.values()[i] = weight.values()[i / plane % map.c] * src.values()[i];
+}
+
+void attention(const Tensor& src, const Attention& op, Tensor& dst) {
+  const Map in(src), out(dst);
+  const int64_t positions = in.h * in.w, run = positions / op.areas;
+  const double factor = 1 / std::sqrt(static_cast<double>(op.key_channels));
+  std::vector<double> weights(static_cast<size_t>(run));
+  for (int64_t image = 0; image < in.n; ++image)
+    for (int64_t head = 0; head < op.heads; ++head) {
+      const float* queries = &src.values()[in.plane(image, head * op.head_channels())];
+      const float* keys = queries + op.key_channels * positions;
+      const float* values = keys + op.key_channels * positions;
+      float* results = &dst.values()[out.plane(image, head * op.value_channels)];
+      for (int64_t i = 0; i < positions; ++i) {
+        const int64_t first = i / run * run;
+        double largest = -std::numeric_limits<double>::infinity(), total = 0;
+        for (int64_t j = 0; j < run; ++j) {
+          double score = 0;
+          for (int64_t c = 0; c < op.key_channels; ++c)
+            score += static_cast<double>(queries[c * positions + i]) * keys[c * positions + first + j];
+          weights[static_cast<size_t>(j)] = score * factor;
+          largest = std::max(largest, score * factor);
+        }
+        for (double& weight : weights) total += weight = std::exp(weight - largest);
+        for (int64_t c = 0; c < op.value_channels; ++c) {
+          double sum = 0;
+          for (int64_t j = 0; j < run; ++j)
+            sum += weights[static_cast<size_t>(j)] * values[c * positions + first + j];
+          results[c * positions + i] = static_cast<float>(sum / total);
+        }
+      }
+    }
 }
 
 void channel_shuffle(const Tensor& src, int groups, Tensor& dst) {
@@ -261,6 +302,10 @@ void detect_decode(std::span<const Tensor* const> maps, const Tensor& bins, cons
         };
         double distance[4];  // left, top, right, bottom, in cells
         for (int64_t side = 0; side < 4; ++side) {
+          if (op.reg_max == 1) {
+            distance[side] = logit(side);
+            continue;
+          }
           double largest = logit(side * op.reg_max);
           for (int64_t b = 1; b < op.reg_max; ++b) largest = std::max(largest, logit(side * op.reg_max + b));
           double total = 0, weighted = 0;

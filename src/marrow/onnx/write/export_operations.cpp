@@ -114,8 +114,47 @@ class OperationExporter {
 
   // Not Split: OpenCV 4.6 takes every Split of opset 13 for one into equal parts.
   std::string operator()(const Slice& op) {
-    return out_.node("Slice",
-                     {inputs_[0], out_.integers({op.begin}), out_.integers({op.end}), out_.integers({1})});
+    const int64_t group = e_.shape(node_.inputs[0])[1] / op.groups;
+    std::vector<std::string> parts;
+    for (int64_t first = 0; first < op.groups * group; first += group)
+      parts.push_back(slice(inputs_[0], 1, first + op.begin, first + op.end));
+    return op.groups == 1 ? parts[0] : out_.node("Concat", std::move(parts), {attribute("axis", int64_t{1})});
+  }
+
+  std::string operator()(const Scale& op) {
+    const Tensor weight = e_.source.weights.at(op.weight).to_float();
+    return out_.node("Mul", {inputs_[0], out_.numbers({1, weight.dim(0), 1, 1},
+                                                      {weight.values().begin(), weight.values().end()})});
+  }
+
+  // (N, heads, channels of a head, areas, positions of a run) is (N areas, heads, channels, positions) for
+  // the products.
+  std::string operator()(const Attention& op) {
+    const int64_t keys = op.key_channels, values = op.value_channels, head = op.head_channels();
+    std::string runs;
+    if (op.areas == 1) {
+      runs = out_.node("Reshape", {inputs_[0], out_.integers({0, op.heads, head, -1})});
+    } else {
+      const std::string cut =
+          out_.node("Reshape", {inputs_[0], out_.integers({0, op.heads * head, op.areas, -1})});
+      const std::string areas_first = out_.node("Transpose", {cut}, {attribute("perm", Ints{0, 2, 1, 3})});
+      runs = out_.node("Reshape", {areas_first, out_.integers({-1, op.heads, head, 0})});
+    }
+    // The factor before the product: OpenCV 4.6 merges one behind it into weights that are data.
+    const std::string queries = out_.node(
+        "Mul", {out_.node("Transpose", {slice(runs, 2, 0, keys)}, {attribute("perm", Ints{0, 1, 3, 2})}),
+                out_.number(1 / std::sqrt(static_cast<double>(keys)))});
+    const std::string scores = out_.node("MatMul", {queries, slice(runs, 2, keys, 2 * keys)});
+    const std::string shares = out_.node("Softmax", {scores}, {attribute("axis", int64_t{3})});
+    std::string result =
+        out_.node("MatMul", {slice(runs, 2, 2 * keys, head),
+                             out_.node("Transpose", {shares}, {attribute("perm", Ints{0, 1, 3, 2})})});
+    if (op.areas > 1) {
+      const std::string apart =
+          out_.node("Reshape", {result, out_.integers({-1, op.areas, op.heads * values, 0})});
+      result = out_.node("Transpose", {apart}, {attribute("perm", Ints{0, 2, 1, 3})});
+    }
+    return out_.node("Reshape", {result, map_shape(op.heads * values)});
   }
 
   // (N, g * c, H, W) -> (N, g, c, H * W) -> (N, c, g, H * W) -> (N, c * g, H, W)
@@ -185,6 +224,19 @@ class OperationExporter {
 
   double slope_of(const Activation& op) const {
     return op.slope_name.empty() ? op.slope : e_.source.weights.at(op.slope_name).to_float().values()[0];
+  }
+
+  std::string slice(const std::string& x, int64_t axis, int64_t begin, int64_t end) {
+    return out_.node("Slice", {x, out_.integers({begin}), out_.integers({end}), out_.integers({axis})});
+  }
+
+  // (N, channels, H, W) of the input's N, H and W.
+  std::string map_shape(int64_t channels) {
+    const Shape& s = e_.shape(node_.inputs[0]);
+    if (!e_.options.dynamic) return out_.integers({0, channels, s[2], s[3]});
+    const std::string shape = out_.node("Shape", {inputs_[0]});
+    return out_.node("Concat", {slice(shape, 0, 0, 1), out_.integers({channels}), slice(shape, 0, 2, 4)},
+                     {attribute("axis", int64_t{0})});
   }
 
   // min(max(x / 6 + shift, 0), 1)
