@@ -138,10 +138,14 @@ TEST(ModelSpec, AFileNameChoosesScaleAndFile) {
 TEST(ModelSpec, WritesWhatItReads) {
   for (const EmbeddedText& config : embedded_configs()) {
     SCOPED_TRACE(config.name);
-    const ModelSpec spec = parse_model_spec(config.text, std::string(config.name), "m");
+    const std::string own = split_scale(std::filesystem::path(config.name).stem().string()).scale;
+    const std::string scale = own.empty() ? "m" : own;
+    const ModelSpec spec = parse_model_spec(config.text, std::string(config.name), scale);
     const std::string text = to_yaml(spec);
     const ModelSpec again = parse_model_spec(text, "again");
-    EXPECT_EQ(again.scale, "m");
+    EXPECT_EQ(again.scale, scale);
+    EXPECT_EQ(again.reg_max, spec.reg_max);
+    EXPECT_EQ(again.end2end, spec.end2end);
     EXPECT_TRUE(again.warnings.empty());
     EXPECT_EQ(again.factors.width, spec.factors.width);
     EXPECT_EQ(again.classes, spec.classes);
@@ -223,7 +227,7 @@ TEST(BadModels, NameTheLayer) {
   EXPECT_TRUE(contains(layer("[-1, 1, Classify, [nc]]"),
                        "layer 2 (Classify): it follows the head, which must be the last layer"));
   EXPECT_EQ(spec_message("nc: 1\nbackbone: [[-1, 1, Conv, [8]]]\nhead: [[-1, 1, Conv, [8]]]\n"),
-            "m.yaml: the last layer is Conv, wanted a head: Classify, Detect, OBB, Pose, Segment");
+            "m.yaml: the last layer is Conv, wanted a head: Classify, Detect, OBB, Pose, Segment, v10Detect");
 }
 
 TEST(BadModels, AConcatOfUnequalSizesNamesBothLayers) {

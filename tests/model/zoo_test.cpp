@@ -54,9 +54,9 @@ TEST(Zoo, ReplacedBackbonesEqualTheHandwrittenForm) {
 }
 
 TEST(Zoo, EveryYoloModelTakesABackbone) {
-  for (const EmbeddedText& config : embedded_configs()) {
-    const std::string_view variant = config.name.substr(std::string_view("models/yolov8").size());
-    const std::string name = fmt::format("yolov8n{}", variant);
+  for (const std::string& name : zoo_names()) {
+    // Of YOLOv10 each scale is a network of its own.
+    if (split_scale(name).scale != "n" && !name.starts_with("yolov10")) continue;
     SCOPED_TRACE(name);
     const Model plain = make_model(name);
     const Model model = make_model(name, "starnet_s050");

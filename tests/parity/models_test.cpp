@@ -48,19 +48,23 @@ void expect_summary(const json& entry) {
   EXPECT_EQ(summary.fused_leaf_layers, entry.at("fused_leaf_layers").get<int>());
   EXPECT_EQ(summary.modules, entry.at("modules_total").get<int>());
   EXPECT_EQ(summary.state_tensors, entry.at("state_dict_tensors").get<int>());
-  EXPECT_EQ(model.strides, entry.value("strides", std::vector<double>{}));
+  // Later releases give classifiers a stride too.
+  if (model.task != "classify") {
+    EXPECT_EQ(model.strides, entry.value("strides", std::vector<double>{}));
+  }
   EXPECT_EQ(model.save, entry.at("save").get<std::vector<int>>());
 }
 
 TEST(parity_models, SummariesEqualTheReferences) {
-  testing::for_each_golden("yolov8/models/summary.json", [](const std::filesystem::path& path) {
-    const json entries = testing::read_json(path);
-    ASSERT_FALSE(entries.empty());
-    for (const json& entry : entries) {
-      SCOPED_TRACE(entry.at("file").get<std::string>());
-      expect_summary(entry);
-    }
-  });
+  for (const char* file : {"yolov8/models/summary.json", "compat/models/summary.json"})
+    testing::for_each_golden(file, [](const std::filesystem::path& path) {
+      const json entries = testing::read_json(path);
+      ASSERT_FALSE(entries.empty());
+      for (const json& entry : entries) {
+        SCOPED_TRACE(entry.at("file").get<std::string>());
+        expect_summary(entry);
+      }
+    });
 }
 
 // The reference lists a head's outputs as it returns them: raw maps, or [raw maps, maps of the third branch
@@ -74,6 +78,14 @@ json head_shapes(const model::Model& model, const std::vector<Shape>& shapes) {
   json list = {raw, Shape{shapes[levels][0], shapes[levels][1], anchors}};
   for (size_t k = 2 * levels; k < shapes.size(); ++k) list.push_back(shapes[k]);
   return list;
+}
+
+// Later releases list a head's reg_max and end2end even where they are the usual ones, which Marrow leaves
+// out.
+std::string without_usual_settings(std::string args) {
+  const std::string usual = ", 16, None";
+  if (const size_t at = args.find(usual); at != std::string::npos) args.erase(at, usual.size());
+  return args;
 }
 
 void expect_layers(const json& entry) {
@@ -91,7 +103,7 @@ void expect_layers(const json& entry) {
     EXPECT_EQ(layer.from_list ? json(layer.from) : json(layer.from.at(0)), row.at("from"));
     EXPECT_EQ(layer.repeats, row.at("repeats").get<int>());
     EXPECT_EQ(layer.module, row.at("module").get<std::string>());
-    EXPECT_EQ(layer.args, row.at("args").get<std::string>());
+    EXPECT_EQ(layer.args, without_usual_settings(row.at("args").get<std::string>()));
     EXPECT_EQ(summary.layers[i].parameters, row.at("params").get<int64_t>());
     const std::vector<Shape>& shapes = summary.layers[i].outputs;
     const bool head = i + 1 == rows.size() && model.task != "classify";
@@ -100,14 +112,15 @@ void expect_layers(const json& entry) {
 }
 
 TEST(parity_models, LayerTablesEqualTheReferences) {
-  testing::for_each_golden("yolov8/models/layers.json", [](const std::filesystem::path& path) {
-    const json entries = testing::read_json(path);
-    ASSERT_FALSE(entries.empty());
-    for (const auto& [name, entry] : entries.items()) {
-      SCOPED_TRACE(name);
-      expect_layers(entry);
-    }
-  });
+  for (const char* file : {"yolov8/models/layers.json", "compat/models/layers.json"})
+    testing::for_each_golden(file, [](const std::filesystem::path& path) {
+      const json entries = testing::read_json(path);
+      ASSERT_FALSE(entries.empty());
+      for (const auto& [name, entry] : entries.items()) {
+        SCOPED_TRACE(name);
+        expect_layers(entry);
+      }
+    });
 }
 
 // A backbone of any four widths, for tests of what follows one.

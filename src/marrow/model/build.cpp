@@ -193,7 +193,11 @@ class ModelBuilder {
                         .repeats = module->takes_repeats ? layer.repeats : 1,
                         .classes = classes_,
                         .activation = spec_.activation,
-                        .class_branch = spec_.class_branch};
+                        .scale = spec_.scale,
+                        .head = {.class_branch = spec_.class_branch,
+                                 .depthwise_class_branch = spec_.depthwise_class_branch.value_or(depthwise_),
+                                 .reg_max = spec_.reg_max,
+                                 .end2end = spec_.end2end}};
     if (call.args.size() > module->arguments.size())
       fail_model(fmt::format("{} arguments, at most {} are known: {}", call.args.size(),
                              module->arguments.size(), join(module->arguments, ", ")));
@@ -204,6 +208,8 @@ class ModelBuilder {
     }
     if (const int extra = module->scaled_argument; extra >= 0 && !call.absent(static_cast<size_t>(extra)))
       call.args[static_cast<size_t>(extra)] = scaled(call.args[static_cast<size_t>(extra)], 2);
+    if (module->prepare) module->prepare(call);
+    depthwise_ |= module->depthwise_class_branch;
     layer.args = python_text(constructor_args(*module, call));
     layer.outputs = module->takes_repeats || layer.repeats == 1 ? module->build(call)
                                                                 : chain(*module, call, layer.repeats);
@@ -342,7 +348,8 @@ class ModelBuilder {
   std::vector<std::optional<Value>> slots_;  // by logical number
   std::set<int> save_;
   int units_ = 0;
-  size_t counted_ = 0;  // parameters that elements_ holds
+  bool depthwise_ = false;  // the class branch of a head in YOLO11's form
+  size_t counted_ = 0;      // parameters that elements_ holds
   int64_t elements_ = 0;
 };
 

@@ -18,9 +18,11 @@ constexpr std::array kTasks = {"classify", "detect", "obb", "pose", "segment"};
 int classes_of(const Graph& graph, const std::string& task) {
   if (task == "classify") return graph.node(graph.find("logits")).channels;
   if (task != "detect") return 0;
-  const auto* decode = std::get_if<DetectDecode>(&graph.node(graph.find("output0")).operation);
-  if (decode == nullptr) throw Error(ErrorKind::kModel, "'output0' is not the output of a detection head");
-  return decode->classes;
+  for (const NamedValue& output : graph.outputs)
+    if (output.name == kDecodedOutput || output.name == kOneToOneOutput)
+      if (const auto* decode = std::get_if<DetectDecode>(&graph.node(output.value).operation))
+        return decode->classes;
+  throw Error(ErrorKind::kModel, fmt::format("there is no output '{}' of a detection head", kDecodedOutput));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/base/yaml.h"
+#include "marrow/nn/heads/detect.h"
 
 namespace marrow::model {
 namespace {
@@ -48,7 +49,8 @@ class SpecParser {
     static const std::vector<std::string> kKnown = {
         "nc",        "scales", "scale",     "depth_multiple",   "width_multiple", "activation",
         "kpt_shape", "ch",     "channels",  "backbone",         "head",           "classifier",
-        "settings",  "names",  "yaml_file", "unit_activations", "class_branch"};
+        "settings",  "names",  "yaml_file", "unit_activations", "class_branch",   "depthwise_class_branch",
+        "reg_max",   "end2end"};
     for (size_t i = 0; i < root.keys.size(); ++i)
       if (std::ranges::find(kKnown, root.keys[i]) == kKnown.end())
         fail_at(root.key_lines[i], unknown_name_message("key", printable(root.keys[i]), kKnown));
@@ -61,6 +63,12 @@ class SpecParser {
       fail(value, fmt::format("{} is {}, wanted a whole number from {} to {}", key, describe(value), smallest,
                               largest));
     return static_cast<int>(found);
+  }
+
+  bool boolean(const YamlValue& value, std::string_view key) const {
+    const json found = to_json(value);
+    if (!found.is_boolean()) fail(value, fmt::format("{} is {}, wanted True or False", key, describe(value)));
+    return found;
   }
 
   double real(const YamlValue& value, std::string_view key, double largest) const {
@@ -76,6 +84,13 @@ class SpecParser {
     if (const YamlValue* nc = root.find("nc")) spec_.classes = whole(*nc, "nc", 1, kMaxModelClasses);
     if (const YamlValue* branch = root.find("class_branch"))
       spec_.class_branch = whole(*branch, "class_branch", 1, kMaxModelChannels);
+    if (const YamlValue* form = root.find("depthwise_class_branch"))
+      spec_.depthwise_class_branch = boolean(*form, "depthwise_class_branch");
+    if (const YamlValue* bins = root.find("reg_max"))
+      spec_.reg_max = whole(*bins, "reg_max", 1, nn::kMostBins);
+    if (const YamlValue* end2end = root.find("end2end");
+        end2end != nullptr && end2end->kind != YamlValue::Kind::kNull)
+      spec_.end2end = boolean(*end2end, "end2end");
     constexpr int kMaxImageChannels = 1024;
     for (const char* key : {"ch", "channels"})
       if (const YamlValue* channels = root.find(key))
@@ -284,6 +299,10 @@ std::string to_yaml(const ModelSpec& spec) {
   if (!spec.activation_text.empty()) out += fmt::format("activation: {}\n", flow(spec.activation_text));
   if (!spec.unit_activations.empty())
     out += fmt::format("unit_activations: {}\n", flow(spec.unit_activations));
+  if (spec.depthwise_class_branch)
+    out += fmt::format("depthwise_class_branch: {}\n", *spec.depthwise_class_branch);
+  if (spec.reg_max != ModelSpec().reg_max) out += fmt::format("reg_max: {}\n", spec.reg_max);
+  if (spec.end2end) out += "end2end: true\n";
   if (spec.class_branch > 0) out += fmt::format("class_branch: {}\n", spec.class_branch);
   if (!spec.names.empty()) out += fmt::format("names: {}\n", flow(spec.names));
   if (spec.scales.empty() && spec.factors.depth != 1)
@@ -309,7 +328,7 @@ std::string to_yaml(const ModelSpec& spec) {
 }
 
 ScaledName split_scale(std::string_view stem) {
-  constexpr std::string_view kLetters = "nsmlx";
+  constexpr std::string_view kLetters = "nsmblx";
   const auto digit = [&](size_t i) {
     return i < stem.size() && std::isdigit(static_cast<unsigned char>(stem[i])) != 0;
   };

@@ -58,10 +58,13 @@ struct ModelSpec {
   Activation activation{ActivationKind::kSilu, 0, {}};
   std::string activation_text;  // as written; empty: the default
   // What the file of a trained network says of it and no rule does: activations of single convolution units
-  // by their path, {"model.9.cv1", "Identity()"}, and the hidden channels of the head's class branch (0: by
-  // rule).
+  // by their path, {"model.9.cv1", "Identity()"}, and the hidden channels (0: by rule) and the form of the
+  // head's class branch.
   std::map<std::string, std::string> unit_activations;
   int class_branch = 0;
+  std::optional<bool> depthwise_class_branch;
+  int reg_max = 16;      // bins of the distance to a side of a box
+  bool end2end = false;  // the head has branches that need no suppression
   std::vector<std::pair<std::string, ScaleFactors>> scales;
   std::string scale;     // the chosen one, "" when there are none
   ScaleFactors factors;  // of the chosen scale
@@ -85,7 +88,7 @@ ModelSpec load_model_spec(const std::filesystem::path& path);
 // A YAML that parses to an equal spec; for checkpoints.
 std::string to_yaml(const ModelSpec& spec);
 
-// "yolov8n-p2" -> {"yolov8-p2", "n"}: removes the letter n, s, m, l or x after "yolo", an optional v and
+// "yolov8n-p2" -> {"yolov8-p2", "n"}: removes the letter n, s, m, b, l or x after "yolo", an optional v and
 // digits. {stem, ""} when there is none.
 struct ScaledName {
   std::string stem;

@@ -1,6 +1,7 @@
 #include "marrow/model/summary.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -19,6 +20,11 @@ int64_t node_macs(const Node& node, const std::vector<Shape>& shapes, const Shap
                           return element_count(input(0)) * op.out_channels * op.kernel * op.kernel;
                         },
                         [&](const Linear& op) { return input(0)[1] * op.out_features; },
+                        [&](const Attention& op) {
+                          const int64_t positions = out[2] * out[3];
+                          return positions * (positions / op.areas) * op.heads *
+                                 (op.key_channels + op.value_channels);
+                        },
                         [&](const auto&) { return int64_t{0}; },
                     },
                     node.operation);
@@ -48,21 +54,50 @@ std::vector<Shape> shapes_at(const Graph& graph, int height, int width) {
   return infer_shapes(graph, {1, std::get<Input>(graph.nodes.at(0).operation).channels, height, width});
 }
 
+// Depthwise convolutions that the reference merges into a larger one beside them (YOLOv10's large kernels).
+std::vector<Value> merged_kernels(const Graph& graph) {
+  std::vector<Value> merged;
+  const auto depthwise = [&](Value value) -> std::optional<Value> {
+    const Node& norm = graph.node(value);
+    if (!std::holds_alternative<BatchNorm>(norm.operation)) return std::nullopt;
+    const auto* conv = std::get_if<Conv>(&graph.node(norm.inputs[0]).operation);
+    if (conv == nullptr || conv->groups == 1 || conv->groups != conv->out_channels) return std::nullopt;
+    return norm.inputs[0];
+  };
+  const auto kernel = [&](Value conv) { return std::get<Conv>(graph.node(conv).operation).kernel; };
+  for (const Node& node : graph.nodes) {
+    if (!std::holds_alternative<Add>(node.operation)) continue;
+    const auto one = depthwise(node.inputs[0]), other = depthwise(node.inputs[1]);
+    if (one && other) merged.push_back(kernel(*one) < kernel(*other) ? *one : *other);
+  }
+  return merged;
+}
+
 struct Operations {
   int64_t convolutions = 0;
   int64_t norm_elements = 0;
-  int64_t pool_elements = 0;  // results of global average pooling
+  int64_t pool_elements = 0;  // read and written by global average pooling
 };
 
-Operations count_operations(const Graph& graph, const std::vector<Shape>& shapes) {
+// Of the branches of an end-to-end head that deployment drops.
+bool is_dropped(std::string_view name) {
+  return name.find(".one2one_") != std::string_view::npos;
+}
+
+Operations count_operations(const Graph& graph, const std::vector<Shape>& shapes, bool deployed = false) {
   Operations count;
   count.convolutions = dfl_macs(graph, shapes);
+  if (deployed)
+    for (const Value conv : merged_kernels(graph))
+      count.convolutions -= node_macs(graph.node(conv), shapes, shapes[static_cast<size_t>(conv.id)]);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
+    if (deployed && is_dropped(node.name)) continue;
     count.convolutions += node_macs(node, shapes, shapes[i]);
     if (std::holds_alternative<BatchNorm>(node.operation)) count.norm_elements += element_count(shapes[i]);
     if (std::holds_alternative<GlobalAveragePool>(node.operation))
-      count.pool_elements += element_count(shapes[i]);
+      count.pool_elements +=
+          element_count(shapes[i]) + element_count(shapes[static_cast<size_t>(node.inputs[0].id)]);
   }
   return count;
 }
@@ -71,9 +106,10 @@ Operations count_operations(const Graph& graph, const std::vector<Shape>& shapes
 // for these.
 bool is_reference_family(const Model& model) {
   static const std::set<std::string> kModules = {
-      "Conv",    "DWConv", "GhostConv", "C2f",      "C2",         "C3",
-      "C3Ghost", "SPPF",   "SPP",       "Upsample", "Concat",     "Detect",
-      "Segment", "Pose",   "OBB",       "Classify", "Bottleneck", "GhostBottleneck"};
+      "Conv",       "DWConv",          "GhostConv", "C2f",    "C2",      "C3",   "C3Ghost", "SPPF",
+      "SPP",        "Upsample",        "Concat",    "Detect", "Segment", "Pose", "OBB",     "Classify",
+      "Bottleneck", "GhostBottleneck", "C3k2",      "C3k",    "C2PSA",   "PSA",  "A2C2f",   "SCDown",
+      "C2fCIB",     "v10Detect"};
   return !model.layers.empty() && std::ranges::all_of(model.layers, [&](const Layer& layer) {
     return kModules.contains(layer.module);
   });
@@ -89,7 +125,7 @@ std::vector<const BatchNorm*> foldable_norms(const Graph& graph, std::vector<boo
     const auto* norm = std::get_if<BatchNorm>(&node.operation);
     if (norm == nullptr || readers[static_cast<size_t>(node.inputs[0].id)] != 1) continue;
     const auto* conv = std::get_if<Conv>(&graph.node(node.inputs[0]).operation);
-    if (conv == nullptr) continue;
+    if (conv == nullptr || is_dropped(node.name)) continue;
     norms.push_back(norm);
     biased.push_back(!conv->bias.empty());
   }
@@ -98,21 +134,27 @@ std::vector<const BatchNorm*> foldable_norms(const Graph& graph, std::vector<boo
 
 // Every module has a path: the prefixes of its parameters' names, and the scopes of its operations. A shared
 // activation is one module, wherever it is used.
-void count_modules(const Model& model, Summary& summary) {
+struct ModuleCount {
+  int leaves = 0;
+  int all = 0;
+};
+
+ModuleCount count_modules(const Model& model, bool deployed) {
   std::set<std::string> paths = {""};
   const auto add = [&](std::string_view path) {
     for (size_t dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.', dot + 1))
       paths.emplace(path.substr(0, dot));
     paths.emplace(path);
   };
-  bool activations = false;
+  bool activations = false, dual = false;
   for (const Parameter& parameter : model.graph.parameters) {
-    if (parameter.role == ParameterRole::kScalar) continue;
+    if (parameter.role == ParameterRole::kScalar || (deployed && is_dropped(parameter.name))) continue;
+    dual |= is_dropped(parameter.name);
     add(std::string_view(parameter.name).substr(0, parameter.name.rfind('.')));
   }
   for (const Node& node : model.graph.nodes) {
     activations |= std::holds_alternative<Activation>(node.operation);
-    add(node.name);
+    if (!deployed || !is_dropped(node.name)) add(node.name);
   }
   int leaves = 0;
   for (auto path = paths.begin(); path != paths.end(); ++path) {
@@ -121,10 +163,10 @@ void count_modules(const Model& model, Summary& summary) {
     if (path->empty() || (child != paths.end() && child->starts_with(*path + '.'))) continue;
     ++leaves;
   }
-  int silent = activations ? 1 : 0;
+  // The second branches were copied, each with an activation of its own.
+  int silent = (activations ? 1 : 0) + (dual ? 2 : 0);
   for (const Layer& layer : model.layers) silent += layer.silent_modules;
-  summary.leaf_layers = leaves + silent;
-  summary.modules = static_cast<int>(paths.size()) + silent;
+  return {leaves + silent, static_cast<int>(paths.size()) + silent};
 }
 
 void count_layers(const Model& model, const std::vector<Shape>& shapes, Summary& summary) {
@@ -168,29 +210,45 @@ Summary summarize(const Model& model, int height, int width) {
     if (parameter.role != ParameterRole::kScalar) ++summary.state_tensors;
   }
   summary.macs = count_operations(graph, shapes).convolutions;
-  count_modules(model, summary);
+  const ModuleCount modules = count_modules(model, false);
+  summary.leaf_layers = modules.leaves;
+  summary.modules = modules.all;
   count_layers(model, shapes, summary);
 
   std::vector<bool> biased;
   const std::vector<const BatchNorm*> norms = foldable_norms(graph, biased);
   summary.fused_parameters = summary.parameters;
+  for (const Parameter& parameter : graph.parameters)
+    if (parameter.counted() && is_dropped(parameter.name))
+      summary.fused_parameters -= element_count(parameter.shape);
   for (size_t i = 0; i < norms.size(); ++i)
     // Scale and shift go; a bias comes, unless the convolution has one.
     summary.fused_parameters -=
         (biased[i] ? 2 : 1) * element_count(graph.find_parameter(norms[i]->weight)->shape);
-  summary.fused_leaf_layers = summary.leaf_layers - static_cast<int>(norms.size());
+  summary.fused_leaf_layers = count_modules(model, true).leaves - static_cast<int>(norms.size());
+  for (const Value merged : merged_kernels(graph)) {
+    const auto& conv = std::get<Conv>(graph.node(merged).operation);
+    constexpr int kLeavesOfMerged = 3;  // the small convolution, and what stands for both units' activations
+    summary.fused_parameters -= int64_t{conv.out_channels} * (conv.kernel * conv.kernel + 1);
+    summary.fused_leaf_layers -= kLeavesOfMerged;
+  }
 
   summary.gflops = summary.fused_gflops = 2.0 * static_cast<double>(summary.macs) / 1e9;
   if (is_reference_family(model)) {
+    // Attention is quadratic in the area. Of other networks the reference counts one cell and multiplies.
+    const bool attends = std::ranges::any_of(
+        graph.nodes, [](const Node& node) { return std::holds_alternative<Attention>(node.operation); });
     const int cell = std::max(model.largest_stride, 32);
-    const double area = static_cast<double>(height) * width / (static_cast<double>(cell) * cell);
-    const Operations count = count_operations(graph, shapes_at(graph, cell, cell));
-    const auto gflops = [&](int64_t norm_elements) {
-      return 2.0 * area *
-             static_cast<double>(count.convolutions + 2 * count.pool_elements + 4 * norm_elements) / 1e9;
+    const double area =
+        attends ? 1 : static_cast<double>(height) * width / (static_cast<double>(cell) * cell);
+    const std::vector<Shape> counted = attends ? shapes : shapes_at(graph, cell, cell);
+    const auto gflops = [&](const Operations& count, int64_t norm_elements) {
+      return 2.0 * area * static_cast<double>(count.convolutions + count.pool_elements + 4 * norm_elements) /
+             1e9;
     };
-    summary.gflops = gflops(count.norm_elements);
-    summary.fused_gflops = gflops(0);
+    const Operations all = count_operations(graph, counted);
+    summary.gflops = gflops(all, all.norm_elements);
+    summary.fused_gflops = gflops(count_operations(graph, counted, true), 0);
   }
   return summary;
 }

@@ -51,14 +51,16 @@ ModelSpec named_spec(std::string_view name) {
   const auto parse = [&](const EmbeddedText& config) {
     return parse_model_spec(config.text, std::string(config.name), scaled.scale);
   };
-  if (const EmbeddedText* config = find_config(scaled.stem)) return parse(*config);
+  for (const std::string_view stem : {std::string_view(scaled.stem), name})
+    if (const EmbeddedText* config = find_config(stem)) return parse(*config);
   // The longest YAML name that a hyphen and a backbone follow.
   const std::string& stem = scaled.stem;
   for (size_t hyphen = stem.rfind('-'); hyphen != std::string::npos && hyphen > 0;
        hyphen = stem.rfind('-', hyphen - 1))
-    if (const EmbeddedText* config = find_config(std::string_view(stem).substr(0, hyphen));
-        config != nullptr && is_backbone(std::string_view(stem).substr(hyphen + 1)))
-      return replace_backbone(parse(*config), std::string_view(stem).substr(hyphen + 1));
+    if (const std::string_view backbone = std::string_view(stem).substr(hyphen + 1); is_backbone(backbone))
+      for (const std::string_view model : {std::string_view(stem), name})
+        if (const EmbeddedText* config = find_config(model.substr(0, model.size() - backbone.size() - 1)))
+          return replace_backbone(parse(*config), backbone);
   if (has_checkpoint_suffix(name)) throw Error(ErrorKind::kFile, printable(name) + ": no such file");
   throw Error(ErrorKind::kModel,
               unknown_name_message("model", printable(name), zoo_names()) + " 'marrow models' lists all");
@@ -91,10 +93,15 @@ std::vector<std::string> zoo_names() {
   std::vector<std::string> names;
   for (const EmbeddedText& config : embedded_configs()) {
     const std::string_view stem = stem_of(config);
-    constexpr std::string_view kVersion = "yolov8";
-    if (!stem.starts_with(kVersion)) continue;
+    if (!stem.starts_with("yolo")) continue;
+    if (!split_scale(stem).scale.empty()) {  // a file of one scale
+      names.emplace_back(stem);
+      continue;
+    }
+    const size_t letter_at =
+        std::min(stem.find_first_not_of("0123456789", stem.find_first_of("0123456789")), stem.size());
     for (const char letter : std::string_view("nsmlx"))
-      names.push_back(std::string(kVersion) + letter + std::string(stem.substr(kVersion.size())));
+      names.push_back(std::string(stem.substr(0, letter_at)) + letter + std::string(stem.substr(letter_at)));
   }
   for (std::string& backbone : nn::backbone_names()) names.push_back(std::move(backbone));
   return names;

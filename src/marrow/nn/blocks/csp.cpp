@@ -1,6 +1,5 @@
 #include "marrow/nn/blocks/csp.h"
 
-#include <functional>
 #include <string>
 
 #include "marrow/nn/blocks/bottleneck.h"
@@ -23,10 +22,10 @@ std::string item(int index) {
   return "m." + std::to_string(index);
 }
 
-using Unit = std::function<Value(Value x, const std::string& name, int channels)>;
+}  // namespace
 
 Value c3_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
-            const Activation& activation, const Unit& unit) {
+            const Activation& activation, const CspUnit& unit) {
   const auto scope = g.scope(name);
   const int hidden = expanded(options.out, options.expansion);
   Value inside = conv_unit(g, x, "cv1", {.out = hidden}, activation);
@@ -35,17 +34,21 @@ Value c3_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& o
   return conv_unit(g, g.concat({inside, around}), "cv3", {.out = options.out}, activation);
 }
 
-}  // namespace
-
-Value c2f(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
-          const Activation& activation) {
+Value c2f_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
+             const Activation& activation, const CspUnit& unit) {
   const auto scope = g.scope(name);
   const int hidden = expanded(options.out, options.expansion);
   const Value both = conv_unit(g, x, "cv1", {.out = 2 * hidden}, activation);
   std::vector<Value> parts = {g.slice(both, 0, hidden), g.slice(both, hidden, 2 * hidden)};
-  for (int i = 0; i < options.repeats; ++i)
-    parts.push_back(bottleneck(g, parts.back(), item(i), inner(hidden, 3, options), activation));
+  for (int i = 0; i < options.repeats; ++i) parts.push_back(unit(parts.back(), item(i), hidden));
   return conv_unit(g, g.concat(parts), "cv2", {.out = options.out}, activation);
+}
+
+Value c2f(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
+          const Activation& activation) {
+  return c2f_of(g, x, name, options, activation, [&](Value v, const std::string& unit, int channels) {
+    return bottleneck(g, v, unit, inner(channels, 3, options), activation);
+  });
 }
 
 Value c2(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,

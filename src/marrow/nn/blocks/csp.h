@@ -2,6 +2,8 @@
 // Source: CSPNet, Wang et al. 2020; C2f as in YOLOv8.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include "marrow/graph/builder.h"
@@ -15,6 +17,15 @@ struct CspOptions {
   int groups = 1;
   double expansion = 0.5;  // hidden channels c = int(out * expansion)
 };
+
+// What a block repeats: adds unit "m.<j>" behind x, which has `channels`, and keeps their number.
+using CspUnit = std::function<Value(Value x, const std::string& name, int channels)>;
+
+// c2f and c3, below, with any unit in the place of the bottleneck.
+Value c2f_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
+             const Activation& activation, const CspUnit& unit);
+Value c3_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
+            const Activation& activation, const CspUnit& unit);
 
 // cv1 to 2c channels, split into halves; `repeats` bottlenecks (c to c, 3x3 and 3x3) "m.<j>", each on the
 // previous one's output; cv2 on the concatenation of both halves and every bottleneck's output.

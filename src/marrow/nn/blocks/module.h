@@ -24,6 +24,16 @@ namespace marrow::nn {
 inline constexpr int kMaxArgument = 1 << 20;
 inline constexpr int kMaxKernel = 255;
 
+// What a model says of its detection head beside the head's line.
+struct HeadSettings {
+  int class_branch = 0;                 // hidden channels of the class branch; 0: by the published rule
+  bool depthwise_class_branch = false;  // the class branch in YOLO11's form
+  int reg_max = 16;                     // bins of the distance to a side of a box; 1: the distance itself
+  bool end2end = false;                 // a second pair of branches that needs no suppression of boxes
+
+  bool operator==(const HeadSettings&) const = default;
+};
+
 // One line being built. The builder's path already is "model.<index>".
 struct ModuleCall {
   GraphBuilder& graph;
@@ -33,7 +43,8 @@ struct ModuleCall {
   int repeats = 1;        // after the depth multiple
   int classes = 80;       // nc
   Activation activation;  // the model's default activation (SiLU unless the YAML says otherwise)
-  int class_branch = 0;   // hidden channels of a detection head's class branch; 0: by the published rule
+  std::string scale;      // the letter of the model's scale, or ""
+  HeadSettings head = {};
 
   // The only input. Throws Error{kModel} when the line names several.
   Value input() const;
@@ -67,6 +78,8 @@ struct Module {
   bool takes_repeats = false;
   // A further argument that the width multiplies as it does channels (Segment's prototypes); -1: none.
   int scaled_argument = -1;
+  // A detection head behind it has the class branch in YOLO11's form.
+  bool depthwise_class_branch = false;
   // A head: what the model is for ("detect", "classify", ...). Empty for all other modules.
   std::string task;
   std::vector<std::string>
@@ -74,6 +87,8 @@ struct Module {
   // Adds the module to the graph; usually yields one value. A backbone line yields one value per map it
   // offers (strides 4 to 32).
   std::function<std::vector<Value>(ModuleCall&)> build;
+  // Changes arguments as the model's scale asks, before they are shown and the module is built.
+  std::function<void(ModuleCall&)> prepare = {};
   // How many modules the reference implementation has here that do nothing and so are no operation:
   // identities, dropout of rate 0. Only the layer counts of a summary want to know.
   std::function<int(const ModuleCall&)> silent_modules = {};

@@ -8,15 +8,18 @@
 
 namespace marrow::nn {
 
-Value sppf(GraphBuilder& g, Value x, std::string_view name, int out, int kernel,
+Value sppf(GraphBuilder& g, Value x, std::string_view name, const SppfOptions& options,
            const Activation& activation) {
   const auto scope = g.scope(name);
-  std::vector<Value> maps = {conv_unit(g, x, "cv1", {.out = expanded(g.channels(x), 0.5)}, activation)};
+  std::vector<Value> maps = {conv_unit(g, x, "cv1", {.out = expanded(g.channels(x), 0.5)},
+                                       options.activated ? activation : kNoActivation)};
   {
     const auto pool = g.scope("m");
-    for (int i = 0; i < 3; ++i) maps.push_back(g.max_pool(maps.back(), kernel, 1, kernel / 2));
+    for (int i = 0; i < options.pools; ++i)
+      maps.push_back(g.max_pool(maps.back(), options.kernel, 1, options.kernel / 2));
   }
-  return conv_unit(g, g.concat(maps), "cv2", {.out = out}, activation);
+  const Value result = conv_unit(g, g.concat(maps), "cv2", {.out = options.out}, activation);
+  return options.shortcut && g.channels(x) == options.out ? g.add(x, result) : result;
 }
 
 Value spp(GraphBuilder& g, Value x, std::string_view name, int out, std::span<const int> kernels,
@@ -32,15 +35,27 @@ Value spp(GraphBuilder& g, Value x, std::string_view name, int out, std::span<co
 
 namespace {
 
+// A line of more than width and kernel is YOLO26's, whose cv1 has no activation.
+bool is_activated_sppf(const ModuleCall& call) {
+  return call.args.size() <= 2;
+}
+
 const ModuleRegistration kSppf{
     {.name = "SPPF",
      .channels = Module::Channels::kScaled,
-     .arguments = {"channels", "kernel"},
-     .build = [](ModuleCall& call) {
-       const int kernel = call.positive(1, 5, kMaxKernel);
-       if (kernel % 2 == 0) call.refuse(1, "an odd number, so that the map keeps its size");
-       return std::vector{sppf(call.graph, call.input(), "", call.positive(0, 0), kernel, call.activation)};
-     }}};
+     .arguments = {"channels", "kernel", "pools", "shortcut"},
+     .build =
+         [](ModuleCall& call) {
+           constexpr int kMaxPools = 16;
+           const SppfOptions options{.out = call.positive(0, 0),
+                                     .kernel = call.positive(1, 5, kMaxKernel),
+                                     .pools = call.positive(2, 3, kMaxPools),
+                                     .shortcut = call.boolean(3, false),
+                                     .activated = is_activated_sppf(call)};
+           if (options.kernel % 2 == 0) call.refuse(1, "an odd number, so that the map keeps its size");
+           return std::vector{sppf(call.graph, call.input(), "", options, call.activation)};
+         },
+     .silent_modules = [](const ModuleCall& call) { return is_activated_sppf(call) ? 0 : 1; }}};
 
 const ModuleRegistration kSpp{
     {.name = "SPP",

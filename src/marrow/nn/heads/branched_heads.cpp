@@ -13,7 +13,7 @@ namespace {
 // The raw maps and those of the third branch.
 std::vector<Value> branched_head(ModuleCall& call, int channels, std::string_view output) {
   std::vector<Value> maps = detect_head_undecoded(
-      call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.class_branch});
+      call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.head});
   const std::vector<Value> third = third_branches(call.graph, call.inputs, channels, output, call.activation);
   maps.insert(maps.end(), third.begin(), third.end());
   return maps;
@@ -39,7 +39,7 @@ const ModuleRegistration kSegment{
      .build = [](ModuleCall& call) {
        const int masks = call.positive(1, 32);
        std::vector<Value> maps = detect_head_undecoded(
-           call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.class_branch});
+           call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.head});
        const Value proto = prototypes(call, masks, call.positive(2, 256));
        const std::vector<Value> coefficients =
            third_branches(call.graph, call.inputs, masks, "coefficients", call.activation);

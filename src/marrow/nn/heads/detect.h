@@ -1,5 +1,6 @@
-// The YOLOv8 detection head: anchor-free, one box branch and one class branch a level, boxes as distributions
-// over distances. Source: Generalized Focal Loss, Li et al. 2020 (the integral form of a box side).
+// The detection heads of YOLOv8 and its successors: anchor-free, one box branch and one class branch a level,
+// boxes as distributions over distances. Source: Generalized Focal Loss, Li et al. 2020 (the integral form of
+// a box side).
 #pragma once
 
 #include <span>
@@ -7,29 +8,34 @@
 #include <vector>
 
 #include "marrow/graph/builder.h"
+#include "marrow/nn/blocks/module.h"
 
 namespace marrow::nn {
 
-// Bins of the distribution over the distance to one side of a box.
-inline constexpr int kRegMax = 16;
+inline constexpr int kMostBins = 256;
 
 struct DetectOptions {
   int classes = 80;
   Activation activation{};
-  // Hidden channels of the class branch; 0: max(C_0, min(classes, 100)). A network fine-tuned from one with
-  // other classes may keep the width of its source.
-  int class_branch = 0;
+  // A class branch of 0 channels has max(C_0, min(classes, 100)). A network fine-tuned from one with other
+  // classes may keep the width of its source.
+  HeadSettings settings = {};
 };
 
 // The two branches on every level. `levels`: maps (N, C_k, H_k, W_k), finest first; strides must be known.
-// Returns the raw maps (N, 4 * kRegMax + classes, H_k, W_k): box logits (side-major: left, top, right,
-// bottom; bins inside a side), then class logits. Parameters "cv2.<k>.*" (boxes) and "cv3.<k>.*" (classes)
-// under the builder's path. Biases start at 1 for boxes and at log(5 / classes / (640 / stride)^2) for
-// classes: about five objects in an image of 640 pixels. Marks the taps "feat0", "feat1", ...
-std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels,
+// Returns the raw maps (N, 4 * reg_max + classes, H_k, W_k): box logits (side-major: left, top, right,
+// bottom; bins inside a side), then class logits. Parameters "<prefix>cv2.<k>.*" (boxes) and
+// "<prefix>cv3.<k>.*" (classes) under the builder's path. Biases start at 1 for boxes and at log(5 / classes
+// / (640 / stride)^2) for classes: about five objects in an image of 640 pixels.
+//   box branch     3x3 unit, 3x3 unit, 1x1; max(16, C_0 / 4, 4 * reg_max) channels inside
+//   class branch   the same, or in YOLO11's form: depthwise 3x3 and 1x1 units, twice, then 1x1
+std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> levels, std::string_view prefix,
                                    const DetectOptions& options);
 
-// The branches and the decode; output "output0" (N, 4 + classes, anchors). Returns the raw maps.
+// The branches and the decode; output "output0" (N, 4 + classes, anchors), taps "feat0", "feat1", ... Returns
+// the raw maps. An end-to-end head has a second pair of branches, "one2one_cv2" and "one2one_cv3", on the
+// same maps, whose boxes need no suppression: output kOneToOneOutput of the same form, taps "one2one_feat0",
+// ... Source: YOLOv10, Wang et al. 2024, section 3.1 (dual label assignments).
 std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, const DetectOptions& options);
 
 // The branches without the decode, whose bins are declared all the same. Returns the raw maps; they are the
