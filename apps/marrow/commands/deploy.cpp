@@ -38,6 +38,7 @@ struct Options {
   double tolerance = 1e-4;
   std::vector<std::string> skip;
   engine::EngineOptions engine;
+  bool end2end = false;
   model::ImportOptions import;
 };
 
@@ -117,7 +118,8 @@ void compare_precisions(const Options& options, const data::Dataset& dataset,
 
 int deploy_model(const Options& options) {
   const fs::path output = checkpoint_output(options.output, options.model, "-deployed");
-  const model::TrainedModel trained = open_checkpoint(options.model, options.import);
+  const model::TrainedModel trained =
+      with_one_decode(open_checkpoint(options.model, options.import), options.end2end);
   std::optional<data::Dataset> dataset;
   if (!options.data.empty()) dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model);
@@ -188,6 +190,7 @@ void declare_deploy(Command& command) {
   command.option("--images", &options->images, "Images of --data on which raw outputs are compared")
       .range(1, 1'000'000);
   add_image_size(command, options->imgsz);
+  add_end_to_end(command, options->end2end);
   command
       .option("--tolerance", &options->tolerance,
               "Write nothing when an output differs by more than this share of its largest value")

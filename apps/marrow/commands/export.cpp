@@ -41,6 +41,7 @@ struct Options {
   bool half = false;
   bool int8 = false;
   bool nms = false;
+  bool end2end = false;
   onnx::ExportNms suppression;
   bool deploy = true;
   std::string source;
@@ -116,6 +117,7 @@ onnx::ExportOptions onnx_options(const Options& options, const model::Model& mod
   result.half = options.half;
   result.int8 = options.int8;
   if (options.nms) result.nms = options.suppression;
+  result.max_detections = options.suppression.max_detections;
   result.version = MARROW_VERSION;
   result.name = fs::path(options.model).stem().string();
   result.metadata = model::onnx_metadata(model, result.name, result);
@@ -125,6 +127,7 @@ onnx::ExportOptions onnx_options(const Options& options, const model::Model& mod
 void export_onnx(const Options& options, const model::TrainedModel& trained, const fs::path& output) {
   passes::GraphWithWeights network{trained.model.graph, trained.weights};
   network.graph.taps.clear();  // nothing in the file reads them
+  network = passes::keep_one_decode(network, options.end2end);
   if (options.deploy) network = passes::deploy(network, {.threads = options.threads});
   const onnx::ExportOptions how = onnx_options(options, trained.model);
   Draft draft(output);
@@ -237,6 +240,7 @@ void declare_export(Command& command) {
       "--nms", &options->nms,
       "Suppression in the file, by --conf, --iou and --max-det: output (1, max-det, 6) of x1 y1 x2 y2 "
       "confidence class");
+  add_end_to_end(command, options->end2end);
   add_suppression(command, options->suppression.confidence, options->suppression.iou,
                   options->suppression.max_detections);
   command

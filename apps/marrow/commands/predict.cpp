@@ -37,6 +37,7 @@ struct Options {
   std::string source;
   std::vector<int> imgsz;
   detect::NmsOptions nms;
+  bool end2end = false;
   std::vector<std::string> classes;
   bool rect = true;
   bool fast_decode = false;
@@ -282,6 +283,7 @@ predict::DetectorOptions detector_options(const Options& o, const model::Model& 
   options.rect = o.rect && model.fixed_height == 0;
   options.engine = o.engine;
   options.nms = o.nms;
+  options.nms.suppress = !o.end2end;
   options.nms.classes = class_ids(o.classes, model.names);
   return options;
 }
@@ -334,7 +336,7 @@ void declare_predict(Command& command) {
       .type("PATH")
       .required();
   add_image_size(command, options->imgsz);
-  add_detection(command, options->nms);
+  add_detection(command, options->nms, options->end2end);
   command.option("--classes", &options->classes, "Only these classes, by number or name, separated by commas")
       .type("CLASS,...")
       .without("all");

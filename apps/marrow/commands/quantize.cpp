@@ -39,6 +39,7 @@ struct Options {
   double keep_share = 0.1;
   std::vector<std::string> keep;
   int threads = 0;
+  bool end2end = false;
   model::ImportOptions import;
 };
 
@@ -76,7 +77,8 @@ void print_layers(std::vector<quantize::LayerError> layers) {
 
 int quantize_model(const Options& options) {
   const fs::path output = checkpoint_output(options.output, options.model, "-int8");
-  const model::TrainedModel trained = open_checkpoint(options.model, options.import);
+  const model::TrainedModel trained =
+      with_one_decode(open_checkpoint(options.model, options.import), options.end2end);
   const data::Dataset dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
   const Size size = input_size(options.model, trained.model, options.imgsz);
@@ -144,6 +146,7 @@ void declare_quantize(Command& command) {
       .type("NAME,...")
       .without("none");
   add_image_size(command, options->imgsz);
+  add_end_to_end(command, options->end2end);
   add_foreign_file(command, options->import);
   add_threads(command, options->threads);
   command.example("marrow quantize best.safetensors --data data.yaml --imgsz 640");

@@ -22,6 +22,7 @@
 #include "marrow/evaluate/validation_plots.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/model/import.h"
+#include "marrow/predict/detector.h"
 #include "marrow/train/recipe/train_options.h"
 #include "support/common_options.h"
 #include "support/measure.h"
@@ -41,6 +42,7 @@ struct Options {
   int imgsz = 0;
   int batch = train::kDefaultBatch;
   detect::NmsOptions nms{.confidence = evaluate::kValidationConfidence};
+  bool end2end = false;
   bool rect = true;
   bool single_cls = false;
   bool verbose = true;
@@ -109,7 +111,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
                                   .workers = threads.threads(),
                                   .rectangular = options.rect && trained.model.fixed_height == 0,
                                   .stride = trained.model.largest_stride});
-  evaluate::EnginePredictor predictor(trained, options.engine);
+  evaluate::EnginePredictor predictor(trained, options.engine, !options.end2end);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<evaluate::ValidationPlots> plots = plots_in(folder, options, names);
   ProgressLine line;
@@ -121,6 +123,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
        .iou = options.nms.iou,
        .max_detections = options.nms.max_detections,
        .agnostic = options.nms.agnostic || options.single_cls,
+       .suppress = predict::detection_output(trained.model.graph, !options.end2end).suppress,
        .predictions = options.save_json,
        .numbers = split.numbers,
        .show =
@@ -219,7 +222,7 @@ void declare_val(Command& command) {
                       "or {}",
                       train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images that share a rectangle").range(1, 65536);
-  add_detection(command, options->nms);
+  add_detection(command, options->nms, options->end2end);
   command.flag(
       "--rect", &options->rect,
       "Batches of images of like shape, padded only as far as needed; false, and a file of fixed size: "

@@ -130,7 +130,13 @@ void add_suppression(Command& command, float& confidence, float& iou, int& max_d
   add_training_option(command, "max_det", &max_detections);
 }
 
-void add_detection(Command& command, detect::NmsOptions& options) {
+void add_end_to_end(Command& command, bool& end2end) {
+  command.flag("--end2end", &end2end,
+               "The boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression");
+}
+
+void add_detection(Command& command, detect::NmsOptions& options, bool& end2end) {
+  add_end_to_end(command, end2end);
   add_suppression(command, options.confidence, options.iou, options.max_detections);
   add_training_option(command, "agnostic_nms", &options.agnostic);
 }

@@ -45,8 +45,10 @@ void add_deploy(Command& command, bool& deploy);
 void add_image_size(Command& command, std::vector<int>& size);
 // --conf, --iou, --max-det.
 void add_suppression(Command& command, float& confidence, float& iou, int& max_detections);
-// These and --agnostic-nms.
-void add_detection(Command& command, detect::NmsOptions& options);
+// --end2end.
+void add_end_to_end(Command& command, bool& end2end);
+// These, --agnostic-nms and --end2end.
+void add_detection(Command& command, detect::NmsOptions& options, bool& end2end);
 
 // The folder that a command leaves its results in.
 struct RunFolderOptions {

@@ -6,6 +6,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
+#include "marrow/graph/passes/pass.h"
 #include "marrow/model/zoo.h"
 #include "marrow/predict/input_size.h"
 
@@ -76,6 +77,13 @@ int square_input_size(const std::string& file, const model::Model& model, int im
                 fmt::format("{}: the network is fixed at {}x{}; here images are fitted into squares", file,
                             size.height, size.width));
   return size.width;
+}
+
+model::TrainedModel with_one_decode(model::TrainedModel trained, bool end2end) {
+  passes::GraphWithWeights kept = passes::keep_one_decode({trained.model.graph, trained.weights}, end2end);
+  trained.model.graph = std::move(kept.graph);
+  trained.weights = std::move(kept.weights);
+  return trained;
 }
 
 }  // namespace marrow::cli

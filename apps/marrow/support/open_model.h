@@ -29,6 +29,10 @@ OpenedModel open_model(const std::string& model, const OpenOptions& options = {}
 // The same where weights are wanted. Throws Error{kUsage} for a YAML or a name.
 model::TrainedModel open_checkpoint(const std::string& file, const model::ImportOptions& options);
 
+// Of a detector with two pairs of branches, for --end2end, the one (passes::keep_one_decode); any other as it
+// is.
+model::TrainedModel with_one_decode(model::TrainedModel trained, bool end2end);
+
 // The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the
 // size that the model's file is fixed at, else for the usual one (predict/input_size.h). Rounded up to what a
 // detector can read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws

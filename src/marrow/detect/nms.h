@@ -23,6 +23,7 @@ struct NmsOptions {
   int max_candidates = 30000;  // the best so many enter the suppression
   float max_side = 7680.0f;    // classes are moved apart by this; at least the largest box (pixels)
   bool agnostic = false;       // classes suppress each other
+  bool suppress = true;        // false: as end-to-end heads do, choose_detections()
   bool multi_label =
       false;  // every class above the threshold counts, not just the best; ignored for one class
   std::vector<int> classes;  // empty: all
@@ -48,6 +49,18 @@ DetectionIn<Space> with_box(const DetectionIn<From>& detection, const Box<Space>
 // scores. Sorted by falling confidence.
 std::vector<InputDetection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
                                                 const NmsOptions& options);
+
+// Without suppression, from the branches of an end-to-end head: of the anchors with the best scores the best
+// scores of all classes, so that an anchor may appear with several (agnostic: with its best alone). At least
+// 300 are chosen, then those at most `confidence` and of unwanted classes go, then all beyond max_detections.
+// Sorted by falling confidence, equals in the order of anchors. Source: YOLOv10, Wang et al. 2024,
+// section 3.1.
+std::vector<InputDetection> choose_detections(const float* prediction, int classes, int64_t anchors,
+                                              const NmsOptions& options);
+
+// By options.suppress, one of the two.
+std::vector<InputDetection> find_detections(const float* prediction, int classes, int64_t anchors,
+                                            const NmsOptions& options);
 
 // Greedy suppression by falling score; equal scores keep their order. Returns indices of the boxes that stay,
 // in that order, at most max_kept. IoU is float32 without an epsilon: two boxes without area do not suppress

@@ -53,6 +53,7 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
   nms.iou = options.iou;
   nms.max_detections = options.max_detections;
   nms.agnostic = options.agnostic;
+  nms.suppress = options.suppress;
   nms.multi_label = true;
 
   DetectionValidator validator(
@@ -79,7 +80,7 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
       std::vector<std::vector<detect::InputDetection>> detections(count);
       threads.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
         detections[static_cast<size_t>(i)] =
-            detect::non_max_suppression(values + i * (4 + classes) * anchors, classes, anchors, nms);
+            detect::find_detections(values + i * (4 + classes) * anchors, classes, anchors, nms);
       });
       const auto truth = truth_of(*batch);
       const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};

@@ -23,6 +23,7 @@ struct DetectorValidationOptions {
   float iou = detect::NmsOptions().iou;
   int max_detections = detect::NmsOptions().max_detections;
   bool agnostic = false;           // classes suppress each other
+  bool suppress = true;            // false: predictions are those of an end-to-end head
   bool predictions = false;        // wanted in the result, for predictions.json
   data::CocoNumbers numbers = {};  // for those; empty: names of images, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.

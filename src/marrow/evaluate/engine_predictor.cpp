@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "marrow/base/error.h"
+#include "marrow/predict/detector.h"
 
 namespace marrow::evaluate {
 namespace {
@@ -21,19 +21,16 @@ void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std:
   }
 }
 
-// Throws unless the model is a classifier, or has a detection head.
-std::string output_of(const model::Model& model) {
-  if (model.task == "classify") return "logits";
-  const std::string output = "output0";
-  if (!std::holds_alternative<DetectDecode>(model.graph.node(model.graph.find(output)).operation))
-    throw Error(ErrorKind::kModel, "the model has no detection head");
-  return output;
+std::string output_of(const model::Model& model, bool suppress) {
+  return model.task == "classify" ? "logits" : predict::detection_output(model.graph, suppress).name;
 }
 
 }  // namespace
 
-EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options)
-    : network_({trained.model.graph, trained.weights}, {output_of(trained.model)}, options, kKeptShapes) {}
+EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options,
+                                 bool suppress)
+    : network_({trained.model.graph, trained.weights}, {output_of(trained.model, suppress)}, options,
+               kKeptShapes) {}
 
 Tensor EnginePredictor::operator()(const Tensor& images) {
   const int64_t n = images.dim(0), height = images.dim(2), width = images.dim(3);

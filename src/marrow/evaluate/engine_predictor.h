@@ -9,8 +9,10 @@ namespace marrow::evaluate {
 // One caller at a time. Images go through one by one: a batch is not faster on a CPU.
 class EnginePredictor {
  public:
-  // Throws Error{kModel} unless the model has a classifier's output "logits" or a detector's "output0".
-  EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options);
+  // Throws Error{kModel} unless the model has a classifier's output "logits" or a detection head.
+  // `suppress`: which boxes of a detector are wanted (predict::detection_output).
+  EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options,
+                  bool suppress = true);
 
   // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
   Tensor operator()(const Tensor& images);

@@ -13,20 +13,6 @@ int round_up(int value, int multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-struct DetectionHead {
-  std::string output;
-  const DetectDecode* decode = nullptr;
-};
-
-DetectionHead detection_head(const Graph& graph) {
-  DetectionHead head;
-  for (const NamedValue& output : graph.outputs)
-    if (const auto* decode = std::get_if<DetectDecode>(&graph.node(output.value).operation))
-      head = {output.name, decode};
-  if (head.decode == nullptr) throw Error(ErrorKind::kModel, "this model has no detection head");
-  return head;
-}
-
 engine::EngineOptions with_least_score(engine::EngineOptions options, float least_score) {
   options.least_score = least_score;
   return options;
@@ -34,11 +20,28 @@ engine::EngineOptions with_least_score(engine::EngineOptions options, float leas
 
 }  // namespace
 
+DetectionOutput detection_output(const Graph& graph, bool suppress) {
+  DetectionOutput overlapping, single;
+  for (const NamedValue& output : graph.outputs)
+    if (const auto* decode = std::get_if<DetectDecode>(&graph.node(output.value).operation))
+      (output.name == kOneToOneOutput ? single : overlapping) = {output.name, output.name != kOneToOneOutput,
+                                                                 decode};
+  if (overlapping.decode == nullptr && single.decode == nullptr)
+    throw Error(ErrorKind::kModel, "this model has no detection head");
+  if (!suppress && single.decode == nullptr)
+    throw Error(
+        ErrorKind::kUsage,
+        "this model has no end-to-end head, whose boxes need no suppression; YOLO26 and YOLOv10 have one");
+  return overlapping.decode == nullptr || !suppress ? single : overlapping;
+}
+
 Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options)
     : options_(options),
-      network_({graph, weights}, {detection_head(graph).output},
+      network_({graph, weights}, {detection_output(graph, options.nms.suppress).name},
                with_least_score(options.engine, options.nms.confidence)) {
-  const DetectDecode& decode = *detection_head(graph).decode;
+  const DetectionOutput output = detection_output(graph, options.nms.suppress);
+  options_.nms.suppress = output.suppress;
+  const DetectDecode& decode = *output.decode;
   classes_ = decode.classes;
   largest_stride_ = *std::ranges::max_element(decode.strides);
   // YOLO's own preprocessing never goes below a multiple of 32.
@@ -74,7 +77,7 @@ DetectionResult Detector::detect(const image::Image& image) {
 
   const RatioPad ratio_pad = assumed_ratio_pad(geometry.out, picture);
   for (const detect::InputDetection& found :
-       detect::non_max_suppression(prediction.values().data(), classes_, prediction.dim(2), options_.nms))
+       detect::find_detections(prediction.values().data(), classes_, prediction.dim(2), options_.nms))
     result.detections.push_back(detect::with_box(found, to_image(found.box, ratio_pad, picture)));
   result.times.postprocess_ms = clock.lap_milliseconds();
   return result;

@@ -31,6 +31,16 @@ struct DetectionResult {
   PredictTimes times;
 };
 
+// The output that a detector's boxes are read from, and whether they want suppression.
+struct DetectionOutput {
+  std::string name;
+  bool suppress = true;
+  const DetectDecode* decode = nullptr;  // of the graph
+};
+// Those that want it, unless `suppress` is false or the graph has no others. Throws Error{kModel} without a
+// detection head, Error{kUsage} when only boxes that want suppression are there and `suppress` is false.
+DetectionOutput detection_output(const Graph& graph, bool suppress);
+
 // A detection network ready to run. Compiles itself for each input size it meets and keeps the last few. One
 // caller at a time.
 class Detector {

@@ -25,12 +25,26 @@ const ValueInfo& input_of(const ModelProto& model) {
   throw Error(ErrorKind::kFormat, "the graph has no input");
 }
 
-// The decode whose boxes a NonMaxSuppression receives.
-ValueId decode_before_suppression(const ShapedGraph& graph) {
+// The decode whose boxes a later stage receives.
+std::optional<ValueId> find_decode(const ShapedGraph& graph, BoxForm form) {
   for (const ShapedNode& node : graph.nodes)
-    if (recognise_decode(graph, node)) return node.outputs.at(0);
+    if (form_of_decode(graph, node) == form) return node.outputs.at(0);
+  return std::nullopt;
+}
+
+ValueId decode_before_suppression(const ShapedGraph& graph) {
+  for (const BoxForm form : {BoxForm::kCentre, BoxForm::kCorners})
+    if (const auto decode = find_decode(graph, form)) return *decode;
   throw Error(ErrorKind::kUnsupported,
-              "there is a NonMaxSuppression, but no detection decode of YOLOv8 before it");
+              "there is a NonMaxSuppression, but no detection decode of YOLO before it");
+}
+
+// The best detections of an end-to-end head, (N, K, 6) chosen by TopK, of which no suppression follows.
+bool is_chosen_list(const ShapedGraph& graph, ValueId output) {
+  const auto& shape = graph.value(output).shape;
+  const bool chooses =
+      std::ranges::any_of(graph.nodes, [](const ShapedNode& node) { return node.is("TopK"); });
+  return chooses && (!shape || (shape->size() == 3 && shape->back() == 6));
 }
 
 const ShapedNode* suppression(const ShapedGraph& graph) {
@@ -53,7 +67,8 @@ ExportNms settings_of(const ShapedGraph& graph, const ShapedNode& node) {
 // What the file computes, once its own suppression or softmax is taken off.
 struct Result {
   ValueId value;
-  std::optional<ExportNms> nms;
+  std::optional<ExportNms> nms = {};
+  bool end2end = false;
 };
 
 Result result_of(const ShapedGraph& graph) {
@@ -64,6 +79,8 @@ Result result_of(const ShapedGraph& graph) {
         ErrorKind::kUnsupported,
         fmt::format("the network has {} outputs; detectors and classifiers have one", graph.outputs.size()));
   const ValueId output = graph.outputs.front();
+  if (is_chosen_list(graph, output))
+    if (const auto decode = find_decode(graph, BoxForm::kCorners)) return {.value = *decode, .end2end = true};
   const ShapedNode* last = graph.producer(output, "Softmax");
   if (last != nullptr && graph.shape(output).size() == 2) return {last->inputs.at(0), {}};
   return {output, {}};
@@ -83,7 +100,11 @@ ImportedNetwork read_at(const ModelProto& model, const Shape& input) {
   const Result result = result_of(graph);
   const Shape& shape = graph.shape(result.value);
   const ShapedNode* last = graph.producer(result.value);
-  const bool detector = last != nullptr && recognise_decode(graph, *last).has_value();
+  const auto form = last == nullptr ? std::nullopt : form_of_decode(graph, *last);
+  const bool detector = form.has_value();
+  if (form == BoxForm::kCorners && !result.end2end && !result.nms)
+    throw Error(ErrorKind::kUnsupported,
+                "the boxes are corners, wanted centre and size as YOLO's detectors have them");
   if (!detector && shape.size() != 2)
     throw Error(
         ErrorKind::kUnsupported,
@@ -93,7 +114,10 @@ ImportedNetwork read_at(const ModelProto& model, const Shape& input) {
             printable(graph.value(result.value).name), to_string(shape),
             last == nullptr ? "" : ", made by node " + last->label()));
   ImportedNetwork read;
-  read.network = recognise(graph, result.value, detector ? "output0" : "logits");
+  read.network = recognise(graph, result.value,
+                           !detector        ? std::string_view("logits")
+                           : result.end2end ? kOneToOneOutput
+                                            : kDecodedOutput);
   read.detector = detector;
   read.nms = result.nms;
   return read;

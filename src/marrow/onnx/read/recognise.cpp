@@ -95,6 +95,7 @@ class Recogniser {
       if (auto plan = recognise_decode(graph_, node)) return std::move(*plan);
       if (auto plan = recognise_activation(graph_, node, as_map)) return std::move(*plan);
       if (auto plan = recognise_layer(graph_, node, as_map)) return std::move(*plan);
+      if (auto plan = as_map ? std::nullopt : recognise_attention(graph_, node)) return std::move(*plan);
       if (auto plan = recognise_shape_change(graph_, node, output, as_map)) return std::move(*plan);
       if (auto plan = recognise_arithmetic(graph_, node, as_map)) return std::move(*plan);
     }

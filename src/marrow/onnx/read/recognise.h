@@ -51,8 +51,12 @@ std::string module_path(const ShapedNode& node);
 // throw Error{kUnsupported}, without the node's name, for an operator that is of their kind but does what
 // Marrow does not.
 std::optional<Plan> recognise_decode(const ShapedGraph& graph, const ShapedNode& node);
+// How the boxes of a decode are written, when `node` ends one.
+enum class BoxForm { kCentre, kCorners };
+std::optional<BoxForm> form_of_decode(const ShapedGraph& graph, const ShapedNode& node);
 std::optional<Plan> recognise_activation(const ShapedGraph& graph, const ShapedNode& node, bool as_map);
 std::optional<Plan> recognise_layer(const ShapedGraph& graph, const ShapedNode& node, bool as_map);
+std::optional<Plan> recognise_attention(const ShapedGraph& graph, const ShapedNode& node);
 std::optional<Plan> recognise_shape_change(const ShapedGraph& graph, const ShapedNode& node, size_t output,
                                            bool as_map);
 std::optional<Plan> recognise_arithmetic(const ShapedGraph& graph, const ShapedNode& node, bool as_map);

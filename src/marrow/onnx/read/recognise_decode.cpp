@@ -3,6 +3,8 @@
 //   all      (N, 4 R + C, A)   the levels' maps, flattened and joined; or boxes and scores joined apart
 //   sides    (N, 4, A)         sum_b b softmax(boxes)_b
 //   output0 (N, 4 + C, A) ((anchor - lt) + (anchor + rb)) / 2 * stride, (rb + lt) * stride, sigmoid(scores)
+//   or the corners of the boxes, (anchor - lt) * stride, (anchor + rb) * stride, as end-to-end heads have
+//   them
 //
 // The anchors and strides are constants here, computed by the file or written into it, and are compared with
 // what the maps' sizes make them.
@@ -40,13 +42,15 @@ class DecodeRecogniser {
     const ShapedNode* scores = graph_.producer(root_.inputs[1], "Sigmoid");
     const auto boxes = scaled_boxes(root_.inputs[0]);
     if (scores == nullptr || !boxes) return std::nullopt;
-    const auto logits = box_logits(*boxes);
-    if (!logits) return std::nullopt;
+    // Without an expectation over bins the distances are numbers of the maps.
+    const ValueId logits = box_logits(*boxes).value_or(*boxes);
     classes_ = graph_.shape(scores->outputs.at(0)).at(1);
-    if (!find_levels(*logits, scores->inputs.at(0))) return std::nullopt;
+    if (!find_levels(logits, scores->inputs.at(0))) return std::nullopt;
     check_anchors();
     return plan();
   }
+
+  BoxForm form() const { return corners_ ? BoxForm::kCorners : BoxForm::kCentre; }
 
  private:
   bool known_rank(ValueId v, size_t rank) const {
@@ -74,6 +78,8 @@ class DecodeRecogniser {
     return Range{x, (*ranges)[1].begin, (*ranges)[1].count};
   }
 
+  int64_t reg_max() const { return bins_.defined() ? bins_.size() : 1; }
+
   // The data and the constant of a node with one of each.
   std::optional<std::pair<ValueId, const Tensor*>> with_constant(const ShapedNode& node) const {
     if (node.inputs.size() != 2) return std::nullopt;
@@ -91,14 +97,19 @@ class DecodeRecogniser {
     strides_ = pair->second;
     const ShapedNode* joined = graph_.producer(pair->first, "Concat");
     if (joined == nullptr || joined->inputs.size() != 2 || axis_of(*joined) != 1) return std::nullopt;
-    const auto sum = halved(joined->inputs[0]);
-    const ShapedNode* size = graph_.producer(joined->inputs[1], "Sub");
-    if (!sum || size == nullptr) return std::nullopt;
-    const ShapedNode* last = graph_.producer(size->inputs.at(0), "Add");
-    const ShapedNode* first = graph_.producer(size->inputs.at(1), "Sub");
-    const bool both = (sum->first == size->inputs[0] && sum->second == size->inputs[1]) ||
-                      (sum->first == size->inputs[1] && sum->second == size->inputs[0]);
-    if (last == nullptr || first == nullptr || !both) return std::nullopt;
+    const ShapedNode *first = graph_.producer(joined->inputs[0], "Sub"),
+                     *last = graph_.producer(joined->inputs[1], "Add");
+    corners_ = first != nullptr && last != nullptr;
+    if (!corners_) {
+      const auto sum = halved(joined->inputs[0]);
+      const ShapedNode* size = graph_.producer(joined->inputs[1], "Sub");
+      if (!sum || size == nullptr) return std::nullopt;
+      last = graph_.producer(size->inputs.at(0), "Add");
+      first = graph_.producer(size->inputs.at(1), "Sub");
+      const bool both = (sum->first == size->inputs[0] && sum->second == size->inputs[1]) ||
+                        (sum->first == size->inputs[1] && sum->second == size->inputs[0]);
+      if (last == nullptr || first == nullptr || !both) return std::nullopt;
+    }
     anchors_ = graph_.constant(first->inputs.at(0));
     const auto plus = with_constant(*last);
     const auto left_top = part(first->inputs.at(1));
@@ -217,7 +228,7 @@ class DecodeRecogniser {
   bool find_levels(ValueId boxes, ValueId scores) {
     const auto box = joined(boxes), score = joined(scores);
     if (!box || !score || box->maps.size() != score->maps.size()) return false;
-    const int64_t box_channels = 4 * bins_.size();
+    const int64_t box_channels = 4 * reg_max();
     for (const ValueId map : box->maps) maps_.push_back(map);
     if (box->maps == score->maps) {
       for (const ValueId map : maps_)
@@ -264,11 +275,12 @@ class DecodeRecogniser {
     Plan result;
     for (const ValueId map : maps_) result.inputs.push_back({map});
     for (const ValueId map : score_maps_) result.inputs.push_back({map});
-    std::string bins_name = graph_.value(bins_id_).name;
+    std::string bins_name = bins_.defined() ? graph_.value(bins_id_).name : "";
     if (!bins_name.ends_with(".weight")) bins_name = "dfl.conv.weight";
     result.named = true;
     result.build = [levels = maps_.size(), apart = !score_maps_.empty(), bins_name, bins = bins_,
-                    classes = classes_, strides = level_strides_](Building& b, const Values& in) {
+                    reg_max = reg_max(), classes = classes_,
+                    strides = level_strides_](Building& b, const Values& in) {
       Values maps(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(levels));
       for (size_t i = 0; i < levels; ++i) {
         if (apart) maps[i] = b.graph.concat({in[i], in[levels + i]});
@@ -277,8 +289,8 @@ class DecodeRecogniser {
                       fmt::format("level {} is decoded with stride {}, but its map has stride {}", i,
                                   strides[i], b.graph.stride(maps[i])));
       }
-      b.weights[bins_name] = bins;
-      return b.graph.detect_decode(maps, bins_name, static_cast<int>(classes), static_cast<int>(bins.size()));
+      if (bins.defined()) b.weights[bins_name] = bins;
+      return b.graph.detect_decode(maps, bins_name, static_cast<int>(classes), static_cast<int>(reg_max));
     };
     return result;
   }
@@ -287,6 +299,7 @@ class DecodeRecogniser {
   const ShapedNode& root_;
   const Tensor* anchors_ = nullptr;  // (2, A)
   const Tensor* strides_ = nullptr;
+  bool corners_ = false;  // the boxes' corners, not centre and size
   Tensor bins_;
   ValueId bins_id_;
   int64_t classes_ = 0;
@@ -298,6 +311,12 @@ class DecodeRecogniser {
 
 std::optional<Plan> recognise_decode(const ShapedGraph& graph, const ShapedNode& node) {
   return DecodeRecogniser(graph, node).run();
+}
+
+std::optional<BoxForm> form_of_decode(const ShapedGraph& graph, const ShapedNode& node) {
+  DecodeRecogniser recogniser(graph, node);
+  if (!recogniser.run()) return std::nullopt;
+  return recogniser.form();
 }
 
 }  // namespace marrow::onnx

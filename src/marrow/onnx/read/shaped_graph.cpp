@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "marrow/base/error.h"
@@ -95,6 +96,37 @@ constexpr int64_t kMaxElements = int64_t{1} << 31;
 // All folded constants of a file together: anchors and shapes are thousands.
 constexpr int64_t kMaxFoldedTotal = 4 * kMaxFoldedElements;
 
+// The nodes so that each stands behind those whose outputs it reads, otherwise in the file's order:
+// converters to float16 put their casts where they like. What no order helps, since an output is missing or
+// the graph runs in a circle, comes last.
+std::vector<const NodeProto*> in_order_of_data(const std::vector<NodeProto>& nodes) {
+  std::unordered_map<std::string_view, size_t> maker;
+  for (size_t i = 0; i < nodes.size(); ++i)
+    for (const std::string& name : nodes[i].outputs)
+      if (!name.empty()) maker.emplace(name, i);
+  std::vector<int> waits(nodes.size(), 0);
+  std::vector<std::vector<size_t>> readers(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i)
+    for (const std::string& name : nodes[i].inputs)
+      if (const auto found = maker.find(name); found != maker.end()) {
+        ++waits[i];
+        readers[found->second].push_back(i);
+      }
+  std::set<size_t> ready;
+  for (size_t i = 0; i < nodes.size(); ++i)
+    if (waits[i] == 0) ready.insert(i);
+  std::vector<const NodeProto*> order;
+  while (!ready.empty()) {
+    const size_t node = ready.extract(ready.begin()).value();
+    order.push_back(&nodes[node]);
+    for (const size_t reader : readers[node])
+      if (--waits[reader] == 0) ready.insert(reader);
+  }
+  for (size_t i = 0; i < nodes.size(); ++i)
+    if (waits[i] > 0) order.push_back(&nodes[i]);
+  return order;
+}
+
 class Shaper {
  public:
   Shaper(const ModelProto& model, const Shape& input) {
@@ -124,7 +156,8 @@ class Shaper {
   }
 
   ShapedGraph run() {
-    for (const NodeProto& proto : graph_.model->graph.nodes) {
+    for (const NodeProto* in_order : in_order_of_data(graph_.model->graph.nodes)) {
+      const NodeProto& proto = *in_order;
       ShapedNode node;
       node.proto = &proto;
       try {
@@ -161,8 +194,8 @@ class Shaper {
     if (found == ids_.end())
       throw Error(
           ErrorKind::kFormat,
-          fmt::format("it reads '{}', which no earlier node makes: the graph is incomplete, not in order, or "
-                      "runs in a circle",
+          fmt::format("it reads '{}', which no node makes before it: the graph is incomplete or runs in a "
+                      "circle",
                       printable(name)));
     return {found->second};
   }
@@ -173,7 +206,9 @@ class Shaper {
     const bool standard = proto.domain.empty() || proto.domain == "ai.onnx";
     if (standard) check_inputs(node);
     if (standard && forwards(node)) return alias(node);
-    if (standard && proto.op_type == "Shape") return define_shape(node);
+    // Behind data that decides shapes, a shape is data too.
+    const bool of_known = !node.inputs.empty() && node.inputs[0].id >= 0 && graph_.value(node.inputs[0]).shape;
+    if (standard && proto.op_type == "Shape" && of_known) return define_shape(node);
 
     const std::vector<const Tensor*> constants = graph_.constants(node);
     std::vector<Operand> operands;

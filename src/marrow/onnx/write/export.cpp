@@ -37,6 +37,10 @@ void check(const passes::GraphWithWeights& source, const ExportOptions& o) {
         ErrorKind::kUnsupported,
         fmt::format("the network has {} outputs; detectors and classifiers, which have one, can be exported",
                     source.graph.outputs.size()));
+  if (source.graph.outputs.front().name == kOneToOneOutput && (o.nms || o.dynamic))
+    refuse(
+        "an end-to-end head's boxes need no suppression, and the list of them has a fixed size: without "
+        "--nms and --dynamic");
   verify(source.graph, source.weights);
 }
 
@@ -73,7 +77,10 @@ ModelProto export_model(const passes::GraphWithWeights& source, const ExportOpti
     info.shape.front() = {-1, "batch"};
     if (decode != nullptr) info.shape.back() = {-1, "anchors"};
   }
-  if (options.nms) {
+  if (graph.outputs.front().name == kOneToOneOutput && decode != nullptr) {
+    output = export_choice(exporting, output, shape);
+    info.shape = {fixed(options.batch), fixed(std::min<int64_t>(options.max_detections, shape[2])), fixed(6)};
+  } else if (options.nms) {
     output = export_nms(exporting, output, decode->classes, *options.nms);
     info.shape = {fixed(1), fixed(options.nms->max_detections), fixed(6)};
   } else if (options.half && decode == nullptr) {

@@ -48,13 +48,16 @@ struct ExportOptions {
   // DequantizeLinear.
   bool int8 = false;
   std::optional<ExportNms> nms;  // detectors, one image at a time
+  int max_detections = 300;      // that an end-to-end head chooses
   std::string name = "marrow";   // of the graph
   std::string version;           // of the program
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
-// `source` has one output. Throws Error{kUsage} for options out of range, Error{kShape} when the size does
-// not suit the network, Error{kUnsupported} naming the node that ONNX cannot express in this form.
+// `source` has one output. That of an end-to-end head (kOneToOneOutput) is written as the list that it
+// chooses, (N, K, 6) of x1 y1 x2 y2 confidence class by falling confidence, K = min(max_detections, anchors).
+// Throws Error{kUsage} for options out of range, Error{kShape} when the size does not suit the network,
+// Error{kUnsupported} naming the node that ONNX cannot express in this form.
 ModelProto export_model(const passes::GraphWithWeights& source, const ExportOptions& options);
 
 }  // namespace marrow::onnx

@@ -1,4 +1,6 @@
 // A detector's decode, and the suppression behind it, as plain operators. A is the number of anchors.
+#include <algorithm>
+
 #include "marrow/onnx/file/proto_numbers.h"
 #include "marrow/onnx/write/export_operations.h"
 
@@ -71,6 +73,7 @@ Anchors computed_anchors(Exporting& e, const Node& node, const DetectDecode& dec
 // (N, 4 * bins, A) logits -> (N, 4, A) distances in cells. Softmax before opset 13 runs over all axes from
 // its own to the last, so there the bins have to stand last.
 std::string distances(Exporting& e, const std::string& boxes, const DetectDecode& decode) {
+  if (decode.reg_max == 1) return boxes;
   GraphWriter& out = e.out;
   const std::string sides = out.node("Reshape", {boxes, out.integers({0, 4, decode.reg_max, -1})});
   std::string shares;  // (N, bins, 4, A)
@@ -108,12 +111,56 @@ std::string export_detect_decode(Exporting& e, const Node& node, const DetectDec
   const std::string sides = distances(e, slice(out, all, 1, 0, box_channels), decode);
   const std::string first = out.node("Sub", {anchors.centres, slice(out, sides, 1, 0, 2)});  // left, top
   const std::string last = out.node("Add", {anchors.centres, slice(out, sides, 1, 2, 4)});   // right, bottom
+  const Graph& graph = e.source.graph;
+  const bool corners = graph.outputs.front().name == kOneToOneOutput;
+  if (corners) {
+    const std::string boxes = out.node("Mul", {concat(out, {first, last}, 1), anchors.strides});
+    const std::string scores =
+        out.node("Sigmoid", {slice(out, all, 1, box_channels, box_channels + decode.classes)});
+    return concat(out, {boxes, scores}, 1);
+  }
   const std::string centre = out.node("Div", {out.node("Add", {first, last}), out.number(2)});
   const std::string size = out.node("Sub", {last, first});
   const std::string boxes = out.node("Mul", {concat(out, {centre, size}, 1), anchors.strides});
   const std::string scores =
       out.node("Sigmoid", {slice(out, all, 1, box_channels, box_channels + decode.classes)});
   return concat(out, {boxes, scores}, 1);
+}
+
+std::string export_choice(Exporting& e, const std::string& decoded, const Shape& shape) {
+  GraphWriter& out = e.out;
+  out.set_scope("choose");
+  out.set_float_type(DType::kFloat32);
+  const int64_t images = shape[0], classes = shape[1] - 4, anchors = shape[2];
+  const int64_t wanted = std::min<int64_t>(e.options.max_detections, anchors);
+  const auto top = [&](const std::string& x) {  // along the last axis: values and places
+    const std::string values =
+        out.node("TopK", {x, out.integers({wanted})}, {attribute("axis", int64_t{-1})});
+    return std::pair{values, out.second_output(values)};
+  };
+  const auto spread = [&](const std::string& x, const Ints& to) {
+    return out.node("Expand", {x, out.integers(to)});
+  };
+  const auto gather = [&](const std::string& x, const std::string& places) {
+    return out.node("GatherElements", {x, places}, {attribute("axis", int64_t{2})});
+  };
+
+  const std::string scores = slice(out, decoded, 1, 4, 4 + classes);  // (N, classes, A)
+  // Once over the classes, then over all that is left: (N, 1, K) and (N, classes, K).
+  const std::string best =
+      out.node("ReduceMax", {scores}, {attribute("axes", Ints{1}), attribute("keepdims", int64_t{1})});
+  const std::string chosen = top(best).second;
+  const std::string left = gather(scores, spread(chosen, {images, classes, wanted}));
+  const std::string anchor_major =
+      out.node("Reshape", {out.node("Transpose", {left}, {attribute("perm", Ints{0, 2, 1})}),
+                           out.integers({0, 1, wanted * classes})});
+  const auto [confidence, place] = top(anchor_major);  // (N, 1, K)
+  const std::string class_id =
+      out.node("Cast", {out.node("Mod", {place, out.integer(classes)})}, {attribute("to", kFloat)});
+  const std::string anchor = gather(chosen, out.node("Div", {place, out.integer(classes)}));
+  const std::string boxes = gather(slice(out, decoded, 1, 0, 4), spread(anchor, {images, 4, wanted}));
+  return out.node("Transpose", {concat(out, {boxes, confidence, class_id}, 1)},
+                  {attribute("perm", Ints{0, 2, 1})});
 }
 
 std::string export_nms(Exporting& e, const std::string& decoded, int classes, const ExportNms& nms) {

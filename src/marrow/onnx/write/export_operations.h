@@ -32,8 +32,13 @@ struct Exporting {
 // All return the ONNX name of the value they make.
 std::string export_operation(Exporting& e, const Node& node);
 
-// (N, 4 + classes, anchors), float32.
+// (N, 4 + classes, anchors), float32; boxes by centre and size, or of the graph's output kOneToOneOutput by
+// corners.
 std::string export_detect_decode(Exporting& e, const Node& node, const DetectDecode& decode);
+
+// `decoded` is (N, 4 + classes, anchors), float32, boxes as corners: the best of all classes of the anchors
+// that are best.
+std::string export_choice(Exporting& e, const std::string& decoded, const Shape& shape);
 
 // `decoded` is (1, 4 + classes, anchors), float32.
 std::string export_nms(Exporting& e, const std::string& decoded, int classes, const ExportNms& nms);

@@ -34,6 +34,13 @@ std::string GraphWriter::node(std::string_view op, std::vector<std::string> inpu
   return name;
 }
 
+std::string GraphWriter::second_output(const std::string& first) {
+  std::string name = free_name(first + "_2");
+  for (NodeProto& node : graph_.nodes)
+    if (node.outputs.front() == first) node.outputs.push_back(name);
+  return name;
+}
+
 std::string GraphWriter::constant(const Tensor& value) {
   std::string content = fmt::format("{} {} ", dtype_name(value.dtype()), to_string(value.shape()));
   content.append(reinterpret_cast<const char*>(value.bytes()), value.byte_size());

@@ -27,6 +27,9 @@ class GraphWriter {
   std::string node(std::string_view op, std::vector<std::string> inputs,
                    std::vector<Attribute> attributes = {});
 
+  // A second output of the node that makes `first`, such as TopK's places.
+  std::string second_output(const std::string& first);
+
   // Constants; equal ones are stored once. Floats are of the type that set_float_type named.
   std::string integers(const std::vector<int64_t>& values);  // one-dimensional
   std::string integer(int64_t value);                        // a scalar
