@@ -37,7 +37,7 @@ int threads() {
   return value == nullptr ? 1 : std::max(std::atoi(value), 1);
 }
 
-void run_layer(benchmark::State& state, const Layer& layer, double peak) {
+void run_layer(::benchmark::State& state, const Layer& layer, double peak) {
   GraphBuilder g;
   Value x = g.input(layer.in);
   if (layer.in > 3) x = g.max_pool(x, 1, 1);  // makes the input blocked
@@ -76,20 +76,20 @@ void run_layer(benchmark::State& state, const Layer& layer, double peak) {
 
 int main(int argc, char** argv) {
   using namespace marrow;
-  benchmark::Initialize(&argc, argv);
+  ::benchmark::Initialize(&argc, argv);
   const cpu::SimdLevel level = cpu::choose_simd_level();
-  const double peak = benchmark::peak_gflops(level);
-  benchmark::AddCustomContext("simd", std::string(cpu::simd_name(level)));
-  benchmark::AddCustomContext("threads", std::to_string(threads()));
-  benchmark::AddCustomContext("peak GFLOP/s of a thread", fmt::format("{:.1f}", peak));
+  const double peak = marrow::benchmark::peak_gflops(level);
+  ::benchmark::AddCustomContext("simd", std::string(cpu::simd_name(level)));
+  ::benchmark::AddCustomContext("threads", std::to_string(threads()));
+  ::benchmark::AddCustomContext("peak GFLOP/s of a thread", fmt::format("{:.1f}", peak));
   for (const Layer& layer : kLayers)
-    benchmark::RegisterBenchmark(
+    ::benchmark::RegisterBenchmark(
         fmt::format("conv{0}x{0}/{1} {2}->{3} at {4}{5}", layer.kernel, layer.stride, layer.in, layer.out,
                     layer.size, layer.groups > 1 ? " depthwise" : "")
             .c_str(),
         run_layer, layer, peak)
         ->UseManualTime()
-        ->Unit(benchmark::kMillisecond)
+        ->Unit(::benchmark::kMillisecond)
         ->MinTime(0.2);
-  benchmark::RunSpecifiedBenchmarks();
+  ::benchmark::RunSpecifiedBenchmarks();
 }

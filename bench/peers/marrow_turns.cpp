@@ -56,7 +56,7 @@ class Turns {
     std::string path, precision, input;
     int height = 0, width = 0, threads = 0;
     words >> path >> height >> width >> threads >> precision >> input;
-    const auto known = std::ranges::find(engine::kPrecisions, precision, precision_name);
+    const auto known = std::ranges::find(engine::kPrecisions, precision, engine::precision_name);
     if (known == std::end(engine::kPrecisions))
       throw Error(ErrorKind::kUnsupported, "no precision '" + precision + "'");
     const model::TrainedModel trained = model::load_trained(path);
