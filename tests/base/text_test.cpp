@@ -37,6 +37,17 @@ TEST(Text, PrintableCutsAndReplaces) {
   EXPECT_EQ(printable("plain name"), "plain name");
   EXPECT_EQ(printable("a\x1b[31m\n\xff"), "a?[31m??");
   EXPECT_EQ(printable("abcdef", 3), "abc...");
+  EXPECT_EQ(printable("中文 🚗 é"), "中文 🚗 é");
+  EXPECT_EQ(printable("a\xc2\x9b"
+                      "b\u202ec\u2028d\xe4\xb8"),
+            "a?b?c?d??");
+  EXPECT_EQ(printable("中文", 4), "中...");  // never inside a character
+}
+
+TEST(Text, ListsAreReadLineByLine) {
+  EXPECT_EQ(trimmed(" \ta b\r\n"), "a b");
+  EXPECT_EQ(trimmed(" "), "");
+  EXPECT_EQ(listed_lines("a b\r\n\n  \n\tc"), (std::vector<std::string_view>{"a b", "c"}));
 }
 
 }  // namespace

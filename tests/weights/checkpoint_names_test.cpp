@@ -3,20 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "marrow/base/error.h"
+#include "marrow/base/utf8.h"
 
 namespace marrow::weights {
 namespace {
-
-TEST(CheckpointNames, KnowsUtf8) {
-  for (const char* good :
-       {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"})
-    EXPECT_TRUE(is_utf8(good)) << good;
-  // A lone continuation, a cut character, an overlong one, a surrogate, one beyond U+10FFFF, bytes that never
-  // occur.
-  for (const char* bad :
-       {"\x80", "a\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "\xc3("})
-    EXPECT_FALSE(is_utf8(bad)) << bad;
-}
 
 TEST(CheckpointNames, TensorNamesAreCheckedAndUnchanged) {
   EXPECT_EQ(checked_name("model.0.conv.weight", "f"), "model.0.conv.weight");

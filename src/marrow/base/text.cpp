@@ -4,6 +4,8 @@
 #include <cctype>
 #include <numeric>
 
+#include "marrow/base/utf8.h"
+
 namespace marrow {
 namespace {
 
@@ -32,10 +34,33 @@ std::string to_lower(std::string_view text) {
   return lower;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+std::vector<std::string_view> listed_lines(std::string_view content) {
+  std::vector<std::string_view> lines;
+  while (!content.empty()) {
+    const size_t length = std::min(content.find('\n'), content.size());
+    const std::string_view line = trimmed(content.substr(0, length));
+    content.remove_prefix(std::min(length + 1, content.size()));
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
 std::string printable(std::string_view text, size_t longest) {
   std::string result;
-  for (const char c : text.substr(0, longest)) result += c >= ' ' && c <= '~' ? c : '?';
-  if (text.size() > longest) result += "...";
+  for (size_t at = 0; at < text.size();) {
+    const size_t size = utf8_length(text.substr(at));
+    const std::string_view one = text.substr(at, std::max<size_t>(size, 1));
+    if (at + one.size() > longest) return result + "...";
+    result += size == 0 || is_control(code_point(one)) ? std::string_view("?") : one;
+    at += one.size();
+  }
   return result;
 }
 

@@ -21,7 +21,14 @@ std::string unknown_name_message(std::string_view what, std::string_view found,
 std::string join(std::span<const std::string> parts, std::string_view separator);
 std::string to_lower(std::string_view text);
 
-// Text out of a file, for a message: cut to `longest` bytes, with '?' for whatever is not printable ASCII.
+// Without blanks, tabs and line ends around it.
+std::string_view trimmed(std::string_view text);
+
+// The lines of a list, trimmed, without empty ones; views of `content`.
+std::vector<std::string_view> listed_lines(std::string_view content);
+
+// Text out of a file, for a message: cut to `longest` bytes, never inside a character, with '?' for control
+// characters (utf8.h) and for bytes that are no UTF-8.
 std::string printable(std::string_view text, size_t longest = 120);
 
 }  // namespace marrow

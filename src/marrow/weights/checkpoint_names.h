@@ -8,8 +8,6 @@ namespace marrow::weights {
 
 inline constexpr size_t kMaxTensorName = 1000;  // bytes; real names stay under 100
 
-bool is_utf8(std::string_view text);
-
 // The name of a tensor, unchanged. Throws Error{kFormat} when it is empty, too long, not UTF-8 or has control
 // characters.
 std::string checked_name(std::string name, const std::string& where);

@@ -7,6 +7,7 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/base/text.h"
+#include "marrow/base/utf8.h"
 #include "marrow/data/tools/check.h"
 
 namespace marrow::data {
@@ -14,6 +15,7 @@ namespace {
 
 constexpr size_t kShownProblems = 50;  // of one severity, in the text
 constexpr size_t kShownClasses = 100;
+constexpr size_t kLongestName = 64;  // bytes of a class
 
 std::string size_name(size_t i) {
   if (i == 0) return fmt::format("below {}", kCheckSizes[0]);
@@ -43,13 +45,14 @@ std::string images_table(const DatasetCheck& check) {
 
 std::string classes_table(const Dataset& dataset, const DatasetCheck& check) {
   size_t width = 8;
-  for (const std::string& name : dataset.names) width = std::max(width, printable(name, 32).size() + 2);
+  for (const std::string& name : dataset.names)
+    width = std::max(width, display_width(printable(name, kLongestName)) + 2);
   std::string text = fmt::format("{:>5}  {:<{}}", "class", "name", width);
   const bool boxes = dataset.format != DatasetFormat::kFolders;
   for (const SplitCheck& split : check.splits) text += fmt::format("{:>{}}", split.name, boxes ? 18 : 13);
   text += boxes ? "   (objects, share, images)\n" : "   (images, share)\n";
   for (size_t i = 0; i < std::min(dataset.names.size(), kShownClasses); ++i) {
-    text += fmt::format("{:>5}  {:<{}}", i, printable(dataset.names[i], 32), width);
+    text += fmt::format("{:>5}  {}", i, padded(printable(dataset.names[i], kLongestName), width));
     for (const SplitCheck& split : check.splits) {
       text += fmt::format("{:>8}{:>4.0f}%", split.class_objects[i],
                           percent(split.class_objects[i], split.objects));

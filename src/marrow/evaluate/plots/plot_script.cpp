@@ -6,44 +6,20 @@
 #include <cassert>
 #include <cmath>
 
+#include "marrow/base/utf8.h"
+
 namespace marrow::evaluate {
 namespace {
 
 constexpr std::string_view kEllipsis = "\u2026";
 constexpr std::string_view kApostrophe = "\u2019";
 
-// The length of the UTF-8 character at the start of the text; 0 when it is broken.
-size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
-  if (length == 0 || first > 0xf4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  // Overlong forms, surrogates, and what lies beyond Unicode.
-  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f)) return 0;
-  if ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f)) return 0;
-  return length;
-}
-
-bool is_control(std::string_view character) {
-  const auto first = static_cast<unsigned char>(character[0]);
-  if (first < 0x20 || first == 0x7f) return true;
-  return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
-}
-
 // Latin, Greek and Cyrillic letters and common punctuation are in the fonts that gnuplot comes with. A
 // character that is not would be drawn as a box as large as the plot.
-bool is_drawable(std::string_view character) {
-  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(character[i])); };
-  if (character.size() == 1) return true;
-  if (character.size() > 3) return false;
-  const uint32_t code = character.size() == 2
-                            ? (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f)
-                            : (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
-  const auto within = [&](uint32_t first, uint32_t last) { return first <= code && code <= last; };
-  return within(0xa0, 0x24f) || within(0x386, 0x3ce) || within(0x400, 0x45f) || within(0x2010, 0x2026);
+bool is_drawable(char32_t code) {
+  const auto within = [&](char32_t first, char32_t last) { return first <= code && code <= last; };
+  return within(0x20, 0x7e) || within(0xa0, 0x24f) || within(0x386, 0x3ce) || within(0x400, 0x45f) ||
+         within(0x2010, 0x2026);
 }
 
 // In letters of usual width.
@@ -62,14 +38,14 @@ Shown shown(std::string_view text, size_t longest) {
   Shown result;
   const auto room = static_cast<double>(longest);
   while (!text.empty() && result.width <= room) {
-    const size_t length = character_length(text);
+    const size_t length = utf8_length(text);
     const std::string_view one = text.substr(0, std::max<size_t>(length, 1));
     if (length == 0)
       result.characters.emplace_back("?");
-    else if (is_control(one))
+    else if (is_control(code_point(one)))
       result.characters.emplace_back(" ");
     else
-      result.characters.emplace_back(is_drawable(one) ? one : "?");
+      result.characters.emplace_back(is_drawable(code_point(one)) ? one : "?");
     result.width += width_of(result.characters.back());
     text.remove_prefix(one.size());
   }
