@@ -80,6 +80,9 @@ TEST_F(Sources, NothingToReadIsNamed) {
   fs::create_directories(folder_ / "empty");
   EXPECT_NE(message((folder_ / "empty").string()).find("no images"), std::string::npos);
   EXPECT_NE(message(""), "");
+  EXPECT_NE(message("0").find("0: a camera is not read; read are images"), std::string::npos);
+  EXPECT_NE(message("rtsp://host/x").find("a stream is not read"), std::string::npos);
+  EXPECT_NE(message("https://host/x.jpg").find("nothing is fetched"), std::string::npos);
 }
 
 }  // namespace

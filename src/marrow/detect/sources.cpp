@@ -11,6 +11,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
+#include "marrow/base/utf8.h"
 
 namespace marrow::detect {
 namespace {
@@ -58,23 +59,10 @@ std::vector<fs::path> images_matching(const std::string& pattern) {
   return paths;
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r";
-  size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
-
 std::vector<fs::path> images_listed(const fs::path& list) {
   std::string content = read_file(list, kMaxListBytes);
-  std::string_view rest = content;
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte order mark
   std::vector<fs::path> paths;
-  while (!rest.empty()) {
-    size_t length = std::min(rest.find('\n'), rest.size());
-    std::string_view line = trimmed(rest.substr(0, length));
-    rest.remove_prefix(std::min(length + 1, rest.size()));
-    if (line.empty()) continue;
+  for (const std::string_view line : listed_lines(utf8_content(content, list.string()))) {
     fs::path path(line);
     std::error_code ignored;
     if (line.starts_with("./")) {
@@ -88,6 +76,18 @@ std::vector<fs::path> images_listed(const fs::path& list) {
   if (paths.empty())
     throw Error(ErrorKind::kFile, fmt::format("{}: the list names no images", list.string()));
   return paths;
+}
+
+// What other programs take as a source; nullptr when it is nothing of the kind.
+const char* foreign_source(const std::string& source) {
+  const std::string lower = to_lower(source);
+  if (lower == "screen" || lower.starts_with("screen ")) return "the screen is not read";
+  if (!source.empty() && source.size() < 3 && source.find_first_not_of("0123456789") == std::string::npos)
+    return "a camera is not read";
+  for (const char* scheme : {"rtsp://", "rtmp://", "tcp://", "udp://"})
+    if (lower.starts_with(scheme)) return "a stream is not read";
+  if (lower.starts_with("http://") || lower.starts_with("https://")) return "nothing is fetched; download it";
+  return nullptr;
 }
 
 }  // namespace
@@ -107,6 +107,9 @@ std::vector<fs::path> expand_sources(const std::string& source) {
     return {path};
   }
   if (source.find_first_of("*?[") != std::string::npos) return images_matching(source);
+  if (const char* what = foreign_source(source))
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: {}; read are images, folders, patterns and lists of images", source, what));
   throw Error(ErrorKind::kFile, fmt::format("{}: no such image, folder or list", source));
 }
 

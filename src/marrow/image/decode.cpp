@@ -49,6 +49,56 @@ struct Format {
   codecs::StoredImage (*read_to_fit)(Bytes, const std::string&, Size) = nullptr;
 };
 
+// The main brand of a file in MPEG-4's container, which holds images and films.
+bool is_image_brand(Bytes bytes) {
+  for (const char* brand : {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"})
+    if (has(bytes, 8, brand)) return true;
+  return false;
+}
+
+// What else people hand over as an image, by how it begins.
+struct Foreign {
+  const char* what;
+  bool (*matches)(Bytes);
+};
+
+constexpr const char* kVideo = "a video; take single images out of it first";
+constexpr Foreign kForeign[] = {
+    {kVideo, [](Bytes b) { return has(b, 4, "ftyp"); }},  // MP4, MOV, 3GP
+    {kVideo,
+     [](Bytes b) {
+       return has(b, 4, "moov") || has(b, 4, "mdat") || has(b, 4, "wide") || has(b, 4, "pnot");  // MOV
+     }},
+    {kVideo, [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "AVI "); }},
+    {kVideo, [](Bytes b) { return has(b, 0, "\x1a\x45\xdf\xa3"); }},  // Matroska, WebM
+    {kVideo, [](Bytes b) { return has(b, 0, "FLV\x01") || has(b, 0, "OggS"); }},
+    {kVideo, [](Bytes b) { return has(b, 0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11"); }},  // WMV
+    {kVideo,
+     [](Bytes b) {
+       using namespace std::string_view_literals;
+       return has(b, 0, "\0\0\1\xba"sv) || has(b, 0, "\0\0\1\xb3"sv);  // MPEG
+     }},
+    {kVideo, [](Bytes b) { return has(b, 0, "G") && has(b, 188, "G") && has(b, 376, "G"); }},  // MPEG-TS
+    {"a PDF document", [](Bytes b) { return has(b, 0, "%PDF-"); }},
+    {"a DICOM image; convert it to PNG first", [](Bytes b) { return has(b, 128, "DICM"); }},
+    {"a Photoshop image; convert it to PNG first", [](Bytes b) { return has(b, 0, "8BPS"); }},
+    {"an icon; convert it to PNG first",
+     [](Bytes b) {
+       using namespace std::string_view_literals;
+       return has(b, 0, "\0\0\1\0"sv);
+     }},
+    {"a numpy array", [](Bytes b) { return has(b, 0, "\x93NUMPY"); }},
+    {"a ZIP archive; unpack it first", [](Bytes b) { return has(b, 0, "PK\x03\x04"); }},
+    {"a gzip archive; unpack it first", [](Bytes b) { return has(b, 0, "\x1f\x8b"); }},
+    {"a pointer of Git LFS; 'git lfs pull' fetches the file itself",
+     [](Bytes b) { return has(b, 0, "version https://git-lfs"); }},
+    {"a web page, as a failed download leaves it",
+     [](Bytes b) {
+       return has(b, 0, "<!DOCTYPE html") || has(b, 0, "<!doctype html") || has(b, 0, "<html");
+     }},
+    {"an SVG drawing; convert it to PNG first", [](Bytes b) { return has(b, 0, "<svg"); }},
+};
+
 // Tried in order.
 constexpr Format kFormats[] = {
     {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); },
@@ -65,7 +115,7 @@ constexpr Format kFormats[] = {
      },
      codecs::read_tiff, codecs::tiff_size},
     {"GIF", [](Bytes b) { return has(b, 0, "GIF8"); }},
-    {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp"); }},
+    {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp") && is_image_brand(b); }},
     {"JPEG 2000", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }},
     {"JPEG XL", [](Bytes b) { return has(b, 0, "\xff\x0a") || has(b, 4, "JXL "); }},
     {
@@ -88,6 +138,10 @@ const Format& format_of(std::span<const std::byte> bytes, const std::string& nam
         fmt::format("{}: {} is not a kind of image that can be read (JPEG, PNG, WebP, BMP and TIFF are)",
                     name, format.name));
   }
+  for (const Foreign& foreign : kForeign)
+    if (foreign.matches(data))
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: {}. Images are read: JPEG, PNG, WebP, BMP and TIFF", name, foreign.what));
   throw Error(ErrorKind::kFormat,
               fmt::format("{}: not an image: neither JPEG, PNG, WebP, BMP nor TIFF", name));
 }
@@ -115,6 +169,10 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
 }
 
 DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options) {
+  std::error_code ignored;
+  // A film may be longer than any image.
+  if (std::filesystem::file_size(path, ignored) > static_cast<uintmax_t>(kMaxImageFileBytes) && !ignored)
+    format_of(MappedFile(path).bytes(), path.string());
   std::string content = read_file(path, static_cast<size_t>(kMaxImageFileBytes));
   return decode_image(std::as_bytes(std::span(content)), path.string(), options);
 }
@@ -122,10 +180,10 @@ DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOp
 Size read_image_size(const std::filesystem::path& path) {
   const MappedFile file(path);  // only the pages with headers are read
   const std::string name = path.string();
+  const Format& format = format_of(file.bytes(), name);
   if (file.bytes().size() > static_cast<size_t>(kMaxImageFileBytes))
     throw Error(ErrorKind::kFile, fmt::format("{}: {} bytes; at most {} are read here", name,
                                               file.bytes().size(), kMaxImageFileBytes));
-  const Format& format = format_of(file.bytes(), name);
   const codecs::StoredSize size =
       format.size(Bytes(reinterpret_cast<const uint8_t*>(file.bytes().data()), file.bytes().size()), name);
   codecs::check_size(name, format.name, size.width, size.height);
