@@ -196,6 +196,30 @@ TEST_F(Predict, SavesLabelsAndCropsInTheUsualLayout) {
   EXPECT_EQ(crops, expected);
 }
 
+TEST_F(Predict, KeepsImagesOfOneNameApart) {
+  for (const char* folder : {"in/a", "in/b"}) fs::create_directories(folder_ / folder);
+  picture("a/p.png");
+  picture("b/p.png");
+  picture("b/p.jpg");
+  testing::write_text(folder_ / "list.txt", "in/a/p.png\nin/b/p.png\nin/b/p.jpg\n");
+  const std::vector<std::string> options = {"--json", "--save-txt", "--save-crop", "--exist-ok"};
+  const ProgramResult result = predict("list.txt", options);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.err, "3 labels saved");
+  const fs::path out = folder_ / "runs/detect/predict";
+  const auto files = files_below(out);
+  for (const char* name : {"p.png", "p2.png", "p3.jpg", "labels/p.txt", "labels/p2.txt", "labels/p3.txt"})
+    EXPECT_TRUE(files.contains(name)) << name;
+  const auto lines = lines_of(result.out);
+  ASSERT_EQ(lines.size(), 3u);
+  const std::string labels = testing::read_text(out / "labels/p.txt");
+  EXPECT_EQ(lines_of(labels).size(), json::parse(lines[0]).at("detections").size());
+  // A second run replaces.
+  EXPECT_EQ(predict("list.txt", options).code, 0);
+  EXPECT_EQ(files_below(out), files);
+  EXPECT_EQ(testing::read_text(out / "labels/p.txt"), labels);
+}
+
 TEST_F(Predict, NumbersItsFoldersUnlessToldToReuseThem) {
   picture("a.png");
   for (const char* name : {"predict", "predict2", "predict3"}) {

@@ -70,18 +70,20 @@ TEST(JsonLine, BrokenUtf8IsReplaced) {
   EXPECT_EQ(parsed["image"], "\xef\xbf\xbd\xef\xbf\xbd\n.jpg");
 }
 
-TEST(Labels, AreNormalisedAndAppended) {
+TEST(Labels, AreNormalisedAndReplaced) {
   EXPECT_EQ(label_lines({200, 100}, three(), true),
             "0 0.15 0.5 0.2 0.6 0.876543\n1 0.25 0.5 0.5 1 0.5\n0 0.225 0.45 0.15 0.3 0.25\n");
   std::vector<Detection> third = {{{0, 0, 1, 1}, 1.0f / 3, 1, 0}};
   EXPECT_EQ(label_lines({3, 300000}, third, false), "1 0.166667 1.66667e-06 0.333333 3.33333e-06\n");
   Folder folder;
   fs::path path = folder.path() / "a.txt";
-  append_labels(path, {200, 100}, {}, false);
+  write_labels(path, {200, 100}, {}, false);
   EXPECT_FALSE(fs::exists(path));
-  append_labels(path, {3, 300000}, third, false);
-  append_labels(path, {3, 300000}, third, false);
-  EXPECT_EQ(content(path), label_lines({3, 300000}, third, false) + label_lines({3, 300000}, third, false));
+  write_labels(path, {200, 100}, three(), false);
+  write_labels(path, {3, 300000}, third, false);
+  EXPECT_EQ(content(path), label_lines({3, 300000}, third, false));
+  write_labels(path, {3, 300000}, {}, false);
+  EXPECT_FALSE(fs::exists(path)) << "what an earlier run found is not there any more";
 }
 
 TEST(Crops, AreEnlargedClippedAndNumbered) {
@@ -92,7 +94,9 @@ TEST(Crops, AreEnlargedClippedAndNumbered) {
   image::Image first = image::decode_image_file(folder.path() / "person" / "photo.jpg").image;
   EXPECT_EQ(first.width(), 51);
   EXPECT_EQ(first.height(), 71);
-  EXPECT_TRUE(fs::exists(folder.path() / "person" / "photo2.jpg"));
+  EXPECT_TRUE(fs::exists(folder.path() / "person" / "photo_2.jpg"));
+  EXPECT_EQ(save_crops(folder.path(), "photo", image, three(), kNames), 3);
+  EXPECT_FALSE(fs::exists(folder.path() / "person" / "photo_3.jpg")) << "a second run adds nothing";
   image::Image whole = image::decode_image_file(folder.path() / "bus" / "photo.jpg").image;
   EXPECT_EQ(whole.width(), 100);
 }
@@ -110,9 +114,20 @@ TEST(Crops, NeverLeaveTheirFolder) {
 }
 
 TEST(AnnotatedPath, KeepsTheNameWhereItCan) {
-  EXPECT_EQ(annotated_path("runs", "in/a b.PNG"), "runs/a b.PNG");
-  EXPECT_EQ(annotated_path("runs", "in/a.webp"), "runs/a.jpg");
-  EXPECT_EQ(annotated_path("runs", "noname"), "runs/noname.jpg");
+  EXPECT_EQ(annotated_path("runs", "a b", "in/a b.PNG"), "runs/a b.PNG");
+  EXPECT_EQ(annotated_path("runs", "a", "in/a.webp"), "runs/a.jpg");
+  EXPECT_EQ(annotated_path("runs", "v1.5", "in/v1.5.webp"), "runs/v1.5.jpg");
+  EXPECT_EQ(annotated_path("runs", "noname", "noname"), "runs/noname.jpg");
+}
+
+TEST(OutputNames, KeepImagesApart) {
+  OutputNames names;
+  EXPECT_EQ(names.take("a/p.png"), "p");
+  EXPECT_EQ(names.take("b/p.png"), "p2");
+  EXPECT_EQ(names.take("b/p.jpg"), "p3");
+  EXPECT_EQ(names.take("c/p2.png"), "p22");
+  EXPECT_EQ(names.take("c/P.png"), "P4");
+  EXPECT_EQ(names.take("c/q.tar.png"), "q.tar");
 }
 
 TEST(AsciiText, Transliterates) {

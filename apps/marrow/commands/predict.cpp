@@ -6,7 +6,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 #include "commands/commands.h"
 #include "marrow/base/counted.h"
@@ -113,8 +112,9 @@ class Prediction {
       const std::string counter = fmt::format("image {}/{}", i + 1, pictures.size());
       const std::optional<image::DecodedImage> decoded = read_picture(pictures[i], decode_options(), counter);
       if (!decoded) continue;
+      const Picture picture = {pictures[i], names_of_outputs_.take(pictures[i])};
       const predict::PredictTimes times =
-          see(pictures[i], *decoded, fmt::format("{} {}: ", counter, pictures[i].string()));
+          see(picture, *decoded, fmt::format("{} {}: ", counter, pictures[i].string()));
       total.preprocess_ms += times.preprocess_ms;
       total.inference_ms += times.inference_ms;
       total.postprocess_ms += times.postprocess_ms;
@@ -137,20 +137,25 @@ class Prediction {
   }
 
  protected:
+  struct Picture {
+    fs::path path;
+    std::string output;  // what files of this image are called, without a suffix
+  };
+
   virtual image::DecodeOptions decode_options() const { return {}; }
-  virtual predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
+  virtual predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
                                     const std::string& head) = 0;
 
   void say_shape(Size network) { last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width); }
 
   // labels/NAME.txt, its folder made.
-  fs::path label_path(const fs::path& picture) const {
+  fs::path label_path(const Picture& picture) const {
     const fs::path labels = folder_ / "labels";
     std::error_code error;
     fs::create_directories(labels, error);
     if (error)
       throw Error(ErrorKind::kFile, labels.string() + ": cannot make this folder: " + error.message());
-    return labels / (picture.stem().string() + ".txt");
+    return labels / (picture.output + ".txt");
   }
 
   const Options& options_;
@@ -160,6 +165,7 @@ class Prediction {
 
  private:
   std::string last_shape_;
+  detect::OutputNames names_of_outputs_;
 };
 
 class DetectionRun : public Prediction {
@@ -176,20 +182,21 @@ class DetectionRun : public Prediction {
     return {.fit = {detector_.size().width, detector_.size().height}};
   }
 
-  predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
+  predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
                             const std::string& head) override {
     const predict::DetectionResult result = detector_.detect(decoded.image);
     fmt::print(talk_, "{}{}x{} {}, {}\n", head, result.network.height, result.network.width,
                detect::summary_text(result.detections, names_), times_text(result.times));
-    const Size picture = {decoded.full.width, decoded.full.height};
+    const Size size = {decoded.full.width, decoded.full.height};
     const std::vector<detect::Detection> detections = in_full_pixels(result.detections, decoded);
-    if (options_.as_json) fmt::print("{}\n", detect::json_line(path.string(), picture, detections, names_));
+    if (options_.as_json)
+      fmt::print("{}\n", detect::json_line(picture.path.string(), size, detections, names_));
     say_shape(result.network);
-    if (options_.save_txt && !detections.empty()) {
-      detect::append_labels(label_path(path), picture, detections, options_.save_conf);
-      ++labels_;
+    if (options_.save_txt) {
+      detect::write_labels(label_path(picture), size, detections, options_.save_conf);
+      labels_ += !detections.empty();
     }
-    save_images(path, decoded.image, result.detections);
+    save_images(picture, decoded.image, result.detections);
     return result.times;
   }
 
@@ -205,29 +212,18 @@ class DetectionRun : public Prediction {
     return detections;
   }
 
-  void save_images(const fs::path& path, const image::Image& image,
+  void save_images(const Picture& picture, const image::Image& image,
                    const std::vector<detect::Detection>& detections) {
-    if (options_.save_crop)
-      detect::save_crops(folder_ / "crops", path.stem().string(), image, detections, names_);
+    if (options_.save_crop) detect::save_crops(folder_ / "crops", picture.output, image, detections, names_);
     if (options_.save) {
       image::Image drawn = image;
       detect::draw_detections(drawn, detections, names_);
-      image::write_image(own_path(detect::annotated_path(folder_, path)), drawn.pixels());
+      image::write_image(detect::annotated_path(folder_, picture.output, picture.path), drawn.pixels());
     }
-  }
-
-  // Images of one name in two folders both stay: x.jpg, x2.jpg.
-  fs::path own_path(const fs::path& wanted) {
-    fs::path path = wanted;
-    for (int number = 2; !written_.insert(path).second; ++number)
-      path.replace_filename(
-          fmt::format("{}{}{}", wanted.stem().string(), number, wanted.extension().string()));
-    return path;
   }
 
   std::vector<std::string> names_;
   predict::Detector detector_;
-  std::set<fs::path> written_;
 };
 
 class ClassificationRun : public Prediction {
@@ -239,7 +235,7 @@ class ClassificationRun : public Prediction {
         classifier_(trained.model.graph, trained.weights, how) {}
 
  private:
-  predict::PredictTimes see(const fs::path& path, const image::DecodedImage& decoded,
+  predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
                             const std::string& head) override {
     constexpr int kTop = 5;
     const image::Image& image = decoded.image;
@@ -254,13 +250,15 @@ class ClassificationRun : public Prediction {
     fmt::print(talk_, "{}{}x{} {}, {}\n", head, result.network.height, result.network.width, found,
                times_text(result.times));
     if (options_.as_json) {
-      const json line = {
-          {"image", path.string()}, {"width", image.width()}, {"height", image.height()}, {"top5", top5}};
+      const json line = {{"image", picture.path.string()},
+                         {"width", image.width()},
+                         {"height", image.height()},
+                         {"top5", top5}};
       fmt::print("{}\n", line.dump(-1, ' ', false, json::error_handler_t::replace));
     }
     say_shape(result.network);
     if (options_.save_txt) {
-      save_text(label_path(path), result);
+      save_text(label_path(picture), result);
       ++labels_;
     }
     return result.times;

@@ -3,13 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
+#include <map>
 #include <system_error>
 
 #include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
 #include "marrow/detect/results.h"
 #include "marrow/image/encode.h"
 
@@ -36,12 +36,6 @@ image::ConstPixels crop(const image::Image& image, const Box<ImagePixels>& box) 
   return image.region(left, top, std::max(right - left, 0), std::max(bottom - top, 0));
 }
 
-fs::path next_free(const fs::path& folder, const std::string& stem) {
-  fs::path path = folder / (stem + ".jpg");
-  for (int number = 2; fs::exists(path); ++number) path = folder / fmt::format("{}{}.jpg", stem, number);
-  return path;
-}
-
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -52,33 +46,41 @@ void make_folder(const fs::path& folder) {
 
 }  // namespace
 
-fs::path annotated_path(const fs::path& folder, const fs::path& picture) {
-  fs::path path = folder / picture.filename();
-  if (!image::is_writable_image(path)) path.replace_extension(".jpg");
-  return path;
+std::string OutputNames::take(const fs::path& picture) {
+  const std::string stem = picture.stem().string();
+  std::string name = stem;
+  for (int number = 2; !taken_.insert(to_lower(name)).second; ++number)
+    name = fmt::format("{}{}", stem, number);
+  return name;
 }
 
-void append_labels(const fs::path& path, Size picture, std::span<const Detection> detections,
-                   bool with_confidence) {
-  std::string lines = label_lines(picture, detections, with_confidence);
-  if (lines.empty()) return;
-  std::FILE* file = std::fopen(path.c_str(), "ab");
-  bool written = file != nullptr && std::fwrite(lines.data(), 1, lines.size(), file) == lines.size();
-  if (file != nullptr) written = std::fclose(file) == 0 && written;
-  if (!written)
-    throw Error(ErrorKind::kFile,
-                fmt::format("{}: cannot be written: {}", path.string(), std::strerror(errno)));
+fs::path annotated_path(const fs::path& folder, const std::string& name, const fs::path& picture) {
+  const fs::path path = folder / (name + picture.extension().string());
+  return image::is_writable_image(path) ? path : folder / (name + ".jpg");
+}
+
+void write_labels(const fs::path& path, Size picture, std::span<const Detection> detections,
+                  bool with_confidence) {
+  if (!detections.empty())
+    return write_file_atomically(path, label_lines(picture, detections, with_confidence));
+  std::error_code error;
+  fs::remove(path, error);
+  if (error)
+    throw Error(ErrorKind::kFile, fmt::format("{}: cannot be removed: {}", path.string(), error.message()));
 }
 
 int save_crops(const fs::path& crops, const std::string& stem, const image::Image& image,
                std::span<const Detection> detections, std::span<const std::string> names) {
   int written = 0;
+  std::map<std::string, int> of_class;  // by folder
   for (const Detection& detection : detections) {
     image::ConstPixels pixels = crop(image, detection.box);
     if (pixels.width == 0 || pixels.height == 0) continue;
-    fs::path folder = crops / folder_name(class_name(names, detection.class_id));
-    make_folder(folder);
-    image::write_image(next_free(folder, stem), pixels, {.quality = 95, .subsample_chroma = false});
+    const std::string folder = folder_name(class_name(names, detection.class_id));
+    make_folder(crops / folder);
+    const int number = ++of_class[folder];
+    const std::string name = number == 1 ? stem + ".jpg" : fmt::format("{}_{}.jpg", stem, number);
+    image::write_image(crops / folder / name, pixels, {.quality = 95, .subsample_chroma = false});
     ++written;
   }
   return written;

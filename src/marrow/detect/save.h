@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <span>
 #include <string>
 
@@ -10,19 +11,32 @@
 
 namespace marrow::detect {
 
-// Where the annotated form of an image goes: its own file name, with .jpg for kinds that are not written.
-std::filesystem::path annotated_path(const std::filesystem::path& folder,
+// The names of one run's outputs. What images of one name in several folders leave behind stays apart: the
+// first is p, the second p2, whatever their suffixes. No two of them differ in case alone, which some disks
+// take for the same.
+class OutputNames {
+ public:
+  std::string take(const std::filesystem::path& picture);  // without a suffix
+
+ private:
+  std::set<std::string> taken_;  // in lower case
+};
+
+// Where the annotated form of an image goes: `name` with the image's suffix, or .jpg for kinds that are not
+// written.
+std::filesystem::path annotated_path(const std::filesystem::path& folder, const std::string& name,
                                      const std::filesystem::path& picture);
 
-// Appends label_lines to `path`, whose folder exists; without detections no file appears. Throws
-// Error{kFile}.
-void append_labels(const std::filesystem::path& path, Size picture, std::span<const Detection> detections,
-                   bool with_confidence);
+// Writes label_lines to `path`, whose folder exists, in place of what an earlier run left there; without
+// detections no file is there afterwards. Throws Error{kFile}.
+void write_labels(const std::filesystem::path& path, Size picture, std::span<const Detection> detections,
+                  bool with_confidence);
 
-// Writes every detection's pixels to crops/CLASS NAME/STEM.jpg, STEM2.jpg, ... (the next free name), enlarged
-// by 2 % and 10 pixels, clipped to the image; JPEG quality 95 without chroma subsampling. `image` is the
-// image without boxes drawn. Makes the folders; a class name that cannot be a folder's is changed
-// (folder_name). Returns the number written: a box wholly outside the image has none. Throws Error{kFile}.
+// Writes every detection's pixels to crops/CLASS NAME/STEM.jpg, STEM_2.jpg, ..., over those of an earlier
+// run, enlarged by 2 % and 10 pixels, clipped to the image; JPEG quality 95 without chroma subsampling.
+// `image` is the image without boxes drawn. Makes the folders; a class name that cannot be a folder's is
+// changed (folder_name). Returns the number written: a box wholly outside the image has none. Throws
+// Error{kFile}.
 int save_crops(const std::filesystem::path& crops, const std::string& stem, const image::Image& image,
                std::span<const Detection> detections, std::span<const std::string> names);
 
