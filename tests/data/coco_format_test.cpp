@@ -37,8 +37,8 @@ TEST(CocoFormat, ReadsObjectsInAnyOrder) {
 
 TEST(CocoFormat, LabelsAreNormalisedClippedAndCounted) {
   const CocoFile coco = parse_coco(kSmall, "x.json");
-  const ParsedLabels labels = coco_labels(coco.images[0], coco.objects.data(), coco.objects.size(),
-                                          {{{1, 0}, {3, 1}}}, 40, 20, "x.json");
+  const ParsedLabels labels =
+      coco_labels(coco, coco.images[0], coco.objects, {{{1, 0}, {3, 1}}}, 40, 20, "x.json");
   EXPECT_TRUE(labels.usable);
   EXPECT_EQ(labels.labels,
             (std::vector<Label>{
@@ -50,11 +50,12 @@ TEST(CocoFormat, LabelsAreNormalisedClippedAndCounted) {
   EXPECT_EQ(labels.ignored[0].reason, IgnoredLabel::Reason::kCrowd);
   std::string problems;
   for (const Problem& problem : labels.problems) problems += problem.text() + "\n";
-  EXPECT_EQ(problems,
-            "x.json:8: a box without area (3 3 3 8); dropped\n"
-            "x.json:9: the box -20 3 10 8 reaches outside the image of 40 x 20; clipped\n"
-            "x.json:11: annotation 7: category 9 is not a class of this dataset; left out\n"
-            "x.json:10: the same object twice; kept once\n");
+  EXPECT_EQ(
+      problems,
+      "x.json:8: a.png: annotation 4: a box without area (3 3 3 8); dropped\n"
+      "x.json:9: a.png: annotation 5: the box -20 3 10 8 reaches outside the image of 40 x 20; clipped\n"
+      "x.json:11: a.png: annotation 7: category 9 is not a class of this dataset; left out\n"
+      "x.json:10: a.png: annotation 6: the same object twice; kept once\n");
 }
 
 TEST(CocoFormat, EveryTruncationIsAnError) {
@@ -70,11 +71,11 @@ TEST(CocoFormat, ForeignAndHostileFilesAreErrors) {
       "x.json:1: not COCO's: a list, where an object with images, annotations and categories is wanted");
   EXPECT_EQ(error("{}"), "x.json:1: not COCO's: the list 'images' is missing");
   EXPECT_EQ(error("{\"images\": [], \"images\": []}"), "x.json:1: 'images' is there twice");
-  EXPECT_EQ(error("{\"images\": [{\"id\": 1}]}"), "x.json:1: an image without id or file_name");
-  EXPECT_EQ(error("{\n\"annotations\": [{\"id\": 1, \"caption\": \"x\"}]}"),
-            "x.json:2: an annotation without image_id, category_id or a bbox of four numbers");
-  EXPECT_EQ(error("{\"annotations\": [{\"image_id\": \"a\"}]}"),
-            "x.json:1: image_id 'a' is not a whole number");
+  EXPECT_EQ(
+      error("{\"images\": [], \"categories\": [],\n\"annotations\": [{\"id\": 1, \"caption\": \"x\"}]}"),
+      "x.json:2: none of its 1 annotations has a bbox of four numbers");
+  EXPECT_EQ(error("{\"images\": [], \"annotations\": [], \"categories\": [{\"id\": 1.5, \"name\": \"x\"}]}"),
+            "x.json:1: a category without id or name");
   EXPECT_NE(error(std::string(1'000'000, '[')).find("not COCO's"), std::string::npos);
   EXPECT_NE(error("{\"a\":" + std::string(1'000'000, '[')).find("nested deeper than 32"), std::string::npos);
   EXPECT_NE(error("{\"images\": [{\"file_name\": \"\xff\"}]}").find("not valid JSON"), std::string::npos);
@@ -82,11 +83,78 @@ TEST(CocoFormat, ForeignAndHostileFilesAreErrors) {
   EXPECT_NE(error(std::string("\0\0\0", 3)).find("not valid JSON"), std::string::npos);
 }
 
+// What the labels of each image are, or that it is not used.
+std::string read_one_line(const std::string& text) {
+  const CocoFile coco = parse_coco(text, "x.json");
+  CocoClasses classes;
+  for (const CocoCategory& category : coco.categories)
+    classes.class_of.emplace_back(category.id, static_cast<int>(classes.class_of.size()));
+  std::string result;
+  for (const Problem& problem : coco.problems) result += problem.text() + "\n";
+  for (const CocoImage& image : coco.images) {
+    std::vector<CocoObject> objects;
+    for (const CocoObject& object : coco.objects)
+      if (object.image_id == image.id) objects.push_back(object);
+    const ParsedLabels labels = coco_labels(coco, image, objects, classes, 40, 20, "x.json");
+    result += image.file_name + (labels.usable ? ":" : " unusable");
+    for (const Label& label : labels.labels) result += " " + std::to_string(label.class_id);
+    result += "\n";
+    for (const Problem& problem : labels.problems) result += problem.text() + "\n";
+  }
+  return result;
+}
+
+TEST(CocoFormat, IdsAreTextsNumbersAndWholeFloats) {
+  for (const char* ids : {"\"im-a\" \"cat\"", "7.0 3", "7 3.0", "\"7\" \"3\"", "-7 0", "\"0007\" \"\""}) {
+    const std::string text = ids;
+    const std::string image = text.substr(0, text.find(' ')), category = text.substr(text.find(' ') + 1);
+    EXPECT_EQ(read_one_line("{\"images\": [{\"id\": " + image + ", \"file_name\": \"a.png\"}, {\"id\": 99, " +
+                            "\"file_name\": \"b.png\"}], \"annotations\": [{\"image_id\": " + image +
+                            ", \"category_id\": " + category +
+                            ", \"bbox\": [1, 1, 5, 5]}], \"categories\": [{\"id\": " + category +
+                            ", \"name\": \"x\"}]}"),
+              "a.png: 0\nb.png:\n")
+        << ids;
+  }
+  // A number and a text that looks like it are the same.
+  EXPECT_EQ(read_one_line(R"({"images": [{"id": 7, "file_name": "a.png"}], "annotations": [{"image_id": "7",
+    "category_id": "3", "bbox": ["1", 1, 5, 5]}], "categories": [{"id": 3, "name": "x"}]})"),
+            "a.png: 0\n");
+}
+
+TEST(CocoFormat, ValuesOfUnusedKeysDoNotMatter) {
+  EXPECT_EQ(read_one_line(R"({"info": NaN, "licenses": [NaN, -Infinity, {"id": "x"}], "images": [{"id": 1,
+    "file_name": "a.png", "width": null, "height": NaN, "flickr_url": "NaN \" Infinity", "license": {}}],
+    "annotations": [{"id": {"a": [1]}, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "score": NaN,
+    "area": -Infinity, "iscrowd": false, "attributes": {"bbox": [1], "occluded": null}},
+    {"id": null, "image_id": 1, "category_id": 1, "bbox": [1.5e0, 1, 5, 5], "area": "x"}],
+    "categories": [{"id": 1, "name": "x", "supercategory": null}]})"),
+            "a.png: 0 0\n");
+}
+
+TEST(CocoFormat, ABadAnnotationSpoilsItsImageAlone) {
+  const std::string all = R"({"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"},
+{"id": 4}, {"file_name": "d.png"}],
+"annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5]},
+{"image_id": 1, "category_id": 1, "bbox": [1, 1, NaN, 5]},
+{"id": 6, "image_id": 2, "category_id": 1, "bbox": [1, 1, 5, 5]},
+{"id": "q", "bbox": [1, 1, 5, 5]}],
+"categories": [{"id": 1, "name": "x"}]})";
+  EXPECT_EQ(read_one_line(all),
+            "x.json:2: image 4 without file_name; left out\n"
+            "x.json:2: image number 4 ('d.png') without id; left out\n"
+            "x.json:6: annotation q without image_id; left out\n"
+            "a.png unusable\n"
+            "x.json:3: a.png: annotation 5: no bbox of four numbers\n"
+            "x.json:4: a.png: annotation number 2 of the list: no bbox of four numbers\n"
+            "b.png: 0\n");
+}
+
 TEST(CocoFormat, BoxesBeyondAllNumbersDoNoHarm) {
   const CocoImage image{.id = 1, .file_name = "a", .width = 40, .height = 20};
   const CocoObject objects[] = {
       {.box = {1e300, 0, 1e300, 10}}, {.box = {-1e308, -1e308, 1.7e308, 1.7e308}}, {.box = {0, 0, -5, 10}}};
-  const ParsedLabels labels = coco_labels(image, objects, 3, {{{0, 0}}}, 40, 20, "x.json");
+  const ParsedLabels labels = coco_labels({}, image, objects, {{{0, 0}}}, 40, 20, "x.json");
   ASSERT_EQ(labels.labels.size(), 1u) << "the one that covers the image";
   EXPECT_EQ(labels.labels[0], (Label{0, {.5, .5, 1, 1}}));
 }
@@ -126,8 +194,8 @@ TEST_F(CocoDataset, NumbersAreTheFilesOwn) {
   const Dataset dataset = read_dataset(folder_ / "data.yaml");
   const CocoNumbers numbers = coco_numbers(dataset, "val");
   EXPECT_EQ(numbers.categories, (std::vector<int64_t>{17, 2, 1}));  // 2: free, for the file has no bird
-  EXPECT_EQ(numbers.picture(folder_ / "images/deep/a.png"), 70);
-  EXPECT_EQ(numbers.picture(folder_ / "images/a.png"), 9);
+  EXPECT_EQ(numbers.picture(folder_ / "images/deep/a.png"), CocoImageId(70));
+  EXPECT_EQ(numbers.picture(folder_ / "images/a.png"), CocoImageId(9));
   EXPECT_EQ(numbers.picture("a.png"), std::nullopt);
 }
 

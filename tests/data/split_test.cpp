@@ -133,16 +133,31 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
   EXPECT_GT(refused, 30);
 }
 
-TEST_F(LabelCache, VersionOneIsReadAsTheFormatPageShowsIt) {
+TEST_F(LabelCache, VersionTwoIsReadAsTheFormatPageShowsIt) {
   using namespace std::string_literals;
-  write("v1.marrow-cache",
+  write("v2.marrow-cache", "MRWLABEL\2\0\0\0\0\0\0\0\x41\0\0\0\0\0\0\0"s + std::string(8, '\0') +
+                               "\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0\2\0\0\0/d\0\0\0\0"s +
+                               std::string(24, '\0') + "\xb2\x14\x98\x7b"s);
+  const CacheRead result =
+      read_label_cache(folder_ / "v2.marrow-cache", {DatasetFormat::kYolo, {}, {"cat"}, {"/d", ""}, {}});
+  ASSERT_TRUE(result.scan) << result.reason;
+  EXPECT_TRUE(result.scan->pictures.empty());
+}
+
+// Version 1 was made when a row's meaning followed from the longest row of its file.
+TEST_F(LabelCache, VersionOneIsRebuilt) {
+  using namespace std::string_literals;
+  write("labels/train.marrow-cache",
         "MRWLABEL\1\0\0\0\0\0\0\0\x39\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s
         "\2\0\0\0/d\0\0\0\0"s +
             std::string(24, '\0') + "\x1f\x47\x16\x25"s);
-  const CacheRead result =
-      read_label_cache(folder_ / "v1.marrow-cache", {DatasetFormat::kYolo, {"cat"}, {"/d", ""}, {}});
-  ASSERT_TRUE(result.scan) << result.reason;
-  EXPECT_TRUE(result.scan->pictures.empty());
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 1"));
+}
+
+TEST_F(LabelCache, RebuildsWhenTheKeypointsChange) {
+  load();
+  write("data.yaml", "train: images/train\nval: images/train\nnames: [x, y]\nkpt_shape: [1, 2]\n");
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: kpt_shape has changed"));
 }
 
 TEST_F(LabelCache, AFolderThatCannotBeWrittenIsNoError) {

@@ -6,6 +6,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/data/formats/dataset_readers.h"
+#include "marrow/data/split_reader.h"
 
 namespace marrow::data {
 
@@ -54,6 +55,23 @@ void Dataset::require_boxes() const {
                 shown(file) + ": its classes are folders of images, for classification; it has no boxes");
 }
 
+namespace {
+
+// VOC's classes come from its XML files.
+std::string why_no_names(const Dataset& dataset) {
+  if (dataset.format != DatasetFormat::kVoc) return {};
+  for (const Split& split : dataset.splits)
+    for (const SplitSource& source : split.sources)
+      for (const fs::path& file : voc_annotation_files(dataset, split, source)) {
+        std::error_code ignored;
+        if (!fs::exists(file, ignored))
+          return fmt::format(", and an annotation of split '{}' is not there: {}", split.name, shown(file));
+      }
+  return ": no annotation has an object";
+}
+
+}  // namespace
+
 Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
   std::error_code ignored;
   const fs::path absolute = fs::absolute(path).lexically_normal();
@@ -72,7 +90,8 @@ Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
   }
   if (dataset.names.empty()) dataset.names = gather_class_names(dataset);
   if (dataset.names.empty())
-    throw Error(ErrorKind::kFormat, fmt::format("{}: no classes are named", shown(dataset.file)));
+    throw Error(ErrorKind::kFormat,
+                fmt::format("{}: no classes are named{}", shown(dataset.file), why_no_names(dataset)));
   if (dataset.names.size() > static_cast<size_t>(kMaxClasses))
     throw Error(ErrorKind::kFormat, fmt::format("{}: {} classes; at most {} are read", shown(dataset.file),
                                                 dataset.names.size(), kMaxClasses));

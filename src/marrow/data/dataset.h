@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "marrow/data/labels.h"
+
 namespace marrow::data {
 
 enum class DatasetFormat {
@@ -52,6 +54,7 @@ struct Dataset {
   std::filesystem::path root;
   DatasetFormat format = DatasetFormat::kYolo;
   std::vector<std::string> names;  // of the classes, by number
+  KeypointShape keypoints;         // kYolo: what a row has behind its box
   int channels = 3;
   std::vector<Split> splits;
   std::filesystem::path voc_annotations;  // kVoc: the folder of the XML files when it is stated

@@ -9,6 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
+#include "marrow/base/utf8.h"
 #include "marrow/data/dataset.h"
 #include "marrow/detect/sources.h"
 
@@ -58,24 +59,11 @@ class Walk {
   std::vector<fs::path> files_;
 };
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r";
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
-
 void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
   const std::string content = read_file(list, kMaxListBytes);
-  std::string_view rest = content;
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
   std::error_code ignored;
   const fs::path here = fs::current_path(ignored), beside = list.parent_path();
-  while (!rest.empty()) {
-    const size_t length = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = trimmed(rest.substr(0, length));
-    rest.remove_prefix(std::min(length + 1, rest.size()));
-    if (line.empty()) continue;
+  for (const std::string_view line : listed_lines(utf8_content(content, shown(list)))) {
     if (line.find('\0') != std::string_view::npos)
       throw Error(ErrorKind::kFormat,
                   fmt::format("{}: not a list of images: it holds zero bytes", shown(list)));

@@ -59,24 +59,9 @@ void keep(const CachePlaces& places, const CacheKey& key, const Scan& scan, std:
   note = "labels are not cached: " + reason;
 }
 
-SplitLabels collect(Scan scan) {
-  SplitLabels result;
-  result.listed = static_cast<int64_t>(scan.pictures.size());
-  for (ScannedImage& picture : scan.pictures) {
-    if (!picture.usable) {
-      ++result.dropped;
-      continue;
-    }
-    if (picture.image.labels.empty()) ++result.backgrounds;
-    result.images.push_back(std::move(picture.image));
-  }
-  result.problems = std::move(scan.problems);
-  return result;
-}
-
 }  // namespace
 
-std::optional<int64_t> CocoNumbers::picture(const fs::path& path) const {
+std::optional<CocoImageId> CocoNumbers::picture(const fs::path& path) const {
   const auto found = pictures.find(path.native());
   return found == pictures.end() ? std::nullopt : std::optional(found->second);
 }
@@ -96,7 +81,7 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
     scan = scan_split(*reader, options.threads, options.progress);
     if (options.use_cache) keep(places, key, *scan, note);
   }
-  SplitLabels result = collect(std::move(*scan));
+  SplitLabels result = labels_of(std::move(*scan));
   result.cache_note = std::move(note);
   if (result.images.empty())
     throw Error(ErrorKind::kFormat,

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "marrow/data/dataset.h"
@@ -14,11 +15,12 @@
 namespace marrow::data {
 
 // What COCO's JSON calls the images and classes of a split, for files that its own tools read.
+using CocoImageId = std::variant<int64_t, std::string>;
 struct CocoNumbers {
-  std::map<std::string, int64_t> pictures;  // by path
+  std::map<std::string, CocoImageId> pictures;  // by path
   std::vector<int64_t> categories;  // by class of the dataset; free numbers for classes that the file lacks
 
-  std::optional<int64_t> picture(const std::filesystem::path& path) const;
+  std::optional<CocoImageId> picture(const std::filesystem::path& path) const;
 };
 
 struct SplitLabels {
@@ -26,6 +28,9 @@ struct SplitLabels {
   int64_t listed = 0;                 // images named by the split
   int64_t backgrounds = 0;            // usable images without labels
   int64_t dropped = 0;                // images that cannot be used; each has an error among the problems
+  // kYolo: images that have no label file, and the first of them.
+  int64_t unlabelled = 0;
+  std::filesystem::path first_unlabelled;
   std::vector<Problem> problems;
   std::string cache_note;  // one line: read from the cache, or (re)built and why, or not kept and why
 };

@@ -44,9 +44,7 @@ class DatasetParser {
       dataset_.notes.push_back(fmt::format(
           "{}:{}: download: nothing is downloaded or run; fetch the dataset yourself if it is not there",
           name_, download->line));
-    if (yaml.find("kpt_shape") != nullptr)
-      dataset_.notes.push_back(
-          fmt::format("{}: kpt_shape and flip_idx have no effect: only boxes are read", name_));
+    if (const YamlValue* shape = first_of(yaml, {"kpt_shape"})) read_keypoints(*shape);
     return std::move(dataset_);
   }
 
@@ -165,7 +163,24 @@ class DatasetParser {
     }
   }
 
+  void read_keypoints(const YamlValue& shape) {
+    if (!shape.is_list() || shape.items.size() != 2)
+      fail(shape, fmt::format("kpt_shape: {}, expected [number of keypoints, 2 or 3]", describe(shape)));
+    constexpr int64_t kMostKeypoints = 10'000;
+    dataset_.keypoints = {static_cast<int>(number(shape.items[0], "kpt_shape", 1, kMostKeypoints)),
+                          static_cast<int>(number(shape.items[1], "kpt_shape", 2, 3))};
+    dataset_.notes.push_back(
+        fmt::format("{}:{}: kpt_shape: keypoints are passed over, and boxes read; flip_idx has no effect",
+                    name_, shape.line));
+  }
+
   [[noreturn]] void missing(const YamlValue& yaml, const std::string& key) const {
+    for (size_t i = 0; i < yaml.keys.size(); ++i)
+      if (yaml.keys[i] == key)  // a null, or it would have been taken
+        throw Error(ErrorKind::kFormat,
+                    fmt::format("{}:{}: {} is empty; {}", name_, yaml.key_lines[i], key,
+                                key == "names" ? "a list of the classes is wanted"
+                                               : "a folder or a list of images is wanted"));
     const std::string near = nearest_name(key, yaml.keys);
     throw Error(
         ErrorKind::kFormat,

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "MRWLABEL";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderBytes = 24, kChecksumBytes = 4;
 constexpr const char* kSuffix = ".marrow-cache";
 
@@ -113,6 +113,8 @@ ScannedImage get_picture(ByteReader& in, int classes) {
 }
 
 void put_key(ByteWriter& out, const CacheKey& key) {
+  out.put<int32_t>(key.keypoints.count);
+  out.put<int32_t>(key.keypoints.dimensions);
   for (const std::vector<std::string>* texts : {&key.names, &key.sources}) {
     out.put_count(texts->size());
     for (const std::string& text : *texts) out.put_string(text);
@@ -126,6 +128,10 @@ void put_key(ByteWriter& out, const CacheKey& key) {
 
 // Why the cache was made from something else; empty when it was not.
 std::string compare_key(ByteReader& in, const CacheKey& key) {
+  KeypointShape keypoints;
+  keypoints.count = in.get<int32_t>();
+  keypoints.dimensions = in.get<int32_t>();
+  if (keypoints != key.keypoints) return "kpt_shape has changed";
   std::vector<std::string> names(in.get_count(kStringBytes));
   for (std::string& name : names) name = in.get_string();
   if (names != key.names) return "the class list has changed";
@@ -161,7 +167,11 @@ Scan get_scan(ByteReader& in, int classes) {
 }  // namespace
 
 CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader& reader) {
-  CacheKey key{dataset.format, dataset.names, {dataset.root.native(), dataset.voc_annotations.native()}, {}};
+  CacheKey key{dataset.format,
+               dataset.keypoints,
+               dataset.names,
+               {dataset.root.native(), dataset.voc_annotations.native()},
+               {}};
   for (const SplitSource& source : split.sources) {
     key.sources.push_back(source.path.native());
     key.sources.push_back(source.images.native());

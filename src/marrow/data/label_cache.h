@@ -25,6 +25,7 @@ struct SharedFile {
 // What a cache was made from.
 struct CacheKey {
   DatasetFormat format = DatasetFormat::kYolo;
+  KeypointShape keypoints;
   std::vector<std::string> names;
   std::vector<std::string> sources;  // the split's sources and their folders of images
   std::vector<SharedFile> shared;    // files with the annotations of many images

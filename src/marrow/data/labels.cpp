@@ -33,6 +33,10 @@ std::string_view problem_kind_name(Problem::Kind kind) {
       return "size_mismatch";
     case Problem::Kind::kOrphanLabel:
       return "orphan_label";
+    case Problem::Kind::kMixedRows:
+      return "mixed_rows";
+    case Problem::Kind::kNoObjects:
+      return "no_objects";
     case Problem::Kind::kOther:
       break;
   }
@@ -77,6 +81,18 @@ std::vector<Problem> ProblemList::take(const std::string& file) {
                          "and " + std::to_string(count_ - kProblemsPerFile) + " more problems in this file"});
   count_ = errors_ = 0;
   return std::exchange(problems_, {});
+}
+
+Clipped clip_to_image(Box<Normalised, double>& box) {
+  constexpr double kLow = -kLabelTolerance, kHigh = 1 + kLabelTolerance;
+  if (box.x1 >= kLow && box.y1 >= kLow && box.x2 <= kHigh && box.y2 <= kHigh) return Clipped::kInside;
+  box = {std::clamp(box.x1, 0.0, 1.0), std::clamp(box.y1, 0.0, 1.0), std::clamp(box.x2, 0.0, 1.0),
+         std::clamp(box.y2, 0.0, 1.0)};
+  return box.width() > 0 && box.height() > 0 ? Clipped::kClipped : Clipped::kGone;
+}
+
+CentredBox<Normalised, double> centred(const Box<Normalised, double>& box) {
+  return {(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2, box.x2 - box.x1, box.y2 - box.y1};
 }
 
 Polygon box_polygon(const Label& label) {

@@ -26,6 +26,15 @@ using Polygon = std::vector<Point<Normalised, double>>;
 
 Polygon box_polygon(const Label& label);  // the four corners
 
+// What clip_to_image() did to a box.
+enum class Clipped { kInside, kClipped, kGone };
+
+// A box that reaches out of the image by more than kLabelTolerance ends at its edge; one within the tolerance
+// stays as it is. The one rule for all formats.
+Clipped clip_to_image(Box<Normalised, double>& box);
+
+CentredBox<Normalised, double> centred(const Box<Normalised, double>& box);
+
 // An object that is neither to be learned nor to be counted as missed.
 struct IgnoredLabel {
   enum class Reason : uint8_t { kCrowd, kDifficult };  // COCO's iscrowd, VOC's difficult
@@ -63,7 +72,9 @@ struct Problem {
     kOverlap,         // an image in two splits
     kUnusedClass,     // a class without objects
     kSizeMismatch,    // the annotation states another size than the image has
-    kOrphanLabel,     // a label file without an image
+    kOrphanLabel,     // a label file that is not read: without an image, or not where labels are looked for
+    kMixedRows,       // boxes and polygons in one label file
+    kNoObjects,       // a split without anything to learn
     kOther,
   };
   Severity severity = Severity::kError;
@@ -112,11 +123,23 @@ struct ParsedLabels {
   void append(ParsedLabels other);
 };
 
-// A YOLO label file. Rows are "class cx cy w h"; where any row has more than 6 columns all are
-// polygons "class x1 y1 x2 y2 ..." and boxes their bounds. Rows beyond the tolerance, of other lengths, with
-// a class outside 0..classes-1 or with anything that is not a finite number make the file unusable. Of equal
-// rows one is kept, and then all rows are sorted. Boxes without area are dropped with a warning.
-ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes);
+// kpt_shape of a dataset: how many keypoints follow the box of a row, and of how many numbers (x y, or x y
+// visible).
+struct KeypointShape {
+  int count = 0;  // 0: rows have none
+  int dimensions = 0;
+  size_t numbers() const { return static_cast<size_t>(count) * static_cast<size_t>(dimensions); }
+  bool operator==(const KeypointShape&) const = default;
+};
+
+// A YOLO label file. Every row is judged alone: 5 columns are a box "class cx cy w h"; an odd number from 7
+// on is a polygon "class x1 y1 x2 y2 ...", whose box is its bounds. With keypoints, which are passed over, a
+// row is a box of 5 columns or of 5 + keypoints.numbers(). Rows with values beyond the tolerance, of other
+// lengths, with a class outside 0..classes-1 or with anything that is not a finite number make the file
+// unusable. Of equal rows one is kept, and then all rows are sorted. Boxes without area are dropped, and
+// those that reach outside clipped, with a warning; so is a file that mixes boxes and polygons.
+ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
+                               KeypointShape keypoints = {});
 
 // The lines of a YOLO label file: each number as %g. With `polygons`, labels that have one are written as
 // polygons, and then all of them.

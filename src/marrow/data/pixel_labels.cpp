@@ -26,47 +26,41 @@ PixelLabels::PixelLabels(double stated_width, double stated_height, int width, i
   stated_height_ = height;
 }
 
-void PixelLabels::check_size(const std::string& place) {
+void PixelLabels::check_size(const LabelOrigin& origin) {
   if (stated_width_ == width_ && stated_height_ == height_) return;
   const double shape = (stated_width_ / stated_height_) / (static_cast<double>(width_) / height_);
   const bool scaled = std::abs(shape - 1) <= kSameShape;
-  problem(scaled ? Severity::kNote : Severity::kWarning, Kind::kSizeMismatch, place,
+  problem(scaled ? Severity::kNote : Severity::kWarning, Kind::kSizeMismatch, origin,
           fmt::format("the annotation says {:g} x {:g} pixels, the image has {} x {}{}", stated_width_,
                       stated_height_, width_, height_,
                       scaled ? "; boxes are scaled" : "; boxes may not fit (is the image turned by EXIF?)"));
 }
 
-void PixelLabels::problem(Severity severity, Kind kind, const std::string& place,
+void PixelLabels::problem(Severity severity, Kind kind, const LabelOrigin& origin,
                           const std::string& message) {
-  problems_.add(severity, kind, place, message);
+  problems_.add(severity, kind, origin.place, origin.subject + message);
 }
 
-void PixelLabels::add(const PixelObject& object, const std::string& place) {
-  double left = object.box.x1 / stated_width_, right = object.box.x2 / stated_width_;
-  double top = object.box.y1 / stated_height_, bottom = object.box.y2 / stated_height_;
-  for (const double value : {left, right, top, bottom})
-    if (!std::isfinite(value)) {
-      usable_ = false;
-      return problem(Severity::kError, Kind::kLabelSyntax, place, "a box of numbers that are not finite");
-    }
+void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
+  Box<Normalised, double> corners = {object.box.x1 / stated_width_, object.box.y1 / stated_height_,
+                                     object.box.x2 / stated_width_, object.box.y2 / stated_height_};
+  if (!is_finite(corners)) {
+    usable_ = false;
+    return problem(Severity::kError, Kind::kLabelSyntax, origin, "a box of numbers that are not finite");
+  }
   // The width is not the difference of shares: that would differ in the last digit from what is published.
   Label label{object.class_id,
               {(object.box.x1 + object.box.x2) / 2 / stated_width_,
                (object.box.y1 + object.box.y2) / 2 / stated_height_, object.box.width() / stated_width_,
                object.box.height() / stated_height_}};
   if (label.box.width <= 0 || label.box.height <= 0)
-    return problem(Severity::kWarning, Kind::kZeroArea, place,
+    return problem(Severity::kWarning, Kind::kZeroArea, origin,
                    fmt::format("a box without area ({:g} {:g} {:g} {:g}); dropped", object.box.x1,
                                object.box.y1, object.box.x2, object.box.y2));
-  constexpr double kLow = -kLabelTolerance, kHigh = 1 + kLabelTolerance;
-  if (left < kLow || top < kLow || right > kHigh || bottom > kHigh) {
-    left = std::clamp(left, 0.0, 1.0);
-    right = std::clamp(right, 0.0, 1.0);
-    top = std::clamp(top, 0.0, 1.0);
-    bottom = std::clamp(bottom, 0.0, 1.0);
-    label.box = {(left + right) / 2, (top + bottom) / 2, right - left, bottom - top};
-    const bool gone = label.box.width <= 0 || label.box.height <= 0;
-    problem(Severity::kWarning, Kind::kOutside, place,
+  if (const Clipped clipped = clip_to_image(corners); clipped != Clipped::kInside) {
+    label.box = centred(corners);
+    const bool gone = clipped == Clipped::kGone;
+    problem(Severity::kWarning, Kind::kOutside, origin,
             fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the image of {:g} x {:g}; {}",
                         object.box.x1, object.box.y1, object.box.x2, object.box.y2, stated_width_,
                         stated_height_, gone ? "dropped" : "clipped"));
@@ -87,7 +81,7 @@ void PixelLabels::add(const PixelObject& object, const std::string& place) {
   any_polygon_ |= !polygon.empty();
   result_.labels.push_back(label);
   result_.polygons.push_back(std::move(polygon));
-  places_.push_back(place);
+  origins_.push_back(origin);
 }
 
 void PixelLabels::drop_duplicates() {
@@ -100,7 +94,7 @@ void PixelLabels::drop_duplicates() {
       labels.push_back(label);
       polygons.push_back(std::move(result_.polygons[i]));
     } else {
-      problem(Severity::kWarning, Kind::kDuplicateLabel, places_[i], "the same object twice; kept once");
+      problem(Severity::kWarning, Kind::kDuplicateLabel, origins_[i], "the same object twice; kept once");
     }
   }
   result_.labels = std::move(labels);

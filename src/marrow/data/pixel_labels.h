@@ -18,6 +18,12 @@ struct PixelObject {
   std::span<const float> polygon = {};  // x, y pairs
 };
 
+// Where a label comes from: "file:line", and what the message begins with where a line says too little.
+struct LabelOrigin {
+  std::string place;
+  std::string subject = {};  // "a.jpg: annotation 7: "
+};
+
 class PixelLabels {
  public:
   // The annotation's size of the image (zero when it states none) and the image's own, upright.
@@ -25,12 +31,12 @@ class PixelLabels {
   PixelLabels(double stated_width, double stated_height, int width, int height);
 
   // Notes an image of another size than stated: turned (its boxes are likely wrong), or scaled.
-  void check_size(const std::string& place);
+  void check_size(const LabelOrigin& origin);
 
   // centre = (left + right) / 2 / W, size = (right - left) / W. A box that reaches outside by more than
   // kLabelTolerance is clipped, with a problem; one without area is dropped; of equal ones one is kept.
-  void add(const PixelObject& object, const std::string& place);
-  void problem(Problem::Severity severity, Problem::Kind kind, const std::string& place,
+  void add(const PixelObject& object, const LabelOrigin& origin);
+  void problem(Problem::Severity severity, Problem::Kind kind, const LabelOrigin& origin,
                const std::string& message);
   void set_unusable() { usable_ = false; }
 
@@ -44,7 +50,7 @@ class PixelLabels {
   bool usable_ = true;
   bool any_polygon_ = false;
   ParsedLabels result_;
-  std::vector<std::string> places_;  // of the labels
+  std::vector<LabelOrigin> origins_;  // of the labels
   ProblemList problems_;
 };
 

@@ -104,6 +104,23 @@ void SharedProgress::advance() {
     state_->report(state_->done, state_->total);
 }
 
+SplitLabels labels_of(Scan scan) {
+  SplitLabels result;
+  result.listed = static_cast<int64_t>(scan.pictures.size());
+  for (ScannedImage& picture : scan.pictures) {
+    if (!picture.usable) {
+      ++result.dropped;
+      continue;
+    }
+    if (picture.image.labels.empty()) ++result.backgrounds;
+    if (picture.annotation_stamp.bytes < 0 && result.unlabelled++ == 0)
+      result.first_unlabelled = picture.image.path;
+    result.images.push_back(std::move(picture.image));
+  }
+  result.problems = std::move(scan.problems);
+  return result;
+}
+
 Scan scan_split(const SplitReader& reader, int threads, const Progress& progress) {
   const size_t count = reader.pictures().size();
   std::vector<Outcome> outcomes(count);

@@ -37,6 +37,9 @@ using Progress = std::function<void(int64_t done, int64_t total)>;
 // reader.list() was called. The progress is reported about a hundred times.
 Scan scan_split(const SplitReader& reader, int threads, const Progress& progress);
 
+// Without those images that cannot be used.
+SplitLabels labels_of(Scan scan);
+
 // A progress that several threads may advance.
 class SharedProgress {
  public:

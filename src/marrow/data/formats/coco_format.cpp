@@ -4,19 +4,31 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <span>
+#include <optional>
+#include <unordered_map>
 
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
+#include "marrow/base/utf8.h"
 #include "marrow/data/pixel_labels.h"
 
 namespace marrow::data {
 namespace {
 
-// Counts lines as the parser reads.
+// What Python's json module writes for numbers that are not finite, which is no JSON.
+constexpr std::string_view kNotFinite[] = {"NaN", "Infinity", "-Infinity"};
+
+// Where the parser is.
+struct Reading {
+  int line = 1;
+  bool in_string = false, escaped = false;
+};
+
+// Counts lines as the parser reads, and gives null for numbers that are not finite.
 class Cursor {
  public:
   using difference_type = std::ptrdiff_t;
@@ -25,20 +37,57 @@ class Cursor {
   using reference = const char&;
   using iterator_category = std::input_iterator_tag;
 
-  Cursor(const char* at, int* line) : at_(at), line_(line) {}
-  reference operator*() const { return *at_; }
+  Cursor(const char* at, const char* end, Reading* reading) : at_(at), end_(end), reading_(reading) {
+    look();
+  }
+  reference operator*() const { return *null_ != '\0' ? *null_ : *at_; }
   Cursor& operator++() {
-    if (*at_ == '\n') ++*line_;
-    ++at_;
+    if (*null_ != '\0') {
+      if (*++null_ != '\0') return *this;
+      at_ += replaced_;
+    } else {
+      step();
+    }
+    look();
     return *this;
   }
   bool operator==(const Cursor& other) const { return at_ == other.at_; }
   bool operator!=(const Cursor& other) const { return at_ != other.at_; }
 
  private:
+  void step() {
+    const char c = *at_++;
+    if (c == '\n') ++reading_->line;
+    if (reading_->escaped)
+      reading_->escaped = false;
+    else if (c == '"')
+      reading_->in_string = !reading_->in_string;
+    else
+      reading_->escaped = c == '\\' && reading_->in_string;
+  }
+
+  void look() {
+    if (at_ == end_ || reading_->in_string || (*at_ != 'N' && *at_ != 'I' && *at_ != '-')) return;
+    const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
+    for (const std::string_view word : kNotFinite)
+      if (rest.starts_with(word)) {
+        null_ = "null";
+        replaced_ = word.size();
+      }
+  }
+
   const char* at_;
-  int* line_;
+  const char* end_;
+  Reading* reading_;
+  const char* null_ = "";  // what is left to give instead
+  size_t replaced_ = 0;
 };
+
+std::optional<double> number_in(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
 
 // Collects images, annotations and categories, which are lists of objects under the root; everything else is
 // passed over. Depth 1 is the root, 2 the list, 3 an entry, 4 and more a value of it.
@@ -51,6 +100,11 @@ class Handler {
       fail(fmt::format("not COCO's: the list '{}' is missing", !seen_images_        ? "images"
                                                                : !seen_annotations_ ? "annotations"
                                                                                     : "categories"));
+    // Files of captions and keypoints have no boxes, and are of no use here.
+    if (!file_.objects.empty() && !any_box_)
+      fail(fmt::format("none of its {} annotations has a bbox of four numbers", file_.objects.size()));
+    std::erase_if(file_.objects, [&](const CocoObject& object) { return is_homeless(object); });
+    file_.problems = problems_.take(name_);
     std::ranges::sort(file_.categories, {}, &CocoCategory::id);
     std::ranges::stable_sort(file_.objects, {}, &CocoObject::image_id);
     return std::move(file_);
@@ -67,9 +121,16 @@ class Handler {
   bool binary(std::vector<uint8_t>&) { return true; }
 
   bool string(std::string& value) {
-    if (depth_ != 3) return true;
-    if (key_ == "id" || key_ == "image_id" || key_ == "category_id")
-      fail(fmt::format("{} '{}' is not a whole number", key_, printable(value, 40)));
+    if (depth_ > 3) {
+      if (const auto inside = number_in(value)) number(*inside);
+      return true;
+    }
+    if (depth_ != 3 || list_ == List::kNone) return true;
+    if (is_id_key()) {
+      take_id(text_id(value), true);
+      return true;
+    }
+    if (const auto inside = number_in(value)) number(*inside);
     if (list_ == List::kImages && key_ == "file_name")
       image_.file_name = std::move(value);
     else if (list_ == List::kCategories && key_ == "name")
@@ -89,10 +150,12 @@ class Handler {
     deeper();
     if (depth_ == 4) is_list_ = false;
     if (depth_ == 3 && list_ != List::kNone) {
+      ++(list_ == List::kImages ? images_ : annotations_);
       image_ = {};
       object_ = {};
       category_ = {};
-      has_id_ = false;
+      image_.id = object_.id = category_.id = object_.image_id = object_.category_id = kNoId;
+      has_box_ = false;
       image_.line = object_.line = line_;
       key_.clear();
     }
@@ -119,7 +182,7 @@ class Handler {
 
   bool end_array() {
     if (depth_ == 4 && list_ == List::kAnnotations && key_ == "bbox") {
-      object_.has_box = place_ == bbox_.size();
+      has_box_ = place_ == bbox_.size();
       object_.box = {bbox_[0], bbox_[1], bbox_[2], bbox_[3]};
     }
     if (depth_ == 2) list_ = List::kNone;
@@ -159,38 +222,80 @@ class Handler {
     if (seen != nullptr && std::exchange(*seen, true)) fail(fmt::format("'{}' is there twice", top_key_));
   }
 
+  void problem(std::string message) {
+    problems_.add(Problem::Severity::kError, Problem::Kind::kLabelSyntax, fmt::format("{}:{}", name_, line_),
+                  std::move(message));
+  }
+
   void end_entry() {
     if (list_ == List::kImages) {
-      if (!has_id_ || image_.file_name.empty()) fail("an image without id or file_name");
+      if (image_.id == kNoId || image_.file_name.empty())
+        return problem(fmt::format(
+            "{}{} without {}; left out", entry_name("image", image_.id, images_),
+            image_.file_name.empty() ? "" : fmt::format(" ('{}')", printable(image_.file_name, 60)),
+            image_.id == kNoId ? "id" : "file_name"));
       file_.images.push_back(std::move(image_));
     } else if (list_ == List::kAnnotations) {
-      // Captions and keypoints files have no boxes, and are of no use here.
-      if (!object_.has_image || !object_.has_category || !object_.has_box)
-        fail("an annotation without image_id, category_id or a bbox of four numbers");
+      any_box_ |= has_box_;
+      object_.broken = object_.image_id == kNoId      ? "image_id"
+                       : object_.category_id == kNoId ? "category_id"
+                       : !has_box_                    ? "bbox of four numbers"
+                                                      : "";
+      object_.index = annotations_;
       file_.objects.push_back(std::move(object_));
     } else if (list_ == List::kCategories) {
-      if (!has_id_ || category_.name.empty()) fail("a category without id or name");
+      if (category_.id == kNoId || category_.name.empty()) fail("a category without id or name");
       file_.categories.push_back(std::move(category_));
     }
   }
 
-  bool integer(int64_t value) {
-    if (depth_ == 3) {
-      if (key_ == "id") {
-        has_id_ = true;
-        image_.id = object_.id = category_.id = value;
-      } else if (key_ == "image_id") {
-        object_.has_image = true;
-        object_.image_id = value;
-      } else if (key_ == "category_id") {
-        object_.has_category = true;
-        object_.category_id = value;
-      }
+  // An annotation that names no image.
+  bool is_homeless(const CocoObject& object) {
+    if (object.image_id != kNoId) return false;
+    problems_.add(Problem::Severity::kError, Problem::Kind::kLabelSyntax,
+                  fmt::format("{}:{}", name_, object.line),
+                  fmt::format("{} without image_id; left out", file_.name_of(object)));
+    return true;
+  }
+
+  std::string entry_name(const char* what, int64_t id, int64_t index) const {
+    return id != kNoId ? fmt::format("{} {}", what, printable(file_.id_text(id), 60))
+                       : fmt::format("{} number {}", what, index);
+  }
+
+  bool is_id_key() const { return key_ == "id" || key_ == "image_id" || key_ == "category_id"; }
+
+  int64_t text_id(const std::string& text) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && std::to_string(value) == text)
+      return value;
+    const auto [found, is_new] =
+        text_ids_.try_emplace(text, kFirstTextId + static_cast<int64_t>(file_.text_ids.size()));
+    if (is_new) file_.text_ids.push_back(text);
+    return found->second;
+  }
+
+  void take_id(int64_t value, bool is_text) {
+    if (key_ == "id") {
+      image_.id = object_.id = category_.id = value;
+      image_.id_is_text = is_text;
+    } else if (key_ == "image_id") {
+      object_.image_id = value;
+    } else {
+      object_.category_id = value;
     }
+  }
+
+  bool integer(int64_t value) {
+    if (depth_ == 3 && is_id_key()) take_id(value, false);
     return number(static_cast<double>(value));
   }
 
   bool number(double value) {
+    constexpr double kExact = 9007199254740992;  // whole numbers up to 2^53 are exact
+    if (depth_ == 3 && is_id_key() && value == std::floor(value) && std::abs(value) <= kExact)
+      take_id(static_cast<int64_t>(value), false);
     if (depth_ == 3) {
       if (key_ == "width") image_.width = value;
       if (key_ == "height") image_.height = value;
@@ -214,7 +319,10 @@ class Handler {
   CocoImage image_;
   CocoObject object_;
   CocoCategory category_;
-  bool has_id_ = false;
+  bool has_box_ = false, any_box_ = false;
+  int64_t images_ = 0, annotations_ = 0;  // entries so far
+  std::unordered_map<std::string, int64_t> text_ids_;
+  ProblemList problems_;
   std::array<double, 4> bbox_ = {};  // as the list in the file
   size_t place_ = 0;                 // in it
   bool is_list_ = false;             // the value at depth 4; a mask is an object of numbers
@@ -223,11 +331,22 @@ class Handler {
 
 }  // namespace
 
+std::string CocoFile::id_text(int64_t id) const {
+  const auto index = static_cast<uint64_t>(id) - static_cast<uint64_t>(kFirstTextId);
+  return index < text_ids.size() ? text_ids[index] : std::to_string(id);
+}
+
+std::string CocoFile::name_of(const CocoObject& object) const {
+  return object.id != kNoId ? fmt::format("annotation {}", printable(id_text(object.id), 60))
+                            : fmt::format("annotation number {} of the list", object.index);
+}
+
 CocoFile parse_coco(std::string_view text, const std::string& name) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  int line = 1;
-  Handler handler(name, line);
-  nlohmann::json::sax_parse(Cursor(text.data(), &line), Cursor(text.data() + text.size(), &line), &handler);
+  text = utf8_content(text, name);
+  Reading reading;
+  Handler handler(name, reading.line);
+  const char* end = text.data() + text.size();
+  nlohmann::json::sax_parse(Cursor(text.data(), end, &reading), Cursor(end, end, &reading), &handler);
   return handler.take();
 }
 
@@ -244,20 +363,29 @@ int CocoClasses::find(int64_t category_id) const {
   return found == class_of.end() || found->first != category_id ? -1 : found->second;
 }
 
-ParsedLabels coco_labels(const CocoImage& stated, const CocoObject* objects, size_t count,
+ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::span<const CocoObject> objects,
                          const CocoClasses& classes, int width, int height, const std::string& file) {
   PixelLabels labels(stated.width, stated.height, width, height);
-  labels.check_size(fmt::format("{}:{}", file, stated.line));
-  for (const CocoObject& object : std::span(objects, count)) {
-    const std::string place = fmt::format("{}:{}", file, object.line);
-    const int class_id = classes.find(object.category_id);
-    if (class_id < 0) {
-      labels.problem(Problem::Severity::kWarning, Problem::Kind::kUnknownClass, place,
-                     fmt::format("annotation {}: category {} is not a class of this dataset; left out",
-                                 object.id, object.category_id));
+  // A file on one line has no lines to name.
+  const std::string image = printable(stated.file_name, 120);
+  labels.check_size({fmt::format("{}:{}", file, stated.line), image + ": "});
+  for (const CocoObject& object : objects) {
+    const LabelOrigin origin = {fmt::format("{}:{}", file, object.line),
+                                fmt::format("{}: {}: ", image, coco.name_of(object))};
+    if (!object.broken.empty()) {
+      labels.set_unusable();
+      labels.problem(Problem::Severity::kError, Problem::Kind::kLabelSyntax, origin,
+                     fmt::format("no {}", object.broken));
       continue;
     }
-    labels.add({class_id, object.box.corner_form(), object.crowd, object.difficult, object.polygon}, place);
+    const int class_id = classes.find(object.category_id);
+    if (class_id < 0) {
+      labels.problem(Problem::Severity::kWarning, Problem::Kind::kUnknownClass, origin,
+                     fmt::format("category {} is not a class of this dataset; left out",
+                                 printable(coco.id_text(object.category_id), 60)));
+      continue;
+    }
+    labels.add({class_id, object.box.corner_form(), object.crowd, object.difficult, object.polygon}, origin);
   }
   return labels.take(file);
 }

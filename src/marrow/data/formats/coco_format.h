@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,7 @@ struct CocoCategory {
 
 struct CocoImage {
   int64_t id = 0;
+  bool id_is_text = false;
   std::string file_name;
   double width = 0, height = 0;  // as stated; 0 when not
   int line = 0;
@@ -33,7 +35,8 @@ struct CocoObject {
   int64_t id = 0, image_id = 0, category_id = 0;
   SizedBox<ImagePixels, double> box;
   std::vector<float> polygon;  // x, y pairs in pixels, all parts one after another; empty without
-  bool has_box = false, has_image = false, has_category = false;
+  int64_t index = 0;           // in the list of annotations, from 1
+  std::string broken;          // what it lacks to be used; its image then cannot be used either
   bool crowd = false;
   bool difficult = false;  // "difficult" or "ignore", as converters from VOC write
   int line = 0;
@@ -43,21 +46,33 @@ struct CocoFile {
   std::vector<CocoCategory> categories;  // sorted by id
   std::vector<CocoImage> images;         // as in the file
   std::vector<CocoObject> objects;       // sorted by image_id; equals keep the file's order
-};
+  std::vector<std::string> text_ids;     // ids that are no numbers
+  std::vector<Problem> problems;         // entries that belong to no image
 
-// Throws Error{kFormat} "file:line: ..." for what is no JSON or not COCO's, kFile when it cannot be read.
+  // An id as the file has it. Ids are only compared: a text that is no number stands for kFirstTextId + i.
+  std::string id_text(int64_t id) const;
+  // "annotation 7".
+  std::string name_of(const CocoObject& object) const;
+};
+inline constexpr int64_t kFirstTextId = INT64_MIN;
+inline constexpr int64_t kNoId = INT64_MAX;
+
+// Ids may be numbers (1, 1.0) or texts ("1" is 1), and numbers may be texts ("64"). Keys that are not used
+// may have any value, even Python's NaN, which is no JSON. Throws Error{kFormat} "file:line: ..." for what is
+// no JSON or not COCO's (a file whose annotations all lack boxes is not), kFile when it cannot be read.
 CocoFile read_coco(const std::filesystem::path& path);
 CocoFile parse_coco(std::string_view text, const std::string& name);
 
-// The labels of an image from its objects. `stated` is the image as the file describes it; where it states
-// no size, width and height (of the image itself, upright) count. class_of maps category ids to classes; -1
-// leaves the object out with a problem. Boxes that reach outside by more than kLabelTolerance are clipped,
-// with a problem; without area they are dropped. Of equal objects one is kept.
+// The labels of an image from its objects, which are `coco`'s. `stated` is the image as the file describes
+// it; where it states no size, width and height (of the image itself, upright) count. class_of maps category
+// ids to classes; -1 leaves the object out with a problem. A broken object makes the image unusable. Boxes
+// that reach outside by more than kLabelTolerance are clipped, with a problem; without area they are dropped.
+// Of equal objects one is kept.
 struct CocoClasses {
   std::vector<std::pair<int64_t, int>> class_of;  // category id -> class, sorted by id
   int find(int64_t category_id) const;
 };
-ParsedLabels coco_labels(const CocoImage& stated, const CocoObject* objects, size_t count,
+ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::span<const CocoObject> objects,
                          const CocoClasses& classes, int width, int height, const std::string& file);
 
 }  // namespace marrow::data

@@ -77,8 +77,8 @@ class CocoReader : public SplitReader {
       const std::vector<CocoObject>& all = file.content.objects;
       const std::span objects(std::ranges::lower_bound(all, image.id, {}, &CocoObject::image_id),
                               std::ranges::upper_bound(all, image.id, {}, &CocoObject::image_id));
-      result.append(coco_labels(image, objects.data(), objects.size(), file.classes, size.width, size.height,
-                                file.name));
+      result.append(
+          coco_labels(file.content, image, objects, file.classes, size.width, size.height, file.name));
     }
     return result;
   }
@@ -87,8 +87,13 @@ class CocoReader : public SplitReader {
     CocoNumbers numbers;
     for (size_t i = 0; i < parts_.size(); ++i) {
       const Part& part = parts_[i].front();
-      numbers.pictures[pictures_[i].image.native()] =
-          files_[part.file].content.images[static_cast<size_t>(part.image)].id;
+      const CocoFile& file = files_[part.file].content;
+      const CocoImage& image = file.images[static_cast<size_t>(part.image)];
+      CocoImageId& id = numbers.pictures[pictures_[i].image.native()];
+      if (image.id_is_text)
+        id = file.id_text(image.id);
+      else
+        id = image.id;
     }
     std::map<int, int64_t> categories;  // by class
     std::set<int64_t> taken;
@@ -163,18 +168,21 @@ class CocoReader : public SplitReader {
   }
 
   void report_strays(const File& file) {
+    std::ranges::copy(file.content.problems, std::back_inserter(problems_));
     std::unordered_set<int64_t> ids;
     for (const CocoImage& image : file.content.images)
       if (!ids.insert(image.id).second)
         problems_.push_back({Problem::Severity::kWarning, Problem::Kind::kDuplicateImage,
                              fmt::format("{}:{}", file.name, image.line),
-                             fmt::format("image id {} is there twice", image.id)});
+                             fmt::format("{}: the image id {} is there twice", printable(image.file_name),
+                                         printable(file.content.id_text(image.id), 60))});
     ProblemList strays;
     for (const CocoObject& object : file.content.objects)
       if (!ids.contains(object.image_id))
         strays.add(Problem::Severity::kWarning, Problem::Kind::kMissingImage,
                    fmt::format("{}:{}", file.name, object.line),
-                   fmt::format("annotation {}: there is no image with id {}", object.id, object.image_id));
+                   fmt::format("{}: there is no image with id {}", file.content.name_of(object),
+                               printable(file.content.id_text(object.image_id), 60)));
     for (Problem& problem : strays.take(file.name)) problems_.push_back(std::move(problem));
   }
 

@@ -21,11 +21,7 @@ using Severity = Problem::Severity;
 std::string_view text_of(const tinyxml2::XMLElement& parent, const char* child) {
   const tinyxml2::XMLElement* element = parent.FirstChildElement(child);
   if (element == nullptr || element->GetText() == nullptr) return {};
-  std::string_view text = element->GetText();
-  constexpr std::string_view kBlank = " \t\r\n";
-  const size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+  return trimmed(element->GetText());
 }
 
 std::optional<double> number_of(const tinyxml2::XMLElement& parent, const char* child) {
@@ -110,19 +106,19 @@ ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width
                         const std::string& file) {
   if (!voc.usable) return {.usable = false, .problems = voc.problems};
   PixelLabels labels(voc.width, voc.height, width, height);
-  labels.check_size(file);
+  labels.check_size({file});
   int unknown = 0;
   for (const VocObject& object : voc.objects) {
-    const std::string place = fmt::format("{}:{}", file, object.line);
+    const LabelOrigin origin = {fmt::format("{}:{}", file, object.line)};
     const int class_id = classes.find(object.name);
     if (class_id < 0) {
       labels.set_unusable();
       if (++unknown > kProblemsPerFile) continue;  // each message looks for the nearest name
-      labels.problem(Severity::kError, Kind::kUnknownClass, place,
+      labels.problem(Severity::kError, Kind::kUnknownClass, origin,
                      unknown_name_message("class", printable(object.name, 60), classes.names()));
       continue;
     }
-    labels.add({class_id, object.box, false, object.difficult}, place);
+    labels.add({class_id, object.box, false, object.difficult}, origin);
   }
   return labels.take(file);
 }

@@ -6,6 +6,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
+#include "marrow/base/utf8.h"
 #include "marrow/data/formats/voc_format.h"
 #include "marrow/data/split_reader.h"
 #include "marrow/detect/sources.h"
@@ -31,23 +32,29 @@ fs::path base_of(const Dataset& dataset, const SplitSource& source) {
   return dataset.root;
 }
 
-// A list has a file's stem a line, perhaps followed by 1, 0 or -1 (whether a class is in the image).
+// The annotation of a line: a file's stem, perhaps followed by 1, 0 or -1 (whether a class is in the image).
+// Names may hold blanks, so a file that is there decides. Also "images/a.jpg" and "a.xml": the stem counts.
+fs::path listed_file(std::string_view line, const fs::path& annotations) {
+  const auto annotation = [&](std::string_view name) {
+    fs::path path(name);
+    if (detect::has_image_suffix(path) || is_xml(path)) path = path.stem();
+    return annotations / (path.filename().string() + ".xml");
+  };
+  const fs::path whole = annotation(line);
+  const size_t blank = line.find_last_of(" \t");
+  const std::string_view last = blank == std::string_view::npos ? "" : line.substr(blank + 1);
+  std::error_code ignored;
+  if ((last != "1" && last != "0" && last != "-1") || fs::exists(whole, ignored)) return whole;
+  return annotation(trimmed(line.substr(0, blank)));
+}
+
 std::vector<fs::path> listed_files(const fs::path& list, const fs::path& annotations) {
   const std::string content = read_file(list, kMaxSplitBytes);
   std::vector<fs::path> files;
-  for (size_t at = 0; at < content.size();) {
-    const size_t end = std::min(content.find('\n', at), content.size());
-    const std::string_view line(content.data() + at, end - at);
-    at = end + 1;
-    constexpr std::string_view kBlank = " \t\r";
-    const size_t first = line.find_first_not_of(kBlank);
-    if (first == std::string_view::npos) continue;
-    std::string name(line.substr(first, line.find_first_of(kBlank, first) - first));
-    if (name.find('\0') != std::string::npos)
+  for (const std::string_view line : listed_lines(utf8_content(content, shown(list)))) {
+    if (line.find('\0') != std::string_view::npos)
       throw Error(ErrorKind::kFormat, fmt::format("{}: not a list: it holds zero bytes", shown(list)));
-    // Also "images/a.jpg" and "a.xml": what counts is the stem.
-    if (detect::has_image_suffix(name) || is_xml(name)) name = fs::path(name).stem();
-    files.push_back(annotations / (fs::path(name).filename().string() + ".xml"));
+    files.push_back(listed_file(line, annotations));
   }
   return files;
 }

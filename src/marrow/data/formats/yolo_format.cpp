@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "marrow/base/text.h"
+#include "marrow/base/utf8.h"
 #include "marrow/data/labels.h"
 
 namespace marrow::data {
@@ -20,7 +21,7 @@ using Kind = Problem::Kind;
 using Severity = Problem::Severity;
 
 constexpr size_t kBoxColumns = 5;
-constexpr size_t kMaxBoxColumns = 6;  // a row with more is a polygon
+constexpr size_t kLeastPolygonColumns = 7;
 
 struct Row {
   int line = 0;
@@ -37,7 +38,6 @@ bool is_blank(char c) {
 }
 
 Words split_words(std::string_view text) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   Words result;
   int line = 1;
   Row row{line, 0, 0};
@@ -76,38 +76,58 @@ Label bounds(int class_id, const Polygon& polygon) {
 
 class LabelParser {
  public:
-  LabelParser(const std::string& file, int classes) : file_(file), classes_(classes) {}
+  LabelParser(const std::string& file, int classes, KeypointShape keypoints)
+      : file_(file), classes_(classes), keypoints_(keypoints) {}
 
   ParsedLabels parse(std::string_view text) {
     const Words words = split_words(text);
-    const bool polygons =
-        std::ranges::any_of(words.rows, [](const Row& row) { return row.columns > kMaxBoxColumns; });
-    for (const Row& row : words.rows)
-      add_row(row, std::span(words.words).subspan(row.first, row.columns), polygons);
+    for (const Row& row : words.rows) add_row(row, std::span(words.words).subspan(row.first, row.columns));
     if (problems_.errors() > 0) {
       result_ = {.usable = false};
     } else {
+      say_mixed();
       drop_duplicates();
-      drop_empty();
+      clip();
+      if (!std::ranges::any_of(result_.polygons, [](const Polygon& polygon) { return !polygon.empty(); }))
+        result_.polygons.clear();
+      for (size_t i = 0; i < result_.polygons.size(); ++i)
+        if (result_.polygons[i].empty()) result_.polygons[i] = box_polygon(result_.labels[i]);
     }
     result_.problems = problems_.take(file_);
     return std::move(result_);
   }
 
  private:
-  std::string place(const Row& row) const { return fmt::format("{}:{}", file_, row.line); }
+  std::string place(int line) const { return fmt::format("{}:{}", file_, line); }
   void error(const Row& row, Kind kind, std::string message) {
-    problems_.add(Severity::kError, kind, place(row), std::move(message));
+    problems_.add(Severity::kError, kind, place(row.line), std::move(message));
+  }
+  void warn(size_t label, Kind kind, std::string message) {
+    problems_.add(Severity::kWarning, kind, place(lines_[label]), std::move(message));
   }
 
-  void add_row(const Row& row, std::span<const std::string_view> words, bool polygons) {
-    if (polygons ? words.size() < 3 || words.size() % 2 == 0 : words.size() != kBoxColumns) {
-      return error(
-          row, Kind::kLabelSyntax,
-          fmt::format("{} columns; {}", words.size(),
-                      polygons ? "a polygon is: class x1 y1 x2 y2 ... (other rows of this file are polygons)"
-                               : "a row is: class cx cy w h"));
-    }
+  bool is_polygon(size_t columns) const {
+    return keypoints_.count == 0 && columns >= kLeastPolygonColumns && columns % 2 == 1;
+  }
+  bool is_box(size_t columns) const {
+    return columns == kBoxColumns || (keypoints_.count > 0 && columns == kBoxColumns + keypoints_.numbers());
+  }
+
+  // What a row of so many columns should have been.
+  std::string wanted(size_t columns) const {
+    if (keypoints_.count > 0)
+      return fmt::format(
+          "a row is: class cx cy w h, or {} columns with {} keypoints of {} numbers (kpt_shape)",
+          kBoxColumns + keypoints_.numbers(), keypoints_.count, keypoints_.dimensions);
+    if (columns < kLeastPolygonColumns) return "a row is: class cx cy w h";
+    return "a row is a box: class cx cy w h, or a polygon: class x1 y1 x2 y2 x3 y3 ... (a box with keypoints "
+           "needs kpt_shape in the dataset's YAML)";
+  }
+
+  void add_row(const Row& row, std::span<const std::string_view> words) {
+    if (!is_box(words.size()) && !is_polygon(words.size()))
+      return error(row, Kind::kLabelSyntax,
+                   fmt::format("{} columns; {}", words.size(), wanted(words.size())));
     numbers_.clear();
     for (const std::string_view word : words) {
       const std::optional<double> number = finite_number(word);
@@ -123,7 +143,7 @@ class LabelParser {
       return error(row, Kind::kUnknownClass,
                    fmt::format("class {}, but the dataset has {} classes (0..{})", class_number, classes_,
                                classes_ - 1));
-    add_label(row, static_cast<int>(class_number), polygons);
+    add_label(row, static_cast<int>(class_number), is_polygon(words.size()));
   }
 
   void add_label(const Row& row, int class_id, bool is_polygon) {
@@ -146,8 +166,19 @@ class LabelParser {
                       value > 2 ? " (these look like pixels)" : ""));
     }
     result_.labels.push_back(label);
-    if (is_polygon) result_.polygons.push_back(std::move(polygon));
+    result_.polygons.push_back(std::move(polygon));
     lines_.push_back(row.line);
+  }
+
+  // Programs that read a file by its longest row take a box among polygons for a polygon of two points.
+  void say_mixed() {
+    std::vector<size_t> boxes;
+    for (size_t i = 0; i < result_.polygons.size(); ++i)
+      if (result_.polygons[i].empty()) boxes.push_back(i);
+    if (boxes.empty() || boxes.size() == result_.polygons.size()) return;
+    warn(boxes[0], Kind::kMixedRows,
+         fmt::format("a row of 5 columns among polygons; read as a box: class cx cy w h{}",
+                     boxes.size() > 1 ? fmt::format(" ({} rows of this file)", boxes.size()) : ""));
   }
 
   // Keeps the rows of `order`, in that order.
@@ -157,7 +188,7 @@ class LabelParser {
     std::vector<int> lines;
     for (const size_t i : order) {
       labels.push_back(result_.labels[i]);
-      if (!result_.polygons.empty()) polygons.push_back(std::move(result_.polygons[i]));
+      polygons.push_back(std::move(result_.polygons[i]));
       lines.push_back(lines_[i]);
     }
     result_.labels = std::move(labels);
@@ -178,27 +209,41 @@ class LabelParser {
       if (unique.empty() || key(unique.back()) != key(i))
         unique.push_back(i);
       else
-        problems_.add(Severity::kWarning, Kind::kDuplicateLabel, fmt::format("{}:{}", file_, lines_[i]),
-                      fmt::format("the same row as line {}; kept once", lines_[unique.back()]));
+        warn(i, Kind::kDuplicateLabel,
+             fmt::format("the same row as line {}; kept once", lines_[unique.back()]));
     }
     if (unique.size() < order.size()) keep(unique);  // the order changes only then, as in the reference
   }
 
-  void drop_empty() {
+  // Boxes without area go, others end at the image's edge.
+  void clip() {
     std::vector<size_t> order;
     for (size_t i = 0; i < result_.labels.size(); ++i) {
-      if (result_.labels[i].box.width > 0 && result_.labels[i].box.height > 0)
-        order.push_back(i);
-      else
-        problems_.add(Severity::kWarning, Kind::kZeroArea, fmt::format("{}:{}", file_, lines_[i]),
-                      "a box without area; dropped");
+      CentredBox<Normalised, double>& box = result_.labels[i].box;
+      if (box.width <= 0 || box.height <= 0) {
+        warn(i, Kind::kZeroArea, "a box without area; dropped");
+        continue;
+      }
+      const CentredBox<Normalised, double> stated = box;
+      Box<Normalised, double> corners = box.corner_form();
+      const Clipped clipped = clip_to_image(corners);
+      if (clipped != Clipped::kInside) {
+        box = centred(corners);
+        for (Point<Normalised, double>& point : result_.polygons[i])
+          point = {std::clamp(point.x, 0.0, 1.0), std::clamp(point.y, 0.0, 1.0)};
+        warn(i, Kind::kOutside,
+             fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the image; {}", stated.cx, stated.cy,
+                         stated.width, stated.height, clipped == Clipped::kGone ? "dropped" : "clipped"));
+      }
+      if (clipped != Clipped::kGone) order.push_back(i);
     }
     if (order.size() < result_.labels.size()) keep(order);
   }
 
   const std::string& file_;
   int classes_;
-  ParsedLabels result_;
+  KeypointShape keypoints_;
+  ParsedLabels result_;     // with as many polygons as labels, empty for boxes, until the end
   std::vector<int> lines_;  // of the labels
   std::vector<double> numbers_;
   ProblemList problems_;
@@ -206,8 +251,11 @@ class LabelParser {
 
 }  // namespace
 
-ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes) {
-  return LabelParser(file, classes).parse(text);
+ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
+                               KeypointShape keypoints) {
+  if (is_utf16(text))
+    return {.usable = false, .problems = {{Severity::kError, Kind::kLabelSyntax, file, kUtf16Refused}}};
+  return LabelParser(file, classes, keypoints).parse(utf8_content(text, file));
 }
 
 std::string yolo_label_lines(const LabelledImage& image, bool polygons) {

@@ -46,13 +46,19 @@ std::string coco_predictions_json(std::span<const CocoPrediction> predictions) {
   std::string text = "[";
   for (const CocoPrediction& prediction : predictions) {
     const std::string name = stem(prediction.file_name);
-    const std::optional<int64_t> number = prediction.image_id ? prediction.image_id : numeric(name);
+    CocoImageId id = name;
+    if (prediction.image_id)
+      id = *prediction.image_id;
+    else if (const std::optional<int64_t> number = numeric(name))
+      id = *number;
+    const auto* number = std::get_if<int64_t>(&id);
     const CocoBox box = rounded(prediction.box);
     fmt::format_to(
         std::back_inserter(text),
         "{}\n{{\"image_id\": {}, \"file_name\": {}, \"category_id\": {}, \"bbox\": [{}, {}, {}, {}], "
         "\"score\": {}}}",
-        text.size() > 1 ? "," : "", number ? std::to_string(*number) : quoted(name),
+        text.size() > 1 ? "," : "",
+        number != nullptr ? std::to_string(*number) : quoted(std::get<std::string>(id)),
         quoted(prediction.file_name), prediction.category_id, finite_or_zero(box.x), finite_or_zero(box.y),
         finite_or_zero(box.width), finite_or_zero(box.height),
         finite_or_zero(rounded_score(prediction.score)));

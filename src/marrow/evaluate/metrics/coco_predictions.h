@@ -5,11 +5,15 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "marrow/evaluate/metrics/coco.h"
 
 namespace marrow::evaluate {
+
+// The number or name that an annotation file gives an image.
+using CocoImageId = std::variant<int64_t, std::string>;
 
 // One detection as it goes into predictions.json.
 struct CocoPrediction {
@@ -17,7 +21,7 @@ struct CocoPrediction {
   int64_t category_id = 0;
   CocoBox box = {};
   double score = 0.0;
-  std::optional<int64_t> image_id = {};  // that of an annotation file; without, the name gives it
+  std::optional<CocoImageId> image_id = {};  // that of an annotation file; without, the name gives it
 };
 
 // As they are written: three decimals for boxes, five for scores.

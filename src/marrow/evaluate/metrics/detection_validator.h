@@ -39,7 +39,7 @@ struct ValidatedImage {
   std::span<const detect::InputDetection> detections;  // likewise, by falling confidence, as NMS returns them
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
-  std::optional<int64_t> image_id = {};  // in predictions.json, where the data has numbers of its own
+  std::optional<CocoImageId> image_id = {};  // in predictions.json, where the data has numbers of its own
 };
 
 struct ValidatorOptions {
@@ -80,8 +80,8 @@ class DetectionValidator {
   std::vector<MatchedDetection> matched_;
   ConfusionMatrix confusion_;
   std::vector<std::string> file_names_;
-  std::vector<std::optional<int64_t>> image_ids_;  // in predictions.json
-  CocoGroundTruth coco_truth_;                     // numbered by class and in the order of images
+  std::vector<std::optional<CocoImageId>> image_ids_;  // in predictions.json
+  CocoGroundTruth coco_truth_;                         // numbered by class and in the order of images
   std::vector<CocoDetection> coco_detections_;
 };
 
