@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "marrow/base/counted.h"
+#include "marrow/base/error.h"
 #include "marrow/data/dataset_folders.h"
+#include "marrow/data/no_objects.h"
 #include "marrow/loader/classification_loader.h"
 
 namespace marrow::evaluate {
@@ -83,6 +85,11 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   say_problems(labels.problems, dataset, say);
   if (!labels.cache_note.empty()) say(fmt::format("{}: {}", split, labels.cache_note));
 
+  if (std::ranges::all_of(labels.images, [](const auto& image) { return image.labels.empty(); })) {
+    const std::string message = data::no_objects_message(dataset, split, labels);
+    if (options.need_objects) fail_format(message);
+    say("WARNING: " + message);
+  }
   labels.images.resize(kept_of(labels.images.size(), options.fraction));
   OpenedSplit opened;
   const auto class_of = [&](const data::Label& label) {
@@ -94,6 +101,10 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
   }
+  if (opened.objects == 0 && options.need_objects)
+    fail_format(fmt::format("{}: split '{}' has no objects in the {} that the fraction {} keeps",
+                            data::shown(dataset.file), split,
+                            counted(static_cast<int64_t>(labels.images.size()), "image"), options.fraction));
   say(fmt::format("{}: {}, {}, {} without objects, {} unusable", split,
                   counted(static_cast<int64_t>(labels.images.size()), "image"),
                   counted(opened.objects, "object"), opened.backgrounds, labels.dropped));

@@ -18,6 +18,7 @@ struct OpenSplitOptions {
   loader::ImageCache cache = loader::ImageCache::kWhenItFits;
   bool single_class = false;  // every object becomes class 0
   bool use_cache = true;      // of the labels, beside them
+  bool need_objects = false;  // throw Error{kFormat} for a split of boxes without any; otherwise it is said
   std::vector<int> class_map =
       {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself
   bool coco_numbers = false;  // are wanted

@@ -13,8 +13,10 @@
 #include "marrow/base/random.h"
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
+#include "marrow/data/no_objects.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/check_sheet.h"
+#include "marrow/data/unused_labels.h"
 #include "marrow/image/encode.h"
 
 namespace marrow::data {
@@ -83,6 +85,7 @@ class Checker {
   DatasetCheck check() {
     for (const Split& split : dataset_.splits) check_split(split);
     report_orphans();
+    if (!told_unused_) report_unused();
     report_unused_classes();
     for (const Problem& problem : check_.problems) {
       check_.errors += problem.severity == Severity::kError;
@@ -120,18 +123,58 @@ class Checker {
       scan = scan_split(*reader, options_.threads, progress(split.name + ": labels"));
       result.listed = static_cast<int64_t>(scan.pictures.size());
     } catch (const Error& error) {
-      return add(Severity::kError, Kind::kOther, shown(dataset_.file), error.what());
+      // Training looks at 'test' only when it is asked to.
+      return add(split.name == "test" ? Severity::kWarning : Severity::kError, Kind::kOther,
+                 shown(dataset_.file), error.what());
     }
+    const std::string no_objects = has_boxes_ ? why_no_objects(scan, split.name) : "";
     std::ranges::move(scan.problems, std::back_inserter(check_.problems));
+    // Training refuses such a split; others can be measured, to no purpose.
+    if (!no_objects.empty())
+      add(split.name == "train" ? Severity::kError : Severity::kWarning, Kind::kNoObjects,
+          shown(dataset_.file), no_objects);
     const size_t number = check_.splits.size() - 1;
     inspect_images(scan, number);
-    if (dataset_.format == DatasetFormat::kYolo)
-      for (const ScannedImage& picture : scan.pictures)
-        label_files_[picture.annotation.parent_path()].insert(picture.annotation.filename().string());
+    if (dataset_.format == DatasetFormat::kYolo) note_label_files(scan);
     for (ScannedImage& picture : scan.pictures) {
       if (!picture.usable) continue;
       count(picture.image, result);
       images_.push_back(std::move(picture.image));
+    }
+  }
+
+  // Empty when there are objects. A split without usable images has more telling problems.
+  std::string why_no_objects(const Scan& scan, const std::string& split) {
+    const auto is_usable = [](const ScannedImage& picture) { return picture.usable; };
+    const auto has_labels = [](const ScannedImage& picture) {
+      return picture.usable && !picture.image.labels.empty();
+    };
+    if (std::ranges::none_of(scan.pictures, is_usable) || std::ranges::any_of(scan.pictures, has_labels))
+      return {};
+    told_unused_ = true;
+    const SplitLabels labels = labels_of(scan);
+    return no_objects_message(dataset_, split, labels).substr(shown(dataset_.file).size() + 2);
+  }
+
+  void note_label_files(const Scan& scan) {
+    for (const ScannedImage& picture : scan.pictures) {
+      label_files_[picture.annotation.parent_path()].insert(picture.annotation.filename().string());
+      if (picture.annotation_stamp.bytes >= 0)
+        read_.insert(picture.annotation);
+      else
+        unlabelled_.push_back(picture.image.path);
+    }
+  }
+
+  // Labels of images that seem to have none, in folders that are not read. Those beside their images were
+  // named by the scan.
+  void report_unused() {
+    std::set<fs::path> beside;
+    for (const fs::path& image : unlabelled_) beside.insert(image.parent_path());
+    for (const UnusedLabels& unused : find_unused_labels(dataset_, unlabelled_, read_)) {
+      const bool is_named =
+          unused.suffix == ".txt" && (beside.contains(unused.folder) || label_files_.contains(unused.folder));
+      if (!is_named) add(Severity::kWarning, Kind::kOrphanLabel, shown(unused.folder), unused.text());
     }
   }
 
@@ -177,7 +220,8 @@ class Checker {
       std::error_code error;
       for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
         const std::string name = entry->path().filename().string();
-        if (entry->path().extension() == ".txt" && name != "classes.txt" && !names.contains(name))
+        if (to_lower(entry->path().extension().string()) == ".txt" && name != "classes.txt" &&
+            !names.contains(name))
           orphans.push_back(name);
       }
       std::ranges::sort(orphans);
@@ -239,6 +283,9 @@ class Checker {
   std::vector<LabelledImage> images_;  // the usable ones of all splits
   std::map<uint64_t, std::vector<Place>> by_content_;
   std::map<fs::path, std::set<std::string>> label_files_;  // by folder
+  std::set<fs::path> read_;                                // kYolo: label files
+  std::vector<fs::path> unlabelled_;                       // kYolo: images without one
+  bool told_unused_ = false;
 };
 
 }  // namespace
