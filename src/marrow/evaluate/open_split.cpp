@@ -8,6 +8,7 @@
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/data/dataset_folders.h"
+#include "marrow/data/fingerprint.h"
 #include "marrow/data/no_objects.h"
 #include "marrow/loader/classification_loader.h"
 
@@ -70,7 +71,9 @@ OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
                             counted(dataset.classes(), "class")));
   OpenedSplit opened;
   opened.objects = static_cast<int64_t>(images.size());
-  opened.images = make_store(loader::as_labelled(images), 0, options);
+  std::vector<data::LabelledImage> labelled = loader::as_labelled(images);
+  if (options.fingerprint) opened.fingerprint = data::fingerprint(labelled);
+  opened.images = make_store(std::move(labelled), 0, options);
   return opened;
 }
 
@@ -110,6 +113,7 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
                   counted(opened.objects, "object"), opened.backgrounds, labels.dropped));
   if (options.coco_numbers && !options.single_class)
     opened.numbers = mapped_numbers(dataset, split, options.class_map);
+  if (options.fingerprint) opened.fingerprint = data::fingerprint(labels.images);
   opened.images = make_store(std::move(labels.images), options.image_size, options);
   return opened;
 }

@@ -22,6 +22,7 @@ struct OpenSplitOptions {
   std::vector<int> class_map =
       {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself
   bool coco_numbers = false;  // are wanted
+  bool fingerprint = false;   // is wanted
   double fraction = 1;  // the first round(n * fraction) images of the sorted list; of each class for folders
   int threads = 0;
   std::function<void(const std::string& line)>
@@ -29,6 +30,7 @@ struct OpenSplitOptions {
 };
 
 struct OpenedSplit {
+  std::string fingerprint;  // data/fingerprint.h, where it is wanted
   std::shared_ptr<loader::ImageStore> images;
   int64_t objects = 0;
   int64_t backgrounds = 0;  // images without objects

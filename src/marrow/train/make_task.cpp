@@ -102,10 +102,12 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
                                                                  : loader::ImageCache::kWhenItFits;
   open.single_class = options.single_cls;
   open.fraction = options.fraction;
+  open.need_objects = open.fingerprint = true;
   open.threads = options.threads;
   open.say = say;
   evaluate::OpenedSplit train = evaluate::open_split(dataset, "train", open);
   open.fraction = 1;
+  open.need_objects = false;
   open.cache = loader::ImageCache::kWhenItFits;
   open.coco_numbers = options.save_json;
   evaluate::OpenedSplit val = evaluate::open_split(dataset, options.split, open);
@@ -113,11 +115,16 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   if (options.batch < 1) options.batch = kDefaultBatch;
   options.batch =
       static_cast<int>(std::min<int64_t>(options.batch, static_cast<int64_t>(train.images->size())));
+  const std::string fingerprint = train.fingerprint + val.fingerprint;
+  std::unique_ptr<Task> task;
   if (model.task == "classify")
-    return std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
+    task = std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
                                                 std::move(val));
-  return std::make_unique<DetectionTask>(options, model.graph, model.names, options.imgsz,
-                                         size_multiple(model), std::move(train), std::move(val));
+  else
+    task = std::make_unique<DetectionTask>(options, model.graph, model.names, options.imgsz,
+                                           size_multiple(model), std::move(train), std::move(val));
+  task->data_fingerprint = fingerprint;
+  return task;
 }
 
 }  // namespace marrow::train

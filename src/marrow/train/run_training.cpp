@@ -37,6 +37,10 @@ class RunSetup {
     device = parse_device(this->options.device.empty() ? (torch::cuda::is_available() ? "cuda" : "cpu")
                                                        : this->options.device);
     if (device.is_cuda()) prefer_deterministic(this->options.deterministic);
+    // A resumed run may be started in another folder.
+    std::error_code ignored;
+    if (fs::exists(this->options.data, ignored))
+      this->options.data = fs::absolute(this->options.data).lexically_normal().string();
     dataset = data::read_dataset(this->options.data);
     for (const std::string& note : dataset.notes) talk(note);
     const bool as_one = this->options.single_cls && dataset.format != data::DatasetFormat::kFolders;
@@ -44,7 +48,7 @@ class RunSetup {
   }
 
   // The model is settled.
-  RunOutcome train(model::Model model, const TrainSnapshot& start, const fs::path& folder) {
+  RunOutcome train(model::Model model, TrainSnapshot start, const fs::path& folder) {
     if (model.classes() != static_cast<int>(names.size()))
       throw Error(
           ErrorKind::kModel,
@@ -52,6 +56,8 @@ class RunSetup {
                       "began with",
                       options.data, names.size(), model.classes()));
     const std::unique_ptr<Task> task = make_task(options, model, dataset, talk);
+    compare_data(start.state.data, task->data_fingerprint);
+    start.state.data = task->data_fingerprint;
     TrainerSettings settings;
     settings.folder = folder;
     settings.on_terminal = isatty(STDERR_FILENO) != 0;
@@ -82,8 +88,26 @@ class RunSetup {
   torch::Device device = torch::kCPU;
   data::Dataset dataset;
   std::vector<std::string> names;  // of the classes
+  bool data_moved = false;         // a resumed run's dataset is said to be elsewhere
 
  private:
+  void compare_data(const std::string& before, const std::string& now) const {
+    if (before == now) return;
+    if (before.empty()) {
+      if (data_moved)
+        talk(options.data +
+             ": taken for the dataset that the run began with, which its checkpoint does not describe");
+      return;
+    }
+    if (data_moved)
+      throw Error(
+          ErrorKind::kUsage,
+          fmt::format("--data {}: its images and labels are not those that the run began with. Start a "
+                      "new run with --model FOLDER/weights/last.safetensors",
+                      options.data));
+    talk(fmt::format("{}: images or labels have changed since the run began", options.data));
+  }
+
   // On a CPU everything is float32 unless asked for by name.
   torch::ScalarType compute_type() const {
     const bool automatic = options.amp_type == "auto";
@@ -95,6 +119,26 @@ class RunSetup {
     return torch::kBFloat16;
   }
 };
+
+// For a run that begins anew where it was killed before its first checkpoint.
+TrainOptions with_absolute_paths(TrainOptions options) {
+  for (std::string* path : {&options.model, &options.pretrained}) {
+    std::error_code ignored;
+    if (!path->empty() && fs::is_regular_file(*path, ignored))
+      *path = fs::absolute(*path).lexically_normal().string();
+  }
+  return options;
+}
+
+// The dataset of a run that goes on.
+void require_data(const fs::path& run, const TrainOptions& options) {
+  std::error_code ignored;
+  if (!fs::exists(options.data, ignored))
+    throw Error(
+        ErrorKind::kFile,
+        fmt::format("{}: the run's dataset is not there any more. If it has moved: --resume {} --data NEW",
+                    options.data, run.string()));
+}
 
 // Without what a run that was killed in the middle of writing a file has left.
 void make_weights_folder(const fs::path& folder) {
@@ -125,7 +169,7 @@ RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& se
   start.average = model.weights;
   start.weights = std::move(model.weights);
   start.state.epochs = setup.options.epochs;
-  return setup.train(model.model, start, folder);
+  return setup.train(model.model, std::move(start), folder);
 }
 
 }  // namespace
@@ -138,7 +182,8 @@ RunOutcome run_training(const TrainOptions& options) {
       options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
   const fs::path folder = make_run_folder(project, options.name, options.exist_ok);
   try {
-    write_file_atomically(folder / kArguments, to_yaml(setup.options, {{"save_dir", folder.string()}}));
+    write_file_atomically(folder / kArguments,
+                          to_yaml(with_absolute_paths(setup.options), {{"save_dir", folder.string()}}));
     return begin(std::move(model), folder, setup);
   } catch (...) {
     if (!options.exist_ok) drop_unused_folder(folder);
@@ -154,6 +199,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     TrainOptions options;
     read_train_options(folder / kArguments, options);
     changes(options);
+    require_data(run, options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options);
     model::TrainedModel model = start_model(options, setup.names, talk);
@@ -173,13 +219,16 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     return RunOutcome::kFinished;
   }
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
+  const std::string data = checkpoint.options.data;
   changes(checkpoint.options);
+  require_data(run, checkpoint.options);
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
                    checkpoint.snapshot.state.epochs));
   make_weights_folder(folder);
   RunSetup setup(checkpoint.options);
+  setup.data_moved = checkpoint.options.data != data;
   settle(setup.options, checkpoint.model, setup.dataset, talk);
-  return setup.train(checkpoint.model, checkpoint.snapshot, folder);
+  return setup.train(checkpoint.model, std::move(checkpoint.snapshot), folder);
 }
 
 fs::path latest_run(const fs::path& project) {

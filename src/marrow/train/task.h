@@ -56,6 +56,9 @@ class Task {
 
   virtual double waited_seconds() const = 0;  // for batches, in total
 
+  // Of the images and labels of both splits: the same wherever they lie (data/fingerprint.h).
+  std::string data_fingerprint;
+
   // Draws what the task sees; outlives the task.
   virtual void show_to(RunPlots&) {}
 };

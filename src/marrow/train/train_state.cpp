@@ -94,6 +94,7 @@ std::string to_json_text(const TrainState& s) {
                                           {"losses", numbers(result.losses)},
                                           {"fitness", number(result.fitness)}};
   return json{{"epochs", s.epochs},
+              {"data", s.data},
               {"epoch", s.epoch},
               {"batches_per_epoch", s.batches_per_epoch},
               {"next_batch", s.next_batch},
@@ -120,6 +121,7 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
     s.epoch = static_cast<int>(whole(j, "epoch", 0, s.epochs));
     // Files of the first versions do not say it.
     if (j.contains("batches_per_epoch")) s.batches_per_epoch = whole(j, "batches_per_epoch", 0, kMany);
+    if (j.contains("data")) s.data = j.at("data").get<std::string>();
     s.next_batch = whole(j, "next_batch", 0, kMany);
     s.last_step = whole(j, "last_step", -1, kMany);
     s.loss_sums = numbers_of(j.at("loss_sums"));

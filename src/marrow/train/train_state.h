@@ -23,6 +23,7 @@ struct ValidationResult {
 // What a run has decided and found. A run that goes back to an earlier step keeps it.
 struct RunRecord {
   int epochs = 0;      // of the whole run; a time limit re-estimates it
+  std::string data;    // Task::data_fingerprint; empty in files of earlier versions
   int recoveries = 0;  // times that a non-finite loss sent the run back
   // Of epochs that ended after the optimizer step that the run would go back to, so that they need no second
   // validation.

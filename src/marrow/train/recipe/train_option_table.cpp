@@ -206,7 +206,8 @@ std::vector<TrainOption> make_table() {
   t.group("What to train");
   t.text("model", &O::model, "MODEL",
          "A name of 'marrow models', a model YAML, or a checkpoint whose weights training starts from")
-      .none("none; a run needs one");
+      .none("none; a run needs one")
+      .resumable();
   t.text("backbone", &O::backbone, "NAME",
          "Replaces the model's backbone: a classifier's name of 'marrow models'")
       .none("the model's own");

@@ -1,0 +1,49 @@
+#include "marrow/data/fingerprint.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <filesystem>
+
+#include "marrow/base/random.h"
+
+namespace marrow::data {
+namespace {
+
+class Digest {
+ public:
+  void add(uint64_t value) { state_ = mix_bits(state_ ^ value) + value; }
+  void add(double value) { add(std::bit_cast<uint64_t>(value)); }
+  void add(const Label& label) {
+    add(static_cast<uint64_t>(label.class_id));
+    for (const double value : {label.box.cx, label.box.cy, label.box.width, label.box.height}) add(value);
+  }
+  std::string text() const { return fmt::format("{:016x}", state_); }
+
+ private:
+  uint64_t state_ = 0;
+};
+
+}  // namespace
+
+std::string fingerprint(std::span<const LabelledImage> images) {
+  Digest digest;
+  for (const LabelledImage& image : images) {
+    std::error_code ignored;
+    digest.add(stream_of(image.path.filename().native()));
+    digest.add(uint64_t{std::filesystem::file_size(image.path, ignored)});
+    digest.add(static_cast<uint64_t>(image.width));
+    digest.add(static_cast<uint64_t>(image.height));
+    digest.add(uint64_t{image.labels.size()});
+    for (const Label& label : image.labels) digest.add(label);
+    for (const Polygon& polygon : image.polygons)
+      for (const Point<Normalised, double>& point : polygon) {
+        digest.add(point.x);
+        digest.add(point.y);
+      }
+    for (const IgnoredLabel& ignored_label : image.ignored) digest.add(ignored_label.label);
+  }
+  return digest.text();
+}
+
+}  // namespace marrow::data
