@@ -107,6 +107,10 @@ const std::string& Option::name() const {
   return names.empty() ? argument : names.back();
 }
 
+std::string Option::spelling() const {
+  return names.empty() ? "--" + to_lower(argument) : names.back();
+}
+
 std::string Option::value_text() const {
   if (takes == Takes::kSwitch) return {};
   std::string text = value;

@@ -67,15 +67,27 @@ struct Option {
   Option& or_place(std::string place);  // "MODEL": a word without an option before it is this one's value
 
   const std::string& name() const;  // the long one, or the argument's
+  std::string spelling() const;     // as an option: "--output"; of an argument DATA "--data"
   // "0..1", "FILE", "a|b"; empty for a switch.
   std::string value_text() const;
   // "[default: 0.25]", "[required]"; every option has one.
   std::string default_note() const;
 };
 
+// A word that other programs have for an option. Where a command knows `ours` it is the same; elsewhere the
+// words get the answer, unless they ask for nothing.
+struct Habit {
+  std::string name;         // "--img-size"; img_size=320 is found by it too
+  std::string ours = {};    // "--imgsz"; "--no-save"; "--optimizer=Adam"; empty: nothing
+  std::string answer = {};  // what to do instead
+  // Whether a value asks for nothing; empty: none does.
+  std::function<bool(const std::string&)> is_harmless = {};
+};
+
 class Command {
  public:
   using Declare = std::function<void(Command&)>;
+  using Reword = std::function<std::vector<std::string>(const Command&, std::vector<std::string>)>;
 
   explicit Command(std::string name) : name_(std::move(name)) {}
   Command(const Command&) = delete;
@@ -95,6 +107,10 @@ class Command {
   void action(Action action) { action_ = std::move(action); }
   // A command of this one. `declare` is called when somebody asks for it.
   void add(const std::string& name, Declare declare);
+  // Of the program: words that its commands hear from users of other programs.
+  void habits(std::vector<Habit> habits) { habits_ = std::move(habits); }
+  // Of the program: makes of the words those that name a command first. May throw Error{kUsage}.
+  void reword(Reword reword) { reword_ = std::move(reword); }
   // What --version prints.
   void version(std::string text) { version_ = std::move(text); }
 
@@ -108,6 +124,9 @@ class Command {
   const std::string& version() const { return version_; }
   bool has_commands() const { return !commands_.empty(); }
   std::vector<std::string> command_names() const;
+  const Command& program() const { return parent_ == nullptr ? *this : parent_->program(); }
+  const std::vector<Habit>& habits() const { return habits_; }
+  const Reword& reword() const { return reword_; }
   // nullptr when there is none of this name.
   const Command* find(const std::string& name) const;
   std::vector<const Command*> commands() const;
@@ -123,6 +142,8 @@ class Command {
   const Command* parent_ = nullptr;
   std::deque<Option> options_;
   std::vector<std::string> notes_, examples_;
+  std::vector<Habit> habits_;
+  Reword reword_;
   Action action_;
   mutable std::vector<Child> commands_;
 };

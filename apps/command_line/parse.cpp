@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <ranges>
 
 #include "marrow/base/error.h"
@@ -20,17 +21,39 @@ using Takes = Option::Takes;
   throw Error(ErrorKind::kUsage, message);
 }
 
-std::optional<bool> truth_of(const std::string& text) {
-  const std::string lower = to_lower(text);
-  for (const char* yes : {"true", "1", "yes", "on"})
-    if (lower == yes) return true;
-  for (const char* no : {"false", "0", "no", "off"})
-    if (lower == no) return false;
-  return {};
-}
-
 bool looks_like_an_option(const std::string& word) {
   return word.size() > 1 && word.starts_with('-');
+}
+
+// "imgsz=320", as users of `yolo` write settings.
+bool looks_like_a_setting(const std::string& word) {
+  const size_t equals = word.find('=');
+  if (equals == std::string::npos || equals == 0 || std::isalpha(static_cast<unsigned char>(word[0])) == 0)
+    return false;
+  return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(equals),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
+}
+
+// None, as Python says that nothing is set.
+bool is_nothing(const std::string& text) {
+  const std::string lower = to_lower(text);
+  return lower == "none" || lower == "null" || lower.empty();
+}
+
+std::string with_hyphens(std::string name) {
+  std::ranges::replace(name, '_', '-');
+  return name;
+}
+
+// "[0, 2]" and "(640,480)" as "0,2" and "640,480".
+std::string without_brackets(std::string text) {
+  if (text.size() < 2 ||
+      !((text.front() == '[' && text.back() == ']') || (text.front() == '(' && text.back() == ')')))
+    return text;
+  std::string items;
+  for (const char c : text.substr(1, text.size() - 2))
+    if (c != ' ' || (!items.empty() && items.back() != ',')) items += c;
+  return items;
 }
 
 // Writes the words of a command so that every option has its value in the word behind it. CLI11 would let a
@@ -55,6 +78,8 @@ class Normaliser {
         long_option(word);
       } else if (looks_like_an_option(word)) {
         short_option(word);
+      } else if (is_setting(word)) {
+        setting(word);
       } else {
         emit(word);
       }
@@ -65,10 +90,36 @@ class Normaliser {
  private:
   void emit(std::string word) { result_.words.push_back(std::move(word)); }
 
-  const Option* find(const std::string& name) const {
-    for (const Option& option : command_.options())
-      if (std::ranges::find(option.names, name) != option.names.end()) return &option;
+  // A file of such a name is one.
+  static bool is_setting(const std::string& word) {
+    std::error_code ignored;
+    return looks_like_a_setting(word) && !std::filesystem::exists(word, ignored);
+  }
+
+  bool next_is_a_value() const {
+    return next_ < words_.size() && !looks_like_an_option(words_[next_]) && !is_setting(words_[next_]);
+  }
+
+  static const Option* find(const Command& command, const std::string& name) {
+    for (const Option& option : command.options())
+      if (std::ranges::find(option.names, name) != option.names.end() || option.spelling() == name)
+        return &option;
     return nullptr;
+  }
+  const Option* find(const std::string& name) const { return find(command_, name); }
+
+  // Of the commands that have it, for who gives it to another.
+  void refuse_option_of_others(const std::string& given) const {
+    constexpr size_t kNamed = 3;
+    std::vector<std::string> owners;
+    for (const Command* other : all_commands(command_.program()))
+      if (const Option* option = find(*other, with_hyphens(given)); option && !option->names.empty())
+        owners.push_back(fmt::format("'{}'", other->full_name()));
+    if (owners.empty()) return;
+    const bool many = owners.size() > kNamed;
+    owners.resize(std::min(owners.size(), kNamed));
+    refuse(fmt::format("'{}' has no option '{}'; it is one of {}{}", command_.full_name(), given,
+                       join(owners, ", "), many ? " and others" : ""));
   }
 
   [[noreturn]] void refuse_unknown(const std::string& name) const {
@@ -77,6 +128,7 @@ class Normaliser {
     for (const Option& option : command_.options())
       for (const std::string& each : option.names)
         if (each.starts_with("--")) known.push_back(each);
+    if (name.starts_with("--") && nearest_name(name, known).empty()) refuse_option_of_others(name);
     const bool outermost = command_.has_commands() && !command_.version().empty();
     refuse(unknown_name_message(outermost ? "option" : fmt::format("option of '{}'", command_.full_name()),
                                 name, known));
@@ -84,13 +136,13 @@ class Normaliser {
 
   // A switch takes the next word only where it is a truth value.
   void take_switch(const Option& option, const std::string& name, std::optional<std::string> value) {
-    if (!value && next_ < words_.size() && truth_of(words_[next_])) value = words_[next_++];
-    const bool alone = next_ < words_.size() && !value && !looks_like_an_option(words_[next_]);
+    if (!value && next_ < words_.size() && parse_truth(words_[next_])) value = words_[next_++];
+    const bool alone = !value && next_is_a_value();
     const auto is_place = [](const Option& other) { return !other.argument.empty(); };
     if (alone && std::ranges::none_of(command_.options(), is_place)) value = words_[next_];
-    const std::optional<bool> truth = value ? truth_of(*value) : true;
+    const std::optional<bool> truth = value ? parse_truth(*value) : true;
     if (!truth) refuse(fmt::format("{}: '{}' is not true or false", name, printable(*value)));
-    emit(option.name());
+    emit(option.spelling());
     emit(*truth ? "true" : "false");
   }
 
@@ -98,14 +150,23 @@ class Normaliser {
   void take_list(const Option& option, std::optional<std::string> value) {
     const bool numbers = std::holds_alternative<std::vector<int>*>(option.target);
     if (!value && next_ < words_.size()) value = words_[next_++];
-    emit(option.name());
+    emit(option.spelling());
     if (!value) return;
-    emit(*value);
-    while (next_ < words_.size() && !looks_like_an_option(words_[next_]) &&
+    emit(without_brackets(*value));
+    while (next_is_a_value() &&
            (!numbers || (!words_[next_].empty() && std::isdigit(words_[next_][0]) != 0))) {
-      emit(option.name());
+      emit(option.spelling());
       emit(words_[next_++]);
     }
+  }
+
+  // `--resume`, `--resume true` and `--resume FOLDER`; `--resume false` is as if it were not there.
+  void take_optional(const Option& option, std::optional<std::string> value) {
+    if (!value && next_is_a_value()) value = words_[next_++];
+    const std::optional<bool> truth = value ? parse_truth(*value) : true;
+    if (truth == false) return;
+    emit(option.spelling());
+    emit(truth ? "" : *value);
   }
 
   void take(const Option& option, const std::string& name, std::optional<std::string> value) {
@@ -115,15 +176,48 @@ class Normaliser {
       case Takes::kList:
         return take_list(option, std::move(value));
       case Takes::kOptionalValue:
-        if (!value && next_ < words_.size() && !looks_like_an_option(words_[next_])) value = words_[next_++];
-        emit(option.name());
-        return emit(value.value_or(""));
+        return take_optional(option, std::move(value));
       case Takes::kValue:
       case Takes::kRepeated:
         if (!value && next_ < words_.size()) value = words_[next_++];
-        emit(option.name());
+        emit(option.spelling());
         if (value) emit(*value);
     }
+  }
+
+  // What a habit of other programs means here.
+  void follow(const Habit& habit, const std::string& given, std::optional<std::string> value) {
+    const std::string ours = habit.ours.substr(0, habit.ours.find('='));
+    if (const Option* option = ours.empty() ? nullptr : find(ours)) {
+      if (ours == habit.ours) return take(*option, given, std::move(value));
+      if (!value || parse_truth(*value) == true) take(*option, given, habit.ours.substr(ours.size() + 1));
+      return;
+    }
+    if (ours.starts_with("--no-"))
+      if (const Option* option = find("--" + ours.substr(5))) {
+        const bool off = !value || parse_truth(*value) != false;
+        return take(*option, given, off ? "false" : "true");
+      }
+    const auto harmless = [&](const std::string& text) {
+      return is_nothing(text) || (habit.is_harmless && habit.is_harmless(text));
+    };
+    if (!value && next_is_a_value() && harmless(words_[next_])) value = words_[next_++];
+    if (value && harmless(*value)) return;
+    if (!ours.empty()) refuse_option_of_others(ours);
+    refuse(fmt::format("'{}' has no option '{}': {}", command_.full_name(), given, habit.answer));
+  }
+
+  // imgsz=320 is --imgsz=320. None stands for what holds without the option.
+  void setting(const std::string& word) {
+    const size_t equals = word.find('=');
+    const std::string name = "--" + with_hyphens(word.substr(0, equals)), value = word.substr(equals + 1);
+    const Option* option = find(name);
+    if (option && is_nothing(value) && !std::holds_alternative<TakeText>(option->target)) return;
+    if (option && option->takes == Takes::kList) {
+      emit(option->spelling());
+      return emit(without_brackets(value));
+    }
+    long_option("--" + word);
   }
 
   // Underscores are as good as hyphens: --max_det.
@@ -132,8 +226,7 @@ class Normaliser {
     std::optional<std::string> value;
     if (equals != std::string::npos) value = word.substr(equals + 1);
     const std::string given = word.substr(0, equals);
-    std::string name = given;
-    std::ranges::replace(name, '_', '-');
+    const std::string name = with_hyphens(given);
     if (name == "--help" && !value) {
       result_.help = true;
       return;
@@ -142,9 +235,11 @@ class Normaliser {
     if (name.starts_with("--no-"))
       if (const Option* option = find("--" + name.substr(5)); option && option->takes == Takes::kSwitch) {
         if (value) refuse(fmt::format("{}: takes no value; wanted {}={}", name, option->name(), *value));
-        emit(option->name());
+        emit(option->spelling());
         return emit("false");
       }
+    for (const Habit& habit : command_.program().habits())
+      if (habit.name == name) return follow(habit, given, std::move(value));
     refuse_unknown(given);
   }
 
@@ -169,6 +264,8 @@ class Normaliser {
 };
 
 CLI::Validator validator_of(const Option& option) {
+  // What takes texts says itself which ones fit.
+  if (std::holds_alternative<TakeText>(option.target) && !option.refusal) return {};
   const auto refusal = [&option](const std::string& text) -> std::string {
     if (option.limits) {
       const auto [smallest, largest] = *option.limits;
@@ -207,20 +304,17 @@ struct Adder {
 };
 
 std::string names_for_cli11(const Option& option) {
-  std::string names = option.names.empty() ? "" : option.name();
-  if (!option.argument.empty()) names += (names.empty() ? "" : ",") + option.argument;
-  return names;
+  return option.spelling() + (option.argument.empty() ? "" : "," + option.argument);
 }
 
 const CLI::Option* add_option(CLI::App& app, const Option& option) {
   const std::string names = names_for_cli11(option);
   CLI::Option* added = std::visit(Adder{app, names}, option.target);
   const bool list = option.takes == Takes::kList, repeated = option.takes == Takes::kRepeated;
-  if (list && !option.names.empty()) added->delimiter(',');
+  if (list && option.argument.empty()) added->delimiter(',');
   // The normaliser gives every value its option's name, so that none takes the words behind it.
-  if ((list || repeated) && !option.names.empty()) added->allow_extra_args(false);
+  if ((list || repeated) && option.argument.empty()) added->allow_extra_args(false);
   if (option.takes == Takes::kSwitch) added->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  if (option.is_required) added->required();
   added->check(validator_of(option));
   return added;
 }
@@ -251,11 +345,8 @@ const Command& find_command(const Command& program, const std::vector<std::strin
 void parse_options(const Command& command, std::vector<std::string> words) {
   CLI::App app;
   app.set_help_flag();
-  std::vector<std::pair<const Option*, const CLI::Option*>> bounded;
-  for (const Option& option : command.options()) {
-    const CLI::Option* added = add_option(app, option);
-    if (option.most > 0) bounded.emplace_back(&option, added);
-  }
+  std::vector<std::pair<const Option*, const CLI::Option*>> all;
+  for (const Option& option : command.options()) all.emplace_back(&option, add_option(app, option));
   const auto refuse_with_help = [&](const std::string& message) {
     refuse(fmt::format("{}. '{} --help' lists the options, with an example", message, command.full_name()));
   };
@@ -265,14 +356,18 @@ void parse_options(const Command& command, std::vector<std::string> words) {
   } catch (const CLI::ParseError& error) {
     refuse_with_help(error.what());
   }
-  for (const auto& [option, added] : bounded)
+  for (const auto& [option, added] : all) {
+    if (option->is_required && added->count() == 0) refuse_with_help(option->name() + " is required");
+    if (option->most == 0) continue;
     if (const size_t values = added->reduced_results().size(); values > option->most)
       refuse_with_help(fmt::format("{}: {} values; wanted at most {}", option->name(), values, option->most));
+  }
 }
 
 }  // namespace
 
-Parsed parse(const Command& program, const std::vector<std::string>& words) {
+Parsed parse(const Command& program, const std::vector<std::string>& given) {
+  const std::vector<std::string> words = program.reword() ? program.reword()(program, given) : given;
   size_t used = 0;
   const Command& command = find_command(program, words, used);
   Parsed parsed{.command = &command};

@@ -16,6 +16,6 @@ struct Parsed {
 
 // Finds the command and puts the values where its options say. Throws Error{kUsage}, which names the nearest
 // option or command where one is unknown.
-Parsed parse(const Command& program, const std::vector<std::string>& words);
+Parsed parse(const Command& program, const std::vector<std::string>& given);
 
 }  // namespace marrow::cli

@@ -33,9 +33,10 @@ std::string reference_markdown(const Command& program) {
       "--help` prints the same.\n\nAn option `--[no-]NAME` is true or false: `--NAME`, `--NAME true` and "
       "`--NAME=true` are the same, and so are\n`--no-NAME`, `--NAME false` and `--NAME=false`; `yes`, `on` "
       "and `1` "
-      "stand for true, `no`, `off` and `0` for false.\nUnderscores are as good as hyphens: `--max_det`. Exit "
-      "codes: 0; 1 "
-      "when something failed, or a part of the input; 2 when the\nwords do not fit.\n\n",
+      "stand for true, `no`, `off` and `0` for false.\nUnderscores are as good as hyphens: `--max_det`. "
+      "`NAME=VALUE` is `--NAME=VALUE`, where `None` leaves the default; "
+      "an argument has a\nname too: `OUT` is `--out`. Exit codes: 0; 1 when something failed, or a part of "
+      "the input; 2 when the words do not fit.\n\n",
       program.full_name());
   for (const Command* command : all_commands(program))
     if (command->action()) {

@@ -20,20 +20,28 @@ using marrow::train::TrainOptions;
 
 constexpr int kSignal = 128;
 
+// `model=RUN/weights/last.safetensors resume=True` names the run by its model.
+bool names_the_run(const TrainFlags& flags, const TrainOption& row) {
+  return flags.resume->empty() && row.key == "model";
+}
+
 marrow::train::RunOutcome resume(const TrainFlags& flags, const marrow::train::TrainOptions& given) {
   for (const marrow::train::TrainOption* row : flags.given())
-    if (!row->resumable)
+    if (!row->resumable && !names_the_run(flags, *row))
       throw marrow::Error(
           marrow::ErrorKind::kUsage,
           fmt::format("{} cannot change in a resumed run, which goes on with its own settings. "
                       "Start a new run with --model FOLDER/weights/last.safetensors",
                       marrow::cli::flag_of(row->key)));
-  const auto folder =
-      flags.resume->empty() ? marrow::train::latest_run(given.project) : std::filesystem::path(*flags.resume);
+  std::filesystem::path folder = *flags.resume;
+  if (folder.empty())
+    folder =
+        given.model.empty() ? marrow::train::latest_run(given.project) : std::filesystem::path(given.model);
   return marrow::train::resume_training(folder, [&](marrow::train::TrainOptions& options) {
-    const std::string kept = options.project;
+    const std::string project = options.project, model = options.model;
     flags.apply(options);
-    options.project = kept;
+    options.project = project;
+    options.model = model;
   });
 }
 

@@ -1,6 +1,7 @@
 // Walks every command as the program declares it: help, docs, completion, man pages and behaviour agree.
 #include "commands/commands.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -78,7 +79,7 @@ Words path_of(const Command& command) {
 
 std::string fitting_value(const Option& option) {
   if (!option.known.empty()) return option.known.front();
-  return option.limits ? std::to_string(option.limits->first) : "x";
+  return option.limits ? fmt::format("{}", option.limits->first) : "x";
 }
 
 // The fewest words that the command takes.
@@ -247,6 +248,102 @@ TEST_F(Commands, UnderscoresAreAsGoodAsHyphens) {
               parse(program_, {"predict", "x.pt", "--source", "x", "--max_det", "3", "--save_txt=true"});
             }),
             "");
+}
+
+// name=value, as `yolo` takes it; an argument has a name too.
+TEST_F(Commands, EveryOptionIsASettingToo) {
+  for (const Command* command : actions()) {
+    Words required = path_of(*command);
+    for (const Option& option : command->options()) {
+      if (!option.is_required) continue;
+      std::string key = option.spelling().substr(2);
+      std::ranges::replace(key, '-', '_');
+      required.push_back(key + "=" + fitting_value(option));
+    }
+    EXPECT_EQ(refusal_of([&] { parse(program_, required); }), "") << ::testing::PrintToString(required);
+    for (const Option& option : command->options()) {
+      if (option.is_required) continue;
+      std::string key = option.spelling().substr(2);
+      SCOPED_TRACE(command->full_name() + " " + key);
+      if (option.takes == Option::Takes::kSwitch) {
+        for (const char* value : {"True", "False", "true", "0"})
+          EXPECT_EQ(refusal_of([&] { parse(program_, required + Words{key + "=" + value}); }), "");
+        EXPECT_NE(refusal_of([&] { parse(program_, required + Words{key + "=maybe"}); }), "");
+      } else if (option.known.empty() || !option.limits) {
+        const bool any_text = std::holds_alternative<std::string*>(option.target);
+        if (!any_text && !option.limits) continue;
+        EXPECT_EQ(refusal_of([&] { parse(program_, required + Words{key + "=" + fitting_value(option)}); }),
+                  "");
+      }
+    }
+  }
+}
+
+// Words of other programs: understood where there is such an option, answered where there is none.
+TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
+  const std::vector<Words> understood = {
+      {"predict", "model=best.pt", "source=photos", "imgsz=320", "save=False"},
+      {"detect", "predict", "model=best.pt", "source=photos", "classes=[0, 2]", "half=False"},
+      {"predict", "detect", "model=best.pt", "source=photos", "show_labels=True", "stream=False"},
+      {"task=detect", "mode=predict", "model=best.pt", "source=photos", "imgsz=[320,640]", "device=cpu"},
+      {"model=best.pt", "source=photos", "mode=predict", "conf=None", "verbose=True", "batch=1"},
+      {"predict", "--weights", "best.pt", "--source", "photos", "--img", "320", "--conf-thres", "0.4",
+       "--iou-thres=0.5", "--nosave", "--workers", "4"},
+      {"classify", "train", "model=yolov8n-cls", "data=d", "epochs=3", "half=False", "retina_masks=False"},
+      {"train", "--data", "d.yaml", "--weights", "yolov8n", "--img", "640", "--batch-size", "8", "--noval",
+       "--adam", "--noautoanchor", "False"},
+      {"train", "data=d.yaml", "model=yolov8n", "device=None", "time=None", "amp=True", "cache=False"},
+      {"val", "model=best.pt", "data=d.yaml", "split=test", "plots=0", "workers=8", "save_hybrid=False"},
+      {"export", "--model", "best.pt", "--include", "onnx", "simplify=True"},
+      {"export", "model=best.pt", "format=onnx", "dynamic=True", "keras=False", "workspace=None"},
+      {"benchmark", "--model", "yolov8n", "imgsz=320"},
+      {"data", "check", "data=d.yaml"},
+      {"data", "convert", "out=o", "in=d.yaml", "to=coco"},
+      {"import", "file=a.pt", "output=b.safetensors"},
+      {"compare", "checkpoints=a.pt", "imgsz=320,640"},
+      {"help", "predict"},
+  };
+  for (const Words& words : understood)
+    EXPECT_EQ(refusal_of([&] { parse(program_, words); }), "") << ::testing::PrintToString(words);
+
+  const std::vector<std::pair<Words, std::string>> answered = {
+      {{"predict", "model=m", "source=s", "epochs=3"},
+       "'marrow predict' has no option '--epochs'; it is one of 'marrow train', 'marrow demo'"},
+      {{"predict", "model=m", "source=s", "half=True"}, "has no option '--half': --precision bf16 or int8"},
+      {{"predict", "source=s", "--batch-size", "4"}, "'--batch'; it is one of 'marrow train', 'marrow val'"},
+      {{"val", "model=m", "data=d", "augment=True"}, "no augmentation while predicting"},
+      {{"val", "model=m", "data=d", "device=0"}, "it computes on the CPU"},
+      {{"train", "model=m", "data=d", "epoch=3"}, "'--epoch'. Did you mean '--epochs'?"},
+      {{"train", "--model", "m", "--hyp", "hyp.yaml"}, "--cfg FILE"},
+      {{"train", "--evolve"}, "no search for hyperparameters"},
+      {{"predict", "model=m", "source=s", "save=maybe"}, "'maybe' is not true or false"},
+      {{"segment", "predict", "model=m"}, "segment: a task that marrow does not have"},
+      {{"task=pose", "mode=val"}, "pose: a task"},
+      {{"task=detct", "mode=val"}, "unknown task 'detct'. Did you mean 'detect'?"},
+      {{"track", "model=m"}, "'marrow predict' finds them"},
+      {{"mode=predit", "model=m"}, "unknown command 'predit'. Did you mean 'predict'?"},
+      {{"predict", "mode=val", "model=m"}, "mode=val, but the command is 'predict'"},
+  };
+  for (const auto& [words, answer] : answered) {
+    const std::string message = refusal_of([&] { parse(program_, words); });
+    EXPECT_NE(message.find(answer), std::string::npos) << ::testing::PrintToString(words) << ": " << message;
+  }
+}
+
+// A hint has to help: what is near in letters and far in meaning is none.
+TEST_F(Commands, AHintIsALikelySlip) {
+  for (const char* word : {"--img", "--size", "--gpu", "--foo", "--lr"}) {
+    const std::string message = refusal_of([&] { parse(program_, {"models", word, "3"}); });
+    EXPECT_EQ(message.find("Did you mean"), std::string::npos) << message;
+  }
+  EXPECT_NE(refusal_of([&] {
+              parse(program_, {"train", "--nmae", "x"});
+            }).find("'--name'"),
+            std::string::npos);
+  EXPECT_EQ(refusal_of([&] {
+              parse(program_, {"train", "--abc", "x"});
+            }).find("Did you mean"),
+            std::string::npos);
 }
 
 // An option of one name is the same everywhere, apart from those that mean something else by their nature.
@@ -450,6 +547,34 @@ TEST(Parse, ValuesMayLookLikeOptions) {
   Small attached;
   EXPECT_EQ(attached.refusal({"-n5", "file"}), "");
   EXPECT_EQ(attached.number, 5);
+}
+
+TEST(Parse, SettingsAreOptions) {
+  Small small;
+  EXPECT_EQ(small.refusal({"number=3", "file=a.txt", "loud=True", "names=[red box, bar]", "size=[3, 4]",
+                           "resume=False"}),
+            "");
+  EXPECT_EQ(small.number, 3);
+  EXPECT_EQ(small.file, "a.txt");
+  EXPECT_TRUE(small.loud);
+  EXPECT_EQ(small.names, (Words{"red box", "bar"}));
+  EXPECT_EQ(small.size, (std::vector<int>{3, 4}));
+  EXPECT_EQ(small.resume, std::nullopt);
+  // What stands before a setting does not take it for a value.
+  Small lists;
+  EXPECT_EQ(lists.refusal({"--names", "a", "number=2", "--loud", "resume=True", "f"}), "");
+  EXPECT_EQ(lists.names, Words{"a"});
+  EXPECT_EQ(lists.number, 2);
+  EXPECT_EQ(lists.resume, "");
+  EXPECT_EQ(lists.file, "f");
+  Small nothing;
+  EXPECT_EQ(nothing.refusal({"number=None", "names=None", "file=f"}), "");
+  EXPECT_EQ(nothing.number, 1);
+  EXPECT_NE(Small().refusal({"file=a", "nmber=3"}).find("Did you mean '--number'"), std::string::npos);
+  // A file of such a name, and whatever is no name before the sign.
+  Small place;
+  EXPECT_EQ(place.refusal({"./a=b"}), "");
+  EXPECT_EQ(place.file, "./a=b");
 }
 
 TEST(Parse, AnOptionalValueMayLack) {

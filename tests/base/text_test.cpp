@@ -14,6 +14,11 @@ TEST(Text, NearestNameFindsASlip) {
 
 TEST(Text, NearestNameDeclinesTheUnlike) {
   EXPECT_EQ(nearest_name("resnet", kNames), "");
+  const std::vector<std::string> options = {"--cfg", "--time", "--name"};
+  EXPECT_EQ(nearest_name("--img", options), "");
+  EXPECT_EQ(nearest_name("--size", options), "");
+  EXPECT_EQ(nearest_name("--nmae", options), "--name");
+  EXPECT_EQ(nearest_name("cgf", options), "--cfg");
   EXPECT_EQ(nearest_name(std::string(1 << 20, 'x'), kNames), "");
 }
 

@@ -136,7 +136,10 @@ TEST_F(KilledRun, LeavesWithTheSignalsCodeAndGoesOn) {
     EXPECT_EQ(program.wait(), 128 + signal);
     EXPECT_NE(program.said().find("--resume"), std::string::npos) << program.said();
   }
-  ASSERT_EQ(TrainProgram(resume("stopped"), log()).wait(), 0);
+  // As users of `yolo` resume: the run is named by its model.
+  const fs::path marrow = fs::path(MARROW_TRAIN_PROGRAM).replace_filename("marrow");
+  const std::string model = "model=" + tiny_.weights("stopped", "last").string();
+  ASSERT_EQ(TrainProgram({"detect", "train", model, "resume=True"}, log(), {}, marrow.c_str()).wait(), 0);
   expect_equal("straight", "stopped");
 }
 

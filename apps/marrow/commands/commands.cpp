@@ -1,6 +1,7 @@
 #include "commands/commands.h"
 
 #include "commands/about.h"
+#include "support/habits.h"
 
 namespace marrow::cli {
 
@@ -23,6 +24,7 @@ void add_commands(Command& program) {
   program.add("scale", declare_scale);
   program.add("demo", declare_demo);
   add_commands_about(program);
+  add_habits(program);
 }
 
 }  // namespace marrow::cli

@@ -3,26 +3,36 @@
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <utility>
 
 #include "marrow/base/utf8.h"
 
 namespace marrow {
 namespace {
 
-// Levenshtein distance, one row at a time.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
+// Levenshtein distance in which two neighbours that changed places are one slip, three rows at a time.
+size_t slips_between(std::string_view a, std::string_view b) {
+  std::vector<size_t> before, row(b.size() + 1), next(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
   for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
+    next[0] = i + 1;
     for (size_t j = 0; j < b.size(); ++j) {
-      const size_t substitute = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substitute, row[j] + 1, row[j + 1] + 1});
+      next[j + 1] = std::min({row[j] + (a[i] == b[j] ? 0 : 1), row[j + 1] + 1, next[j] + 1});
+      if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j])
+        next[j + 1] = std::min(next[j + 1], before[j - 1] + 1);
     }
+    before = std::exchange(row, next);
   }
   return row.back();
+}
+
+size_t likely_slips(size_t letters) {
+  if (letters <= 4) return 1;
+  return letters <= 7 ? 2 : (letters + 2) / 3;
+}
+
+std::string_view without_hyphens(std::string_view name) {
+  return name.substr(std::min(name.find_first_not_of('-'), name.size()));
 }
 
 }  // namespace
@@ -52,6 +62,15 @@ std::vector<std::string_view> listed_lines(std::string_view content) {
   return lines;
 }
 
+std::optional<bool> parse_truth(std::string_view text) {
+  const std::string lower = to_lower(text);
+  for (const char* yes : {"true", "1", "yes", "on"})
+    if (lower == yes) return true;
+  for (const char* no : {"false", "0", "no", "off"})
+    if (lower == no) return false;
+  return {};
+}
+
 std::string printable(std::string_view text, size_t longest) {
   std::string result;
   for (size_t at = 0; at < text.size();) {
@@ -68,13 +87,13 @@ std::string nearest_name(std::string_view found, std::span<const std::string> kn
   // A hostile name may be huge; no honest slip is.
   constexpr size_t kLongestName = 100;
   if (found.size() > kLongestName) return {};
-  const std::string wanted = to_lower(found);
+  const std::string wanted = to_lower(without_hyphens(found));
   std::string best;
-  size_t best_distance = std::max<size_t>(2, (wanted.size() + 2) / 3) + 1;
+  size_t fewest = likely_slips(wanted.size()) + 1;
   for (const std::string& name : known) {
-    const size_t distance = edit_distance(wanted, to_lower(name));
-    if (distance < best_distance) {
-      best_distance = distance;
+    const size_t slips = slips_between(wanted, to_lower(without_hyphens(name)));
+    if (slips < fewest) {
+      fewest = slips;
       best = name;
     }
   }

@@ -1,6 +1,7 @@
 // Small helpers for messages: the nearest valid name, and lists of names.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,8 +9,9 @@
 
 namespace marrow {
 
-// The entry of `known` with the smallest edit distance to `found` (case ignored), or "" when none is close
-// enough to be a likely typing error (more than a third of the letters differ).
+// The entry of `known` that the fewest slips turn into `found`: a letter too many, too few, another, or two
+// that changed places; case and hyphens in front do not count. "" when none is a likely slip: one in a word
+// of up to four letters, two in one of up to seven, a third of the letters in a longer one.
 std::string nearest_name(std::string_view found, std::span<const std::string> known);
 
 // "unknown backbone 'starnet_s5'. Did you mean 'starnet_s4'? Known: starnet_s1, starnet_s2, ..."
@@ -26,6 +28,9 @@ std::string_view trimmed(std::string_view text);
 
 // The lines of a list, trimmed, without empty ones; views of `content`.
 std::vector<std::string_view> listed_lines(std::string_view content);
+
+// true, yes, on, 1 and false, no, off, 0, in any case; nothing for other texts.
+std::optional<bool> parse_truth(std::string_view text);
 
 // Text out of a file, for a message: cut to `longest` bytes, never inside a character, with '?' for control
 // characters (utf8.h) and for bytes that are no UTF-8.

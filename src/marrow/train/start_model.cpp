@@ -18,11 +18,8 @@
 namespace marrow::train {
 namespace {
 
-bool is_true(const std::string& text) {
-  return to_lower(text) == "true" || text == "1";
-}
-bool is_false(const std::string& text) {
-  return text.empty() || to_lower(text) == "false" || text == "0";
+bool says_no(const std::string& pretrained) {
+  return pretrained.empty() || parse_truth(pretrained) == false;
 }
 
 // Takes what fits of `found`, draws the rest, and says so.
@@ -154,7 +151,7 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
                                 const std::function<void(const std::string&)>& say) {
   if (options.model.empty())
     throw Error(ErrorKind::kUsage, "--model is missing: a name, a YAML or a checkpoint");
-  const bool from_file = !is_true(options.pretrained) && !is_false(options.pretrained);
+  const bool from_file = parse_truth(options.pretrained) != true && !says_no(options.pretrained);
   if (model::is_checkpoint_path(options.model)) {
     if (!options.backbone.empty())
       throw Error(ErrorKind::kUsage, "--backbone: the checkpoint " + options.model + " has its own");
@@ -162,7 +159,7 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
       throw Error(ErrorKind::kUsage, "--model is a checkpoint already; --pretrained cannot be another");
     const model::TrainedModel own = load_trainable(options.model);
     model::Model model = for_classes(own.model, names);
-    if (!is_false(options.pretrained)) {
+    if (!says_no(options.pretrained)) {
       say_order(options.model, own.model, names, say);
       return filled(std::move(model), own.weights, options.seed, options.model, say);
     }

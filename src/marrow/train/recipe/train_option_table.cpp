@@ -21,15 +21,6 @@ constexpr double kLargestSeed = 9007199254740992.0;  // 2^53, which a double hol
   throw Error(ErrorKind::kUsage, fmt::format("{}: '{}' is not {}", key, printable(text), wanted));
 }
 
-std::optional<bool> parse_bool(std::string_view text) {
-  const std::string lower = to_lower(text);
-  for (const char* yes : {"true", "1", "yes", "on"})
-    if (lower == yes) return true;
-  for (const char* no : {"false", "0", "no", "off"})
-    if (lower == no) return false;
-  return {};
-}
-
 std::string number_text(double value) {
   return fmt::format("{}", value);
 }
@@ -103,7 +94,7 @@ class Table {
     const Row row = add(
         key, "", help, [=](const TrainOptions& o) { return o.*member ? "true" : "false"; },
         [=](TrainOptions& o, std::string_view text) {
-          const std::optional<bool> value = parse_bool(text);
+          const std::optional<bool> value = parse_truth(text);
           if (!value) refuse(key, text, "true or false");
           o.*member = *value;
         });

@@ -3,65 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/base/yaml.h"
+#include "marrow/train/recipe/foreign_settings.h"
 #include "marrow/train/recipe/option_text.h"
 
 namespace marrow::train {
 namespace {
-
-// Keys of YOLOv8's own files that mean nothing to training here, with the values that ask for nothing.
-struct ForeignKey {
-  std::string_view key;
-  std::string_view harmless;  // besides null and false
-};
-constexpr std::array kForeignKeys = {
-    ForeignKey{"task", "detect"},
-    ForeignKey{"mode", "train"},
-    ForeignKey{"resume", ""},
-    ForeignKey{"profile", ""},
-    ForeignKey{"compile", ""},
-    ForeignKey{"overlap_mask", "true"},
-    ForeignKey{"mask_ratio", "4"},
-    ForeignKey{"half", ""},
-    ForeignKey{"dnn", ""},
-    ForeignKey{"source", ""},
-    ForeignKey{"vid_stride", "1"},
-    ForeignKey{"stream_buffer", ""},
-    ForeignKey{"visualize", ""},
-    ForeignKey{"augment", ""},
-    ForeignKey{"classes", ""},
-    ForeignKey{"retina_masks", ""},
-    ForeignKey{"embed", ""},
-    ForeignKey{"show", ""},
-    ForeignKey{"save_frames", ""},
-    ForeignKey{"save_txt", ""},
-    ForeignKey{"save_conf", ""},
-    ForeignKey{"save_crop", ""},
-    ForeignKey{"show_labels", "true"},
-    ForeignKey{"show_conf", "true"},
-    ForeignKey{"show_boxes", "true"},
-    ForeignKey{"line_width", ""},
-    ForeignKey{"format", "torchscript"},
-    ForeignKey{"keras", ""},
-    ForeignKey{"optimize", ""},
-    ForeignKey{"int8", ""},
-    ForeignKey{"dynamic", ""},
-    ForeignKey{"simplify", "true"},
-    ForeignKey{"opset", ""},
-    ForeignKey{"workspace", ""},
-    ForeignKey{"nms", ""},
-    ForeignKey{"pose", "12.0"},
-    ForeignKey{"kobj", "1.0"},
-    ForeignKey{"cfg", ""},
-    ForeignKey{"tracker", "botsort.yaml"},
-    ForeignKey{"save_dir", "*"},
-};
 
 const TrainOption* find_option(std::string_view key) {
   const auto& table = train_option_table();
@@ -104,11 +56,8 @@ std::vector<std::string> read_train_options(const std::filesystem::path& path, T
   for (size_t i = 0; i < yaml.keys.size(); ++i) {
     const std::string text = text_of(yaml.items[i]);
     const std::string place = fmt::format("{}:{}: ", file, yaml.key_lines[i]);
-    const auto foreign = std::ranges::find(kForeignKeys, yaml.keys[i], &ForeignKey::key);
-    if (foreign != kForeignKeys.end()) {
-      const bool harmless = is_none(text) || to_lower(text) == "false" || foreign->harmless == "*" ||
-                            to_lower(text) == foreign->harmless;
-      if (!harmless)
+    if (const ForeignSetting* foreign = find_foreign_setting(yaml.keys[i])) {
+      if (!is_harmless(*foreign, text))
         notices.push_back(
             fmt::format("{}{}: {} has no effect on training here", place, yaml.keys[i], printable(text)));
       continue;
