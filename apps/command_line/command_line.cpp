@@ -103,6 +103,12 @@ Option& Option::or_place(std::string place) {
   return *this;
 }
 
+Option& Option::or_value(std::string word) {
+  takes = Takes::kSwitchOrValue;
+  value = std::move(word);
+  return *this;
+}
+
 const std::string& Option::name() const {
   return names.empty() ? argument : names.back();
 }

@@ -34,6 +34,7 @@ struct Option {
   enum class Takes {
     kValue,
     kSwitch,         // true or false: --rect, --rect false, --no-rect
+    kSwitchOrValue,  // as a switch, or --amp bf16
     kOptionalValue,  // --resume, --resume FOLDER
     kList,           // a,b,c
     kRepeated,       // --set a=1 --set b=2
@@ -64,6 +65,8 @@ struct Option {
   Option& at_most(size_t values);
   Option& once_each();  // a list whose values are given one by one
   Option& also(std::string spelling);
+  Option& or_value(std::string word);  // of a switch; check() says which values it takes
+  bool is_switch() const { return takes == Takes::kSwitch || takes == Takes::kSwitchOrValue; }
   Option& or_place(std::string place);  // "MODEL": a word without an option before it is this one's value
 
   const std::string& name() const;  // the long one, or the argument's

@@ -12,7 +12,7 @@ using Takes = Option::Takes;
 // The long spellings of an option, both of a switch.
 std::vector<std::string> spellings(const Option& option) {
   std::vector<std::string> all = option.names;
-  if (option.takes == Takes::kSwitch) all.push_back("--no-" + option.name().substr(2));
+  if (option.is_switch()) all.push_back("--no-" + option.name().substr(2));
   return all;
 }
 
@@ -97,7 +97,7 @@ std::string zsh_completion(const Command& program) {
   };
   const auto spec = [&](const Option& option, const std::string& word) {
     std::string text = fmt::format("{}[{}]", word, spec_text(option.help));
-    if (option.takes == Takes::kSwitch) return quoted(text);
+    if (option.is_switch()) return quoted(text);
     text += fmt::format(":{}:", spec_text(option.value_text()));
     text += option.known.empty() ? "_files" : "(" + join(option.known, " ") + ")";
     return quoted(text);

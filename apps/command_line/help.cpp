@@ -43,8 +43,7 @@ std::string entry(const std::string& head, const std::string& body) {
 }
 
 bool has_switches(const Command& command) {
-  return std::ranges::any_of(command.options(),
-                             [](const Option& option) { return option.takes == Option::Takes::kSwitch; });
+  return std::ranges::any_of(command.options(), [](const Option& option) { return option.is_switch(); });
 }
 
 void add_options(const Command& command, std::string& text) {
@@ -79,10 +78,11 @@ std::string usage_text(const Command& command) {
 
 std::string head_text(const Option& option) {
   if (!option.argument.empty()) return option.argument;
-  if (option.takes == Option::Takes::kSwitch) {
+  if (option.is_switch()) {
     std::vector<std::string> names(option.names.begin(), option.names.end() - 1);
     names.push_back("--[no-]" + option.name().substr(2));
-    return join(names, ", ");
+    const std::string value = option.value_text();
+    return join(names, ", ") + (value.empty() ? "" : " [" + value + "]");
   }
   const std::string value = option.value_text();
   return join(option.names, ", ") +

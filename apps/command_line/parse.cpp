@@ -146,6 +146,16 @@ class Normaliser {
     emit(*truth ? "true" : "false");
   }
 
+  // The next word where it is a value of the option.
+  void take_switch_or_value(const Option& option, std::optional<std::string> value) {
+    const auto fits = [&](const std::string& text) {
+      return parse_truth(text) || option.refusal(text).empty();
+    };
+    if (!value && next_ < words_.size() && fits(words_[next_])) value = words_[next_++];
+    emit(option.spelling());
+    emit(value.value_or("true"));
+  }
+
   // The next words too, as long as they can belong to a list.
   void take_list(const Option& option, std::optional<std::string> value) {
     const bool numbers = std::holds_alternative<std::vector<int>*>(option.target);
@@ -173,6 +183,8 @@ class Normaliser {
     switch (option.takes) {
       case Takes::kSwitch:
         return take_switch(option, name, std::move(value));
+      case Takes::kSwitchOrValue:
+        return take_switch_or_value(option, std::move(value));
       case Takes::kList:
         return take_list(option, std::move(value));
       case Takes::kOptionalValue:
@@ -233,7 +245,7 @@ class Normaliser {
     }
     if (const Option* option = find(name)) return take(*option, name, std::move(value));
     if (name.starts_with("--no-"))
-      if (const Option* option = find("--" + name.substr(5)); option && option->takes == Takes::kSwitch) {
+      if (const Option* option = find("--" + name.substr(5)); option && option->is_switch()) {
         if (value) refuse(fmt::format("{}: takes no value; wanted {}={}", name, option->name(), *value));
         emit(option->spelling());
         return emit("false");

@@ -40,11 +40,21 @@ Option& declare_train_option(Command& command, const train::TrainOption& row, co
   const std::string help = row.help + suits_text(row.suits);
   Option& option = row.flag ? command.flag(flag_of(row.key), checked, help)
                             : command.option(flag_of(row.key), checked, help);
+  if (row.flag && !row.type.empty())
+    option.or_value(row.type).check([&row](const std::string& text) -> std::string {
+      try {
+        train::TrainOptions ignored;
+        row.set(ignored, text);
+      } catch (const Error& error) {
+        return error.what();
+      }
+      return {};
+    });
   option.value = row.type;
   option.limits = row.limits;
   option.known = row.known;
   const std::string text = row.text(train::TrainOptions{});
-  option.default_text = row.flag ? (text == "true" ? "on" : "off") : text;
+  option.default_text = !row.flag ? text : text == "true" ? "on" : text == "false" ? "off" : text;
   return option.without(row.absence);
 }
 

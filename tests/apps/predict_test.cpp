@@ -249,8 +249,8 @@ TEST_F(Predict, TakesClassesByNumberAndByName) {
   EXPECT_GE(seen.size(), 2u) << "a random network need not find all three";
   for (const auto& [text, says] : std::vector<std::pair<std::string, std::string>>{
            {"red bix", "unknown class 'red bix'. Did you mean 'red box'?"},
-           {"3", "3, but the model has 3 classes (0..2)"},
-           {"-1", "-1, but the model has 3 classes"},
+           {"3", "3, but there are 3 classes (0..2)"},
+           {"-1", "-1, but there are 3 classes"},
            {"1x", "unknown class '1x'"},
            {"99999999999999999999", "99999999999999999999"}}) {
     const ProgramResult result = predict("in/a.png", {"--classes", text});

@@ -31,7 +31,7 @@ TEST(TrainFlags, SwitchesAreStatedInThreeWays) {
   EXPECT_EQ(options.seed, 3u);
   EXPECT_TRUE(options.save_json);
   EXPECT_FALSE(options.val);
-  EXPECT_FALSE(options.amp);
+  EXPECT_EQ(options.amp, "false");
   EXPECT_FALSE(options.plots);
   EXPECT_TRUE(options.exist_ok);
   EXPECT_EQ(options.model, "yolov8n");
@@ -48,7 +48,7 @@ TEST(TrainFlags, AreHandedOverWhole) {
   EXPECT_EQ(second.flags.given().size(), first.flags.given().size());
   EXPECT_EQ(second.options.name, "--odd");
   EXPECT_EQ(second.options.warmup_epochs, 2.5);
-  EXPECT_EQ(second.options.freeze, (std::vector<int>{0, 3}));
+  EXPECT_EQ(second.options.freeze, (Words{"0", "3"}));
 }
 
 TEST(TrainFlags, RefuseWhatDoesNotFit) {

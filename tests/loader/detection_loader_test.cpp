@@ -24,7 +24,8 @@ AugmentSettings everything() {
   settings.mosaic = 0.7;
   settings.mixup = settings.cutmix = settings.flipud = settings.bgr = 0.5;
   settings.copy_paste = 0.5;
-  settings.perspective = {.degrees = 20, .translate = 0.2, .scale = 0.5, .shear = 5, .perspective = 0.0005};
+  settings.perspective = {
+      .degrees = 20, .translate = 0.2, .zoom = {0.5, 1.5}, .shear = 5, .perspective = 0.0005};
   return settings;
 }
 

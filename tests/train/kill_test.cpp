@@ -94,7 +94,7 @@ TEST_F(KilledRun, EndsWithTheSameBytesWithOtherWorkersAndCaches) {
   TrainOptions options = tiny_.options("");
   options.optimizer = "NAdam";
   options.lr0 = 0.001;
-  options.multi_scale = true;
+  options.multi_scale = 0.5;
   options.cos_lr = true;
   options.warmup_epochs = 1;
   options.mixup = 0.5;

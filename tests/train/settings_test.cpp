@@ -90,12 +90,13 @@ TEST_F(SettingsTest, EachTrainsToFiniteNumbers) {
       {{"multi_scale", "true"}},
       {{"rect", "true"}},
       {{"single_cls", "true"}},
-      {{"fraction", "0.5"}},
+      {{"fraction", "[0.5, 2]"}, {"cls_pw", "0.5"}, {"freeze", "[0, 8.cv2]"}},
+      {{"classes", "[0]"}, {"scale", "[0.8, 1.1]"}, {"multi_scale", "0.25"}},
       {{"val", "false"}},
       {{"nbs", "4"}},
       {{"nbs", "1"}, {"batch", "1"}},
       {{"channels_last", "true"}},
-      {{"amp_type", "bf16"}},
+      {{"amp", "bf16"}},
       {{"cache", "ram"}, {"workers", "4"}},
       {{"mixup", "1"}, {"cutmix", "1"}, {"copy_paste", "1"}, {"close_mosaic", "0"}, {"degrees", "10"}},
       {{"mosaic", "0"}, {"perspective", "0.001"}, {"shear", "5"}, {"flipud", "0.5"}, {"bgr", "0.5"}},
@@ -130,6 +131,26 @@ TEST_F(SettingsTest, EachTrainsToFiniteNumbers) {
 TEST_F(SettingsTest, FractionTakesTheFirstImages) {
   const std::string said = train("half", {{"fraction", "0.5"}});
   EXPECT_NE(said.find("5 images in 2 batches of 4"), std::string::npos) << said;
+}
+
+TEST_F(SettingsTest, KeepsTheObjectsOfTheClassesNamed) {
+  const std::string all = train("all", {{"epochs", "1"}});
+  const std::string one = train("named", {{"epochs", "1"}, {"classes", "[1]"}});
+  const std::string none = train("wrong", {{"classes", "[discs]"}});
+  const auto objects = [](const std::string& said) {
+    const size_t at = said.find("train: 10 images, ");
+    return at == said.npos ? 0 : std::stoi(said.substr(at + 18));
+  };
+  EXPECT_GT(objects(one), 0) << one;
+  EXPECT_LT(objects(one), objects(all));
+  EXPECT_EQ(model::load_trained(tiny_.weights("named", "last")).model.classes(), 2);
+  EXPECT_NE(none.find("classes: unknown class 'discs'. Did you mean 'disc'?"), std::string::npos) << none;
+}
+
+TEST_F(SettingsTest, ABatchMayBeAShareOfTheMemory) {
+  const std::string said = train("share", {{"batch", "0.9"}, {"epochs", "1"}});
+  EXPECT_NE(said.find("batch 0.9: "), std::string::npos) << said;
+  EXPECT_EQ(results("share").size(), 1u);
 }
 
 TEST_F(SettingsTest, BatchesNoLargerThanTheDataset) {

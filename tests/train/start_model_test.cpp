@@ -9,6 +9,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/zoo.h"
+#include "marrow/train/class_rows.h"
 #include "marrow/weights/safetensors.h"
 #include "support/temporary_folder.h"
 #include "train/tiny_run.h"
@@ -58,9 +59,59 @@ TEST_F(StartModel, SaysThatClassesHaveAnotherOrder) {
   for (const std::vector<std::string>& names : {std::vector<std::string>{"b", "a"}, {"a", "b"}}) {
     options_.model = checkpoint("own.safetensors",
                                 model::make_model((folder_ / "tiny.yaml").string(), {}, {.names = names}));
+    options_.cls_remap = false;
     start(options_);
     EXPECT_EQ(said_.find("another order") != std::string::npos, names.front() == "b") << said_;
+    options_.cls_remap = true;
+    said_.clear();
+    start(options_);
+    EXPECT_EQ(said_.find("the outputs of 2 of 2 classes") != std::string::npos, names.front() == "b")
+        << said_;
+    options_.rules = "8.3";
+    said_.clear();
+    start(options_);
+    EXPECT_EQ(said_.find("another order") != std::string::npos, names.front() == "b") << said_;
+    options_.rules = "8.4";
   }
+}
+
+// Rows of classes go by name; the others stay as they are drawn, and the branch is as wide as it was.
+TEST_F(StartModel, TakesClassesByNameAndTheBranchAsWideAsItWas) {
+  const model::Model many = model::make_model("yolov8n", {}, {.names = [] {
+                                                std::vector<std::string> names = {" B ", "x"};
+                                                for (int i = 2; i < 80; ++i)
+                                                  names.push_back("class " + std::to_string(i));
+                                                return names;
+                                              }()});
+  options_.model = checkpoint("many.safetensors", many);
+  const Weights stored = randomize(many.graph, 77);
+  const model::TrainedModel trained = start(options_);
+  EXPECT_NE(said_.find("the outputs of 1 of 2 classes"), std::string::npos) << said_;
+  for (const char* name : {"model.22.cv3.0.2.weight", "model.22.cv3.2.2.bias"}) {
+    const auto found = trained.weights.at(name).values(), from = stored.at(name).values();
+    const size_t row = found.size() / 2;
+    EXPECT_TRUE(std::equal(found.begin() + static_cast<std::ptrdiff_t>(row), found.end(), from.begin()))
+        << name;
+    EXPECT_FALSE(std::equal(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(row),
+                            from.begin() + static_cast<std::ptrdiff_t>(row)))
+        << name;
+  }
+  EXPECT_EQ(trained.weights.at("model.22.cv3.0.2.weight").dim(1), 80);
+  EXPECT_TRUE(
+      same(trained.weights.at("model.22.cv3.0.1.conv.weight"), stored.at("model.22.cv3.0.1.conv.weight")));
+  // It is stored with the model.
+  const auto file = folder_ / "again.safetensors";
+  model::save_checkpoint(file, trained.model, trained.weights);
+  EXPECT_EQ(model::load_trained(file).weights.at("model.22.cv3.0.2.weight").dim(1), 80);
+  // YOLOv8n for three classes, as the reference has it after fine-tuning.
+  const model::Model three =
+      with_class_branch_of(model::make_model("yolov8n", {}, {.classes = 3}), many.graph);
+  int64_t parameters = 0;
+  for (const Parameter& parameter : three.graph.parameters)
+    if (parameter.counted()) parameters += element_count(parameter.shape);
+  EXPECT_EQ(parameters, 3138489);
+  options_.rules = "8.3";
+  EXPECT_EQ(start(options_).weights.at("model.22.cv3.0.2.weight").dim(1), 64);
 }
 
 TEST_F(StartModel, RefusesADeployedModel) {
@@ -161,10 +212,15 @@ TEST_F(StartModel, RefusesWhatHasNoMeaning) {
 
 TEST_F(StartModel, FreezesByTheNumberOfTheLine) {
   const model::Model model = model::make_model("yolov8n");
-  EXPECT_EQ(frozen_parts(model, {0, 1, 10, 22}),
+  EXPECT_EQ(frozen_parts(model, {"0", "1", "10", "22"}),
             (std::vector<std::string>{"model.0.", "model.1.", "model.22."}));
-  EXPECT_THROW(frozen_parts(model, {23}), Error);
-  EXPECT_THROW(frozen_parts(model::make_model("starnet_s050"), {0}), Error);
+  EXPECT_THROW(frozen_parts(model, {"23"}), Error);
+  EXPECT_EQ(frozen_parts(model, {"22.cv2", "9"}), (std::vector<std::string>{"model.22.cv2.", "model.9."}));
+  EXPECT_THROW(frozen_parts(model, {"22.cv7"}), Error);
+  std::vector<std::string> all;
+  for (size_t i = 0; i < model.layers.size(); ++i) all.push_back(std::to_string(i));
+  EXPECT_THROW(frozen_parts(model, all), Error);
+  EXPECT_THROW(frozen_parts(model::make_model("starnet_s050"), {"0"}), Error);
   EXPECT_TRUE(frozen_parts(model::make_model("starnet_s050"), {}).empty());
 }
 

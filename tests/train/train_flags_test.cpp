@@ -33,7 +33,7 @@ TEST_F(TrainFlags, ASwitchAloneIsOn) {
   EXPECT_TRUE(between.save_json);
   EXPECT_EQ(between.seed, 3u);
   EXPECT_FALSE(between.val);
-  EXPECT_FALSE(between.amp);
+  EXPECT_EQ(between.amp, "false");
   EXPECT_FALSE(settings({"--save-json=false", "--val"}).save_json);
 }
 

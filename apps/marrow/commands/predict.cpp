@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "commands/commands.h"
+#include "marrow/base/class_numbers.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -48,35 +49,6 @@ struct Options {
   bool as_json = false;
   engine::EngineOptions engine;
 };
-
-// Class ids or names, as class ids.
-std::vector<int> class_ids(const std::vector<std::string>& wanted, const std::vector<std::string>& names) {
-  std::vector<int> ids;
-  for (const std::string& text : wanted) {
-    const auto named = std::ranges::find(names, text);
-    size_t used = 0;
-    int id = -1;
-    if (named != names.end()) {
-      id = static_cast<int>(named - names.begin());
-    } else if (text.empty()) {
-      throw Error(ErrorKind::kUsage,
-                  "--classes: a class is empty; wanted numbers or names with commas between");
-    } else {
-      try {
-        id = std::stoi(text, &used);
-      } catch (const std::exception&) {
-        used = 0;
-      }
-      if (used != text.size())
-        throw Error(ErrorKind::kUsage, "--classes: " + unknown_name_message("class", text, names));
-      if (id < 0 || id >= static_cast<int>(names.size()))
-        throw Error(ErrorKind::kUsage, fmt::format("--classes: {}, but the model has {} classes (0..{})", id,
-                                                   names.size(), names.size() - 1));
-    }
-    ids.push_back(id);
-  }
-  return ids;
-}
 
 std::string times_text(const predict::PredictTimes& t) {
   return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
@@ -282,7 +254,7 @@ predict::DetectorOptions detector_options(const Options& o, const model::Model& 
   options.engine = o.engine;
   options.nms = o.nms;
   options.nms.suppress = !o.end2end;
-  options.nms.classes = class_ids(o.classes, model.names);
+  options.nms.classes = class_numbers(o.classes, model.names, "--classes");
   return options;
 }
 

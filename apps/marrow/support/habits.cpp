@@ -90,6 +90,7 @@ std::vector<Habit> flags_of_scripts() {
       {"--conf-thresh", "--conf"},
       {"--iou-thres", "--iou"},
       {"--iou-thresh", "--iou"},
+      {"--amp-type", "--amp"},  // Marrow's own, once
       {"--agnostic", "--agnostic-nms"},
       {"--learning-rate", "--lr0"},
       {"--num-workers", "--workers"},

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
@@ -34,9 +33,8 @@ std::shared_ptr<loader::ImageStore> make_store(std::vector<data::LabelledImage> 
       loader::ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
 }
 
-// How many of n the fraction keeps.
-size_t kept_of(size_t n, double fraction) {
-  return std::max<size_t>(static_cast<size_t>(std::nearbyint(static_cast<double>(n) * fraction)), 1);
+size_t kept_of(size_t n, const OpenSplitOptions& options) {
+  return options.kept ? std::min(options.kept(n), n) : n;
 }
 
 // The class that the map gives a class of the dataset.
@@ -58,14 +56,8 @@ OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
                          const OpenSplitOptions& options) {
   const std::vector<data::ClassifiedImage> listed = data::list_classified(dataset, split);
   std::vector<data::ClassifiedImage> images;
-  for (auto first = listed.begin(); first != listed.end();) {
-    const auto last = std::find_if(first, listed.end(), [&](const data::ClassifiedImage& image) {
-      return image.class_id != first->class_id;
-    });
-    const size_t kept = kept_of(static_cast<size_t>(last - first), options.fraction);
-    images.insert(images.end(), first, first + static_cast<std::ptrdiff_t>(kept));
-    first = last;
-  }
+  const size_t kept = kept_of(listed.size(), options);
+  for (size_t i = 0; i < kept; ++i) images.push_back(listed[i * listed.size() / kept]);
   if (options.say)
     options.say(fmt::format("{}: {} of {}", split, counted(static_cast<int64_t>(images.size()), "image"),
                             counted(dataset.classes(), "class")));
@@ -93,12 +85,19 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
     if (options.need_objects) fail_format(message);
     say("WARNING: " + message);
   }
-  labels.images.resize(kept_of(labels.images.size(), options.fraction));
+  labels.images.resize(kept_of(labels.images.size(), options));
   OpenedSplit opened;
   const auto class_of = [&](const data::Label& label) {
     return options.single_class ? 0 : mapped(options.class_map, label.class_id);
   };
+  const auto is_left_out = [&](const data::Label& label) {
+    return !options.classes.empty() &&
+           std::ranges::find(options.classes, label.class_id) == options.classes.end();
+  };
   for (data::LabelledImage& image : labels.images) {
+    std::erase_if(image.labels, is_left_out);
+    std::erase_if(image.ignored,
+                  [&](const data::IgnoredLabel& ignored) { return is_left_out(ignored.label); });
     for (data::Label& label : image.labels) label.class_id = class_of(label);
     for (data::IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
     opened.objects += static_cast<int64_t>(image.labels.size());

@@ -23,7 +23,10 @@ struct OpenSplitOptions {
       {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself
   bool coco_numbers = false;  // are wanted
   bool fingerprint = false;   // is wanted
-  double fraction = 1;  // the first round(n * fraction) images of the sorted list; of each class for folders
+  // How many of n images are used: of boxes the first ones of the sorted list, of folders some from all over
+  // it. Empty: all.
+  std::function<size_t(size_t n)> kept = {};
+  std::vector<int> classes = {};  // of the dataset, whose objects are kept; empty: all
   int threads = 0;
   std::function<void(const std::string& line)>
       say;  // talk; may be called from any thread, one call at a time

@@ -15,7 +15,7 @@ AugmentSettings augment_settings_of(const train::TrainOptions& options) {
   settings.copy_paste = options.copy_paste;
   settings.perspective = {.degrees = options.degrees,
                           .translate = options.translate,
-                          .scale = options.scale,
+                          .zoom = train::zoom_range(options),
                           .shear = options.shear,
                           .perspective = options.perspective};
   settings.hsv = {.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
@@ -25,7 +25,7 @@ AugmentSettings augment_settings_of(const train::TrainOptions& options) {
 ClassificationAugment classification_augment_of(const train::TrainOptions& options) {
   constexpr double kSmallestArea = 0.001;  // a crop of nothing shows nothing
   ClassificationAugment settings;
-  settings.smallest_area = std::max(1 - options.scale, kSmallestArea);
+  settings.smallest_area = std::max(train::zoom_range(options).first, kSmallestArea);
   settings.fliplr = options.fliplr;
   settings.flipud = options.flipud;
   if (options.auto_augment == "none") {

@@ -20,9 +20,10 @@ DetectionTargets targets_of(const loader::DetectionBatch& batch) {
           rows.narrow(1, 2, 4).contiguous()};
 }
 
-int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
+int draw_image_size(int image_size, double share, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
   Random random = RandomKey{.seed = seed, .epoch = epoch, .position = batch}.at("image size");
-  const int low = image_size / 2, high = image_size * 3 / 2 + stride;
+  const int low = std::max(stride, static_cast<int>(image_size * (1 - share)));
+  const int high = static_cast<int>(image_size * (1 + share) + stride);
   const int drawn = low + static_cast<int>(random.below(static_cast<uint64_t>(high - low)));
   return std::max(drawn / stride * stride, stride);
 }
@@ -49,10 +50,21 @@ DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, st
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       image_size_(image_size),
       stride_(stride),
-      loss_(graph, {.box_gain = options.box, .class_gain = options.cls, .dfl_gain = options.dfl}),
+      loss_(graph, {.box_gain = options.box,
+                    .class_gain = options.cls,
+                    .dfl_gain = options.dfl,
+                    .class_weights = class_weights(objects_of_classes(), options.cls_pw)}),
       maps_(detection_maps(graph)),
       output_(graph.find("output0")),
       threads_(options.threads) {}
+
+std::vector<int64_t> DetectionTask::objects_of_classes() const {
+  std::vector<int64_t> counts(names_.size(), 0);
+  for (size_t i = 0; i < train_.images->size(); ++i)
+    for (const data::Label& label : train_.images->labels(i).labels)
+      ++counts.at(static_cast<size_t>(label.class_id));
+  return counts;
+}
 
 std::vector<std::string> DetectionTask::result_columns() const {
   return detection_columns();
@@ -86,8 +98,8 @@ Task::Step DetectionTask::forward(TorchExecutor& model) {
   const torch::Device device = model.options().device;
   images_ = to_torch(batch->images, device);
   int size = image_size_;
-  if (options_.multi_scale) {
-    size = draw_image_size(image_size_, stride_, seed_, batch->epoch, batch->number);
+  if (const double share = multi_scale_share(options_); share > 0) {
+    size = draw_image_size(image_size_, share, stride_, seed_, batch->epoch, batch->number);
     images_ = resize_batch(images_, input_format(model.graph()), size, stride_);
   }
   place_ = place_of(*batch);

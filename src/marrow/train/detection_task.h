@@ -25,6 +25,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
 
  private:
   loader::DetectionLoaderOptions loader_options(const Place& place) const override;
+  std::vector<int64_t> objects_of_classes() const;
 
   int image_size_;
   int stride_;
@@ -41,9 +42,9 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
 // What the loss wants of a batch, on the CPU.
 DetectionTargets targets_of(const loader::DetectionBatch& batch);
 
-// multi_scale: the side, a multiple of `stride`, that a batch is resized to; from half to one and a half of
+// multi_scale: the side, a multiple of `stride`, that a batch is resized to; `share` less or more than
 // `image_size`.
-int draw_image_size(int image_size, int stride, uint64_t seed, int64_t epoch, int64_t batch);
+int draw_image_size(int image_size, double share, int stride, uint64_t seed, int64_t epoch, int64_t batch);
 
 // Bytes (N, 3, H, W) resized so that the longer side becomes `size`, each side a multiple of `stride`;
 // bilinear. What comes out is ready for the network; a batch that has the size already stays as it is, in

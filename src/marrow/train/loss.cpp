@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "marrow/base/error.h"
 #include "marrow/train/anchors.h"
@@ -123,7 +124,10 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
 
   // The binary cross entropy of a logit x and a target t is softplus(x) - x t, and t is 0 but for one class
   // of each foreground anchor.
+  torch::Tensor class_weights;
+  if (!options_.class_weights.empty()) class_weights = torch::tensor(options_.class_weights, raw.options());
   torch::Tensor class_term = at::softplus(logits).sum();
+  if (class_weights.defined()) class_term = (at::softplus(logits) * class_weights.view({1, -1, 1})).sum();
   torch::Tensor box_term = torch::zeros({}, raw.options()), dfl_term = box_term;
   const torch::Tensor foreground = assignment.foreground.nonzero();  // (F, 2)
   if (foreground.size(0) > 0) {
@@ -131,7 +135,8 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
     const torch::Tensor weight = assignment.weights.index({image, anchor});
     const torch::Tensor object = assignment.object.index({image, anchor});
     const torch::Tensor label = objects.labels.index({image, object});
-    class_term = class_term - (logits.index({image, label, anchor}) * weight).sum();
+    const torch::Tensor counts = class_weights.defined() ? weight * class_weights.index({label}) : weight;
+    class_term = class_term - (logits.index({image, label, anchor}) * counts).sum();
 
     const torch::Tensor stride = grid.strides.index({anchor}), centre = grid.centres.index({anchor});
     const torch::Tensor target = objects.boxes.index({image, object}) / stride;  // cells
@@ -145,6 +150,21 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
                                             dfl_term * options_.dfl_gain}) /
                               total;
   return {items * n, items.detach(), assignment, objects};
+}
+
+std::vector<double> class_weights(std::span<const int64_t> counts, double power) {
+  std::vector<double> weights;
+  double sum = 0;
+  int64_t present = 0;
+  for (const int64_t count : counts) {
+    weights.push_back(count > 0 ? std::pow(1.0 / static_cast<double>(count), power) : 0);
+    sum += weights.back();
+    present += count > 0;
+  }
+  if (power == 0 || present == 0) return {};
+  const double mean = sum / static_cast<double>(present);
+  for (double& weight : weights) weight = weight > 0 ? weight / mean : 1;
+  return weights;
 }
 
 std::vector<Value> detection_maps(const Graph& graph) {

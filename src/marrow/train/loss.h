@@ -30,6 +30,7 @@ struct DetectionLossOptions {
   double box_gain = kBoxGain;
   double class_gain = kClassGain;
   double dfl_gain = kDflGain;
+  std::vector<double> class_weights = {};  // of the class loss, one a class; empty: 1
   AssignerOptions assigner;
 };
 
@@ -58,6 +59,10 @@ class DetectionLoss {
   std::vector<int> strides_;  // input pixels a cell, one a level
   DetectionLossOptions options_;
 };
+
+// cls_pw: (1 / count)^power, over the mean of these; a class without objects has the mean of the others.
+// Empty where the power is 0 or nothing is counted.
+std::vector<double> class_weights(std::span<const int64_t> counts, double power);
 
 // The raw maps of the graph's detection head, one a level. Throws Error{kModel} when it has none.
 std::vector<Value> detection_maps(const Graph& graph);

@@ -4,9 +4,13 @@
 
 #include <algorithm>
 
+#include "marrow/base/class_numbers.h"
+#include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 #include "marrow/geometry/input_format.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/loader/memory.h"
 #include "marrow/train/classification_task.h"
 #include "marrow/train/detection_task.h"
 #include "marrow/train/dropout.h"
@@ -64,6 +68,29 @@ void settle_classifier(TrainOptions& options, model::Model& model) {
   if (options.dropout > 0) set_dropout(model, options.dropout);
 }
 
+// What a step of training holds for an image: every map and its gradient.
+double bytes_per_image(const model::Model& model, int size) {
+  const Shape image = {1, model.graph.nodes.at(0).channels, size, size};
+  double values = 0;
+  for (const Shape& shape : infer_shapes(model.graph, image))
+    values += static_cast<double>(element_count(shape));
+  return 2 * values * sizeof(float);
+}
+
+void settle_batch(TrainOptions& options, const model::Model& model,
+                  const std::function<void(std::string_view)>& say) {
+  if (options.batch >= 1) return;
+  options.batch = kDefaultBatch;
+  const auto free_bytes = static_cast<double>(loader::available_memory());
+  if (options.batch_memory <= 0 || free_bytes <= 0) return;
+  const double each = bytes_per_image(model, options.imgsz);
+  options.batch = static_cast<int>(std::clamp(options.batch_memory * free_bytes / each, 1.0,
+                                              static_cast<double>(std::max(options.nbs, 1))));
+  say(fmt::format("batch {}: {} at about {:.0f} MB each, of {:.1f} GB of free memory; at most nbs, {}",
+                  options.batch_memory, counted(options.batch, "image"), each / 1e6, free_bytes / 1e9,
+                  options.nbs));
+}
+
 int size_multiple(const model::Model& model) {
   return std::max(model.largest_stride, kSmallestMultiple);
 }
@@ -101,18 +128,19 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.cache = options.cache == "ram" || options.cache == "true" ? loader::ImageCache::kAll
                                                                  : loader::ImageCache::kWhenItFits;
   open.single_class = options.single_cls;
-  open.fraction = options.fraction;
+  open.kept = [&options](size_t n) { return images_kept(options, "train", n); };
+  open.classes = class_numbers(options.classes, dataset.names, "classes");
   open.need_objects = open.fingerprint = true;
   open.threads = options.threads;
   open.say = say;
   evaluate::OpenedSplit train = evaluate::open_split(dataset, "train", open);
-  open.fraction = 1;
   open.need_objects = false;
+  open.kept = [&options](size_t n) { return images_kept(options, options.split, n); };
   open.cache = loader::ImageCache::kWhenItFits;
   open.coco_numbers = options.save_json;
   evaluate::OpenedSplit val = evaluate::open_split(dataset, options.split, open);
 
-  if (options.batch < 1) options.batch = kDefaultBatch;
+  settle_batch(options, model, say);
   options.batch =
       static_cast<int>(std::min<int64_t>(options.batch, static_cast<int64_t>(train.images->size())));
   const std::string fingerprint = train.fingerprint + val.fingerprint;

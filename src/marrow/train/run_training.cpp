@@ -108,15 +108,14 @@ class RunSetup {
     talk(fmt::format("{}: images or labels have changed since the run began", options.data));
   }
 
-  // On a CPU everything is float32 unless asked for by name.
+  // On a CPU everything is float32 unless bf16 is asked for by name.
   torch::ScalarType compute_type() const {
-    const bool automatic = options.amp_type == "auto";
-    if (!options.amp || (automatic && !device.is_cuda())) return torch::kFloat32;
-    if (options.amp_type == "fp16") {
-      if (!device.is_cuda()) throw Error(ErrorKind::kUsage, "amp_type: fp16 needs CUDA; a CPU may have bf16");
-      return torch::kHalf;
-    }
-    return torch::kBFloat16;
+    const std::string& amp = options.amp;
+    if (amp == "bf16" || (amp == "true" && device.is_cuda())) return torch::kBFloat16;
+    if (amp != "fp16") return torch::kFloat32;
+    if (device.is_cuda()) return torch::kHalf;
+    talk("amp: fp16 needs CUDA; a CPU computes in float32, or in bf16");
+    return torch::kFloat32;
   }
 };
 

@@ -7,26 +7,53 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/base/rules.h"
 #include "marrow/base/text.h"
 #include "marrow/data/class_match.h"
 #include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
+#include "marrow/train/class_rows.h"
 #include "marrow/weights/safetensors.h"
 
 namespace marrow::train {
 namespace {
 
+bool follows_84(const TrainOptions& options) {
+  return rules_named(options.rules) == Rules::k84;
+}
+
 bool says_no(const std::string& pretrained) {
   return pretrained.empty() || parse_truth(pretrained) == false;
 }
 
-// Takes what fits of `found`, draws the rest, and says so.
-model::TrainedModel filled(model::Model model, const Weights& found, uint64_t seed, const std::string& file,
+// A file's weights, by the names that the model has, and what it says of its network.
+struct Source {
+  std::string file;
+  Weights weights;
+  std::vector<std::string> names;  // of its classes
+  Graph graph = {};                // empty: not a detector of the same kind
+};
+
+// Takes what fits of the source, draws the rest, and says so.
+model::TrainedModel filled(model::Model model, Source source, const TrainOptions& options,
                            const std::function<void(const std::string&)>& say) {
+  const std::string& file = source.file;
+  const uint64_t seed = options.seed;
+  Weights& found = source.weights;
   model::TrainedModel result;
-  result.model = std::move(model);
+  result.model =
+      follows_84(options) ? with_class_branch_of(std::move(model), source.graph) : std::move(model);
+  if (follows_84(options) && options.cls_remap && result.model.task == "detect") {
+    const std::vector<int> rows = rows_by_name(source.names, result.model.names);
+    if (!rows.empty()) {
+      take_class_rows(result.model.graph, rows, initialize(result.model.graph, seed), found);
+      say(fmt::format("{}: took the outputs of {} of {} by their names", file,
+                      std::ranges::count_if(rows, [](int row) { return row >= 0; }),
+                      counted(static_cast<int64_t>(rows.size()), "class")));
+    }
+  }
   const weights::LoadReport report = weights::load_weights(result.model.graph, found, result.weights);
   if (report.loaded.empty())
     throw Error(ErrorKind::kModel,
@@ -90,10 +117,11 @@ model::TrainedModel load_trainable(const std::string& file) {
   return own;
 }
 
-// The outputs of the classes are taken by number, whatever the classes are called.
-void say_order(const std::string& file, const model::Model& own, const std::vector<std::string>& names,
-               const std::function<void(const std::string&)>& say) {
-  if (own.names.size() == names.size() &&
+// Where the outputs of the classes are taken by number, whatever the classes are called.
+void say_order(const TrainOptions& options, const std::string& file, const model::Model& own,
+               const std::vector<std::string>& names, const std::function<void(const std::string&)>& say) {
+  const bool by_name = follows_84(options) && options.cls_remap && own.task == "detect";
+  if (!by_name && own.names.size() == names.size() &&
       data::match_classes(own.names, names).by == data::ClassMatch::By::kName)
     say(
         fmt::format("{}: its classes have another order in the dataset ({}, there {}): its outputs are taken "
@@ -116,7 +144,7 @@ std::string model_name(const TrainOptions& options) {
 model::TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
                                         const std::function<void(const std::string&)>& say) {
   const model::TrainedModel own = load_trainable(options.pretrained);
-  say_order(options.pretrained, own.model, names, say);
+  say_order(options, options.pretrained, own.model, names, say);
   model::BuildOptions build;
   build.names = names;
   build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
@@ -132,7 +160,8 @@ model::TrainedModel from_own_checkpoint(const TrainOptions& options, const std::
   model::apply_batch_norms(model.graph, batch_norms);
   Weights found;
   for (const auto& [name, tensor] : own.weights) found[prefix + name] = tensor;
-  return filled(std::move(model), found, options.seed, options.pretrained, say);
+  return filled(std::move(model), {options.pretrained, std::move(found), own.model.names, own.model.graph},
+                options, say);
 }
 
 model::TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<std::string>& names,
@@ -142,7 +171,9 @@ model::TrainedModel from_foreign_file(const TrainOptions& options, const std::ve
   say(fmt::format("{}: {}\n{}", options.pretrained, import.network, to_string(import.report)));
   Weights found;
   for (const std::string& name : import.report.loaded) found[name] = import.trained.weights.at(name);
-  return filled(for_classes(import.trained.model, names), found, options.seed, options.pretrained, say);
+  const model::Model& from = import.trained.model;
+  return filled(for_classes(from, names), {options.pretrained, std::move(found), from.names, from.graph},
+                options, say);
 }
 
 }  // namespace
@@ -160,8 +191,9 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
     const model::TrainedModel own = load_trainable(options.model);
     model::Model model = for_classes(own.model, names);
     if (!says_no(options.pretrained)) {
-      say_order(options.model, own.model, names, say);
-      return filled(std::move(model), own.weights, options.seed, options.model, say);
+      say_order(options, options.model, own.model, names, say);
+      return filled(std::move(model), {options.model, own.weights, own.model.names, own.model.graph}, options,
+                    say);
     }
     Weights weights = initialize(model.graph, options.seed);
     return {std::move(model), std::move(weights)};
@@ -178,21 +210,34 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
   return result;
 }
 
-std::vector<std::string> frozen_parts(const model::Model& model, const std::vector<int>& layers) {
+std::vector<std::string> frozen_parts(const model::Model& model, const std::vector<std::string>& layers) {
   std::vector<std::string> parts;
   if (!layers.empty() && model.layers.empty())
     throw Error(
         ErrorKind::kUsage,
         "freeze: counts the lines of a model YAML; a classifier by name has none and is trained whole");
-  for (const int layer : layers) {
-    if (layer >= static_cast<int>(model.layers.size()))
+  const auto has = [](const Parameter& parameter, const std::string& part) {
+    return parameter.name.find(part) != std::string::npos;
+  };
+  const auto& parameters = model.graph.parameters;
+  for (const std::string& layer : layers) {
+    const std::string part = fmt::format("model.{}.", layer);
+    const bool found = std::ranges::any_of(parameters, [&](const Parameter& p) { return has(p, part); });
+    if (found) {
+      parts.push_back(part);
+      continue;
+    }
+    if (layer.find('.') != std::string::npos)
+      throw Error(ErrorKind::kUsage, fmt::format("freeze: no parameter's name has '{}' in it", part));
+    if (std::stoul(layer) >= model.layers.size())
       throw Error(ErrorKind::kUsage, fmt::format("freeze: layer {}, but the model has {} (0..{})", layer,
                                                  model.layers.size(), model.layers.size() - 1));
-    const std::string part = fmt::format("model.{}.", layer);
-    if (std::ranges::any_of(model.graph.parameters,
-                            [&](const Parameter& p) { return p.name.find(part) != std::string::npos; }))
-      parts.push_back(part);
   }
+  const bool any_left = std::ranges::any_of(parameters, [&](const Parameter& parameter) {
+    return parameter.trainable() &&
+           std::ranges::none_of(parts, [&](const std::string& part) { return has(parameter, part); });
+  });
+  if (!any_left) throw Error(ErrorKind::kUsage, "freeze: every layer is frozen, so nothing is left to train");
   return parts;
 }
 

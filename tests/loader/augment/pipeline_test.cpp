@@ -89,7 +89,8 @@ TEST(Pipeline, EverythingAtOnceStaysInside) {
   AugmentSettings settings;
   settings.mosaic = 0.5;
   settings.mixup = settings.cutmix = settings.flipud = settings.bgr = settings.copy_paste = 0.5;
-  settings.perspective = {.degrees = 180, .translate = 0.9, .scale = 1, .shear = 80, .perspective = 0.001};
+  settings.perspective = {
+      .degrees = 180, .translate = 0.9, .zoom = {0, 2}, .shear = 80, .perspective = 0.001};
   settings.hsv = {1, 1, 1};
   for (int64_t position = 0; position < 300; ++position) {
     const Sample sample = augment(settings, {5, 0, position}, 1, kTarget, source()).sample;

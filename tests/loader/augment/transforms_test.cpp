@@ -105,7 +105,7 @@ TEST(Perspective, BoxesFollowOutlines) {
 TEST(Perspective, DrawsStayInTheirRange) {
   Random random(1, "draws");
   const PerspectiveRange range{
-      .degrees = 10, .translate = 0.2, .scale = 0.3, .shear = 4, .perspective = 0.001};
+      .degrees = 10, .translate = 0.2, .zoom = {0.7, 1.3}, .shear = 4, .perspective = 0.001};
   for (int i = 0; i < 500; ++i) {
     const PerspectiveDraws draws = draw_perspective(range, random);
     EXPECT_LE(std::abs(draws.degrees), 10);

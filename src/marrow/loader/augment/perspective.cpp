@@ -48,7 +48,7 @@ PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random)
   draws.perspective_x = either_way(range.perspective);
   draws.perspective_y = either_way(range.perspective);
   draws.degrees = either_way(range.degrees);
-  draws.scale = random.uniform(1 - range.scale, 1 + range.scale);
+  draws.scale = random.uniform(range.zoom.first, range.zoom.second);
   draws.shear_x = either_way(range.shear);
   draws.shear_y = either_way(range.shear);
   draws.translate_x = random.uniform(0.5 - range.translate, 0.5 + range.translate);

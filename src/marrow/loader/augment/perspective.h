@@ -1,6 +1,8 @@
 // Rotation, scale, shear, translation and perspective of a sample, about its middle.
 #pragma once
 
+#include <utility>
+
 #include "marrow/base/random.h"
 #include "marrow/geometry/size.h"
 #include "marrow/image/warp.h"
@@ -10,9 +12,9 @@ namespace marrow::loader {
 
 // How far the draws may go; the names and defaults of the training settings.
 struct PerspectiveRange {
-  double degrees = 0.0;      // rotation, either way
-  double translate = 0.1;    // part of the output's side, either way
-  double scale = 0.5;        // gain in [1 - scale, 1 + scale]
+  double degrees = 0.0;    // rotation, either way
+  double translate = 0.1;  // part of the output's side, either way
+  std::pair<double, double> zoom = {0.5, 1.5};
   double shear = 0.0;        // degrees, either way
   double perspective = 0.0;  // the matrix's last row, either way; about 0 to 0.001
 };

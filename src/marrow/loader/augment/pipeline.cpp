@@ -60,7 +60,7 @@ AugmentSettings AugmentSettings::without_joining() const {
 AugmentSettings AugmentSettings::none() {
   AugmentSettings settings;
   settings.mosaic = settings.fliplr = 0;
-  settings.perspective = {.degrees = 0, .translate = 0, .scale = 0, .shear = 0, .perspective = 0};
+  settings.perspective = {.degrees = 0, .translate = 0, .zoom = {1, 1}, .shear = 0, .perspective = 0};
   settings.hsv = {0, 0, 0};
   return settings;
 }

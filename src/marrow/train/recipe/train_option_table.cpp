@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <deque>
 #include <iterator>
@@ -102,6 +103,15 @@ class Table {
     return row;
   }
 
+  // A flag that may have another value.
+  Row switch_or(const std::string& key, const std::string& type, const std::string& help,
+                std::function<std::string(const TrainOptions&)> text,
+                std::function<void(TrainOptions&, std::string_view)> set) {
+    const Row row = add(key, type, help, std::move(text), std::move(set));
+    rows_.back().flag = true;
+    return row;
+  }
+
   Row text(const std::string& key, std::string TrainOptions::*member, const std::string& type,
            const std::string& help) {
     return add(
@@ -116,8 +126,10 @@ class Table {
     const Row row = add(
         key, "", help, [=](const TrainOptions& o) { return o.*member; },
         [=](TrainOptions& o, std::string_view value) {
+          const std::optional<bool> truth = parse_truth(value);
           for (const std::string& name : known)
-            if (to_lower(name) == to_lower(value) || (name == "none" && is_none(value))) {
+            if (to_lower(name) == to_lower(value) || (name == "none" && is_none(value)) ||
+                (truth && parse_truth(name) == truth)) {
               o.*member = name;
               return;
             }
@@ -141,6 +153,7 @@ class Table {
   }
 
   std::vector<TrainOption> take() {
+    for (TrainOption& row : rows_) let_none_be_the_default(row);
     return {std::make_move_iterator(rows_.begin()), std::make_move_iterator(rows_.end())};
   }
 
@@ -151,6 +164,15 @@ class Table {
     const Row row = add(key, "", help, std::move(text), std::move(set));
     rows_.back().limits = {low, high};
     return row;
+  }
+
+  // "null" in a file, where a setting has a value in any case.
+  static void let_none_be_the_default(TrainOption& row) {
+    const bool has_none = std::ranges::find(row.known, "none") != row.known.end();
+    if (!row.absence.empty() || has_none) return;
+    row.set = [set = row.set, text = row.text(TrainOptions())](TrainOptions& o, std::string_view value) {
+      set(o, is_none(value) && !value.empty() ? std::string_view(text) : value);
+    };
   }
 
   static double parse(const std::string& key, std::string_view text, double low, double high, bool whole) {
@@ -164,30 +186,126 @@ class Table {
   std::deque<TrainOption> rows_;
 };
 
-// "10": the first ten layers. "[0, 2, 5]" or "0,2,5": these.
-std::vector<int> parse_layers(std::string_view text) {
-  constexpr int kMostLayers = 1000;
-  std::vector<int> layers;
-  if (is_none(text)) return layers;
-  const bool list = text.find(',') != std::string_view::npos || text.starts_with('[');
-  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
-  std::string_view rest = text;
-  while (true) {
-    const size_t comma = rest.find(',');
-    std::string_view item = rest.substr(0, comma);
-    while (item.starts_with(' ')) item.remove_prefix(1);
-    while (item.ends_with(' ')) item.remove_suffix(1);
-    const std::optional<double> number = parse_number(item);
-    if (!number || *number != std::floor(*number) || *number < 0 || *number >= kMostLayers)
-      refuse("freeze", text, "a number of layers, or a list of their indices");
-    layers.push_back(static_cast<int>(*number));
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
+// The items of "[a, b]", "(a, b)", "a,b" or "a"; none of none.
+std::vector<std::string> items_of(std::string_view text) {
+  std::vector<std::string> items;
+  const auto strip = [](std::string_view part, std::string_view what) {
+    const size_t first = part.find_first_not_of(what);
+    if (first == std::string_view::npos) return std::string_view();
+    return part.substr(first, part.find_last_not_of(what) - first + 1);
+  };
+  if (text.size() > 1 &&
+      ((text.front() == '[' && text.back() == ']') || (text.front() == '(' && text.back() == ')')))
+    text = text.substr(1, text.size() - 2);
+  if (strip(text, " ").empty()) return items;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    items.emplace_back(strip(text.substr(at, comma - at), " '\""));
+    at = comma + 1;
   }
-  if (list) return layers;
-  const int count = layers.front();
+  return items;
+}
+
+std::string list_text(const std::vector<double>& values) {
+  return values.size() == 1 ? number_text(values[0]) : fmt::format("[{}]", fmt::join(values, ", "));
+}
+
+std::vector<double> parse_numbers(const std::string& key, std::string_view text, const std::string& wanted) {
+  std::vector<double> values;
+  for (const std::string& item : items_of(text)) {
+    const std::optional<double> value = parse_number(item);
+    if (!value) refuse(key, text, wanted);
+    values.push_back(*value);
+  }
+  if (values.empty()) refuse(key, text, wanted);
+  return values;
+}
+
+std::vector<double> parse_fraction(std::string_view text) {
+  const std::string wanted =
+      "a share above 0 up to 1, a whole number of images, or a list of up to three of these: train, val, "
+      "test";
+  std::vector<double> values = parse_numbers("fraction", text, wanted);
+  if (values.size() > 3) refuse("fraction", text, wanted);
+  for (const double value : values)
+    if (value <= 0 || value > 1e12 || (value > 1 && value != std::floor(value)))
+      refuse("fraction", text, wanted);
+  return values;
+}
+
+std::vector<double> parse_scale(std::string_view text) {
+  const std::string wanted = "a number from 0 to 1, or two factors of the size, the smaller first";
+  std::vector<double> values = parse_numbers("scale", text, wanted);
+  const bool fits = values.size() == 1
+                        ? values[0] >= 0 && values[0] <= 1
+                        : values.size() == 2 && values[0] > 0 && values[0] <= values[1] && values[1] <= 100;
+  if (!fits) refuse("scale", text, wanted);
+  return values;
+}
+
+void set_batch(TrainOptions& o, std::string_view text) {
+  const std::optional<double> value = parse_number(text);
+  const bool share = value && *value > 0 && *value < 1;
+  if (!value || (!share && (*value != std::floor(*value) || *value < -1 || *value == 0 || *value > 65536)))
+    refuse("batch", text,
+           fmt::format("a whole number from 1 to 65536, a share of the memory between 0 and 1, or -1 for {}",
+                       kDefaultBatch));
+  o.batch = share ? -1 : static_cast<int>(*value);
+  o.batch_memory = share ? *value : 0;
+}
+
+void set_amp(TrainOptions& o, std::string_view text) {
+  const std::string lower = to_lower(text);
+  if (lower == "bf16" || lower == "fp16" || lower == "fp32")
+    o.amp = lower;
+  else if (const std::optional<bool> truth = parse_truth(text))
+    o.amp = *truth ? "true" : "false";
+  else
+    refuse("amp", text, "true, false, bf16, fp16 or fp32");
+}
+
+void set_cache(TrainOptions& o, std::string_view text) {
+  const std::string lower = to_lower(text);
+  if (lower == "ram" || lower == "disk")
+    o.cache = lower;
+  else if (const std::optional<bool> truth = parse_truth(text))
+    o.cache = *truth ? "true" : "false";
+  else
+    refuse("cache", text, "true, false, ram or disk");
+}
+
+void set_multi_scale(TrainOptions& o, std::string_view text) {
+  const std::optional<double> value = parse_number(text);
+  if (value && *value >= 0 && *value <= 1)
+    o.multi_scale = *value;
+  else if (const std::optional<bool> truth = parse_truth(text))
+    o.multi_scale = *truth ? kMultiScaleTrue : 0;
+  else
+    refuse("multi_scale", text, "a number from 0 to 1, true or false");
+}
+
+// "10": the first ten layers. "[0, 2, 22.cv2]" or "0,2,22.cv2": these.
+std::vector<std::string> parse_layers(std::string_view text) {
+  constexpr int kMostLayers = 1000;
+  std::vector<std::string> layers = items_of(text);
+  const bool list =
+      text.find(',') != std::string_view::npos || text.starts_with('[') || text.starts_with('(');
+  for (const std::string& layer : layers) {
+    const std::optional<double> number = parse_number(layer);
+    const bool index = number && *number == std::floor(*number) && *number >= 0 && *number < kMostLayers;
+    const bool name =
+        std::ranges::all_of(layer,
+                            [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_'; }) &&
+        std::isdigit(static_cast<unsigned char>(layer.front())) != 0 &&
+        layer.find('.') != std::string::npos && !layer.ends_with('.') &&
+        std::ranges::any_of(layer, [](unsigned char c) { return std::isalpha(c) != 0; });
+    if (layer.empty() || (!index && !name))
+      refuse("freeze", text, "a number of layers, or a list of their indices and parts, such as [0, 22.cv2]");
+  }
+  if (list || layers.empty() || !parse_number(layers.front())) return layers;
+  const int count = static_cast<int>(*parse_number(layers.front()));
   layers.clear();
-  for (int i = 0; i < count; ++i) layers.push_back(i);
+  for (int i = 0; i < count; ++i) layers.push_back(std::to_string(i));
   return layers;
 }
 
@@ -205,19 +323,53 @@ std::vector<TrainOption> make_table() {
   t.text("data", &O::data, "PATH",
          "The dataset: its YAML, a COCO JSON file, or a folder (boxes, or one folder a class)")
       .none("none; a run needs one");
-  t.text("pretrained", &O::pretrained, "true|false|FILE",
-         "Start from the weights of MODEL when it is a checkpoint; FILE: start from these, where names and "
-         "shapes fit");
   t.add(
-       "freeze", "N|[I,...]", "Do not train the first N layers, or the layers of these indices",
+      "pretrained", "true|false|FILE",
+      "Start from the weights of MODEL when it is a checkpoint; FILE: start from these, where names and "
+      "shapes fit",
+      [](const O& o) { return yaml_text(o.pretrained); },
+      [](O& o, std::string_view text) {
+        const std::optional<bool> truth = parse_truth(text);
+        o.pretrained = truth ? (*truth ? "true" : "false") : std::string(text);
+      });
+  t.flag("cls_remap", &O::cls_remap,
+         "Take the outputs of classes from those weights by the classes' names, with the rules of 8.4")
+      .detectors();
+  t.choice("rules", &O::rules, rules_names(),
+           "Whose rules decide where releases of Ultralytics differ: those of 8.4, or 8.3's");
+  t.add(
+       "freeze", "N|[I,...]",
+       "Do not train the first N layers, or the layers of these indices and parts, such as [0, 22.cv2]",
        [](const O& o) {
          return o.freeze.empty() ? std::string("null") : fmt::format("[{}]", fmt::join(o.freeze, ", "));
        },
-       [](O& o, std::string_view text) { o.freeze = parse_layers(text); })
+       [](O& o, std::string_view text) {
+         o.freeze = is_none(text) ? std::vector<std::string>() : parse_layers(text);
+       })
       .none("none");
+  t.add(
+       "classes", "CLASS,...",
+       "Only the objects of these classes, by number or name; the network keeps its outputs for all",
+       [](const O& o) {
+         std::vector<std::string> texts;
+         for (const std::string& name : o.classes) texts.push_back(yaml_text(name));
+         return texts.empty() ? std::string("null") : fmt::format("[{}]", join(texts, ", "));
+       },
+       [](O& o, std::string_view text) {
+         o.classes = is_none(text) ? std::vector<std::string>() : items_of(text);
+         for (const std::string& name : o.classes)
+           if (name.empty()) refuse("classes", text, "a list of numbers or names");
+       })
+      .none("all")
+      .detectors();
   t.flag("single_cls", &O::single_cls, "Treat all classes as one").detectors();
-  t.number("fraction", &O::fraction, 0, 1,
-           "Share of the training images to use, the first ones of the sorted list");
+  t.add(
+      "fraction", "SHARE|N|[TRAIN,VAL,TEST]",
+      "The training images to use, as a share or a number: the first ones of the sorted list, of a "
+      "classifier's "
+      "classes; a list has one for each split",
+      [](const O& o) { return list_text(o.fraction); },
+      [](O& o, std::string_view text) { o.fraction = parse_fraction(text); });
 
   t.group("How long");
   t.number("epochs", &O::epochs, 1, kMany, "Passes over the training images");
@@ -230,25 +382,28 @@ std::vector<TrainOption> make_table() {
 
   t.group("Batches and machine");
   t.add(
-      "batch", "1..65536|-1", fmt::format("Images a batch; -1 = {}", kDefaultBatch),
-      [](const O& o) { return std::to_string(o.batch); },
-      [](O& o, std::string_view text) {
-        const std::optional<double> value = parse_number(text);
-        if (!value || *value != std::floor(*value) || *value < -1 || *value == 0 || *value > 65536)
-          refuse("batch", text, fmt::format("a whole number from 1 to 65536, or -1 for {}", kDefaultBatch));
-        o.batch = static_cast<int>(*value);
-      });
+      "batch", "1..65536|0..1|-1",
+      fmt::format(
+          "Images a batch; below 1: as many as this share of the free memory holds, up to nbs; -1 = {}",
+          kDefaultBatch),
+      [](const O& o) { return o.batch_memory > 0 ? number_text(o.batch_memory) : std::to_string(o.batch); },
+      set_batch);
   t.number_or_none("imgsz", &O::imgsz, 32, 16384,
                    "Side of the square network input, pixels; a detector's is rounded up to the stride")
       .none(fmt::format("{}; a classifier's own, mostly 224", kDetectionSize));
   t.flag("rect", &O::rect,
          "Batches of images of like shape, padded only as far as needed; no mosaic, no shuffling")
       .detectors();
-  t.flag("multi_scale", &O::multi_scale, "Each batch at a random size of 0.5 to 1.5 times imgsz").detectors();
-  t.choice(
-       "cache", &O::cache, {"false", "ram", "disk", "true"},
+  t.switch_or(
+       "multi_scale", "0..1", "Each batch at a random size of imgsz, this share less or more",
+       [](const O& o) { return o.multi_scale == kMultiScaleTrue ? "true" : number_text(o.multi_scale); },
+       set_multi_scale)
+      .detectors();
+  t.switch_or(
+       "cache", "ram|disk",
        "Keep the decoded images in memory whatever that takes (ram, true), or when they take at most half "
-       "of it (false, disk); never changes the result")
+       "of it (false, disk); never changes the result",
+       [](const O& o) { return o.cache; }, set_cache)
       .resumable();
   t.text("device", &O::device, "cpu|cuda[:N]", "Where to compute")
       .none("CUDA where there is one, else the CPU")
@@ -258,9 +413,10 @@ std::vector<TrainOption> make_table() {
       .resumable();
   t.number("threads", &O::threads, 0, 1024, "Threads that compute; 0 = every core this process may use")
       .resumable();
-  t.flag("amp", &O::amp, "Mixed precision, on CUDA");
-  t.choice("amp_type", &O::amp_type, {"auto", "bf16", "fp16"},
-           "Its number format; auto = bf16 on CUDA, none on a CPU");
+  t.switch_or(
+      "amp", "bf16|fp16|fp32",
+      "Mixed precision: on CUDA, bf16 unless fp16 is said; on a CPU where bf16 is said",
+      [](const O& o) { return o.amp; }, set_amp);
   t.flag("channels_last", &O::channels_last,
          "Lay maps out with their channels innermost: quicker on a CPU, and rounded otherwise");
   t.number("seed", &O::seed, 0, kLargestSeed, "Of every random choice: the same seed, the same result");
@@ -293,6 +449,9 @@ std::vector<TrainOption> make_table() {
   t.number("box", &O::box, 0, kMany, "Gain of the box loss").detectors();
   t.number("cls", &O::cls, 0, kMany, "Gain of the class loss").detectors();
   t.number("dfl", &O::dfl, 0, kMany, "Gain of the distribution focal loss").detectors();
+  t.number("cls_pw", &O::cls_pw, 0, 1,
+           "Rare classes count more in the class loss: by this power of how rare they are; 0 = all alike")
+      .detectors();
   t.number("label_smoothing", &O::label_smoothing, 0, 1, "Share of the target spread over all classes")
       .classifiers();
 
@@ -302,10 +461,14 @@ std::vector<TrainOption> make_table() {
   t.number("hsv_v", &O::hsv_v, 0, 1, "Brightness, +- share");
   t.number("degrees", &O::degrees, 0, 180, "Rotation, +- degrees").detectors();
   t.number("translate", &O::translate, 0, 1, "Shift, +- share of the side").detectors();
-  t.number("scale", &O::scale, 0, 1,
-           "Zoom, 1-scale to 1+scale; for a classifier crops of at least 1-scale of the image");
+  t.add(
+      "scale", "0..1|LOW,HIGH",
+      "Zoom, 1-scale to 1+scale, or between two factors; for a classifier crops of at least 1-scale of the "
+      "image",
+      [](const O& o) { return list_text(o.scale); },
+      [](O& o, std::string_view text) { o.scale = parse_scale(text); });
   t.number("shear", &O::shear, -180, 180, "Shear, +- degrees").detectors();
-  t.number("perspective", &O::perspective, 0, 0.001, "Perspective").detectors();
+  t.number("perspective", &O::perspective, 0, 1, "Perspective; 0.001 is much").detectors();
   t.number("flipud", &O::flipud, 0, 1, "Probability of a vertical flip");
   t.number("fliplr", &O::fliplr, 0, 1, "Probability of a horizontal flip");
   t.number("bgr", &O::bgr, 0, 1, "Probability of swapped colour channels").detectors();
@@ -321,7 +484,7 @@ std::vector<TrainOption> make_table() {
            "Last epochs without mosaic, mixup, cutmix and copy_paste")
       .detectors();
   t.choice("auto_augment", &O::auto_augment, {"randaugment", "none"}, "The policy").classifiers();
-  t.number("erasing", &O::erasing, 0, 0.9, "Probability of erasing a rectangle").classifiers();
+  t.number("erasing", &O::erasing, 0, 1, "Probability of erasing a rectangle").classifiers();
 
   t.group("Validation");
   t.flag("val", &O::val, "Validate after each epoch; the last epoch is always validated");
@@ -352,6 +515,24 @@ std::vector<TrainOption> make_table() {
 }
 
 }  // namespace
+
+std::pair<double, double> zoom_range(const TrainOptions& o) {
+  if (o.scale.size() == 2) return {o.scale[0], o.scale[1]};
+  return {1 - o.scale[0], 1 + o.scale[0]};
+}
+
+double multi_scale_share(const TrainOptions& o) {
+  if (o.multi_scale != kMultiScaleTrue) return o.multi_scale;
+  return rules_named(o.rules) == Rules::k84 ? 1.0 : 0.5;
+}
+
+size_t images_kept(const TrainOptions& o, std::string_view split, size_t n) {
+  const size_t place = split == "train" ? 0 : split == "val" ? 1 : 2;
+  if (place >= o.fraction.size()) return n;
+  const double value = o.fraction[place];
+  const double wanted = value > 1 ? value : std::nearbyint(static_cast<double>(n) * value);
+  return std::min(n, static_cast<size_t>(std::max(wanted, 1.0)));
+}
 
 const std::vector<TrainOption>& train_option_table() {
   static const std::vector<TrainOption> table = make_table();

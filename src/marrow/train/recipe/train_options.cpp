@@ -21,8 +21,23 @@ const TrainOption* find_option(std::string_view key) {
   return found == table.end() ? nullptr : &*found;
 }
 
+// A setting of files that older versions of Marrow wrote; whether it is one.
+bool set_former_option(TrainOptions& options, std::string_view key, std::string_view text) {
+  if (key != "amp_type") return false;
+  if (options.amp == "true" && to_lower(text) != "auto") set_train_option(options, "amp", text);
+  return true;
+}
+
+// A value of Ultralytics that stands for something that is not here, while the setting is.
+bool is_foreign_value(std::string_view key, std::string_view text) {
+  const std::string value = to_lower(text);
+  return (key == "copy_paste_mode" && value == "mixup") ||
+         (key == "auto_augment" && (value == "autoaugment" || value == "augmix"));
+}
+
 // A list of scalars as the text that `set` takes; anything deeper is refused by it.
 std::string text_of(const YamlValue& value) {
+  if (value.kind == YamlValue::Kind::kNull) return "null";
   if (!value.is_list()) return value.kind == YamlValue::Kind::kMap ? "{...}" : value.text;
   std::vector<std::string> items;
   for (const YamlValue& item : value.items) items.push_back(item.text);
@@ -39,6 +54,7 @@ const TrainOption& train_option(std::string_view key) {
 
 void set_train_option(TrainOptions& options, std::string_view key, std::string_view text) {
   const TrainOption* option = find_option(key);
+  if (option == nullptr && set_former_option(options, key, text)) return;
   if (option == nullptr) {
     std::vector<std::string> known;
     for (const TrainOption& row : train_option_table()) known.push_back(row.key);
@@ -52,6 +68,10 @@ std::vector<std::string> read_train_options(const std::filesystem::path& path, T
   const YamlValue yaml = parse_yaml(read_file(path, kMaxYamlBytes), file);
   if (!yaml.is_map() && yaml.kind != YamlValue::Kind::kNull)
     throw Error(ErrorKind::kFormat, file + ": wanted lines of 'key: value', found " + describe(yaml));
+  if (yaml.find("head") != nullptr)
+    throw Error(ErrorKind::kUsage, file + ": a model's YAML; it is given as --model");
+  if (yaml.find("names") != nullptr)
+    throw Error(ErrorKind::kUsage, file + ": a dataset's YAML; it is given as --data");
   std::vector<std::string> notices;
   for (size_t i = 0; i < yaml.keys.size(); ++i) {
     const std::string text = text_of(yaml.items[i]);
@@ -60,6 +80,11 @@ std::vector<std::string> read_train_options(const std::filesystem::path& path, T
       if (!is_harmless(*foreign, text))
         notices.push_back(
             fmt::format("{}{}: {} has no effect on training here", place, yaml.keys[i], printable(text)));
+      continue;
+    }
+    if (is_foreign_value(yaml.keys[i], text)) {
+      notices.push_back(fmt::format("{}{}: {} is not known here; it stays {}", place, yaml.keys[i],
+                                    printable(text), train_option(yaml.keys[i]).text(options)));
       continue;
     }
     try {
@@ -88,6 +113,8 @@ std::map<std::string, std::string> to_map(const TrainOptions& options) {
 
 TrainOptions train_options_of(const std::map<std::string, std::string>& texts, const std::string& where) {
   TrainOptions options;
+  // A run that began when there were no others.
+  if (!texts.contains("rules")) options.rules = rules_name(Rules::k83);
   for (const auto& [key, text] : texts) try {
       set_train_option(options, key, text);
     } catch (const Error& error) {

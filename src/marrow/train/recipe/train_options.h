@@ -15,10 +15,13 @@
 #include <utility>
 #include <vector>
 
+#include "marrow/base/rules.h"
+
 namespace marrow::train {
 
 inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are trained with
 inline constexpr int kDefaultBatch = 16;
+inline constexpr double kMultiScaleTrue = -1;
 inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
 
 struct TrainOptions {
@@ -28,7 +31,8 @@ struct TrainOptions {
   int epochs = 100;
   std::optional<double> time_hours;
   int patience = 100;
-  int batch = kDefaultBatch;  // -1 stands for it, too
+  int batch = kDefaultBatch;  // -1: kDefaultBatch, or what batch_memory holds
+  double batch_memory = 0;    // of the memory that is free, for batch -1; 0: no matter
   int imgsz = 0;              // pixels; 0: kDetectionSize, or a classifier's own crop
   bool save = true;
   int save_period = -1;
@@ -40,6 +44,8 @@ struct TrainOptions {
   std::string name = "train";
   bool exist_ok = false;
   std::string pretrained = "true";
+  bool cls_remap = true;
+  std::string rules = std::string(rules_name(kDefaultRules));
   std::string optimizer = "auto";
   bool verbose = true;
   uint64_t seed = 0;
@@ -48,12 +54,12 @@ struct TrainOptions {
   bool rect = false;
   bool cos_lr = false;
   int close_mosaic = 10;
-  bool amp = true;
-  std::string amp_type = "auto";
+  std::string amp = "true";
   bool channels_last = false;
-  double fraction = 1.0;
-  std::vector<int> freeze;  // indices of layers
-  bool multi_scale = false;
+  std::vector<double> fraction = {1};  // of train, val, test: up to 1 a share, above it a number of images
+  std::vector<std::string> freeze;     // each freezes the names with "model.<this>." in them
+  double multi_scale = 0;              // kMultiScaleTrue: what `true` stands for
+  std::vector<std::string> classes;    // numbers or names; empty: all
   double dropout = 0.0;
   double act_decay_epochs = 0;
   std::string act_decay = "linear";
@@ -77,6 +83,7 @@ struct TrainOptions {
   double box = kBoxGain;
   double cls = kClassGain;
   double dfl = kDflGain;
+  double cls_pw = 0;
   int nbs = 64;
 
   double hsv_h = 0.015;
@@ -84,7 +91,7 @@ struct TrainOptions {
   double hsv_v = 0.4;
   double degrees = 0.0;
   double translate = 0.1;
-  double scale = 0.5;
+  std::vector<double> scale = {0.5};  // either way; or the smallest and the largest factor
   double shear = 0.0;
   double perspective = 0.0;
   double flipud = 0.0;
@@ -107,7 +114,7 @@ struct TrainOption {
   std::string group;  // heading in --help
   std::string type;   // what a value is called: "FILE"; empty where the limits or the known values say it
   std::string help;
-  bool flag = false;                                     // true or false
+  bool flag = false;                                     // true or false, or another of `known` or `limits`
   std::optional<std::pair<double, double>> limits = {};  // of a number
   std::vector<std::string> known = {};                   // the values there are
   std::string absence = {};                              // what none stands for
@@ -115,11 +122,21 @@ struct TrainOption {
   bool resumable = false;                                // a resumed run may change it: same result
   // The value as a line of YAML has it; "null" for none.
   std::function<std::string(const TrainOptions&)> text;
-  // From such a text, in Python's spelling too (None, True). Throws Error{kUsage} "lr0: ..., wanted 0..1".
+  // From such a text, in Python's spelling too (None, True); none stands for the default where it has no
+  // other meaning. Throws Error{kUsage} "lr0: ..., wanted 0..1".
   std::function<void(TrainOptions&, std::string_view)> set;
 };
 
 const std::vector<TrainOption>& train_option_table();
+
+// The smallest and the largest zoom that `scale` allows.
+std::pair<double, double> zoom_range(const TrainOptions& options);
+
+// Each batch has a size of imgsz (1 - this) to imgsz (1 + this).
+double multi_scale_share(const TrainOptions& options);
+
+// How many of n images of a split ("train", "val", "test") `fraction` keeps; at least one.
+size_t images_kept(const TrainOptions& options, std::string_view split, size_t n);
 
 // The row of a key that there is.
 const TrainOption& train_option(std::string_view key);
