@@ -104,9 +104,9 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
     opened.backgrounds += image.labels.empty();
   }
   if (opened.objects == 0 && options.need_objects)
-    fail_format(fmt::format("{}: split '{}' has no objects in the {} that the fraction {} keeps",
+    fail_format(fmt::format("{}: split '{}' has no objects of the chosen classes in the {} that are used",
                             data::shown(dataset.file), split,
-                            counted(static_cast<int64_t>(labels.images.size()), "image"), options.fraction));
+                            counted(static_cast<int64_t>(labels.images.size()), "image")));
   say(fmt::format("{}: {}, {}, {} without objects, {} unusable", split,
                   counted(static_cast<int64_t>(labels.images.size()), "image"),
                   counted(opened.objects, "object"), opened.backgrounds, labels.dropped));
