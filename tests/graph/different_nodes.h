@@ -50,7 +50,8 @@ inline std::vector<Node> different_nodes() {
       std::vector<std::function<void(ConvTranspose&)>>{
           [](ConvTranspose& o) { o.out_channels = 9; }, [](ConvTranspose& o) { o.kernel = 4; },
           [](ConvTranspose& o) { o.stride = 4; }, [](ConvTranspose& o) { o.padding = 1; },
-          [](ConvTranspose& o) { o.weight = "v"; }, [](ConvTranspose& o) { o.bias = "b"; }});
+          [](ConvTranspose& o) { o.output_padding = 1; }, [](ConvTranspose& o) { o.weight = "v"; },
+          [](ConvTranspose& o) { o.bias = "b"; }});
   add(BatchNorm{}, std::vector<std::function<void(BatchNorm&)>>{
                        [](BatchNorm& o) { o.eps = 1e-3; }, [](BatchNorm& o) { o.momentum = 0.03; },
                        [](BatchNorm& o) { o.weight = "a"; }, [](BatchNorm& o) { o.bias = "a"; },

@@ -113,6 +113,20 @@ inline std::vector<OpCase> transposed() {
                {2, in, 5, 9},
                kSum});
         }
+  for (const int added : {1, 2})
+    cases.push_back({fmt::format("transposed_padded{}", added),
+                     graph_of(5,
+                              [&](GraphBuilder& g, Value x) {
+                                return g.conv_transpose(x, "up",
+                                                        {.out = 18,
+                                                         .kernel = 3,
+                                                         .stride = 3,
+                                                         .padding = 1,
+                                                         .output_padding = added,
+                                                         .bias = added == 1});
+                              }),
+                     {2, 5, 5, 9},
+                     kSum});
   cases.push_back({"transposed_wide",
                    graph_of(4, [](GraphBuilder& g, Value x) { return g.conv_transpose(x, "up", 5, 2, 2); }),
                    {1, 4, 3, 37},

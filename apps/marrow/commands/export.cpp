@@ -166,8 +166,9 @@ void export_onnx(const Options& options, const model::TrainedModel& trained, con
 void export_state_dict(const Options& options, const model::TrainedModel& trained, const fs::path& output) {
   Weights state;
   for (const Parameter& parameter : trained.model.graph.parameters)
-    if (const auto found = trained.weights.find(parameter.name);
-        found != trained.weights.end() && parameter.role != ParameterRole::kScalar)
+    if (const auto found = trained.weights.find(parameter.name); found != trained.weights.end() &&
+                                                                 parameter.role != ParameterRole::kScalar &&
+                                                                 parameter.role != ParameterRole::kFixed)
       state.insert(*found);
   Draft draft(output);
   if (options.format == "torch")

@@ -64,27 +64,30 @@ Value GraphBuilder::conv(Value x, std::string_view name, const ConvOptions& o) {
   conv.padding = o.padding.value_or(Padding::symmetric((o.dilation * (o.kernel - 1) + 1) / 2));
   const int64_t fan_in = int64_t{in} / o.groups * o.kernel * o.kernel;
   const Init by_fan_in = Init::uniform(1.0 / std::sqrt(static_cast<double>(fan_in)));
-  conv.weight = add_parameter(name, "weight", {o.out, in / o.groups, o.kernel, o.kernel},
-                              ParameterRole::kWeight, o.weight_init.value_or(by_fan_in));
+  conv.weight =
+      add_parameter(name, "weight", {o.out, in / o.groups, o.kernel, o.kernel},
+                    o.fixed_weight ? ParameterRole::kFixed : ParameterRole::kWeight,
+                    o.fixed_weight ? Init::constant(*o.fixed_weight) : o.weight_init.value_or(by_fan_in));
   if (o.bias)
     conv.bias = add_parameter(name, "bias", {o.out}, ParameterRole::kBias, o.bias_init.value_or(by_fan_in));
   auto named = scope(name);
   return add_node(std::move(conv), {x}, o.out, stride(x) * o.stride);
 }
 
-Value GraphBuilder::conv_transpose(Value x, std::string_view name, int out_channels, int kernel,
-                                   int stride_factor, int padding) {
+Value GraphBuilder::conv_transpose(Value x, std::string_view name, const ConvTransposeOptions& o) {
   const int in = channels(x);
-  if (out_channels <= 0 || kernel <= 0 || stride_factor <= 0)
+  if (o.out <= 0 || o.kernel <= 0 || o.stride <= 0)
     fail("conv_transpose", "out channels, kernel and stride must be positive");
-  ConvTranspose conv{out_channels, kernel, stride_factor, padding, {}, {}};
+  if (o.output_padding < 0 || o.output_padding >= o.stride)
+    fail("conv_transpose",
+         fmt::format("an output padding of {} at stride {}; it must be smaller", o.output_padding, o.stride));
+  ConvTranspose conv{o.out, o.kernel, o.stride, o.padding, o.output_padding, {}, {}};
   // PyTorch takes dimension 1 of the weight as the fan-in, here the output channels.
-  const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(out_channels) * kernel * kernel));
-  conv.weight =
-      add_parameter(name, "weight", {in, out_channels, kernel, kernel}, ParameterRole::kWeight, init);
-  conv.bias = add_parameter(name, "bias", {out_channels}, ParameterRole::kBias, init);
+  const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(o.out) * o.kernel * o.kernel));
+  conv.weight = add_parameter(name, "weight", {in, o.out, o.kernel, o.kernel}, ParameterRole::kWeight, init);
+  if (o.bias) conv.bias = add_parameter(name, "bias", {o.out}, ParameterRole::kBias, init);
   auto named = scope(name);
-  return add_node(std::move(conv), {x}, out_channels, stride(x) / stride_factor);
+  return add_node(std::move(conv), {x}, o.out, stride(x) / o.stride);
 }
 
 Value GraphBuilder::batch_norm(Value x, std::string_view name, const BatchNormOptions& o) {
@@ -233,6 +236,24 @@ Value GraphBuilder::adaptive_max_pool(Value x, int size) {
 
 Value GraphBuilder::global_average_pool(Value x) {
   return add_node(GlobalAveragePool{}, {x}, channels(x), 0);
+}
+
+Value GraphBuilder::average_pool(Value x, int kernel, int stride, int padding) {
+  const int in = channels(x);
+  return conv(x, "average",
+              {.out = in,
+               .kernel = kernel,
+               .stride = stride,
+               .groups = in,
+               .padding = Padding::symmetric(padding),
+               .fixed_weight = 1.0 / (static_cast<double>(kernel) * kernel)});
+}
+
+Value GraphBuilder::zero_pad(Value x, int before, int after) {
+  const int in = channels(x);
+  return conv(
+      x, "pad",
+      {.out = in, .groups = in, .padding = Padding{.before = before, .after = after}, .fixed_weight = 1.0});
 }
 
 Value GraphBuilder::upsample(Value x, int factor) {

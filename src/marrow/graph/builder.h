@@ -34,9 +34,20 @@ struct ConvOptions {
   int groups = 1;
   std::optional<Padding> padding = {};  // default: symmetric, (dilation * (kernel - 1) + 1) / 2
   bool bias = false;
+  // The weights are all this number, and part of what the operation is: an average, a copy.
+  std::optional<double> fixed_weight = {};
   // Default for both: U(-b, b), b = 1 / sqrt(fan in).
   std::optional<Init> weight_init = {};
   std::optional<Init> bias_init = {};
+};
+
+struct ConvTransposeOptions {
+  int out = 0;
+  int kernel = 2;
+  int stride = 2;
+  int padding = 0;
+  int output_padding = 0;  // below the stride
+  bool bias = true;
 };
 
 struct BatchNormOptions {
@@ -67,9 +78,12 @@ class GraphBuilder {
 
   // `name` is appended to the path for the parameters: "<path>.<name>.weight". May be empty.
   Value conv(Value x, std::string_view name, const ConvOptions& options);
-  // out_channels x kernel x kernel, stride, with bias.
+  Value conv_transpose(Value x, std::string_view name, const ConvTransposeOptions& options);
   Value conv_transpose(Value x, std::string_view name, int out_channels, int kernel, int stride,
-                       int padding = 0);
+                       int padding = 0) {
+    return conv_transpose(x, name,
+                          {.out = out_channels, .kernel = kernel, .stride = stride, .padding = padding});
+  }
   Value batch_norm(Value x, std::string_view name, const BatchNormOptions& options = {});
   Value linear(Value x, std::string_view name, int out_features, std::optional<Init> weight_init = {},
                std::optional<Init> bias_init = {}, bool bias = true);
@@ -103,6 +117,10 @@ class GraphBuilder {
   Value max_pool(Value x, int kernel, int stride, int padding = 0);
   Value adaptive_max_pool(Value x, int size);
   Value global_average_pool(Value x);
+  // Means over square windows, zeros around the map counted; as a depthwise convolution "<path>.average".
+  Value average_pool(Value x, int kernel, int stride, int padding = 0);
+  // Zeros around the map; as a depthwise convolution "<path>.pad".
+  Value zero_pad(Value x, int before, int after);
   Value upsample(Value x, int factor);
   Value flatten(Value x);
   Value dropout(Value x, double rate, bool downscale_in_inference = false);  // rate 0 adds no node

@@ -49,8 +49,10 @@ enum class ParameterRole {
   kRunningVar,
   kCounter,   // num_batches_tracked: int64 scalar, optional in files
   kConstant,  // frozen numbers of the architecture (the DFL bins): counted, never trained
-  kScalar,    // a named setting that travels with the weights (VanillaNet's slope): no gradient, no decay,
-              // copied by the EMA, optional in files
+  kFixed,   // numbers that say what an operation is (the weights of an average): not counted, never trained,
+            // optional in files
+  kScalar,  // a named setting that travels with the weights (VanillaNet's slope): no gradient, no decay,
+            // copied by the EMA, optional in files
 };
 
 // How a fresh parameter is drawn.
@@ -79,7 +81,9 @@ struct Parameter {
   bool counted() const { return role <= ParameterRole::kNormBias || role == ParameterRole::kConstant; }
   bool trainable() const { return role <= ParameterRole::kNormBias; }
   // A file may lack it without being incomplete.
-  bool optional() const { return role == ParameterRole::kCounter || role == ParameterRole::kScalar; }
+  bool optional() const {
+    return role == ParameterRole::kCounter || role == ParameterRole::kScalar || role == ParameterRole::kFixed;
+  }
   DType dtype() const { return role == ParameterRole::kCounter ? DType::kInt64 : DType::kFloat32; }
 
   bool operator==(const Parameter&) const = default;

@@ -77,6 +77,7 @@ Weights randomize(const Graph& graph, uint64_t seed) {
       }
       case ParameterRole::kCounter:
       case ParameterRole::kConstant:
+      case ParameterRole::kFixed:
       case ParameterRole::kScalar:
         break;
     }

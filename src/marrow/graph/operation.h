@@ -67,14 +67,16 @@ struct Conv {
   bool operator==(const Conv&) const = default;
 };
 
-// Weight (in_channels, out_channels, kernel, kernel); out size = (n - 1) * stride + kernel - 2 * padding.
+// Weight (in_channels, out_channels, kernel, kernel); out size = (n - 1) * stride + kernel - 2 * padding +
+// output_padding, the last rows and columns of which lie below and to the right.
 struct ConvTranspose {
   int out_channels = 0;
   int kernel = 2;
   int stride = 2;
   int padding = 0;
+  int output_padding = 0;
   std::string weight;
-  std::string bias;
+  std::string bias;  // parameter name, empty when there is none
 
   bool operator==(const ConvTranspose&) const = default;
 };

@@ -45,6 +45,7 @@ struct Settings {
   }
   std::string operator()(const ConvTranspose& op) const {
     return kernel_text(op.kernel, op.stride) + padding_text(Padding::symmetric(op.padding)) +
+           (op.output_padding > 0 ? fmt::format(" output padding {}", op.output_padding) : "") +
            fmt::format(" -> {}", op.out_channels);
   }
   std::string operator()(const BatchNorm& op) const {

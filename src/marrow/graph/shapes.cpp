@@ -69,7 +69,9 @@ class ShapeInference {
   }
   Shape infer(const ConvTranspose& op, const Inputs& in) const {
     const Shape& s = map(in);
-    const auto grow = [&](int64_t n) { return (n - 1) * op.stride + op.kernel - 2 * op.padding; };
+    const auto grow = [&](int64_t n) {
+      return (n - 1) * op.stride + op.kernel - 2 * op.padding + op.output_padding;
+    };
     return {s[0], op.out_channels, grow(s[2]), grow(s[3])};
   }
   Shape infer(const BatchNorm&, const Inputs& in) const { return *in[0]; }

@@ -46,12 +46,14 @@ json fields_of(const Node& node) {
                                   {"groups", op.groups},     {"padding", padding_json(op.padding)},
                                   {"bias", !op.bias.empty()}};
                         },
-                        [&](const ConvTranspose& op) -> json {
-                          if (op.bias.empty()) unsupported(node, "it has no bias");
-                          return {{"out", op.out_channels},
-                                  {"kernel", op.kernel},
-                                  {"stride", op.stride},
-                                  {"padding", op.padding}};
+                        [](const ConvTranspose& op) -> json {
+                          json fields = {{"out", op.out_channels},
+                                         {"kernel", op.kernel},
+                                         {"stride", op.stride},
+                                         {"padding", op.padding}};
+                          if (op.output_padding > 0) fields["output_padding"] = op.output_padding;
+                          if (op.bias.empty()) fields["bias"] = false;
+                          return fields;
                         },
                         [](const BatchNorm& op) -> json {
                           return {{"eps", op.eps}, {"momentum", op.momentum}};
@@ -222,8 +224,14 @@ class GraphReader {
                       .padding = padding(),
                       .bias = node_->at("bias")});
     if (op == "conv_transpose")
-      return g_.conv_transpose(x(), name, field("out", 1, kMaxInnerChannels), extent("kernel"),
-                               extent("stride"), field("padding", 0, kMaxExtent));
+      return g_.conv_transpose(
+          x(), name,
+          {.out = field("out", 1, kMaxInnerChannels),
+           .kernel = extent("kernel"),
+           .stride = extent("stride"),
+           .padding = field("padding", 0, kMaxExtent),
+           .output_padding = node_->contains("output_padding") ? field("output_padding", 0, kMaxExtent) : 0,
+           .bias = node_->value("bias", true)});
     if (op == "batch_norm")
       return g_.batch_norm(x(), name, {.eps = number("eps", 0, 1), .momentum = number("momentum", 0, 1)});
     if (op == "linear")

@@ -14,7 +14,8 @@ void Ema::update(const TorchExecutor& model) {
     if (parameter.role == ParameterRole::kCounter) continue;
     torch::Tensor average = average_->parameter(parameter.name);
     const torch::Tensor& current = model.parameter(parameter.name);
-    if (parameter.role == ParameterRole::kScalar || parameter.role == ParameterRole::kConstant)
+    if (parameter.role == ParameterRole::kScalar || parameter.role == ParameterRole::kConstant ||
+        parameter.role == ParameterRole::kFixed)
       average.copy_(current);
     else
       average.lerp_(current, 1 - keep);  // leaves equal numbers alone to the bit: frozen ones do not move

@@ -146,7 +146,7 @@ class TorchExecutor::Run {
   }
   torch::Tensor compute(const ConvTranspose& op, const Node& node) {
     return at::conv_transpose2d(narrow(in(node)), narrow(weight(op.weight)), narrow(weight(op.bias)),
-                                op.stride, op.padding);
+                                op.stride, op.padding, op.output_padding);
   }
   torch::Tensor compute(const Linear& op, const Node& node) {
     return at::linear(narrow(in(node)), narrow(weight(op.weight)), narrow(weight(op.bias)));

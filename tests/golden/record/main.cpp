@@ -34,6 +34,7 @@ Weights random_weights(const Graph& graph, const std::string& name) {
             value = static_cast<float>(draws.uniform(0.6, 1.4));
             break;
           case ParameterRole::kRunningMean:
+          case ParameterRole::kFixed:
             break;
           case ParameterRole::kRunningVar:
           case ParameterRole::kScalar:

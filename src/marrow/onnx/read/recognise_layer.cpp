@@ -146,16 +146,22 @@ class LayerRecogniser {
     bool plain = node_.integer("group", 1) == 1 && window.dilations[0] == 1;
     for (const int64_t amount : {window.before[1], window.after[0], window.after[1]})
       plain = plain && amount == pad;
-    for (const int64_t amount : node_.integers("output_padding")) plain = plain && amount == 0;
+    std::vector<int64_t> added = node_.integers("output_padding");
+    added.resize(2, 0);
+    plain = plain && added[0] == added[1];
     if (!plain || !node_.integers("output_shape").empty())
       fail_unsupported("groups, dilations and uneven padding are not read");
     const Tensor b = bias(2, w.dim(1)).value_or(Tensor({w.dim(1)}));
     return {{{in(0)}},
             [=, name = layer_name(graph_, node_, in(1))](Building& building, const Values& x) {
               const std::string own = building.free_name(name);
-              const Value value = building.graph.conv_transpose(
-                  x[0], own, static_cast<int>(w.dim(1)), static_cast<int>(w.dim(2)),
-                  static_cast<int>(window.strides[0]), static_cast<int>(pad));
+              const Value value =
+                  building.graph.conv_transpose(x[0], own,
+                                                {.out = static_cast<int>(w.dim(1)),
+                                                 .kernel = static_cast<int>(w.dim(2)),
+                                                 .stride = static_cast<int>(window.strides[0]),
+                                                 .padding = static_cast<int>(pad),
+                                                 .output_padding = static_cast<int>(added[0])});
               add_layer_weights(building, own, w, b);
               return value;
             },

@@ -123,9 +123,11 @@ class ShapeRules {
     if (weight.size() != 4) fail_format(fmt::format("the weight is {}", to_string(weight)));
     const Window w = window_of(node_, map(), {weight[2], weight[3]});
     Shape result = {map()[0], weight[1] * node_.integer("group", 1), 0, 0};
+    Ints added = node_.integers("output_padding");
+    added.resize(2, 0);
     for (size_t axis = 0; axis < 2; ++axis)
-      result[2 + axis] =
-          (map()[2 + axis] - 1) * w.strides[axis] + w.kernel[axis] - w.before[axis] - w.after[axis];
+      result[2 + axis] = (map()[2 + axis] - 1) * w.strides[axis] + w.kernel[axis] - w.before[axis] -
+                         w.after[axis] + added[axis];
     return result;
   }
 

@@ -51,7 +51,8 @@ class OperationExporter {
     return out_.node("ConvTranspose", with_parameters({op.weight, op.bias}),
                      {attribute("kernel_shape", Ints{op.kernel, op.kernel}),
                       attribute("strides", Ints{op.stride, op.stride}),
-                      attribute("pads", Ints{op.padding, op.padding, op.padding, op.padding})});
+                      attribute("pads", Ints{op.padding, op.padding, op.padding, op.padding}),
+                      attribute("output_padding", Ints{op.output_padding, op.output_padding})});
   }
 
   std::string operator()(const BatchNorm& op) {
