@@ -126,13 +126,13 @@ TEST(Build, BackboneLinesTakeSettingsOrAWidth) {
             std::string::npos);
   EXPECT_NE(message("[-1, 1, vanillanet_13_x1_5_ada_pool, []]").find("needs strides 4, 8, 16 and 32"),
             std::string::npos);
-  EXPECT_NE(message("[-1, 1, starnet_s1, [1, 2]]").find("one mapping or one number"), std::string::npos);
+  EXPECT_NE(message("[-1, 1, pp_lcnet, [1, 2]]").find("one mapping, one number"), std::string::npos);
 }
 
 TEST(Build, TheEmptyPlaceOfABackboneCannotBeRead) {
   try {
     build_model(
-        parse_model_spec("nc: 2\nbackbone:\n  - [-1, 1, starnet_s050, []]\n  - [0, 1, Conv, [8]]\n"
+        parse_model_spec("nc: 2\nbackbone:\n  - [-1, 1, vanillanet_5, []]\n  - [0, 1, Conv, [8]]\n"
                          "head: [[-1, 1, Classify, [nc]]]\n",
                          "m.yaml"));
     FAIL() << "nothing was thrown";
@@ -141,6 +141,46 @@ TEST(Build, TheEmptyPlaceOfABackboneCannotBeRead) {
                  "m.yaml:4: layer 5 (Conv): 'from' names layer 0, the empty first place of the backbone; its "
                  "maps are layers 1 to 4 (strides 4, 8, 16 and 32)");
   }
+}
+
+TEST(Build, AFirstPlaceIsTheMapAtStrideTwoWhereThereIsOne) {
+  for (const char* name : {"starnet_s1", "lcnet_050", "efficientnet_b0"}) {
+    const Model model =
+        build_model(parse_model_spec("nc: 2\nbackbone:\n  - [-1, 1, " + std::string(name) +
+                                         ", []]\n  - [0, 1, Conv, [8]]\nhead: [[-1, 1, Classify, [nc]]]\n",
+                                     "m.yaml"));
+    EXPECT_EQ(model.graph.node(model.layers[1].outputs.at(0)).stride, 2) << name;
+  }
+}
+
+// What forks write of a line that Marrow 0.1 read as another network is read as they mean it, with a note.
+TEST(Build, NamesOfForksMeanWhatForksMean) {
+  const auto spec = [](const std::string& line) {
+    return parse_model_spec("nc: 2\nwidth_multiple: 0.5\nbackbone:\n  - [-1, 1, Conv, [32, 3, 2]]\n  - " +
+                                line + "\nhead: [[-1, 1, Classify, [nc]]]\n",
+                            "m.yaml");
+  };
+  const Model block = build_model(spec("[-1, 1, VanillaBlock, [96, 1, 2]]"));
+  EXPECT_EQ(block.graph.find_parameter("model.1.act.weight")->shape, (Shape{48, 1, 3, 3}));
+  EXPECT_EQ(block.graph.node(block.layers[1].outputs.at(0)).stride, 4);
+  ASSERT_EQ(block.warnings.size(), 1u);
+  EXPECT_EQ(
+      block.warnings[0],
+      "m.yaml:5: VanillaBlock is read as VanillaNet block of YOLOv8 forks, [out, act_num 3, stride 2], out "
+      "scaled. In a file for Marrow 0.1 it is what is now VanillaNetBlock");
+  EXPECT_EQ(build_model(spec("[-1, 1, VanillaBlock, [96]]")).layers[1].args, "[16, 48]");
+  EXPECT_NE(
+      build_model(spec("[-1, 1, ShuffleNetV2, [96, 2]]")).graph.find_parameter("model.1.branch2.3.bias"),
+      nullptr);
+  const auto refusal = [&](const std::string& line) {
+    return testing::message_of([&] { build_model(spec(line)); }, ErrorKind::kUnsupported);
+  };
+  EXPECT_EQ(refusal("[-1, 1, MBConv, [40, 3, 2, 6]]"),
+            "m.yaml:5: layer 1 (MBConv): MBConv is EfficientNetV2's block in YOLOv8 forks; what Marrow 0.1 "
+            "called so "
+            "is EfficientNetBlock; Marrow does not build it");
+  EXPECT_NE(refusal("[-1, 1, VanillaStem, [40]]").find("VanillaNetStem"), std::string::npos);
+  EXPECT_NE(refusal("[-1, 1, stem, [40, 3, 2]]").find("EfficientNetV2"), std::string::npos);
 }
 
 // The other convention: ordinary numbers, and lines that pick a map each.

@@ -249,11 +249,43 @@ TEST(Checkpoint, RefusesAHostileModel) {
               "100000000");
 }
 
+// Marrow 0.1 had its own units under names that mean something else now; so has what it wrote.
+TEST(Checkpoint, ReadsWhatMarrow01MeantByAName) {
+  const std::string present =
+      "nc: 2\nbackbone:\n  - [-1, 1, VanillaNetStem, [8]]\n  - [-1, 1, VanillaNetBlock, [16, 2, 1]]\n"
+      "head:\n  - [[-1], 1, Detect, [nc]]\n";
+  std::string former = present;
+  for (const char* name : {"VanillaNetStem", "VanillaNetBlock"})
+    former.replace(former.find(name), std::strlen(name),
+                   name == std::string("VanillaNetStem") ? "VanillaStem" : "VanillaBlock");
+  const testing::TemporaryFolder folder;
+  const Model model = build_model(parse_model_spec(present, "m.yaml"));
+  const Weights weights = randomize(model.graph, 3);
+  std::map<std::string, std::string> metadata = checkpoint_metadata(model);
+  EXPECT_EQ(metadata.at("marrow"), "1");
+  metadata["model"] = former;
+  weights::write_safetensors(folder / "old.safetensors", weights, metadata);
+  const TrainedModel read = load_trained(folder / "old.safetensors");
+  testing::expect_same(read.model.graph, model.graph);
+  EXPECT_TRUE(read.model.warnings.empty());
+  // Written again, it has the present names.
+  save_checkpoint(folder / "new.safetensors", read.model, read.weights);
+  testing::expect_same(load_trained(folder / "new.safetensors").model.graph, model.graph);
+
+  // A fork's network under such a name is of a version that 0.1 refuses.
+  const Model fork = build_model(parse_model_spec(
+      "nc: 2\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, VanillaBlock, [16, 2, 1]]\n"
+      "head:\n  - [[-1], 1, Detect, [nc]]\n",
+      "m.yaml"));
+  EXPECT_EQ(checkpoint_metadata(fork).at("marrow"), "3");
+  expect_round_trip(fork);
+}
+
 TEST(Checkpoint, RefusesAnotherVersion) {
   const auto refused = [](const std::string& version) {
     return message_after([&](Metadata& m, Weights&) { m["marrow"] = version; }, ErrorKind::kUnsupported);
   };
-  expect_says(refused("3"), "checkpoint version '3'; this program reads versions 1 and 2");
+  expect_says(refused("4"), "checkpoint version '4'; this program reads versions 1, 2 and 3");
   expect_says(refused(""), "checkpoint version ''");
   expect_says(refused(std::string(5000, '9')), "99999...'; this program reads");
 }

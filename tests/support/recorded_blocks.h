@@ -33,8 +33,9 @@ inline RecordedBlock recorded_block(const weights::SafetensorsFile& file) {
   const std::vector<weights::RenameRule> as_they_are = {{"**", "{1}"}};
   const auto has = [&](const char* name) { return file.tensors.contains(name); };
   if (has("param.conv1.0.weight"))
-    return {"VanillaBlock", {number("dim_out"), number("stride"), number("act_num")}, as_they_are};
-  if (has("param.branch2.0.weight")) return {"ShuffleNetV2", {number("oup"), number("stride")}, as_they_are};
+    return {"VanillaNetBlock", {number("dim_out"), number("stride"), number("act_num")}, as_they_are};
+  if (has("param.branch2.0.weight"))
+    return {"ShuffleNetUnit", {number("oup"), number("stride")}, as_they_are};
   if (has("param.f1.conv.weight"))
     return {"StarNetBlock",
             {number("dim"), number("mlp_ratio"), std::stod(metadata.at("drop_path"))},
@@ -55,7 +56,7 @@ inline RecordedBlock recorded_block(const weights::SafetensorsFile& file) {
         for (const weights::RenameRule& rule : layout.rules(net.config))
           if (rule.from.starts_with(theirs) && rule.to.starts_with(ours))
             rules.push_back({rule.from.substr(theirs.size()), rule.to.substr(ours.size())});
-    return {"MBConv",
+    return {"EfficientNetBlock",
             {number("out"), number("expand"), number("kernel"), number("stride"), 0, "lukemelas"},
             rules};
   }

@@ -8,6 +8,7 @@
 #include "commands/commands.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/base/talk.h"
 #include "marrow/model/summary.h"
 #include "support/common_options.h"
 #include "support/output_file.h"
@@ -29,6 +30,7 @@ int import_file(const Options& options) {
   how.partial = options.min_loaded >= 0;
   const model::Import import = model::import_checkpoint(options.file, how);
   const model::Model& model = import.trained.model;
+  for (const std::string& warning : model.warnings) talk("marrow: " + warning);
   fmt::print("{}: {}, holding {}\n", options.file, import.kind, import.network);
   fmt::print("{} classes, {} parameters\n\n{}\n", model.classes(), model::count_parameters(model.graph),
              to_string(import.report));

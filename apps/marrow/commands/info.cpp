@@ -160,6 +160,9 @@ int info(const Options& o) {
                    {"operation_count", model.graph.nodes.size() - 1}};
     object["layers"] = by_layer ? layers_json(model, summary)
                                 : parts_json(model::summarize_modules(model.graph, height, width));
+    json readings = json::object();
+    for (const auto& [name, reading] : model.readings) readings[name] = reading;
+    object["readings"] = std::move(readings);
     if (o.verbose) object["operations"] = parts_json(model::summarize_operations(model.graph, height, width));
     fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
     return 0;
@@ -173,6 +176,7 @@ int info(const Options& o) {
   fmt::print("\n{}{} at {}x{}: {} layers, {} parameters, {} gradients, {} multiply-adds, {:.1f} GFLOPs\n",
              o.model, o.backbone.empty() ? "" : " on " + o.backbone, height, width, summary.leaf_layers,
              summary.parameters, summary.gradients, summary.macs, summary.gflops);
+  for (const auto& [name, reading] : model.readings) fmt::print("{} is read as {}\n", name, reading);
   if (model::is_deployed(model)) {
     fmt::print("deployed: {} operations\n", model.graph.nodes.size() - 1);
     return 0;

@@ -62,6 +62,12 @@ ForeignFileOptions add_foreign_file(Command& command, model::ImportOptions& opti
                                "timm or torchvision")
                        .type("NAME")
                        .without("told by the file");
+  command
+      .option("--norm-eps", &options.norm_eps,
+              "For a foreign file that stores none (a bare state dict): eps of all batch norms")
+      .type("EPS")
+      .range(1e-12, 1)
+      .without("the rule of its network");
   return {model, source};
 }
 

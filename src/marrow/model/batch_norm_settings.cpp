@@ -6,6 +6,8 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "marrow/model/backbone_line.h"
+#include "marrow/nn/blocks/conv.h"
 
 namespace marrow::model {
 namespace {
@@ -41,6 +43,29 @@ size_t apply_batch_norms(Graph& graph, const std::map<std::string, weights::Batc
         ++applied;
       }
   return applied;
+}
+
+std::vector<BatchNorm*> norms_in(Graph& graph) {
+  std::vector<BatchNorm*> norms;
+  for (Node& node : graph.nodes)
+    if (auto* norm = std::get_if<BatchNorm>(&node.operation)) norms.push_back(norm);
+  return norms;
+}
+
+void apply_detector_batch_norms(const ModelSpec& spec, Graph& graph) {
+  constexpr std::string_view kBackbone = "model.0.";
+  // The stem's batch norm, as PP-LCNet is named here, is of torch's class there; EfficientNet's is not.
+  constexpr std::string_view kPlain = "model.0.conv1.";
+  bool timm = false;
+  if (!spec.backbone.empty() && names_backbone(spec.backbone.front().module)) {
+    const nn::BackboneConfig config = read_backbone_line(spec.backbone.front()).choice.config;
+    timm = config.at("source") == "timm" || config.at("source") == "tf";
+  }
+  for (BatchNorm* norm : norms_in(graph)) {
+    if (timm && norm->weight.starts_with(kBackbone) && !norm->weight.starts_with(kPlain)) continue;
+    norm->eps = nn::kYoloBatchNormEps;
+    norm->momentum = nn::kYoloBatchNormMomentum;
+  }
 }
 
 std::map<std::string, weights::BatchNormSettings> differing_batch_norms(const Graph& graph,

@@ -8,24 +8,22 @@
 #include "marrow/base/text.h"
 #include "marrow/graph/shapes.h"
 #include "marrow/model/backbone_line.h"
+#include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/model.h"
 #include "marrow/model/python_text.h"
 #include "marrow/model/spec.h"
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/nn/blocks/module.h"
+#include "marrow/nn/blocks/refused_modules.h"
 
 namespace marrow::model {
 namespace {
 
 using nlohmann::json;
 
-// The places that a backbone in one line fills: an empty one, then its maps.
+// The places that a backbone in one line fills: its map at stride 2, or nothing, then its four maps.
 constexpr int kBackboneSlots = 5;
 constexpr const char* kIndexModule = "Index";
-
-bool is_backbone(const std::string& module) {
-  return nn::find_module(module) == nullptr && std::ranges::binary_search(nn::backbone_names(), module);
-}
 
 // Up to the next multiple of 8.
 int round_up_to_8(double channels) {
@@ -58,6 +56,12 @@ class ModelBuilder {
     if (model_.task != "classify")
       for (const NamedValue& tap : model_.graph.taps)
         if (tap.name.starts_with("feat")) model_.strides.push_back(model_.graph.node(tap.value).stride);
+    // The reference implementation sets batch norms in every model but a classifier, which keeps torch's own.
+    if (model_.task == "classify")
+      for (BatchNorm* norm : norms_in(model_.graph)) {
+        norm->eps = BatchNormOptions{}.eps;
+        norm->momentum = BatchNormOptions{}.momentum;
+      }
     check_shapes();
     return std::move(model_);
   }
@@ -111,7 +115,7 @@ class ModelBuilder {
       const auto layer_scope = g_.scope(std::to_string(layer.index));
       if (line.module == kIndexModule)
         add_index(line, layer);
-      else if (is_backbone(line.module))
+      else if (names_backbone(line.module))
         add_backbone_line(line, layer);
       else
         add_module(line, layer);
@@ -180,10 +184,13 @@ class ModelBuilder {
   void add_module(const LayerSpec& line, Layer& layer) {
     const nn::Module* module = nn::find_module(line.module);
     if (module == nullptr) {
+      if (const std::string_view what = nn::refused_module(line.module); !what.empty())
+        throw Error(ErrorKind::kUnsupported,
+                    fmt::format("{} is {}; Marrow does not build it", line.module, what));
       std::vector<std::string> known = nn::module_names();
-      const std::vector<std::string> backbones = nn::backbone_names();
       known.emplace_back(kIndexModule);
-      known.insert(known.end(), backbones.begin(), backbones.end());
+      for (const std::vector<std::string>& names : {nn::backbone_names(), fork_backbone_names()})
+        known.insert(known.end(), names.begin(), names.end());
       fail_model(unknown_name_message("module", printable(line.module), known));
     }
     nn::ModuleCall call{.graph = g_,
@@ -198,6 +205,7 @@ class ModelBuilder {
                                  .depthwise_class_branch = spec_.depthwise_class_branch.value_or(depthwise_),
                                  .reg_max = spec_.reg_max,
                                  .end2end = spec_.end2end}};
+    note_reading(*module, call, layer.line);
     if (call.args.size() > module->arguments.size())
       fail_model(fmt::format("{} arguments, at most {} are known: {}", call.args.size(),
                              module->arguments.size(), join(module->arguments, ", ")));
@@ -218,6 +226,21 @@ class ModelBuilder {
       layer.silent_modules = module->silent_modules(call) * (module->takes_repeats ? 1 : layer.repeats);
     model_.task = module->task;
     slots_.emplace_back(layer.outputs.front());
+  }
+
+  // Once a name.
+  void note_reading(const nn::Module& module, const nn::ModuleCall& call, int line) {
+    if (!module.reading) return;
+    const std::pair<std::string, std::string> reading = {module.name, module.reading(call)};
+    if (std::ranges::find(model_.readings, reading) != model_.readings.end()) return;
+    const bool named =
+        std::ranges::any_of(model_.readings, [&](const auto& r) { return r.first == module.name; });
+    model_.readings.push_back(reading);
+    if (module.formerly.empty() || named || !options_.warn_of_other_readings) return;
+    const Place place = {.file = spec_.file, .line = line};
+    model_.warnings.push_back(
+        fmt::format("{}: {} is read as {}. In a file for Marrow 0.1 it is what is now {}", to_string(place),
+                    module.name, reading.second, module.formerly));
   }
 
   json constructor_args(const nn::Module& module, const nn::ModuleCall& call) const {
@@ -256,8 +279,9 @@ class ModelBuilder {
     if (line.repeats != 1)
       fail_model(fmt::format("repeats are {}; a whole backbone is built once", line.repeats));
     if (line.from != std::vector{-1}) fail_model("a whole backbone reads the image: 'from' must be -1");
-    const nn::BackboneChoice choice = nn::choose_backbone(line.module, backbone_settings(line));
-    const nn::Features features = nn::add_backbone(g_, image_, choice);
+    const BackboneLine backbone = read_backbone_line(line);
+    const nn::Features features = nn::add_backbone(g_, image_, backbone.choice);
+    if (!backbone.reading.empty()) model_.readings.emplace_back(line.module, backbone.reading);
     layer.args = python_text(line.args);
     layer.backbone = true;
     layer.outputs = {features.c2, features.c3, features.c4, features.c5};
@@ -265,8 +289,9 @@ class ModelBuilder {
       slots_.emplace_back(features.c5);
       return;
     }
-    slots_.emplace_back(std::nullopt);
+    slots_.push_back(backbone.first_map ? features.c1 : std::nullopt);
     for (const Value map : layer.outputs) slots_.emplace_back(map);
+    layer.first_map = slots_.front();
   }
 
   // [channels, i]: map i of a layer that yields a list.
@@ -400,7 +425,7 @@ Model build_model(const ModelSpec& spec, const BuildOptions& options) {
                                         : build_named_classifier(spec, options, classes);
   model.names = class_names(spec, options, classes);
   model.scale = spec.scale;
-  model.warnings = spec.warnings;
+  model.warnings.insert(model.warnings.begin(), spec.warnings.begin(), spec.warnings.end());
   ModelSpec described = spec;
   described.classes = classes;
   described.unit_activations = model.unit_activations;
@@ -413,6 +438,7 @@ Model rebuild_model(const Model& model, const BuildOptions& options) {
   BuildOptions kept = options;
   if (!kept.input && !model.graph.nodes.empty())
     kept.input = std::get<Input>(model.graph.nodes.front().operation).format;
+  kept.warn_of_other_readings = false;
   return build_model(parse_model_spec(model.yaml, "model"), kept);
 }
 

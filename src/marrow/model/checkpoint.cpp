@@ -8,8 +8,10 @@
 #include "marrow/base/text.h"
 #include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/deployed.h"
+#include "marrow/model/former_names.h"
 #include "marrow/model/graph_json.h"
 #include "marrow/model/spec.h"
+#include "marrow/nn/blocks/conv.h"
 #include "marrow/weights/load_report.h"
 #include "marrow/weights/safetensors.h"
 
@@ -21,6 +23,7 @@ using nlohmann::json;
 constexpr const char* kVersionKey = "marrow";
 constexpr const char* kYamlVersion = "1";   // the model as YAML
 constexpr const char* kGraphVersion = "2";  // the model as a graph
+constexpr const char* kLaterVersion = "3";  // as YAML that 0.1 would read as another network
 constexpr const char* kForm = "form";
 constexpr const char* kDeployed = "deployed";
 
@@ -139,6 +142,19 @@ class Metadata {
 
 }  // namespace
 
+namespace {
+
+bool is_yaml_classifier(const Model& model) {
+  return model.task == "classify" && !model.layers.empty();
+}
+
+// Marrow 0.1 had other networks under some names, and other batch norms in a YAML's classifier.
+bool means_otherwise_in_0_1(const Model& model, const ModelSpec& spec) {
+  return uses_former_name(spec) || is_yaml_classifier(model);
+}
+
+}  // namespace
+
 bool is_marrow_checkpoint(const std::map<std::string, std::string>& metadata) {
   return metadata.contains(kVersionKey);
 }
@@ -158,8 +174,8 @@ std::map<std::string, std::string> checkpoint_metadata(const Model& model) {
   ModelSpec spec = parse_model_spec(model.yaml, "the model's description");
   spec.names.clear();  // they have a key of their own
   // What the description alone would build again need not be stored.
-  const Model plain = build_model(spec);
-  metadata[kVersionKey] = kYamlVersion;
+  const Model plain = build_model(spec, {.warn_of_other_readings = false});
+  metadata[kVersionKey] = means_otherwise_in_0_1(model, spec) ? kLaterVersion : kYamlVersion;
   metadata["model"] = to_yaml(spec);
   metadata["batch_norm"] = to_json(differing_batch_norms(model.graph, plain.graph)).dump();
   return metadata;
@@ -179,7 +195,16 @@ Model described_model(const Metadata& stored, const std::string& file) {
   BuildOptions options;
   options.names = stored.read("names", names_of);
   options.input = stored.read("input", input_format_of);
-  Model model = build_model(parse_model_spec(stored.text("model"), file + ": metadata 'model'"), options);
+  options.warn_of_other_readings = false;
+  ModelSpec spec = parse_model_spec(stored.text("model"), file + ": metadata 'model'");
+  const bool early = stored.text(kVersionKey) == kYamlVersion;
+  if (early) use_present_names(spec);
+  Model model = build_model(spec, options);
+  if (early && is_yaml_classifier(model))
+    for (BatchNorm* norm : norms_in(model.graph)) {
+      norm->eps = nn::kYoloBatchNormEps;
+      norm->momentum = nn::kYoloBatchNormMomentum;
+    }
   stored.expect("task", model.task);
   stored.expect("stride", std::to_string(model.largest_stride));
   stored.read("batch_norm", [&](const json& settings) {
@@ -212,13 +237,13 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
   const std::string file = path.string();
   const Metadata stored(file, metadata);
   const std::string& version = stored.text(kVersionKey);
-  if (version != kYamlVersion && version != kGraphVersion)
+  if (version != kYamlVersion && version != kGraphVersion && version != kLaterVersion)
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: checkpoint version '{}'; this program reads versions {} and {}", file,
-                            printable(version, 20), kYamlVersion, kGraphVersion));
+                fmt::format("{}: checkpoint version '{}'; this program reads versions {}, {} and {}", file,
+                            printable(version, 20), kYamlVersion, kGraphVersion, kLaterVersion));
 
   TrainedModel result;
-  result.model = version == kYamlVersion ? described_model(stored, file) : stored_model(stored);
+  result.model = version == kGraphVersion ? stored_model(stored) : described_model(stored, file);
   const weights::LoadReport report = weights::load_weights(result.model.graph, state, result.weights);
   if (!report.complete())
     throw Error(ErrorKind::kModel, file + ": the tensors do not fill the model\n" + to_string(report));

@@ -11,6 +11,8 @@
 #include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/onnx_model.h"
+#include "marrow/model/placed_state.h"
+#include "marrow/model/readings.h"
 #include "marrow/model/unfuse.h"
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
@@ -130,6 +132,7 @@ class Importer {
 
   BuildOptions yolo_options() const {
     BuildOptions build;
+    build.warn_of_other_readings = false;
     try {
       build.classes = classes_in(checkpoint_.state);
     } catch (const Error& error) {
@@ -194,14 +197,52 @@ class Importer {
     return model;
   }
 
+  // One text may mean several networks: the first that the file fills whole, or else the usual one.
   Import yolo(const ModelSpec& spec, const std::string& network) {
-    Import result = begin(build_as_stored(spec), network);
-    if (checkpoint_.model) {
-      apply_batch_norms(result.trained.model.graph, checkpoint_.model->batch_norms);
-      keep_training_size(result.trained.model);
+    const std::vector<Reading> readings = readings_of(spec);
+    std::optional<Import> usual;
+    std::exception_ptr failure;
+    for (const Reading& reading : readings) {
+      try {
+        Import import = read_as(reading.spec, network);
+        if (import.report.complete()) {
+          if (!reading.what.empty())
+            import.trained.model.warnings.push_back(
+                fmt::format("{}: read as its tensors say: {}", file_, reading.what));
+          return import;
+        }
+        if (reading.what.empty()) usual = std::move(import);
+      } catch (const Error&) {
+        if (reading.what.empty()) failure = std::current_exception();
+      }
     }
-    const Weights state = unfuse(result.trained.model.graph, checkpoint_.state);
+    if (!usual) std::rethrow_exception(failure);
+    return std::move(*usual);
+  }
+
+  Import read_as(const ModelSpec& spec, const std::string& network) {
+    Import result = begin(build_as_stored(spec), network);
+    const PlacedState placed = placed_state(spec, checkpoint_.state);
+    if (checkpoint_.model) {
+      apply_batch_norms(result.trained.model.graph, placed.renamed(checkpoint_.model->batch_norms));
+      keep_training_size(result.trained.model);
+    } else {
+      use_rule_of_batch_norms(spec, result.trained.model);
+    }
+    const Weights state = unfuse(result.trained.model.graph, placed.state);
     return finish(std::move(result), state);
+  }
+
+  // A bare state dict says neither eps nor momentum. Zoo models have those that their sources publish; a
+  // model from a YAML has those that the reference implementation sets in every detector after building it,
+  // and leaves in classifiers.
+  void use_rule_of_batch_norms(const ModelSpec& spec, Model& model) const {
+    if (options_.norm_eps > 0) {
+      for (BatchNorm* norm : norms_in(model.graph)) norm->eps = options_.norm_eps;
+      return;
+    }
+    if (!options_.model.empty() && is_zoo_name(options_.model)) return;
+    if (model.task != "classify") apply_detector_batch_norms(spec, model.graph);
   }
 
   // `name` is a variant or family, or empty for any.
@@ -264,18 +305,18 @@ class Importer {
   // A detector (or a YAML classifier): its own file, or one for its backbone.
   Import into_model(const ModelSpec& spec) {
     if (looks_like_yolo()) return yolo(spec, options_.model);
-    if (spec.backbone.empty() ||
-        !std::ranges::binary_search(nn::backbone_names(), spec.backbone.front().module))
+    if (spec.backbone.empty() || !names_backbone(spec.backbone.front().module))
       throw Error(ErrorKind::kModel,
                   fmt::format("{}: not a file of '{}', whose tensors are named 'model.0...'. A backbone's "
                               "file needs a model with that backbone, "
                               "such as yolov8n-starnet_s1",
                               file_, options_.model));
-    const LayerSpec& line = spec.backbone.front();
-    const nn::ImportCandidate candidate = recognise_one(line.module, backbone_settings(line));
+    const BackboneLine line = read_backbone_line(spec.backbone.front());
+    const nn::ImportCandidate candidate = recognise_one(line.choice.name, line.settings);
 
     // The source that the weights come from replaces the YAML's, so that eps, padding and wiring are theirs.
     ModelSpec adapted = spec;
+    adapted.backbone.front().module = line.choice.name;
     adapted.backbone.front().args = nlohmann::json::array({candidate.choice.config});
     adapted.backbone.front().module = candidate.choice.family->name;
     BuildOptions build;

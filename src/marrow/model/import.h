@@ -27,6 +27,7 @@ struct ImportOptions {
   // A backbone's file that fills no network whole is read as the network it comes closest to; the report
   // tells the rest. Otherwise it is refused.
   bool partial = false;
+  double norm_eps = 0;  // of all batch norms, for a file that stores none; 0: by rule
   std::string key;  // the entry of the file that holds the weights; empty: choose (weights/checkpoint_file.h)
   // What the command calls `model` and `source`, for messages.
   std::string model_flag = "--model";

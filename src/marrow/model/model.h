@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "marrow/graph/graph.h"
@@ -17,7 +18,7 @@ struct ModelSpec;
 struct Layer {
   int index = 0;  // position among the lines; parameters are named "model.<index>...."
   // The number that `from` uses. It differs from `index` after a whole backbone in one line, which fills five
-  // places: an empty one and its maps at strides 4, 8, 16 and 32.
+  // places: its map at stride 2 or nothing, and its maps at strides 4, 8, 16 and 32.
   int logical = 0;
   std::vector<int> from;
   bool from_list = false;
@@ -27,9 +28,10 @@ struct Layer {
   bool backbone = false;  // a whole backbone in one line
   int first_node = 0;     // its nodes are [first_node, end_node) of the graph
   int end_node = 0;
-  std::vector<Value> outputs;  // a head: its maps, before any decode
-  int line = 0;                // in the file; 0: not from a file
-  int silent_modules = 0;      // Module::silent_modules
+  std::vector<Value> outputs;           // a head: its maps, before any decode
+  std::optional<Value> first_map = {};  // of a whole backbone: what number 0 names
+  int line = 0;                         // in the file; 0: not from a file
+  int silent_modules = 0;               // Module::silent_modules
 };
 
 struct Model {
@@ -49,6 +51,9 @@ struct Model {
   // ModelSpec::unit_activations, without those that the unit has anyway.
   std::map<std::string, std::string> unit_activations;
   std::vector<std::string> warnings;
+  // Of a YAML with modules of forks: which network each name is read as, {"VanillaBlock", "VanillaNet block
+  // of ..."}, in the order of the lines.
+  std::vector<std::pair<std::string, std::string>> readings;
 
   int classes() const { return static_cast<int>(names.size()); }
 };
@@ -58,6 +63,8 @@ struct BuildOptions {
   std::vector<std::string> names;  // of the classes; decides their number
   // How pixels become input; by default RGB / 255, for a classifier by name what its source published.
   std::optional<InputFormat> input;
+  // Warn of names that Marrow 0.1 read as another network. Not where tensors have decided which it is.
+  bool warn_of_other_readings = true;
 };
 
 // Builds, and infers shapes once, so that layers whose maps do not meet are refused here.

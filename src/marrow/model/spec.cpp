@@ -10,6 +10,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/base/yaml.h"
+#include "marrow/model/spec_keys.h"
 #include "marrow/nn/heads/detect.h"
 
 namespace marrow::model {
@@ -24,7 +25,7 @@ class SpecParser {
   ModelSpec parse(const YamlValue& root, std::string_view scale) {
     if (!root.is_map())
       fail(root, fmt::format("a model is a mapping with 'backbone' and 'head'; this is {}", describe(root)));
-    refuse_unknown_keys(root);
+    sort_keys(root);
     read_numbers(root);
     read_activation(root);
     read_unit_activations(root);
@@ -34,6 +35,7 @@ class SpecParser {
       read_classifier(root);
     } else {
       read_layers(root);
+      refuse_anchor_head();
     }
     return std::move(spec_);
   }
@@ -45,15 +47,48 @@ class SpecParser {
   }
   [[noreturn]] void fail(const YamlValue& at, const std::string& message) const { fail_at(at.line, message); }
 
-  void refuse_unknown_keys(const YamlValue& root) const {
-    static const std::vector<std::string> kKnown = {
-        "nc",        "scales", "scale",     "depth_multiple",   "width_multiple", "activation",
-        "kpt_shape", "ch",     "channels",  "backbone",         "head",           "classifier",
-        "settings",  "names",  "yaml_file", "unit_activations", "class_branch",   "depthwise_class_branch",
-        "reg_max",   "end2end"};
-    for (size_t i = 0; i < root.keys.size(); ++i)
-      if (std::ranges::find(kKnown, root.keys[i]) == kKnown.end())
-        fail_at(root.key_lines[i], unknown_name_message("key", printable(root.keys[i]), kKnown));
+  // One note for all keys that are passed over.
+  void sort_keys(const YamlValue& root) {
+    const YamlValue* scales = root.find("scales");
+    scales_lost_ = scales != nullptr && is_empty(*scales);
+    std::vector<std::string> passed_over;
+    for (size_t i = 0; i < root.keys.size(); ++i) {
+      const std::string& key = root.keys[i];
+      const YamlValue& value = root.items[i];
+      switch (meaning_of_key(key, value)) {
+        case KeyMeaning::kNetwork:
+          break;
+        case KeyMeaning::kNamed:
+          if (value.kind != YamlValue::Kind::kScalar)
+            fail(value,
+                 fmt::format("{} is {}, wanted a number or a word that lines name", key, describe(value)));
+          named_[key] = to_json(value);
+          break;
+        case KeyMeaning::kNothing:
+          // The letters of `scales` that lost their indentation.
+          if (!(scales_lost_ && is_letter_of_scales(key, value))) passed_over.push_back(printable(key));
+          break;
+        case KeyMeaning::kUnknown:
+          fail_at(root.key_lines[i], unknown_name_message("key", printable(key), network_keys()));
+      }
+    }
+    if (!passed_over.empty())
+      spec_.warnings.push_back(fmt::format("{}: passed over, as {} nothing of the network: {}", spec_.file,
+                                           passed_over.size() == 1 ? "it says" : "they say",
+                                           join(passed_over, ", ")));
+    if (scales_lost_)
+      spec_.warnings.push_back(
+          fmt::format("{}: 'scales' is empty, so the model has no scales; depth and width are "
+                      "those of depth_multiple and width_multiple, or 1",
+                      spec_.file));
+  }
+
+  static bool is_empty(const YamlValue& value) {
+    return value.kind == YamlValue::Kind::kNull ||
+           ((value.is_map() || value.is_list()) && value.items.empty());
+  }
+  static bool is_letter_of_scales(const std::string& key, const YamlValue& value) {
+    return key.size() == 1 && value.is_list();
   }
 
   int whole(const YamlValue& value, std::string_view key, int smallest, int largest) const {
@@ -104,11 +139,19 @@ class SpecParser {
   }
 
   void read_activation(const YamlValue& root) {
-    const YamlValue* activation = root.find("activation");
-    if (activation == nullptr || activation->kind == YamlValue::Kind::kNull) return;
+    const char* key = "activation";
+    const YamlValue* activation = root.find(key);
+    if (activation == nullptr || activation->kind == YamlValue::Kind::kNull) {
+      key = "act";
+      activation = root.find(key);
+      if (activation == nullptr || activation->kind == YamlValue::Kind::kNull) return;
+      spec_.warnings.push_back(
+          fmt::format("{}: 'act' is taken for the model's activation, as releases 8.0 mean it; "
+                      "later ones read only 'activation'",
+                      spec_.file));
+    }
     if (activation->kind != YamlValue::Kind::kScalar)
-      fail(*activation,
-           fmt::format("activation is {}, wanted a name such as nn.ReLU()", describe(*activation)));
+      fail(*activation, fmt::format("{} is {}, wanted a name such as nn.ReLU()", key, describe(*activation)));
     try {
       spec_.activation = parse_activation(activation->text);
     } catch (const Error& error) {
@@ -150,8 +193,8 @@ class SpecParser {
     if (scale.empty() && own != nullptr && own->kind == YamlValue::Kind::kScalar) scale = own->text;
 
     const YamlValue* scales = root.find("scales");
-    if (scales == nullptr || scales->kind == YamlValue::Kind::kNull) return;
-    if (!scales->is_map() || scales->items.empty())
+    if (scales == nullptr || scales_lost_) return;
+    if (!scales->is_map())
       fail(*scales, fmt::format("scales is {}, wanted a mapping of letters to [depth, width, max_channels]",
                                 describe(*scales)));
     std::vector<std::string> letters;
@@ -171,13 +214,14 @@ class SpecParser {
   }
 
   ScaleFactors factors(const YamlValue& value, const std::string& letter) const {
-    if (!value.is_list() || value.items.size() < 2 || value.items.size() > 3)
+    // A fourth number belongs to a module that Marrow does not have.
+    if (!value.is_list() || value.items.size() < 2 || value.items.size() > 4)
       fail(value, fmt::format("scale '{}' is {}, wanted [depth, width, max_channels]", printable(letter),
                               describe(value)));
     ScaleFactors factors;
     factors.depth = real(value.items[0], "the depth of a scale", kMaxMultiple);
     factors.width = real(value.items[1], "the width of a scale", kMaxMultiple);
-    if (value.items.size() == 3)
+    if (value.items.size() >= 3)
       factors.max_channels = real(value.items[2], "max_channels of a scale", kMaxModelChannels);
     return factors;
   }
@@ -250,14 +294,57 @@ class SpecParser {
     if (module.kind != YamlValue::Kind::kScalar || module.text.empty())
       fail(module, fmt::format("the module is {}, wanted a name", describe(module)));
     layer.module = module.text;
+    if (const auto named = named_.find(layer.module); named != named_.end()) {
+      if (!named->second.is_string())
+        fail(module,
+             fmt::format("{} is {}, wanted the name of a module", layer.module, named->second.dump()));
+      layer.module = named->second;
+    }
     const YamlValue& args = item.items[3];
     if (args.kind == YamlValue::Kind::kNull) return layer;
     if (!args.is_list()) fail(args, fmt::format("args are {}, wanted a list", describe(args)));
-    layer.args = to_json(args);
+    layer.args = values_of(to_json(args));
     return layer;
   }
 
+  // With the values of the file's own keys in the place of their names, and what is quoted though it is no
+  // word.
+  json values_of(json value) const {
+    if (value.is_array())
+      for (json& item : value) item = values_of(std::move(item));
+    if (!value.is_string()) return value;
+    const std::string& text = value.get_ref<const std::string&>();
+    if (const auto named = named_.find(text); named != named_.end()) return named->second;
+    if (text == "None") return nullptr;
+    if (text == "True") return true;
+    if (text == "False") return false;
+    return value;
+  }
+
+  // Heads of other generations have other outputs, so that everything else of such a file is of no use
+  // either.
+  void refuse_anchor_head() const {
+    const LayerSpec& last = spec_.head.back();
+    static const std::vector<std::string> kHeads = {"Detect",     "Segment", "IDetect",
+                                                    "IAuxDetect", "IBin",    "DetectX"};
+    if (std::ranges::find(kHeads, last.module) == kHeads.end()) return;
+    const bool anchors = last.args.size() > 1 && (last.args[1] == "anchors" || last.args[1].is_array()) &&
+                         (last.module == "Detect" || last.args.back() == "anchors");
+    const bool segment = last.module == "Segment" && last.args.size() > 1 && last.args[1] == "anchors";
+    if (!anchors && !segment && (last.module == "Detect" || last.module == "Segment")) return;
+    const Place place = {.file = spec_.file, .line = last.line};
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("{}: layer {} ({}) is the head of a {} model, with anchor boxes; Marrow reads YOLOv8's "
+                    "heads, Detect [nc], which have none",
+                    to_string(place), spec_.backbone.size() + spec_.head.size() - 1, last.module,
+                    last.module == "Detect" || last.module == "Segment" ? "YOLOv5" : "YOLOv7 or YOLOX"),
+        place);
+  }
+
   ModelSpec spec_;
+  bool scales_lost_ = false;           // `scales` is there and empty
+  std::map<std::string, json> named_;  // values that lines name
 };
 
 std::string flow(const json& value) {
@@ -329,6 +416,7 @@ std::string to_yaml(const ModelSpec& spec) {
 
 ScaledName split_scale(std::string_view stem) {
   constexpr std::string_view kLetters = "nsmblx";
+  constexpr std::string_view kForkLetters = "tpTBL";  // only before a hyphen, or at the end
   const auto digit = [&](size_t i) {
     return i < stem.size() && std::isdigit(static_cast<unsigned char>(stem[i])) != 0;
   };
@@ -338,7 +426,11 @@ ScaledName split_scale(std::string_view stem) {
     if (at < stem.size() && stem[at] == 'v') ++at;
     const size_t digits = at;
     while (digit(at)) ++at;
-    if (at == digits || at == stem.size() || kLetters.find(stem[at]) == std::string_view::npos) continue;
+    if (at == digits || at == stem.size()) continue;
+    const bool ends = at + 1 == stem.size() || stem[at + 1] == '-' || stem[at + 1] == '_';
+    if (kLetters.find(stem[at]) == std::string_view::npos &&
+        !(ends && kForkLetters.find(stem[at]) != std::string_view::npos))
+      continue;
     return {std::string(stem.substr(0, at)) + std::string(stem.substr(at + 1)), std::string(1, stem[at])};
   }
   return {std::string(stem), ""};

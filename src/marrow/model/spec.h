@@ -89,7 +89,8 @@ ModelSpec load_model_spec(const std::filesystem::path& path);
 std::string to_yaml(const ModelSpec& spec);
 
 // "yolov8n-p2" -> {"yolov8-p2", "n"}: removes the letter n, s, m, b, l or x after "yolo", an optional v and
-// digits. {stem, ""} when there is none.
+// digits, and those of forks, t, p, T, B and L, where no other letter follows. {stem, ""} when there is
+// none.
 struct ScaledName {
   std::string stem;
   std::string scale;

@@ -10,10 +10,12 @@
 
 namespace marrow::model {
 
-int64_t node_macs(const Node& node, const std::vector<Shape>& shapes, const Shape& out) {
+int64_t node_macs(const Graph& graph, const Node& node, const std::vector<Shape>& shapes, const Shape& out) {
   const auto input = [&](size_t i) -> const Shape& { return shapes[static_cast<size_t>(node.inputs[i].id)]; };
   return std::visit(Overloaded{
                         [&](const Conv& op) {
+                          const Parameter* weight = graph.find_parameter(op.weight);
+                          if (weight != nullptr && weight->role == ParameterRole::kFixed) return int64_t{0};
                           return element_count(out) * (input(0)[1] / op.groups) * op.kernel * op.kernel;
                         },
                         [&](const ConvTranspose& op) {
@@ -89,11 +91,11 @@ Operations count_operations(const Graph& graph, const std::vector<Shape>& shapes
   count.convolutions = dfl_macs(graph, shapes);
   if (deployed)
     for (const Value conv : merged_kernels(graph))
-      count.convolutions -= node_macs(graph.node(conv), shapes, shapes[static_cast<size_t>(conv.id)]);
+      count.convolutions -= node_macs(graph, graph.node(conv), shapes, shapes[static_cast<size_t>(conv.id)]);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     if (deployed && is_dropped(node.name)) continue;
-    count.convolutions += node_macs(node, shapes, shapes[i]);
+    count.convolutions += node_macs(graph, node, shapes, shapes[i]);
     if (std::holds_alternative<BatchNorm>(node.operation)) count.norm_elements += element_count(shapes[i]);
     if (std::holds_alternative<GlobalAveragePool>(node.operation))
       count.pool_elements +=
@@ -180,8 +182,9 @@ void count_layers(const Model& model, const std::vector<Shape>& shapes, Summary&
         row.parameters += element_count(parameter.shape);
     for (int n = layer.first_node; n < layer.end_node; ++n) {
       const size_t node = static_cast<size_t>(n);
-      row.macs += node_macs(model.graph.nodes[node], shapes, shapes[node]);
+      row.macs += node_macs(model.graph, model.graph.nodes[node], shapes, shapes[node]);
     }
+    if (layer.first_map) row.outputs.push_back(shapes[static_cast<size_t>(layer.first_map->id)]);
     for (const Value output : layer.outputs) row.outputs.push_back(shapes[static_cast<size_t>(output.id)]);
   }
   if (!summary.layers.empty()) summary.layers.back().macs += dfl_macs(model.graph, shapes);
@@ -207,7 +210,8 @@ Summary summarize(const Model& model, int height, int width) {
   summary.parameters = count_parameters(graph);
   for (const Parameter& parameter : graph.parameters) {
     if (parameter.trainable()) summary.gradients += element_count(parameter.shape);
-    if (parameter.role != ParameterRole::kScalar) ++summary.state_tensors;
+    if (parameter.role != ParameterRole::kScalar && parameter.role != ParameterRole::kFixed)
+      ++summary.state_tensors;
   }
   summary.macs = count_operations(graph, shapes).convolutions;
   const ModuleCount modules = count_modules(model, false);

@@ -13,7 +13,7 @@ namespace marrow::model {
 struct LayerSummary {
   int64_t parameters = 0;
   int64_t macs = 0;
-  std::vector<Shape> outputs;  // of Layer::outputs
+  std::vector<Shape> outputs;  // of Layer::first_map, where there is one, and Layer::outputs
 };
 
 struct Summary {

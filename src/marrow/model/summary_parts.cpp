@@ -32,7 +32,7 @@ std::vector<PartSummary> summarize_operations(const Graph& graph, int height, in
   std::vector<PartSummary> parts;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    PartSummary part{node.name, 0, node_macs(node, shapes, shapes[i]), shapes[i]};
+    PartSummary part{node.name, 0, node_macs(graph, node, shapes, shapes[i]), shapes[i]};
     for (const std::string& name : parameter_names(node.operation))
       part.parameters += std::exchange(uncounted[name], 0);
     parts.push_back(std::move(part));

@@ -66,19 +66,25 @@ ModelSpec named_spec(std::string_view name) {
               unknown_name_message("model", printable(name), zoo_names()) + " 'marrow models' lists all");
 }
 
-ModelSpec base_spec(std::string_view name) {
+// A file in this folder, or the one that its scale letter leaves.
+bool is_path(std::string_view name) {
   const std::filesystem::path path(name);
   std::error_code ignored;
-  // A file in this folder, or the one that its scale letter leaves.
   const bool is_yaml = name.ends_with(kSuffix);
   const std::filesystem::path without_scale = split_scale(path.stem().string()).stem + std::string(kSuffix);
-  const bool is_path = name.find('/') != std::string_view::npos ||
-                       std::filesystem::is_regular_file(path, ignored) ||
-                       (is_yaml && std::filesystem::is_regular_file(without_scale, ignored));
-  return is_path ? load_model_spec(path) : named_spec(name);
+  return name.find('/') != std::string_view::npos || std::filesystem::is_regular_file(path, ignored) ||
+         (is_yaml && std::filesystem::is_regular_file(without_scale, ignored));
+}
+
+ModelSpec base_spec(std::string_view name) {
+  return is_path(name) ? load_model_spec(name) : named_spec(name);
 }
 
 }  // namespace
+
+bool is_zoo_name(std::string_view name) {
+  return !is_path(name);
+}
 
 ModelSpec find_model_spec(std::string_view name, std::string_view backbone) {
   ModelSpec spec = base_spec(name);

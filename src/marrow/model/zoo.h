@@ -30,6 +30,9 @@ Model make_model(std::string_view name, std::string_view backbone = {}, const Bu
 // maps. Throws Error{kModel} when the model has no such lines, or a later line reads another of them.
 ModelSpec replace_backbone(const ModelSpec& spec, std::string_view backbone);
 
+// Whether find_model_spec takes the name from the zoo, not from a file.
+bool is_zoo_name(std::string_view name);
+
 // Everything find_model_spec knows without a path: YAML names in every scale, then backbones. Combinations
 // are left out.
 std::vector<std::string> zoo_names();

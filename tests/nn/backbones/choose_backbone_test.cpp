@@ -17,6 +17,7 @@ TEST(ChooseBackbone, CompletesTheSettingsOfAVariant) {
   EXPECT_EQ(choice.name, "starnet_s3");
   EXPECT_EQ(choice.config, (BackboneConfig{{"source", "rewrite-the-stars"},
                                            {"base_dim", 32},
+                                           {"stem_dim", 32},
                                            {"width", 1.0},
                                            {"depths", {2, 2, 8, 4}},
                                            {"depth", 1.0},

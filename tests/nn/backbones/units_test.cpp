@@ -49,27 +49,27 @@ void expect_same(const Graph& units, const Graph& whole) {
 }
 
 TEST(Units, MakeVanillaNet) {
-  expect_same(chain({{1, "VanillaStem", {512}},
-                     {1, "VanillaBlock", {1024, 2}},
-                     {1, "VanillaBlock", {2048, 2}},
-                     {1, "VanillaBlock", {4096, 2}},
-                     {1, "VanillaBlock", {4096, 1}}}),
+  expect_same(chain({{1, "VanillaNetStem", {512}},
+                     {1, "VanillaNetBlock", {1024, 2}},
+                     {1, "VanillaNetBlock", {2048, 2}},
+                     {1, "VanillaNetBlock", {4096, 2}},
+                     {1, "VanillaNetBlock", {4096, 1}}}),
               body("vanillanet_6"));
 }
 
 TEST(Units, OfVanillaNetShareOneSlope) {
-  const Graph graph = chain({{1, "VanillaStem", {8}}, {2, "VanillaBlock", {8}}});
+  const Graph graph = chain({{1, "VanillaNetStem", {8}}, {2, "VanillaNetBlock", {8}}});
   EXPECT_EQ(std::ranges::count(graph.parameters, ParameterRole::kScalar, &Parameter::role), 1);
 }
 
 TEST(Units, MakeShuffleNetV2) {
-  expect_same(chain({{1, "Conv_maxpool", {24}},
-                     {1, "ShuffleNetV2", {116, 2}},
-                     {3, "ShuffleNetV2", {116, 1}},
-                     {1, "ShuffleNetV2", {232, 2}},
-                     {7, "ShuffleNetV2", {232, 1}},
-                     {1, "ShuffleNetV2", {464, 2}},
-                     {3, "ShuffleNetV2", {464, 1}}}),
+  expect_same(chain({{1, "ShuffleNetStem", {24}},
+                     {1, "ShuffleNetUnit", {116, 2}},
+                     {3, "ShuffleNetUnit", {116, 1}},
+                     {1, "ShuffleNetUnit", {232, 2}},
+                     {7, "ShuffleNetUnit", {232, 1}},
+                     {1, "ShuffleNetUnit", {464, 2}},
+                     {3, "ShuffleNetUnit", {464, 1}}}),
               body("shufflenet_v2_x1_0"));
 }
 
@@ -102,26 +102,26 @@ TEST(Units, MakePPLCNet) {
 
 TEST(Units, MakeEfficientNet) {
   expect_same(chain({{1, "EfficientNetStem", {32}},
-                     {1, "MBConv", {16, 1, 3, 1}},
-                     {1, "MBConv", {24, 6, 3, 2}},
-                     {1, "MBConv", {24, 6, 3, 1}},
-                     {1, "MBConv", {40, 6, 5, 2}},
-                     {1, "MBConv", {40, 6, 5, 1}},
-                     {1, "MBConv", {80, 6, 3, 2}},
-                     {2, "MBConv", {80, 6, 3, 1}},
-                     {3, "MBConv", {112, 6, 5, 1}},
-                     {1, "MBConv", {192, 6, 5, 2}},
-                     {3, "MBConv", {192, 6, 5, 1}},
-                     {1, "MBConv", {320, 6, 3, 1}}}),
+                     {1, "EfficientNetBlock", {16, 1, 3, 1}},
+                     {1, "EfficientNetBlock", {24, 6, 3, 2}},
+                     {1, "EfficientNetBlock", {24, 6, 3, 1}},
+                     {1, "EfficientNetBlock", {40, 6, 5, 2}},
+                     {1, "EfficientNetBlock", {40, 6, 5, 1}},
+                     {1, "EfficientNetBlock", {80, 6, 3, 2}},
+                     {2, "EfficientNetBlock", {80, 6, 3, 1}},
+                     {3, "EfficientNetBlock", {112, 6, 5, 1}},
+                     {1, "EfficientNetBlock", {192, 6, 5, 2}},
+                     {3, "EfficientNetBlock", {192, 6, 5, 1}},
+                     {1, "EfficientNetBlock", {320, 6, 3, 1}}}),
               body("efficientnet_b0", {{"stochastic_depth", 0.0}}));
 }
 
 TEST(Units, RefuseArgumentsThatDoNotFit) {
   const auto message = [](const Line& line) { return testing::message_of([&] { chain({line}); }); };
   EXPECT_NE(message({1, "StarNetBlock", {16}}).find("16 channels, but the input has 3"), std::string::npos);
-  EXPECT_NE(message({1, "ShuffleNetV2", {16, 1}}).find("the output must be even"), std::string::npos);
-  EXPECT_NE(message({1, "VanillaBlock", {16, 3}}).find("(stride) is 3"), std::string::npos);
-  EXPECT_NE(message({1, "MBConv", {16, 6, 3, 1, 0, "timmm"}}).find("Did you mean 'timm'?"),
+  EXPECT_NE(message({1, "ShuffleNetUnit", {16, 1}}).find("the output must be even"), std::string::npos);
+  EXPECT_NE(message({1, "VanillaNetBlock", {16, 3}}).find("(stride) is 3"), std::string::npos);
+  EXPECT_NE(message({1, "EfficientNetBlock", {16, 6, 3, 1, 0, "timmm"}}).find("Did you mean 'timm'?"),
             std::string::npos);
   EXPECT_NE(message({1, "DepSepConv", nlohmann::json::array()}).find("(channels) is missing"),
             std::string::npos);

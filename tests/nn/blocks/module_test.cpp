@@ -62,10 +62,13 @@ TEST(Modules, CountAsTheirFormulasSay) {
             2 * conv(32, 32, 1) + 2 * (conv(32, 32, 1) + conv(32, 32, 3)) + conv(64, 64, 1));
   EXPECT_EQ(build("SPPF", {64, 5}).parameters, conv(32, 16, 1) + conv(64, 64, 1));
   EXPECT_EQ(build("SPP", {64}).parameters, conv(32, 16, 1) + conv(64, 64, 1));
-  EXPECT_EQ(build("Conv_maxpool", {24}).parameters, conv(32, 24, 3));
-  EXPECT_EQ(build("Conv_maxpool", {24}).stride, 4);
-  EXPECT_EQ(build("nn.ConvTranspose2d", {32, 8, 2, 2}).parameters, 32 * 8 * 4 + 8);
-  EXPECT_EQ(build("nn.ConvTranspose2d", {32, 8, 2, 2}).stride, 0.5);
+  EXPECT_EQ(build("ShuffleNetStem", {24}).parameters, conv(32, 24, 3));
+  EXPECT_EQ(build("ShuffleNetStem", {24}).stride, 4);
+  EXPECT_EQ(build("nn.ConvTranspose2d", {8, 2, 2}).parameters, 32 * 8 * 4 + 8);
+  EXPECT_EQ(build("nn.ConvTranspose2d", {8, 2, 2}).stride, 0.5);
+  EXPECT_EQ(build("nn.ConvTranspose2d", {8, 3, 2, 1, 1, 1, false}).parameters, 32 * 8 * 9);
+  EXPECT_EQ(build("nn.Conv2d", {8, 3, 2, 1}).parameters, 32 * 8 * 9 + 8);
+  EXPECT_EQ(build("nn.AvgPool2d", {2, 2, 0}).stride, 2);
   EXPECT_EQ(build("nn.Upsample", {nullptr, 4, "nearest"}).stride, 0.25);
   EXPECT_EQ(build("nn.MaxPool2d", {3, 2, 1}).stride, 2);
   EXPECT_EQ(build("nn.BatchNorm2d", nlohmann::json::array()).parameters, 64);

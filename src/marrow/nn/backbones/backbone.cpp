@@ -167,7 +167,7 @@ Features add_backbone(GraphBuilder& g, Value image, const BackboneChoice& choice
   const std::array<Value, 4> maps = {features.c2, features.c3, features.c4, features.c5};
   for (size_t i = 0; i < maps.size(); ++i) {
     const double stride = g.stride(maps[i]) / g.stride(image);
-    const int wanted = 4 << i;
+    const int wanted = i == 0 ? features.c2_stride : 4 << i;
     if (stride == wanted) continue;
     fail(
         fmt::format("backbone '{}' cannot feed a detector: its map c{} has {}, and a detector needs strides "

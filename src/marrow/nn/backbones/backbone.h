@@ -24,6 +24,8 @@ using BackboneConfig = nlohmann::json;
 // The last tensor produced at each of strides 4, 8, 16 and 32.
 struct Features {
   Value c2, c3, c4, c5;
+  std::optional<Value> c1 = {};  // at stride 2, where the family offers one
+  int c2_stride = 4;             // some detectors' backbones begin with two maps of stride 8
 };
 
 struct BackboneSource {
@@ -97,6 +99,10 @@ struct BackboneChoice {
 BackboneChoice choose_backbone(std::string_view name,
                                const BackboneConfig& overrides = BackboneConfig::object());
 std::vector<std::string> backbone_names();  // every variant and family, sorted
+
+// The layout of `choice`'s source that gives most of a file's tensors names of the body; nullptr when none
+// does.
+const CheckpointLayout* layout_of(const BackboneChoice& choice, const Weights& state);
 
 // Adds the body at the builder's path and marks the taps c2..c5. Throws Error{kModel} for a body whose maps
 // are not at strides 4, 8, 16 and 32: a detector cannot use it. Errors in the settings' values:

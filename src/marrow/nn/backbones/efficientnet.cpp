@@ -82,6 +82,10 @@ struct EfficientNet {
   double depth = 1;
   double dropout = 0;
   double stochastic_depth = 0;
+  bool halved = false;  // half of the published repeats and widths, before the factors
+  // Above 0: SAME padding as for an image of this side, whatever the image's; EfficientNet-PyTorch fixes it
+  // where it is told the size.
+  int padded_side = 0;
   Style style;
 
   explicit EfficientNet(const BackboneConfig& config) {
@@ -90,21 +94,36 @@ struct EfficientNet {
     depth = settings.depth();
     dropout = settings.number("dropout", 0, 0.99);
     stochastic_depth = settings.number("stochastic_depth", 0, 0.99);
+    halved = settings.flag("halved");
+    if (settings.flag("static_padding")) padded_side = settings.integer("resolution", 32, 8192);
     style = Style(settings.text("source"), width);
   }
 
-  int filters(int channels) const {
+  int filters(int channels) const { return rounded(halved ? channels / 2 : channels); }
+  int rounded(int channels) const {
     const double scaled = channels * width;
-    const int rounded = std::max(8, 8 * static_cast<int>((scaled + 4) / 8));
-    return rounded < 0.9 * scaled ? rounded + 8 : rounded;
+    const int nearest = std::max(8, 8 * static_cast<int>((scaled + 4) / 8));
+    return nearest < 0.9 * scaled ? nearest + 8 : nearest;
   }
-  int repeats(int repeats) const { return scaled_repeats(repeats, depth); }
+  int repeats(int repeats) const {
+    return scaled_repeats(halved ? std::max(1, repeats / 2) : repeats, depth);
+  }
 };
+
+// SAME padding of a convolution whose input has `side` rows and columns; `side` becomes its output's. Nothing
+// where `side` is 0.
+std::optional<Padding> padding_at(int& side, int kernel, int stride) {
+  if (side == 0) return {};
+  const int out = (side + stride - 1) / stride;
+  const int total = std::max((out - 1) * stride + kernel - side, 0);
+  side = out;
+  return Padding{.before = total / 2, .after = total - total / 2};
+}
 
 Value conv_norm(GraphBuilder& g, Value x, std::string_view name, ConvOptions options, const Style& style) {
   auto scope = g.scope(name);
   options.weight_init = style.conv_init(options);
-  if (style.same_padding) options.padding = Padding::tensorflow_same();
+  if (style.same_padding && !options.padding) options.padding = Padding::tensorflow_same();
   return g.batch_norm(g.conv(x, "0", options), "1", {.eps = style.eps, .momentum = style.momentum});
 }
 
@@ -119,6 +138,7 @@ struct MBConv {
   int kernel = 3;
   int stride = 1;
   double drop_path = 0;
+  std::optional<Padding> padding = {};  // instead of the style's
 };
 
 Value mb_conv(GraphBuilder& g, Value input, const MBConv& block, const Style& style) {
@@ -128,8 +148,10 @@ Value mb_conv(GraphBuilder& g, Value input, const MBConv& block, const Style& st
   int index = 0;
   Value x = input;
   if (block.expand != 1) x = conv_norm_silu(g, x, std::to_string(index++), {.out = wide}, style);
-  x = conv_norm_silu(g, x, std::to_string(index++),
-                     {.out = wide, .kernel = block.kernel, .stride = block.stride, .groups = wide}, style);
+  x = conv_norm_silu(
+      g, x, std::to_string(index++),
+      {.out = wide, .kernel = block.kernel, .stride = block.stride, .groups = wide, .padding = block.padding},
+      style);
   {
     auto squeeze = g.scope(std::to_string(index++));
     // A quarter of the block's input, not of the expanded width.
@@ -145,15 +167,17 @@ Value mb_conv(GraphBuilder& g, Value input, const MBConv& block, const Style& st
   return g.add(g.drop_path(x, block.drop_path), input);
 }
 
-Value stem(GraphBuilder& g, Value x, std::string_view name, int out, const Style& style) {
-  return conv_norm_silu(g, x, name, {.out = out, .kernel = 3, .stride = 2}, style);
+Value stem(GraphBuilder& g, Value x, std::string_view name, int out, const Style& style,
+           std::optional<Padding> padding = {}) {
+  return conv_norm_silu(g, x, name, {.out = out, .kernel = 3, .stride = 2, .padding = padding}, style);
 }
 
 Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
   const EfficientNet net(config);
   int blocks = 0;
   for (const Stage& stage : kStages) blocks += net.repeats(stage.repeats);
-  x = stem(g, x, "features.0", net.filters(kStemChannels), net.style);
+  int side = net.padded_side;
+  x = stem(g, x, "features.0", net.filters(kStemChannels), net.style, padding_at(side, 3, 2));
   g.tap("stem", x);
   std::array<Value, kStages.size()> ends;
   int index = 0;
@@ -161,23 +185,25 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
     const Stage& stage = kStages[s];
     for (int repeat = 0; repeat < net.repeats(stage.repeats); ++repeat, ++index) {
       auto scope = g.scope(fmt::format("features.{}.{}", s + 1, repeat));
+      const int stride = repeat == 0 ? stage.stride : 1;
       x = mb_conv(g, x,
                   {.out = net.filters(stage.out),
                    .expand = stage.expand,
                    .kernel = stage.kernel,
-                   .stride = repeat == 0 ? stage.stride : 1,
-                   .drop_path = net.stochastic_depth * index / blocks},
+                   .stride = stride,
+                   .drop_path = net.stochastic_depth * index / blocks,
+                   .padding = padding_at(side, stage.kernel, stride)},
                   net.style);
     }
     ends[s] = x;
   }
   g.tap("c1", ends[0]);
-  return {ends[1], ends[2], ends[4], ends[6]};
+  return {ends[1], ends[2], ends[4], ends[6], ends[0]};
 }
 
 Value classifier(GraphBuilder& g, Value x, const BackboneConfig& config, int classes) {
   const EfficientNet net(config);
-  x = conv_norm_silu(g, x, "features.8", {.out = net.filters(kHeadChannels)}, net.style);
+  x = conv_norm_silu(g, x, "features.8", {.out = net.rounded(kHeadChannels)}, net.style);
   g.tap("head", x);
   x = g.flatten(g.dropout(g.global_average_pool(x), net.dropout));
   return g.linear(x, "classifier.1", classes, net.style.linear_init(classes), net.style.bias_init());
@@ -297,7 +323,9 @@ const BackboneRegistration kEfficientNet{{
                  {"depth", 1.0},
                  {"resolution", 224},
                  {"dropout", 0.2},
-                 {"stochastic_depth", 0.2}},
+                 {"stochastic_depth", 0.2},
+                 {"halved", false},
+                 {"static_padding", false}},
     .sources = {{"torchvision", {"pytorch"}},
                 {"timm"},
                 {"tf", {"tensorflow", "timm_tf", "tf_efficientnet"}},
@@ -323,11 +351,11 @@ const BackboneRegistration kEfficientNet{{
                  .rules = lukemelas_rules}},
 }};
 
-// MBConv [out, expand = 6, kernel = 3, stride = 1, drop_path = 0, source = torchvision]. Channels are
-// literal; squeeze-and-excitation takes a quarter of the input's. The source decides padding, batch norm and
-// initialisation.
-const ModuleRegistration kMBConv{{
-    .name = "MBConv",
+// EfficientNetBlock [out, expand = 6, kernel = 3, stride = 1, drop_path = 0, source = torchvision]. Channels
+// are literal; squeeze-and-excitation takes a quarter of the input's. The source decides padding, batch norm
+// and initialisation.
+const ModuleRegistration kEfficientNetBlock{{
+    .name = "EfficientNetBlock",
     .arguments = {"channels", "expand", "kernel", "stride", "drop_path", "source"},
     .build = [](ModuleCall& call) -> std::vector<Value> {
       const std::string source = call.text(5, "torchvision");

@@ -141,7 +141,7 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
     last[static_cast<size_t>(block.group)] = x;
   }
   g.tap("s2", last[2]);
-  return {last[3], last[4], last[5], last[6]};
+  return {last[3], last[4], last[5], last[6], last[2]};
 }
 
 Value classifier(GraphBuilder& g, Value x, const BackboneConfig& config, int classes) {

@@ -132,6 +132,28 @@ bool has_signature(const Weights& state, const CheckpointLayout& layout) {
   return std::ranges::all_of(layout.signature, contains) && std::ranges::none_of(layout.absent, contains);
 }
 
+}  // namespace
+
+const CheckpointLayout* layout_of(const BackboneChoice& choice, const Weights& state) {
+  std::set<std::string, std::less<>> body;
+  for (const Parameter& parameter : body_parameters(choice)) body.insert(parameter.name);
+  const CheckpointLayout* best = nullptr;
+  std::ptrdiff_t most = 0;
+  for (const CheckpointLayout& layout : choice.family->layouts) {
+    if (layout.source != choice.config.at("source")) continue;
+    const Weights renamed = weights::rename(state, layout.rules(choice.config));
+    const auto known =
+        std::ranges::count_if(renamed, [&](const auto& entry) { return body.contains(entry.first); });
+    if (known > most) {
+      best = &layout;
+      most = known;
+    }
+  }
+  return best;
+}
+
+namespace {
+
 // The networks that `name` stands for: one variant, or all of a family, or the family's own configuration.
 std::vector<std::string> networks(const BackboneFamily& family, std::string_view name,
                                   const BackboneConfig& overrides) {

@@ -28,6 +28,9 @@ constexpr std::array<Width, 4> kWidths = {{{0.5, {24, 48, 96, 192, 1024}},
                                            {1.5, {24, 176, 352, 704, 1024}},
                                            {2.0, {24, 244, 488, 976, 2048}}}};
 
+constexpr std::array<int, 3> kForkedRepeats = {8, 4, 4};
+constexpr Width kForkedWidest = {2.0, {24, 224, 488, 976, 2048}};
+
 // Published widths as they are, others on straight lines between them (beyond them, in proportion to the
 // nearest), to a multiple of 8. The stem is 24 in all published ones, so it is here.
 std::vector<int> channels_at(double width) {
@@ -52,6 +55,9 @@ struct ShuffleNetV2 {
   std::array<int, 3> repeats{};  // units of stages 2, 3 and 4
   bool megvii = false;
   bool detection = false;  // V2*: see Unit
+  // As YOLOv8 forks have it: 8, 4 and 4 units, 224 channels at width 2, and the first unit's map before the
+  // others.
+  bool forked = false;
   double dropout = 0;
 
   explicit ShuffleNetV2(const BackboneConfig& config) {
@@ -61,10 +67,13 @@ struct ShuffleNetV2 {
     channels = settings.integers("channels", 2, Settings::kMaxChannels);
     if (!channels.empty() && channels.size() != 5) settings.fail("channels", "5: stem, three stages, conv5");
     const double width = settings.number("width", 0.1, 16);
+    forked = settings.flag("forked");
+    if (forked && channels.empty() && width == kForkedWidest.width)
+      channels.assign(kForkedWidest.channels.begin(), kForkedWidest.channels.end());
     if (channels.empty()) channels = channels_at(width);
     if (megvii && width >= 2.0) dropout = 0.2;
     for (size_t stage = 0; stage < repeats.size(); ++stage)
-      repeats[stage] = scaled_repeats(kRepeats[stage], settings.depth());
+      repeats[stage] = scaled_repeats((forked ? kForkedRepeats : kRepeats)[stage], settings.depth());
   }
 };
 
@@ -163,10 +172,11 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
                         .stride = unit == 0 ? 2 : 1,
                         .megvii = net.megvii,
                         .detection = net.detection});
+      if (net.forked && stage == 0 && unit == 0) maps[0] = x;
     }
     maps[stage + 1] = x;
   }
-  return {maps[0], maps[1], maps[2], maps[3]};
+  return {maps[0], maps[1], maps[2], maps[3], {}, net.forked ? 8 : 4};
 }
 
 Value classifier(GraphBuilder& g, Value x, const BackboneConfig& config, int classes) {
@@ -254,7 +264,8 @@ const BackboneRegistration kShuffleNetV2{{
                  {"width", 1.0},
                  {"depth", 1.0},
                  {"channels", nullptr},
-                 {"detection", false}},
+                 {"detection", false},
+                 {"forked", false}},
     .sources = {{"torchvision", {"ericsun99", "pytorch"}}, {"megvii", {"megvii-model"}}},
     .variants = variants(),
     .features = features,
@@ -281,9 +292,10 @@ const BackboneRegistration kShuffleNetV2{{
                      }}},
 }};
 
-// ShuffleNetV2 [out, stride = 1]: torchvision's unit. Channels are literal; at stride 1 they are the input's.
+// ShuffleNetUnit [out, stride = 1]: torchvision's unit. Channels are literal; at stride 1 they are the
+// input's.
 const ModuleRegistration kUnit{{
-    .name = "ShuffleNetV2",
+    .name = "ShuffleNetUnit",
     .arguments = {"channels", "stride"},
     .build = [](ModuleCall& call) -> std::vector<Value> {
       return {shuffle_unit(call.graph, call.input(),

@@ -13,10 +13,11 @@ namespace marrow::nn {
 namespace {
 
 constexpr int kMaxRatio = 64;
-constexpr int kStemChannels = 32;  // whatever the width of the stages
+constexpr int kStemChannels = 32;  // of the published ones, whatever the width of the stages
 
 struct StarNet {
-  int base_dim = 0;         // width of stage 0; each later stage doubles it
+  int base_dim = 0;  // width of stage 0; each later stage doubles it
+  int stem_dim = kStemChannels;
   double width = 1;         // a factor on all stages
   std::vector<int> depths;  // blocks of the four stages, after the depth factor
   int mlp_ratio = 4;
@@ -25,6 +26,7 @@ struct StarNet {
   explicit StarNet(const BackboneConfig& config) {
     const Settings settings("starnet", config);
     base_dim = settings.integer("base_dim", 1, Settings::kMaxChannels / 8);
+    stem_dim = settings.integer("stem_dim", 1, Settings::kMaxChannels);
     width = settings.number("width", 0.01, 8);
     depths = settings.integers("depths", 0, 64);
     mlp_ratio = settings.integer("mlp_ratio", 1, kMaxRatio);
@@ -72,7 +74,8 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
   const StarNet net(config);
   int blocks = 0;
   for (const int depth : net.depths) blocks += depth;
-  x = stem(g, x, "stem.0", kStemChannels);
+  const Value first = stem(g, x, "stem.0", net.stem_dim);
+  x = first;
   g.tap("stem", x);
   std::array<Value, 4> maps;
   int index = 0;
@@ -85,7 +88,7 @@ Features features(GraphBuilder& g, Value x, const BackboneConfig& config) {
     }
     maps[stage] = x;
   }
-  return {maps[0], maps[1], maps[2], maps[3]};
+  return {maps[0], maps[1], maps[2], maps[3], first};
 }
 
 Value classifier(GraphBuilder& g, Value x, const BackboneConfig&, int classes) {
@@ -107,6 +110,7 @@ const BackboneRegistration kStarNet{{
     .paper = "Rewrite the Stars, Ma et al. 2024, arXiv:2403.19967",
     .defaults = {{"source", "rewrite-the-stars"},
                  {"base_dim", 24},
+                 {"stem_dim", kStemChannels},
                  {"width", 1.0},
                  {"depths", {2, 2, 8, 3}},
                  {"depth", 1.0},
@@ -127,6 +131,16 @@ const BackboneRegistration kStarNet{{
                  .rules =
                      [](const BackboneConfig&) {
                        return keep_names({"stem", "stages", "norm", "head"});
+                     }},
+                // timm's feature extraction writes lists with an underscore.
+                {.source = "rewrite-the-stars",
+                 .signature = {"stem_0.conv.weight", "stages_0.1.dwconv.conv.weight"},
+                 .rules =
+                     [](const BackboneConfig&) {
+                       return std::vector<weights::RenameRule>{{"norm.**", "norm.{1}"},
+                                                               {"head.**", "head.{1}"},
+                                                               {"stem_*.**", "stem.{1}.{2}"},
+                                                               {"stages_*.**", "stages.{1}.{2}"}};
                      }}},
 }};
 

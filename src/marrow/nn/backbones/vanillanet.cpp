@@ -238,9 +238,9 @@ const BackboneRegistration kVanillaNet{{
                      }}},
 }};
 
-// VanillaBlock [out, stride = 1, act_num = 3]. Channels are literal. A max pool makes the stride.
-const ModuleRegistration kVanillaBlock{{
-    .name = "VanillaBlock",
+// VanillaNetBlock [out, stride = 1, act_num = 3]. Channels are literal. A max pool makes the stride.
+const ModuleRegistration kVanillaNetBlock{{
+    .name = "VanillaNetBlock",
     .arguments = {"channels", "stride", "act_num"},
     .build = [](ModuleCall& call) -> std::vector<Value> {
       return {vanilla_block(call.graph, call.input(),
@@ -250,9 +250,9 @@ const ModuleRegistration kVanillaBlock{{
     },
 }};
 
-// VanillaStem [out, act_num = 3]: the 4x4 convolution of stride 4 and its pair.
-const ModuleRegistration kVanillaStem{{
-    .name = "VanillaStem",
+// VanillaNetStem [out, act_num = 3]: the 4x4 convolution of stride 4 and its pair.
+const ModuleRegistration kVanillaNetStem{{
+    .name = "VanillaNetStem",
     .arguments = {"channels", "act_num"},
     .build = [](ModuleCall& call) -> std::vector<Value> {
       return {

@@ -98,8 +98,8 @@ const ModuleRegistration kGhostConv{
 
 // The stem of line-by-line ShuffleNet V2 recipes: 3x3 stride 2, batch norm, ReLU, 3x3 max pool stride 2.
 // Source: ShuffleNet V2, Ma et al. 2018, table 5.
-const ModuleRegistration kConvMaxPool{
-    {.name = "Conv_maxpool", .arguments = {"channels"}, .build = [](ModuleCall& call) {
+const ModuleRegistration kShuffleNetStem{
+    {.name = "ShuffleNetStem", .arguments = {"channels"}, .build = [](ModuleCall& call) {
        GraphBuilder& g = call.graph;
        const Activation relu{ActivationKind::kRelu, 0, {}};
        const Value x =

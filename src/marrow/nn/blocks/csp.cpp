@@ -24,16 +24,6 @@ std::string item(int index) {
 
 }  // namespace
 
-Value c3_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
-            const Activation& activation, const CspUnit& unit) {
-  const auto scope = g.scope(name);
-  const int hidden = expanded(options.out, options.expansion);
-  Value inside = conv_unit(g, x, "cv1", {.out = hidden}, activation);
-  const Value around = conv_unit(g, x, "cv2", {.out = hidden}, activation);
-  for (int i = 0; i < options.repeats; ++i) inside = unit(inside, item(i), hidden);
-  return conv_unit(g, g.concat({inside, around}), "cv3", {.out = options.out}, activation);
-}
-
 Value c2f_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
              const Activation& activation, const CspUnit& unit) {
   const auto scope = g.scope(name);
@@ -42,6 +32,16 @@ Value c2f_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& 
   std::vector<Value> parts = {g.slice(both, 0, hidden), g.slice(both, hidden, 2 * hidden)};
   for (int i = 0; i < options.repeats; ++i) parts.push_back(unit(parts.back(), item(i), hidden));
   return conv_unit(g, g.concat(parts), "cv2", {.out = options.out}, activation);
+}
+
+Value c3_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
+            const Activation& activation, const CspUnit& unit) {
+  const auto scope = g.scope(name);
+  const int hidden = expanded(options.out, options.expansion);
+  Value inside = conv_unit(g, x, "cv1", {.out = hidden}, activation);
+  const Value around = conv_unit(g, x, "cv2", {.out = hidden}, activation);
+  for (int i = 0; i < options.repeats; ++i) inside = unit(inside, item(i), hidden);
+  return conv_unit(g, g.concat({inside, around}), "cv3", {.out = options.out}, activation);
 }
 
 Value c2f(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,

@@ -92,6 +92,11 @@ struct Module {
   // How many modules the reference implementation has here that do nothing and so are no operation:
   // identities, dropout of rate 0. Only the layer counts of a summary want to know.
   std::function<int(const ModuleCall&)> silent_modules = {};
+  // A module of forks: which of the networks that its name and arguments could mean is built, in a line. Of
+  // others empty.
+  std::function<std::string(const ModuleCall&)> reading = {};
+  // What Marrow 0.1 meant by the name, where that was another network: the module that builds it now.
+  std::string formerly = {};
 };
 
 struct ModuleRegistration {

@@ -44,19 +44,73 @@ const ModuleRegistration kMaxPool{
            call.graph.max_pool(call.input(), kernel, call.positive(1, kernel, kMaxKernel), padding)};
      }}};
 
+// torch's own order; the parsers of forks put the input's channels in front and scale the output's.
 const ModuleRegistration kConvTranspose{
     {.name = "nn.ConvTranspose2d",
-     .arguments = {"in_channels", "channels", "kernel", "stride", "padding"},
+     .channels = Module::Channels::kScaled,
+     .arguments = {"channels", "kernel", "stride", "padding", "output_padding", "groups", "bias"},
      .build = [](ModuleCall& call) {
-       GraphBuilder& g = call.graph;
-       const Value x = call.input();
-       if (call.integer(0) != g.channels(x)) call.refuse(0, fmt::format("the input's {}", g.channels(x)));
-       if (call.absent(2)) call.refuse(2, "a whole number");
-       const int kernel = call.positive(2, 1, kMaxKernel);
-       const int padding = call.integer(4, 0);
-       if (padding < 0 || 2 * padding > kernel) call.refuse(4, "from 0 to half the kernel");
+       if (call.absent(1)) call.refuse(1, "a whole number");
+       const int kernel = call.positive(1, 1, kMaxKernel);
+       const int stride = call.positive(2, 1, kMaxKernel);
+       const int padding = call.integer(3, 0);
+       if (padding < 0 || 2 * padding > kernel) call.refuse(3, "from 0 to half the kernel");
+       const int output_padding = call.integer(4, 0);
+       if (output_padding < 0 || output_padding >= stride) call.refuse(4, "from 0 to less than the stride");
+       if (call.positive(5, 1) != 1) call.refuse(5, "1: Marrow's transposed convolutions have no groups");
+       return std::vector{call.graph.conv_transpose(call.input(), "",
+                                                    {.out = call.positive(0, 0),
+                                                     .kernel = kernel,
+                                                     .stride = stride,
+                                                     .padding = padding,
+                                                     .output_padding = output_padding,
+                                                     .bias = call.boolean(6, true)})};
+     }}};
+
+const ModuleRegistration kPlainConv{
+    {.name = "nn.Conv2d",
+     .channels = Module::Channels::kScaled,
+     .arguments = {"channels", "kernel", "stride", "padding", "dilation", "groups", "bias"},
+     .build = [](ModuleCall& call) {
+       if (call.absent(1)) call.refuse(1, "a whole number");
+       const int padding = call.integer(3, 0);
+       if (padding < 0 || padding > kMaxKernel)
+         call.refuse(3, fmt::format("a whole number from 0 to {}", kMaxKernel));
+       return std::vector{call.graph.conv(call.input(), "",
+                                          {.out = call.positive(0, 0),
+                                           .kernel = call.positive(1, 1, kMaxKernel),
+                                           .stride = call.positive(2, 1, kMaxKernel),
+                                           .dilation = call.positive(4, 1, kMaxKernel),
+                                           .groups = call.positive(5, 1),
+                                           .padding = Padding::symmetric(padding),
+                                           .bias = call.boolean(6, true)})};
+     }}};
+
+// Zeros around the map are counted in its means, as torch does by default.
+const ModuleRegistration kAveragePool{
+    {.name = "nn.AvgPool2d", .arguments = {"kernel", "stride", "padding"}, .build = [](ModuleCall& call) {
+       if (call.absent(0)) call.refuse(0, "a whole number");
+       const int kernel = call.positive(0, 1, kMaxKernel);
+       const int padding = call.integer(2, 0);
+       if (padding < 0 || 2 * padding > kernel) call.refuse(2, "from 0 to half the kernel");
        return std::vector{
-           g.conv_transpose(x, "", call.positive(1, 0), kernel, call.positive(3, 1, kMaxKernel), padding)};
+           call.graph.average_pool(call.input(), kernel, call.positive(1, kernel, kMaxKernel), padding)};
+     }}};
+
+// [[left, right, top, bottom]], or one number for all four sides.
+const ModuleRegistration kZeroPad{
+    {.name = "nn.ZeroPad2d", .arguments = {"sides"}, .build = [](ModuleCall& call) {
+       constexpr const char* kWanted =
+           "[left, right, top, bottom] of which left equals top and right equals bottom, up to 64";
+       constexpr int kMaxSide = 64;
+       if (call.absent(0)) call.refuse(0, kWanted);
+       std::vector<nlohmann::json> sides(4, call.args[0]);
+       if (call.args[0].is_array()) sides.assign(call.args[0].begin(), call.args[0].end());
+       if (sides.size() != 4) call.refuse(0, kWanted);
+       for (const nlohmann::json& side : sides)
+         if (!side.is_number_integer() || side < 0 || side > kMaxSide) call.refuse(0, kWanted);
+       if (sides[0] != sides[2] || sides[1] != sides[3]) call.refuse(0, kWanted);
+       return std::vector{call.graph.zero_pad(call.input(), sides[0], sides[1])};
      }}};
 
 }  // namespace

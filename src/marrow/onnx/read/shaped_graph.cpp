@@ -207,7 +207,8 @@ class Shaper {
     if (standard) check_inputs(node);
     if (standard && forwards(node)) return alias(node);
     // Behind data that decides shapes, a shape is data too.
-    const bool of_known = !node.inputs.empty() && node.inputs[0].id >= 0 && graph_.value(node.inputs[0]).shape;
+    const bool of_known =
+        !node.inputs.empty() && node.inputs[0].id >= 0 && graph_.value(node.inputs[0]).shape;
     if (standard && proto.op_type == "Shape" && of_known) return define_shape(node);
 
     const std::vector<const Tensor*> constants = graph_.constants(node);
