@@ -13,7 +13,9 @@
 #include "marrow/model/checkpoint.h"
 #include "marrow/model/graph_json.h"
 #include "marrow/model/import.h"
+#include "marrow/model/onnx_model.h"
 #include "marrow/model/zoo.h"
+#include "marrow/onnx/file/proto.h"
 #include "marrow/weights/safetensors.h"
 #include "support/graphs.h"
 #include "support/temporary_folder.h"
@@ -59,6 +61,27 @@ TEST(DeployedCheckpoint, ComesBackAsItWas) {
     save_checkpoint(folder / "b.safetensors", read.model, read.weights);
     EXPECT_EQ(weights::read_safetensors(folder / "a.safetensors").metadata,
               weights::read_safetensors(folder / "b.safetensors").metadata);
+  }
+}
+
+TEST(DeployedCheckpoint, HoldsWhatCameFromAnOnnxFile) {
+  for (const char* name : {"yolov8n-shufflenet_v2_x0_5", "yolov8n", "yolov8n-cls", "efficientnet_b0"}) {
+    for (const bool half : {false, true}) {
+      SCOPED_TRACE(name);
+      const testing::TemporaryFolder folder;
+      const TrainedModel written = deployed(name);
+      passes::GraphWithWeights network = {written.model.graph, written.weights};
+      network.graph.taps.clear();
+      onnx::ExportOptions how = {.height = 64, .width = 64, .half = half};
+      how.metadata = onnx_metadata(written.model, "test", how);
+      onnx::write_model(folder / "a.onnx", onnx::export_model(network, how));
+      const TrainedModel read = load_trained(folder / "a.onnx");
+      save_checkpoint(folder / "a.safetensors", read.model, read.weights);
+      const TrainedModel stored = load_trained(folder / "a.safetensors");
+      EXPECT_EQ(graph_to_json(stored.model.graph), graph_to_json(read.model.graph));
+      EXPECT_EQ(stored.model.names, written.model.names);
+      EXPECT_EQ(stored.weights.size(), read.weights.size());
+    }
   }
 }
 

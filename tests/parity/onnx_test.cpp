@@ -6,6 +6,7 @@
 
 #include "marrow/base/files.h"
 #include "marrow/graph/passes/deploy.h"
+#include "marrow/model/import.h"
 #include "marrow/model/onnx_model.h"
 #include "marrow/model/python_names.h"
 #include "marrow/onnx/file/proto.h"
@@ -53,6 +54,13 @@ TEST(parity_Onnx, ReferenceExportsComputeWhatWasRecorded) {
     const Tensor& wanted = c.io.at(file.graph.outputs.at(0).name);
     for (const auto& run : testing::run_everywhere(trained.model.graph, trained.weights, input,
                                                    {trained.model.graph.outputs.at(0).name}))
+      EXPECT_LE(testing::largest_difference(run.values.at(0), wanted), kOnnxTolerance) << run.executor;
+    // Every command that writes a checkpoint can store it.
+    const testing::TemporaryFolder folder;
+    model::save_checkpoint(folder / "stored.safetensors", trained.model, trained.weights);
+    const model::TrainedModel stored = model::load_trained(folder / "stored.safetensors");
+    for (const auto& run : testing::run_everywhere(stored.model.graph, stored.weights, input,
+                                                   {stored.model.graph.outputs.at(0).name}))
       EXPECT_LE(testing::largest_difference(run.values.at(0), wanted), kOnnxTolerance) << run.executor;
     EXPECT_EQ(trained.model.task, *file.find_metadata("task"));
     EXPECT_EQ(trained.model.names, model::parse_python_names(*file.find_metadata("names")));

@@ -120,6 +120,7 @@ int deploy_model(const Options& options) {
   const fs::path output = checkpoint_output(options.output, options.model, "-deployed");
   const model::TrainedModel trained =
       with_one_decode(open_checkpoint(options.model, options.import), options.end2end);
+  require_storable(options.model, trained.model);
   std::optional<data::Dataset> dataset;
   if (!options.data.empty()) dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model);

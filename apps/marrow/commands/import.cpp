@@ -11,6 +11,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/model/summary.h"
 #include "support/common_options.h"
+#include "support/open_model.h"
 #include "support/output_file.h"
 
 namespace marrow::cli {
@@ -31,6 +32,7 @@ int import_file(const Options& options) {
   const model::Import import = model::import_checkpoint(options.file, how);
   const model::Model& model = import.trained.model;
   for (const std::string& warning : model.warnings) talk("marrow: " + warning);
+  if (!options.output.empty()) require_storable(options.file, model);
   fmt::print("{}: {}, holding {}\n", options.file, import.kind, import.network);
   fmt::print("{} classes, {} parameters\n\n{}\n", model.classes(), model::count_parameters(model.graph),
              to_string(import.report));

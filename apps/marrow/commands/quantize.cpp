@@ -79,6 +79,7 @@ int quantize_model(const Options& options) {
   const fs::path output = checkpoint_output(options.output, options.model, "-int8");
   const model::TrainedModel trained =
       with_one_decode(open_checkpoint(options.model, options.import), options.end2end);
+  require_storable(options.model, trained.model);
   const data::Dataset dataset = data::read_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
   const Size size = input_size(options.model, trained.model, options.imgsz);

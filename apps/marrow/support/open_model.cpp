@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/graph/passes/pass.h"
+#include "marrow/model/deployed.h"
+#include "marrow/model/graph_json.h"
 #include "marrow/model/zoo.h"
 #include "marrow/predict/input_size.h"
 
@@ -55,6 +58,18 @@ model::TrainedModel open_checkpoint(const std::string& file, const model::Import
               fmt::format("{}: a description without weights. Wanted is a checkpoint, such as {}.pt; 'marrow "
                           "import' turns published files into checkpoints",
                           file, std::filesystem::path(file).stem().string()));
+}
+
+void require_storable(const std::string& file, const model::Model& model) {
+  if (!model::is_deployed(model)) return;
+  try {
+    model::graph_to_json(model.graph);
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("{}: {}. It can be run as it is: 'marrow predict', 'val', 'benchmark' and "
+                            "'export' take it",
+                            file, error.what()));
+  }
 }
 
 Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz) {

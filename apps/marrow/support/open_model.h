@@ -33,6 +33,11 @@ model::TrainedModel open_checkpoint(const std::string& file, const model::Import
 // is.
 model::TrainedModel with_one_decode(model::TrainedModel trained, bool end2end);
 
+// For a command that writes a checkpoint, before it works: throws Error{kUnsupported} for a model that cannot
+// be stored in one, and names the commands that take it. Models of YAMLs always can, those of foreign ONNX
+// files nearly always.
+void require_storable(const std::string& file, const model::Model& model);
+
 // The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the
 // size that the model's file is fixed at, else for the usual one (predict/input_size.h). Rounded up to what a
 // detector can read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws

@@ -13,6 +13,7 @@
 #include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
+#include "marrow/model/onnx_model.h"
 #include "marrow/model/zoo.h"
 #include "marrow/train/class_rows.h"
 #include "marrow/weights/safetensors.h"
@@ -166,6 +167,10 @@ model::TrainedModel from_own_checkpoint(const TrainOptions& options, const std::
 
 model::TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<std::string>& names,
                                       const std::function<void(const std::string&)>& say) {
+  if (model::is_onnx_file(options.pretrained))
+    throw Error(ErrorKind::kUsage, "pretrained: " + options.pretrained +
+                                       ": an ONNX file, whose batch norms are gone; training starts from a "
+                                       "checkpoint (.pt, .pth, .safetensors, ...)");
   const model::Import import =
       model::import_checkpoint(options.pretrained, {.model = model_name(options), .partial = true});
   say(fmt::format("{}: {}\n{}", options.pretrained, import.network, to_string(import.report)));

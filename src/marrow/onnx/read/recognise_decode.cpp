@@ -271,15 +271,22 @@ class DecodeRecogniser {
     }
   }
 
+  static constexpr const char* kBinsLeaf = ".dfl.conv.weight";
+
+  // The module that the bins' weight belongs to: a stored graph finds its parameters by their node's name.
+  std::string module_of_bins() const {
+    const std::string name = bins_.defined() ? graph_.value(bins_id_).name : "";
+    const std::string module = name.ends_with(kBinsLeaf) ? name.substr(0, name.rfind(kBinsLeaf)) : "";
+    return module.empty() ? "detect" : module;
+  }
+
   Plan plan() const {
     Plan result;
     for (const ValueId map : maps_) result.inputs.push_back({map});
     for (const ValueId map : score_maps_) result.inputs.push_back({map});
-    std::string bins_name = bins_.defined() ? graph_.value(bins_id_).name : "";
-    if (!bins_name.ends_with(".weight")) bins_name = "dfl.conv.weight";
     result.named = true;
-    result.build = [levels = maps_.size(), apart = !score_maps_.empty(), bins_name, bins = bins_,
-                    reg_max = reg_max(), classes = classes_,
+    result.build = [levels = maps_.size(), apart = !score_maps_.empty(), module = module_of_bins(),
+                    bins = bins_, reg_max = reg_max(), classes = classes_,
                     strides = level_strides_](Building& b, const Values& in) {
       Values maps(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(levels));
       for (size_t i = 0; i < levels; ++i) {
@@ -289,8 +296,9 @@ class DecodeRecogniser {
                       fmt::format("level {} is decoded with stride {}, but its map has stride {}", i,
                                   strides[i], b.graph.stride(maps[i])));
       }
-      if (bins.defined()) b.weights[bins_name] = bins;
-      return b.graph.detect_decode(maps, bins_name, static_cast<int>(classes), static_cast<int>(reg_max));
+      const auto scope = b.graph.scope(module);
+      if (bins.defined()) b.weights[module + kBinsLeaf] = bins;
+      return b.graph.detect_decode(maps, kBinsLeaf + 1, static_cast<int>(classes), static_cast<int>(reg_max));
     };
     return result;
   }
