@@ -26,6 +26,8 @@ endmacro()
 
 marrow_package(marrow marrow "Object detection with YOLOv8 and other backbones: the program")
 set(CPACK_DEBIAN_MARROW_PACKAGE_SHLIBDEPS ON)
+# To draw names that are not ASCII; loaded when there are some.
+set(CPACK_DEBIAN_MARROW_PACKAGE_RECOMMENDS "libfreetype6, fonts-dejavu-core")
 set(CPACK_DEBIAN_MARROW_PACKAGE_SUGGESTS "marrow-train, gnuplot-nox")
 
 marrow_package(train marrow-train "Object detection with YOLOv8 and other backbones: training")

@@ -1,4 +1,4 @@
-// Text for a font that has only ASCII.
+// Text for letters that are only ASCII's.
 #pragma once
 
 #include <string>

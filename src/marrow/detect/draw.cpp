@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <opencv2/imgproc.hpp>
+#include <optional>
 #include <vector>
 
-#include "marrow/detect/ascii_text.h"
+#include "marrow/detect/font_text.h"
 #include "marrow/detect/results.h"
 
 namespace marrow::detect {
@@ -27,9 +28,9 @@ cv::Scalar scalar(std::array<uint8_t, 3> bgr) {
   return {double(bgr[0]), double(bgr[1]), double(bgr[2])};
 }
 
-cv::Scalar text_colour(std::array<uint8_t, 3> ground) {
+std::array<uint8_t, 3> text_bgr(std::array<uint8_t, 3> ground) {
   double brightness = 0.114 * ground[0] + 0.587 * ground[1] + 0.299 * ground[2];
-  return brightness > 140 ? cv::Scalar(0, 0, 0) : cv::Scalar(255, 255, 255);
+  return brightness > 140 ? std::array<uint8_t, 3>{0, 0, 0} : std::array<uint8_t, 3>{255, 255, 255};
 }
 
 cv::Rect pixel_box(const Box<ImagePixels>& box, Size picture) {
@@ -47,35 +48,57 @@ struct Label {
   int margin = 1;    // between the letters and the edge of the ground
   int baseline = 0;  // what hangs below the line
   cv::Size letters;
+  std::optional<TextPixels> drawn;  // by a font, where the letters are not OpenCV's
 
   int width() const { return letters.width + 2 * margin; }
   int height() const { return letters.height + baseline + 2 * margin; }
 };
 
-Label measure(const std::string& text, double scale) {
+// OpenCV's letters are ASCII's. A font takes the others, at a size that can be read.
+constexpr double kEmPerScale = 29;  // pixels: capitals as high as OpenCV's
+constexpr int kSmallestEm = 12;
+
+Label measure(const std::string& text, double scale, int class_id) {
   Label label{.text = text, .scale = scale};
+  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) > 0x7e; })) {
+    const int em = std::max(static_cast<int>(std::lround(scale * kEmPerScale)), kSmallestEm);
+    label.drawn = draw_text(text, em, text_bgr(class_colour(class_id)));
+  }
   label.thickness = std::max(1, static_cast<int>(std::lround(scale * 2.0)));
   label.margin = std::max(1, static_cast<int>(std::lround(scale * 4)));
+  if (label.drawn) {
+    label.letters = {label.drawn->width, label.drawn->above};
+    label.baseline = label.drawn->below;
+    return label;
+  }
   label.letters = cv::getTextSize(text, kFont, scale, label.thickness, &label.baseline);
   label.baseline =
       static_cast<int>(std::lround(label.letters.height * 0.35));  // g and p; OpenCV allows for more
   return label;
 }
 
+std::string without_last(std::string text) {
+  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.pop_back();
+  if (!text.empty()) text.pop_back();
+  return text;
+}
+
 // The largest type up to the image's usual one in which the label fits the image's width, then the
 // longest text.
-Label fitting_label(const std::string& name, float confidence, Size picture) {
+Label fitting_label(const std::string& name, const Detection& detection, Size picture) {
+  const float confidence = detection.confidence;
+  const int class_id = detection.class_id;
   const double side = (picture.width + picture.height) / 2.0;
   double usual = line_width(picture) * kScalePerLineWidth * std::sqrt(std::min(1.0, side / kSmallImage));
   usual = std::max(usual, kSmallestScale);
   std::string full = confidence == kNoConfidence ? name : fmt::format("{} {:.2f}", name, confidence);
-  Label label = measure(full, usual);
+  Label label = measure(full, usual, class_id);
   if (label.width() > picture.width) {
-    label = measure(full, std::max(usual * picture.width / label.width() * 0.95, kSmallestScale));
+    label = measure(full, std::max(usual * picture.width / label.width() * 0.95, kSmallestScale), class_id);
   }
-  if (label.width() > picture.width) label = measure(name, kSmallestScale);
+  if (label.width() > picture.width) label = measure(name, kSmallestScale, class_id);
   while (label.width() > picture.width && label.text.size() > 1) {
-    label = measure(label.text.substr(0, label.text.size() - 1), kSmallestScale);
+    label = measure(without_last(label.text), kSmallestScale, class_id);
   }
   return label;
 }
@@ -123,10 +146,24 @@ cv::Rect free_place(std::span<const cv::Rect> places, std::span<const cv::Rect> 
   return *best;
 }
 
+void draw_pixels(cv::Mat& canvas, int left, int top, const TextPixels& text) {
+  for (int y = 0; y < text.above + text.below; ++y)
+    for (int x = 0; x < text.width; ++x) {
+      if (left + x < 0 || left + x >= canvas.cols || top + y < 0 || top + y >= canvas.rows) continue;
+      const TextPixels::Pixel& pixel =
+          text.pixels[static_cast<size_t>(y) * static_cast<size_t>(text.width) + static_cast<size_t>(x)];
+      auto& place = canvas.at<cv::Vec3b>(top + y, left + x);
+      for (int c = 0; c < 3; ++c)
+        place[c] = static_cast<uint8_t>(
+            (place[c] * (255 - pixel.cover) + pixel.bgr[static_cast<size_t>(c)] * pixel.cover + 127) / 255);
+    }
+}
+
 void draw_label(cv::Mat& canvas, const cv::Rect& place, const Label& label, std::array<uint8_t, 3> colour) {
   cv::rectangle(canvas, place, scalar(colour), cv::FILLED);
+  if (label.drawn) return draw_pixels(canvas, place.x + label.margin, place.y + label.margin, *label.drawn);
   cv::putText(canvas, label.text, {place.x + label.margin, place.y + label.margin + label.letters.height},
-              kFont, label.scale, text_colour(colour), label.thickness, cv::LINE_AA);
+              kFont, label.scale, scalar(text_bgr(colour)), label.thickness, cv::LINE_AA);
 }
 
 }  // namespace
@@ -158,8 +195,8 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   std::vector<int> classes;
   for (const Detection& detection : detections) {
     if (!is_finite(detection.box)) continue;
-    std::string name = ascii_text(class_name(names, detection.class_id));
-    labels.push_back(fitting_label(name, detection.confidence, picture));
+    const std::string name = drawable_name(class_name(names, detection.class_id), detection.class_id);
+    labels.push_back(fitting_label(name, detection, picture));
     taken.push_back(
         free_place(places(picture, pixel_box(detection.box, picture), labels.back(), line), taken));
     classes.push_back(detection.class_id);

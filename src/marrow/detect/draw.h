@@ -23,8 +23,9 @@ inline constexpr float kNoConfidence = -1.0f;
 // Each detection as a box in its class's colour with a filled label "name 0.87" above it, or inside, below or
 // beside it where there is no room or another label lies; labels stay inside the image, shrink in small
 // ones, and lose first the confidence, then letters, where even small type does not fit. The first detection,
-// which should be the most confident, chooses its label's place first and lies on top. Names are drawn in
-// plain letters (ascii_text.h). Detections whose box is not finite are left out.
+// which should be the most confident, chooses its label's place first and lies on top. Names are drawn with
+// an installed font where they are not ASCII; without one in plain letters or as numbers (font_text.h).
+// Detections whose box is not finite are left out.
 void draw_detections(image::Image& image, std::span<const Detection> detections,
                      std::span<const std::string> names);
 

@@ -53,7 +53,9 @@ TEST(PlotScript, BrokenTextBecomesPrintable) {
   EXPECT_EQ(plot_text("a\nb\tc\x7f"), "'a b c '");
   EXPECT_EQ(plot_text("\xff\xc3(\xe2\x82"), "'?\?(?\?'");
   EXPECT_EQ(plot_text("\xc2\x9b"), "' '");
-  EXPECT_EQ(plot_text("клетка α \u7ea2\U0001f600\u202e."), "'клетка α \?\? .'");
+  EXPECT_EQ(plot_text("клетка α \U0010fffd\u202e."), "'клетка α \? .'");
+  EXPECT_EQ(class_text("клетка", 3), "клетка");
+  EXPECT_EQ(class_text("a\U0010fffd", 3), "3") << "question marks would all look alike";
   EXPECT_EQ(plot_text("WWWWWW", 5), "'WW\u2026'");
   EXPECT_EQ(plot_text("abcdef", 4), "'abc\u2026'");
   EXPECT_EQ(plot_text("abcd", 4), "'abcd'");

@@ -59,7 +59,7 @@ std::string curve_plot(const AveragePrecision& result, std::span<const std::stri
     for (size_t i = 0; i < rows.size(); ++i) {
       const ClassPrecision& one = result.classes[i];
       const std::string& name = names[static_cast<size_t>(one.class_id)];
-      std::string legend = plot_text(name.empty() ? std::to_string(one.class_id) : name, kLongestLegend);
+      std::string legend = plot_text(class_text(name, static_cast<size_t>(one.class_id)), kLongestLegend);
       if (curve == Curve::kPrecisionByRecall) {
         legend.pop_back();
         legend += fmt::format(" {:.3f}'", one.map50());

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "marrow/base/utf8.h"
+#include "marrow/detect/font_text.h"
 
 namespace marrow::evaluate {
 namespace {
@@ -14,12 +15,12 @@ namespace {
 constexpr std::string_view kEllipsis = "\u2026";
 constexpr std::string_view kApostrophe = "\u2019";
 
-// Latin, Greek and Cyrillic letters and common punctuation are in the fonts that gnuplot comes with. A
-// character that is not would be drawn as a box as large as the plot.
+// Latin, Greek and Cyrillic letters and common punctuation are in the fonts that gnuplot comes with; others
+// where a font is installed. A character that is in none would be drawn as a box as large as the plot.
 bool is_drawable(char32_t code) {
   const auto within = [&](char32_t first, char32_t last) { return first <= code && code <= last; };
   return within(0x20, 0x7e) || within(0xa0, 0x24f) || within(0x386, 0x3ce) || within(0x400, 0x45f) ||
-         within(0x2010, 0x2026);
+         within(0x2010, 0x2026) || detect::can_draw(code);
 }
 
 // In letters of usual width.
@@ -92,11 +93,24 @@ size_t drawn_length(std::string_view text, size_t longest) {
   return static_cast<size_t>(std::ceil(shown(text, longest).width));
 }
 
+std::string class_text(const std::string& name, size_t class_id) {
+  const auto is_lost = [&](std::string_view rest) {
+    while (!rest.empty()) {
+      const size_t length = utf8_length(rest);
+      if (length == 0 || (!is_control(code_point(rest.substr(0, length))) &&
+                          !is_drawable(code_point(rest.substr(0, length)))))
+        return true;
+      rest.remove_prefix(length);
+    }
+    return false;
+  };
+  return name.empty() || is_lost(name) ? std::to_string(class_id) : name;
+}
+
 std::string class_ticks(std::span<const std::string> names, size_t longest) {
   std::string ticks = "(";
   for (size_t i = 0; i < names.size(); ++i)
-    ticks += fmt::format("{}{} {}", i == 0 ? "" : ", ",
-                         tick_text(names[i].empty() ? std::to_string(i) : names[i], longest), i);
+    ticks += fmt::format("{}{} {}", i == 0 ? "" : ", ", tick_text(class_text(names[i], i), longest), i);
   return ticks + ")";
 }
 

@@ -12,14 +12,17 @@ namespace marrow::evaluate {
 // `text` as a gnuplot string in single quotes, in which nothing has a meaning but the quote itself. That
 // becomes a
 // typographic one: gnuplot takes a doubled one at the start of a string for the end of an empty string.
-// Broken UTF-8, and what is neither Latin, Greek nor Cyrillic, becomes '?'; control characters become spaces.
+// Broken UTF-8, and what no installed font has, becomes '?'; control characters become spaces.
 // What is wider than `longest` usual letters ends in an ellipsis.
 std::string plot_text(std::string_view text, size_t longest = 60);
 
 // The same for a label of an axis' tick, where gnuplot would replace %g by the position.
 std::string tick_text(std::string_view text, size_t longest = 60);
 
-// "('cat' 0, 'dog' 1, ...)", for `set xtics`. An empty name becomes its number.
+// The name of a class where it can be drawn, else its number.
+std::string class_text(const std::string& name, size_t class_id);
+
+// "('cat' 0, 'dog' 1, ...)", for `set xtics`, by class_text.
 std::string class_ticks(std::span<const std::string> names, size_t longest);
 
 // How wide that is drawn, in usual letters.
