@@ -128,7 +128,9 @@ TEST_F(DatasetYaml, EmptyAndMissingSourcesAreErrors) {
 TEST_F(DatasetYaml, AFolderIsReadByItsLayout) {
   write_picture("yolo/images/train/a.png");
   write("yolo/labels/train/a.txt", "");
-  EXPECT_NE(message_of([&] { read_dataset(folder_ / "yolo"); }).find("no data.yaml that names the classes"),
+  EXPECT_NE(message_of([&] {
+              read_dataset(folder_ / "yolo");
+            }).find("nothing names the classes: neither data.yaml, nor classes.txt"),
             std::string::npos);
   EXPECT_EQ(read_dataset(folder_ / "yolo", {"x"}).format, DatasetFormat::kYolo);
 

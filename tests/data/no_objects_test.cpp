@@ -158,7 +158,8 @@ TEST_F(NoObjects, AnEmptyKeyIsCalledEmpty) {
             "data.yaml:2: train is empty; a folder or a list of images is wanted");
   EXPECT_EQ(error("train: images/train\nval: images/val\nnames:\n"),
             "data.yaml:3: names is empty; a list of the classes is wanted");
-  EXPECT_SAYS(error("train: images/train\nnames: [cat]\n"), "the key 'val' is missing");
+  EXPECT_SAYS(error("train: images/train\nvale: x\nnames: [cat]\n"),
+              "the key 'val' is missing; a dataset has train, val and names. Is 'vale' a misspelling of it?");
 }
 
 }  // namespace

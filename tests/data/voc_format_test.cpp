@@ -107,6 +107,28 @@ TEST_F(VocDataset, AFolderIsReadInPlace) {
   EXPECT_NE(val.problems.at(0).text().find("gone.xml"), std::string::npos);
 }
 
+TEST_F(VocDataset, ListsMayHoldBlanks) {
+  uint64_t seed = 0;
+  for (const char* stem : {"field one (1)", "field two", "three", "four 1"}) {
+    write_picture(fmt::format("voc/JPEGImages/{}.png", stem), ++seed);
+    write(fmt::format("voc/Annotations/{}.xml", stem), annotation(object("dog", "0 0 20 10")));
+  }
+  write("voc/ImageSets/Main/train.txt",
+        "\xef\xbb\xbf"
+        "field one (1)\r\nfield two -1\nthree  1\nfour 1\n\n");
+  const Dataset dataset = read_dataset(folder_ / "voc");
+  EXPECT_EQ(dataset.names, (std::vector<std::string>{"dog"}));
+  const SplitLabels train = load_split(dataset, "train");
+  EXPECT_EQ(train.images.size(), 4u);
+  EXPECT_EQ(train.dropped, 0);
+  fs::remove_all(folder_ / "voc/Annotations");
+  fs::create_directories(folder_ / "voc/Annotations");
+  EXPECT_NE(testing::message_of([&] {
+              read_dataset(folder_ / "voc");
+            }).find("no classes are named, and an annotation of split 'train' is not there: "),
+            std::string::npos);
+}
+
 // "class cx cy w h" with six decimals, sorted.
 std::vector<std::string> rows(const std::vector<Label>& labels) {
   std::vector<std::string> result;

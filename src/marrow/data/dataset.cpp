@@ -6,6 +6,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/data/formats/dataset_readers.h"
+#include "marrow/data/layout_parts.h"
 #include "marrow/data/split_reader.h"
 
 namespace marrow::data {
@@ -45,8 +46,12 @@ const Split& Dataset::split(std::string_view name) const {
   if (const Split* found = find_split(name)) return *found;
   std::vector<std::string> known;
   for (const Split& split : splits) known.push_back(split.name);
-  throw Error(ErrorKind::kUsage, fmt::format("{}: no split '{}'; it has {}", shown(file), printable(name, 40),
-                                             join(known, ", ")));
+  const bool is_undivided = splits.size() == 1 && format != DatasetFormat::kFolders;
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format(
+          "{}: no split '{}'; it has {}{}", shown(file), printable(name, 40), join(known, ", "),
+          is_undivided ? fmt::format(" alone. 'marrow data split {} OUT' divides it", shown(file)) : ""));
 }
 
 void Dataset::require_boxes() const {
@@ -85,6 +90,10 @@ Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
   } else if (to_lower(absolute.extension().string()) == ".json") {
     dataset = dataset_of_json(absolute);
     dataset.names = std::move(names);
+  } else if (to_lower(absolute.extension().string()) == ".data") {
+    dataset = dataset_of_darknet(absolute);
+    if (!names.empty()) dataset.names = std::move(names);
+    dataset.notes.push_back(fmt::format("{}: read as Darknet's YOLO", shown(absolute)));
   } else {
     dataset = parse_dataset_yaml(read_file(absolute, kMaxDatasetYamlBytes), absolute, std::move(names));
   }
@@ -96,6 +105,10 @@ Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
     throw Error(ErrorKind::kFormat, fmt::format("{}: {} classes; at most {} are read", shown(dataset.file),
                                                 dataset.names.size(), kMaxClasses));
   return dataset;
+}
+
+fs::path label_path(const Dataset& dataset, const fs::path& image) {
+  return dataset.labels_beside ? fs::path(image).replace_extension(".txt") : yolo_label_path(image);
 }
 
 std::string shown(const fs::path& path) {

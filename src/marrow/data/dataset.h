@@ -57,6 +57,7 @@ struct Dataset {
   KeypointShape keypoints;         // kYolo: what a row has behind its box
   int channels = 3;
   std::vector<Split> splits;
+  bool labels_beside = false;             // kYolo: label files lie beside their images, whatever the folders
   std::filesystem::path voc_annotations;  // kVoc: the folder of the XML files when it is stated
   std::vector<std::string> notes;         // for the user: keys that have no effect, downloads not made, ...
 
@@ -68,12 +69,15 @@ struct Dataset {
   void require_boxes() const;
 };
 
-// `path` is a YAML file, a COCO JSON file, or a folder: with data.yaml (or one YAML file), VOC's Annotations,
-// COCO's annotations/*.json, or classes in train/CLASS/. Throws Error naming file, line and key. `names`,
-// when not empty, stands for the classes of the file, which then needs none; without names anywhere, those of
-// COCO's categories (by id) and VOC's objects (by alphabet) are gathered from all splits, which reads every
-// annotation file. All paths of the result are absolute.
+// `path` is a YAML file, a COCO JSON file, Darknet's .data file, or a folder: with data.yaml (or one YAML
+// file), or in one of the layouts of docs/data.md, of which a note says which it is. Throws Error naming
+// file, line and key. `names`, when not empty, stands for the classes of the file, which then needs none;
+// without names anywhere, those of COCO's categories (by id) and VOC's objects (by alphabet) are gathered
+// from all splits, which reads every annotation file. All paths of the result are absolute.
 Dataset read_dataset(const std::filesystem::path& path, std::vector<std::string> names = {});
+
+// Where the label file of a kYolo dataset's image is looked for.
+std::filesystem::path label_path(const Dataset& dataset, const std::filesystem::path& image);
 
 // The images of a kYolo split: folders recursively, lists line by line; sorted by path. A folder that is
 // reached twice (symbolic links, loops) counts once, hidden files and folders never.

@@ -12,6 +12,7 @@
 #include "marrow/data/formats/coco_format.h"
 #include "marrow/data/formats/dataset_readers.h"
 #include "marrow/data/formats/voc_format.h"
+#include "marrow/data/layout_parts.h"
 #include "marrow/data/split_reader.h"
 
 namespace marrow::data {
@@ -19,67 +20,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What people call the splits' folders and files.
-struct SplitAliases {
-  const char* name;
-  std::initializer_list<const char*> aliases;
-};
-const SplitAliases kSplits[] = {{"train", {"train", "training"}},
-                                {"val", {"val", "valid", "validation", "dev"}},
-                                {"test", {"test", "testing"}}};
-
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
-}
-
-std::vector<fs::path> entries(const fs::path& folder, bool folders) {
-  std::vector<fs::path> paths;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    std::error_code ignored;
-    if (!entry->path().filename().string().starts_with('.') && entry->is_directory(ignored) == folders)
-      paths.push_back(entry->path());
-  }
-  if (error)
-    throw Error(ErrorKind::kFile,
-                fmt::format("{}: cannot list the folder: {}", shown(folder), error.message()));
-  std::ranges::sort(paths);
-  return paths;
-}
-
-std::vector<fs::path> files_with(const fs::path& folder, std::initializer_list<const char*> suffixes) {
-  std::vector<fs::path> paths;
-  if (!is_folder(folder)) return paths;
-  for (const fs::path& path : entries(folder, false))
-    if (std::ranges::find(suffixes, to_lower(path.extension().string())) != suffixes.end())
-      paths.push_back(path);
-  return paths;
-}
-
 // "val" for instances_val2017; "train" where nothing tells.
 std::string split_of_name(const fs::path& file) {
   const std::string stem = to_lower(file.stem().string());
-  for (const SplitAliases& split : kSplits)
+  for (const SplitAliases& split : split_aliases())
     for (const char* alias : split.aliases)
       if (stem.find(alias) != std::string::npos) return split.name;
   return "train";
-}
-
-void add_source(Dataset& dataset, const std::string& split_name, SplitSource source) {
-  for (Split& split : dataset.splits)
-    if (split.name == split_name) {
-      split.sources.push_back(std::move(source));
-      return;
-    }
-  dataset.splits.push_back({split_name, {std::move(source)}});
 }
 
 bool find_voc(const fs::path& folder, Dataset& dataset) {
   if (!is_folder(folder / "Annotations")) return false;
   dataset.format = DatasetFormat::kVoc;
   std::error_code ignored;
-  for (const SplitAliases& split : kSplits) {
+  for (const SplitAliases& split : split_aliases()) {
     const fs::path list = folder / "ImageSets" / "Main" / (std::string(split.name) + ".txt");
     if (fs::is_regular_file(list, ignored)) add_source(dataset, split.name, {list, {}});
   }
@@ -88,7 +42,7 @@ bool find_voc(const fs::path& folder, Dataset& dataset) {
 }
 
 bool find_coco(const fs::path& folder, Dataset& dataset) {
-  for (const SplitAliases& split : kSplits)
+  for (const SplitAliases& split : split_aliases())
     for (const char* alias : split.aliases) {
       const fs::path file = folder / alias / "_annotations.coco.json";
       std::error_code ignored;
@@ -112,7 +66,7 @@ bool find_coco(const fs::path& folder, Dataset& dataset) {
 
 // images/train beside labels/train, or train/images: YOLO without its YAML.
 bool find_yolo(const fs::path& folder, Dataset& dataset) {
-  for (const SplitAliases& split : kSplits)
+  for (const SplitAliases& split : split_aliases())
     for (const char* alias : split.aliases) {
       const fs::path flat = folder / "images" / alias, nested = folder / alias / "images";
       if (dataset.find_split(split.name) != nullptr) break;
@@ -126,7 +80,7 @@ bool find_yolo(const fs::path& folder, Dataset& dataset) {
 }
 
 bool find_folders(const fs::path& folder, Dataset& dataset) {
-  for (const SplitAliases& split : kSplits)
+  for (const SplitAliases& split : split_aliases())
     for (const char* alias : split.aliases)
       if (dataset.find_split(split.name) == nullptr && is_folder(folder / alias) &&
           !entries(folder / alias, true).empty())
@@ -196,20 +150,38 @@ Dataset dataset_of_folder(const fs::path& folder, std::vector<std::string> names
   if (const auto files = files_with(folder, {".yaml", ".yml"}); files.size() == 1)
     return parse_dataset_yaml(read_file(files[0], kMaxDatasetYamlBytes), files[0], std::move(names));
 
-  Dataset dataset{.file = folder, .root = folder};
-  for (bool (*find)(const fs::path&, Dataset&) : {find_voc, find_yolo, find_coco, find_folders}) {
-    dataset.splits.clear();
-    if (!find(folder, dataset)) continue;
-    dataset.names = std::move(names);
+  struct Layout {
+    const char* what;
+    bool (*find)(const fs::path&, Dataset&);
+  };
+  const Layout layouts[] = {
+      {"VOC", find_voc},
+      {"YOLO: images and labels of each split", find_yolo},
+      {"Darknet's YOLO, as CVAT writes it", find_darknet},
+      {"YOLO without splits, as Label Studio writes it: images and labels", find_yolo_unsplit},
+      {"COCO", find_coco},
+      {"YOLO: labels beside the images of each split", find_yolo_beside_splits},
+      {"VOC: annotations beside the images of each split", find_voc_beside_splits},
+      {"classes: a folder each", find_folders},
+      {"YOLO in one folder, as LabelImg writes it: labels beside the images", find_yolo_beside},
+      {"VOC in one folder, as LabelImg writes it: annotations beside the images", find_voc_beside},
+  };
+  for (const Layout& layout : layouts) {
+    Dataset dataset{.file = folder, .root = folder};
+    if (!layout.find(folder, dataset)) continue;
+    if (!names.empty()) dataset.names = std::move(names);
     if (dataset.format == DatasetFormat::kYolo && dataset.names.empty())
-      throw Error(
-          ErrorKind::kFormat,
-          fmt::format("{}: images and labels, but no data.yaml that names the classes", shown(folder)));
+      throw Error(ErrorKind::kFormat,
+                  fmt::format("{}: read as {}, but nothing names the classes: neither data.yaml, nor "
+                              "classes.txt, nor obj.names. Name them with --names cat,dog",
+                              shown(folder), layout.what));
+    dataset.notes.push_back(fmt::format("{}: read as {}", shown(folder), layout.what));
     return dataset;
   }
   throw Error(ErrorKind::kFormat,
-              fmt::format("{}: no dataset: neither data.yaml, nor Annotations/, nor annotations/*.json, nor "
-                          "train/CLASS/ are in it",
+              fmt::format("{}: no dataset: neither data.yaml, nor images/ and labels/, nor Annotations/, nor "
+                          "annotations/*.json, nor obj.data, nor train/CLASS/, nor images with labels beside "
+                          "them are in it",
                           shown(folder)));
 }
 

@@ -153,7 +153,10 @@ class DatasetParser {
     for (const auto& [name, aliases] : keys) {
       const YamlValue* value = first_of(yaml, aliases);
       if (value == nullptr) {
-        if (std::string_view(name) != "test") missing(yaml, name);
+        // A dataset that is not divided yet has one split; who needs the other says so.
+        if (std::string_view(name) == "train" ||
+            (std::string_view(name) == "val" && seems_meant(yaml, "val")))
+          missing(yaml, name);
         continue;
       }
       Split split{name, {}};
@@ -172,6 +175,11 @@ class DatasetParser {
     dataset_.notes.push_back(
         fmt::format("{}:{}: kpt_shape: keypoints are passed over, and boxes read; flip_idx has no effect",
                     name_, shape.line));
+  }
+
+  // Whether the key is there, empty, or misspelled.
+  static bool seems_meant(const YamlValue& yaml, const std::string& key) {
+    return yaml.find(key) != nullptr || !nearest_name(key, yaml.keys).empty();
   }
 
   [[noreturn]] void missing(const YamlValue& yaml, const std::string& key) const {

@@ -176,6 +176,7 @@ CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader
     key.sources.push_back(source.path.native());
     key.sources.push_back(source.images.native());
   }
+  if (dataset.labels_beside) key.sources.emplace_back("labels beside images");
   for (const fs::path& path : reader.shared_files()) key.shared.push_back({path, stamp_of(path)});
   return key;
 }
@@ -185,7 +186,7 @@ CachePlaces cache_places(const Dataset& dataset, const Split& split) {
   std::error_code ignored;
   fs::path place = source;
   if (fs::is_directory(source, ignored))
-    place = dataset.format == DatasetFormat::kYolo ? yolo_label_path(source / "x.jpg").parent_path()
+    place = dataset.format == DatasetFormat::kYolo ? label_path(dataset, source / "x.jpg").parent_path()
                                                    : source / split.name;
   std::string all;
   for (const SplitSource& each : split.sources) all += each.path.native() + '\n';

@@ -16,10 +16,11 @@ using Kind = Problem::Kind;
 std::string no_label_file(const Dataset& dataset, const SplitLabels& labels) {
   std::string reason =
       fmt::format("no label file was found. The labels of {} are looked for in {}",
-                  shown(labels.first_unlabelled), shown(yolo_label_path(labels.first_unlabelled)));
+                  shown(labels.first_unlabelled), shown(label_path(dataset, labels.first_unlabelled)));
   std::vector<fs::path> images;
   for (const LabelledImage& image : labels.images) images.push_back(image.path);
-  for (const UnusedLabels& unused : find_unused_labels(dataset, images, {})) reason += ". " + unused.text();
+  for (const UnusedLabels& unused : find_unused_labels(dataset, images, {}))
+    reason += ". " + unused.text(dataset);
   return reason;
 }
 

@@ -86,12 +86,13 @@ class Search {
 
 }  // namespace
 
-std::string UnusedLabels::text() const {
+std::string UnusedLabels::text(const Dataset& dataset) const {
   std::string text = fmt::format("{} is named as {} and is not read", shown(file), shown(image));
   if (count > 1) text += fmt::format(", like {} more in this folder", count - 1);
   if (suffix == ".xml") return text + "; is it VOC's? See 'format: voc' in docs/data.md";
   if (suffix == ".json") return text + "; one JSON file an image is not a format that is read";
-  return text + fmt::format("; the labels of this image are looked for in {}", shown(yolo_label_path(image)));
+  return text +
+         fmt::format("; the labels of this image are looked for in {}", shown(label_path(dataset, image)));
 }
 
 std::vector<UnusedLabels> find_unused_labels(const Dataset& dataset, const std::vector<fs::path>& images,

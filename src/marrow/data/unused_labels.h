@@ -20,7 +20,7 @@ struct UnusedLabels {
 
   // "labels_old/a.txt is named as images/a.jpg", with the number of files where there are more, and what to
   // do.
-  std::string text() const;
+  std::string text(const Dataset& dataset) const;
 };
 
 // Looks through the folders that hold the dataset (its root, and those around its splits' sources), except

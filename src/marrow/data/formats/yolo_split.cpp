@@ -17,7 +17,7 @@ class YoloReader : public SplitReader {
 
   void list() override {
     for (fs::path& image : list_images(split_)) {
-      fs::path labels = label_file(yolo_label_path(image));
+      fs::path labels = label_file(label_path(dataset_, image));
       pictures_.push_back({std::move(image), std::move(labels), {}});
     }
   }

@@ -84,6 +84,11 @@ class Checker {
 
   DatasetCheck check() {
     for (const Split& split : dataset_.splits) check_split(split);
+    if (has_boxes_ && dataset_.find_split("val") == nullptr)
+      add(Severity::kWarning, Kind::kOther, shown(dataset_.file),
+          fmt::format(
+              "there is no split 'val', which training needs; 'marrow data split {} OUT' divides a dataset",
+              shown(dataset_.file)));
     report_orphans();
     if (!told_unused_) report_unused();
     report_unused_classes();
@@ -174,7 +179,7 @@ class Checker {
     for (const UnusedLabels& unused : find_unused_labels(dataset_, unlabelled_, read_)) {
       const bool is_named =
           unused.suffix == ".txt" && (beside.contains(unused.folder) || label_files_.contains(unused.folder));
-      if (!is_named) add(Severity::kWarning, Kind::kOrphanLabel, shown(unused.folder), unused.text());
+      if (!is_named) add(Severity::kWarning, Kind::kOrphanLabel, shown(unused.folder), unused.text(dataset_));
     }
   }
 
@@ -212,6 +217,14 @@ class Checker {
     places.push_back({split, path});
   }
 
+  // Lists and notes that programs for labelling leave among the labels.
+  static bool is_about_the_dataset(const std::string& name) {
+    for (const char* known : {"classes.txt", "names.txt", "labels.txt", "train.txt", "val.txt", "valid.txt",
+                              "test.txt", "predefined_classes.txt"})
+      if (name == known) return true;
+    return to_lower(name).starts_with("readme");
+  }
+
   // Label files beside those of the images that belong to no image of any split: misspelled, or left
   // behind.
   void report_orphans() {
@@ -220,7 +233,7 @@ class Checker {
       std::error_code error;
       for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
         const std::string name = entry->path().filename().string();
-        if (to_lower(entry->path().extension().string()) == ".txt" && name != "classes.txt" &&
+        if (to_lower(entry->path().extension().string()) == ".txt" && !is_about_the_dataset(name) &&
             !names.contains(name))
           orphans.push_back(name);
       }
