@@ -111,6 +111,12 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
     say_ineffective(keys, "classifier", say);
     return;
   }
+  for (const NamedValue& output : model.graph.outputs)
+    if (output.name == kOneToOneOutput)
+      throw Error(ErrorKind::kUnsupported,
+                  "training end-to-end heads (YOLO26, YOLOv10) is not built. 'end2end: False' in a copy of "
+                  "the model's YAML gives "
+                  "the same detector with one pair of branches and suppression, which is trained");
   say_ineffective(changed(options, TrainOption::Suits::kClassifiers), "detector", say);
   if (options.imgsz == 0) options.imgsz = kDetectionSize;
   const int multiple = size_multiple(model), size = (options.imgsz + multiple - 1) / multiple * multiple;

@@ -12,6 +12,7 @@
 #include "marrow/graph/passes/fold_batch_norm.h"
 #include "marrow/graph/passes/merge_linear.h"
 #include "marrow/graph/passes/merge_siblings.h"
+#include "marrow/graph/passes/merge_sums.h"
 #include "marrow/graph/passes/remove_identities.h"
 #include "marrow/graph/passes/strip_training.h"
 
@@ -30,6 +31,7 @@ constexpr std::array kPasses = {
     NamedPass{"strip_training", alone<strip_training>},
     NamedPass{"remove_identities", alone<remove_identities>},
     NamedPass{"fold_batch_norm", alone<fold_batch_norm>},
+    NamedPass{"merge_sums", alone<merge_sums>},
     NamedPass{"merge_linear", merge_linear},
     // Its slices keep the engine from joining what follows each convolution to it.
     NamedPass{"merge_siblings", alone<merge_siblings>, false},
