@@ -9,6 +9,7 @@
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
+#include "marrow/base/text.h"
 #include "marrow/model/summary.h"
 #include "support/common_options.h"
 #include "support/open_model.h"
@@ -36,6 +37,13 @@ int import_file(const Options& options) {
   fmt::print("{}: {}, holding {}\n", options.file, import.kind, import.network);
   fmt::print("{} classes, {} parameters\n\n{}\n", model.classes(), model::count_parameters(model.graph),
              to_string(import.report));
+  if (!import.pairs.empty()) {
+    fmt::print("{:<48} {:<48} {}\n", "the file's", "the model's", "shape");
+    for (const model::NamePair& pair : import.pairs)
+      fmt::print("{:<48} {:<48} {}\n", printable(pair.theirs), pair.ours,
+                 to_string(import.trained.weights.at(pair.ours).shape()));
+    fmt::print("\n");
+  }
 
   const double share = import.report.loaded_share([](const std::string&) { return true; });
   fmt::print("loaded {:.1f} % of the model's tensors, {:.1f} % of its backbone's\n", 100 * share,
@@ -77,6 +85,19 @@ void declare_import(Command& command) {
   const ForeignFileOptions foreign = add_foreign_file(command, options->import);
   foreign.model.also("--model");
   foreign.source.also("--source");
+  command
+      .option("--rename", &options->import.rename,
+              "Rename the file's tensors first: PATTERN=PATTERN, where * stands for a part of a name without "
+              "dots, ** "
+              "for any, and {1} for what the first of them stood for")
+      .type("PATTERN=PATTERN,...")
+      .without("their own names");
+  command
+      .option("--match", &options->import.match,
+              "How tensors find their place: by names, or by order: the file's and the model's are paired as "
+              "they follow "
+              "each other, by shape; the pairs are printed")
+      .choices({"names", "order"});
   command.option("--key", &options->import.key, "The entry of the file that holds the weights")
       .type("NAME")
       .without("ema, model_ema, model or state_dict");

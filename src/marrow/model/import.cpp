@@ -47,7 +47,9 @@ class Importer {
   Importer(const fs::path& path, const ImportOptions& options)
       : file_(path.string()),
         options_(options),
-        checkpoint_(weights::read_checkpoint(path, {.key = options.key})) {}
+        checkpoint_(weights::read_checkpoint(path, {.key = options.key})) {
+    rename_tensors();
+  }
 
   Import run() {
     if (is_marrow_checkpoint(checkpoint_.metadata)) {
@@ -58,6 +60,7 @@ class Importer {
                         "named for foreign files only");
       return own_checkpoint();
     }
+    if (options_.match == kByOrder) return by_order();
     if (!options_.model.empty()) {
       const ModelSpec spec = find_model_spec(options_.model);
       if (!spec.classifier.empty()) return classifier(spec.classifier, spec.settings);
@@ -69,6 +72,178 @@ class Importer {
   }
 
  private:
+  static constexpr std::string_view kByOrder = "order";
+
+  void rename_tensors() {
+    std::vector<weights::RenameRule> rules;
+    for (const std::string& text : options_.rename) {
+      const size_t equals = text.find('=');
+      if (equals == std::string::npos || equals == 0)
+        throw Error(ErrorKind::kUsage,
+                    fmt::format("--rename {}: wanted PATTERN=PATTERN, such as 'trunk.**=model.0.{{1}}'",
+                                printable(text)));
+      rules.push_back({text.substr(0, equals), text.substr(equals + 1)});
+    }
+    if (rules.empty()) return;
+    rules.push_back({"**", "{1}"});
+    try {
+      Weights renamed;
+      std::vector<std::string> order;
+      std::vector<bool> used(rules.size(), false);
+      for (const std::string& name : checkpoint_.order) {
+        for (size_t i = 0; i < rules.size(); ++i)
+          if (std::vector<std::string> captures; weights::match_name(rules[i].from, name, captures)) {
+            used[i] = true;
+            break;
+          }
+        const Weights one = weights::rename({{name, checkpoint_.state.at(name)}}, rules);
+        if (one.empty()) continue;  // dropped
+        if (!renamed.insert(*one.begin()).second)
+          throw Error(ErrorKind::kFormat,
+                      fmt::format("two tensors become '{}'", printable(one.begin()->first)));
+        order.push_back(one.begin()->first);
+      }
+      for (size_t i = 0; i + 1 < rules.size(); ++i)
+        if (!used[i])
+          throw Error(
+              ErrorKind::kUsage,
+              fmt::format("--rename {}: no tensor has a name that it matches first", options_.rename[i]));
+      checkpoint_.state = std::move(renamed);
+      checkpoint_.order = std::move(order);
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("{}: {}", file_, error.what()));
+    }
+  }
+
+  // The tensors of the file, or of the parameters [first, end) of a graph, as match_by_order wants them.
+  std::vector<NamedShape> shapes_of_file() const {
+    std::vector<NamedShape> shapes;
+    for (const std::string& name : checkpoint_.order)
+      if (const Tensor& tensor = checkpoint_.state.at(name); !tensor.shape().empty())
+        shapes.push_back({name, tensor.shape()});
+    return shapes;
+  }
+  static std::vector<NamedShape> shapes_of(const Model& model, bool backbone_only,
+                                           const std::vector<std::string>& left_out) {
+    std::vector<std::string> names;
+    if (backbone_only) names = backbone_parameters(model);
+    std::vector<NamedShape> shapes;
+    for (const Parameter& parameter : model.graph.parameters)
+      if (!parameter.optional() && !parameter.shape.empty() && parameter.role != ParameterRole::kConstant &&
+          (!backbone_only || std::ranges::binary_search(names, parameter.name)) &&
+          !std::ranges::binary_search(left_out, parameter.name))
+        shapes.push_back({parameter.name, parameter.shape});
+    return shapes;
+  }
+
+  // Biases that a batch norm takes out again: some write them, others leave them out, and 0 is the same
+  // network. Sorted.
+  static std::vector<std::string> idle_biases(const Graph& graph) {
+    std::vector<std::string> names;
+    for (const Node& node : graph.nodes)
+      if (std::holds_alternative<BatchNorm>(node.operation))
+        if (const auto* conv = std::get_if<Conv>(&graph.node(node.inputs[0]).operation);
+            conv != nullptr && !conv->bias.empty())
+          names.push_back(conv->bias);
+    std::ranges::sort(names);
+    return names;
+  }
+
+  struct OrderMatch {
+    std::vector<NamePair> pairs;
+    size_t wanted = 0;
+    std::vector<std::string> zeros;  // of the model, which the file does not need to have
+    bool complete() const { return pairs.size() == wanted; }
+  };
+
+  // The whole model if the file fills it, otherwise its backbone.
+  OrderMatch match_model(const Model& model) const {
+    const std::vector<NamedShape> theirs = shapes_of_file();
+    OrderMatch best;
+    for (const bool backbone_only : {false, true})
+      for (const auto& left_out : {std::vector<std::string>(), idle_biases(model.graph)}) {
+        const std::vector<NamedShape> ours = shapes_of(model, backbone_only, left_out);
+        OrderMatch match = {match_by_order(theirs, ours), ours.size(), left_out};
+        if (match.complete()) return match;
+        best = std::move(match);
+        if (idle_biases(model.graph).empty()) break;
+      }
+    return best;
+  }
+
+  // Of the named model, with the source that the options name.
+  Model model_for_order() const {
+    ModelSpec spec = find_model_spec(options_.model);
+    if (!options_.source.empty()) {
+      if (!spec.classifier.empty()) {
+        spec.settings["source"] = options_.source;
+      } else if (!spec.backbone.empty() && names_backbone(spec.backbone.front().module)) {
+        const BackboneLine line = read_backbone_line(spec.backbone.front());
+        nn::BackboneConfig settings = line.settings;
+        settings["source"] = options_.source;
+        spec.backbone.front().module = line.choice.name;
+        spec.backbone.front().args = nlohmann::json::array({settings});
+      } else {
+        throw Error(ErrorKind::kUsage,
+                    fmt::format("{}: {} has no backbone in one line, so no source to choose",
+                                options_.source_flag, options_.model));
+      }
+    }
+    BuildOptions build = yolo_options();
+    build.warn_of_other_readings = false;
+    return build_model(spec, build);
+  }
+
+  Import by_order() {
+    if (options_.model.empty())
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--match order: {} is missing, the network whose tensors the file's "
+                              "are paired with",
+                              options_.model_flag));
+    Model model = model_for_order();
+    const OrderMatch match = match_model(model);
+    Weights placed;
+    for (const NamePair& pair : match.pairs) placed[pair.ours] = checkpoint_.state.at(pair.theirs);
+    if (match.complete())
+      for (const std::string& name : match.zeros)
+        placed[name] = Tensor(model.graph.find_parameter(name)->shape);
+    warn_of_sources(model);
+    Import result = finish(begin(std::move(model), options_.model + ", tensors by their order"), placed);
+    result.pairs = match.pairs;
+    return result;
+  }
+
+  // Shapes do not tell one wiring from another.
+  void warn_of_sources(Model& model) const {
+    const ModelSpec spec = parse_model_spec(model.yaml, "the model");
+    const std::string name = !spec.classifier.empty() ? spec.classifier
+                             : !spec.backbone.empty() && names_backbone(spec.backbone.front().module)
+                                 ? read_backbone_line(spec.backbone.front()).choice.name
+                                 : "";
+    if (!options_.source.empty() || name.empty()) return;
+    const nn::BackboneFamily& family = *nn::choose_backbone(name).family;
+    if (family.sources.size() < 2) return;
+    std::vector<std::string> sources;
+    for (const nn::BackboneSource& source : family.sources) sources.push_back(source.name);
+    model.warnings.push_back(
+        fmt::format("{}: shapes do not say whose weights these are. {} names the source ({}), "
+                    "which decides wiring, padding and batch norms",
+                    file_, options_.source_flag, join(sources, ", ")));
+  }
+
+  // For a refusal: what other ways there are.
+  std::string order_hint() const {
+    std::string hint = " 'marrow import' renames tensors with --rename 'PATTERN=PATTERN'";
+    if (options_.model.empty()) return hint;
+    try {
+      const OrderMatch match = match_model(model_for_order());
+      return fmt::format("{} and pairs them by order and shape with --match order, where {} of {} would fit",
+                         hint, match.pairs.size(), match.wanted);
+    } catch (const Error&) {
+      return hint;
+    }
+  }
+
   Import own_checkpoint() {
     Import result = begin(model_of_checkpoint(file_, checkpoint_.metadata, checkpoint_.state).model,
                           "a Marrow checkpoint");
@@ -277,9 +452,9 @@ class Importer {
       throw Error(
           ErrorKind::kModel,
           fmt::format("{}: its {} tensors{} are not named like {}. 'marrow models' lists the networks "
-                      "and sources that are known",
+                      "and sources that are known.{}",
                       file_, checkpoint_.state.size(), first,
-                      name.empty() ? "those of any network" : "a published '" + name + "'"));
+                      name.empty() ? "those of any network" : "a published '" + name + "'", order_hint()));
     }
     if (candidates.size() > 1) {
       std::vector<std::string> names;
@@ -309,8 +484,8 @@ class Importer {
       throw Error(ErrorKind::kModel,
                   fmt::format("{}: not a file of '{}', whose tensors are named 'model.0...'. A backbone's "
                               "file needs a model with that backbone, "
-                              "such as yolov8n-starnet_s1",
-                              file_, options_.model));
+                              "such as yolov8n-starnet_s1.{}",
+                              file_, options_.model, order_hint()));
     const BackboneLine line = read_backbone_line(spec.backbone.front());
     const nn::ImportCandidate candidate = recognise_one(line.choice.name, line.settings);
 
@@ -350,14 +525,20 @@ class Importer {
   // before the head.
   static double backbone_share(const Model& model, const weights::LoadReport& report) {
     if (is_deployed(model)) return report.loaded_share([](const std::string&) { return true; });
+    const std::vector<std::string> names = backbone_parameters(model);
+    return report.loaded_share(
+        [&](const std::string& name) { return std::ranges::binary_search(names, name); });
+  }
+
+  // Sorted.
+  static std::vector<std::string> backbone_parameters(const Model& model) {
     const int last = model.layers.empty() ? model.graph.find("c5").id : backbone_end(model) - 1;
     std::vector<std::string> names;
     for (int id = 0; id <= last; ++id)
       for (std::string& name : parameter_names(model.graph.nodes[static_cast<size_t>(id)].operation))
         names.push_back(std::move(name));
     std::ranges::sort(names);
-    return report.loaded_share(
-        [&](const std::string& name) { return std::ranges::binary_search(names, name); });
+    return names;
   }
 
   static int backbone_end(const Model& model) {

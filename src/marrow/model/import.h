@@ -7,8 +7,10 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "marrow/model/checkpoint.h"
+#include "marrow/model/match_by_order.h"
 #include "marrow/weights/load_report.h"
 
 namespace marrow::model {
@@ -27,6 +29,12 @@ struct ImportOptions {
   // A backbone's file that fills no network whole is read as the network it comes closest to; the report
   // tells the rest. Otherwise it is refused.
   bool partial = false;
+  // Renames tensors of the file first: "PATTERN=PATTERN", the patterns of weights/rename.h, {1} for what the
+  // first wildcard stood for. The first that matches decides; names that none matches stay.
+  std::vector<std::string> rename;
+  // "names", or "order": pairs the tensors of the file with those of `model` by order and shape, whatever
+  // their names.
+  std::string match = "names";
   double norm_eps = 0;  // of all batch norms, for a file that stores none; 0: by rule
   std::string key;  // the entry of the file that holds the weights; empty: choose (weights/checkpoint_file.h)
   // What the command calls `model` and `source`, for messages.
@@ -37,9 +45,10 @@ struct ImportOptions {
 struct Import {
   TrainedModel trained;  // parameters that the file lacks are fresh
   weights::LoadReport report;
-  std::string kind;       // of the file: "torch archive, entry 'ema'"
-  std::string network;    // what was recognised: "efficientnet_b0 (timm)", "yolov8n.yaml"
-  double backbone_share;  // of the backbone's parameters that the file filled, 0 to 1
+  std::string kind;             // of the file: "torch archive, entry 'ema'"
+  std::string network;          // what was recognised: "efficientnet_b0 (timm)", "yolov8n.yaml"
+  std::vector<NamePair> pairs;  // where tensors were matched by order
+  double backbone_share;        // of the backbone's parameters that the file filled, 0 to 1
 };
 
 // Throws Error{kModel} when the file is of no known network, or of several and the options do not decide; and

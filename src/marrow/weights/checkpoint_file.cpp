@@ -100,9 +100,10 @@ class PickleReader {
     if (is_pickled_module(*found.value)) {
       PickledModel model = read_pickled_model(*found.value, tensors_, where_);
       checkpoint.state = std::move(model.state);
+      checkpoint.order = std::move(model.order);
       checkpoint.model = std::move(model.attributes);
     } else {
-      checkpoint.state = read_state_dict(*found.value);
+      checkpoint.state = read_state_dict(*found.value, checkpoint.order);
     }
     if (found.value != &top_) checkpoint.metadata = read_metadata();
   }
@@ -132,7 +133,7 @@ class PickleReader {
                                                       where_, join(keys, ", ")));
   }
 
-  Weights read_state_dict(const PickleValue& dict) {
+  Weights read_state_dict(const PickleValue& dict, std::vector<std::string>& order) {
     Weights state;
     const PickleValue::Items& items = dict.items();
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -143,7 +144,7 @@ class PickleReader {
       const PickleValue* tensor = tensor_in(*items[i + 1]);
       if (tensor == nullptr) continue;
       const std::string name = checked_name(std::string(items[i]->text()), where_);
-      state.insert_or_assign(name, tensors_.read(*tensor, name));
+      if (state.insert_or_assign(name, tensors_.read(*tensor, name)).second) order.push_back(name);
     }
     return state;
   }
@@ -176,8 +177,10 @@ bool is_floating(const Tensor& tensor) {
 }
 
 // DataParallel puts `module.` before every name.
-Weights without_module_prefix(Weights state, const std::string& where) {
+Weights without_module_prefix(Weights state, std::vector<std::string>& order, const std::string& where) {
   constexpr std::string_view kPrefix = "module.";
+  for (std::string& name : order)
+    if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
   const auto prefixed = [&](const auto& named) { return named.first.starts_with(kPrefix); };
   if (std::ranges::none_of(state, prefixed)) return state;
   Weights stripped;
@@ -188,6 +191,28 @@ Weights without_module_prefix(Weights state, const std::string& where) {
                   fmt::format("{}: '{}' and '{}' are both there", where, printable(plain), printable(name)));
   }
   return stripped;
+}
+
+// Digits compare as the number they make.
+bool numbers_in_order(std::string_view a, std::string_view b) {
+  const auto digits = [](std::string_view text) {
+    const size_t end = text.find_first_not_of("0123456789");
+    return text.substr(0, end);
+  };
+  while (!a.empty() && !b.empty()) {
+    const std::string_view x = digits(a), y = digits(b);
+    if (!x.empty() && !y.empty()) {
+      if (x.size() != y.size()) return x.size() < y.size();
+      if (x != y) return x < y;
+      a.remove_prefix(x.size());
+      b.remove_prefix(y.size());
+      continue;
+    }
+    if (a.front() != b.front()) return a.front() < b.front();
+    a.remove_prefix(1);
+    b.remove_prefix(1);
+  }
+  return a.size() < b.size();
 }
 
 [[noreturn]] void fail_unknown(const std::string& where, size_t size) {
@@ -234,10 +259,12 @@ Checkpoint read_checkpoint(const std::filesystem::path& path, const CheckpointOp
     checkpoint.metadata = std::move(safetensors.metadata);
     for (auto& [name, tensor] : safetensors.tensors)
       checkpoint.state.emplace(name, is_floating(tensor) ? tensor.to_float() : tensor);
+    for (const auto& [name, tensor] : checkpoint.state) checkpoint.order.push_back(name);
   } else {
     fail_unknown(where, bytes.size());
   }
-  checkpoint.state = without_module_prefix(std::move(checkpoint.state), where);
+  if (std::ranges::is_sorted(checkpoint.order)) std::ranges::stable_sort(checkpoint.order, numbers_in_order);
+  checkpoint.state = without_module_prefix(std::move(checkpoint.state), checkpoint.order, where);
   return checkpoint;
 }
 

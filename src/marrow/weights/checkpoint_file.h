@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "marrow/graph/weights.h"
 #include "marrow/weights/torch/pickled_model.h"
@@ -36,6 +37,11 @@ struct Checkpoint {
   // width were made float32 (published weights are often float16; everything computes in float32); integers
   // stay. Tensors are contiguous.
   Weights state;
+
+  // The names of `state` as they follow each other in the file, which is the order of the network's modules
+  // in torch's files. Sorted names, as in safetensors, say nothing of it: they follow the numbers in them
+  // ("a.2" before "a.10").
+  std::vector<std::string> order;
 
   std::string
       key;  // the entry that was taken ("ema", "state_dict", "model.state_dict", ...), "" for the whole file

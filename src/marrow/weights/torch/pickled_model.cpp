@@ -82,7 +82,8 @@ class ModuleWalk {
       const auto same = [&](const PickleValue* other) { return other->text() == named[i]->text(); };
       if (transient != nullptr && std::ranges::any_of(transient->items(), same)) continue;
       const std::string name = full_name(prefix, *named[i]);
-      model_.state.insert_or_assign(name, tensors_.read(*named[i + 1], name));
+      if (model_.state.insert_or_assign(name, tensors_.read(*named[i + 1], name)).second)
+        model_.order.push_back(name);
     }
   }
 

@@ -37,6 +37,7 @@ struct ModelAttributes {
 
 struct PickledModel {
   Weights state;
+  std::vector<std::string> order;  // of the names, as the modules follow each other
   ModelAttributes attributes;
 };
 
