@@ -36,7 +36,8 @@ ROOT = HERE.parent.parent
 PACKAGES = ["numpy", "onnx", "onnxruntime", "openvino", "MNN", "ncnn", "pnnx"]
 DEBIAN_PYTHON = "/usr/bin/python3"  # with python3-opencv; OpenCV 5 computes PP-LCNet wrongly
 BACKBONES = ["shufflenet_v2_x1_0", "starnet_s1", "pp_lcnet_x1_0", "efficientnet_b0", "vanillanet_5"]
-DETECTORS = {"yolov8n": ("yolov8n", "-"), **{f"yolov8n-{b}": ("yolov8n", b) for b in BACKBONES}}
+DETECTORS = {**{name: (name, "-") for name in ["yolov8n", "yolo11n", "yolo12n", "yolo26n"]},
+             **{f"yolov8n-{b}": ("yolov8n", b) for b in BACKBONES}}
 CLASSIFIERS = {name: (name, "-") for name in BACKBONES}
 NETWORKS = {**DETECTORS, **CLASSIFIERS}
 LEAST_ROUNDS = 5
