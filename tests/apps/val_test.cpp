@@ -47,6 +47,17 @@ TEST_F(ValCommand, PrintsBothDefinitionsOfMap) {
   EXPECT_SAYS(result.err, "4 images");
 }
 
+TEST_F(ValCommand, MeasuresImagesInTiles) {
+  const ProgramResult tiled =
+      val({"--tile", "64", "--overlap", "0.25", "--json", "--model", "model.safetensors", "--data", "data"});
+  ASSERT_EQ(tiled.code, 0) << tiled.err;
+  EXPECT_EQ(nlohmann::json::parse(tiled.out).at("images"), 4);
+  // A tile as large as the images is the image: at one size the same boxes, so the same COCO numbers.
+  const ProgramResult one = val({"--tile", "96", "--json", "--model", "model.safetensors", "--data", "data"});
+  const ProgramResult whole = val({"--json", "--model", "model.safetensors", "--data", "data"});
+  EXPECT_EQ(nlohmann::json::parse(one.out).at("coco"), nlohmann::json::parse(whole.out).at("coco"));
+}
+
 TEST_F(ValCommand, JsonIsOneObjectOnStdout) {
   for (const std::vector<std::string>& rect :
        {std::vector<std::string>{}, {"--rect"}, {"--rect", "false"}, {"--rect=true"}, {"--no-rect"}}) {

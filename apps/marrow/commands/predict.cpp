@@ -38,6 +38,7 @@ struct Options {
   std::vector<int> imgsz;
   detect::NmsOptions nms;
   bool end2end = false;
+  predict::TileOptions tiles;
   std::vector<std::string> classes;
   bool rect = true;
   bool fast_decode = false;
@@ -249,7 +250,8 @@ class ClassificationRun : public Prediction {
 
 predict::DetectorOptions detector_options(const Options& o, const model::Model& model) {
   predict::DetectorOptions options;
-  options.size = input_size(o.model, model, o.imgsz);
+  options.size = tiled_input_size(o.model, model, o.imgsz, o.tiles);
+  options.tiles = o.tiles;
   options.rect = o.rect && model.fixed_height == 0;
   options.engine = o.engine;
   options.nms = o.nms;
@@ -278,12 +280,11 @@ int predict(const Options& options) {
     throw Error(
         ErrorKind::kUnsupported,
         fmt::format("{}: a model for '{}'; predict knows detection and classification", options.model, task));
-  if (task == "classify" &&
-      (!options.classes.empty() || options.save_crop || options.nms.agnostic || options.fast_decode))
-    throw Error(
-        ErrorKind::kUsage,
-        options.model +
-            ": a classifier; --classes, --save-crop, --agnostic-nms and --fast-decode are for detectors");
+  if (task == "classify" && (options.tiles.side > 0 || !options.classes.empty() || options.save_crop ||
+                             options.nms.agnostic || options.fast_decode))
+    throw Error(ErrorKind::kUsage, options.model +
+                                       ": a classifier; --classes, --save-crop, --agnostic-nms, --tile and "
+                                       "--fast-decode are for detectors");
   const auto pictures = detect::expand_sources(options.source);
   // Options are refused before a folder is made.
   if (task == "detect") {
@@ -306,6 +307,7 @@ void declare_predict(Command& command) {
       .type("PATH")
       .required();
   add_image_size(command, options->imgsz);
+  add_tiles(command, options->tiles);
   add_detection(command, options->nms, options->end2end);
   command.option("--classes", &options->classes, "Only these classes, by number or name, separated by commas")
       .type("CLASS,...")
@@ -325,6 +327,7 @@ void declare_predict(Command& command) {
   add_foreign_file(command, options->import);
   add_engine(command, options->engine);
   add_deploy(command, options->engine.deploy);
+  command.example("marrow predict yolov8n.pt --source aerial/ --tile 640 --overlap 0.2");
   command.example("marrow predict yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");
   command.action([options] { return predict(*options); });
 }

@@ -43,6 +43,7 @@ struct Options {
   int batch = train::kDefaultBatch;
   detect::NmsOptions nms{.confidence = evaluate::kValidationConfidence};
   bool end2end = false;
+  predict::TileOptions tiles;
   bool rect = true;
   bool single_cls = false;
   bool verbose = true;
@@ -89,8 +90,57 @@ ordered_json speed_json(const evaluate::ValidationTimes& times) {
       {"preprocess", times.preprocess}, {"inference", times.inference}, {"postprocess", times.postprocess}};
 }
 
+// On images as they are, cut into tiles, or fitted into the network's input in batches.
+evaluate::DetectorValidation measure_boxes(const Options& options, const model::TrainedModel& trained,
+                                           const evaluate::OpenedSplit& split,
+                                           evaluate::DetectorValidationOptions how,
+                                           evaluate::ValidationPlots* plots) {
+  ProgressLine line;
+  if (options.tiles.side > 0) {
+    predict::DetectorOptions tiled;
+    const std::vector<int> imgsz(options.imgsz > 0 ? 1 : 0, options.imgsz);
+    tiled.size = tiled_input_size(options.model, trained.model, imgsz, options.tiles);
+    tiled.rect = options.rect && trained.model.fixed_height == 0;
+    tiled.tiles = options.tiles;
+    tiled.nms = options.nms;
+    tiled.nms.agnostic = how.agnostic;
+    tiled.nms.suppress = !options.end2end;
+    tiled.nms.multi_label = true;
+    tiled.engine = options.engine;
+    predict::Detector detector(trained.model.graph, trained.weights, tiled);
+    const auto images = static_cast<int64_t>(split.images->size());
+    return evaluate::validate_whole_images(
+        *split.images, how, [&](const image::Image& image) { return detector.detect(image); },
+        [&](int64_t done) {
+          line.show("images", done, images);
+          return true;
+        });
+  }
+  cpu::ThreadPool threads(options.engine.threads);
+  loader::DetectionLoader loader(split.images,
+                                 {.batch = options.batch,
+                                  .workers = threads.threads(),
+                                  .rectangular = options.rect && trained.model.fixed_height == 0,
+                                  .stride = trained.model.largest_stride});
+  evaluate::EnginePredictor predictor(trained, options.engine, !options.end2end);
+  how.suppress = predict::detection_output(trained.model.graph, !options.end2end).suppress;
+  how.show = [&](const loader::DetectionBatch& batch,
+                 std::span<const std::vector<detect::InputDetection>> detections) {
+    if (plots != nullptr) plots->add(batch, detections);
+  };
+  const int64_t batches = loader.batches_per_epoch();
+  return evaluate::validate_detector(
+      loader, *split.images, how,
+      [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads,
+      [&](int64_t done) {
+        line.show("batches", done, batches);
+        return true;
+      });
+}
+
 int validate_boxes(const Options& options, const data::Dataset& dataset, const model::TrainedModel& trained) {
-  const int image_size = square_input_size(options.model, trained.model, options.imgsz);
+  const int image_size =
+      options.tiles.side > 0 ? 0 : square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
   if (options.single_cls && names.size() != 1)
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but all of {} are taken as one",
@@ -105,38 +155,18 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
                                                             .coco_numbers = options.save_json,
                                                             .threads = options.engine.threads,
                                                             .say = talk});
-  cpu::ThreadPool threads(options.engine.threads);
-  loader::DetectionLoader loader(split.images,
-                                 {.batch = options.batch,
-                                  .workers = threads.threads(),
-                                  .rectangular = options.rect && trained.model.fixed_height == 0,
-                                  .stride = trained.model.largest_stride});
-  evaluate::EnginePredictor predictor(trained, options.engine, !options.end2end);
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<evaluate::ValidationPlots> plots = plots_in(folder, options, names);
-  ProgressLine line;
-  const int64_t batches = loader.batches_per_epoch();
-  const evaluate::DetectorValidation result = evaluate::validate_detector(
-      loader, *split.images,
-      {.names = names,
-       .confidence = options.nms.confidence,
-       .iou = options.nms.iou,
-       .max_detections = options.nms.max_detections,
-       .agnostic = options.nms.agnostic || options.single_cls,
-       .suppress = predict::detection_output(trained.model.graph, !options.end2end).suppress,
-       .predictions = options.save_json,
-       .numbers = split.numbers,
-       .show =
-           [&](const loader::DetectionBatch& batch,
-               std::span<const std::vector<detect::InputDetection>> detections) {
-             if (plots) plots->add(batch, detections);
-           }},
-      [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads,
-      [&](int64_t done) {
-        line.show("batches", done, batches);
-        return true;
-      });
-  line.clear();
+  const evaluate::DetectorValidation result =
+      measure_boxes(options, trained, split,
+                    {.names = names,
+                     .confidence = options.nms.confidence,
+                     .iou = options.nms.iou,
+                     .max_detections = options.nms.max_detections,
+                     .agnostic = options.nms.agnostic || options.single_cls,
+                     .predictions = options.save_json,
+                     .numbers = split.numbers},
+                    plots.get());
 
   if (options.as_json) {
     ordered_json object = evaluate::report_json(result.report);
@@ -222,6 +252,7 @@ void declare_val(Command& command) {
                       "or {}",
                       train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images that share a rectangle").range(1, 65536);
+  add_tiles(command, options->tiles);
   add_detection(command, options->nms, options->end2end);
   command.flag(
       "--rect", &options->rect,

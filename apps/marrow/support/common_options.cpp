@@ -136,6 +136,21 @@ void add_suppression(Command& command, float& confidence, float& iou, int& max_d
   add_training_option(command, "max_det", &max_detections);
 }
 
+void add_tiles(Command& command, predict::TileOptions& tiles) {
+  command
+      .option("--tile", &tiles.side,
+              "Cut images into squares of so many pixels and join what is found across their borders; for "
+              "small objects in "
+              "large images")
+      .type("PIXELS")
+      .range(0, 16384)
+      .without("images are not cut");
+  command
+      .option("--overlap", &tiles.overlap,
+              "How much of a tile lies in its neighbour; at least the largest object is best")
+      .range(0, 0.9);
+}
+
 void add_end_to_end(Command& command, bool& end2end) {
   command.flag("--end2end", &end2end,
                "The boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression");

@@ -11,6 +11,7 @@
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
 #include "marrow/model/import.h"
+#include "marrow/predict/tiles.h"
 
 namespace marrow::cli {
 
@@ -45,6 +46,8 @@ void add_deploy(Command& command, bool& deploy);
 void add_image_size(Command& command, std::vector<int>& size);
 // --conf, --iou, --max-det.
 void add_suppression(Command& command, float& confidence, float& iou, int& max_detections);
+// --tile and --overlap.
+void add_tiles(Command& command, predict::TileOptions& tiles);
 // --end2end.
 void add_end_to_end(Command& command, bool& end2end);
 // These, --agnostic-nms and --end2end.

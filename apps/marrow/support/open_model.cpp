@@ -84,6 +84,12 @@ Size input_size(const std::string& file, const model::Model& model, std::span<co
   return {wanted.width == wanted.height ? height : fitting_side(model, wanted.width), height};
 }
 
+Size tiled_input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz,
+                      const predict::TileOptions& tiles) {
+  const bool free = imgsz.empty() && tiles.side > 0 && model.fixed_height == 0;
+  return input_size(file, model, free ? std::span<const int>(&tiles.side, 1) : imgsz);
+}
+
 int square_input_size(const std::string& file, const model::Model& model, int imgsz) {
   const Size size =
       input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());

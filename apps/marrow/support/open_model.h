@@ -6,6 +6,7 @@
 
 #include "marrow/geometry/letterbox.h"
 #include "marrow/model/import.h"
+#include "marrow/predict/tiles.h"
 
 namespace marrow::cli {
 
@@ -43,6 +44,10 @@ void require_storable(const std::string& file, const model::Model& model);
 // detector can read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws
 // Error{kUsage} where the file is fixed at another size. `file` is for messages.
 Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
+
+// The same for images in tiles, whose size is the input's where --imgsz and the file say nothing.
+Size tiled_input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz,
+                      const predict::TileOptions& tiles);
 
 // The same for a command that knows one side only. Throws Error{kUnsupported} where the file's sides differ.
 int square_input_size(const std::string& file, const model::Model& model, int imgsz);

@@ -24,6 +24,13 @@ std::vector<std::vector<TruthBox>> truth_of(const loader::DetectionBatch& batch)
   return truth;
 }
 
+Box<InputPixels> input_box(const data::Label& label, Size picture) {
+  const auto width = static_cast<float>(picture.width), height = static_cast<float>(picture.height);
+  const auto box = label.box.in_single_precision();
+  return CentredBox<InputPixels>{box.cx * width, box.cy * height, box.width * width, box.height * height}
+      .corner_form();
+}
+
 // COCO's crowds take detections that would otherwise be wrong; they are not among the labels.
 std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& image) {
   const auto crowd = [](const data::IgnoredLabel& l) {
@@ -101,6 +108,46 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
       images += static_cast<int64_t>(count);
     }
     if (keep_going && !keep_going(++batches)) break;
+  }
+  return {validator.report(), options.predictions ? validator.predictions() : std::vector<CocoPrediction>(),
+          total.per_image(images)};
+}
+
+DetectorValidation validate_whole_images(loader::ImageStore& store, const DetectorValidationOptions& options,
+                                         const DetectImage& detect,
+                                         const std::function<bool(int64_t)>& keep_going) {
+  DetectionValidator validator(
+      options.names, {.confidence = options.confidence, .category_ids = options.numbers.categories});
+  ValidationTimes total;
+  int64_t images = 0;
+  for (size_t i = 0; i < store.size(); ++i) {
+    Stopwatch clock;
+    const std::shared_ptr<const image::Image> image = store.load(i);
+    if (image == nullptr) continue;
+    total.preprocess += clock.lap_milliseconds();
+    const predict::DetectionResult found = detect(*image);
+    total.preprocess += found.times.preprocess_ms;
+    total.inference += found.times.inference_ms;
+    total.postprocess += found.times.postprocess_ms;
+    const Size picture = {image->width(), image->height()};
+    const data::LabelledImage& labels = store.labels(i);
+    // The image is its own input.
+    std::vector<TruthBox> truth;
+    for (const data::Label& label : labels.labels)
+      truth.push_back({input_box(label, picture), label.class_id});
+    std::vector<detect::InputDetection> detections;
+    for (const detect::Detection& one : found.detections)
+      detections.push_back(detect::with_box(one, Box<InputPixels>::from_corners(one.box.corners())));
+    validator.add({.file_name = labels.path.filename().string(),
+                   .picture = picture,
+                   .network = picture,
+                   .ratio_pad = assumed_ratio_pad(picture, picture),
+                   .truth = truth,
+                   .detections = detections,
+                   .coco_truth = coco_truth(labels),
+                   .image_id = options.numbers.picture(labels.path)});
+    ++images;
+    if (keep_going && !keep_going(images)) break;
   }
   return {validator.report(), options.predictions ? validator.predictions() : std::vector<CocoPrediction>(),
           total.per_image(images)};

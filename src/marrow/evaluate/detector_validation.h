@@ -14,6 +14,7 @@
 #include "marrow/evaluate/metrics/detection_validator.h"
 #include "marrow/evaluate/validation_times.h"
 #include "marrow/loader/detection_loader.h"
+#include "marrow/predict/detector.h"
 
 namespace marrow::evaluate {
 
@@ -48,5 +49,12 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
                                      cpu::ThreadPool& threads,
                                      const std::function<bool(int64_t batches_done)>& keep_going = {});
+
+// The same of images as they are, each by itself: for a detector that cuts them into tiles. `store` keeps
+// images' own size. Both definitions of mAP compare boxes in pixels of the image.
+using DetectImage = std::function<predict::DetectionResult(const image::Image& image)>;
+DetectorValidation validate_whole_images(loader::ImageStore& store, const DetectorValidationOptions& options,
+                                         const DetectImage& detect,
+                                         const std::function<bool(int64_t images_done)>& keep_going = {});
 
 }  // namespace marrow::evaluate

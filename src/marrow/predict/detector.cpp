@@ -61,8 +61,34 @@ Size Detector::network_size(Size picture) const {
 }
 
 DetectionResult Detector::detect(const image::Image& image) {
-  const Size picture = {image.width(), image.height()};
   if (image.empty()) throw Error(ErrorKind::kShape, "the image is empty");
+  const Size picture = {image.width(), image.height()};
+  const std::vector<Tile> tiles = tiles_of(picture, options_.tiles);
+  if (tiles.size() == 1) return detect_part(image);
+  DetectionResult result;
+  std::vector<TileDetection> found;
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    const auto& [x, y, size] = tiles[i];
+    const DetectionResult part = detect_part(image::copy_image(image.region(x, y, size.width, size.height)));
+    const auto right = static_cast<float>(x), down = static_cast<float>(y);
+    for (const detect::Detection& one : part.detections) {
+      const auto [x1, y1, x2, y2] = one.box;
+      found.push_back(
+          {detect::with_box(one, Box<ImagePixels>{x1 + right, y1 + down, x2 + right, y2 + down}), i});
+    }
+    result.network = part.network;
+    result.times.preprocess_ms += part.times.preprocess_ms;
+    result.times.inference_ms += part.times.inference_ms;
+    result.times.postprocess_ms += part.times.postprocess_ms;
+  }
+  const Stopwatch clock;
+  result.detections = join_tiles(std::move(found), tiles, picture, options_.nms);
+  result.times.postprocess_ms += clock.milliseconds();
+  return result;
+}
+
+DetectionResult Detector::detect_part(const image::Image& image) {
+  const Size picture = {image.width(), image.height()};
   const Letterbox geometry = fit(picture);
   CompiledNetwork::Compiled& network =
       network_.at({1, image::Image::kChannels, geometry.out.height, geometry.out.width});

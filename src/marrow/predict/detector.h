@@ -9,6 +9,7 @@
 #include "marrow/graph/graph.h"
 #include "marrow/image/image.h"
 #include "marrow/predict/compiled_network.h"
+#include "marrow/predict/tiles.h"
 
 namespace marrow::predict {
 
@@ -20,7 +21,8 @@ struct PredictTimes {
 
 struct DetectorOptions {
   Size size = {640, 640};  // pixels of the network's input; rounded up to a multiple of the largest stride
-  bool rect = true;  // pad only up to the next multiple of the stride, so the input is as small as it can be
+  bool rect = true;   // pad only up to the next multiple of the stride, so the input is as small as it can be
+  TileOptions tiles;  // cut images into these, each fitted into the input, and join what is found in them
   detect::NmsOptions nms;
   engine::EngineOptions engine;
 };
@@ -57,6 +59,8 @@ class Detector {
 
  private:
   Letterbox fit(Size picture) const;
+  // A part of an image, in its own pixels.
+  DetectionResult detect_part(const image::Image& image);
 
   DetectorOptions options_;
   int classes_ = 0;

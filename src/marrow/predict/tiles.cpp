@@ -1,0 +1,129 @@
+#include "marrow/predict/tiles.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+namespace marrow::predict {
+namespace {
+
+using PictureBox = Box<ImagePixels>;
+
+// Where tiles of `side` begin on an axis of `length` pixels.
+std::vector<int> starts(int length, int side, double overlap) {
+  if (length <= side) return {0};
+  const int step = std::max(static_cast<int>(std::floor(side * (1 - overlap))), 1);
+  const int count = (length - side + step - 1) / step + 1;
+  std::vector<int> result;
+  for (int i = 0; i < count; ++i) result.push_back(std::min(i * step, length - side));
+  return result;
+}
+
+// Which sides of a box lie on a border of its tile that is none of the picture.
+struct Cuts {
+  bool left = false, top = false, right = false, bottom = false;
+  bool any() const { return left || top || right || bottom; }
+};
+
+// A box and what became of it.
+struct Piece {
+  detect::Detection detection;
+  size_t tile;
+  Cuts cuts;
+};
+
+Cuts cuts_of(const PictureBox& box, const Tile& tile, Size picture) {
+  constexpr float kNear = 2;  // pixels: boxes rarely end exactly at a border
+  const auto right = static_cast<float>(tile.x + tile.size.width),
+             bottom = static_cast<float>(tile.y + tile.size.height);
+  return {.left = tile.x > 0 && box.x1<static_cast<float>(tile.x) + kNear, .top = tile.y> 0 &&
+                  box.y1 < static_cast<float>(tile.y) + kNear,
+          .right = right < static_cast<float>(picture.width) && box.x2 > right - kNear,
+          .bottom = bottom < static_cast<float>(picture.height) && box.y2 > bottom - kNear};
+}
+
+float common(float low1, float high1, float low2, float high2) {
+  return std::max(std::min(high1, high2) - std::max(low1, low2), 0.f);
+}
+
+// Shared length over the length of both together.
+float agreement(float low1, float high1, float low2, float high2) {
+  const float together = std::max(high1, high2) - std::min(low1, low2);
+  return together > 0 ? common(low1, high1, low2, high2) / together : 0;
+}
+
+bool are_halves(const Piece& a, const Piece& b) {
+  constexpr float kAlong = 0.5f;
+  const PictureBox &p = a.detection.box, &q = b.detection.box;
+  const bool touch = p.x1 <= q.x2 && q.x1 <= p.x2 && p.y1 <= q.y2 && q.y1 <= p.y2;
+  if (!touch) return false;
+  const bool beside = (a.cuts.right && b.cuts.left) || (a.cuts.left && b.cuts.right);
+  const bool above = (a.cuts.bottom && b.cuts.top) || (a.cuts.top && b.cuts.bottom);
+  return (beside && agreement(p.y1, p.y2, q.y1, q.y2) > kAlong) ||
+         (above && agreement(p.x1, p.x2, q.x1, q.x2) > kAlong);
+}
+
+bool are_one_object(const Piece& a, const Piece& b, float iou) {
+  const PictureBox &p = a.detection.box, &q = b.detection.box;
+  const float shared = common(p.x1, p.x2, q.x1, q.x2) * common(p.y1, p.y2, q.y1, q.y2);
+  if (shared > 0 && shared > iou * (p.area() + q.area() - shared)) return true;
+  const Piece& smaller = p.area() < q.area() ? a : b;
+  if (smaller.cuts.any() && shared > kFragmentShare * smaller.detection.box.area()) return true;
+  return are_halves(a, b);
+}
+
+// `kept` takes in what a less confident piece adds.
+void join(Piece& kept, const Piece& piece) {
+  if (!kept.cuts.any() && !piece.cuts.any()) return;
+  PictureBox& box = kept.detection.box;
+  const PictureBox& other = piece.detection.box;
+  // A side that is taken from the other piece is cut where that is.
+  const auto widen = [](float& side, bool& cut, float reach, bool reach_cut, bool beyond) {
+    if (!beyond) return;
+    side = reach;
+    cut = reach_cut;
+  };
+  widen(box.x1, kept.cuts.left, other.x1, piece.cuts.left, other.x1 < box.x1);
+  widen(box.y1, kept.cuts.top, other.y1, piece.cuts.top, other.y1 < box.y1);
+  widen(box.x2, kept.cuts.right, other.x2, piece.cuts.right, other.x2 > box.x2);
+  widen(box.y2, kept.cuts.bottom, other.y2, piece.cuts.bottom, other.y2 > box.y2);
+}
+
+}  // namespace
+
+std::vector<Tile> tiles_of(Size picture, const TileOptions& options) {
+  if (options.side <= 0) return {{0, 0, picture}};
+  std::vector<Tile> tiles;
+  for (const int y : starts(picture.height, options.side, options.overlap))
+    for (const int x : starts(picture.width, options.side, options.overlap))
+      tiles.push_back(
+          {x, y, {std::min(options.side, picture.width), std::min(options.side, picture.height)}});
+  return tiles;
+}
+
+std::vector<detect::Detection> join_tiles(std::vector<TileDetection> detections,
+                                          const std::vector<Tile>& tiles, Size picture,
+                                          const detect::NmsOptions& options) {
+  std::ranges::stable_sort(detections, std::greater<>(),
+                           [](const TileDetection& one) { return one.detection.confidence; });
+  std::vector<Piece> kept;
+  for (const TileDetection& one : detections) {
+    const Piece piece{one.detection, one.tile, cuts_of(one.detection.box, tiles.at(one.tile), picture)};
+    const auto same = std::ranges::find_if(kept, [&](const Piece& other) {
+      return other.tile != piece.tile &&
+             (options.agnostic || other.detection.class_id == piece.detection.class_id) &&
+             are_one_object(other, piece, options.iou);
+    });
+    if (same == kept.end())
+      kept.push_back(piece);
+    else
+      join(*same, piece);
+  }
+  std::vector<detect::Detection> result;
+  for (const Piece& piece : kept)
+    if (result.size() < static_cast<size_t>(std::max(options.max_detections, 0)))
+      result.push_back(piece.detection);
+  return result;
+}
+
+}  // namespace marrow::predict

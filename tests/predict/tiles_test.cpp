@@ -1,0 +1,144 @@
+#include "marrow/predict/tiles.h"
+
+#include <gtest/gtest.h>
+
+#include "marrow/image/scene.h"
+#include "marrow/model/zoo.h"
+#include "marrow/predict/detector.h"
+#include "support/scene_weights.h"
+
+namespace marrow::predict {
+namespace {
+
+detect::Detection detection(float x1, float y1, float x2, float y2, float confidence, int class_id = 0) {
+  return {{x1, y1, x2, y2}, confidence, class_id, 0};
+}
+
+TEST(Tiles, CoverThePictureAndOverlap) {
+  for (const Size picture : {Size{1000, 700}, Size{640, 640}, Size{641, 1280}, Size{300, 2000}, Size{5, 5}})
+    for (const double overlap : {0.0, 0.2, 0.5, 0.99}) {
+      const TileOptions options{640, overlap};
+      const std::vector<Tile> tiles = tiles_of(picture, options);
+      std::vector<bool> seen(static_cast<size_t>(picture.width));
+      for (const Tile& tile : tiles) {
+        EXPECT_EQ(tile.size.width, std::min(640, picture.width));
+        EXPECT_EQ(tile.size.height, std::min(640, picture.height));
+        EXPECT_LE(tile.x + tile.size.width, picture.width);
+        EXPECT_LE(tile.y + tile.size.height, picture.height);
+        if (tile.y == 0)
+          for (int x = tile.x; x < tile.x + tile.size.width; ++x) seen[static_cast<size_t>(x)] = true;
+      }
+      EXPECT_TRUE(std::ranges::all_of(seen, [](bool s) { return s; }));
+      for (size_t i = 1; i < tiles.size(); ++i) {
+        if (tiles[i].y == tiles[i - 1].y) {
+          EXPECT_GE(tiles[i - 1].x + 640 - tiles[i].x, static_cast<int>(640 * overlap));
+        }
+      }
+    }
+  EXPECT_EQ(tiles_of({2000, 1000}, {}), (std::vector<Tile>{{0, 0, {2000, 1000}}}));
+  EXPECT_EQ(tiles_of({1152, 640}, {640, 0.2}), (std::vector<Tile>{{0, 0, {640, 640}}, {512, 0, {640, 640}}}));
+}
+
+class JoinTiles : public ::testing::Test {
+ protected:
+  std::vector<detect::Detection> join(const std::vector<TileDetection>& found) const {
+    return join_tiles(found, tiles, picture, options);
+  }
+  Size picture = {1152, 640};
+  std::vector<Tile> tiles = tiles_of(picture, {640, 0.2});  // 0..640 and 512..1152
+  detect::NmsOptions options;
+};
+
+TEST_F(JoinTiles, KeepsTheMoreConfidentOfAnObjectThatBothTilesSee) {
+  const auto joined =
+      join({{detection(530, 100, 600, 200, 0.6f), 0}, {detection(531, 101, 601, 201, 0.8f), 1}});
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_EQ(joined[0].confidence, 0.8f);
+  EXPECT_EQ(joined[0].box, (Box<ImagePixels>{531, 101, 601, 201}));
+}
+
+TEST_F(JoinTiles, TakesThePieceIntoTheWhole) {
+  // The left tile sees the object up to its border, the right one all of it.
+  const auto joined =
+      join({{detection(520, 100, 640, 200, 0.9f), 0}, {detection(520, 100, 800, 204, 0.7f), 1}});
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_EQ(joined[0].confidence, 0.9f);
+  EXPECT_EQ(joined[0].box, (Box<ImagePixels>{520, 100, 800, 204}));
+}
+
+TEST_F(JoinTiles, PutsTwoHalvesTogether) {
+  const auto joined =
+      join({{detection(100, 100, 639, 300, 0.9f), 0}, {detection(513, 90, 1000, 310, 0.7f), 1}});
+  ASSERT_EQ(joined.size(), 1u);
+  EXPECT_EQ(joined[0].box, (Box<ImagePixels>{100, 90, 1000, 310}));
+  // Along the seam they do not agree: two objects.
+  EXPECT_EQ(
+      join({{detection(100, 100, 639, 300, 0.9f), 0}, {detection(513, 250, 1000, 600, 0.7f), 1}}).size(), 2u);
+}
+
+TEST_F(JoinTiles, LeavesWhatIsNotOneObject) {
+  // Another class, another place, one tile's own list, and a small object before a large one that no border
+  // cuts.
+  EXPECT_EQ(
+      join({{detection(530, 100, 600, 200, 0.6f, 0), 0}, {detection(530, 100, 600, 200, 0.8f, 1), 1}}).size(),
+      2u);
+  EXPECT_EQ(join({{detection(530, 100, 560, 200, 0.6f), 0}, {detection(570, 100, 600, 200, 0.8f), 1}}).size(),
+            2u);
+  EXPECT_EQ(join({{detection(530, 100, 600, 200, 0.6f), 0}, {detection(531, 101, 601, 201, 0.8f), 0}}).size(),
+            2u);
+  EXPECT_EQ(join({{detection(540, 150, 560, 180, 0.9f), 0}, {detection(520, 100, 620, 300, 0.8f), 1}}).size(),
+            2u);
+  options.agnostic = true;
+  EXPECT_EQ(
+      join({{detection(530, 100, 600, 200, 0.6f, 0), 0}, {detection(530, 100, 600, 200, 0.8f, 1), 1}}).size(),
+      1u);
+}
+
+TEST_F(JoinTiles, ReturnsTheBestByFallingConfidence) {
+  options.max_detections = 2;
+  const auto joined = join({{detection(10, 10, 20, 20, 0.3f), 0},
+                            {detection(30, 10, 40, 20, 0.5f), 0},
+                            {detection(700, 10, 740, 20, 0.4f), 1}});
+  ASSERT_EQ(joined.size(), 2u);
+  EXPECT_EQ(joined[0].confidence, 0.5f);
+  EXPECT_EQ(joined[1].confidence, 0.4f);
+}
+
+// What a detector finds in tiles is what it finds in each tile alone, moved and joined.
+TEST(Tiles, ADetectorEqualsItsTilesAlone) {
+  const Graph graph = model::make_model("yolov8n", {}, {.classes = 3}).graph;
+  const Weights weights = testing::scene_weights(graph, 2);
+  DetectorOptions options;
+  options.size = {128, 128};
+  options.engine.threads = 1;
+  options.nms.confidence = 0.3f;
+  options.nms.max_detections = 1000;
+  Detector whole(graph, weights, options);
+  options.tiles = {100, 0.25};
+  Detector tiled(graph, weights, options);
+  const image::Image picture = image::draw_scene(230, 120, 3);
+  std::vector<TileDetection> expected;
+  const std::vector<Tile> tiles = tiles_of({230, 120}, options.tiles);
+  ASSERT_EQ(tiles.size(), 6u);
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    const image::Image part =
+        image::copy_image(picture.region(tiles[i].x, tiles[i].y, tiles[i].size.width, tiles[i].size.height));
+    for (detect::Detection found : whole.detect(part).detections) {
+      const auto dx = static_cast<float>(tiles[i].x), dy = static_cast<float>(tiles[i].y);
+      found.box = {found.box.x1 + dx, found.box.y1 + dy, found.box.x2 + dx, found.box.y2 + dy};
+      expected.push_back({found, i});
+    }
+  }
+  ASSERT_FALSE(expected.empty());
+  const auto wanted = join_tiles(expected, tiles, {230, 120}, options.nms);
+  const auto found = tiled.detect(picture).detections;
+  ASSERT_EQ(found.size(), wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].box, wanted[i].box);
+    EXPECT_EQ(found[i].confidence, wanted[i].confidence);
+  }
+  EXPECT_LE(found.size(), expected.size());
+}
+
+}  // namespace
+}  // namespace marrow::predict
