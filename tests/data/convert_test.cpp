@@ -28,7 +28,7 @@ class Convert : public testing::DataFolder {
     write("in/data.yaml", "train: images/train\nval: images/val\nnames: [cat, 'a \"<&> b']\n");
   }
   Dataset convert(const fs::path& from, const std::string& to, DatasetFormat format,
-                  ConvertOptions options = {}) {
+                  WriteOptions options = {}) {
     options.to = format;
     summary_ = convert_dataset(read_dataset(from), folder_ / to, options);
     return read_dataset(folder_ / to);
@@ -54,7 +54,7 @@ class Convert : public testing::DataFolder {
     }
     return text;
   }
-  ConvertSummary summary_;
+  ReadSummary summary_;
 };
 
 TEST_F(Convert, EveryFormatKeepsImagesClassesAndBoxes) {

@@ -1,4 +1,4 @@
-// marrow data: look a dataset over, convert it, draw one.
+// marrow data: look a dataset over, draw one.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +11,6 @@
 #include "marrow/base/text.h"
 #include "marrow/data/dataset.h"
 #include "marrow/data/tools/check.h"
-#include "marrow/data/tools/convert.h"
 #include "marrow/data/tools/synth.h"
 #include "support/common_options.h"
 #include "support/progress_line.h"
@@ -35,8 +34,10 @@ int check(const CheckArguments& arguments) {
   const data::Dataset dataset = data::read_dataset(arguments.data, arguments.names);
   say_notes(dataset);
   const auto folder = arguments.folder.make();
-  data::CheckOptions options{
-      .image_size = arguments.image_size, .threads = arguments.threads, .sheet = folder / "labels.png"};
+  data::CheckOptions options{.image_size = arguments.image_size,
+                             .threads = arguments.threads,
+                             .sheet = folder / "labels.png",
+                             .near_sheet = folder / "near_duplicates.png"};
   data::DatasetCheck result;
   {
     ProgressLine line;
@@ -69,56 +70,6 @@ void declare_check(Command& command) {
   add_run_folder(command, arguments->folder);
   command.example("marrow data check data.yaml --imgsz 320");
   command.action([arguments] { return check(*arguments); });
-}
-
-struct ConvertArguments {
-  std::string in, out, to, images = "copy";
-  std::vector<std::string> names;
-  bool polygons = false;
-  int threads = 0;
-};
-
-int convert(const ConvertArguments& arguments) {
-  const data::Dataset dataset = data::read_dataset(arguments.in, arguments.names);
-  say_notes(dataset);
-  data::ConvertOptions options{.polygons = arguments.polygons, .threads = arguments.threads};
-  options.to = arguments.to == "coco"  ? data::DatasetFormat::kCoco
-               : arguments.to == "voc" ? data::DatasetFormat::kVoc
-                                       : data::DatasetFormat::kYolo;
-  options.transfer = arguments.images == "symlink"    ? data::ImageTransfer::kSymlink
-                     : arguments.images == "hardlink" ? data::ImageTransfer::kHardLink
-                                                      : data::ImageTransfer::kCopy;
-  data::ConvertSummary summary;
-  {
-    ProgressLine line;
-    options.progress = [&](int64_t done, int64_t total) { line.show("images", done, total); };
-    summary = data::convert_dataset(dataset, arguments.out, options);
-  }
-  for (const data::Problem& problem : summary.problems)
-    fmt::print(stderr, "{}: {}\n", data::severity_name(problem.severity), problem.text());
-  fmt::print("{} ({}) -> {} ({}): {}, {}\n", arguments.in, data::format_name(dataset.format), arguments.out,
-             arguments.to, counted(summary.images, "image"), counted(summary.objects, "object"));
-  if (summary.ignored > 0)
-    fmt::print("{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
-               options.to == data::DatasetFormat::kYolo ? "left out, YOLO's format has no place for such"
-                                                        : "kept as such");
-  if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "image"));
-  return summary.dropped > 0 ? 1 : 0;
-}
-
-void declare_convert(Command& command) {
-  auto arguments = std::make_shared<ConvertArguments>();
-  command.summary("Write a dataset in another format");
-  add_data_argument(command, "IN", arguments->in);
-  command.argument("OUT", &arguments->out, "Folder for the new dataset; must not hold one").required();
-  command.option("--to", &arguments->to, "Format to write").choices({"yolo", "coco", "voc"}).required();
-  command.option("--images", &arguments->images, "How images get there")
-      .choices({"copy", "hardlink", "symlink"});
-  command.flag("--polygons", &arguments->polygons, "To yolo: write polygons where the source has them");
-  add_class_names(command, arguments->names);
-  add_threads(command, arguments->threads);
-  command.example("marrow data convert data.yaml coco-copy --to coco --images hardlink");
-  command.action([arguments] { return convert(*arguments); });
 }
 
 struct SynthArguments {
@@ -170,9 +121,11 @@ void declare_synth(Command& command) {
 }  // namespace
 
 void declare_data(Command& command) {
-  command.summary("Check, convert, draw or show a dataset");
+  command.summary("Check, convert, divide, merge, draw or show datasets");
   command.add("check", declare_check);
-  command.add("convert", declare_convert);
+  command.add("convert", declare_data_convert);
+  command.add("split", declare_data_split);
+  command.add("merge", declare_data_merge);
   command.add("synth", declare_synth);
   command.add("show", declare_data_show);
   command.example("marrow data check data.yaml");

@@ -37,6 +37,8 @@ std::string_view problem_kind_name(Problem::Kind kind) {
       return "mixed_rows";
     case Problem::Kind::kNoObjects:
       return "no_objects";
+    case Problem::Kind::kNearDuplicate:
+      return "near_duplicate";
     case Problem::Kind::kOther:
       break;
   }

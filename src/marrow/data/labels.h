@@ -75,6 +75,7 @@ struct Problem {
     kOrphanLabel,     // a label file that is not read: without an image, or not where labels are looked for
     kMixedRows,       // boxes and polygons in one label file
     kNoObjects,       // a split without anything to learn
+    kNearDuplicate,   // images of two splits that look alike
     kOther,
   };
   Severity severity = Severity::kError;

@@ -16,6 +16,7 @@
 #include "marrow/data/no_objects.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/check_sheet.h"
+#include "marrow/data/tools/look.h"
 #include "marrow/data/unused_labels.h"
 #include "marrow/image/encode.h"
 
@@ -29,6 +30,7 @@ using Severity = Problem::Severity;
 // What decoding an image showed.
 struct Inspected {
   uint64_t hash = 0;  // of the file's content
+  std::optional<Look> look;
   bool readable = false;
   std::optional<Problem> problem;
 };
@@ -64,6 +66,7 @@ Inspected inspect(const ScannedImage& picture) {
     result.readable = true;
     if (!picture.usable) return result;  // the scan has said why
     const image::DecodedImage decoded = image::decode_image(bytes, name);
+    result.look = look_of(decoded.image);
     if (!decoded.warning.empty())
       result.problem = {Severity::kWarning, Kind::kBrokenImage, name,
                         decoded.warning.substr(name.size() + 2)};
@@ -89,6 +92,7 @@ class Checker {
           fmt::format(
               "there is no split 'val', which training needs; 'marrow data split {} OUT' divides a dataset",
               shown(dataset_.file)));
+    report_near_duplicates();
     report_orphans();
     if (!told_unused_) report_unused();
     report_unused_classes();
@@ -97,6 +101,8 @@ class Checker {
       check_.warnings += problem.severity == Severity::kWarning;
     }
     if (!options_.sheet.empty()) draw_sheet();
+    if (!options_.near_sheet.empty() && !near_.empty())
+      image::write_image(options_.near_sheet, draw_pair_sheet(near_).pixels());
     return std::move(check_);
   }
 
@@ -104,6 +110,10 @@ class Checker {
   struct Place {
     size_t split;
     fs::path path;
+  };
+  struct Seen {
+    fs::path path;
+    Look look;
   };
 
   void add(Severity severity, Kind kind, std::string place, std::string message) {
@@ -117,6 +127,7 @@ class Checker {
 
   void check_split(const Split& split) {
     SplitCheck& result = check_.splits.emplace_back();
+    looks_.emplace_back();
     result.name = split.name;
     result.class_objects.resize(dataset_.names.size());
     result.class_images.resize(dataset_.names.size());
@@ -197,12 +208,16 @@ class Checker {
         if (picture.problem->severity == Severity::kError) scan.pictures[i].usable = false;
         check_.problems.push_back(std::move(*picture.problem));
       }
-      if (picture.readable) find_duplicates(scan.pictures[i].image.path, picture.hash, split);
+      if (!picture.readable) continue;
+      const bool is_new = find_duplicates(scan.pictures[i].image.path, picture.hash, split);
+      if (is_new && picture.look) looks_[split].push_back({scan.pictures[i].image.path, *picture.look});
     }
   }
 
-  void find_duplicates(const fs::path& path, uint64_t hash, size_t split) {
+  // Whether no image of this content was met before.
+  bool find_duplicates(const fs::path& path, uint64_t hash, size_t split) {
     std::vector<Place>& places = by_content_[hash];
+    bool is_new = true;
     for (const Place& other : places) {
       if (other.path != path && !equal_content(other.path, path)) continue;
       if (other.split != split)
@@ -212,9 +227,31 @@ class Checker {
       else
         add(Severity::kWarning, Kind::kDuplicateImage, shown(path),
             other.path == path ? "listed twice" : fmt::format("the same image as {}", shown(other.path)));
+      is_new = false;
       break;
     }
     places.push_back({split, path});
+    return is_new;
+  }
+
+  // Images of two splits that show the same: what is measured on them was learned by heart.
+  void report_near_duplicates() {
+    for (size_t split = 1; split < looks_.size(); ++split)
+      for (const Seen& seen : looks_[split]) report_near_duplicate(seen, split);
+  }
+
+  void report_near_duplicate(const Seen& seen, size_t split) {
+    for (size_t other = 0; other < split; ++other) {
+      const auto found = std::ranges::find_if(
+          looks_[other], [&](const Seen& earlier) { return look_alike(earlier.look, seen.look); });
+      if (found == looks_[other].end()) continue;
+      add(Severity::kWarning, Kind::kNearDuplicate, shown(seen.path),
+          fmt::format(
+              "shows nearly the same as {} of split '{}'; 'marrow data split' keeps such images together",
+              shown(found->path), check_.splits[other].name));
+      near_.emplace_back(found->path, seen.path);
+      return;
+    }
   }
 
   // Lists and notes that programs for labelling leave among the labels.
@@ -295,6 +332,8 @@ class Checker {
   DatasetCheck check_;
   std::vector<LabelledImage> images_;  // the usable ones of all splits
   std::map<uint64_t, std::vector<Place>> by_content_;
+  std::vector<std::vector<Seen>> looks_;                   // by split; one of equal images
+  std::vector<std::pair<fs::path, fs::path>> near_;        // near-duplicates in two splits
   std::map<fs::path, std::set<std::string>> label_files_;  // by folder
   std::set<fs::path> read_;                                // kYolo: label files
   std::vector<fs::path> unlabelled_;                       // kYolo: images without one

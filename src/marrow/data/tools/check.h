@@ -17,6 +17,8 @@ struct CheckOptions {
   int image_size = 640;  // pixels of the longer side in training, for the sizes of boxes
   int threads = 0;
   std::filesystem::path sheet;  // where the image sheet goes (.png, .jpg); empty: none
+  // Where near-duplicates of two splits are drawn side by side, if there are some; empty: nowhere.
+  std::filesystem::path near_sheet;
   std::function<void(const std::string& what, int64_t done, int64_t total)> progress;
 };
 
@@ -40,7 +42,8 @@ struct DatasetCheck {
 
 // Folders of classes are checked too: each image is then one object of its class, and its box is the
 // whole of it. Every image is decoded in full and compared with all others by content, every label parsed;
-// the cache is not used. Equal images in two splits are errors, in one split warnings. Throws Error only
+// the cache is not used. Equal images in two splits are errors, in one split
+// warnings; so are images of two splits that look alike (look.h). Throws Error only
 // for a dataset that cannot be read as a whole, and for a sheet that cannot be written; a split that cannot
 // be read is a problem of the report.
 DatasetCheck check_dataset(const Dataset& dataset, const CheckOptions& options);

@@ -8,9 +8,12 @@
 #include "marrow/geometry/letterbox.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/network_input.h"
+#include "marrow/image/resize.h"
 
 namespace marrow::data {
 namespace {
+
+namespace fs = std::filesystem;
 
 detect::Detection detection_of(const Label& label, const LabelledImage& image) {
   const auto [x1, y1, x2, y2] = pixel_box(label, image).corner_form();
@@ -57,6 +60,22 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
   }
   std::vector<image::Image> tiles;
   for (const LabelledImage* image : chosen) tiles.push_back(draw_tile(*image, names, tile));
+  return detect::image_sheet(tiles);
+}
+
+image::Image draw_pair_sheet(std::span<const std::pair<fs::path, fs::path>> pairs, size_t most, int tile) {
+  constexpr int kFrame = 4;
+  std::vector<image::Image> tiles;
+  for (const auto& [left, right] : pairs.first(std::min(pairs.size(), most))) {
+    image::Image& pair = tiles.emplace_back(2 * tile + 2 * kFrame, tile + 2 * kFrame, kLetterboxGrey);
+    int x = kFrame;
+    for (const fs::path& path : {left, right}) {
+      LabelledImage image{.path = path};
+      const image::Image drawn = draw_tile(image, {}, tile);
+      image::resize_linear(drawn.pixels(), pair.region(x, kFrame, tile, tile));
+      x += tile;
+    }
+  }
   return detect::image_sheet(tiles);
 }
 

@@ -1,8 +1,10 @@
 // A sheet of images with their boxes, to look at.
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "marrow/data/labels.h"
@@ -15,5 +17,9 @@ namespace marrow::data {
 // Images that do not decode stay grey. Empty without images.
 image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
                               std::span<const std::string> names, int columns = 4, int tile = 320);
+
+// Up to `most` pairs of images, the two of a pair side by side in a frame, each in `tile` pixels.
+image::Image draw_pair_sheet(std::span<const std::pair<std::filesystem::path, std::filesystem::path>> pairs,
+                             size_t most = 16, int tile = 240);
 
 }  // namespace marrow::data

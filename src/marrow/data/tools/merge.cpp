@@ -1,0 +1,128 @@
+#include "marrow/data/tools/merge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "marrow/base/error.h"
+#include "marrow/base/text.h"
+
+namespace marrow::data {
+namespace {
+
+// The new numbers of each dataset's classes; -1 for those that are left out.
+class ClassMerger {
+ public:
+  explicit ClassMerger(const std::map<std::string, std::string>& rename) : rename_(rename) {}
+
+  std::vector<int> add(const Dataset& dataset) {
+    std::vector<int> numbers;
+    for (const std::string& name : dataset.names) {
+      old_names_.insert(name);
+      const auto renamed = rename_.find(name);
+      numbers.push_back(number_of(renamed == rename_.end() ? name : renamed->second));
+    }
+    return numbers;
+  }
+
+  void require_known() const {
+    const std::vector<std::string> known(old_names_.begin(), old_names_.end());
+    for (const auto& [from, to] : rename_)
+      if (!old_names_.contains(from))
+        throw Error(ErrorKind::kUsage, "--map: " + unknown_name_message("class", printable(from, 60), known));
+  }
+
+  std::vector<std::string> take() { return std::move(names_); }
+
+ private:
+  int number_of(const std::string& name) {
+    if (name.empty()) return -1;
+    const auto found = std::ranges::find(names_, name);
+    if (found == names_.end()) {
+      names_.push_back(name);
+      return static_cast<int>(names_.size()) - 1;
+    }
+    return static_cast<int>(found - names_.begin());
+  }
+
+  const std::map<std::string, std::string>& rename_;
+  std::set<std::string> old_names_;
+  std::vector<std::string> names_;
+};
+
+// Numbers the labels anew. Returns how many are left out.
+int64_t renumber(LabelledImage& image, const std::vector<int>& numbers) {
+  const auto number = [&](const Label& label) { return numbers.at(static_cast<size_t>(label.class_id)); };
+  std::vector<Label> labels;
+  std::vector<Polygon> polygons;
+  for (size_t i = 0; i < image.labels.size(); ++i) {
+    Label label = image.labels[i];
+    label.class_id = number(label);
+    if (label.class_id < 0) continue;
+    labels.push_back(label);
+    if (!image.polygons.empty()) polygons.push_back(std::move(image.polygons[i]));
+  }
+  const auto left_out = static_cast<int64_t>(image.labels.size() - labels.size());
+  image.labels = std::move(labels);
+  image.polygons = std::move(polygons);
+  std::erase_if(image.ignored, [&](IgnoredLabel& ignored) {
+    ignored.label.class_id = number(ignored.label);
+    return ignored.label.class_id < 0;
+  });
+  return left_out;
+}
+
+// What a dataset does not label is background in its images.
+std::vector<std::string> missing_classes(std::span<const Dataset> datasets,
+                                         const std::vector<std::vector<int>>& numbers,
+                                         const std::vector<std::string>& names) {
+  std::vector<std::string> notes;
+  for (size_t c = 0; c < names.size(); ++c)
+    for (size_t d = 0; d < datasets.size(); ++d)
+      if (std::ranges::find(numbers[d], static_cast<int>(c)) == numbers[d].end())
+        notes.push_back(fmt::format(
+            "class '{}' is not labelled in {}: if its images show some, they are learned as background",
+            printable(names[c], 60), shown(datasets[d].file)));
+  return notes;
+}
+
+}  // namespace
+
+MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesystem::path& out,
+                            const MergeOptions& options) {
+  require_new_dataset(out, options.write);
+  ClassMerger classes(options.rename);
+  std::vector<std::vector<int>> numbers;
+  for (const Dataset& dataset : datasets) {
+    dataset.require_boxes();
+    numbers.push_back(classes.add(dataset));
+  }
+  classes.require_known();
+  MergeSummary summary;
+  summary.names = classes.take();
+  if (summary.names.empty()) throw Error(ErrorKind::kUsage, "--map: no class is left");
+  summary.notes = missing_classes(datasets, numbers, summary.names);
+  std::vector<NewSplit> splits;
+  for (size_t d = 0; d < datasets.size(); ++d) {
+    WholeDataset whole = read_whole(datasets[d], options.write.threads);
+    summary.read.images += whole.summary.images;
+    summary.read.ignored += whole.summary.ignored;
+    summary.read.dropped += whole.summary.dropped;
+    std::ranges::move(whole.summary.problems, std::back_inserter(summary.read.problems));
+    for (NewSplit& split : whole.splits) {
+      auto target = std::ranges::find(splits, split.name, &NewSplit::name);
+      if (target == splits.end()) target = splits.insert(splits.end(), {split.name, {}});
+      for (LabelledImage& image : split.images) {
+        summary.left_out += renumber(image, numbers[d]);
+        summary.read.objects += static_cast<int64_t>(image.labels.size());
+        target->images.push_back(std::move(image));
+      }
+    }
+  }
+  write_dataset(out, summary.names, std::move(splits), options.write);
+  return summary;
+}
+
+}  // namespace marrow::data

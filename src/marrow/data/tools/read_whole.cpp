@@ -1,0 +1,30 @@
+#include "marrow/data/tools/read_whole.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "marrow/data/split_scan.h"
+
+namespace marrow::data {
+
+WholeDataset read_whole(const Dataset& dataset, int threads) {
+  dataset.require_boxes();
+  WholeDataset whole;
+  ReadSummary& summary = whole.summary;
+  for (const Split& split : dataset.splits) {
+    const auto reader = make_split_reader(dataset, split);
+    reader->list();
+    SplitLabels labels = labels_of(scan_split(*reader, threads, {}));
+    summary.dropped += labels.dropped;
+    summary.images += static_cast<int64_t>(labels.images.size());
+    for (const LabelledImage& image : labels.images) {
+      summary.objects += static_cast<int64_t>(image.labels.size());
+      summary.ignored += static_cast<int64_t>(image.ignored.size());
+    }
+    std::ranges::move(labels.problems, std::back_inserter(summary.problems));
+    whole.splits.push_back({split.name, std::move(labels.images)});
+  }
+  return whole;
+}
+
+}  // namespace marrow::data

@@ -1,0 +1,164 @@
+#include "marrow/data/tools/write_dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "marrow/base/error.h"
+#include "marrow/base/files.h"
+#include "marrow/base/text.h"
+#include "marrow/cpu/thread_pool.h"
+#include "marrow/data/split_scan.h"
+#include "marrow/data/tools/convert_writers.h"
+#include "marrow/data/tools/write_plainly.h"
+
+namespace marrow::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: cannot make the folder: {}", shown(folder), error.message()));
+}
+
+// Names that differ without regard to suffix and case: labels are found by stem, and some disks fold case.
+class UniqueNames {
+ public:
+  std::string take(const fs::path& path) {
+    const std::string stem = path.stem().string(), suffix = path.extension().string();
+    std::string name = stem;
+    for (int i = 2; !taken_.insert(to_lower(name)).second; ++i) name = fmt::format("{}_{}", stem, i);
+    return name + suffix;
+  }
+
+ private:
+  std::set<std::string> taken_;
+};
+
+void transfer(const fs::path& from, const fs::path& to, ImageTransfer how) {
+  std::error_code error;
+  switch (how) {
+    case ImageTransfer::kSymlink:
+      fs::create_symlink(from, to, error);
+      break;
+    case ImageTransfer::kHardLink:
+      // Of the image itself, not of a link to it.
+      fs::create_hard_link(fs::canonical(from, error), to, error);
+      if (!error) break;
+      [[fallthrough]];
+    case ImageTransfer::kCopy:
+      error.clear();
+      fs::copy_file(from, to, error);
+      break;
+  }
+  if (error)
+    throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", shown(to), error.message()));
+}
+
+void transfer_all(const std::vector<NamedImage>& pictures, const fs::path& folder,
+                  const WriteOptions& options) {
+  make_folder(folder);
+  cpu::ThreadPool pool(options.threads);
+  SharedProgress progress(options.progress, static_cast<int64_t>(pictures.size()));
+  std::vector<std::string> failures(pictures.size());
+  pool.parallel_for(static_cast<int64_t>(pictures.size()), [&](int64_t i, int) {
+    const NamedImage& picture = pictures[static_cast<size_t>(i)];
+    try {
+      transfer(picture.image.path, folder / picture.name, options.transfer);
+    } catch (const std::exception& error) {
+      failures[static_cast<size_t>(i)] = error.what();
+    }
+    progress.advance();
+  });
+  for (const std::string& failure : failures)
+    if (!failure.empty()) throw Error(ErrorKind::kFile, failure);
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < ' ') {
+      result += fmt::format("\\x{:02x}", static_cast<int>(c));
+      continue;
+    }
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
+
+void write_yaml(const std::vector<std::string>& classes, const std::vector<NewSplit>& splits,
+                const fs::path& out, DatasetFormat to) {
+  std::string yaml = "# Written by 'marrow data'. Paths are relative to this file.\n";
+  if (to != DatasetFormat::kYolo) yaml += fmt::format("format: {}\n", format_name(to));
+  if (to == DatasetFormat::kVoc) yaml += "images: JPEGImages\nannotations: Annotations\n";
+  std::vector<std::string> names;
+  for (const NewSplit& split : splits) names.push_back(split.name);
+  if (std::ranges::find(names, "train") == names.end())  // it is required: another stands in for it
+    names.push_back(fmt::format("train={}", names[0]));
+  for (const std::string& entry : names) {
+    const size_t equals = entry.find('=');
+    const std::string key = entry.substr(0, equals);
+    const std::string split = equals == std::string::npos ? key : entry.substr(equals + 1);
+    if (to == DatasetFormat::kCoco)
+      yaml += fmt::format("{}: {{annotations: annotations/instances_{}.json, images: images/{}}}\n", key,
+                          split, split);
+    else if (to == DatasetFormat::kVoc)
+      yaml += fmt::format("{}: ImageSets/Main/{}.txt\n", key, split);
+    else
+      yaml += fmt::format("{}: images/{}\n", key, split);
+  }
+  yaml += "names:\n";
+  for (size_t i = 0; i < classes.size(); ++i) yaml += fmt::format("  {}: {}\n", i, quoted(classes[i]));
+  write_file_atomically(out / "data.yaml", yaml);
+}
+
+}  // namespace
+
+void require_new_dataset(const fs::path& out, const WriteOptions& options) {
+  if (options.to == DatasetFormat::kFolders)
+    throw Error(ErrorKind::kUsage, "datasets are written as yolo, coco or voc");
+  std::error_code ignored;
+  if (fs::exists(out / "data.yaml", ignored))
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: there is a dataset already; name another folder", shown(out / "data.yaml")));
+}
+
+void write_dataset(const fs::path& out, const std::vector<std::string>& classes, std::vector<NewSplit> splits,
+                   const WriteOptions& options) {
+  require_new_dataset(out, options);
+  UniqueNames all_names;  // VOC keeps all splits in one folder
+  for (NewSplit& split : splits) {
+    UniqueNames split_names;
+    UniqueNames& names = options.to == DatasetFormat::kVoc ? all_names : split_names;
+    std::vector<NamedImage> pictures;
+    for (LabelledImage& image : split.images) pictures.push_back({names.take(image.path), std::move(image)});
+    const fs::path folder =
+        options.to == DatasetFormat::kVoc ? out / "JPEGImages" : out / "images" / split.name;
+    transfer_all(pictures, folder, options);
+    switch (options.to) {
+      case DatasetFormat::kCoco:
+        make_folder(out / "annotations");
+        write_coco(out / "annotations" / fmt::format("instances_{}.json", split.name), classes, pictures);
+        break;
+      case DatasetFormat::kVoc:
+        make_folder(out / "Annotations");
+        make_folder(out / "ImageSets/Main");
+        write_voc(out, split.name, classes, pictures);
+        break;
+      default:
+        make_folder(out / "labels" / split.name);
+        for (const NamedImage& picture : pictures)
+          write_plainly(out / "labels" / split.name / fs::path(picture.name).replace_extension(".txt"),
+                        yolo_label_lines(picture.image, options.polygons));
+    }
+  }
+  write_yaml(classes, splits, out, options.to);  // last: a folder with it is whole
+}
+
+}  // namespace marrow::data

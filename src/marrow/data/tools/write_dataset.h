@@ -1,0 +1,45 @@
+// A new dataset on the disk: what converting, splitting and merging have in common.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "marrow/data/dataset.h"
+#include "marrow/data/labels.h"
+
+namespace marrow::data {
+
+enum class ImageTransfer {
+  kCopy,
+  kHardLink,  // copies where a link is not possible (another disk)
+  kSymlink,   // to the absolute path
+};
+
+struct WriteOptions {
+  DatasetFormat to = DatasetFormat::kYolo;  // not kFolders
+  ImageTransfer transfer = ImageTransfer::kCopy;
+  bool polygons = false;  // to kYolo: rows of polygons where the source has them; COCO keeps them always
+  int threads = 0;
+  std::function<void(int64_t done, int64_t total)> progress;
+};
+
+struct NewSplit {
+  std::string name;
+  std::vector<LabelledImage> images;
+};
+
+// Throws Error{kUsage} where `out` holds a dataset already, and for kFolders: before any work.
+void require_new_dataset(const std::filesystem::path& out, const WriteOptions& options);
+
+// Writes the splits below `out`, which must not have a data.yaml yet:
+//   kYolo  images/SPLIT/, labels/SPLIT/*.txt (numbers as %g)
+//   kCoco  images/SPLIT/, annotations/instances_SPLIT.json (categories from 1, boxes in pixels)
+//   kVoc   JPEGImages/, Annotations/*.xml, ImageSets/Main/SPLIT.txt (boxes in pixels, from 0)
+// and data.yaml, which read_dataset understands, last. Images keep their file names; where two would be
+// equal, the later gets "_2", "_3", ... Throws Error{kUsage} for a folder in use, kFile when writing fails.
+void write_dataset(const std::filesystem::path& out, const std::vector<std::string>& classes,
+                   std::vector<NewSplit> splits, const WriteOptions& options);
+
+}  // namespace marrow::data
