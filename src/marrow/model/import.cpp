@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -13,6 +14,7 @@
 #include "marrow/model/onnx_model.h"
 #include "marrow/model/placed_state.h"
 #include "marrow/model/readings.h"
+#include "marrow/model/stored_attributes.h"
 #include "marrow/model/unfuse.h"
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
@@ -398,14 +400,30 @@ class Importer {
   Import read_as(const ModelSpec& spec, const std::string& network) {
     Import result = begin(build_as_stored(spec), network);
     const PlacedState placed = placed_state(spec, checkpoint_.state);
+    Model& model = result.trained.model;
     if (checkpoint_.model) {
-      apply_batch_norms(result.trained.model.graph, placed.renamed(checkpoint_.model->batch_norms));
-      keep_training_size(result.trained.model);
+      apply_batch_norms(model.graph, placed.renamed(checkpoint_.model->batch_norms));
+      keep_training_size(model);
     } else {
-      use_rule_of_batch_norms(spec, result.trained.model);
+      use_rule_of_batch_norms(spec, model);
+      model.warnings.push_back(assumptions_of_a_state_dict(model));
     }
-    const Weights state = unfuse(result.trained.model.graph, placed.state);
-    return finish(std::move(result), state);
+    const Weights state = unfuse(model.graph, placed.state);
+    Import import = finish(std::move(result), state);
+    // Where tensors do not fit, they are what differs.
+    if (checkpoint_.model && import.report.complete())
+      check_stored_attributes(import.trained.model, *checkpoint_.model, file_);
+    return import;
+  }
+
+  std::string assumptions_of_a_state_dict(const Model& model) const {
+    std::set<double> eps;
+    for (const Node& node : model.graph.nodes)
+      if (const auto* norm = std::get_if<BatchNorm>(&node.operation)) eps.insert(norm->eps);
+    return fmt::format(
+        "{}: a state dict stores neither activations and shortcuts, taken as the description has them, nor "
+        "the eps of batch norms, taken as {}. A YAML with unit_activations ({}) and --norm-eps say otherwise",
+        file_, fmt::join(eps, " and "), options_.model_flag);
   }
 
   // A bare state dict says neither eps nor momentum. Zoo models have those that their sources publish; a

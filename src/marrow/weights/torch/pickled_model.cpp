@@ -47,6 +47,7 @@ class ModuleWalk {
     path_.push_back(&module);
     read_batch_norm(module, prefix);
     read_activation(module, prefix);
+    read_block(module, prefix);
     read_tensors(module, "_parameters", prefix);
     read_tensors(module, "_buffers", prefix);
     const PickleValue::Items& children = entries(module, "_modules");
@@ -102,7 +103,11 @@ class ModuleWalk {
     const PickleValue* children = module.attribute("_modules");
     const PickleValue* act = children != nullptr ? children->find("act") : nullptr;
     if (act == nullptr || !is_pickled_module(*act) || children->find("conv") == nullptr) return;
-    const PickleObject& object = *act->object();
+    model_.attributes.activations.insert_or_assign(prefix, activation_text(*act->object()));
+  }
+
+  // As torch prints it.
+  static std::string activation_text(const PickleObject& object) {
     std::string text = printable(object.callee.name) + "(";
     for (const char* parameter : {"negative_slope", "alpha"})
       if (const PickleValue* value = object.attribute(parameter); value != nullptr && value->is_number())
@@ -110,7 +115,21 @@ class ModuleWalk {
     const PickleValue* approximate = object.attribute("approximate");  // of GELU
     if (approximate != nullptr && approximate->text() != "none")
       text += fmt::format("approximate={}", printable(approximate->text()));
-    model_.attributes.activations.insert_or_assign(prefix, text + ")");
+    return text + ")";
+  }
+
+  void read_block(const PickleObject& module, const std::string& prefix) {
+    if (const PickleValue* add = module.attribute("add");
+        add != nullptr && add->is(Kind::kBool) &&
+        (module.callee.name == "Bottleneck" || module.callee.name == "SPPF" || module.callee.name == "CIB"))
+      model_.attributes.shortcuts.insert_or_assign(prefix, add->as_bool());
+    if (const PickleValue* n = module.attribute("n");
+        n != nullptr && n->is(Kind::kInt) && module.callee.name == "SPPF")
+      model_.attributes.pools.insert_or_assign(prefix, n->as_int());
+    const bool inside_unit = prefix.ends_with(".act") &&
+                             model_.attributes.activations.contains(prefix.substr(0, prefix.size() - 4));
+    if (module.callee.module == "torch.nn.modules.activation" && !inside_unit)
+      model_.attributes.other_activations.insert_or_assign(prefix, activation_text(module));
   }
 
   PickledTensorReader& tensors_;

@@ -33,6 +33,11 @@ struct ModelAttributes {
   // The activation of every module that has one as `act`, by the module's path, as torch prints it:
   // {"model.0", "SiLU()"}, {"model.3", "LeakyReLU(negative_slope=0.1)"}.
   std::map<std::string, std::string> activations;
+  // Torch's own activations anywhere else, by their own path: {"model.0.stem.1", "ReLU6()"}.
+  std::map<std::string, std::string> other_activations;
+  // `add` of every Bottleneck, SPPF and CIB: whether the block adds its input to its result.
+  std::map<std::string, bool> shortcuts;
+  std::map<std::string, int64_t> pools;  // `n` of every SPPF: how many pools follow each other
 };
 
 struct PickledModel {
