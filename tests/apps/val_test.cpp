@@ -58,6 +58,33 @@ TEST_F(ValCommand, MeasuresImagesInTiles) {
   EXPECT_EQ(nlohmann::json::parse(one.out).at("coco"), nlohmann::json::parse(whole.out).at("coco"));
 }
 
+TEST_F(ValCommand, ChoosesThresholdsThatPredictTakes) {
+  const ProgramResult chosen =
+      val({"--thresholds", "chosen.safetensors", "--model", "model.safetensors", "--data", "data"});
+  ASSERT_EQ(chosen.code, 0) << chosen.err;
+  EXPECT_SAYS(chosen.out, "Threshold");
+  model::TrainedModel with = model::load_trained(folder_ / "chosen.safetensors");
+  ASSERT_EQ(with.model.thresholds.size(), 3u);
+  EXPECT_TRUE(model::load_trained(folder_ / "model.safetensors").model.thresholds.empty());
+  // Nothing exceeds 1; --conf wins over what the model holds.
+  with.model.thresholds = {1, 1, 1};
+  model::save_checkpoint(folder_ / "none.safetensors", with.model, with.weights);
+  testing::ProgramOptions here;
+  here.folder = folder_.path();
+  const auto found = [&](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"predict", "none.safetensors", "--source", "data/images/val", "--no-save", "--json"});
+    const ProgramResult result = run_program(more, here);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out.substr(0, result.out.find('\n'))).at("detections").size();
+  };
+  EXPECT_EQ(found({}), 0u);
+  EXPECT_GT(found({"--conf", "0"}), 0u);
+  EXPECT_SAYS(
+      val({"--thresholds", "model.safetensors", "--model", "model.safetensors", "--data", "data"}).err,
+      "model");
+}
+
 TEST_F(ValCommand, JsonIsOneObjectOnStdout) {
   for (const std::vector<std::string>& rect :
        {std::vector<std::string>{}, {"--rect"}, {"--rect", "false"}, {"--rect=true"}, {"--no-rect"}}) {

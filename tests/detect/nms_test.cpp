@@ -10,6 +10,25 @@
 namespace marrow::detect {
 namespace {
 
+TEST(Nms, EveryClassMayHaveAThresholdOfItsOwn) {
+  // Three far boxes, best classes 0, 1, 1.
+  const std::vector<float> prediction = {10,   100,  200,  10,   100,   200,
+                                         5,    5,    5,    5,    5,     5,  // cx, cy, w, h
+                                         0.5f, 0.1f, 0.3f, 0.2f, 0.45f, 0.6f};
+  NmsOptions options;
+  options.class_confidence = {0.4f, 0.5f};
+  EXPECT_EQ(least_confidence(options), 0.4f);
+  for (const bool suppress : {true, false}) {
+    options.suppress = suppress;
+    const auto found = find_detections(prediction.data(), 2, 3, options);
+    ASSERT_EQ(found.size(), 2u);
+    EXPECT_EQ(found[0].class_id, 1);
+    EXPECT_EQ(found[0].confidence, 0.6f);
+    EXPECT_EQ(found[1].class_id, 0);
+    EXPECT_EQ(found[1].confidence, 0.5f);
+  }
+}
+
 // Columns of (cx, cy, w, h, scores...) as a head writes them.
 struct Prediction {
   int classes;

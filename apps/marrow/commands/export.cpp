@@ -43,6 +43,7 @@ struct Options {
   bool nms = false;
   bool end2end = false;
   onnx::ExportNms suppression;
+  std::optional<double> confidence;
   bool deploy = true;
   std::string source;
   double tolerance = 0;  // 0: by the format
@@ -116,7 +117,13 @@ onnx::ExportOptions onnx_options(const Options& options, const model::Model& mod
   result.dynamic = options.dynamic;
   result.half = options.half;
   result.int8 = options.int8;
-  if (options.nms) result.nms = options.suppression;
+  if (options.nms) {
+    result.nms = options.suppression;
+    if (options.confidence)
+      result.nms->confidence = static_cast<float>(*options.confidence);
+    else
+      result.nms->class_confidence = model.thresholds;
+  }
   result.max_detections = options.suppression.max_detections;
   result.version = MARROW_VERSION;
   result.name = fs::path(options.model).stem().string();
@@ -242,7 +249,7 @@ void declare_export(Command& command) {
       "Suppression in the file, by --conf, --iou and --max-det: output (1, max-det, 6) of x1 y1 x2 y2 "
       "confidence class");
   add_end_to_end(command, options->end2end);
-  add_suppression(command, options->suppression.confidence, options->suppression.iou,
+  add_suppression(command, &options->confidence, options->suppression.iou,
                   options->suppression.max_detections);
   command
       .option("--source", &options->source,

@@ -36,6 +36,7 @@ struct Options {
   model::ImportOptions import;
   std::string source;
   std::vector<int> imgsz;
+  std::optional<double> confidence;
   detect::NmsOptions nms;
   bool end2end = false;
   predict::TileOptions tiles;
@@ -255,6 +256,10 @@ predict::DetectorOptions detector_options(const Options& o, const model::Model& 
   options.rect = o.rect && model.fixed_height == 0;
   options.engine = o.engine;
   options.nms = o.nms;
+  if (o.confidence)
+    options.nms.confidence = static_cast<float>(*o.confidence);
+  else
+    options.nms.class_confidence = model.thresholds;
   options.nms.suppress = !o.end2end;
   options.nms.classes = class_numbers(o.classes, model.names, "--classes");
   return options;
@@ -308,7 +313,7 @@ void declare_predict(Command& command) {
       .required();
   add_image_size(command, options->imgsz);
   add_tiles(command, options->tiles);
-  add_detection(command, options->nms, options->end2end);
+  add_detection(command, &options->confidence, options->nms, options->end2end);
   command.option("--classes", &options->classes, "Only these classes, by number or name, separated by commas")
       .type("CLASS,...")
       .without("all");

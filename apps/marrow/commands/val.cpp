@@ -13,6 +13,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/talk.h"
+#include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/dataset.h"
 #include "marrow/evaluate/classifier_validation.h"
@@ -27,6 +28,7 @@
 #include "support/common_options.h"
 #include "support/measure.h"
 #include "support/open_model.h"
+#include "support/output_file.h"
 #include "support/progress_line.h"
 
 namespace marrow::cli {
@@ -50,6 +52,7 @@ struct Options {
   bool save_json = false;
   bool plots = true;
   bool as_json = false;
+  std::string thresholds;
   RunFolderOptions folder{.name = "val"};
   model::ImportOptions import;
   engine::EngineOptions engine;
@@ -138,6 +141,19 @@ evaluate::DetectorValidation measure_boxes(const Options& options, const model::
       });
 }
 
+// The model with the confidence of each class that suits it best.
+void save_thresholds(const Options& options, const model::TrainedModel& trained,
+                     const evaluate::DetectionReport& report) {
+  model::Model model = trained.model;
+  model.thresholds = evaluate::best_thresholds(report.ultralytics, model.names.size());
+  std::FILE* const out = options.as_json ? stderr : stdout;
+  fmt::print(out, "\n{:>22}{:>12}\n", "Class", "Threshold");
+  for (size_t c = 0; c < model.names.size(); ++c)
+    fmt::print(out, "{:>22}{:>12.3f}\n", printable(model.names[c], 22), model.thresholds[c]);
+  model::save_checkpoint(options.thresholds, model, trained.weights);
+  fmt::print(out, "written: {}\n\n", options.thresholds);
+}
+
 int validate_boxes(const Options& options, const data::Dataset& dataset, const model::TrainedModel& trained) {
   const int image_size =
       options.tiles.side > 0 ? 0 : square_input_size(options.model, trained.model, options.imgsz);
@@ -176,6 +192,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
     fmt::print("{}\n{}\n", evaluate::report_text(result.report, options.verbose),
                evaluate::speed_line(result.times));
   }
+  if (!options.thresholds.empty()) save_thresholds(options, trained, result.report);
   if (options.save_json)
     write_file_atomically(*folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
   if (plots) plots->finish(result.report);
@@ -221,12 +238,18 @@ int validate_classes(const Options& options, const data::Dataset& dataset,
   return result.report.total().images > 0 ? 0 : 1;
 }
 
-int validate(const Options& options) {
+int validate(Options options) {
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const data::Dataset dataset = data::read_dataset(options.data);
   for (const std::string& note : dataset.notes) talk("marrow: " + note);
   const std::string task = trained.model.task;
   const bool folders = dataset.format == data::DatasetFormat::kFolders;
+  if (!options.thresholds.empty()) {
+    if (task != "detect" || options.single_cls)
+      throw Error(ErrorKind::kUsage, "--thresholds are of a detector's classes");
+    options.thresholds = checkpoint_output(options.thresholds, options.model, "-thresholds").string();
+    require_storable(options.model, trained.model);
+  }
   if (task == "classify" && folders) return validate_classes(options, dataset, trained);
   if (task == "detect" && !folders) return validate_boxes(options, dataset, trained);
   throw Error(ErrorKind::kUsage,
@@ -253,13 +276,20 @@ void declare_val(Command& command) {
                       train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images that share a rectangle").range(1, 65536);
   add_tiles(command, options->tiles);
-  add_detection(command, options->nms, options->end2end);
+  add_detection(command, &options->nms.confidence, options->nms, options->end2end);
   command.flag(
       "--rect", &options->rect,
       "Batches of images of like shape, padded only as far as needed; false, and a file of fixed size: "
       "squares");
   add_training_option(command, "single_cls", &options->single_cls);
   add_training_option(command, "verbose", &options->verbose);
+  command
+      .option("--thresholds", &options->thresholds,
+              "Write the model with a confidence for each class, at which its F1 is highest here; 'marrow "
+              "predict' takes them "
+              "where --conf is left out")
+      .type("FILE")
+      .without("nothing is written");
   command.flag("--save-json", &options->save_json,
                "Write predictions.json, as COCO's tools read it; for COCO's JSON with that file's numbers of "
                "images and categories");

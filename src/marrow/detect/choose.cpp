@@ -69,7 +69,7 @@ std::vector<InputDetection> choose_detections(const float* prediction, int class
                                              prediction[2 * anchors + anchor],
                                              prediction[3 * anchors + anchor]};
     const Box<InputPixels> box = centred.corner_form();
-    if (confidence > options.confidence && of_a_class && is_finite(box))
+    if (confidence > confidence_of(options, static_cast<int>(c)) && of_a_class && is_finite(box))
       result.push_back({box, confidence, static_cast<int>(c), anchor});
   }
   return result;

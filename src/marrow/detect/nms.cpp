@@ -97,13 +97,14 @@ std::vector<InputDetection> candidates(const float* prediction, int classes, int
   std::vector<InputDetection> result;
   for (int64_t anchor = 0; anchor < anchors; ++anchor) {
     float most = best[static_cast<size_t>(anchor)];
-    if (!(most > options.confidence)) continue;
+    if (!(most > least_confidence(options))) continue;
     InputBox box = to_corners(prediction, anchors, anchor);
     if (!is_finite(box)) continue;
     for (int c = 0; c < classes; ++c) {
       float s = score(c, anchor);
-      if (multi_label ? !(s > options.confidence) : s != most) continue;
-      if (wanted[static_cast<size_t>(c)]) result.push_back({box, s, c, anchor});
+      const bool counts = s > confidence_of(options, c);
+      if (multi_label ? !counts : s != most) continue;
+      if (counts && wanted[static_cast<size_t>(c)]) result.push_back({box, s, c, anchor});
       if (!multi_label) break;  // the first of equals
     }
   }
@@ -111,6 +112,15 @@ std::vector<InputDetection> candidates(const float* prediction, int classes, int
 }
 
 }  // namespace
+
+float confidence_of(const NmsOptions& options, int class_id) {
+  const auto at = static_cast<size_t>(class_id);
+  return at < options.class_confidence.size() ? options.class_confidence[at] : options.confidence;
+}
+
+float least_confidence(const NmsOptions& options) {
+  return options.class_confidence.empty() ? options.confidence : std::ranges::min(options.class_confidence);
+}
 
 std::vector<int64_t> greedy_nms(std::span<const InputBox> boxes, std::span<const float> scores, float iou,
                                 size_t max_kept) {

@@ -17,8 +17,9 @@
 namespace marrow::detect {
 
 struct NmsOptions {
-  float confidence = 0.25f;  // strictly above it
-  float iou = 0.7f;          // suppressed strictly above it
+  float confidence = 0.25f;                  // strictly above it
+  std::vector<float> class_confidence = {};  // instead of it, of each class; empty: none
+  float iou = 0.7f;                          // suppressed strictly above it
   int max_detections = 300;
   int max_candidates = 30000;  // the best so many enter the suppression
   float max_side = 7680.0f;    // classes are moved apart by this; at least the largest box (pixels)
@@ -28,6 +29,10 @@ struct NmsOptions {
       false;  // every class above the threshold counts, not just the best; ignored for one class
   std::vector<int> classes;  // empty: all
 };
+
+// What a score of a class must exceed, and the least that any class's must.
+float confidence_of(const NmsOptions& options, int class_id);
+float least_confidence(const NmsOptions& options);
 
 template <class Space>
 struct DetectionIn {

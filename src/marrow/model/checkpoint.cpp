@@ -24,6 +24,7 @@ constexpr const char* kVersionKey = "marrow";
 constexpr const char* kYamlVersion = "1";   // the model as YAML
 constexpr const char* kGraphVersion = "2";  // the model as a graph
 constexpr const char* kLaterVersion = "3";  // as YAML that 0.1 would read as another network
+constexpr const char* kThresholds = "thresholds";
 constexpr const char* kForm = "form";
 constexpr const char* kDeployed = "deployed";
 
@@ -89,6 +90,13 @@ std::vector<std::string> names_of(const json& stored) {
   if (names.empty() || names.size() > kMaxModelClasses)
     fail_format(fmt::format("{} names, wanted 1 to {}", names.size(), kMaxModelClasses));
   return names;
+}
+
+std::vector<float> thresholds_of(const json& stored, size_t classes) {
+  if (stored.size() != classes) fail_format(fmt::format("{} numbers for {} classes", stored.size(), classes));
+  std::vector<float> thresholds;
+  for (const json& one : stored) thresholds.push_back(static_cast<float>(number(one, "a threshold", 0, 1)));
+  return thresholds;
 }
 
 json to_json(const std::map<std::string, weights::BatchNormSettings>& settings) {
@@ -165,6 +173,7 @@ std::map<std::string, std::string> checkpoint_metadata(const Model& model) {
   metadata["names"] = json(model.names).dump();
   metadata["stride"] = std::to_string(model.largest_stride);
   metadata["input"] = to_json(format_of(model.graph)).dump();
+  if (!model.thresholds.empty()) metadata[kThresholds] = thresholds_text(model.thresholds);
   if (is_deployed(model)) {
     metadata[kVersionKey] = kGraphVersion;
     metadata[kForm] = kDeployed;
@@ -244,6 +253,9 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
 
   TrainedModel result;
   result.model = version == kGraphVersion ? stored_model(stored) : described_model(stored, file);
+  if (metadata.contains(kThresholds))
+    result.model.thresholds = stored.read(
+        kThresholds, [&](const json& list) { return thresholds_of(list, result.model.names.size()); });
   const weights::LoadReport report = weights::load_weights(result.model.graph, state, result.weights);
   if (!report.complete())
     throw Error(ErrorKind::kModel, file + ": the tensors do not fill the model\n" + to_string(report));
@@ -253,6 +265,18 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
 
 std::string input_format_text(const InputFormat& format) {
   return to_json(format).dump();
+}
+
+std::string thresholds_text(const std::vector<float>& thresholds) {
+  return json(thresholds).dump();
+}
+
+std::vector<float> parse_thresholds(const std::string& text, size_t classes) {
+  try {
+    return thresholds_of(json::parse(text), classes);
+  } catch (const json::exception& error) {
+    fail_format(printable(error.what(), 300));
+  }
 }
 
 InputFormat parse_input_format(const std::string& text) {

@@ -34,4 +34,8 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
 std::string input_format_text(const InputFormat& format);
 InputFormat parse_input_format(const std::string& text);
 
+// Model::thresholds, likewise.
+std::string thresholds_text(const std::vector<float>& thresholds);
+std::vector<float> parse_thresholds(const std::string& text, size_t classes);
+
 }  // namespace marrow::model

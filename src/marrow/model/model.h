@@ -45,7 +45,10 @@ struct Model {
   // knows none.
   int fixed_height = 0, fixed_width = 0;
   std::vector<std::string> names;  // of the classes
-  std::string scale;               // the letter, or ""
+  // What a detection's confidence must exceed, by class, as it was chosen on validation images; empty:
+  // nothing was.
+  std::vector<float> thresholds;
+  std::string scale;  // the letter, or ""
   std::string
       yaml;  // parse_model_spec and build_model make this model again from it; "": see model/deployed.h
   // ModelSpec::unit_activations, without those that the unit has anyway.

@@ -105,6 +105,13 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{}: {}", file, error.what()), {.file = file});
   }
+  if (const std::string* stored = proto.find_metadata("thresholds")) {
+    try {
+      result.model.thresholds = parse_thresholds(*stored, result.model.names.size());
+    } catch (const Error& error) {
+      throw Error(error.kind(), fmt::format("{}: metadata 'thresholds': {}", file, error.what()));
+    }
+  }
   result.model.warnings = std::move(warnings);
   result.model.fixed_height = read.height;
   result.model.fixed_width = read.width;
@@ -115,19 +122,22 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
 std::vector<std::pair<std::string, std::string>> onnx_metadata(const Model& model, const std::string& name,
                                                                const onnx::ExportOptions& options) {
   const auto flag = [](bool value) { return value ? "True" : "False"; };
-  return {{"description", fmt::format("Marrow {} model, exported for {}", name, model.task)},
-          {"author", "Marrow"},
-          {"version", options.version},
-          {"stride", std::to_string(model.largest_stride)},
-          {"task", model.task},
-          {"batch", std::to_string(options.batch)},
-          {"imgsz", fmt::format("[{}, {}]", options.height, options.width)},
-          {"names", python_names(model.names)},
-          {"args", fmt::format("{{'batch': {}, 'half': {}, 'dynamic': {}, 'opset': {}, 'nms': {}}}",
-                               options.batch, flag(options.half), flag(options.dynamic), options.opset,
-                               flag(options.nms.has_value()))},
-          {"channels", std::to_string(model.graph.nodes.front().channels)},
-          {"input", input_format_text(std::get<Input>(model.graph.nodes.front().operation).format)}};
+  std::vector<std::pair<std::string, std::string>> metadata = {
+      {"description", fmt::format("Marrow {} model, exported for {}", name, model.task)},
+      {"author", "Marrow"},
+      {"version", options.version},
+      {"stride", std::to_string(model.largest_stride)},
+      {"task", model.task},
+      {"batch", std::to_string(options.batch)},
+      {"imgsz", fmt::format("[{}, {}]", options.height, options.width)},
+      {"names", python_names(model.names)},
+      {"args",
+       fmt::format("{{'batch': {}, 'half': {}, 'dynamic': {}, 'opset': {}, 'nms': {}}}", options.batch,
+                   flag(options.half), flag(options.dynamic), options.opset, flag(options.nms.has_value()))},
+      {"channels", std::to_string(model.graph.nodes.front().channels)},
+      {"input", input_format_text(std::get<Input>(model.graph.nodes.front().operation).format)}};
+  if (!model.thresholds.empty()) metadata.emplace_back("thresholds", thresholds_text(model.thresholds));
+  return metadata;
 }
 
 }  // namespace marrow::model

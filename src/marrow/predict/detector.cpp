@@ -38,7 +38,7 @@ DetectionOutput detection_output(const Graph& graph, bool suppress) {
 Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options)
     : options_(options),
       network_({graph, weights}, {detection_output(graph, options.nms.suppress).name},
-               with_least_score(options.engine, options.nms.confidence)) {
+               with_least_score(options.engine, detect::least_confidence(options.nms))) {
   const DetectionOutput output = detection_output(graph, options.nms.suppress);
   options_.nms.suppress = output.suppress;
   const DetectDecode& decode = *output.decode;

@@ -137,5 +137,21 @@ TEST(AveragePrecision, BestF1IsThatOfTheSmoothedMean) {
   EXPECT_LT(result.best_confidence(), 0.7);
 }
 
+// Class 0 is right above 0.6 and wrong below, class 2 right down to 0.2; class 1 has no truth.
+TEST(AveragePrecision, EachClassHasAThresholdOfItsOwn) {
+  std::vector<MatchedDetection> found;
+  for (int i = 0; i < 40; ++i) {
+    found.push_back(hit(0.6f + 0.01f * static_cast<float>(i), 0));
+    found.push_back(miss(0.1f + 0.01f * static_cast<float>(i), 0));
+    found.push_back(hit(0.2f + 0.01f * static_cast<float>(i), 2));
+  }
+  const AveragePrecision result = measure(found, {40, 0, 40});
+  const std::vector<float> thresholds = best_thresholds(result, 3);
+  ASSERT_EQ(thresholds.size(), 3u);
+  EXPECT_NEAR(thresholds[0], 0.55, 0.06);
+  EXPECT_NEAR(thresholds[1], result.best_confidence(), 1e-6);
+  EXPECT_LT(thresholds[2], 0.21);
+}
+
 }  // namespace
 }  // namespace marrow::evaluate

@@ -182,4 +182,14 @@ AveragePrecision average_precision(std::span<const MatchedDetection> detections,
   return result;
 }
 
+std::vector<float> best_thresholds(const AveragePrecision& measured, size_t classes) {
+  std::vector<float> thresholds(classes, static_cast<float>(measured.best_confidence()));
+  for (size_t row = 0; row < measured.classes.size(); ++row) {
+    const size_t peak = smoothed_peak({measured.curves.f1[row]});
+    thresholds.at(static_cast<size_t>(measured.classes[row].class_id)) =
+        static_cast<float>(measured.curves.x[peak]);
+  }
+  return thresholds;
+}
+
 }  // namespace marrow::evaluate

@@ -60,6 +60,10 @@ struct AveragePrecision {
   double fitness() const { return map50_95(); }  // by which the best checkpoint is chosen
 };
 
+// Of each of `classes` the confidence at which its own F1, smoothed, is highest; of one without ground truth
+// that of the mean.
+std::vector<float> best_thresholds(const AveragePrecision& measured, size_t classes);
+
 // detections: of all images, in any order; equal confidences keep theirs. Those whose confidence is NaN, or
 // whose class has no ground truth, are left out. instances[class_id] counts ground truth boxes.
 AveragePrecision average_precision(std::span<const MatchedDetection> detections,

@@ -30,6 +30,7 @@ inline constexpr int kMaxOpset = 17;
 // apart.
 struct ExportNms {
   float confidence = 0.25f;
+  std::vector<float> class_confidence = {};  // instead of it, of each class; empty: none
   float iou = 0.7f;
   int max_detections = 300;
   float max_side = 7680.0f;  // pixels by which classes are moved apart

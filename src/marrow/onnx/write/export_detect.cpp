@@ -181,10 +181,19 @@ std::string export_nms(Exporting& e, const std::string& decoded, int classes, co
 
   // One class to the operator: boxes of different classes lie too far apart to meet.
   const std::string apart = out.node("Add", {corners, out.node("Mul", {class_id, out.number(nms.max_side)})});
+  // The operator knows one threshold. With one a class, scores at most theirs become 0, which is none.
+  std::string score = best;
+  const bool by_class = !nms.class_confidence.empty();
+  if (by_class) {
+    const std::string least = out.node("Gather", {out.numbers({classes}, nms.class_confidence), id},
+                                       {attribute("axis", int64_t{0})});
+    score = out.node(
+        "Mul", {best, out.node("Cast", {out.node("Greater", {best, least})}, {attribute("to", kFloat)})});
+  }
   const std::string kept = out.node(  // (M, 3): image, class, anchor
-      "NonMaxSuppression",
-      {out.node("Transpose", {apart}, {attribute("perm", Ints{0, 2, 1})}), best,
-       out.integers({nms.max_detections}), out.numbers({1}, {nms.iou}), out.numbers({1}, {nms.confidence})});
+      "NonMaxSuppression", {out.node("Transpose", {apart}, {attribute("perm", Ints{0, 2, 1})}), score,
+                            out.integers({nms.max_detections}), out.numbers({1}, {nms.iou}),
+                            out.numbers({1}, {by_class ? 0 : nms.confidence})});
   const std::string anchor = out.node("Gather", {kept, out.integer(2)}, {attribute("axis", int64_t{1})});
   const std::string columns = concat(out, {corners, best, class_id}, 1);  // (1, 6, A)
   const std::string found =
