@@ -24,8 +24,9 @@ def read_args(path):
     return dict(line.split(": ", 1) for line in path.read_text().splitlines() if ": " in line)
 
 
-def measure(marrow, weights, data, imgsz):
-    command = [marrow, "val", "--model", weights, "--data", data, "--imgsz", imgsz, "--json", "--plots", "false"]
+def measure(marrow, weights, data, args):
+    command = [marrow, "val", "--model", weights, "--data", data, "--imgsz", args["imgsz"], "--rules", args.get("rules", "8.3"),
+               "--json", "--plots", "false"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{shlex.join(map(str, command))}\n{done.stderr}")
@@ -45,7 +46,7 @@ def main():
         args = read_args(run / "args.yaml")
         with open(run / "results.csv") as file:
             epochs = list(csv.DictReader(file))
-        measured = measure(options.marrow, run / "weights" / "best.safetensors", options.data, args["imgsz"])
+        measured = measure(options.marrow, run / "weights" / "best.safetensors", options.data, args)
         backbone = args["backbone"]
         network = args["model"] + ("" if backbone == "null" else f" on {backbone}")
         ends = [0.0, *(float(epoch["time"]) for epoch in epochs)]

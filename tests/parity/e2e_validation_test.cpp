@@ -79,7 +79,8 @@ evaluate::DetectionReport validate_by_parts(const std::filesystem::path& folder,
   const bool rect = args.at("rect").get<bool>();
   const detect::NmsOptions nms = {
       .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>(), .multi_label = true};
-  evaluate::DetectionValidator validator(trained.model.names, {.confidence = nms.confidence});
+  evaluate::DetectionValidator validator(trained.model.names,
+                                         {.confidence = nms.confidence, .rules = Rules::k83});
   for (size_t i = 0; i < pictures.size(); ++i) {
     const Labelled& picture = pictures[rect ? batches.order[i] : i];
     const Size target =

@@ -63,12 +63,37 @@ TEST(parity_letterbox, ScaleBoxes) {
       const auto boxes = row.at("boxes").get<std::vector<std::array<float, 4>>>();
       const auto wanted = row.at("out").get<std::vector<std::array<float, 4>>>();
       const Size image = size_of(row.at("img0_hw"));
-      RatioPad how = assumed_ratio_pad(size_of(row.at("img1_hw")), image);
+      RatioPad how = assumed_ratio_pad(size_of(row.at("img1_hw")), image, Rules::k83);
       if (row.contains("ratio_pad") && !row.at("ratio_pad").is_null()) {
         const json& pair = row.at("ratio_pad");
-        how = {pair.at(0).at(0).get<double>(), pair.at(1).at(0).get<double>(),
-               pair.at(1).at(1).get<double>()};
+        const double ratio = pair.at(0).at(0);  // 8.3 takes the height's for both
+        how = {ratio, ratio, pair.at(1).at(0).get<double>(), pair.at(1).at(1).get<double>()};
       }
+      ASSERT_EQ(boxes.size(), wanted.size());
+      for (size_t b = 0; b < boxes.size(); ++b) {
+        const std::array<float, 4> found =
+            to_image(Box<InputPixels>::from_corners(boxes[b]), how, image).corners();
+        for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(found[i], wanted[b][i], 1e-3) << "box " << b;
+      }
+    }
+  });
+}
+
+// Ultralytics 8.4: each side by its own factor, as compat/misc/scale_boxes.json has it.
+TEST(parity_letterbox, ScaleBoxesBySide) {
+  testing::for_each_golden("compat/misc/scale_boxes.json", [](const std::filesystem::path& path) {
+    const json golden = testing::read_json(path);
+    ASSERT_FALSE(golden.at("scale_boxes").empty());
+    for (const json& row : golden.at("scale_boxes")) {
+      SCOPED_TRACE(row.dump());
+      const Size image = size_of(row.at("orig_hw"));
+      RatioPad how = assumed_ratio_pad(size_of(row.at("net_hw")), image, Rules::k84);
+      if (row.contains("ratio_pad") && !row.at("ratio_pad").is_null()) {
+        const json& pair = row.at("ratio_pad");
+        how = {pair.at(0).at(1), pair.at(0).at(0), pair.at(1).at(0), pair.at(1).at(1)};
+      }
+      const auto boxes = row.at("boxes").get<std::vector<std::array<float, 4>>>();
+      const auto wanted = row.at("out").get<std::vector<std::array<float, 4>>>();
       ASSERT_EQ(boxes.size(), wanted.size());
       for (size_t b = 0; b < boxes.size(); ++b) {
         const std::array<float, 4> found =

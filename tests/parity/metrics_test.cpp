@@ -58,10 +58,11 @@ std::vector<ImageCase> pictures(const std::filesystem::path& folder) {
 }
 
 // Each image is its own network input.
-evaluate::DetectionReport report_of(const std::vector<ImageCase>& cases, size_t classes) {
+evaluate::DetectionReport report_of(const std::vector<ImageCase>& cases, size_t classes,
+                                    Rules rules = Rules::k83) {
   std::vector<std::string> names;
   for (size_t c = 0; c < classes; ++c) names.push_back("class" + std::to_string(c));
-  evaluate::DetectionValidator validator(names);
+  evaluate::DetectionValidator validator(names, {.rules = rules});
   constexpr Size kLarge = {100000, 100000};
   for (const ImageCase& one : cases)
     validator.add({"image.png", kLarge, kLarge, {}, one.truth, one.detections, {}});
@@ -88,7 +89,7 @@ TEST(parity_metrics, TruePositivesOfEveryDetection) {
     size_t row = 0;
     for (const ImageCase& one : pictures(folder)) {
       for (const evaluate::MatchedDetection& detection :
-           evaluate::match_detections(one.truth, one.detections)) {
+           evaluate::match_detections(one.truth, one.detections, Rules::k83)) {
         ASSERT_LT(row, rows.size());
         for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
           EXPECT_EQ(detection.true_positive[t], rows[row][t].get<int>() != 0) << row << ", " << t;
@@ -179,7 +180,7 @@ TEST(parity_metrics, ConfusionMatrices) {
       const auto size = static_cast<int>(expected.at("names").size()) + 1;
       evaluate::ConfusionMatrix matrix(size);
       for (const ImageCase& one : pictures(folder))
-        evaluate::add_detections(matrix, one.truth, one.detections, std::stof(parts[1]));
+        evaluate::add_detections(matrix, one.truth, one.detections, std::stof(parts[1]), Rules::k83);
       ASSERT_EQ(rows.size(), static_cast<size_t>(size));
       for (int predicted = 0; predicted < size; ++predicted) {
         for (int truth = 0; truth < size; ++truth)
@@ -190,6 +191,79 @@ TEST(parity_metrics, ConfusionMatrices) {
       ++compared;
     }
     EXPECT_GT(compared, 0);
+  });
+}
+
+// The folder that holds what another one was measured on: "shared/golden/yolov8/metrics/gt_yolo.json, ...".
+std::filesystem::path measured_folder(const std::string& input) {
+  const std::string part = input.substr(input.find("golden/") + 7);
+  for (const std::filesystem::path& golden : testing::named_golden_folders())
+    if (const auto file = golden / part.substr(0, part.find(',')); std::filesystem::exists(file))
+      return file.parent_path();
+  return {};
+}
+
+// Ultralytics 8.4's own numbers, and the means of 8.3 beside them, on the same detections.
+TEST(parity_metrics, RulesOf84) {
+  testing::for_each_golden("compat/metrics", [](const std::filesystem::path& folder) {
+    const json expected = testing::read_json(folder / "expected.json").at("metrics");
+    const std::filesystem::path input = measured_folder(expected.at("input"));
+    ASSERT_FALSE(input.empty()) << expected.at("input");
+    const std::vector<ImageCase> cases = pictures(input);
+    const json& rows = value_of(expected, "tp_per_detection");
+    size_t row = 0;
+    for (const ImageCase& one : cases)
+      for (const evaluate::MatchedDetection& detection :
+           evaluate::match_detections(one.truth, one.detections, Rules::k84)) {
+        ASSERT_LT(row, rows.size());
+        for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+          EXPECT_EQ(detection.true_positive[t], rows[row][t].get<int>() != 0) << row << ", " << t;
+        ++row;
+      }
+    EXPECT_EQ(row, rows.size());
+
+    const json& matrix = value_of(expected, "confusion_matrix_conf0.25");
+    const size_t classes = matrix.size() - 1;
+    const evaluate::AveragePrecision found = report_of(cases, classes, Rules::k84).ultralytics;
+    const json& per_class = expected.at("per_class");
+    ASSERT_EQ(found.classes.size(), per_class.size());
+    for (size_t i = 0; i < per_class.size(); ++i) {
+      EXPECT_EQ(found.classes[i].class_id, expected.at("ap_class_index")[i].get<int>());
+      EXPECT_NEAR(found.classes[i].precision, per_class[i].at("P").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(found.classes[i].recall, per_class[i].at("R").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(found.classes[i].f1, per_class[i].at("F1").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(found.classes[i].map50(), per_class[i].at("AP50").get<double>(), kMetricTolerance);
+      EXPECT_NEAR(found.classes[i].map50_95(), per_class[i].at("AP50_95").get<double>(), kMetricTolerance);
+    }
+    for (const auto& [rules, key] : {std::pair{Rules::k84, "mean"}, {Rules::k83, "mean_8.3.253"}}) {
+      const evaluate::AveragePrecision means = report_of(cases, classes, rules).ultralytics;
+      const json& mean = expected.at(key);
+      EXPECT_NEAR(means.precision(), mean.at("P").get<double>(), kMetricTolerance) << key;
+      EXPECT_NEAR(means.recall(), mean.at("R").get<double>(), kMetricTolerance) << key;
+      EXPECT_NEAR(means.map50(), mean.at("mAP50").get<double>(), kMetricTolerance) << key;
+      EXPECT_NEAR(means.map75(), mean.at("mAP75").get<double>(), kMetricTolerance) << key;
+      EXPECT_NEAR(means.map50_95(), mean.at("mAP50_95").get<double>(), kMetricTolerance) << key;
+    }
+
+    const std::regex key_form("confusion_matrix_conf([0-9.]+)(_iou.*|_8\\.3\\..*)");
+    int compared = 0;
+    for (const auto& [key, counts] : expected.items()) {
+      std::smatch parts;
+      if (!std::regex_match(key, parts, key_form)) continue;
+      SCOPED_TRACE(key);
+      ++compared;
+      evaluate::ConfusionMatrix found_matrix(static_cast<int>(classes) + 1);
+      for (const ImageCase& one : cases)
+        evaluate::add_detections(found_matrix, one.truth, one.detections, std::stof(parts[1]),
+                                 parts.str(2).starts_with("_iou") ? Rules::k84 : Rules::k83);
+      for (size_t predicted = 0; predicted <= classes; ++predicted)
+        for (size_t truth = 0; truth <= classes; ++truth)
+          EXPECT_EQ(
+              static_cast<double>(found_matrix.at(static_cast<int>(predicted), static_cast<int>(truth))),
+              counts[predicted][truth].get<double>())
+              << predicted << ", " << truth;
+    }
+    EXPECT_GE(compared, 3);
   });
 }
 

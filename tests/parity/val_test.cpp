@@ -30,7 +30,10 @@ evaluate::DetectionReport validate_split(const std::filesystem::path& folder, co
   evaluate::EnginePredictor predictor(std::move(trained), {});
   return evaluate::validate_detector(
              loader, *split.images,
-             {.names = names, .confidence = args.at("conf").get<float>(), .iou = args.at("iou").get<float>()},
+             {.names = names,
+              .confidence = args.at("conf").get<float>(),
+              .iou = args.at("iou").get<float>(),
+              .rules = Rules::k83},
              [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads)
       .report;
 }

@@ -31,6 +31,7 @@ TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
       options.batch = args.at("batch").get<int>() / 2;
       options.conf = args.at("conf").get<double>();
       options.iou = args.at("iou");
+      options.rules = "8.3";
       const data::Dataset dataset = data::read_dataset(folder / "dataset" / "data.yaml");
       const evaluate::OpenSplitOptions open{.image_size = args.at("imgsz").get<int>(), .use_cache = false};
       train::DetectionTask task(options, trained.model.graph, trained.model.names, open.image_size,

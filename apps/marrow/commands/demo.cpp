@@ -207,9 +207,11 @@ class Demo {
               std::to_string(kNetworkSize), "--project", folder_.string(), "--name", "val", "--json"},
              "val.json");
     const auto report = nlohmann::json::parse(read_file(folder_ / "val.json", 1 << 24));
-    fmt::print("mAP50 {:.3f}, mAP50-95 {:.3f} by Ultralytics' definition; AP50 {:.3f}, AP {:.3f} by COCO's\n",
-               report.at("map50").get<double>(), report.at("map50_95").get<double>(),
-               report.at("coco").at(1).get<double>(), report.at("coco").at(0).get<double>());
+    fmt::print(
+        "mAP50 {:.3f}, mAP50-95 {:.3f} by Ultralytics' definition ({}); AP50 {:.3f}, AP {:.3f} by COCO's\n",
+        report.at("map50").get<double>(), report.at("map50_95").get<double>(),
+        report.at("rules").get<std::string>(), report.at("coco").at(1).get<double>(),
+        report.at("coco").at(0).get<double>());
     fmt::print("{:.1f} ms an image of {} pixels in the network\n",
                report.at("speed_ms").at("inference").get<double>(), kNetworkSize);
   }

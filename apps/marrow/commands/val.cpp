@@ -48,6 +48,7 @@ struct Options {
   predict::TileOptions tiles;
   bool rect = true;
   bool single_cls = false;
+  std::string rules = std::string(rules_name(kDefaultRules));
   bool verbose = true;
   bool save_json = false;
   bool plots = true;
@@ -181,6 +182,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
                      .max_detections = options.nms.max_detections,
                      .agnostic = options.nms.agnostic || options.single_cls,
                      .predictions = options.save_json,
+                     .rules = rules_named(options.rules),
                      .numbers = split.numbers},
                     plots.get());
 
@@ -282,6 +284,7 @@ void declare_val(Command& command) {
       "Batches of images of like shape, padded only as far as needed; false, and a file of fixed size: "
       "squares");
   add_training_option(command, "single_cls", &options->single_cls);
+  add_training_option(command, "rules", &options->rules);
   add_training_option(command, "verbose", &options->verbose);
   command
       .option("--thresholds", &options->thresholds,

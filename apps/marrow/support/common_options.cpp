@@ -28,6 +28,7 @@ Option& add_training_option(Command& command, std::string_view key, Target targe
                             : command.option(flag_of(row.key), std::move(target), row.help);
   option.value = row.type;
   option.limits = row.limits;
+  option.known = row.known;
   if (option.default_text.empty()) option.without(row.absence);
   return option;
 }

@@ -48,6 +48,15 @@ std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& i
   return boxes;
 }
 
+// 8.4: the usual limit becomes the number of objects in the fullest image where that is more.
+int most_detections(const DetectorValidationOptions& options, const loader::ImageStore& store) {
+  int most = options.max_detections;
+  if (options.rules != Rules::k84 || most != detect::NmsOptions().max_detections) return most;
+  for (size_t i = 0; i < store.size(); ++i)
+    most = std::max(most, static_cast<int>(store.labels(i).labels.size()));
+  return most;
+}
+
 }  // namespace
 
 DetectorValidation validate_detector(loader::DetectionLoader& loader, const loader::ImageStore& store,
@@ -58,13 +67,14 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
   detect::NmsOptions nms;
   nms.confidence = options.confidence;
   nms.iou = options.iou;
-  nms.max_detections = options.max_detections;
+  nms.max_detections = most_detections(options, store);
   nms.agnostic = options.agnostic;
   nms.suppress = options.suppress;
   nms.multi_label = true;
 
   DetectionValidator validator(
-      options.names, {.confidence = options.confidence, .category_ids = options.numbers.categories});
+      options.names,
+      {.confidence = options.confidence, .category_ids = options.numbers.categories, .rules = options.rules});
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
@@ -97,7 +107,7 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
         validator.add({.file_name = labels.path.filename().string(),
                        .picture = origin.original,
                        .network = network,
-                       .ratio_pad = origin.ratio_pad(),
+                       .ratio_pad = origin.ratio_pad(options.rules),
                        .truth = truth[i],
                        .detections = detections[i],
                        .coco_truth = coco_truth(labels),

@@ -23,9 +23,10 @@ struct DetectorValidationOptions {
   float confidence = kValidationConfidence;
   float iou = detect::NmsOptions().iou;
   int max_detections = detect::NmsOptions().max_detections;
-  bool agnostic = false;           // classes suppress each other
-  bool suppress = true;            // false: predictions are those of an end-to-end head
-  bool predictions = false;        // wanted in the result, for predictions.json
+  bool agnostic = false;     // classes suppress each other
+  bool suppress = true;      // false: predictions are those of an end-to-end head
+  bool predictions = false;  // wanted in the result, for predictions.json
+  Rules rules = kDefaultRules;
   data::CocoNumbers numbers = {};  // for those; empty: names of images, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
   std::function<void(const loader::DetectionBatch& batch,

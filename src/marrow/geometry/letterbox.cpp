@@ -45,23 +45,29 @@ Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& 
   return box;
 }
 
-RatioPad assumed_ratio_pad(Size network, Size image) {
-  RatioPad pad;
-  pad.ratio = std::min(static_cast<double>(network.height) / image.height,
-                       static_cast<double>(network.width) / image.width);
-  pad.left = std::nearbyint((network.width - image.width * pad.ratio) / 2 - kNudge);
-  pad.top = std::nearbyint((network.height - image.height * pad.ratio) / 2 - kNudge);
+RatioPad assumed_ratio_pad(Size network, Size image, Rules rules) {
+  const double ratio = std::min(static_cast<double>(network.height) / image.height,
+                                static_cast<double>(network.width) / image.width);
+  double width = image.width * ratio, height = image.height * ratio;
+  RatioPad pad = {ratio, ratio};
+  if (rules == Rules::k84) {
+    width = std::max(round_even(width), 1);
+    height = std::max(round_even(height), 1);
+    pad = {width / image.width, height / image.height};
+  }
+  pad.left = std::nearbyint((network.width - width) / 2 - kNudge);
+  pad.top = std::nearbyint((network.height - height) / 2 - kNudge);
   return pad;
 }
 
 Box<ImagePixels> to_image(const Box<InputPixels>& box, const RatioPad& ratio_pad, Size image) {
-  const auto gain = static_cast<float>(ratio_pad.ratio);
+  const auto gain_x = static_cast<float>(ratio_pad.ratio_x), gain_y = static_cast<float>(ratio_pad.ratio_y);
   const auto left = static_cast<float>(ratio_pad.left), top = static_cast<float>(ratio_pad.top);
   const auto x = [&](float value) {
-    return std::clamp((value - left) / gain, 0.0f, static_cast<float>(image.width));
+    return std::clamp((value - left) / gain_x, 0.0f, static_cast<float>(image.width));
   };
   const auto y = [&](float value) {
-    return std::clamp((value - top) / gain, 0.0f, static_cast<float>(image.height));
+    return std::clamp((value - top) / gain_y, 0.0f, static_cast<float>(image.height));
   };
   return {x(box.x1), y(box.y1), x(box.x2), y(box.y2)};
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "marrow/base/rules.h"
 #include "marrow/geometry/box.h"
 #include "marrow/geometry/size.h"
 
@@ -37,16 +38,17 @@ struct Letterbox {
 // `image` and `target` have at least one pixel, stride >= 1.
 Letterbox letterbox_geometry(Size picture, Size target, const LetterboxOptions& options = {});
 
-// How an image went into the network's input; ratio is that of the height.
+// How an image went into the network's input: the factor of each side, then the padding.
 struct RatioPad {
-  double ratio = 1.0;
+  double ratio_x = 1.0, ratio_y = 1.0;
   double left = 0.0;
   double top = 0.0;
 };
 
-// Where only the sizes are known. The padding is derived with an unrounded width, which in rare sizes differs
-// by a pixel from what letterbox_geometry did; this is the reference implementation's behaviour.
-RatioPad assumed_ratio_pad(Size network, Size image);
+// Where only the sizes are known. 8.4: each side's own factor, with its rounded length. 8.3: one factor for
+// both, and a padding derived with an unrounded width, which in rare sizes differs by a pixel from what
+// letterbox_geometry did.
+RatioPad assumed_ratio_pad(Size network, Size image, Rules rules = kDefaultRules);
 
 // The box in pixels of the image, clamped to it.
 Box<ImagePixels> to_image(const Box<InputPixels>& box, const RatioPad& ratio_pad, Size image);

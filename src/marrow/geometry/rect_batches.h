@@ -28,8 +28,10 @@ struct RectPlacement {
   Letterbox letterbox;                           // of `loaded` in the batch's size, never enlarged
   double ratio_height = 1.0, ratio_width = 1.0;  // loaded / original
 
-  RatioPad ratio_pad() const {
-    return {ratio_height, static_cast<double>(letterbox.left), static_cast<double>(letterbox.top)};
+  // 8.3 takes the height's factor for both sides.
+  RatioPad ratio_pad(Rules rules = kDefaultRules) const {
+    return {rules == Rules::k84 ? ratio_width : ratio_height, ratio_height,
+            static_cast<double>(letterbox.left), static_cast<double>(letterbox.top)};
   }
 };
 RectPlacement rect_placement(Size picture, int image_size, Size batch_size);

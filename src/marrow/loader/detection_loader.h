@@ -50,7 +50,10 @@ struct BatchImage {
   double ratio_height = 1, ratio_width = 1;  // loaded / original
   double left = 0, top = 0;                  // padding
 
-  RatioPad ratio_pad() const { return {ratio_height, left, top}; }
+  // 8.3 takes the height's factor for both sides.
+  RatioPad ratio_pad(Rules rules = kDefaultRules) const {
+    return {rules == Rules::k84 ? ratio_width : ratio_height, ratio_height, left, top};
+  }
 };
 
 struct DetectionBatch {

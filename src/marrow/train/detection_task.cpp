@@ -151,6 +151,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
        .max_detections = options_.max_det,
        .agnostic = options_.single_cls || options_.agnostic_nms,
        .predictions = last && options_.save_json,
+       .rules = rules_named(options_.rules),
        .numbers = last ? val_.numbers : data::CocoNumbers(),
        .show =
            [&](const loader::DetectionBatch& batch,
@@ -167,8 +168,8 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
   for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
   validation.result.losses = loss_sums;
   validation.summary = fmt::format(
-      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics) on {}, {}",
-      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(),
+      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics {}) on {}, {}",
+      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(), options_.rules,
       counted(found.report.images, "image"), counted(found.report.instances, "object"));
   validation.report =
       evaluate::report_text(found.report, options_.verbose) + "\n" + evaluate::speed_line(found.times);

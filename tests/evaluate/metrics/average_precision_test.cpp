@@ -50,6 +50,15 @@ TEST(AveragePrecision, HandCase) {
   EXPECT_NEAR(result.map50(), area, 1e-12);
 }
 
+// One of two found. 8.4's curve ends there: 49 of the 100 trapezoids are whole, and one falls to 0. 8.3's
+// goes on along a line to (1, 0).
+TEST(AveragePrecision, NothingCountsBehindTheLastRecall) {
+  const std::vector<MatchedDetection> found = {hit(0.9f)};
+  const std::vector<int64_t> instances = {2};
+  EXPECT_NEAR(average_precision(found, instances, Rules::k84).map50(), 0.495, 1e-12);
+  EXPECT_NEAR(average_precision(found, instances, Rules::k83).map50(), 0.75, 1e-12);
+}
+
 TEST(AveragePrecision, ThresholdsAreIndependent) {
   MatchedDetection loose{0.9f, 0, ThresholdBits(0b1)};
   const AveragePrecision result = measure({loose}, {1});

@@ -10,9 +10,10 @@ namespace {
 constexpr int kBackground = 2;
 
 ConfusionMatrix matrix_of(const std::vector<TruthBox>& truth,
-                          const std::vector<detect::InputDetection>& detections, float confidence = 0.25f) {
+                          const std::vector<detect::InputDetection>& detections, float confidence = 0.25f,
+                          Rules rules = Rules::k83) {
   ConfusionMatrix matrix(3);
-  add_detections(matrix, truth, detections, confidence);
+  add_detections(matrix, truth, detections, confidence, rules);
   return matrix;
 }
 
@@ -53,6 +54,18 @@ TEST(ConfusionMatrix, TheBestOverlapWins) {
   EXPECT_EQ(matrix.at(0, 0), 1);
   EXPECT_EQ(matrix.at(1, kBackground), 1);
   EXPECT_EQ(sum(matrix), 2);
+}
+
+// With 8.4's rules the higher confidence does, whatever the order; and a detection takes what is left.
+TEST(ConfusionMatrix, TheHigherConfidenceWins) {
+  const auto matrix = matrix_of({{{0, 0, 10, 10}, 0}}, {{{0, 0, 10, 9}, 0.8f, 0}, {{0, 0, 10, 8}, 0.9f, 1}},
+                                0.25f, Rules::k84);
+  EXPECT_EQ(matrix.at(1, 0), 1);
+  EXPECT_EQ(matrix.at(0, kBackground), 1);
+  const auto left = matrix_of({{{0, 0, 10, 10}, 0}, {{0, 2, 10, 12}, 1}},
+                              {{{0, 0, 10, 10}, 0.9f, 0}, {{0, 0, 10, 11}, 0.8f, 1}}, 0.25f, Rules::k84);
+  EXPECT_EQ(left.at(0, 0), 1);
+  EXPECT_EQ(left.at(1, 1), 1);
 }
 
 // One box under two labels, as NMS with several labels a box gives it.

@@ -15,7 +15,7 @@ struct Image {
   std::vector<detect::InputDetection> detections;
 
   ValidatedImage get(const char* name = "12.jpg") const {
-    return {name, {100, 50}, {64, 64}, {0.5, 7.0, 20.0}, truth, detections, {}};
+    return {name, {100, 50}, {64, 64}, {0.5, 0.5, 7.0, 20.0}, truth, detections, {}};
   }
 };
 
@@ -112,7 +112,10 @@ TEST(DetectionValidator, TableInTheReferencesColumns) {
   EXPECT_EQ(report_table(report, true), header + all + classes);
   EXPECT_EQ(report_table(report, false), header + all);
   const std::string text = report_text(report, true);
-  EXPECT_NE(text.find("Ultralytics"), std::string::npos);
+  EXPECT_NE(text.find("Ultralytics' definition (rules of 8.4;"), std::string::npos);
+  EXPECT_NE(
+      report_text(DetectionValidator({"cell"}, {.rules = Rules::k83}).report(), true).find("rules of 8.3"),
+      std::string::npos);
   EXPECT_NE(text.find("COCO"), std::string::npos);
 }
 
@@ -123,6 +126,7 @@ TEST(DetectionValidator, JsonHoldsBothDefinitions) {
   const nlohmann::ordered_json json = report_json(validator.report());
   EXPECT_NEAR(json.at("map50").get<double>(), 0.995, 1e-12);
   EXPECT_NEAR(json.at("map50_95").get<double>(), 0.995, 1e-12);
+  EXPECT_EQ(json.at("rules"), "8.4");
   ASSERT_EQ(json.at("coco").size(), 12u);
   ASSERT_EQ(json.at("coco_names").size(), 12u);
   EXPECT_NEAR(json.at("coco")[0].get<double>(), 1.0, 1e-12);

@@ -9,9 +9,10 @@ namespace marrow::evaluate {
 namespace {
 
 std::vector<std::string> matched(const std::vector<TruthBox>& truth,
-                                 const std::vector<detect::InputDetection>& detections) {
+                                 const std::vector<detect::InputDetection>& detections,
+                                 Rules rules = Rules::k83) {
   std::vector<std::string> bits;
-  for (const MatchedDetection& one : match_detections(truth, detections)) {
+  for (const MatchedDetection& one : match_detections(truth, detections, rules)) {
     std::string text;
     for (size_t t = 0; t < kIouThresholds; ++t) text += one.true_positive[t] ? '1' : '0';
     bits.push_back(text);
@@ -66,6 +67,19 @@ TEST(Matching, TiesBetweenTruthBoxesGiveOneHit) {
   const std::vector<TruthBox> sides = {{{0, 0, 10, 10}, 0}, {{2, 0, 12, 10}, 0}};
   EXPECT_EQ(matched(sides, {{{1, 0, 11, 10}, 0.9f, 0}, {{0, 0, 10, 10}, 0.8f, 0}, {{2, 0, 12, 10}, 0.7f, 0}}),
             (Bits{"1111111000", "1111111111", "0000000111"}));
+}
+
+// With 8.4's rules the second detection takes the box that is left, where it overlaps that one enough: 80 of
+// 120 square pixels; and of two that it overlaps alike the first.
+TEST(Matching, ADetectionTakesWhatIsLeft) {
+  const std::vector<TruthBox> truth = {{{0, 0, 10, 10}, 0}, {{0, 3, 10, 13}, 0}};
+  EXPECT_EQ(matched(truth, {{{0, 0, 10, 10}, 0.9f, 0}, {{0, 1, 10, 11}, 0.8f, 0}}, Rules::k84),
+            (Bits{"1111111111", "1111000000"}));
+  const std::vector<TruthBox> sides = {{{0, 0, 10, 10}, 0}, {{2, 0, 12, 10}, 0}};
+  EXPECT_EQ(matched(sides, {{{1, 0, 11, 10}, 0.9f, 0}, {{2, 0, 12, 10}, 0.8f, 0}, {{0, 0, 10, 10}, 0.7f, 0}},
+                    Rules::k84),
+            (Bits{"1111111000", "1111111111", "0000000111"}));
+  EXPECT_EQ(matched({{{0, 0, 10, 10}, 1}}, {{{0, 0, 10, 10}, 0.9f, 0}}, Rules::k84), (Bits{"0000000000"}));
 }
 
 TEST(Matching, NothingToMatch) {

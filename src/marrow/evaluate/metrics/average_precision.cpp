@@ -34,13 +34,14 @@ double interpolate(double x, std::span<const double> xs, std::span<const double>
 struct Envelope {
   std::vector<double> recall, precision;
 
-  void assign(std::span<const double> recalls, std::span<const double> precisions) {
+  void assign(std::span<const double> recalls, std::span<const double> precisions, Rules rules) {
     recall.assign(1, 0.0);
     recall.insert(recall.end(), recalls.begin(), recalls.end());
+    if (rules == Rules::k84) recall.push_back(recall.back());
     recall.push_back(1.0);
     precision.assign(1, 1.0);
     precision.insert(precision.end(), precisions.begin(), precisions.end());
-    precision.push_back(0.0);
+    precision.resize(recall.size(), 0.0);
     for (size_t i = precision.size() - 1; i > 0; --i)
       precision[i - 1] = std::max(precision[i - 1], precision[i]);
   }
@@ -61,7 +62,7 @@ double area_under(const Envelope& envelope) {
 }
 
 // detections: of this class, by falling confidence. Fills `result.ap` and the last rows of `curves`.
-void add_class(std::span<const MatchedDetection* const> detections, ClassPrecision& result,
+void add_class(std::span<const MatchedDetection* const> detections, Rules rules, ClassPrecision& result,
                PrecisionCurves& curves) {
   std::vector<double> precision_row(kCurvePoints), recall_row(kCurvePoints), envelope_row(kCurvePoints);
   const size_t count = detections.size();
@@ -75,7 +76,7 @@ void add_class(std::span<const MatchedDetection* const> detections, ClassPrecisi
       recalls[i] = static_cast<double>(hits) / (static_cast<double>(result.instances) + kTiny);
       precisions[i] = static_cast<double>(hits) / static_cast<double>(i + 1);
     }
-    envelope.assign(recalls, precisions);
+    envelope.assign(recalls, precisions, rules);
     result.ap[t] = area_under(envelope);
     if (t > 0) continue;
     for (size_t i = 0; i < kCurvePoints; ++i) {
@@ -155,7 +156,7 @@ double AveragePrecision::map50_95() const {
 }
 
 AveragePrecision average_precision(std::span<const MatchedDetection> detections,
-                                   std::span<const int64_t> instances) {
+                                   std::span<const int64_t> instances, Rules rules) {
   std::vector<std::vector<const MatchedDetection*>> by_class(instances.size());
   for (const MatchedDetection& detection : detections) {
     const auto class_id = static_cast<size_t>(detection.class_id);
@@ -171,7 +172,7 @@ AveragePrecision average_precision(std::span<const MatchedDetection> detections,
     ClassPrecision& one = result.classes.emplace_back();
     one.class_id = static_cast<int>(class_id);
     one.instances = instances[class_id];
-    add_class(own, one, result.curves);
+    add_class(own, rules, one, result.curves);
   }
   result.best_f1_index = smoothed_peak(result.curves.f1);
   for (size_t i = 0; i < result.classes.size(); ++i) {

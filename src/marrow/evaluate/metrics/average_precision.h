@@ -2,6 +2,8 @@
 // best, AP at ten overlaps by the trapezoid rule over 101 points, and the curves behind them. It differs from
 // COCO's (evaluate/metrics/coco.h) by up to a few percent.
 //
+// 8.4's curve falls to 0 behind the last recall that was reached, 8.3's along a line to (1, 0).
+//
 // A pure function in double precision. Classes without ground truth have no part in any mean; a class with
 // ground truth that nothing detected counts as 0.
 #pragma once
@@ -67,6 +69,6 @@ std::vector<float> best_thresholds(const AveragePrecision& measured, size_t clas
 // detections: of all images, in any order; equal confidences keep theirs. Those whose confidence is NaN, or
 // whose class has no ground truth, are left out. instances[class_id] counts ground truth boxes.
 AveragePrecision average_precision(std::span<const MatchedDetection> detections,
-                                   std::span<const int64_t> instances);
+                                   std::span<const int64_t> instances, Rules rules = kDefaultRules);
 
 }  // namespace marrow::evaluate

@@ -1,6 +1,8 @@
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 
+#include <algorithm>
 #include <cassert>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 namespace marrow::evaluate {
@@ -38,30 +40,67 @@ float confusion_confidence(float confidence) {
   return confidence == kValidationConfidence ? detect::NmsOptions().confidence : confidence;
 }
 
-void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
-                    std::span<const detect::InputDetection> detections, float confidence) {
-  constexpr size_t kNone = SIZE_MAX;
-  const int background = matrix.size() - 1;
-  std::vector<size_t> owner(truth.size(), kNone);  // the detection that a truth box goes to
+namespace {
+
+constexpr size_t kUnowned = SIZE_MAX;
+using Owners = std::vector<size_t>;  // by truth box: the detection that it goes to, or kUnowned
+
+// The truth box that overlaps the detection most among those that pass `may`; of equals the first, or the
+// last.
+template <class May>
+std::pair<size_t, float> best_truth(std::span<const TruthBox> truth, const detect::InputDetection& detection,
+                                    bool last_of_equals, const May& may) {
+  size_t best = kUnowned;
+  float best_iou = kConfusionIou;
+  for (size_t i = 0; i < truth.size(); ++i) {
+    const float iou = box_iou(truth[i].box, detection.box);
+    if (!(iou > kConfusionIou) || !may(i)) continue;
+    if (best != kUnowned && !(iou > best_iou || (last_of_equals && iou == best_iou))) continue;
+    best_iou = iou;
+    best = i;
+  }
+  return {best, best_iou};
+}
+
+Owners owners_by_confidence(std::span<const TruthBox> truth,
+                            std::span<const detect::InputDetection> detections, float confidence) {
+  std::vector<size_t> order;
+  for (size_t d = 0; d < detections.size(); ++d)
+    if (detections[d].confidence > confidence) order.push_back(d);
+  std::ranges::stable_sort(order, std::greater<>(), [&](size_t d) { return detections[d].confidence; });
+  Owners owner(truth.size(), kUnowned);
+  for (const size_t d : order) {
+    const auto [best, iou] =
+        best_truth(truth, detections[d], false, [&](size_t i) { return owner[i] == kUnowned; });
+    if (best != kUnowned) owner[best] = d;
+  }
+  return owner;
+}
+
+Owners owners_by_overlap(std::span<const TruthBox> truth, std::span<const detect::InputDetection> detections,
+                         float confidence) {
+  Owners owner(truth.size(), kUnowned);
   std::vector<float> owner_iou(truth.size());
   for (size_t d = 0; d < detections.size(); ++d) {
     if (!(detections[d].confidence > confidence)) continue;
-    size_t best = kNone;
-    float best_iou = kConfusionIou;
-    for (size_t i = 0; i < truth.size(); ++i) {
-      const float iou = box_iou(truth[i].box, detections[d].box);
-      if (iou > kConfusionIou && iou >= best_iou) {
-        best_iou = iou;
-        best = i;
-      }
-    }
-    if (best == kNone || (owner[best] != kNone && best_iou < owner_iou[best])) continue;
+    const auto [best, iou] = best_truth(truth, detections[d], true, [](size_t) { return true; });
+    if (best == kUnowned || (owner[best] != kUnowned && iou < owner_iou[best])) continue;
     owner[best] = d;
-    owner_iou[best] = best_iou;
+    owner_iou[best] = iou;
   }
+  return owner;
+}
+
+}  // namespace
+
+void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
+                    std::span<const detect::InputDetection> detections, float confidence, Rules rules) {
+  const int background = matrix.size() - 1;
+  const Owners owner = rules == Rules::k84 ? owners_by_confidence(truth, detections, confidence)
+                                           : owners_by_overlap(truth, detections, confidence);
   std::vector<bool> matched(detections.size());
   for (size_t i = 0; i < truth.size(); ++i) {
-    if (owner[i] == kNone) {
+    if (owner[i] == kUnowned) {
       matrix.add(background, truth[i].class_id);
     } else {
       matched[owner[i]] = true;

@@ -46,10 +46,13 @@ constexpr float kValidationConfidence = 0.001f;
 float confusion_confidence(float confidence);
 
 // Adds one image to a matrix of classes + 1, where the last row and column are the background. Matching
-// ignores classes: each detection goes for the truth box it overlaps most (above kConfusionIou, strictly),
-// and each truth box to the detection that overlaps it most; of equals the last one, as in the reference
-// implementation. Detections count strictly above `confidence`. Class numbers lie below classes.
+// ignores classes. Overlaps count strictly above kConfusionIou, detections strictly above `confidence`. Class
+// numbers lie below classes.
+// 8.4: by falling confidence, each detection takes the truth box it overlaps most among those still free.
+// 8.3: each detection goes for the truth box it overlaps most, and each truth box to the detection that
+// overlaps it most; of equals the last one, as in that implementation.
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
-                    std::span<const detect::InputDetection> detections, float confidence);
+                    std::span<const detect::InputDetection> detections, float confidence,
+                    Rules rules = kDefaultRules);
 
 }  // namespace marrow::evaluate

@@ -36,7 +36,8 @@ std::string report_table(const DetectionReport& report, bool per_class) {
 }
 
 std::string report_text(const DetectionReport& report, bool per_class) {
-  return "mAP by Ultralytics' definition (boxes in the network's input):\n" +
+  return fmt::format("mAP by Ultralytics' definition (rules of {}; boxes in the network's input):\n",
+                     rules_name(report.rules)) +
          report_table(report, per_class) +
          "mAP by COCO's definition (pycocotools; boxes in the image, -1: nothing to find):\n" +
          coco_text(report.coco);
@@ -64,6 +65,7 @@ nlohmann::ordered_json report_json(const DetectionReport& report) {
   return {{"images", report.images},
           {"instances", report.instances},
           {"definition", "ultralytics"},
+          {"rules", rules_name(report.rules)},
           {"precision", all.precision()},
           {"recall", all.recall()},
           {"map50", all.map50()},

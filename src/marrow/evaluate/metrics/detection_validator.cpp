@@ -59,9 +59,11 @@ void DetectionValidator::add(const ValidatedImage& picture) {
     if (!seen[c]) ++images_of_class_[c];
     seen[c] = true;
   }
-  const std::vector<MatchedDetection> matched = match_detections(picture.truth, picture.detections);
+  const std::vector<MatchedDetection> matched =
+      match_detections(picture.truth, picture.detections, options_.rules);
   matched_.insert(matched_.end(), matched.begin(), matched.end());
-  add_detections(confusion_, picture.truth, picture.detections, confusion_confidence(options_.confidence));
+  add_detections(confusion_, picture.truth, picture.detections, confusion_confidence(options_.confidence),
+                 options_.rules);
   add_coco(picture);
   ++images_;
 }
@@ -102,11 +104,12 @@ std::vector<CocoPrediction> DetectionValidator::predictions() const {
 
 DetectionReport DetectionValidator::report() const {
   DetectionReport report;
+  report.rules = options_.rules;
   report.names = names_;
   report.images = images_;
   report.instances = std::accumulate(instances_.begin(), instances_.end(), int64_t{0});
   report.images_of_class = images_of_class_;
-  report.ultralytics = average_precision(matched_, instances_);
+  report.ultralytics = average_precision(matched_, instances_, options_.rules);
   report.coco = evaluate_coco(coco_truth_, coco_detections_);
   report.confusion = confusion_;
   return report;

@@ -44,10 +44,12 @@ struct ValidatedImage {
 
 struct ValidatorOptions {
   float confidence = kValidationConfidence;  // that NMS ran with; decides what enters the confusion matrix
-  std::vector<int64_t> category_ids;         // in predictions.json, by class; empty: class + 1
+  std::vector<int64_t> category_ids = {};    // in predictions.json, by class; empty: class + 1
+  Rules rules = kDefaultRules;               // of the Ultralytics definition
 };
 
 struct DetectionReport {
+  Rules rules = kDefaultRules;
   std::vector<std::string> names;
   int64_t images = 0;
   int64_t instances = 0;
@@ -93,7 +95,8 @@ std::string report_table(const DetectionReport& report, bool per_class);
 std::string report_text(const DetectionReport& report, bool per_class);
 
 // {"images", "instances", "precision", "recall", "map50", "map75", "map50_95", "fitness", "best_confidence",
-// "definition": "ultralytics", "coco": [12 numbers, -1 where undefined], "coco_names": [12], "per_class":
+// "definition": "ultralytics", "rules": "8.4", "coco": [12 numbers, -1 where undefined], "coco_names": [12],
+// "per_class":
 // [{"class", "name", "images", "instances", "precision", "recall", "f1", "map50", "map75", "map50_95",
 // "coco_ap50", "coco_ap50_95"}] for classes with ground truth, "confusion_matrix": rows of counts}
 nlohmann::ordered_json report_json(const DetectionReport& report);

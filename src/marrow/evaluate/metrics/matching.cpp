@@ -23,31 +23,66 @@ float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b) {
   return shared / (areas - shared + 1e-7f);
 }
 
-std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
-                                               std::span<const detect::InputDetection> detections) {
+namespace {
+
+using Taken = std::vector<ThresholdBits>;  // by truth box: the thresholds at which it has its detection
+
+void match_free(std::span<const TruthBox> truth, const detect::InputDetection& detection, Taken& taken,
+                ThresholdBits& hits) {
   const auto& thresholds = float_iou_thresholds();
-  std::vector<ThresholdBits> taken(truth.size());
+  std::array<float, kIouThresholds> best_iou{};
+  std::array<size_t, kIouThresholds> best{};
+  best.fill(truth.size());
+  for (size_t i = 0; i < truth.size(); ++i) {
+    if (truth[i].class_id != detection.class_id) continue;
+    const float iou = box_iou(truth[i].box, detection.box);
+    for (size_t t = 0; t < kIouThresholds && iou >= thresholds[t]; ++t)
+      if (!taken[i][t] && (best[t] == truth.size() || iou > best_iou[t])) {
+        best[t] = i;
+        best_iou[t] = iou;
+      }
+  }
+  for (size_t t = 0; t < kIouThresholds; ++t) {
+    if (best[t] == truth.size()) continue;
+    taken[best[t]].set(t);
+    hits.set(t);
+  }
+}
+
+void match_best(std::span<const TruthBox> truth, const detect::InputDetection& detection, Taken& taken,
+                ThresholdBits& hits) {
+  const auto& thresholds = float_iou_thresholds();
+  // A detection's best truth box is the same at every threshold that it reaches.
+  float best_iou = thresholds[0];
+  size_t best = truth.size();
+  for (size_t i = 0; i < truth.size(); ++i) {
+    if (truth[i].class_id != detection.class_id) continue;
+    const float iou = box_iou(truth[i].box, detection.box);
+    if (iou >= best_iou) {
+      best_iou = iou;
+      best = i;
+    }
+  }
+  if (best == truth.size()) return;
+  for (size_t t = 0; t < kIouThresholds && best_iou >= thresholds[t]; ++t) {
+    if (taken[best][t]) continue;
+    taken[best].set(t);
+    hits.set(t);
+  }
+}
+
+}  // namespace
+
+std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
+                                               std::span<const detect::InputDetection> detections,
+                                               Rules rules) {
+  Taken taken(truth.size());
   std::vector<MatchedDetection> matched;
   matched.reserve(detections.size());
   for (const detect::InputDetection& detection : detections) {
-    matched.push_back({detection.confidence, detection.class_id, {}});
-    // A detection's best truth box is the same at every threshold that it reaches.
-    float best_iou = thresholds[0];
-    size_t best = truth.size();
-    for (size_t i = 0; i < truth.size(); ++i) {
-      if (truth[i].class_id != detection.class_id) continue;
-      const float iou = box_iou(truth[i].box, detection.box);
-      if (iou >= best_iou) {
-        best_iou = iou;
-        best = i;
-      }
-    }
-    if (best == truth.size()) continue;
-    for (size_t t = 0; t < kIouThresholds && best_iou >= thresholds[t]; ++t) {
-      if (taken[best][t]) continue;
-      taken[best].set(t);
-      matched.back().true_positive.set(t);
-    }
+    MatchedDetection& one =
+        matched.emplace_back(MatchedDetection{detection.confidence, detection.class_id, {}});
+    (rules == Rules::k84 ? match_free : match_best)(truth, detection, taken, one.true_positive);
   }
   return matched;
 }

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "marrow/base/rules.h"
 #include "marrow/detect/nms.h"
 
 namespace marrow::evaluate {
@@ -38,11 +39,14 @@ const std::array<float, kIouThresholds>& float_iou_thresholds();
 // Shared area / (sum of areas - shared area + 1e-7). NaN for boxes that are not finite.
 float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b);
 
-// One entry a detection, in the order given, which is that of falling confidence as NMS returns it: a truth
-// box goes to the first detection of its class whose own best truth box it is, not to the one that overlaps
-// it most. Of truth boxes that overlap a detection equally the last one is its best, as in the reference
+// One entry a detection, in the order given, which is that of falling confidence as NMS returns it.
+// 8.4: at each threshold a detection takes the truth box of its class that it overlaps most among those still
+// free there, the first of equals, if it reaches the threshold with it.
+// 8.3: a truth box goes to the first detection of its class whose own best truth box it is, not to the one
+// that overlaps it most. Of truth boxes that overlap a detection equally the last one is its best, as in that
 // implementation's reversed sort.
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
-                                               std::span<const detect::InputDetection> detections);
+                                               std::span<const detect::InputDetection> detections,
+                                               Rules rules = kDefaultRules);
 
 }  // namespace marrow::evaluate
