@@ -51,7 +51,10 @@ class TrainBench {
         start_(train::start_model(options, dataset_.names, [](const std::string&) {})),
         model_(start_.model.graph, start_.weights, executor_options()),
         average_(start_.model.graph, start_.weights, executor_options()),
-        optimizer_(model_, train::parameter_groups(start_.model.graph, options.weight_decay), {}),
+        optimizer_(
+            model_,
+            train::parameter_groups(start_.model.graph, options.weight_decay, train::OptimizerKind::kSgd),
+            {}),
         ema_(average_),
         loss_(start_.model.graph),
         maps_(train::detection_maps(start_.model.graph)) {
@@ -108,8 +111,8 @@ class TrainBench {
     train::TorchExecutorOptions executor;
     executor.device = train::parse_device(options_.device.empty() ? "cpu" : options_.device);
     executor.channels_last = options_.channels_last;
-    if (options_.amp_type == "bf16") executor.compute_type = torch::kBFloat16;
-    if (options_.amp_type == "fp16") executor.compute_type = torch::kHalf;
+    if (options_.amp == "bf16") executor.compute_type = torch::kBFloat16;
+    if (options_.amp == "fp16") executor.compute_type = torch::kHalf;
     return executor;
   }
 

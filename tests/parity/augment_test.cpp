@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <climits>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <numbers>
 #include <string>
 
 #include "marrow/geometry/letterbox.h"
@@ -167,8 +169,7 @@ TEST(parity_augment, PerspectiveFromDraws) {
       for (size_t i = 0; i < built.size(); ++i) EXPECT_NEAR(built[i], matrix[i], 2e-5) << "element " << i;
 
       const loader::Sample sample = loader::random_perspective(
-          {image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws,
-          params.at("border").at(1).get<int>(), params.at("border").at(0).get<int>());
+          {image, objects_of(golden.at(name + ".boxes"), golden.at(name + ".cls"))}, draws, output);
       // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a pixel.
       EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".warped_img"))).largest, 255 / 32 + 1);
       expect_objects(sample.objects, golden.at(name + ".boxes_out"), golden.at(name + ".cls_out"), 1e-2);
@@ -176,6 +177,47 @@ TEST(parity_augment, PerspectiveFromDraws) {
     }
     EXPECT_GT(compared, 0);
   });
+}
+
+// An image that is warped as it is, without a letterbox before: Ultralytics 8.4.
+TEST(parity_augment, PerspectiveWithoutLetterbox) {
+  testing::for_each_golden(
+      "compat/misc/perspective_no_letterbox.json", [](const std::filesystem::path& path) {
+        const Tensors golden = tensors_of(path);
+        const json recorded = testing::read_json(path);
+        int compared = 0;
+        for (const json& row : recorded.at("cases")) {
+          const std::string name = std::to_string(row.at("case").get<int>());
+          SCOPED_TRACE(name);
+          const image::Image image = image_of(golden.at(name + ".img"));
+          const Size output{row.at("output_hw").at(1).get<int>(), row.at("output_hw").at(0).get<int>()};
+          const auto matrix = golden.at(name + ".M").values<double>();
+          const double scale = row.at("scale_s");
+          // The draws out of the matrix: M = T R C.
+          loader::PerspectiveDraws draws;
+          draws.scale = scale;
+          draws.degrees = std::atan2(matrix[1], matrix[0]) * 180 / std::numbers::pi;
+          draws.translate_x =
+              (matrix[2] + matrix[0] * image.width() / 2.0 + matrix[1] * image.height() / 2.0) / output.width;
+          draws.translate_y =
+              (matrix[5] + matrix[3] * image.width() / 2.0 + matrix[4] * image.height() / 2.0) /
+              output.height;
+          const image::Matrix3 built = loader::perspective_matrix(draws, loader::size_of(image), output);
+          for (size_t i = 0; i < built.size(); ++i) EXPECT_NEAR(built[i], matrix[i], 2e-5) << "element " << i;
+          const Tensor classes = Tensor({golden.at(name + ".boxes").dim(0)});
+          const loader::Sample sample = loader::random_perspective(
+              {image, objects_of(golden.at(name + ".boxes"), classes)}, draws, output);
+          // Matrices come back with their rounding, which may move a sample point by a 32nd of a pixel.
+          EXPECT_LE(difference(sample.image, image_of(golden.at(name + ".out"))).largest, 255 / 32 + 2);
+          const Tensor& wanted = golden.at(name + ".boxes_out");
+          ASSERT_EQ(sample.objects.size(), row.at("kept").get<size_t>());
+          ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));
+          for (size_t i = 0; i < sample.objects.size(); ++i)
+            expect_box(sample.objects[i], wanted.values().subspan(i * 4, 4), 1e-2);
+          ++compared;
+        }
+        EXPECT_GT(compared, 0);
+      });
 }
 
 TEST(parity_augment, ColourConversions) {

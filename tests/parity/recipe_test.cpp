@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-train::ScheduleOptions schedule_options(const json& p) {
+train::ScheduleOptions schedule_options(const json& p, Rules rules) {
   train::ScheduleOptions o;
   o.batches_per_epoch = p.at("nb");
   o.epochs = p.at("epochs");
@@ -28,10 +28,11 @@ train::ScheduleOptions schedule_options(const json& p) {
   o.lr0 = p.at("lr0");
   o.lrf = p.at("lrf");
   o.cosine = p.at("cos_lr");
-  o.momentum = p.at("momentum");
+  o.momentum = o.own_momentum = p.at("momentum");
   o.warmup_epochs = p.at("warmup_epochs");
   o.warmup_momentum = p.at("warmup_momentum");
   o.warmup_bias_lr = p.at("warmup_bias_lr");
+  o.rules = rules;
   return o;
 }
 
@@ -41,7 +42,7 @@ TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
     ASSERT_FALSE(recorded.at("cases").empty());
     for (const json& entry : recorded.at("cases")) {
       SCOPED_TRACE(entry.at("params").dump());
-      const train::Schedule schedule(schedule_options(entry.at("params")));
+      const train::Schedule schedule(schedule_options(entry.at("params"), Rules::k83));
       const std::vector<std::string> columns = entry.at("columns");
       const auto column = [&](const char* name) {
         return static_cast<size_t>(std::ranges::find(columns, name) - columns.begin());
@@ -76,10 +77,50 @@ TEST(parity_schedule, EveryIterationHasTheRecordedRates) {
   });
 }
 
+// Ultralytics 8.4: no shortest warm-up, groups in another order, MuSGD's with three times the rate.
+TEST(parity_schedule, EveryIterationHasTheRatesOf84) {
+  testing::for_each_golden("compat/train/lr_schedule.json", [](const std::filesystem::path& path) {
+    const json recorded = testing::read_json(path);
+    ASSERT_FALSE(recorded.at("cases").empty());
+    for (const json& entry : recorded.at("cases")) {
+      SCOPED_TRACE(entry.at("params").dump());
+      const train::Schedule schedule(schedule_options(entry.at("params"), Rules::k84));
+      EXPECT_EQ(std::max<int64_t>(schedule.warmup_iterations(), 0),
+                entry.at("warmup_iterations").get<int64_t>());
+      const std::vector<std::string> columns = entry.at("columns"), groups = entry.at("groups");
+      const auto column = [&](const std::string& name) {
+        return static_cast<size_t>(
+            std::ranges::find_if(columns, [&](const std::string& each) { return each.starts_with(name); }) -
+            columns.begin());
+      };
+      int64_t last_step = -1;
+      ASSERT_FALSE(entry.at("rows").empty());
+      for (const json& row : entry.at("rows")) {
+        const int64_t i = row.at(column("ni"));
+        SCOPED_TRACE("iteration " + std::to_string(i));
+        const train::IterationSettings found = schedule.at(i);
+        for (size_t g = 0; g < groups.size(); ++g) {
+          const double rate = groups.size() == 8 && g % 2 == 0 ? 3 : 1;
+          const double lr = (groups[g] == "bias" ? found.bias_lr : found.lr) + (rate - 1) * found.lr;
+          EXPECT_NEAR(lr, row.at(column("lr_pg" + std::to_string(g))).get<double>(), 1e-9) << g;
+        }
+        if (const json& momentum = row.at(column("momentum")); !momentum.is_null()) {
+          EXPECT_NEAR(found.momentum, momentum.get<double>(), 1e-9);
+        }
+        EXPECT_EQ(found.accumulate, row.at(column("accumulate")).get<int>());
+        const bool steps = schedule.steps_after(i, last_step);
+        EXPECT_EQ(steps, row.at(column("optimizer_step")).get<bool>());
+        if (steps) last_step = i;
+      }
+    }
+  });
+}
+
 TEST(parity_run_layout, ResultsHaveTheColumnsOfTheReference) {
   testing::for_each_golden("yolov8/e2e/run_layout.json", [](const std::filesystem::path& path) {
     const json recorded = testing::read_json(path);
-    EXPECT_EQ(join(train::detection_columns(), ","), recorded.at("results_csv").at(0).get<std::string>());
+    EXPECT_EQ(join(train::with_rates(train::detection_columns(), 3), ","),
+              recorded.at("results_csv").at(0).get<std::string>());
   });
 }
 

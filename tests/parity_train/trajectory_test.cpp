@@ -62,7 +62,9 @@ class Recording {
                    .graph),
         model_(graph_, file("init")),
         average_(graph_, file("init")),
-        optimizer_(model_, train::parameter_groups(graph_, run_.at("weight_decay_group1")),
+        optimizer_(model_,
+                   train::parameter_groups(graph_, run_.at("weight_decay_group1"),
+                                           kind_of(run_.at("optimizer")), Rules::k83),
                    {kind_of(run_.at("optimizer")), run_.at("momentum")}),
         ema_(average_),
         maps_(train::detection_maps(graph_)) {
@@ -71,7 +73,10 @@ class Recording {
     targets_ = {train::to_torch(data.at("batch_idx")), train::to_torch(data.at("cls")),
                 train::to_torch(data.at("bboxes"))};
     const json& gains = run_.at("hyp");
-    loss_options_ = {.box_gain = gains.at("box"), .class_gain = gains.at("cls"), .dfl_gain = gains.at("dfl")};
+    loss_options_ = {.box_gain = gains.at("box"),
+                     .class_gain = gains.at("cls"),
+                     .dfl_gain = gains.at("dfl"),
+                     .rules = Rules::k83};
   }
 
   bool has(const std::string& part) const { return fs::exists(stem_.string() + "_" + part + ".safetensors"); }

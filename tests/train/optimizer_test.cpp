@@ -55,7 +55,7 @@ class Trained {
  public:
   explicit Trained(OptimizerKind kind)
       : executor(small_graph(), randomize(small_graph(), 3)),
-        optimizer(executor, parameter_groups(executor.graph(), kDecay), {kind, kBeta1}) {}
+        optimizer(executor, parameter_groups(executor.graph(), kDecay, kind, Rules::k83), {kind, kBeta1}) {}
   void steps(int from, int to) {
     for (int step = from; step < to; ++step) {
       set_gradients(executor, step);

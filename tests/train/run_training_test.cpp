@@ -56,7 +56,7 @@ TEST(RunTraining, GivesTheSameBytesForTheSameSeed) {
 
 TEST(RunTraining, GoesOnToTheByteAfterASignal) {
   const TinyRun tiny;
-  for (const char* optimizer : {"SGD", "NAdam"}) {
+  for (const char* optimizer : {"SGD", "NAdam", "MuSGD"}) {
     SCOPED_TRACE(optimizer);
     TrainOptions options = tiny.options(std::string("straight") + optimizer);
     options.optimizer = optimizer;

@@ -86,7 +86,7 @@ TEST_F(SettingsTest, EachTrainsToFiniteNumbers) {
       {{"optimizer", "NAdam"}, {"lr0", "0.001"}},
       {{"optimizer", "RAdam"}, {"lr0", "0.001"}},
       {{"optimizer", "RMSProp"}, {"lr0", "0.0001"}},
-      {{"cos_lr", "true"}, {"warmup_epochs", "3"}},
+      {{"cos_lr", "true"}, {"rules", "8.3"}, {"warmup_epochs", "3"}},
       {{"multi_scale", "true"}},
       {{"rect", "true"}},
       {{"single_cls", "true"}},
@@ -120,7 +120,7 @@ TEST_F(SettingsTest, EachTrainsToFiniteNumbers) {
     EXPECT_TRUE(fs::exists(tiny_.weights(name, "best")));
   }
   // And each does what it is for.
-  EXPECT_NE(results("cos_lr-true-warmup_epochs-3-")[1].back(), results("val-false-")[1].back());
+  EXPECT_NE(results("cos_lr-true-rules-8.3-warmup_epochs-3-")[1].back(), results("val-false-")[1].back());
   EXPECT_EQ(results("val-false-")[0][8], 0);
   EXPECT_EQ(model::load_trained(tiny_.weights("single_cls-true-", "last")).model.names,
             std::vector<std::string>{"item"});
@@ -151,6 +151,26 @@ TEST_F(SettingsTest, ABatchMayBeAShareOfTheMemory) {
   const std::string said = train("share", {{"batch", "0.9"}, {"epochs", "1"}});
   EXPECT_NE(said.find("batch 0.9: "), std::string::npos) << said;
   EXPECT_EQ(results("share").size(), 1u);
+}
+
+// Both rules train; what is left behind names them.
+TEST_F(SettingsTest, NamesTheRulesItFollows) {
+  for (const char* rules : {"8.3", "8.4"}) {
+    for (const char* optimizer : {"SGD", "MuSGD"}) {
+      const std::string name = std::string(rules) + optimizer;
+      const std::string said =
+          train(name, {{"rules", rules}, {"optimizer", optimizer}, {"warmup_epochs", "3"}});
+      EXPECT_EQ(said.find("failed: "), std::string::npos) << said;
+      EXPECT_NE(said.find("by the rules of " + std::string(rules)), std::string::npos) << said;
+      EXPECT_NE(said.find("(Ultralytics " + std::string(rules) + ")"), std::string::npos) << said;
+      EXPECT_NE(read_file(tiny_.run(name) / "args.yaml", 10000).find("rules: " + std::string(rules)),
+                std::string::npos);
+      EXPECT_EQ(results(name).at(0).size(), std::string(optimizer) == "SGD" ? 15u : 20u);
+    }
+  }
+  // 8.3 had the biases first, whose rate falls while the others' rises.
+  EXPECT_GT(results("8.3SGD")[0][12], results("8.3SGD")[0][13]);
+  EXPECT_GT(results("8.4SGD")[0][14], results("8.4SGD")[0][13]);
 }
 
 TEST_F(SettingsTest, BatchesNoLargerThanTheDataset) {

@@ -55,6 +55,20 @@ TEST_F(StartModel, DrawsFromTheSeed) {
       same(first.weights.at("model.0.conv.weight"), start(options_).weights.at("model.0.conv.weight")));
 }
 
+TEST_F(StartModel, BoxBranchesStartAtTheRulesBias) {
+  options_.model = (folder_ / "tiny.yaml").string();
+  for (const auto& [rules, wanted] : {std::pair{"8.4", 2.0f}, {"8.3", 1.0f}}) {
+    options_.rules = rules;
+    int seen = 0;
+    for (const auto& [name, tensor] : start(options_).weights) {
+      if (tail_of_branch(name, "cv2") != "2.bias") continue;
+      ++seen;
+      for (const float value : tensor.values()) EXPECT_EQ(value, wanted) << name;
+    }
+    EXPECT_EQ(seen, 3);
+  }
+}
+
 TEST_F(StartModel, SaysThatClassesHaveAnotherOrder) {
   for (const std::vector<std::string>& names : {std::vector<std::string>{"b", "a"}, {"a", "b"}}) {
     options_.model = checkpoint("own.safetensors",

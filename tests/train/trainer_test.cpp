@@ -27,7 +27,7 @@ class FakeTask : public Task {
  public:
   std::vector<std::string> loss_names() const override { return {"loss"}; }
   std::vector<std::string> result_columns() const override {
-    return {"epoch", "time", "train/loss", "fitness", "val/loss", "lr/pg0", "lr/pg1", "lr/pg2"};
+    return {"epoch", "time", "train/loss", "fitness", "val/loss"};
   }
   int64_t batches_per_epoch() const override { return 5; }
   int64_t images() const override { return 5; }

@@ -18,6 +18,7 @@ AugmentSettings augment_settings_of(const train::TrainOptions& options) {
                           .zoom = train::zoom_range(options),
                           .shear = options.shear,
                           .perspective = options.perspective};
+  settings.rules = rules_named(options.rules);
   settings.hsv = {.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
   return settings;
 }

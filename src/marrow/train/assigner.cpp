@@ -11,9 +11,17 @@ constexpr double kInsideMargin = 1e-9;  // pixels; strict inside
 constexpr double kAlignmentEps = 1e-9;
 
 // (N, M, A) bool: the anchor lies strictly inside the object's box.
-torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& objects) {
+torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& objects,
+                             double smallest_side) {
   const torch::Tensor point = anchors.view({1, 1, -1, 2});
-  const torch::Tensor box = objects.boxes.unsqueeze(2);  // (N, M, 1, 4)
+  torch::Tensor box = objects.boxes.unsqueeze(2);  // (N, M, 1, 4)
+  if (smallest_side > 0) {
+    const torch::Tensor first = box.narrow(-1, 0, 2), last = box.narrow(-1, 2, 2);
+    const torch::Tensor middle = (first + last) / 2, side = last - first;
+    const torch::Tensor half =
+        torch::where(side < smallest_side, torch::full_like(side, smallest_side), side) / 2;
+    box = torch::cat({middle - half, middle + half}, -1);
+  }
   const auto beyond = [&](int64_t axis) {
     return (point.select(-1, axis) - box.select(-1, axis) > kInsideMargin)
         .logical_and_(box.select(-1, axis + 2) - point.select(-1, axis) > kInsideMargin);
@@ -35,7 +43,7 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
 
   // Candidates are few: an object's box covers a small part of the image. Overlaps are computed for those
   // (K of them) and spread out into (N, M, A).
-  const torch::Tensor inside = anchors_inside(anchors, objects);
+  const torch::Tensor inside = anchors_inside(anchors, objects, options.smallest_side);
   const torch::Tensor candidates = inside.nonzero();  // (K, 3)
   const torch::Tensor image = candidates.select(1, 0), object = candidates.select(1, 1),
                       anchor = candidates.select(1, 2);
@@ -61,6 +69,12 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
       torch::zeros_like(picked).scatter_(1, overlaps.argmax(1, /*keepdim=*/true), true);
   picked = torch::where(contested, winner, picked);
 
+  if (options.top_k_after > 0) {
+    const torch::Tensor kept = std::get<1>(
+        (alignments * picked)
+            .topk(std::min<int64_t>(options.top_k_after, a), -1, /*largest=*/true, /*sorted=*/false));
+    picked = torch::zeros_like(picked).scatter_(-1, kept, true).logical_and_(picked);
+  }
   const torch::Tensor won = alignments * picked;
   const torch::Tensor largest_alignment = won.amax(-1, /*keepdim=*/true);
   const torch::Tensor largest_overlap = (overlaps * picked).amax(-1, /*keepdim=*/true);

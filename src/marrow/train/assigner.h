@@ -11,6 +11,10 @@ struct AssignerOptions {
   int top_k = 10;
   double alpha = 0.5;
   double beta = 6.0;
+  // Pixels: an object's side that is shorter counts as so long, about its middle, where anchors inside it are
+  // looked for; 0: as it is.
+  double smallest_side = 0;
+  int top_k_after = 0;  // keep so many of an object's anchors once each has one object; 0: all
 };
 
 // The objects of a batch, padded to M >= 0 an image.

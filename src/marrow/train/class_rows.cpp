@@ -23,18 +23,6 @@ bool are_numbers(const std::vector<std::string>& names) {
   return true;
 }
 
-// What follows the level in a branch of a head: "0.conv.weight" of "model.22.cv2.1.0.conv.weight". Empty for
-// other names.
-std::string_view tail_of_branch(std::string_view name, std::string_view branch) {
-  const size_t at = name.rfind(branch);
-  if (at == std::string_view::npos || at == 0 || (name[at - 1] != '.' && name[at - 1] != '_')) return {};
-  std::string_view tail = name.substr(at + branch.size());
-  if (tail.size() < 3 || tail[0] != '.' || std::isdigit(static_cast<unsigned char>(tail[1])) == 0 ||
-      tail[2] != '.')
-    return {};
-  return tail.substr(3);
-}
-
 bool is_class_output(std::string_view name) {
   const std::string_view tail = tail_of_branch(name, "cv3");
   return tail == "2.weight" || tail == "2.bias";
@@ -46,6 +34,16 @@ const Parameter* find_parameter(const Graph& graph, const std::string& name) {
 }
 
 }  // namespace
+
+std::string_view tail_of_branch(std::string_view name, std::string_view branch) {
+  const size_t at = name.rfind(branch);
+  if (at == std::string_view::npos || at == 0 || (name[at - 1] != '.' && name[at - 1] != '_')) return {};
+  std::string_view tail = name.substr(at + branch.size());
+  if (tail.size() < 3 || tail[0] != '.' || std::isdigit(static_cast<unsigned char>(tail[1])) == 0 ||
+      tail[2] != '.')
+    return {};
+  return tail.substr(3);
+}
 
 std::vector<int> rows_by_name(const std::vector<std::string>& source,
                               const std::vector<std::string>& wanted) {

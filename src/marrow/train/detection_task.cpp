@@ -53,7 +53,8 @@ DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, st
       loss_(graph, {.box_gain = options.box,
                     .class_gain = options.cls,
                     .dfl_gain = options.dfl,
-                    .class_weights = class_weights(objects_of_classes(), options.cls_pw)}),
+                    .class_weights = class_weights(objects_of_classes(), options.cls_pw),
+                    .rules = rules_named(options.rules)}),
       maps_(detection_maps(graph)),
       output_(graph.find("output0")),
       threads_(options.threads) {}
@@ -67,7 +68,7 @@ std::vector<int64_t> DetectionTask::objects_of_classes() const {
 }
 
 std::vector<std::string> DetectionTask::result_columns() const {
-  return detection_columns();
+  return detection_columns(loss_.third_name());
 }
 
 void DetectionTask::show_to(RunPlots& plots) {
@@ -76,8 +77,9 @@ void DetectionTask::show_to(RunPlots& plots) {
 }
 
 void DetectionTask::start(const Place& place) {
-  // A run of fewer epochs than that keeps its mosaics.
-  const int64_t epoch = place.epochs - options_.close_mosaic;
+  // With 8.3's rules a run of fewer epochs than that keeps its mosaics.
+  int64_t epoch = place.epochs - options_.close_mosaic;
+  if (rules_named(options_.rules) == Rules::k84) epoch = std::max<int64_t>(epoch, 0);
   close_mosaic_epoch_ = options_.close_mosaic > 0 && epoch >= 0 ? epoch : -1;
   LoaderTask::start(place);
 }

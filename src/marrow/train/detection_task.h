@@ -15,7 +15,9 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
                 int image_size, int stride, evaluate::OpenedSplit train, evaluate::OpenedSplit val);
 
-  std::vector<std::string> loss_names() const override { return {"box_loss", "cls_loss", "dfl_loss"}; }
+  std::vector<std::string> loss_names() const override {
+    return {"box_loss", "cls_loss", loss_.third_name()};
+  }
   std::vector<std::string> result_columns() const override;
   void start(const Place& place) override;
   Step forward(TorchExecutor& model) override;

@@ -85,13 +85,21 @@ torch::Tensor distribution_focal_loss(const torch::Tensor& logits, const torch::
 
 DetectionLoss::DetectionLoss(int classes, int reg_max, std::vector<int> strides,
                              const DetectionLossOptions& options)
-    : classes_(classes), reg_max_(reg_max), strides_(std::move(strides)), options_(options) {}
+    : classes_(classes), reg_max_(reg_max), strides_(std::move(strides)), options_(options) {
+  settle_assigner();
+}
 
 DetectionLoss::DetectionLoss(const Graph& graph, const DetectionLossOptions& options) : options_(options) {
   const auto& decode = std::get<DetectDecode>(detection_node(graph).operation);
   classes_ = decode.classes;
   reg_max_ = decode.reg_max;
   strides_ = decode.strides;
+  settle_assigner();
+}
+
+void DetectionLoss::settle_assigner() {
+  if (options_.rules == Rules::k84 && !strides_.empty())
+    options_.assigner.smallest_side = strides_[std::min<size_t>(1, strides_.size() - 1)];
 }
 
 DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> maps,
@@ -109,14 +117,18 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   const auto parts = raw.split_with_sizes({sides, classes_}, 1);
   const torch::Tensor &distributions = parts[0], &logits = parts[1];
   const Anchors grid = make_anchors(maps, strides_);
-  const PaddedObjects objects = pad(targets, n, classes_, static_cast<double>(maps[0].size(3)) * strides_[0],
-                                    static_cast<double>(maps[0].size(2)) * strides_[0], raw.device());
+  const double width = static_cast<double>(maps[0].size(3)) * strides_[0];
+  const double height = static_cast<double>(maps[0].size(2)) * strides_[0];
+  const torch::Tensor sides_of_input =
+      torch::tensor({width, height, width, height}, raw.options().requires_grad(false));
+  const PaddedObjects objects = pad(targets, n, classes_, width, height, raw.device());
 
   Assignment assignment;
   {
     const torch::NoGradGuard no_grad;
-    const torch::Tensor distances =
-        expected_distances(distributions.reshape({n, 4, reg_max_, -1}), 2).transpose(1, 2);
+    const torch::Tensor sides_of =
+        reg_max_ == 1 ? distributions : expected_distances(distributions.reshape({n, 4, reg_max_, -1}), 2);
+    const torch::Tensor distances = sides_of.transpose(1, 2);
     assignment = assign(logits, distances_to_boxes(grid.centres, distances) * grid.strides,
                         grid.centres * grid.strides, objects, options_.assigner);
   }
@@ -128,7 +140,7 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   if (!options_.class_weights.empty()) class_weights = torch::tensor(options_.class_weights, raw.options());
   torch::Tensor class_term = at::softplus(logits).sum();
   if (class_weights.defined()) class_term = (at::softplus(logits) * class_weights.view({1, -1, 1})).sum();
-  torch::Tensor box_term = torch::zeros({}, raw.options()), dfl_term = box_term;
+  torch::Tensor box_term = torch::zeros({}, raw.options()), third_term = box_term;
   const torch::Tensor foreground = assignment.foreground.nonzero();  // (F, 2)
   if (foreground.size(0) > 0) {
     const torch::Tensor image = foreground.select(1, 0), anchor = foreground.select(1, 1);
@@ -140,16 +152,48 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
 
     const torch::Tensor stride = grid.strides.index({anchor}), centre = grid.centres.index({anchor});
     const torch::Tensor target = objects.boxes.index({image, object}) / stride;  // cells
+    const torch::Tensor wanted = boxes_to_distances(centre, target);
     const torch::Tensor distribution =
         distributions.transpose(1, 2).index({image, anchor}).view({-1, 4, reg_max_});
-    const torch::Tensor box = distances_to_boxes(centre, expected_distances(distribution, 2));
+    const torch::Tensor found = reg_max_ == 1 ? distribution.squeeze(2) : expected_distances(distribution, 2);
+    const torch::Tensor box = distances_to_boxes(centre, found);
     box_term = ((1 - box_iou(box, target, IouKind::kCiou)) * weight).sum();
-    dfl_term = (distribution_focal_loss(distribution, boxes_to_distances(centre, target)) * weight).sum();
+    third_term = reg_max_ == 1 ? ((found - wanted).abs() * stride / sides_of_input).mean(-1) * weight
+                               : distribution_focal_loss(distribution, wanted) * weight;
+    third_term = third_term.sum();
   }
   const torch::Tensor items = torch::stack({box_term * options_.box_gain, class_term * options_.class_gain,
-                                            dfl_term * options_.dfl_gain}) /
+                                            third_term * options_.dfl_gain}) /
                               total;
   return {items * n, items.detach(), assignment, objects};
+}
+
+namespace {
+
+DetectionLossOptions of_branch(DetectionLossOptions options, int top_k, int top_k_after) {
+  options.assigner.top_k = top_k;
+  options.assigner.top_k_after = top_k_after;
+  return options;
+}
+
+}  // namespace
+
+DualDetectionLoss::DualDetectionLoss(int classes, int reg_max, const std::vector<int>& strides,
+                                     DetectionLossOptions options)
+    : many_(classes, reg_max, strides, of_branch(options, 10, 0)),
+      one_(classes, reg_max, strides, of_branch(options, 7, 1)) {}
+
+DetectionLossResult DualDetectionLoss::operator()(std::span<const torch::Tensor> one_to_many,
+                                                  std::span<const torch::Tensor> one_to_one,
+                                                  const DetectionTargets& targets, double share) const {
+  const DetectionLossResult many = many_(one_to_many, targets);
+  DetectionLossResult one = one_(one_to_one, targets);
+  one.loss = many.loss * share + one.loss * (1 - share);
+  return one;
+}
+
+double one_to_many_share(int finished, int epochs) {
+  return 0.1 + 0.7 * std::max(1 - static_cast<double>(finished) / std::max(epochs - 1, 1), 0.0);
 }
 
 std::vector<double> class_weights(std::span<const int64_t> counts, double power) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "marrow/graph/graph.h"
@@ -31,11 +32,14 @@ struct DetectionLossOptions {
   double class_gain = kClassGain;
   double dfl_gain = kDflGain;
   std::vector<double> class_weights = {};  // of the class loss, one a class; empty: 1
-  AssignerOptions assigner;
+  // 8.4: small objects count as larger ones for the assigner, which then has the side of a cell of the second
+  // level.
+  Rules rules = kDefaultRules;
+  AssignerOptions assigner = {};
 };
 
 struct DetectionLossResult {
-  // (box, class, dfl) times gains times the batch size. Call loss.sum().backward().
+  // (box, class, dfl or L1) times gains times the batch size. Call loss.sum().backward().
   torch::Tensor loss;
   // The same without the batch size, detached: what is displayed and logged.
   torch::Tensor items;
@@ -53,12 +57,37 @@ class DetectionLoss {
   // Throws Error{kShape} when a map, an image index or a class does not fit.
   DetectionLossResult operator()(std::span<const torch::Tensor> maps, const DetectionTargets& targets) const;
 
+  // What the third term is called: "dfl_loss"; "l1_loss" of a head whose sides are numbers, not distributions
+  // (reg_max 1).
+  std::string third_name() const { return reg_max_ == 1 ? "l1_loss" : "dfl_loss"; }
+
  private:
+  void settle_assigner();
+
   int classes_;
   int reg_max_;
   std::vector<int> strides_;  // input pixels a cell, one a level
   DetectionLossOptions options_;
 };
+
+// The loss of a head with two branches over the same levels, one that gives an object several predictions and
+// one that gives it one. Source: spec/compat.md, section 8.2.
+class DualDetectionLoss {
+ public:
+  DualDetectionLoss(int classes, int reg_max, const std::vector<int>& strides,
+                    DetectionLossOptions options = {});
+
+  // `share`: of the first branch, one_to_many_share. Items are the second branch's, unweighted.
+  DetectionLossResult operator()(std::span<const torch::Tensor> one_to_many,
+                                 std::span<const torch::Tensor> one_to_one, const DetectionTargets& targets,
+                                 double share) const;
+
+ private:
+  DetectionLoss many_, one_;
+};
+
+// From 0.8 in the first epoch down to 0.1 in the last, of `epochs`; `finished`: epochs before this one.
+double one_to_many_share(int finished, int epochs);
 
 // cls_pw: (1 / count)^power, over the mean of these; a class without objects has the mean of the others.
 // Empty where the power is 0 or nothing is counted.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "marrow/base/error.h"
+#include "marrow/train/class_rows.h"
 
 namespace marrow::train {
 namespace {
@@ -18,7 +19,7 @@ constexpr double kNadamDecay = 4e-3;  // of the momentum schedule: Dozat 2016
 constexpr double kClipEps = 1e-6;
 
 constexpr const char* kFirst = "momentum/";
-constexpr const char* kSecond = "variance/";
+constexpr const char* kSecond = "variance/";  // of MuSGD the average of the matrix's gradients
 
 // The parts of a dotted name, numbers as numbers: model.2 comes before model.10, and cv2 before m.0.
 std::vector<std::pair<int64_t, std::string>> natural_parts(const std::string& name) {
@@ -39,19 +40,65 @@ double nadam_momentum(double beta1, int64_t step) {
 
 }  // namespace
 
-std::array<ParameterGroup, 3> parameter_groups(const Graph& graph, double weight_decay) {
-  std::array<ParameterGroup, 3> groups;
-  groups[1].weight_decay = weight_decay;
+std::vector<ParameterGroup> parameter_groups(const Graph& graph, double weight_decay, OptimizerKind kind,
+                                             Rules rules) {
+  const bool muon = kind == OptimizerKind::kMuSgd;
+  constexpr double kClassBranchRate = 3;
+  std::vector<ParameterGroup> groups;
+  const std::vector<std::string> kinds = rules == Rules::k83 && !muon
+                                             ? std::vector<std::string>{"bias", "weight", "bn"}
+                                             : std::vector<std::string>{"weight", "bn", "bias"};
+  const auto add = [&](const std::string& name, double rate) {
+    groups.push_back({name, name == "weight" || name == "muon" ? weight_decay : 0, rate, {}});
+  };
+  for (const std::string& name : kinds) {
+    if (muon) add(name, kClassBranchRate);
+    add(name, 1);
+  }
+  if (muon) {
+    add("muon", kClassBranchRate);
+    add("muon", 1);
+  }
   for (const Parameter& parameter : graph.parameters) {
     if (!parameter.counted()) continue;
+    const bool matrix = parameter.shape.size() == 2 || parameter.shape.size() == 4;
     const bool bias = parameter.name.find("bias") != std::string::npos;
-    groups[bias ? 0 : parameter.role == ParameterRole::kNormWeight ? 2 : 1].names.push_back(parameter.name);
+    const std::string name = muon && matrix                                 ? "muon"
+                             : bias                                         ? "bias"
+                             : parameter.role == ParameterRole::kNormWeight ? "bn"
+                                                                            : "weight";
+    const double rate = muon && !tail_of_branch(parameter.name, "cv3").empty() ? kClassBranchRate : 1;
+    std::ranges::find_if(groups, [&](const ParameterGroup& group) {
+      return group.kind == name && group.rate == rate;
+    })->names.push_back(parameter.name);
   }
   for (ParameterGroup& group : groups) std::ranges::sort(group.names, {}, natural_parts);
   return groups;
 }
 
-Optimizer::Optimizer(const TorchExecutor& executor, std::array<ParameterGroup, 3> groups,
+// The biases' rate falls from one of their own to that of the others, which is `lr` by then.
+double rate_of(const ParameterGroup& group, const IterationSettings& settings) {
+  return (group.is_biases() ? settings.bias_lr : settings.lr) + (group.rate - 1) * settings.lr;
+}
+
+torch::Tensor orthogonalised(const torch::Tensor& matrix) {
+  const auto rounded = [](const torch::Tensor& x) { return x.to(torch::kBFloat16).to(torch::kFloat32); };
+  constexpr int kSteps = 5;
+  constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315, kNormEps = 1e-7;
+  torch::Tensor x = rounded(matrix);
+  x = rounded(x / rounded(rounded(x.norm()) + kNormEps));
+  const bool tall = x.size(0) > x.size(1);
+  if (tall) x = x.t();
+  for (int i = 0; i < kSteps; ++i) {
+    const torch::Tensor a = rounded(at::matmul(x, x.t()));
+    // A product and what is added to it are rounded together.
+    const torch::Tensor b = rounded(a * kB + at::matmul(a, a) * kC);
+    x = rounded(x * kA + at::matmul(b, x));
+  }
+  return tall ? x.t() : x;
+}
+
+Optimizer::Optimizer(const TorchExecutor& executor, std::vector<ParameterGroup> groups,
                      const OptimizerOptions& options)
     : groups_(std::move(groups)), options_(options) {
   for (size_t g = 0; g < groups_.size(); ++g)
@@ -84,8 +131,13 @@ void Optimizer::step(const IterationSettings& settings) {
   for (Entry& entry : entries_) {
     torch::Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;
-    const double lr = entry.group == 0 ? settings.bias_lr : settings.lr;
-    const double decay = groups_[entry.group].weight_decay;
+    const ParameterGroup& group = groups_[entry.group];
+    const double lr = rate_of(group, settings);
+    if (group.kind == "muon") {
+      step_muon(entry, gradient, lr, settings.momentum);
+      // The decay that follows sees what this step made.
+    }
+    const double decay = group.weight_decay;
     if (decay != 0) {
       if (options_.kind == OptimizerKind::kAdamW)
         entry.parameter.mul_(1 - lr * decay);
@@ -94,6 +146,7 @@ void Optimizer::step(const IterationSettings& settings) {
     }
     switch (options_.kind) {
       case OptimizerKind::kSgd:
+      case OptimizerKind::kMuSgd:
         step_sgd(entry, gradient, lr, settings.momentum);
         break;
       case OptimizerKind::kRmsProp:
@@ -118,6 +171,18 @@ void Optimizer::step_sgd(Entry& entry, torch::Tensor gradient, double lr, double
   else
     entry.first = gradient.detach().clone();
   entry.parameter.add_(gradient.add(entry.first, momentum), -lr);
+}
+
+// The first half of MuSGD's step of a matrix: Muon's, with Nesterov's momentum of averaged gradients. The
+// second is SGD's.
+void Optimizer::step_muon(Entry& entry, const torch::Tensor& gradient, double lr, double momentum) {
+  constexpr double kMuonShare = 0.2;
+  const torch::Tensor& average = made(entry.second, entry).mul_(momentum).add_(gradient, 1 - momentum);
+  const torch::Tensor ahead = (average * momentum).add_(gradient, 1 - momentum);
+  const torch::Tensor direction = orthogonalised(ahead.contiguous().view({ahead.size(0), -1}));
+  const double scale =
+      std::sqrt(std::max(1.0, static_cast<double>(ahead.size(-2)) / static_cast<double>(ahead.size(-1))));
+  entry.parameter.add_(direction.reshape(ahead.sizes()), -kMuonShare * lr * scale);
 }
 
 // RMSProp: Hinton's lecture 6e.

@@ -4,7 +4,6 @@
 // It changes the executor's tensors in place; one thread at a time.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -18,28 +17,43 @@
 
 namespace marrow::train {
 
-// Parameters that share a learning rate and a decay.
+// Parameters that share a learning rate, a decay and a rule.
 struct ParameterGroup {
+  std::string kind;  // "weight", "bn", "bias", "muon"
   double weight_decay = 0;
+  double rate = 1;  // times the run's
   std::vector<std::string> names;
+
+  bool is_biases() const { return kind == "bias"; }
 };
 
-// In this order: biases (every name with "bias" in it, those of batch norms too), weights, which alone decay,
-// and batch-norm scales. Names are in natural order, which for YOLOv8's modules is that of their declaration.
-// The frozen bins of a detection head are among the weights and get no gradient. Source: the YOLOv8 training
-// recipe.
-std::array<ParameterGroup, 3> parameter_groups(const Graph& graph, double weight_decay);
+// Biases (every name with "bias" in it, those of batch norms too), weights, which alone decay, and batch-norm
+// scales: in this order with 8.3's rules, weights, scales, biases with those of 8.4. MuSGD takes the
+// parameters of two or four dimensions apart ("muon", which decay too), and of each kind first those of a
+// detection head's class branch, at three times the rate: eight groups, some of which may be empty. Names are
+// in natural order, which for YOLOv8's modules is that of their declaration. The frozen bins of a detection
+// head are among the weights and get no gradient. Source: the YOLOv8 training recipe; spec/compat.md,
+// section 2.2.
+std::vector<ParameterGroup> parameter_groups(const Graph& graph, double weight_decay, OptimizerKind kind,
+                                             Rules rules = kDefaultRules);
+
+// The learning rate of a group.
+double rate_of(const ParameterGroup& group, const IterationSettings& settings);
+
+// The nearest orthogonal matrix to a momentum (rows, columns), roughly, by five steps of a quintic
+// Newton-Schulz iteration whose numbers are rounded to bfloat16. Source: Muon, Jordan et al. 2024.
+torch::Tensor orthogonalised(const torch::Tensor& matrix);
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
-  // Of Adam's family. SGD and RMSProp take theirs with every step, for it warms up.
+  // Of Adam's family. SGD, MuSGD and RMSprop take theirs with every step, for it warms up.
   double beta1 = 0.9;
 };
 
 class Optimizer {
  public:
   // The groups' tensors must outlive the optimizer. A parameter without a gradient is left alone.
-  Optimizer(const TorchExecutor& executor, std::array<ParameterGroup, 3> groups,
+  Optimizer(const TorchExecutor& executor, std::vector<ParameterGroup> groups,
             const OptimizerOptions& options);
 
   // Scales all gradients by `factor` first, then down to a global norm of `max_norm` where it is above that;
@@ -50,7 +64,7 @@ class Optimizer {
   // One update from the gradients; they stay as they are.
   void step(const IterationSettings& settings);
 
-  const std::array<ParameterGroup, 3>& groups() const { return groups_; }
+  const std::vector<ParameterGroup>& groups() const { return groups_; }
 
   // What a later step depends on besides the parameters: tensors named SLOT/PARAMETER
   // ("momentum/model.0.conv.weight"), and numbers.
@@ -68,14 +82,15 @@ class Optimizer {
     std::string name;
     torch::Tensor parameter;
     size_t group;
-    torch::Tensor first, second;  // moments; undefined until the first gradient
+    torch::Tensor first, second;  // moments, or MuSGD's two momentums; undefined until the first gradient
   };
   torch::Tensor& made(torch::Tensor& moment, const Entry& entry);
   void step_sgd(Entry& entry, torch::Tensor gradient, double lr, double momentum);
+  void step_muon(Entry& entry, const torch::Tensor& gradient, double lr, double momentum);
   void step_rms_prop(Entry& entry, const torch::Tensor& gradient, double lr, double momentum);
   void step_adam(Entry& entry, const torch::Tensor& gradient, double lr);
 
-  std::array<ParameterGroup, 3> groups_;
+  std::vector<ParameterGroup> groups_;
   OptimizerOptions options_;
   std::vector<Entry> entries_;
   int64_t steps_ = 0;

@@ -29,6 +29,13 @@ bool says_no(const std::string& pretrained) {
   return pretrained.empty() || parse_truth(pretrained) == false;
 }
 
+// What a fresh head's box branches start at: 1 with 8.3's rules, 2 with those of 8.4.
+void settle_box_biases(Graph& graph, const TrainOptions& options) {
+  for (Parameter& parameter : graph.parameters)
+    if (tail_of_branch(parameter.name, "cv2") == "2.bias")
+      parameter.init = Init::constant(follows_84(options) ? 2 : 1);
+}
+
 // A file's weights, by the names that the model has, and what it says of its network.
 struct Source {
   std::string file;
@@ -46,6 +53,7 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
   model::TrainedModel result;
   result.model =
       follows_84(options) ? with_class_branch_of(std::move(model), source.graph) : std::move(model);
+  settle_box_biases(result.model.graph, options);
   if (follows_84(options) && options.cls_remap && result.model.task == "detect") {
     const std::vector<int> rows = rows_by_name(source.names, result.model.names);
     if (!rows.empty()) {
@@ -200,6 +208,7 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
       return filled(std::move(model), {options.model, own.weights, own.model.names, own.model.graph}, options,
                     say);
     }
+    settle_box_biases(model.graph, options);
     Weights weights = initialize(model.graph, options.seed);
     return {std::move(model), std::move(weights)};
   }
@@ -211,6 +220,7 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
   model::TrainedModel result;
   result.model = model::make_model(options.model, options.backbone, build);
   for (const std::string& warning : result.model.warnings) say(warning);
+  settle_box_biases(result.model.graph, options);
   result.weights = initialize(result.model.graph, options.seed);
   return result;
 }

@@ -102,6 +102,7 @@ std::string to_json_text(const TrainState& s) {
               {"loss_sums", numbers(s.loss_sums)},
               {"best_fitness", s.best.best_fitness},
               {"best_epoch", s.best.best_epoch},
+              {"any_fitness", s.best.any},
               {"recoveries", s.recoveries},
               {"seconds", s.seconds},
               {"loss_scale", s.loss_scale},
@@ -127,6 +128,7 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
     s.loss_sums = numbers_of(j.at("loss_sums"));
     s.best.best_fitness = real(j, "best_fitness", 0, 1e9);
     s.best.best_epoch = static_cast<int>(whole(j, "best_epoch", 0, s.epochs));
+    s.best.any = j.contains("any_fitness") ? j.at("any_fitness").get<bool>() : s.epoch > 0;
     s.recoveries = static_cast<int>(whole(j, "recoveries", 0, kMostEpochs));
     s.seconds = real(j, "seconds", 0, 1e12);
     s.loss_scale = real(j, "loss_scale", 1e-9, 1e30);

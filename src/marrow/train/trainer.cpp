@@ -21,7 +21,7 @@ namespace {
 constexpr double kLargestNorm = 10.0;  // of all gradients together
 constexpr int kMostRecoveries = 3;
 constexpr int64_t kBatchesBeforeEstimate = 4;  // after the first one, which is slow
-constexpr size_t kColumnsAside = 5;            // of results.csv: epoch, time and three rates
+constexpr size_t kColumnsAside = 2;            // of results.csv: epoch and time
 constexpr double kSecondsPerHour = 3600;
 
 // A checkpoint of such a model would be of no use.
@@ -47,7 +47,25 @@ std::string non_finite_gradient(const TorchExecutor& model) {
 OptimizerChoice choice_of(const TrainOptions& o, int64_t images, int classes) {
   return choose_optimizer(o.optimizer,
                           {.lr0 = o.lr0, .momentum = o.momentum, .warmup_bias_lr = o.warmup_bias_lr}, images,
-                          o.batch, o.nbs, o.epochs, classes);
+                          o.batch, o.nbs, o.epochs, classes, rules_named(o.rules));
+}
+
+// "57 weights decay by 0.0005, 57 bn, 63 bias": what the groups hold, whatever their rates.
+std::string groups_text(const std::vector<ParameterGroup>& groups) {
+  std::string text;
+  for (const char* kind : {"muon", "weight", "bn", "bias"}) {
+    size_t count = 0;
+    double decay = 0;
+    for (const ParameterGroup& group : groups)
+      if (group.kind == kind) {
+        count += group.names.size();
+        decay = group.weight_decay;
+      }
+    if (count == 0) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, kind);
+    if (decay > 0) text += fmt::format(" (decay {:.3g})", decay);
+  }
+  return text;
 }
 
 }  // namespace
@@ -70,11 +88,13 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
       trained_(model_.graph, start.weights, settings_.executor),
       average_(model_.graph, start.average, settings_.executor),
       optimizer_(trained_,
-                 parameter_groups(model_.graph, schedule_.scaled_weight_decay(options.weight_decay)),
+                 parameter_groups(model_.graph, schedule_.scaled_weight_decay(options.weight_decay),
+                                  choice_.kind, rules_named(options.rules)),
                  {choice_.kind, choice_.momentum}),
       ema_(average_),
       stopping_(options.patience),
-      results_(settings_.folder / "results.csv", task.result_columns(), start.state.epoch),
+      results_(settings_.folder / "results.csv",
+               with_rates(task.result_columns(), optimizer_.groups().size()), start.state.epoch),
       progress_(task.loss_names(), settings_.executor.device.is_cuda() ? "GPU_mem" : "Memory",
                 settings_.on_terminal),
       seconds_before_(start.state.seconds) {
@@ -96,10 +116,13 @@ ScheduleOptions Trainer::schedule_options() const {
   s.lrf = options_.lrf;
   s.cosine = options_.cos_lr;
   // `auto` chooses a momentum for the optimizer; the warm-up still ends at the one given.
-  s.momentum = options_.warmup_epochs > 0 ? options_.momentum : choice_.momentum;
+  s.momentum = options_.momentum;
+  s.own_momentum = choice_.momentum;
   s.warmup_epochs = options_.warmup_epochs;
   s.warmup_momentum = options_.warmup_momentum;
   s.warmup_bias_lr = choice_.warmup_bias_lr;
+  s.rules = rules_named(options_.rules);
+  s.timed = options_.time_hours.has_value();
   return s;
 }
 
@@ -130,7 +153,7 @@ void Trainer::go_back_to(const GoodStep& step) {
   average_.load(step.average);
   optimizer_.load({step.optimizer, state_.optimizer_steps, state_.momentum_product});
   ema_ = Ema(average_, state_.ema_updates);
-  stopping_ = EarlyStopping(options_.patience, state_.best);
+  stopping_ = EarlyStopping(options_.patience, state_.best, rules_named(options_.rules));
   schedule_ = Schedule(schedule_options());
 }
 
@@ -172,11 +195,10 @@ void Trainer::set_activation_slopes(int epoch) {
 
 RunOutcome Trainer::run() {
   const StopRequest stop_request;
-  talk(fmt::format(
-      "{}, lr {} to {:.3g}, momentum {}; {} weights decay by {:.3g}, {} scales and {} biases do not",
-      kOptimizerNames[static_cast<size_t>(choice_.kind)], choice_.lr0, choice_.lr0 * options_.lrf,
-      choice_.momentum, optimizer_.groups()[1].names.size(), optimizer_.groups()[1].weight_decay,
-      optimizer_.groups()[2].names.size(), optimizer_.groups()[0].names.size()));
+  talk(fmt::format("{}, lr {} to {:.3g}, momentum {}, by the rules of {}; parameters: {}",
+                   kOptimizerNames[static_cast<size_t>(choice_.kind)], choice_.lr0,
+                   choice_.lr0 * options_.lrf, choice_.momentum, options_.rules,
+                   groups_text(optimizer_.groups())));
   set_activation_slopes(state_.epoch);
   write_last();
   task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
@@ -342,7 +364,7 @@ bool Trainer::finish_epoch() {
   row.insert(row.end(), validation->metrics.begin(), validation->metrics.end());
   row.insert(row.end(), validation->losses.begin(), validation->losses.end());
   const IterationSettings last = schedule_.at(epoch * task_.batches_per_epoch() + state_.next_batch - 1);
-  row.insert(row.end(), {last.bias_lr, last.lr, last.lr});
+  for (const ParameterGroup& group : optimizer_.groups()) row.push_back(rate_of(group, last));
   results_.append(row);
   if (settings_.plots) settings_.plots->epoch_done();
 

@@ -57,7 +57,7 @@ TEST(Mosaic, CentresFillTheirRange) {
 TEST(Perspective, WithoutDrawsChangesNothing) {
   Sample sample{image::Image(7, 5, 9), {{0, 1, 1, 6, 4, {}}}};
   sample.image.row(2)[4] = 200;
-  const Sample same = random_perspective(sample, {}, 0, 0);
+  const Sample same = random_perspective(sample, {}, size_of(sample.image));
   EXPECT_TRUE(same.image == sample.image);
   ASSERT_EQ(same.objects.size(), 1u);
   EXPECT_FLOAT_EQ(same.objects[0].box.x2, 6);
@@ -67,7 +67,7 @@ TEST(Perspective, ANegativeBorderKeepsTheMiddle) {
   Sample sample{image::Image(16, 16), {{0, 6, 6, 10, 10, {}}}};
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 48; ++x) sample.image.row(y)[x] = static_cast<uint8_t>(y * 16 + x / 3);
-  const Sample middle = random_perspective(sample, {}, -4, -4);
+  const Sample middle = random_perspective(sample, {}, {8, 8});
   EXPECT_EQ(size_of(middle.image), (Size{8, 8}));
   EXPECT_EQ(middle.image.row(0)[0], 4 * 16 + 4);
   EXPECT_FLOAT_EQ(middle.objects.at(0).box.x1, 2);

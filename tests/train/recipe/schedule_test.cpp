@@ -45,10 +45,32 @@ TEST(Schedule, WarmsUpBiasesDownwardsAndTheRestUpwards) {
 TEST(Schedule, WarmsUpForAtLeastAHundredIterations) {
   ScheduleOptions options = small_run();
   options.batches_per_epoch = 3;
+  options.rules = Rules::k83;
   EXPECT_EQ(Schedule(options).warmup_iterations(), 100);
+  options.rules = Rules::k84;
+  EXPECT_EQ(Schedule(options).warmup_iterations(), 9);
   options.warmup_epochs = 0;
   EXPECT_EQ(Schedule(options).warmup_iterations(), -1);
   EXPECT_DOUBLE_EQ(Schedule(options).at(0).lr, 0.01);
+}
+
+// With the rules of 8.4.
+TEST(Schedule, WarmsUpBeforeTheLastEpochOnly) {
+  ScheduleOptions options = small_run();
+  options.batches_per_epoch = 3;
+  options.epochs = 2;
+  EXPECT_EQ(Schedule(options).warmup_iterations(), 3);
+  options.epochs = 1;
+  options.own_momentum = 0.9;
+  EXPECT_EQ(Schedule(options).warmup_iterations(), -1);
+  EXPECT_DOUBLE_EQ(Schedule(options).at(0).momentum, 0.9);
+  // No more batches are accumulated than there are, unless a time ends the run.
+  options.batch = 1;
+  EXPECT_EQ(Schedule(options).at(0).accumulate, 3);
+  options.epochs = 2;
+  EXPECT_EQ(Schedule(options).at(3).accumulate, 6);
+  options.timed = true;
+  EXPECT_EQ(Schedule(options).at(3).accumulate, 64);
 }
 
 TEST(Schedule, ScalesDecayToTheImagesOfAStep) {

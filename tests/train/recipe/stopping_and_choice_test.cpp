@@ -20,15 +20,26 @@ TEST(EarlyStopping, CountsEpochsSinceTheBest) {
 }
 
 TEST(EarlyStopping, WaitsWhileNothingIsFound) {
-  EarlyStopping stopping(2);
+  EarlyStopping stopping(2, {}, Rules::k83);
   for (int epoch = 0; epoch < 10; ++epoch) EXPECT_FALSE(stopping.update(epoch, 0.0));
   EXPECT_FALSE(stopping.update(10, 0.1));
   EXPECT_FALSE(stopping.update(11, std::numeric_limits<double>::quiet_NaN()));
   EXPECT_TRUE(stopping.update(12, 0.1));
 }
 
+// With the rules of 8.4 the first fitness is the best so far even if it is 0.
+TEST(EarlyStopping, DoesNotWaitForAFirstFind) {
+  EarlyStopping stopping(2);
+  EXPECT_FALSE(stopping.update(0, 0.0));
+  EXPECT_FALSE(stopping.update(1, 0.0));
+  EXPECT_EQ(stopping.state().best_epoch, 0);
+  EXPECT_TRUE(stopping.update(2, 0.0));
+  // A run that goes on knows of it.
+  EXPECT_TRUE(EarlyStopping(2, stopping.state()).update(3, 0.0));
+}
+
 TEST(EarlyStopping, NeverStopsAtPatienceZero) {
-  EarlyStopping stopping(0, {0.9, 0});
+  EarlyStopping stopping(0, {0.9, 0, true});
   EXPECT_FALSE(stopping.update(100000, 0.1));
 }
 
@@ -41,7 +52,8 @@ TEST(OptimizerChoice, AutoTakesAdamWForShortRunsAndSgdForLongOnes) {
   EXPECT_DOUBLE_EQ(short_run.warmup_bias_lr, 0.0);
   // 118287 images: 1849 steps an epoch
   EXPECT_EQ(choose_optimizer("Auto", {}, 118287, 16, 64, 5, 80).kind, OptimizerKind::kAdamW);
-  EXPECT_EQ(choose_optimizer("auto", {}, 118287, 16, 64, 6, 80).kind, OptimizerKind::kSgd);
+  EXPECT_EQ(choose_optimizer("auto", {}, 118287, 16, 64, 6, 80, Rules::k83).kind, OptimizerKind::kSgd);
+  EXPECT_EQ(choose_optimizer("auto", {}, 118287, 16, 64, 6, 80, Rules::k84).kind, OptimizerKind::kMuSgd);
   EXPECT_EQ(choose_optimizer("auto", {}, 118287, 128, 64, 6, 80).kind, OptimizerKind::kAdamW);
 }
 

@@ -116,9 +116,8 @@ bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, doub
          width * height / (area_before + kTiny) > kept_area && aspect < kLargestKeptAspect;
 }
 
-Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y) {
+Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, Size output) {
   const Size input = size_of(sample.image);
-  const Size output{input.width + 2 * border_x, input.height + 2 * border_y};
   const image::Matrix3 matrix = perspective_matrix(draws, input, output);
   const bool divide = draws.perspective_x != 0 || draws.perspective_y != 0;
   Sample result;

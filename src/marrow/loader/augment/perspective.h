@@ -45,7 +45,7 @@ constexpr float kLargestKeptAspect = 100.0f;  // longer to shorter side
 // Whether enough of the object is left. All limits are strict.
 bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, double scale, float kept_area);
 
-// output = input + 2 * border on every side; the border is negative after a mosaic. New pixels are grey.
-Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, int border_x, int border_y);
+// `output`: the size of what comes out; new pixels are grey.
+Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, Size output);
 
 }  // namespace marrow::loader

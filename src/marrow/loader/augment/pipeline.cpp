@@ -31,8 +31,7 @@ Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t
     Random centre = key.at("mosaic centre");
     Sample sample = mosaic(tiles, target.width, draw_mosaic_centre(target.width, centre));
     if (settings.copy_paste > 0) copy_paste(sample, settings.copy_paste);
-    const int border = -target.width / 2;
-    return random_perspective(sample, draws, border, border);
+    return random_perspective(sample, draws, target);
   }
   SharedSample loaded = source.load(index);
   if (settings.copy_paste > 0) {
@@ -40,7 +39,9 @@ Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t
     copy_paste(pasted, settings.copy_paste);
     loaded = {std::make_shared<const image::Image>(std::move(pasted.image)), std::move(pasted.objects)};
   }
-  return random_perspective(letterbox_sample(loaded, target, true), draws, 0, 0);
+  if (settings.rules == Rules::k83)
+    return random_perspective(letterbox_sample(loaded, target, true), draws, target);
+  return random_perspective({*loaded.image, std::move(loaded.objects)}, draws, target);
 }
 
 Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, Size target,

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "marrow/base/random_key.h"
+#include "marrow/base/rules.h"
 #include "marrow/geometry/size.h"
 #include "marrow/image/hsv.h"
 #include "marrow/loader/augment/perspective.h"
@@ -26,6 +27,9 @@ struct AugmentSettings {
   double copy_paste = 0.0;  // share of the outlined objects that are copied
   PerspectiveRange perspective;
   image::HsvRange hsv;
+  // 8.3 letterboxes an image that is in no mosaic before it warps it; 8.4 warps it as it is, about its
+  // middle.
+  Rules rules = kDefaultRules;
 
   // For the last epochs, and for rectangular batches: no mosaic and nothing else that joins images.
   AugmentSettings without_joining() const;

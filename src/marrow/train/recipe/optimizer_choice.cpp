@@ -10,13 +10,14 @@
 namespace marrow::train {
 
 OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& given, int64_t train_images,
-                                 int batch, int nominal_batch, int epochs, int classes) {
+                                 int batch, int nominal_batch, int epochs, int classes, Rules rules) {
   const std::string wanted = to_lower(name);
   if (wanted == "auto") {
     constexpr int64_t kLongRun = 10000;  // iterations
     const int64_t step = std::max(batch, nominal_batch);
     const int64_t iterations = (train_images + step - 1) / step * epochs;
-    if (iterations > kLongRun) return {OptimizerKind::kSgd, 0.01, 0.9, 0.0};
+    if (iterations > kLongRun)
+      return {rules == Rules::k84 ? OptimizerKind::kMuSgd : OptimizerKind::kSgd, 0.01, 0.9, 0.0};
     const double lr = std::nearbyint(0.002 * 5 / (4 + classes) * 1e6) / 1e6;
     return {OptimizerKind::kAdamW, lr, 0.9, 0.0};
   }

@@ -6,13 +6,15 @@
 #include <string>
 #include <string_view>
 
+#include "marrow/base/rules.h"
+
 namespace marrow::train {
 
-enum class OptimizerKind { kSgd, kAdam, kAdamax, kAdamW, kNadam, kRadam, kRmsProp };
+enum class OptimizerKind { kSgd, kMuSgd, kAdam, kAdamax, kAdamW, kNadam, kRadam, kRmsProp };
 
 // As the user writes them; "auto" besides.
-inline constexpr std::array<std::string_view, 7> kOptimizerNames = {"SGD",   "Adam",  "Adamax", "AdamW",
-                                                                    "NAdam", "RAdam", "RMSProp"};
+inline constexpr std::array<std::string_view, 8> kOptimizerNames = {"SGD",   "MuSGD", "Adam",  "Adamax",
+                                                                    "AdamW", "NAdam", "RAdam", "RMSprop"};
 
 struct OptimizerChoice {
   OptimizerKind kind = OptimizerKind::kSgd;
@@ -22,8 +24,10 @@ struct OptimizerChoice {
 };
 
 // `name` in any case; "auto" chooses by the number of iterations and classes, and then ignores the rates and
-// momentum given. Throws Error{kUsage} naming the nearest one.
+// momentum given: AdamW for short runs, for long ones SGD with 8.3's rules, MuSGD with those of 8.4. Throws
+// Error{kUsage} naming the nearest one.
 OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& given, int64_t train_images,
-                                 int batch, int nominal_batch, int epochs, int classes);
+                                 int batch, int nominal_batch, int epochs, int classes,
+                                 Rules rules = kDefaultRules);
 
 }  // namespace marrow::train

@@ -47,27 +47,28 @@ double number_of(const std::string& cell) {
 
 }  // namespace
 
-std::vector<std::string> detection_columns() {
+std::vector<std::string> detection_columns(const std::string& third) {
   return {"epoch",
           "time",
           "train/box_loss",
           "train/cls_loss",
-          "train/dfl_loss",
+          "train/" + third,
           "metrics/precision(B)",
           "metrics/recall(B)",
           "metrics/mAP50(B)",
           "metrics/mAP50-95(B)",
           "val/box_loss",
           "val/cls_loss",
-          "val/dfl_loss",
-          "lr/pg0",
-          "lr/pg1",
-          "lr/pg2"};
+          "val/" + third};
 }
 
 std::vector<std::string> classification_columns() {
-  return {"epoch",  "time",   "train/loss", "metrics/accuracy_top1", "metrics/accuracy_top5", "val/loss",
-          "lr/pg0", "lr/pg1", "lr/pg2"};
+  return {"epoch", "time", "train/loss", "metrics/accuracy_top1", "metrics/accuracy_top5", "val/loss"};
+}
+
+std::vector<std::string> with_rates(std::vector<std::string> columns, size_t groups) {
+  for (size_t g = 0; g < groups; ++g) columns.push_back(fmt::format("lr/pg{}", g));
+  return columns;
 }
 
 ResultsTable read_results_csv(const std::filesystem::path& path) {

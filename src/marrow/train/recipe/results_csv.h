@@ -8,9 +8,13 @@
 
 namespace marrow::train {
 
-// "epoch", "time" (seconds since the start), losses, metrics, learning rates of the three parameter groups.
-std::vector<std::string> detection_columns();
+// "epoch", "time" (seconds since the start), losses, metrics. `third`: the loss besides those of boxes and
+// classes.
+std::vector<std::string> detection_columns(const std::string& third = "dfl_loss");
 std::vector<std::string> classification_columns();
+
+// With the learning rates of so many parameter groups behind them.
+std::vector<std::string> with_rates(std::vector<std::string> columns, size_t groups);
 
 // A results.csv as numbers.
 struct ResultsTable {

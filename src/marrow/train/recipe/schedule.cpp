@@ -22,10 +22,23 @@ double interpolate(double x, double end, double from, double to) {
 Schedule::Schedule(const ScheduleOptions& options) : options_(options) {
   assert(options.batches_per_epoch > 0 && options.epochs > 0 && options.batch > 0 &&
          options.nominal_batch > 0);
-  if (options.warmup_epochs > 0)
-    warmup_ =
-        std::max(round_half_even(options.warmup_epochs * static_cast<double>(options.batches_per_epoch)),
-                 kMinWarmupIterations);
+  if (options.warmup_epochs <= 0) return;
+  const auto batches = static_cast<double>(options.batches_per_epoch);
+  if (options.rules == Rules::k83) {
+    warmup_ = std::max(round_half_even(options.warmup_epochs * batches), kMinWarmupIterations);
+    return;
+  }
+  const double epochs = std::min(options.warmup_epochs, static_cast<double>(options.epochs - 1));
+  if (const int64_t iterations = round_half_even(epochs * batches); iterations > 0) warmup_ = iterations;
+}
+
+// Towards which the warm-up accumulates.
+double Schedule::batches_of_step() const {
+  const double nominal = static_cast<double>(options_.nominal_batch) / options_.batch;
+  if (options_.rules == Rules::k83) return nominal;
+  const double whole = std::max(std::nearbyint(nominal), 1.0);
+  const auto all = static_cast<double>(options_.batches_per_epoch) * options_.epochs;
+  return options_.timed ? whole : std::min(whole, all);
 }
 
 double Schedule::lr_factor(int epoch) const {
@@ -38,11 +51,12 @@ double Schedule::lr_factor(int epoch) const {
 IterationSettings Schedule::at(int64_t iteration) const {
   const ScheduleOptions& o = options_;
   const double lr = o.lr0 * lr_factor(static_cast<int>(iteration / o.batches_per_epoch));
-  const double nominal_batches = static_cast<double>(o.nominal_batch) / o.batch;
+  const double nominal_batches = batches_of_step();
   const auto at_least_one = [](double x) {
     return static_cast<int>(std::max<int64_t>(round_half_even(x), 1));
   };
-  if (iteration > warmup_) return {lr, lr, o.momentum, at_least_one(nominal_batches)};
+  if (iteration > warmup_)
+    return {lr, lr, warmup_ < 0 ? o.own_momentum : o.momentum, at_least_one(nominal_batches)};
   const double x = static_cast<double>(iteration);
   const double end = static_cast<double>(warmup_);
   return {interpolate(x, end, o.warmup_bias_lr, lr), interpolate(x, end, 0.0, lr),

@@ -5,23 +5,30 @@
 #include <cstdint>
 #include <optional>
 
+#include "marrow/base/rules.h"
+
 namespace marrow::train {
 
 struct ScheduleOptions {
   int64_t batches_per_epoch = 1;
   int epochs = 100;
-  int batch = 16;          // images
-  int nominal_batch = 64;  // images that one optimizer step should stand for
-  double lr0 = 0.01;       // of the first epoch after the warm-up
-  double lrf = 0.01;       // the last rate is lr0 * lrf
-  bool cosine = false;     // otherwise linear
-  double momentum = 0.937;
-  double warmup_epochs = 3.0;  // 0: none; else at least kMinWarmupIterations
+  int batch = 16;               // images
+  int nominal_batch = 64;       // images that one optimizer step should stand for
+  double lr0 = 0.01;            // of the first epoch after the warm-up
+  double lrf = 0.01;            // the last rate is lr0 * lrf
+  bool cosine = false;          // otherwise linear
+  double momentum = 0.937;      // that the warm-up ends at
+  double own_momentum = 0.937;  // the optimizer's, where there is no warm-up
+  double warmup_epochs = 3.0;   // 0: none
   double warmup_momentum = 0.8;
   double warmup_bias_lr = 0.1;
+  // 8.3: a warm-up has at least kMinWarmupIterations. 8.4: it ends before the last epoch, and a run
+  // accumulates no more batches than it has.
+  Rules rules = kDefaultRules;
+  bool timed = false;  // the number of epochs follows from a time, and limits nothing
 };
 
-// A small dataset warms up over so many iterations, however few epochs were asked for.
+// With 8.3's rules a small dataset warms up over so many iterations, however few epochs were asked for.
 inline constexpr int64_t kMinWarmupIterations = 100;
 
 // What iteration `i` of the run trains with.
@@ -59,6 +66,8 @@ class Schedule {
   const ScheduleOptions& options() const { return options_; }
 
  private:
+  double batches_of_step() const;
+
   ScheduleOptions options_;
   int64_t warmup_ = -1;  // the last iteration of the warm-up; -1: none
 };
