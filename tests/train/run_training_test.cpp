@@ -89,6 +89,22 @@ TEST(RunTraining, GoesOnToTheByteAfterASignal) {
   }
 }
 
+TEST(RunTraining, AnInterruptedRunMayGetMoreEpochs) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("longer");
+  options.epochs = 3;
+  options.save_period = 1;
+  run_training(options);
+  EXPECT_EQ(tiny.results("longer").size(), 4u);  // with the heading
+  const auto epochs = [](int wanted) { return [wanted](TrainOptions& o) { o.epochs = wanted; }; };
+  EXPECT_NE(message_of([&] {
+              resume_training(tiny.weights("longer", "epoch2"), epochs(2));
+            }).find("--epochs 2: the run has had 2 epochs already"),
+            std::string::npos);
+  ASSERT_EQ(resume_training(tiny.weights("longer", "epoch2"), epochs(5)), RunOutcome::kFinished);
+  EXPECT_EQ(tiny.results("longer").size(), 6u);
+}
+
 // Weights and batch-norm statistics, of the trained model and of its average.
 void expect_frozen(const TinyRun& tiny, const TrainOptions& options, const std::vector<std::string>& parts) {
   run_training(options);

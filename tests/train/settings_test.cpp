@@ -153,6 +153,21 @@ TEST_F(SettingsTest, ABatchMayBeAShareOfTheMemory) {
   EXPECT_EQ(results("share").size(), 1u);
 }
 
+TEST_F(SettingsTest, ValidatesNowAndThenAndAtTheEnd) {
+  const std::string said = train("now_and_then", {{"epochs", "5"}, {"val_every", "2"}});
+  EXPECT_EQ(count(said, "validation  precision"), 3u) << said;  // epochs 2, 4 and 5
+}
+
+TEST_F(SettingsTest, TakesTheBestEpochByTheMetricNamed) {
+  for (const char* metric : {"mAP50", "precision", "recall", "mAP50-95"})
+    EXPECT_EQ(train(metric, {{"epochs", "1"}, {"best_metric", metric}}).find("failed: "), std::string::npos)
+        << metric;
+  const std::string said = train("wrong", {{"best_metric", "top1"}});
+  EXPECT_NE(said.find("failed: best_metric: 'top1' is not measured of a detector; wanted fitness, mAP50-95"),
+            std::string::npos)
+      << said;
+}
+
 // Both rules train; what is left behind names them.
 TEST_F(SettingsTest, NamesTheRulesItFollows) {
   for (const char* rules : {"8.3", "8.4"}) {

@@ -69,6 +69,22 @@ TEST_F(StartModel, BoxBranchesStartAtTheRulesBias) {
   }
 }
 
+// A classifier's YAML has PyTorch's batch norms, in the file that it is stored in too; a detector's its own.
+TEST_F(StartModel, AClassifiersYamlHasOtherBatchNorms) {
+  for (const auto& [name, eps, momentum] : {std::tuple{"yolov8n-cls", 1e-5, 0.1}, {"yolov8n", 1e-3, 0.03}}) {
+    options_.model = name;
+    const model::TrainedModel fresh = start(options_);
+    const auto file = folder_ / "fresh.safetensors";
+    model::save_checkpoint(file, fresh.model, fresh.weights);
+    for (const model::TrainedModel& one : {fresh, model::load_trained(file)})
+      for (const Node& node : one.model.graph.nodes)
+        if (const auto* norm = std::get_if<BatchNorm>(&node.operation)) {
+          EXPECT_EQ(norm->eps, eps);
+          EXPECT_EQ(norm->momentum, momentum);
+        }
+  }
+}
+
 TEST_F(StartModel, SaysThatClassesHaveAnotherOrder) {
   for (const std::vector<std::string>& names : {std::vector<std::string>{"b", "a"}, {"a", "b"}}) {
     options_.model = checkpoint("own.safetensors",

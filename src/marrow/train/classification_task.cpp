@@ -81,7 +81,9 @@ Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
   const evaluate::ClassAccuracy& total = found.report.total();
   Validation validation;
   validation.result.metrics = {total.top1_share(), total.top5_share()};
-  validation.result.fitness = found.report.fitness();
+  validation.result.fitness = options_.best_metric == "top1"   ? total.top1_share()
+                              : options_.best_metric == "top5" ? total.top5_share()
+                                                               : found.report.fitness();
   validation.result.losses = {loss_sum / static_cast<double>(std::max<int64_t>(total.images, 1))};
   validation.summary =
       fmt::format("{:>11}  top-1 {:.4g}, top-5 {:.4g}, loss {:.4g} on {}", "validation", total.top1_share(),

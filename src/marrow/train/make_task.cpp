@@ -59,6 +59,15 @@ void refuse_other_kind(const TrainOptions& options, const model::Model& model, c
                   options.model, options.data, options.backbone.empty() ? "starnet_s050" : options.backbone));
 }
 
+void refuse_other_metric(const TrainOptions& options, const model::Model& model) {
+  const bool classifies = model.task == "classify", of_classes = options.best_metric.starts_with("top");
+  if (options.best_metric == "fitness" || classifies == of_classes) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("best_metric: '{}' is not measured of a {}; wanted fitness, {}",
+                          options.best_metric, classifies ? "classifier" : "detector",
+                          classifies ? "top1 or top5" : "mAP50-95, mAP50, precision or recall"));
+}
+
 void settle_classifier(TrainOptions& options, model::Model& model) {
   if (model.classes() < 2)
     throw Error(ErrorKind::kUsage, options.data + ": one class; a classifier tells at least two apart");
@@ -100,6 +109,7 @@ int size_multiple(const model::Model& model) {
 void settle(TrainOptions& options, model::Model& model, const data::Dataset& dataset,
             const std::function<void(std::string_view)>& say) {
   refuse_other_kind(options, model, dataset);
+  refuse_other_metric(options, model);
   if (model.task == "classify") {
     settle_classifier(options, model);
     std::vector<std::string> keys = changed(options, TrainOption::Suits::kDetectors);

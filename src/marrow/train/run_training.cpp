@@ -219,8 +219,19 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   }
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
   const std::string data = checkpoint.options.data;
+  const int epochs = checkpoint.options.epochs;
   changes(checkpoint.options);
   require_data(run, checkpoint.options);
+  if (checkpoint.options.epochs != epochs) {
+    TrainState& state = checkpoint.snapshot.state;
+    if (checkpoint.options.epochs <= state.epoch)
+      throw Error(ErrorKind::kUsage, fmt::format("--epochs {}: the run has had {} already",
+                                                 checkpoint.options.epochs, counted(state.epoch, "epoch")));
+    state.epochs = checkpoint.options.epochs;
+    std::erase_if(state.validations, [&](const auto& entry) { return entry.first >= state.epochs; });
+    talk(fmt::format("{} instead of {}: the learning rate falls accordingly from here on",
+                     counted(checkpoint.options.epochs, "epoch"), epochs));
+  }
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
                    checkpoint.snapshot.state.epochs));
   make_weights_folder(folder);

@@ -36,6 +36,20 @@ void settle_box_biases(Graph& graph, const TrainOptions& options) {
       parameter.init = Init::constant(follows_84(options) ? 2 : 1);
 }
 
+// A classifier's YAML gets PyTorch's batch norms, not those of detectors. A backbone in one line keeps its
+// own.
+void settle_classifier_norms(model::Model& model) {
+  if (model.task != "classify" || model.layers.empty()) return;
+  std::map<std::string, weights::BatchNormSettings> settings;
+  for (const model::Layer& layer : model.layers) {
+    if (layer.backbone) continue;
+    for (int i = layer.first_node; i < layer.end_node; ++i)
+      if (const auto* norm = std::get_if<BatchNorm>(&model.graph.nodes.at(static_cast<size_t>(i)).operation))
+        settings[norm->weight.substr(0, norm->weight.rfind('.'))] = {.eps = 1e-5, .momentum = 0.1};
+  }
+  model::apply_batch_norms(model.graph, settings);
+}
+
 // A file's weights, by the names that the model has, and what it says of its network.
 struct Source {
   std::string file;
@@ -220,6 +234,7 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
   model::TrainedModel result;
   result.model = model::make_model(options.model, options.backbone, build);
   for (const std::string& warning : result.model.warnings) say(warning);
+  settle_classifier_norms(result.model);
   settle_box_biases(result.model.graph, options);
   result.weights = initialize(result.model.graph, options.seed);
   return result;

@@ -337,11 +337,15 @@ void Trainer::recover(const std::string& what) {
   task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
 }
 
+bool Trainer::is_measured(int epoch) const {
+  return epoch + 1 == state_.epochs || (options_.val && (epoch + 1) % options_.val_every == 0);
+}
+
 // Nothing when a signal came meanwhile.
 std::optional<ValidationResult> Trainer::validated(int epoch) {
   if (const auto known = state_.validations.find(epoch); known != state_.validations.end())
     return known->second;
-  if (!options_.val && epoch + 1 < state_.epochs) {
+  if (!is_measured(epoch)) {
     ValidationResult nothing;
     nothing.metrics.assign(numbers_of_validation(), 0);
     return nothing;
@@ -368,7 +372,7 @@ bool Trainer::finish_epoch() {
   results_.append(row);
   if (settings_.plots) settings_.plots->epoch_done();
 
-  const bool measured = options_.val || epoch + 1 == state_.epochs;
+  const bool measured = is_measured(epoch);
   bool stop = measured && stopping_.update(epoch, validation->fitness);
   if (stop)
     talk(fmt::format("no better fitness for {}; the best was epoch {}", counted(options_.patience, "epoch"),

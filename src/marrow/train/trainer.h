@@ -63,6 +63,7 @@ class Trainer {
   void count_towards_estimate(double seconds);
   void recover(const std::string& what);
   bool finish_epoch();  // whether the run goes on
+  bool is_measured(int epoch) const;
   std::optional<ValidationResult> validated(int epoch);
   double elapsed() const;
   void apply_time_limit();

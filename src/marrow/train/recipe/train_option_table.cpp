@@ -372,7 +372,8 @@ std::vector<TrainOption> make_table() {
       [](O& o, std::string_view text) { o.fraction = parse_fraction(text); });
 
   t.group("How long");
-  t.number("epochs", &O::epochs, 1, kMany, "Passes over the training images");
+  t.number("epochs", &O::epochs, 1, kMany, "Passes over the training images; a resumed run may have more")
+      .resumable();
   t.optional_number("time", &O::time_hours, 0, kMany, "Hours to train; overrides epochs")
       .none("by epochs")
       .resumable();
@@ -488,6 +489,10 @@ std::vector<TrainOption> make_table() {
 
   t.group("Validation");
   t.flag("val", &O::val, "Validate after each epoch; the last epoch is always validated");
+  t.number("val_every", &O::val_every, 1, kMany, "Epochs from one validation to the next");
+  t.choice("best_metric", &O::best_metric,
+           {"fitness", "mAP50-95", "mAP50", "precision", "recall", "top1", "top5"},
+           "Which number tells the best epoch; fitness: mAP50-95, or the mean of top-1 and top-5");
   t.text("split", &O::split, "SPLIT", "Split of the dataset to measure on: train, val or test");
   t.optional_number("conf", &O::conf, 0, 1, "Confidence above which a detection counts")
       .none("0.001")

@@ -65,6 +65,8 @@ struct TrainOptions {
   std::string act_decay = "linear";
 
   bool val = true;
+  int val_every = 1;  // epochs
+  std::string best_metric = "fitness";
   std::string split = "val";
   bool save_json = false;
   std::optional<double> conf;
