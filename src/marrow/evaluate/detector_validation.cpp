@@ -127,7 +127,8 @@ DetectorValidation validate_whole_images(loader::ImageStore& store, const Detect
                                          const DetectImage& detect,
                                          const std::function<bool(int64_t)>& keep_going) {
   DetectionValidator validator(
-      options.names, {.confidence = options.confidence, .category_ids = options.numbers.categories});
+      options.names,
+      {.confidence = options.confidence, .category_ids = options.numbers.categories, .rules = options.rules});
   ValidationTimes total;
   int64_t images = 0;
   for (size_t i = 0; i < store.size(); ++i) {
