@@ -296,6 +296,8 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
       {"val", "model=best.pt", "data=d.yaml", "split=test", "plots=0", "workers=8", "save_hybrid=False"},
       {"export", "--model", "best.pt", "--include", "onnx", "simplify=True"},
       {"export", "model=best.pt", "format=onnx", "dynamic=True", "keras=False", "workspace=None"},
+      {"export", "model=best.pt", "quantize=16", "nms=False"},
+      {"mode=predict", "model=best.pt", "source=photos", "nms=False"},
       {"benchmark", "--model", "yolov8n", "imgsz=320"},
       {"data", "check", "data=d.yaml"},
       {"data", "convert", "out=o", "in=d.yaml", "to=coco"},

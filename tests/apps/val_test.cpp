@@ -101,6 +101,10 @@ TEST_F(ValCommand, JsonIsOneObjectOnStdout) {
   }
 }
 
+TEST_F(ValCommand, TakesTheSettingForBoxesWithoutSuppression) {
+  EXPECT_SAYS(val({"model=model.safetensors", "data=data", "nms=False"}).err, "no end-to-end head");
+}
+
 TEST_F(ValCommand, SavesPredictions) {
   const ProgramResult result =
       val({"--model", "model.safetensors", "--data", "data", "--save-json", "--conf", "0.1"});

@@ -42,6 +42,24 @@ std::optional<std::string> take_setting(Words& words, const std::string& key) {
   return value;
 }
 
+// Settings whose value decides what they are called here: of `command`, the first word.
+Words with_our_settings(Words words) {
+  struct Setting {
+    std::string_view command, theirs, ours;
+  };
+  constexpr std::array<Setting, 7> kSettings = {{{"predict", "nms=false", "end2end=true"},
+                                                 {"val", "nms=false", "end2end=true"},
+                                                 {"export", "nms=false", "end2end=true"},
+                                                 {"export", "quantize=16", "half=true"},
+                                                 {"export", "quantize=fp16", "half=true"},
+                                                 {"export", "quantize=8", "int8=true"},
+                                                 {"export", "quantize=int8", "int8=true"}}};
+  for (std::string& word : words)
+    for (const Setting& setting : kSettings)
+      if (words[0] == setting.command && to_lower(word) == setting.theirs) word = setting.ours;
+  return words;
+}
+
 // A mode of `yolo` is a command here, and its task is told by the model.
 Words with_command_first(const Command& program, Words words) {
   const std::optional<std::string> task = take_setting(words, "task"), mode = take_setting(words, "mode");
@@ -145,7 +163,9 @@ void add_habits(Command& program) {
     habits.push_back(std::move(habit));
   }
   program.habits(std::move(habits));
-  program.reword(with_command_first);
+  program.reword([](const Command& named, Words words) {
+    return with_our_settings(with_command_first(named, std::move(words)));
+  });
 }
 
 }  // namespace marrow::cli
