@@ -293,6 +293,7 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
       {"train", "--data", "d.yaml", "--weights", "yolov8n", "--img", "640", "--batch-size", "8", "--noval",
        "--adam", "--noautoanchor", "False"},
       {"train", "data=d.yaml", "model=yolov8n", "device=None", "time=None", "amp=True", "cache=False"},
+      {"val", "model=yolo26n.pt", "data=d.yaml", "nms=False"},
       {"val", "model=best.pt", "data=d.yaml", "split=test", "plots=0", "workers=8", "save_hybrid=False"},
       {"export", "--model", "best.pt", "--include", "onnx", "simplify=True"},
       {"export", "model=best.pt", "format=onnx", "dynamic=True", "keras=False", "workspace=None"},

@@ -51,9 +51,8 @@ TEST_F(FontText, DrawsWhatAFontHas) {
   EXPECT_GT(text->below, 2) << "the tail of у";
   EXPECT_GT(covered(*text), 50);
   const std::array<uint8_t, 3> colour = {10, 20, 30};
-  EXPECT_TRUE(std::ranges::all_of(text->pixels, [&](const TextPixels::Pixel& pixel) {
-    return pixel.cover == 0 || pixel.bgr == colour;
-  }));
+  EXPECT_TRUE(std::ranges::all_of(
+      text->pixels, [&](const TextPixels::Pixel& pixel) { return pixel.cover == 0 || pixel.bgr == colour; }));
   const auto half = draw_text("жук", 15, {});
   ASSERT_TRUE(half);
   EXPECT_NEAR(half->width, text->width / 2.0, 4);

@@ -143,5 +143,44 @@ TEST(parity_run_layout, EverySettingOfTheReferenceIsKnown) {
   });
 }
 
+// Runs of Ultralytics 8.4: their settings are taken without a word, their results have our columns.
+TEST(parity_run_layout, RunsOf84AreRead) {
+  testing::for_each_golden("compat/run_layout.json", [](const std::filesystem::path& path) {
+    const testing::TemporaryFolder temporary;
+    const auto file = temporary.path() / "args.yaml";
+    int settings = 0, tables = 0;
+    const json all = testing::read_json(path);
+    for (const auto& [key, recorded] : all.items()) {
+      SCOPED_TRACE(key);
+      if (key.starts_with("args_yaml")) {
+        ++settings;
+        std::string text;
+        for (const auto& [name, value] : recorded.items()) text += name + ": " + value.dump() + "\n";
+        write_file_atomically(file, text);
+        train::TrainOptions options;
+        EXPECT_EQ(train::read_train_options(file, options), std::vector<std::string>());
+        EXPECT_EQ(options.batch, recorded.at("batch").get<int>());
+        EXPECT_EQ(options.epochs, recorded.at("epochs").get<int>());
+      }
+      if (!recorded.is_object() || !recorded.contains("results_csv")) continue;
+      ++tables;
+      const std::string csv = recorded.at("results_csv");
+      const std::string header = csv.substr(0, csv.find('\n'));
+      const auto rates = [&](const std::vector<std::string>& columns) {
+        const std::string name = "lr/pg";
+        size_t groups = 0;
+        for (size_t at = 0; (at = header.find(name, at)) != std::string::npos; at += name.size()) ++groups;
+        return join(train::with_rates(columns, groups), ",");
+      };
+      EXPECT_EQ(header, header.find("box_loss") == std::string::npos
+                            ? rates(train::classification_columns())
+                            : rates(train::detection_columns(
+                                  header.find("l1_loss") == std::string::npos ? "dfl_loss" : "l1_loss")));
+    }
+    EXPECT_GT(settings, 0);
+    EXPECT_GT(tables, 0);
+  });
+}
+
 }  // namespace
 }  // namespace marrow
