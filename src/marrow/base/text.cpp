@@ -112,7 +112,7 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 std::string unknown_name_message(std::string_view what, std::string_view found,
                                  std::span<const std::string> known) {
   constexpr size_t kListedNames = 12;
-  std::string message = "unknown " + std::string(what) + " '" + std::string(found.substr(0, 100)) + "'.";
+  std::string message = "unknown " + std::string(what) + " '" + printable(found, 100) + "'.";
   const std::string nearest = nearest_name(found, known);
   if (!nearest.empty()) message += " Did you mean '" + nearest + "'?";
   // A long list would only hide the name that was meant.

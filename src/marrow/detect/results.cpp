@@ -7,9 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "marrow/base/counted.h"
+#include "marrow/base/text.h"
 
 namespace marrow::detect {
 namespace {
+
+constexpr size_t kLongestName = 200;  // bytes, on the console
 
 double five_decimals(double value) {
   return std::round(value * 1e5) / 1e5;
@@ -28,7 +31,7 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
   std::string text;
   for (auto [class_id, count] : counts) {
     if (!text.empty()) text += ", ";
-    text += counted(count, class_name(names, class_id));
+    text += counted(count, printable(class_name(names, class_id), kLongestName));
   }
   return text.empty() ? "(no detections)" : text;
 }

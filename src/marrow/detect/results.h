@@ -12,7 +12,7 @@ namespace marrow::detect {
 // names[class_id], or the number where there is no such name.
 std::string class_name(std::span<const std::string> names, int class_id);
 
-// "4 persons, 1 bus": by class number, with a plural s; "(no detections)".
+// "4 persons, 1 bus": by class number, with a plural s, for a terminal; "(no detections)".
 std::string summary_text(std::span<const Detection> detections, std::span<const std::string> names);
 
 // One line of JSON without a line break:
