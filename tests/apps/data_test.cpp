@@ -73,6 +73,46 @@ TEST_F(DataCommand, ChecksAndShowsFoldersOfClasses) {
   EXPECT_SAYS(data({"show", "sorted", "--rect"}).err, "a classifier, which sees squares");
 }
 
+TEST_F(DataCommand, SplitsAndMerges) {
+  ASSERT_EQ(data({"synth", "shapes", "--images", "20", "--imgsz", "64", "--classes", "disc,star"}).code, 0);
+  const ProgramResult split = data({"split", "shapes", "divided", "--val", "0.3", "--test", "0.2"});
+  EXPECT_EQ(split.code, 0) << split.err;
+  EXPECT_SAYS(split.out, "shapes (yolo) -> divided (yolo)\ntrain ");
+  EXPECT_SAYS(split.out, "\ntest ");
+  const auto report = nlohmann::json::parse(data({"check", "divided", "--json"}).out);
+  ASSERT_EQ(report["splits"].size(), 3u);
+  int images = 0;
+  for (const auto& each : report["splits"]) images += each["images"].get<int>();
+  EXPECT_EQ(images, 20);
+  const ProgramResult merged =
+      data({"merge", "all", "shapes", "divided", "--map", "disc=ball,star=", "--to", "coco"});
+  EXPECT_EQ(merged.code, 0) << merged.err;
+  EXPECT_SAYS(merged.out, "shapes + divided -> all (coco): 40 images, ");
+  EXPECT_SAYS(merged.out, "of 1 class");
+  EXPECT_SAYS(testing::read_text(folder_ / "all/data.yaml"), "0: \"ball\"");
+  EXPECT_SAYS(data({"merge", "more", "shapes", "--map", "dsic=x"}).err, "Did you mean 'disc'?");
+  EXPECT_EQ(data({"merge", "more", "shapes", "--map", "disc"}).code, 2);
+}
+
+TEST_F(DataCommand, ListsLabelsThatAModelDisagreesWith) {
+  ASSERT_EQ(data({"synth", "shapes", "--images", "4", "--imgsz", "64", "--classes", "disc,star,ring"}).code,
+            0);
+  const testing::fs::path model = testing::write_detector(folder_ / "a.safetensors");
+  const ProgramResult suspects =
+      data({"suspects", model.string(), "--data", "shapes", "--imgsz", "64", "--sure", "0.01", "--json"});
+  EXPECT_EQ(suspects.code, 0) << suspects.err;
+  const auto list = nlohmann::json::parse(suspects.out);
+  ASSERT_FALSE(list.empty());
+  double last = 1;
+  for (const auto& each : list) {
+    EXPECT_LE(each["score"].get<double>(), last);
+    last = each["score"];
+    EXPECT_EQ(each["box"].size(), 4u);
+  }
+  for (const char* file : {"suspects.txt", "suspects.json", "suspects.jpg"})
+    EXPECT_TRUE(testing::fs::exists(folder_ / "runs/data/suspects" / file)) << file;
+}
+
 TEST_F(DataCommand, MistakesAreUsageErrors) {
   const auto expect_refused = [&](std::vector<std::string> arguments, int code, const std::string& says) {
     const ProgramResult result = data(std::move(arguments));

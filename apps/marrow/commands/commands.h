@@ -14,6 +14,7 @@ void declare_data_show(Command& command);
 void declare_data_convert(Command& command);
 void declare_data_split(Command& command);
 void declare_data_merge(Command& command);
+void declare_data_suspects(Command& command);
 void declare_info(Command& command);
 void declare_models(Command& command);
 void declare_import(Command& command);

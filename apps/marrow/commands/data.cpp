@@ -128,6 +128,7 @@ void declare_data(Command& command) {
   command.add("merge", declare_data_merge);
   command.add("synth", declare_synth);
   command.add("show", declare_data_show);
+  command.add("suspects", declare_data_suspects);
   command.example("marrow data check data.yaml");
 }
 
