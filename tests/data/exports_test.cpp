@@ -158,6 +158,30 @@ TEST_F(Exports, ListsFromAnotherMachineAreFoundBesideThem) {
   EXPECT_EQ(list_images(dataset.split("val"))[0], "/home/me/other/b.png");
 }
 
+TEST_F(Exports, PathsOfAnotherMachineAreFoundBesideTheYaml) {
+  pair("set/train/images/a.png", "set/train/labels/a.txt");
+  pair("set/valid/images/b.png", "set/valid/labels/b.txt", 2);
+  for (const char* yaml : {"train: /content/set-1/train/images\nval: /content/set-1/valid/images\n",
+                           "path: C:\\Users\\me\\set\ntrain: train\\images\nval: valid\\images\n",
+                           "train: set-1/train/images\nval: set-1/valid/images\n",
+                           "path: /home/me/set\ntrain: train/images\nval: valid/images\n"}) {
+    write("set/data.yaml", std::string(yaml) + "names: [cat, dog]\n");
+    const Dataset dataset = read_dataset(folder_ / "set");
+    EXPECT_EQ(dataset.split("train").sources[0].path, folder_ / "set/train/images") << yaml;
+    EXPECT_EQ(objects(dataset), "train 1 val 1") << yaml;
+    ASSERT_FALSE(dataset.notes.empty()) << yaml;
+    EXPECT_SAYS(dataset.notes[0], "is not there; ");
+  }
+  // Another folder of that name, elsewhere, is not guessed.
+  write("set/data.yaml", "train: /content/other\nval: valid/images\nnames: [cat, dog]\n");
+  EXPECT_EQ(read_dataset(folder_ / "set").split("train").sources[0].path, "/content/other");
+}
+
+TEST_F(Exports, ArchivesAreCalledArchives) {
+  write("set.zip", "PK\x03\x04....");
+  EXPECT_SAYS(message_of([&] { read_dataset(folder_ / "set.zip"); }), "set.zip: an archive; unpack it");
+}
+
 TEST_F(Exports, NothingKnownIsSaidToBeSo) {
   write_picture("photos/a.png");
   EXPECT_SAYS(message_of([&] { read_dataset(folder_ / "photos"); }),

@@ -62,6 +62,17 @@ void Dataset::require_boxes() const {
 
 namespace {
 
+// An archive is not unpacked, and takes more than a YAML may.
+void require_text(const fs::path& file) {
+  const MappedFile mapped(file);
+  const std::string_view content(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+  const bool is_tar = content.size() > 262 && content.substr(257, 5) == "ustar";
+  if (content.starts_with("PK\x03\x04") || content.starts_with("\x1f\x8b") || content.starts_with("Rar!") ||
+      is_tar)
+    throw Error(ErrorKind::kUnsupported,
+                shown(file) + ": an archive; unpack it, and name the folder or the YAML in it");
+}
+
 // VOC's classes come from its XML files.
 std::string why_no_names(const Dataset& dataset) {
   if (dataset.format != DatasetFormat::kVoc) return {};
@@ -95,6 +106,7 @@ Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
     if (!names.empty()) dataset.names = std::move(names);
     dataset.notes.push_back(fmt::format("{}: read as Darknet's YOLO", shown(absolute)));
   } else {
+    require_text(absolute);
     dataset = parse_dataset_yaml(read_file(absolute, kMaxDatasetYamlBytes), absolute, std::move(names));
   }
   if (dataset.names.empty()) dataset.names = gather_class_names(dataset);

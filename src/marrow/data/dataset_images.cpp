@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/base/utf8.h"
 #include "marrow/data/dataset.h"
+#include "marrow/data/foreign_paths.h"
 #include "marrow/detect/sources.h"
 
 namespace marrow::data {
@@ -60,21 +60,6 @@ class Walk {
   std::vector<fs::path> files_;
 };
 
-// A list from another place, or of a program that was started elsewhere: the longest end of the path that
-// lies beside the list. A file's name alone says too little, unless it is in what the list's folder was
-// called.
-std::optional<fs::path> below(const fs::path& folder, std::string_view line) {
-  std::string text(line);
-  std::ranges::replace(text, '\\', '/');
-  std::error_code ignored;
-  for (size_t at = 0; at < text.size(); at = std::min(text.find('/', at), text.size() - 1) + 1) {
-    const fs::path end = text.substr(at);
-    if (!end.has_parent_path() && fs::path(text).parent_path().filename() != folder.filename()) break;
-    if (end.is_relative() && fs::exists(folder / end, ignored)) return folder / end;
-  }
-  return std::nullopt;
-}
-
 void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
   const std::string content = read_file(list, kMaxListBytes);
   std::error_code ignored;
@@ -88,7 +73,7 @@ void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
       path = beside / line.substr(2);
     else if (path.is_relative())
       path = fs::exists(here / path, ignored) ? here / path : beside / path;
-    if (!fs::exists(path, ignored)) path = below(beside, line).value_or(path);
+    if (!fs::exists(path, ignored)) path = end_below(beside, line).value_or(path);
     paths.push_back(path.lexically_normal());
   }
 }

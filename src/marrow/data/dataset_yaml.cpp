@@ -11,6 +11,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 #include "marrow/base/yaml.h"
+#include "marrow/data/foreign_paths.h"
 #include "marrow/data/formats/dataset_readers.h"
 
 namespace marrow::data {
@@ -119,6 +120,21 @@ class DatasetParser {
     return path;
   }
 
+  // What a path in the file means, which may have been written on another machine.
+  fs::path found(const YamlValue& value, std::string_view key) {
+    const std::string entry = text_of(value, key);
+    const fs::path path = resolve(dataset_.root, entry);
+    std::error_code ignored;
+    if (fs::exists(path, ignored)) return path;
+    for (const fs::path& folder : {dataset_.root, file_.parent_path()})
+      if (const auto end = end_below(folder, entry)) {
+        dataset_.notes.push_back(fmt::format("{}:{}: {}: {} is not there; {} is read instead", name_,
+                                             value.line, key, printable(entry), shown(*end)));
+        return end->lexically_normal();
+      }
+    return path;
+  }
+
   void add_sources(const YamlValue& value, const std::string& key, const fs::path& images, Split& split) {
     if (value.is_list()) {
       for (const YamlValue& item : value.items) add_sources(item, key, images, split);
@@ -132,19 +148,17 @@ class DatasetParser {
       const YamlValue* folder = value.find("images");
       if (annotations->is_map())
         fail(*annotations, fmt::format("{}: annotations: a mapping, expected a path", key));
-      add_sources(*annotations, key,
-                  folder != nullptr ? resolve(dataset_.root, text_of(*folder, "images")) : images, split);
+      add_sources(*annotations, key, folder != nullptr ? found(*folder, "images") : images, split);
     } else {
-      split.sources.push_back({resolve(dataset_.root, text_of(value, key)), images});
+      split.sources.push_back({found(value, key), images});
     }
   }
 
   void read_splits(const YamlValue& yaml) {
     fs::path images;
-    if (const YamlValue* folder = first_of(yaml, {"images"}))
-      images = resolve(dataset_.root, text_of(*folder, "images"));
+    if (const YamlValue* folder = first_of(yaml, {"images"})) images = found(*folder, "images");
     if (const YamlValue* folder = first_of(yaml, {"annotations"}))
-      dataset_.voc_annotations = resolve(dataset_.root, text_of(*folder, "annotations"));
+      dataset_.voc_annotations = found(*folder, "annotations");
     struct SplitKeys {
       const char* name;
       std::initializer_list<const char*> aliases;

@@ -8,6 +8,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "marrow/data/foreign_paths.h"
 #include "marrow/data/formats/coco_format.h"
 #include "marrow/data/split_reader.h"
 
@@ -47,9 +48,10 @@ class CocoReader : public SplitReader {
       const CocoFile& coco = files_.back().content;
       const fs::path folder = images_folder(source, coco);
       for (const CocoImage& image : coco.images) {
-        const fs::path path =
-            is_usable_name(image.file_name) ? (folder / image.file_name).lexically_normal() : "";
+        fs::path path = is_usable_name(image.file_name) ? (folder / image.file_name).lexically_normal() : "";
         std::error_code ignored;
+        if (!path.empty() && !fs::exists(path, ignored))
+          if (const auto end = end_below(folder, image.file_name)) path = end->lexically_normal();
         if (!path.empty() && fs::exists(path, ignored))
           parts[path.native()].push_back({files_.size() - 1, &image - coco.images.data()});
         else
@@ -162,7 +164,8 @@ class CocoReader : public SplitReader {
     for (const fs::path& folder : candidates)
       for (size_t i = 0; i < std::min(kTried, coco.images.size()); ++i)
         if (is_usable_name(coco.images[i].file_name) &&
-            fs::is_regular_file(folder / coco.images[i].file_name, ignored))
+            (fs::is_regular_file(folder / coco.images[i].file_name, ignored) ||
+             end_below(folder, coco.images[i].file_name)))
           return folder.lexically_normal();
     return root.lexically_normal();
   }
