@@ -85,6 +85,19 @@ TEST_F(ValCommand, ChoosesThresholdsThatPredictTakes) {
       "model");
 }
 
+TEST_F(ValCommand, WarnsWhereNothingIsToBeFound) {
+  const testing::fs::path labels = folder_ / "data/labels/val";
+  for (const auto& entry : testing::fs::directory_iterator(labels)) testing::write_text(entry.path(), "");
+  const std::vector<std::string> arguments = {"--model", "model.safetensors", "--data", "data"};
+  const ProgramResult empty = val(arguments);
+  EXPECT_EQ(empty.code, 0) << empty.err;
+  EXPECT_SAYS(
+      empty.err,
+      "WARNING: data/data.yaml: split 'val' has no objects: the label files of all its 4 images are empty");
+  testing::fs::rename(labels, folder_ / "data/labels/elsewhere");
+  EXPECT_SAYS(val(arguments).err, "no label file was found. The labels of data/images/val/");
+}
+
 TEST_F(ValCommand, JsonIsOneObjectOnStdout) {
   for (const std::vector<std::string>& rect :
        {std::vector<std::string>{}, {"--rect"}, {"--rect", "false"}, {"--rect=true"}, {"--no-rect"}}) {

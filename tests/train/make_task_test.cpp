@@ -6,6 +6,7 @@
 #include "marrow/base/error.h"
 #include "marrow/data/tools/synth.h"
 #include "marrow/model/zoo.h"
+#include "support/expect_says.h"
 #include "support/graphs.h"
 #include "support/message_of.h"
 #include "train/tiny_classes.h"
@@ -51,6 +52,28 @@ TEST_F(Settle, ImageSizesThatNobodyGave) {
   EXPECT_EQ(size_of("efficientnet_b3", folders_), 300);
   EXPECT_EQ(size_of("yolov8n-cls", folders_), 224);
   EXPECT_EQ(size_of("starnet_s050", folders_, 70), 70);
+}
+
+TEST_F(Settle, NothingIsTrainedWithoutObjects) {
+  const auto refused = [&] {
+    return testing::message_of(
+        [&] {
+          const model::Model model = settled("yolov8n", boxes_);
+          make_task(options_, model, boxes_,
+                    [this](std::string_view line) { said_ += std::string(line) + "\n"; });
+        },
+        ErrorKind::kFormat);
+  };
+  const auto empty = [&](const char* split) {
+    for (const auto& entry : std::filesystem::directory_iterator(tiny_.folder / "boxes/labels" / split))
+      if (entry.path().extension() == ".txt") write_file_atomically(entry.path(), "\n");
+  };
+  empty("val");
+  EXPECT_EQ(refused(), "nothing was thrown");
+  EXPECT_SAYS(said_, "WARNING: ");
+  EXPECT_SAYS(said_, "split 'val' has no objects");
+  empty("train");
+  EXPECT_SAYS(refused(), "split 'train' has no objects: the label files of all its ");
 }
 
 TEST_F(Settle, ADetectorRemembersItsTrainingSize) {

@@ -47,9 +47,7 @@ Words with_our_settings(Words words) {
   struct Setting {
     std::string_view command, theirs, ours;
   };
-  constexpr std::array<Setting, 7> kSettings = {{{"predict", "nms=false", "end2end=true"},
-                                                 {"val", "nms=false", "end2end=true"},
-                                                 {"export", "nms=false", "end2end=true"},
+  constexpr std::array<Setting, 5> kSettings = {{{"export", "nms=false", "end2end=true"},
                                                  {"export", "quantize=16", "half=true"},
                                                  {"export", "quantize=fp16", "half=true"},
                                                  {"export", "quantize=8", "int8=true"},
