@@ -8,6 +8,7 @@
 #include "commands/commands.h"
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
+#include "marrow/nn/blocks/module_table.h"
 #include "support/common_options.h"
 #include "support/listing.h"
 
@@ -60,10 +61,18 @@ int list_models(bool as_json) {
 
 void declare_models(Command& command) {
   auto as_json = std::make_shared<bool>(false);
+  auto modules = std::make_shared<bool>(false);
   command.summary("List every model that has a name");
   add_json(command, *as_json);
+  command.flag("--modules", modules.get(),
+               "Print the modules that a line of a YAML may name, and those of forks that are refused, as "
+               "docs/modules.md");
   command.example("marrow models");
-  command.action([as_json] { return list_models(*as_json); });
+  command.action([as_json, modules] {
+    if (!*modules) return list_models(*as_json);
+    fmt::print("{}", nn::module_table());
+    return 0;
+  });
 }
 
 }  // namespace marrow::cli

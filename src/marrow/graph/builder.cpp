@@ -256,6 +256,19 @@ Value GraphBuilder::zero_pad(Value x, int before, int after) {
       {.out = in, .groups = in, .padding = Padding{.before = before, .after = after}, .fixed_weight = 1.0});
 }
 
+Value GraphBuilder::space_to_depth(Value x) {
+  const int in = channels(x);
+  const Value corners = conv(x, "corners",
+                             {.out = 4 * in,
+                              .kernel = 2,
+                              .stride = 2,
+                              .groups = in,
+                              .padding = Padding::symmetric(0),
+                              .fixed_weight = 0.0});
+  graph_.parameters.back().init = Init::corners();
+  return channel_shuffle(corners, in);
+}
+
 Value GraphBuilder::upsample(Value x, int factor) {
   if (factor <= 0) fail("upsample", fmt::format("factor {} must be positive", factor));
   return add_node(Upsample{factor}, {x}, channels(x), stride(x) / factor);

@@ -121,6 +121,9 @@ class GraphBuilder {
   Value average_pool(Value x, int kernel, int stride, int padding = 0);
   // Zeros around the map; as a depthwise convolution "<path>.pad".
   Value zero_pad(Value x, int before, int after);
+  // (N, C, H, W) -> (N, 4 C, H / 2, W / 2): all channels of the upper left pixels of 2 x 2, then of the lower
+  // left, the upper right and the lower right ones; as a grouped convolution "<path>.corners" and a shuffle.
+  Value space_to_depth(Value x);
   Value upsample(Value x, int factor);
   Value flatten(Value x);
   Value dropout(Value x, double rate, bool downscale_in_inference = false);  // rate 0 adds no node

@@ -57,7 +57,7 @@ enum class ParameterRole {
 
 // How a fresh parameter is drawn.
 struct Init {
-  enum class Kind { kConstant, kUniform, kNormal, kTruncatedNormal, kArange };
+  enum class Kind { kConstant, kUniform, kNormal, kTruncatedNormal, kArange, kCorners };
   Kind kind = Kind::kConstant;
   double value = 0;  // the constant; the bound b of U(-b, b); the standard deviation (truncated at absolute
                      // values -2 and 2); unused
@@ -67,6 +67,10 @@ struct Init {
   static Init normal(double std) { return {Kind::kNormal, std}; }
   static Init truncated_normal(double std) { return {Kind::kTruncatedNormal, std}; }
   static Init arange() { return {Kind::kArange, 0}; }  // 0, 1, 2, ...
+
+  // Of (4 C, 1, 2, 2): 1 at one corner, 0 elsewhere; channel by channel upper left, lower left, upper right,
+  // lower right.
+  static Init corners() { return {Kind::kCorners, 0}; }
 
   bool operator==(const Init&) const = default;
 };

@@ -22,6 +22,10 @@ double draw(const Init& init, Random& random, size_t index) {
       }
     case Init::Kind::kArange:
       return static_cast<double>(index);
+    case Init::Kind::kCorners: {
+      constexpr size_t kOrder[] = {0, 2, 1, 3};
+      return index % 4 == kOrder[index / 4 % 4] ? 1 : 0;
+    }
   }
   return 0;
 }

@@ -41,14 +41,6 @@ Value c2(GraphBuilder& g, Value x, std::string_view name, const CspOptions& opti
 Value c3(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
          const Activation& activation);
 
-// The blocks "m.<j>" of a container: from x to `channels` channels.
-using CspUnit = std::function<Value(Value x, const std::string& name, int channels)>;
-// c2f and c3 with other blocks than their bottlenecks; `shortcut` and `groups` are the unit's affair.
-Value c2f_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
-             const Activation& activation, const CspUnit& unit);
-Value c3_of(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
-            const Activation& activation, const CspUnit& unit);
-
 // c3 with ghost bottlenecks; `shortcut` and `groups` are unused.
 Value c3_ghost(GraphBuilder& g, Value x, std::string_view name, const CspOptions& options,
                const Activation& activation);
