@@ -49,8 +49,8 @@ void make_folder(const fs::path& folder) {
 std::string OutputNames::take(const fs::path& picture) {
   const std::string stem = picture.stem().string();
   std::string name = stem;
-  for (int number = 2; !taken_.insert(to_lower(name)).second; ++number)
-    name = fmt::format("{}{}", stem, number);
+  int& number = next_.try_emplace(to_lower(stem), 2).first->second;
+  for (; !taken_.insert(to_lower(name)).second; ++number) name = fmt::format("{}{}", stem, number);
   return name;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -19,7 +20,8 @@ class OutputNames {
   std::string take(const std::filesystem::path& picture);  // without a suffix
 
  private:
-  std::set<std::string> taken_;  // in lower case
+  std::set<std::string> taken_;      // in lower case
+  std::map<std::string, int> next_;  // number of a name that many images have
 };
 
 // Where the annotated form of an image goes: `name` with the image's suffix, or .jpg for kinds that are not
