@@ -109,7 +109,7 @@ std::vector<Habit> flags_of_scripts() {
       {"--amp-type", "--amp"},  // Marrow's own, once
       {"--agnostic", "--agnostic-nms"},
       {"--learning-rate", "--lr0"},
-      {"--nms", "--no-end2end"},
+      {"--nms", "--no-end2end"},  // where no option of that name means another thing
       {"--num-workers", "--workers"},
       {"--noval", "--no-val"},
       {"--nosave", "--no-save"},
