@@ -106,7 +106,8 @@ image::Image draw(const std::vector<Found>& all, const std::vector<std::string>&
   return detect::image_sheet(tiles);
 }
 
-std::vector<Found> search(const Options& options, const data::Dataset& dataset, model::TrainedModel trained) {
+std::vector<Found> search(const Options& options, const data::Dataset& dataset,
+                          const model::TrainedModel& trained) {
   predict::DetectorOptions how{.size = input_size(options.model, trained.model, options.imgsz),
                                .rect = trained.model.fixed_height == 0,
                                .engine = options.engine};

@@ -176,7 +176,7 @@ class Fonts {
     constexpr FT_Int32 kHow = FT_LOAD_RENDER | FT_LOAD_COLOR;
     if (free_type_.load_glyph(face, free_type_.char_index(face, code), kHow) != 0)
       return {.advance = em / 2};  // a broken font: a gap
-    const FT_GlyphSlot slot = face->glyph;
+    FT_GlyphSlot slot = face->glyph;
     Glyph glyph{.left = slot->bitmap_left,
                 .top = slot->bitmap_top,
                 .width = static_cast<int>(slot->bitmap.width),

@@ -78,12 +78,12 @@ std::u32string joined(const std::u32string& text) {
     const bool from_previous = joins_next(previous) && letter->count >= 2;
     const char32_t ligature = code == kLam && next == i + 1 && next < text.size() ? lam_alef(text[next]) : 0;
     if (ligature != 0) {
-      result += ligature + (from_previous ? 1 : 0);
+      result += static_cast<char32_t>(ligature + (from_previous ? 1 : 0));
       previous = text[++i];
       continue;
     }
     const bool to_next = letter->count == 4 && next < text.size() && joins_previous(text[next]);
-    result += letter->forms + (from_previous ? 1 : 0) + (to_next ? 2 : 0);
+    result += static_cast<char32_t>(letter->forms + (from_previous ? 1 : 0) + (to_next ? 2 : 0));
     previous = code;
   }
   return result;

@@ -30,7 +30,7 @@ std::array<uint8_t, 3 * kGrid * kGrid> cells_of(const image::Image& image) {
     const uint8_t* row = image.row(y);
     const int cell_y = y * kGrid / image.height();
     for (int x = 0; x < image.width(); x += step_x) {
-      const auto cell = static_cast<size_t>(cell_y * kGrid + x * kGrid / image.width());
+      const auto cell = static_cast<size_t>(cell_y) * kGrid + static_cast<size_t>(x * kGrid / image.width());
       for (size_t c = 0; c < 3; ++c) sums[3 * cell + c] += row[3 * static_cast<size_t>(x) + c];
       ++counts[cell];
     }
@@ -68,7 +68,7 @@ Look look_of(const image::Image& image) {
   if (image.empty()) return look;
   look.colours = cells_of(image);
   const auto brightness = [&](int x, int y) {
-    const auto at = static_cast<size_t>(3 * (y * kGrid + x));
+    const auto at = size_t{3} * static_cast<size_t>(y * kGrid + x);
     return (look.colours[at] + 2 * look.colours[at + 1] + look.colours[at + 2]) / 4;
   };
   size_t bit = 0;
