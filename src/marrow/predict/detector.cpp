@@ -21,11 +21,17 @@ engine::EngineOptions with_least_score(engine::EngineOptions options, float leas
 }  // namespace
 
 DetectionOutput detection_output(const Graph& graph, bool suppress) {
-  DetectionOutput overlapping, single;
-  for (const NamedValue& output : graph.outputs)
-    if (const auto* decode = std::get_if<DetectDecode>(&graph.node(output.value).operation))
-      (output.name == kOneToOneOutput ? single : overlapping) = {output.name, output.name != kOneToOneOutput,
-                                                                 decode};
+  const auto find = [&](bool one_to_one) {
+    DetectionOutput found{.suppress = !one_to_one};
+    for (const NamedValue& output : graph.outputs)
+      if (const auto* decode = std::get_if<DetectDecode>(&graph.node(output.value).operation);
+          decode != nullptr && (output.name == kOneToOneOutput) == one_to_one) {
+        found.name = output.name;
+        found.decode = decode;
+      }
+    return found;
+  };
+  const DetectionOutput overlapping = find(false), single = find(true);
   if (overlapping.decode == nullptr && single.decode == nullptr)
     throw Error(ErrorKind::kModel, "this model has no detection head");
   if (!suppress && single.decode == nullptr)
