@@ -130,7 +130,7 @@ class GraphBuilder {
   Value drop_path(Value x, double rate);                                     // rate 0 adds no node
   // Declares the weight as "<path>.<name>".
   Value scale(Value x, std::string_view name, double initial);
-  Value attention(Value x, const Attention& attention);  // areas must divide H W of every input
+  Value attention(Value x, const Attention& o);  // areas must divide H W of every input
   // Declares the frozen bins as "<path>.<name>" (dfl.conv.weight), unless reg_max is 1 or a decode before it
   // has.
   Value detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes, int reg_max);

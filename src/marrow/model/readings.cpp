@@ -48,7 +48,7 @@ Alternative on_modules(std::string what, std::vector<std::string> modules,
 
 // Of the line that is a whole backbone of the family.
 Alternative on_backbone(
-    std::string what, std::string family,
+    std::string what, const std::string& family,
     const std::function<std::optional<json>(const ModelSpec&, const LayerSpec&)>& arguments) {
   return {std::move(what), [=](ModelSpec& spec) {
             if (spec.backbone.empty()) return false;

@@ -104,8 +104,8 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
   for (NewSplit& split : whole.splits) std::ranges::move(split.images, std::back_inserter(images));
   // An image that two splits named is one.
   std::ranges::stable_sort(images, {}, [](const LabelledImage& image) { return image.path.native(); });
-  const auto repeated = std::ranges::unique(images, {}, &LabelledImage::path);
-  images.erase(repeated.begin(), repeated.end());
+  const auto same = [](const LabelledImage& a, const LabelledImage& b) { return a.path == b.path; };
+  images.erase(std::unique(images.begin(), images.end(), same), images.end());
   if (images.size() < 2)
     throw Error(ErrorKind::kFormat,
                 fmt::format("{}: {} cannot be divided", shown(dataset.file),
