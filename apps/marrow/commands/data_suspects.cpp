@@ -149,7 +149,7 @@ int run(const Options& options) {
   for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
   check_task(options.model, trained.model, options.data, dataset);
   dataset.require_boxes();
-  const std::vector<Found> all = search(options, dataset, std::move(trained));
+  const std::vector<Found> all = search(options, dataset, trained);
   const std::vector<Found> top(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(
                                                               all.size(), static_cast<size_t>(options.top))));
   const auto folder = options.folder.make();
