@@ -16,22 +16,13 @@
 #include "command_line/help.h"
 #include "command_line/parse.h"
 #include "marrow/base/error.h"
+#include "support/message_of.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::cli {
 namespace {
 
 using Words = std::vector<std::string>;
-
-// What an action refuses with; nothing when it does not.
-std::string refusal_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
 
 class Commands : public ::testing::Test {
  protected:
@@ -103,7 +94,7 @@ TEST_F(Commands, AreThoseOfTheProgram) {
   EXPECT_EQ(help, help_text(program_));
   for (const Command* command : actions()) {
     SCOPED_TRACE(command->full_name());
-    EXPECT_EQ(refusal_of([&] { parse(program_, shortest_call(*command)); }), "");
+    EXPECT_EQ(testing::refusal_of([&] { parse(program_, shortest_call(*command)); }), "");
     EXPECT_EQ(marrow::testing::run_program(path_of(*command) + Words{"--help"}).out, help_text(*command));
   }
 }
@@ -132,7 +123,7 @@ TEST_F(Commands, EveryHelpEndsWithAnExampleThatParses) {
       Words words = words_of(example);
       ASSERT_EQ(words.front(), "marrow");
       words.erase(words.begin());
-      EXPECT_EQ(refusal_of([&] {
+      EXPECT_EQ(testing::refusal_of([&] {
                   const Command* parsed = parse(program_, words).command;
                   EXPECT_TRUE(parsed->full_name().starts_with(command->full_name()));
                 }),
@@ -165,7 +156,7 @@ TEST_F(Commands, EveryCallInTheDocsParses) {
         if (word == "COMMAND") is_usage = true;
       if (is_usage) continue;
       ++calls;
-      EXPECT_EQ(refusal_of([&] { parse(program_, words); }), "") << page << ": " << line;
+      EXPECT_EQ(testing::refusal_of([&] { parse(program_, words); }), "") << page << ": " << line;
     }
   EXPECT_GT(calls, 30);
 }
@@ -190,7 +181,7 @@ TEST_F(Commands, EverySwitchIsStatedInThreeWays) {
       SCOPED_TRACE(command->full_name() + " " + name);
       ++switches;
       const auto expect = [&](const Words& words, bool wanted) {
-        EXPECT_EQ(refusal_of([&] { parse(program_, shortest_call(*command) + words); }), "");
+        EXPECT_EQ(testing::refusal_of([&] { parse(program_, shortest_call(*command) + words); }), "");
         if (std::holds_alternative<bool*>(option.target)) {
           EXPECT_EQ(value_of(*command, name), wanted) << ::testing::PrintToString(words);
         }
@@ -202,7 +193,7 @@ TEST_F(Commands, EverySwitchIsStatedInThreeWays) {
         expect({name + "=" + text}, wanted);
       }
       expect({name, "--no-" + name.substr(2), name}, true);  // the last one counts
-      EXPECT_NE(refusal_of([&] {
+      EXPECT_NE(testing::refusal_of([&] {
                   parse(program_, shortest_call(*command) + Words{name + "=maybe"});
                 }).find(name + ": 'maybe' is not true or false"),
                 std::string::npos);
@@ -225,7 +216,8 @@ TEST_F(Commands, ASwitchLeavesTheArgumentBehindItAlone) {
       else
         rest = rest + Words{option.name(), fitting_value(option)};
     }
-    EXPECT_EQ(refusal_of([&] { parse(program_, path_of(*command) + rest + Words{name} + places); }), "");
+    EXPECT_EQ(testing::refusal_of([&] { parse(program_, path_of(*command) + rest + Words{name} + places); }),
+              "");
   }
 }
 
@@ -235,7 +227,7 @@ TEST_F(Commands, UnknownOptionsAreToldTheNearest) {
       for (const std::string& name : option.names) {
         if (!name.starts_with("--")) continue;
         const std::string message =
-            refusal_of([&] { parse(program_, path_of(*command) + Words{name + "x"}); });
+            testing::refusal_of([&] { parse(program_, path_of(*command) + Words{name + "x"}); });
         EXPECT_NE(message.find("unknown option of '" + command->full_name() + "' '" + name +
                                "x'. Did you mean '" + name),
                   std::string::npos)
@@ -244,7 +236,7 @@ TEST_F(Commands, UnknownOptionsAreToldTheNearest) {
 }
 
 TEST_F(Commands, UnderscoresAreAsGoodAsHyphens) {
-  EXPECT_EQ(refusal_of([&] {
+  EXPECT_EQ(testing::refusal_of([&] {
               parse(program_, {"predict", "x.pt", "--source", "x", "--max_det", "3", "--save_txt=true"});
             }),
             "");
@@ -260,19 +252,21 @@ TEST_F(Commands, EveryOptionIsASettingToo) {
       std::ranges::replace(key, '-', '_');
       required.push_back(key + "=" + fitting_value(option));
     }
-    EXPECT_EQ(refusal_of([&] { parse(program_, required); }), "") << ::testing::PrintToString(required);
+    EXPECT_EQ(testing::refusal_of([&] { parse(program_, required); }), "")
+        << ::testing::PrintToString(required);
     for (const Option& option : command->options()) {
       if (option.is_required) continue;
       std::string key = option.spelling().substr(2);
       SCOPED_TRACE(command->full_name() + " " + key);
       if (option.takes == Option::Takes::kSwitch) {
         for (const char* value : {"True", "False", "true", "0"})
-          EXPECT_EQ(refusal_of([&] { parse(program_, required + Words{key + "=" + value}); }), "");
-        EXPECT_NE(refusal_of([&] { parse(program_, required + Words{key + "=maybe"}); }), "");
+          EXPECT_EQ(testing::refusal_of([&] { parse(program_, required + Words{key + "=" + value}); }), "");
+        EXPECT_NE(testing::refusal_of([&] { parse(program_, required + Words{key + "=maybe"}); }), "");
       } else if (option.known.empty() || !option.limits) {
         const bool any_text = std::holds_alternative<std::string*>(option.target);
         if (!any_text && !option.limits) continue;
-        EXPECT_EQ(refusal_of([&] { parse(program_, required + Words{key + "=" + fitting_value(option)}); }),
+        EXPECT_EQ(testing::refusal_of(
+                      [&] { parse(program_, required + Words{key + "=" + fitting_value(option)}); }),
                   "");
       }
     }
@@ -307,7 +301,7 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
       {"help", "predict"},
   };
   for (const Words& words : understood)
-    EXPECT_EQ(refusal_of([&] { parse(program_, words); }), "") << ::testing::PrintToString(words);
+    EXPECT_EQ(testing::refusal_of([&] { parse(program_, words); }), "") << ::testing::PrintToString(words);
 
   const std::vector<std::pair<Words, std::string>> answered = {
       {{"predict", "model=m", "source=s", "epochs=3"},
@@ -328,7 +322,7 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
       {{"predict", "mode=val", "model=m"}, "mode=val, but the command is 'predict'"},
   };
   for (const auto& [words, answer] : answered) {
-    const std::string message = refusal_of([&] { parse(program_, words); });
+    const std::string message = testing::refusal_of([&] { parse(program_, words); });
     EXPECT_NE(message.find(answer), std::string::npos) << ::testing::PrintToString(words) << ": " << message;
   }
 }
@@ -336,14 +330,14 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
 // A hint has to help: what is near in letters and far in meaning is none.
 TEST_F(Commands, AHintIsALikelySlip) {
   for (const char* word : {"--img", "--size", "--gpu", "--foo", "--lr"}) {
-    const std::string message = refusal_of([&] { parse(program_, {"models", word, "3"}); });
+    const std::string message = testing::refusal_of([&] { parse(program_, {"models", word, "3"}); });
     EXPECT_EQ(message.find("Did you mean"), std::string::npos) << message;
   }
-  EXPECT_NE(refusal_of([&] {
+  EXPECT_NE(testing::refusal_of([&] {
               parse(program_, {"train", "--nmae", "x"});
             }).find("'--name'"),
             std::string::npos);
-  EXPECT_EQ(refusal_of([&] {
+  EXPECT_EQ(testing::refusal_of([&] {
               parse(program_, {"train", "--abc", "x"});
             }).find("Did you mean"),
             std::string::npos);
@@ -399,9 +393,12 @@ TEST_F(Commands, OneModelIsNamedAlike) {
     for (const Option& option : command->options())
       if (option.is_required && option.name() != "--model")
         rest = rest + Words{option.name(), fitting_value(option)};
-    EXPECT_EQ(refusal_of([&] { parse(program_, Words{name, "m.pt"} + rest); }), "");
-    EXPECT_EQ(refusal_of([&] { parse(program_, Words{name, "--model", "m.pt"} + rest); }), "");
-    EXPECT_NE(refusal_of([&] { parse(program_, Words{name, "--model", "m.pt", "n.pt"} + rest); }), "");
+    EXPECT_EQ(testing::refusal_of([&] { parse(program_, Words{name, "m.pt"} + rest); }), "");
+    EXPECT_EQ(testing::refusal_of([&] { parse(program_, Words{name, "--model", "m.pt"} + rest); }), "");
+    EXPECT_NE(testing::refusal_of([&] {
+                parse(program_, Words{name, "--model", "m.pt", "n.pt"} + rest);
+              }),
+              "");
   }
 }
 
@@ -501,105 +498,6 @@ TEST_F(Commands, HaveManPages) {
   }
   EXPECT_TRUE(std::filesystem::exists(folder / "man1" / "marrow-data-check.1"));
   EXPECT_EQ(marrow::testing::run_program({"man", MARROW_PROGRAM}).code, 1);
-}
-
-// The words of one small command, without the program's.
-struct Small {
-  Small() {
-    command.option("-n,--number", &number, "A number").range(0, 10);
-    command.option("--size", &size, "One or two").range(1, 100).at_most(2).without("none");
-    command.option("--names", &names, "Names").without("none");
-    command.option("--set", &set, "Settings").once_each().without("none");
-    command.option("--resume", &resume, "A run").without("none");
-    command.flag("-v,--loud", &loud, "Loud");
-    command.argument("FILE", &file, "A file").required();
-    command.action([] { return 0; });
-  }
-  std::string refusal(const Words& words) {
-    return refusal_of([&] { parse(command, words); });
-  }
-
-  int number = 1;
-  std::vector<int> size;
-  std::vector<std::string> names, set;
-  std::optional<std::string> resume;
-  bool loud = false;
-  std::string file;
-  Command command{"small"};
-};
-
-TEST(Parse, ListsTakeCommasOrWords) {
-  Small small;
-  EXPECT_EQ(
-      small.refusal({"--size", "3", "4", "file", "--names", "a,b", "c", "--set", "x=1", "--set", "y=2"}), "");
-  EXPECT_EQ(small.size, (std::vector<int>{3, 4}));
-  EXPECT_EQ(small.names, (Words{"a", "b", "c"}));
-  EXPECT_EQ(small.set, (Words{"x=1", "y=2"}));
-  EXPECT_EQ(small.file, "file");
-  EXPECT_NE(Small().refusal({"--size", "1,2,3", "file"}), "");
-}
-
-TEST(Parse, ValuesMayLookLikeOptions) {
-  Small small;
-  EXPECT_EQ(small.refusal({"--number=7", "-v", "--", "--loud"}), "");
-  EXPECT_EQ(small.number, 7);
-  EXPECT_TRUE(small.loud);
-  EXPECT_EQ(small.file, "--loud");
-  EXPECT_EQ(Small().refusal({"file", "-n", "-1"}).substr(0, 44),
-            "--number: '-1' is not a number from 0 to 10.");
-  Small attached;
-  EXPECT_EQ(attached.refusal({"-n5", "file"}), "");
-  EXPECT_EQ(attached.number, 5);
-}
-
-TEST(Parse, SettingsAreOptions) {
-  Small small;
-  EXPECT_EQ(small.refusal({"number=3", "file=a.txt", "loud=True", "names=[red box, bar]", "size=[3, 4]",
-                           "resume=False"}),
-            "");
-  EXPECT_EQ(small.number, 3);
-  EXPECT_EQ(small.file, "a.txt");
-  EXPECT_TRUE(small.loud);
-  EXPECT_EQ(small.names, (Words{"red box", "bar"}));
-  EXPECT_EQ(small.size, (std::vector<int>{3, 4}));
-  EXPECT_EQ(small.resume, std::nullopt);
-  // What stands before a setting does not take it for a value.
-  Small lists;
-  EXPECT_EQ(lists.refusal({"--names", "a", "number=2", "--loud", "resume=True", "f"}), "");
-  EXPECT_EQ(lists.names, Words{"a"});
-  EXPECT_EQ(lists.number, 2);
-  EXPECT_EQ(lists.resume, "");
-  EXPECT_EQ(lists.file, "f");
-  Small nothing;
-  EXPECT_EQ(nothing.refusal({"number=None", "names=None", "file=f"}), "");
-  EXPECT_EQ(nothing.number, 1);
-  EXPECT_NE(Small().refusal({"file=a", "nmber=3"}).find("Did you mean '--number'"), std::string::npos);
-  // A file of such a name, and whatever is no name before the sign.
-  Small place;
-  EXPECT_EQ(place.refusal({"./a=b"}), "");
-  EXPECT_EQ(place.file, "./a=b");
-}
-
-TEST(Parse, AnOptionalValueMayLack) {
-  Small with, without;
-  EXPECT_EQ(with.refusal({"file", "--resume", "run"}), "");
-  EXPECT_EQ(with.resume, "run");
-  EXPECT_EQ(without.refusal({"file", "--resume", "--loud"}), "");
-  EXPECT_EQ(without.resume, "");
-  EXPECT_TRUE(without.loud);
-}
-
-TEST(Parse, RefusesWhatDoesNotFit) {
-  EXPECT_EQ(Small().refusal({}).substr(0, 17), "FILE is required.");
-  EXPECT_NE(Small().refusal({"file", "other"}).find("other"), std::string::npos);
-  EXPECT_NE(
-      Small().refusal({"file", "--lod"}).find("unknown option of 'small' '--lod'. Did you mean '--loud'?"),
-      std::string::npos);
-  EXPECT_EQ(Small().refusal({"file", "--no-loud=true"}), "--no-loud: takes no value; wanted --loud=true");
-  EXPECT_NE(Small().refusal({"file", "--number"}), "");
-  EXPECT_NE(Small().refusal({"file", "--number", "1.5"}), "");
-  EXPECT_NE(Small().refusal({"file", "--number", ""}), "");
-  EXPECT_NE(Small().refusal({"file", "-x"}).find("unknown option"), std::string::npos);
 }
 
 }  // namespace

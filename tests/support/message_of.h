@@ -24,4 +24,14 @@ inline std::string message_of(const std::function<void()>& action, std::optional
   return "nothing was thrown";
 }
 
+// The same; empty when it does not fail.
+inline std::string refusal_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
 }  // namespace marrow::testing

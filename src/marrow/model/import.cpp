@@ -509,7 +509,6 @@ class Importer {
 
     // The source that the weights come from replaces the YAML's, so that eps, padding and wiring are theirs.
     ModelSpec adapted = spec;
-    adapted.backbone.front().module = line.choice.name;
     adapted.backbone.front().args = nlohmann::json::array({candidate.choice.config});
     adapted.backbone.front().module = candidate.choice.family->name;
     BuildOptions build;
