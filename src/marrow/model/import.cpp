@@ -11,6 +11,7 @@
 #include "marrow/model/backbone_line.h"
 #include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/deployed.h"
+#include "marrow/model/foreign_names.h"
 #include "marrow/model/onnx_model.h"
 #include "marrow/model/placed_state.h"
 #include "marrow/model/readings.h"
@@ -50,7 +51,7 @@ class Importer {
       : file_(path.string()),
         options_(options),
         checkpoint_(weights::read_checkpoint(path, {.key = options.key})) {
-    rename_tensors();
+    rename_tensors(options.rename, file_, checkpoint_);
   }
 
   Import run() {
@@ -75,103 +76,6 @@ class Importer {
 
  private:
   static constexpr std::string_view kByOrder = "order";
-
-  void rename_tensors() {
-    std::vector<weights::RenameRule> rules;
-    for (const std::string& text : options_.rename) {
-      const size_t equals = text.find('=');
-      if (equals == std::string::npos || equals == 0)
-        throw Error(ErrorKind::kUsage,
-                    fmt::format("--rename {}: wanted PATTERN=PATTERN, such as 'trunk.**=model.0.{{1}}'",
-                                printable(text)));
-      rules.push_back({text.substr(0, equals), text.substr(equals + 1)});
-    }
-    if (rules.empty()) return;
-    rules.push_back({"**", "{1}"});
-    try {
-      Weights renamed;
-      std::vector<std::string> order;
-      std::vector<bool> used(rules.size(), false);
-      for (const std::string& name : checkpoint_.order) {
-        for (size_t i = 0; i < rules.size(); ++i)
-          if (std::vector<std::string> captures; weights::match_name(rules[i].from, name, captures)) {
-            used[i] = true;
-            break;
-          }
-        const Weights one = weights::rename({{name, checkpoint_.state.at(name)}}, rules);
-        if (one.empty()) continue;  // dropped
-        if (!renamed.insert(*one.begin()).second)
-          throw Error(ErrorKind::kFormat,
-                      fmt::format("two tensors become '{}'", printable(one.begin()->first)));
-        order.push_back(one.begin()->first);
-      }
-      for (size_t i = 0; i + 1 < rules.size(); ++i)
-        if (!used[i])
-          throw Error(
-              ErrorKind::kUsage,
-              fmt::format("--rename {}: no tensor has a name that it matches first", options_.rename[i]));
-      checkpoint_.state = std::move(renamed);
-      checkpoint_.order = std::move(order);
-    } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("{}: {}", file_, error.what()));
-    }
-  }
-
-  // The tensors of the file, or of the parameters [first, end) of a graph, as match_by_order wants them.
-  std::vector<NamedShape> shapes_of_file() const {
-    std::vector<NamedShape> shapes;
-    for (const std::string& name : checkpoint_.order)
-      if (const Tensor& tensor = checkpoint_.state.at(name); !tensor.shape().empty())
-        shapes.push_back({name, tensor.shape()});
-    return shapes;
-  }
-  static std::vector<NamedShape> shapes_of(const Model& model, bool backbone_only,
-                                           const std::vector<std::string>& left_out) {
-    std::vector<std::string> names;
-    if (backbone_only) names = backbone_parameters(model);
-    std::vector<NamedShape> shapes;
-    for (const Parameter& parameter : model.graph.parameters)
-      if (!parameter.optional() && !parameter.shape.empty() && parameter.role != ParameterRole::kConstant &&
-          (!backbone_only || std::ranges::binary_search(names, parameter.name)) &&
-          !std::ranges::binary_search(left_out, parameter.name))
-        shapes.push_back({parameter.name, parameter.shape});
-    return shapes;
-  }
-
-  // Biases that a batch norm takes out again: some write them, others leave them out, and 0 is the same
-  // network. Sorted.
-  static std::vector<std::string> idle_biases(const Graph& graph) {
-    std::vector<std::string> names;
-    for (const Node& node : graph.nodes)
-      if (std::holds_alternative<BatchNorm>(node.operation))
-        if (const auto* conv = std::get_if<Conv>(&graph.node(node.inputs[0]).operation);
-            conv != nullptr && !conv->bias.empty())
-          names.push_back(conv->bias);
-    std::ranges::sort(names);
-    return names;
-  }
-
-  struct OrderMatch {
-    std::vector<NamePair> pairs;
-    size_t wanted = 0;
-    std::vector<std::string> zeros;  // of the model, which the file does not need to have
-    bool complete() const { return pairs.size() == wanted; }
-  };
-
-  // The whole model if the file fills it, otherwise its backbone.
-  OrderMatch match_model(const Model& model) const {
-    const std::vector<NamedShape> theirs = shapes_of_file();
-    OrderMatch best;
-    for (const bool backbone_only : {false, true})
-      for (const auto& left_out : {std::vector<std::string>(), idle_biases(model.graph)}) {
-        const std::vector<NamedShape> ours = shapes_of(model, backbone_only, left_out);
-        OrderMatch match = {match_by_order(theirs, ours), ours.size(), left_out};
-        if (match.complete()) return match;
-        best = std::move(match);
-        if (idle_biases(model.graph).empty()) break;
-      }
-    return best;
-  }
 
   // Of the named model, with the source that the options name.
   Model model_for_order() const {
@@ -203,7 +107,7 @@ class Importer {
                               "are paired with",
                               options_.model_flag));
     Model model = model_for_order();
-    const OrderMatch match = match_model(model);
+    const OrderMatch match = match_model(checkpoint_, model);
     Weights placed;
     for (const NamePair& pair : match.pairs) placed[pair.ours] = checkpoint_.state.at(pair.theirs);
     if (match.complete())
@@ -238,7 +142,7 @@ class Importer {
     std::string hint = " 'marrow import' renames tensors with --rename 'PATTERN=PATTERN'";
     if (options_.model.empty()) return hint;
     try {
-      const OrderMatch match = match_model(model_for_order());
+      const OrderMatch match = match_model(checkpoint_, model_for_order());
       return fmt::format("{} and pairs them by order and shape with --match order, where {} of {} would fit",
                          hint, match.pairs.size(), match.wanted);
     } catch (const Error&) {
@@ -545,24 +449,6 @@ class Importer {
     const std::vector<std::string> names = backbone_parameters(model);
     return report.loaded_share(
         [&](const std::string& name) { return std::ranges::binary_search(names, name); });
-  }
-
-  // Sorted.
-  static std::vector<std::string> backbone_parameters(const Model& model) {
-    const int last = model.layers.empty() ? model.graph.find("c5").id : backbone_end(model) - 1;
-    std::vector<std::string> names;
-    for (int id = 0; id <= last; ++id)
-      for (std::string& name : parameter_names(model.graph.nodes[static_cast<size_t>(id)].operation))
-        names.push_back(std::move(name));
-    std::ranges::sort(names);
-    return names;
-  }
-
-  static int backbone_end(const Model& model) {
-    // A whole backbone in one line; SPPF behind it is no part of a published backbone's file.
-    if (model.layers.front().backbone) return model.layers.front().end_node;
-    const ModelSpec spec = parse_model_spec(model.yaml, "the model");
-    return model.layers.at(spec.backbone.size() - 1).end_node;
   }
 
   static constexpr int kImageNetClasses = 1000;
