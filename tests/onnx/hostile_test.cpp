@@ -16,6 +16,9 @@ ModelProto small_detector(bool dynamic = false) {
   Value x = g.activation(g.conv(g.input(3), "a", {.out = 4, .kernel = 3, .stride = 2, .bias = true}),
                          ActivationKind::kSilu);
   x = g.channel_shuffle(x, 2);
+  const Value qkv = g.conv(x, "qkv", {.out = 8});
+  x = g.concat(
+      {x, g.attention(qkv, {.heads = 2, .key_channels = 1, .value_channels = 2}), g.slice(qkv, 2, 4, 2)});
   const Value map = g.conv(x, "p", {.out = 4 * 3 + 2, .kernel = 1, .stride = 4, .padding = Padding{}});
   const Value finer = g.conv(g.upsample(map, 2), "q", {.out = 14});
   const Value maps[] = {finer, map};
@@ -116,6 +119,46 @@ TEST(HostileOnnx, InputsSwappedAndLeftOutNeverCrash) {
       node.op_type = model.graph.nodes[static_cast<size_t>(random.below(names.size() / 2))].op_type;
     if (i % 7 == 0) node.attributes.clear();
     try_to_import(bent);
+  }
+}
+
+// The numbers of an attention are followed by index: what an axis twice in an order, or one matrix for
+// several, would make of the indices lies outside.
+TEST(HostileOnnx, AttentionsOfBentShapesAreRefused) {
+  const ModelProto model = small_detector();
+  int bent_nodes = 0;
+  for (size_t n = 0; n < model.graph.nodes.size(); ++n) {
+    const NodeProto& node = model.graph.nodes[n];
+    if (node.op_type != "Transpose") continue;
+    for (const Ints& order : {Ints{0, 1, 1, 1}, Ints{0, 2, 2, 3}, Ints{3, 3, 3, 3}}) {
+      ModelProto bent = model;
+      bent.graph.nodes[n].attributes = {attribute("perm", order)};
+      EXPECT_THROW(import_network(bent, "m.onnx"), Error) << node.name;
+      ++bent_nodes;
+    }
+  }
+  EXPECT_GT(bent_nodes, 6);
+  // Keys, and then shares, of one head for two heads of queries.
+  for (const bool shares : {false, true}) {
+    GraphWriter w;
+    const std::string queries = w.node("Reshape", {"images", w.integers({0, 2, 4, -1})});
+    const std::string one = w.node("Slice", {queries, w.integers({0}), w.integers({1}), w.integers({1})});
+    const auto turned = [&](const std::string& x) {
+      return w.node("Transpose", {x}, {attribute("perm", Ints{0, 1, 3, 2})});
+    };
+    const auto part = [&](const std::string& x, int64_t begin, int64_t end) {
+      return w.node("Slice", {x, w.integers({begin}), w.integers({end}), w.integers({2})});
+    };
+    const std::string scores =
+        w.node("MatMul", {turned(part(shares ? one : queries, 0, 1)), part(one, 1, 2)});
+    const std::string soft = w.node("Softmax", {scores}, {attribute("axis", int64_t{3})});
+    const std::string mixed = w.node("MatMul", {part(queries, 2, 4), turned(soft)});
+    w.rename(w.node("Reshape", {mixed, w.integers({0, 4, 8, 8})}), "output0");
+    ModelProto built = model;
+    built.graph = std::move(w).finish();
+    built.graph.inputs = {{"images", DType::kFloat32, {{1, {}}, {8, {}}, {8, {}}, {8, {}}}}};
+    built.graph.outputs = {{"output0", DType::kFloat32, {}}};
+    EXPECT_THROW(import_network(built, "m.onnx"), Error);
   }
 }
 

@@ -37,13 +37,15 @@ Origin walk(const Shape& shape, const std::vector<int64_t>& steps, int64_t first
   return origin;
 }
 
+bool keeps_order(const ShapedNode& node) {
+  return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze");
+}
+
 // What one node does to its first input: the origin of each of its numbers there; nothing where it does
 // something else.
 std::optional<Origin> moved_by(const ShapedGraph& graph, const ShapedNode& node, ValueId value) {
   const Shape &from = graph.shape(node.input(0)), &to = graph.shape(value);
   const std::vector<int64_t> steps = row_major_steps(from);
-  if (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze"))
-    return walk(to, row_major_steps(to), 0);
   if (node.is("Transpose")) {
     std::vector<int64_t> order = node.integers("perm"), moved;
     if (order.empty())
@@ -97,6 +99,10 @@ std::optional<MovedData> follow_moves(const ShapedGraph& graph, ValueId value) {
     if (const auto scaled = scaled_by(graph, *node, data.source)) {
       data.source = scaled->first;
       data.factor *= scaled->second;
+      continue;
+    }
+    if (keeps_order(*node)) {
+      data.source = node->input(0);
       continue;
     }
     if (element_count(graph.shape(node->input(0))) > kMostNumbers) break;

@@ -30,12 +30,12 @@ std::optional<Matrices> matrices(const Shape& shape) {
 
 class AttentionRecogniser {
  public:
-  AttentionRecogniser(const ShapedGraph& graph, ValueId result) : graph_(graph), result_(result) {}
+  // `whole`: the moves that end in `result`.
+  AttentionRecogniser(const ShapedGraph& graph, ValueId result, const MovedData& whole)
+      : graph_(graph), result_(result), whole_(whole) {}
 
   std::optional<Plan> run() {
-    const auto whole = follow_moves(graph_, result_);
-    if (!whole || whole->factor != 1) return std::nullopt;
-    const ShapedNode* last = graph_.producer(whole->source, "MatMul");
+    const ShapedNode* last = graph_.producer(whole_.source, "MatMul");
     if (last == nullptr) return std::nullopt;
     // The shares may stand on either side of the last product.
     for (const bool shares_first : {false, true}) {
@@ -43,7 +43,7 @@ class AttentionRecogniser {
       const ShapedNode* softmax = shares ? graph_.producer(shares->source, "Softmax") : nullptr;
       if (softmax == nullptr || shares->factor != 1) continue;
       if (!take_scores(*softmax) || !takes_shares(*shares, shares_first) ||
-          !take_values(*last, shares_first) || !puts_results(*whole, *last, shares_first))
+          !take_values(*last, shares_first) || !puts_results(*last, shares_first))
         return std::nullopt;
       check_factor();
       return Plan{{{x_}}, [attention = attention_](Building& b, const Values& in) {
@@ -99,6 +99,8 @@ class AttentionRecogniser {
     const int64_t head_channels = map_[1] / attention_.heads;
     attention_.value_channels = static_cast<int>(head_channels - 2 * sides->columns);
     if (map_[1] % attention_.heads != 0 || attention_.value_channels < 1) return false;
+    const auto numbers = static_cast<size_t>(size->count * run_ * sides->columns);
+    if (queries->origin.size() != numbers || keys->origin.size() != numbers) return false;
     for (int64_t part = 0; part < size->count; ++part) {
       const int64_t first = queries->origin[static_cast<size_t>(part * run_ * sides->columns)];
       parts_.push_back({image(first), channel(first) / head_channels, position(first) / run_});
@@ -126,6 +128,7 @@ class AttentionRecogniser {
 
   // The shares as they are, or with rows and columns exchanged behind the values.
   bool takes_shares(const MovedData& shares, bool first) const {
+    if (shares.origin.size() != parts_.size() * static_cast<size_t>(run_ * run_)) return false;
     for (size_t at = 0; at < shares.origin.size(); ++at) {
       const auto i = static_cast<int64_t>(at), row = i / run_ % run_, column = i % run_;
       const int64_t wanted = first ? i : i / (run_ * run_) * run_ * run_ + column * run_ + row;
@@ -147,7 +150,7 @@ class AttentionRecogniser {
   }
 
   // Whether the result is the map (N, heads * values, H, W), heads and positions in order.
-  bool puts_results(const MovedData& whole, const ShapedNode& product, bool shares_first) const {
+  bool puts_results(const ShapedNode& product, bool shares_first) const {
     const int64_t values = attention_.value_channels, channels = attention_.heads * values;
     if (graph_.shape(result_) != Shape{map_[0], channels, map_[2], map_[3]} ||
         element_count(graph_.shape(product.outputs.at(0))) != map_[0] * channels * positions())
@@ -159,7 +162,7 @@ class AttentionRecogniser {
       if (place < 0 || place >= static_cast<int64_t>(part_of.size())) return false;
       part_of[static_cast<size_t>(place)] = static_cast<int64_t>(part);
     }
-    for (size_t at = 0; at < whole.origin.size(); ++at) {
+    for (size_t at = 0; at < whole_.origin.size(); ++at) {
       const auto i = static_cast<int64_t>(at), n = i / (channels * positions()),
                  c = i / positions() % channels, place = i % positions();
       const int64_t part =
@@ -167,7 +170,7 @@ class AttentionRecogniser {
       const int64_t value = c % values, query = place % run_;
       const int64_t wanted =
           part * run_ * values + (shares_first ? query * values + value : value * run_ + query);
-      if (whole.origin[at] != wanted) return false;
+      if (whole_.origin[at] != wanted) return false;
     }
     return true;
   }
@@ -183,6 +186,7 @@ class AttentionRecogniser {
 
   const ShapedGraph& graph_;
   ValueId result_;
+  const MovedData& whole_;
   ValueId x_;
   Shape map_;        // of x
   int64_t run_ = 0;  // positions of an area
@@ -192,19 +196,17 @@ class AttentionRecogniser {
 };
 
 // `value` as the same channels of each of several groups of a map's channels.
-std::optional<Plan> group_slice(const ShapedGraph& graph, ValueId value) {
-  const auto data = follow_moves(graph, value);
-  if (!data || data->factor != 1 || data->source == value) return std::nullopt;
-  const Shape &from = graph.shape(data->source), &to = graph.shape(value);
+std::optional<Plan> group_slice(const ShapedGraph& graph, ValueId value, const MovedData& data) {
+  if (data.source == value) return std::nullopt;
+  const Shape &from = graph.shape(data.source), &to = graph.shape(value);
   if (from.size() != 4 || from[0] != to[0] || from[2] != to[2] || from[3] != to[3]) return std::nullopt;
   const int64_t plane = from[2] * from[3];
   std::vector<int64_t> channels;
-  for (int64_t c = 0; c < to[1]; ++c)
-    channels.push_back(data->origin[static_cast<size_t>(c * plane)] / plane);
-  for (size_t at = 0; at < data->origin.size(); ++at) {
+  for (int64_t c = 0; c < to[1]; ++c) channels.push_back(data.origin[static_cast<size_t>(c * plane)] / plane);
+  for (size_t at = 0; at < data.origin.size(); ++at) {
     const auto i = static_cast<int64_t>(at);
     const int64_t n = i / (to[1] * plane), c = i / plane % to[1];
-    if (data->origin[at] != (n * from[1] + channels[static_cast<size_t>(c)]) * plane + i % plane)
+    if (data.origin[at] != (n * from[1] + channels[static_cast<size_t>(c)]) * plane + i % plane)
       return std::nullopt;
   }
   // The first run of neighbours is a group's part; the next begins a group further.
@@ -215,7 +217,7 @@ std::optional<Plan> group_slice(const ShapedGraph& graph, ValueId value) {
   if (to[1] % taken != 0 || from[1] % groups != 0 || begin + taken > group) return std::nullopt;
   for (int64_t c = 0; c < to[1]; ++c)
     if (channels[static_cast<size_t>(c)] != c / taken * group + begin + c % taken) return std::nullopt;
-  return Plan{{{data->source}}, [=](Building& b, const Values& in) {
+  return Plan{{{data.source}}, [=](Building& b, const Values& in) {
                 return b.graph.slice(in[0], static_cast<int>(begin), static_cast<int>(begin + taken),
                                      static_cast<int>(groups));
               }};
@@ -226,8 +228,10 @@ std::optional<Plan> group_slice(const ShapedGraph& graph, ValueId value) {
 std::optional<Plan> recognise_attention(const ShapedGraph& graph, const ShapedNode& node) {
   if (!(node.is("Reshape") || node.is("Transpose")) || graph.shape(node.outputs.at(0)).size() != 4)
     return std::nullopt;
-  if (auto plan = AttentionRecogniser(graph, node.outputs[0]).run()) return plan;
-  return group_slice(graph, node.outputs[0]);
+  const auto moved = follow_moves(graph, node.outputs[0]);
+  if (!moved || moved->factor != 1) return std::nullopt;
+  if (auto plan = AttentionRecogniser(graph, node.outputs[0], *moved).run()) return plan;
+  return group_slice(graph, node.outputs[0], *moved);
 }
 
 }  // namespace marrow::onnx

@@ -124,7 +124,10 @@ class ShapeRules {
     const Window w = window_of(node_, map(), {weight[2], weight[3]});
     Shape result = {map()[0], weight[1] * node_.integer("group", 1), 0, 0};
     Ints added = node_.integers("output_padding");
-    added.resize(2, 0);
+    if (added.empty()) added = {0, 0};
+    if (added.size() != 2) fail_format("another number of output paddings than of axes");
+    for (const int64_t amount : added)
+      if (amount < 0 || amount > kMaxWindow) fail_format(fmt::format("an output padding of {}", amount));
     for (size_t axis = 0; axis < 2; ++axis)
       result[2 + axis] = (map()[2 + axis] - 1) * w.strides[axis] + w.kernel[axis] - w.before[axis] -
                          w.after[axis] + added[axis];
@@ -233,7 +236,13 @@ class ShapeRules {
       for (size_t i = rank; i-- > 0;) order.push_back(static_cast<int64_t>(i));
     if (order.size() != rank) fail_format("the order of axes has another length than the shape");
     Shape result;
-    for (const int64_t axis : order) result.push_back(shape(0)[checked_axis(axis, rank)]);
+    std::vector<bool> taken(rank, false);
+    for (const int64_t axis : order) {
+      const size_t at = checked_axis(axis, rank);
+      if (taken[at]) fail_format(fmt::format("the order of axes has axis {} twice", at));
+      taken[at] = true;
+      result.push_back(shape(0)[at]);
+    }
     return result;
   }
 
@@ -268,8 +277,10 @@ class ShapeRules {
     const Shape &a = shape(0), &b = shape(1);
     if (a.size() < 2 || b.empty() || a.back() != (b.size() == 1 ? b[0] : b[b.size() - 2]))
       fail_format(fmt::format("{} and {} do not go together", to_string(a), to_string(b)));
-    Shape result = a;
-    result.pop_back();
+    // Matrices in the last two axes; those before them are broadcast.
+    Shape result =
+        broadcast({a.begin(), a.end() - 2}, b.size() < 2 ? Shape() : Shape(b.begin(), b.end() - 2));
+    result.push_back(a[a.size() - 2]);
     if (b.size() > 1) result.push_back(b.back());
     return result;
   }
