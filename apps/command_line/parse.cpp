@@ -198,24 +198,37 @@ class Normaliser {
   }
 
   // What a habit of other programs means here.
-  void follow(const Habit& habit, const std::string& given, std::optional<std::string> value) {
-    const std::string ours = habit.ours.substr(0, habit.ours.find('='));
-    if (const Option* option = ours.empty() ? nullptr : find(ours)) {
-      if (ours == habit.ours) return take(*option, given, std::move(value));
-      if (!value || parse_truth(*value) == true) take(*option, given, habit.ours.substr(ours.size() + 1));
-      return;
+  // This command's option that a habit means. --no-save is the switch --save too.
+  const Option* meant_by(const Habit& habit) const {
+    const std::string ours = name_in(habit);
+    if (ours.empty()) return nullptr;
+    const Option* option = find(ours);
+    return option == nullptr && ours.starts_with("--no-") ? find("--" + ours.substr(5)) : option;
+  }
+
+  static std::string name_in(const Habit& habit) { return habit.ours.substr(0, habit.ours.find('=')); }
+
+  void follow(const Habit& habit, const Option& option, const std::string& given,
+              std::optional<std::string> value) {
+    const std::string ours = name_in(habit);
+    if (&option != find(ours)) {
+      const bool off = !value || parse_truth(*value) != false;
+      return take(option, given, off ? "false" : "true");
     }
-    if (ours.starts_with("--no-"))
-      if (const Option* option = find("--" + ours.substr(5))) {
-        const bool off = !value || parse_truth(*value) != false;
-        return take(*option, given, off ? "false" : "true");
-      }
+    if (ours == habit.ours) return take(option, given, std::move(value));
+    if (!value || parse_truth(*value) == true) take(option, given, habit.ours.substr(ours.size() + 1));
+  }
+
+  // What a habit that means no option of this command says, where a value asks for anything.
+  void answer(const Habit& habit, const std::string& given, std::optional<std::string> value) {
     const auto harmless = [&](const std::string& text) {
       return is_nothing(text) || (habit.is_harmless && habit.is_harmless(text));
     };
     if (!value && next_is_a_value() && harmless(words_[next_])) value = words_[next_++];
     if (value && harmless(*value)) return;
-    if (!ours.empty()) refuse_option_of_others(ours);
+    const std::string ours = name_in(habit);
+    if (!ours.empty()) refuse_option_of_others(ours.starts_with("--no-") ? "--" + ours.substr(5) : ours);
+    if (habit.answer.empty()) refuse_unknown(given);
     refuse(fmt::format("'{}' has no option '{}': {}", command_.full_name(), given, habit.answer));
   }
 
@@ -250,9 +263,14 @@ class Normaliser {
         emit(option->spelling());
         return emit("false");
       }
-    for (const Habit& habit : command_.program().habits())
-      if (habit.name == name) return follow(habit, given, std::move(value));
-    refuse_unknown(given);
+    const Habit* last = nullptr;
+    for (const Habit& habit : command_.program().habits()) {
+      if (habit.name != name) continue;
+      if (const Option* option = meant_by(habit)) return follow(habit, *option, given, std::move(value));
+      last = &habit;
+    }
+    if (last == nullptr) refuse_unknown(given);
+    answer(*last, given, std::move(value));
   }
 
   // -o FILE, -oFILE, -v

@@ -288,6 +288,7 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
        "--adam", "--noautoanchor", "False"},
       {"train", "data=d.yaml", "model=yolov8n", "device=None", "time=None", "amp=True", "cache=False"},
       {"val", "model=yolo26n.pt", "data=d.yaml", "nms=False"},
+      {"train", "model=yolov8n", "data=d.yaml", "nms=False"},
       {"val", "model=best.pt", "data=d.yaml", "split=test", "plots=0", "workers=8", "save_hybrid=False"},
       {"export", "--model", "best.pt", "--include", "onnx", "simplify=True"},
       {"export", "model=best.pt", "format=onnx", "dynamic=True", "keras=False", "workspace=None"},
@@ -306,6 +307,8 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
   const std::vector<std::pair<Words, std::string>> answered = {
       {{"predict", "model=m", "source=s", "epochs=3"},
        "'marrow predict' has no option '--epochs'; it is one of 'marrow train', 'marrow demo'"},
+      {{"predict", "model=m", "source=s", "--noval"}, "'--val'; it is one of 'marrow train'"},
+      {{"benchmark", "--nms"}, "has no option '--nms': 'marrow predict --end2end'"},
       {{"predict", "model=m", "source=s", "half=True"}, "has no option '--half': --precision bf16 or int8"},
       {{"predict", "source=s", "--batch-size", "4"}, "'--batch'; it is one of 'marrow train', 'marrow val'"},
       {{"val", "model=m", "data=d", "augment=True"}, "no augmentation while predicting"},
