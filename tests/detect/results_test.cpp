@@ -89,14 +89,19 @@ TEST(Labels, AreNormalisedAndReplaced) {
 TEST(Crops, AreEnlargedClippedAndNumbered) {
   Folder folder;
   image::Image image(100, 100, 50);
-  EXPECT_EQ(save_crops(folder.path(), "photo", image, three(), kNames), 3);
+  EXPECT_EQ(CropFolder(folder.path()).save("photo", image, three(), kNames), 3);
   // 40 x 60 becomes 50.8 x 71.2 around (30, 50).
   image::Image first = image::decode_image_file(folder.path() / "person" / "photo.jpg").image;
   EXPECT_EQ(first.width(), 51);
   EXPECT_EQ(first.height(), 71);
   EXPECT_TRUE(fs::exists(folder.path() / "person" / "photo_2.jpg"));
-  EXPECT_EQ(save_crops(folder.path(), "photo", image, three(), kNames), 3);
+  EXPECT_EQ(CropFolder(folder.path()).save("photo", image, three(), kNames), 3);
   EXPECT_FALSE(fs::exists(folder.path() / "person" / "photo_3.jpg")) << "a second run adds nothing";
+  CropFolder crops(folder.path());
+  for (const char* name : {"photo", "photo_2", "PHOTO"})
+    EXPECT_EQ(crops.save(name, image, three(), kNames), 3);
+  for (const char* name : {"photo.jpg", "photo_2.jpg", "photo_2_2.jpg", "photo_2_3.jpg", "PHOTO_3.jpg"})
+    EXPECT_TRUE(fs::exists(folder.path() / "person" / name)) << name;
   image::Image whole = image::decode_image_file(folder.path() / "bus" / "photo.jpg").image;
   EXPECT_EQ(whole.width(), 100);
 }
@@ -110,7 +115,7 @@ TEST(Crops, NeverLeaveTheirFolder) {
   Folder folder;
   std::vector<Detection> odd = {
       {{0, 0, 5, 5}, 0.5f, 2, 0}, {{std::nanf(""), 0, 5, 5}, 0.5f, 0, 0}, {{900, 900, 950, 950}, 0.5f, 0, 0}};
-  EXPECT_EQ(save_crops(folder.path(), "x", image::Image(8, 8, 1), odd, kNames), 1);
+  EXPECT_EQ(CropFolder(folder.path()).save("x", image::Image(8, 8, 1), odd, kNames), 1);
 }
 
 TEST(AnnotatedPath, KeepsTheNameWhereItCan) {

@@ -148,6 +148,7 @@ class DetectionRun : public Prediction {
                const predict::DetectorOptions& how)
       : Prediction(options, std::move(folder)),
         names_(std::move(trained.model.names)),
+        crops_(folder_ / "crops"),
         detector_(trained.model.graph, trained.weights, how) {}
 
  private:
@@ -188,7 +189,7 @@ class DetectionRun : public Prediction {
 
   void save_images(const Picture& picture, const image::Image& image,
                    const std::vector<detect::Detection>& detections) {
-    if (options_.save_crop) detect::save_crops(folder_ / "crops", picture.output, image, detections, names_);
+    if (options_.save_crop) crops_.save(picture.output, image, detections, names_);
     if (options_.save) {
       image::Image drawn = image;
       detect::draw_detections(drawn, detections, names_);
@@ -197,6 +198,7 @@ class DetectionRun : public Prediction {
   }
 
   std::vector<std::string> names_;
+  detect::CropFolder crops_;
   predict::Detector detector_;
 };
 

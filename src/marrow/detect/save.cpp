@@ -69,18 +69,21 @@ void write_labels(const fs::path& path, Size picture, std::span<const Detection>
     throw Error(ErrorKind::kFile, fmt::format("{}: cannot be removed: {}", path.string(), error.message()));
 }
 
-int save_crops(const fs::path& crops, const std::string& stem, const image::Image& image,
-               std::span<const Detection> detections, std::span<const std::string> names) {
+int CropFolder::save(const std::string& stem, const image::Image& image,
+                     std::span<const Detection> detections, std::span<const std::string> names) {
   int written = 0;
   std::map<std::string, int> of_class;  // by folder
   for (const Detection& detection : detections) {
     image::ConstPixels pixels = crop(image, detection.box);
     if (pixels.width == 0 || pixels.height == 0) continue;
     const std::string folder = folder_name(class_name(names, detection.class_id));
-    make_folder(crops / folder);
-    const int number = ++of_class[folder];
-    const std::string name = number == 1 ? stem + ".jpg" : fmt::format("{}_{}.jpg", stem, number);
-    image::write_image(crops / folder / name, pixels, {.quality = 95, .subsample_chroma = false});
+    make_folder(folder_ / folder);
+    fs::path file;
+    do {
+      const int number = ++of_class[folder];
+      file = fs::path(folder) / (number == 1 ? stem + ".jpg" : fmt::format("{}_{}.jpg", stem, number));
+    } while (!taken_.insert(to_lower(file.string())).second);
+    image::write_image(folder_ / file, pixels, {.quality = 95, .subsample_chroma = false});
     ++written;
   }
   return written;

@@ -34,13 +34,23 @@ std::filesystem::path annotated_path(const std::filesystem::path& folder, const 
 void write_labels(const std::filesystem::path& path, Size picture, std::span<const Detection> detections,
                   bool with_confidence);
 
-// Writes every detection's pixels to crops/CLASS NAME/STEM.jpg, STEM_2.jpg, ..., over those of an earlier
-// run, enlarged by 2 % and 10 pixels, clipped to the image; JPEG quality 95 without chroma subsampling.
-// `image` is the image without boxes drawn. Makes the folders; a class name that cannot be a folder's is
-// changed (folder_name). Returns the number written: a box wholly outside the image has none. Throws
-// Error{kFile}.
-int save_crops(const std::filesystem::path& crops, const std::string& stem, const image::Image& image,
-               std::span<const Detection> detections, std::span<const std::string> names);
+// The crops of one run.
+class CropFolder {
+ public:
+  explicit CropFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  // Writes every detection's pixels to CLASS NAME/STEM.jpg, STEM_2.jpg, ..., over those of an earlier run
+  // but never over another image's of this run; enlarged by 2 % and 10 pixels, clipped to the image; JPEG
+  // quality 95 without chroma subsampling. `image` is the image without boxes drawn. Makes the folders; a
+  // class name that cannot be a folder's is changed (folder_name). Returns the number written: a box wholly
+  // outside the image has none. Throws Error{kFile}.
+  int save(const std::string& stem, const image::Image& image, std::span<const Detection> detections,
+           std::span<const std::string> names);
+
+ private:
+  std::filesystem::path folder_;
+  std::set<std::string> taken_;  // CLASS NAME/STEM.jpg in lower case
+};
 
 // The name with slashes and control characters as '_', at most 200 bytes, never "", "." or "..".
 std::string folder_name(const std::string& class_name);
