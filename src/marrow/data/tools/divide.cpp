@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <numeric>
 
 #include "marrow/base/counted.h"
@@ -17,16 +18,16 @@ namespace {
 constexpr size_t kSplits = 3;
 constexpr const char* kNames[kSplits] = {"train", "val", "test"};
 
-// What a group brings: its images, then the objects of each class.
-using Contents = std::vector<double>;
+// What a group brings: its images at 0, the objects of class c at c + 1. Most groups have few classes.
+using Contents = std::map<size_t, double>;
+constexpr size_t kImages = 0;
 
-std::vector<Contents> contents_of(const std::vector<LabelledImage>& images, const std::vector<int>& groups,
-                                  int classes) {
+std::vector<Contents> contents_of(const std::vector<LabelledImage>& images, const std::vector<int>& groups) {
   const int count = groups.empty() ? 0 : *std::ranges::max_element(groups) + 1;
-  std::vector<Contents> contents(static_cast<size_t>(count), Contents(static_cast<size_t>(classes) + 1));
+  std::vector<Contents> contents(static_cast<size_t>(count));
   for (size_t i = 0; i < images.size(); ++i) {
     Contents& group = contents[static_cast<size_t>(groups[i])];
-    ++group[0];
+    ++group[kImages];
     for (const Label& label : images[i].labels) ++group[static_cast<size_t>(label.class_id) + 1];
   }
   return contents;
@@ -38,17 +39,18 @@ std::vector<size_t> order_of(const std::vector<Contents>& contents, uint64_t see
   std::iota(order.begin(), order.end(), size_t{0});
   Random random(seed, "division of a dataset");
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  std::ranges::stable_sort(order, std::greater<>(), [&](size_t group) { return contents[group][0]; });
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](size_t group) { return contents[group].at(kImages); });
   return order;
 }
 
 // How much worse a split fits what is wanted of it with the group than without.
-double cost(const Contents& group, const Contents& has, const Contents& total, double share) {
+double cost(const Contents& group, const std::vector<double>& has, const std::vector<double>& total,
+            double share) {
   double sum = 0;
-  for (size_t k = 0; k < group.size(); ++k) {
-    if (group[k] == 0 || total[k] == 0) continue;
-    const double weight = k == 0 ? static_cast<double>(group.size()) : 1;  // images as much as all classes
-    sum += weight * group[k] * (group[k] + 2 * (has[k] - share * total[k])) / (total[k] * total[k]);
+  for (const auto& [k, count] : group) {
+    const double weight = k == kImages ? static_cast<double>(total.size()) : 1;  // as much as all classes
+    sum += weight * count * (count + 2 * (has[k] - share * total[k])) / (total[k] * total[k]);
   }
   return sum;
 }
@@ -57,18 +59,18 @@ double cost(const Contents& group, const Contents& has, const Contents& total, d
 
 std::vector<int> divide(const std::vector<LabelledImage>& images, const std::vector<int>& groups, int classes,
                         double val_share, double test_share, uint64_t seed) {
-  const std::vector<Contents> contents = contents_of(images, groups, classes);
+  const std::vector<Contents> contents = contents_of(images, groups);
   const double shares[kSplits] = {1 - val_share - test_share, val_share, test_share};
-  Contents total(static_cast<size_t>(classes) + 1);
+  std::vector<double> total(static_cast<size_t>(classes) + 1);
   for (const Contents& group : contents)
-    for (size_t k = 0; k < total.size(); ++k) total[k] += group[k];
-  std::array<Contents, kSplits> has;
-  has.fill(Contents(total.size()));
+    for (const auto& [k, count] : group) total[k] += count;
+  std::array<std::vector<double>, kSplits> has;
+  has.fill(std::vector<double>(total.size()));
   std::vector<int> split_of(contents.size());
   const std::vector<size_t> order = order_of(contents, seed);
   const auto empty_splits = [&] {
     size_t count = 0;
-    for (size_t s = 0; s < kSplits; ++s) count += shares[s] > 0 && has[s][0] == 0;
+    for (size_t s = 0; s < kSplits; ++s) count += shares[s] > 0 && has[s][kImages] == 0;
     return count;
   };
   for (size_t at = 0; at < order.size(); ++at) {
@@ -77,7 +79,7 @@ std::vector<int> divide(const std::vector<LabelledImage>& images, const std::vec
     size_t best = kSplits;
     double least = 0;
     for (size_t s = 0; s < kSplits; ++s) {
-      if (shares[s] <= 0 || (must_fill && has[s][0] > 0)) continue;
+      if (shares[s] <= 0 || (must_fill && has[s][kImages] > 0)) continue;
       const double found = cost(group, has[s], total, shares[s]);
       if (best == kSplits || found < least) {
         best = s;
@@ -85,7 +87,7 @@ std::vector<int> divide(const std::vector<LabelledImage>& images, const std::vec
       }
     }
     split_of[order[at]] = static_cast<int>(best);
-    for (size_t k = 0; k < group.size(); ++k) has[best][k] += group[k];
+    for (const auto& [k, count] : group) has[best][k] += count;
   }
   std::vector<int> result;
   for (const int group : groups) result.push_back(split_of[static_cast<size_t>(group)]);
