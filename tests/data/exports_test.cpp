@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "marrow/data/dataset_split.h"
+#include "marrow/data/foreign_paths.h"
 #include "marrow/data/tools/check.h"
 #include "support.h"
 #include "support/expect_says.h"
@@ -100,11 +101,21 @@ TEST_F(Exports, DarknetAsCvatWritesIt) {
   for (const char* path : {"cvat", "cvat/obj.data"})
     expect(read_dataset(folder_ / path), DatasetFormat::kYolo, "Darknet's YOLO", {"cat", "dog"},
            "train 2 val 1");
+  write("cvat/obj.data", "train = C:\\cvat\\train.txt\nnames = C:\\cvat\\obj.names\n");
+  expect(read_dataset(folder_ / "cvat/obj.data"), DatasetFormat::kYolo, "Darknet's YOLO", {"cat", "dog"},
+         "train 2");
   write("cvat/obj.data", "classes: 2\n");
   EXPECT_SAYS(message_of([&] { read_dataset(folder_ / "cvat/obj.data"); }),
               "obj.data: 'classes: 2' is no 'key = value'");
   write("cvat/obj.data", "classes = 2\n");
   EXPECT_SAYS(message_of([&] { read_dataset(folder_ / "cvat/obj.data"); }), "the key 'train' is missing");
+}
+
+TEST_F(Exports, APathThatNoSystemTakesIsNotSearched) {
+  write("a/b.txt", "");
+  const auto path = [](size_t bytes) { return std::string(bytes - 7, '/') + "a/b.txt"; };
+  EXPECT_EQ(end_below(folder_, path(kLongestPath)), folder_ / "a/b.txt");
+  EXPECT_FALSE(end_below(folder_, path(kLongestPath + 1)));
 }
 
 TEST_F(Exports, CvatsYamlWithoutVal) {

@@ -9,6 +9,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/base/utf8.h"
+#include "marrow/data/foreign_paths.h"
 #include "marrow/data/layout_parts.h"
 #include "marrow/detect/sources.h"
 
@@ -126,15 +127,8 @@ Dataset dataset_of_darknet(const fs::path& file) {
   Dataset dataset{.file = file, .root = file.parent_path(), .format = DatasetFormat::kYolo};
   dataset.labels_beside = true;
   // Paths are as seen from where darknet was started: often "data/train.txt" for a file beside this one.
-  const auto found = [&](const fs::path& path) {
-    std::error_code ignored;
-    for (fs::path rest = path.relative_path(); !rest.empty();) {
-      if (fs::exists(dataset.root / rest, ignored)) return (dataset.root / rest).lexically_normal();
-      fs::path shorter;
-      for (auto part = std::next(rest.begin()); part != rest.end(); ++part) shorter /= *part;
-      rest = shorter;
-    }
-    return path.is_absolute() ? path : (dataset.root / path).lexically_normal();
+  const auto found = [&](std::string_view path) {
+    return end_below(dataset.root, path, true).value_or(dataset.root / path).lexically_normal();
   };
   const std::string content = read_file(file, kMaxNamesBytes), name = shown(file);
   for (const std::string_view line : listed_lines(utf8_content(content, name))) {
@@ -145,7 +139,8 @@ Dataset dataset_of_darknet(const fs::path& file) {
                   fmt::format("{}: '{}' is no 'key = value', as Darknet's .data files have", name,
                               printable(line, 60)));
     const std::string_view key = trimmed(line.substr(0, equals)), value = trimmed(line.substr(equals + 1));
-    if (key == "names" && is_file(found(value))) dataset.names = names_in(found(value));
+    if (key == "names")
+      if (const fs::path names = found(value); is_file(names)) dataset.names = names_in(names);
     for (const SplitAliases& split : split_aliases())
       if (std::ranges::find(split.aliases, key) != split.aliases.end() && !value.empty())
         add_source(dataset, split.name, {found(value), {}});

@@ -68,12 +68,14 @@ void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
     if (line.find('\0') != std::string_view::npos)
       throw Error(ErrorKind::kFormat,
                   fmt::format("{}: not a list of images: it holds zero bytes", shown(list)));
-    fs::path path(line);
-    if (line.starts_with("./"))
-      path = beside / line.substr(2);
-    else if (path.is_relative())
-      path = fs::exists(here / path, ignored) ? here / path : beside / path;
-    if (!fs::exists(path, ignored)) path = end_below(beside, line).value_or(path);
+    const bool is_beside = line.starts_with("./");
+    fs::path path = is_beside ? beside / line.substr(2) : here / line;
+    bool is_there = fs::exists(path, ignored);
+    if (!is_there && !is_beside && fs::path(line).is_relative()) {
+      path = beside / line;
+      is_there = fs::exists(path, ignored);
+    }
+    if (!is_there) path = end_below(beside, line).value_or(path);
     paths.push_back(path.lexically_normal());
   }
 }

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 // A file name that an annotation gives, as a path that can be looked for.
 bool is_usable_name(const std::string& name) {
-  return name.size() < 4096 && name.find('\0') == std::string::npos && !fs::path(name).filename().empty();
+  return name.size() <= kLongestPath && name.find('\0') == std::string::npos &&
+         !fs::path(name).filename().empty();
 }
 
 // "instances_train2017.json" -> "train2017", which is what COCO calls the folder of these images.
@@ -50,9 +51,13 @@ class CocoReader : public SplitReader {
       for (const CocoImage& image : coco.images) {
         fs::path path = is_usable_name(image.file_name) ? (folder / image.file_name).lexically_normal() : "";
         std::error_code ignored;
-        if (!path.empty() && !fs::exists(path, ignored))
-          if (const auto end = end_below(folder, image.file_name)) path = end->lexically_normal();
-        if (!path.empty() && fs::exists(path, ignored))
+        bool is_there = !path.empty() && fs::exists(path, ignored);
+        if (!path.empty() && !is_there)
+          if (const auto end = end_below(folder, image.file_name)) {
+            path = end->lexically_normal();
+            is_there = true;
+          }
+        if (is_there)
           parts[path.native()].push_back({files_.size() - 1, &image - coco.images.data()});
         else
           missing.push_back({{},
