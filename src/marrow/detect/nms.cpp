@@ -93,11 +93,12 @@ std::vector<InputDetection> candidates(const float* prediction, int classes, int
   for (int c : options.classes) {
     if (c >= 0 && c < classes) wanted[static_cast<size_t>(c)] = true;
   }
-  bool multi_label = options.multi_label && classes > 1;
+  const bool multi_label = options.multi_label && classes > 1;
+  const float least = least_confidence(options);
   std::vector<InputDetection> result;
   for (int64_t anchor = 0; anchor < anchors; ++anchor) {
     float most = best[static_cast<size_t>(anchor)];
-    if (!(most > least_confidence(options))) continue;
+    if (!(most > least)) continue;
     InputBox box = to_corners(prediction, anchors, anchor);
     if (!is_finite(box)) continue;
     for (int c = 0; c < classes; ++c) {
