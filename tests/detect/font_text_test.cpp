@@ -92,8 +92,7 @@ TEST_F(FontText, LabelsOfOtherScriptsAreDrawnAndDiffer) {
   std::vector<image::Image> images;
   for (int class_id = 0; class_id < 2; ++class_id) {
     image::Image& image = images.emplace_back(200, 200, uint8_t{90});
-    std::vector<Detection> one = {{{20, 60, 180, 190}, 0.87f, 0, 0}};
-    one[0].class_id = 0;
+    const std::vector<Detection> one = {{{20, 60, 180, 190}, 0.87f, 0, 0}};
     draw_detections(image, one, std::vector<std::string>{names[static_cast<size_t>(class_id)]});
   }
   int white = 0, differ = 0;
@@ -104,6 +103,19 @@ TEST_F(FontText, LabelsOfOtherScriptsAreDrawnAndDiffer) {
     }
   EXPECT_GT(white, 50);
   EXPECT_GT(differ, 50);
+}
+
+TEST_F(FontText, ALabelIsCutToTheLettersThatFit) {
+  const auto drawn = [](int letters) {
+    std::string name;
+    for (int i = 0; i < letters; ++i) name += i % 2 == 0 ? "ж" : "л";
+    image::Image image(200, 200, uint8_t{90});
+    draw_detections(image, std::vector<Detection>{{{20, 60, 180, 190}, 0.87f, 0, 0}}, std::vector{name});
+    return image;
+  };
+  EXPECT_EQ(drawn(80), drawn(90));
+  EXPECT_EQ(drawn(1000000), drawn(500));
+  EXPECT_NE(drawn(3), drawn(80));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "marrow/base/text.h"
 #include "marrow/detect/font_text.h"
 #include "marrow/detect/results.h"
 
@@ -77,10 +78,19 @@ Label measure(const std::string& text, double scale, int class_id) {
   return label;
 }
 
-std::string without_last(std::string text) {
-  while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.pop_back();
-  if (!text.empty()) text.pop_back();
-  return text;
+// The longest beginning of the text, of whole letters and not empty, that fits in the width at the smallest
+// type.
+Label cut_label(const std::string& text, int class_id, int width) {
+  std::vector<std::string> beginnings;
+  for (size_t end = 1; end <= text.size(); ++end)
+    if (end == text.size() || (static_cast<unsigned char>(text[end]) & 0xc0) != 0x80)
+      beginnings.push_back(text.substr(0, end));
+  if (beginnings.empty()) return measure(text, kSmallestScale, class_id);
+  const auto fits = [&](const std::string& beginning) {
+    return measure(beginning, kSmallestScale, class_id).width() <= width;
+  };
+  const auto longer = std::partition_point(beginnings.begin() + 1, beginnings.end(), fits);
+  return measure(*(longer - 1), kSmallestScale, class_id);
 }
 
 // The largest type up to the image's usual one in which the label fits the image's width, then the
@@ -96,11 +106,7 @@ Label fitting_label(const std::string& name, const Detection& detection, Size pi
   if (label.width() > picture.width) {
     label = measure(full, std::max(usual * picture.width / label.width() * 0.95, kSmallestScale), class_id);
   }
-  if (label.width() > picture.width) label = measure(name, kSmallestScale, class_id);
-  while (label.width() > picture.width && label.text.size() > 1) {
-    label = measure(without_last(label.text), kSmallestScale, class_id);
-  }
-  return label;
+  return label.width() > picture.width ? cut_label(name, class_id, picture.width) : label;
 }
 
 // Where a tag may lie, the best place first, all inside the image: above its box; in it, where it hides
@@ -195,7 +201,8 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   std::vector<int> classes;
   for (const Detection& detection : detections) {
     if (!is_finite(detection.box)) continue;
-    const std::string name = drawable_name(class_name(names, detection.class_id), detection.class_id);
+    const std::string whole = printable(class_name(names, detection.class_id), kLongestName);
+    const std::string name = drawable_name(whole, detection.class_id);
     labels.push_back(fitting_label(name, detection, picture));
     taken.push_back(
         free_place(places(picture, pixel_box(detection.box, picture), labels.back(), line), taken));

@@ -12,8 +12,6 @@
 namespace marrow::detect {
 namespace {
 
-constexpr size_t kLongestName = 200;  // bytes, on the console
-
 double five_decimals(double value) {
   return std::round(value * 1e5) / 1e5;
 }

@@ -9,6 +9,8 @@
 
 namespace marrow::detect {
 
+inline constexpr size_t kLongestName = 200;  // bytes of a class name that are shown
+
 // names[class_id], or the number where there is no such name.
 std::string class_name(std::span<const std::string> names, int class_id);
 
