@@ -80,9 +80,10 @@ TEST_F(ValCommand, ChoosesThresholdsThatPredictTakes) {
   };
   EXPECT_EQ(found({}), 0u);
   EXPECT_GT(found({"--conf", "0"}), 0u);
-  EXPECT_SAYS(
-      val({"--thresholds", "model.safetensors", "--model", "model.safetensors", "--data", "data"}).err,
-      "model");
+  const ProgramResult over =
+      val({"--thresholds", "model.safetensors", "--model", "model.safetensors", "--data", "data"});
+  EXPECT_EQ(over.code, 2);
+  EXPECT_SAYS(over.err, "model.safetensors: this is the file that is read, and would be lost");
 }
 
 TEST_F(ValCommand, WarnsWhereNothingIsToBeFound) {
