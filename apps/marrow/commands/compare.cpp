@@ -24,6 +24,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "support/common_options.h"
 #include "support/measure.h"
+#include "support/open_data.h"
 #include "support/open_model.h"
 #include "support/progress_line.h"
 
@@ -154,9 +155,9 @@ std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& e
 }
 
 // The one given, which fits every checkpoint.
-std::optional<data::Dataset> open_dataset(const Options& o, const std::vector<Entrant>& entrants) {
+std::optional<data::Dataset> measured_dataset(const Options& o, const std::vector<Entrant>& entrants) {
   if (o.data.empty()) return std::nullopt;
-  data::Dataset dataset = data::read_dataset(o.data);
+  data::Dataset dataset = open_dataset(o.data);
   for (const Entrant& entrant : entrants)
     if (entrant.has_weights) check_task(entrant.name, entrant.trained.model, o.data, dataset);
   return dataset;
@@ -270,7 +271,7 @@ void draw(evaluate::DrawingAttempts& attempts, const std::filesystem::path& fold
 
 int compare(const Options& o) {
   std::vector<Entrant> entrants = open_entrants(o);
-  const std::optional<data::Dataset> dataset = open_dataset(o, entrants);
+  const std::optional<data::Dataset> dataset = measured_dataset(o, entrants);
   const std::vector<Setting> settings = settings_of(o, entrants);
   const std::filesystem::path folder = o.folder.make();
   const benchmark::Machine machine = benchmark::this_machine();

@@ -13,14 +13,11 @@
 #include "marrow/data/tools/check.h"
 #include "marrow/data/tools/synth.h"
 #include "support/common_options.h"
+#include "support/open_data.h"
 #include "support/progress_line.h"
 
 namespace marrow::cli {
 namespace {
-
-void say_notes(const data::Dataset& dataset) {
-  for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
-}
 
 struct CheckArguments {
   std::string data;
@@ -31,8 +28,7 @@ struct CheckArguments {
 };
 
 int check(const CheckArguments& arguments) {
-  const data::Dataset dataset = data::read_dataset(arguments.data, arguments.names);
-  say_notes(dataset);
+  const data::Dataset dataset = open_dataset(arguments.data, arguments.names);
   const auto folder = arguments.folder.make();
   data::CheckOptions options{.image_size = arguments.image_size,
                              .threads = arguments.threads,

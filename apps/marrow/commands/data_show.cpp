@@ -23,6 +23,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "marrow_train/train_flags.h"
 #include "support/common_options.h"
+#include "support/open_data.h"
 
 namespace marrow::cli {
 namespace {
@@ -113,7 +114,7 @@ int show_classes(const Options& options, const data::Dataset& dataset) {
 }
 
 int run(const Options& options) {
-  const data::Dataset dataset = data::read_dataset(options.data);
+  const data::Dataset dataset = open_dataset(options.data);
   if (dataset.format == data::DatasetFormat::kFolders) return show_classes(options, dataset);
   const evaluate::OpenedSplit opened =
       evaluate::open_split(dataset, options.split,

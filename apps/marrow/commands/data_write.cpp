@@ -14,6 +14,7 @@
 #include "marrow/data/tools/divide.h"
 #include "marrow/data/tools/merge.h"
 #include "support/common_options.h"
+#include "support/open_data.h"
 #include "support/progress_line.h"
 
 namespace marrow::cli {
@@ -48,12 +49,6 @@ Option& add_writing(Command& command, WriteArguments& write) {
   return command.option("--to", &write.to, "Format to write").choices({"yolo", "coco", "voc"});
 }
 
-data::Dataset read(const std::string& path, const std::vector<std::string>& names = {}) {
-  data::Dataset dataset = data::read_dataset(path, names);
-  for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
-  return dataset;
-}
-
 // What happened on the way; the exit code.
 int say_losses(const data::ReadSummary& summary, data::DatasetFormat to) {
   for (const data::Problem& problem : summary.problems)
@@ -73,7 +68,7 @@ struct ConvertArguments {
 };
 
 int convert(const ConvertArguments& arguments) {
-  const data::Dataset dataset = read(arguments.in, arguments.names);
+  const data::Dataset dataset = open_dataset(arguments.in, arguments.names);
   data::WriteOptions options = arguments.write.options(dataset.format);
   data::ReadSummary summary;
   {
@@ -95,7 +90,7 @@ struct SplitArguments {
 };
 
 int split(const SplitArguments& arguments) {
-  const data::Dataset dataset = read(arguments.in, arguments.names);
+  const data::Dataset dataset = open_dataset(arguments.in, arguments.names);
   dataset.require_boxes();
   data::DivideOptions options = arguments.divide;
   options.write = arguments.write.options(dataset.format);
@@ -144,14 +139,14 @@ int merge(const MergeArguments& arguments) {
   data::MergeOptions options{.rename = class_map(arguments.rename),
                              .write = arguments.write.options(data::DatasetFormat::kYolo)};
   std::vector<data::Dataset> datasets;
-  for (const std::string& in : arguments.in) datasets.push_back(read(in));
+  for (const std::string& in : arguments.in) datasets.push_back(open_dataset(in));
   data::MergeSummary summary;
   {
     ProgressLine line;
     options.write.progress = [&](int64_t done, int64_t total) { line.show("images", done, total); };
     summary = data::merge_datasets(datasets, arguments.write.out, options);
   }
-  for (const std::string& note : summary.notes) fmt::print(stderr, "note: {}\n", note);
+  say_notes(summary.notes);
   fmt::print("{} -> {} ({}): {}, {} of {}\n", join(arguments.in, " + "), arguments.write.out,
              arguments.write.to, counted(summary.read.images, "image"),
              counted(summary.read.objects, "object"),

@@ -20,6 +20,7 @@
 #include "marrow/predict/output_difference.h"
 #include "support/common_options.h"
 #include "support/measure.h"
+#include "support/open_data.h"
 #include "support/open_model.h"
 #include "support/output_file.h"
 
@@ -122,7 +123,7 @@ int deploy_model(const Options& options) {
       with_one_decode(open_checkpoint(options.model, options.import), options.end2end);
   require_storable(options.model, trained.model);
   std::optional<data::Dataset> dataset;
-  if (!options.data.empty()) dataset = data::read_dataset(options.data);
+  if (!options.data.empty()) dataset = open_dataset(options.data);
   check_task(options.model, trained.model);
   if (dataset) check_task(options.model, trained.model, options.data, *dataset);
   const Size size = input_size(options.model, trained.model, options.imgsz);

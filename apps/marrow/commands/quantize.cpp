@@ -17,6 +17,7 @@
 #include "marrow/quantize/sensitivity.h"
 #include "support/common_options.h"
 #include "support/measure.h"
+#include "support/open_data.h"
 #include "support/open_model.h"
 #include "support/output_file.h"
 
@@ -80,7 +81,7 @@ int quantize_model(const Options& options) {
   const model::TrainedModel trained =
       with_one_decode(open_checkpoint(options.model, options.import), options.end2end);
   require_storable(options.model, trained.model);
-  const data::Dataset dataset = data::read_dataset(options.data);
+  const data::Dataset dataset = open_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
   const Size size = input_size(options.model, trained.model, options.imgsz);
 

@@ -27,6 +27,7 @@
 #include "marrow/train/recipe/train_options.h"
 #include "support/common_options.h"
 #include "support/measure.h"
+#include "support/open_data.h"
 #include "support/open_model.h"
 #include "support/output_file.h"
 #include "support/progress_line.h"
@@ -242,8 +243,7 @@ int validate_classes(const Options& options, const data::Dataset& dataset,
 
 int validate(Options options) {
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
-  const data::Dataset dataset = data::read_dataset(options.data);
-  for (const std::string& note : dataset.notes) talk("marrow: " + note);
+  const data::Dataset dataset = open_dataset(options.data);
   const std::string task = trained.model.task;
   const bool folders = dataset.format == data::DatasetFormat::kFolders;
   if (!options.thresholds.empty()) {

@@ -1,0 +1,19 @@
+#include "support/open_data.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace marrow::cli {
+
+void say_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) fmt::print(stderr, "note: {}\n", note);
+}
+
+data::Dataset open_dataset(const std::string& path, const std::vector<std::string>& names) {
+  data::Dataset dataset = data::read_dataset(path, names);
+  say_notes(dataset.notes);
+  return dataset;
+}
+
+}  // namespace marrow::cli
