@@ -13,14 +13,15 @@
 #include "marrow/data/class_match.h"
 #include "marrow/data/dataset.h"
 #include "marrow/data/dataset_split.h"
+#include "marrow/data/tools/check_sheet.h"
 #include "marrow/data/tools/suspects.h"
-#include "marrow/detect/draw.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 #include "marrow/predict/detector.h"
 #include "support/common_options.h"
 #include "support/measure.h"
+#include "support/open_data.h"
 #include "support/open_model.h"
 #include "support/progress_line.h"
 
@@ -32,6 +33,7 @@ using data::Suspect;
 
 constexpr float kSeen = 0.05f;  // confidence from which on a model has seen something
 constexpr size_t kDrawn = 25;
+constexpr int kTile = 480;  // pixels
 
 struct Options {
   std::string model, data, split = "train";
@@ -97,11 +99,10 @@ std::string json_of(const std::vector<Found>& all, const std::vector<std::string
 image::Image draw(const std::vector<Found>& all, const std::vector<std::string>& names) {
   std::vector<image::Image> tiles;
   for (size_t i = 0; i < std::min(all.size(), kDrawn); ++i) {
-    image::Image& tile = tiles.emplace_back(image::decode_image_file(all[i].image).image);
-    const std::vector<std::string> text = {short_text(all[i].suspect, names)};
     const detect::Detection one = {
         .box = all[i].suspect.box, .confidence = static_cast<float>(all[i].suspect.score), .class_id = 0};
-    detect::draw_detections(tile, {&one, 1}, text);
+    const std::vector<std::string> text = {short_text(all[i].suspect, names)};
+    tiles.push_back(data::draw_tile(all[i].image, {one}, text, kTile));
   }
   return detect::image_sheet(tiles);
 }
@@ -145,8 +146,7 @@ std::vector<Found> search(const Options& options, const data::Dataset& dataset,
 
 int run(const Options& options) {
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
-  const data::Dataset dataset = data::read_dataset(options.data, options.names);
-  for (const std::string& note : dataset.notes) fmt::print(stderr, "note: {}\n", note);
+  const data::Dataset dataset = open_dataset(options.data, options.names);
   check_task(options.model, trained.model, options.data, dataset);
   dataset.require_boxes();
   const std::vector<Found> all = search(options, dataset, trained);

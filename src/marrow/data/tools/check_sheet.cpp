@@ -23,28 +23,27 @@ detect::Detection detection_of(const Label& label, const LabelledImage& image) {
       .class_id = label.class_id};
 }
 
-image::Image draw_tile(const LabelledImage& labelled, std::span<const std::string> names, int tile) {
+}  // namespace
+
+image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxes,
+                       std::span<const std::string> names, int tile) {
   image::Image picture;
   try {
-    picture = image::decode_image_file(labelled.path).image;
+    picture = image::decode_image_file(path).image;
   } catch (const Error&) {
     return image::Image(tile, tile, kLetterboxGrey);
   }
   // Boxes are drawn after resizing, so that lines and letters have the same size in every tile.
   const Letterbox geometry = letterbox_geometry({picture.width(), picture.height()}, {tile, tile});
   image::Image canvas = image::letterbox(picture, geometry);
-  std::vector<detect::Detection> boxes;
-  for (const Label& label : labelled.labels) boxes.push_back(detection_of(label, labelled));
-  const double scale_x = static_cast<double>(geometry.resized.width) / labelled.width;
-  const double scale_y = static_cast<double>(geometry.resized.height) / labelled.height;
+  const double scale_x = static_cast<double>(geometry.resized.width) / picture.width();
+  const double scale_y = static_cast<double>(geometry.resized.height) / picture.height();
   const auto x = [&](float value) { return static_cast<float>(value * scale_x + geometry.left); };
   const auto y = [&](float value) { return static_cast<float>(value * scale_y + geometry.top); };
   for (detect::Detection& one : boxes) one.box = {x(one.box.x1), y(one.box.y1), x(one.box.x2), y(one.box.y2)};
   detect::draw_detections(canvas, boxes, names);
   return canvas;
 }
-
-}  // namespace
 
 image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
                               std::span<const std::string> names, int columns, int tile) {
@@ -59,7 +58,11 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
     chosen.resize(most);
   }
   std::vector<image::Image> tiles;
-  for (const LabelledImage* image : chosen) tiles.push_back(draw_tile(*image, names, tile));
+  for (const LabelledImage* image : chosen) {
+    std::vector<detect::Detection> boxes;
+    for (const Label& label : image->labels) boxes.push_back(detection_of(label, *image));
+    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile));
+  }
   return detect::image_sheet(tiles);
 }
 
@@ -70,8 +73,7 @@ image::Image draw_pair_sheet(std::span<const std::pair<fs::path, fs::path>> pair
     image::Image& pair = tiles.emplace_back(2 * tile + 2 * kFrame, tile + 2 * kFrame, kLetterboxGrey);
     int x = kFrame;
     for (const fs::path& path : {left, right}) {
-      LabelledImage image{.path = path};
-      const image::Image drawn = draw_tile(image, {}, tile);
+      const image::Image drawn = draw_tile(path, {}, {}, tile);
       image::resize_linear(drawn.pixels(), pair.region(x, kFrame, tile, tile));
       x += tile;
     }

@@ -8,9 +8,16 @@
 #include <vector>
 
 #include "marrow/data/labels.h"
+#include "marrow/detect/nms.h"
 #include "marrow/image/image.h"
 
 namespace marrow::data {
+
+// The image letterboxed into `tile` x `tile` pixels, with the boxes, which are in its own pixels; names as
+// draw_detections takes them. Lines and letters have the same size in every tile. Grey where the file does
+// not decode.
+image::Image draw_tile(const std::filesystem::path& image, std::vector<detect::Detection> boxes,
+                       std::span<const std::string> names, int tile);
 
 // Up to `columns` x `columns` images, evenly chosen from those with labels (and, if there are none, from
 // all), each letterboxed into `tile` pixels with its boxes and class names, on one sheet (detect/sheet.h).
