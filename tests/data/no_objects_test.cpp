@@ -47,7 +47,7 @@ class NoObjects : public testing::DataFolder {
 
 TEST_F(NoObjects, SaysWhereLabelsAreLookedFor) {
   EXPECT_EQ(reason(),
-            "data.yaml: split 'train' has no objects: no label file was found. The labels of "
+            "split 'train' has no objects: no label file was found. The labels of "
             "images/train/a.png are looked for in labels/train/a.txt");
   EXPECT_SAYS(problems(Kind::kNoObjects), "error data.yaml: split 'train' has no objects: no label file");
   EXPECT_SAYS(problems(Kind::kNoObjects), "warning data.yaml: split 'val' has no objects: no label file");

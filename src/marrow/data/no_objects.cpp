@@ -67,8 +67,7 @@ std::string reason_of(const Dataset& dataset, const SplitLabels& labels) {
 }  // namespace
 
 std::string no_objects_message(const Dataset& dataset, std::string_view split, const SplitLabels& labels) {
-  return fmt::format("{}: split '{}' has no objects: {}", shown(dataset.file), split,
-                     reason_of(dataset, labels));
+  return fmt::format("split '{}' has no objects: {}", split, reason_of(dataset, labels));
 }
 
 }  // namespace marrow::data

@@ -9,7 +9,7 @@
 
 namespace marrow::data {
 
-// "data.yaml: split 'train' has no objects: " and the reason: where labels were looked for and what lies
+// "split 'train' has no objects: " and the reason: where labels were looked for and what lies
 // elsewhere, or why those that were read do not count (crowds, difficult, other classes, unusable images,
 // empty files). For a split of boxes whose labels hold no object.
 std::string no_objects_message(const Dataset& dataset, std::string_view split, const SplitLabels& labels);

@@ -81,7 +81,8 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   if (!labels.cache_note.empty()) say(fmt::format("{}: {}", split, labels.cache_note));
 
   if (std::ranges::all_of(labels.images, [](const auto& image) { return image.labels.empty(); })) {
-    const std::string message = data::no_objects_message(dataset, split, labels);
+    const std::string message =
+        fmt::format("{}: {}", data::shown(dataset.file), data::no_objects_message(dataset, split, labels));
     if (options.need_objects) fail_format(message);
     say("WARNING: " + message);
   }

@@ -168,8 +168,7 @@ class Checker {
     if (std::ranges::none_of(scan.pictures, is_usable) || std::ranges::any_of(scan.pictures, has_labels))
       return {};
     told_unused_ = true;
-    const SplitLabels labels = labels_of(scan);
-    return no_objects_message(dataset_, split, labels).substr(shown(dataset_.file).size() + 2);
+    return no_objects_message(dataset_, split, labels_of(scan));
   }
 
   void note_label_files(const Scan& scan) {
@@ -236,22 +235,37 @@ class Checker {
 
   // Images of two splits that show the same: what is measured on them was learned by heart.
   void report_near_duplicates() {
-    for (size_t split = 1; split < looks_.size(); ++split)
-      for (const Seen& seen : looks_[split]) report_near_duplicate(seen, split);
+    for (size_t split = 1; split < looks_.size(); ++split) {
+      const std::vector<Seen>& all = looks_[split];
+      std::vector<std::optional<Place>> earlier(all.size());
+      const auto total = static_cast<int64_t>(all.size());
+      SharedProgress shared(images_progress_ = progress(check_.splits[split].name + ": near-duplicates"),
+                            total);
+      pool_.parallel_for(total, [&](int64_t i, int) {
+        const auto at = static_cast<size_t>(i);
+        earlier[at] = first_alike(all[at].look, split);
+        shared.advance();
+      });
+      for (size_t i = 0; i < all.size(); ++i)
+        if (earlier[i]) report_near_duplicate(all[i].path, *earlier[i]);
+    }
   }
 
-  void report_near_duplicate(const Seen& seen, size_t split) {
+  std::optional<Place> first_alike(const Look& look, size_t split) const {
     for (size_t other = 0; other < split; ++other) {
       const auto found = std::ranges::find_if(
-          looks_[other], [&](const Seen& earlier) { return look_alike(earlier.look, seen.look); });
-      if (found == looks_[other].end()) continue;
-      add(Severity::kWarning, Kind::kNearDuplicate, shown(seen.path),
-          fmt::format(
-              "shows nearly the same as {} of split '{}'; 'marrow data split' keeps such images together",
-              shown(found->path), check_.splits[other].name));
-      near_.emplace_back(found->path, seen.path);
-      return;
+          looks_[other], [&](const Seen& earlier) { return look_alike(earlier.look, look); });
+      if (found != looks_[other].end()) return Place{other, found->path};
     }
+    return std::nullopt;
+  }
+
+  void report_near_duplicate(const fs::path& path, const Place& earlier) {
+    add(Severity::kWarning, Kind::kNearDuplicate, shown(path),
+        fmt::format(
+            "shows nearly the same as {} of split '{}'; 'marrow data split' keeps such images together",
+            shown(earlier.path), check_.splits[earlier.split].name));
+    near_.emplace_back(earlier.path, path);
   }
 
   // Lists and notes that programs for labelling leave among the labels.
