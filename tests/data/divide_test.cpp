@@ -194,7 +194,11 @@ TEST_F(Merge, ByTheNamesOfClasses) {
   const MergeSummary summary = merge_datasets(both(), folder_ / "out", {});
   EXPECT_EQ(summary.names, (std::vector<std::string>{"car", "dirt", "person", "truck"}));
   EXPECT_EQ(summary.left_out, 0);
-  EXPECT_EQ(summary.notes.size(), 3u);
+  ASSERT_EQ(summary.notes.size(), 2u);
+  EXPECT_SAYS(summary.notes[0], "2 classes are not labelled in " + (folder_ / "one").string());
+  EXPECT_SAYS(summary.notes[0], "('person', 'truck')");
+  EXPECT_SAYS(summary.notes[1], "a class is not labelled in " + (folder_ / "two").string());
+  EXPECT_SAYS(summary.notes[1], "('dirt')");
   const Dataset out = read_dataset(folder_ / "out");
   EXPECT_EQ(out.names, summary.names);
   const SplitLabels train = load_split(out, "train", {.use_cache = false});

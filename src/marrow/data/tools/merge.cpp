@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 
+#include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 
@@ -31,7 +33,7 @@ class ClassMerger {
     const std::vector<std::string> known(old_names_.begin(), old_names_.end());
     for (const auto& [from, to] : rename_)
       if (!old_names_.contains(from))
-        throw Error(ErrorKind::kUsage, "--map: " + unknown_name_message("class", printable(from, 60), known));
+        throw Error(ErrorKind::kUsage, "--map: " + unknown_name_message("class", from, known));
   }
 
   std::vector<std::string> take() { return std::move(names_); }
@@ -39,16 +41,14 @@ class ClassMerger {
  private:
   int number_of(const std::string& name) {
     if (name.empty()) return -1;
-    const auto found = std::ranges::find(names_, name);
-    if (found == names_.end()) {
-      names_.push_back(name);
-      return static_cast<int>(names_.size()) - 1;
-    }
-    return static_cast<int>(found - names_.begin());
+    const auto [entry, is_new] = numbers_.try_emplace(name, static_cast<int>(names_.size()));
+    if (is_new) names_.push_back(name);
+    return entry->second;
   }
 
   const std::map<std::string, std::string>& rename_;
   std::set<std::string> old_names_;
+  std::map<std::string, int> numbers_;
   std::vector<std::string> names_;
 };
 
@@ -78,13 +78,24 @@ int64_t renumber(LabelledImage& image, const std::vector<int>& numbers) {
 std::vector<std::string> missing_classes(std::span<const Dataset> datasets,
                                          const std::vector<std::vector<int>>& numbers,
                                          const std::vector<std::string>& names) {
+  constexpr size_t kNamed = 10;
   std::vector<std::string> notes;
-  for (size_t c = 0; c < names.size(); ++c)
-    for (size_t d = 0; d < datasets.size(); ++d)
-      if (std::ranges::find(numbers[d], static_cast<int>(c)) == numbers[d].end())
-        notes.push_back(fmt::format(
-            "class '{}' is not labelled in {}: if its images show some, they are learned as background",
-            printable(names[c], 60), shown(datasets[d].file)));
+  for (size_t d = 0; d < datasets.size(); ++d) {
+    std::vector<bool> has(names.size());
+    for (const int number : numbers[d])
+      if (number >= 0) has[static_cast<size_t>(number)] = true;
+    std::vector<std::string> missing;
+    int64_t count = 0;
+    for (size_t c = 0; c < names.size(); ++c)
+      if (!has[c] && ++count <= static_cast<int64_t>(kNamed))
+        missing.push_back(fmt::format("'{}'", printable(names[c], 60)));
+    if (count == 0) continue;
+    if (count > static_cast<int64_t>(kNamed)) missing.emplace_back("...");
+    notes.push_back(
+        fmt::format("{} not labelled in {} ({}): where its images show some, they are learned as background",
+                    count == 1 ? "a class is" : counted(count, "class") + " are", shown(datasets[d].file),
+                    join(missing, ", ")));
+  }
   return notes;
 }
 
