@@ -306,7 +306,7 @@ CLI::Validator validator_of(const Option& option) {
         return fmt::format("'{}' is not a number from {} to {}", text, smallest, largest);
     }
     if (!option.known.empty() && std::ranges::find(option.known, text) == option.known.end())
-      return unknown_name_message("value", printable(text), option.known);
+      return unknown_name_message("value", text, option.known);
     return option.refusal ? option.refusal(text) : std::string();
   };
   return {refusal, ""};
@@ -364,7 +364,7 @@ const Command& find_command(const Command& program, const std::vector<std::strin
     if (found == nullptr) {
       const std::string what =
           command == &program ? "command" : fmt::format("command of '{}'", command->full_name());
-      refuse(unknown_name_message(what, printable(word), command->command_names()));
+      refuse(unknown_name_message(what, word, command->command_names()));
     }
     command = found;
     ++used;

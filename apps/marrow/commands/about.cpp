@@ -22,7 +22,7 @@ const Command& find_command(const Command& program, const std::vector<std::strin
     if (found == nullptr) {
       const std::string what =
           command == &program ? "command" : fmt::format("command of '{}'", command->full_name());
-      throw Error(ErrorKind::kUsage, unknown_name_message(what, printable(word), command->command_names()));
+      throw Error(ErrorKind::kUsage, unknown_name_message(what, word, command->command_names()));
     }
     command = found;
   }

@@ -99,8 +99,7 @@ void add_engine(Command& command, engine::EngineOptions& options) {
         options.precision = each;
         return;
       }
-    throw Error(ErrorKind::kUsage,
-                "--precision: " + unknown_name_message("value", printable(name), precision_names()));
+    throw Error(ErrorKind::kUsage, "--precision: " + unknown_name_message("value", name, precision_names()));
   };
   command
       .option("--precision", take,

@@ -27,8 +27,8 @@ void check_task(const std::string& task) {
   if (contains(kTasks, task)) return;
   if (contains(kOtherTasks, task))
     throw Error(ErrorKind::kUsage, task + ": a task that marrow does not have; it detects and classifies");
-  throw Error(ErrorKind::kUsage, unknown_name_message("task", printable(task),
-                                                      std::array<std::string, 2>{"detect", "classify"}));
+  throw Error(ErrorKind::kUsage,
+              unknown_name_message("task", task, std::array<std::string, 2>{"detect", "classify"}));
 }
 
 // Takes `key=value` words of this key out; the value of the last.

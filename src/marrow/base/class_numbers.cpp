@@ -22,7 +22,7 @@ std::vector<int> class_numbers(std::span<const std::string> wanted, std::span<co
     } else {
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
       if (error == std::errc::invalid_argument || end != text.data() + text.size())
-        refuse(unknown_name_message("class", printable(text), names));
+        refuse(unknown_name_message("class", text, names));
       if (error != std::errc() || number < 0 || number >= static_cast<int>(names.size()))
         refuse(fmt::format("{}, but there are {} classes (0..{})", printable(text), names.size(),
                            static_cast<int>(names.size()) - 1));

@@ -24,9 +24,8 @@ std::vector<ClassifiedImage> list_classified(const Dataset& dataset, std::string
       if (name.starts_with('.') || !entry->is_directory(ignored)) continue;
       const int class_id = classes.find(name);
       if (class_id < 0)
-        throw Error(ErrorKind::kFormat,
-                    fmt::format("{}: {}", shown(entry->path()),
-                                unknown_name_message("class", printable(name, 60), dataset.names)));
+        throw Error(ErrorKind::kFormat, fmt::format("{}: {}", shown(entry->path()),
+                                                    unknown_name_message("class", name, dataset.names)));
       for (fs::path& path : list_files(entry->path(), detect::has_image_suffix))
         images.push_back({std::move(path), class_id});
     }

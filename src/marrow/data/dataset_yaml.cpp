@@ -141,7 +141,7 @@ class DatasetParser {
     } else if (value.is_map()) {
       for (size_t i = 0; i < value.keys.size(); ++i)
         if (value.keys[i] != "annotations" && value.keys[i] != "images")
-          fail(value, unknown_name_message("key of " + key, printable(value.keys[i], 40),
+          fail(value, unknown_name_message("key of " + key, value.keys[i],
                                            std::array<std::string, 2>{"annotations", "images"}));
       const YamlValue* annotations = value.find("annotations");
       if (annotations == nullptr) fail(value, fmt::format("{}: annotations is missing", key));
@@ -228,7 +228,7 @@ class DatasetParser {
                                                                    {"folders", DatasetFormat::kFolders}};
       const auto found = formats.find(value->text);
       if (found == formats.end())
-        fail(*value, unknown_name_message("format", printable(value->text, 40),
+        fail(*value, unknown_name_message("format", value->text,
                                           std::array<std::string, 4>{"yolo", "coco", "voc", "folders"}));
       dataset_.format = found->second;
       return;

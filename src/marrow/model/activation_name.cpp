@@ -56,7 +56,7 @@ Activation parse_activation(std::string_view written) {
   if (known == std::end(kKnown)) {
     std::vector<std::string> names;
     for (const Known& one : kKnown) names.emplace_back(one.name);
-    fail_model(unknown_name_message("activation", printable(text), names));
+    fail_model(unknown_name_message("activation", text, names));
   }
   Activation activation{known->kind, known->standard, {}};
   while (!arguments.empty()) {

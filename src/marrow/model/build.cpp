@@ -191,7 +191,7 @@ class ModelBuilder {
       known.emplace_back(kIndexModule);
       for (const std::vector<std::string>& names : {nn::backbone_names(), fork_backbone_names()})
         known.insert(known.end(), names.begin(), names.end());
-      fail_model(unknown_name_message("module", printable(line.module), known));
+      fail_model(unknown_name_message("module", line.module, known));
     }
     nn::ModuleCall call{.graph = g_,
                         .inputs = inputs(line),

@@ -82,7 +82,7 @@ InputFormat input_format_of(const json& stored) {
     format.interpolation = kind;
     return format;
   }
-  fail_format(unknown_name_message("interpolation", printable(interpolation), known));
+  fail_format(unknown_name_message("interpolation", interpolation, known));
 }
 
 std::vector<std::string> names_of(const json& stored) {

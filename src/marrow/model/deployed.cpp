@@ -40,8 +40,7 @@ Model with_graph(const Model& model, Graph graph) {
 Model model_of_graph(Graph graph, std::string task, std::vector<std::string> names, int largest_stride) {
   if (std::ranges::find(kTasks, task) == kTasks.end())
     throw Error(ErrorKind::kModel,
-                unknown_name_message("task", printable(task, 40),
-                                     std::vector<std::string>(kTasks.begin(), kTasks.end())));
+                unknown_name_message("task", task, std::vector<std::string>(kTasks.begin(), kTasks.end())));
   const int classes = classes_of(graph, task);
   if (classes > 0 && classes != static_cast<int>(names.size()))
     throw Error(ErrorKind::kModel, fmt::format("{} names for {} classes", names.size(), classes));

@@ -69,7 +69,7 @@ class SpecParser {
           if (!(scales_lost_ && is_letter_of_scales(key, value))) passed_over.push_back(printable(key));
           break;
         case KeyMeaning::kUnknown:
-          fail_at(root.key_lines[i], unknown_name_message("key", printable(key), network_keys()));
+          fail_at(root.key_lines[i], unknown_name_message("key", key, network_keys()));
       }
     }
     if (!passed_over.empty())
@@ -208,7 +208,7 @@ class SpecParser {
           fmt::format("{}: no model scale given; taking scale '{}'", spec_.file, printable(scale)));
     }
     const auto chosen = std::ranges::find(letters, scale);
-    if (chosen == letters.end()) fail(*scales, unknown_name_message("scale", printable(scale), letters));
+    if (chosen == letters.end()) fail(*scales, unknown_name_message("scale", scale, letters));
     spec_.scale = scale;
     spec_.factors = spec_.scales[static_cast<size_t>(chosen - letters.begin())].second;
   }

@@ -63,7 +63,7 @@ ModelSpec named_spec(std::string_view name) {
           return replace_backbone(parse(*config), backbone);
   if (has_checkpoint_suffix(name)) throw Error(ErrorKind::kFile, printable(name) + ": no such file");
   throw Error(ErrorKind::kModel,
-              unknown_name_message("model", printable(name), zoo_names()) + " 'marrow models' lists all");
+              unknown_name_message("model", name, zoo_names()) + " 'marrow models' lists all");
 }
 
 // A file in this folder, or the one that its scale letter leaves.

@@ -115,7 +115,7 @@ ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width
       labels.set_unusable();
       if (++unknown > kProblemsPerFile) continue;  // each message looks for the nearest name
       labels.problem(Severity::kError, Kind::kUnknownClass, origin,
-                     unknown_name_message("class", printable(object.name, 60), classes.names()));
+                     unknown_name_message("class", object.name, classes.names()));
       continue;
     }
     labels.add({class_id, object.box, false, object.difficult}, origin);

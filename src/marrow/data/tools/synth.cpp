@@ -37,7 +37,7 @@ void check(const SynthOptions& options) {
   require(!options.classes.empty(), "no classes are given");
   for (auto name = options.classes.begin(); name != options.classes.end(); ++name) {
     require(std::ranges::find(synth_classes(), *name) != synth_classes().end(),
-            unknown_name_message("shape", printable(*name, 40), synth_classes()));
+            unknown_name_message("shape", *name, synth_classes()));
     require(std::find(options.classes.begin(), name, *name) == name,
             fmt::format("class {} is there twice", *name));
   }

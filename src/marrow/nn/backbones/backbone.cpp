@@ -42,7 +42,7 @@ Named find_named(std::string_view name) {
 Named named(std::string_view name) {
   const Named found = find_named(name);
   if (found.family == nullptr)
-    fail(unknown_name_message("backbone", printable(name), backbone_names()) + " 'marrow models' lists all");
+    fail(unknown_name_message("backbone", name, backbone_names()) + " 'marrow models' lists all");
   return found;
 }
 
@@ -50,7 +50,7 @@ std::string source_name(const BackboneFamily& family, std::string_view found) {
   if (const BackboneSource* source = family.find_source(found)) return source->name;
   std::vector<std::string> known;
   for (const BackboneSource& source : family.sources) known.push_back(source.name);
-  fail(unknown_name_message("source of '" + family.name + "'", printable(found), known));
+  fail(unknown_name_message("source of '" + family.name + "'", found, known));
 }
 
 // A default of null stands for "not given"; the family's own check knows the type.
@@ -67,7 +67,7 @@ void apply(const BackboneFamily& family, const BackboneConfig& overrides, Backbo
     if (standard == family.defaults.end()) {
       std::vector<std::string> known;
       for (const auto& setting : family.defaults.items()) known.push_back(setting.key());
-      fail(unknown_name_message("setting of '" + family.name + "'", printable(key), known));
+      fail(unknown_name_message("setting of '" + family.name + "'", key, known));
     }
     if (!same_type(value, *standard))
       fail(fmt::format("{}: {} is a {}, wanted a {}", family.name, key, value.type_name(),
@@ -158,7 +158,7 @@ BackboneChoice choose_backbone(std::string_view name, const BackboneConfig& over
     if (variant.name == wanted || variant.name == found.family->name + "_" + wanted) found.variant = &variant;
   }
   if (found.variant == nullptr)
-    fail(unknown_name_message("variant of '" + found.family->name + "'", printable(wanted), known));
+    fail(unknown_name_message("variant of '" + found.family->name + "'", wanted, known));
   return choose(found, others);
 }
 

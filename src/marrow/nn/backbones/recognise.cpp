@@ -210,7 +210,7 @@ Recognition survey(const Weights& state, std::string_view name, std::string_view
   if (!source_exists) {
     std::ranges::sort(known_sources);
     known_sources.erase(std::unique(known_sources.begin(), known_sources.end()), known_sources.end());
-    throw Error(ErrorKind::kModel, unknown_name_message("source", printable(wanted_source), known_sources));
+    throw Error(ErrorKind::kModel, unknown_name_message("source", wanted_source, known_sources));
   }
   return recognition;
 }

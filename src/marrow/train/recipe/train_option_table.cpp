@@ -133,7 +133,7 @@ class Table {
               o.*member = name;
               return;
             }
-          throw Error(ErrorKind::kUsage, key + ": " + unknown_name_message("value", printable(value), known));
+          throw Error(ErrorKind::kUsage, key + ": " + unknown_name_message("value", value, known));
         });
     rows_.back().known = known;
     return row;

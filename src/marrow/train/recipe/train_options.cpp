@@ -58,7 +58,7 @@ void set_train_option(TrainOptions& options, std::string_view key, std::string_v
   if (option == nullptr) {
     std::vector<std::string> known;
     for (const TrainOption& row : train_option_table()) known.push_back(row.key);
-    throw Error(ErrorKind::kUsage, unknown_name_message("setting", printable(key), known));
+    throw Error(ErrorKind::kUsage, unknown_name_message("setting", key, known));
   }
   option->set(options, text);
 }
