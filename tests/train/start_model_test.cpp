@@ -134,14 +134,40 @@ TEST_F(StartModel, TakesClassesByNameAndTheBranchAsWideAsItWas) {
   model::save_checkpoint(file, trained.model, trained.weights);
   EXPECT_EQ(model::load_trained(file).weights.at("model.22.cv3.0.2.weight").dim(1), 80);
   // YOLOv8n for three classes, as the reference has it after fine-tuning.
-  const model::Model three =
-      with_class_branch_of(model::make_model("yolov8n", {}, {.classes = 3}), many.graph);
+  const model::Model narrow = model::make_model("yolov8n", {}, {.classes = 3});
+  EXPECT_EQ(class_branch_of(narrow.graph, many.graph), 80);
+  const model::Model three = model::rebuild_model(narrow, {}, 80);
   int64_t parameters = 0;
   for (const Parameter& parameter : three.graph.parameters)
     if (parameter.counted()) parameters += element_count(parameter.shape);
   EXPECT_EQ(parameters, 3138489);
   options_.rules = "8.3";
   EXPECT_EQ(start(options_).weights.at("model.22.cv3.0.2.weight").dim(1), 64);
+}
+
+// Another number of classes, and so a branch of another width, leaves the batch norms' settings as they are.
+TEST_F(StartModel, KeepsTheBatchNormsOfACheckpointForOtherClasses) {
+  model::Model many = model::make_model("yolov8n", {}, {.classes = 80});
+  const std::map<std::string, weights::BatchNormSettings> odd = {
+      {"model.0.bn", {.eps = 0.5, .momentum = 0.25}},
+      {"model.22.cv3.0.0.bn", {.eps = 0.125, .momentum = 0.5}}};
+  model::apply_batch_norms(many.graph, odd);
+  const std::string file = checkpoint("odd.safetensors", many);
+  for (const bool as_model : {true, false}) {
+    options_.model = as_model ? file : "yolov8n";
+    options_.pretrained = as_model ? "true" : file;
+    const model::Model model = start(options_).model;
+    EXPECT_EQ(class_branch_of(many.graph, model.graph), 0) << "as wide as it was";
+    int found = 0;
+    for (const Node& node : model.graph.nodes)
+      if (const auto* norm = std::get_if<BatchNorm>(&node.operation))
+        if (const auto one = odd.find(norm->weight.substr(0, norm->weight.rfind('.'))); one != odd.end()) {
+          ++found;
+          EXPECT_EQ(norm->eps, one->second.eps);
+          EXPECT_EQ(norm->momentum, one->second.momentum);
+        }
+    EXPECT_EQ(found, 2);
+  }
 }
 
 TEST_F(StartModel, RefusesADeployedModel) {

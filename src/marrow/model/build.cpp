@@ -434,12 +434,14 @@ Model build_model(const ModelSpec& spec, const BuildOptions& options) {
   return model;
 }
 
-Model rebuild_model(const Model& model, const BuildOptions& options) {
+Model rebuild_model(const Model& model, const BuildOptions& options, int class_branch) {
   BuildOptions kept = options;
   if (!kept.input && !model.graph.nodes.empty())
     kept.input = std::get<Input>(model.graph.nodes.front().operation).format;
   kept.warn_of_other_readings = false;
-  return build_model(parse_model_spec(model.yaml, "model"), kept);
+  ModelSpec spec = parse_model_spec(model.yaml, "model");
+  if (class_branch > 0) spec.class_branch = class_branch;
+  return build_model(spec, kept);
 }
 
 }  // namespace marrow::model

@@ -74,7 +74,9 @@ struct BuildOptions {
 // Throws Error "file:line: layer 11 (Concat): ...", of kind kModel or kShape.
 Model build_model(const ModelSpec& spec, const BuildOptions& options = {});
 
-// The same model with another number of classes or other names.
-Model rebuild_model(const Model& model, const BuildOptions& options);
+// The same model with another number of classes or other names, and with `class_branch` channels in the
+// hidden layers of the class branch (ModelSpec::class_branch) where it is not 0. Its batch norms are those of
+// its lines.
+Model rebuild_model(const Model& model, const BuildOptions& options, int class_branch = 0);
 
 }  // namespace marrow::model

@@ -5,16 +5,12 @@
 #include <map>
 
 #include "marrow/base/text.h"
-#include "marrow/model/spec.h"
 
 namespace marrow::train {
 namespace {
 
 std::string compared_name(const std::string& name) {
-  constexpr const char* kBlanks = " \t\r\n\v\f";
-  const size_t first = name.find_first_not_of(kBlanks);
-  if (first == std::string::npos) return {};
-  return to_lower(name.substr(first, name.find_last_not_of(kBlanks) - first + 1));
+  return to_lower(trimmed(name));
 }
 
 bool are_numbers(const std::vector<std::string>& names) {
@@ -26,11 +22,6 @@ bool are_numbers(const std::vector<std::string>& names) {
 bool is_class_output(std::string_view name) {
   const std::string_view tail = tail_of_branch(name, "cv3");
   return tail == "2.weight" || tail == "2.bias";
-}
-
-const Parameter* find_parameter(const Graph& graph, const std::string& name) {
-  const auto found = std::ranges::find(graph.parameters, name, &Parameter::name);
-  return found == graph.parameters.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -81,25 +72,21 @@ void take_class_rows(const Graph& graph, const std::vector<int>& rows, const Wei
   }
 }
 
-model::Model with_class_branch_of(model::Model model, const Graph& source) {
+int class_branch_of(const Graph& graph, const Graph& source) {
   int64_t width = 0;
-  for (const Parameter& parameter : model.graph.parameters) {
+  for (const Parameter& parameter : graph.parameters) {
     const std::string& name = parameter.name;
-    const Parameter* other = find_parameter(source, name);
+    const Parameter* other = source.find_parameter(name);
     // The first convolution of the box branch tells the head's inputs, the last of the class branch its
     // width.
     if (tail_of_branch(name, "cv2") == "0.conv.weight" &&
         (other == nullptr || other->shape.size() != 4 || other->shape[1] != parameter.shape[1]))
-      return model;
+      return 0;
     if (tail_of_branch(name, "cv3") == "2.weight" && other != nullptr && other->shape.size() == 4 &&
         other->shape[1] != parameter.shape[1])
       width = other->shape[1];
   }
-  if (width == 0) return model;
-  model::ModelSpec spec = model::parse_model_spec(model.yaml, "model");
-  spec.class_branch = static_cast<int>(width);
-  return model::build_model(
-      spec, {.names = model.names, .input = std::get<Input>(model.graph.nodes.front().operation).format});
+  return static_cast<int>(width);
 }
 
 }  // namespace marrow::train

@@ -24,8 +24,8 @@ std::vector<int> rows_by_name(const std::vector<std::string>& source, const std:
 // has; the other rows are those of `fresh`.
 void take_class_rows(const Graph& graph, const std::vector<int>& rows, const Weights& fresh, Weights& found);
 
-// The model with hidden layers of the class branch as wide as the source's, where the heads' inputs are alike
-// and only the number of classes would make them differ.
-model::Model with_class_branch_of(model::Model model, const Graph& source);
+// How wide hidden layers of the class branch the source has, where the heads' inputs are alike and only the
+// number of classes makes the branches differ; 0 elsewhere.
+int class_branch_of(const Graph& graph, const Graph& source);
 
 }  // namespace marrow::train

@@ -50,6 +50,16 @@ void settle_classifier_norms(model::Model& model) {
   model::apply_batch_norms(model.graph, settings);
 }
 
+// The same network for other classes; its batch norms keep their settings.
+model::Model for_classes(const model::Model& from, const std::vector<std::string>& names,
+                         int class_branch = 0) {
+  model::BuildOptions build;
+  build.names = names;
+  model::Model model = model::rebuild_model(from, build, class_branch);
+  model::apply_batch_norms(model.graph, model::differing_batch_norms(from.graph, model.graph));
+  return model;
+}
+
 // A file's weights, by the names that the model has, and what it says of its network.
 struct Source {
   std::string file;
@@ -65,8 +75,9 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
   const uint64_t seed = options.seed;
   Weights& found = source.weights;
   model::TrainedModel result;
-  result.model =
-      follows_84(options) ? with_class_branch_of(std::move(model), source.graph) : std::move(model);
+  if (const int width = follows_84(options) ? class_branch_of(model.graph, source.graph) : 0; width > 0)
+    model = for_classes(model, model.names, width);
+  result.model = std::move(model);
   settle_box_biases(result.model.graph, options);
   if (follows_84(options) && options.cls_remap && result.model.task == "detect") {
     const std::vector<int> rows = rows_by_name(source.names, result.model.names);
@@ -112,15 +123,6 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
 // By module, what a file says of its batch norms where that is not what its lines say.
 std::map<std::string, weights::BatchNormSettings> stored_batch_norms(const model::Model& from) {
   return model::differing_batch_norms(from.graph, model::rebuild_model(from, {}).graph);
-}
-
-// The same network for other classes; its batch norms keep their settings.
-model::Model for_classes(const model::Model& from, const std::vector<std::string>& names) {
-  model::BuildOptions build;
-  build.names = names;
-  model::Model model = model::rebuild_model(from, build);
-  model::apply_batch_norms(model.graph, model::differing_batch_norms(from.graph, model.graph));
-  return model;
 }
 
 bool is_own_checkpoint(const std::string& file) {
