@@ -18,6 +18,7 @@
 #include "marrow/predict/classifier.h"
 #include "marrow/train/run_training.h"
 #include "marrow/train/train_checkpoint.h"
+#include "marrow/weights/safetensors.h"
 #include "train/tiny_classes.h"
 
 namespace marrow::train {
@@ -57,6 +58,22 @@ TEST(ClassificationRun, LeavesARunFolder) {
     EXPECT_EQ(trained.model.task, "classify");
     EXPECT_EQ(input_format(trained.model.graph).crop, 224);
     EXPECT_EQ(input_format(trained.model.graph).resize, 224);
+  }
+}
+
+TEST(ClassificationRun, KeepsTheEpochThatIsBestByTheMetricNamed) {
+  const TinyClasses tiny;
+  for (const auto& [metric, column] : {std::pair{"top1", 3}, {"top5", 4}}) {
+    TrainOptions options = tiny.options(metric);
+    options.best_metric = metric;
+    options.epochs = 2;
+    run_training(options);
+    const auto notes = weights::read_safetensors(tiny.weights(metric, "best")).metadata;
+    const std::string line = tiny.results(metric).at(std::stoul(notes.at("epoch")));
+    std::istringstream cells(line);
+    std::string cell;
+    for (int i = 0; i <= column; ++i) std::getline(cells, cell, ',');
+    EXPECT_NEAR(std::stod(notes.at("fitness")), std::stod(cell), 1e-5) << metric << ": " << line;
   }
 }
 

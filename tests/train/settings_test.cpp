@@ -151,6 +151,11 @@ TEST_F(SettingsTest, ABatchMayBeAShareOfTheMemory) {
   const std::string said = train("share", {{"batch", "0.9"}, {"epochs", "1"}});
   EXPECT_NE(said.find("batch 0.9: "), std::string::npos) << said;
   EXPECT_EQ(results("share").size(), 1u);
+  // A resumed run keeps the batch, whatever memory is free by then.
+  train("kept", {{"batch", "0.9"}, {"epochs", "2"}, {"save_period", "1"}});
+  const TrainOptions kept = read_train_checkpoint(tiny_.weights("kept", "epoch0")).options;
+  EXPECT_EQ(kept.batch_memory, 0);
+  EXPECT_GE(kept.batch, 1);
 }
 
 TEST_F(SettingsTest, ValidatesNowAndThenAndAtTheEnd) {
@@ -158,10 +163,7 @@ TEST_F(SettingsTest, ValidatesNowAndThenAndAtTheEnd) {
   EXPECT_EQ(count(said, "validation  precision"), 3u) << said;  // epochs 2, 4 and 5
 }
 
-TEST_F(SettingsTest, TakesTheBestEpochByTheMetricNamed) {
-  for (const char* metric : {"mAP50", "precision", "recall", "mAP50-95"})
-    EXPECT_EQ(train(metric, {{"epochs", "1"}, {"best_metric", metric}}).find("failed: "), std::string::npos)
-        << metric;
+TEST_F(SettingsTest, RefusesToChooseByAMetricOfClassifiers) {
   const std::string said = train("wrong", {{"best_metric", "top1"}});
   EXPECT_NE(said.find("failed: best_metric: 'top1' is not measured of a detector; wanted fitness, mAP50-95"),
             std::string::npos)

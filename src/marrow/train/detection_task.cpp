@@ -166,11 +166,7 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
   Validation validation;
   const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};
-  const std::string& best = options_.best_metric;
-  validation.result.fitness = best == "mAP50"       ? ap.map50()
-                              : best == "precision" ? ap.precision()
-                              : best == "recall"    ? ap.recall()
-                                                    : ap.fitness();
+  validation.result.fitness = evaluate::metric_named(ap, options_.best_metric);
   for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
   validation.result.losses = loss_sums;
   validation.summary = fmt::format(

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 namespace marrow::evaluate {
 namespace {
@@ -52,6 +53,16 @@ TEST(AveragePrecision, HandCase) {
 
 // One of two found. 8.4's curve ends there: 49 of the 100 trapezoids are whole, and one falls to 0. 8.3's
 // goes on along a line to (1, 0).
+TEST(AveragePrecision, IsAskedForByName) {
+  const AveragePrecision result = measure({hit(0.9f), miss(0.8f), hit(0.7f)}, {3});
+  EXPECT_EQ(metric_named(result, "mAP50"), result.map50());
+  EXPECT_EQ(metric_named(result, "precision"), result.precision());
+  EXPECT_EQ(metric_named(result, "recall"), result.recall());
+  EXPECT_EQ(metric_named(result, "fitness"), result.map50_95());
+  EXPECT_EQ(metric_named(result, "mAP50-95"), result.map50_95());
+  EXPECT_EQ((std::set{result.map50(), result.precision(), result.recall()}).size(), 3u);
+}
+
 TEST(AveragePrecision, NothingCountsBehindTheLastRecall) {
   const std::vector<MatchedDetection> found = {hit(0.9f)};
   const std::vector<int64_t> instances = {2};

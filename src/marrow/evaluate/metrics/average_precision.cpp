@@ -183,6 +183,13 @@ AveragePrecision average_precision(std::span<const MatchedDetection> detections,
   return result;
 }
 
+double metric_named(const AveragePrecision& measured, std::string_view name) {
+  if (name == "precision") return measured.precision();
+  if (name == "recall") return measured.recall();
+  if (name == "mAP50") return measured.map50();
+  return measured.fitness();
+}
+
 std::vector<float> best_thresholds(const AveragePrecision& measured, size_t classes) {
   std::vector<float> thresholds(classes, static_cast<float>(measured.best_confidence()));
   for (size_t row = 0; row < measured.classes.size(); ++row) {

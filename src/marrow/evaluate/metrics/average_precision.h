@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "marrow/evaluate/metrics/matching.h"
@@ -61,6 +62,9 @@ struct AveragePrecision {
   double map50_95() const;
   double fitness() const { return map50_95(); }  // by which the best checkpoint is chosen
 };
+
+// "precision", "recall", "mAP50"; fitness() for every other name.
+double metric_named(const AveragePrecision& measured, std::string_view name);
 
 // Of each of `classes` the confidence at which its own F1, smoothed, is highest; of one without ground truth
 // that of the mean.
