@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "marrow/model/import.h"
+#include "marrow/train/recipe/optimizer_choice.h"
+#include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/start_model.h"
 #include "marrow/train/train_checkpoint.h"
 #include "support/message_of.h"
@@ -40,7 +42,7 @@ TEST(RunTraining, LeavesARunFolder) {
   }
   // The end drops what only training needs.
   EXPECT_NE(message_of([&] {
-              resume_training(tiny.weights("first", "last"), kNoChanges);
+              resume_training(tiny.weights("first", "best"), kNoChanges);
             }).find("cannot be resumed"),
             std::string::npos);
   const std::string last = tiny.bytes("first", "last");
@@ -103,6 +105,67 @@ TEST(RunTraining, AnInterruptedRunMayGetMoreEpochs) {
             std::string::npos);
   ASSERT_EQ(resume_training(tiny.weights("longer", "epoch2"), epochs(5)), RunOutcome::kFinished);
   EXPECT_EQ(tiny.results("longer").size(), 6u);
+}
+
+// What `auto` chose for the length that the run began with stays, whatever length it gets.
+TEST(RunTraining, KeepsItsOptimizerWhenItGetsMoreEpochs) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("auto");
+  options.optimizer = "auto";
+  options.epochs = 2;
+  options.save_period = 1;
+  run_training(options);
+  constexpr int kLong = 200'000;
+  ASSERT_EQ(choose_optimizer("auto", {}, 10, options.batch, options.nbs, kLong, 2).kind,
+            OptimizerKind::kMuSgd);
+  resume_training(tiny.weights("auto", "epoch0"), [](TrainOptions& o) {
+    o.epochs = kLong;
+    o.time_hours = 1e-6;  // a step or so
+  });
+  const TrainState state = read_train_checkpoint(tiny.weights("auto", "last")).snapshot.state;
+  ASSERT_TRUE(state.optimizer.has_value());
+  EXPECT_EQ(state.optimizer->kind, OptimizerKind::kAdamW);
+  EXPECT_EQ(state.optimizer->lr0, choose_optimizer("auto", {}, 10, 4, 16, 2, 2).lr0);
+}
+
+TEST(RunTraining, AFinishedRunMayGetMoreEpochs) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("longer");
+  options.epochs = 2;
+  run_training(options);
+  const std::vector<std::string> before = tiny.results("longer");
+  const auto resumed = [&](int epochs, int patience, std::optional<double> hours = {}) {
+    ::testing::internal::CaptureStderr();
+    const RunOutcome outcome = resume_training(tiny.run("longer"), [&](TrainOptions& o) {
+      o.epochs = epochs;
+      o.patience = patience;
+      o.time_hours = hours;
+    });
+    EXPECT_EQ(outcome, RunOutcome::kFinished);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_NE(resumed(2, 100).find("--epochs 4 trains on"), std::string::npos);
+  EXPECT_EQ(tiny.results("longer"), before);
+  const std::string said = resumed(5, 100);
+  EXPECT_NE(said.find("5 epochs instead of 2"), std::string::npos) << said;
+  EXPECT_NE(said.find("at epoch 3 of 5"), std::string::npos) << said;
+  const std::vector<std::string> after = tiny.results("longer");
+  ASSERT_EQ(after.size(), 6u);
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), after.begin()));
+  const ResultsTable table = read_results_csv(tiny.run("longer") / "results.csv");
+  for (size_t i = 1; i < table.rows.size(); ++i) EXPECT_GT(table.rows[i][1], table.rows[i - 1][1]);
+  const TrainCheckpoint last = read_train_checkpoint(tiny.weights("longer", "last"));
+  EXPECT_TRUE(last.finished);
+  EXPECT_EQ(last.snapshot.state.epoch, 5);
+  EXPECT_EQ(last.snapshot.state.epochs, 5);
+  // It would end again at once.
+  EXPECT_NE(message_of([&] { resumed(9, 1); }).find("--patience 1: the run ended because epoch 1"),
+            std::string::npos);
+  ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(message_of([&] { resumed(9, 0, 1e-9); }).find("--time 1e-09: the run has had"),
+            std::string::npos);
+  ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(tiny.results("longer"), after);
 }
 
 // Weights and batch-norm statistics, of the trained model and of its average.

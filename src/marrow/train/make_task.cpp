@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "marrow/base/class_numbers.h"
 #include "marrow/base/counted.h"
@@ -95,9 +96,9 @@ void settle_batch(TrainOptions& options, const model::Model& model,
   const double each = bytes_per_image(model, options.imgsz);
   options.batch = static_cast<int>(std::clamp(options.batch_memory * free_bytes / each, 1.0,
                                               static_cast<double>(std::max(options.nbs, 1))));
-  say(fmt::format("batch {}: {} at about {:.0f} MB each, of {:.1f} GB of free memory; at most nbs, {}",
-                  options.batch_memory, counted(options.batch, "image"), each / 1e6, free_bytes / 1e9,
-                  options.nbs));
+  const double share = std::exchange(options.batch_memory, 0);  // a resumed run keeps the batch
+  say(fmt::format("batch {}: {} at about {:.0f} MB each, of {:.1f} GB of free memory; at most nbs, {}", share,
+                  counted(options.batch, "image"), each / 1e6, free_bytes / 1e9, options.nbs));
 }
 
 int size_multiple(const model::Model& model) {

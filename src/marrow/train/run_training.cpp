@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
@@ -12,6 +13,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/model/summary.h"
 #include "marrow/train/make_task.h"
+#include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
 #include "marrow/train/start_model.h"
 #include "marrow/train/torch.h"
@@ -162,6 +164,44 @@ void drop_unused_folder(const fs::path& folder) {
   fs::remove(folder, ignored);
 }
 
+// As many epochs as its options have now.
+void take_epochs(TrainCheckpoint& checkpoint) {
+  TrainState& state = checkpoint.snapshot.state;
+  const int wanted = checkpoint.options.epochs;
+  if (wanted <= state.epoch)
+    throw Error(ErrorKind::kUsage, fmt::format("--epochs {}: the run has had {} already", wanted,
+                                               counted(state.epoch, "epoch")));
+  talk(fmt::format("{} instead of {}: the learning rate falls accordingly from here on{}",
+                   counted(wanted, "epoch"), state.epochs,
+                   checkpoint.finished ? ", and the optimizer's averages begin anew" : ""));
+  state.epochs = wanted;
+  std::erase_if(state.validations, [&](const auto& entry) { return entry.first >= state.epochs; });
+}
+
+// For a finished run, which would end again at once.
+void require_room(const TrainCheckpoint& checkpoint) {
+  const TrainState& state = checkpoint.snapshot.state;
+  const int patience = checkpoint.options.patience;
+  if (patience > 0 && state.epoch - state.best.best_epoch > patience)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--patience {}: the run ended because epoch {} stayed the best for so long. Give "
+                            "a larger one, or 0 for none",
+                            patience, state.best.best_epoch + 1));
+  if (const auto hours = checkpoint.options.time_hours; hours && state.seconds >= *hours * 3600)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--time {}: the run has had these hours already; give more", *hours));
+}
+
+// How long a finished run has trained.
+double seconds_of(const fs::path& folder) {
+  if (!fs::exists(folder / kResults)) return 0;
+  const ResultsTable table = read_results_csv(folder / kResults);
+  const auto time = std::ranges::find(table.columns, "time");
+  if (table.rows.empty() || time == table.columns.end()) return 0;
+  const double seconds = table.rows.back()[static_cast<size_t>(time - table.columns.begin())];
+  return std::isfinite(seconds) && seconds > 0 ? seconds : 0;
+}
+
 RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& setup) {
   make_weights_folder(folder);
   TrainSnapshot start;
@@ -208,30 +248,23 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   if (is_folder && !fs::exists(file))
     throw Error(ErrorKind::kUsage,
                 run.string() + ": no run has begun here (there is no args.yaml); start it again");
-  // A run that was killed after it had written its final checkpoint counts as finished: nothing is left to
-  // do.
-  if (is_folder && is_final_checkpoint(file)) {
-    talk(fmt::format(
-        "{}: this run is finished, so nothing is left to do. To train its model further, start a new run "
-        "with --model {}",
-        folder.string(), file.string()));
-    return RunOutcome::kFinished;
-  }
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
+  if (checkpoint.finished) {
+    read_train_options(folder / kArguments, checkpoint.options);
+    checkpoint.options.epochs = checkpoint.snapshot.state.epochs;
+    checkpoint.snapshot.state.seconds = seconds_of(folder);
+  }
   const std::string data = checkpoint.options.data;
   const int epochs = checkpoint.options.epochs;
   changes(checkpoint.options);
-  require_data(run, checkpoint.options);
-  if (checkpoint.options.epochs != epochs) {
-    TrainState& state = checkpoint.snapshot.state;
-    if (checkpoint.options.epochs <= state.epoch)
-      throw Error(ErrorKind::kUsage, fmt::format("--epochs {}: the run has had {} already",
-                                                 checkpoint.options.epochs, counted(state.epoch, "epoch")));
-    state.epochs = checkpoint.options.epochs;
-    std::erase_if(state.validations, [&](const auto& entry) { return entry.first >= state.epochs; });
-    talk(fmt::format("{} instead of {}: the learning rate falls accordingly from here on",
-                     counted(checkpoint.options.epochs, "epoch"), epochs));
+  if (checkpoint.finished && checkpoint.options.epochs == epochs) {
+    talk(fmt::format("{}: this run is finished, so nothing is left to do. --resume {} --epochs {} trains on",
+                     folder.string(), run.string(), 2 * epochs));
+    return RunOutcome::kFinished;
   }
+  require_data(run, checkpoint.options);
+  if (checkpoint.options.epochs != epochs) take_epochs(checkpoint);
+  if (checkpoint.finished) require_room(checkpoint);
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
                    checkpoint.snapshot.state.epochs));
   make_weights_folder(folder);

@@ -14,11 +14,11 @@ namespace marrow::train {
 RunOutcome run_training(const TrainOptions& options);
 
 // Goes on with the run of a folder, or of a checkpoint in one (FOLDER/weights/last.safetensors). `changes`
-// may set what does not change the result: data (to where the same images and labels lie now), device,
-// workers, threads, cache, plots, verbose, save_period, and patience, time,
-// epochs. A folder whose run had not come
-// to its first checkpoint begins anew with its args.yaml; of one whose run is finished it says so. Throws
-// Error{kUsage} for a folder without a run, Error{kModel} for a checkpoint that holds no training state.
+// may set the options that are resumable in the table: those that change no result, and `data` (to where the
+// same images and labels lie now), `epochs`, `patience` and `time`. A finished run goes on when it gets more
+// epochs, else it is said to be finished. A folder whose run had not come to its first checkpoint begins anew
+// with its args.yaml. Throws Error{kUsage} for a folder without a run, Error{kModel} for a checkpoint that
+// holds no training state.
 RunOutcome resume_training(const std::filesystem::path& run,
                            const std::function<void(TrainOptions&)>& changes);
 

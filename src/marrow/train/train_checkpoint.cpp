@@ -42,18 +42,34 @@ void write_train_checkpoint(const std::filesystem::path& path, const model::Mode
   weights::write_safetensors(path, tensors, metadata);
 }
 
+void write_finished_checkpoint(const std::filesystem::path& path, const model::Model& model,
+                               const Weights& average, const TrainState& state) {
+  std::map<std::string, std::string> metadata = model::checkpoint_metadata(model);
+  metadata[kStateKey] = to_json_text(state);
+  weights::write_safetensors(path, average, metadata);
+}
+
 TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
   weights::SafetensorsFile file = weights::read_safetensors(path);
   const std::string name = path.string();
   const auto state = file.metadata.find(kStateKey), options = file.metadata.find(kOptionsKey);
-  if (state == file.metadata.end() || options == file.metadata.end())
-    throw Error(
-        ErrorKind::kModel,
-        name +
-            ": holds a model but no training state (a finished run drops it), so it cannot be resumed. "
-            "Start a new run from it with --model");
+  const auto first_weight = file.tensors.lower_bound(kWeightsPrefix);
+  const bool holds_weights =
+      first_weight != file.tensors.end() && first_weight->first.starts_with(kWeightsPrefix);
+  if (state == file.metadata.end() || (holds_weights && options == file.metadata.end()))
+    throw Error(ErrorKind::kModel, name +
+                                       ": holds a model but no training state, so it cannot be resumed. "
+                                       "Start a new run from it with --model");
   TrainCheckpoint checkpoint;
   checkpoint.snapshot.state = train_state_of(state->second, name + ": metadata '" + kStateKey + "'");
+  checkpoint.finished = !holds_weights;
+  if (checkpoint.finished) {
+    model::TrainedModel average = model::model_of_checkpoint(path, file.metadata, file.tensors);
+    checkpoint.model = std::move(average.model);
+    checkpoint.snapshot.weights = average.weights;
+    checkpoint.snapshot.average = std::move(average.weights);
+    return checkpoint;
+  }
   std::map<std::string, std::string> texts;
   try {
     texts = json::parse(options->second).get<std::map<std::string, std::string>>();
@@ -77,11 +93,6 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
                                          std::string(dtype_name(wanted)));
   }
   return checkpoint;
-}
-
-bool is_final_checkpoint(const std::filesystem::path& path) {
-  const weights::SafetensorsFile file = weights::read_safetensors(path);
-  return model::is_marrow_checkpoint(file.metadata) && !file.metadata.contains(kStateKey);
 }
 
 void write_final_checkpoint(const std::filesystem::path& path, const model::Model& model,

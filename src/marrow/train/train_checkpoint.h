@@ -25,19 +25,20 @@ struct TrainSnapshot {
 void write_train_checkpoint(const std::filesystem::path& path, const model::Model& model,
                             const TrainSnapshot& snapshot, const TrainOptions& options);
 
+// Of a run that has ended: the averaged model, and a state that says how far it came. The optimizer's
+// averages are gone. Written atomically. Throws Error{kFile}.
+void write_finished_checkpoint(const std::filesystem::path& path, const model::Model& model,
+                               const Weights& average, const TrainState& state);
+
 struct TrainCheckpoint {
   model::Model model;
-  TrainSnapshot snapshot;
-  TrainOptions options;
+  TrainSnapshot snapshot;  // of a finished run: its average is what is trained, the optimizer begins anew
+  TrainOptions options;    // a finished run's are in its args.yaml only
+  bool finished = false;
 };
 
-// Throws Error{kFile, kFormat, kModel}; of a file that holds only a model, such as that of a finished run, it
-// says so.
+// Throws Error{kFile, kFormat, kModel}; of a file that holds only a model it says so.
 TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path);
-
-// Whether it holds a model of ours without a training state, as the end of a run leaves it. Throws
-// Error{kFile, kFormat}.
-bool is_final_checkpoint(const std::filesystem::path& path);
 
 // The averaged model alone, with what is known of it: `notes` become metadata ("epoch", "fitness").
 void write_final_checkpoint(const std::filesystem::path& path, const model::Model& model,

@@ -55,6 +55,21 @@ double real(const json& state, const char* key, double low, double high) {
   return value.get<double>();
 }
 
+json optimizer_json(const OptimizerChoice& choice) {
+  return {{"name", kOptimizerNames[static_cast<size_t>(choice.kind)]},
+          {"lr0", choice.lr0},
+          {"momentum", choice.momentum},
+          {"warmup_bias_lr", choice.warmup_bias_lr}};
+}
+OptimizerChoice optimizer_of(const json& j) {
+  OptimizerChoice choice;
+  choice.kind = optimizer_named(j.at("name").get<std::string>());
+  choice.lr0 = real(j, "lr0", 0, kLargestRate);
+  choice.momentum = real(j, "momentum", 0, 1);
+  choice.warmup_bias_lr = real(j, "warmup_bias_lr", 0, kLargestRate);
+  return choice;
+}
+
 }  // namespace
 
 std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losses, size_t measured) {
@@ -93,25 +108,26 @@ std::string to_json_text(const TrainState& s) {
     validations[std::to_string(epoch)] = {{"metrics", numbers(result.metrics)},
                                           {"losses", numbers(result.losses)},
                                           {"fitness", number(result.fitness)}};
-  return json{{"epochs", s.epochs},
-              {"data", s.data},
-              {"epoch", s.epoch},
-              {"batches_per_epoch", s.batches_per_epoch},
-              {"next_batch", s.next_batch},
-              {"last_step", s.last_step},
-              {"loss_sums", numbers(s.loss_sums)},
-              {"best_fitness", s.best.best_fitness},
-              {"best_epoch", s.best.best_epoch},
-              {"any_fitness", s.best.any},
-              {"recoveries", s.recoveries},
-              {"seconds", s.seconds},
-              {"loss_scale", s.loss_scale},
-              {"steps_since_scale", s.steps_since_scale},
-              {"optimizer_steps", s.optimizer_steps},
-              {"momentum_product", s.momentum_product},
-              {"ema_updates", s.ema_updates},
-              {"validations", validations}}
-      .dump();
+  json state{{"epochs", s.epochs},
+             {"data", s.data},
+             {"epoch", s.epoch},
+             {"batches_per_epoch", s.batches_per_epoch},
+             {"next_batch", s.next_batch},
+             {"last_step", s.last_step},
+             {"loss_sums", numbers(s.loss_sums)},
+             {"best_fitness", s.best.best_fitness},
+             {"best_epoch", s.best.best_epoch},
+             {"any_fitness", s.best.any},
+             {"recoveries", s.recoveries},
+             {"seconds", s.seconds},
+             {"loss_scale", s.loss_scale},
+             {"steps_since_scale", s.steps_since_scale},
+             {"optimizer_steps", s.optimizer_steps},
+             {"momentum_product", s.momentum_product},
+             {"ema_updates", s.ema_updates},
+             {"validations", validations}};
+  if (s.optimizer) state["optimizer"] = optimizer_json(*s.optimizer);
+  return state.dump();
 }
 
 TrainState train_state_of(const std::string& json_text, const std::string& where) {
@@ -123,6 +139,7 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
     // Files of the first versions do not say it.
     if (j.contains("batches_per_epoch")) s.batches_per_epoch = whole(j, "batches_per_epoch", 0, kMany);
     if (j.contains("data")) s.data = j.at("data").get<std::string>();
+    if (j.contains("optimizer")) s.optimizer = optimizer_of(j.at("optimizer"));
     s.next_batch = whole(j, "next_batch", 0, kMany);
     s.last_step = whole(j, "last_step", -1, kMany);
     s.loss_sums = numbers_of(j.at("loss_sums"));

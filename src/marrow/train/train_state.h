@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "marrow/train/recipe/early_stopping.h"
+#include "marrow/train/recipe/optimizer_choice.h"
 
 namespace marrow::train {
 
@@ -22,8 +24,11 @@ struct ValidationResult {
 
 // What a run has decided and found. A run that goes back to an earlier step keeps it.
 struct RunRecord {
-  int epochs = 0;      // of the whole run; a time limit re-estimates it
-  std::string data;    // Task::data_fingerprint; empty in files of earlier versions
+  int epochs = 0;    // of the whole run; a time limit re-estimates it
+  std::string data;  // Task::data_fingerprint; empty in files of earlier versions
+  // What the run began with, so that `auto` does not choose anew for another number of epochs. None in files
+  // of earlier versions.
+  std::optional<OptimizerChoice> optimizer;
   int recoveries = 0;  // times that a non-finite loss sent the run back
   // Of epochs that ended after the optimizer step that the run would go back to, so that they need no second
   // validation.

@@ -83,7 +83,8 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
       task_(task),
       settings_(std::move(settings)),
       state_(start.state),
-      choice_(choice_of(options, task.images(), model_.classes())),
+      choice_(start.state.optimizer ? *start.state.optimizer
+                                    : choice_of(options, task.images(), model_.classes())),
       schedule_(schedule_options()),
       trained_(model_.graph, start.weights, settings_.executor),
       average_(model_.graph, start.average, settings_.executor),
@@ -98,6 +99,7 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
       progress_(task.loss_names(), settings_.executor.device.is_cuda() ? "GPU_mem" : "Memory",
                 settings_.on_terminal),
       seconds_before_(start.state.seconds) {
+  state_.optimizer = choice_;
   go_back_to({start.average, start.weights, start.optimizer, start.state});
   if (const std::string note =
           fit_state(state_, task.batches_per_epoch(), task.loss_names().size(), numbers_of_validation());
@@ -174,6 +176,19 @@ Trainer::GoodStep Trainer::this_step() {
 
 TrainSnapshot Trainer::snapshot() const {
   return {good_step_.average, good_step_.weights, good_step_.optimizer, TrainState{state_, good_step_.state}};
+}
+
+TrainState Trainer::finished_state() const {
+  TrainState state = state_;
+  state.validations.clear();
+  state.best = stopping_.state();
+  state.ema_updates = ema_.updates();
+  state.last_step = state.epoch * task_.batches_per_epoch() - 1;
+  const StepState fresh;
+  state.seconds = fresh.seconds;
+  state.optimizer_steps = fresh.optimizer_steps;
+  state.momentum_product = fresh.momentum_product;
+  return state;
 }
 
 void Trainer::write_last() {
@@ -420,8 +435,7 @@ RunOutcome Trainer::finish() {
   if (StopRequest::signal() != 0) return stopped();
   if (settings_.plots) settings_.plots->run_done();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
-  if (options_.save)
-    write_final_checkpoint(weights_path("last"), model_, latest, {{"epoch", std::to_string(state_.epoch)}});
+  if (options_.save) write_finished_checkpoint(weights_path("last"), model_, latest, finished_state());
   std::fwrite(validation.report.data(), 1, validation.report.size(), stdout);
   std::fputc('\n', stdout);
   return RunOutcome::kFinished;

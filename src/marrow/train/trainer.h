@@ -53,7 +53,8 @@ class Trainer {
   };
   void go_back_to(const GoodStep& step);
   GoodStep this_step();
-  TrainSnapshot snapshot() const;  // of the good step, for a file
+  TrainSnapshot snapshot() const;     // of the good step, for a file
+  TrainState finished_state() const;  // of a run that has ended; the same for the same run
   double mean_loss(size_t k) const;
   void write_last();
   std::filesystem::path weights_path(const std::string& name) const;

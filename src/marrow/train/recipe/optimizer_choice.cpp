@@ -9,10 +9,19 @@
 
 namespace marrow::train {
 
+OptimizerKind optimizer_named(std::string_view name) {
+  const std::string wanted = to_lower(name);
+  std::vector<std::string> known = {"auto"};
+  for (size_t i = 0; i < kOptimizerNames.size(); ++i) {
+    if (to_lower(kOptimizerNames[i]) == wanted) return static_cast<OptimizerKind>(i);
+    known.emplace_back(kOptimizerNames[i]);
+  }
+  throw Error(ErrorKind::kUsage, "optimizer: " + unknown_name_message("optimizer", name, known));
+}
+
 OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& given, int64_t train_images,
                                  int batch, int nominal_batch, int epochs, int classes, Rules rules) {
-  const std::string wanted = to_lower(name);
-  if (wanted == "auto") {
+  if (to_lower(name) == "auto") {
     constexpr int64_t kLongRun = 10000;  // iterations
     const int64_t step = std::max(batch, nominal_batch);
     const int64_t iterations = (train_images + step - 1) / step * epochs;
@@ -21,16 +30,9 @@ OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& g
     const double lr = std::nearbyint(0.002 * 5 / (4 + classes) * 1e6) / 1e6;
     return {OptimizerKind::kAdamW, lr, 0.9, 0.0};
   }
-  std::vector<std::string> known = {"auto"};
-  for (size_t i = 0; i < kOptimizerNames.size(); ++i) {
-    if (to_lower(kOptimizerNames[i]) == wanted) {
-      OptimizerChoice choice = given;
-      choice.kind = static_cast<OptimizerKind>(i);
-      return choice;
-    }
-    known.emplace_back(kOptimizerNames[i]);
-  }
-  throw Error(ErrorKind::kUsage, "optimizer: " + unknown_name_message("optimizer", name, known));
+  OptimizerChoice choice = given;
+  choice.kind = optimizer_named(name);
+  return choice;
 }
 
 }  // namespace marrow::train

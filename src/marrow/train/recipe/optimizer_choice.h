@@ -23,9 +23,12 @@ struct OptimizerChoice {
   double warmup_bias_lr = 0.1;
 };
 
+// In any case. Throws Error{kUsage} naming the nearest one.
+OptimizerKind optimizer_named(std::string_view name);
+
 // `name` in any case; "auto" chooses by the number of iterations and classes, and then ignores the rates and
 // momentum given: AdamW for short runs, for long ones SGD with 8.3's rules, MuSGD with those of 8.4. Throws
-// Error{kUsage} naming the nearest one.
+// as optimizer_named does.
 OptimizerChoice choose_optimizer(std::string_view name, const OptimizerChoice& given, int64_t train_images,
                                  int batch, int nominal_batch, int epochs, int classes,
                                  Rules rules = kDefaultRules);

@@ -428,15 +428,16 @@ std::vector<TrainOption> make_table() {
   t.choice("optimizer", &O::optimizer,
            {"auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSprop"},
            "auto chooses by the length of the run, and then ignores lr0 and momentum");
-  t.number("lr0", &O::lr0, 0, 1000, "First learning rate");
-  t.number("lrf", &O::lrf, 0, 1000, "The last learning rate is lr0 * lrf");
+  t.number("lr0", &O::lr0, 0, kLargestRate, "First learning rate");
+  t.number("lrf", &O::lrf, 0, kLargestRate, "The last learning rate is lr0 * lrf");
   t.flag("cos_lr", &O::cos_lr, "The rate falls along a cosine instead of a line");
   t.number("momentum", &O::momentum, 0, 1, "SGD's momentum, Adam's beta1");
   t.number("weight_decay", &O::weight_decay, 0, 1000, "Of convolution weights, for a step of nbs images");
   t.number("warmup_epochs", &O::warmup_epochs, 0, kMany,
            "Epochs of warm-up, all but the last at most; with 8.3's rules 100 iterations at least; 0 = none");
   t.number("warmup_momentum", &O::warmup_momentum, 0, 1, "Momentum the warm-up starts from");
-  t.number("warmup_bias_lr", &O::warmup_bias_lr, 0, 1000, "Rate of the biases that the warm-up starts from");
+  t.number("warmup_bias_lr", &O::warmup_bias_lr, 0, kLargestRate,
+           "Rate of the biases that the warm-up starts from");
   t.number("nbs", &O::nbs, 1, 65536, "Images an optimizer step stands for: smaller batches are accumulated");
   t.number(
       "act_decay_epochs", &O::act_decay_epochs, 0, kMany,

@@ -22,6 +22,7 @@ namespace marrow::train {
 inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are trained with
 inline constexpr int kDefaultBatch = 16;
 inline constexpr double kMultiScaleTrue = -1;
+inline constexpr double kLargestRate = 1000;
 inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
 
 struct TrainOptions {
@@ -121,7 +122,7 @@ struct TrainOption {
   std::vector<std::string> known = {};                   // the values there are
   std::string absence = {};                              // what none stands for
   Suits suits = Suits::kEveryTask;                       // without effect on the others
-  bool resumable = false;                                // a resumed run may change it: same result
+  bool resumable = false;                                // a resumed run may change it
   // The value as a line of YAML has it; "null" for none.
   std::function<std::string(const TrainOptions&)> text;
   // From such a text, in Python's spelling too (None, True); none stands for the default where it has no
