@@ -54,7 +54,7 @@ TEST(AveragePrecision, HandCase) {
 // One of two found. 8.4's curve ends there: 49 of the 100 trapezoids are whole, and one falls to 0. 8.3's
 // goes on along a line to (1, 0).
 TEST(AveragePrecision, IsAskedForByName) {
-  const AveragePrecision result = measure({hit(0.9f), miss(0.8f), hit(0.7f)}, {3});
+  const AveragePrecision result = measure({hit(0.9f), miss(0.8f), hit(0.7f)}, {4});
   EXPECT_EQ(metric_named(result, "mAP50"), result.map50());
   EXPECT_EQ(metric_named(result, "precision"), result.precision());
   EXPECT_EQ(metric_named(result, "recall"), result.recall());
