@@ -101,6 +101,7 @@ Graph every_operation() {
   x = g.multiply(x, g.global_average_pool(x));
   x = g.scale(g.concat({x, g.slice(x, 0, 2, 3), g.attention(x, {3, 1, g.channels(x) / 3 - 2, 1})}), "gamma",
               1);
+  x = g.upsample(g.space_to_depth(g.average_pool(x, 3, 1, 1)), 2);
   const Value map = g.conv(x, "e", {.out = 4 * 5 + 2});
   g.output("boxes", g.detect_decode(std::vector{map}, "dfl", 2, 5));
   g.output("logits", g.linear(g.flatten(g.adaptive_max_pool(x, 1)), "f", 3, {}, {}, false));

@@ -64,10 +64,9 @@ Value GraphBuilder::conv(Value x, std::string_view name, const ConvOptions& o) {
   conv.padding = o.padding.value_or(Padding::symmetric((o.dilation * (o.kernel - 1) + 1) / 2));
   const int64_t fan_in = int64_t{in} / o.groups * o.kernel * o.kernel;
   const Init by_fan_in = Init::uniform(1.0 / std::sqrt(static_cast<double>(fan_in)));
-  conv.weight =
-      add_parameter(name, "weight", {o.out, in / o.groups, o.kernel, o.kernel},
-                    o.fixed_weight ? ParameterRole::kFixed : ParameterRole::kWeight,
-                    o.fixed_weight ? Init::constant(*o.fixed_weight) : o.weight_init.value_or(by_fan_in));
+  conv.weight = add_parameter(name, "weight", {o.out, in / o.groups, o.kernel, o.kernel},
+                              o.fixed ? ParameterRole::kFixed : ParameterRole::kWeight,
+                              o.weight_init.value_or(by_fan_in));
   if (o.bias)
     conv.bias = add_parameter(name, "bias", {o.out}, ParameterRole::kBias, o.bias_init.value_or(by_fan_in));
   auto named = scope(name);
@@ -246,14 +245,18 @@ Value GraphBuilder::average_pool(Value x, int kernel, int stride, int padding) {
                .stride = stride,
                .groups = in,
                .padding = Padding::symmetric(padding),
-               .fixed_weight = 1.0 / (static_cast<double>(kernel) * kernel)});
+               .fixed = true,
+               .weight_init = Init::constant(1.0 / (static_cast<double>(kernel) * kernel))});
 }
 
 Value GraphBuilder::zero_pad(Value x, int before, int after) {
   const int in = channels(x);
-  return conv(
-      x, "pad",
-      {.out = in, .groups = in, .padding = Padding{.before = before, .after = after}, .fixed_weight = 1.0});
+  return conv(x, "pad",
+              {.out = in,
+               .groups = in,
+               .padding = Padding{.before = before, .after = after},
+               .fixed = true,
+               .weight_init = Init::constant(1)});
 }
 
 Value GraphBuilder::space_to_depth(Value x) {
@@ -264,8 +267,8 @@ Value GraphBuilder::space_to_depth(Value x) {
                               .stride = 2,
                               .groups = in,
                               .padding = Padding::symmetric(0),
-                              .fixed_weight = 0.0});
-  graph_.parameters.back().init = Init::corners();
+                              .fixed = true,
+                              .weight_init = Init::corners()});
   return channel_shuffle(corners, in);
 }
 

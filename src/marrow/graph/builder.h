@@ -34,8 +34,8 @@ struct ConvOptions {
   int groups = 1;
   std::optional<Padding> padding = {};  // default: symmetric, (dilation * (kernel - 1) + 1) / 2
   bool bias = false;
-  // The weights are all this number, and part of what the operation is: an average, a copy.
-  std::optional<double> fixed_weight = {};
+  // The weights are those of weight_init for good, as part of what the operation is: an average, a copy.
+  bool fixed = false;
   // Default for both: U(-b, b), b = 1 / sqrt(fan in).
   std::optional<Init> weight_init = {};
   std::optional<Init> bias_init = {};

@@ -25,6 +25,7 @@ constexpr int kMaxInnerChannels = 4 * kMaxModelChannels;
 constexpr double kSmallestScale = 1e-15, kLargestScale = 1e15;
 
 constexpr const char* kSame = "same";
+constexpr const char* kCorners = "corners";
 
 // ---- writing
 
@@ -37,14 +38,24 @@ json padding_json(const Padding& padding) {
   return padding.same ? json(kSame) : json({padding.before, padding.after});
 }
 
+json fixed_json(const Node& node, const Init& init) {
+  if (init == Init::corners()) return kCorners;
+  if (init.kind != Init::Kind::kConstant) unsupported(node, "its fixed weights have no stored form");
+  return init.value;
+}
+
 // What a node has beyond its name and inputs. An activation's kind is its operation's name.
-json fields_of(const Node& node) {
+json fields_of(const Graph& graph, const Node& node) {
   return std::visit(Overloaded{
-                        [](const Conv& op) -> json {
-                          return {{"out", op.out_channels},  {"kernel", op.kernel},
-                                  {"stride", op.stride},     {"dilation", op.dilation},
-                                  {"groups", op.groups},     {"padding", padding_json(op.padding)},
-                                  {"bias", !op.bias.empty()}};
+                        [&](const Conv& op) -> json {
+                          json fields = {{"out", op.out_channels},  {"kernel", op.kernel},
+                                         {"stride", op.stride},     {"dilation", op.dilation},
+                                         {"groups", op.groups},     {"padding", padding_json(op.padding)},
+                                         {"bias", !op.bias.empty()}};
+                          const Parameter* weight = graph.find_parameter(op.weight);
+                          if (weight != nullptr && weight->role == ParameterRole::kFixed)
+                            fields["fixed"] = fixed_json(node, weight->init);
+                          return fields;
                         },
                         [](const ConvTranspose& op) -> json {
                           json fields = {{"out", op.out_channels},
@@ -210,6 +221,13 @@ class GraphReader {
     return {integer(sides, "before", 0, kMaxExtent), integer(sides, "after", 0, kMaxExtent), false};
   }
 
+  std::optional<Init> fixed_weight() const {
+    const auto fixed = node_->find("fixed");
+    if (fixed == node_->end()) return {};
+    return *fixed == kCorners ? Init::corners()
+                              : Init::constant(number("fixed", -kLargestScale, kLargestScale));
+  }
+
   Value read_node() {
     const std::string name = text(node_->at("name"));
     const std::string op = text(node_->at("op"));
@@ -222,7 +240,9 @@ class GraphReader {
                       .dilation = extent("dilation"),
                       .groups = field("groups", 1, kMaxInnerChannels),
                       .padding = padding(),
-                      .bias = node_->at("bias")});
+                      .bias = node_->at("bias"),
+                      .fixed = node_->contains("fixed"),
+                      .weight_init = fixed_weight()});
     if (op == "conv_transpose")
       return g_.conv_transpose(
           x(), name,
@@ -328,7 +348,7 @@ json graph_to_json(const Graph& graph) {
         activation && !activation->slope_name.empty())
       unsupported(node, "its slope '" + activation->slope_name + "' has a name");
     check_names(node, seen);
-    json stored = fields_of(node);
+    json stored = fields_of(graph, node);
     stored["op"] = operation_name(node.operation);
     stored["name"] = node.name;
     if (node.byte_scale) stored["bytes"] = {node.byte_scale->scale, node.byte_scale->zero_point};

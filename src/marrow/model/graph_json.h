@@ -5,9 +5,8 @@
 //    "outputs": [["output0", 141]], "taps": [["feat0", 96], ...]}
 //
 // Values are numbered: 0 is the input, n the node before which n - 1 others stand. What follows from that is
-// not
-// stored: channels and strides, and the parameters, which are NAME.weight, NAME.bias and so on in the shapes
-// that the operations want. docs/formats/checkpoint.md lists the operations.
+// not stored: channels and strides, and the parameters, which are NAME.weight, NAME.bias and so on in the
+// shapes that the operations want. docs/formats/checkpoint.md lists the operations.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -35,6 +35,22 @@ TEST(FoldBatchNorm, KeepsOutputsAndTapsForEveryKindOfConvolution) {
         << name;
 }
 
+// What was an average is a weight like others after it.
+TEST(FoldBatchNorm, FreesFixedWeights) {
+  GraphBuilder g;
+  Value x = g.input(3);
+  x = g.average_pool(x, 2, 2);
+  {
+    const auto scope = g.scope("last");
+    x = g.batch_norm(g.average_pool(x, 2, 2), "bn");
+  }
+  g.output("out", x);
+  const GraphWithWeights folded = fold_batch_norm(with_random_weights(std::move(g).build(), 5));
+  EXPECT_EQ(count<BatchNorm>(folded.graph), 0);
+  EXPECT_EQ(folded.graph.find_parameter("average.weight")->role, ParameterRole::kFixed);
+  EXPECT_EQ(folded.graph.find_parameter("last.average.weight")->role, ParameterRole::kWeight);
+}
+
 // One channel, numbers that can be checked by hand: s = 2 / sqrt(3.75 + 0.25) = 1, weight 3 -> 3,
 // bias 1 * (0.5 - 4) + 10 = 6.5.
 TEST(FoldBatchNorm, FollowsTheFormula) {

@@ -142,6 +142,7 @@ void GraphRewriter::set_weight(const std::string& name, Tensor tensor) {
   const auto declared = std::ranges::find(result_.graph.parameters, name, &Parameter::name);
   assert(declared != result_.graph.parameters.end());
   declared->shape = tensor.shape();
+  if (declared->role == ParameterRole::kFixed) declared->role = ParameterRole::kWeight;
   result_.weights.at(name) = std::move(tensor);
 }
 

@@ -74,7 +74,8 @@ class GraphRewriter {
   // From here on `old` means its own first input.
   void bypass(Value old) { replace(old, mapped(source_.graph.node(old).inputs[0])); }
 
-  // A tensor of the new weights, by name, as float32. Replacing it may change the parameter's shape.
+  // A tensor of the new weights, by name, as float32. Replacing it may change the parameter's shape,
+  // and makes a fixed one a weight like others.
   Tensor weight(const std::string& name) const;
   void set_weight(const std::string& name, Tensor tensor);
   // Declares a new parameter directly after the parameter `after`; `name` must be free (see free_name).
