@@ -129,13 +129,22 @@ typedef struct marrow_detector_options {
      as the other side; both 0, the default: the model's own. */
   int input_width;
   int input_height;
-  int rect;             /* 1: pad an image only to the next multiple of the stride, not to the whole input */
-  float confidence;     /* 0.25: detections are above it; 0 to 1 */
+  int rect; /* 1: pad an image only to the next multiple of the stride, not to the whole input */
+  /* Detections are above it; 0 to 1. -1, the default: above each class's own, where the model holds such
+     thresholds (`marrow val --thresholds`), else above 0.25. */
+  float confidence;
   float iou;            /* 0.7: of two boxes that overlap by more, the weaker is dropped; 0 to 1 */
   int max_detections;   /* 300: an image; 1 to 1000000 */
   int agnostic;         /* 0; not 0: boxes of different classes suppress each other too */
   const int* class_ids; /* only these classes; NULL: all. Read during the call only */
   size_t class_id_count;
+  int end2end; /* 0; not 0: the boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without
+                  suppression */
+  /* Pixels: images are cut into squares of this side, and what is found in them is joined across their
+     borders; for small objects in large images. At most 16384; 0, the default: images are not cut. It is also
+     the input's side where neither input_width nor input_height is given. */
+  int tile;
+  float tile_overlap; /* 0.2: how much of a tile lies in its neighbour; 0 to 0.9 */
 } marrow_detector_options;
 
 /* Sets every option to its default: marrow_detector_options_init(&options, sizeof options). */

@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -192,12 +193,21 @@ struct DetectorOptions {
   // as the other side; both 0: the model's own.
   int input_width = 0;
   int input_height = 0;
-  bool rect = true;          // pad an image only to the next multiple of the stride, not to the whole input
-  float confidence = 0.25f;  // detections are above it; 0 to 1
-  float iou = 0.7f;          // of two boxes that overlap by more, the weaker is dropped; 0 to 1
-  int max_detections = 300;  // an image; 1 to 1000000
-  bool agnostic = false;     // boxes of different classes suppress each other too
+  bool rect = true;  // pad an image only to the next multiple of the stride, not to the whole input
+  // Detections are above it; 0 to 1. Nothing: above each class's own, where the model holds such thresholds
+  // (`marrow val --thresholds`), else above 0.25.
+  std::optional<float> confidence = {};
+  float iou = 0.7f;                 // of two boxes that overlap by more, the weaker is dropped; 0 to 1
+  int max_detections = 300;         // an image; 1 to 1000000
+  bool agnostic = false;            // boxes of different classes suppress each other too
   std::vector<int> class_ids = {};  // only these classes; empty: all
+  // The boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression.
+  bool end2end = false;
+  // Pixels: images are cut into squares of this side, and what is found in them is joined across their
+  // borders; for small objects in large images. At most 16384; 0: images are not cut. It is also the input's
+  // side where neither input_width nor input_height is given.
+  int tile = 0;
+  float tile_overlap = 0.2f;  // how much of a tile lies in its neighbour; 0 to 0.9
 };
 
 class MARROW_CPP_API Detector {

@@ -57,7 +57,7 @@ class DetectorOptions(_Sized):
     _fields_ = [("struct_size", c_size_t), ("threads", c_int), ("precision", c_int), ("tune", c_int),
                 ("input_width", c_int), ("input_height", c_int), ("rect", c_int), ("confidence", c_float),
                 ("iou", c_float), ("max_detections", c_int), ("agnostic", c_int), ("class_ids", POINTER(c_int)),
-                ("class_id_count", c_size_t)]
+                ("class_id_count", c_size_t), ("end2end", c_int), ("tile", c_int), ("tile_overlap", c_float)]
 
 
 class ClassifierOptions(_Sized):

@@ -51,11 +51,16 @@ class Detector:
 
     model      a Model, or the path of a file
     imgsz      the network's input in pixels: a side, or (height, width); None: the model's own
-    conf       detections are above this confidence, 0 to 1
+    conf       detections are above this confidence, 0 to 1; None: above each class's own, where the model holds such
+               thresholds (``marrow val --thresholds``), else above 0.25
     iou        of two boxes that overlap by more, the weaker is dropped, 0 to 1
     max_det    most detections an image
     classes    only these class ids or names; None: all
     agnostic   boxes of different classes suppress each other too
+    end2end    the boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression
+    tile       pixels: images are cut into squares of this side, and what is found in them is joined across their
+               borders; for small objects in large images. 0: images are not cut
+    overlap    how much of a tile lies in its neighbour, 0 to 0.9
     rect       pad an image only to the next multiple of the stride, not to the whole input
     threads    0: every processor that this process may use
     precision  "float32", "bf16", or "int8" for models that ``marrow quantize`` made
@@ -66,9 +71,9 @@ class Detector:
     """
 
     def __init__(self, model: Union[Model, str, os.PathLike], *, imgsz: Union[int, Tuple[int, int], None] = None,
-                 conf: float = 0.25, iou: float = 0.7, max_det: int = 300,
-                 classes: Optional[Sequence[Union[int, str]]] = None, agnostic: bool = False, rect: bool = True,
-                 threads: int = 0, precision: str = "float32", tune: bool = True):
+                 conf: Optional[float] = None, iou: float = 0.7, max_det: int = 300,
+                 classes: Optional[Sequence[Union[int, str]]] = None, agnostic: bool = False,
+                 end2end: bool = False, tile: int = 0, overlap: float = 0.2, rect: bool = True, threads: int = 0, precision: str = "float32", tune: bool = True):
         self.model = _model(model)
         options = _library.DetectorOptions()
         function("detector_options_init")(byref(options), ctypes.sizeof(options))
@@ -76,7 +81,10 @@ class Detector:
         if imgsz is not None:
             height, width = (imgsz, imgsz) if not isinstance(imgsz, (tuple, list)) else imgsz
             options.input_height, options.input_width = _positive("imgsz", height), _positive("imgsz", width)
-        options.confidence, options.iou, options.rect, options.agnostic = conf, iou, bool(rect), bool(agnostic)
+        if conf is not None:
+            options.confidence = float("nan") if conf == -1 else conf  # -1 is the library's None
+        options.iou, options.rect, options.agnostic = iou, bool(rect), bool(agnostic)
+        options.end2end, options.tile, options.tile_overlap = bool(end2end), _int("tile", tile), overlap
         options.max_detections = _int("max_det", max_det)
         if classes is not None:
             ids = [self._class_id(each) for each in classes]

@@ -152,7 +152,11 @@ TEST(CApi, TheDefaultsAreThoseOfTheCppApi) {
   EXPECT_EQ(options.threads, cpp.engine.threads);
   EXPECT_EQ(options.tune != 0, cpp.engine.tune);
   EXPECT_EQ(options.rect != 0, cpp.rect);
-  EXPECT_EQ(options.confidence, cpp.confidence);
+  EXPECT_EQ(options.confidence, -1);
+  EXPECT_FALSE(cpp.confidence.has_value());
+  EXPECT_EQ(options.end2end != 0, cpp.end2end);
+  EXPECT_EQ(options.tile, cpp.tile);
+  EXPECT_EQ(options.tile_overlap, cpp.tile_overlap);
   EXPECT_EQ(options.iou, cpp.iou);
   EXPECT_EQ(options.max_detections, cpp.max_detections);
   EXPECT_EQ(options.class_ids, nullptr);

@@ -268,6 +268,9 @@ TEST(CppApi, RefusesOptionsThatMakeNoSense) {
   refused([](auto& o) { o.confidence = 1.5f; }, "confidence 1.5");
   refused([](auto& o) { o.confidence = std::numeric_limits<float>::quiet_NaN(); }, "confidence");
   refused([](auto& o) { o.iou = -0.1f; }, "iou -0.1");
+  refused([](auto& o) { o.tile = -1; }, "tile -1; wanted 0 to 16384 pixels");
+  refused([](auto& o) { o.tile_overlap = 0.95f; }, "tile_overlap 0.95; wanted 0 to 0.9");
+  refused([](auto& o) { o.end2end = true; }, "no end-to-end head");
   refused([](auto& o) { o.max_detections = 0; }, "max_detections 0");
   refused([](auto& o) { o.class_ids = {3}; }, "class id 3, but the model has 3 classes (0..2)");
 }

@@ -19,14 +19,19 @@ void write(const std::filesystem::path& path, const std::string& content) {
 // layers are tame, so that scores do not saturate, and a detector's lie around 0.4, where fresh ones lie far
 // below what counts as a detection.
 void write_network(const std::filesystem::path& path, const std::string& name,
-                   std::vector<std::string> classes) {
-  const model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
+                   std::vector<std::string> classes, std::vector<float> thresholds = {}) {
+  model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
+  model.thresholds = std::move(thresholds);
   Weights weights = scene_weights(model.graph, 3);
+  const std::string head = "model." + std::to_string(model.layers.size() - 1) + ".";
   for (auto& [parameter, tensor] : weights) {
-    if (!parameter.starts_with("model.22.cv")) continue;
+    const bool scores = parameter.find("cv3.") != std::string::npos;
+    if (model.task != "detect" || !parameter.starts_with(head) ||
+        (!scores && parameter.find("cv2.") == std::string::npos))
+      continue;
     if (parameter.ends_with(".2.weight"))
       for (float& value : tensor.values()) value *= 0.02f;
-    if (parameter.starts_with("model.22.cv3.") && parameter.ends_with(".2.bias"))
+    if (scores && parameter.ends_with(".2.bias"))
       for (float& value : tensor.values()) value = -0.4f;
   }
   model::save_checkpoint(path, model, weights);
@@ -36,6 +41,9 @@ void write_network(const std::filesystem::path& path, const std::string& name,
 
 void write_api_files(const std::filesystem::path& folder) {
   write_network(folder / "detector.safetensors", "yolov8n", {"red box", "green/disc", "bar"});
+  write_network(folder / "thresholds.safetensors", "yolov8n", {"red box", "green/disc", "bar"},
+                {0.45f, 0.3f, 0.9f});
+  write_network(folder / "end2end.safetensors", "yolo26n", {"red box", "green/disc", "bar"});
   write_network(folder / "classifier.safetensors", "yolov8n-cls",
                 {"apple", "bread", "cheese", "d\xc3\xa9lice", "egg", "fig", "grape"});
   write(folder / "a.jpg", image::encode_jpeg(image::draw_scene(80, 60, 1).pixels()));

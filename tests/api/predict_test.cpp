@@ -31,6 +31,7 @@ double five_decimals(float value) {
 struct Case {
   std::vector<std::string> arguments;
   marrow::DetectorOptions options;
+  std::string model = "detector.safetensors";
 };
 
 std::vector<Case> cases() {
@@ -39,6 +40,19 @@ std::vector<Case> cases() {
                 {.engine = {.tune = false}, .input_width = 64, .confidence = 0.01f, .max_detections = 30}};
   };
   std::vector<Case> all = {base(), base(), base(), base(), base(), {{}, {.engine = {.tune = false}}}};
+  // Thresholds of the model's own, and one for all in their place.
+  all.push_back(
+      {{"--imgsz", "64"}, {.engine = {.tune = false}, .input_width = 64}, "thresholds.safetensors"});
+  all.push_back(base());
+  all.back().model = "thresholds.safetensors";
+  for (const bool end2end : {true, false}) {
+    all.push_back(base());
+    all.back().model = "end2end.safetensors";
+    all.back().options.end2end = end2end;
+    if (end2end) all.back().arguments.emplace_back("--end2end");
+  }
+  all.push_back({{"--tile", "32", "--overlap", "0.25", "--conf", "0.01"},
+                 {.engine = {.tune = false}, .confidence = 0.01f, .tile = 32, .tile_overlap = 0.25f}});
   const auto add = [](Case& c, const std::vector<std::string>& arguments) {
     c.arguments.insert(c.arguments.end(), arguments.begin(), arguments.end());
   };
@@ -58,12 +72,12 @@ std::vector<Case> cases() {
 }
 
 TEST(ApiAndPredict, FindTheSame) {
-  const marrow::Model model(api_file("detector.safetensors"));
   for (const Case& c : cases()) {
+    const marrow::Model model(api_file(c.model));
     const marrow::Detector detector(model, c.options);
     for (const char* name : kImages) {
-      SCOPED_TRACE(name);
-      const json line = predict("detector.safetensors", name, c.arguments);
+      SCOPED_TRACE(c.model + " " + name);
+      const json line = predict(c.model, name, c.arguments);
       const marrow::Image image = marrow::Image::read(api_file(name));
       EXPECT_EQ(line.at("width"), image.width());
       EXPECT_EQ(line.at("height"), image.height());

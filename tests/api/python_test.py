@@ -20,6 +20,7 @@ except ImportError:
 
 FILES = pathlib.Path(os.environ["MARROW_API_FILES"])
 DETECTOR, CLASSIFIER = FILES / "detector.safetensors", FILES / "classifier.safetensors"
+THRESHOLDS, END2END = FILES / "thresholds.safetensors", FILES / "end2end.safetensors"
 A, B, GREY = FILES / "a.jpg", FILES / "b.png", FILES / "grey.png"
 SMALL = {"imgsz": 64, "conf": 0.01, "max_det": 20, "tune": False}
 
@@ -58,6 +59,19 @@ class DetectorTest(unittest.TestCase):
                            "--classes", "bar,0", "--agnostic-nms", "--no-rect", "--threads", "1", "--precision", "bf16")
         self.assertEqual([round(each.confidence, 5) for each in detector(A)],
                          [each["confidence"] for each in expected["detections"]])
+
+    def test_thresholds_tiles_and_end_to_end_heads(self):
+        for file, options, arguments in (
+            (THRESHOLDS, {"imgsz": 64}, ("--imgsz", "64")),
+            (THRESHOLDS, SMALL, ("--imgsz", "64", "--conf", "0.01", "--max-det", "20")),
+            (END2END, {**SMALL, "end2end": True}, ("--imgsz", "64", "--conf", "0.01", "--max-det", "20", "--end2end")),
+            (DETECTOR, {"conf": 0.01, "tile": 32, "overlap": 0.25}, ("--conf", "0.01", "--tile", "32", "--overlap", "0.25")),
+        ):
+            with self.subTest(arguments):
+                expected = predict(file, A, *arguments)["detections"]
+                self.assertEqual([round(each.confidence, 5) for each in Detector(file, **{**options, "tune": False})(A)],
+                                 [each["confidence"] for each in expected])
+                self.assertGreater(len(expected), 0)
 
     def test_every_way_to_give_an_image_gives_the_same(self):
         for path in (A, B):
@@ -177,7 +191,8 @@ class DetectorTest(unittest.TestCase):
 
     def test_options_that_make_no_sense_are_refused(self):
         for options, says in (
-            ({"conf": 2}, "confidence 2"), ({"conf": float("nan")}, "confidence"), ({"iou": -1}, "iou"),
+            ({"conf": 2}, "confidence 2"), ({"conf": -1}, "confidence"), ({"tile": -1}, "tile -1"),
+            ({"overlap": 1}, "tile_overlap 1"), ({"end2end": True}, "no end-to-end head"), ({"conf": float("nan")}, "confidence"), ({"iou": -1}, "iou"),
             ({"max_det": 0}, "max_detections 0"), ({"max_det": 2**40}, "max_det"), ({"imgsz": 0}, "imgsz 0"),
             ({"imgsz": 20000}, "16384"), ({"classes": ["baar"]}, "baar"), ({"classes": [3]}, "class id 3"),
             ({"classes": []}, "classes is empty"), ({"precision": "fp8"}, "fp8"),

@@ -10,14 +10,20 @@ namespace {
 
 constexpr int kMostDetections = 1'000'000;
 
-void check_fraction(const char* name, float value) {
-  if (!(value >= 0 && value <= 1))
-    throw Error(ErrorKind::kUsage, fmt::format("{} {}; wanted 0 to 1", name, value));
+constexpr int kLargestTile = 16384;  // pixels
+constexpr float kMostOverlap = 0.9f;
+
+void check_fraction(const char* name, float value, float most = 1) {
+  if (!(value >= 0 && value <= most))
+    throw Error(ErrorKind::kUsage, fmt::format("{} {}; wanted 0 to {}", name, value, most));
 }
 
 void check_options(const DetectorOptions& options, size_t classes) {
-  check_fraction("confidence", options.confidence);
+  if (options.confidence) check_fraction("confidence", *options.confidence);
   check_fraction("iou", options.iou);
+  check_fraction("tile_overlap", options.tile_overlap, kMostOverlap);
+  if (options.tile < 0 || options.tile > kLargestTile)
+    throw Error(ErrorKind::kUsage, fmt::format("tile {}; wanted 0 to {} pixels", options.tile, kLargestTile));
   if (options.max_detections < 1 || options.max_detections > kMostDetections)
     throw Error(ErrorKind::kUsage,
                 fmt::format("max_detections {}; wanted 1 to {}", options.max_detections, kMostDetections));
@@ -48,11 +54,19 @@ Detector::Detector(const Model& model, const DetectorOptions& options) {
     check_options(options, network.names.size());
     inside::LayerDetectorOptions how;
     how.engine = inside::engine_options(options.engine);
-    how.size = options.input_width == 0 && options.input_height == 0
-                   ? loaded.input
-                   : inside::input_size(loaded.file, network, options.input_width, options.input_height);
+    if (options.input_width != 0 || options.input_height != 0)
+      how.size = inside::input_size(loaded.file, network, options.input_width, options.input_height);
+    else if (options.tile > 0 && network.fixed_height == 0)
+      how.size = {options.tile, options.tile};
+    else
+      how.size = loaded.input;
+    how.tiles = {options.tile, options.tile_overlap};
     how.rect = options.rect && network.fixed_height == 0;
-    how.nms.confidence = options.confidence;
+    if (options.confidence)
+      how.nms.confidence = *options.confidence;
+    else
+      how.nms.class_confidence = network.thresholds;
+    how.nms.suppress = !options.end2end;
     how.nms.iou = options.iou;
     how.nms.max_detections = options.max_detections;
     how.nms.agnostic = options.agnostic;

@@ -108,14 +108,17 @@ std::vector<std::string> backbone_parameters(const Model& model) {
 
 OrderMatch match_model(const weights::Checkpoint& checkpoint, const Model& model) {
   const std::vector<NamedShape> theirs = shapes_of_file(checkpoint);
+  // With the biases that make no difference, and where there are any, without them.
+  std::vector<std::vector<std::string>> readings = {{}};
+  if (std::vector<std::string> idle = idle_biases(model.graph); !idle.empty())
+    readings.push_back(std::move(idle));
   OrderMatch best;
   for (const bool backbone_only : {false, true})
-    for (const auto& left_out : {std::vector<std::string>(), idle_biases(model.graph)}) {
+    for (const std::vector<std::string>& left_out : readings) {
       const std::vector<NamedShape> ours = shapes_of(model, backbone_only, left_out);
       OrderMatch match = {match_by_order(theirs, ours), ours.size(), left_out};
       if (match.complete()) return match;
       best = std::move(match);
-      if (idle_biases(model.graph).empty()) break;
     }
   return best;
 }
