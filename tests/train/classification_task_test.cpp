@@ -6,12 +6,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <sstream>
 
 #include "marrow/base/error.h"
 #include "marrow/data/dataset.h"
 #include "marrow/evaluate/classifier_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/open_split.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
@@ -97,6 +99,18 @@ TEST(ClassificationRun, LearnsWhatIsEasy) {
 TEST(ClassificationRun, GivesTheSameBytesForTheSameSeed) {
   const TinyClasses tiny;
   testing::expect_same_bytes_for_the_same_seed(tiny, all_at_once(tiny.options("")));
+}
+
+// The list is sorted by class, so its first half would lack some.
+TEST(ClassificationRun, FractionTakesImagesFromAllOverTheList) {
+  const TinyClasses tiny;
+  evaluate::OpenSplitOptions options;
+  options.kept = [](size_t n) { return n / 2; };
+  const auto images = evaluate::open_split(data::read_dataset(tiny.folder / "data"), "train", options).images;
+  std::map<std::string, int> of_class;
+  for (size_t i = 0; i < images->size(); ++i)
+    ++of_class[images->labels(i).path.parent_path().filename().string()];
+  EXPECT_EQ(of_class, (std::map<std::string, int>{{"blue", 2}, {"green", 2}, {"red", 2}}));
 }
 
 // Each setting reaches the run: alone it changes the bytes.

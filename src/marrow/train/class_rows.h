@@ -1,5 +1,5 @@
 // A detector's outputs of classes, taken over from a network that was trained on others.
-// Source: spec/compat.md, section 4.4 (what Ultralytics 8.4 does).
+// As Ultralytics 8.4 does it when it fine-tunes.
 #pragma once
 
 #include <string>

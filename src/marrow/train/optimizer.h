@@ -32,8 +32,8 @@ struct ParameterGroup {
 // parameters of two or four dimensions apart ("muon", which decay too), and of each kind first those of a
 // detection head's class branch, at three times the rate: eight groups, some of which may be empty. Names are
 // in natural order, which for YOLOv8's modules is that of their declaration. The frozen bins of a detection
-// head are among the weights and get no gradient. Source: the YOLOv8 training recipe; spec/compat.md,
-// section 2.2.
+// head are among the weights and get no gradient. Source: the training recipes of YOLOv8 and of
+// Ultralytics 8.4.
 std::vector<ParameterGroup> parameter_groups(const Graph& graph, double weight_decay, OptimizerKind kind,
                                              Rules rules = kDefaultRules);
 

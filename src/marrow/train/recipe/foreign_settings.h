@@ -1,5 +1,5 @@
 // Settings of Ultralytics that mean nothing to a training here: their files name them, and their users'
-// words. The keys are those of the releases 8.0 to 8.4.190. Source: spec/compat.md, section 3.
+// words. The keys are those of the releases 8.0 to 8.4.190.
 #pragma once
 
 #include <span>

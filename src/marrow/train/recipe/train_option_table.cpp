@@ -365,9 +365,8 @@ std::vector<TrainOption> make_table() {
   t.flag("single_cls", &O::single_cls, "Treat all classes as one").detectors();
   t.add(
       "fraction", "SHARE|N|[TRAIN,VAL,TEST]",
-      "The training images to use, as a share or a number: the first ones of the sorted list, of a "
-      "classifier's "
-      "classes; a list has one for each split",
+      "The training images to use, as a share or a number: of a detector the first ones of the sorted list, "
+      "of a classifier some spread evenly over it; a list has one for each split",
       [](const O& o) { return list_text(o.fraction); },
       [](O& o, std::string_view text) { o.fraction = parse_fraction(text); });
 
