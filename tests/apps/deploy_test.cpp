@@ -87,6 +87,7 @@ TEST_F(DeployCommand, MeasuresBothFormsWhereThereIsData) {
     ASSERT_EQ(result.code, 0) << result.err;
     EXPECT_SAYS(result.out, "2 images of " + data);
     EXPECT_SAYS(result.out, "mAP50-95");
+    EXPECT_SAYS(result.out, "mAP by Ultralytics' definition (rules of 8.4)");
     EXPECT_TRUE(exists(data + ".safetensors"));
   }
 }

@@ -228,6 +228,8 @@ void print_table(const Measured& measured, const benchmark::ChoiceOptions& choic
                one.name, width, one.parameters, one.macs / 1e9, one.ms, measured.latencies[i].p95_ms,
                1000 / one.ms, one.map50_95 ? fmt::format("{:.3f}", *one.map50_95) : "-");
   }
+  if (std::ranges::any_of(measured.contenders, [](const auto& one) { return one.map50_95.has_value(); }))
+    fmt::print("\n{}\n", kMapOfCommands);
   fmt::print("\n{}", benchmark::recommendation(measured.contenders, choice));
 }
 
@@ -245,7 +247,10 @@ json table_json(const Measured& measured) {
     row["map50_95"] = one.map50_95 ? json(*one.map50_95) : json();
     rows.push_back(std::move(row));
   }
-  return {{"imgsz", measured.setting.size}, {"threads", measured.setting.threads}, {"networks", rows}};
+  return {{"imgsz", measured.setting.size},
+          {"threads", measured.setting.threads},
+          {"rules", rules_name(kDefaultRules)},
+          {"networks", rows}};
 }
 
 void draw(evaluate::DrawingAttempts& attempts, const std::filesystem::path& folder, const Measured& measured,

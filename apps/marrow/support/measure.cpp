@@ -106,6 +106,7 @@ void print_comparison(const std::vector<Accuracy>& before, const std::vector<Acc
     print_comparison(
         before[i].name, fmt::format("{:.4f}", before[i].value), fmt::format("{:.4f}", after[i].value),
         fmt::format("{:+.4f}", std::round(1e4 * (after[i].value - before[i].value)) / 1e4 + 0.0));
+  if (!before.empty() && before[0].name.starts_with("mAP")) fmt::print("{}\n", kMapOfCommands);
 }
 
 }  // namespace marrow::cli

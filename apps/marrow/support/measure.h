@@ -1,10 +1,13 @@
 // What the commands that change a model share: images to compare on, and how good a model is.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "marrow/base/rules.h"
 #include "marrow/data/class_match.h"
 #include "marrow/data/dataset.h"
 #include "marrow/engine/engine.h"
@@ -27,6 +30,10 @@ void check_task(const std::string& model_file, const model::Model& model, const 
 // says where they are not matched one by one.
 data::ClassMatch check_classes(const std::string& model_file, const model::Model& model,
                                const std::string& data, const data::Dataset& dataset);
+
+// What stands under a table of accuracy() that has mAP.
+inline const std::string kMapOfCommands =
+    fmt::format("mAP by Ultralytics' definition (rules of {})", rules_name(kDefaultRules));
 
 struct Accuracy {
   std::string name;  // "mAP50-95", "top-1", ...
