@@ -45,13 +45,18 @@ TEST(AugmentOptions, AClassifierTakesItsOwn) {
   EXPECT_EQ(
       (std::vector{s.smallest_area, s.fliplr, s.flipud, s.erasing, s.mixup, s.cutmix, s.label_smoothing}),
       (std::vector{0.75, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6}));
-  EXPECT_TRUE(s.rand_augment);
+  EXPECT_EQ(s.policy, AugmentPolicy::kRandAugment);
   EXPECT_FALSE(s.colours);
+  o.auto_augment = "autoaugment";
+  EXPECT_EQ(classification_augment_of(o).policy, AugmentPolicy::kAutoAugment);
+  o.auto_augment = "augmix";
+  EXPECT_EQ(classification_augment_of(o).policy, AugmentPolicy::kAugMix);
+  EXPECT_FALSE(classification_augment_of(o).colours);
   o.auto_augment = "none";
   o.scale = {1};
   o.hsv_h = 0.7;
   const ClassificationAugment plain = classification_augment_of(o);
-  EXPECT_FALSE(plain.rand_augment);
+  EXPECT_EQ(plain.policy, AugmentPolicy::kNone);
   ASSERT_TRUE(plain.colours);
   EXPECT_EQ(plain.colours->h, 0.7);
   EXPECT_GT(plain.smallest_area, 0);

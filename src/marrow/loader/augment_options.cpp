@@ -29,10 +29,12 @@ ClassificationAugment classification_augment_of(const train::TrainOptions& optio
   settings.smallest_area = std::max(train::zoom_range(options).first, kSmallestArea);
   settings.fliplr = options.fliplr;
   settings.flipud = options.flipud;
-  if (options.auto_augment == "none") {
-    settings.rand_augment.reset();
+  settings.policy = options.auto_augment == "randaugment"   ? AugmentPolicy::kRandAugment
+                    : options.auto_augment == "autoaugment" ? AugmentPolicy::kAutoAugment
+                    : options.auto_augment == "augmix"      ? AugmentPolicy::kAugMix
+                                                            : AugmentPolicy::kNone;
+  if (settings.policy == AugmentPolicy::kNone)
     settings.colours = image::HsvRange{.h = options.hsv_h, .s = options.hsv_s, .v = options.hsv_v};
-  }
   settings.erasing = options.erasing;
   settings.mixup = options.mixup;
   settings.cutmix = options.cutmix;

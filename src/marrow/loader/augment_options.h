@@ -9,7 +9,7 @@ namespace marrow::loader {
 
 AugmentSettings augment_settings_of(const train::TrainOptions& options);
 
-// A classifier's crops hold at least 1 - `scale` of the image. RandAugment has changes of colour of its
+// A classifier's crops hold at least 1 - `scale` of the image. A policy has changes of colour of its
 // own, so `hsv_h`, `hsv_s` and `hsv_v` count without it.
 ClassificationAugment classification_augment_of(const train::TrainOptions& options);
 

@@ -117,7 +117,7 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
     if (options.auto_augment != "none") {
       const auto colour = [](const TrainOption& row) { return row.key.starts_with("hsv_"); };
       for (const std::string& key : changed(options, colour))
-        keys.push_back(key + " (RandAugment has its own)");
+        keys.push_back(key + " (auto_augment has its own)");
     }
     say_ineffective(keys, "classifier", say);
     return;

@@ -6,6 +6,8 @@
 #include <array>
 #include <numeric>
 
+#include "marrow/loader/augment/rand_augment.h"
+
 namespace marrow::loader {
 namespace {
 
@@ -57,7 +59,8 @@ TEST(Classification, IsAFunctionOfTheKey) {
 
 TEST(Classification, ColoursChangeOnlyWhenAsked) {
   const image::Image image = noise(24, 24);
-  ClassificationAugment settings{.smallest_area = 1, .fliplr = 0, .rand_augment = {}, .erasing = 0};
+  ClassificationAugment settings{
+      .smallest_area = 1, .fliplr = 0, .policy = AugmentPolicy::kNone, .erasing = 0};
   EXPECT_TRUE(augment_for_classifier(image, settings, {1, 2, 3}, 24) == image);
   settings.colours = image::HsvRange{.h = 0.5, .s = 0.5, .v = 0.5};
   EXPECT_FALSE(augment_for_classifier(image, settings, {1, 2, 3}, 24) == image);
@@ -99,7 +102,7 @@ TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
 }
 
 TEST(Classification, EveryOperationTakesTheSmallestImages) {
-  for (int operation = 0; operation < kAugmentOperations; ++operation)
+  for (int operation = 0; operation <= static_cast<int>(AugmentOperation::kInvert); ++operation)
     for (const double strength : {-1.0, 0.0, 0.3, 1.0})
       for (const auto& [width, height] : {std::array{1, 1}, {1, 7}, {2, 2}, {31, 5}}) {
         image::Image image = noise(width, height);
@@ -136,7 +139,8 @@ TEST(Classification, OperationsDoWhatTheirNamesSay) {
   EXPECT_EQ(after(AugmentOperation::kSolarize, 0.5, two), (Bytes{10, 20, 30, 55, 100, 0}));
   EXPECT_EQ(after(AugmentOperation::kPosterize, 1, two), (Bytes{0, 16, 16, 192, 96, 240}));
   EXPECT_EQ(after(AugmentOperation::kAutoContrast, 1, two), (Bytes{0, 0, 0, 255, 255, 255}));
-  EXPECT_EQ(after(AugmentOperation::kTranslateX, 1 / (150.0 / 331) / 2, two),
+  EXPECT_EQ(after(AugmentOperation::kInvert, 1, two), (Bytes{245, 235, 225, 55, 155, 0}));
+  EXPECT_EQ(after(AugmentOperation::kTranslateX, 1 / kTranslateShare / 2, two),
             (Bytes{114, 114, 114, 10, 20, 30}));
 }
 

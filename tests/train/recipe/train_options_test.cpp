@@ -386,9 +386,8 @@ TEST(TrainOptions, TakesEverySettingOfEveryRelease) {
 TEST(TrainOptions, SaysOnceWhatAsksForSomethingThatIsNotHere) {
   const testing::TemporaryFolder folder;
   const auto file = folder / "args.yaml";
-  for (const char* line :
-       {"distill_model: teacher.pt", "quantize: 8", "retina_masks: true", "nms: true", "augment: True",
-        "end2end: true", "pose: 3.0", "copy_paste_mode: mixup", "auto_augment: augmix"}) {
+  for (const char* line : {"distill_model: teacher.pt", "quantize: 8", "retina_masks: true", "nms: true",
+                           "augment: True", "end2end: true", "pose: 3.0", "copy_paste_mode: mixup"}) {
     SCOPED_TRACE(line);
     write_file_atomically(file, "epochs: 3\n" + std::string(line) + "\n");
     TrainOptions options;

@@ -57,10 +57,8 @@ image::Image augment_for_classifier(const image::Image& image, const Classificat
                     image::ResizeFilter::kAntialiasedBilinear);
   if (key.at("fliplr").uniform() < settings.fliplr) mirror_horizontally(result);
   if (key.at("flipud").uniform() < settings.flipud) mirror_vertically(result);
-  if (settings.rand_augment) {
-    Random operations = key.at("randaugment");
-    rand_augment(result, *settings.rand_augment, operations);
-  }
+  Random operations = key.at("randaugment");
+  apply_policy(result, settings.policy, operations);
   if (settings.colours) {
     Random changes = key.at("hsv");
     image::adjust_hsv(result, image::draw_hsv(*settings.colours, changes));

@@ -11,7 +11,7 @@
 #include "marrow/geometry/box.h"
 #include "marrow/geometry/size.h"
 #include "marrow/image/hsv.h"
-#include "marrow/loader/augment/rand_augment.h"
+#include "marrow/loader/augment/policies.h"
 #include "marrow/loader/augment/sample.h"
 
 namespace marrow::loader {
@@ -19,9 +19,9 @@ namespace marrow::loader {
 struct ClassificationAugment {
   double smallest_area = 0.08;  // of the crop, as a part of the image
   double fliplr = 0.5, flipud = 0.0;
-  std::optional<RandAugmentSettings> rand_augment = RandAugmentSettings();
+  AugmentPolicy policy = AugmentPolicy::kRandAugment;
   double erasing = 0.4;                    // probability of a black rectangle
-  std::optional<image::HsvRange> colours;  // instead of RandAugment's
+  std::optional<image::HsvRange> colours;  // instead of a policy's
   // Probabilities, a batch. It gets one of the two at most: where they sum to more than 1, both shrink alike.
   double mixup = 0.0, cutmix = 0.0;
   double label_smoothing = 0.0;  // part of a target that all classes share
@@ -38,7 +38,7 @@ PixelPart draw_crop(Size picture, double smallest_area, Random& random);
 // not fit. Zhong et al. 2017.
 std::optional<PixelPart> draw_erasing(Size picture, Random& random);
 
-// size x size pixels: crop (resized as Pillow does, antialiased), flips, RandAugment, erasing.
+// size x size pixels: crop (resized as Pillow does, antialiased), flips, policy, erasing.
 image::Image augment_for_classifier(const image::Image& image, const ClassificationAugment& settings,
                                     const RandomKey& key, int size);
 

@@ -12,8 +12,7 @@ namespace marrow::loader {
 namespace {
 
 // What full strength means.
-constexpr double kShear = 0.3;                // pixels a pixel
-constexpr double kTranslate = 150.0 / 331.0;  // of the side
+constexpr double kShear = 0.3;  // pixels a pixel
 constexpr double kRotateDegrees = 30.0;
 constexpr double kBlend = 0.9;          // factors 0.1 to 1.9
 constexpr double kPosterizeBits = 4.0;  // taken away
@@ -136,9 +135,9 @@ void apply_operation(image::Image& image, AugmentOperation operation, double str
     case AugmentOperation::kShearY:
       return warp_about_middle(image, 1, 0, strength * kShear, 1, 0, 0);
     case AugmentOperation::kTranslateX:
-      return warp_about_middle(image, 1, 0, 0, 1, strength * kTranslate * image.width(), 0);
+      return warp_about_middle(image, 1, 0, 0, 1, strength * kTranslateShare * image.width(), 0);
     case AugmentOperation::kTranslateY:
-      return warp_about_middle(image, 1, 0, 0, 1, 0, strength * kTranslate * image.height());
+      return warp_about_middle(image, 1, 0, 0, 1, 0, strength * kTranslateShare * image.height());
     case AugmentOperation::kRotate: {
       const double angle = strength * kRotateDegrees * std::numbers::pi / 180;
       return warp_about_middle(image, std::cos(angle), std::sin(angle), -std::sin(angle), std::cos(angle), 0,
@@ -167,12 +166,14 @@ void apply_operation(image::Image& image, AugmentOperation operation, double str
       return remap(image, stretched);
     case AugmentOperation::kEqualize:
       return remap(image, equalized);
+    case AugmentOperation::kInvert:
+      return for_each_byte(image, [](uint8_t& v, size_t) { v = static_cast<uint8_t>(255 - v); });
   }
 }
 
 void rand_augment(image::Image& image, const RandAugmentSettings& settings, Random& random) {
   for (int i = 0; i < settings.operations; ++i) {
-    const auto operation = static_cast<AugmentOperation>(random.below(kAugmentOperations));
+    const auto operation = static_cast<AugmentOperation>(random.below(kRandAugmentOperations));
     const bool other_way = random.uniform() < 0.5;
     apply_operation(image, operation, other_way ? -settings.strength : settings.strength);
   }

@@ -24,8 +24,10 @@ enum class AugmentOperation : uint8_t {
   kSolarize,
   kAutoContrast,
   kEqualize,
+  kInvert,  // not RandAugment's
 };
-constexpr int kAugmentOperations = 14;
+constexpr int kRandAugmentOperations = 14;
+constexpr double kTranslateShare = 150.0 / 331.0;  // of the side: kTranslateX and kTranslateY at strength 1
 
 // strength: 0 (none) to 1; negative for the other way, where there is one: from kShearX to kSharpness.
 // Geometric changes are about the middle, bilinear, and what comes from outside is grey.

@@ -484,7 +484,9 @@ std::vector<TrainOption> make_table() {
   t.number("close_mosaic", &O::close_mosaic, 0, kMany,
            "Last epochs without mosaic, mixup, cutmix and copy_paste")
       .detectors();
-  t.choice("auto_augment", &O::auto_augment, {"randaugment", "none"}, "The policy").classifiers();
+  t.choice("auto_augment", &O::auto_augment, {"randaugment", "autoaugment", "augmix", "none"},
+           "The policy; none: hsv_h, hsv_s and hsv_v")
+      .classifiers();
   t.number("erasing", &O::erasing, 0, 1, "Probability of erasing a rectangle").classifiers();
 
   t.group("Validation");

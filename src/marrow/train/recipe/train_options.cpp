@@ -30,9 +30,7 @@ bool set_former_option(TrainOptions& options, std::string_view key, std::string_
 
 // A value of Ultralytics that stands for something that is not here, while the setting is.
 bool is_foreign_value(std::string_view key, std::string_view text) {
-  const std::string value = to_lower(text);
-  return (key == "copy_paste_mode" && value == "mixup") ||
-         (key == "auto_augment" && (value == "autoaugment" || value == "augmix"));
+  return key == "copy_paste_mode" && to_lower(text) == "mixup";
 }
 
 // A list of scalars as the text that `set` takes; anything deeper is refused by it.
