@@ -1,6 +1,7 @@
 #include "marrow/data/tools/divide.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -132,7 +133,7 @@ TEST_F(Division, SharesEveryClass) {
     images.push_back(image);
     groups.push_back(i);
   }
-  const std::vector<int> split_of = divide(images, groups, 2, 0.2, 0.1, 0);
+  const std::vector<int> split_of = divide(images, groups, 2, std::array{0.7, 0.2, 0.1}, 0);
   int counts[3] = {}, rare[3] = {};
   for (size_t i = 0; i < images.size(); ++i) {
     ++counts[split_of[i]];
@@ -147,8 +148,54 @@ TEST_F(Division, SharesEveryClass) {
   // Two images: one each.
   images.resize(2);
   groups.resize(2);
-  const std::vector<int> two = divide(images, groups, 2, 0.2, 0, 0);
+  const std::vector<int> two = divide(images, groups, 2, std::array{0.8, 0.2, 0.0}, 0);
   EXPECT_NE(two[0], two[1]);
+}
+
+TEST_F(Division, FoldsAreEachValidatedOnOnce) {
+  for (int film = 0; film < 3; ++film)
+    for (int frame = 0; frame < 2; ++frame)
+      add("film" + std::to_string(film) + "_" + std::to_string(frame),
+          pattern(static_cast<uint64_t>(film) + 1, frame));
+  for (int i = 0; i < 12; ++i)
+    add("photo" + std::to_string(i), pattern(100 + static_cast<uint64_t>(i)), i % 3);
+  const DivideSummary summary = divide_dataset(in(), folder_ / "out", {.folds = 3});
+  EXPECT_EQ(summary.parts.size(), 3u);
+  std::set<std::string> all;
+  for (const char* file : {"out/fold1.yaml", "out/fold2.yaml", "out/fold3.yaml"}) {
+    const Dataset dataset = read_dataset(folder_ / file);
+    std::set<std::string> train, val;
+    for (const auto& [split, found] : {std::pair{"train", &train}, {"val", &val}})
+      for (const LabelledImage& image : load_split(dataset, split, {.use_cache = false}).images) {
+        EXPECT_EQ(image.labels.size(), 1u);
+        found->insert(image.path.stem().string());
+      }
+    EXPECT_NEAR(static_cast<double>(val.size()), 6, 1);
+    EXPECT_EQ(train.size() + val.size(), 18u);
+    for (const std::string& stem : val) {
+      EXPECT_FALSE(train.contains(stem)) << stem;
+      EXPECT_TRUE(all.insert(stem).second) << stem << " is validated on twice";
+      if (stem.starts_with("film")) {
+        EXPECT_TRUE(val.contains(stem.substr(0, 6) + "0") && val.contains(stem.substr(0, 6) + "1"));
+      }
+    }
+  }
+  EXPECT_EQ(all.size(), 18u);
+  EXPECT_EQ(stems("out", "val"), [&] {
+    std::set<std::string> first;
+    for (const LabelledImage& image :
+         load_split(read_dataset(folder_ / "out/fold1.yaml"), "val", {.use_cache = false}).images)
+      first.insert(image.path.stem().string());
+    return first;
+  }());
+  EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "many", {.folds = 16}); }),
+              "are 15 groups of those that belong together, too few for 16 folds; --no-group");
+  EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "many", {.folds = 50}); }),
+              "18 usable images cannot be divided into 50 folds");
+  DivideOptions coco{.folds = 2};
+  coco.write.to = DatasetFormat::kCoco;
+  EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "coco", coco); }), "give --to yolo");
+  EXPECT_FALSE(fs::exists(folder_ / "coco"));
 }
 
 TEST_F(Division, RefusesWhatCannotBeDivided) {

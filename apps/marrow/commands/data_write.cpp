@@ -177,6 +177,12 @@ void declare_data_split(Command& command) {
   add_out(command, arguments->write);
   command.option("--val", &divide.val_share, "Share of the images that is for validation").range(0.001, 0.9);
   command.option("--test", &divide.test_share, "Share of the images that is for a test").range(0, 0.9);
+  command
+      .option("--folds", &divide.folds,
+              "Instead: equal parts, each with a YAML (fold1.yaml, ...) that validates on it and trains on "
+              "the others")
+      .range(2, 100)
+      .without("none");
   command.flag(
       "--group", &divide.group,
       "Keep together what belongs together: near-duplicates, frames that follow each other in a film, "
@@ -185,6 +191,7 @@ void declare_data_split(Command& command) {
   add_writing(command, arguments->write).without("the dataset's own");
   add_class_names(command, arguments->names);
   command.example("marrow data split labelstudio-export divided --val 0.2 --test 0.1");
+  command.example("marrow data split data.yaml folds --folds 5 --images hardlink");
   command.action([arguments] { return split(*arguments); });
 }
 

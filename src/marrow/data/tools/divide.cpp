@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <numeric>
 
@@ -15,8 +14,29 @@
 namespace marrow::data {
 namespace {
 
-constexpr size_t kSplits = 3;
-constexpr const char* kNames[kSplits] = {"train", "val", "test"};
+struct Share {
+  std::string split;
+  double of_images = 0;
+};
+
+std::vector<Share> wanted_shares(const DivideOptions& options) {
+  if (options.folds > 0) {
+    if (options.write.to != DatasetFormat::kYolo)
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--folds: written as yolo only, whose YAML takes several folders "
+                              "as one split, not as {}; give --to yolo",
+                              format_name(options.write.to)));
+    std::vector<Share> shares;
+    for (int i = 1; i <= options.folds; ++i)
+      shares.push_back({fmt::format("fold{}", i), 1.0 / options.folds});
+    return shares;
+  }
+  const double rest = 1 - options.val_share - options.test_share;
+  if (rest <= 0)
+    throw Error(ErrorKind::kUsage, fmt::format("--val {} and --test {} leave nothing to train on",
+                                               options.val_share, options.test_share));
+  return {{"train", rest}, {"val", options.val_share}, {"test", options.test_share}};
+}
 
 // What a group brings: its images at 0, the objects of class c at c + 1. Most groups have few classes.
 using Contents = std::map<size_t, double>;
@@ -58,30 +78,28 @@ double cost(const Contents& group, const std::vector<double>& has, const std::ve
 }  // namespace
 
 std::vector<int> divide(const std::vector<LabelledImage>& images, const std::vector<int>& groups, int classes,
-                        double val_share, double test_share, uint64_t seed) {
+                        std::span<const double> shares, uint64_t seed) {
   const std::vector<Contents> contents = contents_of(images, groups);
-  const double shares[kSplits] = {1 - val_share - test_share, val_share, test_share};
   std::vector<double> total(static_cast<size_t>(classes) + 1);
   for (const Contents& group : contents)
     for (const auto& [k, count] : group) total[k] += count;
-  std::array<std::vector<double>, kSplits> has;
-  has.fill(std::vector<double>(total.size()));
+  std::vector<std::vector<double>> has(shares.size(), std::vector<double>(total.size()));
   std::vector<int> split_of(contents.size());
   const std::vector<size_t> order = order_of(contents, seed);
   const auto empty_splits = [&] {
     size_t count = 0;
-    for (size_t s = 0; s < kSplits; ++s) count += shares[s] > 0 && has[s][kImages] == 0;
+    for (size_t s = 0; s < shares.size(); ++s) count += shares[s] > 0 && has[s][kImages] == 0;
     return count;
   };
   for (size_t at = 0; at < order.size(); ++at) {
     const Contents& group = contents[order[at]];
     const bool must_fill = order.size() - at <= empty_splits();
-    size_t best = kSplits;
+    size_t best = shares.size();
     double least = 0;
-    for (size_t s = 0; s < kSplits; ++s) {
+    for (size_t s = 0; s < shares.size(); ++s) {
       if (shares[s] <= 0 || (must_fill && has[s][kImages] > 0)) continue;
       const double found = cost(group, has[s], total, shares[s]);
-      if (best == kSplits || found < least) {
+      if (best == shares.size() || found < least) {
         best = s;
         least = found;
       }
@@ -97,9 +115,7 @@ std::vector<int> divide(const std::vector<LabelledImage>& images, const std::vec
 DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path& out,
                              const DivideOptions& options) {
   require_new_dataset(out, options.write);
-  if (options.val_share + options.test_share >= 1)
-    throw Error(ErrorKind::kUsage, fmt::format("--val {} and --test {} leave nothing to train on",
-                                               options.val_share, options.test_share));
+  const std::vector<Share> wanted = wanted_shares(options);
   WholeDataset whole = read_whole(dataset, options.write.threads);
   DivideSummary summary;
   std::vector<LabelledImage> images;
@@ -108,10 +124,11 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
   std::ranges::stable_sort(images, {}, [](const LabelledImage& image) { return image.path.native(); });
   const auto same = [](const LabelledImage& a, const LabelledImage& b) { return a.path == b.path; };
   images.erase(std::unique(images.begin(), images.end(), same), images.end());
-  if (images.size() < 2)
+  if (images.size() < std::max<size_t>(2, static_cast<size_t>(options.folds)))
     throw Error(ErrorKind::kFormat,
-                fmt::format("{}: {} cannot be divided", shown(dataset.file),
-                            counted(static_cast<int64_t>(images.size()), "usable image")));
+                fmt::format("{}: {} cannot be divided{}", shown(dataset.file),
+                            counted(static_cast<int64_t>(images.size()), "usable image"),
+                            options.folds > 0 ? fmt::format(" into {} folds", options.folds) : ""));
   std::vector<int> groups(images.size());
   std::iota(groups.begin(), groups.end(), 0);
   if (options.group) groups = group_images(images, options.write.threads, options.write.progress);
@@ -119,12 +136,19 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
   for (const int group : groups) ++sizes[static_cast<size_t>(group)];
   summary.groups = static_cast<int64_t>(sizes.size());
   summary.largest_group = *std::ranges::max_element(sizes);
-  const std::vector<int> split_of =
-      divide(images, groups, dataset.classes(), options.val_share, options.test_share, options.seed);
+  if (summary.groups < options.folds)
+    throw Error(
+        ErrorKind::kFormat,
+        fmt::format("{}: its images are {} of those that belong together, too few for {} folds; --no-group "
+                    "divides image by image",
+                    shown(dataset.file), counted(summary.groups, "group"), options.folds));
+  std::vector<double> shares;
+  for (const Share& share : wanted) shares.push_back(share.of_images);
+  const std::vector<int> split_of = divide(images, groups, dataset.classes(), shares, options.seed);
   std::vector<NewSplit> splits;
-  for (size_t s = 0; s < kSplits; ++s) {
-    NewSplit split{kNames[s], {}};
-    DivideSummary::Part part{kNames[s]};
+  for (size_t s = 0; s < wanted.size(); ++s) {
+    NewSplit split{wanted[s].split, {}};
+    DivideSummary::Part part{wanted[s].split};
     for (size_t i = 0; i < images.size(); ++i) {
       if (split_of[i] != static_cast<int>(s)) continue;
       ++part.images;
@@ -136,7 +160,9 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
     splits.push_back(std::move(split));
   }
   summary.read = std::move(whole.summary);
-  write_dataset(out, dataset.names, std::move(splits), options.write);
+  WriteOptions write = options.write;
+  write.folds = options.folds > 0;
+  write_dataset(out, dataset.names, std::move(splits), write);
   return summary;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace marrow::data {
 
 struct DivideOptions {
   double val_share = 0.2, test_share = 0;  // of the images; what is left is for training
+  int folds = 0;                           // instead: so many equal parts, fold1 and so on
   bool group = true;                       // keep groups (groups.h) whole
   uint64_t seed = 0;
   WriteOptions write;
@@ -26,15 +28,16 @@ struct DivideSummary {
   int64_t groups = 0, largest_group = 0;  // with `group`
 };
 
-// Which split each image goes to (0 train, 1 val, 2 test), so that the splits' shares of the images and of
-// every class's objects come as near as possible to what is wanted, and every group is in one split. Where
-// there are two groups, none of the wanted splits is empty as long as there are groups for it. A function of
-// its arguments.
+// Which split each image goes to, so that the splits' shares of the images and of every class's objects come
+// as near as possible to `shares`, and every group is in one split. Where there are two groups, none of the
+// wanted splits (with a share above 0) is empty as long as there are groups for it. A function of its
+// arguments.
 std::vector<int> divide(const std::vector<LabelledImage>& images, const std::vector<int>& groups, int classes,
-                        double val_share, double test_share, uint64_t seed);
+                        std::span<const double> shares, uint64_t seed);
 
 // All images of the dataset, whichever split they were in, into `out`. Throws what read_whole and
-// write_dataset throw, and Error{kUsage} for shares that leave nothing to train on.
+// write_dataset throw, and Error{kUsage} for shares that leave nothing to train on, and for folds that are
+// not written as YOLO has them.
 DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path& out,
                              const DivideOptions& options);
 

@@ -92,30 +92,47 @@ std::string quoted(const std::string& text) {
   return result + '"';
 }
 
-void write_yaml(const std::vector<std::string>& classes, const std::vector<NewSplit>& splits,
-                const fs::path& out, DatasetFormat to) {
+// Keys of a YAML and the splits behind them.
+using Keys = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+void write_yaml(const fs::path& file, const std::vector<std::string>& classes, const Keys& keys,
+                DatasetFormat to) {
   std::string yaml = "# Written by 'marrow data'. Paths are relative to this file.\n";
   if (to != DatasetFormat::kYolo) yaml += fmt::format("format: {}\n", format_name(to));
   if (to == DatasetFormat::kVoc) yaml += "images: JPEGImages\nannotations: Annotations\n";
-  std::vector<std::string> names;
-  for (const NewSplit& split : splits) names.push_back(split.name);
-  if (std::ranges::find(names, "train") == names.end())  // it is required: another stands in for it
-    names.push_back(fmt::format("train={}", names[0]));
-  for (const std::string& entry : names) {
-    const size_t equals = entry.find('=');
-    const std::string key = entry.substr(0, equals);
-    const std::string split = equals == std::string::npos ? key : entry.substr(equals + 1);
-    if (to == DatasetFormat::kCoco)
-      yaml += fmt::format("{}: {{annotations: annotations/instances_{}.json, images: images/{}}}\n", key,
-                          split, split);
-    else if (to == DatasetFormat::kVoc)
-      yaml += fmt::format("{}: ImageSets/Main/{}.txt\n", key, split);
-    else
-      yaml += fmt::format("{}: images/{}\n", key, split);
+  for (const auto& [key, splits] : keys) {
+    std::vector<std::string> places;
+    for (const std::string& split : splits)
+      places.push_back(
+          to == DatasetFormat::kCoco
+              ? fmt::format("{{annotations: annotations/instances_{0}.json, images: images/{0}}}", split)
+          : to == DatasetFormat::kVoc ? fmt::format("ImageSets/Main/{}.txt", split)
+                                      : "images/" + split);
+    yaml += places.size() == 1 ? fmt::format("{}: {}\n", key, places[0])
+                               : fmt::format("{}: [{}]\n", key, join(places, ", "));
   }
   yaml += "names:\n";
   for (size_t i = 0; i < classes.size(); ++i) yaml += fmt::format("  {}: {}\n", i, quoted(classes[i]));
-  write_file_atomically(out / "data.yaml", yaml);
+  write_file_atomically(file, yaml);
+}
+
+void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
+                 const std::vector<NewSplit>& splits, const WriteOptions& options) {
+  Keys keys;
+  for (const NewSplit& split : splits) {
+    if (!options.folds) {
+      keys.push_back({split.name, {split.name}});
+      continue;
+    }
+    Keys of_fold = {{"train", {}}, {"val", {split.name}}};
+    for (const NewSplit& other : splits)
+      if (other.name != split.name) of_fold[0].second.push_back(other.name);
+    write_yaml(out / (split.name + ".yaml"), classes, of_fold, options.to);
+    if (keys.empty()) keys = of_fold;
+  }
+  if (std::ranges::none_of(keys, [](const auto& key) { return key.first == "train"; }))
+    keys.push_back({"train", keys[0].second});  // it is required: another stands in for it
+  write_yaml(out / "data.yaml", classes, keys, options.to);
 }
 
 }  // namespace
@@ -158,7 +175,7 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& classes,
                         yolo_label_lines(picture.image, options.polygons));
     }
   }
-  write_yaml(classes, splits, out, options.to);  // last: a folder with it is whole
+  write_yamls(out, classes, splits, options);  // data.yaml last: a folder with it is whole
 }
 
 }  // namespace marrow::data

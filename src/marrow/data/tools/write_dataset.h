@@ -21,6 +21,9 @@ struct WriteOptions {
   DatasetFormat to = DatasetFormat::kYolo;  // not kFolders
   ImageTransfer transfer = ImageTransfer::kCopy;
   bool polygons = false;  // to kYolo: rows of polygons where the source has them; COCO keeps them always
+  // To kYolo: each split is a fold, and has a YAML of its own, SPLIT.yaml, which validates on it and trains
+  // on the others. data.yaml is the first one's.
+  bool folds = false;
   int threads = 0;
   std::function<void(int64_t done, int64_t total)> progress;
 };
