@@ -242,6 +242,18 @@ TEST_F(ImportFile, FindsTheModelOfABareStateDict) {
   }
 }
 
+// As a fine-tune of a model with many classes leaves it.
+TEST_F(ImportFile, FindsTheModelWhoseClassBranchIsWide) {
+  for (const std::string name : {"yolov8n", "yolo11n", "yolo12n"}) {
+    SCOPED_TRACE(name);
+    const Model wide = rebuild_model(make_model(name, {}, {.classes = 3}), {.classes = 3}, 80);
+    const Import import = import_checkpoint(write(randomize(wide.graph, 1)));
+    EXPECT_EQ(import.network, name);
+    EXPECT_TRUE(import.report.complete() && import.report.unused.empty()) << to_string(import.report);
+    testing::expect_same(import.trained.model.graph, wide.graph);
+  }
+}
+
 TEST_F(ImportFile, ReadsAFusedStateDict) {
   const Graph graph = make_model("yolov8n", {}, {.classes = 3}).graph;
   const Import import =

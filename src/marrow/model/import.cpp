@@ -199,7 +199,7 @@ class Importer {
   // fills all of it.
   size_t tensors_used(const ModelSpec& spec) const {
     size_t used = 0;
-    for (const Parameter& parameter : build_model(spec, yolo_options()).graph.parameters) {
+    for (const Parameter& parameter : build_to_fit(spec).graph.parameters) {
       const auto found = checkpoint_.state.find(parameter.name);
       if (found != checkpoint_.state.end()) {
         if (found->second.shape() != parameter.shape) return 0;
@@ -242,15 +242,24 @@ class Importer {
   // The width of the class branch, where the file's is not the rule's: a network that was fine-tuned from one
   // with other classes may keep its source's.
   int class_branch(const Model& plain) const {
-    constexpr std::string_view kFirst = ".cv3.0.0.conv.weight";
+    constexpr std::string_view kLast = ".cv3.0.2.weight";
     for (const Parameter& parameter : plain.graph.parameters) {
-      if (!parameter.name.ends_with(kFirst)) continue;
+      if (!parameter.name.ends_with(kLast) || parameter.shape.size() != 4) continue;
       const auto found = checkpoint_.state.find(parameter.name);
       if (found == checkpoint_.state.end() || found->second.shape().size() != 4) return 0;
-      const int64_t width = found->second.dim(0);
-      return width == parameter.shape[0] || width > kMaxModelChannels ? 0 : static_cast<int>(width);
+      const int64_t width = found->second.dim(1);
+      return width == parameter.shape[1] || width > kMaxModelChannels ? 0 : static_cast<int>(width);
     }
     return 0;
+  }
+
+  // With the file's classes, and its class branch as wide as it is there.
+  Model build_to_fit(ModelSpec spec) const {
+    Model model = build_model(spec, yolo_options());
+    const int width = class_branch(model);
+    if (width == 0) return model;
+    spec.class_branch = width;
+    return build_model(spec, yolo_options());
   }
 
   // The model of a description, made to what the file says of its own network.
@@ -266,11 +275,7 @@ class Importer {
         }
         spec.unit_activations[path] = activation;
       }
-    Model model = build_model(spec, yolo_options());
-    if (const int width = class_branch(model); width > 0) {
-      spec.class_branch = width;
-      model = build_model(spec, yolo_options());
-    }
+    Model model = build_to_fit(std::move(spec));
     for (const auto& [path, activation] : model.unit_activations)
       model.warnings.push_back(
           fmt::format("{}: {} has the activation {} here, which its description does not say; kept", file_,
