@@ -39,7 +39,7 @@ struct Options {
   std::optional<double> confidence;
   detect::NmsOptions nms;
   bool end2end = false;
-  predict::TileOptions tiles;
+  TileOptions tiles;
   std::vector<std::string> classes;
   bool rect = true;
   bool fast_decode = false;

@@ -46,7 +46,7 @@ struct Options {
   int batch = train::kDefaultBatch;
   detect::NmsOptions nms{.confidence = evaluate::kValidationConfidence};
   bool end2end = false;
-  predict::TileOptions tiles;
+  TileOptions tiles;
   bool rect = true;
   bool single_cls = false;
   std::string rules = std::string(rules_name(kDefaultRules));

@@ -141,7 +141,7 @@ void add_suppression(Command& command, Target confidence, float& iou, int& max_d
   add_training_option(command, "max_det", &max_detections);
 }
 
-void add_tiles(Command& command, predict::TileOptions& tiles) {
+void add_tiles(Command& command, TileOptions& tiles) {
   command
       .option("--tile", &tiles.side,
               "Cut images into squares of so many pixels and join what is found across their borders; for "

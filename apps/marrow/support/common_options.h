@@ -10,8 +10,8 @@
 #include "command_line/command_line.h"
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
+#include "marrow/geometry/tiles.h"
 #include "marrow/model/import.h"
-#include "marrow/predict/tiles.h"
 
 namespace marrow::cli {
 
@@ -47,7 +47,7 @@ void add_image_size(Command& command, std::vector<int>& size);
 // --conf, --iou, --max-det. Of a confidence that may be left out, the model's own thresholds take the place.
 void add_suppression(Command& command, Target confidence, float& iou, int& max_detections);
 // --tile and --overlap.
-void add_tiles(Command& command, predict::TileOptions& tiles);
+void add_tiles(Command& command, TileOptions& tiles);
 // --end2end.
 void add_end_to_end(Command& command, bool& end2end);
 // These, --agnostic-nms and --end2end.

@@ -85,7 +85,7 @@ Size input_size(const std::string& file, const model::Model& model, std::span<co
 }
 
 Size tiled_input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz,
-                      const predict::TileOptions& tiles) {
+                      const TileOptions& tiles) {
   const bool free = imgsz.empty() && tiles.side > 0 && model.fixed_height == 0;
   return input_size(file, model, free ? std::span<const int>(&tiles.side, 1) : imgsz);
 }

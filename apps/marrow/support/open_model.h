@@ -5,8 +5,8 @@
 #include <string>
 
 #include "marrow/geometry/letterbox.h"
+#include "marrow/geometry/tiles.h"
 #include "marrow/model/import.h"
-#include "marrow/predict/tiles.h"
 
 namespace marrow::cli {
 
@@ -47,7 +47,7 @@ Size input_size(const std::string& file, const model::Model& model, std::span<co
 
 // The same for images in tiles, whose size is the input's where --imgsz and the file say nothing.
 Size tiled_input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz,
-                      const predict::TileOptions& tiles);
+                      const TileOptions& tiles);
 
 // The same for a command that knows one side only. Throws Error{kUnsupported} where the file's sides differ.
 int square_input_size(const std::string& file, const model::Model& model, int imgsz);

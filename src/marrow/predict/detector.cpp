@@ -5,6 +5,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/image/network_input.h"
+#include "marrow/predict/join_tiles.h"
 
 namespace marrow::predict {
 namespace {
@@ -76,12 +77,7 @@ DetectionResult Detector::detect(const image::Image& image) {
   for (size_t i = 0; i < tiles.size(); ++i) {
     const auto& [x, y, size] = tiles[i];
     const DetectionResult part = detect_part(image::copy_image(image.region(x, y, size.width, size.height)));
-    const auto right = static_cast<float>(x), down = static_cast<float>(y);
-    for (const detect::Detection& one : part.detections) {
-      const auto [x1, y1, x2, y2] = one.box;
-      found.push_back(
-          {detect::with_box(one, Box<ImagePixels>{x1 + right, y1 + down, x2 + right, y2 + down}), i});
-    }
+    for (const detect::Detection& one : part.detections) found.push_back(moved_from_tile(one, tiles[i], i));
     result.network = part.network;
     result.times.preprocess_ms += part.times.preprocess_ms;
     result.times.inference_ms += part.times.inference_ms;

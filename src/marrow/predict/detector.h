@@ -6,10 +6,10 @@
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
 #include "marrow/geometry/letterbox.h"
+#include "marrow/geometry/tiles.h"
 #include "marrow/graph/graph.h"
 #include "marrow/image/image.h"
 #include "marrow/predict/compiled_network.h"
-#include "marrow/predict/tiles.h"
 
 namespace marrow::predict {
 

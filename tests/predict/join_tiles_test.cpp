@@ -1,4 +1,4 @@
-#include "marrow/predict/tiles.h"
+#include "marrow/predict/join_tiles.h"
 
 #include <gtest/gtest.h>
 
@@ -14,31 +14,6 @@ detect::Detection detection(float x1, float y1, float x2, float y2, float confid
   return {{x1, y1, x2, y2}, confidence, class_id, 0};
 }
 
-TEST(Tiles, CoverThePictureAndOverlap) {
-  for (const Size picture : {Size{1000, 700}, Size{640, 640}, Size{641, 1280}, Size{300, 2000}, Size{5, 5}})
-    for (const double overlap : {0.0, 0.2, 0.5, 0.99}) {
-      const TileOptions options{640, overlap};
-      const std::vector<Tile> tiles = tiles_of(picture, options);
-      std::vector<bool> seen(static_cast<size_t>(picture.width));
-      for (const Tile& tile : tiles) {
-        EXPECT_EQ(tile.size.width, std::min(640, picture.width));
-        EXPECT_EQ(tile.size.height, std::min(640, picture.height));
-        EXPECT_LE(tile.x + tile.size.width, picture.width);
-        EXPECT_LE(tile.y + tile.size.height, picture.height);
-        if (tile.y == 0)
-          for (int x = tile.x; x < tile.x + tile.size.width; ++x) seen[static_cast<size_t>(x)] = true;
-      }
-      EXPECT_TRUE(std::ranges::all_of(seen, [](bool s) { return s; }));
-      for (size_t i = 1; i < tiles.size(); ++i) {
-        if (tiles[i].y == tiles[i - 1].y) {
-          EXPECT_GE(tiles[i - 1].x + 640 - tiles[i].x, static_cast<int>(640 * overlap));
-        }
-      }
-    }
-  EXPECT_EQ(tiles_of({2000, 1000}, {}), (std::vector<Tile>{{0, 0, {2000, 1000}}}));
-  EXPECT_EQ(tiles_of({1152, 640}, {640, 0.2}), (std::vector<Tile>{{0, 0, {640, 640}}, {512, 0, {640, 640}}}));
-}
-
 class JoinTiles : public ::testing::Test {
  protected:
   std::vector<detect::Detection> join(const std::vector<TileDetection>& found) const {
@@ -48,6 +23,13 @@ class JoinTiles : public ::testing::Test {
   std::vector<Tile> tiles = tiles_of(picture, {640, 0.2});  // 0..640 and 512..1152
   detect::NmsOptions options;
 };
+
+TEST(TileDetection, LiesInTheImage) {
+  const TileDetection moved = moved_from_tile(detection(1, 2, 30, 40, 0.5f, 3), {512, 100, {640, 640}}, 7);
+  EXPECT_EQ(moved.detection.box, (Box<ImagePixels>{513, 102, 542, 140}));
+  EXPECT_EQ(moved.detection.class_id, 3);
+  EXPECT_EQ(moved.tile, 7u);
+}
 
 TEST_F(JoinTiles, KeepsTheMoreConfidentOfAnObjectThatBothTilesSee) {
   const auto joined =
@@ -105,7 +87,7 @@ TEST_F(JoinTiles, ReturnsTheBestByFallingConfidence) {
 }
 
 // What a detector finds in tiles is what it finds in each tile alone, moved and joined.
-TEST(Tiles, ADetectorEqualsItsTilesAlone) {
+TEST(TiledDetector, EqualsItsTilesAlone) {
   const Graph graph = model::make_model("yolov8n", {}, {.classes = 3}).graph;
   const Weights weights = testing::scene_weights(graph, 2);
   DetectorOptions options;
@@ -123,11 +105,8 @@ TEST(Tiles, ADetectorEqualsItsTilesAlone) {
   for (size_t i = 0; i < tiles.size(); ++i) {
     const image::Image part =
         image::copy_image(picture.region(tiles[i].x, tiles[i].y, tiles[i].size.width, tiles[i].size.height));
-    for (detect::Detection found : whole.detect(part).detections) {
-      const auto dx = static_cast<float>(tiles[i].x), dy = static_cast<float>(tiles[i].y);
-      found.box = {found.box.x1 + dx, found.box.y1 + dy, found.box.x2 + dx, found.box.y2 + dy};
-      expected.push_back({found, i});
-    }
+    for (const detect::Detection& found : whole.detect(part).detections)
+      expected.push_back(moved_from_tile(found, tiles[i], i));
   }
   ASSERT_FALSE(expected.empty());
   const auto wanted = join_tiles(expected, tiles, {230, 120}, options.nms);

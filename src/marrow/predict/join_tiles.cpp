@@ -1,23 +1,12 @@
-#include "marrow/predict/tiles.h"
+#include "marrow/predict/join_tiles.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 namespace marrow::predict {
 namespace {
 
 using PictureBox = Box<ImagePixels>;
-
-// Where tiles of `side` begin on an axis of `length` pixels.
-std::vector<int> starts(int length, int side, double overlap) {
-  if (length <= side) return {0};
-  const int step = std::max(static_cast<int>(std::floor(side * (1 - overlap))), 1);
-  const int count = (length - side + step - 1) / step + 1;
-  std::vector<int> result;
-  for (int i = 0; i < count; ++i) result.push_back(std::min(i * step, length - side));
-  return result;
-}
 
 // Which sides of a box lie on a border of its tile that is none of the picture.
 struct Cuts {
@@ -91,14 +80,10 @@ void join(Piece& kept, const Piece& piece) {
 
 }  // namespace
 
-std::vector<Tile> tiles_of(Size picture, const TileOptions& options) {
-  if (options.side <= 0) return {{0, 0, picture}};
-  std::vector<Tile> tiles;
-  for (const int y : starts(picture.height, options.side, options.overlap))
-    for (const int x : starts(picture.width, options.side, options.overlap))
-      tiles.push_back(
-          {x, y, {std::min(options.side, picture.width), std::min(options.side, picture.height)}});
-  return tiles;
+TileDetection moved_from_tile(const detect::Detection& found, const Tile& tile, size_t number) {
+  const auto right = static_cast<float>(tile.x), down = static_cast<float>(tile.y);
+  const auto [x1, y1, x2, y2] = found.box;
+  return {detect::with_box(found, Box<ImagePixels>{x1 + right, y1 + down, x2 + right, y2 + down}), number};
 }
 
 std::vector<detect::Detection> join_tiles(std::vector<TileDetection> detections,
