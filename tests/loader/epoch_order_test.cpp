@@ -30,13 +30,13 @@ TEST(EpochOrder, EveryPlaceIsAsLikelyForEveryImage) {
 }
 
 TEST(EpochOrder, DoesNotDependOnWhichEpochsWereAskedFor) {
-  const EpochOrder order(20, 9);
+  const EpochOrder order(EpochImages::all(20), 9);
   for (const int64_t epoch : {0, 7, 3, 7, 1, 2, 4, 0})
     for (size_t i = 0; i < 20; ++i) EXPECT_EQ(order.at(epoch, i), shuffled_order(20, 9, epoch)[i]);
 }
 
 TEST(EpochOrder, RecentImagesAreThoseVisitedLast) {
-  const EpochOrder order(10, 1);
+  const EpochOrder order(EpochImages::all(10), 1);
   const auto drawn = [&](int64_t epoch, size_t position) {
     std::set<size_t> result;
     Random random(5, 5);
@@ -47,6 +47,30 @@ TEST(EpochOrder, RecentImagesAreThoseVisitedLast) {
   EXPECT_EQ(drawn(0, 1), (std::set<size_t>{order.at(0, 0), order.at(0, 1)}));
   EXPECT_EQ(drawn(0, 9), (std::set<size_t>{order.at(0, 6), order.at(0, 7), order.at(0, 8), order.at(0, 9)}));
   EXPECT_EQ(drawn(1, 1), (std::set<size_t>{order.at(0, 8), order.at(0, 9), order.at(1, 0), order.at(1, 1)}));
+}
+
+TEST(EpochImages, DrawSomeAnewInEveryEpoch) {
+  const EpochImages images{.always = {1, 4, 6}, .sometimes = {0, 2, 3, 5, 7}, .drawn = 2};
+  EXPECT_EQ(images.count(), 5u);
+  std::set<std::vector<size_t>> draws;
+  std::set<size_t> drawn;
+  for (int64_t epoch = 0; epoch < 40; ++epoch) {
+    const std::vector<size_t> chosen = images.of_epoch(3, epoch);
+    ASSERT_EQ(chosen.size(), 5u);
+    EXPECT_EQ(std::vector(chosen.begin(), chosen.begin() + 3), images.always);
+    EXPECT_NE(chosen[3], chosen[4]);
+    draws.insert(chosen);
+    drawn.insert(chosen.begin() + 3, chosen.end());
+    EXPECT_EQ(chosen, images.of_epoch(3, epoch));
+  }
+  EXPECT_GT(draws.size(), 10u);
+  EXPECT_EQ(drawn, std::set<size_t>(images.sometimes.begin(), images.sometimes.end()));
+  const EpochOrder order(images, 3);
+  for (const int64_t epoch : {5, 0, 6}) {
+    std::vector<size_t> visited;
+    for (size_t i = 0; i < order.count(); ++i) visited.push_back(order.at(epoch, i));
+    EXPECT_TRUE(std::ranges::is_permutation(visited, images.of_epoch(3, epoch)));
+  }
 }
 
 TEST(EpochOrder, WindowOfTheReference) {

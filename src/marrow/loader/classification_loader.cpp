@@ -1,7 +1,6 @@
 #include "marrow/loader/classification_loader.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "marrow/base/error.h"
@@ -52,11 +51,9 @@ ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
   batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
   check(*images_, options_, first_batch, batches_per_epoch_);
   if (options_.augment) {
-    order_ = std::make_unique<EpochOrder>(images_->size(), options_.seed);
+    order_ = std::make_unique<EpochOrder>(EpochImages::all(images_->size()), options_.seed);
   } else {
-    std::vector<size_t> in_order(images_->size());
-    std::iota(in_order.begin(), in_order.end(), size_t{0});
-    order_ = std::make_unique<EpochOrder>(std::move(in_order));
+    order_ = std::make_unique<EpochOrder>(EpochImages::all(images_->size()).always);
   }
   slots_.resize(static_cast<size_t>(options_.ahead));
   next_ = first_epoch * batches_per_epoch_ + first_batch;

@@ -1,7 +1,6 @@
 #include "marrow/loader/detection_loader.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "marrow/base/error.h"
@@ -32,36 +31,43 @@ void check(const ImageStore& images, const DetectionLoaderOptions& options, int6
                                        " is odd; mosaics need an even one");
 }
 
-std::vector<size_t> in_order(size_t count) {
-  std::vector<size_t> order(count);
-  std::iota(order.begin(), order.end(), size_t{0});
-  return order;
-}
-
 }  // namespace
+
+EpochImages training_images(const ImageStore& images) {
+  if (!images.is_tiled()) return EpochImages::all(images.size());
+  EpochImages chosen;
+  for (size_t i = 0; i < images.size(); ++i)
+    (images.labels(i).labels.empty() ? chosen.sometimes : chosen.always).push_back(i);
+  chosen.drawn = std::min(chosen.always.size(), chosen.sometimes.size());
+  return chosen;
+}
 
 DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLoaderOptions options,
                                  int64_t first_epoch, int64_t first_batch)
     : images_(std::move(images)), options_(options) {
-  const auto count = static_cast<int64_t>(images_->size());
+  EpochImages epoch = options_.augment ? training_images(*images_) : EpochImages::all(images_->size());
+  const auto count = static_cast<int64_t>(epoch.count());
   batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
   check(*images_, options_, first_batch, batches_per_epoch_);
   if (options_.rectangular) {
+    // The batches are the same in every epoch, and so are the images.
+    const std::vector<size_t> chosen = epoch.of_epoch(options_.seed, 0);
     std::vector<Size> sizes;
-    for (size_t i = 0; i < images_->size(); ++i)
+    for (const size_t i : chosen)
       sizes.push_back({std::max(images_->labels(i).width, 1), std::max(images_->labels(i).height, 1)});
     RectBatches plan =
         rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
+    for (size_t& place : plan.order) place = chosen[place];
     rectangles_ = std::move(plan.batch_sizes);
     order_ = std::make_unique<EpochOrder>(std::move(plan.order));
     if (options_.augment) options_.augment = options_.augment->without_joining();
   } else if (options_.augment) {
-    order_ = std::make_unique<EpochOrder>(images_->size(), options_.seed);
+    order_ = std::make_unique<EpochOrder>(std::move(epoch), options_.seed);
   } else {
-    order_ = std::make_unique<EpochOrder>(in_order(images_->size()));
+    order_ = std::make_unique<EpochOrder>(std::move(epoch.always));
   }
   if (options_.augment) {
-    window_ = mosaic_window(images_->size(), static_cast<size_t>(options_.batch));
+    window_ = mosaic_window(order_->count(), static_cast<size_t>(options_.batch));
     // Workers may be a few batches ahead of the oldest position that is still being worked on.
     images_->keep_recent(window_ + static_cast<size_t>(options_.ahead) * static_cast<size_t>(options_.batch));
   }
@@ -84,7 +90,7 @@ Size DetectionLoader::batch_size(int64_t number) const {
 int64_t DetectionLoader::open(int64_t batch) {
   const int64_t number = batch % batches_per_epoch_;
   const int64_t items =
-      std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - number * options_.batch);
+      std::min<int64_t>(options_.batch, static_cast<int64_t>(order_->count()) - number * options_.batch);
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.size = batch_size(number);
   slot.images = Tensor({items, image::Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);

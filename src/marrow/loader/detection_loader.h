@@ -32,8 +32,9 @@ struct DetectionLoaderOptions {
   int stride = 32;   // of the network, for rectangles
   double pad = 0.5;  // 0.5 in validation, 0 in training
 
-  // Training: shuffled (unless rectangular) and augmented. Without it: in order, letterboxed, never enlarged
-  // beyond the image size, and images that cannot be read are missing from their batch.
+  // Training: the images that training_images() says, shuffled (unless rectangular) and augmented. Without
+  // it: in order, letterboxed, never enlarged beyond the image size, and images that cannot be read are
+  // missing from their batch.
   std::optional<AugmentSettings> augment;
   int64_t close_mosaic_epoch = INT64_MAX;  // from this epoch (from 0) on: AugmentSettings::without_joining
   // Mosaic partners from all images and not only from the latest ones (the reference implementation does so
@@ -63,6 +64,11 @@ struct DetectionBatch {
   Tensor targets;      // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W
   std::vector<BatchImage> origin;  // N
 };
+
+// The images of an epoch of training: all. Of tiles those with objects, and at most as many without, drawn
+// anew in every epoch: most tiles of large images with small objects are empty, and would outweigh the
+// objects.
+EpochImages training_images(const ImageStore& images);
 
 class DetectionLoader {
  public:

@@ -11,14 +11,35 @@ namespace {
 
 constexpr size_t kKeptEpochs = 3;  // the one before, this one, and the next, which is being prepared
 
+std::vector<size_t> in_order(size_t count) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), size_t{0});
+  return order;
+}
+
+void shuffle(std::vector<size_t>& items, Random random) {
+  for (size_t left = items.size(); left > 1; --left) std::swap(items[left - 1], items[random.below(left)]);
+}
+
 }  // namespace
 
 std::vector<size_t> shuffled_order(size_t count, uint64_t seed, int64_t epoch) {
-  std::vector<size_t> order(count);
-  std::iota(order.begin(), order.end(), size_t{0});
-  Random random = RandomKey{seed, epoch}.at("order");
-  for (size_t left = count; left > 1; --left) std::swap(order[left - 1], order[random.below(left)]);
+  std::vector<size_t> order = in_order(count);
+  shuffle(order, RandomKey{seed, epoch}.at("order"));
   return order;
+}
+
+EpochImages EpochImages::all(size_t count) {
+  return {.always = in_order(count), .sometimes = {}, .drawn = 0};
+}
+
+std::vector<size_t> EpochImages::of_epoch(uint64_t seed, int64_t epoch) const {
+  std::vector<size_t> images = always;
+  if (drawn == 0) return images;
+  std::vector<size_t> pool = sometimes;
+  shuffle(pool, RandomKey{seed, epoch}.at("drawn images"));
+  images.insert(images.end(), pool.begin(), pool.begin() + static_cast<std::ptrdiff_t>(drawn));
+  return images;
 }
 
 size_t mosaic_window(size_t images, size_t batch) {
@@ -33,8 +54,12 @@ EpochOrder::Order EpochOrder::order(int64_t epoch) const {
   if (fixed_ != nullptr) return fixed_;
   const std::lock_guard lock(mutex_);
   Order& order = recent_epochs_[epoch];
-  if (order == nullptr)
-    order = std::make_shared<const std::vector<size_t>>(shuffled_order(count_, seed_, epoch));
+  if (order == nullptr) {
+    const std::vector<size_t> images = images_.of_epoch(seed_, epoch);
+    std::vector<size_t> shuffled = shuffled_order(count_, seed_, epoch);
+    for (size_t& place : shuffled) place = images[place];
+    order = std::make_shared<const std::vector<size_t>>(std::move(shuffled));
+  }
   const Order result = order;
   if (recent_epochs_.size() > kKeptEpochs) recent_epochs_.erase(recent_epochs_.begin());
   return result;

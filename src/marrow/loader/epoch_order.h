@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "marrow/base/random.h"
@@ -18,6 +19,18 @@ namespace marrow::loader {
 // 0..count-1, shuffled by seed and epoch.
 std::vector<size_t> shuffled_order(size_t count, uint64_t seed, int64_t epoch);
 
+// Which images an epoch has: always the same number.
+struct EpochImages {
+  std::vector<size_t> always;     // in every epoch
+  std::vector<size_t> sometimes;  // `drawn` of these, others in every epoch
+  size_t drawn = 0;
+
+  static EpochImages all(size_t count);
+  size_t count() const { return always.size() + drawn; }
+  // Those of an epoch: a function of the seed and the epoch.
+  std::vector<size_t> of_epoch(uint64_t seed, int64_t epoch) const;
+};
+
 // The images that the reference implementation still holds in its buffer: the last ones that were visited,
 // across the border of epochs.
 size_t mosaic_window(size_t images, size_t batch);  // min(images, 8 * batch, 1000)
@@ -25,7 +38,8 @@ size_t mosaic_window(size_t images, size_t batch);  // min(images, 8 * batch, 10
 class EpochOrder {
  public:
   // Shuffled anew every epoch.
-  EpochOrder(size_t count, uint64_t seed) : count_(count), seed_(seed) {}
+  EpochOrder(EpochImages images, uint64_t seed)
+      : images_(std::move(images)), count_(images_.count()), seed_(seed) {}
   // The same every epoch.
   explicit EpochOrder(std::vector<size_t> fixed);
 
@@ -40,6 +54,7 @@ class EpochOrder {
   using Order = std::shared_ptr<const std::vector<size_t>>;
   Order order(int64_t epoch) const;
 
+  EpochImages images_;  // none: the order is fixed
   size_t count_;
   uint64_t seed_ = 0;
   Order fixed_;

@@ -46,6 +46,15 @@ ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOption
   keeps_all_ = bytes <= half;
 }
 
+ImageStore::ImageStore(TiledImages tiles, const ImageStoreOptions& options)
+    : images_(std::move(tiles.tiles)),
+      options_(options),
+      whole_(std::make_unique<ImageStore>(
+          std::move(tiles.whole),
+          ImageStoreOptions{.image_size = 0, .cache = options.cache, .report = options.report})),
+      places_(std::move(tiles.places)),
+      slots_(images_.size()) {}
+
 void ImageStore::keep_recent(size_t count) {
   const std::lock_guard lock(mutex_);
   recent_ = std::max(recent_, count);
@@ -61,6 +70,14 @@ void ImageStore::name_once(size_t index, const std::string& message) {
   options_.report(message);
 }
 
+std::shared_ptr<const image::Image> ImageStore::resized(image::Image image) const {
+  Size size = size_of(image);
+  if (options_.image_size > 0) size = validation_size(size, options_.image_size);
+  if (size == size_of(image)) return std::make_shared<const image::Image>(std::move(image));
+  // What it throws (an unknown SIMD level) is not about this image.
+  return std::make_shared<const image::Image>(image::resize_linear(image, size.width, size.height));
+}
+
 std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
   image::DecodedImage decoded;
   try {
@@ -70,11 +87,18 @@ std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
     return nullptr;
   }
   if (!decoded.warning.empty()) name_once(index, decoded.warning);
-  Size size = size_of(decoded.image);
-  if (options_.image_size > 0) size = validation_size(size, options_.image_size);
-  if (size == size_of(decoded.image)) return std::make_shared<const image::Image>(std::move(decoded.image));
-  // What it throws (an unknown SIMD level) is not about this image.
-  return std::make_shared<const image::Image>(image::resize_linear(decoded.image, size.width, size.height));
+  return resized(std::move(decoded.image));
+}
+
+std::shared_ptr<const image::Image> ImageStore::cut(size_t index) {
+  const auto& [number, tile] = places_[index];
+  const std::shared_ptr<const image::Image> image = whole_->load(number);
+  if (image == nullptr) return nullptr;
+  if (tile.x + tile.size.width > image->width() || tile.y + tile.size.height > image->height()) {
+    name_once(index, images_[index].path.string() + ": has become smaller; a tile of it is left out");
+    return nullptr;
+  }
+  return resized(image::copy_image(image->region(tile.x, tile.y, tile.size.width, tile.size.height)));
 }
 
 std::shared_ptr<const image::Image> ImageStore::load(size_t index) {
@@ -84,7 +108,7 @@ std::shared_ptr<const image::Image> ImageStore::load(size_t index) {
     if (slot.image != nullptr || slot.broken) return slot.image;
   }
   // Two threads may decode the same image; the first result is kept, and both are equal.
-  std::shared_ptr<const image::Image> image = decode(index);
+  std::shared_ptr<const image::Image> image = is_tiled() ? cut(index) : decode(index);
   const std::lock_guard lock(mutex_);
   Slot& slot = slots_[index];
   if (slot.image != nullptr || slot.broken) return slot.image;

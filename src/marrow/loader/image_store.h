@@ -15,6 +15,7 @@
 #include "marrow/data/labels.h"
 #include "marrow/geometry/size.h"
 #include "marrow/loader/augment/sample.h"
+#include "marrow/loader/tiled_images.h"
 
 namespace marrow::loader {
 
@@ -37,7 +38,11 @@ class ImageStore {
  public:
   // The images stay as they are for the life of the store.
   ImageStore(std::vector<data::LabelledImage> images, ImageStoreOptions options);
+  // Of tiles. What is kept by options.cache are the whole images, at their own size, so that a file is
+  // decoded once for all of its tiles as far as the memory reaches; of tiles the recent ones are kept.
+  ImageStore(TiledImages tiles, const ImageStoreOptions& options);
 
+  bool is_tiled() const { return whole_ != nullptr; }
   size_t size() const { return images_.size(); }
   const data::LabelledImage& labels(size_t index) const { return images_[index]; }
   int image_size() const { return options_.image_size; }
@@ -67,10 +72,14 @@ class ImageStore {
   };
 
   std::shared_ptr<const image::Image> decode(size_t index);
+  std::shared_ptr<const image::Image> cut(size_t index);
+  std::shared_ptr<const image::Image> resized(image::Image image) const;
   void name_once(size_t index, const std::string& message);
 
   const std::vector<data::LabelledImage> images_;
   const ImageStoreOptions options_;
+  std::unique_ptr<ImageStore> whole_;             // of the images that the tiles are of
+  const std::vector<TiledImages::Place> places_;  // of the tiles
   bool keeps_all_ = false;
   uint64_t budget_ = 0;  // bytes of images that are kept for good when not all are
 
