@@ -118,6 +118,19 @@ TEST_F(KilledRun, EndsWithTheSameBytesWithRectanglesAndWithoutValidation) {
   expect_equal("straight", "killed");
 }
 
+TEST_F(KilledRun, EndsWithTheSameBytesInTiles) {
+  TrainOptions options = tiny_.options("");
+  options.tile = 48;
+  options.imgsz = 0;
+  options.overlap = 0.25;
+  options.epochs = 3;
+  ASSERT_EQ(TrainProgram(begin(options, "straight"), log()).wait(), 0);
+  EXPECT_GT(kill_until_done(begin(options, "killed"), "killed", 3,
+                            {{"--workers", "0", "--cache", "ram"}, {"--workers", "3", "--cache", "false"}}),
+            3);
+  expect_equal("straight", "killed");
+}
+
 TEST_F(KilledRun, LeavesWithTheSignalsCodeAndGoesOn) {
   const TrainOptions options = tiny_.options("");
   ASSERT_EQ(TrainProgram(begin(options, "straight"), log()).wait(), 0);

@@ -31,6 +31,7 @@ namespace {
 // Without those that only matter to a whole run.
 bool concerns_a_batch(const train::TrainOption& option) {
   constexpr std::string_view kOthers[] = {"label_smoothing", "close_mosaic", "copy_paste_mode"};
+  if (option.key == "tile" || option.key == "overlap") return true;
   return option.group == "Augmentation" && std::ranges::find(kOthers, option.key) == std::end(kOthers);
 }
 
@@ -46,8 +47,15 @@ struct Options {
   bool validation = false;
   bool rect = false;
   RunFolderOptions folder{.project = "runs/data", .name = "show"};
-  train::TrainOptions train;  // augmentation
+  train::TrainOptions train;  // tiles and augmentation
 };
+
+int image_size(const Options& options) {
+  constexpr int kMultiple = 32;
+  if (options.imgsz > 0) return options.imgsz;
+  if (options.train.tile == 0) return train::kDetectionSize;
+  return (options.train.tile + kMultiple - 1) / kMultiple * kMultiple;
+}
 
 loader::DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
   loader::DetectionLoaderOptions loader;
@@ -118,7 +126,8 @@ int run(const Options& options) {
   if (dataset.format == data::DatasetFormat::kFolders) return show_classes(options, dataset);
   const evaluate::OpenedSplit opened =
       evaluate::open_split(dataset, options.split,
-                           {.image_size = options.imgsz > 0 ? options.imgsz : train::kDetectionSize,
+                           {.image_size = image_size(options),
+                            .tiles = {options.train.tile, options.train.overlap},
                             .cache = loader::ImageCache::kRecent,
                             .say = talk});
   const loader::DetectionLoaderOptions settings =
@@ -147,7 +156,7 @@ void declare_data_show(Command& command) {
                    ? std::string()
                    : fmt::format("'{}' is no multiple of 32 from 32 to 8192", text);
       })
-      .without(fmt::format("{}; {}", train::kDetectionSize, kDefaultCrop));
+      .without(fmt::format("that of --tile, or {}; {}", train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images a batch; the first 16 are drawn").range(1, 1024);
   command.option("--epoch", &options->epoch, "Epoch whose batches are drawn, from 0").range(0, 1'000'000);
   command.option("--first", &options->first, "First batch of the epoch, from 0").range(0, 1'000'000'000);

@@ -107,15 +107,13 @@ evaluate::DetectorValidation measure_boxes(const Options& options, const model::
     tiled.size = tiled_input_size(options.model, trained.model, imgsz, options.tiles);
     tiled.rect = options.rect && trained.model.fixed_height == 0;
     tiled.tiles = options.tiles;
-    tiled.nms = options.nms;
-    tiled.nms.agnostic = how.agnostic;
-    tiled.nms.suppress = !options.end2end;
-    tiled.nms.multi_label = true;
+    how.suppress = !options.end2end;
+    tiled.nms = evaluate::suppression(how, *split.images);
     tiled.engine = options.engine;
     predict::Detector detector(trained.model.graph, trained.weights, tiled);
     const auto images = static_cast<int64_t>(split.images->size());
     return evaluate::validate_whole_images(
-        *split.images, how, [&](const image::Image& image) { return detector.detect(image); },
+        *split.images, how, [&](size_t, const image::Image& image) { return detector.detect(image); },
         [&](int64_t done) {
           line.show("images", done, images);
           return true;

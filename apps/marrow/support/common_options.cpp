@@ -142,18 +142,8 @@ void add_suppression(Command& command, Target confidence, float& iou, int& max_d
 }
 
 void add_tiles(Command& command, TileOptions& tiles) {
-  command
-      .option("--tile", &tiles.side,
-              "Cut images into squares of so many pixels and join what is found across their borders; for "
-              "small objects in "
-              "large images")
-      .type("PIXELS")
-      .range(0, 16384)
-      .without("images are not cut");
-  command
-      .option("--overlap", &tiles.overlap,
-              "How much of a tile lies in its neighbour; at least the largest object is best")
-      .range(0, 0.9);
+  add_training_option(command, "tile", &tiles.side);
+  add_training_option(command, "overlap", &tiles.overlap);
 }
 
 void add_end_to_end(Command& command, bool& end2end) {

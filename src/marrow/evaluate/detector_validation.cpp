@@ -6,6 +6,9 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
+#include "marrow/image/network_input.h"
+#include "marrow/loader/augment/network_planes.h"
+#include "marrow/predict/join_tiles.h"
 
 namespace marrow::evaluate {
 namespace {
@@ -48,29 +51,83 @@ std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& i
   return boxes;
 }
 
-// 8.4: the usual limit becomes the number of objects in the fullest image where that is more.
-int most_detections(const DetectorValidationOptions& options, const loader::ImageStore& store) {
-  int most = options.max_detections;
-  if (options.rules != Rules::k84 || most != detect::NmsOptions().max_detections) return most;
-  for (size_t i = 0; i < store.size(); ++i)
-    most = std::max(most, static_cast<int>(store.labels(i).labels.size()));
-  return most;
+// (N, 4 + classes, anchors), or an error.
+void require_predictions(const Tensor& predictions, size_t images, int classes) {
+  if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(images) ||
+      predictions.dim(1) != 4 + classes)
+    throw Error(ErrorKind::kShape,
+                fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
+                            to_string(predictions.shape()), images, classes, images, 4 + classes));
+}
+
+std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predictions,
+                                                          const detect::NmsOptions& nms,
+                                                          cpu::ThreadPool& threads) {
+  const auto classes = static_cast<int>(predictions.dim(1) - 4);
+  const int64_t anchors = predictions.dim(2);
+  std::vector<std::vector<detect::InputDetection>> detections(static_cast<size_t>(predictions.dim(0)));
+  threads.parallel_for(predictions.dim(0), [&](int64_t i, int) {
+    detections[static_cast<size_t>(i)] = detect::find_detections(
+        predictions.values().data() + i * (4 + classes) * anchors, classes, anchors, nms);
+  });
+  return detections;
+}
+
+// Tiles of one size, as they go into the network.
+loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::LabelledImage& labels,
+                                      size_t index, std::span<const Tile> tiles, const Letterbox& geometry,
+                                      cpu::ThreadPool& threads) {
+  const auto count = static_cast<int64_t>(tiles.size());
+  loader::DetectionBatch batch;
+  batch.images =
+      Tensor({count, image::Image::kChannels, geometry.out.height, geometry.out.width}, DType::kUInt8);
+  const size_t bytes = batch.images.byte_size() / tiles.size();
+  std::vector<std::vector<float>> rows(tiles.size());
+  threads.parallel_for(count, [&](int64_t i, int) {
+    const auto k = static_cast<size_t>(i);
+    const auto& [x, y, size] = tiles[k];
+    const image::Image part = image::copy_image(image.region(x, y, size.width, size.height));
+    loader::to_planes(image::letterbox(part, geometry), false,
+                      batch.images.values<uint8_t>().data() + k * bytes);
+    for (loader::Object& object :
+         loader::objects_of(loader::labels_of_tile(labels, tiles[k]).image, geometry.resized)) {
+      loader::scale_and_shift(object, 1, 1, static_cast<float>(geometry.left),
+                              static_cast<float>(geometry.top));
+      const CentredBox<Normalised> box = loader::normalised(object.box, geometry.out);
+      rows[k].insert(rows[k].end(), {static_cast<float>(i), static_cast<float>(object.class_id), box.cx,
+                                     box.cy, box.width, box.height});
+    }
+  });
+  std::vector<float> targets;
+  for (const std::vector<float>& row : rows) targets.insert(targets.end(), row.begin(), row.end());
+  batch.targets = Tensor::from({static_cast<int64_t>(targets.size() / 6), 6}, targets);
+  batch.origin.assign(tiles.size(), {.index = index, .original = tiles.front().size});
+  return batch;
 }
 
 }  // namespace
+
+detect::NmsOptions suppression(const DetectorValidationOptions& options, const loader::ImageStore& store) {
+  detect::NmsOptions nms;
+  const bool usual = options.max_detections == nms.max_detections;
+  nms.confidence = options.confidence;
+  nms.iou = options.iou;
+  nms.max_detections = options.max_detections;
+  nms.agnostic = options.agnostic;
+  nms.suppress = options.suppress;
+  nms.multi_label = true;
+  if (options.rules == Rules::k84 && usual)
+    for (size_t i = 0; i < store.size(); ++i)
+      nms.max_detections = std::max(nms.max_detections, static_cast<int>(store.labels(i).labels.size()));
+  return nms;
+}
 
 DetectorValidation validate_detector(loader::DetectionLoader& loader, const loader::ImageStore& store,
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
                                      cpu::ThreadPool& threads,
                                      const std::function<bool(int64_t)>& keep_going) {
   const auto classes = static_cast<int>(options.names.size());
-  detect::NmsOptions nms;
-  nms.confidence = options.confidence;
-  nms.iou = options.iou;
-  nms.max_detections = most_detections(options, store);
-  nms.agnostic = options.agnostic;
-  nms.suppress = options.suppress;
-  nms.multi_label = true;
+  const detect::NmsOptions nms = suppression(options, store);
 
   DetectionValidator validator(
       options.names,
@@ -86,19 +143,8 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
     if (count > 0) {
       const Tensor predictions = predict(*batch);
       total.inference += clock.lap_milliseconds();
-      if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(count) ||
-          predictions.dim(1) != 4 + classes)
-        throw Error(ErrorKind::kShape,
-                    fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
-                                to_string(predictions.shape()), count, classes, count, 4 + classes));
-
-      const int64_t anchors = predictions.dim(2);
-      const float* values = predictions.values().data();
-      std::vector<std::vector<detect::InputDetection>> detections(count);
-      threads.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
-        detections[static_cast<size_t>(i)] =
-            detect::find_detections(values + i * (4 + classes) * anchors, classes, anchors, nms);
-      });
+      require_predictions(predictions, count, classes);
+      const auto detections = found_in(predictions, nms, threads);
       const auto truth = truth_of(*batch);
       const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
       for (size_t i = 0; i < count; ++i) {
@@ -136,7 +182,7 @@ DetectorValidation validate_whole_images(loader::ImageStore& store, const Detect
     const std::shared_ptr<const image::Image> image = store.load(i);
     if (image == nullptr) continue;
     total.preprocess += clock.lap_milliseconds();
-    const predict::DetectionResult found = detect(*image);
+    const predict::DetectionResult found = detect(i, *image);
     total.preprocess += found.times.preprocess_ms;
     total.inference += found.times.inference_ms;
     total.postprocess += found.times.postprocess_ms;
@@ -162,6 +208,47 @@ DetectorValidation validate_whole_images(loader::ImageStore& store, const Detect
   }
   return {validator.report(), options.predictions ? validator.predictions() : std::vector<CocoPrediction>(),
           total.per_image(images)};
+}
+
+DetectorValidation validate_tiles(loader::ImageStore& store, const TiledInput& input,
+                                  const DetectorValidationOptions& options, const PredictBatch& predict,
+                                  cpu::ThreadPool& threads, const std::function<bool(int64_t)>& keep_going) {
+  const auto classes = static_cast<int>(options.names.size());
+  const detect::NmsOptions nms = suppression(options, store);
+  int64_t batches = 0;
+  const DetectImage detect = [&](size_t index, const image::Image& image) {
+    const Size picture = {image.width(), image.height()};
+    const std::vector<Tile> tiles = tiles_of(picture, input.tiles);
+    const Letterbox geometry = letterbox_geometry(tiles.front().size, {input.image_size, input.image_size},
+                                                  {.minimum_rectangle = true, .stride = input.stride});
+    const RatioPad ratio_pad = assumed_ratio_pad(geometry.out, tiles.front().size);
+    predict::DetectionResult result;
+    std::vector<predict::TileDetection> found;
+    const auto most = static_cast<size_t>(input.batch);
+    for (size_t first = 0; first < tiles.size(); first += most) {
+      const auto some = std::span(tiles).subspan(first, std::min(most, tiles.size() - first));
+      Stopwatch clock;
+      loader::DetectionBatch batch =
+          batch_of_tiles(image, store.labels(index), index, some, geometry, threads);
+      batch.number = batches++;
+      result.times.preprocess_ms += clock.lap_milliseconds();
+      const Tensor predictions = predict(batch);
+      result.times.inference_ms += clock.lap_milliseconds();
+      require_predictions(predictions, some.size(), classes);
+      const auto detections = found_in(predictions, nms, threads);
+      if (options.show) options.show(batch, detections);
+      for (size_t i = 0; i < some.size(); ++i)
+        for (const detect::InputDetection& one : detections[i])
+          found.push_back(predict::moved_from_tile(
+              detect::with_box(one, to_image(one.box, ratio_pad, some[i].size)), some[i], first + i));
+      result.times.postprocess_ms += clock.lap_milliseconds();
+    }
+    const Stopwatch clock;
+    result.detections = predict::join_tiles(std::move(found), tiles, picture, nms);
+    result.times.postprocess_ms += clock.milliseconds();
+    return result;
+  };
+  return validate_whole_images(store, options, detect, keep_going);
 }
 
 }  // namespace marrow::evaluate

@@ -33,6 +33,29 @@ std::shared_ptr<loader::ImageStore> make_store(std::vector<data::LabelledImage> 
       loader::ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
 }
 
+std::shared_ptr<loader::ImageStore> make_store(loader::TiledImages tiles, const OpenSplitOptions& options) {
+  return std::make_shared<loader::ImageStore>(
+      std::move(tiles), loader::ImageStoreOptions{
+                            .image_size = options.image_size, .cache = options.cache, .report = options.say});
+}
+
+// Says what becomes of the images.
+loader::TiledImages cut(std::vector<data::LabelledImage> images, std::string_view split, int64_t objects,
+                        const OpenSplitOptions& options, const std::function<void(const std::string&)>& say) {
+  const auto count = static_cast<int64_t>(images.size());
+  loader::TiledImages tiles = loader::cut_into_tiles(std::move(images), options.tiles);
+  const auto all = static_cast<int64_t>(tiles.tiles.size());
+  if (tiles.empty == all && options.need_objects)
+    fail_format(fmt::format("{}: each of the {} is too large for tiles of {} px, and none is left", split,
+                            counted(objects, "object"), options.tiles.side));
+  say(fmt::format("{}: {} as {} of {} px, {} of them empty", split, counted(count, "image"),
+                  counted(all, "tile"), options.tiles.side, tiles.empty));
+  if (tiles.lost > 0)
+    say(fmt::format("{}: {} of {} are larger than a tile, and objects in none", split, tiles.lost,
+                    counted(objects, "object")));
+  return tiles;
+}
+
 size_t kept_of(size_t n, const OpenSplitOptions& options) {
   return options.kept ? std::min(options.kept(n), n) : n;
 }
@@ -114,7 +137,10 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   if (options.coco_numbers && !options.single_class)
     opened.numbers = mapped_numbers(dataset, split, options.class_map);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labels.images);
-  opened.images = make_store(std::move(labels.images), options.image_size, options);
+  opened.images =
+      options.tiles.side > 0
+          ? make_store(cut(std::move(labels.images), split, opened.objects, options, say), options)
+          : make_store(std::move(labels.images), options.image_size, options);
   return opened;
 }
 

@@ -15,6 +15,7 @@ namespace marrow::evaluate {
 
 struct OpenSplitOptions {
   int image_size = 640;
+  TileOptions tiles = {};  // each tile of an image becomes an image
   loader::ImageCache cache = loader::ImageCache::kWhenItFits;
   bool single_class = false;  // every object becomes class 0
   bool use_cache = true;      // of the labels, beside them
@@ -36,7 +37,7 @@ struct OpenedSplit {
   std::string fingerprint;  // data/fingerprint.h, where it is wanted
   std::shared_ptr<loader::ImageStore> images;
   int64_t objects = 0;
-  int64_t backgrounds = 0;  // images without objects
+  int64_t backgrounds = 0;  // images without objects; both of whole images
   data::CocoNumbers
       numbers;  // where they are wanted, and no classes are taken as one; categories by class_map
 };

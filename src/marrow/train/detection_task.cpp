@@ -124,14 +124,8 @@ std::string DetectionTask::explain_non_finite(TorchExecutor& model) {
 
 Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
                                          const std::function<bool()>& stop) {
-  loader::DetectionLoaderOptions loader_options;
-  loader_options.batch = validation_batch();
-  loader_options.workers = workers_;
-  loader_options.rectangular = true;
-  loader_options.stride = stride_;
-  loader::DetectionLoader loader(val_.images, loader_options);
-
   std::vector<double> loss_sums(3, 0);
+  int64_t batches = 0;
   std::vector<Value> wanted = {output_};
   wanted.insert(wanted.end(), maps_.begin(), maps_.end());
   const torch::Device device = average.options().device;
@@ -143,31 +137,44 @@ Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
         loss_(std::span(results).subspan(1), targets_of(batch)).items.to(torch::kCPU, torch::kFloat64);
     for (size_t i = 0; i < loss_sums.size(); ++i)
       loss_sums[i] += items[static_cast<int64_t>(i)].item<double>();
+    ++batches;
     return from_torch(results[0].to(torch::kFloat32));
   };
-  const evaluate::DetectorValidation found = evaluate::validate_detector(
-      loader, *val_.images,
-      {.names = names_,
-       .confidence = options_.conf ? static_cast<float>(*options_.conf) : evaluate::kValidationConfidence,
-       .iou = static_cast<float>(options_.iou),
-       .max_detections = options_.max_det,
-       .agnostic = options_.single_cls || options_.agnostic_nms,
-       .predictions = last && options_.save_json,
-       .rules = rules_named(options_.rules),
-       .numbers = last ? val_.numbers : data::CocoNumbers(),
-       .show =
-           [&](const loader::DetectionBatch& batch,
-               std::span<const std::vector<detect::InputDetection>> boxes) {
-             if (plots) plots->add(batch, boxes);
-           }},
-      predict, threads_, [&](int64_t) { return !stop(); });
+  const evaluate::DetectorValidationOptions how = {
+      .names = names_,
+      .confidence = options_.conf ? static_cast<float>(*options_.conf) : evaluate::kValidationConfidence,
+      .iou = static_cast<float>(options_.iou),
+      .max_detections = options_.max_det,
+      .agnostic = options_.single_cls || options_.agnostic_nms,
+      .predictions = last && options_.save_json,
+      .rules = rules_named(options_.rules),
+      .numbers = last ? val_.numbers : data::CocoNumbers(),
+      .show = [&](const loader::DetectionBatch& batch,
+                  std::span<const std::vector<detect::InputDetection>> boxes) {
+        if (plots) plots->add(batch, boxes);
+      }};
+  const auto keep_going = [&](int64_t) { return !stop(); };
+  const auto measure = [&] {
+    if (options_.tile > 0)
+      return evaluate::validate_tiles(*val_.images,
+                                      {.tiles = {options_.tile, options_.overlap},
+                                       .image_size = image_size_,
+                                       .stride = stride_,
+                                       .batch = validation_batch()},
+                                      how, predict, threads_, keep_going);
+    loader::DetectionLoader loader(
+        val_.images,
+        {.batch = validation_batch(), .workers = workers_, .rectangular = true, .stride = stride_});
+    return evaluate::validate_detector(loader, *val_.images, how, predict, threads_, keep_going);
+  };
+  const evaluate::DetectorValidation found = measure();
 
   if (plots && !stop()) plots->finish(found.report);
   Validation validation;
   const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};
   validation.result.fitness = evaluate::metric_named(ap, options_.best_metric);
-  for (double& sum : loss_sums) sum /= static_cast<double>(loader.batches_per_epoch());
+  for (double& sum : loss_sums) sum /= static_cast<double>(std::max<int64_t>(batches, 1));
   validation.result.losses = loss_sums;
   validation.summary = fmt::format(
       "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics {}) on {}, {}",

@@ -8,6 +8,7 @@
 
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/loader/detection_loader.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/task.h"
 
@@ -17,7 +18,7 @@ namespace marrow::train {
 template <class Loader, class LoaderOptions>
 class LoaderTask : public Task {
  public:
-  int64_t images() const override { return static_cast<int64_t>(train_.images->size()); }
+  int64_t images() const override { return images_; }
   int64_t batches_per_epoch() const override { return (images() + options_.batch - 1) / options_.batch; }
   double waited_seconds() const override { return waited_ + (loader_ ? loader_->waited_seconds() : 0); }
 
@@ -43,8 +44,8 @@ class LoaderTask : public Task {
         names_(std::move(names)),
         train_(std::move(train)),
         val_(std::move(val)),
-        workers_(
-            std::min(options.workers, options.threads > 0 ? options.threads : cpu::available_threads())) {}
+        workers_(std::min(options.workers, options.threads > 0 ? options.threads : cpu::available_threads())),
+        images_(static_cast<int64_t>(loader::training_images(*train_.images).count())) {}
 
   // What is this task's own; the rest follows from the place.
   virtual LoaderOptions loader_options(const Place& place) const = 0;
@@ -60,7 +61,8 @@ class LoaderTask : public Task {
   const TrainOptions options_;
   const std::vector<std::string> names_;
   const evaluate::OpenedSplit train_, val_;
-  const int workers_;  // no more than threads that compute
+  const int workers_;     // no more than threads that compute
+  const int64_t images_;  // of an epoch
   std::unique_ptr<Loader> loader_;
   uint64_t seed_ = 0;
 

@@ -11,6 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/graph/shapes.h"
+#include "marrow/loader/detection_loader.h"
 #include "marrow/loader/memory.h"
 #include "marrow/train/classification_task.h"
 #include "marrow/train/detection_task.h"
@@ -129,7 +130,7 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
                   "the model's YAML gives "
                   "the same detector with one pair of branches and suppression, which is trained");
   say_ineffective(changed(options, TrainOption::Suits::kClassifiers), "detector", say);
-  if (options.imgsz == 0) options.imgsz = kDetectionSize;
+  if (options.imgsz == 0) options.imgsz = options.tile > 0 ? options.tile : kDetectionSize;
   const int multiple = size_multiple(model), size = (options.imgsz + multiple - 1) / multiple * multiple;
   if (size != options.imgsz)
     say(fmt::format("imgsz {} becomes {}, a multiple of {}", options.imgsz, size, multiple));
@@ -148,18 +149,25 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.kept = [&options](size_t n) { return images_kept(options, "train", n); };
   open.classes = class_numbers(options.classes, dataset.names, "classes");
   open.need_objects = open.fingerprint = true;
+  if (model.task == "detect") open.tiles = {options.tile, options.overlap};
   open.threads = options.threads;
   open.say = say;
   evaluate::OpenedSplit train = evaluate::open_split(dataset, "train", open);
   open.need_objects = false;
   open.kept = [&options](size_t n) { return images_kept(options, options.split, n); };
   open.cache = loader::ImageCache::kWhenItFits;
+  if (open.tiles.side > 0) {
+    // Validation cuts the images itself, and joins what it finds.
+    open.tiles = {};
+    open.image_size = 0;
+    open.cache = loader::ImageCache::kRecent;
+  }
   open.coco_numbers = options.save_json;
   evaluate::OpenedSplit val = evaluate::open_split(dataset, options.split, open);
 
   settle_batch(options, model, say);
-  options.batch =
-      static_cast<int>(std::min<int64_t>(options.batch, static_cast<int64_t>(train.images->size())));
+  options.batch = static_cast<int>(
+      std::min(static_cast<size_t>(options.batch), loader::training_images(*train.images).count()));
   const std::string fingerprint = train.fingerprint + val.fingerprint;
   std::unique_ptr<Task> task;
   if (model.task == "classify")

@@ -70,7 +70,8 @@ class RunSetup {
     talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
                      model::count_parameters(model.graph), device.str(),
-                     counted(torch::get_num_threads(), "thread"), counted(task->images(), "image"),
+                     counted(torch::get_num_threads(), "thread"),
+                     counted(task->images(), model.task == "detect" && options.tile > 0 ? "tile" : "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
     std::unique_ptr<RunPlots> plots;
     if (options.plots) {

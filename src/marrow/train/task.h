@@ -21,7 +21,7 @@ class Task {
   virtual std::vector<std::string> loss_names() const = 0;      // "box_loss", ...
   virtual std::vector<std::string> result_columns() const = 0;  // of results.csv, without rates
   virtual int64_t batches_per_epoch() const = 0;
-  virtual int64_t images() const = 0;  // for training
+  virtual int64_t images() const = 0;  // of an epoch of training
 
   // Where training goes on, and how long the run will be. Every random choice follows from seed and place.
   struct Place {

@@ -391,6 +391,15 @@ std::vector<TrainOption> make_table() {
   t.number_or_none("imgsz", &O::imgsz, 32, 16384,
                    "Side of the square network input, pixels; a detector's is rounded up to the stride")
       .none(fmt::format("{}; a classifier's own, mostly 224", kDetectionSize));
+  t.number_or_none(
+       "tile", &O::tile, 0, 16384,
+       "Cut images into squares of so many pixels, and join what is found across their borders; for "
+       "small objects in large images")
+      .none("images are not cut")
+      .detectors();
+  t.number("overlap", &O::overlap, 0, 0.9,
+           "How much of a tile lies in its neighbour; at least the largest object is best")
+      .detectors();
   t.flag("rect", &O::rect,
          "Batches of images of like shape, padded only as far as needed; no mosaic, no shuffling")
       .detectors();

@@ -53,6 +53,8 @@ struct TrainOptions {
   bool deterministic = true;
   bool single_cls = false;
   bool rect = false;
+  int tile = 0;          // pixels; 0: images are not cut
+  double overlap = 0.2;  // of neighbouring tiles
   bool cos_lr = false;
   int close_mosaic = 10;
   std::string amp = "true";
