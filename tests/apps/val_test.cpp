@@ -58,6 +58,39 @@ TEST_F(ValCommand, MeasuresImagesInTiles) {
   EXPECT_EQ(nlohmann::json::parse(one.out).at("coco"), nlohmann::json::parse(whole.out).at("coco"));
 }
 
+// Those that a model was trained on are the default, in every form of it.
+TEST_F(ValCommand, TakesTheTilesOfTheModel) {
+  model::TrainedModel trained = model::load_trained(folder_ / "model.safetensors");
+  trained.model.tiles = {64, 0.25};
+  model::save_checkpoint(folder_ / "tiled.safetensors", trained.model, trained.weights);
+  testing::ProgramOptions here;
+  here.folder = folder_.path();
+  ASSERT_EQ(run_program({"export", "tiled.safetensors", "-o", "tiled.onnx", "--imgsz", "96"}, here).code, 0);
+  ASSERT_EQ(run_program({"deploy", "tiled.safetensors", "-o", "deployed.safetensors"}, here).code, 0);
+  const std::string note =
+      " was trained on tiles of 64 px, so images are cut into these, overlap 0.25; --tile 0 leaves them "
+      "whole";
+  const auto found = [&](const std::string& model, std::vector<std::string> more, bool says) {
+    more.insert(more.begin(), {"predict", model, "--source", "data/images/val", "--no-save", "--json",
+                               "--conf", "0", "--imgsz", "96"});
+    const ProgramResult result = run_program(more, here);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(says, result.err.find(model + note) != std::string::npos) << result.err;
+    return result.out;
+  };
+  const std::string tiled = found("model.safetensors", {"--tile", "64", "--overlap", "0.25"}, false);
+  const std::string whole = found("model.safetensors", {}, false);
+  ASSERT_NE(tiled, whole);
+  EXPECT_EQ(found("tiled.safetensors", {}, true), tiled);
+  EXPECT_EQ(found("tiled.safetensors", {"--tile", "0"}, false), whole);
+  EXPECT_EQ(found("tiled.safetensors", {"--tile", "64"}, false), tiled);
+  found("tiled.onnx", {}, true);
+  found("deployed.safetensors", {}, true);
+  const ProgramResult measured = val({"--model", "tiled.safetensors", "--data", "data"});
+  EXPECT_EQ(measured.code, 0) << measured.err;
+  EXPECT_SAYS(measured.err, "tiled.safetensors" + note);
+}
+
 TEST_F(ValCommand, ChoosesThresholdsThatPredictTakes) {
   const ProgramResult chosen =
       val({"--thresholds", "chosen.safetensors", "--model", "model.safetensors", "--data", "data"});

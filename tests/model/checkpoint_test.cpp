@@ -112,6 +112,16 @@ TEST(Checkpoint, KeepsEpsMomentumAndInputFormatOfAnImport) {
   expect_round_trip(std::move(model));
 }
 
+TEST(Checkpoint, KeepsTheTilesOfTheTraining) {
+  const testing::TemporaryFolder folder;
+  Model model = make_model("yolov8n", {}, {.classes = 2});
+  const Weights weights = randomize(model.graph, 7);
+  EXPECT_FALSE(checkpoint_metadata(model).contains("tiles"));
+  EXPECT_EQ(written_and_read(folder / "whole.safetensors", model, weights).model.tiles, TileOptions());
+  model.tiles = {512, 0.1 + 0.2};
+  EXPECT_EQ(written_and_read(folder / "tiles.safetensors", model, weights).model.tiles, model.tiles);
+}
+
 TEST(Checkpoint, SaysWhatOtherProgramsNeed) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n-p6", {}, {.names = {"a", "b"}});
@@ -236,6 +246,9 @@ TEST(Checkpoint, NamesAHostileValue) {
   expect_refused("input", input_with("resize", -1), "resize is -1");
   expect_refused("input", input_with("interpolation", "bilinar"), "Did you mean 'bilinear'?");
   expect_refused("input", "{}", "key 'order' not found");
+  expect_refused("tiles", R"({"side": 0, "overlap": 0.2})", "side is 0");
+  expect_refused("tiles", R"({"side": 640, "overlap": 1})", "overlap is 1");
+  expect_refused("tiles", R"({"side": 640})", "key 'overlap' not found");
 }
 
 TEST(Checkpoint, RefusesAHostileModel) {

@@ -5,6 +5,7 @@
 
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/measure_detector.h"
 #include "marrow/evaluate/open_split.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
@@ -127,6 +128,32 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
     targets += seen[i].targets.dim(0);
   }
   EXPECT_GE(targets, split.objects);
+}
+
+// The row of the best epoch is what predicting in tiles finds with the best model.
+TEST_F(Tiles, AreMeasuredAsTheBestModelIsAfterwards) {
+  TrainOptions options = tiled(tiny_.options("measured"));
+  options.epochs = 30;
+  options.lr0 = 0.02;
+  options.nbs = 4;
+  run_training(options);
+  const model::TrainedModel best = model::load_trained(tiny_.weights("measured", "best"));
+  EXPECT_EQ(best.model.tiles, kTiles);
+  double fitness = 0;
+  for (const std::string& line : tiny_.results("measured")) {
+    std::vector<std::string> cells;
+    std::istringstream text(line);
+    for (std::string cell; std::getline(text, cell, ',');) cells.push_back(cell);
+    if (line.starts_with("epoch")) {
+      EXPECT_EQ(cells.at(8), "metrics/mAP50-95(B)");
+      continue;
+    }
+    fitness = std::max(fitness, std::stod(cells.at(8)));
+  }
+  const evaluate::DetectionReport report =
+      evaluate::measure_detector(best, data::read_dataset(options.data), {.image_size = 64});
+  EXPECT_NEAR(report.ultralytics.map50_95(), fitness, 1e-3);
+  EXPECT_GT(fitness, 0.005);
 }
 
 // A tile as large as every image: the run is that on whole images, but for the order of validation.

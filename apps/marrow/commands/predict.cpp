@@ -39,7 +39,7 @@ struct Options {
   std::optional<double> confidence;
   detect::NmsOptions nms;
   bool end2end = false;
-  TileOptions tiles;
+  TileFlags tiles;
   std::vector<std::string> classes;
   bool rect = true;
   bool fast_decode = false;
@@ -253,8 +253,8 @@ class ClassificationRun : public Prediction {
 
 predict::DetectorOptions detector_options(const Options& o, const model::Model& model) {
   predict::DetectorOptions options;
-  options.size = tiled_input_size(o.model, model, o.imgsz, o.tiles);
-  options.tiles = o.tiles;
+  options.tiles = chosen_tiles(o.tiles, o.model, model);
+  options.size = tiled_input_size(o.model, model, o.imgsz, options.tiles);
   options.rect = o.rect && model.fixed_height == 0;
   options.engine = o.engine;
   options.nms = o.nms;
@@ -287,8 +287,8 @@ int predict(const Options& options) {
     throw Error(
         ErrorKind::kUnsupported,
         fmt::format("{}: a model for '{}'; predict knows detection and classification", options.model, task));
-  if (task == "classify" && (options.tiles.side > 0 || !options.classes.empty() || options.save_crop ||
-                             options.nms.agnostic || options.fast_decode))
+  if (task == "classify" && (options.tiles.side.value_or(0) > 0 || !options.classes.empty() ||
+                             options.save_crop || options.nms.agnostic || options.fast_decode))
     throw Error(ErrorKind::kUsage, options.model +
                                        ": a classifier; --classes, --save-crop, --agnostic-nms, --tile and "
                                        "--fast-decode are for detectors");

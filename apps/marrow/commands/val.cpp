@@ -46,7 +46,7 @@ struct Options {
   int batch = train::kDefaultBatch;
   detect::NmsOptions nms{.confidence = evaluate::kValidationConfidence};
   bool end2end = false;
-  TileOptions tiles;
+  TileFlags tiles;
   bool rect = true;
   bool single_cls = false;
   std::string rules = std::string(rules_name(kDefaultRules));
@@ -96,17 +96,18 @@ ordered_json speed_json(const evaluate::ValidationTimes& times) {
 }
 
 // On images as they are, cut into tiles, or fitted into the network's input in batches.
-evaluate::DetectorValidation measure_boxes(const Options& options, const model::TrainedModel& trained,
+evaluate::DetectorValidation measure_boxes(const Options& options, const TileOptions& tiles,
+                                           const model::TrainedModel& trained,
                                            const evaluate::OpenedSplit& split,
                                            evaluate::DetectorValidationOptions how,
                                            evaluate::ValidationPlots* plots) {
   ProgressLine line;
-  if (options.tiles.side > 0) {
+  if (tiles.side > 0) {
     predict::DetectorOptions tiled;
     const std::vector<int> imgsz(options.imgsz > 0 ? 1 : 0, options.imgsz);
-    tiled.size = tiled_input_size(options.model, trained.model, imgsz, options.tiles);
+    tiled.size = tiled_input_size(options.model, trained.model, imgsz, tiles);
     tiled.rect = options.rect && trained.model.fixed_height == 0;
-    tiled.tiles = options.tiles;
+    tiled.tiles = tiles;
     how.suppress = !options.end2end;
     tiled.nms = evaluate::suppression(how, *split.images);
     tiled.engine = options.engine;
@@ -155,8 +156,8 @@ void save_thresholds(const Options& options, const model::TrainedModel& trained,
 }
 
 int validate_boxes(const Options& options, const data::Dataset& dataset, const model::TrainedModel& trained) {
-  const int image_size =
-      options.tiles.side > 0 ? 0 : square_input_size(options.model, trained.model, options.imgsz);
+  const TileOptions tiles = chosen_tiles(options.tiles, options.model, trained.model);
+  const int image_size = tiles.side > 0 ? 0 : square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
   if (options.single_cls && names.size() != 1)
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} classes, but all of {} are taken as one",
@@ -174,7 +175,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
   const std::optional<fs::path> folder = results_folder(options, "detect");
   const std::unique_ptr<evaluate::ValidationPlots> plots = plots_in(folder, options, names);
   const evaluate::DetectorValidation result =
-      measure_boxes(options, trained, split,
+      measure_boxes(options, tiles, trained, split,
                     {.names = names,
                      .confidence = options.nms.confidence,
                      .iou = options.nms.iou,

@@ -141,9 +141,11 @@ void add_suppression(Command& command, Target confidence, float& iou, int& max_d
   add_training_option(command, "max_det", &max_detections);
 }
 
-void add_tiles(Command& command, TileOptions& tiles) {
-  add_training_option(command, "tile", &tiles.side);
-  add_training_option(command, "overlap", &tiles.overlap);
+void add_tiles(Command& command, TileFlags& tiles) {
+  add_training_option(command, "tile", &tiles.side)
+      .without("those that the model was trained on, else images are not cut");
+  add_training_option(command, "overlap", &tiles.overlap)
+      .without(fmt::format("that of the model's tiles, or {}", TileOptions().overlap));
 }
 
 void add_end_to_end(Command& command, bool& end2end) {

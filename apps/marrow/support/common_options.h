@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,7 +11,6 @@
 #include "command_line/command_line.h"
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
-#include "marrow/geometry/tiles.h"
 #include "marrow/model/import.h"
 
 namespace marrow::cli {
@@ -46,8 +46,12 @@ void add_deploy(Command& command, bool& deploy);
 void add_image_size(Command& command, std::vector<int>& size);
 // --conf, --iou, --max-det. Of a confidence that may be left out, the model's own thresholds take the place.
 void add_suppression(Command& command, Target confidence, float& iou, int& max_detections);
-// --tile and --overlap.
-void add_tiles(Command& command, TileOptions& tiles);
+// --tile and --overlap, which may be left out: then a model's own take their place (open_model.h).
+struct TileFlags {
+  std::optional<int> side;
+  std::optional<double> overlap;
+};
+void add_tiles(Command& command, TileFlags& tiles);
 // --end2end.
 void add_end_to_end(Command& command, bool& end2end);
 // These, --agnostic-nms and --end2end.

@@ -84,9 +84,22 @@ Size input_size(const std::string& file, const model::Model& model, std::span<co
   return {wanted.width == wanted.height ? height : fitting_side(model, wanted.width), height};
 }
 
+TileOptions chosen_tiles(const TileFlags& flags, const std::string& file, const model::Model& model) {
+  TileOptions tiles = model.tiles;
+  if (flags.side) tiles.side = *flags.side;
+  if (flags.overlap) tiles.overlap = *flags.overlap;
+  if (!flags.side && tiles.side > 0)
+    talk(fmt::format(
+        "marrow: {} was trained on tiles of {} px, so images are cut into these, overlap {}; --tile 0 "
+        "leaves them whole",
+        file, tiles.side, tiles.overlap));
+  return tiles;
+}
+
 Size tiled_input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz,
                       const TileOptions& tiles) {
-  const bool free = imgsz.empty() && tiles.side > 0 && model.fixed_height == 0;
+  const bool free =
+      imgsz.empty() && tiles.side > 0 && tiles.side != model.tiles.side && model.fixed_height == 0;
   return input_size(file, model, free ? std::span<const int>(&tiles.side, 1) : imgsz);
 }
 

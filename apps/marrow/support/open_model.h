@@ -7,6 +7,7 @@
 #include "marrow/geometry/letterbox.h"
 #include "marrow/geometry/tiles.h"
 #include "marrow/model/import.h"
+#include "support/common_options.h"
 
 namespace marrow::cli {
 
@@ -45,7 +46,12 @@ void require_storable(const std::string& file, const model::Model& model);
 // Error{kUsage} where the file is fixed at another size. `file` is for messages.
 Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
 
-// The same for images in tiles, whose size is the input's where --imgsz and the file say nothing.
+// The tiles that images are cut into: those of --tile and --overlap, or the model's own, and says so on
+// stderr.
+TileOptions chosen_tiles(const TileFlags& flags, const std::string& file, const model::Model& model);
+
+// The input size for images in tiles: that of the tiles where --imgsz says nothing, the file is not fixed,
+// and the model was not trained on such tiles.
 Size tiled_input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz,
                       const TileOptions& tiles);
 

@@ -12,20 +12,33 @@ namespace marrow::evaluate {
 DetectionReport measure_detector(const model::TrainedModel& trained, const data::Dataset& dataset,
                                  const MeasureOptions& options) {
   const std::vector<std::string> names = trained.model.names;
+  const TileOptions& tiles = trained.model.tiles;
   const int stride = trained.model.largest_stride;
-  const OpenedSplit split = open_split(dataset, options.split,
-                                       {.image_size = (options.image_size + stride - 1) / stride * stride,
-                                        .cache = loader::ImageCache::kRecent,
-                                        .class_map = data::match_classes(names, dataset.names).classes,
-                                        .threads = options.engine.threads,
-                                        .say = [](const std::string&) {}});
+  const OpenedSplit split =
+      open_split(dataset, options.split,
+                 {.image_size = tiles.side > 0 ? 0 : (options.image_size + stride - 1) / stride * stride,
+                  .cache = loader::ImageCache::kRecent,
+                  .class_map = data::match_classes(names, dataset.names).classes,
+                  .threads = options.engine.threads,
+                  .say = [](const std::string&) {}});
+  const DetectorValidationOptions how = {.names = names, .show = {}};
+  if (tiles.side > 0) {
+    predict::Detector detector(trained.model.graph, trained.weights,
+                               {.size = {options.image_size, options.image_size},
+                                .tiles = tiles,
+                                .nms = suppression(how, *split.images),
+                                .engine = options.engine});
+    return validate_whole_images(*split.images, how,
+                                 [&](size_t, const image::Image& image) { return detector.detect(image); })
+        .report;
+  }
   cpu::ThreadPool threads(options.engine.threads);
   loader::DetectionLoader loader(
       split.images,
       {.batch = train::kDefaultBatch, .workers = threads.threads(), .rectangular = true, .stride = stride});
   EnginePredictor predictor(trained, options.engine);
   return validate_detector(
-             loader, *split.images, {.names = names, .show = {}},
+             loader, *split.images, how,
              [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads)
       .report;
 }

@@ -17,8 +17,9 @@ struct MeasureOptions {
   engine::EngineOptions engine;
 };
 
-// On the CPU engine, with rectangular batches, and classes matched as match_classes does, as `marrow val`.
-// REQUIRES: as many classes in the dataset as the model has. Throws what open_split throws.
+// On the CPU engine, in the tiles that the model was trained on or in rectangular batches, and classes
+// matched as match_classes does, as `marrow val`. REQUIRES: as many classes in the dataset as the model has.
+// Throws what open_split throws.
 DetectionReport measure_detector(const model::TrainedModel& trained, const data::Dataset& dataset,
                                  const MeasureOptions& options);
 

@@ -25,6 +25,7 @@ constexpr const char* kYamlVersion = "1";   // the model as YAML
 constexpr const char* kGraphVersion = "2";  // the model as a graph
 constexpr const char* kLaterVersion = "3";  // as YAML that 0.1 would read as another network
 constexpr const char* kThresholds = "thresholds";
+constexpr const char* kTiles = "tiles";
 constexpr const char* kForm = "form";
 constexpr const char* kDeployed = "deployed";
 
@@ -90,6 +91,13 @@ std::vector<std::string> names_of(const json& stored) {
   if (names.empty() || names.size() > kMaxModelClasses)
     fail_format(fmt::format("{} names, wanted 1 to {}", names.size(), kMaxModelClasses));
   return names;
+}
+
+TileOptions stored_tiles(const json& stored) {
+  constexpr int kLargestSide = 16384;  // pixels
+  constexpr double kLargestOverlap = 0.9;
+  const double side = number(stored.at("side"), "side", 1, kLargestSide);
+  return {static_cast<int>(side), number(stored.at("overlap"), "overlap", 0, kLargestOverlap)};
 }
 
 std::vector<float> thresholds_of(const json& stored, size_t classes) {
@@ -174,6 +182,7 @@ std::map<std::string, std::string> checkpoint_metadata(const Model& model) {
   metadata["stride"] = std::to_string(model.largest_stride);
   metadata["input"] = to_json(format_of(model.graph)).dump();
   if (!model.thresholds.empty()) metadata[kThresholds] = thresholds_text(model.thresholds);
+  if (model.tiles.side > 0) metadata[kTiles] = tiles_text(model.tiles);
   if (is_deployed(model)) {
     metadata[kVersionKey] = kGraphVersion;
     metadata[kForm] = kDeployed;
@@ -256,6 +265,7 @@ TrainedModel model_of_checkpoint(const std::filesystem::path& path,
   if (metadata.contains(kThresholds))
     result.model.thresholds = stored.read(
         kThresholds, [&](const json& list) { return thresholds_of(list, result.model.names.size()); });
+  if (metadata.contains(kTiles)) result.model.tiles = stored.read(kTiles, stored_tiles);
   const weights::LoadReport report = weights::load_weights(result.model.graph, state, result.weights);
   if (!report.complete())
     throw Error(ErrorKind::kModel, file + ": the tensors do not fill the model\n" + to_string(report));
@@ -274,6 +284,18 @@ std::string thresholds_text(const std::vector<float>& thresholds) {
 std::vector<float> parse_thresholds(const std::string& text, size_t classes) {
   try {
     return thresholds_of(json::parse(text), classes);
+  } catch (const json::exception& error) {
+    fail_format(printable(error.what(), 300));
+  }
+}
+
+std::string tiles_text(const TileOptions& tiles) {
+  return json{{"side", tiles.side}, {"overlap", tiles.overlap}}.dump();
+}
+
+TileOptions parse_tiles(const std::string& text) {
+  try {
+    return stored_tiles(json::parse(text));
   } catch (const json::exception& error) {
     fail_format(printable(error.what(), 300));
   }

@@ -38,4 +38,8 @@ InputFormat parse_input_format(const std::string& text);
 std::string thresholds_text(const std::vector<float>& thresholds);
 std::vector<float> parse_thresholds(const std::string& text, size_t classes);
 
+// Model::tiles, likewise.
+std::string tiles_text(const TileOptions& tiles);
+TileOptions parse_tiles(const std::string& text);
+
 }  // namespace marrow::model

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "marrow/geometry/tiles.h"
 #include "marrow/graph/graph.h"
 
 namespace marrow::model {
@@ -48,6 +49,7 @@ struct Model {
   // What a detection's confidence must exceed, by class, as it was chosen on validation images; empty:
   // nothing was.
   std::vector<float> thresholds;
+  TileOptions tiles;  // of the images that it was trained on
   std::string scale;  // the letter, or ""
   std::string
       yaml;  // parse_model_spec and build_model make this model again from it; "": see model/deployed.h

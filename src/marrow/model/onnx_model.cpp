@@ -105,13 +105,19 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{}: {}", file, error.what()), {.file = file});
   }
-  if (const std::string* stored = proto.find_metadata("thresholds")) {
+  const auto take = [&](const char* key, const auto& parse) {
+    const std::string* stored = proto.find_metadata(key);
+    if (stored == nullptr) return;
     try {
-      result.model.thresholds = parse_thresholds(*stored, result.model.names.size());
+      parse(*stored);
     } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("{}: metadata 'thresholds': {}", file, error.what()));
+      throw Error(error.kind(), fmt::format("{}: metadata '{}': {}", file, key, error.what()));
     }
-  }
+  };
+  take("thresholds", [&](const std::string& text) {
+    result.model.thresholds = parse_thresholds(text, result.model.names.size());
+  });
+  take("tiles", [&](const std::string& text) { result.model.tiles = parse_tiles(text); });
   result.model.warnings = std::move(warnings);
   result.model.fixed_height = read.height;
   result.model.fixed_width = read.width;
@@ -137,6 +143,7 @@ std::vector<std::pair<std::string, std::string>> onnx_metadata(const Model& mode
       {"channels", std::to_string(model.graph.nodes.front().channels)},
       {"input", input_format_text(std::get<Input>(model.graph.nodes.front().operation).format)}};
   if (!model.thresholds.empty()) metadata.emplace_back("thresholds", thresholds_text(model.thresholds));
+  if (model.tiles.side > 0) metadata.emplace_back("tiles", tiles_text(model.tiles));
   return metadata;
 }
 

@@ -136,6 +136,8 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
     say(fmt::format("imgsz {} becomes {}, a multiple of {}", options.imgsz, size, multiple));
   options.imgsz = size;
   std::get<Input>(model.graph.nodes.at(0).operation).format.crop = size;
+  model.tiles = {};
+  if (options.tile > 0) model.tiles = {options.tile, options.overlap};
 }
 
 std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,

@@ -67,11 +67,12 @@ class RunSetup {
     settings.executor.channels_last = options.channels_last;
     settings.executor.frozen = frozen_parts(model, options.freeze);
     settings.executor.compute_type = compute_type();
+    const bool cuts = model.tiles.side > 0;
     talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
                      model::count_parameters(model.graph), device.str(),
                      counted(torch::get_num_threads(), "thread"),
-                     counted(task->images(), model.task == "detect" && options.tile > 0 ? "tile" : "image"),
+                     counted(task->images(), cuts ? "tile" : "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
     std::unique_ptr<RunPlots> plots;
     if (options.plots) {
@@ -82,8 +83,9 @@ class RunSetup {
     talk(fmt::format("results go to {}", folder.string()));
     const RunOutcome outcome = Trainer(options, std::move(model), start, *task, std::move(settings)).run();
     if (outcome == RunOutcome::kFinished)
-      talk(fmt::format("results are in {}, the best model in {}", folder.string(),
-                       (folder / "weights" / kBest).string()));
+      talk(fmt::format("results are in {}, the best model in {}{}", folder.string(),
+                       (folder / "weights" / kBest).string(),
+                       cuts ? ", whose tiles 'marrow predict' and 'marrow val' take" : ""));
     return outcome;
   }
 
