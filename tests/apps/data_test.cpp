@@ -111,6 +111,18 @@ TEST_F(DataCommand, ListsLabelsThatAModelDisagreesWith) {
   }
   for (const char* file : {"suspects.txt", "suspects.json", "suspects.jpg"})
     EXPECT_TRUE(testing::fs::exists(folder_ / "runs/data/suspects" / file)) << file;
+  const ProgramResult tiled = data({"suspects", model.string(), "--data", "shapes", "--imgsz", "64", "--sure",
+                                    "0.01", "--json", "--tile", "32"});
+  EXPECT_EQ(tiled.code, 0) << tiled.err;
+  EXPECT_NE(tiled.out, suspects.out);
+}
+
+TEST_F(DataCommand, ShowsBatchesOfTiles) {
+  ASSERT_EQ(data({"synth", "shapes", "--images", "4", "--imgsz", "96"}).code, 0);
+  const ProgramResult shown = data({"show", "shapes", "--tile", "48", "--overlap", "0.25", "--batch", "4"});
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  EXPECT_SAYS(shown.err, "tiles of 48 px, ");
+  EXPECT_SAYS(shown.out, "train_epoch0_batch0.png: 4 images of 64x64, ");
 }
 
 TEST_F(DataCommand, MistakesAreUsageErrors) {

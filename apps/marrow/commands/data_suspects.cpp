@@ -39,6 +39,7 @@ struct Options {
   std::string model, data, split = "train";
   std::vector<std::string> names;
   std::vector<int> imgsz;
+  TileFlags tiles;
   float sure = 0.5f;
   int top = 100;
   bool json = false;
@@ -109,8 +110,10 @@ image::Image draw(const std::vector<Found>& all, const std::vector<std::string>&
 
 std::vector<Found> search(const Options& options, const data::Dataset& dataset,
                           const model::TrainedModel& trained) {
-  predict::DetectorOptions how{.size = input_size(options.model, trained.model, options.imgsz),
+  const TileOptions tiles = chosen_tiles(options.tiles, options.model, trained.model);
+  predict::DetectorOptions how{.size = tiled_input_size(options.model, trained.model, options.imgsz, tiles),
                                .rect = trained.model.fixed_height == 0,
+                               .tiles = tiles,
                                .engine = options.engine};
   how.nms.confidence = std::min(kSeen, options.sure);
   // The model's classes, by the dataset's numbers.
@@ -178,6 +181,7 @@ void declare_data_suspects(Command& command) {
       .range(0.01, 1);
   command.option("--top", &options->top, "Suspects to list").range(1, 1'000'000);
   add_image_size(command, options->imgsz);
+  add_tiles(command, options->tiles);
   add_class_names(command, options->names);
   add_json(command, options->json);
   add_run_folder(command, options->folder);
