@@ -130,6 +130,19 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
   EXPECT_GE(targets, split.objects);
 }
 
+// By the rules of 8.4, in tiles too.
+TEST(Suppression, AllowsAsManyDetectionsAsTheFullestImageHasObjects) {
+  data::LabelledImage full{"a.jpg", 1000, 1000, {}, {}, {}};
+  full.labels.assign(400, {0, {0.5, 0.5, 0.1, 0.1}});
+  const loader::ImageStore store({full}, {});
+  const auto most = [&](evaluate::DetectorValidationOptions options) {
+    return evaluate::suppression(options, store).max_detections;
+  };
+  EXPECT_EQ(most({.show = {}}), 400);
+  EXPECT_EQ(most({.rules = Rules::k83, .show = {}}), 300);
+  EXPECT_EQ(most({.max_detections = 100, .show = {}}), 100);
+}
+
 // The row of the best epoch is what predicting in tiles finds with the best model.
 TEST_F(Tiles, AreMeasuredAsTheBestModelIsAfterwards) {
   TrainOptions options = tiled(tiny_.options("measured"));
