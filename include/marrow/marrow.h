@@ -141,10 +141,13 @@ typedef struct marrow_detector_options {
   int end2end; /* 0; not 0: the boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without
                   suppression */
   /* Pixels: images are cut into squares of this side, and what is found in them is joined across their
-     borders; for small objects in large images. At most 16384; 0, the default: images are not cut. It is also
-     the input's side where neither input_width nor input_height is given. */
+     borders; for small objects in large images. At most 16384; 0: images are not cut. -1, the default: the
+     tiles that the model was trained on, if any (`marrow train --tile`). Where neither input_width nor
+     input_height is given, it is the input's side too. */
   int tile;
-  float tile_overlap; /* 0.2: how much of a tile lies in its neighbour; 0 to 0.9 */
+  /* How much of a tile lies in its neighbour; 0 to 0.9. -1, the default: as in the model's tiles, else 0.2.
+   */
+  float tile_overlap;
 } marrow_detector_options;
 
 /* Sets every option to its default: marrow_detector_options_init(&options, sizeof options). */

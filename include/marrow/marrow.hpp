@@ -204,10 +204,12 @@ struct DetectorOptions {
   // The boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression.
   bool end2end = false;
   // Pixels: images are cut into squares of this side, and what is found in them is joined across their
-  // borders; for small objects in large images. At most 16384; 0: images are not cut. It is also the input's
-  // side where neither input_width nor input_height is given.
-  int tile = 0;
-  float tile_overlap = 0.2f;  // how much of a tile lies in its neighbour; 0 to 0.9
+  // borders; for small objects in large images. At most 16384; 0: images are not cut. Nothing: the tiles that
+  // the model was trained on, if any (`marrow train --tile`). Where neither input_width nor input_height is
+  // given, it is the input's side too.
+  std::optional<int> tile = {};
+  // How much of a tile lies in its neighbour; 0 to 0.9. Nothing: as in the model's tiles, else 0.2.
+  std::optional<float> tile_overlap = {};
 };
 
 class MARROW_CPP_API Detector {

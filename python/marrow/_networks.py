@@ -59,8 +59,9 @@ class Detector:
     agnostic   boxes of different classes suppress each other too
     end2end    the boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression
     tile       pixels: images are cut into squares of this side, and what is found in them is joined across their
-               borders; for small objects in large images. 0: images are not cut
-    overlap    how much of a tile lies in its neighbour, 0 to 0.9
+               borders; for small objects in large images. 0: images are not cut; None: the tiles that the model was
+               trained on, if any
+    overlap    how much of a tile lies in its neighbour, 0 to 0.9; None: as in the model's tiles, else 0.2
     rect       pad an image only to the next multiple of the stride, not to the whole input
     threads    0: every processor that this process may use
     precision  "float32", "bf16", or "int8" for models that ``marrow quantize`` made
@@ -73,7 +74,7 @@ class Detector:
     def __init__(self, model: Union[Model, str, os.PathLike], *, imgsz: Union[int, Tuple[int, int], None] = None,
                  conf: Optional[float] = None, iou: float = 0.7, max_det: int = 300,
                  classes: Optional[Sequence[Union[int, str]]] = None, agnostic: bool = False,
-                 end2end: bool = False, tile: int = 0, overlap: float = 0.2, rect: bool = True, threads: int = 0, precision: str = "float32", tune: bool = True):
+                 end2end: bool = False, tile: Optional[int] = None, overlap: Optional[float] = None, rect: bool = True, threads: int = 0, precision: str = "float32", tune: bool = True):
         self.model = _model(model)
         options = _library.DetectorOptions()
         function("detector_options_init")(byref(options), ctypes.sizeof(options))
@@ -81,10 +82,13 @@ class Detector:
         if imgsz is not None:
             height, width = (imgsz, imgsz) if not isinstance(imgsz, (tuple, list)) else imgsz
             options.input_height, options.input_width = _positive("imgsz", height), _positive("imgsz", width)
+        options.iou, options.rect, options.agnostic, options.end2end = iou, bool(rect), bool(agnostic), bool(end2end)
         if conf is not None:
-            options.confidence = float("nan") if conf == -1 else conf  # -1 is the library's None
-        options.iou, options.rect, options.agnostic = iou, bool(rect), bool(agnostic)
-        options.end2end, options.tile, options.tile_overlap = bool(end2end), _int("tile", tile), overlap
+            options.confidence = _given(conf)
+        if tile is not None:
+            options.tile = _positive("tile", tile) if tile else 0
+        if overlap is not None:
+            options.tile_overlap = _given(overlap)
         options.max_detections = _int("max_det", max_det)
         if classes is not None:
             ids = [self._class_id(each) for each in classes]
@@ -168,6 +172,11 @@ class Classifier:
         for i in range(function("classes_count")(found.pointer, image)):
             call("classes_get", found.pointer, image, i, byref(each))
             yield ClassProbability(each.class_id, text(each.label), each.probability)
+
+
+def _given(number):
+    """A number from a user: -1 stands for None in the library, and is wrong here."""
+    return float("nan") if number == -1 else number
 
 
 def _images(image):

@@ -155,8 +155,9 @@ TEST(CApi, TheDefaultsAreThoseOfTheCppApi) {
   EXPECT_EQ(options.confidence, -1);
   EXPECT_FALSE(cpp.confidence.has_value());
   EXPECT_EQ(options.end2end != 0, cpp.end2end);
-  EXPECT_EQ(options.tile, cpp.tile);
-  EXPECT_EQ(options.tile_overlap, cpp.tile_overlap);
+  EXPECT_EQ(options.tile, -1);
+  EXPECT_EQ(options.tile_overlap, -1);
+  EXPECT_FALSE(cpp.tile.has_value() || cpp.tile_overlap.has_value());
   EXPECT_EQ(options.iou, cpp.iou);
   EXPECT_EQ(options.max_detections, cpp.max_detections);
   EXPECT_EQ(options.class_ids, nullptr);

@@ -19,9 +19,11 @@ void write(const std::filesystem::path& path, const std::string& content) {
 // layers are tame, so that scores do not saturate, and a detector's lie around 0.4, where fresh ones lie far
 // below what counts as a detection.
 void write_network(const std::filesystem::path& path, const std::string& name,
-                   std::vector<std::string> classes, std::vector<float> thresholds = {}) {
+                   std::vector<std::string> classes, std::vector<float> thresholds = {},
+                   TileOptions tiles = {}) {
   model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
   model.thresholds = std::move(thresholds);
+  model.tiles = tiles;
   Weights weights = scene_weights(model.graph, 3);
   const std::string head = "model." + std::to_string(model.layers.size() - 1) + ".";
   for (auto& [parameter, tensor] : weights) {
@@ -43,6 +45,7 @@ void write_api_files(const std::filesystem::path& folder) {
   write_network(folder / "detector.safetensors", "yolov8n", {"red box", "green/disc", "bar"});
   write_network(folder / "thresholds.safetensors", "yolov8n", {"red box", "green/disc", "bar"},
                 {0.45f, 0.3f, 0.9f});
+  write_network(folder / "tiles.safetensors", "yolov8n", {"red box", "green/disc", "bar"}, {}, {48, 0.5});
   write_network(folder / "end2end.safetensors", "yolo26n", {"red box", "green/disc", "bar"});
   write_network(folder / "classifier.safetensors", "yolov8n-cls",
                 {"apple", "bread", "cheese", "d\xc3\xa9lice", "egg", "fig", "grape"});

@@ -68,6 +68,14 @@ std::vector<Case> cases() {
   all[4].arguments[1] = "40,100";
   all[4].options.input_height = 40;
   all[4].options.input_width = 100;
+  // Those that the model was trained on, other ones, and none.
+  for (const auto& [tile, arguments] : {std::pair<std::optional<int>, std::vector<std::string>>{{}, {}},
+                                        {40, {"--tile", "40"}},
+                                        {0, {"--tile", "0"}}}) {
+    all.push_back(
+        {arguments, {.engine = {.tune = false}, .confidence = 0.01f, .tile = tile}, "tiles.safetensors"});
+    add(all.back(), {"--conf", "0.01"});
+  }
   return all;
 }
 

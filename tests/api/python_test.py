@@ -21,6 +21,7 @@ except ImportError:
 FILES = pathlib.Path(os.environ["MARROW_API_FILES"])
 DETECTOR, CLASSIFIER = FILES / "detector.safetensors", FILES / "classifier.safetensors"
 THRESHOLDS, END2END = FILES / "thresholds.safetensors", FILES / "end2end.safetensors"
+TILES = FILES / "tiles.safetensors"
 A, B, GREY = FILES / "a.jpg", FILES / "b.png", FILES / "grey.png"
 SMALL = {"imgsz": 64, "conf": 0.01, "max_det": 20, "tune": False}
 
@@ -65,6 +66,8 @@ class DetectorTest(unittest.TestCase):
             (THRESHOLDS, {"imgsz": 64}, ("--imgsz", "64")),
             (THRESHOLDS, SMALL, ("--imgsz", "64", "--conf", "0.01", "--max-det", "20")),
             (END2END, {**SMALL, "end2end": True}, ("--imgsz", "64", "--conf", "0.01", "--max-det", "20", "--end2end")),
+            (TILES, {"conf": 0.01}, ("--conf", "0.01")),
+            (TILES, {"conf": 0.01, "tile": 0}, ("--conf", "0.01", "--tile", "0")),
             (DETECTOR, {"conf": 0.01, "tile": 32, "overlap": 0.25}, ("--conf", "0.01", "--tile", "32", "--overlap", "0.25")),
         ):
             with self.subTest(arguments):
@@ -191,7 +194,7 @@ class DetectorTest(unittest.TestCase):
 
     def test_options_that_make_no_sense_are_refused(self):
         for options, says in (
-            ({"conf": 2}, "confidence 2"), ({"conf": -1}, "confidence"), ({"tile": -1}, "tile -1"),
+            ({"conf": 2}, "confidence 2"), ({"conf": -1}, "confidence"), ({"tile": -1}, "tile -1"), ({"overlap": -1}, "tile_overlap"),
             ({"overlap": 1}, "tile_overlap 1"), ({"end2end": True}, "no end-to-end head"), ({"conf": float("nan")}, "confidence"), ({"iou": -1}, "iou"),
             ({"max_det": 0}, "max_detections 0"), ({"max_det": 2**40}, "max_det"), ({"imgsz": 0}, "imgsz 0"),
             ({"imgsz": 20000}, "16384"), ({"classes": ["baar"]}, "baar"), ({"classes": [3]}, "class id 3"),

@@ -142,7 +142,7 @@ void init_struct(const Struct& defaults, Struct* to, size_t size) noexcept {
   (void)guarded([&] { write_struct(defaults, to, "options"); });
 }
 
-constexpr float kOwnConfidence = -1;  // the model's
+constexpr int kOwn = -1;  // of a number: the model's
 
 marrow_detector_options detector_defaults() {
   const cpp::DetectorOptions from;
@@ -153,13 +153,13 @@ marrow_detector_options detector_defaults() {
   to.input_width = from.input_width;
   to.input_height = from.input_height;
   to.rect = from.rect;
-  to.confidence = kOwnConfidence;
+  to.confidence = kOwn;
   to.iou = from.iou;
   to.max_detections = from.max_detections;
   to.agnostic = from.agnostic;
   to.end2end = from.end2end;
-  to.tile = from.tile;
-  to.tile_overlap = from.tile_overlap;
+  to.tile = kOwn;
+  to.tile_overlap = kOwn;
   return to;
 }
 
@@ -187,13 +187,13 @@ cpp::DetectorOptions detector_options(const marrow_detector_options* given) {
   to.input_width = from.input_width;
   to.input_height = from.input_height;
   to.rect = from.rect != 0;
-  if (from.confidence != kOwnConfidence) to.confidence = from.confidence;
+  if (from.confidence != kOwn) to.confidence = from.confidence;
   to.iou = from.iou;
   to.max_detections = from.max_detections;
   to.agnostic = from.agnostic != 0;
   to.end2end = from.end2end != 0;
-  to.tile = from.tile;
-  to.tile_overlap = from.tile_overlap;
+  if (from.tile != kOwn) to.tile = from.tile;
+  if (from.tile_overlap != kOwn) to.tile_overlap = from.tile_overlap;
   if (from.class_ids != nullptr)
     to.class_ids.assign(from.class_ids, from.class_ids + from.class_id_count);
   else if (from.class_id_count > 0)

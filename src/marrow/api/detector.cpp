@@ -21,9 +21,10 @@ void check_fraction(const char* name, float value, float most = 1) {
 void check_options(const DetectorOptions& options, size_t classes) {
   if (options.confidence) check_fraction("confidence", *options.confidence);
   check_fraction("iou", options.iou);
-  check_fraction("tile_overlap", options.tile_overlap, kMostOverlap);
-  if (options.tile < 0 || options.tile > kLargestTile)
-    throw Error(ErrorKind::kUsage, fmt::format("tile {}; wanted 0 to {} pixels", options.tile, kLargestTile));
+  if (options.tile_overlap) check_fraction("tile_overlap", *options.tile_overlap, kMostOverlap);
+  if (options.tile && (*options.tile < 0 || *options.tile > kLargestTile))
+    throw Error(ErrorKind::kUsage,
+                fmt::format("tile {}; wanted 0 to {} pixels", *options.tile, kLargestTile));
   if (options.max_detections < 1 || options.max_detections > kMostDetections)
     throw Error(ErrorKind::kUsage,
                 fmt::format("max_detections {}; wanted 1 to {}", options.max_detections, kMostDetections));
@@ -54,13 +55,15 @@ Detector::Detector(const Model& model, const DetectorOptions& options) {
     check_options(options, network.names.size());
     inside::LayerDetectorOptions how;
     how.engine = inside::engine_options(options.engine);
+    how.tiles = network.tiles;
+    if (options.tile) how.tiles.side = *options.tile;
+    if (options.tile_overlap) how.tiles.overlap = *options.tile_overlap;
     if (options.input_width != 0 || options.input_height != 0)
       how.size = inside::input_size(loaded.file, network, options.input_width, options.input_height);
-    else if (options.tile > 0 && network.fixed_height == 0)
-      how.size = {options.tile, options.tile};
+    else if (how.tiles.side > 0 && how.tiles.side != network.tiles.side && network.fixed_height == 0)
+      how.size = {how.tiles.side, how.tiles.side};
     else
       how.size = loaded.input;
-    how.tiles = {options.tile, options.tile_overlap};
     how.rect = options.rect && network.fixed_height == 0;
     if (options.confidence)
       how.nms.confidence = *options.confidence;
