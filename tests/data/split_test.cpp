@@ -133,13 +133,13 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
   EXPECT_GT(refused, 30);
 }
 
-TEST_F(LabelCache, VersionTwoIsReadAsTheFormatPageShowsIt) {
+TEST_F(LabelCache, VersionThreeIsReadAsTheFormatPageShowsIt) {
   using namespace std::string_literals;
-  write("v2.marrow-cache", "MRWLABEL\2\0\0\0\0\0\0\0\x41\0\0\0\0\0\0\0"s + std::string(8, '\0') +
-                               "\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0\2\0\0\0/d\0\0\0\0"s +
-                               std::string(24, '\0') + "\xb2\x14\x98\x7b"s);
+  write("v3.marrow-cache", "MRWLABEL\3\0\0\0\0\0\0\0\x45\0\0\0\0\0\0\0"s + std::string(8, '\0') +
+                               "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
+                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xdd\xf6\x67\x4e"s);
   const CacheRead result =
-      read_label_cache(folder_ / "v2.marrow-cache", {DatasetFormat::kYolo, {}, {"cat"}, {"/d", ""}, {}});
+      read_label_cache(folder_ / "v3.marrow-cache", {DatasetFormat::kYolo, {}, -1, {"cat"}, {"/d", ""}, {}});
   ASSERT_TRUE(result.scan) << result.reason;
   EXPECT_TRUE(result.scan->pictures.empty());
 }
@@ -152,6 +152,33 @@ TEST_F(LabelCache, VersionOneIsRebuilt) {
         "\2\0\0\0/d\0\0\0\0"s +
             std::string(24, '\0') + "\x1f\x47\x16\x25"s);
   EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 1"));
+}
+
+// Version 2 knew no class `ignore`.
+TEST_F(LabelCache, VersionTwoIsRebuilt) {
+  using namespace std::string_literals;
+  write("labels/train.marrow-cache", "MRWLABEL\2\0\0\0\0\0\0\0\x41\0\0\0\0\0\0\0"s + std::string(8, '\0') +
+                                         "\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0\2\0\0\0/d\0\0\0\0"s +
+                                         std::string(24, '\0') + "\xb2\x14\x98\x7b"s);
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 2"));
+}
+
+TEST_F(LabelCache, KeepsRegionsToIgnore) {
+  write("data.yaml", "train: images/train\nval: images/train\nnames: [x, y, ignore]\n");
+  write("labels/train/a.txt", "0 .5 .5 .25 .5\n1 .1 .1 .2 .2\n2 .5 .5 .5 .5\n");
+  load_twice();
+  const std::vector<IgnoredLabel> ignored = load().images[0].ignored;
+  EXPECT_EQ(ignored,
+            (std::vector<IgnoredLabel>{{{kIgnoreClass, {.5, .5, .5, .5}}, IgnoredLabel::Reason::kClass}}));
+}
+
+// The names without it are the same.
+TEST_F(LabelCache, RebuildsWhenTheNumberOfTheClassIgnoreChanges) {
+  for (const char* name : {"a", "b"}) write("labels/train/" + std::string(name) + ".txt", "0 .5 .5 .25 .5\n");
+  write("data.yaml", "train: images/train\nval: images/train\nnames: [x, y, ignore]\n");
+  load();
+  write("data.yaml", "train: images/train\nval: images/train\nnames: [ignore, x, y]\n");
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: the class list has changed"));
 }
 
 TEST_F(LabelCache, RebuildsWhenTheKeypointsChange) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -174,6 +175,21 @@ TEST(Draw, BoxAndLabelHaveTheColourOfTheClass) {
   EXPECT_EQ(line_width({6000, 5000}), 16);
   EXPECT_NE(class_colour(0), class_colour(1));
   EXPECT_EQ(class_colour(3), class_colour(23));
+}
+
+TEST(Draw, RegionsAreHatchedInGreyWithinTheImage) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  image::Image image(40, 30, 90);
+  draw_regions(image, std::vector<Box<ImagePixels>>{{10, 10, 100, 20}, {nan, 0, 9, 9}});
+  for (int y = 0; y < 30; ++y)
+    for (int x = 0; x < 40; ++x) {
+      const bool inside = x >= 10 && y >= 10 && y <= 20;
+      const bool drawn = inside && (x == 10 || x == 39 || y == 10 || y == 20 || (x + y) % 10 < 2);
+      for (int c = 0; c < 3; ++c) ASSERT_EQ(image.row(y)[3 * x + c], drawn ? 160 : 90) << x << " " << y;
+    }
+  image::Image tiny(1, 1, 90);
+  draw_regions(tiny, std::vector<Box<ImagePixels>>{{-1e30f, -5, 1e30f, 5}});
+  EXPECT_EQ(tiny.row(0)[0], 160);
 }
 
 // A box at the very top has its label inside, one at the right edge has it moved left.

@@ -54,9 +54,10 @@ int say_losses(const data::ReadSummary& summary, data::DatasetFormat to) {
   for (const data::Problem& problem : summary.problems)
     fmt::print(stderr, "{}: {}\n", data::severity_name(problem.severity), problem.text());
   if (summary.ignored > 0)
-    fmt::print(
-        "{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
-        to == data::DatasetFormat::kYolo ? "left out, YOLO's format has no place for such" : "kept as such");
+    fmt::print("{} to ignore: {}\n", counted(summary.ignored, "region"),
+               to == data::DatasetFormat::kYolo
+                   ? "boxes of a last class 'ignore', which programs other than marrow take for objects"
+                   : "kept as such");
   if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "image"));
   return summary.dropped > 0 ? 1 : 0;
 }
@@ -119,7 +120,7 @@ struct MergeArguments {
   WriteArguments write{.to = "yolo"};
 };
 
-// "kitten=cat", and "noise=" for classes that are left out.
+// "kitten=cat", and "noise=" for classes that are left out, "blur=ignore" for regions to ignore.
 std::map<std::string, std::string> class_map(const std::vector<std::string>& pairs) {
   std::map<std::string, std::string> map;
   for (const std::string& pair : pairs) {
@@ -203,7 +204,8 @@ void declare_data_merge(Command& command) {
   command
       .option(
           "--map", &arguments->rename,
-          "What classes are called in the new dataset, separated by commas; an empty NEW leaves a class out")
+          "What classes are called in the new dataset, separated by commas; an empty NEW leaves a class out, "
+          "'ignore' makes regions to ignore of it")
       .type("OLD=NEW,...")
       .without("as before");
   add_writing(command, arguments->write);

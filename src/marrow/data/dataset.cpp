@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
@@ -75,6 +77,7 @@ void require_text(const fs::path& file) {
 
 // VOC's classes come from its XML files.
 std::string why_no_names(const Dataset& dataset) {
+  if (dataset.ignore_class >= 0) return fmt::format(" besides '{}'", kIgnoreName);
   if (dataset.format != DatasetFormat::kVoc) return {};
   for (const Split& split : dataset.splits)
     for (const SplitSource& source : split.sources)
@@ -84,6 +87,23 @@ std::string why_no_names(const Dataset& dataset) {
           return fmt::format(", and an annotation of split '{}' is not there: {}", split.name, shown(file));
       }
   return ": no annotation has an object";
+}
+
+// The class `ignore` names regions, not objects.
+void take_out_ignore(Dataset& dataset) {
+  if (dataset.format == DatasetFormat::kFolders) return;
+  const auto found = std::ranges::find_if(dataset.names, is_ignore_name);
+  if (found == dataset.names.end()) return;
+  if (std::find_if(found + 1, dataset.names.end(), is_ignore_name) != dataset.names.end())
+    throw Error(ErrorKind::kFormat,
+                fmt::format("{}: names: '{}' is there twice", shown(dataset.file), kIgnoreName));
+  const auto number = static_cast<int>(found - dataset.names.begin());
+  const bool is_last = found + 1 == dataset.names.end();
+  dataset.notes.push_back(fmt::format(
+      "{}: boxes of class {} '{}' are regions to ignore, not objects{}", shown(dataset.file), number, *found,
+      is_last ? "" : fmt::format("; the classes behind it are counted from {}", number)));
+  dataset.names.erase(found);
+  if (dataset.format == DatasetFormat::kYolo) dataset.ignore_class = number;
 }
 
 }  // namespace
@@ -110,6 +130,7 @@ Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
     dataset = parse_dataset_yaml(read_file(absolute, kMaxDatasetYamlBytes), absolute, std::move(names));
   }
   if (dataset.names.empty()) dataset.names = gather_class_names(dataset);
+  take_out_ignore(dataset);
   if (dataset.names.empty())
     throw Error(ErrorKind::kFormat,
                 fmt::format("{}: no classes are named{}", shown(dataset.file), why_no_names(dataset)));

@@ -54,6 +54,7 @@ struct Dataset {
   std::filesystem::path root;
   DatasetFormat format = DatasetFormat::kYolo;
   std::vector<std::string> names;  // of the classes, by number
+  int ignore_class = -1;           // kYolo: where the rows' numbers have `ignore`, no name; -1: nowhere
   KeypointShape keypoints;         // kYolo: what a row has behind its box
   int channels = 3;
   std::vector<Split> splits;
@@ -73,7 +74,8 @@ struct Dataset {
 // file), or in one of the layouts of docs/data.md, of which a note says which it is. Throws Error naming
 // file, line and key. `names`, when not empty, stands for the classes of the file, which then needs none;
 // without names anywhere, those of COCO's categories (by id) and VOC's objects (by alphabet) are gathered
-// from all splits, which reads every annotation file. All paths of the result are absolute.
+// from all splits, which reads every annotation file. A class `ignore` (labels.h) is taken out of the names
+// of a dataset with boxes, and a note says so. All paths of the result are absolute.
 Dataset read_dataset(const std::filesystem::path& path, std::vector<std::string> names = {});
 
 // Where the label file of a kYolo dataset's image is looked for.

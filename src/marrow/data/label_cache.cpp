@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "MRWLABEL";
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr size_t kHeaderBytes = 24, kChecksumBytes = 4;
 constexpr const char* kSuffix = ".marrow-cache";
 
@@ -28,13 +28,29 @@ void put_label(ByteWriter& out, const Label& label) {
   for (const double value : {label.box.cx, label.box.cy, label.box.width, label.box.height}) out.put(value);
 }
 
-Label get_label(ByteReader& in, int classes) {
+Label get_any_label(ByteReader& in) {
   Label label;
   label.class_id = in.get<int32_t>();
   for (double* value : {&label.box.cx, &label.box.cy, &label.box.width, &label.box.height})
     *value = in.get_finite();
+  return label;
+}
+
+Label get_label(ByteReader& in, int classes) {
+  const Label label = get_any_label(in);
   in.require(label.class_id >= 0 && label.class_id < classes);
   return label;
+}
+
+IgnoredLabel get_ignored(ByteReader& in, int classes) {
+  using Reason = IgnoredLabel::Reason;
+  const auto number = in.get<uint8_t>();
+  in.require(number <= static_cast<uint8_t>(Reason::kClass));
+  const auto reason = static_cast<Reason>(number);
+  if (reason != Reason::kClass) return {get_label(in, classes), reason};
+  const Label label = get_any_label(in);
+  in.require(label.class_id == kIgnoreClass);
+  return {label, reason};
 }
 
 void put_stamp(ByteWriter& out, const FileStamp& stamp) {
@@ -104,17 +120,14 @@ ScannedImage get_picture(ByteReader& in, int classes) {
     }
   }
   image.ignored.resize(in.get_count(kLabelBytes + 1));
-  for (IgnoredLabel& ignored : image.ignored) {
-    const auto reason = in.get<uint8_t>();
-    in.require(reason <= static_cast<uint8_t>(IgnoredLabel::Reason::kDifficult));
-    ignored = {get_label(in, classes), static_cast<IgnoredLabel::Reason>(reason)};
-  }
+  for (IgnoredLabel& ignored : image.ignored) ignored = get_ignored(in, classes);
   return picture;
 }
 
 void put_key(ByteWriter& out, const CacheKey& key) {
   out.put<int32_t>(key.keypoints.count);
   out.put<int32_t>(key.keypoints.dimensions);
+  out.put<int32_t>(key.ignore_class);
   for (const std::vector<std::string>* texts : {&key.names, &key.sources}) {
     out.put_count(texts->size());
     for (const std::string& text : *texts) out.put_string(text);
@@ -132,6 +145,7 @@ std::string compare_key(ByteReader& in, const CacheKey& key) {
   keypoints.count = in.get<int32_t>();
   keypoints.dimensions = in.get<int32_t>();
   if (keypoints != key.keypoints) return "kpt_shape has changed";
+  if (in.get<int32_t>() != key.ignore_class) return "the class list has changed";
   std::vector<std::string> names(in.get_count(kStringBytes));
   for (std::string& name : names) name = in.get_string();
   if (names != key.names) return "the class list has changed";
@@ -169,6 +183,7 @@ Scan get_scan(ByteReader& in, int classes) {
 CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader& reader) {
   CacheKey key{dataset.format,
                dataset.keypoints,
+               dataset.ignore_class,
                dataset.names,
                {dataset.root.native(), dataset.voc_annotations.native()},
                {}};

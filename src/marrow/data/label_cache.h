@@ -26,6 +26,7 @@ struct SharedFile {
 struct CacheKey {
   DatasetFormat format = DatasetFormat::kYolo;
   KeypointShape keypoints;
+  int ignore_class = -1;
   std::vector<std::string> names;
   std::vector<std::string> sources;  // the split's sources and their folders of images
   std::vector<SharedFile> shared;    // files with the annotations of many images

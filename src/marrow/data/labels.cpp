@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "marrow/base/text.h"
+
 namespace marrow::data {
 
 std::string_view problem_kind_name(Problem::Kind kind) {
@@ -55,6 +57,10 @@ std::string_view severity_name(Problem::Severity severity) {
       break;
   }
   return "note";
+}
+
+bool is_ignore_name(std::string_view name) {
+  return name.size() == kIgnoreName.size() && to_lower(name) == kIgnoreName;
 }
 
 std::filesystem::path yolo_label_path(const std::filesystem::path& image) {

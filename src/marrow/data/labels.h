@@ -35,10 +35,16 @@ Clipped clip_to_image(Box<Normalised, double>& box);
 
 CentredBox<Normalised, double> centred(const Box<Normalised, double>& box);
 
-// An object that is neither to be learned nor to be counted as missed.
+// The class, in any case, whose boxes are regions to ignore: it is none of a dataset's names.
+inline constexpr std::string_view kIgnoreName = "ignore";
+bool is_ignore_name(std::string_view name);
+inline constexpr int kIgnoreClass = -2;  // of a region of that class
+
+// A region to ignore: what is there is neither an object to be learned or counted as missed, nor background.
 struct IgnoredLabel {
-  enum class Reason : uint8_t { kCrowd, kDifficult };  // COCO's iscrowd, VOC's difficult
-  Label label;
+  // COCO's iscrowd, VOC's difficult, the class `ignore`.
+  enum class Reason : uint8_t { kCrowd, kDifficult, kClass };
+  Label label;  // kClass: of kIgnoreClass
   Reason reason = Reason::kCrowd;
   bool operator==(const IgnoredLabel&) const = default;
 };
@@ -139,11 +145,13 @@ struct KeypointShape {
 // lengths, with a class outside 0..classes-1 or with anything that is not a finite number make the file
 // unusable. Of equal rows one is kept, and then all rows are sorted. Boxes without area are dropped, and
 // those that reach outside clipped, with a warning; so is a file that mixes boxes and polygons.
+// Rows of ignore_class, which is one of `classes`, are regions to ignore, and the classes behind it count one
+// less.
 ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
-                               KeypointShape keypoints = {});
+                               KeypointShape keypoints = {}, int ignore_class = -1);
 
-// The lines of a YOLO label file: each number as %g. With `polygons`, labels that have one are written as
-// polygons, and then all of them.
+// The lines of a YOLO label file: each number as %g; regions to ignore last, by the class that they have.
+// With `polygons`, labels that have one are written as polygons, and then all of them.
 std::string yolo_label_lines(const LabelledImage& image, bool polygons);
 
 }  // namespace marrow::data

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "marrow/base/counted.h"
 #include "marrow/data/unused_labels.h"
@@ -25,16 +26,18 @@ std::string no_label_file(const Dataset& dataset, const SplitLabels& labels) {
 }
 
 std::string all_ignored(const SplitLabels& labels) {
-  int64_t crowds = 0, difficult = 0;
+  std::array<int64_t, 3> counts = {};  // by reason
   for (const LabelledImage& image : labels.images)
-    for (const IgnoredLabel& ignored : image.ignored)
-      ++(ignored.reason == IgnoredLabel::Reason::kCrowd ? crowds : difficult);
-  const std::string what = difficult == 0 ? "crowds (iscrowd)"
-                           : crowds == 0  ? "marked as difficult"
-                                          : "crowds or marked as difficult";
-  const int64_t all = crowds + difficult;
+    for (const IgnoredLabel& ignored : image.ignored) ++counts.at(static_cast<size_t>(ignored.reason));
+  const char* const what[] = {"crowds (iscrowd)", "marked as difficult", "of the class 'ignore'"};
+  std::string reasons;
+  int64_t all = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    all += counts[i];
+    if (counts[i] > 0) reasons += (reasons.empty() ? "" : " or ") + std::string(what[i]);
+  }
   return fmt::format("{} {}, which is neither learned nor counted",
-                     all == 1 ? "its one object is" : fmt::format("all its {} objects are", all), what);
+                     all == 1 ? "its one object is" : fmt::format("all its {} objects are", all), reasons);
 }
 
 // Of the most severe kind that can take all objects away; nullptr when there is none.

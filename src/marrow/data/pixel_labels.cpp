@@ -66,9 +66,12 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
                         stated_height_, gone ? "dropped" : "clipped"));
     if (gone) return;
   }
-  if (object.crowd || object.difficult) {
-    result_.ignored.push_back(
-        {label, object.crowd ? IgnoredLabel::Reason::kCrowd : IgnoredLabel::Reason::kDifficult});
+  if (object.class_id == kIgnoreClass || object.crowd || object.difficult) {
+    using Reason = IgnoredLabel::Reason;
+    const bool by_class = object.class_id == kIgnoreClass;
+    result_.ignored.push_back({label, by_class       ? Reason::kClass
+                                      : object.crowd ? Reason::kCrowd
+                                                     : Reason::kDifficult});
     return;
   }
   Polygon polygon;

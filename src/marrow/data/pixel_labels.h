@@ -12,7 +12,7 @@
 namespace marrow::data {
 
 struct PixelObject {
-  int class_id = 0;
+  int class_id = 0;  // or kIgnoreClass
   Box<ImagePixels, double> box;
   bool crowd = false, difficult = false;
   std::span<const float> polygon = {};  // x, y pairs

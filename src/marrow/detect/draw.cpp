@@ -211,4 +211,20 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   for (size_t i = labels.size(); i-- > 0;) draw_label(canvas, taken[i], labels[i], class_colour(classes[i]));
 }
 
+void draw_regions(image::Image& image, std::span<const Box<ImagePixels>> regions) {
+  constexpr int kHatching = 10, kLine = 2;  // pixels from line to line, and of a line
+  constexpr uint8_t kGrey = 160;
+  if (image.empty()) return;
+  for (const Box<ImagePixels>& region : regions) {
+    if (!is_finite(region)) continue;
+    const cv::Rect box = pixel_box(region, {image.width(), image.height()});
+    for (int y = box.y; y <= box.y + box.height; ++y)
+      for (int x = box.x; x <= box.x + box.width; ++x) {
+        const bool is_border = x == box.x || x == box.x + box.width || y == box.y || y == box.y + box.height;
+        if (is_border || (x + y) % kHatching < kLine)
+          std::fill_n(image.row(y) + x * image::Image::kChannels, image::Image::kChannels, kGrey);
+      }
+  }
+}
+
 }  // namespace marrow::detect

@@ -29,4 +29,7 @@ inline constexpr float kNoConfidence = -1.0f;
 void draw_detections(image::Image& image, std::span<const Detection> detections,
                      std::span<const std::string> names);
 
+// Regions to ignore: hatched in grey, without a label. Boxes that are not finite are left out.
+void draw_regions(image::Image& image, std::span<const Box<ImagePixels>> regions);
+
 }  // namespace marrow::detect

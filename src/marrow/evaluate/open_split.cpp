@@ -111,11 +111,13 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   }
   labels.images.resize(kept_of(labels.images.size(), options));
   OpenedSplit opened;
+  int64_t regions = 0;
   const auto class_of = [&](const data::Label& label) {
+    if (label.class_id == data::kIgnoreClass) return label.class_id;
     return options.single_class ? 0 : mapped(options.class_map, label.class_id);
   };
   const auto is_left_out = [&](const data::Label& label) {
-    return !options.classes.empty() &&
+    return label.class_id != data::kIgnoreClass && !options.classes.empty() &&
            std::ranges::find(options.classes, label.class_id) == options.classes.end();
   };
   for (data::LabelledImage& image : labels.images) {
@@ -126,14 +128,16 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
     for (data::IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
+    regions += static_cast<int64_t>(image.ignored.size());
   }
   if (opened.objects == 0 && options.need_objects)
     fail_format(fmt::format("{}: split '{}' has no objects of the chosen classes in the {} that are used",
                             data::shown(dataset.file), split,
                             counted(static_cast<int64_t>(labels.images.size()), "image")));
-  say(fmt::format("{}: {}, {}, {} without objects, {} unusable", split,
+  say(fmt::format("{}: {}, {}, {} without objects, {} unusable{}", split,
                   counted(static_cast<int64_t>(labels.images.size()), "image"),
-                  counted(opened.objects, "object"), opened.backgrounds, labels.dropped));
+                  counted(opened.objects, "object"), opened.backgrounds, labels.dropped,
+                  regions > 0 ? fmt::format(", {} to ignore", counted(regions, "region")) : ""));
   if (options.coco_numbers && !options.single_class)
     opened.numbers = mapped_numbers(dataset, split, options.class_map);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labels.images);

@@ -379,7 +379,7 @@ ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::spa
       continue;
     }
     const int class_id = classes.find(object.category_id);
-    if (class_id < 0) {
+    if (class_id == -1) {
       labels.problem(Problem::Severity::kWarning, Problem::Kind::kUnknownClass, origin,
                      fmt::format("category {} is not a class of this dataset; left out",
                                  printable(coco.id_text(object.category_id), 60)));

@@ -65,12 +65,12 @@ CocoFile parse_coco(std::string_view text, const std::string& name);
 
 // The labels of an image from its objects, which are `coco`'s. `stated` is the image as the file describes
 // it; where it states no size, width and height (of the image itself, upright) count. class_of maps category
-// ids to classes; -1 leaves the object out with a problem. A broken object makes the image unusable. Boxes
-// that reach outside by more than kLabelTolerance are clipped, with a problem; without area they are dropped.
-// Of equal objects one is kept.
+// ids to classes, or to kIgnoreClass; -1 leaves the object out with a problem. A broken object makes the
+// image unusable. Boxes that reach outside by more than kLabelTolerance are clipped, with a problem; without
+// area they are dropped. Of equal objects one is kept.
 struct CocoClasses {
   std::vector<std::pair<int64_t, int>> class_of;  // category id -> class, sorted by id
-  int find(int64_t category_id) const;
+  int find(int64_t category_id) const;            // -1 when there is none
 };
 ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::span<const CocoObject> objects,
                          const CocoClasses& classes, int width, int height, const std::string& file);

@@ -131,9 +131,9 @@ class CocoReader : public SplitReader {
   void map_classes(File& file, const ClassIndex& index) {
     bool any = false;
     for (const CocoCategory& category : file.content.categories) {
-      const int class_id = index.find(category.name);
-      any |= class_id >= 0;
-      if (class_id >= 0)
+      const int class_id = is_ignore_name(category.name) ? kIgnoreClass : index.find(category.name);
+      any |= class_id != -1;
+      if (class_id != -1)
         file.classes.class_of.emplace_back(category.id, class_id);
       else
         problems_.push_back(

@@ -110,8 +110,8 @@ ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width
   int unknown = 0;
   for (const VocObject& object : voc.objects) {
     const LabelOrigin origin = {fmt::format("{}:{}", file, object.line)};
-    const int class_id = classes.find(object.name);
-    if (class_id < 0) {
+    const int class_id = is_ignore_name(object.name) ? kIgnoreClass : classes.find(object.name);
+    if (class_id == -1) {
       labels.set_unusable();
       if (++unknown > kProblemsPerFile) continue;  // each message looks for the nearest name
       labels.problem(Severity::kError, Kind::kUnknownClass, origin,

@@ -33,7 +33,7 @@ VocFile parse_voc(std::string_view text, const std::string& file);
 
 // Labels by class name; width and height are the image's own. An object of a name that is no class makes
 // the file unusable. Coordinates are taken as they stand: no pixel is subtracted (some converters do, and are
-// wrong for files that count from 0). Difficult objects are kept apart, as ignored.
+// wrong for files that count from 0). Difficult objects, and those named `ignore`, are regions to ignore.
 ParsedLabels voc_labels(const VocFile& voc, const ClassIndex& classes, int width, int height,
                         const std::string& file);
 

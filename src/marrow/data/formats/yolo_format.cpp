@@ -76,8 +76,8 @@ Label bounds(int class_id, const Polygon& polygon) {
 
 class LabelParser {
  public:
-  LabelParser(const std::string& file, int classes, KeypointShape keypoints)
-      : file_(file), classes_(classes), keypoints_(keypoints) {}
+  LabelParser(const std::string& file, int classes, KeypointShape keypoints, int ignore_class)
+      : file_(file), classes_(classes), keypoints_(keypoints), ignore_class_(ignore_class) {}
 
   ParsedLabels parse(std::string_view text) {
     const Words words = split_words(text);
@@ -88,6 +88,7 @@ class LabelParser {
       say_mixed();
       drop_duplicates();
       clip();
+      if (ignore_class_ >= 0) take_regions();
       if (!std::ranges::any_of(result_.polygons, [](const Polygon& polygon) { return !polygon.empty(); }))
         result_.polygons.clear();
       for (size_t i = 0; i < result_.polygons.size(); ++i)
@@ -240,9 +241,23 @@ class LabelParser {
     if (order.size() < result_.labels.size()) keep(order);
   }
 
+  void take_regions() {
+    std::vector<size_t> objects;
+    for (size_t i = 0; i < result_.labels.size(); ++i) {
+      Label& label = result_.labels[i];
+      if (label.class_id == ignore_class_)
+        result_.ignored.push_back({{kIgnoreClass, label.box}, IgnoredLabel::Reason::kClass});
+      else
+        objects.push_back(i);
+      label.class_id -= label.class_id > ignore_class_;
+    }
+    if (objects.size() < result_.labels.size()) keep(objects);
+  }
+
   const std::string& file_;
   int classes_;
   KeypointShape keypoints_;
+  int ignore_class_;        // -1: none
   ParsedLabels result_;     // with as many polygons as labels, empty for boxes, until the end
   std::vector<int> lines_;  // of the labels
   std::vector<double> numbers_;
@@ -252,25 +267,28 @@ class LabelParser {
 }  // namespace
 
 ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
-                               KeypointShape keypoints) {
+                               KeypointShape keypoints, int ignore_class) {
   if (is_utf16(text))
     return {.usable = false, .problems = {{Severity::kError, Kind::kLabelSyntax, file, kUtf16Refused}}};
-  return LabelParser(file, classes, keypoints).parse(utf8_content(text, file));
+  return LabelParser(file, classes, keypoints, ignore_class).parse(utf8_content(text, file));
 }
 
 std::string yolo_label_lines(const LabelledImage& image, bool polygons) {
   std::string lines;
   const auto out = std::back_inserter(lines);
-  for (size_t i = 0; i < image.labels.size(); ++i) {
-    const Label& label = image.labels[i];
+  const bool as_polygons = polygons && !image.polygons.empty();
+  const auto add = [&](const Label& label, const Polygon& polygon) {
     fmt::format_to(out, "{}", label.class_id);
-    if (polygons && !image.polygons.empty())
-      for (const auto& point : image.polygons[i]) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
+    if (as_polygons)
+      for (const auto& point : polygon) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
     else
       fmt::format_to(out, " {:g} {:g} {:g} {:g}", label.box.cx, label.box.cy, label.box.width,
                      label.box.height);
     lines += '\n';
-  }
+  };
+  for (size_t i = 0; i < image.labels.size(); ++i)
+    add(image.labels[i], as_polygons ? image.polygons[i] : Polygon());
+  for (const IgnoredLabel& ignored : image.ignored) add(ignored.label, box_polygon(ignored.label));
   return lines;
 }
 

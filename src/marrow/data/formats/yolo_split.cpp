@@ -26,8 +26,9 @@ class YoloReader : public SplitReader {
     const fs::path& path = pictures_[i].annotation;
     std::error_code ignored;
     if (!fs::exists(path, ignored)) return background(pictures_[i]);
-    return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path), dataset_.classes(),
-                             dataset_.keypoints);
+    const int of_rows = dataset_.classes() + (dataset_.ignore_class >= 0 ? 1 : 0);
+    return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path), of_rows, dataset_.keypoints,
+                             dataset_.ignore_class);
   }
 
  private:

@@ -15,18 +15,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-detect::Detection detection_of(const Label& label, const LabelledImage& image) {
+Box<ImagePixels> box_of(const Label& label, const LabelledImage& image) {
   const auto [x1, y1, x2, y2] = pixel_box(label, image).corner_form();
-  return {
-      .box = {static_cast<float>(x1), static_cast<float>(y1), static_cast<float>(x2), static_cast<float>(y2)},
-      .confidence = detect::kNoConfidence,
-      .class_id = label.class_id};
+  return {static_cast<float>(x1), static_cast<float>(y1), static_cast<float>(x2), static_cast<float>(y2)};
 }
 
 }  // namespace
 
 image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxes,
-                       std::span<const std::string> names, int tile) {
+                       std::span<const std::string> names, int tile, std::vector<Box<ImagePixels>> regions) {
   image::Image picture;
   try {
     picture = image::decode_image_file(path).image;
@@ -40,7 +37,10 @@ image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxe
   const double scale_y = static_cast<double>(geometry.resized.height) / picture.height();
   const auto x = [&](float value) { return static_cast<float>(value * scale_x + geometry.left); };
   const auto y = [&](float value) { return static_cast<float>(value * scale_y + geometry.top); };
-  for (detect::Detection& one : boxes) one.box = {x(one.box.x1), y(one.box.y1), x(one.box.x2), y(one.box.y2)};
+  const auto move = [&](Box<ImagePixels>& box) { box = {x(box.x1), y(box.y1), x(box.x2), y(box.y2)}; };
+  for (Box<ImagePixels>& region : regions) move(region);
+  for (detect::Detection& one : boxes) move(one.box);
+  detect::draw_regions(canvas, regions);
   detect::draw_detections(canvas, boxes, names);
   return canvas;
 }
@@ -48,8 +48,9 @@ image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxe
 image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
                               std::span<const std::string> names, int columns, int tile) {
   std::vector<const LabelledImage*> chosen;
-  std::ranges::copy_if(images, std::back_inserter(chosen),
-                       [](const LabelledImage* image) { return !image->labels.empty(); });
+  std::ranges::copy_if(images, std::back_inserter(chosen), [](const LabelledImage* image) {
+    return !image->labels.empty() || !image->ignored.empty();
+  });
   if (chosen.empty()) chosen.assign(images.begin(), images.end());
   if (chosen.empty()) return {};
   const size_t most = static_cast<size_t>(columns) * static_cast<size_t>(columns);
@@ -60,8 +61,12 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
   std::vector<image::Image> tiles;
   for (const LabelledImage* image : chosen) {
     std::vector<detect::Detection> boxes;
-    for (const Label& label : image->labels) boxes.push_back(detection_of(label, *image));
-    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile));
+    std::vector<Box<ImagePixels>> regions;
+    for (const Label& label : image->labels)
+      boxes.push_back(
+          {.box = box_of(label, *image), .confidence = detect::kNoConfidence, .class_id = label.class_id});
+    for (const IgnoredLabel& ignored : image->ignored) regions.push_back(box_of(ignored.label, *image));
+    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile, std::move(regions)));
   }
   return detect::image_sheet(tiles);
 }

@@ -51,7 +51,7 @@ class CocoText {
       add(image.labels[i], image, image_id, polygon, "");
     }
     for (const IgnoredLabel& ignored : image.ignored) {
-      const bool crowd = ignored.reason == IgnoredLabel::Reason::kCrowd;
+      const bool crowd = ignored.reason != IgnoredLabel::Reason::kDifficult;
       add(ignored.label, image, image_id, "", crowd ? "crowd" : "difficult");
     }
   }
@@ -106,7 +106,7 @@ std::string voc_text(const NamedImage& picture, const std::vector<std::string>& 
       "\t\t<height>{}</height>\n\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n",
       xml_text(picture.name), picture.image.width, picture.image.height);
   for (const Label& label : picture.image.labels) text += voc_object(label, false, picture.image, names);
-  // A crowd is not to be counted as missed either, which is what difficult means.
+  // Other regions to ignore are not to be counted as missed either, which is what difficult means.
   for (const IgnoredLabel& ignored : picture.image.ignored)
     text += voc_object(ignored.label, true, picture.image, names);
   return text + "</annotation>\n";

@@ -14,7 +14,8 @@
 namespace marrow::data {
 namespace {
 
-// The new numbers of each dataset's classes; -1 for those that are left out.
+// The new numbers of each dataset's classes; -1 for those that are left out, kIgnoreClass for those that
+// become regions to ignore.
 class ClassMerger {
  public:
   explicit ClassMerger(const std::map<std::string, std::string>& rename) : rename_(rename) {}
@@ -41,6 +42,7 @@ class ClassMerger {
  private:
   int number_of(const std::string& name) {
     if (name.empty()) return -1;
+    if (is_ignore_name(name)) return kIgnoreClass;
     const auto [entry, is_new] = numbers_.try_emplace(name, static_cast<int>(names_.size()));
     if (is_new) names_.push_back(name);
     return entry->second;
@@ -54,23 +56,30 @@ class ClassMerger {
 
 // Numbers the labels anew. Returns how many are left out.
 int64_t renumber(LabelledImage& image, const std::vector<int>& numbers) {
-  const auto number = [&](const Label& label) { return numbers.at(static_cast<size_t>(label.class_id)); };
   std::vector<Label> labels;
   std::vector<Polygon> polygons;
+  std::vector<IgnoredLabel> ignored;
+  int64_t left_out = 0;
+  const auto renumbered = [&](Label label) {
+    if (label.class_id != kIgnoreClass) label.class_id = numbers.at(static_cast<size_t>(label.class_id));
+    return label;
+  };
+  const auto ignore = [&](const Label& label, IgnoredLabel::Reason reason) {
+    ignored.push_back({label, label.class_id == kIgnoreClass ? IgnoredLabel::Reason::kClass : reason});
+  };
   for (size_t i = 0; i < image.labels.size(); ++i) {
-    Label label = image.labels[i];
-    label.class_id = number(label);
+    const Label label = renumbered(image.labels[i]);
+    left_out += label.class_id == -1;
+    if (label.class_id == kIgnoreClass) ignore(label, IgnoredLabel::Reason::kClass);
     if (label.class_id < 0) continue;
     labels.push_back(label);
     if (!image.polygons.empty()) polygons.push_back(std::move(image.polygons[i]));
   }
-  const auto left_out = static_cast<int64_t>(image.labels.size() - labels.size());
+  for (const IgnoredLabel& region : image.ignored)
+    if (const Label label = renumbered(region.label); label.class_id != -1) ignore(label, region.reason);
   image.labels = std::move(labels);
   image.polygons = std::move(polygons);
-  std::erase_if(image.ignored, [&](IgnoredLabel& ignored) {
-    ignored.label.class_id = number(ignored.label);
-    return ignored.label.class_id < 0;
-  });
+  image.ignored = std::move(ignored);
   return left_out;
 }
 
@@ -119,7 +128,6 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
   for (size_t d = 0; d < datasets.size(); ++d) {
     WholeDataset whole = read_whole(datasets[d], options.write.threads);
     summary.read.images += whole.summary.images;
-    summary.read.ignored += whole.summary.ignored;
     summary.read.dropped += whole.summary.dropped;
     std::ranges::move(whole.summary.problems, std::back_inserter(summary.read.problems));
     for (NewSplit& split : whole.splits) {
@@ -128,6 +136,7 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
       for (LabelledImage& image : split.images) {
         summary.left_out += renumber(image, numbers[d]);
         summary.read.objects += static_cast<int64_t>(image.labels.size());
+        summary.read.ignored += static_cast<int64_t>(image.ignored.size());
         target->images.push_back(std::move(image));
       }
     }

@@ -12,7 +12,8 @@
 namespace marrow::data {
 
 struct MergeOptions {
-  // What a class is called in the new dataset; an empty name leaves its objects out. Others keep their names.
+  // What a class is called in the new dataset; an empty name leaves its objects out, `ignore` makes regions
+  // to ignore of them. Others keep their names.
   std::map<std::string, std::string> rename;
   WriteOptions write;
 };

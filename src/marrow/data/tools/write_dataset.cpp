@@ -135,6 +135,23 @@ void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
   write_yaml(out / "data.yaml", classes, keys, options.to);
 }
 
+// The classes as they are written: `ignore` is the last where regions to ignore need it, and their class
+// then. YOLO has no other form for them.
+std::vector<std::string> with_ignore(std::vector<std::string> classes, std::vector<NewSplit>& splits,
+                                     DatasetFormat to) {
+  const auto number = static_cast<int>(classes.size());
+  bool any = false;
+  for (NewSplit& split : splits)
+    for (LabelledImage& image : split.images)
+      for (IgnoredLabel& ignored : image.ignored) {
+        if (to != DatasetFormat::kYolo && ignored.reason != IgnoredLabel::Reason::kClass) continue;
+        ignored.label.class_id = number;
+        any = true;
+      }
+  if (any) classes.emplace_back(kIgnoreName);
+  return classes;
+}
+
 }  // namespace
 
 void require_new_dataset(const fs::path& out, const WriteOptions& options) {
@@ -146,15 +163,16 @@ void require_new_dataset(const fs::path& out, const WriteOptions& options) {
                 fmt::format("{}: there is a dataset already; name another folder", shown(out / "data.yaml")));
 }
 
-void write_dataset(const fs::path& out, const std::vector<std::string>& classes, std::vector<NewSplit> splits,
+void write_dataset(const fs::path& out, const std::vector<std::string>& names, std::vector<NewSplit> splits,
                    const WriteOptions& options) {
   require_new_dataset(out, options);
+  const std::vector<std::string> classes = with_ignore(names, splits, options.to);
   UniqueNames all_names;  // VOC keeps all splits in one folder
   for (NewSplit& split : splits) {
     UniqueNames split_names;
-    UniqueNames& names = options.to == DatasetFormat::kVoc ? all_names : split_names;
+    UniqueNames& unique = options.to == DatasetFormat::kVoc ? all_names : split_names;
     std::vector<NamedImage> pictures;
-    for (LabelledImage& image : split.images) pictures.push_back({names.take(image.path), std::move(image)});
+    for (LabelledImage& image : split.images) pictures.push_back({unique.take(image.path), std::move(image)});
     const fs::path folder =
         options.to == DatasetFormat::kVoc ? out / "JPEGImages" : out / "images" / split.name;
     transfer_all(pictures, folder, options);
