@@ -72,5 +72,23 @@ TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {
   EXPECT_EQ(batch_sheet(batch, names, 1, 300).width(), 2 * 128);  // where the sheet has no more room
 }
 
+TEST(BatchSheet, HatchesRegionsToIgnore) {
+  DetectionBatch batch;
+  batch.images = Tensor({2, 3, 320, 320}, DType::kUInt8);
+  batch.targets = Tensor({0, 6});
+  batch.ignored = Tensor::from({1, 5}, std::vector<float>{1, 0.25f, 0.25f, 0.5f, 0.5f});
+  const image::Image sheet = batch_sheet(batch, std::vector<std::string>{"a"});
+  const auto grey_pixels = [&](int left, int top) {
+    int count = 0;
+    for (int y = top; y < top + 160; ++y)
+      for (int x = left; x < left + 160; ++x) count += sheet.row(y)[3 * x] != 0;
+    return count;
+  };
+  EXPECT_EQ(grey_pixels(0, 0), 0);  // of the other image
+  EXPECT_GT(grey_pixels(324, 0), 160 * 160 / 8);
+  EXPECT_LT(grey_pixels(324, 0), 160 * 160 / 4);
+  EXPECT_EQ(grey_pixels(324 + 161, 0), 0);
+}
+
 }  // namespace
 }  // namespace marrow::loader

@@ -50,7 +50,8 @@ bool equal(const DetectionBatch& a, const DetectionBatch& b) {
   const auto same = [](const Tensor& x, const Tensor& y) {
     return x.shape() == y.shape() && std::equal(x.bytes(), x.bytes() + x.byte_size(), y.bytes());
   };
-  return a.epoch == b.epoch && a.number == b.number && same(a.images, b.images) && same(a.targets, b.targets);
+  return a.epoch == b.epoch && a.number == b.number && same(a.images, b.images) &&
+         same(a.targets, b.targets) && same(a.ignored, b.ignored);
 }
 
 void expect_equal(const std::vector<DetectionBatch>& a, const std::vector<DetectionBatch>& b) {
@@ -129,6 +130,42 @@ TEST(DetectionLoader, TargetsAreInsideAndNumbered) {
     }
   }
   EXPECT_GT(rows, 30);
+}
+
+// A region that reaches a little outside, as labels may; a broken image in front of it.
+TEST(DetectionLoader, RegionsToIgnoreAreRowsOfTheirImages) {
+  TemporaryImages folder;
+  for (int i = 0; i < 3; ++i) folder.add(64, 32);
+  folder.spoil(0);
+  folder.images[2].ignored = {{{0, {.25, .5, .52, 1.01}}, data::IgnoredLabel::Reason::kCrowd},
+                              {{data::kIgnoreClass, {.75, .25, .5, .5}}, data::IgnoredLabel::Reason::kClass}};
+  DetectionLoader loader(labelled_store(folder), {.batch = 3, .workers = 2});
+  const std::optional<DetectionBatch> batch = loader.next();
+  ASSERT_EQ(batch->images.shape(), (Shape{2, 3, kImageSize, kImageSize}));
+  // The image lies in the middle half of the square.
+  const float wanted[] = {1, .255f, .5f, .51f, .5f, 1, .75f, .375f, .5f, .25f};
+  ASSERT_EQ(batch->ignored.shape(), (Shape{2, 5}));
+  for (size_t i = 0; i < std::size(wanted); ++i)
+    EXPECT_NEAR(batch->ignored.values()[i], wanted[i], 1e-6) << i;
+  EXPECT_EQ(batch->targets.dim(0), 3);
+}
+
+TEST(DetectionLoader, RegionsToIgnoreChangeNoImageAndNoTarget) {
+  TemporaryImages folder;
+  folder.add_some(10, true);
+  DetectionLoader without(labelled_store(folder), detection_options(0));
+  for (size_t i = 0; i < folder.images.size(); ++i)
+    folder.images[i].ignored = {{{0, {.3 + .04 * static_cast<double>(i), .5, .3, .3}}}};
+  DetectionLoader with(labelled_store(folder), detection_options(2));
+  int64_t regions = 0;
+  while (std::optional<DetectionBatch> batch = with.next()) {
+    regions += batch->ignored.dim(0);
+    DetectionBatch wanted = *without.next();
+    EXPECT_EQ(wanted.ignored.shape(), (Shape{0, 5}));
+    wanted.ignored = batch->ignored;
+    EXPECT_TRUE(equal(*batch, wanted));
+  }
+  EXPECT_GT(regions, 50);
 }
 
 TEST(DetectionLoader, NamesABrokenImageOnceAndTrainsOnTheNextOne) {

@@ -69,7 +69,10 @@ loader::DetectionLoaderOptions loader_options(const Options& options, int64_t im
 }
 
 std::string contents(const loader::DetectionBatch& batch) {
-  return counted(batch.targets.dim(0), "box");
+  std::string text = counted(batch.targets.dim(0), "box");
+  if (const int64_t regions = batch.ignored.dim(0); regions > 0)
+    text += fmt::format(", {} to ignore", counted(regions, "region"));
+  return text;
 }
 
 std::string contents(const loader::ClassificationBatch& batch) {

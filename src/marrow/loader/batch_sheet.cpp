@@ -26,14 +26,24 @@ detect::Detection magnified(const detect::InputDetection& detection, int times) 
                                        {box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor});
 }
 
+using Regions = std::vector<Box<ImagePixels>>;
+
+// `regions` to ignore, in pixels of the batch: one list an image, or none at all.
 image::Image draw(const Tensor& images, std::span<const std::vector<detect::InputDetection>> boxes,
-                  std::span<const std::string> names, int largest_side) {
+                  std::span<const Regions> regions, std::span<const std::string> names, int largest_side) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
   const int times = magnification(std::max({width, height, 1}), boxes.size(), largest_side);
   std::vector<image::Image> pictures;
   for (size_t i = 0; i < boxes.size(); ++i) {
     image::Image picture = image_of_batch(images, static_cast<int64_t>(i));
     if (times > 1) picture = image::resize_linear(picture, width * times, height * times);
+    if (!regions.empty()) {
+      const auto factor = static_cast<float>(times);
+      Regions here = regions[i];
+      for (Box<ImagePixels>& box : here)
+        box = {box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor};
+      detect::draw_regions(picture, here);
+    }
     std::vector<detect::Detection> drawn;
     for (const detect::InputDetection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
     detect::draw_detections(picture, drawn, names);
@@ -44,6 +54,16 @@ image::Image draw(const Tensor& images, std::span<const std::vector<detect::Inpu
 
 size_t count(const Tensor& images, size_t most) {
   return std::min(static_cast<size_t>(images.dim(0)), most);
+}
+
+Regions regions_of_batch(const DetectionBatch& batch, int64_t i) {
+  const Size size = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
+  Regions regions;
+  for (int64_t row = 0; row < batch.ignored.dim(0); ++row) {
+    const auto r = batch.ignored.values().subspan(static_cast<size_t>(row) * 5, 5);
+    if (static_cast<int64_t>(r[0]) == i) regions.push_back(to_pixels({r[1], r[2], r[3], r[4]}, size));
+  }
+  return regions;
 }
 
 }  // namespace
@@ -77,16 +97,19 @@ std::vector<detect::InputDetection> targets_of_batch(const DetectionBatch& batch
 image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most,
                          int largest_side) {
   std::vector<std::vector<detect::InputDetection>> boxes;
-  for (size_t i = 0; i < count(batch.images, most); ++i)
+  std::vector<Regions> regions;
+  for (size_t i = 0; i < count(batch.images, most); ++i) {
     boxes.push_back(targets_of_batch(batch, static_cast<int64_t>(i)));
-  return draw(batch.images, boxes, names, largest_side);
+    regions.push_back(regions_of_batch(batch, static_cast<int64_t>(i)));
+  }
+  return draw(batch.images, boxes, regions, names, largest_side);
 }
 
 image::Image batch_sheet(const DetectionBatch& batch,
                          std::span<const std::vector<detect::InputDetection>> detections,
                          std::span<const std::string> names, size_t most, int largest_side) {
-  return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), names,
-              largest_side);
+  return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), {},
+              names, largest_side);
 }
 
 image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
@@ -95,7 +118,7 @@ image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
   std::vector<std::vector<detect::InputDetection>> boxes;
   for (size_t i = 0; i < count(images, most); ++i)
     boxes.push_back({{.box = all, .confidence = detect::kNoConfidence, .class_id = class_ids[i]}});
-  return draw(images, boxes, names, largest_side);
+  return draw(images, boxes, {}, names, largest_side);
 }
 
 }  // namespace marrow::loader

@@ -123,7 +123,7 @@ bool DetectionLoader::validation_sample(size_t index, Size size, Sample& sample,
   if (image == nullptr) return false;
   const data::LabelledImage& labels = images_->labels(index);
   const Size loaded = size_of(*image);
-  sample = letterbox_sample({image, objects_of(labels, loaded)}, size, false);
+  sample = letterbox_sample({image, objects_of(labels, loaded), regions_of(labels, loaded)}, size, false);
   const Letterbox geometry = letterbox_geometry(loaded, size, {.scale_up = false});
   made.present = true;
   made.origin = {index,
@@ -149,6 +149,7 @@ void DetectionLoader::run(int64_t batch, int64_t item) {
   const size_t bytes = slot.images.byte_size() / slot.made.size();
   to_planes(sample.image, keep_bgr, slot.images.values<uint8_t>().data() + static_cast<size_t>(item) * bytes);
   made.objects = std::move(sample.objects);
+  made.ignored = std::move(sample.ignored);
 }
 
 // The slot's tensor is handed over; images that could not be read are closed up.
@@ -158,7 +159,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
   const size_t bytes = slot.images.byte_size() / slot.made.size();
-  std::vector<float> targets;
+  std::vector<float> targets, ignored;
   size_t present = 0;
   uint8_t* pixels = slot.images.values<uint8_t>().data();
   for (size_t i = 0; i < slot.made.size(); ++i) {
@@ -169,6 +170,10 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
       const CentredBox<Normalised> box = normalised(object.box, slot.size);
       targets.insert(targets.end(), {static_cast<float>(present), static_cast<float>(object.class_id), box.cx,
                                      box.cy, box.width, box.height});
+    }
+    for (const Box<ImagePixels>& region : made.ignored) {
+      const CentredBox<Normalised> box = normalised(region, slot.size);
+      ignored.insert(ignored.end(), {static_cast<float>(present), box.cx, box.cy, box.width, box.height});
     }
     result.origin.push_back(made.origin);
     ++present;
@@ -182,6 +187,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
     std::copy_n(pixels, present * bytes, result.images.values<uint8_t>().data());
   }
   result.targets = Tensor::from({static_cast<int64_t>(targets.size() / 6), 6}, targets);
+  result.ignored = Tensor::from({static_cast<int64_t>(ignored.size() / 5), 5}, ignored);
   slot = {};
   return result;
 }

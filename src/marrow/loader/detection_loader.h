@@ -62,6 +62,7 @@ struct DetectionBatch {
   int64_t number = 0;  // in the epoch
   Tensor images;       // (N, 3, H, W) uint8, red first; N may be 0 in validation
   Tensor targets;      // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W
+  Tensor ignored;      // (R, 5) float32, regions to ignore: the same without a class
   std::vector<BatchImage> origin;  // N
 };
 
@@ -92,6 +93,7 @@ class DetectionLoader {
     bool present = false;
     BatchImage origin;
     std::vector<Object> objects;
+    std::vector<Box<ImagePixels>> ignored;
   };
   struct Slot {
     Size size;

@@ -32,6 +32,14 @@ std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture) 
   return objects;
 }
 
+std::vector<Box<ImagePixels>> regions_of(const data::LabelledImage& labels, Size picture) {
+  std::vector<Box<ImagePixels>> regions;
+  for (const data::IgnoredLabel& ignored : labels.ignored)
+    regions.push_back(to_pixels(ignored.label.box.in_single_precision(), picture));
+  clip_and_drop(regions, picture);
+  return regions;
+}
+
 ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOptions options)
     : images_(std::move(images)), options_(std::move(options)), slots_(images_.size()) {
   keeps_all_ = options_.cache == ImageCache::kAll;
@@ -136,7 +144,9 @@ ImageStore::Found ImageStore::load_readable(size_t index) {
   for (size_t step = 0; step < images_.size(); ++step) {
     const size_t candidate = (index + step) % images_.size();
     if (std::shared_ptr<const image::Image> image = load(candidate); image != nullptr)
-      return {candidate, {image, objects_of(images_[candidate], size_of(*image))}};
+      return {candidate,
+              {image, objects_of(images_[candidate], size_of(*image)),
+               regions_of(images_[candidate], size_of(*image))}};
   }
   throw Error(ErrorKind::kFile,
               "none of the " + std::to_string(images_.size()) + " images can be read" +

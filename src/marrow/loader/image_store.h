@@ -95,4 +95,7 @@ class ImageStore {
 // The labels in pixels of an image of this size.
 std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture);
 
+// The regions to ignore, clipped to the image.
+std::vector<Box<ImagePixels>> regions_of(const data::LabelledImage& labels, Size picture);
+
 }  // namespace marrow::loader

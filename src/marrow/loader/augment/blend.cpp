@@ -29,6 +29,25 @@ Box<ImagePixels> as_float(const PixelRectangle& r) {
           static_cast<float>(r.y2)};
 }
 
+// Of each box what the rectangle leaves: above it, below it, left of it, right of it.
+std::vector<Box<ImagePixels>> without(const std::vector<Box<ImagePixels>>& boxes,
+                                      const Box<ImagePixels>& hole) {
+  std::vector<Box<ImagePixels>> parts;
+  for (const Box<ImagePixels>& box : boxes) {
+    if (intersection_area(box, hole) == 0) {
+      parts.push_back(box);
+      continue;
+    }
+    const float top = std::max(box.y1, hole.y1), bottom = std::min(box.y2, hole.y2);
+    for (const Box<ImagePixels>& part : {Box<ImagePixels>{box.x1, box.y1, box.x2, top},
+                                         {box.x1, bottom, box.x2, box.y2},
+                                         {box.x1, top, std::max(box.x1, hole.x1), bottom},
+                                         {std::min(box.x2, hole.x2), top, box.x2, bottom}})
+      if (part.area() > 0) parts.push_back(part);
+  }
+  return parts;
+}
+
 }  // namespace
 
 double draw_beta(double alpha, double beta, Random& random) {
@@ -46,6 +65,7 @@ void mixup(Sample& sample, const Sample& other, double share) {
       row[i] = static_cast<uint8_t>(static_cast<float>(row[i]) * a + static_cast<float>(second[i]) * b);
   }
   sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
+  sample.ignored.insert(sample.ignored.end(), other.ignored.begin(), other.ignored.end());
 }
 
 std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random) {
@@ -87,6 +107,11 @@ void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle>
     scale_and_shift(inside.front(), 1, 1, area.x1, area.y1);
     sample.objects.push_back(std::move(inside.front()));
   }
+  sample.ignored = without(sample.ignored, area);
+  for (const Box<ImagePixels>& box : other.ignored)
+    if (intersection_area(area, box) > 0)
+      sample.ignored.push_back({std::max(box.x1, area.x1), std::max(box.y1, area.y1),
+                                std::min(box.x2, area.x2), std::min(box.y2, area.y2)});
 }
 
 }  // namespace marrow::loader

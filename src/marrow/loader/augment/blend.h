@@ -15,7 +15,8 @@ double draw_beta(double alpha, double beta, Random& random);
 
 constexpr double kMixupBeta = 32.0;  // the share of each image is close to a half
 
-// sample * share + other * (1 - share), cut off to bytes; all objects of both. Equal sizes.
+// sample * share + other * (1 - share), cut off to bytes; all objects and regions to ignore of both. Equal
+// sizes.
 void mixup(Sample& sample, const Sample& other, double share);
 
 using PixelRectangle = Box<ImagePixels, int>;
@@ -28,7 +29,8 @@ constexpr float kCutmixInside = 0.1f;  // part of a box that the rectangle must 
 std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random);
 
 // Pastes the first rectangle that meets no box and has an area, with the objects of which enough lies in it,
-// clipped to it. Where each rectangle meets a box, nothing happens. Equal sizes.
+// clipped to it. Where each rectangle meets a box, nothing happens. Regions to ignore end at the rectangle's
+// border. Equal sizes.
 void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle> candidates);
 
 }  // namespace marrow::loader

@@ -27,11 +27,22 @@ void mirror_vertically(image::Image& image) {
     std::swap_ranges(image.row(y), image.row(y) + image.row_bytes(), image.row(image.height() - 1 - y));
 }
 
+namespace {
+
+Box<ImagePixels> mirrored_box(const Box<ImagePixels>& box, float width) {
+  return {width - box.x2, box.y1, width - box.x1, box.y2};
+}
+
+Box<ImagePixels> upside_down(const Box<ImagePixels>& box, float height) {
+  return {box.x1, height - box.y2, box.x2, height - box.y1};
+}
+
+}  // namespace
+
 Object mirrored_horizontally(const Object& object, int width) {
   const auto w = static_cast<float>(width);
   Object mirrored = object;
-  mirrored.box.x1 = w - object.box.x2;
-  mirrored.box.x2 = w - object.box.x1;
+  mirrored.box = mirrored_box(object.box, w);
   for (Point<ImagePixels>& p : mirrored.polygon) p.x = w - p.x;
   return mirrored;
 }
@@ -39,17 +50,18 @@ Object mirrored_horizontally(const Object& object, int width) {
 void flip_horizontally(Sample& sample) {
   mirror_horizontally(sample.image);
   for (Object& object : sample.objects) object = mirrored_horizontally(object, sample.image.width());
+  for (Box<ImagePixels>& box : sample.ignored)
+    box = mirrored_box(box, static_cast<float>(sample.image.width()));
 }
 
 void flip_vertically(Sample& sample) {
   mirror_vertically(sample.image);
   const auto h = static_cast<float>(sample.image.height());
   for (Object& object : sample.objects) {
-    const float top = h - object.box.y2;
-    object.box.y2 = h - object.box.y1;
-    object.box.y1 = top;
+    object.box = upside_down(object.box, h);
     for (Point<ImagePixels>& p : object.polygon) p.y = h - p.y;
   }
+  for (Box<ImagePixels>& box : sample.ignored) box = upside_down(box, h);
 }
 
 }  // namespace marrow::loader

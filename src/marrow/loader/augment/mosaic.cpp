@@ -34,8 +34,12 @@ Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCent
       result.objects.push_back(object);
       scale_and_shift(result.objects.back(), 1, 1, static_cast<float>(left), static_cast<float>(top));
     }
+    for (const Box<ImagePixels>& box : tiles[i].ignored)
+      result.ignored.push_back(
+          scaled_and_shifted(box, 1, 1, static_cast<float>(left), static_cast<float>(top)));
   }
   clip_and_drop(result.objects, {side, side});
+  clip_and_drop(result.ignored, {side, side});
   return result;
 }
 

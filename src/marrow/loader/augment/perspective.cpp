@@ -106,6 +106,23 @@ Object warp_object(const Object& object, const image::Matrix3& matrix, bool divi
   return moved;
 }
 
+Box<ImagePixels> warp_region(const Box<ImagePixels>& box, const image::Matrix3& matrix, bool divide,
+                             Size output) {
+  std::vector<PixelPoint> points;
+  int behind = 0;
+  for (const auto& [x, y] : {PixelPoint{box.x1, box.y1}, PixelPoint{box.x2, box.y2},
+                             PixelPoint{box.x1, box.y2}, PixelPoint{box.x2, box.y1}}) {
+    const Moved p = move(matrix, x, y, divide);
+    points.push_back({p.x, p.y});
+    behind += divide && !(static_cast<float>(matrix[6]) * x + static_cast<float>(matrix[7]) * y +
+                              static_cast<float>(matrix[8]) >
+                          0);
+  }
+  if (behind != 0 && behind != 4)
+    return {0, 0, static_cast<float>(output.width), static_cast<float>(output.height)};
+  return clipped(box_around(points), output);
+}
+
 bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, double scale, float kept_area) {
   constexpr float kTiny = 1e-16f;
   const auto s = static_cast<float>(scale);
@@ -135,6 +152,9 @@ Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, S
     if (is_kept(object.box, moved.box, draws.scale, outlines ? kKeptAreaOfOutlines : kKeptArea))
       result.objects.push_back(std::move(moved));
   }
+  for (const Box<ImagePixels>& box : sample.ignored)
+    result.ignored.push_back(warp_region(box, matrix, divide, output));
+  clip_and_drop(result.ignored, output);
   return result;
 }
 

@@ -37,6 +37,11 @@ image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Siz
 // clipped to the output. `divide`: by the third coordinate. May have no area, and may not be finite.
 Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output);
 
+// The box around a region's four moved corners, clipped to the output: all of the output where the region
+// crosses the horizon, beyond which perspective draws it anywhere.
+Box<ImagePixels> warp_region(const Box<ImagePixels>& box, const image::Matrix3& matrix, bool divide,
+                             Size output);
+
 constexpr float kKeptArea = 0.10f;            // of what the scale leaves of the box
 constexpr float kKeptAreaOfOutlines = 0.01f;  // when the sample has outlines, which fit more tightly
 constexpr float kSmallestKeptSide = 2.0f;     // pixels
@@ -45,7 +50,8 @@ constexpr float kLargestKeptAspect = 100.0f;  // longer to shorter side
 // Whether enough of the object is left. All limits are strict.
 bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, double scale, float kept_area);
 
-// `output`: the size of what comes out; new pixels are grey.
+// `output`: the size of what comes out; new pixels are grey. Regions to ignore are kept while any of them is
+// inside.
 Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, Size output);
 
 }  // namespace marrow::loader

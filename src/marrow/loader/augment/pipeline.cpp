@@ -35,13 +35,15 @@ Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t
   }
   SharedSample loaded = source.load(index);
   if (settings.copy_paste > 0) {
-    Sample pasted{*loaded.image, std::move(loaded.objects)};
+    Sample pasted{*loaded.image, std::move(loaded.objects), std::move(loaded.ignored)};
     copy_paste(pasted, settings.copy_paste);
-    loaded = {std::make_shared<const image::Image>(std::move(pasted.image)), std::move(pasted.objects)};
+    loaded = {std::make_shared<const image::Image>(std::move(pasted.image)), std::move(pasted.objects),
+              std::move(pasted.ignored)};
   }
   if (settings.rules == Rules::k83)
     return random_perspective(letterbox_sample(loaded, target, true), draws, target);
-  return random_perspective({*loaded.image, std::move(loaded.objects)}, draws, target);
+  return random_perspective({*loaded.image, std::move(loaded.objects), std::move(loaded.ignored)}, draws,
+                            target);
 }
 
 Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, Size target,

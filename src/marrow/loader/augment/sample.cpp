@@ -43,10 +43,14 @@ CentredBox<Normalised> normalised(const Box<ImagePixels>& box, Size image) {
   return {(box.x1 + box.x2) / 2 / w, (box.y1 + box.y2) / 2 / h, box.width() / w, box.height() / h};
 }
 
+Box<ImagePixels> scaled_and_shifted(const Box<ImagePixels>& box, float scale_x, float scale_y, float shift_x,
+                                    float shift_y) {
+  return {box.x1 * scale_x + shift_x, box.y1 * scale_y + shift_y, box.x2 * scale_x + shift_x,
+          box.y2 * scale_y + shift_y};
+}
+
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y) {
-  Box<ImagePixels>& box = object.box;
-  box = {box.x1 * scale_x + shift_x, box.y1 * scale_y + shift_y, box.x2 * scale_x + shift_x,
-         box.y2 * scale_y + shift_y};
+  object.box = scaled_and_shifted(object.box, scale_x, scale_y, shift_x, shift_y);
   for (PixelPoint& p : object.polygon) p = {p.x * scale_x + shift_x, p.y * scale_y + shift_y};
 }
 
@@ -81,6 +85,11 @@ void clip_and_drop(std::vector<Object>& objects, Size picture) {
   std::erase_if(objects, [](const Object& object) { return !(object.box.area() > 0.0f); });
 }
 
+void clip_and_drop(std::vector<Box<ImagePixels>>& boxes, Size picture) {
+  for (Box<ImagePixels>& box : boxes) box = clipped(box, picture);
+  std::erase_if(boxes, [](const Box<ImagePixels>& box) { return !(box.area() > 0.0f); });
+}
+
 float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b) {
   const float width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
   const float height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
@@ -91,9 +100,10 @@ Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up) 
   const Letterbox geometry = letterbox_geometry(size_of(*sample.image), target, {.scale_up = scale_up});
   Sample result{image::letterbox(*sample.image, geometry), sample.objects};
   const auto ratio = static_cast<float>(geometry.ratio);
-  for (Object& object : result.objects)
-    scale_and_shift(object, ratio, ratio, static_cast<float>(geometry.left),
-                    static_cast<float>(geometry.top));
+  const auto left = static_cast<float>(geometry.left), top = static_cast<float>(geometry.top);
+  for (Object& object : result.objects) scale_and_shift(object, ratio, ratio, left, top);
+  for (const Box<ImagePixels>& box : sample.ignored)
+    result.ignored.push_back(scaled_and_shifted(box, ratio, ratio, left, top));
   return result;
 }
 

@@ -23,12 +23,15 @@ struct Object {
 struct Sample {
   image::Image image;
   std::vector<Object> objects;
+  // Regions to ignore, inside the image. They are no objects: nothing is drawn, counted or left out for them.
+  std::vector<Box<ImagePixels>> ignored = {};
 };
 
 // A sample whose image others use as well (a cache). A null image: there is none.
 struct SharedSample {
   std::shared_ptr<const image::Image> image;
   std::vector<Object> objects;
+  std::vector<Box<ImagePixels>> ignored = {};
 };
 
 inline Size size_of(const image::Image& image) {
@@ -40,6 +43,8 @@ Box<ImagePixels> to_pixels(const CentredBox<Normalised>& box, Size image);
 CentredBox<Normalised> normalised(const Box<ImagePixels>& box, Size image);
 
 // Multiplies by the factors, then adds the offsets; outlines too.
+Box<ImagePixels> scaled_and_shifted(const Box<ImagePixels>& box, float scale_x, float scale_y, float shift_x,
+                                    float shift_y);
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y);
 
 // The part of the box inside the image.
@@ -48,6 +53,7 @@ Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image);
 // Boxes are cut at the image's border and outlines with them; objects that are left without area are
 // removed.
 void clip_and_drop(std::vector<Object>& objects, Size picture);
+void clip_and_drop(std::vector<Box<ImagePixels>>& boxes, Size picture);
 
 // The part of the outline inside the image (Sutherland and Hodgman 1974); empty where nothing is.
 std::vector<Point<ImagePixels>> clip_polygon(std::span<const Point<ImagePixels>> polygon, Size picture);
