@@ -292,12 +292,139 @@ TEST(DetectionLoss, DoesNotDependOnTheOrderOfImagesInTheRows) {
   EXPECT_TRUE(torch::equal(loss(maps, rows).items, loss(maps, moved).items));
 }
 
+// Over both images; the first overlaps objects.
+const torch::Tensor& some_regions() {
+  static const torch::Tensor regions = torch::tensor({{0.0f, .5f, .5f, .5f, .4f},
+                                                      {1.0f, .78f, .2f, .4f, .4f},
+                                                      {1.0f, .75f, .15f, .2f, .3f},
+                                                      {1.0f, .1f, .9f, .01f, .01f}});
+  return regions;
+}
+
+DetectionTargets with_regions(const torch::Tensor& regions) {
+  DetectionTargets targets = some_targets();
+  targets.ignored = regions;
+  return targets;
+}
+
+// Strictly inside, in pixels of the 112 x 96 input of random_maps().
+bool in_some_region(int64_t image, double x, double y) {
+  for (int64_t r = 0; r < some_regions().size(0); ++r) {
+    const torch::Tensor region = some_regions()[r];
+    const auto value = [&](int64_t i) { return region[i].item<double>(); };
+    if (value(0) == static_cast<double>(image) && std::abs(x - value(1) * 112) < value(3) * 112 / 2 &&
+        std::abs(y - value(2) * 96) < value(4) * 96 / 2)
+      return true;
+  }
+  return false;
+}
+
+TEST(DetectionLoss, RegionsToIgnoreTakeTheBackgroundInsideOutOfTheClassTerm) {
+  for (const Rules rules : {Rules::k83, Rules::k84})
+    for (const std::vector<double>& weights : {std::vector<double>{}, {0.5, 1, 2}}) {
+      const DetectionLoss loss(kClasses, kBins, {8, 16, 32},
+                               {.class_gain = 3, .class_weights = weights, .rules = rules});
+      const auto maps = random_maps(2), plain_maps = random_maps(2);
+      const DetectionLossResult result = loss(maps, with_regions(some_regions()));
+      const DetectionLossResult plain = loss(plain_maps, some_targets());
+      EXPECT_TRUE(torch::equal(result.assignment.weights, plain.assignment.weights));
+      EXPECT_TRUE(torch::equal(result.items[0], plain.items[0]));
+      EXPECT_TRUE(torch::equal(result.items[2], plain.items[2]));
+      result.loss.sum().backward();
+      plain.loss.sum().backward();
+
+      const Anchors grid = make_anchors(maps, std::vector{8, 16, 32});
+      const torch::Tensor centres = grid.centres * grid.strides;
+      std::vector<torch::Tensor> gradients, plain_gradients;
+      for (size_t level = 0; level < maps.size(); ++level) {
+        gradients.push_back(maps[level].grad());
+        plain_gradients.push_back(plain_maps[level].grad());
+      }
+      const torch::Tensor found = join_levels(gradients), wanted = join_levels(plain_gradients),
+                          raw = join_levels(maps).detach().to(torch::kFloat64);
+      const double total = std::max(1.0, result.assignment.weights.sum().item<double>());
+      double left_out = 0;
+      int ignored = 0, positives_inside = 0;
+      for (int64_t n = 0; n < 2; ++n)
+        for (int64_t a = 0; a < centres.size(0); ++a) {
+          const bool inside = in_some_region(n, centres[a][0].item<double>(), centres[a][1].item<double>());
+          const bool foreground = result.assignment.foreground[n][a].item<bool>();
+          positives_inside += inside && foreground;
+          if (!inside || foreground) {
+            ASSERT_TRUE(torch::equal(found[n].select(1, a), wanted[n].select(1, a))) << n << " " << a;
+            continue;
+          }
+          ++ignored;
+          ASSERT_EQ(found[n].select(1, a).abs().max().item<float>(), 0) << n << " " << a;
+          for (int64_t c = 0; c < kClasses; ++c)
+            left_out += std::log1p(std::exp(raw[n][4 * kBins + c][a].item<double>())) *
+                        (weights.empty() ? 1 : weights[static_cast<size_t>(c)]);
+        }
+      EXPECT_GT(ignored, 20);
+      EXPECT_GT(positives_inside, 3);
+      const double cls = plain.items[1].item<double>() - 3 * left_out / total;
+      EXPECT_NEAR(result.items[1].item<double>(), cls, 1e-5 * plain.items[1].item<double>());
+    }
+}
+
+TEST(DetectionLoss, WithoutRegionsNoByteDiffers) {
+  const DetectionLoss loss(kClasses, kBins, {8, 16, 32});
+  const auto maps = random_maps(5);
+  const torch::Tensor wanted = loss(maps, some_targets()).items;
+  EXPECT_TRUE(torch::equal(loss(maps, with_regions(torch::zeros({0, 5}))).items, wanted));
+  // Nor where one lies between the anchors.
+  EXPECT_TRUE(
+      torch::equal(loss(maps, with_regions(torch::tensor({{1.0f, .1f, .9f, .001f, .001f}}))).items, wanted));
+}
+
+TEST(DetectionLoss, AnAnchorOnTheBorderOfARegionIsOutside) {
+  const DetectionLoss loss(kClasses, kBins, {8, 16, 32});
+  const auto gradient = [&](float width) {
+    const auto maps = random_maps(6);
+    DetectionTargets none = targets_of({}, {}, {});
+    // From the left edge of the input to the first anchor's centre, 4 pixels, and beyond.
+    none.ignored = torch::tensor({{0.0f, width / 2 / 112, .5f, width / 112, 1.0f}});
+    loss(maps, none).loss.sum().backward();
+    return maps[0].grad()[0].narrow(0, 4 * kBins, kClasses).select(2, 0).abs();
+  };
+  EXPECT_GT(gradient(4).min().item<float>(), 0);
+  EXPECT_EQ(gradient(4.01f).max().item<float>(), 0);
+}
+
+TEST(DetectionLoss, BothBranchesIgnoreAlike) {
+  const DualDetectionLoss dual(kClasses, kBins, {8, 16, 32});
+  const auto many = random_maps(7), one = random_maps(8);
+  const DetectionTargets targets = with_regions(some_regions());
+  const DetectionLossResult result = dual(many, one, targets, 0.25);
+  result.loss.sum().backward();
+  const DetectionLoss first(kClasses, kBins, {8, 16, 32}, {.assigner = {.top_k = 10}});
+  const DetectionLoss second(kClasses, kBins, {8, 16, 32}, {.assigner = {.top_k = 7, .top_k_after = 1}});
+  EXPECT_TRUE(torch::equal(result.items, second(one, targets).items));
+  EXPECT_TRUE(
+      torch::allclose(result.loss, first(many, targets).loss * 0.25 + second(one, targets).loss * 0.75));
+  for (const auto& [maps, loss] : {std::pair{&many, &first}, {&one, &second}}) {
+    const Assignment assignment = (*loss)(*maps, targets).assignment;
+    std::vector<torch::Tensor> gradients;
+    for (const torch::Tensor& map : *maps) gradients.push_back(map.grad());
+    const torch::Tensor found = join_levels(gradients).narrow(1, 4 * kBins, kClasses).abs().sum(1);  // (N, A)
+    const Anchors grid = make_anchors(*maps, std::vector{8, 16, 32});
+    const torch::Tensor centres = grid.centres * grid.strides;
+    for (int64_t n = 0; n < 2; ++n)
+      for (int64_t a = 0; a < centres.size(0); ++a) {
+        const bool ignored = in_some_region(n, centres[a][0].item<double>(), centres[a][1].item<double>()) &&
+                             !assignment.foreground[n][a].item<bool>();
+        ASSERT_EQ(found[n][a].item<float>() == 0, ignored) << n << " " << a;
+      }
+  }
+}
+
 TEST(DetectionLoss, RefusesTargetsAndMapsThatDoNotFit) {
   const DetectionLoss loss(kClasses, kBins, {8, 16, 32});
   auto maps = random_maps(4);
   EXPECT_THROW(loss(maps, targets_of({2}, {0}, {.5, .5, .1, .1})), Error);
   EXPECT_THROW(loss(maps, targets_of({0}, {3}, {.5, .5, .1, .1})), Error);
   EXPECT_THROW(loss(maps, targets_of({0}, {0, 1}, {.5, .5, .1, .1})), Error);
+  EXPECT_THROW(loss(maps, with_regions(torch::tensor({{2.0f, .5f, .5f, .1f, .1f}}))), Error);
   maps.pop_back();
   EXPECT_THROW(loss(maps, some_targets()), Error);
 }

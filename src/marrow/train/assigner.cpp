@@ -10,7 +10,8 @@ namespace {
 constexpr double kInsideMargin = 1e-9;  // pixels; strict inside
 constexpr double kAlignmentEps = 1e-9;
 
-// (N, M, A) bool: the anchor lies strictly inside the object's box.
+}  // namespace
+
 torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& objects,
                              double smallest_side) {
   const torch::Tensor point = anchors.view({1, 1, -1, 2});
@@ -28,8 +29,6 @@ torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& 
   };
   return beyond(0).logical_and_(beyond(1)).logical_and_(objects.valid.unsqueeze(-1));
 }
-
-}  // namespace
 
 Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const torch::Tensor& anchors,
                   const PaddedObjects& objects, const AssignerOptions& options) {

@@ -32,6 +32,10 @@ struct Assignment {
   torch::Tensor object;      // (N, A) int64: which of its image's objects; meaningless on the background
 };
 
+// (N, M, A) bool: the anchor, one of (A, 2) points in pixels, lies strictly inside the object's box.
+torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& objects,
+                             double smallest_side = 0);
+
 // No gradient flows through it; all on one device.
 //   logits (N, C, A) of the classes        boxes (N, A, 4) predicted xyxy, pixels
 //   anchors (A, 2) cell centres, pixels

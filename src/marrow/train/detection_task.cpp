@@ -17,7 +17,7 @@ namespace marrow::train {
 DetectionTargets targets_of(const loader::DetectionBatch& batch) {
   const torch::Tensor rows = to_torch(batch.targets);
   return {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
-          rows.narrow(1, 2, 4).contiguous()};
+          rows.narrow(1, 2, 4).contiguous(), to_torch(batch.ignored)};
 }
 
 int draw_image_size(int image_size, double share, int stride, uint64_t seed, int64_t epoch, int64_t batch) {

@@ -70,6 +70,16 @@ PaddedObjects pad(const DetectionTargets& targets, int64_t images, int classes, 
   return {labels.to(device), boxes.to(device), valid.to(device)};
 }
 
+// (N, 1, A) float32: 0 for the background's anchors inside a region to ignore, 1 for all others.
+torch::Tensor kept_anchors(const torch::Tensor& ignored, const torch::Tensor& foreground,
+                           const torch::Tensor& anchors, double width, double height) {
+  const torch::Tensor image = ignored.select(1, 0);
+  const PaddedObjects regions = pad({image, torch::zeros_like(image), ignored.narrow(1, 1, 4)},
+                                    foreground.size(0), 1, width, height, foreground.device());
+  const torch::Tensor inside = anchors_inside(anchors, regions).any(1);  // (N, A)
+  return inside.logical_not().logical_or_(foreground).to(torch::kFloat32).unsqueeze(1);
+}
+
 }  // namespace
 
 torch::Tensor distribution_focal_loss(const torch::Tensor& logits, const torch::Tensor& distances) {
@@ -138,8 +148,12 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   // of each foreground anchor.
   torch::Tensor class_weights;
   if (!options_.class_weights.empty()) class_weights = torch::tensor(options_.class_weights, raw.options());
-  torch::Tensor class_term = at::softplus(logits).sum();
-  if (class_weights.defined()) class_term = (at::softplus(logits) * class_weights.view({1, -1, 1})).sum();
+  torch::Tensor class_term = at::softplus(logits);
+  if (class_weights.defined()) class_term = class_term * class_weights.view({1, -1, 1});
+  if (targets.ignored.defined() && targets.ignored.size(0) > 0)
+    class_term = class_term * kept_anchors(targets.ignored, assignment.foreground,
+                                           grid.centres * grid.strides, width, height);
+  class_term = class_term.sum();
   torch::Tensor box_term = torch::zeros({}, raw.options()), third_term = box_term;
   const torch::Tensor foreground = assignment.foreground.nonzero();  // (F, 2)
   if (foreground.size(0) > 0) {

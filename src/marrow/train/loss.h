@@ -25,6 +25,9 @@ struct DetectionTargets {
   torch::Tensor image;    // (T) int64, index in the batch
   torch::Tensor classes;  // (T) int64
   torch::Tensor boxes;    // (T, 4) float32: cx, cy, w, h as fractions of the network input
+  // (R, 5) float32: image, cx, cy, w, h of regions to ignore. An anchor that lies strictly inside one, as the
+  // assigner wants it of boxes, and belongs to no object has no part in the class loss. Undefined: none.
+  torch::Tensor ignored = {};
 };
 
 struct DetectionLossOptions {
