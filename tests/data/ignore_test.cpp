@@ -165,12 +165,13 @@ TEST_F(Ignore, TheCheckCountsAndDrawsThem) {
   EXPECT_FALSE(hatched == sheet(image));
 }
 
-// In COCO's and VOC's formats regions keep their class and kind as far as these have them.
-TEST_F(Ignore, EveryFormatKeepsThem) {
+// COCO's and VOC's formats keep class and kind of crowds and difficult objects as far as they have them,
+// YOLO's has no place for these.
+TEST_F(Ignore, EveryFormatKeepsWhatItCan) {
   const fs::path from = write_coco();
   const auto converted = [&](const std::string& out, DatasetFormat format) {
     const ReadSummary summary = convert_dataset(read_dataset(from), folder_ / out, {.to = format});
-    EXPECT_EQ(summary.ignored, 3);
+    EXPECT_EQ(summary.ignored, 2);
     EXPECT_EQ(summary.objects, 1);
     const Dataset dataset = read(out);
     EXPECT_EQ(dataset.names, (Names{"cat", "dog"}));
@@ -183,10 +184,7 @@ TEST_F(Ignore, EveryFormatKeepsThem) {
   EXPECT_EQ(
       converted("voc-out", DatasetFormat::kVoc),
       (std::vector<IgnoredLabel>{{crowd, Reason::kDifficult}, {difficult, Reason::kDifficult}, kCorner}));
-  EXPECT_EQ(converted("yolo-out", DatasetFormat::kYolo),
-            (std::vector<IgnoredLabel>{{{kIgnoreClass, crowd.box}, Reason::kClass},
-                                       {{kIgnoreClass, difficult.box}, Reason::kClass},
-                                       kCorner}));
+  EXPECT_EQ(converted("yolo-out", DatasetFormat::kYolo), std::vector<IgnoredLabel>{kCorner});
   const auto holds = [&](const char* file, const char* part) {
     EXPECT_SAYS(read_file(folder_ / file, 1 << 20), part);
   };
@@ -197,7 +195,7 @@ TEST_F(Ignore, EveryFormatKeepsThem) {
         "<name>ignore</name>\n\t\t<pose>Unspecified</pose>\n\t\t<truncated>0"
         "</truncated>\n\t\t<difficult>1</difficult>");
   holds("yolo-out/data.yaml", "  2: \"ignore\"\n");
-  holds("yolo-out/labels/train/a.txt", "0 0.25 0.25 0.5 0.5\n2 0.75 0.25 0.5 0.5\n2 0.25 0.75 0.5 0.5\n");
+  holds("yolo-out/labels/train/a.txt", "0 0.25 0.25 0.5 0.5\n2 0.75 0.75 0.5 0.5\n");
 }
 
 TEST_F(Ignore, ARowBesidePolygonsIsAPolygonToo) {
@@ -226,7 +224,6 @@ TEST_F(Ignore, MergingKeepsThemAndMakesThem) {
   EXPECT_EQ(summary.names, (Names{"cat", "dog"}));
   EXPECT_EQ(summary.left_out, 2);      // an emu, in both splits
   EXPECT_EQ(summary.read.objects, 6);  // cat, dog and cat, in both splits
-  EXPECT_EQ(summary.read.ignored, 8);
   const auto all = images(read("out"));
   ASSERT_EQ(all.size(), 4u);
   for (const LabelledImage& image : all) EXPECT_EQ(image.ignored.size(), 1u);

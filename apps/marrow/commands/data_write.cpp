@@ -54,10 +54,11 @@ int say_losses(const data::ReadSummary& summary, data::DatasetFormat to) {
   for (const data::Problem& problem : summary.problems)
     fmt::print(stderr, "{}: {}\n", data::severity_name(problem.severity), problem.text());
   if (summary.ignored > 0)
-    fmt::print("{} to ignore: {}\n", counted(summary.ignored, "region"),
-               to == data::DatasetFormat::kYolo
-                   ? "boxes of a last class 'ignore', which programs other than marrow take for objects"
-                   : "kept as such");
+    fmt::print(
+        "{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
+        to == data::DatasetFormat::kYolo
+            ? "left out, YOLO's format has no place for such; 'coco' and 'voc' keep them as regions to ignore"
+            : "kept as such");
   if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "image"));
   return summary.dropped > 0 ? 1 : 0;
 }

@@ -48,6 +48,10 @@ struct IgnoredLabel {
   Reason reason = Reason::kCrowd;
   bool operator==(const IgnoredLabel&) const = default;
 };
+// Has a class of its own, and no form in YOLO's label files.
+inline bool is_crowd_or_difficult(const IgnoredLabel& ignored) {
+  return ignored.reason != IgnoredLabel::Reason::kClass;
+}
 
 struct LabelledImage {
   std::filesystem::path path;

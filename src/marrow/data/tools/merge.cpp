@@ -136,7 +136,7 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
       for (LabelledImage& image : split.images) {
         summary.left_out += renumber(image, numbers[d]);
         summary.read.objects += static_cast<int64_t>(image.labels.size());
-        summary.read.ignored += static_cast<int64_t>(image.ignored.size());
+        summary.read.ignored += std::ranges::count_if(image.ignored, is_crowd_or_difficult);
         target->images.push_back(std::move(image));
       }
     }

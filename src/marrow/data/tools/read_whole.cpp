@@ -19,7 +19,7 @@ WholeDataset read_whole(const Dataset& dataset, int threads) {
     summary.images += static_cast<int64_t>(labels.images.size());
     for (const LabelledImage& image : labels.images) {
       summary.objects += static_cast<int64_t>(image.labels.size());
-      summary.ignored += static_cast<int64_t>(image.ignored.size());
+      summary.ignored += std::ranges::count_if(image.ignored, is_crowd_or_difficult);
     }
     std::ranges::move(labels.problems, std::back_inserter(summary.problems));
     whole.splits.push_back({split.name, std::move(labels.images)});

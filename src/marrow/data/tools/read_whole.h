@@ -10,7 +10,7 @@ namespace marrow::data {
 
 struct ReadSummary {
   int64_t images = 0, objects = 0;
-  int64_t ignored = 0;  // regions to ignore
+  int64_t ignored = 0;  // crowd and difficult objects: kYolo has no place for them; the others keep them
   int64_t dropped = 0;  // images that cannot be used
   std::vector<Problem> problems;
 };

@@ -135,19 +135,21 @@ void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
   write_yaml(out / "data.yaml", classes, keys, options.to);
 }
 
-// The classes as they are written: `ignore` is the last where regions to ignore need it, and their class
-// then. YOLO has no other form for them.
+// The classes as they are written: `ignore` is the last where there are regions of that class, which get its
+// number. YOLO has no form for other regions.
 std::vector<std::string> with_ignore(std::vector<std::string> classes, std::vector<NewSplit>& splits,
                                      DatasetFormat to) {
   const auto number = static_cast<int>(classes.size());
   bool any = false;
   for (NewSplit& split : splits)
-    for (LabelledImage& image : split.images)
-      for (IgnoredLabel& ignored : image.ignored) {
-        if (to != DatasetFormat::kYolo && ignored.reason != IgnoredLabel::Reason::kClass) continue;
-        ignored.label.class_id = number;
-        any = true;
-      }
+    for (LabelledImage& image : split.images) {
+      if (to == DatasetFormat::kYolo) std::erase_if(image.ignored, is_crowd_or_difficult);
+      for (IgnoredLabel& ignored : image.ignored)
+        if (!is_crowd_or_difficult(ignored)) {
+          ignored.label.class_id = number;
+          any = true;
+        }
+    }
   if (any) classes.emplace_back(kIgnoreName);
   return classes;
 }

@@ -42,8 +42,9 @@ void require_new_dataset(const std::filesystem::path& out, const WriteOptions& o
 //   kVoc   JPEGImages/, Annotations/*.xml, ImageSets/Main/SPLIT.txt (boxes in pixels, from 0)
 // and data.yaml, which read_dataset understands, last. Images keep their file names; where two would be
 // equal, the later gets "_2", "_3", ... Throws Error{kUsage} for a folder in use, kFile when writing fails.
-// Regions to ignore keep what their format has for them: iscrowd or ignore (kCoco), difficult (kVoc). Those
-// of the class `ignore`, and all of kYolo, are boxes of a last class of that name.
+// Regions to ignore keep what the format has for them: iscrowd or ignore (kCoco), difficult (kVoc), nothing
+// (kYolo: they are left out, as the usual conversion does). Those of the class `ignore` are boxes of a last
+// class of that name in all three.
 void write_dataset(const std::filesystem::path& out, const std::vector<std::string>& names,
                    std::vector<NewSplit> splits, const WriteOptions& options);
 
