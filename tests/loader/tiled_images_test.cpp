@@ -58,9 +58,10 @@ TEST(LabelsOfTile, AreCutAtItsBorder) {
   expect_box(found.image.labels[0], {50, 50, 150, 100}, tile.size);
   expect_box(found.image.labels[1], {0, 100, 50, 200}, tile.size);
   expect_box(found.image.labels[2], {300, 375, 400, 400}, tile.size);
-  ASSERT_EQ(found.rests.size(), 1u);
-  EXPECT_EQ(found.rests[0].class_id, 2);
-  expect_box(found.rests[0], {390, 100, 400, 200}, tile.size);
+  ASSERT_EQ(found.image.ignored.size(), 1u);
+  EXPECT_EQ(found.image.ignored[0].reason, data::IgnoredLabel::Reason::kClass);
+  EXPECT_EQ(found.image.ignored[0].label.class_id, data::kIgnoreClass);
+  expect_box(found.image.ignored[0].label, {390, 100, 400, 200}, tile.size);
 }
 
 TEST(LabelsOfTile, OfOutlinesGoAroundWhatIsLeft) {
@@ -75,8 +76,8 @@ TEST(LabelsOfTile, OfOutlinesGoAroundWhatIsLeft) {
   const Tile tile{350, 0, {400, 400}};
   const TileLabels found = labels_of_tile(image, tile);
   ASSERT_EQ(found.image.labels.size(), 0u);
-  ASSERT_EQ(found.rests.size(), 1u);  // 50 x 100 of 200 x 200
-  expect_box(found.rests[0], {0, 150, 50, 250}, tile.size);
+  ASSERT_EQ(found.image.ignored.size(), 1u);  // 50 x 100 of 200 x 200
+  expect_box(found.image.ignored[0].label, {0, 150, 50, 250}, tile.size);
   const TileLabels half = labels_of_tile(image, {300, 0, {400, 400}});
   ASSERT_EQ(half.image.labels.size(), 1u);
   ASSERT_EQ(half.image.polygons.size(), 1u);

@@ -115,7 +115,7 @@ TEST(IgnoreInValidation, OnlyACrowdOfCocoPassesOverWhatIsFoundInIt) {
     data::LabelledImage image{folder / "a.png", 64, 64, {{0, {.25, .25, .5, .5}}}, {}, ignored};
     loader::ImageStore store({image}, {.image_size = 0});
     return evaluate::validate_whole_images(store, {.names = {"a"}},
-                                           [](const image::Image&) {
+                                           [](size_t, const image::Image&) {
                                              return predict::DetectionResult{
                                                  {{.box = {40, 40, 60, 60}, .confidence = .9f},
                                                   {.box = {0, 0, 32, 32}, .confidence = .8f}},

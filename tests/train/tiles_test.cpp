@@ -131,6 +131,30 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
 }
 
 // By the rules of 8.4, in tiles too.
+// A box of which the first tile has most and the second a tenth.
+TEST(TileValidation, HandsOverObjectsAndRegionsToIgnore) {
+  const testing::TemporaryFolder folder;
+  image::write_image(folder / "a.png", image::Image(128, 64).pixels());
+  data::LabelledImage image{folder / "a.png", 128, 64, {}};
+  image.labels.push_back({0, data::centred({10.0 / 128, 8.0 / 64, 70.0 / 128, 40.0 / 64})});
+  loader::ImageStore store({image}, {.image_size = 0});
+  cpu::ThreadPool threads(2);
+  int calls = 0;
+  evaluate::validate_tiles(
+      store, {.tiles = {64, 0}, .image_size = 64, .stride = 32, .batch = 16}, {.names = {"a"}},
+      [&](const loader::DetectionBatch& batch) {
+        ++calls;
+        EXPECT_EQ(batch.images.dim(0), 2);
+        const std::vector<float> targets(batch.targets.values().begin(), batch.targets.values().end());
+        EXPECT_EQ(targets, (std::vector<float>{0, 0, 37.f / 64, 24.f / 64, 54.f / 64, 32.f / 64}));
+        const std::vector<float> ignored(batch.ignored.values().begin(), batch.ignored.values().end());
+        EXPECT_EQ(ignored, (std::vector<float>{1, 3.f / 64, 24.f / 64, 6.f / 64, 32.f / 64}));
+        return Tensor({2, 5, 1});
+      },
+      threads, {});
+  EXPECT_EQ(calls, 1);
+}
+
 TEST(Suppression, AllowsAsManyDetectionsAsTheFullestImageHasObjects) {
   data::LabelledImage full{"a.jpg", 1000, 1000, {}, {}, {}};
   full.labels.assign(400, {0, {0.5, 0.5, 0.1, 0.1}});

@@ -82,25 +82,24 @@ loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::Lab
   batch.images =
       Tensor({count, image::Image::kChannels, geometry.out.height, geometry.out.width}, DType::kUInt8);
   const size_t bytes = batch.images.byte_size() / tiles.size();
-  std::vector<std::vector<float>> rows(tiles.size());
+  std::vector<loader::Sample> samples(tiles.size());  // without images
   threads.parallel_for(count, [&](int64_t i, int) {
     const auto k = static_cast<size_t>(i);
     const auto& [x, y, size] = tiles[k];
     const image::Image part = image::copy_image(image.region(x, y, size.width, size.height));
     loader::to_planes(image::letterbox(part, geometry), false,
                       batch.images.values<uint8_t>().data() + k * bytes);
-    for (loader::Object& object :
-         loader::objects_of(loader::labels_of_tile(labels, tiles[k]).image, geometry.resized)) {
-      loader::scale_and_shift(object, 1, 1, static_cast<float>(geometry.left),
-                              static_cast<float>(geometry.top));
-      const CentredBox<Normalised> box = loader::normalised(object.box, geometry.out);
-      rows[k].insert(rows[k].end(), {static_cast<float>(i), static_cast<float>(object.class_id), box.cx,
-                                     box.cy, box.width, box.height});
-    }
+    const data::LabelledImage here = loader::labels_of_tile(labels, tiles[k]).image;
+    samples[k].objects = loader::objects_of(here, geometry.resized);
+    samples[k].ignored = loader::regions_of(here, geometry.resized);
+    const auto left = static_cast<float>(geometry.left), top = static_cast<float>(geometry.top);
+    for (loader::Object& object : samples[k].objects) loader::scale_and_shift(object, 1, 1, left, top);
+    for (Box<ImagePixels>& region : samples[k].ignored)
+      region = loader::scaled_and_shifted(region, 1, 1, left, top);
   });
-  std::vector<float> targets;
-  for (const std::vector<float>& row : rows) targets.insert(targets.end(), row.begin(), row.end());
-  batch.targets = Tensor::from({static_cast<int64_t>(targets.size() / 6), 6}, targets);
+  loader::BatchRows rows;
+  for (const loader::Sample& sample : samples) rows.add(sample.objects, sample.ignored, geometry.out);
+  std::move(rows).move_into(batch);
   batch.origin.assign(tiles.size(), {.index = index, .original = tiles.front().size});
   return batch;
 }

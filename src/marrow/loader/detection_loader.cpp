@@ -33,6 +33,24 @@ void check(const ImageStore& images, const DetectionLoaderOptions& options, int6
 
 }  // namespace
 
+void BatchRows::add(std::span<const Object> objects, std::span<const Box<ImagePixels>> ignored, Size input) {
+  const auto image = static_cast<float>(images_++);
+  for (const Object& object : objects) {
+    const CentredBox<Normalised> box = normalised(object.box, input);
+    targets_.insert(targets_.end(),
+                    {image, static_cast<float>(object.class_id), box.cx, box.cy, box.width, box.height});
+  }
+  for (const Box<ImagePixels>& region : ignored) {
+    const CentredBox<Normalised> box = normalised(region, input);
+    ignored_.insert(ignored_.end(), {image, box.cx, box.cy, box.width, box.height});
+  }
+}
+
+void BatchRows::move_into(DetectionBatch& batch) && {
+  batch.targets = Tensor::from({static_cast<int64_t>(targets_.size() / 6), 6}, targets_);
+  batch.ignored = Tensor::from({static_cast<int64_t>(ignored_.size() / 5), 5}, ignored_);
+}
+
 EpochImages training_images(const ImageStore& images) {
   if (!images.is_tiled()) return EpochImages::all(images.size());
   EpochImages chosen;
@@ -159,22 +177,14 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
   const size_t bytes = slot.images.byte_size() / slot.made.size();
-  std::vector<float> targets, ignored;
+  BatchRows rows;
   size_t present = 0;
   uint8_t* pixels = slot.images.values<uint8_t>().data();
   for (size_t i = 0; i < slot.made.size(); ++i) {
     const Made& made = slot.made[i];
     if (!made.present) continue;
     if (present != i) std::copy_n(pixels + i * bytes, bytes, pixels + present * bytes);
-    for (const Object& object : made.objects) {
-      const CentredBox<Normalised> box = normalised(object.box, slot.size);
-      targets.insert(targets.end(), {static_cast<float>(present), static_cast<float>(object.class_id), box.cx,
-                                     box.cy, box.width, box.height});
-    }
-    for (const Box<ImagePixels>& region : made.ignored) {
-      const CentredBox<Normalised> box = normalised(region, slot.size);
-      ignored.insert(ignored.end(), {static_cast<float>(present), box.cx, box.cy, box.width, box.height});
-    }
+    rows.add(made.objects, made.ignored, slot.size);
     result.origin.push_back(made.origin);
     ++present;
   }
@@ -186,8 +196,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
                DType::kUInt8);
     std::copy_n(pixels, present * bytes, result.images.values<uint8_t>().data());
   }
-  result.targets = Tensor::from({static_cast<int64_t>(targets.size() / 6), 6}, targets);
-  result.ignored = Tensor::from({static_cast<int64_t>(ignored.size() / 5), 5}, ignored);
+  std::move(rows).move_into(result);
   slot = {};
   return result;
 }

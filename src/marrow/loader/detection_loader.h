@@ -66,6 +66,18 @@ struct DetectionBatch {
   std::vector<BatchImage> origin;  // N
 };
 
+// Objects and regions to ignore as the rows of a batch.
+class BatchRows {
+ public:
+  // Those of the batch's next image, in pixels of the input.
+  void add(std::span<const Object> objects, std::span<const Box<ImagePixels>> ignored, Size input);
+  void move_into(DetectionBatch& batch) &&;
+
+ private:
+  int64_t images_ = 0;
+  std::vector<float> targets_, ignored_;
+};
+
 // The images of an epoch of training: all. Of tiles those with objects, and at most as many without, drawn
 // anew in every epoch: most tiles of large images with small objects are empty, and would outweigh the
 // objects.

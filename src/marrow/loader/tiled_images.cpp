@@ -78,7 +78,7 @@ TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
     }
     const data::Label piece = label_in(*part, size, label.class_id);
     if (part->area() < (kLeastShare - kRounding) * whole.area()) {
-      result.rests.push_back(piece);
+      result.image.ignored.push_back({{data::kIgnoreClass, piece.box}, data::IgnoredLabel::Reason::kClass});
       continue;
     }
     result.objects.push_back(i);

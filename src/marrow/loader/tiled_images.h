@@ -12,16 +12,14 @@ namespace marrow::loader {
 
 // Of an object that a tile's border cuts, at least this share of its box must lie in the tile for the piece
 // to be an object there. An object no larger than a tile is cut into four pieces at most, the largest of
-// which has a quarter of it: so it is an object in at least one tile, whatever the overlap. What is less
-// shows too little of an object to tell what it is, and its box says nothing of the object's size.
+// which has a quarter of it: so it is an object in at least one tile, whatever the overlap. A smaller piece
+// shows too little of an object to tell what it is, and its box says nothing of the object's size: it is a
+// region to ignore.
 inline constexpr double kLeastShare = 0.25;
 
 struct TileLabels {
   data::LabelledImage image;    // the tile, with what lies in it cut at its border, in shares of it
   std::vector<size_t> objects;  // the numbers of image.labels among the labels of the whole image
-  // Cut boxes of the objects that too little of lies in the tile. They are neither objects nor background
-  // there; training takes them as background.
-  std::vector<data::Label> rests;
 };
 
 // `tile` lies in the image, whose size is known. The box of an object with an outline is the one around what
