@@ -129,8 +129,6 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   const Anchors grid = make_anchors(maps, strides_);
   const double width = static_cast<double>(maps[0].size(3)) * strides_[0];
   const double height = static_cast<double>(maps[0].size(2)) * strides_[0];
-  const torch::Tensor sides_of_input =
-      torch::tensor({width, height, width, height}, raw.options().requires_grad(false));
   const PaddedObjects objects = pad(targets, n, classes_, width, height, raw.device());
 
   Assignment assignment;
@@ -172,8 +170,13 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
     const torch::Tensor found = reg_max_ == 1 ? distribution.squeeze(2) : expected_distances(distribution, 2);
     const torch::Tensor box = distances_to_boxes(centre, found);
     box_term = ((1 - box_iou(box, target, IouKind::kCiou)) * weight).sum();
-    third_term = reg_max_ == 1 ? ((found - wanted).abs() * stride / sides_of_input).mean(-1) * weight
-                               : distribution_focal_loss(distribution, wanted) * weight;
+    if (reg_max_ == 1) {
+      const torch::Tensor sides_of_input =
+          torch::tensor({width, height, width, height}, raw.options().requires_grad(false));
+      third_term = ((found - wanted).abs() * stride / sides_of_input).mean(-1) * weight;
+    } else {
+      third_term = distribution_focal_loss(distribution, wanted) * weight;
+    }
     third_term = third_term.sum();
   }
   const torch::Tensor items = torch::stack({box_term * options_.box_gain, class_term * options_.class_gain,

@@ -74,7 +74,7 @@ class DetectionLoss {
 };
 
 // The loss of a head with two branches over the same levels, one that gives an object several predictions and
-// one that gives it one. Source: spec/compat.md, section 8.2.
+// one that gives it one. Source: YOLOv10, Wang et al. 2024; the weights of the two are Ultralytics 8.4's.
 class DualDetectionLoss {
  public:
   DualDetectionLoss(int classes, int reg_max, const std::vector<int>& strides,
