@@ -30,8 +30,8 @@ Tensors tensors_of(std::filesystem::path description) {
 // Height, width, blue-green-red.
 image::Image image_of(const Tensor& tensor) {
   const int height = static_cast<int>(tensor.dim(0)), width = static_cast<int>(tensor.dim(1));
-  return image::copy_image({tensor.values<uint8_t>().data(), width, height, 3,
-                            static_cast<size_t>(width) * image::Image::kChannels});
+  return image::copy_image(
+      {tensor.values<uint8_t>().data(), width, height, 3, static_cast<size_t>(width) * 3});
 }
 
 std::vector<loader::Object> objects_of(const Tensor& boxes, const Tensor& classes) {

@@ -57,7 +57,7 @@ std::vector<evaluate::TruthBox> truth_of(const Labelled& picture, const RectPlac
 std::vector<detect::InputDetection> detect(const model::TrainedModel& trained, const image::Image& loaded,
                                            const Letterbox& geometry, const detect::NmsOptions& nms) {
   const Size size = geometry.out;
-  Tensor input({1, image::Image::kChannels, size.height, size.width});
+  Tensor input({1, 3, size.height, size.width});
   image::fill_network_input(image::letterbox(loaded, geometry).pixels(), input_format(trained.model.graph),
                             input.values().data());
   const std::string output = trained.model.graph.outputs.front().name;

@@ -54,9 +54,8 @@ class TinyClasses : public TinyProject {
     image::Image image(40 + 3 * i, 36);
     Random random(static_cast<uint64_t>(i + 10 * c + (split == "val" ? 100 : 0)), "picture");
     for (int y = 0; y < image.height(); ++y)
-      for (int x = 0; x < image.width() * image::Image::kChannels; ++x)
-        image.row(y)[x] =
-            static_cast<uint8_t>(random.below(120) + (x % image::Image::kChannels == c ? 120 : 0));
+      for (int x = 0; x < image.width() * 3; ++x)
+        image.row(y)[x] = static_cast<uint8_t>(random.below(120) + (x % 3 == c ? 120 : 0));
     image::write_image(place / (std::to_string(i) + ".png"), image.pixels());
   }
 };

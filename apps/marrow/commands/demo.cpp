@@ -229,7 +229,7 @@ class Demo {
     const image::Image picture = data::draw_synth_image(synth_options(), 0).image;
     const image::Image boxed = image::letterbox(
         picture, letterbox_geometry({picture.width(), picture.height()}, {kNetworkSize, kNetworkSize}));
-    Tensor input({1, image::Image::kChannels, kNetworkSize, kNetworkSize});
+    Tensor input({1, boxed.channels(), kNetworkSize, kNetworkSize});
     image::fill_network_input(boxed.pixels(), input_format(before.graph), input.values().data());
     std::vector<std::string> names;
     std::vector<Value> values;

@@ -11,6 +11,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/engine/engine.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
 #include "marrow/image/scene.h"
@@ -28,12 +29,13 @@ namespace fs = std::filesystem;
 // Of what the network is compared on: `contrast` is that of drawn images, where there are no others.
 Tensor input_of(const Graph& graph, const std::vector<image::Image>& pictures, double contrast, int batch,
                 int height, int width) {
-  Tensor input({batch, graph.nodes.front().channels, height, width});
-  const auto plane = static_cast<size_t>(3) * static_cast<size_t>(height) * static_cast<size_t>(width);
+  const SampleFormat samples = image_reading(graph).samples;
+  Tensor input({batch, samples.channels, height, width});
+  const auto plane = static_cast<size_t>(input.size()) / static_cast<size_t>(batch);
   for (int i = 0; i < batch; ++i) {
     const auto number = static_cast<size_t>(i);
     const image::Image picture =
-        pictures.empty() ? image::draw_scene(width, height, number + 1, contrast)
+        pictures.empty() ? image::stand_in(image::draw_scene(width, height, number + 1, contrast), samples)
                          : image::resize_linear(pictures[number % pictures.size()], width, height);
     image::fill_network_input(picture.pixels(), input_format(graph), input.values().data() + number * plane);
   }

@@ -9,15 +9,17 @@ namespace {
 
 constexpr size_t kKeptShapes = 8;
 
-// Planes of bytes, red first, become the numbers of the network's input.
-void fill_input(std::span<const uint8_t> planes, const InputFormat& format, std::span<float> chw) {
-  const ByteValues values = byte_values(format);
-  const size_t area = planes.size() / values.size();
-  for (size_t c = 0; c < values.size(); ++c) {
-    const size_t plane = format.order == ChannelOrder::kRgb ? c : 2 - c;
-    std::ranges::transform(planes.subspan(plane * area, area),
-                           chw.begin() + static_cast<std::ptrdiff_t>(c * area),
-                           [&](uint8_t byte) { return values[c][byte]; });
+// Planes of samples, red first where they are colours, become the numbers of the network's input.
+template <class Sample, class Stored>
+void fill_input(std::span<const Stored> planes, const InputFormat& format, const SampleFormat& samples,
+                std::span<float> chw) {
+  const SampleValues values(format, samples);
+  const size_t area = planes.size() / static_cast<size_t>(samples.channels);
+  for (int c = 0; c < samples.channels; ++c) {
+    const int plane = samples.is_colour() && format.order == ChannelOrder::kBgr ? 2 - c : c;
+    std::ranges::transform(planes.subspan(static_cast<size_t>(plane) * area, area),
+                           chw.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(c) * area),
+                           [&](Stored value) { return values.value(c, static_cast<Sample>(value)); });
   }
 }
 
@@ -33,14 +35,20 @@ EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engin
                kKeptShapes) {}
 
 Tensor EnginePredictor::operator()(const Tensor& images) {
-  const int64_t n = images.dim(0), height = images.dim(2), width = images.dim(3);
-  predict::CompiledNetwork::Compiled& network = network_.at({1, 3, height, width});
+  const int64_t n = images.dim(0), channels = images.dim(1), height = images.dim(2), width = images.dim(3);
+  predict::CompiledNetwork::Compiled& network = network_.at({1, channels, height, width});
   const InputFormat& format = input_format(network_.graph());
-  const auto pixels = static_cast<size_t>(3 * height * width);
+  const SampleFormat samples = image_reading(network_.graph()).samples;
+  const auto count = static_cast<size_t>(channels * height * width);
   Tensor predictions;
   for (int64_t i = 0; i < n; ++i) {
-    fill_input(images.values<uint8_t>().subspan(static_cast<size_t>(i) * pixels, pixels), format,
-               network.input.values());
+    const size_t first = static_cast<size_t>(i) * count;
+    if (samples.bits == 16)
+      fill_input<uint16_t>(images.values<int32_t>().subspan(first, count), format, samples,
+                           network.input.values());
+    else
+      fill_input<uint8_t>(images.values<uint8_t>().subspan(first, count), format, samples,
+                          network.input.values());
     const Tensor& output = network.run();
     if (i == 0) {
       Shape shape = output.shape();

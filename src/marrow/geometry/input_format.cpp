@@ -6,13 +6,28 @@
 
 namespace marrow {
 
-ByteValues byte_values(const InputFormat& format) {
-  ByteValues values;
-  for (size_t channel = 0; channel < values.size(); ++channel)
-    for (size_t byte = 0; byte < values[channel].size(); ++byte)
-      values[channel][byte] = static_cast<float>(
-          (static_cast<double>(byte) * format.scale - format.mean[channel]) / format.std[channel]);
-  return values;
+SampleValues::SampleValues(const InputFormat& format, const SampleFormat& samples)
+    : reversed_(samples.is_colour() && format.order == ChannelOrder::kRgb), scale_(format.scale) {
+  for (size_t channel = 0; channel < static_cast<size_t>(samples.channels); ++channel) {
+    const Affine affine = samples.is_colour() ? Affine{format.mean[channel], format.std[channel]} : Affine();
+    if (samples.bits == 16) {
+      wide_.push_back(affine);
+      continue;
+    }
+    std::array<float, 256>& values = bytes_.emplace_back();
+    for (size_t byte = 0; byte < values.size(); ++byte)
+      values[byte] =
+          static_cast<float>((static_cast<double>(byte) * format.scale - affine.mean) / affine.std);
+  }
+}
+
+void set_range(InputFormat& format, const SampleRange& range) {
+  format.range = range;
+  format.scale = 1.0 / kMaxSample16;
+}
+
+ImageReading image_reading(const InputFormat& format, int channels) {
+  return {{channels, format.range ? 16 : 8}, format.range.value_or(SampleRange())};
 }
 
 InputFormat classifier_format(InputFormat format, int crop) {

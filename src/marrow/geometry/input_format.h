@@ -3,6 +3,12 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "marrow/geometry/sample_format.h"
 
 namespace marrow {
 
@@ -13,7 +19,8 @@ enum class Interpolation {
   kOpenCvBilinear  // not antialiased, as OpenCV's INTER_LINEAR
 };
 
-// x = (pixel * scale - mean) / std, per channel in `order`.
+// x = (sample * scale - mean) / std. Order, mean and std are of three channels; others come as they are
+// stored, with a mean of 0 and a std of 1.
 struct InputFormat {
   ChannelOrder order = ChannelOrder::kRgb;
   double scale = 1.0 / 255.0;
@@ -24,13 +31,46 @@ struct InputFormat {
   int resize = 0;
   int crop = 0;
   Interpolation interpolation = Interpolation::kBilinear;
+  // Images are read with samples of 16 bits, of which this range becomes 0..65535; empty: 8 bits.
+  std::optional<SampleRange> range = {};
 
   bool operator==(const InputFormat&) const = default;
 };
 
-// What every byte becomes: [channel of the network][byte]. Computed in double precision and rounded once.
-using ByteValues = std::array<std::array<float, 256>, 3>;
-ByteValues byte_values(const InputFormat& format);
+// What the samples of an image become. Computed in double precision and rounded once.
+class SampleValues {
+ public:
+  SampleValues(const InputFormat& format, const SampleFormat& samples);
+
+  // Where an image holds a channel of the network.
+  int stored_channel(int channel) const { return reversed_ ? 2 - channel : channel; }
+  float value(int channel, uint8_t sample) const { return bytes_[index(channel)][sample]; }
+  float value(int channel, uint16_t sample) const {
+    const Affine& a = wide_[index(channel)];
+    return static_cast<float>((sample * scale_ - a.mean) / a.std);
+  }
+  // What an image filled with this byte becomes.
+  float ground(int channel, uint8_t byte) const {
+    return bytes_.empty() ? value(channel, static_cast<uint16_t>(byte * 257)) : value(channel, byte);
+  }
+
+ private:
+  struct Affine {
+    double mean = 0, std = 1;
+  };
+  size_t index(int channel) const { return static_cast<size_t>(channel); }
+
+  bool reversed_;
+  double scale_;
+  std::vector<std::array<float, 256>> bytes_;  // [channel of the network][byte], of 8 bits
+  std::vector<Affine> wide_;                   // of 16 bits
+};
+
+// For images that are read with 16 bits.
+void set_range(InputFormat& format, const SampleRange& range);
+
+// How images are read for a network of so many channels.
+ImageReading image_reading(const InputFormat& format, int channels);
 
 inline constexpr int kDefaultCrop = 224;  // pixels; what YOLOv8's classifiers are trained with
 

@@ -28,10 +28,23 @@ const Parameter* Graph::find_parameter(std::string_view name) const {
   return found == parameters.rend() ? nullptr : &*found;
 }
 
-const InputFormat& input_format(const Graph& graph) {
+namespace {
+
+const Input& input_of(const Graph& graph) {
   for (const Node& node : graph.nodes)
-    if (const auto* input = std::get_if<Input>(&node.operation)) return input->format;
+    if (const auto* input = std::get_if<Input>(&node.operation)) return *input;
   throw Error(ErrorKind::kModel, "the graph has no input");
+}
+
+}  // namespace
+
+const InputFormat& input_format(const Graph& graph) {
+  return input_of(graph).format;
+}
+
+ImageReading image_reading(const Graph& graph) {
+  const Input& input = input_of(graph);
+  return image_reading(input.format, input.channels);
 }
 
 std::vector<std::string> parameter_names(const Operation& operation) {

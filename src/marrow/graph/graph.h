@@ -123,6 +123,9 @@ struct Graph {
 // The format that the graph's input node carries. Throws Error{kModel} when there is none.
 const InputFormat& input_format(const Graph& graph);
 
+// How the network's images are read. Throws as above.
+ImageReading image_reading(const Graph& graph);
+
 // The parameters an operation reads, in a fixed order; empty names left out.
 std::vector<std::string> parameter_names(const Operation& operation);
 

@@ -35,7 +35,8 @@ struct Settings {
     const InputFormat& f = op.format;
     return fmt::format(" {} channels {} scale {} mean {} std {} resize {} crop {} {}", op.channels,
                        f.order == ChannelOrder::kRgb ? "rgb" : "bgr", f.scale, fmt::join(f.mean, ","),
-                       fmt::join(f.std, ","), f.resize, f.crop, interpolation_text(f.interpolation));
+                       fmt::join(f.std, ","), f.resize, f.crop, interpolation_text(f.interpolation)) +
+           (f.range ? fmt::format(" 16 bits from {} to {}", f.range->low, f.range->high) : "");
   }
   std::string operator()(const Conv& op) const {
     std::string text = kernel_text(op.kernel, op.stride) + padding_text(op.padding);

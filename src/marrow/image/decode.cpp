@@ -6,9 +6,11 @@
 #include <string_view>
 #include <utility>
 
+#include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/image/codecs/codecs.h"
+#include "marrow/image/convert.h"
 
 namespace marrow::image {
 namespace codecs {
@@ -17,7 +19,14 @@ void fail(const std::string& name, const char* kind, const std::string& what) {
   throw Error(ErrorKind::kFormat, fmt::format("{}: broken {}: {}", name, kind, what));
 }
 
-void check_size(const std::string& name, const char* kind, int64_t width, int64_t height) {
+void fail_channels(const std::string& name, const char* kind, int64_t found, int wanted,
+                   const std::string& how) {
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{}: {} of {}{}; wanted {}", name, kind, counted(found, "channel"), how, wanted));
+}
+
+void check_size(const std::string& name, const char* kind, int64_t width, int64_t height,
+                const SampleFormat& format) {
   if (width < 1 || height < 1) fail(name, kind, fmt::format("its size is {} x {} pixels", width, height));
   if (width > kMaxImageSide || height > kMaxImageSide) {
     throw Error(ErrorKind::kUnsupported,
@@ -28,6 +37,11 @@ void check_size(const std::string& name, const char* kind, int64_t width, int64_
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{}: {} of {} x {} pixels; at most {} million can be read", name, kind, width,
                             height, kMaxImagePixels / 1'000'000));
+  }
+  if (width * height * static_cast<int64_t>(format.pixel_bytes()) > kMaxImageBytes) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("{}: {} of {} x {} pixels of {}; at most {} MB can be read", name, kind, width,
+                            height, to_string(format), kMaxImageBytes / 1'000'000));
   }
 }
 
@@ -41,12 +55,21 @@ bool has(Bytes bytes, size_t at, std::string_view magic) {
   return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
 }
 
+// Of the kinds of file whose alpha, if any, is not read.
+void require_one_or_three(const std::string& name, const char* kind, const DecodeOptions& options) {
+  const int wanted = options.reading.samples.channels;
+  if (wanted != 1 && wanted != 3)
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("{}: {} of 1 or 3 channels; wanted {}, which a TIFF may have", name, kind, wanted));
+}
+
 struct Format {
   const char* name;
   bool (*matches)(Bytes);
-  codecs::StoredImage (*read)(Bytes, const std::string&) = nullptr;  // null: known, but not read
+  // Null: known, but not read.
+  codecs::StoredImage (*read)(Bytes, const std::string&, const DecodeOptions&) = nullptr;
   codecs::StoredSize (*size)(Bytes, const std::string&) = nullptr;
-  codecs::StoredImage (*read_to_fit)(Bytes, const std::string&, Size) = nullptr;
 };
 
 // The main brand of a file in MPEG-4's container, which holds images and films.
@@ -102,18 +125,37 @@ constexpr Foreign kForeign[] = {
 // Tried in order.
 constexpr Format kFormats[] = {
     {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); },
-     [](Bytes b, const std::string& name) { return codecs::read_jpeg(b, name, {}); }, codecs::jpeg_size,
-     codecs::read_jpeg},
-    {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); }, codecs::read_png, codecs::png_size},
-    {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); }, codecs::read_webp,
+     [](Bytes b, const std::string& name, const DecodeOptions& options) {
+       require_one_or_three(name, "JPEG", options);
+       return codecs::read_jpeg(b, name, options.reading.samples, options.fit);
+     },
+     codecs::jpeg_size},
+    {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); },
+     [](Bytes b, const std::string& name, const DecodeOptions& options) {
+       return codecs::read_png(b, name, options.reading.samples);
+     },
+     codecs::png_size},
+    {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); },
+     [](Bytes b, const std::string& name, const DecodeOptions& options) {
+       require_one_or_three(name, "WebP", options);
+       return codecs::read_webp(b, name);
+     },
      codecs::webp_size},
-    {"BMP", [](Bytes b) { return has(b, 0, "BM"); }, codecs::read_bmp, codecs::bmp_size},
+    {"BMP", [](Bytes b) { return has(b, 0, "BM"); },
+     [](Bytes b, const std::string& name, const DecodeOptions& options) {
+       require_one_or_three(name, "BMP", options);
+       return codecs::read_bmp(b, name);
+     },
+     codecs::bmp_size},
     {"TIFF",
      [](Bytes b) {
        using namespace std::string_view_literals;
        return has(b, 0, "II*\0"sv) || has(b, 0, "MM\0*"sv) || has(b, 0, "II+\0"sv) || has(b, 0, "MM\0+"sv);
      },
-     codecs::read_tiff, codecs::tiff_size},
+     [](Bytes b, const std::string& name, const DecodeOptions& options) {
+       return codecs::read_tiff(b, name, options.reading.samples);
+     },
+     codecs::tiff_size},
     {"GIF", [](Bytes b) { return has(b, 0, "GIF8"); }},
     {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp") && is_image_brand(b); }},
     {"JPEG 2000", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }},
@@ -146,6 +188,21 @@ const Format& format_of(std::span<const std::byte> bytes, const std::string& nam
               fmt::format("{}: not an image: neither JPEG, PNG, WebP, BMP nor TIFF", name));
 }
 
+// What a codec read, in the format that is wanted.
+Image as_wanted(Image image, const std::string& name, const ImageReading& wanted) {
+  const auto& [channels, bits] = wanted.samples;
+  if (image.channels() == 3 && channels == 1) image = to_grey(image);
+  if (image.channels() == 1 && channels == 3) image = repeat_channel(image, channels);
+  if (bits == 16 && image.bits() == 8) {
+    if (wanted.range != SampleRange())
+      throw Error(ErrorKind::kUnsupported, fmt::format("{}: samples of 8 bits; wanted 16 bits from {} to {}",
+                                                       name, wanted.range.low, wanted.range.high));
+    return widen(image);
+  }
+  if (bits == 16) stretch(image, wanted.range);
+  return image;
+}
+
 Size upright_size(const codecs::StoredSize& size) {
   const auto width = static_cast<int>(size.width), height = static_cast<int>(size.height);
   return codecs::turned(size.orientation) ? Size{height, width} : Size{width, height};
@@ -157,10 +214,10 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
                           const DecodeOptions& options) {
   const Format& format = format_of(bytes, name);
   const Bytes data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  codecs::StoredImage stored =
-      format.read_to_fit != nullptr ? format.read_to_fit(data, name, options.fit) : format.read(data, name);
+  codecs::StoredImage stored = format.read(data, name, options);
   DecodedImage decoded;
-  decoded.image = codecs::upright(std::move(stored.image), stored.orientation);
+  decoded.image =
+      codecs::upright(as_wanted(std::move(stored.image), name, options.reading), stored.orientation);
   decoded.full =
       stored.full.width > 0 ? upright_size(stored.full) : Size{decoded.image.width(), decoded.image.height()};
   if (!stored.warning.empty())

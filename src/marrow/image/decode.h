@@ -1,11 +1,14 @@
 // Image files become pixels: JPEG, PNG, WebP, BMP and TIFF, told apart by their content, never by their
 // name.
 //
-// What comes out is always 8-bit blue, green, red: gray is repeated, alpha is dropped, palettes are looked
-// up, 16 bits become round(value / 257), CMYK becomes RGB, and the EXIF (or TIFF) orientation is applied, so
-// that the image is upright. Colour profiles and gamma are ignored, as the training
-// pipelines of all published checkpoints ignore them. JPEG pixels equal those of libjpeg-turbo's default
-// (accurate integer DCT, smooth chroma upsampling), hence OpenCV's.
+// What comes out is what DecodeOptions::reading says, by default 8-bit blue, green, red: gray is repeated,
+// alpha is dropped, palettes are looked up, 16 bits become round(value / 257), CMYK becomes RGB. One channel
+// is grey: a JPEG's own luma, otherwise to_grey(). Other numbers of channels are those of a PNG with alpha (2
+// or 4), or of a TIFF, whose samples a pixel times its pages are then exactly as many, of 8 or 16 unsigned
+// bits; pages that are smaller copies or masks do not count. The EXIF (or TIFF) orientation is applied, so
+// that the image is upright. Colour profiles and gamma are ignored, as the training pipelines of all
+// published checkpoints ignore them. JPEG pixels equal those of libjpeg-turbo's default (accurate integer
+// DCT, smooth chroma upsampling), hence OpenCV's.
 //
 // Files are hostile: dimensions are compared with the limits below and with the size of the file before
 // anything is allocated. Any thread may decode; nothing is printed.
@@ -22,8 +25,9 @@
 
 namespace marrow::image {
 
-constexpr int64_t kMaxImageSide = 65500;          // pixels; JPEG's own limit
-constexpr int64_t kMaxImagePixels = 200'000'000;  // the largest camera sensors; 600 MB decoded
+constexpr int64_t kMaxImageSide = 65500;                 // pixels; JPEG's own limit
+constexpr int64_t kMaxImagePixels = 200'000'000;         // the largest camera sensors
+constexpr int64_t kMaxImageBytes = 3 * kMaxImagePixels;  // decoded
 constexpr int64_t kMaxImageFileBytes = 1'000'000'000;
 
 struct DecodeOptions {
@@ -31,6 +35,7 @@ struct DecodeOptions {
   // a quarter or an eighth of its size, and never smaller than `fit`. It is quicker, but pixels differ, so
   // boxes move a little. 0 x 0: decode at the full size.
   Size fit;
+  ImageReading reading = {};
 };
 
 struct DecodedImage {
@@ -42,7 +47,7 @@ struct DecodedImage {
 };
 
 // `name` is what messages call the image. Throws Error{kFormat} for a broken file, Error{kUnsupported} for
-// a kind or size that Marrow does not read; the message names the kind.
+// a kind, size or number of channels that Marrow does not read; the message names the kind.
 DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name,
                           const DecodeOptions& options = {});
 

@@ -16,9 +16,12 @@ struct JpegOptions {
 // Whether write_image knows the suffix: .jpg, .jpeg or .png, in any case.
 bool is_writable_image(const std::filesystem::path& path);
 
-// The file's content. The image has at least one pixel and at most kMaxImageSide a side.
+// The file's content. The image has at least one pixel and at most kMaxImageSide a side; of JPEG and PNG
+// three channels of 8 bits.
 std::string encode_jpeg(ConstPixels pixels, const JpegOptions& options = {});
 std::string encode_png(ConstPixels pixels);
+// Of any format, not compressed: one page, the samples of a pixel side by side.
+std::string encode_tiff(ConstPixels pixels);
 
 // The suffix chooses the kind. Atomic: a reader sees the old file or the whole new one. Throws
 // Error{kUnsupported} for a suffix that is not writable, Error{kFile} when writing fails.

@@ -122,7 +122,7 @@ void adjust_hsv_row(uint8_t* row, int width, const HsvTables& tables) {
 }
 
 void adjust_hsv(Image& image, const HsvDraws& draws) {
-  if (draws.h == 0 && draws.s == 0 && draws.v == 0) return;
+  if (image.format() != SampleFormat() || (draws.h == 0 && draws.s == 0 && draws.v == 0)) return;
   const HsvTables tables = adjustments(draws);
   const RowKernels kernels = row_kernels();
   for (int y = 0; y < image.height(); ++y) {

@@ -31,7 +31,8 @@ struct HsvTables;
 // One row, by the plain loops.
 void adjust_hsv_row(uint8_t* row, int width, const HsvTables& tables);
 
-// Hue turns by h * 180, saturation and value are multiplied by 1 + s and 1 + v. Grey stays grey.
+// Hue turns by h * 180, saturation and value are multiplied by 1 + s and 1 + v. Grey stays grey. Images of
+// another format than three channels of 8 bits stay as they are.
 void adjust_hsv(Image& image, const HsvDraws& draws);
 
 }  // namespace marrow::image

@@ -5,24 +5,24 @@
 
 namespace marrow::image {
 
-Image::Image(int width, int height, uint8_t fill) : width_(width), height_(height) {
-  assert(width >= 0 && height >= 0);
+Image::Image(int width, int height, uint8_t fill, SampleFormat format)
+    : width_(width), height_(height), format_(format) {
+  assert(width >= 0 && height >= 0 && format.channels > 0 && (format.bits == 8 || format.bits == 16));
   bytes_.assign(row_bytes() * static_cast<size_t>(height), fill);
 }
 
 MutablePixels Image::region(int x, int y, int width, int height) {
   assert(x >= 0 && y >= 0 && width >= 0 && height >= 0 && x + width <= width_ && y + height <= height_);
-  return {row(y) + static_cast<size_t>(x) * kChannels, width, height, kChannels, row_bytes()};
+  return {pixel(x, y), width, height, channels(), row_bytes(), bits()};
 }
 
 ConstPixels Image::region(int x, int y, int width, int height) const {
   assert(x >= 0 && y >= 0 && width >= 0 && height >= 0 && x + width <= width_ && y + height <= height_);
-  return {row(y) + static_cast<size_t>(x) * kChannels, width, height, kChannels, row_bytes()};
+  return {pixel(x, y), width, height, channels(), row_bytes(), bits()};
 }
 
 Image copy_image(ConstPixels source) {
-  assert(source.channels == Image::kChannels);
-  Image copy(source.width, source.height);
+  Image copy(source.width, source.height, 0, source.format());
   for (int y = 0; y < source.height; ++y) std::memcpy(copy.row(y), source.row(y), copy.row_bytes());
   return copy;
 }

@@ -1,5 +1,6 @@
-// An image in memory: 8 bits a channel, three channels, rows from the top, pixels in the order blue, green,
-// red.
+// An image in memory: rows from the top, the samples of a pixel side by side. Three channels are blue, green,
+// red; other numbers of channels keep the order of their file. Samples have 8 bits, or 16 bits in the byte
+// order of the machine, which then use all of 0..65535 (SampleRange).
 //
 // A plain value: copies copy the pixels. Not synchronised.
 #pragma once
@@ -8,17 +9,26 @@
 #include <cstdint>
 #include <vector>
 
+#include "marrow/geometry/sample_format.h"
+
 namespace marrow::image {
 
-// Pixels that somebody else owns and keeps alive; rows lie row_bytes apart. `channels` bytes a pixel.
+// Pixels that somebody else owns and keeps alive; rows lie row_bytes apart. `channels` samples a pixel.
 struct ConstPixels {
   const uint8_t* data = nullptr;
   int width = 0;
   int height = 0;
   int channels = 3;
   size_t row_bytes = 0;
+  int bits = 8;
 
+  SampleFormat format() const { return {channels, bits}; }
   const uint8_t* row(int y) const { return data + static_cast<size_t>(y) * row_bytes; }
+  // T: uint8_t or uint16_t, as the bits say.
+  template <class T>
+  const T* samples(int y) const {
+    return reinterpret_cast<const T*>(row(y));
+  }
 };
 
 struct MutablePixels {
@@ -27,29 +37,49 @@ struct MutablePixels {
   int height = 0;
   int channels = 3;
   size_t row_bytes = 0;
+  int bits = 8;
 
+  SampleFormat format() const { return {channels, bits}; }
   uint8_t* row(int y) const { return data + static_cast<size_t>(y) * row_bytes; }
-  operator ConstPixels() const { return {data, width, height, channels, row_bytes}; }
+  template <class T>
+  T* samples(int y) const {
+    return reinterpret_cast<T*>(row(y));
+  }
+  operator ConstPixels() const { return {data, width, height, channels, row_bytes, bits}; }
 };
 
 class Image {
  public:
-  static constexpr int kChannels = 3;
-
-  Image() = default;                               // 0 x 0
-  Image(int width, int height, uint8_t fill = 0);  // width, height >= 0; every byte is `fill`
+  Image() = default;  // 0 x 0
+  // width, height >= 0; every byte is `fill`, so that it is as bright at 16 bits.
+  Image(int width, int height, uint8_t fill = 0, SampleFormat format = {});
 
   int width() const { return width_; }
   int height() const { return height_; }
+  const SampleFormat& format() const { return format_; }
+  int channels() const { return format_.channels; }
+  int bits() const { return format_.bits; }
+  size_t pixel_bytes() const { return format_.pixel_bytes(); }
   bool empty() const { return bytes_.empty(); }
-  size_t row_bytes() const { return static_cast<size_t>(width_) * kChannels; }
+  size_t row_bytes() const { return static_cast<size_t>(width_) * pixel_bytes(); }
   size_t byte_size() const { return bytes_.size(); }
 
   uint8_t* row(int y) { return bytes_.data() + static_cast<size_t>(y) * row_bytes(); }
   const uint8_t* row(int y) const { return bytes_.data() + static_cast<size_t>(y) * row_bytes(); }
+  uint8_t* pixel(int x, int y) { return row(y) + static_cast<size_t>(x) * pixel_bytes(); }
+  const uint8_t* pixel(int x, int y) const { return row(y) + static_cast<size_t>(x) * pixel_bytes(); }
+  // T: uint8_t or uint16_t, as the bits say.
+  template <class T>
+  T* samples(int y) {
+    return reinterpret_cast<T*>(row(y));
+  }
+  template <class T>
+  const T* samples(int y) const {
+    return reinterpret_cast<const T*>(row(y));
+  }
 
-  MutablePixels pixels() { return {bytes_.data(), width_, height_, kChannels, row_bytes()}; }
-  ConstPixels pixels() const { return {bytes_.data(), width_, height_, kChannels, row_bytes()}; }
+  MutablePixels pixels() { return {bytes_.data(), width_, height_, channels(), row_bytes(), bits()}; }
+  ConstPixels pixels() const { return {bytes_.data(), width_, height_, channels(), row_bytes(), bits()}; }
 
   // The rectangle [x, x+width) x [y, y+height), which lies inside the image. A view: the image outlives it.
   MutablePixels region(int x, int y, int width, int height);
@@ -60,10 +90,17 @@ class Image {
  private:
   int width_ = 0;
   int height_ = 0;
+  SampleFormat format_;
   std::vector<uint8_t> bytes_;
 };
 
-// An image of its own with the pixels of `source`, which has three channels.
+// An image of its own with the pixels of `source`.
 Image copy_image(ConstPixels source);
+
+// function(T()) with the type of a sample: uint8_t or uint16_t.
+template <class Function>
+decltype(auto) with_sample_type(int bits, const Function& function) {
+  return bits == 16 ? function(uint16_t()) : function(uint8_t());
+}
 
 }  // namespace marrow::image

@@ -14,7 +14,7 @@ namespace marrow::image {
 // image's size and its `resized` is not empty.
 Image letterbox(const Image& image, const Letterbox& geometry, uint8_t fill = kLetterboxGrey);
 
-// (height, width, 3) bytes in blue, green, red become (3, height, width) float32 at `chw`.
+// (height, width, channels) samples become (channels, height, width) float32 at `chw`.
 void fill_network_input(ConstPixels image, const InputFormat& format, float* chw);
 
 // The same of letterbox(image, geometry, fill), row by row, without making that image. `geometry` as there.

@@ -1,4 +1,4 @@
-// Resizing of 8-bit images, in integers, so that every machine gives the same pixels.
+// Resizing of images, in integers, so that every machine gives the same pixels.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace marrow::image {
 
 // Bilinear without antialiasing, sample points at pixel centres, edges replicated: equal to the bit to
 // OpenCV 4.6's INTER_LINEAR (built without IPP), which the published checkpoints were trained and tested
-// with.
-//   src, dst: 1 to 4 channels, the same number in both; both at least one pixel. dst must not overlap src.
+// with. 16 bits have the same sample points and weights, and are rounded once.
+//   src, dst: of one format; both at least one pixel. dst must not overlap src.
 void resize_linear(ConstPixels src, MutablePixels dst);
 Image resize_linear(const Image& image, int width, int height);
 
@@ -22,11 +22,21 @@ class LinearRows {
  public:
   // `src` outlives it. Throws as choose_simd_level() does.
   LinearRows(ConstPixels src, int width, int height);
-  // Writes row y. Rows in rising order cost least.
+  // Writes row y, of samples as src has them. Rows in rising order cost least.
   void write(int y, uint8_t* dst);
 
  private:
+  // The two source rows in use, resized to the width; enlarging meets each many times.
+  template <class Value>
+  struct Rows {
+    std::vector<Value> upper, lower;
+    int upper_row = -1, lower_row = -1;
+  };
+
   void horizontal_pass(int y, std::vector<int16_t>& dst) const;
+  void horizontal_pass(int y, std::vector<int32_t>& dst) const;
+  template <class Value, class Sample>
+  void write(int y, Rows<Value>& rows, Sample* dst) const;
 
   ConstPixels src_;
   size_t row_values_;
@@ -34,10 +44,9 @@ class LinearRows {
   double scale_;
   std::vector<LinearTap> taps_;
   LinearRowKernel kernel_;
-  int whole_ = 0;  // pixels before the first that the vector code must leave alone
-  // The two source rows in use, resized to the width, 7 fractional bits; enlarging meets each many times.
-  std::vector<int16_t> upper_, lower_;
-  int upper_row_ = -1, lower_row_ = -1;
+  int whole_ = 0;            // pixels before the first that the vector code must leave alone
+  Rows<int16_t> rows_;       // of 8 bits, with 7 fractional bits
+  Rows<int32_t> wide_rows_;  // of 16 bits, with 11 fractional bits
 };
 
 enum class ResizeFilter {
@@ -47,7 +56,7 @@ enum class ResizeFilter {
 };
 
 // Pillow's two-pass resampling of 8-bit channels: weights in 22-bit fixed point, horizontal pass first,
-// rounded to bytes between the passes. Width and height are at least 1.
+// rounded to bytes between the passes; and the same with 16 bits. Width and height are at least 1.
 Image resize(const Image& image, int width, int height, ResizeFilter filter);
 
 // What a classifier sees: the shorter side is resized to `shorter_side`, the longer one to

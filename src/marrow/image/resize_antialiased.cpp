@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "marrow/image/resize.h"
@@ -12,7 +13,7 @@ namespace marrow::image {
 namespace {
 
 constexpr int64_t kLongestResizedSide = 1 << 16;
-constexpr int kPrecisionBits = 22;  // 32 minus 8 bits of a pixel and 2 for overshoot of the cubic
+constexpr int kPrecisionBits = 22;  // Pillow's: 32 minus 8 bits of a pixel and 2 for overshoot of the cubic
 
 double triangle(double x) {
   return std::max(0.0, 1.0 - std::abs(x));
@@ -59,40 +60,47 @@ std::vector<Window> windows(int input, int output, ResizeFilter filter) {
   return result;
 }
 
-uint8_t to_byte(int64_t sum) {
-  return static_cast<uint8_t>(std::clamp<int64_t>(sum >> kPrecisionBits, 0, 255));
+template <class Sample>
+Sample to_sample(int64_t sum) {
+  return static_cast<Sample>(
+      std::clamp<int64_t>(sum >> kPrecisionBits, 0, std::numeric_limits<Sample>::max()));
 }
 
 // dst(y, x) = sum over j of src(y, first + j) * weight; `step` is the distance of neighbours along the axis.
-uint8_t weighted(const uint8_t* src, size_t step, const Window& window) {
+template <class Sample>
+Sample weighted(const Sample* src, size_t step, const Window& window) {
   int64_t sum = int64_t{1} << (kPrecisionBits - 1);
   for (int32_t w : window.weights) {
     sum += static_cast<int64_t>(*src) * w;
     src += step;
   }
-  return to_byte(sum);
+  return to_sample<Sample>(sum);
 }
 
+// Three channels of bytes, which nearly all images have, get a loop with that number in it.
+template <class Sample, int kFixed>
 Image resize_antialiased(const Image& image, int width, int height, ResizeFilter filter) {
-  constexpr int channels = Image::kChannels;
-  Image narrow(width, image.height());
+  const int channels = kFixed > 0 ? kFixed : image.channels();
+  const auto step = static_cast<size_t>(channels);
+  Image narrow(width, image.height(), 0, image.format());
   std::vector<Window> columns = windows(image.width(), width, filter);
   for (int y = 0; y < image.height(); ++y) {
     for (int x = 0; x < width; ++x) {
       const Window& window = columns[static_cast<size_t>(x)];
       for (int c = 0; c < channels; ++c) {
-        narrow.row(y)[x * channels + c] =
-            weighted(image.row(y) + window.first * channels + c, channels, window);
+        narrow.samples<Sample>(y)[x * channels + c] =
+            weighted(image.samples<Sample>(y) + window.first * channels + c, step, window);
       }
     }
   }
-  Image result(width, height);
+  Image result(width, height, 0, image.format());
+  const size_t row_samples = step * static_cast<size_t>(width);
   std::vector<Window> rows = windows(image.height(), height, filter);
   for (int y = 0; y < height; ++y) {
     const Window& window = rows[static_cast<size_t>(y)];
-    const uint8_t* top = narrow.row(window.first);
-    for (size_t i = 0; i < narrow.row_bytes(); ++i) {
-      result.row(y)[i] = weighted(top + i, narrow.row_bytes(), window);
+    const Sample* top = narrow.samples<Sample>(window.first);
+    for (size_t i = 0; i < row_samples; ++i) {
+      result.samples<Sample>(y)[i] = weighted(top + i, row_samples, window);
     }
   }
   return result;
@@ -104,7 +112,10 @@ Image resize(const Image& image, int width, int height, ResizeFilter filter) {
   assert(!image.empty() && width > 0 && height > 0);
   if (filter == ResizeFilter::kLinear) return resize_linear(image, width, height);
   if (image.width() == width && image.height() == height) return image;
-  return resize_antialiased(image, width, height, filter);
+  if (image.format() == SampleFormat()) return resize_antialiased<uint8_t, 3>(image, width, height, filter);
+  return with_sample_type(image.bits(), [&]<class Sample>(Sample) {
+    return resize_antialiased<Sample, 0>(image, width, height, filter);
+  });
 }
 
 Image resize_for_classifier(const Image& image, int shorter_side, int crop, ResizeFilter filter) {
@@ -137,12 +148,12 @@ Image resize_for_classifier(const Image& image, int shorter_side, int crop, Resi
 
   auto offset = [&](int side) { return static_cast<int>(std::nearbyint((side - crop) / 2.0)); };
   int left = offset(width), top = offset(height);
-  Image result(crop, crop);
+  Image result(crop, crop, 0, resized.format());
   int x0 = std::max(left, 0), x1 = std::min(left + crop, width);
   int y0 = std::max(top, 0), y1 = std::min(top + crop, height);
   for (int y = y0; y < y1; ++y) {
-    std::copy_n(resized.row(y) + x0 * Image::kChannels, (x1 - x0) * Image::kChannels,
-                result.row(y - top) + (x0 - left) * Image::kChannels);
+    std::copy_n(resized.pixel(x0, y), static_cast<size_t>(std::max(x1 - x0, 0)) * resized.pixel_bytes(),
+                result.pixel(x0 - left, y - top));
   }
   return result;
 }

@@ -8,7 +8,7 @@
 
 namespace marrow::image {
 
-// One pixel of a resized row: where the two source pixels begin that it lies between, in bytes, and their
+// One pixel of a resized row: where the two source pixels begin that it lies between, in samples, and their
 // weights, of 11 fractional bits.
 struct LinearTap {
   int32_t near, far;

@@ -40,6 +40,17 @@ void vertical_pass(std::span<const int16_t> upper, const int16_t* lower, int16_t
   }
 }
 
+// The same of rows with 11 fractional bits, rounded once.
+void vertical_pass(std::span<const int32_t> upper, const int32_t* lower, int16_t b0, int16_t b1,
+                   uint16_t* dst) {
+  constexpr int kShift = 22;
+  for (size_t i = 0; i < upper.size(); ++i) {
+    const int64_t sum = int64_t{b0} * upper[i] + int64_t{b1} * lower[i];
+    dst[i] = static_cast<uint16_t>(
+        std::clamp<int64_t>((sum + (int64_t{1} << (kShift - 1))) >> kShift, 0, kMaxSample16));
+  }
+}
+
 }  // namespace
 
 LinearRows::LinearRows(ConstPixels src, int width, int height)
@@ -50,8 +61,14 @@ LinearRows::LinearRows(ConstPixels src, int width, int height)
       kernel_(linear_row_kernel()) {
   assert(src.channels > 0 && src.width > 0 && src.height > 0 && width > 0 && height > 0);
   if (copy_) return;
-  upper_.resize(row_values_ + 1);
-  lower_.resize(row_values_ + 1);
+  const auto make = [&](auto& rows) {
+    rows.upper.resize(row_values_ + 1);
+    rows.lower.resize(row_values_ + 1);
+  };
+  if (src.bits == 16)
+    make(wide_rows_);
+  else
+    make(rows_);
   const double scale = 1.0 / (static_cast<double>(width) / src.width);
   taps_.reserve(static_cast<size_t>(width));
   constexpr int kRead = 8;  // bytes, by the vector code
@@ -63,7 +80,7 @@ LinearRows::LinearRows(ConstPixels src, int width, int height)
     if (near + kRead <= src.width * src.channels) whole_ = x + 1;
     taps_.push_back({near, far, weight(1.0f - fraction), weight(fraction)});
   }
-  if (src.channels != 3 || kernel_ == nullptr) whole_ = 0;
+  if (src.channels != 3 || src.bits != 8 || kernel_ == nullptr) whole_ = 0;
 }
 
 void LinearRows::horizontal_pass(int y, std::vector<int16_t>& dst) const {
@@ -78,41 +95,56 @@ void LinearRows::horizontal_pass(int y, std::vector<int16_t>& dst) const {
   }
 }
 
+void LinearRows::horizontal_pass(int y, std::vector<int32_t>& dst) const {
+  const auto* src = src_.samples<uint16_t>(y);
+  int32_t* out = dst.data();
+  for (const LinearTap& tap : taps_)
+    for (int c = 0; c < src_.channels; ++c)
+      *out++ = src[tap.near + c] * tap.near_weight + src[tap.far + c] * tap.far_weight;
+}
+
 void LinearRows::write(int y, uint8_t* dst) {
-  if (copy_) {
-    std::memcpy(dst, src_.row(y), row_values_);
-    return;
-  }
+  if (copy_)
+    std::memcpy(dst, src_.row(y), row_values_ * src_.format().sample_bytes());
+  else if (src_.bits == 16)
+    write(y, wide_rows_, reinterpret_cast<uint16_t*>(dst));
+  else
+    write(y, rows_, dst);
+}
+
+template <class Value, class Sample>
+void LinearRows::write(int y, Rows<Value>& rows, Sample* dst) const {
   auto [index, fraction] = sample_at(y, scale_);
   // Unlike the columns, rows outside the image keep their fraction: both are then the border row.
   const int want_upper = std::clamp(index, 0, src_.height - 1);
   const int want_lower = std::clamp(index + 1, 0, src_.height - 1);
-  if (want_upper != upper_row_) {
-    if (want_upper == lower_row_) {
-      std::swap(upper_, lower_);
-      std::swap(upper_row_, lower_row_);
+  if (want_upper != rows.upper_row) {
+    if (want_upper == rows.lower_row) {
+      std::swap(rows.upper, rows.lower);
+      std::swap(rows.upper_row, rows.lower_row);
     } else {
-      horizontal_pass(want_upper, upper_);
-      upper_row_ = want_upper;
+      horizontal_pass(want_upper, rows.upper);
+      rows.upper_row = want_upper;
     }
   }
   const int16_t upper_weight = weight(1.0f - fraction), lower_weight = weight(fraction);
   // Without weight, as in every row of an image reduced to a third, its values do not matter.
-  if (lower_weight != 0 && want_lower != lower_row_) {
-    horizontal_pass(want_lower, lower_);
-    lower_row_ = want_lower;
+  if (lower_weight != 0 && want_lower != rows.lower_row) {
+    horizontal_pass(want_lower, rows.lower);
+    rows.lower_row = want_lower;
   }
-  vertical_pass(std::span(upper_).first(row_values_), lower_.data(), upper_weight, lower_weight, dst);
+  vertical_pass(std::span<const Value>(rows.upper).first(row_values_), rows.lower.data(), upper_weight,
+                lower_weight, dst);
 }
 
 void resize_linear(ConstPixels src, MutablePixels dst) {
-  assert(src.channels == dst.channels);
+  assert(src.format() == dst.format());
   LinearRows rows(src, dst.width, dst.height);
   for (int y = 0; y < dst.height; ++y) rows.write(y, dst.row(y));
 }
 
 Image resize_linear(const Image& image, int width, int height) {
-  Image resized(width, height);
+  Image resized(width, height, 0, image.format());
   resize_linear(image.pixels(), resized.pixels());
   return resized;
 }

@@ -1,5 +1,5 @@
-// Geometric warps of 8-bit images, bilinear in 5-bit fractions, equal to the bit to OpenCV 4.6's warpAffine
-// and warpPerspective with INTER_LINEAR and a constant border.
+// Geometric warps of images, bilinear in 5-bit fractions. 8 bits are equal to the bit to OpenCV 4.6's
+// warpAffine and warpPerspective with INTER_LINEAR and a constant border; 16 bits are computed alike.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@ namespace marrow::image {
 
 using Matrix3 = std::array<double, 9>;  // row-major; maps input pixels to output pixels
 
-// Three channels in both. Pixels that come from outside are `border`. A matrix without an inverse gives some
-// image, never an access outside. Only the upper two rows count in an affine warp.
+// One format in both. Pixels that come from outside are `border` (at 16 bits, as bright). A matrix without an
+// inverse gives some image, never an access outside. Only the upper two rows count in an affine warp.
 void warp_affine(ConstPixels src, const Matrix3& matrix, MutablePixels dst, uint8_t border);
 void warp_perspective(ConstPixels src, const Matrix3& matrix, MutablePixels dst, uint8_t border);
 

@@ -5,6 +5,7 @@
 
 #include "marrow/detect/draw.h"
 #include "marrow/detect/sheet.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/resize.h"
 
 namespace marrow::loader {
@@ -70,12 +71,22 @@ Regions regions_of_batch(const DetectionBatch& batch, int64_t i) {
 
 image::Image image_of_batch(const Tensor& images, int64_t i) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
+  const auto channels = static_cast<size_t>(images.dim(1));
   const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
-  const uint8_t* planes = images.values<uint8_t>().data() + static_cast<size_t>(i) * 3 * plane;
+  const size_t first = static_cast<size_t>(i) * channels * plane;
   image::Image image(width, height);
-  uint8_t* pixel = image.row(0);
-  for (size_t p = 0; p < plane; ++p, pixel += 3)
-    for (size_t c = 0; c < 3; ++c) pixel[c] = planes[(2 - c) * plane + p];
+  const auto fill = [&](const auto& sample_at) {
+    uint8_t* pixel = image.row(0);
+    for (size_t p = 0; p < plane; ++p, pixel += 3)
+      for (size_t c = 0; c < 3; ++c) pixel[c] = sample_at(first + (channels < 3 ? 0 : 2 - c) * plane + p);
+  };
+  if (images.dtype() == DType::kInt32) {
+    const auto samples = images.values<int32_t>();
+    fill([&](size_t at) { return image::narrow_sample(static_cast<uint16_t>(samples[at])); });
+  } else {
+    const auto samples = images.values<uint8_t>();
+    fill([&](size_t at) { return samples[at]; });
+  }
   return image;
 }
 

@@ -70,7 +70,7 @@ int64_t ClassificationLoader::open(int64_t batch) {
   const int64_t first = batch % batches_per_epoch_ * options_.batch;
   const int64_t items = std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - first);
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
-  slot.images = Tensor({items, image::Image::kChannels, options_.size, options_.size}, DType::kUInt8);
+  slot.images = batch_tensor(items, {options_.size, options_.size}, images_->reading().samples);
   slot.index.assign(static_cast<size_t>(items), std::nullopt);
   return items;
 }
@@ -91,8 +91,7 @@ void ClassificationLoader::run(int64_t batch, int64_t item) {
     if (image == nullptr) return;
     square = image::resize_for_classifier(*image, options_.shorter_side, options_.size, options_.filter);
   }
-  const size_t bytes = slot.images.byte_size() / slot.index.size();
-  to_planes(square, false, slot.images.values<uint8_t>().data() + static_cast<size_t>(item) * bytes);
+  write_planes(square, false, slot.images, static_cast<size_t>(item));
   slot.index[static_cast<size_t>(item)] = index;
 }
 
@@ -105,18 +104,24 @@ void ClassificationLoader::mix(ClassificationBatch& batch) const {
   double share = draw_beta(kClassificationMixupAlpha, kClassificationMixupAlpha, random);
   const Size size = {options_.size, options_.size};
   const PixelPart rectangle = draw_cutmix(size, place);
-  const Tensor images = batch.images.clone(), targets = batch.targets.clone();
+  Tensor images = batch.images.clone();
+  const Tensor targets = batch.targets.clone();
   const size_t count = batch.index.size();
   const auto part = [&](auto values, size_t i) {
     return values.subspan(i * (values.size() / count), values.size() / count);
   };
   for (size_t i = 0; i < count; ++i) {
-    const auto image = part(batch.images.values<uint8_t>(), i);
-    const auto partner = part(images.values<uint8_t>(), count - 1 - i);
-    if (kind == BatchMix::kMixup)
-      mix_bytes(image, partner, share);
+    const auto join = [&](auto all, auto partners) {
+      const auto image = part(all, i), partner = part(partners, count - 1 - i);
+      if (kind == BatchMix::kMixup)
+        mix_samples<typename decltype(image)::element_type>(image, partner, share);
+      else
+        share = paste_rectangle<typename decltype(image)::element_type>(image, partner, size, rectangle);
+    };
+    if (images.dtype() == DType::kInt32)
+      join(batch.images.values<int32_t>(), images.values<int32_t>());
     else
-      share = paste_rectangle(image, partner, size, rectangle);
+      join(batch.images.values<uint8_t>(), images.values<uint8_t>());
     mix_targets(part(batch.targets.values(), i), part(targets.values(), count - 1 - i), share);
   }
 }
@@ -127,7 +132,7 @@ ClassificationBatch ClassificationLoader::assemble(int64_t batch) {
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
   const size_t bytes = slot.images.byte_size() / slot.index.size();
-  uint8_t* pixels = slot.images.values<uint8_t>().data();
+  std::byte* pixels = slot.images.bytes();
   for (size_t i = 0; i < slot.index.size(); ++i) {
     if (!slot.index[i]) continue;
     if (result.index.size() != i)
@@ -139,8 +144,8 @@ ClassificationBatch ClassificationLoader::assemble(int64_t batch) {
   if (present == slot.images.dim(0)) {
     result.images = std::move(slot.images);
   } else {
-    result.images = Tensor({present, image::Image::kChannels, options_.size, options_.size}, DType::kUInt8);
-    std::copy_n(pixels, result.images.byte_size(), result.images.values<uint8_t>().data());
+    result.images = batch_tensor(present, {options_.size, options_.size}, images_->reading().samples);
+    std::copy_n(pixels, result.images.byte_size(), result.images.bytes());
   }
   result.targets = Tensor({present, options_.classes});
   const auto classes = static_cast<size_t>(options_.classes);

@@ -111,7 +111,7 @@ int64_t DetectionLoader::open(int64_t batch) {
       std::min<int64_t>(options_.batch, static_cast<int64_t>(order_->count()) - number * options_.batch);
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.size = batch_size(number);
-  slot.images = Tensor({items, image::Image::kChannels, slot.size.height, slot.size.width}, DType::kUInt8);
+  slot.images = batch_tensor(items, slot.size, images_->reading().samples);
   slot.made.assign(static_cast<size_t>(items), {});
   return items;
 }
@@ -164,8 +164,7 @@ void DetectionLoader::run(int64_t batch, int64_t item) {
     sample = training_sample(epoch, position, slot.size, made, keep_bgr);
   else if (!validation_sample(order_->at(epoch, position), slot.size, sample, made))
     return;
-  const size_t bytes = slot.images.byte_size() / slot.made.size();
-  to_planes(sample.image, keep_bgr, slot.images.values<uint8_t>().data() + static_cast<size_t>(item) * bytes);
+  write_planes(sample.image, keep_bgr, slot.images, static_cast<size_t>(item));
   made.objects = std::move(sample.objects);
   made.ignored = std::move(sample.ignored);
 }
@@ -179,7 +178,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   const size_t bytes = slot.images.byte_size() / slot.made.size();
   BatchRows rows;
   size_t present = 0;
-  uint8_t* pixels = slot.images.values<uint8_t>().data();
+  std::byte* pixels = slot.images.bytes();
   for (size_t i = 0; i < slot.made.size(); ++i) {
     const Made& made = slot.made[i];
     if (!made.present) continue;
@@ -191,10 +190,8 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   if (present == slot.made.size()) {
     result.images = std::move(slot.images);
   } else {
-    result.images =
-        Tensor({static_cast<int64_t>(present), image::Image::kChannels, slot.size.height, slot.size.width},
-               DType::kUInt8);
-    std::copy_n(pixels, present * bytes, result.images.values<uint8_t>().data());
+    result.images = batch_tensor(static_cast<int64_t>(present), slot.size, images_->reading().samples);
+    std::copy_n(pixels, present * bytes, result.images.bytes());
   }
   std::move(rows).move_into(result);
   slot = {};

@@ -12,9 +12,9 @@
 namespace marrow::loader {
 namespace {
 
-uint64_t bytes_when_resized(const data::LabelledImage& image, int image_size) {
+uint64_t bytes_when_resized(const data::LabelledImage& image, int image_size, const SampleFormat& format) {
   const Size size = validation_size({std::max(image.width, 1), std::max(image.height, 1)}, image_size);
-  return uint64_t{image::Image::kChannels} * static_cast<uint64_t>(size.width) *
+  return uint64_t{format.pixel_bytes()} * static_cast<uint64_t>(size.width) *
          static_cast<uint64_t>(size.height);
 }
 
@@ -50,7 +50,8 @@ ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOption
     return;
   }
   uint64_t bytes = 0;
-  for (const data::LabelledImage& image : images_) bytes += bytes_when_resized(image, options_.image_size);
+  for (const data::LabelledImage& image : images_)
+    bytes += bytes_when_resized(image, options_.image_size, options_.reading.samples);
   keeps_all_ = bytes <= half;
 }
 
@@ -89,7 +90,7 @@ std::shared_ptr<const image::Image> ImageStore::resized(image::Image image) cons
 std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
   image::DecodedImage decoded;
   try {
-    decoded = image::decode_image_file(images_[index].path);
+    decoded = image::decode_image_file(images_[index].path, {.fit = {}, .reading = options_.reading});
   } catch (const Error& error) {
     name_once(index, std::string(error.what()) + "; the image is left out");
     return nullptr;

@@ -29,6 +29,7 @@ enum class ImageCache {
 struct ImageStoreOptions {
   int image_size = 640;  // the longer side becomes this, also upwards. 0: images keep their size
   ImageCache cache = ImageCache::kWhenItFits;
+  ImageReading reading = {};
   // Gets a message that names an image that cannot be read, once for each; one call at a time. Empty: no
   // messages.
   std::function<void(const std::string& message)> report;
@@ -46,6 +47,7 @@ class ImageStore {
   size_t size() const { return images_.size(); }
   const data::LabelledImage& labels(size_t index) const { return images_[index]; }
   int image_size() const { return options_.image_size; }
+  const ImageReading& reading() const { return options_.reading; }
   bool keeps_all() const { return keeps_all_; }
 
   // How many of the latest images to keep, when not all are. At least the largest number asked for so far.

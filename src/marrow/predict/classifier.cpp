@@ -9,6 +9,7 @@
 #include "marrow/base/stopwatch.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/image/network_input.h"
+#include "marrow/predict/readable.h"
 
 namespace marrow::predict {
 namespace {
@@ -19,13 +20,14 @@ const std::string kLogits = "logits";
 
 Classifier::Classifier(const Graph& graph, const Weights& weights, const ClassifierOptions& options)
     : format_(classifier_format(input_format(graph), options.crop)),
+      channels_(image_reading(graph).samples.channels),
       classes_(graph.node(graph.find(kLogits)).channels),
       network_({graph, weights}, {kLogits}, options.engine) {
   compiled();  // now rather than for the first image
 }
 
 ClassificationResult Classifier::classify(const image::Image& image, int top) {
-  if (image.empty()) throw Error(ErrorKind::kShape, "the image is empty");
+  require_readable(image, network_.graph());
   CompiledNetwork::Compiled& network = compiled();
   ClassificationResult result;
   result.network = {format_.crop, format_.crop};

@@ -36,11 +36,10 @@ class Classifier {
   ClassificationResult classify(const image::Image& image, int top);
 
  private:
-  CompiledNetwork::Compiled& compiled() {
-    return network_.at({1, image::Image::kChannels, format_.crop, format_.crop});
-  }
+  CompiledNetwork::Compiled& compiled() { return network_.at({1, channels_, format_.crop, format_.crop}); }
 
   InputFormat format_;
+  int channels_;  // of an image
   int classes_ = 0;
   CompiledNetwork network_;
 };

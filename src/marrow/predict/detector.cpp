@@ -6,6 +6,7 @@
 #include "marrow/base/stopwatch.h"
 #include "marrow/image/network_input.h"
 #include "marrow/predict/join_tiles.h"
+#include "marrow/predict/readable.h"
 
 namespace marrow::predict {
 namespace {
@@ -68,7 +69,7 @@ Size Detector::network_size(Size picture) const {
 }
 
 DetectionResult Detector::detect(const image::Image& image) {
-  if (image.empty()) throw Error(ErrorKind::kShape, "the image is empty");
+  require_readable(image, network_.graph());
   const Size picture = {image.width(), image.height()};
   const std::vector<Tile> tiles = tiles_of(picture, options_.tiles);
   if (tiles.size() == 1) return detect_part(image);
@@ -93,7 +94,7 @@ DetectionResult Detector::detect_part(const image::Image& image) {
   const Size picture = {image.width(), image.height()};
   const Letterbox geometry = fit(picture);
   CompiledNetwork::Compiled& network =
-      network_.at({1, image::Image::kChannels, geometry.out.height, geometry.out.width});
+      network_.at({1, image.channels(), geometry.out.height, geometry.out.width});
 
   DetectionResult result;
   result.network = geometry.out;

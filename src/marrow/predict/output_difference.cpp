@@ -62,13 +62,13 @@ Tensor network_input(const model::Model& model, const image::Image& picture, Siz
     const InputFormat format = classifier_format(stored, size.width);
     const image::Image cut = image::resize_for_classifier(picture, format.resize, format.crop,
                                                           image::resize_filter(format.interpolation));
-    Tensor input({1, image::Image::kChannels, format.crop, format.crop});
+    Tensor input({1, picture.channels(), format.crop, format.crop});
     image::fill_network_input(cut.pixels(), format, input.values().data());
     return input;
   }
   const image::Image boxed =
       image::letterbox(picture, letterbox_geometry({picture.width(), picture.height()}, size));
-  Tensor input({1, image::Image::kChannels, size.height, size.width});
+  Tensor input({1, picture.channels(), size.height, size.width});
   image::fill_network_input(boxed.pixels(), stored, input.values().data());
   return input;
 }

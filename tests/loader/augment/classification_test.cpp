@@ -86,7 +86,7 @@ TEST(Classification, CutmixPastesARectangleAndTellsWhatIsLeft) {
     const PixelPart part = draw_cutmix(picture, random);
     std::vector<uint8_t> a(3 * 40, 1);
     const std::vector<uint8_t> b(3 * 40, 0);
-    const double share = paste_rectangle(a, b, picture, part);
+    const double share = paste_rectangle<uint8_t>(a, b, picture, part);
     for (int y = 0; y < 5; ++y)
       for (int x = 0; x < 8; ++x) {
         const bool inside = x >= part.x && x < part.x + part.width && y >= part.y && y < part.y + part.height;
@@ -165,7 +165,7 @@ TEST(Classification, TargetsSumToOne) {
   EXPECT_FLOAT_EQ(std::accumulate(a.begin(), a.end(), 0.0f), 1);
   EXPECT_FLOAT_EQ(a[2], 0.75f + 0.25f * 0.025f);
   std::array<uint8_t, 2> x = {10, 255};
-  mix_bytes(x, std::array<uint8_t, 2>{20, 255}, 0.5);
+  mix_samples<uint8_t>(x, std::array<uint8_t, 2>{20, 255}, 0.5);
   EXPECT_EQ(x, (std::array<uint8_t, 2>{15, 255}));
 }
 

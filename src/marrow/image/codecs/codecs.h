@@ -26,12 +26,15 @@ struct StoredImage {
   std::string warning;   // without the file's name
 };
 
-// All throw Error naming `name`.
-StoredImage read_jpeg(Bytes bytes, const std::string& name, Size fit);  // DecodeOptions::fit
-StoredImage read_png(Bytes bytes, const std::string& name);
+// All throw Error naming `name`. The image has the channels that are wanted, or one, or three, where one or
+// three are wanted; and 8 bits where the file has no more. Kinds of file without a `wanted` have three
+// channels of 8 bits.
+StoredImage read_jpeg(Bytes bytes, const std::string& name, const SampleFormat& wanted,
+                      Size fit);  // DecodeOptions::fit
+StoredImage read_png(Bytes bytes, const std::string& name, const SampleFormat& wanted);
 StoredImage read_webp(Bytes bytes, const std::string& name);
 StoredImage read_bmp(Bytes bytes, const std::string& name);
-StoredImage read_tiff(Bytes bytes, const std::string& name);
+StoredImage read_tiff(Bytes bytes, const std::string& name, const SampleFormat& wanted);
 
 StoredSize jpeg_size(Bytes bytes, const std::string& name);
 StoredSize png_size(Bytes bytes, const std::string& name);
@@ -43,7 +46,12 @@ StoredSize tiff_size(Bytes bytes, const std::string& name);
 [[noreturn]] void fail(const std::string& name, const char* kind, const std::string& what);
 
 // Throws unless 1 <= width, height and the limits of decode.h hold.
-void check_size(const std::string& name, const char* kind, int64_t width, int64_t height);
+void check_size(const std::string& name, const char* kind, int64_t width, int64_t height,
+                const SampleFormat& format = {});
+
+// Throws Error{kUnsupported}: the file has `found` channels, and others are wanted. `how`: what they are.
+[[noreturn]] void fail_channels(const std::string& name, const char* kind, int64_t found, int wanted,
+                                const std::string& how = "");
 
 // The orientation in an EXIF block (a TIFF header and its first directory); 1 when there is none or it makes
 // no sense.

@@ -38,15 +38,15 @@ Image upright(Image image, int orientation) {
   bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   int width = transpose ? image.height() : image.width();
   int height = transpose ? image.width() : image.height();
-  Image turned(width, height);
+  Image turned(width, height, 0, image.format());
   for (int y = 0; y < height; ++y) {
     uint8_t* out = turned.row(y);
-    for (int x = 0; x < width; ++x, out += Image::kChannels) {
+    for (int x = 0; x < width; ++x, out += image.pixel_bytes()) {
       int stored_x = transpose ? y : x;
       int stored_y = transpose ? x : y;
       if (from_right) stored_x = image.width() - 1 - stored_x;
       if (from_bottom) stored_y = image.height() - 1 - stored_y;
-      std::memcpy(out, image.row(stored_y) + stored_x * Image::kChannels, Image::kChannels);
+      std::memcpy(out, image.pixel(stored_x, stored_y), image.pixel_bytes());
     }
   }
   return turned;

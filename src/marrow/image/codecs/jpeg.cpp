@@ -105,10 +105,10 @@ class Reader {
     info_.scale_denom = static_cast<unsigned>(reduction);
   }
 
-  // Four channels (CMYK, also when stored as YCCK), or blue, green, red.
-  bool start() {
+  // Four channels (CMYK, also when stored as YCCK), grey, or blue, green, red.
+  bool start(bool grey) {
     if (setjmp(messages_.escape)) return false;
-    info_.out_color_space = is_cmyk() ? JCS_CMYK : JCS_EXT_BGR;
+    info_.out_color_space = is_cmyk() ? JCS_CMYK : grey ? JCS_GRAYSCALE : JCS_EXT_BGR;
     jpeg_start_decompress(&info_);
     return true;
   }
@@ -208,7 +208,7 @@ class Writer {
 
 }  // namespace
 
-StoredImage read_jpeg(Bytes bytes, const std::string& name, Size fit) {
+StoredImage read_jpeg(Bytes bytes, const std::string& name, const SampleFormat& wanted, Size fit) {
   constexpr const char* kind = "JPEG";
   Reader reader;
   if (!reader.read_header(bytes)) fail(name, kind, reader.error());
@@ -222,9 +222,10 @@ StoredImage read_jpeg(Bytes bytes, const std::string& name, Size fit) {
   stored.orientation = reader.orientation();
   if (fit.width > 0 && fit.height > 0)
     reader.shrink_to_fit(turned(stored.orientation) ? Size{fit.height, fit.width} : fit);
-  if (!reader.start()) fail(name, kind, reader.error());
+  const bool grey = wanted.channels == 1 && !reader.is_cmyk();
+  if (!reader.start(grey)) fail(name, kind, reader.error());
   stored.full = {reader.width(), reader.height(), stored.orientation};
-  stored.image = Image(reader.out_width(), reader.out_height());
+  stored.image = Image(reader.out_width(), reader.out_height(), 0, {grey ? 1 : 3, 8});
   std::vector<uint8_t> cmyk(reader.is_cmyk() ? static_cast<size_t>(stored.image.width()) * 4 : 0);
   for (int y = 0; y < stored.image.height(); ++y) {
     uint8_t* row = stored.image.row(y);

@@ -4,6 +4,7 @@
 #include <png.h>
 
 #include <algorithm>
+#include <bit>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -42,14 +43,25 @@ class PngReader {
     return true;
   }
 
-  // Into rows of blue, green, red.
+  // What read_pixels reads best for `wanted`: of a grey file for one channel a single one, otherwise for one
+  // or three channels blue, green, red; else all that the file has, alpha too.
+  SampleFormat format_for(const SampleFormat& wanted) const {
+    const int bits = std::min<int>(wanted.bits, png_get_bit_depth(png_, info_) == 16 ? 16 : 8);
+    if (wanted.channels == 3 || (wanted.channels == 1 && channels() > 2)) return {3, bits};
+    return {wanted.channels == 1 ? 1 : channels(), bits};
+  }
+
+  // Of a kind that format_for gives.
   bool read_pixels(MutablePixels out) {
     if (setjmp(escape_)) return false;
-    png_set_expand(png_);    // palette, 1, 2 and 4 bits
-    png_set_scale_16(png_);  // round(value / 257)
-    png_set_strip_alpha(png_);
-    png_set_gray_to_rgb(png_);
-    png_set_bgr(png_);
+    png_set_expand(png_);                       // palette, 1, 2 and 4 bits
+    if (out.bits == 8) png_set_scale_16(png_);  // round(value / 257)
+    if (out.bits == 16 && std::endian::native == std::endian::little) png_set_swap(png_);
+    if (out.channels == 1 || out.channels == 3) png_set_strip_alpha(png_);
+    if (out.channels == 3) {
+      png_set_gray_to_rgb(png_);
+      png_set_bgr(png_);
+    }
     int passes = png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     if (png_get_rowbytes(png_, info_) != out.row_bytes) png_error(png_, "unexpected row size");
@@ -61,6 +73,12 @@ class PngReader {
 
   int64_t width() const { return png_get_image_width(png_, info_); }
   int64_t height() const { return png_get_image_height(png_, info_); }
+  // Palettes looked up, transparency as alpha.
+  int channels() const {
+    const int type = png_get_color_type(png_, info_);
+    const bool alpha = (type & PNG_COLOR_MASK_ALPHA) != 0 || png_get_valid(png_, info_, PNG_INFO_tRNS) != 0;
+    return ((type & PNG_COLOR_MASK_COLOR) != 0 ? 3 : 1) + (alpha ? 1 : 0);
+  }
   int64_t raw_bytes() const {
     return height() * ((width() * png_get_channels(png_, info_) * png_get_bit_depth(png_, info_) + 7) / 8);
   }
@@ -160,10 +178,10 @@ StoredSize png_size(Bytes bytes, const std::string& name) {
   return {big_32(bytes, 16), big_32(bytes, 20), png_orientation(bytes)};
 }
 
-StoredImage read_png(Bytes bytes, const std::string& name) {
+StoredImage read_png(Bytes bytes, const std::string& name, const SampleFormat& wanted) {
   constexpr const char* kind = "PNG";
   const StoredSize size = png_size(bytes, name);  // lets a huge claim be named as such
-  check_size(name, kind, size.width, size.height);
+  check_size(name, kind, size.width, size.height, wanted);
   PngReader reader(bytes);
   if (!reader.read_header()) fail(name, kind, reader.error());
   if (reader.raw_bytes() / kMaxDeflateRatio > static_cast<int64_t>(bytes.size())) {
@@ -172,7 +190,10 @@ StoredImage read_png(Bytes bytes, const std::string& name) {
                      reader.height()));
   }
   StoredImage stored;
-  stored.image = Image(static_cast<int>(reader.width()), static_cast<int>(reader.height()));
+  const SampleFormat format = reader.format_for(wanted);
+  if (wanted.channels != 1 && wanted.channels != 3 && format.channels != wanted.channels)
+    fail_channels(name, kind, format.channels, wanted.channels);
+  stored.image = Image(static_cast<int>(reader.width()), static_cast<int>(reader.height()), 0, format);
   if (!reader.read_pixels(stored.image.pixels())) fail(name, kind, reader.error());
   stored.orientation = size.orientation;
   return stored;

@@ -56,14 +56,17 @@ double draw_beta(double alpha, double beta, Random& random) {
 }
 
 void mixup(Sample& sample, const Sample& other, double share) {
-  assert(size_of(sample.image) == size_of(other.image));
+  assert(size_of(sample.image) == size_of(other.image) && sample.image.format() == other.image.format());
   const auto a = static_cast<float>(share), b = static_cast<float>(1 - share);
-  for (int y = 0; y < sample.image.height(); ++y) {
-    uint8_t* row = sample.image.row(y);
-    const uint8_t* second = other.image.row(y);
-    for (size_t i = 0; i < sample.image.row_bytes(); ++i)
-      row[i] = static_cast<uint8_t>(static_cast<float>(row[i]) * a + static_cast<float>(second[i]) * b);
-  }
+  image::with_sample_type(sample.image.bits(), [&]<class T>(T) {
+    const size_t values = sample.image.row_bytes() / sizeof(T);
+    for (int y = 0; y < sample.image.height(); ++y) {
+      T* row = sample.image.samples<T>(y);
+      const T* second = other.image.samples<T>(y);
+      for (size_t i = 0; i < values; ++i)
+        row[i] = static_cast<T>(static_cast<float>(row[i]) * a + static_cast<float>(second[i]) * b);
+    }
+  });
   sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
   sample.ignored.insert(sample.ignored.end(), other.ignored.begin(), other.ignored.end());
 }
@@ -83,7 +86,7 @@ std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random)
 }
 
 void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle> candidates) {
-  assert(size_of(sample.image) == size_of(other.image));
+  assert(size_of(sample.image) == size_of(other.image) && sample.image.format() == other.image.format());
   const auto is_free = [&](const PixelRectangle& candidate) {
     const Box<ImagePixels> area = as_float(candidate);
     return area.area() > 0 && std::ranges::none_of(sample.objects, [&](const Object& object) {
@@ -93,9 +96,8 @@ void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle>
   const auto chosen = std::ranges::find_if(candidates, is_free);
   if (chosen == candidates.end()) return;
   for (int y = chosen->y1; y < chosen->y2; ++y)
-    std::memcpy(sample.image.row(y) + static_cast<size_t>(chosen->x1) * image::Image::kChannels,
-                other.image.row(y) + static_cast<size_t>(chosen->x1) * image::Image::kChannels,
-                static_cast<size_t>(chosen->x2 - chosen->x1) * image::Image::kChannels);
+    std::memcpy(sample.image.pixel(chosen->x1, y), other.image.pixel(chosen->x1, y),
+                static_cast<size_t>(chosen->x2 - chosen->x1) * sample.image.pixel_bytes());
   const Box<ImagePixels> area = as_float(*chosen);
   for (Object object : other.objects) {
     if (!(intersection_area(area, object.box) >= kCutmixInside * object.box.area())) continue;

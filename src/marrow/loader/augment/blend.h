@@ -15,8 +15,8 @@ double draw_beta(double alpha, double beta, Random& random);
 
 constexpr double kMixupBeta = 32.0;  // the share of each image is close to a half
 
-// sample * share + other * (1 - share), cut off to bytes; all objects and regions to ignore of both. Equal
-// sizes.
+// sample * share + other * (1 - share), cut off to whole numbers; all objects and regions to ignore of both.
+// Equal sizes.
 void mixup(Sample& sample, const Sample& other, double share);
 
 using PixelRectangle = Box<ImagePixels, int>;

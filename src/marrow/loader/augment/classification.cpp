@@ -67,8 +67,8 @@ image::Image augment_for_classifier(const image::Image& image, const Classificat
     Random rectangle = key.at("erasing");
     if (const auto erased = draw_erasing(size_of(result), rectangle))
       for (int y = erased->y; y < erased->y + erased->height; ++y)
-        std::fill_n(result.row(y) + erased->x * image::Image::kChannels,
-                    erased->width * image::Image::kChannels, uint8_t{0});
+        std::fill_n(result.pixel(erased->x, y), static_cast<size_t>(erased->width) * result.pixel_bytes(),
+                    uint8_t{0});
   }
   return result;
 }
@@ -97,9 +97,10 @@ PixelPart draw_cutmix(Size picture, Random& random) {
   return {x, y, width, height};
 }
 
-double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture,
-                       const PixelPart& part) {
-  for (int row = 0; row < image::Image::kChannels * picture.height; ++row) {
+template <class Sample>
+double paste_rectangle(std::span<Sample> a, std::span<const Sample> b, Size picture, const PixelPart& part) {
+  const int rows = static_cast<int>(a.size() / static_cast<size_t>(picture.width));
+  for (int row = 0; row < rows; ++row) {
     const int y = row % picture.height;
     if (y < part.y || y >= part.y + part.height) continue;
     const auto first = static_cast<std::ptrdiff_t>(row) * picture.width + part.x;
@@ -108,12 +109,17 @@ double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size pi
   return 1 - static_cast<double>(part.width) * part.height /
                  (static_cast<double>(picture.width) * picture.height);
 }
+template double paste_rectangle(std::span<uint8_t>, std::span<const uint8_t>, Size, const PixelPart&);
+template double paste_rectangle(std::span<int32_t>, std::span<const int32_t>, Size, const PixelPart&);
 
-void mix_bytes(std::span<uint8_t> a, std::span<const uint8_t> b, double share) {
+template <class Sample>
+void mix_samples(std::span<Sample> a, std::span<const Sample> b, double share) {
   const auto first = static_cast<float>(share), second = static_cast<float>(1 - share);
   for (size_t i = 0; i < a.size(); ++i)
-    a[i] = static_cast<uint8_t>(static_cast<float>(a[i]) * first + static_cast<float>(b[i]) * second + 0.5f);
+    a[i] = static_cast<Sample>(static_cast<float>(a[i]) * first + static_cast<float>(b[i]) * second + 0.5f);
 }
+template void mix_samples(std::span<uint8_t>, std::span<const uint8_t>, double);
+template void mix_samples(std::span<int32_t>, std::span<const int32_t>, double);
 
 void mix_targets(std::span<float> a, std::span<const float> b, double share) {
   for (size_t i = 0; i < a.size(); ++i)

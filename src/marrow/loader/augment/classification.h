@@ -55,12 +55,16 @@ BatchMix chosen_mix(const ClassificationAugment& settings, double uniform);
 // Yun et al. 2019, with alpha 1.
 PixelPart draw_cutmix(Size picture, Random& random);
 
-// Replaces the rectangle in an image of three planes. Returns the part of `a` that is left: its share of the
+// Sample: uint8_t or int32_t, as in batch_tensor.
+
+// Replaces the rectangle in each plane of an image. Returns the part of `a` that is left: its share of the
 // target.
-double paste_rectangle(std::span<uint8_t> a, std::span<const uint8_t> b, Size picture, const PixelPart& part);
+template <class Sample>
+double paste_rectangle(std::span<Sample> a, std::span<const Sample> b, Size picture, const PixelPart& part);
 
 // a * share + b * (1 - share), rounded.
-void mix_bytes(std::span<uint8_t> a, std::span<const uint8_t> b, double share);
+template <class Sample>
+void mix_samples(std::span<Sample> a, std::span<const Sample> b, double share);
 void mix_targets(std::span<float> a, std::span<const float> b, double share);
 
 }  // namespace marrow::loader

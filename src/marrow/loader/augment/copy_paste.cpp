@@ -61,8 +61,8 @@ void copy_paste(Sample& sample, double share) {
     for (int y = 0; y < size.height; ++y)
       for (int x = 0; x < size.width; ++x)
         if (mask[static_cast<size_t>(y) * static_cast<size_t>(size.width) + static_cast<size_t>(x)] != 0)
-          std::copy_n(original.row(y) + (size.width - 1 - x) * image::Image::kChannels,
-                      image::Image::kChannels, sample.image.row(y) + x * image::Image::kChannels);
+          std::copy_n(original.pixel(size.width - 1 - x, y), original.pixel_bytes(),
+                      sample.image.pixel(x, y));
     sample.objects.push_back(std::move(candidate.object));
   }
 }

@@ -8,6 +8,13 @@
 namespace marrow::loader {
 
 void mirror_horizontally(image::Image& image) {
+  if (image.format() != SampleFormat()) {
+    const size_t bytes = image.pixel_bytes();
+    for (int y = 0; y < image.height(); ++y)
+      for (int x = 0; x < image.width() / 2; ++x)
+        std::swap_ranges(image.pixel(x, y), image.pixel(x, y) + bytes, image.pixel(image.width() - 1 - x, y));
+    return;
+  }
   const image::RowKernels kernels = image::row_kernels();
   for (int y = 0; y < image.height(); ++y) {
     const int done = kernels.mirror == nullptr ? 0 : kernels.mirror(image.row(y), image.width());

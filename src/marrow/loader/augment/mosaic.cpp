@@ -16,7 +16,7 @@ MosaicCentre draw_mosaic_centre(int image_size, Random& random) {
 
 Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCentre centre) {
   const int side = 2 * image_size;
-  Sample result{image::Image(side, side, kLetterboxGrey), {}};
+  Sample result{image::Image(side, side, kLetterboxGrey, tiles.front().image->format()), {}};
   for (size_t i = 0; i < tiles.size(); ++i) {
     const image::Image& tile = *tiles[i].image;
     const bool right = i % 2 == 1, bottom = i >= 2;
@@ -27,9 +27,8 @@ Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCent
     const int from_y = std::max(top, 0), to_y = std::min(top + tile.height(), side);
     if (to_x > from_x)
       for (int y = from_y; y < to_y; ++y)
-        std::memcpy(result.image.row(y) + static_cast<size_t>(from_x) * image::Image::kChannels,
-                    tile.row(y - top) + static_cast<size_t>(from_x - left) * image::Image::kChannels,
-                    static_cast<size_t>(to_x - from_x) * image::Image::kChannels);
+        std::memcpy(result.image.pixel(from_x, y), tile.pixel(from_x - left, y - top),
+                    static_cast<size_t>(to_x - from_x) * tile.pixel_bytes());
     for (const Object& object : tiles[i].objects) {
       result.objects.push_back(object);
       scale_and_shift(result.objects.back(), 1, 1, static_cast<float>(left), static_cast<float>(top));

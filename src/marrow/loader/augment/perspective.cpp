@@ -141,7 +141,7 @@ Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, S
   if (input == output && std::ranges::equal(matrix, kIdentity)) {
     result.image = sample.image;
   } else {
-    result.image = image::Image(output.width, output.height);
+    result.image = image::Image(output.width, output.height, 0, sample.image.format());
     (divide ? image::warp_perspective : image::warp_affine)(sample.image.pixels(), matrix,
                                                             result.image.pixels(), kLetterboxGrey);
   }

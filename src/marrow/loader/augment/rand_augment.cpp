@@ -17,6 +17,8 @@ constexpr double kRotateDegrees = 30.0;
 constexpr double kBlend = 0.9;          // factors 0.1 to 1.9
 constexpr double kPosterizeBits = 4.0;  // taken away
 
+constexpr size_t kChannels = 3;  // of what has colours
+
 using ChannelTable = std::array<uint8_t, 256>;
 
 uint8_t to_byte(double value) {
@@ -28,14 +30,14 @@ void warp_about_middle(image::Image& image, double a, double b, double c, double
   const image::Matrix3 matrix = {a, b, middle_x - a * middle_x - b * middle_y + x,
                                  c, d, middle_y - c * middle_x - d * middle_y + y,
                                  0, 0, 1};
-  image::Image moved(image.width(), image.height());
+  image::Image moved(image.width(), image.height(), 0, image.format());
   image::warp_affine(image.pixels(), matrix, moved.pixels(), kLetterboxGrey);
   image = std::move(moved);
 }
 
 void for_each_byte(image::Image& image, auto&& change) {
   for (int y = 0; y < image.height(); ++y)
-    for (size_t i = 0; i < image.row_bytes(); ++i) change(image.row(y)[i], i % image::Image::kChannels);
+    for (size_t i = 0; i < image.row_bytes(); ++i) change(image.row(y)[i], i % kChannels);
 }
 
 // Pillow's weights of blue, green and red.
@@ -49,18 +51,17 @@ uint8_t blend(double from, uint8_t to, double factor) {
 
 void change_colour(image::Image& image, double factor) {
   for (int y = 0; y < image.height(); ++y)
-    for (size_t i = 0; i < image.row_bytes(); i += image::Image::kChannels) {
+    for (size_t i = 0; i < image.row_bytes(); i += kChannels) {
       uint8_t* pixel = image.row(y) + i;
       const int grey = luminance(pixel);
-      for (int c = 0; c < image::Image::kChannels; ++c) pixel[c] = blend(grey, pixel[c], factor);
+      for (size_t c = 0; c < kChannels; ++c) pixel[c] = blend(grey, pixel[c], factor);
     }
 }
 
 void change_contrast(image::Image& image, double factor) {
   double sum = 0;
   for (int y = 0; y < image.height(); ++y)
-    for (size_t i = 0; i < image.row_bytes(); i += image::Image::kChannels)
-      sum += luminance(image.row(y) + i);
+    for (size_t i = 0; i < image.row_bytes(); i += kChannels) sum += luminance(image.row(y) + i);
   const double mean = std::floor(sum / (static_cast<double>(image.width()) * image.height()) + 0.5);
   for_each_byte(image, [&](uint8_t& value, size_t) { value = blend(mean, value, factor); });
 }
@@ -69,11 +70,10 @@ void change_contrast(image::Image& image, double factor) {
 void change_sharpness(image::Image& image, double factor) {
   const image::Image before = image;
   for (int y = 1; y + 1 < image.height(); ++y)
-    for (size_t i = image::Image::kChannels; i + image::Image::kChannels < image.row_bytes(); ++i) {
+    for (size_t i = kChannels; i + kChannels < image.row_bytes(); ++i) {
       int sum = 4 * before.row(y)[i];
       for (int row = y - 1; row <= y + 1; ++row)
-        sum += before.row(row)[i - image::Image::kChannels] + before.row(row)[i] +
-               before.row(row)[i + image::Image::kChannels];
+        sum += before.row(row)[i - kChannels] + before.row(row)[i] + before.row(row)[i + kChannels];
       image.row(y)[i] = blend((sum + 6) / 13, before.row(y)[i], factor);
     }
 }
@@ -126,6 +126,8 @@ ChannelTable equalized(const Histogram& counts) {
 
 void apply_operation(image::Image& image, AugmentOperation operation, double strength) {
   if (image.empty()) return;
+  const bool moves = operation <= AugmentOperation::kRotate;
+  if (!moves && image.format() != SampleFormat()) return;
   const double size = std::abs(strength);
   switch (operation) {
     case AugmentOperation::kIdentity:

@@ -30,7 +30,8 @@ constexpr int kRandAugmentOperations = 14;
 constexpr double kTranslateShare = 150.0 / 331.0;  // of the side: kTranslateX and kTranslateY at strength 1
 
 // strength: 0 (none) to 1; negative for the other way, where there is one: from kShearX to kSharpness.
-// Geometric changes are about the middle, bilinear, and what comes from outside is grey.
+// Geometric changes are about the middle, bilinear, and what comes from outside is grey. Of another format
+// than three channels of 8 bits only they are made.
 void apply_operation(image::Image& image, AugmentOperation operation, double strength);
 
 struct RandAugmentSettings {

@@ -1,0 +1,41 @@
+// A TIFF file in memory, opened with libtiff, for tiff.cpp and tiff_samples.cpp.
+#pragma once
+
+#include <tiffio.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "marrow/image/codecs/codecs.h"
+
+namespace marrow::image::codecs {
+
+// It must stay where it is while a TIFF reads it.
+struct TiffSource {
+  Bytes bytes;
+  uint64_t position = 0;
+  char error[256] = "";  // the first complaint
+};
+
+struct CloseTiff {
+  void operator()(TIFF* tiff) const { TIFFClose(tiff); }
+};
+using TiffFile = std::unique_ptr<TIFF, CloseTiff>;
+
+// At its first page; null where it has none.
+TiffFile open_tiff(TiffSource& source);
+
+// Throws Error{kFormat} with the complaint.
+[[noreturn]] void fail_tiff(const std::string& name, const TiffSource& source);
+
+// Throws Error{kFormat} where the file is smaller than `samples` samples a pixel of the present page can be.
+// Compressions that set no bound (fax, LZMA, ...) pass.
+void require_bytes(TIFF* tiff, const std::string& name, Bytes bytes, int64_t samples);
+
+// The image in exactly the channels that are wanted, and at most their bits: one (grey) or three of the first
+// page, other numbers from as many pages as there are.
+StoredImage read_tiff_samples(TIFF* tiff, const TiffSource& source, const std::string& name,
+                              const SampleFormat& wanted);
+
+}  // namespace marrow::image::codecs
