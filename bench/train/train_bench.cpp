@@ -48,7 +48,7 @@ class TrainBench {
   TrainBench(const train::TrainOptions& options, bool ready)
       : options_(options),
         dataset_(data::read_dataset(options.data)),
-        start_(train::start_model(options, dataset_.names, [](const std::string&) {})),
+        start_(train::start_model(options, dataset_.names, dataset_.reading, [](const std::string&) {})),
         model_(start_.model.graph, start_.weights, executor_options()),
         average_(start_.model.graph, start_.weights, executor_options()),
         optimizer_(

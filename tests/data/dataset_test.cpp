@@ -45,6 +45,20 @@ TEST_F(DatasetYaml, MistakesAreNamedWithTheirLine) {
             ":4: unknown format 'coca'. Did you mean 'coco'? Known: yolo, coco, voc, folders");
 }
 
+TEST_F(DatasetYaml, SaysWhatImagesAreReadAs) {
+  const std::string rest = "train: a\nval: b\nnames: [x]\n";
+  EXPECT_EQ(read(rest).reading, ImageReading());
+  EXPECT_EQ(read(rest + "channels: 12").reading, (ImageReading{{12, 8}, {}}));
+  EXPECT_EQ(read(rest + "bits: 16\nchannels: 1").reading, (ImageReading{{1, 16}, {}}));
+  EXPECT_EQ(read(rest + "bits: 16\nrange: [7, 4095]").reading, (ImageReading{{3, 16}, {7, 4095}}));
+  EXPECT_EQ(error(rest + "channels: 65"), ":4: channels: '65', expected a whole number from 1 to 64");
+  EXPECT_EQ(error(rest + "bits: 12"), ":4: bits: 12, expected 8 or 16");
+  EXPECT_EQ(error(rest + "range: [0, 4095]"), ":4: range: is of images with 'bits: 16'");
+  EXPECT_EQ(error(rest + "bits: 16\nrange: 4095"), ":5: range: '4095', expected [least, largest] sample");
+  EXPECT_EQ(error(rest + "bits: 16\nrange: [9, 9]"),
+            ":5: range: '9', expected a whole number from 10 to 65535");
+}
+
 TEST_F(DatasetYaml, HostileFilesAreErrors) {
   EXPECT_NE(error(std::string(100'000, '[')).find("data.yaml"), 0u);
   for (const std::string& text :

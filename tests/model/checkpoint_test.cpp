@@ -122,6 +122,21 @@ TEST(Checkpoint, KeepsTheTilesOfTheTraining) {
   EXPECT_EQ(written_and_read(folder / "tiles.safetensors", model, weights).model.tiles, model.tiles);
 }
 
+TEST(Checkpoint, KeepsHowImagesAreRead) {
+  Model model = make_model("yolov8n", {}, {.classes = 2, .channels = 5});
+  set_range(format_of(model), {12, 4095});
+  EXPECT_EQ(parse_input_format(input_format_text(format_of(model))), format_of(model));
+  expect_round_trip(std::move(model));
+  expect_round_trip(make_model("starnet_s050", {}, {.classes = 10, .channels = 1}));
+  const std::string text = input_format_text(InputFormat());
+  EXPECT_EQ(text.find("bits"), std::string::npos);  // as ever
+  const std::string rest = text.substr(0, text.size() - 1);
+  EXPECT_THROW(parse_input_format(rest + R"(,"bits":12,"range":[0,9]})"), Error);
+  EXPECT_THROW(parse_input_format(rest + R"(,"bits":16,"range":[9,9]})"), Error);
+  EXPECT_THROW(parse_input_format(rest + R"(,"bits":16,"range":[0,65536]})"), Error);
+  EXPECT_THROW(parse_input_format(rest + R"(,"bits":16})"), Error);
+}
+
 TEST(Checkpoint, SaysWhatOtherProgramsNeed) {
   const testing::TemporaryFolder folder;
   const Model model = make_model("yolov8n-p6", {}, {.names = {"a", "b"}});

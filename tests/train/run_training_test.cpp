@@ -171,7 +171,7 @@ TEST(RunTraining, AFinishedRunMayGetMoreEpochs) {
 // Weights and batch-norm statistics, of the trained model and of its average.
 void expect_frozen(const TinyRun& tiny, const TrainOptions& options, const std::vector<std::string>& parts) {
   run_training(options);
-  const Weights before = start_model(options, {"disc", "square"}, [](const std::string&) {}).weights;
+  const Weights before = start_model(options, {"disc", "square"}, {}, [](const std::string&) {}).weights;
   const TrainSnapshot last = read_train_checkpoint(tiny.weights(options.name, "epoch0")).snapshot;
   for (const Weights* after : {&last.weights, &last.average}) {
     int frozen = 0, moved = 0;

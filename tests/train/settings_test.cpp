@@ -260,7 +260,7 @@ TEST_F(SettingsTest, GivesUpOnARateThatIsFarTooHigh) {
 
 TEST_F(SettingsTest, NamesTheParameterThatCameInPoisoned) {
   TrainOptions options = tiny_.options("x");
-  model::TrainedModel start = start_model(options, {"disc", "square"}, [](const std::string&) {});
+  model::TrainedModel start = start_model(options, {"disc", "square"}, {}, [](const std::string&) {});
   start.weights.at("model.3.conv.weight").values()[5] = std::nanf("");
   model::save_checkpoint(tiny_.folder / "poisoned.safetensors", start.model, start.weights);
   const std::string said = train("x", {{"model", (tiny_.folder / "poisoned.safetensors").c_str()}});
@@ -280,7 +280,7 @@ TEST_F(SettingsTest, SpeaksALineAnEpochWhenNoTerminalListens) {
 // Published networks have batch norms of their own, and training keeps them.
 TEST_F(SettingsTest, KeepsTheBatchNormsThatWeightsCameWith) {
   TrainOptions options = tiny_.options("x");
-  model::TrainedModel start = start_model(options, {"disc", "square"}, [](const std::string&) {});
+  model::TrainedModel start = start_model(options, {"disc", "square"}, {}, [](const std::string&) {});
   model::apply_batch_norms(start.model.graph, {{"model.1.bn", {.eps = 1e-5, .momentum = 0.25}}});
   const std::string file = (tiny_.folder / "imported.safetensors").string();
   model::save_checkpoint(file, start.model, start.weights);

@@ -26,7 +26,7 @@ class StartModel : public ::testing::Test {
   StartModel() { write_file_atomically(folder_ / "tiny.yaml", testing::kTinyModel); }
   model::TrainedModel start(const TrainOptions& options) {
     said_.clear();
-    return start_model(options, {"a", "b"}, [this](const std::string& line) { said_ += line + "\n"; });
+    return start_model(options, {"a", "b"}, {}, [this](const std::string& line) { said_ += line + "\n"; });
   }
   // A checkpoint with weights that no seed gives.
   std::string checkpoint(const std::string& name, const model::Model& model) {

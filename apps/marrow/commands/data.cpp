@@ -108,6 +108,11 @@ void declare_synth(Command& command) {
       .range(data::kSmallestSynthSide, data::kLargestSynthSide);
   command.option("--objects", &options.objects, "Objects in an image, at most")
       .range(1, data::kMostSynthObjects);
+  command
+      .option("--channels", &options.samples.channels,
+              "Channels; others than 3 as TIFF, grey or colours in turn")
+      .range(1, kMaxSampleChannels);
+  command.option("--bits", &options.samples.bits, "Bits of a sample: 8, or 16 as TIFF").range(8, 16);
   add_seed(command, options.seed);
   add_threads(command, options.threads);
   command.example("marrow data synth shapes --images 500 --classes disc,star --seed 7");

@@ -97,13 +97,14 @@ std::string json_of(const std::vector<Found>& all, const std::vector<std::string
   return list.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
-image::Image draw(const std::vector<Found>& all, const std::vector<std::string>& names) {
+image::Image draw(const std::vector<Found>& all, const std::vector<std::string>& names,
+                  const ImageReading& reading) {
   std::vector<image::Image> tiles;
   for (size_t i = 0; i < std::min(all.size(), kDrawn); ++i) {
     const detect::Detection one = {
         .box = all[i].suspect.box, .confidence = static_cast<float>(all[i].suspect.score), .class_id = 0};
     const std::vector<std::string> text = {short_text(all[i].suspect, names)};
-    tiles.push_back(data::draw_tile(all[i].image, {one}, text, kTile));
+    tiles.push_back(data::draw_tile(all[i].image, {one}, text, kTile, reading));
   }
   return detect::image_sheet(tiles);
 }
@@ -129,12 +130,14 @@ std::vector<Found> search(const Options& options, const data::Dataset& dataset,
   predict::Detector detector(trained.model.graph, trained.weights, how);
   const data::SplitLabels labels =
       data::load_split(dataset, options.split, {.threads = options.engine.threads});
+  const ImageReading reading = image_reading(trained.model.graph);
   std::vector<Found> all;
   ProgressLine line;
   for (size_t i = 0; i < labels.images.size(); ++i) {
     const data::LabelledImage& image = labels.images[i];
     std::vector<detect::Detection> detections =
-        detector.detect(image::decode_image_file(image.path).image).detections;
+        detector.detect(image::decode_image_file(image.path, {.fit = {}, .reading = reading}).image)
+            .detections;
     std::erase_if(detections, [&](detect::Detection& detection) {
       detection.class_id = to_dataset.at(static_cast<size_t>(detection.class_id));
       return detection.class_id < 0;
@@ -161,7 +164,9 @@ int run(const Options& options) {
   const std::string json = json_of(top, dataset.names);
   write_file_atomically(folder / "suspects.txt", text);
   write_file_atomically(folder / "suspects.json", json);
-  if (!top.empty()) image::write_image(folder / "suspects.jpg", draw(top, dataset.names).pixels());
+  if (!top.empty())
+    image::write_image(folder / "suspects.jpg",
+                       draw(top, dataset.names, image_reading(trained.model.graph)).pixels());
   fmt::print("{}", options.json ? json : text);
   fmt::print(options.json ? stderr : stdout, "{} in split '{}', the first {} in {}\n",
              counted(static_cast<int64_t>(all.size()), "suspect"), options.split, top.size(),

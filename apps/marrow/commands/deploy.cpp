@@ -13,6 +13,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 #include "marrow/data/dataset.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
@@ -73,8 +74,9 @@ struct Comparison {
 // An image that the program draws, at the highest contrast at which the network does not amplify rounding.
 Comparison drawn_comparison(const Options& options, const model::TrainedModel& trained, Size size) {
   const auto input_at = [&](double contrast) {
-    return predict::network_input(trained.model, image::draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast),
-                                  size);
+    const image::Image drawn = image::draw_scene(kDrawnWidth, kDrawnHeight, 1, contrast);
+    return predict::network_input(trained.model,
+                                  image::stand_in(drawn, image_reading(trained.model.graph).samples), size);
   };
   const double contrast =
       predict::calm_contrast({trained.model.graph, trained.weights}, input_at, options.engine.threads);
@@ -88,7 +90,8 @@ Comparison drawn_comparison(const Options& options, const model::TrainedModel& t
 Comparison dataset_comparison(const Options& options, const data::Dataset& dataset, const model::Model& model,
                               Size size) {
   std::vector<Tensor> inputs;
-  for (const image::Image& picture : spread_images(dataset, options.split, options.images))
+  for (const image::Image& picture :
+       spread_images(dataset, options.split, options.images, image_reading(model.graph)))
     inputs.push_back(predict::network_input(model, picture, size));
   const std::string name = counted(static_cast<int64_t>(inputs.size()), "image") + " of " + options.data;
   return {std::move(inputs), name};

@@ -67,11 +67,11 @@ fs::path output_path(const Options& options) {
 }
 
 // What the forms are compared on; none: what the program draws.
-std::vector<image::Image> images_of(const Options& options) {
+std::vector<image::Image> images_of(const Options& options, const ImageReading& reading) {
   std::vector<image::Image> pictures;
   if (options.source.empty()) return pictures;
   for (const fs::path& path : detect::expand_sources(options.source)) {
-    pictures.push_back(image::decode_image_file(path).image);
+    pictures.push_back(image::decode_image_file(path, {.fit = {}, .reading = reading}).image);
     if (static_cast<int>(pictures.size()) == std::max(options.batch, 2)) break;
   }
   return pictures;
@@ -142,7 +142,8 @@ void export_onnx(const Options& options, const model::TrainedModel& trained, con
 
   // Readers that compute in float32 see the weights rounded, and nothing else.
   if (options.int8) network = onnx::with_int8_weights(network);
-  const ExportCheck check = check_export(draft.path(), network, how, images_of(options), options.threads);
+  const ExportCheck check = check_export(draft.path(), network, how,
+                                         images_of(options, image_reading(network.graph)), options.threads);
   double worst = 0;
   for (const std::string& name : check.passed) fmt::print("{}: accepts the file\n", name);
   if (check.contrast < 1)

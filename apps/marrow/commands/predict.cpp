@@ -17,6 +17,7 @@
 #include "marrow/detect/results.h"
 #include "marrow/detect/save.h"
 #include "marrow/detect/sources.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 #include "marrow/model/import.h"
@@ -75,8 +76,11 @@ std::optional<image::DecodedImage> read_picture(const fs::path& path, const imag
 class Prediction {
  public:
   // `folder`: where files go; empty when nothing is saved.
-  Prediction(const Options& options, fs::path folder)
-      : options_(options), folder_(std::move(folder)), talk_(options.as_json ? stderr : stdout) {}
+  Prediction(const Options& options, fs::path folder, const Graph& graph)
+      : options_(options),
+        folder_(std::move(folder)),
+        talk_(options.as_json ? stderr : stdout),
+        reading_(image_reading(graph)) {}
   virtual ~Prediction() = default;
 
   int run(const std::vector<fs::path>& pictures) {
@@ -116,11 +120,13 @@ class Prediction {
     std::string output;  // what files of this image are called, without a suffix
   };
 
-  virtual image::DecodeOptions decode_options() const { return {}; }
+  virtual image::DecodeOptions decode_options() const { return {.fit = {}, .reading = reading_}; }
   virtual predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
                                     const std::string& head) = 0;
 
-  void say_shape(Size network) { last_shape_ = fmt::format("(1, 3, {}, {})", network.height, network.width); }
+  void say_shape(Size network) {
+    last_shape_ = fmt::format("(1, {}, {}, {})", reading_.samples.channels, network.height, network.width);
+  }
 
   // labels/NAME.txt, its folder made.
   fs::path label_path(const Picture& picture) const {
@@ -135,6 +141,7 @@ class Prediction {
   const Options& options_;
   const fs::path folder_;
   std::FILE* talk_;
+  const ImageReading reading_;
   int labels_ = 0;
 
  private:
@@ -146,15 +153,16 @@ class DetectionRun : public Prediction {
  public:
   DetectionRun(const Options& options, fs::path folder, model::TrainedModel trained,
                const predict::DetectorOptions& how)
-      : Prediction(options, std::move(folder)),
+      : Prediction(options, std::move(folder), trained.model.graph),
         names_(std::move(trained.model.names)),
         crops_(folder_ / "crops"),
         detector_(trained.model.graph, trained.weights, how) {}
 
  private:
   image::DecodeOptions decode_options() const override {
-    if (!options_.fast_decode) return {};
-    return {.fit = {detector_.size().width, detector_.size().height}};
+    image::DecodeOptions how{.fit = {}, .reading = reading_};
+    if (options_.fast_decode) how.fit = {detector_.size().width, detector_.size().height};
+    return how;
   }
 
   predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
@@ -189,9 +197,10 @@ class DetectionRun : public Prediction {
 
   void save_images(const Picture& picture, const image::Image& image,
                    const std::vector<detect::Detection>& detections) {
-    if (options_.save_crop) crops_.save(picture.output, image, detections, names_);
+    if (!options_.save_crop && !options_.save) return;
+    image::Image drawn = image::displayed(image);
+    if (options_.save_crop) crops_.save(picture.output, drawn, detections, names_);
     if (options_.save) {
-      image::Image drawn = image;
       detect::draw_detections(drawn, detections, names_);
       image::write_image(detect::annotated_path(folder_, picture.output, picture.path), drawn.pixels());
     }
@@ -206,7 +215,7 @@ class ClassificationRun : public Prediction {
  public:
   ClassificationRun(const Options& options, fs::path folder, const model::TrainedModel& trained,
                     const predict::ClassifierOptions& how)
-      : Prediction(options, std::move(folder)),
+      : Prediction(options, std::move(folder), trained.model.graph),
         names_(trained.model.names),
         classifier_(trained.model.graph, trained.weights, how) {}
 

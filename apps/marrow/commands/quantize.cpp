@@ -88,7 +88,8 @@ int quantize_model(const Options& options) {
   passes::GraphWithWeights network =
       passes::deploy({trained.model.graph, trained.weights}, {.threads = options.threads});
   std::vector<Tensor> inputs;
-  for (const image::Image& picture : spread_images(dataset, options.calibration_split, options.images))
+  for (const image::Image& picture :
+       spread_images(dataset, options.calibration_split, options.images, image_reading(trained.model.graph)))
     inputs.push_back(predict::network_input(trained.model, picture, size));
   fmt::print("ranges ({}) of {} of '{}' at {}x{}\n\n", options.range,
              counted(static_cast<int64_t>(inputs.size()), "image"), options.calibration_split, size.height,

@@ -167,6 +167,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
   const evaluate::OpenedSplit split = evaluate::open_split(dataset, options.split,
                                                            {.image_size = image_size,
                                                             .cache = loader::ImageCache::kRecent,
+                                                            .reading = image_reading(trained.model.graph),
                                                             .single_class = options.single_cls,
                                                             .class_map = match.classes,
                                                             .coco_numbers = options.save_json,
@@ -206,8 +207,9 @@ int validate_classes(const Options& options, const data::Dataset& dataset,
                      const model::TrainedModel& trained) {
   const std::vector<std::string> names = trained.model.names;
   const data::ClassMatch match = check_classes(options.model, trained.model, options.data, dataset);
-  const evaluate::OpenedSplit split =
-      evaluate::open_split(dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = talk});
+  const evaluate::OpenedSplit split = evaluate::open_split(
+      dataset, options.split,
+      {.cache = loader::ImageCache::kRecent, .reading = image_reading(trained.model.graph), .say = talk});
   const int threads = options.engine.threads > 0 ? options.engine.threads : cpu::available_threads();
   const InputFormat format = classifier_format(
       input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));

@@ -25,8 +25,10 @@ namespace fs = std::filesystem;
 
 std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, const model::TrainedModel& trained,
                                           const AccuracyOptions& options) {
-  const evaluate::OpenedSplit split = evaluate::open_split(
-      dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = [](const std::string&) {}});
+  const evaluate::OpenedSplit split = evaluate::open_split(dataset, options.split,
+                                                           {.cache = loader::ImageCache::kRecent,
+                                                            .reading = image_reading(trained.model.graph),
+                                                            .say = [](const std::string&) {}});
   constexpr int kBatch = 16;
   const InputFormat format = classifier_format(input_format(trained.model.graph), options.crop);
   const cpu::ThreadPool threads(options.engine.threads);
@@ -44,14 +46,15 @@ std::vector<Accuracy> classifier_accuracy(const data::Dataset& dataset, const mo
 
 }  // namespace
 
-std::vector<image::Image> spread_images(const data::Dataset& dataset, const std::string& split, int wanted) {
+std::vector<image::Image> spread_images(const data::Dataset& dataset, const std::string& split, int wanted,
+                                        const ImageReading& reading) {
   const std::vector<fs::path> paths = data::list_images(dataset, split);
   const size_t count = std::min(paths.size(), static_cast<size_t>(wanted));
   std::vector<image::Image> pictures;
   for (size_t i = 0; i < count; ++i) {
     const fs::path& path = paths[i * paths.size() / count];
     try {
-      pictures.push_back(image::decode_image_file(path).image);
+      pictures.push_back(image::decode_image_file(path, {.fit = {}, .reading = reading}).image);
     } catch (const Error& error) {
       fmt::print(stderr, "marrow: skipped: {}\n", error.what());
     }

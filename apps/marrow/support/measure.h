@@ -18,7 +18,8 @@ namespace marrow::cli {
 
 // Up to `wanted` images, evenly spread over a split. One that cannot be read is named on stderr and
 // skipped. Throws Error{kFile} when none can be read.
-std::vector<image::Image> spread_images(const data::Dataset& dataset, const std::string& split, int wanted);
+std::vector<image::Image> spread_images(const data::Dataset& dataset, const std::string& split, int wanted,
+                                        const ImageReading& reading);
 
 // Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits
 // that and check_classes agrees.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "marrow/data/labels.h"
+#include "marrow/geometry/sample_format.h"
 
 namespace marrow::data {
 
@@ -56,7 +57,7 @@ struct Dataset {
   std::vector<std::string> names;  // of the classes, by number
   int ignore_class = -1;           // kYolo: where the rows' numbers have `ignore`, no name; -1: nowhere
   KeypointShape keypoints;         // kYolo: what a row has behind its box
-  int channels = 3;
+  ImageReading reading;            // channels, bits and range
   std::vector<Split> splits;
   bool labels_beside = false;             // kYolo: label files lie beside their images, whatever the folders
   std::filesystem::path voc_annotations;  // kVoc: the folder of the XML files when it is stated

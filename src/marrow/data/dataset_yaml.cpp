@@ -35,12 +35,7 @@ class DatasetParser {
     choose_format(yaml);
     dataset_.names = std::move(names);
     if (dataset_.names.empty()) read_names(yaml);
-    if (const YamlValue* channels = yaml.find("channels")) {
-      dataset_.channels = static_cast<int>(number(*channels, "channels", 1, 4));
-      if (dataset_.channels != 3)
-        dataset_.notes.push_back(fmt::format("{}:{}: channels: {} has no effect; images are read with 3",
-                                             name_, channels->line, dataset_.channels));
-    }
+    read_samples(yaml);
     if (const YamlValue* download = yaml.find("download"); download != nullptr && !download->text.empty())
       dataset_.notes.push_back(fmt::format(
           "{}:{}: download: nothing is downloaded or run; fetch the dataset yourself if it is not there",
@@ -178,6 +173,25 @@ class DatasetParser {
       if (split.sources.empty()) fail(*value, fmt::format("{}: an empty list", name));
       dataset_.splits.push_back(std::move(split));
     }
+  }
+
+  // What images are read as.
+  void read_samples(const YamlValue& yaml) {
+    SampleFormat& samples = dataset_.reading.samples;
+    if (const YamlValue* channels = yaml.find("channels"))
+      samples.channels = static_cast<int>(number(*channels, "channels", 1, kMaxSampleChannels));
+    if (const YamlValue* bits = yaml.find("bits")) {
+      samples.bits = static_cast<int>(number(*bits, "bits", 8, 16));
+      if (samples.bits != 8 && samples.bits != 16)
+        fail(*bits, fmt::format("bits: {}, expected 8 or 16", samples.bits));
+    }
+    const YamlValue* range = yaml.find("range");
+    if (range == nullptr) return;
+    if (samples.bits != 16) fail(*range, "range: is of images with 'bits: 16'");
+    if (!range->is_list() || range->items.size() != 2)
+      fail(*range, fmt::format("range: {}, expected [least, largest] sample", describe(*range)));
+    const auto low = static_cast<int>(number(range->items[0], "range", 0, kMaxSample16 - 1));
+    dataset_.reading.range = {low, static_cast<int>(number(range->items[1], "range", low + 1, kMaxSample16))};
   }
 
   void read_keypoints(const YamlValue& shape) {

@@ -222,7 +222,7 @@ void draw_regions(image::Image& image, std::span<const Box<ImagePixels>> regions
       for (int x = box.x; x <= box.x + box.width; ++x) {
         const bool is_border = x == box.x || x == box.x + box.width || y == box.y || y == box.y + box.height;
         if (is_border || (x + y) % kHatching < kLine)
-          std::fill_n(image.row(y) + x * image::Image::kChannels, image::Image::kChannels, kGrey);
+          std::fill_n(image.pixel(x, y), image.pixel_bytes(), kGrey);
       }
   }
 }

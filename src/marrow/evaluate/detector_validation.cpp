@@ -79,16 +79,13 @@ loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::Lab
                                       cpu::ThreadPool& threads) {
   const auto count = static_cast<int64_t>(tiles.size());
   loader::DetectionBatch batch;
-  batch.images =
-      Tensor({count, image::Image::kChannels, geometry.out.height, geometry.out.width}, DType::kUInt8);
-  const size_t bytes = batch.images.byte_size() / tiles.size();
+  batch.images = loader::batch_tensor(count, geometry.out, image.format());
   std::vector<loader::Sample> samples(tiles.size());  // without images
   threads.parallel_for(count, [&](int64_t i, int) {
     const auto k = static_cast<size_t>(i);
     const auto& [x, y, size] = tiles[k];
     const image::Image part = image::copy_image(image.region(x, y, size.width, size.height));
-    loader::to_planes(image::letterbox(part, geometry), false,
-                      batch.images.values<uint8_t>().data() + k * bytes);
+    loader::write_planes(image::letterbox(part, geometry), false, batch.images, k);
     const data::LabelledImage here = loader::labels_of_tile(labels, tiles[k]).image;
     samples[k].objects = loader::objects_of(here, geometry.resized);
     samples[k].ignored = loader::regions_of(here, geometry.resized);

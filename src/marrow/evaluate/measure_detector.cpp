@@ -18,6 +18,7 @@ DetectionReport measure_detector(const model::TrainedModel& trained, const data:
       open_split(dataset, options.split,
                  {.image_size = tiles.side > 0 ? 0 : (options.image_size + stride - 1) / stride * stride,
                   .cache = loader::ImageCache::kRecent,
+                  .reading = image_reading(trained.model.graph),
                   .class_map = data::match_classes(names, dataset.names).classes,
                   .threads = options.engine.threads,
                   .say = [](const std::string&) {}});

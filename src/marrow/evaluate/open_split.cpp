@@ -26,17 +26,12 @@ void say_problems(const std::vector<data::Problem>& problems, const data::Datase
                     dataset.file.string()));
 }
 
-std::shared_ptr<loader::ImageStore> make_store(std::vector<data::LabelledImage> images, int image_size,
-                                               const OpenSplitOptions& options) {
-  return std::make_shared<loader::ImageStore>(
-      std::move(images),
-      loader::ImageStoreOptions{.image_size = image_size, .cache = options.cache, .report = options.say});
-}
-
-std::shared_ptr<loader::ImageStore> make_store(loader::TiledImages tiles, const OpenSplitOptions& options) {
-  return std::make_shared<loader::ImageStore>(
-      std::move(tiles), loader::ImageStoreOptions{
-                            .image_size = options.image_size, .cache = options.cache, .report = options.say});
+loader::ImageStoreOptions store_options(int image_size, const data::Dataset& dataset,
+                                        const OpenSplitOptions& options) {
+  return {.image_size = image_size,
+          .cache = options.cache,
+          .reading = options.reading.value_or(dataset.reading),
+          .report = options.say};
 }
 
 // Says what becomes of the images.
@@ -88,7 +83,7 @@ OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
   opened.objects = static_cast<int64_t>(images.size());
   std::vector<data::LabelledImage> labelled = loader::as_labelled(images);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labelled);
-  opened.images = make_store(std::move(labelled), 0, options);
+  opened.images = std::make_shared<loader::ImageStore>(std::move(labelled), store_options(0, dataset, options));
   return opened;
 }
 
@@ -141,10 +136,11 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   if (options.coco_numbers && !options.single_class)
     opened.numbers = mapped_numbers(dataset, split, options.class_map);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labels.images);
-  opened.images =
-      options.tiles.side > 0
-          ? make_store(cut(std::move(labels.images), split, opened.objects, options, say), options)
-          : make_store(std::move(labels.images), options.image_size, options);
+  const loader::ImageStoreOptions store = store_options(options.image_size, dataset, options);
+  opened.images = options.tiles.side > 0
+                      ? std::make_shared<loader::ImageStore>(
+                            cut(std::move(labels.images), split, opened.objects, options, say), store)
+                      : std::make_shared<loader::ImageStore>(std::move(labels.images), store);
   return opened;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,8 +18,9 @@ struct OpenSplitOptions {
   int image_size = 640;
   TileOptions tiles = {};  // each tile of an image becomes an image
   loader::ImageCache cache = loader::ImageCache::kWhenItFits;
-  bool single_class = false;  // every object becomes class 0
-  bool use_cache = true;      // of the labels, beside them
+  std::optional<ImageReading> reading = {};  // the model's; empty: the dataset's
+  bool single_class = false;                 // every object becomes class 0
+  bool use_cache = true;                     // of the labels, beside them
   bool need_objects = false;  // throw Error{kFormat} for a split of boxes without any; otherwise it is said
   std::vector<int> class_map =
       {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself

@@ -60,7 +60,7 @@ ImageStore::ImageStore(TiledImages tiles, const ImageStoreOptions& options)
       options_(options),
       whole_(std::make_unique<ImageStore>(
           std::move(tiles.whole),
-          ImageStoreOptions{.image_size = 0, .cache = options.cache, .report = options.report})),
+          ImageStoreOptions{.image_size = 0, .cache = options.cache, .reading = options.reading, .report = options.report})),
       places_(std::move(tiles.places)),
       slots_(images_.size()) {}
 

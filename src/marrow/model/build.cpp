@@ -401,7 +401,8 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
   Model model;
   model.task = "classify";
   try {
-    model.graph = nn::build_classifier(nn::choose_backbone(spec.classifier, spec.settings), classes);
+    model.graph =
+        nn::build_classifier(nn::choose_backbone(spec.classifier, spec.settings), classes, spec.channels);
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{}: classifier: {}", spec.file, error.what()));
   }
@@ -418,6 +419,11 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
 }  // namespace
 
 Model build_model(const ModelSpec& spec, const BuildOptions& options) {
+  if (options.channels && *options.channels != spec.channels) {
+    ModelSpec other = spec;
+    other.channels = *options.channels;
+    return build_model(other, options);
+  }
   const int classes = class_count(spec, options);
   if (classes < 1 || classes > kMaxModelClasses)
     fail_model(fmt::format("{} classes, wanted 1 to {}", classes, kMaxModelClasses));

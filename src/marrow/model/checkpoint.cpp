@@ -42,13 +42,18 @@ const InputFormat& format_of(const Graph& graph) {
 }
 
 json to_json(const InputFormat& format) {
-  return {{"order", format.order == ChannelOrder::kRgb ? kRgb : kBgr},
-          {"scale", format.scale},
-          {"mean", format.mean},
-          {"std", format.std},
-          {"resize", format.resize},
-          {"crop", format.crop},
-          {"interpolation", kInterpolations.at(format.interpolation)}};
+  json stored = {{"order", format.order == ChannelOrder::kRgb ? kRgb : kBgr},
+                 {"scale", format.scale},
+                 {"mean", format.mean},
+                 {"std", format.std},
+                 {"resize", format.resize},
+                 {"crop", format.crop},
+                 {"interpolation", kInterpolations.at(format.interpolation)}};
+  if (format.range) {
+    stored["bits"] = 16;
+    stored["range"] = {format.range->low, format.range->high};
+  }
+  return stored;
 }
 
 double number(const json& stored, const char* what, double smallest, double largest) {
@@ -75,6 +80,14 @@ InputFormat input_format_of(const json& stored) {
   constexpr int kMaxSide = 16384;  // pixels
   format.resize = static_cast<int>(number(stored.at("resize"), "resize", 0, kMaxSide));
   format.crop = static_cast<int>(number(stored.at("crop"), "crop", 0, kMaxSide));
+  if (stored.contains("bits")) {
+    number(stored.at("bits"), "bits", 16, 16);
+    SampleRange range;
+    range.low = static_cast<int>(number(stored.at("range").at(0), "the range's begin", 0, kMaxSample16 - 1));
+    range.high =
+        static_cast<int>(number(stored.at("range").at(1), "the range's end", range.low + 1, kMaxSample16));
+    format.range = range;
+  }
   const std::string interpolation = stored.at("interpolation");
   std::vector<std::string> known;
   for (const auto& [kind, name] : kInterpolations) {
@@ -164,9 +177,10 @@ bool is_yaml_classifier(const Model& model) {
   return model.task == "classify" && !model.layers.empty();
 }
 
-// Marrow 0.1 had other networks under some names, and other batch norms in a YAML's classifier.
+// Marrow 0.1 had other networks under some names, other batch norms in a YAML's classifier, and images of 8
+// bits alone.
 bool means_otherwise_in_0_1(const Model& model, const ModelSpec& spec) {
-  return uses_former_name(spec) || is_yaml_classifier(model);
+  return uses_former_name(spec) || is_yaml_classifier(model) || format_of(model.graph).range.has_value();
 }
 
 }  // namespace

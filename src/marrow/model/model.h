@@ -66,6 +66,7 @@ struct Model {
 struct BuildOptions {
   std::optional<int> classes;      // instead of the YAML's nc
   std::vector<std::string> names;  // of the classes; decides their number
+  std::optional<int> channels;     // of the input image, instead of the YAML's
   // How pixels become input; by default RGB / 255, for a classifier by name what its source published.
   std::optional<InputFormat> input;
   // Warn of names that Marrow 0.1 read as another network. Not where tensors have decided which it is.

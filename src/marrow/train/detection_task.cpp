@@ -37,6 +37,7 @@ torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& forma
   const std::vector<int64_t> wanted = {side(height), side(width)};
   if (wanted[0] == images.size(2) && wanted[1] == images.size(3)) return images;
   torch::Tensor pixels = at::upsample_bilinear2d(images.to(torch::kFloat32), wanted, /*align_corners=*/false);
+  if (images.size(1) != 3) return pixels * format.scale;
   if (format.order == ChannelOrder::kBgr) pixels = pixels.flip(1);
   const auto per_channel = [&](const std::array<double, 3>& values) {
     return torch::tensor({values[0], values[1], values[2]}, pixels.options()).view({1, 3, 1, 1});

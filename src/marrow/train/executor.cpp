@@ -122,7 +122,7 @@ class TorchExecutor::Run {
   torch::Tensor compute(const Input& op, const Node&) {
     if (images_.is_floating_point()) return widen(images_).contiguous(format());
     torch::Tensor pixels = widen(images_);
-    if (op.format.order == ChannelOrder::kBgr) pixels = pixels.flip(1);
+    if (op.channels == 3 && op.format.order == ChannelOrder::kBgr) pixels = pixels.flip(1);
     pixels = pixels * op.format.scale;
     if (op.channels == 3 && op.format != InputFormat{.order = op.format.order, .scale = op.format.scale}) {
       const auto per_channel = [&](const std::array<double, 3>& values) {

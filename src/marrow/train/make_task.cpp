@@ -61,6 +61,20 @@ void refuse_other_kind(const TrainOptions& options, const model::Model& model, c
                   options.model, options.data, options.backbone.empty() ? "starnet_s050" : options.backbone));
 }
 
+// What is left out of the augmentation where images are not three channels of 8 bits.
+void say_without_colours(const TrainOptions& options, const model::Model& model,
+                         const std::function<void(std::string_view)>& say) {
+  const ImageReading reading = image_reading(model.graph);
+  if (reading.samples == SampleFormat()) return;
+  std::string keys = "hsv_h, hsv_s, hsv_v";
+  if (model.task == "classify") {
+    if (options.auto_augment != "none") keys = "the colours of auto_augment";
+  } else if (!reading.samples.is_colour()) {
+    keys += ", bgr";
+  }
+  say(fmt::format("images are read with {}; without effect on them: {}", to_string(reading), keys));
+}
+
 void refuse_other_metric(const TrainOptions& options, const model::Model& model) {
   const bool classifies = model.task == "classify", of_classes = options.best_metric.starts_with("top");
   if (options.best_metric == "fitness" || classifies == of_classes) return;
@@ -112,6 +126,7 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
             const std::function<void(std::string_view)>& say) {
   refuse_other_kind(options, model, dataset);
   refuse_other_metric(options, model);
+  say_without_colours(options, model, say);
   if (model.task == "classify") {
     settle_classifier(options, model);
     std::vector<std::string> keys = changed(options, TrainOption::Suits::kDetectors);
@@ -147,6 +162,7 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.image_size = options.imgsz;
   open.cache = options.cache == "ram" || options.cache == "true" ? loader::ImageCache::kAll
                                                                  : loader::ImageCache::kWhenItFits;
+  open.reading = image_reading(model.graph);
   open.single_class = options.single_cls;
   open.kept = [&options](size_t n) { return images_kept(options, "train", n); };
   open.classes = class_numbers(options.classes, dataset.names, "classes");

@@ -218,7 +218,7 @@ RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& se
 
 RunOutcome run_training(const TrainOptions& options) {
   RunSetup setup(options);
-  model::TrainedModel model = start_model(options, setup.names, talk);
+  model::TrainedModel model = start_model(options, setup.names, setup.dataset.reading, talk);
   settle(setup.options, model.model, setup.dataset, talk);
   const fs::path project =
       options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
@@ -244,7 +244,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     require_data(run, options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options);
-    model::TrainedModel model = start_model(options, setup.names, talk);
+    model::TrainedModel model = start_model(options, setup.names, setup.dataset.reading, talk);
     settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
   }

@@ -16,6 +16,7 @@
 #include "marrow/model/onnx_model.h"
 #include "marrow/model/zoo.h"
 #include "marrow/train/class_rows.h"
+#include "marrow/train/first_convolution.h"
 #include "marrow/weights/safetensors.h"
 
 namespace marrow::train {
@@ -50,11 +51,33 @@ void settle_classifier_norms(model::Model& model) {
   model::apply_batch_norms(model.graph, settings);
 }
 
-// The same network for other classes; its batch norms keep their settings.
-model::Model for_classes(const model::Model& from, const std::vector<std::string>& names,
-                         int class_branch = 0) {
+// What the dataset decides of a model.
+struct DataTraits {
+  const std::vector<std::string>& names;  // of the classes
+  const ImageReading& reading;
+};
+
+model::BuildOptions build_options(const DataTraits& data) {
   model::BuildOptions build;
-  build.names = names;
+  build.names = data.names;
+  build.channels = data.reading.samples.channels;
+  return build;
+}
+
+// Says in the model's input how images are read.
+void settle_reading(model::Model& model, const ImageReading& reading) {
+  InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
+  if (reading.samples.bits == 16) {
+    set_range(format, reading.range);
+  } else if (format.range) {
+    format.range.reset();
+    format.scale = InputFormat().scale;
+  }
+}
+
+// The same network for other classes and images; its batch norms keep their settings.
+model::Model for_data(const model::Model& from, const DataTraits& data, int class_branch = 0) {
+  const model::BuildOptions build = build_options(data);
   model::Model model = model::rebuild_model(from, build, class_branch);
   model::apply_batch_norms(model.graph, model::differing_batch_norms(from.graph, model.graph));
   return model;
@@ -76,7 +99,7 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
   Weights& found = source.weights;
   model::TrainedModel result;
   if (const int width = follows_84(options) ? class_branch_of(model.graph, source.graph) : 0; width > 0)
-    model = for_classes(model, model.names, width);
+    model = for_data(model, {model.names, image_reading(model.graph)}, width);
   result.model = std::move(model);
   settle_box_biases(result.model.graph, options);
   if (follows_84(options) && options.cls_remap && result.model.task == "detect") {
@@ -88,6 +111,10 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
                       counted(static_cast<int64_t>(rows.size()), "class")));
     }
   }
+  if (const std::string done =
+          fit_first_convolution(result.model.graph, initialize(result.model.graph, seed), found);
+      !done.empty())
+    say(fmt::format("{}: {}", file, done));
   const weights::LoadReport report = weights::load_weights(result.model.graph, found, result.weights);
   if (report.loaded.empty())
     throw Error(ErrorKind::kModel,
@@ -166,12 +193,11 @@ std::string model_name(const TrainOptions& options) {
 
 // A file of ours says what it is: a model of the same lines, or a classifier whose network is the backbone
 // here.
-model::TrainedModel from_own_checkpoint(const TrainOptions& options, const std::vector<std::string>& names,
+model::TrainedModel from_own_checkpoint(const TrainOptions& options, const DataTraits& data,
                                         const std::function<void(const std::string&)>& say) {
   const model::TrainedModel own = load_trainable(options.pretrained);
-  say_order(options, options.pretrained, own.model, names, say);
-  model::BuildOptions build;
-  build.names = names;
+  say_order(options, options.pretrained, own.model, data.names, say);
+  model::BuildOptions build = build_options(data);
   build.input = std::get<Input>(own.model.graph.nodes.at(0).operation).format;
   model::Model model = model::make_model(options.model, options.backbone, build);
   if (model.task != "classify") {
@@ -189,7 +215,7 @@ model::TrainedModel from_own_checkpoint(const TrainOptions& options, const std::
                 options, say);
 }
 
-model::TrainedModel from_foreign_file(const TrainOptions& options, const std::vector<std::string>& names,
+model::TrainedModel from_foreign_file(const TrainOptions& options, const DataTraits& data,
                                       const std::function<void(const std::string&)>& say) {
   if (model::is_onnx_file(options.pretrained))
     throw Error(ErrorKind::kUsage, "pretrained: " + options.pretrained +
@@ -201,14 +227,12 @@ model::TrainedModel from_foreign_file(const TrainOptions& options, const std::ve
   Weights found;
   for (const std::string& name : import.report.loaded) found[name] = import.trained.weights.at(name);
   const model::Model& from = import.trained.model;
-  return filled(for_classes(from, names), {options.pretrained, std::move(found), from.names, from.graph},
-                options, say);
+  return filled(for_data(from, data), {options.pretrained, std::move(found), from.names, from.graph}, options,
+                say);
 }
 
-}  // namespace
-
-model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
-                                const std::function<void(const std::string&)>& say) {
+model::TrainedModel started(const TrainOptions& options, const DataTraits& data,
+                            const std::function<void(const std::string&)>& say) {
   if (options.model.empty())
     throw Error(ErrorKind::kUsage, "--model is missing: a name, a YAML or a checkpoint");
   const bool from_file = parse_truth(options.pretrained) != true && !says_no(options.pretrained);
@@ -218,9 +242,9 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
     if (from_file)
       throw Error(ErrorKind::kUsage, "--model is a checkpoint already; --pretrained cannot be another");
     const model::TrainedModel own = load_trainable(options.model);
-    model::Model model = for_classes(own.model, names);
+    model::Model model = for_data(own.model, data);
     if (!says_no(options.pretrained)) {
-      say_order(options, options.model, own.model, names, say);
+      say_order(options, options.model, own.model, data.names, say);
       return filled(std::move(model), {options.model, own.weights, own.model.names, own.model.graph}, options,
                     say);
     }
@@ -229,16 +253,24 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
     return {std::move(model), std::move(weights)};
   }
   if (from_file)
-    return is_own_checkpoint(options.pretrained) ? from_own_checkpoint(options, names, say)
-                                                 : from_foreign_file(options, names, say);
-  model::BuildOptions build;
-  build.names = names;
+    return is_own_checkpoint(options.pretrained) ? from_own_checkpoint(options, data, say)
+                                                 : from_foreign_file(options, data, say);
   model::TrainedModel result;
-  result.model = model::make_model(options.model, options.backbone, build);
+  result.model = model::make_model(options.model, options.backbone, build_options(data));
   for (const std::string& warning : result.model.warnings) say(warning);
   settle_classifier_norms(result.model);
   settle_box_biases(result.model.graph, options);
   result.weights = initialize(result.model.graph, options.seed);
+  return result;
+}
+
+}  // namespace
+
+model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
+                                const ImageReading& reading,
+                                const std::function<void(const std::string&)>& say) {
+  model::TrainedModel result = started(options, {names, reading}, say);
+  settle_reading(result.model, reading);
   return result;
 }
 

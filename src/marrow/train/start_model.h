@@ -11,11 +11,13 @@
 
 namespace marrow::train {
 
-// `model` is a name, a YAML or a checkpoint; `names` are the dataset's classes. From a checkpoint, and from a
-// file that `pretrained` names, everything whose name and shape fits is taken and the rest is drawn from the
-// seed; `say` gets a report. An imported network keeps its batch norms' eps and momentum. Throws
-// Error{kUsage} for combinations without meaning, and what find_model_spec and import_checkpoint throw.
+// `model` is a name, a YAML or a checkpoint; `names` are the dataset's classes, and `reading` how its images
+// are read, which the model then says. From a checkpoint, and from a file that `pretrained` names, everything
+// whose name and shape fits is taken and the rest is drawn from the seed; `say` gets a report. An imported
+// network keeps its batch norms' eps and momentum. Throws Error{kUsage} for combinations without meaning, and
+// what find_model_spec and import_checkpoint throw.
 model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
+                                const ImageReading& reading,
                                 const std::function<void(const std::string&)>& say);
 
 // The parts of parameter names that `freeze` stands for: "model.0.", "model.22.cv2.", ... Layers without

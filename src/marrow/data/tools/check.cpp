@@ -18,6 +18,8 @@
 #include "marrow/data/tools/check_sheet.h"
 #include "marrow/data/tools/look.h"
 #include "marrow/data/unused_labels.h"
+#include "marrow/image/convert.h"
+#include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 
 namespace marrow::data {
@@ -56,7 +58,7 @@ bool equal_content(const fs::path& a, const fs::path& b) {
   }
 }
 
-Inspected inspect(const ScannedImage& picture) {
+Inspected inspect(const ScannedImage& picture, const ImageReading& reading) {
   Inspected result;
   const std::string name = shown(picture.image.path);
   try {
@@ -65,8 +67,8 @@ Inspected inspect(const ScannedImage& picture) {
     result.hash = content_hash(bytes);
     result.readable = true;
     if (!picture.usable) return result;  // the scan has said why
-    const image::DecodedImage decoded = image::decode_image(bytes, name);
-    result.look = look_of(decoded.image);
+    const image::DecodedImage decoded = image::decode_image(bytes, name, {.fit = {}, .reading = reading});
+    result.look = look_of(image::displayed(decoded.image));
     if (!decoded.warning.empty())
       result.problem = {Severity::kWarning, Kind::kBrokenImage, name,
                         decoded.warning.substr(name.size() + 2)};
@@ -102,7 +104,7 @@ class Checker {
     }
     if (!options_.sheet.empty()) draw_sheet();
     if (!options_.near_sheet.empty() && !near_.empty())
-      image::write_image(options_.near_sheet, draw_pair_sheet(near_).pixels());
+      image::write_image(options_.near_sheet, draw_pair_sheet(near_, dataset_.reading).pixels());
     return std::move(check_);
   }
 
@@ -198,7 +200,7 @@ class Checker {
     std::vector<Inspected> inspected(scan.pictures.size());
     SharedProgress shared(images_progress_ = progress(check_.splits[split].name + ": images"), total);
     pool_.parallel_for(total, [&](int64_t i, int) {
-      inspected[static_cast<size_t>(i)] = inspect(scan.pictures[static_cast<size_t>(i)]);
+      inspected[static_cast<size_t>(i)] = inspect(scan.pictures[static_cast<size_t>(i)], dataset_.reading);
       shared.advance();
     });
     for (size_t i = 0; i < inspected.size(); ++i) {
@@ -334,7 +336,7 @@ class Checker {
   void draw_sheet() {
     std::vector<const LabelledImage*> images;
     for (const LabelledImage& image : images_) images.push_back(&image);
-    const image::Image sheet = draw_label_sheet(images, dataset_.names);
+    const image::Image sheet = draw_label_sheet(images, dataset_.names, dataset_.reading);
     if (!sheet.empty()) image::write_image(options_.sheet, sheet.pixels());
   }
 

@@ -6,6 +6,7 @@
 #include "marrow/detect/draw.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/geometry/letterbox.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
@@ -23,10 +24,11 @@ Box<ImagePixels> box_of(const Label& label, const LabelledImage& image) {
 }  // namespace
 
 image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxes,
-                       std::span<const std::string> names, int tile, std::vector<Box<ImagePixels>> regions) {
+                       std::span<const std::string> names, int tile, const ImageReading& reading,
+                       std::vector<Box<ImagePixels>> regions) {
   image::Image picture;
   try {
-    picture = image::decode_image_file(path).image;
+    picture = image::displayed(image::decode_image_file(path, {.fit = {}, .reading = reading}).image);
   } catch (const Error&) {
     return image::Image(tile, tile, kLetterboxGrey);
   }
@@ -46,7 +48,8 @@ image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxe
 }
 
 image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
-                              std::span<const std::string> names, int columns, int tile) {
+                              std::span<const std::string> names, const ImageReading& reading, int columns,
+                              int tile) {
   std::vector<const LabelledImage*> chosen;
   std::ranges::copy_if(images, std::back_inserter(chosen), [](const LabelledImage* image) {
     return !image->labels.empty() || !image->ignored.empty();
@@ -66,19 +69,20 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
       boxes.push_back(
           {.box = box_of(label, *image), .confidence = detect::kNoConfidence, .class_id = label.class_id});
     for (const IgnoredLabel& ignored : image->ignored) regions.push_back(box_of(ignored.label, *image));
-    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile, std::move(regions)));
+    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile, reading, std::move(regions)));
   }
   return detect::image_sheet(tiles);
 }
 
-image::Image draw_pair_sheet(std::span<const std::pair<fs::path, fs::path>> pairs, size_t most, int tile) {
+image::Image draw_pair_sheet(std::span<const std::pair<fs::path, fs::path>> pairs,
+                             const ImageReading& reading, size_t most, int tile) {
   constexpr int kFrame = 4;
   std::vector<image::Image> tiles;
   for (const auto& [left, right] : pairs.first(std::min(pairs.size(), most))) {
     image::Image& pair = tiles.emplace_back(2 * tile + 2 * kFrame, tile + 2 * kFrame, kLetterboxGrey);
     int x = kFrame;
     for (const fs::path& path : {left, right}) {
-      const image::Image drawn = draw_tile(path, {}, {}, tile);
+      const image::Image drawn = draw_tile(path, {}, {}, tile, reading);
       image::resize_linear(drawn.pixels(), pair.region(x, kFrame, tile, tile));
       x += tile;
     }

@@ -14,20 +14,22 @@
 namespace marrow::data {
 
 // The image letterboxed into `tile` x `tile` pixels, with the boxes and the regions to ignore, which are in
-// its own pixels; names as draw_detections takes them. Lines and letters have the same size in every tile.
-// Grey where the file does not decode.
+// its own pixels; names as draw_detections takes them. It is read as its dataset says and shown as
+// image::displayed() has it. Lines and letters have the same size in every tile. Grey where the file does not
+// decode.
 image::Image draw_tile(const std::filesystem::path& image, std::vector<detect::Detection> boxes,
-                       std::span<const std::string> names, int tile,
+                       std::span<const std::string> names, int tile, const ImageReading& reading,
                        std::vector<Box<ImagePixels>> regions = {});
 
 // Up to `columns` x `columns` images, evenly chosen from those with labels or regions to ignore (and, if
 // there are none, from all), each letterboxed into `tile` pixels with its boxes, regions and class names, on
 // one sheet (detect/sheet.h). Images that do not decode stay grey. Empty without images.
 image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
-                              std::span<const std::string> names, int columns = 4, int tile = 320);
+                              std::span<const std::string> names, const ImageReading& reading = {},
+                              int columns = 4, int tile = 320);
 
 // Up to `most` pairs of images, the two of a pair side by side in a frame, each in `tile` pixels.
 image::Image draw_pair_sheet(std::span<const std::pair<std::filesystem::path, std::filesystem::path>> pairs,
-                             size_t most = 16, int tile = 240);
+                             const ImageReading& reading = {}, size_t most = 16, int tile = 240);
 
 }  // namespace marrow::data

@@ -8,7 +8,7 @@ ReadSummary convert_dataset(const Dataset& dataset, const std::filesystem::path&
                             const WriteOptions& options) {
   require_new_dataset(out, options);
   WholeDataset whole = read_whole(dataset, options.threads);
-  write_dataset(out, dataset.names, std::move(whole.splits), options);
+  write_dataset(out, dataset.names, std::move(whole.splits), dataset.reading, options);
   return std::move(whole.summary);
 }
 

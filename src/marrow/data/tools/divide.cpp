@@ -131,7 +131,8 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
                             options.folds > 0 ? fmt::format(" into {} folds", options.folds) : ""));
   std::vector<int> groups(images.size());
   std::iota(groups.begin(), groups.end(), 0);
-  if (options.group) groups = group_images(images, options.write.threads, options.write.progress);
+  if (options.group)
+    groups = group_images(images, dataset.reading, options.write.threads, options.write.progress);
   std::vector<int64_t> sizes(static_cast<size_t>(*std::ranges::max_element(groups)) + 1);
   for (const int group : groups) ++sizes[static_cast<size_t>(group)];
   summary.groups = static_cast<int64_t>(sizes.size());
@@ -162,7 +163,7 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
   summary.read = std::move(whole.summary);
   WriteOptions write = options.write;
   write.folds = options.folds > 0;
-  write_dataset(out, dataset.names, std::move(splits), write);
+  write_dataset(out, dataset.names, std::move(splits), dataset.reading, write);
   return summary;
 }
 

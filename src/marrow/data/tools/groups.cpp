@@ -10,6 +10,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/look.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/decode.h"
 
 namespace marrow::data {
@@ -41,14 +42,16 @@ class Union {
 
 using Looks = std::vector<std::optional<Look>>;
 
-Looks looks_of(std::span<const LabelledImage> images, int threads, const Progress& progress) {
+Looks looks_of(std::span<const LabelledImage> images, const ImageReading& reading, int threads,
+               const Progress& progress) {
   Looks looks(images.size());
   cpu::ThreadPool pool(threads);
   SharedProgress shared(progress, static_cast<int64_t>(images.size()));
   pool.parallel_for(static_cast<int64_t>(images.size()), [&](int64_t i, int) {
     const auto at = static_cast<size_t>(i);
     try {
-      looks[at] = look_of(image::decode_image_file(images[at].path).image);
+      looks[at] = look_of(
+          image::displayed(image::decode_image_file(images[at].path, {.fit = {}, .reading = reading}).image));
     } catch (const std::exception&) {
       looks[at].reset();  // who reads the image says why
     }
@@ -121,8 +124,9 @@ std::string original_of(const fs::path& path) {
   return at == std::string::npos || at == 0 ? "" : stem.substr(0, at);
 }
 
-std::vector<int> group_images(std::span<const LabelledImage> images, int threads, const Progress& progress) {
-  const Looks looks = looks_of(images, threads, progress);
+std::vector<int> group_images(std::span<const LabelledImage> images, const ImageReading& reading, int threads,
+                              const Progress& progress) {
+  const Looks looks = looks_of(images, reading, threads, progress);
   Union groups(images.size());
   join_alike(looks, threads, groups);
   join_frames(images, looks, groups);

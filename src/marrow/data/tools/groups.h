@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "marrow/data/labels.h"
+#include "marrow/geometry/sample_format.h"
 
 namespace marrow::data {
 
@@ -16,7 +17,7 @@ namespace marrow::data {
 // their names and show the same scene; and copies that an export made of one image (Roboflow's
 // "NAME.rf.HASH"). Decodes every image, on `threads` threads (0: all); one that cannot be decoded is a group
 // by itself.
-std::vector<int> group_images(std::span<const LabelledImage> images, int threads,
+std::vector<int> group_images(std::span<const LabelledImage> images, const ImageReading& reading, int threads,
                               const std::function<void(int64_t done, int64_t total)>& progress);
 
 // The beginning of a file's name without the number at its end, in front of the folder: "a/frame_" of

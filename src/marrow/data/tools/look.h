@@ -15,6 +15,7 @@ struct Look {
   float variation = 0;                            // of the colours: their mean distance from their mean
 };
 
+// Of three channels of 8 bits.
 Look look_of(const image::Image& image);
 
 // Near-duplicates: the same image at another size or quality, cut a little, or the next frame of a film. Two

@@ -117,6 +117,10 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
   std::vector<std::vector<int>> numbers;
   for (const Dataset& dataset : datasets) {
     dataset.require_boxes();
+    if (dataset.reading != datasets.front().reading)
+      throw Error(ErrorKind::kUsage, fmt::format("{}: images of {}, but {} has {}", shown(dataset.file),
+                                                 to_string(dataset.reading), shown(datasets.front().file),
+                                                 to_string(datasets.front().reading)));
     numbers.push_back(classes.add(dataset));
   }
   classes.require_known();
@@ -141,7 +145,7 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
       }
     }
   }
-  write_dataset(out, summary.names, std::move(splits), options.write);
+  write_dataset(out, summary.names, std::move(splits), datasets.front().reading, options.write);
   return summary;
 }
 

@@ -12,7 +12,9 @@
 #include "marrow/data/dataset.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/synth_shapes.h"
+#include "marrow/data/tools/write_dataset.h"
 #include "marrow/data/tools/write_plainly.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/encode.h"
 
 namespace marrow::data {
@@ -35,6 +37,10 @@ void check(const SynthOptions& options) {
       options.val_share >= 0 && options.val_share <= kMostValShare,
       fmt::format("a share of {} for validation; 0 to {} are possible", options.val_share, kMostValShare));
   require(!options.classes.empty(), "no classes are given");
+  require(options.samples.channels >= 1 && options.samples.channels <= kMaxSampleChannels,
+          fmt::format("{} channels; 1 to {} can be drawn", options.samples.channels, kMaxSampleChannels));
+  require(options.samples.bits == 8 || options.samples.bits == 16,
+          fmt::format("{} bits; 8 or 16 can be drawn", options.samples.bits));
   for (auto name = options.classes.begin(); name != options.classes.end(); ++name) {
     require(std::ranges::find(synth_classes(), *name) != synth_classes().end(),
             unknown_name_message("shape", *name, synth_classes()));
@@ -46,8 +52,8 @@ void check(const SynthOptions& options) {
 void write_yaml(const fs::path& folder, const SynthOptions& options) {
   std::string yaml = fmt::format(
       "# Drawn by 'marrow data synth' (images {}, seed {}). Paths are relative to this file.\n"
-      "train: images/train\nval: images/val\nnames:\n",
-      options.images, options.seed);
+      "train: images/train\nval: images/val\n{}names:\n",
+      options.images, options.seed, reading_yaml({options.samples, {}}));
   for (size_t i = 0; i < options.classes.size(); ++i)
     yaml += fmt::format("  {}: {}\n", i, options.classes[i]);
   write_file_atomically(folder / "data.yaml", yaml);
@@ -95,7 +101,12 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
       const fs::path split = is_val ? "val" : "train";
       const std::string name = fmt::format("{:06}", is_val ? index - summary.train_images : index);
       const SynthImage picture = draw_synth_image(options, index);
-      write_plainly(folder / "images" / split / (name + ".jpg"), image::encode_jpeg(picture.image.pixels()));
+      const fs::path file = folder / "images" / split / name;
+      if (options.samples == SampleFormat())
+        write_plainly(file.string() + ".jpg", image::encode_jpeg(picture.image.pixels()));
+      else
+        write_plainly(file.string() + ".tif",
+                      image::encode_tiff(image::stand_in(picture.image, options.samples).pixels()));
       LabelledImage labelled;
       labelled.labels = picture.labels;
       write_plainly(folder / "labels" / split / (name + ".txt"), yolo_label_lines(labelled, false));

@@ -27,6 +27,7 @@ struct SynthOptions {
   int image_size = 320;    // pixels, the longer side; images are square, wide or tall
   int objects = 8;         // at most, an image
   std::vector<std::string> classes = synth_classes();  // of synth_classes()
+  SampleFormat samples;  // what is drawn in three channels of 8 bits is written as image::stand_in() has it
   uint64_t seed = 0;
   int threads = 0;
   std::function<void(int64_t done, int64_t total)> progress;
@@ -48,9 +49,10 @@ struct SynthSummary {
   std::vector<int64_t> objects;  // by class
 };
 
-// Writes images/{train,val}/000000.jpg, labels/{train,val}/000000.txt and data.yaml. The folder is made; one
-// that has a data.yaml already is refused with Error{kUsage}, as are options out of range. The same bytes for
-// the same options, whatever the number of threads.
+// Writes images/{train,val}/000000.jpg (.tif where the samples are not three of 8 bits),
+// labels/{train,val}/000000.txt and data.yaml. The folder is made; one that has a data.yaml already is
+// refused with Error{kUsage}, as are options out of range. The same bytes for the same options, whatever the
+// number of threads.
 SynthSummary write_synth_dataset(const std::filesystem::path& folder, const SynthOptions& options);
 
 }  // namespace marrow::data

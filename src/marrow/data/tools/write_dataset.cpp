@@ -96,7 +96,7 @@ std::string quoted(const std::string& text) {
 using Keys = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
 void write_yaml(const fs::path& file, const std::vector<std::string>& classes, const Keys& keys,
-                DatasetFormat to) {
+                const ImageReading& reading, DatasetFormat to) {
   std::string yaml = "# Written by 'marrow data'. Paths are relative to this file.\n";
   if (to != DatasetFormat::kYolo) yaml += fmt::format("format: {}\n", format_name(to));
   if (to == DatasetFormat::kVoc) yaml += "images: JPEGImages\nannotations: Annotations\n";
@@ -111,13 +111,14 @@ void write_yaml(const fs::path& file, const std::vector<std::string>& classes, c
     yaml += places.size() == 1 ? fmt::format("{}: {}\n", key, places[0])
                                : fmt::format("{}: [{}]\n", key, join(places, ", "));
   }
-  yaml += "names:\n";
+  yaml += reading_yaml(reading) + "names:\n";
   for (size_t i = 0; i < classes.size(); ++i) yaml += fmt::format("  {}: {}\n", i, quoted(classes[i]));
   write_file_atomically(file, yaml);
 }
 
 void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
-                 const std::vector<NewSplit>& splits, const WriteOptions& options) {
+                 const std::vector<NewSplit>& splits, const ImageReading& reading,
+                 const WriteOptions& options) {
   Keys keys;
   for (const NewSplit& split : splits) {
     if (!options.folds) {
@@ -127,12 +128,12 @@ void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
     Keys of_fold = {{"train", {}}, {"val", {split.name}}};
     for (const NewSplit& other : splits)
       if (other.name != split.name) of_fold[0].second.push_back(other.name);
-    write_yaml(out / (split.name + ".yaml"), classes, of_fold, options.to);
+    write_yaml(out / (split.name + ".yaml"), classes, of_fold, reading, options.to);
     if (keys.empty()) keys = of_fold;
   }
   if (std::ranges::none_of(keys, [](const auto& key) { return key.first == "train"; }))
     keys.push_back({"train", keys[0].second});  // it is required: another stands in for it
-  write_yaml(out / "data.yaml", classes, keys, options.to);
+  write_yaml(out / "data.yaml", classes, keys, reading, options.to);
 }
 
 // The classes as they are written: `ignore` is the last where there are regions of that class, which get its
@@ -156,6 +157,15 @@ std::vector<std::string> with_ignore(std::vector<std::string> classes, std::vect
 
 }  // namespace
 
+std::string reading_yaml(const ImageReading& reading) {
+  std::string yaml;
+  if (reading.samples.channels != 3) yaml += fmt::format("channels: {}\n", reading.samples.channels);
+  if (reading.samples.bits != 8) yaml += fmt::format("bits: {}\n", reading.samples.bits);
+  if (reading.range != SampleRange())
+    yaml += fmt::format("range: [{}, {}]\n", reading.range.low, reading.range.high);
+  return yaml;
+}
+
 void require_new_dataset(const fs::path& out, const WriteOptions& options) {
   if (options.to == DatasetFormat::kFolders)
     throw Error(ErrorKind::kUsage, "datasets are written as yolo, coco or voc");
@@ -166,7 +176,7 @@ void require_new_dataset(const fs::path& out, const WriteOptions& options) {
 }
 
 void write_dataset(const fs::path& out, const std::vector<std::string>& names, std::vector<NewSplit> splits,
-                   const WriteOptions& options) {
+                   const ImageReading& reading, const WriteOptions& options) {
   require_new_dataset(out, options);
   const std::vector<std::string> classes = with_ignore(names, splits, options.to);
   UniqueNames all_names;  // VOC keeps all splits in one folder
@@ -195,7 +205,7 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& names, s
                         yolo_label_lines(picture.image, options.polygons));
     }
   }
-  write_yamls(out, classes, splits, options);  // data.yaml last: a folder with it is whole
+  write_yamls(out, classes, splits, reading, options);  // data.yaml last: a folder with it is whole
 }
 
 }  // namespace marrow::data

@@ -46,6 +46,9 @@ void require_new_dataset(const std::filesystem::path& out, const WriteOptions& o
 // (kYolo: they are left out, as the usual conversion does). Those of the class `ignore` are boxes of a last
 // class of that name in all three.
 void write_dataset(const std::filesystem::path& out, const std::vector<std::string>& names,
-                   std::vector<NewSplit> splits, const WriteOptions& options);
+                   std::vector<NewSplit> splits, const ImageReading& reading, const WriteOptions& options);
+
+// The lines of a dataset's YAML that say how its images are read; none for what is read anyway.
+std::string reading_yaml(const ImageReading& reading);
 
 }  // namespace marrow::data

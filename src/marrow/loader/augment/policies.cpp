@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "marrow/loader/augment/rand_augment.h"
@@ -83,24 +84,16 @@ std::array<double, kChains> draw_weights(Random& random) {
   return weights;
 }
 
-}  // namespace
-
-void auto_augment(image::Image& image, Random& random) {
-  for (const auto& [operation, probability, magnitude] :
-       kImageNetPolicy[random.below(kImageNetPolicy.size())]) {
-    const bool happens = random.uniform() < probability;
-    const double strength = signed_strength(magnitude / kLargestMagnitude, random);
-    if (happens) apply_operation(image, operation, strength);
-  }
-}
-
-void aug_mix(image::Image& image, Random& random) {
+// Of samples of T.
+template <class T>
+void mix_chains(image::Image& image, Random& random) {
   const double kept = random.uniform();  // Beta(1, 1)
   const std::array<double, kChains> weights = draw_weights(random);
-  std::vector<float> mixed(image.byte_size());
+  std::vector<float> mixed(image.byte_size() / sizeof(T));
   const auto add = [&](const image::Image& part, double share) {
+    const T* samples = part.samples<T>(0);
     for (size_t i = 0; i < mixed.size(); ++i)
-      mixed[i] += static_cast<float>(share) * static_cast<float>(part.row(0)[i]);
+      mixed[i] += static_cast<float>(share) * static_cast<float>(samples[i]);
   };
   add(image, kept);
   for (const double weight : weights) {
@@ -113,8 +106,25 @@ void aug_mix(image::Image& image, Random& random) {
     }
     add(changed, (1 - kept) * weight);
   }
+  constexpr auto kLargest = static_cast<float>(std::numeric_limits<T>::max());
+  T* samples = image.samples<T>(0);
   for (size_t i = 0; i < mixed.size(); ++i)
-    image.row(0)[i] = static_cast<uint8_t>(std::clamp(mixed[i] + 0.5f, 0.0f, 255.0f));
+    samples[i] = static_cast<T>(std::clamp(mixed[i] + 0.5f, 0.0f, kLargest));
+}
+
+}  // namespace
+
+void auto_augment(image::Image& image, Random& random) {
+  for (const auto& [operation, probability, magnitude] :
+       kImageNetPolicy[random.below(kImageNetPolicy.size())]) {
+    const bool happens = random.uniform() < probability;
+    const double strength = signed_strength(magnitude / kLargestMagnitude, random);
+    if (happens) apply_operation(image, operation, strength);
+  }
+}
+
+void aug_mix(image::Image& image, Random& random) {
+  image::with_sample_type(image.bits(), [&]<class T>(T) { mix_chains<T>(image, random); });
 }
 
 void apply_policy(image::Image& image, AugmentPolicy policy, Random& random) {

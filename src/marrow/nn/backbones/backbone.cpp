@@ -180,9 +180,9 @@ Features add_backbone(GraphBuilder& g, Value image, const BackboneChoice& choice
   return features;
 }
 
-Graph build_classifier(const BackboneChoice& choice, int classes) {
+Graph build_classifier(const BackboneChoice& choice, int classes, int channels) {
   GraphBuilder g;
-  const Value image = g.input(3, choice.family->input_format(choice.config));
+  const Value image = g.input(channels, choice.family->input_format(choice.config));
   const Features features = choice.family->features(g, image, choice.config);
   mark(g, features);
   g.output("logits", choice.family->classifier(g, features.c5, choice.config, classes));

@@ -110,7 +110,7 @@ const CheckpointLayout* layout_of(const BackboneChoice& choice, const Weights& s
 Features add_backbone(GraphBuilder& g, Value image, const BackboneChoice& choice);
 // A whole classifier, parameters named as the default source publishes them: input, body, head; output
 // "logits", taps c2..c5 and the family's own. Any strides will do.
-Graph build_classifier(const BackboneChoice& choice, int classes);
+Graph build_classifier(const BackboneChoice& choice, int classes, int channels = 3);
 
 // A network whose parameters a published file could fill.
 struct ImportCandidate {
