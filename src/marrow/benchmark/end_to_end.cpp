@@ -9,6 +9,8 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/data/tools/synth.h"
+#include "marrow/image/convert.h"
+#include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
 #include "marrow/predict/classifier.h"
 #include "marrow/predict/detector.h"
@@ -16,12 +18,14 @@
 namespace marrow::benchmark {
 namespace {
 
-// A still life as large as a video frame.
-std::string drawn_jpeg() {
+// A still life as large as a video frame, in a file of the kind that the model reads.
+std::string drawn_file(const SampleFormat& samples) {
   data::SynthOptions options;
   options.image_size = 1920;
   options.objects = 20;
-  return image::encode_jpeg(data::draw_synth_image(options, 0).image.pixels());
+  const image::Image drawn = data::draw_synth_image(options, 0).image;
+  if (samples == SampleFormat()) return image::encode_jpeg(drawn.pixels());
+  return image::encode_tiff(image::stand_in(drawn, samples).pixels());
 }
 
 struct Run {
@@ -59,12 +63,13 @@ std::function<Run(const image::Image&)> predictor(const model::TrainedModel& tra
 
 EndToEnd measure_end_to_end(const model::TrainedModel& trained, const EndToEndOptions& options) {
   const auto predict = predictor(trained, options);
+  const ImageReading reading = image_reading(trained.model.graph);
   const std::string name = options.source.empty() ? "the drawn image" : options.source.string();
-  const std::string file =
-      options.source.empty() ? drawn_jpeg() : read_file(options.source, image::kMaxImageFileBytes);
+  const std::string file = options.source.empty() ? drawn_file(reading.samples)
+                                                  : read_file(options.source, image::kMaxImageFileBytes);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(file));
 
-  image::DecodeOptions how;
+  image::DecodeOptions how{.fit = {}, .reading = reading};
   if (options.fast_decode && trained.model.task == "detect")
     how.fit = {options.size.width, options.size.height};
   EndToEnd result;
