@@ -52,9 +52,11 @@ MARROW_C_API const char* marrow_last_error(void);
 /* --- Images */
 
 enum marrow_pixel_format {
-  MARROW_RGB = 0, /* 3 bytes a pixel */
-  MARROW_BGR = 1, /* 3 bytes a pixel, as OpenCV has them */
-  MARROW_GRAY = 2 /* 1 byte a pixel */
+  MARROW_RGB = 0,  /* 3 bytes a pixel */
+  MARROW_BGR = 1,  /* 3 bytes a pixel, as OpenCV has them */
+  MARROW_GRAY = 2, /* 1 byte a pixel */
+  MARROW_OWN =
+      3 /* as a model reads images that are not three channels of 8 bits; views of a marrow_image alone */
 };
 
 /* Pixels that the caller owns, 8 bits a channel. They are read during a call only. */
@@ -108,6 +110,12 @@ MARROW_C_API marrow_status marrow_model_input_size(const marrow_model* model, in
 /* What the reader of the file has to say about it. NULL where there is no such warning. */
 MARROW_C_API size_t marrow_model_warning_count(const marrow_model* model);
 MARROW_C_API const char* marrow_model_warning(const marrow_model* model, size_t index);
+/* An image with the channels and bits that the model was trained on, which may be others than three of 8
+   bits. Only networks of such a model take it then. */
+MARROW_C_API marrow_status marrow_image_read_for(const char* path, const marrow_model* model,
+                                                 marrow_image** image);
+MARROW_C_API marrow_status marrow_image_decode_for(const void* bytes, size_t size, const marrow_model* model,
+                                                   marrow_image** image);
 MARROW_C_API void marrow_model_free(marrow_model* model);
 
 enum marrow_precision {

@@ -76,6 +76,7 @@ enum class PixelFormat {
   kRgb,   // 3 bytes a pixel
   kBgr,   // 3 bytes a pixel, as OpenCV has them
   kGray,  // 1 byte a pixel
+  kOwn,   // as a model reads images that are not three channels of 8 bits; views of an Image alone
 };
 
 // Pixels that the caller owns, 8 bits a channel. They are read during a call only.
@@ -88,12 +89,18 @@ struct ImageView {
   PixelFormat format = PixelFormat::kRgb;
 };
 
+class Model;
+
 // A decoded image. Copies share the pixels, which never change.
 class MARROW_CPP_API Image {
  public:
   // JPEG, PNG, WebP, BMP or TIFF, told apart by their content; upright, as its EXIF data ask.
   static Image read(const std::filesystem::path& path);
   static Image decode(std::span<const std::byte> bytes);
+  // With the channels and bits that the model was trained on, which may be others than three of 8 bits. Only
+  // networks of such a model take the image then.
+  static Image read(const std::filesystem::path& path, const Model& model);
+  static Image decode(std::span<const std::byte> bytes, const Model& model);
 
   Image(const Image&) noexcept;
   Image(Image&&) noexcept;
@@ -105,7 +112,8 @@ class MARROW_CPP_API Image {
   int height() const;
   // Not empty where a damaged JPEG could be read in part only: one line about it.
   const std::string& warning() const;
-  // Blue, green, red. Valid as long as this image or a copy of it lives.
+  // Blue, green, red; kOwn where it was read for a model that wants others. Valid as long as this image or a
+  // copy of it lives.
   ImageView view() const;
   operator ImageView() const { return view(); }
 
@@ -149,6 +157,7 @@ class MARROW_CPP_API Model {
   const std::vector<std::string>& warnings() const;
 
  private:
+  friend class Image;
   friend class Detector;
   friend class Classifier;
   struct Impl;

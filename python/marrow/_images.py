@@ -10,22 +10,22 @@ from ._library import Handle, ImageView, UsageError
 _RGB, _BGR, _GRAY = 0, 1, 2
 
 
-def views(images):
-    """An array of ImageView, and what has to live as long as it is used."""
+def views(images, model):
+    """An array of ImageView as the model (a pointer) reads it, and what has to live as long as it is used."""
     array = (ImageView * len(images))()
     kept = []
     for i, image in enumerate(images):
-        array[i], keep = _view(image)
+        array[i], keep = _view(image, model)
         kept.append(keep)
     return array, kept
 
 
-def _view(image):
+def _view(image, model):
     if isinstance(image, (str, os.PathLike)):
-        return _decoded(Handle("image", "image_read", os.fsencode(image)))
+        return _decoded(Handle("image", "image_read_for", os.fsencode(image), model))
     if isinstance(image, (bytes, bytearray, memoryview)):
         encoded = bytes(image)
-        return _decoded(Handle("image", "image_decode", encoded, len(encoded)))
+        return _decoded(Handle("image", "image_decode_for", encoded, len(encoded), model))
     if isinstance(image, numpy.ndarray):
         return _of_array(image)
     if hasattr(image, "convert") and hasattr(image, "mode"):  # PIL, which need not be installed

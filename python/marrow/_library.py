@@ -80,6 +80,8 @@ _FUNCTIONS = {
     "last_error": (c_char_p, []),
     "image_read": (c_int, [c_char_p, POINTER(c_void_p)]),
     "image_decode": (c_int, [c_char_p, c_size_t, POINTER(c_void_p)]),
+    "image_read_for": (c_int, [c_char_p, c_void_p, POINTER(c_void_p)]),
+    "image_decode_for": (c_int, [c_char_p, c_size_t, c_void_p, POINTER(c_void_p)]),
     "image_get_view": (c_int, [c_void_p, POINTER(ImageView)]),
     "image_warning": (c_char_p, [c_void_p]),
     "image_free": (None, [c_void_p]),

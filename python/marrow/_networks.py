@@ -104,9 +104,10 @@ class Detector:
 
         An image is a path, encoded bytes, a numpy array of uint8 or a PIL image. An array of shape (height, width, 3) is
         red, green, blue, in any strides (of OpenCV's images pass ``image[..., ::-1]``); one of (height, width) is grey.
+        A path and encoded bytes are read with the channels and bits that the model was trained on.
         """
         images, many = _images(image)
-        array, kept = views(images)
+        array, kept = views(images, self.model._handle.pointer)
         found = Handle("detections", "detect", self._handle.pointer, array, len(images))
         del kept
         results = [Detections(self._detections(found, i)) for i in range(len(images))]
@@ -157,7 +158,7 @@ class Classifier:
     def __call__(self, image, top: int = 5) -> Union[ClassProbabilities, List[ClassProbabilities]]:
         """The `top` likeliest classes of an image, or of each of a list or tuple of images; images as for Detector."""
         images, many = _images(image)
-        array, kept = views(images)
+        array, kept = views(images, self.model._handle.pointer)
         found = Handle("classes", "classify", self._handle.pointer, array, len(images), _int("top", top))
         del kept
         results = [ClassProbabilities(self._classes(found, i)) for i in range(len(images))]

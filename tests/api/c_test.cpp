@@ -61,6 +61,24 @@ marrow_image_view view_of(const Image& image) {
     EXPECT_NE(std::string(marrow_last_error()).find(says), std::string::npos) << marrow_last_error(); \
   } while (false)
 
+TEST(CApi, ReadsImagesAsAModelWantsThem) {
+  const Model model = load("bands.safetensors");
+  marrow_image* image = nullptr;
+  ASSERT_EQ(marrow_image_read_for(api_file("bands.tif").c_str(), model.get(), &image), MARROW_OK)
+      << marrow_last_error();
+  const Image bands = {image, marrow_image_free};
+  const marrow_image_view view = view_of(bands);
+  EXPECT_EQ(view.format, MARROW_OWN);
+  EXPECT_EQ(view.stride, view.width * 8);
+  EXPECT_REFUSED(marrow_image_read_for(api_file("a.jpg").c_str(), model.get(), &image),
+                 MARROW_ERROR_UNSUPPORTED, "wanted 4");
+  const Image plain = read("a.jpg");
+  EXPECT_EQ(view_of(plain).format, MARROW_BGR);
+  marrow_detections* found = nullptr;
+  EXPECT_REFUSED(marrow_detect(make_detector(small_input()).get(), &view, 1, &found), MARROW_ERROR_USAGE,
+                 "read for another model");
+}
+
 TEST(CApi, GivesWhatTheCppApiGives) {
   const Image a = read("a.jpg"), b = read("b.png");
   const marrow_image_view views[] = {view_of(a), view_of(b)};
@@ -229,6 +247,9 @@ TEST(CApi, NullPointersAreErrors) {
       marrow_image_read(api_file("a.jpg").c_str(), nullptr),
       marrow_image_decode(nullptr, 10, &new_image),
       marrow_image_decode("x", 1, nullptr),
+      marrow_image_read_for(nullptr, model.get(), &new_image),
+      marrow_image_read_for(api_file("a.jpg").c_str(), nullptr, &new_image),
+      marrow_image_decode_for("x", 1, nullptr, &new_image),
       marrow_image_get_view(nullptr, &to),
       marrow_image_get_view(image.get(), nullptr),
       marrow_model_load(nullptr, nullptr, &new_model),

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "marrow/image/convert.h"
 #include "marrow/image/encode.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/checkpoint.h"
@@ -15,15 +16,24 @@ void write(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
 }
 
+// What a network has beyond its classes.
+struct Extras {
+  std::vector<float> thresholds = {};
+  TileOptions tiles = {};
+  ImageReading reading = {};
+};
+
 // Random weights with the statistics of a drawn scene, so that what is found depends on the image. Last
 // layers are tame, so that scores do not saturate, and a detector's lie around 0.4, where fresh ones lie far
 // below what counts as a detection.
 void write_network(const std::filesystem::path& path, const std::string& name,
-                   std::vector<std::string> classes, std::vector<float> thresholds = {},
-                   TileOptions tiles = {}) {
-  model::Model model = model::make_model(name, {}, {.names = std::move(classes)});
-  model.thresholds = std::move(thresholds);
-  model.tiles = tiles;
+                   std::vector<std::string> classes, const Extras& extras = {}) {
+  model::Model model = model::make_model(
+      name, {}, {.names = std::move(classes), .channels = extras.reading.samples.channels});
+  model.thresholds = extras.thresholds;
+  model.tiles = extras.tiles;
+  if (extras.reading.samples.bits == 16)
+    set_range(std::get<Input>(model.graph.nodes.at(0).operation).format, extras.reading.range);
   Weights weights = scene_weights(model.graph, 3);
   const std::string head = "model." + std::to_string(model.layers.size() - 1) + ".";
   for (auto& [parameter, tensor] : weights) {
@@ -44,8 +54,8 @@ void write_network(const std::filesystem::path& path, const std::string& name,
 void write_api_files(const std::filesystem::path& folder) {
   write_network(folder / "detector.safetensors", "yolov8n", {"red box", "green/disc", "bar"});
   write_network(folder / "thresholds.safetensors", "yolov8n", {"red box", "green/disc", "bar"},
-                {0.45f, 0.3f, 0.9f});
-  write_network(folder / "tiles.safetensors", "yolov8n", {"red box", "green/disc", "bar"}, {}, {48, 0.5});
+                {.thresholds = {0.45f, 0.3f, 0.9f}});
+  write_network(folder / "tiles.safetensors", "yolov8n", {"red box", "green/disc", "bar"}, {.tiles = {48, 0.5}});
   write_network(folder / "end2end.safetensors", "yolo26n", {"red box", "green/disc", "bar"});
   write_network(folder / "classifier.safetensors", "yolov8n-cls",
                 {"apple", "bread", "cheese", "d\xc3\xa9lice", "egg", "fig", "grape"});
@@ -58,6 +68,10 @@ void write_api_files(const std::filesystem::path& folder) {
       uint8_t* pixel = grey.row(y) + static_cast<size_t>(x) * 3;
       pixel[1] = pixel[2] = pixel[0];
     }
+  const ImageReading bands = {{4, 16}, {0, 50'000}};
+  write_network(folder / "bands.safetensors", "yolov8n", {"a", "b"}, {.reading = bands});
+  write(folder / "bands.tif",
+        image::encode_tiff(image::stand_in(image::draw_scene(80, 60, 5), bands.samples).pixels()));
   write(folder / "grey.png", image::encode_png(grey.pixels()));
 }
 

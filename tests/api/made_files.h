@@ -10,6 +10,7 @@ namespace marrow::testing {
 
 // Makes files in the folder: detector.safetensors (3 classes) and classifier.safetensors with random weights
 // that find something everywhere; a.jpg, b.png and c.jpg, drawn scenes of three sizes; grey.png.
+// bands.safetensors is a detector of four channels of 16 bits, bands.tif an image for it.
 void write_api_files(const std::filesystem::path& folder);
 
 // What the program answers on stdout; fails the test where its exit code is not 0.

@@ -79,6 +79,28 @@ std::vector<Case> cases() {
   return all;
 }
 
+TEST(ApiAndPredict, FindTheSameInBands) {
+  const marrow::Model model(api_file("bands.safetensors"));
+  const marrow::Detector detector(
+      model, {.engine = {.tune = false}, .input_width = 64, .confidence = 0.01f, .max_detections = 30});
+  const json line =
+      predict("bands.safetensors", "bands.tif", {"--imgsz", "64", "--conf", "0.01", "--max-det", "30"});
+  const auto found = detector.detect(marrow::Image::read(api_file("bands.tif"), model));
+  ASSERT_EQ(found.size(), line.at("detections").size());
+  EXPECT_FALSE(found.empty());
+  for (size_t i = 0; i < found.size(); ++i)
+    EXPECT_EQ(five_decimals(found[i].confidence), line.at("detections")[i].at("confidence"));
+  try {
+    detector.detect(marrow::Image::read(api_file("a.jpg")));
+    ADD_FAILURE() << "three channels were taken for four";
+  } catch (const marrow::Error& error) {
+    EXPECT_EQ(error.kind(), marrow::ErrorKind::kUsage);
+    EXPECT_NE(std::string(error.what()).find("this model wants 4 channels of 16 bits from 0 to 50000"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(ApiAndPredict, FindTheSame) {
   for (const Case& c : cases()) {
     const marrow::Model model(api_file(c.model));

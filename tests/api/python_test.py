@@ -76,6 +76,15 @@ class DetectorTest(unittest.TestCase):
                                  [each["confidence"] for each in expected])
                 self.assertGreater(len(expected), 0)
 
+    def test_reads_files_as_the_model_wants_them(self):
+        model, bands = FILES / "bands.safetensors", FILES / "bands.tif"
+        expected = predict(model, bands, "--imgsz", "64", "--conf", "0.01", "--max-det", "20")["detections"]
+        detector = Detector(model, **SMALL)
+        for image in (bands, bands.read_bytes()):
+            self.assertEqual([round(each.confidence, 5) for each in detector(image)],
+                             [each["confidence"] for each in expected])
+        self.assertGreater(len(expected), 0)
+
     def test_every_way_to_give_an_image_gives_the_same(self):
         for path in (A, B):
             expected = self.detector(path)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "marrow/graph/reference/executor.h"
+#include "marrow/image/convert.h"
 #include "marrow/image/network_input.h"
 #include "marrow/image/scene.h"
 
@@ -9,8 +10,10 @@ namespace marrow::testing {
 
 // Their statistics are those of a drawn scene, so that what is found depends on the image.
 inline Weights scene_weights(const Graph& graph, uint64_t seed, const InputFormat& format = {}) {
-  Tensor input({1, 3, 64, 64});
-  image::fill_network_input(image::draw_scene(64, 64, 5).pixels(), format, input.values().data());
+  const SampleFormat samples = {image_reading(graph).samples.channels, format.range ? 16 : 8};
+  Tensor input({1, samples.channels, 64, 64});
+  image::fill_network_input(image::stand_in(image::draw_scene(64, 64, 5), samples).pixels(), format,
+                            input.values().data());
   return reference::measure_batch_statistics(graph, randomize(graph, seed), input);
 }
 

@@ -272,6 +272,18 @@ marrow_status marrow_image_decode(const void* bytes, size_t size, marrow_image**
   });
 }
 
+marrow_status marrow_image_read_for(const char* path, const marrow_model* model, marrow_image** image) {
+  return create(image, "image",
+                [&] { return cpp::Image::read(&needed(path, "path"), needed(model, "model").model); });
+}
+
+marrow_status marrow_image_decode_for(const void* bytes, size_t size, const marrow_model* model,
+                                      marrow_image** image) {
+  return create(image, "image", [&] {
+    return cpp::Image::decode({static_cast<const std::byte*>(bytes), size}, needed(model, "model").model);
+  });
+}
+
 marrow_status marrow_image_get_view(const marrow_image* image, marrow_image_view* view) {
   return guarded([&] {
     const cpp::ImageView from = needed(image, "image").image.view();

@@ -10,10 +10,12 @@ namespace marrow::v0 {
 struct Classifier::Impl {
   Impl(const Model::Impl& model, const inside::LayerClassifierOptions& options)
       : names(model.trained.model.names),
+        reading(image_reading(model.trained.model.graph)),
         input(options.crop),
         classifier(model.trained.model.graph, model.trained.weights, options) {}
 
   std::vector<std::string> names;
+  ImageReading reading;
   int input;
   std::mutex turn;  // held while `classifier` is used
   inside::LayerClassifier classifier;
@@ -49,7 +51,7 @@ std::vector<ClassProbability> Classifier::classify(const ImageView& image, int t
   return inside::guarded([&] {
     impl();
     if (top < 1) throw Error(ErrorKind::kUsage, fmt::format("the top {} classes; wanted 1 or more", top));
-    const inside::LayerImage pixels = inside::copy_view(image);
+    const inside::LayerImage pixels = inside::copy_view(image, impl_->reading);
     predict::ClassificationResult result;
     {
       const std::lock_guard turn(impl_->turn);

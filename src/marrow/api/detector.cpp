@@ -39,9 +39,11 @@ void check_options(const DetectorOptions& options, size_t classes) {
 struct Detector::Impl {
   Impl(const Model::Impl& model, const inside::LayerDetectorOptions& options)
       : names(model.trained.model.names),
+        reading(image_reading(model.trained.model.graph)),
         detector(model.trained.model.graph, model.trained.weights, options) {}
 
   std::vector<std::string> names;
+  ImageReading reading;
   std::mutex turn;  // held while `detector` is used
   inside::LayerDetector detector;
 };
@@ -89,7 +91,7 @@ const Detector::Impl& Detector::impl() const {
 std::vector<Detection> Detector::detect(const ImageView& image) const {
   return inside::guarded([&] {
     impl();
-    const inside::LayerImage pixels = inside::copy_view(image);
+    const inside::LayerImage pixels = inside::copy_view(image, impl_->reading);
     predict::DetectionResult result;
     {
       const std::lock_guard turn(impl_->turn);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <new>
 
+#include "marrow/image/convert.h"
 #include "marrow/image/decode.h"
 
 namespace marrow::v0 {
@@ -47,6 +48,8 @@ int channels_of(PixelFormat format) {
       return 3;
     case PixelFormat::kGray:
       return 1;
+    case PixelFormat::kOwn:
+      break;
   }
   throw Error(ErrorKind::kUsage, fmt::format("pixel format {}: no such format", static_cast<int>(format)));
 }
@@ -86,8 +89,11 @@ void rethrow() {
   }
 }
 
-LayerImage copy_view(const ImageView& view) {
-  const int channels = channels_of(view.format);
+LayerImage copy_view(const ImageView& view, const ImageReading& wanted) {
+  const SampleFormat& samples = wanted.samples;
+  const bool own = view.format == PixelFormat::kOwn;
+  const auto pixel_bytes =
+      static_cast<ptrdiff_t>(own ? samples.pixel_bytes() : static_cast<size_t>(channels_of(view.format)));
   if (view.data == nullptr) throw Error(ErrorKind::kUsage, "the image's data is a null pointer");
   if (view.width < 1 || view.height < 1 || view.width > image::kMaxImageSide ||
       view.height > image::kMaxImageSide ||
@@ -96,7 +102,7 @@ LayerImage copy_view(const ImageView& view) {
         ErrorKind::kUsage,
         fmt::format("an image of {} x {} pixels; wanted 1 to {} a side, and at most {} million in all",
                     view.width, view.height, image::kMaxImageSide, image::kMaxImagePixels / 1'000'000));
-  const auto row = static_cast<ptrdiff_t>(view.width) * channels;
+  const auto row = static_cast<ptrdiff_t>(view.width) * pixel_bytes;
   const ptrdiff_t stride = view.stride == 0 ? row : view.stride;
   if (stride > -row && stride < row)
     throw Error(ErrorKind::kUsage,
@@ -105,9 +111,26 @@ LayerImage copy_view(const ImageView& view) {
   if (stride > most || stride < -most)
     throw Error(ErrorKind::kUsage, fmt::format("a stride of {} bytes: {} such rows do not fit into memory",
                                                view.stride, view.height));
+  if (own) {
+    // The rows of an Image touch: others were read for another model.
+    if (view.stride != row || samples == SampleFormat())
+      throw Error(
+          ErrorKind::kUsage,
+          fmt::format("an image that was read for another model; this one wants {}", to_string(wanted)));
+    return image::copy_image(
+        {view.data, view.width, view.height, samples.channels, static_cast<size_t>(row), samples.bits});
+  }
+  const bool grey = samples == SampleFormat{1, 8};
+  if (samples != SampleFormat() && !grey)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("pixels of 3 channels of 8 bits or of grey; this model wants {}, from a file that is "
+                    "read for it",
+                    to_string(wanted)));
   LayerImage image(view.width, view.height);
   for (int y = 0; y < view.height; ++y)
     copy_row(view.data + y * stride, view.format, view.width, image.row(y));
+  if (grey) return image::to_grey(image);
   return image;
 }
 

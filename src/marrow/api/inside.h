@@ -69,8 +69,9 @@ const auto& checked(const Pointer& impl, const char* type) {
   return *impl;
 }
 
-// Throws Error{kUsage} for pixels that cannot lie in memory as the view says.
-LayerImage copy_view(const ImageView& view);
+// The image as a model wants it. Throws Error{kUsage} for pixels that cannot lie in memory as the view
+// says, or that are not what it wants; grey of 8 bits is made of any pixels.
+LayerImage copy_view(const ImageView& view, const ImageReading& wanted);
 
 // Throws Error{kUsage} for a value that the options do not allow.
 LayerEngineOptions engine_options(const EngineOptions& options);
