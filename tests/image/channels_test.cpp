@@ -25,21 +25,24 @@ uint16_t sample_at(uint32_t x, uint32_t y, uint32_t c) {
   return static_cast<uint16_t>(1000 * c + 300 * y + 70 * x + 5);
 }
 
-// The page with all of its strips, of the channels from `first` on.
+// The page with all of its strips or tiles, of the channels from `first` on.
 made::TiffPage filled(made::TiffPage page, uint32_t first = 0) {
-  const uint32_t rows = page.rows > 0 ? page.rows : page.height;
+  const uint32_t part_height = page.tile > 0 ? page.tile : page.rows > 0 ? page.rows : page.height;
+  const uint32_t part_width = page.tile > 0 ? page.tile : page.width;
   const uint32_t planes = page.planar == 2 ? page.samples : 1;
   for (uint32_t plane = 0; plane < planes; ++plane)
-    for (uint32_t y0 = 0; y0 < page.height; y0 += rows) {
-      std::string strip;
-      for (uint32_t y = y0; y < std::min(y0 + rows, page.height); ++y)
-        for (uint32_t x = 0; x < page.width; ++x)
-          for (uint32_t c = 0; c < page.samples / planes; ++c) {
-            const uint16_t value = sample_at(x, y, first + plane + c);
-            strip += page.bits == 16 ? made::little(value, 2) : made::little(value % 251, 1);
-          }
-      page.strips.push_back(strip);
-    }
+    for (uint32_t y0 = 0; y0 < page.height; y0 += part_height)
+      for (uint32_t x0 = 0; x0 < page.width; x0 += part_width) {
+        std::string part;
+        const uint32_t end = page.tile > 0 ? y0 + part_height : std::min(y0 + part_height, page.height);
+        for (uint32_t y = y0; y < end; ++y)
+          for (uint32_t x = x0; x < x0 + part_width; ++x)
+            for (uint32_t c = 0; c < page.samples / planes; ++c) {
+              const uint16_t value = sample_at(x, y, first + plane + c);
+              part += page.bits == 16 ? made::little(value, 2) : made::little(value % 251, 1);
+            }
+        page.strips.push_back(part);
+      }
   return page;
 }
 
@@ -72,6 +75,12 @@ TEST(DecodedChannels, BandsLieSideBySideOrInPlanesOrInPages) {
   expect_all_samples(decode_as(made::make_tiff({filled({.samples = 5, .planar = 2})}), reading(5, 16)), 5);
   expect_all_samples(
       decode_as(made::make_tiff({filled({.samples = 5, .planar = 2, .rows = 1})}), reading(5, 16)), 5);
+  for (const uint32_t planar : {1, 2})
+    expect_all_samples(
+        decode_as(made::make_tiff(
+                      {filled({.width = 40, .height = 21, .samples = 5, .planar = planar, .tile = 16})}),
+                  reading(5, 16)),
+        5);
   std::vector<made::TiffPage> pages;
   for (uint32_t c = 0; c < 4; ++c) pages.push_back(filled({}, c));
   expect_all_samples(decode_as(made::make_tiff(pages), reading(4, 16)), 4);
@@ -151,6 +160,9 @@ TEST(DecodedChannels, MissingPartsAreErrorsAndHugeClaimsCostNothing) {
   EXPECT_THROW(decode_as(made::make_tiff({page}), reading(4, 16)), Error);
   page = filled({.samples = 4});
   page.strips[0].resize(page.strips[0].size() - 2);
+  EXPECT_THROW(decode_as(made::make_tiff({page}), reading(4, 16)), Error);
+  page = filled({.samples = 4, .tile = 16});
+  page.tile = 1u << 30;
   EXPECT_THROW(decode_as(made::make_tiff({page}), reading(4, 16)), Error);
   page = filled({.samples = 64});
   page.width = page.height = 8192;  // 2^32 samples

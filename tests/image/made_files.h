@@ -27,9 +27,10 @@ struct TiffPage {
   uint32_t photometric = 1;  // 0 white is 0, 1 black is 0, 2 RGB
   uint32_t planar = 1;       // 2: planes
   uint32_t rows = 0;         // a strip; 0: all
+  uint32_t tile = 0;         // not 0: the side of tiles, instead of strips; a multiple of 16
   uint32_t kind = 0;         // 1: a smaller copy
   uint32_t orientation = 1;
-  std::vector<std::string> strips;  // of the first plane, then of the second, ...
+  std::vector<std::string> strips;  // or tiles, of the first plane, then of the second, ...
 };
 
 // Little-endian, not compressed.
@@ -38,14 +39,22 @@ inline std::string make_tiff(const std::vector<TiffPage>& pages) {
   for (size_t p = 0; p < pages.size(); ++p) {
     const TiffPage& page = pages[p];
     const auto strips = static_cast<uint32_t>(page.strips.size());
-    constexpr uint32_t kFields = 13;
+    const bool tiled = page.tile > 0;
+    const uint32_t fields = tiled ? 14 : 13;
     const auto at = static_cast<uint32_t>(out.size());
-    const uint32_t bits_at = at + 2 + 12 * kFields + 4;
+    const uint32_t bits_at = at + 2 + 12 * fields + 4;
     const uint32_t numbers_at = bits_at + 2 * page.samples, offsets_at = numbers_at + 2 * page.samples;
     const uint32_t counts_at = offsets_at + 4 * strips;
     uint32_t pixels_at = counts_at + 4 * strips;
     const auto entry = [](uint32_t tag, uint32_t type, uint32_t count, uint32_t value) {
       return little(tag, 2) + little(type, 2) + little(count, 4) + little(value, 4);
+    };
+    const auto offset_entry = [&](uint32_t tag) {
+      return entry(tag, 4, strips, strips > 1 ? offsets_at : pixels_at);
+    };
+    const auto count_entry = [&](uint32_t tag) {
+      return entry(tag, 4, strips,
+                   strips > 1 ? counts_at : static_cast<uint32_t>(strips == 1 ? page.strips[0].size() : 0));
     };
     const bool many = page.samples > 2;  // values of two bytes that do not fit
     const auto repeated = [&](uint32_t value) { return page.samples == 2 ? value | (value << 16) : value; };
@@ -58,14 +67,15 @@ inline std::string make_tiff(const std::vector<TiffPage>& pages) {
       pixels += strip;
     }
     if (pixels.size() % 2 == 1) pixels += '\0', ++to;
-    out += little(kFields, 2) + entry(254, 4, 1, page.kind) + entry(256, 4, 1, page.width) +
+    out += little(fields, 2) + entry(254, 4, 1, page.kind) + entry(256, 4, 1, page.width) +
            entry(257, 4, 1, page.height) + entry(258, 3, page.samples, many ? bits_at : repeated(page.bits)) +
-           entry(259, 3, 1, 1) + entry(262, 3, 1, page.photometric) +
-           entry(273, 4, strips, strips > 1 ? offsets_at : pixels_at) + entry(274, 3, 1, page.orientation) +
-           entry(277, 3, 1, page.samples) + entry(278, 4, 1, page.rows > 0 ? page.rows : page.height) +
-           entry(279, 4, strips,
-                 strips > 1 ? counts_at : static_cast<uint32_t>(strips == 1 ? page.strips[0].size() : 0)) +
+           entry(259, 3, 1, 1) + entry(262, 3, 1, page.photometric) + (tiled ? "" : offset_entry(273)) +
+           entry(274, 3, 1, page.orientation) + entry(277, 3, 1, page.samples) +
+           (tiled ? "" : entry(278, 4, 1, page.rows > 0 ? page.rows : page.height) + count_entry(279)) +
            entry(284, 3, 1, page.planar) +
+           (tiled ? entry(322, 4, 1, page.tile) + entry(323, 4, 1, page.tile) + offset_entry(324) +
+                        count_entry(325)
+                  : "") +
            entry(339, 3, page.samples, many ? numbers_at : repeated(page.number)) +
            little(p + 1 < pages.size() ? to : 0, 4);
     for (uint32_t i = 0; i < page.samples; ++i) out += little(page.bits, 2);

@@ -44,7 +44,8 @@ class SampleValues {
 
   // Where an image holds a channel of the network.
   int stored_channel(int channel) const { return reversed_ ? 2 - channel : channel; }
-  float value(int channel, uint8_t sample) const { return bytes_[index(channel)][sample]; }
+  const std::array<float, 256>& of_bytes(int channel) const { return bytes_[index(channel)]; }
+  float value(int channel, uint8_t sample) const { return of_bytes(channel)[sample]; }
   float value(int channel, uint16_t sample) const {
     const Affine& a = wide_[index(channel)];
     return static_cast<float>((sample * scale_ - a.mean) / a.std);

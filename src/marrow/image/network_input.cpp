@@ -6,14 +6,27 @@
 namespace marrow::image {
 namespace {
 
+// Every `step`th sample from `in` on.
+template <class Sample, class Value>
+void fill_row(const Sample* in, int width, int step, const Value& value, float* out) {
+  for (int x = 0; x < width; ++x, in += step) out[x] = value(*in);
+}
+
 // A row of pixels becomes a row of one channel of the network.
 void fill_row(const uint8_t* row, int width, const SampleFormat& format, const SampleValues& values,
               int channel, float* out) {
-  const int step = format.channels;
-  with_sample_type(format.bits, [&]<class Sample>(Sample) {
-    const Sample* in = reinterpret_cast<const Sample*>(row) + values.stored_channel(channel);
-    for (int x = 0; x < width; ++x, in += step) out[x] = values.value(channel, *in);
-  });
+  const int stored = values.stored_channel(channel);
+  if (format.bits == 16) {
+    const auto value = [&](uint16_t sample) { return values.value(channel, sample); };
+    fill_row(reinterpret_cast<const uint16_t*>(row) + stored, width, format.channels, value, out);
+    return;
+  }
+  const std::array<float, 256>& table = values.of_bytes(channel);
+  const auto value = [&](uint8_t byte) { return table[byte]; };
+  if (format.is_colour())
+    fill_row(row + stored, width, 3, value, out);  // a number that the compiler knows
+  else
+    fill_row(row + stored, width, format.channels, value, out);
 }
 
 }  // namespace
