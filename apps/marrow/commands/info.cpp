@@ -177,6 +177,8 @@ int info(const Options& o) {
              o.model, o.backbone.empty() ? "" : " on " + o.backbone, height, width, summary.leaf_layers,
              summary.parameters, summary.gradients, summary.macs, summary.gflops);
   for (const auto& [name, reading] : model.readings) fmt::print("{} is read as {}\n", name, reading);
+  if (const ImageReading reading = image_reading(model.graph); reading != ImageReading())
+    fmt::print("images are read with {}\n", to_string(reading));
   if (model::is_deployed(model)) {
     fmt::print("deployed: {} operations\n", model.graph.nodes.size() - 1);
     return 0;
