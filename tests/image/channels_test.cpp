@@ -125,6 +125,10 @@ TEST(DecodedChannels, OthersThanWantedAreNamed) {
   EXPECT_EQ(found(four, 5), "test: TIFF of 4 channels; wanted 5");
   EXPECT_EQ(found(made::make_tiff({filled({}), filled({}), filled({})}), 2),
             "test: TIFF of 3 channels in 3 pages; wanted 2");
+  EXPECT_EQ(found(four, 3), "test: TIFF of 4 channels; wanted 3");
+  EXPECT_EQ(found(four, 1), "test: TIFF of 4 channels; wanted 1");
+  EXPECT_EQ(marrow::testing::message_of([&] { decode_as(four, reading(1, 8)); }),
+            "test: TIFF of 4 channels; wanted 1");
   EXPECT_EQ(found(encode_png(Image(2, 2).pixels()), 4), "test: PNG of 3 channels; wanted 4");
   EXPECT_EQ(found(encode_jpeg(Image(2, 2).pixels()), 4),
             "test: JPEG of 1 or 3 channels; wanted 4, which a TIFF may have");
@@ -254,6 +258,12 @@ TEST(Decoded16Bits, AreStretchedToTheirRange) {
               decode_as(encode_png(Image(2, 2).pixels()), reading(1, 16, {0, 4095}));
             }),
             "test: samples of 8 bits; wanted 16 bits from 0 to 4095");
+}
+
+TEST(Decoded16Bits, OfThreeBandsAreColours) {
+  const Image bands = decode_as(made::make_tiff({filled({.samples = 3})}), reading(3, 16));
+  for (int c = 0; c < 3; ++c)
+    EXPECT_EQ(bands.samples<uint16_t>(0)[c], sample_at(0, 0, 2 - static_cast<uint32_t>(c)));
 }
 
 TEST(Decoded16Bits, OfColoursHaveBlueFirst) {

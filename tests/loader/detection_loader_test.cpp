@@ -285,6 +285,19 @@ TEST(ImageStore, KeepsNoMoreThanItIsTold) {
   EXPECT_EQ(fits->bytes_kept(), 6u * kImageSize * kImageSize * 3);
 }
 
+TEST(ImageStore, CountsTheBytesOfItsImagesFormat) {
+  TemporaryImages folder;
+  for (int i = 0; i < 3; ++i) folder.add(32, 32);
+  const auto grey = std::make_shared<ImageStore>(
+      folder.images, ImageStoreOptions{.image_size = kImageSize, .reading = {{1, 16}, {}}});
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(grey->load(i)->format(), (SampleFormat{1, 16}));
+  EXPECT_EQ(grey->bytes_kept(), 3u * kImageSize * kImageSize * 2);
+  DetectionLoader loader(grey, {.batch = 3});
+  const Tensor images = loader.next()->images;
+  EXPECT_EQ(images.shape(), (Shape{3, 1, kImageSize, kImageSize}));
+  EXPECT_EQ(images.dtype(), DType::kInt32);
+}
+
 TEST(ImageStore, ThreadsMayLoadTheSameImage) {
   TemporaryImages folder;
   folder.add_some(4);

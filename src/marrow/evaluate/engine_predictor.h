@@ -14,7 +14,7 @@ class EnginePredictor {
   EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options,
                   bool suppress = true);
 
-  // (N, 3, H, W) uint8, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
+  // (N, C, H, W) of a loader, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
   Tensor operator()(const Tensor& images);
 
  private:

@@ -10,7 +10,7 @@
 
 namespace marrow::loader {
 
-// Image i of a (N, 3, H, W) uint8 tensor, red first.
+// Image i of a batch (batch_tensor) as image::displayed() shows it.
 image::Image image_of_batch(const Tensor& images, int64_t i);
 
 // The targets of image i as boxes in pixels of the batch, with kNoConfidence.
@@ -31,7 +31,7 @@ image::Image batch_sheet(const DetectionBatch& batch,
                          std::span<const std::string> names, size_t most = kSheetImages,
                          int largest_side = kSheetSide);
 
-// A classifier's images, (N, 3, H, W) uint8, framed in the colour of their class and with its name. N
+// A classifier's images, a batch_tensor, framed in the colour of their class and with its name. N
 // class_ids.
 image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
                          std::span<const std::string> names, size_t most = kSheetImages,

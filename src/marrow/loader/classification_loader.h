@@ -41,7 +41,7 @@ struct ClassificationLoaderOptions {
 struct ClassificationBatch {
   int64_t epoch = 0;
   int64_t number = 0;          // in the epoch
-  Tensor images;               // (N, 3, size, size) uint8, red first; N may be 0 in validation
+  Tensor images;               // (N, C, size, size), see batch_tensor; red first; N may be 0 in validation
   Tensor targets;              // (N, classes) float32, each row sums to 1
   std::vector<int> class_ids;  // N: of the image itself, whatever was mixed into it
   std::vector<size_t> index;   // N: in the store

@@ -60,7 +60,7 @@ struct BatchImage {
 struct DetectionBatch {
   int64_t epoch = 0;
   int64_t number = 0;  // in the epoch
-  Tensor images;       // (N, 3, H, W) uint8, red first; N may be 0 in validation
+  Tensor images;       // (N, C, H, W), see batch_tensor; red first; N may be 0 in validation
   Tensor targets;      // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W
   Tensor ignored;      // (R, 5) float32, regions to ignore: the same without a class
   std::vector<BatchImage> origin;  // N

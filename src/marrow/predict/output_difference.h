@@ -14,7 +14,7 @@
 
 namespace marrow::predict {
 
-// What the network reads of an image, (1, 3, H, W): letterboxed to `size`, or for a classifier the centre
+// What the network reads of an image, (1, C, H, W): letterboxed to `size`, or for a classifier the centre
 // crop of size.width pixels.
 Tensor network_input(const model::Model& model, const image::Image& picture, Size size);
 

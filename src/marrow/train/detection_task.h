@@ -48,7 +48,7 @@ DetectionTargets targets_of(const loader::DetectionBatch& batch);
 // `image_size`.
 int draw_image_size(int image_size, double share, int stride, uint64_t seed, int64_t epoch, int64_t batch);
 
-// Bytes (N, 3, H, W) resized so that the longer side becomes `size`, each side a multiple of `stride`;
+// Samples (N, C, H, W) resized so that the longer side becomes `size`, each side a multiple of `stride`;
 // bilinear. What comes out is ready for the network; a batch that has the size already stays as it is, in
 // bytes.
 torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& format, int size, int stride);

@@ -50,7 +50,8 @@ class TorchExecutor {
   // when an entry of `frozen` matches no parameter.
   TorchExecutor(Graph graph, const Weights& weights, TorchExecutorOptions options = {});
 
-  // `images`: (N, C, H, W) float32, ready for the network; or uint8 RGB pixels, which become what the
+  // `images`: (N, C, H, W) float32, ready for the network; or a loader's pixels (uint8, or int32
+  // of 16 bits; red first), which become what the
   // graph's input node says (order, scale, mean, std). On any device. Returns one tensor a target, on the
   // executor's device. Throws Error{kShape} as infer_shapes() does.
   //

@@ -31,8 +31,12 @@ StoredImage read_tiff(Bytes bytes, const std::string& name, const SampleFormat& 
   TIFFGetField(tiff.get(), TIFFTAG_IMAGEWIDTH, &width);
   TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height);
   check_size(name, kind, width, height, wanted);
-  uint16_t bits = 1;
+  uint16_t bits = 1, samples = 1, photometric = PHOTOMETRIC_MINISBLACK;
   TIFFGetFieldDefaulted(tiff.get(), TIFFTAG_BITSPERSAMPLE, &bits);
+  TIFFGetFieldDefaulted(tiff.get(), TIFFTAG_SAMPLESPERPIXEL, &samples);
+  TIFFGetField(tiff.get(), TIFFTAG_PHOTOMETRIC, &photometric);
+  const bool grey = photometric == PHOTOMETRIC_MINISBLACK || photometric == PHOTOMETRIC_MINISWHITE;
+  if (wanted.channels == 1 && grey && samples > kGreyAndAlpha) fail_channels(name, kind, samples, 1);
   const bool ordinary = wanted.channels == 1 || wanted.channels == 3;
   if (!ordinary || (wanted.bits == 16 && bits > 8))
     return read_tiff_samples(tiff.get(), source, name, wanted);

@@ -11,6 +11,8 @@
 
 namespace marrow::image::codecs {
 
+constexpr int kGreyAndAlpha = 2;  // the most samples of a grey pixel
+
 // It must stay where it is while a TIFF reads it.
 struct TiffSource {
   Bytes bytes;

@@ -208,8 +208,11 @@ StoredImage read_tiff_samples(TIFF* tiff, const TiffSource& source, const std::s
       ordinary ? std::vector{page_of(tiff)} : pages_of(tiff, source, name, wanted.channels);
   const Page& first = pages.front();
   check_size(name, kTiff, first.width, first.height, wanted);
-  const bool colour = ordinary && first.photometric == PHOTOMETRIC_RGB;
-  if (colour && first.samples < 3) fail_channels(name, kTiff, first.samples, 3);
+  // Three bands without a name are colours for who wants three.
+  const bool colour =
+      ordinary && (first.photometric == PHOTOMETRIC_RGB || (wanted.channels == 3 && first.samples == 3));
+  if (colour ? first.samples < 3 : ordinary && first.samples > kGreyAndAlpha)
+    fail_channels(name, kTiff, first.samples, wanted.channels);
   for (const Page& page : pages) require_plain(name, page);
   const SampleFormat format = {ordinary ? (colour ? 3 : 1) : wanted.channels,
                                std::min<int>(wanted.bits, first.bits)};
