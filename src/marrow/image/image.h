@@ -100,7 +100,8 @@ Image copy_image(ConstPixels source);
 // function(T()) with the type of a sample: uint8_t or uint16_t.
 template <class Function>
 decltype(auto) with_sample_type(int bits, const Function& function) {
-  return bits == 16 ? function(uint16_t()) : function(uint8_t());
+  if (bits == 16) return function(uint16_t());
+  return function(uint8_t());
 }
 
 }  // namespace marrow::image
