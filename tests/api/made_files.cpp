@@ -28,8 +28,8 @@ struct Extras {
 // below what counts as a detection.
 void write_network(const std::filesystem::path& path, const std::string& name,
                    std::vector<std::string> classes, const Extras& extras = {}) {
-  model::Model model = model::make_model(
-      name, {}, {.names = std::move(classes), .channels = extras.reading.samples.channels});
+  model::Model model =
+      model::make_model(name, {}, {.names = std::move(classes), .channels = extras.reading.samples.channels});
   model.thresholds = extras.thresholds;
   model.tiles = extras.tiles;
   if (extras.reading.samples.bits == 16)
@@ -55,7 +55,8 @@ void write_api_files(const std::filesystem::path& folder) {
   write_network(folder / "detector.safetensors", "yolov8n", {"red box", "green/disc", "bar"});
   write_network(folder / "thresholds.safetensors", "yolov8n", {"red box", "green/disc", "bar"},
                 {.thresholds = {0.45f, 0.3f, 0.9f}});
-  write_network(folder / "tiles.safetensors", "yolov8n", {"red box", "green/disc", "bar"}, {.tiles = {48, 0.5}});
+  write_network(folder / "tiles.safetensors", "yolov8n", {"red box", "green/disc", "bar"},
+                {.tiles = {48, 0.5}});
   write_network(folder / "end2end.safetensors", "yolo26n", {"red box", "green/disc", "bar"});
   write_network(folder / "classifier.safetensors", "yolov8n-cls",
                 {"apple", "bread", "cheese", "d\xc3\xa9lice", "egg", "fig", "grape"});

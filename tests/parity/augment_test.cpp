@@ -184,7 +184,7 @@ image::Image exactly_warped(const image::Image& image, std::span<const double> m
   const double a = matrix[0], b = matrix[1], c = matrix[3], d = matrix[4], scale = 1 / (a * d - b * c);
   const auto at = [&](int x, int y, int channel) -> double {
     const bool inside = x >= 0 && y >= 0 && x < image.width() && y < image.height();
-    return inside ? image.row(y)[image::Image::kChannels * x + channel] : kLetterboxGrey;
+    return inside ? image.row(y)[3 * x + channel] : kLetterboxGrey;
   };
   image::Image warped(output.width, output.height);
   for (int v = 0; v < output.height; ++v)
@@ -193,8 +193,8 @@ image::Image exactly_warped(const image::Image& image, std::span<const double> m
       const double y = (a * (v - matrix[5]) - c * (u - matrix[2])) * scale;
       const int left = static_cast<int>(std::floor(x)), top = static_cast<int>(std::floor(y));
       const double right = x - left, down = y - top;
-      for (int channel = 0; channel < image::Image::kChannels; ++channel)
-        warped.row(v)[image::Image::kChannels * u + channel] = static_cast<uint8_t>(std::lround(
+      for (int channel = 0; channel < 3; ++channel)
+        warped.row(v)[3 * u + channel] = static_cast<uint8_t>(std::lround(
             (at(left, top, channel) * (1 - right) + at(left + 1, top, channel) * right) * (1 - down) +
             (at(left, top + 1, channel) * (1 - right) + at(left + 1, top + 1, channel) * right) * down));
     }

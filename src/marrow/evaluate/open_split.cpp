@@ -83,7 +83,8 @@ OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
   opened.objects = static_cast<int64_t>(images.size());
   std::vector<data::LabelledImage> labelled = loader::as_labelled(images);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labelled);
-  opened.images = std::make_shared<loader::ImageStore>(std::move(labelled), store_options(0, dataset, options));
+  opened.images =
+      std::make_shared<loader::ImageStore>(std::move(labelled), store_options(0, dataset, options));
   return opened;
 }
 
