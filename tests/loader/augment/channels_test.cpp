@@ -15,6 +15,7 @@
 #include "marrow/loader/augment/mosaic.h"
 #include "marrow/loader/augment/network_planes.h"
 #include "marrow/loader/augment/pipeline.h"
+#include "marrow/loader/augment/rand_augment.h"
 
 namespace marrow::loader {
 namespace {
@@ -111,7 +112,7 @@ const std::vector<Change>& changes() {
       {"a classifier's pipeline",
        [](const Image& image) {
          ClassificationAugment settings;
-         settings.rand_augment.reset();
+         settings.policy = AugmentPolicy::kNone;
          settings.erasing = 1;
          return augment_for_classifier(image, settings, {1, 2, 3}, 40);
        }},
@@ -177,12 +178,34 @@ TEST(Channels, HaveColoursChangedOnlyWhereTheyAreThreeOf8Bits) {
     const Image before = image::stand_in(image::draw_scene(20, 20, 1), format);
     Image after = before;
     image::adjust_hsv(after, {0.1, 0.5, 0.5});
-    for (int i = 0; i < kAugmentOperations; ++i)
+    for (int i = 0; i <= static_cast<int>(AugmentOperation::kInvert); ++i)
       if (const auto operation = static_cast<AugmentOperation>(i); operation > AugmentOperation::kRotate)
         apply_operation(after, operation, 0.5);
     EXPECT_EQ(after, before);
     apply_operation(after, AugmentOperation::kRotate, 0.5);
     EXPECT_NE(after, before);
+  }
+}
+
+// Without changes of colour all that is left moves, and every channel alike.
+TEST(Channels, AreMixedAsOneAloneIs) {
+  for (const int bits : {8, 16}) {
+    const Image grey = bits == 8 ? grey_image() : image::widen(grey_image());
+    for (const AugmentPolicy policy :
+         {AugmentPolicy::kRandAugment, AugmentPolicy::kAutoAugment, AugmentPolicy::kAugMix}) {
+      bool changed = false;
+      for (uint64_t seed = 0; seed < 20; ++seed) {
+        const auto after = [&](Image image) {
+          Random random(seed, "policy");
+          apply_policy(image, policy, random);
+          return image;
+        };
+        const Image wanted = after(grey), result = after(image::repeat_channel(grey, 5));
+        changed |= !(wanted == grey);
+        for (int c = 0; c < 5; ++c) EXPECT_EQ(channel_of(result, c), wanted) << bits << " bits, " << c;
+      }
+      EXPECT_TRUE(changed);
+    }
   }
 }
 
