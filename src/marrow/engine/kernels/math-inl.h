@@ -14,20 +14,29 @@ namespace marrow::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// x = n ln 2 + r with |r| <= ln 2 / 2; n is whole. x is clamped to where 2^n and its reciprocal are normal
-// numbers.
-template <class D, class V>
-HWY_INLINE void reduce_exp(D d, V x, V& n, V& r) {
+// x = n ln 2 + r with |r| <= ln 2 / 2 and n whole; x is clamped to where 2^n and its reciprocal are normal
+// numbers. A number plus 1.5 * 2^23 is rounded to a whole one, which its last bits then are: n in `exponent`,
+// at the place of a float's exponent, without a conversion, which takes more instructions for the sake of
+// numbers that are too large.
+template <class D, class V, class I>
+HWY_INLINE V whole_power(D d, V& x, I& exponent) {
+  const hn::RebindToSigned<D> di;
+  const V shift = hn::Set(d, 12582912.0f);
   x = hn::Min(hn::Max(x, hn::Set(d, -87.0f)), hn::Set(d, 87.0f));
-  n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
-  r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
-  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+  const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), shift);
+  exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+  return hn::Sub(shifted, shift);
 }
 
+// x - n ln 2. A product that is rounded wants ln 2 as a number of few bits and the rest; one number is off by
+// n 1.9e-9.
 template <class D, class V>
-HWY_INLINE V power_of_two(D d, V n) {
-  const hn::RebindToSigned<D> di;
-  return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127))));
+HWY_INLINE V without_power(D d, V x, V n) {
+#if HWY_NATIVE_FMA
+  return hn::NegMulAdd(n, hn::Set(d, 0.693147182f), x);
+#else
+  return hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x));
+#endif
 }
 
 #if HWY_TARGET == HWY_AVX3
@@ -64,15 +73,16 @@ HWY_INLINE V exp(D d, V x) {
 // e^r = 1 + r + r^2 p(r): p of degree 3 by Remez' algorithm for the relative error, 1.05e-7.
 template <class D, class V>
 HWY_INLINE V exp(D d, V x) {
-  V n, r;
-  reduce_exp(d, x, n, r);
-  V p = hn::Set(d, 8.31250125e-3f);
-  p = hn::MulAdd(p, r, hn::Set(d, 4.18903315e-2f));
+  const hn::RebindToSigned<D> di;
+  hn::Vec<decltype(di)> exponent;
+  const V n = whole_power(d, x, exponent);
+  const V r = without_power(d, x, n);
+  V p = hn::MulAdd(r, hn::Set(d, 8.31250125e-3f), hn::Set(d, 4.18903315e-2f));
   p = hn::MulAdd(p, r, hn::Set(d, 1.66671154e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 4.99992303e-1f));
-  const V less_one = hn::MulAdd(hn::Mul(r, r), p, r);
-  const V scale = power_of_two(d, n);
-  return hn::MulAdd(scale, less_one, scale);
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
 }
 
 #endif
@@ -80,15 +90,17 @@ HWY_INLINE V exp(D d, V x) {
 // Accurate near 0 too, where exp(x) - 1 would cancel. Polynomial: Cephes (Moshier), expf.
 template <class D, class V>
 HWY_INLINE V expm1(D d, V x) {
-  V n, r;
-  reduce_exp(d, x, n, r);
+  const hn::RebindToSigned<D> di;
+  hn::Vec<decltype(di)> exponent;
+  const V n = whole_power(d, x, exponent);
+  const V r = without_power(d, x, n);
+  const V scale = hn::BitCast(d, hn::Add(exponent, hn::BitCast(di, hn::Set(d, 1.0f))));
   V p = hn::Set(d, 1.9875691500e-4f);
   p = hn::MulAdd(p, r, hn::Set(d, 1.3981999507e-3f));
   p = hn::MulAdd(p, r, hn::Set(d, 8.3334519073e-3f));
   p = hn::MulAdd(p, r, hn::Set(d, 4.1665795894e-2f));
   p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
-  const V scale = power_of_two(d, n);
   const V less_one = hn::MulAdd(hn::Mul(r, r), p, r);
   return hn::MulAdd(scale, less_one, hn::Sub(scale, hn::Set(d, 1.0f)));
 }
