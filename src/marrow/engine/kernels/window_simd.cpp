@@ -111,9 +111,13 @@ void any_stride(const Args& args, int dilation, const Window& window) {
 }
 
 // The common depthwise windows: each input is loaded once for all the taps that read it, and tiles at the
-// edges take zeros for what lies outside.
+// edges take zeros for what lies outside. Where registers do not hold the inputs beside enough sums (a sum
+// waits for the one before it: 8 keep two units of a latency of 4 busy), each tap loads its inputs anew,
+// which the multiply-adds do by themselves.
 template <int kTaps, int kStride>
 struct FixedWindow {
+  static constexpr bool kFewRegisters = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4;
+
   template <int kPixels, bool kInside>
   static HWY_INLINE void tile(const DepthwiseRowArgs& args, int x) {
     constexpr int kSpan = (kPixels - 1) * kStride + kTaps;
@@ -124,17 +128,24 @@ struct FixedWindow {
     for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, args.bias);
     for (int row = 0; row < args.rows; ++row) {
       const float* src = args.src + row * args.src_row + int64_t{start} * kLanes;
-      V in[kSpan];
-#pragma GCC unroll 24
-      for (int i = 0; i < kSpan; ++i)
-        in[i] = kInside || (start + i >= 0 && start + i < args.width) ? hn::LoadU(d, src + i * kLanes)
-                                                                      : hn::Zero(d);
       const float* weights = args.weights + int64_t{row} * kTaps * kLanes;
+      const auto add = [&](const auto& input) HWY_ATTR {
 #pragma GCC unroll 8
-      for (int tap = 0; tap < kTaps; ++tap) {
-        const V weight = hn::LoadU(d, weights + tap * kLanes);
+        for (int tap = 0; tap < kTaps; ++tap) {
+          const V weight = hn::LoadU(d, weights + tap * kLanes);
 #pragma GCC unroll 8
-        for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(in[p * kStride + tap], weight, sum[p]);
+          for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(input(p * kStride + tap), weight, sum[p]);
+        }
+      };
+      if constexpr (kInside && kFewRegisters) {
+        add([&](int i) HWY_ATTR { return hn::LoadU(d, src + i * kLanes); });
+      } else {
+        V in[kSpan];
+#pragma GCC unroll 24
+        for (int i = 0; i < kSpan; ++i)
+          in[i] = kInside || (start + i >= 0 && start + i < args.width) ? hn::LoadU(d, src + i * kLanes)
+                                                                        : hn::Zero(d);
+        add([&](int i) HWY_ATTR { return in[i]; });
       }
     }
 #pragma GCC unroll 8
@@ -156,10 +167,12 @@ struct FixedWindow {
   }
 
   static void row(const DepthwiseRowArgs& args) {
-    // Registers hold the inputs and the sums.
-    constexpr int kMost = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 ? 4 : kStride == 1 ? 8 : 6;
+    // Elsewhere registers hold the inputs too.
+    constexpr int kMost = kFewRegisters || kStride == 1 ? 8 : 6;
     if (args.out_width >= kMost)
       tiles<kMost>(args);
+    else if (kFewRegisters && args.out_width >= 5)
+      tiles<5>(args);
     else if (args.out_width >= 3)
       tiles<3>(args);
     else
