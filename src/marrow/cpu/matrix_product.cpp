@@ -9,11 +9,12 @@
 namespace marrow::cpu {
 namespace {
 
-// One task's part of the result. Both factors' parts of that size, kDepth deep, stay in the second-level
-// cache, and are read from memory once for thousands of multiplications.
-constexpr int64_t kTaskRows = 32 * kTileRows;
-constexpr int64_t kTaskColumns = 16 * kTileColumns;
-constexpr int64_t kDepth = 256;
+// One task's part of the result, large enough that packing both factors' parts of that size takes a
+// twentieth of the multiplications' time. A column tile, kDepth deep, stays in the first-level cache while
+// all row tiles, which stay in the second, pass it.
+constexpr int64_t kTaskRows = 128 * kTileRows;
+constexpr int64_t kTaskColumns = 64 * kTileColumns;
+constexpr int64_t kDepth = 128;
 
 constexpr int64_t tiles(int64_t size, int64_t tile) {
   return (size + tile - 1) / tile;
@@ -26,10 +27,13 @@ void pack(const float* from, int64_t wide, int64_t wide_stride, int64_t deep, in
           double* to) {
   for (int64_t first = 0; first < wide; first += kWidth) {
     const int64_t count = std::min(kWidth, wide - first);
-    for (int64_t k = 0; k < deep; ++k, to += kWidth) {
-      const float* line = from + first * wide_stride + k * deep_stride;
-      for (int64_t i = 0; i < count; ++i) to[i] = line[i * wide_stride];
-      std::fill(to + count, to + kWidth, 0.0);
+    const float* line = from + first * wide_stride;
+    for (int64_t k = 0; k < deep; ++k, to += kWidth, line += deep_stride) {
+      if (count == kWidth) {
+        for (int64_t i = 0; i < kWidth; ++i) to[i] = line[i * wide_stride];
+        continue;
+      }
+      for (int64_t i = 0; i < kWidth; ++i) to[i] = i < count ? line[i * wide_stride] : 0;
     }
   }
 }

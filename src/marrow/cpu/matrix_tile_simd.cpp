@@ -20,14 +20,20 @@ void add_tile(const double* a, const double* b, int64_t depth, double* sums) {
   constexpr int64_t kVectors = kTileColumns / kLanes;
   const D d;
   hn::Vec<D> local[kTileRows][kVectors];
+#pragma GCC unroll 3
   for (int64_t r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 12
     for (int64_t v = 0; v < kVectors; ++v) local[r][v] = hn::LoadU(d, sums + r * kTileColumns + v * kLanes);
   for (int64_t k = 0; k < depth; ++k, a += kTileRows, b += kTileColumns)
+#pragma GCC unroll 12
     for (int64_t v = 0; v < kVectors; ++v) {
       const hn::Vec<D> right = hn::LoadU(d, b + v * kLanes);
+#pragma GCC unroll 3
       for (int64_t r = 0; r < kTileRows; ++r) local[r][v] = hn::MulAdd(hn::Set(d, a[r]), right, local[r][v]);
     }
+#pragma GCC unroll 3
   for (int64_t r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 12
     for (int64_t v = 0; v < kVectors; ++v) hn::StoreU(local[r][v], d, sums + r * kTileColumns + v * kLanes);
 }
 
