@@ -105,14 +105,18 @@ void Winograd<Form>::pack_group(size_t g) {
   const int64_t width = groups_[g].width();
   const int64_t inputs = conv_.src.channels;
   float* packed = weights_.values().data() + weights_at_[g];
-  for (int64_t slot = 0; slot < width; ++slot) {
-    const int64_t out = groups_[g].channel(slot);
-    if (out >= conv_.dst.channels) continue;
-    for (int64_t in = 0; in < inputs; ++in) {
+  // Whole lines of memory are written: classes lie far apart.
+  std::vector<float> of_input(static_cast<size_t>(kClasses * width));
+  for (int64_t in = 0; in < inputs; ++in) {
+    for (int64_t slot = 0; slot < width; ++slot) {
+      const int64_t out = groups_[g].channel(slot);
+      if (out >= conv_.dst.channels) continue;
       const auto classes = winograd::transform_weights<Form>(conv_.weight.data() + (out * inputs + in) * 9);
       for (int64_t c = 0; c < kClasses; ++c)
-        packed[(c * inputs + in) * width + slot] = static_cast<float>(classes[static_cast<size_t>(c)]);
+        of_input[static_cast<size_t>(c * width + slot)] = static_cast<float>(classes[static_cast<size_t>(c)]);
     }
+    for (int64_t c = 0; c < kClasses; ++c)
+      std::copy_n(of_input.data() + c * width, width, packed + (c * inputs + in) * width);
   }
 }
 
