@@ -9,6 +9,7 @@
 #include "marrow/cpu/processor.h"
 #include "marrow/graph/builder.h"
 #include "support.h"
+#include "support/environment.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::engine {
@@ -100,6 +101,49 @@ TEST(Tuner, AFolderThatCannotBeWrittenIsNoError) {
   Tuner tuner(true, "/proc/nowhere/tuning.txt", layer.pool);
   tuner.make_convolution(layer.conv);
   EXPECT_NO_THROW(tuner.save());
+}
+
+TEST(Tuner, MeasuresTheUpperRowsOfALargeLayer) {
+  TunedLayer layer;
+  EXPECT_EQ(measured_part(layer.conv).dst.height, 8);
+  const Tensor weight(Shape{256, 256, 3, 3});  // 590 thousand multiply-adds a pixel
+  layer.conv.weight = weight.values();
+  layer.conv.src.width = layer.conv.dst.width = 40;
+  layer.conv.src.height = layer.conv.dst.height = 40;
+  const ConvDescription part = measured_part(layer.conv);
+  EXPECT_EQ(part.dst.height, 16);  // 10 would do, and are too few to cut into tasks
+  EXPECT_EQ(part.src.height, 16);
+  EXPECT_EQ(part.dst.width, 40);
+  layer.conv.src.height = 80;
+  layer.conv.stride = 2;
+  layer.conv.dst.width = 10;
+  EXPECT_EQ(measured_part(layer.conv).dst.height, 40);
+  layer.conv.dst.width = 12;
+  EXPECT_EQ(measured_part(layer.conv).dst.height, 36);
+  EXPECT_EQ(measured_part(layer.conv).src.height, 72);
+  layer.conv.src.height = 81;
+  EXPECT_EQ(measured_part(layer.conv).dst.height, 40) << "not twice as high";
+}
+
+// What is chosen of a part runs the whole, with a sum behind it too.
+TEST(Tuner, RunsTheWholeOfWhatItMeasuredInPart) {
+  GraphBuilder g;
+  const Value x = g.max_pool(g.input(64), 1, 1);
+  g.output("out", g.add(g.conv(x, "wide", {.out = 64, .kernel = 3}), x));
+  const Graph graph = std::move(g).build();
+  const Weights weights = randomize(graph, 3);
+  const Tensor input = testing::noise({1, 64, 90, 110}, 3);  // 365 million multiply-adds
+  const testing::TemporaryFolder folder;
+  const testing::Environment cache("XDG_CACHE_HOME", folder.path().c_str());
+  std::vector<Tensor> found;
+  for (const bool autotune : {true, false}) {
+    Engine engine(graph, weights, input.shape(), {}, {.threads = 1, .deploy = false, .autotune = autotune});
+    engine.run(input);
+    found.push_back(engine.output(0).clone());
+  }
+  EXPECT_LE(relative_difference(found[0], found[1]), 2e-5);
+  const std::string text = text_of(Tuner::default_file());
+  EXPECT_NE(text.find("3x3/1 64x90x110 -> 64x90x110"), std::string::npos) << text;
 }
 
 // Whatever is chosen computes the same.

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <span>
 #include <sstream>
 
 #include "marrow/base/error.h"
@@ -19,8 +19,10 @@ namespace {
 // Raised when implementations change so much that older choices mean nothing.
 constexpr int kVersion = 1;
 constexpr size_t kMostBytes = 4 << 20;
-constexpr int kMostRuns = 5;
-constexpr std::chrono::milliseconds kEnough{4};
+constexpr int kMostRounds = 6;
+constexpr std::chrono::milliseconds kEnough{4};  // for each rival
+
+using Clock = std::chrono::steady_clock;
 
 // Lines of machine, layer and implementation with tabs between; other lines are passed over.
 std::map<std::string, std::string> read_lines(const std::filesystem::path& file) {
@@ -38,43 +40,82 @@ std::map<std::string, std::string> read_lines(const std::filesystem::path& file)
   return lines;
 }
 
-// The shortest time of a few runs, on numbers of its own.
-double measure(const ConvImplementation& implementation, ConvDescription conv) {
-  int64_t floats = 0;
-  const auto place = [&](View& view) {
-    view.image_stride = view.image_floats(conv.kernels->lanes);
-    view.buffer = {Buffer::Where::kArena, 0, floats};
-    floats += (view.images * view.image_stride + 15) / 16 * 16;
-  };
-  place(conv.src);
-  place(conv.dst);
-  if (conv.epilogue.join != Epilogue::Join::kNone) place(conv.epilogue.other);
-  const StepPtr step = implementation.make(conv);
-  Tensor memory({floats + step->shared_floats() + conv.pool->threads() * step->scratch_floats()});
-  for (size_t i = 0; i < memory.values().size(); ++i)
-    memory.values()[i] = static_cast<float>(i % 7) * 0.25f - 0.5f;
-  RunContext context;
-  context.arena = memory.values().data();
-  context.shared = context.arena + floats;
-  context.scratch = context.shared + step->shared_floats();
-  context.scratch_floats = step->scratch_floats();
-  context.pool = conv.pool;
-
-  using Clock = std::chrono::steady_clock;
-  step->run(context);  // the caches
-  Clock::duration shortest = Clock::duration::max();
-  Clock::duration total{};
-  for (int run = 0; run < kMostRuns && total < kEnough; ++run) {
-    const auto start = Clock::now();
-    step->run(context);
-    const auto took = Clock::now() - start;
-    shortest = std::min(shortest, took);
-    total += took;
+// An implementation of a layer, on numbers of its own.
+class Trial {
+ public:
+  Trial(const ConvImplementation& implementation, ConvDescription conv) {
+    int64_t floats = 0;
+    const auto place = [&](View& view) {
+      view.image_stride = view.image_floats(conv.kernels->lanes);
+      view.buffer = {Buffer::Where::kArena, 0, floats};
+      floats += (view.images * view.image_stride + 15) / 16 * 16;
+    };
+    place(conv.src);
+    place(conv.dst);
+    if (conv.epilogue.join != Epilogue::Join::kNone) place(conv.epilogue.other);
+    step_ = implementation.make(conv);
+    memory_ = Tensor({floats + step_->shared_floats() + conv.pool->threads() * step_->scratch_floats()});
+    for (size_t i = 0; i < memory_.values().size(); ++i)
+      memory_.values()[i] = static_cast<float>(i % 7) * 0.25f - 0.5f;
+    context_.arena = memory_.values().data();
+    context_.shared = context_.arena + floats;
+    context_.scratch = context_.shared + step_->shared_floats();
+    context_.scratch_floats = step_->scratch_floats();
+    context_.pool = conv.pool;
   }
-  return std::chrono::duration<double>(shortest).count();
+
+  // Returns how long it took.
+  Clock::duration run() {
+    const auto start = Clock::now();
+    step_->run(context_);
+    const auto took = Clock::now() - start;
+    shortest_ = std::min(shortest_, took);
+    return took;
+  }
+  Clock::duration shortest() const { return shortest_; }
+
+ private:
+  StepPtr step_;
+  Tensor memory_;
+  RunContext context_;
+  Clock::duration shortest_ = Clock::duration::max();
+};
+
+// Of the rivals the one with the shortest time. They take turns, so that what else the machine does meets
+// all, and none finds its weights in the caches: so it is in a network.
+const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> rivals,
+                                     const ConvDescription& conv) {
+  ConvDescription part = measured_part(conv);
+  if (!std::ranges::all_of(rivals, [&](const auto* rival) { return rival->accepts(part); })) part = conv;
+  std::vector<Trial> trials;
+  for (const ConvImplementation* rival : rivals) trials.emplace_back(*rival, part);
+  Clock::duration total{};
+  for (int round = 0; round < kMostRounds && total < kEnough * trials.size(); ++round)
+    for (Trial& trial : trials) {
+      const Clock::duration took = trial.run();
+      if (round > 0) total += took;  // the first one touches fresh memory
+    }
+  const auto best = std::ranges::min_element(trials, {}, &Trial::shortest);
+  return *rivals[static_cast<size_t>(best - trials.begin())];
 }
 
 }  // namespace
+
+ConvDescription measured_part(const ConvDescription& conv) {
+  constexpr double kMostMacs = 2.5e8;  // a thread: some 5 ms
+  constexpr int64_t kFewestRows = 16, kTileRows = 4;
+  const double macs =
+      static_cast<double>(conv.dst.images * conv.dst.pixels()) * static_cast<double>(conv.weight.size());
+  const double most = kMostMacs * conv.pool->threads();
+  if (macs <= most || conv.src.height != conv.dst.height * conv.stride) return conv;
+  const auto rows =
+      std::max(static_cast<int64_t>(static_cast<double>(conv.dst.height) * most / macs), kFewestRows);
+  ConvDescription part = conv;
+  part.dst.height = std::min((rows + kTileRows - 1) / kTileRows * kTileRows, conv.dst.height);
+  part.src.height = part.dst.height * conv.stride;
+  part.epilogue.other.height = part.dst.height;
+  return part;
+}
 
 Tuner::Tuner(bool measures, std::filesystem::path file, cpu::ThreadPool& pool)
     : measures_(measures), file_(std::move(file)), pool_(pool) {
@@ -106,16 +147,10 @@ const ConvImplementation& Tuner::choose(const ConvDescription& conv) {
   const auto known =
       std::ranges::find_if(rivals, [&](const ConvImplementation* rival) { return rival->name == choice; });
   if (known != rivals.end()) return **known;
-  double best = std::numeric_limits<double>::infinity();
-  const ConvImplementation* fastest = nullptr;
-  for (const ConvImplementation* rival : rivals)
-    if (const double time = measure(*rival, conv); time < best) {
-      best = time;
-      fastest = rival;
-    }
-  choice = fastest->name;
+  const ConvImplementation& fastest = fastest_of(rivals, conv);
+  choice = fastest.name;
   changed_ = true;
-  return *fastest;
+  return fastest;
 }
 
 StepPtr Tuner::make_convolution(const ConvDescription& conv) {

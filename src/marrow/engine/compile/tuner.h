@@ -10,6 +10,10 @@
 
 namespace marrow::engine {
 
+// What is measured of a layer: all of it, or of a large one the upper rows, whose time is that of the whole
+// in proportion.
+ConvDescription measured_part(const ConvDescription& conv);
+
 class Tuner {
  public:
   // `file`: where choices are remembered; empty: nowhere. A file that cannot be read, or makes no sense,
