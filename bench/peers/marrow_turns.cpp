@@ -70,7 +70,9 @@ class Turns {
     engine_.reset();
     engine_.emplace(
         network.graph, network.weights, image_.shape(), std::span<const std::string>(),
-        engine::EngineOptions{.threads = threads, .simd = {}, .deploy = false, .precision = *known});
+        // As the programs run it.
+        engine::EngineOptions{
+            .threads = threads, .simd = {}, .deploy = false, .precision = *known, .autotune = true});
     return "loaded";
   }
 
