@@ -189,13 +189,35 @@ TEST_F(Division, FoldsAreEachValidatedOnOnce) {
     return first;
   }());
   EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "many", {.folds = 16}); }),
-              "are 15 groups of those that belong together, too few for 16 folds; --no-group");
+              "are 15 groups of those that belong together, too few for 16 parts; --no-group");
   EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "many", {.folds = 50}); }),
               "18 usable images cannot be divided into 50 folds");
   DivideOptions coco{.folds = 2};
   coco.write.to = DatasetFormat::kCoco;
   EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "coco", coco); }), "give --to yolo");
   EXPECT_FALSE(fs::exists(folder_ / "coco"));
+}
+
+TEST_F(Division, RefusesToLeaveASplitEmpty) {
+  for (int frame = 0; frame < 4; ++frame) add("film_" + std::to_string(frame), pattern(1, frame));
+  EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "out", {.val_share = 0.3}); }),
+              "its images are 1 group of those that belong together, too few for 2 parts; --no-group");
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+// As thermal cameras give, whose 16 bits become 8: all that there is lies within five levels.
+TEST(Look, TellsNearlyBlackImagesApart) {
+  const auto dim = [](uint64_t seed, int shift = 0) {
+    image::Image image = pattern(seed, shift);
+    for (size_t i = 0; i < image.byte_size(); ++i)
+      image.row(0)[i] = static_cast<uint8_t>(12 + image.row(0)[i] / 52);
+    return image;
+  };
+  for (uint64_t seed = 1; seed < 12; ++seed) {
+    EXPECT_TRUE(look_alike(look_of(dim(seed)), look_of(dim(seed, 1)))) << seed;
+    for (uint64_t other = seed + 1; other < 12; ++other)
+      EXPECT_FALSE(look_alike(look_of(dim(seed)), look_of(dim(other)))) << seed << ' ' << other;
+  }
 }
 
 TEST_F(Division, RefusesWhatCannotBeDivided) {

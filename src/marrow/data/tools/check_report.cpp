@@ -81,8 +81,8 @@ std::string sizes_table(const DatasetCheck& check, int image_size) {
   }
   if (percent(tiny, objects) > 5)
     text += fmt::format(
-        "{:.0f} % of the boxes are below 8 pixels and hard to learn: train with a larger --imgsz, or a -p2 "
-        "model\n",
+        "{:.0f} % of the boxes are below 8 pixels and hard to learn: train with a larger --imgsz, a -p2 "
+        "model, or on tiles of large images (--tile)\n",
         percent(tiny, objects));
   return text;
 }

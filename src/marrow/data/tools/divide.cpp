@@ -137,12 +137,12 @@ DivideSummary divide_dataset(const Dataset& dataset, const std::filesystem::path
   for (const int group : groups) ++sizes[static_cast<size_t>(group)];
   summary.groups = static_cast<int64_t>(sizes.size());
   summary.largest_group = *std::ranges::max_element(sizes);
-  if (summary.groups < options.folds)
-    throw Error(
-        ErrorKind::kFormat,
-        fmt::format("{}: its images are {} of those that belong together, too few for {} folds; --no-group "
-                    "divides image by image",
-                    shown(dataset.file), counted(summary.groups, "group"), options.folds));
+  const auto parts = std::ranges::count_if(wanted, [](const Share& share) { return share.of_images > 0; });
+  if (summary.groups < parts)
+    throw Error(ErrorKind::kFormat,
+                fmt::format("{}: its images are {} of those that belong together, too few for {} parts; "
+                            "--no-group divides image by image",
+                            shown(dataset.file), counted(summary.groups, "group"), parts));
   std::vector<double> shares;
   for (const Share& share : wanted) shares.push_back(share.of_images);
   const std::vector<int> split_of = divide(images, groups, dataset.classes(), shares, options.seed);

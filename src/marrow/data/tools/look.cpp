@@ -17,6 +17,8 @@ struct Tolerance {
   int edges;
   double noise, share;  // levels of 255, and of the variation
 };
+// The most of the variation that counts as noise: nearly black images hold their objects in a few levels.
+constexpr double kMostNoise = 0.25;
 constexpr Tolerance kAlike = {100, 1, 0.08}, kRelated = {140, 2, 0.3};
 
 // Means of the cells of a grid; pixels are visited once.
@@ -48,7 +50,8 @@ bool are_within(const Look& a, const Look& b, const Tolerance& tolerance) {
   int sum = 0;
   for (size_t i = 0; i < a.colours.size(); ++i) sum += std::abs(int{a.colours[i]} - int{b.colours[i]});
   const double difference = sum / static_cast<double>(a.colours.size());
-  return difference <= tolerance.noise + tolerance.share * std::min(a.variation, b.variation);
+  const double variation = std::min(a.variation, b.variation);
+  return difference <= std::min(tolerance.noise, kMostNoise * variation) + tolerance.share * variation;
 }
 
 // Of the colours: how far they are from their means, on average.
