@@ -80,6 +80,8 @@ class Normaliser {
         short_option(word);
       } else if (is_setting(word)) {
         setting(word);
+      } else if (const Option* option = bare_switch(word)) {
+        take(*option, option->spelling(), "true");
       } else {
         emit(word);
       }
@@ -94,6 +96,17 @@ class Normaliser {
   static bool is_setting(const std::string& word) {
     std::error_code ignored;
     return looks_like_a_setting(word) && !std::filesystem::exists(word, ignored);
+  }
+
+  // `rect` beside settings is rect=True, as `yolo` has it; a file of such a name is one.
+  const Option* bare_switch(const std::string& word) const {
+    std::error_code ignored;
+    if (std::ranges::none_of(words_, is_setting) || std::filesystem::exists(word, ignored)) return nullptr;
+    const Option* option = find("--" + with_hyphens(word));
+    if (option == nullptr) return nullptr;
+    const bool may_be_alone = option->takes == Takes::kSwitch || option->takes == Takes::kSwitchOrValue ||
+                              option->takes == Takes::kOptionalValue;
+    return may_be_alone ? option : nullptr;
   }
 
   bool next_is_a_value() const {

@@ -81,6 +81,15 @@ TEST(Parse, SettingsAreOptions) {
   EXPECT_EQ(nothing.refusal({"number=None", "names=None", "file=f"}), "");
   EXPECT_EQ(nothing.number, 1);
   EXPECT_NE(Small().refusal({"file=a", "nmber=3"}).find("Did you mean '--number'"), std::string::npos);
+  // Switches may stand alone beside settings.
+  Small alone;
+  EXPECT_EQ(alone.refusal({"resume", "number=2", "loud", "file=f"}), "");
+  EXPECT_TRUE(alone.loud);
+  EXPECT_EQ(alone.resume, "");
+  EXPECT_EQ(alone.file, "f");
+  Small plain;
+  EXPECT_EQ(plain.refusal({"loud"}), "");
+  EXPECT_EQ(plain.file, "loud");
   // A file of such a name, and whatever is no name before the sign.
   Small place;
   EXPECT_EQ(place.refusal({"./a=b"}), "");
