@@ -76,6 +76,21 @@ TEST_F(Settle, NothingIsTrainedWithoutObjects) {
   EXPECT_SAYS(refused(), "split 'train' has no objects: the label files of all its ");
 }
 
+TEST_F(Settle, SaysThatAModelOfTilesIsTrainedOnWholeImages) {
+  model::Model model = model::make_model("yolov8n", {}, {.names = boxes_.names});
+  model.tiles = {320, 0.25};
+  options_.model = "tiles.safetensors";
+  const auto say = [this](std::string_view line) { said_ += std::string(line) + "\n"; };
+  settle(options_, model, boxes_, say);
+  EXPECT_SAYS(said_, "tiles.safetensors was trained on tiles of 320 px; this run takes whole images");
+  EXPECT_EQ(model.tiles.side, 0);
+  said_.clear();
+  options_.tile = 320;
+  settle(options_, model, boxes_, say);
+  EXPECT_EQ(said_.find("whole images"), std::string::npos) << said_;
+  EXPECT_EQ(model.tiles.side, 320);
+}
+
 TEST_F(Settle, ADetectorRemembersItsTrainingSize) {
   options_.imgsz = 70;
   EXPECT_EQ(input_format(settled("yolov8n", boxes_).graph).crop, 96);

@@ -148,6 +148,20 @@ TEST_F(ResumeCheckpoint, RefusesOtherModelsClassesAndSettings) {
       << other_classes;
 }
 
+TEST_F(ResumeCheckpoint, RefusesAnotherProgramsFile) {
+  const fs::path file = tiny_->folder / "yolov8n.pt";
+  write_file_atomically(file, "PK");
+  std::string message;
+  try {
+    resume_training(file, [](TrainOptions&) {});
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  EXPECT_NE(message.find("cannot be resumed. To train its model further: --model " + file.string()),
+            std::string::npos)
+      << message;
+}
+
 TEST_F(ResumeCheckpoint, RefusesACutFile) {
   weights::write_safetensors(last(), good_->tensors, good_->metadata);
   const std::string whole = read_file(last(), 100 << 20);

@@ -151,6 +151,11 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
     say(fmt::format("imgsz {} becomes {}, a multiple of {}", options.imgsz, size, multiple));
   options.imgsz = size;
   std::get<Input>(model.graph.nodes.at(0).operation).format.crop = size;
+  if (options.tile == 0 && model.tiles.side > 0)
+    say(fmt::format(
+        "{} was trained on tiles of {} px; this run takes whole images. --tile {} --overlap {} cuts "
+        "them as before",
+        options.model, model.tiles.side, model.tiles.side, model.tiles.overlap));
   model.tiles = {};
   if (options.tile > 0) model.tiles = {options.tile, options.overlap};
 }

@@ -11,6 +11,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
 #include "marrow/base/talk.h"
+#include "marrow/base/text.h"
 #include "marrow/model/summary.h"
 #include "marrow/train/make_task.h"
 #include "marrow/train/recipe/results_csv.h"
@@ -248,6 +249,12 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
   }
+  if (!is_folder && to_lower(file.extension().string()) != ".safetensors")
+    throw Error(ErrorKind::kUsage,
+                file.string() +
+                    ": no checkpoint of a run of Marrow (RUN/weights/last.safetensors), so it cannot "
+                    "be resumed. To train its model further: --model " +
+                    file.string());
   if (is_folder && !fs::exists(file))
     throw Error(ErrorKind::kUsage,
                 run.string() + ": no run has begun here (there is no args.yaml); start it again");

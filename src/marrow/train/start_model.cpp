@@ -80,6 +80,7 @@ model::Model for_data(const model::Model& from, const DataTraits& data, int clas
   const model::BuildOptions build = build_options(data);
   model::Model model = model::rebuild_model(from, build, class_branch);
   model::apply_batch_norms(model.graph, model::differing_batch_norms(from.graph, model.graph));
+  model.tiles = from.tiles;
   return model;
 }
 
