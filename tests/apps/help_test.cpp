@@ -65,7 +65,7 @@ TEST(Program, NamesTheNearestModel) {
   expect_refused({"info", "starnet_s11"}, 1, "Did you mean 'starnet_s1'?");
   expect_refused({"info", "yolov8n", "--backbone", "starnet_s9"}, 1,
                  "unknown backbone 'starnet_s9'. Did you mean");
-  expect_refused({"info", "missing.pt"}, 1, "missing.pt: cannot open: No such file");
+  expect_refused({"info", "missing.pt"}, 1, "missing.pt: there is no such file");
   expect_refused({"info", "missing/yolov8n.yaml"}, 1, "missing/yolov8n.yaml: cannot open: No such file");
   expect_refused({"val", "--model", "yolov8n", "--data", "d.yaml"}, 2,
                  "yolov8n: a description without weights");

@@ -372,7 +372,7 @@ TEST_F(Predict, RefusesWhatIsNoCheckpoint) {
               "a description without weights. Wanted is a checkpoint, such as yolov8n.pt");
   EXPECT_SAYS(refused("yolov8s.yaml", 2), "such as yolov8s.pt");
   EXPECT_SAYS(refused("yolov8nn", 1), "Did you mean 'yolov8n'?");
-  EXPECT_SAYS(refused("missing.pt", 1), "missing.pt: cannot open: No such file");
+  EXPECT_SAYS(refused("missing.pt", 1), "missing.pt: there is no such file");
   EXPECT_SAYS(refused("in/a.png", 1), "in/a.png: not a checkpoint that Marrow knows");
   EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }

@@ -229,6 +229,18 @@ Weights state_of(const std::string& name, int classes, uint64_t seed = 1) {
   return randomize(make_model(name, {}, {.classes = classes}).graph, seed);
 }
 
+TEST_F(ImportFile, SaysWhatMayBeMeantByAFileThatIsNotThere) {
+  std::ofstream(folder_ / "last.safetensors") << "x";
+  const auto refusal = [&](const char* name) {
+    return testing::message_of([&] { import_checkpoint(folder_ / name); }, ErrorKind::kFile);
+  };
+  EXPECT_SAYS(refusal("last.pt"),
+              "last.pt: there is no such file; " + (folder_ / "last.safetensors").string());
+  EXPECT_SAYS(refusal("yolov8x.pt"), "nothing is downloaded. Without weights the network is called yolov8x");
+  EXPECT_SAYS(refusal("yolo8n.pt"), "Did you mean 'yolov8n.pt'?");
+  EXPECT_EQ(refusal("zebra.pt"), (folder_ / "zebra.pt").string() + ": there is no such file");
+}
+
 TEST_F(ImportFile, FindsTheModelOfABareStateDict) {
   for (const std::string name : {"yolov8n", "yolov8s", "yolov8n-seg", "yolov8n-p2", "yolov8n-ghost",
                                  "yolov8n-cls", "yolov8n-starnet"}) {

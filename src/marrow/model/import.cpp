@@ -493,7 +493,25 @@ bool is_checkpoint_path(const fs::path& model) {
   return has_checkpoint_suffix(model) || fs::is_regular_file(model, ignored);
 }
 
+void require_checkpoint_file(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(path, ignored)) return;
+  std::string message = path.string() + ": there is no such file";
+  fs::path ours = path;
+  ours.replace_extension(".safetensors");
+  const std::string name = path.stem().string();
+  const std::vector<std::string> known = zoo_names();
+  if (fs::exists(ours, ignored))
+    message += fmt::format("; {} is there", ours.string());
+  else if (std::ranges::find(known, name) != known.end())
+    message += fmt::format(", and nothing is downloaded. Without weights the network is called {}", name);
+  else if (const std::string near = nearest_name(name, known); !near.empty())
+    message += fmt::format(". Did you mean '{}{}'?", near, path.extension().string());
+  throw Error(ErrorKind::kFile, message);
+}
+
 Import import_checkpoint(const fs::path& path, const ImportOptions& options) {
+  require_checkpoint_file(path);
   if (is_onnx_file(path)) return import_onnx(path, options);
   return Importer(path, options).run();
 }

@@ -154,6 +154,7 @@ std::map<std::string, weights::BatchNormSettings> stored_batch_norms(const model
 }
 
 bool is_own_checkpoint(const std::string& file) {
+  model::require_checkpoint_file(file);
   return to_lower(std::filesystem::path(file).extension().string()) == ".safetensors" &&
          model::is_marrow_checkpoint(weights::read_safetensors(file).metadata);
 }
