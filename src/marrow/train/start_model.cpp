@@ -92,6 +92,29 @@ struct Source {
   Graph graph = {};                // empty: not a detector of the same kind
 };
 
+constexpr size_t kNamed = 5;  // tensors
+
+void say_mismatched(const std::vector<weights::LoadReport::Mismatch>& mismatched,
+                    const std::function<void(const std::string&)>& say) {
+  const size_t count = mismatched.size();
+  for (size_t i = 0; i < std::min(count, kNamed); ++i) {
+    const weights::LoadReport::Mismatch& m = mismatched[i];
+    say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
+  }
+  if (count > kNamed)
+    say(fmt::format("  and {} more are of other shapes: is it a file of this network?", count - kNamed));
+}
+
+// Whether another number of classes is all that makes the tensors of other shapes.
+bool differ_in_classes(const std::vector<weights::LoadReport::Mismatch>& mismatched, int classes) {
+  const auto differs = [&](const weights::LoadReport::Mismatch& m) {
+    return !m.found.empty() && m.found.size() == m.wanted.size() && m.wanted[0] == classes &&
+           m.found[0] == mismatched.front().found[0] &&
+           std::equal(m.found.begin() + 1, m.found.end(), m.wanted.begin() + 1);
+  };
+  return !mismatched.empty() && std::ranges::all_of(mismatched, differs);
+}
+
 // Takes what fits of the source, draws the rest, and says so.
 model::TrainedModel filled(model::Model model, Source source, const TrainOptions& options,
                            const std::function<void(const std::string&)>& say) {
@@ -120,7 +143,6 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
   if (report.loaded.empty())
     throw Error(ErrorKind::kModel,
                 file + ": no tensor of it has a name and shape of the model\n" + to_string(report));
-  constexpr size_t kNamed = 5;
   const size_t all = report.loaded.size() + report.mismatched.size() + report.missing.size();
   say(report.loaded.size() == all
           ? fmt::format("{}: took all {} tensors of the model", file, all)
@@ -130,13 +152,11 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
     say(fmt::format(
         "  {:.0f} % of the backbone's parameters are from the file",
         100 * report.loaded_share([](const std::string& name) { return name.starts_with("model.0."); })));
-  const size_t mismatched = report.mismatched.size();
-  for (size_t i = 0; i < std::min(mismatched, kNamed); ++i) {
-    const weights::LoadReport::Mismatch& m = report.mismatched[i];
-    say(fmt::format("  {} is {} in the file, {} here", m.name, to_string(m.found), to_string(m.wanted)));
-  }
-  if (mismatched > kNamed)
-    say(fmt::format("  and {} more are of other shapes: is it a file of this network?", mismatched - kNamed));
+  if (differ_in_classes(report.mismatched, result.model.classes()))
+    say(fmt::format("  the outputs of the classes are new: {} in the file, {} here",
+                    report.mismatched.front().found[0], result.model.classes()));
+  else
+    say_mismatched(report.mismatched, say);
   if (const size_t unused = report.unused.size(); unused > 0) {
     std::vector<std::string> names(
         report.unused.begin(), report.unused.begin() + static_cast<std::ptrdiff_t>(std::min(unused, kNamed)));
