@@ -76,6 +76,18 @@ TEST_F(Settle, NothingIsTrainedWithoutObjects) {
   EXPECT_SAYS(refused(), "split 'train' has no objects: the label files of all its ");
 }
 
+TEST_F(Settle, SaysWhatRegionsToIgnoreAreInValidation) {
+  const std::filesystem::path yaml = tiny_.folder / "boxes" / "data.yaml";
+  std::string text = read_file(yaml, 10000);
+  text.replace(text.find("star"), 4, "ignore");
+  write_file_atomically(yaml, text);
+  const data::Dataset dataset = data::read_dataset(yaml);
+  const model::Model model = settled("yolov8n", dataset);
+  said_.clear();
+  make_task(options_, model, dataset, [this](std::string_view line) { said_ += std::string(line) + "\n"; });
+  EXPECT_SAYS(said_, "to ignore counts as wrong in mAP");
+}
+
 TEST_F(Settle, SaysThatAModelOfTilesIsTrainedOnWholeImages) {
   model::Model model = model::make_model("yolov8n", {}, {.names = boxes_.names});
   model.tiles = {320, 0.25};

@@ -194,6 +194,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
   } else {
     fmt::print("{}\n{}\n", evaluate::report_text(result.report, options.verbose),
                evaluate::speed_line(result.times));
+    if (const std::string note = note_of_regions(split); !note.empty()) fmt::print("{}\n", note);
   }
   if (!options.thresholds.empty()) save_thresholds(options, trained, result.report);
   if (options.save_json)

@@ -107,7 +107,6 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   }
   labels.images.resize(kept_of(labels.images.size(), options));
   OpenedSplit opened;
-  int64_t regions = 0;
   const auto class_of = [&](const data::Label& label) {
     if (label.class_id == data::kIgnoreClass) return label.class_id;
     return options.single_class ? 0 : mapped(options.class_map, label.class_id);
@@ -124,16 +123,17 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
     for (data::IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
-    regions += static_cast<int64_t>(image.ignored.size());
+    opened.regions += static_cast<int64_t>(image.ignored.size());
   }
   if (opened.objects == 0 && options.need_objects)
     fail_format(fmt::format("{}: split '{}' has no objects of the chosen classes in the {} that are used",
                             data::shown(dataset.file), split,
                             counted(static_cast<int64_t>(labels.images.size()), "image")));
-  say(fmt::format("{}: {}, {}, {} without objects, {} unusable{}", split,
-                  counted(static_cast<int64_t>(labels.images.size()), "image"),
-                  counted(opened.objects, "object"), opened.backgrounds, labels.dropped,
-                  regions > 0 ? fmt::format(", {} to ignore", counted(regions, "region")) : ""));
+  say(fmt::format(
+      "{}: {}, {}, {} without objects, {} unusable{}", split,
+      counted(static_cast<int64_t>(labels.images.size()), "image"), counted(opened.objects, "object"),
+      opened.backgrounds, labels.dropped,
+      opened.regions > 0 ? fmt::format(", {} to ignore", counted(opened.regions, "region")) : ""));
   if (options.coco_numbers && !options.single_class)
     opened.numbers = mapped_numbers(dataset, split, options.class_map);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labels.images);
@@ -143,6 +143,13 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
                             cut(std::move(labels.images), split, opened.objects, options, say), store)
                       : std::make_shared<loader::ImageStore>(std::move(labels.images), store);
   return opened;
+}
+
+std::string note_of_regions(const OpenedSplit& split) {
+  if (split.regions == 0) return {};
+  return fmt::format(
+      "what is found in {} to ignore counts as wrong in mAP, except in crowds by COCO's definition",
+      counted(split.regions, "region"));
 }
 
 }  // namespace marrow::evaluate

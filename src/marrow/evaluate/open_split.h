@@ -40,6 +40,7 @@ struct OpenedSplit {
   std::shared_ptr<loader::ImageStore> images;
   int64_t objects = 0;
   int64_t backgrounds = 0;  // images without objects; both of whole images
+  int64_t regions = 0;      // to ignore
   data::CocoNumbers
       numbers;  // where they are wanted, and no classes are taken as one; categories by class_map
 };
@@ -47,5 +48,8 @@ struct OpenedSplit {
 // A dataset of boxes; or folders of classes, whose images keep their size. Throws what load_split,
 // list_images and list_classified throw.
 OpenedSplit open_split(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
+
+// What to say of a validation of such a split; nothing without regions.
+std::string note_of_regions(const OpenedSplit& split);
 
 }  // namespace marrow::evaluate

@@ -187,6 +187,8 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   }
   open.coco_numbers = options.save_json;
   evaluate::OpenedSplit val = evaluate::open_split(dataset, options.split, open);
+  if (const std::string note = note_of_regions(val); !note.empty())
+    say(fmt::format("{}: {}", options.split, note));
 
   settle_batch(options, model, say);
   options.batch = static_cast<int>(
