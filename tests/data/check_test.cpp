@@ -7,6 +7,7 @@
 #include "marrow/data/tools/check_sheet.h"
 #include "marrow/image/decode.h"
 #include "support.h"
+#include "support/expect_says.h"
 
 namespace marrow::data {
 namespace {
@@ -96,6 +97,32 @@ TEST_F(DataCheck, EveryKindOfProblemIsFound) {
                    "warning data.yaml: class 2 'eel' has no objects"}));
   EXPECT_EQ(result.errors, 6);
   EXPECT_EQ(result.splits[0].usable, 3);
+}
+
+// As thermal cameras give.
+TEST_F(DataCheck, DepthThatIsLostIsWarnedOf) {
+  const auto write_wide = [&](const std::string& name, int low, int step) {
+    image::Image image(40, 30, 0, {1, 16});
+    for (int y = 0; y < 30; ++y)
+      for (int x = 0; x < 40; ++x) image.samples<uint16_t>(y)[x] = static_cast<uint16_t>(low + step * x);
+    write("in/images/train/" + name + ".tif", image::encode_tiff(image.pixels()));
+    write("in/labels/train/" + name + ".txt", "0 .5 .5 .4 .4\n");
+  };
+  const auto said = [&](const std::string& more) {
+    write("in/data.yaml", "train: images/train\nval: images/train\nnames: [cat]\n" + more);
+    std::string text;
+    for (const Problem& problem : check_dataset(read_dataset(folder_ / "in"), {}).problems)
+      text += problem.text() + "\n";
+    return text;
+  };
+  write_wide("a", 3000, 10);
+  write_wide("b", 3100, 20);
+  EXPECT_SAYS(said(""),
+              "split 'train': images of 16 bits with values from 3000 to 3880, read as 8 bits, have 5 levels "
+              "left. 'bits: 16' and 'range: [3000, 3880]' keep what they hold");
+  EXPECT_EQ(said("channels: 1\nbits: 16\nrange: [3000, 3880]\n").find("levels left"), std::string::npos);
+  write_wide("c", 100, 1500);
+  EXPECT_EQ(said("").find("levels left"), std::string::npos) << "of the whole range enough are left";
 }
 
 TEST_F(DataCheck, LabelsOfOtherSplitsAreNoOrphans) {

@@ -216,6 +216,7 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
   const Bytes data(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   codecs::StoredImage stored = format.read(data, name, options);
   DecodedImage decoded;
+  decoded.file_bits = stored.image.bits();
   decoded.image =
       codecs::upright(as_wanted(std::move(stored.image), name, options.reading), stored.orientation);
   decoded.full =

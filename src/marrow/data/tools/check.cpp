@@ -154,11 +154,43 @@ class Checker {
     const size_t number = check_.splits.size() - 1;
     inspect_images(scan, number);
     if (dataset_.format == DatasetFormat::kYolo) note_label_files(scan);
+    if (dataset_.reading.samples.bits == 8) note_lost_depth(scan, split.name);
     for (ScannedImage& picture : scan.pictures) {
       if (!picture.usable) continue;
       count(picture.image, result);
       images_.push_back(std::move(picture.image));
     }
+  }
+
+  // 16 bits of which few are used become a few levels of 8 bits.
+  void note_lost_depth(const Scan& scan, const std::string& split) {
+    constexpr size_t kLooked = 20;           // images; those of a split are alike
+    constexpr int kUsed = kMaxSample16 / 4;  // more of the range leaves enough levels
+    int low = kMaxSample16, high = 0;
+    size_t looked = 0;
+    for (const ScannedImage& picture : scan.pictures) {
+      if (!picture.usable || looked == kLooked) continue;
+      try {
+        const image::DecodedImage decoded = image::decode_image_file(
+            picture.image.path, {.fit = {}, .reading = {{dataset_.reading.samples.channels, 16}, {}}});
+        if (decoded.file_bits != 16) return;
+        const image::Image& image = decoded.image;
+        for (int y = 0; y < image.height(); ++y) {
+          const std::span row(image.samples<uint16_t>(y), image.row_bytes() / sizeof(uint16_t));
+          const auto [least, most] = std::ranges::minmax(row);
+          low = std::min<int>(low, least);
+          high = std::max<int>(high, most);
+        }
+        ++looked;
+      } catch (const Error&) {
+        return;  // said elsewhere
+      }
+    }
+    if (looked == 0 || high - low > kUsed) return;
+    add(Severity::kWarning, Kind::kOther, shown(dataset_.file),
+        fmt::format("split '{}': images of 16 bits with values from {} to {}, read as 8 bits, have {} left. "
+                    "'bits: 16' and 'range: [{}, {}]' keep what they hold",
+                    split, low, high, counted(high / 257 - low / 257 + 1, "level"), low, high));
   }
 
   // Empty when there are objects. A split without usable images has more telling problems.
