@@ -163,7 +163,8 @@ int merge(const MergeArguments& arguments) {
 void declare_data_convert(Command& command) {
   auto arguments = std::make_shared<ConvertArguments>();
   command.summary("Write a dataset in another format");
-  add_data_argument(command, "IN", arguments->in);
+  command.argument("IN", &arguments->in, "The dataset of boxes: its YAML, a COCO JSON file, or a folder")
+      .required();
   add_out(command, arguments->write);
   add_writing(command, arguments->write).required();
   add_class_names(command, arguments->names);
@@ -175,7 +176,8 @@ void declare_data_split(Command& command) {
   auto arguments = std::make_shared<SplitArguments>();
   data::DivideOptions& divide = arguments->divide;
   command.summary("Divide a dataset into images to train on, to validate and to test with");
-  add_data_argument(command, "IN", arguments->in);
+  command.argument("IN", &arguments->in, "The dataset of boxes: its YAML, a COCO JSON file, or a folder")
+      .required();
   add_out(command, arguments->write);
   command.option("--val", &divide.val_share, "Share of the images that is for validation").range(0.001, 0.9);
   command.option("--test", &divide.test_share, "Share of the images that is for a test").range(0, 0.9);
