@@ -156,6 +156,14 @@ TEST_F(SettingsTest, ABatchMayBeAShareOfTheMemory) {
   const TrainOptions kept = read_train_checkpoint(tiny_.weights("kept", "epoch0")).options;
   EXPECT_EQ(kept.batch_memory, 0);
   EXPECT_GE(kept.batch, 1);
+  // Nor does it when it is finished and gets longer, though its args.yaml asks for a share.
+  ::testing::internal::CaptureStdout();
+  resume_training(tiny_.run("kept"), [&](TrainOptions& o) {
+    EXPECT_EQ(o.batch_memory, 0);
+    EXPECT_EQ(o.batch, kept.batch);
+    o.epochs = 3;
+  });
+  ::testing::internal::GetCapturedStdout();
 }
 
 TEST_F(SettingsTest, ValidatesNowAndThenAndAtTheEnd) {

@@ -191,7 +191,7 @@ void require_room(const TrainCheckpoint& checkpoint) {
                 fmt::format("--patience {}: the run ended because epoch {} stayed the best for so long. Give "
                             "a larger one, or 0 for none",
                             patience, state.best.best_epoch + 1));
-  if (const auto hours = checkpoint.options.time_hours; hours && state.seconds >= *hours * 3600)
+  if (const auto hours = checkpoint.options.time_hours; hours && state.seconds >= *hours * kSecondsPerHour)
     throw Error(ErrorKind::kUsage,
                 fmt::format("--time {}: the run has had these hours already; give more", *hours));
 }
@@ -262,6 +262,10 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   if (checkpoint.finished) {
     read_train_options(folder / kArguments, checkpoint.options);
     checkpoint.options.epochs = checkpoint.snapshot.state.epochs;
+    if (const int batch = checkpoint.snapshot.state.batch; batch > 0) {
+      checkpoint.options.batch = batch;
+      checkpoint.options.batch_memory = 0;
+    }
     checkpoint.snapshot.state.seconds = seconds_of(folder);
   }
   const std::string data = checkpoint.options.data;

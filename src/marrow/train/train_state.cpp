@@ -110,6 +110,7 @@ std::string to_json_text(const TrainState& s) {
                                           {"fitness", number(result.fitness)}};
   json state{{"epochs", s.epochs},
              {"data", s.data},
+             {"batch", s.batch},
              {"epoch", s.epoch},
              {"batches_per_epoch", s.batches_per_epoch},
              {"next_batch", s.next_batch},
@@ -139,6 +140,7 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
     // Files of the first versions do not say it.
     if (j.contains("batches_per_epoch")) s.batches_per_epoch = whole(j, "batches_per_epoch", 0, kMany);
     if (j.contains("data")) s.data = j.at("data").get<std::string>();
+    if (j.contains("batch")) s.batch = static_cast<int>(whole(j, "batch", 0, kMostEpochs));
     if (j.contains("optimizer")) s.optimizer = optimizer_of(j.at("optimizer"));
     s.next_batch = whole(j, "next_batch", 0, kMany);
     s.last_step = whole(j, "last_step", -1, kMany);

@@ -29,6 +29,7 @@ struct RunRecord {
   // What the run began with, so that `auto` does not choose anew for another number of epochs. None in files
   // of earlier versions.
   std::optional<OptimizerChoice> optimizer;
+  int batch = 0;  // images, of a run that asked for a share of the memory too; 0 in files of earlier versions
   int recoveries = 0;  // times that a non-finite loss sent the run back
   // Of epochs that ended after the optimizer step that the run would go back to, so that they need no second
   // validation.

@@ -22,7 +22,6 @@ constexpr double kLargestNorm = 10.0;  // of all gradients together
 constexpr int kMostRecoveries = 3;
 constexpr int64_t kBatchesBeforeEstimate = 4;  // after the first one, which is slow
 constexpr size_t kColumnsAside = 2;            // of results.csv: epoch and time
-constexpr double kSecondsPerHour = 3600;
 
 // A checkpoint of such a model would be of no use.
 std::optional<std::string> non_finite_parameter(const TorchExecutor& model) {
@@ -100,6 +99,7 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
                 settings_.on_terminal),
       seconds_before_(start.state.seconds) {
   state_.optimizer = choice_;
+  state_.batch = options.batch;
   go_back_to({start.average, start.weights, start.optimizer, start.state});
   if (const std::string note =
           fit_state(state_, task.batches_per_epoch(), task.loss_names().size(), numbers_of_validation());

@@ -82,7 +82,7 @@ class Trial {
 };
 
 // Of the rivals the one with the shortest time. They take turns, so that what else the machine does meets
-// all, and none finds its weights in the caches: so it is in a network.
+// all, and large weights of one push those of another out of the caches, as other layers do in a network.
 const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> rivals,
                                      const ConvDescription& conv) {
   ConvDescription part = measured_part(conv);

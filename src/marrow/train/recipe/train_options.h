@@ -23,6 +23,7 @@ inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are
 inline constexpr int kDefaultBatch = 16;
 inline constexpr double kMultiScaleTrue = -1;
 inline constexpr double kLargestRate = 1000;
+inline constexpr double kSecondsPerHour = 3600;  // of `time`
 inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
 
 struct TrainOptions {
