@@ -115,6 +115,7 @@ TEST_F(DataCommand, ListsLabelsThatAModelDisagreesWith) {
                                     "0.01", "--json", "--tile", "32"});
   EXPECT_EQ(tiled.code, 0) << tiled.err;
   EXPECT_NE(tiled.out, suspects.out);
+  EXPECT_FALSE(nlohmann::json::parse(tiled.out).empty());
 }
 
 TEST_F(DataCommand, ShowsBatchesOfTiles) {

@@ -84,8 +84,8 @@ TEST_F(ValCommand, TakesTheTilesOfTheModel) {
   EXPECT_EQ(found("tiled.safetensors", {}, true), tiled);
   EXPECT_EQ(found("tiled.safetensors", {"--tile", "0"}, false), whole);
   EXPECT_EQ(found("tiled.safetensors", {"--tile", "64"}, false), tiled);
-  found("tiled.onnx", {}, true);
-  found("deployed.safetensors", {}, true);
+  for (const char* form : {"tiled.onnx", "deployed.safetensors"})
+    EXPECT_NE(found(form, {}, true), found(form, {"--tile", "0"}, false)) << form;
   const ProgramResult measured = val({"--model", "tiled.safetensors", "--data", "data"});
   EXPECT_EQ(measured.code, 0) << measured.err;
   EXPECT_SAYS(measured.err, "tiled.safetensors" + note);

@@ -118,7 +118,7 @@ TEST_F(DataCheck, DepthThatIsLostIsWarnedOf) {
   write_wide("a", 3000, 10);
   write_wide("b", 3100, 20);
   EXPECT_SAYS(said(""),
-              "split 'train': images of 16 bits with values from 3000 to 3880, read as 8 bits, have 5 levels "
+              "split 'train': images of 16 bits with values from 3000 to 3880, read as 8 bits, have 4 levels "
               "left. 'bits: 16' and 'range: [3000, 3880]' keep what they hold");
   EXPECT_EQ(said("channels: 1\nbits: 16\nrange: [3000, 3880]\n").find("levels left"), std::string::npos);
   write_wide("c", 100, 1500);

@@ -117,6 +117,15 @@ TEST(CutIntoTiles, NoObjectThatFitsATileIsLost) {
     EXPECT_EQ(tiled.lost, 0) << overlap;
     EXPECT_EQ(tiled.empty, 0) << overlap;
   }
+  // Thin outlines along a diagonal, of which every piece has a small box.
+  LabelledImage diagonal = image;
+  for (const data::Label& each : image.labels) {
+    const auto [x1, y1, x2, y2] = each.box.corner_form();
+    const double w = (x2 - x1) / 20, h = (y2 - y1) / 20;
+    diagonal.polygons.push_back({{x1, y1 + h}, {x1 + w, y1}, {x2, y2 - h}, {x2 - w, y2}});
+  }
+  for (const double overlap : {0.0, 0.2, 0.7})
+    EXPECT_EQ(cut_into_tiles({diagonal}, {100, overlap}).lost, 0) << overlap;
   image.labels.push_back(label(0, {0, 0, 900, 700}, {900, 700}));
   EXPECT_EQ(cut_into_tiles({image}, {100, 0.2}).lost, 1);
 }

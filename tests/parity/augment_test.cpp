@@ -73,15 +73,17 @@ void expect_objects(const std::vector<loader::Object>& objects, const Tensor& bo
 // How many bytes differ, and by how much at most.
 struct Difference {
   int count = 0, largest = 0;
+  double mean = 0;
 };
 
 Difference difference(const image::Image& a, const image::Image& b) {
   Difference result;
-  if (a.width() != b.width() || a.height() != b.height()) return {INT_MAX, INT_MAX};
+  if (a.width() != b.width() || a.height() != b.height()) return {INT_MAX, INT_MAX, INT_MAX};
   for (size_t i = 0; i < a.byte_size(); ++i) {
     const int d = std::abs(a.row(0)[i] - b.row(0)[i]);
     result.count += d != 0;
     result.largest = std::max(result.largest, d);
+    result.mean += static_cast<double>(d) / static_cast<double>(a.byte_size());
   }
   return result;
 }
@@ -235,6 +237,7 @@ TEST(parity_augment, PerspectiveWithoutLetterbox) {
           // The draws come back with the matrix's rounding, which may move a sample point by a 32nd of a
           // pixel.
           EXPECT_LE(difference(sample.image, wanted_image).largest, 255 / 32 + 1);
+          EXPECT_LE(difference(sample.image, wanted_image).mean, 0.5);
           const Tensor& wanted = golden.at(name + ".boxes_out");
           ASSERT_EQ(sample.objects.size(), row.at("kept").get<size_t>());
           ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));

@@ -130,7 +130,6 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
   EXPECT_GE(targets, split.objects);
 }
 
-// By the rules of 8.4, in tiles too.
 // A box of which the first tile has most and the second a tenth.
 TEST(TileValidation, HandsOverObjectsAndRegionsToIgnore) {
   const testing::TemporaryFolder folder;
@@ -155,6 +154,7 @@ TEST(TileValidation, HandsOverObjectsAndRegionsToIgnore) {
   EXPECT_EQ(calls, 1);
 }
 
+// By the rules of 8.4, in tiles too.
 TEST(Suppression, AllowsAsManyDetectionsAsTheFullestImageHasObjects) {
   data::LabelledImage full{"a.jpg", 1000, 1000, {}, {}, {}};
   full.labels.assign(400, {0, {0.5, 0.5, 0.1, 0.1}});

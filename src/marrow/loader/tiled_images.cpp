@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -28,6 +29,16 @@ std::vector<Point<ImagePixels>> in_tile(const data::Polygon& polygon, const data
     points.push_back(
         {static_cast<float>(x * image.width - tile.x), static_cast<float>(y * image.height - tile.y)});
   return points;
+}
+
+// Of an outline (the shoelace formula).
+double area_of(const std::vector<Point<ImagePixels>>& outline) {
+  double twice = 0;
+  for (size_t i = 0; i < outline.size(); ++i) {
+    const auto &a = outline[i], &b = outline[(i + 1) % outline.size()];
+    twice += double{a.x} * b.y - double{b.x} * a.y;
+  }
+  return std::abs(twice) / 2;
 }
 
 // Nothing where no area is left.
@@ -62,22 +73,25 @@ TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
   result.image.path = image.path;
   result.image.width = size.width;
   result.image.height = size.height;
-  constexpr double kRounding = 1e-9;
+  constexpr double kRounding = 1e-4;  // of outlines, in single precision
   for (size_t i = 0; i < image.labels.size(); ++i) {
     const data::Label& label = image.labels[i];
     const TileBox whole = in_tile(label, image, tile);
     std::optional<TileBox> part = cut(whole, size);
     if (!part) continue;
+    double share = part->area() / whole.area();
     std::vector<Point<ImagePixels>> outline;
     if (!image.polygons.empty()) {
-      outline = clip_polygon(in_tile(image.polygons[i], image, tile), size);
+      const std::vector<Point<ImagePixels>> all = in_tile(image.polygons[i], image, tile);
+      outline = clip_polygon(all, size);
       if (outline.empty()) continue;
+      if (const double area = area_of(all); area > 0) share = area_of(outline) / area;
       const auto [x1, y1, x2, y2] = box_around(outline);
       part = cut({x1, y1, x2, y2}, size);
       if (!part) continue;
     }
     const data::Label piece = label_in(*part, size, label.class_id);
-    if (part->area() < (kLeastShare - kRounding) * whole.area()) {
+    if (share < kLeastShare - kRounding) {
       result.image.ignored.push_back({{data::kIgnoreClass, piece.box}, data::IgnoredLabel::Reason::kClass});
       continue;
     }

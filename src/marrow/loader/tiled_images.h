@@ -10,11 +10,11 @@
 
 namespace marrow::loader {
 
-// Of an object that a tile's border cuts, at least this share of its box must lie in the tile for the piece
-// to be an object there. An object no larger than a tile is cut into four pieces at most, the largest of
-// which has a quarter of it: so it is an object in at least one tile, whatever the overlap. A smaller piece
-// shows too little of an object to tell what it is, and its box says nothing of the object's size: it is a
-// region to ignore.
+// Of an object that a tile's border cuts, at least this share of its outline, or its box, must lie in the
+// tile for the piece to be an object there. An object no larger than a tile is cut into four pieces at most,
+// the largest of which has a quarter of it: so it is an object in at least one tile, whatever the overlap. A
+// smaller piece shows too little of an object to tell what it is, and its box says nothing of the object's
+// size: it is a region to ignore.
 inline constexpr double kLeastShare = 0.25;
 
 struct TileLabels {

@@ -51,8 +51,6 @@ TEST(AveragePrecision, HandCase) {
   EXPECT_NEAR(result.map50(), area, 1e-12);
 }
 
-// One of two found. 8.4's curve ends there: 49 of the 100 trapezoids are whole, and one falls to 0. 8.3's
-// goes on along a line to (1, 0).
 TEST(AveragePrecision, IsAskedForByName) {
   const AveragePrecision result = measure({hit(0.9f), miss(0.8f), hit(0.7f)}, {4});
   EXPECT_EQ(metric_named(result, "mAP50"), result.map50());
@@ -63,6 +61,8 @@ TEST(AveragePrecision, IsAskedForByName) {
   EXPECT_EQ((std::set{result.map50(), result.precision(), result.recall()}).size(), 3u);
 }
 
+// One of two found. 8.4's curve ends there: 49 of the 100 trapezoids are whole, and one falls to 0. 8.3's
+// goes on along a line to (1, 0).
 TEST(AveragePrecision, NothingCountsBehindTheLastRecall) {
   const std::vector<MatchedDetection> found = {hit(0.9f)};
   const std::vector<int64_t> instances = {2};

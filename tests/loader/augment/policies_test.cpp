@@ -77,8 +77,11 @@ TEST(Policies, AutoAugmentDrawsThePublishedPairs) {
   // (posterize 0.4, 8; rotate 0.6, 9): the first alone.
   EXPECT_NEAR(share({{Op::kPosterize, 8.0 / 9}}), 0.4 * 0.4 / 25, 0.003);
   // Nothing there draws these.
-  EXPECT_EQ(share({{Op::kBrightness, 0.3}}), 0);
-  EXPECT_EQ(share({{Op::kTranslateX, 0.3}}), 0);
+  for (const Op operation : {Op::kBrightness, Op::kTranslateX})
+    for (int magnitude = -9; magnitude <= 9; ++magnitude)
+      if (magnitude != 0) {
+        EXPECT_EQ(share({{operation, magnitude / 9.0}}), 0) << magnitude;
+      }
 }
 
 // On an image of the grey that moved ones are surrounded with, only colours change, each a little.

@@ -190,7 +190,11 @@ class Checker {
     add(Severity::kWarning, Kind::kOther, shown(dataset_.file),
         fmt::format("split '{}': images of 16 bits with values from {} to {}, read as 8 bits, have {} left. "
                     "'bits: 16' and 'range: [{}, {}]' keep what they hold",
-                    split, low, high, counted(high / 257 - low / 257 + 1, "level"), low, high));
+                    split, low, high,
+                    counted(image::narrow_sample(static_cast<uint16_t>(high)) -
+                                image::narrow_sample(static_cast<uint16_t>(low)) + 1,
+                            "level"),
+                    low, high));
   }
 
   // Empty when there are objects. A split without usable images has more telling problems.
