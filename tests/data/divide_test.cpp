@@ -227,6 +227,9 @@ TEST_F(Division, RefusesWhatCannotBeDivided) {
   EXPECT_SAYS(
       message_of([&] { divide_dataset(in(), folder_ / "out", {.val_share = 0.5, .test_share = 0.5}); }),
       "leave nothing to train on");
+  EXPECT_SAYS(
+      message_of([&] { divide_dataset(in(), folder_ / "out", {.val_share = 0.7, .test_share = 0.3}); }),
+      "leave nothing to train on");
   EXPECT_SAYS(message_of([&] { divide_dataset(in(), folder_ / "in", {}); }), "there is a dataset already");
 }
 

@@ -21,9 +21,18 @@ SampleValues::SampleValues(const InputFormat& format, const SampleFormat& sample
   }
 }
 
+namespace {
+constexpr double kMaxSample8 = 255;
+}
+
+void reset_range(InputFormat& format) {
+  if (format.range) format.scale = format.scale * kMaxSample16 / kMaxSample8;
+  format.range.reset();
+}
+
 void set_range(InputFormat& format, const SampleRange& range) {
+  if (!format.range) format.scale = format.scale * kMaxSample8 / kMaxSample16;
   format.range = range;
-  format.scale = 1.0 / kMaxSample16;
 }
 
 ImageReading image_reading(const InputFormat& format, int channels) {

@@ -67,8 +67,9 @@ class SampleValues {
   std::vector<Affine> wide_;                   // of 16 bits
 };
 
-// For images that are read with 16 bits.
+// For images that are read with 16 bits, or with 8 again: the brightest sample stays what it was.
 void set_range(InputFormat& format, const SampleRange& range);
+void reset_range(InputFormat& format);
 
 // How images are read for a network of so many channels.
 ImageReading image_reading(const InputFormat& format, int channels);

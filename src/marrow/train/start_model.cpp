@@ -67,12 +67,10 @@ model::BuildOptions build_options(const DataTraits& data) {
 // Says in the model's input how images are read.
 void settle_reading(model::Model& model, const ImageReading& reading) {
   InputFormat& format = std::get<Input>(model.graph.nodes.at(0).operation).format;
-  if (reading.samples.bits == 16) {
+  if (reading.samples.bits == 16)
     set_range(format, reading.range);
-  } else if (format.range) {
-    format.range.reset();
-    format.scale = InputFormat().scale;
-  }
+  else
+    reset_range(format);
 }
 
 // The same network for other classes and images; its batch norms keep their settings.

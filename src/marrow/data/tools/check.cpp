@@ -186,7 +186,7 @@ class Checker {
         return;  // said elsewhere
       }
     }
-    if (looked == 0 || high - low > kUsed) return;
+    if (looked == 0 || high - low > kUsed || low >= high) return;  // of one value there is no range
     add(Severity::kWarning, Kind::kOther, shown(dataset_.file),
         fmt::format("split '{}': images of 16 bits with values from {} to {}, read as 8 bits, have {} left. "
                     "'bits: 16' and 'range: [{}, {}]' keep what they hold",

@@ -31,11 +31,11 @@ std::vector<Share> wanted_shares(const DivideOptions& options) {
       shares.push_back({fmt::format("fold{}", i), 1.0 / options.folds});
     return shares;
   }
-  const double rest = 1 - options.val_share - options.test_share;
-  if (rest <= 0)
+  const double apart = options.val_share + options.test_share;  // 0.7 and 0.3 are 1 as a sum only
+  if (apart >= 1)
     throw Error(ErrorKind::kUsage, fmt::format("--val {} and --test {} leave nothing to train on",
                                                options.val_share, options.test_share));
-  return {{"train", rest}, {"val", options.val_share}, {"test", options.test_share}};
+  return {{"train", 1 - apart}, {"val", options.val_share}, {"test", options.test_share}};
 }
 
 // What a group brings: its images at 0, the objects of class c at c + 1. Most groups have few classes.

@@ -193,6 +193,7 @@ StoredImage read_png(Bytes bytes, const std::string& name, const SampleFormat& w
   const SampleFormat format = reader.format_for(wanted);
   if (wanted.channels != 1 && wanted.channels != 3 && format.channels != wanted.channels)
     fail_channels(name, kind, format.channels, wanted.channels);
+  check_size(name, kind, size.width, size.height, format);  // three channels on the way to grey
   stored.image = Image(static_cast<int>(reader.width()), static_cast<int>(reader.height()), 0, format);
   if (!reader.read_pixels(stored.image.pixels())) fail(name, kind, reader.error());
   stored.orientation = size.orientation;

@@ -12,7 +12,8 @@ namespace marrow::image::codecs {
 namespace {
 
 constexpr const char* kTiff = "TIFF";
-constexpr int kMaxPages = 1024;  // smaller copies and masks too
+constexpr int kMaxPages = 1024;        // smaller copies and masks too
+constexpr uint32_t kUsualTile = 1024;  // pixels a side; a larger one is its page, in steps of 16
 
 // What a page says of its samples.
 struct Page {
@@ -120,6 +121,11 @@ class PageReader {
     if (tiled_) {
       TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &block_.width);
       TIFFGetField(tiff, TIFFTAG_TILELENGTH, &block_.height);
+      if (block_.width > std::max(page.width + 15, kUsualTile) ||
+          block_.height > std::max(page.height + 15, kUsualTile))
+        fail(name, kTiff,
+             fmt::format("tiles of {} x {} pixels in an image of {} x {}", block_.width, block_.height,
+                         page.width, page.height));
     } else {
       block_.width = page.width;
       uint32_t rows = page.height;
@@ -216,6 +222,7 @@ StoredImage read_tiff_samples(TIFF* tiff, const TiffSource& source, const std::s
   for (const Page& page : pages) require_plain(name, page);
   const SampleFormat format = {ordinary ? (colour ? 3 : 1) : wanted.channels,
                                std::min<int>(wanted.bits, first.bits)};
+  check_size(name, kTiff, first.width, first.height, format);  // three channels on the way to grey
   int channel = 0;
   for (const Page& page : pages) {
     if (TIFFCurrentDirectory(tiff) != page.index && TIFFSetDirectory(tiff, page.index) == 0)
