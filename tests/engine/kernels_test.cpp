@@ -79,6 +79,136 @@ TEST(Kernels, DotsAndSumsMatchDoublePrecision) {
     }
 }
 
+std::vector<float> normals(Random& random, int64_t count) {
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = static_cast<float>(random.normal());
+  return values;
+}
+
+// [tile][block][pixel][lane], and what a tile makes of it, with a plain loop.
+struct PackedCase {
+  const Kernels& kernels;
+  int pixels, halves, channels, tiles;
+  int64_t width, blocks, dst_block;
+  std::vector<float> src, weights, bias, dst;
+
+  PackedCase(const Kernels& k, int pixels_, int halves_, int channels_, int tiles_)
+      : kernels(k), pixels(pixels_), halves(halves_), channels(channels_), tiles(tiles_) {
+    const int64_t lanes = k.lanes;
+    width = (halves + 1) / 2 * lanes;
+    blocks = (channels + lanes - 1) / lanes;
+    dst_block = (int64_t{pixels} * tiles + 3) * lanes;
+    Random random(1, "packed");
+    src = normals(random, tiles * blocks * pixels * lanes);
+    weights = normals(random, channels * width);
+    bias = normals(random, width);
+    dst = normals(random, 2 * dst_block);
+    // The outputs of a half block stand twice.
+    if (halves % 2 == 1)
+      for (int64_t row = 0; row <= channels; ++row) {
+        float* last = (row < channels ? weights.data() + row * width : bias.data()) + width - lanes;
+        std::copy_n(last, lanes / 2, last + lanes / 2);
+      }
+  }
+  PackedOperand operand() const {
+    return {src.data(), tiles, channels, weights.data(), weights.data(), weights.data() + weights.size(), 2};
+  }
+  int64_t at(int64_t pixel, int64_t out) const {
+    return out / kernels.lanes * dst_block + pixel * kernels.lanes + out % kernels.lanes;
+  }
+  double sum(int64_t pixel, int64_t out) const {
+    double total = 0;
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t block = pixel / pixels * blocks + c / kernels.lanes;
+      const int64_t x = (block * pixels + pixel % pixels) * kernels.lanes + c % kernels.lanes;
+      total += double{src[static_cast<size_t>(x)]} * double{weights[static_cast<size_t>(c * width + out)]};
+    }
+    return total;
+  }
+  // Calls check(found, pixel, output) for all that are defined.
+  template <class Check>
+  void each(const std::vector<float>& found, const Check& check) const {
+    const int64_t outputs = halves * kernels.lanes / 2;
+    for (int64_t pixel = 0; pixel < int64_t{pixels} * tiles; ++pixel)
+      for (int64_t out = 0; out < outputs; ++out)
+        check(found[static_cast<size_t>(at(pixel, out))], pixel, out);
+  }
+};
+
+std::vector<const Kernels*> all_kernels() {
+  std::vector<const Kernels*> all = vector_kernels();
+  all.push_back(&kernels_of(cpu::SimdLevel::kPlain));
+  return all;
+}
+
+TEST(Kernels, PackedTilesMatchDoublePrecision) {
+  for (const Kernels* kernels : all_kernels())
+    for (int pixels = 1; pixels <= kernels->tile_pixels; ++pixels)
+      for (int halves = 1; halves <= kMaxTileHalves; ++halves)
+        for (const int channels : {1, 7, 8, 16, 37}) {
+          SCOPED_TRACE(::testing::Message() << cpu::simd_name(kernels->level) << ", " << pixels << " pixels, "
+                                            << halves << " halves, " << channels << " channels");
+          const PackedCase c(*kernels, pixels, halves, channels, 3);
+          const double tolerance = 1e-6 * (channels + 8);
+          const auto tile =
+              kernels->packed_tile[static_cast<size_t>(halves - 1)][static_cast<size_t>(pixels - 1)];
+          std::vector<float> found = c.dst;
+          tile({c.operand(), c.bias.data(), found.data(), c.dst_block});
+          c.each(found, [&](float value, int64_t pixel, int64_t out) {
+            ASSERT_NEAR(value, double{c.bias[static_cast<size_t>(out)]} + c.sum(pixel, out), tolerance);
+          });
+          found = c.dst;
+          tile({c.operand(), nullptr, found.data(), c.dst_block});
+          c.each(found, [&](float value, int64_t pixel, int64_t out) {
+            ASSERT_NEAR(value, double{c.dst[static_cast<size_t>(c.at(pixel, out))]} + c.sum(pixel, out),
+                        tolerance);
+          });
+        }
+}
+
+TEST(Kernels, PackedTilesAddToSeveralResults) {
+  for (const Kernels* kernels : all_kernels())
+    for (int pixels = 1; pixels <= kernels->tile_pixels; ++pixels)
+      for (const int vectors : {1, 2})
+        for (const int channels : {8, 48}) {
+          const PackedCase c(*kernels, pixels, 2 * vectors, channels, 2);
+          std::vector<float> begun = c.dst, added = c.dst;
+          kernels->add_packed_tile[static_cast<size_t>(vectors - 1)][static_cast<size_t>(pixels - 1)](
+              {c.operand(),
+               {{{begun.data(), 1, c.bias.data()}, {added.data(), -1, nullptr}}},
+               2,
+               c.dst_block});
+          const double tolerance = 1e-6 * (channels + 8);
+          c.each(begun, [&](float value, int64_t pixel, int64_t out) {
+            ASSERT_NEAR(value, double{c.bias[static_cast<size_t>(out)]} + c.sum(pixel, out), tolerance);
+          });
+          c.each(added, [&](float value, int64_t pixel, int64_t out) {
+            ASSERT_NEAR(value, double{c.dst[static_cast<size_t>(c.at(pixel, out))]} - c.sum(pixel, out),
+                        tolerance);
+          });
+        }
+}
+
+TEST(Kernels, PixelsArePackedAndAdded) {
+  Random random(1, "pack");
+  for (const Kernels* kernels : all_kernels())
+    for (const int pixels : {1, 5, kernels->tile_pixels}) {
+      const int64_t lanes = kernels->lanes, blocks = 3, step = 20 * lanes;
+      const std::vector<float> src = normals(random, blocks * step), other = normals(random, blocks * step);
+      for (const bool sum : {false, true}) {
+        std::vector<float> dst(static_cast<size_t>(blocks * pixels * lanes));
+        kernels->pack_pixels(
+            {src.data(), sum ? other.data() : nullptr, -1, step, blocks, pixels, dst.data()});
+        for (int64_t block = 0; block < blocks; ++block)
+          for (int64_t i = 0; i < pixels * lanes; ++i) {
+            const auto from = static_cast<size_t>(block * step + i);
+            ASSERT_EQ(dst[static_cast<size_t>(block * pixels * lanes + i)],
+                      sum ? src[from] - other[from] : src[from]);
+          }
+      }
+    }
+}
+
 TEST(Kernels, BlocksBecomeRows) {
   for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     const Kernels& kernels = kernels_of(level);

@@ -59,19 +59,22 @@ TEST(Winograd, TakesMoreThreadsThanTiles) {
     testing::expect_matches_reference(convolution(20, 130, 1, stride), {1, 20, 5, 5}, kWinogradTolerance, 16);
 }
 
-// Results must not depend on how tiles are cut into tasks.
+// Results must not depend on how tiles are cut into tasks, nor on whether the threads share a task.
 TEST(Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
-  const Graph graph = convolution(33, 50, 1, 1);
-  const Weights weights = randomize(graph, 1);
-  const Shape shape = {2, 33, 37, 29};
-  const Tensor input = testing::noise(shape, 2);
-  Engine one(graph, weights, shape, {}, {.threads = 1});
-  one.run(input);
-  for (const int threads : {2, 3, 7}) {
-    Engine many(graph, weights, shape, {}, {.threads = threads});
-    many.run(input);
-    EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
-  }
+  for (const int stride : kStrides)
+    for (const auto& [channels, height, width] : {std::tuple{33, 37, 29}, {130, 9, 11}}) {
+      const Graph graph = convolution(channels, 50, 1, stride);
+      const Weights weights = randomize(graph, 1);
+      const Shape shape = {2, channels, height, width};
+      const Tensor input = testing::noise(shape, 2);
+      Engine one(graph, weights, shape, {}, {.threads = 1});
+      one.run(input);
+      for (const int threads : {2, 3, 7, 40}) {
+        Engine many(graph, weights, shape, {}, {.threads = threads});
+        many.run(input);
+        EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
+      }
+    }
 }
 
 TEST(Winograd, IsWhatRuns) {

@@ -118,27 +118,6 @@ void scale_lanes(const float* src, const float* scale, const float* shift, float
     hn::StoreU(hn::MulAdd(hn::LoadU(d, src + i), factor, offset), d, dst + i);
 }
 
-template <int kTerms>
-void combine_terms(const CombineArgs& args) {
-  const D d;
-  const V bias = args.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, args.bias);
-  V factors[kTerms];
-  for (size_t t = 0; t < kTerms; ++t) factors[t] = hn::Set(d, args.factors[t]);
-  for (int64_t i = 0; i < args.count; i += kLanes) {
-    V sum = bias;
-#pragma GCC unroll 4
-    for (size_t t = 0; t < kTerms; ++t) sum = hn::MulAdd(hn::LoadU(d, args.src[t] + i), factors[t], sum);
-    hn::StoreU(sum, d, args.dst + i);
-  }
-}
-
-void combine(const CombineArgs& args) {
-  if (args.terms == 2)
-    combine_terms<2>(args);
-  else
-    combine_terms<4>(args);
-}
-
 void FillElementwise(Kernels& kernels) {
   kernels.lanes = static_cast<int>(kLanes);
   kernels.unary = {unary<Identity>,  unary<Relu>,        unary<Relu6>,   unary<LeakyRelu>, unary<Silu>,
@@ -147,7 +126,6 @@ void FillElementwise(Kernels& kernels) {
   kernels.add = add;
   kernels.multiply = multiply;
   kernels.scale_lanes = scale_lanes;
-  kernels.combine = combine;
 }
 
 #endif

@@ -15,6 +15,7 @@ Kernels make(cpu::SimdLevel level) {
   add_elementwise_kernels(kernels);
   add_conv_kernels(kernels);
   add_pointwise_kernels(kernels);
+  add_packed_kernels(kernels);
   add_winograd_kernels(kernels);
   add_window_kernels(kernels);
   add_reduction_kernels(kernels);

@@ -56,6 +56,53 @@ struct PointwiseTileArgs {
 };
 using PointwiseTile = void (*)(const PointwiseTileArgs& args);
 
+// Tiles of pixels packed, [tile][block of channels][pixel][lane], one run of memory; and the weights to
+// multiply them with, [channel][width].
+struct PackedOperand {
+  const float* src;
+  int tiles;
+  int channels;
+  const float* weights;
+  // Weights that are wanted next are asked for on the way: so many lines of 64 bytes a block, up to the end.
+  const float* ahead;
+  const float* ahead_end;
+  int ahead_lines;
+};
+//   dst[v][p] = bias[v] + sum over c of src[c][p] * weights[c][v]      p over the pixels of all tiles
+struct PackedTileArgs {
+  PackedOperand operand;
+  const float* bias;  // width; nullptr: the sums go on from what dst holds
+  float* dst;         // consecutive pixels of the first output block
+  int64_t dst_block;  // floats between output blocks
+};
+using PackedTile = void (*)(const PackedTileArgs& args);
+// The same sums, from 0 on, are added to or subtracted from several results.
+//   dst[v][p] = (bias[v], or dst[v][p] where it is nullptr) + sign * sum
+struct PackedResult {
+  float* dst;
+  float sign;
+  const float* bias;
+};
+constexpr int kMostPackedResults = 2;
+struct AddPackedTileArgs {
+  PackedOperand operand;
+  std::array<PackedResult, kMostPackedResults> results;
+  int count;  // of results
+  int64_t dst_block;
+};
+using AddPackedTile = void (*)(const AddPackedTileArgs& args);
+// Packs some pixels of a map, or the sum of two places of it.
+//   dst[block][p] = src[block * src_block + p] + factor * other[block * src_block + p]
+struct PackPixelsArgs {
+  const float* src;
+  const float* other;  // nullptr: a copy of src
+  float factor;
+  int64_t src_block;
+  int64_t blocks;
+  int pixels;
+  float* dst;
+};
+
 // One output row of a depthwise convolution for one channel block; taps outside the map count nothing.
 struct DepthwiseRowArgs {
   const float* src;      // pixel 0 of the first row of taps
@@ -84,15 +131,18 @@ struct MaxPoolRowArgs {
   int out_width;
 };
 
-// Winograd's transforms for one channel block (kernels/winograd_points.h): a patch of pixels becomes so many
-// products, and those 4 x 4 pixels. Product n lies n * step numbers from the first. Number: float, or
-// uint16_t for bfloat16, which is computed with in float32 and rounded to nearest when it is stored.
+// Winograd's transforms for one channel block (kernels/winograd_points.h) of tiles that are neighbours in a
+// row of the map: a patch of pixels becomes so many products, and those 4 x 4 pixels. Product (i, j) of a
+// tile, i down and j across, lies (i * products of one dimension + j) * step numbers from the first; tiles
+// lie side by side. Number: float, or uint16_t for bfloat16, which is computed with in float32 and rounded to
+// nearest when it is stored.
 constexpr int kMostWinogradPatch = 9;
 template <class Number>
 struct WinogradInputArgs {
-  // Pixel 0 of each row of the patch; rows outside the map point at zeros.
+  // Pixel 0 of each row of the first tile's patch; rows outside the map point at zeros.
   std::array<const Number*, kMostWinogradPatch> rows;
-  int first_column, end_column;  // of the patch that lie inside the map
+  int first_column, end_column;  // that lie inside the map, from the first patch's first
+  int tiles;
   Number* dst;
   int64_t dst_step;
 };
@@ -102,7 +152,8 @@ struct WinogradOutputArgs {
   const float* bias;  // lanes
   float* dst;
   int64_t dst_row;
-  int rows, columns;  // that lie inside the map, 1 to 4
+  int rows;     // that lie inside the map, 1 to 4
+  int columns;  // of all tiles
 };
 struct WinogradKernels {
   void (*input)(const WinogradInputArgs<float>& args) = nullptr;
@@ -140,15 +191,6 @@ using Binary = void (*)(const float* a, const float* b, float* dst, int64_t coun
 // dst[p][lane] = src[p][lane] * scale[lane] + shift[lane]; shift may be nullptr; dst may be src.
 using ScaleLanes = void (*)(const float* src, const float* scale, const float* shift, float* dst,
                             int64_t count);
-// dst[p][lane] = bias[lane] + the sum of factors[t] * src[t][p][lane] over the first `terms`, 2 or 4
-struct CombineArgs {
-  std::array<const float*, 4> src;
-  std::array<float, 4> factors;
-  int terms;
-  const float* bias;  // nullptr: 0
-  float* dst;
-  int64_t count;
-};
 // sums[lane] = sum over p of src[p][lane]
 using SumLanes = void (*)(const float* src, int64_t count, float* sums);
 // dst[row * row_stride + p] = src[p * lanes + row] for the first `rows` lanes and any number of pixels
@@ -172,6 +214,10 @@ struct Kernels {
   std::array<std::array<std::array<ConvTile, kMaxTilePixels>, kMaxTileHalves>, kTileSteps> conv_tile = {};
   // pointwise_tile[halves - 1][pixels - 1]
   std::array<std::array<PointwiseTile, kMaxTilePixels>, kMaxTileHalves> pointwise_tile = {};
+  std::array<std::array<PackedTile, kMaxTilePixels>, kMaxTileHalves> packed_tile = {};
+  // add_packed_tile[vectors - 1][pixels - 1]
+  std::array<std::array<AddPackedTile, kMaxTilePixels>, kMaxTileHalves / 2> add_packed_tile = {};
+  void (*pack_pixels)(const PackPixelsArgs& args) = nullptr;
 
   std::array<WinogradKernels, 2> winograd;                                             // of stride 1 and 2
   void (*winograd_bfloat16_input)(const WinogradInputArgs<uint16_t>& args) = nullptr;  // of stride 1
@@ -183,7 +229,6 @@ struct Kernels {
   Binary add = nullptr;
   Binary multiply = nullptr;
   ScaleLanes scale_lanes = nullptr;
-  void (*combine)(const CombineArgs& args) = nullptr;
   SumLanes sum_lanes = nullptr;
   BlockToRows block_to_rows = nullptr;
   Dot dot = nullptr;
@@ -201,6 +246,7 @@ void add_plain_kernels(Kernels& kernels);
 void add_elementwise_kernels(Kernels& kernels);
 void add_conv_kernels(Kernels& kernels);
 void add_pointwise_kernels(Kernels& kernels);
+void add_packed_kernels(Kernels& kernels);
 void add_winograd_kernels(Kernels& kernels);
 void add_window_kernels(Kernels& kernels);
 void add_reduction_kernels(Kernels& kernels);

@@ -62,6 +62,52 @@ void pointwise_tile(const PointwiseTileArgs& args) {
   pointwise_tile_plain(args, kPixels, kHalves);
 }
 
+// The sum for one pixel and one output, from `sum` on.
+double packed_sum(const PackedOperand& operand, double sum, int tile_pixels, int width, int pixel, int out) {
+  const int64_t blocks = (operand.channels + kPlainLanes - 1) / kPlainLanes;
+  const float* tile = operand.src + pixel / tile_pixels * blocks * tile_pixels * kPlainLanes;
+  for (int c = 0; c < operand.channels; ++c) {
+    const int64_t block_pixel = int64_t{c / kPlainLanes} * tile_pixels + pixel % tile_pixels;
+    sum += double{tile[block_pixel * kPlainLanes + c % kPlainLanes]} *
+           double{operand.weights[int64_t{c} * width + out]};
+  }
+  return sum;
+}
+
+template <int kPixels, int kHalves>
+void packed_tile(const PackedTileArgs& args) {
+  constexpr int kWidth = width_of(kHalves);
+  for (int p = 0; p < args.operand.tiles * kPixels; ++p)
+    for (int out = 0; out < kWidth; ++out) {
+      float& dst = args.dst[out / kPlainLanes * args.dst_block + p * kPlainLanes + out % kPlainLanes];
+      dst = static_cast<float>(
+          packed_sum(args.operand, args.bias != nullptr ? args.bias[out] : dst, kPixels, kWidth, p, out));
+    }
+}
+
+template <int kPixels, int kVectors>
+void add_packed_tile(const AddPackedTileArgs& args) {
+  constexpr int kWidth = kVectors * kPlainLanes;
+  for (int p = 0; p < args.operand.tiles * kPixels; ++p)
+    for (int out = 0; out < kWidth; ++out) {
+      const double sum = packed_sum(args.operand, 0, kPixels, kWidth, p, out);
+      for (int r = 0; r < args.count; ++r) {
+        const PackedResult& result = args.results[static_cast<size_t>(r)];
+        float& dst = result.dst[out / kPlainLanes * args.dst_block + p * kPlainLanes + out % kPlainLanes];
+        dst = static_cast<float>((result.bias != nullptr ? result.bias[out] : dst) + result.sign * sum);
+      }
+    }
+}
+
+void pack_pixels(const PackPixelsArgs& args) {
+  for (int64_t block = 0; block < args.blocks; ++block)
+    for (int64_t i = 0; i < int64_t{args.pixels} * kPlainLanes; ++i) {
+      const int64_t at = block * args.src_block + i;
+      args.dst[block * args.pixels * kPlainLanes + i] =
+          args.src[at] + (args.other != nullptr ? args.factor * args.other[at] : 0);
+    }
+}
+
 double widened(float number) {
   return number;
 }
@@ -78,17 +124,21 @@ void round_to(uint16_t& dst, double number) {
 
 template <class Form, class Number>
 void winograd_input(const WinogradInputArgs<Number>& args) {
-  for (int i = 0; i < Form::kProducts; ++i)
-    for (int j = 0; j < Form::kProducts; ++j)
-      for (int lane = 0; lane < kPlainLanes; ++lane) {
-        double sum = 0;
-        for (int y = 0; y < Form::kPatch; ++y)
-          for (int x = args.first_column; x < args.end_column; ++x)
-            sum += Form::kInput[i][y] * Form::kInput[j][x] *
-                   widened(args.rows[static_cast<size_t>(y)][x * kPlainLanes + lane]);
-        const int product = winograd::kOrder<Form>[static_cast<size_t>(i)][static_cast<size_t>(j)];
-        round_to(args.dst[product * args.dst_step + lane], sum);
-      }
+  for (int tile = 0; tile < args.tiles; ++tile) {
+    const int begin = tile * winograd::kTile * Form::kStride;
+    Number* dst = args.dst + int64_t{tile} * kPlainLanes;
+    for (int i = 0; i < Form::kProducts; ++i)
+      for (int j = 0; j < Form::kProducts; ++j, dst += args.dst_step)
+        for (int lane = 0; lane < kPlainLanes; ++lane) {
+          double sum = 0;
+          for (int y = 0; y < Form::kPatch; ++y)
+            for (int x = 0; x < Form::kPatch; ++x)
+              if (begin + x >= args.first_column && begin + x < args.end_column)
+                sum += Form::kInput[i][y] * Form::kInput[j][x] *
+                       widened(args.rows[static_cast<size_t>(y)][(begin + x) * kPlainLanes + lane]);
+          round_to(dst[lane], sum);
+        }
+  }
 }
 
 template <class Form>
@@ -96,13 +146,11 @@ void winograd_output(const WinogradOutputArgs& args) {
   for (int y = 0; y < args.rows; ++y)
     for (int x = 0; x < args.columns; ++x)
       for (int lane = 0; lane < kPlainLanes; ++lane) {
+        const float* src = args.src + int64_t{x / winograd::kTile} * kPlainLanes + lane;
         double sum = args.bias[lane];
         for (int i = 0; i < Form::kProducts; ++i)
-          for (int j = 0; j < Form::kProducts; ++j) {
-            const int product = winograd::kOrder<Form>[static_cast<size_t>(i)][static_cast<size_t>(j)];
-            sum +=
-                Form::kOutput[y][i] * Form::kOutput[x][j] * double{args.src[product * args.src_step + lane]};
-          }
+          for (int j = 0; j < Form::kProducts; ++j, src += args.src_step)
+            sum += Form::kOutput[y][i] * Form::kOutput[x % winograd::kTile][j] * double{*src};
         args.dst[y * args.dst_row + x * kPlainLanes + lane] = static_cast<float>(sum);
       }
 }
@@ -195,15 +243,6 @@ void scale_lanes(const float* src, const float* scale, const float* shift, float
   }
 }
 
-void combine(const CombineArgs& args) {
-  for (int64_t i = 0; i < args.count; ++i) {
-    double sum = args.bias == nullptr ? 0 : args.bias[i % kPlainLanes];
-    for (size_t t = 0; t < static_cast<size_t>(args.terms); ++t)
-      sum += double{args.factors[t]} * double{args.src[t][i]};
-    args.dst[i] = static_cast<float>(sum);
-  }
-}
-
 void sum_lanes(const float* src, int64_t count, float* sums) {
   for (int64_t lane = 0; lane < kPlainLanes; ++lane) {
     double sum = 0;
@@ -244,6 +283,9 @@ template <int kHalves, int... kPixels>
 void fill_tiles(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
   for (auto& step : kernels.conv_tile) ((step[kHalves - 1][kPixels] = conv_tile<kPixels + 1, kHalves>), ...);
   ((kernels.pointwise_tile[kHalves - 1][kPixels] = pointwise_tile<kPixels + 1, kHalves>), ...);
+  ((kernels.packed_tile[kHalves - 1][kPixels] = packed_tile<kPixels + 1, kHalves>), ...);
+  if constexpr (kHalves % 2 == 0)
+    ((kernels.add_packed_tile[kHalves / 2 - 1][kPixels] = add_packed_tile<kPixels + 1, kHalves / 2>), ...);
 }
 
 template <int... kKinds>
@@ -265,6 +307,7 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.winograd = {{{winograd_input<winograd::Unit, float>, winograd_output<winograd::Unit>},
                        {winograd_input<winograd::Strided, float>, winograd_output<winograd::Strided>}}};
   kernels.winograd_bfloat16_input = winograd_input<winograd::Unit, uint16_t>;
+  kernels.pack_pixels = pack_pixels;
   kernels.depthwise_row = depthwise_row;
   kernels.max_pool_row = max_pool_row;
   kernels.dfl = dfl;
@@ -272,7 +315,6 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.add = add;
   kernels.multiply = multiply;
   kernels.scale_lanes = scale_lanes;
-  kernels.combine = combine;
   kernels.sum_lanes = sum_lanes;
   kernels.block_to_rows = block_to_rows;
   kernels.dot = dot;

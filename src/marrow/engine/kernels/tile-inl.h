@@ -106,6 +106,27 @@ struct Tile {
     }
   }
 
+  // Adds the sums, with a sign, to a result. REQUIRES: no half vector.
+  template <class Result>
+  HWY_INLINE void add_to(const Result& result, int64_t dst_block) const {
+    static_assert(!kHalf);
+    const D d;
+    const V sign = hn::Set(d, result.sign);
+#pragma GCC unroll 2
+    for (int v = 0; v < kFull; ++v) {
+      float* dst = result.dst + v * dst_block;
+      if (result.bias != nullptr) {
+        const V bias = hn::LoadU(d, result.bias + v * kLanes);
+#pragma GCC unroll 16
+        for (int p = 0; p < kPixels; ++p) hn::StoreU(hn::MulAdd(full[p][v], sign, bias), d, dst + p * kLanes);
+      } else {
+#pragma GCC unroll 16
+        for (int p = 0; p < kPixels; ++p)
+          hn::StoreU(hn::MulAdd(full[p][v], sign, hn::LoadU(d, dst + p * kLanes)), d, dst + p * kLanes);
+      }
+    }
+  }
+
  private:
   static constexpr int second(int pair) {
     return pair + kPairs < kPixels ? pair + kPairs : kPixels - 1;

@@ -20,9 +20,8 @@ struct Unit {
   static constexpr int kStride = 1;
   static constexpr int kPatch = 6;     // input pixels a side
   static constexpr int kProducts = 6;  // of one dimension
-  // Products of one dimension that have the same weights are a class: its products, by class.
+  // Products of one dimension that have the same weights are a class; those from the last class on are one.
   static constexpr int kClasses = 6;
-  static constexpr int kMembers[kClasses] = {1, 1, 1, 1, 1, 1};
 
   static constexpr double kA = 0.75, kB = 1.5;
   static constexpr double kA2 = kA * kA, kB2 = kB * kB;
@@ -51,7 +50,6 @@ struct Strided {
   static constexpr int kPatch = 9;
   static constexpr int kProducts = 9;
   static constexpr int kClasses = 6;
-  static constexpr int kMembers[kClasses] = {1, 1, 1, 1, 1, 4};
 
   static constexpr double kA = 0.5, kB = 1.25;
   static constexpr double kA2 = kA * kA, kB2 = kB * kB;
@@ -92,23 +90,24 @@ std::array<double, std::size_t{Form::kClasses} * Form::kClasses> transform_weigh
   return result;
 }
 
-// Products of both dimensions, those of a class side by side: the place of product (i, j), i down and j
-// across.
+// Products of both dimensions, numbered i * kProducts + j with i down and j across, in the order of their
+// classes: neighbours share their weights.
 template <class Form>
-constexpr auto product_order() {
-  std::array<std::array<int, Form::kProducts>, Form::kProducts> order{};
-  int place = 0;
-  int first_i = 0;
-  for (int class_i = 0; class_i < Form::kClasses; first_i += Form::kMembers[class_i++]) {
-    int first_j = 0;
-    for (int class_j = 0; class_j < Form::kClasses; first_j += Form::kMembers[class_j++])
-      for (int i = first_i; i < first_i + Form::kMembers[class_i]; ++i)
-        for (int j = first_j; j < first_j + Form::kMembers[class_j]; ++j)
-          order[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] = place++;
-  }
-  return order;
+constexpr auto products_by_class() {
+  struct Product {
+    int number, weights;  // weights: the class, as transform_weights orders them
+  };
+  constexpr int kProducts = Form::kProducts, kClasses = Form::kClasses;
+  const auto class_of = [](int i) { return i < kClasses ? i : kClasses - 1; };
+  std::array<Product, std::size_t{kProducts} * kProducts> products{};
+  std::size_t place = 0;
+  for (int weights = 0; weights < kClasses * kClasses; ++weights)
+    for (int number = 0; number < kProducts * kProducts; ++number)
+      if (class_of(number / kProducts) * kClasses + class_of(number % kProducts) == weights)
+        products[place++] = {number, weights};
+  return products;
 }
 template <class Form>
-constexpr auto kOrder = product_order<Form>();
+constexpr auto kProductsByClass = products_by_class<Form>();
 
 }  // namespace marrow::engine::winograd

@@ -5,6 +5,8 @@
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/winograd_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
+#include <algorithm>
+
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/winograd_points.h"
@@ -52,15 +54,14 @@ HWY_INLINE void store(V x, uint16_t* dst) {
 struct UnitForm : winograd::Unit {
   static HWY_INLINE void input(const V (&d)[6], V (&t)[6]) {
     const V a2 = constant(kA2), b2 = constant(kB2), product = constant(kA2 * kB2), sum = constant(kA2 + kB2);
-    const V even_a = hn::NegMulAdd(b2, d[2], d[4]);
-    const V odd_a = hn::Mul(constant(kA), hn::NegMulAdd(b2, d[1], d[3]));
-    const V even_b = hn::NegMulAdd(a2, d[2], d[4]);
-    const V odd_b = hn::Mul(constant(kB), hn::NegMulAdd(a2, d[1], d[3]));
+    const V a = constant(kA), b = constant(kB);
+    const V even_a = hn::NegMulAdd(b2, d[2], d[4]), odd_a = hn::NegMulAdd(b2, d[1], d[3]);
+    const V even_b = hn::NegMulAdd(a2, d[2], d[4]), odd_b = hn::NegMulAdd(a2, d[1], d[3]);
     t[0] = hn::MulAdd(product, d[0], hn::NegMulAdd(sum, d[2], d[4]));
-    t[1] = hn::Add(even_a, odd_a);
-    t[2] = hn::Sub(even_a, odd_a);
-    t[3] = hn::Add(even_b, odd_b);
-    t[4] = hn::Sub(even_b, odd_b);
+    t[1] = hn::MulAdd(a, odd_a, even_a);
+    t[2] = hn::NegMulAdd(a, odd_a, even_a);
+    t[3] = hn::MulAdd(b, odd_b, even_b);
+    t[4] = hn::NegMulAdd(b, odd_b, even_b);
     t[5] = hn::MulAdd(product, d[1], hn::NegMulAdd(sum, d[3], d[5]));
   }
   static HWY_INLINE void output(const V (&m)[6], V (&y)[4]) {
@@ -76,14 +77,13 @@ struct UnitForm : winograd::Unit {
 struct StridedForm : winograd::Strided {
   static HWY_INLINE void input(const V (&d)[9], V (&t)[9]) {
     const V a2 = constant(kA2), b2 = constant(kB2), product = constant(kA2 * kB2), sum = constant(kA2 + kB2);
-    const V even_a = hn::Mul(constant(kA), hn::NegMulAdd(b2, d[0], d[4]));
-    const V odd_a = hn::NegMulAdd(b2, d[2], d[6]);
-    const V even_b = hn::Mul(constant(kB), hn::NegMulAdd(a2, d[0], d[4]));
-    const V odd_b = hn::NegMulAdd(a2, d[2], d[6]);
-    t[0] = hn::Add(odd_a, even_a);
-    t[1] = hn::Sub(odd_a, even_a);
-    t[2] = hn::Add(odd_b, even_b);
-    t[3] = hn::Sub(odd_b, even_b);
+    const V a = constant(kA), b = constant(kB);
+    const V even_a = hn::NegMulAdd(b2, d[0], d[4]), odd_a = hn::NegMulAdd(b2, d[2], d[6]);
+    const V even_b = hn::NegMulAdd(a2, d[0], d[4]), odd_b = hn::NegMulAdd(a2, d[2], d[6]);
+    t[0] = hn::MulAdd(a, even_a, odd_a);
+    t[1] = hn::NegMulAdd(a, even_a, odd_a);
+    t[2] = hn::MulAdd(b, even_b, odd_b);
+    t[3] = hn::NegMulAdd(b, even_b, odd_b);
     t[4] = hn::MulAdd(product, d[0], hn::NegMulAdd(sum, d[4], d[8]));
     t[5] = d[1];
     t[6] = d[3];
@@ -103,62 +103,80 @@ struct StridedForm : winograd::Strided {
 
 template <class Form, class Number>
 void winograd_input(const WinogradInputArgs<Number>& args) {
-  constexpr auto& kOrder = winograd::kOrder<Form>;
   constexpr int kPatch = Form::kPatch, kProducts = Form::kProducts;
+  constexpr int kStep = winograd::kTile * Form::kStride;
+  constexpr int kMostTiles = 6;  // at a time: their columns stay in the first-level cache
   const D tag;
-  HWY_ALIGN float columns[kPatch][kProducts][kLanes];  // [x][transformed y]
-  for (int x = 0; x < kPatch; ++x) {
-    V t[kProducts];
-    if (x >= args.first_column && x < args.end_column) {
-      V d[kPatch];
+  const auto rows = args.rows;  // copies: what is stored might change the arguments
+  const int64_t step = args.dst_step;
+  const int first_column = args.first_column, end_column = args.end_column;
+  HWY_ALIGN float columns[(kMostTiles - 1) * kStep + kPatch][kProducts][kLanes];  // [x][transformed y]
+  for (int first = 0; first < args.tiles; first += kMostTiles) {
+    const int tiles = std::min(kMostTiles, args.tiles - first);
+    const int begin = first * kStep, count = (tiles - 1) * kStep + kPatch;
+    for (int x = 0; x < count; ++x) {
+      if (begin + x >= first_column && begin + x < end_column) {
+        V d[kPatch];
+        V t[kProducts];
 #pragma GCC unroll 9
-      for (int y = 0; y < kPatch; ++y) d[y] = load(args.rows[static_cast<size_t>(y)] + x * kLanes);
-      Form::input(d, t);
-    } else {
+        for (int y = 0; y < kPatch; ++y)
+          d[y] = load(rows[static_cast<size_t>(y)] + int64_t{begin + x} * kLanes);
+        Form::input(d, t);
 #pragma GCC unroll 9
-      for (int i = 0; i < kProducts; ++i) t[i] = hn::Zero(tag);
+        for (int i = 0; i < kProducts; ++i) hn::Store(t[i], tag, columns[x][i]);
+      } else {
+#pragma GCC unroll 9
+        for (int i = 0; i < kProducts; ++i) hn::Store(hn::Zero(tag), tag, columns[x][i]);
+      }
     }
+    for (int tile = 0; tile < tiles; ++tile) {
+      Number* dst = args.dst + int64_t{first + tile} * kLanes;
+      for (int i = 0; i < kProducts; ++i) {
+        V d[kPatch];
+        V t[kProducts];
 #pragma GCC unroll 9
-    for (int i = 0; i < kProducts; ++i) hn::Store(t[i], tag, columns[x][i]);
-  }
-  for (int i = 0; i < kProducts; ++i) {
-    V d[kPatch];
-    V t[kProducts];
+        for (int x = 0; x < kPatch; ++x) d[x] = hn::Load(tag, columns[tile * kStep + x][i]);
+        Form::input(d, t);
 #pragma GCC unroll 9
-    for (int x = 0; x < kPatch; ++x) d[x] = hn::Load(tag, columns[x][i]);
-    Form::input(d, t);
-#pragma GCC unroll 9
-    for (int j = 0; j < kProducts; ++j)
-      store(t[j], args.dst + kOrder[static_cast<size_t>(i)][static_cast<size_t>(j)] * args.dst_step);
+        for (int j = 0; j < kProducts; ++j, dst += step) store(t[j], dst);
+      }
+    }
   }
 }
 
 template <class Form>
 void winograd_output(const WinogradOutputArgs& args) {
-  constexpr auto& kOrder = winograd::kOrder<Form>;
   constexpr int kProducts = Form::kProducts, kTile = winograd::kTile;
   const D tag;
   HWY_ALIGN float rows[kProducts][kTile][kLanes];  // [product][x]
-  for (int i = 0; i < kProducts; ++i) {
-    V m[kProducts];
-    V y[kTile];
-#pragma GCC unroll 9
-    for (int j = 0; j < kProducts; ++j)
-      m[j] =
-          hn::LoadU(tag, args.src + kOrder[static_cast<size_t>(i)][static_cast<size_t>(j)] * args.src_step);
-    Form::output(m, y);
-#pragma GCC unroll 4
-    for (int x = 0; x < kTile; ++x) hn::Store(y[x], tag, rows[i][x]);
-  }
   const V bias = hn::LoadU(tag, args.bias);
-  for (int x = 0; x < args.columns; ++x) {
-    V m[kProducts];
-    V results[kTile];
+  const int64_t step = args.src_step, dst_row = args.dst_row;
+  for (int first = 0, tile = 0; first < args.columns; first += kTile, ++tile) {
+    const float* src = args.src + int64_t{tile} * kLanes;
+    for (int i = 0; i < kProducts; ++i) {
+      V m[kProducts];
+      V y[kTile];
 #pragma GCC unroll 9
-    for (int i = 0; i < kProducts; ++i) m[i] = hn::Load(tag, rows[i][x]);
-    Form::output(m, results);
-    for (int y = 0; y < args.rows; ++y)
-      hn::StoreU(hn::Add(results[y], bias), tag, args.dst + y * args.dst_row + x * kLanes);
+      for (int j = 0; j < kProducts; ++j, src += step) m[j] = hn::LoadU(tag, src);
+      Form::output(m, y);
+#pragma GCC unroll 4
+      for (int x = 0; x < kTile; ++x) hn::Store(y[x], tag, rows[i][x]);
+    }
+    const int columns = std::min(kTile, args.columns - first);
+    for (int x = 0; x < columns; ++x) {
+      V m[kProducts];
+      V results[kTile];
+#pragma GCC unroll 9
+      for (int i = 0; i < kProducts; ++i) m[i] = hn::Load(tag, rows[i][x]);
+      Form::output(m, results);
+      float* dst = args.dst + int64_t{first + x} * kLanes;
+      if (args.rows == kTile) {
+#pragma GCC unroll 4
+        for (int y = 0; y < kTile; ++y, dst += dst_row) hn::StoreU(hn::Add(results[y], bias), tag, dst);
+      } else {
+        for (int y = 0; y < args.rows; ++y, dst += dst_row) hn::StoreU(hn::Add(results[y], bias), tag, dst);
+      }
+    }
   }
 }
 

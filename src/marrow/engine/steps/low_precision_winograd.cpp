@@ -80,7 +80,7 @@ LowPrecisionWinograd::LowPrecisionWinograd(const ConvDescription& conv)
              low_precision_.tile_pixels,
              (out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors),
       bias_({out_blocks_ * lanes_}),
-      zero_({int64_t{Form::kPatch} * lanes_}) {
+      zero_({patch_columns<Form>(kRunTiles) * lanes_}) {
   std::ranges::copy(conv.bias, bias_.values().begin());
   pack();
   conv_.weight = {};  // packed; the caller's may go
@@ -132,11 +132,13 @@ void LowPrecisionWinograd::transform_inputs(const RunContext& context, const Win
   const auto* zeros = reinterpret_cast<const uint16_t*>(zero_.values().data());
   WinogradInputArgs<uint16_t> args;
   args.dst_step = task.count * lanes_;
-  for (int64_t tile = 0; tile < task.count; ++tile) {
+  for (int64_t tile = 0; tile < task.count; tile += args.tiles) {
     const int64_t y = tiles_.y(task.first + tile) - conv_.pad_y.before;
     const int64_t x = tiles_.x(task.first + tile) - conv_.pad_x.before;
+    args.tiles =
+        static_cast<int>(std::min({task.count - tile, tiles_.left_in_row(task.first + tile), kRunTiles}));
     for (int64_t block = 0; block < in_blocks_; ++block) {
-      point_at_patch(src, map + block * src.block_floats(lanes_), y, x, Form::kPatch, lanes_, zeros, args);
+      point_at_patches<Form>(src, map + block * src.block_floats(lanes_), y, x, lanes_, zeros, args);
       args.dst = inputs + (block * kProducts * tiles_.most() + tile) * lanes_;
       kernels_.winograd_bfloat16_input(args);
     }
@@ -200,12 +202,10 @@ void LowPrecisionWinograd::finish_run(const RunContext& context, const WinogradT
     values = place.in(dst, context.write(dst), lanes_);
     args.dst_row = dst.width * lanes_;
   }
-  for (int64_t column = 0; column < width; column += kTile, ++tile) {
-    args.columns = static_cast<int>(std::min<int64_t>(kTile, width - column));
-    args.src = products + tile * lanes_;
-    args.dst = values + column * lanes_;
-    kernels_.winograd[0].output(args);
-  }
+  args.columns = static_cast<int>(width);
+  args.src = products + tile * lanes_;
+  args.dst = values;
+  kernels_.winograd[0].output(args);
   for (int row = 0; row < args.rows; ++row, place.pixel += dst.width)
     finish_low_precision_tile(context, conv_, place, values + row * args.dst_row, 0,
                               rows + kTile * row_floats());

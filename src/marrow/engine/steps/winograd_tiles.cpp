@@ -10,17 +10,14 @@ constexpr int64_t kTaskBytes = 384 * 1024;
 
 // As many tiles as the cache takes, in whole register tiles, and cut so that all threads get equal shares.
 WinogradTiles::WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, int tile_pixels, int64_t groups)
-    : images_(conv.dst.images),
-      tiles_x_((conv.dst.width + winograd::kTile - 1) / winograd::kTile),
-      tiles_(tiles_x_ * ((conv.dst.height + winograd::kTile - 1) / winograd::kTile)),
-      groups_(groups) {
+    : WinogradGrid(conv.dst), images_(conv.dst.images), groups_(groups) {
   const int64_t threads = conv.pool->threads();
   const int64_t wanted = std::max<int64_t>(kTaskBytes / tile_bytes / tile_pixels, 1) * tile_pixels;
-  chunks_ = (tiles_ + wanted - 1) / wanted;
+  chunks_ = (count() + wanted - 1) / wanted;
   if (chunks_ * images_ < 4 * threads) chunks_ = (chunks_ + threads - 1) / threads * threads;
-  chunks_ = std::min(chunks_, (tiles_ + tile_pixels / 2) / std::max<int64_t>(tile_pixels / 2, 1));
-  chunks_ = std::clamp<int64_t>(chunks_, 1, tiles_);
-  most_tiles_ = (tiles_ + chunks_ - 1) / chunks_;
+  chunks_ = std::min(chunks_, (count() + tile_pixels / 2) / std::max<int64_t>(tile_pixels / 2, 1));
+  chunks_ = std::clamp<int64_t>(chunks_, 1, count());
+  most_tiles_ = (count() + chunks_ - 1) / chunks_;
   // Few tiles for many threads: each transforms them again for its part of the output channels.
   while (chunks_ * group_chunks_ * images_ < threads && group_chunks_ < groups) ++group_chunks_;
 }
@@ -28,8 +25,8 @@ WinogradTiles::WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, in
 WinogradTask WinogradTiles::task(int64_t index) const {
   const int64_t part = index % group_chunks_;
   const int64_t chunk = index / group_chunks_ % chunks_;
-  const int64_t first = chunk * tiles_ / chunks_;
-  return {index / group_chunks_ / chunks_, first, (chunk + 1) * tiles_ / chunks_ - first,
+  const int64_t first = chunk * count() / chunks_;
+  return {index / group_chunks_ / chunks_, first, (chunk + 1) * count() / chunks_ - first,
           part * groups_ / group_chunks_, (part + 1) * groups_ / group_chunks_};
 }
 

@@ -8,43 +8,61 @@
 
 namespace marrow::engine {
 
+// The tiles of an image, in order of rows.
+class WinogradGrid {
+ public:
+  explicit WinogradGrid(const View& dst)
+      : columns_((dst.width + winograd::kTile - 1) / winograd::kTile),
+        tiles_(columns_ * ((dst.height + winograd::kTile - 1) / winograd::kTile)) {}
+
+  int64_t count() const { return tiles_; }
+  // Of outputs: the first pixel of a tile, and how many tiles follow in its row, itself counted.
+  int64_t y(int64_t tile) const { return tile / columns_ * winograd::kTile; }
+  int64_t x(int64_t tile) const { return tile % columns_ * winograd::kTile; }
+  int64_t left_in_row(int64_t tile) const { return columns_ - tile % columns_; }
+
+ private:
+  int64_t columns_, tiles_;
+};
+
 struct WinogradTask {
   int64_t image;
-  int64_t first, count;             // of the image's tiles, in order of rows
+  int64_t first, count;             // of the image's tiles
   int64_t first_group, last_group;  // of outputs; the last is not the task's
 };
 
-class WinogradTiles {
+class WinogradTiles : public WinogradGrid {
  public:
   // `tile_bytes`: what lies between the transforms of a tile, for all inputs and one group of outputs, of
   // which there are `groups`. `tile_pixels`: of a register tile, whose pixels are Winograd's tiles here.
   WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, int tile_pixels, int64_t groups);
 
-  int64_t count() const { return tiles_; }      // of an image
   int64_t most() const { return most_tiles_; }  // of a task
   int64_t tasks() const { return images_ * chunks_ * group_chunks_; }
   WinogradTask task(int64_t index) const;
 
-  // Of outputs: the first pixel of a tile, and how many tiles follow in its row, itself counted.
-  int64_t y(int64_t tile) const { return tile / tiles_x_ * winograd::kTile; }
-  int64_t x(int64_t tile) const { return tile % tiles_x_ * winograd::kTile; }
-  int64_t left_in_row(int64_t tile) const { return tiles_x_ - tile % tiles_x_; }
-
  private:
-  int64_t images_, tiles_x_, tiles_, groups_;
+  int64_t images_, groups_;
   int64_t chunks_ = 1;        // tasks that an image's tiles are cut into
   int64_t group_chunks_ = 1;  // and the groups of outputs
   int64_t most_tiles_ = 1;
 };
 
-// Points the rows of a patch at one channel block of a map; (y, x) is the patch's first pixel, maybe outside.
-// `zeros` are as many pixels as a row of the patch has.
-template <class Number>
-void point_at_patch(const View& map, const Number* block, int64_t y, int64_t x, int patch, int lanes,
-                    const Number* zeros, WinogradInputArgs<Number>& args) {
-  args.first_column = static_cast<int>(std::clamp<int64_t>(-x, 0, patch));
-  args.end_column = static_cast<int>(std::clamp<int64_t>(map.width - x, args.first_column, patch));
-  for (int64_t row = 0; row < patch; ++row)
+// The columns of input under so many tiles of a row.
+template <class Form>
+constexpr int64_t patch_columns(int64_t tiles) {
+  return (tiles - 1) * winograd::kTile * Form::kStride + Form::kPatch;
+}
+
+// Points the rows of args.tiles patches side by side at one channel block of a map; (y, x) is the first
+// patch's first pixel, maybe outside. `zeros` are as many pixels as those patches have columns.
+template <class Form, class Number>
+void point_at_patches(const View& map, const Number* block, int64_t y, int64_t x, int lanes,
+                      const Number* zeros, WinogradInputArgs<Number>& args) {
+  const int64_t columns = patch_columns<Form>(args.tiles);
+  args.first_column = static_cast<int>(std::clamp<int64_t>(-x, 0, columns));
+  args.end_column = static_cast<int>(std::clamp<int64_t>(map.width - x, args.first_column, columns));
+  for (int64_t row = 0; row < Form::kPatch; ++row)
     args.rows[static_cast<size_t>(row)] =
         y + row >= 0 && y + row < map.height ? block + ((y + row) * map.width + x) * lanes : zeros;
 }
