@@ -17,7 +17,7 @@ namespace marrow::engine {
 namespace {
 
 // Raised when implementations change so much that older choices mean nothing.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr size_t kMostBytes = 4 << 20;
 constexpr int kMostRounds = 6;
 constexpr std::chrono::milliseconds kEnough{4};  // for each rival
@@ -51,6 +51,7 @@ class Trial {
       floats += (view.images * view.image_stride + 15) / 16 * 16;
     };
     place(conv.src);
+    for (View& source : conv.sources) place(source);
     place(conv.dst);
     if (conv.epilogue.join != Epilogue::Join::kNone) place(conv.epilogue.other);
     step_ = implementation.make(conv);
@@ -114,6 +115,7 @@ ConvDescription measured_part(const ConvDescription& conv) {
   part.dst.height = std::min((rows + kTileRows - 1) / kTileRows * kTileRows, conv.dst.height);
   part.src.height = part.dst.height * conv.stride;
   part.epilogue.other.height = part.dst.height;
+  for (View& source : part.sources) source.height = part.src.height;
   return part;
 }
 
@@ -128,11 +130,13 @@ Tuner::Tuner(bool measures, std::filesystem::path file, cpu::ThreadPool& pool)
 
 std::string Tuner::key(const ConvDescription& conv) const {
   const Epilogue& epilogue = conv.epilogue;
-  return fmt::format("{} {}x{}/{} {}x{}x{} -> {}x{}x{} images {} epilogue {} {} {}",
+  const std::string scattered =
+      conv.scattered.empty() ? "" : fmt::format(" {} of {} maps", conv.scattered.size(), conv.sources.size());
+  return fmt::format("{} {}x{}/{} {}x{}x{}{} -> {}x{}x{} images {} epilogue {} {} {}",
                      cpu::simd_name(conv.kernels->level), conv.kernel, conv.kernel, conv.stride,
-                     conv.src.channels, conv.src.height, conv.src.width, conv.dst.channels, conv.dst.height,
-                     conv.dst.width, conv.dst.images, epilogue.before.kind, static_cast<int>(epilogue.join),
-                     epilogue.after.kind);
+                     conv.src.channels, conv.src.height, conv.src.width, scattered, conv.dst.channels,
+                     conv.dst.height, conv.dst.width, conv.dst.images, epilogue.before.kind,
+                     static_cast<int>(epilogue.join), epilogue.after.kind);
 }
 
 const ConvImplementation& Tuner::choose(const ConvDescription& conv) {

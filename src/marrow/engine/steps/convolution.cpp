@@ -11,6 +11,7 @@ constexpr ConvImplementation kConvImplementations[] = {
     {"depthwise", accepts_depthwise, make_depthwise, false},
     {"winograd", accepts_winograd, make_winograd, true},
     {"strassen", accepts_strassen, make_strassen, true},
+    {"packed pointwise", accepts_packed_pointwise, make_packed_pointwise, true},
     {"pointwise", accepts_pointwise, make_pointwise, false},
     {"direct", [](const ConvDescription&) { return true; }, make_direct, false},
 };

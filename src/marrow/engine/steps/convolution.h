@@ -61,6 +61,8 @@ bool accepts_winograd(const ConvDescription& conv);
 StepPtr make_winograd(const ConvDescription& conv);
 bool accepts_strassen(const ConvDescription& conv);
 StepPtr make_strassen(const ConvDescription& conv);
+bool accepts_packed_pointwise(const ConvDescription& conv);
+StepPtr make_packed_pointwise(const ConvDescription& conv);
 bool accepts_pointwise(const ConvDescription& conv);
 StepPtr make_pointwise(const ConvDescription& conv);
 StepPtr make_direct(const ConvDescription& conv);  // the only one that writes a dst of low precision

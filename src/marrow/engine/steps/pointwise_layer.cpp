@@ -1,0 +1,65 @@
+#include "marrow/engine/steps/pointwise_layer.h"
+
+#include <algorithm>
+
+namespace marrow::engine {
+namespace {
+
+// An input channel: its place in the arena for image 0, and its column of the weights.
+struct Source {
+  int64_t offset;
+  int64_t image_stride;
+  int64_t column;
+};
+
+// In the order of the memory, whatever the order of the weights' columns.
+std::vector<Source> find_sources(const ConvDescription& conv) {
+  const int lanes = conv.kernels->lanes;
+  std::vector<Source> sources;
+  const auto add = [&](const View& view, int64_t channel) {
+    sources.push_back({view.buffer.offset + channel / lanes * view.block_floats(lanes) + channel % lanes,
+                       view.image_stride, static_cast<int64_t>(sources.size())});
+  };
+  if (conv.scattered.empty())
+    for (int64_t c = 0; c < conv.src.channels; ++c) add(conv.src, c);
+  for (const ChannelSource& source : conv.scattered)
+    add(conv.sources[static_cast<size_t>(source.map)], source.channel);
+  std::ranges::stable_sort(sources, {}, &Source::offset);
+  return sources;
+}
+
+}  // namespace
+
+PointwiseLayer::PointwiseLayer(const ConvDescription& conv)
+    : groups(group_outputs(conv.dst.channels, conv.kernels->lanes)), bias(pack_bias(groups, conv.bias)) {
+  const std::vector<Source> sources = find_sources(conv);
+  channels = static_cast<int64_t>(sources.size());
+  for (int64_t image = 0; image < conv.dst.images; ++image)
+    for (const Source& source : sources) offsets.push_back(source.offset + image * source.image_stride);
+  int64_t weight_floats = 0, bias_floats = 0;
+  for (const OutputGroup& group : groups) {
+    weights_at.push_back(weight_floats);
+    bias_at.push_back(bias_floats);
+    weight_floats += channels * group.width();
+    bias_floats += group.width();
+  }
+  weights = Tensor({weight_floats});
+  conv.pool->parallel_for(static_cast<int64_t>(groups.size()), [&](int64_t g, int) {
+    const OutputGroup& group = groups[static_cast<size_t>(g)];
+    float* packed = weights.values().data() + weights_at[static_cast<size_t>(g)];
+    for (int64_t slot = 0; slot < group.width(); ++slot) {
+      const int64_t out = group.channel(slot);
+      if (out >= conv.dst.channels) continue;
+      const float* row = conv.weight.data() + out * channels;
+      for (int64_t c = 0; c < channels; ++c)
+        packed[c * group.width() + slot] = row[sources[static_cast<size_t>(c)].column];
+    }
+  });
+}
+
+bool accepts_pointwise(const ConvDescription& conv) {
+  return conv.is_float32() && conv.kernel == 1 && conv.stride == 1 && conv.groups == 1 &&
+         conv.pad_x == Padding() && conv.pad_y == Padding() && conv.src.layout == Layout::kBlocked;
+}
+
+}  // namespace marrow::engine
