@@ -39,6 +39,23 @@ TEST(Strassen, TakesSeveralImagesAndManyThreads) {
   testing::expect_matches_reference(graph, {1, 576, 5, 7}, kStrassenTolerance, 40);
 }
 
+// Which half a pixel is in must not depend on the threads.
+TEST(Strassen, GivesTheSameNumbersOnAnyNumberOfThreads) {
+  const Graph graph = convolution(512, 544);
+  const Weights weights = randomize(graph, 1);
+  for (const int height : {8, 37}) {
+    const Shape shape = {1, 512, height, 9};
+    const Tensor input = testing::noise(shape, 2);
+    Engine one(graph, weights, shape, {}, {.threads = 1});
+    one.run(input);
+    for (const int threads : {2, 3, 9}) {
+      Engine many(graph, weights, shape, {}, {.threads = threads});
+      many.run(input);
+      EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
+    }
+  }
+}
+
 TEST(Strassen, LeavesWhatHasNoHalves) {
   EXPECT_FALSE(runs_strassen(convolution(512, 516), {1, 512, 7, 7}));
   EXPECT_FALSE(runs_strassen(convolution(516, 512), {1, 516, 7, 7}));

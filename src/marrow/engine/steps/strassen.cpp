@@ -6,92 +6,91 @@
 //   M5 = (A11 + A12) B22   M6 = (A21 - A11)(B11 + B12)   M7 = (A12 - A22)(B21 + B22)
 //   C11 = M1 + M4 - M5 + M7   C12 = M3 + M5   C21 = M2 + M4   C22 = M1 - M2 + M3 + M6
 //
-// A: pixels by input channels, B: the weights, whose sums are packed ahead. Some pixels at a time, so that
-// the sums and products stay in a cache.
+// A: pixels by input channels, B: the weights, whose sums are packed ahead. A task takes some pixels. It adds
+// the quarters of A while it packs them for the register tiles (steps/packed_product.h), some channels at a
+// time, and the tiles add their sums to the quarters of C from the registers: the products themselves are
+// nowhere in memory.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
 #include "marrow/base/tensor.h"
+#include "marrow/cpu/caches.h"
 #include "marrow/engine/steps/convolution.h"
-#include "marrow/engine/steps/matrix_product.h"
+#include "marrow/engine/steps/packed_product.h"
 
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kMostPixels = 448;  // at a time
 // From where on it was faster than the plain product.
 constexpr int64_t kFewestChannels = 512;
 constexpr int64_t kFewestPixels = 28;
 
-struct Term {
-  int half;  // of the pixels for A, of the input channels for B, of the product number for C
-  int other;
+// A quarter with its sign; 0: none. A: [half of the pixels][of the input channels], B: [input channels]
+// [outputs], C: [pixels][outputs].
+struct Quarter {
+  int row;
+  int column;
   float sign;
 };
-
-// A and B of each product: quarters [row][column].
-struct Factors {
-  std::array<Term, 2> a;
-  std::array<Term, 2> b;
+constexpr Quarter kNone = {0, 0, 0};
+struct Product {
+  std::array<Quarter, 2> a, b, c;
 };
-constexpr Term kNone = {0, 0, 0};
-constexpr std::array<Factors, 7> kProducts = {{
-    {{{{0, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, {1, 1, 1}}}},
-    {{{{1, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, kNone}}},
-    {{{{0, 0, 1}, kNone}}, {{{0, 1, 1}, {1, 1, -1}}}},
-    {{{{1, 1, 1}, kNone}}, {{{1, 0, 1}, {0, 0, -1}}}},
-    {{{{0, 0, 1}, {0, 1, 1}}}, {{{1, 1, 1}, kNone}}},
-    {{{{1, 0, 1}, {0, 0, -1}}}, {{{0, 0, 1}, {0, 1, 1}}}},
-    {{{{0, 1, 1}, {1, 1, -1}}}, {{{1, 0, 1}, {1, 1, 1}}}},
+// In an order in which a quarter of C is begun before it is added to.
+constexpr std::array<Product, 7> kProducts = {{
+    {{{{0, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, {1, 1, 1}}}},
+    {{{{1, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, kNone}}, {{{1, 0, 1}, {1, 1, -1}}}},
+    {{{{0, 0, 1}, kNone}}, {{{0, 1, 1}, {1, 1, -1}}}, {{{0, 1, 1}, {1, 1, 1}}}},
+    {{{{1, 1, 1}, kNone}}, {{{1, 0, 1}, {0, 0, -1}}}, {{{0, 0, 1}, {1, 0, 1}}}},
+    {{{{0, 0, 1}, {0, 1, 1}}}, {{{1, 1, 1}, kNone}}, {{{0, 0, -1}, {0, 1, 1}}}},
+    {{{{1, 0, 1}, {0, 0, -1}}}, {{{0, 0, 1}, {0, 1, 1}}}, {{{1, 1, 1}, kNone}}},
+    {{{{0, 1, 1}, {1, 1, -1}}}, {{{1, 0, 1}, {1, 1, 1}}}, {{{0, 0, 1}, kNone}}},
 }};
-// C: products with their signs, [pixel half][output half].
-struct Signed {
-  int product;
-  float sign;
-};
-constexpr std::array<std::array<std::array<Signed, 4>, 2>, 2> kResults = {{
-    {{{{{0, 1}, {3, 1}, {4, -1}, {6, 1}}}, {{{2, 1}, {4, 1}, {0, 0}, {0, 0}}}}},
-    {{{{{1, 1}, {3, 1}, {0, 0}, {0, 0}}}, {{{0, 1}, {1, -1}, {2, 1}, {5, 1}}}}},
-}};
+constexpr int64_t kProductCount = kProducts.size();
 
-// Pixels of one image that are computed together.
-struct Pixels {
-  int64_t image;
-  int64_t first;
-  int64_t half, second;  // how many the first and the second half are
-  const float* map;      // the first pixel's first channel
-};
+// Whether the product is the first that a quarter of C gets.
+constexpr bool begins(size_t product, const Quarter& quarter) {
+  for (size_t p = 0; p < product; ++p)
+    for (const Quarter& other : kProducts[p].c)
+      if (other.sign != 0 && other.row == quarter.row && other.column == quarter.column) return false;
+  return true;
+}
 
 class Strassen final : public Step {
  public:
   explicit Strassen(const ConvDescription& conv);
   void run(const RunContext& context) const override;
   std::string kernel() const override { return fmt::format("strassen 1x1/1{}", to_string(conv_.epilogue)); }
-  int64_t shared_floats() const override { return static_cast<int64_t>(kProducts.size()) * factor_floats(); }
-  int64_t scratch_floats() const override { return static_cast<int64_t>(kProducts.size()) * result_floats(); }
+  int64_t scratch_floats() const override { return most_half_ * std::min(channels_, kPackedChannels); }
 
  private:
   void pack();
   void pack_group(size_t product, size_t g);
-  // The floats of one product's sum of pixels, and of its result for one group.
-  int64_t factor_floats() const { return most_half_ * in_blocks_ * kernels_.lanes; }
-  int64_t result_floats() const { return most_half_ * groups_.front().width(); }
-  void add_pixels(const RunContext& context, const Pixels& some) const;
-  void multiply_group(const RunContext& context, const Pixels& some, size_t g, float* results) const;
-  void combine_group(const RunContext& context, const Pixels& some, const OutputGroup& group,
-                     const float* results) const;
+  // Pixels that are computed together, `tiles` and as many after them, for some groups of outputs.
+  struct Task {
+    int64_t image, first;
+    PackedTiles tiles;
+    size_t first_group, end_group;
+  };
+  void run_task(const RunContext& context, const Task& task, float* packed) const;
+  // One product, of some input channels.
+  void multiply(const RunContext& context, const Task& task, size_t product, int64_t channel,
+                const float* packed) const;
 
   ConvDescription conv_;
   const Kernels& kernels_;
-  int64_t in_blocks_, out_blocks_;   // of a half
-  int64_t most_half_ = 0;            // pixels
+  int64_t in_blocks_, out_blocks_;  // of a half
+  int64_t channels_;                // of a half of the input
+  // An image's pixels are cut without regard to the threads: the numbers depend on which half a pixel is in.
+  int64_t chunks_ = 1;
+  int64_t most_half_ = 0;            // pixels of a chunk's half
+  int64_t group_parts_ = 1;          // tasks that a chunk's groups are cut into
   std::vector<OutputGroup> groups_;  // of a half of the output channels
   std::vector<int64_t> weights_at_;  // of each group in a product's weights
   int64_t product_weights_ = 0;
-  std::vector<int64_t> sum_offsets_, map_offsets_;  // of a half's input channels, in a sum and in the map
-  Tensor weights_, bias_, zero_;                    // weights: [product][group][channel][width]
+  Tensor weights_, bias_;  // weights: [product][group][channel][width]
 };
 
 Strassen::Strassen(const ConvDescription& conv)
@@ -99,19 +98,25 @@ Strassen::Strassen(const ConvDescription& conv)
       kernels_(*conv.kernels),
       in_blocks_(conv.src.channels / kernels_.lanes / 2),
       out_blocks_(conv.dst.channels / kernels_.lanes / 2),
-      most_half_((std::min(conv.dst.pixels(), kMostPixels) + 1) / 2),
+      channels_(in_blocks_ * kernels_.lanes),
       groups_(group_outputs(conv.dst.channels / 2, kernels_.lanes)) {
-  const int64_t lanes = kernels_.lanes;
-  for (int64_t c = 0; c < in_blocks_ * lanes; ++c) {
-    sum_offsets_.push_back(c / lanes * most_half_ * lanes + c % lanes);
-    map_offsets_.push_back(c / lanes * conv.src.block_floats(kernels_.lanes) + c % lanes);
-  }
+  const int64_t pairs = conv.dst.pixels() / 2;
+  const int64_t tile = kernels_.tile_pixels;
+  const int64_t wanted =
+      std::max<int64_t>(
+          cpu::cache_bytes(2) / 2 / int64_t{sizeof(float)} / std::min(channels_, kPackedChannels) / tile, 1) *
+      tile;
+  chunks_ = (pairs + wanted - 1) / wanted;
+  most_half_ = (pairs + chunks_ - 1) / chunks_;
+  const int64_t tasks = chunks_ * conv.dst.images;
+  if (const int64_t threads = conv.pool->threads(); threads > 1)
+    group_parts_ = std::clamp<int64_t>((kTasksPerThread * threads + tasks - 1) / tasks, 1,
+                                       static_cast<int64_t>(groups_.size()));
   for (const OutputGroup& group : groups_) {
     weights_at_.push_back(product_weights_);
-    product_weights_ += in_blocks_ * lanes * group.width();
+    product_weights_ += channels_ * group.width();
   }
-  bias_ = Tensor({2 * out_blocks_ * lanes});
-  zero_ = Tensor({groups_.front().width()});
+  bias_ = Tensor({2 * out_blocks_ * kernels_.lanes});
   std::ranges::copy(conv_.bias, bias_.values().begin());
   pack();
   conv_.weight = {};
@@ -120,123 +125,91 @@ Strassen::Strassen(const ConvDescription& conv)
 }
 
 void Strassen::pack() {
-  weights_ = Tensor({static_cast<int64_t>(kProducts.size()) * product_weights_});
+  weights_ = Tensor({kProductCount * product_weights_});
   const auto groups = static_cast<int64_t>(groups_.size());
-  conv_.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * groups, [&](int64_t task, int) {
+  conv_.pool->parallel_for(kProductCount * groups, [&](int64_t task, int) {
     pack_group(static_cast<size_t>(task / groups), static_cast<size_t>(task % groups));
   });
 }
 
 void Strassen::pack_group(size_t product, size_t g) {
   const OutputGroup& group = groups_[g];
-  const int64_t channels = in_blocks_ * kernels_.lanes;
   float* packed =
       weights_.values().data() + static_cast<int64_t>(product) * product_weights_ + weights_at_[g];
-  for (const Term& term : kProducts[product].b)
-    for (int64_t slot = 0; slot < group.width() && term.sign != 0; ++slot) {
-      const int64_t out = term.other * out_blocks_ * kernels_.lanes + group.channel(slot);
-      const float* row = conv_.weight.data() + out * 2 * channels + term.half * channels;
-      for (int64_t c = 0; c < channels; ++c) packed[c * group.width() + slot] += term.sign * row[c];
+  for (const Quarter& quarter : kProducts[product].b)
+    for (int64_t slot = 0; slot < group.width() && quarter.sign != 0; ++slot) {
+      const int64_t out = quarter.column * out_blocks_ * kernels_.lanes + group.channel(slot);
+      const float* row = conv_.weight.data() + out * 2 * channels_ + quarter.row * channels_;
+      for (int64_t c = 0; c < channels_; ++c) packed[c * group.width() + slot] += quarter.sign * row[c];
     }
 }
 
 void Strassen::run(const RunContext& context) const {
   const int64_t pixels = conv_.dst.pixels();
-  const int64_t chunks = (pixels + 2 * most_half_ - 1) / (2 * most_half_);
-  for (int64_t image = 0; image < conv_.dst.images; ++image)
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const int64_t first = chunk * pixels / chunks;
-      const int64_t count = (chunk + 1) * pixels / chunks - first;
-      const int64_t half = (count + 1) / 2;
-      const Pixels some{image, first, half, count - half,
-                        context.read(conv_.src) + image * conv_.src.image_stride + first * kernels_.lanes};
-      add_pixels(context, some);
-      context.pool->parallel_for(static_cast<int64_t>(groups_.size()), [&](int64_t g, int thread) {
-        multiply_group(context, some, static_cast<size_t>(g), context.thread_scratch(thread));
-        combine_group(context, some, groups_[static_cast<size_t>(g)], context.thread_scratch(thread));
-      });
-    }
-}
-
-// The sums of A's quarters. The second half of the pixels may have one less: what is missing counts as zero.
-void Strassen::add_pixels(const RunContext& context, const Pixels& some) const {
-  const int64_t lanes = kernels_.lanes;
-  const int64_t block_floats = conv_.src.block_floats(kernels_.lanes);
-  context.pool->parallel_for(static_cast<int64_t>(kProducts.size()) * in_blocks_, [&](int64_t task, int) {
-    const auto product = static_cast<size_t>(task / in_blocks_);
-    const int64_t block = task % in_blocks_;
-    const auto& [left, right] = kProducts[product].a;
-    if (right.sign == 0) return;
-    const auto at = [&](const Term& term) {
-      return some.map + (term.other * in_blocks_ + block) * block_floats + term.half * some.half * lanes;
-    };
-    float* dst =
-        context.shared + static_cast<int64_t>(product) * factor_floats() + block * most_half_ * lanes;
-    CombineArgs args{{at(left), at(right)}, {left.sign, right.sign}, 2, nullptr, dst, some.second * lanes};
-    kernels_.combine(args);
-    if (some.half == some.second) return;
-    const auto only = [&](const Term& term) { return term.half == 0 ? term.sign : 0.f; };
-    for (int64_t i = some.second * lanes; i < some.half * lanes; ++i) {
-      dst[i] = 0;
-      if (only(left) != 0) dst[i] += only(left) * args.src[0][i];
-      if (only(right) != 0) dst[i] += only(right) * args.src[1][i];
-    }
+  const auto groups = static_cast<int64_t>(groups_.size());
+  context.pool->parallel_for(conv_.dst.images * chunks_ * group_parts_, [&](int64_t index, int thread) {
+    const int64_t part = index % group_parts_;
+    const int64_t chunk = index / group_parts_ % chunks_;
+    const int64_t first = chunk * (pixels / 2) / chunks_, end = (chunk + 1) * (pixels / 2) / chunks_;
+    Task task{index / group_parts_ / chunks_, 2 * first, PackedTiles(end - first, kernels_.tile_pixels),
+              static_cast<size_t>(part * groups / group_parts_),
+              static_cast<size_t>((part + 1) * groups / group_parts_)};
+    run_task(context, task, context.thread_scratch(thread));
+    if (chunk + 1 < chunks_ || pixels % 2 == 0) return;
+    // The odd one, and the one before it again.
+    task.first = pixels - 2;
+    task.tiles = PackedTiles(1, kernels_.tile_pixels);
+    run_task(context, task, context.thread_scratch(thread));
   });
 }
 
-// One group of each half of the output channels: all seven products.
-void Strassen::multiply_group(const RunContext& context, const Pixels& some, size_t g, float* results) const {
+void Strassen::run_task(const RunContext& context, const Task& task, float* packed) const {
   const int64_t lanes = kernels_.lanes;
-  const OutputGroup& group = groups_[g];
-  for (size_t p = 0; p < kProducts.size(); ++p) {
-    const auto& [left, right] = kProducts[p].a;
-    MatrixProduct product;
-    product.channels = in_blocks_ * lanes;
-    product.pixels = some.half;
-    if (right.sign != 0) {
-      product.src = context.shared + static_cast<int64_t>(p) * factor_floats();
-      product.offsets = sum_offsets_.data();
-    } else {  // a quarter as it is
-      product.src = some.map + left.other * in_blocks_ * conv_.src.block_floats(kernels_.lanes) +
-                    left.half * some.half * lanes;
-      product.offsets = map_offsets_.data();
-      if (left.half == 1) product.pixels = some.second;
+  const int64_t block_floats = conv_.src.block_floats(kernels_.lanes);
+  const PackedTiles& tiles = task.tiles;
+  const float* map = context.read(conv_.src) + task.image * conv_.src.image_stride + task.first * lanes;
+  for (size_t p = 0; p < kProducts.size(); ++p)
+    for (int64_t channel = 0; channel < channels_; channel += kPackedChannels) {
+      const int64_t blocks = std::min(kPackedChannels, channels_ - channel) / lanes;
+      const auto& [left, right] = kProducts[p].a;
+      const auto at = [&](const Quarter& quarter, int64_t tile) {
+        return map + (quarter.column * in_blocks_ + channel / lanes) * block_floats +
+               (quarter.row * tiles.pixels() + tiles.first(tile)) * lanes;
+      };
+      for (int64_t tile = 0; tile < tiles.count(); ++tile)
+        kernels_.pack_pixels({at(left, tile), right.sign == 0 ? nullptr : at(right, tile), right.sign,
+                              block_floats, blocks, static_cast<int>(tiles.pixels(tile)),
+                              packed + tiles.first(tile) * blocks * lanes});
+      multiply(context, task, p, channel, packed);
     }
-    product.weights = weights_.values().data() + static_cast<int64_t>(p) * product_weights_ + weights_at_[g];
-    product.bias = zero_.values().data();
-    product.dst_block = most_half_ * lanes;
-    product.dst = results + static_cast<int64_t>(p) * result_floats();
-    multiply(kernels_, group, product);
-    // A pixel that the second half lacks.
-    for (int v = 0; v < group.vectors(); ++v)
-      std::fill(product.dst + v * product.dst_block + product.pixels * lanes,
-                product.dst + v * product.dst_block + some.half * lanes, 0.f);
-  }
+  for (size_t g = task.first_group; g < task.end_group; ++g)
+    for (const int64_t half : {int64_t{0}, out_blocks_})
+      finish_tile(
+          context, conv_,
+          {task.image, half + groups_[g].first_block, groups_[g].vectors(), task.first, 2 * tiles.pixels()});
 }
 
-void Strassen::combine_group(const RunContext& context, const Pixels& some, const OutputGroup& group,
-                             const float* results) const {
-  const int64_t lanes = kernels_.lanes;
-  for (int64_t task = 0; task < int64_t{4} * group.vectors(); ++task) {
-    const int64_t vector = task / 4;
-    const int64_t pixel_half = task / 2 % 2;
-    const int64_t out_half = task % 2;
-    const int64_t out_block = out_half * out_blocks_ + group.first_block + vector;
-    const int64_t pixels = pixel_half == 0 ? some.half : some.second;
-    if (pixels == 0) continue;
-    const TilePlace place{some.image, out_block, 1, some.first + pixel_half * some.half, pixels};
-    CombineArgs args{};
-    for (const Signed& term : kResults[static_cast<size_t>(pixel_half)][static_cast<size_t>(out_half)]) {
-      if (term.sign == 0) continue;
-      args.src[static_cast<size_t>(args.terms)] =
-          results + term.product * result_floats() + vector * most_half_ * lanes;
-      args.factors[static_cast<size_t>(args.terms++)] = term.sign;
+void Strassen::multiply(const RunContext& context, const Task& task, size_t product, int64_t channel,
+                        const float* packed) const {
+  const float* weights = weights_.values().data() + static_cast<int64_t>(product) * product_weights_;
+  const auto weights_of = [&](size_t g) { return weights + weights_at_[g] + channel * groups_[g].width(); };
+  PackedProduct factors{&task.tiles, packed, std::min(kPackedChannels, channels_ - channel), nullptr,
+                        nullptr};
+  for (size_t g = task.first_group; g < task.end_group; ++g) {
+    factors.weights = weights_of(g);
+    factors.next = g + 1 < task.end_group ? weights_of(g + 1) : nullptr;
+    std::array<PackedResult, kMostPackedResults> results{};
+    size_t count = 0;
+    for (const Quarter& quarter : kProducts[product].c) {
+      if (quarter.sign == 0) continue;
+      const int64_t block = quarter.column * out_blocks_ + groups_[g].first_block;
+      const TilePlace place{task.image, block, 1, task.first + quarter.row * task.tiles.pixels(), 1};
+      const bool fresh = channel == 0 && begins(product, quarter);
+      results[count++] = {place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes), quarter.sign,
+                          fresh ? bias_.values().data() + block * kernels_.lanes : nullptr};
     }
-    args.bias = bias_.values().data() + out_block * lanes;
-    args.dst = place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
-    args.count = pixels * lanes;
-    kernels_.combine(args);
-    finish_tile(context, conv_, place);
+    add_packed(kernels_, groups_[g], factors, {results.data(), count},
+               conv_.dst.block_floats(kernels_.lanes));
   }
 }
 
