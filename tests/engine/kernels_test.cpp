@@ -144,7 +144,8 @@ std::vector<const Kernels*> all_kernels() {
 TEST(Kernels, PackedTilesMatchDoublePrecision) {
   for (const Kernels* kernels : all_kernels())
     for (int pixels = 1; pixels <= kernels->tile_pixels; ++pixels)
-      for (int halves = 1; halves <= kMaxTileHalves; ++halves)
+      for (int halves = kernels->half_blocks ? 1 : 2; halves <= kMaxTileHalves;
+           halves += kernels->half_blocks ? 1 : 2)
         for (const int channels : {1, 7, 8, 16, 37}) {
           SCOPED_TRACE(::testing::Message() << cpu::simd_name(kernels->level) << ", " << pixels << " pixels, "
                                             << halves << " halves, " << channels << " channels");

@@ -67,14 +67,17 @@ void fill_row(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
 template <int... kSteps>
 void fill_steps(Kernels& kernels, std::integer_sequence<int, kSteps...>) {
   using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
-  (fill_row<static_cast<TileStep>(kSteps), 1>(kernels, Pixels()), ...);
   (fill_row<static_cast<TileStep>(kSteps), 2>(kernels, Pixels()), ...);
-  (fill_row<static_cast<TileStep>(kSteps), 3>(kernels, Pixels()), ...);
   (fill_row<static_cast<TileStep>(kSteps), 4>(kernels, Pixels()), ...);
+  if constexpr (tile::kHalfBlocks) {
+    (fill_row<static_cast<TileStep>(kSteps), 1>(kernels, Pixels()), ...);
+    (fill_row<static_cast<TileStep>(kSteps), 3>(kernels, Pixels()), ...);
+  }
 }
 
 void FillConvTiles(Kernels& kernels) {
   kernels.tile_pixels = tile::kMostPixels;
+  kernels.half_blocks = tile::kHalfBlocks;
   fill_steps(kernels, std::make_integer_sequence<int, kTileSteps>());
 }
 

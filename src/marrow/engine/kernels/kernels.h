@@ -43,6 +43,8 @@ struct ConvTileArgs {
 };
 using ConvTile = void (*)(const ConvTileArgs& args);
 
+constexpr int64_t kLineFloats = 16;  // of a line of the caches, 64 bytes
+
 // A 1x1 convolution of stride 1, whose input channels may lie anywhere.
 //   dst[v][p] = bias[v] + sum over c of src[offsets[c] + p * lanes] * weights[c][v]
 struct PointwiseTileArgs {
@@ -53,7 +55,11 @@ struct PointwiseTileArgs {
   const float* bias;     // width; nullptr: the sums go on from what dst holds
   float* dst;            // consecutive pixels of the first output block
   int64_t dst_block;     // floats between output blocks
+  // Weights that are wanted next are asked for on the way: so many lines each kAheadChannels.
+  const float* ahead;
+  int ahead_lines;
 };
+constexpr int kAheadChannels = 8;
 using PointwiseTile = void (*)(const PointwiseTileArgs& args);
 
 // Tiles of pixels packed, [tile][block of channels][pixel][lane], one run of memory; and the weights to
@@ -63,7 +69,7 @@ struct PackedOperand {
   int tiles;
   int channels;
   const float* weights;
-  // Weights that are wanted next are asked for on the way: so many lines of 64 bytes a block, up to the end.
+  // Weights that are wanted next are asked for on the way: so many lines a block, up to the end.
   const float* ahead;
   const float* ahead_end;
   int ahead_lines;
@@ -209,7 +215,8 @@ struct Kernels {
   cpu::SimdLevel level = cpu::SimdLevel::kPlain;
   int lanes = 0;
 
-  int tile_pixels = 0;  // the largest tile; 0: this level has none
+  int tile_pixels = 0;       // the largest tile; 0: this level has none
+  bool half_blocks = false;  // there are tiles of an odd number of half blocks, and they are worth it
   // conv_tile[step][halves - 1][pixels - 1]
   std::array<std::array<std::array<ConvTile, kMaxTilePixels>, kMaxTileHalves>, kTileSteps> conv_tile = {};
   // pointwise_tile[halves - 1][pixels - 1]

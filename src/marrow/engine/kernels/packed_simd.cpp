@@ -36,7 +36,6 @@ struct Progress {
 template <int kPixels, int kHalves>
 HWY_INLINE void add_channels(const PackedOperand& operand, Progress& at, tile::Tile<kPixels, kHalves>& sums) {
   constexpr int64_t kWidth = tile::Tile<kPixels, kHalves>::kWidth;
-  constexpr int64_t kLineFloats = 16;
   const float* x = at.src;
   const float* weights = operand.weights;
   int left = operand.channels;
@@ -117,10 +116,12 @@ void fill_add_packed(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
 
 void FillPacked(Kernels& kernels) {
   using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
-  fill_packed<1>(kernels, Pixels());
   fill_packed<2>(kernels, Pixels());
-  fill_packed<3>(kernels, Pixels());
   fill_packed<4>(kernels, Pixels());
+  if constexpr (tile::kHalfBlocks) {
+    fill_packed<1>(kernels, Pixels());
+    fill_packed<3>(kernels, Pixels());
+  }
   fill_add_packed<1>(kernels, Pixels());
   fill_add_packed<2>(kernels, Pixels());
   kernels.pack_pixels = pack_pixels;

@@ -298,6 +298,7 @@ void fill_unary(Kernels& kernels, std::integer_sequence<int, kKinds...>) {
 void add_plain_kernels(Kernels& kernels) {
   kernels.lanes = kPlainLanes;
   kernels.tile_pixels = kMaxTilePixels;
+  kernels.half_blocks = true;
   using Pixels = std::make_integer_sequence<int, kMaxTilePixels>;
   fill_tiles<1>(kernels, Pixels());
   fill_tiles<2>(kernels, Pixels());

@@ -8,6 +8,7 @@
 // after foreach_target.h
 #include <utility>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/tile-inl.h"
@@ -31,7 +32,15 @@ void pointwise_tile(const PointwiseTileArgs& args) {
   else
     sums.resume(args.dst, args.dst_block);
   const float* weights = args.weights;
-  for (int c = 0; c < args.channels; ++c, weights += Tile::kWidth)
+  const float* ahead = args.ahead;
+  int c = 0;
+  for (; c + kAheadChannels <= args.channels; c += kAheadChannels) {
+    for (int line = 0; line < args.ahead_lines; ++line, ahead += kLineFloats) hwy::Prefetch(ahead);
+#pragma GCC unroll 2
+    for (int i = 0; i < kAheadChannels; ++i, weights += Tile::kWidth)
+      sums.add(args.src + args.offsets[c + i], tile::kLanes, weights);
+  }
+  for (; c < args.channels; ++c, weights += Tile::kWidth)
     sums.add(args.src + args.offsets[c], tile::kLanes, weights);
   sums.store(args.dst, args.dst_block);
 }
@@ -43,10 +52,12 @@ void fill_pixels(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
 
 void FillPointwise(Kernels& kernels) {
   using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
-  fill_pixels<1>(kernels, Pixels());
   fill_pixels<2>(kernels, Pixels());
-  fill_pixels<3>(kernels, Pixels());
   fill_pixels<4>(kernels, Pixels());
+  if constexpr (tile::kHalfBlocks) {
+    fill_pixels<1>(kernels, Pixels());
+    fill_pixels<3>(kernels, Pixels());
+  }
 }
 
 #endif

@@ -23,7 +23,11 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
 // 14 x 2 accumulators, 2 vectors of weights and one broadcast fill 32 registers; 6 x 2 fill 16.
-constexpr int kMostPixels = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 ? 6 : 14;
+constexpr bool kFewRegisters = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4;
+constexpr int kMostPixels = kFewRegisters ? 6 : 14;
+// A half vector takes half the multiply-adds and twice the loads. Small tiles have not enough multiply-adds
+// to hide them.
+constexpr bool kHalfBlocks = !kFewRegisters;
 
 template <int kPixels, int kHalves>
 struct Tile {

@@ -86,7 +86,7 @@ Direct::Direct(const ConvDescription& conv)
 void Direct::find_groups() {
   const int64_t in_per_group = conv_.src.channels / conv_.groups;
   const int64_t out_per_group = conv_.dst.channels / conv_.groups;
-  const std::vector<OutputGroup> outputs = group_outputs(conv_.dst.channels, kernels_.lanes);
+  const std::vector<OutputGroup> outputs = group_outputs(conv_.dst.channels, kernels_);
   int64_t weights = 0;
   int64_t bias = 0;
   for (const OutputGroup& out : outputs) {

@@ -16,6 +16,7 @@ struct MatrixProduct {
   float* dst = nullptr;              // pixel 0 of the group's first block
   int64_t dst_block = 0;             // floats between output blocks
   int64_t pixels = 0;
+  const float* next = nullptr;  // weights that are wanted next, as many; nullptr: none
 };
 
 // In tiles of nearly equal width, a block of input channels after the other so that their weights stay in the

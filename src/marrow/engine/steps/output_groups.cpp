@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "marrow/engine/kernels/kernels.h"
-
 namespace marrow::engine {
 
-std::vector<OutputGroup> group_outputs(int channels, int lanes) {
+std::vector<OutputGroup> group_outputs(int channels, const Kernels& kernels) {
+  const int lanes = kernels.lanes;
   const int half = lanes / 2;
-  int left = (channels + half - 1) / half;
+  int left = kernels.half_blocks ? (channels + half - 1) / half : (channels + lanes - 1) / lanes * 2;
   std::vector<OutputGroup> groups;
   int64_t block = 0;
   while (left > 0) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "marrow/base/tensor.h"
+#include "marrow/engine/kernels/kernels.h"
 
 namespace marrow::engine {
 
@@ -25,8 +26,8 @@ struct OutputGroup {
 };
 
 // In the order of the channels. Tiles of nearly equal width are fastest, so a half block is not left alone
-// where it can have a neighbour.
-std::vector<OutputGroup> group_outputs(int channels, int lanes);
+// where it can have a neighbour. Where half blocks gain nothing, all are whole.
+std::vector<OutputGroup> group_outputs(int channels, const Kernels& kernels);
 
 // `bias`, or zeros where it is empty, as the tiles read it: the groups' widths one after the other.
 Tensor pack_bias(std::span<const OutputGroup> groups, std::span<const float> bias);

@@ -164,7 +164,7 @@ void PackedPointwise::gather(const float* src, const int64_t* offsets, int64_t c
 // stay in the cache or is gathered.
 bool accepts_packed_pointwise(const ConvDescription& conv) {
   const int64_t map_bytes = conv.src.channels * conv.src.pixels() * int64_t{sizeof(float)};
-  return accepts_pointwise(conv) && group_outputs(conv.dst.channels, conv.kernels->lanes).size() > 2 &&
+  return accepts_pointwise(conv) && group_outputs(conv.dst.channels, *conv.kernels).size() > 2 &&
          (map_bytes > cpu::cache_bytes(2) / 2 || !conv.scattered.empty());
 }
 

@@ -5,8 +5,6 @@
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kLineFloats = 16;
-
 // Calls multiply(run of tiles, operand). Each tile asks for its share of the next weights.
 template <class Multiply>
 void for_runs(const Kernels& kernels, const OutputGroup& group, const PackedProduct& product,

@@ -72,6 +72,7 @@ void Pointwise::run_task(const RunContext& context, size_t g, int64_t image, int
   product.dst = place.in(conv_.dst, context.write(conv_.dst), lanes);
   product.dst_block = conv_.dst.block_floats(lanes);
   product.pixels = place.pixels;
+  if (g + 1 < layer_.groups.size()) product.next = layer_.weights_of(g + 1, 0);
   multiply(kernels_, group, product);
   finish_tile(context, conv_, place);
 }

@@ -31,7 +31,7 @@ std::vector<Source> find_sources(const ConvDescription& conv) {
 }  // namespace
 
 PointwiseLayer::PointwiseLayer(const ConvDescription& conv)
-    : groups(group_outputs(conv.dst.channels, conv.kernels->lanes)), bias(pack_bias(groups, conv.bias)) {
+    : groups(group_outputs(conv.dst.channels, *conv.kernels)), bias(pack_bias(groups, conv.bias)) {
   const std::vector<Source> sources = find_sources(conv);
   channels = static_cast<int64_t>(sources.size());
   for (int64_t image = 0; image < conv.dst.images; ++image)

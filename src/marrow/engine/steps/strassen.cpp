@@ -99,7 +99,7 @@ Strassen::Strassen(const ConvDescription& conv)
       in_blocks_(conv.src.channels / kernels_.lanes / 2),
       out_blocks_(conv.dst.channels / kernels_.lanes / 2),
       channels_(in_blocks_ * kernels_.lanes),
-      groups_(group_outputs(conv.dst.channels / 2, kernels_.lanes)) {
+      groups_(group_outputs(conv.dst.channels / 2, kernels_)) {
   const int64_t pairs = conv.dst.pixels() / 2;
   const int64_t tile = kernels_.tile_pixels;
   const int64_t wanted =

@@ -108,7 +108,7 @@ Winograd<Form>::Winograd(const ConvDescription& conv)
       transforms_(kernels_.winograd[Form::kStride - 1]),
       in_blocks_(conv.src.blocks(kernels_.lanes)),
       out_blocks_(conv.dst.blocks(kernels_.lanes)),
-      groups_(group_outputs(conv.dst.channels, kernels_.lanes)),
+      groups_(group_outputs(conv.dst.channels, kernels_)),
       grid_(conv.dst) {
   for (const OutputGroup& group : groups_) {
     weights_at_.push_back(class_floats_);
