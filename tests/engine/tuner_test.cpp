@@ -114,6 +114,9 @@ TEST(Tuner, MeasuresTheUpperRowsOfALargeLayer) {
   EXPECT_EQ(part.dst.height, 16);  // 10 would do, and are too few to cut into tasks
   EXPECT_EQ(part.src.height, 16);
   EXPECT_EQ(part.dst.width, 40);
+  layer.conv.kernel = 1;
+  EXPECT_EQ(measured_part(layer.conv).dst.height, 16);  // 512 pixels are 13 rows
+  layer.conv.kernel = 3;
   layer.conv.src.height = 80;
   layer.conv.stride = 2;
   layer.conv.dst.width = 10;

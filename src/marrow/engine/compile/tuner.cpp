@@ -104,13 +104,16 @@ const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> 
 
 ConvDescription measured_part(const ConvDescription& conv) {
   constexpr double kMostMacs = 2.5e8;  // a thread: some 5 ms
-  constexpr int64_t kFewestRows = 16, kTileRows = 4;
+  // Fewer would not be cut into tasks as the whole is; a 1x1 convolution knows no rows.
+  constexpr int64_t kFewestRows = 16, kFewestPixels = 512, kTileRows = 4;
   const double macs =
       static_cast<double>(conv.dst.images * conv.dst.pixels()) * static_cast<double>(conv.weight.size());
   const double most = kMostMacs * conv.pool->threads();
   if (macs <= most || conv.src.height != conv.dst.height * conv.stride) return conv;
+  const int64_t fewest =
+      conv.kernel == 1 ? (kFewestPixels + conv.dst.width - 1) / conv.dst.width : kFewestRows;
   const auto rows =
-      std::max(static_cast<int64_t>(static_cast<double>(conv.dst.height) * most / macs), kFewestRows);
+      std::max(static_cast<int64_t>(static_cast<double>(conv.dst.height) * most / macs), fewest);
   ConvDescription part = conv;
   part.dst.height = std::min((rows + kTileRows - 1) / kTileRows * kTileRows, conv.dst.height);
   part.src.height = part.dst.height * conv.stride;

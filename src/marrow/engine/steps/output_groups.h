@@ -1,6 +1,7 @@
 // How the output channels of a dense convolution are cut for its register tiles (kernels/tile-inl.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -28,6 +29,20 @@ struct OutputGroup {
 // In the order of the channels. Tiles of nearly equal width are fastest, so a half block is not left alone
 // where it can have a neighbour. Where half blocks gain nothing, all are whole.
 std::vector<OutputGroup> group_outputs(int channels, const Kernels& kernels);
+
+// Adds weight(output, c) to packed[c][slot], for the group's slots that hold one of `outputs` outputs.
+template <class Weight>
+void pack_weights(const OutputGroup& group, int64_t outputs, int64_t channels, const Weight& weight,
+                  float* packed) {
+  constexpr int64_t kTogether = 64;  // channels: what is written stays in the first-level cache
+  for (int64_t first = 0; first < channels; first += kTogether)
+    for (int64_t slot = 0; slot < group.width(); ++slot) {
+      const int64_t output = group.channel(slot);
+      if (output >= outputs) continue;
+      for (int64_t c = first; c < std::min(first + kTogether, channels); ++c)
+        packed[c * group.width() + slot] += weight(output, c);
+    }
+}
 
 // `bias`, or zeros where it is empty, as the tiles read it: the groups' widths one after the other.
 Tensor pack_bias(std::span<const OutputGroup> groups, std::span<const float> bias);

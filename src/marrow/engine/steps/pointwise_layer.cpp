@@ -45,15 +45,12 @@ PointwiseLayer::PointwiseLayer(const ConvDescription& conv)
   }
   weights = Tensor({weight_floats});
   conv.pool->parallel_for(static_cast<int64_t>(groups.size()), [&](int64_t g, int) {
-    const OutputGroup& group = groups[static_cast<size_t>(g)];
-    float* packed = weights.values().data() + weights_at[static_cast<size_t>(g)];
-    for (int64_t slot = 0; slot < group.width(); ++slot) {
-      const int64_t out = group.channel(slot);
-      if (out >= conv.dst.channels) continue;
-      const float* row = conv.weight.data() + out * channels;
-      for (int64_t c = 0; c < channels; ++c)
-        packed[c * group.width() + slot] = row[sources[static_cast<size_t>(c)].column];
-    }
+    pack_weights(
+        groups[static_cast<size_t>(g)], conv.dst.channels, channels,
+        [&](int64_t output, int64_t c) {
+          return conv.weight[static_cast<size_t>(output * channels + sources[static_cast<size_t>(c)].column)];
+        },
+        weights.values().data() + weights_at[static_cast<size_t>(g)]);
   });
 }
 

@@ -136,12 +136,14 @@ void Strassen::pack_group(size_t product, size_t g) {
   const OutputGroup& group = groups_[g];
   float* packed =
       weights_.values().data() + static_cast<int64_t>(product) * product_weights_ + weights_at_[g];
-  for (const Quarter& quarter : kProducts[product].b)
-    for (int64_t slot = 0; slot < group.width() && quarter.sign != 0; ++slot) {
-      const int64_t out = quarter.column * out_blocks_ * kernels_.lanes + group.channel(slot);
-      const float* row = conv_.weight.data() + out * 2 * channels_ + quarter.row * channels_;
-      for (int64_t c = 0; c < channels_; ++c) packed[c * group.width() + slot] += quarter.sign * row[c];
-    }
+  for (const Quarter& quarter : kProducts[product].b) {
+    if (quarter.sign == 0) continue;
+    const float* first = conv_.weight.data() + quarter.column * out_blocks_ * kernels_.lanes * 2 * channels_ +
+                         quarter.row * channels_;
+    pack_weights(
+        group, conv_.dst.channels / 2, channels_,
+        [&](int64_t output, int64_t c) { return quarter.sign * first[output * 2 * channels_ + c]; }, packed);
+  }
 }
 
 void Strassen::run(const RunContext& context) const {
