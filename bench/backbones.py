@@ -11,11 +11,14 @@ bench/peers/compare.py writes.
 import argparse
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from tables import publish
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench/peers"))
+import report  # noqa: E402
 
 
 def main():
@@ -42,20 +45,23 @@ def main():
 
     measured = json.loads((ROOT / "docs/performance.json").read_text())
 
-    def ms(network, size, threads):
-        entry = measured.get(f"{network} {size} float32 {threads}")
-        return f"{entry['ms']['marrow']['median']:.1f}" if entry else "-"
+    for kind in sorted({report.kind(entry) for entry in measured.values()}):
+        entries = [entry for entry in measured.values() if report.kind(entry) == kind and entry["precision"] == "float32"]
 
-    cpus = sorted({f"{entry['cpu']}, {entry['date']}" for entry in measured.values()})
-    rows += ["", f"{'; '.join(cpus)}; float32, milliseconds an image:", "",
-             "| backbone | classifier, 224, 1 thread | YOLOv8n, 320, 1 thread | 640, 1 thread | 640, 2 threads |",
-             "|---|---|---|---|---|"]
-    detectors = sorted({entry["network"] for entry in measured.values() if entry["network"].startswith("yolov8n")},
-                       key=lambda network: float(ms(network, 640, 1)))
-    for network in detectors:
-        backbone = network.removeprefix("yolov8n").removeprefix("-")
-        times = [ms(backbone, 224, 1), ms(network, 320, 1), ms(network, 640, 1), ms(network, 640, 2)]
-        rows.append(f"| {f'`{backbone}`' if backbone else 'its own'} | {' | '.join(times)} |")
+        def ms(network, size, threads):
+            found = [entry["ms"]["marrow"]["median"] for entry in entries
+                     if (entry["network"], entry["size"], entry["threads"]) == (network, size, threads)]
+            return f"{found[0]:.1f}" if found else "-"
+
+        dates = sorted({entry["date"] for entry in entries})
+        rows += ["", f"{kind[0]}, {kind[1]}, {dates[-1]}; float32, milliseconds an image:", "",
+                 "| backbone | classifier, 224, 1 thread | YOLOv8n, 320, 1 thread | 640, 1 thread | 640, 2 threads |",
+                 "|---|---|---|---|---|"]
+        detectors = {entry["network"] for entry in entries if entry["network"].startswith("yolov8n")}
+        for network in sorted(detectors, key=lambda network: float(ms(network, 640, 1).replace("-", "inf"))):
+            backbone = network.removeprefix("yolov8n").removeprefix("-")
+            times = [ms(backbone, 224, 1), ms(network, 320, 1), ms(network, 640, 1), ms(network, 640, 2)]
+            rows.append(f"| {f'`{backbone}`' if backbone else 'its own'} | {' | '.join(times)} |")
     publish("bench/backbones.py", "\n".join(rows), options.write)
 
 

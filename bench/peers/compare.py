@@ -127,8 +127,7 @@ def measure_all(options, results):
     from files import Files  # needs NumPy, which the environment has
 
     files = Files(options, NETWORKS)
-    cpu = json.loads(subprocess.run([options.marrow, "benchmark", "shufflenet_v2_x0_5", "--seconds", "0", "--json"],
-                                    capture_output=True, text=True, check=True).stdout)["cpu"]
+    processor = report.processor(options.marrow)
     with open(options.work / "compare.log", "wb") as log:
         for threads in options.threads:
             running, versions = start(options, log)
@@ -136,10 +135,10 @@ def measure_all(options, results):
                 for case in cases(options):
                     begin = time.monotonic()
                     good, problems = load_all(running, files, case, threads, options)
-                    row = {"network": case[0], "size": case[1], "precision": case[2], "threads": threads, "cpu": cpu,
+                    row = {"network": case[0], "size": case[1], "precision": case[2], "threads": threads, "processor": processor,
                            "date": datetime.date.today().isoformat(), "versions": versions, "problems": problems,
                            "ms": {name: report.summary(t) for name, t in measure(good, options).items()}}
-                    results[" ".join(str(part) for part in (*case, threads))] = row
+                    results[" ".join(str(part) for part in (*case, threads, *report.kind(row)))] = row
                     report.save(options.results, results)
                     print(report.line(row), f"  ({time.monotonic() - begin:.0f} s)", flush=True)
             finally:

@@ -13,6 +13,7 @@ from tables import publish  # noqa: E402
 
 NAMES = {OURS: "Marrow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "mnn": "MNN", "ncnn": "ncnn",
          "opencv": "OpenCV", "torch": "PyTorch"}
+PRECISIONS = ["float32", "bf16", "int8"]
 COLOURS = {"onnxruntime": "#1f77b4", "openvino": "#d62728", "mnn": "#2ca02c", "ncnn": "#ff7f0e", "opencv": "#9467bd",
            "torch": "#7f7f7f"}
 
@@ -23,6 +24,19 @@ def load(path):
 
 def save(path, results):
     path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
+def processor(marrow):
+    """What `marrow benchmark` says of the processor: name, vector instructions, caches in KiB, a core's peak."""
+    said = json.loads(subprocess.run([marrow, "benchmark", "shufflenet_v2_x0_5", "--seconds", "0", "--threads", "1",
+                                      "--json"], capture_output=True, text=True, check=True).stdout)
+    return {"name": said["cpu"], "simd": said["simd"], "cache_kib": [size // 1024 for size in said["cache_bytes"]],
+            "peak_gflops": round(said["peak_gflops"])}
+
+
+def kind(row):
+    """The type of a row's processor. Rows of one type stand in one table, and replace each other."""
+    return row["processor"]["name"], row["processor"]["simd"], f"{row['processor']['cache_kib'][1]}K"
 
 
 def summary(times):
@@ -67,27 +81,41 @@ def table(rows, threads, precision, order):
 
 
 def provenance(rows):
-    """Which versions on which processor when; one line each way in which rows differ in them."""
+    """Which versions when; one line each way in which rows differ in them."""
     def said(row):
         versions = ", ".join(version for name, version in row["versions"].items() if name == OURS or name in row["ms"]
                              or name in row["problems"])
-        return row["cpu"], versions
+        return versions
     lines = []
-    for cpu, versions in dict.fromkeys(said(row) for row in rows):
-        dates = sorted({row["date"] for row in rows if said(row) == (cpu, versions)})
-        lines.append(f"{cpu}, {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}: {versions}.")
+    for versions in dict.fromkeys(said(row) for row in rows):
+        dates = sorted({row["date"] for row in rows if said(row) == versions})
+        lines.append(f"* {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}: {versions}.")
     return lines
 
 
+def heading(rows):
+    """The processor of some rows; its peak is the highest that was measured."""
+    processor = rows[0]["processor"]
+    caches = ", ".join(f"{size // 1024} MiB" if size >= 1024 else f"{size} KiB" for size in processor["cache_kib"])
+    peak = max(row["processor"]["peak_gflops"] for row in rows)
+    return [f"### {processor['name']}, {processor['simd']}", "",
+            f"Caches of {caches}; float32 peak of a core {peak} GFLOP/s.", ""]
+
+
 def write(document, results, order):
-    rows = [row for row in results.values() if row["network"] in order]
-    lines = [*provenance(rows), ""]
-    for precision in dict.fromkeys(row["precision"] for row in rows):
-        for threads in sorted({row["threads"] for row in rows}):
-            lines += table(rows, threads, precision, order)
-    picture = document.with_suffix(".svg")
-    plot([row for row in rows if row["precision"] == "float32"], order, picture)
-    publish("bench/peers/compare.py", "\n".join([*lines, f"![Time over Marrow's]({picture.name})"]), document)
+    """A part of the document and a plot for each type of processor, and in it a table for each precision and number of threads."""
+    everything = [row for row in results.values() if row["network"] in order]
+    lines = []
+    for mine in sorted({kind(row) for row in everything}, key=lambda k: (k[1], k)):
+        rows = [row for row in everything if kind(row) == mine]
+        lines += [*heading(rows), *provenance(rows), ""]
+        for precision in sorted({row["precision"] for row in rows}, key=PRECISIONS.index):
+            for threads in sorted({row["threads"] for row in rows}):
+                lines += table(rows, threads, precision, order)
+        picture = document.with_name(f"{document.stem}-{mine[1]}-{mine[2]}.svg")
+        plot([row for row in rows if row["precision"] == "float32"], order, picture)
+        lines += [f"![Time over Marrow's]({picture.name})", ""]
+    publish("bench/peers/compare.py", "\n".join(lines).rstrip(), document)
 
 
 def plot_points(rows, name, order):

@@ -19,7 +19,7 @@ TEST(BenchmarkCommand, JsonHasEveryFigure) {
   ASSERT_EQ(result.code, 0) << result.err;
   const auto object = nlohmann::json::parse(result.out);
   for (const char* key :
-       {"cpu", "simd", "load_ms", "deploy_ms", "compile_ms", "peak_gflops", "peak_memory_bytes"})
+       {"cpu", "simd", "load_ms", "deploy_ms", "compile_ms", "cache_bytes", "peak_gflops", "peak_memory_bytes"})
     EXPECT_TRUE(object.contains(key)) << key;
   EXPECT_EQ(object.at("threads"), 1);
   EXPECT_EQ(object.at("trained"), false);

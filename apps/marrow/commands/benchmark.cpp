@@ -182,6 +182,7 @@ int benchmark(const Options& o) {
                    {"threads", threads},
                    {"cpu", machine.cpu},
                    {"simd", cpu::simd_name(machine.simd)},
+                   {"cache_bytes", machine.cache_bytes},
                    {"parameters", model::count_parameters(network.graph)},
                    {"macs", run.macs()},
                    {"load_ms", load_ms},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "marrow/base/stopwatch.h"
+#include "marrow/cpu/caches.h"
 #include "marrow/cpu/processor.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/engine/kernels/kernels.h"
@@ -29,7 +30,10 @@ std::string proc_value(const char* file, std::string_view key) {
 }  // namespace
 
 Machine this_machine() {
-  return {cpu::processor_name(), cpu::available_threads(), cpu::choose_simd_level()};
+  return {cpu::processor_name(),
+          cpu::available_threads(),
+          cpu::choose_simd_level(),
+          {cpu::cache_bytes(1), cpu::cache_bytes(2), cpu::cache_bytes(3)}};
 }
 
 double peak_gflops(cpu::SimdLevel level) {

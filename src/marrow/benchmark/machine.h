@@ -1,6 +1,7 @@
 // The processor that a benchmark ran on, so that a figure never stands without it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -12,6 +13,7 @@ struct Machine {
   std::string cpu;  // processor_name()
   int cores = 1;    // that this process may use
   cpu::SimdLevel simd = cpu::SimdLevel::kPlain;
+  std::array<int64_t, 3> cache_bytes = {};  // data caches by level, see cpu/caches.h
 };
 
 Machine this_machine();
