@@ -51,6 +51,8 @@ TEST(EngineAllocation, RunAllocatesNothing) {
   const Graph graph = testing::graph_of(3, [](GraphBuilder& g, Value x) {
     x = g.activation(g.conv(x, "stem", {.out = 24, .kernel = 3, .stride = 2}), ActivationKind::kSilu);
     const Value dw = g.conv(x, "dw", {.out = 24, .kernel = 5, .groups = 24});
+    x = g.conv(x, "expand", {.out = 40});
+    x = g.conv(x, "expanded", {.out = 40, .kernel = 3, .groups = 40});
     x = g.concat({x, dw, g.upsample(g.max_pool(dw, 2, 2), 2)});
     x = g.channel_shuffle(x, 2);
     x = g.multiply(x, g.global_average_pool(x));

@@ -43,6 +43,13 @@ struct DepthwisePart {
   Stage activation;
 };
 
+// A 1x1 convolution, and the depthwise one that alone reads it: engine/compile/expansions.h.
+struct ExpandDepthwise {
+  Convolution expand;
+  Conv depthwise;
+  LoweredEpilogue epilogue;  // of the depthwise one
+};
+
 struct LinearLayer {
   Linear linear;
   LoweredEpilogue epilogue;
@@ -83,10 +90,10 @@ struct Output {};
 
 // The rest is as the graph has it. Slice, Concat and ChannelShuffle are only met while a graph is lowered.
 using LoweredOperation =
-    std::variant<lowered::Convolution, lowered::DepthwisePart, lowered::LinearLayer, lowered::Elementwise,
-                 lowered::Gate, lowered::Affine, lowered::Pack, lowered::Gather, lowered::Convert,
-                 lowered::Output, Slice, Concat, ChannelShuffle, ConvTranspose, MaxPool, AdaptiveMaxPool,
-                 GlobalAveragePool, Upsample, Flatten, Scale, Attention, DetectDecode>;
+    std::variant<lowered::Convolution, lowered::DepthwisePart, lowered::ExpandDepthwise, lowered::LinearLayer,
+                 lowered::Elementwise, lowered::Gate, lowered::Affine, lowered::Pack, lowered::Gather,
+                 lowered::Convert, lowered::Output, Slice, Concat, ChannelShuffle, ConvTranspose, MaxPool,
+                 AdaptiveMaxPool, GlobalAveragePool, Upsample, Flatten, Scale, Attention, DetectDecode>;
 
 struct LoweredOp {
   std::string name;  // of the graph's node

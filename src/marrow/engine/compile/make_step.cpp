@@ -8,6 +8,7 @@
 #include "marrow/engine/steps/convolution.h"
 #include "marrow/engine/steps/detect_decode.h"
 #include "marrow/engine/steps/elementwise.h"
+#include "marrow/engine/steps/expand_depthwise.h"
 #include "marrow/engine/steps/layout.h"
 #include "marrow/engine/steps/low_precision.h"
 #include "marrow/engine/steps/pooling.h"
@@ -60,6 +61,25 @@ class Maker {
     description.groups = dst_.channels;
     description.epilogue.before = part.activation;
     return {context_.tuner.make_convolution(description), macs_of_outputs(weight)};
+  }
+  MadeStep operator()(const lowered::ExpandDepthwise& pair) const {
+    const Conv& conv = pair.expand.conv;
+    const Tensor weight = parameter(conv.weight), bias = parameter(conv.bias);
+    ConvDescription expand = describe(conv, src_, weight, bias);
+    View& wide = expand.dst;
+    wide = src_;
+    wide.channels = conv.out_channels;
+    wide.image_stride = wide.image_floats(kernels_.lanes);
+    expand.epilogue.before = pair.expand.epilogue.before;
+    expand.scattered = pair.expand.channels;
+    if (!expand.scattered.empty()) expand.sources = inputs_;
+
+    const Tensor taps = parameter(pair.depthwise.weight), shift = parameter(pair.depthwise.bias);
+    ConvDescription depthwise = describe(pair.depthwise, wide, taps, shift);
+    depthwise.groups = conv.out_channels;
+    depthwise.epilogue = epilogue(pair.epilogue);
+    const double expanded = static_cast<double>(wide.images * wide.channels * wide.pixels());
+    return {make_expand_depthwise(expand, depthwise), expanded * macs_a_row(weight) + macs_of_outputs(taps)};
   }
   MadeStep operator()(const ConvTranspose& conv) const {
     const Tensor weight = parameter(conv.weight), bias = parameter(conv.bias);

@@ -7,6 +7,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/engine/compile/elements.h"
+#include "marrow/engine/compile/expansions.h"
 #include "marrow/engine/compile/lowering.h"
 #include "marrow/engine/compile/make_step.h"
 #include "marrow/graph/passes/deploy.h"
@@ -40,6 +41,7 @@ Program compile(const Graph& graph, const Weights& weights, const Shape& input,
   Lowered lowered =
       lower(model.graph, model.weights, infer_shapes(model.graph, input), program.kernels->lanes);
   choose_elements(model.graph, options.precision, lowered);
+  fuse_expansions(*program.kernels, pool.threads(), lowered);
   check_sizes(model.graph, lowered);
   const auto shape = [&](Value value) { return lowered.shapes[static_cast<size_t>(value.id)]; };
   for (const NamedValue& output : model.graph.outputs)
