@@ -46,12 +46,22 @@ TEST(Kernels, FunctionsAreRightToOneInAMillionEverywhere) {
     }
 }
 
+// In place, and each number alike wherever it stands.
 TEST(Kernels, FunctionsTakeAnyCountAndLeaveTheRestAlone) {
+  constexpr int kMost = 1100;
+  std::vector<int> counts = {255, 256, 257, 511, 512, 513, 519, 1024, 1031};
+  for (int count = 0; count < 40; ++count) counts.push_back(count);
   for (const Kernels* kernels : vector_kernels())
-    for (int count = 0; count < 40; ++count) {
-      std::vector<float> values(48, -2.f);
-      kernels->unary[static_cast<size_t>(1)](values.data(), values.data(), count, 0);
-      for (int i = 0; i < 48; ++i) ASSERT_EQ(values[static_cast<size_t>(i)], i < count ? 0.f : -2.f);
+    for (size_t kind = 1; kind < kUnaryKinds; ++kind) {
+      float wanted = -2.f;
+      kernels->unary[kind](&wanted, &wanted, 1, 0.3f);
+      for (const int count : counts) {
+        std::vector<float> values(kMost, -2.f);
+        kernels->unary[kind](values.data(), values.data(), count, 0.3f);
+        for (int i = 0; i < kMost; ++i)
+          ASSERT_EQ(values[static_cast<size_t>(i)], i < count ? wanted : -2.f)
+              << cpu::simd_name(kernels->level) << ", kind " << kind << ", " << i << " of " << count;
+      }
     }
 }
 

@@ -4,6 +4,8 @@
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/elementwise_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
+#include <algorithm>
+
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/kernels.h"
 #include "marrow/engine/kernels/math-inl.h"
@@ -36,8 +38,10 @@ struct Relu6 {
 struct LeakyRelu {
   V operator()(V x, V slope) const { return hn::IfThenElse(hn::Ge(x, hn::Zero(D())), x, hn::Mul(x, slope)); }
 };
+// In two parts (see unary()): first the power, then what is made of it.
 struct Silu {
-  V operator()(V x, V) const { return hn::Mul(x, sigmoid(D(), x)); }
+  V first(V x) const { return exp(D(), hn::Neg(x)); }
+  V second(V x, V power) const { return hn::Mul(x, sigmoid_of_power(D(), power)); }
 };
 // min(max(x / 6 + 0.5, 0), 1), summed first: x + 3 is exact where the sum nearly vanishes.
 struct HardSigmoid {
@@ -50,7 +54,8 @@ struct HardSwish {
   V operator()(V x, V p) const { return hn::Mul(x, HardSigmoid()(x, p)); }
 };
 struct Sigmoid {
-  V operator()(V x, V) const { return sigmoid(D(), x); }
+  V first(V x) const { return exp(D(), hn::Neg(x)); }
+  V second(V, V power) const { return sigmoid_of_power(D(), power); }
 };
 struct Tanh {
   V operator()(V x, V) const { return tanh(D(), x); }
@@ -80,18 +85,40 @@ struct Scale {
   V operator()(V x, V factor) const { return hn::Mul(x, factor); }
 };
 
+// The first vectors of which op makes dst; the rest is less than one. Returns how many floats that were.
+template <class Op>
+HWY_INLINE int64_t whole_vectors(const Op& op, const float* src, float* dst, int64_t count, V parameter) {
+  const D d;
+  const int64_t end = count / kLanes * kLanes;
+  if constexpr (requires { op.first(parameter); }) {
+    // A chain of twenty operations waits for itself most of the time, and a processor looks ahead at a few
+    // vectors only. It looks further where the chain is cut in two, with a loop for each half.
+    constexpr int64_t kRun = 32 * kLanes;
+    HWY_ALIGN float halfway[kRun];
+    for (int64_t from = 0; from < end; from += kRun) {
+      const int64_t run = std::min(kRun, end - from);
+      for (int64_t i = 0; i < run; i += kLanes)
+        hn::Store(op.first(hn::LoadU(d, src + from + i)), d, halfway + i);
+      for (int64_t i = 0; i < run; i += kLanes)
+        hn::StoreU(op.second(hn::LoadU(d, src + from + i), hn::Load(d, halfway + i)), d, dst + from + i);
+    }
+  } else {
+    for (int64_t i = 0; i < end; i += kLanes) hn::StoreU(op(hn::LoadU(d, src + i), parameter), d, dst + i);
+  }
+  return end;
+}
+
 template <class Op>
 void unary(const float* src, float* dst, int64_t count, float parameter) {
   const D d;
   const Op op;
   const V p = hn::Set(d, parameter);
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) hn::StoreU(op(hn::LoadU(d, src + i), p), d, dst + i);
-  if (i == count) return;
+  const int64_t done = whole_vectors(op, src, dst, count, p);
+  if (done == count) return;
   float tail[kLanes] = {};
-  for (int64_t j = i; j < count; ++j) tail[j - i] = src[j];
-  hn::StoreU(op(hn::LoadU(d, tail), p), d, tail);
-  for (int64_t j = i; j < count; ++j) dst[j] = tail[j - i];
+  for (int64_t i = done; i < count; ++i) tail[i - done] = src[i];
+  whole_vectors(op, tail, tail, kLanes, p);
+  for (int64_t i = done; i < count; ++i) dst[i] = tail[i - done];
 }
 
 void add(const float* a, const float* b, float* dst, int64_t count) {

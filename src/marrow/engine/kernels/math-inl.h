@@ -117,9 +117,15 @@ HWY_INLINE V reciprocal(D d, V x) {
 #endif
 }
 
+// power: exp(-x)
+template <class D, class V>
+HWY_INLINE V sigmoid_of_power(D d, V power) {
+  return reciprocal(d, hn::Add(power, hn::Set(d, 1.0f)));
+}
+
 template <class D, class V>
 HWY_INLINE V sigmoid(D d, V x) {
-  return reciprocal(d, hn::Add(exp(d, hn::Neg(x)), hn::Set(d, 1.0f)));
+  return sigmoid_of_power(d, exp(d, hn::Neg(x)));
 }
 
 template <class D, class V>
