@@ -23,6 +23,35 @@ TEST(EngineOps, ConvolutionsMatchReference) {
 TEST(EngineOps, StemsReadThePlanarInput) {
   run_all(testing::stems());
 }
+// Tasks of more threads end within a row.
+TEST(EngineOps, RowsOfTilesTakeTheirEpilogueHoweverTheyAreCut) {
+  for (const int channels : {3, 24})
+    for (const int64_t width : {5, 37, 150}) {
+      SCOPED_TRACE(::testing::Message() << channels << " channels, width " << width);
+      const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
+        if (channels != 3) x = g.add(x, x);  // makes the map blocked
+        const ConvOptions conv = {
+            .out = 24, .kernel = 3, .stride = 2, .groups = channels == 3 ? 1 : 3, .bias = true};
+        const Value y = g.activation(g.conv(x, "a", conv), ActivationKind::kSilu);
+        return g.activation(g.add(y, g.conv(x, "b", conv)), ActivationKind::kRelu);
+      });
+      const Shape shape = {2, channels, 23, width};
+      testing::expect_matches_reference(graph, shape, 5e-6);
+      const Weights weights = randomize(graph, 1);
+      const Tensor input = testing::noise(shape, 2);
+      for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
+        std::vector<float> first;
+        for (const int threads : {1, 2, 3, 9}) {
+          Engine engine(graph, weights, shape, {}, {threads, std::string(cpu::simd_name(level))});
+          engine.run(input);
+          const auto found = engine.output(0).values();
+          if (first.empty()) first.assign(found.begin(), found.end());
+          EXPECT_TRUE(std::ranges::equal(found, first)) << cpu::simd_name(level) << ", " << threads;
+        }
+      }
+    }
+}
+
 TEST(EngineOps, TransposedConvolutionsMatchReference) {
   run_all(testing::transposed());
 }

@@ -42,8 +42,8 @@ class Direct final : public Step {
   void pack();
   void pack_group(const Group& group);
   void cut_into_tasks();
-  void run_tile(const RunContext& context, const Group& group, int64_t image, int64_t segment,
-                float* scratch) const;
+  void run_row(const RunContext& context, const Group& group, int64_t image, int64_t y, int64_t first_segment,
+               int64_t end_segment, float* scratch) const;
   void fill_patch(const ConvTileArgs& args, int first_row, int pixels, int64_t y, int64_t x, const float* map,
                   float* patch) const;
 
@@ -52,8 +52,9 @@ class Direct final : public Step {
   bool planar_ = false;
   int block_channels_ = 0;  // of the source: lanes, or 1 where it is planar
   int64_t in_height_, in_width_, out_height_, out_width_;
-  int64_t segments_ = 0;  // tiles in a row
-  int64_t chunk_ = 1;     // tiles in a task
+  int64_t segments_ = 0;          // tiles in a row
+  std::vector<int64_t> columns_;  // where they begin, and the row's end
+  int64_t chunk_ = 1;             // tiles in a task
   int64_t patch_floats_ = 0;
   int64_t sums_floats_ = 0;  // of a tile, where dst is of low precision
   TileStep step_ = TileStep::kAny;
@@ -139,6 +140,8 @@ void Direct::pack_group(const Group& group) {
 
 void Direct::cut_into_tasks() {
   segments_ = (out_width_ + kernels_.tile_pixels - 1) / kernels_.tile_pixels;
+  for (int64_t segment = 0; segment <= segments_; ++segment)
+    columns_.push_back(segment * out_width_ / segments_);
   const int64_t all = segments_ * out_height_;
   const int64_t reach = int64_t{conv_.dilation} * (conv_.kernel - 1);
   const int64_t in_floats = in_height_ * in_width_ * conv_.src.channels;
@@ -169,21 +172,22 @@ void Direct::run(const RunContext& context) const {
     const Group& group = groups_[static_cast<size_t>(task % groups)];
     const int64_t first = task / groups % chunks * chunk_;
     const int64_t last = std::min(first + chunk_, all);
-    for (int64_t segment = first; segment < last; ++segment)
-      run_tile(context, group, task / groups / chunks, segment, context.thread_scratch(thread));
+    for (int64_t segment = first; segment < last;) {
+      const int64_t y = segment / segments_;
+      const int64_t end = std::min(last, (y + 1) * segments_);
+      run_row(context, group, task / groups / chunks, y, segment - y * segments_, end - y * segments_,
+              context.thread_scratch(thread));
+      segment = end;
+    }
   });
 }
 
-void Direct::run_tile(const RunContext& context, const Group& group, int64_t image, int64_t segment,
-                      float* scratch) const {
-  const int64_t y = segment / segments_;
-  const int64_t x = segment % segments_ * out_width_ / segments_;
-  const auto pixels = static_cast<int>((segment % segments_ + 1) * out_width_ / segments_ - x);
+// Some tiles of a row. Their epilogue follows when all are there: they still lie in the first-level cache.
+void Direct::run_row(const RunContext& context, const Group& group, int64_t image, int64_t y,
+                     int64_t first_segment, int64_t end_segment, float* scratch) const {
   const float* map = context.read(conv_.src) + image * conv_.src.image_stride +
                      group.first_input * in_height_ * in_width_ * block_channels_;
-
   const int64_t in_y = y * conv_.stride - conv_.pad_y.before;
-  const int64_t in_x = x * conv_.stride - conv_.pad_x.before;
   const int first_row = in_y < 0 ? static_cast<int>((-in_y + conv_.dilation - 1) / conv_.dilation) : 0;
   const int64_t room = in_height_ - 1 - in_y;
   const int end_row =
@@ -197,34 +201,46 @@ void Direct::run_tile(const RunContext& context, const Group& group, int64_t ima
   args.last_channels = group.last_channels;
   args.src_pixel = int64_t{block_channels_} * conv_.stride;
   args.src_tap = int64_t{block_channels_} * conv_.dilation;
-  const int64_t reach = int64_t{conv_.dilation} * (conv_.kernel - 1);
-  if (in_x < 0 || in_x + (pixels - 1) * int64_t{conv_.stride} + reach >= in_width_) {
-    fill_patch(args, first_row, pixels, in_y, in_x, map, scratch);
-    const int64_t span = (pixels - 1) * int64_t{conv_.stride} + reach + 1;
-    args.src = scratch;
-    args.src_row = span * block_channels_;
-    args.src_block = args.rows * args.src_row;
-  } else {
-    args.src = map + ((in_y + int64_t{first_row} * conv_.dilation) * in_width_ + in_x) * block_channels_;
-    args.src_row = conv_.dilation * in_width_ * block_channels_;
-    args.src_block = in_height_ * in_width_ * block_channels_;
-  }
-
   args.weights_block = int64_t{conv_.kernel} * conv_.kernel * block_channels_ * group.out.width();
   args.weights = weights_.values().data() + group.weights;
   args.first_row = first_row;
   args.bias = bias_.values().data() + group.bias;
-  const TilePlace place{image, group.out.first_block, group.out.vectors(), y * out_width_ + x, pixels};
+
+  const auto& tiles =
+      kernels_.conv_tile[static_cast<size_t>(step_)][static_cast<size_t>(group.out.halves - 1)];
+  const float* row = map + (in_y + int64_t{first_row} * conv_.dilation) * in_width_ * block_channels_;
+  const int64_t reach = int64_t{conv_.dilation} * (conv_.kernel - 1);
   const bool low_precision = conv_.dst.element != Element::kFloat32;
   float* sums = scratch + patch_floats_;
-  args.dst = low_precision ? sums : place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
-  args.dst_block = low_precision ? pixels * kernels_.lanes : conv_.dst.block_floats(kernels_.lanes);
-  kernels_.conv_tile[static_cast<size_t>(step_)][static_cast<size_t>(group.out.halves - 1)]
-                    [static_cast<size_t>(pixels - 1)](args);
-  if (low_precision)
-    finish_low_precision_tile(context, conv_, place, sums, args.dst_block, sums + sums_floats_);
-  else
-    finish_tile(context, conv_, place);
+  TilePlace place{image, group.out.first_block, group.out.vectors(), 0, 0};
+  for (int64_t segment = first_segment; segment < end_segment; ++segment) {
+    const int64_t x = columns_[static_cast<size_t>(segment)];
+    const auto pixels = static_cast<int>(columns_[static_cast<size_t>(segment) + 1] - x);
+    const int64_t in_x = x * conv_.stride - conv_.pad_x.before;
+    if (in_x < 0 || in_x + (pixels - 1) * int64_t{conv_.stride} + reach >= in_width_) {
+      fill_patch(args, first_row, pixels, in_y, in_x, map, scratch);
+      const int64_t span = (pixels - 1) * int64_t{conv_.stride} + reach + 1;
+      args.src = scratch;
+      args.src_row = span * block_channels_;
+      args.src_block = args.rows * args.src_row;
+    } else {
+      args.src = row + in_x * block_channels_;
+      args.src_row = conv_.dilation * in_width_ * block_channels_;
+      args.src_block = in_height_ * in_width_ * block_channels_;
+    }
+    place.pixel = y * out_width_ + x;
+    place.pixels = pixels;
+    args.dst = low_precision ? sums : place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
+    args.dst_block = low_precision ? pixels * kernels_.lanes : conv_.dst.block_floats(kernels_.lanes);
+    tiles[static_cast<size_t>(pixels - 1)](args);
+    if (low_precision)
+      finish_low_precision_tile(context, conv_, place, sums, args.dst_block, sums + sums_floats_);
+  }
+  if (low_precision) return;
+  const int64_t x = columns_[static_cast<size_t>(first_segment)];
+  place.pixel = y * out_width_ + x;
+  place.pixels = columns_[static_cast<size_t>(end_segment)] - x;
+  finish_tile(context, conv_, place);
 }
 
 // [block][row][pixel]: the tile's taps with the columns outside the map as zeros.
