@@ -66,6 +66,7 @@ TEST(ExpandDepthwise, EqualsTheTwoStepsForAnyShape) {
       check({5, 20, kernel, stride, 2, 13, 11});
       check({16, 96, kernel, stride, 1, 40, 7});
       check({24, 25, kernel, stride, 1, 3, 2});  // less than a kernel
+      check({8, 17, kernel, stride, 1, 12, 20});
     }
   check({1, 7, 3, 1, 3, 1, 1});
   check({9, 33, 4, 3, 1, 17, 10});

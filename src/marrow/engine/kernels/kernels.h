@@ -124,6 +124,16 @@ struct DepthwiseRowArgs {
   int out_width;
 };
 
+// Tiles for narrow rows whose padding is written out, pad_before 0 and no tap outside: where the usual ones
+// of 8 pixels would compute most pixels twice.
+constexpr std::array<int, 2> kPaddedTiles = {7, 10};
+// The one to take for rows of so many outputs, or 0.
+constexpr int padded_tile(int out_width) {
+  if (out_width == kPaddedTiles[0]) return kPaddedTiles[0];
+  const bool one = out_width == kPaddedTiles[1], two = out_width > 16 && out_width <= 2 * kPaddedTiles[1];
+  return one || two ? kPaddedTiles[1] : 0;
+}
+
 // One output row of max pooling; as above, without weights.
 struct MaxPoolRowArgs {
   const float* src;
@@ -229,6 +239,7 @@ struct Kernels {
   std::array<WinogradKernels, 2> winograd;                                             // of stride 1 and 2
   void (*winograd_bfloat16_input)(const WinogradInputArgs<uint16_t>& args) = nullptr;  // of stride 1
   void (*depthwise_row)(const DepthwiseRowArgs& args) = nullptr;
+  bool has_padded_tiles = false;
   void (*max_pool_row)(const MaxPoolRowArgs& args) = nullptr;
   void (*dfl)(const DflArgs& args) = nullptr;
   void (*softmax)(const SoftmaxArgs& args) = nullptr;

@@ -110,21 +110,21 @@ void any_stride(const Args& args, int dilation, const Window& window) {
     window_row<0>(args, dilation, window);
 }
 
+constexpr bool kFewRegisters = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4;
+
 // The common depthwise windows: each input is loaded once for all the taps that read it, and tiles at the
 // edges take zeros for what lies outside. Where registers do not hold the inputs beside enough sums (a sum
 // waits for the one before it: 8 keep two units of a latency of 4 busy), each tap loads its inputs anew,
 // which the multiply-adds do by themselves.
 template <int kTaps, int kStride>
 struct FixedWindow {
-  static constexpr bool kFewRegisters = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4;
-
   template <int kPixels, bool kInside>
   static HWY_INLINE void tile(const DepthwiseRowArgs& args, int x) {
     constexpr int kSpan = (kPixels - 1) * kStride + kTaps;
     const D d;
     const int start = x * kStride - args.pad_before;
     V sum[kPixels];
-#pragma GCC unroll 8
+#pragma GCC unroll 10
     for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, args.bias);
     for (int row = 0; row < args.rows; ++row) {
       const float* src = args.src + row * args.src_row + int64_t{start} * kLanes;
@@ -133,7 +133,7 @@ struct FixedWindow {
 #pragma GCC unroll 8
         for (int tap = 0; tap < kTaps; ++tap) {
           const V weight = hn::LoadU(d, weights + tap * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 10
           for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(input(p * kStride + tap), weight, sum[p]);
         }
       };
@@ -148,17 +148,21 @@ struct FixedWindow {
         add([&](int i) HWY_ATTR { return in[i]; });
       }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 10
     for (int p = 0; p < kPixels; ++p) hn::StoreU(sum[p], d, args.dst + (int64_t{x} + p) * kLanes);
   }
 
+  static bool inside(const DepthwiseRowArgs& args, int x, int pixels) {
+    const int start = x * kStride - args.pad_before;
+    return start >= 0 && start + (pixels - 1) * kStride + kTaps <= args.width;
+  }
+
   // The last tile overlaps the one before rather than being cut.
-  template <int kPixels>
+  template <int kPixels, bool kAllInside = false>
   static void tiles(const DepthwiseRowArgs& args) {
     for (int x = 0;; x += kPixels) {
       x = std::min(x, args.out_width - kPixels);
-      const int start = x * kStride - args.pad_before;
-      if (start >= 0 && start + (kPixels - 1) * kStride + kTaps <= args.width)
+      if (kAllInside || inside(args, x, kPixels))
         tile<kPixels, true>(args, x);
       else
         tile<kPixels, false>(args, x);
@@ -167,6 +171,13 @@ struct FixedWindow {
   }
 
   static void row(const DepthwiseRowArgs& args) {
+    if constexpr (kFewRegisters) {
+      const int tile = padded_tile(args.out_width);
+      if (tile != 0 && inside(args, 0, args.out_width)) {
+        if (tile == kPaddedTiles[0]) return tiles<kPaddedTiles[0], true>(args);
+        return tiles<kPaddedTiles[1], true>(args);
+      }
+    }
     // Elsewhere registers hold the inputs too.
     constexpr int kMost = kFewRegisters || kStride == 1 ? 8 : 6;
     if (args.out_width >= kMost)
@@ -201,6 +212,7 @@ void max_pool_row(const MaxPoolRowArgs& args) {
 
 void FillWindows(Kernels& kernels) {
   kernels.depthwise_row = depthwise_row;
+  kernels.has_padded_tiles = kFewRegisters;
   kernels.max_pool_row = max_pool_row;
 }
 

@@ -26,14 +26,13 @@ class ExpandDepthwise final : public Step {
   ExpandDepthwise(const ConvDescription& expand, const ConvDescription& depthwise);
   void run(const RunContext& context) const override;
   std::string kernel() const override;
-  int64_t scratch_floats() const override { return most_vectors_ * rows_ * row_floats(); }
+  int64_t scratch_floats() const override {
+    return most_vectors_ * rows_ * row_floats() + depthwise_.scratch_floats(rows_);
+  }
 
  private:
   void cut_into_tasks();
   int64_t row_floats() const { return expand_.dst.width * kernels_.lanes; }
-  // Of the expanded map: the first row that output row y reads, and the one behind the last.
-  int64_t first_row(int64_t y) const;
-  int64_t end_row(int64_t y) const;
   void run_task(const RunContext& context, size_t group, int64_t image, int64_t band, float* rows) const;
   void expand_rows(const RunContext& context, size_t group, int64_t image, int64_t first, int64_t end,
                    float* rows) const;
@@ -70,17 +69,6 @@ void ExpandDepthwise::cut_into_tasks() {
                                most_bands(depthwise.dst.height, depthwise.kernel, depthwise.stride));
 }
 
-int64_t ExpandDepthwise::first_row(int64_t y) const {
-  const ConvDescription& depthwise = depthwise_.conv();
-  return std::clamp<int64_t>(y * depthwise.stride - depthwise.pad_y.before, 0, expand_.dst.height);
-}
-
-int64_t ExpandDepthwise::end_row(int64_t y) const {
-  const ConvDescription& depthwise = depthwise_.conv();
-  return std::clamp<int64_t>(y * depthwise.stride - depthwise.pad_y.before + depthwise.kernel, 0,
-                             expand_.dst.height);
-}
-
 void ExpandDepthwise::run(const RunContext& context) const {
   const auto groups = static_cast<int64_t>(layer_.groups.size());
   context.pool->parallel_for(expand_.dst.images * bands_ * groups, [&](int64_t task, int thread) {
@@ -97,9 +85,9 @@ void ExpandDepthwise::run_task(const RunContext& context, size_t g, int64_t imag
   const int64_t last = (band + 1) * height / bands_;
   int64_t first = 0, end = 0;  // the rows that are there
   for (int64_t y = band * height / bands_; y < last;) {
-    const int64_t begin = first_row(y);
+    const int64_t begin = depthwise_.first_row(y);
     int64_t next = y + 1;
-    while (next < last && end_row(next) - begin <= rows_) ++next;
+    while (next < last && depthwise_.end_row(next) - begin <= rows_) ++next;
     const int64_t kept = std::max<int64_t>(end - begin, 0);
     for (int v = 0; kept > 0 && v < group.vectors(); ++v) {
       float* block = rows + v * rows_ * row_floats();
@@ -107,11 +95,11 @@ void ExpandDepthwise::run_task(const RunContext& context, size_t g, int64_t imag
                    static_cast<size_t>(kept * row_floats()) * sizeof(float));
     }
     first = begin;
-    end = std::max(end_row(next - 1), begin + kept);
+    end = std::max(depthwise_.end_row(next - 1), begin + kept);
     expand_rows(context, g, image, first + kept, end, rows + kept * row_floats());
     for (int v = 0; v < group.vectors(); ++v)
-      for (int64_t row = y; row < next; ++row)
-        depthwise_.run(context, image, group.first_block + v, row, rows + v * rows_ * row_floats(), first);
+      depthwise_.run(context, image, group.first_block + v, y, next, rows + v * rows_ * row_floats(), first,
+                     rows + most_vectors_ * rows_ * row_floats());
     y = next;
   }
 }
