@@ -8,6 +8,7 @@
 #include "marrow/base/error.h"
 #include "marrow/engine/compile/elements.h"
 #include "marrow/engine/compile/expansions.h"
+#include "marrow/engine/compile/in_place.h"
 #include "marrow/engine/compile/lowering.h"
 #include "marrow/engine/compile/make_step.h"
 #include "marrow/graph/passes/deploy.h"
@@ -42,6 +43,7 @@ Program compile(const Graph& graph, const Weights& weights, const Shape& input,
       lower(model.graph, model.weights, infer_shapes(model.graph, input), program.kernels->lanes);
   choose_elements(model.graph, options.precision, lowered);
   fuse_expansions(*program.kernels, pool.threads(), lowered);
+  gate_in_place(lowered);
   check_sizes(model.graph, lowered);
   const auto shape = [&](Value value) { return lowered.shapes[static_cast<size_t>(value.id)]; };
   for (const NamedValue& output : model.graph.outputs)
