@@ -21,81 +21,99 @@ class PackedPointwise final : public Step {
     return fmt::format("packed 1x1/1{}{}", conv_.scattered.empty() ? "" : " scattered",
                        to_string(conv_.epilogue));
   }
-  int64_t scratch_floats() const override {
-    return most_pixels_ * std::min(padded(layer_.channels), kPackedChannels);
-  }
+  int64_t scratch_floats() const override { return most_pixels_ * most_blocks_ * kernels_.lanes; }
 
  private:
-  // Packed blocks that one copy fills: they lie in the map in order, equally far apart. Otherwise `step` is 0
-  // and a block's channels are gathered one by one.
+  // Blocks of the map that lie equally far apart: one copy packs them.
   struct Run {
-    int64_t first, blocks;
+    int64_t channel;  // one of the first block's
+    int64_t blocks;
     int64_t step;  // floats from block to block
   };
+  // Some input channels, which are packed and multiplied at a time; whole blocks of the map are packed.
+  struct Part {
+    int64_t channel, channels;
+    int64_t blocks = 0;
+    std::vector<Run> runs;
+    // Where not all lanes of the blocks are multiplied: the places of the channels in a packed tile of so
+    // many pixels, less one.
+    std::vector<std::vector<int64_t>> offsets;
+  };
 
-  int64_t padded(int64_t channels) const {
-    return (channels + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
-  }
-  void find_runs();
+  Part make_part(int64_t channel) const;
   void cut_into_tasks();
   void run_task(const RunContext& context, int64_t image, int64_t chunk, float* packed) const;
-  void pack(const RunContext& context, int64_t image, int64_t first_pixel, int64_t first_channel,
+  void pack(const RunContext& context, int64_t image, int64_t first_pixel, const Part& part,
             const PackedTiles& tiles, float* packed) const;
-  void gather(const float* src, const int64_t* offsets, int64_t channels, int64_t pixels, float* dst) const;
+  void multiply_lanes(const OutputGroup& group, const Part& part, const PackedProduct& product,
+                      const float* bias, float* dst) const;
+  // Of the first lane of the channel's block, in the arena.
+  int64_t block_offset(int64_t image, int64_t channel) const {
+    const int64_t offset = layer_.offsets_of(image)[channel];
+    return offset - offset % kernels_.lanes;
+  }
 
   ConvDescription conv_;
   const Kernels& kernels_;
   PointwiseLayer layer_;
+  std::vector<Part> parts_;
+  int64_t most_blocks_ = 0;  // of a part
   int64_t pixels_;
   int64_t chunks_ = 1;  // tasks that an image's pixels are cut into
   int64_t most_pixels_ = 0;
-  std::vector<Run> runs_;  // they end where kPackedChannels end
 };
 
 PackedPointwise::PackedPointwise(const ConvDescription& conv)
     : conv_(conv), kernels_(*conv.kernels), layer_(conv), pixels_(conv.dst.pixels()) {
-  find_runs();
+  for (int64_t channel = 0; channel < layer_.channels; channel += kPackedChannels) {
+    parts_.push_back(make_part(channel));
+    most_blocks_ = std::max(most_blocks_, parts_.back().blocks);
+  }
   cut_into_tasks();
   conv_.weight = {};
   conv_.bias = {};
   conv_.pool = nullptr;
 }
-
-void PackedPointwise::find_runs() {
+PackedPointwise::Part PackedPointwise::make_part(int64_t channel) const {
   const int64_t lanes = kernels_.lanes;
-  const auto in_order = [&](int64_t block) {
-    const int64_t end = std::min((block + 1) * lanes, layer_.channels);
-    for (int64_t image = 0; image < conv_.dst.images; ++image)
-      for (int64_t c = block * lanes; c + 1 < end; ++c)
-        if (layer_.offsets_of(image)[c + 1] != layer_.offsets_of(image)[c] + 1) return false;
-    return true;
-  };
-  const auto step_to = [&](int64_t block) {
-    const int64_t c = block * lanes;
-    const int64_t step = layer_.offsets_of(0)[c] - layer_.offsets_of(0)[c - lanes];
-    for (int64_t image = 1; image < conv_.dst.images; ++image)
-      if (layer_.offsets_of(image)[c] - layer_.offsets_of(image)[c - lanes] != step) return int64_t{0};
+  Part part{channel, std::min(kPackedChannels, layer_.channels - channel), 0, {}, {}};
+  const int64_t images = conv_.dst.images;
+  // The distance between two channels' blocks; 0: not the same for all images.
+  const auto distance = [&](int64_t from, int64_t to) {
+    const int64_t step = block_offset(0, to) - block_offset(0, from);
+    for (int64_t image = 1; image < images; ++image)
+      if (block_offset(image, to) - block_offset(image, from) != step) return int64_t{0};
     return step;
   };
-  const int64_t blocks = padded(layer_.channels) / lanes;
-  for (int64_t block = 0; block < blocks; ++block) {
-    if (!in_order(block)) {
-      runs_.push_back({block, 1, 0});
-      continue;
+  bool dense = true;
+  std::vector<int64_t> lane_places;  // of the channels, in pixels of one block after the other
+  for (int64_t c = channel, last = -1; c < channel + part.channels; ++c) {
+    const int64_t lane = layer_.offsets_of(0)[c] - block_offset(0, c);
+    if (last < 0 || block_offset(0, c) != block_offset(0, last)) {
+      const int64_t step = last < 0 ? 0 : distance(last, c);
+      if (part.blocks > 0 && step != 0 && (part.runs.back().blocks == 1 || part.runs.back().step == step))
+        part.runs.back() = {part.runs.back().channel, part.runs.back().blocks + 1, step};
+      else
+        part.runs.push_back({c, 1, 0});
+      ++part.blocks;
+      last = c;
     }
-    const bool follows = block % (kPackedChannels / lanes) != 0 && runs_.back().step != 0;
-    if (follows && (runs_.back().blocks == 1 || runs_.back().step == step_to(block)) && step_to(block) != 0)
-      runs_.back() = {runs_.back().first, runs_.back().blocks + 1, step_to(block)};
-    else
-      runs_.push_back({block, 1, 1});
+    lane_places.push_back((part.blocks - 1) * lanes + lane);
+    dense = dense && lane_places.back() == c - channel;
   }
+  if (dense) return part;
+  for (int64_t pixels = 1; pixels <= kernels_.tile_pixels; ++pixels) {
+    std::vector<int64_t>& offsets = part.offsets.emplace_back();
+    for (const int64_t place : lane_places) offsets.push_back(place / lanes * pixels * lanes + place % lanes);
+  }
+  return part;
 }
 
 void PackedPointwise::cut_into_tasks() {
   const int64_t tile = kernels_.tile_pixels;
-  const int64_t channels = std::min(padded(layer_.channels), kPackedChannels);
   const int64_t bytes = cpu::cache_bytes(2) / 10;
-  const int64_t tiles = std::clamp<int64_t>(bytes / int64_t{sizeof(float)} / channels / tile, 4, 32);
+  const int64_t pixel_bytes = most_blocks_ * kernels_.lanes * int64_t{sizeof(float)};
+  const int64_t tiles = std::clamp<int64_t>(bytes / pixel_bytes / tile, 4, 32);
   const int64_t threads = conv_.pool->threads();
   chunks_ = (pixels_ + tiles * tile - 1) / (tiles * tile);
   if (threads > 1 && chunks_ * conv_.dst.images < 2 * threads)
@@ -112,50 +130,55 @@ void PackedPointwise::run(const RunContext& context) const {
 void PackedPointwise::run_task(const RunContext& context, int64_t image, int64_t chunk, float* packed) const {
   const int64_t first = chunk * pixels_ / chunks_;
   const PackedTiles tiles((chunk + 1) * pixels_ / chunks_ - first, kernels_.tile_pixels);
-  for (int64_t channel = 0; channel < layer_.channels; channel += kPackedChannels) {
-    pack(context, image, first, channel, tiles, packed);
-    PackedProduct product{&tiles, packed, std::min(kPackedChannels, layer_.channels - channel), nullptr,
-                          nullptr};
+  for (const Part& part : parts_) {
+    pack(context, image, first, part, tiles, packed);
+    PackedProduct product{&tiles, packed, part.channels, nullptr, nullptr};
     for (size_t g = 0; g < layer_.groups.size(); ++g) {
       const OutputGroup& group = layer_.groups[g];
-      product.weights = layer_.weights_of(g, channel);
-      product.next = g + 1 < layer_.groups.size() ? layer_.weights_of(g + 1, channel) : nullptr;
       const TilePlace place{image, group.first_block, group.vectors(), first, tiles.pixels()};
-      multiply_packed(kernels_, group, product, channel == 0 ? layer_.bias_of(g) : nullptr,
-                      place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes),
-                      conv_.dst.block_floats(kernels_.lanes));
-      if (channel + kPackedChannels >= layer_.channels) finish_tile(context, conv_, place);
-    }
-  }
-}
-
-void PackedPointwise::pack(const RunContext& context, int64_t image, int64_t first_pixel,
-                           int64_t first_channel, const PackedTiles& tiles, float* packed) const {
-  const int64_t lanes = kernels_.lanes;
-  const int64_t* offsets = layer_.offsets_of(image);
-  const int64_t first_block = first_channel / lanes;
-  const int64_t end_block = padded(std::min(first_channel + kPackedChannels, layer_.channels)) / lanes;
-  const auto begin = std::ranges::lower_bound(runs_, first_block, {}, &Run::first);
-  for (int64_t tile = 0; tile < tiles.count(); ++tile) {
-    const float* src = context.arena + (first_pixel + tiles.first(tile)) * lanes;
-    const int64_t pixels = tiles.pixels(tile);
-    for (auto run = begin; run != runs_.end() && run->first < end_block; ++run) {
-      const int64_t channel = run->first * lanes;
-      if (run->step == 0)
-        gather(src, offsets + channel, std::min(lanes, layer_.channels - channel), pixels, packed);
+      const float* bias = part.channel == 0 ? layer_.bias_of(g) : nullptr;
+      float* dst = place.in(conv_.dst, context.write(conv_.dst), kernels_.lanes);
+      product.weights = layer_.weights_of(g, part.channel);
+      product.next = g + 1 < layer_.groups.size() ? layer_.weights_of(g + 1, part.channel) : nullptr;
+      if (part.offsets.empty())
+        multiply_packed(kernels_, group, product, bias, dst, conv_.dst.block_floats(kernels_.lanes));
       else
-        kernels_.pack_pixels(
-            {src + offsets[channel], nullptr, 0, run->step, run->blocks, static_cast<int>(pixels), packed});
-      packed += run->blocks * pixels * lanes;
+        multiply_lanes(group, part, product, bias, dst);
+      if (&part == &parts_.back()) finish_tile(context, conv_, place);
     }
   }
 }
 
-// One packed block.
-void PackedPointwise::gather(const float* src, const int64_t* offsets, int64_t channels, int64_t pixels,
-                             float* dst) const {
-  for (int64_t c = 0; c < channels; ++c)
-    for (int64_t p = 0; p < pixels; ++p) dst[p * kernels_.lanes + c] = src[offsets[c] + p * kernels_.lanes];
+void PackedPointwise::pack(const RunContext& context, int64_t image, int64_t first_pixel, const Part& part,
+                           const PackedTiles& tiles, float* packed) const {
+  for (int64_t tile = 0; tile < tiles.count(); ++tile) {
+    const float* src = context.arena + (first_pixel + tiles.first(tile)) * kernels_.lanes;
+    const int64_t pixels = tiles.pixels(tile);
+    for (const Run& run : part.runs) {
+      kernels_.pack_pixels({src + block_offset(image, run.channel), nullptr, 0, run.step, run.blocks,
+                            static_cast<int>(pixels), packed});
+      packed += run.blocks * pixels * kernels_.lanes;
+    }
+  }
+}
+
+// Of packed blocks, the lanes that are the layer's.
+void PackedPointwise::multiply_lanes(const OutputGroup& group, const Part& part, const PackedProduct& product,
+                                     const float* bias, float* dst) const {
+  const int64_t lanes = kernels_.lanes;
+  const auto& kernels = kernels_.pointwise_tile[static_cast<size_t>(group.halves - 1)];
+  PointwiseTileArgs args{};
+  args.channels = static_cast<int>(part.channels);
+  args.weights = product.weights;
+  args.bias = bias;
+  args.dst_block = conv_.dst.block_floats(kernels_.lanes);
+  for (int64_t tile = 0; tile < product.tiles->count(); ++tile) {
+    const auto shape = static_cast<size_t>(product.tiles->pixels(tile) - 1);
+    args.src = product.src + product.tiles->first(tile) * part.blocks * lanes;
+    args.offsets = part.offsets[shape].data();
+    args.dst = dst + product.tiles->first(tile) * lanes;
+    kernels[shape](args);
+  }
 }
 
 }  // namespace
