@@ -22,6 +22,7 @@ Kernels make(cpu::SimdLevel level) {
   add_layout_kernels(kernels);
   add_plain_low_precision_kernels(kernels);
   add_low_precision_kernels(kernels);
+  add_low_precision_tiles(kernels);
   add_vnni_kernels(kernels);
   return kernels;
 }

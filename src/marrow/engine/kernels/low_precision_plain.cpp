@@ -1,5 +1,5 @@
 // The kernels of low_precision.h in plain C++, for any number of lanes: what the others are tested against,
-// and what runs where the processor has no dot products of bytes or bfloat16.
+// and what runs where no other tile of bytes or bfloat16 does.
 #include <algorithm>
 #include <bit>
 #include <cmath>

@@ -2,7 +2,8 @@
 //
 // A task takes some rows of outputs. Where the convolution is padded it first copies the input rows that they
 // need, with the padding written out, so that tiles know no borders; the copy stays in the second-level cache
-// while all output channels are computed from it. A 1x1 convolution of stride 1 sees the map as one long row.
+// while all output channels are computed from it. Where the kernels multiply bytes as 16 bits the copy is of
+// 16 bits, and always made. A 1x1 convolution of stride 1 sees the map as one long row.
 // A tile's sums go to a small float buffer (where dst is float32: to dst), through the epilogue, and from
 // there to dst.
 #include <fmt/format.h>
@@ -38,7 +39,14 @@ class LowPrecisionConv final : public Step {
   void cut_into_tasks(int threads);
   int64_t in_rows(int64_t out_rows) const { return (out_rows - 1) * conv_.stride + reach() + 1; }
   int64_t reach() const { return int64_t{conv_.dilation} * (conv_.kernel - 1); }
+  // The outputs of a row that a task computes, and the columns that so many read.
+  Range columns(const Task& task) const {
+    return {task.segments.first * out_width_ / segments_, task.segments.end * out_width_ / segments_};
+  }
+  int64_t copy_width(int64_t outputs) const { return (outputs - 1) * conv_.stride + reach() + 1; }
   void copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const;
+  uint8_t* put(const uint8_t* src, int64_t pixels, uint8_t* copy) const;
+  uint8_t* pad(int64_t pixels, uint8_t* copy) const;
   void run_task(const RunContext& context, const Task& task, float* scratch) const;
   void run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,
                 float* sums) const;
@@ -46,10 +54,11 @@ class LowPrecisionConv final : public Step {
   ConvDescription conv_;
   const LowPrecisionKernels& low_precision_;
   const int lanes_;
-  const int64_t pixel_bytes_;  // of a block
+  const int64_t pixel_bytes_;  // of a block of src
+  const int64_t tile_bytes_;   // and as tiles read it
   int64_t in_height_, in_width_, out_height_, out_width_;
   int64_t in_blocks_, out_blocks_;
-  bool padded_ = false;
+  bool padded_ = false, copies_ = false;
   int64_t segments_ = 0;  // tiles in a row
   int64_t groups_ = 0;
   int64_t rows_ = 1, task_segments_ = 1, task_groups_ = 1;  // in a task
@@ -62,6 +71,7 @@ LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
       low_precision_(conv.kernels->low_precision(conv.src.element)),
       lanes_(conv.kernels->lanes),
       pixel_bytes_(int64_t{lanes_} * element_bytes(conv.src.element)),
+      tile_bytes_(low_precision_.widen != nullptr ? 2 * pixel_bytes_ : pixel_bytes_),
       in_height_(conv.src.height),
       in_width_(conv.src.width),
       out_height_(conv.dst.height),
@@ -69,6 +79,7 @@ LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
       in_blocks_(conv.src.blocks(lanes_)),
       out_blocks_(conv.dst.blocks(lanes_)),
       padded_(conv.pad_x != Padding() || conv.pad_y != Padding()),
+      copies_(padded_ || low_precision_.widen != nullptr),
       groups_((out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors),
       weights_(pack_low_precision_weights(conv, low_precision_.tile_vectors)) {
   if (conv.kernel == 1 && conv.stride == 1 && !padded_) {
@@ -85,7 +96,7 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
   segments_ = (out_width_ + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
   task_segments_ = segments_;
   task_groups_ = groups_;
-  const int64_t row_bytes = in_blocks_ * in_width_ * pixel_bytes_;
+  const int64_t row_bytes = in_blocks_ * in_width_ * tile_bytes_;
   const auto count = [](int64_t all, int64_t part) { return (all + part - 1) / part; };
   const auto tasks = [&] {
     return conv_.dst.images * count(out_height_, rows_) * count(segments_, task_segments_) *
@@ -100,8 +111,11 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
     task_segments_ = (task_segments_ + 1) / 2;
   while (threads > 1 && task_groups_ > 1 && tasks() < wanted) task_groups_ = (task_groups_ + 1) / 2;
 
-  const int64_t copy_width = (out_width_ - 1) * conv_.stride + reach() + 1;
-  if (padded_) copy_floats_ = (in_blocks_ * in_rows(rows_) * copy_width * pixel_bytes_ + 63) / 64 * 16;
+  if (copies_) {
+    const int64_t outputs =
+        std::min((task_segments_ * out_width_ + segments_ - 1) / segments_ + 1, out_width_);
+    copy_floats_ = (in_blocks_ * in_rows(rows_) * copy_width(outputs) * tile_bytes_ + 63) / 64 * 16;
+  }
   sums_floats_ = int64_t{low_precision_.tile_vectors} * low_precision_.tile_pixels * lanes_;
 }
 
@@ -132,17 +146,18 @@ void LowPrecisionConv::run_task(const RunContext& context, const Task& task, flo
   LowPrecisionTileArgs args;
   args.rows = args.taps = conv_.kernel;
   args.blocks = static_cast<int>(in_blocks_);
-  args.dwords = lanes_ / dword_channels(conv_.src.element);
+  args.dwords = static_cast<int>(tile_bytes_ / 4);
   args.last_dwords = weights_.last_dwords;
-  args.src_pixel = conv_.stride * pixel_bytes_;
-  args.src_tap = conv_.dilation * pixel_bytes_;
-  const uint8_t* origin = nullptr;  // what the task's first output reads first
+  args.src_pixel = conv_.stride * tile_bytes_;
+  args.src_tap = conv_.dilation * tile_bytes_;
+  const uint8_t* origin = nullptr;  // what output 0 of the task's first row reads first
   int64_t row_bytes = 0;
-  if (padded_) {
+  if (copies_) {
     copy_rows(context, task, copy);
-    row_bytes = ((out_width_ - 1) * conv_.stride + reach() + 1) * pixel_bytes_;
+    const Range outputs = columns(task);
+    row_bytes = copy_width(outputs.end - outputs.first) * tile_bytes_;
     args.src_block = in_rows(task.rows.end - task.rows.first) * row_bytes;
-    origin = copy;
+    origin = copy - outputs.first * args.src_pixel;
   } else {
     row_bytes = in_width_ * pixel_bytes_;
     args.src_block = in_height_ * row_bytes;
@@ -170,28 +185,45 @@ void LowPrecisionConv::run_task(const RunContext& context, const Task& task, flo
   }
 }
 
-// [block][row][pixel], all columns that the outputs of a row read.
+// [block][row][pixel], all columns that the task's outputs read.
 void LowPrecisionConv::copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const {
-  const int64_t width = (out_width_ - 1) * conv_.stride + reach() + 1;
-  const int64_t left = std::min<int64_t>(conv_.pad_x.before, width);
-  const int64_t inside = std::min(in_width_, width - left);
-  const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
-  const int padding = conv_.src.element == Element::kByte ? conv_.src.scale.zero_point : 0;
+  const Range outputs = columns(task);
+  const int64_t width = copy_width(outputs.end - outputs.first);
+  const int64_t x = outputs.first * conv_.stride - conv_.pad_x.before;
+  const int64_t left = std::clamp<int64_t>(-x, 0, width);
+  const int64_t inside = std::clamp<int64_t>(in_width_ - (x + left), 0, width - left);
   const uint8_t* map = context.low_precision(conv_.src) +
                        task.image * conv_.src.image_stride * element_bytes(conv_.src.element);
   const int64_t first = task.rows.first * conv_.stride - conv_.pad_y.before;
   const int64_t count = in_rows(task.rows.end - task.rows.first);
   for (int64_t block = 0; block < in_blocks_; ++block)
-    for (int64_t y = first; y < first + count; ++y, copy += bytes(width)) {
+    for (int64_t y = first; y < first + count; ++y) {
       if (y < 0 || y >= in_height_) {
-        std::memset(copy, padding, bytes(width));
+        copy = pad(width, copy);
         continue;
       }
-      std::memset(copy, padding, bytes(left));
-      std::memcpy(copy + bytes(left), map + (block * in_height_ + y) * in_width_ * pixel_bytes_,
-                  bytes(inside));
-      std::memset(copy + bytes(left + inside), padding, bytes(width - left - inside));
+      copy = pad(left, copy);
+      copy = put(map + ((block * in_height_ + y) * in_width_ + x + left) * pixel_bytes_, inside, copy);
+      copy = pad(width - left - inside, copy);
     }
+}
+
+// Both return where the copy goes on.
+uint8_t* LowPrecisionConv::put(const uint8_t* src, int64_t pixels, uint8_t* copy) const {
+  if (low_precision_.widen != nullptr)
+    low_precision_.widen(src, reinterpret_cast<int16_t*>(copy), pixels * lanes_);
+  else
+    std::memcpy(copy, src, static_cast<size_t>(pixels * pixel_bytes_));
+  return copy + pixels * tile_bytes_;
+}
+
+uint8_t* LowPrecisionConv::pad(int64_t pixels, uint8_t* copy) const {
+  const int number = conv_.src.element == Element::kByte ? conv_.src.scale.zero_point : 0;
+  if (low_precision_.widen != nullptr)
+    std::fill_n(reinterpret_cast<int16_t*>(copy), pixels * lanes_, static_cast<int16_t>(number));
+  else
+    std::memset(copy, number, static_cast<size_t>(pixels * tile_bytes_));
+  return copy + pixels * tile_bytes_;
 }
 
 void LowPrecisionConv::run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,

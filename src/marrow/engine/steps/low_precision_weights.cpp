@@ -15,7 +15,8 @@ class Packer {
       : conv_(conv),
         element_(conv.src.element),
         lanes_(conv.kernels->lanes),
-        channels_(dword_channels(element_)),
+        widened_(conv.kernels->low_precision(element_).widen != nullptr),
+        channels_(widened_ ? 2 : dword_channels(element_)),
         area_(int64_t{conv.kernel} * conv.kernel),
         vectors_(vectors),
         out_blocks_(conv.dst.blocks(lanes_)),
@@ -59,7 +60,10 @@ class Packer {
       numbers[i] = weight_byte(row[i], scale);
       sum += numbers[i];
     }
-    place(group, column, numbers);
+    if (widened_)
+      place(group, column, std::vector<int16_t>(numbers.begin(), numbers.end()));
+    else
+      place(group, column, numbers);
     packed_.start.values<int32_t>()[out] = -conv_.src.scale.zero_point * sum;
     packed_.scale.values()[out] = conv_.src.scale.scale * scale;
   }
@@ -88,7 +92,8 @@ class Packer {
   const ConvDescription& conv_;
   const Element element_;
   const int lanes_;
-  const int channels_;
+  const bool widened_;
+  const int channels_;  // of a dword
   const int64_t area_;
   const int vectors_;
   const int64_t out_blocks_;

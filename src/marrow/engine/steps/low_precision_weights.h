@@ -18,7 +18,8 @@ struct LowPrecisionWeights {
 };
 
 // Bytes: each output channel's weights are w = s * q with q from -127 to 127 and s its largest |w| / 127,
-// rounded to nearest even. bfloat16: rounded to nearest even. `vectors` output blocks make a group.
+// rounded to nearest even; q is packed as int16 where the kernels widen bytes. bfloat16: rounded to nearest
+// even. `vectors` output blocks make a group.
 LowPrecisionWeights pack_low_precision_weights(const ConvDescription& conv, int vectors);
 
 }  // namespace marrow::engine

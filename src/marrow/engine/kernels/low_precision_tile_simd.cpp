@@ -1,0 +1,204 @@
+// Register tiles of byte and bfloat16 convolutions for processors without dot products of them.
+//
+// Bytes: src was widened to 16 bits (LowPrecisionKernels::widen), and the weights are packed as 16 bits; an
+// instruction multiplies two channels and adds both products, exactly, in int32. The one that multiplies
+// bytes saturates at 16 bits, and takes as long for the same number of products.
+// bfloat16: the number with 16 zeros behind it is a float32.
+#include "marrow/cpu/dispatch.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "marrow/engine/kernels/low_precision_tile_simd.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include <array>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "marrow/engine/kernels/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace marrow::engine {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Integers = hn::ScalableTag<int32_t>;
+using Words = hn::ScalableTag<int16_t>;
+constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
+constexpr int kVectorBytes = HWY_MAX_BYTES;
+// 6 x 2 sums, 2 vectors of weights, a broadcast and a product fill 16 registers.
+constexpr int kTilePixels = 6;
+constexpr int kTileVectors = 2;
+
+HWY_INLINE hn::Vec<Integers> broadcast(const uint8_t* src) {
+  int32_t dword;
+  std::memcpy(&dword, src, sizeof dword);
+  return hn::Set(Integers(), dword);
+}
+
+// Sums stay in registers and are added to in the order written. Otherwise GCC 12 first adds the products of
+// neighbouring dwords, or keeps a pixel for its other channel, and has no registers left for the sums.
+template <class Vector>
+HWY_INLINE void pin(Vector& sum) {
+  __asm__("" : "+x"(sum.raw));
+}
+
+// How a dword of src meets one of the weights.
+struct WordSums {
+  using Sum = hn::Vec<Integers>;
+  static HWY_INLINE Sum first(const LowPrecisionTileArgs& args, int vector) {
+    return hn::LoadU(Integers(), args.start + vector * kLanes);
+  }
+  template <int kPixels, int kVectors>
+  static HWY_INLINE void add(Sum (&sum)[kPixels][kVectors], const uint8_t* x, const uint8_t* x3, int64_t step,
+                             const uint8_t* weights) {
+    const Words words;
+    hn::Vec<Words> weight[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v)
+      weight[v] = hn::LoadU(words, reinterpret_cast<const int16_t*>(weights + v * kVectorBytes));
+#pragma GCC unroll 6
+    for (int p = 0; p < kPixels; ++p) {
+      const auto pixel = hn::BitCast(words, broadcast(p < 3 ? x + p * step : x3 + (p - 3) * step));
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        hn::Vec<Integers> unused = sum[p][v];
+        sum[p][v] = hn::ReorderWidenMulAccumulate(Integers(), pixel, weight[v], sum[p][v], unused);
+        pin(sum[p][v]);
+      }
+    }
+  }
+  static HWY_INLINE void store(const LowPrecisionTileArgs& args, int vector, Sum sum, float* dst) {
+    const Floats d;
+    hn::StoreU(hn::MulAdd(hn::ConvertTo(d, sum), hn::LoadU(d, args.scale + vector * kLanes),
+                          hn::LoadU(d, args.bias + vector * kLanes)),
+               d, dst);
+  }
+};
+
+struct Bfloat16Sums {
+  using Sum = hn::Vec<Floats>;
+  static HWY_INLINE Sum first(const LowPrecisionTileArgs& args, int vector) {
+    return hn::LoadU(Floats(), args.bias + vector * kLanes);
+  }
+  template <int kPixels, int kVectors>
+  static HWY_INLINE void add(Sum (&sum)[kPixels][kVectors], const uint8_t* x, const uint8_t* x3, int64_t step,
+                             const uint8_t* weights) {
+    add_one<kPixels, kVectors>(sum, x, x3, step, weights,
+                               [](hn::Vec<Integers> pair) { return hn::ShiftLeft<16>(pair); });
+    __asm__ volatile("" : : : "memory");
+    add_one<kPixels, kVectors>(sum, x, x3, step, weights, [](hn::Vec<Integers> pair) {
+      return hn::And(pair, hn::Set(Integers(), static_cast<int32_t>(0xffff0000u)));
+    });
+  }
+  static HWY_INLINE void store(const LowPrecisionTileArgs&, int, Sum sum, float* dst) {
+    hn::StoreU(sum, Floats(), dst);
+  }
+
+ private:
+  // One channel of the pair.
+  template <int kPixels, int kVectors, class Widen>
+  static HWY_INLINE void add_one(Sum (&sum)[kPixels][kVectors], const uint8_t* x, const uint8_t* x3,
+                                 int64_t step, const uint8_t* weights, const Widen& widen) {
+    const Floats d;
+    Sum weight[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v)
+      weight[v] = hn::BitCast(
+          d, widen(hn::LoadU(Integers(), reinterpret_cast<const int32_t*>(weights + v * kVectorBytes))));
+#pragma GCC unroll 6
+    for (int p = 0; p < kPixels; ++p) {
+      const auto pixel = hn::BitCast(d, widen(broadcast(p < 3 ? x + p * step : x3 + (p - 3) * step)));
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        sum[p][v] = hn::MulAdd(pixel, weight[v], sum[p][v]);
+        pin(sum[p][v]);
+      }
+    }
+  }
+};
+
+template <class Sums, int kPixels, int kVectors>
+void tile(const LowPrecisionTileArgs& args) {
+  typename Sums::Sum sum[kPixels][kVectors];
+#pragma GCC unroll 6
+  for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = Sums::first(args, v);
+  const int64_t step = args.src_pixel;
+  const auto* w = static_cast<const uint8_t*>(args.weights);
+  for (int block = 0; block < args.blocks; ++block) {
+    const int dwords = block + 1 == args.blocks ? args.last_dwords : args.dwords;
+    for (int row = 0; row < args.rows; ++row) {
+      const uint8_t* at = args.src + block * args.src_block + row * args.src_row;
+      for (int tap = 0; tap < args.taps; ++tap, at += args.src_tap) {
+        const uint8_t *x = at, *x3 = at + 3 * step;
+        for (int dword = 0; dword < dwords; ++dword, x += 4, x3 += 4, w += kVectors * kVectorBytes)
+          Sums::template add<kPixels, kVectors>(sum, x, x3, step, w);
+      }
+    }
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 6
+    for (int p = 0; p < kPixels; ++p)
+      Sums::store(args, v, sum[p][v], args.dst + v * args.dst_block + p * kLanes);
+}
+
+template <class Sums>
+void run_tile(const LowPrecisionTileArgs& args) {
+  using Tile = void (*)(const LowPrecisionTileArgs&);
+  static constexpr Tile kTiles[kTileVectors][kTilePixels] = {
+      {tile<Sums, 1, 1>, tile<Sums, 2, 1>, tile<Sums, 3, 1>, tile<Sums, 4, 1>, tile<Sums, 5, 1>,
+       tile<Sums, 6, 1>},
+      {tile<Sums, 1, 2>, tile<Sums, 2, 2>, tile<Sums, 3, 2>, tile<Sums, 4, 2>, tile<Sums, 5, 2>,
+       tile<Sums, 6, 2>}};
+  kTiles[args.vectors - 1][args.pixels - 1](args);
+}
+
+// Whole vectors of 16 bits, then a byte at a time.
+void bytes_to_words(const uint8_t* src, int16_t* dst, int64_t count) {
+  const Words words;
+  const hn::Rebind<uint8_t, Words> bytes;
+  constexpr int64_t kStep = 2 * kLanes;
+  int64_t i = 0;
+  for (; i + kStep <= count; i += kStep)
+    hn::StoreU(hn::PromoteTo(words, hn::LoadU(bytes, src + i)), words, dst + i);
+  for (; i < count; ++i) dst[i] = src[i];
+}
+
+void use(LowPrecisionKernels& kernels, const char* name, void (*tile)(const LowPrecisionTileArgs&)) {
+  kernels.tile_pixels = kTilePixels;
+  kernels.tile_vectors = kTileVectors;
+  kernels.name = name;
+  kernels.tile = tile;
+}
+
+void FillLowPrecisionTiles(Kernels& kernels) {
+  use(kernels.bytes, "words", run_tile<WordSums>);
+  kernels.bytes.widen = bytes_to_words;
+  use(kernels.bfloat16, "fma", run_tile<Bfloat16Sums>);
+}
+
+#else
+
+void FillLowPrecisionTiles(Kernels&) {}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace marrow::engine
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace marrow::engine {
+
+void add_low_precision_tiles(Kernels& kernels) {
+  MARROW_CHOOSE(kernels.level, nullptr, FillLowPrecisionTiles)(kernels);
+}
+
+}  // namespace marrow::engine
+#endif
