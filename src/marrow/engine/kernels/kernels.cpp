@@ -23,6 +23,7 @@ Kernels make(cpu::SimdLevel level) {
   add_plain_low_precision_kernels(kernels);
   add_low_precision_kernels(kernels);
   add_low_precision_tiles(kernels);
+  add_byte_winograd_kernels(kernels);
   add_vnni_kernels(kernels);
   return kernels;
 }

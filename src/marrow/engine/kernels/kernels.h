@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "marrow/cpu/simd_level.h"
+#include "marrow/engine/kernels/byte_winograd.h"
 #include "marrow/engine/kernels/low_precision.h"
 
 namespace marrow::engine {
@@ -252,6 +253,7 @@ struct Kernels {
   Dot dot = nullptr;
 
   LowPrecisionKernels bytes, bfloat16;
+  ByteWinogradKernels byte_winograd;
   const LowPrecisionKernels& low_precision(Element element) const {
     return element == Element::kByte ? bytes : bfloat16;
   }

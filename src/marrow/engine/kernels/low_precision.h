@@ -62,6 +62,7 @@ struct LowPrecisionKernels {
 void add_low_precision_kernels(Kernels& kernels);
 void add_plain_low_precision_kernels(Kernels& kernels);
 void add_low_precision_tiles(Kernels& kernels);
+void add_byte_winograd_kernels(Kernels& kernels);
 void add_vnni_kernels(Kernels& kernels);
 
 }  // namespace marrow::engine

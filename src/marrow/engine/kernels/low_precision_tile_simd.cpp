@@ -79,6 +79,13 @@ struct WordSums {
   }
 };
 
+// The sums themselves.
+struct WholeSums : WordSums {
+  static HWY_INLINE void store(const LowPrecisionTileArgs&, int, Sum sum, float* dst) {
+    hn::StoreU(sum, Integers(), reinterpret_cast<int32_t*>(dst));
+  }
+};
+
 struct Bfloat16Sums {
   using Sum = hn::Vec<Floats>;
   static HWY_INLINE Sum first(const LowPrecisionTileArgs& args, int vector) {
@@ -180,6 +187,7 @@ void use(LowPrecisionKernels& kernels, const char* name, void (*tile)(const LowP
 void FillLowPrecisionTiles(Kernels& kernels) {
   use(kernels.bytes, "words", run_tile<WordSums>);
   kernels.bytes.widen = bytes_to_words;
+  kernels.byte_winograd.multiply = run_tile<WholeSums>;
   use(kernels.bfloat16, "fma", run_tile<Bfloat16Sums>);
 }
 

@@ -6,6 +6,7 @@ namespace marrow::engine {
 namespace {
 
 constexpr ConvImplementation kConvImplementations[] = {
+    {"byte winograd", accepts_byte_winograd, make_byte_winograd, false},
     {"low precision winograd", accepts_low_precision_winograd, make_low_precision_winograd, false},
     {"low precision", accepts_low_precision, make_low_precision_direct, false},
     {"depthwise", accepts_depthwise, make_depthwise, false},

@@ -13,6 +13,10 @@ namespace marrow::engine {
 // channel; the sums are exact, everything after them is float32. bfloat16: sums are float32.
 bool accepts_low_precision(const ConvDescription& conv);
 StepPtr make_low_precision_direct(const ConvDescription& conv);
+// 3x3 convolutions of bytes and of stride 1, where the kernels multiply 16 bits and all sums fit 26 bits; the
+// same results as the direct way.
+bool accepts_byte_winograd(const ConvDescription& conv);
+StepPtr make_byte_winograd(const ConvDescription& conv);
 // 3x3 convolutions of bfloat16 and of stride 1, where it is faster; transformed inputs and weights are
 // rounded to bfloat16.
 bool accepts_low_precision_winograd(const ConvDescription& conv);
