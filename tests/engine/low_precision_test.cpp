@@ -280,15 +280,18 @@ void expect_exact_byte_tile(const Kernels& kernels, const TileCase& c, bool extr
     if (extremes) return output % 2 == 0 ? 127 : -127;
     return static_cast<int>((channel * 31 + row * 17 + tap * 5 + output * 3) % 255) - 127;
   };
-  const int per_dword = bytes.widen != nullptr ? 2 : 4, number = 4 / per_dword;
+  // Widened, there is one block of all channels.
+  const bool widened = bytes.widen != nullptr;
+  const int per_dword = widened ? 2 : 4, number = 4 / per_dword;
+  const int blocks = widened ? 1 : c.blocks;
   std::vector<uint8_t> weights;
-  for (int block = 0; block < c.blocks; ++block)
+  for (int block = 0; block < blocks; ++block)
     for (int row = 0; row < c.rows; ++row)
       for (int tap = 0; tap < c.taps; ++tap)
-        for (int first = 0; first < (block + 1 == c.blocks ? c.last_channels : lanes); first += per_dword)
+        for (int64_t first = block * lanes; first < (block + 1 == blocks ? channels : (block + 1) * lanes);
+             first += per_dword)
           for (int output = 0; output < c.vectors * lanes; ++output)
-            for (int i = 0; i < per_dword; ++i) {
-              const int64_t channel = block * lanes + first + i;
+            for (int64_t channel = first; channel < first + per_dword; ++channel) {
               const auto w = static_cast<int16_t>(channel < channels ? weight(channel, row, tap, output) : 0);
               for (int byte = 0; byte < number; ++byte)
                 weights.push_back(static_cast<uint8_t>(w >> (8 * byte) & 0xff));
@@ -297,20 +300,21 @@ void expect_exact_byte_tile(const Kernels& kernels, const TileCase& c, bool extr
   std::vector<float> scale(start.size(), 1.f), bias(start.size(), 0.f);
   for (size_t i = 0; i < start.size(); ++i) start[i] = static_cast<int32_t>(i) * 1000 - 5000;
   std::vector<int16_t> wide(src.size());
-  if (bytes.widen != nullptr) bytes.widen(src.data(), wide.data(), static_cast<int64_t>(src.size()));
+  if (widened) bytes.widen(src.data(), c.rows * width * lanes, c.blocks, c.rows * width, wide.data());
   std::vector<float> dst(static_cast<size_t>(c.vectors * c.pixels * lanes));
   LowPrecisionTileArgs args = {};
   args.pixels = c.pixels;
   args.vectors = c.vectors;
-  args.src = bytes.widen != nullptr ? reinterpret_cast<const uint8_t*>(wide.data()) : src.data();
-  args.src_pixel = args.src_tap = int64_t{lanes} * number;
+  args.src = widened ? reinterpret_cast<const uint8_t*>(wide.data()) : src.data();
+  args.src_pixel = args.src_tap = int64_t{lanes} * (widened ? 2 * c.blocks : 1);
   args.src_row = width * args.src_pixel;
   args.src_block = c.rows * args.src_row;
   args.rows = c.rows;
   args.taps = c.taps;
-  args.blocks = c.blocks;
+  args.blocks = blocks;
   args.dwords = lanes / per_dword;
-  args.last_dwords = (c.last_channels + per_dword - 1) / per_dword;
+  const auto last = static_cast<int>(widened ? channels : c.last_channels);
+  args.last_dwords = (last + per_dword - 1) / per_dword;
   args.weights = weights.data();
   args.start = start.data();
   args.scale = scale.data();

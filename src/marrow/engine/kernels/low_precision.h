@@ -53,9 +53,12 @@ struct LowPrecisionKernels {
   // from_float32(x * sigmoid(x)) of a quick sigmoid, right to 3e-4 of its value.
   void (*silu_from_float32)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
   void (*to_float32)(const void* src, ByteScale scale, float* dst, int64_t count) = nullptr;
-  // Of bytes, where the tile multiplies 16 bits: src widened, any count. The tile then reads int16 for src
-  // and weights, of which two channels are a dword. nullptr: it reads the element itself.
-  void (*widen)(const uint8_t* src, int16_t* dst, int64_t count) = nullptr;
+  // Of bytes, where the tile multiplies 16 bits: src widened, and the channels of a pixel brought together.
+  //   dst[pixel][block][lane] = src[block * src_block + pixel * lanes + lane]
+  // The tile then reads int16 for src and weights, of which two channels are a dword; it sees one block, of
+  // all channels. nullptr: the tile reads the element itself.
+  void (*widen)(const uint8_t* src, int64_t src_block, int64_t blocks, int64_t pixels,
+                int16_t* dst) = nullptr;
 };
 
 // The table of a level, in parts as in kernels.h. The vector kernels' integers equal the plain ones'.

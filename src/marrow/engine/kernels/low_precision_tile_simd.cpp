@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/low_precision_tile_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -166,15 +167,27 @@ void run_tile(const LowPrecisionTileArgs& args) {
   kTiles[args.vectors - 1][args.pixels - 1](args);
 }
 
-// Whole vectors of 16 bits, then a byte at a time.
-void bytes_to_words(const uint8_t* src, int16_t* dst, int64_t count) {
-  const Words words;
+// Few pixels at a time, so that dst is written from front to back and src is read by cache lines; two blocks
+// fill a vector.
+void bytes_to_words(const uint8_t* src, int64_t src_block, int64_t blocks, int64_t pixels, int16_t* dst) {
   const hn::Rebind<uint8_t, Words> bytes;
-  constexpr int64_t kStep = 2 * kLanes;
-  int64_t i = 0;
-  for (; i + kStep <= count; i += kStep)
-    hn::StoreU(hn::PromoteTo(words, hn::LoadU(bytes, src + i)), words, dst + i);
-  for (; i < count; ++i) dst[i] = src[i];
+  const hn::Rebind<uint8_t, Floats> half;
+  const hn::Rebind<int16_t, Floats> half_words;
+  constexpr int64_t kTogether = 64 / kLanes;
+  for (int64_t first = 0; first < pixels; first += kTogether) {
+    const int64_t end = std::min(first + kTogether, pixels);
+    int64_t block = 0;
+    for (; block + 2 <= blocks; block += 2)
+      for (int64_t pixel = first; pixel < end; ++pixel) {
+        const uint8_t* from = src + block * src_block + pixel * kLanes;
+        const auto both = hn::Combine(bytes, hn::LoadU(half, from + src_block), hn::LoadU(half, from));
+        hn::StoreU(hn::PromoteTo(Words(), both), Words(), dst + (pixel * blocks + block) * kLanes);
+      }
+    for (; block < blocks; ++block)
+      for (int64_t pixel = first; pixel < end; ++pixel)
+        hn::StoreU(hn::PromoteTo(half_words, hn::LoadU(half, src + block * src_block + pixel * kLanes)),
+                   half_words, dst + (pixel * blocks + block) * kLanes);
+  }
 }
 
 void use(LowPrecisionKernels& kernels, const char* name, void (*tile)(const LowPrecisionTileArgs&)) {

@@ -39,14 +39,14 @@ class LowPrecisionConv final : public Step {
   void cut_into_tasks(int threads);
   int64_t in_rows(int64_t out_rows) const { return (out_rows - 1) * conv_.stride + reach() + 1; }
   int64_t reach() const { return int64_t{conv_.dilation} * (conv_.kernel - 1); }
-  // The outputs of a row that a task computes, and the columns that so many read.
+  // The outputs of a row whose inputs a task copies, and the columns that so many read.
   Range columns(const Task& task) const {
+    if (!widens_) return {0, out_width_};
     return {task.segments.first * out_width_ / segments_, task.segments.end * out_width_ / segments_};
   }
   int64_t copy_width(int64_t outputs) const { return (outputs - 1) * conv_.stride + reach() + 1; }
   void copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const;
-  uint8_t* put(const uint8_t* src, int64_t pixels, uint8_t* copy) const;
-  uint8_t* pad(int64_t pixels, uint8_t* copy) const;
+  void widen_rows(const RunContext& context, const Task& task, int16_t* copy) const;
   void run_task(const RunContext& context, const Task& task, float* scratch) const;
   void run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,
                 float* sums) const;
@@ -55,10 +55,9 @@ class LowPrecisionConv final : public Step {
   const LowPrecisionKernels& low_precision_;
   const int lanes_;
   const int64_t pixel_bytes_;  // of a block of src
-  const int64_t tile_bytes_;   // and as tiles read it
   int64_t in_height_, in_width_, out_height_, out_width_;
   int64_t in_blocks_, out_blocks_;
-  bool padded_ = false, copies_ = false;
+  bool padded_ = false, widens_ = false;
   int64_t segments_ = 0;  // tiles in a row
   int64_t groups_ = 0;
   int64_t rows_ = 1, task_segments_ = 1, task_groups_ = 1;  // in a task
@@ -71,7 +70,6 @@ LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
       low_precision_(conv.kernels->low_precision(conv.src.element)),
       lanes_(conv.kernels->lanes),
       pixel_bytes_(int64_t{lanes_} * element_bytes(conv.src.element)),
-      tile_bytes_(low_precision_.widen != nullptr ? 2 * pixel_bytes_ : pixel_bytes_),
       in_height_(conv.src.height),
       in_width_(conv.src.width),
       out_height_(conv.dst.height),
@@ -79,7 +77,7 @@ LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
       in_blocks_(conv.src.blocks(lanes_)),
       out_blocks_(conv.dst.blocks(lanes_)),
       padded_(conv.pad_x != Padding() || conv.pad_y != Padding()),
-      copies_(padded_ || low_precision_.widen != nullptr),
+      widens_(low_precision_.widen != nullptr),
       groups_((out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors),
       weights_(pack_low_precision_weights(conv, low_precision_.tile_vectors)) {
   if (conv.kernel == 1 && conv.stride == 1 && !padded_) {
@@ -96,7 +94,7 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
   segments_ = (out_width_ + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
   task_segments_ = segments_;
   task_groups_ = groups_;
-  const int64_t row_bytes = in_blocks_ * in_width_ * tile_bytes_;
+  const int64_t row_bytes = in_blocks_ * in_width_ * pixel_bytes_ * (widens_ ? 2 : 1);
   const auto count = [](int64_t all, int64_t part) { return (all + part - 1) / part; };
   const auto tasks = [&] {
     return conv_.dst.images * count(out_height_, rows_) * count(segments_, task_segments_) *
@@ -111,11 +109,11 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
     task_segments_ = (task_segments_ + 1) / 2;
   while (threads > 1 && task_groups_ > 1 && tasks() < wanted) task_groups_ = (task_groups_ + 1) / 2;
 
-  if (copies_) {
-    const int64_t outputs =
-        std::min((task_segments_ * out_width_ + segments_ - 1) / segments_ + 1, out_width_);
-    copy_floats_ = (in_blocks_ * in_rows(rows_) * copy_width(outputs) * tile_bytes_ + 63) / 64 * 16;
-  }
+  const int64_t outputs =
+      widens_ ? std::min((task_segments_ * out_width_ + segments_ - 1) / segments_ + 1, out_width_)
+              : out_width_;
+  const int64_t copy_bytes = in_blocks_ * in_rows(rows_) * copy_width(outputs) * pixel_bytes_;
+  if (widens_ || padded_) copy_floats_ = (copy_bytes * (widens_ ? 2 : 1) + 63) / 64 * 16;
   sums_floats_ = int64_t{low_precision_.tile_vectors} * low_precision_.tile_pixels * lanes_;
 }
 
@@ -143,28 +141,42 @@ void LowPrecisionConv::run(const RunContext& context) const {
 
 void LowPrecisionConv::run_task(const RunContext& context, const Task& task, float* scratch) const {
   auto* copy = reinterpret_cast<uint8_t*>(scratch);
-  LowPrecisionTileArgs args;
+  LowPrecisionTileArgs args = {};
   args.rows = args.taps = conv_.kernel;
-  args.blocks = static_cast<int>(in_blocks_);
-  args.dwords = static_cast<int>(tile_bytes_ / 4);
   args.last_dwords = weights_.last_dwords;
-  args.src_pixel = conv_.stride * tile_bytes_;
-  args.src_tap = conv_.dilation * tile_bytes_;
+  const int64_t width = copy_width(columns(task).end - columns(task).first);
+  const int64_t rows = in_rows(task.rows.end - task.rows.first);
   const uint8_t* origin = nullptr;  // what output 0 of the task's first row reads first
-  int64_t row_bytes = 0;
-  if (copies_) {
-    copy_rows(context, task, copy);
-    const Range outputs = columns(task);
-    row_bytes = copy_width(outputs.end - outputs.first) * tile_bytes_;
-    args.src_block = in_rows(task.rows.end - task.rows.first) * row_bytes;
-    origin = copy - outputs.first * args.src_pixel;
+  int64_t pixel = pixel_bytes_, row_bytes = 0;
+  if (widens_) {
+    widen_rows(context, task, reinterpret_cast<int16_t*>(copy));
+    args.blocks = 1;
+    pixel = in_blocks_ * lanes_ * int64_t{sizeof(int16_t)};
+    row_bytes = width * pixel;
+    origin = copy - columns(task).first * conv_.stride * pixel;
+    // The channels of neighbouring taps follow each other.
+    if (conv_.dilation == 1 && conv_.src.channels == in_blocks_ * lanes_) {
+      args.taps = 1;
+      args.last_dwords *= conv_.kernel;
+    }
   } else {
-    row_bytes = in_width_ * pixel_bytes_;
-    args.src_block = in_height_ * row_bytes;
-    origin = context.low_precision(conv_.src) +
-             task.image * conv_.src.image_stride * element_bytes(conv_.src.element) +
-             task.rows.first * conv_.stride * row_bytes;
+    args.blocks = static_cast<int>(in_blocks_);
+    args.dwords = lanes_ / dword_channels(conv_.src.element);
+    if (padded_) {
+      copy_rows(context, task, copy);
+      row_bytes = width * pixel;
+      args.src_block = rows * row_bytes;
+      origin = copy - columns(task).first * conv_.stride * pixel;
+    } else {
+      row_bytes = in_width_ * pixel;
+      args.src_block = in_height_ * row_bytes;
+      origin = context.low_precision(conv_.src) +
+               task.image * conv_.src.image_stride * element_bytes(conv_.src.element) +
+               task.rows.first * conv_.stride * row_bytes;
+    }
   }
+  args.src_pixel = conv_.stride * pixel;
+  args.src_tap = conv_.dilation * pixel;
   args.src_row = conv_.dilation * row_bytes;
 
   for (int64_t group = task.groups.first; group < task.groups.end; ++group) {
@@ -185,45 +197,55 @@ void LowPrecisionConv::run_task(const RunContext& context, const Task& task, flo
   }
 }
 
-// [block][row][pixel], all columns that the task's outputs read.
+// [block][row][pixel], all columns that the outputs of a row read.
 void LowPrecisionConv::copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const {
-  const Range outputs = columns(task);
-  const int64_t width = copy_width(outputs.end - outputs.first);
-  const int64_t x = outputs.first * conv_.stride - conv_.pad_x.before;
-  const int64_t left = std::clamp<int64_t>(-x, 0, width);
-  const int64_t inside = std::clamp<int64_t>(in_width_ - (x + left), 0, width - left);
+  const int64_t width = copy_width(out_width_);
+  const int64_t left = std::min<int64_t>(conv_.pad_x.before, width);
+  const int64_t inside = std::min(in_width_, width - left);
+  const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
+  const int padding = conv_.src.element == Element::kByte ? conv_.src.scale.zero_point : 0;
   const uint8_t* map = context.low_precision(conv_.src) +
                        task.image * conv_.src.image_stride * element_bytes(conv_.src.element);
   const int64_t first = task.rows.first * conv_.stride - conv_.pad_y.before;
   const int64_t count = in_rows(task.rows.end - task.rows.first);
   for (int64_t block = 0; block < in_blocks_; ++block)
-    for (int64_t y = first; y < first + count; ++y) {
+    for (int64_t y = first; y < first + count; ++y, copy += bytes(width)) {
       if (y < 0 || y >= in_height_) {
-        copy = pad(width, copy);
+        std::memset(copy, padding, bytes(width));
         continue;
       }
-      copy = pad(left, copy);
-      copy = put(map + ((block * in_height_ + y) * in_width_ + x + left) * pixel_bytes_, inside, copy);
-      copy = pad(width - left - inside, copy);
+      std::memset(copy, padding, bytes(left));
+      std::memcpy(copy + bytes(left), map + (block * in_height_ + y) * in_width_ * pixel_bytes_,
+                  bytes(inside));
+      std::memset(copy + bytes(left + inside), padding, bytes(width - left - inside));
     }
 }
 
-// Both return where the copy goes on.
-uint8_t* LowPrecisionConv::put(const uint8_t* src, int64_t pixels, uint8_t* copy) const {
-  if (low_precision_.widen != nullptr)
-    low_precision_.widen(src, reinterpret_cast<int16_t*>(copy), pixels * lanes_);
-  else
-    std::memcpy(copy, src, static_cast<size_t>(pixels * pixel_bytes_));
-  return copy + pixels * tile_bytes_;
-}
-
-uint8_t* LowPrecisionConv::pad(int64_t pixels, uint8_t* copy) const {
-  const int number = conv_.src.element == Element::kByte ? conv_.src.scale.zero_point : 0;
-  if (low_precision_.widen != nullptr)
-    std::fill_n(reinterpret_cast<int16_t*>(copy), pixels * lanes_, static_cast<int16_t>(number));
-  else
-    std::memset(copy, number, static_cast<size_t>(pixels * tile_bytes_));
-  return copy + pixels * tile_bytes_;
+// [row][pixel][channel] as 16 bits, the columns that the task's outputs read.
+void LowPrecisionConv::widen_rows(const RunContext& context, const Task& task, int16_t* copy) const {
+  const Range outputs = columns(task);
+  const int64_t width = copy_width(outputs.end - outputs.first);
+  const int64_t x = outputs.first * conv_.stride - conv_.pad_x.before;
+  const int64_t left = std::clamp<int64_t>(-x, 0, width);
+  const int64_t inside = std::clamp<int64_t>(in_width_ - (x + left), 0, width - left);
+  const int64_t words = in_blocks_ * lanes_;  // of a pixel
+  const uint8_t* map = context.low_precision(conv_.src) + task.image * conv_.src.image_stride;
+  const auto pad = [&](int64_t pixels) {
+    copy = std::fill_n(copy, pixels * words, static_cast<int16_t>(conv_.src.scale.zero_point));
+  };
+  const int64_t first = task.rows.first * conv_.stride - conv_.pad_y.before;
+  const int64_t count = in_rows(task.rows.end - task.rows.first);
+  for (int64_t y = first; y < first + count; ++y) {
+    if (y < 0 || y >= in_height_) {
+      pad(width);
+      continue;
+    }
+    pad(left);
+    low_precision_.widen(map + (y * in_width_ + x + left) * lanes_, in_height_ * in_width_ * lanes_,
+                         in_blocks_, inside, copy);
+    copy += inside * words;
+    pad(width - left - inside);
+  }
 }
 
 void LowPrecisionConv::run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,

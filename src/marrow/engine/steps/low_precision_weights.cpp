@@ -27,7 +27,7 @@ class Packer {
     const int64_t groups = (out_blocks_ + vectors_ - 1) / vectors_;
     const int64_t outputs = groups * vectors_ * lanes_;
     const int64_t dwords = (conv_.src.blocks(lanes_) - 1) * (lanes_ / channels_) + rest_dwords_;
-    packed_.last_dwords = static_cast<int>(rest_dwords_);
+    packed_.last_dwords = static_cast<int>(widened_ ? dwords : rest_dwords_);
     packed_.group_bytes = area_ * dwords * 4 * vectors_ * lanes_;
     packed_.weights = Tensor({groups * packed_.group_bytes}, DType::kUInt8);
     packed_.start = Tensor({outputs}, DType::kInt32);
@@ -75,18 +75,23 @@ class Packer {
     const int64_t blocks = conv_.src.blocks(lanes_);
     const int64_t width = std::min<int64_t>(vectors_, out_blocks_ - group * vectors_) * lanes_;
     uint8_t* at = packed_.weights.values<uint8_t>().data() + group * packed_.group_bytes + 4 * column;
-    for (int64_t block = 0; block < blocks; ++block)
-      for (int64_t tap = 0; tap < area_; ++tap) {
-        const int64_t dwords = block + 1 == blocks ? rest_dwords_ : lanes_ / kChannels;
-        const int64_t first = block * lanes_;
-        for (int64_t dword = 0; dword < dwords; ++dword, at += 4 * width) {
-          Number together[kChannels] = {};
-          for (int64_t i = 0; i < kChannels; ++i)
-            if (const int64_t channel = first + dword * kChannels + i; channel < conv_.src.channels)
-              together[i] = weights[static_cast<size_t>(channel * area_ + tap)];
-          std::memcpy(at, together, 4);
-        }
+    const auto put = [&](int64_t block, int64_t tap) {
+      const int64_t dwords = block + 1 == blocks ? rest_dwords_ : lanes_ / kChannels;
+      const int64_t first = block * lanes_;
+      for (int64_t dword = 0; dword < dwords; ++dword, at += 4 * width) {
+        Number together[kChannels] = {};
+        for (int64_t i = 0; i < kChannels; ++i)
+          if (const int64_t channel = first + dword * kChannels + i; channel < conv_.src.channels)
+            together[i] = weights[static_cast<size_t>(channel * area_ + tap)];
+        std::memcpy(at, together, 4);
       }
+    };
+    if (widened_)
+      for (int64_t tap = 0; tap < area_; ++tap)
+        for (int64_t block = 0; block < blocks; ++block) put(block, tap);
+    else
+      for (int64_t block = 0; block < blocks; ++block)
+        for (int64_t tap = 0; tap < area_; ++tap) put(block, tap);
   }
 
   const ConvDescription& conv_;

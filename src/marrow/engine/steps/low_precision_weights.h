@@ -7,8 +7,9 @@
 namespace marrow::engine {
 
 struct LowPrecisionWeights {
-  Tensor
-      weights;  // raw bytes: [group of output blocks][block][row][tap][dword][output][channel of the dword]
+  // Raw bytes: [group of output blocks][block][row][tap][dword][output][channel of the dword]. Where the
+  // kernels widen bytes there is one block, of all channels.
+  Tensor weights;
   int64_t group_bytes = 0;  // of a full group
   int last_dwords = 0;      // that the last input block has
   // Per output, spare ones included. For bytes start = -zero point * sum of weights, so that the sum from
