@@ -26,10 +26,13 @@ using Bytes = hn::Rebind<uint8_t, D>;
 using Halves = hn::Rebind<uint16_t, D>;
 constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
 
-// What is left after the last whole vector goes through one vector of its own.
+// Four vectors at a time where `convert` has a shorter way for them. What is left after the last whole vector
+// goes through one vector of its own.
 template <class Src, class Dst, class Convert>
 HWY_INLINE void for_vectors(const Src* src, Dst* dst, int64_t count, const Convert& convert) {
   int64_t i = 0;
+  if constexpr (requires { convert.four(src, dst); })
+    for (; i + 4 * kLanes <= count; i += 4 * kLanes) convert.four(src + i, dst + i);
   for (; i + kLanes <= count; i += kLanes) convert(src + i, dst + i);
   if (i == count) return;
   Src from[kLanes] = {};
@@ -61,6 +64,40 @@ struct ToBytes {
     hn::StoreU(hn::DemoteTo(Bytes(), q), Bytes(), dst);
 #endif
   }
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
+  HWY_INLINE void four(const float* src, uint8_t* dst) const {
+    const D d;
+    store_four(hn::LoadU(d, src), hn::LoadU(d, src + kLanes), hn::LoadU(d, src + 2 * kLanes),
+               hn::LoadU(d, src + 3 * kLanes), dst);
+  }
+  // The conversions to 16 and to 8 bits saturate. What is too small for int32, and NaN, is converted to the
+  // smallest integer.
+  HWY_INLINE void store_four(hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> c, hn::Vec<D> e, uint8_t* dst) const {
+    const hn::ScalableTag<int16_t> words;
+    const hn::ScalableTag<uint8_t> bytes;
+    const auto zero = hn::Set(words, static_cast<int16_t>(zero_point));
+    const auto ab = hn::SaturatedAdd(hn::ReorderDemote2To(words, whole(a), whole(b)), zero);
+    const auto ce = hn::SaturatedAdd(hn::ReorderDemote2To(words, whole(c), whole(e)), zero);
+#if HWY_TARGET == HWY_AVX2
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const hn::Vec<decltype(bytes)> q{_mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab.raw, ce.raw), order)};
+#else
+    const hn::Vec<decltype(bytes)> q{_mm_packus_epi16(ab.raw, ce.raw)};
+#endif
+    hn::StoreU(q, bytes, dst);
+  }
+
+ private:
+  HWY_INLINE hn::Vec<Integers> whole(hn::Vec<D> numbers) const {
+    const D d;
+    const auto x = hn::Min(hn::Set(d, highest), hn::Mul(numbers, hn::Set(d, inverse)));
+#if HWY_TARGET == HWY_AVX2
+    return hn::Vec<Integers>{_mm256_cvtps_epi32(x.raw)};
+#else
+    return hn::Vec<Integers>{_mm_cvtps_epi32(x.raw)};
+#endif
+  }
+#endif
 };
 
 ToBytes to_bytes(ByteScale scale) {
@@ -72,30 +109,32 @@ void float32_to_bytes(const float* src, ByteScale scale, void* dst, int64_t coun
   for_vectors(src, static_cast<uint8_t*>(dst), count, to_bytes(scale));
 }
 
-// x / (1 + e^-x), right to 3e-4: what is rounded afterwards keeps no more. e^-x = 2^t = 2^floor(t) 2^r, the
-// latter by the polynomial of third degree of least relative error on [0, 1], 7.5e-5 (Remez' algorithm).
+// x / (1 + e^-x), right to 3e-4: what is rounded afterwards keeps no more. e^-x = 2^t = 2^n 2^r, the latter
+// by a polynomial of third degree of least relative error, 7.5e-5 (Remez' algorithm).
 HWY_INLINE hn::Vec<D> quick_silu(hn::Vec<D> x) {
   const D d;
 #if HWY_TARGET == HWY_AVX3  // reduce and scale take any t; Highway has neither
   const auto t = hn::Mul(x, hn::Set(d, -1.44269504f));
   constexpr int kLessFloor = 1;
   const hn::Vec<D> r{_mm512_maskz_reduce_ps(0xffff, t.raw, kLessFloor)};
-#else
-  // Far below 0 the product vanishes anyhow; NaN stays.
-  x = hn::Max(hn::Set(d, -80.0f), x);
-  const auto t = hn::Mul(hn::Min(hn::Set(d, 80.0f), x), hn::Set(d, -1.44269504f));
-  const auto n = hn::Floor(t);
-  const auto r = hn::Sub(t, n);
-#endif
   auto p = hn::MulAdd(hn::Set(d, 7.80245227e-2f), r, hn::Set(d, 2.26067155e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 6.95833540e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 9.99925219e-1f));
-#if HWY_TARGET == HWY_AVX3
   const hn::Vec<D> e{_mm512_scalef_ps(p.raw, t.raw)};
 #else
   const Integers di;
-  const auto e =
-      hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)))));
+  // Far below 0 the product vanishes anyhow; NaN stays.
+  x = hn::Max(hn::Set(d, -80.0f), x);
+  const auto near = hn::Min(hn::Set(d, 80.0f), x);
+  const auto factor = hn::Set(d, -1.44269504f);
+  // Numbers of this size are whole, so adding it rounds t to n, which their last bits then hold.
+  const auto whole = hn::Set(d, 12582912.0f);
+  const auto sum = hn::MulAdd(near, factor, whole);
+  const auto r = hn::MulSub(near, factor, hn::Sub(sum, whole));
+  auto p = hn::MulAdd(hn::Set(d, 5.51716691e-02f), r, hn::Set(d, 2.42611122e-01f));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.93260985e-01f));
+  p = hn::MulAdd(p, r, hn::Set(d, 9.99928074e-01f));
+  const auto e = hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, sum))));
 #endif
   const auto denominator = hn::Add(e, hn::Set(d, 1.0f));
 #if HWY_ARCH_X86
@@ -110,6 +149,15 @@ struct SiluThen {
   Rounding rounding;
   HWY_INLINE void operator()(const float* src, Number* dst) const {
     rounding.store(quick_silu(hn::LoadU(D(), src)), dst);
+  }
+  HWY_INLINE void four(const float* src, Number* dst) const requires requires(hn::Vec<D> x) {
+    rounding.store_four(x, x, x, x, dst);
+  }
+  {
+    const D d;
+    rounding.store_four(quick_silu(hn::LoadU(d, src)), quick_silu(hn::LoadU(d, src + kLanes)),
+                        quick_silu(hn::LoadU(d, src + 2 * kLanes)),
+                        quick_silu(hn::LoadU(d, src + 3 * kLanes)), dst);
   }
 };
 
