@@ -58,7 +58,7 @@ struct ByteWinogradOutputArgs {
 
 struct ByteWinogradKernels {
   void (*input)(const ByteWinogradInputArgs& args) = nullptr;  // nullptr: this level has none of them
-  // As the tile of bytes that were widened, but dst holds its int32 sums modulo 2^32.
+  // As the tile of bytes that were widened, but dst holds its int32 sums modulo 2^32. Any pixels.
   void (*multiply)(const LowPrecisionTileArgs& args) = nullptr;
   void (*output)(const ByteWinogradOutputArgs& args) = nullptr;
 };

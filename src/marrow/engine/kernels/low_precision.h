@@ -23,7 +23,7 @@ constexpr int dword_channels(Element element) {
   return 4 / element_bytes(element);
 }
 
-// One register tile of a dense convolution: `pixels` neighbours of one output row times `vectors` blocks of
+// A register tile of a dense convolution: `pixels` neighbours of one output row times `vectors` blocks of
 // output channels. Distances in src are bytes.
 //   bytes:    dst[v][p] = bias[v] + scale[v] * (start[v] + sum of src * weights), the sum exact in int32
 //   bfloat16: dst[v][p] = bias[v] + sum of src * weights, in float32
@@ -53,6 +53,8 @@ struct LowPrecisionKernels {
   // from_float32(x * sigmoid(x)) of a quick sigmoid, right to 3e-4 of its value.
   void (*silu_from_float32)(const float* src, ByteScale scale, void* dst, int64_t count) = nullptr;
   void (*to_float32)(const void* src, ByteScale scale, float* dst, int64_t count) = nullptr;
+  // The tile takes more pixels than that, too, and cuts them.
+  bool any_pixels = false;
   // Of bytes, where the tile multiplies 16 bits: src widened, and the channels of a pixel brought together.
   //   dst[pixel][block][lane] = src[block * src_block + pixel * lanes + lane]
   // The tile then reads int16 for src and weights, of which two channels are a dword; it sees one block, of

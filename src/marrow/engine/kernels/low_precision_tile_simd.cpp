@@ -72,19 +72,29 @@ struct WordSums {
       }
     }
   }
-  static HWY_INLINE void store(const LowPrecisionTileArgs& args, int vector, Sum sum, float* dst) {
-    const Floats d;
-    hn::StoreU(hn::MulAdd(hn::ConvertTo(d, sum), hn::LoadU(d, args.scale + vector * kLanes),
-                          hn::LoadU(d, args.bias + vector * kLanes)),
-               d, dst);
-  }
+  // What a vector of sums becomes when it is stored.
+  class Finish {
+   public:
+    HWY_INLINE Finish(const LowPrecisionTileArgs& args, int vector)
+        : scale_(hn::LoadU(Floats(), args.scale + vector * kLanes)),
+          bias_(hn::LoadU(Floats(), args.bias + vector * kLanes)) {}
+    HWY_INLINE void store(Sum sum, float* dst) const {
+      hn::StoreU(hn::MulAdd(hn::ConvertTo(Floats(), sum), scale_, bias_), Floats(), dst);
+    }
+
+   private:
+    hn::Vec<Floats> scale_, bias_;
+  };
 };
 
 // The sums themselves.
 struct WholeSums : WordSums {
-  static HWY_INLINE void store(const LowPrecisionTileArgs&, int, Sum sum, float* dst) {
-    hn::StoreU(sum, Integers(), reinterpret_cast<int32_t*>(dst));
-  }
+  struct Finish {
+    HWY_INLINE Finish(const LowPrecisionTileArgs&, int) {}
+    HWY_INLINE void store(Sum sum, float* dst) const {
+      hn::StoreU(sum, Integers(), reinterpret_cast<int32_t*>(dst));
+    }
+  };
 };
 
 struct Bfloat16Sums {
@@ -102,9 +112,10 @@ struct Bfloat16Sums {
       return hn::And(pair, hn::Set(Integers(), static_cast<int32_t>(0xffff0000u)));
     });
   }
-  static HWY_INLINE void store(const LowPrecisionTileArgs&, int, Sum sum, float* dst) {
-    hn::StoreU(sum, Floats(), dst);
-  }
+  struct Finish {
+    HWY_INLINE Finish(const LowPrecisionTileArgs&, int) {}
+    HWY_INLINE void store(Sum sum, float* dst) const { hn::StoreU(sum, Floats(), dst); }
+  };
 
  private:
   // One channel of the pair.
@@ -130,7 +141,7 @@ struct Bfloat16Sums {
 };
 
 template <class Sums, int kPixels, int kVectors>
-void tile(const LowPrecisionTileArgs& args) {
+void tile(const LowPrecisionTileArgs& args, const uint8_t* src, float* dst) {
   typename Sums::Sum sum[kPixels][kVectors];
 #pragma GCC unroll 6
   for (int p = 0; p < kPixels; ++p)
@@ -141,7 +152,7 @@ void tile(const LowPrecisionTileArgs& args) {
   for (int block = 0; block < args.blocks; ++block) {
     const int dwords = block + 1 == args.blocks ? args.last_dwords : args.dwords;
     for (int row = 0; row < args.rows; ++row) {
-      const uint8_t* at = args.src + block * args.src_block + row * args.src_row;
+      const uint8_t* at = src + block * args.src_block + row * args.src_row;
       for (int tap = 0; tap < args.taps; ++tap, at += args.src_tap) {
         const uint8_t *x = at, *x3 = at + 3 * step;
         for (int dword = 0; dword < dwords; ++dword, x += 4, x3 += 4, w += kVectors * kVectorBytes)
@@ -150,21 +161,29 @@ void tile(const LowPrecisionTileArgs& args) {
     }
   }
 #pragma GCC unroll 2
-  for (int v = 0; v < kVectors; ++v)
+  for (int v = 0; v < kVectors; ++v) {
+    const typename Sums::Finish finish(args, v);
 #pragma GCC unroll 6
-    for (int p = 0; p < kPixels; ++p)
-      Sums::store(args, v, sum[p][v], args.dst + v * args.dst_block + p * kLanes);
+    for (int p = 0; p < kPixels; ++p) finish.store(sum[p][v], dst + v * args.dst_block + p * kLanes);
+  }
 }
 
+// Any number of pixels, in tiles of nearly equal sizes.
 template <class Sums>
-void run_tile(const LowPrecisionTileArgs& args) {
-  using Tile = void (*)(const LowPrecisionTileArgs&);
+void run_tiles(const LowPrecisionTileArgs& args) {
+  using Tile = void (*)(const LowPrecisionTileArgs&, const uint8_t* src, float* dst);
   static constexpr Tile kTiles[kTileVectors][kTilePixels] = {
       {tile<Sums, 1, 1>, tile<Sums, 2, 1>, tile<Sums, 3, 1>, tile<Sums, 4, 1>, tile<Sums, 5, 1>,
        tile<Sums, 6, 1>},
       {tile<Sums, 1, 2>, tile<Sums, 2, 2>, tile<Sums, 3, 2>, tile<Sums, 4, 2>, tile<Sums, 5, 2>,
        tile<Sums, 6, 2>}};
-  kTiles[args.vectors - 1][args.pixels - 1](args);
+  const int tiles = (args.pixels + kTilePixels - 1) / kTilePixels;
+  for (int i = 0, pixel = 0; i < tiles; ++i) {
+    const int end = (i + 1) * args.pixels / tiles;
+    kTiles[args.vectors - 1][end - pixel - 1](args, args.src + pixel * args.src_pixel,
+                                              args.dst + pixel * kLanes);
+    pixel = end;
+  }
 }
 
 // Few pixels at a time, so that dst is written from front to back and src is read by cache lines; two blocks
@@ -193,15 +212,16 @@ void bytes_to_words(const uint8_t* src, int64_t src_block, int64_t blocks, int64
 void use(LowPrecisionKernels& kernels, const char* name, void (*tile)(const LowPrecisionTileArgs&)) {
   kernels.tile_pixels = kTilePixels;
   kernels.tile_vectors = kTileVectors;
+  kernels.any_pixels = true;
   kernels.name = name;
   kernels.tile = tile;
 }
 
 void FillLowPrecisionTiles(Kernels& kernels) {
-  use(kernels.bytes, "words", run_tile<WordSums>);
+  use(kernels.bytes, "words", run_tiles<WordSums>);
   kernels.bytes.widen = bytes_to_words;
-  kernels.byte_winograd.multiply = run_tile<WholeSums>;
-  use(kernels.bfloat16, "fma", run_tile<Bfloat16Sums>);
+  kernels.byte_winograd.multiply = run_tiles<WholeSums>;
+  use(kernels.bfloat16, "fma", run_tiles<Bfloat16Sums>);
 }
 
 #else

@@ -180,11 +180,11 @@ void ByteWinogradConv::transform_inputs(const RunContext& context, const Winogra
 
 // products: [output block][product][tile] int32
 void ByteWinogradConv::multiply(int64_t group, int64_t count, const int16_t* inputs, float* products) const {
-  const int64_t segments = (count + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
   const int64_t group_outputs = int64_t{low_precision_.tile_vectors} * lanes_;
   const auto starts = start_.values<int32_t>();
   LowPrecisionTileArgs args = {};
   args.rows = args.taps = args.blocks = 1;
+  args.pixels = static_cast<int>(count);
   args.vectors = vectors(group);
   args.dwords = args.last_dwords = static_cast<int>(dwords_);
   args.src_pixel = tile_words_ * 2;
@@ -195,13 +195,9 @@ void ByteWinogradConv::multiply(int64_t group, int64_t count, const int16_t* inp
     args.start = product == ByteWinograd::kConstantProduct
                      ? starts.data() + group * group_outputs
                      : starts.last(static_cast<size_t>(group_outputs)).data();
-    for (int64_t segment = 0; segment < segments; ++segment) {
-      const int64_t tile = segment * count / segments;
-      args.pixels = static_cast<int>((segment + 1) * count / segments - tile);
-      args.src = reinterpret_cast<const uint8_t*>(inputs + product * input_step(count) + tile * tile_words_);
-      args.dst = products + (product * count + tile) * lanes_;
-      kernels_.byte_winograd.multiply(args);
-    }
+    args.src = reinterpret_cast<const uint8_t*>(inputs + product * input_step(count));
+    args.dst = products + product * count * lanes_;
+    kernels_.byte_winograd.multiply(args);
   }
 }
 

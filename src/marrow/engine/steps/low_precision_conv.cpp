@@ -4,8 +4,8 @@
 // need, with the padding written out, so that tiles know no borders; the copy stays in the second-level cache
 // while all output channels are computed from it. Where the kernels multiply bytes as 16 bits the copy is of
 // 16 bits, and always made. A 1x1 convolution of stride 1 sees the map as one long row.
-// The sums of a few tiles go to a small float buffer (where dst is float32: to dst), through the epilogue,
-// and from there to dst.
+// The sums of a tile, or of a few where the kernels take more pixels at once, go to a small float buffer
+// (where dst is float32: to dst), through the epilogue, and from there to dst.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kEpilogueFloats = 384;     // of a block at once, unless one tile is more
+constexpr int64_t kSumsFloats = 432;         // of an output block, where tiles take any pixels
 constexpr int64_t kInputBytes = 128 * 1024;  // that a task reads, unless one row is more
 
 class LowPrecisionConv final : public Step {
@@ -34,7 +34,7 @@ class LowPrecisionConv final : public Step {
   };
   struct Task {
     int64_t image;
-    Range rows, segments, groups;  // of outputs, of tiles in a row, of output blocks
+    Range rows, segments, groups;  // of outputs, of parts of a row, of output blocks
   };
 
   void cut_into_tasks(int threads);
@@ -49,8 +49,8 @@ class LowPrecisionConv final : public Step {
   void copy_rows(const RunContext& context, const Task& task, uint8_t* copy) const;
   void widen_rows(const RunContext& context, const Task& task, int16_t* copy) const;
   void run_task(const RunContext& context, const Task& task, float* scratch) const;
-  void run_tiles(const RunContext& context, LowPrecisionTileArgs& args, const uint8_t* row, Range segments,
-                 TilePlace place, float* sums) const;
+  void run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,
+                float* sums) const;
 
   ConvDescription conv_;
   const LowPrecisionKernels& low_precision_;
@@ -59,10 +59,10 @@ class LowPrecisionConv final : public Step {
   int64_t in_height_, in_width_, out_height_, out_width_;
   int64_t in_blocks_, out_blocks_;
   bool padded_ = false, widens_ = false;
-  int64_t segments_ = 0;  // tiles in a row
+  int64_t segment_pixels_ = 0;  // at most
+  int64_t segments_ = 0;        // of a row
   int64_t groups_ = 0;
   int64_t rows_ = 1, task_segments_ = 1, task_groups_ = 1;  // in a task
-  int64_t tiles_together_ = 1;
   int64_t copy_floats_ = 0, sums_floats_ = 0;
   LowPrecisionWeights weights_;
 };
@@ -93,7 +93,10 @@ LowPrecisionConv::LowPrecisionConv(const ConvDescription& conv)
 }
 
 void LowPrecisionConv::cut_into_tasks(int threads) {
-  segments_ = (out_width_ + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
+  segment_pixels_ = low_precision_.tile_pixels;
+  if (low_precision_.any_pixels)
+    segment_pixels_ *= std::max<int64_t>(kSumsFloats / (lanes_ * segment_pixels_), 1);
+  segments_ = (out_width_ + segment_pixels_ - 1) / segment_pixels_;
   task_segments_ = segments_;
   task_groups_ = groups_;
   const int64_t row_bytes = in_blocks_ * in_width_ * pixel_bytes_ * (widens_ ? 2 : 1);
@@ -116,9 +119,7 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
               : out_width_;
   const int64_t copy_bytes = in_blocks_ * in_rows(rows_) * copy_width(outputs) * pixel_bytes_;
   if (widens_ || padded_) copy_floats_ = (copy_bytes * (widens_ ? 2 : 1) + 63) / 64 * 16;
-  const int64_t tile_floats = int64_t{low_precision_.tile_pixels} * lanes_;
-  tiles_together_ = std::max<int64_t>(kEpilogueFloats / tile_floats, 1);
-  sums_floats_ = low_precision_.tile_vectors * tiles_together_ * tile_floats;
+  sums_floats_ = low_precision_.tile_vectors * segment_pixels_ * lanes_;
 }
 
 void LowPrecisionConv::run(const RunContext& context) const {
@@ -190,12 +191,14 @@ void LowPrecisionConv::run_task(const RunContext& context, const Task& task, flo
     args.start = weights_.start.values<int32_t>().data() + block * lanes_;
     args.scale = weights_.scale.values().data() + block * lanes_;
     args.bias = weights_.bias.values().data() + block * lanes_;
-    for (int64_t y = task.rows.first; y < task.rows.end; ++y) {
-      const uint8_t* row = origin + (y - task.rows.first) * conv_.stride * row_bytes;
-      for (int64_t segment = task.segments.first; segment < task.segments.end; segment += tiles_together_)
-        run_tiles(context, args, row, {segment, std::min(segment + tiles_together_, task.segments.end)},
-                  {task.image, block, args.vectors, y * out_width_, 0}, scratch + copy_floats_);
-    }
+    for (int64_t y = task.rows.first; y < task.rows.end; ++y)
+      for (int64_t segment = task.segments.first; segment < task.segments.end; ++segment) {
+        const int64_t x = segment * out_width_ / segments_;
+        args.pixels = static_cast<int>((segment + 1) * out_width_ / segments_ - x);
+        args.src = origin + (y - task.rows.first) * conv_.stride * row_bytes + x * args.src_pixel;
+        run_tile(context, args, {task.image, block, args.vectors, y * out_width_ + x, args.pixels},
+                 scratch + copy_floats_);
+      }
   }
 }
 
@@ -250,34 +253,25 @@ void LowPrecisionConv::widen_rows(const RunContext& context, const Task& task, i
   }
 }
 
-// Neighbouring tiles of a row. `row`: what its output 0 reads first; `place`: output 0 of the row.
-void LowPrecisionConv::run_tiles(const RunContext& context, LowPrecisionTileArgs& args, const uint8_t* row,
-                                 Range segments, TilePlace place, float* sums) const {
+void LowPrecisionConv::run_tile(const RunContext& context, LowPrecisionTileArgs& args, const TilePlace& place,
+                                float* sums) const {
   const View& dst = conv_.dst;
-  const auto begin = [&](int64_t segment) { return segment * out_width_ / segments_; };
-  place.pixel += begin(segments.first);
-  place.pixels = begin(segments.end) - begin(segments.first);
-  float* values = sums;
+  args.dst = sums;
   args.dst_block = place.pixels * lanes_;
   if (dst.element == Element::kFloat32) {
-    values = place.in(dst, context.write(dst), lanes_);
+    args.dst = place.in(dst, context.write(dst), lanes_);
     args.dst_block = dst.block_floats(lanes_);
   }
-  for (int64_t segment = segments.first; segment < segments.end; ++segment) {
-    const int64_t x = begin(segment);
-    args.pixels = static_cast<int>(begin(segment + 1) - x);
-    args.src = row + x * args.src_pixel;
-    args.dst = values + (x - begin(segments.first)) * lanes_;
-    low_precision_.tile(args);
-  }
-  finish_low_precision_tile(context, conv_, place, values, args.dst_block, sums + sums_floats_);
+  low_precision_.tile(args);
+  finish_low_precision_tile(context, conv_, place, args.dst, args.dst_block, sums + sums_floats_);
 }
 
 std::string LowPrecisionConv::kernel() const {
   return fmt::format("{0} {1} {2}x{2}/{3} tile {4}x{5}{6}",
                      conv_.src.element == Element::kByte ? "int8" : "bf16", low_precision_.name, conv_.kernel,
-                     conv_.stride, (out_width_ + segments_ - 1) / segments_, low_precision_.tile_vectors,
-                     to_string(conv_.epilogue));
+                     conv_.stride,
+                     std::min<int64_t>((out_width_ + segments_ - 1) / segments_, low_precision_.tile_pixels),
+                     low_precision_.tile_vectors, to_string(conv_.epilogue));
 }
 
 }  // namespace

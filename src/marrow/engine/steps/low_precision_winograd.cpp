@@ -148,7 +148,8 @@ void LowPrecisionWinograd::transform_inputs(const RunContext& context, const Win
 // products: [output block][product][tile], as above
 void LowPrecisionWinograd::multiply(int64_t group, int64_t count, const uint16_t* inputs,
                                     float* products) const {
-  const int64_t segments = (count + low_precision_.tile_pixels - 1) / low_precision_.tile_pixels;
+  const int64_t most = low_precision_.any_pixels ? count : low_precision_.tile_pixels;
+  const int64_t segments = (count + most - 1) / most;
   LowPrecisionTileArgs args = {};
   args.rows = args.taps = 1;
   args.blocks = static_cast<int>(in_blocks_);
