@@ -140,50 +140,70 @@ struct Bfloat16Sums {
   }
 };
 
+// One run of dwords: what the taps and channels of a row are, or of a 1x1 convolution all. Returns where the
+// weights go on.
 template <class Sums, int kPixels, int kVectors>
-void tile(const LowPrecisionTileArgs& args, const uint8_t* src, float* dst) {
-  typename Sums::Sum sum[kPixels][kVectors];
-#pragma GCC unroll 6
-  for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[p][v] = Sums::first(args, v);
+HWY_INLINE const uint8_t* add_run(typename Sums::Sum (&sum)[kPixels][kVectors], const uint8_t* x,
+                                  int64_t step, const uint8_t* weights, int64_t dwords) {
+  const uint8_t* x3 = x + 3 * step;
+  const uint8_t* end = weights + dwords * kVectors * kVectorBytes;
+  for (; weights != end; x += 4, x3 += 4, weights += kVectors * kVectorBytes)
+    Sums::template add<kPixels, kVectors>(sum, x, x3, step, weights);
+  return end;
+}
+
+// `count` tiles side by side.
+template <class Sums, int kPixels, int kVectors, bool kOneRun>
+void tiles(const LowPrecisionTileArgs& args, const uint8_t* src, float* dst, int count) {
   const int64_t step = args.src_pixel;
-  const auto* w = static_cast<const uint8_t*>(args.weights);
-  for (int block = 0; block < args.blocks; ++block) {
-    const int dwords = block + 1 == args.blocks ? args.last_dwords : args.dwords;
-    for (int row = 0; row < args.rows; ++row) {
-      const uint8_t* at = src + block * args.src_block + row * args.src_row;
-      for (int tap = 0; tap < args.taps; ++tap, at += args.src_tap) {
-        const uint8_t *x = at, *x3 = at + 3 * step;
-        for (int dword = 0; dword < dwords; ++dword, x += 4, x3 += 4, w += kVectors * kVectorBytes)
-          Sums::template add<kPixels, kVectors>(sum, x, x3, step, w);
+  for (; count > 0; --count, src += kPixels * step, dst += kPixels * kLanes) {
+    typename Sums::Sum sum[kPixels][kVectors];
+#pragma GCC unroll 6
+    for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sum[p][v] = Sums::first(args, v);
+    const auto* w = static_cast<const uint8_t*>(args.weights);
+    if constexpr (kOneRun) {
+      add_run<Sums, kPixels, kVectors>(sum, src, step, w, args.last_dwords);
+    } else {
+      for (int block = 0; block < args.blocks; ++block) {
+        const int dwords = block + 1 == args.blocks ? args.last_dwords : args.dwords;
+        for (int row = 0; row < args.rows; ++row) {
+          const uint8_t* x = src + block * args.src_block + row * args.src_row;
+          for (int tap = 0; tap < args.taps; ++tap, x += args.src_tap)
+            w = add_run<Sums, kPixels, kVectors>(sum, x, step, w, dwords);
+        }
       }
     }
-  }
 #pragma GCC unroll 2
-  for (int v = 0; v < kVectors; ++v) {
-    const typename Sums::Finish finish(args, v);
+    for (int v = 0; v < kVectors; ++v) {
+      const typename Sums::Finish finish(args, v);
 #pragma GCC unroll 6
-    for (int p = 0; p < kPixels; ++p) finish.store(sum[p][v], dst + v * args.dst_block + p * kLanes);
+      for (int p = 0; p < kPixels; ++p) finish.store(sum[p][v], dst + v * args.dst_block + p * kLanes);
+    }
   }
 }
 
-// Any number of pixels, in tiles of nearly equal sizes.
+// Any number of pixels, in tiles of two sizes that differ by one.
+template <class Sums, bool kOneRun>
+void cut(const LowPrecisionTileArgs& args) {
+  using Tiles = void (*)(const LowPrecisionTileArgs&, const uint8_t* src, float* dst, int count);
+  static constexpr Tiles kTiles[kTileVectors][kTilePixels] = {
+      {tiles<Sums, 1, 1, kOneRun>, tiles<Sums, 2, 1, kOneRun>, tiles<Sums, 3, 1, kOneRun>,
+       tiles<Sums, 4, 1, kOneRun>, tiles<Sums, 5, 1, kOneRun>, tiles<Sums, 6, 1, kOneRun>},
+      {tiles<Sums, 1, 2, kOneRun>, tiles<Sums, 2, 2, kOneRun>, tiles<Sums, 3, 2, kOneRun>,
+       tiles<Sums, 4, 2, kOneRun>, tiles<Sums, 5, 2, kOneRun>, tiles<Sums, 6, 2, kOneRun>}};
+  const int count = (args.pixels + kTilePixels - 1) / kTilePixels;
+  const int small = args.pixels / count, large = args.pixels % count;
+  if (large > 0) kTiles[args.vectors - 1][small](args, args.src, args.dst, large);
+  const int64_t pixels = int64_t{large} * (small + 1);
+  kTiles[args.vectors - 1][small - 1](args, args.src + pixels * args.src_pixel, args.dst + pixels * kLanes,
+                                      count - large);
+}
+
 template <class Sums>
 void run_tiles(const LowPrecisionTileArgs& args) {
-  using Tile = void (*)(const LowPrecisionTileArgs&, const uint8_t* src, float* dst);
-  static constexpr Tile kTiles[kTileVectors][kTilePixels] = {
-      {tile<Sums, 1, 1>, tile<Sums, 2, 1>, tile<Sums, 3, 1>, tile<Sums, 4, 1>, tile<Sums, 5, 1>,
-       tile<Sums, 6, 1>},
-      {tile<Sums, 1, 2>, tile<Sums, 2, 2>, tile<Sums, 3, 2>, tile<Sums, 4, 2>, tile<Sums, 5, 2>,
-       tile<Sums, 6, 2>}};
-  const int tiles = (args.pixels + kTilePixels - 1) / kTilePixels;
-  for (int i = 0, pixel = 0; i < tiles; ++i) {
-    const int end = (i + 1) * args.pixels / tiles;
-    kTiles[args.vectors - 1][end - pixel - 1](args, args.src + pixel * args.src_pixel,
-                                              args.dst + pixel * kLanes);
-    pixel = end;
-  }
+  (args.blocks * args.rows * args.taps == 1 ? cut<Sums, true> : cut<Sums, false>)(args);
 }
 
 // Few pixels at a time, so that dst is written from front to back and src is read by cache lines; two blocks
@@ -220,7 +240,7 @@ void use(LowPrecisionKernels& kernels, const char* name, void (*tile)(const LowP
 void FillLowPrecisionTiles(Kernels& kernels) {
   use(kernels.bytes, "words", run_tiles<WordSums>);
   kernels.bytes.widen = bytes_to_words;
-  kernels.byte_winograd.multiply = run_tiles<WholeSums>;
+  kernels.byte_winograd.multiply = cut<WholeSums, true>;
   use(kernels.bfloat16, "fma", run_tiles<Bfloat16Sums>);
 }
 
