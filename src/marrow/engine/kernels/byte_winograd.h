@@ -36,13 +36,16 @@ struct ByteWinograd {
 };
 static_assert(ByteWinograd::kInverseOfNine * 9u == 1);
 
-// Two neighbouring channel blocks of a patch become 36 vectors of as many int16.
+// A patch, whose bytes outside the map are the zero point, becomes 36 vectors of int16 for every two
+// neighbouring channel blocks. The neighbour of the last block of an odd number holds numbers that nobody
+// reads.
 struct ByteWinogradInputArgs {
-  // Pixel 0 of each row of the patch in either block; rows outside the map point at bytes of the zero point.
-  std::array<std::array<const uint8_t*, ByteWinograd::kPatch>, 2> rows;
-  int first_column, end_column;  // of the patch that lie inside the map
+  const uint8_t* src;  // the patch's first pixel in the first block, maybe outside the map
+  int64_t src_row, src_block;
+  int blocks;
+  int first_row, end_row, first_column, end_column;  // of the patch that lie inside the map
   uint8_t zero_point;
-  int16_t* dst;
+  int16_t* dst;      // of the first product: all channels
   int64_t dst_step;  // numbers between products
 };
 // dst = bias + scale * Y

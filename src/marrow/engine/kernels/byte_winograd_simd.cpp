@@ -49,36 +49,55 @@ HWY_INLINE void output(const I (&m)[kProducts], I (&y)[kTile]) {
   y[3] = hn::Add(hn::Add(difference_a, m[5]), hn::Add(difference_b, difference_b));
 }
 
-void winograd_input(const ByteWinogradInputArgs& args) {
+// Two blocks of a patch.
+template <class Load>
+HWY_INLINE void transform(const Load& load, int16_t* dst, int64_t dst_step) {
   const Words words;
-  const Bytes bytes;
-  const W outside = hn::Set(words, args.zero_point);
   HWY_ALIGN int16_t columns[kPatch][kProducts][2 * kLanes];  // [x][transformed y]
   for (int x = 0; x < kPatch; ++x) {
     W d[kPatch];
     W t[kProducts];
-    if (x >= args.first_column && x < args.end_column) {
 #pragma GCC unroll 6
-      for (size_t y = 0; y < kPatch; ++y)
-        d[y] = hn::PromoteTo(words, hn::Combine(bytes, hn::LoadU(BlockBytes(), args.rows[1][y] + x * kLanes),
-                                                hn::LoadU(BlockBytes(), args.rows[0][y] + x * kLanes)));
-    } else {
-#pragma GCC unroll 6
-      for (int y = 0; y < kPatch; ++y) d[y] = outside;
-    }
+    for (int y = 0; y < kPatch; ++y) d[y] = load(y, x);
     input(d, t);
 #pragma GCC unroll 6
     for (int i = 0; i < kProducts; ++i) hn::Store(t[i], words, columns[x][i]);
   }
-  for (int i = 0; i < kProducts; ++i) {
+  for (int i = 0; i < kProducts; ++i, dst += kProducts * dst_step) {
     W d[kPatch];
     W t[kProducts];
 #pragma GCC unroll 6
     for (int x = 0; x < kPatch; ++x) d[x] = hn::Load(words, columns[x][i]);
     input(d, t);
 #pragma GCC unroll 6
-    for (int j = 0; j < kProducts; ++j)
-      hn::StoreU(t[j], words, args.dst + (kProducts * i + j) * args.dst_step);
+    for (int j = 0; j < kProducts; ++j) hn::StoreU(t[j], words, dst + j * dst_step);
+  }
+}
+
+void winograd_input(const ByteWinogradInputArgs& args) {
+  const W outside = hn::Set(Words(), args.zero_point);
+  const int64_t row = args.src_row;
+  const bool inside =
+      args.first_row == 0 && args.end_row == kPatch && args.first_column == 0 && args.end_column == kPatch;
+  for (int block = 0; block < args.blocks; block += 2) {
+    const uint8_t* first = args.src + block * args.src_block;
+    const uint8_t* second = block + 1 < args.blocks ? first + args.src_block : first;
+    const auto pixel = [&](int y, int x) {
+      const int64_t at = y * row + x * kLanes;
+      return hn::PromoteTo(Words(), hn::Combine(Bytes(), hn::LoadU(BlockBytes(), second + at),
+                                                hn::LoadU(BlockBytes(), first + at)));
+    };
+    int16_t* dst = args.dst + block * kLanes;
+    if (inside)
+      transform(pixel, dst, args.dst_step);
+    else
+      transform(
+          [&](int y, int x) {
+            const bool there =
+                y >= args.first_row && y < args.end_row && x >= args.first_column && x < args.end_column;
+            return there ? pixel(y, x) : outside;
+          },
+          dst, args.dst_step);
   }
 }
 

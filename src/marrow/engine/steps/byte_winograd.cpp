@@ -70,10 +70,9 @@ class ByteWinogradConv final : public Step {
   const int64_t tile_words_;  // all channels of a transformed tile, pairs of blocks
   const int64_t dwords_;      // that hold channels
   WinogradTiles tiles_;
-  Tensor weights_;                 // [group][product][dword][output][channel of the dword] int16
-  Tensor start_;                   // of the constant product, int32; then as many zeros as a group needs
-  Tensor scale_, bias_;            // [output channel], whole groups
-  std::vector<uint8_t> zero_row_;  // of a patch outside the map
+  Tensor weights_;       // [group][product][dword][output][channel of the dword] int16
+  Tensor start_;         // of the constant product, int32; then as many zeros as a group needs
+  Tensor scale_, bias_;  // [output channel], whole groups
 };
 
 ByteWinogradConv::ByteWinogradConv(const ConvDescription& conv)
@@ -87,9 +86,7 @@ ByteWinogradConv::ByteWinogradConv(const ConvDescription& conv)
       dwords_((conv.src.channels + 1) / 2),
       tiles_(conv, kByteProducts * (tile_words_ * 2 + lanes_ * low_precision_.tile_vectors * 4),
              low_precision_.tile_pixels,
-             (out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors),
-      zero_row_(static_cast<size_t>(ByteWinograd::kPatch * lanes_),
-                static_cast<uint8_t>(conv.src.scale.zero_point)) {
+             (out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors) {
   const int64_t group_outputs = int64_t{low_precision_.tile_vectors} * lanes_;
   const int64_t groups = (out_blocks_ + low_precision_.tile_vectors - 1) / low_precision_.tile_vectors;
   weights_ = Tensor({groups * group_bytes()}, DType::kUInt8);
@@ -154,27 +151,23 @@ void ByteWinogradConv::transform_inputs(const RunContext& context, const Winogra
   const View& src = conv_.src;
   const uint8_t* map = context.low_precision(src) + task.image * src.image_stride;
   ByteWinogradInputArgs args;
+  args.src_row = src.width * lanes_;
+  args.src_block = src.block_floats(lanes_);
+  args.blocks = static_cast<int>(in_blocks_);
   args.zero_point = static_cast<uint8_t>(src.scale.zero_point);
   args.dst_step = input_step(task.count);
+  const auto clip = [](int64_t at, int64_t size, int& first, int& end) {
+    first = static_cast<int>(std::clamp<int64_t>(-at, 0, ByteWinograd::kPatch));
+    end = static_cast<int>(std::clamp<int64_t>(size - at, first, ByteWinograd::kPatch));
+  };
   for (int64_t tile = 0; tile < task.count; ++tile) {
     const int64_t y = tiles_.y(task.first + tile) - conv_.pad_y.before;
     const int64_t x = tiles_.x(task.first + tile) - conv_.pad_x.before;
-    args.first_column = static_cast<int>(std::clamp<int64_t>(-x, 0, ByteWinograd::kPatch));
-    args.end_column =
-        static_cast<int>(std::clamp<int64_t>(src.width - x, args.first_column, ByteWinograd::kPatch));
-    for (int64_t block = 0; block < in_blocks_; block += 2) {
-      const uint8_t* first = map + block * src.block_floats(lanes_);
-      // Of the last block of an odd number, nobody reads the neighbour.
-      const int64_t second = block + 1 < in_blocks_ ? src.block_floats(lanes_) : 0;
-      for (size_t row = 0; row < ByteWinograd::kPatch; ++row) {
-        const int64_t at = y + static_cast<int64_t>(row);
-        const bool inside = at >= 0 && at < src.height;
-        args.rows[0][row] = inside ? first + (at * src.width + x) * lanes_ : zero_row_.data();
-        args.rows[1][row] = inside ? args.rows[0][row] + second : zero_row_.data();
-      }
-      args.dst = inputs + tile * tile_words_ + block * lanes_;
-      kernels_.byte_winograd.input(args);
-    }
+    clip(y, src.height, args.first_row, args.end_row);
+    clip(x, src.width, args.first_column, args.end_column);
+    args.src = map + (y * src.width + x) * lanes_;
+    args.dst = inputs + tile * tile_words_;
+    kernels_.byte_winograd.input(args);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <limits>
 
 #include "marrow/engine/steps/low_precision.h"
 
@@ -132,16 +133,20 @@ class LowPrecisionMaxPool final : public BlockStep {
 
   std::string kernel() const override { return "low precision max pool"; }
   int64_t scratch_floats() const override {
-    return (src_.width * pixel_bytes_ + int64_t{sizeof(float)} - 1) / int64_t{sizeof(float)};
+    return ((src_.width + 2 * padding_) * pixel_bytes_ + int64_t{sizeof(float)} - 1) / int64_t{sizeof(float)};
   }
 
  private:
-  // A row of dst at a time: the largest numbers of each column of src, then of neighbouring columns.
+  // A row of dst at a time: the largest numbers of each column of src, with the least there are around them,
+  // then of neighbouring columns.
   void run_block(const uint8_t* src_bytes, uint8_t* dst_bytes, float* scratch) const override {
     auto* dst = reinterpret_cast<Number*>(dst_bytes);
-    auto* columns = reinterpret_cast<Number*>(scratch);  // as `ordered`
+    auto* padded = reinterpret_cast<Number*>(scratch);  // as `ordered`
+    Number* columns = padded + padding_ * kLanes;
     const int64_t row = src_.width * kLanes;
-    for (int64_t y = 0; y < dst_.height; ++y) {
+    std::fill(padded, columns, std::numeric_limits<Number>::lowest());
+    std::fill_n(columns + row, padding_ * kLanes, std::numeric_limits<Number>::lowest());
+    for (int64_t y = 0; y < dst_.height; ++y, dst += dst_.width * kLanes) {
       const int64_t top = std::max<int64_t>(y * stride_ - padding_, 0);
       const int64_t bottom = std::min(y * stride_ - padding_ + kernel_, src_.height);
       const Number* from = reinterpret_cast<const Number*>(src_bytes) + top * row;
@@ -150,17 +155,22 @@ class LowPrecisionMaxPool final : public BlockStep {
         from += row;
         for (int64_t i = 0; i < row; ++i) columns[i] = std::max(columns[i], ordered(from[i]));
       }
-      for (int64_t x = 0; x < dst_.width; ++x, dst += kLanes) {
-        const int64_t left = std::max<int64_t>(x * stride_ - padding_, 0);
-        const int64_t right = std::min(x * stride_ - padding_ + kernel_, src_.width);
-        Number best[kLanes];
-        std::copy_n(columns + left * kLanes, kLanes, best);
-        for (int64_t i = left + 1; i < right; ++i)
-          for (int lane = 0; lane < kLanes; ++lane)
-            best[lane] = std::max(best[lane], columns[i * kLanes + lane]);
-        for (int lane = 0; lane < kLanes; ++lane) dst[lane] = ordered(best[lane]);
-      }
+      if (stride_ == 1)
+        widest(padded, dst_.width * kLanes, dst);
+      else
+        for (int64_t x = 0; x < dst_.width; ++x)
+          widest(padded + x * stride_ * kLanes, kLanes, dst + x * kLanes);
     }
+  }
+
+  // dst[i] = the largest of `kernel_` columns from i on.
+  void widest(const Number* columns, int64_t count, Number* dst) const {
+    std::copy_n(columns, count, dst);
+    for (int column = 1; column < kernel_; ++column) {
+      columns += kLanes;
+      for (int64_t i = 0; i < count; ++i) dst[i] = std::max(dst[i], columns[i]);
+    }
+    for (int64_t i = 0; i < count; ++i) dst[i] = ordered(dst[i]);
   }
 
   int kernel_, stride_, padding_;
