@@ -14,6 +14,7 @@
 #include <array>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/kernels.h"
 
@@ -50,6 +51,7 @@ HWY_INLINE void pin(Vector& sum) {
 // How a dword of src meets one of the weights.
 struct WordSums {
   using Sum = hn::Vec<Integers>;
+  static constexpr int kBytesAhead = 0;  // of weights to fetch early
   static HWY_INLINE Sum first(const LowPrecisionTileArgs& args, int vector) {
     return hn::LoadU(Integers(), args.start + vector * kLanes);
   }
@@ -87,8 +89,10 @@ struct WordSums {
   };
 };
 
-// The sums themselves.
+// The sums themselves. Winograd's weights are four times as many as the direct ones, and where tiles are few
+// each is used but a few times: the next product's come in time only if they are asked for.
 struct WholeSums : WordSums {
+  static constexpr int kBytesAhead = 2048;
   struct Finish {
     HWY_INLINE Finish(const LowPrecisionTileArgs&, int) {}
     HWY_INLINE void store(Sum sum, float* dst) const {
@@ -99,6 +103,7 @@ struct WholeSums : WordSums {
 
 struct Bfloat16Sums {
   using Sum = hn::Vec<Floats>;
+  static constexpr int kBytesAhead = 0;
   static HWY_INLINE Sum first(const LowPrecisionTileArgs& args, int vector) {
     return hn::LoadU(Floats(), args.bias + vector * kLanes);
   }
@@ -147,8 +152,10 @@ HWY_INLINE const uint8_t* add_run(typename Sums::Sum (&sum)[kPixels][kVectors], 
                                   int64_t step, const uint8_t* weights, int64_t dwords) {
   const uint8_t* x3 = x + 3 * step;
   const uint8_t* end = weights + dwords * kVectors * kVectorBytes;
-  for (; weights != end; x += 4, x3 += 4, weights += kVectors * kVectorBytes)
+  for (; weights != end; x += 4, x3 += 4, weights += kVectors * kVectorBytes) {
+    if constexpr (Sums::kBytesAhead > 0) hwy::Prefetch(weights + Sums::kBytesAhead);
     Sums::template add<kPixels, kVectors>(sum, x, x3, step, weights);
+  }
   return end;
 }
 
