@@ -110,7 +110,8 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
     task_segments_ = std::clamp<int64_t>(kInputBytes * segments_ / row_bytes, 1, segments_);
   const int64_t wanted = kTasksPerThread * threads;
   while (rows_ > 4 && tasks() < wanted) rows_ = (rows_ + 1) / 2;
-  while (out_height_ == 1 && task_segments_ > 4 && tasks() < wanted)
+  const int64_t least_segments = low_precision_.any_pixels ? 1 : 4;
+  while (out_height_ == 1 && task_segments_ > least_segments && tasks() < wanted)
     task_segments_ = (task_segments_ + 1) / 2;
   while (threads > 1 && task_groups_ > 1 && tasks() < wanted) task_groups_ = (task_groups_ + 1) / 2;
 
