@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "marrow/engine/steps/low_precision.h"
 
@@ -121,6 +122,13 @@ uint8_t ordered(uint8_t byte) {
   return byte;
 }
 
+// best[i] = the larger of best[i] and numbers[i]. They do not overlap, which the compiler must be told to
+// make vectors of bytes.
+template <class Number>
+void take_larger(Number* __restrict best, const Number* __restrict numbers, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) best[i] = best[i] > numbers[i] ? best[i] : numbers[i];
+}
+
 // The number of lanes is a constant so that the compiler sees vectors.
 template <class Number, int kLanes>
 class LowPrecisionMaxPool final : public BlockStep {
@@ -153,7 +161,10 @@ class LowPrecisionMaxPool final : public BlockStep {
       for (int64_t i = 0; i < row; ++i) columns[i] = ordered(from[i]);
       for (int64_t from_y = top + 1; from_y < bottom; ++from_y) {
         from += row;
-        for (int64_t i = 0; i < row; ++i) columns[i] = std::max(columns[i], ordered(from[i]));
+        if constexpr (std::is_same_v<Number, uint8_t>)
+          take_larger(columns, from, row);
+        else
+          for (int64_t i = 0; i < row; ++i) columns[i] = std::max(columns[i], ordered(from[i]));
       }
       if (stride_ == 1)
         widest(padded, dst_.width * kLanes, dst);
@@ -168,7 +179,7 @@ class LowPrecisionMaxPool final : public BlockStep {
     std::copy_n(columns, count, dst);
     for (int column = 1; column < kernel_; ++column) {
       columns += kLanes;
-      for (int64_t i = 0; i < count; ++i) dst[i] = std::max(dst[i], columns[i]);
+      take_larger(dst, columns, count);
     }
     for (int64_t i = 0; i < count; ++i) dst[i] = ordered(dst[i]);
   }
