@@ -80,11 +80,33 @@ int64_t element_count(const Shape& shape) {
   return empty ? 0 : count;
 }
 
+namespace {
+
+// Where they fill some, pages of 2 MB: fewer misses of the address cache, 1 % of a network's time.
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Pages that the system gives when they are first written, as zeros: by the threads that fill them, and not
+// written twice.
+std::shared_ptr<std::byte> map_zeros(size_t bytes) {
+  const size_t mapped = bytes + kHugePage;
+  void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  const size_t past = reinterpret_cast<uintptr_t>(memory) % kHugePage;
+  std::byte* first = static_cast<std::byte*>(memory) + (past == 0 ? 0 : kHugePage - past);
+  madvise(first, bytes, MADV_HUGEPAGE);  // a wish; refused, pages are small
+  return {first, [memory, mapped](std::byte*) { munmap(memory, mapped); }};
+}
+
+}  // namespace
+
 Tensor::Tensor(Shape shape, DType dtype)
     : shape_(std::move(shape)), dtype_(dtype), size_(element_count(shape_)) {
   const size_t bytes = std::max<size_t>(byte_size(), 1);
-  // Where it fills some, pages of 2 MB: fewer misses of the address cache, 1 % of a network's time.
-  constexpr size_t kHugePage = size_t{2} << 20;
+  constexpr size_t kMappedBytes = size_t{8} << 20;
+  if (bytes >= kMappedBytes) {
+    storage_ = map_zeros(bytes);
+    return;
+  }
   const bool huge = bytes >= 2 * kHugePage;
   const size_t alignment = huge ? kHugePage : kAlignment;
   const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;

@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <cmath>
 
+#include "marrow/cpu/caches.h"
 #include "marrow/engine/steps/matrix_product.h"
 
 namespace marrow::engine {
 namespace {
 
-// Floats of scores that a task holds, about: half of a second-level cache.
-constexpr int64_t kTaskScores = 1 << 16;
+// Floats of scores that a task holds, about.
+int64_t task_scores() {
+  return cpu::cache_bytes(2) / 4 / int64_t{sizeof(float)};
+}
 // Stands for the score of a key that does not exist; its share is 0.
 constexpr float kNoScore = -1e30f;
 
@@ -40,7 +43,7 @@ class AttentionStep final : public Step {
         value_floats_(blocks_of(attention.value_channels) * kernels.lanes * run_),
         // Heads that begin and end at blocks are computed in place.
         in_place_(attention.heads == 1 || attention.value_channels % kernels.lanes == 0) {
-    const int64_t tiles = std::clamp<int64_t>(kTaskScores / (run_ * kernels.tile_pixels), 1, 4);
+    const int64_t tiles = std::clamp<int64_t>(task_scores() / (run_ * kernels.tile_pixels), 1, 4);
     queries_ = std::min<int64_t>(tiles * kernels.tile_pixels, run_);
     for (int64_t c = 0; c < src.channels; ++c) src_offsets_.push_back(offset_of(c, src_.pixels()));
     for (int64_t key = 0; key < run_; ++key) score_offsets_.push_back(offset_of(key, queries_));

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "marrow/base/tensor.h"
+#include "marrow/cpu/caches.h"
 #include "marrow/engine/steps/convolution.h"
 #include "marrow/engine/steps/low_precision_epilogue.h"
 #include "marrow/engine/steps/output_groups.h"
@@ -18,7 +19,9 @@ namespace marrow::engine {
 namespace {
 
 // Of the input a task reads, so that it stays in a second-level cache beside the weights.
-constexpr int64_t kChunkFloats = 64 * 1024;
+int64_t chunk_floats() {
+  return cpu::cache_bytes(2) / 4 / int64_t{sizeof(float)};
+}
 
 class Direct final : public Step {
  public:
@@ -145,7 +148,7 @@ void Direct::cut_into_tasks() {
   const int64_t all = segments_ * out_height_;
   const int64_t reach = int64_t{conv_.dilation} * (conv_.kernel - 1);
   const int64_t in_floats = in_height_ * in_width_ * conv_.src.channels;
-  chunk_ = std::clamp<int64_t>(kChunkFloats * all / std::max<int64_t>(in_floats, 1), 1, all);
+  chunk_ = std::clamp<int64_t>(chunk_floats() * all / std::max<int64_t>(in_floats, 1), 1, all);
   const int64_t wanted = kTasksPerThread * conv_.pool->threads();
   const auto groups = static_cast<int64_t>(groups_.size());
   while (chunk_ > 4 && (all + chunk_ - 1) / chunk_ * groups * conv_.dst.images < wanted) chunk_ /= 2;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "marrow/cpu/caches.h"
 #include "marrow/engine/steps/low_precision.h"
 #include "marrow/engine/steps/low_precision_epilogue.h"
 #include "marrow/engine/steps/low_precision_weights.h"
@@ -18,8 +19,11 @@
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kSumsFloats = 432;         // of an output block, where tiles take any pixels
-constexpr int64_t kInputBytes = 128 * 1024;  // that a task reads, unless one row is more
+constexpr int64_t kSumsFloats = 432;  // of an output block, where tiles take any pixels
+// That a task reads, unless one row is more.
+int64_t input_bytes() {
+  return cpu::cache_bytes(2) / 8;
+}
 
 class LowPrecisionConv final : public Step {
  public:
@@ -105,9 +109,9 @@ void LowPrecisionConv::cut_into_tasks(int threads) {
     return conv_.dst.images * count(out_height_, rows_) * count(segments_, task_segments_) *
            count(groups_, task_groups_);
   };
-  while (rows_ < out_height_ && in_rows(rows_ + 1) * row_bytes <= kInputBytes) ++rows_;
+  while (rows_ < out_height_ && in_rows(rows_ + 1) * row_bytes <= input_bytes()) ++rows_;
   if (out_height_ == 1 && !padded_)
-    task_segments_ = std::clamp<int64_t>(kInputBytes * segments_ / row_bytes, 1, segments_);
+    task_segments_ = std::clamp<int64_t>(input_bytes() * segments_ / row_bytes, 1, segments_);
   const int64_t wanted = kTasksPerThread * threads;
   while (rows_ > 4 && tasks() < wanted) rows_ = (rows_ + 1) / 2;
   const int64_t least_segments = low_precision_.any_pixels ? 1 : 4;

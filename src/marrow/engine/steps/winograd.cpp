@@ -137,19 +137,20 @@ void Winograd<Form>::pack_group(size_t g) {
   const int64_t width = groups_[g].width();
   const int64_t inputs = conv_.src.channels;
   float* packed = weights_.values().data() + weights_at_[g];
-  // Whole lines of memory are written: classes lie far apart.
-  std::vector<float> of_input(static_cast<size_t>(kClasses * width));
-  for (int64_t in = 0; in < inputs; ++in) {
-    for (int64_t slot = 0; slot < width; ++slot) {
-      const int64_t out = groups_[g].channel(slot);
-      if (out >= conv_.dst.channels) continue;
-      const auto classes = winograd::transform_weights<Form>(conv_.weight.data() + (out * inputs + in) * 9);
+  constexpr int64_t kTogether = 4;  // of which every width is a multiple
+  for (int64_t in = 0; in < inputs; ++in)
+    for (int64_t slot = 0; slot < width; slot += kTogether) {
+      double kernels[9][kTogether] = {};
+      double classes[kClasses][kTogether];
+      for (int64_t i = 0; i < kTogether; ++i)
+        if (const int64_t out = groups_[g].channel(slot + i); out < conv_.dst.channels)
+          for (int64_t tap = 0; tap < 9; ++tap)
+            kernels[tap][i] = conv_.weight[static_cast<size_t>((out * inputs + in) * 9 + tap)];
+      winograd::transform_weights<Form>(kernels, classes);
       for (int64_t c = 0; c < kClasses; ++c)
-        of_input[static_cast<size_t>(c * width + slot)] = static_cast<float>(classes[static_cast<size_t>(c)]);
+        for (int64_t i = 0; i < kTogether; ++i)
+          packed[c * class_floats_ + in * width + slot + i] = static_cast<float>(classes[c][i]);
     }
-    for (int64_t c = 0; c < kClasses; ++c)
-      std::copy_n(of_input.data() + c * width, width, packed + c * class_floats_ + in * width);
-  }
 }
 
 template <class Form>

@@ -1,10 +1,14 @@
 #include "marrow/engine/steps/winograd_tiles.h"
 
+#include "marrow/cpu/caches.h"
+
 namespace marrow::engine {
 namespace {
 
-// Of what lies between the transforms of a task: a part of the second-level cache.
-constexpr int64_t kTaskBytes = 384 * 1024;
+// Of what lies between the transforms of a task.
+int64_t task_bytes() {
+  return cpu::cache_bytes(2) * 3 / 8;
+}
 
 }  // namespace
 
@@ -12,7 +16,7 @@ constexpr int64_t kTaskBytes = 384 * 1024;
 WinogradTiles::WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, int tile_pixels, int64_t groups)
     : WinogradGrid(conv.dst), images_(conv.dst.images), groups_(groups) {
   const int64_t threads = conv.pool->threads();
-  const int64_t wanted = std::max<int64_t>(kTaskBytes / tile_bytes / tile_pixels, 1) * tile_pixels;
+  const int64_t wanted = std::max<int64_t>(task_bytes() / tile_bytes / tile_pixels, 1) * tile_pixels;
   chunks_ = (count() + wanted - 1) / wanted;
   if (chunks_ * images_ < 4 * threads) chunks_ = (chunks_ + threads - 1) / threads * threads;
   chunks_ = std::min(chunks_, (count() + tile_pixels / 2) / std::max<int64_t>(tile_pixels / 2, 1));
