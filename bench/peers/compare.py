@@ -95,8 +95,16 @@ def load_all(running, files, case, threads, options):
     return good, problems
 
 
+def wait_for_quiet(most_s):
+    """Until no other program runs, but no longer than `most_s`: all engines stand still now."""
+    until = time.monotonic() + most_s
+    while time.monotonic() < until and int(Path("/proc/loadavg").read_text().split()[3].split("/")[0]) > 1:
+        time.sleep(0.002)
+
+
 def measure(running, options):
-    """Times in ms by engine. A turn is as many runs as take about options.turn_ms on the engine whose turn it is."""
+    """Times in ms by engine. A turn is as many runs as take about options.turn_ms on the engine whose turn it is, and waits for
+    other programs at most as long."""
     times = {engine.name: [] for engine in running}
     counts = {engine.name: max(1, min(50, round(options.turn_ms / min(engine.run(2))))) for engine in running}
     begin = time.monotonic()
@@ -104,6 +112,7 @@ def measure(running, options):
         if i >= LEAST_ROUNDS and time.monotonic() - begin > options.seconds:
             break
         for engine in running[i % len(running):] + running[:i % len(running)]:
+            wait_for_quiet(options.turn_ms / 1e3)
             times[engine.name] += engine.run(1 + counts[engine.name])[1:]
     return times
 

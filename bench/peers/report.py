@@ -44,10 +44,10 @@ def summary(times):
     return {"median": round(statistics.median(times), 3), "best": round(times[0], 3), "runs": len(times)}
 
 
-def ratio(row):
-    """The best peer's median over ours, or None where no peer computed it."""
-    peers = [times["median"] for name, times in row["ms"].items() if name != OURS]
-    return min(peers) / row["ms"][OURS]["median"] if peers else None
+def ratio(row, of="median"):
+    """The best peer's median over ours, or its best time over ours; None where no peer computed it."""
+    peers = [times[of] for name, times in row["ms"].items() if name != OURS]
+    return min(peers) / row["ms"][OURS][of] if peers else None
 
 
 def line(row):
@@ -71,12 +71,11 @@ def table(rows, threads, precision, order):
     rows.sort(key=lambda row: (order.index(row["network"]), -row["size"]))
     shown = [name for name in [OURS, *PEERS] if any(name in row["ms"] or name in row["problems"] for row in rows)]
     lines = [f"**{precision}, {threads} thread{'s' * (threads > 1)}**, ms:", "",
-             f"| network | size | {' | '.join(NAMES[name] for name in shown)} | best peer / Marrow |",
-             f"|---|---|{'---|' * len(shown)}---|"]
+             f"| network | size | {' | '.join(NAMES[name] for name in shown)} | best peer / Marrow | shortest times |",
+             f"|---|---|{'---|' * len(shown)}---|---|"]
     for row in rows:
-        best = ratio(row)
-        lines.append(f"| {row['network']} | {row['size']} | {' | '.join(cell(row, name) for name in shown)} | "
-                     f"{'-' if best is None else f'{best:.2f}'} |")
+        ratios = ["-" if ratio(row, of) is None else f"{ratio(row, of):.2f}" for of in ("median", "best")]
+        lines.append(f"| {row['network']} | {row['size']} | {' | '.join([cell(row, name) for name in shown] + ratios)} |")
     return lines + [""]
 
 
