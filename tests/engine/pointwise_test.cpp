@@ -38,7 +38,7 @@ bool packs(const Graph& graph, const Shape& input) {
 
 TEST(PackedPointwise, TakesAnyChannelsAndPixels) {
   for (const auto& [in, out] : {std::pair{37, 160}, {511, 200}, {515, 133}, {1100, 130}})
-    for (const auto& [height, width] : {std::pair{41, 53}, {64, 64}}) {
+    for (const auto& [height, width] : {std::pair{9, 31}, {24, 24}}) {
       SCOPED_TRACE(::testing::Message() << in << " -> " << out << " at " << height << " x " << width);
       const Graph graph = pointwise(in, out);
       testing::expect_matches_reference(graph, {1, in, height, width}, kPointwiseTolerance);

@@ -19,8 +19,11 @@ namespace {
 // Raised when implementations change so much that older choices mean nothing.
 constexpr int kVersion = 2;
 constexpr size_t kMostBytes = 4 << 20;
-constexpr int kMostRounds = 6;
+constexpr int kFewestRounds = 3, kMostRounds = 6;
 constexpr std::chrono::milliseconds kEnough{4};  // for each rival
+// What stands first in the table is taken if it is slower by less: so much is noise.
+constexpr double kNoise = 1.03;
+constexpr double kHopeless = 2;  // a rival that takes so many times as long runs once only
 
 using Clock = std::chrono::steady_clock;
 
@@ -91,12 +94,22 @@ const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> 
   std::vector<Trial> trials;
   for (const ConvImplementation* rival : rivals) trials.emplace_back(*rival, part);
   Clock::duration total{};
-  for (int round = 0; round < kMostRounds && total < kEnough * trials.size(); ++round)
+  const auto within = [&](double factor) {
+    const Clock::duration shortest = std::ranges::min_element(trials, {}, &Trial::shortest)->shortest();
+    return [=](const Trial& trial) {
+      return static_cast<double>(trial.shortest().count()) <= factor * static_cast<double>(shortest.count());
+    };
+  };
+  for (int round = 0; round < kFewestRounds || (round < kMostRounds && total < kEnough * trials.size());
+       ++round) {
+    const auto may_win = within(round == 0 ? 1 : kHopeless);
     for (Trial& trial : trials) {
+      if (round > 0 && !may_win(trial)) continue;
       const Clock::duration took = trial.run();
       if (round > 0) total += took;  // the first one touches fresh memory
     }
-  const auto best = std::ranges::min_element(trials, {}, &Trial::shortest);
+  }
+  const auto best = std::ranges::find_if(trials, within(kNoise));
   return *rivals[static_cast<size_t>(best - trials.begin())];
 }
 
@@ -105,7 +118,8 @@ const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> 
 ConvDescription measured_part(const ConvDescription& conv) {
   constexpr double kMostMacs = 2.5e8;  // a thread: some 5 ms
   // Fewer would not be cut into tasks as the whole is; a 1x1 convolution knows no rows.
-  constexpr int64_t kFewestRows = 16, kFewestPixels = 512, kTileRows = 4;
+  constexpr int64_t kFewestRows = 16, kFewestPixels = 256;
+  const int64_t tile_rows = conv.kernel == 1 ? 1 : 4;
   const double macs =
       static_cast<double>(conv.dst.images * conv.dst.pixels()) * static_cast<double>(conv.weight.size());
   const double most = kMostMacs * conv.pool->threads();
@@ -115,7 +129,7 @@ ConvDescription measured_part(const ConvDescription& conv) {
   const auto rows =
       std::max(static_cast<int64_t>(static_cast<double>(conv.dst.height) * most / macs), fewest);
   ConvDescription part = conv;
-  part.dst.height = std::min((rows + kTileRows - 1) / kTileRows * kTileRows, conv.dst.height);
+  part.dst.height = std::min((rows + tile_rows - 1) / tile_rows * tile_rows, conv.dst.height);
   part.src.height = part.dst.height * conv.stride;
   part.epilogue.other.height = part.dst.height;
   for (View& source : part.sources) source.height = part.src.height;
