@@ -120,8 +120,9 @@ def measure(running, options):
 def start(options, log):
     """All engines and their versions."""
     running = [engines.start_ours(options.turns, options.limit_s, log)]
-    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    versions = {OURS: f"Marrow {commit.stdout.strip()}"}
+    git = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
+    changed = "-dirty" if git("status", "--porcelain", "--", ".", ":!docs") else ""  # results go to docs
+    versions = {OURS: f"Marrow {git('describe', '--always')}{changed}"}
     for name in options.peers:
         python = options.pythons.get(name, options.venv / "bin" / "python")
         try:

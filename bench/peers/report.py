@@ -82,9 +82,8 @@ def table(rows, threads, precision, order):
 def provenance(rows):
     """Which versions when; one line each way in which rows differ in them."""
     def said(row):
-        versions = ", ".join(version for name, version in row["versions"].items() if name == OURS or name in row["ms"]
-                             or name in row["problems"])
-        return versions
+        return ", ".join(row["versions"][name] for name in NAMES if name in row["versions"]
+                         and (name == OURS or name in row["ms"] or name in row["problems"]))
     lines = []
     for versions in dict.fromkeys(said(row) for row in rows):
         dates = sorted({row["date"] for row in rows if said(row) == versions})
@@ -129,14 +128,18 @@ def plot(rows, order, picture):
     panels = sorted({row["threads"] for row in rows})
     if not places:
         return
-    script = [f"set terminal svg noenhanced size {640 * len(panels) + 120},{24 * len(places) + 130} font 'sans,12' background 'white'",
+    panel, legend = 640, 120  # pixels across
+    across = panel * len(panels) + legend
+    most = max(times["median"] / row["ms"][OURS]["median"] for row in rows for times in row["ms"].values())
+    script = [f"set terminal svg noenhanced size {across},{24 * len(places) + 130} font 'sans,12' background 'white'",
               f"set output '{picture}'", f"set multiplot layout 1,{len(panels)}", "set logscale x", "set grid xtics lt 1 lc rgb '#dddddd'",
               "set xlabel 'time / time of Marrow'", f"set yrange [-0.7:{len(places) - 0.3}]",
-              "set xrange [0.7:*]", "set xtics (0.75, 1, 1.5, 2, 3, 4, 6, 10, 20)"]
+              f"set xrange [0.7:{1.1 * most}]", "set xtics (0.75, 1, 1.5, 2, 3, 4, 6, 10, 20)"]
     names = ", ".join(f"'{network} {size}' {i}" for i, (network, size) in enumerate(places))
     script.append(f"set ytics ({names})")
     shown = [name for name in PEERS if any(name in row["ms"] for row in rows)]
-    for threads in panels:
+    for place, threads in enumerate(panels):
+        script += [f"set lmargin at screen {(place * panel + 230) / across}", f"set rmargin at screen {((place + 1) * panel - 15) / across}"]
         script.append("set key outside right center samplen 1" if threads == panels[-1] else "unset key")
         script.append(f"set title '{threads} thread{'s' * (threads > 1)}'")
         mine = [row for row in rows if row["threads"] == threads]

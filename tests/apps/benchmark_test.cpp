@@ -18,8 +18,8 @@ TEST(BenchmarkCommand, JsonHasEveryFigure) {
                                             "--threads", "1", "--json", "--end-to-end"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto object = nlohmann::json::parse(result.out);
-  for (const char* key :
-       {"cpu", "simd", "load_ms", "deploy_ms", "compile_ms", "cache_bytes", "peak_gflops", "peak_memory_bytes"})
+  for (const char* key : {"cpu", "simd", "load_ms", "deploy_ms", "compile_ms", "cache_bytes", "peak_gflops",
+                          "peak_memory_bytes"})
     EXPECT_TRUE(object.contains(key)) << key;
   EXPECT_EQ(object.at("threads"), 1);
   EXPECT_EQ(object.at("trained"), false);
