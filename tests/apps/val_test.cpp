@@ -66,7 +66,9 @@ TEST_F(ValCommand, TakesTheTilesOfTheModel) {
   testing::ProgramOptions here;
   here.folder = folder_.path();
   ASSERT_EQ(run_program({"export", "tiled.safetensors", "-o", "tiled.onnx", "--imgsz", "96"}, here).code, 0);
-  ASSERT_EQ(run_program({"deploy", "tiled.safetensors", "-o", "deployed.safetensors"}, here).code, 0);
+  const ProgramResult deployed =
+      run_program({"deploy", "tiled.safetensors", "-o", "deployed.safetensors", "--imgsz", "96"}, here);
+  ASSERT_EQ(deployed.code, 0) << deployed.out << deployed.err;
   const std::string note =
       " was trained on tiles of 64 px, so images are cut into these, overlap 0.25; --tile 0 leaves them "
       "whole";
