@@ -24,15 +24,16 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 // golden/yolov8/README.md, "train". A run recorded with snapshots starts from random weights, where rounding
-// grows.
+// grows: after one step its gradients' norm moves by 3e-5 with the vector instructions that LibTorch finds
+// (ATEN_CPU_CAPABILITY, DNNL_MAX_CPU_ISA). EveryStepAloneMatches holds each of its steps by itself.
 struct Tolerances {
-  double early, late;  // steps 0 and 1; the others. Relative for losses and norms
-  double weights;      // absolute
+  double first, second, late;  // steps 0, 1 and the others. Relative for losses and norms
+  double weights;              // absolute
 };
 Tolerances tolerances_of(const json& run, bool has_snapshots) {
-  if (has_snapshots) return {1e-5, 2e-3, 2e-3};
-  if (run.at("optimizer") == "SGD") return {1e-4, 1e-4, 1e-4};
-  return {1e-3, 1e-3, 1e-3};
+  if (has_snapshots) return {1e-5, 1e-4, 2e-3, 2e-3};
+  if (run.at("optimizer") == "SGD") return {1e-4, 1e-4, 1e-4, 1e-4};
+  return {1e-3, 1e-3, 1e-3, 1e-3};
 }
 
 train::OptimizerKind kind_of(const std::string& name) {
@@ -141,7 +142,9 @@ TEST(parity_train, RunsFollowTheRecordedTrajectory) {
     for (const json& step : recording.run_.at("steps")) {
       const int number = step.at("step");
       SCOPED_TRACE("step " + std::to_string(number));
-      const double tolerance = number < 2 ? tolerances.early : tolerances.late;
+      const double tolerance = number == 0   ? tolerances.first
+                               : number == 1 ? tolerances.second
+                                             : tolerances.late;
       const train::DetectionLossResult result = recording.forward_and_backward();
       const auto near = [&](double found, double wanted, const char* what) {
         EXPECT_NEAR(found, wanted, tolerance * std::abs(wanted)) << what;
