@@ -2,20 +2,12 @@
 // Source: TOOD: Task-aligned One-stage Object Detection, Feng et al. 2021, section 3.2.
 #pragma once
 
+#include "marrow/loss/options.h"
 #include "marrow/train/torch.h"
 
 namespace marrow::train {
 
-// alignment = score^alpha * IoU^beta; an object takes the top_k anchors inside its box that align best.
-struct AssignerOptions {
-  int top_k = 10;
-  double alpha = 0.5;
-  double beta = 6.0;
-  // Pixels: an object's side that is shorter counts as so long, about its middle, where anchors inside it are
-  // looked for; 0: as it is.
-  double smallest_side = 0;
-  int top_k_after = 0;  // keep so many of an object's anchors once each has one object; 0: all
-};
+using loss::AssignerOptions;
 
 // The objects of a batch, padded to M >= 0 an image.
 struct PaddedObjects {

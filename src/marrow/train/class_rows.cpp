@@ -1,10 +1,10 @@
 #include "marrow/train/class_rows.h"
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 
 #include "marrow/base/text.h"
+#include "marrow/train/step/parameter_groups.h"
 
 namespace marrow::train {
 namespace {
@@ -25,16 +25,6 @@ bool is_class_output(std::string_view name) {
 }
 
 }  // namespace
-
-std::string_view tail_of_branch(std::string_view name, std::string_view branch) {
-  const size_t at = name.rfind(branch);
-  if (at == std::string_view::npos || at == 0 || (name[at - 1] != '.' && name[at - 1] != '_')) return {};
-  std::string_view tail = name.substr(at + branch.size());
-  if (tail.size() < 3 || tail[0] != '.' || std::isdigit(static_cast<unsigned char>(tail[1])) == 0 ||
-      tail[2] != '.')
-    return {};
-  return tail.substr(3);
-}
 
 std::vector<int> rows_by_name(const std::vector<std::string>& source,
                               const std::vector<std::string>& wanted) {

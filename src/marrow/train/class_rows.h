@@ -3,17 +3,12 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "marrow/graph/graph.h"
 #include "marrow/model/model.h"
 
 namespace marrow::train {
-
-// What follows the level in a branch of a head: "0.conv.weight" of "model.22.cv2.1.0.conv.weight" and branch
-// "cv2", of "model.23.one2one_cv2.1.0.conv.weight" too. Empty for other names.
-std::string_view tail_of_branch(std::string_view name, std::string_view branch);
 
 // For each of the classes wanted, the one of the source that has its name, -1 where none has. Names are
 // compared without blanks around them and without case; of two of the source the last counts. Empty where

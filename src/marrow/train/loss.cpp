@@ -96,7 +96,7 @@ torch::Tensor distribution_focal_loss(const torch::Tensor& logits, const torch::
 DetectionLoss::DetectionLoss(int classes, int reg_max, std::vector<int> strides,
                              const DetectionLossOptions& options)
     : classes_(classes), reg_max_(reg_max), strides_(std::move(strides)), options_(options) {
-  settle_assigner();
+  options_.assigner = loss::assigner_of(options_, strides_);
 }
 
 DetectionLoss::DetectionLoss(const Graph& graph, const DetectionLossOptions& options) : options_(options) {
@@ -104,12 +104,7 @@ DetectionLoss::DetectionLoss(const Graph& graph, const DetectionLossOptions& opt
   classes_ = decode.classes;
   reg_max_ = decode.reg_max;
   strides_ = decode.strides;
-  settle_assigner();
-}
-
-void DetectionLoss::settle_assigner() {
-  if (options_.rules == Rules::k84 && !strides_.empty())
-    options_.assigner.smallest_side = strides_[std::min<size_t>(1, strides_.size() - 1)];
+  options_.assigner = loss::assigner_of(options_, strides_);
 }
 
 DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> maps,

@@ -14,7 +14,6 @@
 
 #include "marrow/graph/graph.h"
 #include "marrow/train/assigner.h"
-#include "marrow/train/recipe/train_options.h"
 #include "marrow/train/torch.h"
 
 namespace marrow::train {
@@ -30,16 +29,7 @@ struct DetectionTargets {
   torch::Tensor ignored = {};
 };
 
-struct DetectionLossOptions {
-  double box_gain = kBoxGain;
-  double class_gain = kClassGain;
-  double dfl_gain = kDflGain;
-  std::vector<double> class_weights = {};  // of the class loss, one a class; empty: 1
-  // 8.4: small objects count as larger ones for the assigner, which then has the side of a cell of the second
-  // level.
-  Rules rules = kDefaultRules;
-  AssignerOptions assigner = {};
-};
+using loss::DetectionLossOptions;
 
 struct DetectionLossResult {
   // (box, class, dfl or L1) times gains times the batch size. Call loss.sum().backward().
@@ -65,8 +55,6 @@ class DetectionLoss {
   std::string third_name() const { return reg_max_ == 1 ? "l1_loss" : "dfl_loss"; }
 
  private:
-  void settle_assigner();
-
   int classes_;
   int reg_max_;
   std::vector<int> strides_;  // input pixels a cell, one a level

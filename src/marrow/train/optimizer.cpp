@@ -1,13 +1,10 @@
 #include "marrow/train/optimizer.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <sstream>
 #include <utility>
 
 #include "marrow/base/error.h"
-#include "marrow/train/class_rows.h"
 
 namespace marrow::train {
 namespace {
@@ -21,65 +18,11 @@ constexpr double kClipEps = 1e-6;
 constexpr const char* kFirst = "momentum/";
 constexpr const char* kSecond = "variance/";  // of MuSGD the average of the matrix's gradients
 
-// The parts of a dotted name, numbers as numbers: model.2 comes before model.10, and cv2 before m.0.
-std::vector<std::pair<int64_t, std::string>> natural_parts(const std::string& name) {
-  std::vector<std::pair<int64_t, std::string>> parts;
-  std::istringstream rest(name);
-  for (std::string part; std::getline(rest, part, '.');) {
-    int64_t number = -1;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
-    if (error != std::errc() || end != part.data() + part.size()) number = INT64_MAX;
-    parts.emplace_back(number, part);
-  }
-  return parts;
-}
-
 double nadam_momentum(double beta1, int64_t step) {
   return beta1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step) * kNadamDecay));
 }
 
 }  // namespace
-
-std::vector<ParameterGroup> parameter_groups(const Graph& graph, double weight_decay, OptimizerKind kind,
-                                             Rules rules) {
-  const bool muon = kind == OptimizerKind::kMuSgd;
-  constexpr double kClassBranchRate = 3;
-  std::vector<ParameterGroup> groups;
-  const std::vector<std::string> kinds = rules == Rules::k83 && !muon
-                                             ? std::vector<std::string>{"bias", "weight", "bn"}
-                                             : std::vector<std::string>{"weight", "bn", "bias"};
-  const auto add = [&](const std::string& name, double rate) {
-    groups.push_back({name, name == "weight" || name == "muon" ? weight_decay : 0, rate, {}});
-  };
-  for (const std::string& name : kinds) {
-    if (muon) add(name, kClassBranchRate);
-    add(name, 1);
-  }
-  if (muon) {
-    add("muon", kClassBranchRate);
-    add("muon", 1);
-  }
-  for (const Parameter& parameter : graph.parameters) {
-    if (!parameter.counted()) continue;
-    const bool matrix = parameter.shape.size() == 2 || parameter.shape.size() == 4;
-    const bool bias = parameter.name.find("bias") != std::string::npos;
-    const std::string name = muon && matrix                                 ? "muon"
-                             : bias                                         ? "bias"
-                             : parameter.role == ParameterRole::kNormWeight ? "bn"
-                                                                            : "weight";
-    const double rate = muon && !tail_of_branch(parameter.name, "cv3").empty() ? kClassBranchRate : 1;
-    std::ranges::find_if(groups, [&](const ParameterGroup& group) {
-      return group.kind == name && group.rate == rate;
-    })->names.push_back(parameter.name);
-  }
-  for (ParameterGroup& group : groups) std::ranges::sort(group.names, {}, natural_parts);
-  return groups;
-}
-
-// The biases' rate falls from one of their own to that of the others, which is `lr` by then.
-double rate_of(const ParameterGroup& group, const IterationSettings& settings) {
-  return (group.is_biases() ? settings.bias_lr : settings.lr) + (group.rate - 1) * settings.lr;
-}
 
 torch::Tensor orthogonalised(const torch::Tensor& matrix) {
   const auto rounded = [](const torch::Tensor& x) { return x.to(torch::kBFloat16).to(torch::kFloat32); };

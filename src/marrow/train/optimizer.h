@@ -13,32 +13,10 @@
 #include "marrow/train/executor.h"
 #include "marrow/train/recipe/optimizer_choice.h"
 #include "marrow/train/recipe/schedule.h"
+#include "marrow/train/step/parameter_groups.h"
 #include "marrow/train/torch.h"
 
 namespace marrow::train {
-
-// Parameters that share a learning rate, a decay and a rule.
-struct ParameterGroup {
-  std::string kind;  // "weight", "bn", "bias", "muon"
-  double weight_decay = 0;
-  double rate = 1;  // times the run's
-  std::vector<std::string> names;
-
-  bool is_biases() const { return kind == "bias"; }
-};
-
-// Biases (every name with "bias" in it, those of batch norms too), weights, which alone decay, and batch-norm
-// scales: in this order with 8.3's rules, weights, scales, biases with those of 8.4. MuSGD takes the
-// parameters of two or four dimensions apart ("muon", which decay too), and of each kind first those of a
-// detection head's class branch, at three times the rate: eight groups, some of which may be empty. Names are
-// in natural order, which for YOLOv8's modules is that of their declaration. The frozen bins of a detection
-// head are among the weights and get no gradient. Source: the training recipes of YOLOv8 and of
-// Ultralytics 8.4.
-std::vector<ParameterGroup> parameter_groups(const Graph& graph, double weight_decay, OptimizerKind kind,
-                                             Rules rules = kDefaultRules);
-
-// The learning rate of a group.
-double rate_of(const ParameterGroup& group, const IterationSettings& settings);
 
 // The nearest orthogonal matrix to a momentum (rows, columns), roughly, by five steps of a quintic
 // Newton-Schulz iteration whose numbers are rounded to bfloat16. Source: Muon, Jordan et al. 2024.

@@ -1,0 +1,36 @@
+// How the detection loss weighs its terms and assigns predictions to objects.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "marrow/base/rules.h"
+#include "marrow/train/recipe/train_options.h"
+
+namespace marrow::loss {
+
+// alignment = score^alpha * IoU^beta; an object takes the top_k anchors inside its box that align best.
+struct AssignerOptions {
+  int top_k = 10;
+  double alpha = 0.5;
+  double beta = 6.0;
+  // Pixels: an object's side that is shorter counts as so long, about its middle, where anchors inside it are
+  // looked for; 0: as it is.
+  double smallest_side = 0;
+  int top_k_after = 0;  // keep so many of an object's anchors once each has one object; 0: all
+};
+
+struct DetectionLossOptions {
+  double box_gain = train::kBoxGain;
+  double class_gain = train::kClassGain;
+  double dfl_gain = train::kDflGain;
+  std::vector<double> class_weights = {};  // of the class loss, one a class; empty: 1
+  Rules rules = kDefaultRules;
+  AssignerOptions assigner = {};
+};
+
+// The assigner's options for a head of these strides. By the rules of 8.4 small objects count as larger ones,
+// which have the side of a cell of the second level.
+AssignerOptions assigner_of(const DetectionLossOptions& options, std::span<const int> strides);
+
+}  // namespace marrow::loss

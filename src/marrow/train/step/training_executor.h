@@ -1,0 +1,110 @@
+// What computes a training step: forward, loss, backward, the optimizer and the moving average. The trainer
+// knows no more of it than this, and no library's tensors; there is one on Marrow's own kernels and one on
+// LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "marrow/graph/graph.h"
+#include "marrow/loss/options.h"
+#include "marrow/train/recipe/optimizer_choice.h"
+#include "marrow/train/recipe/schedule.h"
+#include "marrow/train/step/parameter_groups.h"
+
+namespace marrow::train {
+
+// Where a training step stands, so that dropout and drop path draw the same masks whatever ran before:
+// sample i of the batch draws as the (position + i)th of its epoch.
+struct TrainingPlace {
+  uint64_t seed = 0;
+  int64_t epoch = 0;
+  int64_t position = 0;  // of the batch's first sample in the epoch's order
+};
+
+struct TrainingBatch {
+  // (N, C, H, W): a loader's pixels (uint8, or int32 of 16 bits; red first), which become what the graph's
+  // input node says (order, scale, mean, std); or float32 that is ready for the network.
+  Tensor images;
+  // Detection: (T, 6) float32, an object a row: image, class, cx, cy, w, h, as fractions of the image.
+  // Classification: (N, classes) float32, rows sum to 1.
+  Tensor targets;
+  // Detection: (R, 5) float32: image, cx, cy, w, h of regions to ignore. Undefined: none.
+  Tensor ignored = {};
+};
+
+// What is minimised.
+struct ClassificationObjective {};
+using Objective = std::variant<loss::DetectionLossOptions, ClassificationObjective>;
+
+struct ExecutorSettings {
+  Objective objective;
+  std::vector<ParameterGroup> groups;
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  double beta1 = 0.9;  // of Adam's family. SGD, MuSGD and RMSprop take theirs with every step
+  // A parameter whose name contains one of these ("model.0.") gets no gradient, and a batch norm whose scale
+  // is such a parameter normalises by its running statistics, which do not move.
+  std::vector<std::string> frozen = {};
+  std::string device = "cpu";
+  std::string precision = "float32";  // of products: "float32", "bf16" or "fp16"
+  int threads = 0;                    // 0: all
+};
+
+// All of an executor between two steps, with no gradient pending. Copies.
+struct ExecutorState {
+  Weights weights;    // that are trained
+  Weights average;    // their moving average, which is validated and kept
+  Weights optimizer;  // SLOT/PARAMETER: "momentum/model.0.conv.weight"
+  int64_t optimizer_steps = 0;
+  double momentum_product = 1;  // NAdam
+  int64_t average_updates = 0;
+};
+
+// One thread at a time. Every result is a function of the state, the batch and its place.
+class TrainingExecutor {
+ public:
+  virtual ~TrainingExecutor() = default;
+
+  // Forward in training mode, loss, and backward; adds to the gradients, times `loss_scale`. Returns the
+  // loss's terms, times the batch size in detection, without `loss_scale`; they may not be finite. Throws
+  // Error{kShape} for a batch that does not fit.
+  virtual std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
+                                         double loss_scale = 1) = 0;
+
+  // Scales the gradients by `factor` first, then down to a global norm of `max_norm` where it is above that;
+  // returns the norm in between. Where it is not finite the gradients are useless, and update() must not
+  // follow.
+  virtual double clip_gradients(double max_norm, double factor) = 0;
+
+  // One step of the optimizer and of the average. The gradients are used up.
+  virtual void update(const IterationSettings& settings) = 0;
+  virtual void drop_gradients() = 0;
+
+  // In evaluation mode, by the averaged weights: one tensor a target, float32. `images` as in a batch.
+  virtual std::vector<Tensor> evaluate_average(const Tensor& images, std::span<const Value> targets) = 0;
+
+  virtual ExecutorState state() const = 0;
+  // Throws Error{kModel} naming what is missing, of another shape, or of no parameter. Drops gradients.
+  virtual void load(const ExecutorState& state) = 0;
+  // VanillaNet's slope, in the weights and in their average.
+  virtual void set_scalar(std::string_view name, double value) = 0;
+
+  // Repeats a training forward without moving any statistics and names what first held a NaN or an infinity:
+  // "the input", "parameter 'model.3.conv.weight'" or "silu (model.3.act)". Empty when all is finite.
+  virtual std::string first_non_finite(const TrainingBatch& batch, const TrainingPlace& place) = 0;
+  // The first by name; empty when there is none.
+  virtual std::string non_finite_parameter() const = 0;
+  virtual std::string non_finite_gradient() const = 0;
+
+  virtual int64_t bytes_in_use() const = 0;  // of memory, for a person to read
+};
+
+using MakeExecutor = std::function<std::unique_ptr<TrainingExecutor>(
+    const Graph& graph, const ExecutorState& start, const ExecutorSettings& settings)>;
+
+}  // namespace marrow::train
