@@ -1,0 +1,158 @@
+// The innermost loops of training, beside the engine's (engine/kernels/kernels.h): one table of function
+// pointers a SIMD level. Nothing here knows about graphs or threads.
+//
+// Maps are the engine's: [image][block][y][x][lane]. Spare lanes of a last block hold zeros. A pixel is one
+// vector of `lanes` floats; `pixels` counts vectors. A batch-normed convolution stores its output y alone:
+// who reads it makes z = act(scale y + shift) again, and the gradient that travels is dn, that of the batch
+// norm's output n = scale y + shift.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "marrow/cpu/simd_level.h"
+#include "marrow/engine/kernels/kernels.h"
+
+namespace marrow::train::native {
+
+// dst[p] = act(src[p] * scale + shift), one block of channels. dst may be src.
+struct PrepareArgs {
+  const float* src;
+  const float *scale, *shift;  // lanes
+  float parameter;             // slope of leaky ReLU and ELU
+  float* dst;
+  int64_t pixels;
+};
+
+// dst[p] = factor * dn[p] + slope * (y[p] - centre) + offset: the gradient of a batch norm's input.
+struct PrepareGradientArgs {
+  const float *dn, *y;
+  const float *factor, *slope, *centre, *offset;  // lanes
+  float* dst;
+  int64_t pixels;
+};
+
+// Copies a block of pixels to the map and takes its moments on the way.
+//   mean[lane] = mean over p of src[p];  squares[lane] = sum over p of (src[p] - mean)^2
+struct FinishArgs {
+  const float* src;
+  float* dst;     // may be src
+  bool streamed;  // past the caches: the map is larger than they are
+  int64_t pixels;
+  double *mean, *squares;  // lanes
+};
+
+// dn[p] = dz[p] * act'(y[p] * scale + shift), or that added to dn.
+//   sums[lane] += sum over p of the new dn[p];  products[lane] += sum of the new dn[p] (y[p] - centre)
+// where the new dn is what this call computed, without what was there before.
+struct FinishGradientArgs {
+  const float *dz, *y;
+  const float *scale, *shift, *centre;  // lanes
+  float parameter;
+  float* dn;  // may be dz
+  bool adds, streamed;
+  int64_t pixels;
+  double *sums, *products;  // lanes; nullptr: not wanted
+};
+
+// A dense product, of neighbouring outputs. Any count of blocks, taps and pixels.
+//   dst[o][p] = sum over block, tap, lane of src[block * src_block + taps[tap] + p * src_step + lane]
+//               * weights[group][block][tap][lane][vectors of the group]
+// Outputs come in groups of as many blocks as a register tile has (output_group); the packed weights of a
+// group follow those of the one before.
+struct MultiplyArgs {
+  const float* src;
+  int64_t src_block;
+  int64_t src_step;     // floats between neighbouring outputs' sources
+  int blocks;           // of input channels
+  int block_channels;   // lanes that count in a block: `lanes`, or fewer where there is only one block
+  const int64_t* taps;  // floats from src
+  int tap_count;
+  const float* weights;  // of this group
+  int outputs;           // blocks in this group, 1 to output_group
+  float* dst;
+  int64_t dst_block;
+  int64_t dst_step;  // floats between neighbouring outputs
+  int64_t pixels;
+};
+
+// acc[o][c] += sum over rows and pixels of dy[p][o] * x[p][c]: the gradient of a product's weights.
+struct OuterArgs {
+  const float* dy;
+  int64_t dy_block, dy_row;
+  int outputs;  // blocks
+  const float* x;
+  int64_t x_block, x_row;
+  int64_t x_step;  // floats between the sources of neighbouring outputs
+  int inputs;      // blocks
+  int64_t rows, pixels;
+  float* acc;        // [outputs * lanes][acc_step]
+  int64_t acc_step;  // floats between outputs, at least inputs * lanes
+};
+
+// Depthwise: every lane by itself.
+//   dst[p * dst_step] = sum over tap of src[taps[tap] + p * src_step] * weights[tap]      (vectors)
+struct LaneTapsArgs {
+  const float* src;
+  int64_t src_step;
+  const int64_t* taps;
+  int tap_count;
+  const float* weights;  // [tap][lanes]
+  float* dst;
+  int64_t dst_step;
+  int64_t pixels;
+};
+//   acc[tap] += sum over rows and pixels of dy[row][p] * x[row][p * x_step + tap * lanes]   (vectors)
+struct LaneOuterArgs {
+  const float* dy;
+  int64_t dy_row;
+  const float* x;
+  int64_t x_row, x_step;
+  int taps;  // of one row of the kernel, side by side
+  int64_t rows, pixels;
+  float* acc;  // [tap][lanes]
+};
+
+// Winograd's F(4x4, 3x3), at the engine's points (engine/kernels/winograd_points.h): the input and output
+// transforms are the engine's; here is what the gradient of the weights wants.
+//   V = A dY A^T of a tile of 4 x 4 pixels, 36 vectors; dW = G^T S G of sums S of products, 36 to 9.
+struct WinogradGradientArgs {
+  const float* src;  // the first tile's upper left pixel; tiles are neighbours in a row
+  int64_t src_row;
+  int rows;     // that lie inside the map, 1 to 4
+  int columns;  // of all tiles
+  int tiles;
+  float* dst;  // product k of tile t at k * dst_step + t * lanes
+  int64_t dst_step;
+};
+//   dst[tap * dst_step + i] = (G^T S G)[tap], S[k] = src[k * src_step + i], i over count floats
+struct WinogradWeightGradientArgs {
+  const float* src;
+  int64_t src_step;
+  float* dst;
+  int64_t dst_step;
+  int64_t count;  // any
+};
+
+struct Kernels {
+  cpu::SimdLevel level = cpu::SimdLevel::kPlain;
+  int lanes = 0;
+  int output_group = 0;  // blocks
+
+  // By engine's unary kinds, of which kScale is not one here.
+  std::array<void (*)(const PrepareArgs&), engine::kScale> prepare = {};
+  std::array<void (*)(const FinishGradientArgs&), engine::kScale> finish_gradient = {};
+  void (*prepare_gradient)(const PrepareGradientArgs&) = nullptr;
+  void (*finish)(const FinishArgs&) = nullptr;
+  void (*multiply)(const MultiplyArgs&) = nullptr;
+  void (*outer)(const OuterArgs&) = nullptr;
+  void (*lane_taps)(const LaneTapsArgs&) = nullptr;
+  void (*lane_outer)(const LaneOuterArgs&) = nullptr;
+  void (*winograd_gradient)(const WinogradGradientArgs&) = nullptr;
+  void (*winograd_weight_gradient)(const WinogradWeightGradientArgs&) = nullptr;
+};
+
+// The table of a level, made once. REQUIRES: the CPU has the level.
+const Kernels& kernels_of(cpu::SimdLevel level);
+
+}  // namespace marrow::train::native
