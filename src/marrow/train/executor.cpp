@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "marrow/base/error.h"
-#include "marrow/base/random.h"
 #include "marrow/base/text.h"
 #include "marrow/graph/shapes.h"
 #include "marrow/train/anchors.h"
@@ -15,10 +14,6 @@
 namespace marrow::train {
 namespace {
 
-bool contains_any(std::string_view name, const std::vector<std::string>& parts) {
-  return std::ranges::any_of(parts, [&](const std::string& part) { return name.find(part) != name.npos; });
-}
-
 // What parameters, and all that mixed precision does not narrow, are held in.
 torch::ScalarType full_type(torch::ScalarType compute_type) {
   return compute_type == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
@@ -26,21 +21,6 @@ torch::ScalarType full_type(torch::ScalarType compute_type) {
 
 bool all_finite(const torch::Tensor& tensor) {
   return torch::isfinite(tensor).all().item<bool>();
-}
-
-// Uniform numbers in [0, 1) for a batch, `size` a sample, each a function of the sample's place in the epoch.
-torch::Tensor draw_uniform(const TrainingPlace& place, size_t node, int64_t samples, int64_t size) {
-  torch::Tensor drawn = torch::empty({samples, size}, torch::kFloat32);
-  auto* out = drawn.data_ptr<float>();
-  for (int64_t i = 0; i < samples; ++i) {
-    uint64_t stream = stream_of("mask");
-    for (const uint64_t part : {static_cast<uint64_t>(place.epoch), static_cast<uint64_t>(place.position + i),
-                                static_cast<uint64_t>(node)})
-      stream = mix_bits(stream ^ part);
-    Random random(place.seed, stream);
-    for (int64_t j = 0; j < size; ++j) *out++ = static_cast<float>(random.uniform());
-  }
-  return drawn;
 }
 
 }  // namespace
@@ -156,7 +136,7 @@ class TorchExecutor::Run {
     const torch::Tensor& x = in(node);
     const torch::Tensor scale = weight(op.weight);
     torch::Tensor mean = weight(op.running_mean), var = weight(op.running_var);
-    const bool uses_batch = mode_.training && !contains_any(op.weight, options_.frozen);
+    const bool uses_batch = mode_.training && !is_frozen(op.weight, options_.frozen);
     if (uses_batch && !mode_.moves_statistics) mean = var = torch::Tensor();
     if (uses_batch && mode_.moves_statistics) {
       weight(op.num_batches_tracked).add_(1);
@@ -268,20 +248,21 @@ class TorchExecutor::Run {
   torch::Tensor compute(const Dropout& op, const Node& node) {
     const torch::Tensor& x = in(node);
     if (!mode_.training) return op.downscale_in_inference ? x * (1 - op.rate) : x;
-    const double scale = op.downscale_in_inference || op.rate >= 1 ? 1 : 1 / (1 - op.rate);
-    return x * kept(op.rate, x.numel() / x.size(0), x.sizes().vec()).mul_(scale).to(x.scalar_type());
+    return x * mask(op, x, x.sizes().vec());
   }
   torch::Tensor compute(const DropPath& op, const Node& node) {
     const torch::Tensor& x = in(node);
     if (!mode_.training) return x;
     std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
     shape[0] = x.size(0);
-    const double scale = op.rate >= 1 ? 1 : 1 / (1 - op.rate);
-    return x * kept(op.rate, 1, shape).mul_(scale).to(x.scalar_type());
+    return x * mask(op, x, shape);
   }
-  // 1 with probability 1 - rate, else 0.
-  torch::Tensor kept(double rate, int64_t size, const std::vector<int64_t>& shape) const {
-    return draw_uniform(mode_.place, index_, shape[0], size).ge_(rate).view(shape).to(options_.device);
+  template <class Drop>
+  torch::Tensor mask(const Drop& op, const torch::Tensor& x, const std::vector<int64_t>& shape) const {
+    torch::Tensor drawn = torch::empty(shape, torch::kFloat32);
+    draw_mask(op, mode_.place, index_, shape[0],
+              {drawn.data_ptr<float>(), static_cast<size_t>(drawn.numel())});
+    return drawn.to(options_.device, x.scalar_type());
   }
 
   torch::Tensor compute(const Scale& op, const Node& node) {
@@ -392,7 +373,7 @@ const torch::Tensor& TorchExecutor::parameter(std::string_view name) const {
 }
 
 bool TorchExecutor::frozen(const Parameter& parameter) const {
-  return parameter.trainable() && contains_any(parameter.name, options_.frozen);
+  return parameter.trainable() && is_frozen(parameter.name, options_.frozen);
 }
 
 void TorchExecutor::zero_gradients() {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "marrow/graph/graph.h"
+#include "marrow/graph/training_mode.h"
 #include "marrow/train/torch.h"
 
 namespace marrow::train {
@@ -31,14 +32,6 @@ struct TorchExecutorOptions {
   // A parameter whose name contains one of these ("model.0.") gets no gradient, and a batch norm whose scale
   // is such a parameter normalises by its running statistics, which do not move.
   std::vector<std::string> frozen = {};
-};
-
-// Where a training step stands, so that dropout and drop path draw the same masks whatever ran before:
-// sample i of the batch draws as the (position + i)th of its epoch.
-struct TrainingPlace {
-  uint64_t seed = 0;
-  int64_t epoch = 0;
-  int64_t position = 0;  // of the batch's first sample in the epoch's order
 };
 
 class TorchExecutor {

@@ -12,20 +12,13 @@
 #include <vector>
 
 #include "marrow/graph/graph.h"
+#include "marrow/graph/training_mode.h"
 #include "marrow/loss/options.h"
 #include "marrow/train/recipe/optimizer_choice.h"
 #include "marrow/train/recipe/schedule.h"
 #include "marrow/train/step/parameter_groups.h"
 
 namespace marrow::train {
-
-// Where a training step stands, so that dropout and drop path draw the same masks whatever ran before:
-// sample i of the batch draws as the (position + i)th of its epoch.
-struct TrainingPlace {
-  uint64_t seed = 0;
-  int64_t epoch = 0;
-  int64_t position = 0;  // of the batch's first sample in the epoch's order
-};
 
 struct TrainingBatch {
   // (N, C, H, W): a loader's pixels (uint8, or int32 of 16 bits; red first), which become what the graph's
