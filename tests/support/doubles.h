@@ -1,0 +1,48 @@
+// Tensors in double, for gradients.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "support/graphs.h"
+
+namespace marrow::testing {
+
+inline Tensor double_noise(const Shape& shape, uint64_t seed) {
+  Tensor tensor(shape, DType::kFloat64);
+  std::ranges::copy(noise(shape, seed).values(), tensor.values<double>().begin());
+  return tensor;
+}
+
+// Every float of `weights` as a double of its own.
+inline Weights double_weights(const Weights& weights) {
+  Weights doubles;
+  for (const auto& [name, tensor] : weights) {
+    Tensor& copy = doubles[name] = tensor;
+    if (tensor.dtype() != DType::kFloat32) continue;
+    copy = Tensor(tensor.shape(), DType::kFloat64);
+    std::ranges::copy(tensor.values(), copy.values<double>().begin());
+  }
+  return doubles;
+}
+
+inline std::vector<Value> output_values(const Graph& graph) {
+  std::vector<Value> targets;
+  for (const NamedValue& output : graph.outputs) targets.push_back(output.value);
+  return targets;
+}
+
+// Random gradients for the targets of a step.
+inline std::vector<Tensor> random_gradients(const std::vector<Tensor>& values) {
+  std::vector<Tensor> gradients;
+  for (const Tensor& value : values) gradients.push_back(double_noise(value.shape(), 23 + gradients.size()));
+  return gradients;
+}
+
+inline double dot(const Tensor& a, const Tensor& b) {
+  double sum = 0;
+  for (int64_t i = 0; i < a.size(); ++i) sum += a.values<double>()[i] * b.values<double>()[i];
+  return sum;
+}
+
+}  // namespace marrow::testing
