@@ -134,18 +134,27 @@ HWY_INLINE V tanh(D d, V x) {
   return hn::Div(e, hn::Add(e, hn::Set(d, 2.0f)));
 }
 
+// x^2 / 2 as the exact square of x's leading 12 bits and a rest: its rounding would be a relative error of a
+// power.
+template <class D, class V>
+HWY_INLINE V half_square(D d, V x, V& rest) {
+  const hn::RebindToSigned<D> di;
+  const V half = hn::Set(d, 0.5f);
+  const V leading =
+      hn::BitCast(d, hn::And(hn::BitCast(di, x), hn::Set(di, static_cast<int32_t>(0xfffff000))));
+  rest = hn::Mul(half, hn::Mul(hn::Add(x, leading), hn::Sub(x, leading)));
+  return hn::Mul(half, hn::Mul(leading, leading));
+}
+
 // The tail of the normal distribution beyond |x|: erfc(z) / 2 with z = |x| / sqrt 2.
 //   erfc(z) = t exp(-z^2 + q(t)), t = 1 / (1 + z/2)
-// Numerical Recipes, 2nd edition, section 6.2 (erfcc), fractional error below 1.2e-7. z^2 = x^2 / 2 is taken
-// as the exact square of x's leading 12 bits and a rest, since its rounding would be a relative error of the
-// result.
+// Numerical Recipes, 2nd edition, section 6.2 (erfcc), fractional error below 1.2e-7. z^2 is half_square(x)
+// and `rest`; power: exp(-half_square(x)).
 template <class D, class V>
-HWY_INLINE V normal_tail(D d, V x) {
-  const hn::RebindToSigned<D> di;
+HWY_INLINE V normal_tail(D d, V x, V power, V rest) {
   const V one = hn::Set(d, 1.0f);
   const V half = hn::Set(d, 0.5f);
-  x = hn::Abs(x);
-  const V t = hn::Div(one, hn::MulAdd(hn::Mul(x, hn::Set(d, 0.70710678f)), half, one));
+  const V t = hn::Div(one, hn::MulAdd(hn::Mul(hn::Abs(x), hn::Set(d, 0.70710678f)), half, one));
   V q = hn::Set(d, 0.17087277f);
   q = hn::MulAdd(q, t, hn::Set(d, -0.82215223f));
   q = hn::MulAdd(q, t, hn::Set(d, 1.48851587f));
@@ -156,11 +165,14 @@ HWY_INLINE V normal_tail(D d, V x) {
   q = hn::MulAdd(q, t, hn::Set(d, 0.37409196f));
   q = hn::MulAdd(q, t, hn::Set(d, 1.00002368f));
   q = hn::MulAdd(q, t, hn::Set(d, -1.26551223f));
-  const V leading =
-      hn::BitCast(d, hn::And(hn::BitCast(di, x), hn::Set(di, static_cast<int32_t>(0xfffff000))));
-  const V square = hn::Mul(half, hn::Mul(leading, leading));
-  const V rest = hn::Mul(half, hn::Mul(hn::Add(x, leading), hn::Sub(x, leading)));
-  return hn::Mul(hn::Mul(half, t), hn::Mul(exp(d, hn::Neg(square)), exp(d, hn::Sub(q, rest))));
+  return hn::Mul(hn::Mul(half, t), hn::Mul(power, exp(d, hn::Sub(q, rest))));
+}
+
+template <class D, class V>
+HWY_INLINE V normal_tail(D d, V x) {
+  V rest;
+  const V power = exp(d, hn::Neg(half_square(d, x, rest)));
+  return normal_tail(d, x, power, rest);
 }
 
 }  // namespace HWY_NAMESPACE

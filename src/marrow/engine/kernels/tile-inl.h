@@ -1,4 +1,4 @@
-// The register tile that dense convolutions share: some neighbouring pixels times up to two vectors of output
+// The register tile that dense convolutions share: some neighbouring pixels times a few vectors of output
 // channels, counted in half vectors. A half vector holds two pixels: 24 outputs of 16 lanes cost one and a
 // half multiply-adds a pixel. Included once a target: see Highway's guide on -inl.h files.
 #if defined(MARROW_ENGINE_KERNELS_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -44,7 +44,7 @@ struct Tile {
     const D d;
 #pragma GCC unroll 16
     for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < kFull; ++v) full[p][v] = hn::LoadU(d, bias + v * kLanes);
     if constexpr (kHalf) {
 #pragma GCC unroll 8
@@ -52,10 +52,22 @@ struct Tile {
     }
   }
 
+  // From zeros.
+  HWY_INLINE void clear() {
+#pragma GCC unroll 16
+    for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < kFull; ++v) full[p][v] = hn::Zero(D());
+    if constexpr (kHalf) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kPairs; ++i) half[i] = hn::Zero(D());
+    }
+  }
+
   // Goes on from sums that were stored.
   HWY_INLINE void resume(const float* dst, int64_t dst_block) {
     const D d;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kFull; ++v)
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) full[p][v] = hn::LoadU(d, dst + v * dst_block + p * kLanes);
@@ -72,13 +84,13 @@ struct Tile {
   HWY_INLINE void add(const float* x, int64_t step, const float* weights) {
     const D d;
     V weight[kFull > 0 ? kFull : 1];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kFull; ++v) weight[v] = hn::LoadU(d, weights + v * kLanes);
     if constexpr (kFull > 0) {
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const V pixel = hn::Set(d, x[p * step]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < kFull; ++v) full[p][v] = hn::MulAdd(pixel, weight[v], full[p][v]);
       }
     }
@@ -93,19 +105,20 @@ struct Tile {
     }
   }
 
-  HWY_INLINE void store(float* dst, int64_t dst_block) const {
+  // `dst_step`: floats between neighbouring pixels.
+  HWY_INLINE void store(float* dst, int64_t dst_block, int64_t dst_step = kLanes) const {
     const D d;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kFull; ++v)
 #pragma GCC unroll 16
-      for (int p = 0; p < kPixels; ++p) hn::StoreU(full[p][v], d, dst + v * dst_block + p * kLanes);
+      for (int p = 0; p < kPixels; ++p) hn::StoreU(full[p][v], d, dst + v * dst_block + p * dst_step);
     if constexpr (kHalf) {
       // Whole vectors, so that the spare lanes hold numbers.
       float* last = dst + kFull * dst_block;
 #pragma GCC unroll 8
       for (int i = 0; i < kPairs; ++i) {
-        hn::StoreU(half[i], d, last + i * kLanes);
-        hn::StoreU(hn::ConcatUpperUpper(d, half[i], half[i]), d, last + second(i) * kLanes);
+        hn::StoreU(half[i], d, last + i * dst_step);
+        hn::StoreU(hn::ConcatUpperUpper(d, half[i], half[i]), d, last + second(i) * dst_step);
       }
     }
   }
@@ -116,7 +129,7 @@ struct Tile {
     static_assert(!kHalf);
     const D d;
     const V sign = hn::Set(d, result.sign);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kFull; ++v) {
       float* dst = result.dst + v * dst_block;
       if (result.bias != nullptr) {

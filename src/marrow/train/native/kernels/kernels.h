@@ -36,9 +36,9 @@ struct PrepareGradientArgs {
 //   mean[lane] = mean over p of src[p];  squares[lane] = sum over p of (src[p] - mean)^2
 struct FinishArgs {
   const float* src;
-  float* dst;     // may be src
-  bool streamed;  // past the caches: the map is larger than they are
-  int64_t pixels;
+  float* dst;      // may be src
+  bool streamed;   // past the caches, for a map larger than they are; dst begins at a multiple of a vector
+  int64_t pixels;  // at least 1
   double *mean, *squares;  // lanes
 };
 
@@ -49,17 +49,25 @@ struct FinishGradientArgs {
   const float *dz, *y;
   const float *scale, *shift, *centre;  // lanes
   float parameter;
-  float* dn;  // may be dz
-  bool adds, streamed;
+  float* dn;            // may be dz
+  bool adds, streamed;  // streamed: as above
   int64_t pixels;
-  double *sums, *products;  // lanes; nullptr: not wanted
+  double *sums, *products;  // lanes; nullptr: not wanted, nor is `centre` without products
 };
+
+// Of `left` blocks, how many make the next group where a register tile has `most`: groups of nearly one size,
+// since a small tile cannot hide how long its multiply-adds take.
+constexpr int next_group(int left, int most) {
+  const int groups = (left + most - 1) / most;
+  return (left + groups - 1) / groups;
+}
 
 // A dense product, of neighbouring outputs. Any count of blocks, taps and pixels.
 //   dst[o][p] = sum over block, tap, lane of src[block * src_block + taps[tap] + p * src_step + lane]
 //               * weights[group][block][tap][lane][vectors of the group]
-// Outputs come in groups of as many blocks as a register tile has (output_group); the packed weights of a
-// group follow those of the one before.
+// Outputs come in groups, cut by next_group() for the blocks that a register tile has at most (output_group);
+// the packed weights of a group follow those of the one before (kernels/pack.h). Where they do not begin at a
+// multiple of a vector's size, a tile of three vectors takes a third longer.
 struct MultiplyArgs {
   const float* src;
   int64_t src_block;
@@ -114,7 +122,7 @@ struct LaneOuterArgs {
 };
 
 // Winograd's F(4x4, 3x3), at the engine's points (engine/kernels/winograd_points.h): the input and output
-// transforms are the engine's; here is what the gradient of the weights wants.
+// transforms are the engine's; here is what the weights, which change, and their gradient want.
 //   V = A dY A^T of a tile of 4 x 4 pixels, 36 vectors; dW = G^T S G of sums S of products, 36 to 9.
 struct WinogradGradientArgs {
   const float* src;  // the first tile's upper left pixel; tiles are neighbours in a row
@@ -124,6 +132,14 @@ struct WinogradGradientArgs {
   int tiles;
   float* dst;  // product k of tile t at k * dst_step + t * lanes
   int64_t dst_step;
+};
+//   dst[k * dst_step + i] = (G g G^T)[k], g[tap] = src[tap * src_step + i], i over count floats
+struct WinogradWeightsArgs {
+  const float* src;
+  int64_t src_step;
+  float* dst;
+  int64_t dst_step;
+  int64_t count;  // a multiple of lanes
 };
 //   dst[tap * dst_step + i] = (G^T S G)[tap], S[k] = src[k * src_step + i], i over count floats
 struct WinogradWeightGradientArgs {
@@ -149,10 +165,19 @@ struct Kernels {
   void (*lane_taps)(const LaneTapsArgs&) = nullptr;
   void (*lane_outer)(const LaneOuterArgs&) = nullptr;
   void (*winograd_gradient)(const WinogradGradientArgs&) = nullptr;
+  void (*winograd_weights)(const WinogradWeightsArgs&) = nullptr;
   void (*winograd_weight_gradient)(const WinogradWeightGradientArgs&) = nullptr;
 };
 
 // The table of a level, made once. REQUIRES: the CPU has the level.
 const Kernels& kernels_of(cpu::SimdLevel level);
+// The table's parts, by file, for the level that the table names.
+void add_plain_kernels(Kernels& kernels);
+void add_prepare_kernels(Kernels& kernels);
+void add_finish_kernels(Kernels& kernels);
+void add_multiply_kernels(Kernels& kernels);
+void add_outer_kernels(Kernels& kernels);
+void add_lane_kernels(Kernels& kernels);
+void add_winograd_kernels(Kernels& kernels);
 
 }  // namespace marrow::train::native
