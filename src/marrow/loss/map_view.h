@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "marrow/base/tensor.h"
+
 namespace marrow::loss {
 
 // (N, C, H, W) in blocks of `lanes` channels: [image][block][y][x][lane]. With 1 lane that is NCHW.
@@ -13,6 +15,7 @@ struct MapView {
   int64_t lanes = 1;
   int64_t image_step = 0;  // numbers between images
 
+  Shape shape() const { return {images, channels, height, width}; }
   int64_t pixels() const { return height * width; }
   // The number at pixel 0; those of one channel are `lanes` apart.
   T* channel(int64_t image, int64_t c) const {

@@ -1,6 +1,7 @@
 // How the detection loss weighs its terms and assigns predictions to objects.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -32,5 +33,18 @@ struct DetectionLossOptions {
 // The assigner's options for a head of these strides. By the rules of 8.4 small objects count as larger ones,
 // which have the side of a cell of the second level.
 AssignerOptions assigner_of(const DetectionLossOptions& options, std::span<const int> strides);
+
+// Of the two branches of a head that is trained by both: one gives an object several predictions, the other
+// one. Source: YOLOv10, Wang et al. 2024.
+DetectionLossOptions one_to_many(DetectionLossOptions options);
+DetectionLossOptions one_to_one(DetectionLossOptions options);
+
+// What the loss of the first branch counts, the second's being the rest of 1: from 0.8 in the first epoch
+// down to 0.1 in the last, of `epochs`; `finished`: epochs before this one. Source: Ultralytics 8.4.
+double one_to_many_share(int finished, int epochs);
+
+// cls_pw: (1 / count)^power, over the mean of these; a class without objects has the mean of the others.
+// Empty where the power is 0 or nothing is counted.
+std::vector<double> class_weights(std::span<const int64_t> counts, double power);
 
 }  // namespace marrow::loss

@@ -3,20 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "marrow/base/error.h"
+#include "marrow/loss/objects.h"
 #include "marrow/train/anchors.h"
 #include "marrow/train/iou.h"
 
 namespace marrow::train {
 namespace {
-
-const Node& detection_node(const Graph& graph) {
-  for (const Node& node : graph.nodes)
-    if (std::holds_alternative<DetectDecode>(node.operation)) return node;
-  throw Error(ErrorKind::kModel, "the model has no detection head");
-}
 
 // The expectation of the distances' distributions, whose logits lie along `axis`, which goes.
 torch::Tensor expected_distances(const torch::Tensor& logits, int64_t axis) {
@@ -26,56 +20,48 @@ torch::Tensor expected_distances(const torch::Tensor& logits, int64_t axis) {
   return (logits.softmax(axis) * bins.view(shape)).sum(axis);
 }
 
-// Rows by image, in the order they came, padded with zeros; boxes in pixels of a `width` x `height` input.
-PaddedObjects pad(const DetectionTargets& targets, int64_t images, int classes, double width, double height,
-                  torch::Device device) {
-  const torch::Tensor image = targets.image.to(torch::kCPU, torch::kInt64).contiguous();
-  const torch::Tensor label = targets.classes.to(torch::kCPU, torch::kInt64).contiguous();
-  const torch::Tensor box = targets.boxes.to(torch::kCPU, torch::kFloat32).contiguous();
-  const int64_t rows = image.numel();
-  if (label.numel() != rows || box.numel() != 4 * rows)
-    throw Error(ErrorKind::kShape,
-                fmt::format("the targets disagree: {} image indices, {} classes, {} box numbers", rows,
-                            label.numel(), box.numel()));
-  const auto* image_of = image.data_ptr<int64_t>();
-  const auto* label_of = label.data_ptr<int64_t>();
-  const auto* box_of = box.data_ptr<float>();
-
-  std::vector<int64_t> counts(static_cast<size_t>(images), 0);
-  for (int64_t t = 0; t < rows; ++t) {
-    if (image_of[t] < 0 || image_of[t] >= images)
-      throw Error(ErrorKind::kShape,
-                  fmt::format("target {}: image {} of a batch of {}", t, image_of[t], images));
-    if (label_of[t] < 0 || label_of[t] >= classes)
-      throw Error(ErrorKind::kShape,
-                  fmt::format("target {}: class {}, but the model has {} classes", t, label_of[t], classes));
-    ++counts[static_cast<size_t>(image_of[t])];
-  }
-  const int64_t most = images == 0 ? 0 : *std::ranges::max_element(counts);
+// Padded with zeros; boxes in pixels.
+PaddedObjects pad(const loss::Objects& objects, torch::Device device) {
+  const auto images = static_cast<int64_t>(objects.first.size()) - 1;
+  int64_t most = 0;
+  for (size_t i = 1; i < objects.first.size(); ++i)
+    most = std::max(most, objects.first[i] - objects.first[i - 1]);
   torch::Tensor labels = torch::zeros({images, most}, torch::kInt64);
   torch::Tensor boxes = torch::zeros({images, most, 4}, torch::kFloat32);
-  auto* labels_out = labels.data_ptr<int64_t>();
-  auto* boxes_out = boxes.data_ptr<float>();
-  std::ranges::fill(counts, 0);
-  const auto w = static_cast<float>(width), h = static_cast<float>(height);
-  for (int64_t t = 0; t < rows; ++t) {
-    const int64_t slot = image_of[t] * most + counts[static_cast<size_t>(image_of[t])]++;
-    labels_out[slot] = label_of[t];
-    const float cx = box_of[4 * t] * w, cy = box_of[4 * t + 1] * h;
-    const float half_width = box_of[4 * t + 2] * w / 2, half_height = box_of[4 * t + 3] * h / 2;
-    const float sides[4] = {cx - half_width, cy - half_height, cx + half_width, cy + half_height};
-    std::ranges::copy(sides, boxes_out + 4 * slot);
+  for (int64_t image = 0; image < images; ++image) {
+    const int64_t first = objects.first[static_cast<size_t>(image)];
+    for (int64_t object = first; object < objects.first[static_cast<size_t>(image) + 1]; ++object) {
+      const int64_t slot = image * most + object - first;
+      labels.data_ptr<int64_t>()[slot] = objects.labels[static_cast<size_t>(object)];
+      std::ranges::copy(objects.boxes[static_cast<size_t>(object)], boxes.data_ptr<float>() + 4 * slot);
+    }
   }
   const torch::Tensor valid = boxes.sum(-1) > 0;
   return {labels.to(device), boxes.to(device), valid.to(device)};
 }
 
+// In pixels of a `width` x `height` input.
+loss::Objects objects_of(const DetectionTargets& targets, int64_t images, int classes, double width,
+                         double height) {
+  const int64_t rows = targets.image.numel();
+  if (targets.classes.numel() != rows || targets.boxes.numel() != 4 * rows)
+    throw Error(ErrorKind::kShape,
+                fmt::format("the targets disagree: {} image indices, {} classes, {} box numbers", rows,
+                            targets.classes.numel(), targets.boxes.numel()));
+  const auto columns = [&](const torch::Tensor& values, int64_t count) {
+    return values.to(torch::kCPU, torch::kFloat32).reshape({rows, count});
+  };
+  const torch::Tensor table =
+      torch::cat({columns(targets.image, 1), columns(targets.classes, 1), columns(targets.boxes, 4)}, 1);
+  return loss::group_objects(from_torch(table), images, classes, width, height);
+}
+
 // (N, 1, A) float32: 0 for the background's anchors inside a region to ignore, 1 for all others.
 torch::Tensor kept_anchors(const torch::Tensor& ignored, const torch::Tensor& foreground,
                            const torch::Tensor& anchors, double width, double height) {
-  const torch::Tensor image = ignored.select(1, 0);
-  const PaddedObjects regions = pad({image, torch::zeros_like(image), ignored.narrow(1, 1, 4)},
-                                    foreground.size(0), 1, width, height, foreground.device());
+  const PaddedObjects regions =
+      pad(loss::group_regions(from_torch(ignored.to(torch::kFloat32)), foreground.size(0), width, height),
+          foreground.device());
   const torch::Tensor inside = anchors_inside(anchors, regions).any(1);  // (N, A)
   return inside.logical_not().logical_or_(foreground).to(torch::kFloat32).unsqueeze(1);
 }
@@ -100,7 +86,7 @@ DetectionLoss::DetectionLoss(int classes, int reg_max, std::vector<int> strides,
 }
 
 DetectionLoss::DetectionLoss(const Graph& graph, const DetectionLossOptions& options) : options_(options) {
-  const auto& decode = std::get<DetectDecode>(detection_node(graph).operation);
+  const DetectDecode& decode = loss::detection_head(graph);
   classes_ = decode.classes;
   reg_max_ = decode.reg_max;
   strides_ = decode.strides;
@@ -124,7 +110,7 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   const Anchors grid = make_anchors(maps, strides_);
   const double width = static_cast<double>(maps[0].size(3)) * strides_[0];
   const double height = static_cast<double>(maps[0].size(2)) * strides_[0];
-  const PaddedObjects objects = pad(targets, n, classes_, width, height, raw.device());
+  const PaddedObjects objects = pad(objects_of(targets, n, classes_, width, height), raw.device());
 
   Assignment assignment;
   {
@@ -180,20 +166,10 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
   return {items * n, items.detach(), assignment, objects};
 }
 
-namespace {
-
-DetectionLossOptions of_branch(DetectionLossOptions options, int top_k, int top_k_after) {
-  options.assigner.top_k = top_k;
-  options.assigner.top_k_after = top_k_after;
-  return options;
-}
-
-}  // namespace
-
 DualDetectionLoss::DualDetectionLoss(int classes, int reg_max, const std::vector<int>& strides,
-                                     DetectionLossOptions options)
-    : many_(classes, reg_max, strides, of_branch(options, 10, 0)),
-      one_(classes, reg_max, strides, of_branch(options, 7, 1)) {}
+                                     const DetectionLossOptions& options)
+    : many_(classes, reg_max, strides, loss::one_to_many(options)),
+      one_(classes, reg_max, strides, loss::one_to_one(options)) {}
 
 DetectionLossResult DualDetectionLoss::operator()(std::span<const torch::Tensor> one_to_many,
                                                   std::span<const torch::Tensor> one_to_one,
@@ -202,29 +178,6 @@ DetectionLossResult DualDetectionLoss::operator()(std::span<const torch::Tensor>
   DetectionLossResult one = one_(one_to_one, targets);
   one.loss = many.loss * share + one.loss * (1 - share);
   return one;
-}
-
-double one_to_many_share(int finished, int epochs) {
-  return 0.1 + 0.7 * std::max(1 - static_cast<double>(finished) / std::max(epochs - 1, 1), 0.0);
-}
-
-std::vector<double> class_weights(std::span<const int64_t> counts, double power) {
-  std::vector<double> weights;
-  double sum = 0;
-  int64_t present = 0;
-  for (const int64_t count : counts) {
-    weights.push_back(count > 0 ? std::pow(1.0 / static_cast<double>(count), power) : 0);
-    sum += weights.back();
-    present += count > 0;
-  }
-  if (power == 0 || present == 0) return {};
-  const double mean = sum / static_cast<double>(present);
-  for (double& weight : weights) weight = weight > 0 ? weight / mean : 1;
-  return weights;
-}
-
-std::vector<Value> detection_maps(const Graph& graph) {
-  return detection_node(graph).inputs;
 }
 
 torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {

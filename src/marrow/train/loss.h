@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "marrow/graph/graph.h"
+#include "marrow/loss/detection_head.h"
 #include "marrow/train/assigner.h"
 #include "marrow/train/torch.h"
 
@@ -29,7 +30,10 @@ struct DetectionTargets {
   torch::Tensor ignored = {};
 };
 
+using loss::class_weights;
+using loss::detection_maps;
 using loss::DetectionLossOptions;
+using loss::one_to_many_share;
 
 struct DetectionLossResult {
   // (box, class, dfl or L1) times gains times the batch size. Call loss.sum().backward().
@@ -66,7 +70,7 @@ class DetectionLoss {
 class DualDetectionLoss {
  public:
   DualDetectionLoss(int classes, int reg_max, const std::vector<int>& strides,
-                    DetectionLossOptions options = {});
+                    const DetectionLossOptions& options = {});
 
   // `share`: of the first branch, one_to_many_share. Items are the second branch's, unweighted.
   DetectionLossResult operator()(std::span<const torch::Tensor> one_to_many,
@@ -76,16 +80,6 @@ class DualDetectionLoss {
  private:
   DetectionLoss many_, one_;
 };
-
-// From 0.8 in the first epoch down to 0.1 in the last, of `epochs`; `finished`: epochs before this one.
-double one_to_many_share(int finished, int epochs);
-
-// cls_pw: (1 / count)^power, over the mean of these; a class without objects has the mean of the others.
-// Empty where the power is 0 or nothing is counted.
-std::vector<double> class_weights(std::span<const int64_t> counts, double power);
-
-// The raw maps of the graph's detection head, one a level. Throws Error{kModel} when it has none.
-std::vector<Value> detection_maps(const Graph& graph);
 
 // Mean over the batch of -sum_c target_c * log softmax(logits)_c, at least in float32 whatever the logits
 // are.

@@ -1,0 +1,43 @@
+// The task-aligned assigner: decides which predictions are trained towards which object.
+// Source: TOOD: Task-aligned One-stage Object Detection, Feng et al. 2021, section 3.2.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "marrow/loss/anchors.h"
+#include "marrow/loss/box_iou.h"
+#include "marrow/loss/map_view.h"
+#include "marrow/loss/objects.h"
+#include "marrow/loss/options.h"
+
+namespace marrow::loss {
+
+struct AssignedAnchor {
+  int64_t anchor = 0;
+  int64_t object = 0;  // in Objects
+  // The soft class target, the share of its object's largest IoU that the anchor earns by its alignment.
+  float weight = 0;
+
+  bool operator==(const AssignedAnchor&) const = default;
+};
+
+struct ImageAssignment {
+  std::vector<AssignedAnchor> foreground;  // whose weight is positive, by anchor; one object an anchor
+  double total = 0;  // of the weights; NaN where a prediction inside an object is not a number
+};
+
+// One image's objects and predictions.
+//   logits: (N, C, H, W) of the classes, one a level
+//   boxes: (A) in pixels, read where mark_inside() marks
+//
+// An object picks, of the anchors inside its box, the top_k whose alignment is the largest; of equal ones the
+// first; none whose alignment is 0. Where several pick one anchor, the largest overlap of all decides, even
+// that of an object that had not picked it; of equal ones the first object. Overlap is the complete IoU, at
+// least 0. Alignments and weights are rounded to float32, as the recordings have them.
+template <class T>
+ImageAssignment assign(std::span<const AnchorLevel> levels, std::span<const MapView<const T>> logits,
+                       int64_t image, std::span<const MeasuredBox> boxes, const Objects& objects,
+                       const AssignerOptions& options);
+
+}  // namespace marrow::loss

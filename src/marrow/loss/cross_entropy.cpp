@@ -1,0 +1,55 @@
+#include "marrow/loss/cross_entropy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "marrow/base/error.h"
+
+namespace marrow::loss {
+template <class T>
+double soft_cross_entropy(const MapView<const T>& logits, const Tensor& targets, const MapView<T>* gradient,
+                          double loss_scale) {
+  if (logits.pixels() != 1 || targets.dtype() != DType::kFloat32 ||
+      targets.shape() != Shape{logits.images, logits.channels})
+    throw Error(
+        ErrorKind::kShape,
+        fmt::format("logits are {}, targets {} of {}; wanted are (N, classes, 1, 1) and (N, classes) "
+                    "of F32",
+                    to_string(logits.shape()), to_string(targets.shape()), dtype_name(targets.dtype())));
+  if (gradient != nullptr && gradient->shape() != logits.shape())
+    throw Error(ErrorKind::kShape, fmt::format("logits are {}, their gradient {}", to_string(logits.shape()),
+                                               to_string(gradient->shape())));
+  const auto count = static_cast<double>(logits.images);
+  std::vector<double> powers(static_cast<size_t>(logits.channels));
+  double sum = 0;
+  for (int64_t image = 0; image < logits.images; ++image) {
+    const float* const target = targets.values().data() + image * logits.channels;
+    double largest = -INFINITY, total = 0, of_targets = 0;
+    for (int64_t c = 0; c < logits.channels; ++c)
+      largest = std::max<double>(largest, *logits.channel(image, c));
+    for (int64_t c = 0; c < logits.channels; ++c) {
+      powers[static_cast<size_t>(c)] = std::exp(*logits.channel(image, c) - largest);
+      total += powers[static_cast<size_t>(c)];
+      of_targets += static_cast<double>(target[c]);
+    }
+    const double log_total = largest + std::log(total);
+    for (int64_t c = 0; c < logits.channels; ++c) {
+      const auto wanted = static_cast<double>(target[c]);
+      sum += wanted * (log_total - *logits.channel(image, c));
+      if (gradient != nullptr)
+        *gradient->channel(image, c) = static_cast<T>(
+            (powers[static_cast<size_t>(c)] / total * of_targets - wanted) * loss_scale / count);
+    }
+  }
+  return sum / count;
+}
+
+template double soft_cross_entropy<float>(const MapView<const float>&, const Tensor&, const MapView<float>*,
+                                          double);
+template double soft_cross_entropy<double>(const MapView<const double>&, const Tensor&,
+                                           const MapView<double>*, double);
+
+}  // namespace marrow::loss

@@ -1,0 +1,191 @@
+#include "marrow/loss/foreground_terms.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "marrow/loss/box_iou.h"
+
+namespace marrow::loss {
+namespace {
+
+// The four sides of one anchor, in cells: logits, and what follows from them.
+class Sides {
+ public:
+  explicit Sides(int reg_max)
+      : bins_(static_cast<size_t>(reg_max)), logits_(4 * bins_), probabilities_(logits_) {}
+
+  size_t bins() const { return bins_; }
+  double distance(size_t side) const { return distances_[side]; }
+
+  template <class T>
+  void read(const MapView<const T>& map, int64_t image, int64_t cell) {
+    for (size_t c = 0; c < logits_.size(); ++c)
+      logits_[c] = map.channel(image, static_cast<int64_t>(c))[cell * map.lanes];
+    for (size_t side = 0; side < 4; ++side) {
+      if (bins_ == 1)
+        distances_[side] = logits_[side];
+      else
+        expect(side);
+    }
+  }
+
+  // d distance / d logit
+  double slope(size_t side, size_t bin) const {
+    return bins_ == 1 ? 1
+                      : probabilities_[side * bins_ + bin] * (static_cast<double>(bin) - distances_[side]);
+  }
+
+  // Return a side's part of the third term and write its gradient towards the side's logits.
+  // An L1 distance, in units of `unit` cells.
+  double l1(size_t side, double wanted, double unit, std::span<double> gradient) const {
+    const double off = (distances_[side] - wanted) / unit;
+    gradient[0] = (off > 0 ? 1 : off < 0 ? -1 : 0) / unit;
+    return std::abs(off);
+  }
+  // The cross entropy against a distribution over the two bins around the wanted distance.
+  double dfl(size_t side, double wanted, std::span<double> gradient) const {
+    const double target = std::clamp(wanted, 0.0, static_cast<double>(bins_) - 1.01);
+    const auto left = static_cast<size_t>(target);
+    const double right_weight = target - static_cast<double>(left), left_weight = 1 - right_weight;
+    const double* const x = &logits_[side * bins_];
+    std::copy_n(&probabilities_[side * bins_], bins_, gradient.begin());
+    gradient[left] -= left_weight;
+    gradient[left + 1] -= right_weight;
+    return log_total_[side] - (x[left] * left_weight + x[left + 1] * right_weight);
+  }
+
+ private:
+  void expect(size_t side) {
+    const double* const x = &logits_[side * bins_];
+    double* const p = &probabilities_[side * bins_];
+    const double largest = *std::max_element(x, x + bins_);
+    double total = 0, weighted = 0;
+    for (size_t b = 0; b < bins_; ++b) {
+      p[b] = std::exp(x[b] - largest);
+      total += p[b];
+      weighted += static_cast<double>(b) * p[b];
+    }
+    for (size_t b = 0; b < bins_; ++b) p[b] /= total;
+    log_total_[side] = largest + std::log(total);
+    distances_[side] = weighted / total;
+  }
+
+  size_t bins_;
+  std::vector<double> logits_, probabilities_;  // (4, bins)
+  std::array<double, 4> log_total_ = {}, distances_ = {};
+};
+
+template <class T>
+void fill_with_zeros(const MapView<T>& map, int64_t image) {
+  const int64_t whole = map.channels / map.lanes * map.lanes;
+  std::fill_n(map.channel(image, 0), whole * map.pixels(), T{0});
+  for (int64_t c = whole; c < map.channels; ++c)
+    for (int64_t pixel = 0; pixel < map.pixels(); ++pixel) map.channel(image, c)[pixel * map.lanes] = 0;
+}
+
+// One image.
+template <class T>
+class Foreground {
+ public:
+  Foreground(const DetectionLossInput<T>& input, std::span<const AnchorLevel> levels, int64_t image,
+             const ForegroundOptions& options)
+      : input_(input),
+        levels_(levels),
+        image_(image),
+        options_(options),
+        sides_(options.reg_max),
+        gradient_(sides_.bins()) {}
+
+  void add(const AssignedAnchor& assigned, int64_t label, const BoxXyxy& object) {
+    const AnchorLevel& level = level_of(levels_, assigned.anchor);
+    level_ = static_cast<size_t>(&level - levels_.data());
+    cell_ = assigned.anchor - level.first;
+    weight_ = static_cast<double>(assigned.weight);
+    sides_.read(input_.maps[level_].sides, image_, cell_);
+    add_class(label);
+    add_sides(level, object);
+  }
+
+  const DetectionTerms& sums() const { return sums_; }
+
+ private:
+  void add_class(int64_t label) {
+    const double class_weight =
+        options_.class_weights.empty() ? 1 : options_.class_weights[static_cast<size_t>(label)];
+    const MapView<const T>& map = input_.maps[level_].classes;
+    const double logit = map.channel(image_, label)[cell_ * map.lanes];
+    sums_[1] -= weight_ * class_weight * logit;
+    if (input_.gradients.empty()) return;
+    write(input_.gradients[level_].classes, label,
+          options_.scales[1] * class_weight * (1 / (1 + std::exp(-logit)) - weight_));
+  }
+
+  void add_sides(const AnchorLevel& level, const BoxXyxy& object) {
+    const double x = static_cast<double>(cell_ % level.width) + 0.5;
+    const double y = static_cast<double>(cell_ / level.width) + 0.5;
+    const auto target = [&](size_t i) { return static_cast<double>(object[i]) / level.stride; };
+    const std::array<double, 4> wanted = {x - target(0), y - target(1), target(2) - x, target(3) - y};
+    const IouAndGradient overlap =
+        complete_iou_gradient(MeasuredBox(x - sides_.distance(0), y - sides_.distance(1),
+                                          x + sides_.distance(2), y + sides_.distance(3)),
+                              MeasuredBox(target(0), target(1), target(2), target(3)));
+    sums_[0] += weight_ * (1 - overlap.iou);
+    for (size_t side = 0; side < 4; ++side) {
+      const AnchorLevel& first = levels_[0];
+      const double input_side =  // in cells of this level
+          static_cast<double>((side % 2 == 0 ? first.width : first.height) * first.stride) / level.stride;
+      sums_[2] += weight_ / 4 *
+                  (sides_.bins() == 1 ? sides_.l1(side, wanted[side], input_side, gradient_)
+                                      : sides_.dfl(side, wanted[side], gradient_));
+      if (input_.gradients.empty()) continue;
+      const double of_distance =
+          options_.scales[0] * weight_ * (side < 2 ? overlap.gradient[side] : -overlap.gradient[side]);
+      for (size_t bin = 0; bin < sides_.bins(); ++bin)
+        write(input_.gradients[level_].sides, static_cast<int64_t>(side * sides_.bins() + bin),
+              of_distance * sides_.slope(side, bin) + options_.scales[2] * weight_ / 4 * gradient_[bin]);
+    }
+  }
+
+  void write(const MapView<T>& map, int64_t channel, double value) const {
+    map.channel(image_, channel)[cell_ * map.lanes] = static_cast<T>(value);
+  }
+
+  const DetectionLossInput<T>& input_;
+  std::span<const AnchorLevel> levels_;
+  int64_t image_;
+  const ForegroundOptions& options_;
+  DetectionTerms sums_ = {};
+  // Of the latest anchor.
+  size_t level_ = 0;
+  int64_t cell_ = 0;
+  double weight_ = 0;
+  Sides sides_;
+  std::vector<double> gradient_;  // of one side's third term
+};
+
+}  // namespace
+
+template <class T>
+DetectionTerms foreground_terms(const DetectionLossInput<T>& input, std::span<const AnchorLevel> levels,
+                                int64_t image, const ImageAssignment& assignment, const Objects& objects,
+                                const ForegroundOptions& options) {
+  for (const LevelMaps<T>& gradient : input.gradients) fill_with_zeros(gradient.sides, image);
+  Foreground<T> foreground(input, levels, image, options);
+  for (const AssignedAnchor& assigned : assignment.foreground) {
+    const auto object = static_cast<size_t>(assigned.object);
+    foreground.add(assigned, objects.labels[object], objects.boxes[object]);
+  }
+  return foreground.sums();
+}
+
+template DetectionTerms foreground_terms<float>(const DetectionLossInput<float>&,
+                                                std::span<const AnchorLevel>, int64_t, const ImageAssignment&,
+                                                const Objects&, const ForegroundOptions&);
+template DetectionTerms foreground_terms<double>(const DetectionLossInput<double>&,
+                                                 std::span<const AnchorLevel>, int64_t,
+                                                 const ImageAssignment&, const Objects&,
+                                                 const ForegroundOptions&);
+
+}  // namespace marrow::loss
