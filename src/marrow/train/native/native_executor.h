@@ -1,0 +1,15 @@
+// The training executor on Marrow's own kernels: the processor, float32.
+#pragma once
+
+#include <memory>
+
+#include "marrow/train/step/training_executor.h"
+
+namespace marrow::train {
+
+// A MakeExecutor. Throws Error{kUsage} for a device or a precision that it does not have, and Error{kModel}
+// as TrainingExecutor::load does.
+std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const ExecutorState& start,
+                                                       const ExecutorSettings& settings);
+
+}  // namespace marrow::train

@@ -1,0 +1,197 @@
+#include "marrow/train/native/program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "marrow/engine/compile/memory_plan.h"
+
+namespace marrow::train::native {
+
+// A block of gradients is written by its last reader in the program's order, which is the first to travel
+// back; those before it add.
+void Program::plan_gradients() {
+  const int lanes = kernels_.lanes;
+  std::vector<std::vector<bool>> written;
+  for (const Map& map : maps_) written.emplace_back(static_cast<size_t>(map.blocks(lanes)), false);
+  for (const int output : outputs_)
+    std::fill(written[static_cast<size_t>(output)].begin(), written[static_cast<size_t>(output)].end(), true);
+  unwritten_.resize(steps_.size());
+  for (size_t i = steps_.size(); i-- > 0;) {
+    const auto output = static_cast<size_t>(steps_[i]->output);
+    if (!maps_[output].has_gradient) continue;
+    for (size_t block = 0; block < written[output].size(); ++block)
+      if (!written[output][block]) unwritten_[i].push_back({steps_[i]->output, static_cast<int64_t>(block)});
+    for (Reader& reader : steps_[i]->inputs)
+      for (Reader::Block& part : reader.parts()) {
+        auto block = written[static_cast<size_t>(part.reading.map)].begin() + part.block;
+        part.adds = *block;
+        *block = true;
+      }
+  }
+}
+
+void Program::plan_memory() {
+  const int lanes = kernels_.lanes;
+  const auto count = static_cast<int>(steps_.size());
+  const auto backward_time = [&](int step) { return 2 * count - step; };  // the loss is at time `count`
+  const size_t maps = maps_.size();
+  std::vector<engine::Lifetime> lives(2 * maps);  // values, then gradients
+  for (size_t m = 0; m < maps; ++m) {
+    lives[m].size = maps_[m].floats(lanes);
+    lives[maps + m].size = maps_[m].has_gradient ? maps_[m].floats(lanes) : 0;
+    lives[maps + m].first = 2 * count;
+  }
+  for (int i = 0; i < count; ++i) {
+    const Step& step = *steps_[static_cast<size_t>(i)];
+    const auto output = static_cast<size_t>(step.output);
+    const bool travels_back = maps_[output].has_gradient;
+    const int last = travels_back ? backward_time(i) : i;
+    lives[output].first = i;
+    lives[output].last = std::max(lives[output].last, last);
+    lives[maps + output].last = backward_time(i);
+    lives[maps + output].first = std::min(lives[maps + output].first, backward_time(i));
+    for (const Reader& reader : step.inputs)
+      for (const Reader::Block& part : reader.parts()) {
+        const auto map = static_cast<size_t>(part.reading.map);
+        lives[map].last = std::max(lives[map].last, last);
+        lives[maps + map].first = std::min(lives[maps + map].first, backward_time(i));
+      }
+  }
+  for (const int output : outputs_) {
+    auto& value = lives[static_cast<size_t>(output)];
+    value.last = std::max(value.last, count);
+    lives[maps + static_cast<size_t>(output)].first = count;
+  }
+  const engine::MemoryPlan plan = engine::plan_memory(lives, engine::kLineFloats);
+  arena_floats_ = plan.size;
+  for (size_t m = 0; m < maps; ++m) {
+    maps_[m].value_at = plan.offsets[m];
+    maps_[m].gradient_at = plan.offsets[maps + m];
+  }
+  for (const StepPtr& step : steps_) scratch_floats_ = std::max(scratch_floats_, step->scratch_floats());
+  for (const Check& check : checks_)
+    scratch_floats_ = std::max(scratch_floats_, check.reader.pixels() * lanes);
+  scratch_floats_ = (scratch_floats_ / engine::kLineFloats + 2) * engine::kLineFloats;
+}
+
+void Program::bind() {
+  const auto fit = [](Tensor& tensor, int64_t floats) {
+    if (tensor.size() >= floats) return;
+    tensor = {};  // first of all gives back what it had
+    tensor = Tensor({floats});
+  };
+  fit(workspace_.arena, arena_floats_);
+  fit(workspace_.scratch, scratch_floats_ * pool_.threads());
+  float* arena = workspace_.arena.values().data();
+  for (Map& map : maps_) {
+    map.value = arena + map.value_at;
+    map.gradient = arena + map.gradient_at;
+  }
+}
+
+Run Program::run_of(const Tensor* images, const TrainingPlace& place, int64_t version, bool moves) {
+  return {.kernels = &kernels_,
+          .engine = &engine::kernels_of(kernels_.level),
+          .pool = &pool_,
+          .maps = maps_,
+          .norms = norms_,
+          .images = images,
+          .place = place,
+          .moves_statistics = moves,
+          .version = version,
+          .scratch = workspace_.scratch.values().data(),
+          .scratch_floats = scratch_floats_};
+}
+
+template <class AfterStep>
+void Program::run_forward(const Run& run, const AfterStep& after) {
+  for (Norm& norm : norms_) norm.begin();
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    steps_[i]->forward(run);
+    if (!after(i + 1)) return;
+  }
+}
+
+void Program::forward(const Tensor& images, const TrainingPlace& place, int64_t version) {
+  place_ = place;
+  version_ = version;
+  bind();
+  run_forward(run_of(&images, place, version, true), [](size_t) { return true; });
+}
+
+void Program::backward() {
+  const Run run = run_of(nullptr, place_, version_, false);
+  const int lanes = kernels_.lanes;
+  for (size_t i = steps_.size(); i-- > 0;) {
+    if (!maps_[static_cast<size_t>(steps_[i]->output)].has_gradient) continue;
+    for (const Unwritten& unwritten : unwritten_[i]) {
+      const Map& map = maps_[static_cast<size_t>(unwritten.map)];
+      for (int64_t image = 0; image < map.images; ++image)
+        std::memset(map.gradient + map.at(lanes, image, unwritten.block, 0), 0,
+                    static_cast<size_t>(map.pixels() * lanes) * sizeof(float));
+    }
+    steps_[i]->backward(run);
+  }
+}
+
+namespace {
+
+template <class T>
+loss::MapView<T> view_of(const Map& map, T* data, int lanes) {
+  return {data, map.images, map.channels, map.height, map.width, lanes, map.image_floats(lanes)};
+}
+
+}  // namespace
+
+loss::MapView<const float> Program::output(size_t index) const {
+  const Map& map = maps_[static_cast<size_t>(outputs_.at(index))];
+  return view_of<const float>(map, map.value, kernels_.lanes);
+}
+
+loss::MapView<float> Program::output_gradient(size_t index) const {
+  const Map& map = maps_[static_cast<size_t>(outputs_.at(index))];
+  return view_of<float>(map, map.gradient, kernels_.lanes);
+}
+
+// The input is the first map.
+loss::MapView<const float> Program::input_gradient() const {
+  return view_of<const float>(maps_.front(), maps_.front().gradient, kernels_.lanes);
+}
+
+bool Program::is_finite(const Run& run, const Check& check) const {
+  const Reader& reader = check.reader;
+  const int lanes = run.lanes();
+  float* plane = run.thread_scratch(0);
+  std::vector<bool> counts(static_cast<size_t>(reader.blocks() * lanes), false);
+  for (int c = 0; c < reader.channels(); ++c) counts[static_cast<size_t>(reader.lane_of(c))] = true;
+  for (int64_t image = 0; image < reader.images(); ++image)
+    for (int block = 0; block < reader.blocks(); ++block) {
+      const float* values = plane;
+      if (check.raw) {
+        const Reader::Block& part = reader.parts()[static_cast<size_t>(block)];
+        const Map& map = maps_[static_cast<size_t>(part.reading.map)];
+        values = map.value + map.at(lanes, image, part.block, 0);
+      } else {
+        reader.prepare(run, image, block, 0, reader.pixels(), plane);
+      }
+      for (int64_t i = 0; i < reader.pixels() * lanes; ++i)
+        if (counts[static_cast<size_t>(block * lanes + i % lanes)] && !std::isfinite(values[i])) return false;
+    }
+  return true;
+}
+
+std::string Program::first_non_finite(const Tensor& images, const TrainingPlace& place, int64_t version) {
+  bind();
+  const Run run = run_of(&images, place, version, false);
+  std::string found;
+  size_t next = 0;
+  run_forward(run, [&](size_t done) {
+    for (; next < checks_.size() && checks_[next].after <= done && found.empty(); ++next)
+      if (!is_finite(run, checks_[next])) found = checks_[next].name;
+    return found.empty();
+  });
+  return found;
+}
+
+}  // namespace marrow::train::native

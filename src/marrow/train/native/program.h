@@ -1,0 +1,102 @@
+// A graph compiled for training on batches of one shape: steps forward and backward, and one static plan of
+// the memory that their maps take.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "marrow/graph/graph.h"
+#include "marrow/loss/map_view.h"
+#include "marrow/train/native/step.h"
+#include "marrow/train/step/flat_parameters.h"
+
+namespace marrow::train::native {
+
+// Channels [begin, end) of a value, of which a loss reads the numbers and writes the gradient.
+struct OutputRange {
+  Value value;
+  int begin = 0, end = 0;
+};
+
+struct ProgramSettings {
+  std::vector<OutputRange> outputs;
+  std::vector<std::string> frozen;  // as in ExecutorSettings
+  // Stores every value and makes nothing again: for tests of what is made again.
+  bool stores_all = false;
+  bool input_gradient = false;  // that of the images is wanted, too
+};
+
+// Memory that programs take turns in: of the largest of them.
+struct Workspace {
+  Tensor arena, scratch;
+};
+
+class Program {
+ public:
+  // `parameters`, `workspace` and `pool` outlive this. Throws Error{kShape} where the batch does not fit the
+  // graph.
+  Program(const Graph& graph, const Shape& images, const ProgramSettings& settings,
+          FlatParameters& parameters, const Kernels& kernels, Workspace& workspace, cpu::ThreadPool& pool);
+
+  // In training mode. What other programs left in the workspace is lost. `version`: of the weights, another
+  // one after every change.
+  void forward(const Tensor& images, const TrainingPlace& place, int64_t version);
+  // From the gradients of all outputs. Adds to those of the parameters.
+  void backward();
+
+  // An output after forward(), and where its gradient goes.
+  loss::MapView<const float> output(size_t index) const;
+  loss::MapView<float> output_gradient(size_t index) const;
+
+  // That of the images, after backward().
+  loss::MapView<const float> input_gradient() const;
+
+  // A forward that moves no statistics: the first node, "silu (model.3.act)", whose values are not all
+  // finite;
+  // "" when there is none.
+  std::string first_non_finite(const Tensor& images, const TrainingPlace& place, int64_t version);
+
+  // Parameters whose gradient a backward pass adds to.
+  const std::vector<std::string>& trained() const { return trained_; }
+  const Shape& images() const { return images_; }
+  int64_t arena_floats() const { return arena_floats_; }
+
+ private:
+  friend class Lowering;
+
+  struct Check {
+    std::string name;
+    Reader reader;
+    size_t after = 0;  // so many steps
+    bool raw = false;  // as it is stored, without a batch norm that joined the map since
+  };
+  struct Unwritten {
+    int map = 0;
+    int64_t block = 0;
+  };
+
+  void plan_gradients();
+  void plan_memory();
+  void bind();
+  Run run_of(const Tensor* images, const TrainingPlace& place, int64_t version, bool moves);
+  template <class AfterStep>
+  void run_forward(const Run& run, const AfterStep& after);
+  bool is_finite(const Run& run, const Check& check) const;
+
+  Shape images_;
+  const Kernels& kernels_;
+  Workspace& workspace_;
+  cpu::ThreadPool& pool_;
+  std::vector<Map> maps_;
+  std::vector<Norm> norms_;
+  std::vector<StepPtr> steps_;
+  std::vector<std::vector<Unwritten>> unwritten_;  // by step: gradients that no reader gives
+  std::vector<int> outputs_;                       // maps
+  std::vector<Check> checks_;
+  std::vector<std::string> trained_;
+  int64_t arena_floats_ = 0, scratch_floats_ = 0;
+  TrainingPlace place_;
+  int64_t version_ = 0;
+};
+
+}  // namespace marrow::train::native

@@ -1,0 +1,82 @@
+// How a step sees a value: as blocks of channels that are made again from stored maps.
+//
+// A value is act(n) of channels of maps, n = the map as its batch norm leaves it. Slices, concatenations and
+// shuffles are nothing but a list of channels. A step asks for prepared blocks, and gives back the gradients
+// of what it was given; batch norms' sums over these are taken on the way.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace marrow::train::native {
+
+struct Map;
+struct Run;
+
+// act(n) of a map.
+struct Reading {
+  int map = 0;
+  int kind = 0;  // of engine::Kernels::unary; 0: the identity
+  float parameter = 0;
+  const float* named_parameter = nullptr;  // takes its place: a slope that changes in training
+
+  bool operator==(const Reading&) const = default;
+};
+
+struct Seen {
+  struct Channel {
+    int reading = 0;
+    int channel = 0;  // of its map
+  };
+  std::vector<Reading> readings;
+  std::vector<Channel> channels;
+  int64_t images = 1, height = 1, width = 1;
+
+  int64_t pixels() const { return height * width; }
+};
+
+class Reader {
+ public:
+  Reader(const Seen& seen, std::span<const Map> maps, int lanes);
+
+  int64_t images() const { return images_; }
+  int64_t height() const { return height_; }
+  int64_t width() const { return width_; }
+  int64_t pixels() const { return height_ * width_; }
+  int channels() const { return static_cast<int>(lanes_of_.size()); }
+  int blocks() const { return static_cast<int>(blocks_.size()); }
+  // Where a channel lies among the prepared blocks: block * lanes + lane.
+  int lane_of(int channel) const { return lanes_of_[static_cast<size_t>(channel)]; }
+  // Channels lie in order, and every block belongs to this value as a whole.
+  bool aligned() const { return aligned_; }
+  bool wants_gradient(std::span<const Map> maps) const;
+
+  // `pixels` of a block from `first` on.
+  void prepare(const Run& run, int64_t image, int block, int64_t first, int64_t pixels, float* dst) const;
+
+  // Between these two, give() for every pixel of every block, once. Lanes that are not of this value are 0 in
+  // dz.
+  void begin_backward(int lanes);
+  void give(const Run& run, int64_t share, int64_t image, int block, int64_t first, int64_t pixels,
+            const float* dz);
+  void end_backward(const Run& run);
+
+  // One block of a map, seen through its norm and an activation.
+  struct Block {
+    Reading reading;
+    int64_t block = 0;
+    bool adds = false;  // to what other readers gave; otherwise it is the first
+  };
+  std::vector<Block>& parts() { return blocks_; }
+  const std::vector<Block>& parts() const { return blocks_; }
+
+ private:
+  int64_t images_, height_, width_;
+  std::vector<Block> blocks_;
+  std::vector<int> lanes_of_;
+  bool aligned_ = false;
+  std::vector<double> sums_;  // [share][block][2][lane]: of dn and dn (y - centre)
+};
+
+}  // namespace marrow::train::native

@@ -1,0 +1,84 @@
+// Dense convolutions of a training step: what their ways of computing share.
+//
+// A step reads prepared blocks, so a weight has an input lane (Reader::lane_of) and an output lane, and lanes
+// that stand for no channel have weights 0. Convolutions in groups are dense ones with zeros.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "marrow/graph/operation.h"
+#include "marrow/train/native/kernels/pack.h"
+#include "marrow/train/native/step.h"
+#include "marrow/train/native/steps/product_output.h"
+
+namespace marrow::train::native {
+
+struct ConvolutionSetting {
+  Conv op;
+  Padding rows, columns;  // resolved
+  ParameterPlace weight, bias;
+  Reader input;
+  int output = 0;
+};
+
+class DenseConvolution : public Step {
+ public:
+  DenseConvolution(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+
+ protected:
+  int64_t input_lanes() const { return int64_t{reader().blocks()} * lanes_; }
+  int64_t output_lanes() const { return out_blocks_ * lanes_; }
+  Reader& reader() { return inputs.front(); }
+  const Reader& reader() const { return inputs.front(); }
+  int taps() const { return op_.kernel * op_.kernel; }
+  int64_t matrix_floats() const { return input_lanes() * output_lanes(); }
+
+  // Packs the weights for outputs from inputs, or where `turned` for inputs from outputs; by Winograd's
+  // products or by taps in this order.
+  struct Packing {
+    bool turned = false, winograd = false;
+    std::span<const int> taps;
+    int block_channels = 0;
+  };
+  void pack(const Run& run, const Packing& packing, Tensor& packed) const;
+  // Floats of a packed group of so many blocks of outputs.
+  int64_t group_floats(int64_t in_blocks, int block_channels, int64_t taps, int64_t blocks) const {
+    return in_blocks * block_channels * taps * blocks * lanes_;
+  }
+
+  // Shares that add up gradients of the weights, each in its own matrices of `floats`.
+  int64_t weight_shares(int64_t floats) const;
+  // Adds them, in order, to the parameter's gradient: acc[share][tap][output lane][input lane].
+  void add_tap_gradients(std::span<const float> acc, int64_t shares) const;
+
+  Conv op_;
+  Padding rows_, columns_;
+  ParameterPlace weight_;
+  ProductOutput product_;
+  int lanes_;
+  int64_t out_blocks_;
+  int channels_;  // of the input
+
+ private:
+  // As files hold them, [output][input][tap], of every input that a lane stands for.
+  struct DenseWeights {
+    const float* values = nullptr;
+    Tensor own;               // where they are not the parameter's
+    std::vector<int> inputs;  // at each lane
+    int64_t count = 0;
+  };
+  DenseWeights dense_weights() const;
+};
+
+// Which of these takes a convolution is decided by make_convolution().
+StepPtr make_pointwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+StepPtr make_direct(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+StepPtr make_winograd(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+StepPtr make_depthwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+
+// Whether a convolution is depthwise, each output of one input: it wants an aligned input.
+bool is_depthwise(const Conv& op, int channels);
+StepPtr make_convolution(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+
+}  // namespace marrow::train::native

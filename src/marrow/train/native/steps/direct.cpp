@@ -1,0 +1,199 @@
+// A dense convolution of any kernel, stride and padding, a band of output rows at a time.
+#include <algorithm>
+#include <numeric>
+
+#include "marrow/train/native/steps/convolution.h"
+#include "marrow/train/native/steps/windows.h"
+
+namespace marrow::train::native {
+namespace {
+
+class Direct final : public DenseConvolution {
+ public:
+  Direct(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes)
+      : DenseConvolution(setting, maps, lanes),
+        y_(reader().height(), maps[static_cast<size_t>(output)].height, op_, rows_.before),
+        x_(reader().width(), maps[static_cast<size_t>(output)].width, op_, columns_.before),
+        block_channels_(reader().aligned() ? std::min(channels_, lanes) : lanes) {
+    constexpr int64_t kCacheFloats = 40 * 1024;
+    const int64_t row = (reader().blocks() * x_.covered(x_.out) * op_.stride + out_blocks_ * x_.out) * lanes_;
+    most_ = std::clamp<int64_t>(kCacheFloats / row, 1, y_.out);
+    chunks_ = reader().images() * bands_of(y_, most_);
+    for (int row_tap = 0; row_tap < op_.kernel; ++row_tap)
+      for (int column = 0; column < op_.kernel; ++column)
+        taps_.push_back((int64_t{row_tap} * windows().input_width() + column) * op_.dilation * lanes_);
+    for (size_t row_phase = 0; row_phase < y_.phases.size(); ++row_phase)
+      for (size_t column = 0; column < x_.phases.size(); ++column) add_phase(row_phase, column);
+  }
+
+  int64_t scratch_floats() const override {
+    return reader().blocks() * windows().input_block() + out_blocks_ * windows().gradient_block() +
+           kMostGroup * std::max(most_ * x_.out, windows().most_indices() * op_.stride * x_.in) * lanes_;
+  }
+
+  void forward(const Run& run) override {
+    pack_weights(run);
+    product_.begin_forward(run);
+    const Windows windows = this->windows();
+    run.for_chunks(chunks_, std::min(chunks_, kMostShares), [&](int64_t chunk, int64_t share, int thread) {
+      const Band band = native::band(y_, most_, chunk);
+      float* x = run.thread_scratch(thread);
+      float* y = x + reader().blocks() * windows.input_block();
+      for (int block = 0; block < reader().blocks(); ++block)
+        windows.prepare_input(run, reader(), band, block, x + block * windows.input_block());
+      const float* weights = forward_.values().data();
+      const int64_t plane = most_ * x_.out * lanes_;
+      for (int64_t first = 0, blocks = 0; first < out_blocks_; first += blocks) {
+        blocks = next_group(static_cast<int>(out_blocks_ - first), run.kernels->output_group);
+        for (int64_t row = 0; row < band.rows; ++row)
+          run.kernels->multiply({.src = x + row * op_.stride * windows.input_width() * lanes_,
+                                 .src_block = windows.input_block(),
+                                 .src_step = int64_t{op_.stride} * lanes_,
+                                 .blocks = reader().blocks(),
+                                 .block_channels = block_channels_,
+                                 .taps = taps_.data(),
+                                 .tap_count = taps(),
+                                 .weights = weights,
+                                 .outputs = static_cast<int>(blocks),
+                                 .dst = y + row * x_.out * lanes_,
+                                 .dst_block = plane,
+                                 .dst_step = lanes_,
+                                 .pixels = x_.out});
+        for (int64_t block = 0; block < blocks; ++block)
+          product_.store(run, share, band.image, first + block, band.first * x_.out, band.rows * x_.out,
+                         y + block * plane);
+        weights += group_floats(reader().blocks(), block_channels_, taps(), blocks);
+      }
+    });
+    product_.end_forward(run);
+  }
+
+  void backward(const Run& run) override {
+    product_.begin_backward(run);
+    Reader& input = reader();
+    const bool data = input.wants_gradient(run.maps), weights = weight_.gradient != nullptr;
+    if (data) input.begin_backward(lanes_);
+    const int64_t all = taps() * matrix_floats();
+    const int64_t shares = std::min(chunks_, weights ? weight_shares(all) : kMostShares);
+    if (weights) acc_.assign(static_cast<size_t>(shares * all), 0);
+    const Windows windows = this->windows();
+    run.for_chunks(chunks_, shares, [&](int64_t chunk, int64_t share, int thread) {
+      const Band band = native::band(y_, most_, chunk);
+      float* x = run.thread_scratch(thread);
+      float* dy = x + input.blocks() * windows.input_block();
+      float* dx = dy + out_blocks_ * windows.gradient_block();
+      for (int64_t block = 0; block < out_blocks_; ++block)
+        windows.prepare_gradient(run, product_, share, band, block, dy + block * windows.gradient_block());
+      if (weights) {
+        for (int block = 0; block < input.blocks(); ++block)
+          windows.prepare_input(run, input, band, block, x + block * windows.input_block());
+        for (int64_t tap = 0; tap < taps(); ++tap)
+          run.kernels->outer({.dy = dy + windows.gradient_origin(),
+                              .dy_block = windows.gradient_block(),
+                              .dy_row = windows.gradient_width() * lanes_,
+                              .outputs = static_cast<int>(out_blocks_),
+                              .x = x + taps_[static_cast<size_t>(tap)],
+                              .x_block = windows.input_block(),
+                              .x_row = op_.stride * windows.input_width() * lanes_,
+                              .x_step = int64_t{op_.stride} * lanes_,
+                              .inputs = input.blocks(),
+                              .rows = band.rows,
+                              .pixels = x_.out,
+                              .acc = acc_.data() + share * all + tap * matrix_floats(),
+                              .acc_step = input_lanes()});
+      }
+      if (data) give_data(run, windows, share, band, dy, dx);
+    });
+    if (weights) add_tap_gradients(acc_, shares);
+    if (data) input.end_backward(run);
+    product_.end_backward(run);
+  }
+
+ private:
+  static constexpr int64_t kMostGroup = 4;  // blocks of outputs that a tile computes together
+
+  // Input pixels whose row and column are of a phase each.
+  struct Phase {
+    int64_t row, column;
+    std::vector<int> taps;
+    std::vector<int64_t> offsets;  // floats from the gradient at the phase's index
+    Tensor weights;
+  };
+
+  Windows windows() const { return Windows(y_, x_, most_, lanes_); }
+
+  void add_phase(size_t row, size_t column) {
+    Phase phase{static_cast<int64_t>(row), static_cast<int64_t>(column), {}, {}, {}};
+    const PhaseTaps &rows = y_.phases[row], &columns = x_.phases[column];
+    for (size_t i = 0; i < rows.taps.size(); ++i)
+      for (size_t j = 0; j < columns.taps.size(); ++j) {
+        phase.taps.push_back(rows.taps[i] * op_.kernel + columns.taps[j]);
+        phase.offsets.push_back((rows.offsets[i] * windows().gradient_width() + columns.offsets[j]) * lanes_);
+      }
+    phases_.push_back(std::move(phase));
+  }
+
+  void pack_weights(const Run& run) {
+    if (version_ == run.version) return;
+    version_ = run.version;
+    std::vector<int> all(static_cast<size_t>(taps()));
+    std::iota(all.begin(), all.end(), 0);
+    pack(run, {.taps = all, .block_channels = block_channels_}, forward_);
+    if (!reader().wants_gradient(run.maps)) return;
+    for (Phase& phase : phases_)
+      pack(run, {.turned = true, .taps = phase.taps, .block_channels = lanes_}, phase.weights);
+  }
+
+  void give_data(const Run& run, const Windows& windows, int64_t share, const Band& band, const float* dy,
+                 float* dx) {
+    Reader& input = reader();
+    const int64_t first_row = band.first * op_.stride;
+    const int64_t rows = std::min(band.indices * op_.stride, y_.in - first_row);
+    if (rows <= 0) return;
+    const int64_t plane = rows * x_.in * lanes_;
+    for (int64_t first = 0, blocks = 0; first < input.blocks(); first += blocks) {
+      blocks = next_group(static_cast<int>(input.blocks() - first), run.kernels->output_group);
+      for (const Phase& phase : phases_) {
+        const auto count = static_cast<int64_t>(phase.taps.size());
+        const int64_t pixels = (x_.in - phase.column + op_.stride - 1) / op_.stride;
+        const float* weights =
+            phase.weights.values().data() + group_floats(out_blocks_, lanes_, count, first);
+        for (int64_t index = 0; index * op_.stride + phase.row < rows; ++index)
+          run.kernels->multiply(
+              {.src = dy + windows.gradient_origin() + index * windows.gradient_width() * lanes_,
+               .src_block = windows.gradient_block(),
+               .src_step = lanes_,
+               .blocks = static_cast<int>(out_blocks_),
+               .block_channels = lanes_,
+               .taps = phase.offsets.data(),
+               .tap_count = static_cast<int>(count),
+               .weights = weights,
+               .outputs = static_cast<int>(blocks),
+               .dst = dx + ((index * op_.stride + phase.row) * x_.in + phase.column) * lanes_,
+               .dst_block = plane,
+               .dst_step = int64_t{op_.stride} * lanes_,
+               .pixels = pixels});
+      }
+      for (int64_t block = 0; block < blocks; ++block)
+        input.give(run, share, band.image, static_cast<int>(first + block), first_row * x_.in, rows * x_.in,
+                   dx + block * plane);
+    }
+  }
+
+  Axis y_, x_;
+  int block_channels_;
+  int64_t most_ = 1, chunks_ = 1;  // rows of a band
+  std::vector<int64_t> taps_;
+  std::vector<Phase> phases_;
+  int64_t version_ = -1;
+  Tensor forward_;
+  std::vector<float> acc_;
+};
+
+}  // namespace
+
+StepPtr make_direct(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes) {
+  return std::make_unique<Direct>(setting, maps, lanes);
+}
+
+}  // namespace marrow::train::native

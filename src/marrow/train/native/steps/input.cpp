@@ -1,0 +1,81 @@
+#include "marrow/train/native/steps/input.h"
+
+#include <algorithm>
+
+#include "marrow/base/error.h"
+
+namespace marrow::train::native {
+namespace {
+
+// write(image, channel, pixel, value) for every value of a batch, as the network wants it.
+template <class Pixel, class Write>
+void for_values(const Input& op, const Tensor& images, int64_t image, const Write& write) {
+  const int64_t channels = images.dim(1), pixels = images.dim(2) * images.dim(3);
+  const bool colour = op.channels == 3, ready = images.dtype() == DType::kFloat32;
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t from = colour && !ready && op.format.order == ChannelOrder::kBgr ? 2 - c : c;
+    const Pixel* src = images.values<Pixel>().data() + (image * channels + from) * pixels;
+    const auto scale = static_cast<float>(op.format.scale);
+    const auto i = static_cast<size_t>(colour ? c : 0);
+    const float mean = colour ? static_cast<float>(op.format.mean[i]) : 0;
+    const float deviation = colour ? static_cast<float>(op.format.std[i]) : 1;
+    for (int64_t p = 0; p < pixels; ++p) {
+      const auto value = static_cast<float>(src[p]);
+      write(c, p, ready ? value : (value * scale - mean) / deviation);
+    }
+  }
+}
+
+template <class Write>
+void for_values_of(const Input& op, const Tensor& images, int64_t image, const Write& write) {
+  switch (images.dtype()) {
+    case DType::kFloat32:
+      return for_values<float>(op, images, image, write);
+    case DType::kUInt8:
+      return for_values<uint8_t>(op, images, image, write);
+    case DType::kInt32:
+      return for_values<int32_t>(op, images, image, write);
+    default:
+      throw Error(ErrorKind::kShape, "images of a batch are uint8, int32 or float32");
+  }
+}
+
+class InputStep final : public Step {
+ public:
+  InputStep(const Input& op, int map) : op_(op) { output = map; }
+
+  void forward(const Run& run) override {
+    const Map& map = run.maps[static_cast<size_t>(output)];
+    const int lanes = run.lanes();
+    run.for_chunks(map.images, map.images, [&](int64_t image, int64_t, int) {
+      float* dst = map.value + image * map.image_floats(lanes);
+      std::fill_n(dst, map.image_floats(lanes), 0.0F);
+      for_values_of(op_, *run.images, image, [&](int64_t c, int64_t p, float value) {
+        dst[(c / lanes * map.pixels() + p) * lanes + c % lanes] = value;
+      });
+    });
+  }
+  void backward(const Run&) override {}
+
+ private:
+  Input op_;
+};
+
+}  // namespace
+
+Tensor ready_images(const Input& op, const Tensor& images) {
+  Tensor ready(images.shape());
+  const int64_t channels = images.dim(1), pixels = images.dim(2) * images.dim(3);
+  float* dst = ready.values().data();
+  for (int64_t image = 0; image < images.dim(0); ++image)
+    for_values_of(op, images, image, [&](int64_t c, int64_t p, float value) {
+      dst[(image * channels + c) * pixels + p] = value;
+    });
+  return ready;
+}
+
+StepPtr make_input(const Input& op, int map) {
+  return std::make_unique<InputStep>(op, map);
+}
+
+}  // namespace marrow::train::native

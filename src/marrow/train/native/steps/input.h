@@ -1,0 +1,16 @@
+// A batch's images as a map.
+#pragma once
+
+#include "marrow/graph/operation.h"
+#include "marrow/train/native/step.h"
+
+namespace marrow::train::native {
+
+// (N, C, H, W) as a batch has it (TrainingBatch::images) as float32 that is ready for the network. Throws
+// Error{kShape} for another type.
+Tensor ready_images(const Input& op, const Tensor& images);
+
+// Pixels become what the input node says: order, scale, mean and std.
+StepPtr make_input(const Input& op, int map);
+
+}  // namespace marrow::train::native

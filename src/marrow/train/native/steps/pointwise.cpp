@@ -1,0 +1,157 @@
+// A 1x1 convolution of stride 1, or a linear layer: pixels of all images in a row, cut into chunks whose
+// prepared blocks stay in the second-level cache.
+#include <algorithm>
+
+#include "marrow/train/native/steps/convolution.h"
+
+namespace marrow::train::native {
+namespace {
+
+class Pointwise final : public DenseConvolution {
+ public:
+  Pointwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes)
+      : DenseConvolution(setting, maps, lanes) {
+    constexpr int64_t kCacheFloats = 32 * 1024, kLeast = 48, kMost = 384, kTile = 12;
+    const int64_t blocks = reader().blocks() + out_blocks_;
+    pixels_ = std::clamp(kCacheFloats / (blocks * lanes_) / kTile * kTile, kLeast, kMost);
+    total_ = reader().images() * reader().pixels();
+    pixels_ = std::min(pixels_, total_);
+    chunks_ = (total_ + pixels_ - 1) / pixels_;
+  }
+
+  int64_t scratch_floats() const override {
+    return (reader().blocks() + out_blocks_ + kMostGroup) * pixels_ * lanes_;
+  }
+
+  void forward(const Run& run) override {
+    pack_weights(run);
+    product_.begin_forward(run);
+    run.for_chunks(chunks_, std::min(chunks_, kMostShares), [&](int64_t chunk, int64_t share, int thread) {
+      const int64_t first = chunk * pixels_, count = std::min(pixels_, total_ - first);
+      float* x = run.thread_scratch(thread);
+      float* y = x + reader().blocks() * pixels_ * lanes_;
+      prepare_inputs(run, first, count, x);
+      multiply(run, x, reader().blocks(), count, forward_, out_blocks_, y, [&](int64_t block, float* rows) {
+        for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+          product_.store(run, share, image, block, pixel, n, rows + at * lanes_);
+        });
+      });
+    });
+    product_.end_forward(run);
+  }
+
+  void backward(const Run& run) override {
+    product_.begin_backward(run);
+    Reader& input = reader();
+    const bool data = input.wants_gradient(run.maps), weights = weight_.gradient != nullptr;
+    if (data) input.begin_backward(lanes_);
+    const int64_t shares = std::min(chunks_, weights ? weight_shares(matrix_floats()) : kMostShares);
+    if (weights) acc_.assign(static_cast<size_t>(shares * matrix_floats()), 0);
+    run.for_chunks(chunks_, shares, [&](int64_t chunk, int64_t share, int thread) {
+      const int64_t first = chunk * pixels_, count = std::min(pixels_, total_ - first);
+      float* x = run.thread_scratch(thread);
+      float* dy = x + input.blocks() * pixels_ * lanes_;
+      float* dx = dy + out_blocks_ * pixels_ * lanes_;
+      for (int64_t block = 0; block < out_blocks_; ++block)
+        for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+          product_.prepare_gradient(run, share, image, block, pixel, n, true,
+                                    dy + (block * pixels_ + at) * lanes_);
+        });
+      if (weights) {
+        prepare_inputs(run, first, count, x);
+        run.kernels->outer({.dy = dy,
+                            .dy_block = pixels_ * lanes_,
+                            .dy_row = 0,
+                            .outputs = static_cast<int>(out_blocks_),
+                            .x = x,
+                            .x_block = pixels_ * lanes_,
+                            .x_row = 0,
+                            .x_step = lanes_,
+                            .inputs = input.blocks(),
+                            .rows = 1,
+                            .pixels = count,
+                            .acc = acc_.data() + share * matrix_floats(),
+                            .acc_step = input_lanes()});
+      }
+      if (data)
+        multiply(run, dy, out_blocks_, count, backward_, input.blocks(), dx, [&](int64_t block, float* rows) {
+          for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+            input.give(run, share, image, static_cast<int>(block), pixel, n, rows + at * lanes_);
+          });
+        });
+    });
+    if (weights) add_tap_gradients(acc_, shares);
+    if (data) input.end_backward(run);
+    product_.end_backward(run);
+  }
+
+ private:
+  static constexpr int64_t kMostGroup = 4;  // blocks of outputs that a tile computes together
+
+  void pack_weights(const Run& run) {
+    if (version_ == run.version) return;
+    version_ = run.version;
+    const int tap = 0;
+    pack(run, {.taps = {&tap, 1}, .block_channels = lanes_}, forward_);
+    if (reader().wants_gradient(run.maps))
+      pack(run, {.turned = true, .taps = {&tap, 1}, .block_channels = lanes_}, backward_);
+  }
+
+  // work(image, its first pixel, how many, where in the chunk) for the images that a chunk is of.
+  template <class Work>
+  void for_images(int64_t first, int64_t count, const Work& work) const {
+    const int64_t image_pixels = reader().pixels();
+    for (int64_t at = 0; at < count;) {
+      const int64_t image = (first + at) / image_pixels, pixel = (first + at) % image_pixels;
+      const int64_t n = std::min(image_pixels - pixel, count - at);
+      work(image, pixel, n, at);
+      at += n;
+    }
+  }
+
+  void prepare_inputs(const Run& run, int64_t first, int64_t count, float* x) const {
+    for (int block = 0; block < reader().blocks(); ++block)
+      for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+        reader().prepare(run, image, block, pixel, n, x + (block * pixels_ + at) * lanes_);
+      });
+  }
+
+  // done(block, its pixels) for every block of outputs, which it may change.
+  template <class Done>
+  void multiply(const Run& run, const float* src, int64_t in_blocks, int64_t count, const Tensor& packed,
+                int64_t out_blocks, float* dst, const Done& done) const {
+    const int64_t tap = 0;
+    const float* weights = packed.values().data();
+    for (int64_t first = 0, blocks = 0; first < out_blocks; first += blocks) {
+      blocks = next_group(static_cast<int>(out_blocks - first), run.kernels->output_group);
+      run.kernels->multiply({.src = src,
+                             .src_block = pixels_ * lanes_,
+                             .src_step = lanes_,
+                             .blocks = static_cast<int>(in_blocks),
+                             .block_channels = lanes_,
+                             .taps = &tap,
+                             .tap_count = 1,
+                             .weights = weights,
+                             .outputs = static_cast<int>(blocks),
+                             .dst = dst,
+                             .dst_block = pixels_ * lanes_,
+                             .dst_step = lanes_,
+                             .pixels = count});
+      for (int64_t block = 0; block < blocks; ++block) done(first + block, dst + block * pixels_ * lanes_);
+      weights += group_floats(in_blocks, lanes_, 1, blocks);
+    }
+  }
+
+  int64_t pixels_ = 0, total_ = 0, chunks_ = 0;
+  int64_t version_ = -1;
+  Tensor forward_, backward_;
+  std::vector<float> acc_;
+};
+
+}  // namespace
+
+StepPtr make_pointwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes) {
+  return std::make_unique<Pointwise>(setting, maps, lanes);
+}
+
+}  // namespace marrow::train::native

@@ -1,0 +1,130 @@
+// A native training step beside the plain loops of the reference.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "marrow/graph/reference/training.h"
+#include "marrow/graph/shapes.h"
+#include "marrow/train/native/program.h"
+#include "support/doubles.h"
+#include "support/op_cases.h"
+
+namespace marrow::testing {
+
+// What a step computes, in rows.
+struct NativeStep {
+  std::vector<Tensor> values;
+  Tensor input;        // its gradient
+  Weights gradients;   // of trained parameters
+  Weights statistics;  // all weights after the step
+};
+
+inline void copy_rows(const loss::MapView<const float>& view, Tensor& rows) {
+  auto out = rows.values().begin();
+  for (int64_t image = 0; image < view.images; ++image)
+    for (int64_t c = 0; c < view.channels; ++c)
+      for (int64_t p = 0; p < view.pixels(); ++p) *out++ = view.channel(image, c)[p * view.lanes];
+}
+
+struct NativeOptions {
+  int threads = 1;
+  cpu::SimdLevel level = cpu::choose_simd_level();
+  TrainingPlace place = {};
+  std::vector<std::string> frozen = {};
+  bool stores_all = false;
+};
+
+// Of the graph's outputs, whose gradients are `seeds`.
+inline NativeStep run_native(const Graph& graph, const Weights& weights, const Tensor& input,
+                             std::span<const Tensor> seeds, const NativeOptions& options = {}) {
+  using namespace train::native;
+  train::FlatParameters parameters(graph, options.frozen);
+  parameters.load(weights, weights);
+  ProgramSettings settings{
+      .frozen = options.frozen, .stores_all = options.stores_all, .input_gradient = true};
+  const std::vector<Value> targets = output_values(graph);
+  const std::vector<Shape> shapes = infer_shapes(graph, input.shape());
+  for (const Value target : targets)
+    settings.outputs.push_back({target, 0, static_cast<int>(shapes[static_cast<size_t>(target.id)][1])});
+  cpu::ThreadPool pool(options.threads);
+  Workspace workspace;
+  Program program(graph, input.shape(), settings, parameters, train::native::kernels_of(options.level),
+                  workspace, pool);
+  NativeStep step;
+  program.forward(input, options.place, 1);
+  for (size_t i = 0; i < targets.size(); ++i) {
+    step.values.emplace_back(shapes[static_cast<size_t>(targets[i].id)]);
+    copy_rows(program.output(i), step.values.back());
+    const loss::MapView<float> gradient = program.output_gradient(i);
+    for (int64_t image = 0, at = 0; image < gradient.images; ++image) {
+      // Lanes beside the channels are 0, as a step leaves them.
+      std::fill_n(gradient.data + image * gradient.image_step, gradient.image_step, 0.0F);
+      for (int64_t c = 0; c < gradient.channels; ++c)
+        for (int64_t p = 0; p < gradient.pixels(); ++p, ++at)
+          gradient.channel(image, c)[p * gradient.lanes] =
+              static_cast<float>(seeds[i].values<double>()[static_cast<size_t>(at)]);
+    }
+  }
+  program.backward();
+  step.input = Tensor(input.shape());
+  copy_rows(program.input_gradient(), step.input);
+  for (const std::string& name : program.trained()) {
+    const auto& entry = parameters.entries()[parameters.index_of(name)];
+    step.gradients[name] = Tensor::from(entry.shape, parameters.gradient(name));
+  }
+  step.statistics = parameters.weights();
+  return step;
+}
+
+inline double norm_of(const Tensor& tensor) {
+  double sum = 0;
+  for (int64_t i = 0; i < tensor.size(); ++i) sum += tensor.values<double>()[i] * tensor.values<double>()[i];
+  return std::sqrt(sum);
+}
+
+// |found - wanted| / |wanted|, or the former alone where the latter is next to nothing beside `least`.
+inline double distance(const Tensor& found, const Tensor& wanted, double least) {
+  if (found.shape() != wanted.shape()) return INFINITY;
+  double sum = 0;
+  for (int64_t i = 0; i < found.size(); ++i) {
+    const double difference = double{found.values()[i]} - wanted.values<double>()[i];
+    sum += difference * difference;
+  }
+  return std::sqrt(sum) / std::max({norm_of(wanted), least, 1e-30});
+}
+
+// Holds a native step to the reference's in double. `least`: of a gradient's norm, beside the largest one.
+inline void expect_reference_step(const Graph& graph, const Weights& weights, const Tensor& input,
+                                  const NativeOptions& options, double tolerance) {
+  const std::vector<Value> targets = output_values(graph);
+  Tensor exact_input(input.shape(), DType::kFloat64);
+  std::ranges::copy(input.values(), exact_input.values<double>().begin());
+  const Weights exact_weights = double_weights(weights);
+  const auto wanted = reference::run_training_reference<double>(
+      graph, exact_weights, exact_input, targets, {.place = options.place, .frozen = options.frozen});
+  std::vector<Tensor> seeds = random_gradients(wanted.values);
+  const auto gradients = wanted.backward(seeds);
+  const NativeStep found = run_native(graph, weights, input, seeds, options);
+  for (size_t i = 0; i < targets.size(); ++i)
+    EXPECT_LE(distance(found.values[i], wanted.values[i], 0), tolerance) << "value " << i;
+  EXPECT_LE(distance(found.input, gradients.input, 0), tolerance) << "gradient of the input";
+  EXPECT_EQ(found.gradients.size(), gradients.parameters.size());
+  double largest = 0;
+  for (const auto& [name, gradient] : gradients.parameters) largest = std::max(largest, norm_of(gradient));
+  for (const auto& [name, gradient] : gradients.parameters)
+    EXPECT_LE(distance(found.gradients.at(name), gradient, 1e-3 * largest), tolerance) << name;
+  for (const auto& [name, statistic] : wanted.statistics) {
+    const Tensor& moved = found.statistics.at(name);
+    if (moved.dtype() == DType::kInt64)
+      EXPECT_EQ(moved.values<int64_t>()[0], statistic.values<int64_t>()[0]) << name;
+    else
+      EXPECT_LE(distance(moved, statistic, 1e-2), tolerance) << name;
+  }
+}
+
+}  // namespace marrow::testing
