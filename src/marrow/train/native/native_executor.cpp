@@ -28,16 +28,20 @@ using native::Program;
 // Programs of the latest shapes are kept: rectangular batches and a varying size bring a few of them.
 constexpr size_t kMostPrograms = 8;
 
-// What is minimised, of a program's outputs.
+using Outputs = std::span<const loss::MapView<const float>>;
+using Gradients = std::span<const loss::MapView<float>>;
+
+// What is minimised, of ranges of a graph's values.
 class LossOfOutputs {
  public:
   virtual ~LossOfOutputs() = default;
-  virtual std::vector<OutputRange> outputs() const = 0;
-  // Writes the gradients of all outputs.
-  virtual std::vector<double> operator()(const Program& program, const TrainingBatch& batch, double scale,
-                                         cpu::ThreadPool& pool) const = 0;
+  virtual std::vector<OutputRange> ranges() const = 0;
+  // The terms as they are shown. Writes the gradients of all ranges, where there are any.
+  virtual std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
+                                         double scale, cpu::ThreadPool& pool) const = 0;
 };
 
+// A level's sides and classes are two ranges.
 class OfDetection final : public LossOfOutputs {
  public:
   OfDetection(const Graph& graph, const loss::DetectionLossOptions& options)
@@ -47,7 +51,7 @@ class OfDetection final : public LossOfOutputs {
     classes_ = head.classes;
   }
 
-  std::vector<OutputRange> outputs() const override {
+  std::vector<OutputRange> ranges() const override {
     std::vector<OutputRange> ranges;
     for (const Value map : maps_) {
       ranges.push_back({map, 0, sides_});
@@ -56,21 +60,22 @@ class OfDetection final : public LossOfOutputs {
     return ranges;
   }
 
-  std::vector<double> operator()(const Program& program, const TrainingBatch& batch, double scale,
-                                 cpu::ThreadPool& pool) const override {
+  std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
+                                 double scale, cpu::ThreadPool& pool) const override {
     std::vector<loss::LevelMaps<const float>> maps;
-    std::vector<loss::LevelMaps<float>> gradients;
-    for (size_t level = 0; level < maps_.size(); ++level) {
-      maps.push_back({program.output(2 * level), program.output(2 * level + 1)});
-      gradients.push_back({program.output_gradient(2 * level), program.output_gradient(2 * level + 1)});
-    }
+    std::vector<loss::LevelMaps<float>> slopes;
+    for (size_t i = 0; i < outputs.size(); i += 2) maps.push_back({outputs[i], outputs[i + 1]});
+    for (size_t i = 0; i < gradients.size(); i += 2) slopes.push_back({gradients[i], gradients[i + 1]});
     const loss::DetectionTerms terms = loss_(loss::DetectionLossInput<float>{.maps = maps,
                                                                              .targets = batch.targets,
                                                                              .ignored = batch.ignored,
-                                                                             .gradients = gradients,
+                                                                             .gradients = slopes,
                                                                              .loss_scale = scale,
                                                                              .pool = &pool});
-    return {terms.begin(), terms.end()};
+    // The recipe differentiates the terms times the batch size, and shows them without.
+    std::vector<double> shown;
+    for (const double term : terms) shown.push_back(term / static_cast<double>(outputs[0].images));
+    return shown;
   }
 
  private:
@@ -84,17 +89,30 @@ class OfClassification final : public LossOfOutputs {
   explicit OfClassification(const Graph& graph) : logits_(graph.find("logits")) {
     classes_ = graph.node(logits_).channels;
   }
-  std::vector<OutputRange> outputs() const override { return {{logits_, 0, classes_}}; }
-  std::vector<double> operator()(const Program& program, const TrainingBatch& batch, double scale,
-                                 cpu::ThreadPool&) const override {
-    const loss::MapView<float> gradient = program.output_gradient(0);
-    return {loss::soft_cross_entropy(program.output(0), batch.targets, &gradient, scale)};
+  std::vector<OutputRange> ranges() const override { return {{logits_, 0, classes_}}; }
+  std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
+                                 double scale, cpu::ThreadPool&) const override {
+    return {loss::soft_cross_entropy(outputs[0], batch.targets,
+                                     gradients.empty() ? nullptr : gradients.data(), scale)};
   }
 
  private:
   Value logits_;
   int classes_ = 0;
 };
+
+// A range of a tensor (N, C, H, W) or (N, C).
+loss::MapView<const float> view_of(const Tensor& tensor, int begin, int end) {
+  const int64_t height = tensor.shape().size() == 4 ? tensor.dim(2) : 1;
+  const int64_t width = tensor.shape().size() == 4 ? tensor.dim(3) : 1;
+  return {tensor.values().data() + begin * height * width,
+          tensor.dim(0),
+          end - begin,
+          height,
+          width,
+          1,
+          tensor.dim(1) * height * width};
+}
 
 std::unique_ptr<LossOfOutputs> loss_of(const Graph& graph, const Objective& objective) {
   return std::visit(
@@ -129,8 +147,14 @@ class NativeExecutor final : public TrainingExecutor {
       has_gradients_ = true;
     }
     program.forward(batch.images, place, version_);
-    std::vector<double> terms = (*loss_)(program, batch, loss_scale, pool_);
-    program.backward();
+    std::vector<loss::MapView<const float>> outputs;
+    std::vector<loss::MapView<float>> gradients;
+    for (size_t i = 0; i < program.outputs(); ++i) {
+      outputs.push_back(program.output(i));
+      gradients.push_back(program.output_gradient(i));
+    }
+    std::vector<double> terms = (*loss_)(outputs, batch, gradients, loss_scale, pool_);
+    if (std::ranges::all_of(terms, [](double term) { return std::isfinite(term); })) program.backward();
     return terms;
   }
 
@@ -149,12 +173,30 @@ class NativeExecutor final : public TrainingExecutor {
     has_gradients_ = false;
   }
 
-  std::vector<Tensor> evaluate_average(const Tensor& images, std::span<const Value> targets) override {
-    engine::Engine& engine = engine_for(images.shape(), targets);
-    engine.run(native::ready_images(input(), images));
-    std::vector<Tensor> values;
-    for (size_t i = 0; i < targets.size(); ++i) values.push_back(engine.output(i).clone());
-    return values;
+  Weights gradients() const override {
+    Weights gradients;
+    for (const FlatParameters::Entry& entry : parameters_.entries())
+      if (entry.has_gradient)
+        gradients[entry.name] = Tensor::from(entry.shape, parameters_.gradient(entry.name));
+    return gradients;
+  }
+
+  Evaluation evaluate_average(const TrainingBatch& batch, std::span<const Value> targets) override {
+    const std::vector<OutputRange> ranges = loss_->ranges();
+    std::vector<Value> wanted(targets.begin(), targets.end());
+    for (const OutputRange& range : ranges)
+      if (std::ranges::find(wanted, range.value) == wanted.end()) wanted.push_back(range.value);
+    engine::Engine& engine = engine_for(batch.images.shape(), wanted);
+    engine.run(native::ready_images(input(), batch.images));
+    Evaluation evaluation;
+    for (size_t i = 0; i < targets.size(); ++i) evaluation.outputs.push_back(engine.output(i).clone());
+    std::vector<loss::MapView<const float>> outputs;
+    for (const OutputRange& range : ranges) {
+      const auto place = static_cast<size_t>(std::ranges::find(wanted, range.value) - wanted.begin());
+      outputs.push_back(view_of(engine.output(place), range.begin, range.end));
+    }
+    evaluation.losses = (*loss_)(outputs, batch, {}, 1, pool_);
+    return evaluation;
   }
 
   ExecutorState state() const override {
@@ -217,7 +259,7 @@ class NativeExecutor final : public TrainingExecutor {
     }
     if (programs_.size() == kMostPrograms) programs_.pop_back();
     programs_.push_front(std::make_unique<Program>(
-        graph_, images, native::ProgramSettings{.outputs = loss_->outputs(), .frozen = settings_.frozen},
+        graph_, images, native::ProgramSettings{.outputs = loss_->ranges(), .frozen = settings_.frozen},
         parameters_, native::kernels_of(level_), workspace_, pool_));
     return *programs_.front();
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/engine/compile/memory_plan.h"
 
 namespace marrow::train::native {
@@ -120,19 +121,44 @@ void Program::forward(const Tensor& images, const TrainingPlace& place, int64_t 
   run_forward(run_of(&images, place, version, true), [](size_t) { return true; });
 }
 
+void Program::step_back(const Run& run, size_t step) {
+  const int lanes = kernels_.lanes;
+  for (const Unwritten& unwritten : unwritten_[step]) {
+    const Map& map = maps_[static_cast<size_t>(unwritten.map)];
+    for (int64_t image = 0; image < map.images; ++image)
+      std::memset(map.gradient + map.at(lanes, image, unwritten.block, 0), 0,
+                  static_cast<size_t>(map.pixels() * lanes) * sizeof(float));
+  }
+  steps_[step]->backward(run);
+}
+
 void Program::backward() {
   const Run run = run_of(nullptr, place_, version_, false);
-  const int lanes = kernels_.lanes;
-  for (size_t i = steps_.size(); i-- > 0;) {
-    if (!maps_[static_cast<size_t>(steps_[i]->output)].has_gradient) continue;
-    for (const Unwritten& unwritten : unwritten_[i]) {
-      const Map& map = maps_[static_cast<size_t>(unwritten.map)];
-      for (int64_t image = 0; image < map.images; ++image)
-        std::memset(map.gradient + map.at(lanes, image, unwritten.block, 0), 0,
-                    static_cast<size_t>(map.pixels() * lanes) * sizeof(float));
+  for (size_t i = steps_.size(); i-- > 0;)
+    if (travels_back(*steps_[i])) step_back(run, i);
+}
+
+std::vector<StepTime> Program::time_steps(const Tensor& images, int64_t version, int repeats) {
+  bind();
+  std::vector<StepTime> times;
+  for (const StepPtr& step : steps_)
+    times.push_back({step->name, step->kind(), step->macs(), INFINITY, travels_back(*step) ? INFINITY : 0});
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    const Run run = run_of(&images, {}, version + repeat, true);
+    Stopwatch clock;
+    run_forward(run, [&](size_t done) {
+      times[done - 1].forward_ms = std::min(times[done - 1].forward_ms, clock.seconds() * 1e3);
+      clock = {};
+      return true;
+    });
+    for (size_t i = steps_.size(); i-- > 0;) {
+      if (!travels_back(*steps_[i])) continue;
+      clock = {};
+      step_back(run, i);
+      times[i].backward_ms = std::min(times[i].backward_ms, clock.seconds() * 1e3);
     }
-    steps_[i]->backward(run);
   }
+  return times;
 }
 
 namespace {

@@ -31,6 +31,12 @@ struct Workspace {
   Tensor arena, scratch;
 };
 
+struct StepTime {
+  std::string name, kind;
+  double macs = 0;
+  double forward_ms = 0, backward_ms = 0;  // the shortest of the repetitions
+};
+
 class Program {
  public:
   // `parameters`, `workspace` and `pool` outlive this. Throws Error{kShape} where the batch does not fit the
@@ -44,7 +50,8 @@ class Program {
   // From the gradients of all outputs. Adds to those of the parameters.
   void backward();
 
-  // An output after forward(), and where its gradient goes.
+  size_t outputs() const { return outputs_.size(); }
+  // One of them after forward(), and where its gradient goes.
   loss::MapView<const float> output(size_t index) const;
   loss::MapView<float> output_gradient(size_t index) const;
 
@@ -55,6 +62,9 @@ class Program {
   // finite;
   // "" when there is none.
   std::string first_non_finite(const Tensor& images, const TrainingPlace& place, int64_t version);
+
+  // Times every step of `repeats` training steps; the outputs' gradients are what was left there.
+  std::vector<StepTime> time_steps(const Tensor& images, int64_t version, int repeats);
 
   // Parameters whose gradient a backward pass adds to.
   const std::vector<std::string>& trained() const { return trained_; }
@@ -78,6 +88,8 @@ class Program {
   void plan_gradients();
   void plan_memory();
   void bind();
+  bool travels_back(const Step& step) const { return maps_[static_cast<size_t>(step.output)].has_gradient; }
+  void step_back(const Run& run, size_t step);
   Run run_of(const Tensor* images, const TrainingPlace& place, int64_t version, bool moves);
   template <class AfterStep>
   void run_forward(const Run& run, const AfterStep& after);

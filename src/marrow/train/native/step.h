@@ -87,6 +87,10 @@ class Step {
   // parameters. Called when the output has a gradient.
   virtual void backward(const Run& run) = 0;
   virtual int64_t scratch_floats() const { return 0; }  // a thread
+  virtual std::string kind() const = 0;                 // for tables: "winograd 3x3"
+  // Multiply-adds of the forward pass, of layers that have weights. The gradients of data and of weights take
+  // as many each.
+  virtual double macs() const { return 0; }
 
   std::string name;  // "conv (model.3.conv)", of the graph's node
   int output = -1;   // the map it computes

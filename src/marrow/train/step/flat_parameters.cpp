@@ -129,6 +129,10 @@ std::span<float> FlatParameters::gradient(std::string_view name) {
   return part(gradients_.values(), e);
 }
 
+std::span<const float> FlatParameters::gradient(std::string_view name) const {
+  return const_cast<FlatParameters*>(this)->gradient(name);
+}
+
 void FlatParameters::set_has_gradient(std::string_view name) {
   Entry& e = entries_[index_of(name)];
   assert(e.trained);

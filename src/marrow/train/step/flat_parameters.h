@@ -60,6 +60,7 @@ class FlatParameters {
   std::span<float> value(std::string_view name);
   std::span<const float> average_value(std::string_view name) const;
   std::span<float> gradient(std::string_view name);
+  std::span<const float> gradient(std::string_view name) const;
   void set_has_gradient(std::string_view name);
 
   // A counter of the weights; that of the average is as it was loaded.

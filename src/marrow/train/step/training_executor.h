@@ -16,6 +16,7 @@
 #include "marrow/loss/options.h"
 #include "marrow/train/recipe/optimizer_choice.h"
 #include "marrow/train/recipe/schedule.h"
+#include "marrow/train/recipe/train_options.h"
 #include "marrow/train/step/parameter_groups.h"
 
 namespace marrow::train {
@@ -64,7 +65,8 @@ class TrainingExecutor {
   virtual ~TrainingExecutor() = default;
 
   // Forward in training mode, loss, and backward; adds to the gradients, times `loss_scale`. Returns the
-  // loss's terms, times the batch size in detection, without `loss_scale`; they may not be finite. Throws
+  // loss's terms as they are shown: without `loss_scale`, and without the batch size that detection
+  // multiplies them by before it differentiates. Where they are not finite nothing is added. Throws
   // Error{kShape} for a batch that does not fit.
   virtual std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
                                          double loss_scale = 1) = 0;
@@ -77,9 +79,16 @@ class TrainingExecutor {
   // One step of the optimizer and of the average. The gradients are used up.
   virtual void update(const IterationSettings& settings) = 0;
   virtual void drop_gradients() = 0;
+  // Copies, by name, of all that accumulate() has added to since the last update, as if not clipped.
+  virtual Weights gradients() const = 0;
 
-  // In evaluation mode, by the averaged weights: one tensor a target, float32. `images` as in a batch.
-  virtual std::vector<Tensor> evaluate_average(const Tensor& images, std::span<const Value> targets) = 0;
+  // In evaluation mode, by the averaged weights. The loss comes with the outputs, since one forward has both
+  // and what the loss reads need not leave the executor.
+  struct Evaluation {
+    std::vector<Tensor> outputs;  // one a target, float32
+    std::vector<double> losses;   // of the batch, as accumulate() returns them
+  };
+  virtual Evaluation evaluate_average(const TrainingBatch& batch, std::span<const Value> targets) = 0;
 
   virtual ExecutorState state() const = 0;
   // Throws Error{kModel} naming what is missing, of another shape, or of no parameter. Drops gradients.
@@ -99,5 +108,17 @@ class TrainingExecutor {
 
 using MakeExecutor = std::function<std::unique_ptr<TrainingExecutor>(
     const Graph& graph, const ExecutorState& start, const ExecutorSettings& settings)>;
+
+// What a run computes with.
+struct TrainingBackend {
+  std::string device = "cpu";         // "cuda:0"
+  std::string precision = "float32";  // as in ExecutorSettings
+  int threads = 1;
+  MakeExecutor make_executor;
+};
+
+// From a run's options, of which it reads `device`, `amp`, `threads` and what else concerns only how a step
+// is computed. Throws Error{kUsage} for a device that is not here.
+using ChooseBackend = std::function<TrainingBackend(const TrainOptions& options)>;
 
 }  // namespace marrow::train

@@ -5,6 +5,11 @@
 
 namespace marrow::train::native {
 
+double macs_of(const Conv& op, int inputs, const Map& output) {
+  return static_cast<double>(output.images * output.channels * output.pixels()) * op.kernel * op.kernel *
+         inputs / op.groups;
+}
+
 DenseConvolution::DenseConvolution(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes)
     : op_(setting.op),
       rows_(setting.rows),
@@ -13,7 +18,8 @@ DenseConvolution::DenseConvolution(const ConvolutionSetting& setting, std::span<
       product_(setting.output, setting.op.out_channels, setting.bias),
       lanes_(lanes),
       out_blocks_(maps[static_cast<size_t>(setting.output)].blocks(lanes)),
-      channels_(setting.input.channels()) {
+      channels_(setting.input.channels()),
+      macs_(macs_of(setting.op, channels_, maps[static_cast<size_t>(setting.output)])) {
   output = setting.output;
   inputs.push_back(setting.input);
 }

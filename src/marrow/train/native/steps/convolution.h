@@ -25,6 +25,7 @@ struct ConvolutionSetting {
 class DenseConvolution : public Step {
  public:
   DenseConvolution(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);
+  double macs() const override { return macs_; }
 
  protected:
   int64_t input_lanes() const { return int64_t{reader().blocks()} * lanes_; }
@@ -69,7 +70,12 @@ class DenseConvolution : public Step {
     int64_t count = 0;
   };
   DenseWeights dense_weights() const;
+
+  double macs_;
 };
+
+// Of a convolution whose output is this map.
+double macs_of(const Conv& op, int inputs, const Map& output);
 
 // Which of these takes a convolution is decided by make_convolution().
 StepPtr make_pointwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes);

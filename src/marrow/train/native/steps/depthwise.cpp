@@ -1,4 +1,6 @@
 // A depthwise convolution: each lane by itself, a band of rows of one block at a time.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -19,7 +21,8 @@ class Depthwise final : public Step {
         y_(setting.input.height(), maps[static_cast<size_t>(setting.output)].height, op_,
            setting.rows.before),
         x_(setting.input.width(), maps[static_cast<size_t>(setting.output)].width, op_,
-           setting.columns.before) {
+           setting.columns.before),
+        macs_(macs_of(op_, setting.input.channels(), maps[static_cast<size_t>(setting.output)])) {
     output = setting.output;
     inputs.push_back(setting.input);
     constexpr int64_t kCacheFloats = 32 * 1024;
@@ -36,6 +39,9 @@ class Depthwise final : public Step {
     return windows.input_block() + windows.gradient_block() +
            std::max(most_ * x_.out, windows.most_indices() * op_.stride * x_.in) * lanes_ + taps() * lanes_;
   }
+
+  double macs() const override { return macs_; }
+  std::string kind() const override { return fmt::format("depthwise {0}x{0}/{1}", op_.kernel, op_.stride); }
 
   void forward(const Run& run) override {
     pack_weights(run);
@@ -171,6 +177,7 @@ class Depthwise final : public Step {
   int lanes_;
   int64_t blocks_;
   Axis y_, x_;
+  double macs_;
   int64_t most_ = 1, bands_ = 1;
   std::vector<int64_t> taps_;
   int64_t version_ = -1;

@@ -1,4 +1,6 @@
 // A dense convolution of any kernel, stride and padding, a band of output rows at a time.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -30,6 +32,8 @@ class Direct final : public DenseConvolution {
     return reader().blocks() * windows().input_block() + out_blocks_ * windows().gradient_block() +
            kMostGroup * std::max(most_ * x_.out, windows().most_indices() * op_.stride * x_.in) * lanes_;
   }
+
+  std::string kind() const override { return fmt::format("direct {0}x{0}/{1}", op_.kernel, op_.stride); }
 
   void forward(const Run& run) override {
     pack_weights(run);

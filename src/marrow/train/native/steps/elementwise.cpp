@@ -14,6 +14,7 @@ void copy_plane(const float* src, int64_t floats, float* dst) {
 
 class Copy final : public PlaneStep {
  public:
+  std::string kind() const override { return "copy"; }
   using PlaneStep::PlaneStep;
   void compute(const Plane& plane, float* out) const override {
     copy_plane(plane.in[0], out_pixels() * lanes_, out);
@@ -25,6 +26,7 @@ class Copy final : public PlaneStep {
 
 class AddPlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "add"; }
   using PlaneStep::PlaneStep;
   void compute(const Plane& plane, float* out) const override {
     plane.run.engine->add(plane.in[0], plane.in[1], out, out_pixels() * lanes_);
@@ -36,6 +38,7 @@ class AddPlanes final : public PlaneStep {
 
 class Product final : public PlaneStep {
  public:
+  std::string kind() const override { return "multiply"; }
   using PlaneStep::PlaneStep;
   void compute(const Plane& plane, float* out) const override {
     plane.run.engine->multiply(plane.in[0], plane.in[1], out, out_pixels() * lanes_);
@@ -57,6 +60,7 @@ void sum_products(const float* a, const float* b, int64_t pixels, int lanes, dou
 
 class GatePlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "gate"; }
   using PlaneStep::PlaneStep;
   void compute(const Plane& plane, float* out) const override {
     plane.run.engine->scale_lanes(plane.in[0], plane.in[1], nullptr, out, out_pixels() * lanes_);
@@ -72,6 +76,7 @@ class GatePlanes final : public PlaneStep {
 
 class ScalePlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "scale"; }
   ScalePlanes(const PlaneSetting& setting, const ParameterPlace& weight)
       : PlaneStep(setting.readers, setting.map, setting.maps, setting.lanes),
         weight_(weight),
@@ -120,6 +125,7 @@ class ScalePlanes final : public PlaneStep {
 
 class DropPathPlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "drop path"; }
   DropPathPlanes(const PlaneSetting& setting, const DropPath& op, size_t node)
       : PlaneStep(setting.readers, setting.map, setting.maps, setting.lanes), op_(op), node_(node) {}
 

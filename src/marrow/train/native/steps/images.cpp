@@ -93,6 +93,7 @@ namespace {
 
 class DropoutImages final : public ImageStep {
  public:
+  std::string kind() const override { return "dropout"; }
   DropoutImages(const Reader& reader, int map, std::span<const Map> maps, int lanes, const Dropout& op,
                 size_t node)
       : ImageStep(reader, map, maps, lanes), op_(op), node_(node) {}
@@ -119,6 +120,7 @@ class DropoutImages final : public ImageStep {
 
 class GatherImages final : public ImageStep {
  public:
+  std::string kind() const override { return "gather"; }
   using ImageStep::ImageStep;
 
  private:
@@ -134,6 +136,7 @@ class GatherImages final : public ImageStep {
 // One head of one run at a time: queries q (key, n), keys k, values v (value, n); shares a (n, n).
 class AttentionImages final : public ImageStep {
  public:
+  std::string kind() const override { return "attention"; }
   AttentionImages(const Reader& reader, int map, std::span<const Map> maps, int lanes, const Attention& op)
       : ImageStep(reader, map, maps, lanes),
         op_(op),
@@ -229,6 +232,7 @@ class AttentionImages final : public ImageStep {
 
 class ConvTransposeImages final : public ImageStep {
  public:
+  std::string kind() const override { return "transposed"; }
   ConvTransposeImages(const Reader& reader, int map, std::span<const Map> maps, int lanes,
                       const ConvTranspose& op, const ParameterPlace& weight, const ParameterPlace& bias)
       : ImageStep(reader, map, maps, lanes, bias), op_(op), weight_(weight) {}

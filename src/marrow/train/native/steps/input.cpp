@@ -56,6 +56,7 @@ class InputStep final : public Step {
     });
   }
   void backward(const Run&) override {}
+  std::string kind() const override { return "input"; }
 
  private:
   Input op_;

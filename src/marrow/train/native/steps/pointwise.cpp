@@ -22,6 +22,7 @@ class Pointwise final : public DenseConvolution {
   int64_t scratch_floats() const override {
     return (reader().blocks() + out_blocks_ + kMostGroup) * pixels_ * lanes_;
   }
+  std::string kind() const override { return "1x1"; }
 
   void forward(const Run& run) override {
     pack_weights(run);

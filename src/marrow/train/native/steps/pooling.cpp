@@ -14,6 +14,7 @@ struct Span {
 // The gradient goes to a window's first largest value in order of rows; a NaN is the largest.
 class MaxPlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "max pool"; }
   MaxPlanes(const PlaneSetting& setting, std::vector<Span> rows, std::vector<Span> columns)
       : PlaneStep(setting.readers, setting.map, setting.maps, setting.lanes),
         width_(setting.readers[0].width()),
@@ -53,6 +54,7 @@ class MaxPlanes final : public PlaneStep {
 
 class AveragePlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "global average"; }
   using PlaneStep::PlaneStep;
   void compute(const Plane& plane, float* out) const override {
     const int64_t pixels = inputs[0].pixels();
@@ -69,6 +71,7 @@ class AveragePlanes final : public PlaneStep {
 
 class UpsamplePlanes final : public PlaneStep {
  public:
+  std::string kind() const override { return "upsample"; }
   UpsamplePlanes(const PlaneSetting& setting, int factor)
       : PlaneStep(setting.readers, setting.map, setting.maps, setting.lanes), factor_(factor) {}
   void compute(const Plane& plane, float* out) const override {

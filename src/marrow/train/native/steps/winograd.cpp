@@ -63,6 +63,8 @@ class Winograd final : public DenseConvolution {
            kProducts * step() * (reader().blocks() + 2 * out_blocks_ + kMostGroup);
   }
 
+  std::string kind() const override { return "winograd 3x3"; }
+
   void forward(const Run& run) override {
     pack_weights(run);
     product_.begin_forward(run);
