@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "marrow/base/random.h"
 #include "marrow/graph/builder.h"
 #include "marrow/train/step/flat_parameters.h"
 
@@ -29,21 +29,18 @@ inline Graph graph_with_all_roles() {
   return std::move(g).build();
 }
 
-// Of parameter `number` in step `step`.
-inline std::vector<float> gradient_of(size_t size, int number, int step) {
+// Of full rank, as matrices: MuSGD multiplies what little there is of a singular vector.
+inline std::vector<float> gradient_of(const std::string& name, size_t size, int step) {
+  Random random(static_cast<uint64_t>(step), name);
   std::vector<float> gradient(size);
-  for (size_t i = 0; i < size; ++i)
-    gradient[i] = (step % 2 == 0 ? 1.0F : -0.3F) *
-                  std::sin(0.7F * static_cast<float>(i) + static_cast<float>(number + step));
+  for (float& value : gradient) value = static_cast<float>(random.uniform(-1, 1));
   return gradient;
 }
 
 inline void set_gradients(train::FlatParameters& parameters, int step) {
-  int number = 0;
   for (const train::FlatParameters::Entry& entry : parameters.entries()) {
-    ++number;
     if (!entry.trained) continue;
-    const std::vector<float> gradient = gradient_of(static_cast<size_t>(entry.size), number, step);
+    const std::vector<float> gradient = gradient_of(entry.name, static_cast<size_t>(entry.size), step);
     std::ranges::copy(gradient, parameters.gradient(entry.name).begin());
     parameters.set_has_gradient(entry.name);
   }
