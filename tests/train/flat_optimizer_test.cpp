@@ -100,13 +100,16 @@ class BothOptimizers {
 class EveryOptimizer : public ::testing::TestWithParam<OptimizerKind> {};
 
 TEST_P(EveryOptimizer, StepsAsOverLibTorchsTensors) {
+  // Of MuSGD a sum that lies between two bfloat16 numbers becomes one or the other with the order of its
+  // additions: at levels without fused ones weights are up to 3e-5 off.
+  const double tolerance = GetParam() == OptimizerKind::kMuSgd ? 1e-4 : 1e-6;
   for (const double max_norm : {10.0, 1e30}) {
     SCOPED_TRACE(max_norm);
     BothOptimizers both(GetParam());
     for (int step = 0; step < kComparedSteps; ++step) {
       SCOPED_TRACE(step);
       both.step(step, max_norm);
-      both.expect_equal(1e-6);
+      both.expect_equal(tolerance);
     }
   }
 }

@@ -144,6 +144,37 @@ TEST(FlatOptimizer, FollowsThePapersOnSingleNumbers) {
     }
 }
 
+// PyTorch's kernels fuse some multiplications with the addition that follows, and no others.
+TEST(FlatOptimizer, RoundsWhereAndOnlyWherePyTorchDoes) {
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
+    if (level < cpu::SimdLevel::kNeon) continue;  // has no fused ones
+    SCOPED_TRACE(cpu::simd_name(level));
+    SmallRun run(OptimizerKind::kSgd, 1, vectors_alone(), {}, level);
+    std::vector<float> w(19), m(19), average(19);
+    std::ranges::copy(run.parameters.value("w"), w.begin());
+    std::ranges::copy(run.parameters.average_value("w"), average.begin());
+    for (int step = 0; step < 6; ++step) {
+      set_gradients(run.parameters, step);
+      const IterationSettings settings = settings_of(step);
+      const auto decay = static_cast<float>(kDecay), momentum = static_cast<float>(settings.momentum);
+      const auto rate = static_cast<float>(-settings.lr);
+      const auto share = static_cast<float>(1 - 0.9999 * (1 - std::exp(-(step + 1) / 2000.0)));
+      ASSERT_GT(share, 0.5F);
+      for (size_t i = 0; i < w.size(); ++i) {
+        const float g = std::fma(w[i], decay, run.parameters.gradient("w")[i]);
+        const float kept = m[i] * momentum;
+        m[i] = kept + g;
+        w[i] = std::fma(std::fma(m[i], momentum, g), rate, w[i]);
+        const float left = 1 - share;
+        average[i] = std::fma(average[i] - w[i], left, w[i]);
+      }
+      run.optimizer.update(settings, run.pool);
+      expect_same_bytes(run.parameters.value("w"), w);
+      expect_same_bytes(run.parameters.average_value("w"), average);
+    }
+  }
+}
+
 // Of a matrix of one number, which orthogonalized is a constant with the sign of Muon's momentum.
 TEST(FlatOptimizer, MuSgdMovesAMatrixAlongItsDirectionFirst) {
   Graph graph;

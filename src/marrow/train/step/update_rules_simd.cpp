@@ -19,48 +19,49 @@ constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(D()));
 
 constexpr float kEps = 1e-8F;
 
-V of(float number) {
+HWY_INLINE V of(float number) {
   return hn::Set(D(), number);
 }
 
 // PyTorch's lerp: from the nearer end, and equal numbers stay equal to the bit.
 class Average {
  public:
-  explicit Average(float share) : far_(share >= 0.5F), share_(of(far_ ? share - 1 : share)) {}
-  V moved(V average, V weights) const {
-    return hn::MulAdd(share_, hn::Sub(weights, average), far_ ? weights : average);
+  explicit Average(float share)
+      : is_far_(hn::Ge(of(share), of(0.5F))), share_(of(share < 0.5F ? share : share - 1)) {}
+  HWY_INLINE V moved(V average, V weights) const {
+    return hn::MulAdd(share_, hn::Sub(weights, average), hn::IfThenElse(is_far_, weights, average));
   }
 
  private:
-  bool far_;
+  hn::Mask<D> is_far_;
   V share_;
 };
 
 // The rules see g, w, m and v and change the last three.
 struct Sgd {
   static constexpr bool kHasSecond = false;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V&) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V&) {
     m = hn::Add(hn::Mul(m, of(n.first_keep)), g);
     w = hn::MulAdd(hn::MulAdd(m, of(n.first_keep), g), of(n.rate), w);
   }
 };
 
-V mean(const StepNumbers& n, V g, V m) {
+HWY_INLINE V mean(const StepNumbers& n, V g, V m) {
   return hn::MulAdd(g, of(n.first_share), hn::Mul(m, of(n.first_keep)));
 }
 
-V mean_square(const StepNumbers& n, V g, V v) {
+HWY_INLINE V mean_square(const StepNumbers& n, V g, V v) {
   return hn::MulAdd(hn::Mul(of(n.second_share), g), g, hn::Mul(v, of(n.second_keep)));
 }
 
 // y + factor a / b
-V add_quotient(V y, float factor, V a, V b) {
+HWY_INLINE V add_quotient(V y, float factor, V a, V b) {
   return hn::Add(y, hn::Div(hn::Mul(of(factor), a), b));
 }
 
 struct RmsProp {
   static constexpr bool kHasSecond = true;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
     v = mean_square(n, g, v);
     m = hn::Add(hn::Mul(m, of(n.first_keep)), hn::Div(g, hn::Add(hn::Sqrt(v), of(kEps))));
     w = hn::MulAdd(m, of(n.rate), w);
@@ -69,7 +70,7 @@ struct RmsProp {
 
 struct Adam {
   static constexpr bool kHasSecond = true;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
     m = mean(n, g, m);
     v = mean_square(n, g, v);
     w = add_quotient(w, n.rate, m, hn::Add(hn::Div(hn::Sqrt(v), of(n.divisor)), of(kEps)));
@@ -78,7 +79,7 @@ struct Adam {
 
 struct Adamax {
   static constexpr bool kHasSecond = true;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
     m = mean(n, g, m);
     v = hn::Max(hn::Mul(v, of(n.second_keep)), hn::Add(hn::Abs(g), of(kEps)));
     w = add_quotient(w, n.rate, m, v);
@@ -87,7 +88,7 @@ struct Adamax {
 
 struct Nadam {
   static constexpr bool kHasSecond = true;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
     m = mean(n, g, m);
     v = mean_square(n, g, v);
     const V scale = hn::Add(hn::Sqrt(hn::Div(v, of(n.divisor))), of(kEps));
@@ -97,7 +98,7 @@ struct Nadam {
 
 struct RadamEarly {
   static constexpr bool kHasSecond = true;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
     m = mean(n, g, m);
     v = mean_square(n, g, v);
     w = hn::MulAdd(m, of(n.rate), w);
@@ -106,7 +107,7 @@ struct RadamEarly {
 
 struct Radam {
   static constexpr bool kHasSecond = true;
-  static void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
+  static HWY_INLINE void step(const StepNumbers& n, V g, V& w, V& m, V& v) {
     m = mean(n, g, m);
     v = mean_square(n, g, v);
     w = add_quotient(w, n.rate, m, hn::Add(hn::Sqrt(v), of(kEps)));
@@ -124,11 +125,12 @@ void update(const UpdatePart& part, const StepNumbers& numbers) {
     const V g = hn::MulAdd(w, of(n.decay), hn::Mul(hn::Load(d, p.gradient + i), of(n.gradient_scale)));
     w = hn::Mul(w, of(n.shrink));
     V m = hn::Load(d, p.first + i);
-    V v = Rule::kHasSecond ? hn::Load(d, p.second + i) : m;
+    V v = hn::Zero(d);
+    if constexpr (Rule::kHasSecond) v = hn::Load(d, p.second + i);
     Rule::step(n, g, w, m, v);
     hn::Store(w, d, p.weights + i);
     hn::Store(m, d, p.first + i);
-    if (Rule::kHasSecond) hn::Store(v, d, p.second + i);
+    if constexpr (Rule::kHasSecond) hn::Store(v, d, p.second + i);
     hn::Store(mean_weights.moved(hn::Load(d, p.average + i), w), d, p.average + i);
   }
 }
