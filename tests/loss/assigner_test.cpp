@@ -3,11 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <vector>
 
-#include "maps.h"
+#include "support/head_maps.h"
 
 namespace marrow::loss {
 namespace {
@@ -71,14 +72,33 @@ TEST(Assigner, WeighsAnAnchorByItsShareOfTheBestAlignment) {
   EXPECT_NEAR(found.total, 1 + second / first, 1e-6);
 }
 
-TEST(Assigner, OfEqualAlignmentsTakesTheFirstAnchors) {
-  Scene scene({4, 4}, 1);
-  scene.add({0, 0, 32, 32});
-  scene.options.top_k = 3;
-  for (size_t anchor = 0; anchor < 16; ++anchor) scene.boxes[anchor] = {1, 1, 30, 30};
-  EXPECT_EQ(scene.owners(), (Scene::Owners{{0, 0}, {1, 0}, {2, 0}}));
-  scene.boxes[9] = {0, 0, 31, 31};
-  EXPECT_EQ(scene.owners(), (Scene::Owners{{0, 0}, {1, 0}, {9, 0}}));
+TEST(Assigner, OfEqualAlignmentsTakesTheFirstAnchor) {
+  Scene scene({8, 8}, 1);
+  scene.add({0, 0, 64, 64});
+  scene.options.top_k = 1;
+  for (MeasuredBox& box : scene.boxes) box = {1, 1, 60, 60};
+  EXPECT_EQ(scene.owners(), (Scene::Owners{{0, 0}}));
+  scene.boxes[9] = scene.boxes[11] = {0, 0, 62, 62};
+  EXPECT_EQ(scene.owners(), (Scene::Owners{{9, 0}}));
+}
+
+// Object 0 aligns with one anchor of the two that it may pick; the other is the first of all anchors, which
+// object 1 wants. Object 2 overlaps that one most and had picked two others.
+TEST(Assigner, AnAnchorPickedWithoutAlignmentIsContested) {
+  Scene scene({8, 16}, 1);
+  scene.options.top_k = 2;
+  for (MeasuredBox& box : scene.boxes) box = {500, 500, 600, 600};
+  scene.add({0, 0, 128, 8});
+  scene.boxes[5] = {0, 0, 128, 8};
+  scene.add({0, 0, 16, 8});
+  scene.boxes[0] = {0, 0, 8, 20};
+  EXPECT_EQ(scene.owners(), (Scene::Owners{{0, 1}, {5, 0}}));
+  scene.add({0, 0, 8, 24});
+  scene.boxes[16] = scene.boxes[32] = {0, 0, 8, 24};
+  EXPECT_EQ(scene.owners(), (Scene::Owners{{0, 2}, {5, 0}, {16, 2}, {32, 2}}));
+  // Not where object 0 has no room for it.
+  scene.boxes[6] = {0, 0, 127, 8};
+  EXPECT_EQ(scene.owners(), (Scene::Owners{{0, 1}, {5, 0}, {6, 0}, {16, 2}, {32, 2}}));
 }
 
 TEST(Assigner, OfEqualObjectsTakesTheFirst) {
@@ -110,7 +130,8 @@ TEST(Assigner, GivesAContestedAnchorToTheLargestOverlapEvenUnpicked) {
 TEST(Assigner, KeepsSoManyOfAnObjectsAnchorsAfterwards) {
   Scene scene({1, 4}, 1);
   scene.add({0, 0, 32, 8});
-  for (size_t anchor = 0; anchor < 4; ++anchor) scene.boxes[anchor] = {0, 0, 16 + 4.0 * (anchor == 2), 8};
+  for (size_t anchor = 0; anchor < 4; ++anchor)
+    scene.boxes[anchor] = {0, 0, std::array{18.0, 16.0, 20.0, 17.0}[anchor], 8};
   EXPECT_EQ(scene.owners().size(), 4u);
   scene.options.top_k_after = 1;
   EXPECT_EQ(scene.owners(), (Scene::Owners{{2, 0}}));

@@ -6,8 +6,8 @@
 #include <numeric>
 #include <vector>
 
-#include "maps.h"
 #include "marrow/base/error.h"
+#include "support/head_maps.h"
 
 namespace marrow::loss {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <limits>
 
-#include "maps.h"
 #include "marrow/base/error.h"
 #include "support/expect_says.h"
+#include "support/head_maps.h"
 
 namespace marrow::loss {
 namespace {

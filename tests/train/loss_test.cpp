@@ -469,16 +469,5 @@ TEST(SoftCrossEntropy, IsTheMeanOfTheNegativeLogLikelihood) {
             torch::kFloat32);
 }
 
-// cls_pw, by hand: (1/4)^0.5, (1/1)^0.5 and a class that is absent.
-TEST(ClassWeights, RareClassesCountMore) {
-  EXPECT_TRUE(class_weights(std::vector<int64_t>{4, 1}, 0).empty());
-  EXPECT_TRUE(class_weights(std::vector<int64_t>{0, 0}, 1).empty());
-  const std::vector<double> weights = class_weights(std::vector<int64_t>{4, 1, 0}, 0.5);
-  ASSERT_EQ(weights.size(), 3u);
-  EXPECT_DOUBLE_EQ(weights[0], 0.5 / 0.75);
-  EXPECT_DOUBLE_EQ(weights[1], 1 / 0.75);
-  EXPECT_DOUBLE_EQ(weights[2], 1);
-}
-
 }  // namespace
 }  // namespace marrow::train

@@ -2,28 +2,45 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace marrow::loss {
 namespace {
 
 constexpr double kAlignmentEps = 1e-9;
 
+constexpr int64_t kNone = -1;
+
 struct Candidate {
-  int64_t anchor = 0, object = 0;
+  int64_t anchor = 0, object = kNone;
   float alignment = 0;
   double overlap = 0;
 };
 
 bool aligns_better(const Candidate& a, const Candidate& b) {
-  return a.alignment != b.alignment ? a.alignment > b.alignment : a.anchor < b.anchor;
+  return a.alignment > b.alignment;
 }
 
-// The best `count` to the front, in any order; the others go.
-void keep_best(std::vector<Candidate>& candidates, int count) {
-  const auto kept = static_cast<size_t>(std::max(count, 0));
-  if (candidates.size() <= kept) return;
-  std::ranges::nth_element(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(kept), aligns_better);
-  candidates.resize(kept);
+// Of a row of `anchors` alignments, 0 but for the candidates, who are in order: those among the `count`
+// largest, in any order.
+std::vector<Candidate> best_of_row(std::span<const Candidate> candidates, int64_t count, int64_t anchors) {
+  count = std::clamp<int64_t>(count, 0, anchors);
+  if (count == 0) return {};
+  const bool partial_sort = count * 64 <= anchors;
+  std::vector<Candidate> row;
+  // partial_sort takes the first `count` and then what is larger than one that it has: there zeros can go.
+  auto next = candidates.begin();
+  for (int64_t anchor = 0; anchor < (partial_sort ? count : anchors); ++anchor)
+    row.push_back(next != candidates.end() && next->anchor == anchor ? *next++ : Candidate{anchor});
+  std::copy_if(next, candidates.end(), std::back_inserter(row),
+               [](const Candidate& candidate) { return candidate.alignment > 0; });
+  if (partial_sort)
+    std::partial_sort(row.begin(), row.begin() + count, row.end(), aligns_better);
+  else
+    std::nth_element(row.begin(), row.begin() + count - 1, row.end(), aligns_better);
+  row.resize(static_cast<size_t>(count));
+  std::erase_if(row, [](const Candidate& candidate) { return candidate.object == kNone; });
+  return row;
 }
 
 // What the objects of an image, one after the other, want of each anchor.
@@ -60,10 +77,11 @@ class ImageAssigner {
       if (wanted_.picks[anchor] == 0) continue;
       const Candidate& winner =
           wanted_.picks[anchor] > 1 ? wanted_.overlapping[anchor] : wanted_.picked[anchor];
-      won[static_cast<size_t>(winner.object - first)].push_back(winner);
+      if (winner.object != kNone) won[static_cast<size_t>(winner.object - first)].push_back(winner);
     }
     for (std::vector<Candidate>& candidates : won) {
-      if (options_.top_k_after > 0) keep_best(candidates, options_.top_k_after);
+      if (options_.top_k_after > 0)
+        candidates = best_of_row(candidates, options_.top_k_after, anchor_count(levels_));
       weigh(candidates);
     }
     std::ranges::sort(result_.foreground, {}, &AssignedAnchor::anchor);
@@ -87,28 +105,30 @@ class ImageAssigner {
                                ++cell)
                             consider({level.first + cell, object}, box, logit[cell * map.lanes]);
                         });
-    keep_best(candidates_, options_.top_k);
-    for (const Candidate& candidate : candidates_) {
+    for (const Candidate& candidate : best_of_row(candidates_, options_.top_k, anchor_count(levels_))) {
       const auto anchor = static_cast<size_t>(candidate.anchor);
       ++wanted_.picks[anchor];
       wanted_.picked[anchor] = candidate;
     }
   }
 
+  // Measures the candidate and notes it.
   void consider(Candidate candidate, const MeasuredBox& object, double logit) {
     const auto anchor = static_cast<size_t>(candidate.anchor);
     const MeasuredBox& box = boxes_[anchor];
     if (!std::isfinite(box.x1 + box.y1 + box.x2 + box.y2)) not_a_number_ = true;
-    // Without a common area the complete IoU is below 0.
-    if (box.x2 <= object.x1 || object.x2 <= box.x1 || box.y2 <= object.y1 || object.y2 <= box.y1) return;
-    candidate.overlap = complete_iou(object, box);
-    if (!(candidate.overlap > 0)) return;
-    const double score = 1 / (1 + std::exp(-logit));
-    candidate.alignment =
-        static_cast<float>(std::pow(score, options_.alpha) * std::pow(candidate.overlap, options_.beta));
-    if (std::isnan(candidate.alignment)) not_a_number_ = true;
-    if (candidate.overlap > wanted_.overlapping[anchor].overlap) wanted_.overlapping[anchor] = candidate;
-    if (candidate.alignment > 0) candidates_.push_back(candidate);
+    // Without a common area the complete IoU is not above 0.
+    const bool apart =
+        box.x2 <= object.x1 || object.x2 <= box.x1 || box.y2 <= object.y1 || object.y2 <= box.y1;
+    if (const double overlap = apart ? 0 : complete_iou(object, box); overlap > 0) {
+      const double score = 1 / (1 + std::exp(-logit));
+      candidate.overlap = overlap;
+      candidate.alignment =
+          static_cast<float>(std::pow(score, options_.alpha) * std::pow(overlap, options_.beta));
+      if (std::isnan(candidate.alignment)) not_a_number_ = true;
+      if (overlap > wanted_.overlapping[anchor].overlap) wanted_.overlapping[anchor] = candidate;
+    }
+    candidates_.push_back(candidate);
   }
 
   void weigh(const std::vector<Candidate>& candidates) {
@@ -131,7 +151,7 @@ class ImageAssigner {
   const Objects& objects_;
   const AssignerOptions& options_;
   Wanted wanted_;
-  std::vector<Candidate> candidates_;  // of one object
+  std::vector<Candidate> candidates_;  // of one object: the anchors inside, in order
   ImageAssignment result_;
   bool not_a_number_ = false;
 };

@@ -31,10 +31,14 @@ struct ImageAssignment {
 //   logits: (N, C, H, W) of the classes, one a level
 //   boxes: (A) in pixels, read where mark_inside() marks
 //
-// An object picks, of the anchors inside its box, the top_k whose alignment is the largest; of equal ones the
-// first; none whose alignment is 0. Where several pick one anchor, the largest overlap of all decides, even
-// that of an object that had not picked it; of equal ones the first object. Overlap is the complete IoU, at
-// least 0. Alignments and weights are rounded to float32, as the recordings have them.
+// An object picks, of the anchors inside its box, those among the top_k of all anchors by alignment, which is
+// 0 for anchors outside. Where several pick one anchor, the largest overlap of all decides, even that of an
+// object that had not picked it; of equal ones the first object. Overlap is the complete IoU, at least 0.
+//
+// Where fewer than top_k anchors have an alignment, or some have the same, the standard library's
+// partial_sort over all anchors decides (nth_element where they are fewer than 64 top_k). What is picked
+// with an alignment of 0 stays background, but makes an anchor contested. So it is in LibTorch, whose
+// trainings are recorded; alignments and weights are rounded to float32, as there.
 template <class T>
 ImageAssignment assign(std::span<const AnchorLevel> levels, std::span<const MapView<const T>> logits,
                        int64_t image, std::span<const MeasuredBox> boxes, const Objects& objects,
