@@ -58,27 +58,19 @@ void conv_tile(const ConvTileArgs& args) {
   sums.store(args.dst, args.dst_block);
 }
 
-template <TileStep kStep, int kHalves, int... kPixels>
-void fill_row(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
-  auto& row = kernels.conv_tile[static_cast<size_t>(kStep)][kHalves - 1];
-  ((row[kPixels] = conv_tile<kPixels + 1, kHalves, kStep>), ...);
-}
-
 template <int... kSteps>
-void fill_steps(Kernels& kernels, std::integer_sequence<int, kSteps...>) {
-  using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
-  (fill_row<static_cast<TileStep>(kSteps), 2>(kernels, Pixels()), ...);
-  (fill_row<static_cast<TileStep>(kSteps), 4>(kernels, Pixels()), ...);
-  if constexpr (tile::kHalfBlocks) {
-    (fill_row<static_cast<TileStep>(kSteps), 1>(kernels, Pixels()), ...);
-    (fill_row<static_cast<TileStep>(kSteps), 3>(kernels, Pixels()), ...);
-  }
+void fill_tiles(Kernels& kernels, std::integer_sequence<int, kSteps...>) {
+  tile::for_each_size([&]<int kPixels, int kHalves>() {
+    ((kernels.conv_tile[kSteps][kHalves - 1][kPixels - 1] =
+          conv_tile<kPixels, kHalves, static_cast<TileStep>(kSteps)>),
+     ...);
+  });
 }
 
 void FillConvTiles(Kernels& kernels) {
   kernels.tile_pixels = tile::kMostPixels;
   kernels.half_blocks = tile::kHalfBlocks;
-  fill_steps(kernels, std::make_integer_sequence<int, kTileSteps>());
+  fill_tiles(kernels, std::make_integer_sequence<int, kTileSteps>());
 }
 
 #endif

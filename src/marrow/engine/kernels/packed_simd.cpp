@@ -7,8 +7,6 @@
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/packed_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
-#include <utility>
-
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/kernels.h"
@@ -105,25 +103,12 @@ void pack_pixels(const PackPixelsArgs& args) {
   }
 }
 
-template <int kHalves, int... kPixels>
-void fill_packed(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
-  ((kernels.packed_tile[kHalves - 1][kPixels] = packed_tile<kPixels + 1, kHalves>), ...);
-}
-template <int kVectors, int... kPixels>
-void fill_add_packed(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
-  ((kernels.add_packed_tile[kVectors - 1][kPixels] = add_packed_tile<kPixels + 1, kVectors>), ...);
-}
-
 void FillPacked(Kernels& kernels) {
-  using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
-  fill_packed<2>(kernels, Pixels());
-  fill_packed<4>(kernels, Pixels());
-  if constexpr (tile::kHalfBlocks) {
-    fill_packed<1>(kernels, Pixels());
-    fill_packed<3>(kernels, Pixels());
-  }
-  fill_add_packed<1>(kernels, Pixels());
-  fill_add_packed<2>(kernels, Pixels());
+  tile::for_each_size([&]<int kPixels, int kHalves>() {
+    kernels.packed_tile[kHalves - 1][kPixels - 1] = packed_tile<kPixels, kHalves>;
+    if constexpr (kHalves % 2 == 0)
+      kernels.add_packed_tile[kHalves / 2 - 1][kPixels - 1] = add_packed_tile<kPixels, kHalves / 2>;
+  });
   kernels.pack_pixels = pack_pixels;
 }
 

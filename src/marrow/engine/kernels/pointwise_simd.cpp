@@ -6,8 +6,6 @@
 #define HWY_TARGET_INCLUDE "marrow/engine/kernels/pointwise_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
-#include <utility>
-
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/kernels.h"
@@ -45,19 +43,10 @@ void pointwise_tile(const PointwiseTileArgs& args) {
   sums.store(args.dst, args.dst_block);
 }
 
-template <int kHalves, int... kPixels>
-void fill_pixels(Kernels& kernels, std::integer_sequence<int, kPixels...>) {
-  ((kernels.pointwise_tile[kHalves - 1][kPixels] = pointwise_tile<kPixels + 1, kHalves>), ...);
-}
-
 void FillPointwise(Kernels& kernels) {
-  using Pixels = std::make_integer_sequence<int, tile::kMostPixels>;
-  fill_pixels<2>(kernels, Pixels());
-  fill_pixels<4>(kernels, Pixels());
-  if constexpr (tile::kHalfBlocks) {
-    fill_pixels<1>(kernels, Pixels());
-    fill_pixels<3>(kernels, Pixels());
-  }
+  tile::for_each_size([&]<int kPixels, int kHalves>() {
+    kernels.pointwise_tile[kHalves - 1][kPixels - 1] = pointwise_tile<kPixels, kHalves>;
+  });
 }
 
 #endif

@@ -8,6 +8,8 @@
 #define MARROW_ENGINE_KERNELS_TILE_INL_H_
 #endif
 
+#include <utility>
+
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -149,6 +151,22 @@ struct Tile {
     return pair + kPairs < kPixels ? pair + kPairs : kPixels - 1;
   }
 };
+
+template <int kHalves, class Visit, int... kPixels>
+void visit_pixels(const Visit& visit, std::integer_sequence<int, kPixels...>) {
+  (visit.template operator()<kPixels + 1, kHalves>(), ...);
+}
+// Calls visit.operator()<kPixels, kHalves>() for the sizes of tiles that this level has.
+template <class Visit>
+void for_each_size(const Visit& visit) {
+  using Pixels = std::make_integer_sequence<int, kMostPixels>;
+  visit_pixels<2>(visit, Pixels());
+  visit_pixels<4>(visit, Pixels());
+  if constexpr (kHalfBlocks) {
+    visit_pixels<1>(visit, Pixels());
+    visit_pixels<3>(visit, Pixels());
+  }
+}
 
 }  // namespace tile
 
