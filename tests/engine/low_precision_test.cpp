@@ -62,7 +62,7 @@ void expect_rounded_reference(Element element, Precision precision, double toler
   for (const OpCase& op : testing::convolutions()) {
     const auto& conv = std::get<Conv>(op.graph.node({2}).operation);
     if (conv.groups != 1) continue;
-    // By Winograd's algorithm, which rounds more: low_precision_winograd_test.cpp.
+    // By Winograd's algorithm, which rounds more: bfloat16_winograd_test.cpp.
     if (element == Element::kBfloat16 && conv.kernel == 3 && conv.stride == 1 && conv.dilation == 1 &&
         op.input[1] >= 16 && op.input[2] > 1)
       continue;

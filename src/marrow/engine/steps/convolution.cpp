@@ -7,7 +7,7 @@ namespace {
 
 constexpr ConvImplementation kConvImplementations[] = {
     {"byte winograd", accepts_byte_winograd, make_byte_winograd, false},
-    {"low precision winograd", accepts_low_precision_winograd, make_low_precision_winograd, false},
+    {"bfloat16 winograd", accepts_bfloat16_winograd, make_bfloat16_winograd, false},
     {"low precision", accepts_low_precision, make_low_precision_direct, false},
     {"depthwise", accepts_depthwise, make_depthwise, false},
     {"winograd", accepts_winograd, make_winograd, true},

@@ -19,8 +19,8 @@ bool accepts_byte_winograd(const ConvDescription& conv);
 StepPtr make_byte_winograd(const ConvDescription& conv);
 // 3x3 convolutions of bfloat16 and of stride 1, where it is faster; transformed inputs and weights are
 // rounded to bfloat16.
-bool accepts_low_precision_winograd(const ConvDescription& conv);
-StepPtr make_low_precision_winograd(const ConvDescription& conv);
+bool accepts_bfloat16_winograd(const ConvDescription& conv);
+StepPtr make_bfloat16_winograd(const ConvDescription& conv);
 
 // Between any two elements; blocked maps of one shape.
 StepPtr make_convert(const View& src, const View& dst, const Kernels& kernels);

@@ -138,7 +138,7 @@ Tensor run(const WinogradLayer& layer, const Run& how, const Tensor& other = {})
   arena.fill(conv.src, kernels, layer.src.values());
   if (how.epilogue.join != Epilogue::Join::kNone) arena.fill(conv.epilogue.other, kernels, other.values());
 
-  const StepPtr step = make_low_precision_winograd(conv);
+  const StepPtr step = make_bfloat16_winograd(conv);
   std::vector<float> scratch(static_cast<size_t>(step->scratch_floats() * how.threads), std::nanf(""));
   RunContext context;
   context.arena = arena.data();
@@ -250,7 +250,7 @@ class Differences {
   std::map<cpu::SimdLevel, double> squares_, counts_;
 };
 
-TEST(LowPrecisionWinograd, RoundsTransformedNumbersAlone) {
+TEST(Bfloat16Winograd, RoundsTransformedNumbersAlone) {
   Differences differences;
   for (const int64_t in : {1, 7, 15, 17, 24, 33, 58})
     for (const int64_t out : {1, 17, 58}) differences.add({1, in, out, 9, 13});
@@ -258,7 +258,7 @@ TEST(LowPrecisionWinograd, RoundsTransformedNumbersAlone) {
   differences.expect_rounding_alone();
 }
 
-TEST(LowPrecisionWinograd, TakesAnySizeAndPadding) {
+TEST(Bfloat16Winograd, TakesAnySizeAndPadding) {
   Differences differences;
   for (const int64_t height : {1, 2, 5, 8, 13})
     for (const int64_t width : {1, 4, 7, 37}) differences.add({1, 18, 20, height, width});
@@ -266,7 +266,7 @@ TEST(LowPrecisionWinograd, TakesAnySizeAndPadding) {
   differences.expect_rounding_alone();
 }
 
-TEST(LowPrecisionWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
+TEST(Bfloat16Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
   for (const Size& size : {Size{3, 33, 50, 37, 29}, Size{1, 24, 130, 5, 5}})
     for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
       const WinogradLayer layer(size);
@@ -279,7 +279,7 @@ TEST(LowPrecisionWinograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
 }
 
 // After the sums: what other maps are stored as must not matter beyond its own rounding.
-TEST(LowPrecisionWinograd, FinishesIntoAnyElementFromAnyElement) {
+TEST(Bfloat16Winograd, FinishesIntoAnyElementFromAnyElement) {
   const WinogradLayer layer({2, 24, 33, 10, 39});
   Tensor other = testing::noise(layer.out_shape(), 9);
   for (float& x : other.values()) x = rounded(x);
@@ -307,7 +307,7 @@ TEST(LowPrecisionWinograd, FinishesIntoAnyElementFromAnyElement) {
   }
 }
 
-TEST(LowPrecisionWinograd, IsWhatRunsWhereItPays) {
+TEST(Bfloat16Winograd, IsWhatRunsWhereItPays) {
   const auto runs = [](int channels, int64_t size, Precision precision) {
     const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
       return g.conv(g.activation(x, ActivationKind::kRelu), "conv", {.out = 20, .kernel = 3});
