@@ -8,11 +8,13 @@
 #include "marrow/base/tensor.h"
 #include "marrow/engine/kernels/winograd_points.h"
 #include "marrow/engine/steps/low_precision.h"
+#include "step_arena.h"
 #include "support.h"
 
 namespace marrow::engine {
 namespace {
 
+using testing::StepArena;
 using Form = winograd::Unit;
 
 struct Size {
@@ -62,91 +64,48 @@ struct Run {
   Epilogue epilogue;
 };
 
-class Arena {
- public:
-  // A blocked map after the others.
-  View add(const Shape& shape, Element element, const Kernels& kernels) {
-    View view;
-    view.images = shape[0];
-    view.channels = static_cast<int>(shape[1]);
-    view.height = shape[2];
-    view.width = shape[3];
-    view.element = element;
-    view.image_stride = view.image_floats(kernels.lanes);
-    view.buffer.offset = bytes_ / element_bytes(element);
-    bytes_ += (view.images * view.image_stride * element_bytes(element) + 63) / 64 * 64;
-    memory_.resize(static_cast<size_t>(bytes_ / 4), 1000.f);
-    return view;
-  }
-  float* data() { return memory_.data(); }
-  // Visits each number: visit(its address, its place in the plain tensor).
-  template <class Visit>
-  void for_each(const View& view, const Kernels& kernels, const Visit& visit) {
-    auto* base = reinterpret_cast<uint8_t*>(memory_.data());
-    int64_t place = 0;
-    for (int64_t image = 0; image < view.images; ++image)
-      for (int64_t channel = 0; channel < view.channels; ++channel)
-        for (int64_t pixel = 0; pixel < view.pixels(); ++pixel, ++place) {
-          const int64_t element = view.buffer.offset + image * view.image_stride +
-                                  channel / kernels.lanes * view.block_floats(kernels.lanes) +
-                                  pixel * kernels.lanes + channel % kernels.lanes;
-          visit(base + element * element_bytes(view.element), static_cast<size_t>(place));
-        }
-  }
-  void fill(const View& view, const Kernels& kernels, std::span<const float> numbers) {
-    for_each(view, kernels, [&](uint8_t* at, size_t i) {
-      if (view.element == Element::kFloat32)
-        std::memcpy(at, &numbers[i], sizeof(float));
-      else
-        kernels.bfloat16.from_float32(&numbers[i], {}, at, 1);
-    });
-  }
-  Tensor read(const View& view, const Kernels& kernels) {
-    Tensor numbers({view.images, view.channels, view.height, view.width});
-    for_each(view, kernels, [&](const uint8_t* at, size_t i) {
-      uint16_t half;
-      std::memcpy(&half, at, sizeof half);
-      if (view.element == Element::kFloat32)
-        std::memcpy(&numbers.values()[i], at, sizeof(float));
-      else
-        numbers.values()[i] = widened(half);
-    });
-    return numbers;
-  }
+void fill(StepArena& arena, const View& view, std::span<const float> numbers) {
+  arena.for_each(view, [&](uint8_t* at, size_t i) {
+    if (view.element == Element::kFloat32)
+      std::memcpy(at, &numbers[i], sizeof(float));
+    else
+      kernels_of(cpu::SimdLevel::kPlain).bfloat16.from_float32(&numbers[i], {}, at, 1);
+  });
+}
 
- private:
-  std::vector<float> memory_;  // spare lanes hold numbers that must not count
-  int64_t bytes_ = 0;
-};
+Tensor read(StepArena& arena, const View& view) {
+  Tensor numbers({view.images, view.channels, view.height, view.width});
+  arena.for_each(view, [&](const uint8_t* at, size_t i) {
+    uint16_t half;
+    std::memcpy(&half, at, sizeof half);
+    if (view.element == Element::kFloat32)
+      std::memcpy(&numbers.values()[i], at, sizeof(float));
+    else
+      numbers.values()[i] = widened(half);
+  });
+  return numbers;
+}
 
 Tensor run(const WinogradLayer& layer, const Run& how, const Tensor& other = {}) {
-  const Kernels& kernels = kernels_of(how.level);
   cpu::ThreadPool pool(how.threads);
-  Arena arena;
   ConvDescription conv;
   conv.kernel = 3;
   conv.pad_y = conv.pad_x = Padding::symmetric(static_cast<int>(layer.size.padding));
   conv.weight = layer.weight.values();
   conv.bias = layer.bias.values();
-  conv.kernels = &kernels;
+  conv.kernels = &kernels_of(how.level);
   conv.pool = &pool;
   conv.epilogue = how.epilogue;
-  conv.src = arena.add(layer.src.shape(), Element::kBfloat16, kernels);
-  conv.dst = arena.add(layer.out_shape(), how.dst, kernels);
-  if (how.epilogue.join != Epilogue::Join::kNone)
-    conv.epilogue.other = arena.add(layer.out_shape(), how.other, kernels);
-  arena.fill(conv.src, kernels, layer.src.values());
-  if (how.epilogue.join != Epilogue::Join::kNone) arena.fill(conv.epilogue.other, kernels, other.values());
-
-  const StepPtr step = make_bfloat16_winograd(conv);
-  std::vector<float> scratch(static_cast<size_t>(step->scratch_floats() * how.threads), std::nanf(""));
-  RunContext context;
-  context.arena = arena.data();
-  context.scratch = scratch.data();
-  context.scratch_floats = step->scratch_floats();
-  context.pool = &pool;
-  step->run(context);
-  return arena.read(conv.dst, kernels);
+  StepArena arena(*conv.kernels);
+  conv.src = arena.add(layer.src.shape(), Element::kBfloat16);
+  conv.dst = arena.add(layer.out_shape(), how.dst);
+  fill(arena, conv.src, layer.src.values());
+  if (how.epilogue.join != Epilogue::Join::kNone) {
+    conv.epilogue.other = arena.add(layer.out_shape(), how.other);
+    fill(arena, conv.epilogue.other, other.values());
+  }
+  arena.run(*make_bfloat16_winograd(conv), pool);
+  return read(arena, conv.dst);
 }
 
 // Each output in float64, and how far the algorithm may be off. A transformed input U and weight V of product
@@ -312,9 +271,9 @@ TEST(Bfloat16Winograd, IsWhatRunsWhereItPays) {
     const Graph graph = testing::graph_of(channels, [&](GraphBuilder& g, Value x) {
       return g.conv(g.activation(x, ActivationKind::kRelu), "conv", {.out = 20, .kernel = 3});
     });
-    const Engine engine(graph, randomize(graph, 1), {1, channels, size, size}, {}, {.precision = precision});
-    const std::string text = engine.describe();
-    return text.find("bf16") != std::string::npos && text.find(" winograd ") != std::string::npos;
+    const Shape shape = {1, channels, size, size};
+    return testing::runs("bf16", graph, shape, {.precision = precision}) &&
+           testing::runs(" winograd ", graph, shape, {.precision = precision});
   };
   EXPECT_TRUE(runs(16, 7, Precision::kBfloat16));
   EXPECT_FALSE(runs(15, 7, Precision::kBfloat16));

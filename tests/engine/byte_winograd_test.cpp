@@ -1,12 +1,11 @@
 // Winograd's algorithm in whole numbers: the same bits as the direct way.
 #include "marrow/engine/kernels/byte_winograd.h"
 
-#include <array>
-#include <cmath>
-#include <cstring>
+#include <cstdlib>
 
 #include "marrow/base/tensor.h"
 #include "marrow/engine/steps/low_precision.h"
+#include "step_arena.h"
 #include "support.h"
 
 namespace marrow::engine {
@@ -45,37 +44,28 @@ class ByteConvolution {
       pixels_[i] = static_cast<uint8_t>(numbers == Numbers::kGreatest ? 255 : i * 6151 / 3 % 256);
   }
 
-  bool accepted(cpu::SimdLevel level) { return accepts_byte_winograd(describe({level})); }
+  bool accepted(cpu::SimdLevel level) {
+    testing::StepArena arena(kernels_of(level));
+    return accepts_byte_winograd(describe({level}, arena));
+  }
 
   // All of dst that is read by anyone, as bytes.
   std::vector<uint8_t> run(const ByteRun& how) {
     cpu::ThreadPool pool(how.threads);
-    ConvDescription conv = describe(how);
+    testing::StepArena arena(kernels_of(how.level));
+    ConvDescription conv = describe(how, arena);
     conv.pool = &pool;
-    const StepPtr step = how.winograd ? make_byte_winograd(conv) : make_low_precision_direct(conv);
-    const Kernels& kernels = *conv.kernels;
-    std::vector<float> arena(static_cast<size_t>(floats_), std::nanf(""));
-    for_each(conv.src, kernels, [&](int64_t element, size_t place) {
-      reinterpret_cast<uint8_t*>(arena.data())[element] = pixels_[place];
-    });
-    std::vector<float> scratch(static_cast<size_t>(step->scratch_floats() * how.threads), std::nanf(""));
-    RunContext context;
-    context.arena = arena.data();
-    context.scratch = scratch.data();
-    context.scratch_floats = step->scratch_floats();
-    context.pool = &pool;
-    step->run(context);
-    const int bytes = element_bytes(how.dst);
+    arena.for_each(conv.src, [&](uint8_t* at, size_t place) { *at = pixels_[place]; });
+    arena.run(*(how.winograd ? make_byte_winograd(conv) : make_low_precision_direct(conv)), pool);
     std::vector<uint8_t> results;
-    for_each(conv.dst, kernels, [&](int64_t element, size_t) {
-      const auto* at = reinterpret_cast<const uint8_t*>(arena.data()) + element * bytes;
-      results.insert(results.end(), at, at + bytes);
+    arena.for_each(conv.dst, [&](const uint8_t* at, size_t) {
+      results.insert(results.end(), at, at + element_bytes(how.dst));
     });
     return results;
   }
 
  private:
-  ConvDescription describe(const ByteRun& how) {
+  ConvDescription describe(const ByteRun& how, testing::StepArena& arena) {
     ConvDescription conv;
     conv.kernel = 3;
     conv.pad_y = conv.pad_x = Padding::symmetric(layer_.padding);
@@ -84,43 +74,16 @@ class ByteConvolution {
     conv.kernels = &kernels_of(how.level);
     conv.epilogue = how.epilogue;
     const int64_t grown = 2 * layer_.padding - 2;
-    floats_ = 0;
-    conv.src = add({layer_.images, layer_.in, layer_.height, layer_.width}, Element::kByte, *conv.kernels);
-    conv.dst =
-        add({layer_.images, layer_.out, layer_.height + grown, layer_.width + grown}, how.dst, *conv.kernels);
+    conv.src = arena.add({layer_.images, layer_.in, layer_.height, layer_.width}, Element::kByte);
+    conv.dst = arena.add({layer_.images, layer_.out, layer_.height + grown, layer_.width + grown}, how.dst);
     conv.src.scale = {0.01f, layer_.zero_point};
     conv.dst.scale = {20.f, 90};
     return conv;
-  }
-  View add(const Shape& shape, Element element, const Kernels& kernels) {
-    View view;
-    view.images = shape[0];
-    view.channels = static_cast<int>(shape[1]);
-    view.height = shape[2];
-    view.width = shape[3];
-    view.element = element;
-    view.image_stride = view.image_floats(kernels.lanes);
-    view.buffer.offset = floats_ * 4 / element_bytes(element);
-    floats_ += (view.images * view.image_stride * element_bytes(element) + 63) / 64 * 16;
-    return view;
-  }
-  // Visits each number: visit(its element in the arena, its place in the plain tensor).
-  template <class Visit>
-  static void for_each(const View& view, const Kernels& kernels, const Visit& visit) {
-    size_t place = 0;
-    for (int64_t image = 0; image < view.images; ++image)
-      for (int64_t channel = 0; channel < view.channels; ++channel)
-        for (int64_t pixel = 0; pixel < view.pixels(); ++pixel, ++place)
-          visit(view.buffer.offset + image * view.image_stride +
-                    channel / kernels.lanes * view.block_floats(kernels.lanes) + pixel * kernels.lanes +
-                    channel % kernels.lanes,
-                place);
   }
 
   ByteLayer layer_;
   Tensor weight_, bias_;
   std::vector<uint8_t> pixels_;
-  int64_t floats_ = 0;
 };
 
 void expect_the_direct_results(const ByteLayer& layer, Numbers numbers = Numbers::kAny) {

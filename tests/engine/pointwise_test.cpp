@@ -9,14 +9,7 @@ namespace {
 constexpr double kPointwiseTolerance = 3e-6;  // of the largest output
 
 Graph pointwise(int in, int out) {
-  GraphBuilder g;
-  Value x = g.input(in);
-  x = g.add(x, x);  // makes the map blocked
-  const Value y = g.conv(x, "plain", {.out = out, .bias = true});
-  g.output("plain", y);
-  const Value joined = g.activation(g.conv(x, "joined", {.out = out}), ActivationKind::kSilu);
-  g.output("joined", g.activation(g.add(joined, y), ActivationKind::kRelu));
-  return std::move(g).build();
+  return testing::plain_and_joined(in, {.out = out, .bias = true});
 }
 
 // Every second channel of two maps, as after a shuffle.
@@ -32,8 +25,7 @@ Graph scattered_pointwise(int channels, int out) {
 }
 
 bool packs(const Graph& graph, const Shape& input) {
-  const Engine engine(graph, randomize(graph, 1), input);
-  return engine.describe().find("packed 1x1") != std::string::npos;
+  return testing::runs("packed 1x1", graph, input);
 }
 
 TEST(PackedPointwise, TakesAnyChannelsAndPixels) {
@@ -58,17 +50,7 @@ TEST(PackedPointwise, GathersScatteredChannels) {
 }
 
 TEST(PackedPointwise, GivesTheSameNumbersOnAnyNumberOfThreads) {
-  const Graph graph = pointwise(600, 130);
-  const Weights weights = randomize(graph, 1);
-  const Shape shape = {2, 600, 17, 23};
-  const Tensor input = testing::noise(shape, 2);
-  Engine one(graph, weights, shape, {}, {.threads = 1});
-  one.run(input);
-  for (const int threads : {2, 3, 40}) {
-    Engine many(graph, weights, shape, {}, {.threads = threads});
-    many.run(input);
-    EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
-  }
+  testing::expect_same_on_threads(pointwise(600, 130), {2, 600, 17, 23}, {2, 3, 40});
 }
 
 }  // namespace

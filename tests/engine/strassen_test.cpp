@@ -1,6 +1,5 @@
 // Strassen's halves where they do not fit: odd numbers of pixels, more than are taken at a time, several
 // images, threads.
-#include "marrow/graph/builder.h"
 #include "support.h"
 
 namespace marrow::engine {
@@ -9,19 +8,11 @@ namespace {
 constexpr double kStrassenTolerance = 5e-6;  // of the largest output
 
 Graph convolution(int in, int out) {
-  GraphBuilder g;
-  Value x = g.input(in);
-  x = g.add(x, x);  // makes the map blocked
-  const Value y = g.conv(x, "plain", {.out = out, .bias = true});
-  g.output("plain", y);
-  Value joined = g.activation(g.conv(x, "joined", {.out = out}), ActivationKind::kSilu);
-  g.output("joined", g.activation(g.add(joined, y), ActivationKind::kRelu));
-  return std::move(g).build();
+  return testing::plain_and_joined(in, {.out = out, .bias = true});
 }
 
 bool runs_strassen(const Graph& graph, const Shape& input) {
-  const Engine engine(graph, randomize(graph, 1), input);
-  return engine.describe().find("strassen") != std::string::npos;
+  return testing::runs("strassen", graph, input);
 }
 
 TEST(Strassen, MatchesReferenceForAnyNumberOfPixels) {
@@ -41,19 +32,8 @@ TEST(Strassen, TakesSeveralImagesAndManyThreads) {
 
 // Which half a pixel is in must not depend on the threads.
 TEST(Strassen, GivesTheSameNumbersOnAnyNumberOfThreads) {
-  const Graph graph = convolution(512, 544);
-  const Weights weights = randomize(graph, 1);
-  for (const int height : {8, 37}) {
-    const Shape shape = {1, 512, height, 9};
-    const Tensor input = testing::noise(shape, 2);
-    Engine one(graph, weights, shape, {}, {.threads = 1});
-    one.run(input);
-    for (const int threads : {2, 3, 9}) {
-      Engine many(graph, weights, shape, {}, {.threads = threads});
-      many.run(input);
-      EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
-    }
-  }
+  for (const int height : {8, 37})
+    testing::expect_same_on_threads(convolution(512, 544), {1, 512, height, 9}, {2, 3, 9});
 }
 
 TEST(Strassen, LeavesWhatHasNoHalves) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <string>
 
 #include "marrow/cpu/simd_level.h"
@@ -33,6 +35,48 @@ inline void expect_matches_reference(const Graph& graph, const Shape& input_shap
           << engine.describe();
     }
   }
+}
+
+// On any number of threads the same bits as on one.
+inline void expect_same_on_threads(const Graph& graph, const Shape& input_shape,
+                                   std::initializer_list<int> counts) {
+  const Weights weights = randomize(graph, 1);
+  const Tensor input = noise(input_shape, 2);
+  for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
+    engine::EngineOptions options;
+    options.simd = cpu::simd_name(level);
+    options.threads = 1;
+    engine::Engine one(graph, weights, input_shape, {}, options);
+    one.run(input);
+    for (const int threads : counts) {
+      options.threads = threads;
+      engine::Engine many(graph, weights, input_shape, {}, options);
+      many.run(input);
+      for (size_t i = 0; i < one.output_count(); ++i)
+        EXPECT_TRUE(std::ranges::equal(one.output(i).values(), many.output(i).values()))
+            << cpu::simd_name(level) << ", " << threads << " threads, output " << i;
+    }
+  }
+}
+
+// Whether a step of the compiled graph calls itself so.
+inline bool runs(const std::string& kernel, const Graph& graph, const Shape& input_shape,
+                 const engine::EngineOptions& options = {}) {
+  const engine::Engine engine(graph, randomize(graph, 1), input_shape, {}, options);
+  return engine.describe().find(kernel) != std::string::npos;
+}
+
+// Two convolutions of one blocked map (the network's own input would stay planar): outputs "plain", and
+// "joined" with all that may follow the sums.
+inline Graph plain_and_joined(int in, const ConvOptions& conv) {
+  GraphBuilder g;
+  Value x = g.input(in);
+  x = g.add(x, x);
+  const Value plain = g.conv(x, "plain", conv);
+  g.output("plain", plain);
+  const Value joined = g.activation(g.conv(x, "joined", conv), ActivationKind::kSilu);
+  g.output("joined", g.activation(g.add(joined, plain), ActivationKind::kRelu));
+  return std::move(g).build();
 }
 
 }  // namespace marrow::testing

@@ -1,24 +1,13 @@
 // Winograd's tiles at their edges: maps that fill no tile, one tile and a bit of another, channels around the
 // blocks, any padding, several images, more threads than tiles.
-#include "marrow/graph/builder.h"
 #include "support.h"
 
 namespace marrow::engine {
 namespace {
 
 Graph convolution(int in, int out, int padding, int stride) {
-  GraphBuilder g;
-  // The sum makes the map blocked; the network's own input would stay planar.
-  Value x = g.input(in);
-  x = g.add(x, x);
-  const ConvOptions options = {
-      .out = out, .kernel = 3, .stride = stride, .padding = Padding::symmetric(padding), .bias = true};
-  const Value y = g.conv(x, "conv", options);
-  g.output("plain", y);
-  Value joined = g.conv(x, "joined", options);
-  joined = g.add(g.activation(joined, ActivationKind::kSilu), y);
-  g.output("joined", g.activation(joined, ActivationKind::kRelu));
-  return std::move(g).build();
+  return testing::plain_and_joined(
+      in, {.out = out, .kernel = 3, .stride = stride, .padding = Padding::symmetric(padding), .bias = true});
 }
 
 constexpr double kWinogradTolerance = 3e-6;  // of the largest output
@@ -62,27 +51,14 @@ TEST(Winograd, TakesMoreThreadsThanTiles) {
 // Results must not depend on how tiles are cut into tasks, nor on whether the threads share a task.
 TEST(Winograd, GivesTheSameNumbersOnAnyNumberOfThreads) {
   for (const int stride : kStrides)
-    for (const auto& [channels, height, width] : {std::tuple{33, 37, 29}, {130, 9, 11}}) {
-      const Graph graph = convolution(channels, 50, 1, stride);
-      const Weights weights = randomize(graph, 1);
-      const Shape shape = {2, channels, height, width};
-      const Tensor input = testing::noise(shape, 2);
-      Engine one(graph, weights, shape, {}, {.threads = 1});
-      one.run(input);
-      for (const int threads : {2, 3, 7, 40}) {
-        Engine many(graph, weights, shape, {}, {.threads = threads});
-        many.run(input);
-        EXPECT_TRUE(std::ranges::equal(one.output(1).values(), many.output(1).values())) << threads;
-      }
-    }
+    for (const auto& [channels, height, width] : {std::tuple{33, 37, 29}, {130, 9, 11}})
+      testing::expect_same_on_threads(convolution(channels, 50, 1, stride), {2, channels, height, width},
+                                      {2, 3, 7, 40});
 }
 
 TEST(Winograd, IsWhatRuns) {
-  for (const int stride : kStrides) {
-    const Graph graph = convolution(8, 8, 1, stride);
-    const Engine engine(graph, randomize(graph, 1), {1, 8, 8, 8});
-    EXPECT_NE(engine.describe().find("winograd"), std::string::npos) << engine.describe();
-  }
+  for (const int stride : kStrides)
+    EXPECT_TRUE(testing::runs("winograd", convolution(8, 8, 1, stride), {1, 8, 8, 8}));
 }
 
 }  // namespace
