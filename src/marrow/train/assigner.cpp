@@ -34,7 +34,7 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
                   const PaddedObjects& objects, const AssignerOptions& options) {
   const torch::NoGradGuard no_grad;
   const int64_t n = boxes.size(0), m = objects.boxes.size(1), a = anchors.size(0);
-  const auto real = boxes.options().dtype(torch::kFloat32);
+  const auto real = boxes.options();
   if (m == 0) {
     const torch::Tensor weights = torch::zeros({n, a}, real);
     return {weights, weights > 0, torch::zeros({n, a}, real.dtype(torch::kInt64))};
@@ -47,10 +47,10 @@ Assignment assign(const torch::Tensor& logits, const torch::Tensor& boxes, const
   const torch::Tensor image = candidates.select(1, 0), object = candidates.select(1, 1),
                       anchor = candidates.select(1, 2);
   const torch::Tensor overlap =
-      box_iou(objects.boxes.index({image, object}), boxes.index({image, anchor}), IouKind::kCiou)
+      box_iou(objects.boxes.index({image, object}).to(real), boxes.index({image, anchor}), IouKind::kCiou)
           .clamp_min_(0);
   const torch::Tensor score =
-      logits.index({image, objects.labels.index({image, object}), anchor}).to(torch::kFloat32).sigmoid();
+      logits.index({image, objects.labels.index({image, object}), anchor}).to(real).sigmoid();
   const torch::Tensor alignment = score.pow(options.alpha) * overlap.pow(options.beta);
   const auto spread = [&](const torch::Tensor& values) {
     return torch::zeros({n, m, a}, real).index_put_({image, object, anchor}, values);

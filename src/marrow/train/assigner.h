@@ -17,8 +17,8 @@ struct PaddedObjects {
 };
 
 struct Assignment {
-  // (N, A) float32: the anchor's soft class target, the share of its object's largest IoU that it earns by
-  // its alignment. Positive on the foreground, 0 on the background.
+  // (N, A), float32 or float64 as the boxes: the anchor's soft class target, the share of its object's
+  // largest IoU that it earns by its alignment. Positive on the foreground, 0 on the background.
   torch::Tensor weights;
   torch::Tensor foreground;  // (N, A) bool: weights > 0
   torch::Tensor object;      // (N, A) int64: which of its image's objects; meaningless on the background
@@ -29,7 +29,7 @@ torch::Tensor anchors_inside(const torch::Tensor& anchors, const PaddedObjects& 
                              double smallest_side = 0);
 
 // No gradient flows through it; all on one device.
-//   logits (N, C, A) of the classes        boxes (N, A, 4) predicted xyxy, pixels
+//   logits (N, C, A) of the classes        boxes (N, A, 4) predicted xyxy, pixels; float32 or float64
 //   anchors (A, 2) cell centres, pixels
 // An anchor wanted by several objects goes to the one it overlaps most. Overlap is CIoU (train/iou.h), at
 // least 0.

@@ -12,6 +12,10 @@
 namespace marrow::train {
 namespace {
 
+torch::Tensor at_least_float32(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kFloat64 ? x : x.to(torch::kFloat32);
+}
+
 // The expectation of the distances' distributions, whose logits lie along `axis`, which goes.
 torch::Tensor expected_distances(const torch::Tensor& logits, int64_t axis) {
   std::vector<int64_t> shape(static_cast<size_t>(logits.dim()), 1);
@@ -104,7 +108,7 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
                               maps[0].size(0), 4 * reg_max_ + classes_));
 
   const int64_t n = maps[0].size(0), sides = 4 * reg_max_;
-  const torch::Tensor raw = join_levels(maps).to(torch::kFloat32);  // (N, 4 R + C, A)
+  const torch::Tensor raw = at_least_float32(join_levels(maps));  // (N, 4 R + C, A)
   const auto parts = raw.split_with_sizes({sides, classes_}, 1);
   const torch::Tensor &distributions = parts[0], &logits = parts[1];
   const Anchors grid = make_anchors(maps, strides_);
@@ -144,7 +148,8 @@ DetectionLossResult DetectionLoss::operator()(std::span<const torch::Tensor> map
     class_term = class_term - (logits.index({image, label, anchor}) * counts).sum();
 
     const torch::Tensor stride = grid.strides.index({anchor}), centre = grid.centres.index({anchor});
-    const torch::Tensor target = objects.boxes.index({image, object}) / stride;  // cells
+    const torch::Tensor target =
+        objects.boxes.index({image, object}).to(raw.scalar_type()) / stride;  // cells
     const torch::Tensor wanted = boxes_to_distances(centre, target);
     const torch::Tensor distribution =
         distributions.transpose(1, 2).index({image, anchor}).view({-1, 4, reg_max_});
@@ -181,8 +186,7 @@ DetectionLossResult DualDetectionLoss::operator()(std::span<const torch::Tensor>
 }
 
 torch::Tensor soft_cross_entropy(const torch::Tensor& logits, const torch::Tensor& targets) {
-  const torch::Tensor wide = logits.scalar_type() == torch::kFloat64 ? logits : logits.to(torch::kFloat32);
-  return -(targets * wide.log_softmax(1)).sum(1).mean();
+  return -(targets * at_least_float32(logits).log_softmax(1)).sum(1).mean();
 }
 
 }  // namespace marrow::train

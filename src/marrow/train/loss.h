@@ -50,7 +50,7 @@ class DetectionLoss {
   // For the graph's detection head. Throws Error{kModel} when it has none.
   explicit DetectionLoss(const Graph& graph, const DetectionLossOptions& options = {});
 
-  // maps: (N, 4 * reg_max + classes, H, W), one a level, any floating type; computed in float32.
+  // maps: (N, 4 * reg_max + classes, H, W), one a level, any floating type; computed at least in float32.
   // Throws Error{kShape} when a map, an image index or a class does not fit.
   DetectionLossResult operator()(std::span<const torch::Tensor> maps, const DetectionTargets& targets) const;
 
