@@ -1,4 +1,5 @@
-// How the steps by Winograd's algorithm cut their work: outputs into tiles of 4 x 4 pixels, those into tasks.
+// How the steps by Winograd's algorithm cut a map: outputs into tiles of 4 x 4 pixels, under which lie
+// patches of the input.
 #pragma once
 
 #include <algorithm>
@@ -23,29 +24,6 @@ class WinogradGrid {
 
  private:
   int64_t columns_, tiles_;
-};
-
-struct WinogradTask {
-  int64_t image;
-  int64_t first, count;             // of the image's tiles
-  int64_t first_group, last_group;  // of outputs; the last is not the task's
-};
-
-class WinogradTiles : public WinogradGrid {
- public:
-  // `tile_bytes`: what lies between the transforms of a tile, for all inputs and one group of outputs, of
-  // which there are `groups`. `tile_pixels`: of a register tile, whose pixels are Winograd's tiles here.
-  WinogradTiles(const ConvDescription& conv, int64_t tile_bytes, int tile_pixels, int64_t groups);
-
-  int64_t most() const { return most_tiles_; }  // of a task
-  int64_t tasks() const { return images_ * chunks_ * group_chunks_; }
-  WinogradTask task(int64_t index) const;
-
- private:
-  int64_t images_, groups_;
-  int64_t chunks_ = 1;        // tasks that an image's tiles are cut into
-  int64_t group_chunks_ = 1;  // and the groups of outputs
-  int64_t most_tiles_ = 1;
 };
 
 // The columns of input under so many tiles of a row.
