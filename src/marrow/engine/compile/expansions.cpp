@@ -21,9 +21,9 @@ class Fuser {
       const LoweredOp& op = lowered.ops[i];
       for_each_read(op, [&](Value value) {
         readers_[index(value)].push_back(i);
-        ++touched_[index(root(value))];
+        ++touched_[index(lowered.root(value))];
       });
-      ++touched_[index(root(op.output))];
+      ++touched_[index(lowered.root(op.output))];
     }
   }
 
@@ -44,17 +44,12 @@ class Fuser {
 
  private:
   static size_t index(Value value) { return static_cast<size_t>(value.id); }
-  Value root(Value value) const { return lowered_.placements[index(value)].root; }
   const Shape& shape(Value value) const { return lowered_.shapes[index(value)]; }
-  bool is_float32_map(Value value) const {
-    return !is_planar(shape(value)) && value != kInput && lowered_.tensors[index(value)] < 0 &&
-           lowered_.storage[index(value)].element == Element::kFloat32;
-  }
 
   // The one operation that reads `value`, where storage that is its own holds it for nobody else.
   std::optional<size_t> sole_reader(Value value) const {
     constexpr int kWriterAndReader = 2;
-    if (root(value) != value || readers_[index(value)].size() != 1 ||
+    if (lowered_.root(value) != value || readers_[index(value)].size() != 1 ||
         touched_[index(value)] != kWriterAndReader)
       return std::nullopt;
     return readers_[index(value)][0];
@@ -64,15 +59,15 @@ class Fuser {
     const auto* layer = std::get_if<lowered::Convolution>(&op.operation);
     return layer != nullptr && layer->conv.kernel == 1 && layer->conv.stride == 1 &&
            layer->conv.groups == 1 && layer->conv.padding == Padding() &&
-           layer->epilogue.join == Epilogue::Join::kNone && is_float32_map(op.output) &&
-           std::ranges::all_of(op.inputs, [&](Value input) { return is_float32_map(input); });
+           layer->epilogue.join == Epilogue::Join::kNone && lowered_.is_float32_map(op.output) &&
+           std::ranges::all_of(op.inputs, [&](Value input) { return lowered_.is_float32_map(input); });
   }
 
   bool is_depthwise(const LoweredOp& op, Value src) const {
     const auto* layer = std::get_if<lowered::Convolution>(&op.operation);
     return layer != nullptr && op.inputs.size() == 1 && op.inputs[0] == src && layer->channels.empty() &&
            layer->conv.groups == shape(src)[1] && layer->conv.groups == layer->conv.out_channels &&
-           layer->conv.dilation == 1 && is_float32_map(op.output);
+           layer->conv.dilation == 1 && lowered_.is_float32_map(op.output);
   }
 
   // With more channels to read, the product takes so long that writing its result matters little, while its
@@ -100,7 +95,6 @@ class Fuser {
     depthwise.inputs = std::move(expand.inputs);
   }
 
-  static constexpr Value kInput = {0};         // a graph's first node
   static constexpr int64_t kTasksAThread = 2;  // at least: the two steps can be cut more finely
 
   const Kernels& kernels_;

@@ -130,6 +130,13 @@ struct Placement {
   int64_t block = 0;
 };
 
+inline constexpr Value kInput = {0};  // a graph's first node
+
+// Maps are stored in blocks of channels, everything else as it is (step.h).
+inline bool is_planar(const Shape& shape) {
+  return shape.size() != 4;
+}
+
 struct Lowered {
   std::vector<LoweredOp> ops;  // in order of execution
   // By value. After the graph's values come the input in blocked layout, maps in output tensors, parts of
@@ -153,12 +160,14 @@ struct Lowered {
     tensors.push_back(-1);
     return value;
   }
+  Value root(Value value) const { return placements[static_cast<size_t>(value.id)].root; }
+  // From choose_elements on: whether it is a map of float32 in the arena.
+  bool is_float32_map(Value value) const {
+    const auto i = static_cast<size_t>(value.id);
+    return value != kInput && tensors[i] < 0 && !is_planar(shapes[i]) &&
+           storage[i].element == Element::kFloat32;
+  }
 };
-
-// Maps are stored in blocks of channels, everything else as it is (step.h).
-inline bool is_planar(const Shape& shape) {
-  return shape.size() != 4;
-}
 
 // `shapes` as from infer_shapes. REQUIRES: a verified graph without taps, all of whose nodes are needed.
 Lowered lower(const Graph& graph, const Weights& weights, std::span<const Shape> shapes, int lanes);

@@ -9,7 +9,6 @@ namespace marrow::engine {
 namespace {
 
 constexpr int64_t kAlignmentFloats = 16;  // 64 bytes
-constexpr Value kInput = {0};             // a graph's first node
 
 size_t index(Value value) {
   return static_cast<size_t>(value.id);

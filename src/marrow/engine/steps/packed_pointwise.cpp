@@ -74,6 +74,7 @@ PackedPointwise::PackedPointwise(const ConvDescription& conv)
   conv_.bias = {};
   conv_.pool = nullptr;
 }
+
 PackedPointwise::Part PackedPointwise::make_part(int64_t channel) const {
   const int64_t lanes = kernels_.lanes;
   Part part{channel, std::min(kPackedChannels, layer_.channels - channel), 0, {}, {}};

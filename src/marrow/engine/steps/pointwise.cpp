@@ -10,8 +10,8 @@
 namespace marrow::engine {
 namespace {
 
-constexpr int64_t kTaskTiles =
-    16;  // at most: enough to use a group's weights often, few enough for the cache
+// At most: enough to use a group's weights often, few enough for the cache.
+constexpr int64_t kTaskTiles = 16;
 
 class Pointwise final : public Step {
  public:
