@@ -31,6 +31,10 @@ Graph branches() {
     const Value gate = g.activation(g.conv(g.global_average_pool(b), "gate", {.out = 54, .bias = true}),
                                     ActivationKind::kSigmoid);
     b = g.drop_path(g.multiply(b, gate), 0.4);
+    // A star product of two layers, that one convolution reads.
+    b = g.multiply(layer(b, "star1", {.out = 22}, ActivationKind::kRelu6),
+                   layer(b, "star2", {.out = 22, .kernel = 3}, ActivationKind::kIdentity));
+    b = layer(b, "joined", {.out = 54}, ActivationKind::kTanh);
     const Value down = layer(b, "down", {.out = 24, .kernel = 3, .stride = 2}, ActivationKind::kSilu);
     const Value up = g.upsample(down, 2);
     return g.conv(g.concat({up, g.max_pool(b, 5, 1, 2), a}), "head", {.out = 11, .bias = true});

@@ -87,11 +87,14 @@ class Lowering {
   bool shared(int m) const { return std::ranges::find(taken_, m) != taken_.end(); }
 
   // Whether the next node is the batch norm of this one, which is to join its map.
-  bool is_normed_next() const {
+  bool is_normed_next() const { return is_read_by_one<BatchNorm>(); }
+
+  template <class Op>
+  bool is_read_by_one() const {
     if (uses_[index_] != 1) return false;
     for (size_t i = index_ + 1; i < graph_.nodes.size(); ++i)
       for (const Value in : graph_.nodes[i].inputs)
-        if (index(in) == index_) return std::holds_alternative<BatchNorm>(graph_.nodes[i].operation);
+        if (index(in) == index_) return std::holds_alternative<Op>(graph_.nodes[i].operation);
     return false;
   }
 
@@ -108,7 +111,7 @@ class Lowering {
   // A new map as a value.
   Seen seen_map(int m) {
     Seen seen;
-    seen.readings = {{.map = m}};
+    seen.readings = {{.term = {.map = m}}};
     for (int c = 0; c < map(m).channels; ++c) seen.channels.push_back({0, c});
     seen.images = map(m).images;
     seen.height = map(m).height;
@@ -133,15 +136,15 @@ class Lowering {
   int raw_map(const Seen& seen) {
     if (seen.readings.empty() || seen.channels.empty()) return -1;
     const Reading& reading = seen.readings[static_cast<size_t>(seen.channels[0].reading)];
-    const Map& map = this->map(reading.map);
-    if (reading.kind != 0 || map.norm != 0 || seen.channels.size() != static_cast<size_t>(map.channels) ||
-        map.pixels() != seen.pixels())
+    const Map& map = this->map(reading.term.map);
+    if (reading.is_product() || reading.term.kind != 0 || map.norm != 0 ||
+        seen.channels.size() != static_cast<size_t>(map.channels) || map.pixels() != seen.pixels())
       return -1;
     for (size_t c = 0; c < seen.channels.size(); ++c)
       if (seen.channels[c].reading != seen.channels[0].reading ||
           seen.channels[c].channel != static_cast<int>(c))
         return -1;
-    return reading.map;
+    return reading.term.map;
   }
 
   Reader reader(const Seen& seen) { return Reader(seen, maps(), lanes()); }
@@ -209,12 +212,14 @@ class Lowering {
   Seen lower(const Activation& op, const Node& node) {
     Seen seen = alias(in(node));
     if (op.kind == ActivationKind::kIdentity) return seen;
-    if (std::ranges::any_of(seen.readings, [](const Reading& reading) { return reading.kind != 0; }))
+    if (std::ranges::any_of(seen.readings, [](const Reading& reading) {
+          return reading.is_product() || reading.term.kind != 0;
+        }))
       seen = stored(seen);
     for (Reading& reading : seen.readings) {
-      reading.kind = static_cast<int>(op.kind);
-      reading.parameter = static_cast<float>(op.slope);
-      if (!op.slope_name.empty()) reading.named_parameter = parameters_.value(op.slope_name).data();
+      reading.term.kind = static_cast<int>(op.kind);
+      reading.term.parameter = static_cast<float>(op.slope);
+      if (!op.slope_name.empty()) reading.term.named_parameter = parameters_.value(op.slope_name).data();
     }
     return seen;
   }
@@ -224,10 +229,12 @@ class Lowering {
   }
   // The same value under another name: its maps are read twice.
   Seen alias(const Seen& seen) {
-    for (const Reading& reading : seen.readings) {
-      if (aliased_.size() <= static_cast<size_t>(reading.map)) aliased_.resize(maps().size(), false);
-      aliased_[static_cast<size_t>(reading.map)] = true;
-    }
+    for (const Reading& reading : seen.readings)
+      for (const Term* term : {&reading.term, &reading.factor}) {
+        if (term->map < 0) continue;
+        if (aliased_.size() <= static_cast<size_t>(term->map)) aliased_.resize(maps().size(), false);
+        aliased_[static_cast<size_t>(term->map)] = true;
+      }
     return seen;
   }
 
@@ -277,7 +284,28 @@ class Lowering {
     return add_step(make(setting));
   }
   Seen lower(const Add&, const Node& node) { return planes(node, make_add); }
-  Seen lower(const Multiply&, const Node& node) { return planes(node, make_product); }
+  // A product of two whole maps that one convolution reads is made by it.
+  Seen lower(const Multiply&, const Node& node) {
+    const Term* first = whole_map(in(node));
+    const Term* second = whole_map(in(node, 1));
+    if (first == nullptr || second == nullptr || in(node).pixels() != in(node, 1).pixels() ||
+        !is_read_by_one<Conv>())
+      return planes(node, make_product);
+    Seen product = alias(in(node));
+    alias(in(node, 1));
+    product.readings = {{.term = *first, .factor = *second}};
+    return product;
+  }
+
+  // The only term of a value that is all channels of a map, in order; or nullptr.
+  const Term* whole_map(const Seen& seen) {
+    if (seen.readings.size() != 1 || seen.readings[0].is_product()) return nullptr;
+    const Term& term = seen.readings[0].term;
+    if (static_cast<size_t>(map(term.map).channels) != seen.channels.size()) return nullptr;
+    for (size_t c = 0; c < seen.channels.size(); ++c)
+      if (seen.channels[c].channel != static_cast<int>(c)) return nullptr;
+    return &term;
+  }
   Seen lower(const MaxPool& op, const Node& node) {
     return planes(node, [&](const PlaneSetting& setting) { return make_max_pool(setting, op); });
   }
@@ -289,7 +317,7 @@ class Lowering {
   Seen lower(const Scale& op, const Node& node) {
     const ParameterPlace weight = place(op.weight);
     Seen seen = planes(node, [&](const PlaneSetting& setting) { return make_scale(setting, weight); });
-    map(seen.readings[0].map).has_gradient |= weight.gradient != nullptr;
+    map(seen.readings[0].term.map).has_gradient |= weight.gradient != nullptr;
     return seen;
   }
   Seen lower(const DropPath& op, const Node& node) {

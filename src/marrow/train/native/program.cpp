@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "marrow/base/stopwatch.h"
+#include "marrow/cpu/caches.h"
 #include "marrow/engine/compile/memory_plan.h"
 
 namespace marrow::train::native {
@@ -24,11 +25,11 @@ void Program::plan_gradients() {
     for (size_t block = 0; block < written[output].size(); ++block)
       if (!written[output][block]) unwritten_[i].push_back({steps_[i]->output, static_cast<int64_t>(block)});
     for (Reader& reader : steps_[i]->inputs)
-      for (Reader::Block& part : reader.parts()) {
-        auto block = written[static_cast<size_t>(part.reading.map)].begin() + part.block;
-        part.adds = *block;
+      reader.for_uses([&](int map, int64_t number, bool& adds) {
+        auto block = written[static_cast<size_t>(map)].begin() + number;
+        adds = *block;
         *block = true;
-      }
+      });
   }
 }
 
@@ -53,11 +54,11 @@ void Program::plan_memory() {
     lives[maps + output].last = backward_time(i);
     lives[maps + output].first = std::min(lives[maps + output].first, backward_time(i));
     for (const Reader& reader : step.inputs)
-      for (const Reader::Block& part : reader.parts()) {
-        const auto map = static_cast<size_t>(part.reading.map);
+      reader.for_maps([&](int number) {
+        const auto map = static_cast<size_t>(number);
         lives[map].last = std::max(lives[map].last, last);
         lives[maps + map].first = std::min(lives[maps + map].first, backward_time(i));
-      }
+      });
   }
   for (const int output : outputs_) {
     auto& value = lives[static_cast<size_t>(output)];
@@ -66,6 +67,10 @@ void Program::plan_memory() {
   }
   const engine::MemoryPlan plan = engine::plan_memory(lives, engine::kLineFloats);
   arena_floats_ = plan.size;
+  // Beyond a share of the last cache a map is not there any more when it is read.
+  const int64_t streamed_bytes = cpu::cache_bytes(3) / 8;
+  for (Map& map : maps_)
+    map.streamed = map.floats(lanes) * static_cast<int64_t>(sizeof(float)) > streamed_bytes;
   for (size_t m = 0; m < maps; ++m) {
     maps_[m].value_at = plan.offsets[m];
     maps_[m].gradient_at = plan.offsets[maps + m];
@@ -196,7 +201,7 @@ bool Program::is_finite(const Run& run, const Check& check) const {
       const float* values = plane;
       if (check.raw) {
         const Reader::Block& part = reader.parts()[static_cast<size_t>(block)];
-        const Map& map = maps_[static_cast<size_t>(part.reading.map)];
+        const Map& map = maps_[static_cast<size_t>(part.reading.term.map)];
         values = map.value + map.at(lanes, image, part.block, 0);
       } else {
         reader.prepare(run, image, block, 0, reader.pixels(), plane);

@@ -8,8 +8,34 @@
 namespace marrow::train::native {
 namespace {
 
-float parameter_of(const Reading& reading) {
-  return reading.named_parameter != nullptr ? *reading.named_parameter : reading.parameter;
+float parameter_of(const Term& term) {
+  return term.named_parameter != nullptr ? *term.named_parameter : term.parameter;
+}
+
+const Map& map_of(const Run& run, const Term& term) {
+  return run.maps[static_cast<size_t>(term.map)];
+}
+
+// `at`: floats before the first pixel, in the map.
+void prepare_term(const Run& run, const Term& term, int64_t at, int64_t block, int64_t pixels, float* dst) {
+  const Map& map = map_of(run, term);
+  const int lanes = run.lanes();
+  if (map.norm == 0 && term.kind == 0) {
+    std::memcpy(dst, map.value + at, static_cast<size_t>(pixels * lanes) * sizeof(float));
+    return;
+  }
+  const Norm::Lanes norm = run.norms[static_cast<size_t>(map.norm)].lanes(block, lanes);
+  run.kernels->prepare[static_cast<size_t>(term.kind)](
+      {map.value + at, norm.scale, norm.shift, parameter_of(term), dst, pixels});
+}
+
+// Products are made so many pixels at a time, which stay in the first-level cache.
+constexpr int64_t kPiece = 64;
+
+// work(first pixel, how many) for the pieces of a run of pixels.
+template <class Work>
+void for_pieces(int64_t pixels, const Work& work) {
+  for (int64_t p = 0; p < pixels; p += kPiece) work(p, std::min(kPiece, pixels - p));
 }
 
 }  // namespace
@@ -28,7 +54,7 @@ Reader::Reader(const Seen& seen, std::span<const Map> maps, int lanes)
   // As many channels as the blocks hold, in order.
   int64_t held = 0;
   for (const Block& block : blocks_) {
-    const Map& map = maps[static_cast<size_t>(block.reading.map)];
+    const Map& map = maps[static_cast<size_t>(block.reading.term.map)];
     held += std::min<int64_t>(lanes, map.channels - block.block * lanes);
   }
   aligned_ = held == static_cast<int64_t>(lanes_of_.size());
@@ -36,51 +62,70 @@ Reader::Reader(const Seen& seen, std::span<const Map> maps, int lanes)
 }
 
 bool Reader::wants_gradient(std::span<const Map> maps) const {
-  return std::ranges::any_of(
-      blocks_, [&](const Block& block) { return maps[static_cast<size_t>(block.reading.map)].has_gradient; });
+  bool wants = false;
+  for_maps([&](int map) { wants |= maps[static_cast<size_t>(map)].has_gradient; });
+  return wants;
 }
 
 void Reader::prepare(const Run& run, int64_t image, int block, int64_t first, int64_t pixels,
                      float* dst) const {
   const Block& part = blocks_[static_cast<size_t>(block)];
-  const Map& map = run.maps[static_cast<size_t>(part.reading.map)];
   const int lanes = run.lanes();
-  const float* src = map.value + map.at(lanes, image, part.block, first);
-  if (map.norm == 0 && part.reading.kind == 0) {
-    std::memcpy(dst, src, static_cast<size_t>(pixels * lanes) * sizeof(float));
-    return;
-  }
-  const Norm::Lanes norm = run.norms[static_cast<size_t>(map.norm)].lanes(part.block, lanes);
-  run.kernels->prepare[static_cast<size_t>(part.reading.kind)](
-      {src, norm.scale, norm.shift, parameter_of(part.reading), dst, pixels});
+  const int64_t at = map_of(run, part.reading.term).at(lanes, image, part.block, first);
+  if (!part.reading.is_product()) return prepare_term(run, part.reading.term, at, part.block, pixels, dst);
+  alignas(64) float factor[kPiece * static_cast<int64_t>(kMostLanes)];
+  for_pieces(pixels, [&](int64_t p, int64_t count) {
+    const int64_t floats = p * lanes;
+    prepare_term(run, part.reading.term, at + floats, part.block, count, dst + floats);
+    prepare_term(run, part.reading.factor, at + floats, part.block, count, factor);
+    run.engine->multiply(dst + floats, factor, dst + floats, count * lanes);
+  });
 }
 
 void Reader::begin_backward(int lanes) {
-  sums_.assign(static_cast<size_t>(kMostShares * blocks() * 2 * lanes), 0);
+  sums_.assign(static_cast<size_t>(kMostShares * blocks() * 4 * lanes), 0);
+}
+
+void Reader::give_term(const Run& run, const Term& term, int64_t at, int64_t block, bool adds, int64_t pixels,
+                       const float* dz, double* sums) {
+  const Map& map = map_of(run, term);
+  if (!map.has_gradient) return;
+  const int lanes = run.lanes();
+  const Norm::Lanes norm = run.norms[static_cast<size_t>(map.norm)].lanes(block, lanes);
+  const bool summed = map.norm != 0;
+  run.kernels->finish_gradient[static_cast<size_t>(term.kind)]({.dz = dz,
+                                                                .y = map.value + at,
+                                                                .scale = norm.scale,
+                                                                .shift = norm.shift,
+                                                                .centre = norm.centre,
+                                                                .parameter = parameter_of(term),
+                                                                .dn = map.gradient + at,
+                                                                .adds = adds,
+                                                                .streamed = map.streamed && !adds,
+                                                                .pixels = pixels,
+                                                                .sums = summed ? sums : nullptr,
+                                                                .products = summed ? sums + lanes : nullptr});
 }
 
 void Reader::give(const Run& run, int64_t share, int64_t image, int block, int64_t first, int64_t pixels,
                   const float* dz) {
   const Block& part = blocks_[static_cast<size_t>(block)];
-  const Map& map = run.maps[static_cast<size_t>(part.reading.map)];
-  if (!map.has_gradient) return;
+  const auto& [term, factor] = part.reading;
   const int lanes = run.lanes();
-  const int64_t at = map.at(lanes, image, part.block, first);
-  const Norm::Lanes norm = run.norms[static_cast<size_t>(map.norm)].lanes(part.block, lanes);
-  double* sums = map.norm == 0 ? nullptr : sums_.data() + (share * blocks() + block) * 2 * lanes;
-  run.kernels->finish_gradient[static_cast<size_t>(part.reading.kind)](
-      {.dz = dz,
-       .y = map.value + at,
-       .scale = norm.scale,
-       .shift = norm.shift,
-       .centre = norm.centre,
-       .parameter = parameter_of(part.reading),
-       .dn = map.gradient + at,
-       .adds = part.adds,
-       .streamed = false,
-       .pixels = pixels,
-       .sums = sums,
-       .products = sums == nullptr ? nullptr : sums + lanes});
+  const int64_t at = map_of(run, term).at(lanes, image, part.block, first);
+  double* sums = sums_.data() + (share * blocks() + block) * 4 * lanes;
+  if (!part.reading.is_product()) return give_term(run, term, at, part.block, part.adds, pixels, dz, sums);
+  alignas(64) float other[kPiece * static_cast<int64_t>(kMostLanes)];
+  for_pieces(pixels, [&](int64_t p, int64_t count) {
+    const int64_t floats = p * lanes;
+    const auto give_beside = [&](const Term& mine, const Term& beside, bool adds, double* own_sums) {
+      prepare_term(run, beside, at + floats, part.block, count, other);
+      run.engine->multiply(dz + floats, other, other, count * lanes);
+      give_term(run, mine, at + floats, part.block, adds, count, other, own_sums);
+    };
+    give_beside(term, factor, part.adds, sums);
+    give_beside(factor, term, part.factor_adds, sums + 2 * lanes);
+  });
 }
 
 void Reader::end_backward(const Run& run) {
@@ -88,10 +133,13 @@ void Reader::end_backward(const Run& run) {
   for (int64_t share = 0; share < kMostShares; ++share)
     for (int b = 0; b < blocks(); ++b) {
       const Block& part = blocks_[static_cast<size_t>(b)];
-      const int norm = run.maps[static_cast<size_t>(part.reading.map)].norm;
-      if (norm == 0) continue;
-      const double* sums = sums_.data() + (share * blocks() + b) * 2 * lanes;
-      run.norms[static_cast<size_t>(norm)].add_sums(part.block, lanes, sums, sums + lanes);
+      const double* sums = sums_.data() + (share * blocks() + b) * 4 * lanes;
+      const auto add = [&](const Term& term, const double* own) {
+        const int norm = map_of(run, term).norm;
+        if (norm != 0) run.norms[static_cast<size_t>(norm)].add_sums(part.block, lanes, own, own + lanes);
+      };
+      add(part.reading.term, sums);
+      if (part.reading.is_product()) add(part.reading.factor, sums + 2 * lanes);
     }
 }
 

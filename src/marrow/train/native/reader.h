@@ -15,12 +15,21 @@ struct Map;
 struct Run;
 
 // act(n) of a map.
-struct Reading {
-  int map = 0;
+struct Term {
+  int map = -1;
   int kind = 0;  // of engine::Kernels::unary; 0: the identity
   float parameter = 0;
   const float* named_parameter = nullptr;  // takes its place: a slope that changes in training
 
+  bool operator==(const Term&) const = default;
+};
+
+// A term, or the product of two whose maps have the same channels.
+struct Reading {
+  Term term;
+  Term factor;  // of no map: there is none
+
+  bool is_product() const { return factor.map >= 0; }
   bool operator==(const Reading&) const = default;
 };
 
@@ -62,21 +71,39 @@ class Reader {
             const float* dz);
   void end_backward(const Run& run);
 
-  // One block of a map, seen through its norm and an activation.
   struct Block {
     Reading reading;
-    int64_t block = 0;
-    bool adds = false;  // to what other readers gave; otherwise it is the first
+    int64_t block = 0;  // of the maps
+    // Whether a term's gradient is added to what other readers gave; otherwise it is the first.
+    bool adds = false, factor_adds = false;
   };
-  std::vector<Block>& parts() { return blocks_; }
+  // visit(map, block, adds) for every map that the blocks are made of.
+  template <class Visit>
+  void for_uses(const Visit& visit) {
+    for (Block& part : blocks_) {
+      visit(part.reading.term.map, part.block, part.adds);
+      if (part.reading.is_product()) visit(part.reading.factor.map, part.block, part.factor_adds);
+    }
+  }
+  template <class Visit>
+  void for_maps(const Visit& visit) const {
+    for (const Block& part : blocks_) {
+      visit(part.reading.term.map);
+      if (part.reading.is_product()) visit(part.reading.factor.map);
+    }
+  }
   const std::vector<Block>& parts() const { return blocks_; }
 
  private:
+  void give_term(const Run& run, const Term& term, int64_t at, int64_t block, bool adds, int64_t pixels,
+                 const float* dz, double* sums);
+
   int64_t images_, height_, width_;
   std::vector<Block> blocks_;
   std::vector<int> lanes_of_;
   bool aligned_ = false;
-  std::vector<double> sums_;  // [share][block][2][lane]: of dn and dn (y - centre)
+  // [share][block][term, factor][2][lane]: of dn and dn (y - centre)
+  std::vector<double> sums_;
 };
 
 }  // namespace marrow::train::native

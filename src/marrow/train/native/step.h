@@ -25,6 +25,7 @@ struct Map {
   int channels = 0;
   int64_t height = 1, width = 1;
   int norm = 0;               // in Run::norms: what all readers see it through; 0: as it is
+  bool streamed = false;      // larger than caches: written past them
   bool has_gradient = false;  // something that is trained lies behind it
   // Floats from the beginning of the arena.
   int64_t value_at = 0;

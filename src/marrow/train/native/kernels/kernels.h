@@ -121,6 +121,27 @@ struct LaneOuterArgs {
   float* acc;  // [tap][lanes]
 };
 
+// Of every lane, the largest of some taps: the first of equal ones in their order, and a NaN before all.
+//   dst[p] = max over tap of src[taps[tap] + p * src_step]
+struct MaxTapsArgs {
+  const float* src;
+  int64_t src_step;
+  const int64_t* taps;
+  int tap_count;  // at least 1
+  float* dst;
+  int64_t pixels;
+};
+//   dx[taps[largest] + p * src_step] += dy[p]
+struct MaxTapsGradientArgs {
+  const float* src;
+  int64_t src_step;
+  const int64_t* taps;
+  int tap_count;
+  const float* dy;
+  float* dx;  // laid out as src
+  int64_t pixels;
+};
+
 // Winograd's F(4x4, 3x3), at the engine's points (engine/kernels/winograd_points.h): the input and output
 // transforms are the engine's; here is what the weights, which change, and their gradient want.
 //   V = A dY A^T of a tile of 4 x 4 pixels, 36 vectors; dW = G^T S G of sums S of products, 36 to 9.
@@ -164,6 +185,8 @@ struct Kernels {
   void (*outer)(const OuterArgs&) = nullptr;
   void (*lane_taps)(const LaneTapsArgs&) = nullptr;
   void (*lane_outer)(const LaneOuterArgs&) = nullptr;
+  void (*max_taps)(const MaxTapsArgs&) = nullptr;
+  void (*max_taps_gradient)(const MaxTapsGradientArgs&) = nullptr;
   void (*winograd_gradient)(const WinogradGradientArgs&) = nullptr;
   void (*winograd_weights)(const WinogradWeightsArgs&) = nullptr;
   void (*winograd_weight_gradient)(const WinogradWeightGradientArgs&) = nullptr;
@@ -178,6 +201,7 @@ void add_finish_kernels(Kernels& kernels);
 void add_multiply_kernels(Kernels& kernels);
 void add_outer_kernels(Kernels& kernels);
 void add_lane_kernels(Kernels& kernels);
+void add_pool_kernels(Kernels& kernels);
 void add_winograd_kernels(Kernels& kernels);
 
 }  // namespace marrow::train::native

@@ -158,6 +158,27 @@ void lane_outer(const LaneOuterArgs& args) {
   }
 }
 
+int largest_tap(const float* src, const int64_t* taps, int count) {
+  int largest = 0;
+  for (int tap = 1; tap < count; ++tap)
+    if (src[taps[tap]] > src[taps[largest]] || std::isnan(src[taps[tap]])) largest = tap;
+  return largest;
+}
+
+void max_taps(const MaxTapsArgs& args) {
+  for (int64_t i = 0; i < args.pixels * kPlainLanes; ++i) {
+    const float* src = args.src + i / kPlainLanes * args.src_step + i % kPlainLanes;
+    args.dst[i] = src[args.taps[largest_tap(src, args.taps, args.tap_count)]];
+  }
+}
+
+void max_taps_gradient(const MaxTapsGradientArgs& args) {
+  for (int64_t i = 0; i < args.pixels * kPlainLanes; ++i) {
+    const int64_t at = i / kPlainLanes * args.src_step + i % kPlainLanes;
+    args.dx[at + args.taps[largest_tap(args.src + at, args.taps, args.tap_count)]] += args.dy[i];
+  }
+}
+
 void winograd_gradient(const WinogradGradientArgs& args) {
   for (int tile = 0; tile < args.tiles; ++tile)
     for (int k = 0; k < Unit::kProducts * Unit::kProducts; ++k)
@@ -210,6 +231,8 @@ void add_plain_kernels(Kernels& kernels) {
   kernels.outer = outer;
   kernels.lane_taps = lane_taps;
   kernels.lane_outer = lane_outer;
+  kernels.max_taps = max_taps;
+  kernels.max_taps_gradient = max_taps_gradient;
   kernels.winograd_gradient = winograd_gradient;
   kernels.winograd_weights = winograd_weights;
   kernels.winograd_weight_gradient = winograd_weight_gradient;

@@ -50,12 +50,19 @@ class Product final : public PlaneStep {
   bool reads_inputs_backward() const override { return true; }
 };
 
-// sums[lane] = sum of a[p][lane] b[p][lane], in double.
-void sum_products(const float* a, const float* b, int64_t pixels, int lanes, double* sums) {
-  std::fill_n(sums, lanes, 0);
-  for (int64_t p = 0; p < pixels; ++p)
-    for (int lane = 0; lane < lanes; ++lane)
-      sums[lane] += double{a[p * lanes + lane]} * double{b[p * lanes + lane]};
+// sums[lane] = sum of a[p][lane] b[p][lane]
+void sum_products(const Run& run, const float* a, const float* b, int64_t pixels, float* sums) {
+  const int lanes = run.lanes();
+  std::fill_n(sums, lanes, 0.0F);
+  run.kernels->lane_outer({.dy = a,
+                           .dy_row = 0,
+                           .x = b,
+                           .x_row = 0,
+                           .x_step = lanes,
+                           .taps = 1,
+                           .rows = 1,
+                           .pixels = pixels,
+                           .acc = sums});
 }
 
 class GatePlanes final : public PlaneStep {
@@ -67,9 +74,7 @@ class GatePlanes final : public PlaneStep {
   }
   void differentiate(const Plane& plane, std::span<float* const> dx) override {
     plane.run.engine->scale_lanes(plane.dy, plane.in[1], nullptr, dx[0], out_pixels() * lanes_);
-    double sums[kMostLanes];
-    sum_products(plane.dy, plane.in[0], out_pixels(), lanes_, sums);
-    for (int lane = 0; lane < lanes_; ++lane) dx[1][lane] = static_cast<float>(sums[lane]);
+    sum_products(plane.run, plane.dy, plane.in[0], out_pixels(), dx[1]);
   }
   bool reads_inputs_backward() const override { return true; }
 };
@@ -94,10 +99,10 @@ class ScalePlanes final : public PlaneStep {
     float scale[kMostLanes];
     lanes_of(plane.block, scale);
     plane.run.engine->scale_lanes(plane.dy, scale, nullptr, dx[0], out_pixels() * lanes_);
-    double sums[kMostLanes];
-    sum_products(plane.dy, plane.in[0], out_pixels(), lanes_, sums);
+    float sums[kMostLanes];
+    sum_products(plane.run, plane.dy, plane.in[0], out_pixels(), sums);
     for (int lane = 0; lane < lanes_; ++lane)
-      sums_[static_cast<size_t>(plane.share * whole() + plane.block * lanes_ + lane)] += sums[lane];
+      sums_[static_cast<size_t>(plane.share * whole() + plane.block * lanes_ + lane)] += double{sums[lane]};
   }
   void end_backward(const Run&, int64_t shares) override {
     if (weight_.gradient == nullptr) return;

@@ -18,7 +18,7 @@ PlaneStep::PlaneStep(std::vector<Reader> readers, int map, std::span<const Map> 
 int64_t PlaneStep::scratch_floats() const {
   int64_t pixels = out_pixels();
   for (const Reader& reader : inputs) pixels += 2 * reader.pixels();
-  return pixels * lanes_;
+  return pixels * lanes_ + own_floats();
 }
 
 void PlaneStep::forward(const Run& run) {
@@ -33,6 +33,7 @@ void PlaneStep::forward(const Run& run) {
       plane.in.push_back(scratch);
       scratch += reader.pixels() * lanes_;
     }
+    plane.own = scratch;
     compute(plane, out);
     product_.store(run, share, plane.image, plane.block, 0, out_pixels(), out);
   });
@@ -59,6 +60,7 @@ void PlaneStep::backward(const Run& run) {
       dx.push_back(scratch);
       scratch += reader.pixels() * lanes_;
     }
+    plane.own = scratch;
     differentiate(plane, dx);
     for (size_t i = 0; i < inputs.size(); ++i)
       inputs[i].give(run, share, plane.image, static_cast<int>(plane.block), 0, inputs[i].pixels(), dx[i]);

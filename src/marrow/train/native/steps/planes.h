@@ -24,10 +24,12 @@ class PlaneStep : public Step {
     std::vector<const float*> in;
     const float* dy = nullptr;  // backward
     int64_t share = 0;
+    float* own = nullptr;  // own_floats() more
   };
   virtual void compute(const Plane& plane, float* out) const = 0;
   // Fills the gradients of all inputs; those of pixels that nothing was made of are 0.
   virtual void differentiate(const Plane& plane, std::span<float* const> dx) = 0;
+  virtual int64_t own_floats() const { return 0; }
   virtual bool reads_inputs_backward() const { return false; }
   virtual void begin_backward(const Run&, int64_t /*shares*/) {}
   virtual void end_backward(const Run&, int64_t /*shares*/) {}

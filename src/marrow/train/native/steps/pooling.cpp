@@ -1,55 +1,123 @@
 // Pools and upsampling, plane by plane.
 #include <algorithm>
+#include <limits>
 
 #include "marrow/train/native/steps/planes.h"
 
 namespace marrow::train::native {
 namespace {
 
-// Windows [begin, end) of every output row and column.
-struct Span {
-  int64_t begin, end;
-};
-
-// The gradient goes to a window's first largest value in order of rows; a NaN is the largest.
+// The gradient goes to a window's first largest value in order of rows; a NaN is the largest. The plane lies
+// in a frame of the smallest numbers, so that every window is whole.
 class MaxPlanes final : public PlaneStep {
  public:
   std::string kind() const override { return "max pool"; }
-  MaxPlanes(const PlaneSetting& setting, std::vector<Span> rows, std::vector<Span> columns)
-      : PlaneStep(setting.readers, setting.map, setting.maps, setting.lanes),
-        width_(setting.readers[0].width()),
-        rows_(std::move(rows)),
-        columns_(std::move(columns)) {}
+  MaxPlanes(const PlaneSetting& setting, const MaxPool& op)
+      : PlaneStep(setting.readers, setting.map, setting.maps, setting.lanes), op_(op) {
+    width_ = std::max((out_width_ - 1) * op.stride + op.kernel, inputs[0].width() + op.padding);
+    height_ = std::max((out_height_ - 1) * op.stride + op.kernel, inputs[0].height() + op.padding);
+    for (int64_t y = 0; y < op.kernel; ++y)
+      for (int64_t x = 0; x < op.kernel; ++x) taps_.push_back((y * width_ + x) * lanes_);
+  }
 
   void compute(const Plane& plane, float* out) const override {
-    each_largest(plane.in[0], [&](int64_t o, int64_t largest) { out[o] = plane.in[0][largest]; });
+    fill_frame(plane.in[0], plane.own);
+    for (int64_t row = 0; row < out_height_; ++row)
+      plane.run.kernels->max_taps({.src = plane.own + row * op_.stride * width_ * lanes_,
+                                   .src_step = int64_t{op_.stride} * lanes_,
+                                   .taps = taps_.data(),
+                                   .tap_count = static_cast<int>(taps_.size()),
+                                   .dst = out + row * out_width_ * lanes_,
+                                   .pixels = out_width_});
+  }
+  void differentiate(const Plane& plane, std::span<float* const> dx) override {
+    float* frame = plane.own;
+    float* gradient = frame + frame_floats();
+    fill_frame(plane.in[0], frame);
+    std::fill_n(gradient, frame_floats(), 0.0F);
+    for (int64_t row = 0; row < out_height_; ++row) {
+      const int64_t at = row * op_.stride * width_ * lanes_;
+      plane.run.kernels->max_taps_gradient({.src = frame + at,
+                                            .src_step = int64_t{op_.stride} * lanes_,
+                                            .taps = taps_.data(),
+                                            .tap_count = static_cast<int>(taps_.size()),
+                                            .dy = plane.dy + row * out_width_ * lanes_,
+                                            .dx = gradient + at,
+                                            .pixels = out_width_});
+    }
+    for_rows([&](int64_t of_plane, int64_t of_frame, int64_t floats) {
+      std::copy_n(gradient + of_frame, floats, dx[0] + of_plane);
+    });
+  }
+  bool reads_inputs_backward() const override { return true; }
+  int64_t own_floats() const override { return 2 * frame_floats(); }
+
+ private:
+  int64_t frame_floats() const { return height_ * width_ * lanes_; }
+  // use(where in the plane, where in the frame, floats) for every row of the plane.
+  template <class Use>
+  void for_rows(const Use& use) const {
+    const int64_t floats = inputs[0].width() * lanes_;
+    for (int64_t y = 0; y < inputs[0].height(); ++y)
+      use(y * floats, ((y + op_.padding) * width_ + op_.padding) * lanes_, floats);
+  }
+  void fill_frame(const float* src, float* frame) const {
+    std::fill_n(frame, frame_floats(), -std::numeric_limits<float>::infinity());
+    for_rows([&](int64_t of_plane, int64_t of_frame, int64_t floats) {
+      std::copy_n(src + of_plane, floats, frame + of_frame);
+    });
+  }
+
+  MaxPool op_;
+  int64_t width_ = 0, height_ = 0;  // of the frame
+  std::vector<int64_t> taps_;
+};
+
+// Cells of rows floor(r H / size) to ceil((r + 1) H / size) - 1, and columns likewise.
+class AdaptiveMaxPlanes final : public PlaneStep {
+ public:
+  std::string kind() const override { return "adaptive max pool"; }
+  using PlaneStep::PlaneStep;
+
+  void compute(const Plane& plane, float* out) const override {
+    for_cells([&](int64_t cell, int64_t src, std::span<const int64_t> taps) {
+      plane.run.kernels->max_taps({.src = plane.in[0] + src,
+                                   .src_step = 0,
+                                   .taps = taps.data(),
+                                   .tap_count = static_cast<int>(taps.size()),
+                                   .dst = out + cell,
+                                   .pixels = 1});
+    });
   }
   void differentiate(const Plane& plane, std::span<float* const> dx) override {
     std::fill_n(dx[0], inputs[0].pixels() * lanes_, 0.0F);
-    each_largest(plane.in[0], [&](int64_t o, int64_t largest) { dx[0][largest] += plane.dy[o]; });
+    for_cells([&](int64_t cell, int64_t src, std::span<const int64_t> taps) {
+      plane.run.kernels->max_taps_gradient({.src = plane.in[0] + src,
+                                            .src_step = 0,
+                                            .taps = taps.data(),
+                                            .tap_count = static_cast<int>(taps.size()),
+                                            .dy = plane.dy + cell,
+                                            .dx = dx[0] + src,
+                                            .pixels = 1});
+    });
   }
   bool reads_inputs_backward() const override { return true; }
 
  private:
-  // use(output float, input float) for every lane of every output.
   template <class Use>
-  void each_largest(const float* src, const Use& use) const {
-    int64_t o = 0;
-    for (const Span row : rows_)
-      for (const Span column : columns_)
-        for (int64_t lane = 0; lane < lanes_; ++lane, ++o) {
-          int64_t largest = (row.begin * width_ + column.begin) * lanes_ + lane;
-          for (int64_t y = row.begin; y < row.end; ++y)
-            for (int64_t x = column.begin; x < column.end; ++x) {
-              const int64_t at = (y * width_ + x) * lanes_ + lane;
-              if (src[at] > src[largest] || src[at] != src[at]) largest = at;
-            }
-          use(o, largest);
-        }
+  void for_cells(const Use& use) const {
+    const int64_t height = inputs[0].height(), width = inputs[0].width();
+    std::vector<int64_t> taps;
+    for (int64_t row = 0; row < out_height_; ++row)
+      for (int64_t column = 0; column < out_width_; ++column) {
+        const int64_t top = row * height / out_height_, left = column * width / out_width_;
+        taps.clear();
+        for (int64_t y = top; y < ((row + 1) * height + out_height_ - 1) / out_height_; ++y)
+          for (int64_t x = left; x < ((column + 1) * width + out_width_ - 1) / out_width_; ++x)
+            taps.push_back(((y - top) * width + x - left) * lanes_);
+        use((row * out_width_ + column) * lanes_, (top * width + left) * lanes_, taps);
+      }
   }
-
-  int64_t width_;
-  std::vector<Span> rows_, columns_;
 };
 
 class AveragePlanes final : public PlaneStep {
@@ -97,34 +165,13 @@ class UpsamplePlanes final : public PlaneStep {
   int64_t factor_;
 };
 
-std::vector<Span> pool_windows(const MaxPool& op, int64_t in, int64_t out) {
-  std::vector<Span> windows;
-  for (int64_t i = 0; i < out; ++i) {
-    const int64_t first = i * op.stride - op.padding;
-    windows.push_back({std::max<int64_t>(first, 0), std::min(first + op.kernel, in)});
-  }
-  return windows;
-}
-
-std::vector<Span> adaptive_windows(int64_t in, int64_t out) {
-  std::vector<Span> windows;
-  for (int64_t i = 0; i < out; ++i) windows.push_back({i * in / out, ((i + 1) * in + out - 1) / out});
-  return windows;
-}
-
 }  // namespace
 
 StepPtr make_max_pool(const PlaneSetting& setting, const MaxPool& op) {
-  const Map& out = setting.maps[static_cast<size_t>(setting.map)];
-  const Reader& in = setting.readers[0];
-  return std::make_unique<MaxPlanes>(setting, pool_windows(op, in.height(), out.height),
-                                     pool_windows(op, in.width(), out.width));
+  return std::make_unique<MaxPlanes>(setting, op);
 }
 StepPtr make_adaptive_max_pool(const PlaneSetting& setting) {
-  const Map& out = setting.maps[static_cast<size_t>(setting.map)];
-  const Reader& in = setting.readers[0];
-  return std::make_unique<MaxPlanes>(setting, adaptive_windows(in.height(), out.height),
-                                     adaptive_windows(in.width(), out.width));
+  return std::make_unique<AdaptiveMaxPlanes>(setting.readers, setting.map, setting.maps, setting.lanes);
 }
 StepPtr make_global_average(const PlaneSetting& setting) {
   return std::make_unique<AveragePlanes>(setting.readers, setting.map, setting.maps, setting.lanes);

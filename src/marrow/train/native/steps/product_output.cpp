@@ -41,7 +41,7 @@ void ProductOutput::store(const Run& run, int64_t share, int64_t image, int64_t 
   std::array<double, kMostLanes> mean, squares;
   run.kernels->finish({.src = product,
                        .dst = dst,
-                       .streamed = false,
+                       .streamed = map.streamed,
                        .pixels = pixels,
                        .mean = mean.data(),
                        .squares = squares.data()});
