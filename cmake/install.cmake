@@ -8,7 +8,7 @@ include(CMakePackageConfigHelpers)
 
 install(TARGETS marrow_cli RUNTIME COMPONENT marrow)
 install(TARGETS marrow_check_onnx RUNTIME COMPONENT train)
-if(MARROW_TRAIN)
+if(MARROW_TORCH)
   install(TARGETS marrow_train_cli RUNTIME COMPONENT train)
 endif()
 

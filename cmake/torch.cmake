@@ -2,7 +2,7 @@
 find_package(Torch QUIET)
 if(NOT Torch_FOUND)
   message(FATAL_ERROR "Training needs LibTorch, which is not here. Install it (Debian: libtorch-dev) or name the folder of the "
-                      "official archive with -DCMAKE_PREFIX_PATH=/path/to/libtorch; -DMARROW_TRAIN=OFF builds everything else.")
+                      "official archive with -DCMAKE_PREFIX_PATH=/path/to/libtorch; -DMARROW_TORCH=OFF builds everything else.")
 endif()
 
 # Its headers as system headers, so that their warnings are not ours.

@@ -312,7 +312,7 @@ TEST(TrainCommand, HandsOver) {
 TEST(TrainCommand, SaysHowToGetTraining) {
   const ProgramResult result = run_program({"train", "--lr0", "0.1"});
   EXPECT_EQ(result.code, 1);
-  EXPECT_SAYS(result.err, "-DMARROW_TRAIN=ON");
+  EXPECT_SAYS(result.err, "-DMARROW_TORCH=ON");
 }
 #endif
 

@@ -26,7 +26,7 @@ fs::path find_program() {
   throw Error(
       ErrorKind::kUnsupported,
       "this build has no training. Install LibTorch (Debian: libtorch-dev), configure with "
-      "-DMARROW_TRAIN=ON and build marrow-train; it is looked for beside this program and in the PATH");
+      "-DMARROW_TORCH=ON and build marrow-train; it is looked for beside this program and in the PATH");
 }
 
 int start(const std::vector<std::string>& arguments) {
