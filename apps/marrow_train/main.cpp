@@ -10,6 +10,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/train/run_training.h"
 #include "marrow/train/stop_request.h"
+#include "marrow/train/torch/torch_training_executor.h"
 #include "marrow_train/train_flags.h"
 
 namespace {
@@ -37,12 +38,15 @@ marrow::train::RunOutcome resume(const TrainFlags& flags, const marrow::train::T
   if (folder.empty())
     folder =
         given.model.empty() ? marrow::train::latest_run(given.project) : std::filesystem::path(given.model);
-  return marrow::train::resume_training(folder, [&](marrow::train::TrainOptions& options) {
-    const std::string project = options.project, model = options.model;
-    flags.apply(options);
-    options.project = project;
-    options.model = model;
-  });
+  return marrow::train::resume_training(
+      folder,
+      [&](marrow::train::TrainOptions& options) {
+        const std::string project = options.project, model = options.model;
+        flags.apply(options);
+        options.project = project;
+        options.model = model;
+      },
+      marrow::train::torch_backend);
 }
 
 int train(const TrainFlags& flags) {
@@ -52,7 +56,8 @@ int train(const TrainFlags& flags) {
       marrow::talk(fmt::format("marrow: {}", notice));
   flags.apply(options);
   const marrow::train::RunOutcome outcome =
-      flags.resume ? resume(flags, options) : marrow::train::run_training(options);
+      flags.resume ? resume(flags, options)
+                   : marrow::train::run_training(options, marrow::train::torch_backend);
   return outcome == marrow::train::RunOutcome::kFinished ? 0 : kSignal + marrow::train::StopRequest::signal();
 }
 

@@ -20,13 +20,12 @@
 #include "marrow/data/dataset.h"
 #include "marrow/evaluate/open_split.h"
 #include "marrow/loader/detection_loader.h"
-#include "marrow/train/detection_task.h"
-#include "marrow/train/ema.h"
-#include "marrow/train/loss.h"
-#include "marrow/train/optimizer.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/start_model.h"
-#include "marrow/train/torch.h"
+#include "marrow/train/torch/ema.h"
+#include "marrow/train/torch/loss.h"
+#include "marrow/train/torch/optimizer.h"
+#include "marrow/train/torch/torch_training_executor.h"
 #include "marrow/weights/safetensors.h"
 
 namespace marrow {
@@ -57,7 +56,7 @@ class TrainBench {
             {}),
         ema_(average_),
         loss_(start_.model.graph),
-        maps_(train::detection_maps(start_.model.graph)) {
+        maps_(loss::detection_maps(start_.model.graph)) {
     evaluate::OpenedSplit split = evaluate::open_split(
         dataset_, "train",
         {.image_size = options.imgsz, .cache = loader::ImageCache::kAll, .say = [](const std::string&) {}});
@@ -118,7 +117,7 @@ class TrainBench {
 
   Batch from_loader() {
     const loader::DetectionBatch batch = *loader_->next();
-    return {train::to_torch(batch.images), train::targets_of(batch)};
+    return {train::to_torch(batch.images), train::targets_of({batch.images, batch.targets, batch.ignored})};
   }
 
   train::TrainOptions options_;

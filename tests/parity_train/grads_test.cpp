@@ -7,7 +7,7 @@
 
 #include "marrow/graph/reference/executor.h"
 #include "marrow/graph/reference/training.h"
-#include "marrow/train/executor.h"
+#include "marrow/train/torch/executor.h"
 #include "support/golden.h"
 #include "support/recorded_blocks.h"
 

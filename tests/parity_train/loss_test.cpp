@@ -1,10 +1,10 @@
 // The detection loss, its assignment, its gradients and its parts against recorded values.
-#include "marrow/train/loss.h"
+#include "marrow/train/torch/loss.h"
 
 #include <gtest/gtest.h>
 
-#include "marrow/train/anchors.h"
-#include "marrow/train/iou.h"
+#include "marrow/train/torch/anchors.h"
+#include "marrow/train/torch/iou.h"
 #include "recorded_loss.h"
 
 namespace marrow {

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "marrow/train/optimizer.h"
+#include "marrow/train/torch/optimizer.h"
 #include "marrow/train/step/flat_optimizer.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"

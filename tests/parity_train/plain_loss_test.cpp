@@ -6,7 +6,7 @@
 #include "marrow/base/random.h"
 #include "marrow/loss/cross_entropy.h"
 #include "marrow/loss/detection_loss.h"
-#include "marrow/train/loss.h"
+#include "marrow/train/torch/loss.h"
 #include "recorded_loss.h"
 #include "support/head_maps.h"
 

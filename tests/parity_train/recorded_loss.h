@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "marrow/loss/options.h"
-#include "marrow/train/loss.h"
+#include "marrow/train/torch/loss.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
 #include "support/read_json.h"

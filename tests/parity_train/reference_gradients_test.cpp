@@ -9,8 +9,8 @@
 #include "marrow/graph/reference/training.h"
 #include "marrow/model/zoo.h"
 #include "marrow/nn/backbones/backbone.h"
-#include "marrow/train/executor.h"
-#include "marrow/train/loss.h"
+#include "marrow/train/torch/executor.h"
+#include "marrow/train/torch/loss.h"
 #include "support/doubles.h"
 
 namespace marrow {
@@ -129,18 +129,18 @@ TEST(parity_reference_gradients, Detectors) {
   for (const char* name : {"yolov8n", "yolov8n-starnet", "yolov8n-efficientnet"}) {
     SCOPED_TRACE(name);
     const Graph graph = model::make_model(name).graph;
-    expect_same_step(graph, {2, 3, 64, 64}, train::detection_maps(graph));
+    expect_same_step(graph, {2, 3, 64, 64}, loss::detection_maps(graph));
   }
 }
 
 TEST(parity_reference_gradients, AttentionOfADetector) {
   const Graph graph = model::make_model("yolo12n").graph;
-  expect_same_step(graph, {2, 3, 64, 64}, train::detection_maps(graph));
+  expect_same_step(graph, {2, 3, 64, 64}, loss::detection_maps(graph));
 }
 
 TEST(parity_reference_gradients, AFrozenBeginning) {
   const Graph graph = model::make_model("yolov8n").graph;
-  expect_same_step(graph, {2, 3, 64, 64}, train::detection_maps(graph), {"model.0.", "model.1.", "model.2."});
+  expect_same_step(graph, {2, 3, 64, 64}, loss::detection_maps(graph), {"model.0.", "model.1.", "model.2."});
 }
 
 // What both give the input for a gradient of ones.

@@ -8,10 +8,10 @@
 
 #include "marrow/model/model.h"
 #include "marrow/model/spec.h"
-#include "marrow/train/ema.h"
-#include "marrow/train/executor.h"
-#include "marrow/train/loss.h"
-#include "marrow/train/optimizer.h"
+#include "marrow/train/torch/ema.h"
+#include "marrow/train/torch/executor.h"
+#include "marrow/train/torch/loss.h"
+#include "marrow/train/torch/optimizer.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
 #include "support/largest_difference.h"
@@ -72,7 +72,7 @@ class Recording {
                                            kind_of(run_.at("optimizer")), Rules::k83),
                    {kind_of(run_.at("optimizer")), run_.at("momentum")}),
         ema_(average_),
-        maps_(train::detection_maps(graph_)) {
+        maps_(loss::detection_maps(graph_)) {
     const Weights data = file("data");
     images_ = train::to_torch(data.at("images_u8"));
     targets_ = {train::to_torch(data.at("batch_idx")), train::to_torch(data.at("cls")),

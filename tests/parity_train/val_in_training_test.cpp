@@ -6,6 +6,7 @@
 
 #include "marrow/model/import.h"
 #include "marrow/train/detection_task.h"
+#include "marrow/train/torch/torch_training_executor.h"
 #include "support/golden.h"
 #include "support/read_json.h"
 
@@ -38,7 +39,9 @@ TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
                                 trained.model.largest_stride, evaluate::open_split(dataset, "train", open),
                                 evaluate::open_split(dataset, "val", open));
       for (const bool channels_last : {false, true}) {
-        train::TorchExecutor executor(trained.model.graph, trained.weights, {.channels_last = channels_last});
+        train::TorchTrainingExecutor executor(trained.model.graph,
+                                              {.weights = trained.weights, .average = trained.weights},
+                                              {.objective = task.objective()}, channels_last);
         const train::ValidationResult found = task.validate(executor, false, [] { return false; }).result;
         const json& results = wanted.at("results_dict");
         const char* const keys[] = {"metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)",

@@ -7,7 +7,9 @@
 
 #include "marrow/base/error.h"
 #include "marrow/graph/passes/deploy.h"
+#include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/deployed.h"
+#include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
 #include "marrow/train/class_rows.h"
 #include "marrow/weights/safetensors.h"

@@ -1,20 +1,16 @@
 // The folder of runs small enough for tests, and what can be said of any of them.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "marrow/base/files.h"
-#include "marrow/train/run_training.h"
+#include "marrow/train/recipe/train_options.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::testing {
-
-inline const auto kNoChanges = [](train::TrainOptions&) {};
 
 class TinyProject {
  public:
@@ -53,20 +49,5 @@ class TinyProject {
     return o;
   }
 };
-
-// Runs these options three times: the seed decides what comes out, the number of workers does not.
-inline void expect_same_bytes_for_the_same_seed(const TinyProject& project, train::TrainOptions options) {
-  options.name = "a";
-  train::run_training(options);
-  options.name = "b";
-  options.workers = 0;
-  train::run_training(options);
-  EXPECT_EQ(project.bytes("a", "last"), project.bytes("b", "last"));
-  EXPECT_EQ(project.bytes("a", "best"), project.bytes("b", "best"));
-  options.name = "c";
-  options.seed = 1;
-  train::run_training(options);
-  EXPECT_NE(project.bytes("a", "last"), project.bytes("c", "last"));
-}
 
 }  // namespace marrow::testing

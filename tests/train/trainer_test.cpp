@@ -7,14 +7,14 @@
 
 #include <cmath>
 #include <csignal>
-#include <functional>
-#include <limits>
 #include <sstream>
 
 #include "marrow/base/error.h"
 #include "marrow/model/spec.h"
 #include "marrow/weights/safetensors.h"
+#include "support/message_of.h"
 #include "support/temporary_folder.h"
+#include "train/fake_training.h"
 #include "train/tiny_run.h"
 
 namespace marrow::train {
@@ -22,78 +22,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Pulls one bias towards the number of the batch; anything else is left alone.
-class FakeTask : public Task {
- public:
-  std::vector<std::string> loss_names() const override { return {"loss"}; }
-  std::vector<std::string> result_columns() const override {
-    return {"epoch", "time", "train/loss", "fitness", "val/loss"};
-  }
-  int64_t batches_per_epoch() const override { return 5; }
-  int64_t images() const override { return 5; }
-  void start(const Place& place) override {
-    starts.push_back(place);
-    next_ = place.epoch * batches_per_epoch() + place.batch;
-  }
-  Step forward(TorchExecutor& model) override {
-    const int64_t iteration = next_++;
-    seen.push_back(iteration);
-    const torch::Tensor bias = model.parameter(kBias);
-    model_ = &model;
-    Step step;
-    step.loss = (bias - static_cast<double>(iteration)).square().sum();
-    step.items = {bad(iteration, starts.back().seed) ? std::nan("") : 1.0 + static_cast<double>(iteration)};
-    step.images = 1;
-    return step;
-  }
-  std::string explain_non_finite(TorchExecutor&) override { return "conv (model.3)"; }
-  Validation validate(TorchExecutor&, bool, const std::function<bool()>&) override {
-    ++validations;
-    latest_bias.clear();
-    const Tensor bias = from_torch(model_->parameter(kBias));
-    latest_bias.assign(bias.values().begin(), bias.values().end());
-    const int epoch =
-        static_cast<int>(fitness.size() < 2 ? 0 : std::min<size_t>(validated_++, fitness.size() - 1));
-    return {{{fitness.at(static_cast<size_t>(epoch))}, {0.5}, fitness.at(static_cast<size_t>(epoch))},
-            "",
-            "",
-            ""};
-  }
-  double waited_seconds() const override { return 0; }
-
-  static constexpr const char* kBias = "model.8.cv3.0.2.bias";
-  std::function<bool(int64_t iteration, uint64_t seed)> bad = [](int64_t, uint64_t) { return false; };
-  std::vector<double> fitness = {0.5};
-  std::vector<Place> starts;
-  std::vector<int64_t> seen;
-  std::vector<double> latest_bias;  // of the trained model, at a validation
-  int validations = 0;
-
- private:
-  TorchExecutor* model_ = nullptr;
-  int64_t next_ = 0;
-  size_t validated_ = 0;
-};
+using testing::FakeTask;
+using testing::FakeTraining;
+using testing::kFakeBias;
 
 // Ends everything at one of its calls, as a kill does.
 class MortalTask : public FakeTask {
  public:
   struct Killed {};
-  explicit MortalTask(int calls) : calls_(calls) {}
+  MortalTask(FakeTraining& training, int calls) : FakeTask(training), calls_(calls) {}
   void start(const Place& place) override {
     live();
     FakeTask::start(place);
   }
-  Step forward(TorchExecutor& model) override {
+  Batch next() override {
     live();
-    return FakeTask::forward(model);
+    return FakeTask::next();
   }
-  Validation validate(TorchExecutor& average, bool, const std::function<bool()>&) override {
+  Validation validate(TrainingExecutor& executor, bool, const std::function<bool()>&) override {
     live();
     // A function of the model alone.
-    const double found = std::abs(average.parameter(kBias).sum().item<double>());
-    const double fitness = found - std::floor(found);
-    return {{{fitness}, {0.5}, fitness}, "", "", ""};
+    const Tensor bias = executor.state().average.at(kFakeBias);
+    double sum = 0;
+    for (const float value : bias.values()) sum += value;
+    return found(std::abs(sum) - std::floor(std::abs(sum)));
   }
 
  private:
@@ -122,14 +74,16 @@ class TrainerTest : public ::testing::Test {
     TrainSnapshot start;
     start.weights = start.average = initialize(model_.graph, 0);
     start.state.epochs = options_.epochs;
-    return Trainer(options_, model_, start, task_, {.folder = folder_.path()}).run();
+    return Trainer(options_, model_, start, task_, {.folder = folder_.path(), .backend = backend_}).run();
   }
   std::string results() { return read_file(folder_ / "results.csv", 10000); }
 
   testing::TemporaryFolder folder_;
   model::Model model_;
   TrainOptions options_;
-  FakeTask task_;
+  FakeTraining training_;
+  FakeTask task_{training_};
+  TrainingBackend backend_ = testing::fake_backend(training_);
 };
 
 TEST_F(TrainerTest, KeepsGradientsAcrossTheEndOfAnEpoch) {
@@ -138,7 +92,7 @@ TEST_F(TrainerTest, KeepsGradientsAcrossTheEndOfAnEpoch) {
   options_.lr0 = 0.01;
   const Weights fresh = initialize(model_.graph, 0);
   std::vector<double> bias;
-  for (const float b : fresh.at(FakeTask::kBias).values()) bias.push_back(b);
+  for (const float b : fresh.at(kFakeBias).values()) bias.push_back(b);
   options_.epochs = 2;  // ten iterations, five steps
   for (int i = 1; i < 10; i += 2) {
     double squares = 0;
@@ -147,25 +101,25 @@ TEST_F(TrainerTest, KeepsGradientsAcrossTheEndOfAnEpoch) {
     for (double& b : bias) b -= options_.lr0 * part * (4 * b - 4 * i + 2);
   }
   EXPECT_EQ(run(), RunOutcome::kFinished);
-  EXPECT_EQ(task_.seen.size(), 10u);
-  EXPECT_EQ(task_.validations, 3);  // two epochs, and the best model at the end
-  for (size_t k = 0; k < bias.size(); ++k) EXPECT_NEAR(task_.latest_bias.at(k), bias[k], 1e-5);
+  EXPECT_EQ(training_.seen.size(), 10u);
+  EXPECT_EQ(training_.validations, 3);  // two epochs, and the best model at the end
+  for (size_t k = 0; k < bias.size(); ++k) EXPECT_NEAR(training_.latest_bias.at(k), bias[k], 1e-5);
 }
 
 TEST_F(TrainerTest, GoesBackToTheLastGoodStepAndDrawsAnew) {
-  task_.bad = [&](int64_t iteration, uint64_t seed) { return iteration == 8 && seed == options_.seed; };
+  training_.bad = [&](int64_t iteration, uint64_t seed) { return iteration == 8 && seed == options_.seed; };
   EXPECT_EQ(run(), RunOutcome::kFinished);
-  ASSERT_EQ(task_.starts.size(), 2u);
+  ASSERT_EQ(training_.starts.size(), 2u);
   // The last step of the first epoch was after iteration 3; iteration 4 was pending.
-  EXPECT_EQ(task_.starts[1].epoch, 0);
-  EXPECT_EQ(task_.starts[1].batch, 4);
-  EXPECT_NE(task_.starts[1].seed, options_.seed);
+  EXPECT_EQ(training_.starts[1].epoch, 0);
+  EXPECT_EQ(training_.starts[1].batch, 4);
+  EXPECT_NE(training_.starts[1].seed, options_.seed);
   EXPECT_EQ(results().substr(results().find('\n') + 1, 2), "1,");
   EXPECT_EQ(std::ranges::count(results(), '\n'), 4);
 }
 
 TEST_F(TrainerTest, GivesUpAfterThreeTimesAndNamesTheOperation) {
-  task_.bad = [](int64_t iteration, uint64_t) { return iteration == 8; };
+  training_.bad = [](int64_t iteration, uint64_t) { return iteration == 8; };
   try {
     run();
     FAIL();
@@ -175,7 +129,7 @@ TEST_F(TrainerTest, GivesUpAfterThreeTimesAndNamesTheOperation) {
         std::string::npos)
         << error.what();
   }
-  EXPECT_EQ(task_.starts.size(), 4u);
+  EXPECT_EQ(training_.starts.size(), 4u);
   const TrainState state = read_train_checkpoint(folder_ / "weights/last.safetensors").snapshot.state;
   EXPECT_EQ(state.recoveries, 3);
   EXPECT_EQ(state.last_step, 3);
@@ -188,11 +142,14 @@ TEST_F(TrainerTest, GoesOnToTheSameBytesFromEveryCall) {
   options_.patience = 3;
   options_.momentum = 0.9;
   const auto train = [&](const fs::path& folder, const TrainSnapshot& start, int calls) {
-    MortalTask task(calls);
-    task.bad = [&](int64_t iteration, uint64_t seed) { return iteration == 9 && seed == options_.seed; };
+    FakeTraining training;
+    MortalTask task(training, calls);
+    training.bad = [&](int64_t iteration, uint64_t seed) { return iteration == 9 && seed == options_.seed; };
     fs::create_directories(folder / "weights");
     try {
-      EXPECT_EQ(Trainer(options_, model_, start, task, {.folder = folder}).run(), RunOutcome::kFinished);
+      Trainer trainer(options_, model_, start, task,
+                      {.folder = folder, .backend = testing::fake_backend(training)});
+      EXPECT_EQ(trainer.run(), RunOutcome::kFinished);
       return true;
     } catch (const MortalTask::Killed&) {
       return false;
@@ -230,12 +187,48 @@ TEST_F(TrainerTest, GoesOnToTheSameBytesFromEveryCall) {
   EXPECT_GT(calls, 25);
 }
 
+// Half precision: scaled gradients overflow until the scale is small enough, and steps see them unscaled.
+TEST_F(TrainerTest, HalvesTheLossScaleUntilGradientsAreFinite) {
+  options_.nbs = 1;
+  options_.epochs = 2;
+  backend_.precision = "fp16";
+  training_.largest_gradient = 65504;
+  EXPECT_EQ(run(), RunOutcome::kFinished);
+  ASSERT_EQ(training_.loss_scales.size(), 10u);
+  const int left_out = 10 - training_.updates;
+  EXPECT_GT(left_out, 1);
+  EXPECT_GT(training_.updates, 1);
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(training_.loss_scales.at(static_cast<size_t>(i)), 65536.0 / (1 << std::min(i, left_out))) << i;
+  const Weights fresh = initialize(model_.graph, 0);
+  std::vector<double> bias;
+  for (const float b : fresh.at(kFakeBias).values()) bias.push_back(b);
+  for (int i = left_out; i < 10; ++i) {
+    double squares = 0;
+    for (const double b : bias) squares += std::pow(2 * (b - i), 2);
+    const double part = std::min(1.0, 10 / std::sqrt(squares));
+    for (double& b : bias) b -= options_.lr0 * part * 2 * (b - i);
+  }
+  for (size_t k = 0; k < bias.size(); ++k) EXPECT_NEAR(training_.latest_bias.at(k), bias[k], 1e-4);
+}
+
+TEST_F(TrainerTest, GivesUpWhereNoLossScaleIsSmallEnough) {
+  options_.nbs = 1;
+  options_.epochs = 40;
+  backend_.precision = "fp16";
+  training_.largest_gradient = 0;
+  EXPECT_EQ(testing::message_of([&] { run(); }, ErrorKind::kModel)
+                .find("epoch 4, batch 2: the gradient of 'model.8.cv3.0.2.bias' is not finite"),
+            0u);
+  EXPECT_EQ(training_.updates, 0);
+}
+
 TEST_F(TrainerTest, StopsWhenNothingGetsBetter) {
   options_.epochs = 20;
   options_.patience = 2;
-  task_.fitness = {0.1, 0.3, 0.2, 0.3, 0.9};
+  training_.fitness = {0.1, 0.3, 0.2, 0.3, 0.9};
   EXPECT_EQ(run(), RunOutcome::kFinished);
-  EXPECT_EQ(task_.seen.size(), 20u);  // four epochs: the second was the best
+  EXPECT_EQ(training_.seen.size(), 20u);  // four epochs: the second was the best
   const auto best = weights::read_safetensors(folder_ / "weights/best.safetensors").metadata;
   EXPECT_EQ(best.at("epoch"), "2");
 }
@@ -243,7 +236,7 @@ TEST_F(TrainerTest, StopsWhenNothingGetsBetter) {
 TEST_F(TrainerTest, ValidatesTheLastEpochInAnyCase) {
   options_.val = false;
   EXPECT_EQ(run(), RunOutcome::kFinished);
-  EXPECT_EQ(task_.validations, 2);
+  EXPECT_EQ(training_.validations, 2);
   EXPECT_TRUE(fs::exists(folder_ / "weights/best.safetensors"));
 }
 
@@ -257,10 +250,10 @@ TEST_F(TrainerTest, EndsWhenTheTimeIsOver) {
   options_.epochs = 1'000'000;
   options_.time_hours = 0.5 / 3600;
   EXPECT_EQ(run(), RunOutcome::kFinished);
-  EXPECT_LT(task_.seen.size(), 100'000u);
+  EXPECT_LT(training_.seen.size(), 100'000u);
   // The loader learns how many epochs there will be, for what happens in the last ones.
-  EXPECT_GT(task_.starts.size(), 1u);
-  EXPECT_LT(task_.starts.back().epochs, 1'000'000);
+  EXPECT_GT(training_.starts.size(), 1u);
+  EXPECT_LT(training_.starts.back().epochs, 1'000'000);
 }
 
 // A limit on file sizes does what a full disk does.

@@ -9,7 +9,6 @@
 #include "marrow/evaluate/classifier_validation.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/loader/augment_options.h"
-#include "marrow/train/loss.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
 
@@ -34,44 +33,32 @@ loader::ClassificationLoaderOptions ClassificationTask::loader_options(const Pla
   return loader;
 }
 
-Task::Step ClassificationTask::forward(TorchExecutor& model) {
-  const std::optional<loader::ClassificationBatch> batch = loader_->next();
-  if (plots_) plots_->train_batch(*batch, batches_per_epoch());
-  const torch::Device device = model.options().device;
-  images_ = to_torch(batch->images, device);
-  place_ = place_of(*batch);
-  const torch::Tensor logits = model.train(images_, std::span(&logits_, 1), place_).front();
-  Step step;
-  step.loss = soft_cross_entropy(logits, to_torch(batch->targets, device));
-  step.items = {step.loss.item<double>()};
-  step.images = static_cast<int>(batch->index.size());
-  step.instances = step.images;
-  step.image_size = format_.crop;
-  return step;
+Task::Batch ClassificationTask::next() {
+  const std::optional<loader::ClassificationBatch> loaded = loader_->next();
+  if (plots_) plots_->train_batch(*loaded, batches_per_epoch());
+  Batch batch;
+  batch.data = {loaded->images, loaded->targets};
+  batch.place = place_of(*loaded);
+  batch.images = static_cast<int>(loaded->index.size());
+  batch.instances = batch.images;
+  batch.image_size = format_.crop;
+  return batch;
 }
 
-std::string ClassificationTask::explain_non_finite(TorchExecutor& model) {
-  const std::string place = model.first_non_finite(images_, std::span(&logits_, 1), place_);
-  return place.empty() ? "the loss; all logits are finite" : place;
-}
-
-Task::Validation ClassificationTask::validate(TorchExecutor& average, bool last,
+Task::Validation ClassificationTask::validate(TrainingExecutor& executor, bool last,
                                               const std::function<bool()>& stop) {
   loader::ClassificationLoader loader(
       val_.images, evaluate::validation_loader_options(format_, static_cast<int>(names_.size()),
                                                        validation_batch(), workers_));
-  const torch::Device device = average.options().device;
   evaluate::ValidationPlots* const plots = last && plots_ ? &plots_->validation() : nullptr;
   double loss_sum = 0;
   const evaluate::ClassifierValidation found = evaluate::validate_classifier(
       loader, names_, {},
       [&](const loader::ClassificationBatch& batch) {
-        const torch::NoGradGuard no_grad;
-        const torch::Tensor logits =
-            average.evaluate(to_torch(batch.images, device), std::span(&logits_, 1)).front();
-        loss_sum += soft_cross_entropy(logits, to_torch(batch.targets, device)).item<double>() *
-                    static_cast<double>(batch.index.size());
-        Tensor scores = from_torch(logits.to(torch::kFloat32));
+        const TrainingExecutor::Evaluation results =
+            executor.evaluate_average({batch.images, batch.targets}, std::span(&logits_, 1));
+        loss_sum += results.losses.front() * static_cast<double>(batch.index.size());
+        const Tensor& scores = results.outputs.front();
         if (plots) plots->add(batch, batch.class_ids, scores);
         return scores;
       },

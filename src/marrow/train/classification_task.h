@@ -17,9 +17,9 @@ class ClassificationTask
 
   std::vector<std::string> loss_names() const override { return {"loss"}; }
   std::vector<std::string> result_columns() const override;
-  Step forward(TorchExecutor& model) override;
-  std::string explain_non_finite(TorchExecutor& model) override;
-  Validation validate(TorchExecutor& average, bool last, const std::function<bool()>& stop) override;
+  Objective objective() const override { return ClassificationObjective(); }
+  Batch next() override;
+  Validation validate(TrainingExecutor& executor, bool last, const std::function<bool()>& stop) override;
   void show_to(RunPlots& plots) override { plots_ = &plots; }
 
  private:
@@ -28,8 +28,6 @@ class ClassificationTask
   InputFormat format_;  // complete: classifier_format
   Value logits_;
   RunPlots* plots_ = nullptr;
-  torch::Tensor images_;  // of the latest batch
-  TrainingPlace place_;
 };
 
 }  // namespace marrow::train

@@ -6,44 +6,22 @@
 #include <cmath>
 
 #include "marrow/base/counted.h"
-#include "marrow/base/random_key.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/loader/augment_options.h"
+#include "marrow/loss/detection_head.h"
+#include "marrow/train/multi_scale.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
 
 namespace marrow::train {
 
-DetectionTargets targets_of(const loader::DetectionBatch& batch) {
-  const torch::Tensor rows = to_torch(batch.targets);
-  return {rows.select(1, 0).to(torch::kInt64), rows.select(1, 1).to(torch::kInt64),
-          rows.narrow(1, 2, 4).contiguous(), to_torch(batch.ignored)};
+namespace {
+
+TrainingBatch training_batch(const loader::DetectionBatch& batch) {
+  return {batch.images, batch.targets, batch.ignored};
 }
 
-int draw_image_size(int image_size, double share, int stride, uint64_t seed, int64_t epoch, int64_t batch) {
-  Random random = RandomKey{.seed = seed, .epoch = epoch, .position = batch}.at("image size");
-  const int low = std::max(stride, static_cast<int>(image_size * (1 - share)));
-  const int high = static_cast<int>(image_size * (1 + share) + stride);
-  const int drawn = low + static_cast<int>(random.below(static_cast<uint64_t>(high - low)));
-  return std::max(drawn / stride * stride, stride);
-}
-
-torch::Tensor resize_batch(const torch::Tensor& images, const InputFormat& format, int size, int stride) {
-  const auto height = static_cast<double>(images.size(2)), width = static_cast<double>(images.size(3));
-  const double factor = size / std::max(height, width);
-  const auto side = [&](double old) {
-    return static_cast<int64_t>(std::ceil(old * factor / stride)) * stride;
-  };
-  const std::vector<int64_t> wanted = {side(height), side(width)};
-  if (wanted[0] == images.size(2) && wanted[1] == images.size(3)) return images;
-  torch::Tensor pixels = at::upsample_bilinear2d(images.to(torch::kFloat32), wanted, /*align_corners=*/false);
-  if (images.size(1) != 3) return pixels * format.scale;
-  if (format.order == ChannelOrder::kBgr) pixels = pixels.flip(1);
-  const auto per_channel = [&](const std::array<double, 3>& values) {
-    return torch::tensor({values[0], values[1], values[2]}, pixels.options()).view({1, 3, 1, 1});
-  };
-  return (pixels * format.scale - per_channel(format.mean)) / per_channel(format.std);
-}
+}  // namespace
 
 DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
                              int image_size, int stride, evaluate::OpenedSplit train,
@@ -51,12 +29,8 @@ DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, st
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       image_size_(image_size),
       stride_(stride),
-      loss_(graph, {.box_gain = options.box,
-                    .class_gain = options.cls,
-                    .dfl_gain = options.dfl,
-                    .class_weights = class_weights(objects_of_classes(), options.cls_pw),
-                    .rules = rules_named(options.rules)}),
-      maps_(detection_maps(graph)),
+      third_loss_(loss::detection_head(graph).reg_max == 1 ? "l1_loss" : "dfl_loss"),
+      format_(input_format(graph)),
       output_(graph.find("output0")),
       threads_(options.threads) {}
 
@@ -69,7 +43,7 @@ std::vector<int64_t> DetectionTask::objects_of_classes() const {
 }
 
 std::vector<std::string> DetectionTask::result_columns() const {
-  return detection_columns(loss_.third_name());
+  return detection_columns(third_loss_);
 }
 
 void DetectionTask::show_to(RunPlots& plots) {
@@ -95,51 +69,42 @@ loader::DetectionLoaderOptions DetectionTask::loader_options(const Place&) const
   return loader;
 }
 
-Task::Step DetectionTask::forward(TorchExecutor& model) {
-  const std::optional<loader::DetectionBatch> batch = loader_->next();
-  if (plots_) plots_->train_batch(*batch, batches_per_epoch(), close_mosaic_epoch_);
-  const torch::Device device = model.options().device;
-  images_ = to_torch(batch->images, device);
-  int size = image_size_;
+Objective DetectionTask::objective() const {
+  return loss::DetectionLossOptions{
+      .box_gain = options_.box,
+      .class_gain = options_.cls,
+      .dfl_gain = options_.dfl,
+      .class_weights = loss::class_weights(objects_of_classes(), options_.cls_pw),
+      .rules = rules_named(options_.rules)};
+}
+
+Task::Batch DetectionTask::next() {
+  const std::optional<loader::DetectionBatch> loaded = loader_->next();
+  if (plots_) plots_->train_batch(*loaded, batches_per_epoch(), close_mosaic_epoch_);
+  Batch batch;
+  batch.data = training_batch(*loaded);
+  batch.place = place_of(*loaded);
+  batch.images = static_cast<int>(loaded->origin.size());
+  batch.instances = loaded->targets.dim(0);
+  batch.image_size = image_size_;
   if (const double share = multi_scale_share(options_); share > 0) {
-    size = draw_image_size(image_size_, share, stride_, seed_, batch->epoch, batch->number);
-    images_ = resize_batch(images_, input_format(model.graph()), size, stride_);
+    batch.image_size = draw_image_size(image_size_, share, stride_, seed_, loaded->epoch, loaded->number);
+    batch.data.images = resize_batch(loaded->images, format_, batch.image_size, stride_, threads_);
   }
-  place_ = place_of(*batch);
-  const std::vector<torch::Tensor> maps = model.train(images_, maps_, place_);
-  const DetectionLossResult result = loss_(maps, targets_of(*batch));
-  const torch::Tensor items = result.items.to(torch::kCPU, torch::kFloat64).contiguous();
-  Step step;
-  step.loss = result.loss.sum();
-  step.items.assign(items.data_ptr<double>(), items.data_ptr<double>() + items.numel());
-  step.images = static_cast<int>(batch->origin.size());
-  step.instances = batch->targets.dim(0);
-  step.image_size = size;
-  return step;
+  return batch;
 }
 
-std::string DetectionTask::explain_non_finite(TorchExecutor& model) {
-  const std::string place = model.first_non_finite(images_, maps_, place_);
-  return place.empty() ? "the loss; all maps are finite" : place;
-}
-
-Task::Validation DetectionTask::validate(TorchExecutor& average, bool last,
+Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                                          const std::function<bool()>& stop) {
   std::vector<double> loss_sums(3, 0);
   int64_t batches = 0;
-  std::vector<Value> wanted = {output_};
-  wanted.insert(wanted.end(), maps_.begin(), maps_.end());
-  const torch::Device device = average.options().device;
   evaluate::ValidationPlots* const plots = last && plots_ ? &plots_->validation() : nullptr;
   const auto predict = [&](const loader::DetectionBatch& batch) {
-    const std::vector<torch::Tensor> results = average.evaluate(to_torch(batch.images, device), wanted);
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor items =
-        loss_(std::span(results).subspan(1), targets_of(batch)).items.to(torch::kCPU, torch::kFloat64);
-    for (size_t i = 0; i < loss_sums.size(); ++i)
-      loss_sums[i] += items[static_cast<int64_t>(i)].item<double>();
+    const TrainingExecutor::Evaluation found =
+        executor.evaluate_average(training_batch(batch), std::span(&output_, 1));
+    for (size_t i = 0; i < loss_sums.size(); ++i) loss_sums[i] += found.losses.at(i);
     ++batches;
-    return from_torch(results[0].to(torch::kFloat32));
+    return found.outputs.front();
   };
   const evaluate::DetectorValidationOptions how = {
       .names = names_,

@@ -53,8 +53,8 @@ class LoaderTask : public Task {
   // Nothing is kept for a backward pass, so that more images fit.
   int validation_batch() const { return 2 * options_.batch; }
 
-  template <class Batch>
-  TrainingPlace place_of(const Batch& batch) const {
+  template <class LoaderBatch>
+  TrainingPlace place_of(const LoaderBatch& batch) const {
     return {seed_, batch.epoch, batch.number * options_.batch};
   }
 

@@ -17,7 +17,6 @@
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
 #include "marrow/train/start_model.h"
-#include "marrow/train/torch.h"
 #include "marrow/train/trainer.h"
 
 namespace marrow::train {
@@ -34,12 +33,9 @@ constexpr const char* kBest = "best.safetensors";
 // the same.
 class RunSetup {
  public:
-  explicit RunSetup(TrainOptions options) : options(std::move(options)) {
-    set_torch_threads(this->options.threads);
+  RunSetup(TrainOptions options, const ChooseBackend& choose_backend) : options(std::move(options)) {
     if (this->options.data.empty()) throw Error(ErrorKind::kUsage, "--data is missing: the dataset's YAML");
-    device = parse_device(this->options.device.empty() ? (torch::cuda::is_available() ? "cuda" : "cpu")
-                                                       : this->options.device);
-    if (device.is_cuda()) prefer_deterministic(this->options.deterministic);
+    backend = choose_backend(this->options);
     // A resumed run may be started in another folder.
     std::error_code ignored;
     if (fs::exists(this->options.data, ignored))
@@ -64,15 +60,12 @@ class RunSetup {
     TrainerSettings settings;
     settings.folder = folder;
     settings.on_terminal = isatty(STDERR_FILENO) != 0;
-    settings.executor.device = device;
-    settings.executor.channels_last = options.channels_last;
-    settings.executor.frozen = frozen_parts(model, options.freeze);
-    settings.executor.compute_type = compute_type();
+    settings.backend = backend;
+    settings.frozen = frozen_parts(model, options.freeze);
     const bool cuts = model.tiles.side > 0;
     talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
-                     model::count_parameters(model.graph), device.str(),
-                     counted(torch::get_num_threads(), "thread"),
+                     model::count_parameters(model.graph), backend.device, counted(backend.threads, "thread"),
                      counted(task->images(), cuts ? "tile" : "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
     std::unique_ptr<RunPlots> plots;
@@ -91,7 +84,7 @@ class RunSetup {
   }
 
   TrainOptions options;
-  torch::Device device = torch::kCPU;
+  TrainingBackend backend;
   data::Dataset dataset;
   std::vector<std::string> names;  // of the classes
   bool data_moved = false;         // a resumed run's dataset is said to be elsewhere
@@ -112,16 +105,6 @@ class RunSetup {
                       "new run with --model FOLDER/weights/last.safetensors",
                       options.data));
     talk(fmt::format("{}: images or labels have changed since the run began", options.data));
-  }
-
-  // On a CPU everything is float32 unless bf16 is asked for by name.
-  torch::ScalarType compute_type() const {
-    const std::string& amp = options.amp;
-    if (amp == "bf16" || (amp == "true" && device.is_cuda())) return torch::kBFloat16;
-    if (amp != "fp16") return torch::kFloat32;
-    if (device.is_cuda()) return torch::kHalf;
-    talk("amp: fp16 needs CUDA; a CPU computes in float32, or in bf16");
-    return torch::kFloat32;
   }
 };
 
@@ -217,8 +200,8 @@ RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& se
 
 }  // namespace
 
-RunOutcome run_training(const TrainOptions& options) {
-  RunSetup setup(options);
+RunOutcome run_training(const TrainOptions& options, const ChooseBackend& choose_backend) {
+  RunSetup setup(options, choose_backend);
   model::TrainedModel model = start_model(options, setup.names, setup.dataset.reading, talk);
   settle(setup.options, model.model, setup.dataset, talk);
   const fs::path project =
@@ -234,7 +217,8 @@ RunOutcome run_training(const TrainOptions& options) {
   }
 }
 
-RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOptions&)>& changes) {
+RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOptions&)>& changes,
+                           const ChooseBackend& choose_backend) {
   const bool is_folder = fs::is_directory(run);
   const fs::path file = is_folder ? run / "weights" / kLast : run;
   const fs::path folder = is_folder ? run : fs::absolute(run).parent_path().parent_path();
@@ -244,7 +228,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     changes(options);
     require_data(run, options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
-    RunSetup setup(options);
+    RunSetup setup(options, choose_backend);
     model::TrainedModel model = start_model(options, setup.names, setup.dataset.reading, talk);
     settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
@@ -282,7 +266,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
                    checkpoint.snapshot.state.epochs));
   make_weights_folder(folder);
-  RunSetup setup(checkpoint.options);
+  RunSetup setup(checkpoint.options, choose_backend);
   setup.data_moved = checkpoint.options.data != data;
   settle(setup.options, checkpoint.model, setup.dataset, talk);
   return setup.train(checkpoint.model, std::move(checkpoint.snapshot), folder);

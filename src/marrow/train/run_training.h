@@ -5,13 +5,14 @@
 #include <functional>
 
 #include "marrow/train/recipe/train_options.h"
+#include "marrow/train/step/training_executor.h"
 #include "marrow/train/train_state.h"
 
 namespace marrow::train {
 
 // Makes the run folder, trains, validates the best model. Talks on stderr, prints the final table on stdout.
 // Throws Error.
-RunOutcome run_training(const TrainOptions& options);
+RunOutcome run_training(const TrainOptions& options, const ChooseBackend& choose_backend);
 
 // Goes on with the run of a folder, or of a checkpoint in one (FOLDER/weights/last.safetensors). `changes`
 // may set the options that are resumable in the table: those that change no result, and `data` (to where the
@@ -20,7 +21,8 @@ RunOutcome run_training(const TrainOptions& options);
 // with its args.yaml. Throws Error{kUsage} for a folder without a run, Error{kModel} for a checkpoint that
 // holds no training state.
 RunOutcome resume_training(const std::filesystem::path& run,
-                           const std::function<void(TrainOptions&)>& changes);
+                           const std::function<void(TrainOptions&)>& changes,
+                           const ChooseBackend& choose_backend);
 
 // The latest run that can be resumed below `project` (empty: runs/detect and runs/classify), by the time of
 // its checkpoint. Throws Error{kUsage} when there is none.

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "marrow/train/executor.h"
+#include "marrow/train/step/training_executor.h"
 #include "marrow/train/train_state.h"
 
 namespace marrow::train {
@@ -32,17 +32,16 @@ class Task {
   };
   virtual void start(const Place& place) = 0;
 
-  // The next batch, forward and ready for backward().
-  struct Step {
-    torch::Tensor loss;         // to differentiate
-    std::vector<double> items;  // to display, one a loss name
+  // What a batch is trained towards; its terms are loss_names().
+  virtual Objective objective() const = 0;
+  struct Batch {
+    TrainingBatch data;
+    TrainingPlace place;
     int images = 0;
     int64_t instances = 0;
     int image_size = 0;
   };
-  virtual Step forward(TorchExecutor& model) = 0;
-  // Of the latest batch: TorchExecutor::first_non_finite, or that the loss itself was not finite.
-  virtual std::string explain_non_finite(TorchExecutor& model) = 0;
+  virtual Batch next() = 0;
 
   // Of the averaged model. The `last` one of a run leaves its plots, drawn batches and predictions. `stop` is
   // asked now and then; when it returns true, the result must not be used.
@@ -52,7 +51,7 @@ class Task {
     std::string report;   // and at the end
     std::string json;     // predictions.json, of the last one; empty where there is none
   };
-  virtual Validation validate(TorchExecutor& average, bool last, const std::function<bool()>& stop) = 0;
+  virtual Validation validate(TrainingExecutor& executor, bool last, const std::function<bool()>& stop) = 0;
 
   virtual double waited_seconds() const = 0;  // for batches, in total
 

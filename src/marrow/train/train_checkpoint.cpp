@@ -34,7 +34,7 @@ Weights take(Weights& all, const std::string& prefix) {
 void write_train_checkpoint(const std::filesystem::path& path, const model::Model& model,
                             const TrainSnapshot& snapshot, const TrainOptions& options) {
   std::map<std::string, std::string> metadata = model::checkpoint_metadata(model);
-  metadata[kStateKey] = to_json_text(snapshot.state);
+  metadata[kStateKey] = to_json_text(snapshot);
   metadata[kOptionsKey] = json(to_map(options)).dump(-1, ' ', false, json::error_handler_t::replace);
   Weights tensors = snapshot.average;
   add(tensors, kWeightsPrefix, snapshot.weights);
@@ -43,10 +43,10 @@ void write_train_checkpoint(const std::filesystem::path& path, const model::Mode
 }
 
 void write_finished_checkpoint(const std::filesystem::path& path, const model::Model& model,
-                               const Weights& average, const TrainState& state) {
+                               const TrainSnapshot& snapshot) {
   std::map<std::string, std::string> metadata = model::checkpoint_metadata(model);
-  metadata[kStateKey] = to_json_text(state);
-  weights::write_safetensors(path, average, metadata);
+  metadata[kStateKey] = to_json_text(snapshot);
+  weights::write_safetensors(path, snapshot.average, metadata);
 }
 
 TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
@@ -61,7 +61,7 @@ TrainCheckpoint read_train_checkpoint(const std::filesystem::path& path) {
                                        ": holds a model but no training state, so it cannot be resumed. "
                                        "Start a new run from it with --model");
   TrainCheckpoint checkpoint;
-  checkpoint.snapshot.state = train_state_of(state->second, name + ": metadata '" + kStateKey + "'");
+  checkpoint.snapshot = snapshot_of(state->second, name + ": metadata '" + kStateKey + "'");
   checkpoint.finished = !holds_weights;
   if (checkpoint.finished) {
     model::TrainedModel average = model::model_of_checkpoint(path, file.metadata, file.tensors);

@@ -13,22 +13,14 @@
 
 namespace marrow::train {
 
-// Everything a run consists of, after an optimizer step, with no gradient pending. The tensors are copies.
-struct TrainSnapshot {
-  Weights average;    // the model that is validated and used
-  Weights weights;    // the model that is trained
-  Weights optimizer;  // Optimizer::State::tensors
-  TrainState state;
-};
-
 // Written atomically: a crash leaves the old file. Throws Error{kFile}.
 void write_train_checkpoint(const std::filesystem::path& path, const model::Model& model,
                             const TrainSnapshot& snapshot, const TrainOptions& options);
 
-// Of a run that has ended: the averaged model, and a state that says how far it came. The optimizer's
-// averages are gone. Written atomically. Throws Error{kFile}.
+// Of a run that has ended: the averaged model, and a state that says how far it came; of the tensors no
+// others. Written atomically. Throws Error{kFile}.
 void write_finished_checkpoint(const std::filesystem::path& path, const model::Model& model,
-                               const Weights& average, const TrainState& state);
+                               const TrainSnapshot& snapshot);
 
 struct TrainCheckpoint {
   model::Model model;

@@ -102,7 +102,8 @@ std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losse
   return note;
 }
 
-std::string to_json_text(const TrainState& s) {
+std::string to_json_text(const TrainSnapshot& snapshot) {
+  const TrainState& s = snapshot.state;
   json validations = json::object();
   for (const auto& [epoch, result] : s.validations)
     validations[std::to_string(epoch)] = {{"metrics", numbers(result.metrics)},
@@ -123,18 +124,19 @@ std::string to_json_text(const TrainState& s) {
              {"seconds", s.seconds},
              {"loss_scale", s.loss_scale},
              {"steps_since_scale", s.steps_since_scale},
-             {"optimizer_steps", s.optimizer_steps},
-             {"momentum_product", s.momentum_product},
-             {"ema_updates", s.ema_updates},
+             {"optimizer_steps", snapshot.optimizer_steps},
+             {"momentum_product", snapshot.momentum_product},
+             {"ema_updates", snapshot.average_updates},
              {"validations", validations}};
   if (s.optimizer) state["optimizer"] = optimizer_json(*s.optimizer);
   return state.dump();
 }
 
-TrainState train_state_of(const std::string& json_text, const std::string& where) {
+TrainSnapshot snapshot_of(const std::string& json_text, const std::string& where) {
   try {
     const json j = json::parse(json_text);
-    TrainState s;
+    TrainSnapshot snapshot;
+    TrainState& s = snapshot.state;
     s.epochs = static_cast<int>(whole(j, "epochs", 1, kMostEpochs));
     s.epoch = static_cast<int>(whole(j, "epoch", 0, s.epochs));
     // Files of the first versions do not say it.
@@ -152,9 +154,9 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
     s.seconds = real(j, "seconds", 0, 1e12);
     s.loss_scale = real(j, "loss_scale", 1e-9, 1e30);
     s.steps_since_scale = static_cast<int>(whole(j, "steps_since_scale", 0, kMostEpochs));
-    s.optimizer_steps = whole(j, "optimizer_steps", 0, kMany);
-    s.momentum_product = real(j, "momentum_product", 0, 1);
-    s.ema_updates = whole(j, "ema_updates", 0, kMany);
+    snapshot.optimizer_steps = whole(j, "optimizer_steps", 0, kMany);
+    snapshot.momentum_product = real(j, "momentum_product", 0, 1);
+    snapshot.average_updates = whole(j, "ema_updates", 0, kMany);
     for (const auto& [text, result] : j.at("validations").items()) {
       const std::optional<double> epoch = parse_number(text);
       if (!epoch || *epoch < 0 || *epoch >= s.epochs || *epoch != std::floor(*epoch))
@@ -163,7 +165,7 @@ TrainState train_state_of(const std::string& json_text, const std::string& where
       s.validations[static_cast<int>(*epoch)] = {
           numbers_of(result.at("metrics")), numbers_of(result.at("losses")), number_of(result.at("fitness"))};
     }
-    return s;
+    return snapshot;
   } catch (const std::exception& error) {
     throw Error(ErrorKind::kFormat, where + ": " + printable(error.what(), 300));
   }

@@ -1,5 +1,5 @@
-// Where a run stands just after an optimizer step, besides its tensors: what a resumed run needs to go on as
-// if it had never stopped. Plain values.
+// Where a run stands just after an optimizer step: what a resumed run needs to go on as if it had never
+// stopped.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 #include "marrow/train/recipe/early_stopping.h"
 #include "marrow/train/recipe/optimizer_choice.h"
+#include "marrow/train/step/training_executor.h"
 
 namespace marrow::train {
 
@@ -36,7 +37,7 @@ struct RunRecord {
   std::map<int, ValidationResult> validations;
 };
 
-// Where a run stands after an optimizer step.
+// Where the loop stands after an optimizer step.
 struct StepState {
   int epoch = 0;                  // of the next batch, from 0
   int64_t batches_per_epoch = 0;  // of the dataset as it was; 0: unknown
@@ -47,20 +48,22 @@ struct StepState {
   double seconds = 0;  // trained so far
   double loss_scale = 65536;
   int steps_since_scale = 0;
-  int64_t optimizer_steps = 0;
-  double momentum_product = 1;
-  int64_t ema_updates = 0;
 };
 
 struct TrainState : RunRecord, StepState {};
+
+// Everything a run consists of.
+struct TrainSnapshot : ExecutorState {
+  TrainState state;
+};
 
 // Makes a state that was read from a file fit the run: an epoch of `batches_per_epoch`, with so many losses
 // and so many numbers a validation. Of a dataset with another number of batches the epoch begins anew;
 // returns what to say of it, or nothing. Throws Error{kFormat} for a state that contradicts itself.
 std::string fit_state(TrainState& state, int64_t batches_per_epoch, size_t losses, size_t measured);
 
-// As JSON and back; exact. Throws Error{kFormat} beginning with `where`.
-std::string to_json_text(const TrainState& state);
-TrainState train_state_of(const std::string& json_text, const std::string& where);
+// All but the tensors, as JSON and back; exact. Throws Error{kFormat} beginning with `where`.
+std::string to_json_text(const TrainSnapshot& snapshot);
+TrainSnapshot snapshot_of(const std::string& json_text, const std::string& where);
 
 }  // namespace marrow::train

@@ -23,24 +23,10 @@ constexpr int kMostRecoveries = 3;
 constexpr int64_t kBatchesBeforeEstimate = 4;  // after the first one, which is slow
 constexpr size_t kColumnsAside = 2;            // of results.csv: epoch and time
 
-// A checkpoint of such a model would be of no use.
-std::optional<std::string> non_finite_parameter(const TorchExecutor& model) {
-  for (const auto& [name, tensor] : model.state())
-    if (tensor.is_floating_point() && !torch::isfinite(tensor).all().item<bool>()) return name;
-  return {};
-}
-
 bool all_finite(const std::vector<double>& values) {
   for (const double value : values)
     if (!std::isfinite(value)) return false;
   return true;
-}
-
-// Of a name, or of all together when only their norm is too large to be a number.
-std::string non_finite_gradient(const TorchExecutor& model) {
-  for (const auto& [name, tensor] : model.state())
-    if (tensor.grad().defined() && !torch::isfinite(tensor.grad()).all().item<bool>()) return name;
-  return "all parameters";
 }
 
 OptimizerChoice choice_of(const TrainOptions& o, int64_t images, int classes) {
@@ -85,22 +71,25 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
       choice_(start.state.optimizer ? *start.state.optimizer
                                     : choice_of(options, task.images(), model_.classes())),
       schedule_(schedule_options()),
-      trained_(model_.graph, start.weights, settings_.executor),
-      average_(model_.graph, start.average, settings_.executor),
-      optimizer_(trained_,
-                 parameter_groups(model_.graph, schedule_.scaled_weight_decay(options.weight_decay),
-                                  choice_.kind, rules_named(options.rules)),
-                 {choice_.kind, choice_.momentum}),
-      ema_(average_),
-      stopping_(options.patience),
-      results_(settings_.folder / "results.csv",
-               with_rates(task.result_columns(), optimizer_.groups().size()), start.state.epoch),
-      progress_(task.loss_names(), settings_.executor.device.is_cuda() ? "GPU_mem" : "Memory",
+      groups_(parameter_groups(model_.graph, schedule_.scaled_weight_decay(options.weight_decay),
+                               choice_.kind, rules_named(options.rules))),
+      executor_(settings_.backend.make_executor(model_.graph, start,
+                                                {.objective = task.objective(),
+                                                 .groups = groups_,
+                                                 .optimizer = choice_.kind,
+                                                 .beta1 = choice_.momentum,
+                                                 .frozen = settings_.frozen,
+                                                 .device = settings_.backend.device,
+                                                 .precision = settings_.backend.precision,
+                                                 .threads = settings_.backend.threads})),
+      stopping_(options.patience, start.state.best, rules_named(options.rules)),
+      results_(settings_.folder / "results.csv", with_rates(task.result_columns(), groups_.size()),
+               start.state.epoch),
+      progress_(task.loss_names(), settings_.backend.device.starts_with("cuda") ? "GPU_mem" : "Memory",
                 settings_.on_terminal),
       seconds_before_(start.state.seconds) {
   state_.optimizer = choice_;
   state_.batch = options.batch;
-  go_back_to({start.average, start.weights, start.optimizer, start.state});
   if (const std::string note =
           fit_state(state_, task.batches_per_epoch(), task.loss_names().size(), numbers_of_validation());
       !note.empty())
@@ -150,11 +139,7 @@ double Trainer::elapsed() const {
 
 void Trainer::go_back_to(const GoodStep& step) {
   static_cast<StepState&>(state_) = step.state;
-  trained_.load(step.weights);
-  trained_.zero_gradients();
-  average_.load(step.average);
-  optimizer_.load({step.optimizer, state_.optimizer_steps, state_.momentum_product});
-  ema_ = Ema(average_, state_.ema_updates);
+  executor_->load(step.executor);
   stopping_ = EarlyStopping(options_.patience, state_.best, rules_named(options_.rules));
   schedule_ = Schedule(schedule_options());
 }
@@ -165,30 +150,25 @@ double Trainer::mean_loss(size_t k) const {
 }
 
 Trainer::GoodStep Trainer::this_step() {
-  Optimizer::State optimizer = optimizer_.state();
-  state_.optimizer_steps = optimizer.steps;
-  state_.momentum_product = optimizer.momentum_product;
-  state_.ema_updates = ema_.updates();
   state_.best = stopping_.state();
   state_.seconds = elapsed();
-  return {average_.weights(), trained_.weights(), std::move(optimizer.tensors), state_};
+  return {executor_->state(), state_};
 }
 
 TrainSnapshot Trainer::snapshot() const {
-  return {good_step_.average, good_step_.weights, good_step_.optimizer, TrainState{state_, good_step_.state}};
+  return {good_step_.executor, TrainState{state_, good_step_.state}};
 }
 
-TrainState Trainer::finished_state() const {
-  TrainState state = state_;
-  state.validations.clear();
-  state.best = stopping_.state();
-  state.ema_updates = ema_.updates();
-  state.last_step = state.epoch * task_.batches_per_epoch() - 1;
-  const StepState fresh;
-  state.seconds = fresh.seconds;
-  state.optimizer_steps = fresh.optimizer_steps;
-  state.momentum_product = fresh.momentum_product;
-  return state;
+TrainSnapshot Trainer::finished(const ExecutorState& latest) const {
+  TrainSnapshot end;
+  end.average = latest.average;
+  end.average_updates = latest.average_updates;
+  end.state = state_;
+  end.state.validations.clear();
+  end.state.best = stopping_.state();
+  end.state.last_step = end.state.epoch * task_.batches_per_epoch() - 1;
+  end.state.seconds = StepState().seconds;
+  return end;
 }
 
 void Trainer::write_last() {
@@ -200,8 +180,7 @@ void Trainer::set_activation_slopes(int epoch) {
   const double slope = activation_slope(epoch, options_.act_decay_epochs, options_.act_decay);
   for (const Parameter& parameter : model_.graph.parameters)
     if (parameter.role == ParameterRole::kScalar) {
-      trained_.set_scalar(parameter.name, slope);
-      average_.set_scalar(parameter.name, slope);
+      executor_->set_scalar(parameter.name, slope);
       any = true;
     }
   if (!any && options_.act_decay_epochs > 0)
@@ -212,8 +191,7 @@ RunOutcome Trainer::run() {
   const StopRequest stop_request;
   talk(fmt::format("{}, lr {} to {:.3g}, momentum {}, by the rules of {}; parameters: {}",
                    kOptimizerNames[static_cast<size_t>(choice_.kind)], choice_.lr0,
-                   choice_.lr0 * options_.lrf, choice_.momentum, options_.rules,
-                   groups_text(optimizer_.groups())));
+                   choice_.lr0 * options_.lrf, choice_.momentum, options_.rules, groups_text(groups_)));
   set_activation_slopes(state_.epoch);
   write_last();
   task_.start({seed(), state_.epochs, state_.epoch, state_.next_batch});
@@ -257,15 +235,15 @@ Trainer::EpochEnd Trainer::train_epoch() {
   for (int64_t i = first_batch; i < batches && !out_of_time; ++i) {
     const Stopwatch clock;
     const int64_t iteration = epoch * batches + i;
-    const Task::Step step = task_.forward(trained_);
-    if (!all_finite(step.items)) {
+    const Task::Batch batch = task_.next();
+    const std::vector<double> losses =
+        executor_->accumulate(batch.data, batch.place, scales_loss() ? state_.loss_scale : 1);
+    if (!all_finite(losses)) {
       latest_problem_ = fmt::format("epoch {}, batch {}: the loss is not finite; first: {}", epoch + 1, i + 1,
-                                    task_.explain_non_finite(trained_));
+                                    explain_loss(batch));
       return EpochEnd::kDiverged;
     }
-    const bool scales = settings_.executor.compute_type == torch::kHalf;
-    (scales ? step.loss * state_.loss_scale : step.loss).backward();
-    for (size_t k = 0; k < step.items.size(); ++k) state_.loss_sums[k] += step.items[k];
+    for (size_t k = 0; k < losses.size(); ++k) state_.loss_sums[k] += losses[k];
     state_.next_batch = i + 1;
     if (schedule_.steps_after(iteration, state_.last_step)) {
       if (!optimizer_step(schedule_.at(iteration))) {
@@ -277,9 +255,10 @@ Trainer::EpochEnd Trainer::train_epoch() {
       const bool stop = StopRequest::signal() != 0;
       out_of_time = options_.time_hours && elapsed() > *options_.time_hours * kSecondsPerHour;
       if (stop || out_of_time || iteration == last_step) {
-        if (const auto name = non_finite_parameter(trained_)) {
+        // A checkpoint of such a model would be of no use.
+        if (const std::string name = executor_->non_finite_parameter(); !name.empty()) {
           latest_problem_ = fmt::format("epoch {}, batch {}: the step made parameter '{}' not finite",
-                                        epoch + 1, i + 1, *name);
+                                        epoch + 1, i + 1, name);
           return EpochEnd::kDiverged;
         }
         if (out_of_time) state_.epochs = epoch + 1;
@@ -290,10 +269,10 @@ Trainer::EpochEnd Trainer::train_epoch() {
     }
 
     for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
-    line.instances = step.instances;
-    line.image_size = step.image_size;
-    line.memory_gb = static_cast<double>(bytes_in_use(settings_.executor.device)) / 1e9;
-    progress_.batch_done(line, i + 1, step.images);
+    line.instances = batch.instances;
+    line.image_size = batch.image_size;
+    line.memory_gb = static_cast<double>(executor_->bytes_in_use()) / 1e9;
+    progress_.batch_done(line, i + 1, batch.images);
     count_towards_estimate(clock.seconds());
   }
   for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
@@ -304,25 +283,31 @@ Trainer::EpochEnd Trainer::train_epoch() {
 // False when the gradients are not finite and no smaller loss scale is left to try; latest_problem_ is then
 // the parameter's name.
 bool Trainer::optimizer_step(const IterationSettings& settings) {
-  const bool scales = settings_.executor.compute_type == torch::kHalf;
-  const double norm = optimizer_.clip_gradients(kLargestNorm, scales ? 1 / state_.loss_scale : 1);
+  const bool scales = scales_loss();
+  const double norm = executor_->clip_gradients(kLargestNorm, scales ? 1 / state_.loss_scale : 1);
   if (!std::isfinite(norm)) {
     // Half precision overflows now and then: the step is left out and the scale halved.
-    latest_problem_ = non_finite_gradient(trained_);
-    trained_.zero_gradients();
+    latest_problem_ = executor_->non_finite_gradient();
+    if (latest_problem_.empty())
+      latest_problem_ = "all parameters";  // their norm is too large to be a number
+    executor_->drop_gradients();
     state_.steps_since_scale = 0;
     state_.loss_scale /= 2;
     return scales && state_.loss_scale >= 1;
   }
-  optimizer_.step(settings);
-  trained_.zero_gradients();
-  ema_.update(trained_);
+  executor_->update(settings);
   constexpr int kStepsToGrow = 2000;
   if (scales && ++state_.steps_since_scale == kStepsToGrow) {
     state_.steps_since_scale = 0;
     state_.loss_scale *= 2;
   }
   return true;
+}
+
+// Where a loss that is not finite comes from.
+std::string Trainer::explain_loss(const Task::Batch& batch) {
+  const std::string first = executor_->first_non_finite(batch.data, batch.place);
+  return first.empty() ? "the loss; all outputs of the network are finite" : first;
 }
 
 void Trainer::count_towards_estimate(double seconds) {
@@ -334,7 +319,7 @@ void Trainer::count_towards_estimate(double seconds) {
                        static_cast<double>(task_.batches_per_epoch() * epochs - state_.next_batch);
   talk(fmt::format("{}about {:.1f} GB of memory, and {} for {} to come, validation aside",
                    settings_.on_terminal ? "\r\033[K" : "",
-                   static_cast<double>(bytes_in_use(settings_.executor.device)) / 1e9, duration_text(total),
+                   static_cast<double>(executor_->bytes_in_use()) / 1e9, duration_text(total),
                    counted(epochs, "epoch")));
 }
 
@@ -366,7 +351,7 @@ std::optional<ValidationResult> Trainer::validated(int epoch) {
     return nothing;
   }
   const Task::Validation validation =
-      task_.validate(average_, false, [] { return StopRequest::signal() != 0; });
+      task_.validate(*executor_, false, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return {};
   talk(validation.summary);
   return validation.result;
@@ -383,7 +368,7 @@ bool Trainer::finish_epoch() {
   row.insert(row.end(), validation->metrics.begin(), validation->metrics.end());
   row.insert(row.end(), validation->losses.begin(), validation->losses.end());
   const IterationSettings last = schedule_.at(epoch * task_.batches_per_epoch() + state_.next_batch - 1);
-  for (const ParameterGroup& group : optimizer_.groups()) row.push_back(rate_of(group, last));
+  for (const ParameterGroup& group : groups_) row.push_back(rate_of(group, last));
   results_.append(row);
   if (settings_.plots) settings_.plots->epoch_done();
 
@@ -394,7 +379,7 @@ bool Trainer::finish_epoch() {
                      stopping_.state().best_epoch + 1));
   if (options_.save && measured && stopping_.state().best_epoch == epoch)
     write_final_checkpoint(
-        weights_path("best"), model_, average_.weights(),
+        weights_path("best"), model_, executor_->state().average,
         {{"epoch", std::to_string(epoch + 1)}, {"fitness", fmt::format("{}", validation->fitness)}});
   if (options_.save && options_.save_period > 0 && epoch % options_.save_period == 0)
     write_train_checkpoint(weights_path(fmt::format("epoch{}", epoch)), model_, snapshot(), options_);
@@ -425,17 +410,20 @@ void Trainer::apply_time_limit() {
 // last.safetensors loses what only training needs at the very end, so that a run killed before can be
 // resumed.
 RunOutcome Trainer::finish() {
-  const Weights latest = average_.weights();
-  if (options_.save && std::filesystem::exists(weights_path("best")))
-    average_.load(weights::read_safetensors(weights_path("best")).tensors);
+  const ExecutorState latest = executor_->state();
+  if (options_.save && std::filesystem::exists(weights_path("best"))) {
+    ExecutorState best = latest;
+    best.average = weights::read_safetensors(weights_path("best")).tensors;
+    executor_->load(best);
+  }
   talk(fmt::format("\n{} in {}; the best was epoch {}", counted(state_.epoch, "epoch"),
                    duration_text(elapsed()), stopping_.state().best_epoch + 1));
   const Task::Validation validation =
-      task_.validate(average_, true, [] { return StopRequest::signal() != 0; });
+      task_.validate(*executor_, true, [] { return StopRequest::signal() != 0; });
   if (StopRequest::signal() != 0) return stopped();
   if (settings_.plots) settings_.plots->run_done();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
-  if (options_.save) write_finished_checkpoint(weights_path("last"), model_, latest, finished_state());
+  if (options_.save) write_finished_checkpoint(weights_path("last"), model_, finished(latest));
   std::fwrite(validation.report.data(), 1, validation.report.size(), stdout);
   std::fputc('\n', stdout);
   return RunOutcome::kFinished;

@@ -1,7 +1,7 @@
 // The training loop: batches, optimizer steps, the moving average, validation, checkpoints, and the way back
 // from a non-finite loss. Source of the recipe: YOLOv8's training loop.
 //
-// A run is a function of its options, its data and the number of threads: a checkpoint is of an optimizer
+// A run is a function of its options, its data and what computes its steps: a checkpoint is of an optimizer
 // step, with no gradient pending, and whatever came after it is done again when the run is resumed.
 #pragma once
 
@@ -10,11 +10,10 @@
 #include <optional>
 
 #include "marrow/base/stopwatch.h"
-#include "marrow/train/ema.h"
-#include "marrow/train/optimizer.h"
 #include "marrow/train/recipe/progress.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/recipe/schedule.h"
+#include "marrow/train/step/training_executor.h"
 #include "marrow/train/task.h"
 #include "marrow/train/train_checkpoint.h"
 
@@ -22,7 +21,8 @@ namespace marrow::train {
 
 struct TrainerSettings {
   std::filesystem::path folder;  // of the run; weights/ in it exists
-  TorchExecutorOptions executor;
+  TrainingBackend backend;
+  std::vector<std::string> frozen = {};  // as in ExecutorSettings
   bool on_terminal = false;
   RunPlots* plots = nullptr;  // that the task shows to, too; none: no plots
 };
@@ -48,13 +48,14 @@ class Trainer {
   size_t numbers_of_validation() const;
   // An optimizer step worth keeping, which the run goes back to when the loss is not finite.
   struct GoodStep {
-    Weights average, weights, optimizer;  // as in TrainSnapshot
+    ExecutorState executor;
     StepState state;
   };
   void go_back_to(const GoodStep& step);
   GoodStep this_step();
-  TrainSnapshot snapshot() const;     // of the good step, for a file
-  TrainState finished_state() const;  // of a run that has ended; the same for the same run
+  TrainSnapshot snapshot() const;  // of the good step, for a file
+  // Of a run that has ended, with this state; the same for the same run.
+  TrainSnapshot finished(const ExecutorState& latest) const;
   double mean_loss(size_t k) const;
   void write_last();
   std::filesystem::path weights_path(const std::string& name) const;
@@ -62,6 +63,8 @@ class Trainer {
   EpochEnd train_epoch();
   bool optimizer_step(const IterationSettings& settings);
   void count_towards_estimate(double seconds);
+  bool scales_loss() const { return settings_.backend.precision == "fp16"; }
+  std::string explain_loss(const Task::Batch& batch);
   void recover(const std::string& what);
   bool finish_epoch();  // whether the run goes on
   bool is_measured(int epoch) const;
@@ -79,9 +82,8 @@ class Trainer {
   TrainState state_;
   OptimizerChoice choice_;
   Schedule schedule_;
-  TorchExecutor trained_, average_;
-  Optimizer optimizer_;
-  Ema ema_;
+  std::vector<ParameterGroup> groups_;
+  std::unique_ptr<TrainingExecutor> executor_;
   EarlyStopping stopping_;
   ResultsCsv results_;
   Progress progress_;

@@ -66,8 +66,8 @@ class TrainingExecutor {
 
   // Forward in training mode, loss, and backward; adds to the gradients, times `loss_scale`. Returns the
   // loss's terms as they are shown: without `loss_scale`, and without the batch size that detection
-  // multiplies them by before it differentiates. Where they are not finite nothing is added. Throws
-  // Error{kShape} for a batch that does not fit.
+  // multiplies them by before it differentiates. They may not be finite, and then the gradients are useless.
+  // Throws Error{kShape} for a batch that does not fit.
   virtual std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
                                          double loss_scale = 1) = 0;
 
