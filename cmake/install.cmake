@@ -9,7 +9,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS marrow_cli RUNTIME COMPONENT marrow)
 install(TARGETS marrow_check_onnx RUNTIME COMPONENT train)
 if(MARROW_TORCH)
-  install(TARGETS marrow_train_cli RUNTIME COMPONENT train)
+  install(TARGETS marrow_train_torch_cli RUNTIME COMPONENT train)
 endif()
 
 # Completions and pages that the program writes itself: generated(FOLDER FILE ARGUMENTS...) installs what

@@ -1,5 +1,4 @@
-// The demonstration from end to end, on a handful of images; without a program that trains, what is
-// missing.
+// The demonstration from end to end, on a handful of images.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -23,7 +22,6 @@ class Demo : public ::testing::Test {
   const fs::path folder_ = temporary_.path();
 };
 
-#ifdef MARROW_HAS_TRAINING
 TEST_F(Demo, LeavesARunImagesAndWhatToDoNextEachTimeAnew) {
   const std::vector<std::string> arguments = {"demo", "--images", "14", "--epochs", "1", "--threads", "1"};
   for (const std::string run : {"runs/demo", "runs/demo2"}) {
@@ -77,17 +75,6 @@ TEST_F(Demo, CtrlCWhileItDrawsEndsItAsAnyProgram) {
   EXPECT_TRUE(WIFSIGNALED(status)) << status;
   EXPECT_EQ(WTERMSIG(status), SIGINT);
   EXPECT_EQ(testing::read_text(folder_ / "err"), "");
-}
-#endif
-
-TEST_F(Demo, SaysWhatIsMissingWithoutTraining) {
-  // A copy that has no marrow-train beside it.
-  fs::copy_file(MARROW_PROGRAM, folder_ / "marrow");
-  const std::string command = "cd '" + folder_.string() + "' && PATH=/nowhere ./marrow demo 2>err";
-  const int status = std::system(command.c_str());
-  EXPECT_EQ(WEXITSTATUS(status), 1);
-  EXPECT_SAYS(testing::read_text(folder_ / "err"), "marrow: this build has no training. Install LibTorch");
-  EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The options of `marrow train`, which marrow checks and marrow-train obeys.
-#include "marrow_train/train_flags.h"
+#include "training/train_flags.h"
 
 #include <gtest/gtest.h>
 

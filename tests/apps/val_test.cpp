@@ -302,19 +302,18 @@ TEST(TrainCommand, ChecksItsOptionsWithoutTraining) {
   EXPECT_SAYS(result.err, "--lr0: 'fast' is not a number");
 }
 
-#ifdef MARROW_HAS_TRAINING
-TEST(TrainCommand, HandsOver) {
+TEST(TrainCommand, WantsAnImageSet) {
   const ProgramResult result = run_program({"train", "--lr0", "0.1"});
   EXPECT_EQ(result.code, 2);
-  EXPECT_SAYS(result.err, "--data is missing");  // marrow-train wants it
+  EXPECT_SAYS(result.err, "--data is missing");
 }
-#else
-TEST(TrainCommand, SaysHowToGetTraining) {
-  const ProgramResult result = run_program({"train", "--lr0", "0.1"});
-  EXPECT_EQ(result.code, 1);
-  EXPECT_SAYS(result.err, "-DMARROW_TORCH=ON");
+
+TEST(TrainCommand, SaysWhatTrainsOnCuda) {
+  const ProgramResult result = run_program({"train", "--device", "cuda:7", "--data", "none.yaml"});
+  EXPECT_NE(result.code, 0);
+  // Of this program, or of the other one where it is built.
+  EXPECT_SAYS(result.err, "device 'cuda:7'");
 }
-#endif
 
 }  // namespace
 }  // namespace marrow::apps

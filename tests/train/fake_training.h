@@ -76,7 +76,7 @@ class FakeExecutor : public train::TrainingExecutor {
     FakeExecutor::load(start);
   }
 
-  std::vector<double> accumulate(const train::TrainingBatch&, const train::TrainingPlace& place,
+  std::vector<double> accumulate(const train::TrainingBatch&, const TrainingPlace& place,
                                  double loss_scale) override {
     training_.loss_scales.push_back(loss_scale);
     const auto iteration = static_cast<double>(place.position);
@@ -113,6 +113,7 @@ class FakeExecutor : public train::TrainingExecutor {
     drop_gradients();
   }
   void drop_gradients() override { gradient_.assign(bias().size(), 0); }
+  Weights gradients() const override { return {}; }
   Evaluation evaluate_average(const train::TrainingBatch&, std::span<const Value>) override { return {}; }
   train::ExecutorState state() const override { return copy_of(state_); }
   void load(const train::ExecutorState& state) override {
@@ -120,7 +121,7 @@ class FakeExecutor : public train::TrainingExecutor {
     drop_gradients();
   }
   void set_scalar(std::string_view, double) override {}
-  std::string first_non_finite(const train::TrainingBatch&, const train::TrainingPlace&) override {
+  std::string first_non_finite(const train::TrainingBatch&, const TrainingPlace&) override {
     return "conv (model.3)";
   }
   std::string non_finite_parameter() const override { return {}; }

@@ -29,7 +29,4 @@ void declare_demo(Command& command);
 // All of them, and those that tell of the program itself, which they read.
 void add_commands(Command& program);
 
-// Throws Error{kUnsupported}, saying what is missing, where `marrow train` has no program to start.
-void require_training();
-
 }  // namespace marrow::cli

@@ -21,7 +21,7 @@
 #include "marrow/loader/batch_sheet.h"
 #include "marrow/loader/classification_loader.h"
 #include "marrow/train/recipe/train_options.h"
-#include "marrow_train/train_flags.h"
+#include "training/train_flags.h"
 #include "support/common_options.h"
 #include "support/open_data.h"
 

@@ -321,7 +321,6 @@ class Demo {
 };
 
 int demo(const Options& options) {
-  require_training();
   return Demo(options, make_run_folder("runs", "demo", false)).run();
 }
 

@@ -9,7 +9,7 @@
 #include "marrow/base/text.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/train/recipe/train_options.h"
-#include "marrow_train/train_flags.h"
+#include "training/train_flags.h"
 
 namespace marrow::cli {
 namespace {

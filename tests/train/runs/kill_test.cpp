@@ -138,11 +138,7 @@ TEST_F(KilledRun, LeavesWithTheSignalsCodeAndGoesOn) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const bool begun = fs::exists(tiny_.weights("stopped", "last"));
     testing::FolderEvents events({tiny_.run("stopped") / "weights"});
-    // Once through `marrow train`, which becomes marrow-train.
-    Arguments arguments = begun ? resume("stopped") : first;
-    const fs::path marrow = fs::path(MARROW_TRAIN_PROGRAM).replace_filename("marrow");
-    if (begun) arguments.insert(arguments.begin(), "train");
-    TrainProgram program(arguments, log(), {}, begun ? marrow.c_str() : MARROW_TRAIN_PROGRAM);
+    TrainProgram program(begun ? resume("stopped") : first, log());
     while (!program.ended() && events.count() < 2) {  // the first checkpoint is in its place
     }
     program.send(signal);
@@ -150,9 +146,8 @@ TEST_F(KilledRun, LeavesWithTheSignalsCodeAndGoesOn) {
     EXPECT_NE(program.said().find("--resume"), std::string::npos) << program.said();
   }
   // As users of `yolo` resume: the run is named by its model.
-  const fs::path marrow = fs::path(MARROW_TRAIN_PROGRAM).replace_filename("marrow");
   const std::string model = "model=" + tiny_.weights("stopped", "last").string();
-  ASSERT_EQ(TrainProgram({"detect", "train", model, "resume=True"}, log(), {}, marrow.c_str()).wait(), 0);
+  ASSERT_EQ(TrainProgram({"detect", "train", model, "resume=True"}, log(), {}, {MARROW_PROGRAM}).wait(), 0);
   expect_equal("straight", "stopped");
 }
 

@@ -1,4 +1,4 @@
-// marrow-train as a process: started, watched, killed.
+// marrow train as a process: started, watched, killed.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,11 +21,13 @@ namespace marrow::testing {
 
 class TrainProgram {
  public:
-  // Starts it; what it says goes into the file `log`. `most_file_bytes` does what a full disk does.
+  // Starts `marrow train ARGUMENTS`; what it says goes into the file `log`. `most_file_bytes` does what a
+  // full disk does.
   TrainProgram(std::vector<std::string> arguments, std::filesystem::path log,
-               std::optional<rlim_t> most_file_bytes = {}, const char* program = MARROW_TRAIN_PROGRAM)
+               std::optional<rlim_t> most_file_bytes = {},
+               const std::vector<std::string>& command = {MARROW_PROGRAM, "train"})
       : log_(std::move(log)) {
-    arguments.insert(arguments.begin(), program);
+    arguments.insert(arguments.begin(), command.begin(), command.end());
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);

@@ -6,18 +6,18 @@
 #include <memory>
 
 #include "marrow/model/checkpoint.h"
+#include "marrow/train/native/native_executor.h"
 #include "marrow/train/run_training.h"
-#include "marrow/train/torch/torch_training_executor.h"
 #include "train/tiny_project.h"
 
 namespace marrow::train {
 
 inline RunOutcome run_training(const TrainOptions& options) {
-  return run_training(options, torch_backend);
+  return run_training(options, native_backend);
 }
 inline RunOutcome resume_training(const std::filesystem::path& run,
                                   const std::function<void(TrainOptions&)>& changes) {
-  return resume_training(run, changes, torch_backend);
+  return resume_training(run, changes, native_backend);
 }
 
 }  // namespace marrow::train
@@ -31,7 +31,7 @@ inline std::unique_ptr<train::TrainingExecutor> executor_of(const model::Trained
                                                             const train::Objective& objective) {
   train::ExecutorState state;
   state.weights = state.average = trained.weights;
-  return train::torch_backend({}).make_executor(trained.model.graph, state, {.objective = objective});
+  return train::native_backend({}).make_executor(trained.model.graph, state, {.objective = objective});
 }
 
 // Runs these options three times: the seed decides what comes out, the number of workers does not.

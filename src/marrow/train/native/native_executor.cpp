@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "marrow/base/error.h"
+#include "marrow/base/talk.h"
 #include "marrow/engine/engine.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/loss/cross_entropy.h"
@@ -24,6 +25,9 @@ namespace {
 
 using native::OutputRange;
 using native::Program;
+
+constexpr const char* kProcessor = "cpu";
+constexpr const char* kFloat32 = "float32";
 
 // Programs of the latest shapes are kept: rectangular batches and a varying size bring a few of them.
 constexpr size_t kMostPrograms = 8;
@@ -305,14 +309,25 @@ class NativeExecutor final : public TrainingExecutor {
 
 std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const ExecutorState& start,
                                                        const ExecutorSettings& settings) {
-  if (settings.device != "cpu")
-    throw Error(ErrorKind::kUsage, fmt::format("device '{}': this program trains on the processor; "
-                                               "marrow-train-torch, built with LibTorch, knows CUDA",
-                                               settings.device));
-  if (settings.precision != "float32")
+  if (settings.device != kProcessor)
     throw Error(ErrorKind::kUsage,
-                fmt::format("precision '{}': this program trains in float32", settings.precision));
+                fmt::format("device '{}': this trains on the processor alone", settings.device));
+  if (settings.precision != kFloat32)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("precision '{}': this trains in float32 alone", settings.precision));
   return std::make_unique<NativeExecutor>(graph, start, settings);
+}
+
+TrainingBackend native_backend(const TrainOptions& options) {
+  if (!options.device.empty() && options.device != kProcessor)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("device '{}': this trains on the processor alone", options.device));
+  if (options.amp == "bf16" || options.amp == "fp16")
+    talk(fmt::format("amp: {} is not for this processor; all is computed in float32", options.amp));
+  return {.device = kProcessor,
+          .precision = kFloat32,
+          .threads = options.threads > 0 ? options.threads : cpu::available_threads(),
+          .make_executor = make_native_executor};
 }
 
 }  // namespace marrow::train

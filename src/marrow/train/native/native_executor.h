@@ -12,4 +12,7 @@ namespace marrow::train {
 std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const ExecutorState& start,
                                                        const ExecutorSettings& settings);
 
+// A ChooseBackend. Throws Error{kUsage} for another device than the processor.
+TrainingBackend native_backend(const TrainOptions& options);
+
 }  // namespace marrow::train

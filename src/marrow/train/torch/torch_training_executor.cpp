@@ -148,6 +148,13 @@ std::string TorchTrainingExecutor::non_finite_gradient() const {
   return first_non_finite_of(trained_, [](const torch::Tensor& parameter) { return parameter.grad(); });
 }
 
+Weights TorchTrainingExecutor::gradients() const {
+  Weights gradients;
+  for (const auto& [name, tensor] : trained_.state())
+    if (tensor.grad().defined()) gradients[name] = from_torch(tensor.grad());
+  return gradients;
+}
+
 int64_t TorchTrainingExecutor::bytes_in_use() const {
   return train::bytes_in_use(trained_.options().device);
 }

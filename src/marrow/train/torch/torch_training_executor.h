@@ -25,6 +25,7 @@ class TorchTrainingExecutor : public TrainingExecutor {
   double clip_gradients(double max_norm, double factor) override;
   void update(const IterationSettings& settings) override;
   void drop_gradients() override;
+  Weights gradients() const override;
   Evaluation evaluate_average(const TrainingBatch& batch, std::span<const Value> targets) override;
   ExecutorState state() const override;
   void load(const ExecutorState& state) override;

@@ -1,4 +1,4 @@
-#include "marrow_train/train_flags.h"
+#include "training/train_flags.h"
 
 #include <algorithm>
 

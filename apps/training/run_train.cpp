@@ -1,0 +1,62 @@
+#include "training/run_train.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "marrow/base/error.h"
+#include "marrow/base/talk.h"
+#include "marrow/train/run_training.h"
+#include "marrow/train/stop_request.h"
+
+namespace marrow::cli {
+namespace {
+
+constexpr int kEndedBySignal = 128;
+
+// `model=RUN/weights/last.safetensors resume=True` names the run by its model.
+bool names_the_run(const TrainFlags& flags, const train::TrainOption& row) {
+  return flags.resume->empty() && row.key == "model";
+}
+
+train::RunOutcome resume(const TrainFlags& flags, const train::TrainOptions& given,
+                         const train::ChooseBackend& choose_backend) {
+  for (const train::TrainOption* row : flags.given())
+    if (!row->resumable && !names_the_run(flags, *row))
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{} cannot change in a resumed run, which goes on with its own settings. "
+                              "Start a new run with --model FOLDER/weights/last.safetensors",
+                              flag_of(row->key)));
+  std::filesystem::path folder = *flags.resume;
+  if (folder.empty())
+    folder = given.model.empty() ? train::latest_run(given.project) : std::filesystem::path(given.model);
+  return train::resume_training(
+      folder,
+      [&](train::TrainOptions& options) {
+        const std::string project = options.project, model = options.model;
+        flags.apply(options);
+        options.project = project;
+        options.model = model;
+      },
+      choose_backend);
+}
+
+}  // namespace
+
+train::TrainOptions options_of(const TrainFlags& flags) {
+  train::TrainOptions options;
+  if (!flags.cfg.empty())
+    for (const std::string& notice : train::read_train_options(flags.cfg, options))
+      talk(fmt::format("marrow: {}", notice));
+  flags.apply(options);
+  return options;
+}
+
+int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backend) {
+  const train::TrainOptions options = options_of(flags);
+  const train::RunOutcome outcome =
+      flags.resume ? resume(flags, options, choose_backend) : train::run_training(options, choose_backend);
+  return outcome == train::RunOutcome::kFinished ? 0 : kEndedBySignal + train::StopRequest::signal();
+}
+
+}  // namespace marrow::cli
