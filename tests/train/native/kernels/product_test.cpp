@@ -156,6 +156,10 @@ TEST(Outer, GoesOnFromWhatWasSummed) {
     expect_outer(kernels, 3, 2, 1, 67, 1);
     expect_outer(kernels, 2, 4, 4, 3, 3);
     expect_outer(kernels, 2, 2, 0, 3, 1);
+    expect_outer(kernels, 2, 2, 3, 0, 1);
+    // More than the first-level cache holds: some rows at a time, or parts of one.
+    expect_outer(kernels, 1, 3, 9, 61, 2);
+    expect_outer(kernels, 1, 2, 2, 1501, 1);
   });
 }
 

@@ -6,6 +6,8 @@
 #define HWY_TARGET_INCLUDE "marrow/train/native/kernels/outer_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
+#include <algorithm>
+
 #include "hwy/highway.h"
 #include "marrow/train/native/kernels/kernels.h"
 
@@ -74,7 +76,7 @@ HWY_INLINE void outer_vectors(const OuterArgs& args, int first) {
           args.acc + (int64_t{block} * kLanes + lane) * args.acc_step + first * kLanes);
 }
 
-void outer(const OuterArgs& args) {
+void outer_piece(const OuterArgs& args) {
   for (int first = 0; first < args.inputs;) {
     const int vectors = next_group(args.inputs - first, kMostVectors);
     if (vectors == 1) outer_vectors<1>(args, first);
@@ -85,6 +87,26 @@ void outer(const OuterArgs& args) {
       if (vectors == 4) outer_vectors<4>(args, first);
     first += vectors;
   }
+}
+
+// Every tile reads the same pixels: in pieces that stay in the first-level cache, some rows or a part of one.
+void outer(const OuterArgs& args) {
+  constexpr int64_t kPieceBytes = 24 << 10, kLeastPixels = 32;
+  if (args.pixels == 0) return;
+  const int64_t pixel_floats = next_group(args.inputs, kMostVectors) * args.x_step + kLanes;
+  const int64_t most =
+      std::max<int64_t>(kPieceBytes / (pixel_floats * static_cast<int64_t>(sizeof(float))), kLeastPixels);
+  const int64_t rows = std::max<int64_t>(most / args.pixels, 1);
+  const int64_t pieces = (args.pixels + most - 1) / most, pixels = (args.pixels + pieces - 1) / pieces;
+  for (int64_t row = 0; row < args.rows; row += rows)
+    for (int64_t pixel = 0; pixel < args.pixels; pixel += pixels) {
+      OuterArgs piece = args;
+      piece.rows = std::min(rows, args.rows - row);
+      piece.pixels = std::min(pixels, args.pixels - pixel);
+      piece.dy += row * args.dy_row + pixel * kLanes;
+      piece.x += row * args.x_row + pixel * args.x_step;
+      outer_piece(piece);
+    }
 }
 
 void FillOuter(Kernels& kernels) {
