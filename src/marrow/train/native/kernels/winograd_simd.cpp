@@ -31,11 +31,16 @@ HWY_INLINE V constant(double value) {
   return hn::Set(D(), static_cast<float>(value));
 }
 
-// One dimension of the transforms. The points are pairs of one magnitude: what a pair has in common is
+using Points = engine::winograd::Unit;
+constexpr int kTile = engine::winograd::kTile, kProducts = Points::kProducts;
+
+// One dimension of each transform. The points are pairs of one magnitude: what a pair has in common is
 // computed once.
-struct UnitForm : engine::winograd::Unit {
-  // A d
-  static HWY_INLINE void gradient(const V (&d)[4], V (&t)[6]) {
+
+// A d
+struct GradientForm : Points {
+  static constexpr int kIn = kTile, kOut = kProducts;
+  static HWY_INLINE void apply(const V (&d)[kIn], V (&t)[kOut]) {
     const V even_a = hn::MulAdd(constant(kA2), d[2], d[0]), even_b = hn::MulAdd(constant(kB2), d[2], d[0]);
     const V odd_a = hn::MulAdd(constant(kA * kA2), d[3], hn::Mul(constant(kA), d[1]));
     const V odd_b = hn::MulAdd(constant(kB * kB2), d[3], hn::Mul(constant(kB), d[1]));
@@ -46,8 +51,12 @@ struct UnitForm : engine::winograd::Unit {
     t[4] = hn::Sub(even_b, odd_b);
     t[5] = d[3];
   }
-  // G g
-  static HWY_INLINE void weight(const V (&g)[3], V (&t)[6]) {
+};
+
+// G g
+struct WeightForm : Points {
+  static constexpr int kIn = 3, kOut = kProducts;
+  static HWY_INLINE void apply(const V (&g)[kIn], V (&t)[kOut]) {
     const V even_a = hn::MulAdd(constant(kScaleA * kA2), g[2], hn::Mul(constant(kScaleA), g[0]));
     const V even_b = hn::MulAdd(constant(kScaleB * kB2), g[2], hn::Mul(constant(kScaleB), g[0]));
     const V odd_a = hn::Mul(constant(kScaleA * kA), g[1]), odd_b = hn::Mul(constant(kScaleB * kB), g[1]);
@@ -58,8 +67,12 @@ struct UnitForm : engine::winograd::Unit {
     t[4] = hn::Sub(even_b, odd_b);
     t[5] = g[2];
   }
-  // G^T s
-  static HWY_INLINE void weight_gradient(const V (&s)[6], V (&g)[3]) {
+};
+
+// G^T s
+struct WeightGradientForm : Points {
+  static constexpr int kIn = kProducts, kOut = 3;
+  static HWY_INLINE void apply(const V (&s)[kIn], V (&g)[kOut]) {
     const V sum_a = hn::Add(s[1], s[2]), difference_a = hn::Sub(s[1], s[2]);
     const V sum_b = hn::Add(s[3], s[4]), difference_b = hn::Sub(s[3], s[4]);
     g[0] = hn::MulAdd(constant(kWeight[0][0]), s[0],
@@ -69,31 +82,29 @@ struct UnitForm : engine::winograd::Unit {
   }
 };
 
-// Both dimensions: [kIn][kIn] vectors that load(y, x) gives become [kOut][kOut] that store(y, x, vector)
-// takes.
-template <int kIn, int kOut, class Load, class Transform, class Store>
-HWY_INLINE void transform(const Load& load, const Transform& one_dimension, const Store& store) {
-  V columns[kIn][kOut];  // [x][transformed y]
+// Both dimensions: load(y, x) gives the vectors, store(y, x, vector) takes the results.
+template <class Form, class Load, class Store>
+HWY_INLINE void transform(const Load& load, const Store& store) {
+  V columns[Form::kIn][Form::kOut];  // [x][transformed y]
 #pragma GCC unroll 6
-  for (int x = 0; x < kIn; ++x) {
-    V in[kIn];
+  for (int x = 0; x < Form::kIn; ++x) {
+    V in[Form::kIn];
 #pragma GCC unroll 6
-    for (int y = 0; y < kIn; ++y) in[y] = load(y, x);
-    one_dimension(in, columns[x]);
+    for (int y = 0; y < Form::kIn; ++y) in[y] = load(y, x);
+    Form::apply(in, columns[x]);
   }
 #pragma GCC unroll 6
-  for (int y = 0; y < kOut; ++y) {
-    V in[kIn], out[kOut];
+  for (int y = 0; y < Form::kOut; ++y) {
+    V in[Form::kIn], out[Form::kOut];
 #pragma GCC unroll 6
-    for (int x = 0; x < kIn; ++x) in[x] = columns[x][y];
-    one_dimension(in, out);
+    for (int x = 0; x < Form::kIn; ++x) in[x] = columns[x][y];
+    Form::apply(in, out);
 #pragma GCC unroll 6
-    for (int x = 0; x < kOut; ++x) store(y, x, out[x]);
+    for (int x = 0; x < Form::kOut; ++x) store(y, x, out[x]);
   }
 }
 
 void winograd_gradient(const WinogradGradientArgs& args) {
-  constexpr int kTile = engine::winograd::kTile, kProducts = UnitForm::kProducts;
   const D d;
   const int64_t step = args.dst_step, src_row = args.src_row;
   for (int tile = 0; tile < args.tiles; ++tile) {
@@ -102,35 +113,32 @@ void winograd_gradient(const WinogradGradientArgs& args) {
     const int columns = std::min(kTile, args.columns - tile * kTile);
     const auto store = [&](int y, int x, V value) { hn::StoreU(value, d, dst + (y * kProducts + x) * step); };
     if (args.rows == kTile && columns == kTile)
-      transform<kTile, kProducts>([&](int y, int x) { return hn::LoadU(d, src + y * src_row + x * kLanes); },
-                                  UnitForm::gradient, store);
+      transform<GradientForm>([&](int y, int x) { return hn::LoadU(d, src + y * src_row + x * kLanes); },
+                              store);
     else
-      transform<kTile, kProducts>(
+      transform<GradientForm>(
           [&](int y, int x) {
             return y < args.rows && x < columns ? hn::LoadU(d, src + y * src_row + x * kLanes) : hn::Zero(d);
           },
-          UnitForm::gradient, store);
+          store);
   }
 }
 
 void winograd_weights(const WinogradWeightsArgs& args) {
   const D d;
   for (int64_t i = 0; i < args.count; i += kLanes)
-    transform<3, UnitForm::kProducts>(
+    transform<WeightForm>(
         [&](int y, int x) { return hn::LoadU(d, args.src + (3 * y + x) * args.src_step + i); },
-        UnitForm::weight,
         [&](int y, int x, V value) {
-          hn::StoreU(value, d, args.dst + (UnitForm::kProducts * y + x) * args.dst_step + i);
+          hn::StoreU(value, d, args.dst + (kProducts * y + x) * args.dst_step + i);
         });
 }
 
 void winograd_weight_gradient(const WinogradWeightGradientArgs& args) {
   const D d;
-  constexpr int kProducts = UnitForm::kProducts;
   const auto one_vector = [&](const float* src, int64_t src_step, float* dst, int64_t dst_step) {
-    transform<kProducts, 3>(
+    transform<WeightGradientForm>(
         [&](int y, int x) { return hn::LoadU(d, src + (kProducts * y + x) * src_step); },
-        UnitForm::weight_gradient,
         [&](int y, int x, V value) { hn::StoreU(value, d, dst + (3 * y + x) * dst_step); });
   };
   int64_t i = 0;
