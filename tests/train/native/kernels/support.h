@@ -19,7 +19,7 @@ struct VectorAligned {
   using value_type = T;
   VectorAligned() = default;
   template <class U>
-  VectorAligned(const VectorAligned<U>&) {}  // NOLINT: an allocator converts
+  VectorAligned(const VectorAligned<U>&) {}
   T* allocate(size_t n) { return std::allocator<Line>().allocate(lines(n))->of; }
   void deallocate(T* p, size_t n) { std::allocator<Line>().deallocate(reinterpret_cast<Line*>(p), lines(n)); }
   bool operator==(const VectorAligned&) const { return true; }
