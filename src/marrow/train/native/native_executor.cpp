@@ -229,10 +229,15 @@ class NativeExecutor final : public TrainingExecutor {
   }
 
   std::string first_non_finite(const TrainingBatch& batch, const TrainingPlace& place) override {
-    for (const float value : native::ready_images(input(), batch.images).values())
-      if (!std::isfinite(value)) return "the input";
-    if (const std::string name = parameters_.non_finite_parameter(); !name.empty())
-      return fmt::format("parameter '{}'", name);
+    const auto is_finite = [](std::span<const float> values) {
+      return std::ranges::all_of(values, [](float x) { return std::isfinite(x); });
+    };
+    const Tensor ready = native::ready_images(input(), batch.images);
+    if (!is_finite(ready.values())) return "the input";
+    // Statistics follow from what was computed.
+    for (const FlatParameters::Entry& entry : parameters_.entries())
+      if (entry.role != ParameterRole::kRunningMean && entry.role != ParameterRole::kRunningVar)
+        if (!is_finite(parameters_.value(entry.name))) return fmt::format("parameter '{}'", entry.name);
     return program_for(batch.images.shape()).first_non_finite(batch.images, place, version_);
   }
   std::string non_finite_parameter() const override { return parameters_.non_finite_parameter(); }
