@@ -16,7 +16,7 @@ constexpr double kLargestShare = 0.01;  // of a run's time, for drawing results.
 }  // namespace
 
 RunPlots::RunPlots(std::filesystem::path folder, std::vector<std::string> names,
-                   std::function<void(std::string_view)> say)
+                   const std::function<void(std::string_view)>& say)
     : folder_(std::move(folder)),
       names_(std::move(names)),
       attempts_(say),

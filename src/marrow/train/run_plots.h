@@ -24,7 +24,7 @@ class RunPlots {
  public:
   // The folder exists and is the run's.
   RunPlots(std::filesystem::path folder, std::vector<std::string> names,
-           std::function<void(std::string_view)> say);
+           const std::function<void(std::string_view)>& say);
 
   // labels.jpg, of the images to train on.
   void labels(const loader::ImageStore& images);

@@ -17,6 +17,7 @@
 #include "marrow/model/zoo.h"
 #include "marrow/train/class_rows.h"
 #include "marrow/train/first_convolution.h"
+#include "marrow/train/step/parameter_groups.h"
 #include "marrow/weights/safetensors.h"
 
 namespace marrow::train {

@@ -152,11 +152,11 @@ double Trainer::mean_loss(size_t k) const {
 Trainer::GoodStep Trainer::this_step() {
   state_.best = stopping_.state();
   state_.seconds = elapsed();
-  return {executor_->state(), state_};
+  return {executor_->state(), static_cast<const StepState&>(state_)};
 }
 
 TrainSnapshot Trainer::snapshot() const {
-  return {good_step_.executor, TrainState{state_, good_step_.state}};
+  return {good_step_.executor, TrainState{static_cast<const RunRecord&>(state_), good_step_.state}};
 }
 
 TrainSnapshot Trainer::finished(const ExecutorState& latest) const {
