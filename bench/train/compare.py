@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Training throughput of marrow-train's step beside a plain PyTorch loop of the same network, in one run.
+"""Training throughput of marrow train's step beside a plain PyTorch loop of the same network, in one run.
 
     cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target train_bench
-    bench/train/compare.py --data data.yaml            # Debian's python3-torch and python3-opencv
-    bench/train/compare.py --data data.yaml --write docs/training.md
+    bench/train/compare.py --setup                     # once: the current PyTorch into an environment of its own
+    bench/train/compare.py --data data.yaml
+    bench/train/compare.py --data data.yaml --write docs/train.md
 
 Both have the same threads, decode the images into memory first, and augment alike: mosaic, perspective, colours, flip;
 the peer through OpenCV in a worker process of its own. They take turns of a few steps, and the one whose turn it is not
@@ -19,11 +20,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from tables import publish  # noqa: E402
+
+
+PACKAGES = ["torch", "torchvision", "timm", "ultralytics", "opencv-python-headless", "numpy"]
+NETWORKS = ["yolov8n", "efficientnet_b0", "pp_lcnet_x1_0", "shufflenet_v2_x1_0", "starnet_s1", "vanillanet_5"]
 
 
 class Side:
@@ -44,8 +50,9 @@ class Side:
     def turn(self, steps):
         self.signal(signal.SIGCONT)
         print(steps, file=self.process.stdin, flush=True)
-        seconds = float(self.process.stdout.readline())
+        seconds, waited, memory = (float(word) for word in self.process.stdout.readline().split())
         self.signal(signal.SIGSTOP)
+        self.waited, self.memory = waited, memory
         return seconds
 
     def end(self):
@@ -53,38 +60,44 @@ class Side:
         self.process.wait()
 
 
-def measure(options, backbone, layout, source):
+def measure(options, network, threads, source):
     sides = []
     try:
-        return measure_sides(options, backbone, layout, source, sides)
+        return measure_sides(options, network, threads, source, sides)
     finally:
         for side in sides:
             side.end()
 
 
-def measure_sides(options, backbone, layout, source, sides):
+# Ours, and the peer's: channels last is its faster layout everywhere; compiled where --compiled asks for it.
+def measure_sides(options, network, threads, source, sides):
     settings = [f"data={options.data}", "model=yolov8n", f"imgsz={options.imgsz}", f"batch={options.batch}",
-                f"threads={options.threads}", f"input={source}"]
-    if backbone:
-        settings.append(f"backbone={backbone}")
-    ours = settings + ([] if layout == "default" else [f"channels_last={'true' if layout == 'last' else 'false'}"])
+                f"threads={threads}", f"input={source}"]
+    if network != "yolov8n":
+        settings.append(f"backbone={network}")
+    peer = [options.venv / "bin" / "python", str(HERE / "peer.py"), *settings, "channels_last=true"]
     with tempfile.TemporaryDirectory() as folder:
         dump = [f"dump={folder}/start.safetensors"]
-        sides.append(Side([options.bench, *ours, *dump], options.threads))
-        sides.append(Side([options.python, str(HERE / "peer.py"), *settings,
-                           f"channels_last={'true' if options.peer_channels_last else 'false'}", *dump], options.threads))
+        sides.append(Side([options.bench, *settings, *dump], threads))
+        sides.append(Side([*peer, *dump], threads))
     print("\n".join(sides[1].notes), flush=True)
+    if options.compiled:
+        sides.append(Side([*peer, "compile=true"], threads))
     for side in sides:
         side.turn(options.steps)
     turns = []
     for i in range(options.turns):
-        order = (0, 1) if i % 2 == 0 else (1, 0)
-        took = {k: sides[k].turn(options.steps) for k in order}
-        turns.append((took[0], took[1]))
+        turn = [0.0] * len(sides)
+        for k in range(len(sides)):
+            k = (k + i) % len(sides)
+            turn[k] = sides[k].turn(options.steps)
+        turns.append(turn)
     images = options.steps * options.batch
-    return (images / statistics.median(t[0] for t in turns), images / statistics.median(t[1] for t in turns),
-            statistics.median(t[1] / t[0] for t in turns), min(t[1] / t[0] for t in turns),
-            max(t[1] / t[0] for t in turns))
+    speeds = [images / statistics.median(turn[k] for turn in turns) for k in range(len(sides))]
+    ratios = sorted(min(turn[1:]) / turn[0] for turn in turns)
+    shortest = min(min(turn[1:]) for turn in turns) / min(turn[0] for turn in turns)
+    return {"speeds": speeds, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1],
+            "shortest": shortest, "memory": [side.memory / 1e9 for side in sides], "waited": sides[0].waited}
 
 
 def cpu_name():
@@ -94,45 +107,63 @@ def cpu_name():
     return platform.processor()
 
 
+def instructions():
+    text = Path("/proc/cpuinfo").read_text()
+    return "AVX-512" if "avx512f" in text else "AVX2" if "avx2" in text else "neither AVX2 nor AVX-512"
+
+
+def setup(folder):
+    venv.create(folder, with_pip=True)
+    subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--upgrade", *PACKAGES], check=True)
+
+
+def row(network, threads, source, found):
+    name = network if network == "yolov8n" else f"yolov8n on {network}"
+    batches = "from the loader" if source == "loader" else "ready"
+    compiled = f"{found['speeds'][2]:.1f}" if len(found["speeds"]) > 2 else ""
+    return (f"| {name} | {threads} | {batches} | {found['speeds'][0]:.1f} | {found['speeds'][1]:.1f} | {compiled} | "
+            f"{found['ratio']:.2f} ({found['low']:.2f} to {found['high']:.2f}) | {found['shortest']:.2f} | "
+            f"{found['memory'][0]:.2f} | {found['memory'][1]:.2f} | {100 * found['waited']:.1f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--setup", action="store_true", help="makes --venv and installs the peers there, no more")
+    parser.add_argument("--venv", type=Path, default=Path.home() / ".cache" / "marrow-train-peers")
+    parser.add_argument("--data", help="a dataset's YAML")
     parser.add_argument("--bench", default="build/release/bench/train_bench")
-    parser.add_argument("--python", default="/usr/bin/python3")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--steps", type=int, default=4, help="of a turn")
-    parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--layouts", nargs="+", default=["default"], choices=["default", "first", "last"],
-                        help="memory layout of ours: as marrow train has it, channels first, channels last")
-    parser.add_argument("--peer-channels-last", action="store_true")
-    parser.add_argument("--batches", nargs="+", default=["loader", "ready"], choices=["loader", "ready"])
-    parser.add_argument("--networks", nargs="+", default=["yolov8n", "starnet_s1"])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--batches", nargs="+", default=["ready"], choices=["loader", "ready"])
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--compiled", action="store_true", help="torch.compile takes its turns, too")
     parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no side is left standing
+    if options.setup:
+        return setup(options.venv)
+    if not options.data:
+        parser.error("--data is missing")
 
     rows = []
     for network in options.networks:
-        for source in options.batches:
-            for layout in options.layouts:
-                backbone = network if network != "yolov8n" else None
-                ours, peer, ratio, low, high = measure(options, backbone, layout, source)
-                name = "yolov8n" if backbone is None else f"yolov8n on {network}"
-                layout_text = {"default": "", "first": ", channels first", "last": ", channels last"}[layout]
-                batches = "from the loader" if source == "loader" else "ready tensors"
-                rows.append(f"| {name}{layout_text} | {batches} | {ours:.1f} | {peer:.1f} | {ratio:.2f} "
-                            f"({low:.2f} to {high:.2f}) |")
+        for threads in options.threads:
+            for source in options.batches:
+                rows.append(row(network, threads, source, measure(options, network, threads, source)))
                 print(rows[-1], flush=True)
-    version = subprocess.run([options.python, "-c", "import torch; print(torch.__version__)"], capture_output=True,
-                             text=True).stdout.strip()
+    version = subprocess.run([options.venv / "bin" / "python", "-c", "import torch; print(torch.__version__)"],
+                             capture_output=True, text=True).stdout.strip()
     table = "\n".join([
-        f"{options.imgsz} px, batch {options.batch}, {options.threads} threads of {cpu_name()}, PyTorch {version}, "
-        f"{options.turns} turns of {options.steps} steps each:", "",
-        "| network | batches | marrow, images/s | PyTorch, images/s | ratio (turns) |", "|---|---|---|---|---|", *rows])
+        f"{options.imgsz} px, batch {options.batch}, {cpu_name()} with {instructions()}, PyTorch {version}, "
+        f"{options.turns} turns of {options.steps} steps each. Images a second; the ratio is PyTorch's time over ours, of "
+        "its faster mode, the median of the turns; memory is the most that the process held, GB:", "",
+        "| network | threads | batches | marrow | PyTorch | compiled | ratio (turns) | of the shortest times | marrow's memory | "
+        "PyTorch's | waited for batches, % |", "|---|---|---|---|---|---|---|---|---|---|---|", *rows])
     publish("bench/train/compare.py", table, options.write)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

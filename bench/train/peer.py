@@ -3,13 +3,15 @@
 
     peer.py data=data.yaml model=yolov8n imgsz=320 batch=16 threads=2 input=loader
 
-Takes what train_bench takes: key=value, then numbers of steps on its input, each answered with the seconds they took.
+Takes what train_bench takes: key=value, then numbers of steps on its input, each answered with the seconds they took and the
+most memory that the process has held.
 dump=FILE here reads what train_bench has written, and compares parameters, losses and gradients.
 """
 
 import copy
 import json
 import math
+import resource
 import sys
 import time
 
@@ -18,7 +20,7 @@ import torch
 
 import peer_data
 from peer_loss import Loss
-from peer_model import Yolo
+from peer_model import Published, Yolo
 
 READY_BATCHES = 8
 ACCUMULATE = 4
@@ -56,7 +58,8 @@ class Peer:
         first = next(self.batches)
         classes = len(pictures.names)
         self.layout = torch.channels_last if options.get("channels_last") == "true" else torch.contiguous_format
-        self.model = Yolo(classes, options.get("backbone") == "starnet_s1").to(memory_format=self.layout).train()
+        self.model = Yolo(classes, options.get("backbone")).to(memory_format=self.layout).train()
+        self.run = torch.compile(self.model) if options.get("compile") == "true" else self.model
         self.loss = Loss(classes)
         biases, weights, scales = [], [], []
         for module in self.model.modules():
@@ -78,7 +81,7 @@ class Peer:
         images, *targets = batch
         if images.dtype == torch.uint8:
             images = images.float() / 255
-        return self.loss(self.model(images.contiguous(memory_format=self.layout)), *targets)
+        return self.loss(self.run(images.contiguous(memory_format=self.layout)), *targets)
 
     def step(self):
         loss = self.losses(self.ready[self.steps % READY_BATCHES] if self.ready else next(self.batches))
@@ -95,6 +98,11 @@ class Peer:
     def compare(self, path):
         theirs = read_safetensors(path)
         weights = {name[7:]: value for name, value in theirs.items() if name.startswith("weight/")}
+        count = sum(p.numel() for p in self.model.parameters())
+        if isinstance(self.model.model[0], Published):  # whose names are others
+            ours = sum(value.numel() for name, value in theirs.items() if name.startswith("gradient/"))
+            print(f"{count} parameters, train_bench {ours}")
+            return
         bins = [name for name in weights if ".dfl." in name]
         mine = copy.deepcopy(self.model)
         missing = self.model.load_state_dict({k: v for k, v in weights.items() if k not in bins}, strict=True)
@@ -104,7 +112,7 @@ class Peer:
         gradients = [(p.grad, theirs["gradient/" + name]) for name, p in self.model.named_parameters()]
         off = (square(a - b for a, b in gradients) / square(a for a, _ in gradients)) ** 0.5
         items = loss.detach() / len(theirs["images"])
-        print(f"{sum(p.numel() for p in self.model.parameters())} parameters; losses {items.tolist()}, "
+        print(f"{count} parameters; losses {items.tolist()}, "
               f"train_bench {theirs['losses'].tolist()}; relative difference of the gradients {off:.1e}")
         self.model.load_state_dict(mine.state_dict())
         self.optimizer.zero_grad(set_to_none=True)
@@ -122,7 +130,8 @@ def main():
         start = time.perf_counter()
         for _ in range(int(line)):
             peer.step()
-        print(time.perf_counter() - start, flush=True)
+        seconds = time.perf_counter() - start
+        print(seconds, 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
 
 
 if __name__ == "__main__":

@@ -124,15 +124,39 @@ class StarNet(nn.Module):
         return maps[1:]
 
 
+class Published(nn.Module):
+    """Backbones as torchvision and timm have them; their maps at strides 8, 16 and 32."""
+
+    TIMM = {"efficientnet_b0": "efficientnet_b0", "pp_lcnet_x1_0": "lcnet_100"}
+
+    def __init__(self, name):
+        super().__init__()
+        if name in self.TIMM:
+            import timm
+            self.features = timm.create_model(self.TIMM[name], pretrained=False, features_only=True, out_indices=(2, 3, 4))
+            self.channels = self.features.feature_info.channels()
+        else:
+            import torchvision
+            from torchvision.models.feature_extraction import create_feature_extractor
+            network = getattr(torchvision.models, name)(weights=None)
+            self.features = create_feature_extractor(network, ["stage2", "stage3", "stage4"])
+            self.channels = [network.stage2[-1].branch2[5].out_channels * 2, network.stage3[-1].branch2[5].out_channels * 2,
+                             network.stage4[-1].branch2[5].out_channels * 2]
+
+    def forward(self, x):
+        maps = self.features(x)
+        return list(maps.values()) if isinstance(maps, dict) else maps
+
+
 class Yolo(nn.Module):
     """Lines of the model's table under their numbers: `model.<number>`. Returns the three raw maps."""
 
-    def __init__(self, classes, star=False):
+    def __init__(self, classes, backbone=None):
         super().__init__()
-        if star:
-            backbone = StarNet()
-            c3, c4, c5 = backbone.channels[1:]
-            first = [backbone, SPPF(c5, 256)]
+        if backbone:
+            features = StarNet() if backbone == "starnet_s1" else Published(backbone)
+            c3, c4, c5 = features.channels[-3:]
+            first = [features, SPPF(c5, 256)]
         else:
             c3, c4, c5 = 64, 128, 256
             first = [Conv(3, 16, 3, 2), Conv(16, 32, 3, 2), C2f(32, 32, 1, True), Conv(32, 64, 3, 2),
@@ -142,12 +166,12 @@ class Yolo(nn.Module):
                 Conv(64, 64, 3, 2), nn.Identity(), C2f(192, 128), Conv(128, 128, 3, 2), nn.Identity(),
                 C2f(384, 256), Detect(classes, (64, 128, 256))]
         self.model = nn.ModuleList(first + neck)
-        self.star = star
+        self.on_backbone = bool(backbone)
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
 
     def forward(self, x):
         m = self.model
-        if self.star:
+        if self.on_backbone:
             p3, p4, x = m[0](x)
             p5 = m[1](x)
         else:

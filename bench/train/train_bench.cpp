@@ -1,4 +1,4 @@
-// How many images a second training takes in: the steps of marrow-train (loader, forward, loss, backward, and
+// How many images a second training takes in: the steps of marrow train (loader, forward, loss, backward, and
 // after each fourth batch clipping, SGD and the moving average), without validation and checkpoints.
 //
 // bench/train/compare.py runs it beside a plain PyTorch loop of the same network. It takes the settings of
@@ -9,7 +9,8 @@
 //   input=loader|ready   batches from the loader, or made before and used again
 //   dump=FILE writes the start's weights, a batch, its losses and gradients, for the peer to compare
 //
-// A number on a line of its input is a number of steps to do; it answers with the seconds they took.
+// A number on a line of its input is a number of steps to do; it answers with the seconds they took, the
+// share of them that it waited for batches, and the most memory that the process has held.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -17,15 +18,13 @@
 #include <memory>
 #include <string>
 
+#include "marrow/benchmark/machine.h"
 #include "marrow/data/dataset.h"
 #include "marrow/evaluate/open_split.h"
 #include "marrow/loader/detection_loader.h"
+#include "marrow/train/native/native_executor.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/start_model.h"
-#include "marrow/train/torch/ema.h"
-#include "marrow/train/torch/loss.h"
-#include "marrow/train/torch/optimizer.h"
-#include "marrow/train/torch/torch_training_executor.h"
 #include "marrow/weights/safetensors.h"
 
 namespace marrow {
@@ -37,26 +36,18 @@ constexpr int64_t kEndless = 1'000'000;  // epochs
 // Long after the warm-up.
 constexpr train::IterationSettings kSettings{.bias_lr = 0.01, .lr = 0.01, .momentum = 0.937, .accumulate = 4};
 
-struct Batch {
-  torch::Tensor images;
-  train::DetectionTargets targets;
-};
-
 class TrainBench {
  public:
   TrainBench(const train::TrainOptions& options, bool ready)
-      : options_(options),
-        dataset_(data::read_dataset(options.data)),
-        start_(train::start_model(options, dataset_.names, dataset_.reading, [](const std::string&) {})),
-        model_(start_.model.graph, start_.weights, executor_options()),
-        average_(start_.model.graph, start_.weights, executor_options()),
-        optimizer_(
-            model_,
-            train::parameter_groups(start_.model.graph, options.weight_decay, train::OptimizerKind::kSgd),
-            {}),
-        ema_(average_),
-        loss_(start_.model.graph),
-        maps_(loss::detection_maps(start_.model.graph)) {
+      : dataset_(data::read_dataset(options.data)),
+        start_(train::start_model(options, dataset_.names, dataset_.reading, [](const std::string&) {})) {
+    train::ExecutorSettings settings;
+    settings.objective = loss::DetectionLossOptions();
+    settings.groups =
+        train::parameter_groups(start_.model.graph, options.weight_decay, train::OptimizerKind::kSgd);
+    settings.threads = options.threads;
+    executor_ = train::make_native_executor(start_.model.graph,
+                                            {.weights = start_.weights, .average = start_.weights}, settings);
     evaluate::OpenedSplit split = evaluate::open_split(
         dataset_, "train",
         {.image_size = options.imgsz, .cache = loader::ImageCache::kAll, .say = [](const std::string&) {}});
@@ -71,64 +62,64 @@ class TrainBench {
     if (!ready) return;
     for (int i = 0; i < kReadyBatches; ++i) {
       ready_.push_back(from_loader());
-      ready_.back().images = ready_.back().images.to(torch::kFloat32) / 255;
+      ready_.back().images = floats_of(ready_.back().images);
     }
     loader_.reset();
   }
 
   void step() {
-    const Batch batch = loader_ ? from_loader() : ready_[static_cast<size_t>(steps_ % kReadyBatches)];
-    const train::DetectionLossResult result =
-        loss_(model_.train(batch.images, maps_, {.position = steps_}), batch.targets);
-    result.loss.sum().backward();
-    result.items.to(torch::kCPU);  // they are shown
+    const train::TrainingBatch batch =
+        loader_ ? from_loader() : ready_[static_cast<size_t>(steps_ % kReadyBatches)];
+    executor_->accumulate(batch, {.position = steps_});
     if (++steps_ % kSettings.accumulate != 0) return;
-    optimizer_.clip_gradients(kLargestNorm);
-    optimizer_.step(kSettings);
-    model_.zero_gradients();
-    ema_.update(model_);
+    executor_->clip_gradients(kLargestNorm, 1);
+    executor_->update(kSettings);
   }
+
+  double waited_seconds() const { return loader_ ? loader_->waited_seconds() : 0; }
 
   void dump(const std::string& path) {
     Weights tensors;
     for (const auto& [name, tensor] : start_.weights) tensors.emplace("weight/" + name, tensor);
-    const Batch batch = loader_ ? from_loader() : ready_[0];
-    tensors.emplace("images", train::from_torch(batch.images.to(torch::kFloat32) / (loader_ ? 255 : 1)));
-    tensors.emplace("image", train::from_torch(batch.targets.image));
-    tensors.emplace("classes", train::from_torch(batch.targets.classes));
-    tensors.emplace("boxes", train::from_torch(batch.targets.boxes));
-    const train::DetectionLossResult result = loss_(model_.train(batch.images, maps_, {}), batch.targets);
-    result.loss.sum().backward();
-    tensors.emplace("losses", train::from_torch(result.items));
-    for (const auto& [name, tensor] : model_.state())
-      if (tensor.grad().defined()) tensors.emplace("gradient/" + name, train::from_torch(tensor.grad()));
+    train::TrainingBatch batch = loader_ ? from_loader() : ready_[0];
+    if (loader_) batch.images = floats_of(batch.images);
+    tensors.emplace("images", batch.images);
+    const auto count = batch.targets.dim(0);
+    Tensor image({count}, DType::kInt64), classes({count}, DType::kInt64), boxes({count, 4});
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+      const auto row = batch.targets.values().subspan(6 * i, 6);
+      image.values<int64_t>()[i] = static_cast<int64_t>(row[0]);
+      classes.values<int64_t>()[i] = static_cast<int64_t>(row[1]);
+      std::copy_n(row.begin() + 2, 4, boxes.values().begin() + static_cast<std::ptrdiff_t>(4 * i));
+    }
+    tensors.emplace("image", image);
+    tensors.emplace("classes", classes);
+    tensors.emplace("boxes", boxes);
+    const std::vector<double> losses = executor_->accumulate(batch, {});
+    tensors.emplace("losses", Tensor::from({static_cast<int64_t>(losses.size())},
+                                           std::vector<float>(losses.begin(), losses.end())));
+    for (const auto& [name, gradient] : executor_->gradients()) tensors.emplace("gradient/" + name, gradient);
+    executor_->drop_gradients();
     weights::write_safetensors(path, tensors, {});
   }
 
  private:
-  train::TorchExecutorOptions executor_options() const {
-    train::TorchExecutorOptions executor;
-    executor.device = train::parse_device(options_.device.empty() ? "cpu" : options_.device);
-    executor.channels_last = options_.channels_last;
-    if (options_.amp == "bf16") executor.compute_type = torch::kBFloat16;
-    if (options_.amp == "fp16") executor.compute_type = torch::kHalf;
-    return executor;
+  static Tensor floats_of(const Tensor& pixels) {
+    Tensor floats(pixels.shape());
+    for (size_t i = 0; i < floats.values().size(); ++i)
+      floats.values()[i] = static_cast<float>(pixels.values<uint8_t>()[i]) / 255;
+    return floats;
   }
 
-  Batch from_loader() {
+  train::TrainingBatch from_loader() {
     const loader::DetectionBatch batch = *loader_->next();
-    return {train::to_torch(batch.images), train::targets_of({batch.images, batch.targets, batch.ignored})};
+    return {batch.images, batch.targets, batch.ignored};
   }
 
-  train::TrainOptions options_;
   data::Dataset dataset_;
   model::TrainedModel start_;
-  train::TorchExecutor model_, average_;
-  train::Optimizer optimizer_;
-  train::Ema ema_;
-  train::DetectionLoss loss_;
-  std::vector<Value> maps_;
-  std::vector<Batch> ready_;
+  std::unique_ptr<train::TrainingExecutor> executor_;
+  std::vector<train::TrainingBatch> ready_;
   std::unique_ptr<loader::DetectionLoader> loader_;
   int64_t steps_ = 0;
 };
@@ -148,15 +139,17 @@ void serve(int argc, char** argv) {
     else
       train::set_train_option(options, key, value);
   }
-  train::set_torch_threads(options.threads);
   TrainBench bench(options, input == "ready");
   if (!dump.empty()) bench.dump(dump);
   fmt::print("ready\n");
   std::fflush(stdout);
   for (int steps = 0; std::cin >> steps;) {
     const auto start = std::chrono::steady_clock::now();
+    const double waited = bench.waited_seconds();
     for (int i = 0; i < steps; ++i) bench.step();
-    fmt::print("{}\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fmt::print("{} {} {}\n", seconds, (bench.waited_seconds() - waited) / seconds,
+               benchmark::peak_memory_bytes());
     std::fflush(stdout);
   }
 }
