@@ -35,6 +35,12 @@ Graph branches() {
     b = g.multiply(layer(b, "star1", {.out = 22}, ActivationKind::kRelu6),
                    layer(b, "star2", {.out = 22, .kernel = 3}, ActivationKind::kIdentity));
     b = layer(b, "joined", {.out = 54}, ActivationKind::kTanh);
+    // A gate that one convolution applies, and another that pooling reads, too.
+    const Value squeezed = g.activation(g.conv(g.global_average_pool(b), "squeeze", {.out = 9, .bias = true}),
+                                        ActivationKind::kRelu);
+    b = layer(g.multiply(b, g.activation(g.conv(squeezed, "expand", {.out = 54, .bias = true}),
+                                         ActivationKind::kHardSigmoid)),
+              "gated", {.out = 54}, ActivationKind::kSilu);
     const Value down = layer(b, "down", {.out = 24, .kernel = 3, .stride = 2}, ActivationKind::kSilu);
     const Value up = g.upsample(down, 2);
     return g.conv(g.concat({up, g.max_pool(b, 5, 1, 2), a}), "head", {.out = 11, .bias = true});

@@ -66,13 +66,13 @@ struct Tile {
     }
   }
 
-  // Goes on from sums that were stored.
-  HWY_INLINE void resume(const float* dst, int64_t dst_block) {
+  // Goes on from sums that were stored. REQUIRES: no half vector, or neighbouring pixels.
+  HWY_INLINE void resume(const float* dst, int64_t dst_block, int64_t dst_step = kLanes) {
     const D d;
 #pragma GCC unroll 4
     for (int v = 0; v < kFull; ++v)
 #pragma GCC unroll 16
-      for (int p = 0; p < kPixels; ++p) full[p][v] = hn::LoadU(d, dst + v * dst_block + p * kLanes);
+      for (int p = 0; p < kPixels; ++p) full[p][v] = hn::LoadU(d, dst + v * dst_block + p * dst_step);
     if constexpr (kHalf) {
       const float* last = dst + kFull * dst_block;
 #pragma GCC unroll 8

@@ -284,13 +284,11 @@ class Lowering {
     return add_step(make(setting));
   }
   Seen lower(const Add&, const Node& node) { return planes(node, make_add); }
-  // A product of two whole maps that one convolution reads is made by it.
+  // A product of two whole maps that one convolution reads is made by it; a gate has one pixel.
   Seen lower(const Multiply&, const Node& node) {
     const Term* first = whole_map(in(node));
     const Term* second = whole_map(in(node, 1));
-    if (first == nullptr || second == nullptr || in(node).pixels() != in(node, 1).pixels() ||
-        !is_read_by_one<Conv>())
-      return planes(node, make_product);
+    if (first == nullptr || second == nullptr || !is_read_by_one<Conv>()) return planes(node, make_product);
     Seen product = alias(in(node));
     alias(in(node, 1));
     product.readings = {{.term = *first, .factor = *second}};

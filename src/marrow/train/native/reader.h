@@ -24,7 +24,7 @@ struct Term {
   bool operator==(const Term&) const = default;
 };
 
-// A term, or the product of two whose maps have the same channels.
+// A term, or the product of two whose maps have the same channels; the second may have one pixel, a gate.
 struct Reading {
   Term term;
   Term factor;  // of no map: there is none
@@ -64,6 +64,10 @@ class Reader {
   // `pixels` of a block from `first` on.
   void prepare(const Run& run, int64_t image, int block, int64_t first, int64_t pixels, float* dst) const;
 
+  // Adds where a block's pixels lie from `first` on, in its maps: to be fetched ahead.
+  void add_places(const Run& run, int64_t image, int block, int64_t first,
+                  std::vector<const float*>& places) const;
+
   // Between these two, give() for every pixel of every block, once. Lanes that are not of this value are 0 in
   // dz.
   void begin_backward(int lanes);
@@ -95,8 +99,15 @@ class Reader {
   const std::vector<Block>& parts() const { return blocks_; }
 
  private:
-  void give_term(const Run& run, const Term& term, int64_t at, int64_t block, bool adds, int64_t pixels,
-                 const float* dz, double* sums);
+  static void give_term(const Run& run, const Term& term, int64_t at, int64_t block, bool adds,
+                        int64_t pixels, const float* dz, double* sums);
+  double* sums_of(int64_t share, int block, int lanes) {
+    return sums_.data() + (share * blocks() + block) * 4 * lanes;
+  }
+  float* gate_sums_of(int64_t share, int64_t image, int block, int lanes) {
+    return gate_sums_.data() + ((share * images_ + image) * blocks() + block) * lanes;
+  }
+  void give_gates(const Run& run);
 
   int64_t images_, height_, width_;
   std::vector<Block> blocks_;
@@ -104,6 +115,8 @@ class Reader {
   bool aligned_ = false;
   // [share][block][term, factor][2][lane]: of dn and dn (y - centre)
   std::vector<double> sums_;
+  bool has_gates_ = false;
+  std::vector<float> gate_sums_;  // [share][image][block][lane]: gradients of gates
 };
 
 }  // namespace marrow::train::native

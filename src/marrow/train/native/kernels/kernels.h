@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "marrow/cpu/simd_level.h"
 #include "marrow/engine/kernels/kernels.h"
@@ -62,6 +63,15 @@ constexpr int next_group(int left, int most) {
   return (left + groups - 1) / groups;
 }
 
+// Memory that is wanted soon, fetched on the way: so many lines of 64 bytes a register tile, in the order of
+// the runs, up to the end.
+struct Ahead {
+  std::span<const float* const> runs;
+  int64_t run_lines = 0;
+  int64_t tile_lines = 0;
+  int64_t next = 0;  // line
+};
+
 // A dense product, of neighbouring outputs. Any count of blocks, taps and pixels.
 //   dst[o][p] = sum over block, tap, lane of src[block * src_block + taps[tap] + p * src_step + lane]
 //               * weights[group][block][tap][lane][vectors of the group]
@@ -82,6 +92,7 @@ struct MultiplyArgs {
   int64_t dst_block;
   int64_t dst_step;  // floats between neighbouring outputs
   int64_t pixels;
+  Ahead* ahead = nullptr;
 };
 
 // acc[o][c] += sum over rows and pixels of dy[p][o] * x[p][c]: the gradient of a product's weights.

@@ -1,6 +1,7 @@
 // A 1x1 convolution of stride 1, or a linear layer: pixels of all images in a row, cut into chunks whose
 // prepared blocks stay in the second-level cache.
 #include <algorithm>
+#include <optional>
 
 #include "marrow/train/native/steps/convolution.h"
 
@@ -32,11 +33,17 @@ class Pointwise final : public DenseConvolution {
       float* x = run.thread_scratch(thread);
       float* y = x + reader().blocks() * pixels_ * lanes_;
       prepare_inputs(run, first, count, x);
-      multiply(run, x, reader().blocks(), count, forward_, out_blocks_, y, [&](int64_t block, float* rows) {
-        for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
-          product_.store(run, share, image, block, pixel, n, rows + at * lanes_);
-        });
-      });
+      std::vector<const float*> places;
+      if (const auto next = pixel_of(chunk + 1))
+        for (int block = 0; block < reader().blocks(); ++block)
+          reader().add_places(run, next->image, block, next->pixel, places);
+      Ahead ahead = fetching(places, out_blocks_);
+      multiply(run, x, reader().blocks(), count, forward_, out_blocks_, y, ahead,
+               [&](int64_t block, float* rows) {
+                 for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+                   product_.store(run, share, image, block, pixel, n, rows + at * lanes_);
+                 });
+               });
     });
     product_.end_forward(run);
   }
@@ -74,12 +81,22 @@ class Pointwise final : public DenseConvolution {
                             .acc = acc_.data() + share * matrix_floats(),
                             .acc_step = input_lanes()});
       }
-      if (data)
-        multiply(run, dy, out_blocks_, count, backward_, input.blocks(), dx, [&](int64_t block, float* rows) {
-          for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
-            input.give(run, share, image, static_cast<int>(block), pixel, n, rows + at * lanes_);
-          });
-        });
+      if (data) {
+        std::vector<const float*> places;
+        if (const auto next = pixel_of(chunk + 1)) {
+          for (int64_t block = 0; block < out_blocks_; ++block)
+            product_.add_places(run, next->image, block, next->pixel, places);
+          for (int block = 0; block < input.blocks(); ++block)
+            input.add_places(run, next->image, block, next->pixel, places);
+        }
+        Ahead ahead = fetching(places, input.blocks());
+        multiply(run, dy, out_blocks_, count, backward_, input.blocks(), dx, ahead,
+                 [&](int64_t block, float* rows) {
+                   for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+                     input.give(run, share, image, static_cast<int>(block), pixel, n, rows + at * lanes_);
+                   });
+                 });
+      }
     });
     if (weights) add_tap_gradients(acc_, shares);
     if (data) input.end_backward(run);
@@ -110,6 +127,26 @@ class Pointwise final : public DenseConvolution {
     }
   }
 
+  struct Pixel {
+    int64_t image, pixel;
+  };
+  // The first of a chunk, if there is one.
+  std::optional<Pixel> pixel_of(int64_t chunk) const {
+    const int64_t first = chunk * pixels_;
+    if (first >= total_) return {};
+    return Pixel{first / reader().pixels(), first % reader().pixels()};
+  }
+  // What the next chunk reads, spread over the register tiles of a product of so many blocks.
+  Ahead fetching(const std::vector<const float*>& places, int64_t out_blocks) const {
+    const int64_t left_in_image = reader().pixels();
+    const int64_t lines = std::min(pixels_, left_in_image) * lanes_ / engine::kLineFloats;
+    constexpr int64_t kTilePixels = 4;
+    const int64_t tiles = std::max<int64_t>(pixels_ / kTilePixels * ((out_blocks + 2) / 3), 1);
+    return {.runs = places,
+            .run_lines = lines,
+            .tile_lines = (static_cast<int64_t>(places.size()) * lines + tiles - 1) / tiles};
+  }
+
   void prepare_inputs(const Run& run, int64_t first, int64_t count, float* x) const {
     for (int block = 0; block < reader().blocks(); ++block)
       for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
@@ -120,7 +157,7 @@ class Pointwise final : public DenseConvolution {
   // done(block, its pixels) for every block of outputs, which it may change.
   template <class Done>
   void multiply(const Run& run, const float* src, int64_t in_blocks, int64_t count, const Tensor& packed,
-                int64_t out_blocks, float* dst, const Done& done) const {
+                int64_t out_blocks, float* dst, Ahead& ahead, const Done& done) const {
     const int64_t tap = 0;
     const float* weights = packed.values().data();
     for (int64_t first = 0, blocks = 0; first < out_blocks; first += blocks) {
@@ -137,7 +174,8 @@ class Pointwise final : public DenseConvolution {
                              .dst = dst,
                              .dst_block = pixels_ * lanes_,
                              .dst_step = lanes_,
-                             .pixels = count});
+                             .pixels = count,
+                             .ahead = &ahead});
       for (int64_t block = 0; block < blocks; ++block) done(first + block, dst + block * pixels_ * lanes_);
       weights += group_floats(in_blocks, lanes_, 1, blocks);
     }

@@ -101,6 +101,14 @@ void ProductOutput::prepare_gradient(const Run& run, int64_t share, int64_t imag
   for (size_t lane = 0; lane < static_cast<size_t>(lanes); ++lane) total[lane] += double{sums[lane]};
 }
 
+void ProductOutput::add_places(const Run& run, int64_t image, int64_t block, int64_t first,
+                               std::vector<const float*>& places) const {
+  const Map& map = run.maps[static_cast<size_t>(map_)];
+  const int64_t at = map.at(run.lanes(), image, block, first);
+  places.push_back(map.gradient + at);
+  if (map.norm != 0) places.push_back(map.value + at);
+}
+
 void ProductOutput::end_backward(const Run& run) {
   if (bias_.gradient == nullptr) return;
   const Map& map = run.maps[static_cast<size_t>(map_)];

@@ -24,6 +24,9 @@ class ProductOutput {
   void prepare_gradient(const Run& run, int64_t share, int64_t image, int64_t block, int64_t first,
                         int64_t pixels, bool counts, float* dst);
   void end_backward(const Run& run);
+  // Adds where the gradient of some pixels is made from: to be fetched ahead.
+  void add_places(const Run& run, int64_t image, int64_t block, int64_t first,
+                  std::vector<const float*>& places) const;
 
  private:
   bool takes_moments(const Run& run) const;
