@@ -75,7 +75,10 @@ void Program::plan_memory() {
     maps_[m].value_at = plan.offsets[m];
     maps_[m].gradient_at = plan.offsets[maps + m];
   }
-  for (const StepPtr& step : steps_) scratch_floats_ = std::max(scratch_floats_, step->scratch_floats());
+  for (const StepPtr& step : steps_) {
+    scratch_floats_ = std::max(scratch_floats_, step->scratch_floats());
+    shared_floats_ = std::max(shared_floats_, step->shared_floats());
+  }
   for (const Check& check : checks_)
     scratch_floats_ = std::max(scratch_floats_, check.reader.pixels() * lanes);
   scratch_floats_ = (scratch_floats_ / engine::kLineFloats + 2) * engine::kLineFloats;
@@ -88,6 +91,7 @@ void Program::bind() {
     tensor = Tensor({floats});
   };
   fit(workspace_.arena, arena_floats_);
+  fit(workspace_.shared, shared_floats_);
   fit(workspace_.scratch, scratch_floats_ * pool_.threads());
   float* arena = workspace_.arena.values().data();
   for (Map& map : maps_) {
@@ -106,6 +110,7 @@ Run Program::run_of(const Tensor* images, const TrainingPlace& place, int64_t ve
           .place = place,
           .moves_statistics = moves,
           .version = version,
+          .shared = workspace_.shared.values().data(),
           .scratch = workspace_.scratch.values().data(),
           .scratch_floats = scratch_floats_};
 }

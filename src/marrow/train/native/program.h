@@ -28,7 +28,7 @@ struct ProgramSettings {
 
 // Memory that programs take turns in: of the largest of them.
 struct Workspace {
-  Tensor arena, scratch;
+  Tensor arena, shared, scratch;
 };
 
 struct StepTime {
@@ -106,7 +106,7 @@ class Program {
   std::vector<int> outputs_;                       // maps
   std::vector<Check> checks_;
   std::vector<std::string> trained_;
-  int64_t arena_floats_ = 0, scratch_floats_ = 0;
+  int64_t arena_floats_ = 0, shared_floats_ = 0, scratch_floats_ = 0;
   TrainingPlace place_;
   int64_t version_ = 0;
 };

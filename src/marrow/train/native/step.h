@@ -5,6 +5,7 @@
 // (reader.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -62,11 +63,15 @@ struct Run {
   TrainingPlace place;
   bool moves_statistics = true;
   int64_t version = 0;       // of the weights: what is packed of them is packed anew when it changes
+  float* shared = nullptr;   // of the step that runs, for all its threads
   float* scratch = nullptr;  // scratch_floats a thread
   int64_t scratch_floats = 0;
 
   int lanes() const { return kernels->lanes; }
   float* thread_scratch(int thread) const { return scratch + thread * scratch_floats; }
+
+  // The first floats of `shared`, as zeros.
+  float* zeros(int64_t floats) const;
 
   // work(chunk, share, thread) for every chunk; those of a share follow each other in order.
   template <class Work>
@@ -78,6 +83,14 @@ struct Run {
   }
 };
 
+inline float* Run::zeros(int64_t floats) const {
+  constexpr int64_t kPiece = 1 << 16;
+  pool->parallel_for((floats + kPiece - 1) / kPiece, [&](int64_t piece, int) {
+    std::fill_n(shared + piece * kPiece, std::min(kPiece, floats - piece * kPiece), 0.0F);
+  });
+  return shared;
+}
+
 class Step {
  public:
   virtual ~Step() = default;
@@ -88,6 +101,7 @@ class Step {
   // parameters. Called when the output has a gradient.
   virtual void backward(const Run& run) = 0;
   virtual int64_t scratch_floats() const { return 0; }  // a thread
+  virtual int64_t shared_floats() const { return 0; }   // what it needs of Run::shared
   virtual std::string kind() const = 0;                 // for tables: "winograd 3x3"
   // Multiply-adds of the forward pass, of layers that have weights. The gradients of data and of weights take
   // as many each.

@@ -60,19 +60,33 @@ void DenseConvolution::pack(const Run& run, const Packing& packing, Tensor& pack
   const auto counted =
       static_cast<size_t>((packing.turned ? out_blocks_ : reader().blocks()) * packing.block_channels);
   const std::span<const int> inputs = packing.turned ? outputs : dense.inputs;
-  const PackArgs args{.weights = dense.values,
-                      .output_step = packing.turned ? of_input : of_output,
-                      .input_step = packing.turned ? of_output : of_input,
-                      .outputs = packing.turned ? dense.inputs : outputs,
-                      .inputs = inputs.first(counted),
-                      .block_channels = packing.block_channels,
-                      .taps = packing.taps};
-  const int64_t floats = packing.winograd ? 4 * packed_size(args) : packed_size(args);
+  PackArgs args{.weights = dense.values,
+                .output_step = packing.turned ? of_input : of_output,
+                .input_step = packing.turned ? of_output : of_input,
+                .outputs = packing.turned ? dense.inputs : outputs,
+                .inputs = inputs.first(counted),
+                .block_channels = packing.block_channels,
+                .taps = packing.taps};
+  const int64_t enlarged = packing.winograd ? 4 : 1, floats = enlarged * packed_size(args);
   if (packed.size() != floats) packed = Tensor({floats});
-  if (packing.winograd)
-    pack_winograd_weights(args, *run.kernels, packed.values().data());
-  else
-    native::pack_weights(args, *run.kernels, packed.values().data());
+  // A group of outputs at a time: they lie one after the other.
+  const std::span<const int> all = args.outputs;
+  const auto blocks = static_cast<int64_t>(all.size()) / lanes_;
+  std::vector<int64_t> first = {0};
+  while (first.back() < blocks)
+    first.push_back(first.back() +
+                    next_group(static_cast<int>(blocks - first.back()), run.kernels->output_group));
+  run.pool->parallel_for(static_cast<int64_t>(first.size()) - 1, [&](int64_t group, int) {
+    const int64_t begin = first[static_cast<size_t>(group)], end = first[static_cast<size_t>(group) + 1];
+    PackArgs part = args;
+    part.outputs =
+        all.subspan(static_cast<size_t>(begin * lanes_), static_cast<size_t>((end - begin) * lanes_));
+    float* dst = packed.values().data() + floats / blocks * begin;
+    if (packing.winograd)
+      pack_winograd_weights(part, *run.kernels, dst);
+    else
+      native::pack_weights(part, *run.kernels, dst);
+  });
 }
 
 // Few where a matrix is large: they are read and written besides the product.
@@ -81,20 +95,24 @@ int64_t DenseConvolution::weight_shares(int64_t floats) const {
   return floats <= kSmall ? 8 : floats <= kMiddle ? 4 : 2;
 }
 
-void DenseConvolution::add_tap_gradients(std::span<const float> acc, int64_t shares) const {
-  const int64_t ins = input_lanes(), outs = output_lanes(), all = taps() * matrix_floats();
+void DenseConvolution::add_tap_gradients(const Run& run, const float* acc, int64_t shares) const {
+  run.pool->parallel_for(out_blocks_, [&](int64_t block, int) {
+    for (int64_t share = 0; share < shares; ++share)
+      add_block_gradients(block, acc + share * taps() * matrix_floats() + block * lanes_ * input_lanes(),
+                          matrix_floats());
+  });
+}
+
+void DenseConvolution::add_block_gradients(int64_t block, const float* gradients, int64_t tap_step) const {
   const int group_inputs = channels_ / op_.groups, group_outputs = op_.out_channels / op_.groups;
-  for (int64_t o = 0; o < op_.out_channels; ++o) {
+  const int64_t end = std::min<int64_t>((block + 1) * lanes_, op_.out_channels);
+  for (int64_t o = block * lanes_; o < end; ++o) {
     const int64_t first = o / group_outputs * group_inputs;
+    const float* row = gradients + (o - block * lanes_) * input_lanes();
     for (int64_t c = 0; c < group_inputs; ++c) {
       float* kernel = weight_.gradient + (o * group_inputs + c) * taps();
       const int64_t lane = reader().lane_of(static_cast<int>(first + c));
-      for (int64_t tap = 0; tap < taps(); ++tap) {
-        const float* place = acc.data() + (tap * outs + o) * ins + lane;
-        float sum = 0;
-        for (int64_t share = 0; share < shares; ++share) sum += place[share * all];
-        kernel[tap] += sum;
-      }
+      for (int64_t tap = 0; tap < taps(); ++tap) kernel[tap] += row[tap * tap_step + lane];
     }
   }
 }

@@ -50,8 +50,13 @@ class DenseConvolution : public Step {
 
   // Shares that add up gradients of the weights, each in its own matrices of `floats`.
   int64_t weight_shares(int64_t floats) const;
+  int64_t shared_of(int64_t floats) const {
+    return weight_.gradient == nullptr ? 0 : weight_shares(floats) * floats;
+  }
   // Adds them, in order, to the parameter's gradient: acc[share][tap][output lane][input lane].
-  void add_tap_gradients(std::span<const float> acc, int64_t shares) const;
+  void add_tap_gradients(const Run& run, const float* acc, int64_t shares) const;
+  // Of one block of outputs: gradients[tap][output lane][input lane], taps so many floats apart.
+  void add_block_gradients(int64_t block, const float* gradients, int64_t tap_step) const;
 
   Conv op_;
   Padding rows_, columns_;

@@ -43,6 +43,8 @@ class Depthwise final : public Step {
   double macs() const override { return macs_; }
   std::string kind() const override { return fmt::format("depthwise {0}x{0}/{1}", op_.kernel, op_.stride); }
 
+  int64_t shared_floats() const override { return kMostShares * blocks_ * taps() * lanes_; }
+
   void forward(const Run& run) override {
     pack_weights(run);
     product_.begin_forward(run);
@@ -76,7 +78,7 @@ class Depthwise final : public Step {
     const Windows windows = this->windows();
     const int64_t chunks = input.images() * bands_ * blocks_, shares = std::min(chunks, kMostShares);
     const int64_t all = blocks_ * taps() * lanes_;
-    if (weights) acc_.assign(static_cast<size_t>(shares * all), 0);
+    float* acc = weights ? run.zeros(shares * all) : nullptr;
     run.for_chunks(chunks, shares, [&](int64_t chunk, int64_t share, int thread) {
       const auto block = static_cast<int>(chunk % blocks_);
       const Band band = native::band(y_, most_, chunk / blocks_);
@@ -86,11 +88,11 @@ class Depthwise final : public Step {
       windows.prepare_gradient(run, product_, share, band, block, dy);
       if (weights) {
         windows.prepare_input(run, input, band, block, x);
-        outer(run, windows, band, dy, x, acc_.data() + share * all + int64_t{block} * taps() * lanes_);
+        outer(run, windows, band, dy, x, acc + share * all + int64_t{block} * taps() * lanes_);
       }
       if (data) give_data(run, windows, share, band, block, dy, dx);
     });
-    if (weights) add_gradient(shares);
+    if (weights) add_gradient(acc, shares);
     if (data) input.end_backward(run);
     product_.end_backward(run);
   }
@@ -160,11 +162,11 @@ class Depthwise final : public Step {
     inputs[0].give(run, share, band.image, block, first_row * x_.in, rows * x_.in, dx);
   }
 
-  void add_gradient(int64_t shares) const {
+  void add_gradient(const float* acc, int64_t shares) const {
     const int64_t all = blocks_ * taps() * lanes_;
     for (int64_t c = 0; c < op_.out_channels; ++c)
       for (int64_t tap = 0; tap < taps(); ++tap) {
-        const float* place = acc_.data() + (c / lanes_ * taps() + tap) * lanes_ + c % lanes_;
+        const float* place = acc + (c / lanes_ * taps() + tap) * lanes_ + c % lanes_;
         float sum = 0;
         for (int64_t share = 0; share < shares; ++share) sum += place[share * all];
         weight_.gradient[c * taps() + tap] += sum;
@@ -181,7 +183,7 @@ class Depthwise final : public Step {
   int64_t most_ = 1, bands_ = 1;
   std::vector<int64_t> taps_;
   int64_t version_ = -1;
-  std::vector<float> weights_, acc_;
+  std::vector<float> weights_;
 };
 
 }  // namespace

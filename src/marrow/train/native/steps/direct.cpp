@@ -33,6 +33,7 @@ class Direct final : public DenseConvolution {
            kMostGroup * std::max(most_ * x_.out, windows().most_indices() * op_.stride * x_.in) * lanes_;
   }
 
+  int64_t shared_floats() const override { return shared_of(taps() * matrix_floats()); }
   std::string kind() const override { return fmt::format("direct {0}x{0}/{1}", op_.kernel, op_.stride); }
 
   void forward(const Run& run) override {
@@ -79,7 +80,7 @@ class Direct final : public DenseConvolution {
     if (data) input.begin_backward(lanes_);
     const int64_t all = taps() * matrix_floats();
     const int64_t shares = std::min(chunks_, weights ? weight_shares(all) : kMostShares);
-    if (weights) acc_.assign(static_cast<size_t>(shares * all), 0);
+    float* acc = weights ? run.zeros(shares * all) : nullptr;
     const Windows windows = this->windows();
     run.for_chunks(chunks_, shares, [&](int64_t chunk, int64_t share, int thread) {
       const Band band = native::band(y_, most_, chunk);
@@ -103,12 +104,12 @@ class Direct final : public DenseConvolution {
                               .inputs = input.blocks(),
                               .rows = band.rows,
                               .pixels = x_.out,
-                              .acc = acc_.data() + share * all + tap * matrix_floats(),
+                              .acc = acc + share * all + tap * matrix_floats(),
                               .acc_step = input_lanes()});
       }
       if (data) give_data(run, windows, share, band, dy, dx);
     });
-    if (weights) add_tap_gradients(acc_, shares);
+    if (weights) add_tap_gradients(run, acc, shares);
     if (data) input.end_backward(run);
     product_.end_backward(run);
   }
@@ -191,7 +192,6 @@ class Direct final : public DenseConvolution {
   std::vector<Phase> phases_;
   int64_t version_ = -1;
   Tensor forward_;
-  std::vector<float> acc_;
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ class Pointwise final : public DenseConvolution {
   int64_t scratch_floats() const override {
     return (reader().blocks() + out_blocks_ + kMostGroup) * pixels_ * lanes_;
   }
+  int64_t shared_floats() const override { return shared_of(matrix_floats()); }
   std::string kind() const override { return "1x1"; }
 
   void forward(const Run& run) override {
@@ -54,7 +55,7 @@ class Pointwise final : public DenseConvolution {
     const bool data = input.wants_gradient(run.maps), weights = weight_.gradient != nullptr;
     if (data) input.begin_backward(lanes_);
     const int64_t shares = std::min(chunks_, weights ? weight_shares(matrix_floats()) : kMostShares);
-    if (weights) acc_.assign(static_cast<size_t>(shares * matrix_floats()), 0);
+    float* acc = weights ? run.zeros(shares * matrix_floats()) : nullptr;
     run.for_chunks(chunks_, shares, [&](int64_t chunk, int64_t share, int thread) {
       const int64_t first = chunk * pixels_, count = std::min(pixels_, total_ - first);
       float* x = run.thread_scratch(thread);
@@ -78,7 +79,7 @@ class Pointwise final : public DenseConvolution {
                             .inputs = input.blocks(),
                             .rows = 1,
                             .pixels = count,
-                            .acc = acc_.data() + share * matrix_floats(),
+                            .acc = acc + share * matrix_floats(),
                             .acc_step = input_lanes()});
       }
       if (data) {
@@ -98,7 +99,7 @@ class Pointwise final : public DenseConvolution {
                  });
       }
     });
-    if (weights) add_tap_gradients(acc_, shares);
+    if (weights) add_tap_gradients(run, acc, shares);
     if (data) input.end_backward(run);
     product_.end_backward(run);
   }
@@ -184,7 +185,6 @@ class Pointwise final : public DenseConvolution {
   int64_t pixels_ = 0, total_ = 0, chunks_ = 0;
   int64_t version_ = -1;
   Tensor forward_, backward_;
-  std::vector<float> acc_;
 };
 
 }  // namespace

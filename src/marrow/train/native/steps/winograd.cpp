@@ -59,10 +59,11 @@ class Winograd final : public DenseConvolution {
   }
 
   int64_t scratch_floats() const override {
-    return most_rows_ * width_ * lanes_ +
-           kProducts * step() * (reader().blocks() + 2 * out_blocks_ + kMostGroup);
+    const int64_t products = kProducts * step() * (reader().blocks() + 2 * out_blocks_ + kMostGroup);
+    return most_rows_ * width_ * lanes_ + std::max(products, taps() * lanes_ * input_lanes());
   }
 
+  int64_t shared_floats() const override { return shared_of(kProducts * matrix_floats()); }
   std::string kind() const override { return "winograd 3x3"; }
 
   void forward(const Run& run) override {
@@ -90,7 +91,7 @@ class Winograd final : public DenseConvolution {
     const auto tasks = static_cast<int64_t>(tasks_.size());
     const int64_t all = kProducts * matrix_floats();
     const int64_t shares = std::min(tasks, weights ? weight_shares(all) : kMostShares);
-    if (weights) acc_.assign(static_cast<size_t>(shares * all), 0);
+    float* acc = weights ? run.zeros(shares * all) : nullptr;
     run.for_chunks(tasks, shares, [&](int64_t chunk, int64_t share, int thread) {
       const Task& task = tasks_[static_cast<size_t>(chunk)];
       const Scratch scratch = scratch_of(run, thread);
@@ -109,7 +110,7 @@ class Winograd final : public DenseConvolution {
                               .inputs = input.blocks(),
                               .rows = 1,
                               .pixels = task.tiles,
-                              .acc = acc_.data() + share * all + product * matrix_floats(),
+                              .acc = acc + share * all + product * matrix_floats(),
                               .acc_step = input_lanes()});
       if (data)
         multiply(run, task, scratch.outer_gradients, out_blocks_, backward_, input.blocks(), scratch,
@@ -118,7 +119,7 @@ class Winograd final : public DenseConvolution {
                               kTile * segment.first * width_, rows_of(segment) * width_, rows);
                  });
     });
-    if (weights) add_winograd_gradient(run, shares);
+    if (weights) add_winograd_gradient(run, acc, shares);
     if (data) input.end_backward(run);
     product_.end_backward(run);
   }
@@ -267,17 +268,21 @@ class Winograd final : public DenseConvolution {
     pack(run, {.turned = true, .winograd = true, .taps = taps, .block_channels = lanes_}, backward_);
   }
 
-  void add_winograd_gradient(const Run& run, int64_t shares) {
-    const int64_t all = kProducts * matrix_floats();
-    for (int64_t share = 1; share < shares; ++share)
-      run.engine->add(acc_.data(), acc_.data() + share * all, acc_.data(), all);
-    std::vector<float> taps(static_cast<size_t>(this->taps() * matrix_floats()));
-    run.kernels->winograd_weight_gradient({.src = acc_.data(),
-                                           .src_step = matrix_floats(),
-                                           .dst = taps.data(),
-                                           .dst_step = matrix_floats(),
-                                           .count = matrix_floats()});
-    add_tap_gradients(taps, 1);
+  // A block of outputs at a time, which lie together in every product's matrix.
+  void add_winograd_gradient(const Run& run, float* acc, int64_t shares) const {
+    const int64_t all = kProducts * matrix_floats(), rows = lanes_ * input_lanes();
+    run.pool->parallel_for(out_blocks_, [&](int64_t block, int thread) {
+      float* sums = acc + block * rows;
+      for (int64_t product = 0; product < kProducts; ++product)
+        for (int64_t share = 1; share < shares; ++share) {
+          float* place = sums + product * matrix_floats();
+          run.engine->add(place, place + share * all, place, rows);
+        }
+      float* taps = run.thread_scratch(thread);
+      run.kernels->winograd_weight_gradient(
+          {.src = sums, .src_step = matrix_floats(), .dst = taps, .dst_step = rows, .count = rows});
+      add_block_gradients(block, taps, rows);
+    });
   }
 
   int64_t height_, width_, columns_;
@@ -286,7 +291,6 @@ class Winograd final : public DenseConvolution {
   std::vector<float> zeros_;
   int64_t version_ = -1;
   Tensor forward_, backward_;
-  std::vector<float> acc_;
 };
 
 }  // namespace
