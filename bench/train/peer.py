@@ -20,7 +20,7 @@ import torch
 
 import peer_data
 from peer_loss import Loss
-from peer_model import Published, Yolo
+from peer_model import Published, VanillaNet5, Yolo
 
 READY_BATCHES = 8
 ACCUMULATE = 4
@@ -99,7 +99,7 @@ class Peer:
         theirs = read_safetensors(path)
         weights = {name[7:]: value for name, value in theirs.items() if name.startswith("weight/")}
         count = sum(p.numel() for p in self.model.parameters())
-        if isinstance(self.model.model[0], Published):  # whose names are others
+        if isinstance(self.model.model[0], (Published, VanillaNet5)):  # whose names are others
             ours = sum(value.numel() for name, value in theirs.items() if name.startswith("gradient/"))
             print(f"{count} parameters, train_bench {ours}")
             return

@@ -124,6 +124,43 @@ class StarNet(nn.Module):
         return maps[1:]
 
 
+class SeriesActivation(nn.Module):
+    def __init__(self, c, n=3):
+        super().__init__()
+        self.conv = nn.Conv2d(c, c, 2 * n + 1, 1, n, groups=c, bias=False)
+        self.bn = nn.BatchNorm2d(c, eps=1e-6)
+
+    def forward(self, x):
+        return self.bn(self.conv(torch.relu(x)))
+
+
+class VanillaNet5(nn.Module):
+    """As it is trained: pairs of 1x1 convolutions, with a slope of 1 between them that an epoch's schedule lowers.
+    Source: Chen et al. 2023."""
+
+    def __init__(self, channels=(512, 1024, 2048, 4096)):
+        super().__init__()
+        norm = lambda c: nn.BatchNorm2d(c, eps=1e-6)
+        stem = channels[0]
+        self.stem1 = nn.Sequential(nn.Conv2d(3, stem, 4, 4), norm(stem))
+        self.stem2 = nn.Sequential(nn.Conv2d(stem, stem, 1), norm(stem), SeriesActivation(stem))
+        self.stages = nn.ModuleList()
+        for c1, c2 in zip(channels, channels[1:]):
+            self.stages.append(nn.ModuleList([
+                nn.Sequential(nn.Conv2d(c1, c1, 1), norm(c1)),
+                nn.Sequential(nn.Conv2d(c1, c2, 1), norm(c2), nn.MaxPool2d(2), SeriesActivation(c2))]))
+        self.channels, self.slope = list(channels), 0.5
+
+    def forward(self, x):
+        leaky = lambda x: torch.nn.functional.leaky_relu(x, self.slope)
+        x = self.stem2(leaky(self.stem1(x)))
+        maps = []
+        for first, second in self.stages:
+            x = second(leaky(first(x)))
+            maps.append(x)
+        return maps
+
+
 class Published(nn.Module):
     """Backbones as torchvision and timm have them; their maps at strides 8, 16 and 32."""
 
@@ -154,7 +191,8 @@ class Yolo(nn.Module):
     def __init__(self, classes, backbone=None):
         super().__init__()
         if backbone:
-            features = StarNet() if backbone == "starnet_s1" else Published(backbone)
+            own = {"starnet_s1": StarNet, "vanillanet_5": VanillaNet5}
+            features = own[backbone]() if backbone in own else Published(backbone)
             c3, c4, c5 = features.channels[-3:]
             first = [features, SPPF(c5, 256)]
         else:
