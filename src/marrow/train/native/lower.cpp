@@ -177,7 +177,8 @@ class Lowering {
         .weight = place(op.weight),
         .bias = place(op.bias),
         .input = input,
-        .output = m};
+        .output = m,
+        .packed = &program_.workspace_.packed[index_]};
     return add_step(make_convolution(setting, maps(), lanes()),
                     setting.weight.gradient != nullptr || setting.bias.gradient != nullptr);
   }

@@ -2,12 +2,14 @@
 // the memory that their maps take.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "marrow/graph/graph.h"
 #include "marrow/loss/map_view.h"
 #include "marrow/train/native/step.h"
+#include "marrow/train/native/steps/convolution.h"
 #include "marrow/train/step/flat_parameters.h"
 
 namespace marrow::train::native {
@@ -29,6 +31,7 @@ struct ProgramSettings {
 // Memory that programs take turns in: of the largest of them.
 struct Workspace {
   Tensor arena, shared, scratch;
+  std::map<size_t, PackedWeights> packed;  // by node
 };
 
 struct StepTime {

@@ -5,6 +5,13 @@
 
 namespace marrow::train::native {
 
+bool PackedWeights::need(const std::string& new_kind, int64_t new_version) {
+  if (kind_ == new_kind && version_ == new_version) return false;
+  kind_ = new_kind;
+  version_ = new_version;
+  return true;
+}
+
 double macs_of(const Conv& op, int inputs, const Map& output) {
   return static_cast<double>(output.images * output.channels * output.pixels()) * op.kernel * op.kernel *
          inputs / op.groups;
@@ -16,6 +23,7 @@ DenseConvolution::DenseConvolution(const ConvolutionSetting& setting, std::span<
       columns_(setting.columns),
       weight_(setting.weight),
       product_(setting.output, setting.op.out_channels, setting.bias),
+      packed_(*setting.packed),
       lanes_(lanes),
       out_blocks_(maps[static_cast<size_t>(setting.output)].blocks(lanes)),
       channels_(setting.input.channels()),

@@ -14,12 +14,27 @@
 
 namespace marrow::train::native {
 
+// A layer's weights as its kernels read them. Programs of all shapes share them.
+struct PackedWeights {
+  Tensor forward, backward;
+  std::vector<Tensor> phases;  // backward, of strides
+
+  // Whether they are yet to be packed, by steps of a kind from weights of a version; then they count as
+  // packed.
+  bool need(const std::string& new_kind, int64_t new_version);
+
+ private:
+  std::string kind_;
+  int64_t version_ = -1;
+};
+
 struct ConvolutionSetting {
   Conv op;
   Padding rows, columns;  // resolved
   ParameterPlace weight, bias;
   Reader input;
   int output = 0;
+  PackedWeights* packed = nullptr;  // outlives the step
 };
 
 class DenseConvolution : public Step {
@@ -62,6 +77,7 @@ class DenseConvolution : public Step {
   Padding rows_, columns_;
   ParameterPlace weight_;
   ProductOutput product_;
+  PackedWeights& packed_;
   int lanes_;
   int64_t out_blocks_;
   int channels_;  // of the input

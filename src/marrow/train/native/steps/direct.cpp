@@ -46,7 +46,7 @@ class Direct final : public DenseConvolution {
       float* y = x + reader().blocks() * windows.input_block();
       for (int block = 0; block < reader().blocks(); ++block)
         windows.prepare_input(run, reader(), band, block, x + block * windows.input_block());
-      const float* weights = forward_.values().data();
+      const float* weights = packed_.forward.values().data();
       const int64_t plane = most_ * x_.out * lanes_;
       for (int64_t first = 0, blocks = 0; first < out_blocks_; first += blocks) {
         blocks = next_group(static_cast<int>(out_blocks_ - first), run.kernels->output_group);
@@ -122,13 +122,12 @@ class Direct final : public DenseConvolution {
     int64_t row, column;
     std::vector<int> taps;
     std::vector<int64_t> offsets;  // floats from the gradient at the phase's index
-    Tensor weights;
   };
 
   Windows windows() const { return Windows(y_, x_, most_, lanes_); }
 
   void add_phase(size_t row, size_t column) {
-    Phase phase{static_cast<int64_t>(row), static_cast<int64_t>(column), {}, {}, {}};
+    Phase phase{static_cast<int64_t>(row), static_cast<int64_t>(column), {}, {}};
     const PhaseTaps &rows = y_.phases[row], &columns = x_.phases[column];
     for (size_t i = 0; i < rows.taps.size(); ++i)
       for (size_t j = 0; j < columns.taps.size(); ++j) {
@@ -139,14 +138,14 @@ class Direct final : public DenseConvolution {
   }
 
   void pack_weights(const Run& run) {
-    if (version_ == run.version) return;
-    version_ = run.version;
+    if (!packed_.need(kind(), run.version)) return;
     std::vector<int> all(static_cast<size_t>(taps()));
     std::iota(all.begin(), all.end(), 0);
-    pack(run, {.taps = all, .block_channels = block_channels_}, forward_);
+    pack(run, {.taps = all, .block_channels = block_channels_}, packed_.forward);
     if (!reader().wants_gradient(run.maps)) return;
-    for (Phase& phase : phases_)
-      pack(run, {.turned = true, .taps = phase.taps, .block_channels = lanes_}, phase.weights);
+    packed_.phases.resize(phases_.size());
+    for (size_t i = 0; i < phases_.size(); ++i)
+      pack(run, {.turned = true, .taps = phases_[i].taps, .block_channels = lanes_}, packed_.phases[i]);
   }
 
   void give_data(const Run& run, const Windows& windows, int64_t share, const Band& band, const float* dy,
@@ -158,11 +157,12 @@ class Direct final : public DenseConvolution {
     const int64_t plane = rows * x_.in * lanes_;
     for (int64_t first = 0, blocks = 0; first < input.blocks(); first += blocks) {
       blocks = next_group(static_cast<int>(input.blocks() - first), run.kernels->output_group);
-      for (const Phase& phase : phases_) {
+      for (size_t i = 0; i < phases_.size(); ++i) {
+        const Phase& phase = phases_[i];
         const auto count = static_cast<int64_t>(phase.taps.size());
         const int64_t pixels = (x_.in - phase.column + op_.stride - 1) / op_.stride;
         const float* weights =
-            phase.weights.values().data() + group_floats(out_blocks_, lanes_, count, first);
+            packed_.phases[i].values().data() + group_floats(out_blocks_, lanes_, count, first);
         for (int64_t index = 0; index * op_.stride + phase.row < rows; ++index)
           run.kernels->multiply(
               {.src = dy + windows.gradient_origin() + index * windows.gradient_width() * lanes_,
@@ -190,8 +190,6 @@ class Direct final : public DenseConvolution {
   int64_t most_ = 1, chunks_ = 1;  // rows of a band
   std::vector<int64_t> taps_;
   std::vector<Phase> phases_;
-  int64_t version_ = -1;
-  Tensor forward_;
 };
 
 }  // namespace

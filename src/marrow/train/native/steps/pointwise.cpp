@@ -39,7 +39,7 @@ class Pointwise final : public DenseConvolution {
         for (int block = 0; block < reader().blocks(); ++block)
           reader().add_places(run, next->image, block, next->pixel, places);
       Ahead ahead = fetching(places, out_blocks_);
-      multiply(run, x, reader().blocks(), count, forward_, out_blocks_, y, ahead,
+      multiply(run, x, reader().blocks(), count, packed_.forward, out_blocks_, y, ahead,
                [&](int64_t block, float* rows) {
                  for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
                    product_.store(run, share, image, block, pixel, n, rows + at * lanes_);
@@ -91,7 +91,7 @@ class Pointwise final : public DenseConvolution {
             input.add_places(run, next->image, block, next->pixel, places);
         }
         Ahead ahead = fetching(places, input.blocks());
-        multiply(run, dy, out_blocks_, count, backward_, input.blocks(), dx, ahead,
+        multiply(run, dy, out_blocks_, count, packed_.backward, input.blocks(), dx, ahead,
                  [&](int64_t block, float* rows) {
                    for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
                      input.give(run, share, image, static_cast<int>(block), pixel, n, rows + at * lanes_);
@@ -108,12 +108,11 @@ class Pointwise final : public DenseConvolution {
   static constexpr int64_t kMostGroup = 4;  // blocks of outputs that a tile computes together
 
   void pack_weights(const Run& run) {
-    if (version_ == run.version) return;
-    version_ = run.version;
+    if (!packed_.need(kind(), run.version)) return;
     const int tap = 0;
-    pack(run, {.taps = {&tap, 1}, .block_channels = lanes_}, forward_);
+    pack(run, {.taps = {&tap, 1}, .block_channels = lanes_}, packed_.forward);
     if (reader().wants_gradient(run.maps))
-      pack(run, {.turned = true, .taps = {&tap, 1}, .block_channels = lanes_}, backward_);
+      pack(run, {.turned = true, .taps = {&tap, 1}, .block_channels = lanes_}, packed_.backward);
   }
 
   // work(image, its first pixel, how many, where in the chunk) for the images that a chunk is of.
@@ -183,8 +182,6 @@ class Pointwise final : public DenseConvolution {
   }
 
   int64_t pixels_ = 0, total_ = 0, chunks_ = 0;
-  int64_t version_ = -1;
-  Tensor forward_, backward_;
 };
 
 }  // namespace

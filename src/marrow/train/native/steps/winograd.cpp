@@ -74,7 +74,7 @@ class Winograd final : public DenseConvolution {
       const Task& task = tasks_[static_cast<size_t>(chunk)];
       const Scratch scratch = scratch_of(run, thread);
       transform_inputs(run, task, scratch);
-      multiply(run, task, scratch.inputs, reader().blocks(), forward_, out_blocks_, scratch,
+      multiply(run, task, scratch.inputs, reader().blocks(), packed_.forward, out_blocks_, scratch,
                [&](const Segment& segment, int64_t block, float* rows) {
                  product_.store(run, share, segment.image, block, kTile * segment.first * width_,
                                 rows_of(segment) * width_, rows);
@@ -113,7 +113,7 @@ class Winograd final : public DenseConvolution {
                               .acc = acc + share * all + product * matrix_floats(),
                               .acc_step = input_lanes()});
       if (data)
-        multiply(run, task, scratch.outer_gradients, out_blocks_, backward_, input.blocks(), scratch,
+        multiply(run, task, scratch.outer_gradients, out_blocks_, packed_.backward, input.blocks(), scratch,
                  [&](const Segment& segment, int64_t block, const float* rows) {
                    input.give(run, share, segment.image, static_cast<int>(block),
                               kTile * segment.first * width_, rows_of(segment) * width_, rows);
@@ -258,14 +258,13 @@ class Winograd final : public DenseConvolution {
   }
 
   void pack_weights(const Run& run) {
-    if (version_ == run.version) return;
-    version_ = run.version;
+    if (!packed_.need(kind(), run.version)) return;
     std::array<int, 9> taps;
     std::iota(taps.begin(), taps.end(), 0);
-    pack(run, {.winograd = true, .taps = taps, .block_channels = lanes_}, forward_);
+    pack(run, {.winograd = true, .taps = taps, .block_channels = lanes_}, packed_.forward);
     if (!reader().wants_gradient(run.maps)) return;
     std::ranges::reverse(taps);
-    pack(run, {.turned = true, .winograd = true, .taps = taps, .block_channels = lanes_}, backward_);
+    pack(run, {.turned = true, .winograd = true, .taps = taps, .block_channels = lanes_}, packed_.backward);
   }
 
   // A block of outputs at a time, which lie together in every product's matrix.
@@ -289,8 +288,6 @@ class Winograd final : public DenseConvolution {
   std::vector<Task> tasks_;
   int64_t most_tiles_ = 0, most_rows_ = 0;
   std::vector<float> zeros_;
-  int64_t version_ = -1;
-  Tensor forward_, backward_;
 };
 
 }  // namespace
