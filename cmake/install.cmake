@@ -1,15 +1,16 @@
 # What `cmake --install` leaves, by components, which are Debian packages too (cmake/packages.cmake):
-#   marrow   the program
-#   train    what `marrow train` and the proof of `marrow export` start, and what they need: LibTorch, ONNX
-#   library  libmarrow
-#   dev      its headers, and what find_package(Marrow) finds
-#   python   the Python module, only where it is asked for: others say `pip install ./python`
+#   marrow       the program
+#   check_onnx   what the proof of `marrow export` starts: libonnx and OpenCV's dnn module
+#   train_torch  what `marrow train --device cuda` starts: LibTorch; only where it is built
+#   library      libmarrow
+#   dev          its headers, and what find_package(Marrow) finds
+#   python       the Python module, only where it is asked for: others say `pip install ./python`
 include(CMakePackageConfigHelpers)
 
 install(TARGETS marrow_cli RUNTIME COMPONENT marrow)
-install(TARGETS marrow_check_onnx RUNTIME COMPONENT train)
+install(TARGETS marrow_check_onnx RUNTIME COMPONENT check_onnx)
 if(MARROW_TORCH)
-  install(TARGETS marrow_train_torch_cli RUNTIME COMPONENT train)
+  install(TARGETS marrow_train_torch_cli RUNTIME COMPONENT train_torch)
 endif()
 
 # Completions and pages that the program writes itself: generated(FOLDER FILE ARGUMENTS...) installs what

@@ -1,6 +1,6 @@
 # The layers of the library, as the build sees them. A layer is a folder of src/marrow; it may use the layers it names and
 # those below them, and nothing else: a test program links only the closure of its own layer, so that an upward call does not
-# link, and tests/layers_test.py reads the includes.
+# link, and tests/house reads the includes.
 
 # marrow_layer(NAME [FOLDERS subfolder...] [USES layer...] [LINKS target...] [PRECOMPILED header])
 # Compiles every source of the folder and of the named subfolders as an object library, so that self-registering objects are

@@ -1,8 +1,9 @@
 # LibTorch: Debian's libtorch-dev, or the official archive named by CMAKE_PREFIX_PATH.
 find_package(Torch QUIET)
 if(NOT Torch_FOUND)
-  message(FATAL_ERROR "Training needs LibTorch, which is not here. Install it (Debian: libtorch-dev) or name the folder of the "
-                      "official archive with -DCMAKE_PREFIX_PATH=/path/to/libtorch; -DMARROW_TORCH=OFF builds everything else.")
+  message(FATAL_ERROR "marrow-train-torch, which MARROW_TORCH asks for, needs LibTorch, which is not here. For CUDA name the folder "
+                      "of an official archive with -DCMAKE_PREFIX_PATH=/path/to/libtorch; Debian's libtorch-dev knows the CPU "
+                      "alone. -DMARROW_TORCH=OFF builds everything else: 'marrow train' on a CPU needs no LibTorch.")
 endif()
 
 # Its headers as system headers, so that their warnings are not ours.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes the Debian packages of a build and tries them in a clean Debian 12, which debootstrap unpacks below build/ from this
-# machine's package source: `marrow predict` without LibTorch, the three examples against the installed library, and training.
+# machine's package source: predicting and training, the three examples against the installed library, and the check of exports.
 # usage: test_packages.sh BUILD_FOLDER; as root, from anywhere
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=$(realpath "$1")
 root=$PWD/build/packages-root
 packages=$PWD/build/packages
-largest_kb=15000 # of the engine, installed
+largest_kb=15000 # of the program, installed
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -49,7 +49,6 @@ mkdir -p "$root/root/test"
 cp "$packages"/*.deb "$root/root/test/"
 quietly packages-update.log inside apt-get update -q
 
-without_torch() { [[ $(inside dpkg-query -W -f '${Package}\n') != *torch* ]] || fail "$1 brings LibTorch"; }
 installed_kb() { inside dpkg-query -W -f '${Installed-Size}' "$1"; }
 # The package that a pattern names, as a path inside.
 deb() {
@@ -57,13 +56,15 @@ deb() {
   printf '%s' "${found[0]#"$root"}"
 }
 
-say "marrow: the program and the engine"
+say "marrow: the program"
 install_inside "$(deb marrow)"
 say "With all that it needs: $(grep -o '^After this operation, .* used' build/packages-install.log)"
-without_torch marrow
 "$build/tests/make_api_files" "$root/root/test/files"
 said=$(inside marrow predict --model /root/test/files/detector.safetensors --source /root/test/files/a.jpg --no-save)
 [[ $said == *Speed:* ]] || fail "marrow predict does not work"
+quietly packages-synth.log inside marrow data synth /root/test/data --images 20
+quietly packages-train.log inside marrow train yolov8n --data /root/test/data/data.yaml --imgsz 64 --epochs 1 --project /root/test/runs
+[[ -f $root/root/test/runs/train/weights/best.safetensors ]] || fail "marrow train leaves no model"
 [[ $(installed_kb marrow) -lt $largest_kb ]] || fail "marrow takes $(installed_kb marrow) KB, not under $largest_kb"
 inside dpkg-query -W -f 'marrow takes ${Installed-Size} KB and depends on ${Depends}\n' marrow >&2
 
@@ -83,12 +84,17 @@ inside python3 /root/test/examples/python/detect.py "$model" "${images[@]}" >bui
 grep -q ' (.*) to (' build/packages-cpp.txt || fail "the C++ example finds nothing"
 cmp build/packages-cpp.txt build/packages-c.txt || fail "C++ and C find different things"
 cmp build/packages-cpp.txt build/packages-python.txt || fail "C++ and Python find different things"
-without_torch "the library"
 
-train=$(deb marrow-train)
-if [[ -f $root/$train ]]; then
-  say "marrow-train: training"
-  install_inside "$train"
-  [[ $(inside marrow train --help) == *--epochs* ]] || fail "marrow train does not start"
+say "marrow-check-onnx: an export, read by others"
+install_inside "$(deb marrow-check-onnx)"
+said=$(inside marrow export "$model" -o /root/test/files/detector.onnx 2>&1)
+[[ $said == *"ONNX checker: accepts"* && $said != *"not run"* ]] || fail "marrow export does not ask other readers: $said"
+
+torch=$(deb marrow-train-torch)
+if [[ -f $root/$torch ]]; then
+  say "marrow-train-torch: LibTorch"
+  install_inside "$torch"
+  said=$(inside marrow train yolov8n --data /root/test/data/data.yaml --device cuda 2>&1) && fail "a CUDA device is inside"
+  [[ $said == *"no CUDA device is here"* ]] || fail "marrow train does not start marrow-train-torch: $said"
 fi
 say "All packages work: $(cd "$packages" && echo *.deb)"

@@ -41,8 +41,7 @@ train::RunOutcome resume(const TrainFlags& flags, const train::TrainOptions& giv
       choose_backend);
 }
 
-}  // namespace
-
+// Of a file of settings, when there is one, and the flags over it.
 train::TrainOptions options_of(const TrainFlags& flags) {
   train::TrainOptions options;
   if (!flags.cfg.empty())
@@ -51,6 +50,8 @@ train::TrainOptions options_of(const TrainFlags& flags) {
   flags.apply(options);
   return options;
 }
+
+}  // namespace
 
 int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backend) {
   const train::TrainOptions options = options_of(flags);

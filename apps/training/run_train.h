@@ -6,9 +6,6 @@
 
 namespace marrow::cli {
 
-// Of a file of settings, when there is one, and the flags over it.
-train::TrainOptions options_of(const TrainFlags& flags);
-
 // The program's exit code: 0, or 128 + the signal when one ended the run (with a checkpoint). Throws Error.
 int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backend);
 

@@ -1,5 +1,5 @@
 // The options of `marrow train`: the rows of the table of training options. Two programs declare them:
-// marrow, which checks what was given before it starts marrow-train, and marrow-train.
+// marrow, and marrow-train-torch, which it starts for CUDA.
 #pragma once
 
 #include <optional>

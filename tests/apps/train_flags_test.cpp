@@ -1,4 +1,4 @@
-// The options of `marrow train`, which marrow checks and marrow-train obeys.
+// The options of `marrow train`.
 #include "training/train_flags.h"
 
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ TEST(TrainFlags, SwitchesAreStatedInThreeWays) {
   EXPECT_EQ(options.model, "yolov8n");
 }
 
-// What marrow hands over to marrow-train says the same.
+// What marrow hands over to marrow-train-torch says the same.
 TEST(TrainFlags, AreHandedOverWhole) {
   const Train first({"--cfg", "a b.yaml", "--resume", "--warmup_epochs", "2.5", "--no-rect", "--freeze",
                      "[0, 3]", "--model", "", "--name", "--odd", "--cache=ram"});

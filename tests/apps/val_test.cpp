@@ -315,5 +315,15 @@ TEST(TrainCommand, SaysWhatTrainsOnCuda) {
   EXPECT_SAYS(result.err, "device 'cuda:7'");
 }
 
+TEST(TrainCommand, GoesOnWhereTheRunBegan) {
+  const testing::TemporaryFolder folder;
+  testing::write_text(folder / "args.yaml",
+                      "model: yolov8n\ndata: " + (folder / "data.yaml").string() + "\ndevice: cuda:7\n");
+  testing::write_text(folder / "data.yaml", "train: .\nval: .\nnames: [a]\n");
+  const ProgramResult result = run_program({"train", "--resume", folder.path().string()});
+  EXPECT_NE(result.code, 0);
+  EXPECT_SAYS(result.err, "device 'cuda:7'");
+}
+
 }  // namespace
 }  // namespace marrow::apps

@@ -1,5 +1,5 @@
 // marrow train: on this processor, by Marrow's own kernels. Other devices are for the program
-// marrow-train-torch, which is built only where LibTorch is, and started as git starts its subcommands.
+// marrow-train-torch, which is built only where LibTorch is asked for, and takes the place of this one.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -19,14 +19,14 @@ namespace {
 
 constexpr const char* kTorchProgram = "marrow-train-torch";
 
-int start_torch(const TrainFlags& flags, const std::string& device) {
+[[noreturn]] void become_torch(const TrainFlags& flags, const std::string& device) {
   const auto found = find_beside(kTorchProgram);
   if (!found)
     throw Error(
         ErrorKind::kUnsupported,
-        fmt::format("device '{}': this program trains on the processor. For CUDA install LibTorch, configure "
-                    "with -DMARROW_TORCH=ON and build {}; it is looked for beside this program and in the "
-                    "PATH",
+        fmt::format("device '{}': this program trains on the processor (--device cpu). CUDA is for {}, which "
+                    "is neither beside this program nor in the PATH; it is built with LibTorch and "
+                    "-DMARROW_TORCH=ON",
                     device, kTorchProgram));
   const std::string program = found->string();
   std::vector<std::string> words = {program};
@@ -47,9 +47,10 @@ void declare_train(Command& command) {
   auto flags = std::make_shared<TrainFlags>();
   declare_train_flags(command, *flags);
   command.action([flags] {
-    const std::string device = options_of(*flags).device;
-    if (!device.empty() && device != "cpu") return start_torch(*flags, device);
-    return run_train(*flags, train::native_backend);
+    return run_train(*flags, [&flags](const train::TrainOptions& options) {
+      if (!options.device.empty() && options.device != "cpu") become_torch(*flags, options.device);
+      return train::native_backend(options);
+    });
   });
 }
 

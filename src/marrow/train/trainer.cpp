@@ -327,9 +327,10 @@ void Trainer::recover(const std::string& what) {
   if (state_.recoveries >= kMostRecoveries)
     throw Error(
         ErrorKind::kModel,
-        fmt::format("{}. Training went back {} times and did not get past it. A smaller lr0, a longer "
-                    "warm-up or --no-amp may help",
-                    what, kMostRecoveries));
+        fmt::format("{}. Training went back {} times and did not get past it. A smaller lr0{} may help", what,
+                    kMostRecoveries,
+                    settings_.backend.precision == "float32" ? " or a longer warm-up"
+                                                             : ", a longer warm-up or --no-amp"));
   ++state_.recoveries;
   talk(fmt::format("{}. Back to the last good step ({} of {})", what, state_.recoveries, kMostRecoveries));
   go_back_to(good_step_);

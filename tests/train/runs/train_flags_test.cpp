@@ -1,4 +1,4 @@
-// The flags of marrow-train, as a shell gives them.
+// The flags of marrow train, as a shell gives them.
 #include <gtest/gtest.h>
 
 #include "train/runs/train_program.h"

@@ -34,12 +34,13 @@ inline std::unique_ptr<train::TrainingExecutor> executor_of(const model::Trained
   return train::native_backend({}).make_executor(trained.model.graph, state, {.objective = objective});
 }
 
-// Runs these options three times: the seed decides what comes out, the number of workers does not.
+// Runs these options three times: the seed decides what comes out, the numbers of workers and threads do not.
 inline void expect_same_bytes_for_the_same_seed(const TinyProject& project, train::TrainOptions options) {
   options.name = "a";
   train::run_training(options);
   options.name = "b";
   options.workers = 0;
+  options.threads = 2;
   train::run_training(options);
   EXPECT_EQ(project.bytes("a", "last"), project.bytes("b", "last"));
   EXPECT_EQ(project.bytes("a", "best"), project.bytes("b", "best"));

@@ -1,4 +1,5 @@
-// Everything that computes training steps, held to the one interface: on LibTorch and on our own kernels.
+// Everything that computes training steps, held to the one interface: on LibTorch, which may have CUDA, and
+// on our own kernels.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -20,6 +21,13 @@ constexpr IterationSettings kSettings{.bias_lr = 0.01, .lr = 0.01, .momentum = 0
 std::unique_ptr<TrainingExecutor> make_torch(const Graph& graph, const ExecutorState& start,
                                              const ExecutorSettings& settings) {
   return std::make_unique<TorchTrainingExecutor>(graph, start, settings);
+}
+
+std::unique_ptr<TrainingExecutor> make_cuda(const Graph& graph, const ExecutorState& start,
+                                            ExecutorSettings settings) {
+  forbid_tf32();
+  settings.device = "cuda";
+  return make_torch(graph, start, settings);
 }
 
 // A small network, what it is trained for, and a batch.
@@ -63,31 +71,42 @@ Training classification() {
 struct Named {
   const char* name;
   MakeExecutor make;
+  double repeated = 0;  // the relative difference of two equal steps
 };
+constexpr const char* kCuda = "LibTorchOnCuda";
 void PrintTo(const Named& named, std::ostream* out) {
   *out << named.name;
 }
 
 class TrainingExecutors : public ::testing::TestWithParam<Named> {
  protected:
+  void SetUp() override {
+    if (GetParam().name == kCuda && !torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device is here";
+  }
   const Training detection_ = detection();
 };
 
-void expect_same(const Weights& found, const Weights& wanted) {
+void expect_same(const Weights& found, const Weights& wanted, double difference) {
   ASSERT_EQ(found.size(), wanted.size());
   for (const auto& [name, tensor] : wanted) {
     ASSERT_TRUE(found.contains(name)) << name;
     const Tensor& other = found.at(name);
     ASSERT_EQ(other.byte_size(), tensor.byte_size()) << name;
-    EXPECT_TRUE(std::equal(tensor.bytes(), tensor.bytes() + tensor.byte_size(), other.bytes())) << name;
+    if (difference == 0 || tensor.dtype() != DType::kFloat32)
+      EXPECT_TRUE(std::equal(tensor.bytes(), tensor.bytes() + tensor.byte_size(), other.bytes())) << name;
+    else
+      EXPECT_LE(relative_difference(other, tensor), difference) << name;
   }
 }
 
 // What is shown does not depend on the loss's scale, nor do steps, once gradients are scaled back.
 TEST_P(TrainingExecutors, TakeBackTheLossScale) {
   const auto plain = detection_.executor(GetParam().make), scaled = detection_.executor(GetParam().make);
-  EXPECT_EQ(scaled->accumulate(detection_.batch, kBatchPlace, 1024),
-            plain->accumulate(detection_.batch, kBatchPlace));
+  const std::vector<double> found = scaled->accumulate(detection_.batch, kBatchPlace, 1024);
+  const std::vector<double> wanted = plain->accumulate(detection_.batch, kBatchPlace);
+  ASSERT_EQ(found.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i)
+    EXPECT_NEAR(found[i], wanted[i], GetParam().repeated * wanted[i]);
   const double norm = plain->clip_gradients(10, 1);
   EXPECT_NEAR(scaled->clip_gradients(10, 1.0 / 1024), norm, 1e-5 * norm);
 }
@@ -107,9 +126,9 @@ TEST_P(TrainingExecutors, GoOnFromTheirStateToTheSameBytes) {
   second->load(between);
   step(*first);
   step(*second);
-  expect_same(second->state().weights, first->state().weights);
-  expect_same(second->state().average, first->state().average);
-  expect_same(second->state().optimizer, first->state().optimizer);
+  expect_same(second->state().weights, first->state().weights, GetParam().repeated);
+  expect_same(second->state().average, first->state().average, GetParam().repeated);
+  expect_same(second->state().optimizer, first->state().optimizer, GetParam().repeated);
   // A state is a copy.
   EXPECT_EQ(between.optimizer_steps, 1);
   EXPECT_NE(relative_difference(between.weights.at("model.0.conv.weight"),
@@ -138,7 +157,7 @@ TEST_P(TrainingExecutors, NameWhatIsNotFinite) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, TrainingExecutors,
-                         ::testing::Values(Named{"LibTorch", make_torch},
+                         ::testing::Values(Named{"LibTorch", make_torch}, Named{kCuda, make_cuda, 1e-5},
                                            Named{"OurKernels", make_native_executor}),
                          [](const auto& info) { return info.param.name; });
 

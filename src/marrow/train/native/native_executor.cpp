@@ -328,7 +328,8 @@ TrainingBackend native_backend(const TrainOptions& options) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("device '{}': this trains on the processor alone", options.device));
   if (options.amp == "bf16" || options.amp == "fp16")
-    talk(fmt::format("amp: {} is not for this processor; all is computed in float32", options.amp));
+    talk(fmt::format("amp: {} is for CUDA; on a processor all is computed in float32", options.amp));
+  if (options.channels_last) talk("channels_last: is for LibTorch; maps here have a layout of their own");
   return {.device = kProcessor,
           .precision = kFloat32,
           .threads = options.threads > 0 ? options.threads : cpu::available_threads(),

@@ -414,8 +414,9 @@ std::vector<TrainOption> make_table() {
        "of it (false, disk); never changes the result",
        [](const O& o) { return o.cache; }, set_cache)
       .resumable();
-  t.text("device", &O::device, "cpu|cuda[:N]", "Where to compute")
-      .none("CUDA where there is one, else the CPU")
+  t.text("device", &O::device, "cpu|cuda[:N]",
+         "Where to compute; CUDA is for marrow-train-torch, a program with LibTorch that this one starts")
+      .none("cpu")
       .resumable();
   t.number("workers", &O::workers, 0, 1024,
            "Threads that load and augment images; at most one a core is used")
@@ -424,10 +425,10 @@ std::vector<TrainOption> make_table() {
       .resumable();
   t.switch_or(
       "amp", "bf16|fp16|fp32",
-      "Mixed precision: on CUDA, bf16 unless fp16 is said; on a CPU where bf16 is said",
+      "Mixed precision on CUDA: bf16 unless fp16 is said; on a CPU 'marrow train' computes in float32",
       [](const O& o) { return o.amp; }, set_amp);
   t.flag("channels_last", &O::channels_last,
-         "Lay maps out with their channels innermost: quicker on a CPU, and rounded otherwise");
+         "Lay LibTorch's maps out with their channels innermost; no effect on Marrow's own");
   t.number("seed", &O::seed, 0, kLargestSeed, "Of every random choice: the same seed, the same result");
   t.flag("deterministic", &O::deterministic,
          "On CUDA, take algorithms whose result never varies, where there are such; on a CPU it never does");

@@ -54,6 +54,11 @@ void prefer_deterministic(bool wanted) {
   at::globalContext().setDeterministicCuDNN(wanted);
 }
 
+void forbid_tf32() {
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+}
+
 torch::Device parse_device(const std::string& name) {
   if (name == "cpu") return torch::kCPU;
   int index = 0;

@@ -25,6 +25,9 @@ void set_torch_threads(int threads = 0);
 // CPU they always do.
 void prefer_deterministic(bool wanted);
 
+// On CUDA, convolutions in float32 are by default TF32's, whose factors have 10 bits. Not after this.
+void forbid_tf32();
+
 // "cpu", "cuda", "cuda:1" or "1" as a device. Throws Error{kUsage} for anything else and for a device that is
 // not here.
 torch::Device parse_device(const std::string& name);

@@ -161,13 +161,13 @@ int64_t TorchTrainingExecutor::bytes_in_use() const {
 
 TrainingBackend torch_backend(const TrainOptions& options) {
   set_torch_threads(options.threads);
-  const torch::Device device = parse_device(!options.device.empty()       ? options.device
-                                            : torch::cuda::is_available() ? "cuda"
-                                                                          : "cpu");
+  const torch::Device device = parse_device(options.device.empty() ? "cpu" : options.device);
+  const std::string precision = precision_of(options.amp, device.is_cuda());
   if (device.is_cuda()) prefer_deterministic(options.deterministic);
+  if (precision == kFloat32) forbid_tf32();
   return {
       .device = device.str(),
-      .precision = precision_of(options.amp, device.is_cuda()),
+      .precision = precision,
       .threads = torch::get_num_threads(),
       .make_executor = [channels_last = options.channels_last](const Graph& graph, const ExecutorState& start,
                                                                const ExecutorSettings& settings) {

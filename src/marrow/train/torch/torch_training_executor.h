@@ -54,8 +54,8 @@ class TorchTrainingExecutor : public TrainingExecutor {
 // The objects of a batch, as the loss wants them.
 DetectionTargets targets_of(const TrainingBatch& batch);
 
-// LibTorch as the options have it: CUDA where there is one, else the CPU. Sets LibTorch's threads and whether
-// it is to be deterministic.
+// LibTorch as the options have it. Sets LibTorch's threads, whether it is to be deterministic, and, where the
+// precision is float32, that products are.
 TrainingBackend torch_backend(const TrainOptions& options);
 
 }  // namespace marrow::train
