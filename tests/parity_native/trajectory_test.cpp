@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "marrow/train/native/native_executor.h"
-#include "support/largest_difference.h"
 #include "support/recorded_runs.h"
 
 namespace marrow {
@@ -24,17 +23,6 @@ Tolerances tolerances_of(const RecordedRun& run) {
   if (run.has("snapshots")) return {1e-5, 5e-5, 2e-3, 2e-3};
   if (run.settings().optimizer == train::OptimizerKind::kSgd) return {1e-4, 1e-4, 1e-4, 1e-4};
   return {1e-3, 1e-3, 1e-3, 1e-3};
-}
-
-void expect_weights(const Weights& found, const Weights& wanted, double tolerance) {
-  ASSERT_FALSE(wanted.empty());
-  for (const auto& [name, tensor] : wanted) {
-    ASSERT_TRUE(found.contains(name)) << name;
-    if (tensor.dtype() == DType::kInt64)
-      EXPECT_EQ(found.at(name).values<int64_t>()[0], tensor.values<int64_t>()[0]) << name;
-    else
-      EXPECT_LE(testing::largest_difference(found.at(name), tensor), tolerance) << name;
-  }
 }
 
 TEST(parity_native, RunsFollowTheRecordedTrajectory) {
@@ -81,11 +69,11 @@ TEST(parity_native, RunsFollowTheRecordedTrajectory) {
       // Positive and negative means cancel in the sum.
       EXPECT_NEAR(means, step.at("running_mean_sum").get<double>(), tolerance * all_means) << "sum of means";
       if (number == 0)
-        expect_weights(state.weights, run.file("after_step0"), std::min(tolerances.weights, 1e-4));
+        testing::expect_weights(state.weights, run.file("after_step0"), std::min(tolerances.weights, 1e-4));
     }
     const train::ExecutorState state = executor->state();
-    expect_weights(state.weights, run.file("final"), tolerances.weights);
-    expect_weights(state.average, run.file("ema"), tolerances.weights);
+    testing::expect_weights(state.weights, run.file("final"), tolerances.weights);
+    testing::expect_weights(state.average, run.file("ema"), tolerances.weights);
     const Value output = run.graph().find("output0");
     const Tensor found = executor->evaluate_average(run.batch(), std::span(&output, 1)).outputs[0];
     EXPECT_LE(relative_difference(found, run.file("eval_out").at("ema_eval_output0")), tolerances.weights);

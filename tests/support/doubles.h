@@ -8,21 +8,22 @@
 
 namespace marrow::testing {
 
+// Of float32.
+inline Tensor to_double(const Tensor& floats) {
+  Tensor doubles(floats.shape(), DType::kFloat64);
+  std::ranges::copy(floats.values(), doubles.values<double>().begin());
+  return doubles;
+}
+
 inline Tensor double_noise(const Shape& shape, uint64_t seed) {
-  Tensor tensor(shape, DType::kFloat64);
-  std::ranges::copy(noise(shape, seed).values(), tensor.values<double>().begin());
-  return tensor;
+  return to_double(noise(shape, seed));
 }
 
 // Every float of `weights` as a double of its own.
 inline Weights double_weights(const Weights& weights) {
   Weights doubles;
-  for (const auto& [name, tensor] : weights) {
-    Tensor& copy = doubles[name] = tensor;
-    if (tensor.dtype() != DType::kFloat32) continue;
-    copy = Tensor(tensor.shape(), DType::kFloat64);
-    std::ranges::copy(tensor.values(), copy.values<double>().begin());
-  }
+  for (const auto& [name, tensor] : weights)
+    doubles[name] = tensor.dtype() == DType::kFloat32 ? to_double(tensor) : tensor;
   return doubles;
 }
 

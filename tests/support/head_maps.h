@@ -88,6 +88,42 @@ class HeadMaps {
   std::vector<Level<T>> levels_;
 };
 
+// visit(number of the map, place in the tensor (N, 4 * reg_max + classes, H, W) that joins the two).
+template <class T, class Visit>
+void for_joined(const Level<T>& level, const Visit& visit) {
+  const int64_t pixels = level.sides.view.pixels();
+  const int64_t channels = level.sides.view.channels + level.classes.view.channels;
+  const auto visit_part = [&](const Map<T>& map, int64_t first) {
+    for (int64_t image = 0; image < map.view.images; ++image)
+      for (int64_t c = 0; c < map.view.channels; ++c)
+        for (int64_t pixel = 0; pixel < pixels; ++pixel)
+          visit(map.at(image, c, pixel),
+                static_cast<size_t>((image * channels + first + c) * pixels + pixel));
+  };
+  visit_part(level.sides, 0);
+  visit_part(level.classes, level.sides.view.channels);
+}
+
+// From such tensors of float32, one a level, and back.
+template <class T>
+HeadMaps<T> head_maps_of(const std::vector<Tensor>& maps, int classes, int64_t lanes) {
+  std::vector<MapSize> sizes;
+  for (const Tensor& map : maps) sizes.push_back({map.dim(2), map.dim(3)});
+  const auto reg_max = static_cast<int>((maps.at(0).dim(1) - classes) / 4);
+  HeadMaps<T> copy(maps[0].dim(0), classes, reg_max, sizes, lanes);
+  for (size_t l = 0; l < maps.size(); ++l)
+    for_joined(copy.levels()[l], [&](T& number, size_t place) { number = maps[l].values()[place]; });
+  return copy;
+}
+template <class T>
+Tensor joined(const Level<T>& level) {
+  const loss::MapView<T>& sides = level.sides.view;
+  Tensor tensor({sides.images, sides.channels + level.classes.view.channels, sides.height, sides.width},
+                dtype_of<T>());
+  for_joined(level, [&](T number, size_t place) { tensor.values<T>()[place] = number; });
+  return tensor;
+}
+
 // Normally distributed logits, and distances of about a cell, so that boxes are as large as objects.
 template <class T>
 void fill_with_noise(const HeadMaps<T>& maps, uint64_t seed) {

@@ -14,7 +14,9 @@
 #include "marrow/train/step/training_executor.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/largest_difference.h"
 #include "support/read_json.h"
+#include "support/recorded_loss.h"
 
 namespace marrow::testing {
 
@@ -43,7 +45,7 @@ class RecordedRun {
     settings_.beta1 = run_.at("momentum");
     const Weights data = file("data");
     batch_.images = data.at("images_u8");
-    batch_.targets = rows_of(data);
+    batch_.targets = target_rows(data.at("batch_idx"), data.at("cls"), data.at("bboxes"));
   }
 
   const nlohmann::json& steps() const { return run_.at("steps"); }
@@ -77,25 +79,24 @@ class RecordedRun {
   }
 
  private:
-  static Tensor rows_of(const Weights& data) {
-    const Tensor image = data.at("batch_idx").to_float(), classes = data.at("cls").to_float(),
-                 boxes = data.at("bboxes").to_float();
-    Tensor rows({image.size(), 6});
-    for (size_t i = 0; i < static_cast<size_t>(image.size()); ++i) {
-      rows.values()[6 * i] = image.values()[i];
-      rows.values()[6 * i + 1] = classes.values()[i];
-      std::copy_n(boxes.values().begin() + static_cast<std::ptrdiff_t>(4 * i), 4,
-                  rows.values().begin() + static_cast<std::ptrdiff_t>(6 * i + 2));
-    }
-    return rows;
-  }
-
   std::filesystem::path stem_;
   nlohmann::json run_;
   Graph graph_;
   train::ExecutorSettings settings_;
   train::TrainingBatch batch_;
 };
+
+// Counters are to be equal, the others within `tolerance`.
+inline void expect_weights(const Weights& found, const Weights& wanted, double tolerance) {
+  ASSERT_FALSE(wanted.empty());
+  for (const auto& [name, tensor] : wanted) {
+    ASSERT_TRUE(found.contains(name)) << name;
+    if (tensor.dtype() == DType::kInt64)
+      EXPECT_EQ(found.at(name).values<int64_t>()[0], tensor.values<int64_t>()[0]) << name;
+    else
+      EXPECT_LE(largest_difference(found.at(name), tensor), tolerance) << name;
+  }
+}
 
 template <class Check>
 void for_each_recorded_run(const Check& check) {

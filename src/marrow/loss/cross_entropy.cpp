@@ -9,16 +9,21 @@
 #include "marrow/base/error.h"
 
 namespace marrow::loss {
+
+void check_class_targets(const Tensor& targets, int64_t images, int64_t classes) {
+  if (targets.dtype() != DType::kFloat32 || targets.shape() != Shape{images, classes})
+    throw Error(ErrorKind::kShape,
+                fmt::format("the targets are {} of {}; the loss wants {} of F32", to_string(targets.shape()),
+                            dtype_name(targets.dtype()), to_string(Shape{images, classes})));
+}
+
 template <class T>
 double soft_cross_entropy(const MapView<const T>& logits, const Tensor& targets, const MapView<T>* gradient,
                           double loss_scale) {
-  if (logits.pixels() != 1 || targets.dtype() != DType::kFloat32 ||
-      targets.shape() != Shape{logits.images, logits.channels})
-    throw Error(
-        ErrorKind::kShape,
-        fmt::format("logits are {}, targets {} of {}; wanted are (N, classes, 1, 1) and (N, classes) "
-                    "of F32",
-                    to_string(logits.shape()), to_string(targets.shape()), dtype_name(targets.dtype())));
+  if (logits.pixels() != 1)
+    throw Error(ErrorKind::kShape,
+                fmt::format("logits are {}; the loss wants (N, classes, 1, 1)", to_string(logits.shape())));
+  check_class_targets(targets, logits.images, logits.channels);
   if (gradient != nullptr && gradient->shape() != logits.shape())
     throw Error(ErrorKind::kShape, fmt::format("logits are {}, their gradient {}", to_string(logits.shape()),
                                                to_string(gradient->shape())));

@@ -2,12 +2,15 @@
 // made soft.
 #pragma once
 
-#include <span>
+#include <cstdint>
 
 #include "marrow/base/tensor.h"
 #include "marrow/loss/map_view.h"
 
 namespace marrow::loss {
+
+// Throws Error{kShape} unless they are (images, classes) float32.
+void check_class_targets(const Tensor& targets, int64_t images, int64_t classes);
 
 // Mean over the batch of -sum_c target_c * log softmax(logits)_c, in double precision.
 //   logits: (N, classes, 1, 1), float or double

@@ -1,13 +1,7 @@
 // The executor behind the trainer's interface: batches of boxes and of classes, steps, state.
 #include "marrow/graph/reference/executor.h"
 
-#include <gtest/gtest.h>
-
-#include <cmath>
-
-#include "marrow/base/error.h"
-#include "marrow/train/native/native_executor.h"
-#include "step_cases.h"
+#include "small_training.h"
 
 namespace marrow::testing {
 namespace {
@@ -15,80 +9,6 @@ namespace {
 using train::ExecutorSettings;
 using train::ExecutorState;
 using train::TrainingBatch;
-
-constexpr int kClasses = 3, kBins = 4;
-
-Value layer(GraphBuilder& g, Value x, const char* name, const ConvOptions& options) {
-  const auto scope = g.scope(name);
-  return g.activation(g.batch_norm(g.conv(x, "conv", options), "bn"), ActivationKind::kSilu);
-}
-
-// A head of two levels whose maps are two convolutions side by side.
-Graph detector() {
-  GraphBuilder g;
-  Value x = layer(g, g.input(3), "stem", {.out = 12, .kernel = 3, .stride = 4});
-  std::vector<Value> maps;
-  for (const char* level : {"p8", "p16"}) {
-    x = layer(g, x, level, {.out = 20, .kernel = 3, .stride = 2});
-    const auto scope = g.scope(level);
-    maps.push_back(g.concat({g.conv(g.drop_path(x, 0.2), "sides", {.out = 4 * kBins, .bias = true}),
-                             g.conv(x, "classes", {.out = kClasses, .bias = true})}));
-  }
-  g.output("output0", g.detect_decode(maps, "dfl", kClasses, kBins));
-  return std::move(g).build();
-}
-
-Graph classifier() {
-  GraphBuilder g;
-  const Value x = layer(g, g.input(3), "stem", {.out = 12, .kernel = 3, .stride = 2});
-  g.output("logits", g.linear(g.dropout(g.flatten(g.global_average_pool(x)), 0.3, false), "fc", 5));
-  return std::move(g).build();
-}
-
-TrainingBatch boxes(int64_t height, int64_t width, uint64_t seed) {
-  TrainingBatch batch;
-  batch.images = Tensor({2, 3, height, width}, DType::kUInt8);
-  Random random(seed, "pixels");
-  for (uint8_t& pixel : batch.images.values<uint8_t>()) pixel = static_cast<uint8_t>(random.below(256));
-  batch.targets = Tensor::from({3, 6}, std::vector<float>{0, 1, 0.4F, 0.5F, 0.5F, 0.6F,  //
-                                                          0, 2, 0.7F, 0.3F, 0.3F, 0.3F,  //
-                                                          1, 0, 0.5F, 0.5F, 0.8F, 0.7F});
-  return batch;
-}
-
-ExecutorSettings settings_of(const Graph& graph, const train::Objective& objective,
-                             train::OptimizerKind kind = train::OptimizerKind::kSgd) {
-  ExecutorSettings settings;
-  settings.objective = objective;
-  settings.optimizer = kind;
-  settings.groups = train::parameter_groups(graph, 5e-4, kind);
-  settings.threads = 2;
-  return settings;
-}
-
-ExecutorState start_of(const Graph& graph) {
-  return {.weights = randomize(graph, 1), .average = randomize(graph, 1)};
-}
-
-constexpr train::IterationSettings kRates{.bias_lr = 0.02, .lr = 0.01, .momentum = 0.9, .accumulate = 2};
-
-void expect_same_bytes(const Weights& found, const Weights& wanted) {
-  ASSERT_EQ(found.size(), wanted.size());
-  for (const auto& [name, tensor] : wanted) {
-    const Tensor& other = found.at(name);
-    EXPECT_TRUE(other.shape() == tensor.shape() &&
-                std::equal(other.bytes(), other.bytes() + other.byte_size(), tensor.bytes()))
-        << name;
-  }
-}
-
-void expect_same_bytes(const ExecutorState& found, const ExecutorState& wanted) {
-  expect_same_bytes(found.weights, wanted.weights);
-  expect_same_bytes(found.average, wanted.average);
-  expect_same_bytes(found.optimizer, wanted.optimizer);
-  EXPECT_EQ(found.optimizer_steps, wanted.optimizer_steps);
-  EXPECT_EQ(found.average_updates, wanted.average_updates);
-}
 
 // Two batches of different shapes an update.
 void train_some(train::TrainingExecutor& executor, int first, int last) {
@@ -121,8 +41,7 @@ TEST(NativeExecutor, GoesOnFromItsStateToTheSameBytes) {
 
 TEST(NativeExecutor, AddsTheGradientsOfSeveralBatches) {
   const Graph graph = detector();
-  const auto executor =
-      train::make_native_executor(graph, start_of(graph), settings_of(graph, loss::DetectionLossOptions()));
+  const auto executor = executor_of_boxes(graph);
   const TrainingBatch a = boxes(64, 96, 1), b = boxes(64, 64, 2);
   executor->accumulate(a, {});
   const Weights of_a = executor->gradients();
@@ -142,8 +61,7 @@ TEST(NativeExecutor, AddsTheGradientsOfSeveralBatches) {
 
 TEST(NativeExecutor, ScalesGradientsAndNotTheTermsThatAreShown) {
   const Graph graph = detector();
-  const auto executor =
-      train::make_native_executor(graph, start_of(graph), settings_of(graph, loss::DetectionLossOptions()));
+  const auto executor = executor_of_boxes(graph);
   const std::vector<double> terms = executor->accumulate(boxes(64, 64, 1), {});
   const double norm = executor->clip_gradients(1e9, 1);
   executor->drop_gradients();
@@ -153,8 +71,7 @@ TEST(NativeExecutor, ScalesGradientsAndNotTheTermsThatAreShown) {
 
 TEST(NativeExecutor, TheAverageIsEvaluatedAsTheReferenceDoes) {
   const Graph graph = detector();
-  const auto executor =
-      train::make_native_executor(graph, start_of(graph), settings_of(graph, loss::DetectionLossOptions()));
+  const auto executor = executor_of_boxes(graph);
   train_some(*executor, 0, 2);
   const Value output = graph.find("output0");
   const TrainingBatch batch = boxes(64, 96, 3);

@@ -3,16 +3,12 @@
 #include "marrow/train/native/program.h"
 
 #include "step_cases.h"
+#include "support/same_bytes.h"
 
 namespace marrow::testing {
 namespace {
 
 constexpr double kTolerance = 5e-6;
-
-bool same_bytes(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::equal(a.bytes(), a.bytes() + a.byte_size(), b.bytes());
-}
 
 // Layers of every kind around branches that are read several times, in parts, shuffled and joined.
 Graph branches() {
@@ -72,8 +68,7 @@ TEST(NativeProgram, NumbersDoNotDependOnThreads) {
   const Graph graph = branches();
   const Weights weights = randomize(graph, 3);
   const Tensor input = noise({3, 3, 20, 28}, 4);
-  Tensor seed({3, 11, 10, 14}, DType::kFloat64);
-  std::ranges::copy(noise(seed.shape(), 5).values(), seed.values<double>().begin());
+  const Tensor seed = double_noise({3, 11, 10, 14}, 5);
   const NativeStep wanted = run_native(graph, weights, input, {&seed, 1}, {.place = kPlace});
   for (const int threads : {2, 3, 7}) {
     SCOPED_TRACE(threads);

@@ -37,6 +37,7 @@ struct NativeOptions {
   TrainingPlace place = {};
   std::vector<std::string> frozen = {};
   bool stores_all = false;
+  bool poisoned = false;  // NaNs lie in memory before the step
 };
 
 // Of the graph's outputs, whose gradients are `seeds`.
@@ -55,20 +56,23 @@ inline NativeStep run_native(const Graph& graph, const Weights& weights, const T
   Workspace workspace;
   Program program(graph, input.shape(), settings, parameters, train::native::kernels_of(options.level),
                   workspace, pool);
+  if (options.poisoned) {
+    program.forward(input, options.place, 1);  // takes the memory
+    std::ranges::fill(workspace.arena.values(), NAN);
+    std::ranges::fill(workspace.scratch.values(), NAN);
+    parameters.load(weights, weights);
+  }
   NativeStep step;
   program.forward(input, options.place, 1);
   for (size_t i = 0; i < targets.size(); ++i) {
     step.values.emplace_back(shapes[static_cast<size_t>(targets[i].id)]);
     copy_rows(program.output(i), step.values.back());
     const loss::MapView<float> gradient = program.output_gradient(i);
-    for (int64_t image = 0, at = 0; image < gradient.images; ++image) {
-      // Lanes beside the channels are 0, as a step leaves them.
-      std::fill_n(gradient.data + image * gradient.image_step, gradient.image_step, 0.0F);
+    auto seed = seeds[i].values<double>().begin();
+    for (int64_t image = 0; image < gradient.images; ++image)
       for (int64_t c = 0; c < gradient.channels; ++c)
-        for (int64_t p = 0; p < gradient.pixels(); ++p, ++at)
-          gradient.channel(image, c)[p * gradient.lanes] =
-              static_cast<float>(seeds[i].values<double>()[static_cast<size_t>(at)]);
-    }
+        for (int64_t p = 0; p < gradient.pixels(); ++p)
+          gradient.channel(image, c)[p * gradient.lanes] = static_cast<float>(*seed++);
   }
   program.backward();
   step.input = Tensor(input.shape());
@@ -98,27 +102,38 @@ inline double distance(const Tensor& found, const Tensor& wanted, double least) 
   return std::sqrt(sum) / std::max({norm_of(wanted), least, 1e-30});
 }
 
-// Holds a native step to the reference's in double. `least`: of a gradient's norm, beside the largest one.
+// The same step by plain loops in double, from random gradients of the outputs.
+struct ReferenceStep {
+  std::vector<Tensor> values, seeds;
+  reference::TrainingGradients gradients;
+  Weights statistics;
+};
+
+inline ReferenceStep run_in_double(const Graph& graph, const Weights& weights, const Tensor& input,
+                                   const NativeOptions& options) {
+  const Weights exact = double_weights(weights);
+  const auto step =
+      reference::run_training_reference<double>(graph, exact, to_double(input), output_values(graph),
+                                                {.place = options.place, .frozen = options.frozen});
+  std::vector<Tensor> seeds = random_gradients(step.values);
+  reference::TrainingGradients gradients = step.backward(seeds);
+  return {step.values, std::move(seeds), std::move(gradients), step.statistics};
+}
+
+// Holds a native step to the reference's in double.
 inline void expect_reference_step(const Graph& graph, const Weights& weights, const Tensor& input,
                                   const NativeOptions& options, double tolerance) {
-  const std::vector<Value> targets = output_values(graph);
-  Tensor exact_input(input.shape(), DType::kFloat64);
-  std::ranges::copy(input.values(), exact_input.values<double>().begin());
-  const Weights exact_weights = double_weights(weights);
-  const auto wanted = reference::run_training_reference<double>(
-      graph, exact_weights, exact_input, targets, {.place = options.place, .frozen = options.frozen});
-  std::vector<Tensor> seeds = random_gradients(wanted.values);
-  const auto gradients = wanted.backward(seeds);
+  const auto& [values, seeds, gradients, statistics] = run_in_double(graph, weights, input, options);
   const NativeStep found = run_native(graph, weights, input, seeds, options);
-  for (size_t i = 0; i < targets.size(); ++i)
-    EXPECT_LE(distance(found.values[i], wanted.values[i], 0), tolerance) << "value " << i;
+  for (size_t i = 0; i < values.size(); ++i)
+    EXPECT_LE(distance(found.values[i], values[i], 0), tolerance) << "value " << i;
   EXPECT_LE(distance(found.input, gradients.input, 0), tolerance) << "gradient of the input";
   EXPECT_EQ(found.gradients.size(), gradients.parameters.size());
   double largest = 0;
   for (const auto& [name, gradient] : gradients.parameters) largest = std::max(largest, norm_of(gradient));
   for (const auto& [name, gradient] : gradients.parameters)
     EXPECT_LE(distance(found.gradients.at(name), gradient, 1e-3 * largest), tolerance) << name;
-  for (const auto& [name, statistic] : wanted.statistics) {
+  for (const auto& [name, statistic] : statistics) {
     const Tensor& moved = found.statistics.at(name);
     if (moved.dtype() == DType::kInt64)
       EXPECT_EQ(moved.values<int64_t>()[0], statistic.values<int64_t>()[0]) << name;

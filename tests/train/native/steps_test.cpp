@@ -22,8 +22,10 @@ void expect_all(const std::vector<OpCase>& cases) {
   for (const cpu::SimdLevel level : levels)
     for (size_t i = 0; i < cases.size(); i += level == levels.back() ? 1 : 5)
       if (!is_degenerate(cases[i]))
-        expect_case(cases[i],
-                    {.threads = 2, .level = level, .place = {.seed = 3, .epoch = 1, .position = 7}});
+        expect_case(cases[i], {.threads = 2,
+                               .level = level,
+                               .place = {.seed = 3, .epoch = 1, .position = 7},
+                               .poisoned = true});
 }
 
 TEST(NativeSteps, ConvolutionsEqualTheReference) {

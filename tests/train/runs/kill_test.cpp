@@ -90,7 +90,7 @@ TEST_F(KilledRun, EndsWithTheSameBytes) {
   expect_equal("straight", "killed");
 }
 
-TEST_F(KilledRun, EndsWithTheSameBytesWithOtherWorkersAndCaches) {
+TEST_F(KilledRun, EndsWithTheSameBytesWithOtherThreadsWorkersAndCaches) {
   TrainOptions options = tiny_.options("");
   options.optimizer = "NAdam";
   options.lr0 = 0.001;
@@ -100,9 +100,9 @@ TEST_F(KilledRun, EndsWithTheSameBytesWithOtherWorkersAndCaches) {
   options.mixup = 0.5;
   ASSERT_EQ(TrainProgram(begin(options, "straight"), log()).wait(), 0);
   EXPECT_GT(kill_until_done(begin(options, "killed"), "killed", 3,
-                            {{"--workers", "0", "--cache", "ram"},
-                             {"--workers", "3", "--cache", "false"},
-                             {"--workers", "1", "--cache", "disk"}}),
+                            {{"--threads", "3", "--workers", "0", "--cache", "ram"},
+                             {"--threads", "1", "--workers", "3", "--cache", "false"},
+                             {"--threads", "2", "--workers", "1", "--cache", "disk"}}),
             3);
   expect_equal("straight", "killed");
 }

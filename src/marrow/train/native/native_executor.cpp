@@ -14,6 +14,7 @@
 #include "marrow/loss/cross_entropy.h"
 #include "marrow/loss/detection_head.h"
 #include "marrow/loss/detection_loss.h"
+#include "marrow/loss/objects.h"
 #include "marrow/train/native/program.h"
 #include "marrow/train/native/steps/input.h"
 #include "marrow/train/recipe/progress.h"
@@ -40,6 +41,8 @@ class LossOfOutputs {
  public:
   virtual ~LossOfOutputs() = default;
   virtual std::vector<OutputRange> ranges() const = 0;
+  // Throws Error{kShape} where the batch's targets do not fit its images or the graph.
+  virtual void check(const TrainingBatch& batch) const = 0;
   // The terms as they are shown. Writes the gradients of all ranges, where there are any.
   virtual std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
                                          double scale, cpu::ThreadPool& pool) const = 0;
@@ -62,6 +65,11 @@ class OfDetection final : public LossOfOutputs {
       ranges.push_back({map, sides_, sides_ + classes_});
     }
     return ranges;
+  }
+
+  void check(const TrainingBatch& batch) const override {
+    loss::group_objects(batch.targets, batch.images.dim(0), classes_, 1, 1);
+    loss::group_regions(batch.ignored, batch.images.dim(0), 1, 1);
   }
 
   std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
@@ -94,6 +102,9 @@ class OfClassification final : public LossOfOutputs {
     classes_ = graph.node(logits_).channels;
   }
   std::vector<OutputRange> ranges() const override { return {{logits_, 0, classes_}}; }
+  void check(const TrainingBatch& batch) const override {
+    loss::check_class_targets(batch.targets, batch.images.dim(0), classes_);
+  }
   std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
                                  double scale, cpu::ThreadPool&) const override {
     return {loss::soft_cross_entropy(outputs[0], batch.targets,
@@ -145,12 +156,13 @@ class NativeExecutor final : public TrainingExecutor {
   std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
                                  double loss_scale) override {
     Program& program = program_for(batch.images.shape());
+    loss_->check(batch);
+    program.forward(batch.images, place, version_);
     if (!has_gradients_) {
       std::ranges::fill(parameters_.all_gradients(), 0.0F);
       for (const std::string& name : program.trained()) parameters_.set_has_gradient(name);
       has_gradients_ = true;
     }
-    program.forward(batch.images, place, version_);
     std::vector<loss::MapView<const float>> outputs;
     std::vector<loss::MapView<float>> gradients;
     for (size_t i = 0; i < program.outputs(); ++i) {

@@ -8,7 +8,8 @@
 namespace marrow::train {
 
 // A MakeExecutor. Throws Error{kUsage} for a device or a precision that it does not have, and Error{kModel}
-// as TrainingExecutor::load does.
+// as TrainingExecutor::load does. A batch that it refuses has changed nothing; one that is too large for the
+// memory that the system gives is refused so.
 std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const ExecutorState& start,
                                                        const ExecutorSettings& settings);
 

@@ -1,9 +1,13 @@
 #include "marrow/train/native/program.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 
+#include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/cpu/caches.h"
 #include "marrow/engine/compile/memory_plan.h"
@@ -85,10 +89,18 @@ void Program::plan_memory() {
 }
 
 void Program::bind() {
-  const auto fit = [](Tensor& tensor, int64_t floats) {
+  const auto fit = [this](Tensor& tensor, int64_t floats) {
     if (tensor.size() >= floats) return;
     tensor = {};  // first of all gives back what it had
-    tensor = Tensor({floats});
+    try {
+      tensor = Tensor({floats});
+    } catch (const std::bad_alloc&) {
+      throw Error(
+          ErrorKind::kShape,
+          fmt::format("training on a batch of {} takes {:.1f} GB of memory, which the system does not "
+                      "give; fewer or smaller images take less",
+                      to_string(images_), static_cast<double>(floats) * sizeof(float) / 1e9));
+    }
   };
   fit(workspace_.arena, arena_floats_);
   fit(workspace_.shared, shared_floats_);
@@ -142,7 +154,23 @@ void Program::step_back(const Run& run, size_t step) {
   steps_[step]->backward(run);
 }
 
+// A loss writes the channels alone.
+void Program::clear_spare_lanes() {
+  const int lanes = kernels_.lanes;
+  for (const int output : outputs_) {
+    const Map& map = maps_[static_cast<size_t>(output)];
+    const int used = map.channels % lanes;
+    if (used == 0) continue;
+    for (int64_t image = 0; image < map.images; ++image) {
+      float* block = map.gradient + map.at(lanes, image, map.blocks(lanes) - 1, 0);
+      for (int64_t pixel = 0; pixel < map.pixels(); ++pixel)
+        std::fill_n(block + pixel * lanes + used, lanes - used, 0.0F);
+    }
+  }
+}
+
 void Program::backward() {
+  clear_spare_lanes();
   const Run run = run_of(nullptr, place_, version_, false);
   for (size_t i = steps_.size(); i-- > 0;)
     if (travels_back(*steps_[i])) step_back(run, i);

@@ -47,10 +47,12 @@ class Program {
   Program(const Graph& graph, const Shape& images, const ProgramSettings& settings,
           FlatParameters& parameters, const Kernels& kernels, Workspace& workspace, cpu::ThreadPool& pool);
 
-  // In training mode. What other programs left in the workspace is lost. `version`: of the weights, another
-  // one after every change.
+  // In training mode. What other programs left in the workspace is lost, and does not matter. `version`: of
+  // the weights, another one after every change. Throws Error{kShape}, with nothing changed, for images of a
+  // type that it does not know and where the system has no memory for the workspace.
   void forward(const Tensor& images, const TrainingPlace& place, int64_t version);
-  // From the gradients of all outputs. Adds to those of the parameters.
+  // From the gradients of all outputs, whose lanes beyond the last channel may hold anything. Adds to those
+  // of the parameters.
   void backward();
 
   size_t outputs() const { return outputs_.size(); }
@@ -91,6 +93,7 @@ class Program {
   void plan_gradients();
   void plan_memory();
   void bind();
+  void clear_spare_lanes();
   bool travels_back(const Step& step) const { return maps_[static_cast<size_t>(step.output)].has_gradient; }
   void step_back(const Run& run, size_t step);
   Run run_of(const Tensor* images, const TrainingPlace& place, int64_t version, bool moves);

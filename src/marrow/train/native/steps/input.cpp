@@ -1,5 +1,7 @@
 #include "marrow/train/native/steps/input.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "marrow/base/error.h"
@@ -26,6 +28,14 @@ void for_values(const Input& op, const Tensor& images, int64_t image, const Writ
   }
 }
 
+void check_type(const Tensor& images) {
+  const DType type = images.dtype();
+  if (type != DType::kFloat32 && type != DType::kUInt8 && type != DType::kInt32)
+    throw Error(ErrorKind::kShape,
+                fmt::format("images of a batch are uint8, int32 or float32, not {}", dtype_name(type)));
+}
+
+// Of a type that check_type() takes.
 template <class Write>
 void for_values_of(const Input& op, const Tensor& images, int64_t image, const Write& write) {
   switch (images.dtype()) {
@@ -33,10 +43,8 @@ void for_values_of(const Input& op, const Tensor& images, int64_t image, const W
       return for_values<float>(op, images, image, write);
     case DType::kUInt8:
       return for_values<uint8_t>(op, images, image, write);
-    case DType::kInt32:
-      return for_values<int32_t>(op, images, image, write);
     default:
-      throw Error(ErrorKind::kShape, "images of a batch are uint8, int32 or float32");
+      return for_values<int32_t>(op, images, image, write);
   }
 }
 
@@ -47,6 +55,7 @@ class InputStep final : public Step {
   void forward(const Run& run) override {
     const Map& map = run.maps[static_cast<size_t>(output)];
     const int lanes = run.lanes();
+    check_type(*run.images);  // threads of the pool must not throw
     run.for_chunks(map.images, map.images, [&](int64_t image, int64_t, int) {
       float* dst = map.value + image * map.image_floats(lanes);
       std::fill_n(dst, map.image_floats(lanes), 0.0F);
@@ -65,6 +74,7 @@ class InputStep final : public Step {
 }  // namespace
 
 Tensor ready_images(const Input& op, const Tensor& images) {
+  check_type(images);
   Tensor ready(images.shape());
   const int64_t channels = images.dim(1), pixels = images.dim(2) * images.dim(3);
   float* dst = ready.values().data();

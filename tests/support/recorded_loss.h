@@ -1,6 +1,9 @@
 // Recorded detection losses: predictions, targets, and what came of them.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -8,7 +11,6 @@
 #include <vector>
 
 #include "marrow/loss/options.h"
-#include "marrow/train/torch/loss.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
 #include "support/read_json.h"
@@ -16,21 +18,35 @@
 namespace marrow::testing {
 
 // golden/yolov8/README.md, "loss".
-constexpr double kLoss = 1e-5;              // relative
-constexpr double kGradientAbsolute = 1e-5;  // and
-constexpr double kGradientRelative = 1e-4;
-constexpr double kScores = 1e-4;
+inline constexpr double kLoss = 1e-5;              // relative
+inline constexpr double kGradientAbsolute = 1e-5;  // and
+inline constexpr double kGradientRelative = 1e-4;
+inline constexpr double kScores = 1e-4;
+// Of the parts that it is made of: relative and absolute.
+inline constexpr double kPrimitives = 1e-5;
 
 class RecordedTensors {
  public:
   explicit RecordedTensors(const std::filesystem::path& path)
       : tensors_(weights::read_safetensors(path).tensors) {}
-  torch::Tensor operator[](const std::string& name) const { return train::to_torch(tensors_.at(name)); }
+  const Tensor& operator[](const std::string& name) const { return tensors_.at(name); }
   bool has(const std::string& name) const { return tensors_.contains(name); }
 
  private:
   Weights tensors_;
 };
+
+// (T, 6) float32, an object a row, of recorded "batch_idx", "cls" and "bboxes".
+inline Tensor target_rows(const Tensor& images, const Tensor& classes, const Tensor& boxes) {
+  const Tensor image = images.to_float(), label = classes.to_float(), box = boxes.to_float();
+  Tensor rows({image.size(), 6});
+  for (size_t i = 0; i < static_cast<size_t>(image.size()); ++i) {
+    rows.values()[6 * i] = image.values()[i];
+    rows.values()[6 * i + 1] = label.values()[i];
+    std::ranges::copy(box.values().subspan(4 * i, 4), rows.values().subspan(6 * i + 2).begin());
+  }
+  return rows;
+}
 
 struct RecordedLoss : RecordedTensors {
   nlohmann::json description;
@@ -43,7 +59,7 @@ struct RecordedLoss : RecordedTensors {
       : RecordedTensors(folder / (case_.at("name").get<std::string>() + ".safetensors")), description(case_) {
     for (const double stride : description.at("strides")) strides.push_back(static_cast<int>(stride));
     classes = description.at("nc");
-    reg_max = static_cast<int>((maps(false).at(0).size(1) - classes) / 4);
+    reg_max = static_cast<int>((maps().at(0).dim(1) - classes) / 4);
     const nlohmann::json& gains = description.at("hyp");
     options = {.box_gain = gains.at("box"),
                .class_gain = gains.at("cls"),
@@ -60,15 +76,14 @@ struct RecordedLoss : RecordedTensors {
       EXPECT_NEAR(options.class_weights.at(c), description.at("class_weights").at(c).get<double>(), 1e-6);
   }
 
-  std::vector<torch::Tensor> maps(bool with_gradients, const std::string& prefix = "") const {
-    std::vector<torch::Tensor> maps;
+  // (N, 4 * reg_max + classes, H, W), one a level.
+  std::vector<Tensor> maps(const std::string& prefix = "") const {
+    std::vector<Tensor> maps;
     while (has(prefix + "feat" + std::to_string(maps.size())))
-      maps.push_back((*this)[prefix + "feat" + std::to_string(maps.size())].requires_grad_(with_gradients));
+      maps.push_back((*this)[prefix + "feat" + std::to_string(maps.size())]);
     return maps;
   }
-  train::DetectionTargets targets() const {
-    return {(*this)["batch_idx"], (*this)["cls"], (*this)["bboxes"]};
-  }
+  Tensor targets() const { return target_rows((*this)["batch_idx"], (*this)["cls"], (*this)["bboxes"]); }
 
   // Of two branches; the second's maps begin with "o2o_".
   bool is_dual() const { return has("o2o_feat0"); }

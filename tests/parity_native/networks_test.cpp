@@ -1,0 +1,192 @@
+// Whole networks on our own kernels against the plain loops of the reference in double: a training step from
+// random gradients of what the loss reads. That the reference is right is tests/parity_train's matter.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "marrow/loss/detection_head.h"
+#include "marrow/model/zoo.h"
+#include "marrow/nn/backbones/backbone.h"
+#include "marrow/train/native/native_executor.h"
+#include "support/same_bytes.h"
+#include "train/native/step_cases.h"
+
+namespace marrow {
+namespace {
+
+constexpr TrainingPlace kStepPlace{.seed = 5, .epoch = 2, .position = 40};
+
+// Of gradients, all taken together.
+double whole_distance(const Weights& found, const Weights& wanted) {
+  double difference = 0, whole = 0;
+  for (const auto& [name, gradient] : wanted) {
+    const double norm = testing::norm_of(gradient);
+    whole += norm * norm;
+    const double own = testing::distance(found.at(name), gradient, 1) * std::max(norm, 1.0);
+    difference += own * own;
+  }
+  return std::sqrt(difference / whole);
+}
+
+Graph with_outputs(Graph graph, const std::vector<Value>& values) {
+  graph.outputs.clear();
+  graph.taps.clear();
+  for (const Value value : values)
+    graph.outputs.push_back({"out" + std::to_string(graph.outputs.size()), value});
+  return graph;
+}
+
+// Two roundings of one number may lie on two sides of a kink, or of a tie between the largest: there the
+// gradient goes elsewhere. So activations become smooth ones, and maxima means, whose weights are trained.
+Graph without_kinks(Graph graph) {
+  for (Node& node : graph.nodes) {
+    if (auto* op = std::get_if<Activation>(&node.operation)) {
+      switch (op->kind) {
+        case ActivationKind::kRelu:
+        case ActivationKind::kRelu6:
+        case ActivationKind::kLeakyRelu:
+          *op = {ActivationKind::kElu, 1, {}};
+          break;
+        case ActivationKind::kHardSwish:
+          *op = {ActivationKind::kSilu, 0, {}};
+          break;
+        case ActivationKind::kHardSigmoid:
+          *op = {ActivationKind::kSigmoid, 0, {}};
+          break;
+        default:
+          break;
+      }
+    } else if (const auto* pool = std::get_if<MaxPool>(&node.operation)) {
+      const auto [kernel, stride, padding] = *pool;
+      const std::string weight = "mean" + std::to_string(graph.parameters.size());
+      graph.parameters.push_back({weight,
+                                  {node.channels, 1, kernel, kernel},
+                                  ParameterRole::kWeight,
+                                  Init::constant(1.0 / (kernel * kernel))});
+      node.operation = Conv{.out_channels = node.channels,
+                            .kernel = kernel,
+                            .stride = stride,
+                            .groups = node.channels,
+                            .padding = {padding, padding},
+                            .weight = weight};
+    }
+  }
+  verify(graph);
+  return graph;
+}
+
+void expect_same_step(const Graph& graph, const Shape& shape, double tolerance) {
+  const Weights weights = initialize(graph, 3);
+  const Tensor input = testing::noise(shape, 17);
+  const testing::NativeOptions options = {.threads = 2, .place = kStepPlace, .poisoned = true};
+  const testing::ReferenceStep wanted = testing::run_in_double(graph, weights, input, options);
+  const testing::NativeStep found = testing::run_native(graph, weights, input, wanted.seeds, options);
+  for (size_t i = 0; i < wanted.values.size(); ++i)
+    EXPECT_LE(testing::distance(found.values[i], wanted.values[i], 0), tolerance) << "value " << i;
+  const Weights& gradients = wanted.gradients.parameters;
+  EXPECT_EQ(found.gradients.size(), gradients.size());
+  EXPECT_LE(whole_distance(found.gradients, gradients), tolerance);
+  EXPECT_LE(testing::distance(found.input, wanted.gradients.input, 0), tolerance);
+  double largest = 0;
+  for (const auto& [name, gradient] : gradients) largest = std::max(largest, testing::norm_of(gradient));
+  for (const auto& [name, gradient] : gradients)
+    EXPECT_LE(testing::distance(found.gradients.at(name), gradient, 1e-3 * largest), 4 * tolerance) << name;
+  for (const auto& [name, statistic] : wanted.statistics)
+    if (statistic.dtype() == DType::kFloat64) {
+      EXPECT_LE(testing::distance(found.statistics.at(name), statistic, 1e-2), tolerance) << name;
+    }
+}
+
+int64_t count_parameters(const Graph& graph) {
+  int64_t count = 0;
+  for (const Parameter& parameter : graph.parameters)
+    if (parameter.counted()) count += element_count(parameter.shape);
+  return count;
+}
+
+// Of a family, and its name.
+std::pair<std::string, Graph> smallest_classifier(const nn::BackboneFamily& family) {
+  std::pair<std::string, Graph> smallest;
+  for (const nn::BackboneVariant& variant : family.variants) {
+    Graph graph = nn::build_classifier(nn::choose_backbone(variant.name), 10);
+    if (smallest.second.nodes.empty() || count_parameters(graph) < count_parameters(smallest.second))
+      smallest = {variant.name, std::move(graph)};
+  }
+  return smallest;
+}
+
+// At 64 pixels the last batch norms see eight values a channel, which brings out roundings: the reference
+// itself, rounded to float32 with its sums in double, is up to 2e-5 off.
+constexpr double kSmallImages = 1e-4;
+
+TEST(parity_native_networks, TheSmallestClassifierOfEachFamily) {
+  std::set<std::string_view> drops;
+  for (const nn::BackboneFamily* family : nn::backbone_families()) {
+    const auto [name, graph] = smallest_classifier(*family);
+    SCOPED_TRACE(name);
+    for (const Node& node : graph.nodes) {
+      const auto* dropout = std::get_if<Dropout>(&node.operation);
+      if (dropout != nullptr) drops.insert(dropout->downscale_in_inference ? "Paddle's dropout" : "dropout");
+      if (std::holds_alternative<DropPath>(node.operation)) drops.insert("drop path");
+    }
+    expect_same_step(without_kinks(graph), {2, 3, 64, 64}, kSmallImages);
+  }
+  EXPECT_EQ(drops.size(), 3u) << "not every kind of mask was met";
+}
+
+TEST(parity_native_networks, TheSmallestDetectorOfEachFamily) {
+  for (const nn::BackboneFamily* family : nn::backbone_families()) {
+    const std::string name = smallest_classifier(*family).first;
+    SCOPED_TRACE(name);
+    const Graph graph = model::make_model("yolov8n", name).graph;
+    expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 64, 64},
+                     kSmallImages);
+  }
+}
+
+TEST(parity_native_networks, YoloV8nOfLargerImages) {
+  const Graph graph = model::make_model("yolov8n").graph;
+  expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 320, 320}, 2e-5);
+}
+
+// One maximum that goes elsewhere turns the gradient by thousandths.
+TEST(parity_native_networks, YoloV8nAsItIs) {
+  const Graph graph = model::make_model("yolov8n").graph;
+  expect_same_step(with_outputs(graph, loss::detection_maps(graph)), {2, 3, 192, 192}, 5e-3);
+}
+
+// A whole step of a whole network: loss, clipping, optimizer and average.
+TEST(parity_native_networks, BytesDoNotDependOnThreads) {
+  const Graph graph = model::make_model("yolov8n").graph;
+  for (const auto kind : {train::OptimizerKind::kSgd, train::OptimizerKind::kMuSgd}) {
+    train::ExecutorState wanted;
+    for (const int threads : {1, 2, 3, 7}) {
+      SCOPED_TRACE(threads);
+      train::ExecutorSettings settings{.objective = loss::DetectionLossOptions(),
+                                       .groups = train::parameter_groups(graph, 5e-4, kind),
+                                       .optimizer = kind,
+                                       .threads = threads};
+      const Weights start = initialize(graph, 3);
+      const auto executor =
+          train::make_native_executor(graph, {.weights = start, .average = start}, settings);
+      for (int step = 0; step < 2; ++step) {
+        train::TrainingBatch batch{
+            .images = testing::noise({3, 3, 96 + 32 * step, 64}, 4),
+            .targets = Tensor::from({3, 6}, std::vector<float>{0, 1, 0.4F, 0.5F, 0.5F, 0.6F,  //
+                                                               0, 2, 0.7F, 0.3F, 0.3F, 0.3F,  //
+                                                               2, 0, 0.5F, 0.5F, 0.8F, 0.7F})};
+        executor->accumulate(batch, kStepPlace);
+        EXPECT_TRUE(std::isfinite(executor->clip_gradients(10, 1)));
+        executor->update({.bias_lr = 0.1, .lr = 0.01, .momentum = 0.9, .accumulate = 1});
+      }
+      if (threads == 1)
+        wanted = executor->state();
+      else
+        testing::expect_same_bytes(executor->state(), wanted);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace marrow
