@@ -76,12 +76,12 @@ Graph without_kinks(Graph graph) {
   return graph;
 }
 
-void expect_same_step(const Graph& graph, const Shape& shape, double tolerance) {
-  const Weights weights = initialize(graph, 3);
-  const Tensor input = testing::noise(shape, 17);
-  const testing::NativeOptions options = {.threads = 2, .place = kStepPlace, .poisoned = true};
-  const testing::ReferenceStep wanted = testing::run_in_double(graph, weights, input, options);
-  const testing::NativeStep found = testing::run_native(graph, weights, input, wanted.seeds, options);
+struct Bound {
+  cpu::SimdLevel level;
+  double tolerance;
+};
+
+void expect_step(const testing::NativeStep& found, const testing::ReferenceStep& wanted, double tolerance) {
   for (size_t i = 0; i < wanted.values.size(); ++i)
     EXPECT_LE(testing::distance(found.values[i], wanted.values[i], 0), tolerance) << "value " << i;
   const Weights& gradients = wanted.gradients.parameters;
@@ -96,6 +96,18 @@ void expect_same_step(const Graph& graph, const Shape& shape, double tolerance) 
     if (statistic.dtype() == DType::kFloat64) {
       EXPECT_LE(testing::distance(found.statistics.at(name), statistic, 1e-2), tolerance) << name;
     }
+}
+
+void expect_same_step(const Graph& graph, const Shape& shape, const std::vector<Bound>& bounds) {
+  const Weights weights = initialize(graph, 3);
+  const Tensor input = testing::noise(shape, 17);
+  testing::NativeOptions options = {.threads = 2, .place = kStepPlace, .poisoned = true};
+  const testing::ReferenceStep wanted = testing::run_in_double(graph, weights, input, options);
+  for (const auto& [level, tolerance] : bounds) {
+    SCOPED_TRACE(std::string(cpu::simd_name(level)));
+    options.level = level;
+    expect_step(testing::run_native(graph, weights, input, wanted.seeds, options), wanted, tolerance);
+  }
 }
 
 int64_t count_parameters(const Graph& graph) {
@@ -130,7 +142,7 @@ TEST(parity_native_networks, TheSmallestClassifierOfEachFamily) {
       if (dropout != nullptr) drops.insert(dropout->downscale_in_inference ? "Paddle's dropout" : "dropout");
       if (std::holds_alternative<DropPath>(node.operation)) drops.insert("drop path");
     }
-    expect_same_step(without_kinks(graph), {2, 3, 64, 64}, kSmallImages);
+    expect_same_step(without_kinks(graph), {2, 3, 64, 64}, {{cpu::choose_simd_level(), kSmallImages}});
   }
   EXPECT_EQ(drops.size(), 3u) << "not every kind of mask was met";
 }
@@ -141,19 +153,22 @@ TEST(parity_native_networks, TheSmallestDetectorOfEachFamily) {
     SCOPED_TRACE(name);
     const Graph graph = model::make_model("yolov8n", name).graph;
     expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 64, 64},
-                     kSmallImages);
+                     {{cpu::choose_simd_level(), kSmallImages}});
   }
 }
 
+// The plain kernels sum in double, the others in float32.
 TEST(parity_native_networks, YoloV8nOfLargerImages) {
   const Graph graph = model::make_model("yolov8n").graph;
-  expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 320, 320}, 2e-5);
+  expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 320, 320},
+                   {{cpu::SimdLevel::kPlain, 1e-5}, {cpu::choose_simd_level(), 2e-5}});
 }
 
 // One maximum that goes elsewhere turns the gradient by thousandths.
 TEST(parity_native_networks, YoloV8nAsItIs) {
   const Graph graph = model::make_model("yolov8n").graph;
-  expect_same_step(with_outputs(graph, loss::detection_maps(graph)), {2, 3, 192, 192}, 5e-3);
+  expect_same_step(with_outputs(graph, loss::detection_maps(graph)), {2, 3, 192, 192},
+                   {{cpu::choose_simd_level(), 5e-3}});
 }
 
 // A whole step of a whole network: loss, clipping, optimizer and average.
