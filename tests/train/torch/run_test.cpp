@@ -13,6 +13,11 @@
 namespace marrow::train {
 namespace {
 
+// Of losses in twelve steps, which enlarge what the first ones round: 9e-5 between LibTorch and our kernels.
+constexpr double kRounding = 1e-3;
+// Of the losses of three steps: bfloat16 has eight bits, and its losses differed by 0.4 %.
+constexpr double kLowPrecision = 0.02;
+
 struct Device {
   const char* name;
   const char* device;
@@ -38,25 +43,25 @@ class TorchRuns : public ::testing::TestWithParam<Device> {
     return options;
   }
 
+  using Rows = std::vector<std::vector<double>>;
   // Losses of training and of validation, an epoch a row.
-  std::vector<std::vector<double>> losses(const std::string& name) const {
+  Rows losses(const std::string& name) const {
     const ResultsTable table = read_results_csv(tiny_.run(name) / "results.csv");
-    std::vector<std::vector<double>> rows(table.rows.size());
+    Rows rows(table.rows.size());
     for (size_t column = 0; column < table.columns.size(); ++column)
       if (table.columns[column].ends_with("_loss"))
         for (size_t row = 0; row < rows.size(); ++row) rows[row].push_back(table.rows[row][column]);
     return rows;
   }
 
-  void expect_near(const std::string& found, const std::string& wanted, double tolerance) const {
-    const auto rows = losses(found), others = losses(wanted);
-    ASSERT_EQ(rows.size(), others.size());
-    ASSERT_EQ(rows[0].size(), 6u);
-    for (size_t row = 0; row < rows.size(); ++row)
-      for (size_t i = 0; i < rows[row].size(); ++i) {
-        std::printf("%s %zu %zu %g\n", found.c_str(), row, i, std::abs(rows[row][i] / others[row][i] - 1));
-        EXPECT_NEAR(rows[row][i], others[row][i], tolerance * others[row][i]) << "epoch " << row + 1;
-      }
+  // The first `epochs` of them.
+  static void expect_near(const Rows& found, const Rows& wanted, double tolerance, size_t epochs = 4) {
+    ASSERT_EQ(found.size(), 4u);
+    ASSERT_EQ(wanted.size(), 4u);
+    ASSERT_EQ(found[0].size(), 6u);
+    for (size_t row = 0; row < epochs; ++row)
+      for (size_t i = 0; i < found[row].size(); ++i)
+        EXPECT_NEAR(found[row][i], wanted[row][i], tolerance * wanted[row][i]) << "epoch " << row + 1;
   }
 
   testing::TinyRun tiny_;
@@ -67,7 +72,7 @@ TEST_P(TorchRuns, GoTheWayOfOurKernels) {
   ours.device = "cpu";
   ASSERT_EQ(run_training(ours, native_backend), RunOutcome::kFinished);
   ASSERT_EQ(run_training(options("torch"), torch_backend), RunOutcome::kFinished);
-  expect_near("torch", "native", 1e-3);
+  expect_near(losses("torch"), losses("native"), kRounding);
 }
 
 TEST_P(TorchRuns, GoOnFromACheckpoint) {
@@ -77,20 +82,19 @@ TEST_P(TorchRuns, GoOnFromACheckpoint) {
   ASSERT_EQ(resume_training(
                 tiny_.weights("run", "epoch1"), [](TrainOptions&) {}, torch_backend),
             RunOutcome::kFinished);
-  const auto found = losses("run");
-  ASSERT_EQ(found.size(), wanted.size());
-  for (size_t row = 0; row < found.size(); ++row)
-    for (size_t i = 0; i < found[row].size(); ++i)
-      EXPECT_NEAR(found[row][i], wanted[row][i], 1e-3 * wanted[row][i]) << "epoch " << row + 1;
-  if (!is_cuda()) EXPECT_EQ(tiny_.bytes("run", "last"), last);
+  expect_near(losses("run"), wanted, kRounding);
+  if (!is_cuda()) {
+    EXPECT_EQ(tiny_.bytes("run", "last"), last);
+  }
 }
 
 TEST_P(TorchRuns, InLowPrecisionStayNear) {
   ASSERT_EQ(run_training(options("fp32"), torch_backend), RunOutcome::kFinished);
   for (const char* amp : GetParam().low_precisions) {
     ASSERT_EQ(run_training(options(amp, amp), torch_backend), RunOutcome::kFinished);
-    expect_near(amp, "fp32", 0.05);
-    EXPECT_NE(losses(amp), losses("fp32")) << amp;
+    SCOPED_TRACE(amp);
+    expect_near(losses(amp), losses("fp32"), kLowPrecision, 1);
+    EXPECT_NE(losses(amp), losses("fp32"));
   }
 }
 
