@@ -108,7 +108,7 @@ class DualTraining {
   double images() const { return static_cast<double>(images_.dim(0)); }
 
   loss::DualDetectionLoss::Terms accumulate(double share) {
-    trunk_->forward(images_, {}, version_);
+    trunk_->forward({&images_, 1}, {}, version_);
     std::vector<loss::LevelMaps<const float>> maps[2];
     std::vector<loss::LevelMaps<float>> gradients[2];
     const auto add_level = [&](size_t pair, const Program& program, size_t first) {
@@ -124,7 +124,7 @@ class DualTraining {
       const loss::MapView<const float> map = trunk_->output(source);
       Tensor rows(map.shape());
       testing::copy_rows(map, rows);
-      branches_[k]->forward(rows, {}, version_);
+      branches_[k]->forward({&rows, 1}, {}, version_);
       add_level(1, *branches_[k], 0);
     }
     const auto input = [&](size_t pair) {

@@ -277,6 +277,12 @@ TEST_F(StartModel, FreezesByTheNumberOfTheLine) {
   EXPECT_THROW(frozen_parts(model, {"23"}), Error);
   EXPECT_EQ(frozen_parts(model, {"22.cv2", "9"}), (std::vector<std::string>{"model.22.cv2.", "model.9."}));
   EXPECT_THROW(frozen_parts(model, {"22.cv7"}), Error);
+  const std::vector<std::string> backbone = frozen_parts(model, {"backbone", "22.cv2"});
+  EXPECT_EQ(backbone.size(), 11u);
+  EXPECT_EQ(backbone.front(), "model.0.");
+  EXPECT_EQ(backbone[9], "model.9.");
+  EXPECT_EQ(frozen_parts(model::make_model("yolov8n", "starnet_s050"), {"backbone"}),
+            std::vector<std::string>{"model.0."});
   std::vector<std::string> all;
   for (size_t i = 0; i < model.layers.size(); ++i) all.push_back(std::to_string(i));
   EXPECT_THROW(frozen_parts(model, all), Error);

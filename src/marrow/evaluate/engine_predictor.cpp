@@ -11,8 +11,8 @@ constexpr size_t kKeptShapes = 8;
 
 // Planes of samples, red first where they are colours, become the numbers of the network's input.
 template <class Sample, class Stored>
-void fill_input(std::span<const Stored> planes, const InputFormat& format, const SampleFormat& samples,
-                std::span<float> chw) {
+void fill_planes(std::span<const Stored> planes, const InputFormat& format, const SampleFormat& samples,
+                 std::span<float> chw) {
   const SampleValues values(format, samples);
   const size_t area = planes.size() / static_cast<size_t>(samples.channels);
   for (int c = 0; c < samples.channels; ++c) {
@@ -29,6 +29,17 @@ std::string output_of(const model::Model& model, bool suppress) {
 
 }  // namespace
 
+void fill_input(const Tensor& images, int64_t index, const Graph& graph, Tensor& input) {
+  const SampleFormat samples = image_reading(graph).samples;
+  const auto count = static_cast<size_t>(input.size()), first = static_cast<size_t>(index) * count;
+  if (samples.bits == 16)
+    fill_planes<uint16_t>(images.values<int32_t>().subspan(first, count), input_format(graph), samples,
+                          input.values());
+  else
+    fill_planes<uint8_t>(images.values<uint8_t>().subspan(first, count), input_format(graph), samples,
+                         input.values());
+}
+
 EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options,
                                  bool suppress)
     : network_({trained.model.graph, trained.weights}, {output_of(trained.model, suppress)}, options,
@@ -37,18 +48,9 @@ EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engin
 Tensor EnginePredictor::operator()(const Tensor& images) {
   const int64_t n = images.dim(0), channels = images.dim(1), height = images.dim(2), width = images.dim(3);
   predict::CompiledNetwork::Compiled& network = network_.at({1, channels, height, width});
-  const InputFormat& format = input_format(network_.graph());
-  const SampleFormat samples = image_reading(network_.graph()).samples;
-  const auto count = static_cast<size_t>(channels * height * width);
   Tensor predictions;
   for (int64_t i = 0; i < n; ++i) {
-    const size_t first = static_cast<size_t>(i) * count;
-    if (samples.bits == 16)
-      fill_input<uint16_t>(images.values<int32_t>().subspan(first, count), format, samples,
-                           network.input.values());
-    else
-      fill_input<uint8_t>(images.values<uint8_t>().subspan(first, count), format, samples,
-                          network.input.values());
+    fill_input(images, i, network_.graph(), network.input);
     const Tensor& output = network.run();
     if (i == 0) {
       Shape shape = output.shape();

@@ -6,6 +6,9 @@
 
 namespace marrow::evaluate {
 
+// Number `index` of a loader's images (N, C, H, W), red first, as the network's input (1, C, H, W).
+void fill_input(const Tensor& images, int64_t index, const Graph& graph, Tensor& input);
+
 // One caller at a time. Images go through one by one: a batch is not faster on a CPU.
 class EnginePredictor {
  public:

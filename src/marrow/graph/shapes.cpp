@@ -164,11 +164,13 @@ std::vector<Shape> infer_shapes(const Graph& graph, const Shape& input) {
   return ShapeInference(graph, input).run();
 }
 
-std::vector<bool> reachable(const Graph& graph, std::span<const Value> targets) {
-  std::vector<bool> needed(graph.nodes.size(), false);
+std::vector<bool> reachable(const Graph& graph, std::span<const Value> targets,
+                            std::span<const Value> given) {
+  std::vector<bool> needed(graph.nodes.size(), false), known = needed;
   for (const Value target : targets) needed.at(static_cast<size_t>(target.id)) = true;
+  for (const Value value : given) known.at(static_cast<size_t>(value.id)) = true;
   for (size_t i = graph.nodes.size(); i-- > 0;)
-    if (needed[i])
+    if (needed[i] && !known[i])
       for (const Value input : graph.nodes[i].inputs) needed[static_cast<size_t>(input.id)] = true;
   return needed;
 }

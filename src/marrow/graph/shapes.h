@@ -16,7 +16,8 @@ std::vector<Shape> infer_shapes(const Graph& graph, const Shape& input);
 // Padding on one axis of size n as two concrete numbers; resolves TensorFlow SAME.
 Padding resolve_padding(const Padding& padding, int64_t n, int kernel, int stride, int dilation);
 
-// The nodes needed to compute `targets`, in order. true = needed.
-std::vector<bool> reachable(const Graph& graph, std::span<const Value> targets);
+// The nodes needed to compute `targets`, in order, where `given` are known. true = needed.
+std::vector<bool> reachable(const Graph& graph, std::span<const Value> targets,
+                            std::span<const Value> given = {});
 
 }  // namespace marrow

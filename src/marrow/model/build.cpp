@@ -440,6 +440,12 @@ Model build_model(const ModelSpec& spec, const BuildOptions& options) {
   return model;
 }
 
+size_t backbone_layers(const Model& model) {
+  // SPPF behind a backbone in one line is no part of a published one's file.
+  if (model.layers.front().backbone) return 1;
+  return parse_model_spec(model.yaml, "the model").backbone.size();
+}
+
 Model rebuild_model(const Model& model, const BuildOptions& options, int class_branch) {
   BuildOptions kept = options;
   if (!kept.input && !model.graph.nodes.empty())

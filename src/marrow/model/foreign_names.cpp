@@ -12,13 +12,6 @@
 namespace marrow::model {
 namespace {
 
-int backbone_end(const Model& model) {
-  // A whole backbone in one line; SPPF behind it is no part of a published backbone's file.
-  if (model.layers.front().backbone) return model.layers.front().end_node;
-  const ModelSpec spec = parse_model_spec(model.yaml, "the model");
-  return model.layers.at(spec.backbone.size() - 1).end_node;
-}
-
 // The tensors of the file, and the parameters of a model or its backbone, as match_by_order wants them.
 std::vector<NamedShape> shapes_of_file(const weights::Checkpoint& checkpoint) {
   std::vector<NamedShape> shapes;
@@ -97,7 +90,8 @@ void rename_tensors(const std::vector<std::string>& texts, const std::string& fi
 }
 
 std::vector<std::string> backbone_parameters(const Model& model) {
-  const int last = model.layers.empty() ? model.graph.find("c5").id : backbone_end(model) - 1;
+  const int last = model.layers.empty() ? model.graph.find("c5").id
+                                        : model.layers.at(backbone_layers(model) - 1).end_node - 1;
   std::vector<std::string> names;
   for (int id = 0; id <= last; ++id)
     for (std::string& name : parameter_names(model.graph.nodes[static_cast<size_t>(id)].operation))

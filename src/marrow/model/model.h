@@ -73,6 +73,10 @@ struct BuildOptions {
   bool warn_of_other_readings = true;
 };
 
+// How many of its first layers are its backbone: one, where that is one line, or else the lines of
+// `backbone:`. Of a model that has layers.
+size_t backbone_layers(const Model& model);
+
 // Builds, and infers shapes once, so that layers whose maps do not meet are refused here.
 // Throws Error "file:line: layer 11 (Concat): ...", of kind kModel or kShape.
 Model build_model(const ModelSpec& spec, const BuildOptions& options = {});

@@ -25,14 +25,15 @@ TrainingBatch training_batch(const loader::DetectionBatch& batch) {
 
 DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
                              int image_size, int stride, evaluate::OpenedSplit train,
-                             evaluate::OpenedSplit val)
+                             evaluate::OpenedSplit val, std::unique_ptr<FeatureLoader> features)
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       image_size_(image_size),
       stride_(stride),
       third_loss_(loss::detection_head(graph).reg_max == 1 ? "l1_loss" : "dfl_loss"),
       format_(input_format(graph)),
       output_(graph.find("output0")),
-      threads_(options.threads) {}
+      threads_(options.threads),
+      features_(std::move(features)) {}
 
 std::vector<int64_t> DetectionTask::objects_of_classes() const {
   std::vector<int64_t> counts(names_.size(), 0);
@@ -56,7 +57,16 @@ void DetectionTask::start(const Place& place) {
   int64_t epoch = place.epochs - options_.close_mosaic;
   if (rules_named(options_.rules) == Rules::k84) epoch = std::max<int64_t>(epoch, 0);
   close_mosaic_epoch_ = options_.close_mosaic > 0 && epoch >= 0 ? epoch : -1;
-  LoaderTask::start(place);
+  if (!features_) return LoaderTask::start(place);
+  seed_ = place.seed;
+  // The versions of the images stay the same when a run goes back and draws other batches.
+  Place drawn = place;
+  drawn.seed = options_.seed;
+  features_->start(complete_options(drawn), place.seed, place.epoch * batches_per_epoch() + place.batch);
+}
+
+double DetectionTask::waited_seconds() const {
+  return features_ ? features_->waited_seconds() : LoaderTask::waited_seconds();
 }
 
 loader::DetectionLoaderOptions DetectionTask::loader_options(const Place&) const {
@@ -78,7 +88,21 @@ Objective DetectionTask::objective() const {
       .rules = rules_named(options_.rules)};
 }
 
+Task::Batch DetectionTask::next_features() {
+  FeatureBatch made = features_->next([&](const loader::DetectionBatch& drawn) {
+    if (plots_) plots_->train_batch(drawn, batches_per_epoch(), close_mosaic_epoch_);
+  });
+  Batch batch;
+  batch.place = place_of(made);
+  batch.images = static_cast<int>(made.features.images.front());
+  batch.instances = made.targets.dim(0);
+  batch.image_size = image_size_;
+  batch.data = {{}, std::move(made.targets), std::move(made.ignored), std::move(made.features)};
+  return batch;
+}
+
 Task::Batch DetectionTask::next() {
+  if (features_) return next_features();
   const std::optional<loader::DetectionBatch> loaded = loader_->next();
   if (plots_) plots_->train_batch(*loaded, batches_per_epoch(), close_mosaic_epoch_);
   Batch batch;

@@ -3,6 +3,7 @@
 
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/loader/detection_loader.h"
+#include "marrow/train/feature_loader.h"
 #include "marrow/train/loader_task.h"
 
 namespace marrow::train {
@@ -10,9 +11,11 @@ namespace marrow::train {
 class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::DetectionLoaderOptions> {
  public:
   // `graph` is the model's. Images come from `train` and `val`, of which the latter may have none.
-  // `image_size` is a multiple of `stride`.
+  // `image_size` is a multiple of `stride`. With `features`, which are of the images of `train`, batches have
+  // those.
   DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                int image_size, int stride, evaluate::OpenedSplit train, evaluate::OpenedSplit val);
+                int image_size, int stride, evaluate::OpenedSplit train, evaluate::OpenedSplit val,
+                std::unique_ptr<FeatureLoader> features = nullptr);
 
   std::vector<std::string> loss_names() const override { return {"box_loss", "cls_loss", third_loss_}; }
   std::vector<std::string> result_columns() const override;
@@ -20,11 +23,13 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   Objective objective() const override;
   Batch next() override;
   Validation validate(TrainingExecutor& executor, bool last, const std::function<bool()>& stop) override;
+  double waited_seconds() const override;
   void show_to(RunPlots& plots) override;
 
  private:
   loader::DetectionLoaderOptions loader_options(const Place& place) const override;
   std::vector<int64_t> objects_of_classes() const;
+  Batch next_features();
 
   int image_size_;
   int stride_;
@@ -32,6 +37,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   InputFormat format_;
   Value output_;
   cpu::ThreadPool threads_;
+  std::unique_ptr<FeatureLoader> features_;  // may be none
   RunPlots* plots_ = nullptr;
   int64_t close_mosaic_epoch_ = -1;  // -1: none
 };

@@ -26,15 +26,10 @@ class LoaderTask : public Task {
     if (loader_) waited_ += loader_->waited_seconds();
     loader_.reset();  // its threads end before others begin
     seed_ = place.seed;
-    LoaderOptions loader = loader_options(place);
-    loader.batch = options_.batch;
-    loader.workers = workers_;
-    loader.seed = place.seed;
-    loader.epochs = place.epochs;
     // Behind the last batch of an epoch stands the first of the next.
     const int64_t batches = batches_per_epoch();
-    loader_ = std::make_unique<Loader>(train_.images, std::move(loader), place.epoch + place.batch / batches,
-                                       place.batch % batches);
+    loader_ = std::make_unique<Loader>(train_.images, complete_options(place),
+                                       place.epoch + place.batch / batches, place.batch % batches);
   }
 
  protected:
@@ -49,6 +44,15 @@ class LoaderTask : public Task {
 
   // What is this task's own; the rest follows from the place.
   virtual LoaderOptions loader_options(const Place& place) const = 0;
+
+  LoaderOptions complete_options(const Place& place) const {
+    LoaderOptions loader = loader_options(place);
+    loader.batch = options_.batch;
+    loader.workers = workers_;
+    loader.seed = place.seed;
+    loader.epochs = place.epochs;
+    return loader;
+  }
 
   // Nothing is kept for a backward pass, so that more images fit.
   int validation_batch() const { return 2 * options_.batch; }

@@ -16,6 +16,7 @@
 #include "marrow/train/classification_task.h"
 #include "marrow/train/detection_task.h"
 #include "marrow/train/dropout.h"
+#include "marrow/train/feature_loader.h"
 
 namespace marrow::train {
 namespace {
@@ -84,6 +85,19 @@ void refuse_other_metric(const TrainOptions& options, const model::Model& model)
                           classifies ? "top1 or top5" : "mAP50-95, mAP50, precision or recall"));
 }
 
+// What is made of an image once must be made of it every time.
+void refuse_feature_cache(const TrainOptions& options, const model::Model& model) {
+  if (options.cache != kFeatureCache) return;
+  const auto refuse = [](const std::string& why) {
+    throw Error(ErrorKind::kUsage, "cache: features: " + why);
+  };
+  if (model.task == "classify") refuse("only of detectors");
+  if (options.freeze.empty()) refuse("no layer is frozen, so nothing stays as it is; --freeze backbone");
+  if (options.rect) refuse("of squares alone, not with rect");
+  if (multi_scale_share(options) > 0) refuse("of one size alone, not with multi_scale");
+  if (options.act_decay_epochs > 0) refuse("not with act_decay_epochs, which changes frozen layers too");
+}
+
 void settle_classifier(TrainOptions& options, model::Model& model) {
   if (model.classes() < 2)
     throw Error(ErrorKind::kUsage, options.data + ": one class; a classifier tells at least two apart");
@@ -126,6 +140,7 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
             const std::function<void(std::string_view)>& say) {
   refuse_other_kind(options, model, dataset);
   refuse_other_metric(options, model);
+  refuse_feature_cache(options, model);
   say_without_colours(options, model, say);
   if (model.task == "classify") {
     settle_classifier(options, model);
@@ -162,7 +177,8 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
 
 std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,
                                 const data::Dataset& dataset,
-                                const std::function<void(std::string_view)>& say) {
+                                const std::function<void(std::string_view)>& say,
+                                std::optional<FrozenPart> frozen) {
   evaluate::OpenSplitOptions open;
   open.image_size = options.imgsz;
   open.cache = options.cache == "ram" || options.cache == "true" ? loader::ImageCache::kAll
@@ -194,13 +210,20 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   options.batch = static_cast<int>(
       std::min(static_cast<size_t>(options.batch), loader::training_images(*train.images).count()));
   const std::string fingerprint = train.fingerprint + val.fingerprint;
+  std::unique_ptr<FeatureLoader> features;
+  if (frozen) {
+    features = std::make_unique<FeatureLoader>(train.images, std::move(*frozen),
+                                               std::min(options.cache_variants, options.epochs));
+    say(features->summary());
+  }
   std::unique_ptr<Task> task;
   if (model.task == "classify")
     task = std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
                                                 std::move(val));
   else
     task = std::make_unique<DetectionTask>(options, model.graph, model.names, options.imgsz,
-                                           size_multiple(model), std::move(train), std::move(val));
+                                           size_multiple(model), std::move(train), std::move(val),
+                                           std::move(features));
   task->data_fingerprint = fingerprint;
   return task;
 }

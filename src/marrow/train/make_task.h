@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "marrow/data/dataset.h"
 #include "marrow/model/model.h"
+#include "marrow/train/frozen_part.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/task.h"
 
@@ -20,9 +22,11 @@ namespace marrow::train {
 void settle(TrainOptions& options, model::Model& model, const data::Dataset& dataset,
             const std::function<void(std::string_view)>& say);
 
-// Opens the splits and settles the batch. `model` and `options` are settled.
+// Opens the splits and settles the batch. `model` and `options` are settled. With a `frozen` part the task's
+// batches have its features instead of images; of a detector.
 std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,
                                 const data::Dataset& dataset,
-                                const std::function<void(std::string_view)>& say);
+                                const std::function<void(std::string_view)>& say,
+                                std::optional<FrozenPart> frozen = {});
 
 }  // namespace marrow::train

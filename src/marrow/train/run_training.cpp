@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
@@ -13,6 +14,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/base/text.h"
 #include "marrow/model/summary.h"
+#include "marrow/train/frozen_part.h"
 #include "marrow/train/make_task.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
@@ -54,14 +56,20 @@ class RunSetup {
           fmt::format("{} has {} classes, but the checkpoint's model {}. A run goes on with the classes it "
                       "began with",
                       options.data, names.size(), model.classes()));
-    const std::unique_ptr<Task> task = make_task(options, model, dataset, talk);
+    const std::vector<std::string> frozen = frozen_parts(model, options.freeze);
+    std::optional<FrozenPart> cached;
+    if (options.cache == kFeatureCache) cached.emplace(model.graph, start.weights, frozen, options.threads);
+    std::vector<Value> given;
+    if (cached) given = cached->border();
+    const std::unique_ptr<Task> task = make_task(options, model, dataset, talk, std::move(cached));
     compare_data(start.state.data, task->data_fingerprint);
     start.state.data = task->data_fingerprint;
     TrainerSettings settings;
     settings.folder = folder;
     settings.on_terminal = isatty(STDERR_FILENO) != 0;
     settings.backend = backend;
-    settings.frozen = frozen_parts(model, options.freeze);
+    settings.frozen = frozen;
+    settings.given = given;
     const bool cuts = model.tiles.side > 0;
     talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
@@ -254,7 +262,14 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   }
   const std::string data = checkpoint.options.data;
   const int epochs = checkpoint.options.epochs;
+  const std::string cache = checkpoint.options.cache;
   changes(checkpoint.options);
+  if ((cache == kFeatureCache) != (checkpoint.options.cache == kFeatureCache))
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("--cache {}: the run began with {}, and goes on with that: features change what is "
+                    "trained",
+                    checkpoint.options.cache, cache));
   if (checkpoint.finished && checkpoint.options.epochs == epochs) {
     talk(fmt::format("{}: this run is finished, so nothing is left to do. --resume {} --epochs {} trains on",
                      folder.string(), run.string(), 2 * epochs));

@@ -305,7 +305,14 @@ std::vector<std::string> frozen_parts(const model::Model& model, const std::vect
     return parameter.name.find(part) != std::string::npos;
   };
   const auto& parameters = model.graph.parameters;
+  std::vector<std::string> chosen;
   for (const std::string& layer : layers) {
+    if (layer != kWholeBackbone)
+      chosen.push_back(layer);
+    else
+      for (size_t i = 0; i < model::backbone_layers(model); ++i) chosen.push_back(std::to_string(i));
+  }
+  for (const std::string& layer : chosen) {
     const std::string part = fmt::format("model.{}.", layer);
     const bool found = std::ranges::any_of(parameters, [&](const Parameter& p) { return has(p, part); });
     if (found) {

@@ -20,9 +20,9 @@ model::TrainedModel start_model(const TrainOptions& options, const std::vector<s
                                 const ImageReading& reading,
                                 const std::function<void(const std::string&)>& say);
 
-// The parts of parameter names that `freeze` stands for: "model.0.", "model.22.cv2.", ... Layers without
-// parameters are left out. Throws Error{kUsage} for a layer or part that the model does not have, and when
-// nothing would be left to train.
+// The parts of parameter names that `freeze` stands for: "model.0.", "model.22.cv2.", ...; kWholeBackbone
+// stands for all layers of the backbone. Layers without parameters are left out. Throws Error{kUsage} for a
+// layer or part that the model does not have, and when nothing would be left to train.
 std::vector<std::string> frozen_parts(const model::Model& model, const std::vector<std::string>& layers);
 
 }  // namespace marrow::train

@@ -79,6 +79,7 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
                                                  .optimizer = choice_.kind,
                                                  .beta1 = choice_.momentum,
                                                  .frozen = settings_.frozen,
+                                                 .given = settings_.given,
                                                  .device = settings_.backend.device,
                                                  .precision = settings_.backend.precision,
                                                  .threads = settings_.backend.threads})),

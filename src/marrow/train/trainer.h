@@ -23,6 +23,7 @@ struct TrainerSettings {
   std::filesystem::path folder;  // of the run; weights/ in it exists
   TrainingBackend backend;
   std::vector<std::string> frozen = {};  // as in ExecutorSettings
+  std::vector<Value> given = {};         // the same; the task's batches bring them
   bool on_terminal = false;
   RunPlots* plots = nullptr;  // that the task shows to, too; none: no plots
 };

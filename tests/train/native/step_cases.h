@@ -57,13 +57,13 @@ inline NativeStep run_native(const Graph& graph, const Weights& weights, const T
   Program program(graph, input.shape(), settings, parameters, train::native::kernels_of(options.level),
                   workspace, pool);
   if (options.poisoned) {
-    program.forward(input, options.place, 1);  // takes the memory
+    program.forward(std::span(&input, 1), options.place, 1);  // takes the memory
     std::ranges::fill(workspace.arena.values(), NAN);
     std::ranges::fill(workspace.scratch.values(), NAN);
     parameters.load(weights, weights);
   }
   NativeStep step;
-  program.forward(input, options.place, 1);
+  program.forward(std::span(&input, 1), options.place, 1);
   for (size_t i = 0; i < targets.size(); ++i) {
     step.values.emplace_back(shapes[static_cast<size_t>(targets[i].id)]);
     copy_rows(program.output(i), step.values.back());

@@ -99,6 +99,10 @@ TEST(TrainOptions, FreezeIsACountOrAList) {
   EXPECT_EQ(options.freeze, (Layers{"0", "22.cv2", "23.one2one_cv3"}));
   set_train_option(options, "freeze", "22.cv2");
   EXPECT_EQ(options.freeze, Layers{"22.cv2"});
+  set_train_option(options, "freeze", "backbone");
+  EXPECT_EQ(options.freeze, Layers{"backbone"});
+  set_train_option(options, "freeze", "[backbone, 22.cv2]");
+  EXPECT_EQ(options.freeze, (Layers{"backbone", "22.cv2"}));
   for (const char* wrong : {"-1", "1.5", "a", "[1,]", "[", "99999999999", "cv2", "22.cv2."})
     EXPECT_THROW(set_train_option(options, "freeze", wrong), Error) << wrong;
 }

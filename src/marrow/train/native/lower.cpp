@@ -46,17 +46,21 @@ class Lowering {
 
   void run() {
     program_.norms_.emplace_back(lanes());
+    program_.inputs_.resize(settings_.given.size());
     std::vector<Value> values;
     for (const OutputRange& output : settings_.outputs) values.push_back(output.value);
-    const std::vector<bool> needed = reachable(graph_, values);
+    const std::vector<bool> needed = reachable(graph_, values, settings_.given);
     for (const Value value : values) uses_[index(value)] += 2;  // stays as it is
     for (size_t i = 0; i < graph_.nodes.size(); ++i)
-      if (needed[i])
+      if (needed[i] && given(i) < 0)
         for (const Value in : graph_.nodes[i].inputs) ++uses_[index(in)];
     for (index_ = 0; index_ < graph_.nodes.size(); ++index_) {
       if (!needed[index_]) continue;
       const Node& node = graph_.nodes[index_];
-      std::visit([&](const auto& op) { seen_[index_] = lower(op, node); }, node.operation);
+      if (const int which = given(index_); which >= 0)
+        seen_[index_] = lower_given(static_cast<size_t>(which));
+      else
+        std::visit([&](const auto& op) { seen_[index_] = lower(op, node); }, node.operation);
       if (settings_.stores_all && !std::holds_alternative<Input>(node.operation) && !is_normed_next())
         seen_[index_] = stored(seen_[index_]);
       program_.checks_.push_back(
@@ -81,6 +85,12 @@ class Lowering {
   const Seen& in(const Node& node, size_t i = 0) const { return seen_[index(node.inputs[i])]; }
   static std::string step_name(const Node& node) {
     return fmt::format("{} ({})", operation_name(node.operation), node.name);
+  }
+
+  // Which of the given values a node's is, or -1.
+  int given(size_t node) const {
+    const auto found = std::ranges::find(settings_.given, Value{static_cast<int>(node)});
+    return found == settings_.given.end() ? -1 : static_cast<int>(found - settings_.given.begin());
   }
 
   // One map serves one output.
@@ -163,7 +173,15 @@ class Lowering {
 
   Seen lower(const Input& op, const Node&) {
     input_ = add_map(program_.images_);
+    program_.inputs_ = {input_};
     return add_step(make_input(op, input_), settings_.input_gradient);
+  }
+
+  // No batch norm joins its map, which no step of a layer settles.
+  Seen lower_given(size_t which) {
+    const int m = add_map(shapes_[index_]);
+    program_.inputs_.at(which) = m;
+    return alias(add_step(make_given(which, m)));
   }
 
   Seen convolution(const Conv& op, const Seen& seen) {

@@ -41,8 +41,8 @@ class LossOfOutputs {
  public:
   virtual ~LossOfOutputs() = default;
   virtual std::vector<OutputRange> ranges() const = 0;
-  // Throws Error{kShape} where the batch's targets do not fit its images or the graph.
-  virtual void check(const TrainingBatch& batch) const = 0;
+  // Throws Error{kShape} where the targets do not fit so many images or the graph.
+  virtual void check(const TrainingBatch& batch, int64_t images) const = 0;
   // The terms as they are shown. Writes the gradients of all ranges, where there are any.
   virtual std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
                                          double scale, cpu::ThreadPool& pool) const = 0;
@@ -67,9 +67,9 @@ class OfDetection final : public LossOfOutputs {
     return ranges;
   }
 
-  void check(const TrainingBatch& batch) const override {
-    loss::group_objects(batch.targets, batch.images.dim(0), classes_, 1, 1);
-    loss::group_regions(batch.ignored, batch.images.dim(0), 1, 1);
+  void check(const TrainingBatch& batch, int64_t images) const override {
+    loss::group_objects(batch.targets, images, classes_, 1, 1);
+    loss::group_regions(batch.ignored, images, 1, 1);
   }
 
   std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
@@ -102,8 +102,8 @@ class OfClassification final : public LossOfOutputs {
     classes_ = graph.node(logits_).channels;
   }
   std::vector<OutputRange> ranges() const override { return {{logits_, 0, classes_}}; }
-  void check(const TrainingBatch& batch) const override {
-    loss::check_class_targets(batch.targets, batch.images.dim(0), classes_);
+  void check(const TrainingBatch& batch, int64_t images) const override {
+    loss::check_class_targets(batch.targets, images, classes_);
   }
   std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
                                  double scale, cpu::ThreadPool&) const override {
@@ -155,9 +155,9 @@ class NativeExecutor final : public TrainingExecutor {
 
   std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
                                  double loss_scale) override {
-    Program& program = program_for(batch.images.shape());
-    loss_->check(batch);
-    program.forward(batch.images, place, version_);
+    Program& program = program_for(batch);
+    loss_->check(batch, program.images().front());
+    program.forward(inputs_of(batch), place, version_);
     if (!has_gradients_) {
       std::ranges::fill(parameters_.all_gradients(), 0.0F);
       for (const std::string& name : program.trained()) parameters_.set_has_gradient(name);
@@ -244,13 +244,17 @@ class NativeExecutor final : public TrainingExecutor {
     const auto is_finite = [](std::span<const float> values) {
       return std::ranges::all_of(values, [](float x) { return std::isfinite(x); });
     };
-    const Tensor ready = native::ready_images(input(), batch.images);
-    if (!is_finite(ready.values())) return "the input";
+    if (settings_.given.empty()) {
+      if (!is_finite(native::ready_images(input(), batch.images).values())) return "the input";
+    } else {
+      for (const Tensor& map : batch.features.maps)
+        if (!is_finite(map.values())) return "what the frozen layers make of the input";
+    }
     // Statistics follow from what was computed.
     for (const FlatParameters::Entry& entry : parameters_.entries())
       if (entry.role != ParameterRole::kRunningMean && entry.role != ParameterRole::kRunningVar)
         if (!is_finite(parameters_.value(entry.name))) return fmt::format("parameter '{}'", entry.name);
-    return program_for(batch.images.shape()).first_non_finite(batch.images, place, version_);
+    return program_for(batch).first_non_finite(inputs_of(batch), place, version_);
   }
   std::string non_finite_parameter() const override { return parameters_.non_finite_parameter(); }
   std::string non_finite_gradient() const override { return parameters_.non_finite_gradient(); }
@@ -272,7 +276,13 @@ class NativeExecutor final : public TrainingExecutor {
     average_.reset();
   }
 
-  Program& program_for(const Shape& images) {
+  std::span<const Tensor> inputs_of(const TrainingBatch& batch) const {
+    if (settings_.given.empty()) return {&batch.images, 1};
+    return batch.features.maps;
+  }
+
+  Program& program_for(const TrainingBatch& batch) {
+    const Shape& images = settings_.given.empty() ? batch.images.shape() : batch.features.images;
     const auto known = std::ranges::find_if(programs_, [&](const auto& p) { return p->images() == images; });
     if (known != programs_.end()) {
       std::rotate(programs_.begin(), known, known + 1);
@@ -280,7 +290,9 @@ class NativeExecutor final : public TrainingExecutor {
     }
     if (programs_.size() == kMostPrograms) programs_.pop_back();
     programs_.push_front(std::make_unique<Program>(
-        graph_, images, native::ProgramSettings{.outputs = loss_->ranges(), .frozen = settings_.frozen},
+        graph_, images,
+        native::ProgramSettings{
+            .outputs = loss_->ranges(), .frozen = settings_.frozen, .given = settings_.given},
         parameters_, native::kernels_of(level_), workspace_, pool_));
     return *programs_.front();
   }

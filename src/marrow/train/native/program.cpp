@@ -67,7 +67,9 @@ void Program::plan_memory() {
   for (const int output : outputs_) {
     auto& value = lives[static_cast<size_t>(output)];
     value.last = std::max(value.last, count);
+    // The loss writes it, also where nothing before is trained.
     lives[maps + static_cast<size_t>(output)].first = count;
+    lives[maps + static_cast<size_t>(output)].size = maps_[static_cast<size_t>(output)].floats(lanes);
   }
   const engine::MemoryPlan plan = engine::plan_memory(lives, engine::kLineFloats);
   arena_floats_ = plan.size;
@@ -112,13 +114,24 @@ void Program::bind() {
   }
 }
 
-Run Program::run_of(const Tensor* images, const TrainingPlace& place, int64_t version, bool moves) {
+void Program::check_inputs(std::span<const Tensor> inputs) const {
+  bool fit = inputs.size() == inputs_.size();
+  for (size_t i = 0; fit && i < inputs.size(); ++i) {
+    const Map& map = maps_[static_cast<size_t>(inputs_[i])];
+    fit = inputs[i].shape() == Shape{map.images, map.channels, map.height, map.width};
+  }
+  if (!fit)
+    throw Error(ErrorKind::kShape,
+                "a batch of other shapes than the training program is for: images of " + to_string(images_));
+}
+
+Run Program::run_of(std::span<const Tensor> inputs, const TrainingPlace& place, int64_t version, bool moves) {
   return {.kernels = &kernels_,
           .engine = &engine::kernels_of(kernels_.level),
           .pool = &pool_,
           .maps = maps_,
           .norms = norms_,
-          .images = images,
+          .inputs = inputs,
           .place = place,
           .moves_statistics = moves,
           .version = version,
@@ -136,11 +149,12 @@ void Program::run_forward(const Run& run, const AfterStep& after) {
   }
 }
 
-void Program::forward(const Tensor& images, const TrainingPlace& place, int64_t version) {
+void Program::forward(std::span<const Tensor> inputs, const TrainingPlace& place, int64_t version) {
+  check_inputs(inputs);
   place_ = place;
   version_ = version;
   bind();
-  run_forward(run_of(&images, place, version, true), [](size_t) { return true; });
+  run_forward(run_of(inputs, place, version, true), [](size_t) { return true; });
 }
 
 void Program::step_back(const Run& run, size_t step) {
@@ -171,7 +185,7 @@ void Program::clear_spare_lanes() {
 
 void Program::backward() {
   clear_spare_lanes();
-  const Run run = run_of(nullptr, place_, version_, false);
+  const Run run = run_of({}, place_, version_, false);
   for (size_t i = steps_.size(); i-- > 0;)
     if (travels_back(*steps_[i])) step_back(run, i);
 }
@@ -182,7 +196,7 @@ std::vector<StepTime> Program::time_steps(const Tensor& images, int64_t version,
   for (const StepPtr& step : steps_)
     times.push_back({step->name, step->kind(), step->macs(), INFINITY, travels_back(*step) ? INFINITY : 0});
   for (int repeat = 0; repeat < repeats; ++repeat) {
-    const Run run = run_of(&images, {}, version + repeat, true);
+    const Run run = run_of(std::span(&images, 1), {}, version + repeat, true);
     Stopwatch clock;
     run_forward(run, [&](size_t done) {
       times[done - 1].forward_ms = std::min(times[done - 1].forward_ms, clock.seconds() * 1e3);
@@ -245,9 +259,11 @@ bool Program::is_finite(const Run& run, const Check& check) const {
   return true;
 }
 
-std::string Program::first_non_finite(const Tensor& images, const TrainingPlace& place, int64_t version) {
+std::string Program::first_non_finite(std::span<const Tensor> inputs, const TrainingPlace& place,
+                                      int64_t version) {
+  check_inputs(inputs);
   bind();
-  const Run run = run_of(&images, place, version, false);
+  const Run run = run_of(inputs, place, version, false);
   std::string found;
   size_t next = 0;
   run_forward(run, [&](size_t done) {

@@ -23,6 +23,7 @@ struct OutputRange {
 struct ProgramSettings {
   std::vector<OutputRange> outputs;
   std::vector<std::string> frozen;  // as in ExecutorSettings
+  std::vector<Value> given = {};    // the same
   // Stores every value and makes nothing again: for tests of what is made again.
   bool stores_all = false;
   bool input_gradient = false;  // that of the images is wanted, too
@@ -42,15 +43,16 @@ struct StepTime {
 
 class Program {
  public:
-  // `parameters`, `workspace` and `pool` outlive this. Throws Error{kShape} where the batch does not fit the
-  // graph.
+  // `images` is the shape of the batch's, also where its features are given. `parameters`, `workspace` and
+  // `pool` outlive this. Throws Error{kShape} where the batch does not fit the graph.
   Program(const Graph& graph, const Shape& images, const ProgramSettings& settings,
           FlatParameters& parameters, const Kernels& kernels, Workspace& workspace, cpu::ThreadPool& pool);
 
-  // In training mode. What other programs left in the workspace is lost, and does not matter. `version`: of
-  // the weights, another one after every change. Throws Error{kShape}, with nothing changed, for images of a
-  // type that it does not know and where the system has no memory for the workspace.
-  void forward(const Tensor& images, const TrainingPlace& place, int64_t version);
+  // In training mode. `inputs`: the images, or what is given. What other programs left in the workspace is
+  // lost, and does not matter. `version`: of the weights, another one after every change. Throws
+  // Error{kShape}, with nothing changed, for inputs of other shapes than the program is for or of a type that
+  // it does not know, and where the system has no memory for the workspace.
+  void forward(std::span<const Tensor> inputs, const TrainingPlace& place, int64_t version);
   // From the gradients of all outputs, whose lanes beyond the last channel may hold anything. Adds to those
   // of the parameters.
   void backward();
@@ -66,7 +68,7 @@ class Program {
   // A forward that moves no statistics: the first node, "silu (model.3.act)", whose values are not all
   // finite;
   // "" when there is none.
-  std::string first_non_finite(const Tensor& images, const TrainingPlace& place, int64_t version);
+  std::string first_non_finite(std::span<const Tensor> inputs, const TrainingPlace& place, int64_t version);
 
   // Times every step of `repeats` training steps; the outputs' gradients are what was left there.
   std::vector<StepTime> time_steps(const Tensor& images, int64_t version, int repeats);
@@ -96,7 +98,8 @@ class Program {
   void clear_spare_lanes();
   bool travels_back(const Step& step) const { return maps_[static_cast<size_t>(step.output)].has_gradient; }
   void step_back(const Run& run, size_t step);
-  Run run_of(const Tensor* images, const TrainingPlace& place, int64_t version, bool moves);
+  void check_inputs(std::span<const Tensor> inputs) const;
+  Run run_of(std::span<const Tensor> inputs, const TrainingPlace& place, int64_t version, bool moves);
   template <class AfterStep>
   void run_forward(const Run& run, const AfterStep& after);
   bool is_finite(const Run& run, const Check& check) const;
@@ -109,7 +112,7 @@ class Program {
   std::vector<Norm> norms_;
   std::vector<StepPtr> steps_;
   std::vector<std::vector<Unwritten>> unwritten_;  // by step: gradients that no reader gives
-  std::vector<int> outputs_;                       // maps
+  std::vector<int> inputs_, outputs_;              // maps
   std::vector<Check> checks_;
   std::vector<std::string> trained_;
   int64_t arena_floats_ = 0, shared_floats_ = 0, scratch_floats_ = 0;

@@ -59,7 +59,7 @@ struct Run {
   cpu::ThreadPool* pool = nullptr;
   std::span<const Map> maps;
   std::span<Norm> norms;
-  const Tensor* images = nullptr;  // of the batch, as TrainingBatch has them
+  std::span<const Tensor> inputs;  // of the batch: its images or its features, as TrainingBatch has them
   TrainingPlace place;
   bool moves_statistics = true;
   int64_t version = 0;       // of the weights: what is packed of them is packed anew when it changes

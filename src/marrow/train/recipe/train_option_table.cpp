@@ -266,12 +266,12 @@ void set_amp(TrainOptions& o, std::string_view text) {
 
 void set_cache(TrainOptions& o, std::string_view text) {
   const std::string lower = to_lower(text);
-  if (lower == "ram" || lower == "disk")
+  if (lower == "ram" || lower == "disk" || lower == kFeatureCache)
     o.cache = lower;
   else if (const std::optional<bool> truth = parse_truth(text))
     o.cache = *truth ? "true" : "false";
   else
-    refuse("cache", text, "true, false, ram or disk");
+    refuse("cache", text, "true, false, ram, disk or features");
 }
 
 void set_multi_scale(TrainOptions& o, std::string_view text) {
@@ -284,7 +284,8 @@ void set_multi_scale(TrainOptions& o, std::string_view text) {
     refuse("multi_scale", text, "a number from 0 to 1, true or false");
 }
 
-// "10": the first ten layers. "[0, 2, 22.cv2]" or "0,2,22.cv2": these.
+// "10": the first ten layers. "[0, 2, 22.cv2]" or "0,2,22.cv2": these. "backbone" stands for all of its
+// layers.
 std::vector<std::string> parse_layers(std::string_view text) {
   constexpr int kMostLayers = 1000;
   std::vector<std::string> layers = items_of(text);
@@ -299,8 +300,9 @@ std::vector<std::string> parse_layers(std::string_view text) {
         std::isdigit(static_cast<unsigned char>(layer.front())) != 0 &&
         layer.find('.') != std::string::npos && !layer.ends_with('.') &&
         std::ranges::any_of(layer, [](unsigned char c) { return std::isalpha(c) != 0; });
-    if (layer.empty() || (!index && !name))
-      refuse("freeze", text, "a number of layers, or a list of their indices and parts, such as [0, 22.cv2]");
+    if (layer != kWholeBackbone && (layer.empty() || (!index && !name)))
+      refuse("freeze", text,
+             "a number of layers, 'backbone', or a list of indices and parts, such as [0, 22.cv2]");
   }
   if (list || layers.empty() || !parse_number(layers.front())) return layers;
   const int count = static_cast<int>(*parse_number(layers.front()));
@@ -338,8 +340,10 @@ std::vector<TrainOption> make_table() {
   t.choice("rules", &O::rules, rules_names(),
            "Whose rules decide where releases of Ultralytics differ: those of 8.4, or 8.3's");
   t.add(
-       "freeze", "N|[I,...]",
-       "Do not train the first N layers, or the layers of these indices and parts, such as [0, 22.cv2]",
+       "freeze", "N|backbone|[I,...]",
+       "Do not train the first N layers, those of the backbone, or the layers of these indices and parts, "
+       "such "
+       "as [0, 22.cv2]",
        [](const O& o) {
          return o.freeze.empty() ? std::string("null") : fmt::format("[{}]", fmt::join(o.freeze, ", "));
        },
@@ -409,11 +413,14 @@ std::vector<TrainOption> make_table() {
        set_multi_scale)
       .detectors();
   t.switch_or(
-       "cache", "ram|disk",
+       "cache", "ram|disk|features",
        "Keep the decoded images in memory whatever that takes (ram, true), or when they take at most half "
-       "of it (false, disk); never changes the result",
+       "of it (false, disk), which never changes the result; features: keep what frozen layers make of them",
        [](const O& o) { return o.cache; }, set_cache)
       .resumable();
+  t.number("cache_variants", &O::cache_variants, 1, 10000,
+           "With --cache features: so many augmented versions of each image, which epochs take in turn")
+      .detectors();
   t.text("device", &O::device, "cpu|cuda[:N]",
          "Where to compute; CUDA is for marrow-train-torch, a program with LibTorch that this one starts")
       .none("cpu")

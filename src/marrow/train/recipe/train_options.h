@@ -22,6 +22,8 @@ namespace marrow::train {
 inline constexpr int kDetectionSize = 640;  // pixels; what YOLOv8 detectors are trained with
 inline constexpr int kDefaultBatch = 16;
 inline constexpr double kMultiScaleTrue = -1;
+inline constexpr std::string_view kFeatureCache = "features";   // of `cache`
+inline constexpr std::string_view kWholeBackbone = "backbone";  // of `freeze`
 inline constexpr double kLargestRate = 1000;
 inline constexpr double kSecondsPerHour = 3600;  // of `time`
 inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
@@ -39,6 +41,7 @@ struct TrainOptions {
   bool save = true;
   int save_period = -1;
   std::string cache = "false";
+  int cache_variants = 8;  // of each training image, with kFeatureCache
   std::string device;
   int workers = 8;
   int threads = 0;
@@ -61,7 +64,7 @@ struct TrainOptions {
   std::string amp = "true";
   bool channels_last = false;
   std::vector<double> fraction = {1};  // of train, val, test: up to 1 a share, above it a number of images
-  std::vector<std::string> freeze;     // each freezes the names with "model.<this>." in them
+  std::vector<std::string> freeze;     // each freezes the names with "model.<this>." in them; kWholeBackbone
   double multi_scale = 0;              // kMultiScaleTrue: what `true` stands for
   std::vector<std::string> classes;    // numbers or names; empty: all
   double dropout = 0.0;

@@ -21,6 +21,12 @@
 
 namespace marrow::train {
 
+// What the frozen part of a network makes of a batch's images, in their place.
+struct Features {
+  Shape images;              // that they are of
+  std::vector<Tensor> maps;  // (N, C, H, W) float32, one for each of ExecutorSettings::given
+};
+
 struct TrainingBatch {
   // (N, C, H, W): a loader's pixels (uint8, or int32 of 16 bits; red first), which become what the graph's
   // input node says (order, scale, mean, std); or float32 that is ready for the network.
@@ -30,6 +36,7 @@ struct TrainingBatch {
   Tensor targets;
   // Detection: (R, 5) float32: image, cx, cy, w, h of regions to ignore. Undefined: none.
   Tensor ignored = {};
+  Features features = {};  // where the executor has values that are given; `images` is not read then
 };
 
 // What is minimised.
@@ -44,6 +51,9 @@ struct ExecutorSettings {
   // A parameter whose name contains one of these ("model.0.") gets no gradient, and a batch norm whose scale
   // is such a parameter normalises by its running statistics, which do not move.
   std::vector<std::string> frozen = {};
+  // Values that every batch of accumulate() brings as its features, so that nothing before them is computed:
+  // nothing there is trained. None: batches bring images.
+  std::vector<Value> given = {};
   std::string device = "cpu";
   std::string precision = "float32";  // of products: "float32", "bf16" or "fp16"
   int threads = 0;                    // 0: all

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/loss/detection_head.h"
 
@@ -160,6 +161,9 @@ int64_t TorchTrainingExecutor::bytes_in_use() const {
 }
 
 TrainingBackend torch_backend(const TrainOptions& options) {
+  if (options.cache == kFeatureCache)
+    throw Error(ErrorKind::kUsage,
+                "cache: features: only where Marrow's own trainer computes, not with LibTorch");
   set_torch_threads(options.threads);
   const torch::Device device = parse_device(options.device.empty() ? "cpu" : options.device);
   const std::string precision = precision_of(options.amp, device.is_cuda());

@@ -50,16 +50,17 @@ void for_values_of(const Input& op, const Tensor& images, int64_t image, const W
 
 class InputStep final : public Step {
  public:
-  InputStep(const Input& op, int map) : op_(op) { output = map; }
+  InputStep(const Input& op, size_t index, int map) : op_(op), index_(index) { output = map; }
 
   void forward(const Run& run) override {
     const Map& map = run.maps[static_cast<size_t>(output)];
+    const Tensor& values = run.inputs[index_];
     const int lanes = run.lanes();
-    check_type(*run.images);  // threads of the pool must not throw
+    check_type(values);  // threads of the pool must not throw
     run.for_chunks(map.images, map.images, [&](int64_t image, int64_t, int) {
       float* dst = map.value + image * map.image_floats(lanes);
       std::fill_n(dst, map.image_floats(lanes), 0.0F);
-      for_values_of(op_, *run.images, image, [&](int64_t c, int64_t p, float value) {
+      for_values_of(op_, values, image, [&](int64_t c, int64_t p, float value) {
         dst[(c / lanes * map.pixels() + p) * lanes + c % lanes] = value;
       });
     });
@@ -69,6 +70,7 @@ class InputStep final : public Step {
 
  private:
   Input op_;
+  size_t index_;  // of what the batch brings
 };
 
 }  // namespace
@@ -86,7 +88,12 @@ Tensor ready_images(const Input& op, const Tensor& images) {
 }
 
 StepPtr make_input(const Input& op, int map) {
-  return std::make_unique<InputStep>(op, map);
+  return std::make_unique<InputStep>(op, 0, map);
+}
+
+// Float32 is taken as it is, whatever an input node says.
+StepPtr make_given(size_t index, int map) {
+  return std::make_unique<InputStep>(Input(), index, map);
 }
 
 }  // namespace marrow::train::native

@@ -1,4 +1,4 @@
-// A batch's images as a map.
+// What a batch brings, as maps.
 #pragma once
 
 #include "marrow/graph/operation.h"
@@ -10,7 +10,10 @@ namespace marrow::train::native {
 // Error{kShape} for another type.
 Tensor ready_images(const Input& op, const Tensor& images);
 
-// Pixels become what the input node says: order, scale, mean and std.
+// The batch's images, which become what the input node says: order, scale, mean and std.
 StepPtr make_input(const Input& op, int map);
+
+// Number `index` of the batch's features.
+StepPtr make_given(size_t index, int map);
 
 }  // namespace marrow::train::native
