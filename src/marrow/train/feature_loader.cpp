@@ -78,8 +78,9 @@ std::string FeatureLoader::summary() const {
   for (const Shape& shape : frozen_.map_shapes(images_->image_size()))
     shapes += fmt::format("{}{}x{}x{}", shapes.empty() ? "" : ", ", shape[1], shape[2], shape[3]);
   return fmt::format(
-      "cache: what the frozen layers make of {} ({}) is computed once for each of {} and kept, {:.2g} GB; "
-      "augmentation draws no others",
+      "cache: what the frozen layers make of {} ({}) is computed once for each of {}, anew when mosaics "
+      "close, "
+      "and kept: {:.2g} GB; augmentation draws no other variants",
       counted(static_cast<int64_t>(count_), "image"), shapes, counted(variants_, "augmented variant"),
       bytes() / 1e9);
 }
