@@ -146,7 +146,8 @@ TEST(parity_reference_gradients, AFrozenBeginning) {
 // What both give the input for a gradient of ones.
 void expect_same_input_gradient(const Graph& graph, const Tensor& input, double tolerance) {
   const std::vector<Value> targets = testing::output_values(graph);
-  const TrainingStep step = reference::run_training_reference<float>(graph, {}, input, targets);
+  const TrainingStep step =
+      reference::run_training_reference<float>(graph, testing::kNoWeights, input, targets);
   Tensor ones(step.values[0].shape());
   std::ranges::fill(ones.values(), 1.f);
   const Tensor found = step.backward(std::span(&ones, 1)).input;

@@ -15,6 +15,9 @@ inline Tensor to_double(const Tensor& floats) {
   return doubles;
 }
 
+// A step keeps what it reads until its last backward.
+inline const Weights kNoWeights;
+
 inline Tensor double_noise(const Shape& shape, uint64_t seed) {
   return to_double(noise(shape, seed));
 }

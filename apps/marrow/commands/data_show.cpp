@@ -21,9 +21,9 @@
 #include "marrow/loader/batch_sheet.h"
 #include "marrow/loader/classification_loader.h"
 #include "marrow/train/recipe/train_options.h"
-#include "training/train_flags.h"
 #include "support/common_options.h"
 #include "support/open_data.h"
+#include "training/train_flags.h"
 
 namespace marrow::cli {
 namespace {

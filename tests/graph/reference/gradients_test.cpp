@@ -265,7 +265,7 @@ TEST(ReferenceGradients, StayPyTorchsAtKinks) {
     Tensor x({1, 1, 1, 1}, DType::kFloat64), one({1, 1, 1, 1}, DType::kFloat64);
     x.values<double>()[0] = each.x;
     one.values<double>()[0] = 1;
-    const auto step = run_training_reference<double>(graph, {}, x, output_values(graph));
+    const auto step = run_training_reference<double>(graph, testing::kNoWeights, x, output_values(graph));
     EXPECT_EQ(step.backward(std::span(&one, 1)).input.values<double>()[0], each.slope)
         << activation_name(each.kind) << " at " << each.x;
   }
@@ -279,8 +279,8 @@ TEST(ReferenceGradients, OfAWindowGoToItsFirstLargestOrItsLastNaN) {
       return adaptive ? g.adaptive_max_pool(x, 1) : g.max_pool(x, 2, 2);
     });
     const auto gradient = [&](const std::vector<float>& values) {
-      const auto step =
-          run_training_reference<float>(graph, {}, Tensor::from({1, 1, 2, 2}, values), output_values(graph));
+      const auto step = run_training_reference<float>(
+          graph, testing::kNoWeights, Tensor::from({1, 1, 2, 2}, values), output_values(graph));
       const Tensor found = step.backward(std::span(&one, 1)).input;
       return std::vector<float>(found.values().begin(), found.values().end());
     };

@@ -99,8 +99,8 @@ TEST(TrainingReference, DrawsTheMasksOfItsPlace) {
   });
   Tensor ones({6, 5, 4, 3});
   std::ranges::fill(ones.values(), 1.f);
-  const auto step =
-      run_training_reference<float>(graph, {}, ones, output_values(graph), {.place = kMaskPlace});
+  const auto step = run_training_reference<float>(graph, testing::kNoWeights, ones, output_values(graph),
+                                                  {.place = kMaskPlace});
   // In the order of the outputs; each node draws by its index.
   const auto mask = [&](const auto& op, const NamedValue& output, const Shape& shape) {
     Tensor drawn(shape);

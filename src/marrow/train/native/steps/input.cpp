@@ -13,9 +13,9 @@ namespace {
 template <class Pixel, class Write>
 void for_values(const Input& op, const Tensor& images, int64_t image, const Write& write) {
   const int64_t channels = images.dim(1), pixels = images.dim(2) * images.dim(3);
-  const bool colour = op.channels == 3, ready = images.dtype() == DType::kFloat32;
+  const bool ready = images.dtype() == DType::kFloat32, colour = op.channels == 3 && !ready;
   for (int64_t c = 0; c < channels; ++c) {
-    const int64_t from = colour && !ready && op.format.order == ChannelOrder::kBgr ? 2 - c : c;
+    const int64_t from = colour && op.format.order == ChannelOrder::kBgr ? 2 - c : c;
     const Pixel* src = images.values<Pixel>().data() + (image * channels + from) * pixels;
     const auto scale = static_cast<float>(op.format.scale);
     const auto i = static_cast<size_t>(colour ? c : 0);
