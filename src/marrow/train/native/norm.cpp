@@ -30,7 +30,8 @@ Norm::Norm(int lanes) : identity_(true) {
 
 Norm::Norm(const BatchNorm& op, const NormPlaces& places, int channels, int lanes)
     : eps_(op.eps), momentum_(op.momentum), places_(places), channels_(static_cast<size_t>(channels)) {
-  const auto whole = static_cast<size_t>((channels + lanes - 1) / lanes * lanes);
+  const auto step = static_cast<size_t>(lanes);
+  const size_t whole = (channels_ + step - 1) / step * step;
   mean_.assign(channels_, 0);
   inverse_.assign(channels_, 0);
   sums_.assign(whole, 0);

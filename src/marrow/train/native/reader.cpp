@@ -75,7 +75,8 @@ bool Reader::wants_gradient(std::span<const Map> maps) const {
 void Reader::prepare(const Run& run, int64_t image, int block, int64_t first, int64_t pixels,
                      float* dst) const {
   const Block& part = blocks_[static_cast<size_t>(block)];
-  const auto& [term, factor] = part.reading;
+  const Term& term = part.reading.term;
+  const Term& factor = part.reading.factor;
   const int lanes = run.lanes();
   const int64_t at = map_of(run, term).at(lanes, image, part.block, first);
   if (!part.reading.is_product()) return prepare_term(run, term, at, part.block, pixels, dst);
@@ -134,7 +135,8 @@ void Reader::give_term(const Run& run, const Term& term, int64_t at, int64_t blo
 void Reader::give(const Run& run, int64_t share, int64_t image, int block, int64_t first, int64_t pixels,
                   const float* dz) {
   const Block& part = blocks_[static_cast<size_t>(block)];
-  const auto& [term, factor] = part.reading;
+  const Term& term = part.reading.term;
+  const Term& factor = part.reading.factor;
   const int lanes = run.lanes();
   const int64_t at = map_of(run, term).at(lanes, image, part.block, first);
   double* sums = sums_of(share, block, lanes);
