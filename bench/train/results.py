@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The table of docs/results.md from the run folders of marrow train.
+"""The table and the curves of docs/results.md from the run folders of marrow train.
 
-    bench/train/results.py runs/detect/yolov8n30s0 runs/detect/starnet30 ... --data data.yaml --write docs/results.md
+    bench/train/results.py runs/detect/yolov8n30s0 runs/detect/starnet50 ... --data data.yaml --write docs/results.md
 
-Each run's best checkpoint is measured again with marrow val, on the CPU engine; epochs and times come from results.csv.
+Each run's best checkpoint is measured again with marrow val, on the CPU engine; epochs and times come from results.csv. gnuplot
+draws the curves of runs of 50 epochs and more beside the document.
 """
 
 import argparse
@@ -17,6 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tables import publish  # noqa: E402
+
+
+LONG = 50  # epochs of a run whose curve is drawn
 
 
 def read_args(path):
@@ -33,6 +37,18 @@ def measure(marrow, weights, data, args):
     return json.loads(done.stdout)
 
 
+def plot(curves, picture):
+    """curves: (name, mAP50-95 of each epoch)"""
+    script = ["set terminal svg noenhanced size 900,420 font 'sans,12' background 'white'", f"set output '{picture}'",
+              "set grid lt 1 lc rgb '#dddddd'", "set key outside right", "set xlabel 'epoch'", "set ylabel 'mAP50-95'"]
+    for i, (_, values) in enumerate(curves):
+        script += [f"$d{i} << E", *(f"{epoch} {value}" for epoch, value in enumerate(values, 1)), "E"]
+    script.append("plot " + ", ".join(f"$d{i} with lines lw 2 title '{name}'" for i, (name, _) in enumerate(curves)))
+    done = subprocess.run(["gnuplot"], input="\n".join([*script, ""]), text=True, capture_output=True)
+    if done.returncode != 0:
+        raise SystemExit(f"gnuplot: {done.stderr}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
@@ -41,7 +57,7 @@ def main():
     parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
     options = parser.parse_args()
 
-    rows = []
+    rows, curves = [], []
     for run in options.runs:
         args = read_args(run / "args.yaml")
         with open(run / "results.csv") as file:
@@ -51,6 +67,8 @@ def main():
         network = args["model"] + ("" if backbone == "null" else f" on {backbone}")
         ends = [0.0, *(float(epoch["time"]) for epoch in epochs)]
         seconds = statistics.median(b - a for a, b in zip(ends, ends[1:]))
+        if len(epochs) >= LONG:
+            curves.append((network, [float(epoch["metrics/mAP50-95(B)"]) for epoch in epochs]))
         planned, done = int(args["epochs"]), len(epochs)
         rows.append((network, done if done == planned else f"{done} of {planned}", args["seed"], measured["map50"], measured["map50_95"],
                      float(epochs[-1]["metrics/mAP50(B)"]), float(epochs[-1]["metrics/mAP50-95(B)"]),
@@ -61,6 +79,8 @@ def main():
         *(f"| {network} | {epochs} | {seed} | {map50:.3f} | {map50_95:.3f} | {last50:.3f} / {last:.3f} | {coco:.3f} "
           f"| {seconds:.0f} |" for network, epochs, seed, map50, map50_95, last50, last, coco, seconds in rows)])
     publish("bench/train/results.py", table, options.write)
+    if options.write and curves:
+        plot(curves, options.write.with_name(f"{options.write.stem}-curves.svg"))
 
 
 if __name__ == "__main__":
