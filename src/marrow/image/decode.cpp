@@ -235,17 +235,22 @@ DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOp
   return decode_image(std::as_bytes(std::span(content)), path.string(), options);
 }
 
+Size image_size(std::span<const std::byte> bytes, const std::string& name) {
+  const Format& format = format_of(bytes, name);
+  const codecs::StoredSize size =
+      format.size(Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), name);
+  codecs::check_size(name, format.name, size.width, size.height);
+  return upright_size(size);
+}
+
 Size read_image_size(const std::filesystem::path& path) {
   const MappedFile file(path);  // only the pages with headers are read
   const std::string name = path.string();
-  const Format& format = format_of(file.bytes(), name);
+  format_of(file.bytes(), name);
   if (file.bytes().size() > static_cast<size_t>(kMaxImageFileBytes))
     throw Error(ErrorKind::kFile, fmt::format("{}: {} bytes; at most {} are read here", name,
                                               file.bytes().size(), kMaxImageFileBytes));
-  const codecs::StoredSize size =
-      format.size(Bytes(reinterpret_cast<const uint8_t*>(file.bytes().data()), file.bytes().size()), name);
-  codecs::check_size(name, format.name, size.width, size.height);
-  return upright_size(size);
+  return image_size(file.bytes(), name);
 }
 
 }  // namespace marrow::image

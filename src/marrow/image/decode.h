@@ -56,6 +56,10 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
 // kMaxImageFileBytes.
 DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 
+// The size that decode_image would give, from the headers alone. The pixels may still be broken. Throws as it
+// does.
+Size image_size(std::span<const std::byte> bytes, const std::string& name);
+
 // The size that decode_image_file would give, from the file's headers alone. The pixels may still be broken.
 // Throws as decode_image_file does.
 Size read_image_size(const std::filesystem::path& path);

@@ -2,6 +2,7 @@
 // asks for (of an input that states no sizes: 224 and 224), the network, softmax.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "marrow/engine/engine.h"
@@ -20,6 +21,10 @@ struct ClassProbability {
   int class_id = 0;
   float probability = 0;
 };
+
+// The likeliest classes, at most `top`, by falling probability; equals by number. A logit that is no number
+// counts as the least.
+std::vector<ClassProbability> likeliest_classes(std::span<const float> logits, int top);
 
 struct ClassificationResult {
   std::vector<ClassProbability> top;  // falling probability

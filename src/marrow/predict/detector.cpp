@@ -43,6 +43,15 @@ DetectionOutput detection_output(const Graph& graph, bool suppress) {
   return overlapping.decode == nullptr || !suppress ? single : overlapping;
 }
 
+std::vector<detect::Detection> detections_of(const float* prediction, int classes, int64_t anchors,
+                                             Size network, Size picture, const detect::NmsOptions& options) {
+  const RatioPad ratio_pad = assumed_ratio_pad(network, picture);
+  std::vector<detect::Detection> detections;
+  for (const detect::InputDetection& found : detect::find_detections(prediction, classes, anchors, options))
+    detections.push_back(detect::with_box(found, to_image(found.box, ratio_pad, picture)));
+  return detections;
+}
+
 Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options)
     : options_(options),
       network_({graph, weights}, {detection_output(graph, options.nms.suppress).name},
@@ -104,10 +113,8 @@ DetectionResult Detector::detect_part(const image::Image& image) {
   const Tensor& prediction = network.run();
   result.times.inference_ms = clock.lap_milliseconds();
 
-  const RatioPad ratio_pad = assumed_ratio_pad(geometry.out, picture);
-  for (const detect::InputDetection& found :
-       detect::find_detections(prediction.values().data(), classes_, prediction.dim(2), options_.nms))
-    result.detections.push_back(detect::with_box(found, to_image(found.box, ratio_pad, picture)));
+  result.detections = detections_of(prediction.values().data(), classes_, prediction.dim(2), geometry.out,
+                                    picture, options_.nms);
   result.times.postprocess_ms = clock.lap_milliseconds();
   return result;
 }

@@ -43,6 +43,11 @@ struct DetectionOutput {
 // detection head, Error{kUsage} when only boxes that want suppression are there and `suppress` is false.
 DetectionOutput detection_output(const Graph& graph, bool suppress);
 
+// Of what such an output holds for one picture, (4 + classes, anchors), the detections in its pixels.
+// `network`: the input that the picture was fitted into.
+std::vector<detect::Detection> detections_of(const float* prediction, int classes, int64_t anchors,
+                                             Size network, Size picture, const detect::NmsOptions& options);
+
 // A detection network ready to run. Compiles itself for each input size it meets and keeps the last few. One
 // caller at a time.
 class Detector {
