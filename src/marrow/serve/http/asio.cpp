@@ -1,0 +1,2 @@
+// What Asio would otherwise compile into every file that includes it.
+#include <boost/asio/impl/src.hpp>
