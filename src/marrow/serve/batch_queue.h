@@ -1,0 +1,94 @@
+// Where the pictures of all requests wait for the engine. One thread runs them, for all networks, since each
+// run already uses all threads; pictures of one network and shape that wait at the same time run at once.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "marrow/serve/metrics.h"
+#include "marrow/serve/network.h"
+
+namespace marrow::serve {
+
+struct QueueOptions {
+  size_t pictures = 64;         // of a model, that are waiting, being decoded or running; more are refused
+  double delay_seconds = 0;     // that a picture waits for others to run with
+  double longest_seconds = 30;  // that a picture waits at all
+};
+
+// Pictures of one request, of any shapes.
+struct Job {
+  std::shared_ptr<Network> network;
+  std::shared_ptr<ModelMetrics> metrics;
+  std::vector<Tensor> inputs;   // (1, C, H, W)
+  std::vector<Tensor> outputs;  // as many, when it is done
+  std::string failure;          // why they are not there; "": they are
+  bool late = false;            // it waited too long
+
+  std::function<bool()> unwanted;  // whether the client left; asked before a picture runs
+  // Called once, by the queue's thread; not for a job that nobody wants. It must not throw or take long.
+  std::function<void(Job&)> done;
+
+  size_t left = 0;  // pictures that have not run; the queue's
+};
+
+class BatchQueue {
+ public:
+  explicit BatchQueue(const QueueOptions& options);
+  // Drops what waits.
+  ~BatchQueue();
+  BatchQueue(const BatchQueue&) = delete;
+  BatchQueue& operator=(const BatchQueue&) = delete;
+
+  // Any thread.
+  void add(std::shared_ptr<Job> job);
+  const QueueOptions& options() const { return options_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Waiting {
+    std::shared_ptr<Job> job;
+    size_t picture;
+    Clock::time_point since;
+  };
+
+  void work();
+  std::vector<Waiting> take_batch();
+  size_t waiting_like_first() const;
+  void run(std::vector<Waiting> batch);
+  static void finish(const Waiting& waiting);
+
+  const QueueOptions options_;
+  std::mutex mutex_;
+  std::condition_variable added_;
+  std::deque<Waiting> waiting_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+// A model's place for the pictures of a request, from before they are decoded until they are answered.
+// Any thread.
+class Admission {
+ public:
+  Admission(std::shared_ptr<ModelMetrics> metrics, size_t most) : metrics_(std::move(metrics)), most_(most) {}
+  ~Admission() { metrics_->leave(pictures_); }
+  Admission(const Admission&) = delete;
+  Admission& operator=(const Admission&) = delete;
+
+  // Places for so many in all. Throws HttpError{503} where there are not so many left.
+  void grow_to(size_t pictures);
+
+ private:
+  std::shared_ptr<ModelMetrics> metrics_;
+  size_t most_;
+  size_t pictures_ = 0;
+};
+
+}  // namespace marrow::serve

@@ -1,0 +1,44 @@
+// What a method and a path ask for.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "marrow/serve/http/target.h"
+
+namespace marrow::serve {
+
+enum class RouteId {
+  kPage,
+  kMetrics,
+  kServer,
+  kLive,
+  kReady,
+  kModels,
+  kModel,
+  kModelReady,
+  kModelConfig,
+  kModelStatistics,
+  kAllStatistics,
+  kIndex,
+  kLoading,
+  kInfer,
+  kDetect,
+  kDetectBatch,
+  kClassify,
+  kClassifyBatch,
+};
+
+struct Route {
+  RouteId id = RouteId::kPage;
+  const char* pattern = "";  // one of a fixed set: "/v2/models/*/infer"
+  bool posts = false;        // POST; otherwise GET and HEAD
+  bool wants_body = false;
+  std::string model;    // of the path
+  std::string version;  // of the path; "": none
+};
+
+// Throws HttpError: 404 for an unknown path, 405 with Allow for another method. Sets `pattern` first.
+Route find_route(const std::string& method, const Target& target, const char*& pattern);
+
+}  // namespace marrow::serve
