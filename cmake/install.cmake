@@ -1,5 +1,6 @@
 # What `cmake --install` leaves, by components, which are Debian packages too (cmake/packages.cmake):
 #   marrow       the program
+#   serve        what `marrow serve` starts
 #   check_onnx   what the proof of `marrow export` starts: libonnx and OpenCV's dnn module
 #   train_torch  what `marrow train --device cuda` starts: LibTorch; only where it is built
 #   library      libmarrow
@@ -8,6 +9,7 @@
 include(CMakePackageConfigHelpers)
 
 install(TARGETS marrow_cli RUNTIME COMPONENT marrow)
+install(TARGETS marrow_serve_cli RUNTIME COMPONENT serve)
 install(TARGETS marrow_check_onnx RUNTIME COMPONENT check_onnx)
 if(MARROW_TORCH)
   install(TARGETS marrow_train_torch_cli RUNTIME COMPONENT train_torch)

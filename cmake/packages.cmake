@@ -9,7 +9,7 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
-set(CPACK_COMPONENTS_ALL marrow check_onnx library dev python)
+set(CPACK_COMPONENTS_ALL marrow serve check_onnx library dev python)
 if(MARROW_TORCH)
   list(APPEND CPACK_COMPONENTS_ALL train_torch)
 endif()
@@ -28,7 +28,11 @@ marrow_package(marrow marrow "Object detection with YOLOv8 and other backbones: 
 set(CPACK_DEBIAN_MARROW_PACKAGE_SHLIBDEPS ON)
 # To draw names that are not ASCII, loaded when there are some, and the plots of a training.
 set(CPACK_DEBIAN_MARROW_PACKAGE_RECOMMENDS "libfreetype6, fonts-dejavu-core, gnuplot-nox")
-set(CPACK_DEBIAN_MARROW_PACKAGE_SUGGESTS marrow-check-onnx)
+set(CPACK_DEBIAN_MARROW_PACKAGE_SUGGESTS "marrow-serve, marrow-check-onnx")
+
+marrow_package(serve marrow-serve "Object detection with YOLOv8 and other backbones: the HTTP server")
+set(CPACK_DEBIAN_SERVE_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_SERVE_PACKAGE_RECOMMENDS "libfreetype6, fonts-dejavu-core")
 
 marrow_package(check_onnx marrow-check-onnx "Object detection with YOLOv8 and other backbones: ONNX files in other readers")
 set(CPACK_DEBIAN_CHECK_ONNX_PACKAGE_SHLIBDEPS ON)

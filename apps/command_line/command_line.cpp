@@ -87,6 +87,11 @@ Option& Option::at_most(size_t values) {
   return *this;
 }
 
+Option& Option::pairs_too() {
+  takes_pairs = true;
+  return *this;
+}
+
 Option& Option::once_each() {
   takes = Takes::kRepeated;
   return *this;

@@ -54,6 +54,7 @@ struct Option {
   std::optional<std::pair<double, double>> limits;              // of a number
   std::function<std::string(const std::string&)> refusal = {};  // why a text does not fit, or nothing
   size_t most = 0;                                              // values of a list; 0: any number
+  bool takes_pairs = false;  // of an argument: NAME=VALUE is a value of it, where NAME is no option
 
   // Numbers outside are refused, NaN too.
   Option& range(double smallest, double largest);
@@ -63,6 +64,7 @@ struct Option {
   Option& type(std::string word);
   Option& without(std::string what);  // "all", "told by the file"
   Option& at_most(size_t values);
+  Option& pairs_too();
   Option& once_each();  // a list whose values are given one by one
   Option& also(std::string spelling);
   Option& or_value(std::string word);  // of a switch; check() says which values it takes

@@ -250,6 +250,7 @@ class Normaliser {
     const size_t equals = word.find('=');
     const std::string name = "--" + with_hyphens(word.substr(0, equals)), value = word.substr(equals + 1);
     const Option* option = find(name);
+    if (!option && std::ranges::any_of(command_.options(), &Option::takes_pairs)) return emit(word);
     if (option && is_nothing(value) && !std::holds_alternative<TakeText>(option->target)) return;
     if (option && option->takes == Takes::kList) {
       emit(option->spelling());

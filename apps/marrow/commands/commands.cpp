@@ -12,6 +12,7 @@ void add_commands(Command& program) {
   program.add("train", declare_train);
   program.add("val", declare_val);
   program.add("predict", declare_predict);
+  program.add("serve", declare_serve);
   program.add("data", declare_data);
   program.add("info", declare_info);
   program.add("models", declare_models);

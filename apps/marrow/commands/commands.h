@@ -24,6 +24,7 @@ void declare_export(Command& command);
 void declare_benchmark(Command& command);
 void declare_compare(Command& command);
 void declare_scale(Command& command);
+void declare_serve(Command& command);
 void declare_demo(Command& command);
 
 // All of them, and those that tell of the program itself, which they read.
