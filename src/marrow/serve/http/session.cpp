@@ -230,7 +230,7 @@ void Session::respond(Response response) {
   if (state_ != State::kBusy) return;
   state_ = State::kWrite;
   status_ = response.status;
-  if (server_.closing || ended_) keep_alive_ = false;
+  if (server_.closing || (ended_ && buffer_.empty())) keep_alive_ = false;
   head_out_ = fmt::format("HTTP/1.1 {} {}\r\n", status_, reason(status_));
   const auto add = [&](std::string_view name, std::string_view value) {
     head_out_ += fmt::format("{}: {}\r\n", name, value);
@@ -288,6 +288,8 @@ void Session::on_written() {
   state_ = State::kHead;
   arm(limits().idle_seconds);
   advance();
+  // What it sent before its end was answered as far as it is whole.
+  if (ended_ && (state_ == State::kHead || state_ == State::kBody)) return on_end(true);
   read();
 }
 
