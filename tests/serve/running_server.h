@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "marrow/base/error.h"
 #include "marrow/image/encode.h"
 #include "marrow/image/scene.h"
 #include "marrow/model/checkpoint.h"

@@ -21,8 +21,6 @@ class Exchange {
   using Clock = std::chrono::steady_clock;
 
   explicit Exchange(std::function<void(Response)> send) : send_(std::move(send)) {}
-  // One that nobody answered, since its work was dropped, is answered that it was.
-  ~Exchange() { answer(error_response(overloaded("the request was given up before its turn"))); }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
