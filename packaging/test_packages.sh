@@ -85,6 +85,19 @@ grep -q ' (.*) to (' build/packages-cpp.txt || fail "the C++ example finds nothi
 cmp build/packages-cpp.txt build/packages-c.txt || fail "C++ and C find different things"
 cmp build/packages-cpp.txt build/packages-python.txt || fail "C++ and Python find different things"
 
+say "marrow-serve: a picture over HTTP"
+install_inside "$(deb marrow-serve)" curl
+# Each program becomes the next, so that its number is the server's.
+chroot "$root" /usr/bin/env -i PATH=/usr/bin marrow serve "$model" --port 18080 --no-access-log 2>build/packages-serve.log &
+server=$!
+for ((i = 0; i < 100; ++i)); do
+  inside marrow-serve --health-check --port 18080 2>/dev/null && break
+  sleep 0.1
+done
+said=$(inside curl -s --data-binary @/root/test/files/a.jpg http://127.0.0.1:18080/v1/detect)
+kill "$server"
+[[ $said == *'"detections":'* ]] || fail "marrow serve does not answer: $said"
+
 say "marrow-check-onnx: an export, read by others"
 install_inside "$(deb marrow-check-onnx)"
 said=$(inside marrow export "$model" -o /root/test/files/detector.onnx 2>&1)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <thread>
@@ -44,6 +45,20 @@ std::string token_of(const ServeFlags& flags) {
   return token;
 }
 
+// As browsers write them: the scheme, the host, and a port that is not the scheme's own.
+void check_allowed_origin(const std::string& origin) {
+  const bool plain = origin.starts_with("http://"), secure = origin.starts_with("https://");
+  try {
+    if (plain || secure) {
+      serve::parse_host(std::string_view(origin).substr(plain ? 7 : 8));
+      return;
+    }
+  } catch (const serve::HttpError&) {
+  }
+  throw Error(ErrorKind::kUsage,
+              "--allow-origin: '" + printable(origin) + "'; wanted is an origin such as https://example.org");
+}
+
 serve::HttpLimits limits_of(const ServeFlags& flags) {
   const auto kibibytes = [](int count) { return static_cast<size_t>(count) << 10; };
   serve::HttpLimits limits;
@@ -81,6 +96,7 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
   options.server.port = static_cast<uint16_t>(port_of(flags));
   options.server.limits = limits_of(flags);
   options.server.origins.allowed_hosts = flags.allowed_hosts;
+  std::ranges::for_each(flags.allowed_origins, check_allowed_origin);
   options.server.origins.allowed_origins = flags.allowed_origins;
   options.server.origins.token = token_of(flags);
   options.server.origins.open_metrics = flags.open_metrics;
@@ -109,6 +125,9 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
 
 int serve_models(const ServeFlags& flags) {
   if (flags.health_check) return check_health(flags.host, port_of(flags));
+  if (flags.models.empty())
+    throw Error(ErrorKind::kUsage,
+                "no model is given. 'marrow serve --help' lists the options, with an example");
   std::signal(SIGPIPE, SIG_IGN);
   // Before there are threads, which take it over: one alone waits for them.
   sigset_t signals;

@@ -14,8 +14,8 @@ void declare_model_flags(Command& command, ServeFlags& flags) {
   command
       .argument("MODEL", &flags.models,
                 "Checkpoints, or folders with one; NAME=MODEL chooses the name in URLs, otherwise the file's")
-      .required()
-      .pairs_too();
+      .pairs_too()
+      .without("needed, but not for --health-check");
   add_image_size(command, flags.imgsz);
   command.flag(
       "--rect", &flags.rect,

@@ -6,6 +6,8 @@
 #include <boost/asio/post.hpp>
 #include <ctime>
 
+#include "marrow/base/talk.h"
+
 namespace marrow::serve {
 namespace {
 
@@ -216,6 +218,9 @@ void Session::finish_request() {
     server_.application.handle(exchange_);
   } catch (const HttpError& error) {
     respond(error_response(error));
+  } catch (const std::exception& error) {
+    talk(std::string("marrow: ") + error.what());
+    respond(error_response(500, "the server failed"));
   }
 }
 
