@@ -1,8 +1,10 @@
-# Turns text files into a C++ source: cmake -DOUTPUT=... -DROOT=... -DFILES=a.yaml;b.yaml -P embed_texts.cmake
-# The names are relative to ROOT. Raw string literals hold at most 64 KB on some compilers; a configuration has 2.
-set(text "// Generated from configs/ by cmake/embed_texts.cmake.\n#include \"marrow/model/configs.h\"\n\n")
-string(APPEND text "namespace marrow::model {\n\nconst std::vector<EmbeddedText>& embedded_configs() {\n")
-string(APPEND text "  static const std::vector<EmbeddedText> texts = {\n")
+# Turns text files into a C++ source with a function that lists them:
+#   cmake -DOUTPUT=... -DROOT=... -DFILES=a.yaml;b.yaml -DHEADER=marrow/model/configs.h -DNAMESPACE=marrow::model
+#         -DTYPE=EmbeddedText -DFUNCTION=embedded_configs -P embed_texts.cmake
+# TYPE has a name and a content. The names are relative to ROOT. Raw string literals hold at most 64 KB on some compilers; a configuration has 2.
+set(text "// Generated from ${ROOT} by cmake/embed_texts.cmake.\n#include \"${HEADER}\"\n\n")
+string(APPEND text "namespace ${NAMESPACE} {\n\nconst std::vector<${TYPE}>& ${FUNCTION}() {\n")
+string(APPEND text "  static const std::vector<${TYPE}> texts = {\n")
 foreach(file IN LISTS FILES)
   file(READ ${file} content)
   file(RELATIVE_PATH name ${ROOT} ${file})
@@ -11,5 +13,5 @@ foreach(file IN LISTS FILES)
   endif()
   string(APPEND text "      {\"${name}\", R\"marrow(${content})marrow\"},\n")
 endforeach()
-string(APPEND text "  };\n  return texts;\n}\n\n}  // namespace marrow::model\n")
+string(APPEND text "  };\n  return texts;\n}\n\n}  // namespace ${NAMESPACE}\n")
 file(WRITE ${OUTPUT} "${text}")

@@ -91,6 +91,7 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
   options.service.calls.infer = {.batch = static_cast<size_t>(flags.request_batch),
                                  .pixels = static_cast<int64_t>(flags.pixels * 1e6)};
   options.service.workers = flags.workers;
+  options.service.site = {.samples = flags.samples, .runs = flags.runs, .labels = flags.labels};
   options.service.access_log = flags.access_log ? stdout : nullptr;
   options.server.address = flags.host;
   options.server.port = static_cast<uint16_t>(port_of(flags));

@@ -100,6 +100,22 @@ void declare_limit_flags(Command& command, ServeFlags& flags) {
       .range(1, 100'000);
 }
 
+void declare_page_flags(Command& command, ServeFlags& flags) {
+  command.group("Web page");
+  command.option("--samples", &flags.samples, "A folder of pictures that the page offers")
+      .type("DIR")
+      .without("none");
+  command.option("--runs", &flags.runs, "A folder of training runs, shown at /runs")
+      .type("DIR")
+      .without("none");
+  command
+      .option("--labels", &flags.labels,
+              "A dataset that corrected boxes are saved into, with their pictures; it is made where there is "
+              "none")
+      .type("DIR")
+      .without("nothing is saved");
+}
+
 void declare_running_flags(Command& command, ServeFlags& flags) {
   command.group("Running");
   command.flag("--access-log", &flags.access_log, "A line of JSON for each request, on stdout");
@@ -154,6 +170,7 @@ void declare_serve_flags(Command& command, ServeFlags& flags) {
   declare_queue_flags(command, flags);
   declare_safety_flags(command, flags);
   declare_limit_flags(command, flags);
+  declare_page_flags(command, flags);
   declare_running_flags(command, flags);
   command.note(
       "SIGTERM and SIGINT end it once what is under way is answered, a second one at once. SIGHUP reads the "

@@ -40,6 +40,8 @@ struct ServeFlags {
   double idle_seconds = 30, write_seconds = 30;
   int connections = 512;
 
+  std::string samples, runs, labels;
+
   bool access_log = true;
   std::optional<double> drain_delay;
   double drain_longest = 20;

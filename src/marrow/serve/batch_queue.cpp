@@ -105,7 +105,9 @@ void BatchQueue::run(std::vector<Waiting> batch) {
   std::vector<const Tensor*> inputs;
   std::vector<Tensor*> outputs;
   for (const Waiting& each : batch) {
-    each.job->metrics->waited(seconds_between(each.since, now));
+    const double waited = seconds_between(each.since, now);
+    each.job->metrics->waited(waited);
+    each.job->queued = std::max(each.job->queued, waited);
     inputs.push_back(&each.job->inputs[each.picture]);
     outputs.push_back(&each.job->outputs[each.picture]);
   }
@@ -113,7 +115,9 @@ void BatchQueue::run(std::vector<Waiting> batch) {
   const Stopwatch clock;
   try {
     batch.front().job->network->run(inputs, outputs);
-    batch.front().job->metrics->ran(batch.size(), clock.seconds());
+    const double seconds = clock.seconds();
+    batch.front().job->metrics->ran(batch.size(), seconds);
+    for (const Waiting& each : batch) each.job->ran = std::max(each.job->ran, seconds);
   } catch (const std::exception& error) {
     failure = error.what();
   }

@@ -31,6 +31,7 @@ struct Job {
   std::vector<Tensor> outputs;  // as many, when it is done
   std::string failure;          // why they are not there; "": they are
   bool late = false;            // it waited too long
+  double queued = 0, ran = 0;   // seconds; of several pictures the longest
 
   std::function<bool()> unwanted;  // whether the client left; asked before a picture runs
   // Called once, by the queue's thread; not for a job that nobody wants. It must not throw or take long.

@@ -64,21 +64,27 @@ void Call::answer(Response response) {
     response.fields.push_back({"Content-Encoding", std::string(coding_name(coding))});
     response.fields.push_back({"Vary", "Accept-Encoding"});
   }
+  if (!timing_.empty()) response.fields.push_back({"Server-Timing", timing_});
   finish(response.status);
   exchange_->answer(std::move(response));
 }
 
-void Call::answer_exception() {
+void Call::decoded(double seconds) {
+  decode_seconds_ = seconds;
+  metrics_->decoded(seconds);
+}
+
+Response exception_response() {
   try {
     throw;
   } catch (const HttpError& error) {
-    answer(error_response(error));
+    return error_response(error);
   } catch (const Error& error) {
-    answer(error_response(400, error.what()));
+    return error_response(400, error.what());
   } catch (const std::exception& error) {
     const std::string id = next_error_id();
     talk(fmt::format("marrow: error {}: {}", id, error.what()));
-    answer(error_response(500, "the server failed; its log has more under " + id));
+    return error_response(500, "the server failed; its log has more under " + id);
   }
 }
 
@@ -100,6 +106,8 @@ void Call::run(std::vector<Tensor> inputs, BatchQueue& queue, Workers& workers,
   job->unwanted = [exchange = exchange_] { return exchange->gone(); };
   job->done = [self = shared_from_this(), &workers, function = std::move(function)](Job& done) {
     const auto outputs = std::make_shared<std::vector<Tensor>>(std::move(done.outputs));
+    self->timing_ = fmt::format("decode;dur={:.3f}, queue;dur={:.3f}, inference;dur={:.3f}",
+                                1e3 * self->decode_seconds_, 1e3 * done.queued, 1e3 * done.ran);
     workers.post([self, outputs, function, late = done.late, failure = done.failure] {
       self->guarded([&] {
         self->late_ = late;

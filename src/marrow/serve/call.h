@@ -17,6 +17,10 @@ struct CallLimits {
   InferLimits infer;
 };
 
+// What the exception under way becomes: HttpError as it is, Error 400, and whatever else 500 with an id that
+// is in the log too. Within a handler only.
+Response exception_response();
+
 class Call : public std::enable_shared_from_this<Call> {
  public:
   // Takes a place for one picture. Throws HttpError{503} where there is none.
@@ -32,17 +36,18 @@ class Call : public std::enable_shared_from_this<Call> {
   // Throws HttpError{503} where the queue has no place for so many.
   void admit(size_t pictures) { admission_.grow_to(pictures); }
 
-  // Packed where the client asks for it.
+  // Packed where the client asks for it. How long its parts took is in Server-Timing, once it has run.
   void answer(Response response);
+  // The body became inputs, in so many seconds.
+  void decoded(double seconds);
 
-  // function() with what it throws turned into an answer: HttpError as it is, Error into 400, and whatever
-  // else into 500 with an id that is in the log too.
+  // function() with what it throws turned into an answer.
   template <class Function>
   void guarded(const Function& function) {
     try {
       function();
     } catch (...) {
-      answer_exception();
+      answer(exception_response());
     }
   }
 
@@ -54,7 +59,6 @@ class Call : public std::enable_shared_from_this<Call> {
            std::function<void(std::vector<Tensor>&)> function);
 
  private:
-  void answer_exception();
   void finish(int status);
 
   std::shared_ptr<Exchange> exchange_;
@@ -63,6 +67,8 @@ class Call : public std::enable_shared_from_this<Call> {
   Admission admission_;
   CallLimits limits_;
   bool late_ = false;  // it waited too long
+  double decode_seconds_ = 0;
+  std::string timing_;  // Server-Timing
   bool answered_ = false;
 };
 

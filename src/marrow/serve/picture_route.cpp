@@ -130,7 +130,7 @@ void answer_pictures(const std::shared_ptr<Call>& call, bool batch, BatchQueue& 
     seen->prepared.push_back(std::move(prepared));
     call->admit(std::max(inputs.size(), seen->encoded.size()));
   }
-  call->metrics().decoded(clock.seconds());
+  call->decoded(clock.seconds());
   const bool draws = !batch && network.is_detector() && wants_drawing(call->exchange().head);
   call->run(
       std::move(inputs), queue, workers,

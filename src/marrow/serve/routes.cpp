@@ -10,7 +10,7 @@ namespace {
 
 enum class Verb { kGet, kPost, kPostBody };
 
-// "*" stands for a model's name, with or without "/versions/V" behind it.
+// "*" stands for a model's name, with or without "/versions/V" behind it, "+" for any other part.
 struct Pattern {
   RouteId id;
   Verb verb;
@@ -36,6 +36,12 @@ constexpr Pattern kPatterns[] = {
     {RouteId::kDetectBatch, Verb::kPostBody, "/v1/detect/batch"},
     {RouteId::kClassify, Verb::kPostBody, "/v1/classify"},
     {RouteId::kClassifyBatch, Verb::kPostBody, "/v1/classify/batch"},
+    {RouteId::kPageModels, Verb::kGet, "/v1/models"},
+    {RouteId::kSample, Verb::kGet, "/v1/samples/+"},
+    {RouteId::kRuns, Verb::kGet, "/v1/runs"},
+    {RouteId::kRun, Verb::kGet, "/v1/runs/+"},
+    {RouteId::kRunPicture, Verb::kGet, "/v1/runs/+/+"},
+    {RouteId::kLabels, Verb::kPostBody, "/v1/labels"},
 };
 
 std::vector<std::string_view> parts_of(std::string_view pattern) {
@@ -59,6 +65,8 @@ bool matches(const Pattern& pattern, const std::vector<std::string>& path, Route
         route.version = path[at + 1];
         at += 2;
       }
+    } else if (part == "+") {
+      route.items.push_back(path[at++]);
     } else if (path[at++] != part) {
       return false;
     }
@@ -88,7 +96,8 @@ Route find_route(const std::string& method, const Target& target, const char*& p
                 .posts = each.verb != Verb::kGet,
                 .wants_body = each.verb == Verb::kPostBody,
                 .model = {},
-                .version = {}};
+                .version = {},
+                .items = {}};
     if (!matches(each, target.segments, route)) continue;
     pattern = each.text;
     check_method(method, route);

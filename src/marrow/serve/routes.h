@@ -27,6 +27,13 @@ enum class RouteId {
   kDetectBatch,
   kClassify,
   kClassifyBatch,
+  // Of the web page.
+  kPageModels,
+  kSample,
+  kRuns,
+  kRun,
+  kRunPicture,
+  kLabels,
 };
 
 struct Route {
@@ -34,8 +41,9 @@ struct Route {
   const char* pattern = "";  // one of a fixed set: "/v2/models/*/infer"
   bool posts = false;        // POST; otherwise GET and HEAD
   bool wants_body = false;
-  std::string model;    // of the path
-  std::string version;  // of the path; "": none
+  std::string model;               // of the path
+  std::string version;             // of the path; "": none
+  std::vector<std::string> items;  // other variable parts of the path, in order
 };
 
 // Throws HttpError: 404 for an unknown path, 405 with Allow for another method. Sets `pattern` first.

@@ -20,9 +20,15 @@ bool is_picture_route(RouteId id) {
   return id == RouteId::kDetect || id == RouteId::kDetectBatch || is_classifying(id);
 }
 
-// The routes of pictures name a model in their query.
+bool is_site_route(RouteId id) {
+  return id == RouteId::kPageModels || id == RouteId::kSample || id == RouteId::kRuns ||
+         id == RouteId::kRun || id == RouteId::kRunPicture || id == RouteId::kLabels;
+}
+
+// The routes of pictures, and labels, name a model in their query.
 std::string model_name(const Route& route, const Exchange& exchange) {
-  return is_picture_route(route.id) ? queried_model(exchange.target.query) : route.model;
+  return is_picture_route(route.id) || route.id == RouteId::kLabels ? queried_model(exchange.target.query)
+                                                                    : route.model;
 }
 
 void check_version(const std::string& version) {
@@ -44,7 +50,7 @@ void answer_inference(const std::shared_ptr<Call>& call, BatchQueue& queue, Work
       read_infer_call(exchange.head, exchange.body, call->network(), call->limits().infer,
                       [&](size_t pictures) { call->admit(pictures); }));
   exchange.body = {};
-  call->metrics().decoded(clock.seconds());
+  call->decoded(clock.seconds());
   call->run(std::move(read->inputs), queue, workers, [call = call.get(), read](std::vector<Tensor>& outputs) {
     call->answer(infer_response(*read, call->network(), outputs));
   });
@@ -56,6 +62,7 @@ Service::Service(Models& models, const ServiceOptions& options)
     : models_(models),
       options_(options),
       log_(options.access_log),
+      site_(models, options.site),
       workers_(std::make_unique<Workers>(options.workers)),
       queue_(std::make_unique<BatchQueue>(options.queue)) {}
 
@@ -77,7 +84,9 @@ void Service::check(Exchange& exchange) {
 void Service::handle(const std::shared_ptr<Exchange>& exchange) {
   const char* pattern = "";
   const Route route = find_route(exchange->head.method, exchange->target, pattern);
-  if (route.wants_body)
+  if (is_site_route(route.id))
+    workers_->post([this, route, exchange] { answer_site(route, *exchange); });
+  else if (route.wants_body)
     start_call(route, exchange);
   else
     exchange->answer(answer_at_once(route, *exchange));
@@ -99,11 +108,21 @@ void Service::start_call(const Route& route, const std::shared_ptr<Exchange>& ex
   });
 }
 
+// It reads and writes files: not a matter of the server's own thread.
+void Service::answer_site(const Route& route, Exchange& exchange) const {
+  try {
+    exchange.answer(route.id == RouteId::kLabels ? site_.save_labels(exchange) : site_.answer(route));
+  } catch (...) {
+    exchange.answer(exception_response());
+  }
+}
+
 Response Service::answer_at_once(const Route& route, const Exchange& exchange) const {
   switch (route.id) {
     case RouteId::kPage: {
-      const StaticFile& file = *find_static_file(exchange.target.path);
-      return {200, std::string(file.type), std::string(file.content), {{"Cache-Control", "no-cache"}}};
+      const PageFile& file = *find_static_file(exchange.target.path);
+      return {
+          200, std::string(static_type(file)), std::string(file.content), {{"Cache-Control", "no-cache"}}};
     }
     case RouteId::kMetrics:
       return {200, kMetricsType, metrics_text()};

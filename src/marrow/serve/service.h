@@ -12,6 +12,7 @@
 #include "marrow/serve/http/server.h"
 #include "marrow/serve/models.h"
 #include "marrow/serve/routes.h"
+#include "marrow/serve/site/site.h"
 
 namespace marrow::serve {
 
@@ -21,6 +22,7 @@ struct ServiceOptions {
   CallLimits calls;
   int workers = 2;  // threads that decode, and read and write JSON
   std::FILE* access_log = nullptr;
+  SiteOptions site;
 };
 
 class Service : public Application {
@@ -44,6 +46,7 @@ class Service : public Application {
   Response answer_at_once(const Route& route, const Exchange& exchange) const;
   Response model_answer(const Route& route) const;
   Response index(const Exchange& exchange) const;
+  void answer_site(const Route& route, Exchange& exchange) const;
   void start_call(const Route& route, const std::shared_ptr<Exchange>& exchange);
   std::string metrics_text() const;
   bool ready() const { return models_.ready() && !draining_; }
@@ -52,6 +55,7 @@ class Service : public Application {
   const ServiceOptions options_;
   HttpMetrics http_;
   AccessLog log_;
+  const Site site_;
   std::atomic<bool> draining_{false};
   const Server* server_ = nullptr;
   // The queue hands its results to the workers, so it goes first.

@@ -3,27 +3,18 @@
 #include <algorithm>
 
 namespace marrow::serve {
-namespace {
 
-// Scripts and styles are files of their own: the server's Content-Security-Policy allows none inside a page.
-constexpr StaticFile kFiles[] = {
-    {"/", "text/html; charset=utf-8",
-     R"(<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Marrow</title>
-<h1>Marrow</h1>
-<p>This server finds objects in pictures: <code>curl --data-binary @picture.jpg http://HOST/v1/detect</code></p>
-<p><a href="/v2/models">/v2/models</a> lists the models. <a href="/metrics">/metrics</a> counts.</p>
-</html>
-)"},
-};
+const PageFile* find_static_file(std::string_view path) {
+  if (!path.starts_with('/')) return nullptr;
+  const std::string_view name = path == "/" ? "index.html" : path == "/runs" ? "runs.html" : path.substr(1);
+  const auto found = std::ranges::find(embedded_page(), name, &PageFile::name);
+  return found == embedded_page().end() ? nullptr : &*found;
+}
 
-}  // namespace
-
-const StaticFile* find_static_file(std::string_view path) {
-  const auto found = std::ranges::find(kFiles, path, &StaticFile::path);
-  return found == std::end(kFiles) ? nullptr : found;
+std::string_view static_type(const PageFile& file) {
+  if (file.name.ends_with(".js")) return "text/javascript; charset=utf-8";
+  if (file.name.ends_with(".css")) return "text/css; charset=utf-8";
+  return "text/html; charset=utf-8";
 }
 
 }  // namespace marrow::serve

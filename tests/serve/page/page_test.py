@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""The web page of `marrow serve` in a headless Chromium, against the running server.
+
+    tests/serve/page/page_test.py --serve build/release/bin/marrow-serve --make-files build/release/tests/make_api_files
+"""
+
+import argparse
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.request
+import zlib
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from browser import Browser  # noqa: E402
+
+OPTIONS = None
+PICTURE = None  # 640 x 480
+
+
+def write_picture(path, width=640, height=480):
+    """A PNG file: colours that change over the picture, and some squares."""
+    rows = b""
+    for y in range(height):
+        row = bytearray()
+        for x in range(width):
+            square = (x // 80 + y // 60) % 3 == 0
+            row += bytes((x * 255 // width, y * 255 // height, 200 if square else 60))
+        rows += b"\0" + row
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+                     + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def click(browser, text):
+    browser.value(f"[...document.querySelectorAll('button')].find((one) => one.textContent === {json.dumps(text)}).click()")
+
+
+def set_value(browser, name, value, event):
+    browser.value(f"((one) => {{ one.value = {json.dumps(value)}; one.dispatchEvent(new Event('{event}')); }})"
+                  f"(document.getElementById('{name}'))")
+
+
+def listed(browser):
+    """(name, confidence) of each row of the first panel."""
+    rows = browser.value("[...document.querySelector('.panel .found').querySelectorAll('button')].map((row) => "
+                         "[row.childNodes[1].textContent, row.lastChild.textContent])")
+    return [tuple(row) for row in rows]
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        global PICTURE
+        cls.folder = tempfile.TemporaryDirectory()
+        folder = Path(cls.folder.name)
+        PICTURE = folder / "picture.png"
+        write_picture(PICTURE)
+        (folder / "models").mkdir()
+        subprocess.run([OPTIONS.make_files, folder / "models"], check=True)
+        for name in ("runs/detect/train", "samples"):
+            (folder / name).mkdir(parents=True)
+        shutil.copy(PICTURE, folder / "samples" / "one.png")
+        (folder / "runs/detect/train/args.yaml").write_text("model: yolov8n\nbackbone: starnet_s1\nepochs: 30\ndata: gone.yaml\n")
+        rows = [f"{e},{e},{3 - e / 10},{3 - e / 12},{e / 30},{e / 50}" for e in range(1, 11)]
+        (folder / "runs/detect/train/results.csv").write_text(
+            "epoch,time,train/box_loss,val/box_loss,metrics/mAP50(B),metrics/mAP50-95(B)\n" + "\n".join(rows) + "\n")
+        shutil.copy(PICTURE, folder / "runs/detect/train/results.png")
+        cls.server = subprocess.Popen([OPTIONS.serve, f"first={folder}/models/detector.safetensors", f"second={folder}/models/thresholds.safetensors",
+                                       "--port", "0", "--samples", folder / "samples", "--runs", folder / "runs", "--labels", folder / "labels"],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        told = ""
+        while not (found := re.search(r"ready, on port (\d+)", told)):
+            line = cls.server.stderr.readline()
+            if not line:
+                raise RuntimeError(f"the server ended: {told}")
+            told += line
+        cls.origin = f"http://127.0.0.1:{found.group(1)}"
+        cls.labels = folder / "labels"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.terminate()
+        cls.server.wait(timeout=30)
+        cls.server.stderr.close()
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.browser = Browser(self.origin)
+        self.addCleanup(self.browser.end)
+
+    def tearDown(self):
+        self.assertEqual(self.browser.faults, [])
+
+    def look(self, picture=None):
+        self.browser.open("/")
+        self.browser.wait_for("document.getElementById('model-0').options.length === 2")
+        self.browser.choose_file("#file", picture or PICTURE)
+        self.browser.wait_for("document.getElementById('status').textContent.startsWith('Done')")
+
+    def asked(self, model, confidence):
+        request = urllib.request.Request(f"{self.origin}/v1/detect?model={model}&conf={confidence}", Path(PICTURE).read_bytes())
+        return json.load(urllib.request.urlopen(request))
+
+    def shot(self, name):
+        if OPTIONS.pictures:
+            self.browser.picture(Path(OPTIONS.pictures) / f"{name}.png")
+
+    def test_boxes_are_those_of_the_server(self):
+        self.look()
+        found = self.asked("first", 0.25)["detections"]
+        self.assertGreater(len(found), 0)
+        self.assertEqual(listed(self.browser), [(one["name"], f"{one['confidence']:.2f}") for one in found])
+        # The last one is drawn on top of all: three of its sides, where the picture does not cut them, have the colour of its class.
+        x1, y1, x2, y2 = found[-1]["box"]
+        points = [[(x1 + x2) / 2, y2], [x1, (y1 + y2) / 2], [x2, (y1 + y2) / 2]]
+        inside = [[x, y] for x, y in points if 3 < x < 637 and 3 < y < 477]
+        self.assertGreater(len(inside), 0)
+        drawn = self.browser.value(
+            "(() => { const canvas = document.querySelector('canvas'), zoom = canvas.width / 640, context = canvas.getContext('2d');"
+            f"return {inside}.map(([x, y]) => [...context.getImageData(Math.round(x * zoom), Math.round(y * zoom), 1, 1).data]); }})()")
+        wanted = self.browser.value(
+            "import('/colours.js').then(({colour}) => { const probe = document.createElement('canvas').getContext('2d');"
+            f"probe.fillStyle = colour({found[-1]['class']}); probe.fillRect(0, 0, 1, 1); return [...probe.getImageData(0, 0, 1, 1).data]; }})")
+        for pixel in drawn:
+            self.assertLess(max(abs(a - b) for a, b in zip(pixel, wanted)), 24, (inside, drawn, wanted))
+        self.shot("boxes")
+
+    def test_the_slider_filters_in_the_browser(self):
+        self.look()
+        asked = len(self.browser.value("performance.getEntriesByType('resource').map((one) => one.name)"))
+        for confidence in ("0.05", "0.45", "1"):
+            set_value(self.browser, "confidence", confidence, "input")
+            wanted = [one for one in self.asked("first", confidence)["detections"]]
+            self.assertEqual(len(listed(self.browser)), len(wanted), confidence)
+        self.assertEqual(len(self.browser.value("performance.getEntriesByType('resource').map((one) => one.name)")), asked)
+
+    def test_classes_are_chosen(self):
+        self.look()
+        before = listed(self.browser)
+        name = before[0][0]
+        self.browser.value(f"document.querySelector('#class-list input[value={json.dumps(name)}]').click()")
+        self.assertEqual(listed(self.browser), [row for row in before if row[0] != name])
+        click(self.browser, "None")
+        self.assertEqual(listed(self.browser), [])
+        click(self.browser, "All")
+        self.assertEqual(listed(self.browser), before)
+
+    def test_two_models_stand_side_by_side(self):
+        self.look()
+        set_value(self.browser, "model-1", "second", "change")
+        self.browser.wait_for("document.querySelectorAll('.panel').length === 2")
+        names = self.browser.value("[...document.querySelectorAll('.panel h2')].map((one) => one.textContent)")
+        self.assertEqual(names, ["first", "second"])
+        times = self.browser.value("[...document.querySelectorAll('.times')].map((one) => one.textContent)")
+        for text in times:
+            self.assertRegex(text, r"inference [0-9.]+ ms.*round trip \d+ ms")
+        self.shot("two_models")
+
+    def test_a_point_names_its_box(self):
+        self.look()
+        self.browser.value("document.querySelector('.found button').focus()")
+        first = self.asked("first", 0.25)["detections"][0]
+        self.assertIn(f"{first['name']}, confidence {first['confidence']:.3f}", self.browser.value("document.querySelector('.panel .soft').textContent"))
+
+    def test_a_correction_becomes_a_label(self):
+        self.look()
+        click(self.browser, "Correct boxes")
+        before = len(listed(self.browser))
+        self.browser.value("document.querySelector('.found button').click()")
+        click(self.browser, "Remove it")
+        click(self.browser, "Add a box")
+        set_class = "((one) => { one.value = '2'; one.dispatchEvent(new Event('change')); })(document.querySelector('.editor select'))"
+        self.browser.value(set_class)
+        self.assertEqual(len(listed(self.browser)), before)
+        self.shot("corrected")
+        click(self.browser, "Save as labels")
+        self.browser.wait_for("document.getElementById('status').textContent.startsWith('Saved')")
+        label = self.labels / re.search(r"as (\S+)\.$", self.browser.value("document.getElementById('status').textContent")).group(1)
+        rows = label.read_text().splitlines()
+        self.assertEqual(len(rows), before)
+        self.assertEqual(rows[-1], "2 0.500000 0.500000 0.200000 0.200000")
+        image = self.labels / "images" / (label.stem + ".png")
+        self.assertEqual(image.read_bytes(), Path(PICTURE).read_bytes())
+        self.assertIn("bar", (self.labels / "data.yaml").read_text())
+
+    def test_a_box_is_drawn_with_the_pointer(self):
+        self.look()
+        click(self.browser, "None")
+        click(self.browser, "Correct boxes")
+        self.browser.value("document.querySelector('canvas').scrollIntoView({block: 'center'})")
+        place = self.browser.value("(() => { const one = document.querySelector('canvas').getBoundingClientRect(); return [one.left, one.top, one.width, one.height]; })()")
+        at = lambda x, y: (place[0] + x * place[2], place[1] + y * place[3])  # noqa: E731
+        self.browser.drag(at(0.25, 0.25), at(0.5, 0.75))
+        self.browser.wait_for("Math.abs(document.querySelectorAll('.editor input')[2].valueAsNumber - 320) <= 2")
+        numbers = self.browser.value("[...document.querySelectorAll('.editor input')].map((one) => one.valueAsNumber)")
+        for number, wanted in zip(numbers, (160, 120, 320, 360)):
+            self.assertAlmostEqual(number, wanted, delta=2)
+        self.browser.press("Delete")
+        self.assertEqual(listed(self.browser), [])
+
+    def test_what_is_no_picture_is_said(self):
+        self.browser.open("/")
+        self.browser.wait_for("document.getElementById('model-0').options.length === 2")
+        with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+            file.write(b"no picture")
+            file.flush()
+            self.browser.choose_file("#file", file.name)
+            self.browser.wait_for("document.getElementById('status').classList.contains('error')")
+        self.assertIn("That did not work", self.browser.value("document.getElementById('status').textContent"))
+        self.browser.faults = [fault for fault in self.browser.faults if "400" not in fault]
+
+    def test_a_sample_is_taken(self):
+        self.browser.open("/")
+        self.browser.wait_for("document.querySelectorAll('#samples button').length === 1")
+        self.browser.value("document.querySelector('#samples button').click()")
+        self.browser.wait_for("document.getElementById('status').textContent.startsWith('Done')")
+
+    def test_a_phone_shows_all_of_it(self):
+        self.browser.size(390, 800, phone=True)
+        self.look()
+        self.assertLessEqual(self.browser.value("document.documentElement.scrollWidth"), 390)
+        self.shot("phone")
+
+    def test_everything_has_a_name(self):
+        self.look()
+        click(self.browser, "Correct boxes")
+        nameless = self.browser.value(
+            "[...document.querySelectorAll('button, input, select, canvas, img')].filter((one) => !(one.textContent.trim() || one.ariaLabel || "
+            "one.getAttribute('aria-label') || one.alt || one.closest('label')?.textContent.trim() || one.querySelector('img')?.alt)).map((one) => one.outerHTML)")
+        self.assertEqual(nameless, [])
+
+    def test_runs_have_curves_and_pictures(self):
+        self.browser.open("/runs")
+        self.browser.wait_for("document.querySelectorAll('#charts svg').length === 3")
+        summary = self.browser.value("document.getElementById('summary').innerText")
+        for text in ("detect/train", "yolov8n on starnet_s1", "10 of 30", "0.2000 (epoch 10)"):
+            self.assertIn(text, summary)
+        self.browser.wait_for("document.querySelector('#pictures img').complete && document.querySelector('#pictures img').naturalWidth > 0")
+        self.shot("runs")
+
+    def test_dark_has_other_colours(self):
+        self.look()
+        light = self.browser.value("getComputedStyle(document.body).backgroundColor")
+        self.browser.dark()
+        self.assertNotEqual(self.browser.value("getComputedStyle(document.body).backgroundColor"), light)
+
+
+def main():
+    global OPTIONS
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--serve", required=True, help="the program marrow-serve")
+    parser.add_argument("--make-files", required=True, help="the program that writes models into a folder")
+    parser.add_argument("--pictures", help="a folder for pictures of the page")
+    OPTIONS, rest = parser.parse_known_args()
+    if shutil.which("chromium") is None:
+        print("skipped: there is no chromium")
+        return 77
+    return 0 if unittest.main(argv=[sys.argv[0], *rest], exit=False).result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
