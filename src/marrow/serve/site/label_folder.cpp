@@ -45,6 +45,24 @@ bool holds(const fs::path& path, std::string_view content) {
   return fs::file_size(path, error) == content.size() && !error && read_file(path, content.size()) == content;
 }
 
+std::string rows(const std::vector<std::string>& names, Size size, std::span<const LabelBox> boxes) {
+  const data::ClassIndex classes(names);
+  std::string text;
+  for (const auto& [name, corners] : boxes) {
+    const int number = classes.find(name);
+    if (number < 0) throw Error(ErrorKind::kUsage, unknown_name_message("class", name, names));
+    const auto clip = [](double value, int most) { return std::clamp(value / most, 0.0, 1.0); };
+    const double x1 = clip(corners[0], size.width), x2 = clip(corners[2], size.width);
+    const double y1 = clip(corners[1], size.height), y2 = clip(corners[3], size.height);
+    if (!(x2 > x1 && y2 > y1))
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("the box of a {} has no size inside the picture", printable(name, 40)));
+    text += fmt::format("{} {:.6f} {:.6f} {:.6f} {:.6f}\n", number, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1,
+                        y2 - y1);
+  }
+  return text;
+}
+
 }  // namespace
 
 LabelFolder::LabelFolder(fs::path folder) : folder_(std::move(folder)) {
@@ -64,11 +82,11 @@ void LabelFolder::open() {
 SavedLabels LabelFolder::save(std::string_view picture, const std::string& suffix, Size size,
                               std::span<const LabelBox> boxes, const std::vector<std::string>& classes) {
   const std::lock_guard lock(saving_);
+  const std::string content = rows(images_.empty() ? classes : dataset_.names, size, boxes);
   if (images_.empty()) {
     start_dataset(folder_, classes);
     open();
   }
-  const std::string content = rows(size, boxes);
   const fs::path image = image_path(picture, suffix);
   const fs::path label = data::label_path(dataset_, image);
   make_folder(label.parent_path());
@@ -85,24 +103,6 @@ fs::path LabelFolder::image_path(std::string_view picture, const std::string& su
         images_ / fmt::format("corrected-{:08x}{}{}", checksum, i == 0 ? "" : fmt::format("-{}", i), suffix);
     if (!fs::exists(path) || holds(path, picture)) return path;
   }
-}
-
-std::string LabelFolder::rows(Size size, std::span<const LabelBox> boxes) const {
-  const data::ClassIndex classes(dataset_.names);
-  std::string text;
-  for (const auto& [name, corners] : boxes) {
-    const int number = classes.find(name);
-    if (number < 0) throw Error(ErrorKind::kUsage, unknown_name_message("class", name, dataset_.names));
-    const auto clip = [](double value, int most) { return std::clamp(value / most, 0.0, 1.0); };
-    const double x1 = clip(corners[0], size.width), x2 = clip(corners[2], size.width);
-    const double y1 = clip(corners[1], size.height), y2 = clip(corners[3], size.height);
-    if (!(x2 > x1 && y2 > y1))
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("the box of a {} has no size inside the picture", printable(name, 40)));
-    text += fmt::format("{} {:.6f} {:.6f} {:.6f} {:.6f}\n", number, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1,
-                        y2 - y1);
-  }
-  return text;
 }
 
 }  // namespace marrow::serve

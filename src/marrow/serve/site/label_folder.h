@@ -39,7 +39,6 @@ class LabelFolder {
  private:
   void open();
   std::filesystem::path image_path(std::string_view picture, const std::string& suffix) const;
-  std::string rows(Size size, std::span<const LabelBox> boxes) const;
 
   std::filesystem::path folder_, images_;  // images_ is empty until it is a dataset
   data::Dataset dataset_;
