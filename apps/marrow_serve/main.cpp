@@ -78,6 +78,8 @@ serve::HttpLimits limits_of(const ServeFlags& flags) {
 
 serve::ServingOptions serving_options(const ServeFlags& flags) {
   serve::ServingOptions options;
+  if (flags.tls_certificates.empty() != flags.tls_key.empty())
+    throw Error(ErrorKind::kUsage, "--tls-cert and --tls-key belong together; one of them is missing");
   options.models = serve::parse_model_sources(flags.models);
   options.network = {.imgsz = flags.imgsz,
                      .rect = flags.rect,
@@ -95,6 +97,8 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
   options.service.access_log = flags.access_log ? stdout : nullptr;
   options.server.address = flags.host;
   options.server.port = static_cast<uint16_t>(port_of(flags));
+  options.server.certificates = flags.tls_certificates;
+  options.server.key = flags.tls_key;
   options.server.limits = limits_of(flags);
   options.server.origins.allowed_hosts = flags.allowed_hosts;
   std::ranges::for_each(flags.allowed_origins, check_allowed_origin);

@@ -74,6 +74,12 @@ void declare_safety_flags(Command& command, ServeFlags& flags) {
               "needs none")
       .type("FILE")
       .without("none is wanted");
+  command
+      .option("--tls-cert", &flags.tls_certificates,
+              "PEM file with the certificates of TLS; --tls-key has their key")
+      .type("FILE")
+      .without("no TLS");
+  command.option("--tls-key", &flags.tls_key, "PEM file with the private key").type("FILE").without("no TLS");
   command.flag("--open-metrics", &flags.open_metrics, "/metrics needs no token");
 }
 

@@ -28,7 +28,7 @@ struct ServeFlags {
   double pixels = 50;
 
   std::vector<std::string> allowed_hosts, allowed_origins;
-  std::string token_file;
+  std::string token_file, tls_certificates, tls_key;
   bool open_metrics = false;
 
   int request_line = 8;

@@ -133,7 +133,7 @@ TEST(ServeCommand, SaysWhatItCannotServe) {
       {{model, "--token-file", "/nowhere"}, 1, "/nowhere"},
       {{model, "--allow-origin", "*"}, 2, "such as https://example.org"},
       {{model, "--prot", "3"}, 2, "Did you mean '--port'?"},
-      {{folder.path().string() + "/none=x"}, 1, "none=x"},
+      {{folder.path().string() + "/none=x"}, 2, "wanted NAME=MODEL"},
   };
   for (const Row& row : rows) {
     std::vector<std::string> words = {"serve"};

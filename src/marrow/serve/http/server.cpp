@@ -57,6 +57,10 @@ struct Server::Impl : ServerState {
         drain_timer(io) {
     closed = [this](const std::shared_ptr<Session>& session) { remove(session); };
     options.origins.bind_address = options.address;
+    if (!options.certificates.empty()) {
+      options.origins.secure = true;
+      load_certificates(tls.emplace(asio::ssl::context::tls_server), options.certificates, options.key);
+    }
     raise_descriptor_limit(options.limits.connections);
     listen();
   }

@@ -15,8 +15,10 @@ namespace marrow::serve {
 struct ServerOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6
   uint16_t port = 8080;               // 0: a free one
+  // PEM files of TLS; none: the server speaks in the clear.
+  std::string certificates, key;
   HttpLimits limits;
-  OriginRules origins;  // bind_address follows `address`
+  OriginRules origins;  // bind_address and secure follow from the others
 };
 
 class Server {

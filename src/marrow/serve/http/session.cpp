@@ -12,7 +12,6 @@ namespace marrow::serve {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using boost::system::error_code;
 using Clock = Exchange::Clock;
 
@@ -37,20 +36,33 @@ std::string http_date() {
 
 }  // namespace
 
-Session::Session(ServerState& server, tcp::socket socket)
-    : server_(server), socket_(std::move(socket)), timer_(server.io), head_reader_(server.options.limits) {
-  error_code ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
-  const auto remote = socket_.remote_endpoint(ignored);
-  peer_ = ignored ? "unknown" : remote.address().to_string();
+Session::Session(ServerState& server, Stream::Socket socket)
+    : server_(server),
+      stream_(std::move(socket), server.tls ? &*server.tls : nullptr),
+      timer_(server.io),
+      peer_(stream_.peer()),
+      head_reader_(server.options.limits) {}
+
+void Session::start() {
+  arm(limits().head_seconds);
+  if (!stream_.is_secure()) {
+    state_ = State::kHead;
+    return read();
+  }
+  stream_.shake_hands([self = shared_from_this()](error_code error, size_t) {
+    if (self->state_ == State::kClosed) return;
+    if (error) return self->close();
+    self->state_ = State::kHead;
+    self->arm(self->limits().head_seconds);
+    self->read();
+  });
 }
 
 void Session::read() {
   const bool ahead = state_ == State::kBusy || state_ == State::kWrite;
   if (reading_ || ended_ || state_ == State::kClosed || (ahead && buffer_.size() >= kReadAhead)) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(block_), [self = shared_from_this()](error_code error, size_t bytes) {
+  stream_.read_some(asio::buffer(block_), [self = shared_from_this()](error_code error, size_t bytes) {
     self->reading_ = false;
     self->on_read(error, bytes);
   });
@@ -60,7 +72,7 @@ void Session::on_read(error_code error, size_t bytes) {
   if (state_ == State::kClosed) return;
   if (error) {
     ended_ = true;
-    on_end(error == asio::error::eof);
+    on_end(Stream::is_end(error));
     return;
   }
   if (state_ == State::kDrain) {
@@ -80,6 +92,8 @@ void Session::on_end(bool orderly) {
     return;
   }
   switch (state_) {
+    case State::kHandshake:
+      return close();
     case State::kHead:
       if (!started_) return close();
       return refuse(HttpError(400, "the request ended within its head"), false);
@@ -157,12 +171,19 @@ void Session::begin_request() {
     refusal_ = error_response(error);
   }
   if (framing.chunked) chunks_.emplace(limits());
-  if (framing.expects_continue && framing.has_body() && buffer_.empty()) {
-    error_code ignored;  // the client waits for a second, then sends in any case
-    socket_.write_some(asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")), ignored);
-  }
+  if (framing.expects_continue && framing.has_body() && buffer_.empty()) say_continue();
   if (framing.length) exchange_->body.reserve(*framing.length);
   arm(0);
+}
+
+void Session::say_continue() {
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  continuing_ = true;
+  stream_.write_some({asio::buffer(kContinue)}, [self = shared_from_this()](error_code, size_t) {
+    self->continuing_ = false;
+    // The response waited.
+    if (self->state_ == State::kWrite) self->write();
+  });
 }
 
 void Session::check_request() {
@@ -259,12 +280,12 @@ void Session::respond(Response response) {
 }
 
 void Session::write() {
+  if (continuing_) return;
   arm(limits().write_seconds);
   const size_t head = std::min(written_, head_out_.size());
-  const std::array<asio::const_buffer, 2> parts = {asio::buffer(head_out_) + head,
-                                                   asio::buffer(body_out_) + (written_ - head)};
-  socket_.async_write_some(
-      parts, [self = shared_from_this()](error_code error, size_t bytes) { self->on_write(error, bytes); });
+  stream_.write_some(
+      {asio::buffer(head_out_) + head, asio::buffer(body_out_) + (written_ - head)},
+      [self = shared_from_this()](error_code error, size_t bytes) { self->on_write(error, bytes); });
 }
 
 void Session::on_write(error_code error, size_t bytes) {
@@ -302,8 +323,7 @@ void Session::on_written() {
 void Session::drain() {
   if (ended_) return close();
   state_ = State::kDrain;
-  error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  stream_.finish_sending();
   buffer_ = {};
   arm(kDrainedSeconds);
   read();
@@ -320,8 +340,7 @@ void Session::close() {
   exchange_.reset();
   ++armed_;
   timer_.cancel();
-  error_code ignored;
-  socket_.close(ignored);
+  stream_.close();
   server_.closed(shared_from_this());
 }
 
@@ -337,6 +356,8 @@ void Session::arm(double seconds) {
 
 void Session::on_timeout() {
   switch (state_) {
+    case State::kHandshake:
+      return close();
     case State::kHead:
       if (!started_) return close();
       return refuse(HttpError(408, "the request took too long to come"), false);

@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "marrow/serve/http/exchange.h"
 #include "marrow/serve/http/head.h"
 #include "marrow/serve/http/server.h"
+#include "marrow/serve/http/stream.h"
 
 namespace marrow::serve {
 
@@ -26,6 +26,7 @@ struct ServerState {
   Application& application;
   std::shared_ptr<Budget> budget;  // of the bodies
   boost::asio::io_context io{1};
+  std::optional<boost::asio::ssl::context> tls = {};
   bool closing = false;  // connections are closed as soon as they have nothing under way
   std::atomic<size_t> in_flight{0};
   std::function<void(const std::shared_ptr<Session>&)> closed = {};
@@ -40,20 +41,17 @@ inline std::chrono::steady_clock::duration duration_of(double seconds) {
 // what it read is taken by the state it is in.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(ServerState& server, boost::asio::ip::tcp::socket socket);
+  Session(ServerState& server, Stream::Socket socket);
 
-  void start() {
-    arm(limits().head_seconds);
-    read();
-  }
+  void start();
   // While the server closes.
   void close_if_idle() {
-    if (state_ == State::kHead && !started_) close();
+    if (state_ == State::kHandshake || (state_ == State::kHead && !started_)) close();
   }
   void close();
 
  private:
-  enum class State { kHead, kBody, kBusy, kWrite, kDrain, kClosed };
+  enum class State { kHandshake, kHead, kBody, kBusy, kWrite, kDrain, kClosed };
 
   const HttpLimits& limits() const { return server_.options.limits; }
   void read();
@@ -63,6 +61,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void read_head();
   void begin_request();
   void check_request();
+  void say_continue();
   void read_body();
   void finish_request();
   void refuse(const HttpError& error, bool stay);
@@ -75,10 +74,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void on_timeout();
 
   ServerState& server_;
-  boost::asio::ip::tcp::socket socket_;
+  Stream stream_;
   boost::asio::steady_timer timer_;
   uint64_t armed_ = 0;  // which wait of the timer counts
-  State state_ = State::kHead;
+  State state_ = State::kHandshake;
   std::array<char, 16 << 10> block_;
   bool reading_ = false;
   bool ended_ = false;  // the client sends no more
@@ -94,6 +93,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<Exchange> exchange_;
   std::optional<Response> refusal_;  // which is sent when the body was read
   bool keep_alive_ = false;
+
+  bool continuing_ = false;  // "100 Continue" is being written
 
   // The response under way.
   int status_ = 0;
