@@ -46,7 +46,7 @@ void declare_queue_flags(Command& command, ServeFlags& flags) {
   command.option("--queue-seconds", &flags.queue_seconds, "Seconds that a picture waits for its turn")
       .range(0.001, 86'400);
   command.option("--request-batch", &flags.request_batch, "Pictures in one request").range(1, 10'000);
-  command.option("--workers", &flags.workers, "Threads that decode pictures, and read and write JSON")
+  command.option("--decode-threads", &flags.workers, "Threads that decode pictures, and read and write JSON")
       .range(1, 256);
   command
       .option("--max-side", &flags.max_side,
