@@ -49,9 +49,7 @@ void BatchQueue::work() {
       std::unique_lock lock(mutex_);
       added_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
       if (stopping_) return;
-      const auto full = [&] {
-        return stopping_ || waiting_like_first() >= waiting_.front().job->network->options().max_batch;
-      };
+      const auto full = [&] { return stopping_ || waiting_like_first() >= most_like_first(); };
       if (delay > Clock::duration::zero()) added_.wait_until(lock, waiting_.front().since + delay, full);
       if (stopping_) return;
       batch = take_batch();
@@ -69,6 +67,11 @@ size_t BatchQueue::waiting_like_first() const {
   }));
 }
 
+size_t BatchQueue::most_like_first() const {
+  const Waiting& first = waiting_.front();
+  return first.job->network->most_at_once(first.job->inputs[first.picture].shape());
+}
+
 // The first and those behind it that can run with it: a power of two of them, so that few forms of the
 // network are compiled.
 std::vector<BatchQueue::Waiting> BatchQueue::take_batch() {
@@ -76,7 +79,7 @@ std::vector<BatchQueue::Waiting> BatchQueue::take_batch() {
   if (waiting_.empty()) return {};
   const std::shared_ptr<Network> network = waiting_.front().job->network;
   const Shape shape = waiting_.front().job->inputs[waiting_.front().picture].shape();
-  const size_t size = std::bit_floor(std::min(waiting_like_first(), network->options().max_batch));
+  const size_t size = std::bit_floor(std::min(waiting_like_first(), most_like_first()));
   std::vector<Waiting> batch;
   for (auto each = waiting_.begin(); each != waiting_.end() && batch.size() < size;) {
     if (each->job->network == network && each->job->inputs[each->picture].shape() == shape) {

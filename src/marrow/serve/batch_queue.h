@@ -63,6 +63,7 @@ class BatchQueue {
   void work();
   std::vector<Waiting> take_batch();
   size_t waiting_like_first() const;
+  size_t most_like_first() const;
   void run(std::vector<Waiting> batch);
   static void finish(const Waiting& waiting);
 

@@ -48,7 +48,8 @@ Call::Call(std::shared_ptr<Exchange> exchange, std::shared_ptr<Network> network,
 
 Call::~Call() {
   // Who closed its own side alone still hears of it.
-  if (!answered_) answer(error_response(408, "the client left, or the server ends, before the request's turn"));
+  if (!answered_)
+    answer(error_response(408, "the client left, or the server ends, before the request's turn"));
 }
 
 void Call::finish(int status) {

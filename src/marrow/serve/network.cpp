@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "marrow/base/error.h"
@@ -17,7 +18,7 @@ namespace marrow::serve {
 namespace {
 
 // Compiled forms that are kept: of each shape that pictures take, for each number of them at once.
-constexpr size_t kKeptShapes = 24;
+constexpr size_t kKeptShapes = 16;
 // YOLO's own preprocessing never goes below a multiple of 32.
 constexpr int kLeastMultiple = 32;
 
@@ -50,8 +51,12 @@ std::shared_ptr<Network> Network::load(const std::string& name, const std::strin
   const std::shared_ptr<Network> network(new Network(name, file, std::move(trained), options));
   const Size size = network->size();
   const Tensor input({1, network->channels(), size.height, size.width});
-  Tensor output;
-  network->run({&input}, {&output});
+  for (size_t pictures = 1; pictures <= network->most_at_once(input.shape()); pictures *= 2) {
+    std::vector<Tensor> outputs(pictures);
+    std::vector<Tensor*> places;
+    for (Tensor& output : outputs) places.push_back(&output);
+    network->run(std::vector<const Tensor*>(pictures, &input), places);
+  }
   return network;
 }
 
@@ -147,6 +152,12 @@ std::vector<detect::Detection> Network::detections(const Prepared& prepared,
       found.push_back(predict::moved_from_tile(one, prepared.tiles[i], i));
   }
   return predict::join_tiles(std::move(found), prepared.tiles, prepared.picture, options);
+}
+
+size_t Network::most_at_once(const Shape& input) const {
+  const int64_t own = static_cast<int64_t>(size_.height) * size_.width, found = input[2] * input[3];
+  const int64_t fitting = static_cast<int64_t>(options_.max_batch) * own / std::max(own, found);
+  return std::bit_floor(static_cast<size_t>(std::max<int64_t>(fitting, 1)));
 }
 
 void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Tensor*>& outputs) {

@@ -31,8 +31,8 @@ struct Prepared {
 
 class Network {
  public:
-  // Reads the file, compiles the network for its own input and runs it once. Throws what load_trained throws,
-  // and Error{kUnsupported} for tasks other than detection and classification.
+  // Reads the file, compiles the network for its own input, alone and in batches, and runs it. Throws what
+  // load_trained throws, and Error{kUnsupported} for tasks other than detection and classification.
   static std::shared_ptr<Network> load(const std::string& name, const std::string& file,
                                        const NetworkOptions& options);
 
@@ -66,7 +66,11 @@ class Network {
   std::vector<detect::Detection> detections(const Prepared& prepared, const std::vector<Tensor>& outputs,
                                             detect::NmsOptions options) const;
 
-  // Inputs (1, C, H, W) of one shape, at most max_batch of them. Fills outputs (1, ...), as many.
+  // How many inputs (1, C, H, W) may run at once: max_batch of the network's own size, fewer of larger ones,
+  // so that no run takes more memory than these; a power of two.
+  size_t most_at_once(const Shape& input) const;
+
+  // Inputs (1, C, H, W) of one shape, at most most_at_once() of them. Fills outputs (1, ...), as many.
   void run(const std::vector<const Tensor*>& inputs, const std::vector<Tensor*>& outputs);
 
  private:
