@@ -15,9 +15,10 @@ namespace marrow::testing {
 inline std::vector<detect::Detection> recorded_detections(const nlohmann::json& frame) {
   std::vector<detect::Detection> detections;
   for (const auto& row : frame)
-    detections.push_back({{row[0].get<float>(), row[1].get<float>(), row[2].get<float>(), row[3].get<float>()},
-                          row[4].get<float>(),
-                          row[5].get<int>()});
+    detections.push_back(
+        {{row[0].get<float>(), row[1].get<float>(), row[2].get<float>(), row[3].get<float>()},
+         row[4].get<float>(),
+         row[5].get<int>()});
   return detections;
 }
 

@@ -1,7 +1,6 @@
-#include "marrow/track/track_scores.h"
-
 #include <gtest/gtest.h>
 
+#include "marrow/track/track_scores.h"
 #include "support/expect_says.h"
 #include "support/message_of.h"
 #include "track/recorded_sequences.h"

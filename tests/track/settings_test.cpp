@@ -1,9 +1,8 @@
-#include "marrow/track/tracker_settings.h"
-
 #include <gtest/gtest.h>
 
 #include <fstream>
 
+#include "marrow/track/tracker_settings.h"
 #include "support/expect_says.h"
 #include "support/message_of.h"
 #include "support/temporary_folder.h"
@@ -34,7 +33,8 @@ TEST(TrackerSettings, AreReadFromTheYamlThatUsersHave) {
   EXPECT_EQ(settings, (TrackerSettings{TrackerType::kBotSort, 0.3f, 0.05f, 0.4f, 60, 0.9, false, false}));
   EXPECT_EQ(parse_tracker_settings("tracker_type: bytetrack", "b.yaml"),
             default_settings(TrackerType::kByteTrack));
-  EXPECT_EQ(parse_tracker_settings("tracker_type: botsort", "b.yaml"), default_settings(TrackerType::kBotSort));
+  EXPECT_EQ(parse_tracker_settings("tracker_type: botsort", "b.yaml"),
+            default_settings(TrackerType::kBotSort));
 }
 
 TEST(TrackerSettings, HaveNamesWithoutFiles) {
@@ -63,9 +63,12 @@ TEST(TrackerSettings, SayWhatIsWrongAndWhere) {
   EXPECT_SAYS(message(type + "gmc_method: none", ErrorKind::kFormat), "unknown key 'gmc_method'");
   EXPECT_SAYS(message("tracker_type: bytetrak", ErrorKind::kFormat), "Did you mean 'bytetrack'?");
   EXPECT_SAYS(message("tracker_type: ocsort", ErrorKind::kUnsupported), "it has bytetrack and botsort");
-  EXPECT_SAYS(message("tracker_type: botsort\nwith_reid: True", ErrorKind::kUnsupported), "t.yaml:2: with_reid: ");
-  EXPECT_SAYS(message("tracker_type: botsort\ngmc_method: sift", ErrorKind::kUnsupported), "does not have 'sift'");
-  EXPECT_SAYS(message("tracker_type: botsort\ngmc_method: sparse", ErrorKind::kFormat), "unknown method 'sparse'");
+  EXPECT_SAYS(message("tracker_type: botsort\nwith_reid: True", ErrorKind::kUnsupported),
+              "t.yaml:2: with_reid: ");
+  EXPECT_SAYS(message("tracker_type: botsort\ngmc_method: sift", ErrorKind::kUnsupported),
+              "does not have 'sift'");
+  EXPECT_SAYS(message("tracker_type: botsort\ngmc_method: sparse", ErrorKind::kFormat),
+              "unknown method 'sparse'");
   EXPECT_SAYS(message("track_buffer: 3", ErrorKind::kFormat), "tracker_type: missing; bytetrack or botsort");
   EXPECT_SAYS(message("[1, 2]", ErrorKind::kFormat), "expected keys such as tracker_type");
   EXPECT_SAYS(message("", ErrorKind::kFormat), "expected keys such as tracker_type");

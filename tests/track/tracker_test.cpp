@@ -61,7 +61,8 @@ TEST(Tracker, ShowsAnObjectFromItsSecondDetectionOnExceptInTheFirstFrame) {
 }
 
 TEST(Tracker, LeavesOutWhatIsNoBox) {
-  constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNan = std::numeric_limits<float>::quiet_NaN();
   for (const TrackerType type : {TrackerType::kByteTrack, TrackerType::kBotSort}) {
     Tracker tracker(default_settings(type));
     std::vector<detect::Detection> broken(6, detection(10, 10, 0.9f));

@@ -47,7 +47,9 @@ ClearSums clear_sums(const Sequence& sequence) {
       history.last = track;
       ++history.matched;
       matched_now.push_back(frame.objects[row]);
-      const auto same = [&, r = row, c = column](const PossiblePair& pair) { return pair.row == r && pair.column == c; };
+      const auto same = [&, r = row, c = column](const PossiblePair& pair) {
+        return pair.row == r && pair.column == c;
+      };
       sums.overlap += std::ranges::find_if(frame.overlaps, same)->gain;
     }
     for (const size_t object : matched_before) histories[object].before = kNone;

@@ -20,7 +20,8 @@ IdentitySums identity_sums(const Sequence& sequence) {
   std::vector<PossiblePair> pairs;
   for (const auto& [pair, frames] : together) pairs.push_back({pair.first, pair.second, frames});
   IdentitySums sums;
-  for (const auto& pair : best_matching(pairs)) sums.true_positives += static_cast<int64_t>(together.at(pair));
+  for (const auto& pair : best_matching(pairs))
+    sums.true_positives += static_cast<int64_t>(together.at(pair));
   const auto rows = [](const std::vector<int64_t>& counts) {
     return std::accumulate(counts.begin(), counts.end(), int64_t{0});
   };

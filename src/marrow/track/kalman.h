@@ -52,7 +52,7 @@ class BoxMotion {
 
   BoxStates states_;
   std::array<double, kStates> mean_ = {};
-  std::array<double, kStates * kStates> covariance_ = {};
+  std::array<double, kStates* kStates> covariance_ = {};
 };
 
 }  // namespace marrow::track

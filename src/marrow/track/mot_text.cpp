@@ -33,7 +33,8 @@ struct Row {
     size_t begin = 0;
     for (size_t end = 0; end != std::string_view::npos; begin = end + 1) {
       end = text.find(',', begin);
-      const std::string_view word = trimmed(text.substr(begin, end == std::string_view::npos ? end : end - begin));
+      const std::string_view word =
+          trimmed(text.substr(begin, end == std::string_view::npos ? end : end - begin));
       if (word.empty() && end == std::string_view::npos && !found.empty()) break;  // a comma at the end
       double number = 0;
       const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), number);
@@ -43,9 +44,9 @@ struct Row {
       if (found.size() > kMostColumns) break;
     }
     if (found.size() < kFewestColumns || found.size() > kMostColumns)
-      refuse(fmt::format("{}, expected 7 to 10 columns: frame, id, left, top, width, height, ...",
-                         found.size() > kMostColumns ? "more than 10 columns"
-                                                     : fmt::format("{} columns", found.size())));
+      refuse(fmt::format(
+          "{}, expected 7 to 10 columns: frame, id, left, top, width, height, ...",
+          found.size() > kMostColumns ? "more than 10 columns" : fmt::format("{} columns", found.size())));
     return found;
   }
 };
@@ -97,8 +98,9 @@ std::string mot_rows(int64_t frame, std::span<const TrackedObject> objects) {
   std::ranges::sort(sorted, {}, &TrackedObject::id);
   std::string rows;
   for (const TrackedObject& object : sorted)
-    rows += fmt::format("{},{},{:.2f},{:.2f},{:.2f},{:.2f},{:.4f},-1,-1,-1\n", frame, object.id, object.box.x1,
-                        object.box.y1, object.box.width(), object.box.height(), object.confidence);
+    rows +=
+        fmt::format("{},{},{:.2f},{:.2f},{:.2f},{:.2f},{:.4f},-1,-1,-1\n", frame, object.id, object.box.x1,
+                    object.box.y1, object.box.width(), object.box.height(), object.confidence);
   return rows;
 }
 

@@ -30,7 +30,7 @@ inline constexpr size_t kMaxMotBytes = size_t{1} << 28;
 inline constexpr size_t kMostMotBoxes = 5000;  // of one frame
 
 enum class MotKind {
-  kTracks,       // results and ground truth: an id is once in a frame
+  kTracks,      // results and ground truth: an id is once in a frame
   kDetections,  // ids do not count
 };
 

@@ -46,7 +46,8 @@ std::vector<size_t> numbers_of(const std::vector<MotBox>& boxes, const std::vect
 
 Sequence pair_up(const MotFrames& truth, const MotFrames& result) {
   MotFrames counting = truth;
-  for (auto& [frame, boxes] : counting) std::erase_if(boxes, [](const MotBox& box) { return box.value == 0; });
+  for (auto& [frame, boxes] : counting)
+    std::erase_if(boxes, [](const MotBox& box) { return box.value == 0; });
   const std::vector<int64_t> objects = ids_of(counting), tracks = ids_of(result);
   std::set<int64_t> frames;
   for (const MotFrames* side : {static_cast<const MotFrames*>(&counting), &result})
@@ -63,7 +64,8 @@ Sequence pair_up(const MotFrames& truth, const MotFrames& result) {
     paired.tracks = numbers_of(found, tracks, sequence.track_rows);
     for (size_t i = 0; i < there.size(); ++i)
       for (size_t j = 0; j < found.size(); ++j)
-        if (const double iou = overlap(there[i].box, found[j].box); iou > 0) paired.overlaps.push_back({i, j, iou});
+        if (const double iou = overlap(there[i].box, found[j].box); iou > 0)
+          paired.overlaps.push_back({i, j, iou});
   }
   return sequence;
 }

@@ -17,7 +17,7 @@ struct SequenceFrame {
 };
 
 struct Sequence {
-  std::vector<SequenceFrame> frames;  // in order; those without any box are left out
+  std::vector<SequenceFrame> frames;             // in order; those without any box are left out
   std::vector<int64_t> object_rows, track_rows;  // rows of each object and track
 };
 

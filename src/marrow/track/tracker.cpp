@@ -60,8 +60,8 @@ bool Tracker::has_unconfirmed() const {
 
 void Tracker::take(Track& track, const Candidate& candidate) {
   track.last_frame = frame_;
-  track.shown = {track.id, track.motion.box(), candidate.detection->confidence,
-                 candidate.detection->class_id, candidate.index};
+  track.shown = {track.id, track.motion.box(), candidate.detection->confidence, candidate.detection->class_id,
+                 candidate.index};
 }
 
 void Tracker::associate(TrackViews& tracks, Candidates& candidates, double limit, bool fused) {
@@ -96,7 +96,9 @@ void Tracker::drop_duplicates() {
     for (const auto& lost : lost_)
       if (1.0f - iou(tracked->motion.box(), lost->motion.box()) < kDuplicateCost)
         dropped.push_back(tracked->length() > lost->length() ? lost.get() : tracked.get());
-  const auto stays = [&](const auto& track) { return std::ranges::find(dropped, track.get()) == dropped.end(); };
+  const auto stays = [&](const auto& track) {
+    return std::ranges::find(dropped, track.get()) == dropped.end();
+  };
   keep_if(tracked_, stays);
   keep_if(lost_, stays);
 }
@@ -164,7 +166,8 @@ std::vector<TrackedObject> Tracker::update(std::span<const detect::Detection> de
       moved_to_lost.push_back(std::move(track));
   }
   std::ranges::move(begun, std::back_inserter(tracked_));
-  for (auto& track : was_lost) (track->state == State::kTracked ? tracked_ : lost_).push_back(std::move(track));
+  for (auto& track : was_lost)
+    (track->state == State::kTracked ? tracked_ : lost_).push_back(std::move(track));
   std::ranges::move(moved_to_lost, std::back_inserter(lost_));
   keep_if(lost_, [&](const auto& track) { return std::ranges::find(removed_, track->id) == removed_.end(); });
   drop_duplicates();

@@ -59,10 +59,10 @@ class SettingsFile {
   void check_keys(const std::vector<std::string>& known) const {
     for (size_t i = 0; i < map_.keys.size(); ++i)
       if (std::ranges::find(known, map_.keys[i]) == known.end())
-        throw Error(
-            ErrorKind::kFormat,
-            fmt::format("{}:{}: {}", file_, map_.key_lines[i], unknown_name_message("key", map_.keys[i], known)),
-            {.file = file_, .line = map_.key_lines[i]});
+        throw Error(ErrorKind::kFormat,
+                    fmt::format("{}:{}: {}", file_, map_.key_lines[i],
+                                unknown_name_message("key", map_.keys[i], known)),
+                    {.file = file_, .line = map_.key_lines[i]});
   }
 
   std::string place(const std::string& key) const { return fmt::format("{}:{}: {}", file_, line(key), key); }
@@ -85,12 +85,12 @@ class SettingsFile {
 
 TrackerType type_of(const SettingsFile& settings) {
   const std::string type = settings.text("tracker_type", "");
-  if (type.empty())
-    fail_format(settings.place("tracker_type") + ": missing; bytetrack or botsort");
+  if (type.empty()) fail_format(settings.place("tracker_type") + ": missing; bytetrack or botsort");
   for (const char* other : kOtherTypes)
     if (type == other)
-      fail_unsupported(fmt::format("{}: '{}' is a tracker that Marrow does not have; it has bytetrack and botsort",
-                                   settings.place("tracker_type"), type));
+      fail_unsupported(
+          fmt::format("{}: '{}' is a tracker that Marrow does not have; it has bytetrack and botsort",
+                      settings.place("tracker_type"), type));
   const auto found = std::ranges::find(kTypes, type);
   if (found == kTypes.end())
     fail_format(settings.place("tracker_type") + ": " + unknown_name_message("tracker", type, kTypes));
@@ -124,13 +124,15 @@ TrackerSettings parse_tracker_settings(const std::string& yaml, const std::strin
     fail_format(fmt::format("{}: {}, expected keys such as tracker_type: bytetrack", file, describe(map)));
   const SettingsFile read(map, file);
   TrackerSettings settings = default_settings(type_of(read));
-  std::vector<std::string> known = {"tracker_type", "track_high_thresh", "track_low_thresh", "new_track_thresh",
-                                    "track_buffer", "match_thresh",      "fuse_score"};
+  std::vector<std::string> known = {"tracker_type",     "track_high_thresh", "track_low_thresh",
+                                    "new_track_thresh", "track_buffer",      "match_thresh",
+                                    "fuse_score"};
   const bool botsort = settings.type == TrackerType::kBotSort;
   if (botsort)
     known.insert(known.end(), {"gmc_method", "proximity_thresh", "appearance_thresh", "with_reid", "model"});
   read.check_keys(known);
-  settings.high_threshold = static_cast<float>(read.number("track_high_thresh", settings.high_threshold, 0, 1));
+  settings.high_threshold =
+      static_cast<float>(read.number("track_high_thresh", settings.high_threshold, 0, 1));
   settings.low_threshold = static_cast<float>(read.number("track_low_thresh", settings.low_threshold, 0, 1));
   settings.new_threshold = static_cast<float>(read.number("new_track_thresh", settings.new_threshold, 0, 1));
   settings.buffer = static_cast<int>(read.number("track_buffer", settings.buffer, 0, kLongestBuffer, true));
@@ -154,8 +156,8 @@ TrackerSettings read_tracker_settings(const std::string& name) {
   if (stem == kTypes[1]) return default_settings(TrackerType::kBotSort);
   for (const char* other : kOtherTypes)
     if (stem == other)
-      fail_unsupported(
-          fmt::format("{}: a tracker that Marrow does not have; it has bytetrack.yaml and botsort.yaml", name));
+      fail_unsupported(fmt::format(
+          "{}: a tracker that Marrow does not have; it has bytetrack.yaml and botsort.yaml", name));
   throw Error(ErrorKind::kFile, fmt::format("{}: no such file, and {}", printable(name),
                                             unknown_name_message("tracker", name, tracker_names())));
 }
