@@ -30,17 +30,19 @@ TEST(CameraMotion, EqualsTheRecordedMaps) {
   for (const auto& file : files)
     for (const json& recorded : testing::read_json(file)) {
       const std::string name = recorded.at("name");
-      const auto stack = image::decode_image_file(file.parent_path() / recorded.at("file").get<std::string>());
+      const auto stack =
+          image::decode_image_file(file.parent_path() / recorded.at("file").get<std::string>());
       const int width = recorded.at("width"), height = recorded.at("height");
       CameraMotion motion;
       for (int i = 0; i < recorded.at("frames").get<int>(); ++i) {
-        const CameraMap map = motion.next(image::copy_image(stack.image.region(0, i * height, width, height)));
+        const CameraMap map =
+            motion.next(image::copy_image(stack.image.region(0, i * height, width, height)));
         const auto& check = recorded.at("check");
         if (std::find(check.begin(), check.end(), i) == check.end()) continue;
         // Where parts of the picture move by themselves the choice among the points matters.
         const double tolerance = name == "movers" ? 2 : 0.05;
-        const double distance =
-            corner_distance(map, testing::recorded_map(recorded["reference"][static_cast<size_t>(i)]), width, height);
+        const double distance = corner_distance(
+            map, testing::recorded_map(recorded["reference"][static_cast<size_t>(i)]), width, height);
         EXPECT_LE(distance, tolerance) << name << " frame " << i;
       }
     }

@@ -202,7 +202,8 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   for (const Detection& detection : detections) {
     if (!is_finite(detection.box)) continue;
     const std::string whole = printable(class_name(names, detection.class_id), kLongestName);
-    const std::string name = drawable_name(whole, detection.class_id);
+    std::string name = drawable_name(whole, detection.class_id);
+    if (detection.track_id != 0) name = fmt::format("id:{} {}", detection.track_id, name);
     labels.push_back(fitting_label(name, detection, picture));
     taken.push_back(
         free_place(places(picture, pixel_box(detection.box, picture), labels.back(), line), taken));

@@ -20,7 +20,8 @@ std::array<uint8_t, 3> class_colour(int class_id);
 // As a detection's confidence: its label is the name alone, as for a box that a person drew.
 inline constexpr float kNoConfidence = -1.0f;
 
-// Each detection as a box in its class's colour with a filled label "name 0.87" above it, or inside, below or
+// Each detection as a box in its class's colour with a filled label "name 0.87", that of a tracked one "id:3
+// name 0.87", above it, or inside, below or
 // beside it where there is no room or another label lies; labels stay inside the image, shrink in small
 // ones, and lose first the confidence, then letters, where even small type does not fit. The first detection,
 // which should be the most confident, chooses its label's place first and lies on top. Names are drawn with

@@ -39,7 +39,8 @@ struct DetectionIn {
   Box<Space> box = {};
   float confidence = 0.0f;  // 0..1
   int class_id = 0;
-  int64_t anchor = 0;  // column of the prediction it came from
+  int64_t anchor = 0;    // column of the prediction it came from
+  int64_t track_id = 0;  // its object's number in every frame, from 1; 0: not followed
 };
 using InputDetection = DetectionIn<InputPixels>;  // as NMS returns it
 using Detection = DetectionIn<ImagePixels>;       // as people read it
@@ -47,7 +48,7 @@ using Detection = DetectionIn<ImagePixels>;       // as people read it
 // The same detection where its box lies in another space.
 template <class Space, class From>
 DetectionIn<Space> with_box(const DetectionIn<From>& detection, const Box<Space>& box) {
-  return {box, detection.confidence, detection.class_id, detection.anchor};
+  return {box, detection.confidence, detection.class_id, detection.anchor, detection.track_id};
 }
 
 // prediction: (4 + classes, anchors) float32 of one image: centre x, centre y, width, height, then class

@@ -36,20 +36,27 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
 
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
                       std::span<const std::string> names) {
+  return json_line(path, picture, detections, names, nlohmann::ordered_json::object());
+}
+
+std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
+                      std::span<const std::string> names, const nlohmann::ordered_json& more) {
   using json = nlohmann::ordered_json;
   json found = json::array();
   for (const Detection& detection : detections) {
     json box = json::array();
     for (float coordinate : detection.box.corners()) box.push_back(five_decimals(coordinate));
-    found.push_back({{"class", detection.class_id},
-                     {"name", class_name(names, detection.class_id)},
-                     {"confidence", five_decimals(detection.confidence)},
-                     {"box", std::move(box)}});
+    json one;
+    if (detection.track_id != 0) one["track_id"] = detection.track_id;
+    one["class"] = detection.class_id;
+    one["name"] = class_name(names, detection.class_id);
+    one["confidence"] = five_decimals(detection.confidence);
+    one["box"] = std::move(box);
+    found.push_back(std::move(one));
   }
-  json line = {{"image", path},
-               {"width", picture.width},
-               {"height", picture.height},
-               {"detections", std::move(found)}};
+  json line = {{"image", path}, {"width", picture.width}, {"height", picture.height}};
+  for (const auto& [key, value] : more.items()) line[key] = value;
+  line["detections"] = std::move(found);
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -61,6 +68,7 @@ std::string label_lines(Size picture, std::span<const Detection> detections, boo
     lines += fmt::format("{} {:g} {:g} {:g} {:g}", detection.class_id, (x1 + x2) / 2 / width,
                          (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height);
     if (with_confidence) lines += fmt::format(" {:g}", detection.confidence);
+    if (detection.track_id != 0) lines += fmt::format(" {}", detection.track_id);
     lines += '\n';
   }
   return lines;

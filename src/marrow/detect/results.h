@@ -1,6 +1,7 @@
 // What was found in one image, as text: the line on the console, the line for machines, the label file.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,12 +22,15 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
 //   {"image": path, "width": w, "height": h, "detections": [{"class": 0, "name": "person", "confidence":
 //   0.87,
 //    "box": [x1, y1, x2, y2]}, ...]}
-// Boxes in pixels of the image, five decimals. Bytes that are not UTF-8 become U+FFFD.
+// Boxes in pixels of the image, five decimals; a tracked detection has its "track_id" in front. Bytes that
+// are not UTF-8 become U+FFFD. The members of `more`, an object, stand behind the image's height.
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
                       std::span<const std::string> names);
+std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
+                      std::span<const std::string> names, const nlohmann::ordered_json& more);
 
-// Lines "class cx cy w h[ confidence]", normalised by the image's size, each number as %g; empty without
-// detections.
+// Lines "class cx cy w h[ confidence][ track]", normalised by the image's size, each number as %g; empty
+// without detections.
 std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence);
 
 }  // namespace marrow::detect

@@ -1,7 +1,7 @@
 // How the camera moved since the frame before: what most corners of the picture did.
 //
-// Equal to Ultralytics' gmc_method sparseOptFlow. Nothing judges the estimate: a picture without texture after
-// one with some may give a jump.
+// Equal to Ultralytics' gmc_method sparseOptFlow. Nothing judges the estimate: a picture without texture
+// after one with some may give a jump.
 #pragma once
 
 #include <vector>

@@ -28,8 +28,8 @@ class FlowPyramid {
 
   struct Level {
     int width = 0, height = 0;
-    size_t stride = 0;                      // of all three, with kWindow pixels more on every side
-    std::vector<float> grey;                // mirrored beyond the edges
+    size_t stride = 0;                          // of all three, with kWindow pixels more on every side
+    std::vector<float> grey;                    // mirrored beyond the edges
     std::vector<float> gradient_x, gradient_y;  // a pixel; 0 beyond the edges
 
     size_t place(int x, int y) const {

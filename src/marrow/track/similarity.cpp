@@ -71,7 +71,8 @@ std::optional<CameraMap> common_similarity(std::span<const FlowPoint> from, std:
     std::vector<size_t> agree = those_that_agree(from, to, *map);
     if (agree.size() <= best.size()) continue;
     best = std::move(agree);
-    tries = std::min(tries, tries_needed(static_cast<double>(best.size()) / static_cast<double>(from.size())));
+    tries =
+        std::min(tries, tries_needed(static_cast<double>(best.size()) / static_cast<double>(from.size())));
   }
   if (best.size() < 2) return {};
   return fit(from, to, best);
