@@ -80,9 +80,41 @@ TEST_F(Sources, NothingToReadIsNamed) {
   fs::create_directories(folder_ / "empty");
   EXPECT_NE(message((folder_ / "empty").string()).find("no images"), std::string::npos);
   EXPECT_NE(message(""), "");
-  EXPECT_NE(message("0").find("0: a camera is not read; read are images"), std::string::npos);
-  EXPECT_NE(message("rtsp://host/x").find("a stream is not read"), std::string::npos);
-  EXPECT_NE(message("https://host/x.jpg").find("nothing is fetched"), std::string::npos);
+  EXPECT_NE(message("0").find("0: here only images, folders"), std::string::npos);
+  EXPECT_NE(message("rtsp://me:secret@host/x").find("rtsp://host/x: here only images"), std::string::npos);
+  EXPECT_NE(message("https://host/x.jpg").find("no image is fetched"), std::string::npos);
+}
+
+TEST_F(Sources, TellVideosFromImages) {
+  EXPECT_EQ(video_kind("0"), VideoKind::kCamera);
+  EXPECT_EQ(video_kind("rtsp://host:554/x"), VideoKind::kStream);
+  EXPECT_EQ(video_kind("HTTPS://host/live.m3u8"), VideoKind::kStream);
+  EXPECT_EQ(video_kind("https://host/x.JPG?size=1"), std::nullopt);
+  EXPECT_EQ(video_kind("123"), std::nullopt);
+  EXPECT_EQ(video_kind("no/such.mp4"), std::nullopt);
+  EXPECT_EQ(video_kind(write("x.MP4", "").string()), VideoKind::kFiles);
+  EXPECT_EQ(video_kind(write("cams.streams", "").string()), VideoKind::kList);
+  EXPECT_EQ(video_kind(folder_.string()), std::nullopt);  // images are there too
+  fs::create_directories(folder_ / "videos");
+  const fs::path b = write("videos/b.avi", ""), a = write("videos/a.mov", "");
+  write("videos/notes.txt", "");
+  EXPECT_EQ(video_kind((folder_ / "videos").string()), VideoKind::kFiles);
+  EXPECT_EQ(video_files((folder_ / "videos").string()), (std::vector<fs::path>{a, b}));
+  EXPECT_EQ(video_files((folder_ / "videos/*").string()), (std::vector<fs::path>{a, b}));
+  EXPECT_EQ(video_files(b.string()), std::vector<fs::path>{b});
+}
+
+TEST_F(Sources, AListOfStreamsHasOneALine) {
+  EXPECT_EQ(listed_streams(write("a.streams", "rtsp://a/b\r\n# a remark\n\n  0\n")),
+            (std::vector<std::string>{"rtsp://a/b", "0"}));
+  EXPECT_THROW(listed_streams(write("b.streams", "# nothing\n")), Error);
+}
+
+TEST(WithoutPassword, LeavesTheHost) {
+  EXPECT_EQ(without_password("rtsp://me:s@cret@host:554/a@b"), "rtsp://host:554/a@b");
+  EXPECT_EQ(without_password("rtsp://host/a"), "rtsp://host/a");
+  EXPECT_EQ(without_password("rtsp://me@host"), "rtsp://host");
+  EXPECT_EQ(without_password("folder/me@work"), "folder/me@work");
 }
 
 }  // namespace

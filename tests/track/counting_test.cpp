@@ -26,7 +26,8 @@ Counter walked(Counter counter, const std::vector<ImagePoint>& way) {
 }
 
 TEST(CountingLine, CountsBothDirections) {
-  const Counter counter = walked(counter_of({"100,200,500,200"}), {{300, 150}, {300, 250}, {310, 150}, {320, 260}});
+  const Counter counter =
+      walked(counter_of({"100,200,500,200"}), {{300, 150}, {300, 250}, {310, 150}, {320, 260}});
   EXPECT_EQ(counter.line_counts()[0].in, 2);
   EXPECT_EQ(counter.line_counts()[0].out, 1);
   EXPECT_EQ(counter.text(), "line 1: 2 in, 1 out");
@@ -87,7 +88,9 @@ TEST(Counting, RefusesWhatIsNoLineOrZone) {
   EXPECT_SAYS(line("=1,2,3,4"), "a name stands before");
   EXPECT_SAYS(zone("0,0,5,5"), "with 3 to 1000 corners");
   EXPECT_SAYS(zone("0,0,5,5,10,10"), "a zone has an area");
-  EXPECT_SAYS(testing::message_of([] { read_lines(std::vector<std::string>{"a=0,0,1,1", "a=0,0,2,2"}, "--line"); }),
+  EXPECT_SAYS(testing::message_of([] {
+                read_lines(std::vector<std::string>{"a=0,0,1,1", "a=0,0,2,2"}, "--line");
+              }),
               "there is another 'a'");
 }
 

@@ -1,9 +1,9 @@
 #include "marrow/track/counting.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
-
-#include <fmt/format.h>
 
 namespace marrow::track {
 namespace {

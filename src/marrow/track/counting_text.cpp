@@ -12,9 +12,9 @@
 namespace marrow::track {
 namespace {
 
-constexpr double kFarthest = 1e6;       // pixels
-constexpr size_t kMostZoneCorners = 1000;   // of a zone
-constexpr size_t kLongestPlaceName = 60;  // bytes
+constexpr double kFarthest = 1e6;          // pixels
+constexpr size_t kMostZoneCorners = 1000;  // of a zone
+constexpr size_t kLongestPlaceName = 60;   // bytes
 
 struct NamedPoints {
   std::string name;
@@ -33,7 +33,8 @@ NamedPoints read_points(const std::string& text, const std::string& option, cons
     rest.remove_prefix(equals + 1);
     if (read.name.empty()) refuse(option, text, "a name stands before '='");
     if (read.name.size() > kLongestPlaceName || printable(read.name) != read.name)
-      refuse(option, text, fmt::format("a name has at most {} bytes, all of them letters", kLongestPlaceName));
+      refuse(option, text,
+             fmt::format("a name has at most {} bytes, all of them letters", kLongestPlaceName));
   }
   std::vector<float> numbers;
   for (size_t begin = 0; begin <= rest.size();) {
@@ -74,7 +75,8 @@ std::vector<CountingLine> read_lines(std::span<const std::string> texts, const s
   std::vector<CountingLine> lines;
   for (const std::string& text : texts) {
     const NamedPoints read = read_points(text, option, fmt::format("line {}", lines.size() + 1));
-    if (read.points.size() != 2) refuse(option, text, "a line is x1,y1,x2,y2, with or without NAME= before it");
+    if (read.points.size() != 2)
+      refuse(option, text, "a line is x1,y1,x2,y2, with or without NAME= before it");
     if (read.points[0] == read.points[1]) refuse(option, text, "a line joins two different points");
     check_name(lines, read.name, option, text);
     lines.push_back({read.name, read.points[0], read.points[1]});
@@ -87,9 +89,10 @@ std::vector<Zone> read_zones(std::span<const std::string> texts, const std::stri
   for (const std::string& text : texts) {
     NamedPoints read = read_points(text, option, fmt::format("zone {}", zones.size() + 1));
     if (read.points.size() < 3 || read.points.size() > kMostZoneCorners)
-      refuse(option, text,
-             fmt::format("a zone is x1,y1,x2,y2,x3,y3,... with 3 to {} corners, with or without NAME= before it",
-                         kMostZoneCorners));
+      refuse(
+          option, text,
+          fmt::format("a zone is x1,y1,x2,y2,x3,y3,... with 3 to {} corners, with or without NAME= before it",
+                      kMostZoneCorners));
     if (!(doubled_area(read.points) > 0)) refuse(option, text, "a zone has an area");
     check_name(zones, read.name, option, text);
     zones.push_back({std::move(read.name), std::move(read.points)});

@@ -40,7 +40,8 @@ void draw_text(cv::Mat& canvas, ImagePoint point, const std::string& text, std::
   const int y = std::clamp(at.y, letters.height + 4, std::max(canvas.rows - below - 2, letters.height + 4));
   cv::rectangle(canvas, {x, y - letters.height - 4}, {x + letters.width + 4, y + below}, scalar(colour),
                 cv::FILLED);
-  cv::putText(canvas, text, {x + 2, y - 1}, cv::FONT_HERSHEY_SIMPLEX, scale, cv::Scalar(0, 0, 0), 1, cv::LINE_AA);
+  cv::putText(canvas, text, {x + 2, y - 1}, cv::FONT_HERSHEY_SIMPLEX, scale, cv::Scalar(0, 0, 0), 1,
+              cv::LINE_AA);
 }
 
 }  // namespace
@@ -60,9 +61,8 @@ void TrackPainter::update(std::span<const TrackedObject> objects) {
     trail.points.push_back({(object.box.x1 + object.box.x2) / 2, (object.box.y1 + object.box.y2) / 2});
     if (trail.points.size() > kTrail) trail.points.pop_front();
   }
-  std::erase_if(trails_, [&](const auto& entry) {
-    return frame_ - entry.second.seen > static_cast<int64_t>(kTrail);
-  });
+  std::erase_if(trails_,
+                [&](const auto& entry) { return frame_ - entry.second.seen > static_cast<int64_t>(kTrail); });
 }
 
 void TrackPainter::draw_trails(image::Image& image, std::span<const TrackedObject> objects) const {
