@@ -6,6 +6,6 @@
 
 int main(int argc, char** argv) {
   marrow::cli::Command program("marrow");
-  marrow::cli::add_commands(program);
+  marrow::cli::add_commands(program, {argv + 1, argv + argc});
   return marrow::cli::run_program(program, argc, argv);
 }

@@ -320,7 +320,6 @@ TEST_F(Commands, HabitsOfOtherProgramsAreUnderstood) {
       {{"segment", "predict", "model=m"}, "segment: a task that marrow does not have"},
       {{"task=pose", "mode=val"}, "pose: a task"},
       {{"task=detct", "mode=val"}, "unknown task 'detct'. Did you mean 'detect'?"},
-      {{"track", "model=m"}, "'marrow predict' finds them"},
       {{"mode=predit", "model=m"}, "unknown command 'predit'. Did you mean 'predict'?"},
       {{"predict", "mode=val", "model=m"}, "mode=val, but the command is 'predict'"},
   };

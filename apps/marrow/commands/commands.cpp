@@ -5,13 +5,14 @@
 
 namespace marrow::cli {
 
-void add_commands(Command& program) {
+void add_commands(Command& program, const std::vector<std::string>& words) {
   program.summary("YOLOv8 object detection with a backbone you can swap");
   program.version("marrow " MARROW_VERSION);
   program.note("'marrow COMMAND --help' lists a command's options with their defaults, and an example.");
   program.add("train", declare_train);
   program.add("val", declare_val);
-  program.add("predict", declare_predict);
+  program.add("predict", [words](Command& command) { declare_predict(command, words); });
+  program.add("track", [words](Command& command) { declare_track(command, words); });
   program.add("serve", declare_serve);
   program.add("data", declare_data);
   program.add("info", declare_info);

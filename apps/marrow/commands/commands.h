@@ -1,6 +1,9 @@
 // The commands of `marrow`, one file each.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "command_line/command_line.h"
 
 namespace marrow::cli {
@@ -8,7 +11,9 @@ namespace marrow::cli {
 // Each says what its command takes, and does when it is chosen.
 void declare_train(Command& command);
 void declare_val(Command& command);
-void declare_predict(Command& command);
+// `words` are what the program was given, for the program that takes videos.
+void declare_predict(Command& command, const std::vector<std::string>& words);
+void declare_track(Command& command, const std::vector<std::string>& words);
 void declare_data(Command& command);
 void declare_data_show(Command& command);
 void declare_data_convert(Command& command);
@@ -27,7 +32,7 @@ void declare_scale(Command& command);
 void declare_serve(Command& command);
 void declare_demo(Command& command);
 
-// All of them, and those that tell of the program itself, which they read.
-void add_commands(Command& program);
+// All of them, and those that tell of the program itself, which they read. `words` are what it was given.
+void add_commands(Command& program, const std::vector<std::string>& words = {});
 
 }  // namespace marrow::cli

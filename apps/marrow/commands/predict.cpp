@@ -1,4 +1,5 @@
-// marrow predict: what is in these images?
+// marrow predict: what is in these images? Videos are seen by the program marrow-video, which takes the place
+// of this one.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -8,7 +9,6 @@
 #include <optional>
 
 #include "commands/commands.h"
-#include "marrow/base/class_numbers.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -20,38 +20,17 @@
 #include "marrow/image/convert.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
-#include "marrow/model/import.h"
 #include "marrow/predict/classifier.h"
 #include "marrow/predict/detector.h"
-#include "support/common_options.h"
 #include "support/open_model.h"
+#include "support/video_program.h"
+#include "watching/predict_flags.h"
 
 namespace marrow::cli {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-struct Options {
-  std::string model;
-  model::ImportOptions import;
-  std::string source;
-  std::vector<int> imgsz;
-  std::optional<double> confidence;
-  detect::NmsOptions nms;
-  bool end2end = false;
-  TileFlags tiles;
-  std::vector<std::string> classes;
-  bool rect = true;
-  bool fast_decode = false;
-  bool save = true;
-  bool save_txt = false;
-  bool save_conf = false;
-  bool save_crop = false;
-  RunFolderOptions folder{.name = "predict"};
-  bool as_json = false;
-  engine::EngineOptions engine;
-};
 
 std::string times_text(const predict::PredictTimes& t) {
   return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
@@ -76,7 +55,7 @@ std::optional<image::DecodedImage> read_picture(const fs::path& path, const imag
 class Prediction {
  public:
   // `folder`: where files go; empty when nothing is saved.
-  Prediction(const Options& options, fs::path folder, const Graph& graph)
+  Prediction(const PredictFlags& options, fs::path folder, const Graph& graph)
       : options_(options),
         folder_(std::move(folder)),
         talk_(options.as_json ? stderr : stdout),
@@ -138,7 +117,7 @@ class Prediction {
     return labels / (picture.output + ".txt");
   }
 
-  const Options& options_;
+  const PredictFlags& options_;
   const fs::path folder_;
   std::FILE* talk_;
   const ImageReading reading_;
@@ -151,7 +130,7 @@ class Prediction {
 
 class DetectionRun : public Prediction {
  public:
-  DetectionRun(const Options& options, fs::path folder, model::TrainedModel trained,
+  DetectionRun(const PredictFlags& options, fs::path folder, model::TrainedModel trained,
                const predict::DetectorOptions& how)
       : Prediction(options, std::move(folder), trained.model.graph),
         names_(std::move(trained.model.names)),
@@ -213,7 +192,7 @@ class DetectionRun : public Prediction {
 
 class ClassificationRun : public Prediction {
  public:
-  ClassificationRun(const Options& options, fs::path folder, const model::TrainedModel& trained,
+  ClassificationRun(const PredictFlags& options, fs::path folder, const model::TrainedModel& trained,
                     const predict::ClassifierOptions& how)
       : Prediction(options, std::move(folder), trained.model.graph),
         names_(trained.model.names),
@@ -260,36 +239,21 @@ class ClassificationRun : public Prediction {
   predict::Classifier classifier_;
 };
 
-predict::DetectorOptions detector_options(const Options& o, const model::Model& model) {
-  predict::DetectorOptions options;
-  options.tiles = chosen_tiles(o.tiles, o.model, model);
-  options.size = tiled_input_size(o.model, model, o.imgsz, options.tiles);
-  options.rect = o.rect && model.fixed_height == 0;
-  options.engine = o.engine;
-  options.nms = o.nms;
-  if (o.confidence)
-    options.nms.confidence = static_cast<float>(*o.confidence);
-  else
-    options.nms.class_confidence = model.thresholds;
-  options.nms.suppress = !o.end2end;
-  options.nms.classes = class_numbers(o.classes, model.names, "--classes");
-  return options;
-}
-
-predict::ClassifierOptions classifier_options(const Options& o, const model::Model& model) {
+predict::ClassifierOptions classifier_options(const PredictFlags& o, const model::Model& model) {
   const Size size = input_size(o.model, model, o.imgsz);
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
   return {size.width, o.engine};
 }
 
-fs::path run_folder(const Options& options, const std::string& task) {
+fs::path run_folder(const PredictFlags& options, const std::string& task) {
   const bool writes =
       (options.save && task == "detect") || options.save_txt || (options.save_crop && task == "detect");
   return writes ? options.folder.make(task) : fs::path();
 }
 
-int predict(const Options& options) {
+int predict(const PredictFlags& options, const std::vector<std::string>& words) {
+  if (detect::video_kind(options.source)) become_video_program(words, options.source);
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
   if (task != "detect" && task != "classify")
@@ -313,39 +277,10 @@ int predict(const Options& options) {
 
 }  // namespace
 
-void declare_predict(Command& command) {
-  auto options = std::make_shared<Options>();
-  command.summary("Find objects in images, or classify them");
-  add_checkpoint(command, options->model);
-  command
-      .option("--source", &options->source,
-              "An image, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists images")
-      .type("PATH")
-      .required();
-  add_image_size(command, options->imgsz);
-  add_tiles(command, options->tiles);
-  add_detection(command, &options->confidence, options->nms, options->end2end);
-  command.option("--classes", &options->classes, "Only these classes, by number or name, separated by commas")
-      .type("CLASS,...")
-      .without("all");
-  command.flag(
-      "--rect", &options->rect,
-      "Pad each image only to the next multiple of the stride; false, and a file of fixed size: to the "
-      "full square");
-  add_fast_decode(command, options->fast_decode);
-  command.flag("--save", &options->save, "Write the images with boxes drawn; detectors only");
-  command.flag("--save-txt", &options->save_txt, "Write labels/NAME.txt: class cx cy w h, normalised");
-  command.flag("--save-conf", &options->save_conf, "Add the confidence to each line of --save-txt");
-  command.flag("--save-crop", &options->save_crop, "Write each detection's pixels to crops/CLASS/");
-  add_run_folder(command, options->folder);
-  command.flag("--json", &options->as_json,
-               "One line of JSON for each image that could be read, on stdout; all else goes to stderr");
-  add_foreign_file(command, options->import);
-  add_engine(command, options->engine);
-  add_deploy(command, options->engine.deploy);
-  command.example("marrow predict yolov8n.pt --source aerial/ --tile 640 --overlap 0.2");
-  command.example("marrow predict yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");
-  command.action([options] { return predict(*options); });
+void declare_predict(Command& command, const std::vector<std::string>& words) {
+  auto flags = std::make_shared<PredictFlags>();
+  declare_predict_flags(command, *flags);
+  command.action([flags, words] { return predict(*flags, words); });
 }
 
 }  // namespace marrow::cli

@@ -75,8 +75,6 @@ Words with_command_first(const Command& program, Words words) {
       check_task(words[place]);
       words.erase(words.begin() + static_cast<std::ptrdiff_t>(place));
     }
-  if (!words.empty() && words[0] == "track" && !is_command("track"))
-    throw Error(ErrorKind::kUsage, "track: marrow does not follow objects; 'marrow predict' finds them");
   if (!mode) return words;
   if (!words.empty() && is_command(words[0])) {
     if (words[0] != *mode)

@@ -10,6 +10,9 @@ namespace marrow::cli {
 // Other people's readers of ONNX files (apps/check_onnx).
 inline constexpr const char* kOnnxChecker = "marrow-check-onnx";
 
+// Videos, streams and webcams (apps/marrow_video).
+inline constexpr const char* kVideoProgram = "marrow-video";
+
 // Beside this program, or in the PATH.
 std::optional<std::filesystem::path> find_beside(const std::string& program);
 

@@ -70,7 +70,8 @@ MotFrames parse_mot(std::string_view text, const std::string& file, MotKind kind
     if (row.text.empty()) continue;
     const std::vector<double> columns = row.numbers();
     const int64_t frame = whole(row, columns[0], "frame");
-    if (frame < 1) row.refuse(fmt::format("frame {}; frames count from 1", frame));
+    if (frame < 1 || frame > kLastMotFrame)
+      row.refuse(fmt::format("frame {}; frames count from 1 to {}", frame, kLastMotFrame));
     const int64_t id = whole(row, columns[1], "id");
     if (!(columns[4] >= 0 && columns[5] >= 0))
       row.refuse(fmt::format("width {} and height {}; a size is not below 0", columns[4], columns[5]));

@@ -1,0 +1,151 @@
+#include "watching/watch.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "marrow/base/counted.h"
+#include "marrow/base/error.h"
+#include "marrow/detect/draw.h"
+#include "marrow/detect/results.h"
+#include "marrow/image/convert.h"
+#include "marrow/track/track_scores.h"
+#include "marrow/track/tracker_settings.h"
+
+namespace marrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string times_text(const predict::PredictTimes& t) {
+  return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
+                     t.inference_ms, t.postprocess_ms);
+}
+
+[[noreturn]] void cannot_write(const std::string& file) {
+  throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", file, std::strerror(errno)));
+}
+
+}  // namespace
+
+void check_track_flags(const TrackFlags& flags) {
+  if (flags.frames.model.empty() == flags.detections.empty())
+    throw Error(ErrorKind::kUsage, flags.detections.empty()
+                                       ? "--model: wanted, or recorded detections (--detections FILE)"
+                                       : "--detections: they take the place of a model; leave --model out");
+  if (flags.frames.source.empty() && flags.detections.empty())
+    throw Error(ErrorKind::kUsage, "--source: wanted, the frames in which objects are followed");
+  track::read_tracker_settings(flags.tracker);
+  track::read_lines(flags.lines, "--line");
+  track::read_zones(flags.zones, "--zone");
+  if (!flags.truth.empty()) track::read_mot(flags.truth, track::MotKind::kTracks);
+}
+
+bool writes_files(const PredictFlags& flags) {
+  return flags.save || flags.save_txt || flags.save_crop || flags.save_frames;
+}
+
+Watch::Watch(const PredictFlags& flags, const TrackFlags* tracking, FrameDetector& detector, WatchRun& run,
+             TakeDrawn take_drawn)
+    : flags_(flags),
+      tracking_(tracking),
+      detector_(detector),
+      run_(run),
+      take_drawn_(std::move(take_drawn)),
+      talk_(flags.as_json ? stderr : stdout) {
+  if (tracking_ == nullptr) return;
+  tracks_.emplace(track::read_tracker_settings(tracking_->tracker), track::read_lines(tracking_->lines, "--line"),
+                  track::read_zones(tracking_->zones, "--zone"));
+  if (tracking_->mot.empty()) return;
+  mot_file_ = std::fopen(tracking_->mot.c_str(), "we");
+  if (mot_file_ == nullptr) cannot_write(tracking_->mot);
+}
+
+Watch::~Watch() {
+  if (mot_file_ != nullptr) std::fclose(mot_file_);
+}
+
+void Watch::see(Frame frame) {
+  const FrameDetections found = detector_.detect(frame);
+  image::Image picture = image::displayed(std::move(frame.image));
+  const Size size = {picture.width(), picture.height()};
+  std::vector<detect::Detection> shown =
+      tracks_ ? tracks_->next(found.detections, picture.empty() ? nullptr : &picture) : found.detections;
+  say(frame, size, found, shown);
+  if (tracks_ && tracking_ != nullptr) {
+    const std::string rows = tracks_->mot_text();
+    if (mot_file_ != nullptr && std::fwrite(rows.data(), 1, rows.size(), mot_file_) != rows.size())
+      cannot_write(tracking_->mot);
+    if (!tracking_->truth.empty()) mot_text_ += rows;
+  }
+  if (flags_.save_txt) save_labels(frame, size, shown);
+  if (flags_.save_crop) run_.crops.save(frame.output, picture, shown, detector_.names());
+  if ((flags_.save || flags_.save_frames) && !picture.empty()) {
+    detect::draw_detections(picture, shown, detector_.names());
+    if (tracks_) tracks_->draw(picture);
+    take_drawn_(frame, std::move(picture));
+  }
+  run_.total.preprocess_ms += found.times.preprocess_ms;
+  run_.total.inference_ms += found.times.inference_ms;
+  run_.total.postprocess_ms += found.times.postprocess_ms;
+  run_.shape = found.shape;
+  ++run_.frames;
+}
+
+void Watch::say(const Frame& frame, Size picture, const FrameDetections& found,
+                const std::vector<detect::Detection>& shown) const {
+  std::string line =
+      fmt::format("{}{}{}", frame.head, found.shape, detect::summary_text(shown, detector_.names()));
+  if (tracks_ && !tracks_->counter().text().empty()) line += "; " + tracks_->counter().text();
+  if (detector_.has_network()) line += ", " + times_text(found.times);
+  fmt::print(talk_, "{}\n", line);
+  if (flags_.as_json) {
+    nlohmann::ordered_json more = {{"frame", frame.number}};
+    if (frame.seconds) more["time"] = std::round(*frame.seconds * 1e6) / 1e6;
+    if (tracks_) more.update(tracks_->counter().to_json());
+    fmt::print("{}\n", detect::json_line(frame.source, picture, shown, detector_.names(), more));
+  }
+  std::fflush(stdout);
+}
+
+void Watch::save_labels(const Frame& frame, Size picture, const std::vector<detect::Detection>& shown) {
+  const fs::path labels = run_.folder / "labels";
+  std::error_code error;
+  fs::create_directories(labels, error);
+  if (error) throw Error(ErrorKind::kFile, labels.string() + ": cannot make this folder: " + error.message());
+  detect::write_labels(labels / (frame.output + ".txt"), picture, shown, flags_.save_conf);
+  run_.labels += !shown.empty();
+}
+
+void Watch::finish() {
+  if (!tracks_) return;
+  if (mot_file_ != nullptr) {
+    if (std::fclose(std::exchange(mot_file_, nullptr)) != 0) cannot_write(tracking_->mot);
+    fmt::print(talk_, "Tracks saved to {}\n", tracking_->mot);
+  }
+  if (!tracks_->counter().text().empty()) fmt::print(talk_, "Counted: {}\n", tracks_->counter().text());
+  if (tracking_->truth.empty()) return;
+  // What is compared is what a file of the tracks would hold.
+  const track::TrackScores scores = track::score_tracks(
+      track::read_mot(tracking_->truth, track::MotKind::kTracks),
+      track::parse_mot(mot_text_, "the tracks", track::MotKind::kTracks));
+  fmt::print(talk_, "{}\n", track::scores_text(scores));
+  if (flags_.as_json) fmt::print("{{\"scores\":{}}}\n", track::scores_json(scores));
+}
+
+void say_run(const WatchRun& run, const PredictFlags& flags, const FrameDetector& detector) {
+  std::FILE* talk = flags.as_json ? stderr : stdout;
+  if (run.frames == 0) return;
+  const auto n = static_cast<double>(run.frames);
+  if (detector.has_network())
+    fmt::print(talk, "Speed: {} per frame of {}\n",
+               times_text({run.total.preprocess_ms / n, run.total.inference_ms / n, run.total.postprocess_ms / n}),
+               counted(run.frames, "frame"));
+  if (!run.folder.empty()) fmt::print(talk, "Results saved to {}\n", run.folder.string());
+  if (run.labels > 0)
+    fmt::print(talk, "{} saved to {}\n", counted(run.labels, "label"), (run.folder / "labels").string());
+}
+
+}  // namespace marrow::cli

@@ -1,0 +1,72 @@
+// What is done with every frame of a video, or of a folder of frames: found, followed, counted, said, saved.
+#pragma once
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "marrow/detect/save.h"
+#include "marrow/track/video_tracks.h"
+#include "watching/frame_detector.h"
+
+namespace marrow::cli {
+
+// Throws Error{kUsage} for options that do not go together, and what reading the files of `flags` throws:
+// before anything is made.
+void check_track_flags(const TrackFlags& flags);
+
+// Whether the flags ask for files in the run's folder.
+bool writes_files(const PredictFlags& flags);
+
+// Takes a frame with what was found drawn on it.
+using TakeDrawn = std::function<void(const Frame& frame, image::Image drawn)>;
+
+// Files that all videos of a run share.
+struct WatchRun {
+  std::filesystem::path folder;  // empty: nothing is saved
+  detect::CropFolder crops;
+  predict::PredictTimes total;  // of all frames
+  int64_t frames = 0;
+  std::string shape;  // of the last frame
+  int labels = 0;     // files
+
+  explicit WatchRun(std::filesystem::path where) : folder(where), crops(where / "crops") {}
+};
+
+// One video, or one folder of frames.
+class Watch {
+ public:
+  // `tracking`: nullptr to find objects alone. All outlive the watch. `take_drawn` gets nothing unless
+  // frames are to be drawn.
+  Watch(const PredictFlags& flags, const TrackFlags* tracking, FrameDetector& detector, WatchRun& run,
+        TakeDrawn take_drawn);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  void see(Frame frame);
+  // After the last frame: counts, and the comparison with the truth.
+  void finish();
+
+ private:
+  void say(const Frame& frame, Size picture, const FrameDetections& found,
+           const std::vector<detect::Detection>& shown) const;
+  void save_labels(const Frame& frame, Size picture, const std::vector<detect::Detection>& shown);
+
+  const PredictFlags& flags_;
+  const TrackFlags* tracking_;
+  FrameDetector& detector_;
+  WatchRun& run_;
+  TakeDrawn take_drawn_;
+  std::FILE* talk_;
+  std::optional<track::VideoTracks> tracks_;
+  std::FILE* mot_file_ = nullptr;
+  std::string mot_text_;  // where it is compared afterwards
+};
+
+// The end of a run: speed, where results are.
+void say_run(const WatchRun& run, const PredictFlags& flags, const FrameDetector& detector);
+
+}  // namespace marrow::cli
