@@ -17,8 +17,8 @@ class NetworkDetector : public FrameDetector {
 
   FrameDetections detect(const Frame& frame) override {
     predict::DetectionResult result = detector_.detect(frame.image);
-    return {std::move(result.detections),
-            fmt::format("{}x{} ", result.network.height, result.network.width), result.times};
+    return {std::move(result.detections), fmt::format("{}x{} ", result.network.height, result.network.width),
+            result.times};
   }
   const std::vector<std::string>& names() const override { return names_; }
   ImageReading reading() const override { return reading_; }

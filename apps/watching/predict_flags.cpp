@@ -18,14 +18,16 @@ void declare_frame_flags(Command& command, PredictFlags& flags) {
                "Write labels/NAME.txt, of a video's frame NAME_FRAME.txt: class cx cy w h, normalised");
   command.flag("--save-conf", &flags.save_conf, "Add the confidence to each line of --save-txt");
   command.flag("--save-crop", &flags.save_crop, "Write each detection's pixels to crops/CLASS/");
-  command.flag("--save-frames", &flags.save_frames, "Write each frame of a video, too: NAME_frames/FRAME.jpg");
+  command.flag("--save-frames", &flags.save_frames,
+               "Write each frame of a video, too: NAME_frames/FRAME.jpg");
   command.option("--vid-stride", &flags.vid_stride, "Of a video or stream, see every so many frames")
       .range(1, 100000);
   command.flag("--stream-buffer", &flags.stream_buffer,
                "Of a stream or webcam, see up to 30 frames that came meanwhile; false: only the newest");
   add_run_folder(command, flags.folder);
-  command.flag("--json", &flags.as_json,
-               "One line of JSON for each image or frame that could be read, on stdout; all else goes to stderr");
+  command.flag(
+      "--json", &flags.as_json,
+      "One line of JSON for each image or frame that could be read, on stdout; all else goes to stderr");
   add_foreign_file(command, flags.import);
   add_engine(command, flags.engine);
   add_deploy(command, flags.engine.deploy);
@@ -35,9 +37,10 @@ void declare_predict_flags(Command& command, PredictFlags& flags) {
   command.summary("Find objects in images and videos, or classify images");
   add_checkpoint(command, flags.model);
   command
-      .option("--source", &flags.source,
-              "An image, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists images; a video, "
-              "a stream's URL, a webcam (0), or a .streams that lists them")
+      .option(
+          "--source", &flags.source,
+          "An image, a folder, a quoted pattern such as 'in/*.jpg', or a .txt that lists images; a video, "
+          "a stream's URL, a webcam (0), or a .streams that lists them")
       .type("PATH")
       .required();
   add_image_size(command, flags.imgsz);

@@ -15,12 +15,14 @@ void declare_track_flags(Command& command, TrackFlags& flags) {
   frames.folder.name = "track";
   frames.nms.confidence = kTrackConfidence;
   command.summary("Follow objects through a video or a folder of frames, and count them");
-  command.option("--model", &frames.model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
+  command
+      .option("--model", &frames.model, "Checkpoint: .safetensors, .pt, .pth, .pth.tar, .pdparams or .onnx")
       .or_place("MODEL")
       .without("--detections are followed");
   command
       .option("--source", &frames.source,
-              "A video, a folder of frames, a quoted pattern such as 'in/*.jpg', a stream's URL, a webcam (0), or "
+              "A video, a folder of frames, a quoted pattern such as 'in/*.jpg', a stream's URL, a webcam "
+              "(0), or "
               "a .streams that lists them")
       .type("PATH")
       .without("only --detections are read");
@@ -34,9 +36,10 @@ void declare_track_flags(Command& command, TrackFlags& flags) {
               "How objects are followed: botsort.yaml, bytetrack.yaml, or a YAML file with their keys")
       .type("NAME|FILE");
   command
-      .option("--line", &flags.lines,
-              "Count who crosses this line, in both directions: x1,y1,x2,y2 in pixels, or NAME=x1,y1,x2,y2; may "
-              "be given again")
+      .option(
+          "--line", &flags.lines,
+          "Count who crosses this line, in both directions: x1,y1,x2,y2 in pixels, or NAME=x1,y1,x2,y2; may "
+          "be given again")
       .type("LINE")
       .once_each()
       .without("no line");
@@ -47,12 +50,12 @@ void declare_track_flags(Command& command, TrackFlags& flags) {
       .once_each()
       .without("no zone");
   command
-      .option("--mot", &flags.mot, "Write the tracks as MOT text: frame,id,left,top,width,height,score,-1,-1,-1")
+      .option("--mot", &flags.mot,
+              "Write the tracks as MOT text: frame,id,left,top,width,height,score,-1,-1,-1")
       .type("FILE")
       .without("not written");
   command
-      .option("--eval", &flags.truth,
-              "Compare the tracks with this ground truth, MOT text: MOTA, IDF1, HOTA")
+      .option("--eval", &flags.truth, "Compare the tracks with this ground truth, MOT text: MOTA, IDF1, HOTA")
       .type("FILE")
       .without("not compared");
   add_image_size(command, frames.imgsz);

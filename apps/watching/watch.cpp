@@ -56,7 +56,8 @@ Watch::Watch(const PredictFlags& flags, const TrackFlags* tracking, FrameDetecto
       take_drawn_(std::move(take_drawn)),
       talk_(flags.as_json ? stderr : stdout) {
   if (tracking_ == nullptr) return;
-  tracks_.emplace(track::read_tracker_settings(tracking_->tracker), track::read_lines(tracking_->lines, "--line"),
+  tracks_.emplace(track::read_tracker_settings(tracking_->tracker),
+                  track::read_lines(tracking_->lines, "--line"),
                   track::read_zones(tracking_->zones, "--zone"));
   if (tracking_->mot.empty()) return;
   mot_file_ = std::fopen(tracking_->mot.c_str(), "we");
@@ -128,9 +129,9 @@ void Watch::finish() {
   if (!tracks_->counter().text().empty()) fmt::print(talk_, "Counted: {}\n", tracks_->counter().text());
   if (tracking_->truth.empty()) return;
   // What is compared is what a file of the tracks would hold.
-  const track::TrackScores scores = track::score_tracks(
-      track::read_mot(tracking_->truth, track::MotKind::kTracks),
-      track::parse_mot(mot_text_, "the tracks", track::MotKind::kTracks));
+  const track::TrackScores scores =
+      track::score_tracks(track::read_mot(tracking_->truth, track::MotKind::kTracks),
+                          track::parse_mot(mot_text_, "the tracks", track::MotKind::kTracks));
   fmt::print(talk_, "{}\n", track::scores_text(scores));
   if (flags_.as_json) fmt::print("{{\"scores\":{}}}\n", track::scores_json(scores));
 }
@@ -140,9 +141,10 @@ void say_run(const WatchRun& run, const PredictFlags& flags, const FrameDetector
   if (run.frames == 0) return;
   const auto n = static_cast<double>(run.frames);
   if (detector.has_network())
-    fmt::print(talk, "Speed: {} per frame of {}\n",
-               times_text({run.total.preprocess_ms / n, run.total.inference_ms / n, run.total.postprocess_ms / n}),
-               counted(run.frames, "frame"));
+    fmt::print(
+        talk, "Speed: {} per frame of {}\n",
+        times_text({run.total.preprocess_ms / n, run.total.inference_ms / n, run.total.postprocess_ms / n}),
+        counted(run.frames, "frame"));
   if (!run.folder.empty()) fmt::print(talk, "Results saved to {}\n", run.folder.string());
   if (run.labels > 0)
     fmt::print(talk, "{} saved to {}\n", counted(run.labels, "label"), (run.folder / "labels").string());

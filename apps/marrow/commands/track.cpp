@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 int track_detections(const TrackFlags& flags) {
   RecordedDetector detector(flags.detections);
   if (flags.frames.save_txt || flags.frames.save_crop)
-    throw Error(ErrorKind::kUsage, "--save-txt and --save-crop are for frames; give their folder as --source");
+    throw Error(ErrorKind::kUsage,
+                "--save-txt and --save-crop are for frames; give their folder as --source");
   WatchRun run{fs::path()};
   Watch watch(flags.frames, &flags, detector, run, {});
   for (int64_t frame = 1; frame <= detector.last_frame(); ++frame)
@@ -33,9 +34,9 @@ int track_detections(const TrackFlags& flags) {
 
 int track_frames(const TrackFlags& flags) {
   const std::vector<fs::path> pictures = detect::expand_sources(flags.frames.source);
-  std::unique_ptr<FrameDetector> detector =
-      flags.detections.empty() ? network_detector(flags.frames)
-                               : std::make_unique<RecordedDetector>(flags.detections);
+  std::unique_ptr<FrameDetector> detector = flags.detections.empty()
+                                                ? network_detector(flags.frames)
+                                                : std::make_unique<RecordedDetector>(flags.detections);
   WatchRun run(writes_files(flags.frames) ? flags.frames.folder.make("detect") : fs::path());
   size_t place = 0;
   Watch watch(flags.frames, &flags, *detector, run, [&](const Frame& frame, const image::Image& drawn) {

@@ -28,7 +28,7 @@ using MotFrames = std::map<int64_t, std::vector<MotBox>>;
 
 inline constexpr size_t kMaxMotBytes = size_t{1} << 28;
 inline constexpr int64_t kLastMotFrame = 10'000'000;  // four days of video
-inline constexpr size_t kMostMotBoxes = 5000;  // of one frame
+inline constexpr size_t kMostMotBoxes = 5000;         // of one frame
 
 enum class MotKind {
   kTracks,      // results and ground truth: an id is once in a frame
@@ -36,8 +36,8 @@ enum class MotKind {
 };
 
 // Rows of 6 to 10 numbers; blanks count as nothing, blank lines too. Throws Error{kFormat} "file:line: ..."
-// for other rows, for numbers that are none, frames outside 1..kLastMotFrame, sizes below 0, an id that is twice in a frame.
-// Error{kFile} as read_file does.
+// for other rows, for numbers that are none, frames outside 1..kLastMotFrame, sizes below 0, an id that is
+// twice in a frame. Error{kFile} as read_file does.
 MotFrames read_mot(const std::filesystem::path& path, MotKind kind);
 // `file` is what messages call the text.
 MotFrames parse_mot(std::string_view text, const std::string& file, MotKind kind);

@@ -1,0 +1,15 @@
+# FFmpeg's libraries, found by themselves as OpenCV's are; only marrow-video links them.
+find_path(MARROW_LIBAV_INCLUDE libavformat/avformat.h PATH_SUFFIXES ffmpeg)
+set(libav_libraries)
+foreach(library avformat avcodec swscale avutil)
+  string(TOUPPER ${library} upper)
+  find_library(MARROW_${upper} ${library})
+  list(APPEND libav_libraries ${MARROW_${upper}})
+endforeach()
+if(NOT MARROW_LIBAV_INCLUDE OR NOT MARROW_AVFORMAT OR NOT MARROW_AVCODEC OR NOT MARROW_SWSCALE OR NOT MARROW_AVUTIL)
+  message(FATAL_ERROR "Videos are read by FFmpeg's libraries, which are missing: install libavformat-dev, libavcodec-dev, "
+                      "libswscale-dev and libavutil-dev, or build without marrow-video by -DMARROW_VIDEO=OFF")
+endif()
+add_library(marrow_libav INTERFACE)
+target_include_directories(marrow_libav SYSTEM INTERFACE ${MARROW_LIBAV_INCLUDE})
+target_link_libraries(marrow_libav INTERFACE ${libav_libraries})
