@@ -115,7 +115,8 @@ TEST(Playback, StopsWhileItWaits) {
 TEST(Camera, SaysWhereThereIsNone) {
   EXPECT_SAYS(testing::message_of([] { open_camera("99", {}); }, ErrorKind::kFile),
               "/dev/video99: the webcam cannot be opened");
-  EXPECT_SAYS(testing::message_of([] { open_camera("/dev/null", {}); }, ErrorKind::kUnsupported), "not a webcam");
+  EXPECT_SAYS(testing::message_of([] { open_camera("/dev/null", {}); }, ErrorKind::kUnsupported),
+              "not a webcam");
 }
 
 TEST(Yuyv, BecomesBlueGreenAndRed) {

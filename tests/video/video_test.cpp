@@ -1,6 +1,6 @@
 // Videos written and read back.
-#include <gtest/gtest.h>
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,8 +68,11 @@ class Video : public ::testing::Test {
 };
 
 TEST_F(Video, ComesBackAsItWasWritten) {
-  for (const auto& [name, codec] :
-       {std::pair{"a.mp4", ""}, {"b.mkv", "libx264"}, {"c.avi", "mpeg4"}, {"d.mov", "mjpeg"}, {"e.mkv", "libvpx-vp9"}}) {
+  for (const auto& [name, codec] : {std::pair{"a.mp4", ""},
+                                    {"b.mkv", "libx264"},
+                                    {"c.avi", "mpeg4"},
+                                    {"d.mov", "mjpeg"},
+                                    {"e.mkv", "libvpx-vp9"}}) {
     SCOPED_TRACE(name);
     const fs::path path = write(name, {.codec = codec});
     const auto frames = read(path);
@@ -98,7 +101,8 @@ TEST_F(Video, KeepsColours) {
   ASSERT_EQ(frames.size(), 3u);
   double difference = 0;
   for (int y = 0; y < 120; ++y)
-    for (size_t i = 0; i < scene.row_bytes(); ++i) difference += std::abs(frames[1].image.row(y)[i] - scene.row(y)[i]);
+    for (size_t i = 0; i < scene.row_bytes(); ++i)
+      difference += std::abs(frames[1].image.row(y)[i] - scene.row(y)[i]);
   EXPECT_LT(difference / static_cast<double>(scene.byte_size()), 6);
 }
 
@@ -236,7 +240,8 @@ TEST_F(Video, SurvivesEveryFlippedAndMissingByte) {
         if (cut)
           spoiled.resize(at);
         else
-          for (size_t i = at; i < std::min(at + 4, spoiled.size()); ++i) spoiled[i] = static_cast<char>(~spoiled[i]);
+          for (size_t i = at; i < std::min(at + 4, spoiled.size()); ++i)
+            spoiled[i] = static_cast<char>(~spoiled[i]);
         write_bytes(folder_ / name, spoiled);
         try {
           EXPECT_LE(read(folder_ / name).size(), 200u);
@@ -260,7 +265,8 @@ TEST_F(Video, SaysWhatIsNoVideo) {
 
 TEST_F(Video, AFileOpensNothingElse) {
   const fs::path video = write("a.ts");
-  const std::string playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n" + video.string() + "\n#EXT-X-ENDLIST\n";
+  const std::string playlist =
+      "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n" + video.string() + "\n#EXT-X-ENDLIST\n";
   write_bytes(folder_ / "list.mp4", playlist);
   EXPECT_THROW(read(folder_ / "list.mp4"), Error);
   write_bytes(folder_ / "list2.mp4", "ffconcat version 1.0\nfile a.ts\n");
@@ -285,7 +291,8 @@ TEST_F(Video, WaitsNoLongerThanItWasTold) {
   ASSERT_EQ(::listen(server, 1), 0);
   ASSERT_EQ(::getsockname(server, reinterpret_cast<sockaddr*>(&address), &length), 0);
   const std::string url = "http://me:secret@127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/x.mp4";
-  const std::string message = message_of([&] { open_stream(url, {.live = true, .open_seconds = 0.3}); }, ErrorKind::kFile);
+  const std::string message =
+      message_of([&] { open_stream(url, {.live = true, .open_seconds = 0.3}); }, ErrorKind::kFile);
   EXPECT_SAYS(message, "nothing came for 0.3 seconds");
   EXPECT_EQ(message.find("secret"), std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
@@ -299,11 +306,24 @@ TEST_F(Video, IsNotThereUntilItIsFinished) {
     EXPECT_FALSE(fs::exists(folder_ / "a.mp4"));
   }
   EXPECT_TRUE(fs::is_empty(folder_.path()));
-  EXPECT_SAYS(message_of([&] { VideoWriter(folder_ / "a.xyz", {.size = {64, 48}}); }, ErrorKind::kUnsupported),
+  EXPECT_SAYS(message_of(
+                  [&] {
+                    VideoWriter(folder_ / "a.xyz", {.size = {64, 48}});
+                  },
+                  ErrorKind::kUnsupported),
               "no kind of video has the suffix '.xyz'");
-  EXPECT_SAYS(message_of([&] { VideoWriter(folder_ / "no/a.mp4", {.size = {64, 48}}); }, ErrorKind::kFile),
+  EXPECT_SAYS(message_of(
+                  [&] {
+                    VideoWriter(folder_ / "no/a.mp4", {.size = {64, 48}});
+                  },
+                  ErrorKind::kFile),
               "cannot be written");
-  EXPECT_SAYS(message_of([&] { VideoWriter(folder_ / "a.mp4", {.size = {1, 48}}); }, ErrorKind::kUsage), "1x48 pixels");
+  EXPECT_SAYS(message_of(
+                  [&] {
+                    VideoWriter(folder_ / "a.mp4", {.size = {1, 48}});
+                  },
+                  ErrorKind::kUsage),
+              "1x48 pixels");
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ class Camera : public FrameReader {
       : device_(source.starts_with('/') ? source : "/dev/video" + source), options_(options) {
     file_ = ::open(device_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (file_ < 0)
-      throw Error(ErrorKind::kFile, fmt::format("{}: the webcam cannot be opened: {}", device_, std::strerror(errno)));
+      throw Error(ErrorKind::kFile,
+                  fmt::format("{}: the webcam cannot be opened: {}", device_, std::strerror(errno)));
     try {
       begin();
     } catch (...) {
@@ -46,7 +47,8 @@ class Camera : public FrameReader {
     const Stopwatch waited;
     while (options_.stop == nullptr || !*options_.stop) {
       if (waited.seconds() > options_.read_seconds)
-        throw Error(ErrorKind::kFile, fmt::format("{}: nothing came for {:g} seconds", device_, options_.read_seconds));
+        throw Error(ErrorKind::kFile,
+                    fmt::format("{}: nothing came for {:g} seconds", device_, options_.read_seconds));
       pollfd ready = {file_, POLLIN, 0};
       if (::poll(&ready, 1, kLookMs) <= 0) continue;
       v4l2_buffer buffer = empty_buffer();
@@ -94,7 +96,8 @@ class Camera : public FrameReader {
     parameters.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
     if (::ioctl(file_, VIDIOC_G_PARM, &parameters) == 0) {
       const v4l2_fract& interval = parameters.parm.capture.timeperframe;
-      if (interval.numerator > 0) frame_rate_ = sensible_rate(double(interval.denominator) / interval.numerator);
+      if (interval.numerator > 0)
+        frame_rate_ = sensible_rate(double(interval.denominator) / interval.numerator);
     }
     map_buffers();
     int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
@@ -128,8 +131,9 @@ class Camera : public FrameReader {
       v4l2_buffer buffer = empty_buffer();
       buffer.index = i;
       if (::ioctl(file_, VIDIOC_QUERYBUF, &buffer) != 0) fail("has no buffers");
-      mapped_[i] = {::mmap(nullptr, buffer.length, PROT_READ | PROT_WRITE, MAP_SHARED, file_, buffer.m.offset),
-                    buffer.length};
+      mapped_[i] = {
+          ::mmap(nullptr, buffer.length, PROT_READ | PROT_WRITE, MAP_SHARED, file_, buffer.m.offset),
+          buffer.length};
       if (mapped_[i].start == MAP_FAILED) fail("has no buffers");
       if (::ioctl(file_, VIDIOC_QBUF, &buffer) != 0) fail("has no buffers");
     }
@@ -153,8 +157,8 @@ class Camera : public FrameReader {
     const std::span bytes(static_cast<const std::byte*>(mapped.start),
                           std::min<size_t>(buffer.bytesused, mapped.bytes));
     try {
-      image::Image picture = jpeg_ ? image::decode_image(bytes, device_).image
-                                   : bgr_of_yuyv(bytes, width_, height_, row_bytes_);
+      image::Image picture =
+          jpeg_ ? image::decode_image(bytes, device_).image : bgr_of_yuyv(bytes, width_, height_, row_bytes_);
       return VideoFrame{std::move(picture), number_, stamp - *first_stamp_};
     } catch (const Error&) {
       return broken();

@@ -75,13 +75,15 @@ int Demuxer::open_nested(AVFormatContext* context, AVIOContext** io, const char*
 }
 
 void Demuxer::set_deadline(double seconds) {
-  deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  deadline_ =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 void Demuxer::fail(int code, const std::string& what) const {
   if (code == AVERROR_EXIT && !stopped())
-    throw Error(ErrorKind::kFile, fmt::format("{}: nothing came for {:g} seconds", name_,
-                                              stream_ == nullptr ? options_.open_seconds : options_.read_seconds));
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: nothing came for {:g} seconds", name_,
+                            stream_ == nullptr ? options_.open_seconds : options_.read_seconds));
   throw Error(code == AVERROR_INVALIDDATA ? ErrorKind::kFormat : ErrorKind::kFile,
               fmt::format("{}: {}: {}", name_, what, av_error_text(code)));
 }

@@ -12,17 +12,17 @@
 namespace marrow::video {
 
 struct VideoFrame {
-  image::Image image;   // blue, green, red of 8 bits, upright
-  int64_t number = 0;   // from 1; frames that a stride leaves out count
-  double seconds = 0;   // since the first frame, by the time stamps
+  image::Image image;  // blue, green, red of 8 bits, upright
+  int64_t number = 0;  // from 1; frames that a stride leaves out count
+  double seconds = 0;  // since the first frame, by the time stamps
 };
 
 struct ReadOptions {
-  int stride = 1;             // give every so many frames only
-  bool live = false;          // a stream: little is buffered, decoding adds no frame of delay
-  double open_seconds = 10;   // until a source must have been opened
-  double read_seconds = 5;    // until the next data must have come
-  int threads = 0;            // that decode; 0: half of the processors
+  int stride = 1;                           // give every so many frames only
+  bool live = false;                        // a stream: little is buffered, decoding adds no frame of delay
+  double open_seconds = 10;                 // until a source must have been opened
+  double read_seconds = 5;                  // until the next data must have come
+  int threads = 0;                          // that decode; 0: half of the processors
   const std::atomic<bool>* stop = nullptr;  // once true, opening and reading end as if the video did
 };
 
@@ -34,8 +34,8 @@ class FrameReader {
   virtual std::optional<VideoFrame> next() = 0;
 
   // What the source says of itself; it may be wrong.
-  virtual double frame_rate() const = 0;         // a second; 30 where it says nothing sensible
-  virtual double duration() const { return 0; }  // seconds; 0: not known
+  virtual double frame_rate() const = 0;                // a second; 30 where it says nothing sensible
+  virtual double duration() const { return 0; }         // seconds; 0: not known
   virtual int64_t broken_packets() const { return 0; }  // that were left out so far
 };
 
@@ -45,13 +45,13 @@ inline double sensible_rate(double rate) {
   return rate > 0 && rate < 1000 ? rate : kDefaultRate;
 }
 
-// A file's path. Nothing else is opened, whatever the file says. Throws Error{kFile} for what cannot be opened,
-// Error{kFormat} for what is no video, Error{kUnsupported} for a kind that is not decoded.
+// A file's path. Nothing else is opened, whatever the file says. Throws Error{kFile} for what cannot be
+// opened, Error{kFormat} for what is no video, Error{kUnsupported} for a kind that is not decoded.
 std::unique_ptr<FrameReader> open_video_file(const std::string& path, const ReadOptions& options);
 // A URL. Throws as above; messages leave a password out.
 std::unique_ptr<FrameReader> open_stream(const std::string& url, const ReadOptions& options);
-// A webcam's number or device, by Video4Linux. Throws Error{kFile} where there is none, Error{kUnsupported} for
-// one that gives neither JPEGs nor YUYV.
+// A webcam's number or device, by Video4Linux. Throws Error{kFile} where there is none, Error{kUnsupported}
+// for one that gives neither JPEGs nor YUYV.
 std::unique_ptr<FrameReader> open_camera(const std::string& source, const ReadOptions& options);
 
 }  // namespace marrow::video

@@ -6,7 +6,6 @@
 #include <chrono>
 
 #include "marrow/base/error.h"
-#include "marrow/base/stopwatch.h"
 
 namespace marrow::video {
 namespace {
@@ -53,11 +52,17 @@ void Playback::open() {
 }
 
 void Playback::play(FrameReader& reader) {
+  // After a pause the time stamps go on where the clock is.
+  const double begin = began_ ? began_->seconds() : 0;
   while (!stop_) {
     std::optional<VideoFrame> frame = reader.next();
     broken_ = broken_before_ + reader.broken_packets();
     if (!frame) return;
-    if (options_.live) frame->number = number_++;
+    if (options_.live) {
+      if (!began_) began_.emplace();
+      frame->number = number_++;
+      frame->seconds += begin;
+    }
     if (!queue_.push(std::move(*frame))) return;
   }
 }

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/video/frame_queue.h"
 #include "marrow/video/frame_reader.h"
 
@@ -18,7 +20,7 @@ struct PlaybackOptions {
   ReadOptions read;
   // A stream or webcam: when it ends or breaks it is opened again, after 1, 2, 4, ... 30 seconds.
   bool live = false;
-  bool buffer = false;  // of a live source, up to 30 frames; false: the newest only
+  bool buffer = false;                       // of a live source, up to 30 frames; false: the newest only
   double first_wait = 1, longest_wait = 30;  // seconds
   // Gets a line for people: "lost (...); again in 2 s". Called by the playing thread.
   std::function<void(const std::string&)> say = [](const std::string&) {};
@@ -60,8 +62,9 @@ class Playback {
   std::unique_ptr<FrameReader> reader_;
   std::atomic<double> frame_rate_ = kDefaultRate, duration_ = 0;
   std::atomic<int64_t> broken_ = 0, reconnections_ = 0;
-  int64_t number_ = 0;   // of a live source, over all connections
+  int64_t number_ = 0;  // of a live source, over all connections
   int64_t broken_before_ = 0;
+  std::optional<Stopwatch> began_;  // since the first frame of a live source
   std::thread thread_;
 };
 

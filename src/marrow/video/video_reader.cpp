@@ -23,9 +23,8 @@ CodecPtr open_decoder(const Demuxer& demuxer, const ReadOptions& options) {
   const AVCodecParameters& parameters = *demuxer.stream().codecpar;
   const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
   if (codec == nullptr)
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: video of the kind '{}' is not decoded", demuxer.name(),
-                            avcodec_get_name(parameters.codec_id)));
+    throw Error(ErrorKind::kUnsupported, fmt::format("{}: video of the kind '{}' is not decoded",
+                                                     demuxer.name(), avcodec_get_name(parameters.codec_id)));
   CodecPtr decoder(allocated(avcodec_alloc_context3(codec)));
   int code = avcodec_parameters_to_context(decoder.get(), &parameters);
   decoder->max_pixels = kMostPixels;
@@ -49,7 +48,8 @@ class VideoReader : public FrameReader {
         packet_(allocated(av_packet_alloc())),
         frame_(allocated(av_frame_alloc())) {
     size_t bytes = 0;
-    if (const uint8_t* matrix = av_stream_get_side_data(&demuxer_.stream(), AV_PKT_DATA_DISPLAYMATRIX, &bytes))
+    if (const uint8_t* matrix =
+            av_stream_get_side_data(&demuxer_.stream(), AV_PKT_DATA_DISPLAYMATRIX, &bytes))
       orientation_ = orientation_of({reinterpret_cast<const int32_t*>(matrix), bytes / sizeof(int32_t)});
   }
 
@@ -61,7 +61,8 @@ class VideoReader : public FrameReader {
       // A picture of which only a part was there is shown as it is, as players do.
       Orientation orientation = orientation_;
       if (const AVFrameSideData* turned = av_frame_get_side_data(frame_.get(), AV_FRAME_DATA_DISPLAYMATRIX))
-        orientation = orientation_of({reinterpret_cast<const int32_t*>(turned->data), turned->size / sizeof(int32_t)});
+        orientation =
+            orientation_of({reinterpret_cast<const int32_t*>(turned->data), turned->size / sizeof(int32_t)});
       return VideoFrame{converter_.convert(*frame_, orientation), number_, seconds};
     }
     return {};

@@ -60,16 +60,17 @@ VideoWriter::VideoWriter(const fs::path& path, const WriteOptions& options)
   quieten_libav();
   const auto is_side = [](int side) { return side >= 2 && side <= kLargestSide; };
   if (!is_side(options.size.width) || !is_side(options.size.height))
-    throw Error(ErrorKind::kUsage, fmt::format("{}: a video of {}x{} pixels; a side has 2 to {}", path.string(),
-                                               options.size.width, options.size.height, kLargestSide));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: a video of {}x{} pixels; a side has 2 to {}", path.string(),
+                            options.size.width, options.size.height, kLargestSide));
   // Chroma has half the size.
   options_.size = {options.size.width & ~1, options.size.height & ~1};
   unfinished_ = path.parent_path() / ("." + path.stem().string() + ".unfinished" + path.extension().string());
   Parts& parts = *parts_;
   avformat_alloc_output_context2(&parts.container, nullptr, nullptr, unfinished_.c_str());
   if (parts.container == nullptr)
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: no kind of video has the suffix '{}'", path.string(), path.extension().string()));
+    throw Error(ErrorKind::kUnsupported, fmt::format("{}: no kind of video has the suffix '{}'",
+                                                     path.string(), path.extension().string()));
   const AVCodec* codec = encoder_of(options.codec);
   parts.encoder.reset(allocated(avcodec_alloc_context3(codec)));
   AVCodecContext& encoder = *parts.encoder;
@@ -87,7 +88,8 @@ VideoWriter::VideoWriter(const fs::path& path, const WriteOptions& options)
   encoder.gop_size = static_cast<int>(std::clamp(2 * options.frame_rate, 12.0, 250.0));
   if (codec->id != AV_CODEC_ID_H264) encoder.flags |= AV_CODEC_FLAG_QSCALE;
   encoder.global_quality = 4 * FF_QP2LAMBDA;
-  if ((parts.container->oformat->flags & AVFMT_GLOBALHEADER) != 0) encoder.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+  if ((parts.container->oformat->flags & AVFMT_GLOBALHEADER) != 0)
+    encoder.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   AvOptions settings;
   if (codec->id == AV_CODEC_ID_H264) {
     settings.set("preset", "veryfast");
@@ -106,12 +108,14 @@ VideoWriter::VideoWriter(const fs::path& path, const WriteOptions& options)
   parts.frame->width = encoder.width;
   parts.frame->height = encoder.height;
   if (av_frame_get_buffer(parts.frame.get(), 0) < 0) throw std::bad_alloc();
-  if (const int code = avio_open(&parts.container->pb, ("file:" + unfinished_.string()).c_str(), AVIO_FLAG_WRITE);
+  if (const int code =
+          avio_open(&parts.container->pb, ("file:" + unfinished_.string()).c_str(), AVIO_FLAG_WRITE);
       code < 0)
     fail(code);
   AvOptions container_settings;
   // What a browser needs first stands first.
-  if (path.extension() == ".mp4" || path.extension() == ".mov") container_settings.set("movflags", "+faststart");
+  if (path.extension() == ".mp4" || path.extension() == ".mov")
+    container_settings.set("movflags", "+faststart");
   if (const int code = avformat_write_header(parts.container, container_settings.get()); code < 0) fail(code);
 }
 
@@ -123,7 +127,8 @@ VideoWriter::~VideoWriter() {
 }
 
 void VideoWriter::fail(int code) const {
-  throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", path_.string(), av_error_text(code)));
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: cannot be written: {}", path_.string(), av_error_text(code)));
 }
 
 void VideoWriter::write(const image::Image& picture) {
@@ -133,17 +138,18 @@ void VideoWriter::write(const image::Image& picture) {
 void VideoWriter::write(const image::Image& picture, double seconds) {
   Parts& parts = *parts_;
   const AVCodecContext& encoder = *parts.encoder;
-  parts.scaler.reset(sws_getCachedContext(parts.scaler.release(), picture.width(), picture.height(), AV_PIX_FMT_BGR24,
-                                          encoder.width, encoder.height, encoder.pix_fmt,
+  parts.scaler.reset(sws_getCachedContext(parts.scaler.release(), picture.width(), picture.height(),
+                                          AV_PIX_FMT_BGR24, encoder.width, encoder.height, encoder.pix_fmt,
                                           SWS_BILINEAR | SWS_ACCURATE_RND, nullptr, nullptr, nullptr));
   if (!parts.scaler) fail(AVERROR(EINVAL));
   const int* colours = sws_getCoefficients(SWS_CS_ITU601);
-  sws_setColorspaceDetails(parts.scaler.get(), colours, 1, colours, encoder.color_range == AVCOL_RANGE_JPEG ? 1 : 0, 0,
-                           1 << 16, 1 << 16);
+  sws_setColorspaceDetails(parts.scaler.get(), colours, 1, colours,
+                           encoder.color_range == AVCOL_RANGE_JPEG ? 1 : 0, 0, 1 << 16, 1 << 16);
   if (av_frame_make_writable(parts.frame.get()) < 0) throw std::bad_alloc();
   const uint8_t* rows[] = {picture.row(0)};
   const int row_bytes[] = {static_cast<int>(picture.row_bytes())};
-  sws_scale(parts.scaler.get(), rows, row_bytes, 0, picture.height(), parts.frame->data, parts.frame->linesize);
+  sws_scale(parts.scaler.get(), rows, row_bytes, 0, picture.height(), parts.frame->data,
+            parts.frame->linesize);
   const double ticks = seconds / av_q2d(encoder.time_base);
   constexpr double kMostTicks = 1e15;
   const int64_t stamp = std::isfinite(ticks) ? std::llround(std::clamp(ticks, 0.0, kMostTicks)) : 0;

@@ -13,7 +13,8 @@ constexpr int kBits = 16;
 constexpr int scaled(double value) {
   return static_cast<int>(value * (1 << kBits) + 0.5);
 }
-constexpr int kLuma = scaled(255.0 / 219), kRed = scaled(1.402 * 255 / 224), kBlue = scaled(1.772 * 255 / 224);
+constexpr int kLuma = scaled(255.0 / 219), kRed = scaled(1.402 * 255 / 224),
+              kBlue = scaled(1.772 * 255 / 224);
 constexpr int kGreenOfU = scaled(0.344136 * 255 / 224), kGreenOfV = scaled(0.714136 * 255 / 224);
 
 uint8_t sample(int value) {
@@ -23,7 +24,8 @@ uint8_t sample(int value) {
 }  // namespace
 
 image::Image bgr_of_yuyv(std::span<const std::byte> bytes, int width, int height, size_t row_bytes) {
-  if (width < 2 || height < 1 || width % 2 != 0 || width > image::kMaxImageSide || height > image::kMaxImageSide)
+  if (width < 2 || height < 1 || width % 2 != 0 || width > image::kMaxImageSide ||
+      height > image::kMaxImageSide)
     fail_format("a picture of a webcam has no such size");
   const size_t needed = 2 * static_cast<size_t>(width);
   if (row_bytes == 0) row_bytes = needed;
