@@ -2,6 +2,7 @@
 #   marrow       the program
 #   serve        what `marrow serve` starts
 #   check_onnx   what the proof of `marrow export` starts: libonnx and OpenCV's dnn module
+#   video        what `marrow predict` and `marrow track` start for videos: FFmpeg's libraries; only where it is built
 #   train_torch  what `marrow train --device cuda` starts: LibTorch; only where it is built
 #   library      libmarrow
 #   dev          its headers, and what find_package(Marrow) finds
@@ -11,6 +12,9 @@ include(CMakePackageConfigHelpers)
 install(TARGETS marrow_cli RUNTIME COMPONENT marrow)
 install(TARGETS marrow_serve_cli RUNTIME COMPONENT serve)
 install(TARGETS marrow_check_onnx RUNTIME COMPONENT check_onnx)
+if(MARROW_VIDEO)
+  install(TARGETS marrow_video_cli RUNTIME COMPONENT video)
+endif()
 if(MARROW_TORCH)
   install(TARGETS marrow_train_torch_cli RUNTIME COMPONENT train_torch)
 endif()

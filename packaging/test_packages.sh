@@ -103,6 +103,15 @@ install_inside "$(deb marrow-check-onnx)"
 said=$(inside marrow export "$model" -o /root/test/files/detector.onnx 2>&1)
 [[ $said == *"ONNX checker: accepts"* && $said != *"not run"* ]] || fail "marrow export does not ask other readers: $said"
 
+video=$(deb marrow-video)
+if [[ -f $root/$video ]]; then
+  say "marrow-video: FFmpeg's libraries"
+  install_inside "$video"
+  cp "$root/root/test/files/a.jpg" "$root/root/test/files/a.mp4"
+  said=$(inside marrow predict --model "$model" --source /root/test/files/a.mp4 --no-save 2>&1) && fail "a picture is no video"
+  [[ $said == *"a.mp4: cannot be opened"* ]] || fail "marrow predict does not start marrow-video: $said"
+fi
+
 torch=$(deb marrow-train-torch)
 if [[ -f $root/$torch ]]; then
   say "marrow-train-torch: LibTorch"

@@ -61,7 +61,8 @@ void DrawnVideo::write(const Drawn& drawn) {
   if (!writer_)
     writer_ = std::make_unique<video::VideoWriter>(
         options_.folder / (options_.name + ".mp4"),
-        video::WriteOptions{.size = {drawn.image.width(), drawn.image.height()}, .frame_rate = options_.frame_rate});
+        video::WriteOptions{.size = {drawn.image.width(), drawn.image.height()},
+                            .frame_rate = options_.frame_rate});
   writer_->write(drawn.image, drawn.seconds);
 }
 

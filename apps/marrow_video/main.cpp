@@ -1,5 +1,5 @@
-// The program `marrow-video`: `marrow predict` and `marrow track` of videos, streams and webcams, with FFmpeg's
-// libraries. `marrow` starts it with the words that it was given.
+// The program `marrow-video`: `marrow predict` and `marrow track` of videos, streams and webcams, with
+// FFmpeg's libraries. `marrow` starts it with the words that it was given.
 //
 // Exit codes: 0, 1 (failed, or a video could not be read), 2 (usage).
 #include <memory>

@@ -57,7 +57,8 @@ std::vector<Source> sources_of(const std::string& text) {
   if (kind == VideoKind::kList)
     for (const std::string& each : detect::listed_streams(text)) sources.push_back(source_of(each));
   else if (kind == VideoKind::kFiles)
-    for (const fs::path& file : detect::video_files(text)) sources.push_back({file.string(), VideoKind::kFiles});
+    for (const fs::path& file : detect::video_files(text))
+      sources.push_back({file.string(), VideoKind::kFiles});
   else
     sources.push_back({text, *kind});
   return sources;
@@ -80,9 +81,8 @@ video::OpenReader opener_of(const Source& source) {
 image::Image as_read(image::Image picture, const SampleFormat& format) {
   if (format == picture.format()) return picture;
   if (format.channels == 1 && format.bits == 8) return image::to_grey(picture);
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("a model of {} of {} bits; a video has colours of 8", counted(format.channels, "channel"),
-                          format.bits));
+  throw Error(ErrorKind::kUnsupported, fmt::format("a model of {} of {} bits; a video has colours of 8",
+                                                   counted(format.channels, "channel"), format.bits));
 }
 
 // One source: its frames, its tracks, its files.
@@ -98,17 +98,17 @@ class WatchedVideo {
         run_(run),
         name_(names.take(source.live() ? fs::path(detect::folder_name(shown_)) : fs::path(source.text))),
         playback_(opener_of(source), playback_options()),
-        watch_(flags, tracking, detector, run, [this](const Frame& frame, image::Image drawn) {
-          take_drawn(frame, std::move(drawn));
-        }) {}
+        watch_(flags, tracking, detector, run,
+               [this](const Frame& frame, image::Image drawn) { take_drawn(frame, std::move(drawn)); }) {}
 
   // Sees the next frame where it is there.
   bool see_next() {
     std::optional<video::VideoFrame> next = playback_.try_next();
     if (!next) return false;
-    const std::string when = source_.live() || playback_.duration() == 0
-                                 ? clock_text(next->seconds)
-                                 : fmt::format("{} of {}", clock_text(next->seconds), clock_text(playback_.duration()));
+    const std::string when =
+        source_.live() || playback_.duration() == 0
+            ? clock_text(next->seconds)
+            : fmt::format("{} of {}", clock_text(next->seconds), clock_text(playback_.duration()));
     watch_.see({.image = as_read(std::move(next->image), detector_.reading().samples),
                 .source = shown_,
                 .number = next->number,
@@ -137,7 +137,9 @@ class WatchedVideo {
   video::PlaybackOptions playback_options() const {
     video::PlaybackOptions options{.live = source_.live(), .buffer = flags_.stream_buffer};
     options.read.stride = flags_.vid_stride;
-    options.say = [shown = shown_](const std::string& line) { talk(fmt::format("marrow: {}: {}", shown, line)); };
+    options.say = [shown = shown_](const std::string& line) {
+      talk(fmt::format("marrow: {}: {}", shown, line));
+    };
     return options;
   }
 
@@ -187,8 +189,8 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
           : network_detector(flags);
   const bool together = std::ranges::any_of(sources, &Source::live);
   if (together && sources.size() > kMostStreams)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: {} streams; at most {} are seen side by side", flags.source, sources.size(), kMostStreams));
+    throw Error(ErrorKind::kUsage, fmt::format("{}: {} streams; at most {} are seen side by side",
+                                               flags.source, sources.size(), kMostStreams));
   WatchRun run(writes_files(flags) ? flags.folder.make("detect") : fs::path());
   detect::OutputNames names;
   std::signal(SIGINT, note_interrupt);

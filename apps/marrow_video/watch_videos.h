@@ -5,8 +5,8 @@
 
 namespace marrow::cli {
 
-// `tracking`: nullptr to find objects alone. Ctrl-C ends it with whole files; a second one at once. The result
-// is the exit code: 1 where a video could not be read.
+// `tracking`: nullptr to find objects alone. Ctrl-C ends it with whole files; a second one at once. The
+// result is the exit code: 1 where a video could not be read.
 int watch_videos(const PredictFlags& flags, const TrackFlags* tracking);
 
 }  // namespace marrow::cli

@@ -23,7 +23,8 @@ class Track : public ::testing::Test {
   fs::path detections() const {
     std::string text;
     for (int frame = 1; frame <= 10; ++frame)
-      text += fmt::format("{},-1,{},20,20,40,0.9\n{},-1,{},120,20,40,0.8\n", frame, 10 * frame, frame, 150 - 10 * frame);
+      text += fmt::format("{},-1,{},20,20,40,0.9\n{},-1,{},120,20,40,0.8\n", frame, 10 * frame, frame,
+                          150 - 10 * frame);
     testing::write_text(folder_ / "det.txt", text);
     return folder_ / "det.txt";
   }
@@ -38,8 +39,8 @@ class Track : public ::testing::Test {
 
 TEST_F(Track, FollowsRecordedDetectionsAndScoresThem) {
   detections();
-  const ProgramResult result =
-      track({"--detections", "det.txt", "--mot", "out.txt", "--line", "mid=80,0,80,200", "--zone", "0,0,60,0,60,60,0,60"});
+  const ProgramResult result = track({"--detections", "det.txt", "--mot", "out.txt", "--line",
+                                      "mid=80,0,80,200", "--zone", "0,0,60,0,60,60,0,60"});
   EXPECT_EQ(result.code, 0) << result.err;
   const auto lines = lines_of(result.out);
   ASSERT_EQ(lines.size(), 12u) << result.out;
@@ -65,8 +66,8 @@ TEST_F(Track, DrawsAndSavesFrames) {
     testing::write_text(folder_ / "in" / fmt::format("f{}.png", i),
                         image::encode_png(image::draw_scene(80, 60, 1).pixels()));
   const ProgramResult result =
-      track({"detector.safetensors", "--source", "in", "--imgsz", "64", "--max-det", "4", "--tracker", "bytetrack.yaml",
-             "--conf", "0.001", "--save-txt", "--json", "--line", "10,10,70,50"});
+      track({"detector.safetensors", "--source", "in", "--imgsz", "64", "--max-det", "4", "--tracker",
+             "bytetrack.yaml", "--conf", "0.001", "--save-txt", "--json", "--line", "10,10,70,50"});
   EXPECT_EQ(result.code, 0) << result.err;
   const auto lines = lines_of(result.out);
   ASSERT_EQ(lines.size(), 3u) << result.out;
@@ -77,7 +78,8 @@ TEST_F(Track, DrawsAndSavesFrames) {
   for (int i = 1; i <= 3; ++i) EXPECT_TRUE(fs::exists(folder_ / fmt::format("runs/detect/track/f{}.png", i)));
   // Recorded detections on pictures, which tell how the camera moves.
   detections();
-  const ProgramResult recorded = track({"--detections", "det.txt", "--source", "in/*.png", "--no-save", "--tracker", "botsort"});
+  const ProgramResult recorded =
+      track({"--detections", "det.txt", "--source", "in/*.png", "--no-save", "--tracker", "botsort"});
   EXPECT_EQ(recorded.code, 0) << recorded.err;
   EXPECT_SAYS(recorded.out, "image 3/3 in/f3.png: 2 objects");
 }
@@ -96,7 +98,8 @@ TEST_F(Track, MeetsTheRecordedSequences) {
                             std::max(d[2].get<double>() - d[0].get<double>(), 0.0),
                             std::max(d[3].get<double>() - d[1].get<double>(), 0.0), d[4].get<double>());
     testing::write_text(folder_ / "det.txt", text);
-    const ProgramResult result = track({"--detections", "det.txt", "--tracker", "bytetrack.yaml", "--mot", "out.txt"});
+    const ProgramResult result =
+        track({"--detections", "det.txt", "--tracker", "bytetrack.yaml", "--mot", "out.txt"});
     ASSERT_EQ(result.code, 0) << result.err;
     // Ids as they were recorded, frame by frame.
     std::map<int64_t, std::set<int64_t>> ids, recorded;

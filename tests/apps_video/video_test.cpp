@@ -34,9 +34,12 @@ class Videos : public ::testing::Test {
     return folder_ / name;
   }
 
-  ProgramResult run(const std::string& command, const std::string& source, std::vector<std::string> more = {}) const {
-    std::vector<std::string> words = {command,   "--model", "detector.safetensors", "--source", source, "--imgsz", "64",
-                                      "--conf", "0.001",   "--max-det",            "3"};
+  ProgramResult run(const std::string& command, const std::string& source,
+                    std::vector<std::string> more = {}) const {
+    std::vector<std::string> words = {command,     "--model", "detector.safetensors",
+                                      "--source",  source,    "--imgsz",
+                                      "64",        "--conf",  "0.001",
+                                      "--max-det", "3"};
     words.insert(words.end(), more.begin(), more.end());
     return run_program(words, {.folder = folder_.path()});
   }
@@ -111,7 +114,8 @@ TEST_F(Videos, OfAListAreSeenSideBySide) {
   const ProgramResult result = run("track", "both.streams", {"--no-save", "--json"});
   EXPECT_EQ(result.code, 0) << result.err;
   std::multiset<std::string> seen;
-  for (const std::string& line : lines_of(result.out)) seen.insert(json::parse(line)["image"].get<std::string>());
+  for (const std::string& line : lines_of(result.out))
+    seen.insert(json::parse(line)["image"].get<std::string>());
   EXPECT_EQ(seen.count("a.mp4"), 3u);
   EXPECT_EQ(seen.count("b.mp4"), 3u);
   const ProgramResult refused = run("track", "both.streams", {"--mot", "x.txt"});
@@ -141,13 +145,16 @@ TEST_F(Videos, AreWholeAfterCtrlC) {
   video("a.mp4", 64);
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::chdir(folder_.path().c_str()) != 0 || std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(99);
-    ::execl(MARROW_PROGRAM, "marrow", "predict", "detector.safetensors", "--source", "a.mp4", "--imgsz", "640", nullptr);
+    if (::chdir(folder_.path().c_str()) != 0 || std::freopen("/dev/null", "w", stdout) == nullptr)
+      ::_exit(99);
+    ::execl(MARROW_PROGRAM, "marrow", "predict", "detector.safetensors", "--source", "a.mp4", "--imgsz",
+            "640", nullptr);
     ::_exit(99);
   }
   // Until it has begun.
   const fs::path unfinished = folder_ / "runs/detect/predict/.a.unfinished.mp4";
-  for (int i = 0; i < 1000 && !fs::exists(unfinished); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 1000 && !fs::exists(unfinished); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ::kill(child, SIGINT);
   int status = 0;
   ::waitpid(child, &status, 0);

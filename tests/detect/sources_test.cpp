@@ -77,6 +77,7 @@ TEST_F(Sources, NothingToReadIsNamed) {
   };
   EXPECT_NE(message("no/such.jpg").find("no/such.jpg: no such"), std::string::npos);
   EXPECT_NE(message((folder_ / "c.txt").string()).find("names no images"), std::string::npos);
+  EXPECT_EQ(message("no/such.mp4"), "no/such.mp4: no such video");
   fs::create_directories(folder_ / "empty");
   EXPECT_NE(message((folder_ / "empty").string()).find("no images"), std::string::npos);
   EXPECT_NE(message(""), "");

@@ -163,7 +163,8 @@ std::vector<fs::path> expand_sources(const std::string& source) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{}: here only images, folders, patterns and lists of images are read",
                             without_password(source)));
-  throw Error(ErrorKind::kFile, fmt::format("{}: no such image, video, folder or list", source));
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: no such {}", source, is_video(source) ? "video" : "image, folder or list"));
 }
 
 std::optional<VideoKind> video_kind(const std::string& source) {
