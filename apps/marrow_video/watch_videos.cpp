@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -36,6 +37,13 @@ void note_interrupt(int signal) {
 std::string clock_text(double seconds) {
   const auto tenths = static_cast<int64_t>(seconds * 10);
   return fmt::format("{}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10);
+}
+
+// What files of a stream are called.
+std::string plain_name(std::string url) {
+  for (char& c : url)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-') c = '_';
+  return detect::folder_name(url);
 }
 
 struct Source {
@@ -96,7 +104,7 @@ class WatchedVideo {
         flags_(flags),
         detector_(detector),
         run_(run),
-        name_(names.take(source.live() ? fs::path(detect::folder_name(shown_)) : fs::path(source.text))),
+        name_(names.take(source.live() ? fs::path(plain_name(shown_)) : fs::path(source.text))),
         playback_(opener_of(source), playback_options()),
         watch_(flags, tracking, detector, run,
                [this](const Frame& frame, image::Image drawn) { take_drawn(frame, std::move(drawn)); }) {}
@@ -187,7 +195,7 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
       tracking != nullptr && !tracking->detections.empty()
           ? std::unique_ptr<FrameDetector>(std::make_unique<RecordedDetector>(tracking->detections))
           : network_detector(flags);
-  const bool together = std::ranges::any_of(sources, &Source::live);
+  const bool together = detect::video_kind(flags.source) == VideoKind::kList || sources.front().live();
   if (together && sources.size() > kMostStreams)
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} streams; at most {} are seen side by side",
                                                flags.source, sources.size(), kMostStreams));

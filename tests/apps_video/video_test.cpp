@@ -1,5 +1,7 @@
 // `marrow predict` and `marrow track` of videos, as processes.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -121,6 +123,88 @@ TEST_F(Videos, OfAListAreSeenSideBySide) {
   const ProgramResult refused = run("track", "both.streams", {"--mot", "x.txt"});
   EXPECT_EQ(refused.code, 2);
   EXPECT_SAYS(refused.err, "--mot and --eval: they are for one video; there are 2");
+}
+
+// Serves one video over HTTP, again and again, and closes the connection after each.
+class VideoServer {
+ public:
+  explicit VideoServer(std::string video) : video_(std::move(video)) {
+    socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* place = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(socket_, place, length) != 0 || ::listen(socket_, 8) != 0 ||
+        ::getsockname(socket_, place, &length) != 0)
+      throw std::runtime_error("no socket");
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~VideoServer() {
+    ::shutdown(socket_, SHUT_RDWR);
+    thread_.join();
+    ::close(socket_);
+  }
+  std::string url() const { return "http://me:secret@127.0.0.1:" + std::to_string(port_) + "/live.ts"; }
+
+ private:
+  void serve() const {
+    for (int client; (client = ::accept(socket_, nullptr, nullptr)) >= 0;) {
+      char request[4096];
+      const std::string answer = "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + video_;
+      if (::recv(client, request, sizeof request, 0) > 0)
+        for (size_t sent = 0; sent < answer.size();) {
+          const ssize_t count = ::send(client, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
+          if (count <= 0) break;
+          sent += static_cast<size_t>(count);
+        }
+      ::close(client);
+    }
+  }
+
+  std::string video_;
+  int socket_ = -1;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+TEST_F(Videos, OfAStreamGoOnWhenItIsLostAndFound) {
+  const VideoServer server(testing::read_text(video("live.ts", 8)));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::chdir(folder_.path().c_str()) != 0 || std::freopen("out.txt", "w", stdout) == nullptr ||
+        std::freopen("err.txt", "w", stderr) == nullptr)
+      ::_exit(99);
+    ::execl(MARROW_PROGRAM, "marrow", "track", "detector.safetensors", "--source", server.url().c_str(),
+            "--imgsz", "64", "--json", "--stream-buffer", nullptr);
+    ::_exit(99);
+  }
+  for (int i = 0; i < 3000 && lines_of(testing::read_text(folder_ / "out.txt")).size() < 12; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ::kill(child, SIGINT);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << testing::read_text(folder_ / "err.txt");
+  const auto lines = lines_of(testing::read_text(folder_ / "out.txt"));
+  ASSERT_GE(lines.size(), 12u);
+  double last = -1;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const json line = json::parse(lines[i]);
+    EXPECT_EQ(line["frame"], i);
+    EXPECT_GT(line["time"].get<double>(), last);
+    last = line["time"].get<double>();
+    EXPECT_EQ(line["image"].get<std::string>().find("secret"), std::string::npos);
+  }
+  const std::string said = testing::read_text(folder_ / "err.txt");
+  EXPECT_SAYS(said, "; again in 1 s");
+  EXPECT_EQ(said.find("secret"), std::string::npos);
+  size_t videos = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "runs/detect/track")) {
+    EXPECT_EQ(frames_of(entry.path()).size(), lines.size());
+    ++videos;
+  }
+  EXPECT_EQ(videos, 1u);
 }
 
 TEST_F(Videos, TakeTheWordsOfYolo) {

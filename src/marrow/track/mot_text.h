@@ -26,7 +26,7 @@ struct MotBox {
 // The boxes of each frame that has some, in the order of the file.
 using MotFrames = std::map<int64_t, std::vector<MotBox>>;
 
-inline constexpr size_t kMaxMotBytes = size_t{1} << 28;
+inline constexpr size_t kMaxMotBytes = size_t{1} << 26;
 inline constexpr int64_t kLastMotFrame = 10'000'000;  // four days of video
 inline constexpr size_t kMostMotBoxes = 5000;         // of one frame
 

@@ -31,7 +31,6 @@ Demuxer::Demuxer(const std::string& source, Opening opening, const ReadOptions& 
   if (options.live) {
     settings.set("probesize", "500000");
     settings.set("analyzeduration", "1000000");
-    settings.set("fflags", "nobuffer");
   }
   if (source.starts_with("rtsp")) {
     settings.set("rtsp_transport", "tcp");

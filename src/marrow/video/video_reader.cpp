@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <exception>
 #include <thread>
+#include <utility>
 
 #include "marrow/base/error.h"
 #include "marrow/image/decode.h"
@@ -65,6 +67,7 @@ class VideoReader : public FrameReader {
             orientation_of({reinterpret_cast<const int32_t*>(turned->data), turned->size / sizeof(int32_t)});
       return VideoFrame{converter_.convert(*frame_, orientation), number_, seconds};
     }
+    if (problem_) std::rethrow_exception(std::exchange(problem_, nullptr));
     return {};
   }
 
@@ -94,13 +97,23 @@ class VideoReader : public FrameReader {
   }
 
   void send() {
-    if (!demuxer_.read(*packet_)) {
+    if (!read_packet()) {
       flushing_ = true;
       avcodec_send_packet(decoder_.get(), nullptr);
       return;
     }
     if (avcodec_send_packet(decoder_.get(), packet_.get()) < 0) ++broken_;
     av_packet_unref(packet_.get());
+  }
+
+  // What a stream said before it broke is seen first.
+  bool read_packet() {
+    try {
+      return demuxer_.read(*packet_);
+    } catch (const Error&) {
+      problem_ = std::current_exception();
+      return false;
+    }
   }
 
   double seconds_of(const AVFrame& frame) {
@@ -120,6 +133,7 @@ class VideoReader : public FrameReader {
   std::optional<int64_t> first_stamp_;
   int64_t number_ = 0, broken_ = 0;
   bool flushing_ = false;
+  std::exception_ptr problem_;
 };
 
 }  // namespace
