@@ -55,8 +55,9 @@ void DrawnVideo::encode() {
 
 void DrawnVideo::write(const Drawn& drawn) {
   if (options_.pictures)
-    image::write_image(options_.folder / (options_.name + "_frames") / fmt::format("{}.jpg", drawn.number),
-                       drawn.image.pixels());
+    image::write_image(
+        options_.folder / (options_.name + "_frames") / fmt::format("{}_{}.jpg", options_.name, drawn.number),
+        drawn.image.pixels());
   if (!options_.video) return;
   if (!writer_)
     writer_ = std::make_unique<video::VideoWriter>(

@@ -17,7 +17,7 @@ struct DrawnVideoOptions {
   std::filesystem::path folder;
   std::string name;        // of the files, without a suffix
   bool video = true;       // NAME.mp4
-  bool pictures = false;   // NAME_frames/FRAME.jpg
+  bool pictures = false;   // NAME_frames/NAME_FRAME.jpg
   double frame_rate = 30;  // a second, of what is drawn
 };
 

@@ -19,7 +19,7 @@ void declare_frame_flags(Command& command, PredictFlags& flags) {
   command.flag("--save-conf", &flags.save_conf, "Add the confidence to each line of --save-txt");
   command.flag("--save-crop", &flags.save_crop, "Write each detection's pixels to crops/CLASS/");
   command.flag("--save-frames", &flags.save_frames,
-               "Write each frame of a video, too: NAME_frames/FRAME.jpg");
+               "Write each frame of a video, too: NAME_frames/NAME_FRAME.jpg");
   command.option("--vid-stride", &flags.vid_stride, "Of a video or stream, see every so many frames")
       .range(1, 100000);
   command.flag("--stream-buffer", &flags.stream_buffer,

@@ -76,7 +76,7 @@ TEST_F(Videos, ArePredictedAndWritten) {
   ASSERT_EQ(written.size(), 12u);
   EXPECT_NEAR(written[11].seconds, 11 / 20.0, 2e-3);
   EXPECT_EQ(written[0].image.width(), 96);
-  EXPECT_TRUE(fs::exists(run_folder / "a_frames/12.jpg"));
+  EXPECT_TRUE(fs::exists(run_folder / "a_frames/a_12.jpg"));
   EXPECT_TRUE(fs::exists(run_folder / "labels/a_12.txt"));
   EXPECT_EQ(lines_of(testing::read_text(run_folder / "labels/a_1.txt")).size(), 3u);
 }
