@@ -31,6 +31,11 @@ constexpr int kMostPixels = kFewRegisters ? 6 : 14;
 // to hide them.
 constexpr bool kHalfBlocks = !kFewRegisters;
 
+// How a tile adds a product: a * b + sum.
+struct MulAdd {
+  HWY_INLINE V operator()(V a, V b, V sum) const { return hn::MulAdd(a, b, sum); }
+};
+
 template <int kPixels, int kHalves>
 struct Tile {
   static constexpr int kFull = kHalves / 2;
@@ -83,7 +88,8 @@ struct Tile {
   }
 
   // One input channel: pixel p is x[p * step]; `weights` as the bias.
-  HWY_INLINE void add(const float* x, int64_t step, const float* weights) {
+  template <class Product = MulAdd>
+  HWY_INLINE void add(const float* x, int64_t step, const float* weights, const Product& product = {}) {
     const D d;
     V weight[kFull > 0 ? kFull : 1];
 #pragma GCC unroll 4
@@ -93,7 +99,7 @@ struct Tile {
       for (int p = 0; p < kPixels; ++p) {
         const V pixel = hn::Set(d, x[p * step]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kFull; ++v) full[p][v] = hn::MulAdd(pixel, weight[v], full[p][v]);
+        for (int v = 0; v < kFull; ++v) full[p][v] = product(pixel, weight[v], full[p][v]);
       }
     }
     if constexpr (kHalf) {
@@ -102,7 +108,7 @@ struct Tile {
 #pragma GCC unroll 8
       for (int i = 0; i < kPairs; ++i) {
         const V two = hn::IfThenElse(first_pixel, hn::Set(d, x[i * step]), hn::Set(d, x[second(i) * step]));
-        half[i] = hn::MulAdd(two, last, half[i]);
+        half[i] = product(two, last, half[i]);
       }
     }
   }

@@ -15,6 +15,7 @@ Kernels make(cpu::SimdLevel level) {
   add_finish_kernels(kernels);
   add_multiply_kernels(kernels);
   add_outer_kernels(kernels);
+  add_pair_kernels(kernels);
   add_lane_kernels(kernels);
   add_pool_kernels(kernels);
   add_winograd_kernels(kernels);

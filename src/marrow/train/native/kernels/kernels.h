@@ -109,6 +109,20 @@ struct OuterArgs {
   int64_t acc_step;  // floats between outputs, at least inputs * lanes
 };
 
+// Where the processor multiplies bfloat16 (has_pair_products), both products also take pairs of bfloat16,
+// each in the place of a float, and add up in float32. The arguments are the same, counted in pairs:
+//   multiply  neighbouring lanes of a pixel are a pair, of src as of weights: `lanes` / 2 pairs to a pixel
+//   outer     neighbouring pixels of a lane are a pair, of dy as of x: `lanes` pairs to two pixels
+// Numbers are rounded to nearest even; what is too small for a normal number is 0.
+//   pair_pixels: dst[p / 2] = pairs of the lanes of src[p * src_step] and of src[(p + 1) * src_step]; the
+//   last pixel of an odd number is paired with zeros.
+struct PairPixelsArgs {
+  const float* src;
+  int64_t src_step;  // floats between pixels
+  float* dst;
+  int64_t pixels;
+};
+
 // Depthwise: every lane by itself.
 //   dst[p * dst_step] = sum over tap of src[taps[tap] + p * src_step] * weights[tap]      (vectors)
 struct LaneTapsArgs {
@@ -194,6 +208,11 @@ struct Kernels {
   void (*finish)(const FinishArgs&) = nullptr;
   void (*multiply)(const MultiplyArgs&) = nullptr;
   void (*outer)(const OuterArgs&) = nullptr;
+  // nullptr where the processor has no products of bfloat16.
+  void (*multiply_pairs)(const MultiplyArgs&) = nullptr;
+  void (*outer_pairs)(const OuterArgs&) = nullptr;
+  void (*pair_lanes)(const float* src, float* dst, int64_t pixels) = nullptr;
+  void (*pair_pixels)(const PairPixelsArgs&) = nullptr;
   void (*lane_taps)(const LaneTapsArgs&) = nullptr;
   void (*lane_outer)(const LaneOuterArgs&) = nullptr;
   void (*max_taps)(const MaxTapsArgs&) = nullptr;
@@ -205,12 +224,15 @@ struct Kernels {
 
 // The table of a level, made once. REQUIRES: the CPU has the level.
 const Kernels& kernels_of(cpu::SimdLevel level);
+// Whether this processor multiplies pairs of bfloat16 at a level.
+bool has_pair_products(cpu::SimdLevel level);
 // The table's parts, by file, for the level that the table names.
 void add_plain_kernels(Kernels& kernels);
 void add_prepare_kernels(Kernels& kernels);
 void add_finish_kernels(Kernels& kernels);
 void add_multiply_kernels(Kernels& kernels);
 void add_outer_kernels(Kernels& kernels);
+void add_pair_kernels(Kernels& kernels);
 void add_lane_kernels(Kernels& kernels);
 void add_pool_kernels(Kernels& kernels);
 void add_winograd_kernels(Kernels& kernels);

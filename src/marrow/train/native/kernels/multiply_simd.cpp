@@ -13,6 +13,7 @@
 #include "hwy/highway.h"
 #include "marrow/engine/kernels/tile-inl.h"
 #include "marrow/train/native/kernels/kernels.h"
+#include "marrow/train/native/kernels/pair_products-inl.h"
 #include "marrow/train/native/kernels/pixel_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -49,7 +50,7 @@ struct InputRange {
   const float* weights;
 };
 
-template <int kPixels, int kVectors>
+template <int kPixels, int kVectors, class Product>
 HWY_NOINLINE void multiply_tiles(const MultiplyArgs& args, const InputRange& inputs, int64_t first,
                                  int64_t tiles) {
   using Tile = tile::Tile<kPixels, 2 * kVectors>;
@@ -67,14 +68,14 @@ HWY_NOINLINE void multiply_tiles(const MultiplyArgs& args, const InputRange& inp
       for (int tap = 0; tap < args.tap_count; ++tap) {
         const float* x = src + args.taps[tap];
         for (int lane = 0; lane < args.block_channels; ++lane, weights += Tile::kWidth)
-          sums.add(x + lane, step, weights);
+          sums.add(x + lane, step, weights, Product());
       }
     sums.store(dst, args.dst_block, args.dst_step);
     fetch_ahead(args.ahead);
   }
 }
 
-template <int kVectors>
+template <int kVectors, class Product>
 HWY_INLINE void multiply_vectors(const MultiplyArgs& args) {
   constexpr int64_t kCacheFloats = 4 * 1024;
   const int64_t block_floats = int64_t{args.block_channels} * args.tap_count * kVectors * tile::kLanes;
@@ -85,22 +86,26 @@ HWY_INLINE void multiply_vectors(const MultiplyArgs& args) {
                       static_cast<int>((range + 1) * args.blocks / ranges), args.weights};
     inputs.weights += inputs.first * block_floats;
     each_pixel_run<kMostPixels<kVectors> >(args.pixels, [&](auto size, int64_t first, int64_t tiles) {
-      multiply_tiles<decltype(size)::value, kVectors>(args, inputs, first, tiles);
+      multiply_tiles<decltype(size)::value, kVectors, Product>(args, inputs, first, tiles);
     });
   }
 }
 
+template <class Product>
 void multiply(const MultiplyArgs& args) {
-  if (args.outputs == 1) return multiply_vectors<1>(args);
-  if (args.outputs == 2) return multiply_vectors<2>(args);
-  if (args.outputs == 3) return multiply_vectors<3>(args);
-  if constexpr (kGroup == 4) multiply_vectors<4>(args);
+  if (args.outputs == 1) return multiply_vectors<1, Product>(args);
+  if (args.outputs == 2) return multiply_vectors<2, Product>(args);
+  if (args.outputs == 3) return multiply_vectors<3, Product>(args);
+  if constexpr (kGroup == 4) multiply_vectors<4, Product>(args);
 }
 
 void FillMultiply(Kernels& kernels) {
   kernels.lanes = tile::kLanes;
   kernels.output_group = kGroup;
-  kernels.multiply = multiply;
+  kernels.multiply = multiply<tile::MulAdd>;
+#if HWY_TARGET == HWY_AVX3
+  if (has_pair_products(kernels.level)) kernels.multiply_pairs = multiply<PairProduct>;
+#endif
 }
 
 #endif

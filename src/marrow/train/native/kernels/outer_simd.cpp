@@ -9,7 +9,9 @@
 #include <algorithm>
 
 #include "hwy/highway.h"
+#include "marrow/engine/kernels/tile-inl.h"
 #include "marrow/train/native/kernels/kernels.h"
+#include "marrow/train/native/kernels/pair_products-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace marrow::train::native {
@@ -35,7 +37,7 @@ constexpr int kTileOutputs = kLanes == 4     ? 4
                                              : kLanes / 2;
 
 // kOutputs lanes of one block times kVectors blocks of inputs.
-template <int kOutputs, int kVectors>
+template <int kOutputs, int kVectors, class Product>
 HWY_NOINLINE void outer_tile(const OuterArgs& args, const float* dy, const float* x, float* acc) {
   const D d;
   V sums[kOutputs][kVectors];
@@ -55,7 +57,7 @@ HWY_NOINLINE void outer_tile(const OuterArgs& args, const float* dy, const float
       for (int o = 0; o < kOutputs; ++o) {
         const V output = hn::Set(d, gradient[o]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sums[o][v] = hn::MulAdd(output, inputs[v], sums[o][v]);
+        for (int v = 0; v < kVectors; ++v) sums[o][v] = Product()(output, inputs[v], sums[o][v]);
       }
     }
   }
@@ -65,31 +67,33 @@ HWY_NOINLINE void outer_tile(const OuterArgs& args, const float* dy, const float
     for (int v = 0; v < kVectors; ++v) hn::StoreU(sums[o][v], d, acc + o * args.acc_step + v * kLanes);
 }
 
-template <int kVectors>
+template <int kVectors, class Product>
 HWY_INLINE void outer_vectors(const OuterArgs& args, int first) {
   constexpr int kOutputs = kTileOutputs<kVectors>;
   static_assert(kLanes % kOutputs == 0);
   for (int block = 0; block < args.outputs; ++block)
     for (int lane = 0; lane < kLanes; lane += kOutputs)
-      outer_tile<kOutputs, kVectors>(
+      outer_tile<kOutputs, kVectors, Product>(
           args, args.dy + block * args.dy_block + lane, args.x + first * args.x_block,
           args.acc + (int64_t{block} * kLanes + lane) * args.acc_step + first * kLanes);
 }
 
+template <class Product>
 void outer_piece(const OuterArgs& args) {
   for (int first = 0; first < args.inputs;) {
     const int vectors = next_group(args.inputs - first, kMostVectors);
-    if (vectors == 1) outer_vectors<1>(args, first);
-    if (vectors == 2) outer_vectors<2>(args, first);
+    if (vectors == 1) outer_vectors<1, Product>(args, first);
+    if (vectors == 2) outer_vectors<2, Product>(args, first);
     if constexpr (kMostVectors >= 3)
-      if (vectors == 3) outer_vectors<3>(args, first);
+      if (vectors == 3) outer_vectors<3, Product>(args, first);
     if constexpr (kMostVectors >= 4)
-      if (vectors == 4) outer_vectors<4>(args, first);
+      if (vectors == 4) outer_vectors<4, Product>(args, first);
     first += vectors;
   }
 }
 
 // Every tile reads the same pixels: in pieces that stay in the first-level cache, some rows or a part of one.
+template <class Product>
 void outer(const OuterArgs& args) {
   constexpr int64_t kPieceBytes = 24 << 10, kLeastPixels = 32;
   if (args.pixels == 0) return;
@@ -105,12 +109,15 @@ void outer(const OuterArgs& args) {
       piece.pixels = std::min(pixels, args.pixels - pixel);
       piece.dy += row * args.dy_row + pixel * kLanes;
       piece.x += row * args.x_row + pixel * args.x_step;
-      outer_piece(piece);
+      outer_piece<Product>(piece);
     }
 }
 
 void FillOuter(Kernels& kernels) {
-  kernels.outer = outer;
+  kernels.outer = outer<engine::HWY_NAMESPACE::tile::MulAdd>;
+#if HWY_TARGET == HWY_AVX3
+  if (has_pair_products(kernels.level)) kernels.outer_pairs = outer<PairProduct>;
+#endif
 }
 
 #endif

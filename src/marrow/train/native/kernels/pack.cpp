@@ -64,17 +64,37 @@ void each_group(const PackArgs& args, const Kernels& kernels, const Pack& pack) 
   }
 }
 
+void pack_pairs(const PackArgs& args, const Kernels& kernels, float* dst) {
+  const auto channels = static_cast<size_t>(args.block_channels);
+  assert(channels % 2 == 0);
+  std::array<float, 2 * kMostWidth> both;
+  each_group(args, kernels, [&](const GroupOutputs& group) {
+    const int width = group.width();
+    for (size_t block = 0; block < args.inputs.size(); block += channels)
+      for (size_t tap = 0; tap < args.taps.size(); ++tap)
+        for (size_t lane = 0; lane < channels; lane += 2, dst += width) {
+          for (size_t i = 0; i < 2; ++i)
+            group.copy(weights_of(args, block + lane + i, tap), both.data() + i * kMostWidth);
+          for (int i = 0; i < width; i += kernels.lanes)
+            kernels.pair_pixels({both.data() + i, kMostWidth, dst + i, 2});
+        }
+  });
+}
+
 }  // namespace
 
 int64_t packed_size(const PackArgs& args) {
-  return static_cast<int64_t>(args.outputs.size() * args.inputs.size() * args.taps.size());
+  return static_cast<int64_t>(args.outputs.size() * args.inputs.size() * args.taps.size()) /
+         (args.pairs ? 2 : 1);
 }
 
 int64_t packed_group_size(const PackArgs& args, int blocks, const Kernels& kernels) {
-  return blocks * kernels.lanes * static_cast<int64_t>(args.inputs.size() * args.taps.size());
+  return blocks * kernels.lanes * static_cast<int64_t>(args.inputs.size() * args.taps.size()) /
+         (args.pairs ? 2 : 1);
 }
 
 void pack_weights(const PackArgs& args, const Kernels& kernels, float* dst) {
+  if (args.pairs) return pack_pairs(args, kernels, dst);
   const auto channels = static_cast<size_t>(args.block_channels);
   each_group(args, kernels, [&](const GroupOutputs& group) {
     for (size_t block = 0; block < args.inputs.size(); block += channels)

@@ -25,13 +25,14 @@ struct PackArgs {
   std::span<const int> inputs;      // the channel at each lane that counts, blocks of block_channels
   int block_channels;               // as in MultiplyArgs
   std::span<const int> taps;        // of the kernel, in the order of MultiplyArgs::taps
+  bool pairs = false;               // for multiply_pairs: block_channels is even
 };
 
 // Floats of the packed weights, and of a group of `blocks` blocks of outputs.
 int64_t packed_size(const PackArgs& args);
 int64_t packed_group_size(const PackArgs& args, int blocks, const Kernels& kernels);
 
-// dst: [group][block][tap][lane][vectors of the group], as MultiplyArgs says.
+// dst: [group][block][tap][lane][vectors of the group], as MultiplyArgs says; of pairs, two lanes in one.
 void pack_weights(const PackArgs& args, const Kernels& kernels, float* dst);
 
 // Winograd's products (kernels/winograd_points.h), each of which is a matrix that multiply reads with one
