@@ -71,10 +71,10 @@ class RunSetup {
     settings.frozen = frozen;
     settings.given = given;
     const bool cuts = model.tiles.side > 0;
-    talk(fmt::format("{}, {} parameters, on {} with {}; {} in {} of {}, {} px",
+    talk(fmt::format("{}, {} parameters, on {} with {} in {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
                      model::count_parameters(model.graph), backend.device, counted(backend.threads, "thread"),
-                     counted(task->images(), cuts ? "tile" : "image"),
+                     backend.precision, counted(task->images(), cuts ? "tile" : "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
     std::unique_ptr<RunPlots> plots;
     if (options.plots) {

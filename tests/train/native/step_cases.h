@@ -13,6 +13,7 @@
 #include "marrow/train/native/program.h"
 #include "support/doubles.h"
 #include "support/op_cases.h"
+#include "train/native/bfloat16.h"
 
 namespace marrow::testing {
 
@@ -37,6 +38,7 @@ struct NativeOptions {
   TrainingPlace place = {};
   std::vector<std::string> frozen = {};
   bool stores_all = false;
+  bool bfloat16 = false;  // products of these, from gradients that it holds
   bool poisoned = false;  // NaNs lie in memory before the step
 };
 
@@ -46,8 +48,10 @@ inline NativeStep run_native(const Graph& graph, const Weights& weights, const T
   using namespace train::native;
   train::FlatParameters parameters(graph, options.frozen);
   parameters.load(weights, weights);
-  ProgramSettings settings{
-      .frozen = options.frozen, .stores_all = options.stores_all, .input_gradient = true};
+  ProgramSettings settings{.frozen = options.frozen,
+                           .bfloat16 = options.bfloat16,
+                           .stores_all = options.stores_all,
+                           .input_gradient = true};
   const std::vector<Value> targets = output_values(graph);
   const std::vector<Shape> shapes = infer_shapes(graph, input.shape());
   for (const Value target : targets)
@@ -116,6 +120,9 @@ inline ReferenceStep run_in_double(const Graph& graph, const Weights& weights, c
       reference::run_training_reference<double>(graph, exact, to_double(input), output_values(graph),
                                                 {.place = options.place, .frozen = options.frozen});
   std::vector<Tensor> seeds = random_gradients(step.values);
+  if (options.bfloat16)
+    for (Tensor& seed : seeds)
+      for (double& x : seed.values<double>()) x = double{rounded_to_bfloat16(static_cast<float>(x))};
   reference::TrainingGradients gradients = step.backward(seeds);
   return {step.values, std::move(seeds), std::move(gradients), step.statistics};
 }

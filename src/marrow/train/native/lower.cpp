@@ -196,7 +196,8 @@ class Lowering {
         .bias = place(op.bias),
         .input = input,
         .output = m,
-        .packed = &program_.workspace_.packed[index_]};
+        .packed = &program_.workspace_.packed[index_],
+        .bfloat16 = settings_.bfloat16};
     return add_step(make_convolution(setting, maps(), lanes()),
                     setting.weight.gradient != nullptr || setting.bias.gradient != nullptr);
   }

@@ -29,6 +29,7 @@ using native::Program;
 
 constexpr const char* kProcessor = "cpu";
 constexpr const char* kFloat32 = "float32";
+constexpr const char* kBfloat16 = "bf16";
 
 // Programs of the latest shapes are kept: rectangular batches and a varying size bring a few of them.
 constexpr size_t kMostPrograms = 8;
@@ -289,11 +290,13 @@ class NativeExecutor final : public TrainingExecutor {
       return *programs_.front();
     }
     if (programs_.size() == kMostPrograms) programs_.pop_back();
-    programs_.push_front(std::make_unique<Program>(
-        graph_, images,
-        native::ProgramSettings{
-            .outputs = loss_->ranges(), .frozen = settings_.frozen, .given = settings_.given},
-        parameters_, native::kernels_of(level_), workspace_, pool_));
+    programs_.push_front(
+        std::make_unique<Program>(graph_, images,
+                                  native::ProgramSettings{.outputs = loss_->ranges(),
+                                                          .frozen = settings_.frozen,
+                                                          .given = settings_.given,
+                                                          .bfloat16 = settings_.precision == kBfloat16},
+                                  parameters_, native::kernels_of(level_), workspace_, pool_));
     return *programs_.front();
   }
 
@@ -334,6 +337,20 @@ class NativeExecutor final : public TrainingExecutor {
   std::optional<Average> average_;
 };
 
+bool multiplies_bfloat16() {
+  return native::has_pair_products(cpu::choose_simd_level());
+}
+
+// What a run's `amp` means here; says so where it is not what was asked for.
+std::string precision_of(const std::string& amp) {
+  if (amp == kBfloat16 && multiplies_bfloat16()) return kBfloat16;
+  if (amp == kBfloat16)
+    talk("amp: bf16 wants a processor with AVX-512 BF16; all is computed in float32");
+  else if (amp == "fp16")
+    talk("amp: fp16 is for CUDA; on a processor all is computed in float32");
+  return kFloat32;
+}
+
 }  // namespace
 
 std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const ExecutorState& start,
@@ -341,9 +358,11 @@ std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const
   if (settings.device != kProcessor)
     throw Error(ErrorKind::kUsage,
                 fmt::format("device '{}': this trains on the processor alone", settings.device));
-  if (settings.precision != kFloat32)
+  const bool narrow = settings.precision == kBfloat16 && multiplies_bfloat16();
+  if (settings.precision != kFloat32 && !narrow)
     throw Error(ErrorKind::kUsage,
-                fmt::format("precision '{}': this trains in float32 alone", settings.precision));
+                fmt::format("precision '{}': this processor trains in {}", settings.precision,
+                            multiplies_bfloat16() ? "float32 or bf16" : "float32 alone"));
   return std::make_unique<NativeExecutor>(graph, start, settings);
 }
 
@@ -351,11 +370,9 @@ TrainingBackend native_backend(const TrainOptions& options) {
   if (!options.device.empty() && options.device != kProcessor)
     throw Error(ErrorKind::kUsage,
                 fmt::format("device '{}': this trains on the processor alone", options.device));
-  if (options.amp == "bf16" || options.amp == "fp16")
-    talk(fmt::format("amp: {} is for CUDA; on a processor all is computed in float32", options.amp));
   if (options.channels_last) talk("channels_last: is for LibTorch; maps here have a layout of their own");
   return {.device = kProcessor,
-          .precision = kFloat32,
+          .precision = precision_of(options.amp),
           .threads = options.threads > 0 ? options.threads : cpu::available_threads(),
           .make_executor = make_native_executor};
 }

@@ -1,4 +1,5 @@
-// The training executor on Marrow's own kernels: the processor, float32.
+// The training executor on Marrow's own kernels: the processor, in float32 or, where it has AVX-512 BF16,
+// with products of bfloat16 ("bf16").
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@ namespace marrow::train {
 std::unique_ptr<TrainingExecutor> make_native_executor(const Graph& graph, const ExecutorState& start,
                                                        const ExecutorSettings& settings);
 
-// A ChooseBackend. Throws Error{kUsage} for another device than the processor.
+// A ChooseBackend. Throws Error{kUsage} for another device than the processor. `amp` is bf16 where the
+// processor has products of it; otherwise float32, and that is said.
 TrainingBackend native_backend(const TrainOptions& options);
 
 }  // namespace marrow::train

@@ -24,6 +24,8 @@ struct ProgramSettings {
   std::vector<OutputRange> outputs;
   std::vector<std::string> frozen;  // as in ExecutorSettings
   std::vector<Value> given = {};    // the same
+  // Products of these where they gain. REQUIRES: the kernels multiply pairs of them.
+  bool bfloat16 = false;
   // Stores every value and makes nothing again: for tests of what is made again.
   bool stores_all = false;
   bool input_gradient = false;  // that of the images is wanted, too

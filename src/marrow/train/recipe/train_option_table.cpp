@@ -432,7 +432,9 @@ std::vector<TrainOption> make_table() {
       .resumable();
   t.switch_or(
       "amp", "bf16|fp16|fp32",
-      "Mixed precision on CUDA: bf16 unless fp16 is said; on a CPU 'marrow train' computes in float32",
+      "Mixed precision: on CUDA bf16 unless fp16 is said; on a CPU bf16 where it is said and the processor "
+      "has "
+      "AVX-512 BF16, else float32",
       [](const O& o) { return o.amp; }, set_amp);
   t.flag("channels_last", &O::channels_last,
          "Lay LibTorch's maps out with their channels innermost; no effect on Marrow's own");

@@ -72,7 +72,8 @@ TEST_F(Pairs, OfWeightsLieAsTheProductReadsThem) {
   std::vector<int> outputs(static_cast<size_t>(5 * lanes), kNoChannel);
   for (int i = 0; i < kOutputs; ++i) outputs[static_cast<size_t>(i)] = (7 * i) % kOutputs;
   for (const int block_channels : {4, static_cast<int>(lanes)}) {
-    std::vector<int> inputs(static_cast<size_t>(block_channels < lanes ? block_channels : 2 * lanes), kNoChannel);
+    std::vector<int> inputs(static_cast<size_t>(block_channels < lanes ? block_channels : 2 * lanes),
+                            kNoChannel);
     std::iota(inputs.begin(), inputs.begin() + (block_channels < lanes ? 3 : kInputs), 0);
     const PackArgs args{weights.data(), kInputs * 9, 9, outputs, inputs, block_channels, taps, true};
     Floats packed(static_cast<size_t>(packed_size(args)), 77.F);
@@ -145,10 +146,9 @@ void expect_pair_product(const Kernels& kernels, const PairCase& c) {
       for (int64_t block = 0; block < c.blocks; ++block)
         for (const int64_t tap : c.taps)
           for (int64_t channel = 0; channel < 2 * c.block_pairs; ++channel, ++row) {
-            const float x =
-                at(src, ((block * src_pixels + tap + pixel * c.src_step) * lanes) + channel);
-            const double product =
-                double{rounded_to_bfloat16(x)} * rounded_to_bfloat16(at(weights, row * width + out * lanes + lane));
+            const float x = at(src, ((block * src_pixels + tap + pixel * c.src_step) * lanes) + channel);
+            const double product = double{rounded_to_bfloat16(x)} *
+                                   rounded_to_bfloat16(at(weights, row * width + out * lanes + lane));
             sum += product;
             magnitude += std::abs(product);
           }
@@ -207,8 +207,8 @@ void expect_pair_outer(const Kernels& kernels, int outputs, int inputs, int64_t 
   const Floats dy_pairs = pairs_of(dy, outputs), x_pairs = pairs_of(x, inputs);
   const Floats before = normals(outputs * lanes * acc_step, "acc");
   Floats acc = before;
-  kernels.outer_pairs({dy_pairs.data(), rows * row, row, outputs, x_pairs.data(), rows * row, row, lanes, inputs,
-                       rows, (pixels + 1) / 2, acc.data(), acc_step});
+  kernels.outer_pairs({dy_pairs.data(), rows * row, row, outputs, x_pairs.data(), rows * row, row, lanes,
+                       inputs, rows, (pixels + 1) / 2, acc.data(), acc_step});
   const auto channel = [&](const Floats& map, int64_t c, int64_t p) {
     return double{rounded_to_bfloat16(at(map, (c / lanes * rows * pixels + p) * lanes + c % lanes))};
   };

@@ -24,6 +24,7 @@ DenseConvolution::DenseConvolution(const ConvolutionSetting& setting, std::span<
       weight_(setting.weight),
       product_(setting.output, setting.op.out_channels, setting.bias),
       packed_(*setting.packed),
+      pairs_(setting.bfloat16),
       lanes_(lanes),
       out_blocks_(maps[static_cast<size_t>(setting.output)].blocks(lanes)),
       channels_(setting.input.channels()),
@@ -74,7 +75,8 @@ void DenseConvolution::pack(const Run& run, const Packing& packing, Tensor& pack
                 .outputs = packing.turned ? dense.inputs : outputs,
                 .inputs = inputs.first(counted),
                 .block_channels = packing.block_channels,
-                .taps = packing.taps};
+                .taps = packing.taps,
+                .pairs = pairs_};
   const int64_t enlarged = packing.winograd ? 4 : 1, floats = enlarged * packed_size(args);
   if (packed.size() != floats) packed = Tensor({floats});
   // A group of outputs at a time: they lie one after the other.
@@ -129,16 +131,21 @@ bool is_depthwise(const Conv& op, int channels) {
   return op.groups > 1 && op.groups == channels && op.out_channels == channels;
 }
 
-StepPtr make_convolution(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes) {
+StepPtr make_convolution(const ConvolutionSetting& wanted, std::span<const Map> maps, int lanes) {
+  ConvolutionSetting setting = wanted;
   const Conv& op = setting.op;
+  // Where a block of inputs meets a single one of outputs, to make pairs takes what their products save.
+  if (setting.input.blocks() == 1 && op.out_channels <= lanes) setting.bfloat16 = false;
   if (is_depthwise(op, setting.input.channels())) return make_depthwise(setting, maps, lanes);
   const bool padded = setting.rows.before != 0 || setting.rows.after != 0 || setting.columns.before != 0 ||
                       setting.columns.after != 0;
   if (op.kernel == 1 && op.stride == 1 && !padded) return make_pointwise(setting, maps, lanes);
   const auto one = [](const Padding& p) { return p.before == 1 && p.after == 1; };
   if (op.kernel == 3 && op.stride == 1 && op.dilation == 1 && one(setting.rows) && one(setting.columns) &&
-      setting.input.channels() >= lanes)
+      setting.input.channels() >= lanes) {
+    setting.bfloat16 = false;  // rounded after its transform, bfloat16 loses five times as much
     return make_winograd(setting, maps, lanes);
+  }
   return make_direct(setting, maps, lanes);
 }
 

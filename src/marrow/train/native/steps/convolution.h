@@ -35,6 +35,7 @@ struct ConvolutionSetting {
   Reader input;
   int output = 0;
   PackedWeights* packed = nullptr;  // outlives the step
+  bool bfloat16 = false;            // products of these, where they gain
 };
 
 class DenseConvolution : public Step {
@@ -49,9 +50,21 @@ class DenseConvolution : public Step {
   const Reader& reader() const { return inputs.front(); }
   int taps() const { return op_.kernel * op_.kernel; }
   int64_t matrix_floats() const { return input_lanes() * output_lanes(); }
+  // What tables say of products: "", or " bf16".
+  const char* precision() const { return pairs_ ? " bf16" : ""; }
 
-  // Packs the weights for outputs from inputs, or where `turned` for inputs from outputs; by Winograd's
-  // products or by taps in this order.
+  // Products read prepared pixels as they are, or as pairs of bfloat16 (kernels.h), in which a pixel takes
+  // half the floats.
+  int pixel_floats() const { return pairs_ ? lanes_ / 2 : lanes_; }
+  void multiply(const Run& run, const MultiplyArgs& args) const {
+    (pairs_ ? run.kernels->multiply_pairs : run.kernels->multiply)(args);
+  }
+  void outer(const Run& run, const OuterArgs& args) const {
+    (pairs_ ? run.kernels->outer_pairs : run.kernels->outer)(args);
+  }
+
+  // Packs the weights, also as pairs, for outputs from inputs, or where `turned` for inputs from outputs; by
+  // Winograd's products or by taps in this order.
   struct Packing {
     bool turned = false, winograd = false;
     std::span<const int> taps;
@@ -78,6 +91,7 @@ class DenseConvolution : public Step {
   ParameterPlace weight_;
   ProductOutput product_;
   PackedWeights& packed_;
+  bool pairs_;
   int lanes_;
   int64_t out_blocks_;
   int channels_;  // of the input

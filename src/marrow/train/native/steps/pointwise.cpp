@@ -12,39 +12,43 @@ class Pointwise final : public DenseConvolution {
  public:
   Pointwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes)
       : DenseConvolution(setting, maps, lanes) {
-    constexpr int64_t kCacheFloats = 32 * 1024, kLeast = 48, kMost = 384, kTile = 12;
+    // Pairs take half the room. Where matrices are large, adding to their gradients takes longer than pairs'
+    // products unless a chunk is long.
+    const int64_t cache_floats = (pairs_ ? 64 : 32) * 1024, least = pairs_ ? 144 : 48;
+    constexpr int64_t kMost = 384, kTile = 12;
     const int64_t blocks = reader().blocks() + out_blocks_;
-    pixels_ = std::clamp(kCacheFloats / (blocks * lanes_) / kTile * kTile, kLeast, kMost);
+    pixels_ = std::clamp(cache_floats / (blocks * lanes_) / kTile * kTile, least, kMost);
     total_ = reader().images() * reader().pixels();
     pixels_ = std::min(pixels_, total_);
     chunks_ = (total_ + pixels_ - 1) / pixels_;
   }
 
   int64_t scratch_floats() const override {
-    return (reader().blocks() + out_blocks_ + kMostGroup) * pixels_ * lanes_;
+    const int64_t operands = reader().blocks() + (pairs_ ? 2 : 1) * out_blocks_;
+    return operands * operand_block() + (kMostGroup + 1) * pixels_ * lanes_;
   }
   int64_t shared_floats() const override { return shared_of(matrix_floats()); }
-  std::string kind() const override { return "1x1"; }
+  std::string kind() const override { return std::string("1x1") + precision(); }
 
   void forward(const Run& run) override {
     pack_weights(run);
     product_.begin_forward(run);
     run.for_chunks(chunks_, std::min(chunks_, kMostShares), [&](int64_t chunk, int64_t share, int thread) {
       const int64_t first = chunk * pixels_, count = std::min(pixels_, total_ - first);
-      float* x = run.thread_scratch(thread);
-      float* y = x + reader().blocks() * pixels_ * lanes_;
-      prepare_inputs(run, first, count, x);
+      const Scratch scratch = scratch_of(run, thread);
+      prepare_inputs(run, first, count, scratch,
+                     [&](const float* src, float* dst) { run.kernels->pair_lanes(src, dst, count); });
       std::vector<const float*> places;
       if (const auto next = pixel_of(chunk + 1))
         for (int block = 0; block < reader().blocks(); ++block)
           reader().add_places(run, next->image, block, next->pixel, places);
       Ahead ahead = fetching(places, out_blocks_);
-      multiply(run, x, reader().blocks(), count, packed_.forward, out_blocks_, y, ahead,
-               [&](int64_t block, float* rows) {
-                 for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
-                   product_.store(run, share, image, block, pixel, n, rows + at * lanes_);
-                 });
-               });
+      multiply_all(run, scratch.x, reader().blocks(), count, packed_.forward, out_blocks_, scratch, ahead,
+                   [&](int64_t block, float* rows) {
+                     for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+                       product_.store(run, share, image, block, pixel, n, rows + at * lanes_);
+                     });
+                   });
     });
     product_.end_forward(run);
   }
@@ -58,29 +62,25 @@ class Pointwise final : public DenseConvolution {
     float* acc = weights ? run.zeros(shares * matrix_floats()) : nullptr;
     run.for_chunks(chunks_, shares, [&](int64_t chunk, int64_t share, int thread) {
       const int64_t first = chunk * pixels_, count = std::min(pixels_, total_ - first);
-      float* x = run.thread_scratch(thread);
-      float* dy = x + input.blocks() * pixels_ * lanes_;
-      float* dx = dy + out_blocks_ * pixels_ * lanes_;
-      for (int64_t block = 0; block < out_blocks_; ++block)
-        for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
-          product_.prepare_gradient(run, share, image, block, pixel, n, true,
-                                    dy + (block * pixels_ + at) * lanes_);
-        });
+      const Scratch scratch = scratch_of(run, thread);
+      prepare_gradients(run, share, first, count, weights, data, scratch);
       if (weights) {
-        prepare_inputs(run, first, count, x);
-        run.kernels->outer({.dy = dy,
-                            .dy_block = pixels_ * lanes_,
-                            .dy_row = 0,
-                            .outputs = static_cast<int>(out_blocks_),
-                            .x = x,
-                            .x_block = pixels_ * lanes_,
-                            .x_row = 0,
-                            .x_step = lanes_,
-                            .inputs = input.blocks(),
-                            .rows = 1,
-                            .pixels = count,
-                            .acc = acc + share * matrix_floats(),
-                            .acc_step = input_lanes()});
+        prepare_inputs(run, first, count, scratch, [&](const float* src, float* dst) {
+          run.kernels->pair_pixels({src, lanes_, dst, count});
+        });
+        outer(run, {.dy = scratch.outer_dy,
+                    .dy_block = operand_block(),
+                    .dy_row = 0,
+                    .outputs = static_cast<int>(out_blocks_),
+                    .x = scratch.x,
+                    .x_block = operand_block(),
+                    .x_row = 0,
+                    .x_step = lanes_,
+                    .inputs = input.blocks(),
+                    .rows = 1,
+                    .pixels = pairs_ ? (count + 1) / 2 : count,
+                    .acc = acc + share * matrix_floats(),
+                    .acc_step = input_lanes()});
       }
       if (data) {
         std::vector<const float*> places;
@@ -91,12 +91,12 @@ class Pointwise final : public DenseConvolution {
             input.add_places(run, next->image, block, next->pixel, places);
         }
         Ahead ahead = fetching(places, input.blocks());
-        multiply(run, dy, out_blocks_, count, packed_.backward, input.blocks(), dx, ahead,
-                 [&](int64_t block, float* rows) {
-                   for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
-                     input.give(run, share, image, static_cast<int>(block), pixel, n, rows + at * lanes_);
-                   });
-                 });
+        multiply_all(run, scratch.dy, out_blocks_, count, packed_.backward, input.blocks(), scratch, ahead,
+                     [&](int64_t block, float* rows) {
+                       for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+                         input.give(run, share, image, static_cast<int>(block), pixel, n, rows + at * lanes_);
+                       });
+                     });
       }
     });
     if (weights) add_tap_gradients(run, acc, shares);
@@ -147,37 +147,78 @@ class Pointwise final : public DenseConvolution {
             .tile_lines = (static_cast<int64_t>(places.size()) * lines + tiles - 1) / tiles};
   }
 
-  void prepare_inputs(const Run& run, int64_t first, int64_t count, float* x) const {
-    for (int block = 0; block < reader().blocks(); ++block)
+  // Operands are [block][pixel], or of pairs as their product reads them.
+  struct Scratch {
+    float* x;
+    float* dy;
+    float* outer_dy;  // in pairs of pixels; without pairs the same
+    float* results;
+    float* floats;  // of one block, before they are pairs
+  };
+  int64_t operand_block() const { return (pairs_ ? (pixels_ + 1) / 2 : pixels_) * lanes_; }
+  Scratch scratch_of(const Run& run, int thread) const {
+    Scratch scratch{};
+    scratch.x = run.thread_scratch(thread);
+    scratch.dy = scratch.x + reader().blocks() * operand_block();
+    const int64_t gradients = out_blocks_ * operand_block();
+    scratch.outer_dy = scratch.dy + (pairs_ ? gradients : 0);
+    scratch.results = scratch.outer_dy + gradients;
+    scratch.floats = scratch.results + kMostGroup * pixels_ * lanes_;
+    return scratch;
+  }
+
+  // pair(floats of a block, its operand), where there are pairs.
+  template <class Pair>
+  void prepare_inputs(const Run& run, int64_t first, int64_t count, const Scratch& scratch,
+                      const Pair& pair) const {
+    for (int block = 0; block < reader().blocks(); ++block) {
+      float* x = scratch.x + block * operand_block();
+      float* floats = pairs_ ? scratch.floats : x;
       for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
-        reader().prepare(run, image, block, pixel, n, x + (block * pixels_ + at) * lanes_);
+        reader().prepare(run, image, block, pixel, n, floats + at * lanes_);
       });
+      if (pairs_) pair(floats, x);
+    }
+  }
+
+  void prepare_gradients(const Run& run, int64_t share, int64_t first, int64_t count, bool weights, bool data,
+                         const Scratch& scratch) {
+    for (int64_t block = 0; block < out_blocks_; ++block) {
+      const int64_t operand = block * operand_block();
+      float* floats = pairs_ ? scratch.floats : scratch.dy + operand;
+      for_images(first, count, [&](int64_t image, int64_t pixel, int64_t n, int64_t at) {
+        product_.prepare_gradient(run, share, image, block, pixel, n, true, floats + at * lanes_);
+      });
+      if (pairs_ && data) run.kernels->pair_lanes(floats, scratch.dy + operand, count);
+      if (pairs_ && weights) run.kernels->pair_pixels({floats, lanes_, scratch.outer_dy + operand, count});
+    }
   }
 
   // done(block, its pixels) for every block of outputs, which it may change.
   template <class Done>
-  void multiply(const Run& run, const float* src, int64_t in_blocks, int64_t count, const Tensor& packed,
-                int64_t out_blocks, float* dst, Ahead& ahead, const Done& done) const {
+  void multiply_all(const Run& run, const float* src, int64_t in_blocks, int64_t count, const Tensor& packed,
+                    int64_t out_blocks, const Scratch& scratch, Ahead& ahead, const Done& done) const {
     const int64_t tap = 0;
     const float* weights = packed.values().data();
     for (int64_t first = 0, blocks = 0; first < out_blocks; first += blocks) {
       blocks = next_group(static_cast<int>(out_blocks - first), run.kernels->output_group);
-      run.kernels->multiply({.src = src,
-                             .src_block = pixels_ * lanes_,
-                             .src_step = lanes_,
-                             .blocks = static_cast<int>(in_blocks),
-                             .block_channels = lanes_,
-                             .taps = &tap,
-                             .tap_count = 1,
-                             .weights = weights,
-                             .outputs = static_cast<int>(blocks),
-                             .dst = dst,
-                             .dst_block = pixels_ * lanes_,
-                             .dst_step = lanes_,
-                             .pixels = count,
-                             .ahead = &ahead});
-      for (int64_t block = 0; block < blocks; ++block) done(first + block, dst + block * pixels_ * lanes_);
-      weights += group_floats(in_blocks, lanes_, 1, blocks);
+      multiply(run, {.src = src,
+                     .src_block = operand_block(),
+                     .src_step = pixel_floats(),
+                     .blocks = static_cast<int>(in_blocks),
+                     .block_channels = pixel_floats(),
+                     .taps = &tap,
+                     .tap_count = 1,
+                     .weights = weights,
+                     .outputs = static_cast<int>(blocks),
+                     .dst = scratch.results,
+                     .dst_block = pixels_ * lanes_,
+                     .dst_step = lanes_,
+                     .pixels = count,
+                     .ahead = &ahead});
+      for (int64_t block = 0; block < blocks; ++block)
+        done(first + block, scratch.results + block * pixels_ * lanes_);
+      weights += group_floats(in_blocks, pixel_floats(), 1, blocks);
     }
   }
 
