@@ -171,6 +171,38 @@ TEST(parity_native_networks, YoloV8nAsItIs) {
                    {{cpu::choose_simd_level(), 5e-3}});
 }
 
+// Gradients of a fresh network turn far by small changes, so the measure is what rounding the weights alone
+// does to them in float32. Products of bfloat16 round as much, and maps and gradients besides.
+TEST(parity_native_networks, ProductsOfBfloat16InTheSmallestDetectorOfEachFamily) {
+  if (!testing::has_bfloat16()) GTEST_SKIP() << testing::kNoBfloat16;
+  for (const nn::BackboneFamily* family : nn::backbone_families()) {
+    const std::string name = smallest_classifier(*family).first;
+    SCOPED_TRACE(name);
+    Graph graph = model::make_model("yolov8n", name).graph;
+    graph = without_kinks(with_outputs(graph, loss::detection_maps(graph)));
+    const Tensor input = testing::noise({2, 3, 96, 64}, 17);
+    std::vector<Tensor> seeds;
+    for (const Value output : testing::output_values(graph))
+      seeds.push_back(testing::double_noise(
+          infer_shapes(graph, input.shape())[static_cast<size_t>(output.id)], 23 + seeds.size()));
+    const auto gradients = [&](const Weights& weights, bool bfloat16) {
+      return testing::run_native(graph, weights, input, seeds,
+                                 {.threads = 2, .place = kStepPlace, .bfloat16 = bfloat16})
+          .gradients;
+    };
+    const Weights weights = initialize(graph, 3);
+    Weights rounded;
+    for (const auto& [key, tensor] : weights) {
+      rounded[key] = tensor.clone();
+      if (tensor.shape().size() == 4)
+        for (float& x : rounded[key].values()) x = testing::rounded_to_bfloat16(x);
+    }
+    const Weights wanted = testing::double_weights(gradients(weights, false));
+    EXPECT_LE(whole_distance(gradients(weights, true), wanted),
+              2 * whole_distance(gradients(rounded, false), wanted));
+  }
+}
+
 // A whole step of a whole network: loss, clipping, optimizer and average.
 TEST(parity_native_networks, BytesDoNotDependOnThreads) {
   const Graph graph = model::make_model("yolov8n").graph;

@@ -38,16 +38,16 @@ TEST_F(Bfloat16Steps, ConvolutionsOfGatheredChannelsAreExact) {
   for (const int kernel : {1, 3})
     for (const int stride : {1, 2})
       for (const int groups : {1, 2})
-        cases.push_back(
-            {fmt::format("gathered {}/{} in {}", kernel, stride, groups),
-             graph_of(46,
-                      [&](GraphBuilder& g, Value x) {
-                        const Value turned = g.concat({g.slice(x, 20, 46), g.slice(x, 0, 20)});
-                        return g.conv(g.channel_shuffle(turned, 2), "conv",
-                                      {.out = 38, .kernel = kernel, .stride = stride, .groups = groups});
-                      }),
-             {2, 46, 9, 11},
-             kSum});
+        cases.push_back({fmt::format("gathered {}/{} in {}", kernel, stride, groups),
+                         graph_of(46,
+                                  [&](GraphBuilder& g, Value x) {
+                                    const Value turned = g.concat({g.slice(x, 20, 46), g.slice(x, 0, 20)});
+                                    return g.conv(
+                                        g.channel_shuffle(turned, 2), "conv",
+                                        {.out = 38, .kernel = kernel, .stride = stride, .groups = groups});
+                                  }),
+                         {2, 46, 9, 11},
+                         kSum});
   expect_exact(cases);
 }
 TEST_F(Bfloat16Steps, StemsOfWhatItHoldsAreExact) {
