@@ -46,6 +46,7 @@ class TrainBench {
     settings.groups =
         train::parameter_groups(start_.model.graph, options.weight_decay, train::OptimizerKind::kSgd);
     settings.threads = options.threads;
+    settings.precision = train::native_backend(options).precision;  // by `amp`
     executor_ = train::make_native_executor(start_.model.graph,
                                             {.weights = start_.weights, .average = start_.weights}, settings);
     evaluate::OpenedSplit split = evaluate::open_split(
