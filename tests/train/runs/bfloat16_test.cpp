@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include "support/expect_says.h"
 #include "train/runs/whole_runs.h"
 #include "train/tiny_classes.h"
 #include "train/tiny_run.h"
@@ -46,7 +47,9 @@ std::vector<Epoch> epochs_of(const testing::TinyClasses& tiny, const std::string
   options.lr0 = 0.002;
   options.auto_augment = "none";
   options.erasing = options.hsv_h = options.hsv_s = options.hsv_v = 0;
+  ::testing::internal::CaptureStderr();
   run_training(options);
+  EXPECT_SAYS(::testing::internal::GetCapturedStderr(), amp == "bf16" ? " in bf16; " : " in float32; ");
   std::vector<Epoch> epochs;
   const std::vector<std::string> lines = tiny.results(amp);
   for (size_t i = 1; i < lines.size(); ++i) {
