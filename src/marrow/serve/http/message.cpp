@@ -1,7 +1,11 @@
 #include "marrow/serve/http/message.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "marrow/base/text.h"
@@ -72,6 +76,15 @@ int match(std::string_view name, std::string_view wanted) {
   return name.ends_with("/*") && wanted.starts_with(to_lower(name.substr(0, name.size() - 1))) ? 2 : 0;
 }
 
+// "Sun, 06 Nov 1994 08:49:37 GMT"
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc = {};
+  gmtime_r(&now, &utc);
+  std::array<char, 40> text;
+  return {text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc)};
+}
+
 }  // namespace
 
 const std::string* Head::find(std::string_view name) const {
@@ -86,6 +99,20 @@ size_t Head::count(std::string_view name) const {
 std::string_view reason(int status) {
   const auto found = std::ranges::find(kReasons, status, &Reason::status);
   return found == std::end(kReasons) ? "Unknown" : found->text;
+}
+
+std::string response_head(const Response& response, const std::vector<Field>& more) {
+  std::string text = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
+  const auto add = [&](std::string_view name, std::string_view value) {
+    text += fmt::format("{}: {}\r\n", name, value);
+  };
+  constexpr int kNoContent = 204;
+  add("Date", http_date());
+  if (!response.type.empty()) add("Content-Type", response.type);
+  if (response.status != kNoContent) add("Content-Length", std::to_string(response.body.size()));
+  for (const std::vector<Field>* fields : {&response.fields, &more})
+    for (const Field& field : *fields) add(field.name, field.value);
+  return text + "\r\n";
 }
 
 Response error_response(int status, std::string_view text) {

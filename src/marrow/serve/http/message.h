@@ -51,6 +51,9 @@ inline constexpr const char* kJson = "application/json";
 // "Not Found"
 std::string_view reason(int status);
 
+// Its first line and its fields, with the empty line behind them; `more` come last.
+std::string response_head(const Response& response, const std::vector<Field>& more);
+
 // {"error": text}
 Response error_response(int status, std::string_view text);
 Response error_response(const HttpError& error);

@@ -155,6 +155,16 @@ bool is_allowed_preflight(const Head& head, const OriginRules& rules) {
          head.find("access-control-request-private-network") == nullptr;
 }
 
+Response preflight_response() {
+  return {204,
+          "",
+          "",
+          {{"Access-Control-Allow-Methods", "GET, POST"},
+           {"Access-Control-Allow-Headers",
+            "Authorization, Content-Type, Content-Encoding, Inference-Header-Content-Length"},
+           {"Access-Control-Max-Age", "600"}}};
+}
+
 bool equal_in_constant_time(std::string_view given, std::string_view secret) {
   unsigned difference = given.size() == secret.size() ? 0 : 1;
   for (size_t i = 0; i < given.size(); ++i) {

@@ -46,6 +46,7 @@ std::vector<Field> cross_origin_fields(const Head& head, const OriginRules& rule
 // The answer to OPTIONS from a page of an allowed origin that asks whether it may send a request. Others get
 // none of the fields that would let it.
 bool is_allowed_preflight(const Head& head, const OriginRules& rules);
+Response preflight_response();
 
 // Takes the same time wherever the texts differ.
 bool equal_in_constant_time(std::string_view given, std::string_view secret);

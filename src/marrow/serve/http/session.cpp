@@ -1,10 +1,7 @@
 #include "marrow/serve/http/session.h"
 
-#include <fmt/format.h>
-
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <ctime>
 
 #include "marrow/base/talk.h"
 
@@ -23,15 +20,6 @@ constexpr double kRateGrace = 5;  // seconds before a body's rate counts
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// "Sun, 06 Nov 1994 08:49:37 GMT"
-std::string http_date() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc = {};
-  gmtime_r(&now, &utc);
-  std::array<char, 40> text;
-  return {text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc)};
 }
 
 }  // namespace
@@ -192,13 +180,7 @@ void Session::check_request() {
   check_origin(exchange_->head, exchange_->target, rules);
   if (exchange_->head.method == "OPTIONS" && is_allowed_preflight(exchange_->head, rules)) {
     exchange_->route = "preflight";
-    refusal_ = Response{204,
-                        "",
-                        "",
-                        {{"Access-Control-Allow-Methods", "GET, POST"},
-                         {"Access-Control-Allow-Headers",
-                          "Authorization, Content-Type, Content-Encoding, Inference-Header-Content-Length"},
-                         {"Access-Control-Max-Age", "600"}}};
+    refusal_ = preflight_response();
     return;
   }
   server_.application.check(*exchange_);
@@ -257,23 +239,16 @@ void Session::respond(Response response) {
   state_ = State::kWrite;
   status_ = response.status;
   if (server_.closing || (ended_ && buffer_.empty())) keep_alive_ = false;
-  head_out_ = fmt::format("HTTP/1.1 {} {}\r\n", status_, reason(status_));
-  const auto add = [&](std::string_view name, std::string_view value) {
-    head_out_ += fmt::format("{}: {}\r\n", name, value);
-  };
-  add("Date", http_date());
-  if (!response.type.empty()) add("Content-Type", response.type);
-  if (status_ != 204) add("Content-Length", std::to_string(response.body.size()));
-  for (const Field& field : response.fields) add(field.name, field.value);
-  for (const Field& field : safety_fields()) add(field.name, field.value);
-  if (exchange_ != nullptr)
-    for (const Field& field : cross_origin_fields(exchange_->head, server_.options.origins))
-      add(field.name, field.value);
+  std::vector<Field> more = safety_fields();
+  if (exchange_ != nullptr) {
+    const std::vector<Field> cross_origin = cross_origin_fields(exchange_->head, server_.options.origins);
+    more.insert(more.end(), cross_origin.begin(), cross_origin.end());
+  }
   if (!keep_alive_)
-    add("Connection", "close");
+    more.push_back({"Connection", "close"});
   else if (exchange_->head.minor_version == 0)
-    add("Connection", "keep-alive");
-  head_out_ += "\r\n";
+    more.push_back({"Connection", "keep-alive"});
+  head_out_ = response_head(response, more);
   body_out_ = exchange_ != nullptr && exchange_->head.method == "HEAD" ? "" : std::move(response.body);
   written_ = 0;
   write();
