@@ -9,9 +9,12 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "marrow/base/task.h"
+#include "marrow/data/skeleton.h"
 #include "marrow/geometry/box.h"
 
 namespace marrow::data {
@@ -22,7 +25,13 @@ struct Label {
   bool operator==(const Label&) const = default;
 };
 
+// The outline of an object: its points in order, the last followed by the first. What is seen in several
+// parts, being half hidden, has theirs one after another, and PartStarts says where the second and the
+// further ones begin; joined_parts() makes one outline of them.
 using Polygon = std::vector<Point<Normalised, double>>;
+using PartStarts = std::vector<uint32_t>;
+
+using LabelKeypoint = Keypoint<Normalised, double>;
 
 Polygon box_polygon(const Label& label);  // the four corners
 
@@ -59,9 +68,29 @@ struct LabelledImage {
   int height = 0;
   std::vector<Label> labels;
   std::vector<Polygon> polygons;  // empty, or one a label with at least one point each
+  std::vector<PartStarts> parts;  // empty, or one a polygon: rising, between 0 and the number of its points
+  std::vector<LabelKeypoint> keypoints;  // empty, or as many a label as the dataset's kpt_shape says
   std::vector<IgnoredLabel> ignored;
   bool operator==(const LabelledImage&) const = default;
 };
+
+// Keeps the labels of these numbers, in this order, with all that belongs to them. `labels` is a
+// LabelledImage or ParsedLabels.
+template <class Labels>
+void keep_labels(Labels& labels, const std::vector<size_t>& order) {
+  const auto pick = [&](auto& list, size_t each) {
+    std::remove_reference_t<decltype(list)> kept;
+    kept.reserve(order.size() * each);
+    for (const size_t i : order)
+      for (size_t k = 0; k < each; ++k) kept.push_back(std::move(list[i * each + k]));
+    list = std::move(kept);
+  };
+  const size_t count = labels.labels.size();
+  if (!labels.polygons.empty()) pick(labels.polygons, 1);
+  if (!labels.parts.empty()) pick(labels.parts, 1);
+  if (!labels.keypoints.empty()) pick(labels.keypoints, labels.keypoints.size() / count);
+  pick(labels.labels, 1);
+}
 
 // The label's box as COCO has it.
 SizedBox<ImagePixels, double> pixel_box(const Label& label, const LabelledImage& image);
@@ -126,21 +155,14 @@ class ProblemList {
 struct ParsedLabels {
   bool usable = true;
   std::vector<Label> labels;
-  std::vector<Polygon> polygons;
+  std::vector<Polygon> polygons;  // this and the next two as LabelledImage's
+  std::vector<PartStarts> parts;
+  std::vector<LabelKeypoint> keypoints;
   std::vector<IgnoredLabel> ignored;
   std::vector<Problem> problems;
 
   // Adds what another annotation says of the same image.
   void append(ParsedLabels other);
-};
-
-// kpt_shape of a dataset: how many keypoints follow the box of a row, and of how many numbers (x y, or x y
-// visible).
-struct KeypointShape {
-  int count = 0;  // 0: rows have none
-  int dimensions = 0;
-  size_t numbers() const { return static_cast<size_t>(count) * static_cast<size_t>(dimensions); }
-  bool operator==(const KeypointShape&) const = default;
 };
 
 // A YOLO label file. Every row is judged alone: 5 columns are a box "class cx cy w h"; an odd number from 7
