@@ -37,6 +37,10 @@ struct DetectionLoaderOptions {
   // missing from their batch.
   std::optional<AugmentSettings> augment;
   int64_t close_mosaic_epoch = INT64_MAX;  // from this epoch (from 0) on: AugmentSettings::without_joining
+  Task task = Task::kDetect;
+  bool overlap_mask = true;  // kSegment: what the masks of a batch are
+  int mask_ratio = 4;
+
   // Mosaic partners from all images and not only from the latest ones (the reference implementation does so
   // with cache=ram).
   bool partners_from_all = false;
@@ -61,7 +65,13 @@ struct DetectionBatch {
   int64_t epoch = 0;
   int64_t number = 0;  // in the epoch
   Tensor images;       // (N, C, H, W), see batch_tensor; red first; N may be 0 in validation
-  Tensor targets;      // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W
+  // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W; for kObb (M, 7): the centre,
+  // w / W, h / H and angle (radians) of the turned box, whatever its angle. Images in rising order.
+  Tensor targets;
+  // kSegment, int32, of H / mask_ratio x W / mask_ratio pixels. Overlapping: (N, h, w), 0 background, i the
+  // image's i-th row of targets from 1, the smaller of two where both are. Otherwise (M, h, w) of 0 and 1.
+  Tensor masks;
+  Tensor keypoints;    // kPose: (M, K, 3) float32: x / W, y / H, visibility
   Tensor ignored;      // (R, 5) float32, regions to ignore: the same without a class
   std::vector<BatchImage> origin;  // N
 };

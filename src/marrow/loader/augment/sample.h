@@ -17,7 +17,8 @@ namespace marrow::loader {
 struct Object {
   int class_id = 0;
   Box<ImagePixels> box;
-  std::vector<Point<ImagePixels>> polygon;  // the outline, when the labels have one; otherwise empty
+  std::vector<Point<ImagePixels>> polygon = {};  // the outline, when the labels have one; otherwise empty
+  std::vector<Keypoint<ImagePixels>> keypoints = {};  // as many in every object of a pose dataset
 };
 
 struct Sample {
