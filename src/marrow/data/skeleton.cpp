@@ -46,10 +46,10 @@ class SkeletonReader {
 
   const YamlValue& require_one_each(const YamlValue& value, const char* key) const {
     if (!value.is_list() || value.items.size() != count_)
-      fail(value, fmt::format("{}: {}, expected a list of {}, one for each keypoint of kpt_shape", key,
-                              value.is_list() ? fmt::format("a list of {}", value.items.size())
-                                              : describe(value),
-                              count_));
+      fail(value,
+           fmt::format("{}: {}, expected a list of {}, one for each keypoint of kpt_shape", key,
+                       value.is_list() ? fmt::format("a list of {}", value.items.size()) : describe(value),
+                       count_));
     return value;
   }
   const YamlValue* one_each(const char* key) const {
@@ -143,9 +143,25 @@ std::string skeleton_yaml(const Skeleton& skeleton) {
 
 std::span<const std::array<int, 2>> limbs(int keypoints) {
   constexpr int kCocoKeypoints = 17;
-  static constexpr std::array<std::array<int, 2>, 19> kOfPersons = {
-      {{15, 13}, {13, 11}, {16, 14}, {14, 12}, {11, 12}, {5, 11}, {6, 12}, {5, 6}, {5, 7}, {6, 8},
-       {7, 9},   {8, 10},  {1, 2},   {0, 1},   {0, 2},   {1, 3},  {2, 4},  {3, 5}, {4, 6}}};
+  static constexpr std::array<std::array<int, 2>, 19> kOfPersons = {{{15, 13},
+                                                                     {13, 11},
+                                                                     {16, 14},
+                                                                     {14, 12},
+                                                                     {11, 12},
+                                                                     {5, 11},
+                                                                     {6, 12},
+                                                                     {5, 6},
+                                                                     {5, 7},
+                                                                     {6, 8},
+                                                                     {7, 9},
+                                                                     {8, 10},
+                                                                     {1, 2},
+                                                                     {0, 1},
+                                                                     {0, 2},
+                                                                     {1, 3},
+                                                                     {2, 4},
+                                                                     {3, 5},
+                                                                     {4, 6}}};
   if (keypoints != kCocoKeypoints) return {};
   return kOfPersons;
 }
