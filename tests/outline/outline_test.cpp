@@ -45,8 +45,7 @@ TEST(Resample, NoFileTakesTheMemoryForAMillionPointsOfEveryOutline) {
 TEST(ClippedBounds, OfAPictureInsideThePolygonAreThePicture) {
   const std::vector<PixelPoint> around = {{-9, -9}, {90, -9}, {90, 90}, {-9, 90}};
   EXPECT_EQ(clipped_bounds(around, {64, 48}), (Box<ImagePixels>{0, 0, 64, 48}));
-  EXPECT_EQ(clipped_bounds(std::vector<PixelPoint>{{1, 1}, {kNan, 2}, {3, 3}}, {64, 48}),
-            Box<ImagePixels>());
+  EXPECT_EQ(clipped_bounds(std::vector<PixelPoint>{{1, 1}, {kNan, 2}, {3, 3}}, {64, 48}), Box<ImagePixels>());
   EXPECT_EQ(clipped_bounds({}, {64, 48}), Box<ImagePixels>());
 }
 

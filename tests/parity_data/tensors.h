@@ -19,8 +19,9 @@ namespace marrow::testing {
 struct Recorded {
   explicit Recorded(const std::filesystem::path& description)
       : cases(read_json(description)),
-        tensors(weights::read_safetensors(std::filesystem::path(description).replace_extension(".safetensors"))
-                    .tensors) {}
+        tensors(
+            weights::read_safetensors(std::filesystem::path(description).replace_extension(".safetensors"))
+                .tensors) {}
 
   const Tensor& at(const std::string& name) const { return tensors.at(name); }
   bool has(const std::string& name) const { return tensors.contains(name); }

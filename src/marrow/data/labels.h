@@ -165,19 +165,35 @@ struct ParsedLabels {
   void append(ParsedLabels other);
 };
 
-// A YOLO label file. Every row is judged alone: 5 columns are a box "class cx cy w h"; an odd number from 7
+// How the rows of a YOLO label file are read.
+struct YoloRows {
+  int classes = 0;
+  KeypointShape keypoints = {};
+  int ignore_class = -1;  // one of `classes` whose rows are regions to ignore; those behind it count one less
+  Task task = Task::kDetect;
+};
+
+// A YOLO label file. Of equal rows one is kept, and then all rows are sorted. Rows of wrong lengths, with a
+// class outside 0..classes-1 or with anything that is not a finite number make the file unusable.
+//
+// For a detector every row is judged alone: 5 columns are a box "class cx cy w h"; an odd number from 7
 // on is a polygon "class x1 y1 x2 y2 ...", whose box is its bounds. With keypoints, which are passed over, a
-// row is a box of 5 columns or of 5 + keypoints.numbers(). Rows with values beyond the tolerance, of other
-// lengths, with a class outside 0..classes-1 or with anything that is not a finite number make the file
-// unusable. Of equal rows one is kept, and then all rows are sorted. Boxes without area are dropped, and
-// those that reach outside clipped, with a warning; so is a file that mixes boxes and polygons.
-// Rows of ignore_class, which is one of `classes`, are regions to ignore, and the classes behind it count one
-// less.
-ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
-                               KeypointShape keypoints = {}, int ignore_class = -1);
+// row is a box of 5 columns or of 5 + keypoints.numbers(). Boxes without area are dropped, those that reach
+// outside the image clipped, with a warning, and those beyond the tolerance make the file unusable; a file
+// that mixes boxes and polygons has a warning.
+//
+// For the other tasks the rows of a file are of one kind, and by the rules of the reference implementation
+// nothing is dropped or clipped:
+//   kSegment, kObb: polygons of three points or more. A file of boxes alone is read as such; whoever loads
+//     the split refuses it. Rows of 5 + keypoints.numbers() are boxes, too. What is judged is the box around
+//     the polygon: each of its four numbers is in [-0.01, 1.01], so that a point may lie outside.
+//   kPose: 5 + keypoints.numbers() columns. Keypoints x, y are at most 1.01, all numbers at least -0.01.
+//     Keypoints of two numbers are visible (1) unless one is negative.
+ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, const YoloRows& rules);
 
 // The lines of a YOLO label file: each number as %g; regions to ignore last, by the class that they have.
-// With `polygons`, labels that have one are written as polygons, and then all of them.
-std::string yolo_label_lines(const LabelledImage& image, bool polygons);
+// kSegment and kObb write labels that have a polygon as such, and then all of them, its parts joined. kPose
+// writes keypoints as well.
+std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints = {});
 
 }  // namespace marrow::data

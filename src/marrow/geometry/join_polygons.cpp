@@ -65,7 +65,8 @@ std::vector<PartPoint> join_polygons(std::span<const std::vector<std::array<doub
     for (size_t i = 0; i < end; ++i) joined.push_back({p, rings[p].points[i]});
   }
   for (size_t p = parts.size() - 1; p-- > 1;)
-    for (size_t i = rings[p].leaves; i < rings[p].points.size(); ++i) joined.push_back({p, rings[p].points[i]});
+    for (size_t i = rings[p].leaves; i < rings[p].points.size(); ++i)
+      joined.push_back({p, rings[p].points[i]});
   return joined;
 }
 

@@ -102,9 +102,8 @@ double signed_area(std::span<const PixelPoint> polygon) {
 
 std::vector<PixelPoint> convex_hull(std::span<const PixelPoint> points) {
   std::vector<PixelPoint> sorted(points.begin(), points.end());
-  std::ranges::sort(sorted, [](const PixelPoint& a, const PixelPoint& b) {
-    return a.x != b.x ? a.x < b.x : a.y < b.y;
-  });
+  std::ranges::sort(
+      sorted, [](const PixelPoint& a, const PixelPoint& b) { return a.x != b.x ? a.x < b.x : a.y < b.y; });
   sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
   if (sorted.size() < 3) return sorted;
   std::vector<PixelPoint> hull;
