@@ -33,10 +33,12 @@ void expect_keypoints(const json& wanted, const std::vector<data::LabelKeypoint>
 
 void expect_rows(const json& one) {
   const Task task = task_named(one["task"].get<std::string>()).value();
-  data::YoloRows rules{.classes = one["single_cls"].get<bool>() ? 1000 : one["classes"].get<int>(), .task = task};
+  data::YoloRows rules{.classes = one["single_cls"].get<bool>() ? 1000 : one["classes"].get<int>(),
+                       .task = task};
   if (!one["kpt_shape"].is_null()) rules.keypoints = {one["kpt_shape"][0], one["kpt_shape"][1]};
   const data::ParsedLabels parsed = data::parse_yolo_labels(one["text"].get<std::string>(), "a.txt", rules);
-  EXPECT_EQ(parsed.usable, !one.contains("refused")) << (parsed.problems.empty() ? "" : parsed.problems[0].text());
+  EXPECT_EQ(parsed.usable, !one.contains("refused"))
+      << (parsed.problems.empty() ? "" : parsed.problems[0].text());
   if (one.contains("refused") || !parsed.usable) return;
   ASSERT_EQ(parsed.labels.size(), one["cls"].size());
   for (size_t i = 0; i < parsed.labels.size(); ++i) {

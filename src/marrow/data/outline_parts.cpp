@@ -39,7 +39,8 @@ Polygon joined_parts(const LabelledImage& image, size_t label) {
   std::vector<std::vector<std::array<double, 2>>> copies;
   for (const auto& part : parts) {
     copies.emplace_back();
-    for (const auto& [x, y] : part) copies.back().push_back({exact_pixels(x, image.width), exact_pixels(y, image.height)});
+    for (const auto& [x, y] : part)
+      copies.back().push_back({exact_pixels(x, image.width), exact_pixels(y, image.height)});
   }
   Polygon joined;
   for (const PartPoint& point : join_polygons(copies)) joined.push_back(parts[point.part][point.point]);

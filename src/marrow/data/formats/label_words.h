@@ -8,7 +8,7 @@
 namespace marrow::data {
 
 struct WordRow {
-  int line = 0;  // of the file, from 1
+  int line = 0;                   // of the file, from 1
   size_t first = 0, columns = 0;  // into the file's words; rows without any are left out
 };
 

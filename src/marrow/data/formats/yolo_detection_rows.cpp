@@ -17,7 +17,6 @@ namespace {
 using Kind = Problem::Kind;
 using Severity = Problem::Severity;
 
-
 class LabelParser {
  public:
   LabelParser(const std::string& file, const YoloRows& rules)
@@ -28,7 +27,8 @@ class LabelParser {
 
   ParsedLabels parse(std::string_view text) {
     const RowWords words = split_words(text);
-    for (const WordRow& row : words.rows) add_row(row, std::span(words.words).subspan(row.first, row.columns));
+    for (const WordRow& row : words.rows)
+      add_row(row, std::span(words.words).subspan(row.first, row.columns));
     if (problems_.errors() > 0) {
       result_ = {.usable = false};
     } else {
@@ -194,8 +194,9 @@ int class_of_row(double number, std::string_view word, int classes, const std::s
     return -1;
   }
   if (number >= classes) {
-    problems.add(Severity::kError, Kind::kUnknownClass, place,
-                 fmt::format("class {}, but the dataset has {} classes (0..{})", number, classes, classes - 1));
+    problems.add(
+        Severity::kError, Kind::kUnknownClass, place,
+        fmt::format("class {}, but the dataset has {} classes (0..{})", number, classes, classes - 1));
     return -1;
   }
   return static_cast<int>(number);

@@ -61,9 +61,10 @@ class TaskRowParser {
     if (is_pose_) {
       const size_t wanted = kBoxColumns + rules_.keypoints.numbers();
       if (columns == wanted) return {};
-      return fmt::format("{} columns; a row of a pose is: class cx cy w h and {} keypoints of {} numbers "
-                         "(kpt_shape), {} columns",
-                         columns, rules_.keypoints.count, rules_.keypoints.dimensions, wanted);
+      return fmt::format(
+          "{} columns; a row of a pose is: class cx cy w h and {} keypoints of {} numbers "
+          "(kpt_shape), {} columns",
+          columns, rules_.keypoints.count, rules_.keypoints.dimensions, wanted);
     }
     if (!are_polygons_)
       return columns == kBoxColumns
@@ -106,9 +107,9 @@ class TaskRowParser {
     const auto single = [](double value) { return static_cast<float>(value); };
     const auto [left, right] = std::ranges::minmax(polygon, {}, [&](const auto& p) { return single(p.x); });
     const auto [top, bottom] = std::ranges::minmax(polygon, {}, [&](const auto& p) { return single(p.y); });
-    const std::array<float, 4> box = {
-        (single(left.x) + single(right.x)) / 2, (single(top.y) + single(bottom.y)) / 2,
-        single(right.x) - single(left.x), single(bottom.y) - single(top.y)};
+    const std::array<float, 4> box = {(single(left.x) + single(right.x)) / 2,
+                                      (single(top.y) + single(bottom.y)) / 2,
+                                      single(right.x) - single(left.x), single(bottom.y) - single(top.y)};
     if (!is_within(row, box, box)) return;
     if (box[2] == 0 || box[3] == 0)
       problems_.add(Severity::kWarning, Kind::kZeroArea, place(row.line), "a polygon without area");
@@ -167,10 +168,12 @@ class TaskRowParser {
   // the bytes of their points.
   std::strong_ordering compare(size_t a, size_t b) const {
     const auto numbers = [](float x, float y) {
-      return x < y ? std::strong_ordering::less : x > y ? std::strong_ordering::greater
-                                                        : std::strong_ordering::equal;
+      return x < y   ? std::strong_ordering::less
+             : x > y ? std::strong_ordering::greater
+                     : std::strong_ordering::equal;
     };
-    if (const auto order = result_.labels[a].class_id <=> result_.labels[b].class_id; order != 0) return order;
+    if (const auto order = result_.labels[a].class_id <=> result_.labels[b].class_id; order != 0)
+      return order;
     for (size_t i = 0; i < 4; ++i)
       if (const auto order = numbers(boxes_[a][i], boxes_[b][i]); order != 0) return order;
     if (is_pose_) {
