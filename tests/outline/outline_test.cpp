@@ -78,6 +78,16 @@ TEST(ClippedBounds, AreThoseOfThePixelsInside) {
   }
 }
 
+TEST(ClipPolygon, CutsAtEachBorder) {
+  // A diamond around the image's middle that reaches 2 pixels beyond every side.
+  const std::vector<PixelPoint> diamond = {{5, -2}, {12, 5}, {5, 12}, {-2, 5}};
+  const std::vector<PixelPoint> inside = clip_polygon(diamond, {10, 10});
+  ASSERT_EQ(inside.size(), 8u);
+  EXPECT_EQ(box_around(inside), (Box<ImagePixels>{0, 0, 10, 10}));
+  EXPECT_TRUE(clip_polygon(std::vector<PixelPoint>{{20, 20}, {30, 20}, {30, 30}}, {10, 10}).empty());
+  EXPECT_TRUE(clip_polygon({}, {10, 10}).empty());
+}
+
 TEST(ConvexHull, IsOfTheOutermostPoints) {
   const std::vector<PixelPoint> points = {{2, 2}, {0, 0}, {4, 0}, {2, 0}, {4, 4}, {0, 4}, {1, 3}, {0, 0}};
   EXPECT_EQ(convex_hull(points), (std::vector<PixelPoint>{{0, 0}, {4, 0}, {4, 4}, {0, 4}}));

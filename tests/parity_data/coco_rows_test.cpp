@@ -24,8 +24,8 @@ std::map<std::string, std::string> rows_of(const json& file, Task task) {
   for (const data::CocoImage& image : coco.images) {
     const auto objects = std::ranges::equal_range(coco.objects, image.id, {}, &data::CocoObject::image_id);
     const int width = static_cast<int>(image.width), height = static_cast<int>(image.height);
-    data::ParsedLabels parsed = data::coco_labels(coco, image, {objects.begin(), objects.end()}, classes, width,
-                                                  height, "coco.json", rules);
+    data::ParsedLabels parsed = data::coco_labels(coco, image, {objects.begin(), objects.end()}, classes,
+                                                  width, height, "coco.json", rules);
     EXPECT_TRUE(parsed.usable);
     data::LabelledImage labelled;
     labelled.width = width;

@@ -27,7 +27,7 @@ std::vector<PixelPoint> convex_hull(std::span<const PixelPoint> points);
 // where nothing is.
 std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, Size picture);
 
-// Twice the area, positive for one sense of going round it (the shoelace formula).
+// Positive for one sense of going round it, negative for the other (the shoelace formula).
 double signed_area(std::span<const PixelPoint> polygon);
 
 }  // namespace marrow::outline

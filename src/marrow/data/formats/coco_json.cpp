@@ -1,6 +1,4 @@
 // COCO's JSON, entry by entry.
-#include "marrow/data/formats/coco_format.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,6 +13,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/base/utf8.h"
+#include "marrow/data/formats/coco_format.h"
 
 namespace marrow::data {
 namespace {
