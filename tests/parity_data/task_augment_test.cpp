@@ -90,8 +90,8 @@ void expect_object(const Recorded& recorded, const std::string& name, size_t i, 
     }
   }
   if (recorded.has(name + ".xywhr"))
-    expect_turned(outline::turned_box(object.polygon), recorded.at(name + ".xywhr").values().subspan(i * 5, 5),
-                  tolerance);
+    expect_turned(outline::turned_box(object.polygon),
+                  recorded.at(name + ".xywhr").values().subspan(i * 5, 5), tolerance);
 }
 
 void expect_objects(const Recorded& recorded, const std::string& name, const std::vector<Object>& objects,
@@ -115,7 +115,8 @@ Task task_of(const json& one) {
   return task_named(one["task"].get<std::string>()).value();
 }
 
-void expect_masks(const Recorded& recorded, const std::string& name, std::vector<Object> objects, Size canvas) {
+void expect_masks(const Recorded& recorded, const std::string& name, std::vector<Object> objects,
+                  Size canvas) {
   const std::vector<Object> before = objects;
   const auto as_numbers = [](const Tensor& tensor) {
     const std::vector<uint8_t> bytes = testing::bytes_of(tensor);
@@ -125,7 +126,8 @@ void expect_masks(const Recorded& recorded, const std::string& name, std::vector
     const std::string key = name + (overlap ? ".format_overlap" : ".format_separate");
     if (!recorded.has(key + ".masks")) continue;
     objects = before;
-    EXPECT_EQ(draw_masks(objects, canvas, {.overlap = overlap}), as_numbers(recorded.at(key + ".masks"))) << key;
+    EXPECT_EQ(draw_masks(objects, canvas, {.overlap = overlap}), as_numbers(recorded.at(key + ".masks")))
+        << key;
     BatchRows rows(Task::kSegment);
     rows.add(objects, {}, canvas);
     DetectionBatch batch;
@@ -162,8 +164,8 @@ TEST(TaskAugment, Perspective) {
                                          one["use_perspective_divide"], output, task);
         expect_object(recorded, name + ".all", i, moved, 1e-2);
       }
-      const Sample sample = random_perspective(
-          {image::Image(input.width, input.height), objects, {}, task}, draws, output);
+      const Sample sample =
+          random_perspective({image::Image(input.width, input.height), objects, {}, task}, draws, output);
       expect_objects(recorded, name + ".out", sample.objects, 1e-2);
       if (task == Task::kSegment) expect_masks(recorded, name, sample.objects, output);
       if (task != Task::kObb) continue;
@@ -192,7 +194,9 @@ TEST(TaskAugment, Mosaic) {
         const auto hw = recorded.at(tile + ".hw").template values<int64_t>();
         const Size size = {static_cast<int>(hw[1]), static_cast<int>(hw[0])};
         tiles[i] = {std::make_shared<const image::Image>(size.width, size.height),
-                    objects_at(recorded, tile, size), {}, task};
+                    objects_at(recorded, tile, size),
+                    {},
+                    task};
       }
       const Sample sample = mosaic(tiles, one["s"], {one["xc"], one["yc"]});
       expect_objects(recorded, name + ".out", sample.objects, pixels(task));
@@ -216,7 +220,8 @@ TEST(TaskAugment, Flips) {
         continue;
       }
       const Size size = testing::size_of_hw(one["hw"]);
-      Sample sample{image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
+      Sample sample{
+          image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
       std::vector<int> flip_idx;
       if (!one["flip_idx"].is_null()) flip_idx = one["flip_idx"].get<std::vector<int>>();
       (one["direction"] == "horizontal" ? flip_horizontally : flip_vertically)(sample, flip_idx);
@@ -238,8 +243,10 @@ TEST(TaskAugment, CopyPaste) {
       if (one["mode"] == "flip")
         copy_paste_mirrored(sample, one["p"]);
       else
-        copy_paste_from({image_at(recorded, name + ".second_img"), objects_at(recorded, name + ".second", size),
-                         {}, task},
+        copy_paste_from({image_at(recorded, name + ".second_img"),
+                         objects_at(recorded, name + ".second", size),
+                         {},
+                         task},
                         sample, one["p"]);
       EXPECT_EQ(sample.objects.size(), before + one["selected_in_order"].size());
       const image::Image wanted = image_at(recorded, name + ".out_img");
@@ -263,8 +270,10 @@ TEST(TaskAugment, Cutmix) {
       const Size size = testing::size_of_hw(one["hw"]);
       const json& r = one["rectangle_xyxy"];
       const PixelRectangle rectangle = {r[0].get<int>(), r[1].get<int>(), r[2].get<int>(), r[3].get<int>()};
-      Sample sample{image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
-      Sample other{image::Image(size.width, size.height), objects_at(recorded, name + ".second", size), {}, task};
+      Sample sample{
+          image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
+      Sample other{
+          image::Image(size.width, size.height), objects_at(recorded, name + ".second", size), {}, task};
       paste_rectangle(sample, other, rectangle);
       expect_objects(recorded, name + ".out", sample.objects, pixels(task));
     }

@@ -21,8 +21,9 @@ enum class DatasetFormat {
   kCoco,     // JSON files that list images and objects
   kVoc,      // one XML file an image
   kFolders,  // one folder a class, for classification
+  kDota,     // a text file of turned boxes beside every image
 };
-std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "folders"
+std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "folders", "dota"
 
 inline constexpr int kMaxClasses = 100'000;
 

@@ -228,11 +228,13 @@ class DatasetParser {
       static const std::map<std::string, DatasetFormat> formats = {{"yolo", DatasetFormat::kYolo},
                                                                    {"coco", DatasetFormat::kCoco},
                                                                    {"voc", DatasetFormat::kVoc},
-                                                                   {"folders", DatasetFormat::kFolders}};
+                                                                   {"folders", DatasetFormat::kFolders},
+                                                                   {"dota", DatasetFormat::kDota}};
       const auto found = formats.find(value->text);
       if (found == formats.end())
-        fail(*value, unknown_name_message("format", value->text,
-                                          std::array<std::string, 4>{"yolo", "coco", "voc", "folders"}));
+        fail(*value,
+             unknown_name_message("format", value->text,
+                                  std::array<std::string, 5>{"yolo", "coco", "voc", "folders", "dota"}));
       dataset_.format = found->second;
       return;
     }

@@ -92,7 +92,7 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
     polygon.push_back({object.outline[i] / stated_width_, object.outline[i + 1] / stated_height_});
   const auto is_finite_point = [](const auto& p) { return std::isfinite(p.x) && std::isfinite(p.y); };
   if (polygon.size() < 3 || !std::ranges::all_of(polygon, is_finite_point)) polygon.clear();
-  if (clipped != Clipped::kInside)
+  if (clipped != Clipped::kInside && task_ != Task::kObb)
     for (auto& point : polygon) point = {std::clamp(point.x, 0.0, 1.0), std::clamp(point.y, 0.0, 1.0)};
   any_polygon_ |= !polygon.empty() || has_outlines(task_);
   any_part_ |= !polygon.empty() && !object.parts.empty();

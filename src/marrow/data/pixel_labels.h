@@ -39,8 +39,9 @@ class PixelLabels {
   void check_size(const LabelOrigin& origin);
 
   // centre = (left + right) / 2 / W, size = (right - left) / W. A box that reaches outside by more than
-  // kLabelTolerance is clipped, with a problem, and its outline with it; one without area is dropped; of
-  // equal ones one is kept. Outlines and keypoints tell objects apart where the task is about them.
+  // kLabelTolerance is clipped, with a problem, and its outline with it (but not the corners of a turned
+  // box); one without area is dropped; of equal ones one is kept. Outlines and keypoints tell objects apart
+  // where the task is about them.
   void add(const PixelObject& object, const LabelOrigin& origin);
   void problem(Problem::Severity severity, Problem::Kind kind, const LabelOrigin& origin,
                const std::string& message);

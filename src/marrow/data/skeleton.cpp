@@ -119,7 +119,48 @@ std::string quoted_word(const std::string& word) {
   return result + '"';
 }
 
+// "left_eye" for "right_eye" and the reverse; the name itself where it has no side.
+std::string other_side(const std::string& name) {
+  for (const auto& [side, other] : {std::pair<std::string_view, std::string_view>{"left", "right"},
+                                    {"right", "left"},
+                                    {"Left", "Right"},
+                                    {"Right", "Left"}})
+    if (const size_t at = name.find(side); at != std::string::npos)
+      return std::string(name).replace(at, side.size(), other);
+  return name;
+}
+
+// Empty where nothing has a side, or its other side is missing.
+std::vector<int> mirrored(const std::vector<std::string>& names) {
+  std::vector<int> indices;
+  bool any = false;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(names, other_side(name));
+    if (found == names.end()) return {};
+    indices.push_back(static_cast<int>(found - names.begin()));
+    any |= *found != name;
+  }
+  return any ? indices : std::vector<int>();
+}
+
 }  // namespace
+
+Skeleton skeleton_of_names(const std::vector<std::string>& classes,
+                           const std::map<std::string, std::vector<std::string>>& keypoints) {
+  Skeleton skeleton;
+  for (const std::string& name : classes) {
+    const auto found = keypoints.find(name);
+    skeleton.names.emplace_back();
+    if (found == keypoints.end()) continue;
+    const auto count = static_cast<int>(std::min<size_t>(found->second.size(), kMostKeypoints));
+    if (skeleton.shape.count == 0) {
+      skeleton.shape = {count, 3};
+      skeleton.flip_idx = mirrored(found->second);
+    }
+    if (skeleton.shape.count == count) skeleton.names.back() = found->second;
+  }
+  return skeleton;
+}
 
 Skeleton read_skeleton(const YamlValue& yaml, const std::string& name) {
   return SkeletonReader(yaml, name).read();

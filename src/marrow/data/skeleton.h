@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,11 @@ Skeleton read_skeleton(const YamlValue& yaml, const std::string& name);
 
 // The lines of a dataset's YAML that read_skeleton() reads; none without keypoints.
 std::string skeleton_yaml(const Skeleton& skeleton);
+
+// The skeleton of classes of these names, some of which have named keypoints, of three numbers each: as many
+// as the first of them has. Where names are pairs of left and right, they change places in a mirror.
+Skeleton skeleton_of_names(const std::vector<std::string>& classes,
+                           const std::map<std::string, std::vector<std::string>>& keypoints);
 
 // Pairs of keypoints, from 0, that are drawn as limbs. Known for the 17 of COCO's persons.
 std::span<const std::array<int, 2>> limbs(int keypoints);

@@ -1,0 +1,21 @@
+// Whether labels are what a task needs.
+#pragma once
+
+#include <span>
+
+#include "marrow/data/dataset.h"
+
+namespace marrow::data {
+
+// Before any label is read: Error{kUsage} for poses of a dataset that does not say what its keypoints are.
+void require_keypoints(const Dataset& dataset);
+
+// Afterwards: Error{kFormat} that names the first image whose labels are boxes, where outlines are needed. A
+// network that learns them as well from boxes would learn corners.
+void require_outlines(const Dataset& dataset, std::span<const LabelledImage> images);
+
+// What labels that were read for a detector are likely meant for: poses where the dataset has kpt_shape,
+// turned boxes where every outline has four points, else objects to segment where there are outlines.
+Task likely_task(const Dataset& dataset, std::span<const LabelledImage> images);
+
+}  // namespace marrow::data
