@@ -56,7 +56,8 @@ struct Dataset {
   DatasetFormat format = DatasetFormat::kYolo;
   std::vector<std::string> names;  // of the classes, by number
   int ignore_class = -1;           // kYolo: where the rows' numbers have `ignore`, no name; -1: nowhere
-  KeypointShape keypoints;         // kYolo: what a row has behind its box
+  Task task = Task::kDetect;       // what labels are read for; whoever reads a dataset sets it
+  Skeleton skeleton;               // of a dataset of poses
   ImageReading reading;            // channels, bits and range
   std::vector<Split> splits;
   bool labels_beside = false;             // kYolo: label files lie beside their images, whatever the folders

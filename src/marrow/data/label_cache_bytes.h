@@ -68,6 +68,8 @@ class ByteReader {
     require(count <= bytes_.size() / least_bytes);
     return static_cast<size_t>(count);
   }
+  // Before so many things of so many bytes are made.
+  void require_room(size_t count, size_t bytes) const { require(count <= bytes_.size() / bytes); }
   std::string get_string() { return std::string(get_bytes(get<uint32_t>())); }
   bool at_end() const { return bytes_.empty(); }
 

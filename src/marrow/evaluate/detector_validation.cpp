@@ -76,7 +76,7 @@ std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predicti
 // Tiles of one size, as they go into the network.
 loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::LabelledImage& labels,
                                       size_t index, std::span<const Tile> tiles, const Letterbox& geometry,
-                                      cpu::ThreadPool& threads) {
+                                      Task task, cpu::ThreadPool& threads) {
   const auto count = static_cast<int64_t>(tiles.size());
   loader::DetectionBatch batch;
   batch.images = loader::batch_tensor(count, geometry.out, image.format());
@@ -87,16 +87,20 @@ loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::Lab
     const image::Image part = image::copy_image(image.region(x, y, size.width, size.height));
     loader::write_planes(image::letterbox(part, geometry), false, batch.images, k);
     const data::LabelledImage here = loader::labels_of_tile(labels, tiles[k]).image;
-    samples[k].objects = loader::objects_of(here, geometry.resized);
+    samples[k].objects = loader::objects_of(here, geometry.resized, task);
     samples[k].ignored = loader::regions_of(here, geometry.resized);
     const auto left = static_cast<float>(geometry.left), top = static_cast<float>(geometry.top);
     for (loader::Object& object : samples[k].objects) loader::scale_and_shift(object, 1, 1, left, top);
     for (Box<ImagePixels>& region : samples[k].ignored)
       region = loader::scaled_and_shifted(region, 1, 1, left, top);
   });
-  loader::BatchRows rows;
-  for (const loader::Sample& sample : samples) rows.add(sample.objects, sample.ignored, geometry.out);
-  std::move(rows).move_into(batch);
+  loader::BatchRows rows(task);
+  for (loader::Sample& sample : samples) {
+    std::vector<int32_t> masks;
+    if (task == Task::kSegment) masks = loader::draw_masks(sample.objects, geometry.out, {});
+    rows.add(sample.objects, sample.ignored, geometry.out, masks);
+  }
+  std::move(rows).move_into(batch, geometry.out);
   batch.origin.assign(tiles.size(), {.index = index, .original = tiles.front().size});
   return batch;
 }
@@ -225,7 +229,7 @@ DetectorValidation validate_tiles(loader::ImageStore& store, const TiledInput& i
       const auto some = std::span(tiles).subspan(first, std::min(most, tiles.size() - first));
       Stopwatch clock;
       loader::DetectionBatch batch =
-          batch_of_tiles(image, store.labels(index), index, some, geometry, threads);
+          batch_of_tiles(image, store.labels(index), index, some, geometry, store.task(), threads);
       batch.number = batches++;
       result.times.preprocess_ms += clock.lap_milliseconds();
       const Tensor predictions = predict(batch);

@@ -31,6 +31,7 @@ loader::ImageStoreOptions store_options(int image_size, const data::Dataset& dat
   return {.image_size = image_size,
           .cache = options.cache,
           .reading = options.reading.value_or(dataset.reading),
+          .task = dataset.task,
           .report = options.say};
 }
 

@@ -10,6 +10,7 @@
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/loader/augment/sample.h"
+#include "marrow/outline/clipped.h"
 
 namespace marrow::loader {
 namespace {
@@ -29,16 +30,6 @@ std::vector<Point<ImagePixels>> in_tile(const data::Polygon& polygon, const data
     points.push_back(
         {static_cast<float>(x * image.width - tile.x), static_cast<float>(y * image.height - tile.y)});
   return points;
-}
-
-// Of an outline (the shoelace formula).
-double area_of(const std::vector<Point<ImagePixels>>& outline) {
-  double twice = 0;
-  for (size_t i = 0; i < outline.size(); ++i) {
-    const auto &a = outline[i], &b = outline[(i + 1) % outline.size()];
-    twice += double{a.x} * b.y - double{b.x} * a.y;
-  }
-  return std::abs(twice) / 2;
 }
 
 // Nothing where no area is left.
@@ -83,10 +74,11 @@ TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
     std::vector<Point<ImagePixels>> outline;
     if (!image.polygons.empty()) {
       const std::vector<Point<ImagePixels>> all = in_tile(image.polygons[i], image, tile);
-      outline = clip_polygon(all, size);
+      outline = outline::clip_polygon(all, size);
       if (outline.empty()) continue;
-      if (const double area = area_of(all); area > 0) share = area_of(outline) / area;
-      const auto [x1, y1, x2, y2] = box_around(outline);
+      if (const double area = std::abs(outline::signed_area(all)); area > 0)
+        share = std::abs(outline::signed_area(outline)) / area;
+      const auto [x1, y1, x2, y2] = outline::box_around(outline);
       part = cut({x1, y1, x2, y2}, size);
       if (!part) continue;
     }

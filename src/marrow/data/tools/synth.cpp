@@ -109,7 +109,7 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
                       image::encode_tiff(image::stand_in(picture.image, options.samples).pixels()));
       LabelledImage labelled;
       labelled.labels = picture.labels;
-      write_plainly(folder / "labels" / split / (name + ".txt"), yolo_label_lines(labelled, false));
+      write_plainly(folder / "labels" / split / (name + ".txt"), yolo_label_lines(labelled, Task::kDetect));
       const std::lock_guard lock(mutex);
       for (const Label& label : picture.labels) ++summary.objects[static_cast<size_t>(label.class_id)];
     } catch (const std::exception& exception) {

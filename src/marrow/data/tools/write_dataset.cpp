@@ -202,7 +202,7 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& names, s
         make_folder(out / "labels" / split.name);
         for (const NamedImage& picture : pictures)
           write_plainly(out / "labels" / split.name / fs::path(picture.name).replace_extension(".txt"),
-                        yolo_label_lines(picture.image, options.polygons));
+                        yolo_label_lines(picture.image, options.polygons ? Task::kSegment : Task::kDetect));
     }
   }
   write_yamls(out, classes, splits, reading, options);  // data.yaml last: a folder with it is whole
