@@ -12,8 +12,33 @@
 namespace marrow::detect {
 namespace {
 
+using json = nlohmann::ordered_json;
+
 double five_decimals(double value) {
   return std::round(value * 1e5) / 1e5;
+}
+
+template <class Points>
+json list_of(const Points& points) {
+  json list = json::array();
+  for (const auto& [x, y] : points) list.push_back({five_decimals(x), five_decimals(y)});
+  return list;
+}
+
+void add_extras(json& detection, const DetectionExtras& extras, size_t i) {
+  if (!extras.outlines.empty()) detection["outline"] = list_of(extras.outlines[i]);
+  if (!extras.keypoints.empty()) {
+    json list = json::array();
+    for (const auto& [x, y, visibility] : extras.keypoints[i]) {
+      list.push_back({five_decimals(x), five_decimals(y)});
+      if (extras.visibility) list.back().push_back(five_decimals(visibility));
+    }
+    detection["keypoints"] = std::move(list);
+  }
+  if (!extras.rotated.empty()) {
+    detection["corners"] = list_of(extras.rotated[i].corners());
+    detection["angle"] = five_decimals(extras.rotated[i].angle);
+  }
 }
 
 }  // namespace
@@ -35,16 +60,17 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
 }
 
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
-                      std::span<const std::string> names) {
-  using json = nlohmann::ordered_json;
+                      std::span<const std::string> names, const DetectionExtras& extras) {
   json found = json::array();
-  for (const Detection& detection : detections) {
+  for (size_t i = 0; i < detections.size(); ++i) {
+    const Detection& detection = detections[i];
     json box = json::array();
     for (float coordinate : detection.box.corners()) box.push_back(five_decimals(coordinate));
     found.push_back({{"class", detection.class_id},
                      {"name", class_name(names, detection.class_id)},
                      {"confidence", five_decimals(detection.confidence)},
                      {"box", std::move(box)}});
+    add_extras(found.back(), extras, i);
   }
   json line = {{"image", path},
                {"width", picture.width},
@@ -53,15 +79,33 @@ std::string json_line(const std::string& path, Size picture, std::span<const Det
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence) {
+std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence,
+                        const DetectionExtras& extras) {
   std::string lines;
   auto width = static_cast<float>(picture.width), height = static_cast<float>(picture.height);
-  for (const Detection& detection : detections) {
-    const auto& [x1, y1, x2, y2] = detection.box;
-    lines += fmt::format("{} {:g} {:g} {:g} {:g}", detection.class_id, (x1 + x2) / 2 / width,
-                         (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height);
-    if (with_confidence) lines += fmt::format(" {:g}", detection.confidence);
-    lines += '\n';
+  for (size_t i = 0; i < detections.size(); ++i) {
+    const Detection& detection = detections[i];
+    const auto place = [&](const auto& point) {
+      return fmt::format(" {:g} {:g}", point.x / width, point.y / height);
+    };
+    std::string line = std::to_string(detection.class_id);
+    if (!extras.outlines.empty()) {
+      if (extras.outlines[i].size() < 3) continue;
+      for (const Point<ImagePixels>& point : extras.outlines[i]) line += place(point);
+    } else if (!extras.rotated.empty()) {
+      for (const Point<ImagePixels>& corner : extras.rotated[i].corners()) line += place(corner);
+    } else {
+      const auto& [x1, y1, x2, y2] = detection.box;
+      line += fmt::format(" {:g} {:g} {:g} {:g}", (x1 + x2) / 2 / width, (y1 + y2) / 2 / height,
+                          (x2 - x1) / width, (y2 - y1) / height);
+    }
+    if (!extras.keypoints.empty())
+      for (const Keypoint<ImagePixels>& point : extras.keypoints[i]) {
+        line += place(point);
+        if (extras.visibility) line += fmt::format(" {:g}", point.visibility);
+      }
+    if (with_confidence) line += fmt::format(" {:g}", detection.confidence);
+    lines += line + '\n';
   }
   return lines;
 }

@@ -470,6 +470,14 @@ std::vector<TrainOption> make_table() {
   t.number("cls_pw", &O::cls_pw, 0, 1,
            "Rare classes count more in the class loss: by this power of how rare they are; 0 = all alike")
       .detectors();
+  t.number("pose", &O::pose, 0, kMany, "Gain of the loss of keypoints' places").detectors();
+  t.number("kobj", &O::kobj, 0, kMany, "Gain of the loss of keypoints' visibility").detectors();
+  t.number("angle", &O::angle, 0, kMany, "Gain of the loss of turned boxes' angles").detectors();
+  t.flag("overlap_mask", &O::overlap_mask,
+         "Masks are trained as one picture, in which the smaller object is seen; false: each by itself")
+      .detectors();
+  t.number("mask_ratio", &O::mask_ratio, 1, 64, "How many times smaller than images masks are trained")
+      .detectors();
   t.number("label_smoothing", &O::label_smoothing, 0, 1, "Share of the target spread over all classes")
       .classifiers();
 
