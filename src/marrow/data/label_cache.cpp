@@ -299,7 +299,11 @@ std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed) 
 }
 
 void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& scan) {
-  ByteWriter out;
+  ByteWriter out;  // of the whole file: the outlines of COCO take hundreds of megabytes once
+  out.put_bytes(kMagic);
+  out.put(kVersion);
+  out.put(static_cast<uint32_t>(key.format));
+  out.put<uint64_t>(0);  // the payload's length, once it is known
   put_key(out, key);
   out.put_count(scan.pictures.size());
   for (const ScannedImage& picture : scan.pictures) put_picture(out, picture);
@@ -310,14 +314,9 @@ void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& sc
     out.put_string(problem.place);
     out.put_string(problem.message);
   }
-  ByteWriter content;
-  content.put_bytes(kMagic);
-  content.put(kVersion);
-  content.put(static_cast<uint32_t>(key.format));
-  content.put<uint64_t>(out.bytes().size());
-  content.put_bytes(out.bytes());
-  content.put(crc32(std::as_bytes(std::span(content.bytes()))));
-  write_file_atomically(file, content.bytes());
+  out.put_at<uint64_t>(kHeaderBytes - sizeof(uint64_t), out.bytes().size() - kHeaderBytes);
+  out.put(crc32(std::as_bytes(std::span(out.bytes()))));
+  write_file_atomically(file, out.bytes());
 }
 
 }  // namespace marrow::data

@@ -25,6 +25,11 @@ class ByteWriter {
     bytes_.resize(at + sizeof(T));
     std::memcpy(bytes_.data() + at, &value, sizeof(T));
   }
+  // In place of bytes that were put before.
+  template <class T>
+  void put_at(size_t at, T value) {
+    std::memcpy(bytes_.data() + at, &value, sizeof(T));
+  }
   void put_count(size_t count) { put<uint64_t>(count); }
   void put_bytes(std::string_view bytes) { bytes_ += bytes; }
   void put_string(std::string_view text) {
