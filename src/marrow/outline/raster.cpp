@@ -28,6 +28,19 @@ cv::Mat view(Mask& mask) {
   return {mask.size.height, mask.size.width, CV_8UC1, mask.pixels.data()};
 }
 
+std::vector<std::vector<Point<ImagePixels>>> contours_of(const Mask& mask, int mode) {
+  Mask copy = mask;  // OpenCV's reader takes no constant data
+  std::vector<std::vector<cv::Point>> contours;
+  cv::findContours(view(copy), contours, mode, cv::CHAIN_APPROX_SIMPLE);
+  std::vector<std::vector<Point<ImagePixels>>> parts;
+  for (const std::vector<cv::Point>& contour : contours) {
+    parts.emplace_back();
+    for (const cv::Point& point : contour)
+      parts.back().push_back({static_cast<float>(point.x), static_cast<float>(point.y)});
+  }
+  return parts;
+}
+
 }  // namespace
 
 Mask fill(std::span<const Point<ImagePixels>> points, Size picture) {
@@ -75,16 +88,11 @@ Overlapped overlap(std::span<const Mask> masks, Size size) {
 }
 
 std::vector<std::vector<Point<ImagePixels>>> parts_of(const Mask& mask) {
-  Mask copy = mask;  // OpenCV's reader takes no constant data
-  std::vector<std::vector<cv::Point>> contours;
-  cv::findContours(view(copy), contours, cv::RETR_EXTERNAL, cv::CHAIN_APPROX_SIMPLE);
-  std::vector<std::vector<Point<ImagePixels>>> parts;
-  for (const std::vector<cv::Point>& contour : contours) {
-    parts.emplace_back();
-    for (const cv::Point& point : contour)
-      parts.back().push_back({static_cast<float>(point.x), static_cast<float>(point.y)});
-  }
-  return parts;
+  return contours_of(mask, cv::RETR_EXTERNAL);
+}
+
+std::vector<std::vector<Point<ImagePixels>>> rings_of(const Mask& mask) {
+  return contours_of(mask, cv::RETR_CCOMP);
 }
 
 }  // namespace marrow::outline

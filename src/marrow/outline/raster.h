@@ -35,5 +35,8 @@ Overlapped overlap(std::span<const Mask> masks, Size size);
 
 // The outer outlines of the mask's parts, in pixels; holes are lost. As OpenCV's findContours orders them.
 std::vector<std::vector<Point<ImagePixels>>> parts_of(const Mask& mask);
+// The same with the outlines of holes, whose pixels are those of the mask around them: filled together by the
+// even-odd rule they are the mask again.
+std::vector<std::vector<Point<ImagePixels>>> rings_of(const Mask& mask);
 
 }  // namespace marrow::outline
