@@ -47,10 +47,15 @@ TEST(Skeleton, RefusesWhatDoesNotFit) {
             std::string::npos);
 }
 
-TEST(Skeleton, PersonsHaveLimbs) {
-  EXPECT_EQ(limbs(17).size(), 19u);
-  for (const auto& [from, to] : limbs(17)) EXPECT_TRUE(from >= 0 && to < 17 && from != to);
-  EXPECT_TRUE(limbs(5).empty());
+TEST(Skeleton, LeftAndRightChangePlacesByTheirNames) {
+  const Skeleton skeleton =
+      skeleton_of_names({"car", "person"}, {{"person", {"nose", "left_eye", "right_eye", "neck"}}});
+  EXPECT_EQ(skeleton.shape, (KeypointShape{4, 3}));
+  EXPECT_EQ(skeleton.flip_idx, (std::vector<int>{0, 2, 1, 3}));
+  EXPECT_TRUE(skeleton.names[0].empty());
+  EXPECT_EQ(skeleton.names[1][3], "neck");
+  EXPECT_TRUE(skeleton_of_names({"a"}, {{"a", {"left", "middle"}}}).flip_idx.empty());
+  EXPECT_TRUE(skeleton_of_names({"a"}, {{"a", {"one", "two"}}}).flip_idx.empty());
 }
 
 }  // namespace

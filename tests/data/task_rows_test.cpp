@@ -9,7 +9,8 @@ namespace {
 
 using testing::message_of;
 
-ParsedLabels parse_for(std::string_view text, Task task, KeypointShape keypoints = {}, int ignore_class = -1) {
+ParsedLabels parse_for(std::string_view text, Task task, KeypointShape keypoints = {},
+                       int ignore_class = -1) {
   return parse_yolo_labels(text, "a.txt", {4, keypoints, ignore_class, task});
 }
 
@@ -19,7 +20,8 @@ std::string first_said(const ParsedLabels& parsed) {
 
 TEST(TaskRows, NameFileAndLineOfWhatIsWrong) {
   const auto expect = [](const char* text, Task task, const std::string& message) {
-    const ParsedLabels parsed = parse_for(text, task, task == Task::kPose ? KeypointShape{1, 3} : KeypointShape());
+    const ParsedLabels parsed =
+        parse_for(text, task, task == Task::kPose ? KeypointShape{1, 3} : KeypointShape());
     EXPECT_FALSE(parsed.usable) << text;
     EXPECT_TRUE(parsed.labels.empty());
     EXPECT_EQ(first_said(parsed), message);
@@ -34,17 +36,20 @@ TEST(TaskRows, NameFileAndLineOfWhatIsWrong) {
   expect("0 .1 .1 .2 .2 300 .1\n", Task::kSegment,
          "a.txt:1: the box around the polygon with 299.9 is not within the image: coordinates are shares of "
          "its width and height, 0..1 (these look like pixels)");
-  expect("\n0 .5 .5 .1 .1\n", Task::kPose,
-         "a.txt:2: 5 columns; a row of a pose is: class cx cy w h and 1 keypoints of 3 numbers (kpt_shape), 8 "
-         "columns");
-  expect("0 .5 .5 .1 .1 1.5 .5 2\n", Task::kPose,
-         "a.txt:1: keypoints with 1.5 is not within the image: coordinates are shares of its width and height, "
-         "0..1");
+  expect(
+      "\n0 .5 .5 .1 .1\n", Task::kPose,
+      "a.txt:2: 5 columns; a row of a pose is: class cx cy w h and 1 keypoints of 3 numbers (kpt_shape), 8 "
+      "columns");
+  expect(
+      "0 .5 .5 .1 .1 1.5 .5 2\n", Task::kPose,
+      "a.txt:1: keypoints with 1.5 is not within the image: coordinates are shares of its width and height, "
+      "0..1");
   expect("7 .5 .5 .1 .1 .5 .5 2\n", Task::kPose, "a.txt:1: class 7, but the dataset has 4 classes (0..3)");
   expect("0 .5 .5 .1 .1 .5 1e999 2\n", Task::kPose, "a.txt:1: '1e999' is not a number");
-  expect("0 .5 .5 .1 .1 .5 1e60 2\n", Task::kPose,
-         "a.txt:1: keypoints with inf is not within the image: coordinates are shares of its width and height, "
-         "0..1 (these look like pixels)");
+  expect(
+      "0 .5 .5 .1 .1 .5 1e60 2\n", Task::kPose,
+      "a.txt:1: keypoints with inf is not within the image: coordinates are shares of its width and height, "
+      "0..1 (these look like pixels)");
 }
 
 TEST(TaskRows, DuplicatesAreOrderedByTheBytesOfTheirPoints) {
@@ -64,8 +69,8 @@ TEST(TaskRows, PolygonsWithoutAreaStayWithAWarning) {
 }
 
 TEST(TaskRows, TheClassIgnoreIsARegion) {
-  const ParsedLabels parsed =
-      parse_for("1 .5 .5 .1 .1 .5 .5 2\n0 .5 .5 .2 .2 .4 .4 1\n2 .3 .3 .1 .1 .3 .3 0\n", Task::kPose, {1, 3}, 0);
+  const ParsedLabels parsed = parse_for(
+      "1 .5 .5 .1 .1 .5 .5 2\n0 .5 .5 .2 .2 .4 .4 1\n2 .3 .3 .1 .1 .3 .3 0\n", Task::kPose, {1, 3}, 0);
   ASSERT_EQ(parsed.labels.size(), 2u);
   EXPECT_EQ(parsed.labels[1].class_id, 1);
   EXPECT_EQ(parsed.keypoints[1], (LabelKeypoint{.3, .3, 0}));
@@ -122,7 +127,8 @@ class TaskLabels : public testing::DataFolder {
 TEST_F(TaskLabels, BoxesAreRefusedWhereOutlinesAreNeeded) {
   write("labels/train/a.txt", "0 .5 .5 .25 .5\n");
   const std::string message = message_of([&] { load_split(dataset(Task::kSegment), "train"); });
-  EXPECT_NE(message.find("labels/train/a.txt: its labels are boxes; to segment, every row"), std::string::npos)
+  EXPECT_NE(message.find("labels/train/a.txt: its labels are boxes; to segment, every row"),
+            std::string::npos)
       << message;
   EXPECT_EQ(load_split(dataset(Task::kDetect), "train").images.size(), 1u);
 }

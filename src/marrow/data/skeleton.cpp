@@ -182,29 +182,4 @@ std::string skeleton_yaml(const Skeleton& skeleton) {
   return names.empty() ? yaml : yaml + "kpt_names:\n" + names;
 }
 
-std::span<const std::array<int, 2>> limbs(int keypoints) {
-  constexpr int kCocoKeypoints = 17;
-  static constexpr std::array<std::array<int, 2>, 19> kOfPersons = {{{15, 13},
-                                                                     {13, 11},
-                                                                     {16, 14},
-                                                                     {14, 12},
-                                                                     {11, 12},
-                                                                     {5, 11},
-                                                                     {6, 12},
-                                                                     {5, 6},
-                                                                     {5, 7},
-                                                                     {6, 8},
-                                                                     {7, 9},
-                                                                     {8, 10},
-                                                                     {1, 2},
-                                                                     {0, 1},
-                                                                     {0, 2},
-                                                                     {1, 3},
-                                                                     {2, 4},
-                                                                     {3, 5},
-                                                                     {4, 6}}};
-  if (keypoints != kCocoKeypoints) return {};
-  return kOfPersons;
-}
-
 }  // namespace marrow::data

@@ -2,9 +2,7 @@
 // kpt_shape, flip_idx, kpt_oks_sigmas and kpt_names.
 #pragma once
 
-#include <array>
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -40,8 +38,5 @@ std::string skeleton_yaml(const Skeleton& skeleton);
 // as the first of them has. Where names are pairs of left and right, they change places in a mirror.
 Skeleton skeleton_of_names(const std::vector<std::string>& classes,
                            const std::map<std::string, std::vector<std::string>>& keypoints);
-
-// Pairs of keypoints, from 0, that are drawn as limbs. Known for the 17 of COCO's persons.
-std::span<const std::array<int, 2>> limbs(int keypoints);
 
 }  // namespace marrow::data

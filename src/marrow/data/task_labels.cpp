@@ -19,20 +19,22 @@ void require_keypoints(const Dataset& dataset) {
                               : ""));
 }
 
+std::optional<Problem> missing_outlines(const Dataset& dataset, const LabelledImage& image) {
+  if (!has_outlines(dataset.task) || image.labels.empty() || !image.polygons.empty()) return std::nullopt;
+  const bool is_yolo = dataset.format == DatasetFormat::kYolo;
+  return Problem{Problem::Severity::kError, Problem::Kind::kMixedRows,
+                 shown(is_yolo ? label_path(dataset, image.path) : image.path),
+                 fmt::format("its labels are boxes; to {}, every {}",
+                             dataset.task == Task::kObb ? "find turned boxes" : "segment",
+                             is_yolo ? "row of the dataset is a polygon: class x1 y1 x2 y2 x3 y3 ..."
+                                     : "label of the dataset has an outline")};
+}
+
 void require_outlines(const Dataset& dataset, std::span<const LabelledImage> images) {
-  if (!has_outlines(dataset.task)) return;
   for (const LabelledImage& image : images)
-    if (!image.labels.empty() && image.polygons.empty()) {
-      const bool is_yolo = dataset.format == DatasetFormat::kYolo;
-      throw Error(ErrorKind::kFormat,
-                  fmt::format("{}: its labels are boxes; to {}, every {}. 'marrow data check --task {}' lists "
-                              "more",
-                              shown(is_yolo ? label_path(dataset, image.path) : image.path),
-                              dataset.task == Task::kObb ? "find turned boxes" : "segment",
-                              is_yolo ? "row of the dataset is a polygon: class x1 y1 x2 y2 x3 y3 ..."
-                                      : "label of the dataset has an outline",
-                              task_name(dataset.task)));
-    }
+    if (const std::optional<Problem> problem = missing_outlines(dataset, image))
+      throw Error(ErrorKind::kFormat, fmt::format("{}. 'marrow data check --task {}' lists them all",
+                                                  problem->text(), task_name(dataset.task)));
 }
 
 Task likely_task(const Dataset& dataset, std::span<const LabelledImage> images) {

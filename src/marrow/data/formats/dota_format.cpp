@@ -29,11 +29,24 @@ std::string spaced(std::string_view name) {
 }  // namespace
 
 const std::vector<std::string>& dota_classes() {
-  static const std::vector<std::string> names = {
-      "plane",         "ship",         "storage tank",       "baseball diamond",  "tennis court",
-      "basketball court", "ground track field", "harbor",     "bridge",            "large vehicle",
-      "small vehicle", "helicopter",   "roundabout",         "soccer ball field", "swimming pool",
-      "container crane", "airport",    "helipad"};
+  static const std::vector<std::string> names = {"plane",
+                                                 "ship",
+                                                 "storage tank",
+                                                 "baseball diamond",
+                                                 "tennis court",
+                                                 "basketball court",
+                                                 "ground track field",
+                                                 "harbor",
+                                                 "bridge",
+                                                 "large vehicle",
+                                                 "small vehicle",
+                                                 "helicopter",
+                                                 "roundabout",
+                                                 "soccer ball field",
+                                                 "swimming pool",
+                                                 "container crane",
+                                                 "airport",
+                                                 "helipad"};
   return names;
 }
 
@@ -54,7 +67,8 @@ std::vector<std::string> dota_names(const std::vector<fs::path>& files) {
   return {dota_classes().begin(), dota_classes().begin() + static_cast<std::ptrdiff_t>(count)};
 }
 
-ParsedLabels parse_dota(std::string_view text, const std::string& file, const ClassIndex& classes, Size picture) {
+ParsedLabels parse_dota(std::string_view text, const std::string& file, const ClassIndex& classes,
+                        Size picture) {
   PixelLabels labels(picture.width, picture.height, picture.width, picture.height, Task::kObb);
   const RowWords words = split_words(utf8_content(text, file));
   for (const WordRow& row : words.rows) {
@@ -76,9 +90,9 @@ ParsedLabels parse_dota(std::string_view text, const std::string& file, const Cl
     if (points.size() < kCoordinates) continue;
     const int class_id = classes.find(spaced(columns[kCoordinates]));
     if (class_id < 0) {
-      labels.problem(Problem::Severity::kWarning, Problem::Kind::kUnknownClass, origin,
-                     fmt::format("'{}' is not a class of this dataset; left out",
-                                 printable(columns[kCoordinates], 40)));
+      labels.problem(
+          Problem::Severity::kWarning, Problem::Kind::kUnknownClass, origin,
+          fmt::format("'{}' is not a class of this dataset; left out", printable(columns[kCoordinates], 40)));
       continue;
     }
     Box<ImagePixels, double> box = {points[0], points[1], points[0], points[1]};

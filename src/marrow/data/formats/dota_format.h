@@ -23,10 +23,11 @@ std::vector<std::string> dota_names(const std::vector<std::filesystem::path>& fi
 // The labels as outlines. Hyphens in names of classes are spaces. A line whose coordinates are no numbers
 // makes the image unusable; one of an unknown class is left out, with a problem. How difficult an object is
 // does not matter. A box may reach outside the image and keeps its corners.
-ParsedLabels parse_dota(std::string_view text, const std::string& file, const ClassIndex& classes, Size picture);
+ParsedLabels parse_dota(std::string_view text, const std::string& file, const ClassIndex& classes,
+                        Size picture);
 
-// The folder of the label files of a folder of images: labelTxt or the like beside it, or labels/NAME_original
-// for images/NAME. Empty when there is none.
+// The folder of the label files of a folder of images: labelTxt or the like beside it, or
+// labels/NAME_original for images/NAME. Empty when there is none.
 std::filesystem::path dota_label_folder(const std::filesystem::path& images);
 
 }  // namespace marrow::data

@@ -118,6 +118,9 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
       throw Error(ErrorKind::kUsage, fmt::format("{}: images of {}, but {} has {}", shown(dataset.file),
                                                  to_string(dataset.reading), shown(datasets.front().file),
                                                  to_string(datasets.front().reading)));
+    if (dataset.task == Task::kPose && dataset.skeleton.shape != datasets.front().skeleton.shape)
+      throw Error(ErrorKind::kUsage, fmt::format("{}: its kpt_shape is not that of {}", shown(dataset.file),
+                                                 shown(datasets.front().file)));
     numbers.push_back(classes.add(dataset));
   }
   classes.require_known();
