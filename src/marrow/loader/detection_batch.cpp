@@ -86,6 +86,7 @@ void BatchRows::move_into(DetectionBatch& batch, Size input, const MaskOptions& 
   if (task_ != Task::kSegment) return;
   const Size size = mask_size(input, options);
   if (!options.overlap) require_room(static_cast<size_t>(objects_), size);
+  batch.overlapping_masks = options.overlap;
   batch.masks = Tensor({options.overlap ? images_ : objects_, size.height, size.width}, DType::kInt32);
   std::ranges::copy(masks_, batch.masks.values<int32_t>().begin());
 }

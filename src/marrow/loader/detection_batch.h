@@ -36,6 +36,7 @@ struct DetectionBatch {
   // kSegment, int32, of H / mask_ratio x W / mask_ratio pixels. Overlapping: (N, h, w), 0 background, i the
   // image's i-th row of targets from 1, the smaller of two where both are. Otherwise (M, h, w) of 0 and 1.
   Tensor masks;
+  bool overlapping_masks = true;
   Tensor keypoints;                // kPose: (M, K, 3) float32: x / W, y / H, visibility
   Tensor ignored;                  // (R, 5) float32, regions to ignore: the same without a class
   std::vector<BatchImage> origin;  // N

@@ -71,6 +71,7 @@ DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLo
     order_ = std::make_unique<EpochOrder>(std::move(epoch.always));
   }
   if (options_.augment) {
+    options_.augment->forbid_flips_without_indices(images_->task());
     window_ = mosaic_window(order_->count(), static_cast<size_t>(options_.batch));
     // Workers may be a few batches ahead of the oldest position that is still being worked on.
     images_->keep_recent(window_ + static_cast<size_t>(options_.ahead) * static_cast<size_t>(options_.batch));
