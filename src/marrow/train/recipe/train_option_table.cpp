@@ -504,7 +504,8 @@ std::vector<TrainOption> make_table() {
   t.number("cutmix", &O::cutmix, 0, 1,
            "Probability of pasting in a part of a second image; for a classifier as mixup");
   t.number("copy_paste", &O::copy_paste, 0, 1, "Probability of copying objects; needs polygons").detectors();
-  t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip"}, "Where the copies come from: the mirrored image")
+  t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip", "mixup"},
+           "Where the copies come from: the mirrored image, or another one")
       .detectors();
   t.number("close_mosaic", &O::close_mosaic, 0, kMany,
            "Last epochs without mosaic, mixup, cutmix and copy_paste")
