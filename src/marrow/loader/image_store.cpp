@@ -30,7 +30,6 @@ std::vector<std::vector<Point<Normalised>>> outlines_of(const data::LabelledImag
       outlines.back().push_back({static_cast<float>(x), static_cast<float>(y)});
     longest = std::max(longest, outlines.back().size());
   }
-  if (!has_outlines(task)) return outlines;
   const size_t usual = task == Task::kObb ? kPointsOfTurnedBoxes : kPoints;
   const size_t count = outline::common_count(outlines.size(), longest, usual);
   for (std::vector<Point<Normalised>>& points : outlines)

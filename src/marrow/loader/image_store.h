@@ -96,8 +96,8 @@ class ImageStore {
   std::mutex report_mutex_;
 };
 
-// The labels in pixels of an image of this size. Outlines that the task is about have their parts joined and
-// are of one number of points (outline/resample.h): 1000, for turned boxes 100.
+// The labels in pixels of an image of this size. Outlines have their parts joined and are of one number of
+// points (outline/resample.h): 1000, for turned boxes 100.
 std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture, Task task = Task::kDetect);
 
 // The regions to ignore, clipped to the image.

@@ -38,6 +38,7 @@ RotatedBox<ImagePixels> enclosing(std::span<const Point<ImagePixels>> points, do
 }  // namespace
 
 RotatedBox<ImagePixels> turned_box(std::span<const Point<ImagePixels>> points) {
+  if (points.empty()) return {};
   std::vector<cv::Point2f> corners;
   corners.reserve(points.size());
   for (const auto& [x, y] : points) {

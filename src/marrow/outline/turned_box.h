@@ -10,7 +10,7 @@
 namespace marrow::outline {
 
 // The box of least area around the points, the longer side as its width, the angle in [-pi/4, 3 pi/4). Of a
-// square, or where two boxes are equally small, rounding decides. At least one point; zeros where one is not
+// square, or where two boxes are equally small, rounding decides. Zeros without points, and where one is not
 // finite.
 RotatedBox<ImagePixels> turned_box(std::span<const Point<ImagePixels>> points);
 

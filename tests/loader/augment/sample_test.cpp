@@ -50,9 +50,7 @@ TEST(Sample, ClippingHidesKeypointsAndMovesOutlinesToTheBorder) {
 TEST(Sample, OutlinesOfSeveralImagesGetAsManyPoints) {
   std::vector<Object> objects = {{0, 0, 0, 2, 2, std::vector<Point<ImagePixels>>(3, {1, 1})},
                                  {0, 0, 0, 2, 2, std::vector<Point<ImagePixels>>(9, {1, 1})}};
-  even_out(objects, Task::kDetect);
-  EXPECT_EQ(objects[0].polygon.size(), 3u);
-  even_out(objects, Task::kSegment);
+  even_out(objects);
   EXPECT_EQ(objects[0].polygon.size(), 9u);
   EXPECT_EQ(objects[1].polygon.size(), 9u);
 }

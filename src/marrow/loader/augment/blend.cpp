@@ -69,7 +69,7 @@ void mixup(Sample& sample, const Sample& other, double share) {
   });
   sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
   sample.ignored.insert(sample.ignored.end(), other.ignored.begin(), other.ignored.end());
-  even_out(sample.objects, sample.task);
+  even_out(sample.objects);
 }
 
 std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random) {
@@ -116,7 +116,7 @@ void paste_rectangle(Sample& sample, const Sample& other, const PixelRectangle& 
     scale_and_shift(inside.front(), 1, 1, area.x1, area.y1);
     sample.objects.push_back(std::move(inside.front()));
   }
-  even_out(sample.objects, sample.task);
+  even_out(sample.objects);
   sample.ignored = without(sample.ignored, area);
   for (const Box<ImagePixels>& box : other.ignored)
     if (intersection_area(area, box) > 0)

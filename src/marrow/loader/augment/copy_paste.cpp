@@ -39,7 +39,7 @@ void copy_paste_from(const Sample& other, Sample& sample, double share) {
   for (int y = 0; y < mask.size.height; ++y)
     for (int x = 0; x < mask.size.width; ++x)
       if (mask.at(x, y) != 0) std::copy_n(other.image.pixel(x, y), bytes, sample.image.pixel(x, y));
-  even_out(sample.objects, sample.task);
+  even_out(sample.objects);
 }
 
 void copy_paste_mirrored(Sample& sample, double share) {

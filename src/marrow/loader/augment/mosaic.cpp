@@ -38,7 +38,7 @@ Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCent
       result.ignored.push_back(
           scaled_and_shifted(box, 1, 1, static_cast<float>(left), static_cast<float>(top)));
   }
-  even_out(result.objects, result.task);
+  even_out(result.objects);
   clip_and_drop(result.objects, {side, side}, result.task);
   clip_and_drop(result.ignored, {side, side});
   return result;

@@ -65,8 +65,7 @@ void clip_and_drop(std::vector<Object>& objects, Size picture, Task task) {
   std::erase_if(objects, [](const Object& object) { return !(object.box.area() > 0.0f); });
 }
 
-void even_out(std::vector<Object>& objects, Task task) {
-  if (!has_outlines(task)) return;
+void even_out(std::vector<Object>& objects) {
   size_t longest = 0;
   for (const Object& object : objects) longest = std::max(longest, object.polygon.size());
   const size_t count = outline::common_count(objects.size(), longest, longest);

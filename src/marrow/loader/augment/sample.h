@@ -62,9 +62,8 @@ void clip(Object& object, Size picture, Task task);
 void clip_and_drop(std::vector<Object>& objects, Size picture, Task task = Task::kDetect);
 void clip_and_drop(std::vector<Box<ImagePixels>>& boxes, Size picture);
 
-// Objects from several images: their outlines get as many points as the longest has, if the task is about
-// outlines.
-void even_out(std::vector<Object>& objects, Task task);
+// Objects from several images: their outlines get as many points as the longest has.
+void even_out(std::vector<Object>& objects);
 
 // Area of the intersection of two boxes, 0 when they are apart.
 float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b);
