@@ -4,9 +4,9 @@
 #include <array>
 #include <cmath>
 #include <numeric>
-#include <opencv2/imgproc.hpp>
 
 #include "marrow/geometry/join_polygons.h"
+#include "marrow/outline/raster.h"
 
 namespace marrow::detect {
 namespace {
@@ -147,7 +147,9 @@ class Assembly {
 
 std::vector<Mask> assemble(const Prototypes& prototypes, std::span<const MaskRequest> requests, Size size,
                            const Axes& axes, cpu::ThreadPool* pool) {
-  std::vector<Mask> masks(requests.size(), Mask(size));
+  std::vector<Mask> masks;
+  masks.reserve(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) masks.emplace_back(size);
   const auto one = [&](int64_t i, int) {
     Assembly(prototypes, axes).fill(requests[static_cast<size_t>(i)], masks[static_cast<size_t>(i)]);
   };
@@ -181,15 +183,10 @@ std::vector<Mask> image_masks(const Prototypes& prototypes, std::span<const Mask
 }
 
 std::vector<Point<void>> mask_outline(const Mask& mask) {
-  // OpenCV's reader of contours takes no constant data.
-  cv::Mat pixels(mask.size.height, mask.size.width, CV_8UC1, const_cast<uint8_t*>(mask.pixels.data()));
-  std::vector<std::vector<cv::Point>> contours;
-  cv::findContours(pixels, contours, cv::RETR_EXTERNAL, cv::CHAIN_APPROX_SIMPLE);
   std::vector<std::vector<std::array<double, 2>>> parts;
-  for (const std::vector<cv::Point>& contour : contours) {
+  for (const std::vector<Point<ImagePixels>>& part : outline::parts_of(mask)) {
     parts.emplace_back();
-    for (const cv::Point& point : contour)
-      parts.back().push_back({static_cast<double>(point.x), static_cast<double>(point.y)});
+    for (const auto& [x, y] : part) parts.back().push_back({double{x}, double{y}});
   }
   std::vector<Point<void>> outline;
   for (const PartPoint& point : join_polygons(parts)) {

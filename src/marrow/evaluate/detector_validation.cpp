@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
@@ -51,13 +52,14 @@ std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& i
   return boxes;
 }
 
-// (N, 4 + classes, anchors), or an error.
-void require_predictions(const Tensor& predictions, size_t images, int classes) {
+// (N, 4 + classes + extra, anchors), or an error.
+void require_predictions(const Tensor& predictions, size_t images, int classes, int extra = 0) {
+  const int64_t rows = int64_t{4} + classes + extra;
   if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(images) ||
-      predictions.dim(1) != 4 + classes)
+      predictions.dim(1) != rows)
     throw Error(ErrorKind::kShape,
                 fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
-                            to_string(predictions.shape()), images, classes, images, 4 + classes));
+                            to_string(predictions.shape()), images, classes, images, rows));
 }
 
 std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predictions,
@@ -70,6 +72,45 @@ std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predicti
     detections[static_cast<size_t>(i)] = detect::find_detections(
         predictions.values().data() + i * (4 + classes) * anchors, classes, anchors, nms);
   });
+  return detections;
+}
+
+// Images of a task that finds more than boxes. Returns the boxes of what was found, a list an image.
+std::vector<std::vector<detect::InputDetection>> add_task_images(
+    const loader::DetectionBatch& batch, const BatchPredictions& predictions, const loader::ImageStore& store,
+    const DetectorValidationOptions& options, const detect::NmsOptions& nms, cpu::ThreadPool& threads,
+    DetectionValidator& validator) {
+  const auto count = static_cast<int64_t>(batch.origin.size());
+  std::vector<std::unique_ptr<TaskImage>> images(batch.origin.size());
+  std::vector<std::optional<CocoOverlaps>> coco(images.size());
+  threads.parallel_for(count, [&](int64_t image, int) {
+    const auto i = static_cast<size_t>(image);
+    const loader::BatchImage& origin = batch.origin[i];
+    images[i] = std::make_unique<TaskImage>(ImageOfBatch{.batch = batch,
+                                                         .predictions = predictions,
+                                                         .image = image,
+                                                         .labels = store.labels(origin.index),
+                                                         .ratio_pad = origin.ratio_pad(options.rules)},
+                                            options.head, nms);
+    coco[i] = images[i]->coco();
+  });
+  std::vector<std::vector<detect::InputDetection>> detections;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const loader::BatchImage& origin = batch.origin[i];
+    const data::LabelledImage& labels = store.labels(origin.index);
+    validator.add({.file_name = labels.path.filename().string(),
+                   .picture = origin.original,
+                   .network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))},
+                   .ratio_pad = origin.ratio_pad(options.rules),
+                   .truth = images[i]->truth(),
+                   .detections = images[i]->detections(),
+                   .image_id = options.numbers.picture(labels.path),
+                   .overlap = images[i]->overlap(),
+                   .second_overlap = images[i]->second_overlap(),
+                   .coco = std::move(coco[i]),
+                   .fields = options.predictions ? images[i]->fields() : std::vector<std::string>()});
+    detections.push_back(images[i]->detections());
+  }
   return detections;
 }
 
@@ -129,9 +170,11 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
   const auto classes = static_cast<int>(options.names.size());
   const detect::NmsOptions nms = suppression(options, store);
 
-  DetectionValidator validator(
-      options.names,
-      {.confidence = options.confidence, .category_ids = options.numbers.categories, .rules = options.rules});
+  DetectionValidator validator(options.names, {.confidence = options.confidence,
+                                               .category_ids = options.numbers.categories,
+                                               .rules = options.rules,
+                                               .second = options.head.second(),
+                                               .turned = options.head.turned()});
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
@@ -141,10 +184,18 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
     if (!batch) break;
     const size_t count = batch->origin.size();
     if (count > 0) {
-      const Tensor predictions = predict(*batch);
+      const BatchPredictions predictions = predict(*batch);
       total.inference += clock.lap_milliseconds();
-      require_predictions(predictions, count, classes);
-      const auto detections = found_in(predictions, nms, threads);
+      require_predictions(predictions.decoded, count, classes, options.head.decode.extra_channels);
+      if (options.head.decode.extra != DetectExtra::kNone) {
+        const auto detections = add_task_images(*batch, predictions, store, options, nms, threads, validator);
+        total.postprocess += clock.lap_milliseconds();
+        if (options.show) options.show(*batch, detections);
+        images += static_cast<int64_t>(count);
+        if (keep_going && !keep_going(++batches)) break;
+        continue;
+      }
+      const auto detections = found_in(predictions.decoded, nms, threads);
       const auto truth = truth_of(*batch);
       const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
       for (size_t i = 0; i < count; ++i) {
@@ -232,7 +283,7 @@ DetectorValidation validate_tiles(loader::ImageStore& store, const TiledInput& i
           batch_of_tiles(image, store.labels(index), index, some, geometry, store.task(), threads);
       batch.number = batches++;
       result.times.preprocess_ms += clock.lap_milliseconds();
-      const Tensor predictions = predict(batch);
+      const Tensor predictions = predict(batch).decoded;
       result.times.inference_ms += clock.lap_milliseconds();
       require_predictions(predictions, some.size(), classes);
       const auto detections = found_in(predictions, nms, threads);

@@ -102,14 +102,6 @@ PoseLossOptions complete(PoseLossOptions options) {
 
 }  // namespace
 
-std::vector<double> keypoint_sigmas(int points, int numbers) {
-  constexpr int kCocoPoints = 17;
-  if (points == kCocoPoints && numbers == 3)
-    return {.026, .025, .025, .035, .035, .079, .079, .072, .072,
-            .062, .062, .107, .107, .087, .087, .089, .089};
-  return std::vector<double>(static_cast<size_t>(points), 1.0 / points);
-}
-
 PoseLoss::PoseLoss(int classes, int reg_max, const std::vector<int>& strides, const PoseLossOptions& options)
     : options_(complete(options)), detection_(classes, reg_max, strides, options_.detection) {}
 

@@ -6,16 +6,13 @@
 #include <array>
 #include <vector>
 
+#include "marrow/geometry/keypoint_sigmas.h"
 #include "marrow/loss/detection_loss.h"
 
 namespace marrow::loss {
 
 // Box, points, visibility (0 where points have none), class, DFL.
 using PoseTerms = std::array<double, 5>;
-
-// How exactly each of COCO's 17 points of persons is placed; of other points 1 / their number.
-// Source: COCO's keypoint evaluation, Ronchi and Perona 2017.
-std::vector<double> keypoint_sigmas(int points, int numbers);
 
 struct PoseLossOptions {
   DetectionLossOptions detection = {};

@@ -20,13 +20,6 @@ engine::EngineOptions with_least_score(engine::EngineOptions options, float leas
   return options;
 }
 
-// The decode, and the prototypes where its coefficients weigh some.
-std::vector<std::string> outputs_of(const Graph& graph, bool suppress) {
-  const DetectionOutput output = detection_output(graph, suppress);
-  if (output.decode->extra != DetectExtra::kCoefficients) return {output.name};
-  return {output.name, std::string(kPrototypesOutput)};
-}
-
 detect::Prototypes prototypes_of(const Tensor& maps) {
   return {maps.values().data(),
           static_cast<int>(maps.dim(1)),
@@ -56,9 +49,15 @@ DetectionOutput detection_output(const Graph& graph, bool suppress) {
   return overlapping.decode == nullptr || !suppress ? single : overlapping;
 }
 
+std::vector<std::string> detection_outputs(const Graph& graph, bool suppress) {
+  const DetectionOutput output = detection_output(graph, suppress);
+  if (output.decode->extra != DetectExtra::kCoefficients) return {output.name};
+  return {output.name, std::string(kPrototypesOutput)};
+}
+
 Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options)
     : options_(options),
-      network_({graph, weights}, outputs_of(graph, options.nms.suppress),
+      network_({graph, weights}, detection_outputs(graph, options.nms.suppress),
                with_least_score(options.engine, detect::least_confidence(options.nms))) {
   const DetectionOutput output = detection_output(graph, options.nms.suppress);
   options_.nms.suppress = output.suppress;

@@ -49,6 +49,9 @@ struct DetectionOutput {
 // detection head, Error{kUsage} when only boxes that want suppression are there and `suppress` is false.
 DetectionOutput detection_output(const Graph& graph, bool suppress);
 
+// The names of that and of all that goes with it: the prototypes of a head that segments.
+std::vector<std::string> detection_outputs(const Graph& graph, bool suppress);
+
 // A detection network ready to run. Compiles itself for each input size it meets and keeps the last few. One
 // caller at a time.
 class Detector {

@@ -177,6 +177,11 @@ TEST(TrainOptions, HasEveryKnownSettingWithItsDefault) {
       {"fraction", "1"},
       {"classes", "null"},
       {"cls_pw", "0"},
+      {"pose", "12"},
+      {"kobj", "1"},
+      {"angle", "1"},
+      {"overlap_mask", "true"},
+      {"mask_ratio", "4"},
       {"freeze", "null"},
       {"multi_scale", "0"},
       {"dropout", "0"},
@@ -391,7 +396,7 @@ TEST(TrainOptions, SaysOnceWhatAsksForSomethingThatIsNotHere) {
   const testing::TemporaryFolder folder;
   const auto file = folder / "args.yaml";
   for (const char* line : {"distill_model: teacher.pt", "quantize: 8", "retina_masks: true", "nms: true",
-                           "augment: True", "end2end: true", "pose: 3.0"}) {
+                           "augment: True", "end2end: true", "rle: 3.0"}) {
     SCOPED_TRACE(line);
     write_file_atomically(file, "epochs: 3\n" + std::string(line) + "\n");
     TrainOptions options;

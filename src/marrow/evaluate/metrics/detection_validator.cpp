@@ -100,6 +100,10 @@ void DetectionValidator::add_coco(const ValidatedImage& picture) {
     coco_detections_.push_back(
         {images_, detection.class_id, rounded(in_image(detection.box)), rounded_score(detection.confidence)});
   }
+  if (!picture.fields.empty()) {
+    fields_.resize(first_found);
+    fields_.insert(fields_.end(), picture.fields.begin(), picture.fields.end());
+  }
   if (picture.coco) add_coco_overlaps(picture, first_truth, first_found);
 }
 
@@ -123,10 +127,16 @@ void DetectionValidator::add_coco_overlaps(const ValidatedImage& picture, size_t
 std::vector<CocoPrediction> DetectionValidator::predictions() const {
   std::vector<CocoPrediction> predictions;
   predictions.reserve(coco_detections_.size());
-  for (const CocoDetection& one : coco_detections_)
-    predictions.push_back({file_names_[static_cast<size_t>(one.image_id)],
-                           options_.category_ids[static_cast<size_t>(one.category_id)], one.box, one.score,
-                           image_ids_[static_cast<size_t>(one.image_id)]});
+  for (size_t i = 0; i < coco_detections_.size(); ++i) {
+    const CocoDetection& one = coco_detections_[i];
+    predictions.push_back({.file_name = file_names_[static_cast<size_t>(one.image_id)],
+                           .category_id = options_.category_ids[static_cast<size_t>(one.category_id)],
+                           .box = one.box,
+                           .score = one.score,
+                           .image_id = image_ids_[static_cast<size_t>(one.image_id)],
+                           .fields = i < fields_.size() ? fields_[i] : "",
+                           .has_box = !options_.turned});
+  }
   return predictions;
 }
 

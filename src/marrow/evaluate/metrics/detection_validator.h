@@ -56,6 +56,7 @@ struct ValidatedImage {
   Overlap overlap = {};
   Overlap second_overlap = {};
   std::optional<CocoOverlaps> coco = {};  // of masks, keypoints or turned boxes
+  std::vector<std::string> fields = {};   // CocoPrediction::fields, one a detection, or none
 };
 
 // What is measured of detections beside their boxes.
@@ -116,6 +117,7 @@ class DetectionValidator {
   std::vector<std::optional<CocoImageId>> image_ids_;  // in predictions.json
   CocoGroundTruth coco_truth_;                         // numbered by class and in the order of images
   std::vector<CocoDetection> coco_detections_;
+  std::vector<std::string> fields_;  // of these; empty where none has any
   // The same with areas of masks, keypoints or turned boxes, and how the two overlap: by detection, places of
   // annotations.
   std::vector<CocoAnnotation> task_annotations_;
