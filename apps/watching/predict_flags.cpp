@@ -13,9 +13,13 @@ void declare_frame_flags(Command& command, PredictFlags& flags) {
       "--rect", &flags.rect,
       "Pad each image only to the next multiple of the stride; false, and a file of fixed size: to the "
       "full square");
+  command.flag("--retina-masks", &flags.retina_masks,
+               "Make masks at the image's size, finer than at the network's; segmentation only");
   command.flag("--save", &flags.save, "Write the images or videos with boxes drawn; detectors only");
   command.flag("--save-txt", &flags.save_txt,
-               "Write labels/NAME.txt, of a video's frame NAME_FRAME.txt: class cx cy w h, normalised");
+               "Write labels/NAME.txt, of a video's frame NAME_FRAME.txt: class cx cy w h, normalised; "
+               "outlines of masks, "
+               "corners of turned boxes, keypoints behind the box");
   command.flag("--save-conf", &flags.save_conf, "Add the confidence to each line of --save-txt");
   command.flag("--save-crop", &flags.save_crop, "Write each detection's pixels to crops/CLASS/");
   command.flag("--save-frames", &flags.save_frames,
@@ -34,7 +38,8 @@ void declare_frame_flags(Command& command, PredictFlags& flags) {
 }
 
 void declare_predict_flags(Command& command, PredictFlags& flags) {
-  command.summary("Find objects in images and videos, or classify images");
+  command.summary(
+      "Find objects, their masks, keypoints or turned boxes in images and videos, or classify images");
   add_checkpoint(command, flags.model);
   command
       .option(
@@ -65,6 +70,8 @@ predict::DetectorOptions detector_options(const PredictFlags& flags, const model
   else
     options.nms.class_confidence = model.thresholds;
   options.nms.suppress = !flags.end2end;
+  options.masks = flags.retina_masks ? predict::MaskSize::kImage : predict::MaskSize::kInput;
+  options.outlines = flags.save_txt || flags.as_json;
   options.nms.classes = class_numbers(flags.classes, model.names, "--classes");
   return options;
 }

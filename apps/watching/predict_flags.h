@@ -25,6 +25,7 @@ struct PredictFlags {
   std::vector<std::string> classes;
   bool rect = true;
   bool fast_decode = false;
+  bool retina_masks = false;
   bool save = true;
   bool save_txt = false;
   bool save_conf = false;

@@ -108,7 +108,7 @@ void Watch::say(const Frame& frame, Size picture, const FrameDetections& found,
     nlohmann::ordered_json more = {{"frame", frame.number}};
     if (frame.seconds) more["time"] = std::round(*frame.seconds * 1e6) / 1e6;
     if (tracks_) more.update(tracks_->counter().to_json());
-    fmt::print("{}\n", detect::json_line(frame.source, picture, shown, detector_.names(), more));
+    fmt::print("{}\n", detect::json_line(frame.source, picture, shown, detector_.names(), {}, more));
   }
   std::fflush(stdout);
 }

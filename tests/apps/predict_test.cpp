@@ -377,16 +377,36 @@ TEST_F(Predict, RefusesWhatIsNoCheckpoint) {
   EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
-TEST_F(Predict, RefusesTasksItCannotDo) {
+TEST_F(Predict, FindsMasksKeypointsAndTurnedBoxes) {
   picture("a.png");
-  for (const char* task : {"seg", "pose", "obb"}) {
-    const fs::path model =
-        testing::write_detector(folder_ / "other.safetensors", std::string("yolov8n-") + task);
-    const ProgramResult result =
-        run_program({"predict", "--model", model, "--source", "in"}, {.folder = folder_.path()});
-    EXPECT_EQ(result.code, 1);
-    EXPECT_SAYS(result.err, "predict knows detection and classification");
+  const std::vector<std::tuple<std::string, std::string, std::string>> tasks = {
+      {"seg", "segment", "outline"}, {"pose", "pose", "keypoints"}, {"obb", "obb", "corners"}};
+  for (const auto& [suffix, task, key] : tasks) {
+    SCOPED_TRACE(task);
+    const fs::path model = testing::write_detector(folder_ / "other.safetensors", "yolov8n-" + suffix);
+    const ProgramResult result = run_program({"predict", "--model", model, "--source", "in", "--conf",
+                                              "0.001", "--max-det", "5", "--save-txt", "--json"},
+                                             {.folder = folder_.path()});
+    EXPECT_EQ(result.code, 0) << result.err;
+    const nlohmann::json line = nlohmann::json::parse(result.out);
+    ASSERT_FALSE(line.at("detections").empty());
+    for (const nlohmann::json& one : line.at("detections")) EXPECT_TRUE(one.contains(key)) << one;
+    EXPECT_TRUE(fs::exists(folder_ / "runs" / task / "predict" / "a.png"));
+    EXPECT_TRUE(fs::exists(folder_ / "runs" / task / "predict" / "labels" / "a.txt"));
   }
+}
+
+TEST_F(Predict, RefusesWhatIsForOtherTasks) {
+  picture("a.png");
+  const fs::path model = testing::write_detector(folder_ / "other.safetensors", "yolov8n-obb");
+  const auto refused = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"predict", "--model", model, "--source", "in"});
+    const ProgramResult result = run_program(more, {.folder = folder_.path()});
+    EXPECT_NE(result.code, 0);
+    return result.err;
+  };
+  EXPECT_SAYS(refused({"--retina-masks"}), "--retina-masks is for segmentation");
+  EXPECT_SAYS(refused({"--tile", "64"}), "tiles are for detectors of upright boxes");
 }
 
 TEST_F(Predict, GivesAClassifiersTopFive) {

@@ -29,8 +29,8 @@ TEST(CocoFormat, ReadsObjectsInAnyOrder) {
   ASSERT_EQ(coco.images.size(), 1u);
   EXPECT_EQ(coco.images[0].file_name, "a.png");
   ASSERT_EQ(coco.objects.size(), 7u);
-  EXPECT_EQ(coco.objects[0].polygon.size(), 6u);
-  EXPECT_TRUE(coco.objects[2].polygon.empty());  // a mask, not corners
+  EXPECT_EQ(coco.objects[0].outline.points.size(), 6u);
+  EXPECT_TRUE(coco.objects[2].outline.points.empty());  // a mask, not corners
   EXPECT_TRUE(coco.objects[2].crowd);
   EXPECT_EQ(coco.objects[3].line, 8);
 }

@@ -42,7 +42,7 @@ TEST_F(DatasetYaml, MistakesAreNamedWithTheirLine) {
   EXPECT_EQ(error("train: a\nval: b.json\nnames: [x]"),
             ": the splits mix formats (COCO and YOLO); convert one with 'marrow data convert'");
   EXPECT_EQ(error("train: a\nval: b\nnames: [x]\nformat: coca"),
-            ":4: unknown format 'coca'. Did you mean 'coco'? Known: yolo, coco, voc, folders");
+            ":4: unknown format 'coca'. Did you mean 'coco'? Known: yolo, coco, voc, folders, dota");
 }
 
 TEST_F(DatasetYaml, SaysWhatImagesAreReadAs) {

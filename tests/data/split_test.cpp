@@ -133,13 +133,13 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
   EXPECT_GT(refused, 30);
 }
 
-TEST_F(LabelCache, VersionThreeIsReadAsTheFormatPageShowsIt) {
+TEST_F(LabelCache, VersionFourIsReadAsTheFormatPageShowsIt) {
   using namespace std::string_literals;
-  write("v3.marrow-cache", "MRWLABEL\3\0\0\0\0\0\0\0\x45\0\0\0\0\0\0\0"s + std::string(8, '\0') +
+  write("v4.marrow-cache", "MRWLABEL\4\0\0\0\0\0\0\0\x46\0\0\0\0\0\0\0"s + std::string(9, '\0') +
                                "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
-                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xdd\xf6\x67\x4e"s);
-  const CacheRead result =
-      read_label_cache(folder_ / "v3.marrow-cache", {DatasetFormat::kYolo, {}, -1, {"cat"}, {"/d", ""}, {}});
+                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xc9\x2d\x58\x7c"s);
+  const CacheRead result = read_label_cache(
+      folder_ / "v4.marrow-cache", {DatasetFormat::kYolo, Task::kDetect, {}, -1, {"cat"}, {"/d", ""}, {}});
   ASSERT_TRUE(result.scan) << result.reason;
   EXPECT_TRUE(result.scan->pictures.empty());
 }
@@ -161,6 +161,44 @@ TEST_F(LabelCache, VersionTwoIsRebuilt) {
                                          "\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0\2\0\0\0/d\0\0\0\0"s +
                                          std::string(24, '\0') + "\xb2\x14\x98\x7b"s);
   EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 2"));
+}
+
+// Version 3 knew neither tasks, nor parts of outlines, nor keypoints.
+TEST_F(LabelCache, VersionThreeIsRebuilt) {
+  using namespace std::string_literals;
+  write("labels/train.marrow-cache", "MRWLABEL\3\0\0\0\0\0\0\0\x45\0\0\0\0\0\0\0"s + std::string(8, '\0') +
+                                         "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
+                                         "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xdd\xf6\x67\x4e"s);
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 3"));
+}
+
+TEST_F(LabelCache, KeepsPartsAndKeypoints) {
+  const auto key = [](int keypoints) {
+    return CacheKey{DatasetFormat::kYolo, Task::kPose, {keypoints, 3}, -1, {"cat"}, {"/d", ""}, {}};
+  };
+  Scan scan;
+  scan.pictures.emplace_back();
+  scan.pictures[0].usable = true;
+  LabelledImage& image = scan.pictures[0].image;
+  image.width = image.height = 20;
+  image.labels = {{0, .5, .5, .2, .2}, {0, .3, .3, .1, .2}};
+  image.polygons = {Polygon(7, {.5, .25}), Polygon(3, {.1, .2})};
+  image.parts = {{3}, {}};
+  image.keypoints.assign(4, {.1, .2, 2});
+  write_label_cache(cache_, key(2), scan);
+  const CacheRead read = read_label_cache(cache_, key(2));
+  ASSERT_TRUE(read.scan) << read.reason;
+  EXPECT_EQ(read.scan->pictures[0].image, image);
+  EXPECT_EQ(read_label_cache(cache_, key(3)).reason, "kpt_shape has changed");
+  CacheKey other = key(2);
+  other.task = Task::kDetect;
+  EXPECT_EQ(read_label_cache(cache_, other).reason, "it is of labels for another task");
+  // Parts that are none.
+  for (const PartStarts& starts : {PartStarts{0}, PartStarts{7}, PartStarts{3, 3}}) {
+    image.parts[0] = starts;
+    write_label_cache(cache_, key(2), scan);
+    EXPECT_FALSE(read_label_cache(cache_, key(2)).scan);
+  }
 }
 
 TEST_F(LabelCache, KeepsRegionsToIgnore) {

@@ -5,7 +5,10 @@
 
 #include "marrow/base/files.h"
 #include "marrow/data/dataset_split.h"
-#include "marrow/data/tools/synth_shapes.h"
+#include "marrow/data/outline_parts.h"
+#include "marrow/data/tools/synth_object.h"
+#include "marrow/outline/raster.h"
+#include "marrow/outline/turned_box.h"
 #include "support.h"
 
 namespace marrow::data {
@@ -117,6 +120,114 @@ TEST_F(Synth, RefusesWhatCannotBeDrawn) {
   EXPECT_FALSE(fs::exists(folder_ / "d"));
   write("d/data.yaml", "");
   EXPECT_NE(error([](SynthOptions&) {}).find("there is a dataset already"), std::string::npos);
+}
+
+// A dataset of one task, read again by its rules.
+class SynthTasks : public Synth {
+ protected:
+  std::vector<LabelledImage> read(Task task, SynthOptions options = small()) {
+    options.task = task;
+    write_synth_dataset(folder_ / task_name(task), options);
+    Dataset dataset = read_dataset(folder_ / task_name(task));
+    dataset.task = task;
+    std::vector<LabelledImage> images;
+    for (const Split& split : dataset.splits) {
+      SplitLabels labels = load_split(dataset, split.name);
+      EXPECT_TRUE(labels.problems.empty()) << labels.problems[0].text();
+      std::ranges::move(labels.images, std::back_inserter(images));
+    }
+    return images;
+  }
+};
+
+TEST_F(SynthTasks, OutlinesFilledAreThePixelsThatAreSeen) {
+  size_t compared = 0;
+  for (const char* shape : {"ring", "cross", "star"}) {
+    SynthOptions options = small();
+    options.classes = {shape};
+    options.objects = 1;
+    options.task = Task::kSegment;
+    for (int64_t i = 0; i < 10; ++i) {
+      const SynthImage picture = draw_synth_image(options, i);
+      if (picture.labels.empty()) continue;
+      LabelledImage labelled;
+      labelled.width = picture.image.width(), labelled.height = picture.image.height();
+      labelled.labels = picture.labels;
+      labelled.polygons = picture.polygons;
+      labelled.parts = picture.parts;
+      std::vector<Point<ImagePixels>> points;
+      for (const auto& [x, y] : joined_parts(labelled, 0))
+        points.push_back({static_cast<float>(x * labelled.width), static_cast<float>(y * labelled.height)});
+      const Mask mask = outline::fill(points, {labelled.width, labelled.height});
+      // A ring's hole is no part of it: the area of its box is far larger.
+      const auto& box = picture.labels[0].box;
+      const double share =
+          static_cast<double>(mask.area()) / (box.width * labelled.width * box.height * labelled.height);
+      EXPECT_LT(share, 0.72) << shape;
+      EXPECT_GT(share, 0.2) << shape;
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 15u);
+}
+
+TEST_F(SynthTasks, OutlinesReadBack) {
+  size_t parts = 0;
+  for (const LabelledImage& image : read(Task::kSegment)) {
+    ASSERT_EQ(image.polygons.size(), image.labels.size());
+    parts += image.polygons.size();
+  }
+  EXPECT_GT(parts, 10u);
+}
+
+TEST_F(SynthTasks, TurnedBoxesTouchTheirShape) {
+  SynthOptions options = small();
+  options.classes = {"square"};
+  options.objects = 1;
+  options.task = Task::kObb;
+  for (int64_t i = 0; i < 20; ++i) {
+    const SynthImage picture = draw_synth_image(options, i);
+    if (picture.labels.empty()) continue;
+    std::vector<Point<ImagePixels>> points;
+    for (const auto& [x, y] : picture.polygons.at(0))
+      points.push_back(
+          {static_cast<float>(x * picture.image.width()), static_cast<float>(y * picture.image.height())});
+    const RotatedBox<ImagePixels> box = outline::turned_box(points);
+    EXPECT_GT(box.width / box.height, 1.3);
+    EXPECT_LT(box.width / box.height, 3);
+    // The box of what is seen lies in the bounds of the turned one.
+    const Box<ImagePixels> bounds = box.bounds();
+    const auto seen = picture.labels[0].box.corner_form();
+    EXPECT_GE(seen.x1 * picture.image.width(), bounds.x1 - 1);
+    EXPECT_LE(seen.x2 * picture.image.width(), bounds.x2 + 1);
+    EXPECT_GE(seen.y1 * picture.image.height(), bounds.y1 - 1);
+    EXPECT_LE(seen.y2 * picture.image.height(), bounds.y2 + 1);
+  }
+  for (const LabelledImage& image : read(Task::kObb))
+    for (const Polygon& polygon : image.polygons) EXPECT_EQ(polygon.size(), 4u);
+}
+
+TEST_F(SynthTasks, KeypointsKnowWhatHidesThem) {
+  std::vector<int> visibilities(3);
+  SynthOptions options = small();
+  options.images = 40;
+  for (const LabelledImage& image : read(Task::kPose, options)) {
+    ASSERT_EQ(image.keypoints.size(), image.labels.size() * kSynthKeypoints);
+    for (const LabelKeypoint& point : image.keypoints)
+      ++visibilities.at(static_cast<size_t>(point.visibility));
+    for (size_t i = 0; i < image.labels.size(); ++i) {  // the upper end is above the lower one
+      const LabelKeypoint &top = image.keypoints[i * 5], &bottom = image.keypoints[i * 5 + 2];
+      if (top.visibility > 0 && bottom.visibility > 0) {
+        EXPECT_LT(top.y, bottom.y);
+      }
+    }
+  }
+  EXPECT_GT(visibilities[0], 0);
+  EXPECT_GT(visibilities[1], 0);
+  EXPECT_GT(visibilities[2], visibilities[1]);
+  const Dataset dataset = read_dataset(folder_ / "pose");
+  EXPECT_EQ(dataset.skeleton.flip_idx, (std::vector<int>{0, 3, 2, 1, 4}));
+  EXPECT_EQ(dataset.skeleton.names.size(), synth_classes().size());
 }
 
 TEST(SynthShapes, DistancesHaveTheRightSign) {

@@ -8,7 +8,7 @@ namespace {
 using Kind = Problem::Kind;
 
 ParsedLabels parse_rows(std::string_view text, int classes = 4) {
-  return parse_yolo_labels(text, "a.txt", classes);
+  return parse_yolo_labels(text, "a.txt", {.classes = classes});
 }
 
 std::string first_problem(const ParsedLabels& parsed) {
@@ -53,7 +53,7 @@ TEST(YoloFormat, EveryRowIsJudgedAlone) {
 TEST(YoloFormat, KeypointsBehindABoxArePassedOver) {
   const KeypointShape four = {4, 2}, two = {2, 3};
   const auto parse = [](const char* text, KeypointShape shape) {
-    return parse_yolo_labels(text, "a.txt", 4, shape);
+    return parse_yolo_labels(text, "a.txt", {.classes = 4, .keypoints = shape});
   };
   // 13 columns are a polygon of six points without kpt_shape.
   const ParsedLabels parsed = parse("2 .5 .5 .4 .2 0 0 .9 .9 3 3 -1 0\n1 .3 .3 .2 .2\n", four);
@@ -168,12 +168,12 @@ TEST(YoloFormat, WritesWhatItReads) {
   const ParsedLabels parsed = parse_rows("1 0.715625 0.5 0.123457 1\n");
   image.labels = parsed.labels;
   ASSERT_EQ(image.labels.size(), 1u);
-  EXPECT_EQ(yolo_label_lines(image, true), "1 0.715625 0.5 0.123457 1\n");
+  EXPECT_EQ(yolo_label_lines(image, Task::kSegment), "1 0.715625 0.5 0.123457 1\n");
   const ParsedLabels polygon = parse_rows("1 0.1 0.2 0.3 0.4 0.5 0.25\n");
   image.labels = polygon.labels;
   image.polygons = polygon.polygons;
-  EXPECT_EQ(yolo_label_lines(image, true), "1 0.1 0.2 0.3 0.4 0.5 0.25\n");
-  EXPECT_EQ(yolo_label_lines(image, false), "1 0.3 0.3 0.4 0.2\n");
+  EXPECT_EQ(yolo_label_lines(image, Task::kSegment), "1 0.1 0.2 0.3 0.4 0.5 0.25\n");
+  EXPECT_EQ(yolo_label_lines(image, Task::kDetect), "1 0.3 0.3 0.4 0.2\n");
 }
 
 TEST(YoloFormat, LabelsLieBesideTheLastImagesFolder) {

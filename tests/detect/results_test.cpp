@@ -56,7 +56,7 @@ TEST(Summary, CountsByClass) {
 TEST(JsonLine, HasTheNumbersOfTracksAndWhatElseIsKnown) {
   Detection one = three()[0];
   one.track_id = 12;
-  const std::string line = json_line("a", {640, 480}, std::vector{one}, kNames, {{"frame", 3}});
+  const std::string line = json_line("a", {640, 480}, std::vector{one}, kNames, {}, {{"frame", 3}});
   EXPECT_EQ(line, R"({"image":"a","width":640,"height":480,"frame":3,"detections":[{"track_id":12,"class":0,)"
                   R"("name":"person","confidence":0.87654,"box":[10.0,20.0,50.0,80.0]}]})");
   EXPECT_EQ(label_lines({200, 100}, std::vector{one}, true), "0 0.15 0.5 0.2 0.6 0.876543 12\n");

@@ -76,12 +76,13 @@ TEST(EngineOps, DetectDecodeLeavesOutAnchorsWithoutScores) {
       const auto value = [&](const Tensor& tensor, int64_t n, int64_t row, int64_t anchor) {
         return tensor.values()[static_cast<size_t>((n * rows + row) * anchors + anchor)];
       };
+      const int64_t end = 4 + std::get<DetectDecode>(op.graph.nodes.back().operation).classes;
       // Each anchor's best score; so high a threshold that one in a hundred passes.
       std::vector<float> best;
       for (int64_t n = 0; n < images; ++n)
         for (int64_t a = 0; a < anchors; ++a) {
           best.push_back(0);
-          for (int64_t row = 4; row < rows; ++row)
+          for (int64_t row = 4; row < end; ++row)
             best.back() = std::max(best.back(), value(wanted, n, row, a));
         }
       std::vector<float> sorted = best;

@@ -85,7 +85,9 @@ inline std::vector<Node> different_nodes() {
   add(DetectDecode{.classes = 80, .strides = {8}},
       std::vector<std::function<void(DetectDecode&)>>{
           [](DetectDecode& o) { o.classes = 2; }, [](DetectDecode& o) { o.reg_max = 8; },
-          [](DetectDecode& o) { o.strides = {16}; }, [](DetectDecode& o) { o.bins = "bins"; }});
+          [](DetectDecode& o) { o.strides = {16}; }, [](DetectDecode& o) { o.bins = "bins"; },
+          [](DetectDecode& o) { o.extra = DetectExtra::kAngle; },
+          [](DetectDecode& o) { o.extra_channels = 1; }});
   for (const Operation& plain :
        std::vector<Operation>{Add{}, Multiply{}, Concat{}, GlobalAveragePool{}, Flatten{}})
     nodes.push_back(node_of(plain));

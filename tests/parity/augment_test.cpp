@@ -294,7 +294,7 @@ TEST(parity_augment, Flips) {
       SCOPED_TRACE(direction);
       loader::Sample sample{
           image, objects_of_normalised(golden.at("flip.xywhn_in"), nullptr, loader::size_of(image))};
-      flip(sample);
+      flip(sample, {});
       EXPECT_TRUE(sample.image == image_of(golden.at(std::string(direction) + ".img")));
       const Tensor& wanted = golden.at(std::string(direction) + ".xywhn");
       ASSERT_EQ(static_cast<int64_t>(sample.objects.size()), wanted.dim(0));

@@ -8,40 +8,13 @@
 
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
+#include "support/nms_settings.h"
 #include "support/read_json.h"
 
 namespace marrow {
 namespace {
 
 using nlohmann::json;
-
-// What a case does not list has the defaults of the reference's function.
-detect::NmsOptions nms_options(const json& settings) {
-  detect::NmsOptions options;
-  options.iou = 0.45f;
-  for (const auto& [key, value] : settings.items()) {
-    if (key == "conf_thres") {
-      options.confidence = value.get<float>();
-    } else if (key == "iou_thres") {
-      options.iou = value.get<float>();
-    } else if (key == "max_det") {
-      options.max_detections = value.get<int>();
-    } else if (key == "max_nms") {
-      options.max_candidates = value.get<int>();
-    } else if (key == "max_wh") {
-      options.max_side = value.get<float>();
-    } else if (key == "agnostic") {
-      options.agnostic = value.get<bool>();
-    } else if (key == "multi_label") {
-      options.multi_label = value.get<bool>();
-    } else if (key == "classes") {
-      if (!value.is_null()) options.classes = value.get<std::vector<int>>();
-    } else {
-      ADD_FAILURE() << "unknown setting " << key;
-    }
-  }
-  return options;
-}
 
 void expect_detections(const std::vector<detect::InputDetection>& found, const Tensor& rows,
                        const Tensor& anchors) {
@@ -68,7 +41,7 @@ TEST(parity_nms, EverySetting) {
       int64_t batch = prediction.dim(0), channels = prediction.dim(1), anchors = prediction.dim(2);
       const json description = testing::read_json(entry.path());
       for (const json& row : description.at("cases")) {
-        detect::NmsOptions options = nms_options(row.at("settings"));
+        detect::NmsOptions options = testing::nms_options(row.at("settings"));
         for (int64_t image = 0; image < batch; ++image) {
           std::string prefix =
               "case" + std::to_string(row.at("case").get<int>()) + ".img" + std::to_string(image) + ".";

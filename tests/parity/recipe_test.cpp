@@ -175,7 +175,8 @@ TEST(parity_run_layout, RunsOf84AreRead) {
       EXPECT_EQ(header, header.find("box_loss") == std::string::npos
                             ? rates(train::classification_columns())
                             : rates(train::detection_columns(
-                                  header.find("l1_loss") == std::string::npos ? "dfl_loss" : "l1_loss")));
+                                  {"box_loss", "cls_loss",
+                                   header.find("l1_loss") == std::string::npos ? "dfl_loss" : "l1_loss"})));
     }
     EXPECT_GT(settings, 0);
     EXPECT_GT(tables, 0);

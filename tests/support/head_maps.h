@@ -42,6 +42,39 @@ struct Map {
 };
 
 template <class T>
+loss::MapView<const T> constant(const loss::MapView<T>& map) {
+  return {map.data, map.images, map.channels, map.height, map.width, map.lanes, map.image_step};
+}
+
+// Other maps beside a head's: those of its extra, prototypes.
+template <class T>
+struct MapList {
+  std::vector<Map<T>> maps;
+
+  std::vector<loss::MapView<const T>> views() const {
+    std::vector<loss::MapView<const T>> views;
+    for (const Map<T>& map : maps) views.push_back(constant(map.view));
+    return views;
+  }
+  std::vector<loss::MapView<T>> mutable_views() const {
+    std::vector<loss::MapView<T>> views;
+    for (const Map<T>& map : maps) views.push_back(map.view);
+    return views;
+  }
+};
+// Of (N, C, H, W) float32.
+template <class T>
+MapList<T> map_list_of(const std::vector<Tensor>& tensors, int64_t lanes) {
+  MapList<T> list;
+  for (const Tensor& tensor : tensors) {
+    list.maps.emplace_back(tensor.dim(0), tensor.dim(1), MapSize{tensor.dim(2), tensor.dim(3)}, lanes);
+    size_t place = 0;
+    list.maps.back().for_each([&](T& number) { number = tensor.values()[place++]; });
+  }
+  return list;
+}
+
+template <class T>
 struct Level {
   Map<T> sides, classes;
 };
@@ -81,10 +114,6 @@ class HeadMaps {
   }
 
  private:
-  static loss::MapView<const T> constant(const loss::MapView<T>& map) {
-    return {map.data, map.images, map.channels, map.height, map.width, map.lanes, map.image_step};
-  }
-
   std::vector<Level<T>> levels_;
 };
 

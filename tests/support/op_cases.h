@@ -220,26 +220,39 @@ inline std::vector<OpCase> others() {
 }
 
 // The decode's boxes are in pixels of the input (up to 64 here), its scores in [0, 1].
-inline OpCase decode_case(int classes, int reg_max, int64_t images) {
-  return {fmt::format("decode_nc{}_bins{}_n{}", classes, reg_max, images),
-          graph_of(5,
-                   [&](GraphBuilder& g, Value x) {
-                     std::vector<Value> maps;
-                     for (const int stride : {2, 4, 8})
-                       maps.push_back(g.conv(x, fmt::format("p{}", stride),
-                                             {.out = 4 * reg_max + classes,
-                                              .kernel = stride,
-                                              .stride = stride,
-                                              .padding = Padding{0, 0}}));
-                     return g.detect_decode(maps, "dfl", classes, reg_max);
-                   }),
-          {images, 5, 64, 48},
-          1e-6};
+inline OpCase decode_case(int classes, int reg_max, int64_t images, DetectExtra extra = DetectExtra::kNone,
+                          int extra_channels = 0) {
+  return {
+      fmt::format("decode_nc{}_bins{}_n{}_{}{}", classes, reg_max, images, extra_channels, extra_name(extra)),
+      graph_of(5,
+               [&](GraphBuilder& g, Value x) {
+                 std::vector<Value> maps, extras;
+                 const auto map = [&](std::string name, int channels, int stride) {
+                   return g.conv(
+                       x, fmt::format("{}{}", name, stride),
+                       {.out = channels, .kernel = stride, .stride = stride, .padding = Padding{0, 0}});
+                 };
+                 for (const int stride : {2, 4, 8}) {
+                   maps.push_back(map("p", 4 * reg_max + classes, stride));
+                   if (extra != DetectExtra::kNone) extras.push_back(map("e", extra_channels, stride));
+                 }
+                 return g.detect_decode(maps, "dfl", classes, reg_max, extra, extras);
+               }),
+      {images, 5, 64, 48},
+      1e-6};
 }
 
 inline std::vector<OpCase> decodes() {
-  return {decode_case(80, 16, 1), decode_case(1, 16, 3), decode_case(7, 5, 2), decode_case(80, 1, 2),
-          decode_case(1, 1, 1)};
+  return {decode_case(80, 16, 1),
+          decode_case(1, 16, 3),
+          decode_case(7, 5, 2),
+          decode_case(80, 1, 2),
+          decode_case(1, 1, 1),
+          decode_case(3, 16, 2, DetectExtra::kCoefficients, 32),
+          decode_case(1, 1, 1, DetectExtra::kCoefficients, 5),
+          decode_case(1, 16, 2, DetectExtra::kVisiblePoints, 51),
+          decode_case(2, 4, 1, DetectExtra::kPoints, 8),
+          decode_case(15, 16, 2, DetectExtra::kAngle, 1)};
 }
 
 }  // namespace marrow::testing

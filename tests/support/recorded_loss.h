@@ -36,14 +36,16 @@ class RecordedTensors {
   Weights tensors_;
 };
 
-// (T, 6) float32, an object a row, of recorded "batch_idx", "cls" and "bboxes".
+// (T, 6) float32, an object a row, of recorded "batch_idx", "cls" and "bboxes"; (T, 7) of turned boxes.
 inline Tensor target_rows(const Tensor& images, const Tensor& classes, const Tensor& boxes) {
   const Tensor image = images.to_float(), label = classes.to_float(), box = boxes.to_float();
-  Tensor rows({image.size(), 6});
+  const auto numbers = static_cast<size_t>(box.dim(1)), columns = numbers + 2;
+  Tensor rows({image.size(), static_cast<int64_t>(columns)});
   for (size_t i = 0; i < static_cast<size_t>(image.size()); ++i) {
-    rows.values()[6 * i] = image.values()[i];
-    rows.values()[6 * i + 1] = label.values()[i];
-    std::ranges::copy(box.values().subspan(4 * i, 4), rows.values().subspan(6 * i + 2).begin());
+    rows.values()[columns * i] = image.values()[i];
+    rows.values()[columns * i + 1] = label.values()[i];
+    std::ranges::copy(box.values().subspan(numbers * i, numbers),
+                      rows.values().subspan(columns * i + 2).begin());
   }
   return rows;
 }

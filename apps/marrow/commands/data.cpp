@@ -10,6 +10,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/data/dataset.h"
+#include "marrow/data/task_labels.h"
 #include "marrow/data/tools/check.h"
 #include "marrow/data/tools/synth.h"
 #include "support/common_options.h"
@@ -20,7 +21,7 @@ namespace marrow::cli {
 namespace {
 
 struct CheckArguments {
-  std::string data;
+  std::string data, task = "detect";
   std::vector<std::string> names;
   RunFolderOptions folder{.project = "runs/data", .name = "check"};
   bool json = false;
@@ -28,7 +29,8 @@ struct CheckArguments {
 };
 
 int check(const CheckArguments& arguments) {
-  const data::Dataset dataset = open_dataset(arguments.data, arguments.names);
+  const data::Dataset dataset = open_dataset(arguments.data, arguments.names, arguments.task);
+  data::require_keypoints(dataset);
   const auto folder = arguments.folder.make();
   data::CheckOptions options{.image_size = arguments.image_size,
                              .threads = arguments.threads,
@@ -57,6 +59,7 @@ void declare_check(Command& command) {
   command.summary("Find every problem of a dataset, with file and line");
   add_data_argument(command, "DATA", arguments->data);
   add_class_names(command, arguments->names);
+  add_label_task(command, arguments->task, "What the labels are for: by its rules they are read and drawn");
   command
       .option("--imgsz", &arguments->image_size, "Longer side in training (pixels), for the sizes of boxes")
       .type("PIXELS")
@@ -69,12 +72,13 @@ void declare_check(Command& command) {
 }
 
 struct SynthArguments {
-  std::string out;
+  std::string out, task = "detect";
   std::vector<std::string> classes = {"shapes"};
   data::SynthOptions options;
 };
 
 int synth(SynthArguments arguments) {
+  arguments.options.task = task_named(arguments.task).value_or(Task::kDetect);
   if (arguments.classes != std::vector<std::string>{"shapes"}) arguments.options.classes = arguments.classes;
   data::SynthSummary summary;
   {
@@ -113,6 +117,8 @@ void declare_synth(Command& command) {
               "Channels; others than 3 as TIFF, grey or colours in turn")
       .range(1, kMaxSampleChannels);
   command.option("--bits", &options.samples.bits, "Bits of a sample: 8, or 16 as TIFF").range(8, 16);
+  add_label_task(command, arguments->task,
+                 "What to label: boxes, outlines, five keypoints, or boxes that are turned");
   add_seed(command, options.seed);
   add_threads(command, options.threads);
   command.example("marrow data synth shapes --images 500 --classes disc,star --seed 7");

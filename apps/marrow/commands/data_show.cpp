@@ -30,13 +30,14 @@ namespace {
 
 // Without those that only matter to a whole run.
 bool concerns_a_batch(const train::TrainOption& option) {
-  constexpr std::string_view kOthers[] = {"label_smoothing", "close_mosaic", "copy_paste_mode"};
+  constexpr std::string_view kOthers[] = {"label_smoothing", "close_mosaic"};
   if (option.key == "tile" || option.key == "overlap") return true;
   return option.group == "Augmentation" && std::ranges::find(kOthers, option.key) == std::end(kOthers);
 }
 
 struct Options {
   std::string data;
+  std::string task = "detect";
   std::string split = "train";
   int imgsz = 0;
   int batch = train::kDefaultBatch;
@@ -57,13 +58,15 @@ int image_size(const Options& options) {
   return (options.train.tile + kMultiple - 1) / kMultiple * kMultiple;
 }
 
-loader::DetectionLoaderOptions loader_options(const Options& options, int64_t images) {
+loader::DetectionLoaderOptions loader_options(const Options& options, const data::Dataset& dataset,
+                                              int64_t images) {
   loader::DetectionLoaderOptions loader;
   loader.batch = static_cast<int>(std::clamp<int64_t>(images, 1, options.batch));
   loader.seed = options.seed;
   loader.rectangular = options.rect;
   loader.pad = options.validation ? 0.5 : 0;
-  if (!options.validation) loader.augment = loader::augment_settings_of(options.train);
+  if (!options.validation)
+    loader.augment = loader::augment_settings_of(options.train, dataset.skeleton.flip_idx);
   loader.epochs = options.epoch + 1;
   return loader;
 }
@@ -125,7 +128,7 @@ int show_classes(const Options& options, const data::Dataset& dataset) {
 }
 
 int run(const Options& options) {
-  const data::Dataset dataset = open_dataset(options.data);
+  const data::Dataset dataset = open_dataset(options.data, {}, options.task);
   if (dataset.format == data::DatasetFormat::kFolders) return show_classes(options, dataset);
   const evaluate::OpenedSplit opened =
       evaluate::open_split(dataset, options.split,
@@ -134,7 +137,7 @@ int run(const Options& options) {
                             .cache = loader::ImageCache::kRecent,
                             .say = talk});
   const loader::DetectionLoaderOptions settings =
-      loader_options(options, static_cast<int64_t>(opened.images->size()));
+      loader_options(options, dataset, static_cast<int64_t>(opened.images->size()));
   loader::DetectionLoader loader(opened.images, settings, options.epoch, options.first);
   return show_batches(options, loader, settings.batch, [&](const loader::DetectionBatch& batch) {
     return loader::batch_sheet(batch, dataset.names);
@@ -147,6 +150,8 @@ void declare_data_show(Command& command) {
   auto options = std::make_shared<Options>();
   command.summary("Draw batches as the network will see them");
   add_data_argument(command, "DATA", options->data);
+  add_label_task(command, options->task,
+                 "What the labels are for: masks, keypoints or turned boxes are drawn");
   command.option("--split", &options->split, "Split to draw").type("SPLIT");
   command
       .option(

@@ -22,12 +22,17 @@ namespace {
 
 // How a new dataset is written.
 struct WriteArguments {
-  std::string out, to, images = "copy";
+  std::string out, to, images = "copy", task = "detect";
   bool polygons = false;
   int threads = 0;
 
-  data::WriteOptions options(data::DatasetFormat source) const {
-    data::WriteOptions result{.to = source, .polygons = polygons, .threads = threads};
+  data::WriteOptions options(data::DatasetFormat source, const data::Skeleton& skeleton) const {
+    data::WriteOptions result{
+        .to = source == data::DatasetFormat::kDota ? data::DatasetFormat::kYolo : source,
+        .polygons = polygons,
+        .task = task_named(task).value_or(Task::kDetect),
+        .skeleton = skeleton,
+        .threads = threads};
     for (const data::DatasetFormat format :
          {data::DatasetFormat::kYolo, data::DatasetFormat::kCoco, data::DatasetFormat::kVoc})
       if (to == data::format_name(format)) result.to = format;
@@ -45,6 +50,7 @@ void add_out(Command& command, WriteArguments& write) {
 Option& add_writing(Command& command, WriteArguments& write) {
   command.option("--images", &write.images, "How images get there").choices({"copy", "hardlink", "symlink"});
   command.flag("--polygons", &write.polygons, "To yolo: write polygons where the source has them");
+  add_label_task(command, write.task, "What the labels are for: by its rules they are read and written");
   add_threads(command, write.threads);
   return command.option("--to", &write.to, "Format to write").choices({"yolo", "coco", "voc"});
 }
@@ -70,8 +76,8 @@ struct ConvertArguments {
 };
 
 int convert(const ConvertArguments& arguments) {
-  const data::Dataset dataset = open_dataset(arguments.in, arguments.names);
-  data::WriteOptions options = arguments.write.options(dataset.format);
+  const data::Dataset dataset = open_dataset(arguments.in, arguments.names, arguments.write.task);
+  data::WriteOptions options = arguments.write.options(dataset.format, dataset.skeleton);
   data::ReadSummary summary;
   {
     ProgressLine line;
@@ -92,10 +98,10 @@ struct SplitArguments {
 };
 
 int split(const SplitArguments& arguments) {
-  const data::Dataset dataset = open_dataset(arguments.in, arguments.names);
+  const data::Dataset dataset = open_dataset(arguments.in, arguments.names, arguments.write.task);
   dataset.require_boxes();
   data::DivideOptions options = arguments.divide;
-  options.write = arguments.write.options(dataset.format);
+  options.write = arguments.write.options(dataset.format, dataset.skeleton);
   data::DivideSummary summary;
   {
     ProgressLine line;
@@ -138,10 +144,11 @@ std::map<std::string, std::string> class_map(const std::vector<std::string>& pai
 }
 
 int merge(const MergeArguments& arguments) {
-  data::MergeOptions options{.rename = class_map(arguments.rename),
-                             .write = arguments.write.options(data::DatasetFormat::kYolo)};
   std::vector<data::Dataset> datasets;
-  for (const std::string& in : arguments.in) datasets.push_back(open_dataset(in));
+  for (const std::string& in : arguments.in) datasets.push_back(open_dataset(in, {}, arguments.write.task));
+  data::MergeOptions options{
+      .rename = class_map(arguments.rename),
+      .write = arguments.write.options(data::DatasetFormat::kYolo, datasets.front().skeleton)};
   data::MergeSummary summary;
   {
     ProgressLine line;

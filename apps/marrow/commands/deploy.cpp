@@ -127,7 +127,6 @@ int deploy_model(const Options& options) {
   require_storable(options.model, trained.model);
   std::optional<data::Dataset> dataset;
   if (!options.data.empty()) dataset = open_dataset(options.data);
-  check_task(options.model, trained.model);
   if (dataset) check_task(options.model, trained.model, options.data, *dataset);
   const Size size = input_size(options.model, trained.model, options.imgsz);
   AccuracyOptions measured = {

@@ -213,12 +213,9 @@ int export_model_file(const Options& options) {
   if (options.format != "onnx") {
     export_state_dict(options, trained, output);
   } else {
-    if (trained.model.task != "detect" && trained.model.task != "classify")
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("{}: a model for '{}'; detectors and classifiers are exported", options.model,
-                              trained.model.task));
     if (options.nms && trained.model.task != "detect")
-      throw Error(ErrorKind::kUsage, options.model + ": a classifier; --nms is for detectors");
+      throw Error(ErrorKind::kUsage, fmt::format("{}: a model for '{}'; --nms is for detectors of boxes",
+                                                 options.model, trained.model.task));
     export_onnx(options, trained, output);
   }
   fmt::print("written: {}\n", output.string());

@@ -151,22 +151,33 @@ class DetectionRun : public Prediction {
                detect::summary_text(result.detections, names_), times_text(result.times));
     const Size size = {decoded.full.width, decoded.full.height};
     const std::vector<detect::Detection> detections = in_full_pixels(result.detections, decoded);
+    const detect::DetectionExtras extras = in_full_pixels(result.extras, decoded);
     if (options_.as_json)
-      fmt::print("{}\n", detect::json_line(picture.path.string(), size, detections, names_));
+      fmt::print("{}\n", detect::json_line(picture.path.string(), size, detections, names_, extras));
     say_shape(result.network);
     if (options_.save_txt) {
-      detect::write_labels(label_path(picture), size, detections, options_.save_conf);
+      detect::write_labels(label_path(picture), size, detections, options_.save_conf, extras);
       labels_ += !detections.empty();
     }
-    save_images(picture, decoded.image, result.detections);
+    save_images(picture, decoded.image, result);
     return result.times;
   }
 
   // What --fast-decode shrank is said in pixels of the file's image.
+  struct Factors {
+    explicit Factors(const image::DecodedImage& decoded)
+        : x(static_cast<float>(decoded.full.width) / static_cast<float>(decoded.image.width())),
+          y(static_cast<float>(decoded.full.height) / static_cast<float>(decoded.image.height())) {}
+    float x, y;
+  };
+  static detect::DetectionExtras in_full_pixels(const detect::DetectionExtras& extras,
+                                                const image::DecodedImage& decoded) {
+    const auto [x, y] = Factors(decoded);
+    return detect::scaled(extras, x, y);
+  }
   static std::vector<detect::Detection> in_full_pixels(std::vector<detect::Detection> detections,
                                                        const image::DecodedImage& decoded) {
-    const float x = static_cast<float>(decoded.full.width) / static_cast<float>(decoded.image.width());
-    const float y = static_cast<float>(decoded.full.height) / static_cast<float>(decoded.image.height());
+    const auto [x, y] = Factors(decoded);
     for (detect::Detection& detection : detections) {
       const Box<ImagePixels> box = detection.box;
       detection.box = {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y};
@@ -175,12 +186,12 @@ class DetectionRun : public Prediction {
   }
 
   void save_images(const Picture& picture, const image::Image& image,
-                   const std::vector<detect::Detection>& detections) {
+                   const predict::DetectionResult& result) {
     if (!options_.save_crop && !options_.save) return;
     image::Image drawn = image::displayed(image);
-    if (options_.save_crop) crops_.save(picture.output, drawn, detections, names_);
+    if (options_.save_crop) crops_.save(picture.output, drawn, result.detections, names_);
     if (options_.save) {
-      detect::draw_detections(drawn, detections, names_);
+      detect::draw_detections(drawn, result.detections, names_, result.extras);
       image::write_image(detect::annotated_path(folder_, picture.output, picture.path), drawn.pixels());
     }
   }
@@ -247,8 +258,8 @@ predict::ClassifierOptions classifier_options(const PredictFlags& o, const model
 }
 
 fs::path run_folder(const PredictFlags& options, const std::string& task) {
-  const bool writes =
-      (options.save && task == "detect") || options.save_txt || (options.save_crop && task == "detect");
+  const bool detects = task != "classify";
+  const bool writes = options.save_txt || (detects && (options.save || options.save_crop));
   return writes ? options.folder.make(task) : fs::path();
 }
 
@@ -256,10 +267,6 @@ int predict(const PredictFlags& options, const std::vector<std::string>& words) 
   if (detect::video_kind(options.source)) become_video_program(words, options.source);
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
-  if (task != "detect" && task != "classify")
-    throw Error(
-        ErrorKind::kUnsupported,
-        fmt::format("{}: a model for '{}'; predict knows detection and classification", options.model, task));
   if (task == "classify" && (options.tiles.side.value_or(0) > 0 || !options.classes.empty() ||
                              options.save_crop || options.nms.agnostic || options.fast_decode))
     throw Error(ErrorKind::kUsage, options.model +
@@ -267,7 +274,10 @@ int predict(const PredictFlags& options, const std::vector<std::string>& words) 
                                        "--fast-decode are for detectors");
   const auto pictures = detect::expand_sources(options.source);
   // Options are refused before a folder is made.
-  if (task == "detect") {
+  if (options.retina_masks && task != "segment")
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: a model for '{}'; --retina-masks is for segmentation", options.model, task));
+  if (task != "classify") {
     const predict::DetectorOptions how = detector_options(options, trained.model);
     return DetectionRun(options, run_folder(options, task), std::move(trained), how).run(pictures);
   }

@@ -19,6 +19,7 @@
 #include "marrow/evaluate/classifier_validation.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
+#include "marrow/evaluate/metrics/dota_predictions.h"
 #include "marrow/evaluate/open_split.h"
 #include "marrow/evaluate/validation_plots.h"
 #include "marrow/geometry/input_format.h"
@@ -44,7 +45,8 @@ struct Options {
   std::string split = "val";
   int imgsz = 0;
   int batch = train::kDefaultBatch;
-  detect::NmsOptions nms{.confidence = evaluate::kValidationConfidence};
+  std::optional<double> confidence;
+  detect::NmsOptions nms;
   bool end2end = false;
   TileFlags tiles;
   bool rect = true;
@@ -135,7 +137,7 @@ evaluate::DetectorValidation measure_boxes(const Options& options, const TileOpt
   const int64_t batches = loader.batches_per_epoch();
   return evaluate::validate_detector(
       loader, *split.images, how,
-      [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads,
+      [&](const loader::DetectionBatch& batch) { return predictor.predict(batch.images); }, threads,
       [&](int64_t done) {
         line.show("batches", done, batches);
         return true;
@@ -155,7 +157,20 @@ void save_thresholds(const Options& options, const model::TrainedModel& trained,
   fmt::print(out, "written: {}\n\n", options.thresholds);
 }
 
-int validate_boxes(const Options& options, const data::Dataset& dataset, const model::TrainedModel& trained) {
+// predictions.json, and predictions_txt/ of turned boxes.
+void save_predictions(const fs::path& folder, const evaluate::DetectorValidation& result,
+                      const std::vector<std::string>& names, std::vector<int64_t> categories, bool turned) {
+  write_file_atomically(folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
+  if (!turned) return;
+  if (categories.empty()) categories = evaluate::coco_category_ids(static_cast<int>(names.size()), false);
+  fs::create_directories(folder / "predictions_txt");
+  for (const auto& [name, text] : evaluate::dota_predictions(result.predictions, names, categories))
+    write_file_atomically(folder / "predictions_txt" / name, text);
+}
+
+int validate_boxes(const Options& options, data::Dataset dataset, const model::TrainedModel& trained) {
+  const std::string task = trained.model.task;
+  dataset.task = task_named(task).value_or(Task::kDetect);
   const TileOptions tiles = chosen_tiles(options.tiles, options.model, trained.model);
   const int image_size = tiles.side > 0 ? 0 : square_input_size(options.model, trained.model, options.imgsz);
   const std::vector<std::string> names = trained.model.names;
@@ -173,15 +188,21 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
                                                             .coco_numbers = options.save_json,
                                                             .threads = options.engine.threads,
                                                             .say = talk});
-  const std::optional<fs::path> folder = results_folder(options, "detect");
+  evaluate::ValidatedHead head =
+      evaluate::validated_head(trained.model.graph, !options.end2end, dataset.skeleton.sigmas);
+  head.fine_masks = options.save_json;
+  const float confidence =
+      options.confidence ? static_cast<float>(*options.confidence) : evaluate::validation_confidence(head);
+  const std::optional<fs::path> folder = results_folder(options, task);
   const std::unique_ptr<evaluate::ValidationPlots> plots = plots_in(folder, options, names);
   const evaluate::DetectorValidation result =
       measure_boxes(options, tiles, trained, split,
                     {.names = names,
-                     .confidence = options.nms.confidence,
+                     .confidence = confidence,
                      .iou = options.nms.iou,
                      .max_detections = options.nms.max_detections,
                      .agnostic = options.nms.agnostic || options.single_cls,
+                     .head = head,
                      .predictions = options.save_json,
                      .rules = rules_named(options.rules),
                      .numbers = split.numbers},
@@ -197,8 +218,7 @@ int validate_boxes(const Options& options, const data::Dataset& dataset, const m
     if (const std::string note = note_of_regions(split); !note.empty()) fmt::print("{}\n", note);
   }
   if (!options.thresholds.empty()) save_thresholds(options, trained, result.report);
-  if (options.save_json)
-    write_file_atomically(*folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
+  if (options.save_json) save_predictions(*folder, result, names, split.numbers.categories, head.turned());
   if (plots) plots->finish(result.report);
   say_saved(folder, options);
   return 0;
@@ -249,13 +269,13 @@ int validate(Options options) {
   const std::string task = trained.model.task;
   const bool folders = dataset.format == data::DatasetFormat::kFolders;
   if (!options.thresholds.empty()) {
-    if (task != "detect" || options.single_cls)
+    if (task == "classify" || options.single_cls)
       throw Error(ErrorKind::kUsage, "--thresholds are of a detector's classes");
     options.thresholds = checkpoint_output(options.thresholds, options.model, "-thresholds").string();
     require_storable(options.model, trained.model);
   }
   if (task == "classify" && folders) return validate_classes(options, dataset, trained);
-  if (task == "detect" && !folders) return validate_boxes(options, dataset, trained);
+  if (task != "classify" && !folders) return validate_boxes(options, dataset, trained);
   throw Error(ErrorKind::kUsage,
               fmt::format("{} is a model for '{}', but {} is a dataset of {}", options.model, task,
                           options.data, folders ? "class folders" : "boxes"));
@@ -280,7 +300,9 @@ void declare_val(Command& command) {
                       train::kDetectionSize, kDefaultCrop));
   command.option("--batch", &options->batch, "Images that share a rectangle").range(1, 65536);
   add_tiles(command, options->tiles);
-  add_detection(command, &options->nms.confidence, options->nms, options->end2end);
+  add_detection(
+      command, &options->confidence, options->nms, options->end2end,
+      fmt::format("{}; of turned boxes {}", evaluate::kValidationConfidence, evaluate::kTurnedConfidence));
   command.flag(
       "--rect", &options->rect,
       "Batches of images of like shape, padded only as far as needed; false, and a file of fixed size: "

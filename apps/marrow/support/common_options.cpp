@@ -76,6 +76,10 @@ void add_data_argument(Command& command, const std::string& name, std::string& d
   command.argument(name, &data, train::train_option("data").help).required();
 }
 
+Option& add_label_task(Command& command, std::string& task, const std::string& help) {
+  return command.option("--task", &task, help).choices(task_names());
+}
+
 void add_class_names(Command& command, std::vector<std::string>& names) {
   command.option("--names", &names, "Class names in the order wanted, separated by commas")
       .type("A,B,...")
@@ -130,13 +134,15 @@ void add_image_size(Command& command, std::vector<int>& size) {
                       train::kDetectionSize, kDefaultCrop));
 }
 
-void add_suppression(Command& command, Target confidence, float& iou, int& max_detections) {
+void add_suppression(Command& command, Target confidence, float& iou, int& max_detections,
+                     const std::string& absence) {
   const bool may_be_left_out = std::holds_alternative<std::optional<double>*>(confidence);
   Option& option = add_training_option(command, "conf", std::move(confidence));
   if (may_be_left_out)
-    option.without(
-        fmt::format("{}, or each class's own, where the model holds them (marrow val --thresholds)",
-                    detect::NmsOptions().confidence));
+    option.without(!absence.empty() ? absence
+                                    : fmt::format("{}, or each class's own, where the model holds them "
+                                                  "(marrow val --thresholds)",
+                                                  detect::NmsOptions().confidence));
   add_training_option(command, "iou", &iou);
   add_training_option(command, "max_det", &max_detections);
 }
@@ -153,9 +159,10 @@ void add_end_to_end(Command& command, bool& end2end) {
                "The boxes that an end-to-end head (YOLO26, YOLOv10) chooses itself, without suppression");
 }
 
-void add_detection(Command& command, Target confidence, detect::NmsOptions& options, bool& end2end) {
+void add_detection(Command& command, Target confidence, detect::NmsOptions& options, bool& end2end,
+                   const std::string& absence) {
   add_end_to_end(command, end2end);
-  add_suppression(command, std::move(confidence), options.iou, options.max_detections);
+  add_suppression(command, std::move(confidence), options.iou, options.max_detections, absence);
   add_training_option(command, "agnostic_nms", &options.agnostic);
 }
 

@@ -32,6 +32,8 @@ ForeignFileOptions add_foreign_file(Command& command, model::ImportOptions& opti
 
 // DATA as an argument, in place of --data.
 void add_data_argument(Command& command, const std::string& name, std::string& data);
+// --task of a dataset's labels: "detect" and so on.
+Option& add_label_task(Command& command, std::string& task, const std::string& help);
 // --names, which replace a dataset's class names.
 void add_class_names(Command& command, std::vector<std::string>& names);
 
@@ -44,8 +46,10 @@ void add_autotune(Command& command, bool& autotune);
 void add_deploy(Command& command, bool& deploy);
 // --imgsz, the network's input size: one number (square) or height,width.
 void add_image_size(Command& command, std::vector<int>& size);
-// --conf, --iou, --max-det. Of a confidence that may be left out, the model's own thresholds take the place.
-void add_suppression(Command& command, Target confidence, float& iou, int& max_detections);
+// --conf, --iou, --max-det. Of a confidence that may be left out, the model's own thresholds take the place,
+// or what `absence` says.
+void add_suppression(Command& command, Target confidence, float& iou, int& max_detections,
+                     const std::string& absence = {});
 // --tile and --overlap, which may be left out: then a model's own take their place (open_model.h).
 struct TileFlags {
   std::optional<int> side;
@@ -55,7 +59,8 @@ void add_tiles(Command& command, TileFlags& tiles);
 // --end2end.
 void add_end_to_end(Command& command, bool& end2end);
 // These, --agnostic-nms and --end2end.
-void add_detection(Command& command, Target confidence, detect::NmsOptions& options, bool& end2end);
+void add_detection(Command& command, Target confidence, detect::NmsOptions& options, bool& end2end,
+                   const std::string& absence = {});
 
 // The folder that a command leaves its results in.
 struct RunFolderOptions {

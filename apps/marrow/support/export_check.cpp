@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -42,10 +43,20 @@ Tensor input_of(const Graph& graph, const std::vector<image::Image>& pictures, d
   return input;
 }
 
-Tensor run(const passes::GraphWithWeights& network, const Tensor& input, int threads) {
+std::vector<Tensor> run(const passes::GraphWithWeights& network, const Tensor& input, int threads) {
   engine::Engine engine(network.graph, network.weights, input.shape(), {}, {.threads = threads});
   engine.run(input);
-  return engine.output(0).clone();
+  std::vector<Tensor> outputs;
+  for (size_t i = 0; i < network.graph.outputs.size(); ++i) outputs.push_back(engine.output(i).clone());
+  return outputs;
+}
+
+// The largest of any output.
+double difference(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, relative_difference(a[i], b[i]));
+  return largest;
 }
 
 // The file as given to marrow-check-onnx, which answers in JSON. Another process, so that a reader that
@@ -86,7 +97,7 @@ void check_elsewhere(const fs::path& file, const passes::GraphWithWeights& netwo
   std::vector<std::string> arguments = {file.string()};
   const fs::path io = file.string() + ".io";
   if (reason.empty()) {
-    weights::write_safetensors(io, {{"input", input}, {"output", run(network, input, threads)}}, {});
+    weights::write_safetensors(io, {{"input", input}, {"output", run(network, input, threads).front()}}, {});
     arguments.push_back(io.string());
   } else {
     check.not_run.emplace_back("OpenCV: " + reason);
@@ -121,6 +132,7 @@ void check_elsewhere(const fs::path& file, const passes::GraphWithWeights& netwo
 std::string_view opencv_obstacle(const Graph& graph, int batch) {
   const bool detector =
       std::holds_alternative<DetectDecode>(graph.node(graph.outputs.front().value).operation);
+  if (graph.outputs.size() > 1) return "it gives the last of several outputs";
   return detector && batch > 1 ? "it does not spread a detector's anchors over a batch" : "";
 }
 
@@ -156,7 +168,7 @@ ExportCheck check_export(const fs::path& file, const passes::GraphWithWeights& n
     check.runs.push_back({fmt::format("Marrow, {} of {}x{}",
                                       form.batch == 1 ? "1 image" : fmt::format("{} images", form.batch),
                                       form.height, form.width),
-                          relative_difference(run(back, input, threads), run(network, input, threads))});
+                          difference(run(back, input, threads), run(network, input, threads))});
   }
   if (options.nms)
     check.not_run.emplace_back("the file's own suppression: Marrow's takes its place when it reads the file");

@@ -15,9 +15,9 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 2> kTasks = {"detect", "classify"};
+constexpr std::array<std::string_view, 5> kTasks = {"detect", "segment", "pose", "obb", "classify"};
 // Tasks of `yolo` that no command has.
-constexpr std::array<std::string_view, 5> kOtherTasks = {"segment", "semantic", "pose", "obb", "depth"};
+constexpr std::array<std::string_view, 2> kOtherTasks = {"semantic", "depth"};
 
 bool contains(std::span<const std::string_view> all, std::string_view word) {
   return std::ranges::find(all, word) != all.end();
@@ -26,9 +26,10 @@ bool contains(std::span<const std::string_view> all, std::string_view word) {
 void check_task(const std::string& task) {
   if (contains(kTasks, task)) return;
   if (contains(kOtherTasks, task))
-    throw Error(ErrorKind::kUsage, task + ": a task that marrow does not have; it detects and classifies");
+    throw Error(ErrorKind::kUsage,
+                task + ": a task that marrow does not have; it has detect, segment, pose, obb and classify");
   throw Error(ErrorKind::kUsage,
-              unknown_name_message("task", task, std::array<std::string, 2>{"detect", "classify"}));
+              unknown_name_message("task", task, std::vector<std::string>(kTasks.begin(), kTasks.end())));
 }
 
 // Takes `key=value` words of this key out; the value of the last.

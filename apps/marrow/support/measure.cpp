@@ -64,16 +64,8 @@ std::vector<image::Image> spread_images(const data::Dataset& dataset, const std:
   return pictures;
 }
 
-void check_task(const std::string& model_file, const model::Model& model) {
-  if (model.task != "detect" && model.task != "classify")
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: a model for '{}'; this command knows detection and classification",
-                            model_file, model.task));
-}
-
 void check_task(const std::string& model_file, const model::Model& model, const std::string& data,
                 const data::Dataset& dataset) {
-  check_task(model_file, model);
   if ((dataset.format == data::DatasetFormat::kFolders) != (model.task == "classify"))
     throw Error(ErrorKind::kUsage, fmt::format("{}: not a dataset for a model of '{}'", data, model.task));
   check_classes(model_file, model, data, dataset);
@@ -95,7 +87,13 @@ std::vector<Accuracy> accuracy(const data::Dataset& dataset, const model::Traine
   if (trained.model.task == "classify") return classifier_accuracy(dataset, trained, options);
   const evaluate::DetectionReport report = evaluate::measure_detector(
       trained, dataset, {.split = options.split, .image_size = options.size, .engine = options.engine});
-  return {{"mAP50", report.ultralytics.map50()}, {"mAP50-95", report.ultralytics.map50_95()}};
+  std::vector<Accuracy> measured = {{"mAP50", report.ultralytics.map50()},
+                                    {"mAP50-95", report.ultralytics.map50_95()}};
+  if (report.block == evaluate::SecondBlock::kNone) return measured;
+  const std::string letter = fmt::format("({})", evaluate::block_letter(report.block));
+  measured.push_back({"mAP50" + letter, report.second.map50()});
+  measured.push_back({"mAP50-95" + letter, report.second.map50_95()});
+  return measured;
 }
 
 void print_comparison(const std::string& what, const std::string& before, const std::string& after,

@@ -23,7 +23,6 @@ std::vector<image::Image> spread_images(const data::Dataset& dataset, const std:
 
 // Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits
 // that and check_classes agrees.
-void check_task(const std::string& model_file, const model::Model& model);
 void check_task(const std::string& model_file, const model::Model& model, const std::string& data,
                 const data::Dataset& dataset);
 

@@ -13,6 +13,8 @@ void say_notes(const std::vector<std::string>& notes);
 
 // Every command's reader of DATA. What the reader notes goes to stderr. Throws what data::read_dataset
 // throws.
-data::Dataset open_dataset(const std::string& path, const std::vector<std::string>& names = {});
+// `task` is of task_names().
+data::Dataset open_dataset(const std::string& path, const std::vector<std::string>& names = {},
+                           const std::string& task = "detect");
 
 }  // namespace marrow::cli

@@ -23,6 +23,8 @@ std::string_view format_name(DatasetFormat format) {
       return "coco";
     case DatasetFormat::kVoc:
       return "voc";
+    case DatasetFormat::kDota:
+      return "dota";
     case DatasetFormat::kFolders:
       break;
   }
@@ -129,7 +131,7 @@ Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
     require_text(absolute);
     dataset = parse_dataset_yaml(read_file(absolute, kMaxDatasetYamlBytes), absolute, std::move(names));
   }
-  if (dataset.names.empty()) dataset.names = gather_class_names(dataset);
+  if (dataset.names.empty()) gather_class_names(dataset);
   take_out_ignore(dataset);
   if (dataset.names.empty())
     throw Error(ErrorKind::kFormat,

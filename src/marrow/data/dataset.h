@@ -21,8 +21,9 @@ enum class DatasetFormat {
   kCoco,     // JSON files that list images and objects
   kVoc,      // one XML file an image
   kFolders,  // one folder a class, for classification
+  kDota,     // a text file of turned boxes beside every image
 };
-std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "folders"
+std::string_view format_name(DatasetFormat format);  // "yolo", "coco", "voc", "folders", "dota"
 
 inline constexpr int kMaxClasses = 100'000;
 
@@ -56,7 +57,8 @@ struct Dataset {
   DatasetFormat format = DatasetFormat::kYolo;
   std::vector<std::string> names;  // of the classes, by number
   int ignore_class = -1;           // kYolo: where the rows' numbers have `ignore`, no name; -1: nowhere
-  KeypointShape keypoints;         // kYolo: what a row has behind its box
+  Task task = Task::kDetect;       // what labels are read for; whoever reads a dataset sets it
+  Skeleton skeleton;               // of a dataset of poses
   ImageReading reading;            // channels, bits and range
   std::vector<Split> splits;
   bool labels_beside = false;             // kYolo: label files lie beside their images, whatever the folders

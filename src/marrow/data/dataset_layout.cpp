@@ -11,6 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/formats/coco_format.h"
 #include "marrow/data/formats/dataset_readers.h"
+#include "marrow/data/formats/dota_format.h"
 #include "marrow/data/formats/voc_format.h"
 #include "marrow/data/layout_parts.h"
 #include "marrow/data/split_reader.h"
@@ -79,6 +80,18 @@ bool find_yolo(const fs::path& folder, Dataset& dataset) {
   return !dataset.splits.empty();
 }
 
+// train/images beside train/labelTxt, or images/train beside labels/train_original.
+bool find_dota(const fs::path& folder, Dataset& dataset) {
+  for (const SplitAliases& split : split_aliases())
+    for (const char* alias : split.aliases)
+      for (const fs::path& images : {folder / alias / "images", folder / "images" / alias})
+        if (dataset.find_split(split.name) == nullptr && is_folder(images) &&
+            !dota_label_folder(images).empty())
+          add_source(dataset, split.name, {images, {}});
+  dataset.format = DatasetFormat::kDota;
+  return !dataset.splits.empty();
+}
+
 bool find_folders(const fs::path& folder, Dataset& dataset) {
   for (const SplitAliases& split : split_aliases())
     for (const char* alias : split.aliases)
@@ -89,9 +102,10 @@ bool find_folders(const fs::path& folder, Dataset& dataset) {
   return dataset.find_split("train") != nullptr;
 }
 
-std::vector<std::string> coco_names(const Dataset& dataset) {
+void gather_coco(Dataset& dataset) {
   std::map<int64_t, std::string> by_id;
   std::vector<std::string> names;  // in order of appearance
+  std::map<std::string, std::vector<std::string>> keypoints;
   bool consistent = true;
   for (const Split& split : dataset.splits)
     for (const SplitSource& source : split.sources)
@@ -99,6 +113,7 @@ std::vector<std::string> coco_names(const Dataset& dataset) {
         const auto [entry, fresh] = by_id.emplace(category.id, category.name);
         consistent &= fresh || entry->second == category.name;
         names.push_back(category.name);
+        if (!category.keypoints.empty()) keypoints.emplace(category.name, category.keypoints);
       }
   if (consistent) {
     names.clear();
@@ -106,7 +121,9 @@ std::vector<std::string> coco_names(const Dataset& dataset) {
   }
   std::set<std::string> seen;
   std::erase_if(names, [&](const std::string& name) { return !seen.insert(name).second; });
-  return names;
+  if (!keypoints.empty() && dataset.skeleton.shape.count == 0)
+    dataset.skeleton = skeleton_of_names(names, keypoints);
+  dataset.names = std::move(names);
 }
 
 std::vector<std::string> voc_names(const Dataset& dataset) {
@@ -130,6 +147,19 @@ std::vector<std::string> folder_names(const Dataset& dataset) {
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
+}
+
+// The label files there are.
+std::vector<fs::path> dota_files(const Dataset& dataset) {
+  std::vector<fs::path> files;
+  for (const Split& split : dataset.splits) {
+    const std::unique_ptr<SplitReader> reader = make_dota_reader(dataset, split);
+    reader->list();
+    for (const ListedImage& picture : reader->pictures())
+      if (std::error_code ignored; fs::is_regular_file(picture.annotation, ignored))
+        files.push_back(picture.annotation);
+  }
+  return files;
 }
 
 }  // namespace
@@ -156,6 +186,7 @@ Dataset dataset_of_folder(const fs::path& folder, std::vector<std::string> names
   };
   const Layout layouts[] = {
       {"VOC", find_voc},
+      {"DOTA: images and labelTxt of each split", find_dota},
       {"YOLO: images and labels of each split", find_yolo},
       {"Darknet's YOLO, as CVAT writes it", find_darknet},
       {"YOLO without splits, as Label Studio writes it: images and labels", find_yolo_unsplit},
@@ -185,18 +216,23 @@ Dataset dataset_of_folder(const fs::path& folder, std::vector<std::string> names
                           shown(folder)));
 }
 
-std::vector<std::string> gather_class_names(const Dataset& dataset) {
+void gather_class_names(Dataset& dataset) {
   switch (dataset.format) {
     case DatasetFormat::kCoco:
-      return coco_names(dataset);
+      gather_coco(dataset);
+      break;
     case DatasetFormat::kVoc:
-      return voc_names(dataset);
+      dataset.names = voc_names(dataset);
+      break;
     case DatasetFormat::kFolders:
-      return folder_names(dataset);
+      dataset.names = folder_names(dataset);
+      break;
+    case DatasetFormat::kDota:
+      dataset.names = dota_names(dota_files(dataset));
+      break;
     case DatasetFormat::kYolo:
       break;
   }
-  return {};
 }
 
 }  // namespace marrow::data

@@ -7,6 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/data/label_cache.h"
 #include "marrow/data/split_reader.h"
+#include "marrow/data/task_labels.h"
 
 namespace marrow::data {
 namespace {
@@ -68,6 +69,7 @@ std::optional<CocoImageId> CocoNumbers::picture(const fs::path& path) const {
 
 SplitLabels load_split(const Dataset& dataset, std::string_view split_name, const LoadOptions& options) {
   dataset.require_boxes();
+  require_keypoints(dataset);
   const Split& split = dataset.split(split_name);
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, split);
   const CacheKey key = cache_key(dataset, split, *reader);
@@ -83,6 +85,7 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
   }
   SplitLabels result = labels_of(std::move(*scan));
   result.cache_note = std::move(note);
+  if (options.require_outlines) require_outlines(dataset, result.images);
   if (result.images.empty())
     throw Error(ErrorKind::kFormat,
                 fmt::format("{}: split '{}': none of the {} images can be used; the first: {}",

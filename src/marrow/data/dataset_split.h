@@ -38,13 +38,15 @@ struct SplitLabels {
 struct LoadOptions {
   int threads = 0;  // 0: all that the process may use
   bool use_cache = true;
+  bool require_outlines = true;  // where the dataset's task needs them, see task_labels.h
   // Called now and then from one of the threads with the images done and the number of all.
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
 // Sizes of all images are read (headers only) and all annotations parsed; an image whose size or labels
 // cannot be read is dropped and named. Throws Error as list_images does, for annotation files that cannot be
-// read as a whole, and when no image is left. Not for kFolders (class_folders.h).
+// read as a whole, when labels are not what the dataset's task needs, and when no image is left. Not for
+// kFolders (class_folders.h).
 SplitLabels load_split(const Dataset& dataset, std::string_view split, const LoadOptions& options = {});
 
 // The images of a split of any format, kFolders too, without their labels; images that annotations name

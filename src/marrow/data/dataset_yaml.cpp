@@ -40,7 +40,7 @@ class DatasetParser {
       dataset_.notes.push_back(fmt::format(
           "{}:{}: download: nothing is downloaded or run; fetch the dataset yourself if it is not there",
           name_, download->line));
-    if (const YamlValue* shape = first_of(yaml, {"kpt_shape"})) read_keypoints(*shape);
+    dataset_.skeleton = read_skeleton(yaml, name_);
     return std::move(dataset_);
   }
 
@@ -194,17 +194,6 @@ class DatasetParser {
     dataset_.reading.range = {low, static_cast<int>(number(range->items[1], "range", low + 1, kMaxSample16))};
   }
 
-  void read_keypoints(const YamlValue& shape) {
-    if (!shape.is_list() || shape.items.size() != 2)
-      fail(shape, fmt::format("kpt_shape: {}, expected [number of keypoints, 2 or 3]", describe(shape)));
-    constexpr int64_t kMostKeypoints = 10'000;
-    dataset_.keypoints = {static_cast<int>(number(shape.items[0], "kpt_shape", 1, kMostKeypoints)),
-                          static_cast<int>(number(shape.items[1], "kpt_shape", 2, 3))};
-    dataset_.notes.push_back(
-        fmt::format("{}:{}: kpt_shape: keypoints are passed over, and boxes read; flip_idx has no effect",
-                    name_, shape.line));
-  }
-
   // Whether the key is there, empty, or misspelled.
   static bool seems_meant(const YamlValue& yaml, const std::string& key) {
     return yaml.find(key) != nullptr || !nearest_name(key, yaml.keys).empty();
@@ -239,11 +228,13 @@ class DatasetParser {
       static const std::map<std::string, DatasetFormat> formats = {{"yolo", DatasetFormat::kYolo},
                                                                    {"coco", DatasetFormat::kCoco},
                                                                    {"voc", DatasetFormat::kVoc},
-                                                                   {"folders", DatasetFormat::kFolders}};
+                                                                   {"folders", DatasetFormat::kFolders},
+                                                                   {"dota", DatasetFormat::kDota}};
       const auto found = formats.find(value->text);
       if (found == formats.end())
-        fail(*value, unknown_name_message("format", value->text,
-                                          std::array<std::string, 4>{"yolo", "coco", "voc", "folders"}));
+        fail(*value,
+             unknown_name_message("format", value->text,
+                                  std::array<std::string, 5>{"yolo", "coco", "voc", "folders", "dota"}));
       dataset_.format = found->second;
       return;
     }

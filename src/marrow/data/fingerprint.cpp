@@ -41,6 +41,10 @@ std::string fingerprint(std::span<const LabelledImage> images) {
         digest.add(point.x);
         digest.add(point.y);
       }
+    for (const PartStarts& starts : image.parts)
+      for (const uint32_t start : starts) digest.add(uint64_t{start});
+    for (const LabelKeypoint& point : image.keypoints)
+      for (const double value : {point.x, point.y, point.visibility}) digest.add(value);
     for (const IgnoredLabel& ignored_label : image.ignored) digest.add(ignored_label.label);
   }
   return digest.text();

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "MRWLABEL";
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4;
 constexpr size_t kHeaderBytes = 24, kChecksumBytes = 4;
 constexpr const char* kSuffix = ".marrow-cache";
 
@@ -63,8 +63,8 @@ FileStamp get_stamp(ByteReader& in) {
   return {bytes, in.get<int64_t>()};
 }
 
-constexpr size_t kLabelBytes = 36, kPointBytes = 16, kStringBytes = 4, kStampBytes = 16;
-constexpr size_t kImageBytes = 2 * (kStringBytes + kStampBytes) + 1 + 2 * 4 + 4 + 1 + 4;
+constexpr size_t kLabelBytes = 36, kPointBytes = 16, kKeypointBytes = 24, kStringBytes = 4, kStampBytes = 16;
+constexpr size_t kImageBytes = 2 * (kStringBytes + kStampBytes) + 1 + 2 * 4 + 4 + 1 + 1 + 1 + 4;
 constexpr size_t kProblemBytes = 2 + 2 * kStringBytes;
 
 void put_picture(ByteWriter& out, const ScannedImage& picture) {
@@ -86,6 +86,14 @@ void put_picture(ByteWriter& out, const ScannedImage& picture) {
       out.put(point.y);
     }
   }
+  out.put<uint8_t>(!image.parts.empty());
+  for (const PartStarts& starts : image.parts) {
+    out.put_count(starts.size());
+    for (const uint32_t start : starts) out.put(start);
+  }
+  out.put<uint8_t>(!image.keypoints.empty());
+  for (const LabelKeypoint& point : image.keypoints)
+    for (const double value : {point.x, point.y, point.visibility}) out.put(value);
   out.put_count(image.ignored.size());
   for (const IgnoredLabel& ignored : image.ignored) {
     out.put<uint8_t>(static_cast<uint8_t>(ignored.reason));
@@ -93,7 +101,19 @@ void put_picture(ByteWriter& out, const ScannedImage& picture) {
   }
 }
 
-ScannedImage get_picture(ByteReader& in, int classes) {
+PartStarts get_parts(ByteReader& in, size_t points) {
+  PartStarts starts(in.get_count(sizeof(uint32_t)));
+  uint32_t last = 0;
+  for (uint32_t& start : starts) {
+    start = in.get<uint32_t>();
+    in.require(start > last && start < points);
+    last = start;
+  }
+  return starts;
+}
+
+ScannedImage get_picture(ByteReader& in, const CacheKey& key) {
+  const auto classes = static_cast<int>(key.names.size());
   ScannedImage picture;
   LabelledImage& image = picture.image;
   image.path = in.get_string();
@@ -119,12 +139,26 @@ ScannedImage get_picture(ByteReader& in, int classes) {
       }
     }
   }
+  if (in.get<uint8_t>() != 0) {
+    in.require(!image.polygons.empty());
+    image.parts.resize(image.polygons.size());
+    for (size_t i = 0; i < image.parts.size(); ++i) image.parts[i] = get_parts(in, image.polygons[i].size());
+  }
+  if (in.get<uint8_t>() != 0) {
+    in.require(!image.labels.empty() && key.keypoints.count > 0);
+    const auto each = static_cast<size_t>(key.keypoints.count);
+    in.require_room(image.labels.size(), each * kKeypointBytes);
+    image.keypoints.resize(image.labels.size() * each);
+    for (LabelKeypoint& point : image.keypoints)
+      for (double* value : {&point.x, &point.y, &point.visibility}) *value = in.get_finite();
+  }
   image.ignored.resize(in.get_count(kLabelBytes + 1));
   for (IgnoredLabel& ignored : image.ignored) ignored = get_ignored(in, classes);
   return picture;
 }
 
 void put_key(ByteWriter& out, const CacheKey& key) {
+  out.put<uint8_t>(static_cast<uint8_t>(key.task));
   out.put<int32_t>(key.keypoints.count);
   out.put<int32_t>(key.keypoints.dimensions);
   out.put<int32_t>(key.ignore_class);
@@ -141,6 +175,7 @@ void put_key(ByteWriter& out, const CacheKey& key) {
 
 // Why the cache was made from something else; empty when it was not.
 std::string compare_key(ByteReader& in, const CacheKey& key) {
+  if (in.get<uint8_t>() != static_cast<uint8_t>(key.task)) return "it is of labels for another task";
   KeypointShape keypoints;
   keypoints.count = in.get<int32_t>();
   keypoints.dimensions = in.get<int32_t>();
@@ -162,10 +197,10 @@ std::string compare_key(ByteReader& in, const CacheKey& key) {
   return shared.size() == key.shared.size() ? "" : "the split names other sources";
 }
 
-Scan get_scan(ByteReader& in, int classes) {
+Scan get_scan(ByteReader& in, const CacheKey& key) {
   Scan scan;
   scan.pictures.resize(in.get_count(kImageBytes));
-  for (ScannedImage& picture : scan.pictures) picture = get_picture(in, classes);
+  for (ScannedImage& picture : scan.pictures) picture = get_picture(in, key);
   scan.problems.resize(in.get_count(kProblemBytes));
   for (Problem& problem : scan.problems) {
     const auto severity = in.get<uint8_t>(), kind = in.get<uint8_t>();
@@ -182,7 +217,8 @@ Scan get_scan(ByteReader& in, int classes) {
 
 CacheKey cache_key(const Dataset& dataset, const Split& split, const SplitReader& reader) {
   CacheKey key{dataset.format,
-               dataset.keypoints,
+               dataset.task,
+               dataset.skeleton.shape,
                dataset.ignore_class,
                dataset.names,
                {dataset.root.native(), dataset.voc_annotations.native()},
@@ -235,7 +271,7 @@ CacheRead read_label_cache(const fs::path& file, const CacheKey& key) {
     if (format != static_cast<uint32_t>(key.format)) return {{}, "the dataset's format has changed"};
     ByteReader content(bytes.subspan(kHeaderBytes, payload));
     if (std::string reason = compare_key(content, key); !reason.empty()) return {{}, std::move(reason)};
-    return {get_scan(content, static_cast<int>(key.names.size())), {}};
+    return {get_scan(content, key), {}};
   } catch (const Error& error) {
     return {{}, error.what()};
   }
@@ -263,7 +299,11 @@ std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed) 
 }
 
 void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& scan) {
-  ByteWriter out;
+  ByteWriter out;  // of the whole file: the outlines of COCO take hundreds of megabytes once
+  out.put_bytes(kMagic);
+  out.put(kVersion);
+  out.put(static_cast<uint32_t>(key.format));
+  out.put<uint64_t>(0);  // the payload's length, once it is known
   put_key(out, key);
   out.put_count(scan.pictures.size());
   for (const ScannedImage& picture : scan.pictures) put_picture(out, picture);
@@ -274,14 +314,9 @@ void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& sc
     out.put_string(problem.place);
     out.put_string(problem.message);
   }
-  ByteWriter content;
-  content.put_bytes(kMagic);
-  content.put(kVersion);
-  content.put(static_cast<uint32_t>(key.format));
-  content.put<uint64_t>(out.bytes().size());
-  content.put_bytes(out.bytes());
-  content.put(crc32(std::as_bytes(std::span(content.bytes()))));
-  write_file_atomically(file, content.bytes());
+  out.put_at<uint64_t>(kHeaderBytes - sizeof(uint64_t), out.bytes().size() - kHeaderBytes);
+  out.put(crc32(std::as_bytes(std::span(out.bytes()))));
+  write_file_atomically(file, out.bytes());
 }
 
 }  // namespace marrow::data

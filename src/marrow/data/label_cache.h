@@ -25,6 +25,7 @@ struct SharedFile {
 // What a cache was made from.
 struct CacheKey {
   DatasetFormat format = DatasetFormat::kYolo;
+  Task task = Task::kDetect;
   KeypointShape keypoints;
   int ignore_class = -1;
   std::vector<std::string> names;

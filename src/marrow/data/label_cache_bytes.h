@@ -25,6 +25,11 @@ class ByteWriter {
     bytes_.resize(at + sizeof(T));
     std::memcpy(bytes_.data() + at, &value, sizeof(T));
   }
+  // In place of bytes that were put before.
+  template <class T>
+  void put_at(size_t at, T value) {
+    std::memcpy(bytes_.data() + at, &value, sizeof(T));
+  }
   void put_count(size_t count) { put<uint64_t>(count); }
   void put_bytes(std::string_view bytes) { bytes_ += bytes; }
   void put_string(std::string_view text) {
@@ -68,6 +73,8 @@ class ByteReader {
     require(count <= bytes_.size() / least_bytes);
     return static_cast<size_t>(count);
   }
+  // Before so many things of so many bytes are made.
+  void require_room(size_t count, size_t bytes) const { require(count <= bytes_.size() / bytes); }
   std::string get_string() { return std::string(get_bytes(get<uint32_t>())); }
   bool at_end() const { return bytes_.empty(); }
 

@@ -120,10 +120,16 @@ void ParsedLabels::append(ParsedLabels other) {
     for (size_t i = other.polygons.size(); i < other.labels.size(); ++i)
       other.polygons.push_back(box_polygon(other.labels[i]));
   }
+  if (!parts.empty() || !other.parts.empty()) {
+    parts.resize(polygons.size());
+    other.parts.resize(other.polygons.size());
+  }
   const auto move_all = [](auto& from, auto& to) { std::ranges::move(from, std::back_inserter(to)); };
   usable = usable && other.usable;
   move_all(other.labels, labels);
   move_all(other.polygons, polygons);
+  move_all(other.parts, parts);
+  move_all(other.keypoints, keypoints);
   move_all(other.ignored, ignored);
   move_all(other.problems, problems);
 }

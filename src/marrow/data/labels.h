@@ -9,9 +9,12 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "marrow/base/task.h"
+#include "marrow/data/skeleton.h"
 #include "marrow/geometry/box.h"
 
 namespace marrow::data {
@@ -22,7 +25,13 @@ struct Label {
   bool operator==(const Label&) const = default;
 };
 
+// The outline of an object: its points in order, the last followed by the first. What is seen in several
+// parts, being half hidden, has theirs one after another, and PartStarts says where the second and the
+// further ones begin; joined_parts() makes one outline of them.
 using Polygon = std::vector<Point<Normalised, double>>;
+using PartStarts = std::vector<uint32_t>;
+
+using LabelKeypoint = Keypoint<Normalised, double>;
 
 Polygon box_polygon(const Label& label);  // the four corners
 
@@ -59,9 +68,29 @@ struct LabelledImage {
   int height = 0;
   std::vector<Label> labels;
   std::vector<Polygon> polygons;  // empty, or one a label with at least one point each
+  std::vector<PartStarts> parts;  // empty, or one a polygon: rising, between 0 and the number of its points
+  std::vector<LabelKeypoint> keypoints;  // empty, or as many a label as the dataset's kpt_shape says
   std::vector<IgnoredLabel> ignored;
   bool operator==(const LabelledImage&) const = default;
 };
+
+// Keeps the labels of these numbers, in this order, with all that belongs to them. `labels` is a
+// LabelledImage or ParsedLabels.
+template <class Labels>
+void keep_labels(Labels& labels, const std::vector<size_t>& order) {
+  const auto pick = [&](auto& list, size_t each) {
+    std::remove_reference_t<decltype(list)> kept;
+    kept.reserve(order.size() * each);
+    for (const size_t i : order)
+      for (size_t k = 0; k < each; ++k) kept.push_back(std::move(list[i * each + k]));
+    list = std::move(kept);
+  };
+  const size_t count = labels.labels.size();
+  if (!labels.polygons.empty()) pick(labels.polygons, 1);
+  if (!labels.parts.empty()) pick(labels.parts, 1);
+  if (!labels.keypoints.empty()) pick(labels.keypoints, labels.keypoints.size() / count);
+  pick(labels.labels, 1);
+}
 
 // The label's box as COCO has it.
 SizedBox<ImagePixels, double> pixel_box(const Label& label, const LabelledImage& image);
@@ -126,7 +155,9 @@ class ProblemList {
 struct ParsedLabels {
   bool usable = true;
   std::vector<Label> labels;
-  std::vector<Polygon> polygons;
+  std::vector<Polygon> polygons;  // this and the next two as LabelledImage's
+  std::vector<PartStarts> parts;
+  std::vector<LabelKeypoint> keypoints;
   std::vector<IgnoredLabel> ignored;
   std::vector<Problem> problems;
 
@@ -134,28 +165,35 @@ struct ParsedLabels {
   void append(ParsedLabels other);
 };
 
-// kpt_shape of a dataset: how many keypoints follow the box of a row, and of how many numbers (x y, or x y
-// visible).
-struct KeypointShape {
-  int count = 0;  // 0: rows have none
-  int dimensions = 0;
-  size_t numbers() const { return static_cast<size_t>(count) * static_cast<size_t>(dimensions); }
-  bool operator==(const KeypointShape&) const = default;
+// How the rows of a YOLO label file are read.
+struct YoloRows {
+  int classes = 0;
+  KeypointShape keypoints = {};
+  int ignore_class = -1;  // one of `classes` whose rows are regions to ignore; those behind it count one less
+  Task task = Task::kDetect;
 };
 
-// A YOLO label file. Every row is judged alone: 5 columns are a box "class cx cy w h"; an odd number from 7
+// A YOLO label file. Of equal rows one is kept, and then all rows are sorted. Rows of wrong lengths, with a
+// class outside 0..classes-1 or with anything that is not a finite number make the file unusable.
+//
+// For a detector every row is judged alone: 5 columns are a box "class cx cy w h"; an odd number from 7
 // on is a polygon "class x1 y1 x2 y2 ...", whose box is its bounds. With keypoints, which are passed over, a
-// row is a box of 5 columns or of 5 + keypoints.numbers(). Rows with values beyond the tolerance, of other
-// lengths, with a class outside 0..classes-1 or with anything that is not a finite number make the file
-// unusable. Of equal rows one is kept, and then all rows are sorted. Boxes without area are dropped, and
-// those that reach outside clipped, with a warning; so is a file that mixes boxes and polygons.
-// Rows of ignore_class, which is one of `classes`, are regions to ignore, and the classes behind it count one
-// less.
-ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
-                               KeypointShape keypoints = {}, int ignore_class = -1);
+// row is a box of 5 columns or of 5 + keypoints.numbers(). Boxes without area are dropped, those that reach
+// outside the image clipped, with a warning, and those beyond the tolerance make the file unusable; a file
+// that mixes boxes and polygons has a warning.
+//
+// For the other tasks the rows of a file are of one kind, and by the rules of the reference implementation
+// nothing is dropped or clipped:
+//   kSegment, kObb: polygons of three points or more. A file of boxes alone is read as such; whoever loads
+//     the split refuses it. Rows of 5 + keypoints.numbers() are boxes, too. What is judged is the box around
+//     the polygon: each of its four numbers is in [-0.01, 1.01], so that a point may lie outside.
+//   kPose: 5 + keypoints.numbers() columns. Keypoints x, y are at most 1.01, all numbers at least -0.01.
+//     Keypoints of two numbers are visible (1) unless one is negative.
+ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, const YoloRows& rules);
 
 // The lines of a YOLO label file: each number as %g; regions to ignore last, by the class that they have.
-// With `polygons`, labels that have one are written as polygons, and then all of them.
-std::string yolo_label_lines(const LabelledImage& image, bool polygons);
+// kSegment and kObb write labels that have a polygon as such, and then all of them, its parts joined. kPose
+// writes keypoints as well.
+std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints = {});
 
 }  // namespace marrow::data

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
-#include <tuple>
+#include <vector>
 
 namespace marrow::data {
 namespace {
@@ -18,12 +18,24 @@ constexpr double kSameShape = 0.02;  // how far two aspect ratios may lie apart 
 
 }  // namespace
 
-PixelLabels::PixelLabels(double stated_width, double stated_height, int width, int height)
-    : stated_width_(stated_width), stated_height_(stated_height), width_(width), height_(height) {
+PixelLabels::PixelLabels(double stated_width, double stated_height, int width, int height, Task task)
+    : task_(task),
+      stated_width_(stated_width),
+      stated_height_(stated_height),
+      width_(width),
+      height_(height) {
   const auto is_size = [](double side) { return std::isfinite(side) && side >= 1; };
   if (is_size(stated_width) && is_size(stated_height)) return;
   stated_width_ = width;
   stated_height_ = height;
+}
+
+Size PixelLabels::stated_size() const {
+  constexpr double kMost = 1e9;
+  const auto whole = [](double side) {
+    return side <= kMost && side == std::floor(side) ? static_cast<int>(side) : 0;
+  };
+  return {whole(stated_width_), whole(stated_height_)};
 }
 
 void PixelLabels::check_size(const LabelOrigin& origin) {
@@ -57,7 +69,8 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
     return problem(Severity::kWarning, Kind::kZeroArea, origin,
                    fmt::format("a box without area ({:g} {:g} {:g} {:g}); dropped", object.box.x1,
                                object.box.y1, object.box.x2, object.box.y2));
-  if (const Clipped clipped = clip_to_image(corners); clipped != Clipped::kInside) {
+  const Clipped clipped = clip_to_image(corners);
+  if (clipped != Clipped::kInside) {
     label.box = centred(corners);
     const bool gone = clipped == Clipped::kGone;
     problem(Severity::kWarning, Kind::kOutside, origin,
@@ -75,39 +88,54 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
     return;
   }
   Polygon polygon;
-  for (size_t i = 0; i + 1 < object.polygon.size(); i += 2) {
-    const double x = object.polygon[i] / stated_width_, y = object.polygon[i + 1] / stated_height_;
-    if (!std::isfinite(x) || !std::isfinite(y)) continue;
-    polygon.push_back({std::clamp(x, 0.0, 1.0), std::clamp(y, 0.0, 1.0)});
-  }
-  if (polygon.size() < 3) polygon.clear();
-  any_polygon_ |= !polygon.empty();
+  for (size_t i = 0; i + 1 < object.outline.size(); i += 2)
+    polygon.push_back({object.outline[i] / stated_width_, object.outline[i + 1] / stated_height_});
+  const auto is_finite_point = [](const auto& p) { return std::isfinite(p.x) && std::isfinite(p.y); };
+  if (polygon.size() < 3 || !std::ranges::all_of(polygon, is_finite_point)) polygon.clear();
+  if (clipped != Clipped::kInside && task_ != Task::kObb)
+    for (auto& point : polygon) point = {std::clamp(point.x, 0.0, 1.0), std::clamp(point.y, 0.0, 1.0)};
+  any_polygon_ |= !polygon.empty() || has_outlines(task_);
+  any_part_ |= !polygon.empty() && !object.parts.empty();
+  result_.parts.emplace_back();
+  if (!polygon.empty()) result_.parts.back().assign(object.parts.begin(), object.parts.end());
+  for (size_t i = 0; i + 2 < object.keypoints.size(); i += 3)
+    result_.keypoints.push_back({object.keypoints[i] / stated_width_,
+                                 object.keypoints[i + 1] / stated_height_, object.keypoints[i + 2]});
   result_.labels.push_back(label);
   result_.polygons.push_back(std::move(polygon));
   origins_.push_back(origin);
 }
 
 void PixelLabels::drop_duplicates() {
-  std::set<std::tuple<int, double, double, double, double>> seen;
-  std::vector<Label> labels;
-  std::vector<Polygon> polygons;
-  for (size_t i = 0; i < result_.labels.size(); ++i) {
+  // All that tells objects apart, as numbers.
+  const auto key = [&](size_t i) {
     const Label& label = result_.labels[i];
-    if (seen.emplace(label.class_id, label.box.cx, label.box.cy, label.box.width, label.box.height).second) {
-      labels.push_back(label);
-      polygons.push_back(std::move(result_.polygons[i]));
-    } else {
+    std::vector<double> numbers = {static_cast<double>(label.class_id), label.box.cx, label.box.cy,
+                                   label.box.width, label.box.height};
+    if (task_ == Task::kDetect) return numbers;
+    for (const auto& [x, y] : result_.polygons[i]) numbers.insert(numbers.end(), {x, y});
+    const size_t each = result_.keypoints.size() / result_.labels.size();
+    for (size_t k = i * each; k < (i + 1) * each; ++k)
+      numbers.insert(numbers.end(),
+                     {result_.keypoints[k].x, result_.keypoints[k].y, result_.keypoints[k].visibility});
+    return numbers;
+  };
+  std::set<std::vector<double>> seen;
+  std::vector<size_t> kept;
+  for (size_t i = 0; i < result_.labels.size(); ++i) {
+    if (seen.insert(key(i)).second)
+      kept.push_back(i);
+    else
       problem(Severity::kWarning, Kind::kDuplicateLabel, origins_[i], "the same object twice; kept once");
-    }
   }
-  result_.labels = std::move(labels);
-  result_.polygons = std::move(polygons);
+  if (kept.size() < result_.labels.size()) keep_labels(result_, kept);
 }
 
 ParsedLabels PixelLabels::take(const std::string& file) {
   if (usable_) {
     drop_duplicates();
     if (!any_polygon_) result_.polygons.clear();
+    if (!any_part_) result_.parts.clear();
     for (size_t i = 0; i < result_.polygons.size(); ++i)
       if (result_.polygons[i].empty()) result_.polygons[i] = box_polygon(result_.labels[i]);
   } else {

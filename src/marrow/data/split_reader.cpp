@@ -8,6 +8,8 @@ std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Spl
       return make_coco_reader(dataset, split);
     case DatasetFormat::kVoc:
       return make_voc_reader(dataset, split);
+    case DatasetFormat::kDota:
+      return make_dota_reader(dataset, split);
     case DatasetFormat::kFolders:
       return make_folders_reader(dataset, split);
     case DatasetFormat::kYolo:

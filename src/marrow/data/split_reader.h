@@ -48,6 +48,7 @@ std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Spl
 std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split& split);
+std::unique_ptr<SplitReader> make_dota_reader(const Dataset& dataset, const Split& split);
 // As if each image were one object of its class that fills it.
 std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const Split& split);
 

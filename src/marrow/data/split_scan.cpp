@@ -68,6 +68,8 @@ void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
     picture.usable = parsed.usable;
     image.labels = std::move(parsed.labels);
     image.polygons = std::move(parsed.polygons);
+    image.parts = std::move(parsed.parts);
+    image.keypoints = std::move(parsed.keypoints);
     image.ignored = std::move(parsed.ignored);
     std::ranges::move(parsed.problems, std::back_inserter(outcome.problems));
   } catch (const Error& error) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "marrow/base/text.h"
+#include "marrow/detect/draw_extras.h"
 #include "marrow/detect/font_text.h"
 #include "marrow/detect/results.h"
 
@@ -184,18 +185,21 @@ std::array<uint8_t, 3> class_colour(int class_id) {
 }
 
 void draw_detections(image::Image& image, std::span<const Detection> detections,
-                     std::span<const std::string> names) {
+                     std::span<const std::string> names, const DetectionExtras& extras) {
   if (image.empty()) return;
+  draw_masks(image, detections, extras);
   Size picture{image.width(), image.height()};
   cv::Mat canvas(image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes());
   int line = line_width(picture);
   // All boxes, then all labels: no line crosses a text. The most confident chooses its place first.
-  for (size_t i = detections.size(); i > 0; --i) {
+  draw_turned_boxes(image, detections, extras.rotated);
+  for (size_t i = extras.rotated.empty() ? detections.size() : 0; i > 0; --i) {
     const Detection& detection = detections[i - 1];
     if (!is_finite(detection.box)) continue;
     cv::Rect box = pixel_box(detection.box, picture);
     cv::rectangle(canvas, box.tl(), box.br(), scalar(class_colour(detection.class_id)), line, cv::LINE_AA);
   }
+  draw_keypoints(image, extras);
   std::vector<Label> labels;
   std::vector<cv::Rect> taken;
   std::vector<int> classes;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/image/image.h"
 
@@ -26,9 +27,10 @@ inline constexpr float kNoConfidence = -1.0f;
 // ones, and lose first the confidence, then letters, where even small type does not fit. The first detection,
 // which should be the most confident, chooses its label's place first and lies on top. Names are drawn with
 // an installed font where they are not ASCII; without one in plain letters or as numbers (font_text.h).
-// Detections whose box is not finite are left out.
+// Detections whose box is not finite are left out. With extras (draw_extras.h) their masks lie below the
+// boxes, turned boxes are drawn in place of upright ones, and keypoints above them.
 void draw_detections(image::Image& image, std::span<const Detection> detections,
-                     std::span<const std::string> names);
+                     std::span<const std::string> names, const DetectionExtras& extras = {});
 
 // Regions to ignore: hatched in grey, without a label. Boxes that are not finite are left out.
 void draw_regions(image::Image& image, std::span<const Box<ImagePixels>> regions);

@@ -129,14 +129,20 @@ std::vector<int64_t> greedy_nms(std::span<const InputBox> boxes, std::span<const
   return greedy(boxes, falling_order(scores), iou, max_kept);
 }
 
-std::vector<InputDetection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
-                                                const NmsOptions& options) {
+std::vector<InputDetection> suppression_candidates(const float* prediction, int classes, int64_t anchors,
+                                                   const NmsOptions& options) {
   if (classes < 1 || anchors < 1) return {};
   std::vector<InputDetection> found = candidates(prediction, classes, anchors, options);
   std::ranges::stable_sort(found, std::greater<>(), &InputDetection::confidence);
   if (found.size() > static_cast<size_t>(options.max_candidates)) {
     found.resize(static_cast<size_t>(options.max_candidates));
   }
+  return found;
+}
+
+std::vector<InputDetection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
+                                                const NmsOptions& options) {
+  const std::vector<InputDetection> found = suppression_candidates(prediction, classes, anchors, options);
   std::vector<InputBox> apart;
   apart.reserve(found.size());
   for (const InputDetection& detection : found) {

@@ -51,8 +51,12 @@ DetectionIn<Space> with_box(const DetectionIn<From>& detection, const Box<Space>
   return {box, detection.confidence, detection.class_id, detection.anchor, detection.track_id};
 }
 
-// prediction: (4 + classes, anchors) float32 of one image: centre x, centre y, width, height, then class
-// scores. Sorted by falling confidence.
+// What enters the suppression: the best max_candidates, sorted by falling confidence.
+std::vector<InputDetection> suppression_candidates(const float* prediction, int classes, int64_t anchors,
+                                                   const NmsOptions& options);
+
+// prediction: (4 + classes or more, anchors) float32 of one image: centre x, centre y, width, height, then
+// class scores. Sorted by falling confidence.
 std::vector<InputDetection> non_max_suppression(const float* prediction, int classes, int64_t anchors,
                                                 const NmsOptions& options);
 

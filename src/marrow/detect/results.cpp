@@ -12,8 +12,33 @@
 namespace marrow::detect {
 namespace {
 
+using json = nlohmann::ordered_json;
+
 double five_decimals(double value) {
   return std::round(value * 1e5) / 1e5;
+}
+
+template <class Points>
+json list_of(const Points& points) {
+  json list = json::array();
+  for (const auto& [x, y] : points) list.push_back({five_decimals(x), five_decimals(y)});
+  return list;
+}
+
+void add_extras(json& detection, const DetectionExtras& extras, size_t i) {
+  if (!extras.outlines.empty()) detection["outline"] = list_of(extras.outlines[i]);
+  if (!extras.keypoints.empty()) {
+    json list = json::array();
+    for (const auto& [x, y, visibility] : extras.keypoints[i]) {
+      list.push_back({five_decimals(x), five_decimals(y)});
+      if (extras.visibility) list.back().push_back(five_decimals(visibility));
+    }
+    detection["keypoints"] = std::move(list);
+  }
+  if (!extras.rotated.empty()) {
+    detection["corners"] = list_of(extras.rotated[i].corners());
+    detection["angle"] = five_decimals(extras.rotated[i].angle);
+  }
 }
 
 }  // namespace
@@ -35,15 +60,15 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
 }
 
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
-                      std::span<const std::string> names) {
-  return json_line(path, picture, detections, names, nlohmann::ordered_json::object());
+                      std::span<const std::string> names, const DetectionExtras& extras) {
+  return json_line(path, picture, detections, names, extras, json::object());
 }
 
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
-                      std::span<const std::string> names, const nlohmann::ordered_json& more) {
-  using json = nlohmann::ordered_json;
+                      std::span<const std::string> names, const DetectionExtras& extras, const json& more) {
   json found = json::array();
-  for (const Detection& detection : detections) {
+  for (size_t i = 0; i < detections.size(); ++i) {
+    const Detection& detection = detections[i];
     json box = json::array();
     for (float coordinate : detection.box.corners()) box.push_back(five_decimals(coordinate));
     json one;
@@ -52,6 +77,7 @@ std::string json_line(const std::string& path, Size picture, std::span<const Det
     one["name"] = class_name(names, detection.class_id);
     one["confidence"] = five_decimals(detection.confidence);
     one["box"] = std::move(box);
+    add_extras(one, extras, i);
     found.push_back(std::move(one));
   }
   json line = {{"image", path}, {"width", picture.width}, {"height", picture.height}};
@@ -60,16 +86,34 @@ std::string json_line(const std::string& path, Size picture, std::span<const Det
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence) {
+std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence,
+                        const DetectionExtras& extras) {
   std::string lines;
   auto width = static_cast<float>(picture.width), height = static_cast<float>(picture.height);
-  for (const Detection& detection : detections) {
-    const auto& [x1, y1, x2, y2] = detection.box;
-    lines += fmt::format("{} {:g} {:g} {:g} {:g}", detection.class_id, (x1 + x2) / 2 / width,
-                         (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height);
-    if (with_confidence) lines += fmt::format(" {:g}", detection.confidence);
-    if (detection.track_id != 0) lines += fmt::format(" {}", detection.track_id);
-    lines += '\n';
+  for (size_t i = 0; i < detections.size(); ++i) {
+    const Detection& detection = detections[i];
+    const auto place = [&](const auto& point) {
+      return fmt::format(" {:g} {:g}", point.x / width, point.y / height);
+    };
+    std::string line = std::to_string(detection.class_id);
+    if (!extras.outlines.empty()) {
+      if (extras.outlines[i].size() < 3) continue;
+      for (const Point<ImagePixels>& point : extras.outlines[i]) line += place(point);
+    } else if (!extras.rotated.empty()) {
+      for (const Point<ImagePixels>& corner : extras.rotated[i].corners()) line += place(corner);
+    } else {
+      const auto& [x1, y1, x2, y2] = detection.box;
+      line += fmt::format(" {:g} {:g} {:g} {:g}", (x1 + x2) / 2 / width, (y1 + y2) / 2 / height,
+                          (x2 - x1) / width, (y2 - y1) / height);
+    }
+    if (!extras.keypoints.empty())
+      for (const Keypoint<ImagePixels>& point : extras.keypoints[i]) {
+        line += place(point);
+        if (extras.visibility) line += fmt::format(" {:g}", point.visibility);
+      }
+    if (with_confidence) line += fmt::format(" {:g}", detection.confidence);
+    if (detection.track_id != 0) line += fmt::format(" {}", detection.track_id);
+    lines += line + '\n';
   }
   return lines;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 
 namespace marrow::detect {
@@ -22,15 +23,20 @@ std::string summary_text(std::span<const Detection> detections, std::span<const 
 //   {"image": path, "width": w, "height": h, "detections": [{"class": 0, "name": "person", "confidence":
 //   0.87,
 //    "box": [x1, y1, x2, y2]}, ...]}
-// Boxes in pixels of the image, five decimals; a tracked detection has its "track_id" in front. Bytes that
-// are not UTF-8 become U+FFFD. The members of `more`, an object, stand behind the image's height.
+// and, of a detection with extras, "outline": [[x, y], ...] of its mask, "keypoints": [[x, y, visibility],
+// ...] or [[x, y], ...], "corners": [[x, y], ...] and "angle" of its turned box, radians. Boxes and points in
+// pixels of the image, five decimals; a tracked detection has its "track_id" in front. Bytes that are not
+// UTF-8 become U+FFFD. The members of `more`, an object, stand behind the image's height.
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
-                      std::span<const std::string> names);
+                      std::span<const std::string> names, const DetectionExtras& extras = {});
 std::string json_line(const std::string& path, Size picture, std::span<const Detection> detections,
-                      std::span<const std::string> names, const nlohmann::ordered_json& more);
+                      std::span<const std::string> names, const DetectionExtras& extras,
+                      const nlohmann::ordered_json& more);
 
 // Lines "class cx cy w h[ confidence][ track]", normalised by the image's size, each number as %g; empty
-// without detections.
-std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence);
+// without detections. With extras: "class x1 y1 x2 y2 ..." of an outline, which is left out below three
+// points, or of the corners of a turned box; keypoints follow the box, "x y[ visibility]" each.
+std::string label_lines(Size picture, std::span<const Detection> detections, bool with_confidence,
+                        const DetectionExtras& extras = {});
 
 }  // namespace marrow::detect

@@ -60,9 +60,9 @@ fs::path annotated_path(const fs::path& folder, const std::string& name, const f
 }
 
 void write_labels(const fs::path& path, Size picture, std::span<const Detection> detections,
-                  bool with_confidence) {
+                  bool with_confidence, const DetectionExtras& extras) {
   if (!detections.empty())
-    return write_file_atomically(path, label_lines(picture, detections, with_confidence));
+    return write_file_atomically(path, label_lines(picture, detections, with_confidence, extras));
   std::error_code error;
   fs::remove(path, error);
   if (error)

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/image/image.h"
 
@@ -32,7 +33,7 @@ std::filesystem::path annotated_path(const std::filesystem::path& folder, const 
 // Writes label_lines to `path`, whose folder exists, in place of what an earlier run left there; without
 // detections no file is there afterwards. Throws Error{kFile}.
 void write_labels(const std::filesystem::path& path, Size picture, std::span<const Detection> detections,
-                  bool with_confidence);
+                  bool with_confidence, const DetectionExtras& extras = {});
 
 // The crops of one run.
 class CropFolder {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
@@ -51,13 +52,14 @@ std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& i
   return boxes;
 }
 
-// (N, 4 + classes, anchors), or an error.
-void require_predictions(const Tensor& predictions, size_t images, int classes) {
+// (N, 4 + classes + extra, anchors), or an error.
+void require_predictions(const Tensor& predictions, size_t images, int classes, int extra = 0) {
+  const int64_t rows = int64_t{4} + classes + extra;
   if (predictions.shape().size() != 3 || predictions.dim(0) != static_cast<int64_t>(images) ||
-      predictions.dim(1) != 4 + classes)
+      predictions.dim(1) != rows)
     throw Error(ErrorKind::kShape,
                 fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
-                            to_string(predictions.shape()), images, classes, images, 4 + classes));
+                            to_string(predictions.shape()), images, classes, images, rows));
 }
 
 std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predictions,
@@ -73,10 +75,49 @@ std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predicti
   return detections;
 }
 
+// Images of a task that finds more than boxes. Returns the boxes of what was found, a list an image.
+std::vector<std::vector<detect::InputDetection>> add_task_images(
+    const loader::DetectionBatch& batch, const BatchPredictions& predictions, const loader::ImageStore& store,
+    const DetectorValidationOptions& options, const detect::NmsOptions& nms, cpu::ThreadPool& threads,
+    DetectionValidator& validator) {
+  const auto count = static_cast<int64_t>(batch.origin.size());
+  std::vector<std::unique_ptr<TaskImage>> images(batch.origin.size());
+  std::vector<std::optional<CocoOverlaps>> coco(images.size());
+  threads.parallel_for(count, [&](int64_t image, int) {
+    const auto i = static_cast<size_t>(image);
+    const loader::BatchImage& origin = batch.origin[i];
+    images[i] = std::make_unique<TaskImage>(ImageOfBatch{.batch = batch,
+                                                         .predictions = predictions,
+                                                         .image = image,
+                                                         .labels = store.labels(origin.index),
+                                                         .ratio_pad = origin.ratio_pad(options.rules)},
+                                            options.head, nms);
+    coco[i] = images[i]->coco();
+  });
+  std::vector<std::vector<detect::InputDetection>> detections;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const loader::BatchImage& origin = batch.origin[i];
+    const data::LabelledImage& labels = store.labels(origin.index);
+    validator.add({.file_name = labels.path.filename().string(),
+                   .picture = origin.original,
+                   .network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))},
+                   .ratio_pad = origin.ratio_pad(options.rules),
+                   .truth = images[i]->truth(),
+                   .detections = images[i]->detections(),
+                   .image_id = options.numbers.picture(labels.path),
+                   .overlap = images[i]->overlap(),
+                   .second_overlap = images[i]->second_overlap(),
+                   .coco = std::move(coco[i]),
+                   .fields = options.predictions ? images[i]->fields() : std::vector<std::string>()});
+    detections.push_back(images[i]->detections());
+  }
+  return detections;
+}
+
 // Tiles of one size, as they go into the network.
 loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::LabelledImage& labels,
                                       size_t index, std::span<const Tile> tiles, const Letterbox& geometry,
-                                      cpu::ThreadPool& threads) {
+                                      Task task, cpu::ThreadPool& threads) {
   const auto count = static_cast<int64_t>(tiles.size());
   loader::DetectionBatch batch;
   batch.images = loader::batch_tensor(count, geometry.out, image.format());
@@ -87,16 +128,20 @@ loader::DetectionBatch batch_of_tiles(const image::Image& image, const data::Lab
     const image::Image part = image::copy_image(image.region(x, y, size.width, size.height));
     loader::write_planes(image::letterbox(part, geometry), false, batch.images, k);
     const data::LabelledImage here = loader::labels_of_tile(labels, tiles[k]).image;
-    samples[k].objects = loader::objects_of(here, geometry.resized);
+    samples[k].objects = loader::objects_of(here, geometry.resized, task);
     samples[k].ignored = loader::regions_of(here, geometry.resized);
     const auto left = static_cast<float>(geometry.left), top = static_cast<float>(geometry.top);
     for (loader::Object& object : samples[k].objects) loader::scale_and_shift(object, 1, 1, left, top);
     for (Box<ImagePixels>& region : samples[k].ignored)
       region = loader::scaled_and_shifted(region, 1, 1, left, top);
   });
-  loader::BatchRows rows;
-  for (const loader::Sample& sample : samples) rows.add(sample.objects, sample.ignored, geometry.out);
-  std::move(rows).move_into(batch);
+  loader::BatchRows rows(task);
+  for (loader::Sample& sample : samples) {
+    std::vector<int32_t> masks;
+    if (task == Task::kSegment) masks = loader::draw_masks(sample.objects, geometry.out, {});
+    rows.add(sample.objects, sample.ignored, geometry.out, masks);
+  }
+  std::move(rows).move_into(batch, geometry.out);
   batch.origin.assign(tiles.size(), {.index = index, .original = tiles.front().size});
   return batch;
 }
@@ -125,9 +170,11 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
   const auto classes = static_cast<int>(options.names.size());
   const detect::NmsOptions nms = suppression(options, store);
 
-  DetectionValidator validator(
-      options.names,
-      {.confidence = options.confidence, .category_ids = options.numbers.categories, .rules = options.rules});
+  DetectionValidator validator(options.names, {.confidence = options.confidence,
+                                               .category_ids = options.numbers.categories,
+                                               .rules = options.rules,
+                                               .second = options.head.second(),
+                                               .turned = options.head.turned()});
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
@@ -137,10 +184,18 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
     if (!batch) break;
     const size_t count = batch->origin.size();
     if (count > 0) {
-      const Tensor predictions = predict(*batch);
+      const BatchPredictions predictions = predict(*batch);
       total.inference += clock.lap_milliseconds();
-      require_predictions(predictions, count, classes);
-      const auto detections = found_in(predictions, nms, threads);
+      require_predictions(predictions.decoded, count, classes, options.head.decode.extra_channels);
+      if (options.head.decode.extra != DetectExtra::kNone) {
+        const auto detections = add_task_images(*batch, predictions, store, options, nms, threads, validator);
+        total.postprocess += clock.lap_milliseconds();
+        if (options.show) options.show(*batch, detections);
+        images += static_cast<int64_t>(count);
+        if (keep_going && !keep_going(++batches)) break;
+        continue;
+      }
+      const auto detections = found_in(predictions.decoded, nms, threads);
       const auto truth = truth_of(*batch);
       const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
       for (size_t i = 0; i < count; ++i) {
@@ -225,10 +280,10 @@ DetectorValidation validate_tiles(loader::ImageStore& store, const TiledInput& i
       const auto some = std::span(tiles).subspan(first, std::min(most, tiles.size() - first));
       Stopwatch clock;
       loader::DetectionBatch batch =
-          batch_of_tiles(image, store.labels(index), index, some, geometry, threads);
+          batch_of_tiles(image, store.labels(index), index, some, geometry, store.task(), threads);
       batch.number = batches++;
       result.times.preprocess_ms += clock.lap_milliseconds();
-      const Tensor predictions = predict(batch);
+      const Tensor predictions = predict(batch).decoded;
       result.times.inference_ms += clock.lap_milliseconds();
       require_predictions(predictions, some.size(), classes);
       const auto detections = found_in(predictions, nms, threads);

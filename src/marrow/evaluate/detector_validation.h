@@ -12,6 +12,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/dataset_split.h"
 #include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/evaluate/task_image.h"
 #include "marrow/evaluate/validation_times.h"
 #include "marrow/loader/detection_loader.h"
 #include "marrow/predict/detector.h"
@@ -25,6 +26,7 @@ struct DetectorValidationOptions {
   int max_detections = detect::NmsOptions().max_detections;
   bool agnostic = false;     // classes suppress each other
   bool suppress = true;      // false: predictions are those of an end-to-end head
+  ValidatedHead head = {};   // its extra: what is measured beside boxes
   bool predictions = false;  // wanted in the result, for predictions.json
   Rules rules = kDefaultRules;
   data::CocoNumbers numbers = {};  // for those; empty: names of images, and class + 1
@@ -40,8 +42,8 @@ struct DetectorValidation {
   ValidationTimes times;
 };
 
-// Decoded predictions of the batch's images, (N, 4 + classes, anchors) float32.
-using PredictBatch = std::function<Tensor(const loader::DetectionBatch& batch)>;
+// Decoded predictions of the batch's images.
+using PredictBatch = std::function<BatchPredictions(const loader::DetectionBatch& batch)>;
 
 // How detections are chosen. 8.4: their usual limit becomes the number of objects in the fullest image where
 // that is more.

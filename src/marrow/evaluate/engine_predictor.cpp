@@ -23,8 +23,20 @@ void fill_planes(std::span<const Stored> planes, const InputFormat& format, cons
   }
 }
 
-std::string output_of(const model::Model& model, bool suppress) {
-  return model.task == "classify" ? "logits" : predict::detection_output(model.graph, suppress).name;
+std::vector<std::string> outputs_of(const model::Model& model, bool suppress) {
+  if (model.task == "classify") return {"logits"};
+  return predict::detection_outputs(model.graph, suppress);
+}
+
+// Puts one image's output into its place among those of `images`.
+void put(const Tensor& output, int64_t image, int64_t images, Tensor& all) {
+  if (!all.defined()) {
+    Shape shape = output.shape();
+    shape.front() = images;
+    all = Tensor(shape);
+  }
+  std::ranges::copy(output.values(),
+                    all.values().begin() + static_cast<std::ptrdiff_t>(image * output.size()));
 }
 
 }  // namespace
@@ -42,23 +54,17 @@ void fill_input(const Tensor& images, int64_t index, const Graph& graph, Tensor&
 
 EnginePredictor::EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options,
                                  bool suppress)
-    : network_({trained.model.graph, trained.weights}, {output_of(trained.model, suppress)}, options,
+    : network_({trained.model.graph, trained.weights}, outputs_of(trained.model, suppress), options,
                kKeptShapes) {}
 
-Tensor EnginePredictor::operator()(const Tensor& images) {
+BatchPredictions EnginePredictor::predict(const Tensor& images) {
   const int64_t n = images.dim(0), channels = images.dim(1), height = images.dim(2), width = images.dim(3);
   predict::CompiledNetwork::Compiled& network = network_.at({1, channels, height, width});
-  Tensor predictions;
+  BatchPredictions predictions{Tensor()};
   for (int64_t i = 0; i < n; ++i) {
     fill_input(images, i, network_.graph(), network.input);
-    const Tensor& output = network.run();
-    if (i == 0) {
-      Shape shape = output.shape();
-      shape.front() = n;
-      predictions = Tensor(shape);
-    }
-    std::ranges::copy(output.values(),
-                      predictions.values().begin() + static_cast<std::ptrdiff_t>(i * output.size()));
+    put(network.run(), i, n, predictions.decoded);
+    if (network_.graph().outputs.size() > 1) put(network.engine.output(1), i, n, predictions.prototypes);
   }
   return predictions;
 }

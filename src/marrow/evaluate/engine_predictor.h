@@ -1,6 +1,7 @@
 // The network behind validation.
 #pragma once
 
+#include "marrow/evaluate/task_image.h"
 #include "marrow/model/checkpoint.h"
 #include "marrow/predict/compiled_network.h"
 
@@ -17,8 +18,11 @@ class EnginePredictor {
   EnginePredictor(const model::TrainedModel& trained, const engine::EngineOptions& options,
                   bool suppress = true);
 
-  // (N, C, H, W) of a loader, red first, become (N, 4 + classes, anchors) float32, or (N, classes) logits.
-  Tensor operator()(const Tensor& images);
+  // (N, C, H, W) of a loader, red first, become (N, 4 + classes + extra, anchors) float32, or (N, classes)
+  // logits.
+  Tensor operator()(const Tensor& images) { return predict(images).decoded; }
+  // The same with the prototypes of a head that segments.
+  BatchPredictions predict(const Tensor& images);
 
  private:
   predict::CompiledNetwork network_;

@@ -9,8 +9,10 @@
 
 namespace marrow::evaluate {
 
-DetectionReport measure_detector(const model::TrainedModel& trained, const data::Dataset& dataset,
+DetectionReport measure_detector(const model::TrainedModel& trained, const data::Dataset& unlabelled,
                                  const MeasureOptions& options) {
+  data::Dataset dataset = unlabelled;
+  dataset.task = task_named(trained.model.task).value_or(Task::kDetect);
   const std::vector<std::string> names = trained.model.names;
   const TileOptions& tiles = trained.model.tiles;
   const int stride = trained.model.largest_stride;
@@ -22,7 +24,9 @@ DetectionReport measure_detector(const model::TrainedModel& trained, const data:
                   .class_map = data::match_classes(names, dataset.names).classes,
                   .threads = options.engine.threads,
                   .say = [](const std::string&) {}});
-  const DetectorValidationOptions how = {.names = names, .show = {}};
+  const ValidatedHead head = validated_head(trained.model.graph, true, dataset.skeleton.sigmas);
+  const DetectorValidationOptions how = {
+      .names = names, .confidence = validation_confidence(head), .head = head, .show = {}};
   if (tiles.side > 0) {
     predict::Detector detector(trained.model.graph, trained.weights,
                                {.size = {options.image_size, options.image_size},
@@ -40,7 +44,7 @@ DetectionReport measure_detector(const model::TrainedModel& trained, const data:
   EnginePredictor predictor(trained, options.engine);
   return validate_detector(
              loader, *split.images, how,
-             [&](const loader::DetectionBatch& batch) { return predictor(batch.images); }, threads)
+             [&](const loader::DetectionBatch& batch) { return predictor.predict(batch.images); }, threads)
       .report;
 }
 

@@ -31,14 +31,16 @@ loader::ImageStoreOptions store_options(int image_size, const data::Dataset& dat
   return {.image_size = image_size,
           .cache = options.cache,
           .reading = options.reading.value_or(dataset.reading),
+          .task = dataset.task,
           .report = options.say};
 }
 
 // Says what becomes of the images.
 loader::TiledImages cut(std::vector<data::LabelledImage> images, std::string_view split, int64_t objects,
-                        const OpenSplitOptions& options, const std::function<void(const std::string&)>& say) {
+                        const OpenSplitOptions& options, Task task,
+                        const std::function<void(const std::string&)>& say) {
   const auto count = static_cast<int64_t>(images.size());
-  loader::TiledImages tiles = loader::cut_into_tiles(std::move(images), options.tiles);
+  loader::TiledImages tiles = loader::cut_into_tiles(std::move(images), options.tiles, task);
   const auto all = static_cast<int64_t>(tiles.tiles.size());
   if (tiles.empty == all && options.need_objects)
     fail_format(fmt::format("{}: each of the {} is too large for tiles of {} px, and none is left", split,
@@ -138,10 +140,11 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
     opened.numbers = mapped_numbers(dataset, split, options.class_map);
   if (options.fingerprint) opened.fingerprint = data::fingerprint(labels.images);
   const loader::ImageStoreOptions store = store_options(options.image_size, dataset, options);
-  opened.images = options.tiles.side > 0
-                      ? std::make_shared<loader::ImageStore>(
-                            cut(std::move(labels.images), split, opened.objects, options, say), store)
-                      : std::make_shared<loader::ImageStore>(std::move(labels.images), store);
+  opened.images =
+      options.tiles.side > 0
+          ? std::make_shared<loader::ImageStore>(
+                cut(std::move(labels.images), split, opened.objects, options, dataset.task, say), store)
+          : std::make_shared<loader::ImageStore>(std::move(labels.images), store);
   return opened;
 }
 

@@ -59,12 +59,19 @@ void ValidationPlots::add(const loader::ClassificationBatch& batch, std::span<co
 void ValidationPlots::finish(const DetectionReport& report) {
   draw_confusion(report.confusion);
   for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall})
-    attempts_.plot(folder_ / curve_file_name(curve),
-                   [&] { return curve_plot(report.ultralytics, names_, curve); });
+    draw_curve(report.ultralytics, curve, "Box");
+  if (report.block == SecondBlock::kNone) return;
+  const char* const of = report.block == SecondBlock::kMasks ? "Mask" : "Pose";
+  for (const Curve curve : {Curve::kPrecisionByRecall, Curve::kF1, Curve::kPrecision, Curve::kRecall})
+    draw_curve(report.second, curve, of);
 }
 
 void ValidationPlots::finish(const ClassificationValidator& report) {
   draw_confusion(report.confusion());
+}
+
+void ValidationPlots::draw_curve(const AveragePrecision& measured, Curve curve, const std::string& of) {
+  attempts_.plot(folder_ / curve_file_name(curve, of), [&] { return curve_plot(measured, names_, curve); });
 }
 
 std::filesystem::path ValidationPlots::batch_file(int64_t number, const char* what) const {

@@ -14,6 +14,7 @@
 
 #include "marrow/evaluate/metrics/classification.h"
 #include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/evaluate/plots/curve_plot.h"
 #include "marrow/evaluate/plots/drawing_attempts.h"
 #include "marrow/loader/classification_loader.h"
 #include "marrow/loader/detection_loader.h"
@@ -43,6 +44,7 @@ class ValidationPlots {
  private:
   std::filesystem::path batch_file(int64_t number, const char* what) const;
   void draw_confusion(const ConfusionMatrix& matrix);
+  void draw_curve(const AveragePrecision& measured, Curve curve, const std::string& of);
 
   std::filesystem::path folder_;
   std::vector<std::string> names_;

@@ -19,6 +19,14 @@ struct Point {
   bool operator==(const Point&) const = default;
 };
 
+// A point that may be out of sight or not labelled at all.
+template <class Space, class T = float>
+struct Keypoint {
+  T x = 0, y = 0;
+  T visibility = 0;  // 0: not labelled, 1: labelled but hidden, 2: visible; files may have others
+  bool operator==(const Keypoint&) const = default;
+};
+
 // By two corners: x1 <= x2, y1 <= y2.
 template <class Space, class T = float>
 struct Box {

@@ -60,16 +60,25 @@ RatioPad assumed_ratio_pad(Size network, Size image, Rules rules) {
   return pad;
 }
 
+Point<ImagePixels> to_image(const Point<InputPixels>& point, const RatioPad& ratio_pad, Size image) {
+  const auto clamped = [](float value, double pad, double ratio, int side) {
+    return std::clamp((value - static_cast<float>(pad)) / static_cast<float>(ratio), 0.0f,
+                      static_cast<float>(side));
+  };
+  return {clamped(point.x, ratio_pad.left, ratio_pad.ratio_x, image.width),
+          clamped(point.y, ratio_pad.top, ratio_pad.ratio_y, image.height)};
+}
+
 Box<ImagePixels> to_image(const Box<InputPixels>& box, const RatioPad& ratio_pad, Size image) {
-  const auto gain_x = static_cast<float>(ratio_pad.ratio_x), gain_y = static_cast<float>(ratio_pad.ratio_y);
-  const auto left = static_cast<float>(ratio_pad.left), top = static_cast<float>(ratio_pad.top);
-  const auto x = [&](float value) {
-    return std::clamp((value - left) / gain_x, 0.0f, static_cast<float>(image.width));
-  };
-  const auto y = [&](float value) {
-    return std::clamp((value - top) / gain_y, 0.0f, static_cast<float>(image.height));
-  };
-  return {x(box.x1), y(box.y1), x(box.x2), y(box.y2)};
+  const Point<ImagePixels> low = to_image(Point<InputPixels>{box.x1, box.y1}, ratio_pad, image);
+  const Point<ImagePixels> high = to_image(Point<InputPixels>{box.x2, box.y2}, ratio_pad, image);
+  return {low.x, low.y, high.x, high.y};
+}
+
+RotatedBox<ImagePixels> to_image(const RotatedBox<InputPixels>& box, const RatioPad& ratio_pad) {
+  const auto x = static_cast<float>(ratio_pad.ratio_x), y = static_cast<float>(ratio_pad.ratio_y);
+  return {(box.cx - static_cast<float>(ratio_pad.left)) / x, (box.cy - static_cast<float>(ratio_pad.top)) / y,
+          box.width / x, box.height / y, box.angle};
 }
 
 }  // namespace marrow

@@ -7,6 +7,7 @@
 
 #include "marrow/base/rules.h"
 #include "marrow/geometry/box.h"
+#include "marrow/geometry/rotated_box.h"
 #include "marrow/geometry/size.h"
 
 namespace marrow {
@@ -50,7 +51,10 @@ struct RatioPad {
 // letterbox_geometry did.
 RatioPad assumed_ratio_pad(Size network, Size image, Rules rules = kDefaultRules);
 
-// The box in pixels of the image, clamped to it.
+// In pixels of the image, clamped to it.
 Box<ImagePixels> to_image(const Box<InputPixels>& box, const RatioPad& ratio_pad, Size image);
+Point<ImagePixels> to_image(const Point<InputPixels>& point, const RatioPad& ratio_pad, Size image);
+// Not clamped; the width by the factor of x, the height by that of y.
+RotatedBox<ImagePixels> to_image(const RotatedBox<InputPixels>& box, const RatioPad& ratio_pad);
 
 }  // namespace marrow

@@ -36,6 +36,30 @@ std::vector<Tile> tiles_of(Size picture, const TileOptions& options) {
   return tiles;
 }
 
+std::vector<Tile> windows_of(Size picture, int side, int overlap) {
+  const auto starts_of = [&](int length) {
+    std::vector<int> starts = {0};
+    while (starts.back() + side < length)
+      starts.push_back(std::min(starts.back() + side - overlap, length - side));
+    return starts;
+  };
+  std::vector<Tile> windows;
+  std::vector<double> shares;
+  for (const int x : starts_of(picture.width))
+    for (const int y : starts_of(picture.height)) {
+      windows.push_back({x, y, {side, side}});
+      const double width = std::min(picture.width - x, side), height = std::min(picture.height - y, side);
+      shares.push_back(width * height / (static_cast<double>(side) * side));
+    }
+  constexpr double kAsGood = 0.01;
+  const double best = std::ranges::max(shares);
+  std::vector<Tile> kept;
+  for (size_t i = 0; i < windows.size(); ++i)
+    if (best > kLeastInside ? shares[i] > kLeastInside : best - shares[i] < kAsGood)
+      kept.push_back(windows[i]);
+  return kept;
+}
+
 int64_t tile_count(Size picture, const TileOptions& options) {
   if (options.side <= 0) return 1;
   return int64_t{count_on(picture.width, options)} * count_on(picture.height, options);

@@ -26,6 +26,13 @@ struct Tile {
 // lower border are moved inwards so that they are whole. A picture that is smaller than a tile, on either
 // axis, is not cut on it.
 std::vector<Tile> tiles_of(Size picture, const TileOptions& options);
+// Windows as DOTA's images are cut into, column by column: `overlap` pixels of each lie in the next one, the
+// last of a row or column ends at the border. An axis shorter than a window has one that reaches beyond it.
+// Those of which no more than kLeastInside lies in the picture are left out, unless all are: then those with
+// the most stay. 0 <= overlap < side.
+inline constexpr double kLeastInside = 0.6;
+std::vector<Tile> windows_of(Size picture, int side, int overlap);
+
 int64_t tile_count(Size picture, const TileOptions& options);  // of them, without making them
 
 }  // namespace marrow

@@ -294,8 +294,8 @@ Value GraphBuilder::drop_path(Value x, double rate) {
 }
 
 Value GraphBuilder::detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes,
-                                  int reg_max) {
-  DetectDecode decode{.classes = classes, .reg_max = reg_max, .strides = {}, .bins = {}};
+                                  int reg_max, DetectExtra extra, std::span<const Value> extras) {
+  DetectDecode decode{.classes = classes, .reg_max = reg_max, .strides = {}, .bins = {}, .extra = extra};
   for (const Value map : maps) {
     if (channels(map) != classes + 4 * reg_max)
       fail("detect_decode", fmt::format("a raw map has {} channels, wanted 4 * {} + {} classes",
@@ -311,7 +311,24 @@ Value GraphBuilder::detect_decode(std::span<const Value> maps, std::string_view 
     decode.bins = full_name(bins_name);
     if (!declared_.contains(decode.bins)) constant(bins_name, {1, reg_max, 1, 1}, Init::arange());
   }
-  return add_node(std::move(decode), {maps.begin(), maps.end()}, 4 + classes, 0);
+  std::vector<Value> inputs(maps.begin(), maps.end());
+  inputs.insert(inputs.end(), extras.begin(), extras.end());
+  if (extra != DetectExtra::kNone) decode.extra_channels = extras.empty() ? 0 : channels(extras[0]);
+  if (extras.size() != (extra == DetectExtra::kNone ? 0 : maps.size()))
+    fail("detect_decode",
+         fmt::format("{} maps of {} for {} levels", extras.size(), extra_name(extra), maps.size()));
+  for (size_t level = 0; level < extras.size(); ++level)
+    if (channels(extras[level]) != decode.extra_channels ||
+        decode.extra_channels % numbers_of_point(extra) != 0 ||
+        (extra == DetectExtra::kAngle && decode.extra_channels != 1) ||
+        stride(extras[level]) != stride(maps[level]))
+      fail("detect_decode",
+           fmt::format("a map of {} has {} channels and stride {}; its level has stride {}, the first map {} "
+                       "channels, and a point takes {}",
+                       extra_name(extra), channels(extras[level]), stride(extras[level]), stride(maps[level]),
+                       decode.extra_channels, extra == DetectExtra::kAngle ? 1 : numbers_of_point(extra)));
+  const int rows = decode.rows();
+  return add_node(std::move(decode), std::move(inputs), rows, 0);
 }
 
 void GraphBuilder::output(std::string_view name, Value value) {

@@ -132,8 +132,9 @@ class GraphBuilder {
   Value scale(Value x, std::string_view name, double initial);
   Value attention(Value x, const Attention& o);  // areas must divide H W of every input
   // Declares the frozen bins as "<path>.<name>" (dfl.conv.weight), unless reg_max is 1 or a decode before it
-  // has.
-  Value detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes, int reg_max);
+  // has. `extras`: the maps of an extra, one a level; kAngle wants one channel, points whole ones.
+  Value detect_decode(std::span<const Value> maps, std::string_view bins_name, int classes, int reg_max,
+                      DetectExtra extra = DetectExtra::kNone, std::span<const Value> extras = {});
 
   void output(std::string_view name, Value value);
   void tap(std::string_view name, Value value);

@@ -104,6 +104,8 @@ struct NamedValue {
 // head's second pair of branches, which do not.
 inline constexpr std::string_view kDecodedOutput = "output0";
 inline constexpr std::string_view kOneToOneOutput = "one2one";
+// What the coefficients of a segmenting detector weigh.
+inline constexpr std::string_view kPrototypesOutput = "prototypes";
 
 struct Graph {
   std::vector<Node> nodes;

@@ -59,4 +59,24 @@ std::string_view operation_name(const Operation& operation) {
                     operation);
 }
 
+std::string_view extra_name(DetectExtra extra) {
+  switch (extra) {
+    case DetectExtra::kNone:
+      return "none";
+    case DetectExtra::kCoefficients:
+      return "coefficients";
+    case DetectExtra::kPoints:
+      return "points";
+    case DetectExtra::kVisiblePoints:
+      return "visible_points";
+    case DetectExtra::kAngle:
+      return "angle";
+  }
+  return "unknown";
+}
+
+int numbers_of_point(DetectExtra extra) {
+  return extra == DetectExtra::kPoints ? 2 : extra == DetectExtra::kVisiblePoints ? 3 : 1;
+}
+
 }  // namespace marrow

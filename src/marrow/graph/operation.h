@@ -209,18 +209,39 @@ struct Attention {
   bool operator==(const Attention&) const = default;
 };
 
-// The YOLOv8 head's decode. Inputs: one raw map (N, 4 * reg_max + classes, H, W) a level. Output (N, 4 +
-// classes, anchors): cx, cy, w, h in pixels of the network input, then sigmoid scores; levels in order,
-// row-major inside a level.
+// What a head says of each prediction beside its box and scores, on a third map a level.
+enum class DetectExtra {
+  kNone,
+  kCoefficients,   // numbers as they are, which weigh prototypes of a mask
+  kPoints,         // x, y of points in turn
+  kVisiblePoints,  // x, y, visible of points in turn
+  kAngle,          // one number, by which the box is turned
+};
+inline constexpr int kDetectExtras = static_cast<int>(DetectExtra::kAngle) + 1;
+std::string_view extra_name(DetectExtra extra);  // "coefficients", ...
+// Numbers of a point; 1 where the extra is none of points.
+int numbers_of_point(DetectExtra extra);
+
+// The YOLOv8 head's decode. Inputs: one raw map (N, 4 * reg_max + classes, H, W) a level, then, with an
+// extra, one map (N, extra_channels, H, W) a level. Output (N, 4 + classes + extra_channels, anchors): cx,
+// cy, w, h in pixels of the network input, sigmoid scores, the extra; levels in order, row-major inside a
+// level. With s the stride and (ax, ay) the cell's centre in cells:
 //   distance = sum_b b * softmax(bins)_b, with b read from the frozen parameter `bins` (1, reg_max, 1, 1);
 //   with reg_max 1, which has no bins, the distance is the number itself, and may be negative
+//   point = (2 x + ax - 0.5) s, (2 y + ay - 0.5) s, sigmoid(visible)
+//   angle r = (sigmoid(x) - 0.25) pi, radians; the distances are along the box's own sides: its centre lies
+//   at ((right - left) / 2, (bottom - top) / 2) from the cell's centre, turned by r, x towards y
 // Source: Generalized Focal Loss, Li et al. 2020, section 3 (the integral form).
 struct DetectDecode {
   int classes = 0;
   int reg_max = 16;
   std::vector<int> strides;  // input pixels per cell, one a level
   std::string bins;          // empty with reg_max 1
+  DetectExtra extra = DetectExtra::kNone;
+  int extra_channels = 0;
 
+  size_t levels() const { return strides.size(); }
+  int rows() const { return 4 + classes + extra_channels; }
   bool operator==(const DetectDecode&) const = default;
 };
 

@@ -148,8 +148,16 @@ class ShapeInference {
   }
   Shape infer(const DetectDecode& op, const Inputs& in) const {
     int64_t anchors = 0;
-    for (const Shape* s : in) anchors += s->at(2) * s->at(3);
-    return {in[0]->at(0), 4 + op.classes, anchors};
+    for (size_t level = 0; level < op.levels(); ++level) {
+      const Shape& s = *in[level];
+      anchors += s.at(2) * s.at(3);
+      if (op.extra == DetectExtra::kNone) continue;
+      const Shape& extra = *in[op.levels() + level];
+      if (extra.at(2) != s[2] || extra.at(3) != s[3])
+        fail(fmt::format("level {} is {}, its {} are {}", level, to_string(s), extra_name(op.extra),
+                         to_string(extra)));
+    }
+    return {in[0]->at(0), op.rows(), anchors};
   }
 
   const Graph& graph_;

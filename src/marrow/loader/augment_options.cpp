@@ -1,10 +1,11 @@
 #include "marrow/loader/augment_options.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace marrow::loader {
 
-AugmentSettings augment_settings_of(const train::TrainOptions& options) {
+AugmentSettings augment_settings_of(const train::TrainOptions& options, std::vector<int> flip_idx) {
   AugmentSettings settings;
   settings.mosaic = options.mosaic;
   settings.mixup = options.mixup;
@@ -13,6 +14,9 @@ AugmentSettings augment_settings_of(const train::TrainOptions& options) {
   settings.fliplr = options.fliplr;
   settings.bgr = options.bgr;
   settings.copy_paste = options.copy_paste;
+  settings.copy_paste_mode =
+      options.copy_paste_mode == "mixup" ? CopyPasteMode::kMixup : CopyPasteMode::kFlip;
+  settings.flip_idx = std::move(flip_idx);
   settings.perspective = {.degrees = options.degrees,
                           .translate = options.translate,
                           .zoom = train::zoom_range(options),

@@ -7,7 +7,8 @@
 
 namespace marrow::loader {
 
-AugmentSettings augment_settings_of(const train::TrainOptions& options);
+// flip_idx is the dataset's.
+AugmentSettings augment_settings_of(const train::TrainOptions& options, std::vector<int> flip_idx = {});
 
 // A classifier's crops hold at least 1 - `scale` of the image. A policy has changes of colour of its
 // own, so `hsv_h`, `hsv_s` and `hsv_v` count without it.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "marrow/detect/draw.h"
+#include "marrow/detect/extras.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/image/convert.h"
 #include "marrow/image/resize.h"
@@ -27,11 +28,14 @@ detect::Detection magnified(const detect::InputDetection& detection, int times) 
                                        {box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor});
 }
 
+constexpr int64_t kTurnedColumns = 7;  // of targets
+
 using Regions = std::vector<Box<ImagePixels>>;
 
 // `regions` to ignore, in pixels of the batch: one list an image, or none at all.
 image::Image draw(const Tensor& images, std::span<const std::vector<detect::InputDetection>> boxes,
-                  std::span<const Regions> regions, std::span<const std::string> names, int largest_side) {
+                  std::span<const Regions> regions, std::span<const std::string> names, int largest_side,
+                  std::span<const detect::DetectionExtras> extras = {}) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
   const int times = magnification(std::max({width, height, 1}), boxes.size(), largest_side);
   std::vector<image::Image> pictures;
@@ -47,7 +51,10 @@ image::Image draw(const Tensor& images, std::span<const std::vector<detect::Inpu
     }
     std::vector<detect::Detection> drawn;
     for (const detect::InputDetection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
-    detect::draw_detections(picture, drawn, names);
+    const auto factor = static_cast<float>(times);
+    detect::draw_detections(
+        picture, drawn, names,
+        extras.empty() ? detect::DetectionExtras() : detect::scaled(extras[i], factor, factor));
     pictures.push_back(std::move(picture));
   }
   return detect::image_sheet(pictures, largest_side);
@@ -65,6 +72,44 @@ Regions regions_of_batch(const DetectionBatch& batch, int64_t i) {
     if (static_cast<int64_t>(r[0]) == i) regions.push_back(to_pixels({r[1], r[2], r[3], r[4]}, size));
   }
   return regions;
+}
+
+// Of the rows of image i.
+detect::DetectionExtras extras_of_batch(const DetectionBatch& batch, int64_t i) {
+  detect::DetectionExtras extras;
+  const auto height = static_cast<float>(batch.images.dim(2)),
+             width = static_cast<float>(batch.images.dim(3));
+  const bool turned = batch.targets.dim(1) == kTurnedColumns;
+  const int64_t columns = batch.targets.dim(1);
+  const bool has_masks = batch.masks.shape().size() == 3, has_points = batch.keypoints.shape().size() == 3;
+  // Overlapping masks are one picture an image; otherwise there is one a row.
+  const bool overlapping = batch.overlapping_masks;
+  int32_t number = 0;  // of the row in the image, from 1
+  for (int64_t row = 0; row < batch.targets.dim(0); ++row) {
+    const float* t = batch.targets.values().data() + row * columns;
+    if (static_cast<int64_t>(t[0]) != i) continue;
+    ++number;
+    if (turned) extras.rotated.push_back({t[2] * width, t[3] * height, t[4] * width, t[5] * height, t[6]});
+    if (has_points) {
+      const int64_t each = batch.keypoints.dim(1);
+      detect::Keypoints& points = extras.keypoints.emplace_back();
+      for (int64_t k = 0; k < each; ++k) {
+        const float* p = batch.keypoints.values().data() + (row * each + k) * 3;
+        points.push_back({p[0] * width, p[1] * height, p[2]});
+      }
+    }
+    if (!has_masks) continue;
+    Mask mask({static_cast<int>(batch.masks.dim(2)), static_cast<int>(batch.masks.dim(1))});
+    const int32_t* pixels = batch.masks.values<int32_t>().data() +
+                            (overlapping ? i : row) * static_cast<int64_t>(mask.pixels.size());
+    for (size_t p = 0; p < mask.pixels.size(); ++p) mask.pixels[p] = pixels[p] == (overlapping ? number : 1);
+    extras.masks.push_back(std::move(mask));
+  }
+  if (has_masks) {
+    extras.mask_place.ratio_x = static_cast<double>(batch.masks.dim(2)) / static_cast<double>(width);
+    extras.mask_place.ratio_y = static_cast<double>(batch.masks.dim(1)) / static_cast<double>(height);
+  }
+  return extras;
 }
 
 }  // namespace
@@ -95,8 +140,15 @@ std::vector<detect::InputDetection> targets_of_batch(const DetectionBatch& batch
   const auto height = static_cast<float>(batch.images.dim(2)),
              width = static_cast<float>(batch.images.dim(3));
   for (int64_t row = 0; row < batch.targets.dim(0); ++row) {
-    const auto t = batch.targets.values().subspan(static_cast<size_t>(row) * 6, 6);
+    const auto columns = static_cast<size_t>(batch.targets.dim(1));
+    const auto t = batch.targets.values().subspan(static_cast<size_t>(row) * columns, columns);
     if (static_cast<int64_t>(t[0]) != i) continue;
+    if (columns == kTurnedColumns) {
+      const RotatedBox<InputPixels> box = {t[2] * width, t[3] * height, t[4] * width, t[5] * height, t[6]};
+      boxes.push_back(
+          {.box = box.bounds(), .confidence = detect::kNoConfidence, .class_id = static_cast<int>(t[1])});
+      continue;
+    }
     boxes.push_back({.box = {(t[2] - t[4] / 2) * width, (t[3] - t[5] / 2) * height, (t[2] + t[4] / 2) * width,
                              (t[3] + t[5] / 2) * height},
                      .confidence = detect::kNoConfidence,
@@ -109,11 +161,13 @@ image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::strin
                          int largest_side) {
   std::vector<std::vector<detect::InputDetection>> boxes;
   std::vector<Regions> regions;
+  std::vector<detect::DetectionExtras> extras;
   for (size_t i = 0; i < count(batch.images, most); ++i) {
+    extras.push_back(extras_of_batch(batch, static_cast<int64_t>(i)));
     boxes.push_back(targets_of_batch(batch, static_cast<int64_t>(i)));
     regions.push_back(regions_of_batch(batch, static_cast<int64_t>(i)));
   }
-  return draw(batch.images, boxes, regions, names, largest_side);
+  return draw(batch.images, boxes, regions, names, largest_side, extras);
 }
 
 image::Image batch_sheet(const DetectionBatch& batch,

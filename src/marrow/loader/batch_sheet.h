@@ -20,8 +20,9 @@ constexpr size_t kSheetImages = 16;
 constexpr int kSheetSide = 4096;
 
 // The first images of the batch on one sheet (detect/sheet.h) of at most `largest_side` pixels a side, with
-// their targets and regions to ignore. Images of fewer than 320 pixels are drawn a whole number of times
-// larger where the sheet has room, so that tags can be read and do not hide what they name.
+// their targets (masks, keypoints and turned boxes too) and regions to ignore. Images of fewer than 320
+// pixels are drawn a whole number of times larger where the sheet has room, so that tags can be read and do
+// not hide what they name.
 image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names,
                          size_t most = kSheetImages, int largest_side = kSheetSide);
 

@@ -23,6 +23,10 @@ void check(const ImageStore& images, const DetectionLoaderOptions& options, int6
   at_least("ahead", options.ahead, 1);
   at_least("stride", options.stride, 1);
   at_least("image size", images.image_size(), 2);
+  at_least("mask ratio", options.masks.ratio, 1);
+  if (images.task() == Task::kSegment && options.masks.ratio > images.image_size())
+    throw Error(ErrorKind::kUsage, "loader: mask ratio " + std::to_string(options.masks.ratio) +
+                                       " is above the image size, " + std::to_string(images.image_size()));
   if (first_batch < 0 || first_batch >= batches_per_epoch)
     throw Error(ErrorKind::kUsage, "loader: batch " + std::to_string(first_batch) + " of an epoch of " +
                                        std::to_string(batches_per_epoch));
@@ -32,24 +36,6 @@ void check(const ImageStore& images, const DetectionLoaderOptions& options, int6
 }
 
 }  // namespace
-
-void BatchRows::add(std::span<const Object> objects, std::span<const Box<ImagePixels>> ignored, Size input) {
-  const auto image = static_cast<float>(images_++);
-  for (const Object& object : objects) {
-    const CentredBox<Normalised> box = normalised(object.box, input);
-    targets_.insert(targets_.end(),
-                    {image, static_cast<float>(object.class_id), box.cx, box.cy, box.width, box.height});
-  }
-  for (const Box<ImagePixels>& region : ignored) {
-    const CentredBox<Normalised> box = normalised(region, input);
-    ignored_.insert(ignored_.end(), {image, box.cx, box.cy, box.width, box.height});
-  }
-}
-
-void BatchRows::move_into(DetectionBatch& batch) && {
-  batch.targets = Tensor::from({static_cast<int64_t>(targets_.size() / 6), 6}, targets_);
-  batch.ignored = Tensor::from({static_cast<int64_t>(ignored_.size() / 5), 5}, ignored_);
-}
 
 EpochImages training_images(const ImageStore& images) {
   if (!images.is_tiled()) return EpochImages::all(images.size());
@@ -85,6 +71,7 @@ DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLo
     order_ = std::make_unique<EpochOrder>(std::move(epoch.always));
   }
   if (options_.augment) {
+    options_.augment->forbid_flips_without_indices(images_->task());
     window_ = mosaic_window(order_->count(), static_cast<size_t>(options_.batch));
     // Workers may be a few batches ahead of the oldest position that is still being worked on.
     images_->keep_recent(window_ + static_cast<size_t>(options_.ahead) * static_cast<size_t>(options_.batch));
@@ -141,7 +128,9 @@ bool DetectionLoader::validation_sample(size_t index, Size size, Sample& sample,
   if (image == nullptr) return false;
   const data::LabelledImage& labels = images_->labels(index);
   const Size loaded = size_of(*image);
-  sample = letterbox_sample({image, objects_of(labels, loaded), regions_of(labels, loaded)}, size, false);
+  sample = letterbox_sample(
+      {image, objects_of(labels, loaded, images_->task()), regions_of(labels, loaded), images_->task()}, size,
+      false);
   const Letterbox geometry = letterbox_geometry(loaded, size, {.scale_up = false});
   made.present = true;
   made.origin = {index,
@@ -165,6 +154,8 @@ void DetectionLoader::run(int64_t batch, int64_t item) {
   else if (!validation_sample(order_->at(epoch, position), slot.size, sample, made))
     return;
   write_planes(sample.image, keep_bgr, slot.images, static_cast<size_t>(item));
+  if (images_->task() == Task::kSegment)
+    made.masks = draw_masks(sample.objects, size_of(sample.image), options_.masks);
   made.objects = std::move(sample.objects);
   made.ignored = std::move(sample.ignored);
 }
@@ -176,14 +167,14 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
   const size_t bytes = slot.images.byte_size() / slot.made.size();
-  BatchRows rows;
+  BatchRows rows(images_->task());
   size_t present = 0;
   std::byte* pixels = slot.images.bytes();
   for (size_t i = 0; i < slot.made.size(); ++i) {
     const Made& made = slot.made[i];
     if (!made.present) continue;
     if (present != i) std::copy_n(pixels + i * bytes, bytes, pixels + present * bytes);
-    rows.add(made.objects, made.ignored, slot.size);
+    rows.add(made.objects, made.ignored, slot.size, made.masks);
     result.origin.push_back(made.origin);
     ++present;
   }
@@ -193,7 +184,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
     result.images = batch_tensor(static_cast<int64_t>(present), slot.size, images_->reading().samples);
     std::copy_n(pixels, present * bytes, result.images.bytes());
   }
-  std::move(rows).move_into(result);
+  std::move(rows).move_into(result, slot.size, options_.masks);
   slot = {};
   return result;
 }

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "marrow/base/tensor.h"
-#include "marrow/geometry/letterbox.h"
 #include "marrow/loader/augment/pipeline.h"
+#include "marrow/loader/detection_batch.h"
 #include "marrow/loader/epoch_order.h"
 #include "marrow/loader/image_store.h"
 #include "marrow/loader/ordered_work.h"
@@ -37,45 +37,13 @@ struct DetectionLoaderOptions {
   // missing from their batch.
   std::optional<AugmentSettings> augment;
   int64_t close_mosaic_epoch = INT64_MAX;  // from this epoch (from 0) on: AugmentSettings::without_joining
+  MaskOptions masks;
+
   // Mosaic partners from all images and not only from the latest ones (the reference implementation does so
   // with cache=ram).
   bool partners_from_all = false;
 
   int64_t epochs = 1;  // the row ends before this epoch
-};
-
-// Where an image lies in its part of the batch (validation); what it takes to move boxes back.
-struct BatchImage {
-  size_t index = 0;  // in the store; in training the next readable image may have taken its place
-  Size original;
-  double ratio_height = 1, ratio_width = 1;  // loaded / original
-  double left = 0, top = 0;                  // padding
-
-  // 8.3 takes the height's factor for both sides.
-  RatioPad ratio_pad(Rules rules = kDefaultRules) const {
-    return {rules == Rules::k84 ? ratio_width : ratio_height, ratio_height, left, top};
-  }
-};
-
-struct DetectionBatch {
-  int64_t epoch = 0;
-  int64_t number = 0;  // in the epoch
-  Tensor images;       // (N, C, H, W), see batch_tensor; red first; N may be 0 in validation
-  Tensor targets;      // (M, 6) float32: image in the batch, class, cx, cy, w, h as parts of H and W
-  Tensor ignored;      // (R, 5) float32, regions to ignore: the same without a class
-  std::vector<BatchImage> origin;  // N
-};
-
-// Objects and regions to ignore as the rows of a batch.
-class BatchRows {
- public:
-  // Those of the batch's next image, in pixels of the input.
-  void add(std::span<const Object> objects, std::span<const Box<ImagePixels>> ignored, Size input);
-  void move_into(DetectionBatch& batch) &&;
-
- private:
-  int64_t images_ = 0;
-  std::vector<float> targets_, ignored_;
 };
 
 // The images of an epoch of training: all. Of tiles those with objects, and at most as many without, drawn
@@ -106,6 +74,7 @@ class DetectionLoader {
     BatchImage origin;
     std::vector<Object> objects;
     std::vector<Box<ImagePixels>> ignored;
+    std::vector<int32_t> masks;
   };
   struct Slot {
     Size size;

@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "marrow/base/error.h"
+#include "marrow/data/outline_parts.h"
 #include "marrow/geometry/rect_batches.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/resize.h"
 #include "marrow/loader/memory.h"
+#include "marrow/outline/resample.h"
 
 namespace marrow::loader {
 namespace {
@@ -18,17 +20,42 @@ uint64_t bytes_when_resized(const data::LabelledImage& image, int image_size, co
          static_cast<uint64_t>(size.height);
 }
 
+std::vector<std::vector<Point<Normalised>>> outlines_of(const data::LabelledImage& labels, Task task) {
+  constexpr size_t kPoints = 1000, kPointsOfTurnedBoxes = 100;
+  std::vector<std::vector<Point<Normalised>>> outlines;
+  size_t longest = 0;
+  for (size_t i = 0; i < labels.polygons.size(); ++i) {
+    outlines.emplace_back();
+    for (const auto& [x, y] : data::joined_parts(labels, i))
+      outlines.back().push_back({static_cast<float>(x), static_cast<float>(y)});
+    longest = std::max(longest, outlines.back().size());
+  }
+  const size_t usual = task == Task::kObb ? kPointsOfTurnedBoxes : kPoints;
+  const size_t count = outline::common_count(outlines.size(), longest, usual);
+  for (std::vector<Point<Normalised>>& points : outlines)
+    points = outline::resampled(std::span<const Point<Normalised>>(points), count);
+  return outlines;
+}
+
 }  // namespace
 
-std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture) {
+std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture, Task task) {
+  const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
   std::vector<Object> objects;
   objects.reserve(labels.labels.size());
   for (const data::Label& label : labels.labels)
-    objects.push_back({label.class_id, to_pixels(label.box.in_single_precision(), picture), {}});
-  for (size_t i = 0; i < labels.polygons.size() && i < objects.size(); ++i)
-    for (const Point<Normalised, double>& point : labels.polygons[i])
-      objects[i].polygon.push_back({static_cast<float>(point.x) * static_cast<float>(picture.width),
-                                    static_cast<float>(point.y) * static_cast<float>(picture.height)});
+    objects.push_back({label.class_id, to_pixels(label.box.in_single_precision(), picture)});
+  if (!labels.polygons.empty()) {
+    const std::vector<std::vector<Point<Normalised>>> outlines = outlines_of(labels, task);
+    for (size_t i = 0; i < objects.size(); ++i)
+      for (const auto& [x, y] : outlines[i]) objects[i].polygon.push_back({x * w, y * h});
+  }
+  const size_t each = objects.empty() ? 0 : labels.keypoints.size() / objects.size();
+  for (size_t k = 0; k < objects.size() * each; ++k) {
+    const auto& [x, y, visibility] = labels.keypoints[k];
+    objects[k / each].keypoints.push_back(
+        {static_cast<float>(x) * w, static_cast<float>(y) * h, static_cast<float>(visibility)});
+  }
   return objects;
 }
 
@@ -148,8 +175,8 @@ ImageStore::Found ImageStore::load_readable(size_t index) {
     const size_t candidate = (index + step) % images_.size();
     if (std::shared_ptr<const image::Image> image = load(candidate); image != nullptr)
       return {candidate,
-              {image, objects_of(images_[candidate], size_of(*image)),
-               regions_of(images_[candidate], size_of(*image))}};
+              {image, objects_of(images_[candidate], size_of(*image), options_.task),
+               regions_of(images_[candidate], size_of(*image)), options_.task}};
   }
   throw Error(ErrorKind::kFile,
               "none of the " + std::to_string(images_.size()) + " images can be read" +

@@ -30,6 +30,7 @@ struct ImageStoreOptions {
   int image_size = 640;  // the longer side becomes this, also upwards. 0: images keep their size
   ImageCache cache = ImageCache::kWhenItFits;
   ImageReading reading = {};
+  Task task = Task::kDetect;  // of the labels
   // Gets a message that names an image that cannot be read, once for each; one call at a time. Empty: no
   // messages.
   std::function<void(const std::string& message)> report;
@@ -47,6 +48,7 @@ class ImageStore {
   size_t size() const { return images_.size(); }
   const data::LabelledImage& labels(size_t index) const { return images_[index]; }
   int image_size() const { return options_.image_size; }
+  Task task() const { return options_.task; }
   const ImageReading& reading() const { return options_.reading; }
   bool keeps_all() const { return keeps_all_; }
 
@@ -94,8 +96,9 @@ class ImageStore {
   std::mutex report_mutex_;
 };
 
-// The labels in pixels of an image of this size.
-std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture);
+// The labels in pixels of an image of this size. Outlines have their parts joined and are of one number of
+// points (outline/resample.h): 1000, for turned boxes 100.
+std::vector<Object> objects_of(const data::LabelledImage& labels, Size picture, Task task = Task::kDetect);
 
 // The regions to ignore, clipped to the image.
 std::vector<Box<ImagePixels>> regions_of(const data::LabelledImage& labels, Size picture);

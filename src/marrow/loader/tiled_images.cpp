@@ -9,7 +9,9 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/data/outline_parts.h"
 #include "marrow/loader/augment/sample.h"
+#include "marrow/outline/clipped.h"
 
 namespace marrow::loader {
 namespace {
@@ -31,16 +33,6 @@ std::vector<Point<ImagePixels>> in_tile(const data::Polygon& polygon, const data
   return points;
 }
 
-// Of an outline (the shoelace formula).
-double area_of(const std::vector<Point<ImagePixels>>& outline) {
-  double twice = 0;
-  for (size_t i = 0; i < outline.size(); ++i) {
-    const auto &a = outline[i], &b = outline[(i + 1) % outline.size()];
-    twice += double{a.x} * b.y - double{b.x} * a.y;
-  }
-  return std::abs(twice) / 2;
-}
-
 // Nothing where no area is left.
 std::optional<TileBox> cut(const TileBox& box, Size tile) {
   const TileBox part = {std::max(box.x1, 0.0), std::max(box.y1, 0.0), std::min(box.x2, double(tile.width)),
@@ -60,9 +52,21 @@ data::Polygon polygon_in(const std::vector<Point<ImagePixels>>& points, Size til
   return polygon;
 }
 
+void add_keypoints(const data::LabelledImage& image, size_t label, const Tile& tile,
+                   std::vector<data::LabelKeypoint>& keypoints) {
+  const size_t each = image.keypoints.size() / image.labels.size();
+  for (size_t k = label * each; k < (label + 1) * each; ++k) {
+    const data::LabelKeypoint& point = image.keypoints[k];
+    const double x = (point.x * image.width - tile.x) / tile.size.width;
+    const double y = (point.y * image.height - tile.y) / tile.size.height;
+    const bool is_inside = x >= 0 && x <= 1 && y >= 0 && y <= 1;
+    keypoints.push_back(is_inside ? data::LabelKeypoint{x, y, point.visibility} : data::LabelKeypoint{});
+  }
+}
+
 }  // namespace
 
-TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
+TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile, Task task) {
   TileLabels result;
   const Size size = tile.size;
   if (size == Size{image.width, image.height}) {
@@ -82,13 +86,15 @@ TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
     double share = part->area() / whole.area();
     std::vector<Point<ImagePixels>> outline;
     if (!image.polygons.empty()) {
-      const std::vector<Point<ImagePixels>> all = in_tile(image.polygons[i], image, tile);
-      outline = clip_polygon(all, size);
+      const std::vector<Point<ImagePixels>> all = in_tile(data::joined_parts(image, i), image, tile);
+      outline = outline::clip_polygon(all, size);
       if (outline.empty()) continue;
-      if (const double area = area_of(all); area > 0) share = area_of(outline) / area;
-      const auto [x1, y1, x2, y2] = box_around(outline);
+      if (const double area = std::abs(outline::signed_area(all)); area > 0)
+        share = std::abs(outline::signed_area(outline)) / area;
+      const auto [x1, y1, x2, y2] = outline::box_around(outline);
       part = cut({x1, y1, x2, y2}, size);
       if (!part) continue;
+      if (task == Task::kObb) outline = all;
     }
     const data::Label piece = label_in(*part, size, label.class_id);
     if (share < kLeastShare - kRounding) {
@@ -98,6 +104,7 @@ TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
     result.objects.push_back(i);
     result.image.labels.push_back(piece);
     if (!image.polygons.empty()) result.image.polygons.push_back(polygon_in(outline, size));
+    add_keypoints(image, i, tile, result.image.keypoints);
   }
   for (const data::IgnoredLabel& ignored : image.ignored)
     if (const std::optional<TileBox> part = cut(in_tile(ignored.label, image, tile), size))
@@ -105,7 +112,7 @@ TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile) {
   return result;
 }
 
-TiledImages cut_into_tiles(std::vector<data::LabelledImage> images, const TileOptions& options) {
+TiledImages cut_into_tiles(std::vector<data::LabelledImage> images, const TileOptions& options, Task task) {
   int64_t count = 0;
   for (const data::LabelledImage& image : images) count += tile_count({image.width, image.height}, options);
   if (count > kMostTiles)
@@ -119,7 +126,7 @@ TiledImages cut_into_tiles(std::vector<data::LabelledImage> images, const TileOp
     const data::LabelledImage& image = images[i];
     std::vector<bool> found(image.labels.size());
     for (const Tile& tile : tiles_of({image.width, image.height}, options)) {
-      TileLabels in = labels_of_tile(image, tile);
+      TileLabels in = labels_of_tile(image, tile, task);
       for (const size_t number : in.objects) found[number] = true;
       result.empty += in.image.labels.empty();
       result.tiles.push_back(std::move(in.image));

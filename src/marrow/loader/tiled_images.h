@@ -23,8 +23,9 @@ struct TileLabels {
 };
 
 // `tile` lies in the image, whose size is known. The box of an object with an outline is the one around what
-// lies of the outline in the tile. A tile as large as the image has its labels as they are.
-TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile);
+// lies of the outline in the tile. Turned boxes (kObb) keep their corners, so that their angle stays;
+// keypoints outside the tile are not labelled there. A tile as large as the image has its labels as they are.
+TileLabels labels_of_tile(const data::LabelledImage& image, const Tile& tile, Task task = Task::kDetect);
 
 struct TiledImages {
   struct Place {
@@ -41,6 +42,7 @@ struct TiledImages {
 
 // Memory for the tiles of a split is bounded: Error{kUsage} for more than kMostTiles. options.side > 0.
 inline constexpr int64_t kMostTiles = 10'000'000;
-TiledImages cut_into_tiles(std::vector<data::LabelledImage> images, const TileOptions& options);
+TiledImages cut_into_tiles(std::vector<data::LabelledImage> images, const TileOptions& options,
+                           Task task = Task::kDetect);
 
 }  // namespace marrow::loader

@@ -57,11 +57,11 @@ template <class T>
 class ImageAssigner {
  public:
   ImageAssigner(std::span<const AnchorLevel> levels, std::span<const MapView<const T>> logits, int64_t image,
-                std::span<const MeasuredBox> boxes, const Objects& objects, const AssignerOptions& options)
+                const Shapes& shapes, const Objects& objects, const AssignerOptions& options)
       : levels_(levels),
         logits_(logits),
         image_(image),
-        boxes_(boxes),
+        shapes_(shapes),
         objects_(objects),
         options_(options),
         wanted_(anchor_count(levels)) {}
@@ -75,8 +75,9 @@ class ImageAssigner {
     std::vector<std::vector<Candidate>> won(static_cast<size_t>(end - first));
     for (size_t anchor = 0; anchor < wanted_.picks.size(); ++anchor) {
       if (wanted_.picks[anchor] == 0) continue;
-      const Candidate& winner =
-          wanted_.picks[anchor] > 1 ? wanted_.overlapping[anchor] : wanted_.picked[anchor];
+      Candidate winner = wanted_.picks[anchor] > 1 ? wanted_.overlapping[anchor] : wanted_.picked[anchor];
+      if (winner.object == kNone && options_.with_unweighted)  // all overlaps are 0: the first of equals
+        winner = {static_cast<int64_t>(anchor), first};
       if (winner.object != kNone) won[static_cast<size_t>(winner.object - first)].push_back(winner);
     }
     for (std::vector<Candidate>& candidates : won) {
@@ -94,17 +95,14 @@ class ImageAssigner {
  private:
   void pick(int64_t object) {
     const auto o = static_cast<size_t>(object);
-    const BoxXyxy& sides = objects_.boxes[o];
-    const MeasuredBox box(sides[0], sides[1], sides[2], sides[3]);
     candidates_.clear();
-    for_each_row_inside(levels_, search_box(sides, options_.smallest_side),
-                        [&](const AnchorLevel& level, int64_t y, int64_t x_begin, int64_t x_end) {
-                          const MapView<const T>& map = logits_[static_cast<size_t>(&level - levels_.data())];
-                          const T* logit = map.channel(image_, objects_.labels[o]);
-                          for (int64_t cell = y * level.width + x_begin; cell < y * level.width + x_end;
-                               ++cell)
-                            consider({level.first + cell, object}, box, logit[cell * map.lanes]);
-                        });
+    shapes_.for_each_row_inside(
+        levels_, object, [&](const AnchorLevel& level, int64_t y, int64_t x_begin, int64_t x_end) {
+          const MapView<const T>& map = logits_[static_cast<size_t>(&level - levels_.data())];
+          const T* logit = map.channel(image_, objects_.labels[o]);
+          for (int64_t cell = y * level.width + x_begin; cell < y * level.width + x_end; ++cell)
+            consider({level.first + cell, object}, logit[cell * map.lanes]);
+        });
     for (const Candidate& candidate : best_of_row(candidates_, options_.top_k, anchor_count(levels_))) {
       const auto anchor = static_cast<size_t>(candidate.anchor);
       ++wanted_.picks[anchor];
@@ -113,14 +111,10 @@ class ImageAssigner {
   }
 
   // Measures the candidate and notes it.
-  void consider(Candidate candidate, const MeasuredBox& object, double logit) {
+  void consider(Candidate candidate, double logit) {
     const auto anchor = static_cast<size_t>(candidate.anchor);
-    const MeasuredBox& box = boxes_[anchor];
-    if (!std::isfinite(box.x1 + box.y1 + box.x2 + box.y2)) not_a_number_ = true;
-    // Without a common area the complete IoU is not above 0.
-    const bool apart =
-        box.x2 <= object.x1 || object.x2 <= box.x1 || box.y2 <= object.y1 || object.y2 <= box.y1;
-    if (const double overlap = apart ? 0 : complete_iou(object, box); overlap > 0) {
+    if (!shapes_.is_finite(candidate.anchor)) not_a_number_ = true;
+    if (const double overlap = shapes_.overlap(candidate.object, candidate.anchor); overlap > 0) {
       const double score = 1 / (1 + std::exp(-logit));
       candidate.overlap = overlap;
       candidate.alignment =
@@ -140,14 +134,14 @@ class ImageAssigner {
     for (const Candidate& candidate : candidates)
       if (const auto weight =
               static_cast<float>(candidate.alignment * (overlap / (alignment + kAlignmentEps)));
-          weight > 0)
+          weight > 0 || options_.with_unweighted)
         result_.foreground.push_back({candidate.anchor, candidate.object, weight});
   }
 
   std::span<const AnchorLevel> levels_;
   std::span<const MapView<const T>> logits_;
   int64_t image_;
-  std::span<const MeasuredBox> boxes_;
+  const Shapes& shapes_;
   const Objects& objects_;
   const AssignerOptions& options_;
   Wanted wanted_;
@@ -158,18 +152,41 @@ class ImageAssigner {
 
 }  // namespace
 
+UprightShapes::UprightShapes(const Objects& objects, std::span<const MeasuredBox> boxes, double smallest_side)
+    : boxes_(boxes) {
+  for (const BoxXyxy& box : objects.boxes) {
+    objects_.emplace_back(box[0], box[1], box[2], box[3]);
+    search_.push_back(search_box(box, smallest_side));
+  }
+}
+
+void UprightShapes::for_each_row_inside(std::span<const AnchorLevel> levels, int64_t object,
+                                        const VisitRow& visit) const {
+  loss::for_each_row_inside(levels, search_[static_cast<size_t>(object)], visit);
+}
+
+double UprightShapes::overlap(int64_t object, int64_t anchor) const {
+  const MeasuredBox &a = objects_[static_cast<size_t>(object)], &b = boxes_[static_cast<size_t>(anchor)];
+  // Without a common area the complete IoU is not above 0.
+  if (b.x2 <= a.x1 || a.x2 <= b.x1 || b.y2 <= a.y1 || a.y2 <= b.y1) return 0;
+  return std::max(complete_iou(a, b), 0.0);
+}
+
+bool UprightShapes::is_finite(int64_t anchor) const {
+  const MeasuredBox& box = boxes_[static_cast<size_t>(anchor)];
+  return std::isfinite(box.x1 + box.y1 + box.x2 + box.y2);
+}
+
 template <class T>
 ImageAssignment assign(std::span<const AnchorLevel> levels, std::span<const MapView<const T>> logits,
-                       int64_t image, std::span<const MeasuredBox> boxes, const Objects& objects,
+                       int64_t image, const Shapes& shapes, const Objects& objects,
                        const AssignerOptions& options) {
-  return ImageAssigner<T>(levels, logits, image, boxes, objects, options).run();
+  return ImageAssigner<T>(levels, logits, image, shapes, objects, options).run();
 }
 
 template ImageAssignment assign<float>(std::span<const AnchorLevel>, std::span<const MapView<const float>>,
-                                       int64_t, std::span<const MeasuredBox>, const Objects&,
-                                       const AssignerOptions&);
+                                       int64_t, const Shapes&, const Objects&, const AssignerOptions&);
 template ImageAssignment assign<double>(std::span<const AnchorLevel>, std::span<const MapView<const double>>,
-                                        int64_t, std::span<const MeasuredBox>, const Objects&,
-                                        const AssignerOptions&);
+                                        int64_t, const Shapes&, const Objects&, const AssignerOptions&);
 
 }  // namespace marrow::loss

@@ -11,5 +11,9 @@ namespace marrow::loss {
 const DetectDecode& detection_head(const Graph& graph);
 // Its raw maps, one a level.
 std::vector<Value> detection_maps(const Graph& graph);
+// The maps of its extra, likewise; empty where it has none.
+std::vector<Value> extra_maps(const Graph& graph);
+// Those of an end-to-end head's second pair of branches. Throws Error{kModel} where there is none.
+std::vector<Value> second_detection_maps(const Graph& graph);
 
 }  // namespace marrow::loss

@@ -7,6 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/loss/class_term.h"
 #include "marrow/loss/detection_head.h"
+#include "marrow/loss/extra_maps.h"
 #include "marrow/loss/foreground_terms.h"
 #include "marrow/loss/predicted_boxes.h"
 
@@ -26,14 +27,6 @@ void check_gradient(const MapView<T>& gradient, const MapView<const T>& map) {
   if (gradient.lanes != map.lanes)
     throw Error(ErrorKind::kShape,
                 fmt::format("a map has blocks of {} lanes, its gradients of {}", map.lanes, gradient.lanes));
-}
-
-// Of the input, in pixels.
-double width_of(std::span<const AnchorLevel> levels) {
-  return static_cast<double>(levels[0].width) * levels[0].stride;
-}
-double height_of(std::span<const AnchorLevel> levels) {
-  return static_cast<double>(levels[0].height) * levels[0].stride;
 }
 
 // The background inside the regions.
@@ -59,6 +52,12 @@ double DetectionAssignment::total() const {
   return sum < 1 ? 1 : sum;  // NaN stays
 }
 
+int64_t DetectionAssignment::foreground() const {
+  int64_t count = 0;
+  for (const ImageAssignment& image : images) count += std::ssize(image.foreground);
+  return count;
+}
+
 DetectionLoss::DetectionLoss(int classes, int reg_max, std::vector<int> strides,
                              const DetectionLossOptions& options)
     : classes_(classes), reg_max_(reg_max), strides_(std::move(strides)), options_(options) {
@@ -73,7 +72,7 @@ DetectionLoss::DetectionLoss(const Graph& graph, const DetectionLossOptions& opt
                     detection_head(graph).strides, options) {}
 
 template <class T>
-std::vector<AnchorLevel> DetectionLoss::check(const DetectionLossInput<T>& input) const {
+std::vector<AnchorLevel> DetectionLoss::levels(const DetectionLossInput<T>& input) const {
   if (input.maps.empty() || input.maps.size() != strides_.size())
     throw Error(ErrorKind::kShape, fmt::format("{} maps for {} strides", input.maps.size(), strides_.size()));
   if (!input.gradients.empty() && input.gradients.size() != input.maps.size())
@@ -97,7 +96,7 @@ std::vector<AnchorLevel> DetectionLoss::check(const DetectionLossInput<T>& input
 
 template <class T>
 DetectionAssignment DetectionLoss::assign(const DetectionLossInput<T>& input) const {
-  const std::vector<AnchorLevel> levels = check(input);
+  const std::vector<AnchorLevel> levels = this->levels(input);
   const int64_t images = input.maps[0].classes.images;
   DetectionAssignment assignment;
   assignment.objects = group_objects(input.targets, images, classes_, width_of(levels), height_of(levels));
@@ -113,17 +112,27 @@ DetectionAssignment DetectionLoss::assign(const DetectionLossInput<T>& input) co
     mark_inside(levels, objects, image, options_.assigner.smallest_side, marks);
     std::vector<MeasuredBox> boxes(marks.size());
     predict_boxes<T>(levels, input.maps, image, reg_max_, marks, loops, boxes);
-    assignment.images[i] = loss::assign<T>(levels, logits, image, boxes, objects, options_.assigner);
+    assignment.images[i] =
+        loss::assign<T>(levels, logits, image, UprightShapes(objects, boxes, options_.assigner.smallest_side),
+                        objects, options_.assigner);
   });
   return assignment;
 }
 
 template <class T>
+double DetectionLoss::background(const DetectionLossInput<T>& input, std::span<const AnchorLevel> levels,
+                                 const DetectionAssignment& assignment, double scale) const {
+  const Objects regions =
+      group_regions(input.ignored, input.maps[0].classes.images, width_of(levels), height_of(levels));
+  return background_class_term(input, std::span<const double>(options_.class_weights),
+                               left_out_of(levels, regions, assignment.images), scale, logit_loops<T>(simd_));
+}
+
+template <class T>
 DetectionTerms DetectionLoss::terms(const DetectionLossInput<T>& input,
                                     const DetectionAssignment& assignment) const {
-  const std::vector<AnchorLevel> levels = check(input);
+  const std::vector<AnchorLevel> levels = this->levels(input);
   const int64_t images = input.maps[0].classes.images;
-  const Objects regions = group_regions(input.ignored, images, width_of(levels), height_of(levels));
   const double share = static_cast<double>(images) / assignment.total();
   const DetectionTerms gains = {options_.box_gain * share, options_.class_gain * share,
                                 options_.dfl_gain * share};
@@ -131,9 +140,7 @@ DetectionTerms DetectionLoss::terms(const DetectionLossInput<T>& input,
   for (size_t i = 0; i < gains.size(); ++i) foreground.scales[i] = gains[i] * input.loss_scale;
 
   DetectionTerms sums = {};
-  sums[1] = background_class_term(input, std::span<const double>(options_.class_weights),
-                                  left_out_of(levels, regions, assignment.images), foreground.scales[1],
-                                  logit_loops<T>(simd_));
+  sums[1] = background(input, levels, assignment, foreground.scales[1]);
   std::vector<DetectionTerms> of_images(static_cast<size_t>(images));
   for_each_chunk(input.pool, images, [&](int64_t image, int) {
     const auto i = static_cast<size_t>(image);
@@ -169,6 +176,12 @@ DualDetectionLoss::Terms DualDetectionLoss::operator()(const DetectionLossInput<
   return terms;
 }
 
+template double DetectionLoss::background(const DetectionLossInput<float>&, std::span<const AnchorLevel>,
+                                          const DetectionAssignment&, double) const;
+template double DetectionLoss::background(const DetectionLossInput<double>&, std::span<const AnchorLevel>,
+                                          const DetectionAssignment&, double) const;
+template std::vector<AnchorLevel> DetectionLoss::levels(const DetectionLossInput<float>&) const;
+template std::vector<AnchorLevel> DetectionLoss::levels(const DetectionLossInput<double>&) const;
 template DetectionAssignment DetectionLoss::assign(const DetectionLossInput<float>&) const;
 template DetectionAssignment DetectionLoss::assign(const DetectionLossInput<double>&) const;
 template DetectionTerms DetectionLoss::terms(const DetectionLossInput<float>&,

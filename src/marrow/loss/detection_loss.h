@@ -24,7 +24,8 @@ struct DetectionAssignment {
   Objects objects;
   std::vector<ImageAssignment> images;
 
-  double total() const;  // of all weights, at least 1: what the terms are divided by
+  double total() const;        // of all weights, at least 1: what the terms are divided by
+  int64_t foreground() const;  // anchors
 };
 
 class DetectionLoss {
@@ -44,14 +45,20 @@ class DetectionLoss {
   template <class T>
   DetectionTerms terms(const DetectionLossInput<T>& input, const DetectionAssignment& assignment) const;
 
+  // Of the second half: the class term of all anchors as if they were background, and their gradients.
+  template <class T>
+  double background(const DetectionLossInput<T>& input, std::span<const AnchorLevel> levels,
+                    const DetectionAssignment& assignment, double scale) const;
+
+  // The input's levels. Throws as above.
+  template <class T>
+  std::vector<AnchorLevel> levels(const DetectionLossInput<T>& input) const;
+
   // What the third term is called: "dfl_loss"; "l1_loss" of a head whose sides are numbers, not distributions
   // (reg_max 1).
   std::string third_name() const { return reg_max_ == 1 ? "l1_loss" : "dfl_loss"; }
 
  private:
-  template <class T>
-  std::vector<AnchorLevel> check(const DetectionLossInput<T>& input) const;
-
   int classes_;
   int reg_max_;
   std::vector<int> strides_;  // input pixels a cell, one a level

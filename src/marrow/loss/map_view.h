@@ -1,6 +1,7 @@
 // A map of a network's output, or its gradient, as the losses see it: wherever an executor keeps it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "marrow/base/tensor.h"
@@ -22,5 +23,14 @@ struct MapView {
     return data + image * image_step + c / lanes * lanes * pixels() + c % lanes;
   }
 };
+
+// Sets every channel of an image's map; lanes beyond the last channel are left alone.
+template <class T>
+void fill_with_zeros(const MapView<T>& map, int64_t image) {
+  const int64_t whole = map.channels / map.lanes * map.lanes;
+  std::fill_n(map.channel(image, 0), whole * map.pixels(), T{0});
+  for (int64_t c = whole; c < map.channels; ++c)
+    for (int64_t pixel = 0; pixel < map.pixels(); ++pixel) map.channel(image, c)[pixel * map.lanes] = 0;
+}
 
 }  // namespace marrow::loss

@@ -19,6 +19,8 @@ struct AssignerOptions {
   // looked for; 0: as it is.
   double smallest_side = 0;
   int top_k_after = 0;  // keep so many of an object's anchors once each has one object; 0: all
+  // Anchors that were picked with an alignment of 0 count as foreground, with a weight of 0.
+  bool with_unweighted = false;
 };
 
 struct DetectionLossOptions {

@@ -424,6 +424,12 @@ Model build_model(const ModelSpec& spec, const BuildOptions& options) {
     other.channels = *options.channels;
     return build_model(other, options);
   }
+  if (!options.keypoint_shape.empty() && !spec.keypoint_shape.empty() &&
+      options.keypoint_shape != spec.keypoint_shape) {
+    ModelSpec other = spec;
+    other.keypoint_shape = options.keypoint_shape;
+    return build_model(other, options);
+  }
   const int classes = class_count(spec, options);
   if (classes < 1 || classes > kMaxModelClasses)
     fail_model(fmt::format("{} classes, wanted 1 to {}", classes, kMaxModelClasses));

@@ -17,7 +17,6 @@ constexpr std::array kTasks = {"classify", "detect", "obb", "pose", "segment"};
 // How many classes the output of a detector or classifier tells apart; 0 where the output does not say.
 int classes_of(const Graph& graph, const std::string& task) {
   if (task == "classify") return graph.node(graph.find("logits")).channels;
-  if (task != "detect") return 0;
   for (const NamedValue& output : graph.outputs)
     if (output.name == kDecodedOutput || output.name == kOneToOneOutput)
       if (const auto* decode = std::get_if<DetectDecode>(&graph.node(output.value).operation))

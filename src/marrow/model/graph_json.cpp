@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -108,6 +109,7 @@ json fields_of(const Graph& graph, const Node& node) {
                         [&](const DetectDecode& op) -> json {
                           json fields = {{"classes", op.classes}, {"reg_max", op.reg_max}};
                           if (!op.bins.empty()) fields["bins"] = op.bins.substr(node.name.size() + 1);
+                          if (op.extra != DetectExtra::kNone) fields["extra"] = extra_name(op.extra);
                           return fields;
                         },
                         [](const auto&) -> json { return json::object(); },
@@ -228,6 +230,20 @@ class GraphReader {
                               : Init::constant(number("fixed", -kLargestScale, kLargestScale));
   }
 
+  Value detect_decode() {
+    const std::string bins = node_->contains("bins") ? text(node_->at("bins")) : "";
+    const std::string name = node_->contains("extra") ? text(node_->at("extra")) : "none";
+    std::vector<std::string> known;
+    for (int i = 0; i < kDetectExtras; ++i) known.emplace_back(extra_name(static_cast<DetectExtra>(i)));
+    const auto place = std::ranges::find(known, name);
+    if (place == known.end()) fail(unknown_name_message("extra", name, known));
+    const auto extra = static_cast<DetectExtra>(place - known.begin());
+    const std::vector<Value> maps = inputs();
+    const size_t levels = extra == DetectExtra::kNone ? maps.size() : maps.size() / 2;
+    return g_.detect_decode(std::span(maps).first(levels), bins, field("classes", 1, kMaxModelClasses),
+                            field("reg_max", 1, kMaxExtent), extra, std::span(maps).subspan(levels));
+  }
+
   Value read_node() {
     const std::string name = text(node_->at("name"));
     const std::string op = text(node_->at("op"));
@@ -257,9 +273,7 @@ class GraphReader {
     if (op == "linear")
       return g_.linear(x(), name, field("out", 1, kMaxInnerChannels), {}, {}, node_->at("bias"));
     const auto scope = g_.scope(name);
-    if (op == "detect_decode")
-      return g_.detect_decode(inputs(), node_->contains("bins") ? text(node_->at("bins")) : "",
-                              field("classes", 1, kMaxModelClasses), field("reg_max", 1, kMaxExtent));
+    if (op == "detect_decode") return detect_decode();
     if (op == "add") return g_.add(inputs(2)[0], inputs(2)[1]);
     if (op == "multiply") return g_.multiply(inputs(2)[0], inputs(2)[1]);
     if (op == "concat") return g_.concat(inputs());

@@ -67,6 +67,8 @@ struct BuildOptions {
   std::optional<int> classes;      // instead of the YAML's nc
   std::vector<std::string> names;  // of the classes; decides their number
   std::optional<int> channels;     // of the input image, instead of the YAML's
+  // Points and numbers of each, instead of the YAML's kpt_shape where it has one.
+  std::vector<int> keypoint_shape = {};
   // How pixels become input; by default RGB / 255, for a classifier by name what its source published.
   std::optional<InputFormat> input;
   // Warn of names that Marrow 0.1 read as another network. Not where tensors have decided which it is.

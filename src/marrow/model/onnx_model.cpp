@@ -30,6 +30,21 @@ const DetectDecode* decode_of(const Graph& graph) {
   return std::get_if<DetectDecode>(&graph.node(graph.outputs.front().value).operation);
 }
 
+std::string task_of(const DetectDecode& decode) {
+  switch (decode.extra) {
+    case DetectExtra::kNone:
+      return "detect";
+    case DetectExtra::kCoefficients:
+      return "segment";
+    case DetectExtra::kPoints:
+    case DetectExtra::kVisiblePoints:
+      return "pose";
+    case DetectExtra::kAngle:
+      return "obb";
+  }
+  return "detect";
+}
+
 int largest_stride(const Graph& graph) {
   constexpr int kUsual = 32;
   const DetectDecode* decode = decode_of(graph);
@@ -95,7 +110,7 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
                     "Marrow's own takes its place",
                     file, read.nms->confidence, read.nms->iou, read.nms->max_detections));
 
-  const std::string task = read.detector ? "detect" : "classify";
+  const std::string task = read.detector ? task_of(*decode_of(graph)) : "classify";
   const int stride = largest_stride(graph);
   TrainedModel result;
   result.weights = std::move(read.network.weights);
@@ -142,6 +157,9 @@ std::vector<std::pair<std::string, std::string>> onnx_metadata(const Model& mode
                    flag(options.half), flag(options.dynamic), options.opset, flag(options.nms.has_value()))},
       {"channels", std::to_string(model.graph.nodes.front().channels)},
       {"input", input_format_text(std::get<Input>(model.graph.nodes.front().operation).format)}};
+  if (const DetectDecode* decode = decode_of(model.graph))
+    if (const int numbers = numbers_of_point(decode->extra); numbers > 1)
+      metadata.emplace_back("kpt_shape", fmt::format("[{}, {}]", decode->extra_channels / numbers, numbers));
   if (!model.thresholds.empty()) metadata.emplace_back("thresholds", thresholds_text(model.thresholds));
   if (model.tiles.side > 0) metadata.emplace_back("tiles", tiles_text(model.tiles));
   return metadata;

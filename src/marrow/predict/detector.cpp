@@ -20,6 +20,12 @@ engine::EngineOptions with_least_score(engine::EngineOptions options, float leas
   return options;
 }
 
+detect::Prototypes prototypes_of(const Tensor& maps) {
+  return {maps.values().data(),
+          static_cast<int>(maps.dim(1)),
+          {static_cast<int>(maps.dim(3)), static_cast<int>(maps.dim(2))}};
+}
+
 }  // namespace
 
 DetectionOutput detection_output(const Graph& graph, bool suppress) {
@@ -43,24 +49,23 @@ DetectionOutput detection_output(const Graph& graph, bool suppress) {
   return overlapping.decode == nullptr || !suppress ? single : overlapping;
 }
 
-std::vector<detect::Detection> detections_of(const float* prediction, int classes, int64_t anchors,
-                                             Size network, Size picture, const detect::NmsOptions& options) {
-  const RatioPad ratio_pad = assumed_ratio_pad(network, picture);
-  std::vector<detect::Detection> detections;
-  for (const detect::InputDetection& found : detect::find_detections(prediction, classes, anchors, options))
-    detections.push_back(detect::with_box(found, to_image(found.box, ratio_pad, picture)));
-  return detections;
+std::vector<std::string> detection_outputs(const Graph& graph, bool suppress) {
+  const DetectionOutput output = detection_output(graph, suppress);
+  if (output.decode->extra != DetectExtra::kCoefficients) return {output.name};
+  return {output.name, std::string(kPrototypesOutput)};
 }
 
 Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options)
     : options_(options),
-      network_({graph, weights}, {detection_output(graph, options.nms.suppress).name},
+      network_({graph, weights}, detection_outputs(graph, options.nms.suppress),
                with_least_score(options.engine, detect::least_confidence(options.nms))) {
   const DetectionOutput output = detection_output(graph, options.nms.suppress);
   options_.nms.suppress = output.suppress;
-  const DetectDecode& decode = *output.decode;
-  classes_ = decode.classes;
-  largest_stride_ = *std::ranges::max_element(decode.strides);
+  decode_ = *output.decode;
+  if (decode_.extra != DetectExtra::kNone && options_.tiles.side > 0)
+    throw Error(ErrorKind::kUnsupported,
+                "tiles are for detectors of upright boxes: masks, keypoints and turned boxes are not joined");
+  largest_stride_ = *std::ranges::max_element(decode_.strides);
   // YOLO's own preprocessing never goes below a multiple of 32.
   const int multiple = std::max(largest_stride_, 32);
   options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
@@ -113,8 +118,18 @@ DetectionResult Detector::detect_part(const image::Image& image) {
   const Tensor& prediction = network.run();
   result.times.inference_ms = clock.lap_milliseconds();
 
-  result.detections = detections_of(prediction.values().data(), classes_, prediction.dim(2), geometry.out,
-                                    picture, options_.nms);
+  ImagePrediction image_prediction = {.decode = decode_,
+                                      .prediction = prediction.values().data(),
+                                      .anchors = prediction.dim(2),
+                                      .prototypes = {},
+                                      .network = geometry.out,
+                                      .picture = picture,
+                                      .ratio_pad = assumed_ratio_pad(geometry.out, picture)};
+  if (decode_.extra == DetectExtra::kCoefficients)
+    image_prediction.prototypes = prototypes_of(network.engine.output(1));
+  ImageFindings found = read_prediction(image_prediction, {options_.nms, options_.masks, options_.outlines});
+  result.detections = std::move(found.detections);
+  result.extras = std::move(found.extras);
   result.times.postprocess_ms = clock.lap_milliseconds();
   return result;
 }

@@ -1,8 +1,10 @@
-// From an image to boxes in its pixels: letterbox, network, decode, suppression, and back.
+// From an image to boxes in its pixels, and masks, keypoints or turned boxes where the head has them:
+// letterbox, network, decode, suppression, and back.
 #pragma once
 
 #include <vector>
 
+#include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
 #include "marrow/geometry/letterbox.h"
@@ -10,6 +12,7 @@
 #include "marrow/graph/graph.h"
 #include "marrow/image/image.h"
 #include "marrow/predict/compiled_network.h"
+#include "marrow/predict/read_prediction.h"
 
 namespace marrow::predict {
 
@@ -24,11 +27,14 @@ struct DetectorOptions {
   bool rect = true;   // pad only up to the next multiple of the stride, so the input is as small as it can be
   TileOptions tiles;  // cut images into these, each fitted into the input, and join what is found in them
   detect::NmsOptions nms;
+  MaskSize masks = MaskSize::kInput;
+  bool outlines = false;  // of masks
   engine::EngineOptions engine;
 };
 
 struct DetectionResult {
   std::vector<detect::Detection> detections;  // boxes in pixels of the image, falling confidence
+  detect::DetectionExtras extras;             // what the head says beside them
   Size network;                               // the input that the image was fitted into
   PredictTimes times;
 };
@@ -43,19 +49,18 @@ struct DetectionOutput {
 // detection head, Error{kUsage} when only boxes that want suppression are there and `suppress` is false.
 DetectionOutput detection_output(const Graph& graph, bool suppress);
 
-// Of what such an output holds for one picture, (4 + classes, anchors), the detections in its pixels.
-// `network`: the input that the picture was fitted into.
-std::vector<detect::Detection> detections_of(const float* prediction, int classes, int64_t anchors,
-                                             Size network, Size picture, const detect::NmsOptions& options);
+// The names of that and of all that goes with it: the prototypes of a head that segments.
+std::vector<std::string> detection_outputs(const Graph& graph, bool suppress);
 
 // A detection network ready to run. Compiles itself for each input size it meets and keeps the last few. One
 // caller at a time.
 class Detector {
  public:
-  // Throws Error{kModel} unless the graph has an output that is a detection decode.
+  // Throws Error{kModel} unless the graph has an output that is a detection decode, Error{kUnsupported} for
+  // tiles where its head has an extra.
   Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options);
 
-  int classes() const { return classes_; }
+  int classes() const { return decode_.classes; }
   int largest_stride() const { return largest_stride_; }
   Size size() const { return options_.size; }  // that images are fitted into
   Size network_size(Size picture) const;       // the input that such an image would be fitted into
@@ -68,7 +73,7 @@ class Detector {
   DetectionResult detect_part(const image::Image& image);
 
   DetectorOptions options_;
-  int classes_ = 0;
+  DetectDecode decode_;
   int largest_stride_ = 32;
   CompiledNetwork network_;
 };

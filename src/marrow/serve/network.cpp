@@ -12,6 +12,7 @@
 #include "marrow/model/import.h"
 #include "marrow/predict/input_size.h"
 #include "marrow/predict/join_tiles.h"
+#include "marrow/predict/read_prediction.h"
 #include "marrow/predict/readable.h"
 
 namespace marrow::serve {
@@ -144,9 +145,15 @@ std::vector<detect::Detection> Network::detections(const Prepared& prepared,
   std::vector<predict::TileDetection> found;
   for (size_t i = 0; i < prepared.tiles.size(); ++i) {
     const Size size = prepared.tiles[i].size;
-    std::vector<detect::Detection> part =
-        predict::detections_of(outputs[i].values().data(), decode_.decode->classes, outputs[i].dim(2),
-                               fit(size, options_.rect).out, size, options);
+    const Size network = fit(size, options_.rect).out;
+    const predict::ImagePrediction read = {.decode = *decode_.decode,
+                                           .prediction = outputs[i].values().data(),
+                                           .anchors = outputs[i].dim(2),
+                                           .prototypes = {},
+                                           .network = network,
+                                           .picture = size,
+                                           .ratio_pad = assumed_ratio_pad(network, size)};
+    std::vector<detect::Detection> part = predict::read_prediction(read, {.nms = options}).detections;
     if (prepared.tiles.size() == 1) return part;
     for (const detect::Detection& one : part)
       found.push_back(predict::moved_from_tile(one, prepared.tiles[i], i));

@@ -8,7 +8,7 @@
 #include "marrow/base/counted.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/loader/augment_options.h"
-#include "marrow/loss/detection_head.h"
+#include "marrow/loss/options.h"
 #include "marrow/train/multi_scale.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
@@ -17,21 +17,27 @@ namespace marrow::train {
 
 namespace {
 
-TrainingBatch training_batch(const loader::DetectionBatch& batch) {
-  return {batch.images, batch.targets, batch.ignored};
+TrainingBatch training_batch(const loader::DetectionBatch& batch, bool overlapping) {
+  return {.images = batch.images,
+          .targets = batch.targets,
+          .ignored = batch.ignored,
+          .masks = batch.masks,
+          .overlapping = overlapping,
+          .keypoints = batch.keypoints};
 }
 
 }  // namespace
 
-DetectionTask::DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                             int image_size, int stride, evaluate::OpenedSplit train,
-                             evaluate::OpenedSplit val, std::unique_ptr<FeatureLoader> features)
+DetectionTask::DetectionTask(const TrainOptions& options, DetectorKind kind, const InputFormat& format,
+                             std::vector<std::string> names, int image_size, int stride,
+                             evaluate::OpenedSplit train, evaluate::OpenedSplit val,
+                             std::unique_ptr<FeatureLoader> features)
     : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
       image_size_(image_size),
       stride_(stride),
-      third_loss_(loss::detection_head(graph).reg_max == 1 ? "l1_loss" : "dfl_loss"),
-      format_(input_format(graph)),
-      output_(graph.find("output0")),
+      kind_(std::move(kind)),
+      format_(format),
+      epochs_(options.epochs),
       threads_(options.threads),
       features_(std::move(features)) {}
 
@@ -44,7 +50,7 @@ std::vector<int64_t> DetectionTask::objects_of_classes() const {
 }
 
 std::vector<std::string> DetectionTask::result_columns() const {
-  return detection_columns(third_loss_);
+  return detection_columns(kind_.loss_names(), std::string(block_letter(kind_.head().second())));
 }
 
 void DetectionTask::show_to(RunPlots& plots) {
@@ -71,21 +77,19 @@ double DetectionTask::waited_seconds() const {
 
 loader::DetectionLoaderOptions DetectionTask::loader_options(const Place&) const {
   loader::DetectionLoaderOptions loader;
+  loader.masks = {.overlap = options_.overlap_mask, .ratio = options_.mask_ratio};
   loader.rectangular = options_.rect;
   loader.stride = stride_;
   loader.pad = 0;
   loader.augment = loader::augment_settings_of(options_);
+  loader.augment->flip_idx = kind_.flip_idx();
+  loader.augment->forbid_flips_without_indices(kind_.labels());
   if (close_mosaic_epoch_ >= 0) loader.close_mosaic_epoch = close_mosaic_epoch_;
   return loader;
 }
 
 Objective DetectionTask::objective() const {
-  return loss::DetectionLossOptions{
-      .box_gain = options_.box,
-      .class_gain = options_.cls,
-      .dfl_gain = options_.dfl,
-      .class_weights = loss::class_weights(objects_of_classes(), options_.cls_pw),
-      .rules = rules_named(options_.rules)};
+  return kind_.objective(options_, loss::class_weights(objects_of_classes(), options_.cls_pw), epochs_);
 }
 
 Task::Batch DetectionTask::next_features() {
@@ -97,7 +101,9 @@ Task::Batch DetectionTask::next_features() {
   batch.images = static_cast<int>(made.features.images.front());
   batch.instances = made.targets.dim(0);
   batch.image_size = image_size_;
-  batch.data = {{}, std::move(made.targets), std::move(made.ignored), std::move(made.features)};
+  batch.data.targets = std::move(made.targets);
+  batch.data.ignored = std::move(made.ignored);
+  batch.data.features = std::move(made.features);
   return batch;
 }
 
@@ -106,7 +112,7 @@ Task::Batch DetectionTask::next() {
   const std::optional<loader::DetectionBatch> loaded = loader_->next();
   if (plots_) plots_->train_batch(*loaded, batches_per_epoch(), close_mosaic_epoch_);
   Batch batch;
-  batch.data = training_batch(*loaded);
+  batch.data = training_batch(*loaded, options_.overlap_mask);
   batch.place = place_of(*loaded);
   batch.images = static_cast<int>(loaded->origin.size());
   batch.instances = loaded->targets.dim(0);
@@ -120,22 +126,25 @@ Task::Batch DetectionTask::next() {
 
 Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                                          const std::function<bool()>& stop) {
-  std::vector<double> loss_sums(3, 0);
+  std::vector<double> loss_sums(kind_.loss_names().size(), 0);
   int64_t batches = 0;
   evaluate::ValidationPlots* const plots = last && plots_ ? &plots_->validation() : nullptr;
   const auto predict = [&](const loader::DetectionBatch& batch) {
     const TrainingExecutor::Evaluation found =
-        executor.evaluate_average(training_batch(batch), std::span(&output_, 1));
+        executor.evaluate_average(training_batch(batch, true), kind_.outputs());
     for (size_t i = 0; i < loss_sums.size(); ++i) loss_sums[i] += found.losses.at(i);
     ++batches;
-    return found.outputs.front();
+    return evaluate::BatchPredictions(found.outputs.front(),
+                                      found.outputs.size() > 1 ? found.outputs[1] : Tensor());
   };
   const evaluate::DetectorValidationOptions how = {
       .names = names_,
-      .confidence = options_.conf ? static_cast<float>(*options_.conf) : evaluate::kValidationConfidence,
+      .confidence =
+          options_.conf ? static_cast<float>(*options_.conf) : evaluate::validation_confidence(kind_.head()),
       .iou = static_cast<float>(options_.iou),
       .max_detections = options_.max_det,
       .agnostic = options_.single_cls || options_.agnostic_nms,
+      .head = kind_.head(),
       .predictions = last && options_.save_json,
       .rules = rules_named(options_.rules),
       .numbers = last ? val_.numbers : data::CocoNumbers(),
@@ -152,9 +161,11 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                                        .stride = stride_,
                                        .batch = validation_batch()},
                                       how, predict, threads_, keep_going);
-    loader::DetectionLoader loader(
-        val_.images,
-        {.batch = validation_batch(), .workers = workers_, .rectangular = true, .stride = stride_});
+    loader::DetectionLoader loader(val_.images, {.batch = validation_batch(),
+                                                 .workers = workers_,
+                                                 .rectangular = true,
+                                                 .stride = stride_,
+                                                 .masks = {.ratio = options_.mask_ratio}});
     return evaluate::validate_detector(loader, *val_.images, how, predict, threads_, keep_going);
   };
   const evaluate::DetectorValidation found = measure();
@@ -164,6 +175,12 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
   const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};
   validation.result.fitness = evaluate::metric_named(ap, options_.best_metric);
+  if (found.report.block != evaluate::SecondBlock::kNone) {
+    const evaluate::AveragePrecision& second = found.report.second;
+    for (const double metric : {second.precision(), second.recall(), second.map50(), second.map50_95()})
+      validation.result.metrics.push_back(metric);
+    if (options_.best_metric == "fitness") validation.result.fitness = found.report.fitness();
+  }
   for (double& sum : loss_sums) sum /= static_cast<double>(std::max<int64_t>(batches, 1));
   validation.result.losses = loss_sums;
   validation.summary = fmt::format(

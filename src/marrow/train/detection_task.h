@@ -1,8 +1,9 @@
-// Training a detector on a dataset of boxes.
+// Training a detector on a dataset of boxes, masks, keypoints or turned boxes.
 #pragma once
 
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/loader/detection_loader.h"
+#include "marrow/train/detector_kind.h"
 #include "marrow/train/feature_loader.h"
 #include "marrow/train/loader_task.h"
 
@@ -10,14 +11,14 @@ namespace marrow::train {
 
 class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::DetectionLoaderOptions> {
  public:
-  // `graph` is the model's. Images come from `train` and `val`, of which the latter may have none.
-  // `image_size` is a multiple of `stride`. With `features`, which are of the images of `train`, batches have
-  // those.
-  DetectionTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                int image_size, int stride, evaluate::OpenedSplit train, evaluate::OpenedSplit val,
-                std::unique_ptr<FeatureLoader> features = nullptr);
+  // `kind` is of the model's graph, whose images have the `format`. They come from `train` and `val`, of
+  // which the latter may have none. `image_size` is a multiple of `stride`. With `features`, which are of the
+  // images of `train`, batches have those.
+  DetectionTask(const TrainOptions& options, DetectorKind kind, const InputFormat& format,
+                std::vector<std::string> names, int image_size, int stride, evaluate::OpenedSplit train,
+                evaluate::OpenedSplit val, std::unique_ptr<FeatureLoader> features = nullptr);
 
-  std::vector<std::string> loss_names() const override { return {"box_loss", "cls_loss", third_loss_}; }
+  std::vector<std::string> loss_names() const override { return kind_.loss_names(); }
   std::vector<std::string> result_columns() const override;
   void start(const Place& place) override;
   Objective objective() const override;
@@ -33,9 +34,9 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
 
   int image_size_;
   int stride_;
-  std::string third_loss_;
+  DetectorKind kind_;
   InputFormat format_;
-  Value output_;
+  int epochs_;
   cpu::ThreadPool threads_;
   std::unique_ptr<FeatureLoader> features_;  // may be none
   RunPlots* plots_ = nullptr;

@@ -44,10 +44,6 @@ void say_ineffective(const std::vector<std::string>& keys, const std::string& ki
 
 void refuse_other_kind(const TrainOptions& options, const model::Model& model, const data::Dataset& dataset) {
   const bool classifies = model.task == "classify", folders = dataset.format == data::DatasetFormat::kFolders;
-  if (!classifies && model.task != "detect")
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: a model for '{}'; training knows detection and classification",
-                            options.model, model.task));
   if (classifies == folders) return;
   if (classifies)
     throw Error(ErrorKind::kUsage,
@@ -96,6 +92,19 @@ void refuse_feature_cache(const TrainOptions& options, const model::Model& model
   if (options.rect) refuse("of squares alone, not with rect");
   if (multi_scale_share(options) > 0) refuse("of one size alone, not with multi_scale");
   if (options.act_decay_epochs > 0) refuse("not with act_decay_epochs, which changes frozen layers too");
+}
+
+// What is for upright boxes alone, and keypoints that the dataset does not have.
+void refuse_beside_boxes(const TrainOptions& options, const model::Model& model,
+                         const data::Dataset& dataset) {
+  if (model.task == "detect") return;
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::kUsage, fmt::format("{}: a model for '{}': {}", options.model, model.task, what));
+  };
+  if (options.tile > 0) refuse("tile: is for detectors of boxes");
+  if (options.cache == kFeatureCache) refuse("cache: features is for detectors of boxes");
+  if (model.task == "pose" && dataset.skeleton.shape.count == 0)
+    refuse(options.data + " has no kpt_shape: how many keypoints an object has, and of how many numbers");
 }
 
 void settle_classifier(TrainOptions& options, model::Model& model) {
@@ -153,12 +162,9 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
     say_ineffective(keys, "classifier", say);
     return;
   }
-  for (const NamedValue& output : model.graph.outputs)
-    if (output.name == kOneToOneOutput)
-      throw Error(ErrorKind::kUnsupported,
-                  "training end-to-end heads (YOLO26, YOLOv10) is not built. 'end2end: False' in a copy of "
-                  "the model's YAML gives "
-                  "the same detector with one pair of branches and suppression, which is trained");
+  refuse_beside_boxes(options, model, dataset);
+  if (model.task == "pose" && dataset.skeleton.flip_idx.empty() && (options.fliplr > 0 || options.flipud > 0))
+    say(options.data + " has no flip_idx, which keypoints change places in a mirror: images are not flipped");
   say_ineffective(changed(options, TrainOption::Suits::kClassifiers), "detector", say);
   if (options.imgsz == 0) options.imgsz = options.tile > 0 ? options.tile : kDetectionSize;
   const int multiple = size_multiple(model), size = (options.imgsz + multiple - 1) / multiple * multiple;
@@ -191,7 +197,9 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   if (model.task == "detect") open.tiles = {options.tile, options.overlap};
   open.threads = options.threads;
   open.say = say;
-  evaluate::OpenedSplit train = evaluate::open_split(dataset, "train", open);
+  data::Dataset labelled = dataset;
+  labelled.task = task_named(model.task).value_or(marrow::Task::kDetect);
+  evaluate::OpenedSplit train = evaluate::open_split(labelled, "train", open);
   open.need_objects = false;
   open.kept = [&options](size_t n) { return images_kept(options, options.split, n); };
   open.cache = loader::ImageCache::kWhenItFits;
@@ -202,7 +210,7 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
     open.cache = loader::ImageCache::kRecent;
   }
   open.coco_numbers = options.save_json;
-  evaluate::OpenedSplit val = evaluate::open_split(dataset, options.split, open);
+  evaluate::OpenedSplit val = evaluate::open_split(labelled, options.split, open);
   if (const std::string note = note_of_regions(val); !note.empty())
     say(fmt::format("{}: {}", options.split, note));
 
@@ -221,9 +229,9 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
     task = std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
                                                 std::move(val));
   else
-    task = std::make_unique<DetectionTask>(options, model.graph, model.names, options.imgsz,
-                                           size_multiple(model), std::move(train), std::move(val),
-                                           std::move(features));
+    task = std::make_unique<DetectionTask>(
+        options, DetectorKind(model.graph, dataset.skeleton), input_format(model.graph), model.names,
+        options.imgsz, size_multiple(model), std::move(train), std::move(val), std::move(features));
   task->data_fingerprint = fingerprint;
   return task;
 }

@@ -197,6 +197,12 @@ double seconds_of(const fs::path& folder) {
   return std::isfinite(seconds) && seconds > 0 ? seconds : 0;
 }
 
+// As a model's YAML has it; empty where the dataset has no keypoints.
+std::vector<int> keypoint_shape(const data::Dataset& dataset) {
+  const data::KeypointShape& shape = dataset.skeleton.shape;
+  return shape.count == 0 ? std::vector<int>() : std::vector{shape.count, shape.dimensions};
+}
+
 RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& setup) {
   make_weights_folder(folder);
   TrainSnapshot start;
@@ -210,7 +216,8 @@ RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& se
 
 RunOutcome run_training(const TrainOptions& options, const ChooseBackend& choose_backend) {
   RunSetup setup(options, choose_backend);
-  model::TrainedModel model = start_model(options, setup.names, setup.dataset.reading, talk);
+  model::TrainedModel model =
+      start_model(options, setup.names, setup.dataset.reading, talk, keypoint_shape(setup.dataset));
   settle(setup.options, model.model, setup.dataset, talk);
   const fs::path project =
       options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
@@ -237,7 +244,8 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     require_data(run, options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options, choose_backend);
-    model::TrainedModel model = start_model(options, setup.names, setup.dataset.reading, talk);
+    model::TrainedModel model =
+        start_model(options, setup.names, setup.dataset.reading, talk, keypoint_shape(setup.dataset));
     settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
   }
@@ -292,8 +300,9 @@ fs::path latest_run(const fs::path& project) {
   fs::file_time_type newest;
   std::error_code ignored;
   const fs::path runs = "runs";
-  const auto projects =
-      project.empty() ? std::vector{runs / "detect", runs / "classify"} : std::vector{project};
+  const auto projects = project.empty() ? std::vector{runs / "detect", runs / "segment", runs / "pose",
+                                                      runs / "obb", runs / "classify"}
+                                        : std::vector{project};
   for (const fs::path& place : projects)
     for (const auto& entry : fs::directory_iterator(place, ignored)) {
       // A run that was killed early has its arguments only.

@@ -56,12 +56,14 @@ void settle_classifier_norms(model::Model& model) {
 struct DataTraits {
   const std::vector<std::string>& names;  // of the classes
   const ImageReading& reading;
+  const std::vector<int>& keypoint_shape;  // of poses, or empty
 };
 
 model::BuildOptions build_options(const DataTraits& data) {
   model::BuildOptions build;
   build.names = data.names;
   build.channels = data.reading.samples.channels;
+  build.keypoint_shape = data.keypoint_shape;
   return build;
 }
 
@@ -122,10 +124,10 @@ model::TrainedModel filled(model::Model model, Source source, const TrainOptions
   Weights& found = source.weights;
   model::TrainedModel result;
   if (const int width = follows_84(options) ? class_branch_of(model.graph, source.graph) : 0; width > 0)
-    model = for_data(model, {model.names, image_reading(model.graph)}, width);
+    model = for_data(model, {model.names, image_reading(model.graph), {}}, width);
   result.model = std::move(model);
   settle_box_biases(result.model.graph, options);
-  if (follows_84(options) && options.cls_remap && result.model.task == "detect") {
+  if (follows_84(options) && options.cls_remap && result.model.task != "classify") {
     const std::vector<int> rows = rows_by_name(source.names, result.model.names);
     if (!rows.empty()) {
       take_class_rows(result.model.graph, rows, initialize(result.model.graph, seed), found);
@@ -193,7 +195,7 @@ model::TrainedModel load_trainable(const std::string& file) {
 // Where the outputs of the classes are taken by number, whatever the classes are called.
 void say_order(const TrainOptions& options, const std::string& file, const model::Model& own,
                const std::vector<std::string>& names, const std::function<void(const std::string&)>& say) {
-  const bool by_name = follows_84(options) && options.cls_remap && own.task == "detect";
+  const bool by_name = follows_84(options) && options.cls_remap && own.task != "classify";
   if (!by_name && own.names.size() == names.size() &&
       data::match_classes(own.names, names).by == data::ClassMatch::By::kName)
     say(
@@ -289,8 +291,9 @@ model::TrainedModel started(const TrainOptions& options, const DataTraits& data,
 
 model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
                                 const ImageReading& reading,
-                                const std::function<void(const std::string&)>& say) {
-  model::TrainedModel result = started(options, {names, reading}, say);
+                                const std::function<void(const std::string&)>& say,
+                                const std::vector<int>& keypoint_shape) {
+  model::TrainedModel result = started(options, {names, reading, keypoint_shape}, say);
   settle_reading(result.model, reading);
   return result;
 }

@@ -18,7 +18,8 @@ namespace marrow::train {
 // what find_model_spec and import_checkpoint throw.
 model::TrainedModel start_model(const TrainOptions& options, const std::vector<std::string>& names,
                                 const ImageReading& reading,
-                                const std::function<void(const std::string&)>& say);
+                                const std::function<void(const std::string&)>& say,
+                                const std::vector<int>& keypoint_shape = {});
 
 // The parts of parameter names that `freeze` stands for: "model.0.", "model.22.cv2.", ...; kWholeBackbone
 // stands for all layers of the backbone. Layers without parameters are left out. Throws Error{kUsage} for a

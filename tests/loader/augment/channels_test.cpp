@@ -96,7 +96,7 @@ const std::vector<Change>& changes() {
       {"copied objects",
        [](const Image& image) {
          Sample sample{image, shared(image).objects};
-         copy_paste(sample, 1);
+         copy_paste_mirrored(sample, 1);
          return sample.image;
        }},
       {"a detector's pipeline",

@@ -37,14 +37,22 @@ TEST(Sample, ClippingDropsWhatIsOutsideAndWhatIsNotANumber) {
   EXPECT_EQ(objects[1].class_id, 4);
 }
 
-TEST(Sample, PolygonIsCutAtEachBorder) {
-  // A diamond around the image's middle that reaches 2 pixels beyond every side.
-  const std::vector<Point<ImagePixels>> diamond = {{5, -2}, {12, 5}, {5, 12}, {-2, 5}};
-  const std::vector<Point<ImagePixels>> inside = clip_polygon(diamond, {10, 10});
-  ASSERT_EQ(inside.size(), 8u);
-  EXPECT_EQ(box_around(inside), (Box<ImagePixels>{0, 0, 10, 10}));
-  EXPECT_TRUE(clip_polygon(std::vector<Point<ImagePixels>>{{20, 20}, {30, 20}, {30, 30}}, {10, 10}).empty());
-  EXPECT_TRUE(clip_polygon({}, {10, 10}).empty());
+TEST(Sample, ClippingHidesKeypointsAndMovesOutlinesToTheBorder) {
+  std::vector<Object> objects = {
+      {0, -5, -5, 5, 5, {{-5, -5}, {5, -5}, {5, 5}}, {{10, 0, 2}, {10.5f, 3, 2}, {-1, 4, 1}, {NAN, 1, 2}}}};
+  clip_and_drop(objects, {10, 10});
+  ASSERT_EQ(objects.size(), 1u);
+  EXPECT_EQ(objects[0].polygon, (std::vector<Point<ImagePixels>>{{0, 0}, {5, 0}, {5, 5}}));
+  EXPECT_EQ(objects[0].keypoints,
+            (std::vector<Keypoint<ImagePixels>>{{10, 0, 2}, {10, 3, 0}, {0, 4, 0}, {0, 1, 0}}));
+}
+
+TEST(Sample, OutlinesOfSeveralImagesGetAsManyPoints) {
+  std::vector<Object> objects = {{0, 0, 0, 2, 2, std::vector<Point<ImagePixels>>(3, {1, 1})},
+                                 {0, 0, 0, 2, 2, std::vector<Point<ImagePixels>>(9, {1, 1})}};
+  even_out(objects);
+  EXPECT_EQ(objects[0].polygon.size(), 9u);
+  EXPECT_EQ(objects[1].polygon.size(), 9u);
 }
 
 TEST(Sample, LetterboxMovesBoxesWithTheImage) {

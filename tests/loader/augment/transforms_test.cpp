@@ -192,7 +192,7 @@ TEST(Cutmix, RectanglesStayInsideTinyImages) {
 TEST(CopyPaste, PastesTheMirroredOutline) {
   Sample sample{image::Image(10, 4, 1), {{3, 0, 0, 2, 4, {{0, 0}, {2, 0}, {2, 4}, {0, 4}}}}};
   for (int y = 0; y < 4; ++y) sample.image.row(y)[0] = 77;  // the leftmost blue bytes
-  copy_paste(sample, 1.0);
+  copy_paste_mirrored(sample, 1.0);
   ASSERT_EQ(sample.objects.size(), 2u);
   EXPECT_FLOAT_EQ(sample.objects[1].box.x1, 8);
   EXPECT_FLOAT_EQ(sample.objects[1].box.x2, 10);
@@ -207,25 +207,12 @@ TEST(CopyPaste, TakesItsShareOfWhatCoversLittle) {
   // The one in the middle would cover itself; the one without an outline is not copied.
   Sample sample{image::Image(20, 4, 1), {square(0), square(9), square(3), {0, 6, 0, 8, 2, {}}}};
   Sample none = sample;
-  copy_paste(none, 0.0);
+  copy_paste_mirrored(none, 0.0);
   EXPECT_EQ(none.objects.size(), 4u);
-  copy_paste(sample, 0.5);
+  copy_paste_mirrored(sample, 0.5);
   EXPECT_EQ(sample.objects.size(), 5u);
-  copy_paste(sample, 1.0);  // the copies are copied back where they came from, which is covered
+  copy_paste_mirrored(sample, 1.0);  // the copies are copied back where they came from, which is covered
   EXPECT_EQ(sample.objects.size(), 6u);
-}
-
-TEST(CopyPaste, FillsByTheEvenOddRule) {
-  const std::vector<uint8_t> triangle =
-      fill_polygon(std::vector<Point<ImagePixels>>{{0, 0}, {4, 0}, {0, 4}}, {4, 4});
-  const std::vector<uint8_t> wanted = {1, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
-  EXPECT_EQ(triangle, wanted);
-  const std::vector<uint8_t> all =
-      fill_polygon(std::vector<Point<ImagePixels>>{{-9, -9}, {99, -9}, {99, 99}, {-9, 99}}, {3, 2});
-  EXPECT_EQ(all, std::vector<uint8_t>(6, 1));
-  const std::vector<uint8_t> hopeless =
-      fill_polygon(std::vector<Point<ImagePixels>>{{NAN, 0}, {4, NAN}, {0, 4}}, {2, 2});
-  EXPECT_EQ(hopeless.size(), 4u);
 }
 
 TEST(Flip, TwiceIsNothing) {

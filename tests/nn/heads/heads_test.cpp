@@ -48,6 +48,7 @@ TEST(Heads, SegmentAddsCoefficientsAndPrototypes) {
   const Graph graph = build("Segment", {5, 32, 64});
   EXPECT_EQ(shape_of(graph, "coefficients1"), (Shape{1, 32, 4, 6}));
   EXPECT_EQ(shape_of(graph, "prototypes"), (Shape{1, 32, 16, 24}));
+  EXPECT_EQ(shape_of(graph, "output0"), (Shape{1, 4 + 5 + 32, 120}));
   EXPECT_NE(graph.find_parameter("proto.upsample.weight"), nullptr);
   EXPECT_NE(graph.find_parameter("cv4.1.2.weight"), nullptr);
   EXPECT_NE(graph.find_parameter("dfl.conv.weight"), nullptr);
@@ -57,6 +58,9 @@ TEST(Heads, PoseAndObbAddTheirMaps) {
   EXPECT_EQ(shape_of(build("Pose", {1, {17, 3}}), "keypoints0"), (Shape{1, 51, 8, 12}));
   EXPECT_EQ(shape_of(build("Pose", {1, {4, 2}}), "keypoints0"), (Shape{1, 8, 8, 12}));
   EXPECT_EQ(shape_of(build("OBB", {5, 1}), "angles1"), (Shape{1, 1, 4, 6}));
+  EXPECT_EQ(shape_of(build("OBB", {5, 1}), "output0"), (Shape{1, 4 + 5 + 1, 120}));
+  EXPECT_EQ(shape_of(build("Pose", {1, {4, 2}}), "output0"), (Shape{1, 4 + 1 + 8, 120}));
+  EXPECT_THROW(build("OBB", {5, 2}), Error);
   EXPECT_THROW(build("Pose", {1, {17, 4}}), Error);
   EXPECT_THROW(build("Pose", {1, 17}), Error);
 }

@@ -177,6 +177,11 @@ TEST(TrainOptions, HasEveryKnownSettingWithItsDefault) {
       {"fraction", "1"},
       {"classes", "null"},
       {"cls_pw", "0"},
+      {"pose", "12"},
+      {"kobj", "1"},
+      {"angle", "1"},
+      {"overlap_mask", "true"},
+      {"mask_ratio", "4"},
       {"freeze", "null"},
       {"multi_scale", "0"},
       {"dropout", "0"},
@@ -391,7 +396,7 @@ TEST(TrainOptions, SaysOnceWhatAsksForSomethingThatIsNotHere) {
   const testing::TemporaryFolder folder;
   const auto file = folder / "args.yaml";
   for (const char* line : {"distill_model: teacher.pt", "quantize: 8", "retina_masks: true", "nms: true",
-                           "augment: True", "end2end: true", "pose: 3.0", "copy_paste_mode: mixup"}) {
+                           "augment: True", "end2end: true", "rle: 3.0"}) {
     SCOPED_TRACE(line);
     write_file_atomically(file, "epochs: 3\n" + std::string(line) + "\n");
     TrainOptions options;
@@ -487,8 +492,9 @@ TEST(TrainOptions, RefusesWhatIsNotThere) {
   EXPECT_EQ(message_of([&] { set_train_option(options, "batch", "0"); }),
             "batch: '0' is not a whole number from 1 to 65536, a share of the memory between 0 and 1, or -1 "
             "for 16");
-  EXPECT_NE(message_of([&] { set_train_option(options, "copy_paste_mode", "mixup"); }).find("Known: flip"),
-            std::string::npos);
+  EXPECT_NE(
+      message_of([&] { set_train_option(options, "copy_paste_mode", "copy"); }).find("Known: flip, mixup"),
+      std::string::npos);
   for (const char* key : {"epochs", "imgsz"})
     EXPECT_NE(message_of([&] {
                 set_train_option(options, key, "0");

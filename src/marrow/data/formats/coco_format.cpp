@@ -3,333 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <unordered_map>
 
-#include "marrow/base/error.h"
-#include "marrow/base/files.h"
 #include "marrow/base/text.h"
-#include "marrow/base/utf8.h"
 #include "marrow/data/pixel_labels.h"
+#include "marrow/geometry/mask.h"
+#include "marrow/outline/raster.h"
 
 namespace marrow::data {
-namespace {
-
-// What Python's json module writes for numbers that are not finite, which is no JSON.
-constexpr std::string_view kNotFinite[] = {"NaN", "Infinity", "-Infinity"};
-
-// Where the parser is.
-struct Reading {
-  int line = 1;
-  bool in_string = false, escaped = false;
-};
-
-// Counts lines as the parser reads, and gives null for numbers that are not finite.
-class Cursor {
- public:
-  using difference_type = std::ptrdiff_t;
-  using value_type = char;
-  using pointer = const char*;
-  using reference = const char&;
-  using iterator_category = std::input_iterator_tag;
-
-  Cursor(const char* at, const char* end, Reading* reading) : at_(at), end_(end), reading_(reading) {
-    look();
-  }
-  reference operator*() const { return *null_ != '\0' ? *null_ : *at_; }
-  Cursor& operator++() {
-    if (*null_ != '\0') {
-      if (*++null_ != '\0') return *this;
-      at_ += replaced_;
-    } else {
-      step();
-    }
-    look();
-    return *this;
-  }
-  bool operator==(const Cursor& other) const { return at_ == other.at_; }
-  bool operator!=(const Cursor& other) const { return at_ != other.at_; }
-
- private:
-  void step() {
-    const char c = *at_++;
-    if (c == '\n') ++reading_->line;
-    if (reading_->escaped)
-      reading_->escaped = false;
-    else if (c == '"')
-      reading_->in_string = !reading_->in_string;
-    else
-      reading_->escaped = c == '\\' && reading_->in_string;
-  }
-
-  void look() {
-    if (at_ == end_ || reading_->in_string || (*at_ != 'N' && *at_ != 'I' && *at_ != '-')) return;
-    const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
-    for (const std::string_view word : kNotFinite)
-      if (rest.starts_with(word)) {
-        null_ = "null";
-        replaced_ = word.size();
-      }
-  }
-
-  const char* at_;
-  const char* end_;
-  Reading* reading_;
-  const char* null_ = "";  // what is left to give instead
-  size_t replaced_ = 0;
-};
-
-std::optional<double> number_in(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-// Collects images, annotations and categories, which are lists of objects under the root; everything else is
-// passed over. Depth 1 is the root, 2 the list, 3 an entry, 4 and more a value of it.
-class Handler {
- public:
-  Handler(const std::string& name, const int& line) : name_(name), line_(line) {}
-
-  CocoFile take() {
-    if (!seen_images_ || !seen_annotations_ || !seen_categories_)
-      fail(fmt::format("not COCO's: the list '{}' is missing", !seen_images_        ? "images"
-                                                               : !seen_annotations_ ? "annotations"
-                                                                                    : "categories"));
-    // Files of captions and keypoints have no boxes, and are of no use here.
-    if (!file_.objects.empty() && !any_box_)
-      fail(fmt::format("none of its {} annotations has a bbox of four numbers", file_.objects.size()));
-    std::erase_if(file_.objects, [&](const CocoObject& object) { return is_homeless(object); });
-    file_.problems = problems_.take(name_);
-    std::ranges::sort(file_.categories, {}, &CocoCategory::id);
-    std::ranges::stable_sort(file_.objects, {}, &CocoObject::image_id);
-    return std::move(file_);
-  }
-
-  bool null() { return true; }
-  bool boolean(bool value) { return number(value ? 1 : 0); }
-  bool number_integer(int64_t value) { return integer(value); }
-  bool number_unsigned(uint64_t value) {
-    if (value > static_cast<uint64_t>(INT64_MAX)) return number(static_cast<double>(value));
-    return integer(static_cast<int64_t>(value));
-  }
-  bool number_float(double value, const std::string&) { return number(value); }
-  bool binary(std::vector<uint8_t>&) { return true; }
-
-  bool string(std::string& value) {
-    if (depth_ > 3) {
-      if (const auto inside = number_in(value)) number(*inside);
-      return true;
-    }
-    if (depth_ != 3 || list_ == List::kNone) return true;
-    if (is_id_key()) {
-      take_id(text_id(value), true);
-      return true;
-    }
-    if (const auto inside = number_in(value)) number(*inside);
-    if (list_ == List::kImages && key_ == "file_name")
-      image_.file_name = std::move(value);
-    else if (list_ == List::kCategories && key_ == "name")
-      category_.name = std::move(value);
-    return true;
-  }
-
-  bool key(std::string& value) {
-    if (depth_ == 1)
-      top_key_ = std::move(value);
-    else if (depth_ == 3)
-      key_ = std::move(value);
-    return true;
-  }
-
-  bool start_object(size_t) {
-    deeper();
-    if (depth_ == 4) is_list_ = false;
-    if (depth_ == 3 && list_ != List::kNone) {
-      ++(list_ == List::kImages ? images_ : annotations_);
-      image_ = {};
-      object_ = {};
-      category_ = {};
-      image_.id = object_.id = category_.id = object_.image_id = object_.category_id = kNoId;
-      has_box_ = false;
-      image_.line = object_.line = line_;
-      key_.clear();
-    }
-    return true;
-  }
-
-  bool end_object() {
-    if (depth_ == 3) end_entry();
-    --depth_;
-    return true;
-  }
-
-  bool start_array(size_t) {
-    deeper();
-    if (depth_ == 1)
-      fail("not COCO's: a list, where an object with images, annotations and categories is wanted");
-    if (depth_ == 2) begin_list();
-    if (depth_ == 4) {
-      place_ = 0;
-      is_list_ = true;
-    }
-    return true;
-  }
-
-  bool end_array() {
-    if (depth_ == 4 && list_ == List::kAnnotations && key_ == "bbox") {
-      has_box_ = place_ == bbox_.size();
-      object_.box = {bbox_[0], bbox_[1], bbox_[2], bbox_[3]};
-    }
-    if (depth_ == 2) list_ = List::kNone;
-    --depth_;
-    return true;
-  }
-
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) {
-    std::string what = error.what();  // "[json.exception...] parse error at line 1, column 2: ..."
-    if (const size_t at = what.find(": "); at != std::string::npos) what.erase(0, at + 2);
-    fail("not valid JSON: " + printable(what, 200));
-  }
-
- private:
-  enum class List { kNone, kImages, kAnnotations, kCategories };
-
-  [[noreturn]] void fail(const std::string& message) const {
-    throw Error(ErrorKind::kFormat, fmt::format("{}:{}: {}", name_, line_, message));
-  }
-
-  void deeper() {
-    if (++depth_ > kMaxJsonDepth) fail(fmt::format("values are nested deeper than {}", kMaxJsonDepth));
-  }
-
-  void begin_list() {
-    bool* seen = nullptr;
-    if (top_key_ == "images") {
-      list_ = List::kImages;
-      seen = &seen_images_;
-    } else if (top_key_ == "annotations") {
-      list_ = List::kAnnotations;
-      seen = &seen_annotations_;
-    } else if (top_key_ == "categories") {
-      list_ = List::kCategories;
-      seen = &seen_categories_;
-    }
-    if (seen != nullptr && std::exchange(*seen, true)) fail(fmt::format("'{}' is there twice", top_key_));
-  }
-
-  void problem(std::string message) {
-    problems_.add(Problem::Severity::kError, Problem::Kind::kLabelSyntax, fmt::format("{}:{}", name_, line_),
-                  std::move(message));
-  }
-
-  void end_entry() {
-    if (list_ == List::kImages) {
-      if (image_.id == kNoId || image_.file_name.empty())
-        return problem(fmt::format(
-            "{}{} without {}; left out", entry_name("image", image_.id, images_),
-            image_.file_name.empty() ? "" : fmt::format(" ('{}')", printable(image_.file_name, 60)),
-            image_.id == kNoId ? "id" : "file_name"));
-      file_.images.push_back(std::move(image_));
-    } else if (list_ == List::kAnnotations) {
-      any_box_ |= has_box_;
-      object_.broken = object_.image_id == kNoId      ? "image_id"
-                       : object_.category_id == kNoId ? "category_id"
-                       : !has_box_                    ? "bbox of four numbers"
-                                                      : "";
-      object_.index = annotations_;
-      file_.objects.push_back(std::move(object_));
-    } else if (list_ == List::kCategories) {
-      if (category_.id == kNoId || category_.name.empty()) fail("a category without id or name");
-      file_.categories.push_back(std::move(category_));
-    }
-  }
-
-  // An annotation that names no image.
-  bool is_homeless(const CocoObject& object) {
-    if (object.image_id != kNoId) return false;
-    problems_.add(Problem::Severity::kError, Problem::Kind::kLabelSyntax,
-                  fmt::format("{}:{}", name_, object.line),
-                  fmt::format("{} without image_id; left out", file_.name_of(object)));
-    return true;
-  }
-
-  std::string entry_name(const char* what, int64_t id, int64_t index) const {
-    return id != kNoId ? fmt::format("{} {}", what, printable(file_.id_text(id), 60))
-                       : fmt::format("{} number {}", what, index);
-  }
-
-  bool is_id_key() const { return key_ == "id" || key_ == "image_id" || key_ == "category_id"; }
-
-  int64_t text_id(const std::string& text) {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size() && std::to_string(value) == text)
-      return value;
-    const auto [found, is_new] =
-        text_ids_.try_emplace(text, kFirstTextId + static_cast<int64_t>(file_.text_ids.size()));
-    if (is_new) file_.text_ids.push_back(text);
-    return found->second;
-  }
-
-  void take_id(int64_t value, bool is_text) {
-    if (key_ == "id") {
-      image_.id = object_.id = category_.id = value;
-      image_.id_is_text = is_text;
-    } else if (key_ == "image_id") {
-      object_.image_id = value;
-    } else {
-      object_.category_id = value;
-    }
-  }
-
-  bool integer(int64_t value) {
-    if (depth_ == 3 && is_id_key()) take_id(value, false);
-    return number(static_cast<double>(value));
-  }
-
-  bool number(double value) {
-    constexpr double kExact = 9007199254740992;  // whole numbers up to 2^53 are exact
-    if (depth_ == 3 && is_id_key() && value == std::floor(value) && std::abs(value) <= kExact)
-      take_id(static_cast<int64_t>(value), false);
-    if (depth_ == 3) {
-      if (key_ == "width") image_.width = value;
-      if (key_ == "height") image_.height = value;
-      if (key_ == "iscrowd") object_.crowd = value != 0;
-      if (key_ == "ignore" || key_ == "difficult") object_.difficult |= value != 0;
-    } else if (list_ == List::kAnnotations && depth_ == 4 && key_ == "bbox") {
-      if (place_ < bbox_.size()) bbox_[place_] = value;
-      ++place_;
-    } else if (list_ == List::kAnnotations && depth_ == 5 && is_list_ && key_ == "segmentation") {
-      object_.polygon.push_back(static_cast<float>(value));
-    }
-    return true;
-  }
-
-  const std::string& name_;
-  const int& line_;
-  CocoFile file_;
-  size_t depth_ = 0;
-  List list_ = List::kNone;
-  std::string top_key_, key_;
-  CocoImage image_;
-  CocoObject object_;
-  CocoCategory category_;
-  bool has_box_ = false, any_box_ = false;
-  int64_t images_ = 0, annotations_ = 0;  // entries so far
-  std::unordered_map<std::string, int64_t> text_ids_;
-  ProblemList problems_;
-  std::array<double, 4> bbox_ = {};  // as the list in the file
-  size_t place_ = 0;                 // in it
-  bool is_list_ = false;             // the value at depth 4; a mask is an object of numbers
-  bool seen_images_ = false, seen_annotations_ = false, seen_categories_ = false;
-};
-
-}  // namespace
 
 std::string CocoFile::id_text(int64_t id) const {
   const auto index = static_cast<uint64_t>(id) - static_cast<uint64_t>(kFirstTextId);
@@ -341,22 +22,50 @@ std::string CocoFile::name_of(const CocoObject& object) const {
                             : fmt::format("annotation number {} of the list", object.index);
 }
 
-CocoFile parse_coco(std::string_view text, const std::string& name) {
-  text = utf8_content(text, name);
-  Reading reading;
-  Handler handler(name, reading.line);
-  const char* end = text.data() + text.size();
-  nlohmann::json::sax_parse(Cursor(text.data(), end, &reading), Cursor(end, end, &reading), &handler);
-  return handler.take();
+CocoOutline outline_of(const CocoMask& mask, Size picture) {
+  const int64_t pixels = int64_t{picture.width} * picture.height;
+  if (mask.broken || mask.height != picture.height || mask.width != picture.width || pixels > kMostMaskPixels)
+    return {};
+  RunLengths runs = mask.counts;
+  if (!mask.text.empty()) {
+    std::optional<RunLengths> parsed = parse_runs(mask.text, static_cast<size_t>(pixels) + 1);
+    if (!parsed) return {};
+    runs = std::move(*parsed);
+  }
+  const std::optional<Mask> decoded = mask_of_runs(runs, picture);
+  if (!decoded) return {};
+  CocoOutline result;
+  for (const std::vector<Point<ImagePixels>>& part : outline::parts_of(*decoded)) {
+    if (!result.points.empty()) result.parts.push_back(static_cast<uint32_t>(result.points.size() / 2));
+    for (const auto& [x, y] : part) result.points.insert(result.points.end(), {x, y});
+  }
+  return result;
 }
 
-CocoFile read_coco(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  if (file.bytes().size() > kMaxCocoBytes)
-    throw Error(ErrorKind::kFile, fmt::format("{}: {} bytes; at most {} are read here", path.string(),
-                                              file.bytes().size(), kMaxCocoBytes));
-  return parse_coco({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path.string());
+namespace {
+
+// The outline of an object, which has none of less than three points.
+CocoOutline outline_of(const CocoObject& object, Size picture) {
+  constexpr size_t kLeast = 6;
+  CocoOutline result = object.mask != nullptr ? outline_of(*object.mask, picture) : object.outline;
+  return result.points.size() >= kLeast ? result : CocoOutline{};
 }
+
+Box<ImagePixels, double> bounds_of_points(const std::vector<double>& points) {
+  Box<ImagePixels, double> box = {points[0], points[1], points[0], points[1]};
+  for (size_t i = 0; i < points.size(); i += 2)
+    box = {std::min(box.x1, points[i]), std::min(box.y1, points[i + 1]), std::max(box.x2, points[i]),
+           std::max(box.y2, points[i + 1])};
+  return box;
+}
+
+bool is_labelled(const CocoObject& object) {
+  for (size_t i = 2; i < object.keypoints.size(); i += 3)
+    if (object.keypoints[i] > 0) return true;
+  return false;
+}
+
+}  // namespace
 
 int CocoClasses::find(int64_t category_id) const {
   const auto found = std::ranges::lower_bound(class_of, category_id, {}, &std::pair<int64_t, int>::first);
@@ -364,18 +73,25 @@ int CocoClasses::find(int64_t category_id) const {
 }
 
 ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::span<const CocoObject> objects,
-                         const CocoClasses& classes, int width, int height, const std::string& file) {
-  PixelLabels labels(stated.width, stated.height, width, height);
+                         const CocoClasses& classes, int width, int height, const std::string& file,
+                         const CocoRules& rules) {
+  PixelLabels labels(stated.width, stated.height, width, height, rules.task);
+  const Size stated_size = labels.stated_size();
   // A file on one line has no lines to name.
   const std::string image = printable(stated.file_name, 120);
   labels.check_size({fmt::format("{}:{}", file, stated.line), image + ": "});
   for (const CocoObject& object : objects) {
     const LabelOrigin origin = {fmt::format("{}:{}", file, object.line),
                                 fmt::format("{}: {}: ", image, coco.name_of(object))};
-    if (!object.broken.empty()) {
+    const size_t keypoint_numbers = static_cast<size_t>(rules.keypoints.count) * 3;
+    const bool is_pose = rules.task == Task::kPose && !object.crowd && is_labelled(object);
+    std::string broken = object.broken;
+    if (broken.empty() && is_pose && object.keypoints.size() != keypoint_numbers)
+      broken = fmt::format("list of {} numbers of keypoints", keypoint_numbers);
+    if (!broken.empty()) {
       labels.set_unusable();
       labels.problem(Problem::Severity::kError, Problem::Kind::kLabelSyntax, origin,
-                     fmt::format("no {}", object.broken));
+                     fmt::format("no {}", broken));
       continue;
     }
     const int class_id = classes.find(object.category_id);
@@ -385,7 +101,16 @@ ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::spa
                                  printable(coco.id_text(object.category_id), 60)));
       continue;
     }
-    labels.add({class_id, object.box.corner_form(), object.crowd, object.difficult, object.polygon}, origin);
+    if (rules.task == Task::kPose && !is_pose && !object.crowd) continue;
+    PixelObject pixels = {class_id, object.box.corner_form(), object.crowd, object.difficult};
+    CocoOutline outline;
+    if (rules.task != Task::kPose && !object.crowd) outline = outline_of(object, stated_size);
+    if (!outline.points.empty() && has_outlines(rules.task) && object.box.width > 0 && object.box.height > 0)
+      pixels.box = bounds_of_points(outline.points);
+    pixels.outline = outline.points;
+    pixels.parts = outline.parts;
+    if (is_pose) pixels.keypoints = object.keypoints;
+    labels.add(pixels, origin);
   }
   return labels.take(file);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "marrow/data/labels.h"
 #include "marrow/geometry/box.h"
+#include "marrow/geometry/size.h"
 
 namespace marrow::data {
 
@@ -20,6 +22,7 @@ inline constexpr size_t kMaxJsonDepth = 32;
 struct CocoCategory {
   int64_t id = 0;
   std::string name;
+  std::vector<std::string> keypoints = {};  // their names, of a category of poses
   bool operator==(const CocoCategory&) const = default;
 };
 
@@ -31,12 +34,28 @@ struct CocoImage {
   int line = 0;
 };
 
+// A segmentation that is no polygon: run lengths, down the columns. As stated, unchecked.
+struct CocoMask {
+  double height = 0, width = 0;
+  std::string text;  // compressed; empty when counts are given
+  std::vector<uint32_t> counts;
+  bool broken = false;  // counts that are none
+};
+
+// What the object's segmentation is taken as.
+struct CocoOutline {
+  std::vector<double> points;  // x, y pairs in pixels, all parts one after another; empty without
+  PartStarts parts;            // where the second and further ones begin, in pairs
+};
+
 struct CocoObject {
   int64_t id = 0, image_id = 0, category_id = 0;
   SizedBox<ImagePixels, double> box;
-  std::vector<float> polygon;  // x, y pairs in pixels, all parts one after another; empty without
-  int64_t index = 0;           // in the list of annotations, from 1
-  std::string broken;          // what it lacks to be used; its image then cannot be used either
+  CocoOutline outline;  // of polygons; lists of an odd number, or of less than three points, are left out
+  std::shared_ptr<CocoMask> mask;  // null without
+  std::vector<double> keypoints;   // x, y, visibility in turn
+  int64_t index = 0;               // in the list of annotations, from 1
+  std::string broken;              // what it lacks to be used; its image then cannot be used either
   bool crowd = false;
   bool difficult = false;  // "difficult" or "ignore", as converters from VOC write
   int line = 0;
@@ -72,7 +91,20 @@ struct CocoClasses {
   std::vector<std::pair<int64_t, int>> class_of;  // category id -> class, sorted by id
   int find(int64_t category_id) const;            // -1 when there is none
 };
+// Where the task is to segment or of turned boxes an object's outline is its polygons, or those around its
+// mask, or its box; the label's box is then that around the outline. Poses are objects with a keypoint that
+// is labelled; others are left out.
+struct CocoRules {
+  Task task = Task::kDetect;
+  KeypointShape keypoints = {};
+};
 ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::span<const CocoObject> objects,
-                         const CocoClasses& classes, int width, int height, const std::string& file);
+                         const CocoClasses& classes, int width, int height, const std::string& file,
+                         const CocoRules& rules = {});
+
+// The outlines of a mask's parts; nothing where it is not of this size, its runs do not fill it, or it is
+// larger than kMostMaskPixels.
+inline constexpr int64_t kMostMaskPixels = int64_t{1} << 26;
+CocoOutline outline_of(const CocoMask& mask, Size picture);
 
 }  // namespace marrow::data

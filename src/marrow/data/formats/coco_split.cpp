@@ -84,8 +84,8 @@ class CocoReader : public SplitReader {
       const std::vector<CocoObject>& all = file.content.objects;
       const std::span objects(std::ranges::lower_bound(all, image.id, {}, &CocoObject::image_id),
                               std::ranges::upper_bound(all, image.id, {}, &CocoObject::image_id));
-      result.append(
-          coco_labels(file.content, image, objects, file.classes, size.width, size.height, file.name));
+      result.append(coco_labels(file.content, image, objects, file.classes, size.width, size.height,
+                                file.name, {dataset_.task, dataset_.skeleton.shape}));
     }
     return result;
   }

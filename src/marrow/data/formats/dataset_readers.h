@@ -18,7 +18,8 @@ Dataset parse_dataset_yaml(std::string_view text, const std::filesystem::path& f
 Dataset dataset_of_folder(const std::filesystem::path& folder, std::vector<std::string> names);
 Dataset dataset_of_json(const std::filesystem::path& file);
 
-// From COCO's categories, VOC's objects, or the folders of train. Empty for kYolo.
-std::vector<std::string> gather_class_names(const Dataset& dataset);
+// Sets the names from COCO's categories, with the skeleton of those that have keypoints, from VOC's objects,
+// the folders of train, or DOTA's label files. Empty for kYolo.
+void gather_class_names(Dataset& dataset);
 
 }  // namespace marrow::data

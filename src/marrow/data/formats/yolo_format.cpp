@@ -1,294 +1,58 @@
-// YOLO's label files.
+// YOLO's label files, read and written.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <compare>
-#include <numeric>
-#include <optional>
-#include <span>
-#include <tuple>
+#include <iterator>
 
-#include "marrow/base/text.h"
 #include "marrow/base/utf8.h"
-#include "marrow/data/labels.h"
+#include "marrow/data/formats/yolo_rows.h"
+#include "marrow/data/outline_parts.h"
 
 namespace marrow::data {
-namespace {
 
-using Kind = Problem::Kind;
-using Severity = Problem::Severity;
-
-constexpr size_t kBoxColumns = 5;
-constexpr size_t kLeastPolygonColumns = 7;
-
-struct Row {
-  int line = 0;
-  size_t first = 0, columns = 0;  // into the file's words
-};
-
-struct Words {
-  std::vector<std::string_view> words;
-  std::vector<Row> rows;
-};
-
-bool is_blank(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-Words split_words(std::string_view text) {
-  Words result;
-  int line = 1;
-  Row row{line, 0, 0};
-  const auto end_row = [&] {
-    row.columns = result.words.size() - row.first;
-    if (row.columns > 0) result.rows.push_back(row);
-    row = {++line, result.words.size(), 0};
-  };
-  for (size_t at = 0; at < text.size();) {
-    if (text[at] == '\n') end_row();
-    if (is_blank(text[at])) {
-      ++at;
-      continue;
-    }
-    const size_t start = at;
-    while (at < text.size() && !is_blank(text[at])) ++at;
-    result.words.push_back(text.substr(start, at - start));
-  }
-  end_row();
-  return result;
-}
-
-std::optional<double> finite_number(std::string_view word) {
-  if (word.starts_with('+')) word.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-Label bounds(int class_id, const Polygon& polygon) {
-  const auto [left, right] = std::ranges::minmax(polygon, {}, &Point<Normalised, double>::x);
-  const auto [top, bottom] = std::ranges::minmax(polygon, {}, &Point<Normalised, double>::y);
-  return {class_id, (left.x + right.x) / 2, (top.y + bottom.y) / 2, right.x - left.x, bottom.y - top.y};
-}
-
-class LabelParser {
- public:
-  LabelParser(const std::string& file, int classes, KeypointShape keypoints, int ignore_class)
-      : file_(file), classes_(classes), keypoints_(keypoints), ignore_class_(ignore_class) {}
-
-  ParsedLabels parse(std::string_view text) {
-    const Words words = split_words(text);
-    for (const Row& row : words.rows) add_row(row, std::span(words.words).subspan(row.first, row.columns));
-    if (problems_.errors() > 0) {
-      result_ = {.usable = false};
-    } else {
-      say_mixed();
-      drop_duplicates();
-      clip();
-      if (ignore_class_ >= 0) take_regions();
-      if (!std::ranges::any_of(result_.polygons, [](const Polygon& polygon) { return !polygon.empty(); }))
-        result_.polygons.clear();
-      for (size_t i = 0; i < result_.polygons.size(); ++i)
-        if (result_.polygons[i].empty()) result_.polygons[i] = box_polygon(result_.labels[i]);
-    }
-    result_.problems = problems_.take(file_);
-    return std::move(result_);
-  }
-
- private:
-  std::string place(int line) const { return fmt::format("{}:{}", file_, line); }
-  void error(const Row& row, Kind kind, std::string message) {
-    problems_.add(Severity::kError, kind, place(row.line), std::move(message));
-  }
-  void warn(size_t label, Kind kind, std::string message) {
-    problems_.add(Severity::kWarning, kind, place(lines_[label]), std::move(message));
-  }
-
-  bool is_polygon(size_t columns) const {
-    return keypoints_.count == 0 && columns >= kLeastPolygonColumns && columns % 2 == 1;
-  }
-  bool is_box(size_t columns) const {
-    return columns == kBoxColumns || (keypoints_.count > 0 && columns == kBoxColumns + keypoints_.numbers());
-  }
-
-  // What a row of so many columns should have been.
-  std::string wanted(size_t columns) const {
-    if (keypoints_.count > 0)
-      return fmt::format(
-          "a row is: class cx cy w h, or {} columns with {} keypoints of {} numbers (kpt_shape)",
-          kBoxColumns + keypoints_.numbers(), keypoints_.count, keypoints_.dimensions);
-    if (columns < kLeastPolygonColumns) return "a row is: class cx cy w h";
-    return "a row is a box: class cx cy w h, or a polygon: class x1 y1 x2 y2 x3 y3 ... (a box with keypoints "
-           "needs kpt_shape in the dataset's YAML)";
-  }
-
-  void add_row(const Row& row, std::span<const std::string_view> words) {
-    if (!is_box(words.size()) && !is_polygon(words.size()))
-      return error(row, Kind::kLabelSyntax,
-                   fmt::format("{} columns; {}", words.size(), wanted(words.size())));
-    numbers_.clear();
-    for (const std::string_view word : words) {
-      const std::optional<double> number = finite_number(word);
-      if (!number)
-        return error(row, Kind::kLabelSyntax, fmt::format("'{}' is not a number", printable(word, 40)));
-      numbers_.push_back(*number);
-    }
-    const double class_number = numbers_[0];
-    if (class_number < 0 || class_number != std::floor(class_number))
-      return error(row, Kind::kLabelSyntax,
-                   fmt::format("class '{}' is not a whole number from 0", printable(words[0], 40)));
-    if (class_number >= classes_)
-      return error(row, Kind::kUnknownClass,
-                   fmt::format("class {}, but the dataset has {} classes (0..{})", class_number, classes_,
-                               classes_ - 1));
-    add_label(row, static_cast<int>(class_number), is_polygon(words.size()));
-  }
-
-  void add_label(const Row& row, int class_id, bool is_polygon) {
-    Polygon polygon;
-    Label label{class_id, numbers_[1], numbers_[2], 0, 0};
-    if (is_polygon) {
-      for (size_t i = 1; i + 1 < numbers_.size(); i += 2) polygon.push_back({numbers_[i], numbers_[i + 1]});
-      label = bounds(class_id, polygon);
-    } else {
-      label.box.width = numbers_[3];
-      label.box.height = numbers_[4];
-    }
-    for (const double value : {label.box.cx, label.box.cy, label.box.width, label.box.height}) {
-      if (value <= 1 + kLabelTolerance && value >= -kLabelTolerance) continue;
-      return error(
-          row, Kind::kOutside,
-          fmt::format("{:g} {:g} {:g} {:g} is not within the image: coordinates are shares of its width and "
-                      "height, 0..1{}",
-                      label.box.cx, label.box.cy, label.box.width, label.box.height,
-                      value > 2 ? " (these look like pixels)" : ""));
-    }
-    result_.labels.push_back(label);
-    result_.polygons.push_back(std::move(polygon));
-    lines_.push_back(row.line);
-  }
-
-  // Programs that read a file by its longest row take a box among polygons for a polygon of two points.
-  void say_mixed() {
-    std::vector<size_t> boxes;
-    for (size_t i = 0; i < result_.polygons.size(); ++i)
-      if (result_.polygons[i].empty()) boxes.push_back(i);
-    if (boxes.empty() || boxes.size() == result_.polygons.size()) return;
-    warn(boxes[0], Kind::kMixedRows,
-         fmt::format("a row of 5 columns among polygons; read as a box: class cx cy w h{}",
-                     boxes.size() > 1 ? fmt::format(" ({} rows of this file)", boxes.size()) : ""));
-  }
-
-  // Keeps the rows of `order`, in that order.
-  void keep(const std::vector<size_t>& order) {
-    std::vector<Label> labels;
-    std::vector<Polygon> polygons;
-    std::vector<int> lines;
-    for (const size_t i : order) {
-      labels.push_back(result_.labels[i]);
-      polygons.push_back(std::move(result_.polygons[i]));
-      lines.push_back(lines_[i]);
-    }
-    result_.labels = std::move(labels);
-    result_.polygons = std::move(polygons);
-    lines_ = std::move(lines);
-  }
-
-  void drop_duplicates() {
-    const auto key = [&](size_t i) {
-      const Label& label = result_.labels[i];
-      return std::tuple(label.class_id, label.box.cx, label.box.cy, label.box.width, label.box.height);
-    };
-    std::vector<size_t> order(result_.labels.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::ranges::stable_sort(order, {}, key);
-    std::vector<size_t> unique;
-    for (const size_t i : order) {
-      if (unique.empty() || key(unique.back()) != key(i))
-        unique.push_back(i);
-      else
-        warn(i, Kind::kDuplicateLabel,
-             fmt::format("the same row as line {}; kept once", lines_[unique.back()]));
-    }
-    if (unique.size() < order.size()) keep(unique);  // the order changes only then, as in the reference
-  }
-
-  // Boxes without area go, others end at the image's edge.
-  void clip() {
-    std::vector<size_t> order;
-    for (size_t i = 0; i < result_.labels.size(); ++i) {
-      CentredBox<Normalised, double>& box = result_.labels[i].box;
-      if (box.width <= 0 || box.height <= 0) {
-        warn(i, Kind::kZeroArea, "a box without area; dropped");
-        continue;
-      }
-      const CentredBox<Normalised, double> stated = box;
-      Box<Normalised, double> corners = box.corner_form();
-      const Clipped clipped = clip_to_image(corners);
-      if (clipped != Clipped::kInside) {
-        box = centred(corners);
-        for (Point<Normalised, double>& point : result_.polygons[i])
-          point = {std::clamp(point.x, 0.0, 1.0), std::clamp(point.y, 0.0, 1.0)};
-        warn(i, Kind::kOutside,
-             fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the image; {}", stated.cx, stated.cy,
-                         stated.width, stated.height, clipped == Clipped::kGone ? "dropped" : "clipped"));
-      }
-      if (clipped != Clipped::kGone) order.push_back(i);
-    }
-    if (order.size() < result_.labels.size()) keep(order);
-  }
-
-  void take_regions() {
-    std::vector<size_t> objects;
-    for (size_t i = 0; i < result_.labels.size(); ++i) {
-      Label& label = result_.labels[i];
-      if (label.class_id == ignore_class_)
-        result_.ignored.push_back({{kIgnoreClass, label.box}, IgnoredLabel::Reason::kClass});
-      else
-        objects.push_back(i);
-      label.class_id -= label.class_id > ignore_class_;
-    }
-    if (objects.size() < result_.labels.size()) keep(objects);
-  }
-
-  const std::string& file_;
-  int classes_;
-  KeypointShape keypoints_;
-  int ignore_class_;        // -1: none
-  ParsedLabels result_;     // with as many polygons as labels, empty for boxes, until the end
-  std::vector<int> lines_;  // of the labels
-  std::vector<double> numbers_;
-  ProblemList problems_;
-};
-
-}  // namespace
-
-ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, int classes,
-                               KeypointShape keypoints, int ignore_class) {
+ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, const YoloRows& rules) {
   if (is_utf16(text))
-    return {.usable = false, .problems = {{Severity::kError, Kind::kLabelSyntax, file, kUtf16Refused}}};
-  return LabelParser(file, classes, keypoints, ignore_class).parse(utf8_content(text, file));
+    return {.usable = false,
+            .problems = {{Problem::Severity::kError, Problem::Kind::kLabelSyntax, file, kUtf16Refused}}};
+  const std::string_view content = utf8_content(text, file);
+  return rules.task == Task::kDetect ? parse_detection_rows(content, file, rules)
+                                     : parse_task_rows(content, file, rules);
 }
 
-std::string yolo_label_lines(const LabelledImage& image, bool polygons) {
+std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints) {
   std::string lines;
   const auto out = std::back_inserter(lines);
-  const bool as_polygons = polygons && !image.polygons.empty();
-  const auto add = [&](const Label& label, const Polygon& polygon) {
-    fmt::format_to(out, "{}", label.class_id);
-    if (as_polygons)
-      for (const auto& point : polygon) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
-    else
-      fmt::format_to(out, " {:g} {:g} {:g} {:g}", label.box.cx, label.box.cy, label.box.width,
-                     label.box.height);
-    lines += '\n';
+  const bool as_polygons = has_outlines(rows) && !image.polygons.empty();
+  const auto write_polygon = [&](const Polygon& polygon) {
+    for (const auto& point : polygon) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
   };
-  for (size_t i = 0; i < image.labels.size(); ++i)
-    add(image.labels[i], as_polygons ? image.polygons[i] : Polygon());
-  for (const IgnoredLabel& ignored : image.ignored) add(ignored.label, box_polygon(ignored.label));
+  const auto write_box = [&](const Label& label) {
+    fmt::format_to(out, " {:g} {:g} {:g} {:g}", label.box.cx, label.box.cy, label.box.width,
+                   label.box.height);
+  };
+  const auto each = static_cast<size_t>(keypoints.count);
+  for (size_t i = 0; i < image.labels.size(); ++i) {
+    fmt::format_to(out, "{}", image.labels[i].class_id);
+    if (as_polygons)
+      write_polygon(joined_parts(image, i));
+    else
+      write_box(image.labels[i]);
+    for (size_t k = 0; rows == Task::kPose && k < each && !image.keypoints.empty(); ++k) {
+      const LabelKeypoint& point = image.keypoints[i * each + k];
+      fmt::format_to(out, " {:g} {:g}", point.x, point.y);
+      if (keypoints.dimensions == 3) fmt::format_to(out, " {:g}", point.visibility);
+    }
+    lines += '\n';
+  }
+  for (const IgnoredLabel& ignored : image.ignored) {
+    fmt::format_to(out, "{}", ignored.label.class_id);
+    if (as_polygons)
+      write_polygon(box_polygon(ignored.label));
+    else
+      write_box(ignored.label);
+    // Rows of one file have as many columns.
+    for (size_t k = 0; rows == Task::kPose && k < keypoints.numbers(); ++k) lines += " 0";
+    lines += '\n';
+  }
   return lines;
 }
 

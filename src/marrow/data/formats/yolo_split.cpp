@@ -27,8 +27,8 @@ class YoloReader : public SplitReader {
     std::error_code ignored;
     if (!fs::exists(path, ignored)) return background(pictures_[i]);
     const int of_rows = dataset_.classes() + (dataset_.ignore_class >= 0 ? 1 : 0);
-    return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path), of_rows, dataset_.keypoints,
-                             dataset_.ignore_class);
+    return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path),
+                             {of_rows, dataset_.skeleton.shape, dataset_.ignore_class, dataset_.task});
   }
 
  private:

@@ -15,6 +15,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/no_objects.h"
 #include "marrow/data/split_scan.h"
+#include "marrow/data/task_labels.h"
 #include "marrow/data/tools/check_sheet.h"
 #include "marrow/data/tools/look.h"
 #include "marrow/data/unused_labels.h"
@@ -158,8 +159,14 @@ class Checker {
     for (ScannedImage& picture : scan.pictures) {
       if (!picture.usable) continue;
       count(picture.image, result);
+      note_missing_outlines(picture.image);
       images_.push_back(std::move(picture.image));
     }
+  }
+
+  void note_missing_outlines(const LabelledImage& image) {
+    if (std::optional<Problem> problem = missing_outlines(dataset_, image))
+      check_.problems.push_back(std::move(*problem));
   }
 
   // 16 bits of which few are used become a few levels of 8 bits.
@@ -372,7 +379,7 @@ class Checker {
   void draw_sheet() {
     std::vector<const LabelledImage*> images;
     for (const LabelledImage& image : images_) images.push_back(&image);
-    const image::Image sheet = draw_label_sheet(images, dataset_.names, dataset_.reading);
+    const image::Image sheet = draw_label_sheet(images, dataset_.names, dataset_.reading, dataset_.task);
     if (!sheet.empty()) image::write_image(options_.sheet, sheet.pixels());
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "marrow/base/error.h"
+#include "marrow/data/tools/label_extras.h"
 #include "marrow/detect/draw.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/geometry/letterbox.h"
@@ -21,11 +22,21 @@ Box<ImagePixels> box_of(const Label& label, const LabelledImage& image) {
   return {static_cast<float>(x1), static_cast<float>(y1), static_cast<float>(x2), static_cast<float>(y2)};
 }
 
+detect::DetectionExtras moved(detect::DetectionExtras extras, float left, float top) {
+  for (detect::Keypoints& points : extras.keypoints)
+    for (Keypoint<ImagePixels>& point : points)
+      if (point.visibility > 0) point = {point.x + left, point.y + top, point.visibility};
+  for (RotatedBox<ImagePixels>& box : extras.rotated) box.cx += left, box.cy += top;
+  extras.mask_place.left -= static_cast<double>(left);
+  extras.mask_place.top -= static_cast<double>(top);
+  return extras;
+}
+
 }  // namespace
 
 image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxes,
                        std::span<const std::string> names, int tile, const ImageReading& reading,
-                       std::vector<Box<ImagePixels>> regions) {
+                       std::vector<Box<ImagePixels>> regions, const LabelExtras& extras) {
   image::Image picture;
   try {
     picture = image::displayed(image::decode_image_file(path, {.fit = {}, .reading = reading}).image);
@@ -43,13 +54,17 @@ image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxe
   for (Box<ImagePixels>& region : regions) move(region);
   for (detect::Detection& one : boxes) move(one.box);
   detect::draw_regions(canvas, regions);
-  detect::draw_detections(canvas, boxes, names);
+  detect::DetectionExtras drawn;
+  if (extras)
+    drawn =
+        moved(extras(geometry.resized), static_cast<float>(geometry.left), static_cast<float>(geometry.top));
+  detect::draw_detections(canvas, boxes, names, drawn);
   return canvas;
 }
 
 image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
-                              std::span<const std::string> names, const ImageReading& reading, int columns,
-                              int tile) {
+                              std::span<const std::string> names, const ImageReading& reading, Task task,
+                              int columns, int tile) {
   std::vector<const LabelledImage*> chosen;
   std::ranges::copy_if(images, std::back_inserter(chosen), [](const LabelledImage* image) {
     return !image->labels.empty() || !image->ignored.empty();
@@ -69,7 +84,8 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
       boxes.push_back(
           {.box = box_of(label, *image), .confidence = detect::kNoConfidence, .class_id = label.class_id});
     for (const IgnoredLabel& ignored : image->ignored) regions.push_back(box_of(ignored.label, *image));
-    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile, reading, std::move(regions)));
+    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile, reading, std::move(regions),
+                              [&](Size shown) { return extras_of(*image, task, shown); }));
   }
   return detect::image_sheet(tiles);
 }

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "marrow/base/files.h"
+#include "marrow/data/outline_parts.h"
 #include "marrow/data/tools/write_plainly.h"
 
 namespace marrow::data {
@@ -18,6 +18,8 @@ std::string json_text(const std::string& text) {
 
 class CocoText {
  public:
+  explicit CocoText(const Skeleton& skeleton) : skeleton_(skeleton) {}
+
   std::string write(const std::vector<std::string>& names, const std::vector<NamedImage>& pictures) {
     text_ = "{\n\"info\": {\"description\": \"Written by marrow data convert\"},\n\"images\": [";
     for (size_t i = 0; i < pictures.size(); ++i)
@@ -28,7 +30,8 @@ class CocoText {
     for (size_t i = 0; i < pictures.size(); ++i) objects_of(pictures[i].image, i + 1);
     text_ += "\n],\n\"categories\": [";
     for (size_t i = 0; i < names.size(); ++i)
-      next(i == 0, fmt::format("{{\"id\": {}, \"name\": {}}}", i + 1, json_text(names[i])));
+      next(i == 0,
+           fmt::format("{{\"id\": {}, \"name\": {}{}}}", i + 1, json_text(names[i]), keypoint_names(i)));
     text_ += "\n]\n}\n";
     return std::move(text_);
   }
@@ -41,34 +44,63 @@ class CocoText {
 
   void objects_of(const LabelledImage& image, size_t image_id) {
     for (size_t i = 0; i < image.labels.size(); ++i) {
-      std::string polygon;
-      if (!image.polygons.empty()) {
-        for (const auto& point : image.polygons[i])
-          polygon += fmt::format("{}{}, {}", polygon.empty() ? "" : ", ", pixel_text(point.x * image.width),
-                                 pixel_text(point.y * image.height));
-        polygon = "[" + polygon + "]";
-      }
-      add(image.labels[i], image, image_id, polygon, "");
+      std::string parts;
+      if (!image.polygons.empty())
+        for (const auto& part : parts_of(image, i)) {
+          std::string polygon;
+          for (const auto& point : part)
+            polygon += fmt::format("{}{}, {}", polygon.empty() ? "" : ", ", pixel_text(point.x * image.width),
+                                   pixel_text(point.y * image.height));
+          parts += fmt::format("{}[{}]", parts.empty() ? "" : ", ", polygon);
+        }
+      add(image.labels[i], image, image_id, parts, "", keypoints_of(image, i));
     }
     for (const IgnoredLabel& ignored : image.ignored) {
       const bool crowd = ignored.reason != IgnoredLabel::Reason::kDifficult;
-      add(ignored.label, image, image_id, "", crowd ? "crowd" : "difficult");
+      add(ignored.label, image, image_id, "", crowd ? "crowd" : "difficult", "");
     }
   }
 
   void add(const Label& label, const LabelledImage& image, size_t image_id, const std::string& polygon,
-           std::string_view flag) {
+           std::string_view flag, const std::string& keypoints) {
     const SizedBox<ImagePixels, double> box = pixel_box(label, image);
     const size_t id = ++count_;
     next(id == 1,
          fmt::format(
              "{{\"id\": {}, \"image_id\": {}, \"category_id\": {}, \"bbox\": [{}, {}, {}, {}], \"area\": {}, "
-             "\"iscrowd\": {}, {}\"segmentation\": [{}]}}",
+             "\"iscrowd\": {}, {}{}\"segmentation\": [{}]}}",
              id, image_id, label.class_id + 1, pixel_text(box.x), pixel_text(box.y), pixel_text(box.width),
              pixel_text(box.height), pixel_text(box.area()), flag == "crowd" ? 1 : 0,
-             flag == "difficult" ? "\"ignore\": 1, " : "", polygon));
+             flag == "difficult" ? "\"ignore\": 1, " : "", keypoints, polygon));
   }
 
+  // "\"keypoints\": [...], ", or nothing.
+  std::string keypoints_of(const LabelledImage& image, size_t label) const {
+    const auto each = static_cast<size_t>(skeleton_.shape.count);
+    if (each == 0 || image.keypoints.empty()) return {};
+    std::string points;
+    int labelled = 0;
+    for (size_t k = label * each; k < (label + 1) * each; ++k) {
+      const LabelKeypoint& point = image.keypoints[k];
+      points += fmt::format("{}{}, {}, {}", points.empty() ? "" : ", ", pixel_text(point.x * image.width),
+                            pixel_text(point.y * image.height), point.visibility);
+      labelled += point.visibility > 0;
+    }
+    return fmt::format("\"keypoints\": [{}], \"num_keypoints\": {}, ", points, labelled);
+  }
+
+  std::string keypoint_names(size_t class_number) const {
+    if (skeleton_.shape.count == 0) return {};
+    std::string names;
+    for (size_t k = 0; k < static_cast<size_t>(skeleton_.shape.count); ++k) {
+      const bool has_names = class_number < skeleton_.names.size() && !skeleton_.names[class_number].empty();
+      names += fmt::format("{}{}", k == 0 ? "" : ", ",
+                           json_text(has_names ? skeleton_.names[class_number][k] : fmt::format("{}", k)));
+    }
+    return fmt::format(", \"keypoints\": [{}], \"skeleton\": []", names);
+  }
+
+  const Skeleton& skeleton_;
   std::string text_;
   size_t count_ = 0;
 };
@@ -115,13 +147,12 @@ std::string voc_text(const NamedImage& picture, const std::vector<std::string>& 
 }  // namespace
 
 std::string pixel_text(double value) {
-  const double rounded = std::round(value * 1e6) / 1e6;
-  return fmt::format("{}", rounded == 0 ? 0.0 : rounded);  // no minus zero
+  return fmt::format("{}", exact_pixels(value, 1));
 }
 
 void write_coco(const std::filesystem::path& file, const std::vector<std::string>& names,
-                const std::vector<NamedImage>& pictures) {
-  write_file_atomically(file, CocoText().write(names, pictures));
+                const std::vector<NamedImage>& pictures, const Skeleton& skeleton) {
+  write_file_atomically(file, CocoText(skeleton).write(names, pictures));
 }
 
 void write_voc(const std::filesystem::path& out, const std::string& split,

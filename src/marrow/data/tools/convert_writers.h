@@ -14,8 +14,9 @@ struct NamedImage {
   LabelledImage image;
 };
 
+// Keypoints are written where the skeleton has some: of every class, without a visibility as visible.
 void write_coco(const std::filesystem::path& file, const std::vector<std::string>& names,
-                const std::vector<NamedImage>& pictures);
+                const std::vector<NamedImage>& pictures, const Skeleton& skeleton);
 void write_voc(const std::filesystem::path& out, const std::string& split,
                const std::vector<std::string>& names, const std::vector<NamedImage>& pictures);
 

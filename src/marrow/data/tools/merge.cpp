@@ -56,8 +56,7 @@ class ClassMerger {
 
 // Numbers the labels anew. Returns how many are left out.
 int64_t renumber(LabelledImage& image, const std::vector<int>& numbers) {
-  std::vector<Label> labels;
-  std::vector<Polygon> polygons;
+  std::vector<size_t> kept;
   std::vector<IgnoredLabel> ignored;
   int64_t left_out = 0;
   const auto renumbered = [&](Label label) {
@@ -68,17 +67,15 @@ int64_t renumber(LabelledImage& image, const std::vector<int>& numbers) {
     ignored.push_back({label, label.class_id == kIgnoreClass ? IgnoredLabel::Reason::kClass : reason});
   };
   for (size_t i = 0; i < image.labels.size(); ++i) {
-    const Label label = renumbered(image.labels[i]);
+    Label& label = image.labels[i];
+    label = renumbered(label);
     left_out += label.class_id == -1;
     if (label.class_id == kIgnoreClass) ignore(label, IgnoredLabel::Reason::kClass);
-    if (label.class_id < 0) continue;
-    labels.push_back(label);
-    if (!image.polygons.empty()) polygons.push_back(std::move(image.polygons[i]));
+    if (label.class_id >= 0) kept.push_back(i);
   }
+  if (kept.size() < image.labels.size()) keep_labels(image, kept);
   for (const IgnoredLabel& region : image.ignored)
     if (const Label label = renumbered(region.label); label.class_id != -1) ignore(label, region.reason);
-  image.labels = std::move(labels);
-  image.polygons = std::move(polygons);
   image.ignored = std::move(ignored);
   return left_out;
 }
@@ -121,6 +118,9 @@ MergeSummary merge_datasets(std::span<const Dataset> datasets, const std::filesy
       throw Error(ErrorKind::kUsage, fmt::format("{}: images of {}, but {} has {}", shown(dataset.file),
                                                  to_string(dataset.reading), shown(datasets.front().file),
                                                  to_string(datasets.front().reading)));
+    if (dataset.task == Task::kPose && dataset.skeleton.shape != datasets.front().skeleton.shape)
+      throw Error(ErrorKind::kUsage, fmt::format("{}: its kpt_shape is not that of {}", shown(dataset.file),
+                                                 shown(datasets.front().file)));
     numbers.push_back(classes.add(dataset));
   }
   classes.require_known();

@@ -4,11 +4,13 @@
 #include <iterator>
 
 #include "marrow/data/split_scan.h"
+#include "marrow/data/task_labels.h"
 
 namespace marrow::data {
 
 WholeDataset read_whole(const Dataset& dataset, int threads) {
   dataset.require_boxes();
+  require_keypoints(dataset);
   WholeDataset whole;
   ReadSummary& summary = whole.summary;
   for (const Split& split : dataset.splits) {
@@ -22,6 +24,7 @@ WholeDataset read_whole(const Dataset& dataset, int threads) {
       summary.ignored += std::ranges::count_if(image.ignored, is_crowd_or_difficult);
     }
     std::ranges::move(labels.problems, std::back_inserter(summary.problems));
+    require_outlines(dataset, labels.images);
     whole.splits.push_back({split.name, std::move(labels.images)});
   }
   return whole;

@@ -11,7 +11,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/dataset.h"
 #include "marrow/data/split_scan.h"
-#include "marrow/data/tools/synth_shapes.h"
+#include "marrow/data/tools/synth_object.h"
 #include "marrow/data/tools/write_dataset.h"
 #include "marrow/data/tools/write_plainly.h"
 #include "marrow/image/convert.h"
@@ -49,6 +49,10 @@ void check(const SynthOptions& options) {
   }
 }
 
+Skeleton skeleton_of(const SynthOptions& options) {
+  return options.task == Task::kPose ? synth_skeleton(options.classes.size()) : Skeleton();
+}
+
 void write_yaml(const fs::path& folder, const SynthOptions& options) {
   std::string yaml = fmt::format(
       "# Drawn by 'marrow data synth' (images {}, seed {}). Paths are relative to this file.\n"
@@ -56,6 +60,7 @@ void write_yaml(const fs::path& folder, const SynthOptions& options) {
       options.images, options.seed, reading_yaml({options.samples, {}}));
   for (size_t i = 0; i < options.classes.size(); ++i)
     yaml += fmt::format("  {}: {}\n", i, options.classes[i]);
+  yaml += skeleton_yaml(skeleton_of(options));
   write_file_atomically(folder / "data.yaml", yaml);
 }
 
@@ -91,6 +96,7 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
                                                   shown(folder / kind / split), error.message()));
     }
 
+  const Skeleton skeleton = skeleton_of(options);
   std::mutex mutex;
   std::string failure;
   cpu::ThreadPool pool(options.threads);
@@ -100,7 +106,7 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
       const bool is_val = index >= summary.train_images;
       const fs::path split = is_val ? "val" : "train";
       const std::string name = fmt::format("{:06}", is_val ? index - summary.train_images : index);
-      const SynthImage picture = draw_synth_image(options, index);
+      SynthImage picture = draw_synth_image(options, index);
       const fs::path file = folder / "images" / split / name;
       if (options.samples == SampleFormat())
         write_plainly(file.string() + ".jpg", image::encode_jpeg(picture.image.pixels()));
@@ -108,8 +114,14 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
         write_plainly(file.string() + ".tif",
                       image::encode_tiff(image::stand_in(picture.image, options.samples).pixels()));
       LabelledImage labelled;
+      labelled.width = picture.image.width();
+      labelled.height = picture.image.height();
       labelled.labels = picture.labels;
-      write_plainly(folder / "labels" / split / (name + ".txt"), yolo_label_lines(labelled, false));
+      labelled.polygons = std::move(picture.polygons);
+      labelled.parts = std::move(picture.parts);
+      labelled.keypoints = std::move(picture.keypoints);
+      write_plainly(folder / "labels" / split / (name + ".txt"),
+                    yolo_label_lines(labelled, options.task, skeleton.shape));
       const std::lock_guard lock(mutex);
       for (const Label& label : picture.labels) ++summary.objects[static_cast<size_t>(label.class_id)];
     } catch (const std::exception& exception) {

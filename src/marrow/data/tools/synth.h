@@ -28,6 +28,10 @@ struct SynthOptions {
   int objects = 8;         // at most, an image
   std::vector<std::string> classes = synth_classes();  // of synth_classes()
   SampleFormat samples;  // what is drawn in three channels of 8 bits is written as image::stand_in() has it
+  // What labels hold beside boxes: the outline of what is seen, holes and parts included; five keypoints; the
+  // corners of a box that is turned with the shape. For poses shapes nearly stand upright, for turned boxes
+  // they are longer than wide.
+  Task task = Task::kDetect;
   uint64_t seed = 0;
   int threads = 0;
   std::function<void(int64_t done, int64_t total)> progress;
@@ -35,7 +39,10 @@ struct SynthOptions {
 
 struct SynthImage {
   image::Image image;
-  std::vector<Label> labels;  // class_id counts in options.classes
+  std::vector<Label> labels;      // class_id counts in options.classes
+  std::vector<Polygon> polygons;  // this and the next two as LabelledImage's, by the task
+  std::vector<PartStarts> parts;
+  std::vector<LabelKeypoint> keypoints;
 };
 
 // Image number `index`: a pure function of the options' seed, size, objects and classes. The label of a

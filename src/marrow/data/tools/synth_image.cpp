@@ -8,7 +8,8 @@
 
 #include "marrow/base/random.h"
 #include "marrow/data/tools/synth.h"
-#include "marrow/data/tools/synth_shapes.h"
+#include "marrow/data/tools/synth_object.h"
+#include "marrow/outline/raster.h"
 
 namespace marrow::data {
 namespace {
@@ -85,30 +86,26 @@ struct Ground {
 
 struct Object {
   int class_id;
-  SynthShape shape;
-  double x, y, radius, angle, stretch;  // pixels, radians; stretch of one axis
+  SynthPose pose;
   Colour colour, edge;
   double edge_width;  // pixels; 0: none
   double shade;       // levels from one end to the other
-
-  // The signed distance to the edge in pixels.
-  double at(double px, double py) const {
-    const double dx = px - x, dy = py - y;
-    const double u = (dx * std::cos(angle) + dy * std::sin(angle)) / radius;
-    const double v = (dy * std::cos(angle) - dx * std::sin(angle)) / (radius * stretch);
-    return shape_distance(shape, u, v) * radius * std::min(stretch, 1.0);
-  }
 };
 
 Object random_object(Random& random, const SynthOptions& options, const std::vector<SynthShape>& shapes,
                      const Colour& ground) {
   Object object{};
   object.class_id = static_cast<int>(random.below(shapes.size()));
-  object.shape = shapes[static_cast<size_t>(object.class_id)];
+  SynthPose& pose = object.pose;
+  pose.shape = shapes[static_cast<size_t>(object.class_id)];
   // Equal shares for every octave of size.
-  object.radius = options.image_size * kSmallest * std::pow(kLargest / kSmallest, random.uniform());
-  object.angle = random.uniform(0, 2 * std::numbers::pi);
-  object.stretch = random.uniform(0.75, 1);
+  pose.radius = options.image_size * kSmallest * std::pow(kLargest / kSmallest, random.uniform());
+  pose.angle = random.uniform(0, 2 * std::numbers::pi);
+  pose.stretch = random.uniform(0.75, 1);
+  // Which end is up can be seen only of what nearly stands upright, which side is long only where it is.
+  constexpr double kLeaning = 2.0 / 9, kLeastLong = 0.35, kSpread = 1.6;
+  if (options.task == Task::kPose) pose.angle = (pose.angle - std::numbers::pi) * kLeaning;
+  if (options.task == Task::kObb) pose.stretch = kLeastLong + (pose.stretch - 0.75) * kSpread;
   do object.colour = random_colour(random);
   while (distance(object.colour, ground) < kLeastContrast);
   object.edge_width = random.uniform() < 0.3 ? random.uniform(1, 2.5) : 0;
@@ -119,14 +116,15 @@ Object random_object(Random& random, const SynthOptions& options, const std::vec
 
 // Somewhere in the image; of a few tries the first that hides little of the others, so that most objects
 // can be told apart and some overlap.
-void place(Random& random, std::span<const Object> others, Object& object, int width, int height) {
+void place(Random& random, std::span<const Object> others, SynthPose& pose, int width, int height) {
   constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {
-    const double margin = kLeastInside * object.radius;
-    object.x = random.uniform(margin, width - margin);
-    object.y = random.uniform(margin, height - margin);
+    const double margin = kLeastInside * pose.radius;
+    pose.x = random.uniform(margin, width - margin);
+    pose.y = random.uniform(margin, height - margin);
     const bool is_free = std::ranges::all_of(others, [&](const Object& other) {
-      return std::hypot(object.x - other.x, object.y - other.y) > 0.8 * (object.radius + other.radius);
+      return std::hypot(pose.x - other.pose.x, pose.y - other.pose.y) >
+             0.8 * (pose.radius + other.pose.radius);
     });
     if (is_free) return;
   }
@@ -153,10 +151,11 @@ class Painter {
   void paint(const Object& object, int number) {
     visible_.emplace_back();
     Visibility& visible = visible_.back();
-    const double reach = object.radius * 1.5 + 2;  // a square's corner is at 1.13
-    for (int y = static_cast<int>(std::floor(object.y - reach)); y <= object.y + reach; ++y)
-      for (int x = static_cast<int>(std::floor(object.x - reach)); x <= object.x + reach; ++x) {
-        const double signed_distance = object.at(x + 0.5, y + 0.5);
+    const SynthPose& pose = object.pose;
+    const double reach = pose.radius * 1.5 + 2;  // a square's corner is at 1.13
+    for (int y = static_cast<int>(std::floor(pose.y - reach)); y <= pose.y + reach; ++y)
+      for (int x = static_cast<int>(std::floor(pose.x - reach)); x <= pose.x + reach; ++x) {
+        const double signed_distance = pose.distance(x + 0.5, y + 0.5);
         const double cover = std::clamp(0.5 - signed_distance, 0.0, 1.0);
         if (cover <= 0) continue;
         visible.whole += cover;
@@ -172,19 +171,25 @@ class Painter {
       }
   }
 
-  std::vector<Label> labels(const std::vector<Object>& objects) {
+  // Sets the labels, by the task.
+  void label(const std::vector<Object>& objects, Task task, SynthImage& picture) {
     for (const int owner : owner_)
       if (owner >= 0) visible_[static_cast<size_t>(owner)].seen += 1;
-    std::vector<Label> labels;
     for (size_t i = 0; i < objects.size(); ++i) {
       const Visibility& visible = visible_[i];
       if (visible.right < 0 || visible.seen < kSynthVisible * visible.whole) continue;
-      labels.push_back({objects[i].class_id, (visible.left + visible.right + 1) / 2.0 / width_,
-                        (visible.top + visible.bottom + 1) / 2.0 / height_,
-                        static_cast<double>(visible.right + 1 - visible.left) / width_,
-                        static_cast<double>(visible.bottom + 1 - visible.top) / height_});
+      picture.labels.push_back({objects[i].class_id, (visible.left + visible.right + 1) / 2.0 / width_,
+                                (visible.top + visible.bottom + 1) / 2.0 / height_,
+                                static_cast<double>(visible.right + 1 - visible.left) / width_,
+                                static_cast<double>(visible.bottom + 1 - visible.top) / height_});
+      if (task == Task::kSegment) add_outline(static_cast<int>(i), picture);
+      if (task == Task::kObb) {
+        picture.polygons.emplace_back();
+        for (const auto& [x, y] : corners_of(objects[i].pose))
+          picture.polygons.back().push_back({x / width_, y / height_});
+      }
+      if (task == Task::kPose) add_keypoints(objects[i].pose, static_cast<int>(i), picture);
     }
-    return labels;
   }
 
   // Noise of the sensor, then bytes.
@@ -207,9 +212,34 @@ class Painter {
     return static_cast<size_t>(y) * static_cast<size_t>(width_) + static_cast<size_t>(x);
   }
 
+  // Around the pixels that are seen of an object, through their middles: filled again they are the same.
+  void add_outline(int number, SynthImage& picture) const {
+    Mask mask({width_, height_});
+    for (size_t i = 0; i < owner_.size(); ++i) mask.pixels[i] = owner_[i] == number;
+    Polygon& polygon = picture.polygons.emplace_back();
+    PartStarts& starts = picture.parts.emplace_back();
+    for (const std::vector<Point<ImagePixels>>& part : outline::rings_of(mask)) {
+      if (!polygon.empty()) starts.push_back(static_cast<uint32_t>(polygon.size()));
+      for (const auto& [x, y] : part) polygon.push_back({(x + 0.5) / width_, (y + 0.5) / height_});
+    }
+  }
+
+  // Hidden behind what was painted later, not labelled outside the image.
+  void add_keypoints(const SynthPose& pose, int number, SynthImage& picture) const {
+    for (const auto& [x, y] : keypoints_of(pose)) {
+      LabelKeypoint point;
+      if (x >= 0 && y >= 0 && x < width_ && y < height_) {
+        const int owner = owner_[index(static_cast<int>(x), static_cast<int>(y))];
+        point = {x / width_, y / height_, owner > number ? 1.0 : 2.0};
+      }
+      picture.keypoints.push_back(point);
+    }
+  }
+
   void blend(const Object& object, int x, int y, double signed_distance, double cover) {
+    const SynthPose& pose = object.pose;
     const double along =
-        ((x - object.x) * std::cos(object.angle) + (y - object.y) * std::sin(object.angle)) / object.radius;
+        ((x - pose.x) * std::cos(pose.angle) + (y - pose.y) * std::sin(pose.angle)) / pose.radius;
     const double border =
         object.edge_width > 0 ? std::clamp(0.5 + signed_distance + object.edge_width, 0.0, 1.0) : 0.0;
     Colour& pixel = pixels_[index(x, y)];
@@ -248,14 +278,14 @@ SynthImage draw_synth_image(const SynthOptions& options, int64_t index) {
   std::vector<Object> objects(1 + random.below(static_cast<uint64_t>(options.objects)));
   for (size_t i = 0; i < objects.size(); ++i) {
     objects[i] = random_object(random, options, shapes, ground.first);
-    place(random, std::span(objects).first(i), objects[i], width, height);
+    place(random, std::span(objects).first(i), objects[i].pose, width, height);
   }
 
   Painter painter(width, height);
   painter.ground(ground, options.image_size);
   for (size_t i = 0; i < objects.size(); ++i) painter.paint(objects[i], static_cast<int>(i));
   SynthImage picture;
-  picture.labels = painter.labels(objects);
+  painter.label(objects, options.task, picture);
   picture.image = painter.image(random, random.uniform(1, 10));
   return picture;
 }

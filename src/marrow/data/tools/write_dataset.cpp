@@ -96,7 +96,8 @@ std::string quoted(const std::string& text) {
 using Keys = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
 void write_yaml(const fs::path& file, const std::vector<std::string>& classes, const Keys& keys,
-                const ImageReading& reading, DatasetFormat to) {
+                const ImageReading& reading, const WriteOptions& options) {
+  const DatasetFormat to = options.to;
   std::string yaml = "# Written by 'marrow data'. Paths are relative to this file.\n";
   if (to != DatasetFormat::kYolo) yaml += fmt::format("format: {}\n", format_name(to));
   if (to == DatasetFormat::kVoc) yaml += "images: JPEGImages\nannotations: Annotations\n";
@@ -111,7 +112,9 @@ void write_yaml(const fs::path& file, const std::vector<std::string>& classes, c
     yaml += places.size() == 1 ? fmt::format("{}: {}\n", key, places[0])
                                : fmt::format("{}: [{}]\n", key, join(places, ", "));
   }
-  yaml += reading_yaml(reading) + "names:\n";
+  yaml += reading_yaml(reading);
+  if (options.task == Task::kPose) yaml += skeleton_yaml(options.skeleton);
+  yaml += "names:\n";
   for (size_t i = 0; i < classes.size(); ++i) yaml += fmt::format("  {}: {}\n", i, quoted(classes[i]));
   write_file_atomically(file, yaml);
 }
@@ -128,12 +131,12 @@ void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
     Keys of_fold = {{"train", {}}, {"val", {split.name}}};
     for (const NewSplit& other : splits)
       if (other.name != split.name) of_fold[0].second.push_back(other.name);
-    write_yaml(out / (split.name + ".yaml"), classes, of_fold, reading, options.to);
+    write_yaml(out / (split.name + ".yaml"), classes, of_fold, reading, options);
     if (keys.empty()) keys = of_fold;
   }
   if (std::ranges::none_of(keys, [](const auto& key) { return key.first == "train"; }))
     keys.push_back({"train", keys[0].second});  // it is required: another stands in for it
-  write_yaml(out / "data.yaml", classes, keys, reading, options.to);
+  write_yaml(out / "data.yaml", classes, keys, reading, options);
 }
 
 // The classes as they are written: `ignore` is the last where there are regions of that class, which get its
@@ -167,8 +170,12 @@ std::string reading_yaml(const ImageReading& reading) {
 }
 
 void require_new_dataset(const fs::path& out, const WriteOptions& options) {
-  if (options.to == DatasetFormat::kFolders)
+  if (options.to == DatasetFormat::kFolders || options.to == DatasetFormat::kDota)
     throw Error(ErrorKind::kUsage, "datasets are written as yolo, coco or voc");
+  if (options.to == DatasetFormat::kVoc && options.task != Task::kDetect)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--to voc: its files hold boxes alone; to {}, write yolo or coco",
+                            task_name(options.task)));
   std::error_code ignored;
   if (fs::exists(out / "data.yaml", ignored))
     throw Error(ErrorKind::kUsage,
@@ -179,6 +186,7 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& names, s
                    const ImageReading& reading, const WriteOptions& options) {
   require_new_dataset(out, options);
   const std::vector<std::string> classes = with_ignore(names, splits, options.to);
+  const Task rows = options.task == Task::kDetect && options.polygons ? Task::kSegment : options.task;
   UniqueNames all_names;  // VOC keeps all splits in one folder
   for (NewSplit& split : splits) {
     UniqueNames split_names;
@@ -191,7 +199,8 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& names, s
     switch (options.to) {
       case DatasetFormat::kCoco:
         make_folder(out / "annotations");
-        write_coco(out / "annotations" / fmt::format("instances_{}.json", split.name), classes, pictures);
+        write_coco(out / "annotations" / fmt::format("instances_{}.json", split.name), classes, pictures,
+                   options.task == Task::kPose ? options.skeleton : Skeleton());
         break;
       case DatasetFormat::kVoc:
         make_folder(out / "Annotations");
@@ -202,7 +211,7 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& names, s
         make_folder(out / "labels" / split.name);
         for (const NamedImage& picture : pictures)
           write_plainly(out / "labels" / split.name / fs::path(picture.name).replace_extension(".txt"),
-                        yolo_label_lines(picture.image, options.polygons));
+                        yolo_label_lines(picture.image, rows, options.skeleton.shape));
     }
   }
   write_yamls(out, classes, splits, reading, options);  // data.yaml last: a folder with it is whole

@@ -8,6 +8,7 @@
 
 #include "marrow/data/dataset.h"
 #include "marrow/data/labels.h"
+#include "marrow/data/skeleton.h"
 
 namespace marrow::data {
 
@@ -18,9 +19,12 @@ enum class ImageTransfer {
 };
 
 struct WriteOptions {
-  DatasetFormat to = DatasetFormat::kYolo;  // not kFolders
+  DatasetFormat to = DatasetFormat::kYolo;  // not kFolders, kDota
   ImageTransfer transfer = ImageTransfer::kCopy;
   bool polygons = false;  // to kYolo: rows of polygons where the source has them; COCO keeps them always
+  // What labels are written for, with kpt_shape and the like in the YAML. kYolo and kCoco.
+  Task task = Task::kDetect;
+  Skeleton skeleton;
   // To kYolo: each split is a fold, and has a YAML of its own, SPLIT.yaml, which validates on it and trains
   // on the others. data.yaml is the first one's.
   bool folds = false;
@@ -33,7 +37,8 @@ struct NewSplit {
   std::vector<LabelledImage> images;
 };
 
-// Throws Error{kUsage} where `out` holds a dataset already, and for kFolders: before any work.
+// Throws Error{kUsage} where `out` holds a dataset already, and for a format that is not written, or not for
+// the task: before any work.
 void require_new_dataset(const std::filesystem::path& out, const WriteOptions& options);
 
 // Writes the splits below `out`, which must not have a data.yaml yet:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <optional>
 
 namespace marrow::engine {
@@ -22,7 +23,7 @@ class DetectDecodeStep final : public Step {
         least_logit_(logit_below(least_score)),
         kernels_(kernels) {
     int64_t anchor = 0;
-    for (size_t level = 0; level < maps_.size(); ++level)
+    for (size_t level = 0; level < decode_.levels(); ++level)
       for (int64_t first = 0; first < maps_[level].pixels(); first += kAnchors) {
         const int64_t count = std::min(kAnchors, maps_[level].pixels() - first);
         runs_.push_back({level, first, count, anchor});
@@ -40,7 +41,9 @@ class DetectDecodeStep final : public Step {
 
   std::string kernel() const override { return "detect decode"; }
   int64_t scratch_floats() const override {
-    return (kSides * decode_.reg_max + decode_.classes + kernels_.lanes + kSides) * kAnchors;
+    return (kSides * decode_.reg_max + decode_.classes + decode_.extra_channels + 2 * kernels_.lanes +
+            kSides) *
+           kAnchors;
   }
 
  private:
@@ -83,8 +86,7 @@ class DetectDecodeStep final : public Step {
     const float* scores = rows + bins * kAnchors;
     transpose(bins / lanes, map.blocks(lanes));  // from the block that the first score lies in
     if (least_logit_ && !any_score(scores, run.count)) {
-      for (int row = 0; row < kSides + decode_.classes; ++row)
-        std::fill_n(dst + row * anchors, run.count, 0.f);
+      for (int row = 0; row < decode_.rows(); ++row) std::fill_n(dst + row * anchors, run.count, 0.f);
       return;
     }
     transpose(0, bins / lanes);
@@ -93,7 +95,8 @@ class DetectDecodeStep final : public Step {
         std::fill(rows + row * kAnchors + run.count, rows + (row + 1) * kAnchors, 0.f);
 
     // With one bin the rows are the distances.
-    float* distances = decode_.reg_max == 1 ? rows : scratch + map.blocks(lanes) * lanes * kAnchors;
+    float* room = scratch + map.blocks(lanes) * lanes * kAnchors;
+    float* distances = decode_.reg_max == 1 ? rows : room;
     for (int side = 0; side < kSides && decode_.reg_max > 1; ++side)
       kernels_.dfl({.src = rows + int64_t{side} * decode_.reg_max * kAnchors,
                     .src_bin = kAnchors,
@@ -117,6 +120,54 @@ class DetectDecodeStep final : public Step {
     }
     for (int c = 0; c < decode_.classes; ++c)
       kernels_.unary[kSigmoid](scores + c * kAnchors, dst + (kSides + c) * anchors, run.count, 0);
+    if (decode_.extra != DetectExtra::kNone)
+      decode_extra(context, image, run, room + kSides * kAnchors, distances, dst);
+  }
+
+  // rows: room for the extra's channels, whole blocks of them.
+  void decode_extra(const RunContext& context, int64_t image, const Run& run, float* rows,
+                    const float* distances, float* dst) const {
+    const View& map = maps_[decode_.levels() + run.level];
+    const int lanes = kernels_.lanes;
+    const float* src = context.read(map) + image * map.image_stride + run.pixel * lanes;
+    for (int64_t block = 0; block < map.blocks(lanes); ++block)
+      kernels_.block_to_rows(src + block * map.block_floats(lanes), run.count, lanes,
+                             rows + block * lanes * kAnchors, kAnchors);
+    const int64_t anchors = dst_.pixels();
+    const auto stride = static_cast<float>(decode_.strides[run.level]);
+    const int numbers = numbers_of_point(decode_.extra);
+    float* extra = dst + (kSides + decode_.classes) * anchors;
+    if (decode_.extra == DetectExtra::kAngle) return turn(run, map.width, rows, distances, dst);
+    for (int c = 0; c < decode_.extra_channels; ++c) {
+      const float* from = rows + c * kAnchors;
+      float* to = extra + c * anchors;
+      if (decode_.extra == DetectExtra::kCoefficients)
+        std::copy_n(from, run.count, to);
+      else if (c % numbers == 2)
+        kernels_.unary[kSigmoid](from, to, run.count, 0);
+      else
+        for (int64_t i = 0; i < run.count; ++i) {
+          const int64_t cell = run.pixel + i, at = c % numbers == 0 ? cell % map.width : cell / map.width;
+          to[i] = (2 * from[i] + static_cast<float>(at)) * stride;
+        }
+    }
+  }
+
+  // Writes the angles, and the centres that the boxes have along their own sides.
+  void turn(const Run& run, int64_t width, const float* logits, const float* distances, float* dst) const {
+    const int64_t anchors = dst_.pixels();
+    const auto stride = static_cast<float>(decode_.strides[run.level]);
+    for (int64_t i = 0; i < run.count; ++i) {
+      const double logit = logits[i];
+      const double angle = (1 / (1 + std::exp(-logit)) - 0.25) * std::numbers::pi;
+      const auto cosine = static_cast<float>(std::cos(angle)), sine = static_cast<float>(std::sin(angle));
+      const float x = (distances[2 * kAnchors + i] - distances[i]) / 2;
+      const float y = (distances[3 * kAnchors + i] - distances[kAnchors + i]) / 2;
+      dst[i] = (static_cast<float>((run.pixel + i) % width) + 0.5f + x * cosine - y * sine) * stride;
+      dst[anchors + i] =
+          (static_cast<float>((run.pixel + i) / width) + 0.5f + x * sine + y * cosine) * stride;
+      dst[(kSides + decode_.classes) * anchors + i] = static_cast<float>(angle);
+    }
   }
 
   DetectDecode decode_;

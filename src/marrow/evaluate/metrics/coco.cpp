@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kThresholds = 10;  // IoU
 constexpr size_t kRecallPoints = 101;
 constexpr size_t kMaxDetections = 100;  // per image and category
+constexpr size_t kMaxPoses = 20;        // the same of keypoints
 constexpr size_t kNone = SIZE_MAX;
 using Bits = std::bitset<kThresholds>;
 
@@ -51,6 +52,12 @@ double overlap(const CocoDetection& detection, const CocoAnnotation& annotation)
   return shared / (annotation.crowd ? a.area() : a.area() + b.area() - shared);
 }
 
+using Measure = std::function<double(const CocoDetection&, const CocoAnnotation&)>;
+
+bool is_ignored(const CocoAnnotation& annotation, Area area) {
+  return annotation.crowd || annotation.ignored || outside(area, annotation.area);
+}
+
 // What became of a detection, per area range and threshold.
 struct Outcome {
   double score = 0.0;
@@ -67,6 +74,8 @@ struct Candidate {
 // Matches the detections of one image and category, sorted by falling score.
 class ImageMatcher {
  public:
+  explicit ImageMatcher(const Measure& overlap) : overlap_(overlap) {}
+
   void match(std::span<const CocoAnnotation* const> truth, std::span<const CocoDetection* const> detections,
              std::vector<Outcome>& outcomes) {
     truth_ = truth;
@@ -80,7 +89,7 @@ class ImageMatcher {
       outcome.rank = i;
       candidates_.clear();
       for (size_t g = 0; g < truth.size(); ++g) {
-        const double iou = overlap(detection, *truth[g]);
+        const double iou = overlap_(detection, *truth[g]);
         if (iou >= kIous[0]) candidates_.push_back({g, iou});
       }
       for (int area = 0; area < kAreas; ++area) match_one(detection, static_cast<Area>(area), outcome);
@@ -89,7 +98,7 @@ class ImageMatcher {
 
  private:
   void match_one(const CocoDetection& detection, Area area, Outcome& outcome) {
-    const bool out = outside(area, detection.box.area());
+    const bool out = outside(area, detection.area());
     if (out) outcome.ignored[area].set();
     if (candidates_.empty()) return;
     for (size_t t = 0; t < kThresholds; ++t) {
@@ -109,7 +118,7 @@ class ImageMatcher {
     double best_iou = kIous[t];
     for (const Candidate& candidate : candidates_) {
       const CocoAnnotation& annotation = *truth_[candidate.annotation];
-      if ((annotation.crowd || outside(area, annotation.area)) != ignored) continue;
+      if (is_ignored(annotation, area) != ignored) continue;
       if (taken_[area][candidate.annotation][t] && !annotation.crowd) continue;
       if (candidate.iou < best_iou) continue;
       best_iou = candidate.iou;
@@ -118,6 +127,7 @@ class ImageMatcher {
     return best;
   }
 
+  const Measure& overlap_;
   std::span<const CocoAnnotation* const> truth_;
   std::vector<Candidate> candidates_;
   std::array<std::vector<Bits>, kAreas> taken_;
@@ -172,7 +182,8 @@ struct Totals {
   std::array<Mean, kAreas> ap;
   Mean ap50, ap75;
   Mean ar1, ar10;
-  std::array<Mean, kAreas> ar100;
+  std::array<Mean, kAreas> ar;  // of as many detections as count
+  Mean ar50, ar75;
 };
 
 // outcomes: of one category over all images, sorted by falling score.
@@ -188,13 +199,18 @@ CocoCategoryPrecision add_category(std::span<const Outcome> outcomes,
       const double precision = mean_precision(outcomes, area, t, annotations[area], scratch);
       own.add(precision);
       totals.ap[area].add(precision);
-      totals.ar100[area].add(final_recall(outcomes, area, t, annotations[area], kMaxDetections));
+      const double recall = final_recall(outcomes, area, t, annotations[area], kMaxDetections);
+      totals.ar[area].add(recall);
       if (area != kAll) continue;
       if (t == 0) {
         result.ap50 = precision;
         totals.ap50.add(precision);
+        totals.ar50.add(recall);
       }
-      if (t == 5) totals.ap75.add(precision);
+      if (t == 5) {
+        totals.ap75.add(precision);
+        totals.ar75.add(recall);
+      }
       totals.ar1.add(final_recall(outcomes, area, t, annotations[area], 1));
       totals.ar10.add(final_recall(outcomes, area, t, annotations[area], 10));
     }
@@ -239,7 +255,8 @@ std::span<const Item* const> take_image(std::span<const Item* const>& items, int
 
 // Both lists are of one category; they are sorted here.
 std::vector<Outcome> match_category(std::vector<const CocoAnnotation*>& annotations,
-                                    std::vector<const CocoDetection*>& detections) {
+                                    std::vector<const CocoDetection*>& detections, const Measure& overlap,
+                                    size_t most) {
   std::erase_if(detections, [](const CocoDetection* detection) { return std::isnan(detection->score); });
   std::ranges::stable_sort(annotations, {}, &CocoAnnotation::image_id);
   std::ranges::stable_sort(detections, [](const CocoDetection* a, const CocoDetection* b) {
@@ -247,7 +264,7 @@ std::vector<Outcome> match_category(std::vector<const CocoAnnotation*>& annotati
   });
   std::vector<Outcome> outcomes;
   outcomes.reserve(detections.size());
-  ImageMatcher matcher;
+  ImageMatcher matcher(overlap);
   std::span<const CocoAnnotation* const> truth_left = annotations;
   std::span<const CocoDetection* const> detections_left = detections;
   while (!detections_left.empty()) {
@@ -255,11 +272,58 @@ std::vector<Outcome> match_category(std::vector<const CocoAnnotation*>& annotati
     while (!truth_left.empty() && truth_left.front()->image_id < image_id) truth_left = truth_left.subspan(1);
     const auto truth = take_image(truth_left, image_id);
     const auto found = take_image(detections_left, image_id);
-    matcher.match(truth, found.first(std::min(found.size(), kMaxDetections)), outcomes);
+    matcher.match(truth, found.first(std::min(found.size(), most)), outcomes);
   }
   // Equal scores keep the order of their images.
   std::ranges::stable_sort(outcomes, std::greater<>(), &Outcome::score);
   return outcomes;
+}
+
+struct Evaluation {
+  Totals totals;
+  std::vector<CocoCategoryPrecision> categories;
+};
+
+Evaluation evaluate_all(const CocoGroundTruth& truth, std::span<const CocoDetection> detections,
+                        const Measure& overlap, size_t most) {
+  const std::vector<int64_t> images = sorted_once(truth.image_ids);
+  const std::vector<int64_t> categories = sorted_once(truth.category_ids);
+  auto annotations = by_category(std::span(truth.annotations), categories, images);
+  auto found = by_category(detections, categories, images);
+  Evaluation evaluation;
+  for (size_t c = 0; c < categories.size(); ++c) {
+    std::array<int64_t, kAreas> counts = {};
+    for (const CocoAnnotation* annotation : annotations[c])
+      for (int a = 0; a < kAreas; ++a) counts[a] += !is_ignored(*annotation, static_cast<Area>(a));
+    const std::vector<Outcome> outcomes = match_category(annotations[c], found[c], overlap, most);
+    evaluation.categories.push_back(add_category(outcomes, counts, evaluation.totals));
+    evaluation.categories.back().category_id = categories[c];
+  }
+  return evaluation;
+}
+
+template <size_t Count>
+std::array<double, Count> numbers_of(const Mean* const (&means)[Count]) {
+  std::array<double, Count> numbers;
+  for (size_t i = 0; i < Count; ++i) numbers[i] = means[i]->or_minus_one();
+  return numbers;
+}
+
+CocoReport twelve_numbers(Evaluation evaluation) {
+  const Totals& totals = evaluation.totals;
+  const Mean* const means[] = {&totals.ap[kAll],   &totals.ap50,        &totals.ap75,
+                               &totals.ap[kSmall], &totals.ap[kMedium], &totals.ap[kLarge],
+                               &totals.ar1,        &totals.ar10,        &totals.ar[kAll],
+                               &totals.ar[kSmall], &totals.ar[kMedium], &totals.ar[kLarge]};
+  return {numbers_of(means), std::move(evaluation.categories)};
+}
+
+Measure by_place(const CocoGroundTruth& truth, std::span<const CocoDetection> detections,
+                 const CocoOverlap& overlap) {
+  return [&truth, detections, &overlap](const CocoDetection& detection, const CocoAnnotation& annotation) {
+    return overlap(static_cast<size_t>(&detection - detections.data()),
+                   static_cast<size_t>(&annotation - truth.annotations.data()));
+  };
 }
 
 }  // namespace
@@ -272,29 +336,31 @@ const std::array<std::string_view, kCocoNumbers>& coco_number_names() {
   return kNames;
 }
 
+const std::array<std::string_view, kCocoKeypointNumbers>& coco_keypoint_number_names() {
+  static constexpr std::array<std::string_view, kCocoKeypointNumbers> kNames = {
+      "AP", "AP50", "AP75", "AP_medium", "AP_large", "AR_20", "AR50", "AR75", "AR_medium", "AR_large"};
+  return kNames;
+}
+
 CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetection> detections) {
-  const std::vector<int64_t> images = sorted_once(truth.image_ids);
-  const std::vector<int64_t> categories = sorted_once(truth.category_ids);
-  auto annotations = by_category(std::span(truth.annotations), categories, images);
-  auto found = by_category(detections, categories, images);
-  CocoReport report;
-  Totals totals;
-  for (size_t c = 0; c < categories.size(); ++c) {
-    std::array<int64_t, kAreas> counts = {};
-    for (const CocoAnnotation* annotation : annotations[c]) {
-      for (int a = 0; a < kAreas; ++a)
-        counts[a] += !annotation->crowd && !outside(static_cast<Area>(a), annotation->area);
-    }
-    const std::vector<Outcome> outcomes = match_category(annotations[c], found[c]);
-    report.categories.push_back(add_category(outcomes, counts, totals));
-    report.categories.back().category_id = categories[c];
-  }
-  const Mean* means[kCocoNumbers] = {&totals.ap[kAll],      &totals.ap50,           &totals.ap75,
-                                     &totals.ap[kSmall],    &totals.ap[kMedium],    &totals.ap[kLarge],
-                                     &totals.ar1,           &totals.ar10,           &totals.ar100[kAll],
-                                     &totals.ar100[kSmall], &totals.ar100[kMedium], &totals.ar100[kLarge]};
-  for (size_t i = 0; i < kCocoNumbers; ++i) report.numbers[i] = means[i]->or_minus_one();
-  return report;
+  return twelve_numbers(evaluate_all(truth, detections, overlap, kMaxDetections));
+}
+
+CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetection> detections,
+                         const CocoOverlap& overlap) {
+  return twelve_numbers(
+      evaluate_all(truth, detections, by_place(truth, detections, overlap), kMaxDetections));
+}
+
+CocoKeypointReport evaluate_coco_keypoints(const CocoGroundTruth& truth,
+                                           std::span<const CocoDetection> detections,
+                                           const CocoOverlap& overlap) {
+  Evaluation evaluation = evaluate_all(truth, detections, by_place(truth, detections, overlap), kMaxPoses);
+  const Totals& totals = evaluation.totals;
+  const Mean* const means[] = {&totals.ap[kAll],    &totals.ap50,      &totals.ap75, &totals.ap[kMedium],
+                               &totals.ap[kLarge],  &totals.ar[kAll],  &totals.ar50, &totals.ar75,
+                               &totals.ar[kMedium], &totals.ar[kLarge]};
+  return {numbers_of(means), std::move(evaluation.categories)};
 }
 
 std::string coco_text(const CocoReport& report) {

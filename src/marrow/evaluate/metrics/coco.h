@@ -1,10 +1,12 @@
-// COCO's twelve numbers, equal to those of pycocotools, for boxes.
+// COCO's numbers, equal to those of pycocotools: twelve for boxes and whatever else overlaps, ten for
+// keypoints.
 //
 // Pure functions in double precision.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,8 +23,9 @@ struct CocoAnnotation {
   int64_t image_id = 0;
   int64_t category_id = 0;
   CocoBox box = {};
-  double area = 0.0;   // decides whether it is small, medium or large; of the object, not of the box
-  bool crowd = false;  // a group: detections in it are neither right nor wrong
+  double area = 0.0;     // decides whether it is small, medium or large; of the object, not of the box
+  bool crowd = false;    // a group: detections in it are neither right nor wrong
+  bool ignored = false;  // nor is the one that finds it, of keypoints where none is labelled
 };
 
 struct CocoDetection {
@@ -30,6 +33,9 @@ struct CocoDetection {
   int64_t category_id = 0;
   CocoBox box = {};
   double score = 0.0;
+  std::optional<double> own_area = {};  // what is small, medium or large; none: that of the box
+
+  double area() const { return own_area ? *own_area : box.area(); }
 };
 
 struct CocoGroundTruth {
@@ -62,6 +68,23 @@ struct CocoReport {
 // Detections and annotations of an image or category that the ground truth does not list are left out, as
 // are scores that are NaN.
 CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetection> detections);
+
+// The same of what overlaps otherwise: `overlap` is asked for the places of a detection and of an annotation
+// in their lists, of one image and category.
+using CocoOverlap = std::function<double(size_t detection, size_t annotation)>;
+CocoReport evaluate_coco(const CocoGroundTruth& truth, std::span<const CocoDetection> detections,
+                         const CocoOverlap& overlap);
+
+constexpr size_t kCocoKeypointNumbers = 10;
+const std::array<std::string_view, kCocoKeypointNumbers>& coco_keypoint_number_names();  // "AP", "AP50", ...
+struct CocoKeypointReport {
+  std::array<double, kCocoKeypointNumbers> numbers = {};
+  std::vector<CocoCategoryPrecision> categories;
+};
+// Of keypoints: 20 detections count, and no small objects.
+CocoKeypointReport evaluate_coco_keypoints(const CocoGroundTruth& truth,
+                                           std::span<const CocoDetection> detections,
+                                           const CocoOverlap& overlap);
 
 // One line a number, with pycocotools' wording.
 std::string coco_text(const CocoReport& report);

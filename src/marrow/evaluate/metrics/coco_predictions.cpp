@@ -53,15 +53,18 @@ std::string coco_predictions_json(std::span<const CocoPrediction> predictions) {
       id = *number;
     const auto* number = std::get_if<int64_t>(&id);
     const CocoBox box = rounded(prediction.box);
-    fmt::format_to(
-        std::back_inserter(text),
-        "{}\n{{\"image_id\": {}, \"file_name\": {}, \"category_id\": {}, \"bbox\": [{}, {}, {}, {}], "
-        "\"score\": {}}}",
-        text.size() > 1 ? "," : "",
-        number != nullptr ? std::to_string(*number) : quoted(std::get<std::string>(id)),
-        quoted(prediction.file_name), prediction.category_id, finite_or_zero(box.x), finite_or_zero(box.y),
-        finite_or_zero(box.width), finite_or_zero(box.height),
-        finite_or_zero(rounded_score(prediction.score)));
+    const std::string bbox =
+        prediction.has_box
+            ? fmt::format("\"bbox\": [{}, {}, {}, {}], ", finite_or_zero(box.x), finite_or_zero(box.y),
+                          finite_or_zero(box.width), finite_or_zero(box.height))
+            : "";
+    fmt::format_to(std::back_inserter(text),
+                   "{}\n{{\"image_id\": {}, \"file_name\": {}, \"category_id\": {}, {}\"score\": {}{}{}}}",
+                   text.size() > 1 ? "," : "",
+                   number != nullptr ? std::to_string(*number) : quoted(std::get<std::string>(id)),
+                   quoted(prediction.file_name), prediction.category_id, bbox,
+                   finite_or_zero(rounded_score(prediction.score)), prediction.fields.empty() ? "" : ", ",
+                   prediction.fields);
   }
   return text + "\n]\n";
 }

@@ -22,15 +22,17 @@ struct CocoPrediction {
   CocoBox box = {};
   double score = 0.0;
   std::optional<CocoImageId> image_id = {};  // that of an annotation file; without, the name gives it
+  std::string fields = {};  // further members of its object, as JSON: "segmentation", "keypoints", ...
+  bool has_box = true;      // false: "bbox" is left out, of turned boxes
 };
 
 // As they are written: three decimals for boxes, five for scores.
 CocoBox rounded(const CocoBox& box);
 double rounded_score(double score);
 
-// The text of the file: [{"image_id", "file_name", "category_id", "bbox", "score"}]. Where a prediction has
-// no image_id, it is the name without its extension, as a number where it is one. Bytes that are not UTF-8
-// become U+FFFD; a number that is not finite becomes 0, for JSON has none.
+// The text of the file: [{"image_id", "file_name", "category_id", "bbox", "score", fields}]. Where a
+// prediction has no image_id, it is the name without its extension, as a number where it is one. Bytes that
+// are not UTF-8 become U+FFFD; a number that is not finite becomes 0, for JSON has none.
 std::string coco_predictions_json(std::span<const CocoPrediction> predictions);
 
 // category_id by class: class + 1; or, with coco91, the number that COCO gives its 80 classes among 1..90,

@@ -48,12 +48,12 @@ using Owners = std::vector<size_t>;  // by truth box: the detection that it goes
 // The truth box that overlaps the detection most among those that pass `may`; of equals the first, or the
 // last.
 template <class May>
-std::pair<size_t, float> best_truth(std::span<const TruthBox> truth, const detect::InputDetection& detection,
+std::pair<size_t, float> best_truth(size_t truth, size_t detection, const Overlap& overlap,
                                     bool last_of_equals, const May& may) {
   size_t best = kUnowned;
   float best_iou = kConfusionIou;
-  for (size_t i = 0; i < truth.size(); ++i) {
-    const float iou = box_iou(truth[i].box, detection.box);
+  for (size_t i = 0; i < truth; ++i) {
+    const float iou = overlap(i, detection);
     if (!(iou > kConfusionIou) || !may(i)) continue;
     if (best != kUnowned && !(iou > best_iou || (last_of_equals && iou == best_iou))) continue;
     best_iou = iou;
@@ -62,28 +62,28 @@ std::pair<size_t, float> best_truth(std::span<const TruthBox> truth, const detec
   return {best, best_iou};
 }
 
-Owners owners_by_confidence(std::span<const TruthBox> truth,
-                            std::span<const detect::InputDetection> detections, float confidence) {
+Owners owners_by_confidence(size_t truth, std::span<const detect::InputDetection> detections,
+                            const Overlap& overlap, float confidence) {
   std::vector<size_t> order;
   for (size_t d = 0; d < detections.size(); ++d)
     if (detections[d].confidence > confidence) order.push_back(d);
   std::ranges::stable_sort(order, std::greater<>(), [&](size_t d) { return detections[d].confidence; });
-  Owners owner(truth.size(), kUnowned);
+  Owners owner(truth, kUnowned);
   for (const size_t d : order) {
     const auto [best, iou] =
-        best_truth(truth, detections[d], false, [&](size_t i) { return owner[i] == kUnowned; });
+        best_truth(truth, d, overlap, false, [&](size_t i) { return owner[i] == kUnowned; });
     if (best != kUnowned) owner[best] = d;
   }
   return owner;
 }
 
-Owners owners_by_overlap(std::span<const TruthBox> truth, std::span<const detect::InputDetection> detections,
-                         float confidence) {
-  Owners owner(truth.size(), kUnowned);
-  std::vector<float> owner_iou(truth.size());
+Owners owners_by_overlap(size_t truth, std::span<const detect::InputDetection> detections,
+                         const Overlap& overlap, float confidence) {
+  Owners owner(truth, kUnowned);
+  std::vector<float> owner_iou(truth);
   for (size_t d = 0; d < detections.size(); ++d) {
     if (!(detections[d].confidence > confidence)) continue;
-    const auto [best, iou] = best_truth(truth, detections[d], true, [](size_t) { return true; });
+    const auto [best, iou] = best_truth(truth, d, overlap, true, [](size_t) { return true; });
     if (best == kUnowned || (owner[best] != kUnowned && iou < owner_iou[best])) continue;
     owner[best] = d;
     owner_iou[best] = iou;
@@ -95,9 +95,16 @@ Owners owners_by_overlap(std::span<const TruthBox> truth, std::span<const detect
 
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
                     std::span<const detect::InputDetection> detections, float confidence, Rules rules) {
+  add_detections(matrix, truth, detections, overlap_of_boxes(truth, detections), confidence, rules);
+}
+
+void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
+                    std::span<const detect::InputDetection> detections, const Overlap& overlap,
+                    float confidence, Rules rules) {
   const int background = matrix.size() - 1;
-  const Owners owner = rules == Rules::k84 ? owners_by_confidence(truth, detections, confidence)
-                                           : owners_by_overlap(truth, detections, confidence);
+  const Owners owner = rules == Rules::k84
+                           ? owners_by_confidence(truth.size(), detections, overlap, confidence)
+                           : owners_by_overlap(truth.size(), detections, overlap, confidence);
   std::vector<bool> matched(detections.size());
   for (size_t i = 0; i < truth.size(); ++i) {
     if (owner[i] == kUnowned) {

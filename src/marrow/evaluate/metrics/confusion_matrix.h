@@ -54,5 +54,9 @@ float confusion_confidence(float confidence);
 void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
                     std::span<const detect::InputDetection> detections, float confidence,
                     Rules rules = kDefaultRules);
+// The same by another overlap.
+void add_detections(ConfusionMatrix& matrix, std::span<const TruthBox> truth,
+                    std::span<const detect::InputDetection> detections, const Overlap& overlap,
+                    float confidence, Rules rules = kDefaultRules);
 
 }  // namespace marrow::evaluate

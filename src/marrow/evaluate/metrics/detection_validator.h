@@ -30,6 +30,18 @@ struct CocoTruthBox {
   bool crowd = false;
 };
 
+// How an image's truth and findings overlap by COCO's definition, where they are no upright boxes: in the
+// order of its truth and its detections.
+struct CocoOverlaps {
+  struct Entry {
+    size_t detection = 0, truth = 0;
+    double overlap = 0;
+  };
+  std::vector<Entry> entries;  // from half on, of one class
+  std::vector<double> truth_areas, found_areas;
+  std::vector<bool> ignored;  // truth that is neither to be found nor wrong to find
+};
+
 struct ValidatedImage {
   std::string file_name;  // with its extension, without folders; names the image in predictions.json
   Size picture;
@@ -40,12 +52,23 @@ struct ValidatedImage {
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
   std::optional<CocoImageId> image_id = {};  // in predictions.json, where the data has numbers of its own
+  // How truth and detections overlap; none: as boxes. And how their masks or keypoints do.
+  Overlap overlap = {};
+  Overlap second_overlap = {};
+  std::optional<CocoOverlaps> coco = {};  // of masks, keypoints or turned boxes
+  std::vector<std::string> fields = {};   // CocoPrediction::fields, one a detection, or none
 };
+
+// What is measured of detections beside their boxes.
+enum class SecondBlock { kNone, kMasks, kKeypoints };
+std::string_view block_letter(SecondBlock block);  // "M", "P"; "" of none
 
 struct ValidatorOptions {
   float confidence = kValidationConfidence;  // that NMS ran with; decides what enters the confusion matrix
   std::vector<int64_t> category_ids = {};    // in predictions.json, by class; empty: class + 1
   Rules rules = kDefaultRules;               // of the Ultralytics definition
+  SecondBlock second = SecondBlock::kNone;
+  bool turned = false;  // boxes are turned, and COCO's definition takes the overlaps of ValidatedImage::coco
 };
 
 struct DetectionReport {
@@ -55,9 +78,17 @@ struct DetectionReport {
   int64_t instances = 0;
   std::vector<int64_t> images_of_class;  // images that contain the class
   AveragePrecision ultralytics;
-  CocoReport coco;               // categories[class]
-  ConfusionMatrix confusion{0};  // the last row and column are the background
+  CocoReport coco;  // categories[class]
+  SecondBlock block = SecondBlock::kNone;
+  AveragePrecision second;            // of masks or keypoints
+  CocoReport coco_masks;              // kMasks
+  CocoKeypointReport coco_keypoints;  // kKeypoints
+  ConfusionMatrix confusion{0};       // the last row and column are the background
 
+  // By which the best checkpoint is chosen: of two blocks the sum.
+  double fitness() const {
+    return ultralytics.fitness() + (block == SecondBlock::kNone ? 0 : second.fitness());
+  }
   // ap50_95 per class; a class without ground truth has the mean.
   std::vector<double> map_by_class() const;
 };
@@ -74,17 +105,24 @@ class DetectionValidator {
 
  private:
   void add_coco(const ValidatedImage& picture);
+  void add_coco_overlaps(const ValidatedImage& picture, size_t first_truth, size_t first_found);
 
   std::vector<std::string> names_;
   ValidatorOptions options_;
   int64_t images_ = 0;
   std::vector<int64_t> instances_, images_of_class_;
-  std::vector<MatchedDetection> matched_;
+  std::vector<MatchedDetection> matched_, matched_second_;
   ConfusionMatrix confusion_;
   std::vector<std::string> file_names_;
   std::vector<std::optional<CocoImageId>> image_ids_;  // in predictions.json
   CocoGroundTruth coco_truth_;                         // numbered by class and in the order of images
   std::vector<CocoDetection> coco_detections_;
+  std::vector<std::string> fields_;  // of these; empty where none has any
+  // The same with areas of masks, keypoints or turned boxes, and how the two overlap: by detection, places of
+  // annotations.
+  std::vector<CocoAnnotation> task_annotations_;
+  std::vector<CocoDetection> task_detections_;
+  std::vector<std::vector<std::pair<size_t, double>>> task_overlaps_;
 };
 
 // The reference implementation's table: a header, the line "all" and, with per_class, a line for each class
@@ -94,6 +132,8 @@ std::string report_table(const DetectionReport& report, bool per_class);
 // report_table under the name of its definition, and COCO's twelve numbers under theirs.
 std::string report_text(const DetectionReport& report, bool per_class);
 
+// Of two blocks the second's precision, recall and mAP follow with its letter, "map50(M)", and "coco_masks"
+// or "coco_keypoints" as "coco".
 // {"images", "instances", "precision", "recall", "map50", "map75", "map50_95", "fitness", "best_confidence",
 // "definition": "ultralytics", "rules": "8.4", "coco": [12 numbers, -1 where undefined], "coco_names": [12],
 // "per_class":

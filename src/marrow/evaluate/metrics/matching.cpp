@@ -27,15 +27,17 @@ namespace {
 
 using Taken = std::vector<ThresholdBits>;  // by truth box: the thresholds at which it has its detection
 
-void match_free(std::span<const TruthBox> truth, const detect::InputDetection& detection, Taken& taken,
+// `overlap`: of one detection with a truth box by its number.
+template <class OverlapWith>
+void match_free(std::span<const TruthBox> truth, int class_id, const OverlapWith& overlap, Taken& taken,
                 ThresholdBits& hits) {
   const auto& thresholds = float_iou_thresholds();
   std::array<float, kIouThresholds> best_iou{};
   std::array<size_t, kIouThresholds> best{};
   best.fill(truth.size());
   for (size_t i = 0; i < truth.size(); ++i) {
-    if (truth[i].class_id != detection.class_id) continue;
-    const float iou = box_iou(truth[i].box, detection.box);
+    if (truth[i].class_id != class_id) continue;
+    const float iou = overlap(i);
     for (size_t t = 0; t < kIouThresholds && iou >= thresholds[t]; ++t)
       if (!taken[i][t] && (best[t] == truth.size() || iou > best_iou[t])) {
         best[t] = i;
@@ -49,15 +51,16 @@ void match_free(std::span<const TruthBox> truth, const detect::InputDetection& d
   }
 }
 
-void match_best(std::span<const TruthBox> truth, const detect::InputDetection& detection, Taken& taken,
+template <class OverlapWith>
+void match_best(std::span<const TruthBox> truth, int class_id, const OverlapWith& overlap, Taken& taken,
                 ThresholdBits& hits) {
   const auto& thresholds = float_iou_thresholds();
   // A detection's best truth box is the same at every threshold that it reaches.
   float best_iou = thresholds[0];
   size_t best = truth.size();
   for (size_t i = 0; i < truth.size(); ++i) {
-    if (truth[i].class_id != detection.class_id) continue;
-    const float iou = box_iou(truth[i].box, detection.box);
+    if (truth[i].class_id != class_id) continue;
+    const float iou = overlap(i);
     if (iou >= best_iou) {
       best_iou = iou;
       best = i;
@@ -73,18 +76,33 @@ void match_best(std::span<const TruthBox> truth, const detect::InputDetection& d
 
 }  // namespace
 
+Overlap overlap_of_boxes(std::span<const TruthBox> truth,
+                         std::span<const detect::InputDetection> detections) {
+  return [truth, detections](size_t i, size_t d) { return box_iou(truth[i].box, detections[d].box); };
+}
+
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
                                                std::span<const detect::InputDetection> detections,
-                                               Rules rules) {
+                                               const Overlap& overlap, Rules rules) {
   Taken taken(truth.size());
   std::vector<MatchedDetection> matched;
   matched.reserve(detections.size());
-  for (const detect::InputDetection& detection : detections) {
-    MatchedDetection& one =
-        matched.emplace_back(MatchedDetection{detection.confidence, detection.class_id, {}});
-    (rules == Rules::k84 ? match_free : match_best)(truth, detection, taken, one.true_positive);
+  for (size_t d = 0; d < detections.size(); ++d) {
+    const int class_id = detections[d].class_id;
+    MatchedDetection& one = matched.emplace_back(MatchedDetection{detections[d].confidence, class_id, {}});
+    const auto with = [&](size_t i) { return overlap(i, d); };
+    if (rules == Rules::k84)
+      match_free(truth, class_id, with, taken, one.true_positive);
+    else
+      match_best(truth, class_id, with, taken, one.true_positive);
   }
   return matched;
+}
+
+std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
+                                               std::span<const detect::InputDetection> detections,
+                                               Rules rules) {
+  return match_detections(truth, detections, overlap_of_boxes(truth, detections), rules);
 }
 
 }  // namespace marrow::evaluate

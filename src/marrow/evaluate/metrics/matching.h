@@ -7,6 +7,7 @@
 #include <array>
 #include <bitset>
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -39,6 +40,11 @@ const std::array<float, kIouThresholds>& float_iou_thresholds();
 // Shared area / (sum of areas - shared area + 1e-7). NaN for boxes that are not finite.
 float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b);
 
+// How much an object of the ground truth and a detection overlap, by their numbers: of boxes, masks,
+// keypoints.
+using Overlap = std::function<float(size_t truth, size_t detection)>;
+Overlap overlap_of_boxes(std::span<const TruthBox> truth, std::span<const detect::InputDetection> detections);
+
 // One entry a detection, in the order given, which is that of falling confidence as NMS returns it.
 // 8.4: at each threshold a detection takes the truth box of its class that it overlaps most among those still
 // free there, the first of equals, if it reaches the threshold with it.
@@ -48,5 +54,9 @@ float box_iou(const Box<InputPixels>& a, const Box<InputPixels>& b);
 std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
                                                std::span<const detect::InputDetection> detections,
                                                Rules rules = kDefaultRules);
+// The same by another overlap, which is asked where classes agree.
+std::vector<MatchedDetection> match_detections(std::span<const TruthBox> truth,
+                                               std::span<const detect::InputDetection> detections,
+                                               const Overlap& overlap, Rules rules = kDefaultRules);
 
 }  // namespace marrow::evaluate

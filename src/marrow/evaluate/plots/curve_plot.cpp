@@ -25,12 +25,11 @@ struct Description {
 
 const Description& description(Curve curve) {
   static const Description kDescriptions[] = {
-      {"BoxPR_curve.png", "Precision-recall curve", "Recall", "Precision",
+      {"PR_curve.png", "Precision-recall curve", "Recall", "Precision",
        &PrecisionCurves::precision_by_recall},
-      {"BoxF1_curve.png", "F1-confidence curve", "Confidence", "F1", &PrecisionCurves::f1},
-      {"BoxP_curve.png", "Precision-confidence curve", "Confidence", "Precision",
-       &PrecisionCurves::precision},
-      {"BoxR_curve.png", "Recall-confidence curve", "Confidence", "Recall", &PrecisionCurves::recall}};
+      {"F1_curve.png", "F1-confidence curve", "Confidence", "F1", &PrecisionCurves::f1},
+      {"P_curve.png", "Precision-confidence curve", "Confidence", "Precision", &PrecisionCurves::precision},
+      {"R_curve.png", "Recall-confidence curve", "Confidence", "Recall", &PrecisionCurves::recall}};
   return kDescriptions[static_cast<size_t>(curve)];
 }
 
@@ -45,8 +44,8 @@ std::string mean_title(const AveragePrecision& result, const std::vector<double>
 
 }  // namespace
 
-std::string curve_file_name(Curve curve) {
-  return description(curve).file;
+std::string curve_file_name(Curve curve, const std::string& of) {
+  return of + description(curve).file;
 }
 
 std::string curve_plot(const AveragePrecision& result, std::span<const std::string> names, Curve curve) {

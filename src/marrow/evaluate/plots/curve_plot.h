@@ -17,7 +17,7 @@ constexpr size_t kMostClassLines = 20;  // more would be a tangle: then only the
 // class where there are at most kMostClassLines. names[class_id]. Throws as run_gnuplot does.
 std::string curve_plot(const AveragePrecision& result, std::span<const std::string> names, Curve curve);
 
-// "BoxPR_curve.png", ...
-std::string curve_file_name(Curve curve);
+// "BoxPR_curve.png", ...; of other things than boxes "MaskPR_curve.png".
+std::string curve_file_name(Curve curve, const std::string& of = "Box");
 
 }  // namespace marrow::evaluate

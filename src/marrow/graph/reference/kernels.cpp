@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numbers>
 #include <vector>
 
 #include "marrow/graph/reference/maps.h"
@@ -246,7 +247,7 @@ void Kernels<T>::detect_decode(std::span<const Tensor* const> maps, const Tensor
                                const DetectDecode& op, Tensor& dst) {
   const int64_t rows = dst.dim(1), anchors = dst.dim(2);
   int64_t first = 0;  // of the level
-  for (size_t level = 0; level < maps.size(); ++level) {
+  for (size_t level = 0; level < op.levels(); ++level) {
     const Map map(*maps[level]);
     const auto raw = maps[level]->values<T>();
     for (int64_t image = 0; image < map.n; ++image)
@@ -274,8 +275,30 @@ void Kernels<T>::detect_decode(std::span<const Tensor* const> maps, const Tensor
         const double anchor_x = static_cast<double>(cell % map.w) + 0.5,
                      anchor_y = static_cast<double>(cell / map.w) + 0.5;
         const double stride = op.strides[level];
-        out(0) = stored<T>((anchor_x + (distance[2] - distance[0]) / 2) * stride);
-        out(1) = stored<T>((anchor_y + (distance[3] - distance[1]) / 2) * stride);
+        const auto extra = [&](int64_t c) {
+          const Tensor& tensor = *maps[op.levels() + level];
+          return static_cast<double>(tensor.values<T>()[Map(tensor).plane(image, c) + cell]);
+        };
+        double x = (distance[2] - distance[0]) / 2, y = (distance[3] - distance[1]) / 2;  // of the centre
+        const int64_t first_extra = 4 + op.classes;
+        if (op.extra == DetectExtra::kAngle) {
+          const double angle = (sigmoid(extra(0)) - 0.25) * std::numbers::pi;
+          const double across = x;
+          x = across * std::cos(angle) - y * std::sin(angle);
+          y = across * std::sin(angle) + y * std::cos(angle);
+          out(first_extra) = stored<T>(angle);
+        } else if (op.extra == DetectExtra::kCoefficients) {
+          for (int64_t c = 0; c < op.extra_channels; ++c) out(first_extra + c) = stored<T>(extra(c));
+        } else {
+          const int numbers = numbers_of_point(op.extra);
+          for (int64_t c = 0; c < op.extra_channels; c += numbers) {
+            out(first_extra + c) = stored<T>((2 * extra(c) + anchor_x - 0.5) * stride);
+            out(first_extra + c + 1) = stored<T>((2 * extra(c + 1) + anchor_y - 0.5) * stride);
+            if (numbers == 3) out(first_extra + c + 2) = stored<T>(sigmoid(extra(c + 2)));
+          }
+        }
+        out(0) = stored<T>((anchor_x + x) * stride);
+        out(1) = stored<T>((anchor_y + y) * stride);
         out(2) = stored<T>((distance[0] + distance[2]) * stride);
         out(3) = stored<T>((distance[1] + distance[3]) * stride);
         for (int64_t c = 0; c < op.classes; ++c) out(4 + c) = stored<T>(sigmoid(logit(4 * op.reg_max + c)));

@@ -69,6 +69,7 @@ void mixup(Sample& sample, const Sample& other, double share) {
   });
   sample.objects.insert(sample.objects.end(), other.objects.begin(), other.objects.end());
   sample.ignored.insert(sample.ignored.end(), other.ignored.begin(), other.ignored.end());
+  even_out(sample.objects);
 }
 
 std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random) {
@@ -86,7 +87,6 @@ std::vector<PixelRectangle> draw_cutmix_rectangles(Size picture, Random& random)
 }
 
 void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle> candidates) {
-  assert(size_of(sample.image) == size_of(other.image) && sample.image.format() == other.image.format());
   const auto is_free = [&](const PixelRectangle& candidate) {
     const Box<ImagePixels> area = as_float(candidate);
     return area.area() > 0 && std::ranges::none_of(sample.objects, [&](const Object& object) {
@@ -94,21 +94,29 @@ void cutmix(Sample& sample, const Sample& other, std::span<const PixelRectangle>
            });
   };
   const auto chosen = std::ranges::find_if(candidates, is_free);
-  if (chosen == candidates.end()) return;
-  for (int y = chosen->y1; y < chosen->y2; ++y)
-    std::memcpy(sample.image.pixel(chosen->x1, y), other.image.pixel(chosen->x1, y),
-                static_cast<size_t>(chosen->x2 - chosen->x1) * sample.image.pixel_bytes());
-  const Box<ImagePixels> area = as_float(*chosen);
+  if (chosen != candidates.end()) paste_rectangle(sample, other, *chosen);
+}
+
+void paste_rectangle(Sample& sample, const Sample& other, const PixelRectangle& rectangle) {
+  assert(size_of(sample.image) == size_of(other.image) && sample.image.format() == other.image.format());
+  for (int y = rectangle.y1; y < rectangle.y2; ++y)
+    std::memcpy(sample.image.pixel(rectangle.x1, y), other.image.pixel(rectangle.x1, y),
+                static_cast<size_t>(rectangle.x2 - rectangle.x1) * sample.image.pixel_bytes());
+  const Box<ImagePixels> area = as_float(rectangle);
+  const bool outlines =
+      std::ranges::any_of(other.objects, [](const Object& object) { return !object.polygon.empty(); });
+  const float least = outlines ? kCutmixInsideOfOutlines : kCutmixInside;
   for (Object object : other.objects) {
-    if (!(intersection_area(area, object.box) >= kCutmixInside * object.box.area())) continue;
+    if (!(intersection_area(area, object.box) >= least * object.box.area())) continue;
     // In the rectangle's own coordinates its borders are those of an image.
     scale_and_shift(object, 1, 1, -area.x1, -area.y1);
     std::vector<Object> inside = {std::move(object)};
-    clip_and_drop(inside, {chosen->x2 - chosen->x1, chosen->y2 - chosen->y1});
+    clip_and_drop(inside, {rectangle.x2 - rectangle.x1, rectangle.y2 - rectangle.y1}, sample.task);
     if (inside.empty()) continue;
     scale_and_shift(inside.front(), 1, 1, area.x1, area.y1);
     sample.objects.push_back(std::move(inside.front()));
   }
+  even_out(sample.objects);
   sample.ignored = without(sample.ignored, area);
   for (const Box<ImagePixels>& box : other.ignored)
     if (intersection_area(area, box) > 0)

@@ -44,6 +44,13 @@ Box<ImagePixels> upside_down(const Box<ImagePixels>& box, float height) {
   return {box.x1, height - box.y2, box.x2, height - box.y1};
 }
 
+void exchange(Object& object, std::span<const int> flip_idx) {
+  if (flip_idx.empty()) return;
+  const std::vector<Keypoint<ImagePixels>> before = object.keypoints;
+  for (size_t k = 0; k < std::min(before.size(), flip_idx.size()); ++k)
+    object.keypoints[k] = before.at(static_cast<size_t>(flip_idx[k]));
+}
+
 }  // namespace
 
 Object mirrored_horizontally(const Object& object, int width) {
@@ -51,22 +58,28 @@ Object mirrored_horizontally(const Object& object, int width) {
   Object mirrored = object;
   mirrored.box = mirrored_box(object.box, w);
   for (Point<ImagePixels>& p : mirrored.polygon) p.x = w - p.x;
+  for (Keypoint<ImagePixels>& p : mirrored.keypoints) p.x = w - p.x;
   return mirrored;
 }
 
-void flip_horizontally(Sample& sample) {
+void flip_horizontally(Sample& sample, std::span<const int> flip_idx) {
   mirror_horizontally(sample.image);
-  for (Object& object : sample.objects) object = mirrored_horizontally(object, sample.image.width());
+  for (Object& object : sample.objects) {
+    object = mirrored_horizontally(object, sample.image.width());
+    exchange(object, flip_idx);
+  }
   for (Box<ImagePixels>& box : sample.ignored)
     box = mirrored_box(box, static_cast<float>(sample.image.width()));
 }
 
-void flip_vertically(Sample& sample) {
+void flip_vertically(Sample& sample, std::span<const int> flip_idx) {
   mirror_vertically(sample.image);
   const auto h = static_cast<float>(sample.image.height());
   for (Object& object : sample.objects) {
     object.box = upside_down(object.box, h);
     for (Point<ImagePixels>& p : object.polygon) p.y = h - p.y;
+    for (Keypoint<ImagePixels>& p : object.keypoints) p.y = h - p.y;
+    exchange(object, flip_idx);
   }
   for (Box<ImagePixels>& box : sample.ignored) box = upside_down(box, h);
 }

@@ -16,7 +16,8 @@ MosaicCentre draw_mosaic_centre(int image_size, Random& random) {
 
 Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCentre centre) {
   const int side = 2 * image_size;
-  Sample result{image::Image(side, side, kLetterboxGrey, tiles.front().image->format()), {}};
+  Sample result{
+      image::Image(side, side, kLetterboxGrey, tiles.front().image->format()), {}, {}, tiles.front().task};
   for (size_t i = 0; i < tiles.size(); ++i) {
     const image::Image& tile = *tiles[i].image;
     const bool right = i % 2 == 1, bottom = i >= 2;
@@ -37,7 +38,8 @@ Sample mosaic(std::span<const SharedSample, 4> tiles, int image_size, MosaicCent
       result.ignored.push_back(
           scaled_and_shifted(box, 1, 1, static_cast<float>(left), static_cast<float>(top)));
   }
-  clip_and_drop(result.objects, {side, side});
+  even_out(result.objects);
+  clip_and_drop(result.objects, {side, side}, result.task);
   clip_and_drop(result.ignored, {side, side});
   return result;
 }

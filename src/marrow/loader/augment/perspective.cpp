@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "marrow/geometry/letterbox.h"
+#include "marrow/outline/clipped.h"
 
 namespace marrow::loader {
 namespace {
@@ -82,27 +83,34 @@ image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Siz
   return matrix;
 }
 
-Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output) {
+Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output, Task task) {
   Object moved;
   moved.class_id = object.class_id;
-  std::vector<PixelPoint> points;
   if (object.polygon.empty()) {
     const auto& [x1, y1, x2, y2] = object.box;
+    std::vector<PixelPoint> corners;
     for (const auto& [x, y] :
          {PixelPoint{x1, y1}, PixelPoint{x2, y2}, PixelPoint{x1, y2}, PixelPoint{x2, y1}}) {
       const Moved p = move(matrix, x, y, divide);
-      points.push_back({p.x, p.y});
+      corners.push_back({p.x, p.y});
     }
+    moved.box = outline::box_around(corners);
   } else {
     for (const PixelPoint& point : object.polygon) {
-      const Moved p = move(matrix, point.x, point.y, divide);
-      points.push_back({p.x, p.y});
+      const Moved p = move(matrix, point.x, point.y, true);
+      moved.polygon.push_back({p.x, p.y});
     }
-    points = clip_polygon(points, output);
-    if (points.empty()) return moved;  // nothing of it is inside: a box without area
-    moved.polygon = points;
+    moved.box = outline::clipped_bounds(moved.polygon, output);
+    const auto& [x1, y1, x2, y2] = moved.box;
+    if (task != Task::kObb)
+      for (PixelPoint& p : moved.polygon)
+        p = {std::isnan(p.x) ? x1 : std::clamp(p.x, x1, x2), std::isnan(p.y) ? y1 : std::clamp(p.y, y1, y2)};
   }
-  moved.box = clipped(box_around(points), output);
+  for (const Keypoint<ImagePixels>& point : object.keypoints) {
+    const Moved p = move(matrix, point.x, point.y, true);
+    moved.keypoints.push_back({p.x, p.y, point.visibility});
+  }
+  clip(moved, output, task);
   return moved;
 }
 
@@ -120,7 +128,7 @@ Box<ImagePixels> warp_region(const Box<ImagePixels>& box, const image::Matrix3& 
   }
   if (behind != 0 && behind != 4)
     return {0, 0, static_cast<float>(output.width), static_cast<float>(output.height)};
-  return clipped(box_around(points), output);
+  return clipped(outline::box_around(points), output);
 }
 
 bool is_kept(const Box<ImagePixels>& before, const Box<ImagePixels>& after, double scale, float kept_area) {
@@ -138,6 +146,7 @@ Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, S
   const image::Matrix3 matrix = perspective_matrix(draws, input, output);
   const bool divide = draws.perspective_x != 0 || draws.perspective_y != 0;
   Sample result;
+  result.task = sample.task;
   if (input == output && std::ranges::equal(matrix, kIdentity)) {
     result.image = sample.image;
   } else {
@@ -148,7 +157,7 @@ Sample random_perspective(const Sample& sample, const PerspectiveDraws& draws, S
   const bool outlines =
       std::ranges::any_of(sample.objects, [](const Object& object) { return !object.polygon.empty(); });
   for (const Object& object : sample.objects) {
-    Object moved = warp_object(object, matrix, divide, output);
+    Object moved = warp_object(object, matrix, divide, output, sample.task);
     if (is_kept(object.box, moved.box, draws.scale, outlines ? kKeptAreaOfOutlines : kKeptArea))
       result.objects.push_back(std::move(moved));
   }

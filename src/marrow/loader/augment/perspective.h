@@ -34,8 +34,10 @@ PerspectiveDraws draw_perspective(const PerspectiveRange& range, Random& random)
 image::Matrix3 perspective_matrix(const PerspectiveDraws& draws, Size input, Size output);
 
 // The box around the object's four moved corners, or around the part of its moved outline that is inside,
-// clipped to the output. `divide`: by the third coordinate. May have no area, and may not be finite.
-Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output);
+// clipped to the output, with the outline and the keypoints (sample.h's clip()). `divide`: by the third
+// coordinate; points of outlines and keypoints are always divided. May have no area, and may not be finite.
+Object warp_object(const Object& object, const image::Matrix3& matrix, bool divide, Size output,
+                   Task task = Task::kDetect);
 
 // The box around a region's four moved corners, clipped to the output: all of the output where the region
 // crosses the horizon, beyond which perspective draws it anywhere.

@@ -30,20 +30,21 @@ Sample base_sample(const AugmentSettings& settings, const RandomKey& key, size_t
     for (size_t i = 1; i < tiles.size(); ++i) tiles[i] = source.load(source.partner(partners));
     Random centre = key.at("mosaic centre");
     Sample sample = mosaic(tiles, target.width, draw_mosaic_centre(target.width, centre));
-    if (settings.copy_paste > 0) copy_paste(sample, settings.copy_paste);
+    if (settings.copy_paste > 0 && settings.copy_paste_mode == CopyPasteMode::kFlip)
+      copy_paste_mirrored(sample, settings.copy_paste);
     return random_perspective(sample, draws, target);
   }
   SharedSample loaded = source.load(index);
-  if (settings.copy_paste > 0) {
-    Sample pasted{*loaded.image, std::move(loaded.objects), std::move(loaded.ignored)};
-    copy_paste(pasted, settings.copy_paste);
+  if (settings.copy_paste > 0 && settings.copy_paste_mode == CopyPasteMode::kFlip) {
+    Sample pasted{*loaded.image, std::move(loaded.objects), std::move(loaded.ignored), loaded.task};
+    copy_paste_mirrored(pasted, settings.copy_paste);
     loaded = {std::make_shared<const image::Image>(std::move(pasted.image)), std::move(pasted.objects),
-              std::move(pasted.ignored)};
+              std::move(pasted.ignored), pasted.task};
   }
   if (settings.rules == Rules::k83)
     return random_perspective(letterbox_sample(loaded, target, true), draws, target);
-  return random_perspective({*loaded.image, std::move(loaded.objects), std::move(loaded.ignored)}, draws,
-                            target);
+  return random_perspective(
+      {*loaded.image, std::move(loaded.objects), std::move(loaded.ignored), loaded.task}, draws, target);
 }
 
 Sample partner_sample(const AugmentSettings& settings, const RandomKey& key, Size target,
@@ -60,6 +61,12 @@ AugmentSettings AugmentSettings::without_joining() const {
   return settings;
 }
 
+bool AugmentSettings::forbid_flips_without_indices(Task task) {
+  if (task != Task::kPose || !flip_idx.empty() || (flipud == 0 && fliplr == 0)) return false;
+  flipud = fliplr = 0;
+  return true;
+}
+
 AugmentSettings AugmentSettings::none() {
   AugmentSettings settings;
   settings.mosaic = settings.fliplr = 0;
@@ -71,6 +78,10 @@ AugmentSettings AugmentSettings::none() {
 AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, size_t index, Size target,
                         const SampleSource& source) {
   Sample sample = base_sample(settings, key, index, target, source);
+  if (settings.copy_paste_mode == CopyPasteMode::kMixup && happens(settings.copy_paste, key, "copy paste")) {
+    const RandomKey inner = key.inner("copy paste");
+    copy_paste_from(partner_sample(settings, inner, target, source), sample, settings.copy_paste);
+  }
   if (happens(settings.mixup, key, "mixup")) {
     const RandomKey inner = key.inner("mixup");
     Random share = inner.at("share");
@@ -84,8 +95,8 @@ AugmentedSample augment(const AugmentSettings& settings, const RandomKey& key, s
   }
   Random hsv = key.at("hsv");
   image::adjust_hsv(sample.image, image::draw_hsv(settings.hsv, hsv));
-  if (happens(settings.flipud, key, "flipud")) flip_vertically(sample);
-  if (happens(settings.fliplr, key, "fliplr")) flip_horizontally(sample);
+  if (happens(settings.flipud, key, "flipud")) flip_vertically(sample, settings.flip_idx);
+  if (happens(settings.fliplr, key, "fliplr")) flip_horizontally(sample, settings.flip_idx);
   return {std::move(sample), happens(settings.bgr, key, "bgr")};
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <vector>
 
 #include "marrow/base/random_key.h"
 #include "marrow/base/rules.h"
@@ -16,6 +17,9 @@
 
 namespace marrow::loader {
 
+// Where copied objects come from: the mirrored image, or another one.
+enum class CopyPasteMode { kFlip, kMixup };
+
 // Named and preset as the training flags.
 struct AugmentSettings {
   double mosaic = 1.0;  // probabilities, from here
@@ -23,8 +27,11 @@ struct AugmentSettings {
   double cutmix = 0.0;
   double flipud = 0.0;
   double fliplr = 0.5;
-  double bgr = 0.0;         // blue and red change places; to here
-  double copy_paste = 0.0;  // share of the outlined objects that are copied
+  double bgr = 0.0;  // blue and red change places; to here
+  // Share of the outlined objects that are copied; kMixup: also the probability that any are.
+  double copy_paste = 0.0;
+  CopyPasteMode copy_paste_mode = CopyPasteMode::kFlip;
+  std::vector<int> flip_idx;  // of keypoints, see flip.h
   PerspectiveRange perspective;
   image::HsvRange hsv;
   // 8.3 letterboxes an image that is in no mosaic before it warps it; 8.4 warps it as it is, about its
@@ -33,6 +40,9 @@ struct AugmentSettings {
 
   // For the last epochs, and for rectangular batches: no mosaic and nothing else that joins images.
   AugmentSettings without_joining() const;
+  // Mirrored, a left hand is a right one: where nothing says which keypoints change places, poses are never
+  // mirrored. Whether that changed anything.
+  bool forbid_flips_without_indices(Task task);
   // No change at all but the letterbox.
   static AugmentSettings none();
 };

@@ -5,30 +5,13 @@
 
 #include "marrow/geometry/letterbox.h"
 #include "marrow/image/network_input.h"
+#include "marrow/outline/resample.h"
+#include "marrow/outline/turned_box.h"
 
 namespace marrow::loader {
 namespace {
 
 using PixelPoint = Point<ImagePixels>;
-
-// Cuts off what lies beyond one border: coordinate(p) * sign <= limit * sign is kept.
-std::vector<PixelPoint> clip_against(std::span<const PixelPoint> polygon, float PixelPoint::*axis,
-                                     float limit, bool keep_below) {
-  std::vector<PixelPoint> kept;
-  kept.reserve(polygon.size() + 4);
-  const auto inside = [&](const PixelPoint& p) { return keep_below ? p.*axis <= limit : p.*axis >= limit; };
-  for (size_t i = 0; i < polygon.size(); ++i) {
-    const PixelPoint& from = polygon[i];
-    const PixelPoint& to = polygon[(i + 1) % polygon.size()];
-    if (inside(from)) kept.push_back(from);
-    if (inside(from) == inside(to)) continue;
-    const float part = (limit - from.*axis) / (to.*axis - from.*axis);
-    PixelPoint crossing{from.x + part * (to.x - from.x), from.y + part * (to.y - from.y)};
-    crossing.*axis = limit;
-    kept.push_back(crossing);
-  }
-  return kept;
-}
 
 }  // namespace
 
@@ -52,22 +35,8 @@ Box<ImagePixels> scaled_and_shifted(const Box<ImagePixels>& box, float scale_x, 
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y) {
   object.box = scaled_and_shifted(object.box, scale_x, scale_y, shift_x, shift_y);
   for (PixelPoint& p : object.polygon) p = {p.x * scale_x + shift_x, p.y * scale_y + shift_y};
-}
-
-std::vector<PixelPoint> clip_polygon(std::span<const PixelPoint> polygon, Size picture) {
-  std::vector<PixelPoint> result(polygon.begin(), polygon.end());
-  result = clip_against(result, &PixelPoint::x, 0.0f, false);
-  result = clip_against(result, &PixelPoint::x, static_cast<float>(picture.width), true);
-  result = clip_against(result, &PixelPoint::y, 0.0f, false);
-  return clip_against(result, &PixelPoint::y, static_cast<float>(picture.height), true);
-}
-
-Box<ImagePixels> box_around(std::span<const PixelPoint> points) {
-  const PixelPoint& first = points.front();
-  Box<ImagePixels> box = {first.x, first.y, first.x, first.y};
-  for (const PixelPoint& p : points)
-    box = {std::min(box.x1, p.x), std::min(box.y1, p.y), std::max(box.x2, p.x), std::max(box.y2, p.y)};
-  return box;
+  for (Keypoint<ImagePixels>& p : object.keypoints)
+    p = {p.x * scale_x + shift_x, p.y * scale_y + shift_y, p.visibility};
 }
 
 Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image) {
@@ -76,13 +45,33 @@ Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image) {
           std::clamp(box.y2, 0.0f, h)};
 }
 
-void clip_and_drop(std::vector<Object>& objects, Size picture) {
-  for (Object& object : objects) {
-    object.box = clipped(object.box, picture);
-    if (!object.polygon.empty()) object.polygon = clip_polygon(object.polygon, picture);
+void clip(Object& object, Size picture, Task task) {
+  const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
+  object.box = clipped(object.box, picture);
+  if (task == Task::kObb && !object.polygon.empty())
+    outline::clip_turned(object.polygon, object.box, picture);
+  else
+    for (PixelPoint& p : object.polygon) p = {std::clamp(p.x, 0.0f, w), std::clamp(p.y, 0.0f, h)};
+  for (Keypoint<ImagePixels>& p : object.keypoints) {
+    if (!(p.x >= 0 && p.x <= w && p.y >= 0 && p.y <= h)) p.visibility = 0;
+    p.x = std::isnan(p.x) ? 0 : std::clamp(p.x, 0.0f, w);
+    p.y = std::isnan(p.y) ? 0 : std::clamp(p.y, 0.0f, h);
   }
+}
+
+void clip_and_drop(std::vector<Object>& objects, Size picture, Task task) {
+  for (Object& object : objects) clip(object, picture, task);
   // Written so that a NaN goes too.
   std::erase_if(objects, [](const Object& object) { return !(object.box.area() > 0.0f); });
+}
+
+void even_out(std::vector<Object>& objects) {
+  size_t longest = 0;
+  for (const Object& object : objects) longest = std::max(longest, object.polygon.size());
+  const size_t count = outline::common_count(objects.size(), longest, longest);
+  for (Object& object : objects)
+    if (!object.polygon.empty() && object.polygon.size() != count)
+      object.polygon = outline::resampled(std::span<const PixelPoint>(object.polygon), count);
 }
 
 void clip_and_drop(std::vector<Box<ImagePixels>>& boxes, Size picture) {
@@ -98,7 +87,7 @@ float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b) {
 
 Sample letterbox_sample(const SharedSample& sample, Size target, bool scale_up) {
   const Letterbox geometry = letterbox_geometry(size_of(*sample.image), target, {.scale_up = scale_up});
-  Sample result{image::letterbox(*sample.image, geometry), sample.objects};
+  Sample result{image::letterbox(*sample.image, geometry), sample.objects, {}, sample.task};
   const auto ratio = static_cast<float>(geometry.ratio);
   const auto left = static_cast<float>(geometry.left), top = static_cast<float>(geometry.top);
   for (Object& object : result.objects) scale_and_shift(object, ratio, ratio, left, top);

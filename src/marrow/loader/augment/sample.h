@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "marrow/base/task.h"
 #include "marrow/geometry/box.h"
 #include "marrow/geometry/size.h"
 #include "marrow/image/image.h"
@@ -17,7 +18,8 @@ namespace marrow::loader {
 struct Object {
   int class_id = 0;
   Box<ImagePixels> box;
-  std::vector<Point<ImagePixels>> polygon;  // the outline, when the labels have one; otherwise empty
+  std::vector<Point<ImagePixels>> polygon = {};  // the outline, when the labels have one; otherwise empty
+  std::vector<Keypoint<ImagePixels>> keypoints = {};  // as many in every object of a pose dataset
 };
 
 struct Sample {
@@ -25,6 +27,7 @@ struct Sample {
   std::vector<Object> objects;
   // Regions to ignore, inside the image. They are no objects: nothing is drawn, counted or left out for them.
   std::vector<Box<ImagePixels>> ignored = {};
+  Task task = Task::kDetect;  // kObb: outlines stand for turned boxes
 };
 
 // A sample whose image others use as well (a cache). A null image: there is none.
@@ -32,6 +35,7 @@ struct SharedSample {
   std::shared_ptr<const image::Image> image;
   std::vector<Object> objects;
   std::vector<Box<ImagePixels>> ignored = {};
+  Task task = Task::kDetect;
 };
 
 inline Size size_of(const image::Image& image) {
@@ -42,7 +46,7 @@ inline Size size_of(const image::Image& image) {
 Box<ImagePixels> to_pixels(const CentredBox<Normalised>& box, Size image);
 CentredBox<Normalised> normalised(const Box<ImagePixels>& box, Size image);
 
-// Multiplies by the factors, then adds the offsets; outlines too.
+// Multiplies by the factors, then adds the offsets; outlines and keypoints too.
 Box<ImagePixels> scaled_and_shifted(const Box<ImagePixels>& box, float scale_x, float scale_y, float shift_x,
                                     float shift_y);
 void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x, float shift_y);
@@ -50,16 +54,16 @@ void scale_and_shift(Object& object, float scale_x, float scale_y, float shift_x
 // The part of the box inside the image.
 Box<ImagePixels> clipped(const Box<ImagePixels>& box, Size image);
 
-// Boxes are cut at the image's border and outlines with them; objects that are left without area are
-// removed.
-void clip_and_drop(std::vector<Object>& objects, Size picture);
+// Cuts an object at the image's border: its box, and the points of its outline, which move to the border.
+// Keypoints outside are no longer labelled. A turned box (kObb) keeps its angle (outline/turned_box.h).
+void clip(Object& object, Size picture, Task task);
+
+// The same for all of them; objects that are left without area are removed.
+void clip_and_drop(std::vector<Object>& objects, Size picture, Task task = Task::kDetect);
 void clip_and_drop(std::vector<Box<ImagePixels>>& boxes, Size picture);
 
-// The part of the outline inside the image (Sutherland and Hodgman 1974); empty where nothing is.
-std::vector<Point<ImagePixels>> clip_polygon(std::span<const Point<ImagePixels>> polygon, Size picture);
-
-// The smallest box around the points. At least one point.
-Box<ImagePixels> box_around(std::span<const Point<ImagePixels>> points);
+// Objects from several images: their outlines get as many points as the longest has.
+void even_out(std::vector<Object>& objects);
 
 // Area of the intersection of two boxes, 0 when they are apart.
 float intersection_area(const Box<ImagePixels>& a, const Box<ImagePixels>& b);

@@ -1,6 +1,7 @@
-// Segment, Pose and OBB: the detection head with a third branch on every level. Their decode is not part of
-// the graph: the outputs are the raw maps "feat<k>" and those of the third branch.
+// Segment, Pose and OBB: the detection head with a third branch on every level, decoded with the boxes.
 #include <fmt/format.h>
+
+#include <functional>
 
 #include "marrow/base/error.h"
 #include "marrow/nn/blocks/conv.h"
@@ -10,13 +11,20 @@
 namespace marrow::nn {
 namespace {
 
-// The raw maps and those of the third branch.
-std::vector<Value> branched_head(ModuleCall& call, int channels, std::string_view output) {
-  std::vector<Value> maps = detect_head_undecoded(
-      call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.head});
-  const std::vector<Value> third = third_branches(call.graph, call.inputs, channels, output, call.activation);
-  maps.insert(maps.end(), third.begin(), third.end());
-  return maps;
+// The raw maps, those of the third branch, which are the taps "<tap><k>", and what stands between the two
+// among the parameters.
+std::vector<Value> branched_head(ModuleCall& call, DetectExtra extra, int channels, std::string_view tap,
+                                 const std::function<std::vector<Value>()>& between = {}) {
+  const DetectOptions options = {call.positive(0, call.classes), call.activation, call.head};
+  GraphBuilder& g = call.graph;
+  std::vector<Value> values = detect_branches(g, call.inputs, "", options);
+  declare_bins(g, options);
+  const std::vector<Value> inner = between ? between() : std::vector<Value>();
+  const std::vector<Value> third = third_branches(g, call.inputs, channels, tap, call.activation);
+  decode_head(g, values, options, extra, third);
+  values.insert(values.end(), third.begin(), third.end());
+  values.insert(values.end(), inner.begin(), inner.end());
+  return values;
 }
 
 Value prototypes(ModuleCall& call, int masks, int hidden) {
@@ -28,28 +36,26 @@ Value prototypes(ModuleCall& call, int masks, int hidden) {
   return conv_unit(g, x, "cv3", {.out = masks}, call.activation);
 }
 
-// Mask coefficients "coefficients<k>" (N, masks, H_k, W_k) and the "prototypes" (N, masks, 2 H_0, 2 W_0) that
-// they weigh. Source: YOLACT, Bolya et al. 2019.
-const ModuleRegistration kSegment{
-    {.name = "Segment",
-     .channels = Module::Channels::kHead,
-     .scaled_argument = 2,
-     .task = "segment",
-     .arguments = {"classes", "masks", "prototype_channels"},
-     .build = [](ModuleCall& call) {
-       const int masks = call.positive(1, 32);
-       std::vector<Value> maps = detect_head_undecoded(
-           call.graph, call.inputs, {call.positive(0, call.classes), call.activation, call.head});
-       const Value proto = prototypes(call, masks, call.positive(2, 256));
-       const std::vector<Value> coefficients =
-           third_branches(call.graph, call.inputs, masks, "coefficients", call.activation);
-       call.graph.output("prototypes", proto);
-       maps.insert(maps.end(), coefficients.begin(), coefficients.end());
-       maps.push_back(proto);
-       return maps;
-     }}};
+// Mask coefficients, taps "coefficients<k>" (N, masks, H_k, W_k), and the output "prototypes" (N, masks, 2
+// H_0, 2 W_0) that they weigh. Source: YOLACT, Bolya et al. 2019.
+const ModuleRegistration kSegment{{.name = "Segment",
+                                   .channels = Module::Channels::kHead,
+                                   .scaled_argument = 2,
+                                   .task = "segment",
+                                   .arguments = {"classes", "masks", "prototype_channels"},
+                                   .build = [](ModuleCall& call) {
+                                     const int masks = call.positive(1, 32);
+                                     Value proto;
+                                     std::vector<Value> maps = branched_head(
+                                         call, DetectExtra::kCoefficients, masks, "coefficients", [&] {
+                                           proto = prototypes(call, masks, call.positive(2, 256));
+                                           return std::vector{proto};
+                                         });
+                                     call.graph.output(kPrototypesOutput, proto);
+                                     return maps;
+                                   }}};
 
-// "keypoints<k>" (N, points * dimensions, H_k, W_k).
+// Taps "keypoints<k>" (N, points * dimensions, H_k, W_k).
 const ModuleRegistration kPose{
     {.name = "Pose",
      .channels = Module::Channels::kHead,
@@ -69,16 +75,19 @@ const ModuleRegistration kPose{
          points = shape[0];
          dimensions = shape[1];
        }
-       return branched_head(call, points * dimensions, "keypoints");
+       return branched_head(call, dimensions == 3 ? DetectExtra::kVisiblePoints : DetectExtra::kPoints,
+                            points * dimensions, "keypoints");
      }}};
 
-// "angles<k>" (N, 1, H_k, W_k); angle = (sigmoid - 0.25) * pi.
-const ModuleRegistration kOrientedBoxes{
-    {.name = "OBB",
-     .channels = Module::Channels::kHead,
-     .task = "obb",
-     .arguments = {"classes", "angles"},
-     .build = [](ModuleCall& call) { return branched_head(call, call.positive(1, 1, 16), "angles"); }}};
+// Taps "angles<k>" (N, 1, H_k, W_k).
+const ModuleRegistration kOrientedBoxes{{.name = "OBB",
+                                         .channels = Module::Channels::kHead,
+                                         .task = "obb",
+                                         .arguments = {"classes", "angles"},
+                                         .build = [](ModuleCall& call) {
+                                           return branched_head(call, DetectExtra::kAngle,
+                                                                call.positive(1, 1, 1), "angles");
+                                         }}};
 
 }  // namespace
 }  // namespace marrow::nn

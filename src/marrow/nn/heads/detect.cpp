@@ -74,36 +74,35 @@ std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> level
 }
 
 std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, const DetectOptions& options) {
-  const int reg_max = options.settings.reg_max;
   std::vector<Value> raw = detect_branches(g, levels, "", options);
-  tap_maps(g, "feat", raw);
-  g.output(kDecodedOutput, g.detect_decode(raw, kBinsName, options.classes, reg_max));
+  decode_head(g, raw, options);
   if (options.settings.end2end) {
     const std::vector<Value> single = detect_branches(g, levels, "one2one_", options);
     tap_maps(g, "one2one_feat", single);
-    g.output(kOneToOneOutput, g.detect_decode(single, kBinsName, options.classes, reg_max));
+    g.output(kOneToOneOutput, g.detect_decode(single, kBinsName, options.classes, options.settings.reg_max));
   }
   return raw;
 }
 
-std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels,
-                                         const DetectOptions& options) {
-  std::vector<Value> raw = detect_branches(g, levels, "", options);
+void declare_bins(GraphBuilder& g, const DetectOptions& options) {
+  if (const int reg_max = options.settings.reg_max; reg_max > 1)
+    g.constant(kBinsName, {1, reg_max, 1, 1}, Init::arange());
+}
+
+void decode_head(GraphBuilder& g, std::span<const Value> raw, const DetectOptions& options, DetectExtra extra,
+                 std::span<const Value> extras) {
   tap_maps(g, "feat", raw);
-  if (options.settings.reg_max > 1)
-    g.constant(kBinsName, {1, options.settings.reg_max, 1, 1}, Init::arange());
-  for (size_t k = 0; k < raw.size(); ++k) g.output(numbered("feat", k), raw[k]);
-  return raw;
+  g.output(kDecodedOutput,
+           g.detect_decode(raw, kBinsName, options.classes, options.settings.reg_max, extra, extras));
 }
 
 std::vector<Value> third_branches(GraphBuilder& g, std::span<const Value> levels, int channels,
-                                  std::string_view output, const Activation& activation) {
+                                  std::string_view tap, const Activation& activation) {
   const int hidden = std::max(g.channels(levels[0]) / 4, channels);
   std::vector<Value> maps;
-  for (size_t k = 0; k < levels.size(); ++k) {
+  for (size_t k = 0; k < levels.size(); ++k)
     maps.push_back(branch(g, levels[k], numbered("cv4.", k), hidden, channels, {}, activation));
-    g.output(numbered(output, k), maps[k]);
-  }
+  tap_maps(g, tap, maps);
   return maps;
 }
 

@@ -38,14 +38,15 @@ std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> level
 // ... Source: YOLOv10, Wang et al. 2024, section 3.1 (dual label assignments).
 std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, const DetectOptions& options);
 
-// The branches without the decode, whose bins are declared all the same. Returns the raw maps; they are the
-// outputs "feat0", "feat1", ...
-std::vector<Value> detect_head_undecoded(GraphBuilder& g, std::span<const Value> levels,
-                                         const DetectOptions& options);
+// The decode of raw maps that detect_branches() made, with the maps of an extra; output "output0", taps
+// "feat0", "feat1", ... declare_bins() before it gives the bins their place among the parameters.
+void declare_bins(GraphBuilder& g, const DetectOptions& options);
+void decode_head(GraphBuilder& g, std::span<const Value> raw, const DetectOptions& options,
+                 DetectExtra extra = DetectExtra::kNone, std::span<const Value> extras = {});
 
 // A third branch on every level, "cv4.<k>": two 3x3 units and a 1x1 convolution, hidden channels
-// max(C_0 / 4, channels). Returns its maps (N, channels, H_k, W_k); they are the outputs "<output>0", ...
+// max(C_0 / 4, channels). Returns its maps (N, channels, H_k, W_k); they are the taps "<tap>0", ...
 std::vector<Value> third_branches(GraphBuilder& g, std::span<const Value> levels, int channels,
-                                  std::string_view output, const Activation& activation);
+                                  std::string_view tap, const Activation& activation);
 
 }  // namespace marrow::nn

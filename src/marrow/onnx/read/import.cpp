@@ -71,13 +71,22 @@ struct Result {
   bool end2end = false;
 };
 
+// A second output of maps behind a decode.
+bool has_prototypes(const ShapedGraph& graph) {
+  if (graph.outputs.size() != 2) return false;
+  const ShapedNode* decode = graph.producer(graph.outputs[0]);
+  const auto& maps = graph.value(graph.outputs[1]).shape;
+  return decode != nullptr && form_of_decode(graph, *decode).has_value() && maps && maps->size() == 4;
+}
+
 Result result_of(const ShapedGraph& graph) {
   if (const ShapedNode* node = suppression(graph))
     return {decode_before_suppression(graph), settings_of(graph, *node)};
-  if (graph.outputs.size() > 1)
-    throw Error(
-        ErrorKind::kUnsupported,
-        fmt::format("the network has {} outputs; detectors and classifiers have one", graph.outputs.size()));
+  if (graph.outputs.size() > (has_prototypes(graph) ? 2 : 1))
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("the network has {} outputs; detectors and classifiers have one, and those that "
+                            "segment a second of prototypes",
+                            graph.outputs.size()));
   const ValueId output = graph.outputs.front();
   if (is_chosen_list(graph, output))
     if (const auto decode = find_decode(graph, BoxForm::kCorners)) return {.value = *decode, .end2end = true};
@@ -114,10 +123,11 @@ ImportedNetwork read_at(const ModelProto& model, const Shape& input) {
             printable(graph.value(result.value).name), to_string(shape),
             last == nullptr ? "" : ", made by node " + last->label()));
   ImportedNetwork read;
-  read.network = recognise(graph, result.value,
-                           !detector        ? std::string_view("logits")
-                           : result.end2end ? kOneToOneOutput
-                                            : kDecodedOutput);
+  std::vector<NamedResult> wanted = {{result.value, !detector        ? std::string_view("logits")
+                                                    : result.end2end ? kOneToOneOutput
+                                                                     : kDecodedOutput}};
+  if (has_prototypes(graph)) wanted.push_back({graph.outputs[1], kPrototypesOutput});
+  read.network = recognise(graph, wanted);
   read.detector = detector;
   read.nms = result.nms;
   return read;

@@ -2,10 +2,10 @@
 // torchvision export, and others made of the same parts. Constants are folded, then groups of operators
 // recognised (onnx/read/recognise.h); a node that is not recognised is named.
 //
-// The graph has one output: "output0" with a detection decode, "one2one" when the file goes on to choose the
-// best of an end-to-end head's boxes, or "logits" of a classifier, from which a softmax at the end is left
-// out. A file of fixed size is read at that size; one of any size is read at two, which must give the same
-// graph. Weights are float32 whatever the file holds.
+// The graph has one output: "output0" with a detection decode, behind which "prototypes" of masks may stand,
+// "one2one" when the file goes on to choose the best of an end-to-end head's boxes, or "logits" of a
+// classifier, from which a softmax at the end is left out. A file of fixed size is read at that size; one of
+// any size is read at two, which must give the same graph. Weights are float32 whatever the file holds.
 #pragma once
 
 #include <filesystem>

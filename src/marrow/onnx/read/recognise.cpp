@@ -42,10 +42,10 @@ class Recogniser {
  public:
   explicit Recogniser(const ShapedGraph& graph) : graph_(graph), plans_(2 * graph.values.size()) {}
 
-  passes::GraphWithWeights run(ValueId result, std::string_view output_name) {
+  passes::GraphWithWeights run(const std::vector<NamedResult>& results) {
     // Readers come after what they read, so one walk from the last node backwards meets every need before its
     // maker.
-    need({result, false});
+    for (const NamedResult& result : results) need({result.value, false});
     for (size_t i = graph_.nodes.size(); i-- > 0;)
       for (size_t output = 0; output < graph_.nodes[i].outputs.size(); ++output)
         for (const bool as_map : {false, true}) make_plan(graph_.nodes[i], output, as_map);
@@ -55,7 +55,8 @@ class Recogniser {
     for (const ShapedNode& node : graph_.nodes)
       for (const ValueId value : node.outputs)
         for (const bool as_map : {false, true}) build(building, node, {value, as_map});
-    builder_.output(output_name, built_.at(slot({result, false})));
+    for (const NamedResult& result : results)
+      builder_.output(result.name, built_.at(slot({result.value, false})));
     result_.graph = std::move(builder_).build();
     verify(result_.graph, result_.weights);
     return std::move(result_);
@@ -131,8 +132,8 @@ class Recogniser {
 
 }  // namespace
 
-passes::GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name) {
-  return Recogniser(graph).run(wanted, output_name);
+passes::GraphWithWeights recognise(const ShapedGraph& graph, const std::vector<NamedResult>& wanted) {
+  return Recogniser(graph).run(wanted);
 }
 
 }  // namespace marrow::onnx

@@ -61,8 +61,14 @@ std::optional<Plan> recognise_shape_change(const ShapedGraph& graph, const Shape
                                            bool as_map);
 std::optional<Plan> recognise_arithmetic(const ShapedGraph& graph, const ShapedNode& node, bool as_map);
 
-// Builds what `wanted` needs as a graph with that one output. Throws Error{kUnsupported} naming the node that
+// A value of the file, and what the graph's output is called.
+struct NamedResult {
+  ValueId value;
+  std::string_view name;
+};
+
+// Builds what `wanted` needs as a graph with those outputs. Throws Error{kUnsupported} naming the node that
 // is not recognised.
-passes::GraphWithWeights recognise(const ShapedGraph& graph, ValueId wanted, std::string_view output_name);
+passes::GraphWithWeights recognise(const ShapedGraph& graph, const std::vector<NamedResult>& wanted);
 
 }  // namespace marrow::onnx

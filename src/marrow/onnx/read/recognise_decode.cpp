@@ -3,8 +3,8 @@
 //   all      (N, 4 R + C, A)   the levels' maps, flattened and joined; or boxes and scores joined apart
 //   sides    (N, 4, A)         sum_b b softmax(boxes)_b
 //   output0 (N, 4 + C, A) ((anchor - lt) + (anchor + rb)) / 2 * stride, (rb + lt) * stride, sigmoid(scores)
-//   or the corners of the boxes, (anchor - lt) * stride, (anchor + rb) * stride, as end-to-end heads have
-//   them
+//   output0 may go on with an extra (decode_parts.h); or the corners of the boxes, (anchor - lt) * stride,
+//   (anchor + rb) * stride, as end-to-end heads have them
 //
 // The anchors and strides are constants here, computed by the file or written into it, and are compared with
 // what the maps' sizes make them.
@@ -15,6 +15,7 @@
 #include <numeric>
 
 #include "marrow/base/error.h"
+#include "marrow/onnx/read/decode_parts.h"
 #include "marrow/onnx/read/recognise.h"
 #include "marrow/onnx/read/shape_math.h"
 
@@ -25,23 +26,23 @@ using Values = std::vector<Value>;
 
 constexpr float kTolerance = 1e-3F;  // of anchors, in cells; float16 holds centres up to 1023.5 exactly
 
-struct Range {
-  ValueId x;
-  int64_t begin = 0;
-  int64_t count = 0;
-};
-
 class DecodeRecogniser {
  public:
-  DecodeRecogniser(const ShapedGraph& graph, const ShapedNode& root) : graph_(graph), root_(root) {}
+  DecodeRecogniser(const ShapedGraph& graph, const ShapedNode& root)
+      : graph_(graph), parts_(graph), root_(root) {}
 
   std::optional<Plan> run() {
-    if (!root_.is("Concat") || root_.inputs.size() != 2 || !known_rank(root_.outputs.at(0), 3) ||
-        axis_of(root_) != 1)
-      return std::nullopt;
-    const ShapedNode* scores = graph_.producer(root_.inputs[1], "Sigmoid");
-    const auto boxes = scaled_boxes(root_.inputs[0]);
-    if (scores == nullptr || !boxes) return std::nullopt;
+    const std::vector<ValueId> rows = rows_of_root();
+    if (rows.size() < 2) return std::nullopt;
+    const ShapedNode* scores = graph_.producer(rows[1], "Sigmoid");
+    if (scores == nullptr) return std::nullopt;
+    auto boxes = scaled_boxes(rows[0]);
+    if (!boxes && rows.size() == 3) boxes = scaled_turned_boxes(rows[0], rows[2]);
+    if (!boxes) return std::nullopt;
+    if (rows.size() == 3) {
+      extra_ = extra_of_decode(graph_, rows[2], *anchors_, *strides_);
+      if (!extra_ || (extra_->kind == DetectExtra::kAngle) != turned_) return std::nullopt;
+    }
     // Without an expectation over bins the distances are numbers of the maps.
     const ValueId logits = box_logits(*boxes).value_or(*boxes);
     classes_ = graph_.shape(scores->outputs.at(0)).at(1);
@@ -53,50 +54,38 @@ class DecodeRecogniser {
   BoxForm form() const { return corners_ ? BoxForm::kCorners : BoxForm::kCentre; }
 
  private:
-  bool known_rank(ValueId v, size_t rank) const {
-    return v.id >= 0 && graph_.value(v).shape && graph_.value(v).shape->size() == rank;
-  }
-  int64_t axis_of(const ShapedNode& concat) const {
-    return static_cast<int64_t>(
-        checked_axis(concat.integer("axis", 0), graph_.shape(concat.outputs.at(0)).size()));
+  // Boxes, scores and perhaps an extra, which may be joined to what those two make.
+  std::vector<ValueId> rows_of_root() const {
+    const auto joins_rows = [&](const ShapedNode* node) {
+      return node != nullptr && node->is("Concat") && parts_.known_rank(node->outputs.at(0), 3) &&
+             parts_.axis_of(*node) == 1;
+    };
+    if (!joins_rows(&root_) || root_.inputs.size() > 3) return {};
+    const ShapedNode* inner = graph_.producer(root_.inputs[0]);
+    if (root_.inputs.size() == 2 && joins_rows(inner) && inner->inputs.size() == 2)
+      return {inner->inputs[0], inner->inputs[1], root_.inputs[1]};
+    return root_.inputs;
   }
 
-  // The part of its input along axis 1 that a Split or Slice hands on.
-  std::optional<Range> part(ValueId v) const {
-    const ShapedNode* node = graph_.producer(v);
-    if (node == nullptr || !known_rank(v, 3)) return std::nullopt;
-    const ValueId x = node->inputs.at(0);
-    if (node->is("Split")) {
-      if (checked_axis(node->integer("axis", 0), 3) != 1) return std::nullopt;
-      return Range{x, graph_.split_begin(*node, 1, graph_.value(v).output), graph_.shape(v)[1]};
-    }
-    if (!node->is("Slice")) return std::nullopt;
-    const Shape& shape = graph_.shape(x);
-    const auto ranges = slice_ranges(*node, shape, graph_.constants(*node));
-    if (!ranges || (*ranges)[0].count != shape[0] || (*ranges)[2].count != shape[2] || (*ranges)[1].step != 1)
-      return std::nullopt;
-    return Range{x, (*ranges)[1].begin, (*ranges)[1].count};
+  std::optional<ValueId> scaled_turned_boxes(ValueId v, ValueId angle) {
+    const auto boxes = turned_boxes(graph_, v, angle);
+    if (!boxes) return std::nullopt;
+    turned_ = true;
+    anchors_ = boxes->anchors;
+    strides_ = boxes->strides;
+    return boxes->sides;
   }
 
   int64_t reg_max() const { return bins_.defined() ? bins_.size() : 1; }
 
-  // The data and the constant of a node with one of each.
-  std::optional<std::pair<ValueId, const Tensor*>> with_constant(const ShapedNode& node) const {
-    if (node.inputs.size() != 2) return std::nullopt;
-    for (const size_t i : {0, 1})
-      if (const Tensor* constant = graph_.constant(node.inputs[i]); constant != nullptr)
-        return std::pair{node.inputs[1 - i], constant};
-    return std::nullopt;
-  }
-
   // From the scaled boxes back to the distances (N, 4, A) to their sides; keeps anchors and strides.
   std::optional<ValueId> scaled_boxes(ValueId v) {
     const ShapedNode* scale = graph_.producer(v, "Mul");
-    const auto pair = scale == nullptr ? std::nullopt : with_constant(*scale);
+    const auto pair = scale == nullptr ? std::nullopt : parts_.with_constant(scale);
     if (!pair) return std::nullopt;
     strides_ = pair->second;
     const ShapedNode* joined = graph_.producer(pair->first, "Concat");
-    if (joined == nullptr || joined->inputs.size() != 2 || axis_of(*joined) != 1) return std::nullopt;
+    if (joined == nullptr || joined->inputs.size() != 2 || parts_.axis_of(*joined) != 1) return std::nullopt;
     const ShapedNode *first = graph_.producer(joined->inputs[0], "Sub"),
                      *last = graph_.producer(joined->inputs[1], "Add");
     corners_ = first != nullptr && last != nullptr;
@@ -111,9 +100,9 @@ class DecodeRecogniser {
       if (last == nullptr || first == nullptr || !both) return std::nullopt;
     }
     anchors_ = graph_.constant(first->inputs.at(0));
-    const auto plus = with_constant(*last);
-    const auto left_top = part(first->inputs.at(1));
-    const auto right_bottom = plus ? part(plus->first) : std::nullopt;
+    const auto plus = parts_.with_constant(last);
+    const auto left_top = parts_.part(first->inputs.at(1));
+    const auto right_bottom = plus ? parts_.part(plus->first) : std::nullopt;
     if (anchors_ == nullptr || !left_top || !right_bottom || !same(*anchors_, *plus->second))
       return std::nullopt;
     const bool halves = left_top->x == right_bottom->x && left_top->begin == 0 && left_top->count == 2 &&
@@ -125,7 +114,7 @@ class DecodeRecogniser {
   std::optional<std::pair<ValueId, ValueId>> halved(ValueId v) const {
     const ShapedNode* node = graph_.producer(v);
     if (node == nullptr || !(node->is("Div") || node->is("Mul"))) return std::nullopt;
-    const auto pair = with_constant(*node);
+    const auto pair = parts_.with_constant(node);
     if (!pair || pair->second->size() != 1) return std::nullopt;
     const float factor = pair->second->to_float().values()[0];
     if (factor != (node->is("Div") ? 2.0F : 0.5F)) return std::nullopt;
@@ -164,7 +153,7 @@ class DecodeRecogniser {
     if (node == nullptr || !node->is("Reshape")) return std::nullopt;
     const ValueId logits = node->inputs.at(0);
     const Shape& split = graph_.shape(node->outputs.at(0));
-    if (!known_rank(logits, 3) || split.size() != 4 || split[1] != 4 || split[2] != count ||
+    if (!parts_.known_rank(logits, 3) || split.size() != 4 || split[1] != 4 || split[2] != count ||
         split[3] != graph_.shape(logits)[2])
       return std::nullopt;
     std::string axes = "nsba";
@@ -194,39 +183,8 @@ class DecodeRecogniser {
     return axes[axis] == 'b' && (graph_.opset >= kAnyAxis || axis == 3);
   }
 
-  // The maps behind a value (N, channels, A) that joins them flattened, whole or a part of their channels.
-  struct Joined {
-    std::vector<ValueId> maps;
-    int64_t begin = 0;
-    int64_t channels = 0;  // of each map
-  };
-  std::optional<Joined> joined(ValueId v) const {
-    Joined result;
-    result.channels = graph_.shape(v).at(1);
-    if (const auto range = part(v)) {
-      result.begin = range->begin;
-      v = range->x;
-    }
-    const ShapedNode* concat = graph_.producer(v, "Concat");
-    std::vector<ValueId> flat = {v};
-    if (concat != nullptr) {
-      if (axis_of(*concat) != 2) return std::nullopt;
-      flat = concat->inputs;
-    }
-    for (const ValueId level : flat) {
-      const ShapedNode* reshape = graph_.producer(level);
-      if (reshape == nullptr || !(reshape->is("Reshape") || reshape->is("Flatten"))) return std::nullopt;
-      const ValueId map = reshape->inputs.at(0);
-      if (!known_rank(map, 4) || !known_rank(level, 3)) return std::nullopt;
-      const Shape& s = graph_.shape(map);
-      if (graph_.shape(level) != Shape{s[0], s[1], s[2] * s[3]}) return std::nullopt;
-      result.maps.push_back(map);
-    }
-    return result;
-  }
-
   bool find_levels(ValueId boxes, ValueId scores) {
-    const auto box = joined(boxes), score = joined(scores);
+    const auto box = parts_.joined(boxes), score = parts_.joined(scores);
     if (!box || !score || box->maps.size() != score->maps.size()) return false;
     const int64_t box_channels = 4 * reg_max();
     for (const ValueId map : box->maps) maps_.push_back(map);
@@ -284,10 +242,12 @@ class DecodeRecogniser {
     Plan result;
     for (const ValueId map : maps_) result.inputs.push_back({map});
     for (const ValueId map : score_maps_) result.inputs.push_back({map});
+    if (extra_)
+      for (const ValueId map : extra_->maps) result.inputs.push_back({map});
     result.named = true;
     result.build = [levels = maps_.size(), apart = !score_maps_.empty(), module = module_of_bins(),
-                    bins = bins_, reg_max = reg_max(), classes = classes_,
-                    strides = level_strides_](Building& b, const Values& in) {
+                    bins = bins_, reg_max = reg_max(), classes = classes_, strides = level_strides_,
+                    extra = extra_ ? extra_->kind : DetectExtra::kNone](Building& b, const Values& in) {
       Values maps(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(levels));
       for (size_t i = 0; i < levels; ++i) {
         if (apart) maps[i] = b.graph.concat({in[i], in[levels + i]});
@@ -298,13 +258,18 @@ class DecodeRecogniser {
       }
       const auto scope = b.graph.scope(module);
       if (bins.defined()) b.weights[module + kBinsLeaf] = bins;
-      return b.graph.detect_decode(maps, kBinsLeaf + 1, static_cast<int>(classes), static_cast<int>(reg_max));
+      const auto extras = std::span(in).subspan((apart ? 2 : 1) * levels);
+      return b.graph.detect_decode(maps, kBinsLeaf + 1, static_cast<int>(classes), static_cast<int>(reg_max),
+                                   extra, extras);
     };
     return result;
   }
 
   const ShapedGraph& graph_;
+  const DecodeParts parts_;
   const ShapedNode& root_;
+  std::optional<ExtraOfDecode> extra_;
+  bool turned_ = false;              // the boxes
   const Tensor* anchors_ = nullptr;  // (2, A)
   const Tensor* strides_ = nullptr;
   bool corners_ = false;  // the boxes' corners, not centre and size

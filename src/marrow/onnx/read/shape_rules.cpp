@@ -26,6 +26,8 @@ bool keeps_shape(std::string_view op) {
                      "PRelu",
                      "Elu",
                      "Sigmoid",
+                     "Sin",
+                     "Cos",
                      "HardSigmoid",
                      "HardSwish",
                      "Tanh",

@@ -14,6 +14,11 @@ namespace marrow::onnx {
 namespace {
 
 constexpr const char* kOutputName = "output0";
+constexpr const char* kSecondOutputName = "output1";
+
+bool has_prototypes(const Graph& graph) {
+  return graph.outputs.size() == 2 && graph.outputs[1].name == kPrototypesOutput;
+}
 
 // The first IR version whose readers know the opset.
 int64_t ir_version_for(int opset) {
@@ -32,10 +37,11 @@ void check(const passes::GraphWithWeights& source, const ExportOptions& o) {
     refuse(fmt::format("an input of {} images of {}x{} pixels", o.batch, o.height, o.width));
   if (o.nms && (o.nms->max_detections < 1 || o.batch != 1))
     refuse("suppression in the file wants a batch of 1 and at least one detection");
-  if (source.graph.outputs.size() != 1)
+  if (source.graph.outputs.size() != 1 && !has_prototypes(source.graph))
     throw Error(
         ErrorKind::kUnsupported,
-        fmt::format("the network has {} outputs; detectors and classifiers, which have one, can be exported",
+        fmt::format("the network has {} outputs; detectors and classifiers, which have one, and those "
+                    "with prototypes of masks behind it can be exported",
                     source.graph.outputs.size()));
   if (source.graph.outputs.front().name == kOneToOneOutput && (o.nms || o.dynamic))
     refuse(
@@ -48,6 +54,23 @@ Dimension fixed(int64_t value) {
   return {value, {}};
 }
 
+// The second output, float32.
+ValueInfo prototypes_output(Exporting& e) {
+  const Value maps = e.source.graph.outputs[1].value;
+  std::string output = e.name(maps);
+  if (e.options.half)
+    output = e.out.node("Cast", {output}, {attribute("to", element_of_dtype(DType::kFloat32))});
+  e.out.rename(output, kSecondOutputName);
+  ValueInfo info{kSecondOutputName, DType::kFloat32, {}};
+  for (const int64_t size : e.shape(maps)) info.shape.push_back(fixed(size));
+  if (e.options.dynamic) {
+    info.shape[0] = {-1, "batch"};
+    info.shape[2] = {-1, "mask_height"};
+    info.shape[3] = {-1, "mask_width"};
+  }
+  return info;
+}
+
 }  // namespace
 
 ModelProto export_model(const passes::GraphWithWeights& source, const ExportOptions& options) {
@@ -58,9 +81,15 @@ ModelProto export_model(const passes::GraphWithWeights& source, const ExportOpti
   if (options.nms && decode == nullptr)
     throw Error(ErrorKind::kUsage, "suppression is for detectors; this network has no detection decode");
 
+  if (options.nms && decode->extra != DetectExtra::kNone)
+    throw Error(
+        ErrorKind::kUnsupported,
+        "suppression in the file is for detectors of boxes; without --nms Marrow's own takes its place");
+
   GraphWriter writer;
   writer.reserve(kInputName);
   writer.reserve(kOutputName);
+  if (has_prototypes(graph)) writer.reserve(kSecondOutputName);
   const DType network_type = options.half ? DType::kFloat16 : DType::kFloat32;
   writer.set_float_type(network_type);
   const int channels = graph.nodes.front().channels;
@@ -87,6 +116,8 @@ ModelProto export_model(const passes::GraphWithWeights& source, const ExportOpti
     output = writer.node("Cast", {output}, {attribute("to", element_of_dtype(DType::kFloat32))});
   }
   writer.rename(output, kOutputName);
+  std::vector<ValueInfo> outputs = {std::move(info)};
+  if (has_prototypes(graph)) outputs.push_back(prototypes_output(exporting));
 
   ValueInfo input{kInputName,
                   network_type,
@@ -103,7 +134,7 @@ ModelProto export_model(const passes::GraphWithWeights& source, const ExportOpti
   model.graph = std::move(writer).finish();
   model.graph.name = options.name;
   model.graph.inputs = {std::move(input)};
-  model.graph.outputs = {std::move(info)};
+  model.graph.outputs = std::move(outputs);
   model.metadata = options.metadata;
   return model;
 }

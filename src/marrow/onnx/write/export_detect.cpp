@@ -1,5 +1,7 @@
 // A detector's decode, and the suppression behind it, as plain operators. A is the number of anchors.
 #include <algorithm>
+#include <numbers>
+#include <span>
 
 #include "marrow/onnx/file/proto_numbers.h"
 #include "marrow/onnx/write/export_operations.h"
@@ -28,7 +30,7 @@ struct Anchors {
 
 Anchors constant_anchors(Exporting& e, const Node& node, const DetectDecode& decode) {
   std::vector<float> xs, ys, strides;
-  for (size_t level = 0; level < node.inputs.size(); ++level) {
+  for (size_t level = 0; level < decode.levels(); ++level) {
     const Shape& map = e.shape(node.inputs[level]);
     for (int64_t row = 0; row < map[2]; ++row)
       for (int64_t column = 0; column < map[3]; ++column) {
@@ -50,7 +52,7 @@ Anchors constant_anchors(Exporting& e, const Node& node, const DetectDecode& dec
 Anchors computed_anchors(Exporting& e, const Node& node, const DetectDecode& decode) {
   GraphWriter& out = e.out;
   std::vector<std::string> centres, strides;
-  for (size_t level = 0; level < node.inputs.size(); ++level) {
+  for (size_t level = 0; level < decode.levels(); ++level) {
     const std::string shape = out.node("Shape", {e.name(node.inputs[level])});
     const std::string size = slice(out, shape, 0, 2, 4);  // H, W
     const auto centres_along = [&](int64_t axis) {
@@ -91,26 +93,72 @@ std::string distances(Exporting& e, const std::string& boxes, const DetectDecode
   return out.node("Reshape", {expected, out.integers({0, 4, -1})});
 }
 
+// Maps (N, channels, H, W), one a level -> (N, channels, A) float32.
+std::string joined_levels(Exporting& e, std::span<const Value> maps, int64_t channels) {
+  GraphWriter& out = e.out;
+  std::vector<std::string> levels;
+  for (const Value map : maps)
+    levels.push_back(out.node("Reshape", {e.name(map), out.integers({0, channels, -1})}));
+  const std::string all = concat(out, levels, 2);
+  return e.options.half ? out.node("Cast", {all}, {attribute("to", kFloat)}) : all;
+}
+
+// (N, 1, A) logits -> radians.
+std::string angles(GraphWriter& out, const std::string& logits) {
+  const std::string turn = out.node("Sub", {out.node("Sigmoid", {logits}), out.number(0.25)});
+  return out.node("Mul", {turn, out.number(std::numbers::pi)});
+}
+
+// The centre, in cells, of a box whose sides (N, 4, A) are turned.
+std::string turned_centre(GraphWriter& out, const std::string& sides, const std::string& angle,
+                          const std::string& centres) {
+  const std::string spread = out.node("Sub", {slice(out, sides, 1, 2, 4), slice(out, sides, 1, 0, 2)});
+  const std::string offset = out.node("Div", {spread, out.number(2)});
+  const std::string x = slice(out, offset, 1, 0, 1), y = slice(out, offset, 1, 1, 2);
+  const std::string cosine = out.node("Cos", {angle}), sine = out.node("Sin", {angle});
+  const auto product = [&](const std::string& a, const std::string& b) { return out.node("Mul", {a, b}); };
+  const std::string turned = concat(out,
+                                    {out.node("Sub", {product(x, cosine), product(y, sine)}),
+                                     out.node("Add", {product(x, sine), product(y, cosine)})},
+                                    1);
+  return out.node("Add", {turned, centres});
+}
+
+// (N, points * numbers, A) -> the same in pixels, visibilities as probabilities.
+std::string points(GraphWriter& out, const std::string& raw, const DetectDecode& decode,
+                   const Anchors& anchors) {
+  const int numbers = numbers_of_point(decode.extra);
+  const std::string cells = out.node("Sub", {anchors.centres, out.number(0.5)});
+  const std::string strides = slice(out, anchors.strides, 1, 0, 1);
+  const std::string split =
+      out.node("Reshape", {raw, out.integers({0, decode.extra_channels / numbers, numbers, -1})});
+  const std::string twice = out.node("Mul", {slice(out, split, 2, 0, 2), out.number(2)});
+  const std::string places = out.node("Mul", {out.node("Add", {twice, cells}), strides});
+  const std::string whole =
+      numbers == 2 ? places : concat(out, {places, out.node("Sigmoid", {slice(out, split, 2, 2, 3)})}, 2);
+  return out.node("Reshape", {whole, out.integers({0, decode.extra_channels, -1})});
+}
+
 }  // namespace
 
 std::string export_detect_decode(Exporting& e, const Node& node, const DetectDecode& decode) {
   GraphWriter& out = e.out;
   const int64_t box_channels = int64_t{4} * decode.reg_max;
-  std::vector<std::string> levels;
-  for (const Value map : node.inputs)
-    levels.push_back(
-        out.node("Reshape", {e.name(map), out.integers({0, box_channels + decode.classes, -1})}));
-  std::string all = concat(out, levels, 2);
-  if (e.options.half) {
-    all = out.node("Cast", {all}, {attribute("to", kFloat)});
-    out.set_float_type(DType::kFloat32);
-  }
+  std::string all =
+      joined_levels(e, std::span(node.inputs).first(decode.levels()), box_channels + decode.classes);
+  std::string extra;
+  if (decode.extra != DetectExtra::kNone)
+    extra = joined_levels(e, std::span(node.inputs).subspan(decode.levels()), decode.extra_channels);
+  if (e.options.half) out.set_float_type(DType::kFloat32);
 
   const Anchors anchors =
       e.options.dynamic ? computed_anchors(e, node, decode) : constant_anchors(e, node, decode);
   const std::string sides = distances(e, slice(out, all, 1, 0, box_channels), decode);
-  const std::string first = out.node("Sub", {anchors.centres, slice(out, sides, 1, 0, 2)});  // left, top
-  const std::string last = out.node("Add", {anchors.centres, slice(out, sides, 1, 2, 4)});   // right, bottom
+  std::string first, last;
+  if (decode.extra != DetectExtra::kAngle) {
+    first = out.node("Sub", {anchors.centres, slice(out, sides, 1, 0, 2)});  // left, top
+    last = out.node("Add", {anchors.centres, slice(out, sides, 1, 2, 4)});   // right, bottom
+  }
   const Graph& graph = e.source.graph;
   const bool corners = graph.outputs.front().name == kOneToOneOutput;
   if (corners) {
@@ -119,12 +167,23 @@ std::string export_detect_decode(Exporting& e, const Node& node, const DetectDec
         out.node("Sigmoid", {slice(out, all, 1, box_channels, box_channels + decode.classes)});
     return concat(out, {boxes, scores}, 1);
   }
-  const std::string centre = out.node("Div", {out.node("Add", {first, last}), out.number(2)});
-  const std::string size = out.node("Sub", {last, first});
+  std::string centre;
+  if (decode.extra == DetectExtra::kAngle) {
+    extra = angles(out, extra);
+    centre = turned_centre(out, sides, extra, anchors.centres);
+  } else {
+    centre = out.node("Div", {out.node("Add", {first, last}), out.number(2)});
+  }
+  const std::string size = decode.extra == DetectExtra::kAngle
+                               ? out.node("Add", {slice(out, sides, 1, 0, 2), slice(out, sides, 1, 2, 4)})
+                               : out.node("Sub", {last, first});
   const std::string boxes = out.node("Mul", {concat(out, {centre, size}, 1), anchors.strides});
   const std::string scores =
       out.node("Sigmoid", {slice(out, all, 1, box_channels, box_channels + decode.classes)});
-  return concat(out, {boxes, scores}, 1);
+  if (numbers_of_point(decode.extra) > 1) extra = points(out, extra, decode, anchors);
+  std::vector<std::string> rows = {boxes, scores};
+  if (!extra.empty()) rows.push_back(extra);
+  return concat(out, rows, 1);
 }
 
 std::string export_choice(Exporting& e, const std::string& decoded, const Shape& shape) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "marrow/base/error.h"
 #include "marrow/graph/shapes.h"
@@ -50,6 +51,7 @@ class Lowering {
     std::vector<Value> values;
     for (const OutputRange& output : settings_.outputs) values.push_back(output.value);
     const std::vector<bool> needed = reachable(graph_, values, settings_.given);
+    find_apart(values);
     for (const Value value : values) uses_[index(value)] += 2;  // stays as it is
     for (size_t i = 0; i < graph_.nodes.size(); ++i)
       if (needed[i] && given(i) < 0)
@@ -82,7 +84,30 @@ class Lowering {
   int lanes() const { return program_.kernels_.lanes; }
   std::vector<Map>& maps() { return program_.maps_; }
   Map& map(int m) { return program_.maps_[static_cast<size_t>(m)]; }
-  const Seen& in(const Node& node, size_t i = 0) const { return seen_[index(node.inputs[i])]; }
+  // What the node at work sees of one of its inputs.
+  const Seen& in(const Node& node, size_t i = 0) {
+    const size_t input = index(node.inputs[i]);
+    if (!apart_[index_] || apart_[input]) return seen_[input];
+    const auto known = detached_.find(input);
+    return known != detached_.end() ? known->second : detached_[input] = detached(seen_[input]);
+  }
+  // Marks what the values of settings.apart need and no others do.
+  void find_apart(const std::vector<Value>& values) {
+    apart_.assign(graph_.nodes.size(), false);
+    if (settings_.apart.empty()) return;
+    std::vector<Value> others;
+    for (const Value value : values)
+      if (std::ranges::find(settings_.apart, value) == settings_.apart.end()) others.push_back(value);
+    const std::vector<bool> own = reachable(graph_, settings_.apart, settings_.given),
+                            shared = reachable(graph_, others, settings_.given);
+    for (size_t i = 0; i < own.size(); ++i) apart_[i] = own[i] && !shared[i];
+  }
+  // A copy through which no gradient travels back.
+  Seen detached(const Seen& seen) {
+    const Seen copy = stored(seen);
+    map(copy.readings.front().term.map).has_gradient = false;
+    return copy;
+  }
   static std::string step_name(const Node& node) {
     return fmt::format("{} ({})", operation_name(node.operation), node.name);
   }
@@ -363,8 +388,10 @@ class Lowering {
   std::vector<Shape> shapes_;
   std::vector<Seen> seen_;
   std::vector<int> uses_;
-  std::vector<bool> aliased_;  // by map
-  std::vector<int> taken_;     // maps that are outputs
+  std::vector<bool> aliased_;        // by map
+  std::vector<bool> apart_;          // by node
+  std::map<size_t, Seen> detached_;  // by node that is seen
+  std::vector<int> taken_;           // maps that are outputs
   int input_ = -1;
   size_t index_ = 0;
 };

@@ -11,10 +11,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/engine/engine.h"
 #include "marrow/graph/passes/deploy.h"
-#include "marrow/loss/cross_entropy.h"
-#include "marrow/loss/detection_head.h"
-#include "marrow/loss/detection_loss.h"
-#include "marrow/loss/objects.h"
+#include "marrow/train/native/output_losses.h"
 #include "marrow/train/native/program.h"
 #include "marrow/train/native/steps/input.h"
 #include "marrow/train/recipe/progress.h"
@@ -24,6 +21,7 @@
 namespace marrow::train {
 namespace {
 
+using native::LossOfOutputs;
 using native::OutputRange;
 using native::Program;
 
@@ -33,89 +31,6 @@ constexpr const char* kBfloat16 = "bf16";
 
 // Programs of the latest shapes are kept: rectangular batches and a varying size bring a few of them.
 constexpr size_t kMostPrograms = 8;
-
-using Outputs = std::span<const loss::MapView<const float>>;
-using Gradients = std::span<const loss::MapView<float>>;
-
-// What is minimised, of ranges of a graph's values.
-class LossOfOutputs {
- public:
-  virtual ~LossOfOutputs() = default;
-  virtual std::vector<OutputRange> ranges() const = 0;
-  // Throws Error{kShape} where the targets do not fit so many images or the graph.
-  virtual void check(const TrainingBatch& batch, int64_t images) const = 0;
-  // The terms as they are shown. Writes the gradients of all ranges, where there are any.
-  virtual std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
-                                         double scale, cpu::ThreadPool& pool) const = 0;
-};
-
-// A level's sides and classes are two ranges.
-class OfDetection final : public LossOfOutputs {
- public:
-  OfDetection(const Graph& graph, const loss::DetectionLossOptions& options)
-      : loss_(graph, options), maps_(loss::detection_maps(graph)) {
-    const DetectDecode& head = loss::detection_head(graph);
-    sides_ = 4 * head.reg_max;
-    classes_ = head.classes;
-  }
-
-  std::vector<OutputRange> ranges() const override {
-    std::vector<OutputRange> ranges;
-    for (const Value map : maps_) {
-      ranges.push_back({map, 0, sides_});
-      ranges.push_back({map, sides_, sides_ + classes_});
-    }
-    return ranges;
-  }
-
-  void check(const TrainingBatch& batch, int64_t images) const override {
-    loss::group_objects(batch.targets, images, classes_, 1, 1);
-    loss::group_regions(batch.ignored, images, 1, 1);
-  }
-
-  std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
-                                 double scale, cpu::ThreadPool& pool) const override {
-    std::vector<loss::LevelMaps<const float>> maps;
-    std::vector<loss::LevelMaps<float>> slopes;
-    for (size_t i = 0; i < outputs.size(); i += 2) maps.push_back({outputs[i], outputs[i + 1]});
-    for (size_t i = 0; i < gradients.size(); i += 2) slopes.push_back({gradients[i], gradients[i + 1]});
-    const loss::DetectionTerms terms = loss_(loss::DetectionLossInput<float>{.maps = maps,
-                                                                             .targets = batch.targets,
-                                                                             .ignored = batch.ignored,
-                                                                             .gradients = slopes,
-                                                                             .loss_scale = scale,
-                                                                             .pool = &pool});
-    // The recipe differentiates the terms times the batch size, and shows them without.
-    std::vector<double> shown;
-    for (const double term : terms) shown.push_back(term / static_cast<double>(outputs[0].images));
-    return shown;
-  }
-
- private:
-  loss::DetectionLoss loss_;
-  std::vector<Value> maps_;
-  int sides_ = 0, classes_ = 0;
-};
-
-class OfClassification final : public LossOfOutputs {
- public:
-  explicit OfClassification(const Graph& graph) : logits_(graph.find("logits")) {
-    classes_ = graph.node(logits_).channels;
-  }
-  std::vector<OutputRange> ranges() const override { return {{logits_, 0, classes_}}; }
-  void check(const TrainingBatch& batch, int64_t images) const override {
-    loss::check_class_targets(batch.targets, images, classes_);
-  }
-  std::vector<double> operator()(Outputs outputs, const TrainingBatch& batch, Gradients gradients,
-                                 double scale, cpu::ThreadPool&) const override {
-    return {loss::soft_cross_entropy(outputs[0], batch.targets,
-                                     gradients.empty() ? nullptr : gradients.data(), scale)};
-  }
-
- private:
-  Value logits_;
-  int classes_ = 0;
-};
 
 // A range of a tensor (N, C, H, W) or (N, C).
 loss::MapView<const float> view_of(const Tensor& tensor, int begin, int end) {
@@ -130,17 +45,6 @@ loss::MapView<const float> view_of(const Tensor& tensor, int begin, int end) {
           tensor.dim(1) * height * width};
 }
 
-std::unique_ptr<LossOfOutputs> loss_of(const Graph& graph, const Objective& objective) {
-  return std::visit(
-      Overloaded{[&](const loss::DetectionLossOptions& options) -> std::unique_ptr<LossOfOutputs> {
-                   return std::make_unique<OfDetection>(graph, options);
-                 },
-                 [&](const ClassificationObjective&) -> std::unique_ptr<LossOfOutputs> {
-                   return std::make_unique<OfClassification>(graph);
-                 }},
-      objective);
-}
-
 class NativeExecutor final : public TrainingExecutor {
  public:
   NativeExecutor(const Graph& graph, const ExecutorState& start, const ExecutorSettings& settings)
@@ -150,7 +54,7 @@ class NativeExecutor final : public TrainingExecutor {
         pool_(settings.threads),
         parameters_(graph, settings.frozen),
         optimizer_(parameters_, settings.groups, settings.optimizer, settings.beta1),
-        loss_(loss_of(graph_, settings.objective)) {
+        loss_(native::loss_of(graph_, settings.objective)) {
     load(start);
   }
 
@@ -170,7 +74,7 @@ class NativeExecutor final : public TrainingExecutor {
       outputs.push_back(program.output(i));
       gradients.push_back(program.output_gradient(i));
     }
-    std::vector<double> terms = (*loss_)(outputs, batch, gradients, loss_scale, pool_);
+    std::vector<double> terms = (*loss_)({outputs, gradients, loss_scale, place.epoch, pool_}, batch);
     if (std::ranges::all_of(terms, [](double term) { return std::isfinite(term); })) program.backward();
     return terms;
   }
@@ -212,7 +116,7 @@ class NativeExecutor final : public TrainingExecutor {
       const auto place = static_cast<size_t>(std::ranges::find(wanted, range.value) - wanted.begin());
       outputs.push_back(view_of(engine.output(place), range.begin, range.end));
     }
-    evaluation.losses = (*loss_)(outputs, batch, {}, 1, pool_);
+    evaluation.losses = (*loss_)({outputs, {}, 1, 0, pool_}, batch);
     return evaluation;
   }
 
@@ -295,7 +199,8 @@ class NativeExecutor final : public TrainingExecutor {
                                   native::ProgramSettings{.outputs = loss_->ranges(),
                                                           .frozen = settings_.frozen,
                                                           .given = settings_.given,
-                                                          .bfloat16 = settings_.precision == kBfloat16},
+                                                          .bfloat16 = settings_.precision == kBfloat16,
+                                                          .apart = loss_->apart()},
                                   parameters_, native::kernels_of(level_), workspace_, pool_));
     return *programs_.front();
   }

@@ -26,6 +26,9 @@ struct ProgramSettings {
   std::vector<Value> given = {};    // the same
   // Products of these where they gain. REQUIRES: the kernels multiply pairs of them.
   bool bfloat16 = false;
+  // What these values alone need is trained by them, but no gradient leaves it for what comes before: the
+  // second branches of a head. Values of `outputs`.
+  std::vector<Value> apart = {};
   // Stores every value and makes nothing again: for tests of what is made again.
   bool stores_all = false;
   bool input_gradient = false;  // that of the images is wanted, too

@@ -10,18 +10,13 @@ namespace marrow::train {
 namespace {
 
 constexpr std::array kForeignSettings = {
-    ForeignSetting{"task", "detect,classify", "the model says what it finds"},
+    ForeignSetting{"task", "detect,classify,segment,pose,obb", "the model says what it finds"},
     ForeignSetting{"mode", "*", "the command is the mode"},
     ForeignSetting{"resume", "", "--resume RUN goes on with a run"},
     ForeignSetting{"profile", "*", "'marrow benchmark' measures"},
     ForeignSetting{"compile", "*", "kernels are chosen by --autotune"},
-    ForeignSetting{"overlap_mask", "true", "it is for segmentation"},
-    ForeignSetting{"mask_ratio", "4", "it is for segmentation"},
-    ForeignSetting{"retina_masks", "", "it is for segmentation"},
-    ForeignSetting{"pose", "12", "it is for poses"},
-    ForeignSetting{"kobj", "1", "it is for poses"},
+    ForeignSetting{"retina_masks", "", "'marrow predict' takes it"},
     ForeignSetting{"rle", "1", "it is for poses"},
-    ForeignSetting{"angle", "1", "it is for rotated boxes"},
     ForeignSetting{"dlog", "1", "it is for depth"},
     ForeignSetting{"dgrad", "0.5", "it is for depth"},
     ForeignSetting{"dlam", "1", "it is for depth"},

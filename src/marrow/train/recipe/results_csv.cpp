@@ -47,19 +47,18 @@ double number_of(const std::string& cell) {
 
 }  // namespace
 
-std::vector<std::string> detection_columns(const std::string& third) {
-  return {"epoch",
-          "time",
-          "train/box_loss",
-          "train/cls_loss",
-          "train/" + third,
-          "metrics/precision(B)",
-          "metrics/recall(B)",
-          "metrics/mAP50(B)",
-          "metrics/mAP50-95(B)",
-          "val/box_loss",
-          "val/cls_loss",
-          "val/" + third};
+std::vector<std::string> detection_columns(const std::vector<std::string>& losses,
+                                           const std::string& second) {
+  std::vector<std::string> columns = {"epoch", "time"};
+  const auto add_losses = [&](const std::string& split) {
+    for (const std::string& loss : losses) columns.push_back(split + loss);
+  };
+  add_losses("train/");
+  for (const std::string& block : {std::string("B"), second})
+    for (const char* metric : {"precision", "recall", "mAP50", "mAP50-95"})
+      if (!block.empty()) columns.push_back(fmt::format("metrics/{}({})", metric, block));
+  add_losses("val/");
+  return columns;
 }
 
 std::vector<std::string> classification_columns() {

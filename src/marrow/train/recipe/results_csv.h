@@ -8,9 +8,11 @@
 
 namespace marrow::train {
 
-// "epoch", "time" (seconds since the start), losses, metrics. `third`: the loss besides those of boxes and
-// classes.
-std::vector<std::string> detection_columns(const std::string& third = "dfl_loss");
+// "epoch", "time" (seconds since the start), losses, metrics. `second`: the letter of the metrics beside
+// those of boxes, "M" or "P"; empty: none.
+std::vector<std::string> detection_columns(const std::vector<std::string>& losses = {"box_loss", "cls_loss",
+                                                                                     "dfl_loss"},
+                                           const std::string& second = "");
 std::vector<std::string> classification_columns();
 
 // With the learning rates of so many parameter groups behind them.

@@ -472,6 +472,14 @@ std::vector<TrainOption> make_table() {
   t.number("cls_pw", &O::cls_pw, 0, 1,
            "Rare classes count more in the class loss: by this power of how rare they are; 0 = all alike")
       .detectors();
+  t.number("pose", &O::pose, 0, kMany, "Gain of the loss of keypoints' places").detectors();
+  t.number("kobj", &O::kobj, 0, kMany, "Gain of the loss of keypoints' visibility").detectors();
+  t.number("angle", &O::angle, 0, kMany, "Gain of the loss of turned boxes' angles").detectors();
+  t.flag("overlap_mask", &O::overlap_mask,
+         "Masks are trained as one picture, in which the smaller object is seen; false: each by itself")
+      .detectors();
+  t.number("mask_ratio", &O::mask_ratio, 1, 64, "How many times smaller than images masks are trained")
+      .detectors();
   t.number("label_smoothing", &O::label_smoothing, 0, 1, "Share of the target spread over all classes")
       .classifiers();
 
@@ -498,7 +506,8 @@ std::vector<TrainOption> make_table() {
   t.number("cutmix", &O::cutmix, 0, 1,
            "Probability of pasting in a part of a second image; for a classifier as mixup");
   t.number("copy_paste", &O::copy_paste, 0, 1, "Probability of copying objects; needs polygons").detectors();
-  t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip"}, "Where the copies come from: the mirrored image")
+  t.choice("copy_paste_mode", &O::copy_paste_mode, {"flip", "mixup"},
+           "Where the copies come from: the mirrored image, or another one")
       .detectors();
   t.number("close_mosaic", &O::close_mosaic, 0, kMany,
            "Last epochs without mosaic, mixup, cutmix and copy_paste")

@@ -28,11 +28,6 @@ bool set_former_option(TrainOptions& options, std::string_view key, std::string_
   return true;
 }
 
-// A value of Ultralytics that stands for something that is not here, while the setting is.
-bool is_foreign_value(std::string_view key, std::string_view text) {
-  return key == "copy_paste_mode" && to_lower(text) == "mixup";
-}
-
 // A list of scalars as the text that `set` takes; anything deeper is refused by it.
 std::string text_of(const YamlValue& value) {
   if (value.kind == YamlValue::Kind::kNull) return "null";
@@ -78,11 +73,6 @@ std::vector<std::string> read_train_options(const std::filesystem::path& path, T
       if (!is_harmless(*foreign, text))
         notices.push_back(
             fmt::format("{}{}: {} has no effect on training here", place, yaml.keys[i], printable(text)));
-      continue;
-    }
-    if (is_foreign_value(yaml.keys[i], text)) {
-      notices.push_back(fmt::format("{}{}: {} is not known here; it stays {}", place, yaml.keys[i],
-                                    printable(text), train_option(yaml.keys[i]).text(options)));
       continue;
     }
     try {

@@ -27,6 +27,7 @@ inline constexpr std::string_view kWholeBackbone = "backbone";  // of `freeze`
 inline constexpr double kLargestRate = 1000;
 inline constexpr double kSecondsPerHour = 3600;  // of `time`
 inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
+inline constexpr double kPoseGain = 12, kVisibilityGain = 1, kAngleGain = 1;
 
 struct TrainOptions {
   std::string model;
@@ -93,6 +94,11 @@ struct TrainOptions {
   double cls = kClassGain;
   double dfl = kDflGain;
   double cls_pw = 0;
+  double pose = kPoseGain;
+  double kobj = kVisibilityGain;
+  double angle = kAngleGain;
+  bool overlap_mask = true;
+  int mask_ratio = 4;
   int nbs = 64;
 
   double hsv_h = 0.015;

@@ -14,6 +14,8 @@
 #include "marrow/graph/graph.h"
 #include "marrow/graph/training_mode.h"
 #include "marrow/loss/options.h"
+#include "marrow/loss/pose_loss.h"
+#include "marrow/loss/turned_loss.h"
 #include "marrow/train/recipe/optimizer_choice.h"
 #include "marrow/train/recipe/schedule.h"
 #include "marrow/train/recipe/train_options.h"
@@ -36,12 +38,26 @@ struct TrainingBatch {
   Tensor targets;
   // Detection: (R, 5) float32: image, cx, cy, w, h of regions to ignore. Undefined: none.
   Tensor ignored = {};
+  // Segmentation: as loss::SegmentLossInput has them. Turned boxes: `targets` have the angle behind the box.
+  Tensor masks = {};
+  bool overlapping = true;
+  Tensor keypoints = {};   // poses: as loss::PoseLossInput has them
   Features features = {};  // where the executor has values that are given; `images` is not read then
 };
 
 // What is minimised.
 struct ClassificationObjective {};
-using Objective = std::variant<loss::DetectionLossOptions, ClassificationObjective>;
+struct SegmentObjective {
+  loss::DetectionLossOptions detection;
+};
+// Both branches of an end-to-end head; what the second trains ends where it begins. The weight of the first
+// falls over the epochs of the run. The terms that are shown are the second's.
+struct DualObjective {
+  loss::DetectionLossOptions detection;
+  int epochs = 1;
+};
+using Objective = std::variant<loss::DetectionLossOptions, ClassificationObjective, SegmentObjective,
+                               loss::PoseLossOptions, loss::TurnedLossOptions, DualObjective>;
 
 struct ExecutorSettings {
   Objective objective;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numbers>
 #include <utility>
 
 #include "marrow/base/error.h"
@@ -284,7 +285,10 @@ class TorchExecutor::Run {
   }
 
   torch::Tensor compute(const DetectDecode& op, const Node& node) {
-    const std::vector<torch::Tensor> maps = all_in(node);
+    const std::vector<torch::Tensor> all = all_in(node);
+    const auto levels = static_cast<std::ptrdiff_t>(op.levels());
+    const std::vector<torch::Tensor> maps(all.begin(), all.begin() + levels);
+    const std::vector<torch::Tensor> extras(all.begin() + levels, all.end());
     const torch::Tensor raw = widen(join_levels(maps));  // (N, 4 R + C, A)
     const int64_t n = raw.size(0), anchors = raw.size(2), sides = 4 * op.reg_max;
     const Anchors grid = make_anchors(maps, op.strides);
@@ -294,9 +298,24 @@ class TorchExecutor::Run {
                    weight(op.bins).view({1, 1, op.reg_max, 1}))
                       .sum(2);
     const torch::Tensor before = distances.narrow(1, 0, 2), after = distances.narrow(1, 2, 2);
-    const torch::Tensor centre = grid.centres.t() + (after - before) / 2, size = before + after;
-    return torch::cat(
-        {torch::cat({centre, size}, 1) * grid.strides.t(), raw.narrow(1, sides, op.classes).sigmoid()}, 1);
+    torch::Tensor offset = (after - before) / 2, extra;  // of the centre; (N, channels, A)
+    const torch::Tensor size = before + after;
+    if (op.extra != DetectExtra::kNone) extra = widen(join_levels(extras));
+    if (op.extra == DetectExtra::kAngle) {
+      extra = (extra.sigmoid() - 0.25) * std::numbers::pi;
+      const torch::Tensor x = offset.narrow(1, 0, 1), y = offset.narrow(1, 1, 1);
+      offset = torch::cat({x * extra.cos() - y * extra.sin(), x * extra.sin() + y * extra.cos()}, 1);
+    } else if (op.extra == DetectExtra::kPoints || op.extra == DetectExtra::kVisiblePoints) {
+      const int numbers = numbers_of_point(op.extra);
+      const torch::Tensor points = extra.reshape({n, -1, numbers, anchors});
+      const torch::Tensor places = (2 * points.narrow(2, 0, 2) + (grid.centres.t() - 0.5)) * grid.strides.t();
+      extra = torch::cat({places, points.narrow(2, 2, numbers - 2).sigmoid()}, 2).reshape_as(extra);
+    }
+    const torch::Tensor centre = grid.centres.t() + offset;
+    std::vector<torch::Tensor> rows = {torch::cat({centre, size}, 1) * grid.strides.t(),
+                                       raw.narrow(1, sides, op.classes).sigmoid()};
+    if (extra.defined()) rows.push_back(extra);
+    return torch::cat(rows, 1);
   }
 
   const TorchExecutor& executor_;

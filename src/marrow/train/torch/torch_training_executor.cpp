@@ -61,8 +61,12 @@ TorchTrainingExecutor::TorchTrainingExecutor(const Graph& graph, const ExecutorS
   if (const auto* detection = std::get_if<loss::DetectionLossOptions>(&settings.objective)) {
     detection_loss_.emplace(graph, *detection);
     outputs_ = loss::detection_maps(graph);
-  } else {
+  } else if (std::holds_alternative<ClassificationObjective>(settings.objective)) {
     outputs_ = {graph.find("logits")};
+  } else {
+    throw Error(ErrorKind::kUnsupported,
+                "LibTorch trains classifiers and detectors of one pair of branches; others train on the "
+                "processor, with 'marrow train' and no --device");
   }
   optimizer_.load({start.optimizer, start.optimizer_steps, start.momentum_product});
 }

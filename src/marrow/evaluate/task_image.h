@@ -1,0 +1,111 @@
+// One image of a validation batch as its task has it: what is true and what was found, and how masks,
+// keypoints or turned boxes of the two overlap.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "marrow/base/tensor.h"
+#include "marrow/data/labels.h"
+#include "marrow/detect/masks.h"
+#include "marrow/evaluate/metrics/detection_validator.h"
+#include "marrow/geometry/probiou.h"
+#include "marrow/graph/graph.h"
+#include "marrow/graph/operation.h"
+#include "marrow/loader/detection_loader.h"
+
+namespace marrow::evaluate {
+
+// Predictions of a batch's images.
+struct BatchPredictions {
+  BatchPredictions(Tensor decoded, Tensor prototypes = {})
+      : decoded(std::move(decoded)), prototypes(std::move(prototypes)) {}
+
+  Tensor decoded;     // (N, rows, anchors) float32
+  Tensor prototypes;  // (N, masks, h, w), of a head that segments
+};
+
+// A head as validation sees it.
+struct ValidatedHead {
+  DetectDecode decode;
+  std::vector<double> sigmas = {};  // of keypoints
+  // Masks are compared at the network's input's size, as they are written, and not at the prototypes'.
+  bool fine_masks = false;
+
+  SecondBlock second() const {
+    if (decode.extra == DetectExtra::kCoefficients) return SecondBlock::kMasks;
+    return numbers_of_point(decode.extra) > 1 ? SecondBlock::kKeypoints : SecondBlock::kNone;
+  }
+  bool turned() const { return decode.extra == DetectExtra::kAngle; }
+};
+
+// That of the graph, which has one; `suppress` as predict::detection_output() has it. Without sigmas they are
+// keypoint_sigmas().
+ValidatedHead validated_head(const Graph& graph, bool suppress, std::vector<double> sigmas);
+
+// Validation's default for such a head: turned boxes below it cost much and say little.
+constexpr float kTurnedConfidence = 0.01f;
+inline float validation_confidence(const ValidatedHead& head) {
+  return head.turned() ? kTurnedConfidence : kValidationConfidence;
+}
+
+// What the batch holds of its `image`.
+struct ImageOfBatch {
+  const loader::DetectionBatch& batch;
+  const BatchPredictions& predictions;
+  int64_t image = 0;
+  const data::LabelledImage& labels;
+  RatioPad ratio_pad;
+
+  Size network() const {
+    return {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
+  }
+};
+
+class TaskImage {
+ public:
+  TaskImage(const ImageOfBatch& image, const ValidatedHead& head, const detect::NmsOptions& nms);
+
+  const std::vector<TruthBox>& truth() const { return truth_; }
+  const std::vector<detect::InputDetection>& detections() const { return detections_; }
+
+  // Of this object, as long as it lives.
+  Overlap overlap() const;
+  Overlap second_overlap() const;  // empty where there is no second block
+  // Of all but upright boxes.
+  std::optional<CocoOverlaps> coco() const;
+  // CocoPrediction::fields of every detection: "segmentation" as compressed run lengths in the image,
+  // "keypoints", or "rbox" and "poly".
+  std::vector<std::string> fields() const;
+
+ private:
+  using Points = std::vector<Keypoint<InputPixels>>;
+
+  void read_truth();
+  void read_turned(const detect::NmsOptions& nms);
+  void read_masks();
+  void read_keypoints();
+  std::vector<size_t> labels_of_truth() const;
+  CocoOverlaps coco_turned() const;
+  CocoOverlaps coco_masks() const;
+  CocoOverlaps coco_keypoints() const;
+  std::vector<Mask> masks_in_image() const;
+  // Adds an entry for every pair of one class that overlaps by half.
+  void add_entries(CocoOverlaps& overlaps, const std::function<double(size_t, size_t)>& overlap) const;
+  const float* prediction() const;
+  int64_t anchors() const { return image_.predictions.decoded.dim(2); }
+  detect::Prototypes prototypes() const;
+
+  ImageOfBatch image_;
+  const ValidatedHead& head_;
+  std::vector<TruthBox> truth_;
+  std::vector<int64_t> rows_;  // that it is, among the batch's targets
+  std::vector<detect::InputDetection> detections_;
+  std::vector<RotatedBox<InputPixels>> true_turned_, found_turned_;
+  std::vector<GaussianBox> true_shapes_, found_shapes_;
+  std::vector<Mask> true_masks_, found_masks_;
+  std::vector<Points> true_points_, found_points_;
+};
+
+}  // namespace marrow::evaluate

@@ -1,0 +1,13 @@
+// How exactly keypoints are placed by people, as object keypoint similarity weighs their distance.
+#pragma once
+
+#include <vector>
+
+namespace marrow {
+
+// One a point, relative to the object's size. Of COCO's 17 points of persons those that were measured; of
+// other points, or where a point has two numbers, 1 / their number.
+// Source: COCO's keypoint evaluation, Ronchi and Perona 2017.
+std::vector<double> keypoint_sigmas(int points, int numbers);
+
+}  // namespace marrow

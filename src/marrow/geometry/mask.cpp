@@ -1,0 +1,88 @@
+#include "marrow/geometry/mask.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace marrow {
+namespace {
+
+constexpr int kFirstLetter = 48;
+constexpr int kGroupBits = 5;
+constexpr int64_t kMore = 32, kSign = 16;
+constexpr int kMostGroups = 8;  // of a number
+
+}  // namespace
+
+int64_t Mask::area() const {
+  return std::accumulate(pixels.begin(), pixels.end(), int64_t{0});
+}
+
+bool Mask::is_empty() const {
+  return std::ranges::find(pixels, 1) == pixels.end();
+}
+
+RunLengths run_lengths(const Mask& mask) {
+  RunLengths runs = {0};
+  uint8_t current = 0;
+  for (int x = 0; x < mask.size.width; ++x)
+    for (int y = 0; y < mask.size.height; ++y) {
+      if (mask.at(x, y) != current) {
+        runs.push_back(0);
+        current = mask.at(x, y);
+      }
+      ++runs.back();
+    }
+  return runs;
+}
+
+std::optional<Mask> mask_of_runs(const RunLengths& runs, Size size) {
+  Mask mask(size);
+  const auto height = static_cast<uint64_t>(size.height);
+  const uint64_t total = mask.pixels.size();
+  uint64_t at = 0;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i] > total - at) return {};
+    for (const uint64_t end = at + runs[i]; at < end; ++at)
+      if (i % 2 == 1) mask.at(static_cast<int>(at / height), static_cast<int>(at % height)) = 1;
+  }
+  if (at != total) return {};
+  return mask;
+}
+
+std::string compressed_runs(const RunLengths& runs) {
+  std::string text;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    int64_t rest = runs[i];
+    if (i > 2) rest -= runs[i - 2];
+    for (bool more = true; more;) {
+      int64_t group = rest & (kMore - 1);
+      rest >>= kGroupBits;
+      more = (group & kSign) != 0 ? rest != -1 : rest != 0;
+      if (more) group |= kMore;
+      text += static_cast<char>(group + kFirstLetter);
+    }
+  }
+  return text;
+}
+
+std::optional<RunLengths> parse_runs(std::string_view text, size_t most) {
+  RunLengths runs;
+  for (size_t i = 0; i < text.size();) {
+    int64_t number = 0;
+    int groups = 0;
+    for (bool more = true; more; ++groups) {
+      if (i == text.size() || groups == kMostGroups) return {};
+      const int64_t group = text[i++] - kFirstLetter;
+      if (group < 0 || group >= 2 * kMore) return {};
+      number |= (group & (kMore - 1)) << (kGroupBits * groups);
+      more = (group & kMore) != 0;
+      if (!more && (group & kSign) != 0) number |= -(int64_t{1} << (kGroupBits * (groups + 1)));
+    }
+    if (runs.size() > 2) number += runs[runs.size() - 2];
+    if (number < 0 || number > UINT32_MAX || runs.size() == most) return {};
+    runs.push_back(static_cast<uint32_t>(number));
+  }
+  return runs;
+}
+
+}  // namespace marrow

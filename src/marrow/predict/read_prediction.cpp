@@ -1,0 +1,74 @@
+#include "marrow/predict/read_prediction.h"
+
+#include "marrow/detect/rotated_nms.h"
+
+namespace marrow::predict {
+namespace {
+
+detect::PredictionColumn column_of(const ImagePrediction& image, int64_t anchor) {
+  return {image.prediction, image.anchors, anchor};
+}
+
+ImageFindings turned_boxes(const ImagePrediction& image, const detect::NmsOptions& nms) {
+  ImageFindings findings;
+  for (const detect::RotatedDetection& found :
+       detect::rotated_suppression(image.prediction, image.decode.classes, image.anchors, nms)) {
+    const RotatedBox<ImagePixels> box = to_image(found.box, image.ratio_pad);
+    findings.detections.push_back({box.bounds(), found.confidence, found.class_id, found.anchor});
+    findings.extras.rotated.push_back(box);
+  }
+  return findings;
+}
+
+std::vector<Mask> masks_of(const ImagePrediction& image, std::span<const detect::InputDetection> detections,
+                           MaskSize size) {
+  std::vector<detect::MaskRequest> requests;
+  for (const detect::InputDetection& found : detections)
+    requests.push_back(
+        {detect::numbers_of(column_of(image, found.anchor), 4 + image.decode.classes, image.prototypes.count),
+         size == MaskSize::kInput ? found.box.corners()
+                                  : to_image(found.box, image.ratio_pad, image.picture).corners()});
+  return size == MaskSize::kInput ? detect::input_masks(image.prototypes, requests, image.network)
+                                  : detect::image_masks(image.prototypes, requests, image.picture);
+}
+
+void add_masks(const ImagePrediction& image, std::vector<detect::InputDetection>& detections,
+               const ReadOptions& options, detect::DetectionExtras& extras) {
+  std::vector<Mask> masks = masks_of(image, detections, options.masks);
+  size_t kept = 0;
+  for (size_t i = 0; i < masks.size(); ++i) {
+    if (masks[i].is_empty()) continue;
+    detections[kept++] = detections[i];
+    extras.masks.push_back(std::move(masks[i]));
+  }
+  detections.resize(kept);
+  if (options.masks == MaskSize::kInput) extras.mask_place = image.ratio_pad;
+  if (!options.outlines) return;
+  for (const Mask& mask : extras.masks)
+    extras.outlines.push_back(detect::to_image(detect::mask_outline(mask), extras.mask_place, image.picture));
+}
+
+}  // namespace
+
+ImageFindings read_prediction(const ImagePrediction& image, const ReadOptions& options) {
+  const DetectDecode& decode = image.decode;
+  if (decode.extra == DetectExtra::kAngle) return turned_boxes(image, options.nms);
+  std::vector<detect::InputDetection> detections =
+      detect::find_detections(image.prediction, decode.classes, image.anchors, options.nms);
+  ImageFindings findings;
+  if (decode.extra == DetectExtra::kCoefficients) add_masks(image, detections, options, findings.extras);
+  if (const int numbers = numbers_of_point(decode.extra); numbers > 1) {
+    findings.extras.visibility = numbers == 3;
+    for (const detect::InputDetection& found : detections)
+      findings.extras.keypoints.push_back(
+          detect::to_image(detect::keypoints_of(column_of(image, found.anchor), 4 + decode.classes,
+                                                decode.extra_channels, numbers),
+                           image.ratio_pad, image.picture));
+  }
+  for (const detect::InputDetection& found : detections)
+    findings.detections.push_back(
+        detect::with_box(found, to_image(found.box, image.ratio_pad, image.picture)));
+  return findings;
+}
+
+}  // namespace marrow::predict

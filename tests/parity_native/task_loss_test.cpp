@@ -1,0 +1,188 @@
+// The losses of segmentation, keypoints and turned boxes, their assignments and gradients, against
+// golden/tasks/loss.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "marrow/loss/pose_loss.h"
+#include "marrow/loss/segment_loss.h"
+#include "marrow/loss/turned_loss.h"
+#include "support/head_maps.h"
+#include "support/recorded_loss.h"
+
+namespace marrow {
+namespace {
+
+using testing::HeadMaps;
+using testing::MapList;
+using testing::RecordedLoss;
+
+struct Tolerance {
+  double loss = testing::kLoss, absolute = testing::kGradientAbsolute, relative = testing::kGradientRelative;
+};
+// What float32 leaves of the probabilistic IoU: golden/tasks/README.md.
+constexpr Tolerance kTurned = {.loss = 1e-4, .absolute = 1e-4};
+
+// A case's maps and where their gradients go.
+struct TaskMaps {
+  TaskMaps(const RecordedLoss& recorded, const std::string& extra, int64_t lanes)
+      : head(testing::head_maps_of<float>(recorded.maps(), recorded.classes, lanes)),
+        head_gradients(testing::head_maps_of<float>(recorded.maps(), recorded.classes, lanes)),
+        targets(recorded.targets()) {
+    std::vector<Tensor> tensors;
+    while (recorded.has(extra + std::to_string(tensors.size())))
+      tensors.push_back(recorded[extra + std::to_string(tensors.size())]);
+    extras = testing::map_list_of<float>(tensors, lanes);
+    extra_gradients = testing::map_list_of<float>(tensors, lanes);
+    head_views = head.views();
+    gradient_views = head_gradients.mutable_views();
+    extra_views = extras.views();
+    extra_gradient_views = extra_gradients.mutable_views();
+  }
+  loss::DetectionLossInput<float> input() const {
+    return {.maps = head_views, .targets = targets, .gradients = gradient_views};
+  }
+
+  HeadMaps<float> head, head_gradients;
+  Tensor targets;
+  MapList<float> extras, extra_gradients;
+  std::vector<loss::LevelMaps<const float>> head_views;
+  std::vector<loss::LevelMaps<float>> gradient_views;
+  std::vector<loss::MapView<const float>> extra_views;
+  std::vector<loss::MapView<float>> extra_gradient_views;
+};
+
+void expect_close(std::span<const float> found, std::span<const float> wanted, const Tolerance& tolerance,
+                  const std::string& name) {
+  ASSERT_EQ(found.size(), wanted.size()) << name;
+  double excess = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const double value = wanted[i];
+    const double off =
+        std::abs(double{found[i]} - value) - (tolerance.absolute + tolerance.relative * std::abs(value));
+    if (!(off <= excess)) excess = off;  // a NaN stays
+  }
+  EXPECT_LE(excess, 0) << name;
+}
+
+void expect_map(const testing::Map<float>& found, const Tensor& wanted, const Tolerance& tolerance,
+                const std::string& name) {
+  std::vector<float> numbers;
+  found.for_each([&](float number) { numbers.push_back(number); });
+  expect_close(numbers, wanted.values(), tolerance, name);
+}
+
+void expect_task_gradients(const TaskMaps& maps, const RecordedLoss& recorded, const std::string& extra,
+                           const Tolerance& tolerance) {
+  for (size_t l = 0; l < maps.head_gradients.levels().size(); ++l) {
+    const std::string level = std::to_string(l);
+    expect_close(joined(maps.head_gradients.levels()[l]).values(), recorded["grad_feat" + level].values(),
+                 tolerance, "feat" + level);
+    expect_map(maps.extra_gradients.maps[l], recorded["grad_" + extra + level], tolerance, extra + level);
+  }
+}
+
+template <size_t Count>
+void expect_task_terms(const std::array<double, Count>& found, const RecordedLoss& recorded,
+                       double tolerance) {
+  const Tensor& wanted = recorded["loss"];
+  ASSERT_EQ(wanted.size(), static_cast<int64_t>(Count));
+  for (size_t i = 0; i < Count; ++i)
+    EXPECT_NEAR(found[i], wanted.values()[i], tolerance * std::abs(wanted.values()[i])) << i;
+}
+
+// The recorded foreground of positive weight, and the object that each is of.
+void expect_task_assignment(const loss::DetectionAssignment& found, const RecordedLoss& recorded) {
+  const Tensor &positive = recorded["fg_positive"], &objects = recorded["target_gt_idx"];
+  const Tensor &scores = recorded["target_scores"], &labels = recorded["target_labels"];
+  const auto* marks = reinterpret_cast<const uint8_t*>(positive.bytes());
+  const auto anchors = static_cast<size_t>(positive.dim(1)), classes = static_cast<size_t>(recorded.classes);
+  std::vector<uint8_t> seen(static_cast<size_t>(positive.size()), 0);
+  for (size_t image = 0; image < found.images.size(); ++image)
+    for (const loss::AssignedAnchor& assigned : found.images[image].foreground) {
+      if (!(assigned.weight > 0)) continue;
+      const size_t place = image * anchors + static_cast<size_t>(assigned.anchor);
+      seen[place] = 1;
+      ASSERT_EQ(marks[place], 1);
+      const auto label = static_cast<size_t>(labels.values<int64_t>()[place]);
+      EXPECT_NEAR(assigned.weight, scores.values()[place * classes + label], testing::kScores);
+      // The recorded numbers are among the image's rows that were kept.
+      EXPECT_EQ(assigned.object - found.objects.first[image], objects.values<int64_t>()[place]);
+    }
+  EXPECT_TRUE(std::ranges::equal(seen, std::span(marks, seen.size())));
+}
+
+void run_segment(const RecordedLoss& recorded, int64_t lanes) {
+  const TaskMaps maps(recorded, "coefficients", lanes);
+  const auto prototypes = testing::map_list_of<float>({recorded["prototypes"]}, lanes);
+  const auto gradients = testing::map_list_of<float>({recorded["prototypes"]}, lanes);
+  const loss::SegmentLossInput<float> input = {.detection = maps.input(),
+                                               .coefficients = maps.extra_views,
+                                               .prototypes = prototypes.views()[0],
+                                               .masks = recorded["masks"],
+                                               .overlapping = recorded.description.at("overlap_mask"),
+                                               .coefficient_gradients = maps.extra_gradient_views,
+                                               .prototype_gradient = gradients.mutable_views()[0]};
+  const loss::SegmentLoss loss(recorded.classes, recorded.reg_max, recorded.strides, recorded.options);
+  const loss::DetectionAssignment assignment = loss.assign(input);
+  EXPECT_EQ(assignment.foreground(), recorded.description.at("n_fg").get<int64_t>());
+  expect_task_terms(loss.terms(input, assignment), recorded, testing::kLoss);
+  expect_task_gradients(maps, recorded, "coefficients", {});
+  expect_map(gradients.maps[0], recorded["grad_prototypes"], {}, "prototypes");
+  expect_task_assignment(assignment, recorded);
+}
+
+void run_pose(const RecordedLoss& recorded, int64_t lanes) {
+  const TaskMaps maps(recorded, "keypoints_raw", lanes);
+  const nlohmann::json& gains = recorded.description.at("hyp");
+  loss::PoseLossOptions options = {.detection = recorded.options,
+                                   .points = recorded.description.at("kpt_shape").at(0),
+                                   .numbers = recorded.description.at("kpt_shape").at(1),
+                                   .pose_gain = gains.at("pose"),
+                                   .visibility_gain = gains.at("kobj")};
+  if (const nlohmann::json& sigmas = recorded.description.at("sigmas"); sigmas.is_array())
+    options.sigmas = sigmas.get<std::vector<double>>();
+  const loss::PoseLossInput<float> input = {.detection = maps.input(),
+                                            .points = maps.extra_views,
+                                            .keypoints = recorded["keypoints"],
+                                            .point_gradients = maps.extra_gradient_views};
+  const loss::PoseLoss loss(recorded.classes, recorded.reg_max, recorded.strides, options);
+  const loss::DetectionAssignment assignment = loss.assign(input);
+  EXPECT_EQ(assignment.foreground(), recorded.description.at("n_fg").get<int64_t>());
+  expect_task_terms(loss.terms(input, assignment), recorded, testing::kLoss);
+  expect_task_gradients(maps, recorded, "keypoints_raw", {});
+  expect_task_assignment(assignment, recorded);
+}
+
+void run_turned(const RecordedLoss& recorded, int64_t lanes) {
+  const TaskMaps maps(recorded, "angles", lanes);
+  const loss::TurnedLossInput<float> input = {
+      .detection = maps.input(), .angles = maps.extra_views, .angle_gradients = maps.extra_gradient_views};
+  const loss::TurnedLoss loss(
+      recorded.classes, recorded.reg_max, recorded.strides,
+      {.detection = recorded.options, .angle_gain = recorded.description.at("hyp").at("angle")});
+  const loss::DetectionAssignment assignment = loss.assign(input);
+  expect_task_terms(loss.terms(input, assignment), recorded, kTurned.loss);
+  expect_task_gradients(maps, recorded, "angles", kTurned);
+  expect_task_assignment(assignment, recorded);
+}
+
+TEST(parity_native_task_loss, CasesMatch) {
+  testing::for_each_recorded_loss("tasks/loss/cases.json", Rules::k84, [](const RecordedLoss& recorded) {
+    const std::string task = recorded.description.at("task");
+    for (const int64_t lanes : {1, 8, 16}) {
+      SCOPED_TRACE(lanes);
+      if (task == "segment")
+        run_segment(recorded, lanes);
+      else if (task == "pose")
+        run_pose(recorded, lanes);
+      else if (task == "obb")
+        run_turned(recorded, lanes);
+      else
+        ADD_FAILURE() << "unknown task " << task;
+    }
+  });
+}
+
+}  // namespace
+}  // namespace marrow
