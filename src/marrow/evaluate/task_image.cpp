@@ -224,13 +224,16 @@ void TaskImage::add_entries(CocoOverlaps& overlaps,
 CocoOverlaps TaskImage::coco_turned() const {
   CocoOverlaps overlaps;
   std::vector<Quadrilateral> truth, found;
-  const auto add = [&](const RotatedBox<InputPixels>& box, auto& corners, auto& areas) {
-    corners.push_back(corners_in_image(box, image_.ratio_pad));
+  for (const auto& box : true_turned_) {
+    truth.push_back(corners_in_image(box, image_.ratio_pad));
     const RotatedBox<ImagePixels> moved = to_image(box, image_.ratio_pad);
-    areas.push_back(double{moved.width} * double{moved.height});
-  };
-  for (const auto& box : true_turned_) add(box, truth, overlaps.truth_areas);
-  for (const auto& box : found_turned_) add(box, found, overlaps.found_areas);
+    overlaps.truth_areas.push_back(double{moved.width} * double{moved.height});
+  }
+  // COCO's tools take the bounds of what has no area of its own.
+  for (const auto& box : found_turned_) {
+    found.push_back(corners_in_image(box, image_.ratio_pad));
+    overlaps.found_areas.push_back(to_image(box, image_.ratio_pad).bounds().area());
+  }
   add_entries(overlaps, [&](size_t i, size_t d) { return polygon_iou(truth[i], found[d]); });
   return overlaps;
 }
@@ -268,7 +271,7 @@ std::vector<Mask> TaskImage::masks_in_image() const {
     requests.push_back({detect::numbers_of({prediction(), anchors(), found.anchor}, 4 + head_.decode.classes,
                                            prototypes.count),
                         to_image(found.box, image_.ratio_pad, picture).corners()});
-  return detect::image_masks(prototypes, requests, picture);
+  return detect::placed_masks(prototypes, requests, picture, image_.network(), image_.ratio_pad);
 }
 
 std::vector<std::string> TaskImage::fields() const {
