@@ -97,6 +97,10 @@ void Watch::see(Frame frame) {
   ++run_.frames;
 }
 
+void Watch::miss() {
+  if (tracks_) tracks_->next({}, nullptr);
+}
+
 void Watch::say(const Frame& frame, Size picture, const FrameDetections& found,
                 const std::vector<detect::Detection>& shown) const {
   std::string line =

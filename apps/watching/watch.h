@@ -47,6 +47,8 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
 
   void see(Frame frame);
+  // A frame that could not be read: time goes on for what is followed.
+  void miss();
   // After the last frame: counts, and the comparison with the truth.
   void finish();
 

@@ -84,6 +84,22 @@ TEST_F(Track, DrawsAndSavesFrames) {
   EXPECT_SAYS(recorded.out, "image 3/3 in/f3.png: 2 objects");
 }
 
+TEST_F(Track, CountsFramesThatCannotBeRead) {
+  detections();
+  fs::create_directory(folder_ / "in");
+  for (int i = 1; i <= 4; ++i)
+    testing::write_text(folder_ / "in" / fmt::format("f{}.png", i),
+                        i == 2 ? "broken" : image::encode_png(image::draw_scene(80, 60, 1).pixels()));
+  const ProgramResult result =
+      track({"--detections", "det.txt", "--source", "in", "--no-save", "--mot", "out.txt"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_SAYS(result.err, "image 2/4 skipped: in/f2.png");
+  EXPECT_SAYS(result.err, "1 of 4 images could not be read");
+  const std::string tracks = testing::read_text(folder_ / "out.txt");
+  EXPECT_EQ(tracks.find("\n2,"), std::string::npos);
+  EXPECT_SAYS(tracks, "\n4,");
+}
+
 TEST_F(Track, MeetsTheRecordedSequences) {
   const auto files = testing::golden_files("track/sequences", {".json"});
   MARROW_NEEDS_GOLDEN(files, "recorded sequences of tracks");

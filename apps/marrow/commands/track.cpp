@@ -58,6 +58,7 @@ int track_frames(const TrackFlags& flags) {
     } catch (const Error& error) {
       fmt::print(stderr, "marrow: image {}/{} skipped: {}\n", place + 1, pictures.size(), error.what());
       ++unread;
+      watch.miss();
       continue;
     }
     watch.see(std::move(frame));

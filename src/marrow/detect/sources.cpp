@@ -23,10 +23,6 @@ constexpr std::array kImageSuffixes = {".bmp", ".dng",  ".jpeg", ".jpg", ".mpo",
 constexpr std::array kSchemes = {"rtsp://", "rtmp://", "http://", "https://", "tcp://", "udp://"};
 constexpr size_t kMaxListBytes = 1 << 28;
 
-bool is_image(const fs::path& path) {
-  return has_image_suffix(path);
-}
-
 constexpr std::array kVideoSuffixes = {".asf", ".avi",  ".gif", ".m4v", ".mkv", ".mov",
                                        ".mp4", ".mpeg", ".mpg", ".ts",  ".wmv", ".webm"};
 
@@ -51,7 +47,7 @@ std::vector<fs::path> files_in_folder(const fs::path& folder, IsWanted wanted) {
 }
 
 std::vector<fs::path> images_in_folder(const fs::path& folder) {
-  std::vector<fs::path> paths = files_in_folder(folder, is_image);
+  std::vector<fs::path> paths = files_in_folder(folder, has_image_suffix);
   if (paths.empty()) {
     throw Error(
         ErrorKind::kFile,
@@ -82,7 +78,7 @@ std::vector<fs::path> files_matching(const std::string& pattern, IsWanted wanted
 }
 
 std::vector<fs::path> images_matching(const std::string& pattern) {
-  std::vector<fs::path> paths = files_matching(pattern, is_image);
+  std::vector<fs::path> paths = files_matching(pattern, has_image_suffix);
   if (paths.empty()) throw Error(ErrorKind::kFile, fmt::format("{}: the pattern matches no images", pattern));
   return paths;
 }
@@ -110,10 +106,10 @@ std::vector<fs::path> images_listed(const fs::path& list) {
 std::vector<fs::path> videos_alone(const std::string& source) {
   std::error_code ignored;
   if (fs::is_directory(source, ignored))
-    return files_in_folder(source, is_image).empty() ? files_in_folder(source, is_video)
-                                                     : std::vector<fs::path>();
-  return files_matching(source, is_image).empty() ? files_matching(source, is_video)
-                                                  : std::vector<fs::path>();
+    return files_in_folder(source, has_image_suffix).empty() ? files_in_folder(source, is_video)
+                                                             : std::vector<fs::path>();
+  return files_matching(source, has_image_suffix).empty() ? files_matching(source, is_video)
+                                                          : std::vector<fs::path>();
 }
 
 // https://host/photo.jpg

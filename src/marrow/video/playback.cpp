@@ -54,13 +54,15 @@ void Playback::open() {
 void Playback::play(FrameReader& reader) {
   // After a pause the time stamps go on where the clock is.
   const double begin = began_ ? began_->seconds() : 0;
+  const int64_t first = number_;
   while (!stop_) {
     std::optional<VideoFrame> frame = reader.next();
     broken_ = broken_before_ + reader.broken_packets();
     if (!frame) return;
     if (options_.live) {
       if (!began_) began_.emplace();
-      frame->number = number_++;
+      frame->number += first - 1;
+      number_ = frame->number + 1;
       frame->seconds += begin;
     }
     if (!queue_.push(std::move(*frame))) return;

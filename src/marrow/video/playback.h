@@ -62,7 +62,7 @@ class Playback {
   std::unique_ptr<FrameReader> reader_;
   std::atomic<double> frame_rate_ = kDefaultRate, duration_ = 0;
   std::atomic<int64_t> broken_ = 0, reconnections_ = 0;
-  int64_t number_ = 0;  // of a live source, over all connections
+  int64_t number_ = 0;  // of a live source's next frame, over all connections, from 0
   int64_t broken_before_ = 0;
   std::optional<Stopwatch> began_;  // since the first frame of a live source
   std::thread thread_;
