@@ -115,31 +115,36 @@ struct LayerScratch {
   }
 };
 
-void run_multiply(::benchmark::State& state, const Layer& layer, const Peaks& peaks) {
+// With `pairs` the same of pairs of bfloat16, in half the room; their rows lie as far apart as floats do.
+void run_multiply(::benchmark::State& state, const Layer& layer, bool pairs, const Peaks& peaks) {
   const Kernels& kernels = peaks.kernels;
   LayerScratch s(layer, kernels);
+  const auto multiply = pairs ? kernels.multiply_pairs : kernels.multiply;
+  const int64_t block_channels = pairs ? s.lanes / 2 : s.lanes;
   report_products(state, peaks, static_cast<double>(s.pixels * s.inputs * s.outputs * s.lanes * s.taps), [&] {
     const float* weights = s.weights.data();
     for (int first = 0; first < s.outputs;) {
       const int group = next_group(s.outputs - first, kernels.output_group);
       for (int64_t row = 0; row < layer.rows; ++row)
-        kernels.multiply({s.x.data() + row * layer.stride * s.row, s.block, layer.stride * s.lanes, s.inputs,
-                          kernels.lanes, s.offsets.data(), static_cast<int>(s.taps), weights, group,
-                          s.y.data() + (first * s.pixels + row * layer.width) * s.lanes, s.pixels * s.lanes,
-                          s.lanes, layer.width});
-      weights += group * s.lanes * s.inputs * s.lanes * s.taps;
+        multiply({s.x.data() + row * layer.stride * s.row, s.block, layer.stride * block_channels, s.inputs,
+                  static_cast<int>(block_channels), s.offsets.data(), static_cast<int>(s.taps), weights,
+                  group, s.y.data() + (first * s.pixels + row * layer.width) * s.lanes, s.pixels * s.lanes,
+                  s.lanes, layer.width});
+      weights += group * s.lanes * s.inputs * block_channels * s.taps;
       first += group;
     }
   });
 }
 
-void run_outer(::benchmark::State& state, const Layer& layer, const Peaks& peaks) {
+void run_outer(::benchmark::State& state, const Layer& layer, bool pairs, const Peaks& peaks) {
   LayerScratch s(layer, peaks.kernels);
+  const auto outer = pairs ? peaks.kernels.outer_pairs : peaks.kernels.outer;
+  const int64_t x_step = pairs ? s.lanes : layer.stride * s.lanes;
+  const int64_t pixels = pairs ? (layer.width + 1) / 2 : layer.width;
   report_products(state, peaks, static_cast<double>(s.pixels * s.inputs * s.outputs * s.lanes * s.taps), [&] {
     for (const int64_t offset : s.offsets)
-      peaks.kernels.outer({s.y.data(), s.pixels * s.lanes, layer.width * s.lanes, s.outputs,
-                           s.x.data() + offset, s.block, layer.stride * s.row, layer.stride * s.lanes,
-                           s.inputs, layer.rows, layer.width, s.acc.data(), s.inputs * s.lanes});
+      outer({s.y.data(), s.pixels * s.lanes, layer.width * s.lanes, s.outputs, s.x.data() + offset, s.block,
+             layer.stride * s.row, x_step, s.inputs, layer.rows, pixels, s.acc.data(), s.inputs * s.lanes});
   });
 }
 
@@ -254,8 +259,12 @@ void add_all(const Peaks& peaks) {
   for (const Layer& layer : kLayers) {
     const std::string name = fmt::format("{0}x{0}/{1} {2}->{3} at {4}x{5}", layer.kernel, layer.stride,
                                          layer.in, layer.out, layer.rows, layer.width);
-    add("multiply " + name, run_multiply, layer, peaks);
-    add("outer " + name, run_outer, layer, peaks);
+    for (const bool pairs : {false, true}) {
+      if (pairs && kernels.multiply_pairs == nullptr) continue;
+      const std::string of = pairs ? " of bf16" : "";
+      add("multiply " + name + of, run_multiply, layer, pairs, peaks);
+      add("outer " + name + of, run_outer, layer, pairs, peaks);
+    }
   }
   for (const int kernel : {3, 5, 7})
     for (const int stride : {1, 2})
