@@ -12,13 +12,16 @@ class Pointwise final : public DenseConvolution {
  public:
   Pointwise(const ConvolutionSetting& setting, std::span<const Map> maps, int lanes)
       : DenseConvolution(setting, maps, lanes) {
+    constexpr int64_t kLeast = 48, kMost = 384, kTile = 12;
+    total_ = reader().images() * reader().pixels();
     // Pairs take half the room. Where matrices are large, adding to their gradients takes longer than pairs'
-    // products unless a chunk is long.
-    const int64_t cache_floats = (pairs_ ? 64 : 32) * 1024, least = pairs_ ? 144 : 48;
-    constexpr int64_t kMost = 384, kTile = 12;
+    // products unless a chunk is long; but all shares want one.
+    constexpr int64_t kLongChunk = 144;
+    const int64_t cache_floats = (pairs_ ? 64 : 32) * 1024;
+    const int64_t least =
+        pairs_ ? std::clamp(total_ / kMostShares / kTile * kTile, kLeast, kLongChunk) : kLeast;
     const int64_t blocks = reader().blocks() + out_blocks_;
     pixels_ = std::clamp(cache_floats / (blocks * lanes_) / kTile * kTile, least, kMost);
-    total_ = reader().images() * reader().pixels();
     pixels_ = std::min(pixels_, total_);
     chunks_ = (total_ + pixels_ - 1) / pixels_;
   }
