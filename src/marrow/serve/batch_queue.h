@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "marrow/serve/metrics.h"
@@ -80,12 +81,14 @@ class BatchQueue {
 class Admission {
  public:
   Admission(std::shared_ptr<ModelMetrics> metrics, size_t most) : metrics_(std::move(metrics)), most_(most) {}
-  ~Admission() { metrics_->leave(pictures_); }
+  ~Admission() { release(); }
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
 
   // Places for so many in all. Throws HttpError{503} where there are not so many left.
   void grow_to(size_t pictures);
+  // Gives up all of them.
+  void release() { metrics_->leave(std::exchange(pictures_, 0)); }
 
  private:
   std::shared_ptr<ModelMetrics> metrics_;

@@ -67,6 +67,8 @@ void Call::answer(Response response) {
   }
   if (!timing_.empty()) response.fields.push_back({"Server-Timing", timing_});
   finish(response.status);
+  // Before the answer, so that who has it finds room for the next request.
+  admission_.release();
   exchange_->answer(std::move(response));
 }
 
