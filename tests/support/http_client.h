@@ -13,6 +13,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "marrow/base/text.h"
 
@@ -120,6 +121,16 @@ inline std::string http_request(std::string_view method, std::string_view target
                         std::string(fields);
   if (!body.empty() || method == "POST") request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   return request + "\r\n" + std::string(body);
+}
+
+// Waits until it holds, for at most ten seconds.
+template <class Condition>
+bool eventually(const Condition& condition) {
+  for (int i = 0; i < 1000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return condition();
 }
 
 }  // namespace marrow::testing

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "marrow/serve/http/server.h"
+#include "support/http_client.h"
 
 namespace marrow::testing {
 
@@ -83,15 +84,5 @@ class EchoServer {
   }
   std::thread thread_;
 };
-
-// Waits until it holds, for at most ten seconds.
-template <class Condition>
-bool eventually(const Condition& condition) {
-  for (int i = 0; i < 1000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return condition();
-}
 
 }  // namespace marrow::testing
