@@ -108,24 +108,30 @@ void TaskImage::read_masks() {
   const Tensor& masks = image_.batch.masks;
   const auto pixels = masks.values<int32_t>();
   const Size given = {static_cast<int>(masks.dim(2)), static_cast<int>(masks.dim(1))};
+  std::vector<Mask> truth;
   for (size_t i = 0; i < truth_.size(); ++i) {
     Mask mask(given);
     const size_t plane = static_cast<size_t>(image_.image) * mask.pixels.size();
     for (size_t k = 0; k < mask.pixels.size(); ++k)
       mask.pixels[k] = pixels[plane + k] == static_cast<int32_t>(i) + 1;
-    true_masks_.push_back(resized(mask, size));
+    truth.push_back(resized(mask, size));
   }
   const float x = static_cast<float>(size.width) / static_cast<float>(network.width);
   const float y = static_cast<float>(size.height) / static_cast<float>(network.height);
-  std::vector<detect::MaskRequest> requests;
-  for (const detect::InputDetection& found : detections_) {
-    const detect::PredictionColumn column = {prediction(), anchors(), found.anchor};
-    const Box<InputPixels>& box = found.box;
-    requests.push_back({detect::numbers_of(column, 4 + head_.decode.classes, prototypes.count),
-                        {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}});
+  mask_ious_.assign(truth_.size() * detections_.size(), 0);
+  for (size_t d = 0; d < detections_.size(); ++d) {
+    const detect::PredictionColumn column = {prediction(), anchors(), detections_[d].anchor};
+    const Box<InputPixels>& box = detections_[d].box;
+    const detect::MaskRequest request = {
+        detect::numbers_of(column, 4 + head_.decode.classes, prototypes.count),
+        {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}};
+    const Mask mask = (head_.fine_masks ? detect::image_masks(prototypes, std::span(&request, 1), size)
+                                        : detect::prototype_masks(prototypes, std::span(&request, 1)))
+                          .front();
+    for (size_t i = 0; i < truth_.size(); ++i)
+      if (truth_[i].class_id == detections_[d].class_id)
+        mask_ious_[i * detections_.size() + d] = mask_iou(truth[i], mask);
   }
-  found_masks_ = head_.fine_masks ? detect::image_masks(prototypes, requests, size)
-                                  : detect::prototype_masks(prototypes, requests);
 }
 
 void TaskImage::read_keypoints() {
@@ -153,7 +159,7 @@ Overlap TaskImage::overlap() const {
 
 Overlap TaskImage::second_overlap() const {
   if (head_.second() == SecondBlock::kMasks)
-    return [this](size_t i, size_t d) { return mask_iou(true_masks_[i], found_masks_[d]); };
+    return [this](size_t i, size_t d) { return mask_ious_[i * detections_.size() + d]; };
   if (head_.second() == SecondBlock::kKeypoints)
     return [this](size_t i, size_t d) {
       return keypoint_similarity(true_points_[i], found_points_[d], head_.sigmas,

@@ -111,26 +111,25 @@ std::vector<size_t> TaskImage::labels_of_truth() const {
   return found;
 }
 
-std::vector<Mask> TaskImage::masks_in_image() const {
+Mask TaskImage::mask_in_image(size_t detection) const {
   const Size picture = {image_.labels.width, image_.labels.height};
+  const detect::InputDetection& found = detections_[detection];
   const detect::Prototypes prototypes = this->prototypes();
-  std::vector<detect::MaskRequest> requests;
-  for (const detect::InputDetection& found : detections_)
-    requests.push_back({detect::numbers_of({prediction(), anchors(), found.anchor}, 4 + head_.decode.classes,
-                                           prototypes.count),
-                        to_image(found.box, image_.ratio_pad, picture).corners()});
-  return detect::placed_masks(prototypes, requests, picture, image_.network(), image_.ratio_pad);
+  const detect::MaskRequest request = {
+      detect::numbers_of({prediction(), anchors(), found.anchor}, 4 + head_.decode.classes, prototypes.count),
+      to_image(found.box, image_.ratio_pad, picture).corners()};
+  return detect::placed_masks(prototypes, std::span(&request, 1), picture, image_.network(), image_.ratio_pad)
+      .front();
 }
 
 std::vector<std::string> TaskImage::fields() const {
   const Size picture = {image_.labels.width, image_.labels.height};
   std::vector<std::string> fields;
-  if (head_.second() == SecondBlock::kMasks)
-    for (const Mask& mask : masks_in_image())
-      fields.push_back(nlohmann::json{{"size", {picture.height, picture.width}},
-                                      {"counts", compressed_runs(run_lengths(mask))}}
-                           .dump()
-                           .insert(0, "\"segmentation\": "));
+  for (size_t d = 0; d < detections_.size() && head_.second() == SecondBlock::kMasks; ++d)
+    fields.push_back("\"segmentation\": " +
+                     nlohmann::json{{"size", {picture.height, picture.width}},
+                                    {"counts", compressed_runs(run_lengths(mask_in_image(d)))}}
+                         .dump());
   for (const Points& points : found_points_) {
     nlohmann::json numbers = nlohmann::json::array();
     for (const auto& [x, y, visibility] : detect::to_image(points, image_.ratio_pad, picture)) {
@@ -162,13 +161,18 @@ CocoOverlaps TaskImage::coco_masks() const {
     truth.push_back(mask_of_label(image_.labels, label));
     overlaps.truth_areas.push_back(static_cast<double>(truth.back().area()));
   }
-  const std::vector<Mask> found = masks_in_image();
-  for (const Mask& mask : found) overlaps.found_areas.push_back(static_cast<double>(mask.area()));
-  add_entries(overlaps, [&](size_t i, size_t d) {
-    const auto shared = static_cast<double>(shared_pixels(truth[i], found[d]));
-    const double all = overlaps.truth_areas[i] + overlaps.found_areas[d] - shared;
-    return all == 0 ? 0 : shared / all;
-  });
+  // One mask at a time: those of a large image would fill the memory.
+  for (size_t d = 0; d < detections_.size(); ++d) {
+    const Mask mask = mask_in_image(d);
+    const auto area = static_cast<double>(mask.area());
+    overlaps.found_areas.push_back(area);
+    for (size_t i = 0; i < truth_.size(); ++i) {
+      if (truth_[i].class_id != detections_[d].class_id) continue;
+      const auto shared = static_cast<double>(shared_pixels(truth[i], mask));
+      const double all = overlaps.truth_areas[i] + area - shared;
+      if (all > 0 && shared / all >= kLeastOverlap) overlaps.entries.push_back({d, i, shared / all});
+    }
+  }
   return overlaps;
 }
 
