@@ -30,9 +30,9 @@ TEST(CocoMasks, ThatLieAboutThemselvesAreNone) {
     return outline_of(*file.objects.at(0).mask, picture).points.size();
   };
   EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, 5, 15, 5, 675]})"), 8u);
-  EXPECT_EQ(outline_with(R"({"size": [40, 20], "counts": [100, 5, 15, 5, 675]})"), 0u);   // turned
-  EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, 5, 15, 5, 674]})"), 0u);   // too short
-  EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, 5, 15, 5, 676]})"), 0u);   // too long
+  EXPECT_EQ(outline_with(R"({"size": [40, 20], "counts": [100, 5, 15, 5, 675]})"), 0u);  // turned
+  EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, 5, 15, 5, 674]})"), 0u);  // too short
+  EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, 5, 15, 5, 676]})"), 0u);  // too long
   EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, -5, 705]})"), 0u);
   EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100, 4294967295, 705]})"), 0u);
   EXPECT_EQ(outline_with(R"({"size": [20, 40], "counts": [100.5, 5]})"), 0u);
@@ -92,8 +92,8 @@ TEST_F(CocoTasks, PartsAndKeypointsAreWrittenAgain) {
   EXPECT_EQ(load(again), load(segments));
 
   const std::string pose = object_with(R"("keypoints": [5, 6, 2, 0, 0, 0, 7, 8, 1], "num_keypoints": 2)");
-  const Dataset poses = dataset(
-      file_with(pose, R"("name": "x", "keypoints": ["nose", "left_eye", "right_eye"])"), Task::kPose);
+  const Dataset poses =
+      dataset(file_with(pose, R"("name": "x", "keypoints": ["nose", "left_eye", "right_eye"])"), Task::kPose);
   EXPECT_EQ(poses.skeleton.flip_idx, (std::vector<int>{0, 2, 1}));
   for (const DatasetFormat to : {DatasetFormat::kCoco, DatasetFormat::kYolo}) {
     const auto out = folder_ / format_name(to);
@@ -109,14 +109,16 @@ TEST_F(CocoTasks, PartsAndKeypointsAreWrittenAgain) {
 
 TEST_F(CocoTasks, ObjectsWithoutLabelledKeypointsAreNoPoses) {
   const std::string category = R"("name": "x", "keypoints": ["nose"])";
-  const std::string objects = object_with(R"("keypoints": [0, 0, 0])") + "," + object_with("\"area\": 1") + "," +
-                              object_with(R"("keypoints": [5, 5, 2])");
-  EXPECT_EQ(load_split(dataset(file_with(objects, category), Task::kPose), "train").images.at(0).labels.size(), 1u);
+  const std::string objects = object_with(R"("keypoints": [0, 0, 0])") + "," + object_with("\"area\": 1") +
+                              "," + object_with(R"("keypoints": [5, 5, 2])");
+  EXPECT_EQ(
+      load_split(dataset(file_with(objects, category), Task::kPose), "train").images.at(0).labels.size(), 1u);
   const SplitLabels broken = load_split(
-      dataset(file_with(object_with(R"("keypoints": [5, 5, 2])"), category) , Task::kPose), "train");
+      dataset(file_with(object_with(R"("keypoints": [5, 5, 2])"), category), Task::kPose), "train");
   EXPECT_EQ(broken.images.size(), 1u);
   const std::string message = message_of([&] {
-    load_split(dataset(file_with(object_with(R"("keypoints": [5, 5, 2, 4])"), category), Task::kPose), "train");
+    load_split(dataset(file_with(object_with(R"("keypoints": [5, 5, 2, 4])"), category), Task::kPose),
+               "train");
   });
   EXPECT_NE(message.find("no list of 3 numbers of keypoints"), std::string::npos) << message;
 }

@@ -61,7 +61,8 @@ TEST_P(TaskBatches, HoldWhatTheLossNeeds) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, TaskBatches, ::testing::Values(Task::kDetect, Task::kSegment, Task::kPose, Task::kObb),
+INSTANTIATE_TEST_SUITE_P(All, TaskBatches,
+                         ::testing::Values(Task::kDetect, Task::kSegment, Task::kPose, Task::kObb),
                          [](const auto& info) { return task_name(info.param); });
 
 TEST(TaskTargets, OfATurnedBoxAreItsOwnSidesWhateverItsAngle) {
@@ -77,7 +78,9 @@ TEST(TaskTargets, OfATurnedBoxAreItsOwnSidesWhateverItsAngle) {
 
 TEST(TaskTargets, SeparateMasksAreBounded) {
   std::vector<Object> objects(100'000, Object{0, {}, {{1, 1}, {2, 1}, {2, 2}}});
-  EXPECT_NE(message_of([&] { draw_masks(objects, {640, 640}, {.overlap = false}); }).find("do not fit"),
+  EXPECT_NE(message_of([&] {
+              draw_masks(objects, {640, 640}, {.overlap = false});
+            }).find("do not fit"),
             std::string::npos);
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "marrow/image/resize.h"
 #include "marrow/outline/clipped.h"
 #include "marrow/outline/raster.h"
 #include "marrow/outline/resample.h"
@@ -131,6 +132,27 @@ TEST(Fill, TakesPointsFarAwayAndNoneThatAreNoNumbers) {
   EXPECT_TRUE(fill(std::vector<PixelPoint>{{1, 1}, {kNan, 5}, {5, 5}}, {16, 8}).is_empty());
   EXPECT_TRUE(fill(std::vector<PixelPoint>{{1, 1}, {kInf, 5}, {5, 5}}, {16, 8}).is_empty());
   EXPECT_TRUE(fill({}, {16, 8}).is_empty());
+}
+
+// The shortcut against filling the whole canvas first.
+TEST(FillSmall, IsTheWholeCanvasMadeSmaller) {
+  uint32_t state = 3;
+  const auto draw = [&] {
+    return static_cast<float>((state = state * 1664525u + 1013904223u) >> 24) / 2 - 30;
+  };
+  for (const Size canvas : {Size{64, 48}, Size{61, 47}})
+    for (const int ratio : {2, 3, 4, 8})
+      for (int trial = 0; trial < 60; ++trial) {
+        std::vector<PixelPoint> polygon(3 + static_cast<size_t>(trial % 5));
+        for (PixelPoint& point : polygon) point = {draw(), draw()};
+        const Mask large = fill(polygon, canvas);
+        Mask wanted(Size{canvas.width / ratio, canvas.height / ratio});
+        image::resize_linear(image::ConstPixels{large.pixels.data(), canvas.width, canvas.height, 1,
+                                                static_cast<size_t>(canvas.width)},
+                             image::MutablePixels{wanted.pixels.data(), wanted.size.width, wanted.size.height,
+                                                  1, static_cast<size_t>(wanted.size.width)});
+        EXPECT_EQ(fill_small(polygon, canvas, ratio), wanted) << canvas.width << " " << ratio << " " << trial;
+      }
 }
 
 TEST(Overlap, ShowsTheSmallerOneAndCountsEmptyOnesFirst) {

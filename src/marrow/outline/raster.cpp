@@ -28,6 +28,26 @@ cv::Mat view(Mask& mask) {
   return {mask.size.height, mask.size.width, CV_8UC1, mask.pixels.data()};
 }
 
+Mask fill_corners(const std::vector<cv::Point>& corners, Size picture) {
+  Mask mask(picture);
+  if (corners.empty()) return mask;
+  cv::Mat pixels = view(mask);
+  cv::fillPoly(pixels, std::vector<std::vector<cv::Point>>{corners}, cv::Scalar(1));
+  return mask;
+}
+
+// The rectangle around the points, enlarged to squares of `side` pixels that begin at multiples of it.
+cv::Rect whole_squares(const std::vector<cv::Point>& corners, int side) {
+  if (corners.empty()) return {};
+  cv::Point first = corners.front(), last = first;
+  for (const cv::Point& corner : corners) {
+    first = {std::min(first.x, corner.x), std::min(first.y, corner.y)};
+    last = {std::max(last.x, corner.x), std::max(last.y, corner.y)};
+  }
+  const auto down = [&](int at) { return (at >= 0 ? at : at - side + 1) / side * side; };
+  return {cv::Point(down(first.x), down(first.y)), cv::Point(down(last.x) + side, down(last.y) + side)};
+}
+
 std::vector<std::vector<Point<ImagePixels>>> contours_of(const Mask& mask, int mode) {
   Mask copy = mask;  // OpenCV's reader takes no constant data
   std::vector<std::vector<cv::Point>> contours;
@@ -44,22 +64,28 @@ std::vector<std::vector<Point<ImagePixels>>> contours_of(const Mask& mask, int m
 }  // namespace
 
 Mask fill(std::span<const Point<ImagePixels>> points, Size picture) {
-  Mask mask(picture);
-  const std::vector<cv::Point> corners = whole_pixels(points);
-  if (corners.empty()) return mask;
-  cv::Mat pixels = view(mask);
-  cv::fillPoly(pixels, std::vector<std::vector<cv::Point>>{corners}, cv::Scalar(1));
-  return mask;
+  return fill_corners(whole_pixels(points), picture);
 }
 
 Mask fill_small(std::span<const Point<ImagePixels>> points, Size canvas, int ratio) {
-  Mask whole = fill(points, canvas);
-  if (ratio == 1) return whole;
+  const std::vector<cv::Point> corners = whole_pixels(points);
+  if (ratio == 1) return fill_corners(corners, canvas);
   Mask small(Size{canvas.width / ratio, canvas.height / ratio});
-  const auto row_bytes = [](const Mask& mask) { return static_cast<size_t>(mask.size.width); };
+  const bool is_whole = canvas.width % ratio == 0 && canvas.height % ratio == 0;
+  const cv::Rect all(0, 0, canvas.width, canvas.height);
+  // Where every small pixel is made of its own square of large ones, those around the outline are enough.
+  const cv::Rect part = is_whole ? whole_squares(corners, ratio) & all : all;
+  if (part.empty()) return small;
+  std::vector<cv::Point> inside;
+  inside.reserve(corners.size());
+  for (const cv::Point& corner : corners) inside.push_back(corner - part.tl());
+  const Mask large = fill_corners(inside, {part.width, part.height});
+  const auto width = static_cast<size_t>(small.size.width);
+  const size_t begin = static_cast<size_t>(part.y / ratio) * width + static_cast<size_t>(part.x / ratio);
+  const Size to = is_whole ? Size{part.width / ratio, part.height / ratio} : small.size;
   image::resize_linear(
-      image::ConstPixels{whole.pixels.data(), canvas.width, canvas.height, 1, row_bytes(whole)},
-      image::MutablePixels{small.pixels.data(), small.size.width, small.size.height, 1, row_bytes(small)});
+      image::ConstPixels{large.pixels.data(), part.width, part.height, 1, static_cast<size_t>(part.width)},
+      image::MutablePixels{small.pixels.data() + begin, to.width, to.height, 1, width});
   return small;
 }
 

@@ -260,6 +260,8 @@ class Handler {
                        : !has_box_                    ? "bbox of four numbers"
                                                       : "";
       object_.index = annotations_;
+      object_.outline.points.shrink_to_fit();  // there are hundreds of thousands
+      object_.keypoints.shrink_to_fit();
       file_.objects.push_back(std::move(object_));
     } else if (list_ == List::kCategories) {
       if (category_.id == kNoId || category_.name.empty()) fail("a category without id or name");

@@ -59,7 +59,8 @@ Point<ImagePixels, double> SynthPose::at(double u, double v) const {
 std::array<Point<ImagePixels, double>, 4> corners_of(const SynthPose& pose) {
   static const std::array<Extent, kSynthShapes> extents = [] {
     std::array<Extent, kSynthShapes> all;
-    for (int i = 0; i < kSynthShapes; ++i) all[static_cast<size_t>(i)] = extent_of(static_cast<SynthShape>(i));
+    for (int i = 0; i < kSynthShapes; ++i)
+      all[static_cast<size_t>(i)] = extent_of(static_cast<SynthShape>(i));
     return all;
   }();
   const auto& [u1, u2, v1, v2] = extents[static_cast<size_t>(pose.shape)];
