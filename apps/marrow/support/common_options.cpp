@@ -6,6 +6,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/run_folder.h"
+#include "marrow/base/task.h"
 #include "marrow/base/text.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/train/recipe/train_options.h"
