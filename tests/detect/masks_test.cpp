@@ -84,6 +84,28 @@ TEST(Masks, BoxesThatAreNoneGiveNothing) {
   EXPECT_FALSE(image_masks(scene.prototypes(), std::span(&scene.request, 1), {19, 24}).front().is_empty());
 }
 
+// Where the image fills the input, placed masks are those of the input.
+TEST(Masks, PlacedOnesFollowTheImage) {
+  MaskScene scene(5, {8, 6});
+  const Size network = {32, 24};
+  scene.request.box = {3, 2, 30, 22};
+  const Mask whole = input_masks(scene.prototypes(), std::span(&scene.request, 1), network).front();
+  EXPECT_EQ(placed_masks(scene.prototypes(), std::span(&scene.request, 1), network, network, {}).front(),
+            whole);
+  // An image of 16 x 10 that lies 5 to the right and 7 below.
+  const RatioPad place = {1, 1, 5, 7};
+  scene.request.box = {0, 0, 16, 10};
+  const Mask part =
+      placed_masks(scene.prototypes(), std::span(&scene.request, 1), {16, 10}, network, place).front();
+  for (int y = 0; y < 10; ++y)
+    for (int x = 0; x < 16; ++x) {
+      const double value = scene.at((x + 5.5) / 4 - 0.5, (y + 7.5) / 4 - 0.5);
+      if (std::abs(value) > 1e-5) {
+        EXPECT_EQ(part.at(x, y) == 1, value > 0) << x << ", " << y;
+      }
+    }
+}
+
 TEST(Masks, AnEmptyOneHasNoOutline) {
   EXPECT_TRUE(mask_outline(Mask({5, 4})).empty());
   Mask mask({5, 4});

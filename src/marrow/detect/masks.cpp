@@ -46,6 +46,19 @@ Axis resized(const Axis& axis, int begin, int length, int size) {
   return result;
 }
 
+// Of `size` pixels of an image, which lie `ratio` apart in an input of `network` pixels, behind a padding.
+Axis placed(int small, int size, int network, double ratio, double pad) {
+  Axis axis;
+  for (int i = 0; i < size; ++i) {
+    const double in_input = (i + 0.5) * ratio + pad;
+    const double at = std::clamp(in_input * small / network - 0.5, 0.0, small - 1.0);
+    const int low = static_cast<int>(at);
+    const auto share = static_cast<float>(at - low);
+    axis.push_back({low, low + 1 < small ? 2 : 1, {1 - share, share}});
+  }
+  return axis;
+}
+
 int whole(double value) {
   return static_cast<int>(std::nearbyint(value));
 }
@@ -180,6 +193,14 @@ std::vector<Mask> input_masks(const Prototypes& prototypes, std::span<const Mask
 std::vector<Mask> image_masks(const Prototypes& prototypes, std::span<const MaskRequest> requests, Size image,
                               cpu::ThreadPool* pool) {
   return assemble(prototypes, requests, image, image_axes(prototypes.size, image), pool);
+}
+
+std::vector<Mask> placed_masks(const Prototypes& prototypes, std::span<const MaskRequest> requests,
+                               Size image, Size network, const RatioPad& place) {
+  const auto [width, height] = prototypes.size;
+  const Axes axes = {placed(width, image.width, network.width, place.ratio_x, place.left),
+                     placed(height, image.height, network.height, place.ratio_y, place.top)};
+  return assemble(prototypes, requests, image, axes, nullptr);
 }
 
 std::vector<Point<void>> mask_outline(const Mask& mask) {

@@ -8,6 +8,7 @@
 
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/geometry/box.h"
+#include "marrow/geometry/letterbox.h"
 #include "marrow/geometry/mask.h"
 #include "marrow/geometry/size.h"
 
@@ -40,6 +41,11 @@ std::vector<Mask> input_masks(const Prototypes& prototypes, std::span<const Mask
 // pixels.
 std::vector<Mask> image_masks(const Prototypes& prototypes, std::span<const MaskRequest> requests, Size image,
                               cpu::ThreadPool* pool = nullptr);
+
+// The same of an image that lies anywhere in an input of size `network`, as validation pads it: linearly,
+// from the prototypes at once.
+std::vector<Mask> placed_masks(const Prototypes& prototypes, std::span<const MaskRequest> requests,
+                               Size image, Size network, const RatioPad& place);
 
 // Its outer outline, in pixels: corners of the ring of its border pixels, parts joined into one. Empty where
 // the mask is.

@@ -1,23 +1,15 @@
 #include "marrow/evaluate/task_image.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <nlohmann/json.hpp>
 
 #include "marrow/detect/extras.h"
 #include "marrow/detect/rotated_nms.h"
 #include "marrow/evaluate/metrics/overlaps.h"
 #include "marrow/geometry/keypoint_sigmas.h"
-#include "marrow/outline/raster.h"
 #include "marrow/predict/detector.h"
 
 namespace marrow::evaluate {
 namespace {
-
-constexpr double kLeastOverlap = 0.5;  // that COCO counts
 
 // Linearly resized, and in it where more than half is: half-pixel centres, clamped at the borders.
 Mask resized(const Mask& mask, Size size) {
@@ -48,41 +40,6 @@ Mask resized(const Mask& mask, Size size) {
       result.at(x, y) = along(row.low) * (1 - row.share) + along(row.high) * row.share > 0.5f;
     }
   return result;
-}
-
-// All parts of the label's outline, filled at the image's size; nothing where it has none.
-Mask mask_of_label(const data::LabelledImage& image, size_t label) {
-  const Size picture = {image.width, image.height};
-  Mask mask(picture);
-  if (label >= image.polygons.size()) return mask;
-  const data::Polygon& polygon = image.polygons[label];
-  std::vector<size_t> starts = {0};
-  if (label < image.parts.size())
-    starts.insert(starts.end(), image.parts[label].begin(), image.parts[label].end());
-  starts.push_back(polygon.size());
-  for (size_t part = 0; part + 1 < starts.size(); ++part) {
-    std::vector<Point<ImagePixels>> outline;
-    for (size_t i = starts[part]; i < starts[part + 1]; ++i)
-      outline.push_back({static_cast<float>(polygon[i].x * picture.width),
-                         static_cast<float>(polygon[i].y * picture.height)});
-    const Mask filled = outline::fill(outline, picture);
-    for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] |= filled.pixels[i];
-  }
-  return mask;
-}
-
-// In pixels of the image, not clamped.
-template <class P>
-auto in_image(const P& point, const RatioPad& pad) {
-  return std::pair{static_cast<float>((point.x - pad.left) / pad.ratio_x),
-                   static_cast<float>((point.y - pad.top) / pad.ratio_y)};
-}
-
-Quadrilateral corners_in_image(const RotatedBox<InputPixels>& box, const RatioPad& pad) {
-  Quadrilateral corners;
-  const auto points = to_image(box, pad).corners();
-  for (size_t k = 0; k < corners.size(); ++k) corners[k] = {points[k].x, points[k].y};
-  return corners;
 }
 
 }  // namespace
@@ -151,24 +108,30 @@ void TaskImage::read_masks() {
   const Tensor& masks = image_.batch.masks;
   const auto pixels = masks.values<int32_t>();
   const Size given = {static_cast<int>(masks.dim(2)), static_cast<int>(masks.dim(1))};
+  std::vector<Mask> truth;
   for (size_t i = 0; i < truth_.size(); ++i) {
     Mask mask(given);
     const size_t plane = static_cast<size_t>(image_.image) * mask.pixels.size();
     for (size_t k = 0; k < mask.pixels.size(); ++k)
       mask.pixels[k] = pixels[plane + k] == static_cast<int32_t>(i) + 1;
-    true_masks_.push_back(resized(mask, size));
+    truth.push_back(resized(mask, size));
   }
   const float x = static_cast<float>(size.width) / static_cast<float>(network.width);
   const float y = static_cast<float>(size.height) / static_cast<float>(network.height);
-  std::vector<detect::MaskRequest> requests;
-  for (const detect::InputDetection& found : detections_) {
-    const detect::PredictionColumn column = {prediction(), anchors(), found.anchor};
-    const Box<InputPixels>& box = found.box;
-    requests.push_back({detect::numbers_of(column, 4 + head_.decode.classes, prototypes.count),
-                        {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}});
+  mask_ious_.assign(truth_.size() * detections_.size(), 0);
+  for (size_t d = 0; d < detections_.size(); ++d) {
+    const detect::PredictionColumn column = {prediction(), anchors(), detections_[d].anchor};
+    const Box<InputPixels>& box = detections_[d].box;
+    const detect::MaskRequest request = {
+        detect::numbers_of(column, 4 + head_.decode.classes, prototypes.count),
+        {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}};
+    const Mask mask = (head_.fine_masks ? detect::image_masks(prototypes, std::span(&request, 1), size)
+                                        : detect::prototype_masks(prototypes, std::span(&request, 1)))
+                          .front();
+    for (size_t i = 0; i < truth_.size(); ++i)
+      if (truth_[i].class_id == detections_[d].class_id)
+        mask_ious_[i * detections_.size() + d] = mask_iou(truth[i], mask);
   }
-  found_masks_ = head_.fine_masks ? detect::image_masks(prototypes, requests, size)
-                                  : detect::prototype_masks(prototypes, requests);
 }
 
 void TaskImage::read_keypoints() {
@@ -196,156 +159,13 @@ Overlap TaskImage::overlap() const {
 
 Overlap TaskImage::second_overlap() const {
   if (head_.second() == SecondBlock::kMasks)
-    return [this](size_t i, size_t d) { return mask_iou(true_masks_[i], found_masks_[d]); };
+    return [this](size_t i, size_t d) { return mask_ious_[i * detections_.size() + d]; };
   if (head_.second() == SecondBlock::kKeypoints)
     return [this](size_t i, size_t d) {
       return keypoint_similarity(true_points_[i], found_points_[d], head_.sigmas,
                                  keypoint_area(truth_[i].box));
     };
   return {};
-}
-
-std::optional<CocoOverlaps> TaskImage::coco() const {
-  if (head_.turned()) return coco_turned();
-  if (head_.second() == SecondBlock::kMasks) return coco_masks();
-  if (head_.second() == SecondBlock::kKeypoints) return coco_keypoints();
-  return {};
-}
-
-void TaskImage::add_entries(CocoOverlaps& overlaps,
-                            const std::function<double(size_t, size_t)>& overlap) const {
-  for (size_t d = 0; d < detections_.size(); ++d)
-    for (size_t i = 0; i < truth_.size(); ++i)
-      if (truth_[i].class_id == detections_[d].class_id)
-        if (const double value = overlap(i, d); value >= kLeastOverlap)
-          overlaps.entries.push_back({d, i, value});
-}
-
-CocoOverlaps TaskImage::coco_turned() const {
-  CocoOverlaps overlaps;
-  std::vector<Quadrilateral> truth, found;
-  const auto add = [&](const RotatedBox<InputPixels>& box, auto& corners, auto& areas) {
-    corners.push_back(corners_in_image(box, image_.ratio_pad));
-    const RotatedBox<ImagePixels> moved = to_image(box, image_.ratio_pad);
-    areas.push_back(double{moved.width} * double{moved.height});
-  };
-  for (const auto& box : true_turned_) add(box, truth, overlaps.truth_areas);
-  for (const auto& box : found_turned_) add(box, found, overlaps.found_areas);
-  add_entries(overlaps, [&](size_t i, size_t d) { return polygon_iou(truth[i], found[d]); });
-  return overlaps;
-}
-
-// Targets may be in another order than the labels: each is the nearest label of its class that is left.
-std::vector<size_t> TaskImage::labels_of_truth() const {
-  const std::vector<data::Label>& labels = image_.labels.labels;
-  std::vector<bool> taken(labels.size(), false);
-  std::vector<size_t> found;
-  for (const TruthBox& one : truth_) {
-    const auto box = to_image(one.box, image_.ratio_pad, {image_.labels.width, image_.labels.height});
-    size_t best = labels.size();
-    double least = std::numeric_limits<double>::infinity();
-    for (size_t i = 0; i < labels.size(); ++i) {
-      if (taken[i] || labels[i].class_id != one.class_id) continue;
-      const auto label = data::pixel_box(labels[i], image_.labels).corner_form();
-      const double distance = std::abs(label.x1 - box.x1) + std::abs(label.y1 - box.y1) +
-                              std::abs(label.x2 - box.x2) + std::abs(label.y2 - box.y2);
-      if (distance < least) {
-        least = distance;
-        best = i;
-      }
-    }
-    if (best < labels.size()) taken[best] = true;
-    found.push_back(best);
-  }
-  return found;
-}
-
-std::vector<Mask> TaskImage::masks_in_image() const {
-  const Size picture = {image_.labels.width, image_.labels.height};
-  const detect::Prototypes prototypes = this->prototypes();
-  std::vector<detect::MaskRequest> requests;
-  for (const detect::InputDetection& found : detections_)
-    requests.push_back({detect::numbers_of({prediction(), anchors(), found.anchor}, 4 + head_.decode.classes,
-                                           prototypes.count),
-                        to_image(found.box, image_.ratio_pad, picture).corners()});
-  return detect::image_masks(prototypes, requests, picture);
-}
-
-std::vector<std::string> TaskImage::fields() const {
-  const Size picture = {image_.labels.width, image_.labels.height};
-  std::vector<std::string> fields;
-  if (head_.second() == SecondBlock::kMasks)
-    for (const Mask& mask : masks_in_image())
-      fields.push_back(nlohmann::json{{"size", {picture.height, picture.width}},
-                                      {"counts", compressed_runs(run_lengths(mask))}}
-                           .dump()
-                           .insert(0, "\"segmentation\": "));
-  for (const Points& points : found_points_) {
-    nlohmann::json numbers = nlohmann::json::array();
-    for (const auto& [x, y, visibility] : detect::to_image(points, image_.ratio_pad, picture)) {
-      numbers.push_back(x);
-      numbers.push_back(y);
-      if (head_.decode.extra == DetectExtra::kVisiblePoints) numbers.push_back(visibility);
-    }
-    fields.push_back("\"keypoints\": " + numbers.dump());
-  }
-  const auto thousandth = [](float value) { return std::nearbyint(double{value} * 1e3) / 1e3; };
-  for (const RotatedBox<InputPixels>& turned : found_turned_) {
-    const RotatedBox<ImagePixels> box = to_image(turned, image_.ratio_pad);
-    nlohmann::json numbers = nlohmann::json::array(), corners = nlohmann::json::array();
-    for (const float number : {box.cx, box.cy, box.width, box.height, box.angle})
-      numbers.push_back(thousandth(number));
-    for (const auto& [x, y] : box.corners()) {
-      corners.push_back(thousandth(x));
-      corners.push_back(thousandth(y));
-    }
-    fields.push_back(fmt::format("\"rbox\": {}, \"poly\": {}", numbers.dump(), corners.dump()));
-  }
-  return fields;
-}
-
-CocoOverlaps TaskImage::coco_masks() const {
-  CocoOverlaps overlaps;
-  std::vector<Mask> truth;
-  for (const size_t label : labels_of_truth()) {
-    truth.push_back(mask_of_label(image_.labels, label));
-    overlaps.truth_areas.push_back(static_cast<double>(truth.back().area()));
-  }
-  const std::vector<Mask> found = masks_in_image();
-  for (const Mask& mask : found) overlaps.found_areas.push_back(static_cast<double>(mask.area()));
-  add_entries(overlaps, [&](size_t i, size_t d) {
-    const auto shared = static_cast<double>(shared_pixels(truth[i], found[d]));
-    const double all = overlaps.truth_areas[i] + overlaps.found_areas[d] - shared;
-    return all == 0 ? 0 : shared / all;
-  });
-  return overlaps;
-}
-
-CocoOverlaps TaskImage::coco_keypoints() const {
-  const Size picture = {image_.labels.width, image_.labels.height};
-  CocoOverlaps overlaps;
-  std::vector<detect::Keypoints> truth, found;
-  std::vector<CocoBox> boxes;
-  for (size_t i = 0; i < truth_.size(); ++i) {
-    detect::Keypoints& points = truth.emplace_back();
-    for (const auto& point : true_points_[i]) {
-      const auto [x, y] = in_image(point, image_.ratio_pad);
-      points.push_back({x, y, point.visibility});
-    }
-    const Box<ImagePixels> box = to_image(truth_[i].box, image_.ratio_pad, picture);
-    boxes.push_back({box.x1, box.y1, double{box.x2} - box.x1, double{box.y2} - box.y1});
-    overlaps.truth_areas.push_back(boxes.back().area());
-    overlaps.ignored.push_back(
-        std::ranges::none_of(points, [](const auto& point) { return point.visibility > 0; }));
-  }
-  for (size_t d = 0; d < detections_.size(); ++d) {
-    found.push_back(detect::to_image(found_points_[d], image_.ratio_pad, picture));
-    overlaps.found_areas.push_back(to_image(detections_[d].box, image_.ratio_pad, picture).area());
-  }
-  add_entries(overlaps, [&](size_t i, size_t d) {
-    return coco_keypoint_similarity(truth[i], found[d], head_.sigmas, boxes[i], overlaps.truth_areas[i]);
-  });
-  return overlaps;
 }
 
 }  // namespace marrow::evaluate

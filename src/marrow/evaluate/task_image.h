@@ -90,7 +90,7 @@ class TaskImage {
   CocoOverlaps coco_turned() const;
   CocoOverlaps coco_masks() const;
   CocoOverlaps coco_keypoints() const;
-  std::vector<Mask> masks_in_image() const;
+  Mask mask_in_image(size_t detection) const;
   // Adds an entry for every pair of one class that overlaps by half.
   void add_entries(CocoOverlaps& overlaps, const std::function<double(size_t, size_t)>& overlap) const;
   const float* prediction() const;
@@ -104,7 +104,7 @@ class TaskImage {
   std::vector<detect::InputDetection> detections_;
   std::vector<RotatedBox<InputPixels>> true_turned_, found_turned_;
   std::vector<GaussianBox> true_shapes_, found_shapes_;
-  std::vector<Mask> true_masks_, found_masks_;
+  std::vector<float> mask_ious_;  // (truth, detections), of one class; masks are made one by one
   std::vector<Points> true_points_, found_points_;
 };
 

@@ -21,7 +21,7 @@ struct GaussianBox {
   double determinant = 0;      // at least 0
 };
 
-// From about 0 to 0.9997: equal boxes do not reach 1.
+// From about 0 to 0.9996: equal boxes do not reach 1.
 double probiou(const GaussianBox& p, const GaussianBox& q);
 
 // Whether it exceeds `threshold`, found sooner where the boxes lie apart.

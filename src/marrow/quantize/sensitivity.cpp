@@ -12,12 +12,17 @@
 namespace marrow::quantize {
 namespace {
 
+// The raw maps that a detector's decode reads, where they have names, and every other output.
 std::vector<std::string> compared_outputs(const Graph& graph) {
   std::vector<std::string> names;
-  for (const NamedValue& tap : graph.taps)
-    if (tap.name.starts_with("feat")) names.push_back(tap.name);
-  if (names.empty())
-    for (const NamedValue& output : graph.outputs) names.push_back(output.name);
+  for (const NamedValue& output : graph.outputs) {
+    const Node& node = graph.node(output.value);
+    const size_t before = names.size();
+    if (std::holds_alternative<DetectDecode>(node.operation))
+      for (const NamedValue& tap : graph.taps)
+        if (std::ranges::find(node.inputs, tap.value) != node.inputs.end()) names.push_back(tap.name);
+    if (names.size() == before) names.push_back(output.name);
+  }
   return names;
 }
 

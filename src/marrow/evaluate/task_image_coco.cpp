@@ -1,0 +1,206 @@
+// What COCO's definition compares, in the image, and what predictions.json says of it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "marrow/detect/extras.h"
+#include "marrow/evaluate/metrics/overlaps.h"
+#include "marrow/evaluate/task_image.h"
+#include "marrow/outline/raster.h"
+
+namespace marrow::evaluate {
+namespace {
+
+constexpr double kLeastOverlap = 0.5;  // that COCO counts
+
+// All parts of the label's outline, filled at the image's size; nothing where it has none.
+Mask mask_of_label(const data::LabelledImage& image, size_t label) {
+  const Size picture = {image.width, image.height};
+  Mask mask(picture);
+  if (label >= image.polygons.size()) return mask;
+  const data::Polygon& polygon = image.polygons[label];
+  std::vector<size_t> starts = {0};
+  if (label < image.parts.size())
+    starts.insert(starts.end(), image.parts[label].begin(), image.parts[label].end());
+  starts.push_back(polygon.size());
+  for (size_t part = 0; part + 1 < starts.size(); ++part) {
+    std::vector<Point<ImagePixels>> outline;
+    for (size_t i = starts[part]; i < starts[part + 1]; ++i)
+      outline.push_back({static_cast<float>(polygon[i].x * picture.width),
+                         static_cast<float>(polygon[i].y * picture.height)});
+    const Mask filled = outline::fill(outline, picture);
+    for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] |= filled.pixels[i];
+  }
+  return mask;
+}
+
+// In pixels of the image, not clamped.
+template <class P>
+auto in_image(const P& point, const RatioPad& pad) {
+  return std::pair{static_cast<float>((point.x - pad.left) / pad.ratio_x),
+                   static_cast<float>((point.y - pad.top) / pad.ratio_y)};
+}
+
+Quadrilateral corners_in_image(const RotatedBox<InputPixels>& box, const RatioPad& pad) {
+  Quadrilateral corners;
+  const auto points = to_image(box, pad).corners();
+  for (size_t k = 0; k < corners.size(); ++k) corners[k] = {points[k].x, points[k].y};
+  return corners;
+}
+
+}  // namespace
+
+std::optional<CocoOverlaps> TaskImage::coco() const {
+  if (head_.turned()) return coco_turned();
+  if (head_.second() == SecondBlock::kMasks) return coco_masks();
+  if (head_.second() == SecondBlock::kKeypoints) return coco_keypoints();
+  return {};
+}
+
+void TaskImage::add_entries(CocoOverlaps& overlaps,
+                            const std::function<double(size_t, size_t)>& overlap) const {
+  for (size_t d = 0; d < detections_.size(); ++d)
+    for (size_t i = 0; i < truth_.size(); ++i)
+      if (truth_[i].class_id == detections_[d].class_id)
+        if (const double value = overlap(i, d); value >= kLeastOverlap)
+          overlaps.entries.push_back({d, i, value});
+}
+
+CocoOverlaps TaskImage::coco_turned() const {
+  CocoOverlaps overlaps;
+  std::vector<Quadrilateral> truth, found;
+  for (const auto& box : true_turned_) {
+    truth.push_back(corners_in_image(box, image_.ratio_pad));
+    const RotatedBox<ImagePixels> moved = to_image(box, image_.ratio_pad);
+    overlaps.truth_areas.push_back(double{moved.width} * double{moved.height});
+  }
+  // COCO's tools take the bounds of what has no area of its own.
+  for (const auto& box : found_turned_) {
+    found.push_back(corners_in_image(box, image_.ratio_pad));
+    overlaps.found_areas.push_back(to_image(box, image_.ratio_pad).bounds().area());
+  }
+  add_entries(overlaps, [&](size_t i, size_t d) { return polygon_iou(truth[i], found[d]); });
+  return overlaps;
+}
+
+// Targets may be in another order than the labels: each is the nearest label of its class that is left.
+std::vector<size_t> TaskImage::labels_of_truth() const {
+  const std::vector<data::Label>& labels = image_.labels.labels;
+  std::vector<bool> taken(labels.size(), false);
+  std::vector<size_t> found;
+  for (const TruthBox& one : truth_) {
+    const auto box = to_image(one.box, image_.ratio_pad, {image_.labels.width, image_.labels.height});
+    size_t best = labels.size();
+    double least = std::numeric_limits<double>::infinity();
+    for (size_t i = 0; i < labels.size(); ++i) {
+      if (taken[i] || labels[i].class_id != one.class_id) continue;
+      const auto label = data::pixel_box(labels[i], image_.labels).corner_form();
+      const double distance = std::abs(label.x1 - box.x1) + std::abs(label.y1 - box.y1) +
+                              std::abs(label.x2 - box.x2) + std::abs(label.y2 - box.y2);
+      if (distance < least) {
+        least = distance;
+        best = i;
+      }
+    }
+    if (best < labels.size()) taken[best] = true;
+    found.push_back(best);
+  }
+  return found;
+}
+
+Mask TaskImage::mask_in_image(size_t detection) const {
+  const Size picture = {image_.labels.width, image_.labels.height};
+  const detect::InputDetection& found = detections_[detection];
+  const detect::Prototypes prototypes = this->prototypes();
+  const detect::MaskRequest request = {
+      detect::numbers_of({prediction(), anchors(), found.anchor}, 4 + head_.decode.classes, prototypes.count),
+      to_image(found.box, image_.ratio_pad, picture).corners()};
+  return detect::placed_masks(prototypes, std::span(&request, 1), picture, image_.network(), image_.ratio_pad)
+      .front();
+}
+
+std::vector<std::string> TaskImage::fields() const {
+  const Size picture = {image_.labels.width, image_.labels.height};
+  std::vector<std::string> fields;
+  for (size_t d = 0; d < detections_.size() && head_.second() == SecondBlock::kMasks; ++d)
+    fields.push_back("\"segmentation\": " +
+                     nlohmann::json{{"size", {picture.height, picture.width}},
+                                    {"counts", compressed_runs(run_lengths(mask_in_image(d)))}}
+                         .dump());
+  for (const Points& points : found_points_) {
+    nlohmann::json numbers = nlohmann::json::array();
+    for (const auto& [x, y, visibility] : detect::to_image(points, image_.ratio_pad, picture)) {
+      numbers.push_back(x);
+      numbers.push_back(y);
+      if (head_.decode.extra == DetectExtra::kVisiblePoints) numbers.push_back(visibility);
+    }
+    fields.push_back("\"keypoints\": " + numbers.dump());
+  }
+  const auto thousandth = [](float value) { return std::nearbyint(double{value} * 1e3) / 1e3; };
+  for (const RotatedBox<InputPixels>& turned : found_turned_) {
+    const RotatedBox<ImagePixels> box = to_image(turned, image_.ratio_pad);
+    nlohmann::json numbers = nlohmann::json::array(), corners = nlohmann::json::array();
+    for (const float number : {box.cx, box.cy, box.width, box.height, box.angle})
+      numbers.push_back(thousandth(number));
+    for (const auto& [x, y] : box.corners()) {
+      corners.push_back(thousandth(x));
+      corners.push_back(thousandth(y));
+    }
+    fields.push_back(fmt::format("\"rbox\": {}, \"poly\": {}", numbers.dump(), corners.dump()));
+  }
+  return fields;
+}
+
+CocoOverlaps TaskImage::coco_masks() const {
+  CocoOverlaps overlaps;
+  std::vector<Mask> truth;
+  for (const size_t label : labels_of_truth()) {
+    truth.push_back(mask_of_label(image_.labels, label));
+    overlaps.truth_areas.push_back(static_cast<double>(truth.back().area()));
+  }
+  // One mask at a time: those of a large image would fill the memory.
+  for (size_t d = 0; d < detections_.size(); ++d) {
+    const Mask mask = mask_in_image(d);
+    const auto area = static_cast<double>(mask.area());
+    overlaps.found_areas.push_back(area);
+    for (size_t i = 0; i < truth_.size(); ++i) {
+      if (truth_[i].class_id != detections_[d].class_id) continue;
+      const auto shared = static_cast<double>(shared_pixels(truth[i], mask));
+      const double all = overlaps.truth_areas[i] + area - shared;
+      if (all > 0 && shared / all >= kLeastOverlap) overlaps.entries.push_back({d, i, shared / all});
+    }
+  }
+  return overlaps;
+}
+
+CocoOverlaps TaskImage::coco_keypoints() const {
+  const Size picture = {image_.labels.width, image_.labels.height};
+  CocoOverlaps overlaps;
+  std::vector<detect::Keypoints> truth, found;
+  std::vector<CocoBox> boxes;
+  for (size_t i = 0; i < truth_.size(); ++i) {
+    detect::Keypoints& points = truth.emplace_back();
+    for (const auto& point : true_points_[i]) {
+      const auto [x, y] = in_image(point, image_.ratio_pad);
+      points.push_back({x, y, point.visibility});
+    }
+    const Box<ImagePixels> box = to_image(truth_[i].box, image_.ratio_pad, picture);
+    boxes.push_back({box.x1, box.y1, double{box.x2} - box.x1, double{box.y2} - box.y1});
+    overlaps.truth_areas.push_back(boxes.back().area());
+    overlaps.ignored.push_back(
+        std::ranges::none_of(points, [](const auto& point) { return point.visibility > 0; }));
+  }
+  for (size_t d = 0; d < detections_.size(); ++d) {
+    found.push_back(detect::to_image(found_points_[d], image_.ratio_pad, picture));
+    overlaps.found_areas.push_back(to_image(detections_[d].box, image_.ratio_pad, picture).area());
+  }
+  add_entries(overlaps, [&](size_t i, size_t d) {
+    return coco_keypoint_similarity(truth[i], found[d], head_.sigmas, boxes[i], overlaps.truth_areas[i]);
+  });
+  return overlaps;
+}
+
+}  // namespace marrow::evaluate
