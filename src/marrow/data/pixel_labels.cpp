@@ -73,10 +73,12 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
   if (clipped != Clipped::kInside) {
     label.box = centred(corners);
     const bool gone = clipped == Clipped::kGone;
-    problem(Severity::kWarning, Kind::kOutside, origin,
-            fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the image of {:g} x {:g}; {}",
-                        object.box.x1, object.box.y1, object.box.x2, object.box.y2, stated_width_,
-                        stated_height_, gone ? "dropped" : "clipped"));
+    // The corners of a turned box may lie outside, and stay there.
+    if (gone || task_ != Task::kObb)
+      problem(Severity::kWarning, Kind::kOutside, origin,
+              fmt::format("the box {:g} {:g} {:g} {:g} reaches outside the image of {:g} x {:g}; {}",
+                          object.box.x1, object.box.y1, object.box.x2, object.box.y2, stated_width_,
+                          stated_height_, gone ? "dropped" : "clipped"));
     if (gone) return;
   }
   if (object.class_id == kIgnoreClass || object.crowd || object.difficult) {

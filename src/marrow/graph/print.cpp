@@ -75,8 +75,9 @@ struct Settings {
   std::string operator()(const DetectDecode& op) const {
     return fmt::format(" {} classes reg_max {} strides {}", op.classes, op.reg_max,
                        fmt::join(op.strides, ",")) +
-           (op.extra == DetectExtra::kNone ? ""
-                                           : fmt::format(" {} {}", op.extra_channels, extra_name(op.extra)));
+           (op.extra == DetectExtra::kNone && op.extra_channels == 0
+                ? ""
+                : fmt::format(" {} {}", op.extra_channels, extra_name(op.extra)));
   }
   std::string operator()(const Attention& op) const {
     return fmt::format(" heads {} keys {} values {}", op.heads, op.key_channels, op.value_channels) +
