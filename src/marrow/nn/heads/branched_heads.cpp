@@ -18,7 +18,6 @@ std::vector<Value> branched_head(ModuleCall& call, DetectExtra extra, int channe
   const DetectOptions options = {call.positive(0, call.classes), call.activation, call.head};
   GraphBuilder& g = call.graph;
   std::vector<Value> values = detect_branches(g, call.inputs, "", options);
-  declare_bins(g, options);
   const std::vector<Value> inner = between ? between() : std::vector<Value>();
   const std::vector<Value> third = third_branches(g, call.inputs, channels, tap, call.activation);
   decode_head(g, values, options, extra, third);

@@ -84,11 +84,6 @@ std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, c
   return raw;
 }
 
-void declare_bins(GraphBuilder& g, const DetectOptions& options) {
-  if (const int reg_max = options.settings.reg_max; reg_max > 1)
-    g.constant(kBinsName, {1, reg_max, 1, 1}, Init::arange());
-}
-
 void decode_head(GraphBuilder& g, std::span<const Value> raw, const DetectOptions& options, DetectExtra extra,
                  std::span<const Value> extras) {
   tap_maps(g, "feat", raw);

@@ -39,8 +39,7 @@ std::vector<Value> detect_branches(GraphBuilder& g, std::span<const Value> level
 std::vector<Value> detect_head(GraphBuilder& g, std::span<const Value> levels, const DetectOptions& options);
 
 // The decode of raw maps that detect_branches() made, with the maps of an extra; output "output0", taps
-// "feat0", "feat1", ... declare_bins() before it gives the bins their place among the parameters.
-void declare_bins(GraphBuilder& g, const DetectOptions& options);
+// "feat0", "feat1", ...
 void decode_head(GraphBuilder& g, std::span<const Value> raw, const DetectOptions& options,
                  DetectExtra extra = DetectExtra::kNone, std::span<const Value> extras = {});
 
