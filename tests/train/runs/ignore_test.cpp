@@ -113,15 +113,16 @@ TEST(IgnoreInValidation, OnlyACrowdOfCocoPassesOverWhatIsFoundInIt) {
   testing::TemporaryFolder folder;
   image::write_image(folder / "a.png", image::Image(64, 64).pixels());
   const auto report = [&](const std::vector<data::IgnoredLabel>& ignored) {
-    data::LabelledImage image{folder / "a.png", 64, 64, {{0, {.25, .25, .5, .5}}}, {}, ignored};
+    data::LabelledImage image{
+        .path = folder / "a.png", .width = 64, .height = 64, .labels = {{0, {.25, .25, .5, .5}}}};
+    image.ignored = ignored;
     loader::ImageStore store({image}, {.image_size = 0});
     return evaluate::validate_whole_images(store, {.names = {"a"}},
                                            [](size_t, const image::Image&) {
                                              return predict::DetectionResult{
-                                                 {{.box = {40, 40, 60, 60}, .confidence = .9f},
-                                                  {.box = {0, 0, 32, 32}, .confidence = .8f}},
-                                                 {64, 64},
-                                                 {}};
+                                                 .detections = {{.box = {40, 40, 60, 60}, .confidence = .9f},
+                                                                {.box = {0, 0, 32, 32}, .confidence = .8f}},
+                                                 .network = {64, 64}};
                                            })
         .report;
   };
