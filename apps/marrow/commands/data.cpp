@@ -59,7 +59,7 @@ void declare_check(Command& command) {
   command.summary("Find every problem of a dataset, with file and line");
   add_data_argument(command, "DATA", arguments->data);
   add_class_names(command, arguments->names);
-  add_label_task(command, arguments->task, "What the labels are for: by its rules they are read and drawn");
+  add_label_task(command, arguments->task);
   command
       .option("--imgsz", &arguments->image_size, "Longer side in training (pixels), for the sizes of boxes")
       .type("PIXELS")
@@ -117,8 +117,7 @@ void declare_synth(Command& command) {
               "Channels; others than 3 as TIFF, grey or colours in turn")
       .range(1, kMaxSampleChannels);
   command.option("--bits", &options.samples.bits, "Bits of a sample: 8, or 16 as TIFF").range(8, 16);
-  add_label_task(command, arguments->task,
-                 "What to label: boxes, outlines, five keypoints, or boxes that are turned");
+  add_label_task(command, arguments->task);
   add_seed(command, options.seed);
   add_threads(command, options.threads);
   command.example("marrow data synth shapes --images 500 --classes disc,star --seed 7");

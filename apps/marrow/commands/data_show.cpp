@@ -150,8 +150,7 @@ void declare_data_show(Command& command) {
   auto options = std::make_shared<Options>();
   command.summary("Draw batches as the network will see them");
   add_data_argument(command, "DATA", options->data);
-  add_label_task(command, options->task,
-                 "What the labels are for: masks, keypoints or turned boxes are drawn");
+  add_label_task(command, options->task);
   command.option("--split", &options->split, "Split to draw").type("SPLIT");
   command
       .option(

@@ -50,7 +50,7 @@ void add_out(Command& command, WriteArguments& write) {
 Option& add_writing(Command& command, WriteArguments& write) {
   command.option("--images", &write.images, "How images get there").choices({"copy", "hardlink", "symlink"});
   command.flag("--polygons", &write.polygons, "To yolo: write polygons where the source has them");
-  add_label_task(command, write.task, "What the labels are for: by its rules they are read and written");
+  add_label_task(command, write.task);
   add_threads(command, write.threads);
   return command.option("--to", &write.to, "Format to write").choices({"yolo", "coco", "voc"});
 }

@@ -77,8 +77,9 @@ void add_data_argument(Command& command, const std::string& name, std::string& d
   command.argument(name, &data, train::train_option("data").help).required();
 }
 
-Option& add_label_task(Command& command, std::string& task, const std::string& help) {
-  return command.option("--task", &task, help).choices(task_names());
+void add_label_task(Command& command, std::string& task) {
+  command.option("--task", &task, "What the labels are for: boxes, outlines, keypoints, or turned boxes")
+      .choices(task_names());
 }
 
 void add_class_names(Command& command, std::vector<std::string>& names) {

@@ -33,7 +33,7 @@ ForeignFileOptions add_foreign_file(Command& command, model::ImportOptions& opti
 // DATA as an argument, in place of --data.
 void add_data_argument(Command& command, const std::string& name, std::string& data);
 // --task of a dataset's labels: "detect" and so on.
-Option& add_label_task(Command& command, std::string& task, const std::string& help);
+void add_label_task(Command& command, std::string& task);
 // --names, which replace a dataset's class names.
 void add_class_names(Command& command, std::vector<std::string>& names);
 

@@ -5,7 +5,7 @@
 namespace marrow::serve {
 
 const PageFile* find_static_file(std::string_view path) {
-  if (!path.starts_with('/')) return nullptr;
+  if (!path.starts_with('/') || path.ends_with(".html")) return nullptr;
   const std::string_view name = path == "/" ? "index.html" : path == "/runs" ? "runs.html" : path.substr(1);
   const auto found = std::ranges::find(embedded_page(), name, &PageFile::name);
   return found == embedded_page().end() ? nullptr : &*found;

@@ -13,8 +13,8 @@ struct PageFile {
 
 const std::vector<PageFile>& embedded_page();
 
-// "/" is index.html, "/runs" runs.html; others have their own names. nullptr where there is none of this
-// path.
+// "/" is index.html, "/runs" runs.html, and nothing else is; other files have their own names. nullptr where
+// there is none of this path.
 const PageFile* find_static_file(std::string_view path);
 
 // "text/css; charset=utf-8"

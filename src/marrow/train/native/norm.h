@@ -34,7 +34,8 @@ struct Moments {
 
   void reset(size_t channels);
   // Chan, Golub and LeVeque 1979: as if all values had been seen together.
-  void merge(double more, const double* other_mean, const double* other_squares, size_t first, size_t channels);
+  void merge(double more, const double* other_mean, const double* other_squares, size_t first,
+             size_t channels);
 };
 
 class Norm {
