@@ -24,10 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from compare import cpu_name, instructions  # noqa: E402
 from tables import publish  # noqa: E402
 
+# It would choose its threads itself, one fewer than there are cores.
 PEER = """
+import torch
 from ultralytics import YOLO
-YOLO('yolov8n.yaml').train(data={data!r}, epochs={epochs}, imgsz={imgsz}, batch={batch}, optimizer='SGD', lr0=0.01, workers=1,
-                           cache='ram', device='cpu', amp=False, plots=False, save=False, project={folder!r}, name='peer', exist_ok=True)
+model = YOLO('yolov8n.yaml')
+model.add_callback('on_train_start', lambda trainer: torch.set_num_threads({threads}))
+model.train(data={data!r}, epochs={epochs}, imgsz={imgsz}, batch={batch}, optimizer='SGD', lr0=0.01, workers=1,
+            cache='ram', device='cpu', amp=False, plots=False, save=False, project={folder!r}, name='peer', exist_ok=True)
 """
 
 
@@ -74,7 +78,7 @@ def measure(options, threads):
         own = [options.marrow, "train", "--data", images, "--model", "yolov8n", "--epochs", epochs, "--imgsz", options.imgsz,
                "--batch", options.batch, "--optimizer", "SGD", "--lr0", "0.01", "--cache", "ram", "--workers", "1", "--threads",
                threads, "--no-plots", "--project", folder, "--name", "marrow", "--exist-ok"]
-        peer = PEER.format(data=str(images), epochs=epochs, imgsz=options.imgsz, batch=options.batch, folder=folder)
+        peer = PEER.format(data=str(images), epochs=epochs, imgsz=options.imgsz, batch=options.batch, folder=folder, threads=threads)
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), YOLO_OFFLINE="1", YOLO_CONFIG_DIR=folder)
         trainers = []
         try:
