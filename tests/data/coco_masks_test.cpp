@@ -55,6 +55,14 @@ TEST(CocoMasks, PartsOfPolygonsStayApart) {
   EXPECT_EQ(outline.parts, (PartStarts{3}));
 }
 
+TEST(CocoMasks, NumbersOfASegmentationOutsideItsListsAreNone) {
+  const CocoFile file = parse_with(
+      R"("segmentation": [7, {"a": 1}, [1, 1, 5, 1, 5, 5], {"a": 1, "b": [1, 2]}, [10, 10, 20, 10, 20, 15], {"a": 1}])");
+  const CocoOutline& outline = file.objects.at(0).outline;
+  EXPECT_EQ(outline.points, (std::vector<double>{1, 1, 5, 1, 5, 5, 10, 10, 20, 10, 20, 15}));
+  EXPECT_EQ(outline.parts, (PartStarts{3}));
+}
+
 class CocoTasks : public testing::DataFolder {
  protected:
   Dataset dataset(const std::string& content, Task task) {

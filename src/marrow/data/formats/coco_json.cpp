@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -192,6 +193,7 @@ class Handler {
     }
     if (depth_ == 5) {
       place_ = 0;
+      in_part_ = is_polygon();
       part_begin_ = object_.outline.points.size();
     }
     return true;
@@ -202,7 +204,7 @@ class Handler {
       has_box_ = place_ == bbox_.size();
       object_.box = {bbox_[0], bbox_[1], bbox_[2], bbox_[3]};
     }
-    if (depth_ == 5 && is_polygon()) end_part();
+    if (depth_ == 5 && std::exchange(in_part_, false)) end_part();
     if (depth_ == 2) list_ = List::kNone;
     --depth_;
     return true;
@@ -352,7 +354,7 @@ class Handler {
     } else if (list_ == List::kAnnotations && depth_ == 4 && key_ == "bbox") {
       if (place_ < bbox_.size()) bbox_[place_] = value;
       ++place_;
-    } else if (depth_ == 5 && is_polygon()) {
+    } else if (depth_ == 5 && in_part_) {
       object_.outline.points.push_back(value);
     } else if (depth_ == 5 && in_mask()) {
       mask_number(value);
@@ -378,6 +380,7 @@ class Handler {
   std::array<double, 4> bbox_ = {};  // as the list in the file
   size_t place_ = 0;                 // in it, or in a mask's size
   size_t part_begin_ = 0;            // of the outline's points
+  bool in_part_ = false;             // a list of the segmentation
   bool is_list_ = false;             // the value at depth 4; a mask is an object of numbers
   bool seen_images_ = false, seen_annotations_ = false, seen_categories_ = false;
 };
