@@ -126,6 +126,20 @@ TEST(ClipTurned, KeepsTheAngleAtTheBorder) {
   EXPECT_EQ(away, std::vector<PixelPoint>(4));
 }
 
+// Perspective may divide zero by zero; without an order, sorting such points would leave their array.
+TEST(ClipTurned, NothingIsLeftWherePointsAreNoNumbers) {
+  for (const float no_number : {kNan, kInf, -kInf})
+    for (size_t every = 1; every <= 3; ++every) {
+      std::vector<PixelPoint> points;
+      for (size_t i = 0; i < 100; ++i)
+        points.push_back({i % every == 0 ? no_number : static_cast<float>(i), static_cast<float>(i % 7)});
+      Box<ImagePixels> bounds = {1, 2, 3, 4};
+      clip_turned(points, bounds, {64, 48});
+      EXPECT_EQ(bounds, Box<ImagePixels>());
+      EXPECT_EQ(points, std::vector<PixelPoint>(100));
+    }
+}
+
 TEST(Fill, TakesPointsFarAwayAndNoneThatAreNoNumbers) {
   const Mask whole = fill(std::vector<PixelPoint>{{-3e38f, -3e38f}, {3e38f, -3e38f}, {0, 3e38f}}, {16, 8});
   EXPECT_EQ(whole.area(), 16 * 8);

@@ -56,6 +56,11 @@ std::vector<PixelPoint> clip_against(std::span<const PixelPoint> polygon, float 
 
 }  // namespace
 
+bool are_finite(std::span<const PixelPoint> points) {
+  return std::ranges::all_of(points,
+                             [](const PixelPoint& p) { return std::isfinite(p.x) && std::isfinite(p.y); });
+}
+
 Box<ImagePixels> box_around(std::span<const PixelPoint> points) {
   const PixelPoint& first = points.front();
   Box<ImagePixels> box = {first.x, first.y, first.x, first.y};
@@ -65,10 +70,7 @@ Box<ImagePixels> box_around(std::span<const PixelPoint> points) {
 }
 
 Box<ImagePixels> clipped_bounds(std::span<const PixelPoint> polygon, Size picture) {
-  if (polygon.empty() || !std::ranges::all_of(polygon, [](const PixelPoint& p) {
-        return std::isfinite(p.x) && std::isfinite(p.y);
-      }))
-    return {};
+  if (polygon.empty() || !are_finite(polygon)) return {};
   const double w = picture.width, h = picture.height;
   const Box<ImagePixels> whole = box_around(polygon);
   if (whole.x1 >= 0 && whole.y1 >= 0 && whole.x2 <= w && whole.y2 <= h) return whole;

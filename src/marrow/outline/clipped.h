@@ -12,6 +12,8 @@ namespace marrow::outline {
 
 using PixelPoint = Point<ImagePixels>;
 
+bool are_finite(std::span<const PixelPoint> points);
+
 // The smallest box around the points. At least one point.
 Box<ImagePixels> box_around(std::span<const PixelPoint> points);
 
@@ -20,7 +22,7 @@ Box<ImagePixels> box_around(std::span<const PixelPoint> points);
 // number is not finite.
 Box<ImagePixels> clipped_bounds(std::span<const PixelPoint> polygon, Size picture);
 
-// Counter-clockwise where y points up, without points on its sides (Andrew 1979).
+// Counter-clockwise where y points up, without points on its sides (Andrew 1979). All points are finite.
 std::vector<PixelPoint> convex_hull(std::span<const PixelPoint> points);
 
 // The part of the polygon inside the picture (Sutherland and Hodgman 1974), exact where it is convex; empty

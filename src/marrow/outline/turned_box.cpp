@@ -38,13 +38,10 @@ RotatedBox<ImagePixels> enclosing(std::span<const Point<ImagePixels>> points, do
 }  // namespace
 
 RotatedBox<ImagePixels> turned_box(std::span<const Point<ImagePixels>> points) {
-  if (points.empty()) return {};
+  if (points.empty() || !are_finite(points)) return {};
   std::vector<cv::Point2f> corners;
   corners.reserve(points.size());
-  for (const auto& [x, y] : points) {
-    if (!std::isfinite(x) || !std::isfinite(y)) return {};
-    corners.emplace_back(x, y);
-  }
+  for (const auto& [x, y] : points) corners.emplace_back(x, y);
   const cv::RotatedRect found = cv::minAreaRect(corners);
   float width = found.size.width, height = found.size.height;
   double angle = found.angle * kPi / 180;
@@ -59,8 +56,9 @@ void clip_turned(std::vector<Point<ImagePixels>>& points, Box<ImagePixels>& boun
   const Box<ImagePixels> whole = box_around(points);
   const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
   if (whole.x1 >= 0 && whole.y1 >= 0 && whole.x2 <= w && whole.y2 <= h) return;
-  const std::vector<Point<ImagePixels>> part = clip_polygon(convex_hull(points), picture);
-  if (part.empty() || !is_finite(whole) || std::abs(signed_area(part)) == 0) {
+  std::vector<Point<ImagePixels>> part;
+  if (are_finite(points)) part = clip_polygon(convex_hull(points), picture);
+  if (part.empty() || signed_area(part) == 0) {
     std::ranges::fill(points, Point<ImagePixels>{});
     bounds = {};
     return;
