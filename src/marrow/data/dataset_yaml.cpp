@@ -13,6 +13,7 @@
 #include "marrow/base/yaml.h"
 #include "marrow/data/foreign_paths.h"
 #include "marrow/data/formats/dataset_readers.h"
+#include "marrow/data/yaml_number.h"
 
 namespace marrow::data {
 namespace {
@@ -50,13 +51,7 @@ class DatasetParser {
   }
 
   int64_t number(const YamlValue& value, std::string_view key, int64_t smallest, int64_t largest) const {
-    int64_t result = 0;
-    const char* end = value.text.data() + value.text.size();
-    const auto [at, error] = std::from_chars(value.text.data(), end, result);
-    if (value.text.empty() || error != std::errc() || at != end || result < smallest || result > largest)
-      fail(value, fmt::format("{}: {}, expected a whole number from {} to {}", key, describe(value), smallest,
-                              largest));
-    return result;
+    return whole_number(value, key, smallest, largest, name_);
   }
 
   std::string text_of(const YamlValue& value, std::string_view key) const {

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <optional>
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "marrow/data/formats/label_words.h"
+#include "marrow/data/yaml_number.h"
 
 namespace marrow::data {
 namespace {
@@ -22,12 +24,12 @@ class SkeletonReader {
     if (!shape->is_list() || shape->items.size() != 2)
       fail(*shape, fmt::format("kpt_shape: {}, expected [number of keypoints, 2 or 3]", describe(*shape)));
     Skeleton skeleton;
-    skeleton.shape = {whole_number(shape->items[0], "kpt_shape", 1, kMostKeypoints),
-                      whole_number(shape->items[1], "kpt_shape", 2, 3)};
+    skeleton.shape = {number(shape->items[0], "kpt_shape", 1, kMostKeypoints),
+                      number(shape->items[1], "kpt_shape", 2, 3)};
     count_ = static_cast<size_t>(skeleton.shape.count);
     if (const YamlValue* indices = one_each("flip_idx"))
       for (const YamlValue& item : indices->items)
-        skeleton.flip_idx.push_back(whole_number(item, "flip_idx", 0, skeleton.shape.count - 1));
+        skeleton.flip_idx.push_back(number(item, "flip_idx", 0, skeleton.shape.count - 1));
     if (const YamlValue* sigmas = one_each("kpt_oks_sigmas"))
       for (const YamlValue& item : sigmas->items) skeleton.sigmas.push_back(positive_number(item));
     if (const YamlValue* names = find("kpt_names")) skeleton.names = names_of(*names);
@@ -57,23 +59,15 @@ class SkeletonReader {
     return value != nullptr ? &require_one_each(*value, key) : nullptr;
   }
 
-  int whole_number(const YamlValue& value, const char* key, int smallest, int largest) const {
-    int result = 0;
-    const char* end = value.text.data() + value.text.size();
-    const auto [at, error] = std::from_chars(value.text.data(), end, result);
-    if (value.text.empty() || error != std::errc() || at != end || result < smallest || result > largest)
-      fail(value, fmt::format("{}: {}, expected a whole number from {} to {}", key, describe(value), smallest,
-                              largest));
-    return result;
+  int number(const YamlValue& value, const char* key, int smallest, int largest) const {
+    return static_cast<int>(whole_number(value, key, smallest, largest, name_));
   }
 
   double positive_number(const YamlValue& value) const {
-    double result = 0;
-    const char* end = value.text.data() + value.text.size();
-    const auto [at, error] = std::from_chars(value.text.data(), end, result);
-    if (value.text.empty() || error != std::errc() || at != end || !std::isfinite(result) || result <= 0)
+    const std::optional<double> result = finite_number(value.text);
+    if (!result || *result <= 0)
       fail(value, fmt::format("kpt_oks_sigmas: {}, expected a positive number", describe(value)));
-    return result;
+    return *result;
   }
 
   std::vector<std::string> names_of_class(const YamlValue& value) const {
