@@ -76,14 +76,7 @@ class LabelParser {
     if (!is_box(words.size()) && !is_polygon(words.size()))
       return error(row, Kind::kLabelSyntax,
                    fmt::format("{} columns; {}", words.size(), wanted(words.size())));
-    numbers_.clear();
-    for (const std::string_view word : words) {
-      const std::optional<double> number = finite_number(word);
-      if (!number)
-        return error(row, Kind::kLabelSyntax, fmt::format("'{}' is not a number", printable(word, 40)));
-      numbers_.push_back(*number);
-    }
-    const int class_id = class_of_row(numbers_[0], words[0], classes_, place(row.line), problems_);
+    const int class_id = read_row(words, classes_, file_, row.line, numbers_, problems_);
     if (class_id >= 0) add_label(row, class_id, is_polygon(words.size()));
   }
 
@@ -186,20 +179,26 @@ class LabelParser {
 
 }  // namespace
 
-int class_of_row(double number, std::string_view word, int classes, const std::string& place,
-                 ProblemList& problems) {
-  if (number < 0 || number != std::floor(number)) {
-    problems.add(Severity::kError, Kind::kLabelSyntax, place,
-                 fmt::format("class '{}' is not a whole number from 0", printable(word, 40)));
+int read_row(std::span<const std::string_view> words, int classes, const std::string& file, int line,
+             std::vector<double>& numbers, ProblemList& problems) {
+  const auto refuse = [&](Kind kind, std::string message) {
+    problems.add(Severity::kError, kind, fmt::format("{}:{}", file, line), std::move(message));
     return -1;
+  };
+  numbers.clear();
+  for (const std::string_view word : words) {
+    const std::optional<double> number = finite_number(word);
+    if (!number) return refuse(Kind::kLabelSyntax, fmt::format("'{}' is not a number", printable(word, 40)));
+    numbers.push_back(*number);
   }
-  if (number >= classes) {
-    problems.add(
-        Severity::kError, Kind::kUnknownClass, place,
-        fmt::format("class {}, but the dataset has {} classes (0..{})", number, classes, classes - 1));
-    return -1;
-  }
-  return static_cast<int>(number);
+  const double class_id = numbers.front();
+  if (class_id < 0 || class_id != std::floor(class_id))
+    return refuse(Kind::kLabelSyntax,
+                  fmt::format("class '{}' is not a whole number from 0", printable(words.front(), 40)));
+  if (class_id >= classes)
+    return refuse(Kind::kUnknownClass, fmt::format("class {}, but the dataset has {} classes (0..{})",
+                                                   class_id, classes, classes - 1));
+  return static_cast<int>(class_id);
 }
 
 Label bounds_of(int class_id, const Polygon& polygon) {

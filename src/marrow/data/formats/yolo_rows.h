@@ -1,8 +1,10 @@
 // How the rows of YOLO's label files are read, for yolo_format.cpp alone.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "marrow/data/labels.h"
 
@@ -17,9 +19,10 @@ ParsedLabels parse_detection_rows(std::string_view text, const std::string& file
 // For all other tasks, by the reference's rules.
 ParsedLabels parse_task_rows(std::string_view text, const std::string& file, const YoloRows& rules);
 
-// The class of a row, or an error among the problems and -1.
-int class_of_row(double number, std::string_view word, int classes, const std::string& place,
-                 ProblemList& problems);
+// Sets `numbers` to those of a row. Returns its class, or -1 where a word is no number or the class is none,
+// with an error among the problems.
+int read_row(std::span<const std::string_view> words, int classes, const std::string& file, int line,
+             std::vector<double>& numbers, ProblemList& problems);
 
 // The box around a polygon.
 Label bounds_of(int class_id, const Polygon& polygon);

@@ -85,14 +85,7 @@ class TaskRowParser {
   void add_row(const WordRow& row, std::span<const std::string_view> words) {
     if (std::string message = complaint(words.size()); !message.empty())
       return error(row, Kind::kLabelSyntax, std::move(message));
-    numbers_.clear();
-    for (const std::string_view word : words) {
-      const std::optional<double> number = finite_number(word);
-      if (!number)
-        return error(row, Kind::kLabelSyntax, fmt::format("'{}' is not a number", printable(word, 40)));
-      numbers_.push_back(*number);
-    }
-    const int class_id = class_of_row(numbers_[0], words[0], rules_.classes, place(row.line), problems_);
+    const int class_id = read_row(words, rules_.classes, file_, row.line, numbers_, problems_);
     if (class_id < 0) return;
     if (are_polygons_)
       add_polygon(row, class_id);
