@@ -18,6 +18,14 @@ constexpr double kSameShape = 0.02;  // how far two aspect ratios may lie apart 
 
 }  // namespace
 
+Box<ImagePixels, double> bounds_of_pairs(std::span<const double> pairs) {
+  Box<ImagePixels, double> box = {pairs[0], pairs[1], pairs[0], pairs[1]};
+  for (size_t i = 0; i < pairs.size(); i += 2)
+    box = {std::min(box.x1, pairs[i]), std::min(box.y1, pairs[i + 1]), std::max(box.x2, pairs[i]),
+           std::max(box.y2, pairs[i + 1])};
+  return box;
+}
+
 PixelLabels::PixelLabels(double stated_width, double stated_height, int width, int height, Task task)
     : task_(task),
       stated_width_(stated_width),

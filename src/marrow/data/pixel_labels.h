@@ -21,6 +21,9 @@ struct PixelObject {
   std::span<const double> keypoints = {};  // x, y, visibility; as many in every object
 };
 
+// The box around x, y pairs, of which there is at least one.
+Box<ImagePixels, double> bounds_of_pairs(std::span<const double> pairs);
+
 // Where a label comes from: "file:line", and what the message begins with where a line says too little.
 struct LabelOrigin {
   std::string place;

@@ -51,14 +51,6 @@ CocoOutline outline_of(const CocoObject& object, Size picture) {
   return result.points.size() >= kLeast ? result : CocoOutline{};
 }
 
-Box<ImagePixels, double> bounds_of_points(const std::vector<double>& points) {
-  Box<ImagePixels, double> box = {points[0], points[1], points[0], points[1]};
-  for (size_t i = 0; i < points.size(); i += 2)
-    box = {std::min(box.x1, points[i]), std::min(box.y1, points[i + 1]), std::max(box.x2, points[i]),
-           std::max(box.y2, points[i + 1])};
-  return box;
-}
-
 bool is_labelled(const CocoObject& object) {
   for (size_t i = 2; i < object.keypoints.size(); i += 3)
     if (object.keypoints[i] > 0) return true;
@@ -106,7 +98,7 @@ ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::spa
     CocoOutline outline;
     if (rules.task != Task::kPose && !object.crowd) outline = outline_of(object, stated_size);
     if (!outline.points.empty() && has_outlines(rules.task) && object.box.width > 0 && object.box.height > 0)
-      pixels.box = bounds_of_points(outline.points);
+      pixels.box = bounds_of_pairs(outline.points);
     pixels.outline = outline.points;
     pixels.parts = outline.parts;
     if (is_pose) pixels.keypoints = object.keypoints;

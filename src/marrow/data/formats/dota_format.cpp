@@ -95,11 +95,7 @@ ParsedLabels parse_dota(std::string_view text, const std::string& file, const Cl
           fmt::format("'{}' is not a class of this dataset; left out", printable(columns[kCoordinates], 40)));
       continue;
     }
-    Box<ImagePixels, double> box = {points[0], points[1], points[0], points[1]};
-    for (size_t i = 0; i < kCoordinates; i += 2)
-      box = {std::min(box.x1, points[i]), std::min(box.y1, points[i + 1]), std::max(box.x2, points[i]),
-             std::max(box.y2, points[i + 1])};
-    labels.add({.class_id = class_id, .box = box, .outline = points}, origin);
+    labels.add({.class_id = class_id, .box = bounds_of_pairs(points), .outline = points}, origin);
   }
   return labels.take(file);
 }
