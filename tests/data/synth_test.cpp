@@ -185,6 +185,7 @@ TEST_F(SynthTasks, TurnedBoxesTouchTheirShape) {
   options.classes = {"square"};
   options.objects = 1;
   options.task = Task::kObb;
+  int compared = 0;
   for (int64_t i = 0; i < 20; ++i) {
     const SynthImage picture = draw_synth_image(options, i);
     if (picture.labels.empty()) continue;
@@ -202,7 +203,9 @@ TEST_F(SynthTasks, TurnedBoxesTouchTheirShape) {
     EXPECT_LE(seen.x2 * picture.image.width(), bounds.x2 + 1);
     EXPECT_GE(seen.y1 * picture.image.height(), bounds.y1 - 1);
     EXPECT_LE(seen.y2 * picture.image.height(), bounds.y2 + 1);
+    ++compared;
   }
+  EXPECT_GT(compared, 10);
   for (const LabelledImage& image : read(Task::kObb))
     for (const Polygon& polygon : image.polygons) EXPECT_EQ(polygon.size(), 4u);
 }

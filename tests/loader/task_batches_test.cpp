@@ -38,19 +38,22 @@ TEST_P(TaskBatches, HoldWhatTheLossNeeds) {
     DetectionLoaderOptions options{.batch = 3, .workers = 2, .seed = 5};
     if (augmented) options.augment = AugmentSettings{.flipud = 0.5, .copy_paste = 0.5};
     DetectionLoader loader(store_of(folder.images, task), options);
-    int64_t rows = 0;
+    int64_t rows = 0, marked = 0;
     while (const std::optional<DetectionBatch> batch = loader.next()) {
       const int64_t count = batch->targets.dim(0);
       rows += count;
       EXPECT_EQ(batch->targets.dim(1), task == Task::kObb ? 7 : 6);
       if (task == Task::kSegment) {
         EXPECT_EQ(batch->masks.shape(), (Shape{batch->images.dim(0), 16, 16}));
-        // Each row has pixels of its number, unless a smaller one lies over all of it.
+        // Pixels have the numbers of rows.
         std::vector<int64_t> of_image(static_cast<size_t>(batch->images.dim(0)));
         for (int64_t i = 0; i < count; ++i)
           ++of_image[static_cast<size_t>(batch->targets.values()[static_cast<size_t>(i) * 6])];
         const auto masks = batch->masks.values<int32_t>();
-        for (size_t p = 0; p < masks.size(); ++p) EXPECT_LE(masks[p], of_image[p / 256]);
+        for (size_t p = 0; p < masks.size(); ++p) {
+          EXPECT_LE(masks[p], of_image[p / 256]);
+          marked += masks[p] > 0;
+        }
       }
       if (task == Task::kPose) {
         EXPECT_EQ(batch->keypoints.shape(), (Shape{count, 3, 3}));
@@ -58,6 +61,7 @@ TEST_P(TaskBatches, HoldWhatTheLossNeeds) {
       EXPECT_FALSE(batch_sheet(*batch, std::vector<std::string>{"a", "b", "c"}).empty());
     }
     EXPECT_GT(rows, 0);
+    EXPECT_EQ(marked > 0, task == Task::kSegment);
   }
 }
 
