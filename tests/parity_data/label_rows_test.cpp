@@ -1,7 +1,7 @@
 // Rows of label files against golden-2/tasks/labels.
 #include <gtest/gtest.h>
 
-#include "marrow/data/labels.h"
+#include "marrow/data/task_labels.h"
 #include "tensors.h"
 
 namespace marrow {
@@ -31,6 +31,17 @@ void expect_keypoints(const json& wanted, const std::vector<data::LabelKeypoint>
   }
 }
 
+// The whole set is refused for an image like this.
+bool refuses_set(Task task, const data::ParsedLabels& parsed) {
+  data::Dataset dataset;
+  dataset.task = task;
+  data::LabelledImage image;
+  image.path = "images/a.png";
+  image.labels = parsed.labels;
+  image.polygons = parsed.polygons;
+  return data::missing_outlines(dataset, image).has_value();
+}
+
 void expect_rows(const json& one) {
   const Task task = task_named(one["task"].get<std::string>()).value();
   data::YoloRows rules{.classes = one["single_cls"].get<bool>() ? 1000 : one["classes"].get<int>(),
@@ -46,6 +57,9 @@ void expect_rows(const json& one) {
     const auto& box = parsed.labels[i].box;
     const double numbers[] = {box.cx, box.cy, box.width, box.height};
     for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(numbers[k], one["bboxes"][i][k].get<double>(), 1e-6);
+  }
+  if (one.contains("set_refused")) {
+    EXPECT_EQ(refuses_set(task, parsed), one["set_refused"].get<bool>());
   }
   if (one.contains("segments")) expect_polygons(one["segments"], parsed.polygons);
   if (one.contains("keypoints")) expect_keypoints(one["keypoints"], parsed.keypoints);
