@@ -19,6 +19,7 @@ namespace marrow::loader {
 namespace {
 
 using nlohmann::json;
+using testing::for_each_case;
 using testing::Recorded;
 
 // Objects recorded as "NAME.cls", "NAME.xywhn" and so on.
@@ -140,143 +141,114 @@ void expect_masks(const Recorded& recorded, const std::string& name, std::vector
 }
 
 TEST(TaskAugment, Perspective) {
-  testing::for_each_golden("tasks/augment/perspective.json", [](const auto& path) {
-    const Recorded recorded(path);
-    for (const json& one : recorded.cases) {
-      const std::string name = one["name"];
-      SCOPED_TRACE(name);
-      const Task task = task_of(one);
-      const Size input = testing::size_of_hw(one["input_hw"]), output = testing::size_of_hw(one["output_hw"]);
-      const json& d = one["draws"];
-      const PerspectiveDraws draws{.perspective_x = d["perspective_x"],
-                                   .perspective_y = d["perspective_y"],
-                                   .degrees = d["degrees"],
-                                   .scale = d["scale"],
-                                   .shear_x = d["shear_x_degrees"],
-                                   .shear_y = d["shear_y_degrees"],
-                                   .translate_x = d["translate_x"],
-                                   .translate_y = d["translate_y"]};
-      const std::vector<Object> objects = objects_at(recorded, name + ".in", input);
-      const Tensor& keep = recorded.at(name + ".keep");
-      for (size_t i = 0; i < objects.size(); ++i) {
-        if (task == Task::kObb && keep.bytes()[i] == std::byte{0}) continue;
-        const Object moved = warp_object(objects[i], perspective_matrix(draws, input, output),
-                                         one["use_perspective_divide"], output, task);
-        expect_object(recorded, name + ".all", i, moved, 1e-2);
-      }
-      const Sample sample =
-          random_perspective({image::Image(input.width, input.height), objects, {}, task}, draws, output);
-      expect_objects(recorded, name + ".out", sample.objects, 1e-2);
-      if (task == Task::kSegment) expect_masks(recorded, name, sample.objects, output);
-      if (task != Task::kObb) continue;
-      BatchRows rows(task);
-      rows.add(sample.objects, {}, output);
-      DetectionBatch batch;
-      std::move(rows).move_into(batch, output);
-      const auto wanted = recorded.at(name + ".out.xywhrn").values();
-      for (size_t i = 0; i < sample.objects.size(); ++i)
-        for (size_t k = 0; k < 2; ++k)
-          EXPECT_NEAR(batch.targets.values()[i * 7 + 2 + k], wanted[i * 5 + k], 2e-4) << i;
+  for_each_case("tasks/augment/perspective.json", [](auto& recorded, auto& one, auto& name) {
+    const Task task = task_of(one);
+    const Size input = testing::size_of_hw(one["input_hw"]), output = testing::size_of_hw(one["output_hw"]);
+    const json& d = one["draws"];
+    const PerspectiveDraws draws{.perspective_x = d["perspective_x"],
+                                 .perspective_y = d["perspective_y"],
+                                 .degrees = d["degrees"],
+                                 .scale = d["scale"],
+                                 .shear_x = d["shear_x_degrees"],
+                                 .shear_y = d["shear_y_degrees"],
+                                 .translate_x = d["translate_x"],
+                                 .translate_y = d["translate_y"]};
+    const std::vector<Object> objects = objects_at(recorded, name + ".in", input);
+    const Tensor& keep = recorded.at(name + ".keep");
+    for (size_t i = 0; i < objects.size(); ++i) {
+      if (task == Task::kObb && keep.bytes()[i] == std::byte{0}) continue;
+      const Object moved = warp_object(objects[i], perspective_matrix(draws, input, output),
+                                       one["use_perspective_divide"], output, task);
+      expect_object(recorded, name + ".all", i, moved, 1e-2);
     }
+    const Sample sample =
+        random_perspective({image::Image(input.width, input.height), objects, {}, task}, draws, output);
+    expect_objects(recorded, name + ".out", sample.objects, 1e-2);
+    if (task == Task::kSegment) expect_masks(recorded, name, sample.objects, output);
+    if (task != Task::kObb) return;
+    BatchRows rows(task);
+    rows.add(sample.objects, {}, output);
+    DetectionBatch batch;
+    std::move(rows).move_into(batch, output);
+    const auto wanted = recorded.at(name + ".out.xywhrn").values();
+    for (size_t i = 0; i < sample.objects.size(); ++i)
+      for (size_t k = 0; k < 2; ++k)
+        EXPECT_NEAR(batch.targets.values()[i * 7 + 2 + k], wanted[i * 5 + k], 2e-4) << i;
   });
 }
 
 TEST(TaskAugment, Mosaic) {
-  testing::for_each_golden("tasks/augment/mosaic.json", [](const auto& path) {
-    const Recorded recorded(path);
-    for (const json& one : recorded.cases) {
-      const std::string name = one["name"];
-      SCOPED_TRACE(name);
-      const Task task = task_of(one);
-      std::array<SharedSample, 4> tiles;
-      for (size_t i = 0; i < 4; ++i) {
-        const std::string tile = name + ".tile" + std::to_string(i);
-        const auto hw = recorded.at(tile + ".hw").template values<int64_t>();
-        const Size size = {static_cast<int>(hw[1]), static_cast<int>(hw[0])};
-        tiles[i] = {std::make_shared<const image::Image>(size.width, size.height),
-                    objects_at(recorded, tile, size),
-                    {},
-                    task};
-      }
-      const Sample sample = mosaic(tiles, one["s"], {one["xc"], one["yc"]});
-      expect_objects(recorded, name + ".out", sample.objects, pixels(task));
+  for_each_case("tasks/augment/mosaic.json", [](auto& recorded, auto& one, auto& name) {
+    const Task task = task_of(one);
+    std::array<SharedSample, 4> tiles;
+    for (size_t i = 0; i < 4; ++i) {
+      const std::string tile = name + ".tile" + std::to_string(i);
+      const auto hw = recorded.at(tile + ".hw").template values<int64_t>();
+      const Size size = {static_cast<int>(hw[1]), static_cast<int>(hw[0])};
+      tiles[i] = {std::make_shared<const image::Image>(size.width, size.height),
+                  objects_at(recorded, tile, size),
+                  {},
+                  task};
     }
+    const Sample sample = mosaic(tiles, one["s"], {one["xc"], one["yc"]});
+    expect_objects(recorded, name + ".out", sample.objects, pixels(task));
   });
 }
 
 TEST(TaskAugment, Flips) {
-  testing::for_each_golden("tasks/augment/flip.json", [](const auto& path) {
-    const Recorded recorded(path);
-    for (const json& one : recorded.cases) {
-      const std::string name = one["name"];
-      SCOPED_TRACE(name);
-      const Task task = task_of(one);
-      if (!recorded.has(name + ".out.cls")) {
-        // Keypoints without flip_idx are never mirrored.
-        AugmentSettings settings;
-        settings.flipud = settings.fliplr = 1;
-        settings.forbid_flips_without_indices(task);
-        EXPECT_EQ(settings.fliplr + settings.flipud, 0);
-        continue;
-      }
-      const Size size = testing::size_of_hw(one["hw"]);
-      Sample sample{
-          image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
-      std::vector<int> flip_idx;
-      if (!one["flip_idx"].is_null()) flip_idx = one["flip_idx"].get<std::vector<int>>();
-      (one["direction"] == "horizontal" ? flip_horizontally : flip_vertically)(sample, flip_idx);
-      expect_objects(recorded, name + ".out", sample.objects, pixels(task));
+  for_each_case("tasks/augment/flip.json", [](auto& recorded, auto& one, auto& name) {
+    const Task task = task_of(one);
+    if (!recorded.has(name + ".out.cls")) {
+      // Keypoints without flip_idx are never mirrored.
+      AugmentSettings settings;
+      settings.flipud = settings.fliplr = 1;
+      settings.forbid_flips_without_indices(task);
+      EXPECT_EQ(settings.fliplr + settings.flipud, 0);
+      return;
     }
+    const Size size = testing::size_of_hw(one["hw"]);
+    Sample sample{image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
+    std::vector<int> flip_idx;
+    if (!one["flip_idx"].is_null()) flip_idx = one["flip_idx"].template get<std::vector<int>>();
+    (one["direction"] == "horizontal" ? flip_horizontally : flip_vertically)(sample, flip_idx);
+    expect_objects(recorded, name + ".out", sample.objects, pixels(task));
   });
 }
 
 TEST(TaskAugment, CopyPaste) {
-  testing::for_each_golden("tasks/augment/copy_paste.json", [](const auto& path) {
-    const Recorded recorded(path);
-    for (const json& one : recorded.cases) {
-      const std::string name = one["name"];
-      SCOPED_TRACE(name);
-      const Task task = task_of(one);
-      const Size size = testing::size_of_hw(one["hw"]);
-      Sample sample{image_at(recorded, name + ".img"), objects_at(recorded, name + ".in", size), {}, task};
-      const size_t before = sample.objects.size();
-      if (one["mode"] == "flip")
-        copy_paste_mirrored(sample, one["p"]);
-      else
-        copy_paste_from({image_at(recorded, name + ".second_img"),
-                         objects_at(recorded, name + ".second", size),
-                         {},
-                         task},
-                        sample, one["p"]);
-      EXPECT_EQ(sample.objects.size(), before + one["selected_in_order"].size());
-      const image::Image wanted = image_at(recorded, name + ".out_img");
-      for (int y = 0; y < size.height; ++y)
-        for (int x = 0; x < size.width; ++x)
-          EXPECT_TRUE(std::equal(wanted.pixel(x, y), wanted.pixel(x, y) + 3, sample.image.pixel(x, y)))
-              << x << ", " << y;
-      if (recorded.has(name + ".out.cls"))
-        expect_objects(recorded, name + ".out", sample.objects, pixels(task));
-    }
+  for_each_case("tasks/augment/copy_paste.json", [](auto& recorded, auto& one, auto& name) {
+    const Task task = task_of(one);
+    const Size size = testing::size_of_hw(one["hw"]);
+    Sample sample{image_at(recorded, name + ".img"), objects_at(recorded, name + ".in", size), {}, task};
+    const size_t before = sample.objects.size();
+    if (one["mode"] == "flip")
+      copy_paste_mirrored(sample, one["p"]);
+    else
+      copy_paste_from(
+          {image_at(recorded, name + ".second_img"), objects_at(recorded, name + ".second", size), {}, task},
+          sample, one["p"]);
+    EXPECT_EQ(sample.objects.size(), before + one["selected_in_order"].size());
+    const image::Image wanted = image_at(recorded, name + ".out_img");
+    for (int y = 0; y < size.height; ++y)
+      for (int x = 0; x < size.width; ++x)
+        EXPECT_TRUE(std::equal(wanted.pixel(x, y), wanted.pixel(x, y) + 3, sample.image.pixel(x, y)))
+            << x << ", " << y;
+    if (recorded.has(name + ".out.cls"))
+      expect_objects(recorded, name + ".out", sample.objects, pixels(task));
   });
 }
 
 TEST(TaskAugment, Cutmix) {
-  testing::for_each_golden("tasks/augment/cutmix.json", [](const auto& path) {
-    const Recorded recorded(path);
-    for (const json& one : recorded.cases) {
-      const std::string name = one["name"];
-      SCOPED_TRACE(name);
-      const Task task = task_of(one);
-      const Size size = testing::size_of_hw(one["hw"]);
-      const json& r = one["rectangle_xyxy"];
-      const PixelRectangle rectangle = {r[0].get<int>(), r[1].get<int>(), r[2].get<int>(), r[3].get<int>()};
-      Sample sample{
-          image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
-      Sample other{
-          image::Image(size.width, size.height), objects_at(recorded, name + ".second", size), {}, task};
-      paste_rectangle(sample, other, rectangle);
-      expect_objects(recorded, name + ".out", sample.objects, pixels(task));
-    }
+  for_each_case("tasks/augment/cutmix.json", [](auto& recorded, auto& one, auto& name) {
+    const Task task = task_of(one);
+    const Size size = testing::size_of_hw(one["hw"]);
+    const json& r = one["rectangle_xyxy"];
+    const PixelRectangle rectangle = {r[0].get<int>(), r[1].get<int>(), r[2].get<int>(), r[3].get<int>()};
+    Sample sample{image::Image(size.width, size.height), objects_at(recorded, name + ".in", size), {}, task};
+    Sample other{
+        image::Image(size.width, size.height), objects_at(recorded, name + ".second", size), {}, task};
+    paste_rectangle(sample, other, rectangle);
+    expect_objects(recorded, name + ".out", sample.objects, pixels(task));
   });
 }
 

@@ -30,6 +30,19 @@ struct Recorded {
   decltype(weights::SafetensorsFile::tensors) tensors;
 };
 
+// Calls test(recorded, one, its name) for every case of a description.
+template <class Test>
+void for_each_case(const char* description, const Test& test) {
+  for_each_golden(description, [&](const std::filesystem::path& path) {
+    const Recorded recorded(path);
+    for (const nlohmann::json& one : recorded.cases) {
+      const std::string name = one["name"];
+      SCOPED_TRACE(name);
+      test(recorded, one, name);
+    }
+  });
+}
+
 template <class Space>
 std::vector<Point<Space>> points_of(std::span<const float> values) {
   std::vector<Point<Space>> points;
