@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "marrow/data/outline_parts.h"
 #include "marrow/detect/extras.h"
 #include "marrow/evaluate/metrics/overlaps.h"
 #include "marrow/evaluate/task_image.h"
@@ -21,16 +22,10 @@ Mask mask_of_label(const data::LabelledImage& image, size_t label) {
   const Size picture = {image.width, image.height};
   Mask mask(picture);
   if (label >= image.polygons.size()) return mask;
-  const data::Polygon& polygon = image.polygons[label];
-  std::vector<size_t> starts = {0};
-  if (label < image.parts.size())
-    starts.insert(starts.end(), image.parts[label].begin(), image.parts[label].end());
-  starts.push_back(polygon.size());
-  for (size_t part = 0; part + 1 < starts.size(); ++part) {
+  for (const auto& part : data::parts_of(image, label)) {
     std::vector<Point<ImagePixels>> outline;
-    for (size_t i = starts[part]; i < starts[part + 1]; ++i)
-      outline.push_back({static_cast<float>(polygon[i].x * picture.width),
-                         static_cast<float>(polygon[i].y * picture.height)});
+    for (const auto& [x, y] : part)
+      outline.push_back({static_cast<float>(x * picture.width), static_cast<float>(y * picture.height)});
     const Mask filled = outline::fill(outline, picture);
     for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] |= filled.pixels[i];
   }
