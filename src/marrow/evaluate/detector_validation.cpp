@@ -83,6 +83,7 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
   const auto count = static_cast<int64_t>(batch.origin.size());
   std::vector<std::unique_ptr<TaskImage>> images(batch.origin.size());
   std::vector<std::optional<CocoOverlaps>> coco(images.size());
+  std::vector<std::vector<std::string>> fields(images.size());
   threads.parallel_for(count, [&](int64_t image, int) {
     const auto i = static_cast<size_t>(image);
     const loader::BatchImage& origin = batch.origin[i];
@@ -93,6 +94,7 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
                                                          .ratio_pad = origin.ratio_pad(options.rules)},
                                             options.head, nms);
     coco[i] = images[i]->coco();
+    if (options.predictions) fields[i] = images[i]->fields();
   });
   std::vector<std::vector<detect::InputDetection>> detections;
   for (size_t i = 0; i < images.size(); ++i) {
@@ -108,7 +110,7 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
                    .overlap = images[i]->overlap(),
                    .second_overlap = images[i]->second_overlap(),
                    .coco = std::move(coco[i]),
-                   .fields = options.predictions ? images[i]->fields() : std::vector<std::string>()});
+                   .fields = std::move(fields[i])});
     detections.push_back(images[i]->detections());
   }
   return detections;
