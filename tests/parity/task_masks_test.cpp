@@ -5,6 +5,7 @@
 #include <string>
 
 #include "marrow/detect/masks.h"
+#include "marrow/evaluate/metrics/overlaps.h"
 #include "marrow/weights/safetensors.h"
 #include "support/golden.h"
 #include "support/read_json.h"
@@ -94,6 +95,18 @@ TEST(parity_task_masks, OfPrototypesAtEverySize) {
         expect_outline(mask_of(outlined, i), at(("contour" + std::to_string(i)).c_str()), "contour");
       }
     }
+  });
+}
+
+TEST(parity_task_masks, IntersectionOverUnion) {
+  testing::for_each_golden("tasks/masks/process.safetensors", [](const fs::path& path) {
+    const Weights golden = weights::read_safetensors(path).tensors;
+    const Tensor &a = golden.at("iou.a"), &b = golden.at("iou.b"), &wanted = golden.at("iou.out");
+    const auto columns = static_cast<size_t>(b.dim(0));
+    for (size_t i = 0; i < static_cast<size_t>(a.dim(0)); ++i)
+      for (size_t j = 0; j < columns; ++j)
+        EXPECT_NEAR(evaluate::mask_iou(mask_of(a, i), mask_of(b, j)), wanted.values()[i * columns + j], 1e-6)
+            << i << ", " << j;
   });
 }
 
