@@ -163,6 +163,7 @@ class FindingsOfSetting {
   }
   // The recorded ones are those of the recorded masks; a mask may differ by a pixel.
   void expect_outlines(const std::vector<detect::Outline>& outlines) const {
+    ASSERT_EQ(std::ssize(outlines), at("det").dim(0));
     for (size_t i = 0; i < outlines.size(); ++i) {
       const Tensor& wanted = at("polygon" + std::to_string(i));
       ASSERT_EQ(std::ssize(outlines[i]), wanted.dim(0)) << i;
@@ -190,7 +191,8 @@ class FindingsOfSetting {
     ASSERT_EQ(std::ssize(boxes), rows.dim(0));
     for (size_t i = 0; i < boxes.size(); ++i) {
       const float found[] = {boxes[i].cx, boxes[i].cy, boxes[i].width, boxes[i].height, boxes[i].angle};
-      for (size_t k = 0; k < 5; ++k) EXPECT_NEAR(found[k], rows.values()[5 * i + k], kTaskPixels);
+      for (size_t k = 0; k < 5; ++k)
+        EXPECT_NEAR(found[k], rows.values()[5 * i + k], k == 4 ? kTaskScores : kTaskPixels);
       for (size_t k = 0; k < 4; ++k) {
         EXPECT_NEAR(boxes[i].corners()[k].x, corners.values()[8 * i + 2 * k], kTaskPixels);
         EXPECT_NEAR(boxes[i].corners()[k].y, corners.values()[8 * i + 2 * k + 1], kTaskPixels);
