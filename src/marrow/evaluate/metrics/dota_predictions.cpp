@@ -30,7 +30,8 @@ std::map<std::string, std::string> dota_predictions(std::span<const CocoPredicti
     std::string& text = files[task_file(names[static_cast<size_t>(category - categories.begin())])];
     text += fmt::format("{} {}", std::filesystem::path(prediction.file_name).stem().string(),
                         rounded_score(prediction.score));
-    for (const nlohmann::json& number : fields["poly"]) text += fmt::format(" {}", number.get<double>());
+    for (const nlohmann::json& number : fields["poly"])
+      text += fmt::format(" {}", number.is_null() ? 0 : number.get<double>());
     text += '\n';
   }
   return files;
