@@ -60,5 +60,12 @@ TEST_F(Dota, AFolderIsReadByItsLayout) {
   EXPECT_EQ(read_dataset(folder_).classes(), 18);
 }
 
+TEST_F(Dota, ALinkToItselfBesideTheImagesIsPassedOver) {
+  write_picture("train/images/a.png");
+  write("train/labelTxt/a.txt", kText);
+  std::filesystem::create_symlink("loop", folder_ / "train" / "loop");
+  EXPECT_EQ(dota_label_folder(folder_ / "train" / "images"), folder_ / "train" / "labelTxt");
+}
+
 }  // namespace
 }  // namespace marrow::data

@@ -105,7 +105,8 @@ fs::path dota_label_folder(const fs::path& images) {
   const fs::path parent = images.parent_path();
   std::vector<fs::path> found;
   for (fs::directory_iterator entry(parent, error), end; !error && entry != end; entry.increment(error))
-    if (entry->is_directory() && entry->path().filename().string().starts_with("labelTxt"))
+    if (std::error_code ignored;
+        entry->is_directory(ignored) && entry->path().filename().string().starts_with("labelTxt"))
       found.push_back(entry->path());
   std::ranges::sort(found);
   if (!found.empty()) {
