@@ -157,11 +157,11 @@ TEST(Site, RefusesWhatIsNoCorrection) {
   const SiteServer site;
   const std::string picture = drawn_jpeg(100, 100, 6);
   const std::string good = labels_of(100, 100, R"({"class":0,"box":[1,2,3,4]})");
-  const std::string deep(100'000, '[');
+  const std::string deep(100'000, '['), deep_box = std::string(400'000, '[') + std::string(400'000, ']');
   for (const std::string& labels :
        {std::string(), std::string("null"), std::string("[]"), deep,
         std::string(R"({"width":100,"height":100})"), labels_of(99, 100, ""), labels_of(100, 100, "1"),
-        labels_of(100, 100, R"({"class":3,"box":[1,2,3,4]})"),
+        labels_of(100, 100, deep_box), labels_of(100, 100, R"({"class":3,"box":[1,2,3,4]})"),
         labels_of(100, 100, R"({"class":-1,"box":[1,2,3,4]})"),
         labels_of(100, 100, R"({"class":0.5,"box":[1,2,3,4]})"),
         labels_of(100, 100, R"({"class":0,"box":[1,2,3]})"),

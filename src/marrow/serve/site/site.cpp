@@ -56,17 +56,18 @@ std::string suffix_of(std::string_view picture) {
           "; wanted is {\"width\", \"height\", \"boxes\": [{\"class\": number, \"box\": [x1, y1, x2, y2]}]}");
 }
 
-LabelBox read_box(const Json& entry, std::span<const std::string> classes) {
+LabelBox read_box(const Json& entry, size_t i, std::span<const std::string> classes) {
+  // Only its place is said: to write a value as deep as a client likes takes as deep a stack.
   if (!entry.is_object() || !entry.contains("class") || !entry["class"].is_number_unsigned() ||
       !entry.contains("box") || !entry["box"].is_array() || entry["box"].size() != 4)
-    refuse_labels("a box is " + printable(entry.dump(-1, ' ', false, Json::error_handler_t::replace), 80));
+    refuse_labels(fmt::format("boxes[{}] is no box", i));
   const auto number = entry["class"].get<uint64_t>();
   if (number >= classes.size())
     refuse_labels(fmt::format("class {}; the model has classes 0 to {}", number, classes.size() - 1));
   LabelBox box{classes[number], {}};
-  for (size_t i = 0; i < 4; ++i) {
-    if (!entry["box"][i].is_number()) refuse_labels("a coordinate is not a number");
-    box.corners[i] = entry["box"][i].get<double>();
+  for (size_t corner = 0; corner < 4; ++corner) {
+    if (!entry["box"][corner].is_number()) refuse_labels("a coordinate is not a number");
+    box.corners[corner] = entry["box"][corner].get<double>();
   }
   return box;
 }
@@ -77,7 +78,8 @@ std::vector<LabelBox> read_boxes(const Json& labels, std::span<const std::string
   if (labels["boxes"].size() > Site::kMostLabelBoxes)
     refuse_labels(fmt::format("{} boxes; at most {}", labels["boxes"].size(), Site::kMostLabelBoxes));
   std::vector<LabelBox> boxes;
-  for (const Json& entry : labels["boxes"]) boxes.push_back(read_box(entry, classes));
+  for (size_t i = 0; i < labels["boxes"].size(); ++i)
+    boxes.push_back(read_box(labels["boxes"][i], i, classes));
   return boxes;
 }
 
