@@ -183,5 +183,21 @@ TEST(Serving, EndsWhereAModelCannotBeRead) {
   EXPECT_THROW(serving.run(), Error);
 }
 
+// What is being decoded then comes to the queue when that has gone.
+TEST(Serving, EndsWhilePicturesAreDecoded) {
+  ServingOptions options = patient(5);
+  options.service.calls.infer.pixels = 20'000'000;
+  options.drain_longest = 0;
+  const std::string picture = drawn_jpeg(4000, 4000, 1);
+  for (int i = 0; i < 3; ++i) {
+    RunningServer server(options);
+    HttpClient client(server.port());
+    client.send(http_request("POST", "/v1/detect", picture));
+    ASSERT_TRUE(eventually([&] { return metric(server, R"(marrow_queue_depth{model="det"})") == 1; }));
+    server.serving.drain();
+    server.join();
+  }
+}
+
 }  // namespace
 }  // namespace marrow::serve

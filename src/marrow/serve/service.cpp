@@ -67,6 +67,8 @@ Service::Service(Models& models, const ServiceOptions& options)
       queue_(std::make_unique<BatchQueue>(options.queue)) {}
 
 void Service::stop() {
+  // The workers hand pictures to the queue, and the queue its results to the workers.
+  workers_->stop();
   queue_.reset();
   workers_.reset();
 }

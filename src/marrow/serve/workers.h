@@ -16,17 +16,20 @@ class Workers {
   explicit Workers(int threads) {
     for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   }
-  // Drops what has not begun.
-  ~Workers() {
+  ~Workers() { stop(); }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  // Waits for what has begun. The rest, and what is posted later, goes with the object.
+  void stop() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
     posted_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
-  Workers(const Workers&) = delete;
-  Workers& operator=(const Workers&) = delete;
 
   void post(std::function<void()> task) {
     {
