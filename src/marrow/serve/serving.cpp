@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <future>
+
 #include "marrow/base/talk.h"
 
 namespace marrow::serve {
@@ -24,19 +26,22 @@ Serving::Serving(const ServingOptions& options)
 }
 
 void Serving::run() {
-  std::exception_ptr failure;
-  loader_.post([&] {
+  // The loader's, which may go on for longer than this function.
+  const auto loading = std::make_shared<std::promise<void>>();
+  std::future<void> loaded = loading->get_future();
+  loader_.post([this, loading] {
     try {
       models_.load();
       talk(fmt::format("marrow: ready, on port {}", port()));
+      loading->set_value();
     } catch (...) {
-      failure = std::current_exception();
+      loading->set_exception(std::current_exception());
       server_.stop();
     }
   });
   server_.run();
   service_.stop();
-  if (failure) std::rethrow_exception(failure);
+  if (loaded.wait_for(std::chrono::seconds(0)) == std::future_status::ready) loaded.get();
 }
 
 void Serving::drain() {
