@@ -174,6 +174,7 @@ TEST(Site, RefusesWhatIsNoCorrection) {
     EXPECT_TRUE(Json::parse(answer.body).contains("error"));
   }
   EXPECT_EQ(site.save("no picture", good).status, 400);
+  EXPECT_EQ(site.save(drawn_jpeg(1100, 1000, 6), labels_of(1100, 1000, "")).status, 413);
   EXPECT_EQ(site.save(picture, good, "?model=dat").status, 404);
   EXPECT_EQ(site.server->post("/v1/labels", picture).status, 400) << "no form";
   EXPECT_EQ(site.server->get("/v1/labels").status, 405);

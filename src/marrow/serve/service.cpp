@@ -62,7 +62,7 @@ Service::Service(Models& models, const ServiceOptions& options)
     : models_(models),
       options_(options),
       log_(options.access_log),
-      site_(models, options.site),
+      site_(models, options.site, options.calls.infer.pixels),
       workers_(std::make_unique<Workers>(options.workers)),
       queue_(std::make_unique<BatchQueue>(options.queue)) {}
 

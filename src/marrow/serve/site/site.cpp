@@ -10,10 +10,10 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/data/dataset.h"
-#include "marrow/image/decode.h"
 #include "marrow/serve/http/compression.h"
 #include "marrow/serve/http/multipart.h"
 #include "marrow/serve/picture_options.h"
+#include "marrow/serve/pictures.h"
 
 namespace marrow::serve {
 namespace {
@@ -92,7 +92,8 @@ void check_size(const Json& labels, Size size) {
 
 }  // namespace
 
-Site::Site(const Models& models, const SiteOptions& options) : models_(models) {
+Site::Site(const Models& models, const SiteOptions& options, int64_t most_pixels)
+    : models_(models), most_pixels_(most_pixels) {
   if (!options.samples.empty()) {
     samples_ =
         data::list_files(options.samples, [](const fs::path& path) { return !shown_type(path).empty(); });
@@ -164,7 +165,8 @@ Response Site::save_labels(const Exchange& exchange) const {
   const Json labels = Json::parse(text, nullptr, false);
   try {
     const std::vector<LabelBox> boxes = read_boxes(labels, network->class_names());
-    const Size size = image::decode_image(std::as_bytes(std::span(picture)), "the picture").full;
+    const image::Image decoded = decode_picture({"the picture", "", picture}, *network, most_pixels_);
+    const Size size = {decoded.width(), decoded.height()};
     check_size(labels, size);
     const SavedLabels saved = labels_->save(picture, suffix_of(picture), size, boxes, network->class_names());
     return {200, kJson,

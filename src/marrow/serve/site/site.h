@@ -24,8 +24,9 @@ class Site {
   static constexpr size_t kMostSamples = 24;
   static constexpr size_t kMostLabelBoxes = 10'000;
 
-  // `models` outlives it. Throws Error for folders that are not there or cannot be used.
-  Site(const Models& models, const SiteOptions& options);
+  // `models` outlives it; `most_pixels` of a picture with labels. Throws Error for folders that are not there
+  // or cannot be used.
+  Site(const Models& models, const SiteOptions& options, int64_t most_pixels);
 
   // GET /v1/models, /v1/samples/N, /v1/runs, /v1/runs/N, /v1/runs/N/NAME. Throws HttpError.
   Response answer(const Route& route) const;
@@ -39,6 +40,7 @@ class Site {
   Response sample(const std::string& number) const;
 
   const Models& models_;
+  const int64_t most_pixels_;
   std::vector<std::filesystem::path> samples_;
   std::unique_ptr<RunIndex> runs_;
   std::unique_ptr<LabelFolder> labels_;
