@@ -99,12 +99,9 @@ ModelState Models::state(const std::string& name) const {
 }
 
 std::shared_ptr<Network> Models::find(const std::string& name) const {
-  const std::string& wanted = name.empty() ? sources_.front().name : name;
-  state(wanted);
-  const std::lock_guard lock(mutex_);
-  const auto network = networks_.find(wanted);
-  if (network == networks_.end()) throw overloaded("the model is not loaded yet");
-  return network->second;
+  std::shared_ptr<Network> network = state(name).network;
+  if (network == nullptr) throw overloaded("the model is not loaded yet");
+  return network;
 }
 
 std::vector<ModelState> Models::states() const {

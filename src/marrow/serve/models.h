@@ -33,7 +33,8 @@ class Models {
   // Throws HttpError: 404 naming the nearest, 503 for one that is not loaded yet. "": the first.
   std::shared_ptr<Network> find(const std::string& name) const;
   std::vector<ModelState> states() const;
-  ModelState state(const std::string& name) const;  // throws HttpError{404}
+  // Throws HttpError{404}. "": the first.
+  ModelState state(const std::string& name) const;
 
  private:
   const std::vector<ModelSource> sources_;

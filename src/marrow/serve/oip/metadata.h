@@ -20,7 +20,7 @@ std::string model_config(const Network& network, const InferLimits& limits);
 
 struct ModelState {
   std::string name;
-  std::shared_ptr<const Network> network;  // null: not loaded yet
+  std::shared_ptr<Network> network;  // null: not loaded yet
   std::shared_ptr<ModelMetrics> metrics;
 };
 std::string model_statistics(const std::vector<ModelState>& models);
