@@ -5,19 +5,13 @@
 #include <algorithm>
 
 #include "marrow/serve/http/head.h"
+#include "marrow/serve/http/target.h"
 
 namespace marrow::serve {
 namespace {
 
 constexpr size_t kMostSizeDigits = 8;
 constexpr size_t kLongestExtension = 256;
-
-int hexadecimal(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 [[noreturn]] void malformed_chunk(const std::string& what) {
   throw HttpError(400, "malformed chunked body: " + what);
@@ -67,17 +61,14 @@ size_t ChunkReader::take_data(std::string_view received, std::string& body) {
 
 void ChunkReader::take_size(std::string_view line, size_t body_size) {
   size_t digits = 0, size = 0;
-  while (digits < line.size() && hexadecimal(line[digits]) >= 0) {
-    size = size * 16 + static_cast<size_t>(hexadecimal(line[digits]));
+  while (digits < line.size() && hexadecimal_digit(line[digits]) >= 0) {
+    size = size * 16 + static_cast<size_t>(hexadecimal_digit(line[digits]));
     if (++digits > kMostSizeDigits) malformed_chunk("a size of more than eight digits");
   }
   const std::string_view extension = line.substr(digits);
   if (digits == 0 || (!extension.empty() && extension.front() != ';'))
     malformed_chunk("a chunk's size is not hexadecimal");
-  const auto is_text = [](char c) {
-    return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-  };
-  if (!std::ranges::all_of(extension, is_text)) malformed_chunk("a control character in an extension");
+  if (!std::ranges::all_of(extension, is_field_text)) malformed_chunk("a control character in an extension");
   if (size > limits_.body || body_size > limits_.body - size)
     throw HttpError(413, fmt::format("the body is larger than {} bytes", limits_.body));
   left_ = size;

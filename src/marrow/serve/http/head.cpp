@@ -18,16 +18,11 @@ bool is_visible(char c) {
   return c > 0x20 && c < 0x7f;
 }
 
-// Tabs, blanks, visible characters and bytes of other character sets.
-bool is_field_text(char c) {
-  return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-}
-
 [[noreturn]] void malformed(const std::string& what) {
   throw HttpError(400, "malformed request: " + what);
 }
 
-// What a target may hold and how long a method is known to be: "OPTIONS", with room.
+// Bytes: "OPTIONS", with room.
 constexpr size_t kLongestMethod = 32;
 
 int minor_version(std::string_view version) {
@@ -42,6 +37,10 @@ int minor_version(std::string_view version) {
 }
 
 }  // namespace
+
+bool is_field_text(char c) {
+  return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
+}
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, is_token_character);

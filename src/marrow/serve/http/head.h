@@ -43,5 +43,7 @@ Field parse_field(std::string_view line);
 
 // Of RFC 9110, 5.6.2: letters, digits and !#$%&'*+-.^_`|~.
 bool is_token(std::string_view text);
+// Tabs, blanks, visible characters and bytes of other character sets.
+bool is_field_text(char c);
 
 }  // namespace marrow::serve

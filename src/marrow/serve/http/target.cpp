@@ -10,12 +10,6 @@
 namespace marrow::serve {
 namespace {
 
-int hexadecimal_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 std::vector<std::string> segments_of(std::string_view path) {
   std::vector<std::string> segments;
   if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
@@ -43,6 +37,12 @@ std::vector<Field> query_of(std::string_view text) {
 }
 
 }  // namespace
+
+int hexadecimal_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
 
 Target parse_target(std::string_view text) {
   Target target;

@@ -23,6 +23,9 @@ Target parse_target(std::string_view text);
 // "%41" -> "A". Throws HttpError{400} for broken escapes, for NUL and other control characters, for no UTF-8.
 std::string percent_decoded(std::string_view text, bool plus_is_blank = false);
 
+// 0 to 15, or -1 for another character.
+int hexadecimal_digit(char c);
+
 // For a log: cut to `longest` bytes; visible ASCII stays, other bytes become %XX.
 std::string loggable(std::string_view text, size_t longest = 200);
 
