@@ -37,8 +37,12 @@ bool is_safe(const std::string& method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS";
 }
 
-bool is_allowed_origin(const std::string& origin, const OriginRules& rules) {
-  return std::ranges::find(rules.allowed_origins, origin) != rules.allowed_origins.end();
+// The one origin that the request states, where its pages may send requests; nullptr otherwise.
+const std::string* allowed_origin(const Head& head, const OriginRules& rules) {
+  const std::string* origin = head.find("origin");
+  const bool allowed = origin != nullptr && head.count("origin") == 1 &&
+                       std::ranges::find(rules.allowed_origins, *origin) != rules.allowed_origins.end();
+  return allowed ? origin : nullptr;
 }
 
 // Whether the page comes from this server: the scheme, the host and the port that the request was sent to.
@@ -56,9 +60,8 @@ bool is_own_origin(const std::string& origin, const HostPort& host, bool secure)
 }
 
 void check_site(const Head& head, const HostPort& host, const OriginRules& rules) {
-  if (is_safe(head.method)) return;
+  if (is_safe(head.method) || allowed_origin(head, rules) != nullptr) return;
   const std::string* origin = head.find("origin");
-  if (origin != nullptr && is_allowed_origin(*origin, rules) && head.count("origin") == 1) return;
   const bool foreign =
       origin != nullptr && (head.count("origin") > 1 || !is_own_origin(*origin, host, rules.secure));
   const std::string* site = head.find("sec-fetch-site");
@@ -142,16 +145,13 @@ std::vector<Field> safety_fields() {
 std::vector<Field> cross_origin_fields(const Head& head, const OriginRules& rules) {
   if (rules.allowed_origins.empty()) return {};
   std::vector<Field> fields = {{"Vary", "Origin"}};
-  const std::string* origin = head.find("origin");
-  if (origin != nullptr && head.count("origin") == 1 && is_allowed_origin(*origin, rules))
+  if (const std::string* origin = allowed_origin(head, rules))
     fields.push_back({"Access-Control-Allow-Origin", *origin});
   return fields;
 }
 
 bool is_allowed_preflight(const Head& head, const OriginRules& rules) {
-  const std::string* origin = head.find("origin");
-  return origin != nullptr && head.count("origin") == 1 && is_allowed_origin(*origin, rules) &&
-         head.find("access-control-request-method") != nullptr &&
+  return allowed_origin(head, rules) != nullptr && head.find("access-control-request-method") != nullptr &&
          head.find("access-control-request-private-network") == nullptr;
 }
 
