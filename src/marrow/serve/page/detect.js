@@ -1,7 +1,7 @@
 // The page that finds objects: takes a picture, asks one or two models, shows what they say side by side.
 import {about, detect, drawn, sample} from './api.js';
 import {colour} from './colours.js';
-import {byId, element, swatch} from './dom.js';
+import {byId, element, swatch, tell} from './dom.js';
 import {Panel} from './panel.js';
 
 let server = {models: [], samples: 0, runs: false, labels: false};
@@ -9,11 +9,6 @@ let picture = null;      // Blob
 let panels = [];
 let hidden = new Set();  // names of classes
 let turn = 0;            // of the latest picture: answers to older ones are dropped
-
-function tell(text, isError = false) {
-  byId('status').textContent = text;
-  byId('status').classList.toggle('error', isError);
-}
 
 const confidence = () => Number(byId('confidence').value);
 const filter = (box) => box.confidence > confidence() && !hidden.has(box.name);

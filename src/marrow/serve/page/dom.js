@@ -11,6 +11,11 @@ export function element(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+export function tell(text, isError = false) {
+  byId('status').textContent = text;
+  byId('status').classList.toggle('error', isError);
+}
+
 export function download(name, blob) {
   const link = element('a', {href: URL.createObjectURL(blob), download: name});
   link.click();

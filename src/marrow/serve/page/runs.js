@@ -2,7 +2,7 @@
 import {get} from './api.js';
 import {chart} from './chart.js';
 import {colour} from './colours.js';
-import {byId, element, swatch} from './dom.js';
+import {byId, element, swatch, tell} from './dom.js';
 
 const EVERY = 5000;  // ms
 const chosen = new Set();
@@ -20,11 +20,6 @@ const CHARTS = [
   ['Loss (validation dashed)', ['train/loss', 'training'], ['val/loss', 'validation', true]],
   ['Learning rate', ['lr/pg0', 'weights']],
 ];
-
-function tell(text, isError = false) {
-  byId('status').textContent = text;
-  byId('status').classList.toggle('error', isError);
-}
 
 // {"columns": [...], "rows": [[...]...]} -> the points of one column.
 function points(run, column) {
