@@ -65,7 +65,6 @@ TEST(Detect, ObeysItsQuery) {
   nms.confidence = 0.401f;
   nms.iou = 0.3f;
   nms.max_detections = 7;
-  nms.classes = {0, 2};
   nms.agnostic = true;
   const std::string query = "conf=0.401&iou=3e-1&max_det=7&classes=bar,0&agnostic_nms=true&model=det";
   nms.classes = {2, 0};
@@ -98,8 +97,8 @@ TEST(Detect, RefusesQueriesThatDoNotFit) {
       {"max_det=1.5", "max_det is '1.5'"},
       {"max_det=99999999999", "max_det is '99999999999'"},
       {"classes=baz", "Did you mean 'bar'?"},
-      {"classes=3", "3"},
-      {"classes=", "classes"},
+      {"classes=3", "3, but there are 3 classes (0..2)"},
+      {"classes=", "a class is empty"},
       {"agnostic_nms=perhaps", "wanted true or false"},
       {"top=3", "unknown parameter 'top'"},
   };
