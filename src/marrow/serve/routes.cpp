@@ -86,13 +86,12 @@ void check_method(const std::string& method, const Route& route) {
 Route find_route(const std::string& method, const Target& target, const char*& pattern) {
   if (find_static_file(target.path) != nullptr) {
     Route page;
-    page.pattern = pattern = "page";
+    pattern = "page";
     check_method(method, page);
     return page;
   }
   for (const Pattern& each : kPatterns) {
     Route route{.id = each.id,
-                .pattern = each.text,
                 .posts = each.verb != Verb::kGet,
                 .wants_body = each.verb == Verb::kPostBody,
                 .model = {},

@@ -38,15 +38,15 @@ enum class RouteId {
 
 struct Route {
   RouteId id = RouteId::kPage;
-  const char* pattern = "";  // one of a fixed set: "/v2/models/*/infer"
-  bool posts = false;        // POST; otherwise GET and HEAD
+  bool posts = false;  // POST; otherwise GET and HEAD
   bool wants_body = false;
   std::string model;               // of the path
   std::string version;             // of the path; "": none
   std::vector<std::string> items;  // other variable parts of the path, in order
 };
 
-// Throws HttpError: 404 for an unknown path, 405 with Allow for another method. Sets `pattern` first.
+// Throws HttpError: 404 for an unknown path, 405 with Allow for another method. Sets `pattern` first, to
+// one of a fixed set: "/v2/models/*/infer".
 Route find_route(const std::string& method, const Target& target, const char*& pattern);
 
 }  // namespace marrow::serve

@@ -84,8 +84,7 @@ void Service::check(Exchange& exchange) {
 }
 
 void Service::handle(const std::shared_ptr<Exchange>& exchange) {
-  const char* pattern = "";
-  const Route route = find_route(exchange->head.method, exchange->target, pattern);
+  const Route route = find_route(exchange->head.method, exchange->target, exchange->route);
   if (is_site_route(route.id))
     workers_->post([this, route, exchange] { answer_site(route, *exchange); });
   else if (route.wants_body)
