@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <new>
 
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"

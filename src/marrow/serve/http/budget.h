@@ -48,7 +48,6 @@ class Share {
     bytes_ = bytes;
     return true;
   }
-  size_t bytes() const { return bytes_; }
 
  private:
   std::shared_ptr<Budget> budget_;

@@ -33,7 +33,6 @@ class Exchange {
     }
     if (send) send(std::move(response));
   }
-  void answer(const HttpError& error) { answer(error_response(error)); }
 
   // The client left: what is not yet begun need not be.
   bool gone() const { return gone_; }
