@@ -6,6 +6,7 @@
 #include <cctype>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <thread>
 
 #include "marrow/base/counted.h"
@@ -128,6 +129,7 @@ class WatchedVideo {
   }
 
   bool ended() const { return playback_.ended(); }
+  const std::string& place() const { return place_; }
 
   void finish() {
     playback_.stop();
@@ -175,13 +177,33 @@ class WatchedVideo {
 
 using WatchedVideos = std::vector<std::unique_ptr<WatchedVideo>>;
 
+// Takes a video that failed, and why.
+using Skip = std::function<void(const std::string& place, const Error& error)>;
+
+// One that fails is left out from then on; the others go on.
+template <class Step>
+void for_each_video(WatchedVideos& videos, const Skip& skip, const Step& step) {
+  std::erase_if(videos, [&](const auto& video) {
+    try {
+      step(*video);
+      return false;
+    } catch (const Error& error) {
+      skip(video->place(), error);
+      return true;
+    }
+  });
+}
+
 // Side by side, a frame of each in turn, until all have ended.
-void see_all(const WatchedVideos& videos) {
+void see_and_finish(WatchedVideos& videos, const Skip& skip) {
   while (interrupted == 0 && !std::ranges::all_of(videos, [](const auto& video) { return video->ended(); })) {
     bool seen = false;
-    for (const auto& video : videos) seen = (interrupted == 0 && video->see_next()) || seen;
+    for_each_video(videos, skip,
+                   [&](WatchedVideo& video) { seen = (interrupted == 0 && video.see_next()) || seen; });
     if (!seen) std::this_thread::sleep_for(kIdle);
   }
+  for_each_video(videos, skip, [](WatchedVideo& video) { video.finish(); });
+  videos.clear();
 }
 
 }  // namespace
@@ -205,18 +227,9 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
   std::signal(SIGTERM, note_interrupt);
   size_t unread = 0;
   WatchedVideos videos;
-  const auto skip = [&](const std::string& place, const Error& error) {
+  const Skip skip = [&](const std::string& place, const Error& error) {
     talk(fmt::format("marrow: {} skipped: {}", place, error.what()));
     ++unread;
-  };
-  const auto see_and_finish = [&](const std::string& place) {
-    try {
-      see_all(videos);
-      for (const auto& video : videos) video->finish();
-    } catch (const Error& error) {
-      skip(place, error);
-    }
-    videos.clear();
   };
   for (size_t i = 0; i < sources.size() && interrupted == 0; ++i) {
     const std::string place =
@@ -229,9 +242,9 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
       skip(place, error);
       continue;
     }
-    if (!together) see_and_finish(place);
+    if (!together) see_and_finish(videos, skip);
   }
-  if (!videos.empty()) see_and_finish("streams");
+  see_and_finish(videos, skip);
   say_run(run, flags, *detector);
   return unread == 0 ? 0 : 1;
 }

@@ -125,6 +125,18 @@ TEST_F(Videos, OfAListAreSeenSideBySide) {
   EXPECT_SAYS(refused.err, "--mot and --eval: they are for one video; there are 2");
 }
 
+TEST_F(Videos, OfAListAreKeptWhereAnotherFails) {
+  // It is opened, but its pictures are missing.
+  const std::string whole = testing::read_text(video("whole.mp4", 3));
+  testing::write_text(folder_ / "empty.mp4", whole.substr(0, whole.find("mdat") + 4));
+  video("good.mp4", 3);
+  testing::write_text(folder_ / "both.streams", "empty.mp4\ngood.mp4\n");
+  const ProgramResult result = run("predict", "both.streams");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_SAYS(result.err, "marrow: video 1/2 skipped: empty.mp4: no frame of it could be read");
+  EXPECT_EQ(frames_of(folder_ / "runs/detect/predict/good.mp4").size(), 3u);
+}
+
 // Serves one video over HTTP, again and again, and closes the connection after each.
 class VideoServer {
  public:
