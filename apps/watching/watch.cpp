@@ -77,7 +77,7 @@ void Watch::see(Frame frame) {
   std::vector<detect::Detection> shown =
       tracks_ ? tracks_->next(found.detections, picture.empty() ? nullptr : &picture) : found.detections;
   say(frame, size, found, shown);
-  if (tracks_ && tracking_ != nullptr) {
+  if (tracks_) {
     const std::string rows = tracks_->mot_text();
     if (mot_file_ != nullptr && std::fwrite(rows.data(), 1, rows.size(), mot_file_) != rows.size())
       cannot_write(tracking_->mot);

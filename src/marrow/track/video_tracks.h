@@ -26,9 +26,6 @@ class VideoTracks {
   std::vector<detect::Detection> next(std::span<const detect::Detection> detections,
                                       const image::Image* picture);
 
-  // Whether next() looks at the picture.
-  bool follows_camera() const { return settings_.camera_motion; }
-
   // Over a picture with its boxes drawn, of the frame that was next() last.
   void draw(image::Image& picture) const;
 
