@@ -1,10 +1,8 @@
 // marrow serve: becomes marrow-serve, so that this program links no HTTP.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <memory>
+#include <utility>
 
 #include "commands/commands.h"
 #include "marrow/base/error.h"
@@ -23,16 +21,9 @@ constexpr const char* kServeProgram = "marrow-serve";
     throw Error(
         ErrorKind::kUnsupported,
         fmt::format("{} is neither beside this program nor in the PATH; 'serve' needs it", kServeProgram));
-  const std::string program = found->string();
-  std::vector<std::string> words = {
-      program, fmt::format("--precision={}", engine::precision_name(flags.engine.precision))};
-  const std::vector<std::string> said = words_of(command);
-  words.insert(words.end(), said.begin(), said.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  execvp(program.c_str(), argv.data());
-  throw Error(ErrorKind::kFile, fmt::format("{}: cannot be started: {}", program, std::strerror(errno)));
+  std::vector<std::string> words = words_of(command);
+  words.insert(words.begin(), fmt::format("--precision={}", engine::precision_name(flags.engine.precision)));
+  become_program(*found, std::move(words));
 }
 
 }  // namespace

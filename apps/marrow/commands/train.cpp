@@ -1,11 +1,8 @@
 // marrow train: on this processor, by Marrow's own kernels. Other devices are for the program
 // marrow-train-torch, which is built only where LibTorch is asked for, and takes the place of this one.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 
 #include "commands/commands.h"
@@ -28,17 +25,10 @@ constexpr const char* kTorchProgram = "marrow-train-torch";
                     "is neither beside this program nor in the PATH; it is built with LibTorch and "
                     "-DMARROW_TORCH=ON",
                     device, kTorchProgram));
-  const std::string program = found->string();
-  std::vector<std::string> words = {program};
-  for (std::string& word : flags.words()) words.push_back(std::move(word));
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
   // OpenMP's threads spin while they wait for each other. Where other processes want the cores too, that is
   // most of the work; threads that sleep at once are slow on a quiet machine.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "1000", 0);
-  execvp(program.c_str(), argv.data());
-  throw Error(ErrorKind::kFile, fmt::format("{}: cannot be started: {}", program, std::strerror(errno)));
+  become_program(*found, flags.words());
 }
 
 }  // namespace

@@ -1,9 +1,15 @@
 #include "support/program_files.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <system_error>
-#include <vector>
+
+#include "marrow/base/error.h"
 
 namespace marrow::cli {
 
@@ -20,6 +26,16 @@ std::optional<fs::path> find_beside(const std::string& program) {
   for (const fs::path& folder : folders)
     if (!folder.empty() && fs::exists(folder / program, error)) return folder / program;
   return std::nullopt;
+}
+
+void become_program(const fs::path& program, std::vector<std::string> words) {
+  words.insert(words.begin(), program.string());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(program.c_str(), argv.data());
+  throw Error(ErrorKind::kFile,
+              fmt::format("{}: cannot be started: {}", program.string(), std::strerror(errno)));
 }
 
 }  // namespace marrow::cli

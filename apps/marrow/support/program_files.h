@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace marrow::cli {
 
@@ -15,5 +16,9 @@ inline constexpr const char* kVideoProgram = "marrow-video";
 
 // Beside this program, or in the PATH.
 std::optional<std::filesystem::path> find_beside(const std::string& program);
+
+// This process becomes that program, which is given these words. Throws Error{kFile} where it cannot be
+// started.
+[[noreturn]] void become_program(const std::filesystem::path& program, std::vector<std::string> words);
 
 }  // namespace marrow::cli
