@@ -21,11 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string times_text(const predict::PredictTimes& t) {
-  return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
-                     t.inference_ms, t.postprocess_ms);
-}
-
 [[noreturn]] void cannot_write(const std::string& file) {
   throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", file, std::strerror(errno)));
 }
@@ -90,11 +85,7 @@ void Watch::see(Frame frame) {
     if (tracks_) tracks_->draw(picture);
     take_drawn_(frame, std::move(picture));
   }
-  run_.total.preprocess_ms += found.times.preprocess_ms;
-  run_.total.inference_ms += found.times.inference_ms;
-  run_.total.postprocess_ms += found.times.postprocess_ms;
-  run_.shape = found.shape;
-  ++run_.frames;
+  run_.times.add(found.times);
 }
 
 void Watch::miss() {
@@ -144,13 +135,10 @@ void Watch::finish() {
 
 void say_run(const WatchRun& run, const PredictFlags& flags, const FrameDetector& detector) {
   std::FILE* talk = flags.as_json ? stderr : stdout;
-  if (run.frames == 0) return;
-  const auto n = static_cast<double>(run.frames);
+  if (run.times.count() == 0) return;
   if (detector.has_network())
-    fmt::print(
-        talk, "Speed: {} per frame of {}\n",
-        times_text({run.total.preprocess_ms / n, run.total.inference_ms / n, run.total.postprocess_ms / n}),
-        counted(run.frames, "frame"));
+    fmt::print(talk, "Speed: {} per frame of {}\n", run.times.mean_text(),
+               counted(run.times.count(), "frame"));
   if (!run.folder.empty()) fmt::print(talk, "Results saved to {}\n", run.folder.string());
   if (run.labels > 0)
     fmt::print(talk, "{} saved to {}\n", counted(run.labels, "label"), (run.folder / "labels").string());

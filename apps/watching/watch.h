@@ -10,6 +10,7 @@
 #include "marrow/detect/save.h"
 #include "marrow/track/video_tracks.h"
 #include "watching/frame_detector.h"
+#include "watching/times.h"
 
 namespace marrow::cli {
 
@@ -27,10 +28,8 @@ using TakeDrawn = std::function<void(const Frame& frame, image::Image drawn)>;
 struct WatchRun {
   std::filesystem::path folder;  // empty: nothing is saved
   detect::CropFolder crops;
-  predict::PredictTimes total;  // of all frames
-  int64_t frames = 0;
-  std::string shape;  // of the last frame
-  int labels = 0;     // files
+  RunTimes times;
+  int labels = 0;  // files
 
   explicit WatchRun(std::filesystem::path where) : folder(where), crops(where / "crops") {}
 };

@@ -25,17 +25,13 @@
 #include "support/open_model.h"
 #include "support/video_program.h"
 #include "watching/predict_flags.h"
+#include "watching/times.h"
 
 namespace marrow::cli {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string times_text(const predict::PredictTimes& t) {
-  return fmt::format("{:.1f}ms preprocess, {:.1f}ms inference, {:.1f}ms postprocess", t.preprocess_ms,
-                     t.inference_ms, t.postprocess_ms);
-}
 
 // An image that cannot be read is named and skipped: empty.
 std::optional<image::DecodedImage> read_picture(const fs::path& path, const image::DecodeOptions& how,
@@ -63,34 +59,25 @@ class Prediction {
   virtual ~Prediction() = default;
 
   int run(const std::vector<fs::path>& pictures) {
-    size_t seen = 0;
-    predict::PredictTimes total;
+    RunTimes times;
     for (size_t i = 0; i < pictures.size(); ++i) {
       const std::string counter = fmt::format("image {}/{}", i + 1, pictures.size());
       const std::optional<image::DecodedImage> decoded = read_picture(pictures[i], decode_options(), counter);
       if (!decoded) continue;
       const Picture picture = {pictures[i], names_of_outputs_.take(pictures[i])};
-      const predict::PredictTimes times =
-          see(picture, *decoded, fmt::format("{} {}: ", counter, pictures[i].string()));
-      total.preprocess_ms += times.preprocess_ms;
-      total.inference_ms += times.inference_ms;
-      total.postprocess_ms += times.postprocess_ms;
-      ++seen;
+      times.add(see(picture, *decoded, fmt::format("{} {}: ", counter, pictures[i].string())));
       std::fflush(stdout);
     }
-    if (seen > 0) {
-      const double n = static_cast<double>(seen);
-      fmt::print(talk_, "Speed: {} per image at shape {}\n",
-                 times_text({total.preprocess_ms / n, total.inference_ms / n, total.postprocess_ms / n}),
-                 last_shape_);
+    if (times.count() > 0) {
+      fmt::print(talk_, "Speed: {} per image at shape {}\n", times.mean_text(), last_shape_);
       if (!folder_.empty()) fmt::print(talk_, "Results saved to {}\n", folder_.string());
     }
     if (labels_ > 0)
       fmt::print(talk_, "{} saved to {}\n", counted(labels_, "label"), (folder_ / "labels").string());
-    if (seen < pictures.size())
-      fmt::print(stderr, "marrow: {} of {} images could not be read\n", pictures.size() - seen,
-                 pictures.size());
-    return seen == pictures.size() ? 0 : 1;
+    const size_t unread = pictures.size() - static_cast<size_t>(times.count());
+    if (unread > 0)
+      fmt::print(stderr, "marrow: {} of {} images could not be read\n", unread, pictures.size());
+    return unread == 0 ? 0 : 1;
   }
 
  protected:
