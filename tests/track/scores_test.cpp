@@ -1,5 +1,7 @@
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include "marrow/track/overlaps.h"
 #include "marrow/track/track_scores.h"
 #include "support/expect_says.h"
 #include "support/message_of.h"
@@ -121,6 +123,16 @@ TEST(MotText, NamesTheLineOfWhatIsNoRow) {
   EXPECT_SAYS(message("1,1,1e12,0,5,5\n"), "beyond 1e+09 pixels");
   EXPECT_EQ(message("1,4,0,0,5,5\n1,4,9,9,5,5\n"), "a.txt:2: id 4 is twice in frame 1");
   EXPECT_EQ(message("1,-1,0,0,5,5\n1,-1,9,9,5,5\n", MotKind::kDetections), "nothing was thrown");
+}
+
+TEST(TrackScores, KeepABoundedNumberOfOverlaps) {
+  std::string text;
+  for (int frame = 1; frame <= 2; ++frame)
+    for (int id = 1; id <= 3; ++id) text += fmt::format("{},{},0,0,5,5\n", frame, id);
+  const MotFrames frames = parse_mot(text, "t", MotKind::kTracks);
+  EXPECT_EQ(pair_up(frames, frames, 18).frames[1].overlap_of({2, 1}), 1);
+  EXPECT_SAYS(testing::message_of([&] { pair_up(frames, frames, 17); }, ErrorKind::kUnsupported),
+              "frame 2: more than 17 pairs of boxes overlap");
 }
 
 TEST(TrackScores, AreZeroWithoutTruthOrTracks) {

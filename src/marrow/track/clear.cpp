@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "marrow/track/scoring.h"
 
 namespace marrow::track {
@@ -39,18 +37,15 @@ ClearSums clear_sums(const Sequence& sequence) {
       }
     const auto matches = best_matching(pairs);
     std::vector<size_t> matched_now;
-    for (const auto& [row, column] : matches) {
-      ObjectHistory& history = histories[frame.objects[row]];
-      const size_t track = frame.tracks[column];
+    for (const auto& match : matches) {
+      const size_t object = frame.objects[match.first], track = frame.tracks[match.second];
+      ObjectHistory& history = histories[object];
       sums.switches += history.last != kNone && history.last != track;
       history.begun += history.before == kNone;
       history.last = track;
       ++history.matched;
-      matched_now.push_back(frame.objects[row]);
-      const auto same = [&, r = row, c = column](const PossiblePair& pair) {
-        return pair.row == r && pair.column == c;
-      };
-      sums.overlap += std::ranges::find_if(frame.overlaps, same)->gain;
+      matched_now.push_back(object);
+      sums.overlap += frame.overlap_of(match);
     }
     for (const size_t object : matched_before) histories[object].before = kNone;
     for (const size_t object : matched_now) histories[object].before = histories[object].last;

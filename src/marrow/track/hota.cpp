@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -42,18 +41,16 @@ HotaSums hota_sums(const Sequence& sequence) {
   HotaSums sums;
   std::array<PairSums, HotaSums::kThresholds> matched;  // frames of object and track
   for (const SequenceFrame& frame : sequence.frames) {
-    std::map<std::pair<size_t, size_t>, double> overlap_of;
     std::vector<PossiblePair> pairs;
     for (const PossiblePair& pair : frame.overlaps) {
       const ObjectAndTrack ids = {frame.objects[pair.row], frame.tracks[pair.column]};
-      overlap_of[{pair.row, pair.column}] = pair.gain;
       pairs.push_back({pair.row, pair.column, pair.gain * alignment.at(ids)});
     }
     const auto matches = best_matching(pairs);
     for (size_t a = 0; a < HotaSums::kThresholds; ++a) {
       int64_t found = 0;
       for (const auto& match : matches) {
-        const double overlap = overlap_of.at(match);
+        const double overlap = frame.overlap_of(match);
         if (overlap < threshold(a) - kOverlapSlack) continue;
         ++found;
         sums.at[a].overlap += overlap;

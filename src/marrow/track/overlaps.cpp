@@ -1,7 +1,11 @@
 #include "marrow/track/overlaps.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <set>
+
+#include "marrow/base/error.h"
 
 namespace marrow::track {
 namespace {
@@ -44,7 +48,12 @@ std::vector<size_t> numbers_of(const std::vector<MotBox>& boxes, const std::vect
 
 }  // namespace
 
-Sequence pair_up(const MotFrames& truth, const MotFrames& result) {
+double SequenceFrame::overlap_of(const std::pair<size_t, size_t>& rows) const {
+  const auto rows_of = [](const PossiblePair& pair) { return std::pair(pair.row, pair.column); };
+  return std::ranges::lower_bound(overlaps, rows, {}, rows_of)->gain;
+}
+
+Sequence pair_up(const MotFrames& truth, const MotFrames& result, size_t most_overlaps) {
   MotFrames counting = truth;
   for (auto& [frame, boxes] : counting)
     std::erase_if(boxes, [](const MotBox& box) { return box.value == 0; });
@@ -53,6 +62,7 @@ Sequence pair_up(const MotFrames& truth, const MotFrames& result) {
   for (const MotFrames* side : {static_cast<const MotFrames*>(&counting), &result})
     for (const auto& [frame, boxes] : *side)
       if (!boxes.empty()) frames.insert(frame);
+  size_t overlaps = 0;
   Sequence sequence;
   sequence.object_rows.resize(objects.size());
   sequence.track_rows.resize(tracks.size());
@@ -64,8 +74,13 @@ Sequence pair_up(const MotFrames& truth, const MotFrames& result) {
     paired.tracks = numbers_of(found, tracks, sequence.track_rows);
     for (size_t i = 0; i < there.size(); ++i)
       for (size_t j = 0; j < found.size(); ++j)
-        if (const double iou = overlap(there[i].box, found[j].box); iou > 0)
+        if (const double iou = overlap(there[i].box, found[j].box); iou > 0) {
+          if (++overlaps > most_overlaps)
+            fail_unsupported(
+                fmt::format("frame {}: more than {} pairs of boxes overlap up to here: too many to compare",
+                            frame, most_overlaps));
           paired.overlaps.push_back({i, j, iou});
+        }
   }
   return sequence;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "marrow/track/best_matching.h"
@@ -12,8 +13,12 @@ namespace marrow::track {
 // Objects and tracks numbered from 0 in order of their ids.
 struct SequenceFrame {
   std::vector<size_t> objects, tracks;  // of the rows
-  // IoU of rows (object's row, track's row) that overlap, in double, without an epsilon.
+  // IoU of rows (object's row, track's row) that overlap, in double, without an epsilon; in order of the
+  // rows.
   std::vector<PossiblePair> overlaps;
+
+  // Of two rows that overlap.
+  double overlap_of(const std::pair<size_t, size_t>& rows) const;
 };
 
 struct Sequence {
@@ -21,6 +26,8 @@ struct Sequence {
   std::vector<int64_t> object_rows, track_rows;  // rows of each object and track
 };
 
-Sequence pair_up(const MotFrames& truth, const MotFrames& result);
+// Throws Error{kUnsupported} where more than `most_overlaps` pairs of boxes overlap in all frames together.
+inline constexpr size_t kMostOverlaps = 50'000'000;
+Sequence pair_up(const MotFrames& truth, const MotFrames& result, size_t most_overlaps = kMostOverlaps);
 
 }  // namespace marrow::track

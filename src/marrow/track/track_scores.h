@@ -70,7 +70,7 @@ struct TrackScores {
   void add(const TrackScores& other);
 };
 
-// Throws what best_matching throws.
+// Throws what pair_up (overlaps.h) and best_matching throw.
 TrackScores score_tracks(const MotFrames& truth, const MotFrames& result);
 
 // "MOTA 0.833, IDF1 0.842, HOTA 0.800 (...)": a line for people.
