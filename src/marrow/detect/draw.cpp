@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "marrow/base/text.h"
+#include "marrow/detect/canvas.h"
 #include "marrow/detect/draw_extras.h"
 #include "marrow/detect/font_text.h"
 #include "marrow/detect/results.h"
@@ -25,10 +26,6 @@ constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 constexpr double kScalePerLineWidth = 0.27;  // 0.8 at the line width of a photo of a megapixel
 constexpr double kSmallestScale = 0.32;      // below it letters run together
 constexpr double kSmallImage = 640;          // pixels; in smaller ones letters shrink too, by the square root
-
-cv::Scalar scalar(std::array<uint8_t, 3> bgr) {
-  return {double(bgr[0]), double(bgr[1]), double(bgr[2])};
-}
 
 std::array<uint8_t, 3> text_bgr(std::array<uint8_t, 3> ground) {
   double brightness = 0.114 * ground[0] + 0.587 * ground[1] + 0.299 * ground[2];
@@ -189,7 +186,7 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   if (image.empty()) return;
   draw_masks(image, detections, extras);
   Size picture{image.width(), image.height()};
-  cv::Mat canvas(image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes());
+  cv::Mat canvas = canvas_of(image);
   int line = line_width(picture);
   // All boxes, then all labels: no line crosses a text. The most confident chooses its place first.
   draw_turned_boxes(image, detections, extras.rotated);

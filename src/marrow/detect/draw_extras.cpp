@@ -4,6 +4,7 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
+#include "marrow/detect/canvas.h"
 #include "marrow/detect/draw.h"
 
 namespace marrow::detect {
@@ -32,15 +33,6 @@ constexpr std::array<std::array<int, 2>, 19> kPersonLimbs = {{{15, 13},
                                                               {2, 4},
                                                               {3, 5},
                                                               {4, 6}}};
-
-cv::Mat canvas_of(image::Image& image) {
-  return {image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes()};
-}
-
-cv::Scalar colour_of(int class_id) {
-  const auto [blue, green, red] = class_colour(class_id);
-  return {double(blue), double(green), double(red)};
-}
 
 // In fractions of a pixel, within what OpenCV can draw.
 cv::Point fine(float x, float y) {
@@ -116,7 +108,7 @@ void draw_turned_boxes(image::Image& image, std::span<const Detection> detection
     if (!is_finite(boxes[i])) continue;
     std::vector<cv::Point> corners;
     for (const auto& [x, y] : boxes[i].corners()) corners.push_back(fine(x, y));
-    cv::polylines(canvas, corners, true, colour_of(detections[i].class_id),
+    cv::polylines(canvas, corners, true, scalar(class_colour(detections[i].class_id)),
                   line_width({image.width(), image.height()}), cv::LINE_AA, kFractionBits);
   }
 }
@@ -132,13 +124,13 @@ void draw_keypoints(image::Image& image, const DetectionExtras& extras) {
     for (const auto& [from, to] : limbs_of(points.size())) {
       const auto &a = points[static_cast<size_t>(from)], &b = points[static_cast<size_t>(to)];
       if (is_shown(a) && is_shown(b))
-        cv::line(canvas, fine(a.x, a.y), fine(b.x, b.y), colour_of(from), std::max(width / 2, 1), cv::LINE_AA,
-                 kFractionBits);
+        cv::line(canvas, fine(a.x, a.y), fine(b.x, b.y), scalar(class_colour(from)), std::max(width / 2, 1),
+                 cv::LINE_AA, kFractionBits);
     }
     for (size_t k = 0; k < points.size(); ++k)
       if (is_shown(points[k]))
         cv::circle(canvas, fine(points[k].x, points[k].y), width << kFractionBits,
-                   colour_of(static_cast<int>(k)), cv::FILLED, cv::LINE_AA, kFractionBits);
+                   scalar(class_colour(static_cast<int>(k))), cv::FILLED, cv::LINE_AA, kFractionBits);
   }
 }
 

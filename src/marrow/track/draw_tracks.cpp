@@ -6,6 +6,7 @@
 #include <array>
 #include <opencv2/imgproc.hpp>
 
+#include "marrow/detect/canvas.h"
 #include "marrow/detect/draw.h"
 
 namespace marrow::track {
@@ -14,17 +15,9 @@ namespace {
 // Pixels beyond the picture up to which OpenCV's lines are drawn.
 constexpr float kDrawable = 30000;
 
-cv::Mat canvas_of(image::Image& image) {
-  return {image.height(), image.width(), CV_8UC3, image.row(0), image.row_bytes()};
-}
-
 cv::Point pixel(ImagePoint point) {
   const auto whole = [](float value) { return cvRound(std::clamp(value, -kDrawable, kDrawable)); };
   return {whole(point.x), whole(point.y)};
-}
-
-cv::Scalar scalar(const std::array<uint8_t, 3>& bgr) {
-  return {double(bgr[0]), double(bgr[1]), double(bgr[2])};
 }
 
 constexpr std::array<uint8_t, 3> kLineColour = {0, 200, 255}, kZoneColour = {255, 160, 0};
@@ -38,8 +31,8 @@ void draw_text(cv::Mat& canvas, ImagePoint point, const std::string& text, std::
   const cv::Point at = pixel(point);
   const int x = std::clamp(at.x, 0, std::max(canvas.cols - letters.width - 4, 0));
   const int y = std::clamp(at.y, letters.height + 4, std::max(canvas.rows - below - 2, letters.height + 4));
-  cv::rectangle(canvas, {x, y - letters.height - 4}, {x + letters.width + 4, y + below}, scalar(colour),
-                cv::FILLED);
+  cv::rectangle(canvas, {x, y - letters.height - 4}, {x + letters.width + 4, y + below},
+                detect::scalar(colour), cv::FILLED);
   cv::putText(canvas, text, {x + 2, y - 1}, cv::FONT_HERSHEY_SIMPLEX, scale, cv::Scalar(0, 0, 0), 1,
               cv::LINE_AA);
 }
@@ -67,35 +60,35 @@ void TrackPainter::update(std::span<const TrackedObject> objects) {
 
 void TrackPainter::draw_trails(image::Image& image, std::span<const TrackedObject> objects) const {
   if (image.empty()) return;
-  cv::Mat canvas = canvas_of(image);
+  cv::Mat canvas = detect::canvas_of(image);
   const int line = detect::line_width({image.width(), image.height()});
   for (const TrackedObject& object : objects) {
     const auto trail = trails_.find(object.id);
     if (trail == trails_.end()) continue;
     const auto& points = trail->second.points;
     for (size_t i = 1; i < points.size(); ++i)
-      cv::line(canvas, pixel(points[i - 1]), pixel(points[i]), scalar(detect::class_colour(object.class_id)),
-               line, cv::LINE_AA);
+      cv::line(canvas, pixel(points[i - 1]), pixel(points[i]),
+               detect::scalar(detect::class_colour(object.class_id)), line, cv::LINE_AA);
   }
 }
 
 void draw_counts(image::Image& image, const Counter& counter) {
   if (image.empty()) return;
-  cv::Mat canvas = canvas_of(image);
+  cv::Mat canvas = detect::canvas_of(image);
   const int line = detect::line_width({image.width(), image.height()});
   for (size_t i = 0; i < counter.zones().size(); ++i) {
     const Zone& zone = counter.zones()[i];
     std::vector<cv::Point> corners;
     for (const ImagePoint& corner : zone.corners) corners.push_back(pixel(corner));
-    cv::polylines(canvas, corners, true, scalar(kZoneColour), line, cv::LINE_AA);
+    cv::polylines(canvas, corners, true, detect::scalar(kZoneColour), line, cv::LINE_AA);
     draw_text(canvas, zone.corners[0], fmt::format("{}: {}", zone.name, counter.zone_counts()[i].ids.size()),
               kZoneColour);
   }
   for (size_t i = 0; i < counter.lines().size(); ++i) {
     const CountingLine& counted = counter.lines()[i];
     const Counter::LineCount& count = counter.line_counts()[i];
-    cv::arrowedLine(canvas, pixel(counted.from), pixel(counted.to), scalar(kLineColour), line, cv::LINE_AA, 0,
-                    0.03);
+    cv::arrowedLine(canvas, pixel(counted.from), pixel(counted.to), detect::scalar(kLineColour), line,
+                    cv::LINE_AA, 0, 0.03);
     draw_text(canvas, counted.from, fmt::format("{}: {} in, {} out", counted.name, count.in, count.out),
               kLineColour);
   }
