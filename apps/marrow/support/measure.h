@@ -21,8 +21,7 @@ namespace marrow::cli {
 std::vector<image::Image> spread_images(const data::Dataset& dataset, const std::string& split, int wanted,
                                         const ImageReading& reading);
 
-// Throws Error{kUnsupported} unless the model detects or classifies, Error{kUsage} unless the dataset fits
-// that and check_classes agrees.
+// Throws Error{kUsage} unless the dataset fits the model's task and check_classes agrees.
 void check_task(const std::string& model_file, const model::Model& model, const std::string& data,
                 const data::Dataset& dataset);
 
