@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "marrow/base/error.h"
-#include "marrow/image/decode.h"
 #include "marrow/video/demuxer.h"
 #include "marrow/video/to_bgr.h"
 
@@ -120,7 +119,8 @@ class VideoReader : public FrameReader {
     const int64_t stamp = frame.best_effort_timestamp;
     if (stamp == AV_NOPTS_VALUE) return static_cast<double>(number_ - 1) / frame_rate();
     if (!first_stamp_) first_stamp_ = stamp;
-    return static_cast<double>(stamp - *first_stamp_) * av_q2d(demuxer_.stream().time_base);
+    // Stamps of a hostile file may lie farther apart than 64 bits hold.
+    return static_cast<double>(av_sat_sub64(stamp, *first_stamp_)) * av_q2d(demuxer_.stream().time_base);
   }
 
   Demuxer demuxer_;
