@@ -26,6 +26,7 @@ using detect::VideoKind;
 
 constexpr std::chrono::milliseconds kIdle(1);
 constexpr size_t kMostStreams = 64;
+constexpr double kLongestVideo = 1e9;  // seconds
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -34,9 +35,9 @@ void note_interrupt(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
-// "1:04.2"
+// "1:04.2"; whatever a video claims, nothing below 0 and no more than fits.
 std::string clock_text(double seconds) {
-  const auto tenths = static_cast<int64_t>(seconds * 10);
+  const auto tenths = static_cast<int64_t>(std::clamp(seconds, 0.0, kLongestVideo) * 10);
   return fmt::format("{}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10);
 }
 
