@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include "marrow/base/error.h"
+#include "marrow/base/run_folder.h"
 #include "marrow/image/encode.h"
 
 namespace marrow::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr size_t kDrawnAhead = 3;
 
@@ -16,13 +14,7 @@ constexpr size_t kDrawnAhead = 3;
 
 DrawnVideo::DrawnVideo(DrawnVideoOptions options)
     : options_(std::move(options)), queue_(kDrawnAhead, video::WhenFull::kWait) {
-  if (options_.pictures) {
-    const fs::path pictures = options_.folder / (options_.name + "_frames");
-    std::error_code error;
-    fs::create_directories(pictures, error);
-    if (error)
-      throw Error(ErrorKind::kFile, pictures.string() + ": cannot make this folder: " + error.message());
-  }
+  if (options_.pictures) make_folders(options_.folder / (options_.name + "_frames"));
   thread_ = std::thread([this] { encode(); });
 }
 

@@ -10,6 +10,7 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/base/run_folder.h"
 #include "marrow/detect/draw.h"
 #include "marrow/detect/results.h"
 #include "marrow/image/convert.h"
@@ -110,9 +111,7 @@ void Watch::say(const Frame& frame, Size picture, const FrameDetections& found,
 
 void Watch::save_labels(const Frame& frame, Size picture, const std::vector<detect::Detection>& shown) {
   const fs::path labels = run_.folder / "labels";
-  std::error_code error;
-  fs::create_directories(labels, error);
-  if (error) throw Error(ErrorKind::kFile, labels.string() + ": cannot make this folder: " + error.message());
+  make_folders(labels);
   detect::write_labels(labels / (frame.output + ".txt"), picture, shown, flags_.save_conf);
   run_.labels += !shown.empty();
 }

@@ -31,6 +31,14 @@ TEST_F(RunFolder, StaysInsideTheProject) {
     EXPECT_THROW(make_run_folder(root_, name, false), Error) << name;
 }
 
+TEST_F(RunFolder, FoldersAreMadeWithThoseAroundThem) {
+  make_folders(root_ / "a" / "b");
+  make_folders(root_ / "a" / "b");
+  EXPECT_TRUE(fs::is_directory(root_ / "a" / "b"));
+  std::ofstream(root_ / "file") << "x";
+  EXPECT_THROW(make_folders(root_ / "file" / "c"), Error);
+}
+
 TEST_F(RunFolder, SaysWhatIsInTheWay) {
   fs::create_directories(root_);
   std::ofstream(root_ / "file") << "x";

@@ -10,6 +10,7 @@
 #include "command_line/help.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
+#include "marrow/base/run_folder.h"
 #include "marrow/base/text.h"
 
 namespace marrow::cli {
@@ -71,9 +72,7 @@ void declare_man(Command& command, const Command& program) {
   command.example("marrow man ~/.local/share/man/man1");
   command.action([folder, &program] {
     const std::filesystem::path path = *folder;
-    std::error_code error;
-    std::filesystem::create_directories(path, error);
-    if (error) throw Error(ErrorKind::kFile, path.string() + ": cannot make this folder: " + error.message());
+    make_folders(path);
     const std::vector<const Command*> all = all_commands(program);
     for (const Command* each : all)
       write_file_atomically(path / man_page_name(*each), man_page(*each, program.version()));

@@ -12,6 +12,7 @@
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
+#include "marrow/base/run_folder.h"
 #include "marrow/base/text.h"
 #include "marrow/detect/draw.h"
 #include "marrow/detect/results.h"
@@ -97,10 +98,7 @@ class Prediction {
   // labels/NAME.txt, its folder made.
   fs::path label_path(const Picture& picture) const {
     const fs::path labels = folder_ / "labels";
-    std::error_code error;
-    fs::create_directories(labels, error);
-    if (error)
-      throw Error(ErrorKind::kFile, labels.string() + ": cannot make this folder: " + error.message());
+    make_folders(labels);
     return labels / (picture.output + ".txt");
   }
 

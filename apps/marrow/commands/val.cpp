@@ -12,6 +12,7 @@
 #include "commands/commands.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
+#include "marrow/base/run_folder.h"
 #include "marrow/base/talk.h"
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
@@ -163,7 +164,7 @@ void save_predictions(const fs::path& folder, const evaluate::DetectorValidation
   write_file_atomically(folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
   if (!turned) return;
   if (categories.empty()) categories = evaluate::coco_category_ids(static_cast<int>(names.size()), false);
-  fs::create_directories(folder / "predictions_txt");
+  make_folders(folder / "predictions_txt");
   for (const auto& [name, text] : evaluate::dota_predictions(result.predictions, names, categories))
     write_file_atomically(folder / "predictions_txt" / name, text);
 }

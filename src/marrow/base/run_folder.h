@@ -11,4 +11,7 @@ namespace marrow {
 std::filesystem::path make_run_folder(const std::filesystem::path& project, const std::string& name,
                                       bool exist_ok);
 
+// Makes a folder, and those around it, where they are missing. Throws Error{kFile} where that fails.
+void make_folders(const std::filesystem::path& folder);
+
 }  // namespace marrow
