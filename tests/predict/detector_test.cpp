@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "marrow/base/error.h"
+#include "marrow/graph/builder.h"
 #include "marrow/graph/passes/pass.h"
 #include "marrow/graph/reference/executor.h"
 #include "marrow/image/network_input.h"
@@ -158,6 +159,25 @@ TEST(Detector, RefusesWhatItCannotRun) {
   EXPECT_THROW(Detector(network().graph, {}, {}), Error);
   Detector detector(network().graph, network().weights, options({64, 64}, true));
   EXPECT_THROW(detector.detect(image::Image()), Error);
+}
+
+// A file may say anything of its graph; masks are sums over as many prototypes as there are coefficients.
+Graph segmenting(int coefficients, int prototypes, bool pooled) {
+  GraphBuilder g;
+  const Value x = g.conv(g.input(3), "trunk", {.out = 8, .stride = 32});
+  const std::vector<Value> maps = {g.conv(x, "boxes", {.out = 4 + 2})};
+  const std::vector<Value> extras = {g.conv(x, "coefficients", {.out = coefficients})};
+  g.output(kDecodedOutput, g.detect_decode(maps, "bins", 2, 1, DetectExtra::kCoefficients, extras));
+  const Value made = g.conv(x, "prototypes", {.out = prototypes});
+  g.output(kPrototypesOutput, pooled ? g.global_average_pool(made) : made);
+  return std::move(g).build();
+}
+
+TEST(Detector, RefusesPrototypesThatAreNotOneACoefficient) {
+  EXPECT_EQ(detection_outputs(segmenting(4, 4, false), true).size(), 2);
+  EXPECT_THROW(detection_outputs(segmenting(4, 5, false), true), Error);
+  EXPECT_THROW(detection_outputs(segmenting(4, 3, false), true), Error);
+  EXPECT_THROW(detection_outputs(segmenting(4, 4, true), true), Error);
 }
 
 }  // namespace

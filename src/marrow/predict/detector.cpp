@@ -1,5 +1,7 @@
 #include "marrow/predict/detector.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "marrow/base/error.h"
@@ -52,6 +54,10 @@ DetectionOutput detection_output(const Graph& graph, bool suppress) {
 std::vector<std::string> detection_outputs(const Graph& graph, bool suppress) {
   const DetectionOutput output = detection_output(graph, suppress);
   if (output.decode->extra != DetectExtra::kCoefficients) return {output.name};
+  const Node& prototypes = graph.node(graph.find(kPrototypesOutput));
+  if (prototypes.channels != output.decode->extra_channels || prototypes.stride <= 0)
+    fail_model(fmt::format("masks have {} coefficients; '{}' is no map of so many channels",
+                           output.decode->extra_channels, kPrototypesOutput));
   return {output.name, std::string(kPrototypesOutput)};
 }
 

@@ -49,7 +49,8 @@ struct DetectionOutput {
 // detection head, Error{kUsage} when only boxes that want suppression are there and `suppress` is false.
 DetectionOutput detection_output(const Graph& graph, bool suppress);
 
-// The names of that and of all that goes with it: the prototypes of a head that segments.
+// The names of that and of all that goes with it: the prototypes of a head that segments. Throws
+// Error{kModel} also when these are missing or not one a coefficient.
 std::vector<std::string> detection_outputs(const Graph& graph, bool suppress);
 
 // A detection network ready to run. Compiles itself for each input size it meets and keeps the last few. One
