@@ -128,6 +128,30 @@ TEST(SegmentLoss, GradientsAreSlopesThroughAResizing) {
   check_segment(noise_masks({3, 7, 9}, 2, DType::kUInt8), false);
 }
 
+// Such an object is looked for all the same where small sides are made longer, and picks by place alone.
+TEST(SegmentLoss, IsFiniteWhereABoxHasNoArea) {
+  const TaskScene scene(4);
+  MapList<double> prototypes, prototype_gradients;
+  prototypes.maps.emplace_back(2, 4, MapSize{12, 14}, 1);
+  prototype_gradients.maps.emplace_back(2, 4, MapSize{12, 14}, 1);
+  TaskScene::fill(prototypes, 7);
+  const SegmentLoss loss(kTaskClasses, kTaskBins, kTaskStrides, {.rules = Rules::k84});
+  int64_t foreground = 0;
+  for (const float y : {.1f, .3f, .5f, .7f}) {
+    const Tensor targets = rows_of(6, {0, 2, .1f, y, 0, .4f});
+    const SegmentLossInput<double> input = {.detection = scene.input(targets),
+                                            .coefficients = scene.extra_views,
+                                            .prototypes = prototypes.views()[0],
+                                            .masks = noise_masks({2, 12, 14}, 2, DType::kUInt8),
+                                            .coefficient_gradients = scene.extra_gradient_views,
+                                            .prototype_gradient = prototype_gradients.mutable_views()[0]};
+    const DetectionAssignment assignment = loss.assign(input);
+    foreground += assignment.foreground();
+    for (const double term : loss.terms(input, assignment)) EXPECT_TRUE(std::isfinite(term));
+  }
+  EXPECT_GT(foreground, 0);
+}
+
 void check_pose(int numbers) {
   const TaskScene scene(int64_t{3} * numbers);
   const Tensor keypoints =

@@ -97,10 +97,11 @@ double mask_term(PlanarPrototypes<T>& prototypes, std::span<const double> coeffi
   const int64_t pixels = prototypes.height * prototypes.width;
   const auto [left, right] = whole_numbers(region.x1, region.x2, prototypes.width);
   const auto [top, bottom] = whole_numbers(region.y1, region.y2, prototypes.height);
+  if (left >= right || top >= bottom) return 0;  // also where the share is 0
   const double each = 1 / (static_cast<double>(pixels) * region.share);
   double sum = 0;
-  std::vector<T> logits(static_cast<size_t>(std::max<int64_t>(right - left, 0)));
-  for (int64_t y = top; y < bottom && left < right; ++y) {
+  std::vector<T> logits(static_cast<size_t>(right - left));
+  for (int64_t y = top; y < bottom; ++y) {
     const int64_t first = y * prototypes.width + left;
     std::ranges::fill(logits, T{0});
     for (int64_t c = 0; c < prototypes.count; ++c) {

@@ -2,13 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
 #include "marrow/base/tensor.h"
-#include "marrow/loss/anchors.h"
-#include "marrow/loss/assigner.h"
 #include "marrow/loss/map_view.h"
 
 namespace marrow::loss {
@@ -43,8 +40,8 @@ struct MaskRegion {
   double share = 1;
 };
 
-// Returns the mean over all pixels of the cross entropies inside the region, over its share; adds `scale`
-// times its gradients to the coefficients' and the prototypes'.
+// Returns the mean over all pixels of the cross entropies inside the region, over its share, or 0 where no
+// pixel is inside; adds `scale` times its gradients to the coefficients' and the prototypes'.
 template <class T>
 double mask_term(PlanarPrototypes<T>& prototypes, std::span<const double> coefficients,
                  const ObjectMask& mask, const MaskRegion& region, double scale,
