@@ -44,8 +44,8 @@ struct Scene {
   ImageAssignment run() const {
     const MapView<const float> view{logits.view.data,  1, logits.view.channels,  logits.view.height,
                                     logits.view.width, 1, logits.view.image_step};
-    return assign<float>(levels, std::span(&view, 1), 0, UprightShapes(objects, boxes, options.smallest_side),
-                         objects, options);
+    return assign<float>(levels, std::span(&view, 1), 0,
+                         UprightShapes(objects, 0, boxes, options.smallest_side), objects, options);
   }
   std::map<int64_t, int64_t> owners() const {
     std::map<int64_t, int64_t> owners;

@@ -152,9 +152,11 @@ class ImageAssigner {
 
 }  // namespace
 
-UprightShapes::UprightShapes(const Objects& objects, std::span<const MeasuredBox> boxes, double smallest_side)
-    : boxes_(boxes) {
-  for (const BoxXyxy& box : objects.boxes) {
+UprightShapes::UprightShapes(const Objects& objects, int64_t image, std::span<const MeasuredBox> boxes,
+                             double smallest_side)
+    : first_(objects.first[static_cast<size_t>(image)]), boxes_(boxes) {
+  for (int64_t object = first_; object < objects.first[static_cast<size_t>(image) + 1]; ++object) {
+    const BoxXyxy& box = objects.boxes[static_cast<size_t>(object)];
     objects_.emplace_back(box[0], box[1], box[2], box[3]);
     search_.push_back(search_box(box, smallest_side));
   }
@@ -162,11 +164,11 @@ UprightShapes::UprightShapes(const Objects& objects, std::span<const MeasuredBox
 
 void UprightShapes::for_each_row_inside(std::span<const AnchorLevel> levels, int64_t object,
                                         const VisitRow& visit) const {
-  loss::for_each_row_inside(levels, search_[static_cast<size_t>(object)], visit);
+  loss::for_each_row_inside(levels, search_[place(object)], visit);
 }
 
 double UprightShapes::overlap(int64_t object, int64_t anchor) const {
-  const MeasuredBox &a = objects_[static_cast<size_t>(object)], &b = boxes_[static_cast<size_t>(anchor)];
+  const MeasuredBox &a = objects_[place(object)], &b = boxes_[static_cast<size_t>(anchor)];
   // Without a common area the complete IoU is not above 0.
   if (b.x2 <= a.x1 || a.x2 <= b.x1 || b.y2 <= a.y1 || a.y2 <= b.y1) return 0;
   return std::max(complete_iou(a, b), 0.0);

@@ -29,7 +29,8 @@ struct ImageAssignment {
   double total = 0;  // of the weights; NaN where a prediction inside an object is not a number
 };
 
-// What the assigner asks of boxes, be they upright or turned.
+// What the assigner asks of one image's boxes, be they upright or turned. Objects have the numbers that
+// Objects gives them.
 class Shapes {
  public:
   // function(level, y, x_begin, x_end)
@@ -48,15 +49,19 @@ class Shapes {
 // 0.
 class UprightShapes final : public Shapes {
  public:
-  UprightShapes(const Objects& objects, std::span<const MeasuredBox> boxes, double smallest_side);
+  UprightShapes(const Objects& objects, int64_t image, std::span<const MeasuredBox> boxes,
+                double smallest_side);
   void for_each_row_inside(std::span<const AnchorLevel> levels, int64_t object,
                            const VisitRow& visit) const override;
   double overlap(int64_t object, int64_t anchor) const override;
   bool is_finite(int64_t anchor) const override;
 
  private:
-  std::vector<MeasuredBox> objects_;
-  std::vector<BoxXyxy> search_;  // where anchors are looked for
+  size_t place(int64_t object) const { return static_cast<size_t>(object - first_); }
+
+  int64_t first_;                     // object of the image
+  std::vector<MeasuredBox> objects_;  // of the image
+  std::vector<BoxXyxy> search_;       // where anchors are looked for
   std::span<const MeasuredBox> boxes_;
 };
 

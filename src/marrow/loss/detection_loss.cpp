@@ -112,9 +112,9 @@ DetectionAssignment DetectionLoss::assign(const DetectionLossInput<T>& input) co
     mark_inside(levels, objects, image, options_.assigner.smallest_side, marks);
     std::vector<MeasuredBox> boxes(marks.size());
     predict_boxes<T>(levels, input.maps, image, reg_max_, marks, loops, boxes);
-    assignment.images[i] =
-        loss::assign<T>(levels, logits, image, UprightShapes(objects, boxes, options_.assigner.smallest_side),
-                        objects, options_.assigner);
+    assignment.images[i] = loss::assign<T>(
+        levels, logits, image, UprightShapes(objects, image, boxes, options_.assigner.smallest_side), objects,
+        options_.assigner);
   });
   return assignment;
 }

@@ -54,9 +54,14 @@ ExactBox box_of_sides(double x, double y, const Sides& sides, double angle) {
           angle};
 }
 
-TurnedShapes::TurnedShapes(const Objects& objects, std::span<const ExactBox> boxes, double smallest_side)
-    : objects_(objects), boxes_(boxes), smallest_side_(static_cast<float>(smallest_side)) {
-  for (const TurnedBox& box : objects.turned) shapes_.emplace_back(box);
+TurnedShapes::TurnedShapes(const Objects& objects, int64_t image, std::span<const ExactBox> boxes,
+                           double smallest_side)
+    : objects_(objects),
+      first_(objects.first[static_cast<size_t>(image)]),
+      boxes_(boxes),
+      smallest_side_(static_cast<float>(smallest_side)) {
+  for (int64_t object = first_; object < objects.first[static_cast<size_t>(image) + 1]; ++object)
+    shapes_.emplace_back(objects.turned[static_cast<size_t>(object)]);
 }
 
 void TurnedShapes::for_each_row_inside(std::span<const AnchorLevel> levels, int64_t object,
@@ -79,8 +84,9 @@ void TurnedShapes::for_each_row_inside(std::span<const AnchorLevel> levels, int6
 }
 
 double TurnedShapes::overlap(int64_t object, int64_t anchor) const {
-  return std::max(
-      probiou(shapes_[static_cast<size_t>(object)], GaussianBox(boxes_[static_cast<size_t>(anchor)])), 0.0);
+  return std::max(probiou(shapes_[static_cast<size_t>(object - first_)],
+                          GaussianBox(boxes_[static_cast<size_t>(anchor)])),
+                  0.0);
 }
 
 bool TurnedShapes::is_finite(int64_t anchor) const {

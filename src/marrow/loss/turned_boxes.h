@@ -2,13 +2,11 @@
 // overlap.
 #pragma once
 
-#include <functional>
 #include <span>
 #include <vector>
 
 #include "marrow/geometry/probiou.h"
 #include "marrow/loss/assigner.h"
-#include "marrow/loss/detection_input.h"
 #include "marrow/loss/sides.h"
 
 namespace marrow::loss {
@@ -26,7 +24,7 @@ ExactBox box_of_sides(double x, double y, const Sides& sides, double angle);
 // anchor lies inside an object, its border included. A side below `smallest_side` is so long there.
 class TurnedShapes final : public Shapes {
  public:
-  TurnedShapes(const Objects& objects, std::span<const ExactBox> boxes, double smallest_side);
+  TurnedShapes(const Objects& objects, int64_t image, std::span<const ExactBox> boxes, double smallest_side);
   void for_each_row_inside(std::span<const AnchorLevel> levels, int64_t object,
                            const VisitRow& visit) const override;
   double overlap(int64_t object, int64_t anchor) const override;
@@ -34,7 +32,8 @@ class TurnedShapes final : public Shapes {
 
  private:
   const Objects& objects_;
-  std::vector<GaussianBox> shapes_;
+  int64_t first_;                    // object of the image
+  std::vector<GaussianBox> shapes_;  // of the image's objects
   std::span<const ExactBox> boxes_;
   float smallest_side_;
 };

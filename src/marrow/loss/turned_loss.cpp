@@ -148,7 +148,7 @@ DetectionAssignment TurnedLoss::assign(const TurnedLossInput<T>& input) const {
   for_each_chunk(input.detection.pool, images, [&](int64_t image, int) {
     const auto i = static_cast<size_t>(image);
     std::vector<ExactBox> boxes(static_cast<size_t>(anchor_count(levels)));
-    const TurnedShapes shapes(objects, boxes, options_.detection.assigner.smallest_side);
+    const TurnedShapes shapes(objects, image, boxes, options_.detection.assigner.smallest_side);
     Sides sides(reg_max_);
     for (int64_t object = objects.first[i]; object < objects.first[i + 1]; ++object)
       shapes.for_each_row_inside(levels, object,
