@@ -20,6 +20,20 @@ const AnchorLevel& level_of(std::span<const AnchorLevel> levels, int64_t anchor)
   return levels[l];
 }
 
+CellOfAnchor cell_of(std::span<const AnchorLevel> levels, int64_t anchor) {
+  const AnchorLevel& level = level_of(levels, anchor);
+  const int64_t cell = anchor - level.first;
+  return {static_cast<size_t>(&level - levels.data()), cell, static_cast<double>(cell % level.width) + 0.5,
+          static_cast<double>(cell / level.width) + 0.5, level.stride};
+}
+
+double width_of(std::span<const AnchorLevel> levels) {
+  return static_cast<double>(levels[0].width) * levels[0].stride;
+}
+double height_of(std::span<const AnchorLevel> levels) {
+  return static_cast<double>(levels[0].height) * levels[0].stride;
+}
+
 BoxXyxy search_box(const BoxXyxy& box, double smallest_side) {
   if (smallest_side <= 0) return box;
   const auto smallest = static_cast<float>(smallest_side);

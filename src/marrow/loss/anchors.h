@@ -21,6 +21,18 @@ struct AnchorLevel {
 int64_t anchor_count(std::span<const AnchorLevel> levels);
 const AnchorLevel& level_of(std::span<const AnchorLevel> levels, int64_t anchor);
 
+struct CellOfAnchor {
+  size_t level = 0;
+  int64_t cell = 0;
+  double x = 0, y = 0;  // its centre, in cells
+  int stride = 1;
+};
+CellOfAnchor cell_of(std::span<const AnchorLevel> levels, int64_t anchor);
+
+// Of the input, in pixels.
+double width_of(std::span<const AnchorLevel> levels);
+double height_of(std::span<const AnchorLevel> levels);
+
 // Calls function(level, y, x_begin, x_end) for every row of anchors that lie strictly inside the box, in
 // their order.
 template <class Function>

@@ -7,7 +7,6 @@
 #include "marrow/base/error.h"
 #include "marrow/loss/class_term.h"
 #include "marrow/loss/detection_head.h"
-#include "marrow/loss/extra_maps.h"
 #include "marrow/loss/foreground_terms.h"
 #include "marrow/loss/predicted_boxes.h"
 

@@ -12,27 +12,6 @@
 
 namespace marrow::loss {
 
-struct CellOfAnchor {
-  size_t level = 0;
-  int64_t cell = 0;
-  double x = 0, y = 0;  // its centre, in cells
-  int stride = 1;
-};
-inline CellOfAnchor cell_of(std::span<const AnchorLevel> levels, int64_t anchor) {
-  const AnchorLevel& level = level_of(levels, anchor);
-  const int64_t cell = anchor - level.first;
-  return {static_cast<size_t>(&level - levels.data()), cell, static_cast<double>(cell % level.width) + 0.5,
-          static_cast<double>(cell / level.width) + 0.5, level.stride};
-}
-
-// Of the input, in pixels.
-inline double width_of(std::span<const AnchorLevel> levels) {
-  return static_cast<double>(levels[0].width) * levels[0].stride;
-}
-inline double height_of(std::span<const AnchorLevel> levels) {
-  return static_cast<double>(levels[0].height) * levels[0].stride;
-}
-
 template <class T>
 std::vector<double> numbers_at(const MapView<const T>& map, int64_t image, int64_t cell) {
   std::vector<double> numbers;

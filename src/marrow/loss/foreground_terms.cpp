@@ -24,13 +24,11 @@ class Foreground {
         gradient_(sides_.bins()) {}
 
   void add(const AssignedAnchor& assigned, int64_t label, const BoxXyxy& object) {
-    const AnchorLevel& level = level_of(levels_, assigned.anchor);
-    level_ = static_cast<size_t>(&level - levels_.data());
-    cell_ = assigned.anchor - level.first;
+    cell_ = cell_of(levels_, assigned.anchor);
     weight_ = static_cast<double>(assigned.weight);
-    sides_.read(input_.maps[level_].sides, image_, cell_);
+    sides_.read(input_.maps[cell_.level].sides, image_, cell_.cell);
     add_class(label);
-    add_sides(level, object);
+    add_sides(object);
   }
 
   const DetectionTerms& sums() const { return sums_; }
@@ -39,18 +37,17 @@ class Foreground {
   void add_class(int64_t label) {
     const double class_weight =
         options_.class_weights.empty() ? 1 : options_.class_weights[static_cast<size_t>(label)];
-    const MapView<const T>& map = input_.maps[level_].classes;
-    const double logit = map.channel(image_, label)[cell_ * map.lanes];
+    const MapView<const T>& map = input_.maps[cell_.level].classes;
+    const double logit = map.channel(image_, label)[cell_.cell * map.lanes];
     sums_[1] -= weight_ * class_weight * logit;
     if (input_.gradients.empty()) return;
-    write(input_.gradients[level_].classes, label,
+    write(input_.gradients[cell_.level].classes, label,
           options_.scales[1] * class_weight * (1 / (1 + std::exp(-logit)) - weight_));
   }
 
-  void add_sides(const AnchorLevel& level, const BoxXyxy& object) {
-    const double x = static_cast<double>(cell_ % level.width) + 0.5;
-    const double y = static_cast<double>(cell_ / level.width) + 0.5;
-    const auto target = [&](size_t i) { return static_cast<double>(object[i]) / level.stride; };
+  void add_sides(const BoxXyxy& object) {
+    const double x = cell_.x, y = cell_.y;
+    const auto target = [&](size_t i) { return static_cast<double>(object[i]) / cell_.stride; };
     const std::array<double, 4> wanted = {x - target(0), y - target(1), target(2) - x, target(3) - y};
     const IouAndGradient overlap =
         complete_iou_gradient(MeasuredBox(x - sides_.distance(0), y - sides_.distance(1),
@@ -58,23 +55,19 @@ class Foreground {
                               MeasuredBox(target(0), target(1), target(2), target(3)));
     sums_[0] += weight_ * (1 - overlap.iou);
     for (size_t side = 0; side < 4; ++side) {
-      const AnchorLevel& first = levels_[0];
-      const double input_side =  // in cells of this level
-          static_cast<double>((side % 2 == 0 ? first.width : first.height) * first.stride) / level.stride;
-      sums_[2] += weight_ / 4 *
-                  (sides_.bins() == 1 ? sides_.l1(side, wanted[side], input_side, gradient_)
-                                      : sides_.dfl(side, wanted[side], gradient_));
+      const double input_side = (side % 2 == 0 ? width_of(levels_) : height_of(levels_)) / cell_.stride;
+      sums_[2] += weight_ / 4 * sides_.third_term(side, wanted[side], input_side, gradient_);
       if (input_.gradients.empty()) continue;
       const double of_distance =
           options_.scales[0] * weight_ * (side < 2 ? overlap.gradient[side] : -overlap.gradient[side]);
       for (size_t bin = 0; bin < sides_.bins(); ++bin)
-        write(input_.gradients[level_].sides, static_cast<int64_t>(side * sides_.bins() + bin),
+        write(input_.gradients[cell_.level].sides, static_cast<int64_t>(side * sides_.bins() + bin),
               of_distance * sides_.slope(side, bin) + options_.scales[2] * weight_ / 4 * gradient_[bin]);
     }
   }
 
   void write(const MapView<T>& map, int64_t channel, double value) const {
-    map.channel(image_, channel)[cell_ * map.lanes] = static_cast<T>(value);
+    map.channel(image_, channel)[cell_.cell * map.lanes] = static_cast<T>(value);
   }
 
   const DetectionLossInput<T>& input_;
@@ -83,8 +76,7 @@ class Foreground {
   const ForegroundOptions& options_;
   DetectionTerms sums_ = {};
   // Of the latest anchor.
-  size_t level_ = 0;
-  int64_t cell_ = 0;
+  CellOfAnchor cell_;
   double weight_ = 0;
   Sides sides_;
   std::vector<double> gradient_;  // of one side's third term

@@ -40,7 +40,13 @@ class Sides {
                       : probabilities_[side * bins_ + bin] * (static_cast<double>(bin) - distances_[side]);
   }
 
-  // Return a side's part of the third term and write its gradient towards the side's logits.
+  // Returns a side's part of the third term and writes its gradient towards the side's logits: dfl(), or l1()
+  // of shares of the input's side where there is one bin. Both lengths are in cells.
+  double third_term(size_t side, double wanted, double input_side, std::span<double> gradient) const {
+    return bins_ == 1 ? l1(side, wanted, input_side, gradient) : dfl(side, wanted, gradient);
+  }
+
+ private:
   // An L1 distance, in units of `unit` cells.
   double l1(size_t side, double wanted, double unit, std::span<double> gradient) const {
     const double off = (distances_[side] - wanted) / unit;
@@ -59,7 +65,6 @@ class Sides {
     return log_total_[side] - (x[left] * left_weight + x[left + 1] * right_weight);
   }
 
- private:
   void expect(size_t side) {
     const double* const x = &logits_[side * bins_];
     double* const p = &probabilities_[side * bins_];

@@ -89,7 +89,8 @@ class TurnedForeground {
     const std::array<double, 4> of_distance = {width - across, height - down, width + across, height + down};
     const bool with_gradient = !input_.detection.gradients.empty();
     for (size_t side = 0; side < 4; ++side) {
-      sums_[2] += weight / 4 * third_term(side, wanted[side], cell);
+      const double input_side = (side % 2 == 0 ? width_of(levels_) : height_of(levels_)) / cell.stride;
+      sums_[2] += weight / 4 * sides_.third_term(side, wanted[side], input_side, gradient_);
       for (size_t bin = 0; bin < sides_.bins() && with_gradient; ++bin) {
         const MapView<T>& map = input_.detection.gradients[cell.level].sides;
         map.channel(image_, static_cast<int64_t>(side * sides_.bins() + bin))[cell.cell * map.lanes] =
@@ -103,12 +104,6 @@ class TurnedForeground {
     const MapView<T>& map = input_.angle_gradients[cell.level];
     map.channel(image_, 0)[cell.cell * map.lanes] =
         static_cast<T>((of_box * turning + of_angle) * angle_slope(logit));
-  }
-
-  double third_term(size_t side, double wanted, const CellOfAnchor& cell) {
-    if (sides_.bins() > 1) return sides_.dfl(side, wanted, gradient_);
-    const double input_side = side % 2 == 0 ? width_of(levels_) : height_of(levels_);
-    return sides_.l1(side, wanted, input_side / cell.stride, gradient_);
   }
 
   const TurnedLossInput<T>& input_;
