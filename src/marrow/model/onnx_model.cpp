@@ -7,6 +7,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
+#include "marrow/graph/detect_task.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/python_names.h"
 #include "marrow/model/spec.h"
@@ -28,21 +29,6 @@ InputFormat imagenet_format(int crop) {
 
 const DetectDecode* decode_of(const Graph& graph) {
   return std::get_if<DetectDecode>(&graph.node(graph.outputs.front().value).operation);
-}
-
-std::string task_of(const DetectDecode& decode) {
-  switch (decode.extra) {
-    case DetectExtra::kNone:
-      return "detect";
-    case DetectExtra::kCoefficients:
-      return "segment";
-    case DetectExtra::kPoints:
-    case DetectExtra::kVisiblePoints:
-      return "pose";
-    case DetectExtra::kAngle:
-      return "obb";
-  }
-  return "detect";
 }
 
 int largest_stride(const Graph& graph) {
@@ -110,7 +96,7 @@ TrainedModel read_onnx_model(const std::filesystem::path& path) {
                     "Marrow's own takes its place",
                     file, read.nms->confidence, read.nms->iou, read.nms->max_detections));
 
-  const std::string task = read.detector ? task_of(*decode_of(graph)) : "classify";
+  const std::string task = read.detector ? task_name(task_of(decode_of(graph)->extra)) : "classify";
   const int stride = largest_stride(graph);
   TrainedModel result;
   result.weights = std::move(read.network.weights);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "marrow/graph/detect_task.h"
 #include "marrow/loss/pose_loss.h"
 #include "marrow/predict/detector.h"
 
@@ -17,18 +18,7 @@ DetectorKind::DetectorKind(const Graph& graph, const data::Skeleton& skeleton)
 }
 
 marrow::Task DetectorKind::labels() const {
-  switch (head_.decode.extra) {
-    case DetectExtra::kCoefficients:
-      return marrow::Task::kSegment;
-    case DetectExtra::kPoints:
-    case DetectExtra::kVisiblePoints:
-      return marrow::Task::kPose;
-    case DetectExtra::kAngle:
-      return marrow::Task::kObb;
-    case DetectExtra::kNone:
-      break;
-  }
-  return marrow::Task::kDetect;
+  return task_of(head_.decode.extra);
 }
 
 std::vector<std::string> DetectorKind::loss_names() const {
