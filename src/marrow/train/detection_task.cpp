@@ -37,7 +37,6 @@ DetectionTask::DetectionTask(const TrainOptions& options, DetectorKind kind, con
       stride_(stride),
       kind_(std::move(kind)),
       format_(format),
-      epochs_(options.epochs),
       threads_(options.threads),
       features_(std::move(features)) {}
 
@@ -89,7 +88,7 @@ loader::DetectionLoaderOptions DetectionTask::loader_options(const Place&) const
 }
 
 Objective DetectionTask::objective() const {
-  return kind_.objective(options_, loss::class_weights(objects_of_classes(), options_.cls_pw), epochs_);
+  return kind_.objective(options_, loss::class_weights(objects_of_classes(), options_.cls_pw));
 }
 
 Task::Batch DetectionTask::next_features() {

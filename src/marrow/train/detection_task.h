@@ -36,7 +36,6 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   int stride_;
   DetectorKind kind_;
   InputFormat format_;
-  int epochs_;
   cpu::ThreadPool threads_;
   std::unique_ptr<FeatureLoader> features_;  // may be none
   RunPlots* plots_ = nullptr;

@@ -36,8 +36,7 @@ std::vector<std::string> DetectorKind::loss_names() const {
   return {"box_loss", "cls_loss", third};
 }
 
-Objective DetectorKind::objective(const TrainOptions& options, std::vector<double> class_weights,
-                                  int epochs) const {
+Objective DetectorKind::objective(const TrainOptions& options, std::vector<double> class_weights) const {
   const loss::DetectionLossOptions detection = {.box_gain = options.box,
                                                 .class_gain = options.cls,
                                                 .dfl_gain = options.dfl,
@@ -56,7 +55,7 @@ Objective DetectorKind::objective(const TrainOptions& options, std::vector<doubl
     case marrow::Task::kDetect:
       break;
   }
-  if (is_dual_) return DualObjective{detection, epochs};
+  if (is_dual_) return DualObjective{detection, options.epochs};
   return detection;
 }
 

@@ -22,8 +22,8 @@ class DetectorKind {
 
   marrow::Task labels() const;  // what a dataset's labels are read for
   std::vector<std::string> loss_names() const;
-  // As Task::objective(). `epochs`: of the run.
-  Objective objective(const TrainOptions& options, std::vector<double> class_weights, int epochs) const;
+  // As Task::objective().
+  Objective objective(const TrainOptions& options, std::vector<double> class_weights) const;
   // What validation reads of the graph: the decode, and prototypes where there are some.
   const std::vector<Value>& outputs() const { return outputs_; }
   const evaluate::ValidatedHead& head() const { return head_; }
