@@ -47,10 +47,8 @@ std::vector<double> shown(const Terms& terms, const LossMaps& maps) {
 // What detection heads have in common.
 class OfHead : public LossOfOutputs {
  public:
-  explicit OfHead(const Graph& graph)
-      : head_(loss::detection_head(graph)), maps_(loss::detection_maps(graph)) {
-    add_pair(maps_);
-    for (const Value map : loss::extra_maps(graph)) ranges_.push_back({map, 0, head_.extra_channels});
+  explicit OfHead(const Graph& graph) : head_(loss::detection_head(graph)) {
+    add_pair(loss::detection_maps(graph));
   }
   std::vector<OutputRange> ranges() const override { return ranges_; }
   void check(const TrainingBatch& batch, int64_t images) const override {
@@ -66,6 +64,9 @@ class OfHead : public LossOfOutputs {
       ranges_.push_back({map, sides, sides + head_.classes});
     }
   }
+  void add_extras(const Graph& graph) {
+    for (const Value map : loss::extra_maps(graph)) ranges_.push_back({map, 0, head_.extra_channels});
+  }
   size_t levels() const { return head_.levels(); }
   // The ranges of the extra's maps.
   template <class Map>
@@ -74,16 +75,13 @@ class OfHead : public LossOfOutputs {
   }
 
   DetectDecode head_;
-  std::vector<Value> maps_;
   std::vector<OutputRange> ranges_;
 };
 
 class OfDetection final : public OfHead {
  public:
   OfDetection(const Graph& graph, const loss::DetectionLossOptions& options)
-      : OfHead(graph), loss_(head_.classes, head_.reg_max, head_.strides, options) {
-    ranges_.resize(2 * levels());
-  }
+      : OfHead(graph), loss_(head_.classes, head_.reg_max, head_.strides, options) {}
   std::vector<double> operator()(const LossMaps& maps, const TrainingBatch& batch) const override {
     return shown(loss_(LossLevels(maps, 0, levels()).input(maps, batch)), maps);
   }
@@ -99,7 +97,6 @@ class OfDualDetection final : public OfHead {
         loss_(head_.classes, head_.reg_max, head_.strides, objective.detection),
         second_(loss::second_detection_maps(graph)),
         epochs_(objective.epochs) {
-    ranges_.resize(2 * levels());
     add_pair(second_);
   }
   std::vector<Value> apart() const override { return second_; }
@@ -120,6 +117,7 @@ class OfSegmentation final : public OfHead {
   OfSegmentation(const Graph& graph, const SegmentObjective& objective)
       : OfHead(graph), loss_(head_.classes, head_.reg_max, head_.strides, objective.detection) {
     if (head_.extra != DetectExtra::kCoefficients) fail_model("the model's head does not segment");
+    add_extras(graph);
     ranges_.push_back({graph.find(kPrototypesOutput), 0, head_.extra_channels});
   }
   std::vector<double> operator()(const LossMaps& maps, const TrainingBatch& batch) const override {
@@ -140,7 +138,9 @@ class OfSegmentation final : public OfHead {
 
 class OfPoses final : public OfHead {
  public:
-  OfPoses(const Graph& graph, loss::PoseLossOptions options) : OfHead(graph), loss_(loss_of_head(options)) {}
+  OfPoses(const Graph& graph, loss::PoseLossOptions options) : OfHead(graph), loss_(loss_of_head(options)) {
+    add_extras(graph);
+  }
   std::vector<double> operator()(const LossMaps& maps, const TrainingBatch& batch) const override {
     const LossLevels head(maps, 0, levels());
     return shown(loss_(loss::PoseLossInput<float>{.detection = head.input(maps, batch),
@@ -166,6 +166,7 @@ class OfTurnedBoxes final : public OfHead {
   OfTurnedBoxes(const Graph& graph, const loss::TurnedLossOptions& options)
       : OfHead(graph), loss_(head_.classes, head_.reg_max, head_.strides, options) {
     if (head_.extra != DetectExtra::kAngle) fail_model("the model's head does not turn boxes");
+    add_extras(graph);
   }
   void check(const TrainingBatch& batch, int64_t images) const override {
     loss::group_turned_objects(batch.targets, images, head_.classes, 1, 1);
