@@ -67,8 +67,8 @@ class MasksOfImage {
     const BoxXyxy& box = assignment_.objects.boxes[static_cast<size_t>(object)];
     const double width = width_of(levels_), height = height_of(levels_);
     // Rounded as the boxes are recorded: an edge on a whole pixel decides whether it counts.
-    const auto x = static_cast<float>(static_cast<double>(input_.masks.dim(2)));
-    const auto y = static_cast<float>(static_cast<double>(input_.masks.dim(1)));
+    const auto x = static_cast<float>(input_.masks.dim(2));
+    const auto y = static_cast<float>(input_.masks.dim(1));
     const auto w = static_cast<float>(width), h = static_cast<float>(height);
     return {box[0] / w * x, box[1] / h * y, box[2] / w * x, box[3] / h * y,
             (box[2] - box[0]) / width * ((box[3] - box[1]) / height)};

@@ -1,7 +1,6 @@
 // From a decoded prediction of one image to what was found in it, in pixels of the image.
 #pragma once
 
-#include "marrow/cpu/thread_pool.h"
 #include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/geometry/letterbox.h"
