@@ -117,6 +117,30 @@ class TurnedForeground {
   std::vector<double> gradient_;  // of one side's third term
 };
 
+// The boxes, in pixels, that are predicted at the anchors inside an object.
+template <class T>
+void predict_inside(const TurnedLossInput<T>& input, std::span<const AnchorLevel> levels, int64_t image,
+                    const TurnedShapes& shapes, int64_t object, int reg_max, std::span<ExactBox> boxes) {
+  Sides sides(reg_max);
+  const auto predict = [&](int64_t anchor) -> ExactBox {
+    const CellOfAnchor cell = cell_of(levels, anchor);
+    const MapView<const T>& angles = input.angles[cell.level];
+    sides.read(input.detection.maps[cell.level].sides, image, cell.cell);
+    const double logit = angles.channel(image, 0)[cell.cell * angles.lanes];
+    const ExactBox box = box_of_sides(cell.x, cell.y, sides, angle_of(logit));
+    return {box.cx * cell.stride, box.cy * cell.stride, box.width * cell.stride, box.height * cell.stride,
+            box.angle};
+  };
+  shapes.for_each_row_inside(levels, object,
+                             [&](const AnchorLevel& level, int64_t y, int64_t begin, int64_t end) {
+                               for (int64_t x = begin; x < end; ++x) {
+                                 const int64_t anchor = level.first + y * level.width + x;
+                                 ExactBox& box = boxes[static_cast<size_t>(anchor)];
+                                 if (box == ExactBox()) box = predict(anchor);  // not inside one before
+                               }
+                             });
+}
+
 }  // namespace
 
 TurnedLoss::TurnedLoss(int classes, int reg_max, const std::vector<int>& strides,
@@ -142,28 +166,13 @@ DetectionAssignment TurnedLoss::assign(const TurnedLossInput<T>& input) const {
   const Objects& objects = assignment.objects;
   for_each_chunk(input.detection.pool, images, [&](int64_t image, int) {
     const auto i = static_cast<size_t>(image);
+    if (objects.first[i] == objects.first[i + 1]) return;
     std::vector<ExactBox> boxes(static_cast<size_t>(anchor_count(levels)));
     const TurnedShapes shapes(objects, image, boxes, options_.detection.assigner.smallest_side);
-    Sides sides(reg_max_);
     for (int64_t object = objects.first[i]; object < objects.first[i + 1]; ++object)
-      shapes.for_each_row_inside(levels, object,
-                                 [&](const AnchorLevel& level, int64_t y, int64_t begin, int64_t end) {
-                                   for (int64_t x = begin; x < end; ++x) {
-                                     const int64_t anchor = level.first + y * level.width + x;
-                                     ExactBox& box = boxes[static_cast<size_t>(anchor)];
-                                     if (box != ExactBox()) continue;  // inside an object before
-                                     const CellOfAnchor cell = cell_of(levels, anchor);
-                                     const MapView<const T>& angles = input.angles[cell.level];
-                                     sides.read(input.detection.maps[cell.level].sides, image, cell.cell);
-                                     const double logit = angles.channel(image, 0)[cell.cell * angles.lanes];
-                                     box = box_of_sides(cell.x, cell.y, sides, angle_of(logit));
-                                     box = {box.cx * cell.stride, box.cy * cell.stride,
-                                            box.width * cell.stride, box.height * cell.stride, box.angle};
-                                   }
-                                 });
-    if (objects.first[i] < objects.first[i + 1])
-      assignment.images[i] =
-          loss::assign<T>(levels, logits, image, shapes, objects, options_.detection.assigner);
+      predict_inside(input, levels, image, shapes, object, reg_max_, boxes);
+    assignment.images[i] =
+        loss::assign<T>(levels, logits, image, shapes, objects, options_.detection.assigner);
   });
   return assignment;
 }
