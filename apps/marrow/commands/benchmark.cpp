@@ -14,6 +14,7 @@
 #include "marrow/benchmark/network_run.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/summary.h"
+#include "marrow/predict/input_size.h"
 #include "support/common_options.h"
 #include "support/open_model.h"
 #include "support/opencv_turns.h"
@@ -142,7 +143,7 @@ int benchmark(const Options& o) {
   const double load_ms =
       benchmark::time_ms([&] { opened = open_model(o.model, {.backbone = o.backbone, .import = o.import}); });
   const model::Model& model = opened.trained.model;
-  const auto [width, height] = input_size(o.model, model, o.imgsz);
+  const auto [width, height] = predict::input_size(o.model, model, o.imgsz);
 
   passes::GraphWithWeights network = {model.graph, opened.trained.weights};
   const double deploy_ms =

@@ -18,6 +18,7 @@
 #include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
 #include "marrow/model/summary.h"
+#include "marrow/predict/input_size.h"
 #include "marrow/predict/output_difference.h"
 #include "support/common_options.h"
 #include "support/measure.h"
@@ -128,7 +129,7 @@ int deploy_model(const Options& options) {
   std::optional<data::Dataset> dataset;
   if (!options.data.empty()) dataset = open_dataset(options.data);
   if (dataset) check_task(options.model, trained.model, options.data, *dataset);
-  const Size size = input_size(options.model, trained.model, options.imgsz);
+  const Size size = predict::input_size(options.model, trained.model, options.imgsz);
   AccuracyOptions measured = {
       .split = options.split,
       .size = std::max(size.width, size.height),

@@ -16,6 +16,7 @@
 #include "marrow/model/import.h"
 #include "marrow/model/onnx_model.h"
 #include "marrow/onnx/write/export_int8.h"
+#include "marrow/predict/input_size.h"
 #include "marrow/predict/output_difference.h"
 #include "marrow/weights/checkpoint_file.h"
 #include "marrow/weights/safetensors.h"
@@ -111,7 +112,7 @@ onnx::ExportOptions onnx_options(const Options& options, const model::Model& mod
   onnx::ExportOptions result;
   result.opset = options.opset;
   result.batch = options.batch;
-  const auto [width, height] = input_size(options.model, model, options.imgsz);
+  const auto [width, height] = predict::input_size(options.model, model, options.imgsz);
   result.height = height;
   result.width = width;
   result.dynamic = options.dynamic;

@@ -13,6 +13,7 @@
 #include "marrow/graph/shapes.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/summary.h"
+#include "marrow/predict/input_size.h"
 #include "support/common_options.h"
 #include "support/open_model.h"
 
@@ -131,7 +132,7 @@ int info(const Options& o) {
   OpenedModel opened = open_model(
       o.model,
       {.backbone = o.backbone, .classes = o.classes, .import = o.import, .incomplete = true, .draw = false});
-  const Size size = input_size(o.model, opened.trained.model, o.imgsz);
+  const Size size = predict::input_size(o.model, opened.trained.model, o.imgsz);
   const auto [width, height] = size;
   if (o.program) return print_program(o, opened, size);
   const model::Model model = o.deploy ? deployed_form(opened.trained.model, std::move(opened.trained.weights))

@@ -12,6 +12,7 @@
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
+#include "marrow/predict/input_size.h"
 #include "marrow/predict/output_difference.h"
 #include "marrow/quantize/calibrate.h"
 #include "marrow/quantize/sensitivity.h"
@@ -83,7 +84,7 @@ int quantize_model(const Options& options) {
   require_storable(options.model, trained.model);
   const data::Dataset dataset = open_dataset(options.data);
   check_task(options.model, trained.model, options.data, dataset);
-  const Size size = input_size(options.model, trained.model, options.imgsz);
+  const Size size = predict::input_size(options.model, trained.model, options.imgsz);
 
   passes::GraphWithWeights network =
       passes::deploy({trained.model.graph, trained.weights}, {.threads = options.threads});

@@ -14,25 +14,6 @@
 #include "marrow/predict/input_size.h"
 
 namespace marrow::cli {
-namespace {
-
-int fitting_side(const model::Model& model, int wanted) {
-  if (model.task == "classify") return wanted;
-  const int stride = model.largest_stride;
-  const int side = (wanted + stride - 1) / stride * stride;
-  if (side != wanted)
-    talk(fmt::format("marrow: --imgsz {} is no multiple of the largest stride, {}; using {}", wanted, stride,
-                     side));
-  return side;
-}
-
-std::string fixed_text(Size fixed) {
-  const auto side = [](int pixels) { return pixels > 0 ? std::to_string(pixels) : "any"; };
-  return side(fixed.height) + "x" + side(fixed.width);
-}
-
-}  // namespace
-
 OpenedModel open_model(const std::string& model, const OpenOptions& options) {
   OpenedModel opened{.has_weights = model::is_checkpoint_path(model)};
   model::TrainedModel& trained = opened.trained;
@@ -72,18 +53,6 @@ void require_storable(const std::string& file, const model::Model& model) {
   }
 }
 
-Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz) {
-  if (imgsz.empty()) return predict::default_input_size(model);
-  const Size fixed = {model.fixed_width, model.fixed_height};
-  const Size wanted = {imgsz.back(), imgsz.front()};
-  if ((fixed.width > 0 && fixed.width != wanted.width) || (fixed.height > 0 && fixed.height != wanted.height))
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--imgsz {}x{}: the network in {} is fixed at {} (height x width)", wanted.height,
-                            wanted.width, file, fixed_text(fixed)));
-  const int height = fitting_side(model, wanted.height);
-  return {wanted.width == wanted.height ? height : fitting_side(model, wanted.width), height};
-}
-
 TileOptions chosen_tiles(const TileFlags& flags, const std::string& file, const model::Model& model) {
   TileOptions tiles = model.tiles;
   if (flags.side) tiles.side = *flags.side;
@@ -100,12 +69,12 @@ Size tiled_input_size(const std::string& file, const model::Model& model, std::s
                       const TileOptions& tiles) {
   const bool free =
       imgsz.empty() && tiles.side > 0 && tiles.side != model.tiles.side && model.fixed_height == 0;
-  return input_size(file, model, free ? std::span<const int>(&tiles.side, 1) : imgsz);
+  return predict::input_size(file, model, free ? std::span<const int>(&tiles.side, 1) : imgsz);
 }
 
 int square_input_size(const std::string& file, const model::Model& model, int imgsz) {
   const Size size =
-      input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());
+      predict::input_size(file, model, imgsz > 0 ? std::span<const int>(&imgsz, 1) : std::span<const int>());
   if (size.width != size.height)
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{}: the network is fixed at {}x{}; here images are fitted into squares", file,

@@ -40,12 +40,6 @@ model::TrainedModel with_one_decode(model::TrainedModel trained, bool end2end);
 // files nearly always.
 void require_storable(const std::string& file, const model::Model& model);
 
-// The network's input for what --imgsz says: one number, height and width, or nothing, which stands for the
-// size that the model's file is fixed at, else for the usual one (predict/input_size.h). Rounded up to what a
-// detector can read, since its maps meet only at multiples of its largest stride; says so on stderr. Throws
-// Error{kUsage} where the file is fixed at another size. `file` is for messages.
-Size input_size(const std::string& file, const model::Model& model, std::span<const int> imgsz);
-
 // The tiles that images are cut into: those of --tile and --overlap, or the model's own, and says so on
 // stderr.
 TileOptions chosen_tiles(const TileFlags& flags, const std::string& file, const model::Model& model);

@@ -7,25 +7,16 @@
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/image/network_input.h"
+#include "marrow/predict/input_size.h"
 #include "marrow/predict/join_tiles.h"
 #include "marrow/predict/readable.h"
 
 namespace marrow::predict {
 namespace {
 
-int round_up(int value, int multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
 engine::EngineOptions with_least_score(engine::EngineOptions options, float least_score) {
   options.least_score = least_score;
   return options;
-}
-
-detect::Prototypes prototypes_of(const Tensor& maps) {
-  return {maps.values().data(),
-          static_cast<int>(maps.dim(1)),
-          {static_cast<int>(maps.dim(3)), static_cast<int>(maps.dim(2))}};
 }
 
 }  // namespace
@@ -68,19 +59,15 @@ Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOpt
   const DetectionOutput output = detection_output(graph, options.nms.suppress);
   options_.nms.suppress = output.suppress;
   decode_ = *output.decode;
-  if (decode_.extra != DetectExtra::kNone && options_.tiles.side > 0)
-    throw Error(ErrorKind::kUnsupported,
-                "tiles are for detectors of upright boxes: masks, keypoints and turned boxes are not joined");
-  largest_stride_ = *std::ranges::max_element(decode_.strides);
-  // YOLO's own preprocessing never goes below a multiple of 32.
-  const int multiple = std::max(largest_stride_, 32);
-  options_.size = {round_up(options_.size.width, multiple), round_up(options_.size.height, multiple)};
+  require_joinable(decode_, options_.tiles);
+  const int multiple = input_multiple(decode_);
+  options_.size = {rounded_up(options_.size.width, multiple), rounded_up(options_.size.height, multiple)};
 }
 
 Letterbox Detector::fit(Size picture) const {
   LetterboxOptions letterbox;
   letterbox.minimum_rectangle = options_.rect;
-  letterbox.stride = std::max(largest_stride_, 32);
+  letterbox.stride = input_multiple(decode_);
   return letterbox_geometry(picture, options_.size, letterbox);
 }
 

@@ -2,6 +2,7 @@
 // letterbox, network, decode, suppression, and back.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "marrow/detect/extras.h"
@@ -62,7 +63,7 @@ class Detector {
   Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options);
 
   int classes() const { return decode_.classes; }
-  int largest_stride() const { return largest_stride_; }
+  int largest_stride() const { return *std::ranges::max_element(decode_.strides); }
   Size size() const { return options_.size; }  // that images are fitted into
   Size network_size(Size picture) const;       // the input that such an image would be fitted into
 
@@ -75,7 +76,6 @@ class Detector {
 
   DetectorOptions options_;
   DetectDecode decode_;
-  int largest_stride_ = 32;
   CompiledNetwork network_;
 };
 

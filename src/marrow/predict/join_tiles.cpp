@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "marrow/base/error.h"
+
 namespace marrow::predict {
 namespace {
 
@@ -79,6 +81,12 @@ void join(Piece& kept, const Piece& piece) {
 }
 
 }  // namespace
+
+void require_joinable(const DetectDecode& decode, const TileOptions& tiles) {
+  if (decode.extra != DetectExtra::kNone && tiles.side > 0)
+    throw Error(ErrorKind::kUnsupported,
+                "tiles are for detectors of upright boxes: masks, keypoints and turned boxes are not joined");
+}
 
 TileDetection moved_from_tile(const detect::Detection& found, const Tile& tile, size_t number) {
   const auto right = static_cast<float>(tile.x), down = static_cast<float>(tile.y);

@@ -5,6 +5,7 @@
 
 #include "marrow/detect/nms.h"
 #include "marrow/geometry/tiles.h"
+#include "marrow/graph/operation.h"
 
 namespace marrow::predict {
 
@@ -12,6 +13,9 @@ struct TileDetection {
   detect::Detection detection;  // its box in pixels of the whole image
   size_t tile = 0;              // that it was found in
 };
+
+// Throws Error{kUnsupported} for tiles where the head has an extra.
+void require_joinable(const DetectDecode& decode, const TileOptions& tiles);
 
 // Of what was found in tile `number`, in pixels of the tile.
 TileDetection moved_from_tile(const detect::Detection& found, const Tile& tile, size_t number);

@@ -50,6 +50,12 @@ void add_masks(const ImagePrediction& image, std::vector<detect::InputDetection>
 
 }  // namespace
 
+detect::Prototypes prototypes_of(const Tensor& maps) {
+  return {maps.values().data(),
+          static_cast<int>(maps.dim(1)),
+          {static_cast<int>(maps.dim(3)), static_cast<int>(maps.dim(2))}};
+}
+
 ImageFindings read_prediction(const ImagePrediction& image, const ReadOptions& options) {
   const DetectDecode& decode = image.decode;
   if (decode.extra == DetectExtra::kAngle) return turned_boxes(image, options.nms);

@@ -1,6 +1,7 @@
 // From a decoded prediction of one image to what was found in it, in pixels of the image.
 #pragma once
 
+#include "marrow/base/tensor.h"
 #include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/geometry/letterbox.h"
@@ -20,6 +21,9 @@ struct ImagePrediction {
   Size picture;
   RatioPad ratio_pad;  // how
 };
+
+// Of an output (1, count, height, width), which outlives the result.
+detect::Prototypes prototypes_of(const Tensor& maps);
 
 struct ReadOptions {
   detect::NmsOptions nms;
