@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 
 #include "marrow/base/error.h"
+#include "marrow/base/task.h"
 #include "marrow/base/text.h"
 #include "marrow/train/recipe/foreign_settings.h"
 
@@ -15,21 +15,28 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 5> kTasks = {"detect", "segment", "pose", "obb", "classify"};
 // Tasks of `yolo` that no command has.
 constexpr std::array<std::string_view, 2> kOtherTasks = {"semantic", "depth"};
 
-bool contains(std::span<const std::string_view> all, std::string_view word) {
+template <class Names>
+bool contains(const Names& all, std::string_view word) {
   return std::ranges::find(all, word) != all.end();
 }
 
+// Of `yolo`, that there are commands for.
+Words known_tasks() {
+  Words tasks = task_names();
+  tasks.emplace_back("classify");
+  return tasks;
+}
+
 void check_task(const std::string& task) {
-  if (contains(kTasks, task)) return;
+  const Words known = known_tasks();
+  if (contains(known, task)) return;
   if (contains(kOtherTasks, task))
     throw Error(ErrorKind::kUsage,
-                task + ": a task that marrow does not have; it has detect, segment, pose, obb and classify");
-  throw Error(ErrorKind::kUsage,
-              unknown_name_message("task", task, std::vector<std::string>(kTasks.begin(), kTasks.end())));
+                fmt::format("{}: a task that marrow does not have; it has {}", task, join(known, ", ")));
+  throw Error(ErrorKind::kUsage, unknown_name_message("task", task, known));
 }
 
 // Takes `key=value` words of this key out; the value of the last.
@@ -64,7 +71,7 @@ Words with_command_first(const Command& program, Words words) {
   const std::optional<std::string> task = take_setting(words, "task"), mode = take_setting(words, "mode");
   if (task) check_task(*task);
   const auto is_task = [](const std::string& word) {
-    return contains(kTasks, word) || contains(kOtherTasks, word);
+    return contains(known_tasks(), word) || contains(kOtherTasks, word);
   };
   // `yolo` takes them in either order.
   const Words commands = program.command_names();
