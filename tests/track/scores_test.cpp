@@ -113,7 +113,7 @@ TEST(MotText, NamesTheLineOfWhatIsNoRow) {
     return testing::message_of([&] { parse_mot(text, "a.txt", kind); }, ErrorKind::kFormat);
   };
   EXPECT_EQ(message("1,1,0,0,5,5\n1,2,x,0,5,5\n"), "a.txt:2: 'x' is not a number");
-  EXPECT_SAYS(message("1,1,0,0,5\n"), "a.txt:1: 5 columns, expected 7 to 10");
+  EXPECT_SAYS(message("1,1,0,0,5\n"), "a.txt:1: 5 columns, expected 6 to 10");
   EXPECT_SAYS(message("1,1,0,0,5,5,1,1,1,1,1,1\n"), "more than 10 columns");
   EXPECT_SAYS(message("0,1,0,0,5,5\n"), "frames count from 1");
   EXPECT_SAYS(message("1.5,1,0,0,5,5\n"), "frame 1.5 is not a whole number");

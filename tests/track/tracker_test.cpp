@@ -91,5 +91,15 @@ TEST(Tracker, SurvivesBoxesOfEverySize) {
   }
 }
 
+TEST(Tracker, RefusesAHeapOfBoxes) {
+  TrackerSettings settings = default_settings(TrackerType::kByteTrack);
+  settings.match_threshold = 1;
+  Tracker tracker(settings);
+  const std::vector<detect::Detection> heap(2001, detection(10, 10, 0.9f));
+  tracker.update(heap);
+  EXPECT_SAYS(testing::message_of([&] { tracker.update(heap); }, ErrorKind::kUnsupported),
+              "frame 2: 2001 tracks and 2001 detections");
+}
+
 }  // namespace
 }  // namespace marrow::track

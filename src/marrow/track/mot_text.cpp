@@ -44,9 +44,10 @@ struct Row {
       if (found.size() > kMostColumns) break;
     }
     if (found.size() < kFewestColumns || found.size() > kMostColumns)
-      refuse(fmt::format(
-          "{}, expected 7 to 10 columns: frame, id, left, top, width, height, ...",
-          found.size() > kMostColumns ? "more than 10 columns" : fmt::format("{} columns", found.size())));
+      refuse(fmt::format("{} columns, expected {} to {}: frame, id, left, top, width, height, ...",
+                         found.size() > kMostColumns ? fmt::format("more than {}", kMostColumns)
+                                                     : std::to_string(found.size()),
+                         kFewestColumns, kMostColumns));
     return found;
   }
 };

@@ -1,9 +1,12 @@
 #include "marrow/track/tracker.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "marrow/base/error.h"
 #include "marrow/track/best_matching.h"
 
 namespace marrow::track {
@@ -14,6 +17,7 @@ constexpr double kSecondLimit = 0.5;
 constexpr double kUnconfirmedLimit = 0.7;
 constexpr float kDuplicateCost = 0.15f;
 constexpr size_t kRememberedRemovals = 1000;
+constexpr size_t kMostPairs = 4'000'000;  // of one association, that overlap
 
 // In float32, without clipping; 0 where it is no number.
 float iou(const Box<ImagePixels>& a, const Box<ImagePixels>& b) {
@@ -72,7 +76,13 @@ void Tracker::associate(TrackViews& tracks, Candidates& candidates, double limit
       const detect::Detection& detection = *candidates[j].detection;
       const float similarity = iou(predicted, detection.box) * (fused ? detection.confidence : 1.0f);
       const float cost = 1.0f - similarity;
-      if (cost < limit) pairs.push_back({i, j, limit - cost});
+      if (!(cost < limit)) continue;
+      if (pairs.size() == kMostPairs)
+        throw Error(ErrorKind::kUnsupported,
+                    fmt::format("frame {}: {} tracks and {} detections, of which too many overlap to be "
+                                "matched",
+                                frame_, tracks.size(), candidates.size()));
+      pairs.push_back({i, j, limit - cost});
     }
   }
   for (const auto& [i, j] : best_matching(pairs)) {

@@ -36,6 +36,7 @@ class Tracker {
 
   // Every frame is given, also one without detections. `camera` maps the frame before to this one; ByteTrack
   // does not look at it. Detections without a width or height, or that are not finite, do not count.
+  // Throws Error{kUnsupported} where millions of tracks and detections overlap.
   std::vector<TrackedObject> update(std::span<const detect::Detection> detections,
                                     const CameraMap& camera = {});
 
