@@ -214,6 +214,10 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
   if (sources.size() > 1 && tracking != nullptr && !(tracking->mot.empty() && tracking->truth.empty()))
     throw Error(ErrorKind::kUsage,
                 fmt::format("--mot and --eval: they are for one video; there are {}", sources.size()));
+  if (tracking != nullptr && !tracking->truth.empty() && sources.front().live())
+    throw Error(ErrorKind::kUsage,
+                detect::without_password(flags.source) +
+                    ": frames of a stream may be left out, and it need not end; --eval is for files");
   std::unique_ptr<FrameDetector> detector =
       tracking != nullptr && !tracking->detections.empty()
           ? std::unique_ptr<FrameDetector>(std::make_unique<RecordedDetector>(tracking->detections))
@@ -222,7 +226,7 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
   if (together && sources.size() > kMostStreams)
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} streams; at most {} are seen side by side",
                                                flags.source, sources.size(), kMostStreams));
-  WatchRun run(writes_files(flags) ? flags.folder.make("detect") : fs::path());
+  WatchRun run(writes_files(flags) ? flags.folder.make(detector->task()) : fs::path());
   detect::OutputNames names;
   std::signal(SIGINT, note_interrupt);
   std::signal(SIGTERM, note_interrupt);

@@ -11,20 +11,23 @@ namespace {
 class NetworkDetector : public FrameDetector {
  public:
   NetworkDetector(model::TrainedModel trained, const predict::DetectorOptions& options)
-      : names_(std::move(trained.model.names)),
+      : task_(trained.model.task),
+        names_(std::move(trained.model.names)),
         reading_(image_reading(trained.model.graph)),
         detector_(trained.model.graph, trained.weights, options) {}
 
   FrameDetections detect(const Frame& frame) override {
     predict::DetectionResult result = detector_.detect(frame.image);
-    return {std::move(result.detections), fmt::format("{}x{} ", result.network.height, result.network.width),
-            result.times};
+    return {std::move(result.detections), std::move(result.extras),
+            fmt::format("{}x{} ", result.network.height, result.network.width), result.times};
   }
   const std::vector<std::string>& names() const override { return names_; }
+  std::string task() const override { return task_; }
   ImageReading reading() const override { return reading_; }
   bool has_network() const override { return true; }
 
  private:
+  std::string task_;
   std::vector<std::string> names_;
   ImageReading reading_;
   predict::Detector detector_;
@@ -34,10 +37,9 @@ class NetworkDetector : public FrameDetector {
 
 std::unique_ptr<FrameDetector> network_detector(const PredictFlags& flags) {
   model::TrainedModel trained = open_checkpoint(flags.model, flags.import);
-  if (trained.model.task != "detect")
+  if (trained.model.task == "classify")
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: a model for '{}'; videos and tracks are for models that detect", flags.model,
-                            trained.model.task));
+                flags.model + ": a classifier; videos and tracks are for models that find objects");
   const predict::DetectorOptions options = detector_options(flags, trained.model);
   return std::make_unique<NetworkDetector>(std::move(trained), options);
 }

@@ -28,6 +28,7 @@ struct Frame {
 
 struct FrameDetections {
   std::vector<detect::Detection> detections;
+  detect::DetectionExtras extras;
   std::string shape;  // of the network's input, "384x640 "; empty without one
   predict::PredictTimes times;
 };
@@ -38,12 +39,14 @@ class FrameDetector {
   virtual ~FrameDetector() = default;
   virtual FrameDetections detect(const Frame& frame) = 0;
   virtual const std::vector<std::string>& names() const = 0;
+  // What it finds beside boxes, which names the folder of its results.
+  virtual std::string task() const { return "detect"; }
   // How images are to be read for it.
   virtual ImageReading reading() const { return {}; }
   virtual bool has_network() const { return false; }
 };
 
-// Throws Error{kUnsupported} for a model that does not detect, and what open_checkpoint() and
+// Throws Error{kUnsupported} for a model that classifies, and what open_checkpoint() and
 // detector_options() throw.
 std::unique_ptr<FrameDetector> network_detector(const PredictFlags& flags);
 

@@ -1,6 +1,9 @@
 #include "watching/predict_flags.h"
 
+#include <fmt/format.h>
+
 #include "marrow/base/class_numbers.h"
+#include "marrow/base/error.h"
 #include "support/open_model.h"
 
 namespace marrow::cli {
@@ -59,6 +62,9 @@ void declare_predict_flags(Command& command, PredictFlags& flags) {
 }
 
 predict::DetectorOptions detector_options(const PredictFlags& flags, const model::Model& model) {
+  if (flags.retina_masks && model.task != "segment")
+    throw Error(ErrorKind::kUsage, fmt::format("{}: a model for '{}'; --retina-masks is for segmentation",
+                                               flags.model, model.task));
   predict::DetectorOptions options;
   options.tiles = chosen_tiles(flags.tiles, flags.model, model);
   options.size = tiled_input_size(flags.model, model, flags.imgsz, options.tiles);

@@ -67,12 +67,11 @@ Watch::~Watch() {
 }
 
 void Watch::see(Frame frame) {
-  const FrameDetections found = detector_.detect(frame);
+  FrameDetections found = detector_.detect(frame);
   image::Image picture = image::displayed(std::move(frame.image));
   const Size size = {picture.width(), picture.height()};
-  std::vector<detect::Detection> shown =
-      tracks_ ? tracks_->next(found.detections, picture.empty() ? nullptr : &picture) : found.detections;
-  say(frame, size, found, shown);
+  const FrameDetections shown = tracks_ ? followed(std::move(found), picture) : std::move(found);
+  say(frame, size, shown);
   if (tracks_) {
     const std::string rows = tracks_->mot_text();
     if (mot_file_ != nullptr && std::fwrite(rows.data(), 1, rows.size(), mot_file_) != rows.size())
@@ -80,40 +79,48 @@ void Watch::see(Frame frame) {
     if (!tracking_->truth.empty()) mot_text_ += rows;
   }
   if (flags_.save_txt) save_labels(frame, size, shown);
-  if (flags_.save_crop) run_.crops.save(frame.output, picture, shown, detector_.names());
+  if (flags_.save_crop) run_.crops.save(frame.output, picture, shown.detections, detector_.names());
   if ((flags_.save || flags_.save_frames) && !picture.empty()) {
-    detect::draw_detections(picture, shown, detector_.names());
+    detect::draw_detections(picture, shown.detections, detector_.names(), shown.extras);
     if (tracks_) tracks_->draw(picture);
     take_drawn_(frame, std::move(picture));
   }
-  run_.times.add(found.times);
+  run_.times.add(shown.times);
+}
+
+FrameDetections Watch::followed(FrameDetections found, const image::Image& picture) {
+  track::ShownObjects shown = tracks_->next(found.detections, picture.empty() ? nullptr : &picture);
+  found.extras = detect::chosen(found.extras, shown.places);
+  found.detections = std::move(shown.detections);
+  return found;
 }
 
 void Watch::miss() {
   if (tracks_) tracks_->next({}, nullptr);
 }
 
-void Watch::say(const Frame& frame, Size picture, const FrameDetections& found,
-                const std::vector<detect::Detection>& shown) const {
-  std::string line =
-      fmt::format("{}{}{}", frame.head, found.shape, detect::summary_text(shown, detector_.names()));
+void Watch::say(const Frame& frame, Size picture, const FrameDetections& shown) const {
+  std::string line = fmt::format("{}{}{}", frame.head, shown.shape,
+                                 detect::summary_text(shown.detections, detector_.names()));
   if (tracks_ && !tracks_->counter().text().empty()) line += "; " + tracks_->counter().text();
-  if (detector_.has_network()) line += ", " + times_text(found.times);
+  if (detector_.has_network()) line += ", " + times_text(shown.times);
   fmt::print(talk_, "{}\n", line);
   if (flags_.as_json) {
     nlohmann::ordered_json more = {{"frame", frame.number}};
     if (frame.seconds) more["time"] = std::round(*frame.seconds * 1e6) / 1e6;
     if (tracks_) more.update(tracks_->counter().to_json());
-    fmt::print("{}\n", detect::json_line(frame.source, picture, shown, detector_.names(), {}, more));
+    fmt::print("{}\n", detect::json_line(frame.source, picture, shown.detections, detector_.names(),
+                                         shown.extras, more));
   }
   std::fflush(stdout);
 }
 
-void Watch::save_labels(const Frame& frame, Size picture, const std::vector<detect::Detection>& shown) {
+void Watch::save_labels(const Frame& frame, Size picture, const FrameDetections& shown) {
   const fs::path labels = run_.folder / "labels";
   make_folders(labels);
-  detect::write_labels(labels / (frame.output + ".txt"), picture, shown, flags_.save_conf);
-  run_.labels += !shown.empty();
+  detect::write_labels(labels / (frame.output + ".txt"), picture, shown.detections, flags_.save_conf,
+                       shown.extras);
+  run_.labels += !shown.detections.empty();
 }
 
 void Watch::finish() {

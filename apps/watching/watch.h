@@ -52,9 +52,10 @@ class Watch {
   void finish();
 
  private:
-  void say(const Frame& frame, Size picture, const FrameDetections& found,
-           const std::vector<detect::Detection>& shown) const;
-  void save_labels(const Frame& frame, Size picture, const std::vector<detect::Detection>& shown);
+  // What is shown of what was found: tracks where objects are followed.
+  FrameDetections followed(FrameDetections found, const image::Image& picture);
+  void say(const Frame& frame, Size picture, const FrameDetections& shown) const;
+  void save_labels(const Frame& frame, Size picture, const FrameDetections& shown);
 
   const PredictFlags& flags_;
   const TrackFlags* tracking_;

@@ -13,6 +13,7 @@
 #include "marrow/image/scene.h"
 #include "marrow/video/frame_reader.h"
 #include "marrow/video/video_writer.h"
+#include "support/made_network.h"
 
 namespace marrow::apps {
 namespace {
@@ -228,13 +229,45 @@ TEST_F(Videos, TakeTheWordsOfYolo) {
   EXPECT_SAYS(result.out, "video 1/1 (frame 1, ");
 }
 
+// Masks, keypoints and turned boxes in JSON, in label files and in the folder's name.
+TEST_F(Videos, HaveWhatTheirModelFinds) {
+  video("a.mp4", 3);
+  struct Expected {
+    const char *suffix, *folder, *member;
+  };
+  for (const auto& [suffix, folder, member] :
+       {Expected{"seg", "segment", "outline"}, {"pose", "pose", "keypoints"}, {"obb", "obb", "corners"}}) {
+    SCOPED_TRACE(suffix);
+    const std::string model = std::string(suffix) + ".safetensors";
+    testing::write_network(folder_ / model, std::string("yolov8n-") + suffix, {"red box", "disc", "bar"});
+    for (const std::string command : {"predict", "track"}) {
+      const ProgramResult result = run_program(
+          {command, model, "--source", "a.mp4", "--imgsz", "96", "--max-det", "3", "--json", "--save-txt"},
+          {.folder = folder_.path()});
+      ASSERT_EQ(result.code, 0) << result.err;
+      const auto lines = lines_of(result.out);
+      ASSERT_EQ(lines.size(), 3u);
+      const json last = json::parse(lines.back());
+      ASSERT_FALSE(last["detections"].empty());
+      for (const json& detection : last["detections"]) {
+        EXPECT_TRUE(detection.contains(member));
+        EXPECT_EQ(detection.contains("track_id"), command == "track");
+      }
+      const fs::path run_folder = folder_ / "runs" / folder / command;
+      EXPECT_EQ(frames_of(run_folder / "a.mp4").size(), 3u);
+      const std::string row = lines_of(testing::read_text(run_folder / "labels/a_3.txt")).at(0);
+      EXPECT_GT(std::ranges::count(row, ' '), 5) << "more than a box";
+    }
+  }
+}
+
 TEST_F(Videos, AreNotForClassifiers) {
   video("a.mp4", 2);
   testing::write_classifier(folder_ / "classifier.safetensors");
   const ProgramResult result =
       run_program({"predict", "classifier.safetensors", "--source", "a.mp4"}, {.folder = folder_.path()});
   EXPECT_EQ(result.code, 1);
-  EXPECT_SAYS(result.err, "videos and tracks are for models that detect");
+  EXPECT_SAYS(result.err, "a classifier; videos and tracks are for models that find objects");
 }
 
 TEST_F(Videos, AreWholeAfterCtrlC) {

@@ -33,7 +33,7 @@ inline void write_network(const std::filesystem::path& path, const std::string& 
   const std::string head = "model." + std::to_string(model.layers.size() - 1) + ".";
   for (auto& [parameter, tensor] : weights) {
     const bool scores = parameter.find("cv3.") != std::string::npos;
-    if (model.task != "detect" || !parameter.starts_with(head) ||
+    if (model.task == "classify" || !parameter.starts_with(head) ||
         (!scores && parameter.find("cv2.") == std::string::npos))
       continue;
     if (parameter.ends_with(".2.weight"))

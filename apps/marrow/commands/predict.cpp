@@ -23,6 +23,7 @@
 #include "marrow/image/encode.h"
 #include "marrow/predict/classifier.h"
 #include "marrow/predict/detector.h"
+#include "marrow/predict/input_size.h"
 #include "support/open_model.h"
 #include "support/video_program.h"
 #include "watching/predict_flags.h"
@@ -236,7 +237,7 @@ class ClassificationRun : public Prediction {
 };
 
 predict::ClassifierOptions classifier_options(const PredictFlags& o, const model::Model& model) {
-  const Size size = input_size(o.model, model, o.imgsz);
+  const Size size = predict::input_size(o.model, model, o.imgsz);
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, "--imgsz: a classifier's input is square; give one number");
   return {size.width, o.engine};
@@ -252,16 +253,14 @@ int predict(const PredictFlags& options, const std::vector<std::string>& words) 
   if (detect::video_kind(options.source)) become_video_program(words, options.source);
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
-  if (task == "classify" && (options.tiles.side.value_or(0) > 0 || !options.classes.empty() ||
-                             options.save_crop || options.nms.agnostic || options.fast_decode))
+  if (task == "classify" &&
+      (options.tiles.side.value_or(0) > 0 || !options.classes.empty() || options.save_crop ||
+       options.nms.agnostic || options.fast_decode || options.retina_masks))
     throw Error(ErrorKind::kUsage, options.model +
-                                       ": a classifier; --classes, --save-crop, --agnostic-nms, --tile and "
-                                       "--fast-decode are for detectors");
+                                       ": a classifier; --classes, --save-crop, --agnostic-nms, --tile, "
+                                       "--fast-decode and --retina-masks are for detectors");
   const auto pictures = detect::expand_sources(options.source);
   // Options are refused before a folder is made.
-  if (options.retina_masks && task != "segment")
-    throw Error(ErrorKind::kUsage,
-                fmt::format("{}: a model for '{}'; --retina-masks is for segmentation", options.model, task));
   if (task != "classify") {
     const predict::DetectorOptions how = detector_options(options, trained.model);
     return DetectionRun(options, run_folder(options, task), std::move(trained), how).run(pictures);

@@ -37,7 +37,7 @@ int track_frames(const TrackFlags& flags) {
   std::unique_ptr<FrameDetector> detector = flags.detections.empty()
                                                 ? network_detector(flags.frames)
                                                 : std::make_unique<RecordedDetector>(flags.detections);
-  WatchRun run(writes_files(flags.frames) ? flags.frames.folder.make("detect") : fs::path());
+  WatchRun run(writes_files(flags.frames) ? flags.frames.folder.make(detector->task()) : fs::path());
   size_t place = 0;
   Watch watch(flags.frames, &flags, *detector, run, [&](const Frame& frame, const image::Image& drawn) {
     image::write_image(detect::annotated_path(run.folder, frame.output, pictures[place]), drawn.pixels());

@@ -14,6 +14,17 @@ DetectionExtras scaled(DetectionExtras extras, float x, float y) {
   return extras;
 }
 
+DetectionExtras chosen(const DetectionExtras& extras, std::span<const size_t> places) {
+  const auto choose = [&]<class Entry>(const std::vector<Entry>& list) {
+    std::vector<Entry> picked;
+    if (!list.empty())
+      for (const size_t place : places) picked.push_back(list.at(place));
+    return picked;
+  };
+  return {choose(extras.masks),     extras.mask_place, choose(extras.outlines),
+          choose(extras.keypoints), extras.visibility, choose(extras.rotated)};
+}
+
 std::vector<float> numbers_of(const PredictionColumn& column, int first, int count) {
   std::vector<float> numbers;
   numbers.reserve(static_cast<size_t>(count));

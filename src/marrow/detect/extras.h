@@ -30,6 +30,9 @@ struct DetectionExtras {
 // As in an image whose sides are so many times longer. Masks stay as they are; their place does not.
 DetectionExtras scaled(DetectionExtras extras, float x, float y);
 
+// Of these detections, by their places in the list. Each place is in it.
+DetectionExtras chosen(const DetectionExtras& extras, std::span<const size_t> places);
+
 // ---- of a prediction, (4 + classes + more, anchors) float32 of one image, as DetectDecode has it
 
 // Where rows lie, and the one anchor that is asked for.

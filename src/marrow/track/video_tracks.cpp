@@ -1,5 +1,6 @@
 #include "marrow/track/video_tracks.h"
 
+#include <numeric>
 #include <utility>
 
 namespace marrow::track {
@@ -16,17 +17,23 @@ VideoTracks::VideoTracks(const TrackerSettings& settings, std::vector<CountingLi
       tracker_(settings),
       counter_(std::move(lines), std::move(zones), settings.buffer + kBeyondBuffer) {}
 
-std::vector<detect::Detection> VideoTracks::next(std::span<const detect::Detection> detections,
-                                                 const image::Image* picture) {
+ShownObjects VideoTracks::next(std::span<const detect::Detection> detections, const image::Image* picture) {
   ++frame_;
   const CameraMap camera =
       settings_.camera_motion && picture != nullptr ? camera_.next(*picture) : CameraMap();
   shown_ = tracker_.update(detections, camera);
   counter_.update(shown_);
   painter_.update(shown_);
-  if (!shown_.empty()) return as_detections(shown_);
-  if (tracker_.has_unconfirmed()) return {};
-  return {detections.begin(), detections.end()};
+  ShownObjects objects;
+  if (!shown_.empty()) {
+    objects.detections = as_detections(shown_);
+    for (const TrackedObject& object : shown_) objects.places.push_back(object.detection);
+  } else if (!tracker_.has_unconfirmed()) {
+    objects.detections.assign(detections.begin(), detections.end());
+    objects.places.resize(detections.size());
+    std::iota(objects.places.begin(), objects.places.end(), size_t{0});
+  }
+  return objects;
 }
 
 void VideoTracks::draw(image::Image& picture) const {

@@ -16,6 +16,12 @@
 
 namespace marrow::track {
 
+// What is shown of a frame, and of each the place of its detection in the list that was given.
+struct ShownObjects {
+  std::vector<detect::Detection> detections;
+  std::vector<size_t> places;
+};
+
 class VideoTracks {
  public:
   VideoTracks(const TrackerSettings& settings, std::vector<CountingLine> lines, std::vector<Zone> zones);
@@ -23,8 +29,7 @@ class VideoTracks {
   // Every frame. What is shown of it: the tracks; none while one waits for its second detection; else the
   // detections, without numbers. `picture`, as people see it, tells how the camera moved; without one it is
   // taken to stand still.
-  std::vector<detect::Detection> next(std::span<const detect::Detection> detections,
-                                      const image::Image* picture);
+  ShownObjects next(std::span<const detect::Detection> detections, const image::Image* picture);
 
   // Over a picture with its boxes drawn, of the frame that was next() last.
   void draw(image::Image& picture) const;

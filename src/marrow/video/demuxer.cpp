@@ -33,7 +33,8 @@ Demuxer::Demuxer(const std::string& source, Opening opening, const ReadOptions& 
     settings.set("analyzeduration", "1000000");
   }
   if (source.starts_with("rtsp")) {
-    settings.set("rtsp_transport", "tcp");
+    // Without losses; of what speaks UDP alone, that.
+    settings.set("rtsp_flags", "prefer_tcp");
     settings.set("allowed_media_types", "video");
   }
   set_deadline(options.open_seconds);

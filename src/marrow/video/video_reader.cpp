@@ -14,6 +14,7 @@ namespace marrow::video {
 namespace {
 
 constexpr int64_t kMostPixels = int64_t{8192} * 8192;
+constexpr int kMostBrokenBehind = 100;  // frames, once all packets are in the decoder
 
 int decoding_threads(const ReadOptions& options) {
   if (options.threads > 0) return options.threads;
@@ -90,7 +91,8 @@ class VideoReader : public FrameReader {
         send();
       } else if (code < 0) {
         ++broken_;
-        if (flushing_) return false;
+        // Behind the end whole frames may follow a broken one, but not for ever.
+        if (flushing_ && ++broken_behind_ >= kMostBrokenBehind) return false;
       }
     }
   }
@@ -132,6 +134,7 @@ class VideoReader : public FrameReader {
   Orientation orientation_;
   std::optional<int64_t> first_stamp_;
   int64_t number_ = 0, broken_ = 0;
+  int broken_behind_ = 0;
   bool flushing_ = false;
   std::exception_ptr problem_;
 };
