@@ -61,17 +61,13 @@ void check_allowed_origin(const std::string& origin) {
 
 serve::HttpLimits limits_of(const ServeFlags& flags) {
   const auto kibibytes = [](int count) { return static_cast<size_t>(count) << 10; };
-  serve::HttpLimits limits;
+  serve::HttpLimits limits = flags.limits;
   limits.request_line = kibibytes(flags.request_line);
   limits.head = kibibytes(flags.head);
   limits.fields = static_cast<size_t>(flags.fields);
   limits.body = kibibytes(flags.body) << 10;
   limits.bodies = kibibytes(flags.bodies) << 10;
-  limits.head_seconds = flags.head_seconds;
-  limits.request_seconds = flags.request_seconds;
   limits.body_rate = flags.body_rate * 1024;
-  limits.idle_seconds = flags.idle_seconds;
-  limits.write_seconds = flags.write_seconds;
   limits.connections = static_cast<size_t>(flags.connections);
   return limits;
 }
@@ -81,15 +77,12 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
   if (flags.tls_certificates.empty() != flags.tls_key.empty())
     throw Error(ErrorKind::kUsage, "--tls-cert and --tls-key belong together; one of them is missing");
   options.models = serve::parse_model_sources(flags.models);
-  options.network = {.imgsz = flags.imgsz,
-                     .rect = flags.rect,
-                     .max_side = flags.max_side,
-                     .max_batch = static_cast<size_t>(flags.max_batch),
-                     .engine = flags.engine};
+  options.network = flags.network;
+  options.network.max_batch = static_cast<size_t>(flags.max_batch);
   options.service.version = MARROW_VERSION;
   options.service.queue = {.pictures = static_cast<size_t>(flags.queue),
                            .delay_seconds = flags.max_delay_ms / 1e3,
-                           .longest_seconds = flags.queue_seconds};
+                           .longest_seconds = flags.waiting.longest_seconds};
   options.service.calls.infer = {.batch = static_cast<size_t>(flags.request_batch),
                                  .pixels = static_cast<int64_t>(flags.pixels * 1e6)};
   options.service.workers = flags.workers;
@@ -106,8 +99,8 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
   options.server.origins.token = token_of(flags);
   options.server.origins.open_metrics = flags.open_metrics;
   const bool in_cluster = std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;
-  options.drain_delay = flags.drain_delay.value_or(in_cluster ? kClusterDelay : 0);
-  options.drain_longest = flags.drain_longest;
+  options.drain.delay = flags.drain_delay.value_or(in_cluster ? kClusterDelay : options.drain.delay);
+  options.drain.longest = flags.drain_longest;
   return options;
 }
 

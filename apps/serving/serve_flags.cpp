@@ -16,12 +16,12 @@ void declare_model_flags(Command& command, ServeFlags& flags) {
                 "Checkpoints, or folders with one; NAME=MODEL chooses the name in URLs, otherwise the file's")
       .pairs_too()
       .without("needed, but not for --health-check");
-  add_image_size(command, flags.imgsz);
+  add_image_size(command, flags.network.imgsz);
   command.flag(
-      "--rect", &flags.rect,
+      "--rect", &flags.network.rect,
       "Pad each picture only to the next multiple of the stride; false, and a file of fixed size: to "
       "the full square");
-  add_engine(command, flags.engine);
+  add_engine(command, flags.network.engine);
 }
 
 void declare_address_flags(Command& command, ServeFlags& flags) {
@@ -43,13 +43,13 @@ void declare_queue_flags(Command& command, ServeFlags& flags) {
   command
       .option("--queue", &flags.queue, "Pictures of a model that are under way; more are answered with 503")
       .range(1, 100'000);
-  command.option("--queue-seconds", &flags.queue_seconds, "Seconds that a picture waits for its turn")
+  command.option("--queue-seconds", &flags.waiting.longest_seconds, "Seconds that a picture waits for its turn")
       .range(0.001, 86'400);
   command.option("--request-batch", &flags.request_batch, "Pictures in one request").range(1, 10'000);
   command.option("--decode-threads", &flags.workers, "Threads that decode pictures, and read and write JSON")
       .range(1, 256);
   command
-      .option("--max-side", &flags.max_side,
+      .option("--max-side", &flags.network.max_side,
               "Pixels of a side of the input that a client may send as a tensor; at least the model's own")
       .range(32, 16384);
   command.option("--max-pixels", &flags.pixels, "Millions of pixels of a picture that is decoded")
@@ -91,16 +91,16 @@ void declare_limit_flags(Command& command, ServeFlags& flags) {
   command.option("--max-body", &flags.body, "MiB of a request's body, also when unpacked").range(1, 4096);
   command.option("--max-bodies", &flags.bodies, "MiB of all bodies that are held at one time")
       .range(1, 1 << 20);
-  command.option("--header-seconds", &flags.head_seconds, "Seconds in which a header arrives")
+  command.option("--header-seconds", &flags.limits.head_seconds, "Seconds in which a header arrives")
       .range(0.1, 3600);
-  command.option("--request-seconds", &flags.request_seconds, "Seconds in which a request arrives")
+  command.option("--request-seconds", &flags.limits.request_seconds, "Seconds in which a request arrives")
       .range(0.1, 86'400);
   command.option("--min-rate", &flags.body_rate, "KiB a second that a body brings at least")
       .range(0, 1 << 20);
-  command.option("--idle-seconds", &flags.idle_seconds, "Seconds that a connection stays without a request")
+  command.option("--idle-seconds", &flags.limits.idle_seconds, "Seconds that a connection stays without a request")
       .range(0.1, 86'400);
   command
-      .option("--write-seconds", &flags.write_seconds, "Seconds that a client may take nothing of its answer")
+      .option("--write-seconds", &flags.limits.write_seconds, "Seconds that a client may take nothing of its answer")
       .range(0.1, 3600);
   command.option("--connections", &flags.connections, "Connections at one time; further ones wait")
       .range(1, 100'000);

@@ -6,45 +6,50 @@
 #include <vector>
 
 #include "command_line/command_line.h"
-#include "marrow/engine/engine.h"
+#include "marrow/serve/http/limits.h"
+#include "marrow/serve/options.h"
 
 namespace marrow::cli {
 
+// Numbers are what the server's options are where nobody says, in the flags' units.
 struct ServeFlags {
+  static constexpr int kibibytes(size_t bytes) { return static_cast<int>(bytes >> 10); }
+  static constexpr int mebibytes(size_t bytes) { return static_cast<int>(bytes >> 20); }
+
   std::vector<std::string> models;
   std::string host = "127.0.0.1";
   std::optional<int> port;
-  std::vector<int> imgsz;
-  bool rect = true;
-  engine::EngineOptions engine;
-  int workers = 2;
-  int max_side = 1280;
 
-  int max_batch = 4;
-  double max_delay_ms = 0;
-  int queue = 64;
-  double queue_seconds = 30;
-  int request_batch = 32;
-  double pixels = 50;
+  serve::NetworkOptions network;
+  int max_batch = static_cast<int>(network.max_batch);
+  int workers = serve::kUsualWorkers;
+
+  serve::QueueOptions waiting;
+  double max_delay_ms = 1e3 * waiting.delay_seconds;
+  int queue = static_cast<int>(waiting.pictures);
+
+  serve::InferLimits infer;
+  int request_batch = static_cast<int>(infer.batch);
+  double pixels = static_cast<double>(infer.pixels) / 1e6;
 
   std::vector<std::string> allowed_hosts, allowed_origins;
   std::string token_file, tls_certificates, tls_key;
   bool open_metrics = false;
 
-  int request_line = 8;
-  int head = 16;
-  int fields = 100;
-  int body = 64;
-  int bodies = 1024;
-  double head_seconds = 10, request_seconds = 30, body_rate = 1;
-  double idle_seconds = 30, write_seconds = 30;
-  int connections = 512;
+  serve::HttpLimits limits;
+  int request_line = kibibytes(limits.request_line);
+  int head = kibibytes(limits.head);
+  int fields = static_cast<int>(limits.fields);
+  int body = mebibytes(limits.body);
+  int bodies = mebibytes(limits.bodies);
+  double body_rate = limits.body_rate / 1024;
+  int connections = static_cast<int>(limits.connections);
 
   std::string samples, runs, labels;
 
   bool access_log = true;
   std::optional<double> drain_delay;
-  double drain_longest = 20;
+  double drain_longest = serve::DrainOptions().longest;
   bool health_check = false;
 };
 

@@ -33,8 +33,8 @@ TEST(ServeCommand, SaysItsOptionsAgain) {
                   "--max-delay-ms=2.5", "--token-file", "a b", "max_batch=3", "--drain-delay", "0"});
   EXPECT_EQ(flags.models, (std::vector<std::string>{"a=b.pt", "c.pt"}));
   EXPECT_EQ(flags.port, 90);
-  EXPECT_EQ(flags.imgsz, (std::vector<int>{320, 640}));
-  EXPECT_FALSE(flags.rect);
+  EXPECT_EQ(flags.network.imgsz, (std::vector<int>{320, 640}));
+  EXPECT_FALSE(flags.network.rect);
   EXPECT_EQ(flags.allowed_hosts, (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(flags.max_delay_ms, 2.5);
   EXPECT_EQ(flags.token_file, "a b");

@@ -169,7 +169,13 @@ TEST(Detect, RefusesWhatIsNoPicture) {
   const HttpAnswer large =
       shared_server().post("/v1/detect", image::encode_jpeg(image::Image(1001, 1000).pixels()));
   EXPECT_EQ(large.status, 413);
-  EXPECT_SAYS(large.body, "1001 x 1000 pixels");
+  EXPECT_SAYS(large.body, "1.001 million pixels; at most 1 million");
+  // However many they are.
+  std::string claim = image::encode_png(image::Image(8, 8).pixels());
+  claim.replace(16, 8, "\xff\xff\xff\xff\xff\xff\xff\xff");
+  EXPECT_EQ(status(claim), 413);
+  claim.replace(16, 8, std::string("\0\0\xff\0\0\0\xff\0", 8));
+  EXPECT_EQ(status(claim), 413);
 }
 
 TEST(Classify, EqualsPrediction) {

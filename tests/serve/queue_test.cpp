@@ -124,7 +124,7 @@ TEST(Serving, AnswersManyClientsAtOnce) {
 
 TEST(Serving, DrainsWithoutLosingARequest) {
   ServingOptions options = patient(0.5);
-  options.drain_delay = 1;
+  options.drain.delay = 1;
   RunningServer server(options);
   HttpClient busy(server.port());
   busy.send(http_request("POST", "/v1/detect", drawn_jpeg(90, 90, 1)));
@@ -187,7 +187,7 @@ TEST(Serving, EndsWhereAModelCannotBeRead) {
 TEST(Serving, EndsWhilePicturesAreDecoded) {
   ServingOptions options = patient(5);
   options.service.calls.infer.pixels = 20'000'000;
-  options.drain_longest = 0;
+  options.drain.longest = 0;
   const std::string picture = drawn_jpeg(4000, 4000, 1);
   for (int i = 0; i < 3; ++i) {
     RunningServer server(options);

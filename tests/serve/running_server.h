@@ -22,7 +22,7 @@
 namespace marrow::testing {
 
 // Of these tests: "det", a detector of three classes; "cls", a classifier; "tiles", a detector of images in
-// tiles.
+// tiles; "seg", "pose" and "obb", of masks, of 17 keypoints and of turned boxes.
 inline const std::filesystem::path& served_folder() {
   static const TemporaryFolder folder;
   static const bool made = [] {
@@ -30,6 +30,8 @@ inline const std::filesystem::path& served_folder() {
     write_network(folder / "det.safetensors", "yolov8n", names);
     write_network(folder / "cls.safetensors", "yolov8n-cls", {"a", "b", "c", "d"});
     write_network(folder / "tiles.safetensors", "yolov8n", names, {.tiles = {48, 0.5}});
+    for (const std::string task : {"seg", "pose", "obb"})
+      write_network(folder / (task + ".safetensors"), "yolov8n-" + task, names);
     return true;
   }();
   EXPECT_TRUE(made);
@@ -42,10 +44,11 @@ inline model::TrainedModel served_model(const std::string& name) {
 
 inline constexpr int kServedSide = 96;  // pixels of the detectors' input
 
-inline serve::ServingOptions served_options() {
+inline serve::ServingOptions served_options(const std::vector<std::string>& models = {"det", "cls",
+                                                                                      "tiles"}) {
   serve::ServingOptions options;
-  for (const char* name : {"det", "cls", "tiles"})
-    options.models.push_back({name, (served_folder() / (std::string(name) + ".safetensors")).string()});
+  for (const std::string& name : models)
+    options.models.push_back({name, (served_folder() / (name + ".safetensors")).string()});
   options.network.imgsz = {kServedSide};
   options.network.max_side = 160;
   options.network.max_batch = 4;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstring>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -66,6 +67,7 @@ void require_one_or_three(const std::string& name, const char* kind, const Decod
 
 struct Format {
   const char* name;
+  const char* suffix;  // empty where it is not read
   bool (*matches)(Bytes);
   // Null: known, but not read.
   codecs::StoredImage (*read)(Bytes, const std::string&, const DecodeOptions&) = nullptr;
@@ -124,30 +126,30 @@ constexpr Foreign kForeign[] = {
 
 // Tried in order.
 constexpr Format kFormats[] = {
-    {"JPEG", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); },
+    {"JPEG", ".jpg", [](Bytes b) { return has(b, 0, "\xff\xd8\xff"); },
      [](Bytes b, const std::string& name, const DecodeOptions& options) {
        require_one_or_three(name, "JPEG", options);
        return codecs::read_jpeg(b, name, options.reading.samples, options.fit);
      },
      codecs::jpeg_size},
-    {"PNG", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); },
+    {"PNG", ".png", [](Bytes b) { return has(b, 0, "\x89PNG\r\n\x1a\n"); },
      [](Bytes b, const std::string& name, const DecodeOptions& options) {
        return codecs::read_png(b, name, options.reading.samples);
      },
      codecs::png_size},
-    {"WebP", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); },
+    {"WebP", ".webp", [](Bytes b) { return has(b, 0, "RIFF") && has(b, 8, "WEBP"); },
      [](Bytes b, const std::string& name, const DecodeOptions& options) {
        require_one_or_three(name, "WebP", options);
        return codecs::read_webp(b, name);
      },
      codecs::webp_size},
-    {"BMP", [](Bytes b) { return has(b, 0, "BM"); },
+    {"BMP", ".bmp", [](Bytes b) { return has(b, 0, "BM"); },
      [](Bytes b, const std::string& name, const DecodeOptions& options) {
        require_one_or_three(name, "BMP", options);
        return codecs::read_bmp(b, name);
      },
      codecs::bmp_size},
-    {"TIFF",
+    {"TIFF", ".tif",
      [](Bytes b) {
        using namespace std::string_view_literals;
        return has(b, 0, "II*\0"sv) || has(b, 0, "MM\0*"sv) || has(b, 0, "II+\0"sv) || has(b, 0, "MM\0+"sv);
@@ -156,12 +158,13 @@ constexpr Format kFormats[] = {
        return codecs::read_tiff(b, name, options.reading.samples);
      },
      codecs::tiff_size},
-    {"GIF", [](Bytes b) { return has(b, 0, "GIF8"); }},
-    {"HEIC or AVIF", [](Bytes b) { return has(b, 4, "ftyp") && is_image_brand(b); }},
-    {"JPEG 2000", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }},
-    {"JPEG XL", [](Bytes b) { return has(b, 0, "\xff\x0a") || has(b, 4, "JXL "); }},
+    {"GIF", "", [](Bytes b) { return has(b, 0, "GIF8"); }},
+    {"HEIC or AVIF", "", [](Bytes b) { return has(b, 4, "ftyp") && is_image_brand(b); }},
+    {"JPEG 2000", "", [](Bytes b) { return has(b, 4, "jP  ") || has(b, 0, "\xff\x4f\xff\x51"); }},
+    {"JPEG XL", "", [](Bytes b) { return has(b, 0, "\xff\x0a") || has(b, 4, "JXL "); }},
     {
         "PFM or PNM",
+        "",
         [](Bytes b) {
           return b.size() > 2 && b[0] == 'P' && std::strchr("123456Ff", b[1]) && b[1] != 0 && b[2] <= ' ';
         },
@@ -186,6 +189,11 @@ const Format& format_of(std::span<const std::byte> bytes, const std::string& nam
                   fmt::format("{}: {}. Images are read: JPEG, PNG, WebP, BMP and TIFF", name, foreign.what));
   throw Error(ErrorKind::kFormat,
               fmt::format("{}: not an image: neither JPEG, PNG, WebP, BMP nor TIFF", name));
+}
+
+codecs::StoredSize stored_size(const Format& format, std::span<const std::byte> bytes,
+                               const std::string& name) {
+  return format.size(Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), name);
 }
 
 // What a codec read, in the format that is wanted.
@@ -235,12 +243,22 @@ DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOp
   return decode_image(std::as_bytes(std::span(content)), path.string(), options);
 }
 
+std::string_view usual_suffix(std::span<const std::byte> bytes, const std::string& name) {
+  return format_of(bytes, name).suffix;
+}
+
 Size image_size(std::span<const std::byte> bytes, const std::string& name) {
   const Format& format = format_of(bytes, name);
-  const codecs::StoredSize size =
-      format.size(Bytes(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), name);
+  const codecs::StoredSize size = stored_size(format, bytes, name);
   codecs::check_size(name, format.name, size.width, size.height);
   return upright_size(size);
+}
+
+int64_t claimed_pixels(std::span<const std::byte> bytes, const std::string& name) {
+  const codecs::StoredSize size = stored_size(format_of(bytes, name), bytes, name);
+  if (size.width <= 0 || size.height <= 0) return 0;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  return size.width > kMost / size.height ? kMost : size.width * size.height;
 }
 
 Size read_image_size(const std::filesystem::path& path) {

@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "marrow/geometry/size.h"
 #include "marrow/image/image.h"
@@ -56,9 +57,16 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
 // kMaxImageFileBytes.
 DecodedImage decode_image_file(const std::filesystem::path& path, const DecodeOptions& options = {});
 
+// What a file of this kind is usually called: ".jpg", ".png", ".webp", ".bmp", ".tif". Throws as decode_image
+// does for what is not read.
+std::string_view usual_suffix(std::span<const std::byte> bytes, const std::string& name);
+
 // The size that decode_image would give, from the headers alone. The pixels may still be broken. Throws as it
 // does.
 Size image_size(std::span<const std::byte> bytes, const std::string& name);
+
+// The pixels that its headers claim, however many. Throws as decode_image does for what is no image.
+int64_t claimed_pixels(std::span<const std::byte> bytes, const std::string& name);
 
 // The size that decode_image_file would give, from the file's headers alone. The pixels may still be broken.
 // Throws as decode_image_file does.

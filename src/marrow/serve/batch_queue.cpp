@@ -106,7 +106,7 @@ void BatchQueue::run(std::vector<Waiting> batch) {
   }
   if (batch.empty()) return;
   std::vector<const Tensor*> inputs;
-  std::vector<Tensor*> outputs;
+  std::vector<Outputs*> outputs;
   for (const Waiting& each : batch) {
     const double waited = seconds_between(each.since, now);
     each.job->metrics->waited(waited);

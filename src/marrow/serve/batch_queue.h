@@ -18,21 +18,15 @@
 
 namespace marrow::serve {
 
-struct QueueOptions {
-  size_t pictures = 64;         // of a model, that are waiting, being decoded or running; more are refused
-  double delay_seconds = 0;     // that a picture waits for others to run with
-  double longest_seconds = 30;  // that a picture waits at all
-};
-
 // Pictures of one request, of any shapes.
 struct Job {
   std::shared_ptr<Network> network;
   std::shared_ptr<ModelMetrics> metrics;
-  std::vector<Tensor> inputs;   // (1, C, H, W)
-  std::vector<Tensor> outputs;  // as many, when it is done
-  std::string failure;          // why they are not there; "": they are
-  bool late = false;            // it waited too long
-  double queued = 0, ran = 0;   // seconds; of several pictures the longest
+  std::vector<Tensor> inputs;    // (1, C, H, W)
+  std::vector<Outputs> outputs;  // as many, when it is done
+  std::string failure;           // why they are not there; "": they are
+  bool late = false;             // it waited too long
+  double queued = 0, ran = 0;    // seconds; of several pictures the longest
 
   std::function<bool()> unwanted;  // whether the client left; asked before a picture runs
   // Called once, by the queue's thread; not for a job that nobody wants. It must not throw or take long.

@@ -100,14 +100,14 @@ void Call::unpack_body() {
 }
 
 void Call::run(std::vector<Tensor> inputs, BatchQueue& queue, Workers& workers,
-               std::function<void(std::vector<Tensor>&)> function) {
+               std::function<void(std::vector<Outputs>&)> function) {
   const auto job = std::make_shared<Job>();
   job->network = network_;
   job->metrics = metrics_;
   job->inputs = std::move(inputs);
   job->unwanted = [exchange = exchange_] { return exchange->gone(); };
   job->done = [self = shared_from_this(), &workers, function = std::move(function)](Job& done) {
-    const auto outputs = std::make_shared<std::vector<Tensor>>(std::move(done.outputs));
+    const auto outputs = std::make_shared<std::vector<Outputs>>(std::move(done.outputs));
     self->timing_ = fmt::format("decode;dur={:.3f}, queue;dur={:.3f}, inference;dur={:.3f}",
                                 1e3 * self->decode_seconds_, 1e3 * done.queued, 1e3 * done.ran);
     workers.post([self, outputs, function, late = done.late, failure = done.failure] {

@@ -56,7 +56,7 @@ class Call : public std::enable_shared_from_this<Call> {
 
   // Runs the inputs; then function(outputs), on one of the workers, guarded.
   void run(std::vector<Tensor> inputs, BatchQueue& queue, Workers& workers,
-           std::function<void(std::vector<Tensor>&)> function);
+           std::function<void(std::vector<Outputs>&)> function);
 
  private:
   void finish(int status);

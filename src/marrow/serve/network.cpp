@@ -12,7 +12,6 @@
 #include "marrow/model/import.h"
 #include "marrow/predict/input_size.h"
 #include "marrow/predict/join_tiles.h"
-#include "marrow/predict/read_prediction.h"
 #include "marrow/predict/readable.h"
 
 namespace marrow::serve {
@@ -20,24 +19,6 @@ namespace {
 
 // Compiled forms that are kept: of each shape that pictures take, for each number of them at once.
 constexpr size_t kKeptShapes = 16;
-// YOLO's own preprocessing never goes below a multiple of 32.
-constexpr int kLeastMultiple = 32;
-
-int rounded_up(int side, int multiple) {
-  return (side + multiple - 1) / multiple * multiple;
-}
-
-Size chosen_size(const std::string& file, const model::Model& model, const std::vector<int>& imgsz,
-                 int stride) {
-  if (imgsz.empty()) return predict::default_input_size(model);
-  const Size wanted = {rounded_up(imgsz.back(), stride), rounded_up(imgsz.front(), stride)};
-  if ((model.fixed_width > 0 && model.fixed_width != wanted.width) ||
-      (model.fixed_height > 0 && model.fixed_height != wanted.height))
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--imgsz {}x{}: the network in {} is fixed at {}x{} (height x width)",
-                            wanted.height, wanted.width, file, model.fixed_height, model.fixed_width));
-  return wanted;
-}
 
 }  // namespace
 
@@ -45,17 +26,13 @@ std::shared_ptr<Network> Network::load(const std::string& name, const std::strin
                                        const NetworkOptions& options) {
   model::TrainedModel trained = model::load_trained(file);
   for (const std::string& warning : trained.model.warnings) talk("marrow: " + warning);
-  const std::string& task = trained.model.task;
-  if (task != "detect" && task != "classify")
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("{}: a model for '{}'; serve knows detection and classification", file, task));
   const std::shared_ptr<Network> network(new Network(name, file, std::move(trained), options));
   const Size size = network->size();
   const Tensor input({1, network->channels(), size.height, size.width});
   for (size_t pictures = 1; pictures <= network->most_at_once(input.shape()); pictures *= 2) {
-    std::vector<Tensor> outputs(pictures);
-    std::vector<Tensor*> places;
-    for (Tensor& output : outputs) places.push_back(&output);
+    std::vector<Outputs> outputs(pictures);
+    std::vector<Outputs*> places;
+    for (Outputs& output : outputs) places.push_back(&output);
     network->run(std::vector<const Tensor*>(pictures, &input), places);
   }
   return network;
@@ -64,36 +41,51 @@ std::shared_ptr<Network> Network::load(const std::string& name, const std::strin
 Network::Network(std::string name, std::string file, model::TrainedModel trained,
                  const NetworkOptions& options)
     : name_(std::move(name)), file_(std::move(file)), trained_(std::move(trained)), options_(options) {
-  const model::Model& model = trained_.model;
-  reading_ = image_reading(model.graph);
-  if (is_detector()) {
-    format_ = input_format(model.graph);
-    decode_ = predict::detection_output(model.graph, true);
-    output_ = decode_.name;
-    stride_ = std::max(*std::ranges::max_element(decode_.decode->strides), kLeastMultiple);
-    size_ = chosen_size(file_, model, options.imgsz, stride_);
-    fixed_ = model.fixed_height > 0 || model.fixed_width > 0;
-    options_.rect = options.rect && !fixed_;
-  } else {
-    const Size size = chosen_size(file_, model, options.imgsz, 1);
-    if (size.width != size.height)
-      throw Error(ErrorKind::kUsage, file_ + ": a classifier's input is square; --imgsz is one number");
-    format_ = classifier_format(input_format(model.graph), size.width);
-    output_ = "logits";
-    size_ = {format_.crop, format_.crop};
-    fixed_ = true;
-  }
-  network_ = std::make_unique<predict::CompiledNetwork>(
-      passes::GraphWithWeights{model.graph, trained_.weights}, std::vector<std::string>{output_},
-      options_.engine, kKeptShapes);
+  reading_ = image_reading(trained_.model.graph);
+  if (is_detector())
+    prepare_detector();
+  else
+    prepare_classifier();
 }
 
-Shape Network::output_shape(int64_t height, int64_t width) const {
-  const int64_t classes = static_cast<int64_t>(class_names().size());
-  if (!is_detector()) return {classes};
+void Network::prepare_detector() {
+  const model::Model& model = trained_.model;
+  format_ = input_format(model.graph);
+  decode_ = predict::detection_output(model.graph, true);
+  predict::require_joinable(decode(), model.tiles);
+  const std::vector<std::string> outputs = predict::detection_outputs(model.graph, true);
+  for (size_t i = 0; i < outputs.size(); ++i) output_names_.push_back(fmt::format("output{}", i));
+  if (outputs.size() > 1) prototype_stride_ = model.graph.node(model.graph.find(kPrototypesOutput)).stride;
+  stride_ = predict::input_multiple(decode());
+  const Size size = predict::input_size(file_, model, options_.imgsz);
+  size_ = {predict::rounded_up(size.width, stride_), predict::rounded_up(size.height, stride_)};
+  fixed_ = model.fixed_height > 0 || model.fixed_width > 0;
+  options_.rect = options_.rect && !fixed_;
+  network_ = std::make_unique<predict::CompiledNetwork>(
+      passes::GraphWithWeights{model.graph, trained_.weights}, outputs, options_.engine, kKeptShapes);
+}
+
+void Network::prepare_classifier() {
+  const model::Model& model = trained_.model;
+  const Size size = predict::input_size(file_, model, options_.imgsz);
+  if (size.width != size.height)
+    throw Error(ErrorKind::kUsage, file_ + ": a classifier's input is square; --imgsz is one number");
+  format_ = classifier_format(input_format(model.graph), size.width);
+  output_names_ = {"logits"};
+  size_ = {format_.crop, format_.crop};
+  fixed_ = true;
+  network_ = std::make_unique<predict::CompiledNetwork>(
+      passes::GraphWithWeights{model.graph, trained_.weights}, output_names_, options_.engine, kKeptShapes);
+}
+
+std::vector<Shape> Network::output_shapes(int64_t height, int64_t width) const {
+  if (!is_detector()) return {{static_cast<int64_t>(class_names().size())}};
   int64_t anchors = 0;
-  for (const int stride : decode_.decode->strides) anchors += (height / stride) * (width / stride);
-  return {4 + decode_.decode->classes, anchors};
+  for (const int stride : decode().strides) anchors += (height / stride) * (width / stride);
+  std::vector<Shape> shapes = {{decode().rows(), anchors}};
+  if (prototype_stride_ > 0)
+    shapes.push_back({decode().extra_channels, height / prototype_stride_, width / prototype_stride_});
+  return shapes;
 }
 
 Letterbox Network::fit(Size picture, bool rect) const {
@@ -138,27 +130,28 @@ Prepared Network::prepare(const image::Image& image) const {
   return prepared;
 }
 
-std::vector<detect::Detection> Network::detections(const Prepared& prepared,
-                                                   const std::vector<Tensor>& outputs,
-                                                   detect::NmsOptions options) const {
-  options.suppress = decode_.suppress;
+predict::ImageFindings Network::findings(const Prepared& prepared, std::span<const Outputs> outputs,
+                                         predict::ReadOptions options) const {
+  options.nms.suppress = decode_.suppress;
   std::vector<predict::TileDetection> found;
   for (size_t i = 0; i < prepared.tiles.size(); ++i) {
     const Size size = prepared.tiles[i].size;
     const Size network = fit(size, options_.rect).out;
-    const predict::ImagePrediction read = {.decode = *decode_.decode,
-                                           .prediction = outputs[i].values().data(),
-                                           .anchors = outputs[i].dim(2),
-                                           .prototypes = {},
-                                           .network = network,
-                                           .picture = size,
-                                           .ratio_pad = assumed_ratio_pad(network, size)};
-    std::vector<detect::Detection> part = predict::read_prediction(read, {.nms = options}).detections;
+    const Tensor& prediction = outputs[i].front();
+    const predict::ImagePrediction read = {
+        .decode = decode(),
+        .prediction = prediction.values().data(),
+        .anchors = prediction.dim(2),
+        .prototypes = has_masks() ? predict::prototypes_of(outputs[i].back()) : detect::Prototypes(),
+        .network = network,
+        .picture = size,
+        .ratio_pad = assumed_ratio_pad(network, size)};
+    predict::ImageFindings part = predict::read_prediction(read, options);
     if (prepared.tiles.size() == 1) return part;
-    for (const detect::Detection& one : part)
+    for (const detect::Detection& one : part.detections)
       found.push_back(predict::moved_from_tile(one, prepared.tiles[i], i));
   }
-  return predict::join_tiles(std::move(found), prepared.tiles, prepared.picture, options);
+  return {predict::join_tiles(std::move(found), prepared.tiles, prepared.picture, options.nms), {}};
 }
 
 size_t Network::most_at_once(const Shape& input) const {
@@ -167,7 +160,7 @@ size_t Network::most_at_once(const Shape& input) const {
   return std::bit_floor(static_cast<size_t>(std::max<int64_t>(fitting, 1)));
 }
 
-void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Tensor*>& outputs) {
+void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs) {
   Shape shape = inputs.front()->shape();
   shape.front() = static_cast<int64_t>(inputs.size());
   predict::CompiledNetwork::Compiled& compiled = network_->at(shape);
@@ -176,14 +169,18 @@ void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Te
     std::memcpy(to, input->bytes(), input->byte_size());
     to += input->byte_size();
   }
-  const Tensor& result = compiled.run();
-  Shape one = result.shape();
-  one.front() = 1;
-  const std::byte* from = result.bytes();
-  for (Tensor* output : outputs) {
-    *output = Tensor(one);
-    std::memcpy(output->bytes(), from, output->byte_size());
-    from += output->byte_size();
+  compiled.run();
+  for (Outputs* output : outputs) output->clear();
+  for (size_t i = 0; i < output_names_.size(); ++i) {
+    const Tensor& result = compiled.engine.output(i);
+    Shape one = result.shape();
+    one.front() = 1;
+    const std::byte* from = result.bytes();
+    for (Outputs* output : outputs) {
+      Tensor& tensor = output->emplace_back(one);
+      std::memcpy(tensor.bytes(), from, tensor.byte_size());
+      from += tensor.byte_size();
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,16 +12,10 @@
 #include "marrow/model/checkpoint.h"
 #include "marrow/predict/compiled_network.h"
 #include "marrow/predict/detector.h"
+#include "marrow/predict/read_prediction.h"
+#include "marrow/serve/options.h"
 
 namespace marrow::serve {
-
-struct NetworkOptions {
-  std::vector<int> imgsz;  // of the input: one number, or height and width; empty: the model's own
-  bool rect = true;        // pad pictures only to the next multiple of the stride
-  int max_side = 1280;     // pixels of an input that a client may send; at least the input's own
-  size_t max_batch = 8;    // pictures that run at once
-  engine::EngineOptions engine;
-};
 
 // What a picture became on its way into the network.
 struct Prepared {
@@ -28,6 +23,9 @@ struct Prepared {
   std::vector<Tile> tiles;     // one, of the whole picture, where it is not cut
   std::vector<Tensor> inputs;  // (1, C, H, W), of each tile
 };
+
+// What a network says of one input, (1, ...) each: in the order of Network::output_names().
+using Outputs = std::vector<Tensor>;
 
 class Network {
  public:
@@ -38,12 +36,16 @@ class Network {
 
   const std::string& name() const { return name_; }
   const std::string& file() const { return file_; }
-  bool is_detector() const { return trained_.model.task == "detect"; }
+  // Whether it finds objects, as boxes or with masks, keypoints or turned boxes; otherwise it classifies.
+  bool is_detector() const { return trained_.model.task != "classify"; }
   const model::Model& model() const { return trained_.model; }
   const std::vector<std::string>& class_names() const { return trained_.model.names; }
   const InputFormat& format() const { return format_; }
   const NetworkOptions& options() const { return options_; }
-  const std::string& output_name() const { return output_; }
+  // As clients know them: output0, and output1 of a network with masks; logits of a classifier.
+  const std::vector<std::string>& output_names() const { return output_names_; }
+  const DetectDecode& decode() const { return *decode_.decode; }  // of a detector
+  bool has_masks() const { return prototype_stride_ > 0; }
   ImageReading reading() const { return reading_; }
   int channels() const { return reading_.samples.channels; }
   // Input sides are multiples of it; of a classifier 1.
@@ -52,9 +54,9 @@ class Network {
   bool is_fixed() const { return fixed_; }  // it takes no other
   int max_side() const { return std::max({options_.max_side, size_.width, size_.height}); }
 
-  // Of one picture (without the batch): (C, H, W) gives the output's shape, (4 + classes, anchors) or
-  // (classes).
-  Shape output_shape(int64_t height, int64_t width) const;
+  // Of one picture, without the batch, in the order of output_names(): (4 + classes + more, anchors) and
+  // (prototypes, rows, columns), or (classes).
+  std::vector<Shape> output_shapes(int64_t height, int64_t width) const;
 
   // Fitted into the network's whole input, (1, C, H, W), whatever the picture's shape. Throws as prepare()
   // does.
@@ -63,19 +65,21 @@ class Network {
   // for an image not read as reading() says.
   Prepared prepare(const image::Image& image) const;
   // What was found; `outputs` of the tiles in turn.
-  std::vector<detect::Detection> detections(const Prepared& prepared, const std::vector<Tensor>& outputs,
-                                            detect::NmsOptions options) const;
+  predict::ImageFindings findings(const Prepared& prepared, std::span<const Outputs> outputs,
+                                  predict::ReadOptions options) const;
 
   // How many inputs (1, C, H, W) may run at once: max_batch of the network's own size, fewer of larger ones,
   // so that no run takes more memory than these; a power of two.
   size_t most_at_once(const Shape& input) const;
 
-  // Inputs (1, C, H, W) of one shape, at most most_at_once() of them. Fills outputs (1, ...), as many.
-  void run(const std::vector<const Tensor*>& inputs, const std::vector<Tensor*>& outputs);
+  // Inputs (1, C, H, W) of one shape, at most most_at_once() of them. Fills as many outputs.
+  void run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs);
 
  private:
   Network(std::string name, std::string file, model::TrainedModel trained, const NetworkOptions& options);
 
+  void prepare_detector();
+  void prepare_classifier();
   Letterbox fit(Size picture, bool rect) const;
   Tensor letterboxed(const image::Image& image, bool rect) const;
 
@@ -85,7 +89,8 @@ class Network {
   InputFormat format_;
   ImageReading reading_;
   predict::DetectionOutput decode_;  // of a detector
-  std::string output_;
+  std::vector<std::string> output_names_;
+  int prototype_stride_ = 0;  // input pixels a cell of the prototypes; 0: there are none
   int stride_ = 1;
   Size size_;
   bool fixed_ = false;

@@ -62,20 +62,25 @@ PictureOptions parse_picture_options(const std::vector<Field>& query, const Netw
       if (field.name == "top") options.top = parse_query_integer(field, 1, kMostClasses);
     return options;
   }
-  check_names(query, {"model", "conf", "iou", "max_det", "classes", "agnostic_nms"});
-  options.nms.class_confidence = network.model().thresholds;
+  std::vector<std::string> known = {"model", "conf", "iou", "max_det", "classes", "agnostic_nms"};
+  if (network.has_masks()) known.emplace_back("retina_masks");
+  check_names(query, known);
+  detect::NmsOptions& nms = options.read.nms;
+  nms.class_confidence = network.model().thresholds;
   for (const Field& field : query) {
     if (field.name == "conf") {
-      options.nms.confidence = static_cast<float>(parse_query_number(field, 0, 1));
-      options.nms.class_confidence.clear();
+      nms.confidence = static_cast<float>(parse_query_number(field, 0, 1));
+      nms.class_confidence.clear();
     } else if (field.name == "iou") {
-      options.nms.iou = static_cast<float>(parse_query_number(field, 0, 1));
+      nms.iou = static_cast<float>(parse_query_number(field, 0, 1));
     } else if (field.name == "max_det") {
-      options.nms.max_detections = parse_query_integer(field, 1, kMostDetections);
+      nms.max_detections = parse_query_integer(field, 1, kMostDetections);
     } else if (field.name == "classes") {
-      options.nms.classes = parse_classes(field, network);
+      nms.classes = parse_classes(field, network);
     } else if (field.name == "agnostic_nms") {
-      options.nms.agnostic = parse_switch(field);
+      nms.agnostic = parse_switch(field);
+    } else if (field.name == "retina_masks" && parse_switch(field)) {
+      options.read.masks = predict::MaskSize::kImage;
     }
   }
   return options;

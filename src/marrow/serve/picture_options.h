@@ -4,15 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "marrow/detect/nms.h"
+#include "marrow/predict/read_prediction.h"
 #include "marrow/serve/http/message.h"
 #include "marrow/serve/network.h"
 
 namespace marrow::serve {
 
 struct PictureOptions {
-  detect::NmsOptions nms;  // of a detector
-  int top = 5;             // classes, of a classifier
+  predict::ReadOptions read;  // of a detector
+  int top = 5;                // classes, of a classifier
 };
 
 // The value of "model" in a query; "" where there is none. Throws HttpError{400} for two.

@@ -77,34 +77,36 @@ std::string classification_line(const EncodedPicture& picture, const Prepared& p
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// The detections of picture `i`, whose outputs are taken from the front of `outputs`.
-std::vector<detect::Detection> take_detections(const Seen& seen, size_t i, std::span<Tensor>& outputs,
-                                               const Network& network) {
+// What was found in picture `i`, whose outputs are taken from the front of `outputs`.
+predict::ImageFindings take_findings(const Seen& seen, size_t i, std::span<Outputs>& outputs,
+                                     const Network& network) {
   const Prepared& prepared = seen.prepared[i];
-  const std::vector<Tensor> own(outputs.begin(), outputs.begin() + static_cast<long>(prepared.tiles.size()));
+  const std::span<Outputs> own = outputs.first(prepared.tiles.size());
   outputs = outputs.subspan(own.size());
-  return network.detections(prepared, own, seen.options.nms);
+  return network.findings(prepared, own, seen.options.read);
 }
 
 // Decoded once more: to keep the pixels of everything that waits would take a lot of memory.
-Response drawing(const Seen& seen, std::span<Tensor> outputs, Call& call) {
-  const std::vector<detect::Detection> found = take_detections(seen, 0, outputs, call.network());
+Response drawing(const Seen& seen, std::span<Outputs> outputs, Call& call) {
+  const predict::ImageFindings found = take_findings(seen, 0, outputs, call.network());
   image::Image picture =
       image::displayed(decode_picture(seen.encoded.front(), call.network(), call.limits().infer.pixels));
-  detect::draw_detections(picture, found, call.network().class_names());
+  detect::draw_detections(picture, found.detections, call.network().class_names(), found.extras);
   return {200, "image/jpeg", image::encode_jpeg(picture.pixels())};
 }
 
-std::string line_of(const Seen& seen, size_t i, std::span<Tensor>& outputs, const Network& network) {
-  if (network.is_detector())
-    return detect::json_line(seen.encoded[i].file, seen.prepared[i].picture,
-                             take_detections(seen, i, outputs, network), network.class_names());
-  const Tensor logits = outputs.front();
+std::string line_of(const Seen& seen, size_t i, std::span<Outputs>& outputs, const Network& network) {
+  if (network.is_detector()) {
+    const predict::ImageFindings found = take_findings(seen, i, outputs, network);
+    return detect::json_line(seen.encoded[i].file, seen.prepared[i].picture, found.detections,
+                             network.class_names(), found.extras);
+  }
+  const Tensor logits = outputs.front().front();
   outputs = outputs.subspan(1);
   return classification_line(seen.encoded[i], seen.prepared[i], logits, seen.options, network);
 }
 
-Response lines(const Seen& seen, std::span<Tensor> outputs, bool batch, const Network& network) {
+Response lines(const Seen& seen, std::span<Outputs> outputs, bool batch, const Network& network) {
   std::string body;
   for (size_t i = 0; i < seen.encoded.size(); ++i)
     body += (i == 0 ? "" : ",") + line_of(seen, i, outputs, network);
@@ -132,9 +134,10 @@ void answer_pictures(const std::shared_ptr<Call>& call, bool batch, BatchQueue& 
   }
   call->decoded(clock.seconds());
   const bool draws = !batch && network.is_detector() && wants_drawing(call->exchange().head);
+  seen->options.read.outlines = !draws;
   call->run(
       std::move(inputs), queue, workers,
-      [call = call.get(), seen, batch, draws](std::vector<Tensor>& outputs) {
+      [call = call.get(), seen, batch, draws](std::vector<Outputs>& outputs) {
         call->answer(draws ? drawing(*seen, outputs, *call) : lines(*seen, outputs, batch, call->network()));
       });
 }

@@ -13,10 +13,10 @@ image::Image decode_picture(const EncodedPicture& picture, const Network& networ
     throw HttpError(400, picture.name + ": it is empty; wanted are the bytes of a picture");
   const std::span<const std::byte> bytes = std::as_bytes(std::span(picture.bytes));
   try {
-    const Size size = image::image_size(bytes, picture.name);
-    if (static_cast<int64_t>(size.width) * size.height > most_pixels)
-      throw HttpError(413, fmt::format("{}: {} x {} pixels; at most {} million are decoded", picture.name,
-                                       size.width, size.height, static_cast<double>(most_pixels) / 1e6));
+    if (const int64_t pixels = image::claimed_pixels(bytes, picture.name); pixels > most_pixels)
+      throw HttpError(413,
+                      fmt::format("{}: {} million pixels; at most {} million are decoded", picture.name,
+                                  static_cast<double>(pixels) / 1e6, static_cast<double>(most_pixels) / 1e6));
     return image::decode_image(bytes, picture.name, {.fit = {}, .reading = network.reading()}).image;
   } catch (const Error& error) {
     throw HttpError(400, error.what());

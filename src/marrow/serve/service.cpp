@@ -51,9 +51,10 @@ void answer_inference(const std::shared_ptr<Call>& call, BatchQueue& queue, Work
                       [&](size_t pictures) { call->admit(pictures); }));
   exchange.body = {};
   call->decoded(clock.seconds());
-  call->run(std::move(read->inputs), queue, workers, [call = call.get(), read](std::vector<Tensor>& outputs) {
-    call->answer(infer_response(*read, call->network(), outputs));
-  });
+  call->run(std::move(read->inputs), queue, workers,
+            [call = call.get(), read](std::vector<Outputs>& outputs) {
+              call->answer(infer_response(*read, call->network(), outputs));
+            });
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct ServiceOptions {
   std::string version;  // of the program
   QueueOptions queue;
   CallLimits calls;
-  int workers = 2;  // threads that decode, and read and write JSON
+  int workers = kUsualWorkers;  // threads that decode, and read and write JSON
   std::FILE* access_log = nullptr;
   SiteOptions site;
 };

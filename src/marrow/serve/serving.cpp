@@ -46,7 +46,7 @@ void Serving::run() {
 
 void Serving::drain() {
   service_.drain();
-  server_.drain(options_.drain_delay, options_.drain_longest);
+  server_.drain(options_.drain.delay, options_.drain.longest);
 }
 
 void Serving::reload() {

@@ -15,8 +15,7 @@ struct ServingOptions {
   NetworkOptions network;
   ServiceOptions service;
   ServerOptions server;
-  double drain_delay = 0;     // seconds in which connections are still taken
-  double drain_longest = 20;  // seconds for what is under way
+  DrainOptions drain;
 };
 
 class Serving {

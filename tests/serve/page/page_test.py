@@ -208,6 +208,40 @@ class Page(unittest.TestCase):
         self.browser.press("Delete")
         self.assertEqual(listed(self.browser), [])
 
+    def test_masks_keypoints_and_turned_boxes_are_drawn(self):
+        self.browser.open("/")
+        # On a black picture of 1000 x 400: a triangle, a square on its corner, two keypoints and what joins them, one that is hidden.
+        colours = self.browser.value("""Promise.all([import('/picture_view.js'), import('/colours.js')]).then(([{PictureView}, {colour}]) => {
+            const black = document.createElement('canvas');
+            [black.width, black.height] = [1000, 400];
+            black.getContext('2d').fillRect(0, 0, 1000, 400);
+            const canvas = document.createElement('canvas');
+            document.body.append(canvas);
+            const view = new PictureView(canvas, black, [[0, 1], [1, 2]]);
+            view.scale = () => 1;
+            view.boxes = [
+              {class: 0, name: 'mask', confidence: 0.9, box: [50, 50, 250, 250], outline: [[50, 50], [250, 50], [50, 250]]},
+              {class: 1, name: 'turned', confidence: 0.9, box: [400, 50, 600, 250], corners: [[500, 50], [600, 150], [500, 250], [400, 150]]},
+              {class: 2, name: 'pose', confidence: 0.9, box: [700, 50, 950, 250], keypoints: [[750, 200, 0.9], [850, 200, 0.9], [900, 100, 0.1]]}];
+            view.draw();
+            const pixel = (x, y) => [...canvas.getContext('2d').getImageData(x, y, 1, 1).data].slice(0, 3);
+            const probe = document.createElement('canvas').getContext('2d');
+            const wanted = (i) => { probe.fillStyle = colour(i); probe.fillRect(0, 0, 1, 1); return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3); };
+            const found = {inside: pixel(100, 100), outside: pixel(200, 200), edge: pixel(550, 100), corner: pixel(405, 245), middle: pixel(500, 150),
+                           point: pixel(750, 200), limb: pixel(800, 200), hidden: pixel(900, 100), mask: wanted(0), turned: wanted(1)};
+            found.first = wanted(0);
+            canvas.remove();
+            return found;
+        })""")
+        near = lambda a, b: max(abs(x - y) for x, y in zip(a, b)) <= 40  # noqa: E731
+        dark = [0, 0, 0]
+        self.assertTrue(near(colours["inside"], [0.45 * part for part in colours["mask"]]), colours)
+        self.assertTrue(near(colours["outside"], dark), colours)
+        self.assertTrue(near(colours["edge"], colours["turned"]), colours)
+        self.assertTrue(near(colours["corner"], dark) and near(colours["middle"], dark), colours)
+        self.assertTrue(near(colours["point"], colours["first"]) and near(colours["limb"], colours["first"]), colours)
+        self.assertTrue(near(colours["hidden"], dark), colours)
+
     def test_what_is_no_picture_is_said(self):
         self.browser.open("/")
         self.browser.wait_for("document.getElementById('model-0').options.length === 2")

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "marrow/base/utf8.h"
@@ -39,10 +40,28 @@ std::vector<int64_t> input_dimensions(const Network& network) {
   return {network.channels(), -1, -1};
 }
 
-std::vector<int64_t> output_dimensions(const Network& network) {
-  std::vector<int64_t> shape = network.output_shape(network.size().height, network.size().width);
-  if (!network.is_fixed()) shape.back() = -1;
+// The same of output `i`. Sizes of maps follow the input's.
+std::vector<int64_t> output_dimensions(const Network& network, size_t i) {
+  std::vector<int64_t> shape = network.output_shapes(network.size().height, network.size().width)[i];
+  if (!network.is_fixed()) std::fill(shape.begin() + 1, shape.end(), -1);
   return shape;
+}
+
+// tensor(name, dimensions) of each output.
+template <class Function>
+json outputs_json(const Network& network, const Function& tensor) {
+  json outputs = json::array();
+  for (size_t i = 0; i < network.output_names().size(); ++i)
+    outputs.push_back(tensor(network.output_names()[i], output_dimensions(network, i)));
+  return outputs;
+}
+
+// Of a network with keypoints: how many, and how many numbers each has.
+std::string keypoint_text(const Network& network) {
+  if (!network.is_detector()) return {};
+  const int numbers = numbers_of_point(network.decode().extra);
+  if (numbers == 1) return {};
+  return fmt::format("'kpt_shape': [{}, {}], ", network.decode().extra_channels / numbers, numbers);
 }
 
 json duration_json(const Times& times) {
@@ -68,7 +87,7 @@ std::string model_metadata(const Network& network) {
                  {"versions", json::array({kModelVersion})},
                  {"platform", "marrow_graph"},
                  {"inputs", json::array({tensor(kInputName, input_dimensions(network))})},
-                 {"outputs", json::array({tensor(network.output_name(), output_dimensions(network))})}});
+                 {"outputs", outputs_json(network, tensor)}});
 }
 
 std::string model_config(const Network& network, const InferLimits& limits) {
@@ -82,7 +101,7 @@ std::string model_config(const Network& network, const InferLimits& limits) {
                  {"backend", "marrow"},
                  {"max_batch_size", limits.batch},
                  {"input", json::array({tensor(kInputName, input_dimensions(network))})},
-                 {"output", json::array({tensor(network.output_name(), output_dimensions(network))})},
+                 {"output", outputs_json(network, tensor)},
                  {"parameters",
                   {{"metadata", text(python_metadata(network))},
                    // x = (sample * scale - mean) / std
@@ -98,10 +117,9 @@ std::string python_metadata(const Network& network) {
     names += fmt::format("{}{}: {}", i == 0 ? "" : ", ", i, python_text(network.class_names()[i]));
   return fmt::format(
       "{{'task': '{}', 'stride': {}, 'batch': 1, 'channels': {}, 'imgsz': [{}, {}], 'names': {{{}}}, "
-      "'end2end': "
-      "False, 'args': {{'dynamic': {}}}}}",
-      network.is_detector() ? "detect" : "classify", network.is_detector() ? network.stride() : 1,
-      network.channels(), network.size().height, network.size().width, names,
+      "{}'end2end': False, 'args': {{'dynamic': {}}}}}",
+      network.model().task, network.is_detector() ? network.stride() : 1, network.channels(),
+      network.size().height, network.size().width, names, keypoint_text(network),
       network.is_fixed() ? "False" : "True");
 }
 

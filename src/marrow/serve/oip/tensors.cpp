@@ -57,12 +57,14 @@ const InferInput& the_input(const InferRequest& request) {
 }
 
 void check_outputs(const InferRequest& request, const Network& network) {
-  for (const InferOutput& output : request.outputs)
-    if (output.name != network.output_name())
+  const std::vector<std::string>& known = network.output_names();
+  for (const InferOutput& output : request.outputs) {
+    if (std::ranges::find(known, output.name) == known.end())
       throw HttpError(
-          400, fmt::format("unknown output '{}'; known: {}", printable(output.name), network.output_name()));
-  if (request.outputs.size() > 1)
-    throw HttpError(400, fmt::format("output '{}' is asked for twice", network.output_name()));
+          400, fmt::format("unknown output '{}'; known: {}", printable(output.name), join(known, ", ")));
+    if (std::ranges::count(request.outputs, output.name, &InferOutput::name) > 1)
+      throw HttpError(400, fmt::format("output '{}' is asked for twice", output.name));
+  }
 }
 
 bool fits(const std::vector<int64_t>& shape, const Network& network, const InferLimits& limits) {

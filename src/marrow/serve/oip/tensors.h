@@ -15,11 +15,6 @@ namespace marrow::serve {
 inline constexpr const char* kInputName = "images";
 inline constexpr const char* kInferenceHeader = "inference-header-content-length";
 
-struct InferLimits {
-  size_t batch = 32;            // pictures of one request
-  int64_t pixels = 50'000'000;  // of an encoded picture
-};
-
 struct InferCall {
   InferRequest request;
   bool raw = false;            // the body is the input alone
@@ -35,7 +30,7 @@ InferCall read_infer_call(const Head& head, std::string_view body, const Network
 // Whether an input of this model takes "[1..16, 3, H, W] with H, W multiples of 32": for messages.
 std::string wanted_shape(const Network& network, const InferLimits& limits);
 
-// `outputs`, (1, ...), of the pictures in turn.
-Response infer_response(const InferCall& call, const Network& network, const std::vector<Tensor>& outputs);
+// `outputs` of the pictures in turn.
+Response infer_response(const InferCall& call, const Network& network, const std::vector<Outputs>& outputs);
 
 }  // namespace marrow::serve

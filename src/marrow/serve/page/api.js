@@ -13,7 +13,7 @@ export async function get(path) {
   return (await checked(await fetch(path))).json();
 }
 
-// {"models": [{"name", "task", "classes"}], "samples": number, "runs": bool, "labels": bool}
+// {"models": [{"name", "task", "classes", "limbs"}], "samples": number, "runs": bool, "labels": bool}
 export const about = () => get('/v1/models');
 
 export async function sample(number) {
@@ -32,9 +32,10 @@ export function timings(header) {
 
 // The answer, with `roundTrip` and `timings` in milliseconds. Boxes of low confidence come too: the page filters them.
 export async function detect(model, picture) {
-  const query = new URLSearchParams(model.task === 'detect' ? {model: model.name, conf: '0.01'} : {model: model.name, top: '5'});
+  const classifies = model.task === 'classify';
+  const query = new URLSearchParams(classifies ? {model: model.name, top: '5'} : {model: model.name, conf: '0.01'});
   const start = performance.now();
-  const response = await checked(await fetch(`/v1/${model.task}?${query}`, {method: 'POST', body: picture, headers: {'Content-Type': 'application/octet-stream'}}));
+  const response = await checked(await fetch(`/v1/${classifies ? 'classify' : 'detect'}?${query}`, {method: 'POST', body: picture, headers: {'Content-Type': 'application/octet-stream'}}));
   const answer = await response.json();
   answer.roundTrip = performance.now() - start;
   answer.timings = timings(response.headers.get('Server-Timing'));

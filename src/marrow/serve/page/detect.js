@@ -63,9 +63,9 @@ async function drawnPanel(model) {
 }
 
 async function makePanel(model, answer, bitmap) {
-  if (model.task !== 'detect') return {element: classificationPanel(model, answer)};
+  if (model.task === 'classify') return {element: classificationPanel(model, answer)};
   if (!bitmap) return {element: await drawnPanel(model)};
-  return new Panel({model, picture, bitmap, answer, filter, tell, keepsLabels: server.labels});
+  return new Panel({model, picture, bitmap, answer, filter, tell, keepsLabels: server.labels && model.task === 'detect'});
 }
 
 async function run() {

@@ -17,7 +17,7 @@ export class Panel {
   constructor({model, picture, bitmap, answer, filter, tell, keepsLabels}) {
     Object.assign(this, {model, picture, answer, filter, tell});
     this.canvas = element('canvas', {tabIndex: 0, role: 'img'});
-    this.view = new PictureView(this.canvas, bitmap);
+    this.view = new PictureView(this.canvas, bitmap, model.limbs);
     this.count = element('span');
     this.list = element('ul', {className: 'found', 'aria-label': `Objects found by ${model.name}`});
     this.inspector = element('p', {className: 'soft', 'aria-live': 'polite'});
@@ -98,7 +98,8 @@ export class Panel {
     }
     const [x1, y1, x2, y2] = box.box.map((number) => number.toFixed(0));
     const sure = box.confidence === undefined ? '' : `, confidence ${box.confidence.toFixed(3)}`;
-    this.inspector.textContent = `${box.name}${sure}: from (${x1}, ${y1}) to (${x2}, ${y2}), ${(x2 - x1)} x ${(y2 - y1)} pixels`;
+    const turned = box.angle === undefined ? '' : `, turned by ${(box.angle * 180 / Math.PI).toFixed(0)} degrees`;
+    this.inspector.textContent = `${box.name}${sure}: from (${x1}, ${y1}) to (${x2}, ${y2}), ${(x2 - x1)} x ${(y2 - y1)} pixels${turned}`;
   }
 
   downloadJson() {

@@ -1,11 +1,17 @@
-// A picture with boxes on a canvas: draws them, and says which one is at a point.
+// A picture with what was found on a canvas: draws boxes, outlines, keypoints and turned boxes, and says which box is at a point.
 import {colour} from './colours.js';
 
 const LEAST_WIDTH = 1000;  // of the canvas: lines and names on a small picture are sharp, too
+const LEAST_VISIBILITY = 0.25;  // of a keypoint that is drawn
+
+// [x, y, visibility], or [x, y], which is nowhere at 0, 0.
+const isShown = ([x, y, visibility]) => (visibility === undefined ? x !== 0 || y !== 0 : visibility >= LEAST_VISIBILITY);
 
 export class PictureView {
-  // boxes are {class, name, confidence?, box: [x1, y1, x2, y2]}, in pixels of the picture.
-  constructor(canvas, bitmap) {
+  // boxes are {class, name, confidence?, box: [x1, y1, x2, y2], outline?, keypoints?, corners?}, in pixels of the picture;
+  // limbs are pairs of keypoints that are joined.
+  constructor(canvas, bitmap, limbs = []) {
+    this.limbs = limbs;
     this.canvas = canvas;
     this.bitmap = bitmap;
     this.boxes = [];
@@ -55,11 +61,15 @@ export class PictureView {
     const strong = box === this.selected || box === this.hovered;
     context.lineWidth = (strong ? 4 : 2) * scale;
     context.strokeStyle = colour(box.class);
-    context.strokeRect(x1, y1, x2 - x1, y2 - y1);
+    if (box.outline) this.drawOutline(context, box);
+    const edges = box.corners ? polygon(box.corners) : new Path2D();
+    if (!box.corners) edges.rect(x1, y1, x2 - x1, y2 - y1);
+    context.stroke(edges);
     if (strong) {
       context.fillStyle = 'rgb(255 255 255 / 15%)';
-      context.fillRect(x1, y1, x2 - x1, y2 - y1);
+      context.fill(edges);
     }
+    if (box.keypoints) this.drawKeypoints(context, box.keypoints, scale);
     this.drawName(context, box, scale);
     if (this.handles && box === this.selected) {
       context.fillStyle = '#fff';
@@ -69,6 +79,35 @@ export class PictureView {
         context.strokeRect(x - 5 * scale, y - 5 * scale, 10 * scale, 10 * scale);
       }
     }
+  }
+
+  drawOutline(context, box) {
+    context.save();
+    context.globalAlpha = 0.45;
+    context.fillStyle = colour(box.class);
+    context.fill(polygon(box.outline));
+    context.restore();
+  }
+
+  drawKeypoints(context, points, scale) {
+    context.save();
+    context.lineWidth = 2 * scale;
+    for (const [from, to] of this.limbs) {
+      if (!isShown(points[from]) || !isShown(points[to])) continue;
+      context.strokeStyle = colour(from);
+      context.beginPath();
+      context.moveTo(points[from][0], points[from][1]);
+      context.lineTo(points[to][0], points[to][1]);
+      context.stroke();
+    }
+    points.forEach((point, i) => {
+      if (!isShown(point)) return;
+      context.fillStyle = colour(i);
+      context.beginPath();
+      context.arc(point[0], point[1], 3.5 * scale, 0, 2 * Math.PI);
+      context.fill();
+    });
+    context.restore();
   }
 
   drawName(context, box, scale) {
@@ -83,6 +122,13 @@ export class PictureView {
     context.fillStyle = '#fff';
     context.fillText(text, x + 4 * scale, y + 13.5 * scale);
   }
+}
+
+function polygon(points) {
+  const path = new Path2D();
+  points.forEach(([x, y], i) => (i === 0 ? path.moveTo(x, y) : path.lineTo(x, y)));
+  path.closePath();
+  return path;
 }
 
 // Corners and middles of sides, clockwise from the upper left one.

@@ -79,7 +79,7 @@ void LabelFolder::open() {
   images_ = image_folder(dataset_);
 }
 
-SavedLabels LabelFolder::save(std::string_view picture, const std::string& suffix, Size size,
+SavedLabels LabelFolder::save(std::string_view picture, std::string_view suffix, Size size,
                               std::span<const LabelBox> boxes, const std::vector<std::string>& classes) {
   const std::lock_guard lock(saving_);
   const std::string content = rows(images_.empty() ? classes : dataset_.names, size, boxes);
@@ -96,7 +96,7 @@ SavedLabels LabelFolder::save(std::string_view picture, const std::string& suffi
 }
 
 // The first name of this checksum that is free, or that this picture has.
-fs::path LabelFolder::image_path(std::string_view picture, const std::string& suffix) const {
+fs::path LabelFolder::image_path(std::string_view picture, std::string_view suffix) const {
   const uint32_t checksum = crc32(std::as_bytes(std::span(picture)));
   for (int i = 0;; ++i) {
     fs::path path =

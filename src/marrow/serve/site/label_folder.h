@@ -33,12 +33,12 @@ class LabelFolder {
   // The picture as it came, and its rows, both atomically, the rows first. The name is made of the picture's
   // bytes, so that a second correction of a picture replaces the first. `classes` are those of a new dataset.
   // Throws Error{kUsage} for a class that the dataset does not have, and Error{kFile}.
-  SavedLabels save(std::string_view picture, const std::string& suffix, Size size,
+  SavedLabels save(std::string_view picture, std::string_view suffix, Size size,
                    std::span<const LabelBox> boxes, const std::vector<std::string>& classes);
 
  private:
   void open();
-  std::filesystem::path image_path(std::string_view picture, const std::string& suffix) const;
+  std::filesystem::path image_path(std::string_view picture, std::string_view suffix) const;
 
   std::filesystem::path folder_, images_;  // images_ is empty until it is a dataset
   data::Dataset dataset_;

@@ -10,6 +10,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/data/dataset.h"
+#include "marrow/detect/draw_extras.h"
 #include "marrow/serve/http/compression.h"
 #include "marrow/serve/http/multipart.h"
 #include "marrow/serve/picture_options.h"
@@ -37,16 +38,6 @@ size_t number_of(const std::string& text) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   return error == std::errc() && stop == end ? number : SIZE_MAX;
-}
-
-// By content, as everything that reads pictures tells them apart.
-std::string suffix_of(std::string_view picture) {
-  const auto begins = [&](std::string_view with) { return picture.starts_with(with); };
-  if (begins("\xFF\xD8")) return ".jpg";
-  if (begins("\x89PNG")) return ".png";
-  if (begins("RIFF")) return ".webp";
-  if (begins("BM")) return ".bmp";
-  return ".tif";
 }
 
 [[noreturn]] void refuse_labels(const std::string& what) {
@@ -90,6 +81,17 @@ void check_size(const Json& labels, Size size) {
       refuse_labels(fmt::format("the picture's {} is {}", key, value));
 }
 
+// The pairs of keypoints that are joined by a line.
+Json limbs_of(const Network& network) {
+  Json limbs = Json::array();
+  const int numbers = network.is_detector() ? numbers_of_point(network.decode().extra) : 1;
+  if (numbers == 1) return limbs;
+  for (const auto& [from, to] :
+       detect::limbs_of(static_cast<size_t>(network.decode().extra_channels / numbers)))
+    limbs.push_back({from, to});
+  return limbs;
+}
+
 }  // namespace
 
 Site::Site(const Models& models, const SiteOptions& options, int64_t most_pixels)
@@ -124,8 +126,9 @@ std::string Site::models_text() const {
   for (const ModelState& state : models_.states()) {
     if (state.network == nullptr) continue;
     models.push_back({{"name", state.name},
-                      {"task", state.network->is_detector() ? "detect" : "classify"},
-                      {"classes", state.network->class_names()}});
+                      {"task", state.network->model().task},
+                      {"classes", state.network->class_names()},
+                      {"limbs", limbs_of(*state.network)}});
   }
   const Json text = {{"models", models},
                      {"samples", samples_.size()},
@@ -150,6 +153,10 @@ Response Site::save_labels(const Exchange& exchange) const {
                     "this server saves no labels; --labels names the folder of the dataset that they join");
   if (content_coding(exchange.head) != Coding::kIdentity) throw HttpError(415, "labels come uncompressed");
   const std::shared_ptr<Network> network = models_.find(queried_model(exchange.target.query));
+  // A dataset of the other tasks would be refused for a row that is only a box.
+  if (network->model().task != "detect")
+    throw HttpError(400, fmt::format("{} is a model for '{}'; boxes alone are corrected", network->name(),
+                                     network->model().task));
   const std::string* type = exchange.head.find("content-type");
   const std::string boundary = type == nullptr ? "" : multipart_boundary(*type);
   if (boundary.empty())
@@ -168,7 +175,8 @@ Response Site::save_labels(const Exchange& exchange) const {
     const image::Image decoded = decode_picture({"the picture", "", picture}, *network, most_pixels_);
     const Size size = {decoded.width(), decoded.height()};
     check_size(labels, size);
-    const SavedLabels saved = labels_->save(picture, suffix_of(picture), size, boxes, network->class_names());
+    const std::string_view suffix = image::usual_suffix(std::as_bytes(std::span(picture)), "the picture");
+    const SavedLabels saved = labels_->save(picture, suffix, size, boxes, network->class_names());
     return {200, kJson,
             Json({{"image", saved.image}, {"label", saved.label}})
                 .dump(-1, ' ', false, Json::error_handler_t::replace)};
