@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""marrow serve beside FastAPI with ONNX Runtime: requests a second and latency for one picture, in turns.
+"""marrow serve beside its own engine and beside FastAPI with ONNX Runtime, for one picture over and over.
 
     bench/serve/compare.py --setup --venv ~/.cache/marrow-serve-peer      # once: pip installs the peer there
-    bench/serve/compare.py --model yolov8n.pt --picture street.jpg --clients 1 4
+    bench/serve/compare.py --model yolov8n.pt --picture street.jpg
 
-Both servers get the same network (the peer as `marrow export` writes it), input size, threads and picture; both decode,
-fit, run and suppress. A server is stopped unless it is its turn. In a round each is asked for --seconds by wrk (Debian's
-package) after a second unmeasured; a figure is the median over the rounds. Both must find as many objects.
+Both servers get the same network (the peer as `marrow export` writes it), input size, threads and picture; both decode, fit, run and
+suppress. In a round each is asked for --seconds by wrk (Debian's package) after a second unmeasured, and the engine runs alone for as
+long (`marrow benchmark`); the others are stopped meanwhile. A figure is the median over the rounds. Both servers must find as many
+objects. Then Marrow's alone: the latency of requests that come at random times, 70 % as many as it can answer; the processor time of a
+server that nobody asks; the time from its start until it is ready. The tables are Markdown, as docs/serve.md has them.
 """
 
 import argparse
@@ -20,13 +22,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import venv
 from pathlib import Path
 
+import load
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PACKAGES = ["fastapi", "uvicorn[standard]", "onnxruntime", "opencv-python-headless", "numpy"]
+LOAD = 0.7  # of what the server can answer
 POST = """
 wrk.method = "POST"
 local file = io.open("{picture}", "rb")
@@ -53,8 +59,8 @@ def free_port():
 
 class Server:
     def __init__(self, name, command, port, **environment):
-        self.name, self.url = name, f"http://127.0.0.1:{port}/v1/detect"
-        self.process = subprocess.Popen(command, cwd=HERE, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+        self.name, self.port, self.url = name, port, f"http://127.0.0.1:{port}/v1/detect"
+        self.process = subprocess.Popen(command, cwd=HERE, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def ask(self, picture, seconds=60):
         """The number of objects in the picture, once the server is there."""
@@ -71,33 +77,54 @@ class Server:
 
     def measure(self, script, clients, seconds):
         """Requests a second, then the median and 99th percentile of the latency in milliseconds."""
-        self.process.send_signal(signal.SIGCONT)
         said = ""
         for duration in (1, seconds):
             said = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{duration}s", "--timeout", "30s", "-s", script, self.url],
                                   check=True, capture_output=True, text=True).stdout
-        self.process.send_signal(signal.SIGSTOP)
         requests, took, half, most, errors = map(float, re.search(r"RESULT (.*)", said)[1].split())
         if errors:
             raise SystemExit(f"{self.name}: {errors:.0f} of {requests:.0f} requests failed")
         return requests / took, half, most
 
-    def stop(self):
+    def processor_seconds(self):
+        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
         self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        self.resume()
         self.process.terminate()
         self.process.wait()
+
+
+def marrow_server(args, port):
+    return Server("marrow serve", [args.marrow, "serve", args.model, "--imgsz", str(args.imgsz), "--no-rect", "--threads", str(args.threads),
+                                   "--port", str(port), "--no-access-log", *args.options], port)
+
+
+def engine_rate(args, batch):
+    """Pictures a second of the network alone."""
+    said = subprocess.run([args.marrow, "benchmark", args.model, "--imgsz", str(args.imgsz), "--threads", str(args.threads), "--batch", str(batch),
+                           "--seconds", str(args.seconds), "--layers", "0", "--json"], check=True, capture_output=True, text=True).stdout
+    return json.loads(said)["network"]["images_per_second"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setup", action="store_true")
     parser.add_argument("--venv", type=Path, default=Path.home() / ".cache" / "marrow-serve-peer")
+    parser.add_argument("--no-peer", action="store_true", help="Marrow alone")
     parser.add_argument("--marrow", type=Path, default=ROOT / "build" / "release" / "bin" / "marrow")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("options", nargs="*", help="of marrow serve, behind --")
@@ -106,49 +133,91 @@ def main():
         return setup(args.venv)
     if not args.model or not args.picture:
         parser.error("--model and --picture are needed")
+    args.model, args.picture = args.model.resolve(), args.picture.resolve()
     with tempfile.TemporaryDirectory() as folder:
         compare(args, Path(folder))
 
 
 def compare(args, folder):
-    onnx, script, model, picture = folder / "model.onnx", folder / "post.lua", args.model.resolve(), args.picture.resolve()
-    subprocess.run([args.marrow, "export", model, "--imgsz", str(args.imgsz), "-o", onnx], check=True, stdout=subprocess.DEVNULL)
-    script.write_text(POST.format(picture=picture))
-    ours, theirs = free_port(), free_port()
-    threads = str(args.threads)
-    servers = [
-        Server("marrow serve", [args.marrow, "serve", model, "--imgsz", str(args.imgsz), "--no-rect", "--threads", threads,
-                                "--port", str(ours), "--no-access-log", *args.options], ours),
-        Server("FastAPI, ONNX Runtime", [args.venv / "bin" / "python", "-m", "uvicorn", "peer:app", "--port", str(theirs),
-                                         "--log-level", "warning"], theirs, MODEL=str(onnx), THREADS=threads),
-    ]
+    onnx, script = folder / "model.onnx", folder / "post.lua"
+    script.write_text(POST.format(picture=args.picture))
+    servers = [marrow_server(args, free_port())]
     try:
-        found = [server.ask(picture) for server in servers]
+        if not args.no_peer:
+            subprocess.run([args.marrow, "export", args.model, "--imgsz", str(args.imgsz), "-o", onnx], check=True, stdout=subprocess.DEVNULL)
+            port = free_port()
+            servers.append(Server("FastAPI, ONNX Runtime", [args.venv / "bin" / "python", "-m", "uvicorn", "peer:app", "--port", str(port),
+                                                            "--log-level", "warning"], port, MODEL=str(onnx), THREADS=str(args.threads)))
+        found = [server.ask(args.picture) for server in servers]
         if len(set(found)) > 1:
             raise SystemExit(f"the servers find {found} objects")
         for server in servers:
-            server.process.send_signal(signal.SIGSTOP)
-        report(args, servers, script)
+            server.pause()
+        rates = report(args, servers, script)
+        report_alone(args, servers[0], rates)
     finally:
         for server in servers:
             server.stop()
 
 
+def measured_rounds(args, servers, script, clients):
+    """For each server the results of its rounds, and for the engine the pictures a second in each."""
+    results, engine = [[] for _ in servers], []
+    for round_ in range(args.rounds):
+        order = list(enumerate(servers))
+        for i, server in order if round_ % 2 == 0 else order[::-1]:
+            server.resume()
+            results[i].append(server.measure(script, clients, args.seconds))
+            server.pause()
+        engine.append(max(engine_rate(args, batch) for batch in {1, min(clients, 4)}))
+    return results, engine
+
+
 def report(args, servers, script):
-    print(f"{args.model.name} at {args.imgsz}, {args.threads} threads, {args.rounds} rounds of {args.seconds} s")
-    print(f"{'clients':>7}  {'server':<22}  {'requests/s':>10}  {'p50 ms':>8}  {'p99 ms':>8}")
+    """Prints the table; requests a second with the most clients."""
+    print(f"{args.model.name} at {args.imgsz}, {args.threads} threads, {args.picture.name}, {args.rounds} rounds of {args.seconds} s\n")
+    print("| clients | server | requests/s | of the engine alone | p50 ms | p99 ms |\n| ---: | --- | ---: | ---: | ---: | ---: |")
+    best = 0
     for clients in args.clients:
-        results = {server: [] for server in servers}
-        for round_ in range(args.rounds):
-            for server in servers if round_ % 2 == 0 else servers[::-1]:
-                results[server].append(server.measure(script, clients, args.seconds))
-        medians = {}
-        for server in servers:
-            medians[server] = [statistics.median(column) for column in zip(*results[server])]
-            rate, half, most = medians[server]
-            print(f"{clients:>7}  {server.name:<22}  {rate:>10.2f}  {half:>8.1f}  {most:>8.1f}", flush=True)
-        ratios = [a[0] / b[0] for a, b in zip(results[servers[0]], results[servers[1]])]
-        print(f"{'':>7}  ratio of requests/s {statistics.median(ratios):.2f}, rounds from {min(ratios):.2f} to {max(ratios):.2f}")
+        results, engine = measured_rounds(args, servers, script, clients)
+        for i, server in enumerate(servers):
+            rate, half, most = (statistics.median(column) for column in zip(*results[i]))
+            part = statistics.median(one[0] / alone for one, alone in zip(results[i], engine))
+            print(f"| {clients} | {server.name} | {rate:.1f} | {100 * part:.0f} % | {half:.1f} | {most:.1f} |", flush=True)
+            best = rate if i == 0 else best
+        if len(servers) > 1:
+            ratios = [a[0] / b[0] for a, b in zip(*results)]
+            print(f"| {clients} | ratio, rounds from {min(ratios):.2f} to {max(ratios):.2f} | {statistics.median(ratios):.2f} | | | |", flush=True)
+    return best
+
+
+def ready_seconds(args):
+    port, start = free_port(), time.perf_counter()
+    server = marrow_server(args, port)
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5):
+                    return time.perf_counter() - start
+            except (urllib.error.URLError, OSError):
+                if server.process.poll() is not None:
+                    raise SystemExit("the server did not start")
+                time.sleep(0.005)
+    finally:
+        server.stop()
+
+
+def report_alone(args, server, rate):
+    ready = statistics.median(ready_seconds(args) for _ in range(3))
+    server.resume()
+    times = load.latencies(server.port, "/v1/detect", args.picture.read_bytes(), LOAD * rate, max(20, 4 * args.seconds))
+    time.sleep(1)
+    before, seconds = server.processor_seconds(), 10
+    time.sleep(seconds)
+    idle = (server.processor_seconds() - before) / seconds
+    half, most = load.share(times, 0.5), load.share(times, 0.99)
+    print(f"\n| | |\n| --- | ---: |\n| {LOAD:.0%} load, random arrivals: p50, p99 | {half:.1f} ms, {most:.1f} ms: {most / half:.1f} times |")
+    print(f"| processor of an idle server | {100 * idle:.2f} % of a core |\n| from start to ready | {ready:.2f} s |")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""Requests that come when they come, whatever the server does: as many people send them who know nothing of each other."""
+
+import http.client
+import queue
+import random
+import threading
+import time
+
+CONNECTIONS = 64
+
+
+def latencies(port, path, body, rate, seconds, seed=1):
+    """Milliseconds of each of `rate` requests a second, at random times; from when one should have been sent, so that waiting counts."""
+    waiting, found, failures = queue.Queue(), [], []
+
+    def work():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while (due := waiting.get()) is not None:
+            connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
+            answer = connection.getresponse()
+            answer.read()
+            (found if answer.status == 200 else failures).append((time.perf_counter() - due) * 1e3)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    chance, due = random.Random(seed), time.perf_counter()
+    end = due + seconds
+    while (due := due + chance.expovariate(rate)) < end:
+        time.sleep(max(0, due - time.perf_counter()))
+        waiting.put(due)
+    for _ in threads:
+        waiting.put(None)
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise SystemExit(f"{len(failures)} of {len(failures) + len(found)} requests failed")
+    return sorted(found)
+
+
+def share(values, part):
+    """The value below which so large a part of the sorted ones lies."""
+    return values[min(int(part * len(values)), len(values) - 1)]
