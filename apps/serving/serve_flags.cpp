@@ -34,7 +34,9 @@ void declare_address_flags(Command& command, ServeFlags& flags) {
 
 void declare_queue_flags(Command& command, ServeFlags& flags) {
   command.group("Work");
-  command.option("--max-batch", &flags.max_batch, "Pictures that run at once where as many wait")
+  command
+      .option("--max-batch", &flags.max_batch,
+              "Pictures that run at once at most, where as many wait; fewer where that is quicker")
       .range(1, 256);
   command
       .option("--max-delay-ms", &flags.max_delay_ms,
@@ -43,7 +45,8 @@ void declare_queue_flags(Command& command, ServeFlags& flags) {
   command
       .option("--queue", &flags.queue, "Pictures of a model that are under way; more are answered with 503")
       .range(1, 100'000);
-  command.option("--queue-seconds", &flags.waiting.longest_seconds, "Seconds that a picture waits for its turn")
+  command
+      .option("--queue-seconds", &flags.waiting.longest_seconds, "Seconds that a picture waits for its turn")
       .range(0.001, 86'400);
   command.option("--request-batch", &flags.request_batch, "Pictures in one request").range(1, 10'000);
   command.option("--decode-threads", &flags.workers, "Threads that decode pictures, and read and write JSON")
@@ -97,10 +100,13 @@ void declare_limit_flags(Command& command, ServeFlags& flags) {
       .range(0.1, 86'400);
   command.option("--min-rate", &flags.body_rate, "KiB a second that a body brings at least")
       .range(0, 1 << 20);
-  command.option("--idle-seconds", &flags.limits.idle_seconds, "Seconds that a connection stays without a request")
+  command
+      .option("--idle-seconds", &flags.limits.idle_seconds,
+              "Seconds that a connection stays without a request")
       .range(0.1, 86'400);
   command
-      .option("--write-seconds", &flags.limits.write_seconds, "Seconds that a client may take nothing of its answer")
+      .option("--write-seconds", &flags.limits.write_seconds,
+              "Seconds that a client may take nothing of its answer")
       .range(0.1, 3600);
   command.option("--connections", &flags.connections, "Connections at one time; further ones wait")
       .range(1, 100'000);

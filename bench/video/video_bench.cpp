@@ -1,4 +1,5 @@
-// A drawn video, and how fast it is decoded alone: bench/video/compare.py puts it beside the network and `marrow predict`.
+// A drawn video, and how fast it is decoded alone: bench/video/compare.py puts it beside the network and
+// `marrow predict`.
 //
 //   video_bench write street.mp4 600     720p, H.264, 30 frames a second
 //   video_bench decode street.mp4        frames a second, with as many decoding threads as prediction takes

@@ -42,7 +42,8 @@ predict::DetectionResult predicted_task(const std::string& name, const std::stri
   return predict::Detector(trained.model.graph, trained.weights, options).detect(picture_of(picture));
 }
 
-std::string line_of(const std::string& name, const std::string& picture, const predict::DetectionResult& found) {
+std::string line_of(const std::string& name, const std::string& picture,
+                    const predict::DetectionResult& found) {
   const image::Image image = picture_of(picture);
   return detect::json_line("", {image.width(), image.height()}, found.detections,
                            testing::served_model(name).model.names, found.extras);
@@ -91,17 +92,16 @@ TEST(Tasks, AreDescribed) {
     json outputs;
     const char* literal;
   };
-  const Expected rows[] = {
-      {"seg",
-       {{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 4 + 3 + 32, -1}}},
-        {{"name", "output1"}, {"datatype", "FP32"}, {"shape", {-1, 32, -1, -1}}}},
-       "{'task': 'segment', "},
-      {"pose",
-       {{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 4 + 3 + 51, -1}}}},
-       "'kpt_shape': [17, 3], "},
-      {"obb",
-       {{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 4 + 3 + 1, -1}}}},
-       "{'task': 'obb', "}};
+  const Expected rows[] = {{"seg",
+                            {{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 4 + 3 + 32, -1}}},
+                             {{"name", "output1"}, {"datatype", "FP32"}, {"shape", {-1, 32, -1, -1}}}},
+                            "{'task': 'segment', "},
+                           {"pose",
+                            {{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 4 + 3 + 51, -1}}}},
+                            "'kpt_shape': [17, 3], "},
+                           {"obb",
+                            {{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 4 + 3 + 1, -1}}}},
+                            "{'task': 'obb', "}};
   for (const Expected& row : rows) {
     const std::string path = std::string("/v2/models/") + row.name;
     EXPECT_EQ(json::parse(task_server().get(path).body)["outputs"], row.outputs);
@@ -161,7 +161,8 @@ TEST(Tasks, GiveBothOutputsOfMasks) {
   EXPECT_EQ(all["outputs"][1]["shape"], json({2, 32, 16, 24}));
   EXPECT_EQ(all["outputs"][1]["data"].get<std::vector<float>>(), prototypes);
 
-  request["outputs"] = {{{"name", "output1"}, {"parameters", {{"binary_data", true}}}}, {{"name", "output0"}}};
+  request["outputs"] = {{{"name", "output1"}, {"parameters", {{"binary_data", true}}}},
+                        {{"name", "output0"}}};
   const auto parts_of = [](const HttpAnswer& answer) {
     const size_t length = std::stoull(answer.field("inference-header-content-length"));
     return std::pair(json::parse(answer.body.substr(0, length)), answer.body.substr(length));
@@ -180,7 +181,8 @@ TEST(Tasks, GiveBothOutputsOfMasks) {
   EXPECT_EQ(floats_in(both, first, both.size() - first), prototypes);
 
   request["outputs"] = {{{"name", "output1"}}, {{"name", "output1"}}};
-  EXPECT_SAYS(task_server().post("/v2/models/seg/infer", request.dump()).body, "'output1' is asked for twice");
+  EXPECT_SAYS(task_server().post("/v2/models/seg/infer", request.dump()).body,
+              "'output1' is asked for twice");
   request["outputs"] = {{{"name", "output2"}}};
   EXPECT_SAYS(task_server().post("/v2/models/seg/infer", request.dump()).body, "known: output0, output1");
 }

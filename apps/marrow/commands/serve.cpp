@@ -22,7 +22,8 @@ constexpr const char* kServeProgram = "marrow-serve";
         ErrorKind::kUnsupported,
         fmt::format("{} is neither beside this program nor in the PATH; 'serve' needs it", kServeProgram));
   std::vector<std::string> words = words_of(command);
-  words.insert(words.begin(), fmt::format("--precision={}", engine::precision_name(flags.network.engine.precision)));
+  words.insert(words.begin(),
+               fmt::format("--precision={}", engine::precision_name(flags.network.engine.precision)));
   become_program(*found, std::move(words));
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <exception>
 
 #include "marrow/base/stopwatch.h"
@@ -79,7 +78,7 @@ std::vector<BatchQueue::Waiting> BatchQueue::take_batch() {
   if (waiting_.empty()) return {};
   const std::shared_ptr<Network> network = waiting_.front().job->network;
   const Shape shape = waiting_.front().job->inputs[waiting_.front().picture].shape();
-  const size_t size = std::bit_floor(std::min(waiting_like_first(), most_like_first()));
+  const size_t size = network->best_at_once(shape, waiting_like_first());
   std::vector<Waiting> batch;
   for (auto each = waiting_.begin(); each != waiting_.end() && batch.size() < size;) {
     if (each->job->network == network && each->job->inputs[each->picture].shape() == shape) {
@@ -126,7 +125,7 @@ void BatchQueue::run(std::vector<Waiting> batch) {
   }
   for (const Waiting& each : batch) {
     if (!failure.empty()) each.job->failure = failure;
-    each.job->inputs[each.picture] = {};
+    each.job->network->give_back(std::move(each.job->inputs[each.picture]));
     finish(each);
   }
 }

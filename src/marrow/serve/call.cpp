@@ -117,6 +117,8 @@ void Call::run(std::vector<Tensor> inputs, BatchQueue& queue, Workers& workers,
         if (!failure.empty()) throw std::runtime_error(failure);
         const Stopwatch clock;
         function(*outputs);
+        for (Outputs& output : *outputs)
+          for (Tensor& tensor : output) self->network().give_back(std::move(tensor));
         self->metrics().read_outputs(clock.seconds());
       });
     });

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "marrow/base/error.h"
+#include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
 #include "marrow/image/network_input.h"
 #include "marrow/model/import.h"
@@ -19,6 +20,10 @@ namespace {
 
 // Compiled forms that are kept: of each shape that pictures take, for each number of them at once.
 constexpr size_t kKeptShapes = 16;
+// How many inputs' memory is kept for later ones and for outputs.
+constexpr size_t kKeptInputs = 16;
+// Shapes whose times are remembered.
+constexpr size_t kMeasuredShapes = 64;
 
 }  // namespace
 
@@ -46,6 +51,9 @@ Network::Network(std::string name, std::string file, model::TrainedModel trained
     prepare_detector();
   else
     prepare_classifier();
+  const size_t input_bytes = static_cast<size_t>(channels()) * static_cast<size_t>(size_.width) *
+                             static_cast<size_t>(size_.height) * sizeof(float);
+  pool_ = std::make_unique<TensorPool>(kKeptInputs * input_bytes);
 }
 
 void Network::prepare_detector() {
@@ -97,7 +105,7 @@ Letterbox Network::fit(Size picture, bool rect) const {
 
 Tensor Network::letterboxed(const image::Image& image, bool rect) const {
   const Letterbox geometry = fit({image.width(), image.height()}, rect);
-  Tensor input({1, channels(), geometry.out.height, geometry.out.width});
+  Tensor input = empty_input(geometry.out.height, geometry.out.width);
   image::fill_letterboxed(image, geometry, format_, input.values().data());
   return input;
 }
@@ -107,7 +115,7 @@ Tensor Network::fitted(const image::Image& image) const {
   if (is_detector()) return letterboxed(image, false);
   const image::Image cut = image::resize_for_classifier(image, format_.resize, format_.crop,
                                                         image::resize_filter(format_.interpolation));
-  Tensor input({1, channels(), format_.crop, format_.crop});
+  Tensor input = empty_input(format_.crop, format_.crop);
   image::fill_network_input(cut.pixels(), format_, input.values().data());
   return input;
 }
@@ -160,16 +168,28 @@ size_t Network::most_at_once(const Shape& input) const {
   return std::bit_floor(static_cast<size_t>(std::max<int64_t>(fitting, 1)));
 }
 
+size_t Network::best_at_once(const Shape& input, size_t waiting) {
+  const size_t most = std::min(waiting, most_at_once(input));
+  if (most == 1) return 1;
+  if (batch_sizes_.size() >= kMeasuredShapes && !batch_sizes_.contains(input)) batch_sizes_.clear();
+  return batch_sizes_[input].choose(most);
+}
+
 void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs) {
   Shape shape = inputs.front()->shape();
   shape.front() = static_cast<int64_t>(inputs.size());
   predict::CompiledNetwork::Compiled& compiled = network_->at(shape);
-  std::byte* to = compiled.input.bytes();
-  for (const Tensor* input : inputs) {
-    std::memcpy(to, input->bytes(), input->byte_size());
-    to += input->byte_size();
+  const Stopwatch clock;
+  if (inputs.size() == 1) {
+    compiled.engine.run(*inputs.front());
+  } else {
+    std::byte* to = compiled.input.bytes();
+    for (const Tensor* input : inputs) {
+      std::memcpy(to, input->bytes(), input->byte_size());
+      to += input->byte_size();
+    }
+    compiled.run();
   }
-  compiled.run();
   for (Outputs* output : outputs) output->clear();
   for (size_t i = 0; i < output_names_.size(); ++i) {
     const Tensor& result = compiled.engine.output(i);
@@ -177,11 +197,13 @@ void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Ou
     one.front() = 1;
     const std::byte* from = result.bytes();
     for (Outputs* output : outputs) {
-      Tensor& tensor = output->emplace_back(one);
+      Tensor& tensor = output->emplace_back(pool_->take(one));
       std::memcpy(tensor.bytes(), from, tensor.byte_size());
       from += tensor.byte_size();
     }
   }
+  if (const auto measured = batch_sizes_.find(inputs.front()->shape()); measured != batch_sizes_.end())
+    measured->second.ran(inputs.size(), clock.seconds());
 }
 
 }  // namespace marrow::serve

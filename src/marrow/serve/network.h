@@ -3,6 +3,7 @@
 // Everything but run() is constant after loading: any thread. run() is for one thread at a time.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,7 +14,9 @@
 #include "marrow/predict/compiled_network.h"
 #include "marrow/predict/detector.h"
 #include "marrow/predict/read_prediction.h"
+#include "marrow/serve/batch_sizes.h"
 #include "marrow/serve/options.h"
+#include "marrow/serve/tensor_pool.h"
 
 namespace marrow::serve {
 
@@ -68,9 +71,20 @@ class Network {
   predict::ImageFindings findings(const Prepared& prepared, std::span<const Outputs> outputs,
                                   predict::ReadOptions options) const;
 
+  // Of inputs or outputs that are not needed any more, and that nobody else has.
+  void give_back(Tensor tensor) const { pool_->give_back(std::move(tensor)); }
+  // A tensor (1, C, H, W) for an input, with whatever was in it.
+  Tensor empty_input(int64_t height, int64_t width) const {
+    return pool_->take({1, channels(), height, width});
+  }
+
   // How many inputs (1, C, H, W) may run at once: max_batch of the network's own size, fewer of larger ones,
   // so that no run takes more memory than these; a power of two.
   size_t most_at_once(const Shape& input) const;
+
+  // How many of those that wait should run at once: the number, at most most_at_once(), that was quickest so
+  // far. By the thread that runs them.
+  size_t best_at_once(const Shape& input, size_t waiting);
 
   // Inputs (1, C, H, W) of one shape, at most most_at_once() of them. Fills as many outputs.
   void run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs);
@@ -95,6 +109,8 @@ class Network {
   Size size_;
   bool fixed_ = false;
   std::unique_ptr<predict::CompiledNetwork> network_;
+  std::unique_ptr<TensorPool> pool_;
+  std::map<Shape, BatchSizes> batch_sizes_;  // by the shape of an input
 };
 
 }  // namespace marrow::serve

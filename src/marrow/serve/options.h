@@ -14,7 +14,7 @@ struct NetworkOptions {
   std::vector<int> imgsz;  // of the input: one number, or height and width; empty: the model's own
   bool rect = true;        // pad pictures only to the next multiple of the stride
   int max_side = 1280;     // pixels of an input that a client may send; at least the input's own
-  size_t max_batch = 4;    // pictures that run at once
+  size_t max_batch = 4;    // pictures that run at once at most
   engine::EngineOptions engine;
 };
 

@@ -53,11 +53,12 @@ int coefficients_of(const AVFrame& frame) {
 }  // namespace
 
 image::Image BgrConverter::convert(const AVFrame& frame, Orientation orientation) {
+  // Its quick way, without SWS_ACCURATE_RND: a quarter of the time, and the bytes that OpenCV's VideoCapture
+  // gives.
   bool full_range = frame.color_range == AVCOL_RANGE_JPEG;
   const AVPixelFormat format = plain_format(frame.format, full_range);
   scaler_.reset(sws_getCachedContext(scaler_.release(), frame.width, frame.height, format, frame.width,
-                                     frame.height, AV_PIX_FMT_BGR24, SWS_BILINEAR | SWS_ACCURATE_RND, nullptr,
-                                     nullptr, nullptr));
+                                     frame.height, AV_PIX_FMT_BGR24, SWS_BICUBIC, nullptr, nullptr, nullptr));
   if (!scaler_) {
     const char* name = av_get_pix_fmt_name(format);
     throw Error(ErrorKind::kUnsupported,

@@ -46,7 +46,10 @@ int hexadecimal_digit(char c) {
 
 Target parse_target(std::string_view text) {
   Target target;
-  if (text == "*") return target;
+  if (text == "*") {
+    target.path = text;
+    return target;
+  }
   constexpr std::string_view kScheme = "http://", kSecure = "https://";
   const std::string start = to_lower(text.substr(0, kSecure.size()));
   const size_t scheme = start.starts_with(kScheme)   ? kScheme.size()

@@ -91,10 +91,10 @@ std::string_view binary_part(const InferInput& input, std::string_view binary,
 }
 
 // One tensor a picture.
-std::vector<Tensor> split(const float* values, const std::vector<int64_t>& shape) {
+std::vector<Tensor> split(const float* values, const std::vector<int64_t>& shape, const Network& network) {
   std::vector<Tensor> pictures;
   for (int64_t i = 0; i < shape[0]; ++i) {
-    Tensor picture({1, shape[1], shape[2], shape[3]});
+    Tensor picture = network.empty_input(shape[2], shape[3]);
     // Not through floats: the bytes of a body need not be aligned.
     std::memcpy(picture.bytes(),
                 reinterpret_cast<const std::byte*>(values) + static_cast<size_t>(i) * picture.byte_size(),
@@ -115,13 +115,13 @@ std::vector<Tensor> float_input(const InferInput& input, bool is_binary, std::st
   if (is_binary) {
     const std::string_view bytes = binary_part(input, binary, elements * sizeof(float));
     admit(static_cast<size_t>(shape[0]));
-    return split(reinterpret_cast<const float*>(bytes.data()), shape);
+    return split(reinterpret_cast<const float*>(bytes.data()), shape, network);
   }
   if (input.data.size() != elements)
     refuse_input(fmt::format("shape {} wants {} numbers, data has {}", shape_text(shape), elements,
                              input.data.size()));
   admit(static_cast<size_t>(shape[0]));
-  return split(input.data.data(), shape);
+  return split(input.data.data(), shape, network);
 }
 
 // Encoded pictures: each a length of four bytes, then its own bytes.
@@ -166,7 +166,9 @@ InferCall raw_call(std::string_view body, const Network& network, const std::fun
     refuse_input(
         fmt::format("the raw body has {} bytes; shape {} wants {}", body.size(), shape_text(shape), bytes));
   admit(1);
-  return {.request = {}, .raw = true, .inputs = split(reinterpret_cast<const float*>(body.data()), shape)};
+  return {.request = {},
+          .raw = true,
+          .inputs = split(reinterpret_cast<const float*>(body.data()), shape, network)};
 }
 
 }  // namespace
