@@ -21,7 +21,7 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
 void complain(const std::string& message) {
-  talk("marrow: " + message);
+  marrow::complain("marrow: " + message);
 }
 
 // What was printed may still wait in a buffer, and the disk behind it may be full.
