@@ -19,7 +19,7 @@ void check_class_targets(const Tensor& targets, int64_t images, int64_t classes)
 
 template <class T>
 double soft_cross_entropy(const MapView<const T>& logits, const Tensor& targets, const MapView<T>* gradient,
-                          double loss_scale) {
+                          double loss_scale, const WholeBatch& whole) {
   if (logits.pixels() != 1)
     throw Error(ErrorKind::kShape,
                 fmt::format("logits are {}; the loss wants (N, classes, 1, 1)", to_string(logits.shape())));
@@ -27,7 +27,7 @@ double soft_cross_entropy(const MapView<const T>& logits, const Tensor& targets,
   if (gradient != nullptr && gradient->shape() != logits.shape())
     throw Error(ErrorKind::kShape, fmt::format("logits are {}, their gradient {}", to_string(logits.shape()),
                                                to_string(gradient->shape())));
-  const auto count = static_cast<double>(logits.images);
+  const auto count = static_cast<double>(whole.images(logits.images));
   std::vector<double> powers(static_cast<size_t>(logits.channels));
   double sum = 0;
   for (int64_t image = 0; image < logits.images; ++image) {
@@ -53,8 +53,8 @@ double soft_cross_entropy(const MapView<const T>& logits, const Tensor& targets,
 }
 
 template double soft_cross_entropy<float>(const MapView<const float>&, const Tensor&, const MapView<float>*,
-                                          double);
+                                          double, const WholeBatch&);
 template double soft_cross_entropy<double>(const MapView<const double>&, const Tensor&,
-                                           const MapView<double>*, double);
+                                           const MapView<double>*, double, const WholeBatch&);
 
 }  // namespace marrow::loss

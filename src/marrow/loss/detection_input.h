@@ -8,6 +8,7 @@
 #include "marrow/base/tensor.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/loss/map_view.h"
+#include "marrow/loss/whole_batch.h"
 
 namespace marrow::loss {
 
@@ -32,6 +33,7 @@ struct DetectionLossInput {
   std::span<const LevelMaps<T>> gradients = {};
   double loss_scale = 1;
   cpu::ThreadPool* pool = nullptr;  // nullptr: the caller alone
+  WholeBatch whole = {};
 };
 
 // Box, class, and DFL or L1.

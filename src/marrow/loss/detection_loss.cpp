@@ -45,16 +45,17 @@ LeftOut left_out_of(std::span<const AnchorLevel> levels, const Objects& regions,
 
 }  // namespace
 
-double DetectionAssignment::total() const {
+double DetectionAssignment::total(const WholeBatch& whole) const {
   double sum = 0;
   for (const ImageAssignment& image : images) sum += image.total;
+  sum = whole.total(sum);
   return sum < 1 ? 1 : sum;  // NaN stays
 }
 
-int64_t DetectionAssignment::foreground() const {
+int64_t DetectionAssignment::foreground(const WholeBatch& whole) const {
   int64_t count = 0;
   for (const ImageAssignment& image : images) count += std::ssize(image.foreground);
-  return count;
+  return static_cast<int64_t>(whole.total(static_cast<double>(count)));
 }
 
 DetectionLoss::DetectionLoss(int classes, int reg_max, std::vector<int> strides,
@@ -132,7 +133,7 @@ DetectionTerms DetectionLoss::terms(const DetectionLossInput<T>& input,
                                     const DetectionAssignment& assignment) const {
   const std::vector<AnchorLevel> levels = this->levels(input);
   const int64_t images = input.maps[0].classes.images;
-  const double share = static_cast<double>(images) / assignment.total();
+  const double share = static_cast<double>(input.whole.images(images)) / assignment.total(input.whole);
   const DetectionTerms gains = {options_.box_gain * share, options_.class_gain * share,
                                 options_.dfl_gain * share};
   ForegroundOptions foreground = {.reg_max = reg_max_, .class_weights = options_.class_weights};

@@ -24,8 +24,9 @@ struct DetectionAssignment {
   Objects objects;
   std::vector<ImageAssignment> images;
 
-  double total() const;        // of all weights, at least 1: what the terms are divided by
-  int64_t foreground() const;  // anchors
+  // Both of the whole batch. Of all weights, at least 1: what the terms are divided by; and anchors.
+  double total(const WholeBatch& whole = {}) const;
+  int64_t foreground(const WholeBatch& whole = {}) const;
 };
 
 class DetectionLoss {
@@ -34,8 +35,9 @@ class DetectionLoss {
   // For the graph's detection head. Throws Error{kModel} when it has none.
   explicit DetectionLoss(const Graph& graph, const DetectionLossOptions& options = {});
 
-  // The terms, times gains times the batch size; their sum is what is minimised. Where a logit is not a
-  // number they are not either. Throws Error{kShape} when a map, an image index or a class does not fit.
+  // The terms, times gains times the whole batch's size; their sum, over its parts, is what is minimised.
+  // Where a logit is not a number they are not either. Throws Error{kShape} when a map, an image index or a
+  // class does not fit.
   template <class T>
   DetectionTerms operator()(const DetectionLossInput<T>& input) const;
 

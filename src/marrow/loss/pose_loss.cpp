@@ -116,16 +116,17 @@ PoseTerms PoseLoss::terms(const PoseLossInput<T>& input, const DetectionAssignme
   const std::vector<AnchorLevel> levels = detection_.levels(detection);
   const int64_t images = detection.maps[0].sides.images;
   const Shape wanted = {detection.targets.dim(0), options_.points, 3};
-  if (input.keypoints.shape() != wanted || input.keypoints.dtype() != DType::kFloat32)
+  if (wanted[0] > 0 && (input.keypoints.shape() != wanted || input.keypoints.dtype() != DType::kFloat32))
     throw Error(ErrorKind::kShape, fmt::format("the keypoints are {} of {}; the loss wants {} of F32",
                                                to_string(input.keypoints.shape()),
                                                dtype_name(input.keypoints.dtype()), to_string(wanted)));
   check_extra_maps<T>(input.points, input.point_gradients, levels, images,
                       int64_t{options_.points} * options_.numbers);
 
-  const int64_t count = assignment.foreground();
-  const double share =
-      count == 0 ? 0 : static_cast<double>(images) / (static_cast<double>(count) * options_.points);
+  const int64_t count = assignment.foreground(detection.whole);
+  const double share = count == 0 ? 0
+                                  : static_cast<double>(detection.whole.images(images)) /
+                                        (static_cast<double>(count) * options_.points);
   const double place = options_.pose_gain * share, visibility = options_.visibility_gain * share;
   std::vector<PointSums> of_images(static_cast<size_t>(images));
   for_each_chunk(detection.pool, images, [&](int64_t image, int) {

@@ -102,8 +102,10 @@ SegmentTerms SegmentLoss::terms(const SegmentLossInput<T>& input,
   check_extra_maps<T>(input.coefficients, input.coefficient_gradients, levels, images,
                       input.prototypes.channels);
 
-  const int64_t count = assignment.foreground();
-  const double scale = count == 0 ? 0 : gain_ * static_cast<double>(images) / static_cast<double>(count);
+  const int64_t count = assignment.foreground(detection.whole);
+  const double scale =
+      count == 0 ? 0
+                 : gain_ * static_cast<double>(detection.whole.images(images)) / static_cast<double>(count);
   std::vector<double> sums(static_cast<size_t>(images));
   for_each_chunk(detection.pool, images, [&](int64_t image, int) {
     sums[static_cast<size_t>(image)] =

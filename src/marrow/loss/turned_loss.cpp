@@ -182,7 +182,8 @@ TurnedTerms TurnedLoss::terms(const TurnedLossInput<T>& input, const DetectionAs
   const DetectionLossInput<T>& detection = input.detection;
   const std::vector<AnchorLevel> levels = detection_.levels(detection);
   const int64_t images = detection.maps[0].sides.images;
-  const double share = static_cast<double>(images) / assignment.total();
+  const double share =
+      static_cast<double>(detection.whole.images(images)) / assignment.total(detection.whole);
   const DetectionLossOptions& o = options_.detection;
   const TurnedTerms gains = {o.box_gain * share, o.class_gain * share, o.dfl_gain * share,
                              options_.angle_gain * share};
