@@ -25,6 +25,12 @@ void check(const ImageStore& images, const ClassificationLoaderOptions& options,
   if (first_batch < 0 || first_batch >= batches_per_epoch)
     throw Error(ErrorKind::kUsage, "loader: batch " + std::to_string(first_batch) + " of an epoch of " +
                                        std::to_string(batches_per_epoch));
+  if (options.share.workers > 1 && options.augment &&
+      (options.augment->mixup > 0 || options.augment->cutmix > 0))
+    throw Error(
+        ErrorKind::kUsage,
+        "mixup and cutmix of a classifier mix the images of a whole batch, of which each worker has a "
+        "part; without them, or with one worker");
   for (size_t i = 0; i < images.size(); ++i) {
     const data::LabelledImage& image = images.labels(i);
     if (image.labels.size() != 1 || image.labels[0].class_id < 0 ||
@@ -66,9 +72,12 @@ ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
 
 ClassificationLoader::~ClassificationLoader() = default;
 
+int64_t ClassificationLoader::whole_batch(int64_t number) const {
+  return std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - number * options_.batch);
+}
+
 int64_t ClassificationLoader::open(int64_t batch) {
-  const int64_t first = batch % batches_per_epoch_ * options_.batch;
-  const int64_t items = std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - first);
+  const int64_t items = options_.share.count(whole_batch(batch % batches_per_epoch_));
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.images = batch_tensor(items, {options_.size, options_.size}, images_->reading().samples);
   slot.index.assign(static_cast<size_t>(items), std::nullopt);
@@ -77,8 +86,8 @@ int64_t ClassificationLoader::open(int64_t batch) {
 
 void ClassificationLoader::run(int64_t batch, int64_t item) {
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
-  const int64_t epoch = batch / batches_per_epoch_;
-  const int64_t position = batch % batches_per_epoch_ * options_.batch + item;
+  const int64_t epoch = batch / batches_per_epoch_, number = batch % batches_per_epoch_;
+  const int64_t position = number * options_.batch + options_.share.begin(whole_batch(number)) + item;
   size_t index = order_->at(epoch, static_cast<size_t>(position));
   image::Image square;
   if (options_.augment) {
@@ -131,7 +140,7 @@ ClassificationBatch ClassificationLoader::assemble(int64_t batch) {
   ClassificationBatch result;
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
-  const size_t bytes = slot.images.byte_size() / slot.index.size();
+  const size_t bytes = slot.images.byte_size() / std::max<size_t>(slot.index.size(), 1);
   std::byte* pixels = slot.images.bytes();
   for (size_t i = 0; i < slot.index.size(); ++i) {
     if (!slot.index[i]) continue;

@@ -12,6 +12,7 @@
 #include "marrow/data/dataset_folders.h"
 #include "marrow/image/resize.h"
 #include "marrow/loader/augment/classification.h"
+#include "marrow/loader/batch_share.h"
 #include "marrow/loader/epoch_order.h"
 #include "marrow/loader/image_store.h"
 #include "marrow/loader/ordered_work.h"
@@ -36,6 +37,7 @@ struct ClassificationLoaderOptions {
   image::ResizeFilter filter = image::ResizeFilter::kAntialiasedBilinear;
 
   int64_t epochs = 1;  // the row of batches ends before this epoch
+  BatchShare share;    // of each batch, that is loaded; not with mixup or cutmix, which mix whole ones
 };
 
 struct ClassificationBatch {
@@ -65,6 +67,7 @@ class ClassificationLoader {
     std::vector<std::optional<size_t>> index;
   };
 
+  int64_t whole_batch(int64_t number) const;  // its images, of all workers
   int64_t open(int64_t batch);
   void run(int64_t batch, int64_t item);
   ClassificationBatch assemble(int64_t batch);

@@ -92,10 +92,13 @@ Size DetectionLoader::batch_size(int64_t number) const {
   return {images_->image_size(), images_->image_size()};
 }
 
+int64_t DetectionLoader::whole_batch(int64_t number) const {
+  return std::min<int64_t>(options_.batch, static_cast<int64_t>(order_->count()) - number * options_.batch);
+}
+
 int64_t DetectionLoader::open(int64_t batch) {
   const int64_t number = batch % batches_per_epoch_;
-  const int64_t items =
-      std::min<int64_t>(options_.batch, static_cast<int64_t>(order_->count()) - number * options_.batch);
+  const int64_t items = options_.share.count(whole_batch(number));
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.size = batch_size(number);
   slot.images = batch_tensor(items, slot.size, images_->reading().samples);
@@ -146,7 +149,8 @@ void DetectionLoader::run(int64_t batch, int64_t item) {
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   Made& made = slot.made[static_cast<size_t>(item)];
   const int64_t epoch = batch / batches_per_epoch_, number = batch % batches_per_epoch_;
-  const auto position = static_cast<size_t>(number * options_.batch + item);
+  const auto position =
+      static_cast<size_t>(number * options_.batch + options_.share.begin(whole_batch(number)) + item);
   Sample sample;
   bool keep_bgr = false;
   if (options_.augment)
@@ -166,7 +170,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   DetectionBatch result;
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
-  const size_t bytes = slot.images.byte_size() / slot.made.size();
+  const size_t bytes = slot.images.byte_size() / std::max<size_t>(slot.made.size(), 1);
   BatchRows rows(images_->task());
   size_t present = 0;
   std::byte* pixels = slot.images.bytes();

@@ -14,6 +14,7 @@
 
 #include "marrow/base/tensor.h"
 #include "marrow/loader/augment/pipeline.h"
+#include "marrow/loader/batch_share.h"
 #include "marrow/loader/detection_batch.h"
 #include "marrow/loader/epoch_order.h"
 #include "marrow/loader/image_store.h"
@@ -44,6 +45,7 @@ struct DetectionLoaderOptions {
   bool partners_from_all = false;
 
   int64_t epochs = 1;  // the row ends before this epoch
+  BatchShare share;    // of each batch, that is loaded
 };
 
 // The images of an epoch of training: all. Of tiles those with objects, and at most as many without, drawn
@@ -82,6 +84,7 @@ class DetectionLoader {
     std::vector<Made> made;
   };
 
+  int64_t whole_batch(int64_t number) const;  // its images, of all workers
   int64_t open(int64_t batch);
   void run(int64_t batch, int64_t item);
   Sample training_sample(int64_t epoch, size_t position, Size size, Made& made, bool& keep_bgr) const;

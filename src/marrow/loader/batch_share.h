@@ -1,0 +1,17 @@
+// Which images of each batch a worker of several has: neighbours in the epoch's order. Those of all workers
+// together are what one worker would have.
+#pragma once
+
+#include <cstdint>
+
+namespace marrow::loader {
+
+struct BatchShare {
+  int64_t worker = 0, workers = 1;
+
+  // Of a batch of so many images: the first one, and how many; the latter may be 0.
+  int64_t begin(int64_t images) const { return images * worker / workers; }
+  int64_t count(int64_t images) const { return images * (worker + 1) / workers - begin(images); }
+};
+
+}  // namespace marrow::loader
