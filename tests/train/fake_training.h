@@ -76,8 +76,8 @@ class FakeExecutor : public train::TrainingExecutor {
     FakeExecutor::load(start);
   }
 
-  std::vector<double> accumulate(const train::TrainingBatch&, const TrainingPlace& place,
-                                 double loss_scale) override {
+  std::vector<double> accumulate(const train::TrainingBatch&, const TrainingPlace& place, double loss_scale,
+                                 Then) override {
     training_.loss_scales.push_back(loss_scale);
     const auto iteration = static_cast<double>(place.position);
     if (training_.bad(place.position, place.seed)) return {std::nan("")};

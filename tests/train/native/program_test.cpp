@@ -82,7 +82,7 @@ TEST(NativeProgram, GoesOnFromGivenValuesAsTheWholeNetworkDoes) {
       }
     }
     program.backward();
-    for (const std::string& name : program.trained()) {
+    for (const auto& [name, step] : program.trained()) {
       const auto& entry = parameters.entries()[parameters.index_of(name)];
       pass.gradients[name] = Tensor::from(entry.shape, parameters.gradient(name));
     }

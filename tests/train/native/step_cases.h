@@ -81,7 +81,7 @@ inline NativeStep run_native(const Graph& graph, const Weights& weights, const T
   program.backward();
   step.input = Tensor(input.shape());
   copy_rows(program.input_gradient(), step.input);
-  for (const std::string& name : program.trained()) {
+  for (const auto& [name, completed] : program.trained()) {
     const auto& entry = parameters.entries()[parameters.index_of(name)];
     step.gradients[name] = Tensor::from(entry.shape, parameters.gradient(name));
   }

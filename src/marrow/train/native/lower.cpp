@@ -133,12 +133,14 @@ class Lowering {
     return false;
   }
 
-  ParameterPlace place(const std::string& name) {
+  ParameterPlace place(const std::string& name) { return place(name, program_.steps_.size()); }
+  // `step`: the first in the program that adds to its gradient.
+  ParameterPlace place(const std::string& name, size_t step) {
     if (name.empty()) return {};
     ParameterPlace place{parameters_.value(name).data(), nullptr};
     if (parameters_.entries()[parameters_.index_of(name)].trained) {
       place.gradient = parameters_.gradient(name).data();
-      program_.trained_.push_back(name);
+      program_.trained_.push_back({name, step});
     }
     return place;
   }
@@ -241,13 +243,18 @@ class Lowering {
     int m = raw_map(in(node));
     if (m < 0 || m == input_ || uses_[index(node.inputs[0])] != 1 || is_aliased(m))
       m = raw_map(stored(in(node)));
+    // The step that computes the map settles what becomes of it.
+    const auto maker =
+        std::ranges::find(program_.steps_, m, [](const StepPtr& step) { return step->output; });
+    const auto step = static_cast<size_t>(maker - program_.steps_.begin());
     NormPlaces places{
-        .gamma = place(op.weight),
-        .beta = place(op.bias),
+        .gamma = place(op.weight, step),
+        .beta = place(op.bias, step),
         .running_mean = parameters_.value(op.running_mean).data(),
         .running_var = parameters_.value(op.running_var).data(),
         .counter = op.num_batches_tracked.empty() ? nullptr : &parameters_.counter(op.num_batches_tracked),
-        .fixed = is_frozen(op.weight, settings_.frozen)};
+        .fixed = is_frozen(op.weight, settings_.frozen),
+        .workers = settings_.workers};
     program_.norms_.emplace_back(op, places, map(m).channels, lanes());
     map(m).norm = static_cast<int>(program_.norms_.size()) - 1;
     map(m).has_gradient |= program_.norms_.back().trains();

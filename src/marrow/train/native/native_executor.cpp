@@ -9,18 +9,19 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
-#include "marrow/engine/engine.h"
-#include "marrow/graph/passes/deploy.h"
+#include "marrow/train/native/average_engines.h"
 #include "marrow/train/native/output_losses.h"
 #include "marrow/train/native/program.h"
 #include "marrow/train/native/steps/input.h"
 #include "marrow/train/recipe/progress.h"
 #include "marrow/train/step/flat_optimizer.h"
 #include "marrow/train/step/flat_parameters.h"
+#include "marrow/train/step/workers.h"
 
 namespace marrow::train {
 namespace {
 
+using loss::WholeBatch;
 using native::LossOfOutputs;
 using native::OutputRange;
 using native::Program;
@@ -31,6 +32,21 @@ constexpr const char* kBfloat16 = "bf16";
 
 // Programs of the latest shapes are kept: rectangular batches and a varying size bring a few of them.
 constexpr size_t kMostPrograms = 8;
+
+// One black image without objects, in place of a batch without images.
+TrainingBatch blank_image(const TrainingBatch& batch, bool classifies) {
+  const auto with_one = [](const Tensor& tensor) {
+    if (!tensor.defined() || tensor.shape().empty()) return Tensor();
+    Shape shape = tensor.shape();
+    shape.front() = 1;
+    return Tensor(shape, tensor.dtype());
+  };
+  TrainingBatch blank = batch;
+  blank.images = with_one(batch.images);
+  if (classifies) blank.targets = with_one(batch.targets);
+  if (batch.overlapping) blank.masks = with_one(batch.masks);
+  return blank;
+}
 
 // A range of a tensor (N, C, H, W) or (N, C).
 loss::MapView<const float> view_of(const Tensor& tensor, int begin, int end) {
@@ -55,27 +71,21 @@ class NativeExecutor final : public TrainingExecutor {
         parameters_(graph, settings.frozen),
         optimizer_(parameters_, settings.groups, settings.optimizer, settings.beta1),
         loss_(native::loss_of(graph_, settings.objective)) {
+    if (settings.workers != nullptr) gradient_sum_.emplace(parameters_, *settings.workers);
     load(start);
   }
 
-  std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
-                                 double loss_scale) override {
+  std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place, double loss_scale,
+                                 Then then) override {
+    if (lacks_images(batch)) return accumulate_without_images(batch, place, then);
     Program& program = program_for(batch);
     loss_->check(batch, program.images().front());
     program.forward(inputs_of(batch), place, version_);
-    if (!has_gradients_) {
-      std::ranges::fill(parameters_.all_gradients(), 0.0F);
-      for (const std::string& name : program.trained()) parameters_.set_has_gradient(name);
-      has_gradients_ = true;
-    }
-    std::vector<loss::MapView<const float>> outputs;
-    std::vector<loss::MapView<float>> gradients;
-    for (size_t i = 0; i < program.outputs(); ++i) {
-      outputs.push_back(program.output(i));
-      gradients.push_back(program.output_gradient(i));
-    }
-    std::vector<double> terms = (*loss_)({outputs, gradients, loss_scale, place.epoch, pool_}, batch);
-    if (std::ranges::all_of(terms, [](double term) { return std::isfinite(term); })) program.backward();
+    begin_gradients(program);
+    const WholeBatch whole = whole_batch(batch);
+    std::vector<double> terms = run_loss(program, batch, place, loss_scale, whole);
+    add_up(terms, batch);
+    if (all_finite(terms)) program.backward(reducing(program, then));
     return terms;
   }
 
@@ -84,6 +94,8 @@ class NativeExecutor final : public TrainingExecutor {
   }
 
   void update(const IterationSettings& settings) override {
+    if (settings_.workers != nullptr && !settings_.workers->settings().sync_batch_norm)
+      settings_.workers->average_statistics(parameters_, settings_.frozen);
     optimizer_.update(settings, pool_);
     weights_changed();
     drop_gradients();
@@ -103,20 +115,27 @@ class NativeExecutor final : public TrainingExecutor {
   }
 
   Evaluation evaluate_average(const TrainingBatch& batch, std::span<const Value> targets) override {
+    Evaluation evaluation;
+    const WholeBatch whole = whole_batch(batch);
+    evaluation.all_images = whole.images(batch.images.dim(0));
+    if (lacks_images(batch)) {
+      evaluation.losses = losses_without_images(batch, whole);
+      return evaluation;
+    }
     const std::vector<OutputRange> ranges = loss_->ranges();
     std::vector<Value> wanted(targets.begin(), targets.end());
     for (const OutputRange& range : ranges)
       if (std::ranges::find(wanted, range.value) == wanted.end()) wanted.push_back(range.value);
     engine::Engine& engine = engine_for(batch.images.shape(), wanted);
     engine.run(native::ready_images(input(), batch.images));
-    Evaluation evaluation;
     for (size_t i = 0; i < targets.size(); ++i) evaluation.outputs.push_back(engine.output(i).clone());
     std::vector<loss::MapView<const float>> outputs;
     for (const OutputRange& range : ranges) {
       const auto place = static_cast<size_t>(std::ranges::find(wanted, range.value) - wanted.begin());
       outputs.push_back(view_of(engine.output(place), range.begin, range.end));
     }
-    evaluation.losses = (*loss_)({outputs, {}, 1, 0, pool_}, batch);
+    evaluation.losses = (*loss_)({outputs, {}, 1, 0, pool_, whole}, batch);
+    add_up(evaluation.losses, batch);
     return evaluation;
   }
 
@@ -136,6 +155,7 @@ class NativeExecutor final : public TrainingExecutor {
                      .steps = state.optimizer_steps,
                      .momentum_product = state.momentum_product,
                      .average_updates = state.average_updates});
+    if (settings_.workers != nullptr) share_state();
     weights_changed();
     drop_gradients();
   }
@@ -146,6 +166,22 @@ class NativeExecutor final : public TrainingExecutor {
   }
 
   std::string first_non_finite(const TrainingBatch& batch, const TrainingPlace& place) override {
+    // All workers go through the whole program, whatever they find before it.
+    if (lacks_images(batch)) {
+      program_for(blank_image(batch, classifies())).forward_without_images(false);
+      return {};
+    }
+    const std::string in_program = program_for(batch).first_non_finite(inputs_of(batch), place, version_);
+    const std::string before = first_non_finite_before(batch);
+    return before.empty() ? in_program : before;
+  }
+  std::string non_finite_parameter() const override { return parameters_.non_finite_parameter(); }
+  std::string non_finite_gradient() const override { return parameters_.non_finite_gradient(); }
+
+  int64_t bytes_in_use() const override { return resident_bytes(); }
+
+ private:
+  std::string first_non_finite_before(const TrainingBatch& batch) {
     const auto is_finite = [](std::span<const float> values) {
       return std::ranges::all_of(values, [](float x) { return std::isfinite(x); });
     };
@@ -159,20 +195,99 @@ class NativeExecutor final : public TrainingExecutor {
     for (const FlatParameters::Entry& entry : parameters_.entries())
       if (entry.role != ParameterRole::kRunningMean && entry.role != ParameterRole::kRunningVar)
         if (!is_finite(parameters_.value(entry.name))) return fmt::format("parameter '{}'", entry.name);
-    return program_for(batch).first_non_finite(inputs_of(batch), place, version_);
+    return {};
   }
-  std::string non_finite_parameter() const override { return parameters_.non_finite_parameter(); }
-  std::string non_finite_gradient() const override { return parameters_.non_finite_gradient(); }
 
-  int64_t bytes_in_use() const override { return resident_bytes(); }
+  static bool all_finite(std::span<const double> terms) {
+    return std::ranges::all_of(terms, [](double term) { return std::isfinite(term); });
+  }
 
- private:
-  // The averaged weights, collapsed into their deploy form, compiled for the shapes that came.
-  struct Average {
-    std::vector<Value> targets;
-    passes::GraphWithWeights network;
-    std::deque<std::pair<Shape, engine::Engine>> engines;
-  };
+  void begin_gradients(const Program& program) {
+    if (has_gradients_) return;
+    std::ranges::fill(parameters_.all_gradients(), 0.0F);
+    for (const Program::Trained& trained : program.trained()) parameters_.set_has_gradient(trained.name);
+    has_gradients_ = true;
+  }
+
+  std::vector<double> run_loss(Program& program, const TrainingBatch& batch, const TrainingPlace& place,
+                               double loss_scale, const WholeBatch& whole) {
+    std::vector<loss::MapView<const float>> outputs;
+    std::vector<loss::MapView<float>> gradients;
+    for (size_t i = 0; i < program.outputs(); ++i) {
+      outputs.push_back(program.output(i));
+      gradients.push_back(program.output_gradient(i));
+    }
+    return (*loss_)({outputs, gradients, loss_scale, place.epoch, pool_, whole}, batch);
+  }
+
+  bool classifies() const { return std::holds_alternative<ClassificationObjective>(settings_.objective); }
+  bool is_shared(const TrainingBatch& batch) const { return settings_.workers != nullptr && batch.is_part; }
+  bool lacks_images(const TrainingBatch& batch) const {
+    return is_shared(batch) && images_of(batch).front() == 0;
+  }
+  WholeBatch whole_batch(const TrainingBatch& batch) const {
+    return is_shared(batch) ? settings_.workers->whole_batch(images_of(batch).front()) : WholeBatch();
+  }
+  // Over all workers.
+  void add_up(std::span<double> terms, const TrainingBatch& batch) const {
+    if (is_shared(batch)) settings_.workers->communicator().sum(terms);
+  }
+
+  // What tells the sum of the gradients how far the pass is; nothing where no sum is wanted.
+  std::function<void(size_t)> reducing(const Program& program, Then then) {
+    if (!gradient_sum_ || then != Then::kUpdate) return {};
+    std::vector<GradientSum::Completion> completions;
+    for (const auto& [name, step] : program.trained())
+      completions.push_back({parameters_.index_of(name), step});
+    gradient_sum_->begin(completions);
+    return [this](size_t step) {
+      gradient_sum_->reached(step);
+      if (step == 0) gradient_sum_->finish();
+    };
+  }
+
+  // The part of a worker that has none of the batch's images: zeros, and what the others wait for.
+  std::vector<double> accumulate_without_images(const TrainingBatch& batch, const TrainingPlace& place,
+                                                Then then) {
+    const TrainingBatch blank = blank_image(batch, classifies());
+    Program& program = program_for(blank);
+    program.forward_without_images(true);
+    begin_gradients(program);
+    const WholeBatch whole = whole_batch(batch);
+    std::vector<double> terms = run_loss(program, blank, place, 1, whole);
+    std::ranges::fill(terms, 0);
+    add_up(terms, batch);
+    if (all_finite(terms)) {
+      std::function<void(size_t)> reached = reducing(program, then);
+      program.backward_without_images(reached ? reached : [](size_t) {});
+    }
+    return terms;
+  }
+
+  // Of all the others.
+  std::vector<double> losses_without_images(const TrainingBatch& batch, const WholeBatch& whole) {
+    const TrainingBatch blank = blank_image(batch, classifies());
+    Program& program = program_for(blank);
+    program.clear_outputs();
+    std::vector<double> losses = run_loss(program, blank, {}, 1, whole);
+    std::ranges::fill(losses, 0);
+    add_up(losses, batch);
+    return losses;
+  }
+
+  // The first worker's state on all.
+  void share_state() {
+    std::vector<std::span<float>> buffers = {parameters_.all_weights(), parameters_.all_average()};
+    for (const std::span<float> moments : optimizer_.all_moments()) buffers.push_back(moments);
+    const FlatOptimizer::State optimizer = optimizer_.state();
+    std::string rest =
+        fmt::format("{} {} {}", optimizer.steps, optimizer.momentum_product, optimizer.average_updates);
+    for (const auto& [name, tensor] : optimizer.tensors) rest += " " + name;
+    for (const Parameter& parameter : graph_.parameters)
+      if (parameter.role == ParameterRole::kCounter)
+        rest += fmt::format(" {}", parameters_.counter(parameter.name));
+    settings_.workers->share(buffers, std::as_bytes(std::span(rest)));
+  }
 
   const Input& input() const { return std::get<Input>(graph_.nodes.front().operation); }
 
@@ -181,13 +296,22 @@ class NativeExecutor final : public TrainingExecutor {
     average_.reset();
   }
 
+  Workers* syncing_workers() const {
+    const bool syncs = settings_.workers != nullptr && settings_.workers->settings().sync_batch_norm;
+    return syncs ? settings_.workers : nullptr;
+  }
+
   std::span<const Tensor> inputs_of(const TrainingBatch& batch) const {
     if (settings_.given.empty()) return {&batch.images, 1};
     return batch.features.maps;
   }
 
+  const Shape& images_of(const TrainingBatch& batch) const {
+    return settings_.given.empty() ? batch.images.shape() : batch.features.images;
+  }
+
   Program& program_for(const TrainingBatch& batch) {
-    const Shape& images = settings_.given.empty() ? batch.images.shape() : batch.features.images;
+    const Shape& images = images_of(batch);
     const auto known = std::ranges::find_if(programs_, [&](const auto& p) { return p->images() == images; });
     if (known != programs_.end()) {
       std::rotate(programs_.begin(), known, known + 1);
@@ -200,32 +324,16 @@ class NativeExecutor final : public TrainingExecutor {
                                                           .frozen = settings_.frozen,
                                                           .given = settings_.given,
                                                           .bfloat16 = settings_.precision == kBfloat16,
-                                                          .apart = loss_->apart()},
+                                                          .apart = loss_->apart(),
+                                                          .workers = syncing_workers()},
                                   parameters_, native::kernels_of(level_), workspace_, pool_));
     return *programs_.front();
   }
 
-  engine::Engine& engine_for(const Shape& images, std::span<const Value> targets) {
-    if (!average_ || !std::ranges::equal(average_->targets, targets)) {
-      Graph graph = graph_;
-      graph.taps.clear();
-      graph.outputs.clear();
-      for (const Value target : targets)
-        graph.outputs.push_back({fmt::format("target{}", graph.outputs.size()), target});
-      average_.emplace(
-          Average{{targets.begin(), targets.end()},
-                  passes::deploy({std::move(graph), parameters_.average()}, {.threads = pool_.threads()}),
-                  {}});
-    }
-    for (auto& [shape, engine] : average_->engines)
-      if (shape == images) return engine;
-    engine::EngineOptions options;
-    options.threads = pool_.threads();
-    options.deploy = false;
-    if (average_->engines.size() == kMostPrograms) average_->engines.pop_front();
-    average_->engines.emplace_back(
-        images, engine::Engine(average_->network.graph, average_->network.weights, images, {}, options));
-    return average_->engines.back().second;
+  engine::Engine& engine_for(const Shape& images, const std::vector<Value>& targets) {
+    if (!average_ || average_->targets() != targets)
+      average_.emplace(graph_, parameters_.average(), targets, pool_.threads());
+    return average_->of(images);
   }
 
   Graph graph_;
@@ -239,7 +347,8 @@ class NativeExecutor final : public TrainingExecutor {
   std::deque<std::unique_ptr<Program>> programs_;  // the latest first
   int64_t version_ = 0;                            // of the weights
   bool has_gradients_ = false;
-  std::optional<Average> average_;
+  std::optional<GradientSum> gradient_sum_;  // with other workers
+  std::optional<native::AverageEngines> average_;
 };
 
 bool multiplies_bfloat16() {

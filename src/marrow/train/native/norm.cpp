@@ -57,7 +57,41 @@ void Norm::begin() {
     set_scale(c, places_.running_mean[c], 1 / std::sqrt(double{places_.running_var[c]} + eps_));
 }
 
+// Sums about the running mean, which is the same for all and not far from the batch's: of the values' number,
+// of them, and of their squares.
+Moments Norm::over_all_workers(const Moments& own) const {
+  std::vector<double> sums(1 + 2 * channels_, 0);
+  sums[0] = own.count;
+  for (size_t c = 0; c < channels_ && own.count > 0; ++c) {
+    const double mean = own.mean[c] - places_.running_mean[c];
+    sums[1 + c] = own.count * mean;
+    sums[1 + channels_ + c] = own.squares[c] + own.count * mean * mean;
+  }
+  places_.workers->communicator().sum(sums);
+  Moments all;
+  all.reset(channels_);
+  all.count = sums[0];
+  for (size_t c = 0; c < channels_; ++c) {
+    const double mean = sums[1 + c] / all.count;
+    all.mean[c] = places_.running_mean[c] + mean;
+    const double squares = sums[1 + channels_ + c] - all.count * mean * mean;
+    all.squares[c] = squares < 0 ? 0 : squares;  // NaN stays
+  }
+  return all;
+}
+
 void Norm::settle(const Moments& moments, bool moves) {
+  if (places_.workers == nullptr)
+    settle_by(moments, moves);
+  else
+    settle_by(over_all_workers(moments), moves);
+}
+
+void Norm::settle_without_images(bool moves) {
+  if (!identity_ && !places_.fixed && places_.workers != nullptr) settle({}, moves);
+}
+
+void Norm::settle_by(const Moments& moments, bool moves) {
   count_ = moments.count;
   if (moves && places_.counter != nullptr) ++*places_.counter;
   for (size_t c = 0; c < channels_; ++c) {
@@ -87,18 +121,26 @@ void Norm::add_sums(int64_t block, int lanes, const double* sums, const double* 
 }
 
 void Norm::settle_gradient() {
+  // Sums over dn, then over dn (y - mean).
+  std::vector<double> sums(2 * channels_);
   for (size_t c = 0; c < channels_; ++c) {
-    const double inverse = inverse_[c], gamma = places_.gamma.value[c];
     // Kernels subtract the mean as a float.
     const double along = products_[c] - (mean_[c] - double{centre_[c]}) * sums_[c];
-    if (places_.gamma.gradient != nullptr) places_.gamma.gradient[c] += static_cast<float>(along * inverse);
+    if (places_.gamma.gradient != nullptr)
+      places_.gamma.gradient[c] += static_cast<float>(along * inverse_[c]);
     if (places_.beta.gradient != nullptr) places_.beta.gradient[c] += static_cast<float>(sums_[c]);
+    sums[c] = sums_[c];
+    sums[channels_ + c] = along;
+  }
+  if (places_.workers != nullptr && !places_.fixed) places_.workers->communicator().sum(sums);
+  for (size_t c = 0; c < channels_; ++c) {
+    const double inverse = inverse_[c], gamma = places_.gamma.value[c];
     factor_[c] = static_cast<float>(gamma * inverse);
     if (places_.fixed) continue;
-    const double slope = -gamma * inverse * inverse * inverse * along / count_;
+    const double slope = -gamma * inverse * inverse * inverse * sums[channels_ + c] / count_;
     slope_[c] = static_cast<float>(slope);
     offset_[c] =
-        static_cast<float>(-gamma * inverse * sums_[c] / count_ + slope * (double{centre_[c]} - mean_[c]));
+        static_cast<float>(-gamma * inverse * sums[c] / count_ + slope * (double{centre_[c]} - mean_[c]));
   }
 }
 

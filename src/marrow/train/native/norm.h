@@ -3,7 +3,9 @@
 //   n = gamma (y - mean) / sqrt(var + eps) + beta = scale y + shift
 //   dy = gamma r (dn - sum(dn) / m - (y - mean) r^2 sum(dn (y - mean)) / m),   r = 1 / sqrt(var + eps)
 //      = factor dn + slope (y - centre) + offset
-// over the m values of a channel in the batch. Source: Ioffe and Szegedy 2015, algorithm 1.
+// over the m values of a channel in the batch. Source: Ioffe and Szegedy 2015, algorithm 1. With other
+// workers the batch is that of all: the moments and both sums are added up over them, the gradients of gamma
+// and beta are this worker's share.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +13,7 @@
 
 #include "marrow/base/tensor.h"
 #include "marrow/graph/operation.h"
+#include "marrow/train/step/workers.h"
 
 namespace marrow::train::native {
 
@@ -25,6 +28,7 @@ struct NormPlaces {
   float *running_mean = nullptr, *running_var = nullptr;
   int64_t* counter = nullptr;  // may be absent
   bool fixed = false;          // normalises by the running statistics
+  Workers* workers = nullptr;  // whose batches count, too
 };
 
 // Mean and squared deviations of so many values, a channel.
@@ -49,8 +53,10 @@ class Norm {
 
   // Before the forward pass; a norm that is fixed is settled by it.
   void begin();
-  // By the moments of the whole batch. `moves`: the running statistics, too.
+  // By the moments of all images at hand, and of the other workers'. `moves`: the running statistics, too.
   void settle(const Moments& moments, bool moves);
+  // Where there are no images at hand: the part of one who has none in the other workers' sums.
+  void settle_without_images(bool moves);
 
   struct Lanes {
     const float *scale, *shift, *centre;
@@ -66,6 +72,8 @@ class Norm {
 
  private:
   void set_scale(size_t channel, double mean, double inverse);
+  Moments over_all_workers(const Moments& own) const;
+  void settle_by(const Moments& moments, bool moves);
 
   double eps_ = 0, momentum_ = 0;
   NormPlaces places_;

@@ -32,7 +32,8 @@ struct LossLevels {
             .ignored = batch.ignored,
             .gradients = gradients,
             .loss_scale = all.scale,
-            .pool = &all.pool};
+            .pool = &all.pool,
+            .whole = all.whole};
   }
 };
 
@@ -40,7 +41,8 @@ struct LossLevels {
 template <class Terms>
 std::vector<double> shown(const Terms& terms, const LossMaps& maps) {
   std::vector<double> values;
-  for (const double term : terms) values.push_back(term / static_cast<double>(maps.outputs[0].images));
+  const auto images = static_cast<double>(maps.whole.images(maps.outputs[0].images));
+  for (const double term : terms) values.push_back(term / images);
   return values;
 }
 
@@ -195,7 +197,8 @@ class OfClassification final : public LossOfOutputs {
   }
   std::vector<double> operator()(const LossMaps& maps, const TrainingBatch& batch) const override {
     return {loss::soft_cross_entropy(maps.outputs[0], batch.targets,
-                                     maps.gradients.empty() ? nullptr : maps.gradients.data(), maps.scale)};
+                                     maps.gradients.empty() ? nullptr : maps.gradients.data(), maps.scale,
+                                     maps.whole)};
   }
 
  private:

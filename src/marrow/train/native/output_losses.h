@@ -20,6 +20,7 @@ struct LossMaps {
   double scale = 1;                                     // of the gradients
   int64_t epoch = 0;
   cpu::ThreadPool& pool;
+  loss::WholeBatch whole = {};
 };
 
 class LossOfOutputs {
@@ -30,7 +31,8 @@ class LossOfOutputs {
   virtual std::vector<Value> apart() const { return {}; }
   // Throws Error{kShape} where the targets do not fit so many images or the graph.
   virtual void check(const TrainingBatch& batch, int64_t images) const = 0;
-  // The terms as they are shown. Writes the gradients of all ranges, where there are any.
+  // The terms as they are shown, this part's share of them. Writes the gradients of all ranges, where there
+  // are any.
   virtual std::vector<double> operator()(const LossMaps& maps, const TrainingBatch& batch) const = 0;
 };
 

@@ -145,7 +145,7 @@ void Program::run_forward(const Run& run, const AfterStep& after) {
   for (Norm& norm : norms_) norm.begin();
   for (size_t i = 0; i < steps_.size(); ++i) {
     steps_[i]->forward(run);
-    if (!after(i + 1)) return;
+    after(i + 1);
   }
 }
 
@@ -154,7 +154,7 @@ void Program::forward(std::span<const Tensor> inputs, const TrainingPlace& place
   place_ = place;
   version_ = version;
   bind();
-  run_forward(run_of(inputs, place, version, true), [](size_t) { return true; });
+  run_forward(run_of(inputs, place, version, true), [](size_t) {});
 }
 
 void Program::step_back(const Run& run, size_t step) {
@@ -183,11 +183,38 @@ void Program::clear_spare_lanes() {
   }
 }
 
-void Program::backward() {
+void Program::backward(const std::function<void(size_t)>& reached) {
   clear_spare_lanes();
   const Run run = run_of({}, place_, version_, false);
-  for (size_t i = steps_.size(); i-- > 0;)
+  for (size_t i = steps_.size(); i-- > 0;) {
     if (travels_back(*steps_[i])) step_back(run, i);
+    if (reached) reached(i);
+  }
+}
+
+Norm& Program::norm_of(const Step& step) {
+  return norms_[static_cast<size_t>(maps_[static_cast<size_t>(step.output)].norm)];
+}
+
+void Program::forward_without_images(bool moves_statistics) {
+  for (Norm& norm : norms_) norm.begin();
+  for (const StepPtr& step : steps_) norm_of(*step).settle_without_images(moves_statistics);
+  clear_outputs();
+}
+
+void Program::clear_outputs() {
+  bind();
+  for (const int output : outputs_) {
+    const Map& map = maps_[static_cast<size_t>(output)];
+    std::fill_n(map.value, map.floats(kernels_.lanes), 0.0F);
+  }
+}
+
+void Program::backward_without_images(const std::function<void(size_t)>& reached) {
+  for (size_t i = steps_.size(); i-- > 0;) {
+    if (travels_back(*steps_[i])) norm_of(*steps_[i]).settle_gradient();
+    reached(i);
+  }
 }
 
 std::vector<StepTime> Program::time_steps(const Tensor& images, int64_t version, int repeats) {
@@ -201,7 +228,6 @@ std::vector<StepTime> Program::time_steps(const Tensor& images, int64_t version,
     run_forward(run, [&](size_t done) {
       times[done - 1].forward_ms = std::min(times[done - 1].forward_ms, clock.seconds() * 1e3);
       clock = {};
-      return true;
     });
     for (size_t i = steps_.size(); i-- > 0;) {
       if (!travels_back(*steps_[i])) continue;
@@ -266,10 +292,10 @@ std::string Program::first_non_finite(std::span<const Tensor> inputs, const Trai
   const Run run = run_of(inputs, place, version, false);
   std::string found;
   size_t next = 0;
+  // To the end in any case: other workers may wait for all of it.
   run_forward(run, [&](size_t done) {
     for (; next < checks_.size() && checks_[next].after <= done && found.empty(); ++next)
       if (!is_finite(run, checks_[next])) found = checks_[next].name;
-    return found.empty();
   });
   return found;
 }

@@ -2,6 +2,7 @@
 // the memory that their maps take.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct ProgramSettings {
   // Stores every value and makes nothing again: for tests of what is made again.
   bool stores_all = false;
   bool input_gradient = false;  // that of the images is wanted, too
+  Workers* workers = nullptr;   // whose batches count in batch norms, too
 };
 
 // Memory that programs take turns in: of the largest of them.
@@ -60,7 +62,13 @@ class Program {
   void forward(std::span<const Tensor> inputs, const TrainingPlace& place, int64_t version);
   // From the gradients of all outputs, whose lanes beyond the last channel may hold anything. Adds to those
   // of the parameters.
-  void backward();
+  // `reached` is told every step that it has been through, from the last one down.
+  void backward(const std::function<void(size_t step)>& reached = {});
+  // The part of a worker without images in what the others compute, whose programs are as this one but for
+  // the number of images. The outputs become zeros.
+  void forward_without_images(bool moves_statistics);
+  void backward_without_images(const std::function<void(size_t step)>& reached);
+  void clear_outputs();
 
   size_t outputs() const { return outputs_.size(); }
   // One of them after forward(), and where its gradient goes.
@@ -78,8 +86,12 @@ class Program {
   // Times every step of `repeats` training steps; the outputs' gradients are what was left there.
   std::vector<StepTime> time_steps(const Tensor& images, int64_t version, int repeats);
 
-  // Parameters whose gradient a backward pass adds to.
-  const std::vector<std::string>& trained() const { return trained_; }
+  // Parameters whose gradient a backward pass adds to, and the step after which it is complete.
+  struct Trained {
+    std::string name;
+    size_t step = 0;
+  };
+  const std::vector<Trained>& trained() const { return trained_; }
   const Shape& images() const { return images_; }
   int64_t arena_floats() const { return arena_floats_; }
 
@@ -108,6 +120,7 @@ class Program {
   template <class AfterStep>
   void run_forward(const Run& run, const AfterStep& after);
   bool is_finite(const Run& run, const Check& check) const;
+  Norm& norm_of(const Step& step);  // of its output
 
   Shape images_;
   const Kernels& kernels_;
@@ -119,7 +132,7 @@ class Program {
   std::vector<std::vector<Unwritten>> unwritten_;  // by step: gradients that no reader gives
   std::vector<int> inputs_, outputs_;              // maps
   std::vector<Check> checks_;
-  std::vector<std::string> trained_;
+  std::vector<Trained> trained_;
   int64_t arena_floats_ = 0, shared_floats_ = 0, scratch_floats_ = 0;
   TrainingPlace place_;
   int64_t version_ = 0;

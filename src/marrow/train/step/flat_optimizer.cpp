@@ -270,6 +270,12 @@ FlatOptimizer::State FlatOptimizer::state() const {
   return state;
 }
 
+std::vector<std::span<float>> FlatOptimizer::all_moments() {
+  std::vector<std::span<float>> all = {first_.values()};
+  if (second_.defined()) all.push_back(second_.values());
+  return all;
+}
+
 void FlatOptimizer::load(const State& state) {
   const std::vector<FlatParameters::Entry>& entries = parameters_.entries();
   const auto entry_of = [&](std::string_view name) {  // entries.size(): none

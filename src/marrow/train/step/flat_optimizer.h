@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ class FlatOptimizer {
   // Throws Error{kModel}, with nothing changed, naming a tensor that is of no parameter or slot, or of
   // another shape.
   void load(const State& state);
+  // The moments that `state` has the tensors of, whole buffers.
+  std::vector<std::span<float>> all_moments();
 
  private:
   // Beside an entry of the parameters.

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "marrow/distributed/communicator.h"
 #include "marrow/graph/graph.h"
 #include "marrow/graph/training_mode.h"
 #include "marrow/loss/options.h"
@@ -43,6 +44,8 @@ struct TrainingBatch {
   bool overlapping = true;
   Tensor keypoints = {};   // poses: as loss::PoseLossInput has them
   Features features = {};  // where the executor has values that are given; `images` is not read then
+  // The other workers of ExecutorSettings have the rest of the batch. These may be no images then.
+  bool is_part = false;
 };
 
 // What is minimised.
@@ -59,6 +62,8 @@ struct DualObjective {
 using Objective = std::variant<loss::DetectionLossOptions, ClassificationObjective, SegmentObjective,
                                loss::PoseLossOptions, loss::TurnedLossOptions, DualObjective>;
 
+class Workers;  // step/workers.h
+
 struct ExecutorSettings {
   Objective objective;
   std::vector<ParameterGroup> groups;
@@ -73,6 +78,7 @@ struct ExecutorSettings {
   std::string device = "cpu";
   std::string precision = "float32";  // of products: "float32", "bf16" or "fp16"
   int threads = 0;                    // 0: all
+  Workers* workers = nullptr;         // outlive the executor; none: it is alone
 };
 
 // All of an executor between two steps, with no gradient pending. Copies.
@@ -93,9 +99,11 @@ class TrainingExecutor {
   // Forward in training mode, loss, and backward; adds to the gradients, times `loss_scale`. Returns the
   // loss's terms as they are shown: without `loss_scale`, and without the batch size that detection
   // multiplies them by before it differentiates. They may not be finite, and then the gradients are useless.
-  // Throws Error{kShape} for a batch that does not fit.
+  // With other workers the terms are those of the whole batch; the gradients are added up over the workers
+  // when an update is to follow, and only then. Throws Error{kShape} for a batch that does not fit.
+  enum class Then { kAccumulate, kUpdate };
   virtual std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
-                                         double loss_scale = 1) = 0;
+                                         double loss_scale = 1, Then then = Then::kUpdate) = 0;
 
   // Scales the gradients by `factor` first, then down to a global norm of `max_norm` where it is above that;
   // returns the norm in between. Where it is not finite the gradients are useless, and update() must not
@@ -111,13 +119,16 @@ class TrainingExecutor {
   // In evaluation mode, by the averaged weights. The loss comes with the outputs, since one forward has both
   // and what the loss reads need not leave the executor.
   struct Evaluation {
-    std::vector<Tensor> outputs;  // one a target, float32
-    std::vector<double> losses;   // of the batch, as accumulate() returns them
+    std::vector<Tensor> outputs;  // one a target, float32; of the images at hand
+    std::vector<double> losses;   // of the whole batch, as accumulate() returns them
+    int64_t all_images = 0;       // of the whole batch
   };
   virtual Evaluation evaluate_average(const TrainingBatch& batch, std::span<const Value> targets) = 0;
 
   virtual ExecutorState state() const = 0;
-  // Throws Error{kModel} naming what is missing, of another shape, or of no parameter. Drops gradients.
+  // Throws Error{kModel} naming what is missing, of another shape, or of no parameter. Drops gradients. With
+  // other workers the first one's numbers become everyone's, and Error{kModel} names one whose state is
+  // another.
   virtual void load(const ExecutorState& state) = 0;
   // VanillaNet's slope, in the weights and in their average.
   virtual void set_scalar(std::string_view name, double value) = 0;
@@ -141,6 +152,10 @@ struct TrainingBackend {
   std::string precision = "float32";  // as in ExecutorSettings
   int threads = 1;
   MakeExecutor make_executor;
+  // To the other workers of a run; outlives it. None: it is alone.
+  distributed::Communicator* communicator = nullptr;
+  std::string program =
+      {};  // what workers must have in common, for a person: its version, the kind of processor
 };
 
 // From a run's options, of which it reads `device`, `amp`, `threads` and what else concerns only how a step

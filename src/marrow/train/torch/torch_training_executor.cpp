@@ -83,7 +83,7 @@ TorchTrainingExecutor::Loss TorchTrainingExecutor::loss_of(std::span<const torch
 }
 
 std::vector<double> TorchTrainingExecutor::accumulate(const TrainingBatch& batch, const TrainingPlace& place,
-                                                      double loss_scale) {
+                                                      double loss_scale, Then) {
   const Loss loss = loss_of(trained_.train(on_device(batch.images), outputs_, place), batch);
   for (const double term : loss.terms)
     if (!std::isfinite(term)) return loss.terms;
@@ -112,6 +112,7 @@ TrainingExecutor::Evaluation TorchTrainingExecutor::evaluate_average(const Train
   wanted.insert(wanted.end(), outputs_.begin(), outputs_.end());
   const std::vector<torch::Tensor> results = average_.evaluate(on_device(batch.images), wanted);
   Evaluation evaluation;
+  evaluation.all_images = batch.images.dim(0);
   for (size_t i = 0; i < targets.size(); ++i)
     evaluation.outputs.push_back(from_torch(results[i].to(torch::kFloat32)));
   evaluation.losses = loss_of(std::span(results).subspan(targets.size()), batch).terms;

@@ -21,7 +21,7 @@ class TorchTrainingExecutor : public TrainingExecutor {
                         bool channels_last = false);
 
   std::vector<double> accumulate(const TrainingBatch& batch, const TrainingPlace& place,
-                                 double loss_scale = 1) override;
+                                 double loss_scale = 1, Then then = Then::kUpdate) override;
   double clip_gradients(double max_norm, double factor) override;
   void update(const IterationSettings& settings) override;
   void drop_gradients() override;

@@ -1,0 +1,32 @@
+// The averaged weights of a training as the inference engine runs them: in their deploy form, compiled for
+// the shapes that come.
+#pragma once
+
+#include <deque>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "marrow/engine/engine.h"
+#include "marrow/graph/graph.h"
+#include "marrow/graph/passes/deploy.h"
+
+namespace marrow::train::native {
+
+class AverageEngines {
+ public:
+  // `targets` become the outputs.
+  AverageEngines(Graph graph, Weights average, std::vector<Value> targets, int threads);
+
+  const std::vector<Value>& targets() const { return targets_; }
+  // Valid until the next call. Those of the latest shapes are kept.
+  engine::Engine& of(const Shape& images);
+
+ private:
+  std::vector<Value> targets_;
+  int threads_;
+  passes::GraphWithWeights network_;
+  std::deque<std::pair<Shape, engine::Engine>> engines_;
+};
+
+}  // namespace marrow::train::native
