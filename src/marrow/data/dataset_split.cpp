@@ -81,7 +81,7 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
   if (!scan) {
     if (!listed) reader->list();
     scan = scan_split(*reader, options.threads, options.progress);
-    if (options.use_cache) keep(places, key, *scan, note);
+    if (options.use_cache && options.keep_cache) keep(places, key, *scan, note);
   }
   SplitLabels result = labels_of(std::move(*scan));
   result.cache_note = std::move(note);

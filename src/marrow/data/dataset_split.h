@@ -38,6 +38,7 @@ struct SplitLabels {
 struct LoadOptions {
   int threads = 0;  // 0: all that the process may use
   bool use_cache = true;
+  bool keep_cache = true;        // write one where there is none that fits
   bool require_outlines = true;  // where the dataset's task needs them, see task_labels.h
   // Called now and then from one of the threads with the images done and the number of all.
   std::function<void(int64_t done, int64_t total)> progress;

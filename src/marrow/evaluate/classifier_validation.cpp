@@ -30,7 +30,8 @@ loader::ClassificationLoaderOptions validation_loader_options(const InputFormat&
 
 ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, std::vector<std::string> names,
                                          const std::vector<int>& class_of_data, const ScoreBatch& score,
-                                         const std::function<bool(int64_t)>& keep_going) {
+                                         const std::function<bool(int64_t)>& keep_going,
+                                         const std::function<void(std::span<double>)>& add_up) {
   const size_t classes = names.size();
   ClassifierValidation result{ClassificationValidator(std::move(names)), {}};
   int64_t batches = 0;
@@ -39,6 +40,7 @@ ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, s
     const std::optional<loader::ClassificationBatch> batch = loader.next();
     result.times.preprocess += clock.lap_milliseconds();
     if (!batch) break;
+    if (batch->index.empty() && add_up) score(*batch);
     if (const size_t count = batch->index.size(); count > 0) {
       const Tensor scores = score(*batch);
       result.times.inference += clock.lap_milliseconds();
@@ -56,6 +58,11 @@ ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, s
     if (keep_going && !keep_going(++batches)) break;
   }
   result.times = result.times.per_image(result.report.total().images);
+  if (add_up) {
+    std::vector<double> counts = result.report.counts();
+    add_up(counts);
+    result.report.set_counts(counts);
+  }
   return result;
 }
 

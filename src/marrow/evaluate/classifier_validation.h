@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,12 @@ using ScoreBatch = std::function<Tensor(const loader::ClassificationBatch& batch
 
 // Takes every batch that the loader has left. `names` are the network's classes; `class_of_data[c]` is the
 // network's class for class c of the data, and empty where both are the same. `keep_going`, asked after each
-// batch with the number done, may end it early. Throws Error{kShape} when scores do not fit the names.
+// batch with the number done, may end it early. `add_up` makes numbers their sums over the workers, each of
+// which takes its share of every batch; `score` gets batches without images then, too. Throws Error{kShape}
+// when scores do not fit the names.
 ClassifierValidation validate_classifier(loader::ClassificationLoader& loader, std::vector<std::string> names,
                                          const std::vector<int>& class_of_data, const ScoreBatch& score,
-                                         const std::function<bool(int64_t batches_done)>& keep_going = {});
+                                         const std::function<bool(int64_t batches_done)>& keep_going = {},
+                                         const std::function<void(std::span<double> counts)>& add_up = {});
 
 }  // namespace marrow::evaluate

@@ -7,6 +7,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
+#include "marrow/evaluate/sent_images.h"
 #include "marrow/image/network_input.h"
 #include "marrow/loader/augment/network_planes.h"
 #include "marrow/predict/join_tiles.h"
@@ -79,7 +80,7 @@ std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predicti
 std::vector<std::vector<detect::InputDetection>> add_task_images(
     const loader::DetectionBatch& batch, const BatchPredictions& predictions, const loader::ImageStore& store,
     const DetectorValidationOptions& options, const detect::NmsOptions& nms, cpu::ThreadPool& threads,
-    DetectionValidator& validator) {
+    const std::function<void(const ValidatedImage&)>& add) {
   const auto count = static_cast<int64_t>(batch.origin.size());
   std::vector<std::unique_ptr<TaskImage>> images(batch.origin.size());
   std::vector<std::optional<CocoOverlaps>> coco(images.size());
@@ -100,17 +101,17 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
   for (size_t i = 0; i < images.size(); ++i) {
     const loader::BatchImage& origin = batch.origin[i];
     const data::LabelledImage& labels = store.labels(origin.index);
-    validator.add({.file_name = labels.path.filename().string(),
-                   .picture = origin.original,
-                   .network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))},
-                   .ratio_pad = origin.ratio_pad(options.rules),
-                   .truth = images[i]->truth(),
-                   .detections = images[i]->detections(),
-                   .image_id = options.numbers.picture(labels.path),
-                   .overlap = images[i]->overlap(),
-                   .second_overlap = images[i]->second_overlap(),
-                   .coco = std::move(coco[i]),
-                   .fields = std::move(fields[i])});
+    add({.file_name = labels.path.filename().string(),
+         .picture = origin.original,
+         .network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))},
+         .ratio_pad = origin.ratio_pad(options.rules),
+         .truth = images[i]->truth(),
+         .detections = images[i]->detections(),
+         .image_id = options.numbers.picture(labels.path),
+         .overlap = images[i]->overlap(),
+         .second_overlap = images[i]->second_overlap(),
+         .coco = std::move(coco[i]),
+         .fields = std::move(fields[i])});
     detections.push_back(images[i]->detections());
   }
   return detections;
@@ -177,6 +178,14 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
                                                .rules = options.rules,
                                                .second = options.head.second(),
                                                .turned = options.head.turned()});
+  std::string sent;  // of this worker
+  int64_t number = 0;
+  const auto add = [&](const ValidatedImage& image) {
+    if (options.gather)
+      append_image(sent, number, image);
+    else
+      validator.add(image);
+  };
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
@@ -185,12 +194,14 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
     total.preprocess += clock.lap_milliseconds();
     if (!batch) break;
     const size_t count = batch->origin.size();
+    number = batch->number;
+    if (count == 0 && options.gather) predict(*batch);
     if (count > 0) {
       const BatchPredictions predictions = predict(*batch);
       total.inference += clock.lap_milliseconds();
       require_predictions(predictions.decoded, count, classes, options.head.decode.extra_channels);
       if (options.head.decode.extra != DetectExtra::kNone) {
-        const auto detections = add_task_images(*batch, predictions, store, options, nms, threads, validator);
+        const auto detections = add_task_images(*batch, predictions, store, options, nms, threads, add);
         total.postprocess += clock.lap_milliseconds();
         if (options.show) options.show(*batch, detections);
         images += static_cast<int64_t>(count);
@@ -203,14 +214,14 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
       for (size_t i = 0; i < count; ++i) {
         const loader::BatchImage& origin = batch->origin[i];
         const data::LabelledImage& labels = store.labels(origin.index);
-        validator.add({.file_name = labels.path.filename().string(),
-                       .picture = origin.original,
-                       .network = network,
-                       .ratio_pad = origin.ratio_pad(options.rules),
-                       .truth = truth[i],
-                       .detections = detections[i],
-                       .coco_truth = coco_truth(labels),
-                       .image_id = options.numbers.picture(labels.path)});
+        add({.file_name = labels.path.filename().string(),
+             .picture = origin.original,
+             .network = network,
+             .ratio_pad = origin.ratio_pad(options.rules),
+             .truth = truth[i],
+             .detections = detections[i],
+             .coco_truth = coco_truth(labels),
+             .image_id = options.numbers.picture(labels.path)});
       }
       total.postprocess += clock.lap_milliseconds();
       if (options.show) options.show(*batch, detections);
@@ -218,6 +229,8 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
     }
     if (keep_going && !keep_going(++batches)) break;
   }
+  if (options.gather)
+    visit_images(options.gather(sent), [&](const ValidatedImage& image) { validator.add(image); });
   return {validator.report(), options.predictions ? validator.predictions() : std::vector<CocoPrediction>(),
           total.per_image(images)};
 }

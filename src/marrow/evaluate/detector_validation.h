@@ -34,6 +34,10 @@ struct DetectorValidationOptions {
   std::function<void(const loader::DetectionBatch& batch,
                      std::span<const std::vector<detect::InputDetection>> detections)>
       show;
+  // With other workers, each of which takes its share of every batch: of the bytes that it is given by each,
+  // all on the first one, in order, and nothing on the others. The report is the first one's; those of the
+  // others are of no images.
+  std::function<std::vector<std::string>(const std::string& bytes)> gather = {};
 };
 
 struct DetectorValidation {
@@ -49,7 +53,8 @@ using PredictBatch = std::function<BatchPredictions(const loader::DetectionBatch
 // that is more.
 detect::NmsOptions suppression(const DetectorValidationOptions& options, const loader::ImageStore& store);
 
-// Takes every batch that the loader has left, an epoch of validation. `store` is the loader's. `keep_going`,
+// Takes every batch that the loader has left, an epoch of validation. With other workers `predict` gets
+// batches without images, too. `store` is the loader's. `keep_going`,
 // asked after each batch with the number done, may end it early; the report is of what was seen by then.
 // Throws Error{kShape} when predictions do not fit the names.
 DetectorValidation validate_detector(loader::DetectionLoader& loader, const loader::ImageStore& store,

@@ -96,8 +96,9 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
                        const OpenSplitOptions& options) {
   if (dataset.format == data::DatasetFormat::kFolders) return open_folders(dataset, split, options);
   const auto say = options.say ? options.say : [](const std::string&) {};
-  data::SplitLabels labels =
-      data::load_split(dataset, split, {.threads = options.threads, .use_cache = options.use_cache});
+  data::SplitLabels labels = data::load_split(
+      dataset, split,
+      {.threads = options.threads, .use_cache = options.use_cache, .keep_cache = options.keep_cache});
   say_problems(labels.problems, dataset, say);
   if (!labels.cache_note.empty()) say(fmt::format("{}: {}", split, labels.cache_note));
 

@@ -21,6 +21,7 @@ struct OpenSplitOptions {
   std::optional<ImageReading> reading = {};  // the model's; empty: the dataset's
   bool single_class = false;                 // every object becomes class 0
   bool use_cache = true;                     // of the labels, beside them
+  bool keep_cache = true;                    // write one where there is none that fits
   bool need_objects = false;  // throw Error{kFormat} for a split of boxes without any; otherwise it is said
   std::vector<int> class_map =
       {};                     // what each of the dataset's classes becomes (class_match.h); empty: itself

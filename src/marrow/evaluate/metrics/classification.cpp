@@ -51,6 +51,32 @@ void ClassificationValidator::add(std::span<const float> scores, int true_class)
   confusion_.add(static_cast<int>(guess), true_class);
 }
 
+std::vector<double> ClassificationValidator::counts() const {
+  std::vector<double> counts;
+  const auto add = [&](const ClassAccuracy& one) {
+    for (const int64_t count : {one.images, one.top1, one.top5}) counts.push_back(static_cast<double>(count));
+  };
+  add(total_);
+  for (const ClassAccuracy& one : classes_) add(one);
+  for (int guess = 0; guess < confusion_.size(); ++guess)
+    for (int truth = 0; truth < confusion_.size(); ++truth)
+      counts.push_back(static_cast<double>(confusion_.at(guess, truth)));
+  return counts;
+}
+
+void ClassificationValidator::set_counts(std::span<const double> counts) {
+  auto next = counts.begin();
+  const auto take = [&] { return static_cast<int64_t>(*next++); };
+  const auto set = [&](ClassAccuracy& one) {
+    for (int64_t* count : {&one.images, &one.top1, &one.top5}) *count = take();
+  };
+  set(total_);
+  for (ClassAccuracy& one : classes_) set(one);
+  confusion_ = ConfusionMatrix(confusion_.size());
+  for (int guess = 0; guess < confusion_.size(); ++guess)
+    for (int truth = 0; truth < confusion_.size(); ++truth) confusion_.add(guess, truth, take());
+}
+
 std::string ClassificationValidator::table(bool per_class) const {
   std::string text = fmt::format("{:>22}{:>11}{:>11}{:>11}\n", "classes", "images", "top1_acc", "top5_acc");
   text += line("all", total_.images, total_.top1_share(), total_.top5_share());

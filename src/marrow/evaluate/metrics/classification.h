@@ -35,6 +35,10 @@ class ClassificationValidator {
   // Throws Error{kShape} when there are not as many scores as names, or the class is not among them.
   void add(std::span<const float> scores, int true_class);
 
+  // All counts as numbers, to be added to those of other workers, who take other images.
+  std::vector<double> counts() const;
+  void set_counts(std::span<const double> counts);
+
   const std::vector<std::string>& names() const { return names_; }
   const ClassAccuracy& total() const { return total_; }
   const std::vector<ClassAccuracy>& classes() const { return classes_; }
