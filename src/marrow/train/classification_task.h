@@ -13,7 +13,8 @@ class ClassificationTask
   // `graph` is the model's; its input says how large images are and how validation cuts them. Its logits
   // are in the order of `names`, the classes of the data.
   ClassificationTask(const TrainOptions& options, const Graph& graph, std::vector<std::string> names,
-                     evaluate::OpenedSplit train, evaluate::OpenedSplit val);
+                     evaluate::OpenedSplit train, evaluate::OpenedSplit val,
+                     distributed::Communicator* communicator = nullptr);
 
   std::vector<std::string> loss_names() const override { return {"loss"}; }
   std::vector<std::string> result_columns() const override;

@@ -15,30 +15,27 @@
 
 namespace marrow::train {
 
-namespace {
-
-TrainingBatch training_batch(const loader::DetectionBatch& batch, bool overlapping) {
-  return {.images = batch.images,
-          .targets = batch.targets,
-          .ignored = batch.ignored,
-          .masks = batch.masks,
-          .overlapping = overlapping,
-          .keypoints = batch.keypoints};
-}
-
-}  // namespace
-
 DetectionTask::DetectionTask(const TrainOptions& options, DetectorKind kind, const InputFormat& format,
                              std::vector<std::string> names, int image_size, int stride,
                              evaluate::OpenedSplit train, evaluate::OpenedSplit val,
-                             std::unique_ptr<FeatureLoader> features)
-    : LoaderTask(options, std::move(names), std::move(train), std::move(val)),
+                             distributed::Communicator* communicator, std::unique_ptr<FeatureLoader> features)
+    : LoaderTask(options, std::move(names), std::move(train), std::move(val), communicator),
       image_size_(image_size),
       stride_(stride),
       kind_(std::move(kind)),
       format_(format),
       threads_(options.threads),
       features_(std::move(features)) {}
+
+TrainingBatch DetectionTask::training_batch(const loader::DetectionBatch& batch, bool overlapping) const {
+  return {.images = batch.images,
+          .targets = batch.targets,
+          .ignored = batch.ignored,
+          .masks = batch.masks,
+          .overlapping = overlapping,
+          .keypoints = batch.keypoints,
+          .is_part = share_.workers > 1};
+}
 
 std::vector<int64_t> DetectionTask::objects_of_classes() const {
   std::vector<int64_t> counts(names_.size(), 0);
@@ -113,7 +110,7 @@ Task::Batch DetectionTask::next() {
   Batch batch;
   batch.data = training_batch(*loaded, options_.overlap_mask);
   batch.place = place_of(*loaded);
-  batch.images = static_cast<int>(loaded->origin.size());
+  batch.images = static_cast<int>(whole_batch(loaded->number));
   batch.instances = loaded->targets.dim(0);
   batch.image_size = image_size_;
   if (const double share = multi_scale_share(options_); share > 0) {
@@ -127,16 +124,21 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                                          const std::function<bool()>& stop) {
   std::vector<double> loss_sums(kind_.loss_names().size(), 0);
   int64_t batches = 0;
+  // Tiles of an image are joined by whoever has all of them: each worker validates all images then.
+  const bool is_split = share_.workers > 1 && options_.tile == 0;
   evaluate::ValidationPlots* const plots = last && plots_ ? &plots_->validation() : nullptr;
   const auto predict = [&](const loader::DetectionBatch& batch) {
-    const TrainingExecutor::Evaluation found =
-        executor.evaluate_average(training_batch(batch, true), kind_.outputs());
+    TrainingBatch part = training_batch(batch, true);
+    part.is_part = is_split;
+    const TrainingExecutor::Evaluation found = executor.evaluate_average(part, kind_.outputs());
+    if (found.all_images == 0) return evaluate::BatchPredictions({});
     for (size_t i = 0; i < loss_sums.size(); ++i) loss_sums[i] += found.losses.at(i);
     ++batches;
+    if (found.outputs.empty()) return evaluate::BatchPredictions({});
     return evaluate::BatchPredictions(found.outputs.front(),
                                       found.outputs.size() > 1 ? found.outputs[1] : Tensor());
   };
-  const evaluate::DetectorValidationOptions how = {
+  evaluate::DetectorValidationOptions how = {
       .names = names_,
       .confidence =
           options_.conf ? static_cast<float>(*options_.conf) : evaluate::validation_confidence(kind_.head()),
@@ -151,6 +153,7 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                   std::span<const std::vector<detect::InputDetection>> boxes) {
         if (plots) plots->add(batch, boxes);
       }};
+  if (is_split) how.gather = [this](const std::string& bytes) { return communicator_->gather(bytes); };
   const auto keep_going = [&](int64_t) { return !stop(); };
   const auto measure = [&] {
     if (options_.tile > 0)
@@ -164,12 +167,14 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                                                  .workers = workers_,
                                                  .rectangular = true,
                                                  .stride = stride_,
-                                                 .masks = {.ratio = options_.mask_ratio}});
+                                                 .masks = {.ratio = options_.mask_ratio},
+                                                 .share = share_});
     return evaluate::validate_detector(loader, *val_.images, how, predict, threads_, keep_going);
   };
   const evaluate::DetectorValidation found = measure();
 
-  if (plots && !stop()) plots->finish(found.report);
+  const bool stopped = stop();  // asked on all workers
+  if (plots && !stopped) plots->finish(found.report);
   Validation validation;
   const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};

@@ -12,11 +12,12 @@ namespace marrow::train {
 class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::DetectionLoaderOptions> {
  public:
   // `kind` is of the model's graph, whose images have the `format`. They come from `train` and `val`, of
-  // which the latter may have none. `image_size` is a multiple of `stride`. With `features`, which are of the
-  // images of `train`, batches have those.
+  // which the latter may have none. `image_size` is a multiple of `stride`. `communicator`: as LoaderTask has
+  // it. With `features`, which are of the images of `train`, batches have those.
   DetectionTask(const TrainOptions& options, DetectorKind kind, const InputFormat& format,
                 std::vector<std::string> names, int image_size, int stride, evaluate::OpenedSplit train,
-                evaluate::OpenedSplit val, std::unique_ptr<FeatureLoader> features = nullptr);
+                evaluate::OpenedSplit val, distributed::Communicator* communicator = nullptr,
+                std::unique_ptr<FeatureLoader> features = nullptr);
 
   std::vector<std::string> loss_names() const override { return kind_.loss_names(); }
   std::vector<std::string> result_columns() const override;
@@ -29,6 +30,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
 
  private:
   loader::DetectionLoaderOptions loader_options(const Place& place) const override;
+  TrainingBatch training_batch(const loader::DetectionBatch& batch, bool overlapping) const;
   std::vector<int64_t> objects_of_classes() const;
   Batch next_features();
 

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "marrow/cpu/thread_pool.h"
+#include "marrow/distributed/communicator.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/loader/batch_share.h"
 #include "marrow/loader/detection_loader.h"
 #include "marrow/train/recipe/train_options.h"
 #include "marrow/train/task.h"
@@ -33,9 +35,13 @@ class LoaderTask : public Task {
   }
 
  protected:
+  // `communicator`: with other workers; outlives this.
   LoaderTask(const TrainOptions& options, std::vector<std::string> names, evaluate::OpenedSplit train,
-             evaluate::OpenedSplit val)
+             evaluate::OpenedSplit val, distributed::Communicator* communicator)
       : options_(options),
+        communicator_(communicator),
+        share_(communicator == nullptr ? loader::BatchShare()
+                                       : loader::BatchShare{communicator->rank(), communicator->size()}),
         names_(std::move(names)),
         train_(std::move(train)),
         val_(std::move(val)),
@@ -51,6 +57,7 @@ class LoaderTask : public Task {
     loader.workers = workers_;
     loader.seed = place.seed;
     loader.epochs = place.epochs;
+    loader.share = share_;
     return loader;
   }
 
@@ -59,10 +66,16 @@ class LoaderTask : public Task {
 
   template <class LoaderBatch>
   TrainingPlace place_of(const LoaderBatch& batch) const {
-    return {seed_, batch.epoch, batch.number * options_.batch};
+    return {seed_, batch.epoch, batch.number * options_.batch + share_.begin(whole_batch(batch.number))};
+  }
+  // Images of a batch of training, of all workers.
+  int64_t whole_batch(int64_t number) const {
+    return std::min<int64_t>(options_.batch, images_ - number * options_.batch);
   }
 
   const TrainOptions options_;
+  distributed::Communicator* const communicator_;  // none: alone
+  const loader::BatchShare share_;
   const std::vector<std::string> names_;
   const evaluate::OpenedSplit train_, val_;
   const int workers_;     // no more than threads that compute

@@ -184,7 +184,13 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
 std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,
                                 const data::Dataset& dataset,
                                 const std::function<void(std::string_view)>& say,
-                                std::optional<FrozenPart> frozen) {
+                                std::optional<FrozenPart> frozen, distributed::Communicator* communicator) {
+  if (communicator != nullptr && communicator->size() > 1) {
+    if (frozen) throw Error(ErrorKind::kUsage, "cache: features: not with several workers");
+    if (options.batch < 1 && options.batch_memory > 0)
+      throw Error(ErrorKind::kUsage,
+                  "batch: a share of the memory is not for several workers; give a number");
+  }
   evaluate::OpenSplitOptions open;
   open.image_size = options.imgsz;
   open.cache = options.cache == "ram" || options.cache == "true" ? loader::ImageCache::kAll
@@ -194,6 +200,7 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.kept = [&options](size_t n) { return images_kept(options, "train", n); };
   open.classes = class_numbers(options.classes, dataset.names, "classes");
   open.need_objects = open.fingerprint = true;
+  open.keep_cache = communicator == nullptr || communicator->is_first();
   if (model.task == "detect") open.tiles = {options.tile, options.overlap};
   open.threads = options.threads;
   open.say = say;
@@ -227,11 +234,12 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   std::unique_ptr<Task> task;
   if (model.task == "classify")
     task = std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
-                                                std::move(val));
+                                                std::move(val), communicator);
   else
-    task = std::make_unique<DetectionTask>(
-        options, DetectorKind(model.graph, dataset.skeleton), input_format(model.graph), model.names,
-        options.imgsz, size_multiple(model), std::move(train), std::move(val), std::move(features));
+    task = std::make_unique<DetectionTask>(options, DetectorKind(model.graph, dataset.skeleton),
+                                           input_format(model.graph), model.names, options.imgsz,
+                                           size_multiple(model), std::move(train), std::move(val),
+                                           communicator, std::move(features));
   task->data_fingerprint = fingerprint;
   return task;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "marrow/data/dataset.h"
+#include "marrow/distributed/communicator.h"
 #include "marrow/model/model.h"
 #include "marrow/train/frozen_part.h"
 #include "marrow/train/recipe/train_options.h"
@@ -23,10 +24,12 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
             const std::function<void(std::string_view)>& say);
 
 // Opens the splits and settles the batch. `model` and `options` are settled. With a `frozen` part the task's
-// batches have its features instead of images; of a detector.
+// batches have its features instead of images; of a detector. `communicator`: with other workers; outlives
+// the task. Throws Error{kUsage} for what they cannot do together.
 std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model,
                                 const data::Dataset& dataset,
                                 const std::function<void(std::string_view)>& say,
-                                std::optional<FrozenPart> frozen = {});
+                                std::optional<FrozenPart> frozen = {},
+                                distributed::Communicator* communicator = nullptr);
 
 }  // namespace marrow::train

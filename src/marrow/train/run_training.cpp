@@ -18,7 +18,9 @@
 #include "marrow/train/make_task.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
+#include "marrow/train/same_run.h"
 #include "marrow/train/start_model.h"
+#include "marrow/train/step/workers.h"
 #include "marrow/train/trainer.h"
 
 namespace marrow::train {
@@ -48,6 +50,10 @@ class RunSetup {
     names = as_one ? std::vector<std::string>{"item"} : dataset.names;
   }
 
+  distributed::Communicator* communicator() const { return backend.communicator; }
+  // Files are the first worker's.
+  bool writes() const { return communicator() == nullptr || communicator()->is_first(); }
+
   // The model is settled.
   RunOutcome train(model::Model model, TrainSnapshot start, const fs::path& folder) {
     if (model.classes() != static_cast<int>(names.size()))
@@ -61,7 +67,10 @@ class RunSetup {
     if (options.cache == kFeatureCache) cached.emplace(model.graph, start.weights, frozen, options.threads);
     std::vector<Value> given;
     if (cached) given = cached->border();
-    const std::unique_ptr<Task> task = make_task(options, model, dataset, talk, std::move(cached));
+    const std::unique_ptr<Task> task =
+        make_task(options, model, dataset, talk, std::move(cached), communicator());
+    std::optional<Workers> workers;
+    if (communicator() != nullptr) workers.emplace(*communicator(), joined(*task));
     compare_data(start.state.data, task->data_fingerprint);
     start.state.data = task->data_fingerprint;
     TrainerSettings settings;
@@ -70,6 +79,7 @@ class RunSetup {
     settings.backend = backend;
     settings.frozen = frozen;
     settings.given = given;
+    settings.workers = workers ? &*workers : nullptr;
     const bool cuts = model.tiles.side > 0;
     talk(fmt::format("{}, {} parameters, on {} with {} in {}; {} in {} of {}, {} px",
                      options.backbone.empty() ? options.model : options.model + " with " + options.backbone,
@@ -77,7 +87,7 @@ class RunSetup {
                      backend.precision, counted(task->images(), cuts ? "tile" : "image"),
                      counted(task->batches_per_epoch(), "batch"), options.batch, options.imgsz));
     std::unique_ptr<RunPlots> plots;
-    if (options.plots) {
+    if (options.plots && writes()) {
       plots = std::make_unique<RunPlots>(folder, model.names, talk);
       settings.plots = plots.get();
       task->show_to(*plots);
@@ -98,6 +108,24 @@ class RunSetup {
   bool data_moved = false;         // a resumed run's dataset is said to be elsewhere
 
  private:
+  // The workers are of one run; how they work together.
+  WorkerSettings joined(const Task& task) {
+    TrainOptions compared = options;
+    // What may differ from machine to machine.
+    for (const char* key : {"threads", "workers", "data", "project"})
+      set_train_option(compared, key, train_option(key).text(TrainOptions()));
+    require_same_run(
+        *communicator(),
+        {{"program", backend.program}, {"setting", to_yaml(compared)}, {"dataset", task.data_fingerprint}});
+    const int size = communicator()->size(), part = options.batch / size;
+    const bool syncs = options.sync_bn.value_or(size > 1 && part < kSyncBelow);
+    talk(fmt::format("{}, each with about {} of a batch; batch norms {}; gradients travel in {}",
+                     counted(size, "worker"), counted(std::max(part, 1), "image"),
+                     syncs ? "see the whole batch" : "see a worker's part", options.reduce_type));
+    return {syncs,
+            options.reduce_type == "bf16" ? distributed::Travel::kBfloat16 : distributed::Travel::kFloat32};
+  }
+
   void compare_data(const std::string& before, const std::string& now) const {
     if (before == now) return;
     if (before.empty()) {
@@ -204,7 +232,7 @@ std::vector<int> keypoint_shape(const data::Dataset& dataset) {
 }
 
 RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& setup) {
-  make_weights_folder(folder);
+  if (setup.writes()) make_weights_folder(folder);
   TrainSnapshot start;
   start.average = model.weights;
   start.weights = std::move(model.weights);
@@ -221,13 +249,16 @@ RunOutcome run_training(const TrainOptions& options, const ChooseBackend& choose
   settle(setup.options, model.model, setup.dataset, talk);
   const fs::path project =
       options.project.empty() ? fs::path("runs") / model.model.task : fs::path(options.project);
-  const fs::path folder = make_run_folder(project, options.name, options.exist_ok);
+  fs::path folder;
+  if (setup.writes()) folder = make_run_folder(project, options.name, options.exist_ok);
+  if (setup.communicator() != nullptr) folder = text_of_first(*setup.communicator(), folder.string());
   try {
-    write_file_atomically(folder / kArguments,
-                          to_yaml(with_absolute_paths(setup.options), {{"save_dir", folder.string()}}));
+    if (setup.writes())
+      write_file_atomically(folder / kArguments,
+                            to_yaml(with_absolute_paths(setup.options), {{"save_dir", folder.string()}}));
     return begin(std::move(model), folder, setup);
   } catch (...) {
-    if (!options.exist_ok) drop_unused_folder(folder);
+    if (!options.exist_ok && setup.writes()) drop_unused_folder(folder);
     throw;
   }
 }
@@ -288,8 +319,8 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   if (checkpoint.finished) require_room(checkpoint);
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
                    checkpoint.snapshot.state.epochs));
-  make_weights_folder(folder);
   RunSetup setup(checkpoint.options, choose_backend);
+  if (setup.writes()) make_weights_folder(folder);
   setup.data_moved = checkpoint.options.data != data;
   settle(setup.options, checkpoint.model, setup.dataset, talk);
   return setup.train(checkpoint.model, std::move(checkpoint.snapshot), folder);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <mutex>
 
 namespace marrow::train {
 namespace {
@@ -10,6 +11,8 @@ std::atomic<int> received{0};
 static_assert(std::atomic<int>::is_always_lock_free);  // or a handler could not use it
 
 struct sigaction old_interrupt, old_terminate;
+std::mutex counting;
+int living = 0;
 
 void note(int signal) {
   received = signal;
@@ -26,12 +29,16 @@ void take_over(int signal, struct sigaction& old) {
 }  // namespace
 
 StopRequest::StopRequest() {
+  const std::lock_guard lock(counting);
+  if (living++ > 0) return;
   received = 0;
   take_over(SIGINT, old_interrupt);
   take_over(SIGTERM, old_terminate);
 }
 
 StopRequest::~StopRequest() {
+  const std::lock_guard lock(counting);
+  if (--living > 0) return;
   sigaction(SIGINT, &old_interrupt, nullptr);
   sigaction(SIGTERM, &old_terminate, nullptr);
 }

@@ -3,7 +3,7 @@
 
 namespace marrow::train {
 
-// Takes over SIGINT and SIGTERM for as long as it lives, then puts back what was there. One at a time.
+// Takes over SIGINT and SIGTERM for as long as one of these lives, then puts back what was there. Any thread.
 class StopRequest {
  public:
   StopRequest();

@@ -82,13 +82,15 @@ Trainer::Trainer(const TrainOptions& options, model::Model model, const TrainSna
                                                  .given = settings_.given,
                                                  .device = settings_.backend.device,
                                                  .precision = settings_.backend.precision,
-                                                 .threads = settings_.backend.threads})),
+                                                 .threads = settings_.backend.threads,
+                                                 .workers = settings_.workers})),
       stopping_(options.patience, start.state.best, rules_named(options.rules)),
-      results_(settings_.folder / "results.csv", with_rates(task.result_columns(), groups_.size()),
-               start.state.epoch),
       progress_(task.loss_names(), settings_.backend.device.starts_with("cuda") ? "GPU_mem" : "Memory",
                 settings_.on_terminal),
       seconds_before_(start.state.seconds) {
+  if (is_first())
+    results_.emplace(settings_.folder / "results.csv", with_rates(task.result_columns(), groups_.size()),
+                     start.state.epoch);
   state_.optimizer = choice_;
   state_.batch = options.batch;
   if (const std::string note =
@@ -138,6 +140,25 @@ double Trainer::elapsed() const {
   return seconds_before_ + clock_.seconds();
 }
 
+bool Trainer::any_worker(bool here) const {
+  return settings_.workers == nullptr ? here : communicator().sum(here ? 1 : 0) > 0;
+}
+
+double Trainer::first_workers(double here) const {
+  return settings_.workers == nullptr ? here : communicator().from_first(here);
+}
+
+ValidationResult Trainer::first_workers(ValidationResult result) const {
+  for (std::vector<double>* numbers : {&result.metrics, &result.losses})
+    for (double& number : *numbers) number = first_workers(number);
+  result.fitness = first_workers(result.fitness);
+  return result;
+}
+
+bool Trainer::is_asked_to_stop() const {
+  return any_worker(StopRequest::signal() != 0);
+}
+
 void Trainer::go_back_to(const GoodStep& step) {
   static_cast<StepState&>(state_) = step.state;
   executor_->load(step.executor);
@@ -173,7 +194,7 @@ TrainSnapshot Trainer::finished(const ExecutorState& latest) const {
 }
 
 void Trainer::write_last() {
-  if (options_.save) write_train_checkpoint(weights_path("last"), model_, snapshot(), options_);
+  if (options_.save && is_first()) write_train_checkpoint(weights_path("last"), model_, snapshot(), options_);
 }
 
 void Trainer::set_activation_slopes(int epoch) {
@@ -207,7 +228,7 @@ RunOutcome Trainer::run() {
         break;
     }
     const bool goes_on = finish_epoch();
-    if (StopRequest::signal() != 0 && goes_on) return stopped();
+    if (is_asked_to_stop() && goes_on) return stopped();
     if (!goes_on) break;
   }
   return finish();
@@ -237,8 +258,11 @@ Trainer::EpochEnd Trainer::train_epoch() {
     const Stopwatch clock;
     const int64_t iteration = epoch * batches + i;
     const Task::Batch batch = task_.next();
+    const bool steps = schedule_.steps_after(iteration, state_.last_step);
+    using Then = TrainingExecutor::Then;
     const std::vector<double> losses =
-        executor_->accumulate(batch.data, batch.place, scales_loss() ? state_.loss_scale : 1);
+        executor_->accumulate(batch.data, batch.place, scales_loss() ? state_.loss_scale : 1,
+                              steps ? Then::kUpdate : Then::kAccumulate);
     if (!all_finite(losses)) {
       latest_problem_ = fmt::format("epoch {}, batch {}: the loss is not finite; first: {}", epoch + 1, i + 1,
                                     explain_loss(batch));
@@ -246,15 +270,15 @@ Trainer::EpochEnd Trainer::train_epoch() {
     }
     for (size_t k = 0; k < losses.size(); ++k) state_.loss_sums[k] += losses[k];
     state_.next_batch = i + 1;
-    if (schedule_.steps_after(iteration, state_.last_step)) {
+    if (steps) {
       if (!optimizer_step(schedule_.at(iteration))) {
         latest_problem_ = fmt::format("epoch {}, batch {}: the gradient of '{}' is not finite", epoch + 1,
                                       i + 1, latest_problem_);
         return EpochEnd::kDiverged;
       }
       state_.last_step = iteration;
-      const bool stop = StopRequest::signal() != 0;
-      out_of_time = options_.time_hours && elapsed() > *options_.time_hours * kSecondsPerHour;
+      const bool stop = is_asked_to_stop();
+      out_of_time = options_.time_hours && first_workers(elapsed()) > *options_.time_hours * kSecondsPerHour;
       if (stop || out_of_time || iteration == last_step) {
         // A checkpoint of such a model would be of no use.
         if (const std::string name = executor_->non_finite_parameter(); !name.empty()) {
@@ -307,7 +331,13 @@ bool Trainer::optimizer_step(const IterationSettings& settings) {
 
 // Where a loss that is not finite comes from.
 std::string Trainer::explain_loss(const Task::Batch& batch) {
-  const std::string first = executor_->first_non_finite(batch.data, batch.place);
+  std::string first = executor_->first_non_finite(batch.data, batch.place);
+  if (settings_.workers != nullptr) {
+    const std::vector<std::string> found = communicator().gather(first);
+    for (size_t rank = 0; rank < found.size() && first.empty(); ++rank)
+      if (!found[rank].empty())
+        first = fmt::format("{}, on {}", found[rank], communicator().name(static_cast<int>(rank)));
+  }
   return first.empty() ? "the loss; all outputs of the network are finite" : first;
 }
 
@@ -353,10 +383,10 @@ std::optional<ValidationResult> Trainer::validated(int epoch) {
     return nothing;
   }
   const Task::Validation validation =
-      task_.validate(*executor_, false, [] { return StopRequest::signal() != 0; });
-  if (StopRequest::signal() != 0) return {};
+      task_.validate(*executor_, false, [this] { return is_asked_to_stop(); });
+  if (is_asked_to_stop()) return {};
   talk(validation.summary);
-  return validation.result;
+  return first_workers(validation.result);
 }
 
 bool Trainer::finish_epoch() {
@@ -371,7 +401,7 @@ bool Trainer::finish_epoch() {
   row.insert(row.end(), validation->losses.begin(), validation->losses.end());
   const IterationSettings last = schedule_.at(epoch * task_.batches_per_epoch() + state_.next_batch - 1);
   for (const ParameterGroup& group : groups_) row.push_back(rate_of(group, last));
-  results_.append(row);
+  if (results_) results_->append(row);
   if (settings_.plots) settings_.plots->epoch_done();
 
   const bool measured = is_measured(epoch);
@@ -379,11 +409,11 @@ bool Trainer::finish_epoch() {
   if (stop)
     talk(fmt::format("no better fitness for {}; the best was epoch {}", counted(options_.patience, "epoch"),
                      stopping_.state().best_epoch + 1));
-  if (options_.save && measured && stopping_.state().best_epoch == epoch)
+  if (options_.save && is_first() && measured && stopping_.state().best_epoch == epoch)
     write_final_checkpoint(
         weights_path("best"), model_, executor_->state().average,
         {{"epoch", std::to_string(epoch + 1)}, {"fitness", fmt::format("{}", validation->fitness)}});
-  if (options_.save && options_.save_period > 0 && epoch % options_.save_period == 0)
+  if (options_.save && is_first() && options_.save_period > 0 && epoch % options_.save_period == 0)
     write_train_checkpoint(weights_path(fmt::format("epoch{}", epoch)), model_, snapshot(), options_);
   write_last();
 
@@ -397,10 +427,11 @@ bool Trainer::finish_epoch() {
 // The number of epochs that fit the time, by the mean of those so far.
 void Trainer::apply_time_limit() {
   const double limit = *options_.time_hours * kSecondsPerHour;
-  const double mean = elapsed() / state_.epoch;
+  const double trained = first_workers(elapsed());
+  const double mean = trained / state_.epoch;
   constexpr double kMostEpochs = 1e6;
   const int epochs =
-      elapsed() >= limit
+      trained >= limit
           ? state_.epoch
           : std::max(static_cast<int>(std::min(std::ceil(limit / mean), kMostEpochs)), state_.epoch);
   if (epochs == state_.epochs) return;
@@ -409,25 +440,30 @@ void Trainer::apply_time_limit() {
   if (state_.epoch < epochs) task_.start({seed(), epochs, state_.epoch, 0});
 }
 
-// last.safetensors loses what only training needs at the very end, so that a run killed before can be
-// resumed.
-RunOutcome Trainer::finish() {
-  const ExecutorState latest = executor_->state();
-  if (options_.save && std::filesystem::exists(weights_path("best"))) {
-    ExecutorState best = latest;
-    best.average = weights::read_safetensors(weights_path("best")).tensors;
-    executor_->load(best);
-  }
-  talk(fmt::format("\n{} in {}; the best was epoch {}", counted(state_.epoch, "epoch"),
-                   duration_text(elapsed()), stopping_.state().best_epoch + 1));
-  const Task::Validation validation =
-      task_.validate(*executor_, true, [] { return StopRequest::signal() != 0; });
-  if (StopRequest::signal() != 0) return stopped();
+void Trainer::leave_results(const Task::Validation& validation, const ExecutorState& latest) {
   if (settings_.plots) settings_.plots->run_done();
   if (!validation.json.empty()) write_file_atomically(settings_.folder / "predictions.json", validation.json);
   if (options_.save) write_finished_checkpoint(weights_path("last"), model_, finished(latest));
   std::fwrite(validation.report.data(), 1, validation.report.size(), stdout);
   std::fputc('\n', stdout);
+}
+
+// last.safetensors loses what only training needs at the very end, so that a run killed before can be
+// resumed.
+RunOutcome Trainer::finish() {
+  const ExecutorState latest = executor_->state();
+  const bool has_best = is_first() && std::filesystem::exists(weights_path("best"));
+  if (options_.save && any_worker(has_best)) {
+    ExecutorState best = latest;
+    if (has_best) best.average = weights::read_safetensors(weights_path("best")).tensors;
+    executor_->load(best);
+  }
+  talk(fmt::format("\n{} in {}; the best was epoch {}", counted(state_.epoch, "epoch"),
+                   duration_text(elapsed()), stopping_.state().best_epoch + 1));
+  const Task::Validation validation = task_.validate(*executor_, true, [this] { return is_asked_to_stop(); });
+  if (is_asked_to_stop()) return stopped();
+  if (is_first()) leave_results(validation, latest);
+  if (settings_.workers != nullptr) communicator().barrier();  // or the others would not hear that it failed
   return RunOutcome::kFinished;
 }
 

@@ -14,6 +14,7 @@
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/recipe/schedule.h"
 #include "marrow/train/step/training_executor.h"
+#include "marrow/train/step/workers.h"
 #include "marrow/train/task.h"
 #include "marrow/train/train_checkpoint.h"
 
@@ -26,6 +27,9 @@ struct TrainerSettings {
   std::vector<Value> given = {};         // the same; the task's batches bring them
   bool on_terminal = false;
   RunPlots* plots = nullptr;  // that the task shows to, too; none: no plots
+  // The others of the run; outlive the trainer. None: it is alone. Only the first one writes files; every
+  // other one does the same steps.
+  Workers* workers = nullptr;
 };
 
 class Trainer {
@@ -64,6 +68,13 @@ class Trainer {
   EpochEnd train_epoch();
   bool optimizer_step(const IterationSettings& settings);
   void count_towards_estimate(double seconds);
+  bool is_first() const { return settings_.workers == nullptr || communicator().is_first(); }
+  distributed::Communicator& communicator() const { return settings_.workers->communicator(); }
+  // What all workers are to see alike: whether it is so for any of them; the first one's number.
+  bool any_worker(bool here) const;
+  double first_workers(double here) const;
+  bool is_asked_to_stop() const;
+  ValidationResult first_workers(ValidationResult result) const;
   bool scales_loss() const { return settings_.backend.precision == "fp16"; }
   std::string explain_loss(const Task::Batch& batch);
   void recover(const std::string& what);
@@ -75,6 +86,7 @@ class Trainer {
   void set_activation_slopes(int epoch);
   RunOutcome stopped();
   RunOutcome finish();
+  void leave_results(const Task::Validation& validation, const ExecutorState& latest);
 
   TrainOptions options_;
   model::Model model_;
@@ -86,7 +98,7 @@ class Trainer {
   std::vector<ParameterGroup> groups_;
   std::unique_ptr<TrainingExecutor> executor_;
   EarlyStopping stopping_;
-  ResultsCsv results_;
+  std::optional<ResultsCsv> results_;  // the first worker's
   Progress progress_;
   GoodStep good_step_;  // the latest
   std::string latest_problem_;

@@ -70,6 +70,7 @@ class TrainProgram {
     send(signal);
     return wait();
   }
+  pid_t process() const { return child_; }
   std::string said() const { return read_file(log_, 1 << 20); }
 
  private:

@@ -103,6 +103,21 @@ class Table {
     return row;
   }
 
+  Row optional_flag(const std::string& key, std::optional<bool> TrainOptions::*member,
+                    const std::string& help) {
+    const Row row = add(
+        key, "", help,
+        [=](const TrainOptions& o) { return !(o.*member)   ? "null"
+                                            : *(o.*member) ? "true"
+                                                           : "false"; },
+        [=](TrainOptions& o, std::string_view text) {
+          o.*member = is_none(text) ? std::nullopt : parse_truth(text);
+          if (!(o.*member) && !is_none(text)) refuse(key, text, "true or false");
+        });
+    rows_.back().flag = true;
+    return row;
+  }
+
   // A flag that may have another value.
   Row switch_or(const std::string& key, const std::string& type, const std::string& help,
                 std::function<std::string(const TrainOptions&)> text,
@@ -533,6 +548,20 @@ std::vector<TrainOption> make_table() {
   t.flag("save_json", &O::save_json, "Write predictions.json after the last validation").detectors();
   t.flag("plots", &O::plots,
          "Plots and images in the run folder: curves, confusion matrices, the first batches")
+      .resumable();
+
+  t.group("Several workers");
+  t.number("nproc", &O::nproc, 1, 4096,
+           "So many processes on this machine train together, each on its part of every batch; starts mpirun")
+      .resumable();
+  t.optional_flag("sync_bn", &O::sync_bn, "Batch norms see the whole batch, not a worker's part of it")
+      .none(fmt::format("on where a worker's part has less than {} images", kSyncBelow))
+      .resumable();
+  t.choice("reduce_type", &O::reduce_type, {"fp32", "bf16"},
+           "How gradients travel between workers; bf16: rounded, half the bytes")
+      .resumable();
+  t.number("dist_timeout", &O::dist_timeout, 1, kMany,
+           "Seconds that another worker may be silent before the run ends")
       .resumable();
 
   t.group("Results");

@@ -24,6 +24,7 @@ inline constexpr int kDefaultBatch = 16;
 inline constexpr double kMultiScaleTrue = -1;
 inline constexpr std::string_view kFeatureCache = "features";   // of `cache`
 inline constexpr std::string_view kWholeBackbone = "backbone";  // of `freeze`
+inline constexpr int kSyncBelow = 16;  // images of a worker's batch: `sync_bn` is on below it
 inline constexpr double kLargestRate = 1000;
 inline constexpr double kSecondsPerHour = 3600;  // of `time`
 inline constexpr double kBoxGain = 7.5, kClassGain = 0.5, kDflGain = 1.5;
@@ -46,6 +47,10 @@ struct TrainOptions {
   std::string device;
   int workers = 8;
   int threads = 0;
+  int nproc = 1;                // workers on this machine, each a process
+  std::optional<bool> sync_bn;  // none: as kSyncBelow says
+  std::string reduce_type = "fp32";
+  double dist_timeout = 120;  // seconds
   std::string project;
   std::string name = "train";
   bool exist_ok = false;
