@@ -3,6 +3,7 @@
 #   serve        what `marrow serve` starts
 #   check_onnx   what the proof of `marrow export` starts: libonnx and OpenCV's dnn module
 #   video        what `marrow predict` and `marrow track` start for videos: FFmpeg's libraries; only where it is built
+#   train_mpi    what `marrow train --nproc` and mpirun start: MPI; only where it is built
 #   train_torch  what `marrow train --device cuda` starts: LibTorch; only where it is built
 #   library      libmarrow
 #   dev          its headers, and what find_package(Marrow) finds
@@ -14,6 +15,9 @@ install(TARGETS marrow_serve_cli RUNTIME COMPONENT serve)
 install(TARGETS marrow_check_onnx RUNTIME COMPONENT check_onnx)
 if(MARROW_VIDEO)
   install(TARGETS marrow_video_cli RUNTIME COMPONENT video)
+endif()
+if(MARROW_MPI)
+  install(TARGETS marrow_train_mpi_cli RUNTIME COMPONENT train_mpi)
 endif()
 if(MARROW_TORCH)
   install(TARGETS marrow_train_torch_cli RUNTIME COMPONENT train_torch)

@@ -112,6 +112,14 @@ if [[ -f $root/$video ]]; then
   [[ $said == *"a.mp4: cannot be opened"* ]] || fail "marrow predict does not start marrow-video: $said"
 fi
 
+mpi=$(deb marrow-train-mpi)
+if [[ -f $root/$mpi ]]; then
+  say "marrow-train-mpi: MPI"
+  install_inside "$mpi" openmpi-bin
+  inside marrow train yolov8n --data /root/test/data/data.yaml --imgsz 64 --epochs 1 --nproc 2 --no-plots >"$root/root/test/mpi.log" 2>&1 ||
+    fail "two processes do not train together: $(tail -n 5 "$root/root/test/mpi.log")"
+fi
+
 torch=$(deb marrow-train-torch)
 if [[ -f $root/$torch ]]; then
   say "marrow-train-torch: LibTorch"

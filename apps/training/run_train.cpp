@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <csignal>
 #include <filesystem>
 
 #include "marrow/base/error.h"
@@ -57,7 +58,9 @@ int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backen
   const train::TrainOptions options = options_of(flags);
   const train::RunOutcome outcome =
       flags.resume ? resume(flags, options, choose_backend) : train::run_training(options, choose_backend);
-  return outcome == train::RunOutcome::kFinished ? 0 : kEndedBySignal + train::StopRequest::signal();
+  if (outcome == train::RunOutcome::kFinished) return 0;
+  const int signal = train::StopRequest::signal();
+  return kEndedBySignal + (signal != 0 ? signal : SIGTERM);  // another worker's
 }
 
 }  // namespace marrow::cli

@@ -62,6 +62,13 @@ void TrainFlags::apply(train::TrainOptions& options) const {
   for (const Given& each : given_) each.option->set(options, each.text);
 }
 
+train::TrainOptions TrainFlags::options() const {
+  train::TrainOptions options;
+  if (!cfg.empty()) train::read_train_options(cfg, options);
+  apply(options);
+  return options;
+}
+
 std::vector<const train::TrainOption*> TrainFlags::given() const {
   std::vector<const train::TrainOption*> rows;
   for (const Given& each : given_) rows.push_back(each.option);

@@ -17,6 +17,8 @@ class TrainFlags {
   // Over what `options` holds.
   void apply(train::TrainOptions& options) const;
   std::vector<const train::TrainOption*> given() const;
+  // Over the defaults and the file, if there is one.
+  train::TrainOptions options() const;
   // As words that say the same.
   std::vector<std::string> words() const;
 

@@ -1,8 +1,11 @@
 // marrow train: on this processor, by Marrow's own kernels. Other devices are for the program
-// marrow-train-torch, which is built only where LibTorch is asked for, and takes the place of this one.
+// marrow-train-torch, which is built only where LibTorch is asked for, and takes the place of this one;
+// several workers for marrow-train-mpi, which is built only where MPI is.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "commands/commands.h"
@@ -15,6 +18,53 @@ namespace marrow::cli {
 namespace {
 
 constexpr const char* kTorchProgram = "marrow-train-torch";
+constexpr const char* kMpiProgram = "marrow-train-mpi";
+constexpr const char* kStarter = "mpirun";
+
+bool is_above_one(const char* variable) {
+  const char* text = std::getenv(variable);
+  return text != nullptr && std::atoi(text) > 1;
+}
+
+// Whether mpirun or srun has started this process as one of several. In a job of Slurm, mpirun aside, all
+// processes that srun starts know PMI.
+bool is_one_of_several() {
+  return is_above_one("OMPI_COMM_WORLD_SIZE") || is_above_one("PMI_SIZE") ||
+         ((std::getenv("PMIX_RANK") != nullptr || std::getenv("PMI_RANK") != nullptr) &&
+          is_above_one("SLURM_STEP_NUM_TASKS"));
+}
+
+std::filesystem::path mpi_program() {
+  if (const auto found = find_beside(kMpiProgram)) return *found;
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("several workers: that takes the program {}, which is neither beside this program nor "
+                  "in the PATH: Debian's package {}; from source it is built where MPI is (libopenmpi-dev)",
+                  kMpiProgram, kMpiProgram));
+}
+
+[[noreturn]] void start_workers(const TrainFlags& flags, int workers) {
+  const std::filesystem::path program = mpi_program();
+  const auto starter = find_beside(kStarter);
+  if (!starter)
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("--nproc {}: there is no {}; Debian's package openmpi-bin has it", workers, kStarter));
+  // The workers deal the cores out themselves, and may be more than those. When one is killed the others have
+  // some seconds to say so.
+  std::vector<std::string> words = {"-np",
+                                    std::to_string(workers),
+                                    "--oversubscribe",
+                                    "--bind-to",
+                                    "none",
+                                    "--mca",
+                                    "odls_base_sigkill_timeout",
+                                    "5"};
+  if (geteuid() == 0) words.push_back("--allow-run-as-root");
+  words.push_back(program.string());
+  for (const std::string& word : flags.words()) words.push_back(word);
+  become_program(*starter, words);
+}
 
 [[noreturn]] void become_torch(const TrainFlags& flags, const std::string& device) {
   const auto found = find_beside(kTorchProgram);
@@ -37,6 +87,8 @@ void declare_train(Command& command) {
   auto flags = std::make_shared<TrainFlags>();
   declare_train_flags(command, *flags);
   command.action([flags] {
+    if (is_one_of_several()) become_program(mpi_program(), flags->words());
+    if (const int workers = flags->options().nproc; workers > 1) start_workers(*flags, workers);
     return run_train(*flags, [&flags](const train::TrainOptions& options) {
       if (!options.device.empty() && options.device != "cpu") become_torch(*flags, options.device);
       return train::native_backend(options);

@@ -1,0 +1,196 @@
+// marrow train --nproc, with the real mpirun: what it leaves behind, and how it ends when a worker is killed,
+// stands still, or has a full disk.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "marrow/base/stopwatch.h"
+#include "marrow/model/import.h"
+#include "marrow/train/recipe/results_csv.h"
+#include "train/runs/train_program.h"
+#include "train/tiny_run.h"
+
+namespace marrow::train {
+namespace {
+
+using testing::TinyRun;
+using testing::TrainProgram;
+namespace fs = std::filesystem;
+using Arguments = std::vector<std::string>;
+
+class MpiRun : public ::testing::Test {
+ protected:
+  void SetUp() override {
+#ifndef MARROW_HAS_MPI
+    GTEST_SKIP() << "marrow-train-mpi is not built: MPI is not installed (libopenmpi-dev, openmpi-bin)";
+#endif
+  }
+
+  Arguments arguments(const std::string& name, int workers, const Arguments& more = {}) {
+    TrainOptions options = tiny_.options(name);
+    options.exist_ok = true;
+    options.sync_bn = true;
+    options.nproc = workers;
+    const fs::path file = tiny_.folder / (name + ".yaml");
+    write_file_atomically(file, to_yaml(options));
+    Arguments words = {"--cfg", file.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  Arguments resume(const std::string& name, int workers) const {
+    return {"--resume", tiny_.run(name).string(), "--nproc", std::to_string(workers), "--epochs", "4"};
+  }
+  fs::path log(const std::string& name) const {
+    return tiny_.folder / (name + ".log");
+  }
+
+  // The process of a worker that this mpirun started; 0: not yet.
+  static pid_t worker(pid_t starter, int rank) {
+    const std::string wanted = fmt::format("OMPI_COMM_WORLD_RANK={}", rank);
+    std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", starter));
+    for (pid_t child = 0; children >> child;) {
+      std::ifstream environment(fmt::format("/proc/{}/environ", child));
+      for (std::string entry; std::getline(environment, entry, '\0');)
+        if (entry == wanted) return child;
+    }
+    return 0;
+  }
+
+  // Waits for the checkpoint after an epoch, which `--save-period 1` leaves.
+  void await_epoch(TrainProgram& program, const std::string& name, int epoch) {
+    const Stopwatch clock;
+    while (!fs::exists(tiny_.weights(name, fmt::format("epoch{}", epoch)))) {
+      ASSERT_FALSE(program.ended()) << program.said();
+      ASSERT_LT(clock.seconds(), 60) << program.said();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+
+  void expect_near(const std::string& a, const std::string& b) const {
+    const Weights wanted = model::load_trained(tiny_.weights(a, "last")).weights;
+    for (const auto& [name, tensor] : model::load_trained(tiny_.weights(b, "last")).weights) {
+      if (tensor.dtype() != DType::kFloat32) continue;
+      for (size_t i = 0; i < tensor.values().size(); ++i)
+        ASSERT_NEAR(tensor.values()[i], wanted.at(name).values()[i], 1e-4) << name;
+    }
+  }
+
+  // What a run that lasts long enough to be disturbed is given.
+  static Arguments long_run() {
+    return {"--epochs", "200", "--save-period", "1", "--val-every", "200"};
+  }
+
+  TinyRun tiny_;
+};
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_F(MpiRun, TwoAndThreeProcessesTrainAsOne) {
+  TrainProgram one(arguments("one", 1), log("one"));
+  ASSERT_EQ(one.wait(), 0) << one.said();
+  for (const int workers : {2, 3}) {
+    const std::string name = "of" + std::to_string(workers);
+    TrainProgram several(arguments(name, workers), log(name));
+    ASSERT_EQ(several.wait(), 0) << several.said();
+    expect_near("one", name);
+    // One talks.
+    const std::string said = several.said();
+    EXPECT_EQ(said.find("results are in"), said.rfind("results are in")) << said;
+    EXPECT_TRUE(contains(said, fmt::format("{} workers", workers))) << said;
+  }
+}
+
+TEST_F(MpiRun, AKilledWorkerIsNamedAndTheRunGoesOn) {
+  TrainProgram one(arguments("one", 1), log("one"));
+  ASSERT_EQ(one.wait(), 0) << one.said();
+  TrainProgram program(arguments("killed", 2, {"--save-period", "1", "--dist-timeout", "20"}), log("killed"));
+  await_epoch(program, "killed", 0);
+  const pid_t victim = worker(program.process(), 1);
+  ASSERT_GT(victim, 0);
+  kill(victim, SIGKILL);
+  EXPECT_NE(program.wait(), 0);
+  EXPECT_TRUE(contains(program.said(), "rank 1 of 2 (host ")) << program.said();
+  EXPECT_TRUE(contains(program.said(), "is gone: its process was killed or crashed")) << program.said();
+  TrainProgram again(resume("killed", 3), log("again"));
+  EXPECT_EQ(again.wait(), 0) << again.said();
+  expect_near("one", "killed");
+}
+
+TEST_F(MpiRun, TheFirstWorkerMayBeKilledToo) {
+  TrainProgram program(arguments("killed", 2, long_run()), log("killed"));
+  await_epoch(program, "killed", 0);
+  kill(worker(program.process(), 0), SIGKILL);
+  EXPECT_NE(program.wait(), 0);
+  EXPECT_TRUE(contains(program.said(), "rank 0 of 2 (host ")) << program.said();
+  EXPECT_NO_THROW(model::load_trained(tiny_.weights("killed", "last")));
+}
+
+TEST_F(MpiRun, AWorkerThatStandsStillIsNamed) {
+  Arguments more = long_run();
+  more.insert(more.end(), {"--dist-timeout", "2"});
+  TrainProgram program(arguments("silent", 2, more), log("silent"));
+  await_epoch(program, "silent", 0);
+  kill(worker(program.process(), 1), SIGSTOP);
+  const Stopwatch clock;
+  EXPECT_NE(program.wait(), 0);
+  EXPECT_LT(clock.seconds(), 30);
+  EXPECT_TRUE(contains(program.said(), "rank 1 of 2 (host ")) << program.said();
+  EXPECT_TRUE(contains(program.said(), "did not answer for 2 s (--dist-timeout)")) << program.said();
+  EXPECT_NO_THROW(model::load_trained(tiny_.weights("silent", "last")));
+}
+
+// A limit on the size of files, as kill_test.cpp has it, would end mpirun and MPI itself.
+TEST_F(MpiRun, AFileThatTheFirstCannotWriteEndsAllWithItsReason) {
+  fs::create_directories(tiny_.weights("full", "last") / "in the way");
+  TrainProgram program(arguments("full", 2), log("full"));
+  EXPECT_NE(program.wait(), 0);
+  const std::string said = program.said();
+  EXPECT_TRUE(contains(said, "last.safetensors")) << said;
+  const size_t other = said.find("rank 1 of 2");
+  ASSERT_NE(other, std::string::npos) << said;
+  EXPECT_TRUE(contains(said.substr(other), "rank 0 of 2")) << said;
+}
+
+// As srun asks all of them to end.
+TEST_F(MpiRun, ASignalToAnyEndsAllWithACheckpoint) {
+  TrainProgram program(arguments("stopped", 2, long_run()), log("stopped"));
+  await_epoch(program, "stopped", 0);
+  kill(worker(program.process(), 1), SIGTERM);
+  EXPECT_NE(program.wait(), 0);
+  EXPECT_TRUE(contains(program.said(), "goes on")) << program.said();
+  Arguments words = resume("stopped", 1);
+  words.back() = long_run()[1];
+  TrainProgram again(words, log("again"));
+  EXPECT_EQ(again.wait(), 0) << again.said();
+}
+
+TEST_F(MpiRun, SayWhichProgramOrPackageIsMissing) {
+  // The program alone, and nothing in the PATH.
+  fs::create_directory(tiny_.folder / "bin");
+  const fs::path program = tiny_.folder / "bin" / "marrow";
+  fs::copy_file(MARROW_PROGRAM, program);
+  const auto said = [&](const Arguments& more) {
+    Arguments words = arguments("missing", 2);
+    TrainProgram alone(words, log("missing"), {}, more);
+    EXPECT_EQ(alone.wait(), 1);
+    return alone.said();
+  };
+  const std::string without = said({"/usr/bin/env", "PATH=/nowhere", program.string(), "train"});
+  EXPECT_TRUE(contains(without, "marrow-train-mpi")) << without;
+  const std::string no_starter = said({"/usr/bin/env", "PATH=/nowhere", MARROW_PROGRAM, "train"});
+  EXPECT_TRUE(contains(no_starter, "openmpi-bin")) << no_starter;
+}
+
+TEST(MpiPrograms, MarrowItselfLoadsNoMpi) {
+  const std::string program = read_file(MARROW_PROGRAM, 1U << 30);
+  EXPECT_FALSE(contains(program, "libmpi.so"));
+}
+
+}  // namespace
+}  // namespace marrow::train
