@@ -1,0 +1,54 @@
+"""What to expect of many workers, from what measure.py measured with one and two.
+
+    python3 bench/distributed/model.py measured.json
+
+Prints the table of docs/distributed.md. A step of N workers takes
+
+    T = t + max(G - h t, b) + n
+
+    t   one worker's step, measured
+    G   = 2 (N - 1) / N * 8 bits * bytes / bandwidth + 2 B (a + (N - 1) o): the gradient in B buckets, each in two rounds of messages
+    h t  the share of a step that sums can hide behind: what is left of the backward pass after the first bucket
+    b   the last bucket's time, which nothing hides
+    n   0 where a worker has 16 images or more, else the sums of batch norms: 2 L (a + (N - 1) o) for L norms
+
+with a the time of a message through the network and o the processor's time for one.
+"""
+
+import json
+import sys
+
+LATENCY = 30e-6  # a: a round through a switch, with TCP
+MESSAGE = 3e-6  # o: to send and to receive one
+HIDDEN = 0.5  # h: the backward pass is two thirds of a step; its first bucket is there after a quarter of it
+BUCKET = 1 << 20  # bytes: 2^18 floats
+WORKERS = [8, 32, 128, 512, 1024]
+GIGABITS = [1, 10, 25, 100]
+
+
+def efficiency(step, size, workers, gigabits):
+    share = 2 * (workers - 1) / workers
+    buckets = -(-size // BUCKET)
+    rounds = 2 * (LATENCY + (workers - 1) * MESSAGE)
+    gradient = share * 8 * size / (gigabits * 1e9) + buckets * rounds
+    last = gradient / buckets
+    return step / (step + max(gradient - HIDDEN * step, last))
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        networks = json.load(file)
+    print("| network, gradient | Gbit/s | " + " | ".join(f"{n} workers" for n in WORKERS) + " |")
+    print("|---|---|" + "---|" * len(WORKERS))
+    for network in networks:
+        # Steps of 16 images a worker: batch norms see a worker's part.
+        step = network["step_seconds"] * 16 / network["batch"]
+        size = 4 * network["parameters"]
+        for gigabits in GIGABITS:
+            cells = [f"{efficiency(step, size, n, gigabits):.2f}" for n in WORKERS]
+            name = f"{network['name']}, {size / 1e6:.1f} MB" if gigabits == GIGABITS[0] else ""
+            print(f"| {name} | {gigabits} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
