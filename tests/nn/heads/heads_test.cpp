@@ -14,7 +14,7 @@ namespace {
 const Activation kSilu{ActivationKind::kSilu, 0, {}};
 
 // A head on two levels of 64 and 128 channels, strides 8 and 16.
-Graph build(std::string_view name, const nlohmann::json& args) {
+Graph build(std::string_view name, const nlohmann::json& args, const HeadSettings& head = {}) {
   const Module* module = find_module(name);
   GraphBuilder g;
   const Value fine = g.conv(g.input(3), "fine", {.out = 64, .stride = 8});
@@ -24,7 +24,8 @@ Graph build(std::string_view name, const nlohmann::json& args) {
                   .args = args,
                   .argument_names = module->arguments,
                   .classes = 5,
-                  .activation = kSilu};
+                  .activation = kSilu,
+                  .head = head};
   module->build(call);
   return std::move(g).build();
 }
@@ -63,6 +64,18 @@ TEST(Heads, PoseAndObbAddTheirMaps) {
   EXPECT_THROW(build("OBB", {5, 2}), Error);
   EXPECT_THROW(build("Pose", {1, {17, 4}}), Error);
   EXPECT_THROW(build("Pose", {1, 17}), Error);
+}
+
+TEST(Heads, OnlyBoxesHaveASecondPairOfBranches) {
+  EXPECT_NO_THROW(build("Detect", {5}, {.end2end = true}));
+  for (const char* name : {"Segment", "Pose", "OBB"}) {
+    try {
+      build(name, {5}, {.end2end = true});
+      FAIL() << name;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("end2end is true"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(Heads, ALevelWithoutAStrideIsRefused) {

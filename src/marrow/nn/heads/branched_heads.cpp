@@ -15,6 +15,11 @@ namespace {
 // among the parameters.
 std::vector<Value> branched_head(ModuleCall& call, DetectExtra extra, int channels, std::string_view tap,
                                  const std::function<std::vector<Value>()>& between = {}) {
+  if (call.head.end2end)
+    throw Error(
+        ErrorKind::kUnsupported,
+        "end2end is true, but a head of masks, keypoints or turned boxes has one pair of branches here; "
+        "without the key its predictions are suppressed");
   const DetectOptions options = {call.positive(0, call.classes), call.activation, call.head};
   GraphBuilder& g = call.graph;
   std::vector<Value> values = detect_branches(g, call.inputs, "", options);
