@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "marrow/base/random.h"
 #include "marrow/image/resize.h"
 #include "marrow/outline/clipped.h"
 #include "marrow/outline/raster.h"
@@ -172,12 +173,41 @@ TEST(FillSmall, IsTheWholeCanvasMadeSmaller) {
 TEST(Overlap, ShowsTheSmallerOneAndCountsEmptyOnesFirst) {
   const Mask large = fill(std::vector<PixelPoint>{{0, 0}, {7, 0}, {7, 7}, {0, 7}}, {8, 8});
   const Mask small = fill(std::vector<PixelPoint>{{2, 2}, {4, 2}, {4, 4}, {2, 4}}, {8, 8});
-  const std::vector<Mask> masks = {small, large, Mask({8, 8}), small};
-  const Overlapped result = overlap(masks, {8, 8});
+  OverlappingMasks masks({8, 8});
+  for (const Mask& mask : {small, large, Mask({8, 8}), small}) masks.add(mask);
+  const Overlapped result = std::move(masks).take();
   EXPECT_EQ(result.order, (std::vector<size_t>{2, 1, 0, 3}));
   EXPECT_EQ(result.pixels[0], 2);
   EXPECT_EQ(result.pixels[3 * 8 + 3], 4);
-  EXPECT_EQ(overlap({}, {3, 2}).pixels, std::vector<int32_t>(6));
+  EXPECT_EQ(OverlappingMasks({3, 2}).take().pixels, std::vector<int32_t>(6));
+}
+
+TEST(Overlap, IsThatOfMasksPaintedByFallingArea) {
+  constexpr Size kSize = {16, 12};
+  Random random(3, "overlap");
+  std::vector<Mask> masks;
+  OverlappingMasks overlapping(kSize);
+  for (int i = 0; i < 40; ++i) {  // of few sizes, so that many areas are equal
+    const auto x = static_cast<float>(random.below(12)), y = static_cast<float>(random.below(9)),
+               side = static_cast<float>(random.below(4));
+    masks.push_back(
+        fill(std::vector<PixelPoint>{{x, y}, {x + side, y}, {x + side, y + side}, {x, y + side}}, kSize));
+    overlapping.add(masks.back());
+  }
+  const Overlapped result = std::move(overlapping).take();
+  std::vector<int32_t> painted(result.pixels.size(), 0);
+  ASSERT_EQ(result.order.size(), masks.size());
+  for (size_t place = 0; place < masks.size(); ++place) {
+    const Mask& mask = masks[result.order[place]];
+    if (place > 0) {
+      const Mask& before = masks[result.order[place - 1]];
+      EXPECT_TRUE(before.area() > mask.area() ||
+                  (before.area() == mask.area() && result.order[place - 1] < result.order[place]));
+    }
+    for (size_t i = 0; i < painted.size(); ++i)
+      if (mask.pixels[i] != 0) painted[i] = static_cast<int32_t>(place) + 1;
+  }
+  EXPECT_EQ(result.pixels, painted);
 }
 
 TEST(PartsOf, GiveTheMaskBack) {

@@ -50,15 +50,16 @@ TEST(Outlines, OverlapAsRecorded) {
   for_each_case("tasks/masks/overlap.json", [](auto& recorded, auto& one, auto& name) {
     const Size canvas = testing::size_of_hw(one["hw"]);
     const int ratio = one["mask_ratio"];
-    std::vector<Mask> masks;
+    outline::OverlappingMasks masks({canvas.width / ratio, canvas.height / ratio});
     std::vector<uint8_t> separate;
     for (size_t i = 0; i < one["polygons"].template get<size_t>(); ++i) {
       const auto polygon = recorded.at(name + ".polygon" + std::to_string(i)).values();
-      masks.push_back(outline::fill_small(testing::points_of<ImagePixels>(polygon), canvas, ratio));
-      separate.insert(separate.end(), masks.back().pixels.begin(), masks.back().pixels.end());
+      const Mask mask = outline::fill_small(testing::points_of<ImagePixels>(polygon), canvas, ratio);
+      separate.insert(separate.end(), mask.pixels.begin(), mask.pixels.end());
+      masks.add(mask);
     }
     EXPECT_EQ(separate, testing::bytes_of(recorded.at(name + ".separate")));
-    const auto overlapped = outline::overlap(masks, {canvas.width / ratio, canvas.height / ratio});
+    const outline::Overlapped overlapped = std::move(masks).take();
     EXPECT_EQ(overlapped.order, one["order"].template get<std::vector<size_t>>());
     const std::vector<uint8_t> wanted = testing::bytes_of(recorded.at(name + ".overlap"));
     EXPECT_EQ(overlapped.pixels, (std::vector<int32_t>(wanted.begin(), wanted.end())));

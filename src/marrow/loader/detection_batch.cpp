@@ -42,10 +42,9 @@ std::vector<int32_t> draw_masks(std::vector<Object>& objects, Size input, const 
     }
     return all;
   }
-  std::vector<Mask> masks;
-  for (const Object& object : objects)
-    masks.push_back(outline::fill_small(object.polygon, input, options.ratio));
-  outline::Overlapped overlapped = outline::overlap(masks, size);
+  outline::OverlappingMasks masks(size);
+  for (const Object& object : objects) masks.add(outline::fill_small(object.polygon, input, options.ratio));
+  outline::Overlapped overlapped = std::move(masks).take();
   std::vector<Object> ordered;
   for (const size_t i : overlapped.order) ordered.push_back(std::move(objects[i]));
   objects = std::move(ordered);

@@ -1,6 +1,7 @@
 #include "marrow/outline/raster.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <numeric>
 #include <opencv2/imgproc.hpp>
@@ -96,20 +97,29 @@ void add_contour(std::span<const Point<ImagePixels>> points, Mask& mask) {
   cv::drawContours(pixels, std::vector<std::vector<cv::Point>>{corners}, -1, cv::Scalar(1), cv::FILLED);
 }
 
-Overlapped overlap(std::span<const Mask> masks, Size size) {
-  Overlapped result{size, {}, {}};
-  result.pixels.resize(static_cast<size_t>(size.width) * static_cast<size_t>(size.height));
-  result.order.resize(masks.size());
-  std::iota(result.order.begin(), result.order.end(), size_t{0});
+OverlappingMasks::OverlappingMasks(Size size)
+    : size_(size), seen_(static_cast<size_t>(size.width) * static_cast<size_t>(size.height), 0) {}
+
+void OverlappingMasks::add(const Mask& mask) {
+  assert(mask.size == size_);
   // Areas are unsigned in the reference, where the smallest of all is the largest when its sign is changed.
-  std::vector<uint64_t> areas;
-  for (const Mask& mask : masks) areas.push_back(static_cast<uint64_t>(mask.area()) - 1);
-  std::ranges::stable_sort(result.order, std::ranges::greater(), [&](size_t i) { return areas[i]; });
-  for (size_t place = 0; place < masks.size(); ++place) {
-    const std::vector<uint8_t>& pixels = masks[result.order[place]].pixels;
-    for (size_t i = 0; i < pixels.size(); ++i)
-      if (pixels[i] != 0) result.pixels[i] = static_cast<int32_t>(place) + 1;
-  }
+  const uint64_t area = static_cast<uint64_t>(mask.area()) - 1;
+  areas_.push_back(area);
+  const auto number = static_cast<int32_t>(areas_.size());
+  for (size_t i = 0; i < seen_.size(); ++i)
+    if (mask.pixels[i] != 0 && (seen_[i] == 0 || area <= areas_[static_cast<size_t>(seen_[i]) - 1]))
+      seen_[i] = number;
+}
+
+Overlapped OverlappingMasks::take() && {
+  Overlapped result{size_, std::move(seen_), {}};
+  result.order.resize(areas_.size());
+  std::iota(result.order.begin(), result.order.end(), size_t{0});
+  std::ranges::stable_sort(result.order, std::ranges::greater(), [&](size_t i) { return areas_[i]; });
+  std::vector<int32_t> places(areas_.size() + 1, 0);
+  for (size_t place = 0; place < result.order.size(); ++place)
+    places[result.order[place] + 1] = static_cast<int32_t>(place) + 1;
+  for (int32_t& pixel : result.pixels) pixel = places[static_cast<size_t>(pixel)];
   return result;
 }
 

@@ -30,8 +30,20 @@ struct Overlapped {
   // Masks by falling area; those of equal area as they came. One without any pixel counts as the largest.
   std::vector<size_t> order;
 };
-// `size` is the masks', which are of one size, for the case that there are none.
-Overlapped overlap(std::span<const Mask> masks, Size size);
+
+// Makes it of masks that come one by one, so that a picture of thousands needs no memory for each.
+class OverlappingMasks {
+ public:
+  explicit OverlappingMasks(Size size);
+
+  void add(const Mask& mask);  // of that size
+  Overlapped take() &&;
+
+ private:
+  Size size_;
+  std::vector<int32_t> seen_;  // 0, or 1 + the mask, in the order in which they came
+  std::vector<uint64_t> areas_;
+};
 
 // The outer outlines of the mask's parts, in pixels; holes are lost. As OpenCV's findContours orders them.
 std::vector<std::vector<Point<ImagePixels>>> parts_of(const Mask& mask);
