@@ -230,65 +230,6 @@ class AttentionImages final : public ImageStep {
   float factor_;
 };
 
-class ConvTransposeImages final : public ImageStep {
- public:
-  std::string kind() const override { return "transposed"; }
-  ConvTransposeImages(const Reader& reader, int map, std::span<const Map> maps, int lanes,
-                      const ConvTranspose& op, const ParameterPlace& weight, const ParameterPlace& bias)
-      : ImageStep(reader, map, maps, lanes, bias), op_(op), weight_(weight) {}
-
- private:
-  int64_t weight_floats() const { return inputs[0].channels() * out_channels_ * op_.kernel * op_.kernel; }
-  // use(input, weight, output) for every product.
-  template <class Use>
-  void each_product(const Use& use) const {
-    const int64_t height = inputs[0].height(), width = inputs[0].width(), k = op_.kernel;
-    for (int64_t c = 0; c < inputs[0].channels(); ++c)
-      for (int64_t o = 0; o < out_channels_; ++o)
-        for (int64_t ky = 0; ky < k; ++ky)
-          for (int64_t kx = 0; kx < k; ++kx)
-            for (int64_t y = 0; y < height; ++y) {
-              const int64_t oy = y * op_.stride - op_.padding + ky;
-              if (oy < 0 || oy >= out_height_) continue;
-              for (int64_t x = 0; x < width; ++x) {
-                const int64_t ox = x * op_.stride - op_.padding + kx;
-                if (ox >= 0 && ox < out_width_)
-                  use((c * height + y) * width + x, ((c * out_channels_ + o) * k + ky) * k + kx,
-                      (o * out_height_ + oy) * out_width_ + ox);
-              }
-            }
-  }
-  void compute(const Run&, int64_t, const float* in, float*, float* out) const override {
-    std::fill_n(out, out_floats(), 0.0F);
-    each_product([&](int64_t i, int64_t w, int64_t o) { out[o] += in[i] * weight_.value[w]; });
-  }
-  void begin_backward(int64_t shares) override {
-    acc_.assign(static_cast<size_t>(shares * weight_floats()), 0);
-  }
-  void differentiate(const Run&, int64_t share, int64_t, const float* in, const float* dy, float*,
-                     float* dx) override {
-    std::fill_n(dx, in_floats(), 0.0F);
-    double* acc = acc_.data() + share * weight_floats();
-    each_product([&](int64_t i, int64_t w, int64_t o) {
-      dx[i] += dy[o] * weight_.value[w];
-      acc[w] += double{dy[o]} * double{in[i]};
-    });
-  }
-  void end_backward(int64_t shares) override {
-    if (weight_.gradient == nullptr) return;
-    for (int64_t w = 0; w < weight_floats(); ++w) {
-      double sum = 0;
-      for (int64_t share = 0; share < shares; ++share)
-        sum += acc_[static_cast<size_t>(share * weight_floats() + w)];
-      weight_.gradient[w] += static_cast<float>(sum);
-    }
-  }
-
-  ConvTranspose op_;
-  ParameterPlace weight_;
-  std::vector<double> acc_;
-};
-
 }  // namespace
 
 StepPtr make_dropout(const Reader& reader, int map, std::span<const Map> maps, int lanes, const Dropout& op,
@@ -298,11 +239,6 @@ StepPtr make_dropout(const Reader& reader, int map, std::span<const Map> maps, i
 StepPtr make_attention(const Reader& reader, int map, std::span<const Map> maps, int lanes,
                        const Attention& op) {
   return std::make_unique<AttentionImages>(reader, map, maps, lanes, op);
-}
-StepPtr make_conv_transpose(const Reader& reader, int map, std::span<const Map> maps, int lanes,
-                            const ConvTranspose& op, const ParameterPlace& weight,
-                            const ParameterPlace& bias) {
-  return std::make_unique<ConvTransposeImages>(reader, map, maps, lanes, op, weight, bias);
 }
 StepPtr make_gather(const Reader& reader, int map, std::span<const Map> maps, int lanes) {
   return std::make_unique<GatherImages>(reader, map, maps, lanes);

@@ -1,4 +1,4 @@
-// Steps that take an image as a whole, in rows of channels (C, H, W): rare ones, by plain loops.
+// Steps that take an image as a whole, in rows of channels (C, H, W): rare ones.
 #pragma once
 
 #include <vector>
@@ -28,6 +28,7 @@ class ImageStep : public Step {
 
   int64_t in_floats() const { return inputs[0].channels() * inputs[0].pixels(); }
   int64_t out_floats() const { return out_channels_ * out_height_ * out_width_; }
+  int64_t images() const { return images_; }
 
   int64_t out_channels_, out_height_, out_width_;
 
