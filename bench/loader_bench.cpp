@@ -31,8 +31,7 @@ std::vector<data::LabelledImage> draw_images(const std::filesystem::path& folder
   std::vector<data::LabelledImage> images;
   for (int i = 0; i < kImages; ++i) {
     const image::Image image = image::draw_scene(640, 480, static_cast<uint64_t>(i));
-    data::LabelledImage labelled{
-        folder / (std::to_string(i) + ".jpg"), image.width(), image.height(), {}, {}, {}};
+    data::LabelledImage labelled{{}, folder / (std::to_string(i) + ".jpg"), image.width(), image.height()};
     image::write_image(labelled.path, image.pixels());
     for (int k = 0; k < 8; ++k) labelled.labels.push_back({k, 0.1 + 0.1 * k, 0.5, 0.2, 0.3});
     images.push_back(std::move(labelled));

@@ -85,6 +85,33 @@ TEST_F(CocoTasks, TheOutlineDefinesTheBox) {
   EXPECT_EQ(boxes.labels[0].box, (CentredBox<Normalised, double>{.35, .45, .5, .5}));
 }
 
+// For a detector, and where nothing is said of it, it is its box.
+TEST_F(CocoTasks, ACrowdKeepsItsOutline) {
+  const auto crowd = [&](const std::string& more, Task task) {
+    const std::string object = object_with(R"("iscrowd": 1, )" + more);
+    const LabelledImage image = load_split(dataset(file_with(object), task), "train").images.at(0);
+    EXPECT_TRUE(image.labels.empty());
+    EXPECT_EQ(image.ignored.at(0).label.box, (CentredBox<Normalised, double>{.35, .45, .5, .5}));
+    return image.ignored.at(0);
+  };
+  const std::string mask = R"("segmentation": {"size": [20, 40], "counts": [100, 5, 15, 5, 675]})";
+  const IgnoredLabel found = crowd(mask, Task::kSegment);
+  EXPECT_EQ(found.polygon.size(), 4u);
+  EXPECT_EQ(found.polygon.at(0), (Point<Normalised, double>{5. / 40, 0}));
+  const std::string parts = R"("segmentation": [[1, 1, 5, 1, 5, 5], [10, 10, 20, 10, 20, 15, 10, 15]])";
+  EXPECT_EQ(crowd(parts, Task::kSegment).parts, (PartStarts{3}));
+  EXPECT_TRUE(crowd(mask, Task::kDetect).polygon.empty());
+  EXPECT_TRUE(crowd(R"("segmentation": [])", Task::kSegment).polygon.empty());
+  // Through the label cache, and through another file.
+  const Dataset data = dataset(file_with(object_with(R"("iscrowd": 1, )" + mask)), Task::kSegment);
+  for (int read = 0; read < 2; ++read)
+    EXPECT_EQ(load_split(data, "train").images.at(0).ignored.at(0), found) << read;
+  convert_dataset(data, folder_ / "again", {.to = DatasetFormat::kCoco, .task = Task::kSegment});
+  Dataset again = read_dataset(folder_ / "again");
+  again.task = Task::kSegment;
+  EXPECT_EQ(load_split(again, "train").images.at(0).ignored.at(0), found);
+}
+
 TEST_F(CocoTasks, PartsAndKeypointsAreWrittenAgain) {
   const std::string parts =
       object_with(R"("segmentation": [[1, 1, 5, 1, 5, 5], [10, 10, 20, 10, 20, 15, 10, 15]])");

@@ -133,13 +133,13 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
   EXPECT_GT(refused, 30);
 }
 
-TEST_F(LabelCache, VersionFourIsReadAsTheFormatPageShowsIt) {
+TEST_F(LabelCache, VersionFiveIsReadAsTheFormatPageShowsIt) {
   using namespace std::string_literals;
-  write("v4.marrow-cache", "MRWLABEL\4\0\0\0\0\0\0\0\x46\0\0\0\0\0\0\0"s + std::string(9, '\0') +
+  write("v5.marrow-cache", "MRWLABEL\5\0\0\0\0\0\0\0\x46\0\0\0\0\0\0\0"s + std::string(9, '\0') +
                                "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
-                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xc9\x2d\x58\x7c"s);
+                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xa3\x1f\xec\xe6"s);
   const CacheRead result = read_label_cache(
-      folder_ / "v4.marrow-cache", {DatasetFormat::kYolo, Task::kDetect, {}, -1, {"cat"}, {"/d", ""}, {}});
+      folder_ / "v5.marrow-cache", {DatasetFormat::kYolo, Task::kDetect, {}, -1, {"cat"}, {"/d", ""}, {}});
   ASSERT_TRUE(result.scan) << result.reason;
   EXPECT_TRUE(result.scan->pictures.empty());
 }

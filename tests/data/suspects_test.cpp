@@ -7,7 +7,7 @@ namespace {
 
 // 100 x 100 pixels.
 LabelledImage labelled(const std::vector<Label>& labels) {
-  return {.path = "a.jpg", .width = 100, .height = 100, .labels = labels};
+  return {{.labels = labels}, "a.jpg", 100, 100};
 }
 
 detect::Detection seen(float x1, float y1, float x2, float y2, int class_id, float confidence) {

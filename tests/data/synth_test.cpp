@@ -150,11 +150,7 @@ TEST_F(SynthTasks, OutlinesFilledAreThePixelsThatAreSeen) {
     for (int64_t i = 0; i < 10; ++i) {
       const SynthImage picture = draw_synth_image(options, i);
       if (picture.labels.empty()) continue;
-      LabelledImage labelled;
-      labelled.width = picture.image.width(), labelled.height = picture.image.height();
-      labelled.labels = picture.labels;
-      labelled.polygons = picture.polygons;
-      labelled.parts = picture.parts;
+      const LabelledImage labelled{picture, {}, picture.image.width(), picture.image.height()};
       std::vector<Point<ImagePixels>> points;
       for (const auto& [x, y] : joined_parts(labelled, 0))
         points.push_back({static_cast<float>(x * labelled.width), static_cast<float>(y * labelled.height)});

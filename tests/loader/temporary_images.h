@@ -35,7 +35,7 @@ class TemporaryImages {
     for (size_t b = 0; b < picture.byte_size(); ++b)
       picture.row(0)[b] = static_cast<uint8_t>(random.below(256));
     image::write_image(path(i), picture.pixels());
-    data::LabelledImage image{path(i), width, height, {}, {}, {}};
+    data::LabelledImage image{{}, path(i), width, height};
     for (size_t k = 0; k < i % 3; ++k) {
       const double cx = 0.3 + 0.4 * random.uniform(), cy = 0.3 + 0.4 * random.uniform();
       image.labels.push_back({static_cast<int>(k), cx, cy, 0.5, 0.4});

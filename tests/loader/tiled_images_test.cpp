@@ -27,7 +27,7 @@ data::Label label(int class_id, const PixelBox& box, Size picture = kPicture) {
 }
 
 LabelledImage picture_with(const std::vector<PixelBox>& boxes) {
-  LabelledImage image{"a.jpg", kPicture.width, kPicture.height, {}, {}, {}};
+  LabelledImage image{{}, "a.jpg", kPicture.width, kPicture.height};
   for (size_t i = 0; i < boxes.size(); ++i) image.labels.push_back(label(static_cast<int>(i), boxes[i]));
   return image;
 }
@@ -108,7 +108,7 @@ TEST(LabelsOfTile, KeepsWhatIsIgnored) {
 
 // Where four tiles meet, too.
 TEST(CutIntoTiles, NoObjectThatFitsATileIsLost) {
-  LabelledImage image{"a.jpg", 900, 700, {}, {}, {}};
+  LabelledImage image{{}, "a.jpg", 900, 700};
   for (int x = 0; x <= 800; x += 25)
     for (int y = 0; y <= 600; y += 25)
       image.labels.push_back(label(0, {double(x), double(y), x + 100.0, y + 100.0}, {900, 700}));
@@ -131,7 +131,7 @@ TEST(CutIntoTiles, NoObjectThatFitsATileIsLost) {
 }
 
 TEST(CutIntoTiles, IsTheGridOfPrediction) {
-  const LabelledImage large = picture_with({{10, 10, 60, 60}}), small{"b.jpg", 300, 200, {}, {}, {}};
+  const LabelledImage large = picture_with({{10, 10, 60, 60}}), small{{}, "b.jpg", 300, 200};
   const TileOptions options{400, 0.25};
   const TiledImages tiled = cut_into_tiles({large, small}, options);
   const std::vector<Tile> grid = tiles_of(kPicture, options);
@@ -147,7 +147,7 @@ TEST(CutIntoTiles, IsTheGridOfPrediction) {
 }
 
 TEST(CutIntoTiles, RefusesMoreThanMemoryHolds) {
-  const LabelledImage huge{"a.jpg", 20000, 10000, {}, {}, {}};
+  const LabelledImage huge{{}, "a.jpg", 20000, 10000};
   EXPECT_SAYS(testing::message_of(
                   [&] {
                     cut_into_tiles({huge}, {2, 0.5});

@@ -34,12 +34,11 @@ std::vector<data::LabelledImage> read_images(const std::filesystem::path& folder
   std::vector<data::LabelledImage> images;
   for (const auto& path : paths) {
     const image::Image image = image::decode_image_file(path).image;
-    images.push_back({path,
-                      image.width(),
-                      image.height(),
-                      read_labels(folder / "dataset" / "labels" / "val" / path.stem().concat(".txt")),
-                      {},
-                      {}});
+    images.push_back(
+        {{.labels = read_labels(folder / "dataset" / "labels" / "val" / path.stem().concat(".txt"))},
+         path,
+         image.width(),
+         image.height()});
   }
   return images;
 }

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "MRWLABEL";
-constexpr uint32_t kVersion = 4;
+constexpr uint32_t kVersion = 5;
 constexpr size_t kHeaderBytes = 24, kChecksumBytes = 4;
 constexpr const char* kSuffix = ".marrow-cache";
 
@@ -42,15 +42,52 @@ Label get_label(ByteReader& in, int classes) {
   return label;
 }
 
+constexpr size_t kLabelBytes = 36, kPointBytes = 16, kCountBytes = 8;
+constexpr size_t kIgnoredBytes = 1 + kLabelBytes + 2 * kCountBytes;
+
+void put_points(ByteWriter& out, const Polygon& polygon) {
+  out.put_count(polygon.size());
+  for (const auto& point : polygon) {
+    out.put(point.x);
+    out.put(point.y);
+  }
+}
+
+void get_points(ByteReader& in, Polygon& polygon) {
+  polygon.resize(in.get_count(kPointBytes));
+  for (auto& point : polygon) {
+    point.x = in.get_finite();
+    point.y = in.get_finite();
+  }
+}
+
+void put_parts(ByteWriter& out, const PartStarts& starts) {
+  out.put_count(starts.size());
+  for (const uint32_t start : starts) out.put(start);
+}
+
+PartStarts get_parts(ByteReader& in, size_t points) {
+  PartStarts starts(in.get_count(sizeof(uint32_t)));
+  uint32_t last = 0;
+  for (uint32_t& start : starts) {
+    start = in.get<uint32_t>();
+    in.require(start > last && start < points);
+    last = start;
+  }
+  return starts;
+}
+
 IgnoredLabel get_ignored(ByteReader& in, int classes) {
   using Reason = IgnoredLabel::Reason;
   const auto number = in.get<uint8_t>();
   in.require(number <= static_cast<uint8_t>(Reason::kClass));
   const auto reason = static_cast<Reason>(number);
-  if (reason != Reason::kClass) return {get_label(in, classes), reason};
-  const Label label = get_any_label(in);
-  in.require(label.class_id == kIgnoreClass);
-  return {label, reason};
+  IgnoredLabel ignored = {reason == Reason::kClass ? get_any_label(in) : get_label(in, classes), reason};
+  in.require(reason != Reason::kClass || ignored.label.class_id == kIgnoreClass);
+  get_points(in, ignored.polygon);
+  in.require(ignored.polygon.empty() || reason == Reason::kCrowd);
+  ignored.parts = get_parts(in, ignored.polygon.size());
+  return ignored;
 }
 
 void put_stamp(ByteWriter& out, const FileStamp& stamp) {
@@ -63,7 +100,7 @@ FileStamp get_stamp(ByteReader& in) {
   return {bytes, in.get<int64_t>()};
 }
 
-constexpr size_t kLabelBytes = 36, kPointBytes = 16, kKeypointBytes = 24, kStringBytes = 4, kStampBytes = 16;
+constexpr size_t kKeypointBytes = 24, kStringBytes = 4, kStampBytes = 16;
 constexpr size_t kImageBytes = 2 * (kStringBytes + kStampBytes) + 1 + 2 * 4 + 4 + 1 + 1 + 1 + 4;
 constexpr size_t kProblemBytes = 2 + 2 * kStringBytes;
 
@@ -79,18 +116,9 @@ void put_picture(ByteWriter& out, const ScannedImage& picture) {
   out.put_count(image.labels.size());
   for (const Label& label : image.labels) put_label(out, label);
   out.put<uint8_t>(!image.polygons.empty());
-  for (const Polygon& polygon : image.polygons) {
-    out.put_count(polygon.size());
-    for (const auto& point : polygon) {
-      out.put(point.x);
-      out.put(point.y);
-    }
-  }
+  for (const Polygon& polygon : image.polygons) put_points(out, polygon);
   out.put<uint8_t>(!image.parts.empty());
-  for (const PartStarts& starts : image.parts) {
-    out.put_count(starts.size());
-    for (const uint32_t start : starts) out.put(start);
-  }
+  for (const PartStarts& starts : image.parts) put_parts(out, starts);
   out.put<uint8_t>(!image.keypoints.empty());
   for (const LabelKeypoint& point : image.keypoints)
     for (const double value : {point.x, point.y, point.visibility}) out.put(value);
@@ -98,18 +126,9 @@ void put_picture(ByteWriter& out, const ScannedImage& picture) {
   for (const IgnoredLabel& ignored : image.ignored) {
     out.put<uint8_t>(static_cast<uint8_t>(ignored.reason));
     put_label(out, ignored.label);
+    put_points(out, ignored.polygon);
+    put_parts(out, ignored.parts);
   }
-}
-
-PartStarts get_parts(ByteReader& in, size_t points) {
-  PartStarts starts(in.get_count(sizeof(uint32_t)));
-  uint32_t last = 0;
-  for (uint32_t& start : starts) {
-    start = in.get<uint32_t>();
-    in.require(start > last && start < points);
-    last = start;
-  }
-  return starts;
 }
 
 ScannedImage get_picture(ByteReader& in, const CacheKey& key) {
@@ -131,12 +150,8 @@ ScannedImage get_picture(ByteReader& in, const CacheKey& key) {
   if (in.get<uint8_t>() != 0) {
     image.polygons.resize(image.labels.size());
     for (Polygon& polygon : image.polygons) {
-      polygon.resize(in.get_count(kPointBytes));
+      get_points(in, polygon);
       in.require(!polygon.empty());
-      for (auto& point : polygon) {
-        point.x = in.get_finite();
-        point.y = in.get_finite();
-      }
     }
   }
   if (in.get<uint8_t>() != 0) {
@@ -152,7 +167,7 @@ ScannedImage get_picture(ByteReader& in, const CacheKey& key) {
     for (LabelKeypoint& point : image.keypoints)
       for (double* value : {&point.x, &point.y, &point.visibility}) *value = in.get_finite();
   }
-  image.ignored.resize(in.get_count(kLabelBytes + 1));
+  image.ignored.resize(in.get_count(kIgnoredBytes));
   for (IgnoredLabel& ignored : image.ignored) ignored = get_ignored(in, classes);
   return picture;
 }

@@ -55,6 +55,8 @@ struct IgnoredLabel {
   enum class Reason : uint8_t { kCrowd, kDifficult, kClass };
   Label label;  // kClass: of kIgnoreClass
   Reason reason = Reason::kCrowd;
+  Polygon polygon = {};   // of a crowd whose dataset has outlines: where it is; empty: in the whole box
+  PartStarts parts = {};  // of that
   bool operator==(const IgnoredLabel&) const = default;
 };
 // Has a class of its own, and no form in YOLO's label files.
@@ -62,22 +64,25 @@ inline bool is_crowd_or_difficult(const IgnoredLabel& ignored) {
   return ignored.reason != IgnoredLabel::Reason::kClass;
 }
 
-struct LabelledImage {
-  std::filesystem::path path;
-  int width = 0;  // pixels, upright
-  int height = 0;
+// What is labelled in an image.
+struct ImageLabels {
   std::vector<Label> labels;
   std::vector<Polygon> polygons;  // empty, or one a label with at least one point each
   std::vector<PartStarts> parts;  // empty, or one a polygon: rising, between 0 and the number of its points
   std::vector<LabelKeypoint> keypoints;  // empty, or as many a label as the dataset's kpt_shape says
   std::vector<IgnoredLabel> ignored;
+  bool operator==(const ImageLabels&) const = default;
+};
+
+struct LabelledImage : ImageLabels {
+  std::filesystem::path path;
+  int width = 0;  // pixels, upright
+  int height = 0;
   bool operator==(const LabelledImage&) const = default;
 };
 
-// Keeps the labels of these numbers, in this order, with all that belongs to them. `labels` is a
-// LabelledImage or ParsedLabels.
-template <class Labels>
-void keep_labels(Labels& labels, const std::vector<size_t>& order) {
+// Keeps the labels of these numbers, in this order, with all that belongs to them.
+inline void keep_labels(ImageLabels& labels, const std::vector<size_t>& order) {
   const auto pick = [&](auto& list, size_t each) {
     std::remove_reference_t<decltype(list)> kept;
     kept.reserve(order.size() * each);
@@ -152,13 +157,8 @@ class ProblemList {
 
 // The content of one annotation: labels, and what was found wrong. Without `usable` the image is not to be
 // used (an object that cannot be read would be trained as background).
-struct ParsedLabels {
+struct ParsedLabels : ImageLabels {
   bool usable = true;
-  std::vector<Label> labels;
-  std::vector<Polygon> polygons;  // this and the next two as LabelledImage's
-  std::vector<PartStarts> parts;
-  std::vector<LabelKeypoint> keypoints;
-  std::vector<IgnoredLabel> ignored;
   std::vector<Problem> problems;
 
   // Adds what another annotation says of the same image.

@@ -8,17 +8,21 @@
 
 namespace marrow::data {
 
-std::vector<std::span<const Point<Normalised, double>>> parts_of(const LabelledImage& image, size_t label) {
-  const std::span<const Point<Normalised, double>> all = image.polygons[label];
+std::vector<std::span<const Point<Normalised, double>>> parts_of(const Polygon& polygon,
+                                                                 const PartStarts& starts) {
+  const std::span<const Point<Normalised, double>> all = polygon;
   std::vector<std::span<const Point<Normalised, double>>> parts;
   size_t begin = 0;
-  if (!image.parts.empty())
-    for (const uint32_t start : image.parts[label]) {
-      parts.push_back(all.subspan(begin, start - begin));
-      begin = start;
-    }
+  for (const uint32_t start : starts) {
+    parts.push_back(all.subspan(begin, start - begin));
+    begin = start;
+  }
   parts.push_back(all.subspan(begin));
   return parts;
+}
+
+std::vector<std::span<const Point<Normalised, double>>> parts_of(const ImageLabels& image, size_t label) {
+  return parts_of(image.polygons[label], image.parts.empty() ? PartStarts() : image.parts[label]);
 }
 
 double exact_pixels(double share, int side) {

@@ -8,8 +8,11 @@
 
 namespace marrow::data {
 
-// The parts of a label's outline, one or more; views of it. The image has outlines.
-std::vector<std::span<const Point<Normalised, double>>> parts_of(const LabelledImage& image, size_t label);
+// The parts of an outline, one or more; views of it.
+std::vector<std::span<const Point<Normalised, double>>> parts_of(const Polygon& polygon,
+                                                                 const PartStarts& starts);
+// Those of a label's. The image has outlines.
+std::vector<std::span<const Point<Normalised, double>>> parts_of(const ImageLabels& image, size_t label);
 
 // A coordinate in pixels, rounded to a millionth, so that what was written with decimals is that number
 // again.

@@ -89,14 +89,6 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
                           stated_height_, gone ? "dropped" : "clipped"));
     if (gone) return;
   }
-  if (object.class_id == kIgnoreClass || object.crowd || object.difficult) {
-    using Reason = IgnoredLabel::Reason;
-    const bool by_class = object.class_id == kIgnoreClass;
-    result_.ignored.push_back({label, by_class       ? Reason::kClass
-                                      : object.crowd ? Reason::kCrowd
-                                                     : Reason::kDifficult});
-    return;
-  }
   Polygon polygon;
   for (size_t i = 0; i + 1 < object.outline.size(); i += 2)
     polygon.push_back({object.outline[i] / stated_width_, object.outline[i + 1] / stated_height_});
@@ -104,6 +96,19 @@ void PixelLabels::add(const PixelObject& object, const LabelOrigin& origin) {
   if (polygon.size() < 3 || !std::ranges::all_of(polygon, is_finite_point)) polygon.clear();
   if (clipped != Clipped::kInside && task_ != Task::kObb)
     for (auto& point : polygon) point = {std::clamp(point.x, 0.0, 1.0), std::clamp(point.y, 0.0, 1.0)};
+  if (object.class_id == kIgnoreClass || object.crowd || object.difficult) {
+    using Reason = IgnoredLabel::Reason;
+    const bool by_class = object.class_id == kIgnoreClass;
+    IgnoredLabel ignored = {label, by_class       ? Reason::kClass
+                                   : object.crowd ? Reason::kCrowd
+                                                  : Reason::kDifficult};
+    if (!polygon.empty() && has_outlines(task_) && ignored.reason == Reason::kCrowd) {
+      ignored.polygon = std::move(polygon);
+      ignored.parts.assign(object.parts.begin(), object.parts.end());
+    }
+    result_.ignored.push_back(std::move(ignored));
+    return;
+  }
   any_polygon_ |= !polygon.empty() || has_outlines(task_);
   any_part_ |= !polygon.empty() && !object.parts.empty();
   result_.parts.emplace_back();
@@ -149,7 +154,8 @@ ParsedLabels PixelLabels::take(const std::string& file) {
     for (size_t i = 0; i < result_.polygons.size(); ++i)
       if (result_.polygons[i].empty()) result_.polygons[i] = box_polygon(result_.labels[i]);
   } else {
-    result_ = {.usable = false};
+    result_ = {};
+    result_.usable = false;
   }
   result_.problems = problems_.take(file);
   return std::move(result_);

@@ -66,12 +66,8 @@ void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
   try {
     ParsedLabels parsed = reader.parse(i, {image.width, image.height});
     picture.usable = parsed.usable;
-    image.labels = std::move(parsed.labels);
-    image.polygons = std::move(parsed.polygons);
-    image.parts = std::move(parsed.parts);
-    image.keypoints = std::move(parsed.keypoints);
-    image.ignored = std::move(parsed.ignored);
     std::ranges::move(parsed.problems, std::back_inserter(outcome.problems));
+    static_cast<ImageLabels&>(image) = std::move(parsed);
   } catch (const Error& error) {
     outcome.problems.push_back({Severity::kError, Kind::kLabelSyntax, shown(listed.annotation),
                                 without_place(error.what(), listed.annotation.string())});

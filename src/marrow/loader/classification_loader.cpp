@@ -45,7 +45,7 @@ void check(const ImageStore& images, const ClassificationLoaderOptions& options,
 std::vector<data::LabelledImage> as_labelled(std::span<const data::ClassifiedImage> images) {
   std::vector<data::LabelledImage> result;
   for (const data::ClassifiedImage& image : images)
-    result.push_back({image.path, 0, 0, {{image.class_id, 0.5, 0.5, 1, 1}}, {}, {}});
+    result.push_back({{.labels = {{image.class_id, 0.5, 0.5, 1, 1}}}, image.path});
   return result;
 }
 

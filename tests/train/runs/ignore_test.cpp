@@ -113,8 +113,8 @@ TEST(IgnoreInValidation, OnlyACrowdOfCocoPassesOverWhatIsFoundInIt) {
   testing::TemporaryFolder folder;
   image::write_image(folder / "a.png", image::Image(64, 64).pixels());
   const auto report = [&](const std::vector<data::IgnoredLabel>& ignored) {
-    data::LabelledImage image{
-        .path = folder / "a.png", .width = 64, .height = 64, .labels = {{0, {.25, .25, .5, .5}}}};
+    data::LabelledImage image{{}, folder / "a.png", 64, 64};
+    image.labels = {{0, {.25, .25, .5, .5}}};
     image.ignored = ignored;
     loader::ImageStore store({image}, {.image_size = 0});
     return evaluate::validate_whole_images(store, {.names = {"a"}},

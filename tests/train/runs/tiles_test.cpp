@@ -135,7 +135,7 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
 TEST(TileValidation, HandsOverObjectsAndRegionsToIgnore) {
   const testing::TemporaryFolder folder;
   image::write_image(folder / "a.png", image::Image(128, 64).pixels());
-  data::LabelledImage image{folder / "a.png", 128, 64, {}};
+  data::LabelledImage image{{}, folder / "a.png", 128, 64};
   image.labels.push_back({0, data::centred({10.0 / 128, 8.0 / 64, 70.0 / 128, 40.0 / 64})});
   loader::ImageStore store({image}, {.image_size = 0});
   cpu::ThreadPool threads(2);
@@ -157,7 +157,7 @@ TEST(TileValidation, HandsOverObjectsAndRegionsToIgnore) {
 
 // By the rules of 8.4, in tiles too.
 TEST(Suppression, AllowsAsManyDetectionsAsTheFullestImageHasObjects) {
-  data::LabelledImage full{"a.jpg", 1000, 1000, {}, {}, {}};
+  data::LabelledImage full{{}, "a.jpg", 1000, 1000};
   full.labels.assign(400, {0, {0.5, 0.5, 0.1, 0.1}});
   const loader::ImageStore store({full}, {});
   const auto most = [&](evaluate::DetectorValidationOptions options) {

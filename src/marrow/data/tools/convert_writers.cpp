@@ -42,22 +42,29 @@ class CocoText {
     text_ += entry;
   }
 
+  static std::string outline_text(const std::vector<std::span<const Point<Normalised, double>>>& parts,
+                                  const LabelledImage& image) {
+    std::string text;
+    for (const auto& part : parts) {
+      std::string polygon;
+      for (const auto& point : part)
+        polygon += fmt::format("{}{}, {}", polygon.empty() ? "" : ", ", pixel_text(point.x * image.width),
+                               pixel_text(point.y * image.height));
+      text += fmt::format("{}[{}]", text.empty() ? "" : ", ", polygon);
+    }
+    return text;
+  }
+
   void objects_of(const LabelledImage& image, size_t image_id) {
     for (size_t i = 0; i < image.labels.size(); ++i) {
-      std::string parts;
-      if (!image.polygons.empty())
-        for (const auto& part : parts_of(image, i)) {
-          std::string polygon;
-          for (const auto& point : part)
-            polygon += fmt::format("{}{}, {}", polygon.empty() ? "" : ", ", pixel_text(point.x * image.width),
-                                   pixel_text(point.y * image.height));
-          parts += fmt::format("{}[{}]", parts.empty() ? "" : ", ", polygon);
-        }
-      add(image.labels[i], image, image_id, parts, "", keypoints_of(image, i));
+      const std::string outline = image.polygons.empty() ? "" : outline_text(parts_of(image, i), image);
+      add(image.labels[i], image, image_id, outline, "", keypoints_of(image, i));
     }
     for (const IgnoredLabel& ignored : image.ignored) {
       const bool crowd = ignored.reason != IgnoredLabel::Reason::kDifficult;
-      add(ignored.label, image, image_id, "", crowd ? "crowd" : "difficult", "");
+      const std::string outline =
+          ignored.polygon.empty() ? "" : outline_text(parts_of(ignored.polygon, ignored.parts), image);
+      add(ignored.label, image, image_id, outline, crowd ? "crowd" : "difficult", "");
     }
   }
 

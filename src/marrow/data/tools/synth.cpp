@@ -116,14 +116,11 @@ SynthSummary write_synth_dataset(const fs::path& folder, const SynthOptions& opt
       LabelledImage labelled;
       labelled.width = picture.image.width();
       labelled.height = picture.image.height();
-      labelled.labels = picture.labels;
-      labelled.polygons = std::move(picture.polygons);
-      labelled.parts = std::move(picture.parts);
-      labelled.keypoints = std::move(picture.keypoints);
+      static_cast<ImageLabels&>(labelled) = std::move(picture);
       write_plainly(folder / "labels" / split / (name + ".txt"),
                     yolo_label_lines(labelled, options.task, skeleton.shape));
       const std::lock_guard lock(mutex);
-      for (const Label& label : picture.labels) ++summary.objects[static_cast<size_t>(label.class_id)];
+      for (const Label& label : labelled.labels) ++summary.objects[static_cast<size_t>(label.class_id)];
     } catch (const std::exception& exception) {
       const std::lock_guard lock(mutex);
       if (failure.empty()) failure = exception.what();

@@ -37,12 +37,9 @@ struct SynthOptions {
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
-struct SynthImage {
+// Classes count in options.classes; outlines or keypoints by the task.
+struct SynthImage : ImageLabels {
   image::Image image;
-  std::vector<Label> labels;      // class_id counts in options.classes
-  std::vector<Polygon> polygons;  // this and the next two as LabelledImage's, by the task
-  std::vector<PartStarts> parts;
-  std::vector<LabelKeypoint> keypoints;
 };
 
 // Image number `index`: a pure function of the options' seed, size, objects and classes. The label of a
