@@ -30,6 +30,7 @@ struct PredictFlags {
   bool save_txt = false;
   bool save_conf = false;
   bool save_crop = false;
+  bool save_dota = false;
   bool save_frames = false;
   int vid_stride = 1;
   bool stream_buffer = false;

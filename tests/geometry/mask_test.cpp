@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace marrow {
 namespace {
 
@@ -17,6 +19,32 @@ TEST(Mask, RunsGoDownTheColumnsAndComeBack) {
   // The first run is of zeros, even where there are none.
   mask.at(0, 0) = 1;
   EXPECT_EQ(run_lengths(mask), (RunLengths{0, 3, 2, 1}));
+}
+
+TEST(Mask, PartsShareThePixelsThatTheWholeMasksShare) {
+  uint32_t state = 7;
+  const auto draw = [&](int limit) {
+    return static_cast<int>((state = state * 1664525u + 1013904223u) >> 16) % limit;
+  };
+  EXPECT_EQ(trimmed(Mask({5, 4})).mask.area(), 0);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::array<Mask, 2> masks;
+    for (Mask& mask : masks) {
+      mask = Mask({300, 9});
+      const int left = draw(300), top = draw(9), right = left + draw(301 - left),
+                bottom = top + draw(10 - top);
+      for (int y = top; y < bottom; ++y)
+        for (int x = left; x < right; ++x) mask.at(x, y) = draw(4) > 0;
+    }
+    int64_t shared = 0;
+    for (size_t i = 0; i < masks[0].pixels.size(); ++i) shared += masks[0].pixels[i] & masks[1].pixels[i];
+    const MaskPart first = trimmed(masks[0]), second = trimmed(masks[1]);
+    EXPECT_EQ(first.mask.area(), masks[0].area());
+    EXPECT_EQ(shared_pixels(first, second), shared);
+    if (first.mask.area() > 0) {
+      EXPECT_EQ(trimmed(first.mask).mask, first.mask);
+    }
+  }
 }
 
 TEST(Mask, TextOfRunsComesBack) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
+
 #include "marrow/detect/draw.h"
 
 namespace marrow::loader {
@@ -56,8 +59,7 @@ TEST(BatchSheet, ShowsAsManyAsItIsTold) {
   const std::vector<std::string> names = {"a", "b"};
   EXPECT_EQ(batch_sheet(some_batch(), names).width(), 2 * 320 + 4);
   EXPECT_EQ(batch_sheet(some_batch(), names, 1).width(), 320);
-  EXPECT_EQ(batch_sheet(some_batch(), std::vector<std::vector<detect::InputDetection>>(1), names).width(),
-            320);
+  EXPECT_EQ(batch_sheet(some_batch(), std::vector<DrawnDetections>(1), names).width(), 320);
 }
 
 TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {
@@ -70,6 +72,38 @@ TEST(BatchSheet, DrawsSmallImagesLargerWithTheirBoxes) {
   const uint8_t* left_line = sheet.row(3 * 64) + 3 * (3 * 32);
   EXPECT_EQ((std::array<uint8_t, 3>{left_line[0], left_line[1], left_line[2]}), detect::class_colour(0));
   EXPECT_EQ(batch_sheet(batch, names, 1, 300).width(), 2 * 128);  // where the sheet has no more room
+}
+
+TEST(BatchSheet, ColoursTheMasksOfEveryImage) {
+  DetectionBatch batch;
+  batch.images = Tensor({2, 3, 320, 320}, DType::kUInt8);
+  batch.targets = Tensor::from({3, 6}, std::vector<float>{0, 0, 0.5f, 0.5f, 1, 1,  //
+                                                          1, 1, 0.5f, 0.5f, 1, 1,  //
+                                                          1, 2, 0.5f, 0.5f, 1, 1});
+  const auto pixel = [&](int image, int x, int y) {
+    const image::Image sheet = batch_sheet(batch, std::vector<std::string>{"a", "b", "c"});
+    const uint8_t* at = sheet.row(y) + 3 * (324 * image + x);
+    return std::array<uint8_t, 3>{at[0], at[1], at[2]};
+  };
+  const auto half = [](int class_id) {
+    std::array<uint8_t, 3> colour = detect::class_colour(class_id);
+    for (uint8_t& level : colour) level = static_cast<uint8_t>(std::lround(level / 2.0f));
+    return colour;
+  };
+  // Overlapping: a picture an image. Below its middle the second image shows its second object.
+  batch.masks = Tensor({2, 80, 80}, DType::kInt32);
+  const auto masks = batch.masks.values<int32_t>();
+  std::fill(masks.begin(), masks.end(), 1);
+  std::fill(masks.end() - 40 * 80, masks.end(), 2);
+  EXPECT_EQ(pixel(0, 160, 260), half(0));
+  EXPECT_EQ(pixel(1, 160, 100), half(1));
+  EXPECT_EQ(pixel(1, 160, 260), half(2));
+  // Separate: a mask an object.
+  batch.overlapping_masks = false;
+  batch.masks = Tensor({3, 80, 80}, DType::kInt32);
+  std::ranges::fill(batch.masks.values<int32_t>().subspan(2 * 80 * 80), 1);
+  EXPECT_EQ(pixel(0, 160, 260), (std::array<uint8_t, 3>{}));
+  EXPECT_EQ(pixel(1, 160, 260), half(2));
 }
 
 TEST(BatchSheet, HatchesRegionsToIgnore) {

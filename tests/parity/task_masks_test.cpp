@@ -105,7 +105,8 @@ TEST(parity_task_masks, IntersectionOverUnion) {
     const auto columns = static_cast<size_t>(b.dim(0));
     for (size_t i = 0; i < static_cast<size_t>(a.dim(0)); ++i)
       for (size_t j = 0; j < columns; ++j)
-        EXPECT_NEAR(evaluate::mask_iou(mask_of(a, i), mask_of(b, j)), wanted.values()[i * columns + j], 1e-6)
+        EXPECT_NEAR(evaluate::mask_iou(trimmed(mask_of(a, i)), trimmed(mask_of(b, j))),
+                    wanted.values()[i * columns + j], 1e-6)
             << i << ", " << j;
   });
 }

@@ -85,15 +85,20 @@ struct RecordedMetrics {
         truth(file.at("annotations")),
         found(testing::read_json(folder / "dt.json")),
         expected(testing::read_json(folder / "expected.json")),
+        older(expected),
         coco(testing::read_json(folder / "coco_expected.json")) {
+    older.update(testing::read_json(folder / "expected_8_3_253.json"));
     if (expected.contains("oks_sigmas")) sigmas = expected.at("oks_sigmas").get<std::vector<double>>();
   }
 
   json file;
   TaskItems truth, found;
-  json expected, coco;
+  json expected, older, coco;  // older: by 8.3's rules
   std::vector<double> sigmas;
+
+  const json& by(Rules rules) const { return rules == Rules::k84 ? expected : older; }
 };
+constexpr Rules kBothRules[] = {Rules::k84, Rules::k83};
 
 void for_each_recorded_metrics(const std::function<void(const RecordedMetrics&)>& test) {
   testing::for_each_golden("tasks/metrics", [&](const fs::path& folder) {
@@ -122,8 +127,9 @@ std::vector<std::pair<std::string, ItemOverlap>> overlaps_of(const RecordedMetri
     return evaluate::box_iou(r.truth.corner_box(i), r.found.corner_box(d));
   });
   if (!r.found.masks.empty())
-    overlaps.emplace_back(
-        "mask", [&r](size_t i, size_t d) { return evaluate::mask_iou(r.truth.masks[i], r.found.masks[d]); });
+    overlaps.emplace_back("mask", [&r](size_t i, size_t d) {
+      return evaluate::mask_iou(trimmed(r.truth.masks[i]), trimmed(r.found.masks[d]));
+    });
   if (!r.found.keypoints.empty())
     overlaps.emplace_back("pose", [&r](size_t i, size_t d) {
       return evaluate::keypoint_similarity(r.truth.input_points(i), r.found.input_points(d), r.sigmas,
@@ -160,68 +166,83 @@ evaluate::Overlap within(const ImagePart& part, const ItemOverlap& overlap) {
   return [&](size_t i, size_t d) { return overlap(part.truth_places[i], part.found_places[d]); };
 }
 
+void expect_blocks(const RecordedMetrics& r, Rules rules) {
+  SCOPED_TRACE(rules_name(rules));
+  const json& expected = r.by(rules);
+  const std::map<std::string, std::string> keys = {
+      {"box", "tp_per_detection"}, {"mask", "tp_m_per_detection"}, {"pose", "tp_p_per_detection"}};
+  for (const auto& [name, overlap] : overlaps_of(r)) {
+    SCOPED_TRACE(name);
+    const json& rows = expected.at(keys.at(name));
+    std::vector<evaluate::MatchedDetection> all;
+    size_t compared = 0;
+    for (const ImagePart& part : parts_of(r)) {
+      const auto matched =
+          evaluate::match_detections(part.truth, part.detections, within(part, overlap), rules);
+      for (size_t d = 0; d < matched.size(); ++d, ++compared)
+        for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+          EXPECT_EQ(matched[d].true_positive[t], rows.at(part.found_places[d])[t].get<int>() != 0)
+              << part.found_places[d] << ", " << t;
+      all.insert(all.end(), matched.begin(), matched.end());
+    }
+    EXPECT_EQ(compared, rows.size());
+    const auto instances = expected.at("nt_per_class").get<std::vector<int64_t>>();
+    const evaluate::AveragePrecision ap = evaluate::average_precision(all, instances, rules);
+    const json& block = expected.at(name);
+    ASSERT_EQ(ap.classes.size(), block.at("P").size());
+    for (size_t c = 0; c < ap.classes.size(); ++c) {
+      EXPECT_EQ(ap.classes[c].class_id, expected.at("ap_class_index")[c].get<int>());
+      EXPECT_NEAR(ap.classes[c].precision, block.at("P")[c].get<double>(), kTaskMetric);
+      EXPECT_NEAR(ap.classes[c].recall, block.at("R")[c].get<double>(), kTaskMetric);
+      EXPECT_NEAR(ap.classes[c].f1, block.at("F1")[c].get<double>(), kTaskMetric);
+      for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
+        EXPECT_NEAR(ap.classes[c].ap[t], block.at("AP_per_iou")[c][t].get<double>(), kTaskMetric);
+    }
+    const std::string tag = name == "box" ? "(B)" : name == "mask" ? "(M)" : "(P)";
+    const json& means = expected.at("results_dict");
+    EXPECT_NEAR(ap.precision(), means.at("metrics/precision" + tag).get<double>(), kTaskMetric);
+    EXPECT_NEAR(ap.recall(), means.at("metrics/recall" + tag).get<double>(), kTaskMetric);
+    EXPECT_NEAR(ap.map50(), means.at("metrics/mAP50" + tag).get<double>(), kTaskMetric);
+    EXPECT_NEAR(ap.map50_95(), means.at("metrics/mAP50-95" + tag).get<double>(), kTaskMetric);
+  }
+}
+
 TEST(parity_task_metrics, TruePositivesAndPrecisionOfEveryBlock) {
   for_each_recorded_metrics([](const RecordedMetrics& r) {
-    const std::map<std::string, std::string> keys = {
-        {"box", "tp_per_detection"}, {"mask", "tp_m_per_detection"}, {"pose", "tp_p_per_detection"}};
-    for (const auto& [name, overlap] : overlaps_of(r)) {
-      SCOPED_TRACE(name);
-      const json& rows = r.expected.at(keys.at(name));
-      std::vector<evaluate::MatchedDetection> all;
-      size_t compared = 0;
-      for (const ImagePart& part : parts_of(r)) {
-        const auto matched = evaluate::match_detections(part.truth, part.detections, within(part, overlap));
-        for (size_t d = 0; d < matched.size(); ++d, ++compared)
-          for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
-            EXPECT_EQ(matched[d].true_positive[t], rows.at(part.found_places[d])[t].get<int>() != 0)
-                << part.found_places[d] << ", " << t;
-        all.insert(all.end(), matched.begin(), matched.end());
-      }
-      EXPECT_EQ(compared, rows.size());
-      const auto instances = r.expected.at("nt_per_class").get<std::vector<int64_t>>();
-      const evaluate::AveragePrecision ap = evaluate::average_precision(all, instances);
-      const json& block = r.expected.at(name);
-      ASSERT_EQ(ap.classes.size(), block.at("P").size());
-      for (size_t c = 0; c < ap.classes.size(); ++c) {
-        EXPECT_EQ(ap.classes[c].class_id, r.expected.at("ap_class_index")[c].get<int>());
-        EXPECT_NEAR(ap.classes[c].precision, block.at("P")[c].get<double>(), kTaskMetric);
-        EXPECT_NEAR(ap.classes[c].recall, block.at("R")[c].get<double>(), kTaskMetric);
-        EXPECT_NEAR(ap.classes[c].f1, block.at("F1")[c].get<double>(), kTaskMetric);
-        for (size_t t = 0; t < evaluate::kIouThresholds; ++t)
-          EXPECT_NEAR(ap.classes[c].ap[t], block.at("AP_per_iou")[c][t].get<double>(), kTaskMetric);
-      }
-      const std::string tag = name == "box" ? "(B)" : name == "mask" ? "(M)" : "(P)";
-      const json& means = r.expected.at("results_dict");
-      EXPECT_NEAR(ap.precision(), means.at("metrics/precision" + tag).get<double>(), kTaskMetric);
-      EXPECT_NEAR(ap.recall(), means.at("metrics/recall" + tag).get<double>(), kTaskMetric);
-      EXPECT_NEAR(ap.map50(), means.at("metrics/mAP50" + tag).get<double>(), kTaskMetric);
-      EXPECT_NEAR(ap.map50_95(), means.at("metrics/mAP50-95" + tag).get<double>(), kTaskMetric);
-    }
+    for (const Rules rules : kBothRules) expect_blocks(r, rules);
   });
+}
+
+void expect_confusion(const RecordedMetrics& r, Rules rules) {
+  SCOPED_TRACE(rules_name(rules));
+  const std::regex key_form("confusion_matrix_conf([0-9.]+)_iou([0-9.]+)");
+  const ItemOverlap overlap = overlaps_of(r).front().second;
+  int compared = 0;
+  for (const auto& [key, rows] : r.by(rules).items()) {
+    std::smatch parts;
+    if (!std::regex_match(key, parts, key_form)) continue;
+    SCOPED_TRACE(key);
+    ASSERT_EQ(std::stof(parts[2]), evaluate::kConfusionIou);
+    // 8.3 takes validation's default for prediction's by itself.
+    const float stated = std::stof(parts[1]);
+    const float confidence =
+        rules == Rules::k84 ? stated : evaluate::confusion_confidence(stated, !r.found.rotated.empty());
+    evaluate::ConfusionMatrix matrix(static_cast<int>(rows.size()));
+    for (const ImagePart& part : parts_of(r))
+      evaluate::add_detections(matrix, part.truth, part.detections, within(part, overlap), confidence, rules);
+    for (int predicted = 0; predicted < matrix.size(); ++predicted)
+      for (int truth = 0; truth < matrix.size(); ++truth)
+        EXPECT_EQ(static_cast<double>(matrix.at(predicted, truth)),
+                  rows[static_cast<size_t>(predicted)][static_cast<size_t>(truth)].get<double>())
+            << predicted << ", " << truth;
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
 }
 
 TEST(parity_task_metrics, ConfusionMatrices) {
   for_each_recorded_metrics([](const RecordedMetrics& r) {
-    const std::regex key_form("confusion_matrix_conf([0-9.]+)_iou([0-9.]+)");
-    const ItemOverlap overlap = overlaps_of(r).front().second;
-    int compared = 0;
-    for (const auto& [key, rows] : r.expected.items()) {
-      std::smatch parts;
-      if (!std::regex_match(key, parts, key_form)) continue;
-      SCOPED_TRACE(key);
-      ASSERT_EQ(std::stof(parts[2]), evaluate::kConfusionIou);
-      evaluate::ConfusionMatrix matrix(static_cast<int>(rows.size()));
-      for (const ImagePart& part : parts_of(r))
-        evaluate::add_detections(matrix, part.truth, part.detections, within(part, overlap),
-                                 std::stof(parts[1]));
-      for (int predicted = 0; predicted < matrix.size(); ++predicted)
-        for (int truth = 0; truth < matrix.size(); ++truth)
-          EXPECT_EQ(static_cast<double>(matrix.at(predicted, truth)),
-                    rows[static_cast<size_t>(predicted)][static_cast<size_t>(truth)].get<double>())
-              << predicted << ", " << truth;
-      ++compared;
-    }
-    EXPECT_GT(compared, 0);
+    for (const Rules rules : kBothRules) expect_confusion(r, rules);
   });
 }
 
@@ -269,7 +290,7 @@ void expect_coco_of(const RecordedMetrics& r, const std::string& key, const json
         evaluate::evaluate_coco(truth, found,
                                 [&](size_t d, size_t a) {
                                   const auto shared = static_cast<double>(
-                                      evaluate::shared_pixels(r.found.masks[d], r.truth.masks[a]));
+                                      shared_pixels(trimmed(r.found.masks[d]), trimmed(r.truth.masks[a])));
                                   const auto own = static_cast<double>(r.found.masks[d].area());
                                   if (truth.annotations[a].crowd) return own == 0 ? 0 : shared / own;
                                   const double all =

@@ -115,6 +115,24 @@ TEST(parity_task_validation, PredictionsOfEveryPicture) {
   });
 }
 
+// Whoever draws a batch gets the extras of as many detections as are asked for.
+void expect_drawn(const evaluate::ValidatedHead& head,
+                  std::span<const std::vector<detect::InputDetection>> detections,
+                  const evaluate::ExtrasOfImage& extras) {
+  for (size_t i = 0; i < detections.size(); ++i) {
+    const size_t wanted = std::min<size_t>(detections[i].size(), 3);
+    const detect::DetectionExtras drawn = extras(i, wanted);
+    EXPECT_EQ(drawn.masks.size(), head.second() == evaluate::SecondBlock::kMasks ? wanted : 0);
+    EXPECT_EQ(drawn.keypoints.size(), head.second() == evaluate::SecondBlock::kKeypoints ? wanted : 0);
+    ASSERT_EQ(drawn.rotated.size(), head.turned() ? wanted : 0);
+    for (size_t d = 0; d < drawn.rotated.size(); ++d) {
+      const auto bounds = drawn.rotated[d].bounds();
+      EXPECT_EQ(bounds.x1, detections[i][d].box.x1);
+      EXPECT_EQ(bounds.y2, detections[i][d].box.y2);
+    }
+  }
+}
+
 evaluate::DetectionReport report_of(const fs::path& folder, const json& expected, const json& args) {
   const model::TrainedModel trained = model::load_trained(folder / "tiny.pt");
   data::Dataset dataset = data::read_dataset(folder / "dataset" / "data.yaml");
@@ -135,7 +153,10 @@ evaluate::DetectionReport report_of(const fs::path& folder, const json& expected
              {.names = trained.model.names,
               .confidence = args.value("conf", evaluate::validation_confidence(head)),
               .head = head,
-              .rules = Rules::k84},
+              .rules = Rules::k84,
+              .show = [&](const loader::DetectionBatch&,
+                          std::span<const std::vector<detect::InputDetection>> detections,
+                          const evaluate::ExtrasOfImage& extras) { expect_drawn(head, detections, extras); }},
              [&](const loader::DetectionBatch& batch) { return predictor.predict(batch.images); }, threads)
       .report;
 }

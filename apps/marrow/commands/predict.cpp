@@ -14,6 +14,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
 #include "marrow/base/text.h"
+#include "marrow/detect/dota_text.h"
 #include "marrow/detect/draw.h"
 #include "marrow/detect/results.h"
 #include "marrow/detect/save.h"
@@ -70,6 +71,7 @@ class Prediction {
       times.add(see(picture, *decoded, fmt::format("{} {}: ", counter, pictures[i].string())));
       std::fflush(stdout);
     }
+    finish();
     if (times.count() > 0) {
       fmt::print(talk_, "Speed: {} per image at shape {}\n", times.mean_text(), last_shape_);
       if (!folder_.empty()) fmt::print(talk_, "Results saved to {}\n", folder_.string());
@@ -91,6 +93,7 @@ class Prediction {
   virtual image::DecodeOptions decode_options() const { return {.fit = {}, .reading = reading_}; }
   virtual predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
                                     const std::string& head) = 0;
+  virtual void finish() {}  // when all images were seen
 
   void say_shape(Size network) {
     last_shape_ = fmt::format("(1, {}, {}, {})", reading_.samples.channels, network.height, network.width);
@@ -121,6 +124,7 @@ class DetectionRun : public Prediction {
       : Prediction(options, std::move(folder), trained.model.graph),
         names_(std::move(trained.model.names)),
         crops_(folder_ / "crops"),
+        dota_(names_),
         detector_(trained.model.graph, trained.weights, how) {}
 
  private:
@@ -145,8 +149,14 @@ class DetectionRun : public Prediction {
       detect::write_labels(label_path(picture), size, detections, options_.save_conf, extras);
       labels_ += !detections.empty();
     }
+    for (size_t i = 0; i < extras.rotated.size() && options_.save_dota; ++i)
+      dota_.add(picture.output, detections[i].class_id, detections[i].confidence, extras.rotated[i]);
     save_images(picture, decoded.image, result);
     return result.times;
+  }
+
+  void finish() override {
+    if (options_.save_dota) dota_.write(folder_ / "predictions_txt");
   }
 
   // What --fast-decode shrank is said in pixels of the file's image.
@@ -184,6 +194,7 @@ class DetectionRun : public Prediction {
 
   std::vector<std::string> names_;
   detect::CropFolder crops_;
+  detect::DotaText dota_;
   predict::Detector detector_;
 };
 
@@ -245,12 +256,17 @@ predict::ClassifierOptions classifier_options(const PredictFlags& o, const model
 
 fs::path run_folder(const PredictFlags& options, const std::string& task) {
   const bool detects = task != "classify";
-  const bool writes = options.save_txt || (detects && (options.save || options.save_crop));
+  const bool writes =
+      options.save_txt || (detects && (options.save || options.save_crop || options.save_dota));
   return writes ? options.folder.make(task) : fs::path();
 }
 
 int predict(const PredictFlags& options, const std::vector<std::string>& words) {
-  if (detect::video_kind(options.source)) become_video_program(words, options.source);
+  const bool is_video = detect::video_kind(options.source).has_value();
+  if (is_video && options.save_dota)
+    throw Error(ErrorKind::kUsage, fmt::format("--save-dota is for images, and {} is a video",
+                                               detect::without_password(options.source)));
+  if (is_video) become_video_program(words, options.source);
   model::TrainedModel trained = open_checkpoint(options.model, options.import);
   const std::string task = trained.model.task;
   if (task == "classify" &&
@@ -261,6 +277,9 @@ int predict(const PredictFlags& options, const std::vector<std::string>& words) 
                                        "--fast-decode and --retina-masks are for detectors");
   const auto pictures = detect::expand_sources(options.source);
   // Options are refused before a folder is made.
+  if (options.save_dota && task != "obb")
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: a model for '{}'; --save-dota is for turned boxes", options.model, task));
   if (task != "classify") {
     const predict::DetectorOptions how = detector_options(options, trained.model);
     return DetectionRun(options, run_folder(options, task), std::move(trained), how).run(pictures);

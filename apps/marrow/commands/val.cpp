@@ -17,10 +17,10 @@
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/dataset.h"
+#include "marrow/detect/dota_text.h"
 #include "marrow/evaluate/classifier_validation.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
-#include "marrow/evaluate/metrics/dota_predictions.h"
 #include "marrow/evaluate/open_split.h"
 #include "marrow/evaluate/validation_plots.h"
 #include "marrow/geometry/input_format.h"
@@ -132,8 +132,9 @@ evaluate::DetectorValidation measure_boxes(const Options& options, const TileOpt
   evaluate::EnginePredictor predictor(trained, options.engine, !options.end2end);
   how.suppress = predict::detection_output(trained.model.graph, !options.end2end).suppress;
   how.show = [&](const loader::DetectionBatch& batch,
-                 std::span<const std::vector<detect::InputDetection>> detections) {
-    if (plots != nullptr) plots->add(batch, detections);
+                 std::span<const std::vector<detect::InputDetection>> detections,
+                 const evaluate::ExtrasOfImage& extras) {
+    if (plots != nullptr) plots->add(batch, detections, extras);
   };
   const int64_t batches = loader.batches_per_epoch();
   return evaluate::validate_detector(
@@ -160,13 +161,13 @@ void save_thresholds(const Options& options, const model::TrainedModel& trained,
 
 // predictions.json, and predictions_txt/ of turned boxes.
 void save_predictions(const fs::path& folder, const evaluate::DetectorValidation& result,
-                      const std::vector<std::string>& names, std::vector<int64_t> categories, bool turned) {
+                      const std::vector<std::string>& names, bool turned) {
   write_file_atomically(folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
   if (!turned) return;
-  if (categories.empty()) categories = evaluate::coco_category_ids(static_cast<int>(names.size()), false);
-  make_folders(folder / "predictions_txt");
-  for (const auto& [name, text] : evaluate::dota_predictions(result.predictions, names, categories))
-    write_file_atomically(folder / "predictions_txt" / name, text);
+  detect::DotaText text(names);
+  for (const evaluate::CocoPrediction& one : result.predictions)
+    if (one.turned) text.add(fs::path(one.file_name).stem().string(), one.class_id, one.score, *one.turned);
+  text.write(folder / "predictions_txt");
 }
 
 int validate_boxes(const Options& options, data::Dataset dataset, const model::TrainedModel& trained) {
@@ -189,8 +190,8 @@ int validate_boxes(const Options& options, data::Dataset dataset, const model::T
                                                             .coco_numbers = options.save_json,
                                                             .threads = options.engine.threads,
                                                             .say = talk});
-  evaluate::ValidatedHead head =
-      evaluate::validated_head(trained.model.graph, !options.end2end, dataset.skeleton.sigmas);
+  evaluate::ValidatedHead head = evaluate::validated_head(
+      trained.model.graph, !options.end2end, dataset.skeleton.sigmas, rules_named(options.rules));
   head.fine_masks = options.save_json;
   const float confidence =
       options.confidence ? static_cast<float>(*options.confidence) : evaluate::validation_confidence(head);
@@ -219,7 +220,7 @@ int validate_boxes(const Options& options, data::Dataset dataset, const model::T
     if (const std::string note = note_of_regions(split); !note.empty()) fmt::print("{}\n", note);
   }
   if (!options.thresholds.empty()) save_thresholds(options, trained, result.report);
-  if (options.save_json) save_predictions(*folder, result, names, split.numbers.categories, head.turned());
+  if (options.save_json) save_predictions(*folder, result, names, head.turned());
   if (plots) plots->finish(result.report);
   say_saved(folder, options);
   return 0;

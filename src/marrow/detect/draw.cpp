@@ -134,6 +134,19 @@ std::vector<cv::Rect> places(Size picture, const cv::Rect& box, const Label& lab
   return found;
 }
 
+// Of a turned box: at its highest corner, or at its lowest.
+std::vector<cv::Rect> places_of_turned(Size picture, const RotatedBox<ImagePixels>& box, const Label& label,
+                                       int line) {
+  const auto corners = box.corners();
+  const auto [highest, lowest] = std::ranges::minmax_element(corners, {}, &Point<ImagePixels>::y);
+  std::vector<cv::Rect> found;
+  for (const auto& [x, y] : {*highest, *lowest}) {
+    const std::vector<cv::Rect> here = places(picture, pixel_box({x, y, x, y}, picture), label, line);
+    found.insert(found.end(), here.begin(), here.end());
+  }
+  return found;
+}
+
 // The first place that is free, else the one that covers least of the tags already placed.
 cv::Rect free_place(std::span<const cv::Rect> places, std::span<const cv::Rect> taken) {
   const cv::Rect* best = nullptr;
@@ -200,14 +213,17 @@ void draw_detections(image::Image& image, std::span<const Detection> detections,
   std::vector<Label> labels;
   std::vector<cv::Rect> taken;
   std::vector<int> classes;
-  for (const Detection& detection : detections) {
-    if (!is_finite(detection.box)) continue;
+  for (size_t i = 0; i < detections.size(); ++i) {
+    const Detection& detection = detections[i];
+    if (!is_finite(detection.box) || (!extras.rotated.empty() && !is_finite(extras.rotated[i]))) continue;
     const std::string whole = printable(class_name(names, detection.class_id), kLongestName);
     std::string name = drawable_name(whole, detection.class_id);
     if (detection.track_id != 0) name = fmt::format("id:{} {}", detection.track_id, name);
     labels.push_back(fitting_label(name, detection, picture));
-    taken.push_back(
-        free_place(places(picture, pixel_box(detection.box, picture), labels.back(), line), taken));
+    const std::vector<cv::Rect> possible =
+        extras.rotated.empty() ? places(picture, pixel_box(detection.box, picture), labels.back(), line)
+                               : places_of_turned(picture, extras.rotated[i], labels.back(), line);
+    taken.push_back(free_place(possible, taken));
     classes.push_back(detection.class_id);
   }
   for (size_t i = labels.size(); i-- > 0;) draw_label(canvas, taken[i], labels[i], class_colour(classes[i]));

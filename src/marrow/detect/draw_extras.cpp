@@ -127,10 +127,15 @@ void draw_keypoints(image::Image& image, const DetectionExtras& extras) {
         cv::line(canvas, fine(a.x, a.y), fine(b.x, b.y), scalar(class_colour(from)), std::max(width / 2, 1),
                  cv::LINE_AA, kFractionBits);
     }
-    for (size_t k = 0; k < points.size(); ++k)
-      if (is_shown(points[k]))
-        cv::circle(canvas, fine(points[k].x, points[k].y), width << kFractionBits,
-                   scalar(class_colour(static_cast<int>(k))), cv::FILLED, cv::LINE_AA, kFractionBits);
+    for (size_t k = 0; k < points.size(); ++k) {
+      if (!is_shown(points[k])) continue;
+      const auto dot = [&](int radius, const cv::Scalar& colour) {
+        cv::circle(canvas, fine(points[k].x, points[k].y), radius << kFractionBits, colour, cv::FILLED,
+                   cv::LINE_AA, kFractionBits);
+      };
+      dot(width + std::max(width / 2, 1), cv::Scalar::all(255));  // a rim, on ground of any colour
+      dot(width, scalar(class_colour(static_cast<int>(k))));
+    }
   }
 }
 

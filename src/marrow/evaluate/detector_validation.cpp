@@ -36,21 +36,44 @@ Box<InputPixels> input_box(const data::Label& label, Size picture) {
       .corner_form();
 }
 
+CocoTruthBox coco_box_of(const data::Label& label, const data::LabelledImage& image, bool crowd) {
+  const CocoBox box = data::pixel_box(label, image);
+  return {label.class_id, box, box.area(), crowd};
+}
+
 // COCO's crowds take detections that would otherwise be wrong; they are not among the labels.
-std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& image) {
-  const auto crowd = [](const data::IgnoredLabel& l) {
-    return l.reason == data::IgnoredLabel::Reason::kCrowd;
-  };
-  if (std::ranges::none_of(image.ignored, crowd)) return {};
-  std::vector<CocoTruthBox> boxes;
-  const auto add = [&](const data::Label& l, bool is_crowd) {
-    const CocoBox box = data::pixel_box(l, image);
-    boxes.push_back({l.class_id, box, box.area(), is_crowd});
-  };
-  for (const data::Label& label : image.labels) add(label, false);
+std::vector<CocoTruthBox> crowds_of(const data::LabelledImage& image) {
+  std::vector<CocoTruthBox> crowds;
   for (const data::IgnoredLabel& ignored : image.ignored)
-    if (crowd(ignored)) add(ignored.label, true);
+    if (ignored.reason == data::IgnoredLabel::Reason::kCrowd)
+      crowds.push_back(coco_box_of(ignored.label, image, true));
+  return crowds;
+}
+
+// Labels and crowds, where there are crowds.
+std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& image) {
+  const std::vector<CocoTruthBox> crowds = crowds_of(image);
+  if (crowds.empty()) return {};
+  std::vector<CocoTruthBox> boxes;
+  for (const data::Label& label : image.labels) boxes.push_back(coco_box_of(label, image, false));
+  boxes.insert(boxes.end(), crowds.begin(), crowds.end());
   return boxes;
+}
+
+// Masks of all objects are compared with each one that is found. A mask takes no more than its box.
+void require_room_for_masks(const data::LabelledImage& image, const detect::NmsOptions& nms) {
+  constexpr double kMostBytes = double{1 << 30};
+  double share = 0;
+  for (const data::Label& label : image.labels)
+    share += std::min(label.box.width, 1.0) * std::min(label.box.height, 1.0);
+  const double pixels = share * image.width * image.height;
+  const double pairs = static_cast<double>(image.labels.size()) * nms.max_detections;
+  if (pixels + pairs * sizeof(float) > kMostBytes)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("{}: the masks of its {} objects, {:.0f} million pixels in all, do not fit into memory "
+                    "together",
+                    image.path.string(), image.labels.size(), pixels / 1e6));
 }
 
 // (N, 4 + classes + extra, anchors), or an error.
@@ -76,8 +99,8 @@ std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predicti
   return detections;
 }
 
-// Images of a task that finds more than boxes. Returns the boxes of what was found, a list an image.
-std::vector<std::vector<detect::InputDetection>> add_task_images(
+// Images of a task that finds more than boxes.
+std::vector<std::unique_ptr<TaskImage>> add_task_images(
     const loader::DetectionBatch& batch, const BatchPredictions& predictions, const loader::ImageStore& store,
     const DetectorValidationOptions& options, const detect::NmsOptions& nms, cpu::ThreadPool& threads,
     const std::function<void(const ValidatedImage&)>& add) {
@@ -85,6 +108,9 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
   std::vector<std::unique_ptr<TaskImage>> images(batch.origin.size());
   std::vector<std::optional<CocoOverlaps>> coco(images.size());
   std::vector<std::vector<std::string>> fields(images.size());
+  const bool masks = options.head.second() == SecondBlock::kMasks;
+  for (const loader::BatchImage& origin : batch.origin)
+    if (masks) require_room_for_masks(store.labels(origin.index), nms);
   threads.parallel_for(count, [&](int64_t image, int) {
     const auto i = static_cast<size_t>(image);
     const loader::BatchImage& origin = batch.origin[i];
@@ -97,7 +123,6 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
     coco[i] = images[i]->coco();
     if (options.predictions) fields[i] = images[i]->fields();
   });
-  std::vector<std::vector<detect::InputDetection>> detections;
   for (size_t i = 0; i < images.size(); ++i) {
     const loader::BatchImage& origin = batch.origin[i];
     const data::LabelledImage& labels = store.labels(origin.index);
@@ -107,14 +132,15 @@ std::vector<std::vector<detect::InputDetection>> add_task_images(
          .ratio_pad = origin.ratio_pad(options.rules),
          .truth = images[i]->truth(),
          .detections = images[i]->detections(),
+         .crowds = masks ? crowds_of(labels) : std::vector<CocoTruthBox>(),
          .image_id = options.numbers.picture(labels.path),
          .overlap = images[i]->overlap(),
          .second_overlap = images[i]->second_overlap(),
          .coco = std::move(coco[i]),
-         .fields = std::move(fields[i])});
-    detections.push_back(images[i]->detections());
+         .fields = std::move(fields[i]),
+         .turned = images[i]->turned()});
   }
-  return detections;
+  return images;
 }
 
 // Tiles of one size, as they go into the network.
@@ -201,9 +227,12 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
       total.inference += clock.lap_milliseconds();
       require_predictions(predictions.decoded, count, classes, options.head.decode.extra_channels);
       if (options.head.decode.extra != DetectExtra::kNone) {
-        const auto detections = add_task_images(*batch, predictions, store, options, nms, threads, add);
+        const auto found = add_task_images(*batch, predictions, store, options, nms, threads, add);
         total.postprocess += clock.lap_milliseconds();
-        if (options.show) options.show(*batch, detections);
+        std::vector<std::vector<detect::InputDetection>> detections;
+        for (const auto& image : found) detections.push_back(image->detections());
+        const auto extras = [&](size_t image, size_t first) { return found[image]->drawn(first); };
+        if (options.show) options.show(*batch, detections, extras);
         images += static_cast<int64_t>(count);
         if (keep_going && !keep_going(++batches)) break;
         continue;
@@ -224,7 +253,7 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
              .image_id = options.numbers.picture(labels.path)});
       }
       total.postprocess += clock.lap_milliseconds();
-      if (options.show) options.show(*batch, detections);
+      if (options.show) options.show(*batch, detections, {});
       images += static_cast<int64_t>(count);
     }
     if (keep_going && !keep_going(++batches)) break;
@@ -302,7 +331,7 @@ DetectorValidation validate_tiles(loader::ImageStore& store, const TiledInput& i
       result.times.inference_ms += clock.lap_milliseconds();
       require_predictions(predictions, some.size(), classes);
       const auto detections = found_in(predictions, nms, threads);
-      if (options.show) options.show(batch, detections);
+      if (options.show) options.show(batch, detections, {});
       for (size_t i = 0; i < some.size(); ++i)
         for (const detect::InputDetection& one : detections[i])
           found.push_back(predict::moved_from_tile(

@@ -32,7 +32,8 @@ struct DetectorValidationOptions {
   data::CocoNumbers numbers = {};  // for those; empty: names of images, and class + 1
   // Is shown each batch that has images, with what was found in it: a list an image, in pixels of the batch.
   std::function<void(const loader::DetectionBatch& batch,
-                     std::span<const std::vector<detect::InputDetection>> detections)>
+                     std::span<const std::vector<detect::InputDetection>> detections,
+                     const ExtrasOfImage& extras)>
       show;
   // With other workers, each of which takes its share of every batch: of the bytes that it is given by each,
   // all on the first one, in order, and nothing on the others. The report is the first one's; those of the

@@ -139,11 +139,13 @@ void read_image(In& in, ReadImage& read) {
   image.truth = read.truth;
   image.detections = read.detections;
   if (in.value<bool>()) image.coco_truth = in.list<CocoTruthBox>();
+  image.crowds = in.list<CocoTruthBox>();
   image.image_id = read_id(in);
   image.overlap = read_overlaps(in, read.truth.size(), read.detections.size());
   image.second_overlap = read_overlaps(in, read.truth.size(), read.detections.size());
   image.coco = read_coco(in);
   for (auto left = in.value<size_t>(); left > 0; --left) image.fields.push_back(in.text());
+  image.turned = in.list<RotatedBox<ImagePixels>>();
 }
 
 }  // namespace
@@ -159,12 +161,14 @@ void append_image(std::string& bytes, int64_t batch, const ValidatedImage& image
   out.list(image.detections);
   out.value(image.coco_truth.has_value());
   if (image.coco_truth) out.list(*image.coco_truth);
+  out.list(image.crowds);
   write_id(out, image.image_id);
   write_overlaps(out, image.overlap, image, false);
   write_overlaps(out, image.second_overlap, image, true);
   write_coco(out, image.coco);
   out.value(image.fields.size());
   for (const std::string& field : image.fields) out.text(field);
+  out.list(image.turned);
 }
 
 void visit_images(std::span<const std::string> workers,

@@ -44,11 +44,11 @@ Mask resized(const Mask& mask, Size size) {
 
 }  // namespace
 
-ValidatedHead validated_head(const Graph& graph, bool suppress, std::vector<double> sigmas) {
-  ValidatedHead head = {.decode = *predict::detection_output(graph, suppress).decode,
-                        .sigmas = std::move(sigmas)};
-  if (const int numbers = numbers_of_point(head.decode.extra); numbers > 1 && head.sigmas.empty())
-    head.sigmas = keypoint_sigmas(head.decode.extra_channels / numbers, numbers);
+ValidatedHead validated_head(const Graph& graph, bool suppress, const std::vector<double>& sigmas,
+                             Rules rules) {
+  ValidatedHead head = {.decode = *predict::detection_output(graph, suppress).decode};
+  if (const int numbers = numbers_of_point(head.decode.extra); numbers > 1)
+    head.sigmas = keypoint_sigmas(head.decode.extra_channels / numbers, numbers, sigmas, rules);
   return head;
 }
 
@@ -108,30 +108,58 @@ void TaskImage::read_masks() {
   const Tensor& masks = image_.batch.masks;
   const auto pixels = masks.values<int32_t>();
   const Size given = {static_cast<int>(masks.dim(2)), static_cast<int>(masks.dim(1))};
-  std::vector<Mask> truth;
+  std::vector<MaskPart> truth;
   for (size_t i = 0; i < truth_.size(); ++i) {
     Mask mask(given);
     const size_t plane = static_cast<size_t>(image_.image) * mask.pixels.size();
     for (size_t k = 0; k < mask.pixels.size(); ++k)
       mask.pixels[k] = pixels[plane + k] == static_cast<int32_t>(i) + 1;
-    truth.push_back(resized(mask, size));
+    truth.push_back(trimmed(resized(mask, size)));
   }
-  const float x = static_cast<float>(size.width) / static_cast<float>(network.width);
-  const float y = static_cast<float>(size.height) / static_cast<float>(network.height);
   mask_ious_.assign(truth_.size() * detections_.size(), 0);
   for (size_t d = 0; d < detections_.size(); ++d) {
-    const detect::PredictionColumn column = {prediction(), anchors(), detections_[d].anchor};
-    const Box<InputPixels>& box = detections_[d].box;
-    const detect::MaskRequest request = {
-        detect::numbers_of(column, 4 + head_.decode.classes, prototypes.count),
-        {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}};
-    const Mask mask = (head_.fine_masks ? detect::image_masks(prototypes, std::span(&request, 1), size)
-                                        : detect::prototype_masks(prototypes, std::span(&request, 1)))
-                          .front();
+    const detect::MaskRequest request = mask_request(d, size);
+    const MaskPart mask =
+        trimmed((head_.fine_masks ? detect::image_masks(prototypes, std::span(&request, 1), size)
+                                  : detect::prototype_masks(prototypes, std::span(&request, 1)))
+                    .front());
     for (size_t i = 0; i < truth_.size(); ++i)
       if (truth_[i].class_id == detections_[d].class_id)
         mask_ious_[i * detections_.size() + d] = mask_iou(truth[i], mask);
   }
+}
+
+detect::MaskRequest TaskImage::mask_request(size_t detection, Size masks) const {
+  const Box<InputPixels>& box = detections_[detection].box;
+  const float x = static_cast<float>(masks.width) / static_cast<float>(image_.network().width);
+  const float y = static_cast<float>(masks.height) / static_cast<float>(image_.network().height);
+  const detect::PredictionColumn column = {prediction(), anchors(), detections_[detection].anchor};
+  return {detect::numbers_of(column, 4 + head_.decode.classes, prototypes().count),
+          {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}};
+}
+
+detect::DetectionExtras TaskImage::drawn(size_t detections) const {
+  detect::DetectionExtras extras;
+  for (size_t d = 0; d < std::min(detections, found_turned_.size()); ++d) {
+    const auto& [cx, cy, width, height, angle] = found_turned_[d];
+    extras.rotated.push_back({cx, cy, width, height, angle});
+  }
+  for (size_t d = 0; d < std::min(detections, found_points_.size()); ++d) {
+    extras.keypoints.emplace_back();
+    for (const auto& [x, y, visibility] : found_points_[d])
+      extras.keypoints.back().push_back({x, y, visibility});
+  }
+  extras.visibility = head_.decode.extra == DetectExtra::kVisiblePoints;
+  if (head_.second() != SecondBlock::kMasks) return extras;
+  const detect::Prototypes prototypes = this->prototypes();
+  std::vector<detect::MaskRequest> requests;
+  for (size_t d = 0; d < std::min(detections, detections_.size()); ++d)
+    requests.push_back(mask_request(d, prototypes.size));
+  extras.masks = detect::prototype_masks(prototypes, requests);
+  const Size network = image_.network();
+  extras.mask_place.ratio_x = static_cast<double>(prototypes.size.width) / network.width;
+  extras.mask_place.ratio_y = static_cast<double>(prototypes.size.height) / network.height;
+  return extras;
 }
 
 void TaskImage::read_keypoints() {

@@ -8,6 +8,7 @@
 
 #include "marrow/base/tensor.h"
 #include "marrow/data/labels.h"
+#include "marrow/detect/extras.h"
 #include "marrow/detect/masks.h"
 #include "marrow/evaluate/metrics/detection_validator.h"
 #include "marrow/geometry/probiou.h"
@@ -42,10 +43,10 @@ struct ValidatedHead {
 
 // That of the graph, which has one; `suppress` as predict::detection_output() has it. Without sigmas they are
 // keypoint_sigmas().
-ValidatedHead validated_head(const Graph& graph, bool suppress, std::vector<double> sigmas);
+ValidatedHead validated_head(const Graph& graph, bool suppress, const std::vector<double>& sigmas,
+                             Rules rules = kDefaultRules);
 
-// Validation's default for such a head: turned boxes below it cost much and say little.
-constexpr float kTurnedConfidence = 0.01f;
+// Validation's default for such a head.
 inline float validation_confidence(const ValidatedHead& head) {
   return head.turned() ? kTurnedConfidence : kValidationConfidence;
 }
@@ -63,6 +64,10 @@ struct ImageOfBatch {
   }
 };
 
+// What there is to draw of an image's first detections beside their boxes, in pixels of the batch. An empty
+// function: nothing.
+using ExtrasOfImage = std::function<detect::DetectionExtras(size_t image, size_t detections)>;
+
 class TaskImage {
  public:
   TaskImage(const ImageOfBatch& image, const ValidatedHead& head, const detect::NmsOptions& nms);
@@ -75,9 +80,12 @@ class TaskImage {
   Overlap second_overlap() const;  // empty where there is no second block
   // Of all but upright boxes.
   std::optional<CocoOverlaps> coco() const;
-  // CocoPrediction::fields of every detection: "segmentation" as compressed run lengths in the image,
-  // "keypoints", or "rbox" and "poly".
+  // CocoPrediction::fields of every detection: "segmentation" as compressed run lengths in the image, or
+  // "keypoints"; of turned boxes none.
   std::vector<std::string> fields() const;
+  std::vector<RotatedBox<ImagePixels>> turned() const;  // the detections of a head that turns them
+  // What there is to draw of the first detections, in pixels of the batch.
+  detect::DetectionExtras drawn(size_t detections) const;
 
  private:
   using Points = std::vector<Keypoint<InputPixels>>;
@@ -91,6 +99,8 @@ class TaskImage {
   CocoOverlaps coco_masks() const;
   CocoOverlaps coco_keypoints() const;
   Mask mask_in_image(size_t detection) const;
+  // The box in pixels of masks of that size.
+  detect::MaskRequest mask_request(size_t detection, Size masks) const;
   // Adds an entry for every pair of one class that overlaps by half.
   void add_entries(CocoOverlaps& overlaps, const std::function<double(size_t, size_t)>& overlap) const;
   const float* prediction() const;

@@ -1,6 +1,4 @@
 // What COCO's definition compares, in the image, and what predictions.json says of it.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -17,19 +15,30 @@ namespace {
 
 constexpr double kLeastOverlap = 0.5;  // that COCO counts
 
-// All parts of the label's outline, filled at the image's size; nothing where it has none.
-Mask mask_of_label(const data::LabelledImage& image, size_t label) {
-  const Size picture = {image.width, image.height};
+using Outlines = std::vector<std::span<const Point<Normalised, double>>>;
+
+// All parts of an outline, filled at the image's size.
+MaskPart mask_of_parts(const Outlines& parts, Size picture) {
   Mask mask(picture);
-  if (label >= image.polygons.size()) return mask;
-  for (const auto& part : data::parts_of(image, label)) {
+  for (const auto& part : parts) {
     std::vector<Point<ImagePixels>> outline;
     for (const auto& [x, y] : part)
       outline.push_back({static_cast<float>(x * picture.width), static_cast<float>(y * picture.height)});
     const Mask filled = outline::fill(outline, picture);
     for (size_t i = 0; i < mask.pixels.size(); ++i) mask.pixels[i] |= filled.pixels[i];
   }
-  return mask;
+  return trimmed(mask);
+}
+
+// Nothing where the label has no outline.
+MaskPart mask_of_label(const data::LabelledImage& image, size_t label) {
+  if (label >= image.polygons.size()) return {};
+  return mask_of_parts(data::parts_of(image, label), {image.width, image.height});
+}
+
+MaskPart mask_of_crowd(const data::IgnoredLabel& crowd, const data::LabelledImage& image) {
+  const data::Polygon polygon = crowd.polygon.empty() ? data::box_polygon(crowd.label) : crowd.polygon;
+  return mask_of_parts(data::parts_of(polygon, crowd.parts), {image.width, image.height});
 }
 
 // In pixels of the image, not clamped.
@@ -134,37 +143,37 @@ std::vector<std::string> TaskImage::fields() const {
     }
     fields.push_back("\"keypoints\": " + numbers.dump());
   }
-  const auto thousandth = [](float value) { return std::nearbyint(double{value} * 1e3) / 1e3; };
-  for (const RotatedBox<InputPixels>& turned : found_turned_) {
-    const RotatedBox<ImagePixels> box = to_image(turned, image_.ratio_pad);
-    nlohmann::json numbers = nlohmann::json::array(), corners = nlohmann::json::array();
-    for (const float number : {box.cx, box.cy, box.width, box.height, box.angle})
-      numbers.push_back(thousandth(number));
-    for (const auto& [x, y] : box.corners()) {
-      corners.push_back(thousandth(x));
-      corners.push_back(thousandth(y));
-    }
-    fields.push_back(fmt::format("\"rbox\": {}, \"poly\": {}", numbers.dump(), corners.dump()));
-  }
   return fields;
+}
+
+std::vector<RotatedBox<ImagePixels>> TaskImage::turned() const {
+  std::vector<RotatedBox<ImagePixels>> boxes;
+  for (const RotatedBox<InputPixels>& box : found_turned_) boxes.push_back(to_image(box, image_.ratio_pad));
+  return boxes;
 }
 
 CocoOverlaps TaskImage::coco_masks() const {
   CocoOverlaps overlaps;
-  std::vector<Mask> truth;
-  for (const size_t label : labels_of_truth()) {
-    truth.push_back(mask_of_label(image_.labels, label));
-    overlaps.truth_areas.push_back(static_cast<double>(truth.back().area()));
-  }
+  std::vector<MaskPart> truth;
+  std::vector<int> classes;
+  for (const size_t label : labels_of_truth()) truth.push_back(mask_of_label(image_.labels, label));
+  for (const TruthBox& one : truth_) classes.push_back(one.class_id);
+  for (const data::IgnoredLabel& ignored : image_.labels.ignored)
+    if (ignored.reason == data::IgnoredLabel::Reason::kCrowd) {
+      truth.push_back(mask_of_crowd(ignored, image_.labels));
+      classes.push_back(ignored.label.class_id);
+    }
+  for (const MaskPart& part : truth) overlaps.truth_areas.push_back(static_cast<double>(part.mask.area()));
   // One mask at a time: those of a large image would fill the memory.
   for (size_t d = 0; d < detections_.size(); ++d) {
-    const Mask mask = mask_in_image(d);
-    const auto area = static_cast<double>(mask.area());
+    const MaskPart mask = trimmed(mask_in_image(d));
+    const auto area = static_cast<double>(mask.mask.area());
     overlaps.found_areas.push_back(area);
-    for (size_t i = 0; i < truth_.size(); ++i) {
-      if (truth_[i].class_id != detections_[d].class_id) continue;
+    for (size_t i = 0; i < truth.size(); ++i) {
+      if (classes[i] != detections_[d].class_id) continue;
       const auto shared = static_cast<double>(shared_pixels(truth[i], mask));
-      const double all = overlaps.truth_areas[i] + area - shared;
+      // A crowd is as large as one likes.
+      const double all = i < truth_.size() ? overlaps.truth_areas[i] + area - shared : area;
       if (all > 0 && shared / all >= kLeastOverlap) overlaps.entries.push_back({d, i, shared / all});
     }
   }

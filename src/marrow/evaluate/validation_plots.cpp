@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "marrow/evaluate/plots/confusion_plot.h"
 #include "marrow/evaluate/plots/curve_plot.h"
@@ -21,14 +22,16 @@ ValidationPlots::ValidationPlots(std::filesystem::path folder, std::vector<std::
     : folder_(std::move(folder)), names_(std::move(names)), attempts_(std::move(say)) {}
 
 void ValidationPlots::add(const loader::DetectionBatch& batch,
-                          std::span<const std::vector<detect::InputDetection>> detections) {
+                          std::span<const std::vector<detect::InputDetection>> detections,
+                          const ExtrasOfImage& extras) {
   if (batch.number >= kPlottedBatches || batch.origin.empty()) return;
   attempts_.picture([&] {
-    std::vector<std::vector<detect::InputDetection>> confident;
-    for (const std::vector<detect::InputDetection>& found : detections) {
-      std::vector<detect::InputDetection>& kept = confident.emplace_back();
-      for (const detect::InputDetection& one : found)
-        if (one.confidence > kDrawnConfidence) kept.push_back(one);
+    std::vector<loader::DrawnDetections> confident;
+    for (size_t i = 0; i < std::min(detections.size(), loader::kSheetImages); ++i) {
+      loader::DrawnDetections& drawn = confident.emplace_back();
+      std::ranges::copy_if(detections[i], std::back_inserter(drawn.boxes),
+                           [](const auto& one) { return one.confidence > kDrawnConfidence; });
+      if (extras) drawn.extras = extras(i, drawn.boxes.size());
     }
     image::write_image(batch_file(batch.number, "labels"),
                        loader::batch_sheet(batch, names_, loader::kSheetImages, kBatchSheetSide).pixels());

@@ -16,6 +16,7 @@
 #include "marrow/evaluate/metrics/detection_validator.h"
 #include "marrow/evaluate/plots/curve_plot.h"
 #include "marrow/evaluate/plots/drawing_attempts.h"
+#include "marrow/evaluate/task_image.h"
 #include "marrow/loader/classification_loader.h"
 #include "marrow/loader/detection_loader.h"
 
@@ -31,9 +32,9 @@ class ValidationPlots {
                   std::function<void(std::string_view)> say);
 
   // Of each batch, in order; later ones than the first three are left alone. `detections`: one list an image,
-  // in pixels of the batch; those that prediction would show are drawn.
+  // in pixels of the batch, by falling confidence; those that prediction would show are drawn.
   void add(const loader::DetectionBatch& batch,
-           std::span<const std::vector<detect::InputDetection>> detections);
+           std::span<const std::vector<detect::InputDetection>> detections, const ExtrasOfImage& extras = {});
 
   // The same for a classifier: `truth` and `scores`, (N, names) float32, of the batch's images.
   void add(const loader::ClassificationBatch& batch, std::span<const int> truth, const Tensor& scores);

@@ -10,4 +10,8 @@ std::vector<double> keypoint_sigmas(int points, int numbers) {
   return std::vector<double>(static_cast<size_t>(points), 1.0 / points);
 }
 
+std::vector<double> keypoint_sigmas(int points, int numbers, const std::vector<double>& own, Rules rules) {
+  return own.empty() || rules == Rules::k83 ? keypoint_sigmas(points, numbers) : own;
+}
+
 }  // namespace marrow

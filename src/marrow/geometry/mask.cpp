@@ -1,6 +1,7 @@
 #include "marrow/geometry/mask.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 namespace marrow {
@@ -19,6 +20,47 @@ int64_t Mask::area() const {
 
 bool Mask::is_empty() const {
   return std::ranges::find(pixels, 1) == pixels.end();
+}
+
+MaskPart trimmed(const Mask& mask) {
+  const auto [width, height] = mask.size;
+  int left = width, right = 0, top = height, bottom = 0;
+  for (int y = 0; y < height; ++y) {
+    const auto row = mask.pixels.begin() + std::ptrdiff_t{y} * width, end = row + width;
+    const auto first = std::find(row, end, 1);
+    if (first == end) continue;
+    const auto last = std::find(std::reverse_iterator(end), std::reverse_iterator(row), 1);
+    left = std::min(left, static_cast<int>(first - row));
+    right = std::max(right, static_cast<int>(last.base() - row));
+    top = std::min(top, y);
+    bottom = y + 1;
+  }
+  if (left >= right) return {};
+  MaskPart part{left, top, Mask({right - left, bottom - top})};
+  for (int y = top; y < bottom; ++y)
+    std::copy_n(mask.pixels.begin() + std::ptrdiff_t{y} * width + left, right - left,
+                part.mask.pixels.begin() + std::ptrdiff_t{y - top} * (right - left));
+  return part;
+}
+
+int64_t shared_pixels(const MaskPart& a, const MaskPart& b) {
+  const int left = std::max(a.x, b.x), right = std::min(a.x + a.mask.size.width, b.x + b.mask.size.width);
+  const int top = std::max(a.y, b.y), bottom = std::min(a.y + a.mask.size.height, b.y + b.mask.size.height);
+  int64_t shared = 0;
+  constexpr int kRun = 255;  // of ones fit in a byte, so that many are added at a time
+  for (int y = top; y < bottom && left < right; ++y) {
+    const auto row = [&](const MaskPart& part) {
+      return part.mask.pixels.data() + std::ptrdiff_t{y - part.y} * part.mask.size.width + (left - part.x);
+    };
+    const uint8_t *of_a = row(a), *of_b = row(b);
+    for (int first = 0; first < right - left; first += kRun) {
+      const int end = std::min(first + kRun, right - left);
+      uint8_t sum = 0;
+      for (int i = first; i < end; ++i) sum = static_cast<uint8_t>(sum + (of_a[i] & of_b[i]));
+      shared += sum;
+    }
+  }
+  return shared;
 }
 
 RunLengths run_lengths(const Mask& mask) {

@@ -30,6 +30,14 @@ struct Mask {
   std::vector<uint8_t> pixels;  // 0 or 1, row by row
 };
 
+// A mask without the empty rows and columns around it: its first pixel is (x, y) of the whole.
+struct MaskPart {
+  int x = 0, y = 0;
+  Mask mask;
+};
+MaskPart trimmed(const Mask& mask);
+int64_t shared_pixels(const MaskPart& a, const MaskPart& b);  // of masks of one size
+
 // Lengths of runs down the columns, one after the other, of zeros first.
 using RunLengths = std::vector<uint32_t>;
 RunLengths run_lengths(const Mask& mask);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "marrow/detect/draw.h"
+#include "marrow/detect/draw_extras.h"
 #include "marrow/detect/extras.h"
 #include "marrow/detect/sheet.h"
 #include "marrow/image/convert.h"
@@ -30,31 +31,68 @@ detect::Detection magnified(const detect::InputDetection& detection, int times) 
 
 constexpr int64_t kTurnedColumns = 7;  // of targets
 
-using Regions = std::vector<Box<ImagePixels>>;
+// The masks of image i, whose rows `drawn` are, in a picture `factor` times larger. One is made at a time: a
+// label file may hold thousands.
+void draw_masks_of_batch(image::Image& picture, const DetectionBatch& batch, int64_t i,
+                         std::span<const detect::Detection> drawn, float factor) {
+  if (batch.masks.shape().size() != 3) return;
+  const Size size = {static_cast<int>(batch.masks.dim(2)), static_cast<int>(batch.masks.dim(1))};
+  const int64_t columns = batch.targets.dim(1);
+  int64_t first = 0;  // of the image's rows, which stand together
+  while (first < batch.targets.dim(0) &&
+         static_cast<int64_t>(batch.targets.values()[static_cast<size_t>(first * columns)]) != i)
+    ++first;
+  detect::DetectionExtras extras;
+  extras.masks.emplace_back(size);
+  extras.mask_place.ratio_x = static_cast<double>(size.width) / static_cast<double>(batch.images.dim(3));
+  extras.mask_place.ratio_y = static_cast<double>(size.height) / static_cast<double>(batch.images.dim(2));
+  extras = detect::scaled(std::move(extras), factor, factor);
+  std::vector<uint8_t>& pixels = extras.masks.front().pixels;
+  // Overlapping masks are one picture an image; otherwise there is one a row.
+  for (size_t k = drawn.size(); k-- > 0;) {
+    const auto row = static_cast<int64_t>(k);
+    const int32_t* const numbers =
+        batch.masks.values<int32_t>().data() +
+        (batch.overlapping_masks ? i : first + row) * static_cast<int64_t>(pixels.size());
+    const auto wanted = static_cast<int32_t>(batch.overlapping_masks ? row + 1 : 1);
+    for (size_t p = 0; p < pixels.size(); ++p) pixels[p] = numbers[p] == wanted;
+    detect::draw_masks(picture, drawn.subspan(k, 1), extras);
+  }
+}
 
-// `regions` to ignore, in pixels of the batch: one list an image, or none at all.
-image::Image draw(const Tensor& images, std::span<const std::vector<detect::InputDetection>> boxes,
-                  std::span<const Regions> regions, std::span<const std::string> names, int largest_side,
-                  std::span<const detect::DetectionExtras> extras = {}) {
+// In a picture `factor` times larger.
+std::vector<Box<ImagePixels>> regions_of_batch(const DetectionBatch& batch, int64_t i, float factor) {
+  const Size size = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
+  std::vector<Box<ImagePixels>> regions;
+  for (int64_t row = 0; row < batch.ignored.dim(0); ++row) {
+    const auto r = batch.ignored.values().subspan(static_cast<size_t>(row) * 5, 5);
+    if (static_cast<int64_t>(r[0]) == i) regions.push_back(to_pixels({r[1], r[2], r[3], r[4]}, size));
+  }
+  for (Box<ImagePixels>& box : regions)
+    box = {box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor};
+  return regions;
+}
+
+// As many pictures as there are entries. `labelled`: the batch whose targets they are, without the masks; its
+// regions to ignore and its masks are drawn too. Null: none.
+image::Image draw(const Tensor& images, std::span<const DrawnDetections> entries,
+                  std::span<const std::string> names, int largest_side,
+                  const DetectionBatch* labelled = nullptr) {
   const int height = static_cast<int>(images.dim(2)), width = static_cast<int>(images.dim(3));
-  const int times = magnification(std::max({width, height, 1}), boxes.size(), largest_side);
+  const int times = magnification(std::max({width, height, 1}), entries.size(), largest_side);
+  const auto factor = static_cast<float>(times);
   std::vector<image::Image> pictures;
-  for (size_t i = 0; i < boxes.size(); ++i) {
+  for (size_t i = 0; i < entries.size(); ++i) {
     image::Image picture = image_of_batch(images, static_cast<int64_t>(i));
     if (times > 1) picture = image::resize_linear(picture, width * times, height * times);
-    if (!regions.empty()) {
-      const auto factor = static_cast<float>(times);
-      Regions here = regions[i];
-      for (Box<ImagePixels>& box : here)
-        box = {box.x1 * factor, box.y1 * factor, box.x2 * factor, box.y2 * factor};
-      detect::draw_regions(picture, here);
-    }
     std::vector<detect::Detection> drawn;
-    for (const detect::InputDetection& detection : boxes[i]) drawn.push_back(magnified(detection, times));
-    const auto factor = static_cast<float>(times);
-    detect::draw_detections(
-        picture, drawn, names,
-        extras.empty() ? detect::DetectionExtras() : detect::scaled(extras[i], factor, factor));
+    for (const detect::InputDetection& detection : entries[i].boxes)
+      drawn.push_back(magnified(detection, times));
+    if (labelled != nullptr) {
+      detect::draw_regions(picture, regions_of_batch(*labelled, static_cast<int64_t>(i), factor));
+      draw_masks_of_batch(picture, *labelled, static_cast<int64_t>(i), drawn, factor);
+    }
+    detect::draw_detections(picture, drawn, names, detect::scaled(entries[i].extras, factor, factor));
     pictures.push_back(std::move(picture));
   }
   return detect::image_sheet(pictures, largest_side);
@@ -64,50 +102,24 @@ size_t count(const Tensor& images, size_t most) {
   return std::min(static_cast<size_t>(images.dim(0)), most);
 }
 
-Regions regions_of_batch(const DetectionBatch& batch, int64_t i) {
-  const Size size = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
-  Regions regions;
-  for (int64_t row = 0; row < batch.ignored.dim(0); ++row) {
-    const auto r = batch.ignored.values().subspan(static_cast<size_t>(row) * 5, 5);
-    if (static_cast<int64_t>(r[0]) == i) regions.push_back(to_pixels({r[1], r[2], r[3], r[4]}, size));
-  }
-  return regions;
-}
-
-// Of the rows of image i.
+// Of the rows of image i, without masks.
 detect::DetectionExtras extras_of_batch(const DetectionBatch& batch, int64_t i) {
   detect::DetectionExtras extras;
   const auto height = static_cast<float>(batch.images.dim(2)),
              width = static_cast<float>(batch.images.dim(3));
-  const bool turned = batch.targets.dim(1) == kTurnedColumns;
   const int64_t columns = batch.targets.dim(1);
-  const bool has_masks = batch.masks.shape().size() == 3, has_points = batch.keypoints.shape().size() == 3;
-  // Overlapping masks are one picture an image; otherwise there is one a row.
-  const bool overlapping = batch.overlapping_masks;
-  int32_t number = 0;  // of the row in the image, from 1
+  const bool turned = columns == kTurnedColumns, has_points = batch.keypoints.shape().size() == 3;
   for (int64_t row = 0; row < batch.targets.dim(0); ++row) {
     const float* t = batch.targets.values().data() + row * columns;
     if (static_cast<int64_t>(t[0]) != i) continue;
-    ++number;
     if (turned) extras.rotated.push_back({t[2] * width, t[3] * height, t[4] * width, t[5] * height, t[6]});
-    if (has_points) {
-      const int64_t each = batch.keypoints.dim(1);
-      detect::Keypoints& points = extras.keypoints.emplace_back();
-      for (int64_t k = 0; k < each; ++k) {
-        const float* p = batch.keypoints.values().data() + (row * each + k) * 3;
-        points.push_back({p[0] * width, p[1] * height, p[2]});
-      }
+    if (!has_points) continue;
+    const int64_t each = batch.keypoints.dim(1);
+    detect::Keypoints& points = extras.keypoints.emplace_back();
+    for (int64_t k = 0; k < each; ++k) {
+      const float* p = batch.keypoints.values().data() + (row * each + k) * 3;
+      points.push_back({p[0] * width, p[1] * height, p[2]});
     }
-    if (!has_masks) continue;
-    Mask mask({static_cast<int>(batch.masks.dim(2)), static_cast<int>(batch.masks.dim(1))});
-    const int32_t* pixels = batch.masks.values<int32_t>().data() +
-                            (overlapping ? i : row) * static_cast<int64_t>(mask.pixels.size());
-    for (size_t p = 0; p < mask.pixels.size(); ++p) mask.pixels[p] = pixels[p] == (overlapping ? number : 1);
-    extras.masks.push_back(std::move(mask));
-  }
-  if (has_masks) {
-    extras.mask_place.ratio_x = static_cast<double>(batch.masks.dim(2)) / static_cast<double>(width);
-    extras.mask_place.ratio_y = static_cast<double>(batch.masks.dim(1)) / static_cast<double>(height);
   }
   return extras;
 }
@@ -159,31 +171,27 @@ std::vector<detect::InputDetection> targets_of_batch(const DetectionBatch& batch
 
 image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names, size_t most,
                          int largest_side) {
-  std::vector<std::vector<detect::InputDetection>> boxes;
-  std::vector<Regions> regions;
-  std::vector<detect::DetectionExtras> extras;
-  for (size_t i = 0; i < count(batch.images, most); ++i) {
-    extras.push_back(extras_of_batch(batch, static_cast<int64_t>(i)));
-    boxes.push_back(targets_of_batch(batch, static_cast<int64_t>(i)));
-    regions.push_back(regions_of_batch(batch, static_cast<int64_t>(i)));
+  std::vector<DrawnDetections> entries;
+  for (size_t k = 0; k < count(batch.images, most); ++k) {
+    const auto i = static_cast<int64_t>(k);
+    entries.push_back({targets_of_batch(batch, i), extras_of_batch(batch, i)});
   }
-  return draw(batch.images, boxes, regions, names, largest_side, extras);
+  return draw(batch.images, entries, names, largest_side, &batch);
 }
 
-image::Image batch_sheet(const DetectionBatch& batch,
-                         std::span<const std::vector<detect::InputDetection>> detections,
+image::Image batch_sheet(const DetectionBatch& batch, std::span<const DrawnDetections> detections,
                          std::span<const std::string> names, size_t most, int largest_side) {
-  return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), {},
-              names, largest_side);
+  return draw(batch.images, detections.first(std::min(count(batch.images, most), detections.size())), names,
+              largest_side);
 }
 
 image::Image class_sheet(const Tensor& images, std::span<const int> class_ids,
                          std::span<const std::string> names, size_t most, int largest_side) {
   const Box<InputPixels> all = {0, 0, static_cast<float>(images.dim(3)), static_cast<float>(images.dim(2))};
-  std::vector<std::vector<detect::InputDetection>> boxes;
+  std::vector<DrawnDetections> entries;
   for (size_t i = 0; i < count(images, most); ++i)
-    boxes.push_back({{.box = all, .confidence = detect::kNoConfidence, .class_id = class_ids[i]}});
-  return draw(images, boxes, {}, names, largest_side);
+    entries.push_back({{{.box = all, .confidence = detect::kNoConfidence, .class_id = class_ids[i]}}});
+  return draw(images, entries, names, largest_side);
 }
 
 }  // namespace marrow::loader

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/loader/detection_loader.h"
 
@@ -26,9 +27,14 @@ constexpr int kSheetSide = 4096;
 image::Image batch_sheet(const DetectionBatch& batch, std::span<const std::string> names,
                          size_t most = kSheetImages, int largest_side = kSheetSide);
 
-// The same with other boxes, in pixels of the batch, one list an image, and their confidences.
-image::Image batch_sheet(const DetectionBatch& batch,
-                         std::span<const std::vector<detect::InputDetection>> detections,
+// Detections in an image of the batch, in its pixels, with their confidences.
+struct DrawnDetections {
+  std::vector<detect::InputDetection> boxes;
+  detect::DetectionExtras extras = {};
+};
+
+// The same with other boxes, one list an image.
+image::Image batch_sheet(const DetectionBatch& batch, std::span<const DrawnDetections> detections,
                          std::span<const std::string> names, size_t most = kSheetImages,
                          int largest_side = kSheetSide);
 

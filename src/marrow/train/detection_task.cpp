@@ -150,8 +150,9 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
       .rules = rules_named(options_.rules),
       .numbers = last ? val_.numbers : data::CocoNumbers(),
       .show = [&](const loader::DetectionBatch& batch,
-                  std::span<const std::vector<detect::InputDetection>> boxes) {
-        if (plots) plots->add(batch, boxes);
+                  std::span<const std::vector<detect::InputDetection>> boxes,
+                  const evaluate::ExtrasOfImage& extras) {
+        if (plots) plots->add(batch, boxes, extras);
       }};
   if (is_split) how.gather = [this](const std::string& bytes) { return communicator_->gather(bytes); };
   const auto keep_going = [&](int64_t) { return !stop(); };

@@ -99,9 +99,11 @@ TEST(ConfusionMatrix, NormalisedColumnsSumToOne) {
 }
 
 TEST(ConfusionMatrix, OnlyValidationsDefaultConfidenceIsReplaced) {
-  EXPECT_EQ(confusion_confidence(0.001f), 0.25f);
-  EXPECT_EQ(confusion_confidence(0.002f), 0.002f);
-  EXPECT_EQ(confusion_confidence(0.5f), 0.5f);
+  EXPECT_EQ(confusion_confidence(0.001f, false), 0.25f);
+  EXPECT_EQ(confusion_confidence(0.002f, false), 0.002f);
+  EXPECT_EQ(confusion_confidence(0.5f, false), 0.5f);
+  EXPECT_EQ(confusion_confidence(0.01f, true), 0.25f);
+  EXPECT_EQ(confusion_confidence(0.001f, true), 0.001f);
 }
 
 }  // namespace

@@ -68,6 +68,27 @@ TEST(DetectionValidator, CrowdsConcernOnlyCocosDefinition) {
   EXPECT_LT(report.ultralytics.map50(), 0.6);
 }
 
+// The surer mask lies by three quarters in a crowd.
+TEST(DetectionValidator, CrowdsOfMasksStandBehindTheTruth) {
+  const auto ap50 = [](bool with_crowd) {
+    DetectionValidator validator({"cell"}, {.second = SecondBlock::kMasks});
+    const Image picture{{{kBox, 0}}, {{{45, 22, 55, 32}, 0.95f, 0}, {kBox, 0.9f, 0}}};
+    ValidatedImage one = picture.get();
+    one.second_overlap = [](size_t, size_t d) { return d == 1 ? 0.9f : 0.0f; };
+    one.coco = CocoOverlaps{{{1, 0, 0.9}}, {700}, {300, 700}, {}};
+    if (with_crowd) {
+      one.crowds = {{0, {70, 0, 30, 30}, 900, true}};
+      one.coco->truth_areas.push_back(850);
+      one.coco->entries.push_back({0, 1, 0.75});
+    }
+    validator.add(one);
+    EXPECT_EQ(validator.report().instances, 1);
+    return validator.report().coco_masks.ap50();
+  };
+  EXPECT_NEAR(ap50(true), 1, 1e-12);
+  EXPECT_NEAR(ap50(false), 0.5, 1e-12);
+}
+
 TEST(DetectionValidator, EmptyImagesCountAsImages) {
   DetectionValidator validator({"cell"});
   validator.add(Image().get("a.jpg"));

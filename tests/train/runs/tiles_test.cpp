@@ -92,7 +92,9 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
       .confidence = 0.05f,
       .predictions = true,
       .show = [&](const loader::DetectionBatch& batch,
-                  std::span<const std::vector<detect::InputDetection>> found) {
+                  std::span<const std::vector<detect::InputDetection>> found,
+                  const evaluate::ExtrasOfImage& extras) {
+        EXPECT_FALSE(extras);
         EXPECT_EQ(found.size(), batch.origin.size());
         seen.push_back(batch);
       }};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
 #include <filesystem>
@@ -28,11 +29,30 @@ double finite_or_zero(double value) {
   return std::isfinite(value) ? value : 0.0;
 }
 
+double thousandths(double value) {
+  return std::nearbyint(value * 1e3) / 1e3;
+}
+
+// "name": [numbers], rounded.
+std::string number_list(std::string_view name, std::span<const float> numbers) {
+  std::string text;
+  for (const float number : numbers)
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", finite_or_zero(thousandths(double{number})));
+  return fmt::format("\"{}\": [{}]", name, text);
+}
+
+std::string turned_fields(const RotatedBox<ImagePixels>& box) {
+  std::vector<float> poly;
+  for (const auto& [x, y] : box.corners()) poly.insert(poly.end(), {x, y});
+  return fmt::format("{}, {}",
+                     number_list("rbox", std::array{box.cx, box.cy, box.width, box.height, box.angle}),
+                     number_list("poly", poly));
+}
+
 }  // namespace
 
 CocoBox rounded(const CocoBox& box) {
-  const auto coordinate = [](double pixels) { return std::nearbyint(pixels * 1e3) / 1e3; };
-  return {coordinate(box.x), coordinate(box.y), coordinate(box.width), coordinate(box.height)};
+  return {thousandths(box.x), thousandths(box.y), thousandths(box.width), thousandths(box.height)};
 }
 
 double rounded_score(double score) {
@@ -54,17 +74,17 @@ std::string coco_predictions_json(std::span<const CocoPrediction> predictions) {
     const auto* number = std::get_if<int64_t>(&id);
     const CocoBox box = rounded(prediction.box);
     const std::string bbox =
-        prediction.has_box
-            ? fmt::format("\"bbox\": [{}, {}, {}, {}], ", finite_or_zero(box.x), finite_or_zero(box.y),
-                          finite_or_zero(box.width), finite_or_zero(box.height))
-            : "";
+        prediction.turned
+            ? ""
+            : fmt::format("\"bbox\": [{}, {}, {}, {}], ", finite_or_zero(box.x), finite_or_zero(box.y),
+                          finite_or_zero(box.width), finite_or_zero(box.height));
+    const std::string fields = prediction.turned ? turned_fields(*prediction.turned) : prediction.fields;
     fmt::format_to(std::back_inserter(text),
                    "{}\n{{\"image_id\": {}, \"file_name\": {}, \"category_id\": {}, {}\"score\": {}{}{}}}",
                    text.size() > 1 ? "," : "",
                    number != nullptr ? std::to_string(*number) : quoted(std::get<std::string>(id)),
                    quoted(prediction.file_name), prediction.category_id, bbox,
-                   finite_or_zero(rounded_score(prediction.score)), prediction.fields.empty() ? "" : ", ",
-                   prediction.fields);
+                   finite_or_zero(rounded_score(prediction.score)), fields.empty() ? "" : ", ", fields);
   }
   return text + "\n]\n";
 }

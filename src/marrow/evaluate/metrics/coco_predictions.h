@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "marrow/evaluate/metrics/coco.h"
+#include "marrow/geometry/rotated_box.h"
 
 namespace marrow::evaluate {
 
@@ -22,11 +23,12 @@ struct CocoPrediction {
   CocoBox box = {};
   double score = 0.0;
   std::optional<CocoImageId> image_id = {};  // that of an annotation file; without, the name gives it
-  std::string fields = {};  // further members of its object, as JSON: "segmentation", "keypoints", ...
-  bool has_box = true;      // false: "bbox" is left out, of turned boxes
+  std::string fields = {};  // further members of its object, as JSON: "segmentation" or "keypoints"
+  std::optional<RotatedBox<ImagePixels>> turned = {};  // "rbox" and "poly", in place of "bbox"
+  int class_id = 0;                                    // among the names; not written
 };
 
-// As they are written: three decimals for boxes, five for scores.
+// As they are written: three decimals for pixels and angles, five for scores.
 CocoBox rounded(const CocoBox& box);
 double rounded_score(double score);
 

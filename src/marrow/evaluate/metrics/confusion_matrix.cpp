@@ -36,8 +36,9 @@ nlohmann::ordered_json ConfusionMatrix::json() const {
   return rows;
 }
 
-float confusion_confidence(float confidence) {
-  return confidence == kValidationConfidence ? detect::NmsOptions().confidence : confidence;
+float confusion_confidence(float confidence, bool turned) {
+  return confidence == (turned ? kTurnedConfidence : kValidationConfidence) ? detect::NmsOptions().confidence
+                                                                            : confidence;
 }
 
 namespace {

@@ -40,10 +40,12 @@ constexpr float kConfusionIou = 0.45f;
 
 // Validation's default, so low that the whole curve of precision by recall is seen.
 constexpr float kValidationConfidence = 0.001f;
+// The same of turned boxes: those below cost much and say little.
+constexpr float kTurnedConfidence = 0.01f;
 
 // The confidence above which a detection enters the matrix when validation runs at `confidence`: validation's
 // default would fill it with noise, so that prediction's takes its place.
-float confusion_confidence(float confidence);
+float confusion_confidence(float confidence, bool turned);
 
 // Adds one image to a matrix of classes + 1, where the last row and column are the background. Matching
 // ignores classes. Overlaps count strictly above kConfusionIou, detections strictly above `confidence`. Class

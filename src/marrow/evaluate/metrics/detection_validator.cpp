@@ -72,7 +72,7 @@ void DetectionValidator::add(const ValidatedImage& picture) {
   match(overlap, matched_);
   if (options_.second != SecondBlock::kNone) match(picture.second_overlap, matched_second_);
   add_detections(confusion_, picture.truth, picture.detections, overlap,
-                 confusion_confidence(options_.confidence), options_.rules);
+                 confusion_confidence(options_.confidence, options_.turned), options_.rules);
   add_coco(picture);
   ++images_;
 }
@@ -95,6 +95,7 @@ void DetectionValidator::add_coco(const ValidatedImage& picture) {
       const CocoBox box = in_image(one.box);
       annotate(one.class_id, box, box.area(), false);
     }
+    for (const CocoTruthBox& one : picture.crowds) annotate(one.class_id, one.box, one.area, true);
   }
   for (const detect::InputDetection& detection : picture.detections) {
     coco_detections_.push_back(
@@ -104,6 +105,7 @@ void DetectionValidator::add_coco(const ValidatedImage& picture) {
     fields_.resize(first_found);
     fields_.insert(fields_.end(), picture.fields.begin(), picture.fields.end());
   }
+  turned_.insert(turned_.end(), picture.turned.begin(), picture.turned.end());
   if (picture.coco) add_coco_overlaps(picture, first_truth, first_found);
 }
 
@@ -129,13 +131,15 @@ std::vector<CocoPrediction> DetectionValidator::predictions() const {
   predictions.reserve(coco_detections_.size());
   for (size_t i = 0; i < coco_detections_.size(); ++i) {
     const CocoDetection& one = coco_detections_[i];
-    predictions.push_back({.file_name = file_names_[static_cast<size_t>(one.image_id)],
-                           .category_id = options_.category_ids[static_cast<size_t>(one.category_id)],
-                           .box = one.box,
-                           .score = one.score,
-                           .image_id = image_ids_[static_cast<size_t>(one.image_id)],
-                           .fields = i < fields_.size() ? fields_[i] : "",
-                           .has_box = !options_.turned});
+    CocoPrediction& prediction = predictions.emplace_back();
+    prediction = {.file_name = file_names_[static_cast<size_t>(one.image_id)],
+                  .category_id = options_.category_ids[static_cast<size_t>(one.category_id)],
+                  .box = one.box,
+                  .score = one.score,
+                  .image_id = image_ids_[static_cast<size_t>(one.image_id)],
+                  .fields = i < fields_.size() ? fields_[i] : "",
+                  .class_id = static_cast<int>(one.category_id)};
+    if (options_.turned) prediction.turned = turned_.at(i);
   }
   return predictions;
 }

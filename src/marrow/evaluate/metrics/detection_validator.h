@@ -19,6 +19,7 @@
 #include "marrow/evaluate/metrics/confusion_matrix.h"
 #include "marrow/evaluate/metrics/matching.h"
 #include "marrow/geometry/letterbox.h"
+#include "marrow/geometry/rotated_box.h"
 
 namespace marrow::evaluate {
 
@@ -31,7 +32,7 @@ struct CocoTruthBox {
 };
 
 // How an image's truth and findings overlap by COCO's definition, where they are no upright boxes: in the
-// order of its truth and its detections.
+// order of its truth, crowds behind it, and of its detections.
 struct CocoOverlaps {
   struct Entry {
     size_t detection = 0, truth = 0;
@@ -51,12 +52,14 @@ struct ValidatedImage {
   std::span<const detect::InputDetection> detections;  // likewise, by falling confidence, as NMS returns them
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
+  std::vector<CocoTruthBox> crowds = {};     // those of data that has no more than crowds of its own
   std::optional<CocoImageId> image_id = {};  // in predictions.json, where the data has numbers of its own
   // How truth and detections overlap; none: as boxes. And how their masks or keypoints do.
   Overlap overlap = {};
   Overlap second_overlap = {};
-  std::optional<CocoOverlaps> coco = {};  // of masks, keypoints or turned boxes
-  std::vector<std::string> fields = {};   // CocoPrediction::fields, one a detection, or none
+  std::optional<CocoOverlaps> coco = {};             // of masks, keypoints or turned boxes
+  std::vector<std::string> fields = {};              // CocoPrediction::fields, one a detection, or none
+  std::vector<RotatedBox<ImagePixels>> turned = {};  // the detections, or none
 };
 
 // What is measured of detections beside their boxes.
@@ -118,6 +121,7 @@ class DetectionValidator {
   CocoGroundTruth coco_truth_;                         // numbered by class and in the order of images
   std::vector<CocoDetection> coco_detections_;
   std::vector<std::string> fields_;  // of these; empty where none has any
+  std::vector<RotatedBox<ImagePixels>> turned_;
   // The same with areas of masks, keypoints or turned boxes, and how the two overlap: by detection, places of
   // annotations.
   std::vector<CocoAnnotation> task_annotations_;

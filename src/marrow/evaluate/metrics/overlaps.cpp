@@ -43,21 +43,9 @@ std::vector<Corner> cut(const std::vector<Corner>& polygon, const Corner& from, 
 
 }  // namespace
 
-int64_t shared_pixels(const Mask& a, const Mask& b) {
-  int64_t shared = 0;
-  constexpr size_t kRun = 255;  // of ones fit in a byte, so that many are added at a time
-  for (size_t first = 0; first < a.pixels.size(); first += kRun) {
-    const size_t end = std::min(first + kRun, a.pixels.size());
-    uint8_t sum = 0;
-    for (size_t i = first; i < end; ++i) sum = static_cast<uint8_t>(sum + (a.pixels[i] & b.pixels[i]));
-    shared += sum;
-  }
-  return shared;
-}
-
-float mask_iou(const Mask& a, const Mask& b) {
+float mask_iou(const MaskPart& a, const MaskPart& b) {
   const auto shared = static_cast<float>(shared_pixels(a, b));
-  return shared / (static_cast<float>(a.area()) + static_cast<float>(b.area()) - shared + 1e-7f);
+  return shared / (static_cast<float>(a.mask.area()) + static_cast<float>(b.mask.area()) - shared + 1e-7f);
 }
 
 float keypoint_similarity(KeypointSpan<InputPixels> truth, KeypointSpan<InputPixels> found,

@@ -13,10 +13,8 @@
 
 namespace marrow::evaluate {
 
-// Pixels of both; the masks are of one size.
-int64_t shared_pixels(const Mask& a, const Mask& b);
-// Shared pixels / (all pixels + 1e-7), in float32.
-float mask_iou(const Mask& a, const Mask& b);
+// Shared pixels / (all pixels + 1e-7), in float32; the masks are of one size.
+float mask_iou(const MaskPart& a, const MaskPart& b);
 
 template <class Space>
 using KeypointSpan = std::span<const Keypoint<Space>>;
