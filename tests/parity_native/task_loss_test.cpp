@@ -112,28 +112,37 @@ void expect_task_assignment(const loss::DetectionAssignment& found, const Record
   EXPECT_TRUE(std::ranges::equal(seen, std::span(marks, seen.size())));
 }
 
+struct SegmentCase {
+  SegmentCase(const RecordedLoss& recorded, int64_t lanes)
+      : maps(recorded, "coefficients", lanes),
+        prototypes(testing::map_list_of<float>({recorded["prototypes"]}, lanes)),
+        gradients(testing::map_list_of<float>({recorded["prototypes"]}, lanes)),
+        input{.detection = maps.input(),
+              .coefficients = maps.extra_views,
+              .prototypes = prototypes.views()[0],
+              .masks = recorded["masks"],
+              .overlapping = recorded.description.at("overlap_mask"),
+              .coefficient_gradients = maps.extra_gradient_views,
+              .prototype_gradient = gradients.mutable_views()[0]},
+        loss(recorded.classes, recorded.reg_max, recorded.strides, recorded.options) {}
+
+  TaskMaps maps;
+  MapList<float> prototypes, gradients;
+  loss::SegmentLossInput<float> input;
+  loss::SegmentLoss loss;
+};
+
 void run_segment(const RecordedLoss& recorded, int64_t lanes) {
-  const TaskMaps maps(recorded, "coefficients", lanes);
-  const auto prototypes = testing::map_list_of<float>({recorded["prototypes"]}, lanes);
-  const auto gradients = testing::map_list_of<float>({recorded["prototypes"]}, lanes);
-  const loss::SegmentLossInput<float> input = {.detection = maps.input(),
-                                               .coefficients = maps.extra_views,
-                                               .prototypes = prototypes.views()[0],
-                                               .masks = recorded["masks"],
-                                               .overlapping = recorded.description.at("overlap_mask"),
-                                               .coefficient_gradients = maps.extra_gradient_views,
-                                               .prototype_gradient = gradients.mutable_views()[0]};
-  const loss::SegmentLoss loss(recorded.classes, recorded.reg_max, recorded.strides, recorded.options);
-  const loss::DetectionAssignment assignment = loss.assign(input);
+  const SegmentCase one(recorded, lanes);
+  const loss::DetectionAssignment assignment = one.loss.assign(one.input);
   EXPECT_EQ(assignment.foreground(), recorded.description.at("n_fg").get<int64_t>());
-  expect_task_terms(loss.terms(input, assignment), recorded, testing::kLoss);
-  expect_task_gradients(maps, recorded, "coefficients", {});
-  expect_map(gradients.maps[0], recorded["grad_prototypes"], {}, "prototypes");
+  expect_task_terms(one.loss.terms(one.input, assignment), recorded, testing::kLoss);
+  expect_task_gradients(one.maps, recorded, "coefficients", {});
+  expect_map(one.gradients.maps[0], recorded["grad_prototypes"], {}, "prototypes");
   expect_task_assignment(assignment, recorded);
 }
 
-void run_pose(const RecordedLoss& recorded, int64_t lanes) {
-  const TaskMaps maps(recorded, "keypoints_raw", lanes);
+loss::PoseLossOptions pose_options(const RecordedLoss& recorded) {
   const nlohmann::json& gains = recorded.description.at("hyp");
   loss::PoseLossOptions options = {.detection = recorded.options,
                                    .points = recorded.description.at("kpt_shape").at(0),
@@ -142,29 +151,88 @@ void run_pose(const RecordedLoss& recorded, int64_t lanes) {
                                    .visibility_gain = gains.at("kobj")};
   if (const nlohmann::json& sigmas = recorded.description.at("sigmas"); sigmas.is_array())
     options.sigmas = sigmas.get<std::vector<double>>();
-  const loss::PoseLossInput<float> input = {.detection = maps.input(),
-                                            .points = maps.extra_views,
-                                            .keypoints = recorded["keypoints"],
-                                            .point_gradients = maps.extra_gradient_views};
-  const loss::PoseLoss loss(recorded.classes, recorded.reg_max, recorded.strides, options);
-  const loss::DetectionAssignment assignment = loss.assign(input);
+  return options;
+}
+
+struct PoseCase {
+  PoseCase(const RecordedLoss& recorded, int64_t lanes)
+      : maps(recorded, "keypoints_raw", lanes),
+        input{.detection = maps.input(),
+              .points = maps.extra_views,
+              .keypoints = recorded["keypoints"],
+              .point_gradients = maps.extra_gradient_views},
+        loss(recorded.classes, recorded.reg_max, recorded.strides, pose_options(recorded)) {}
+
+  TaskMaps maps;
+  loss::PoseLossInput<float> input;
+  loss::PoseLoss loss;
+};
+
+void run_pose(const RecordedLoss& recorded, int64_t lanes) {
+  const PoseCase one(recorded, lanes);
+  const loss::DetectionAssignment assignment = one.loss.assign(one.input);
   EXPECT_EQ(assignment.foreground(), recorded.description.at("n_fg").get<int64_t>());
-  expect_task_terms(loss.terms(input, assignment), recorded, testing::kLoss);
-  expect_task_gradients(maps, recorded, "keypoints_raw", {});
+  expect_task_terms(one.loss.terms(one.input, assignment), recorded, testing::kLoss);
+  expect_task_gradients(one.maps, recorded, "keypoints_raw", {});
   expect_task_assignment(assignment, recorded);
 }
 
+struct TurnedCase {
+  TurnedCase(const RecordedLoss& recorded, int64_t lanes)
+      : maps(recorded, "angles", lanes),
+        input{.detection = maps.input(),
+              .angles = maps.extra_views,
+              .angle_gradients = maps.extra_gradient_views},
+        loss(recorded.classes, recorded.reg_max, recorded.strides,
+             {.detection = recorded.options, .angle_gain = recorded.description.at("hyp").at("angle")}) {}
+
+  TaskMaps maps;
+  loss::TurnedLossInput<float> input;
+  loss::TurnedLoss loss;
+};
+
 void run_turned(const RecordedLoss& recorded, int64_t lanes) {
-  const TaskMaps maps(recorded, "angles", lanes);
-  const loss::TurnedLossInput<float> input = {
-      .detection = maps.input(), .angles = maps.extra_views, .angle_gradients = maps.extra_gradient_views};
-  const loss::TurnedLoss loss(
-      recorded.classes, recorded.reg_max, recorded.strides,
-      {.detection = recorded.options, .angle_gain = recorded.description.at("hyp").at("angle")});
-  const loss::DetectionAssignment assignment = loss.assign(input);
-  expect_task_terms(loss.terms(input, assignment), recorded, kTurned.loss);
-  expect_task_gradients(maps, recorded, "angles", kTurned);
+  const TurnedCase one(recorded, lanes);
+  const loss::DetectionAssignment assignment = one.loss.assign(one.input);
+  expect_task_terms(one.loss.terms(one.input, assignment), recorded, kTurned.loss);
+  expect_task_gradients(one.maps, recorded, "angles", kTurned);
   expect_task_assignment(assignment, recorded);
+}
+
+// What 8.3's rules make of the same cases: the terms alone are recorded.
+template <size_t Count>
+void expect_older_terms(const std::array<double, Count>& found, const RecordedLoss& recorded,
+                        const std::vector<std::string>& names, double tolerance) {
+  const nlohmann::json& items = recorded.description.at("by_8_3_253").at("loss_items");
+  ASSERT_EQ(items.size(), names.size());
+  const auto images = static_cast<double>(recorded["feat0"].dim(0));
+  for (size_t i = 0; i < names.size(); ++i) {
+    const double wanted = items.at(names[i]).get<double>() * images;
+    EXPECT_NEAR(found[i], wanted, tolerance * std::abs(wanted)) << names[i];
+  }
+  for (size_t i = names.size(); i < Count; ++i) EXPECT_EQ(found[i], 0);
+}
+
+TEST(parity_native_task_loss, CasesMatchByOlderRules) {
+  int compared = 0;
+  testing::for_each_recorded_loss("tasks/loss/cases.json", Rules::k83, [&](const RecordedLoss& recorded) {
+    const std::string task = recorded.description.at("task");
+    constexpr int64_t kLanes = 8;
+    if (task == "segment") {
+      const SegmentCase one(recorded, kLanes);
+      expect_older_terms(one.loss(one.input), recorded, {"box_loss", "seg_loss", "cls_loss", "dfl_loss"},
+                         testing::kLoss);
+    } else if (task == "pose") {
+      const PoseCase one(recorded, kLanes);
+      expect_older_terms(one.loss(one.input), recorded,
+                         {"box_loss", "pose_loss", "kobj_loss", "cls_loss", "dfl_loss"}, testing::kLoss);
+    } else {
+      const TurnedCase one(recorded, kLanes);
+      expect_older_terms(one.loss(one.input), recorded, {"box_loss", "cls_loss", "dfl_loss"}, kTurned.loss);
+    }
+    ++compared;
+  });
+  EXPECT_EQ(compared, 16);
 }
 
 TEST(parity_native_task_loss, CasesMatch) {

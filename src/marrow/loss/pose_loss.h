@@ -20,7 +20,7 @@ struct PoseLossOptions {
   int numbers = 3;  // of a point, on the maps: 2 or 3
   double pose_gain = train::kPoseGain;
   double visibility_gain = train::kVisibilityGain;
-  std::vector<double> sigmas = {};  // one a point; empty: keypoint_sigmas()
+  std::vector<double> sigmas = {};  // one a point, of the dataset; none: keypoint_sigmas()
 };
 
 template <class T>

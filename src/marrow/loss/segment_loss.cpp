@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "marrow/base/error.h"
 #include "marrow/loss/extra_maps.h"
 #include "marrow/loss/mask_term.h"
 
 namespace marrow::loss {
 namespace {
+
+// 8.3 rounds the boxes of an image with fewer foreground anchors, on a CPU, to whole pixels of the masks.
+constexpr size_t kRoundedBelow = 50;
 
 DetectionLossOptions with_unweighted(DetectionLossOptions options) {
   options.assigner.with_unweighted = true;
@@ -29,8 +34,13 @@ template <class T>
 class MasksOfImage {
  public:
   MasksOfImage(const SegmentLossInput<T>& input, std::span<const AnchorLevel> levels,
-               const DetectionAssignment& assignment, int64_t image, double scale)
-      : input_(input), levels_(levels), assignment_(assignment), image_(image), scale_(scale) {}
+               const DetectionAssignment& assignment, int64_t image, double scale, Rules rules)
+      : input_(input),
+        levels_(levels),
+        assignment_(assignment),
+        image_(image),
+        scale_(scale),
+        rules_(rules) {}
 
   // The sum over the foreground. Writes the gradients.
   double sum() {
@@ -70,8 +80,12 @@ class MasksOfImage {
     const auto x = static_cast<float>(input_.masks.dim(2));
     const auto y = static_cast<float>(input_.masks.dim(1));
     const auto w = static_cast<float>(width), h = static_cast<float>(height);
-    return {box[0] / w * x, box[1] / h * y, box[2] / w * x, box[3] / h * y,
-            (box[2] - box[0]) / width * ((box[3] - box[1]) / height)};
+    MaskRegion region = {box[0] / w * x, box[1] / h * y, box[2] / w * x, box[3] / h * y,
+                         (box[2] - box[0]) / width * ((box[3] - box[1]) / height)};
+    if (rules_ == Rules::k83 &&
+        assignment_.images[static_cast<size_t>(image_)].foreground.size() < kRoundedBelow)
+      for (double* edge : {&region.x1, &region.y1, &region.x2, &region.y2}) *edge = std::nearbyint(*edge);
+    return region;
   }
 
   const SegmentLossInput<T>& input_;
@@ -79,13 +93,33 @@ class MasksOfImage {
   const DetectionAssignment& assignment_;
   int64_t image_;
   double scale_;
+  Rules rules_;
 };
+
+// Each pixel that of the given masks at the same share of the way.
+Tensor nearest_masks(const Tensor& masks, int64_t height, int64_t width) {
+  const auto resize = [&]<class Number>(Number) {
+    Tensor resized({masks.dim(0), height, width}, masks.dtype());
+    const auto from = masks.values<Number>();
+    auto to = resized.values<Number>().begin();
+    for (int64_t plane = 0; plane < masks.dim(0); ++plane)
+      for (int64_t y = 0; y < height; ++y)
+        for (int64_t x = 0; x < width; ++x) {
+          const int64_t row = y * masks.dim(1) / height, column = x * masks.dim(2) / width;
+          *to++ = from[static_cast<size_t>((plane * masks.dim(1) + row) * masks.dim(2) + column)];
+        }
+    return resized;
+  };
+  return masks.dtype() == DType::kUInt8 ? resize(uint8_t{}) : resize(int32_t{});
+}
 
 }  // namespace
 
 SegmentLoss::SegmentLoss(int classes, int reg_max, const std::vector<int>& strides,
                          const DetectionLossOptions& options)
-    : detection_(classes, reg_max, strides, with_unweighted(options)), gain_(options.box_gain) {}
+    : detection_(classes, reg_max, strides, with_unweighted(options)),
+      gain_(options.box_gain),
+      rules_(options.rules) {}
 
 template <class T>
 DetectionAssignment SegmentLoss::assign(const SegmentLossInput<T>& input) const {
@@ -102,6 +136,10 @@ SegmentTerms SegmentLoss::terms(const SegmentLossInput<T>& input,
   check_extra_maps<T>(input.coefficients, input.coefficient_gradients, levels, images,
                       input.prototypes.channels);
 
+  SegmentLossInput<T> resized = input;
+  const int64_t height = input.prototypes.height, width = input.prototypes.width;
+  if (rules_ == Rules::k83 && (input.masks.dim(1) != height || input.masks.dim(2) != width))
+    resized.masks = nearest_masks(input.masks, height, width);
   const int64_t count = assignment.foreground(detection.whole);
   const double scale =
       count == 0 ? 0
@@ -109,7 +147,7 @@ SegmentTerms SegmentLoss::terms(const SegmentLossInput<T>& input,
   std::vector<double> sums(static_cast<size_t>(images));
   for_each_chunk(detection.pool, images, [&](int64_t image, int) {
     sums[static_cast<size_t>(image)] =
-        MasksOfImage<T>(input, levels, assignment, image, scale * detection.loss_scale).sum();
+        MasksOfImage<T>(resized, levels, assignment, image, scale * detection.loss_scale, rules_).sum();
   });
   double sum = 0;
   for (const double of_image : sums) sum += of_image;

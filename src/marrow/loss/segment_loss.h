@@ -18,7 +18,8 @@ struct SegmentLossInput {
   MapView<const T> prototypes;                     // (N, masks, h, w)
   // uint8 or int32. Either (N, h', w'): 1 + the number, among the objects of its image and in their order, of
   // the one that is seen at a pixel, and 0 where there is none; or (T, h', w'): a mask for each of the
-  // targets, not 0 where it is. Where the size is another one, the prototypes are resized to it.
+  // targets, not 0 where it is. Where the size is another one, the prototypes are resized to it; by 8.3's
+  // rules the masks to the prototypes'.
   Tensor masks;
   bool overlapping = true;  // the first of the two
   // As detection.gradients; both or none of them.
@@ -46,6 +47,7 @@ class SegmentLoss {
  private:
   DetectionLoss detection_;
   double gain_;
+  Rules rules_;
 };
 
 }  // namespace marrow::loss

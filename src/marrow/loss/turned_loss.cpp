@@ -9,7 +9,7 @@
 namespace marrow::loss {
 namespace {
 
-constexpr double kFloor = 0.01;    // of variances, square cells
+constexpr double kFloor = 0.01;    // of variances, square cells; 8.3: none
 constexpr double kElongation = 9;  // where the angle's term fades
 constexpr double kSmall = 1e-9;
 
@@ -19,12 +19,13 @@ class TurnedForeground {
  public:
   TurnedForeground(const TurnedLossInput<T>& input, std::span<const AnchorLevel> levels,
                    const DetectionAssignment& assignment, int64_t image, int reg_max,
-                   const std::vector<double>& class_weights, const TurnedTerms& scales)
+                   const DetectionLossOptions& options, const TurnedTerms& scales)
       : input_(input),
         levels_(levels),
         assignment_(assignment),
         image_(image),
-        class_weights_(class_weights),
+        class_weights_(options.class_weights),
+        rules_(options.rules),
         scales_(scales),
         sides_(reg_max),
         gradient_(sides_.bins()) {}
@@ -53,7 +54,7 @@ class TurnedForeground {
     const MapView<const T>& angles = input_.angles[cell.level];
     const double logit = angles.channel(image_, 0)[cell.cell * angles.lanes];
     const ExactBox box = box_of_sides(cell.x, cell.y, sides_, angle_of(logit));
-    const ProbiouAndGradient overlap = probiou_gradient(box, target, kFloor);
+    const ProbiouAndGradient overlap = probiou_gradient(box, target, rules_ == Rules::k84 ? kFloor : 0);
     sums_[0] += weight * (1 - overlap.iou);
     const double elongation = std::log((target.width + kSmall) / (target.height + kSmall));
     const double fade = std::exp(-elongation * elongation / kElongation);
@@ -77,8 +78,10 @@ class TurnedForeground {
   void add_distances(const CellOfAnchor& cell, const ExactBox& box, const ExactBox& target,
                      const std::array<double, 5>& slopes, double weight, double of_angle, double logit) {
     const double x = target.cx - cell.x, y = target.cy - cell.y;
-    const double u = x * std::cos(target.angle) + y * std::sin(target.angle);
-    const double v = -x * std::sin(target.angle) + y * std::cos(target.angle);
+    // 8.3 wants the distances of the same box, not turned.
+    const double turned = rules_ == Rules::k84 ? target.angle : 0;
+    const double u = x * std::cos(turned) + y * std::sin(turned);
+    const double v = -x * std::sin(turned) + y * std::cos(turned);
     const std::array<double, 4> wanted = {target.width / 2 - u, target.height / 2 - v, target.width / 2 + u,
                                           target.height / 2 + v};
     const double of_box = -scales_[0] * weight;
@@ -111,6 +114,7 @@ class TurnedForeground {
   const DetectionAssignment& assignment_;
   int64_t image_;
   const std::vector<double>& class_weights_;
+  Rules rules_;
   TurnedTerms scales_;
   TurnedTerms sums_ = {};
   Sides sides_;
@@ -186,7 +190,7 @@ TurnedTerms TurnedLoss::terms(const TurnedLossInput<T>& input, const DetectionAs
       static_cast<double>(detection.whole.images(images)) / assignment.total(detection.whole);
   const DetectionLossOptions& o = options_.detection;
   const TurnedTerms gains = {o.box_gain * share, o.class_gain * share, o.dfl_gain * share,
-                             options_.angle_gain * share};
+                             o.rules == Rules::k84 ? options_.angle_gain * share : 0};
   TurnedTerms scales = gains;
   for (double& scale : scales) scale *= detection.loss_scale;
 
@@ -195,7 +199,7 @@ TurnedTerms TurnedLoss::terms(const TurnedLossInput<T>& input, const DetectionAs
   std::vector<TurnedTerms> of_images(static_cast<size_t>(images));
   for_each_chunk(detection.pool, images, [&](int64_t image, int) {
     of_images[static_cast<size_t>(image)] =
-        TurnedForeground<T>(input, levels, assignment, image, reg_max_, o.class_weights, scales).sums();
+        TurnedForeground<T>(input, levels, assignment, image, reg_max_, o, scales).sums();
   });
   for (const TurnedTerms& of_image : of_images)
     for (size_t i = 0; i < sums.size(); ++i) sums[i] += of_image[i];

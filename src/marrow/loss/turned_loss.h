@@ -9,7 +9,7 @@
 
 namespace marrow::loss {
 
-// Box, class, DFL, angle.
+// Box, class, DFL, angle; the last is 0 by 8.3's rules.
 using TurnedTerms = std::array<double, 4>;
 
 struct TurnedLossOptions {

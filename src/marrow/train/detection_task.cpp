@@ -45,8 +45,12 @@ std::vector<int64_t> DetectionTask::objects_of_classes() const {
   return counts;
 }
 
+std::vector<std::string> DetectionTask::loss_names() const {
+  return kind_.loss_names();
+}
+
 std::vector<std::string> DetectionTask::result_columns() const {
-  return detection_columns(kind_.loss_names(), std::string(block_letter(kind_.head().second())));
+  return detection_columns(loss_names(), std::string(block_letter(kind_.head().second())));
 }
 
 void DetectionTask::show_to(RunPlots& plots) {
@@ -122,7 +126,7 @@ Task::Batch DetectionTask::next() {
 
 Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
                                          const std::function<bool()>& stop) {
-  std::vector<double> loss_sums(kind_.loss_names().size(), 0);
+  std::vector<double> loss_sums(loss_names().size(), 0);
   int64_t batches = 0;
   // Tiles of an image are joined by whoever has all of them: each worker validates all images then.
   const bool is_split = share_.workers > 1 && options_.tile == 0;

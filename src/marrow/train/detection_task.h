@@ -19,7 +19,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
                 evaluate::OpenedSplit val, distributed::Communicator* communicator = nullptr,
                 std::unique_ptr<FeatureLoader> features = nullptr);
 
-  std::vector<std::string> loss_names() const override { return kind_.loss_names(); }
+  std::vector<std::string> loss_names() const override;
   std::vector<std::string> result_columns() const override;
   void start(const Place& place) override;
   Objective objective() const override;

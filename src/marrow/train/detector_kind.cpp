@@ -8,8 +8,9 @@
 
 namespace marrow::train {
 
-DetectorKind::DetectorKind(const Graph& graph, const data::Skeleton& skeleton)
-    : head_(evaluate::validated_head(graph, true, skeleton.sigmas)),
+DetectorKind::DetectorKind(const Graph& graph, const data::Skeleton& skeleton, Rules rules)
+    : head_(evaluate::validated_head(graph, true, skeleton.sigmas, rules)),
+      rules_(rules),
       flip_idx_(skeleton.flip_idx),
       is_dual_(std::ranges::any_of(graph.outputs,
                                    [](const NamedValue& output) { return output.name == kOneToOneOutput; })) {
@@ -22,6 +23,14 @@ marrow::Task DetectorKind::labels() const {
 }
 
 std::vector<std::string> DetectorKind::loss_names() const {
+  std::vector<std::string> names = all_loss_names();
+  // The last term of these two is younger.
+  const bool grew = labels() == marrow::Task::kSegment || labels() == marrow::Task::kObb;
+  if (grew && rules_ == Rules::k83) names.pop_back();
+  return names;
+}
+
+std::vector<std::string> DetectorKind::all_loss_names() const {
   const std::string third = head_.decode.reg_max == 1 ? "l1_loss" : "dfl_loss";
   switch (labels()) {
     case marrow::Task::kSegment:
@@ -41,7 +50,7 @@ Objective DetectorKind::objective(const TrainOptions& options, std::vector<doubl
                                                 .class_gain = options.cls,
                                                 .dfl_gain = options.dfl,
                                                 .class_weights = std::move(class_weights),
-                                                .rules = rules_named(options.rules)};
+                                                .rules = rules_};
   switch (labels()) {
     case marrow::Task::kSegment:
       return SegmentObjective{detection};

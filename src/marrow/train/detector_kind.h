@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "marrow/base/rules.h"
 #include "marrow/base/task.h"
 #include "marrow/data/skeleton.h"
 #include "marrow/evaluate/task_image.h"
@@ -18,7 +19,7 @@ class DetectorKind {
  public:
   // `skeleton`: of the dataset; without sigmas they are keypoint_sigmas(). Throws Error{kModel} when the
   // graph has no detection head.
-  DetectorKind(const Graph& graph, const data::Skeleton& skeleton);
+  DetectorKind(const Graph& graph, const data::Skeleton& skeleton, Rules rules);
 
   marrow::Task labels() const;  // what a dataset's labels are read for
   std::vector<std::string> loss_names() const;
@@ -31,7 +32,10 @@ class DetectorKind {
   const std::vector<int>& flip_idx() const { return flip_idx_; }
 
  private:
+  std::vector<std::string> all_loss_names() const;
+
   evaluate::ValidatedHead head_;
+  Rules rules_;
   std::vector<int> flip_idx_;
   bool is_dual_ = false;
   std::vector<Value> outputs_;

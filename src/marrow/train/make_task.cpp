@@ -236,10 +236,10 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
     task = std::make_unique<ClassificationTask>(options, model.graph, model.names, std::move(train),
                                                 std::move(val), communicator);
   else
-    task = std::make_unique<DetectionTask>(options, DetectorKind(model.graph, dataset.skeleton),
-                                           input_format(model.graph), model.names, options.imgsz,
-                                           size_multiple(model), std::move(train), std::move(val),
-                                           communicator, std::move(features));
+    task = std::make_unique<DetectionTask>(
+        options, DetectorKind(model.graph, dataset.skeleton, rules_named(options.rules)),
+        input_format(model.graph), model.names, options.imgsz, size_multiple(model), std::move(train),
+        std::move(val), communicator, std::move(features));
   task->data_fingerprint = fingerprint;
   return task;
 }

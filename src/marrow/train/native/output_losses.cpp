@@ -46,6 +46,12 @@ std::vector<double> shown(const Terms& terms, const LossMaps& maps) {
   return values;
 }
 
+// The last term of masks and of turned boxes is younger than 8.3's rules.
+std::vector<double> without_younger(std::vector<double> terms, Rules rules) {
+  if (rules == Rules::k83) terms.pop_back();
+  return terms;
+}
+
 // What detection heads have in common.
 class OfHead : public LossOfOutputs {
  public:
@@ -117,7 +123,9 @@ class OfDualDetection final : public OfHead {
 class OfSegmentation final : public OfHead {
  public:
   OfSegmentation(const Graph& graph, const SegmentObjective& objective)
-      : OfHead(graph), loss_(head_.classes, head_.reg_max, head_.strides, objective.detection) {
+      : OfHead(graph),
+        loss_(head_.classes, head_.reg_max, head_.strides, objective.detection),
+        rules_(objective.detection.rules) {
     if (head_.extra != DetectExtra::kCoefficients) fail_model("the model's head does not segment");
     add_extras(graph);
     ranges_.push_back({graph.find(kPrototypesOutput), 0, head_.extra_channels});
@@ -131,11 +139,12 @@ class OfSegmentation final : public OfHead {
                                            .overlapping = batch.overlapping,
                                            .coefficient_gradients = extras(maps.gradients)};
     if (!maps.gradients.empty()) input.prototype_gradient = maps.gradients.back();
-    return shown(loss_(input), maps);
+    return without_younger(shown(loss_(input), maps), rules_);
   }
 
  private:
   loss::SegmentLoss loss_;
+  Rules rules_;
 };
 
 class OfPoses final : public OfHead {
@@ -166,7 +175,9 @@ class OfPoses final : public OfHead {
 class OfTurnedBoxes final : public OfHead {
  public:
   OfTurnedBoxes(const Graph& graph, const loss::TurnedLossOptions& options)
-      : OfHead(graph), loss_(head_.classes, head_.reg_max, head_.strides, options) {
+      : OfHead(graph),
+        loss_(head_.classes, head_.reg_max, head_.strides, options),
+        rules_(options.detection.rules) {
     if (head_.extra != DetectExtra::kAngle) fail_model("the model's head does not turn boxes");
     add_extras(graph);
   }
@@ -176,14 +187,15 @@ class OfTurnedBoxes final : public OfHead {
   }
   std::vector<double> operator()(const LossMaps& maps, const TrainingBatch& batch) const override {
     const LossLevels head(maps, 0, levels());
-    return shown(loss_(loss::TurnedLossInput<float>{.detection = head.input(maps, batch),
-                                                    .angles = extras(maps.outputs),
-                                                    .angle_gradients = extras(maps.gradients)}),
-                 maps);
+    const loss::TurnedLossInput<float> input = {.detection = head.input(maps, batch),
+                                                .angles = extras(maps.outputs),
+                                                .angle_gradients = extras(maps.gradients)};
+    return without_younger(shown(loss_(input), maps), rules_);
   }
 
  private:
   loss::TurnedLoss loss_;
+  Rules rules_;
 };
 
 class OfClassification final : public LossOfOutputs {
