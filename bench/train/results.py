@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The table and the curves of docs/results.md from the run folders of marrow train.
+"""The tables and the curves of docs/results.md from the run folders of marrow train.
 
     bench/train/results.py runs/detect/yolov8n30s0 runs/detect/starnet50 ... --data data.yaml --write docs/results.md
+    bench/train/results.py --tasks runs/segment/train runs/pose/train ... --write docs/results.md
 
 Each run's best checkpoint is measured again with marrow val, on the CPU engine; epochs and times come from results.csv. gnuplot
-draws the curves of runs of 50 epochs and more beside the document.
+draws the curves of runs of 50 epochs and more beside the document. With --tasks it is the table of masks, keypoints and turned
+boxes, each run measured on the dataset that it was trained on.
 """
 
 import argparse
@@ -49,22 +51,51 @@ def plot(curves, picture):
         raise SystemExit(f"gnuplot: {done.stderr}")
 
 
+def run_of(run):
+    """Its settings and its epochs."""
+    with open(run / "results.csv") as file:
+        return read_args(run / "args.yaml"), list(csv.DictReader(file))
+
+
+def network_of(args):
+    backbone = args["backbone"]
+    return args["model"] + ("" if backbone == "null" else f" on {backbone}")
+
+
+def tasks_table(options):
+    lines = ["| network | dataset | epochs | boxes: mAP50 | mAP50-95 | masks, keypoints: mAP50 | mAP50-95 | COCO AP | minutes |",
+             "|---|---|---|---|---|---|---|---|---|"]
+    for run in options.runs:
+        args, epochs = run_of(run)
+        measured = measure(options.marrow, run / "weights" / "best.safetensors", args["data"], args)
+        letter = next((letter for letter in "MP" if f"map50({letter})" in measured), None)
+        second = [f"{measured[f'{key}({letter})']:.3f}" if letter else "" for key in ("map50", "map50_95")]
+        coco = measured[{"M": "coco_masks", "P": "coco_keypoints", None: "coco"}[letter]][0]
+        minutes = float(epochs[-1]["time"]) / 60
+        lines.append(f"| {network_of(args)} | {Path(args['data']).parent.name} | {len(epochs)} | {measured['map50']:.3f} "
+                     f"| {measured['map50_95']:.3f} | {second[0]} | {second[1]} | {coco:.3f} | {minutes:.1f} |")
+        print(lines[-1], flush=True)
+    publish("bench/train/results.py --tasks", "\n".join(lines), options.write)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", help="the dataset to measure on; with --tasks each run's own")
+    parser.add_argument("--tasks", action="store_true", help="the table of masks, keypoints and turned boxes")
     parser.add_argument("--marrow", default="build/release/bin/marrow")
     parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
     options = parser.parse_args()
+    if options.tasks:
+        return tasks_table(options)
+    if options.data is None:
+        parser.error("--data is required")
 
     rows, curves = [], []
     for run in options.runs:
-        args = read_args(run / "args.yaml")
-        with open(run / "results.csv") as file:
-            epochs = list(csv.DictReader(file))
+        args, epochs = run_of(run)
         measured = measure(options.marrow, run / "weights" / "best.safetensors", options.data, args)
-        backbone = args["backbone"]
-        network = args["model"] + ("" if backbone == "null" else f" on {backbone}")
+        network = network_of(args)
         ends = [0.0, *(float(epoch["time"]) for epoch in epochs)]
         seconds = statistics.median(b - a for a, b in zip(ends, ends[1:]))
         if len(epochs) >= LONG:
