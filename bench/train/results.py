@@ -83,6 +83,7 @@ def main():
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--data", help="the dataset to measure on; with --tasks each run's own")
     parser.add_argument("--tasks", action="store_true", help="the table of masks, keypoints and turned boxes")
+    parser.add_argument("--backbones", action="store_true", help="the table and the curves of other backbones than YOLOv8's")
     parser.add_argument("--marrow", default="build/release/bin/marrow")
     parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
     options = parser.parse_args()
@@ -109,9 +110,10 @@ def main():
         "| network | epochs | seed | mAP50 | mAP50-95 | last epoch's | COCO AP | s an epoch |", "|---|---|---|---|---|---|---|---|",
         *(f"| {network} | {epochs} | {seed} | {map50:.3f} | {map50_95:.3f} | {last50:.3f} / {last:.3f} | {coco:.3f} "
           f"| {seconds:.0f} |" for network, epochs, seed, map50, map50_95, last50, last, coco, seconds in rows)])
-    publish("bench/train/results.py", table, options.write)
+    publish("bench/train/results.py" + (" --backbones" if options.backbones else ""), table, options.write)
     if options.write and curves:
-        plot(curves, options.write.with_name(f"{options.write.stem}-curves.svg"))
+        part = "backbones-" if options.backbones else ""
+        plot(curves, options.write.with_name(f"{options.write.stem}-{part}curves.svg"))
 
 
 if __name__ == "__main__":
