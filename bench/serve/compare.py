@@ -5,9 +5,9 @@
     bench/serve/compare.py --model yolov8n.pt --picture street.jpg
 
 Both servers get the same network (the peer as `marrow export` writes it), input size, threads and picture; both decode, fit, run and
-suppress. In a round each is asked for --seconds by wrk (Debian's package) after a second unmeasured, and the engine runs alone for as
+suppress; Marrow's is there a second time as it comes, which pads pictures only as far as needed. In a round each is asked for --seconds by wrk (Debian's package) after a second unmeasured, and the engine runs alone for as
 long (`marrow benchmark`); the others are stopped meanwhile. A figure is the median over the rounds. Both servers must find as many
-objects. Then Marrow's alone: the latency of requests that come at random times, 70 % as many as it can answer; the processor time of a
+objects. Then Marrow's alone: the latency of requests that come evenly and at random, 70 % as many as it can answer; the processor time of a
 server that nobody asks; the time from its start until it is ready. The tables are Markdown, as docs/serve.md has them.
 """
 
@@ -102,9 +102,11 @@ class Server:
         self.process.wait()
 
 
-def marrow_server(args, port):
-    return Server("marrow serve", [args.marrow, "serve", args.model, "--imgsz", str(args.imgsz), "--no-rect", "--threads", str(args.threads),
-                                   "--port", str(port), "--no-access-log", *args.options], port)
+def marrow_server(args, rect=False):
+    port = free_port()
+    name = "marrow serve, as it comes" if rect else "marrow serve, square input"
+    return Server(name, [args.marrow, "serve", args.model, "--imgsz", str(args.imgsz), "--rect" if rect else "--no-rect", "--threads", str(args.threads),
+                         "--port", str(port), "--no-access-log", *args.options], port)
 
 
 def engine_rate(args, batch):
@@ -118,7 +120,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setup", action="store_true")
     parser.add_argument("--venv", type=Path, default=Path.home() / ".cache" / "marrow-serve-peer")
-    parser.add_argument("--no-peer", action="store_true", help="Marrow alone")
+    parser.add_argument("--no-peer", dest="peer", action="store_false", help="Marrow alone")
     parser.add_argument("--marrow", type=Path, default=ROOT / "build" / "release" / "bin" / "marrow")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--picture", type=Path)
@@ -141,15 +143,15 @@ def main():
 def compare(args, folder):
     onnx, script = folder / "model.onnx", folder / "post.lua"
     script.write_text(POST.format(picture=args.picture))
-    servers = [marrow_server(args, free_port())]
+    servers = [marrow_server(args), marrow_server(args, rect=True)]
     try:
-        if not args.no_peer:
+        if args.peer:
             subprocess.run([args.marrow, "export", args.model, "--imgsz", str(args.imgsz), "-o", onnx], check=True, stdout=subprocess.DEVNULL)
             port = free_port()
             servers.append(Server("FastAPI, ONNX Runtime", [args.venv / "bin" / "python", "-m", "uvicorn", "peer:app", "--port", str(port),
                                                             "--log-level", "warning"], port, MODEL=str(onnx), THREADS=str(args.threads)))
         found = [server.ask(args.picture) for server in servers]
-        if len(set(found)) > 1:
+        if found[0] != found[-1]:
             raise SystemExit(f"the servers find {found} objects")
         for server in servers:
             server.pause()
@@ -176,28 +178,28 @@ def measured_rounds(args, servers, script, clients):
 def report(args, servers, script):
     """Prints the table; requests a second with the most clients."""
     print(f"{args.model.name} at {args.imgsz}, {args.threads} threads, {args.picture.name}, {args.rounds} rounds of {args.seconds} s\n")
-    print("| clients | server | requests/s | of the engine alone | p50 ms | p99 ms |\n| ---: | --- | ---: | ---: | ---: | ---: |")
+    print("| clients | server | requests/s | of the engine alone | times the peer | p50 ms | p99 ms |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     best = 0
     for clients in args.clients:
         results, engine = measured_rounds(args, servers, script, clients)
         for i, server in enumerate(servers):
             rate, half, most = (statistics.median(column) for column in zip(*results[i]))
+            # The engine alone has the square input; the peer is measured by the last server.
             part = statistics.median(one[0] / alone for one, alone in zip(results[i], engine))
-            print(f"| {clients} | {server.name} | {rate:.1f} | {100 * part:.0f} % | {half:.1f} | {most:.1f} |", flush=True)
+            times = statistics.median(one[0] / other[0] for one, other in zip(results[i], results[-1]))
+            print(f"| {clients} | {server.name} | {rate:.1f} | {f'{100 * part:.0f} %' if i == 0 else ''} | {f'{times:.2f}' if args.peer else ''} "
+                  f"| {half:.1f} | {most:.1f} |", flush=True)
             best = rate if i == 0 else best
-        if len(servers) > 1:
-            ratios = [a[0] / b[0] for a, b in zip(*results)]
-            print(f"| {clients} | ratio, rounds from {min(ratios):.2f} to {max(ratios):.2f} | {statistics.median(ratios):.2f} | | | |", flush=True)
     return best
 
 
 def ready_seconds(args):
-    port, start = free_port(), time.perf_counter()
-    server = marrow_server(args, port)
+    start = time.perf_counter()
+    server = marrow_server(args)
     try:
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5):
+                with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/v2/health/ready", timeout=5):
                     return time.perf_counter() - start
             except (urllib.error.URLError, OSError):
                 if server.process.poll() is not None:
@@ -210,13 +212,17 @@ def ready_seconds(args):
 def report_alone(args, server, rate):
     ready = statistics.median(ready_seconds(args) for _ in range(3))
     server.resume()
-    times = load.latencies(server.port, "/v1/detect", args.picture.read_bytes(), LOAD * rate, max(20, 4 * args.seconds))
+    spread = {}
+    for name, evenly in (("even", True), ("random", False)):
+        times = load.latencies(server.port, "/v1/detect", args.picture.read_bytes(), LOAD * rate, max(20, 4 * args.seconds), evenly)
+        spread[name] = load.share(times, 0.5), load.share(times, 0.99)
     time.sleep(1)
     before, seconds = server.processor_seconds(), 10
     time.sleep(seconds)
     idle = (server.processor_seconds() - before) / seconds
-    half, most = load.share(times, 0.5), load.share(times, 0.99)
-    print(f"\n| | |\n| --- | ---: |\n| {LOAD:.0%} load, random arrivals: p50, p99 | {half:.1f} ms, {most:.1f} ms: {most / half:.1f} times |")
+    print("\n| | |\n| --- | ---: |")
+    for name, (half, most) in spread.items():
+        print(f"| {LOAD:.0%} load, {name} arrivals: p50, p99 | {half:.1f} ms, {most:.1f} ms: {most / half:.1f} times |")
     print(f"| processor of an idle server | {100 * idle:.2f} % of a core |\n| from start to ready | {ready:.2f} s |")
 
 

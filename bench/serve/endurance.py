@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDE = 64
 GROWTH = 16 << 20  # bytes of memory
-RELOAD_EVERY = 5   # seconds
+RELOADS = 40
 
 
 def png(width, height, seed):
@@ -140,7 +140,7 @@ class Run:
         self.args, self.server, self.port = args, server, port
         self.kinds = kinds(args.name)
         self.lock = threading.Lock()
-        self.left, self.done, self.reloads = args.requests, 0, 0
+        self.total, self.left, self.done, self.reloads = args.requests, args.requests // 5, 0, 0
         self.first, self.counts, self.faults = {}, {}, []
 
     def next(self):
@@ -210,12 +210,12 @@ class Run:
         threads = [threading.Thread(target=self.work, args=(i,)) for i in range(self.args.clients)]
         for thread in threads:
             thread.start()
-        reloaded = said = time.monotonic()
+        said = time.monotonic()
         while any(thread.is_alive() for thread in threads):
             time.sleep(0.2)
-            if time.monotonic() - reloaded > RELOAD_EVERY:
+            if self.done > (self.reloads + 1) * self.total / (RELOADS + 1):
                 self.server.send_signal(signal.SIGHUP)
-                self.reloads, reloaded = self.reloads + 1, time.monotonic()
+                self.reloads += 1
             if time.monotonic() - said > 10:
                 memory, descriptors = self.sample()
                 print(f"{self.done} requests, {len(self.faults)} faults, {memory >> 20} MiB, {descriptors} descriptors", flush=True)
@@ -223,9 +223,10 @@ class Run:
 
 
 def start(args, folder):
+    # One kernel for all sizes of a batch: the same request gets the same bytes, whoever else asks.
     errors = open(folder / "errors.txt", "w+")
     server = subprocess.Popen([args.marrow, "serve", f"{args.name}={args.model.resolve()}", "--imgsz", str(SIDE), "--port", "0", "--no-access-log",
-                               "--queue", "1000"], stdout=subprocess.DEVNULL, stderr=errors)
+                               "--queue", "1000", "--no-autotune"], stdout=subprocess.DEVNULL, stderr=errors)
     for _ in range(600):
         if found := re.search(r"ready, on port (\d+)", Path(errors.name).read_text()):
             return server, int(found[1]), Path(errors.name)
@@ -240,16 +241,15 @@ def main():
     parser.add_argument("--requests", type=int, default=50000)
     parser.add_argument("--clients", type=int, default=16)
     args = parser.parse_args()
-    args.name = "model"
+    args.name = "served"
     with tempfile.TemporaryDirectory() as folder:
         server, port, errors = start(args, Path(folder))
         try:
             # The same kinds of requests throughout: what the first part needs is what all need.
-            part, args.requests = args.requests, args.requests // 5
             run = Run(args, server, port)
             run.go()
             before = run.settled()
-            run.left = part - args.requests
+            run.left = args.requests - args.requests // 5
             run.go()
             after = run.settled()
         finally:

@@ -1,4 +1,4 @@
-"""Requests that come when they come, whatever the server does: as many people send them who know nothing of each other."""
+"""Requests that come when they come, whatever the server does: at even distances, or at random as from many people who know nothing of each other."""
 
 import http.client
 import queue
@@ -9,8 +9,8 @@ import time
 CONNECTIONS = 64
 
 
-def latencies(port, path, body, rate, seconds, seed=1):
-    """Milliseconds of each of `rate` requests a second, at random times; from when one should have been sent, so that waiting counts."""
+def latencies(port, path, body, rate, seconds, evenly, seed=1):
+    """Milliseconds of each of `rate` requests a second; from when one should have been sent, so that waiting counts."""
     waiting, found, failures = queue.Queue(), [], []
 
     def work():
@@ -27,7 +27,7 @@ def latencies(port, path, body, rate, seconds, seed=1):
         thread.start()
     chance, due = random.Random(seed), time.perf_counter()
     end = due + seconds
-    while (due := due + chance.expovariate(rate)) < end:
+    while (due := due + (1 / rate if evenly else chance.expovariate(rate))) < end:
         time.sleep(max(0, due - time.perf_counter()))
         waiting.put(due)
     for _ in threads:

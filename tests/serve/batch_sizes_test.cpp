@@ -37,7 +37,7 @@ TEST(BatchSizes, AreTriedAgain) {
   const auto first = [](size_t inputs) { return inputs == 4 ? 10.0 : 1.0 * static_cast<double>(inputs); };
   const auto later = [](size_t inputs) { return inputs == 4 ? 1.0 : 1.0 * static_cast<double>(inputs); };
   EXPECT_NE(chosen_sizes(sizes, 4, 20, first).back(), 4u);
-  EXPECT_EQ(chosen_sizes(sizes, 4, 200, later).back(), 4u);
+  EXPECT_EQ(chosen_sizes(sizes, 4, 1000, later).back(), 4u);
 }
 
 TEST(TensorPool, GivesWhatItGotBackAndKeepsNoMore) {

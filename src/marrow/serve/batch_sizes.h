@@ -19,7 +19,7 @@ class BatchSizes {
  private:
   static constexpr size_t kLastRuns = 4;
   static constexpr size_t kTrials = 2;    // before a size is judged
-  static constexpr size_t kTryAgain = 50; // choices later
+  static constexpr size_t kTryAgain = 200; // choices later
 
   struct Measured {
     std::array<double, kLastRuns> seconds = {};  // for each input, of the last runs
