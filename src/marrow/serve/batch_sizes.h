@@ -1,5 +1,6 @@
-// How many inputs run at once: what took least time for each, by measurement. Batches spare work between layers and
-// fill many cores; on few cores they fall out of the cache, and one at a time is quicker. One caller at a time.
+// How many inputs run at once: what took least time for each, by measurement. Batches spare work between
+// layers and fill many cores; on few cores they fall out of the cache, and one at a time is quicker. One
+// caller at a time.
 #pragma once
 
 #include <array>
@@ -10,16 +11,16 @@ namespace marrow::serve {
 
 class BatchSizes {
  public:
-  // A power of two, at most `most`, which is at least 1. Each such size is tried a few times, later ones now and then, since
-  // the machine has other work too.
+  // A power of two, at most `most`, which is at least 1. Each such size is tried a few times, later ones now
+  // and then, since the machine has other work too.
   size_t choose(size_t most);
   // A run of so many took so long.
   void ran(size_t inputs, double seconds);
 
  private:
   static constexpr size_t kLastRuns = 4;
-  static constexpr size_t kTrials = 2;    // before a size is judged
-  static constexpr size_t kTryAgain = 200; // choices later
+  static constexpr size_t kTrials = 2;      // before a size is judged
+  static constexpr size_t kTryAgain = 200;  // choices later
 
   struct Measured {
     std::array<double, kLastRuns> seconds = {};  // for each input, of the last runs

@@ -1,4 +1,5 @@
-// Tensors that are used again: to ask the system for megabytes of empty memory takes as long as to fill them. Any thread.
+// Tensors that are used again: to ask the system for megabytes of empty memory takes as long as to fill them.
+// Any thread.
 #pragma once
 
 #include <deque>

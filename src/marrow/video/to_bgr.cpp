@@ -67,6 +67,15 @@ image::Image BgrConverter::convert(const AVFrame& frame, Orientation orientation
   const int* coefficients = sws_getCoefficients(coefficients_of(frame));
   sws_setColorspaceDetails(scaler_.get(), coefficients, full_range ? 1 : 0,
                            sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16, 1 << 16);
+  // Vector code may write behind rows, but not where they hold whole blocks.
+  constexpr int kBlock = 64;
+  if (orientation == Orientation() && frame.width % kBlock == 0) {
+    image::Image image(frame.width, frame.height);
+    uint8_t* const planes[4] = {image.row(0)};
+    const int strides[4] = {static_cast<int>(image.row_bytes())};
+    sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, planes, strides);
+    return image;
+  }
   if (!bgr_ || bgr_->width != frame.width || bgr_->height != frame.height) {
     bgr_.reset(allocated(av_frame_alloc()));
     bgr_->format = AV_PIX_FMT_BGR24;
