@@ -85,7 +85,8 @@ serve::ServingOptions serving_options(const ServeFlags& flags) {
                            .delay_seconds = flags.max_delay_ms / 1e3,
                            .longest_seconds = flags.waiting.longest_seconds};
   options.service.calls.infer = {.batch = static_cast<size_t>(flags.request_batch),
-                                 .pixels = static_cast<int64_t>(flags.pixels * 1e6)};
+                                 .pixels = static_cast<int64_t>(flags.pixels * 1e6),
+                                 .mask_bytes = static_cast<size_t>(flags.masks) << 20};
   options.service.workers = flags.workers;
   options.service.site = {.samples = flags.samples, .runs = flags.runs, .labels = flags.labels};
   options.service.access_log = flags.access_log ? stdout : nullptr;

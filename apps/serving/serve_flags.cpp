@@ -57,6 +57,8 @@ void declare_queue_flags(Command& command, ServeFlags& flags) {
       .range(32, 16384);
   command.option("--max-pixels", &flags.pixels, "Millions of pixels of a picture that is decoded")
       .range(0.001, 200);
+  command.option("--max-masks", &flags.masks, "MiB of the masks of one picture, a byte a pixel")
+      .range(1, 1 << 20);
 }
 
 void declare_safety_flags(Command& command, ServeFlags& flags) {

@@ -31,6 +31,7 @@ struct ServeFlags {
   serve::InferLimits infer;
   int request_batch = static_cast<int>(infer.batch);
   double pixels = static_cast<double>(infer.pixels) / 1e6;
+  int masks = mebibytes(infer.mask_bytes);
 
   std::vector<std::string> allowed_hosts, allowed_origins;
   std::string token_file, tls_certificates, tls_key;

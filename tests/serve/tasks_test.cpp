@@ -73,6 +73,17 @@ TEST(Tasks, MakeFineMasksWhereTheyAreAskedFor) {
               "unknown parameter 'retina_masks'");
 }
 
+TEST(Tasks, MakeNoMoreMasksThanFitIntoMemory) {
+  serve::ServingOptions options = testing::served_options({"seg"});
+  options.service.calls.infer.mask_bytes = 1 << 20;
+  RunningServer server(options);
+  const std::string picture = drawn_jpeg(900, 900, 3);
+  EXPECT_EQ(server.post("/v1/detect?max_det=100", picture).status, 200);
+  const HttpAnswer answer = server.post("/v1/detect?max_det=100&retina_masks=true", picture);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_SAYS(answer.body, "masks of 900 x 900 pixels take more than 1 MiB");
+}
+
 TEST(Tasks, AreDrawn) {
   const std::string picture = drawn_jpeg(150, 90, 3);
   for (const std::string& name : kTasks) {

@@ -1,5 +1,8 @@
 #include "marrow/predict/read_prediction.h"
 
+#include <fmt/core.h>
+
+#include "marrow/base/error.h"
 #include "marrow/detect/rotated_nms.h"
 
 namespace marrow::predict {
@@ -32,8 +35,20 @@ std::vector<Mask> masks_of(const ImagePrediction& image, std::span<const detect:
                                   : detect::image_masks(image.prototypes, requests, image.picture);
 }
 
+void check_mask_bytes(size_t masks, Size size, size_t most) {
+  const size_t each = static_cast<size_t>(size.width) * static_cast<size_t>(size.height);
+  if (masks > 0 && each > most / masks)
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("{} masks of {} x {} pixels take more than {} MiB; fewer detections, or masks at the "
+                    "network's size, take less",
+                    masks, size.width, size.height, most >> 20));
+}
+
 void add_masks(const ImagePrediction& image, std::vector<detect::InputDetection>& detections,
                const ReadOptions& options, detect::DetectionExtras& extras) {
+  check_mask_bytes(detections.size(), options.masks == MaskSize::kInput ? image.network : image.picture,
+                   options.most_mask_bytes);
   std::vector<Mask> masks = masks_of(image, detections, options.masks);
   size_t kept = 0;
   for (size_t i = 0; i < masks.size(); ++i) {

@@ -1,6 +1,8 @@
 // From a decoded prediction of one image to what was found in it, in pixels of the image.
 #pragma once
 
+#include <cstdint>
+
 #include "marrow/base/tensor.h"
 #include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
@@ -28,7 +30,8 @@ detect::Prototypes prototypes_of(const Tensor& maps);
 struct ReadOptions {
   detect::NmsOptions nms;
   MaskSize masks = MaskSize::kInput;
-  bool outlines = false;  // of masks
+  bool outlines = false;              // of masks
+  size_t most_mask_bytes = SIZE_MAX;  // of all masks together, a byte a pixel
 };
 
 struct ImageFindings {
@@ -36,7 +39,8 @@ struct ImageFindings {
   detect::DetectionExtras extras;
 };
 
-// Detections whose mask is empty are left out.
+// Detections whose mask is empty are left out. Throws Error{kUnsupported} where masks would take more memory
+// than options allow.
 ImageFindings read_prediction(const ImagePrediction& image, const ReadOptions& options);
 
 }  // namespace marrow::predict

@@ -14,9 +14,9 @@ size_t BatchSizes::choose(size_t most) {
   const size_t largest = std::bit_floor(most);
   for (size_t size = largest; size > 0; size /= 2)
     if (sizes_[size].runs < kTrials) return size;
-  size_t best = largest;
-  for (size_t size = largest; size > 0; size /= 2)
-    if (sizes_[size].least() < sizes_[best].least()) best = size;
+  size_t best = 1;
+  for (size_t size = 2; size <= largest; size *= 2)
+    if (sizes_[size].least() < kWorthwhile * sizes_[best].least()) best = size;
   for (size_t size = largest; size > 0; size /= 2)
     if (size != best && ++sizes_[size].passed_over >= kTryAgain) {
       best = size;

@@ -22,6 +22,9 @@ class BatchSizes {
   static constexpr size_t kTrials = 2;      // before a size is judged
   static constexpr size_t kTryAgain = 200;  // choices later
 
+  // A larger number takes at most so much of a smaller one's time, since all of a batch wait for the last.
+  static constexpr double kWorthwhile = 0.95;
+
   struct Measured {
     std::array<double, kLastRuns> seconds = {};  // for each input, of the last runs
     size_t runs = 0;

@@ -25,8 +25,9 @@ struct QueueOptions {
 };
 
 struct InferLimits {
-  size_t batch = 32;            // pictures of one request
-  int64_t pixels = 50'000'000;  // of an encoded picture
+  size_t batch = 32;              // pictures of one request
+  int64_t pixels = 50'000'000;    // of an encoded picture
+  size_t mask_bytes = 512 << 20;  // of all masks of a picture, a byte a pixel
 };
 
 inline constexpr int kUsualWorkers = 2;  // threads that decode, and read and write JSON

@@ -135,6 +135,7 @@ void answer_pictures(const std::shared_ptr<Call>& call, bool batch, BatchQueue& 
   call->decoded(clock.seconds());
   const bool draws = !batch && network.is_detector() && wants_drawing(call->exchange().head);
   seen->options.read.outlines = !draws;
+  seen->options.read.most_mask_bytes = call->limits().infer.mask_bytes;
   call->run(
       std::move(inputs), queue, workers,
       [call = call.get(), seen, batch, draws](std::vector<Outputs>& outputs) {
