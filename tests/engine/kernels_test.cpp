@@ -183,12 +183,17 @@ TEST(Kernels, PackedTilesAddToSeveralResults) {
       for (const int vectors : {1, 2})
         for (const int channels : {8, 48}) {
           const PackedCase c(*kernels, pixels, 2 * vectors, channels, 2);
-          std::vector<float> begun = c.dst, added = c.dst;
+          std::vector<float> begun = c.dst, added = c.dst, third = c.dst, fourth = c.dst;
           kernels->add_packed_tile[static_cast<size_t>(vectors - 1)][static_cast<size_t>(pixels - 1)](
               {c.operand(),
-               {{{begun.data(), 1, c.bias.data()}, {added.data(), -1, nullptr}}},
-               2,
+               {{{begun.data(), 1, c.bias.data()},
+                 {added.data(), -1, nullptr},
+                 {third.data(), -1, nullptr},
+                 {fourth.data(), 1, c.bias.data()}}},
+               4,
                c.dst_block});
+          EXPECT_EQ(third, added);
+          EXPECT_EQ(fourth, begun);
           const double tolerance = 1e-6 * (channels + 8);
           c.each(begun, [&](float value, int64_t pixel, int64_t out) {
             ASSERT_NEAR(value, double{c.bias[static_cast<size_t>(out)]} + c.sum(pixel, out), tolerance);
@@ -205,16 +210,20 @@ TEST(Kernels, PixelsArePackedAndAdded) {
   for (const Kernels* kernels : all_kernels())
     for (const int pixels : {1, 5, kernels->tile_pixels}) {
       const int64_t lanes = kernels->lanes, blocks = 3, step = 20 * lanes;
-      const std::vector<float> src = normals(random, blocks * step), other = normals(random, blocks * step);
-      for (const bool sum : {false, true}) {
+      std::vector<std::vector<float>> sources;
+      PackPixelsArgs args{{}, {1, -1, -1, 1}, 0, step, blocks, pixels, nullptr};
+      for (auto& src : args.src) src = sources.emplace_back(normals(random, blocks * step)).data();
+      for (const int count : {1, 2, 4}) {
         std::vector<float> dst(static_cast<size_t>(blocks * pixels * lanes));
-        kernels->pack_pixels(
-            {src.data(), sum ? other.data() : nullptr, -1, step, blocks, pixels, dst.data()});
+        args.count = count;
+        args.dst = dst.data();
+        kernels->pack_pixels(args);
         for (int64_t block = 0; block < blocks; ++block)
           for (int64_t i = 0; i < pixels * lanes; ++i) {
-            const auto from = static_cast<size_t>(block * step + i);
-            ASSERT_EQ(dst[static_cast<size_t>(block * pixels * lanes + i)],
-                      sum ? src[from] - other[from] : src[from]);
+            float wanted = 0;
+            for (size_t s = 0; s < static_cast<size_t>(count); ++s)
+              wanted += args.factor[s] * sources[s][static_cast<size_t>(block * step + i)];
+            ASSERT_EQ(dst[static_cast<size_t>(block * pixels * lanes + i)], wanted);
           }
       }
     }

@@ -17,7 +17,7 @@ namespace marrow::engine {
 namespace {
 
 // Raised when implementations change so much that older choices mean nothing.
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr size_t kMostBytes = 4 << 20;
 constexpr int kFewestRounds = 3, kMostRounds = 6;
 constexpr std::chrono::milliseconds kEnough{4};  // for each rival

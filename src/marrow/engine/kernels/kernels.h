@@ -90,7 +90,7 @@ struct PackedResult {
   float sign;
   const float* bias;
 };
-constexpr int kMostPackedResults = 2;
+constexpr int kMostPackedResults = 4;
 struct AddPackedTileArgs {
   PackedOperand operand;
   std::array<PackedResult, kMostPackedResults> results;
@@ -98,12 +98,13 @@ struct AddPackedTileArgs {
   int64_t dst_block;
 };
 using AddPackedTile = void (*)(const AddPackedTileArgs& args);
-// Packs some pixels of a map, or the sum of two places of it.
-//   dst[block][p] = src[block * src_block + p] + factor * other[block * src_block + p]
+// Packs some pixels of a map, or the sum of one, two or four places of it.
+//   dst[block][p] = src[0][block * src_block + p] + factor[1] * src[1][block * src_block + p] + ...
+constexpr int kMostPackedSources = 4;
 struct PackPixelsArgs {
-  const float* src;
-  const float* other;  // nullptr: a copy of src
-  float factor;
+  std::array<const float*, kMostPackedSources> src;
+  std::array<float, kMostPackedSources> factor;  // 1 for the first
+  int count;                                     // of sources: 1, 2 or 4
   int64_t src_block;
   int64_t blocks;
   int pixels;

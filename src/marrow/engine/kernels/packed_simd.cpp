@@ -1,6 +1,9 @@
 // Register tiles of a matrix product whose pixels were packed: what a tile reads is one run of memory, at
 // constant distances. Each output number is one chain of multiply-adds in the order of the channels, whatever
 // the tile's size.
+#include <algorithm>
+#include <span>
+
 #include "marrow/cpu/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -31,8 +34,34 @@ struct Progress {
   const float* ahead;
 };
 
-template <int kPixels, int kHalves>
-HWY_INLINE void add_channels(const PackedOperand& operand, Progress& at, tile::Tile<kPixels, kHalves>& sums) {
+// Asks for the lines of the results that a tile's sums will be added to, some with each block of channels.
+template <int kPixels, int kVectors>
+class ResultsAhead {
+ public:
+  ResultsAhead(std::span<const PackedResult> results, int64_t dst_block, int blocks)
+      : results_(results), dst_block_(dst_block), at_a_time_(kPixels / std::max(blocks, 1) + kLinePixels) {}
+
+  HWY_INLINE void ask() {
+    const int end = std::min(pixel_ + at_a_time_, kPixels);
+    for (; pixel_ < end; pixel_ += kLinePixels)
+      for (const PackedResult& result : results_)
+        for (int v = 0; v < kVectors; ++v) hwy::Prefetch(result.dst + v * dst_block_ + pixel_ * kLanes);
+  }
+
+ private:
+  static constexpr int kLinePixels = std::max(1, static_cast<int>(kLineFloats) / kLanes);
+  std::span<const PackedResult> results_;
+  int64_t dst_block_;
+  int at_a_time_;
+  int pixel_ = 0;
+};
+struct NothingAhead {
+  HWY_INLINE void ask() {}
+};
+
+template <int kPixels, int kHalves, class Ahead = NothingAhead>
+HWY_INLINE void add_channels(const PackedOperand& operand, Progress& at, tile::Tile<kPixels, kHalves>& sums,
+                             Ahead results = {}) {
   constexpr int64_t kWidth = tile::Tile<kPixels, kHalves>::kWidth;
   const float* x = at.src;
   const float* weights = operand.weights;
@@ -40,6 +69,7 @@ HWY_INLINE void add_channels(const PackedOperand& operand, Progress& at, tile::T
   for (; left >= kLanes; left -= kLanes, x += kPixels * kLanes, weights += kLanes * kWidth) {
     if (at.ahead < operand.ahead_end)
       for (int line = 0; line < operand.ahead_lines; ++line, at.ahead += kLineFloats) hwy::Prefetch(at.ahead);
+    results.ask();
 #pragma GCC unroll 8
     for (int lane = 0; lane < kLanes; ++lane) sums.add(x + lane, kLanes, weights + lane * kWidth);
   }
@@ -65,42 +95,45 @@ void packed_tile(const PackedTileArgs& args) {
 
 template <int kPixels, int kVectors>
 void add_packed_tile(const AddPackedTileArgs& args) {
-  const tile::D d;
   const PackedOperand operand = args.operand;
   Progress at{operand.src, operand.ahead};
-  auto results = args.results;
+  auto all_results = args.results;
+  const std::span results(all_results.data(), static_cast<size_t>(args.count));
   for (int i = 0; i < operand.tiles; ++i) {
     tile::Tile<kPixels, 2 * kVectors> sums;
-#pragma GCC unroll 16
-    for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums.full[p][v] = hwy::HWY_NAMESPACE::Zero(d);
-    add_channels(operand, at, sums);
-    for (int r = 0; r < args.count; ++r) {
-      PackedResult& result = results[static_cast<size_t>(r)];
+    sums.clear();
+    add_channels(operand, at, sums,
+                 ResultsAhead<kPixels, kVectors>(results, args.dst_block, operand.channels / kLanes));
+    for (PackedResult& result : results) {
       sums.add_to(result, args.dst_block);
       result.dst += kPixels * kLanes;
     }
   }
 }
 
-void pack_pixels(const PackPixelsArgs& args) {
+template <int kSources>
+void pack_sums(const PackPixelsArgs& args) {
   namespace hn = hwy::HWY_NAMESPACE;
   const tile::D d;
-  const V factor = hn::Set(d, args.factor);
-  const float* src = args.src;
-  const float* other = args.other;
-  float* dst = args.dst;
-  for (int64_t block = 0; block < args.blocks; ++block, src += args.src_block) {
-    if (other == nullptr) {
-      for (int p = 0; p < args.pixels; ++p, dst += kLanes) hn::StoreU(hn::LoadU(d, src + p * kLanes), d, dst);
-    } else {
-      for (int p = 0; p < args.pixels; ++p, dst += kLanes)
-        hn::StoreU(hn::MulAdd(factor, hn::LoadU(d, other + p * kLanes), hn::LoadU(d, src + p * kLanes)), d,
-                   dst);
-      other += args.src_block;
-    }
+  const float* src[kSources];
+  V factor[kSources];
+  for (int i = 0; i < kSources; ++i) {
+    src[i] = args.src[static_cast<size_t>(i)];
+    factor[i] = hn::Set(d, args.factor[static_cast<size_t>(i)]);
   }
+  float* dst = args.dst;
+  for (int64_t block = 0; block < args.blocks; ++block)
+    for (int p = 0; p < args.pixels; ++p, dst += kLanes) {
+      const int64_t at = block * args.src_block + p * kLanes;
+      V sum = hn::LoadU(d, src[0] + at);
+#pragma GCC unroll 4
+      for (int i = 1; i < kSources; ++i) sum = hn::MulAdd(factor[i], hn::LoadU(d, src[i] + at), sum);
+      hn::StoreU(sum, d, dst);
+    }
+}
+
+void pack_pixels(const PackPixelsArgs& args) {
+  (args.count == 1 ? pack_sums<1> : args.count == 2 ? pack_sums<2> : pack_sums<4>)(args);
 }
 
 void FillPacked(Kernels& kernels) {

@@ -102,9 +102,10 @@ void add_packed_tile(const AddPackedTileArgs& args) {
 void pack_pixels(const PackPixelsArgs& args) {
   for (int64_t block = 0; block < args.blocks; ++block)
     for (int64_t i = 0; i < int64_t{args.pixels} * kPlainLanes; ++i) {
-      const int64_t at = block * args.src_block + i;
-      args.dst[block * args.pixels * kPlainLanes + i] =
-          args.src[at] + (args.other != nullptr ? args.factor * args.other[at] : 0);
+      float sum = 0;
+      for (size_t source = 0; source < static_cast<size_t>(args.count); ++source)
+        sum += args.factor[source] * args.src[source][block * args.src_block + i];
+      args.dst[block * args.pixels * kPlainLanes + i] = sum;
     }
 }
 

@@ -156,8 +156,13 @@ void PackedPointwise::pack(const RunContext& context, int64_t image, int64_t fir
     const float* src = context.arena + (first_pixel + tiles.first(tile)) * kernels_.lanes;
     const int64_t pixels = tiles.pixels(tile);
     for (const Run& run : part.runs) {
-      kernels_.pack_pixels({src + block_offset(image, run.channel), nullptr, 0, run.step, run.blocks,
-                            static_cast<int>(pixels), packed});
+      kernels_.pack_pixels({{src + block_offset(image, run.channel)},
+                            {1},
+                            1,
+                            run.step,
+                            run.blocks,
+                            static_cast<int>(pixels),
+                            packed});
       packed += run.blocks * pixels * kernels_.lanes;
     }
   }

@@ -57,7 +57,8 @@ struct PackedProduct {
 void multiply_packed(const Kernels& kernels, const OutputGroup& group, const PackedProduct& product,
                      const float* bias, float* dst, int64_t dst_block);
 
-// Adds the product to one or two results, or subtracts it; see PackedResult. REQUIRES: whole blocks.
+// Adds the product to up to kMostPackedResults results, or subtracts it; see PackedResult. REQUIRES: whole
+// blocks.
 void add_packed(const Kernels& kernels, const OutputGroup& group, const PackedProduct& product,
                 std::span<const PackedResult> results, int64_t dst_block);
 
