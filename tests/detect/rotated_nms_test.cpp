@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "marrow/base/random.h"
+#include "marrow/geometry/probiou.h"
 
 namespace marrow::detect {
 namespace {
@@ -35,6 +39,45 @@ TEST(RotatedNms, BoxesThatAreNoNumbersGo) {
   const auto found = rotated_suppression(prediction.data(), 1, 3, {});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].anchor, 2);
+}
+
+// Of boxes of many sizes and places, the same go as by comparing all pairs.
+TEST(RotatedNms, FindsEveryPair) {
+  Random random(5, "turned boxes");
+  for (const double spread : {3.0, 40.0, 2000.0})
+    for (const double iou : {0.0, 0.05, 0.3, 0.7, 0.95, 1.0}) {
+      std::vector<RotatedCandidate> candidates;
+      for (int i = 0; i < 400; ++i) {
+        // Sides from thousandths of a pixel to thousands.
+        const auto side = [&] { return std::pow(10, random.uniform(-3, 3.5)); };
+        RotatedBox<void, double> box = {random.uniform(0, spread), random.uniform(0, spread), side(), side(),
+                                        random.uniform(-4, 4)};
+        if (i % 3 == 0) box.height = box.width = random.uniform(5, 40);
+        if (i % 10 == 0 && i > 0) box = candidates[static_cast<size_t>(i / 2)].box;
+        if (i % 50 == 0) box.cx = 1e30;
+        candidates.push_back({box, i % 2});
+      }
+      for (const bool agnostic : {false, true}) {
+        const std::vector<bool> found = rotated_survivors(candidates, iou, agnostic);
+        for (size_t j = 0; j < candidates.size(); ++j) {
+          bool stays = true;
+          for (size_t i = 0; i < j; ++i)
+            if (agnostic || candidates[i].class_id == candidates[j].class_id)
+              stays = stays &&
+                      !probiou_exceeds(GaussianBox(candidates[i].box), GaussianBox(candidates[j].box), iou);
+          ASSERT_EQ(found[j], stays) << j << ", spread " << spread << ", IoU " << iou;
+        }
+      }
+    }
+}
+
+// The most work there is, as in nms_test.cpp: 30000 boxes of which none suppresses another. Comparing all
+// pairs would take some ten seconds.
+TEST(RotatedNms, ManyBoxesStayCheap) {
+  constexpr int kCount = 30000;
+  std::vector<RotatedCandidate> candidates;
+  for (int i = 0; i < kCount; ++i) candidates.push_back({{i % 200 * 30.0, i / 200 * 30.0, 20, 12, 0.3}, 0});
+  EXPECT_EQ(std::ranges::count(rotated_survivors(candidates, 0.7, false), true), kCount);
 }
 
 }  // namespace
