@@ -14,10 +14,11 @@ namespace {
 constexpr double kNudge = 0.1;  // letterbox_geometry's
 
 // One number of a resized row: a weighted sum of a few neighbours.
+constexpr size_t kMostTaps = 4;
 struct Taps {
   int first = 0;
   int count = 0;
-  std::array<float, 4> weights = {};
+  std::array<float, kMostTaps> weights = {};  // 0 beyond the count
 };
 using Axis = std::vector<Taps>;
 
@@ -99,6 +100,44 @@ PixelRange inside(float low, float high, int size) {
   return {bound(low), bound(high)};
 }
 
+// The taps of some neighbouring numbers, side by side, all of them with as many as the one that has most.
+class TapColumns {
+ public:
+  // Of `axis` those of the range, of a row that begins with number `begin`.
+  void take(const Axis& axis, PixelRange range, int begin) {
+    most_ = 1;
+    first_.clear();
+    for (std::vector<float>& weights : weights_) weights.clear();
+    for (int i = range.begin; i < range.end; ++i) {
+      const Taps& taps = axis[static_cast<size_t>(i)];
+      most_ = std::max(most_, taps.count);
+      first_.push_back(taps.first - begin);
+      for (size_t k = 0; k < kMostTaps; ++k) weights_[k].push_back(taps.weights[k]);
+    }
+  }
+
+  // marks[i]: whether the sum for number i is above 0. Behind the row lie kMostTaps zeros.
+  void mark_positive(const float* row, uint8_t* marks) const {
+    const size_t count = first_.size();
+    const int* const first = first_.data();
+    const float *const a = weights_[0].data(), *const b = weights_[1].data();
+    if (most_ <= 2) {
+      for (size_t i = 0; i < count; ++i) marks[i] = a[i] * row[first[i]] + b[i] * row[first[i] + 1] > 0;
+      return;
+    }
+    const float *const c = weights_[2].data(), *const d = weights_[3].data();
+    for (size_t i = 0; i < count; ++i) {
+      const float* const from = row + first[i];
+      marks[i] = a[i] * from[0] + b[i] * from[1] + c[i] * from[2] + d[i] * from[3] > 0;
+    }
+  }
+
+ private:
+  int most_ = 1;
+  std::vector<int> first_;
+  std::array<std::vector<float>, kMostTaps> weights_;
+};
+
 // All that one mask takes: sums of prototypes where its box needs them, and those resized.
 class Assembly {
  public:
@@ -111,23 +150,17 @@ class Assembly {
     const PixelRange columns = needed(axes_.x, x), rows = needed(axes_.y, y);
     sum(request.coefficients, rows, columns);
     const auto width = static_cast<size_t>(columns.end - columns.begin);
-    row_.resize(width);
+    row_.assign(width + kMostTaps, 0);
+    columns_.take(axes_.x, x, columns.begin);
     for (int at = y.begin; at < y.end; ++at) {
       const Taps& vertical = axes_.y[static_cast<size_t>(at)];
-      std::ranges::fill(row_, 0.0f);
+      std::fill_n(row_.begin(), width, 0.0f);
       for (int k = 0; k < vertical.count; ++k) {
         const float weight = vertical.weights[static_cast<size_t>(k)];
         const float* const from = sums_.data() + static_cast<size_t>(vertical.first + k - rows.begin) * width;
         for (size_t i = 0; i < width; ++i) row_[i] += weight * from[i];
       }
-      uint8_t* const to = &mask.at(0, at);
-      for (int i = x.begin; i < x.end; ++i) {
-        const Taps& taps = axes_.x[static_cast<size_t>(i)];
-        const float* const from = row_.data() + (taps.first - columns.begin);
-        float value = 0;
-        for (int k = 0; k < taps.count; ++k) value += taps.weights[static_cast<size_t>(k)] * from[k];
-        to[i] = value > 0;
-      }
+      columns_.mark_positive(row_.data(), &mask.at(x.begin, at));
     }
   }
 
@@ -155,16 +188,17 @@ class Assembly {
 
   const Prototypes& prototypes_;
   const Axes& axes_;
+  TapColumns columns_;
   std::vector<float> sums_, row_;
 };
 
 std::vector<Mask> assemble(const Prototypes& prototypes, std::span<const MaskRequest> requests, Size size,
                            const Axes& axes, cpu::ThreadPool* pool) {
-  std::vector<Mask> masks;
-  masks.reserve(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) masks.emplace_back(size);
+  std::vector<Mask> masks(requests.size());
   const auto one = [&](int64_t i, int) {
-    Assembly(prototypes, axes).fill(requests[static_cast<size_t>(i)], masks[static_cast<size_t>(i)]);
+    Mask& mask = masks[static_cast<size_t>(i)];
+    mask = Mask(size);  // here, so that threads share the clearing of memory
+    Assembly(prototypes, axes).fill(requests[static_cast<size_t>(i)], mask);
   };
   if (pool != nullptr) {
     pool->parallel_for(std::ssize(masks), one);
