@@ -37,7 +37,9 @@ def main():
 
     rows = ["| backbone | million parameters | GMAC | in YOLOv8n: million parameters | GMAC |", "|---|---|---|---|---|",
             f"| YOLOv8n's own | | | {counts('yolov8n')} |"]
-    for family in run("models")["backbones"]:
+    families = run("models")["backbones"]
+    known = [name for family in families for name in family["variants"]]
+    for family in families:
         names = {}
         for name in family["variants"]:
             names.setdefault(f"{counts(name)} | {counts('yolov8n', '--backbone', name)}", []).append(f"`{name}`")
@@ -57,7 +59,7 @@ def main():
         rows += ["", f"{kind[0]}, {kind[1]}, {dates[-1]}; float32, milliseconds an image:", "",
                  "| backbone | classifier, 224, 1 thread | YOLOv8n, 320, 1 thread | 640, 1 thread | 640, 2 threads |",
                  "|---|---|---|---|---|"]
-        detectors = {entry["network"] for entry in entries if entry["network"].startswith("yolov8n")}
+        detectors = {entry["network"] for entry in entries} & {"yolov8n", *(f"yolov8n-{name}" for name in known)}
         for network in sorted(detectors, key=lambda network: float(ms(network, 640, 1).replace("-", "inf"))):
             backbone = network.removeprefix("yolov8n").removeprefix("-")
             times = [ms(backbone, 224, 1), ms(network, 320, 1), ms(network, 640, 1), ms(network, 640, 2)]
