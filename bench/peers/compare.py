@@ -36,7 +36,9 @@ ROOT = HERE.parent.parent
 PACKAGES = ["numpy", "onnx", "onnxruntime", "openvino", "MNN", "ncnn", "pnnx"]
 DEBIAN_PYTHON = "/usr/bin/python3"  # with python3-opencv; OpenCV 5 computes PP-LCNet wrongly
 BACKBONES = ["shufflenet_v2_x1_0", "starnet_s1", "pp_lcnet_x1_0", "efficientnet_b0", "vanillanet_5"]
-DETECTORS = {**{name: (name, "-") for name in ["yolov8n", "yolo11n", "yolo12n", "yolo26n"]},
+OF_DETECTION = ["yolov8n", "yolo11n", "yolo12n", "yolo26n"]
+OF_OTHER_TASKS = ["yolov8n-seg", "yolov8n-pose", "yolov8n-obb"]
+DETECTORS = {**{name: (name, "-") for name in OF_DETECTION + OF_OTHER_TASKS},
              **{f"yolov8n-{b}": ("yolov8n", b) for b in BACKBONES}}
 CLASSIFIERS = {name: (name, "-") for name in BACKBONES}
 NETWORKS = {**DETECTORS, **CLASSIFIERS}
@@ -77,12 +79,11 @@ def load_all(running, files, case, threads, options):
     image, outputs = files.image(size), {}
     good, problems = [], {}
     for engine in running:
-        model = files.checkpoint(name) if engine.name == OURS else files.onnx(name, size, precision)
+        model = files.checkpoint(name, precision) if engine.name == OURS else files.onnx(name, size, precision)
         try:
             engine.ask("load", model, size, size, threads, precision, image)
             engine.run(1)
-            outputs[engine.name] = files.folder / f"output-{engine.name}.f32"
-            engine.ask("output", outputs[engine.name])
+            outputs[engine.name] = files.outputs(engine)
             far = files.difference(outputs[OURS], outputs[engine.name])
             if far > TOLERANCE[precision]:
                 raise Failed(f"differs by {far:.1e}")
@@ -162,7 +163,7 @@ def parse():
     parser.add_argument("--models", type=listed(str), default=list(NETWORKS), help=f"of {','.join(NETWORKS)}")
     parser.add_argument("--sizes", type=listed(int), default=[], help="only these [default: 640,320; classifiers 224]")
     parser.add_argument("--checkpoint", action="append", default=[], metavar="NETWORK=FILE",
-                        help="weights for one of --models instead of random ones; int8 needs them quantised")
+                        help="weights for one of --models instead of random ones; for int8, quantised ones")
     parser.add_argument("--threads", type=listed(int), default=[1, 2])
     parser.add_argument("--precisions", type=listed(str), default=["float32"], help=f"of {','.join(TOLERANCE)}")
     parser.add_argument("--peers", type=listed(str), default=PEERS, help=f"of {','.join(PEERS)}")

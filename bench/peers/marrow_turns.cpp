@@ -1,9 +1,13 @@
 // Marrow's side of bench/peers/compare.py: a resident process that loads a network, runs it when told, and
 // shows its outputs. Reads lines on stdin, answers each with one line on stdout:
 //
-//   make MODEL BACKBONE FILE a checkpoint of random weights; BACKBONE "-": the model's own load FILE HEIGHT
-//   WIDTH THREADS PRECISION INPUT INPUT: the float32 values of (1, 3, HEIGHT, WIDTH) run N N times in ms
-//   output FILE                                     writes the last run's first output as float32
+//   make MODEL BACKBONE FILE       a checkpoint of random weights; BACKBONE "-": the model's own
+//   quantize FILE INPUT SIZE INT8  that checkpoint with every layer that can in int8, its ranges from an
+//   image load FILE HEIGHT WIDTH THREADS PRECISION INPUT
+//                                  INPUT: the float32 values of (1, 3, HEIGHT, WIDTH)
+//   run N                          runs it so often and answers with the times in ms
+//   output FILE                    writes the last run's outputs as float32, one after the other, and answers
+//                                  with the number of values of each
 //
 // An answer that begins with "error" says why not.
 #include <fmt/format.h>
@@ -20,8 +24,12 @@
 #include "marrow/engine/engine.h"
 #include "marrow/graph/passes/deploy.h"
 #include "marrow/graph/reference/executor.h"
+#include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
+#include "marrow/quantize/calibrate.h"
+#include "marrow/quantize/quantizable.h"
+#include "marrow/quantize/sensitivity.h"
 
 namespace marrow {
 namespace {
@@ -42,6 +50,15 @@ Weights tame_weights(const Graph& graph) {
   return weights;
 }
 
+Tensor read_image(const std::string& path, int height, int width) {
+  Tensor image({1, 3, height, width});
+  std::ifstream file(path, std::ios::binary);
+  const std::span<float> values = image.values();
+  file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+  if (!file) throw Error(ErrorKind::kFile, path + ": too short");
+  return image;
+}
+
 class Turns {
  public:
   std::string make(std::istream& words) {
@@ -49,6 +66,22 @@ class Turns {
     words >> name >> backbone >> path;
     const model::Model model = model::make_model(name, backbone == "-" ? "" : backbone);
     model::save_checkpoint(path, model, tame_weights(model.graph));
+    return "made";
+  }
+
+  std::string quantize(std::istream& words) {
+    std::string path, input, made;
+    int size = 0;
+    words >> path >> input >> size >> made;
+    const model::TrainedModel trained = model::load_trained(path);
+    const passes::GraphWithWeights network = passes::deploy({trained.model.graph, trained.weights});
+    const Tensor image = read_image(input, size, size);
+    Graph calibrated = quantize::calibrate(network, {&image, 1}, quantize::RangeRule::kMse);
+    std::vector<quantize::LayerError> layers;
+    for (const Value layer : quantize::quantizable_layers(calibrated)) layers.push_back({.layer = layer});
+    model::save_checkpoint(
+        made, model::with_graph(trained.model, quantize::mark_int8(std::move(calibrated), layers)),
+        network.weights);
     return "made";
   }
 
@@ -62,11 +95,7 @@ class Turns {
     const model::TrainedModel trained = model::load_trained(path);
     const passes::GraphWithWeights network =
         passes::deploy({trained.model.graph, trained.weights}, {.threads = threads});
-    image_ = Tensor({1, 3, height, width});
-    std::ifstream file(input, std::ios::binary);
-    const std::span<float> values = image_.values();
-    file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
-    if (!file) throw Error(ErrorKind::kFile, input + ": too short");
+    image_ = read_image(input, height, width);
     engine_.reset();
     engine_.emplace(
         network.graph, network.weights, image_.shape(), std::span<const std::string>(),
@@ -88,11 +117,15 @@ class Turns {
   std::string output(std::istream& words) {
     std::string path;
     words >> path;
-    const std::span<const float> values = engine_->output(0).values();
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(values.data()),
-               static_cast<std::streamsize>(values.size_bytes()));
-    return "written";
+    std::ofstream file(path, std::ios::binary);
+    std::string sizes;
+    for (size_t i = 0; i < engine_->output_count(); ++i) {
+      const std::span<const float> values = engine_->output(i).values();
+      file.write(reinterpret_cast<const char*>(values.data()),
+                 static_cast<std::streamsize>(values.size_bytes()));
+      sizes += fmt::format("{} ", values.size());
+    }
+    return sizes;
   }
 
   std::string answer(const std::string& line) {
@@ -100,6 +133,7 @@ class Turns {
     std::string command;
     words >> command;
     if (command == "make") return make(words);
+    if (command == "quantize") return quantize(words);
     if (command == "load") return load(words);
     if (command != "run" && command != "output") return "error: no command '" + command + "'";
     if (!engine_) return "error: nothing is loaded";

@@ -5,7 +5,8 @@
 
 Such a module has `version()` and a class Peer: made from (onnx file, height, width, threads, precision, folder for
 converted files), it sets the runtime up at its best; `run(image)` is what is timed, from a (1, 3, H, W) float32 array to
-outputs that a caller can read; `output()` is the last run's first output. What a runtime cannot do raises an exception.
+outputs that a caller can read; `outputs()` are those of the last run, in the file's order. What a runtime cannot do raises an
+exception.
 """
 
 import importlib
@@ -37,8 +38,11 @@ def answers(module, folder):
         return " ".join(f"{ms:.5f}" for ms in times)
 
     def output(path):
-        np.ascontiguousarray(peer.output(), dtype=np.float32).tofile(path)
-        return "written"
+        values = [np.ascontiguousarray(output, dtype=np.float32) for output in peer.outputs()]
+        with open(path, "wb") as file:
+            for value in values:
+                value.tofile(file)
+        return " ".join(str(value.size) for value in values)
 
     return {"load": load, "run": run, "output": output, "version": module.version}
 

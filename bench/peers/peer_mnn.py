@@ -6,6 +6,7 @@ import _tools  # MNN's converter; MNN.tools around it installs packages and call
 import MNN
 import MNN.expr
 import MNN.nn
+import onnx
 
 
 def version():
@@ -20,6 +21,10 @@ def convert(path, folder):
     return str(made)
 
 
+def output_names(path):
+    return [output.name for output in onnx.load(path, load_external_data=False).graph.output]
+
+
 class Peer:
     def __init__(self, path, height, width, threads, precision, folder):
         if precision != "float32":
@@ -27,13 +32,13 @@ class Peer:
         manager = MNN.nn.create_runtime_manager(({
             "backend": "CPU", "numThread": threads, "precision": "high", "power": "high",
             "memory": "high"},))
-        self.network = MNN.nn.load_module_from_file(convert(path, folder), ["images"], ["output0"], runtime_manager=manager,
-                                                    shape_mutable=False)
+        self.network = MNN.nn.load_module_from_file(convert(path, folder), ["images"], output_names(path),
+                                                    runtime_manager=manager, shape_mutable=False)
         self.input = MNN.expr.placeholder([1, 3, height, width], MNN.expr.NCHW)
 
     def run(self, image):
         self.input.write(image)
-        self.result = self.network.forward([self.input])[0].read()
+        self.results = [output.read() for output in self.network.forward([self.input])]
 
-    def output(self):
-        return self.result
+    def outputs(self):
+        return self.results

@@ -43,9 +43,12 @@ class Peer:
     def run(self, image):
         extractor = self.network.create_extractor()
         extractor.input("in0", ncnn.Mat(image[0]))
-        failed, self.result = extractor.extract("out0")
-        if failed:
-            raise RuntimeError(f"extract gives {failed}")
+        self.results = []
+        for name in sorted(self.network.output_names()):  # out0, out1, ... in the order of the file's
+            failed, result = extractor.extract(name)
+            if failed:
+                raise RuntimeError(f"extract gives {failed}")
+            self.results.append(result)
 
-    def output(self):
-        return np.array(self.result)
+    def outputs(self):
+        return [np.array(result) for result in self.results]

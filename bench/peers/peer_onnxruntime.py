@@ -29,12 +29,13 @@ class Peer:
         self.session.run_with_iobinding(self.binding)
 
     def bind(self, image):
-        name = self.session.get_outputs()[0].name
-        shape = self.session.run([name], {self.session.get_inputs()[0].name: image})[0].shape
-        self.result = np.empty(shape, np.float32)
+        source = self.session.get_inputs()[0].name
+        names = [output.name for output in self.session.get_outputs()]
+        self.results = [np.empty(output.shape, np.float32) for output in self.session.run(names, {source: image})]
         self.binding = self.session.io_binding()
-        self.binding.bind_input(self.session.get_inputs()[0].name, "cpu", 0, np.float32, image.shape, image.ctypes.data)
-        self.binding.bind_output(name, "cpu", 0, np.float32, shape, self.result.ctypes.data)
+        self.binding.bind_input(source, "cpu", 0, np.float32, image.shape, image.ctypes.data)
+        for name, result in zip(names, self.results):
+            self.binding.bind_output(name, "cpu", 0, np.float32, result.shape, result.ctypes.data)
 
-    def output(self):
-        return self.result
+    def outputs(self):
+        return self.results

@@ -17,10 +17,11 @@ class Peer:
         self.network = cv2.dnn.readNetFromONNX(str(Path(path).with_suffix(".export.onnx")))
         self.network.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
         self.network.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
+        self.names = self.network.getUnconnectedOutLayersNames()
 
     def run(self, image):
         self.network.setInput(image)
-        self.result = self.network.forward()
+        self.results = self.network.forward(self.names)
 
-    def output(self):
-        return self.result
+    def outputs(self):
+        return self.results

@@ -33,5 +33,5 @@ class Peer:
             self.given = image
         self.request.infer()
 
-    def output(self):
-        return self.request.get_output_tensor(0).data
+    def outputs(self):
+        return [tensor.data for tensor in self.request.output_tensors]

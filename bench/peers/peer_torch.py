@@ -36,7 +36,8 @@ class Peer:
     def run(self, image):
         with torch.inference_mode():
             given = torch.from_numpy(image).contiguous(memory_format=torch.channels_last)
-            self.result = self.network(given).numpy()
+            results = self.network(given)
+        self.results = [result.numpy() for result in (results if isinstance(results, tuple) else (results,))]
 
-    def output(self):
-        return self.result
+    def outputs(self):
+        return self.results
