@@ -4,15 +4,15 @@
 
 Prints the table of docs/distributed.md. A step of N workers takes
 
-    T = t + max(G - h t, b) + n
+    T = t + max(G - h t, b)
 
     t   one worker's step, measured
     G   = 2 (N - 1) / N * 8 bits * bytes / bandwidth + 2 B (a + (N - 1) o): the gradient in B buckets, each in two rounds of messages
     h t  the share of a step that sums can hide behind: what is left of the backward pass after the first bucket
     b   the last bucket's time, which nothing hides
-    n   0 where a worker has 16 images or more, else the sums of batch norms: 2 L (a + (N - 1) o) for L norms
 
-with a the time of a message through the network and o the processor's time for one.
+with a the time of a message through the network and o the processor's time for one. A worker has 16 images, so that batch norms see its
+part alone. With --sync-bn each of L norms adds 2 (a + (N - 1) o) to a step.
 """
 
 import json

@@ -29,8 +29,10 @@ TEST(Communicator, AddsInTheOrderOfRanks) {
   for (const int workers : {1, 2, 3, 4, 7})
     for (const size_t count : {size_t{1}, size_t{5}, size_t{33}, size_t{5000}}) {
       std::vector<float> wanted = numbers(0, count);
-      for (int rank = 1; rank < workers; ++rank)
-        for (size_t i = 0; i < count; ++i) wanted[i] += numbers(rank, count)[i];
+      for (int rank = 1; rank < workers; ++rank) {
+        const std::vector<float> more = numbers(rank, count);
+        for (size_t i = 0; i < count; ++i) wanted[i] += more[i];
+      }
       expect_none(run_workers(workers, [&](Communicator& communicator) {
         std::vector<float> values = numbers(communicator.rank(), count);
         communicator.begin_sum(values).wait();
@@ -69,11 +71,13 @@ TEST(Communicator, RoundsWhatTravelsAsBfloat16TheSameForAll) {
     communicator.begin_sum(values, Travel::kBfloat16).wait();
     results[static_cast<size_t>(communicator.rank())] = values;
   }));
+  std::vector<std::vector<float>> terms;
+  for (int rank = 0; rank < kWorkers; ++rank) terms.push_back(numbers(rank, kCount));
   for (size_t i = 0; i < kCount; ++i) {
     double sum = 0, size = 0;
-    for (int rank = 0; rank < kWorkers; ++rank) {
-      sum += numbers(rank, kCount)[i];
-      size += std::abs(numbers(rank, kCount)[i]);
+    for (const std::vector<float>& term : terms) {
+      sum += term[i];
+      size += std::abs(term[i]);
     }
     ASSERT_NEAR(results[0][i], sum, (size + std::abs(sum)) / 256 * 1.01);
     for (const auto& others : results) ASSERT_EQ(others[i], results[0][i]);

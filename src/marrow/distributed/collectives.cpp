@@ -21,7 +21,7 @@ constexpr size_t kAtOnce = 8 << 10;
 constexpr size_t kLongest = 4 << 20;
 constexpr double kLookSeconds = 0.05;    // from one look for failures to the next
 constexpr double kFarewellSeconds = 5;   // that others have to say why they end, before this one ends them
-constexpr double kHangingSeconds = 0.5;  // after which a worker that is to end says what it waits for
+constexpr double kHangingSeconds = 0.2;  // after which a worker that is to end says what it waits for
 
 float decode(float wire) {
   return wire;

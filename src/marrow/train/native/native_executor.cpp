@@ -10,6 +10,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/train/native/average_engines.h"
+#include "marrow/train/native/blank_image.h"
 #include "marrow/train/native/output_losses.h"
 #include "marrow/train/native/program.h"
 #include "marrow/train/native/steps/input.h"
@@ -32,21 +33,6 @@ constexpr const char* kBfloat16 = "bf16";
 
 // Programs of the latest shapes are kept: rectangular batches and a varying size bring a few of them.
 constexpr size_t kMostPrograms = 8;
-
-// One black image without objects, in place of a batch without images.
-TrainingBatch blank_image(const TrainingBatch& batch, bool classifies) {
-  const auto with_one = [](const Tensor& tensor) {
-    if (!tensor.defined() || tensor.shape().empty()) return Tensor();
-    Shape shape = tensor.shape();
-    shape.front() = 1;
-    return Tensor(shape, tensor.dtype());
-  };
-  TrainingBatch blank = batch;
-  blank.images = with_one(batch.images);
-  if (classifies) blank.targets = with_one(batch.targets);
-  if (batch.overlapping) blank.masks = with_one(batch.masks);
-  return blank;
-}
 
 // A range of a tensor (N, C, H, W) or (N, C).
 loss::MapView<const float> view_of(const Tensor& tensor, int begin, int end) {
@@ -155,7 +141,7 @@ class NativeExecutor final : public TrainingExecutor {
                      .steps = state.optimizer_steps,
                      .momentum_product = state.momentum_product,
                      .average_updates = state.average_updates});
-    if (settings_.workers != nullptr) share_state();
+    if (settings_.workers != nullptr) settings_.workers->share_state(graph_, parameters_, optimizer_);
     weights_changed();
     drop_gradients();
   }
@@ -168,7 +154,7 @@ class NativeExecutor final : public TrainingExecutor {
   std::string first_non_finite(const TrainingBatch& batch, const TrainingPlace& place) override {
     // All workers go through the whole program, whatever they find before it.
     if (lacks_images(batch)) {
-      program_for(blank_image(batch, classifies())).forward_without_images(false);
+      program_for(native::blank_image(batch, settings_.objective)).forward_without_images(false);
       return {};
     }
     const std::string in_program = program_for(batch).first_non_finite(inputs_of(batch), place, version_);
@@ -220,7 +206,6 @@ class NativeExecutor final : public TrainingExecutor {
     return (*loss_)({outputs, gradients, loss_scale, place.epoch, pool_, whole}, batch);
   }
 
-  bool classifies() const { return std::holds_alternative<ClassificationObjective>(settings_.objective); }
   bool is_shared(const TrainingBatch& batch) const { return settings_.workers != nullptr && batch.is_part; }
   bool lacks_images(const TrainingBatch& batch) const {
     return is_shared(batch) && images_of(batch).front() == 0;
@@ -249,7 +234,7 @@ class NativeExecutor final : public TrainingExecutor {
   // The part of a worker that has none of the batch's images: zeros, and what the others wait for.
   std::vector<double> accumulate_without_images(const TrainingBatch& batch, const TrainingPlace& place,
                                                 Then then) {
-    const TrainingBatch blank = blank_image(batch, classifies());
+    const TrainingBatch blank = native::blank_image(batch, settings_.objective);
     Program& program = program_for(blank);
     program.forward_without_images(true);
     begin_gradients(program);
@@ -266,27 +251,13 @@ class NativeExecutor final : public TrainingExecutor {
 
   // Of all the others.
   std::vector<double> losses_without_images(const TrainingBatch& batch, const WholeBatch& whole) {
-    const TrainingBatch blank = blank_image(batch, classifies());
+    const TrainingBatch blank = native::blank_image(batch, settings_.objective);
     Program& program = program_for(blank);
     program.clear_outputs();
     std::vector<double> losses = run_loss(program, blank, {}, 1, whole);
     std::ranges::fill(losses, 0);
     add_up(losses, batch);
     return losses;
-  }
-
-  // The first worker's state on all.
-  void share_state() {
-    std::vector<std::span<float>> buffers = {parameters_.all_weights(), parameters_.all_average()};
-    for (const std::span<float> moments : optimizer_.all_moments()) buffers.push_back(moments);
-    const FlatOptimizer::State optimizer = optimizer_.state();
-    std::string rest =
-        fmt::format("{} {} {}", optimizer.steps, optimizer.momentum_product, optimizer.average_updates);
-    for (const auto& [name, tensor] : optimizer.tensors) rest += " " + name;
-    for (const Parameter& parameter : graph_.parameters)
-      if (parameter.role == ParameterRole::kCounter)
-        rest += fmt::format(" {}", parameters_.counter(parameter.name));
-    settings_.workers->share(buffers, std::as_bytes(std::span(rest)));
   }
 
   const Input& input() const { return std::get<Input>(graph_.nodes.front().operation); }

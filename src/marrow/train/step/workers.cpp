@@ -20,8 +20,17 @@ loss::WholeBatch Workers::whole_batch(int64_t images) {
   return whole;
 }
 
-void Workers::share(std::span<const std::span<float>> buffers, std::span<const std::byte> rest) {
-  uint32_t sum = crc32(rest);
+void Workers::share_state(const Graph& graph, FlatParameters& parameters, FlatOptimizer& optimizer) {
+  std::vector<std::span<float>> buffers = {parameters.all_weights(), parameters.all_average()};
+  for (const std::span<float> moments : optimizer.all_moments()) buffers.push_back(moments);
+  const FlatOptimizer::State state = optimizer.state();
+  std::string rest = fmt::format("{} {} {}", state.steps, state.momentum_product, state.average_updates);
+  for (const auto& [name, tensor] : state.tensors) rest += " " + name;
+  for (const Parameter& parameter : graph.parameters)
+    if (parameter.role == ParameterRole::kCounter)
+      rest += fmt::format(" {}", parameters.counter(parameter.name));
+
+  uint32_t sum = crc32(std::as_bytes(std::span(rest)));
   for (const std::span<float> buffer : buffers) {
     communicator_.broadcast(std::as_writable_bytes(buffer));
     const std::array<uint32_t, 2> both = {sum, crc32(std::as_bytes(buffer))};

@@ -11,6 +11,7 @@
 
 #include "marrow/distributed/communicator.h"
 #include "marrow/loss/whole_batch.h"
+#include "marrow/train/step/flat_optimizer.h"
 #include "marrow/train/step/flat_parameters.h"
 
 namespace marrow::train {
@@ -32,9 +33,9 @@ class Workers {
   // Of the batch of which this worker has so many images, maybe none.
   loss::WholeBatch whole_batch(int64_t images);
 
-  // The first worker's parameters, average and moments become everyone's. Throws Error{kModel} naming the
-  // worker whose `rest` of the state, as bytes, is another one.
-  void share(std::span<const std::span<float>> buffers, std::span<const std::byte> rest);
+  // The first worker's parameters, average and moments become everyone's. Throws Error{kModel} naming a
+  // worker whose counters or steps are others. `graph`: of the parameters.
+  void share_state(const Graph& graph, FlatParameters& parameters, FlatOptimizer& optimizer);
 
   // The mean over the workers of running statistics, where batch norms are not synchronised; of none that is
   // `frozen`.
