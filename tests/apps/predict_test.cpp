@@ -409,6 +409,37 @@ TEST_F(Predict, RefusesWhatIsForOtherTasks) {
   EXPECT_SAYS(refused({"--tile", "64"}), "tiles are for detectors of upright boxes");
 }
 
+TEST_F(Predict, WritesTurnedBoxesAsDotasServerReadsThem) {
+  picture("a.png");
+  picture("b.png");
+  EXPECT_SAYS(predict("in", {"--save-dota"}).err, "--save-dota is for turned boxes");
+  testing::write_text(folder_ / "in.mp4", "a video");
+  EXPECT_SAYS(predict("in.mp4", {"--save-dota"}).err, "--save-dota is for images");
+  detector_ = testing::write_detector(folder_ / "turned.safetensors", "yolov8n-obb");
+  const ProgramResult result = predict("in", {"--save-dota", "--no-save", "--json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const fs::path out = folder_ / "runs/obb/predict";
+  EXPECT_EQ(files_below(out),
+            (std::set<std::string>{"predictions_txt/Task1_bar.txt", "predictions_txt/Task1_green_disc.txt",
+                                   "predictions_txt/Task1_red-box.txt"}));
+  std::map<std::string, size_t> found, written;  // by image
+  for (const std::string& line : lines_of(result.out)) {
+    const json object = json::parse(line);
+    const std::string image = fs::path(object.at("image").get<std::string>()).stem();
+    if (!object.at("detections").empty()) found[image] = object.at("detections").size();
+  }
+  for (const std::string& file : files_below(out)) {
+    const std::string text = testing::read_text(out / file);
+    if (text.empty()) continue;
+    for (const std::string& line : lines_of(text)) {
+      EXPECT_EQ(std::ranges::count(line, ' '), 9) << line;
+      ++written[line.substr(0, line.find(' '))];
+    }
+  }
+  EXPECT_EQ(written, found);
+  EXPECT_FALSE(found.empty());
+}
+
 TEST_F(Predict, GivesAClassifiersTopFive) {
   picture("a.png");
   detector_ = testing::write_classifier(folder_ / "classifier.safetensors");
