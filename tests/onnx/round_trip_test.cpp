@@ -168,6 +168,28 @@ TEST(RoundTripNms, TheSuppressionInTheFileIsNamedAndTakenOff) {
   }
 }
 
+TEST(RoundTripNms, CoefficientsAndKeypointsFollowTheClass) {
+  struct Case {
+    const char* model;
+    int64_t numbers;
+  };
+  for (const Case& one : {Case{"yolov8n-seg", 6 + 32}, {"yolov8n-pose", 6 + 51}}) {
+    SCOPED_TRACE(one.model);
+    const passes::GraphWithWeights network =
+        passes::deploy(random_network(model::make_model(one.model, {}, {.classes = 3}).graph));
+    const ModelProto model =
+        export_model(network, {.height = 64, .width = 64, .nms = ExportNms{.max_detections = 50}});
+    EXPECT_EQ(model.graph.outputs[0].shape[1].value, 50);
+    EXPECT_EQ(model.graph.outputs[0].shape[2].value, one.numbers);
+    const ImportedNetwork read = read_back(model);
+    ASSERT_TRUE(read.nms);
+    expect_same_network(network, read);
+  }
+  const passes::GraphWithWeights turned =
+      passes::deploy(random_network(model::make_model("yolov8n-obb", {}, {.classes = 3}).graph));
+  EXPECT_THROW(export_model(turned, {.height = 64, .width = 64, .nms = ExportNms{}}), Error);
+}
+
 TEST(Export, RefusesWhatItCannotWrite) {
   const passes::GraphWithWeights network = random_network(model::make_model("starnet_s1").graph);
   EXPECT_THROW(export_model(network, {.opset = 10}), Error);

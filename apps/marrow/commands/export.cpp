@@ -214,9 +214,11 @@ int export_model_file(const Options& options) {
   if (options.format != "onnx") {
     export_state_dict(options, trained, output);
   } else {
-    if (options.nms && trained.model.task != "detect")
-      throw Error(ErrorKind::kUsage, fmt::format("{}: a model for '{}'; --nms is for detectors of boxes",
-                                                 options.model, trained.model.task));
+    if (const std::string& task = trained.model.task; options.nms && (task == "classify" || task == "obb"))
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{}: a model for '{}'; --nms is for detectors of upright boxes, with masks or "
+                              "keypoints or without",
+                              options.model, task));
     export_onnx(options, trained, output);
   }
   fmt::print("written: {}\n", output.string());
@@ -246,7 +248,7 @@ void declare_export(Command& command) {
   command.flag(
       "--nms", &options->nms,
       "Suppression in the file, by --conf, --iou and --max-det: output (1, max-det, 6) of x1 y1 x2 y2 "
-      "confidence class");
+      "confidence class, and of a mask's coefficients or keypoints behind them");
   add_end_to_end(command, options->end2end);
   add_suppression(command, &options->confidence, options->suppression.iou,
                   options->suppression.max_detections);

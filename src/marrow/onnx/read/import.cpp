@@ -71,10 +71,10 @@ struct Result {
   bool end2end = false;
 };
 
-// A second output of maps behind a decode.
-bool has_prototypes(const ShapedGraph& graph) {
+// A second output of maps beside a decoded one.
+bool has_prototypes(const ShapedGraph& graph, ValueId decoded) {
   if (graph.outputs.size() != 2) return false;
-  const ShapedNode* decode = graph.producer(graph.outputs[0]);
+  const ShapedNode* decode = graph.producer(decoded);
   const auto& maps = graph.value(graph.outputs[1]).shape;
   return decode != nullptr && form_of_decode(graph, *decode).has_value() && maps && maps->size() == 4;
 }
@@ -82,7 +82,7 @@ bool has_prototypes(const ShapedGraph& graph) {
 Result result_of(const ShapedGraph& graph) {
   if (const ShapedNode* node = suppression(graph))
     return {decode_before_suppression(graph), settings_of(graph, *node)};
-  if (graph.outputs.size() > (has_prototypes(graph) ? 2 : 1))
+  if (graph.outputs.size() > (has_prototypes(graph, graph.outputs[0]) ? 2 : 1))
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("the network has {} outputs; detectors and classifiers have one, and those that "
                             "segment a second of prototypes",
@@ -126,7 +126,7 @@ ImportedNetwork read_at(const ModelProto& model, const Shape& input) {
   std::vector<NamedResult> wanted = {{result.value, !detector        ? std::string_view("logits")
                                                     : result.end2end ? kOneToOneOutput
                                                                      : kDecodedOutput}};
-  if (has_prototypes(graph)) wanted.push_back({graph.outputs[1], kPrototypesOutput});
+  if (has_prototypes(graph, result.value)) wanted.push_back({graph.outputs[1], kPrototypesOutput});
   read.network = recognise(graph, wanted);
   read.detector = detector;
   read.nms = result.nms;

@@ -6,7 +6,7 @@
 //   output0 (N, 4 + classes, anchors) of a detector, cx cy w h in input pixels and scores; (N, classes)
 //   logits of a
 //            classifier. With `nms` (1, max_detections, 6): x1 y1 x2 y2 confidence class, falling confidence,
-//            rows of zeros after the last.
+//            rows of zeros after the last; behind the class a mask's coefficients or keypoints.
 //
 // What one operator cannot say everywhere is several: SiLU is x * Sigmoid(x), hard-swish x * HardSigmoid(x),
 // ReLU6 6 * HardSigmoid(x) (OpenCV 4.6 reads neither Clip, whose limits are inputs since opset 11, nor Min

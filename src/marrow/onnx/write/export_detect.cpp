@@ -222,8 +222,10 @@ std::string export_choice(Exporting& e, const std::string& decoded, const Shape&
                   {attribute("perm", Ints{0, 2, 1})});
 }
 
-std::string export_nms(Exporting& e, const std::string& decoded, int classes, const ExportNms& nms) {
+std::string export_nms(Exporting& e, const std::string& decoded, const DetectDecode& decode,
+                       const ExportNms& nms) {
   GraphWriter& out = e.out;
+  const int classes = decode.classes;
   out.set_scope("nms");
   out.set_float_type(DType::kFloat32);
   const std::string centre = slice(out, decoded, 1, 0, 2);
@@ -254,14 +256,19 @@ std::string export_nms(Exporting& e, const std::string& decoded, int classes, co
                             out.integers({nms.max_detections}), out.numbers({1}, {nms.iou}),
                             out.numbers({1}, {by_class ? 0 : nms.confidence})});
   const std::string anchor = out.node("Gather", {kept, out.integer(2)}, {attribute("axis", int64_t{1})});
-  const std::string columns = concat(out, {corners, best, class_id}, 1);  // (1, 6, A)
+  std::vector<std::string> parts = {corners, best, class_id};
+  if (decode.extra_channels > 0) parts.push_back(slice(out, decoded, 1, 4 + classes, decode.rows()));
+  const std::string columns = concat(out, parts, 1);  // (1, 6 + extra, A)
+  const int numbers = 6 + decode.extra_channels;
   const std::string found =
       out.node("Transpose", {out.node("Gather", {columns, anchor}, {attribute("axis", int64_t{2})})},
                {attribute("perm", Ints{0, 2, 1})});
-  const std::string padded = concat(
-      out,
-      {found, out.numbers({1, nms.max_detections, 6}, std::vector<float>(size_t{6} * nms.max_detections))},
-      1);
+  const std::string padded =
+      concat(out,
+             {found, out.numbers({1, nms.max_detections, numbers},
+                                 std::vector<float>(static_cast<size_t>(numbers) *
+                                                    static_cast<size_t>(nms.max_detections)))},
+             1);
   return slice(out, padded, 1, 0, nms.max_detections);
 }
 

@@ -41,6 +41,7 @@ std::string export_detect_decode(Exporting& e, const Node& node, const DetectDec
 std::string export_choice(Exporting& e, const std::string& decoded, const Shape& shape);
 
 // `decoded` is (1, 4 + classes, anchors), float32.
-std::string export_nms(Exporting& e, const std::string& decoded, int classes, const ExportNms& nms);
+std::string export_nms(Exporting& e, const std::string& decoded, const DetectDecode& decode,
+                       const ExportNms& nms);
 
 }  // namespace marrow::onnx
