@@ -60,20 +60,22 @@ std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& i
   return boxes;
 }
 
-// Masks of all objects are compared with each one that is found. A mask takes no more than its box.
+// Masks of all objects and crowds are compared with each one that is found. An object's takes no more than
+// its box, which is that of its outline; a crowd's may.
 void require_room_for_masks(const data::LabelledImage& image, const detect::NmsOptions& nms) {
   constexpr double kMostBytes = double{1 << 30};
   double share = 0;
   for (const data::Label& label : image.labels)
     share += std::min(label.box.width, 1.0) * std::min(label.box.height, 1.0);
+  const size_t crowds = crowds_of(image).size(), masks = image.labels.size() + crowds;
+  share += static_cast<double>(crowds);
   const double pixels = share * image.width * image.height;
   const double pairs = static_cast<double>(image.labels.size()) * nms.max_detections;
   if (pixels + pairs * sizeof(float) > kMostBytes)
-    throw Error(
-        ErrorKind::kUsage,
-        fmt::format("{}: the masks of its {} objects, {:.0f} million pixels in all, do not fit into memory "
-                    "together",
-                    image.path.string(), image.labels.size(), pixels / 1e6));
+    throw Error(ErrorKind::kUsage, fmt::format("{}: the masks of its {} objects and crowds, {:.0f} million "
+                                               "pixels in all, do not fit into memory "
+                                               "together",
+                                               image.path.string(), masks, pixels / 1e6));
 }
 
 // (N, 4 + classes + extra, anchors), or an error.

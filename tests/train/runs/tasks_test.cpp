@@ -124,6 +124,7 @@ TEST(TaskValidation, RefusesMasksThatDoNotFitIntoMemory) {
   data::LabelledImage image{{}, folder / "a.png", 1200, 1000};
   image.labels.assign(kObjects, {0, {0.5, 0.5, 1, 1}});
   image.polygons.assign(kObjects, {{0, 0}, {1, 0}, {1, 1}, {0, 1}});
+  image.ignored = {{{0, {0.5, 0.5, 1, 1}}, data::IgnoredLabel::Reason::kCrowd}};
   const auto store = std::make_shared<loader::ImageStore>(
       std::vector{image},
       loader::ImageStoreOptions{.image_size = 64, .task = marrow::Task::kSegment, .report = {}});
@@ -140,7 +141,8 @@ TEST(TaskValidation, RefusesMasksThatDoNotFitIntoMemory) {
         },
         threads);
   });
-  EXPECT_NE(message.find("a.png: the masks of its 2000 objects, 2400 million pixels"), std::string::npos)
+  EXPECT_NE(message.find("a.png: the masks of its 2001 objects and crowds, 2401 million pixels"),
+            std::string::npos)
       << message;
 }
 
