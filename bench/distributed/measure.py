@@ -17,7 +17,7 @@ NETWORKS = [
     ("yolov8n", ""),
     ("yolov8n", "shufflenet_v2_x1_0"),
     ("yolov8n", "starnet_s1"),
-    ("yolov8n", "pplcnet_x1_0"),
+    ("yolov8n", "pp_lcnet_x1_0"),
     ("yolov8s", ""),
 ]
 

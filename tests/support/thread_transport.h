@@ -27,6 +27,8 @@ struct ThreadNetwork {
   std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> messages;  // from, to
   std::vector<std::deque<distributed::Farewell>> farewells{static_cast<size_t>(size)};
   std::vector<bool> gone;
+  int leaving = 0;
+  std::condition_variable left;
 };
 
 class ThreadTransport final : public distributed::Transport {
@@ -77,8 +79,15 @@ class ThreadTransport final : public distributed::Transport {
     mine.pop_front();
     return first;
   }
-  void leave(bool) override {
-    const std::lock_guard lock(network_->mutex);
+  // As MPI_Finalize, which returns when all have called it.
+  void leave(bool together) override {
+    std::unique_lock lock(network_->mutex);
+    ++network_->leaving;
+    if (!together) network_->gone[static_cast<size_t>(rank_)] = true;
+    network_->left.notify_all();
+    network_->left.wait(lock, [&] {
+      return !together || network_->leaving == network_->size || std::ranges::count(network_->gone, true) > 0;
+    });
     network_->gone[static_cast<size_t>(rank_)] = true;
   }
 
