@@ -13,7 +13,6 @@
 #include "command_line/program.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
-#include "marrow/base/memory.h"
 #include "marrow/base/talk.h"
 #include "marrow/base/text.h"
 #include "marrow/serve/serving.h"
@@ -146,7 +145,6 @@ int serve_models(const ServeFlags& flags) {
 }  // namespace marrow::cli
 
 int main(int argc, char** argv) {
-  marrow::keep_freed_memory();
   marrow::cli::ServeFlags flags;
   marrow::cli::Command command("marrow serve");
   marrow::cli::declare_serve_flags(command, flags);
