@@ -5,12 +5,13 @@
 //   build/release/bench/detect_bench --benchmark_repetitions=5 --benchmark_report_aggregates_only
 //
 // One thread. The argument of the masks is the side of an object's box, that of the turned boxes the distance
-// between neighbours: at 0 all lie in one place, at 4 nearly all go, at 40 all stay. `marrow benchmark yolov8n-seg --threads 1` has the
-// network's time beside them.
+// between neighbours: at 0 all lie in one place, at 4 nearly all go, at 40 all stay. `marrow benchmark
+// yolov8n-seg --threads 1` has the network's time beside them.
 #include <benchmark/benchmark.h>
 
 #include <random>
 
+#include "marrow/base/memory.h"
 #include "marrow/detect/masks.h"
 #include "marrow/detect/rotated_nms.h"
 
@@ -44,8 +45,12 @@ void turned_boxes(::benchmark::State& state) {
   const auto step = static_cast<float>(state.range(0));
   std::vector<float> rows(6 * kBoxes);
   for (int i = 0; i < kBoxes; ++i) {
-    const std::array<float, 6> box = {static_cast<float>(i % kAcross) * step, static_cast<float>(i / kAcross) * step,
-                                      30.0f, 20.0f, 0.9f - 1e-5f * static_cast<float>(i), 0.3f};
+    const std::array<float, 6> box = {static_cast<float>(i % kAcross) * step,
+                                      static_cast<float>(i / kAcross) * step,
+                                      30.0f,
+                                      20.0f,
+                                      0.9f - 1e-5f * static_cast<float>(i),
+                                      0.3f};
     for (size_t r = 0; r < box.size(); ++r) rows[r * kBoxes + static_cast<size_t>(i)] = box[r];
   }
   detect::NmsOptions options;
@@ -59,4 +64,8 @@ BENCHMARK(turned_boxes)->Arg(0)->Arg(4)->Arg(40)->Unit(::benchmark::kMillisecond
 }  // namespace
 }  // namespace marrow
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  marrow::keep_freed_memory();  // as the programs do
+  ::benchmark::Initialize(&argc, argv);
+  ::benchmark::RunSpecifiedBenchmarks();
+}

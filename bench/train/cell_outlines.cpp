@@ -6,9 +6,9 @@
 //
 // A stained cell takes green light away. In and around each box Otsu's threshold (1979) parts dark green from
 // bright; the cell is the largest dark part inside the ellipse that a slightly larger box encloses, and its
-// outline the convex hull of that part, since the middle of a red cell is pale. Where the part fills too little
-// of the box, the outline is the ellipse in the box; how many are such is said. No person has drawn any of
-// these outlines: what is learned is the rule, and cells that overlap are parted by their boxes alone.
+// outline the convex hull of that part, since the middle of a red cell is pale. Where the part fills too
+// little of the box, the outline is the ellipse in the box; how many are such is said. No person has drawn
+// any of these outlines: what is learned is the rule, and cells that overlap are parted by their boxes alone.
 #include <fmt/format.h>
 
 #include <algorithm>

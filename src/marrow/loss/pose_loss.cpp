@@ -93,8 +93,7 @@ class PointsOfImage {
 
 PoseLossOptions complete(PoseLossOptions options) {
   options.detection.assigner.with_unweighted = true;
-  options.sigmas =
-      keypoint_sigmas(options.points, options.numbers, options.sigmas, options.detection.rules);
+  options.sigmas = keypoint_sigmas(options.points, options.numbers, options.sigmas, options.detection.rules);
   if (std::ssize(options.sigmas) != options.points)
     throw Error(ErrorKind::kShape,
                 fmt::format("{} sigmas for {} keypoints", options.sigmas.size(), options.points));
