@@ -12,7 +12,6 @@
 #include "command_line/help.h"
 #include "command_line/parse.h"
 #include "marrow/base/error.h"
-#include "marrow/base/memory.h"
 #include "marrow/base/talk.h"
 
 namespace marrow::cli {
@@ -51,7 +50,6 @@ int run(const Command& program, const std::vector<std::string>& words) {
 int run_program(const Command& program, int argc, char** argv) {
   // A limit on file sizes is an error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
-  keep_freed_memory();
   try {
     const int code = run(program, {argv + 1, argv + argc});
     if (output_written()) return code;

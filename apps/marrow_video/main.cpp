@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "command_line/program.h"
+#include "marrow/base/memory.h"
 #include "marrow_video/watch_videos.h"
 #include "support/habits.h"
 #include "watching/watch.h"
@@ -31,6 +32,7 @@ void declare_track_videos(Command& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  marrow::keep_freed_memory();
   Command program("marrow");
   program.summary("Find and follow objects in videos");
   program.add("predict", declare_predict_videos);
