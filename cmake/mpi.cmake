@@ -1,7 +1,9 @@
 # MPI's C interface, which only marrow-train-mpi links. Where there is none, that program is not built, and `marrow train --nproc`
 # says which package has it.
-find_package(MPI QUIET COMPONENTS CXX)
 set(MARROW_MPI OFF)
+if(NOT CMAKE_CROSSCOMPILING)  # what would be found is this machine's
+  find_package(MPI QUIET COMPONENTS CXX)
+endif()
 if(MPI_CXX_FOUND)
   set(MARROW_MPI ON)
   # Headers as those of a system, and without MPI's own C++ interface of old.
