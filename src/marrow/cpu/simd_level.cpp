@@ -1,5 +1,9 @@
 #include "marrow/cpu/simd_level.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -12,6 +16,14 @@ namespace {
 constexpr SimdLevel kLevels[] = {SimdLevel::kPlain, SimdLevel::kSse4, SimdLevel::kNeon, SimdLevel::kAvx2,
                                  SimdLevel::kAvx512};
 
+#if defined(__x86_64__)
+// Clang's __builtin_cpu_supports does not know it.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
 }  // namespace
 
 // Everything that the compiler may use for a level's Highway target, and that the system saves those
@@ -23,8 +35,7 @@ bool supports(SimdLevel level) {
   const bool sse4 =
       __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes");
   const bool avx2 = sse4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                    __builtin_cpu_supports("f16c");
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   if (level == SimdLevel::kSse4) return sse4;

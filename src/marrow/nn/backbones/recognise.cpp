@@ -140,7 +140,7 @@ const CheckpointLayout* layout_of(const BackboneChoice& choice, const Weights& s
   const CheckpointLayout* best = nullptr;
   std::ptrdiff_t most = 0;
   for (const CheckpointLayout& layout : choice.family->layouts) {
-    if (layout.source != choice.config.at("source")) continue;
+    if (choice.config.at("source") != layout.source) continue;
     const Weights renamed = weights::rename(state, layout.rules(choice.config));
     const auto known =
         std::ranges::count_if(renamed, [&](const auto& entry) { return body.contains(entry.first); });

@@ -1,0 +1,63 @@
+// Readers of bytes that nobody vouches for, as functions of these bytes: what libFuzzer drives (libfuzzer.cpp), and what the
+// tests give the kept inputs to (fuzz_test.cpp). A new one is a function and a line in targets.cpp.
+#pragma once
+
+#include <cstddef>
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace marrow::fuzz {
+
+using Bytes = std::span<const std::byte>;
+
+struct Target {
+  const char* name;  // tests/fuzz/corpus/NAME keeps inputs that once broke it
+  // May throw Error or HttpError, by which readers refuse; whatever else leaves it is a finding.
+  void (*read)(Bytes);
+  // Sound inputs to begin with, made by Marrow's own writers.
+  std::vector<std::string> (*seeds)();
+};
+
+// For GoogleTest's messages.
+inline void PrintTo(const Target& target, std::ostream* out) {
+  *out << target.name;
+}
+
+const std::vector<Target>& targets();
+const Target& find_target(std::string_view name);  // ends the program where there is none
+
+// As read(), refusals caught.
+void run(const Target& target, Bytes input);
+
+inline std::string_view text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Bytes as a file, for readers that want a path.
+class InputFile {
+ public:
+  explicit InputFile(Bytes bytes);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  std::string path() const;
+
+ private:
+  int descriptor_;
+};
+
+// What a writer leaves: write(path) is called with a path of its own.
+template <class Write>
+std::string written(const Write& write);
+std::string with_temporary_file(void (*write)(const std::string& path, const void* what), const void* what);
+
+template <class Write>
+std::string written(const Write& write) {
+  return with_temporary_file(
+      [](const std::string& path, const void* what) { (*static_cast<const Write*>(what))(path); }, &write);
+}
+
+}  // namespace marrow::fuzz

@@ -1,0 +1,84 @@
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "fuzz/readers.h"
+#include "marrow/base/error.h"
+#include "marrow/serve/http/message.h"
+
+namespace marrow::fuzz {
+
+const std::vector<Target>& targets() {
+  static const std::vector<Target> all = {
+      {"model_yaml", read_model_yaml, model_yaml_seeds},
+      {"dataset_yaml", read_dataset_yaml, dataset_yaml_seeds},
+      {"tracker_yaml", read_tracker_yaml, tracker_yaml_seeds},
+      {"mot_text", read_mot_text, mot_text_seeds},
+      {"yolo_labels", read_yolo_labels, yolo_label_seeds},
+      {"dota_labels", read_dota_labels, dota_label_seeds},
+      {"coco_json", read_coco_json, coco_seeds},
+      {"voc_xml", read_voc_xml, voc_seeds},
+      {"label_cache", read_label_cache_file, label_cache_seeds},
+      {"safetensors", read_safetensors_file, safetensors_seeds},
+      {"pickle", read_pickle, pickle_seeds},
+      {"checkpoint", read_model_checkpoint, checkpoint_seeds},
+      {"onnx", read_onnx, onnx_seeds},
+      {"tuner_cache", read_tuner_cache, tuner_cache_seeds},
+      {"image", read_image, image_seeds},
+      {"http_request", read_http_request, http_request_seeds},
+      {"multipart", read_multipart, multipart_seeds},
+      {"infer_request", read_infer_request, infer_request_seeds},
+  };
+  return all;
+}
+
+const Target& find_target(std::string_view name) {
+  for (const Target& target : targets())
+    if (name == target.name) return target;
+  std::fprintf(stderr, "There is no reader '%s'. Known:", std::string(name).c_str());
+  for (const Target& target : targets()) std::fprintf(stderr, " %s", target.name);
+  std::fprintf(stderr, "\n");
+  std::exit(2);
+}
+
+void run(const Target& target, Bytes input) {
+  try {
+    target.read(input);
+  } catch (const Error&) {
+  } catch (const serve::HttpError&) {
+  }
+}
+
+InputFile::InputFile(Bytes bytes) : descriptor_(memfd_create("input", MFD_CLOEXEC)) {
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t count = write(descriptor_, bytes.data() + done, bytes.size() - done);
+    if (count <= 0) std::abort();
+    done += static_cast<size_t>(count);
+  }
+}
+
+InputFile::~InputFile() {
+  close(descriptor_);
+}
+
+std::string InputFile::path() const {
+  return "/proc/self/fd/" + std::to_string(descriptor_);
+}
+
+std::string with_temporary_file(void (*write)(const std::string& path, const void* what), const void* what) {
+  char folder[] = "/tmp/marrow_fuzz_XXXXXX";
+  if (mkdtemp(folder) == nullptr) std::abort();
+  const std::string path = std::string(folder) + "/seed";
+  write(path, what);
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  std::filesystem::remove_all(folder);
+  return bytes;
+}
+
+}  // namespace marrow::fuzz
