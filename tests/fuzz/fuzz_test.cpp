@@ -1,5 +1,5 @@
-// Every reader of untrusted bytes on its sound inputs, on those that once broke it, and on damaged ones of both. The search for
-// others is `./run fuzz`.
+// Every reader of untrusted bytes on its sound inputs, on those that once broke it, and on damaged ones of
+// both. The search for others is `./run fuzz`.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -16,7 +16,8 @@ constexpr int kDamaged = 60;  // of each input
 
 std::vector<std::string> inputs_of(const Target& target) {
   std::vector<std::string> inputs = target.seeds();
-  const std::filesystem::path kept = std::filesystem::path(MARROW_SOURCE_DIR) / "tests/fuzz/corpus" / target.name;
+  const std::filesystem::path kept =
+      std::filesystem::path(MARROW_SOURCE_DIR) / "tests/fuzz/corpus" / target.name;
   if (!std::filesystem::exists(kept)) return inputs;
   for (const auto& entry : std::filesystem::directory_iterator(kept)) {
     std::ifstream file(entry.path(), std::ios::binary);

@@ -47,7 +47,8 @@ void read_yolo_labels(Bytes bytes) {
 }
 
 Seeds yolo_label_seeds() {
-  return {"0 0.5 0.5 0.25 0.25\n1 .1 .1 .2 .2\n2 0.5 0.5 1 1\n", "0 0.1 0.1 0.9 0.1 0.5 0.9\n1 0 0 1 0 1 1 0 1\n",
+  return {"0 0.5 0.5 0.25 0.25\n1 .1 .1 .2 .2\n2 0.5 0.5 1 1\n",
+          "0 0.1 0.1 0.9 0.1 0.5 0.9\n1 0 0 1 0 1 1 0 1\n",
           "1 0.5 0.5 0.2 0.2 0.4 0.4 2 0.5 0.5 1 0.6 0.6 0\n"};
 }
 
@@ -89,9 +90,12 @@ void read_voc_xml(Bytes bytes) {
 }
 
 Seeds voc_seeds() {
-  return {"<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY b \"c\">]><annotation><filename>a.jpg</filename><size><width>640</width>"
-          "<height>480</height><depth>3</depth></size><object><name>cat</name><difficult>1</difficult><bndbox><xmin>1</xmin>"
-          "<ymin>2.5</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"};
+  return {
+      "<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY b "
+      "\"c\">]><annotation><filename>a.jpg</filename><size><width>640</width>"
+      "<height>480</height><depth>3</depth></size><object><name>cat</name><difficult>1</"
+      "difficult><bndbox><xmin>1</xmin>"
+      "<ymin>2.5</ymin><xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>"};
 }
 
 void read_label_cache_file(Bytes bytes) {

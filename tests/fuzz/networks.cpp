@@ -22,7 +22,8 @@ constexpr size_t kLongestNetwork = 1 << 20;
 // A few kilobytes with everything in it.
 model::TrainedModel small_model() {
   const model::ModelSpec spec = model::parse_model_spec(
-      "nc: 2\nnames: [cat, dog]\nbackbone: [[-1, 1, Conv, [4, 3, 8]], [-1, 1, Conv, [4, 3, 2]]]\nhead: [[[0, 1], 1, Detect, [nc]]]\n",
+      "nc: 2\nnames: [cat, dog]\nbackbone: [[-1, 1, Conv, [4, 3, 8]], [-1, 1, Conv, [4, 3, 2]]]\nhead: [[[0, "
+      "1], 1, Detect, [nc]]]\n",
       "small.yaml");
   model::Model model = model::build_model(spec, {});
   Weights weights = initialize(model.graph, 1);
@@ -38,7 +39,9 @@ void read_safetensors_file(Bytes bytes) {
 
 Seeds safetensors_seeds() {
   const Weights tensors = {{"a", Tensor({2, 3})}, {"b", Tensor({1}, DType::kInt64)}, {"c", Tensor(Shape{})}};
-  return {written([&](const std::string& path) { weights::write_safetensors(path, tensors, {{"key", "value"}}); })};
+  return {written([&](const std::string& path) {
+    weights::write_safetensors(path, tensors, {{"key", "value"}});
+  })};
 }
 
 void read_pickle(Bytes bytes) {
@@ -52,8 +55,15 @@ Seeds pickle_seeds() {
   // Paddle's: a bare pickle of numpy arrays.
   using namespace std::string_view_literals;
   testing::PickleWriter paddle;
-  paddle.proto(3).raw("}"sv).text("w").global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray");
-  paddle.raw("K\0\x85\x43\1b\x87R(K\1K\1\x85"sv).global("numpy", "dtype").text("f4").raw("\x89\x88\x87R(K\3"sv);
+  paddle.proto(3)
+      .raw("}"sv)
+      .text("w")
+      .global("numpy.core.multiarray", "_reconstruct")
+      .global("numpy", "ndarray");
+  paddle.raw("K\0\x85\x43\1b\x87R(K\1K\1\x85"sv)
+      .global("numpy", "dtype")
+      .text("f4")
+      .raw("\x89\x88\x87R(K\3"sv);
   paddle.text("<").raw("NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89\x43\4\1\1\1\1tbs"sv);
   seeds.push_back(paddle.stop());
   return seeds;
@@ -67,7 +77,8 @@ void read_model_checkpoint(Bytes bytes) {
 
 Seeds checkpoint_seeds() {
   const model::TrainedModel small = small_model();
-  return {written([&](const std::string& path) { model::save_checkpoint(path, small.model, small.weights); })};
+  return {
+      written([&](const std::string& path) { model::save_checkpoint(path, small.model, small.weights); })};
 }
 
 void read_onnx(Bytes bytes) {

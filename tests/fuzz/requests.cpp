@@ -60,11 +60,15 @@ void read_http_request(Bytes bytes) {
 Seeds http_request_seeds() {
   const std::string packed = serve::pack(std::string(300, 'a'), serve::Coding::kGzip);
   return {
-      "GET /v1/detect?conf=0.4&classes=a%20b HTTP/1.1\r\nHost: localhost:8080\r\nAccept: image/*;q=0.5\r\n\r\n",
+      "GET /v1/detect?conf=0.4&classes=a%20b HTTP/1.1\r\nHost: localhost:8080\r\nAccept: "
+      "image/*;q=0.5\r\n\r\n",
       "POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
-      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nTrailer: a\r\n\r\n",
-      fmt::format("POST / HTTP/1.0\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n{}", packed.size(), packed),
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 79\r\n\r\n"
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nTrailer: "
+      "a\r\n\r\n",
+      fmt::format("POST / HTTP/1.0\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n{}", packed.size(),
+                  packed),
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: "
+      "79\r\n\r\n"
       "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n\r\nx\r\n--b--\r\n",
   };
 }
@@ -80,7 +84,8 @@ void read_multipart(Bytes bytes) {
 
 Seeds multipart_seeds() {
   return {
-      "multipart/form-data; boundary=\"b\"\n--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a \\\"b\\\".jpg\"\r\nContent-Type: image/jpeg\r\n\r\nx\r\n"
+      "multipart/form-data; boundary=\"b\"\n--b\r\nContent-Disposition: form-data; name=\"image\"; "
+      "filename=\"a \\\"b\\\".jpg\"\r\nContent-Type: image/jpeg\r\n\r\nx\r\n"
       "--b\r\nContent-Disposition: form-data; name=conf\r\n\r\n0.5\r\n--b--\r\n",
   };
 }

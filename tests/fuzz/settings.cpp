@@ -36,8 +36,10 @@ void read_dataset_yaml(Bytes bytes) {
 Seeds dataset_yaml_seeds() {
   return {
       "path: .\ntrain: images/train\nval: [images/val, more.txt]\nnames: {0: cat, 1: dog, 2: ignore}\n",
-      "path: ../x\ntrain: a\nval: b\ntest: c\nnc: 2\nnames: [cat, dog]\nkpt_shape: [4, 3]\nflip_idx: [1, 0, 3, 2]\n",
-      "train: train.json\nval: val.json\nnames:\n- cat\nchannels: 4\nkpt_shape: [2, 2]\nkpt_names:\n  0: [a, b]\n",
+      "path: ../x\ntrain: a\nval: b\ntest: c\nnc: 2\nnames: [cat, dog]\nkpt_shape: [4, 3]\nflip_idx: [1, 0, "
+      "3, 2]\n",
+      "train: train.json\nval: val.json\nnames:\n- cat\nchannels: 4\nkpt_shape: [2, 2]\nkpt_names:\n  0: [a, "
+      "b]\n",
       "train: &a x\nval: *a\nnc: 1\nnames: {0: x}\ndownload: https://example.com/a.zip\n",
   };
 }

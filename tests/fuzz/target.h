@@ -1,5 +1,6 @@
-// Readers of bytes that nobody vouches for, as functions of these bytes: what libFuzzer drives (libfuzzer.cpp), and what the
-// tests give the kept inputs to (fuzz_test.cpp). A new one is a function and a line in targets.cpp.
+// Readers of bytes that nobody vouches for, as functions of these bytes: what libFuzzer drives
+// (libfuzzer.cpp), and what the tests give the kept inputs to (fuzz_test.cpp). A new one is a function and a
+// line in targets.cpp.
 #pragma once
 
 #include <cstddef>

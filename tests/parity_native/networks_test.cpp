@@ -10,6 +10,7 @@
 #include "marrow/nn/backbones/backbone.h"
 #include "marrow/train/native/native_executor.h"
 #include "support/same_bytes.h"
+#include "support/without_kinks.h"
 #include "train/native/step_cases.h"
 
 namespace marrow {
@@ -34,45 +35,6 @@ Graph with_outputs(Graph graph, const std::vector<Value>& values) {
   graph.taps.clear();
   for (const Value value : values)
     graph.outputs.push_back({"out" + std::to_string(graph.outputs.size()), value});
-  return graph;
-}
-
-// Two roundings of one number may lie on two sides of a kink, or of a tie between the largest: there the
-// gradient goes elsewhere. So activations become smooth ones, and maxima means, whose weights are trained.
-Graph without_kinks(Graph graph) {
-  for (Node& node : graph.nodes) {
-    if (auto* op = std::get_if<Activation>(&node.operation)) {
-      switch (op->kind) {
-        case ActivationKind::kRelu:
-        case ActivationKind::kRelu6:
-        case ActivationKind::kLeakyRelu:
-          *op = {ActivationKind::kElu, 1, {}};
-          break;
-        case ActivationKind::kHardSwish:
-          *op = {ActivationKind::kSilu, 0, {}};
-          break;
-        case ActivationKind::kHardSigmoid:
-          *op = {ActivationKind::kSigmoid, 0, {}};
-          break;
-        default:
-          break;
-      }
-    } else if (const auto* pool = std::get_if<MaxPool>(&node.operation)) {
-      const auto [kernel, stride, padding] = *pool;
-      const std::string weight = "mean" + std::to_string(graph.parameters.size());
-      graph.parameters.push_back({weight,
-                                  {node.channels, 1, kernel, kernel},
-                                  ParameterRole::kWeight,
-                                  Init::constant(1.0 / (kernel * kernel))});
-      node.operation = Conv{.out_channels = node.channels,
-                            .kernel = kernel,
-                            .stride = stride,
-                            .groups = node.channels,
-                            .padding = {padding, padding},
-                            .weight = weight};
-    }
-  }
-  verify(graph);
   return graph;
 }
 
@@ -142,7 +104,8 @@ TEST(parity_native_networks, TheSmallestClassifierOfEachFamily) {
       if (dropout != nullptr) drops.insert(dropout->downscale_in_inference ? "Paddle's dropout" : "dropout");
       if (std::holds_alternative<DropPath>(node.operation)) drops.insert("drop path");
     }
-    expect_same_step(without_kinks(graph), {2, 3, 64, 64}, {{cpu::choose_simd_level(), kSmallImages}});
+    expect_same_step(testing::without_kinks(graph), {2, 3, 64, 64},
+                     {{cpu::choose_simd_level(), kSmallImages}});
   }
   EXPECT_EQ(drops.size(), 3u) << "not every kind of mask was met";
 }
@@ -152,7 +115,7 @@ TEST(parity_native_networks, TheSmallestDetectorOfEachFamily) {
     const std::string name = smallest_classifier(*family).first;
     SCOPED_TRACE(name);
     const Graph graph = model::make_model("yolov8n", name).graph;
-    expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 64, 64},
+    expect_same_step(testing::without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 64, 64},
                      {{cpu::choose_simd_level(), kSmallImages}});
   }
 }
@@ -160,7 +123,7 @@ TEST(parity_native_networks, TheSmallestDetectorOfEachFamily) {
 // The plain kernels sum in double, the others in float32.
 TEST(parity_native_networks, YoloV8nOfLargerImages) {
   const Graph graph = model::make_model("yolov8n").graph;
-  expect_same_step(without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 320, 320},
+  expect_same_step(testing::without_kinks(with_outputs(graph, loss::detection_maps(graph))), {2, 3, 320, 320},
                    {{cpu::SimdLevel::kPlain, 1e-5}, {cpu::choose_simd_level(), 2e-5}});
 }
 
@@ -179,7 +142,7 @@ TEST(parity_native_networks, ProductsOfBfloat16InTheSmallestDetectorOfEachFamily
     const std::string name = smallest_classifier(*family).first;
     SCOPED_TRACE(name);
     Graph graph = model::make_model("yolov8n", name).graph;
-    graph = without_kinks(with_outputs(graph, loss::detection_maps(graph)));
+    graph = testing::without_kinks(with_outputs(graph, loss::detection_maps(graph)));
     const Tensor input = testing::noise({2, 3, 96, 64}, 17);
     std::vector<Tensor> seeds;
     for (const Value output : testing::output_values(graph))

@@ -35,7 +35,9 @@ TEST(parity_val_in_training, MetricsMatchTheRecordedValidations) {
       options.rules = "8.3";
       const data::Dataset dataset = data::read_dataset(folder / "dataset" / "data.yaml");
       const evaluate::OpenSplitOptions open{.image_size = args.at("imgsz").get<int>(), .use_cache = false};
-      train::DetectionTask task(options, trained.model.graph, trained.model.names, open.image_size,
+      const Graph& graph = trained.model.graph;
+      train::DetectionTask task(options, train::DetectorKind(graph, dataset.skeleton, Rules::k83),
+                                input_format(graph), trained.model.names, open.image_size,
                                 trained.model.largest_stride, evaluate::open_split(dataset, "train", open),
                                 evaluate::open_split(dataset, "val", open));
       for (const bool channels_last : {false, true}) {

@@ -2,7 +2,8 @@
 //
 //   fuzz READER FOLDER [libFuzzer's options]
 //
-// FOLDER collects the inputs that reach something new. The reader's seeds and its kept inputs are added first.
+// FOLDER collects the inputs that reach something new. The reader's seeds and its kept inputs are added
+// first.
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -18,7 +19,8 @@ void write_seeds(const std::filesystem::path& folder) {
   int number = 0;
   for (const std::string& seed : chosen->seeds())
     std::ofstream(folder / ("seed" + std::to_string(number++)), std::ios::binary) << seed;
-  const std::filesystem::path kept = std::filesystem::path(MARROW_SOURCE_DIR) / "tests/fuzz/corpus" / chosen->name;
+  const std::filesystem::path kept =
+      std::filesystem::path(MARROW_SOURCE_DIR) / "tests/fuzz/corpus" / chosen->name;
   if (std::filesystem::exists(kept))
     std::filesystem::copy(kept, folder, std::filesystem::copy_options::overwrite_existing);
 }
