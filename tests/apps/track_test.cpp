@@ -44,9 +44,9 @@ TEST_F(Track, FollowsRecordedDetectionsAndScoresThem) {
   EXPECT_EQ(result.code, 0) << result.err;
   const auto lines = lines_of(result.out);
   ASSERT_EQ(lines.size(), 12u) << result.out;
-  EXPECT_EQ(lines[0], "frame 1: 2 objects; mid: 0 in, 0 out; zone 1: 1 inside");
+  EXPECT_EQ(lines[0], "frame 1: 2 objects; mid: 0 in, 0 out; zone 1: 1 inside, 1 in all");
   EXPECT_EQ(lines[10], "Tracks saved to out.txt");
-  EXPECT_EQ(lines[11], "Counted: mid: 1 in, 1 out; zone 1: 0 inside");
+  EXPECT_EQ(lines[11], "Counted: mid: 1 in, 1 out; zone 1: 0 inside, 1 in all");
   EXPECT_EQ(lines_of(testing::read_text(folder_ / "out.txt")).size(), 20u);
   const ProgramResult scored = track({"--detections", "det.txt", "--eval", "out.txt", "--json"});
   EXPECT_SAYS(scored.err, "MOTA 1.000, IDF1 1.000, HOTA 1.000");

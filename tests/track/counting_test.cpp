@@ -68,7 +68,7 @@ TEST(Zone, CountsWhoIsInsideAndWhoHasBeen) {
   counter.update(std::vector{at(7, 50, 200), at(8, 50, 30)});
   EXPECT_EQ(counter.to_json().dump(), R"({"zones":[{"name":"yard","count":1,"visitors":3,"ids":[8]}]})");
   counter.update({});
-  EXPECT_EQ(counter.text(), "yard: 0 inside");
+  EXPECT_EQ(counter.text(), "yard: 0 inside, 3 in all");
 }
 
 TEST(Counting, RefusesWhatIsNoLineOrZone) {

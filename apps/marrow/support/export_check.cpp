@@ -130,10 +130,11 @@ void check_elsewhere(const fs::path& file, const passes::GraphWithWeights& netwo
 }  // namespace
 
 std::string_view opencv_obstacle(const Graph& graph, int batch) {
-  const bool detector =
-      std::holds_alternative<DetectDecode>(graph.node(graph.outputs.front().value).operation);
+  const auto* decode = std::get_if<DetectDecode>(&graph.node(graph.outputs.front().value).operation);
   if (graph.outputs.size() > 1) return "it gives the last of several outputs";
-  return detector && batch > 1 ? "it does not spread a detector's anchors over a batch" : "";
+  if (decode != nullptr && numbers_of_point(decode->extra) > 1)
+    return "it does not spread the places of cells over keypoints";
+  return decode != nullptr && batch > 1 ? "it does not spread a detector's anchors over a batch" : "";
 }
 
 ExportCheck check_export(const fs::path& file, const passes::GraphWithWeights& network,

@@ -99,7 +99,8 @@ std::string Counter::text() const {
     parts.push_back(
         fmt::format("{}: {} in, {} out", lines_[i].name, line_counts_[i].in, line_counts_[i].out));
   for (size_t i = 0; i < zones_.size(); ++i)
-    parts.push_back(fmt::format("{}: {} inside", zones_[i].name, zone_counts_[i].ids.size()));
+    parts.push_back(fmt::format("{}: {} inside, {} in all", zones_[i].name, zone_counts_[i].ids.size(),
+                                zone_counts_[i].visitors));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
