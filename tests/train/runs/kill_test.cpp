@@ -80,6 +80,7 @@ TEST_F(KilledRun, EndsWithTheSameBytes) {
   // Ten images in three batches, four batches a step: gradients are pending at the end of most epochs.
   TrainOptions options = tiny_.options("");
   options.close_mosaic = 2;
+  options.epochs = 8;  // enough changes to be killed at
   ASSERT_EQ(TrainProgram(begin(options, "straight"), log()).wait(), 0);
   EXPECT_GT(kill_until_done(begin(options, "killed"), "killed", 1), 9);
   expect_equal("straight", "killed");
