@@ -35,8 +35,8 @@ def processor(marrow):
 
 
 def kind(row):
-    """The type of a row's processor. Rows of one type stand in one table, and replace each other."""
-    return row["processor"]["name"], row["processor"]["simd"], f"{row['processor']['cache_kib'][1]}K"
+    """The type of a row's processor; two may differ in their first caches alone. Rows of one type stand in one table, and replace each other."""
+    return row["processor"]["name"], row["processor"]["simd"], "-".join(str(size) for size in row['processor']['cache_kib'][:2]) + "K"
 
 
 def summary(times):
