@@ -42,20 +42,11 @@ train::RunOutcome resume(const TrainFlags& flags, const train::TrainOptions& giv
       choose_backend);
 }
 
-// Of a file of settings, when there is one, and the flags over it.
-train::TrainOptions options_of(const TrainFlags& flags) {
-  train::TrainOptions options;
-  if (!flags.cfg.empty())
-    for (const std::string& notice : train::read_train_options(flags.cfg, options))
-      talk(fmt::format("marrow: {}", notice));
-  flags.apply(options);
-  return options;
-}
-
 }  // namespace
 
 int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backend) {
-  const train::TrainOptions options = options_of(flags);
+  const train::TrainOptions options =
+      flags.options([](const std::string& notice) { talk(fmt::format("marrow: {}", notice)); });
   const train::RunOutcome outcome =
       flags.resume ? resume(flags, options, choose_backend) : train::run_training(options, choose_backend);
   if (outcome == train::RunOutcome::kFinished) return 0;

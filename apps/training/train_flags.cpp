@@ -62,9 +62,11 @@ void TrainFlags::apply(train::TrainOptions& options) const {
   for (const Given& each : given_) each.option->set(options, each.text);
 }
 
-train::TrainOptions TrainFlags::options() const {
+train::TrainOptions TrainFlags::options(const std::function<void(const std::string&)>& say) const {
   train::TrainOptions options;
-  if (!cfg.empty()) train::read_train_options(cfg, options);
+  if (!cfg.empty())
+    for (const std::string& notice : train::read_train_options(cfg, options))
+      if (say) say(notice);
   apply(options);
   return options;
 }

@@ -1,7 +1,8 @@
-// The options of `marrow train`: the rows of the table of training options. Two programs declare them:
-// marrow, and marrow-train-torch, which it starts for CUDA.
+// The options of `marrow train`: the rows of the table of training options, for marrow and the programs that
+// it starts: marrow-train-torch for CUDA, marrow-train-mpi for several workers.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ class TrainFlags {
   // Over what `options` holds.
   void apply(train::TrainOptions& options) const;
   std::vector<const train::TrainOption*> given() const;
-  // Over the defaults and the file, if there is one.
-  train::TrainOptions options() const;
+  // Over the defaults and the file, if there is one, of which `say` gets what read_train_options returns.
+  train::TrainOptions options(const std::function<void(const std::string&)>& say = {}) const;
   // As words that say the same.
   std::vector<std::string> words() const;
 
