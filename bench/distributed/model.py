@@ -1,8 +1,8 @@
 """What to expect of many workers, from what measure.py measured with one and two.
 
-    python3 bench/distributed/model.py measured.json --cores 16
+    python3 bench/distributed/model.py measured.json --cores 16 --write docs/distributed.md
 
-Prints the table of docs/distributed.md. A step of N workers takes
+Prints the table of docs/distributed.md, or writes it there. A step of N workers takes
 
     T = t + max(G - h t, b)
 
@@ -17,6 +17,11 @@ part alone. With --sync-bn each of L norms adds 2 (a + (N - 1) o) to a step. Slo
 
 import argparse
 import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import publish  # noqa: E402
 
 LATENCY = 30e-6  # a: a round through a switch, with TCP
 MESSAGE = 3e-6  # o: to send and to receive one
@@ -40,18 +45,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measured")
     parser.add_argument("--cores", type=int, default=16, help="of a worker")
+    parser.add_argument("--write", metavar="DOCUMENT", help="put the table there instead of printing it")
     options = parser.parse_args()
     with open(options.measured, encoding="utf-8") as file:
         networks = json.load(file)
-    print("| network, gradient | Gbit/s | " + " | ".join(f"{n} workers" for n in WORKERS) + " |")
-    print("|---|---|" + "---|" * len(WORKERS))
+    lines = ["| network, gradient | Gbit/s | " + " | ".join(f"{n} workers" for n in WORKERS) + " |", "|---|---|" + "---|" * len(WORKERS)]
     for network in networks:
         step = network["step_seconds"] * IMAGES / network["batch"] / options.cores
         size = 4 * network["parameters"]
         for gigabits in GIGABITS:
             cells = [f"{efficiency(step, size, n, gigabits):.2f}" for n in WORKERS]
             name = f"{network['name']}, {size / 1e6:.1f} MB" if gigabits == GIGABITS[0] else ""
-            print(f"| {name} | {gigabits} | " + " | ".join(cells) + " |")
+            lines.append(f"| {name} | {gigabits} | " + " | ".join(cells) + " |")
+    publish("bench/distributed/model.py, from the steps above", "\n".join(lines), options.write)
 
 
 if __name__ == "__main__":
