@@ -20,19 +20,21 @@ bool names_the_run(const TrainFlags& flags, const train::TrainOption& row) {
   return flags.resume->empty() && row.key == "model";
 }
 
-train::RunOutcome resume(const TrainFlags& flags, const train::TrainOptions& given,
-                         const train::ChooseBackend& choose_backend) {
+std::filesystem::path run_to_resume(const TrainFlags& flags, const train::TrainOptions& given) {
   for (const train::TrainOption* row : flags.given())
     if (!row->resumable && !names_the_run(flags, *row))
       throw Error(ErrorKind::kUsage,
                   fmt::format("{} cannot change in a resumed run, which goes on with its own settings. "
                               "Start a new run with --model FOLDER/weights/last.safetensors",
                               flag_of(row->key)));
-  std::filesystem::path folder = *flags.resume;
-  if (folder.empty())
-    folder = given.model.empty() ? train::latest_run(given.project) : std::filesystem::path(given.model);
+  if (!flags.resume->empty()) return *flags.resume;
+  return given.model.empty() ? train::latest_run(given.project) : std::filesystem::path(given.model);
+}
+
+train::RunOutcome resume(const TrainFlags& flags, const train::TrainOptions& given,
+                         const train::ChooseBackend& choose_backend) {
   return train::resume_training(
-      folder,
+      run_to_resume(flags, given),
       [&](train::TrainOptions& options) {
         const std::string project = options.project, model = options.model;
         flags.apply(options);
@@ -43,6 +45,14 @@ train::RunOutcome resume(const TrainFlags& flags, const train::TrainOptions& giv
 }
 
 }  // namespace
+
+void check_train(const TrainFlags& flags) {
+  const train::TrainOptions options = flags.options();
+  if (flags.resume)
+    train::require_run(run_to_resume(flags, options));
+  else
+    train::require_data(options);
+}
 
 int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backend) {
   const train::TrainOptions options =

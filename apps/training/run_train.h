@@ -6,6 +6,9 @@
 
 namespace marrow::cli {
 
+// Throws what run_train would throw at once, before it reads anything but a file of settings.
+void check_train(const TrainFlags& flags);
+
 // The program's exit code: 0, or 128 + the signal when one ended the run (with a checkpoint). Throws Error.
 int run_train(const TrainFlags& flags, const train::ChooseBackend& choose_backend);
 

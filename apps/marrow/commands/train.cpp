@@ -44,6 +44,7 @@ std::filesystem::path mpi_program() {
 }
 
 [[noreturn]] void start_workers(const TrainFlags& flags, int workers) {
+  check_train(flags);  // or each of them would say it
   const std::filesystem::path program = mpi_program();
   const auto starter = find_beside(kStarter);
   if (!starter)

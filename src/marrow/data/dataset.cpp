@@ -110,15 +110,18 @@ void take_out_ignore(Dataset& dataset) {
 
 }  // namespace
 
-Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
+void require_dataset(const fs::path& path) {
   std::error_code ignored;
-  const fs::path absolute = fs::absolute(path).lexically_normal();
-  const fs::file_status status = fs::status(absolute, ignored);
-  if (!fs::exists(status))
+  if (!fs::exists(path, ignored))
     throw Error(ErrorKind::kFile,
                 fmt::format("{}: no such dataset (a data.yaml, a COCO json or a folder)", path.string()));
+}
+
+Dataset read_dataset(const fs::path& path, std::vector<std::string> names) {
+  require_dataset(path);
+  const fs::path absolute = fs::absolute(path).lexically_normal();
   Dataset dataset;
-  if (fs::is_directory(status)) {
+  if (std::error_code ignored; fs::is_directory(absolute, ignored)) {
     dataset = dataset_of_folder(absolute, names);
   } else if (to_lower(absolute.extension().string()) == ".json") {
     dataset = dataset_of_json(absolute);

@@ -73,6 +73,9 @@ struct Dataset {
   void require_boxes() const;
 };
 
+// Throws Error{kFile} when nothing is at the path of a dataset.
+void require_dataset(const std::filesystem::path& path);
+
 // `path` is a YAML file, a COCO JSON file, Darknet's .data file, or a folder: with data.yaml (or one YAML
 // file), or in one of the layouts of docs/data.md, of which a note says which it is. Throws Error naming
 // file, line and key. `names`, when not empty, stands for the classes of the file, which then needs none;

@@ -38,12 +38,10 @@ constexpr const char* kBest = "best.safetensors";
 class RunSetup {
  public:
   RunSetup(TrainOptions options, const ChooseBackend& choose_backend) : options(std::move(options)) {
-    if (this->options.data.empty()) throw Error(ErrorKind::kUsage, "--data is missing: the dataset's YAML");
+    require_data(this->options);
     backend = choose_backend(this->options);
     // A resumed run may be started in another folder.
-    std::error_code ignored;
-    if (fs::exists(this->options.data, ignored))
-      this->options.data = fs::absolute(this->options.data).lexically_normal().string();
+    this->options.data = fs::absolute(this->options.data).lexically_normal().string();
     dataset = data::read_dataset(this->options.data);
     for (const std::string& note : dataset.notes) talk(note);
     const bool as_one = this->options.single_cls && dataset.format != data::DatasetFormat::kFolders;
@@ -155,7 +153,7 @@ TrainOptions with_absolute_paths(TrainOptions options) {
 }
 
 // The dataset of a run that goes on.
-void require_data(const fs::path& run, const TrainOptions& options) {
+void require_data_of(const fs::path& run, const TrainOptions& options) {
   std::error_code ignored;
   if (!fs::exists(options.data, ignored))
     throw Error(
@@ -231,6 +229,29 @@ std::vector<int> keypoint_shape(const data::Dataset& dataset) {
   return shape.count == 0 ? std::vector<int>() : std::vector{shape.count, shape.dimensions};
 }
 
+// Of a run that is to go on.
+struct RunFiles {
+  fs::path folder, checkpoint;
+  bool begins_anew = false;  // there is no checkpoint yet
+};
+
+RunFiles files_of(const fs::path& run) {
+  if (!fs::is_directory(run)) {
+    if (to_lower(run.extension().string()) != ".safetensors")
+      throw Error(ErrorKind::kUsage,
+                  run.string() +
+                      ": no checkpoint of a run of Marrow (RUN/weights/last.safetensors), so it cannot "
+                      "be resumed. To train its model further: --model " +
+                      run.string());
+    return {fs::absolute(run).parent_path().parent_path(), run};
+  }
+  const fs::path checkpoint = run / "weights" / kLast;
+  if (fs::exists(checkpoint)) return {run, checkpoint};
+  if (fs::exists(run / kArguments)) return {run, checkpoint, true};
+  throw Error(ErrorKind::kUsage,
+              run.string() + ": no run has begun here (there is no args.yaml); start it again");
+}
+
 RunOutcome begin(model::TrainedModel model, const fs::path& folder, RunSetup& setup) {
   if (setup.writes()) make_weights_folder(folder);
   TrainSnapshot start;
@@ -265,14 +286,12 @@ RunOutcome run_training(const TrainOptions& options, const ChooseBackend& choose
 
 RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOptions&)>& changes,
                            const ChooseBackend& choose_backend) {
-  const bool is_folder = fs::is_directory(run);
-  const fs::path file = is_folder ? run / "weights" / kLast : run;
-  const fs::path folder = is_folder ? run : fs::absolute(run).parent_path().parent_path();
-  if (is_folder && !fs::exists(file) && fs::exists(folder / kArguments)) {
+  const auto [folder, file, begins_anew] = files_of(run);
+  if (begins_anew) {
     TrainOptions options;
     read_train_options(folder / kArguments, options);
     changes(options);
-    require_data(run, options);
+    require_data_of(run, options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options, choose_backend);
     model::TrainedModel model =
@@ -280,15 +299,6 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     settle(setup.options, model.model, setup.dataset, talk);
     return begin(std::move(model), folder, setup);
   }
-  if (!is_folder && to_lower(file.extension().string()) != ".safetensors")
-    throw Error(ErrorKind::kUsage,
-                file.string() +
-                    ": no checkpoint of a run of Marrow (RUN/weights/last.safetensors), so it cannot "
-                    "be resumed. To train its model further: --model " +
-                    file.string());
-  if (is_folder && !fs::exists(file))
-    throw Error(ErrorKind::kUsage,
-                run.string() + ": no run has begun here (there is no args.yaml); start it again");
   TrainCheckpoint checkpoint = read_train_checkpoint(file);
   if (checkpoint.finished) {
     read_train_options(folder / kArguments, checkpoint.options);
@@ -314,7 +324,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
                      folder.string(), run.string(), 2 * epochs));
     return RunOutcome::kFinished;
   }
-  require_data(run, checkpoint.options);
+  require_data_of(run, checkpoint.options);
   if (checkpoint.options.epochs != epochs) take_epochs(checkpoint);
   if (checkpoint.finished) require_room(checkpoint);
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
@@ -324,6 +334,15 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   setup.data_moved = checkpoint.options.data != data;
   settle(setup.options, checkpoint.model, setup.dataset, talk);
   return setup.train(checkpoint.model, std::move(checkpoint.snapshot), folder);
+}
+
+void require_data(const TrainOptions& options) {
+  if (options.data.empty()) throw Error(ErrorKind::kUsage, "--data is missing: the dataset's YAML");
+  data::require_dataset(options.data);
+}
+
+void require_run(const fs::path& run) {
+  files_of(run);
 }
 
 fs::path latest_run(const fs::path& project) {

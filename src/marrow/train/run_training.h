@@ -24,6 +24,11 @@ RunOutcome resume_training(const std::filesystem::path& run,
                            const std::function<void(TrainOptions&)>& changes,
                            const ChooseBackend& choose_backend);
 
+// What the two above throw at once, before they read anything: for a run that begins, and for one that goes
+// on.
+void require_data(const TrainOptions& options);
+void require_run(const std::filesystem::path& run);
+
 // The latest run that can be resumed below `project` (empty: runs/detect and runs/classify), by the time of
 // its checkpoint. Throws Error{kUsage} when there is none.
 std::filesystem::path latest_run(const std::filesystem::path& project);

@@ -170,6 +170,20 @@ TEST_F(MpiRun, ASignalToAnyEndsAllWithACheckpoint) {
   EXPECT_EQ(again.wait(), 0) << again.said();
 }
 
+TEST_F(MpiRun, WhatIsWrongFromTheStartIsSaidOnce) {
+  const auto expect = [&](const Arguments& words, int code, const std::string& said) {
+    TrainProgram program(words, log("wrong"));
+    EXPECT_EQ(program.wait(), code);
+    EXPECT_EQ(program.said(), "marrow: " + said + "\n");
+  };
+  expect({"--nproc", "2", "--data", "nowhere.yaml"}, 1,
+         "nowhere.yaml: no such dataset (a data.yaml, a COCO json or a folder)");
+  expect({"--nproc", "2"}, 2, "--data is missing: the dataset's YAML");
+  const std::string folder = tiny_.folder.path().string();
+  expect({"--nproc", "2", "--resume", folder}, 2,
+         folder + ": no run has begun here (there is no args.yaml); start it again");
+}
+
 TEST_F(MpiRun, SayWhichProgramOrPackageIsMissing) {
   // The program alone, and nothing in the PATH.
   fs::create_directory(tiny_.folder / "bin");
