@@ -91,7 +91,8 @@ class RunSetup {
       task->show_to(*plots);
     }
     talk(fmt::format("results go to {}", folder.string()));
-    const RunOutcome outcome = Trainer(options, std::move(model), start, *task, std::move(settings)).run();
+    const RunOutcome outcome = hinting_at_resume(
+        folder, [&] { return Trainer(options, std::move(model), start, *task, std::move(settings)).run(); });
     if (outcome == RunOutcome::kFinished)
       talk(fmt::format("results are in {}, the best model in {}{}", folder.string(),
                        (folder / "weights" / kBest).string(),
@@ -106,6 +107,23 @@ class RunSetup {
   bool data_moved = false;         // a resumed run's dataset is said to be elsewhere
 
  private:
+  // With other workers, any of which may end this one, an error that is not of the model or the settings
+  // says how the run goes on. The others hear the error alone.
+  template <class Run>
+  RunOutcome hinting_at_resume(const fs::path& folder, const Run& run) {
+    try {
+      return run();
+    } catch (const Error& error) {
+      std::error_code ignored;
+      if (communicator() == nullptr || error.kind() != ErrorKind::kFile ||
+          !fs::is_regular_file(folder / "weights" / kLast, ignored))
+        throw;
+      communicator()->fail(error.what());
+      throw Error(error.kind(),
+                  fmt::format("{}; 'marrow train --resume {}' goes on", error.what(), folder.string()));
+    }
+  }
+
   // The workers are of one run; how they work together.
   WorkerSettings joined(const Task& task) {
     TrainOptions compared = options;

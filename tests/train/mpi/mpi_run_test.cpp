@@ -116,7 +116,11 @@ TEST_F(MpiRun, AKilledWorkerIsNamedAndTheRunGoesOn) {
   kill(victim, SIGKILL);
   EXPECT_NE(program.wait(), 0);
   EXPECT_TRUE(contains(program.said(), "rank 1 of 2 (host ")) << program.said();
-  EXPECT_TRUE(contains(program.said(), "is gone: its process was killed or crashed")) << program.said();
+  EXPECT_TRUE(
+      contains(program.said(),
+               fmt::format("is gone: its process was killed or crashed; 'marrow train --resume {}' goes on",
+                           tiny_.run("killed").string())))
+      << program.said();
   TrainProgram again(resume("killed", 3), log("again"));
   EXPECT_EQ(again.wait(), 0) << again.said();
   expect_near("one", "killed");
