@@ -2,61 +2,29 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <cstring>
 
 #include "marrow/image/decode.h"
 #include "marrow/serve/http/compression.h"
-#include "serve/running_server.h"
+#include "serve/inference.h"
 #include "support/expect_says.h"
-#include "support/graphs.h"
 
 namespace marrow::serve {
 namespace {
 
 using nlohmann::json;
+using testing::data_of;
+using testing::engine_output;
+using testing::floats_of;
 using testing::HttpAnswer;
+using testing::input_of;
+using testing::parts_of;
+using testing::request_of;
 using testing::shared_server;
 
 constexpr const char* kInfer = "/v2/models/det/infer";
 
-Tensor input_of(int64_t batch, int64_t height, int64_t width) {
-  Tensor input = testing::noise({batch, 3, height, width}, 7);
-  for (float& value : input.values()) value = std::abs(value) / 4;
-  return input;
-}
-
-// Of the pictures one by one.
-std::vector<float> engine_output(const std::string& name, const std::string& output, const Tensor& input) {
-  const model::TrainedModel trained = testing::served_model(name);
-  predict::CompiledNetwork network({trained.model.graph, trained.weights}, {output}, {.threads = 1});
-  const Shape one = {1, input.dim(1), input.dim(2), input.dim(3)};
-  predict::CompiledNetwork::Compiled& compiled = network.at(one);
-  std::vector<float> values;
-  for (int64_t i = 0; i < input.dim(0); ++i) {
-    std::memcpy(compiled.input.bytes(), input.bytes() + static_cast<size_t>(i) * compiled.input.byte_size(),
-                compiled.input.byte_size());
-    const Tensor& result = compiled.run();
-    values.insert(values.end(), result.values().begin(), result.values().end());
-  }
-  return values;
-}
-
 std::string bytes_of(const Tensor& tensor) {
   return {reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size()};
-}
-
-std::vector<float> floats_of(std::string_view bytes) {
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
-json data_of(const Tensor& tensor) {
-  return std::vector<float>(tensor.values().begin(), tensor.values().end());
-}
-
-json request_of(const Tensor& input) {
-  return {{"inputs", {{{"name", "images"}, {"datatype", "FP32"}, {"shape", input.shape()}}}}};
 }
 
 // The bytes behind the JSON are announced.
@@ -66,17 +34,6 @@ HttpAnswer post_binary(const std::string& target, const json& request, const std
   return shared_server().post(
       target, text + bytes,
       "Inference-Header-Content-Length: " + std::to_string(text.size()) + "\r\n" + fields);
-}
-
-struct BinaryAnswer {
-  json head;
-  std::string bytes;
-};
-BinaryAnswer parts_of(const HttpAnswer& answer) {
-  EXPECT_EQ(answer.status, 200) << answer.body;
-  EXPECT_EQ(answer.field("content-type"), "application/octet-stream");
-  const size_t length = std::stoull(answer.field("inference-header-content-length"));
-  return {json::parse(answer.body.substr(0, length)), answer.body.substr(length)};
 }
 
 TEST(Infer, EqualsTheEngineInJson) {

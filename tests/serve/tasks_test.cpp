@@ -1,16 +1,13 @@
 // Masks, keypoints and turned boxes over HTTP, beside prediction itself.
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "marrow/detect/draw.h"
 #include "marrow/detect/results.h"
 #include "marrow/image/convert.h"
 #include "marrow/image/decode.h"
 #include "marrow/predict/detector.h"
-#include "serve/running_server.h"
+#include "serve/inference.h"
 #include "support/expect_says.h"
-#include "support/graphs.h"
 
 namespace marrow::serve {
 namespace {
@@ -128,42 +125,13 @@ TEST(Tasks, AreDescribed) {
   }
 }
 
-Tensor noise_input(int64_t pictures, int64_t height, int64_t width) {
-  Tensor input = testing::noise({pictures, 3, height, width}, 7);
-  for (float& value : input.values()) value = std::abs(value) / 4;
-  return input;
-}
-
-std::vector<float> engine_values(const std::string& name, const std::string& output, const Tensor& input) {
-  const model::TrainedModel trained = testing::served_model(name);
-  predict::CompiledNetwork network({trained.model.graph, trained.weights}, {output}, {.threads = 1});
-  std::vector<float> values;
-  for (int64_t i = 0; i < input.dim(0); ++i) {
-    auto& compiled = network.at({1, input.dim(1), input.dim(2), input.dim(3)});
-    const size_t bytes = compiled.input.byte_size();
-    std::memcpy(compiled.input.bytes(), input.bytes() + static_cast<size_t>(i) * bytes, bytes);
-    const Tensor& result = compiled.run();
-    values.insert(values.end(), result.values().begin(), result.values().end());
-  }
-  return values;
-}
-
-std::vector<float> floats_in(const std::string& bytes, size_t from, size_t size) {
-  std::vector<float> values(size / sizeof(float));
-  std::memcpy(values.data(), bytes.data() + from, size);
-  return values;
-}
-
 // Two outputs: in the order that was asked for, each as JSON or bytes.
 TEST(Tasks, GiveBothOutputsOfMasks) {
-  const Tensor input = noise_input(2, 64, 96);
-  const std::vector<float> predictions = engine_values("seg", "output0", input),
-                           prototypes = engine_values("seg", "prototypes", input);
-  json request = {{"inputs",
-                   {{{"name", "images"},
-                     {"datatype", "FP32"},
-                     {"shape", input.shape()},
-                     {"data", std::vector<float>(input.values().begin(), input.values().end())}}}}};
+  const Tensor input = testing::input_of(2, 64, 96);
+  const std::vector<float> predictions = testing::engine_output("seg", "output0", input),
+                           prototypes = testing::engine_output("seg", "prototypes", input);
+  json request = testing::request_of(input);
+  request["inputs"][0]["data"] = testing::data_of(input);
   const json all = json::parse(task_server().post("/v2/models/seg/infer", request.dump()).body);
   ASSERT_EQ(all["outputs"].size(), 2u);
   EXPECT_EQ(all["outputs"][0]["shape"], json({2, 39, 96 + 24 + 6}));
@@ -174,22 +142,18 @@ TEST(Tasks, GiveBothOutputsOfMasks) {
 
   request["outputs"] = {{{"name", "output1"}, {"parameters", {{"binary_data", true}}}},
                         {{"name", "output0"}}};
-  const auto parts_of = [](const HttpAnswer& answer) {
-    const size_t length = std::stoull(answer.field("inference-header-content-length"));
-    return std::pair(json::parse(answer.body.substr(0, length)), answer.body.substr(length));
-  };
-  const auto [mixed, bytes] = parts_of(task_server().post("/v2/models/seg/infer", request.dump()));
+  const auto [mixed, bytes] = testing::parts_of(task_server().post("/v2/models/seg/infer", request.dump()));
   EXPECT_EQ(mixed["outputs"][0]["name"], "output1");
   EXPECT_EQ(mixed["outputs"][0]["parameters"]["binary_data_size"], bytes.size());
-  EXPECT_EQ(floats_in(bytes, 0, bytes.size()), prototypes);
+  EXPECT_EQ(testing::floats_of(bytes), prototypes);
   EXPECT_EQ(mixed["outputs"][1]["data"].get<std::vector<float>>(), predictions);
 
   request["outputs"] = json::array();
   request["parameters"] = {{"binary_data_output", true}};
-  const auto [head, both] = parts_of(task_server().post("/v2/models/seg/infer", request.dump()));
+  const auto [head, both] = testing::parts_of(task_server().post("/v2/models/seg/infer", request.dump()));
   const size_t first = head["outputs"][0]["parameters"]["binary_data_size"];
-  EXPECT_EQ(floats_in(both, 0, first), predictions);
-  EXPECT_EQ(floats_in(both, first, both.size() - first), prototypes);
+  EXPECT_EQ(testing::floats_of(both.substr(0, first)), predictions);
+  EXPECT_EQ(testing::floats_of(both.substr(first)), prototypes);
 
   request["outputs"] = {{{"name", "output1"}}, {{"name", "output1"}}};
   EXPECT_SAYS(task_server().post("/v2/models/seg/infer", request.dump()).body,
