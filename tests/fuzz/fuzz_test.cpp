@@ -2,7 +2,6 @@
 // both. The search for others is `./run fuzz`.
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -16,11 +15,8 @@ constexpr int kDamaged = 60;  // of each input
 
 std::vector<std::string> inputs_of(const Target& target) {
   std::vector<std::string> inputs = target.seeds();
-  const std::filesystem::path kept =
-      std::filesystem::path(MARROW_SOURCE_DIR) / "tests/fuzz/corpus" / target.name;
-  if (!std::filesystem::exists(kept)) return inputs;
-  for (const auto& entry : std::filesystem::directory_iterator(kept)) {
-    std::ifstream file(entry.path(), std::ios::binary);
+  for (const std::filesystem::path& kept : kept_inputs(target)) {
+    std::ifstream file(kept, std::ios::binary);
     inputs.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
   return inputs;

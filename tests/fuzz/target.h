@@ -1,9 +1,10 @@
 // Readers of bytes that nobody vouches for, as functions of these bytes: what libFuzzer drives
-// (libfuzzer.cpp), and what the tests give the kept inputs to (fuzz_test.cpp). A new one is a function and a
-// line in targets.cpp.
+// (libfuzzer/main.cpp), and what the tests give the kept inputs to (fuzz_test.cpp). A new one is a function
+// and a line in targets.cpp.
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <ostream>
 #include <span>
 #include <string>
@@ -15,12 +16,15 @@ namespace marrow::fuzz {
 using Bytes = std::span<const std::byte>;
 
 struct Target {
-  const char* name;  // tests/fuzz/corpus/NAME keeps inputs that once broke it
+  const char* name;
   // May throw Error or HttpError, by which readers refuse; whatever else leaves it is a finding.
   void (*read)(Bytes);
   // Sound inputs to begin with, made by Marrow's own writers.
   std::vector<std::string> (*seeds)();
 };
+
+// Files that once broke it; empty where there are none.
+std::vector<std::filesystem::path> kept_inputs(const Target& target);
 
 // For GoogleTest's messages.
 inline void PrintTo(const Target& target, std::ostream* out) {

@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -44,6 +43,15 @@ const Target& find_target(std::string_view name) {
   for (const Target& target : targets()) std::fprintf(stderr, " %s", target.name);
   std::fprintf(stderr, "\n");
   std::exit(2);
+}
+
+std::vector<std::filesystem::path> kept_inputs(const Target& target) {
+  const std::filesystem::path folder =
+      std::filesystem::path(MARROW_SOURCE_DIR) / "tests/fuzz/corpus" / target.name;
+  std::vector<std::filesystem::path> files;
+  if (std::filesystem::exists(folder))
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry.path());
+  return files;
 }
 
 void run(const Target& target, Bytes input) {
