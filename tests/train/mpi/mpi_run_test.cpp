@@ -11,18 +11,16 @@
 #include "marrow/base/stopwatch.h"
 #include "marrow/model/import.h"
 #include "marrow/train/recipe/results_csv.h"
-#include "train/runs/train_program.h"
-#include "train/tiny_run.h"
+#include "support/expect_near.h"
+#include "train/runs/program_run.h"
 
 namespace marrow::train {
 namespace {
 
-using testing::TinyRun;
 using testing::TrainProgram;
 namespace fs = std::filesystem;
-using Arguments = std::vector<std::string>;
 
-class MpiRun : public ::testing::Test {
+class MpiRun : public testing::ProgramRun {
  protected:
   void SetUp() override {
 #ifndef MARROW_HAS_MPI
@@ -30,22 +28,11 @@ class MpiRun : public ::testing::Test {
 #endif
   }
 
-  Arguments arguments(const std::string& name, int workers, const Arguments& more = {}) {
+  Arguments arguments(const std::string& name, int workers, const Arguments& more = {}) const {
     TrainOptions options = tiny_.options(name);
-    options.exist_ok = true;
     options.sync_bn = true;
     options.nproc = workers;
-    const fs::path file = tiny_.folder / (name + ".yaml");
-    write_file_atomically(file, to_yaml(options));
-    Arguments words = {"--cfg", file.string()};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-  Arguments resume(const std::string& name, int workers) const {
-    return {"--resume", tiny_.run(name).string(), "--nproc", std::to_string(workers), "--epochs", "4"};
-  }
-  fs::path log(const std::string& name) const {
-    return tiny_.folder / (name + ".log");
+    return begin(options, name, more);
   }
 
   // The process of a worker that this mpirun started; 0: not yet.
@@ -71,20 +58,16 @@ class MpiRun : public ::testing::Test {
   }
 
   void expect_near(const std::string& a, const std::string& b) const {
-    const Weights wanted = model::load_trained(tiny_.weights(a, "last")).weights;
-    for (const auto& [name, tensor] : model::load_trained(tiny_.weights(b, "last")).weights) {
-      if (tensor.dtype() != DType::kFloat32) continue;
-      for (size_t i = 0; i < tensor.values().size(); ++i)
-        ASSERT_NEAR(tensor.values()[i], wanted.at(name).values()[i], 1e-4) << name;
-    }
+    const auto weights = [&](const std::string& name) {
+      return model::load_trained(tiny_.weights(name, "last")).weights;
+    };
+    testing::expect_near(weights(b), weights(a), 1e-4);
   }
 
   // What a run that lasts long enough to be disturbed is given.
   static Arguments long_run() {
     return {"--epochs", "200", "--save-period", "1", "--val-every", "200"};
   }
-
-  TinyRun tiny_;
 };
 
 bool contains(const std::string& text, const std::string& part) {
@@ -121,7 +104,7 @@ TEST_F(MpiRun, AKilledWorkerIsNamedAndTheRunGoesOn) {
                fmt::format("is gone: its process was killed or crashed; 'marrow train --resume {}' goes on",
                            tiny_.run("killed").string())))
       << program.said();
-  TrainProgram again(resume("killed", 3), log("again"));
+  TrainProgram again(resume("killed", {"--nproc", "3"}), log("again"));
   EXPECT_EQ(again.wait(), 0) << again.said();
   expect_near("one", "killed");
 }
@@ -168,9 +151,7 @@ TEST_F(MpiRun, ASignalToAnyEndsAllWithACheckpoint) {
   kill(worker(program.process(), 1), SIGTERM);
   EXPECT_NE(program.wait(), 0);
   EXPECT_TRUE(contains(program.said(), "goes on")) << program.said();
-  Arguments words = resume("stopped", 1);
-  words.back() = long_run()[1];
-  TrainProgram again(words, log("again"));
+  TrainProgram again(resume("stopped"), log("again"));
   EXPECT_EQ(again.wait(), 0) << again.said();
 }
 

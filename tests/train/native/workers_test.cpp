@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "small_training.h"
+#include "support/expect_near.h"
 #include "support/thread_transport.h"
 
 namespace marrow::testing {
@@ -127,15 +128,6 @@ Trained train_part(const Case& about, distributed::Communicator* communicator) {
   trained.losses = evaluation.losses;
   trained.state = executor->state();
   return trained;
-}
-
-void expect_near(const Weights& found, const Weights& wanted, double tolerance) {
-  ASSERT_EQ(found.size(), wanted.size());
-  for (const auto& [name, tensor] : wanted) {
-    if (tensor.dtype() != DType::kFloat32) continue;
-    for (size_t i = 0; i < tensor.values().size(); ++i)
-      ASSERT_NEAR(found.at(name).values()[i], tensor.values()[i], tolerance) << name << " " << i;
-  }
 }
 
 // Each number of workers gives what one gives, and the same bytes on all of them.

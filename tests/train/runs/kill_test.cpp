@@ -5,16 +5,13 @@
 #include <sstream>
 #include <thread>
 
-#include "train/runs/train_program.h"
-#include "train/tiny_run.h"
+#include "train/runs/program_run.h"
 
 namespace marrow::train {
 namespace {
 
-using testing::TinyRun;
 using testing::TrainProgram;
 namespace fs = std::filesystem;
-using Arguments = std::vector<std::string>;
 
 // results.csv without the column of the clock.
 std::string results(const fs::path& run) {
@@ -27,22 +24,8 @@ std::string results(const fs::path& run) {
   return kept;
 }
 
-class KilledRun : public ::testing::Test {
+class KilledRun : public testing::ProgramRun {
  protected:
-  Arguments begin(TrainOptions options, const std::string& name) {
-    options.name = name;
-    options.exist_ok = true;  // the folder is there before, to be watched
-    fs::create_directories(tiny_.run(name) / "weights");
-    write_file_atomically(tiny_.folder / (name + ".yaml"), to_yaml(options));
-    return {"--cfg", (tiny_.folder / (name + ".yaml")).string()};
-  }
-  Arguments resume(const std::string& name, const Arguments& more = {}) const {
-    Arguments arguments = {"--resume", tiny_.run(name).string()};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
-  }
-  fs::path log() const { return tiny_.folder / "log"; }
-
   void expect_equal(const std::string& a, const std::string& b) const {
     EXPECT_EQ(results(tiny_.run(a)), results(tiny_.run(b)));
     for (const char* file : {"best", "last"})
@@ -72,8 +55,6 @@ class KilledRun : public ::testing::Test {
       }
     }
   }
-
-  TinyRun tiny_;
 };
 
 TEST_F(KilledRun, EndsWithTheSameBytes) {

@@ -7,6 +7,7 @@
 #include "marrow/train/make_task.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/start_model.h"
+#include "support/expect_near.h"
 #include "support/message_of.h"
 #include "support/thread_transport.h"
 #include "train/runs/whole_runs.h"
@@ -43,12 +44,10 @@ void run_together(int workers, const TrainOptions& options) {
 
 template <class Project>
 void expect_near(const Project& project, const std::string& a, const std::string& b, double tolerance) {
-  const Weights wanted = model::load_trained(project.weights(a, "last")).weights;
-  for (const auto& [name, tensor] : model::load_trained(project.weights(b, "last")).weights) {
-    if (tensor.dtype() != DType::kFloat32) continue;
-    for (size_t i = 0; i < tensor.values().size(); ++i)
-      ASSERT_NEAR(tensor.values()[i], wanted.at(name).values()[i], tolerance) << name << " " << i;
-  }
+  const auto weights = [&](const std::string& name) {
+    return model::load_trained(project.weights(name, "last")).weights;
+  };
+  testing::expect_near(weights(b), weights(a), tolerance);
 }
 
 ResultsTable table_of(const fs::path& run) {
