@@ -87,8 +87,7 @@ void write_coco(Out& out, const std::optional<CocoOverlaps>& coco) {
   out.list(coco->entries);
   out.list(coco->truth_areas);
   out.list(coco->found_areas);
-  out.value(coco->ignored.size());
-  for (const bool ignored : coco->ignored) out.value(ignored);
+  out.list(coco->ignored);
 }
 
 std::optional<CocoOverlaps> read_coco(In& in) {
@@ -97,7 +96,7 @@ std::optional<CocoOverlaps> read_coco(In& in) {
   coco.entries = in.list<CocoOverlaps::Entry>();
   coco.truth_areas = in.list<double>();
   coco.found_areas = in.list<double>();
-  for (const bool ignored : in.list<bool>()) coco.ignored.push_back(ignored);
+  coco.ignored = in.list<bool>();
   return coco;
 }
 

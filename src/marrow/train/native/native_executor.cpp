@@ -242,10 +242,7 @@ class NativeExecutor final : public TrainingExecutor {
     std::vector<double> terms = run_loss(program, blank, place, 1, whole);
     std::ranges::fill(terms, 0);
     add_up(terms, batch);
-    if (all_finite(terms)) {
-      std::function<void(size_t)> reached = reducing(program, then);
-      program.backward_without_images(reached ? reached : [](size_t) {});
-    }
+    if (all_finite(terms)) program.backward_without_images(reducing(program, then));
     return terms;
   }
 

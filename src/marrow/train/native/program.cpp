@@ -213,7 +213,7 @@ void Program::clear_outputs() {
 void Program::backward_without_images(const std::function<void(size_t)>& reached) {
   for (size_t i = steps_.size(); i-- > 0;) {
     if (travels_back(*steps_[i])) norm_of(*steps_[i]).settle_gradient();
-    reached(i);
+    if (reached) reached(i);
   }
 }
 
