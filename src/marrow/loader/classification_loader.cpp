@@ -72,12 +72,12 @@ ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
 
 ClassificationLoader::~ClassificationLoader() = default;
 
-int64_t ClassificationLoader::whole_batch(int64_t number) const {
-  return std::min<int64_t>(options_.batch, static_cast<int64_t>(images_->size()) - number * options_.batch);
+BatchShare::Places ClassificationLoader::places(int64_t number) const {
+  return options_.share.places(static_cast<int64_t>(images_->size()), options_.batch, number);
 }
 
 int64_t ClassificationLoader::open(int64_t batch) {
-  const int64_t items = options_.share.count(whole_batch(batch % batches_per_epoch_));
+  const int64_t items = places(batch % batches_per_epoch_).count;
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.images = batch_tensor(items, {options_.size, options_.size}, images_->reading().samples);
   slot.index.assign(static_cast<size_t>(items), std::nullopt);
@@ -86,8 +86,8 @@ int64_t ClassificationLoader::open(int64_t batch) {
 
 void ClassificationLoader::run(int64_t batch, int64_t item) {
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
-  const int64_t epoch = batch / batches_per_epoch_, number = batch % batches_per_epoch_;
-  const int64_t position = number * options_.batch + options_.share.begin(whole_batch(number)) + item;
+  const int64_t epoch = batch / batches_per_epoch_;
+  const int64_t position = places(batch % batches_per_epoch_).first + item;
   size_t index = order_->at(epoch, static_cast<size_t>(position));
   image::Image square;
   if (options_.augment) {

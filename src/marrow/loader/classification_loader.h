@@ -67,7 +67,7 @@ class ClassificationLoader {
     std::vector<std::optional<size_t>> index;
   };
 
-  int64_t whole_batch(int64_t number) const;  // its images, of all workers
+  BatchShare::Places places(int64_t number) const;  // of the share of a batch
   int64_t open(int64_t batch);
   void run(int64_t batch, int64_t item);
   ClassificationBatch assemble(int64_t batch);

@@ -92,13 +92,13 @@ Size DetectionLoader::batch_size(int64_t number) const {
   return {images_->image_size(), images_->image_size()};
 }
 
-int64_t DetectionLoader::whole_batch(int64_t number) const {
-  return std::min<int64_t>(options_.batch, static_cast<int64_t>(order_->count()) - number * options_.batch);
+BatchShare::Places DetectionLoader::places(int64_t number) const {
+  return options_.share.places(static_cast<int64_t>(order_->count()), options_.batch, number);
 }
 
 int64_t DetectionLoader::open(int64_t batch) {
   const int64_t number = batch % batches_per_epoch_;
-  const int64_t items = options_.share.count(whole_batch(number));
+  const int64_t items = places(number).count;
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.size = batch_size(number);
   slot.images = batch_tensor(items, slot.size, images_->reading().samples);
@@ -149,8 +149,7 @@ void DetectionLoader::run(int64_t batch, int64_t item) {
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   Made& made = slot.made[static_cast<size_t>(item)];
   const int64_t epoch = batch / batches_per_epoch_, number = batch % batches_per_epoch_;
-  const auto position =
-      static_cast<size_t>(number * options_.batch + options_.share.begin(whole_batch(number)) + item);
+  const auto position = static_cast<size_t>(places(number).first + item);
   Sample sample;
   bool keep_bgr = false;
   if (options_.augment)

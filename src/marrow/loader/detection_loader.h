@@ -84,7 +84,7 @@ class DetectionLoader {
     std::vector<Made> made;
   };
 
-  int64_t whole_batch(int64_t number) const;  // its images, of all workers
+  BatchShare::Places places(int64_t number) const;  // of the share of a batch
   int64_t open(int64_t batch);
   void run(int64_t batch, int64_t item);
   Sample training_sample(int64_t epoch, size_t position, Size size, Made& made, bool& keep_bgr) const;

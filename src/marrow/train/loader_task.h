@@ -66,11 +66,11 @@ class LoaderTask : public Task {
 
   template <class LoaderBatch>
   TrainingPlace place_of(const LoaderBatch& batch) const {
-    return {seed_, batch.epoch, batch.number * options_.batch + share_.begin(whole_batch(batch.number))};
+    return {seed_, batch.epoch, share_.places(images_, options_.batch, batch.number).first};
   }
   // Images of a batch of training, of all workers.
   int64_t whole_batch(int64_t number) const {
-    return std::min<int64_t>(options_.batch, images_ - number * options_.batch);
+    return loader::BatchShare().places(images_, options_.batch, number).count;
   }
 
   const TrainOptions options_;
