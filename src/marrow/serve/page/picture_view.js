@@ -52,8 +52,16 @@ export class PictureView {
     context.setTransform(this.zoom, 0, 0, this.zoom, 0, 0);
     context.drawImage(this.bitmap, 0, 0);
     const scale = this.scale();
-    for (const box of this.boxes) if (box !== this.selected) this.drawBox(context, box, scale);
-    if (this.selected && this.boxes.includes(this.selected)) this.drawBox(context, this.selected, scale);
+    // Names lie on all boxes, and what is selected on all of it.
+    const names = this.placedNames(context, scale);
+    const isSelected = (one) => one.box === this.selected, others = names.filter((one) => !isSelected(one));
+    for (const {box} of others) this.drawBox(context, box, scale);
+    for (const name of others.reverse()) drawName(context, name, scale);
+    for (const name of names.filter(isSelected)) {
+      this.drawBox(context, name.box, scale);
+      drawName(context, name, scale);
+      if (this.handles) drawHandles(context, name.box, scale);
+    }
   }
 
   drawBox(context, box, scale) {
@@ -70,15 +78,6 @@ export class PictureView {
       context.fill(edges);
     }
     if (box.keypoints) this.drawKeypoints(context, box.keypoints, scale);
-    this.drawName(context, box, scale);
-    if (this.handles && box === this.selected) {
-      context.fillStyle = '#fff';
-      for (const [x, y] of handlePlaces(box.box)) {
-        context.fillRect(x - 5 * scale, y - 5 * scale, 10 * scale, 10 * scale);
-        context.lineWidth = scale;
-        context.strokeRect(x - 5 * scale, y - 5 * scale, 10 * scale, 10 * scale);
-      }
-    }
   }
 
   drawOutline(context, box) {
@@ -102,26 +101,66 @@ export class PictureView {
     }
     points.forEach((point, i) => {
       if (!isShown(point)) return;
-      context.fillStyle = colour(i);
-      context.beginPath();
-      context.arc(point[0], point[1], 3.5 * scale, 0, 2 * Math.PI);
-      context.fill();
+      const dot = (radius, style) => {
+        context.fillStyle = style;
+        context.beginPath();
+        context.arc(point[0], point[1], radius * scale, 0, 2 * Math.PI);
+        context.fill();
+      };
+      dot(5, '#fff');  // a rim, on ground of any colour
+      dot(3.5, colour(i));
     });
     context.restore();
   }
 
-  drawName(context, box, scale) {
-    const text = box.confidence === undefined ? box.name : `${box.name} ${box.confidence.toFixed(2)}`;
-    const size = 13 * scale;
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    const width = context.measureText(text).width + 8 * scale, height = 18 * scale;
-    const x = Math.max(0, Math.min(box.box[0], this.width - width));
-    const y = box.box[1] >= height ? box.box[1] - height : box.box[1];
-    context.fillStyle = colour(box.class);
-    context.fillRect(x, y, width, height);
-    context.fillStyle = '#fff';
-    context.fillText(text, x + 4 * scale, y + 13.5 * scale);
+  // {box, text, place} of each box; the first box, which is the surest, chooses its place first.
+  placedNames(context, scale) {
+    context.font = `600 ${13 * scale}px system-ui, sans-serif`;
+    const taken = [];
+    return this.boxes.map((box) => {
+      const text = box.confidence === undefined ? box.name : `${box.name} ${box.confidence.toFixed(2)}`;
+      const place = freePlace(this.placesOfName(box, context.measureText(text).width + 8 * scale, 18 * scale), taken);
+      taken.push(place);
+      return {box, text, place};
+    });
   }
+
+  // The best first, all in the picture: above the box, in it, below it. Of a turned box: at its highest corner, or at its lowest.
+  placesOfName(box, width, height) {
+    const corners = [...(box.corners || [])].sort((a, b) => a[1] - b[1]);
+    const around = box.corners ? [corners[0], corners.at(-1)].map(([x, y]) => [x, y, x, y]) : [box.box];
+    const within = (value, most) => Math.max(0, Math.min(value, most));
+    return around.flatMap(([x1, y1, x2, y2]) => [[x1, y1 - height], [x2 - width, y1 - height], [x1, y1], [x1, y2 - height], [x1, y2], [x2 - width, y2]])
+      .map(([x, y]) => ({x: within(x, this.width - width), y: within(y, this.height - height), width, height}));
+  }
+}
+
+function drawName(context, {box, text, place}, scale) {
+  context.fillStyle = colour(box.class);
+  context.fillRect(place.x, place.y, place.width, place.height);
+  context.fillStyle = '#fff';
+  context.fillText(text, place.x + 4 * scale, place.y + 13.5 * scale);
+}
+
+function drawHandles(context, box, scale) {
+  context.fillStyle = '#fff';
+  context.lineWidth = scale;
+  for (const [x, y] of handlePlaces(box.box)) {
+    context.fillRect(x - 5 * scale, y - 5 * scale, 10 * scale, 10 * scale);
+    context.strokeRect(x - 5 * scale, y - 5 * scale, 10 * scale, 10 * scale);
+  }
+}
+
+// The first that hides nothing of those that are taken, else the one that hides least.
+function freePlace(places, taken) {
+  const shared = (a, b, start, size) => Math.max(0, Math.min(a[start] + a[size], b[start] + b[size]) - Math.max(a[start], b[start]));
+  let best = places[0], least = Infinity;
+  for (const place of places) {
+    const hidden = taken.reduce((sum, other) => sum + shared(place, other, 'x', 'width') * shared(place, other, 'y', 'height'), 0);
+    if (hidden < least) [best, least] = [place, hidden];
+    if (hidden === 0) break;
+  }
+  return best;
 }
 
 function polygon(points) {
