@@ -9,23 +9,28 @@ import time
 CONNECTIONS = 64
 
 
-def latencies(port, path, body, rate, seconds, evenly, seed=1):
+def latencies(port, path, body, rate, seconds, evenly):
     """Milliseconds of each of `rate` requests a second; from when one should have been sent, so that waiting counts."""
     waiting, found, failures = queue.Queue(), [], []
 
     def work():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while (due := waiting.get()) is not None:
-            connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
-            answer = connection.getresponse()
-            answer.read()
-            (found if answer.status == 200 else failures).append((time.perf_counter() - due) * 1e3)
+            try:
+                connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
+                answer = connection.getresponse()
+                answer.read()
+                succeeded = answer.status == 200
+            except (OSError, http.client.HTTPException):
+                succeeded = False
+                connection.close()
+            (found if succeeded else failures).append((time.perf_counter() - due) * 1e3)
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
-    chance, due = random.Random(seed), time.perf_counter()
+    chance, due = random.Random(1), time.perf_counter()
     end = due + seconds
     while (due := due + (1 / rate if evenly else chance.expovariate(rate))) < end:
         time.sleep(max(0, due - time.perf_counter()))
