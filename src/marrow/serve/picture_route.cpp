@@ -101,7 +101,7 @@ std::string line_of(const Seen& seen, size_t i, std::span<Outputs>& outputs, con
     return detect::json_line(seen.encoded[i].file, seen.prepared[i].picture, found.detections,
                              network.class_names(), found.extras);
   }
-  const Tensor logits = outputs.front().front();
+  const Tensor& logits = outputs.front().front();
   outputs = outputs.subspan(1);
   return classification_line(seen.encoded[i], seen.prepared[i], logits, seen.options, network);
 }
