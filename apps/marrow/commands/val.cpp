@@ -22,6 +22,7 @@
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/evaluate/tile_validation.h"
 #include "marrow/evaluate/validation_plots.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/model/import.h"

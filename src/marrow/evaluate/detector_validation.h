@@ -15,7 +15,6 @@
 #include "marrow/evaluate/task_image.h"
 #include "marrow/evaluate/validation_times.h"
 #include "marrow/loader/detection_loader.h"
-#include "marrow/predict/detector.h"
 
 namespace marrow::evaluate {
 
@@ -55,33 +54,12 @@ using PredictBatch = std::function<BatchPredictions(const loader::DetectionBatch
 detect::NmsOptions suppression(const DetectorValidationOptions& options, const loader::ImageStore& store);
 
 // Takes every batch that the loader has left, an epoch of validation. With other workers `predict` gets
-// batches without images, too. `store` is the loader's. `keep_going`,
-// asked after each batch with the number done, may end it early; the report is of what was seen by then.
-// Throws Error{kShape} when predictions do not fit the names.
+// batches without images, too. `store` is the loader's. `keep_going`, asked after each batch with the number
+// done, may end it early; the report is of what was seen by then. Throws Error{kShape} when predictions do
+// not fit the names.
 DetectorValidation validate_detector(loader::DetectionLoader& loader, const loader::ImageStore& store,
                                      const DetectorValidationOptions& options, const PredictBatch& predict,
                                      cpu::ThreadPool& threads,
                                      const std::function<bool(int64_t batches_done)>& keep_going = {});
-
-// The same of images as they are, each by itself: for a detector that cuts them into tiles. `store` keeps
-// images' own size. Both definitions of mAP compare boxes in pixels of the image.
-using DetectImage = std::function<predict::DetectionResult(size_t index, const image::Image& image)>;
-DetectorValidation validate_whole_images(loader::ImageStore& store, const DetectorValidationOptions& options,
-                                         const DetectImage& detect,
-                                         const std::function<bool(int64_t images_done)>& keep_going = {});
-
-// As predict::Detector cuts images, fits tiles into its input and joins what is found in them.
-struct TiledInput {
-  TileOptions tiles;
-  int image_size = 640;  // a multiple of the stride
-  int stride = 32;       // that inputs are padded to
-  int batch = 16;        // tiles, of one image
-};
-// The same by a network that wants batches: those of an image are batches of their own, with the labels of
-// each tile as targets.
-DetectorValidation validate_tiles(loader::ImageStore& store, const TiledInput& input,
-                                  const DetectorValidationOptions& options, const PredictBatch& predict,
-                                  cpu::ThreadPool& threads,
-                                  const std::function<bool(int64_t images_done)>& keep_going = {});
 
 }  // namespace marrow::evaluate

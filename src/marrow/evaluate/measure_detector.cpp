@@ -2,9 +2,9 @@
 
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/class_match.h"
-#include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/evaluate/tile_validation.h"
 #include "marrow/train/recipe/train_options.h"
 
 namespace marrow::evaluate {

@@ -7,6 +7,7 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/evaluate/detector_validation.h"
+#include "marrow/evaluate/tile_validation.h"
 #include "marrow/loader/augment_options.h"
 #include "marrow/loss/options.h"
 #include "marrow/train/multi_scale.h"

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "marrow/data/dataset_split.h"
-#include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/evaluate/tile_validation.h"
 #include "marrow/image/encode.h"
 #include "marrow/train/start_model.h"
 #include "train/runs/whole_runs.h"

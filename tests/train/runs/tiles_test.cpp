@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
 #include "marrow/evaluate/measure_detector.h"
 #include "marrow/evaluate/open_split.h"
+#include "marrow/evaluate/tile_validation.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
 #include "marrow/train/make_task.h"
