@@ -40,53 +40,91 @@ void require_room_for_masks(const data::LabelledImage& image, const detect::NmsO
   const double pairs = static_cast<double>(image.labels.size()) * nms.max_detections;
   if (pixels + pairs * sizeof(float) > kMostBytes)
     throw Error(ErrorKind::kUsage, fmt::format("{}: the masks of its {} objects and crowds, {:.0f} million "
-                                               "pixels in all, do not fit into memory "
-                                               "together",
+                                               "pixels in all, do not fit into memory together",
                                                image.path.string(), masks, pixels / 1e6));
 }
 
-// Images of a task that finds more than boxes.
-std::vector<std::unique_ptr<TaskImage>> add_task_images(
-    const loader::DetectionBatch& batch, const BatchPredictions& predictions, const loader::ImageStore& store,
-    const DetectorValidationOptions& options, const detect::NmsOptions& nms, cpu::ThreadPool& threads,
-    const std::function<void(const ValidatedImage&)>& add) {
-  const auto count = static_cast<int64_t>(batch.origin.size());
-  std::vector<std::unique_ptr<TaskImage>> images(batch.origin.size());
-  std::vector<std::optional<CocoOverlaps>> coco(images.size());
-  std::vector<std::vector<std::string>> fields(images.size());
-  const bool masks = options.head.second() == SecondBlock::kMasks;
-  for (const loader::BatchImage& origin : batch.origin)
-    if (masks) require_room_for_masks(store.labels(origin.index), nms);
-  threads.parallel_for(count, [&](int64_t image, int) {
-    const auto i = static_cast<size_t>(image);
+// One batch of images that a network has seen.
+struct SeenBatch {
+  const loader::DetectionBatch& batch;
+  const BatchPredictions& predictions;
+  const loader::ImageStore& store;
+  const DetectorValidationOptions& options;
+  const detect::NmsOptions& nms;
+
+  const data::LabelledImage& labels(size_t i) const { return store.labels(batch.origin[i].index); }
+  // What is known of an image before it is compared with what was found.
+  ValidatedImage image(size_t i) const {
     const loader::BatchImage& origin = batch.origin[i];
-    images[i] = std::make_unique<TaskImage>(ImageOfBatch{.batch = batch,
-                                                         .predictions = predictions,
-                                                         .image = image,
-                                                         .labels = store.labels(origin.index),
-                                                         .ratio_pad = origin.ratio_pad(options.rules)},
-                                            options.head, nms);
-    coco[i] = images[i]->coco();
-    if (options.predictions) fields[i] = images[i]->fields();
-  });
-  for (size_t i = 0; i < images.size(); ++i) {
-    const loader::BatchImage& origin = batch.origin[i];
-    const data::LabelledImage& labels = store.labels(origin.index);
-    add({.file_name = labels.path.filename().string(),
-         .picture = origin.original,
-         .network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))},
-         .ratio_pad = origin.ratio_pad(options.rules),
-         .truth = images[i]->truth(),
-         .detections = images[i]->detections(),
-         .crowds = masks ? crowds_of(labels) : std::vector<CocoTruthBox>(),
-         .image_id = options.numbers.picture(labels.path),
-         .overlap = images[i]->overlap(),
-         .second_overlap = images[i]->second_overlap(),
-         .coco = std::move(coco[i]),
-         .fields = std::move(fields[i]),
-         .turned = images[i]->turned()});
+    ValidatedImage image;
+    image.file_name = labels(i).path.filename().string();
+    image.picture = origin.original;
+    image.network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
+    image.ratio_pad = origin.ratio_pad(options.rules);
+    image.image_id = options.numbers.picture(labels(i).path);
+    return image;
   }
-  return images;
+};
+
+// In each image of a batch.
+struct Found {
+  std::vector<std::vector<detect::InputDetection>> detections;
+  ExtrasOfImage extras = {};
+};
+using AddImage = std::function<void(const ValidatedImage&)>;
+
+Found add_boxes(const SeenBatch& seen, cpu::ThreadPool& threads, const AddImage& add) {
+  Found found = {found_in(seen.predictions.decoded, seen.nms, threads)};
+  const auto truth = truth_of(seen.batch);
+  for (size_t i = 0; i < truth.size(); ++i) {
+    ValidatedImage image = seen.image(i);
+    image.truth = truth[i];
+    image.detections = found.detections[i];
+    image.coco_truth = coco_truth(seen.labels(i));
+    add(image);
+  }
+  return found;
+}
+
+// Images of a task that finds more than boxes.
+Found add_task_images(const SeenBatch& seen, cpu::ThreadPool& threads, const AddImage& add) {
+  const DetectorValidationOptions& options = seen.options;
+  const size_t count = seen.batch.origin.size();
+  const auto images = std::make_shared<std::vector<std::unique_ptr<TaskImage>>>(count);
+  std::vector<std::optional<CocoOverlaps>> coco(count);
+  std::vector<std::vector<std::string>> fields(count);
+  const bool masks = options.head.second() == SecondBlock::kMasks;
+  for (size_t i = 0; i < count && masks; ++i) require_room_for_masks(seen.labels(i), seen.nms);
+  threads.parallel_for(static_cast<int64_t>(count), [&](int64_t number, int) {
+    const auto i = static_cast<size_t>(number);
+    auto& image = (*images)[i];
+    image =
+        std::make_unique<TaskImage>(ImageOfBatch{.batch = seen.batch,
+                                                 .predictions = seen.predictions,
+                                                 .image = number,
+                                                 .labels = seen.labels(i),
+                                                 .ratio_pad = seen.batch.origin[i].ratio_pad(options.rules)},
+                                    options.head, seen.nms);
+    coco[i] = image->coco();
+    if (options.predictions) fields[i] = image->fields();
+  });
+  Found found;
+  for (size_t i = 0; i < count; ++i) {
+    const TaskImage& task_image = *(*images)[i];
+    ValidatedImage image = seen.image(i);
+    image.truth = task_image.truth();
+    image.detections = task_image.detections();
+    if (masks) image.crowds = crowds_of(seen.labels(i));
+    image.overlap = task_image.overlap();
+    image.second_overlap = task_image.second_overlap();
+    image.coco = std::move(coco[i]);
+    image.fields = std::move(fields[i]);
+    image.turned = task_image.turned();
+    add(image);
+    found.detections.push_back(task_image.detections());
+  }
+  found.extras = [images](size_t image, size_t first) { return (*images)[image]->drawn(first); };
+  return found;
 }
 
 }  // namespace
@@ -119,13 +157,6 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
                                                .second = options.head.second(),
                                                .turned = options.head.turned()});
   std::string sent;  // of this worker
-  int64_t number = 0;
-  const auto add = [&](const ValidatedImage& image) {
-    if (options.gather)
-      append_image(sent, number, image);
-    else
-      validator.add(image);
-  };
   ValidationTimes total;
   int64_t images = 0, batches = 0;
   while (true) {
@@ -134,40 +165,21 @@ DetectorValidation validate_detector(loader::DetectionLoader& loader, const load
     total.preprocess += clock.lap_milliseconds();
     if (!batch) break;
     const size_t count = batch->origin.size();
-    number = batch->number;
     if (count == 0 && options.gather) predict(*batch);
     if (count > 0) {
       const BatchPredictions predictions = predict(*batch);
       total.inference += clock.lap_milliseconds();
       require_predictions(predictions.decoded, count, classes, options.head.decode.extra_channels);
-      if (options.head.decode.extra != DetectExtra::kNone) {
-        const auto found = add_task_images(*batch, predictions, store, options, nms, threads, add);
-        total.postprocess += clock.lap_milliseconds();
-        std::vector<std::vector<detect::InputDetection>> detections;
-        for (const auto& image : found) detections.push_back(image->detections());
-        const auto extras = [&](size_t image, size_t first) { return found[image]->drawn(first); };
-        if (options.show) options.show(*batch, detections, extras);
-        images += static_cast<int64_t>(count);
-        if (keep_going && !keep_going(++batches)) break;
-        continue;
-      }
-      const auto detections = found_in(predictions.decoded, nms, threads);
-      const auto truth = truth_of(*batch);
-      const Size network = {static_cast<int>(batch->images.dim(3)), static_cast<int>(batch->images.dim(2))};
-      for (size_t i = 0; i < count; ++i) {
-        const loader::BatchImage& origin = batch->origin[i];
-        const data::LabelledImage& labels = store.labels(origin.index);
-        add({.file_name = labels.path.filename().string(),
-             .picture = origin.original,
-             .network = network,
-             .ratio_pad = origin.ratio_pad(options.rules),
-             .truth = truth[i],
-             .detections = detections[i],
-             .coco_truth = coco_truth(labels),
-             .image_id = options.numbers.picture(labels.path)});
-      }
+      const bool is_boxes = options.head.decode.extra == DetectExtra::kNone;
+      const Found found = (is_boxes ? add_boxes : add_task_images)(
+          {*batch, predictions, store, options, nms}, threads, [&](const ValidatedImage& image) {
+            if (options.gather)
+              append_image(sent, batch->number, image);
+            else
+              validator.add(image);
+          });
       total.postprocess += clock.lap_milliseconds();
-      if (options.show) options.show(*batch, detections, {});
+      if (options.show) options.show(*batch, found.detections, found.extras);
       images += static_cast<int64_t>(count);
     }
     if (keep_going && !keep_going(++batches)) break;
