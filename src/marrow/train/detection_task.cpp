@@ -185,8 +185,11 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
   const evaluate::AveragePrecision& ap = found.report.ultralytics;
   validation.result.metrics = {ap.precision(), ap.recall(), ap.map50(), ap.map50_95()};
   validation.result.fitness = evaluate::metric_named(ap, options_.best_metric);
+  std::string of_second;
   if (found.report.block != evaluate::SecondBlock::kNone) {
     const evaluate::AveragePrecision& second = found.report.second;
+    of_second = fmt::format(" of boxes, mAP50({0}) {1:.4g}, mAP50-95({0}) {2:.4g}",
+                            evaluate::block_letter(found.report.block), second.map50(), second.map50_95());
     for (const double metric : {second.precision(), second.recall(), second.map50(), second.map50_95()})
       validation.result.metrics.push_back(metric);
     if (options_.best_metric == "fitness") validation.result.fitness = found.report.fitness();
@@ -194,8 +197,8 @@ Task::Validation DetectionTask::validate(TrainingExecutor& executor, bool last,
   for (double& sum : loss_sums) sum /= static_cast<double>(std::max<int64_t>(batches, 1));
   validation.result.losses = loss_sums;
   validation.summary = fmt::format(
-      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g} (Ultralytics {}) on {}, {}",
-      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(), options_.rules,
+      "{:>11}  precision {:.4g}, recall {:.4g}, mAP50 {:.4g}, mAP50-95 {:.4g}{} (Ultralytics {}) on {}, {}",
+      "validation", ap.precision(), ap.recall(), ap.map50(), ap.map50_95(), of_second, options_.rules,
       counted(found.report.images, "image"), counted(found.report.instances, "object"));
   validation.report =
       evaluate::report_text(found.report, options_.verbose) + "\n" + evaluate::speed_line(found.times);

@@ -51,7 +51,13 @@ TEST_P(Tasks, LearnWhatIsDrawn) {
     options.nbs = 4;
     options.lr0 = 0.02;
     options.epochs = 8;
+    ::testing::internal::CaptureStderr();
     EXPECT_EQ(run_training(options), RunOutcome::kFinished);
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    for (const std::string letter : {"M", "P"}) {
+      const bool is_measured = task == (letter == "M" ? marrow::Task::kSegment : marrow::Task::kPose);
+      EXPECT_EQ(said.find(" of boxes, mAP50(" + letter + ") ") != std::string::npos, is_measured) << said;
+    }
     const std::vector<std::string> rows = tiny.results(rules);
     ASSERT_EQ(rows.size(), 9u);
     const std::string wanted = std::string(rules) == "8.4" ? losses : older;
