@@ -20,6 +20,7 @@
 #include "marrow/data/dataset_split.h"
 #include "marrow/data/tools/write_dataset.h"
 #include "marrow/image/decode.h"
+#include "marrow/outline/clipped.h"
 #include "marrow/outline/raster.h"
 
 namespace marrow {
@@ -63,26 +64,6 @@ Contour ellipse_in(const Box<ImagePixels, double>& box) {
   return contour;
 }
 
-// The convex hull, by Andrew's monotone chain (1979).
-Contour hull_of(Contour points) {
-  std::ranges::sort(points, {}, [](const auto& p) { return std::pair(p.x, p.y); });
-  const auto turns_right = [](const auto& a, const auto& b, const auto& c) {
-    return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x) <= 0;
-  };
-  Contour hull;
-  for (const bool upper : {false, true}) {
-    const size_t first = hull.size();
-    for (const auto& point : points) {
-      while (hull.size() >= first + 2 && turns_right(hull[hull.size() - 2], hull.back(), point))
-        hull.pop_back();
-      hull.push_back(point);
-    }
-    hull.pop_back();
-    if (!upper) std::ranges::reverse(points);
-  }
-  return hull;
-}
-
 // Empty where the rule finds no cell.
 Contour cell_in(const image::Image& image, const Box<ImagePixels, double>& box) {
   const auto clamp = [](double value, int limit) {
@@ -119,7 +100,7 @@ Contour cell_in(const image::Image& image, const Box<ImagePixels, double>& box) 
                        cell.mask.size.height >= kLeastSide * box.height() &&
                        static_cast<double>(most) >= kLeastArea * ellipse;
   if (!is_cell) return {};
-  Contour hull = hull_of(std::move(largest));
+  Contour hull = outline::convex_hull(largest);
   for (Point<ImagePixels>& point : hull) point = {point.x + 0.5F, point.y + 0.5F};  // middles of pixels
   return hull;
 }
