@@ -1,13 +1,17 @@
 // Marrow's side of bench/peers/compare.py: a resident process that loads a network, runs it when told, and
 // shows its outputs. Reads lines on stdin, answers each with one line on stdout:
 //
-//   make MODEL BACKBONE FILE       a checkpoint of random weights; BACKBONE "-": the model's own
-//   quantize FILE INPUT SIZE INT8  that checkpoint with every layer that can in int8, its ranges from an
-//   image load FILE HEIGHT WIDTH THREADS PRECISION INPUT
-//                                  INPUT: the float32 values of (1, 3, HEIGHT, WIDTH)
-//   run N                          runs it so often and answers with the times in ms
-//   output FILE                    writes the last run's outputs as float32, one after the other, and answers
-//                                  with the number of values of each
+//   make MODEL BACKBONE FILE
+//       a checkpoint of random weights; BACKBONE "-": the model's own
+//   quantize FILE INPUT SIZE INT8
+//       that checkpoint with every layer that can in int8, its ranges from an image
+//   load FILE HEIGHT WIDTH THREADS PRECISION INPUT
+//       INPUT: the float32 values of (1, 3, HEIGHT, WIDTH)
+//   run N
+//       runs it so often and answers with the times in ms
+//   output FILE
+//       writes the last run's outputs as float32, one after the other, and answers with the number of values
+//       of each
 //
 // An answer that begins with "error" says why not.
 #include <fmt/format.h>
