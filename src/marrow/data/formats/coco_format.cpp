@@ -96,7 +96,10 @@ ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::spa
     if (rules.task == Task::kPose && !is_pose && !object.crowd) continue;
     PixelObject pixels = {class_id, object.box.corner_form(), object.crowd, object.difficult};
     CocoOutline outline;
-    if (rules.task != Task::kPose) outline = outline_of(object, stated_size);
+    // A crowd's is kept only where the task has outlines; it is nearly always a mask, which takes time to
+    // trace.
+    if (rules.task != Task::kPose && (!object.crowd || has_outlines(rules.task)))
+      outline = outline_of(object, stated_size);
     if (!object.crowd && !outline.points.empty() && has_outlines(rules.task) && object.box.width > 0 &&
         object.box.height > 0)
       pixels.box = bounds_of_pairs(outline.points);
