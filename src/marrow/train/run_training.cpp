@@ -38,8 +38,8 @@ constexpr const char* kBest = "best.safetensors";
 class RunSetup {
  public:
   RunSetup(TrainOptions options, const ChooseBackend& choose_backend) : options(std::move(options)) {
-    require_data(this->options);
     backend = choose_backend(this->options);
+    require_data(this->options);
     // A resumed run may be started in another folder.
     this->options.data = fs::absolute(this->options.data).lexically_normal().string();
     dataset = data::read_dataset(this->options.data);
