@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "marrow/base/error.h"
 #include "marrow/train/native/native_executor.h"
+#include "support/mpirun.h"
 #include "support/program_files.h"
 #include "training/run_train.h"
 
@@ -43,7 +44,7 @@ std::filesystem::path mpi_program() {
                   kMpiProgram, kMpiProgram));
 }
 
-[[noreturn]] void start_workers(const TrainFlags& flags, int workers) {
+int start_workers(const TrainFlags& flags, int workers) {
   check_train(flags);  // or each of them would say it
   const std::filesystem::path program = mpi_program();
   const auto starter = find_beside(kStarter);
@@ -52,19 +53,14 @@ std::filesystem::path mpi_program() {
         ErrorKind::kUnsupported,
         fmt::format("--nproc {}: there is no {}; Debian's package openmpi-bin has it", workers, kStarter));
   // The workers deal the cores out themselves, and may be more than those. When one is killed the others have
-  // some seconds to say so.
-  std::vector<std::string> words = {"-np",
-                                    std::to_string(workers),
-                                    "--oversubscribe",
-                                    "--bind-to",
-                                    "none",
-                                    "--mca",
-                                    "odls_base_sigkill_timeout",
-                                    "5"};
+  // some seconds to say so; what mpirun says to that is left out.
+  std::vector<std::string> words = {
+      "-np",   std::to_string(workers),     "--quiet", "--oversubscribe", "--bind-to", "none",
+      "--mca", "odls_base_sigkill_timeout", "5"};
   if (geteuid() == 0) words.push_back("--allow-run-as-root");
   words.push_back(program.string());
   for (const std::string& word : flags.words()) words.push_back(word);
-  become_program(*starter, words);
+  return run_mpirun(*starter, words);
 }
 
 [[noreturn]] void become_torch(const TrainFlags& flags, const std::string& device) {
@@ -89,7 +85,7 @@ void declare_train(Command& command) {
   declare_train_flags(command, *flags);
   command.action([flags] {
     if (is_one_of_several()) become_program(mpi_program(), flags->words());
-    if (const int workers = flags->options().nproc; workers > 1) start_workers(*flags, workers);
+    if (const int workers = flags->options().nproc; workers > 1) return start_workers(*flags, workers);
     return run_train(*flags, [&flags](const train::TrainOptions& options) {
       if (!options.device.empty() && options.device != "cpu") become_torch(*flags, options.device);
       return train::native_backend(options);

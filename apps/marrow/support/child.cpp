@@ -16,9 +16,6 @@
 namespace marrow::cli {
 namespace {
 
-constexpr int kCannotStart = 127;
-constexpr int kSignal = 128;
-
 int open_output(const std::filesystem::path& path) {
   if (path.empty()) return -1;
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -29,6 +26,11 @@ int open_output(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+int exit_code(int wait_status) {
+  constexpr int kSignal = 128;
+  return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : kSignal + WTERMSIG(wait_status);
+}
 
 Child::Child(const std::vector<std::string>& arguments, const ChildOutput& output)
     : Child("/proc/self/exe", arguments, output) {}
@@ -86,7 +88,7 @@ std::optional<int> Child::collect(bool wait) {
   while (ended < 0 && errno == EINTR);
   if (ended == 0) return {};
   std::signal(SIGINT, SIG_DFL);
-  code_ = ended < 0 ? kCannotStart : WIFEXITED(status) ? WEXITSTATUS(status) : kSignal + WTERMSIG(status);
+  code_ = ended < 0 ? kCannotStart : exit_code(status);
   return code_;
 }
 

@@ -15,6 +15,12 @@ struct ChildOutput {
   int socket = -1;                 // for its stdin and stdout instead; the caller closes it
 };
 
+// The exit code of a child, or 128 + the signal that ended it, from what waitpid() said of it.
+int exit_code(int wait_status);
+
+// What a child ends with that could not become the program.
+inline constexpr int kCannotStart = 127;
+
 // Ctrl-C goes to the child alone, which knows how to stop; it is told to stop when this process ends before
 // it.
 class Child {

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -35,15 +36,20 @@ class MpiRun : public testing::ProgramRun {
     return begin(options, name, more);
   }
 
-  // The process of a worker that this mpirun started; 0: not yet.
-  static pid_t worker(pid_t starter, int rank) {
+  static std::vector<pid_t> children(pid_t parent) {
+    std::ifstream file(fmt::format("/proc/{0}/task/{0}/children", parent));
+    return {std::istream_iterator<pid_t>(file), {}};
+  }
+
+  // The process of a worker of this run, whose mpirun started it; 0: not yet.
+  static pid_t worker(const TrainProgram& program, int rank) {
     const std::string wanted = fmt::format("OMPI_COMM_WORLD_RANK={}", rank);
-    std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", starter));
-    for (pid_t child = 0; children >> child;) {
-      std::ifstream environment(fmt::format("/proc/{}/environ", child));
-      for (std::string entry; std::getline(environment, entry, '\0');)
-        if (entry == wanted) return child;
-    }
+    for (const pid_t mpirun : children(program.process()))
+      for (const pid_t child : children(mpirun)) {
+        std::ifstream environment(fmt::format("/proc/{}/environ", child));
+        for (std::string entry; std::getline(environment, entry, '\0');)
+          if (entry == wanted) return child;
+      }
     return 0;
   }
 
@@ -94,7 +100,7 @@ TEST_F(MpiRun, AKilledWorkerIsNamedAndTheRunGoesOn) {
   ASSERT_EQ(one.wait(), 0) << one.said();
   TrainProgram program(arguments("killed", 2, {"--save-period", "1", "--dist-timeout", "20"}), log("killed"));
   await_epoch(program, "killed", 0);
-  const pid_t victim = worker(program.process(), 1);
+  const pid_t victim = worker(program, 1);
   ASSERT_GT(victim, 0);
   kill(victim, SIGKILL);
   EXPECT_NE(program.wait(), 0);
@@ -112,7 +118,7 @@ TEST_F(MpiRun, AKilledWorkerIsNamedAndTheRunGoesOn) {
 TEST_F(MpiRun, TheFirstWorkerMayBeKilledToo) {
   TrainProgram program(arguments("killed", 2, long_run()), log("killed"));
   await_epoch(program, "killed", 0);
-  kill(worker(program.process(), 0), SIGKILL);
+  kill(worker(program, 0), SIGKILL);
   EXPECT_NE(program.wait(), 0);
   EXPECT_TRUE(contains(program.said(), "rank 0 of 2 (host ")) << program.said();
   EXPECT_NO_THROW(model::load_trained(tiny_.weights("killed", "last")));
@@ -123,7 +129,7 @@ TEST_F(MpiRun, AWorkerThatStandsStillIsNamed) {
   more.insert(more.end(), {"--dist-timeout", "2"});
   TrainProgram program(arguments("silent", 2, more), log("silent"));
   await_epoch(program, "silent", 0);
-  kill(worker(program.process(), 1), SIGSTOP);
+  kill(worker(program, 1), SIGSTOP);
   const Stopwatch clock;
   EXPECT_NE(program.wait(), 0);
   EXPECT_LT(clock.seconds(), 30);
@@ -148,11 +154,39 @@ TEST_F(MpiRun, AFileThatTheFirstCannotWriteEndsAllWithItsReason) {
 TEST_F(MpiRun, ASignalToAnyEndsAllWithACheckpoint) {
   TrainProgram program(arguments("stopped", 2, long_run()), log("stopped"));
   await_epoch(program, "stopped", 0);
-  kill(worker(program.process(), 1), SIGTERM);
+  kill(worker(program, 1), SIGTERM);
   EXPECT_NE(program.wait(), 0);
   EXPECT_TRUE(contains(program.said(), "goes on")) << program.said();
   TrainProgram again(resume("stopped"), log("again"));
   EXPECT_EQ(again.wait(), 0) << again.said();
+}
+
+// Ctrl-C reaches the program alone, which passes it on at once.
+TEST_F(MpiRun, ASignalToTheProgramEndsAllWithACheckpoint) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string name = fmt::format("signal{}", signal);
+    TrainProgram program(arguments(name, 2, long_run()), log(name));
+    await_epoch(program, name, 0);
+    const Stopwatch clock;
+    EXPECT_NE(program.kill(signal), 0);
+    EXPECT_LT(clock.seconds(), 4) << program.said();  // mpirun by itself waits five seconds before it says so
+    EXPECT_TRUE(contains(program.said(), "goes on")) << program.said();
+    EXPECT_FALSE(contains(program.said(), "mpirun")) << program.said();
+    EXPECT_NO_THROW(model::load_trained(tiny_.weights(name, "last")));
+  }
+}
+
+TEST_F(MpiRun, AKilledProgramLeavesNoWorkers) {
+  TrainProgram program(arguments("orphans", 2, long_run()), log("orphans"));
+  await_epoch(program, "orphans", 0);
+  const pid_t worker_of_it = worker(program, 1);
+  ASSERT_GT(worker_of_it, 0);
+  program.kill(SIGKILL);
+  const Stopwatch clock;
+  while (::kill(worker_of_it, 0) == 0) {
+    ASSERT_LT(clock.seconds(), 20);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 TEST_F(MpiRun, WhatIsWrongFromTheStartIsSaidOnce) {
