@@ -32,10 +32,10 @@ WORKERS = [8, 32, 128, 512, 1024]
 GIGABITS = [1, 10, 25, 100]
 
 
-def efficiency(step, size, workers, gigabits):
+def efficiency(step, size, workers, gigabits, latency=LATENCY):
     share = 2 * (workers - 1) / workers
     buckets = -(-size // BUCKET)
-    rounds = 2 * (LATENCY + (workers - 1) * MESSAGE)
+    rounds = 2 * (latency + (workers - 1) * MESSAGE)
     gradient = share * 8 * size / (gigabits * 1e9) + buckets * rounds
     last = gradient / buckets
     return step / (step + max(gradient - HIDDEN * step, last))
