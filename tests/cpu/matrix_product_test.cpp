@@ -62,8 +62,8 @@ TEST(MatrixProduct, ObeysTheEnvironment) {
 }
 
 TEST(MatrixProduct, EveryLevelHasATileOfItsOwn) {
-  std::vector<AddTile> tiles;
-  for (const SimdLevel level : available_simd_levels()) tiles.push_back(add_tile_of(level));
+  std::vector<decltype(MatrixTile::add)> tiles;
+  for (const SimdLevel level : available_simd_levels()) tiles.push_back(matrix_tile_of(level).add);
   EXPECT_EQ(std::ranges::count(tiles, nullptr), 0);
   std::ranges::sort(tiles);
   EXPECT_EQ(std::ranges::adjacent_find(tiles), tiles.end());

@@ -13,27 +13,26 @@ namespace {
 // twentieth of the multiplications' time. A column tile, kDepth deep, stays in the first-level cache while
 // all row tiles, which stay in the second, pass it.
 constexpr int64_t kTaskRows = 128 * kTileRows;
-constexpr int64_t kTaskColumns = 64 * kTileColumns;
+constexpr int64_t kTaskColumns = 768;  // whole tiles of any level
 constexpr int64_t kDepth = 128;
 
 constexpr int64_t tiles(int64_t size, int64_t tile) {
   return (size + tile - 1) / tile;
 }
 
-// A part of a matrix, `wide` x `deep`, as strips of kWidth side by side: (strip, deep, kWidth), the last one
-// filled up with zeros.
-template <int64_t kWidth>
+// A part of a matrix, `wide` x `deep`, as strips of a tile's width side by side: (strip, deep, tile), the
+// last one filled up with zeros.
 void pack(const float* from, int64_t wide, int64_t wide_stride, int64_t deep, int64_t deep_stride,
-          double* to) {
-  for (int64_t first = 0; first < wide; first += kWidth) {
-    const int64_t count = std::min(kWidth, wide - first);
+          int64_t tile, double* to) {
+  for (int64_t first = 0; first < wide; first += tile) {
+    const int64_t count = std::min(tile, wide - first);
     const float* line = from + first * wide_stride;
-    for (int64_t k = 0; k < deep; ++k, to += kWidth, line += deep_stride) {
-      if (count == kWidth) {
-        for (int64_t i = 0; i < kWidth; ++i) to[i] = line[i * wide_stride];
-        continue;
-      }
-      for (int64_t i = 0; i < kWidth; ++i) to[i] = i < count ? line[i * wide_stride] : 0;
+    for (int64_t k = 0; k < deep; ++k, to += tile, line += deep_stride) {
+      if (wide_stride == 1)
+        std::copy_n(line, count, to);
+      else
+        for (int64_t i = 0; i < count; ++i) to[i] = line[i * wide_stride];
+      std::fill_n(to + count, tile - count, 0.0);
     }
   }
 }
@@ -43,13 +42,13 @@ struct Scratch {
   std::vector<double> left = std::vector<double>(kTaskRows * kDepth);
   std::vector<double> right = std::vector<double>(kTaskColumns * kDepth);
   std::vector<double> sums =
-      std::vector<double>(kTaskRows * kTaskColumns);  // (row tile, column tile, kTileRows, kTileColumns)
+      std::vector<double>(kTaskRows * kTaskColumns);  // (row tile, column tile, row, column)
 };
 
 }  // namespace
 
 Tensor matrix_product(const Tensor& a, const Tensor& b, int threads) {
-  const AddTile add = add_tile_of(choose_simd_level());
+  const MatrixTile tile = matrix_tile_of(choose_simd_level());
   const int64_t rows = a.dim(0), depth = a.dim(1), columns = b.dim(1);
   Tensor result({rows, columns});
   const float* left = a.values().data();
@@ -64,25 +63,25 @@ Tensor matrix_product(const Tensor& a, const Tensor& b, int threads) {
     const int64_t row = task / across * kTaskRows, column = task % across * kTaskColumns;
     const int64_t task_rows = std::min(kTaskRows, rows - row);
     const int64_t task_columns = std::min(kTaskColumns, columns - column);
-    const int64_t row_tiles = tiles(task_rows, kTileRows), column_tiles = tiles(task_columns, kTileColumns);
+    const int64_t row_tiles = tiles(task_rows, kTileRows), column_tiles = tiles(task_columns, tile.columns);
     Scratch& s = scratch[static_cast<size_t>(thread)];
     const auto tile_sums = [&](int64_t r, int64_t c) {
-      return s.sums.data() + (r * column_tiles + c) * kTileRows * kTileColumns;
+      return s.sums.data() + (r * column_tiles + c) * kTileRows * tile.columns;
     };
     std::ranges::fill(s.sums, 0.0);
     for (int64_t first = 0; first < depth; first += kDepth) {
       const int64_t deep = std::min(kDepth, depth - first);
-      pack<kTileRows>(left + row * depth + first, task_rows, depth, deep, 1, s.left.data());
-      pack<kTileColumns>(right + first * columns + column, task_columns, 1, deep, columns, s.right.data());
+      pack(left + row * depth + first, task_rows, depth, deep, 1, kTileRows, s.left.data());
+      pack(right + first * columns + column, task_columns, 1, deep, columns, tile.columns, s.right.data());
       for (int64_t c = 0; c < column_tiles; ++c)
         for (int64_t r = 0; r < row_tiles; ++r)
-          add(s.left.data() + r * deep * kTileRows, s.right.data() + c * deep * kTileColumns, deep,
-              tile_sums(r, c));
+          tile.add(s.left.data() + r * deep * kTileRows, s.right.data() + c * deep * tile.columns, deep,
+                   tile_sums(r, c));
     }
     for (int64_t r = 0; r < task_rows; ++r)
       for (int64_t c = 0; c < task_columns; ++c)
         out[(row + r) * columns + column + c] = static_cast<float>(
-            tile_sums(r / kTileRows, c / kTileColumns)[r % kTileRows * kTileColumns + c % kTileColumns]);
+            tile_sums(r / kTileRows, c / tile.columns)[r % kTileRows * tile.columns + c % tile.columns]);
   });
   return result;
 }

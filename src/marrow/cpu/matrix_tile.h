@@ -8,14 +8,16 @@
 
 namespace marrow::cpu {
 
-// Sums that stay in registers together: with four lanes nine of them, three numbers of the left factor and
-// four of the right one fit the 16 registers that AVX2 has.
+// Sums that stay in registers together: three numbers of the left factor, and of the right one three vectors
+// with AVX2 and AVX-512, six with fewer lanes.
 constexpr int64_t kTileRows = 3;
-constexpr int64_t kTileColumns = 12;
 
-// sums[r][c] += sum over k of a[k][r] * b[k][c], with a (depth, kTileRows), b (depth, kTileColumns) and sums
-// (kTileRows, kTileColumns).
-using AddTile = void (*)(const double* a, const double* b, int64_t depth, double* sums);
-AddTile add_tile_of(SimdLevel level);
+struct MatrixTile {
+  int64_t columns = 0;
+  // sums[r][c] += sum over k of a[k][r] * b[k][c], with a (depth, kTileRows), b (depth, columns) and sums
+  // (kTileRows, columns).
+  void (*add)(const double* a, const double* b, int64_t depth, double* sums) = nullptr;
+};
+MatrixTile matrix_tile_of(SimdLevel level);
 
 }  // namespace marrow::cpu
