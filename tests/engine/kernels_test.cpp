@@ -229,6 +229,29 @@ TEST(Kernels, PixelsArePackedAndAdded) {
     }
 }
 
+TEST(Kernels, WinogradTransformsWeightsOfAnyOutputs) {
+  constexpr int kInputs = 3, kMostClasses = 36;
+  Random random(1, "weights");
+  for (const Kernels* kernels : vector_kernels())
+    for (size_t form = 0; form < kernels->winograd.size(); ++form)
+      for (const int blocks : {1, 2}) {
+        const int count = blocks * kernels->lanes;
+        const std::vector<float> weights = normals(random, int64_t{count} * kInputs * 9);
+        std::vector<const float*> begins;
+        for (int i = 0; i < count; ++i)  // some are missing, and some stand twice
+          begins.push_back(i % 5 == 4 ? nullptr : weights.data() + i / 2 * kInputs * 9);
+        const int64_t step = count + 3;
+        std::vector<float> wanted(static_cast<size_t>(kMostClasses * step), -7), found = wanted;
+        WinogradWeightArgs args{begins.data(), 2 * 9, count, wanted.data(), step};
+        kernels_of(cpu::SimdLevel::kPlain).winograd[form].weights(args);
+        args.dst = found.data();
+        kernels->winograd[form].weights(args);
+        for (size_t i = 0; i < wanted.size(); ++i)
+          ASSERT_NEAR(found[i], wanted[i], 1e-7 * (1 + std::abs(wanted[i])))
+              << cpu::simd_name(kernels->level) << ", form " << form << ", number " << i;
+      }
+}
+
 TEST(Kernels, BlocksBecomeRows) {
   for (const cpu::SimdLevel level : cpu::available_simd_levels()) {
     const Kernels& kernels = kernels_of(level);

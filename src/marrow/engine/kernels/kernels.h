@@ -173,9 +173,19 @@ struct WinogradOutputArgs {
   int rows;     // that lie inside the map, 1 to 4
   int columns;  // of all tiles
 };
+// The weights of so many output channels for one input channel, a multiple of a block: product class c of
+// them lies side by side at dst + c * dst_step. Computed in float64.
+struct WinogradWeightArgs {
+  const float* const* kernels;  // where those of each output channel begin; nullptr: zeros
+  int64_t offset;               // from there to the 3x3 of the input channel
+  int count;                    // of output channels
+  float* dst;
+  int64_t dst_step;
+};
 struct WinogradKernels {
   void (*input)(const WinogradInputArgs<float>& args) = nullptr;
   void (*output)(const WinogradOutputArgs& args) = nullptr;
+  void (*weights)(const WinogradWeightArgs& args) = nullptr;
 };
 
 // The distribution focal loss decode of one side of the box, for `count` anchors.

@@ -156,6 +156,20 @@ void winograd_output(const WinogradOutputArgs& args) {
       }
 }
 
+template <class Form>
+void winograd_weights(const WinogradWeightArgs& args) {
+  constexpr float kNone[9] = {};
+  for (int i = 0; i < args.count; ++i) {
+    const float* kernel = args.kernels[i];
+    const auto classes = winograd::transform_weights<Form>(kernel != nullptr ? kernel + args.offset : kNone);
+    float* dst = args.dst + i;
+    for (const double number : classes) {
+      *dst = static_cast<float>(number);
+      dst += args.dst_step;
+    }
+  }
+}
+
 void depthwise_row(const DepthwiseRowArgs& args) {
   for (int x = 0; x < args.out_width; ++x)
     for (int lane = 0; lane < kPlainLanes; ++lane) {
@@ -306,8 +320,10 @@ void add_plain_kernels(Kernels& kernels) {
   fill_tiles<3>(kernels, Pixels());
   fill_tiles<4>(kernels, Pixels());
   fill_unary(kernels, std::make_integer_sequence<int, kUnaryKinds>());
-  kernels.winograd = {{{winograd_input<winograd::Unit, float>, winograd_output<winograd::Unit>},
-                       {winograd_input<winograd::Strided, float>, winograd_output<winograd::Strided>}}};
+  kernels.winograd = {{{winograd_input<winograd::Unit, float>, winograd_output<winograd::Unit>,
+                        winograd_weights<winograd::Unit>},
+                       {winograd_input<winograd::Strided, float>, winograd_output<winograd::Strided>,
+                        winograd_weights<winograd::Strided>}}};
   kernels.winograd_bfloat16_input = winograd_input<winograd::Unit, uint16_t>;
   kernels.pack_pixels = pack_pixels;
   kernels.depthwise_row = depthwise_row;

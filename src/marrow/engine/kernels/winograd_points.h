@@ -76,33 +76,18 @@ struct Strided {
                                                   {0, 1, 0}};
 };
 
-// G g G^T of some kernels at once: g[3 * y + x][kernel], result[class][kernel].
-template <class Form, std::size_t kKernels>
-void transform_weights(const double (&g)[9][kKernels],
-                       double (&result)[Form::kClasses * Form::kClasses][kKernels]) {
-  double half[Form::kClasses][3][kKernels] = {};
-  for (int i = 0; i < Form::kClasses; ++i)
-    for (int x = 0; x < 3; ++x)
-      for (int y = 0; y < 3; ++y)
-        for (std::size_t k = 0; k < kKernels; ++k) half[i][x][k] += Form::kWeight[i][y] * g[3 * y + x][k];
-  for (int i = 0; i < Form::kClasses; ++i)
-    for (int j = 0; j < Form::kClasses; ++j) {
-      auto& sums = result[Form::kClasses * i + j];
-      for (std::size_t k = 0; k < kKernels; ++k) sums[k] = 0;
-      for (int x = 0; x < 3; ++x)
-        for (std::size_t k = 0; k < kKernels; ++k) sums[k] += half[i][x][k] * Form::kWeight[j][x];
-    }
-}
-
-// Of one kernel g[y][x], by class.
+// G g G^T of one kernel g[y][x], by class: i * kClasses + j with i down and j across.
 template <class Form>
 std::array<double, std::size_t{Form::kClasses} * Form::kClasses> transform_weights(const float* g) {
-  double kernel[9][1];
-  for (int tap = 0; tap < 9; ++tap) kernel[tap][0] = double{g[tap]};
-  double classes[Form::kClasses * Form::kClasses][1];
-  transform_weights<Form>(kernel, classes);
-  std::array<double, std::size_t{Form::kClasses} * Form::kClasses> result;
-  for (std::size_t c = 0; c < result.size(); ++c) result[c] = classes[c][0];
+  double half[Form::kClasses][3] = {};
+  for (int i = 0; i < Form::kClasses; ++i)
+    for (int x = 0; x < 3; ++x)
+      for (int y = 0; y < 3; ++y) half[i][x] += Form::kWeight[i][y] * double{g[3 * y + x]};
+  std::array<double, std::size_t{Form::kClasses}* Form::kClasses> result = {};
+  std::size_t at = 0;
+  for (int i = 0; i < Form::kClasses; ++i)
+    for (int j = 0; j < Form::kClasses; ++j, ++at)
+      for (int x = 0; x < 3; ++x) result[at] += half[i][x] * Form::kWeight[j][x];
   return result;
 }
 

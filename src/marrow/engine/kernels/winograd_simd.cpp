@@ -27,6 +27,9 @@ constexpr int kLanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
 using D = hn::ScalableTag<float>;
 using Halves = hn::Rebind<uint16_t, D>;
 using V = hn::Vec<D>;
+constexpr int kWideLanes = kLanes / 2;
+using WideTag = hn::ScalableTag<double>;
+using Wide = hn::Vec<WideTag>;
 
 HWY_INLINE V constant(double value) {
   return hn::Set(D(), static_cast<float>(value));
@@ -180,9 +183,55 @@ void winograd_output(const WinogradOutputArgs& args) {
   }
 }
 
+// G x of a column of three, each a vector of kernels.
+template <class Form>
+HWY_INLINE void transform_column(const Wide (&x)[3], Wide (&t)[Form::kClasses]) {
+  const WideTag wide;
+#pragma GCC unroll 6
+  for (int i = 0; i < Form::kClasses; ++i) {
+    t[i] = hn::Zero(wide);
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; ++j)
+      if (Form::kWeight[i][j] != 0) t[i] = hn::MulAdd(hn::Set(wide, Form::kWeight[i][j]), x[j], t[i]);
+  }
+}
+
+template <class Form>
+void winograd_weights(const WinogradWeightArgs& args) {
+  constexpr int kClasses = Form::kClasses;
+  const WideTag wide;
+  const hn::Rebind<float, WideTag> narrow;
+  HWY_ALIGN double kernels[9][kWideLanes];  // some side by side
+  for (int first = 0; first < args.count; first += kWideLanes) {
+    for (int i = 0; i < kWideLanes; ++i) {
+      const float* kernel = args.kernels[first + i];
+#pragma GCC unroll 9
+      for (int tap = 0; tap < 9; ++tap)
+        kernels[tap][i] = kernel != nullptr ? double{kernel[args.offset + tap]} : 0;
+    }
+    Wide half[3][kClasses];  // [x][class down]
+#pragma GCC unroll 3
+    for (int x = 0; x < 3; ++x)
+      transform_column<Form>(
+          {hn::Load(wide, kernels[x]), hn::Load(wide, kernels[3 + x]), hn::Load(wide, kernels[6 + x])},
+          half[x]);
+    float* dst = args.dst + first;
+#pragma GCC unroll 6
+    for (int i = 0; i < kClasses; ++i) {
+      Wide row[kClasses];
+      transform_column<Form>({half[0][i], half[1][i], half[2][i]}, row);
+#pragma GCC unroll 6
+      for (int j = 0; j < kClasses; ++j, dst += args.dst_step)
+        hn::StoreU(hn::DemoteTo(narrow, row[j]), narrow, dst);
+    }
+  }
+}
+
 void FillWinograd(Kernels& kernels) {
-  kernels.winograd = {{{winograd_input<UnitForm, float>, winograd_output<UnitForm>},
-                       {winograd_input<StridedForm, float>, winograd_output<StridedForm>}}};
+  kernels.winograd = {
+      {{winograd_input<UnitForm, float>, winograd_output<UnitForm>, winograd_weights<winograd::Unit>},
+       {winograd_input<StridedForm, float>, winograd_output<StridedForm>,
+        winograd_weights<winograd::Strided>}}};
   kernels.winograd_bfloat16_input = winograd_input<UnitForm, uint16_t>;
 }
 

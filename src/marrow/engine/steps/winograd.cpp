@@ -134,23 +134,21 @@ void Winograd<Form>::pack() {
 
 template <class Form>
 void Winograd<Form>::pack_group(size_t g) {
-  const int64_t width = groups_[g].width();
+  const OutputGroup& group = groups_[g];
   const int64_t inputs = conv_.src.channels;
-  float* packed = weights_.values().data() + weights_at_[g];
-  constexpr int64_t kTogether = 4;  // of which every width is a multiple
-  for (int64_t in = 0; in < inputs; ++in)
-    for (int64_t slot = 0; slot < width; slot += kTogether) {
-      double kernels[9][kTogether] = {};
-      double classes[kClasses][kTogether];
-      for (int64_t i = 0; i < kTogether; ++i)
-        if (const int64_t out = groups_[g].channel(slot + i); out < conv_.dst.channels)
-          for (int64_t tap = 0; tap < 9; ++tap)
-            kernels[tap][i] = conv_.weight[static_cast<size_t>((out * inputs + in) * 9 + tap)];
-      winograd::transform_weights<Form>(kernels, classes);
-      for (int64_t c = 0; c < kClasses; ++c)
-        for (int64_t i = 0; i < kTogether; ++i)
-          packed[c * class_floats_ + in * width + slot + i] = static_cast<float>(classes[c][i]);
-    }
+  std::vector<const float*> kernels(static_cast<size_t>(group.width()), nullptr);
+  for (size_t slot = 0; slot < kernels.size(); ++slot)
+    if (const int64_t out = group.channel(static_cast<int64_t>(slot)); out < conv_.dst.channels)
+      kernels[slot] = conv_.weight.data() + out * inputs * 9;
+  WinogradWeightArgs args{};
+  args.kernels = kernels.data();
+  args.count = static_cast<int>(kernels.size());
+  args.dst_step = class_floats_;
+  for (int64_t in = 0; in < inputs; ++in) {
+    args.offset = in * 9;
+    args.dst = weights_.values().data() + weights_at_[g] + in * group.width();
+    transforms_.weights(args);
+  }
 }
 
 template <class Form>
