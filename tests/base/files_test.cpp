@@ -1,8 +1,10 @@
 #include "marrow/base/files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -108,6 +110,32 @@ TEST_F(Files, FailedWriteLeavesTheOldFileAndNoTemporary) {
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(read_file(path, 100), "old");
   EXPECT_EQ(files_in_folder(), 1u);
+}
+
+// A killed process of the same number, in a container say, may have left them.
+TEST_F(Files, TakesAnotherNameWhereAHiddenOneIsTaken) {
+  for (int i = 0; i < 2000; ++i)
+    std::ofstream(folder_ / (".a." + std::to_string(::getpid()) + "-" + std::to_string(i) + ".tmp"));
+  write_file_atomically(folder_ / "a", "new");
+  EXPECT_EQ(read_file(folder_ / "a", 100), "new");
+}
+
+TEST_F(Files, AKilledWriteLeavesNothing) {
+  const int nameless = ::open(folder_.c_str(), O_WRONLY | O_TMPFILE, 0666);
+  if (nameless < 0) GTEST_SKIP() << folder_ << " lies on a file system without nameless files";
+  ::close(nameless);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit small{4096, 4096};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    std::signal(SIGXFSZ, SIG_DFL);  // which ends it in the middle of the file
+    write_file_atomically(folder_ / "a", std::string(100'000, 'x'));
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(files_in_folder(), 0u);
 }
 
 }  // namespace

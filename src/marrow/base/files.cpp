@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "marrow/base/error.h"
@@ -60,20 +61,70 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::
   }
 }
 
-// Removes the temporary file unless it was renamed into place.
-class TemporaryName {
+// A file beside `path` that takes its name when it is complete. Until then it has none, where the file system
+// can do that, so that a process that is killed leaves nothing; else a hidden one.
+class Draft {
  public:
-  explicit TemporaryName(std::filesystem::path path) : path_(std::move(path)) {}
-  ~TemporaryName() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+  explicit Draft(const std::filesystem::path& path)
+      : path_(path), folder_(path.has_parent_path() ? path.parent_path() : ".") {
+    int file = -1;
+    if (::access(kOpenFiles, X_OK) == 0)
+      file = ::open(folder_.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode);
+    if (file < 0)
+      file = with_free_name(
+          [](const char* name) { return ::open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode); });
+    if (file < 0) fail(path, "write", errno);
+    file_.emplace(file);
   }
-  TemporaryName(const TemporaryName&) = delete;
-  TemporaryName& operator=(const TemporaryName&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  void keep() { path_.clear(); }
+  ~Draft() {
+    if (!name_.empty()) ::unlink(name_.c_str());
+  }
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+
+  int file() const { return file_->get(); }
+
+  // Puts it into its place, for good.
+  void keep() {
+    if (::fsync(file()) != 0) fail(path_, "sync", errno);
+    // A name can be given, but not taken from another file: it is, in one step, by renaming.
+    const std::string open_file = fmt::format("{}/{}", kOpenFiles, file());
+    if (name_.empty() && with_free_name([&](const char* name) {
+                           return ::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+                         }) < 0)
+      fail(path_, "write", errno);
+    if (::close(file_->release()) != 0) fail(path_, "write", errno);
+    if (::rename(name_.c_str(), path_.c_str()) != 0) fail(path_, "rename into place", errno);
+    name_.clear();
+    // Makes the rename itself durable. Some network file systems refuse to sync a folder; the file is in
+    // place all the same.
+    Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.get() >= 0) ::fsync(folder.get());
+  }
 
  private:
-  std::filesystem::path path_;
+  static constexpr mode_t kMode = 0666;
+  static constexpr const char* kOpenFiles = "/proc/self/fd";
+
+  // The result of `make` for the first hidden name that is free; then the draft has it. A killed process may
+  // have left one, and one in another container may have the same number.
+  template <class Make>
+  int with_free_name(const Make& make) {
+    static std::atomic<unsigned> serial{0};
+    for (;;) {
+      std::filesystem::path name =
+          folder_ /
+          fmt::format(".{}.{}-{}.tmp", path_.filename().string().substr(0, 100), ::getpid(), serial++);
+      const int made = make(name.c_str());
+      if (made < 0 && errno == EEXIST) continue;
+      if (made >= 0) name_ = std::move(name);
+      return made;
+    }
+  }
+
+  const std::filesystem::path path_, folder_;
+  std::filesystem::path name_;
+  std::optional<Descriptor> file_;
 };
 
 }  // namespace
@@ -123,25 +174,9 @@ void write_file_atomically(const std::filesystem::path& path,
                            std::span<const std::span<const std::byte>> parts) {
   if (path.filename().empty() || std::filesystem::is_directory(path))
     throw Error(ErrorKind::kFile, fmt::format("{}: is a folder, expected a file name", path.string()));
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-
-  static std::atomic<unsigned> serial{0};
-  const std::filesystem::path temporary_path =
-      folder / fmt::format(".{}.{}-{}.tmp", path.filename().string().substr(0, 100), ::getpid(), serial++);
-  Descriptor file(::open(temporary_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (file.get() < 0) fail(path, "write", errno);
-  TemporaryName temporary(temporary_path);
-
-  for (const std::span<const std::byte> part : parts) write_all(file.get(), part, path);
-  if (::fsync(file.get()) != 0) fail(path, "sync", errno);
-  if (::close(file.release()) != 0) fail(path, "write", errno);
-  if (::rename(temporary.path().c_str(), path.c_str()) != 0) fail(path, "rename into place", errno);
-  temporary.keep();
-
-  // Makes the rename itself durable. Some network file systems refuse to sync a folder; the file is in place
-  // all the same.
-  Descriptor folder_file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder_file.get() >= 0) ::fsync(folder_file.get());
+  Draft draft(path);
+  for (const std::span<const std::byte> part : parts) write_all(draft.file(), part, path);
+  draft.keep();
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {

@@ -35,10 +35,11 @@ class MappedFile {
 // max_bytes.
 std::string read_file(const std::filesystem::path& path, size_t max_bytes);
 
-// Writes the parts, one after another, to a temporary name in the same folder, syncs it, renames it to `path`
-// and syncs the folder: at every moment `path` holds either the old content or the new. Throws Error{kFile}
-// (no such folder, no permission, disk full, ...); then the old content is still there and the temporary file
-// is gone. The folder must exist.
+// Writes the parts, one after another, to a file without a name in the same folder, syncs it, puts it in the
+// place of `path` and syncs the folder: at every moment `path` holds either the old content or the new.
+// Throws Error{kFile} (no such folder, no permission, disk full, ...); then the old content is still there
+// and nothing else. A process that is killed leaves nothing either, but a hidden file that ends in .tmp where
+// the file system knows no files without a name. The folder must exist.
 void write_file_atomically(const std::filesystem::path& path,
                            std::span<const std::span<const std::byte>> parts);
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
