@@ -9,6 +9,7 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/base/file_lock.h"
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
 #include "marrow/base/talk.h"
@@ -51,6 +52,11 @@ class RunSetup {
   distributed::Communicator* communicator() const { return backend.communicator; }
   // Files are the first worker's.
   bool writes() const { return communicator() == nullptr || communicator()->is_first(); }
+
+  // Two processes in one run would each go on with what the other wrote. Throws Error{kUsage} for the second.
+  void keep_to(const fs::path& folder) {
+    if (writes()) lock_.emplace(folder, "trains here; wait for its end, or give a run another --name");
+  }
 
   // The model is settled.
   RunOutcome train(model::Model model, TrainSnapshot start, const fs::path& folder) {
@@ -158,6 +164,8 @@ class RunSetup {
                       options.data));
     talk(fmt::format("{}: images or labels have changed since the run began", options.data));
   }
+
+  std::optional<FileLock> lock_;
 };
 
 // For a run that begins anew where it was killed before its first checkpoint.
@@ -291,6 +299,7 @@ RunOutcome run_training(const TrainOptions& options, const ChooseBackend& choose
   fs::path folder;
   if (setup.writes()) folder = make_run_folder(project, options.name, options.exist_ok);
   if (setup.communicator() != nullptr) folder = text_of_first(*setup.communicator(), folder.string());
+  setup.keep_to(folder);
   try {
     if (setup.writes())
       write_file_atomically(folder / kArguments,
@@ -312,6 +321,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
     require_data_of(run, options);
     talk(fmt::format("{}: no checkpoint yet; the run begins anew", folder.string()));
     RunSetup setup(options, choose_backend);
+    setup.keep_to(folder);
     model::TrainedModel model =
         start_model(options, setup.names, setup.dataset.reading, talk, keypoint_shape(setup.dataset));
     settle(setup.options, model.model, setup.dataset, talk);
@@ -348,6 +358,7 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
   talk(fmt::format("going on with {} at epoch {} of {}", folder.string(), checkpoint.snapshot.state.epoch + 1,
                    checkpoint.snapshot.state.epochs));
   RunSetup setup(checkpoint.options, choose_backend);
+  setup.keep_to(folder);
   if (setup.writes()) make_weights_folder(folder);
   setup.data_moved = checkpoint.options.data != data;
   settle(setup.options, checkpoint.model, setup.dataset, talk);

@@ -108,6 +108,7 @@ VideoWriter::VideoWriter(const fs::path& path, const WriteOptions& options)
   parts.frame->width = encoder.width;
   parts.frame->height = encoder.height;
   if (av_frame_get_buffer(parts.frame.get(), 0) < 0) throw std::bad_alloc();
+  lock_.emplace(unfinished_, "writes this video");
   if (const int code =
           avio_open(&parts.container->pb, ("file:" + unfinished_.string()).c_str(), AVIO_FLAG_WRITE);
       code < 0)

@@ -3,8 +3,10 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "marrow/base/file_lock.h"
 #include "marrow/geometry/size.h"
 #include "marrow/image/image.h"
 
@@ -22,7 +24,8 @@ struct WriteOptions {
 class VideoWriter {
  public:
   // Throws Error{kUnsupported} for a container or encoder that is not there, Error{kFile} where the file
-  // cannot be made, Error{kUsage} for a size below 2 or above 16384 a side.
+  // cannot be made, Error{kUsage} while another process writes it and for a size below 2 or above 16384 a
+  // side.
   VideoWriter(const std::filesystem::path& path, const WriteOptions& options);
   ~VideoWriter();  // without finish(): nothing is left
   VideoWriter(const VideoWriter&) = delete;
@@ -43,6 +46,7 @@ class VideoWriter {
   [[noreturn]] void fail(int code) const;
 
   std::filesystem::path path_, unfinished_;
+  std::optional<FileLock> lock_;  // of the unfinished one, whose name is the same in every process
   WriteOptions options_;
   std::unique_ptr<Parts> parts_;
   int64_t frames_ = 0, last_stamp_ = -1;
