@@ -238,6 +238,17 @@ TEST_F(LabelCache, AFolderThatCannotBeWrittenIsNoError) {
   ::unsetenv("XDG_CACHE_HOME");
 }
 
+// A folder stands for what a disk or a system without descriptors refuses for a while.
+TEST_F(LabelCache, NothingIsKeptOfAFileThatCannotBeRead) {
+  fs::remove(folder_ / "labels/train/a.txt");
+  fs::create_directories(folder_ / "labels/train/a.txt");
+  const SplitLabels labels = load();
+  EXPECT_EQ(labels.dropped, 1);
+  EXPECT_TRUE(has(labels.problems.at(0).text(), "a.txt: is a folder"));
+  EXPECT_EQ(labels.cache_note, "labels are not cached while files cannot be read");
+  EXPECT_FALSE(fs::exists(cache_));
+}
+
 TEST_F(LabelCache, UnusableImagesAreDroppedAndNamed) {
   write("images/train/d.png", "no image");
   write_picture("images/train/e.png", 5, 9, 30);

@@ -44,6 +44,10 @@ void keep(const CachePlaces& places, const CacheKey& key, const Scan& scan, std:
     note = "labels are not cached while images are missing";
     return;
   }
+  if (!scan.lasts) {
+    note = "labels are not cached while files cannot be read";
+    return;
+  }
   std::string reason;
   for (const fs::path& place : {places.beside, places.fallback}) {
     if (place.empty()) continue;

@@ -4,7 +4,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <mutex>
+#include <new>
 
 #include "marrow/base/error.h"
 #include "marrow/cpu/thread_pool.h"
@@ -18,6 +22,7 @@ using Severity = Problem::Severity;
 struct Outcome {
   ScannedImage picture;
   std::vector<Problem> problems;
+  bool lasts = true;
 };
 
 // The reader's messages begin with the file's name, which the place already states.
@@ -26,8 +31,9 @@ std::string without_place(const std::string& message, const std::string& place) 
 }
 
 // The size, when the image can be used.
-bool read_size(const std::filesystem::path& path, const std::string& name, LabelledImage& image,
-               std::vector<Problem>& problems) {
+bool read_size(const std::filesystem::path& path, const std::string& name, Outcome& outcome) {
+  LabelledImage& image = outcome.picture.image;
+  std::vector<Problem>& problems = outcome.problems;
   try {
     const Size size = image::read_image_size(path);
     image.width = size.width;
@@ -35,6 +41,7 @@ bool read_size(const std::filesystem::path& path, const std::string& name, Label
   } catch (const Error& error) {
     problems.push_back(
         {Severity::kError, Kind::kBrokenImage, name, without_place(error.what(), path.string())});
+    outcome.lasts = error.kind() != ErrorKind::kFile;
     return false;
   }
   if (std::min(image.width, image.height) >= kMinImageSide) return true;
@@ -47,9 +54,9 @@ bool read_size(const std::filesystem::path& path, const std::string& name, Label
 void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
   const ListedImage& listed = reader.pictures()[i];
   ScannedImage& picture = outcome.picture;
+  picture.image.path = listed.image;
   picture.annotation = listed.annotation;
   picture.annotation_stamp = stamp_of(listed.annotation);
-  picture.image.path = listed.image;
   if (listed.image.empty()) {
     outcome.problems.push_back({Severity::kError, Kind::kMissingImage, shown(listed.annotation),
                                 without_place(listed.missing, shown(listed.annotation))});
@@ -62,7 +69,7 @@ void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
     return;
   }
   LabelledImage& image = picture.image;
-  if (!read_size(listed.image, name, image, outcome.problems)) return;
+  if (!read_size(listed.image, name, outcome)) return;
   try {
     ParsedLabels parsed = reader.parse(i, {image.width, image.height});
     picture.usable = parsed.usable;
@@ -71,6 +78,7 @@ void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
   } catch (const Error& error) {
     outcome.problems.push_back({Severity::kError, Kind::kLabelSyntax, shown(listed.annotation),
                                 without_place(error.what(), listed.annotation.string())});
+    outcome.lasts = error.kind() != ErrorKind::kFile;
   }
 }
 
@@ -78,7 +86,12 @@ void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
 
 FileStamp stamp_of(const std::filesystem::path& path) {
   struct stat status {};
-  if (path.empty() || ::stat(path.c_str(), &status) != 0) return {};
+  if (path.empty()) return {};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return {};
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: cannot be looked at: {}", path.string(), std::strerror(errno)));
+  }
   constexpr int64_t kSecond = 1'000'000'000;
   return {static_cast<int64_t>(status.st_size), status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec};
 }
@@ -124,20 +137,29 @@ Scan scan_split(const SplitReader& reader, int threads, const Progress& progress
   std::vector<Outcome> outcomes(count);
   cpu::ThreadPool pool(threads);
   SharedProgress shared(progress, static_cast<int64_t>(count));
+  std::atomic<bool> has_memory = true;
   pool.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
     Outcome& outcome = outcomes[static_cast<size_t>(i)];
-    try {
-      scan_image(reader, static_cast<size_t>(i), outcome);
-    } catch (const std::exception& error) {  // out of memory, say: nothing may leave a thread
-      outcome.picture.usable = false;
-      outcome.problems.push_back(
-          {Severity::kError, Kind::kOther, shown(outcome.picture.image.path), error.what()});
+    try {  // nothing may leave a thread
+      try {
+        scan_image(reader, static_cast<size_t>(i), outcome);
+      } catch (const std::bad_alloc&) {
+        throw;
+      } catch (const std::exception& error) {
+        outcome.picture.usable = outcome.lasts = false;
+        outcome.problems.push_back(
+            {Severity::kError, Kind::kOther, shown(outcome.picture.image.path), error.what()});
+      }
+      shared.advance();
+    } catch (const std::bad_alloc&) {
+      has_memory = false;
     }
-    shared.advance();
   });
+  if (!has_memory) throw std::bad_alloc();  // not a word about the images
   Scan scan{{}, reader.problems()};
   scan.pictures.reserve(count);
   for (Outcome& outcome : outcomes) {
+    scan.lasts = scan.lasts && outcome.lasts;
     scan.pictures.push_back(std::move(outcome.picture));
     std::ranges::move(outcome.problems, std::back_inserter(scan.problems));
   }

@@ -16,6 +16,7 @@ struct FileStamp {
   int64_t modified_ns = 0;
   bool operator==(const FileStamp&) const = default;
 };
+// Throws Error{kFile} where it cannot be told.
 FileStamp stamp_of(const std::filesystem::path& path);
 
 struct ScannedImage {
@@ -29,6 +30,7 @@ struct ScannedImage {
 struct Scan {
   std::vector<ScannedImage> pictures;  // as reader.images()
   std::vector<Problem> problems;       // of the reader and of every image, in order
+  bool lasts = true;  // false: a file could not be read, which says nothing of the file; not in a cache
   bool operator==(const Scan&) const = default;
 };
 

@@ -2,9 +2,11 @@
 
 #include <map>
 
+#include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/data/split_reader.h"
+#include "marrow/data/split_scan.h"
 
 namespace marrow::data {
 namespace {
@@ -24,8 +26,7 @@ class YoloReader : public SplitReader {
 
   ParsedLabels parse(size_t i, Size) const override {
     const fs::path& path = pictures_[i].annotation;
-    std::error_code ignored;
-    if (!fs::exists(path, ignored)) return background(pictures_[i]);
+    if (stamp_of(path).bytes < 0) return background(pictures_[i]);
     const int of_rows = dataset_.classes() + (dataset_.ignore_class >= 0 ? 1 : 0);
     return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path),
                              {of_rows, dataset_.skeleton.shape, dataset_.ignore_class, dataset_.task});
@@ -52,6 +53,8 @@ class YoloReader : public SplitReader {
       if (suffix != ".txt" && to_lower(suffix) == ".txt")
         variants.emplace(entry->path().stem().string(), entry->path());
     }
+    if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+      throw Error(ErrorKind::kFile, fmt::format("{}: cannot be listed: {}", shown(folder), error.message()));
     return variants;
   }
 
