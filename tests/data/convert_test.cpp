@@ -114,6 +114,31 @@ TEST_F(Convert, ImagesAreCopiedOrLinked) {
   EXPECT_EQ(fs::read_symlink(folder_ / "soft/images/val/a.png"), original);
 }
 
+// Up to data.yaml, which comes last; one image has come half.
+TEST_F(Convert, GoesOnWhereItWasKilled) {
+  const fs::path original = folder_ / "in/images/val/a.png";
+  const std::string content = read_file(original, 1 << 20);
+  for (const auto how : {ImageTransfer::kCopy, ImageTransfer::kHardLink, ImageTransfer::kSymlink}) {
+    const std::string out = "killed" + std::to_string(static_cast<int>(how));
+    convert(folder_ / "in", out, DatasetFormat::kYolo, {.transfer = how});
+    fs::remove(folder_ / out / "data.yaml");
+    const fs::path image = folder_ / out / "images/val/a.png";
+    if (how == ImageTransfer::kCopy) fs::resize_file(image, content.size() / 2);
+    convert(folder_ / "in", out, DatasetFormat::kYolo, {.transfer = how});
+    EXPECT_EQ(read_file(image, 1 << 20), content);
+    // A picture of someone else's stays.
+    fs::remove(folder_ / out / "data.yaml");
+    fs::remove(image);
+    write(out + "/images/val/a.png", "mine");
+    EXPECT_NE(message_of([&] {
+                convert(folder_ / "in", out, DatasetFormat::kYolo, {.transfer = how});
+              }).find("a.png: cannot be written: File exists"),
+              std::string::npos);
+    EXPECT_EQ(read_file(image, 100), "mine");
+  }
+  EXPECT_EQ(read_file(original, 1 << 20), content);
+}
+
 TEST_F(Convert, CrowdAndDifficultStayMarked) {
   write("crowd/a.json", R"({"images": [{"id": 1, "file_name": "a.png"}], "annotations": [
     {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 10], "iscrowd": 1},

@@ -40,8 +40,20 @@ class UniqueNames {
   std::set<std::string> taken_;
 };
 
+// Whether `to` is what a conversion that was ended has left of this image: a link to it, or the beginning of
+// a copy. The image itself is none.
+bool is_left_over(const fs::path& from, const fs::path& to) {
+  if (!fs::exists(fs::symlink_status(to))) return false;
+  if (fs::canonical(to.parent_path()) / to.filename() == fs::canonical(from)) return false;
+  if (fs::equivalent(from, to)) return true;
+  const MappedFile image(from), part(to);
+  return part.bytes().size() <= image.bytes().size() &&
+         std::ranges::equal(part.bytes(), image.bytes().first(part.bytes().size()));
+}
+
 void transfer(const fs::path& from, const fs::path& to, ImageTransfer how) {
   std::error_code error;
+  if (is_left_over(from, to)) fs::remove(to);
   switch (how) {
     case ImageTransfer::kSymlink:
       fs::create_symlink(from, to, error);
