@@ -13,6 +13,9 @@ namespace {
 
 constexpr size_t kRiffHeader = 12;  // "RIFF", size, "WEBP"
 constexpr size_t kChunkHeader = 8;  // name, size
+// One colour costs no bits a pixel, so any size fits into forty bytes. A file of up to a kilobyte may hold
+// the 16 megapixels of such a picture, and others as many for each of their bytes.
+constexpr int64_t kMaxPixelsPerByte = 16384, kFreeBytes = 1024;
 
 const char* reason(VP8StatusCode status) {
   switch (status) {
@@ -62,6 +65,11 @@ StoredImage read_webp(Bytes bytes, const std::string& name) {
     throw Error(ErrorKind::kUnsupported, name + ": an animated WebP is not a kind of image that can be read");
   }
   check_size(name, kind, config.input.width, config.input.height);
+  if (int64_t{config.input.width} * config.input.height >
+      kMaxPixelsPerByte * std::max<int64_t>(static_cast<int64_t>(bytes.size()), kFreeBytes))
+    fail(name, kind,
+         fmt::format("{} bytes for {} x {} pixels, which is more than a picture has a byte", bytes.size(),
+                     config.input.width, config.input.height));
   StoredImage stored;
   stored.image = Image(config.input.width, config.input.height);
   config.output.colorspace = MODE_BGR;  // drops alpha
