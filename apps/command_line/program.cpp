@@ -47,10 +47,13 @@ int run(const Command& program, const std::vector<std::string>& words) {
 
 }  // namespace
 
-int run_program(const Command& program, int argc, char** argv) {
+int run_program(const std::string& name, const std::function<void(Command&)>& declare, int argc,
+                char** argv) {
   // A limit on file sizes is an error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
+    Command program(name);
+    declare(program);
     const int code = run(program, {argv + 1, argv + argc});
     if (output_written()) return code;
     complain(std::string("the output cannot be written: ") + std::strerror(errno));

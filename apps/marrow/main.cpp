@@ -7,7 +7,8 @@
 
 int main(int argc, char** argv) {
   marrow::keep_freed_memory();
-  marrow::cli::Command program("marrow");
-  marrow::cli::add_commands(program, {argv + 1, argv + argc});
-  return marrow::cli::run_program(program, argc, argv);
+  const auto declare = [&](marrow::cli::Command& program) {
+    marrow::cli::add_commands(program, {argv + 1, argv + argc});
+  };
+  return marrow::cli::run_program("marrow", declare, argc, argv);
 }

@@ -146,8 +146,9 @@ int serve_models(const ServeFlags& flags) {
 
 int main(int argc, char** argv) {
   marrow::cli::ServeFlags flags;
-  marrow::cli::Command command("marrow serve");
-  marrow::cli::declare_serve_flags(command, flags);
-  command.action([&flags] { return marrow::cli::serve_models(flags); });
-  return marrow::cli::run_program(command, argc, argv);
+  const auto declare = [&](marrow::cli::Command& command) {
+    marrow::cli::declare_serve_flags(command, flags);
+    command.action([&flags] { return marrow::cli::serve_models(flags); });
+  };
+  return marrow::cli::run_program("marrow serve", declare, argc, argv);
 }

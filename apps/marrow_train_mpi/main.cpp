@@ -81,8 +81,9 @@ int main(int argc, char** argv) {
   std::unique_ptr<Communicator>
       communicator;  // is the last to end: it takes the others with it after an error
   marrow::cli::TrainFlags flags;
-  marrow::cli::Command command("marrow train");
-  marrow::cli::declare_train_flags(command, flags);
-  command.action([&] { return train(flags, communicator); });
-  return marrow::cli::run_program(command, argc, argv);
+  const auto declare = [&](marrow::cli::Command& command) {
+    marrow::cli::declare_train_flags(command, flags);
+    command.action([&] { return train(flags, communicator); });
+  };
+  return marrow::cli::run_program("marrow train", declare, argc, argv);
 }

@@ -9,8 +9,9 @@
 
 int main(int argc, char** argv) {
   marrow::cli::TrainFlags flags;
-  marrow::cli::Command command("marrow train");
-  marrow::cli::declare_train_flags(command, flags);
-  command.action([&flags] { return marrow::cli::run_train(flags, marrow::train::torch_backend); });
-  return marrow::cli::run_program(command, argc, argv);
+  const auto declare = [&flags](marrow::cli::Command& command) {
+    marrow::cli::declare_train_flags(command, flags);
+    command.action([&flags] { return marrow::cli::run_train(flags, marrow::train::torch_backend); });
+  };
+  return marrow::cli::run_program("marrow train", declare, argc, argv);
 }

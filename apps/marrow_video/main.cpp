@@ -33,10 +33,11 @@ void declare_track_videos(Command& command) {
 
 int main(int argc, char** argv) {
   marrow::keep_freed_memory();
-  Command program("marrow");
-  program.summary("Find and follow objects in videos");
-  program.add("predict", declare_predict_videos);
-  program.add("track", declare_track_videos);
-  add_habits(program);
-  return run_program(program, argc, argv);
+  const auto declare = [](Command& program) {
+    program.summary("Find and follow objects in videos");
+    program.add("predict", declare_predict_videos);
+    program.add("track", declare_track_videos);
+    add_habits(program);
+  };
+  return run_program("marrow", declare, argc, argv);
 }
