@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <system_error>
 
@@ -93,6 +94,16 @@ class Draft {
   Draft& operator=(const Draft&) = delete;
 
   const fs::path& path() const { return path_; }
+  // Writes it; an error names the file that is wanted.
+  void write(const std::function<void(const fs::path&)>& write) const {
+    try {
+      write(path_);
+    } catch (const Error& error) {
+      std::string message = error.what();
+      if (message.starts_with(path_.string())) message.replace(0, path_.string().size(), wanted_.string());
+      throw Error(error.kind(), message);
+    }
+  }
   void keep() {
     std::error_code error;
     fs::rename(path_, wanted_, error);
@@ -139,7 +150,8 @@ void export_onnx(const Options& options, const model::TrainedModel& trained, con
   if (options.deploy) network = passes::deploy(network, {.threads = options.threads});
   const onnx::ExportOptions how = onnx_options(options, trained.model);
   Draft draft(output);
-  onnx::write_model(draft.path(), onnx::export_model(network, how));
+  const onnx::ModelProto exported = onnx::export_model(network, how);
+  draft.write([&](const fs::path& path) { onnx::write_model(path, exported); });
 
   // Readers that compute in float32 see the weights rounded, and nothing else.
   if (options.int8) network = onnx::with_int8_weights(network);
@@ -180,10 +192,12 @@ void export_state_dict(const Options& options, const model::TrainedModel& traine
                                                                  parameter.role != ParameterRole::kFixed)
       state.insert(*found);
   Draft draft(output);
-  if (options.format == "torch")
-    weights::write_torch_state_dict(draft.path(), state);
-  else
-    weights::write_safetensors(draft.path(), state, {{"format", "pt"}});
+  draft.write([&](const fs::path& path) {
+    if (options.format == "torch")
+      weights::write_torch_state_dict(path, state);
+    else
+      weights::write_safetensors(path, state, {{"format", "pt"}});
+  });
   const weights::Checkpoint read = weights::read_checkpoint(draft.path());
   for (const auto& [name, tensor] : state) {
     const auto back = read.state.find(name);
