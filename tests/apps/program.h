@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "marrow/base/stopwatch.h"
 #include "marrow/graph/graph.h"
 #include "marrow/model/checkpoint.h"
 #include "marrow/model/zoo.h"
@@ -31,6 +34,8 @@ struct ProgramResult {
   int code = -1;  // exit code; minus the signal that ended it
   std::string out;
   std::string err;
+  int64_t peak_bytes = 0;  // of memory
+  double seconds = 0;
 };
 
 struct ProgramOptions {
@@ -38,6 +43,8 @@ struct ProgramOptions {
   std::string stdout_to;  // a file instead of a capture
   std::string stderr_to;
   std::optional<unsigned> file_bytes_limit;  // RLIMIT_FSIZE; captures are pipes, which it spares
+  unsigned seconds = 0;                      // to live, then SIGALRM ends it; 0: as many as it takes
+  double killed_after = 0;                   // seconds, by SIGKILL; 0: never
 };
 
 inline std::string read_text(const fs::path& path) {
@@ -84,6 +91,7 @@ inline ProgramResult run_program(std::vector<std::string> arguments, const Progr
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   ProgramResult result;
+  const Stopwatch watch;
   Capture out(options.stdout_to, result.out);
   Capture err(options.stderr_to, result.err);
   const pid_t child = ::fork();
@@ -92,17 +100,28 @@ inline ProgramResult run_program(std::vector<std::string> arguments, const Progr
       const rlimit limit = {*options.file_bytes_limit, *options.file_bytes_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
     }
+    ::alarm(options.seconds);
     if (::dup2(out.write_end(), 1) < 0 || ::dup2(err.write_end(), 2) < 0 ||
         ::chdir(options.folder.c_str()) != 0)
       ::_exit(99);
     ::execv(argv[0], argv.data());
     ::_exit(99);
   }
+  std::thread killer;
+  if (options.killed_after > 0)
+    killer = std::thread([child, &options] {
+      std::this_thread::sleep_for(std::chrono::duration<double>(options.killed_after));
+      ::kill(child, SIGKILL);  // its number stays until it is waited for
+    });
   out.finish();
   err.finish();
+  if (killer.joinable()) killer.join();
   int status = 0;
-  ::waitpid(child, &status, 0);
+  rusage used = {};
+  ::wait4(child, &status, 0, &used);
   result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  result.peak_bytes = int64_t{used.ru_maxrss} << 10;
+  result.seconds = watch.seconds();
   return result;
 }
 

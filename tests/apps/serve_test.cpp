@@ -2,9 +2,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <thread>
-
 #include "apps/program.h"
+#include "apps/server_process.h"
 #include "command_line/parse.h"
 #include "serving/serve_flags.h"
 #include "support/http_client.h"
@@ -15,6 +14,7 @@ namespace {
 
 namespace testing = marrow::testing;
 using testing::http_request;
+using testing::ServerProcess;
 
 // What the options of `words` become once they were said again.
 ServeFlags said_again(const std::vector<std::string>& words) {
@@ -49,53 +49,6 @@ TEST(ServeCommand, TakesPairsWhereNoOptionHasTheName) {
   EXPECT_EQ(said_again({"street=m.pt"}).models, std::vector<std::string>{"street=m.pt"});
   EXPECT_EQ(said_again({"m.pt", "queue=3"}).queue, 3);
 }
-
-// A server in a process of its own, started as a user does it.
-class ServerProcess {
- public:
-  explicit ServerProcess(std::vector<std::string> words) {
-    words.insert(words.begin(), {MARROW_PROGRAM, "serve"});
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    process_ = ::fork();
-    if (process_ == 0) {
-      ::dup2(ends[1], 2);
-      ::execv(argv[0], argv.data());
-      ::_exit(99);
-    }
-    ::close(ends[1]);
-    errors_ = ends[0];
-  }
-  ~ServerProcess() { ::close(errors_); }
-
-  // What it says until `wanted`.
-  std::string said_until(const std::string& wanted) {
-    char byte;
-    while (said_.find(wanted) == std::string::npos && ::read(errors_, &byte, 1) == 1) said_ += byte;
-    return said_;
-  }
-  uint16_t port() {
-    const std::string before = "listening on 127.0.0.1 port ";
-    said_until("ready, on port");
-    const size_t at = said_.find(before);
-    EXPECT_NE(at, std::string::npos) << said_;
-    return at == std::string::npos ? 0 : static_cast<uint16_t>(std::stoi(said_.substr(at + before.size())));
-  }
-  void signal(int number) { ::kill(process_, number); }
-  int exit_code() {
-    int status = 0;
-    ::waitpid(process_, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-
- private:
-  pid_t process_ = -1;
-  int errors_ = -1;
-  std::string said_;
-};
 
 TEST(ServeCommand, ServesUntilItIsTold) {
   testing::TemporaryFolder folder;

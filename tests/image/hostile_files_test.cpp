@@ -9,6 +9,8 @@
 #include "marrow/base/error.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
+#include "support/expect_says.h"
+#include "support/message_of.h"
 
 namespace marrow::image {
 namespace {
@@ -192,6 +194,19 @@ TEST(HostileFiles, HugeClaimsAreRefused) {
   std::string large = text(kLosslessWebp);
   large.replace(21, 4, "\xff\xff\xff\x0f");  // 16384 x 16384
   expect_refused(large, "WebP");
+}
+
+// Lossless WebP keeps a picture of one colour without a bit a pixel: both of these are whole.
+TEST(HostileFiles, AFewBytesOfWebPHoldNoMoreThanAPicture) {
+  const auto of_one_colour = [](uint32_t side) {
+    const std::string content = "\x2f" + little((side - 1) | ((side - 1) << 14) | (1u << 28), 4) +
+                                std::string("\x88\x88\x08\0\0\0\0\0\0\0\0", 11);
+    const std::string body = "WEBPVP8L" + little(content.size(), 4) + content;
+    return "RIFF" + little(body.size(), 4) + body;
+  };
+  EXPECT_EQ(decode(of_one_colour(2000)).image.width(), 2000);
+  EXPECT_SAYS(testing::message_of([&] { decode(of_one_colour(14'000)); }),
+              "36 bytes for 14000 x 14000 pixels");
 }
 
 TEST(Bmp, ReadsEveryDepth) {

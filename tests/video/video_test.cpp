@@ -117,6 +117,17 @@ TEST_F(Video, KeepsTimesThatAreNotRegular) {
   EXPECT_GT(frames[3].seconds, frames[2].seconds);
 }
 
+TEST_F(Video, IsWrittenByOneAtATime) {
+  VideoWriter writer(folder_ / "a.mp4", {.size = {64, 48}});
+  for (int i = 0; i < 5; ++i) writer.write(numbered(i));
+  EXPECT_SAYS(message_of([&] {
+                VideoWriter(folder_ / "a.mp4", {.size = {64, 48}});
+              }),
+              "another process writes this video");
+  writer.finish();
+  EXPECT_EQ(read(folder_ / "a.mp4").size(), 5u);
+}
+
 TEST_F(Video, TakesEveryNthFrameAndKeepsTheirNumbers) {
   const auto frames = read(write("a.mp4"), {.stride = 7});
   ASSERT_EQ(frames.size(), 5u);
