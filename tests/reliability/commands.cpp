@@ -126,7 +126,7 @@ std::vector<TriedCommand> tried_commands(const fs::path& folder) {
       {"data check",
        {"data", "check", "data/data.yaml", "--threads", "1", "--project", folder.string(), "--name",
         "checked", "--exist-ok"},
-       {{"checked/check.json"}}},
+       {{.path = "checked/check.json", .has_stages = true}}},  // a report of what fails, too
       {"data convert",
        {"data", "convert", "data/data.yaml", "copy", "--to", "voc", "--threads", "1"},
        of_conversion,
@@ -155,6 +155,7 @@ std::string fault_of(const fs::path& file) {
   try {
     const std::string suffix = file.extension().string(), text = read_text(file);
     if (suffix == ".safetensors") weights::read_safetensors(file);
+    if (suffix == ".json" && !nlohmann::json::accept(text)) return "no JSON";
     if (suffix == ".csv") return fault_of_table(text);
     if (file.filename().string().starts_with("tuning-")) return fault_of_choices(text);
     if (suffix == ".marrow-cache") return fault_of_cache(text);

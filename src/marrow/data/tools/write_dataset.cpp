@@ -69,7 +69,8 @@ void transfer(const fs::path& from, const fs::path& to, ImageTransfer how) {
       break;
   }
   if (error)
-    throw Error(ErrorKind::kFile, fmt::format("{}: cannot be written: {}", shown(to), error.message()));
+    throw Error(ErrorKind::kFile,
+                fmt::format("{}: cannot be written from {}: {}", shown(to), shown(from), error.message()));
 }
 
 void transfer_all(const std::vector<NamedImage>& pictures, const fs::path& folder,
