@@ -15,7 +15,7 @@ constexpr size_t kRiffHeader = 12;  // "RIFF", size, "WEBP"
 constexpr size_t kChunkHeader = 8;  // name, size
 // One colour costs no bits a pixel, so any size fits into forty bytes. A file of up to a kilobyte may hold
 // the 16 megapixels of such a picture, and others as many for each of their bytes.
-constexpr int64_t kMaxPixelsPerByte = 16384, kFreeBytes = 1024;
+constexpr int64_t kWebpPixelsPerByte = 16384, kFreeWebpBytes = 1024;
 
 const char* reason(VP8StatusCode status) {
   switch (status) {
@@ -66,7 +66,7 @@ StoredImage read_webp(Bytes bytes, const std::string& name) {
   }
   check_size(name, kind, config.input.width, config.input.height);
   if (int64_t{config.input.width} * config.input.height >
-      kMaxPixelsPerByte * std::max<int64_t>(static_cast<int64_t>(bytes.size()), kFreeBytes))
+      kWebpPixelsPerByte * std::max<int64_t>(static_cast<int64_t>(bytes.size()), kFreeWebpBytes))
     fail(name, kind,
          fmt::format("{} bytes for {} x {} pixels, which is more than a picture has a byte", bytes.size(),
                      config.input.width, config.input.height));
