@@ -2,8 +2,6 @@
 // both. The search for others is `./run fuzz`.
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <random>
 
 #include "fuzz/target.h"
@@ -15,10 +13,7 @@ constexpr int kDamaged = 60;  // of each input
 
 std::vector<std::string> inputs_of(const Target& target) {
   std::vector<std::string> inputs = target.seeds();
-  for (const std::filesystem::path& kept : kept_inputs(target)) {
-    std::ifstream file(kept, std::ios::binary);
-    inputs.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  }
+  for (const std::filesystem::path& kept : kept_inputs(target)) inputs.push_back(content_of(kept));
   return inputs;
 }
 

@@ -1,5 +1,7 @@
 // What images show: rows, JSON, XML, and the file that remembers them.
+#include "fuzz/checksums.h"
 #include "fuzz/readers.h"
+#include "marrow/base/error.h"
 #include "marrow/data/formats/coco_format.h"
 #include "marrow/data/formats/dota_format.h"
 #include "marrow/data/formats/voc_format.h"
@@ -99,13 +101,20 @@ Seeds voc_seeds() {
 }
 
 void read_label_cache_file(Bytes bytes) {
-  const InputFile file(bytes);
-  data::read_label_cache(file.path(), fixed_key());
+  const std::string right = with_label_cache_checksum(bytes);
+  const InputFile file(std::as_bytes(std::span(right)));
+  const data::CacheRead cache = data::read_label_cache(file.path(), fixed_key());
+  if (!cache.scan) throw Error(ErrorKind::kFormat, cache.reason);
 }
 
 Seeds label_cache_seeds() {
   data::Scan scan;
   scan.pictures.resize(2);
+  scan.pictures[1].image.path = "images/a.jpg";
+  scan.pictures[1].image.width = 4;
+  scan.pictures[1].image.height = 3;
+  scan.pictures[1].image.labels = {{1, {0.5, 0.5, 0.2, 0.2}}};
+  scan.pictures[1].image.polygons.push_back({{0, 0}, {1, 0}, {1, 1}});
   scan.problems.push_back({data::Problem::Severity::kNote, data::Problem::Kind::kOther, "a.txt:1", "what"});
   return {written([&](const std::string& path) { data::write_label_cache(path, fixed_key(), scan); })};
 }

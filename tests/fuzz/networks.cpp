@@ -1,9 +1,13 @@
 // Weights and graphs: what other programs, and we, keep networks in.
 #include "fuzz/readers.h"
+#include "fuzz/small_model.h"
+#include "marrow/base/error.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/engine/compile/tuner.h"
 #include "marrow/graph/graph.h"
+#include "marrow/graph/passes/deploy.h"
 #include "marrow/model/checkpoint.h"
+#include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
 #include "marrow/model/onnx_model.h"
 #include "marrow/model/spec.h"
@@ -17,20 +21,30 @@
 namespace marrow::fuzz {
 namespace {
 
-constexpr size_t kLongestNetwork = 1 << 20;
+// As deployed, its second layer computing with bytes.
+model::TrainedModel small_int8_model() {
+  const model::TrainedModel small = small_model();
+  passes::GraphWithWeights deployed = passes::deploy({small.model.graph, small.weights});
+  int convolutions = 0;
+  for (Node& node : deployed.graph.nodes) {
+    if (!std::holds_alternative<Conv>(node.operation)) continue;
+    node.byte_scale = ByteScale{0.02f, 7};
+    node.int8 = ++convolutions == 2;
+  }
+  return {model::with_graph(small.model, std::move(deployed.graph)), std::move(deployed.weights)};
+}
 
-// A few kilobytes with everything in it.
+}  // namespace
+
 model::TrainedModel small_model() {
   const model::ModelSpec spec = model::parse_model_spec(
       "nc: 2\nnames: [cat, dog]\nbackbone: [[-1, 1, Conv, [4, 3, 8]], [-1, 1, Conv, [4, 3, 2]]]\nhead: [[[0, "
-      "1], 1, Detect, [nc]]]\n",
+      "1], 1, Detect, [nc, 2]]]\n",
       "small.yaml");
   model::Model model = model::build_model(spec, {});
   Weights weights = initialize(model.graph, 1);
   return {std::move(model), std::move(weights)};
 }
-
-}  // namespace
 
 void read_safetensors_file(Bytes bytes) {
   const InputFile file(bytes);
@@ -66,7 +80,38 @@ Seeds pickle_seeds() {
       .raw("\x89\x88\x87R(K\3"sv);
   paddle.text("<").raw("NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89\x43\4\1\1\1\1tbs"sv);
   seeds.push_back(paddle.stop());
+  testing::PickleWriter dict;
+  dict.proto().raw("}").text("w").tensor("0", 4, 0, {2, 2}, {2, 1}).raw("s");
+  seeds.push_back(testing::legacy_file(dict.stop(), {{"0", 4, testing::floats({1, 2, 3, 4})}}));
   return seeds;
+}
+
+// What stands in an archive, whose checksum would else keep all others out.
+void read_torch_pickle(Bytes bytes) {
+  const std::string archive = testing::torch_archive(
+      std::string(text_of(bytes)), {testing::floats({1, 2, 3, 4, 5, 6}), testing::floats({1, 2})});
+  const InputFile file(std::as_bytes(std::span(archive)));
+  weights::read_checkpoint(file.path());
+  try {
+    model::load_trained(file.path());
+  } catch (const Error&) {
+  }
+}
+
+Seeds torch_pickle_seeds() {
+  testing::PickleWriter state, model, numpy;
+  state.proto().raw("}(").text("model.0.conv.weight").tensor("0", 6, 0, {2, 3}, {3, 1});
+  state.text("model.0.bn.bias").tensor("1", 2, 0, {2}, {1}).raw("u");
+  // As checkpoints hold a whole network: objects in objects.
+  model.proto().raw("}").text("model").global("ultralytics.nn.tasks", "DetectionModel").raw(")\x81}(");
+  model.text("names").raw("}").integer(0).text("cat").raw("s");
+  model.text("yaml").raw("}").text("nc").integer(1).raw("s");
+  model.text("_parameters").raw("}").text("_modules").raw("}").text("0");
+  model.global("torch.nn.modules.conv", "Conv2d").raw(")\x81}(").text("_modules").raw("}");
+  model.text("_parameters").raw("}").text("weight").tensor("0", 6, 1, {2}, {2}).raw("subsubs");
+  numpy.proto(4).raw("}").text("a");
+  testing::numpy_array(numpy, {2}, "f4", testing::floats({1, 2})).raw("s");
+  return {state.stop(), model.stop(), numpy.stop()};
 }
 
 void read_model_checkpoint(Bytes bytes) {
@@ -76,9 +121,14 @@ void read_model_checkpoint(Bytes bytes) {
 }
 
 Seeds checkpoint_seeds() {
-  const model::TrainedModel small = small_model();
-  return {
-      written([&](const std::string& path) { model::save_checkpoint(path, small.model, small.weights); })};
+  Seeds seeds;
+  model::TrainedModel small = small_model();
+  small.model.thresholds = {0.25, 0.5};
+  small.model.tiles = {48, 0.5};
+  for (const model::TrainedModel& trained : {small, small_int8_model()})
+    seeds.push_back(written(
+        [&](const std::string& path) { model::save_checkpoint(path, trained.model, trained.weights); }));
+  return seeds;
 }
 
 void read_onnx(Bytes bytes) {

@@ -7,6 +7,9 @@ namespace marrow::fuzz {
 
 using Seeds = std::vector<std::string>;
 
+// Bytes; of what may be large the reading says enough.
+constexpr size_t kLongestNetwork = 1 << 20;
+
 // settings.cpp
 void read_model_yaml(Bytes bytes);
 Seeds model_yaml_seeds();
@@ -34,12 +37,30 @@ void read_safetensors_file(Bytes bytes);
 Seeds safetensors_seeds();
 void read_pickle(Bytes bytes);
 Seeds pickle_seeds();
+void read_torch_pickle(Bytes bytes);
+Seeds torch_pickle_seeds();
 void read_model_checkpoint(Bytes bytes);
 Seeds checkpoint_seeds();
 void read_onnx(Bytes bytes);
 Seeds onnx_seeds();
 void read_tuner_cache(Bytes bytes);
 Seeds tuner_cache_seeds();
+
+// runs.cpp
+void read_args_yaml(Bytes bytes);
+Seeds args_yaml_seeds();
+void read_results_table(Bytes bytes);
+Seeds results_table_seeds();
+void read_resumed_run(Bytes bytes);
+Seeds resumed_run_seeds();
+
+// lists.cpp
+void read_file_list(Bytes bytes);
+Seeds file_list_seeds();
+void read_class_names(Bytes bytes);
+Seeds class_name_seeds();
+void read_darknet_data(Bytes bytes);
+Seeds darknet_data_seeds();
 
 // images.cpp
 void read_image(Bytes bytes);
@@ -52,5 +73,13 @@ void read_multipart(Bytes bytes);
 Seeds multipart_seeds();
 void read_infer_request(Bytes bytes);
 Seeds infer_request_seeds();
+
+// service.cpp
+void read_service_request(Bytes bytes);
+Seeds service_request_seeds();
+
+// video/videos.cpp, where there are FFmpeg's libraries
+void read_video(Bytes bytes);
+Seeds video_seeds();
 
 }  // namespace marrow::fuzz

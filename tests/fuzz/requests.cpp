@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include "fuzz/readers.h"
+#include "fuzz/request.h"
 #include "marrow/serve/http/chunked.h"
 #include "marrow/serve/http/compression.h"
-#include "marrow/serve/http/framing.h"
 #include "marrow/serve/http/head.h"
 #include "marrow/serve/http/limits.h"
 #include "marrow/serve/http/multipart.h"
@@ -25,7 +25,7 @@ constexpr size_t kMostNumbers = 1 << 16;
 }  // namespace
 
 // A connection's bytes, which come in pieces.
-void read_http_request(Bytes bytes) {
+std::optional<Request> received_request(Bytes bytes) {
   const serve::HttpLimits& limits = small_limits();
   const std::string_view received = text_of(bytes);
   serve::HeadReader reader(limits);
@@ -33,25 +33,35 @@ void read_http_request(Bytes bytes) {
   for (size_t size = 1; size <= received.size() && !length; size = size * 2 + 1)
     length = reader.read(received.substr(0, size));
   if (!length) length = reader.read(received);
-  if (!length) return;
-  const serve::Head& head = reader.head();
-  serve::parse_target(head.target);
-  serve::loggable(head.target);
-  const serve::Framing framing = serve::framing_of(head, limits);
-  std::string body;
-  if (framing.chunked) {
+  if (!length) return {};
+  Request request{std::move(reader.head()), {}, {}};
+  request.framing = serve::framing_of(request.head, limits);
+  if (request.framing.chunked) {
     serve::ChunkReader chunks(limits);
     std::string_view rest = received.substr(*length);
     while (!chunks.done() && !rest.empty()) {
-      const size_t taken = chunks.read(rest.substr(0, 7), body);
+      const size_t taken = chunks.read(rest.substr(0, 7), request.body);
       if (taken == 0) break;
       rest.remove_prefix(taken);
     }
   } else {
-    body = received.substr(*length, framing.length.value_or(0));
+    request.body = received.substr(*length, request.framing.length.value_or(0));
   }
+  return request;
+}
+
+void read_http_request(Bytes bytes) {
+  std::optional<Request> request = received_request(bytes);
+  if (!request) return;
+  const serve::Head& head = request->head;
+  serve::loggable(head.target);
+  const serve::OriginRules rules = {.allowed_hosts = {"a"}, .allowed_origins = {"https://example.org"}};
+  if (serve::is_allowed_preflight(head, rules)) serve::preflight_response();
+  serve::cross_origin_fields(head, rules);
+  serve::check_origin(head, serve::parse_target(head.target), rules);
+  std::string body = std::move(request->body);
   const serve::Coding coding = serve::content_coding(head);
-  if (coding != serve::Coding::kIdentity) body = serve::unpack(body, coding, limits.body);
+  if (coding != serve::Coding::kIdentity) body = serve::unpack(body, coding, small_limits().body);
   if (const std::string* type = head.find("content-type"))
     if (const std::string boundary = serve::multipart_boundary(*type); !boundary.empty())
       serve::parse_multipart(body, boundary);
@@ -62,6 +72,8 @@ Seeds http_request_seeds() {
   return {
       "GET /v1/detect?conf=0.4&classes=a%20b HTTP/1.1\r\nHost: localhost:8080\r\nAccept: "
       "image/*;q=0.5\r\n\r\n",
+      "OPTIONS /v1/detect HTTP/1.1\r\nHost: a\r\nOrigin: https://example.org\r\n"
+      "Access-Control-Request-Method: POST\r\n\r\n",
       "POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nTrailer: "
       "a\r\n\r\n",

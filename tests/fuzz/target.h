@@ -54,15 +54,28 @@ class InputFile {
   int descriptor_;
 };
 
-// What a writer leaves: write(path) is called with a path of its own.
-template <class Write>
-std::string written(const Write& write);
-std::string with_temporary_file(void (*write)(const std::string& path, const void* what), const void* what);
+// A folder of its own, for readers that want a name; gone when it goes.
+class OwnFolder {
+ public:
+  OwnFolder();
+  ~OwnFolder();
+  OwnFolder(const OwnFolder&) = delete;
+  OwnFolder& operator=(const OwnFolder&) = delete;
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
+ private:
+  std::filesystem::path path_;
+};
+
+std::string content_of(const std::filesystem::path& file);
+void write_content(const std::filesystem::path& file, Bytes bytes);
+
+// What a writer leaves: write(path) is called with a path of that name.
 template <class Write>
-std::string written(const Write& write) {
-  return with_temporary_file(
-      [](const std::string& path, const void* what) { (*static_cast<const Write*>(what))(path); }, &write);
+std::string written(const Write& write, const char* name = "seed") {
+  const OwnFolder folder;
+  write((folder / name).string());
+  return content_of(folder / name);
 }
 
 }  // namespace marrow::fuzz

@@ -25,13 +25,24 @@ const std::vector<Target>& targets() {
       {"label_cache", read_label_cache_file, label_cache_seeds},
       {"safetensors", read_safetensors_file, safetensors_seeds},
       {"pickle", read_pickle, pickle_seeds},
+      {"torch_pickle", read_torch_pickle, torch_pickle_seeds},
       {"checkpoint", read_model_checkpoint, checkpoint_seeds},
       {"onnx", read_onnx, onnx_seeds},
       {"tuner_cache", read_tuner_cache, tuner_cache_seeds},
+      {"args_yaml", read_args_yaml, args_yaml_seeds},
+      {"results_csv", read_results_table, results_table_seeds},
+      {"resumed_run", read_resumed_run, resumed_run_seeds},
+      {"file_list", read_file_list, file_list_seeds},
+      {"class_names", read_class_names, class_name_seeds},
+      {"darknet_data", read_darknet_data, darknet_data_seeds},
       {"image", read_image, image_seeds},
       {"http_request", read_http_request, http_request_seeds},
       {"multipart", read_multipart, multipart_seeds},
       {"infer_request", read_infer_request, infer_request_seeds},
+      {"service", read_service_request, service_request_seeds},
+#ifdef MARROW_HAS_VIDEO
+      {"video", read_video, video_seeds},
+#endif
   };
   return all;
 }
@@ -78,15 +89,24 @@ std::string InputFile::path() const {
   return "/proc/self/fd/" + std::to_string(descriptor_);
 }
 
-std::string with_temporary_file(void (*write)(const std::string& path, const void* what), const void* what) {
-  char folder[] = "/tmp/marrow_fuzz_XXXXXX";
-  if (mkdtemp(folder) == nullptr) std::abort();
-  const std::string path = std::string(folder) + "/seed";
-  write(path, what);
+OwnFolder::OwnFolder() {
+  std::string path = (std::filesystem::temp_directory_path() / "marrow_fuzz_XXXXXX").string();
+  if (mkdtemp(path.data()) == nullptr) std::abort();
+  path_ = path;
+}
+
+OwnFolder::~OwnFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string content_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  std::filesystem::remove_all(folder);
-  return bytes;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_content(const std::filesystem::path& path, Bytes bytes) {
+  std::ofstream(path, std::ios::binary) << text_of(bytes);
 }
 
 }  // namespace marrow::fuzz
