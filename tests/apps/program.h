@@ -24,6 +24,7 @@
 #include "marrow/model/checkpoint.h"
 #include "marrow/model/zoo.h"
 #include "support/expect_says.h"
+#include "support/no_network.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::testing {
@@ -42,6 +43,7 @@ struct ProgramOptions {
   fs::path folder = ".";  // to run in
   std::string stdout_to;  // a file instead of a capture
   std::string stderr_to;
+  bool network = false;                      // it may open Internet sockets; otherwise that ends it
   std::optional<unsigned> file_bytes_limit;  // RLIMIT_FSIZE; captures are pipes, which it spares
   unsigned seconds = 0;                      // to live, then SIGALRM ends it; 0: as many as it takes
   double killed_after = 0;                   // seconds, by SIGKILL; 0: never
@@ -101,6 +103,7 @@ inline ProgramResult run_program(std::vector<std::string> arguments, const Progr
       ::setrlimit(RLIMIT_FSIZE, &limit);
     }
     ::alarm(options.seconds);
+    if (!options.network) forbid_network();
     if (::dup2(out.write_end(), 1) < 0 || ::dup2(err.write_end(), 2) < 0 ||
         ::chdir(options.folder.c_str()) != 0)
       ::_exit(99);

@@ -59,14 +59,18 @@ TEST(ServeCommand, ServesUntilItIsTold) {
   ASSERT_GT(port, 0);
   testing::HttpClient client(port);
   EXPECT_EQ(client.ask(http_request("GET", "/v2/models/street/ready")).status, 200);
-  const auto health = testing::run_program({"serve", "--health-check", "--port", std::to_string(port)});
+  const auto health =
+      testing::run_program({"serve", "--health-check", "--port", std::to_string(port)}, {.network = true});
   EXPECT_EQ(health.code, 0) << health.err;
   server.signal(SIGHUP);
   EXPECT_SAYS(server.said_until("read again"), "the models were read again");
   EXPECT_EQ(client.ask(http_request("GET", "/v2/models/street/ready")).status, 200);
   server.signal(SIGTERM);
   EXPECT_EQ(server.exit_code(), 0);
-  EXPECT_EQ(testing::run_program({"serve", "--health-check", "--port", std::to_string(port)}).code, 1);
+  EXPECT_EQ(
+      testing::run_program({"serve", "--health-check", "--port", std::to_string(port)}, {.network = true})
+          .code,
+      1);
 }
 
 TEST(ServeCommand, SaysWhatItCannotServe) {
@@ -91,7 +95,7 @@ TEST(ServeCommand, SaysWhatItCannotServe) {
   for (const Row& row : rows) {
     std::vector<std::string> words = {"serve"};
     words.insert(words.end(), row.words.begin(), row.words.end());
-    const auto result = testing::run_program(words);
+    const auto result = testing::run_program(words, {.network = true});
     EXPECT_EQ(result.code, row.code) << result.err;
     EXPECT_SAYS(result.err, row.says);
   }
