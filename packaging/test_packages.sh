@@ -32,6 +32,7 @@ say "Making the packages"
 rm -rf "$packages"
 quietly packages.log cpack --config "$build/CPackConfig.cmake" -B "$packages"
 rm -rf "$packages/_CPack_Packages"
+packaging/sbom.py "$build" >"$packages/marrow.spdx.json"
 
 trap unmount EXIT
 unmount
