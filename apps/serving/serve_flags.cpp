@@ -36,7 +36,9 @@ void declare_queue_flags(Command& command, ServeFlags& flags) {
   command.group("Work");
   command
       .option("--max-batch", &flags.max_batch,
-              "Pictures that run at once at most, where as many wait; fewer where that is quicker")
+              "Pictures that run side by side at most, where as many wait, each on its part of the threads; "
+              "fewer "
+              "where that is quicker")
       .range(1, 256);
   command
       .option("--max-delay-ms", &flags.max_delay_ms,

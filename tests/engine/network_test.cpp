@@ -253,6 +253,27 @@ TEST(EngineNetwork, EnginesShareWeightsAndRunInParallel) {
   for (std::thread& caller : callers) caller.join();
 }
 
+TEST(EngineNetwork, GivesItsOutputsAway) {
+  const Graph graph = detector(8);
+  const Weights weights = randomize(graph, 3);
+  const Shape shape = {1, 3, 64, 64};
+  Engine engine(graph, weights, shape);
+  const Tensor first = noise(shape, 1), second = noise(shape, 2);
+  engine.run(first);
+  Tensor output(engine.output(0).shape());
+  engine.swap_output(0, output);
+  const float* place = engine.output(0).values().data();
+  engine.run(second);
+  EXPECT_EQ(engine.output(0).values().data(), place);
+  EXPECT_LT(relative_difference(output, reference::run_reference(graph, weights, first, "detections")),
+            kDeep);
+  EXPECT_LT(
+      relative_difference(engine.output(0), reference::run_reference(graph, weights, second, "detections")),
+      kDeep);
+  Tensor other({1, 2, 3});
+  EXPECT_THROW(engine.swap_output(0, other), Error);
+}
+
 TEST(EngineNetwork, TakesMoreThreadsThanProcessors) {
   const Graph graph = detector(8);
   const Weights weights = randomize(graph, 3);

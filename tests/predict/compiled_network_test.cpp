@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "marrow/base/error.h"
 #include "marrow/graph/builder.h"
@@ -72,6 +73,32 @@ TEST(CompiledNetwork, KeepsTheLastShapesCompiled) {
   EXPECT_EQ(&network.at(a), first);
   EXPECT_NE(network.at(a).input.values()[0], 0);
   EXPECT_EQ(network.at(b).input.values()[0], 0);  // anew
+}
+
+// Each has its part of the threads, and memory of its own.
+TEST(CompiledNetwork, RunsSeveralInputsSideBySide) {
+  const passes::GraphWithWeights source = two_outputs();
+  CompiledNetwork network(source, {"two"}, {.threads = 5}, 3);
+  const Shape shape = {1, 3, 8, 9};
+  CompiledNetwork::Compiled& alone = network.at(shape);
+  for (const size_t count : {2, 3}) {
+    CompiledNetwork::Compiled& compiled = network.at(shape, count);
+    ASSERT_EQ(compiled.others.size() + 1, count);
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < count; ++i) {
+      fill(compiled.at(i).input);
+      compiled.at(i).input.values()[0] = static_cast<float>(i);
+      threads.emplace_back([&, i] { compiled.at(i).run(); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (size_t i = 0; i < count; ++i) {
+      alone.engine.run(compiled.at(i).input);
+      EXPECT_TRUE(
+          std::ranges::equal(compiled.at(i).engine.output(0).values(), alone.engine.output(0).values()));
+    }
+    EXPECT_EQ(&network.at(shape, count), &compiled);
+  }
+  EXPECT_EQ(&network.at(shape), &alone);
 }
 
 TEST(CompiledNetwork, RefusesWhatItCannotRun) {

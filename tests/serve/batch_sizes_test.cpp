@@ -23,17 +23,17 @@ TEST(BatchSizes, AreThoseThatAreQuickest) {
   const auto linear = [](size_t inputs) { return 0.01 * static_cast<double>(inputs * inputs); };
   const auto constant = [](size_t inputs) { return 1 + 0.01 * static_cast<double>(inputs); };
   BatchSizes slow, quick;
-  // Each is tried twice first.
-  EXPECT_EQ(chosen_sizes(slow, 5, 6, linear), (std::vector<size_t>{4, 4, 2, 2, 1, 1}));
+  // Each is tried four times first.
+  EXPECT_EQ(chosen_sizes(slow, 5, 12, linear), (std::vector<size_t>{4, 4, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1}));
   EXPECT_EQ(chosen_sizes(slow, 5, 10, linear), std::vector<size_t>(10, 1));
-  chosen_sizes(quick, 8, 8, constant);
+  chosen_sizes(quick, 8, 16, constant);
   EXPECT_EQ(chosen_sizes(quick, 8, 10, constant), std::vector<size_t>(10, 8));
   EXPECT_EQ(quick.choose(3), 2u) << "no more than wait";
 }
 
 TEST(BatchSizes, AreTriedAgain) {
   BatchSizes sizes;
-  // A run that something else held up is not the last word.
+  // What something else held up is not the last word.
   const auto first = [](size_t inputs) { return inputs == 4 ? 10.0 : 1.0 * static_cast<double>(inputs); };
   const auto later = [](size_t inputs) { return inputs == 4 ? 1.0 : 1.0 * static_cast<double>(inputs); };
   EXPECT_NE(chosen_sizes(sizes, 4, 20, first).back(), 4u);

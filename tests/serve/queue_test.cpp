@@ -32,6 +32,7 @@ double metric(const RunningServer& server, const std::string& sample) {
 // Pictures wait for each other that long.
 ServingOptions patient(double seconds) {
   ServingOptions options = testing::served_options();
+  options.network.engine.threads = 4;  // a picture on each
   options.service.queue.delay_seconds = seconds;
   return options;
 }

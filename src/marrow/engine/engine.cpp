@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
@@ -106,6 +107,14 @@ size_t Engine::output_count() const {
 
 const Tensor& Engine::output(size_t i) const {
   return impl_->outputs.at(i);
+}
+
+void Engine::swap_output(size_t i, Tensor& tensor) {
+  Tensor& output = impl_->outputs.at(i);
+  if (tensor.shape() != output.shape() || tensor.dtype() != output.dtype())
+    throw Error(ErrorKind::kShape, "the tensor that takes an output's place has another shape");
+  std::swap(output, tensor);
+  impl_->output_floats[i] = output.values().data();
 }
 
 namespace {

@@ -72,6 +72,8 @@ class Engine {
   size_t output_count() const;
   // Float32, of the shape the graph gives; overwritten by the next run.
   const Tensor& output(size_t i) const;
+  // The output without a copy: `tensor`, of its shape, takes its place for the next run.
+  void swap_output(size_t i, Tensor& tensor);
 
   // Level, threads, memory, and a line a step: node, kernel, output shape, the memory it writes and reads.
   std::string describe() const;

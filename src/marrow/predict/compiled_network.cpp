@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "marrow/cpu/thread_pool.h"
 #include "marrow/graph/passes/deploy.h"
 
 namespace marrow::predict {
@@ -31,16 +32,24 @@ CompiledNetwork::CompiledNetwork(const passes::GraphWithWeights& network,
   options_.deploy = false;
 }
 
-CompiledNetwork::Compiled& CompiledNetwork::at(const Shape& input) {
-  const auto found = std::ranges::find_if(
-      compiled_, [&](const Compiled& compiled) { return compiled.input.shape() == input; });
+CompiledNetwork::Compiled& CompiledNetwork::at(const Shape& input, size_t side_by_side) {
+  const auto found = std::ranges::find_if(compiled_, [&](const Compiled& compiled) {
+    return compiled.input.shape() == input && 1 + compiled.others.size() == side_by_side;
+  });
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
     return compiled_.front();
   }
   if (compiled_.size() == kept_) compiled_.pop_back();
-  compiled_.push_front(
-      {Tensor(input), engine::Engine(network_.graph, network_.weights, input, {}, options_)});
+  engine::EngineOptions options = options_;
+  if (side_by_side > 1) {
+    const int threads = options.threads > 0 ? options.threads : cpu::available_threads();
+    options.threads = std::max(1, threads / static_cast<int>(side_by_side));
+  }
+  Compiled compiled = {Tensor(input), engine::Engine(network_.graph, network_.weights, input, {}, options)};
+  for (size_t i = 1; i < side_by_side; ++i)
+    compiled.others.push_back({Tensor(input), compiled.engine.share(options.threads)});
+  compiled_.push_front(std::move(compiled));
   return compiled_.front();
 }
 

@@ -24,6 +24,9 @@ class CompiledNetwork {
   struct Compiled {
     Tensor input;  // to be filled
     engine::Engine engine;
+    std::vector<Compiled> others = {};  // that may run beside it, where several were asked for
+
+    Compiled& at(size_t i) { return i == 0 ? *this : others[i - 1]; }
 
     // Computes the outputs of what `input` holds; returns the first. Overwritten by the next run.
     const Tensor& run();
@@ -37,8 +40,9 @@ class CompiledNetwork {
 
   const Graph& graph() const { return network_.graph; }  // as it runs
 
-  // Stays where it is until kept - 1 other shapes have been asked for. Throws what engine::Engine throws.
-  Compiled& at(const Shape& input);
+  // Stays where it is until kept - 1 others have been asked for. With `side_by_side` it has so many engines,
+  // which may run at the same time, each with its part of the threads. Throws what engine::Engine throws.
+  Compiled& at(const Shape& input, size_t side_by_side = 1);
 
  private:
   passes::GraphWithWeights network_;

@@ -5,9 +5,13 @@
 
 namespace marrow::serve {
 
-// The least, since other work can only make a run longer.
-double BatchSizes::Measured::least() const {
-  return *std::min_element(seconds.begin(), seconds.begin() + static_cast<long>(std::min(runs, kLastRuns)));
+// The median. Decoding beside it is a part of every run's time; what else the machine does is in some.
+double BatchSizes::Measured::usual() const {
+  std::array<double, kLastRuns> sorted = seconds;
+  const auto end = sorted.begin() + static_cast<long>(std::min(runs, kLastRuns));
+  const auto middle = sorted.begin() + (end - sorted.begin()) / 2;
+  std::nth_element(sorted.begin(), middle, end);
+  return *middle;
 }
 
 size_t BatchSizes::choose(size_t most) {
@@ -16,11 +20,11 @@ size_t BatchSizes::choose(size_t most) {
     if (sizes_[size].runs < kTrials) return size;
   size_t best = 1;
   for (size_t size = 2; size <= largest; size *= 2)
-    if (sizes_[size].least() < kWorthwhile * sizes_[best].least()) best = size;
+    if (sizes_[size].usual() < kWorthwhile * sizes_[best].usual()) best = size;
   for (size_t size = largest; size > 0; size /= 2)
     if (size != best && ++sizes_[size].passed_over >= kTryAgain) {
-      best = size;
-      break;
+      sizes_[size] = {};
+      return size;
     }
   sizes_[best].passed_over = 0;
   return best;

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
+#include "marrow/cpu/thread_pool.h"
 #include "marrow/image/network_input.h"
 #include "marrow/model/import.h"
 #include "marrow/predict/input_size.h"
@@ -45,7 +45,13 @@ std::shared_ptr<Network> Network::load(const std::string& name, const std::strin
 
 Network::Network(std::string name, std::string file, model::TrainedModel trained,
                  const NetworkOptions& options)
-    : name_(std::move(name)), file_(std::move(file)), trained_(std::move(trained)), options_(options) {
+    : name_(std::move(name)),
+      file_(std::move(file)),
+      trained_(std::move(trained)),
+      options_(options),
+      threads_(static_cast<size_t>(options.engine.threads > 0 ? options.engine.threads
+                                                              : cpu::available_threads())),
+      side_by_side_(threads_) {
   reading_ = image_reading(trained_.model.graph);
   if (is_detector())
     prepare_detector();
@@ -165,7 +171,7 @@ predict::ImageFindings Network::findings(const Prepared& prepared, std::span<con
 size_t Network::most_at_once(const Shape& input) const {
   const int64_t own = static_cast<int64_t>(size_.height) * size_.width, found = input[2] * input[3];
   const int64_t fitting = static_cast<int64_t>(options_.max_batch) * own / std::max(own, found);
-  return std::bit_floor(static_cast<size_t>(std::max<int64_t>(fitting, 1)));
+  return std::bit_floor(std::min(static_cast<size_t>(std::max<int64_t>(fitting, 1)), threads_));
 }
 
 size_t Network::best_at_once(const Shape& input, size_t waiting) {
@@ -176,32 +182,17 @@ size_t Network::best_at_once(const Shape& input, size_t waiting) {
 }
 
 void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs) {
-  Shape shape = inputs.front()->shape();
-  shape.front() = static_cast<int64_t>(inputs.size());
-  predict::CompiledNetwork::Compiled& compiled = network_->at(shape);
+  predict::CompiledNetwork::Compiled& compiled = network_->at(inputs.front()->shape(), inputs.size());
   const Stopwatch clock;
-  if (inputs.size() == 1) {
-    compiled.engine.run(*inputs.front());
-  } else {
-    std::byte* to = compiled.input.bytes();
-    for (const Tensor* input : inputs) {
-      std::memcpy(to, input->bytes(), input->byte_size());
-      to += input->byte_size();
+  side_by_side_.run(inputs.size(), [&](size_t i) {
+    engine::Engine& engine = compiled.at(i).engine;
+    engine.run(*inputs[i]);
+    outputs[i]->clear();
+    for (size_t j = 0; j < output_names_.size(); ++j) {
+      Tensor& output = outputs[i]->emplace_back(pool_->take(engine.output(j).shape()));
+      engine.swap_output(j, output);
     }
-    compiled.run();
-  }
-  for (Outputs* output : outputs) output->clear();
-  for (size_t i = 0; i < output_names_.size(); ++i) {
-    const Tensor& result = compiled.engine.output(i);
-    Shape one = result.shape();
-    one.front() = 1;
-    const std::byte* from = result.bytes();
-    for (Outputs* output : outputs) {
-      Tensor& tensor = output->emplace_back(pool_->take(one));
-      std::memcpy(tensor.bytes(), from, tensor.byte_size());
-      from += tensor.byte_size();
-    }
-  }
+  });
   if (const auto measured = batch_sizes_.find(inputs.front()->shape()); measured != batch_sizes_.end())
     measured->second.ran(inputs.size(), clock.seconds());
 }

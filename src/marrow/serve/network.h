@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "marrow/cpu/side_by_side.h"
 #include "marrow/image/image.h"
 #include "marrow/model/checkpoint.h"
 #include "marrow/predict/compiled_network.h"
@@ -78,8 +79,9 @@ class Network {
     return pool_->take({1, channels(), height, width});
   }
 
-  // How many inputs (1, C, H, W) may run at once: max_batch of the network's own size, fewer of larger ones,
-  // so that no run takes more memory than these; a power of two.
+  // How many inputs (1, C, H, W) may run side by side, each on its part of the threads: max_batch of the
+  // network's own size, fewer of larger ones, so that no run takes more memory than these; a power of two,
+  // and no more than there are threads.
   size_t most_at_once(const Shape& input) const;
 
   // How many of those that wait should run at once: the number, at most most_at_once(), that was quickest so
@@ -110,6 +112,8 @@ class Network {
   bool fixed_ = false;
   std::unique_ptr<predict::CompiledNetwork> network_;
   std::unique_ptr<TensorPool> pool_;
+  size_t threads_;
+  cpu::SideBySide side_by_side_;
   std::map<Shape, BatchSizes> batch_sizes_;  // by the shape of an input
 };
 
