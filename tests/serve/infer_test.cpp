@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "marrow/image/decode.h"
+#include "marrow/predict/classifier.h"
 #include "marrow/serve/http/compression.h"
 #include "serve/inference.h"
 #include "support/expect_says.h"
@@ -158,7 +159,7 @@ TEST(Infer, TakesRawBodiesWhereTheShapeFollows) {
   const Tensor input = input_of(1, side, side);
   const std::string raw = "Inference-Header-Content-Length: 0\r\n";
   const auto [head, bytes] = parts_of(shared_server().post("/v2/models/cls/infer", bytes_of(input), raw));
-  EXPECT_EQ(floats_of(bytes), engine_output("cls", "logits", input));
+  EXPECT_EQ(floats_of(bytes), predict::class_probabilities(engine_output("cls", "logits", input)));
   EXPECT_EQ(shared_server().post("/v2/models/cls/infer", bytes_of(input) + "x", raw).status, 400);
   EXPECT_SAYS(shared_server().post(kInfer, bytes_of(input), raw).body, "shape follows from its size");
 }

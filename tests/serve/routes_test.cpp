@@ -117,7 +117,8 @@ TEST(Metadata, DescribesServerAndModels) {
             json::array({{{"name", "output0"}, {"datatype", "FP32"}, {"shape", {-1, 7, -1}}}}));
   const json cls = json::parse(shared_server().get("/v2/models/cls").body);
   EXPECT_EQ(cls["inputs"][0]["shape"], json({-1, 3, 96, 96}));
-  EXPECT_EQ(cls["outputs"], json::array({{{"name", "logits"}, {"datatype", "FP32"}, {"shape", {-1, 4}}}}));
+  EXPECT_EQ(cls["outputs"],
+            json::array({{{"name", "probabilities"}, {"datatype", "FP32"}, {"shape", {-1, 4}}}}));
 }
 
 TEST(Metadata, GivesTheConfigurationOfTriton) {

@@ -18,9 +18,9 @@ const std::string kLogits = "logits";
 
 }  // namespace
 
-std::vector<ClassProbability> likeliest_classes(std::span<const float> given, int top) {
+std::vector<float> class_probabilities(std::span<const float> given) {
   auto logits = std::vector<float>(given.begin(), given.end());
-  // A broken model's NaN becomes the least likely class, and infinities finite; the sort below needs an
+  // A broken model's NaN becomes the least likely class, and infinities finite; who sorts them needs an
   // order.
   for (float& logit : logits)
     logit = std::isnan(logit)
@@ -31,19 +31,20 @@ std::vector<ClassProbability> likeliest_classes(std::span<const float> given, in
   std::ranges::transform(logits, exponentials.begin(),
                          [&](float x) { return std::exp(static_cast<double>(x) - largest); });
   const double total = std::accumulate(exponentials.begin(), exponentials.end(), 0.0);
+  std::ranges::transform(exponentials, logits.begin(),
+                         [&](double x) { return static_cast<float>(x / total); });
+  return logits;
+}
 
-  std::vector<int> order(logits.size());
+std::vector<ClassProbability> likeliest_classes(std::span<const float> probabilities, int top) {
+  const auto at = [&](int i) { return probabilities[static_cast<size_t>(i)]; };
+  std::vector<int> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
   const auto kept = static_cast<long>(std::min<size_t>(order.size(), static_cast<size_t>(std::max(top, 0))));
-  std::partial_sort(order.begin(), order.begin() + kept, order.end(), [&](int a, int b) {
-    return exponentials[static_cast<size_t>(a)] > exponentials[static_cast<size_t>(b)] ||
-           (exponentials[static_cast<size_t>(a)] == exponentials[static_cast<size_t>(b)] && a < b);
-  });
+  std::partial_sort(order.begin(), order.begin() + kept, order.end(),
+                    [&](int a, int b) { return at(a) > at(b) || (at(a) == at(b) && a < b); });
   std::vector<ClassProbability> likeliest;
-  for (long i = 0; i < kept; ++i) {
-    const int id = order[static_cast<size_t>(i)];
-    likeliest.push_back({id, static_cast<float>(exponentials[static_cast<size_t>(id)] / total)});
-  }
+  for (const int id : std::span(order).first(static_cast<size_t>(kept))) likeliest.push_back({id, at(id)});
   return likeliest;
 }
 
@@ -68,7 +69,7 @@ ClassificationResult Classifier::classify(const image::Image& image, int top) {
   const Tensor& output = network.run();
   result.times.inference_ms = clock.lap_milliseconds();
 
-  result.top = likeliest_classes(output.values(), top);
+  result.top = likeliest_classes(class_probabilities(output.values()), top);
   result.times.postprocess_ms = clock.lap_milliseconds();
   return result;
 }

@@ -22,9 +22,11 @@ struct ClassProbability {
   float probability = 0;
 };
 
-// The likeliest classes, at most `top`, by falling probability; equals by number. A logit that is no number
-// counts as the least.
-std::vector<ClassProbability> likeliest_classes(std::span<const float> logits, int top);
+// Softmax. A logit that is no number counts as the least.
+std::vector<float> class_probabilities(std::span<const float> logits);
+
+// The likeliest classes, at most `top`, by falling probability; equals by number.
+std::vector<ClassProbability> likeliest_classes(std::span<const float> probabilities, int top);
 
 struct ClassificationResult {
   std::vector<ClassProbability> top;  // falling probability

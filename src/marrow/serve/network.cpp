@@ -11,6 +11,7 @@
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/image/network_input.h"
 #include "marrow/model/import.h"
+#include "marrow/predict/classifier.h"
 #include "marrow/predict/input_size.h"
 #include "marrow/predict/join_tiles.h"
 #include "marrow/predict/readable.h"
@@ -85,11 +86,12 @@ void Network::prepare_classifier() {
   if (size.width != size.height)
     throw Error(ErrorKind::kUsage, file_ + ": a classifier's input is square; --imgsz is one number");
   format_ = classifier_format(input_format(model.graph), size.width);
-  output_names_ = {"logits"};
+  output_names_ = {"probabilities"};
   size_ = {format_.crop, format_.crop};
   fixed_ = true;
   network_ = std::make_unique<predict::CompiledNetwork>(
-      passes::GraphWithWeights{model.graph, trained_.weights}, output_names_, options_.engine, kKeptShapes);
+      passes::GraphWithWeights{model.graph, trained_.weights}, std::vector<std::string>{"logits"},
+      options_.engine, kKeptShapes);
 }
 
 std::vector<Shape> Network::output_shapes(int64_t height, int64_t width) const {
@@ -192,6 +194,10 @@ void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Ou
       Tensor& output = outputs[i]->emplace_back(pool_->take(engine.output(j).shape()));
       engine.swap_output(j, output);
     }
+    if (is_detector()) return;
+    // As Ultralytics' classifiers answer.
+    const std::span<float> classes = outputs[i]->front().values();
+    std::ranges::copy(predict::class_probabilities(classes), classes.begin());
   });
   if (const auto measured = batch_sizes_.find(inputs.front()->shape()); measured != batch_sizes_.end())
     measured->second.ran(inputs.size(), clock.seconds());

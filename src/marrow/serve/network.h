@@ -46,7 +46,7 @@ class Network {
   const std::vector<std::string>& class_names() const { return trained_.model.names; }
   const InputFormat& format() const { return format_; }
   const NetworkOptions& options() const { return options_; }
-  // As clients know them: output0, and output1 of a network with masks; logits of a classifier.
+  // As clients know them: output0, and output1 of a network with masks; probabilities of a classifier.
   const std::vector<std::string>& output_names() const { return output_names_; }
   const DetectDecode& decode() const { return *decode_.decode; }  // of a detector
   bool has_masks() const { return prototype_stride_ > 0; }
