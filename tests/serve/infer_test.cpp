@@ -154,6 +154,20 @@ TEST(Infer, TakesEncodedPictures) {
   EXPECT_EQ(post_binary(kInfer, request, bytes).status, 200);
 }
 
+TEST(Infer, WarnsOfDamagedPictures) {
+  const std::string whole = testing::drawn_jpeg(90, 60, 1);
+  const std::string bytes = length_prefixed(whole) + length_prefixed(whole.substr(0, whole.size() / 2));
+  const json request = {{"inputs",
+                         {{{"name", "images"},
+                           {"datatype", "BYTES"},
+                           {"shape", {2}},
+                           {"parameters", {{"binary_data_size", bytes.size()}}}}}},
+                        {"parameters", {{"binary_data_output", true}}}};
+  const json head = parts_of(post_binary(kInfer, request, bytes)).head;
+  EXPECT_SAYS(head["parameters"]["warning"].get<std::string>(),
+              "input 'images', element 1: damaged JPEG: the file ends early");
+}
+
 TEST(Infer, TakesRawBodiesWhereTheShapeFollows) {
   const int side = testing::kServedSide;
   const Tensor input = input_of(1, side, side);

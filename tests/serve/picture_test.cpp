@@ -159,6 +159,25 @@ TEST(Detect, DrawsWhereAPictureIsAccepted) {
               "application/json");
 }
 
+// What is there of a damaged picture is looked at, as `marrow predict` does it, and the answer says so.
+TEST(Detect, WarnsOfDamagedPictures) {
+  const std::string whole = drawn_jpeg(150, 90, 3), damaged = whole.substr(0, whole.size() / 2);
+  const std::string warning = image::decode_image(std::as_bytes(std::span(damaged)), "the picture").warning;
+  EXPECT_SAYS(warning, "the picture: damaged JPEG: the file ends early");
+  const HttpAnswer answer = shared_server().post("/v1/detect", damaged);
+  EXPECT_EQ(answer.status, 200);
+  json found = json::parse(answer.body);
+  EXPECT_EQ(found["warnings"], json({warning}));
+  found.erase("warnings");
+  EXPECT_EQ(found, json::parse(predicted_line("det", "", damaged)));
+  EXPECT_EQ(json::parse(shared_server().post("/v1/classify?model=cls", damaged).body)["warnings"],
+            json({warning}));
+  const std::string form = form_part("image", "a", whole) + form_part("image", "b", damaged) + "--B--";
+  const json batch = json::parse(shared_server().post("/v1/detect/batch", form, kFormType).body)["results"];
+  EXPECT_FALSE(batch[0].contains("warnings"));
+  EXPECT_SAYS(batch[1]["warnings"][0].get<std::string>(), "picture 1: damaged JPEG");
+}
+
 TEST(Detect, RefusesWhatIsNoPicture) {
   const auto status = [](const std::string& body) { return shared_server().post("/v1/detect", body).status; };
   EXPECT_EQ(status(""), 400);

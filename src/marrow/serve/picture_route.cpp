@@ -58,23 +58,32 @@ bool wants_drawing(const Head& head) {
 // Pictures of one call that are in the engine.
 struct Seen {
   std::vector<EncodedPicture> encoded;
-  std::vector<Prepared> prepared;  // without their inputs
+  std::vector<Prepared> prepared;     // without their inputs
+  std::vector<std::string> warnings;  // of each, "" where it is whole
   PictureOptions options;
 };
 
-std::string classification_line(const EncodedPicture& picture, const Prepared& prepared, const Tensor& logits,
+using OrderedJson = nlohmann::ordered_json;
+
+// What a line says of a damaged picture beside what was found in the rest of it.
+OrderedJson warnings_of(const std::string& warning) {
+  return warning.empty() ? OrderedJson::object() : OrderedJson({{"warnings", OrderedJson::array({warning})}});
+}
+
+std::string classification_line(const EncodedPicture& picture, const Prepared& prepared,
+                                const std::string& warning, const Tensor& probabilities,
                                 const PictureOptions& options, const Network& network) {
-  using json = nlohmann::ordered_json;
-  json top = json::array();
-  for (const predict::ClassProbability& each : predict::likeliest_classes(logits.values(), options.top))
+  OrderedJson top = OrderedJson::array();
+  for (const predict::ClassProbability& each :
+       predict::likeliest_classes(probabilities.values(), options.top))
     top.push_back({{"class", each.class_id},
                    {"name", detect::class_name(network.class_names(), each.class_id)},
                    {"probability", each.probability}});
-  const json line = {{"image", picture.file},
-                     {"width", prepared.picture.width},
-                     {"height", prepared.picture.height},
-                     {"top", top}};
-  return line.dump(-1, ' ', false, json::error_handler_t::replace);
+  OrderedJson line = {
+      {"image", picture.file}, {"width", prepared.picture.width}, {"height", prepared.picture.height}};
+  line.update(warnings_of(warning));
+  line["top"] = std::move(top);
+  return line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 // What was found in picture `i`, whose outputs are taken from the front of `outputs`.
@@ -89,8 +98,8 @@ predict::ImageFindings take_findings(const Seen& seen, size_t i, std::span<Outpu
 // Decoded once more: to keep the pixels of everything that waits would take a lot of memory.
 Response drawing(const Seen& seen, std::span<Outputs> outputs, Call& call) {
   const predict::ImageFindings found = take_findings(seen, 0, outputs, call.network());
-  image::Image picture =
-      image::displayed(decode_picture(seen.encoded.front(), call.network(), call.limits().infer.pixels));
+  image::Image picture = image::displayed(
+      decode_picture(seen.encoded.front(), call.network(), call.limits().infer.pixels).image);
   detect::draw_detections(picture, found.detections, call.network().class_names(), found.extras);
   return {200, "image/jpeg", image::encode_jpeg(picture.pixels())};
 }
@@ -99,11 +108,12 @@ std::string line_of(const Seen& seen, size_t i, std::span<Outputs>& outputs, con
   if (network.is_detector()) {
     const predict::ImageFindings found = take_findings(seen, i, outputs, network);
     return detect::json_line(seen.encoded[i].file, seen.prepared[i].picture, found.detections,
-                             network.class_names(), found.extras);
+                             network.class_names(), found.extras, warnings_of(seen.warnings[i]));
   }
-  const Tensor& logits = outputs.front().front();
+  const Tensor& probabilities = outputs.front().front();
   outputs = outputs.subspan(1);
-  return classification_line(seen.encoded[i], seen.prepared[i], logits, seen.options, network);
+  return classification_line(seen.encoded[i], seen.prepared[i], seen.warnings[i], probabilities, seen.options,
+                             network);
 }
 
 Response lines(const Seen& seen, std::span<Outputs> outputs, bool batch, const Network& network) {
@@ -125,7 +135,9 @@ void answer_pictures(const std::shared_ptr<Call>& call, bool batch, BatchQueue& 
   call->admit(seen->encoded.size());
   std::vector<Tensor> inputs;
   for (const EncodedPicture& picture : seen->encoded) {
-    Prepared prepared = network.prepare(decode_picture(picture, network, call->limits().infer.pixels));
+    image::DecodedImage decoded = decode_picture(picture, network, call->limits().infer.pixels);
+    Prepared prepared = network.prepare(decoded.image);
+    seen->warnings.push_back(std::move(decoded.warning));
     inputs.insert(inputs.end(), std::make_move_iterator(prepared.inputs.begin()),
                   std::make_move_iterator(prepared.inputs.end()));
     prepared.inputs.clear();

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "marrow/image/image.h"
+#include "marrow/image/decode.h"
 #include "marrow/serve/network.h"
 
 namespace marrow::serve {
@@ -17,6 +17,7 @@ struct EncodedPicture {
 
 // Told apart by content. Throws HttpError: 413 for more pixels than `most_pixels`, by its header, before they
 // are decoded; 400 for what is no picture that this model can read.
-image::Image decode_picture(const EncodedPicture& picture, const Network& network, int64_t most_pixels);
+image::DecodedImage decode_picture(const EncodedPicture& picture, const Network& network,
+                                   int64_t most_pixels);
 
 }  // namespace marrow::serve

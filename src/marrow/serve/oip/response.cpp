@@ -63,6 +63,7 @@ Response infer_response(const InferCall& call, const Network& network, const std
   std::string body =
       fmt::format(R"({{"model_name":{},"model_version":"{}",)", quoted(network.name()), kModelVersion);
   if (call.request.id) body += fmt::format(R"("id":{},)", quoted(*call.request.id));
+  if (!call.warning.empty()) body += fmt::format(R"("parameters":{{"warning":{}}},)", quoted(call.warning));
   body += R"("outputs":[)";
   const std::vector<Wanted> wanted = wanted_outputs(call, network);
   size_t binary_bytes = 0;

@@ -125,8 +125,8 @@ std::vector<Tensor> float_input(const InferInput& input, bool is_binary, std::st
 }
 
 // Encoded pictures: each a length of four bytes, then its own bytes.
-std::vector<Tensor> picture_input(const InferInput& input, std::string_view binary, const Network& network,
-                                  const InferLimits& limits, const std::function<void(size_t)>& admit) {
+void read_pictures(InferCall& call, const InferInput& input, std::string_view binary, const Network& network,
+                   const InferLimits& limits, const std::function<void(size_t)>& admit) {
   const std::vector<int64_t>& shape = *input.shape;
   const bool column = shape.size() == 2 && shape[1] == 1;
   if ((shape.size() != 1 && !column) || shape[0] < 1 || shape[0] > static_cast<int64_t>(limits.batch))
@@ -147,10 +147,11 @@ std::vector<Tensor> picture_input(const InferInput& input, std::string_view bina
   }
   if (!rest.empty()) refuse_input(fmt::format("{} bytes are left behind the last element", rest.size()));
   admit(pictures.size());
-  std::vector<Tensor> inputs;
-  for (const EncodedPicture& picture : pictures)
-    inputs.push_back(network.fitted(decode_picture(picture, network, limits.pixels)));
-  return inputs;
+  for (const EncodedPicture& picture : pictures) {
+    const image::DecodedImage decoded = decode_picture(picture, network, limits.pixels);
+    call.inputs.push_back(network.fitted(decoded.image));
+    if (!decoded.warning.empty()) call.warning += (call.warning.empty() ? "" : "; ") + decoded.warning;
+  }
 }
 
 // The body is the only input's bytes: of one picture, where its size leaves no choice of a shape.
@@ -168,7 +169,8 @@ InferCall raw_call(std::string_view body, const Network& network, const std::fun
   admit(1);
   return {.request = {},
           .raw = true,
-          .inputs = split(reinterpret_cast<const float*>(body.data()), shape, network)};
+          .inputs = split(reinterpret_cast<const float*>(body.data()), shape, network),
+          .warning = {}};
 }
 
 }  // namespace
@@ -187,8 +189,8 @@ InferCall read_infer_call(const Head& head, std::string_view body, const Network
   if (length && *length == 0) return raw_call(body, network, admit);
   const std::string_view json = body.substr(0, length.value_or(body.size()));
   const std::string_view binary = body.substr(json.size());
-  InferCall call{
-      .request = parse_infer_request(json, most_numbers(network, limits)), .raw = false, .inputs = {}};
+  InferCall call;
+  call.request = parse_infer_request(json, most_numbers(network, limits));
   const InferInput& input = the_input(call.request);
   check_outputs(call.request, network);
   if (!input.shape) refuse_input("it has no shape");
@@ -202,8 +204,10 @@ InferCall read_infer_call(const Head& head, std::string_view body, const Network
   if (!is_binary && !binary.empty())
     throw HttpError(400, fmt::format("{} bytes are behind the JSON, and no input is binary", binary.size()));
   if (input.datatype == "BYTES" && !is_binary) refuse_input("BYTES are sent as binary data, not in JSON");
-  call.inputs = input.datatype == "BYTES" ? picture_input(input, binary, network, limits, admit)
-                                          : float_input(input, is_binary, binary, network, limits, admit);
+  if (input.datatype == "BYTES")
+    read_pictures(call, input, binary, network, limits, admit);
+  else
+    call.inputs = float_input(input, is_binary, binary, network, limits, admit);
   call.request.inputs.front().data = {};
   return call;
 }

@@ -19,6 +19,7 @@ struct InferCall {
   InferRequest request;
   bool raw = false;            // the body is the input alone
   std::vector<Tensor> inputs;  // (1, C, H, W), of each picture
+  std::string warning;         // of damaged pictures, "; " between them
 };
 
 // Of a request's head and unpacked body. `admit` is told the number of pictures before they are copied or
@@ -30,7 +31,7 @@ InferCall read_infer_call(const Head& head, std::string_view body, const Network
 // Whether an input of this model takes "[1..16, 3, H, W] with H, W multiples of 32": for messages.
 std::string wanted_shape(const Network& network, const InferLimits& limits);
 
-// `outputs` of the pictures in turn.
+// `outputs` of the pictures in turn. A warning is the response's parameter of that name.
 Response infer_response(const InferCall& call, const Network& network, const std::vector<Outputs>& outputs);
 
 }  // namespace marrow::serve

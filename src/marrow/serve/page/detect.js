@@ -2,7 +2,7 @@
 import {about, detect, drawn, sample} from './api.js';
 import {colour} from './colours.js';
 import {byId, element, swatch, tell} from './dom.js';
-import {Panel} from './panel.js';
+import {Panel, warningText} from './panel.js';
 
 let server = {models: [], samples: 0, runs: false, labels: false};
 let picture = null;      // Blob
@@ -51,7 +51,7 @@ function refresh() {
 function classificationPanel(model, answer) {
   const rows = answer.top.map(({name, probability}) => element('tr', {}, element('td', {}, name), element('td', {className: 'number'}, `${(100 * probability).toFixed(1)} %`)));
   return element('article', {className: 'panel card'}, element('h2', {}, model.name), element('table', {}, element('tbody', {}, ...rows)),
-    element('p', {className: 'soft'}, `round trip ${answer.roundTrip.toFixed(0)} ms`));
+    ...(answer.warnings ? [warningText(answer)] : []), element('p', {className: 'soft'}, `round trip ${answer.roundTrip.toFixed(0)} ms`));
 }
 
 async function drawnPanel(model) {

@@ -12,6 +12,9 @@ function times(answer) {
   return [...parts, `round trip ${answer.roundTrip.toFixed(0)} ms`].join(', ');
 }
 
+// What the server says of a damaged picture.
+export const warningText = (answer) => element('p', {className: 'warning', role: 'status'}, answer.warnings.join('; '));
+
 export class Panel {
   // filter(detection) says what is shown; tell(text, isError) speaks to the reader.
   constructor({model, picture, bitmap, answer, filter, tell, keepsLabels}) {
@@ -26,6 +29,7 @@ export class Panel {
       element('figure', {}, this.canvas,
         element('figcaption', {}, this.count, element('span', {className: 'times'}, times(answer)))),
       this.inspector, this.list, this.makeButtons(keepsLabels));
+    if (answer.warnings) this.element.append(warningText(answer));
     this.editorPlace = element('div');
     this.element.append(this.editorPlace);
     this.canvas.addEventListener('pointermove', (event) => this.hover(event));

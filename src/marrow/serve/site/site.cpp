@@ -172,7 +172,7 @@ Response Site::save_labels(const Exchange& exchange) const {
   const Json labels = Json::parse(text, nullptr, false);
   try {
     const std::vector<LabelBox> boxes = read_boxes(labels, network->class_names());
-    const image::Image decoded = decode_picture({"the picture", "", picture}, *network, most_pixels_);
+    const image::Image decoded = decode_picture({"the picture", "", picture}, *network, most_pixels_).image;
     const Size size = {decoded.width(), decoded.height()};
     check_size(labels, size);
     const std::string_view suffix = image::usual_suffix(std::as_bytes(std::span(picture)), "the picture");
