@@ -2,6 +2,7 @@
 //
 // Exit codes: 0 (ended by SIGTERM or SIGINT), 1 (failed), 2 (usage), 128 + the signal when a second one ended
 // it.
+#include <fmt/format.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "marrow/base/talk.h"
 #include "marrow/base/text.h"
 #include "marrow/serve/serving.h"
+#include "marrow_serve/addresses.h"
 #include "marrow_serve/health_check.h"
 #include "serving/serve_flags.h"
 
@@ -136,7 +138,9 @@ int serve_models(const ServeFlags& flags) {
   // Static, since the thread that waits for signals may outlive this function.
   static serve::Serving serving(serving_options(flags));
   std::thread([signals] { obey_signals(signals, serving); }).detach();
-  talk("marrow: listening on " + flags.host + " port " + std::to_string(serving.port()));
+  talk(
+      fmt::format("marrow: listening on {}",
+                  fmt::join(server_urls(flags.host, serving.port(), !flags.tls_certificates.empty()), ", ")));
   serving.run();
   return 0;
 }

@@ -73,6 +73,18 @@ TEST(ServeCommand, ServesUntilItIsTold) {
       1);
 }
 
+// A phone in the same network needs an address of this machine's.
+TEST(ServeCommand, SaysWhereOthersFindIt) {
+  testing::TemporaryFolder folder;
+  const std::string model = testing::write_detector(folder / "net.safetensors").string();
+  ServerProcess server({model, "--host", "0.0.0.0", "--port", "0", "--imgsz", "64", "--no-autotune"});
+  const std::string said = server.said_until("ready, on port");
+  EXPECT_SAYS(said, "listening on http://localhost:");
+  EXPECT_EQ(said.find("127.0.0.1"), std::string::npos) << said;
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.exit_code(), 0);
+}
+
 TEST(ServeCommand, SaysWhatItCannotServe) {
   testing::TemporaryFolder folder;
   const std::string model = testing::write_detector(folder / "net.safetensors").string();

@@ -40,7 +40,7 @@ class ServerProcess {
     return said_;
   }
   uint16_t port() {
-    const std::string before = "listening on 127.0.0.1 port ";
+    const std::string before = "listening on http://127.0.0.1:";
     said_until("ready, on port");
     const size_t at = said_.find(before);
     EXPECT_NE(at, std::string::npos) << said_;
