@@ -216,10 +216,19 @@ TEST(Connection, WantsTheToken) {
   EXPECT_EQ(status("authorization: bearer secret\r\n"), 200);
   EXPECT_EQ(status("Authorization: Bearer secre\r\n"), 401);
   EXPECT_EQ(status("Authorization: Bearer secretsecret\r\n"), 401);
+  // As browsers send it: any name and the token as password, in base64.
+  EXPECT_EQ(status("Authorization: Basic bWU6c2VjcmV0\r\n"), 200);  // me:secret
+  EXPECT_EQ(status("authorization: basic OnNlY3JldA==\r\n"), 200);  // :secret
+  EXPECT_EQ(status("Authorization: Basic bWU6c2VjcmU=\r\n"), 401);  // me:secre
+  EXPECT_EQ(status("Authorization: Basic c2VjcmV0\r\n"), 401);      // secret
+  EXPECT_EQ(status("Authorization: Basic secret:me!==\r\n"), 401);  // no base64
+  EXPECT_EQ(status("Authorization: Basic ====\r\n"), 401);
+  EXPECT_EQ(status("Authorization: Basic \r\n"), 401);
   EXPECT_EQ(status("Authorization: Basic secret\r\n"), 401);
   EXPECT_EQ(status("Authorization: Bearer secret\r\nAuthorization: Bearer x\r\n"), 401);
   HttpClient client(server.server.port());
-  EXPECT_EQ(client.ask(http_request("GET", "/hello")).field("www-authenticate"), "Bearer");
+  EXPECT_EQ(client.ask(http_request("GET", "/hello")).field("www-authenticate"), "Basic realm=\"marrow\"")
+      << "the later of two";
 }
 
 // Hosts are checked elsewhere than on loopback only where names are given.

@@ -1,5 +1,7 @@
 #include "marrow/serve/http/origin.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 
 #include "marrow/base/text.h"
@@ -69,19 +71,42 @@ void check_site(const Head& head, const HostPort& host, const OriginRules& rules
     throw HttpError(403, "a page of another site sent this request; --allow-origin lets it");
 }
 
+// What base64 stands for; "" where it is none.
+std::string decoded_base64(std::string_view text) {
+  const size_t padding = text.size() - std::min(text.size(), text.find_last_not_of('=') + 1);
+  if (text.empty() || text.size() % 4 != 0 || padding > 2) return {};
+  std::string decoded(text.size() / 4 * 3, '\0');
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
+                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  if (size < 0) return {};
+  decoded.resize(static_cast<size_t>(size) - padding);
+  return decoded;
+}
+
+// "Bearer TOKEN", or what a browser sends once it has asked its reader: the token as password of any name.
+std::string given_token(std::string_view authorization) {
+  constexpr std::string_view kBearer = "bearer ", kBasic = "basic ";
+  if (to_lower(authorization.substr(0, kBearer.size())) == kBearer)
+    return std::string(trimmed(authorization.substr(kBearer.size())));
+  if (to_lower(authorization.substr(0, kBasic.size())) != kBasic) return {};
+  const std::string pair = decoded_base64(trimmed(authorization.substr(kBasic.size())));
+  const size_t colon = pair.find(':');
+  return colon == std::string::npos ? std::string() : pair.substr(colon + 1);
+}
+
 void check_token(const Head& head, const Target& target, const OriginRules& rules) {
   if (rules.token.empty() || head.method == "OPTIONS") return;
   const auto& path = target.segments;
   if (path.size() == 3 && path[0] == "v2" && path[1] == "health") return;
   if (rules.open_metrics && path.size() == 1 && path[0] == "metrics") return;
-  constexpr std::string_view kBearer = "bearer ";
   const std::string* given = head.find("authorization");
   if (given != nullptr && head.count("authorization") == 1 &&
-      to_lower(given->substr(0, kBearer.size())) == kBearer &&
-      equal_in_constant_time(trimmed(given->substr(kBearer.size())), rules.token))
+      equal_in_constant_time(given_token(*given), rules.token))
     return;
+  // Chromium looks at the first kind of a field alone.
   throw HttpError(401, "this server wants a token: Authorization: Bearer TOKEN",
-                  {{"WWW-Authenticate", "Bearer"}});
+                  {{"WWW-Authenticate", "Bearer"}, {"WWW-Authenticate", "Basic realm=\"marrow\""}});
 }
 
 }  // namespace
