@@ -6,6 +6,7 @@
 #include <cctype>
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <functional>
 #include <thread>
 
@@ -111,22 +112,27 @@ class WatchedVideo {
         watch_(flags, tracking, detector, run,
                [this](const Frame& frame, image::Image drawn) { take_drawn(frame, std::move(drawn)); }) {}
 
-  // Sees the next frame where it is there.
+  // Sees the next frames where they are there: of a live source those that wait, of a file as many as are
+  // seen side by side.
   bool see_next() {
-    std::optional<video::VideoFrame> next = playback_.try_next();
-    if (!next) return false;
-    const std::string when =
-        source_.live() || playback_.duration() == 0
-            ? clock_text(next->seconds)
-            : fmt::format("{} of {}", clock_text(next->seconds), clock_text(playback_.duration()));
-    watch_.see({.image = as_read(std::move(next->image), detector_.reading().samples),
-                .source = shown_,
-                .number = next->number,
-                .seconds = next->seconds,
-                .head = fmt::format("{} (frame {}, {}) {}: ", place_, next->number, when, shown_),
-                .output = fmt::format("{}_{}", name_, next->number)});
-    ++frames_;
-    return true;
+    std::vector<Frame> frames;
+    std::exception_ptr problem;
+    try {
+      std::optional<video::VideoFrame> next = playback_.try_next();
+      while (next) {
+        frames.push_back(frame_of(std::move(*next)));
+        if (frames.size() == detector_.most_at_once()) break;
+        next = source_.live() ? playback_.try_next() : playback_.next();
+      }
+    } catch (const Error&) {
+      // What came before it is seen first.
+      problem = std::current_exception();
+    }
+    const bool seen = !frames.empty();
+    frames_ += static_cast<int64_t>(frames.size());
+    if (seen) watch_.see_all(std::move(frames));
+    if (problem) std::rethrow_exception(problem);
+    return seen;
   }
 
   bool ended() const { return playback_.ended(); }
@@ -145,6 +151,18 @@ class WatchedVideo {
   }
 
  private:
+  Frame frame_of(video::VideoFrame next) const {
+    const std::string when =
+        source_.live() || playback_.duration() == 0
+            ? clock_text(next.seconds)
+            : fmt::format("{} of {}", clock_text(next.seconds), clock_text(playback_.duration()));
+    return {.image = as_read(std::move(next.image), detector_.reading().samples),
+            .source = shown_,
+            .number = next.number,
+            .seconds = next.seconds,
+            .head = fmt::format("{} (frame {}, {}) {}: ", place_, next.number, when, shown_),
+            .output = fmt::format("{}_{}", name_, next.number)};
+  }
   video::PlaybackOptions playback_options() const {
     video::PlaybackOptions options{.live = source_.live(), .buffer = flags_.stream_buffer};
     options.read.stride = flags_.vid_stride;

@@ -16,11 +16,16 @@ class NetworkDetector : public FrameDetector {
         reading_(image_reading(trained.model.graph)),
         detector_(trained.model.graph, trained.weights, options) {}
 
-  FrameDetections detect(const Frame& frame) override {
-    predict::DetectionResult result = detector_.detect(frame.image);
-    return {std::move(result.detections), std::move(result.extras),
-            fmt::format("{}x{} ", result.network.height, result.network.width), result.times};
+  std::vector<FrameDetections> detect(std::span<const Frame> frames) override {
+    std::vector<const image::Image*> images;
+    for (const Frame& frame : frames) images.push_back(&frame.image);
+    std::vector<FrameDetections> found;
+    for (predict::DetectionResult& result : detector_.detect_all(images))
+      found.push_back({std::move(result.detections), std::move(result.extras),
+                       fmt::format("{}x{} ", result.network.height, result.network.width), result.times});
+    return found;
   }
+  size_t most_at_once() const override { return detector_.most_at_once(); }
   const std::vector<std::string>& names() const override { return names_; }
   std::string task() const override { return task_; }
   ImageReading reading() const override { return reading_; }
@@ -47,15 +52,17 @@ std::unique_ptr<FrameDetector> network_detector(const PredictFlags& flags) {
 RecordedDetector::RecordedDetector(const std::filesystem::path& file)
     : frames_(track::read_mot(file, track::MotKind::kDetections)) {}
 
-FrameDetections RecordedDetector::detect(const Frame& frame) {
-  FrameDetections found;
-  const auto recorded = frames_.find(frame.number);
-  if (recorded == frames_.end()) return found;
-  for (const track::MotBox& each : recorded->second) {
-    const Box<ImagePixels, double> box = each.box.corner_form();
-    found.detections.push_back({{static_cast<float>(box.x1), static_cast<float>(box.y1),
-                                 static_cast<float>(box.x2), static_cast<float>(box.y2)},
-                                static_cast<float>(each.value)});
+std::vector<FrameDetections> RecordedDetector::detect(std::span<const Frame> frames) {
+  std::vector<FrameDetections> found(frames.size());
+  for (size_t i = 0; i < frames.size(); ++i) {
+    const auto recorded = frames_.find(frames[i].number);
+    if (recorded == frames_.end()) continue;
+    for (const track::MotBox& each : recorded->second) {
+      const Box<ImagePixels, double> box = each.box.corner_form();
+      found[i].detections.push_back({{static_cast<float>(box.x1), static_cast<float>(box.y1),
+                                      static_cast<float>(box.x2), static_cast<float>(box.y2)},
+                                     static_cast<float>(each.value)});
+    }
   }
   return found;
 }

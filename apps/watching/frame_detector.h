@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,10 @@ struct FrameDetections {
 class FrameDetector {
  public:
   virtual ~FrameDetector() = default;
-  virtual FrameDetections detect(const Frame& frame) = 0;
+  // Of each frame in turn.
+  virtual std::vector<FrameDetections> detect(std::span<const Frame> frames) = 0;
+  // How many frames are seen side by side.
+  virtual size_t most_at_once() const { return 1; }
   virtual const std::vector<std::string>& names() const = 0;
   // What it finds beside boxes, which names the folder of its results.
   virtual std::string task() const { return "detect"; }
@@ -56,7 +60,7 @@ class RecordedDetector : public FrameDetector {
   // Throws what track::read_mot throws.
   explicit RecordedDetector(const std::filesystem::path& file);
 
-  FrameDetections detect(const Frame& frame) override;
+  std::vector<FrameDetections> detect(std::span<const Frame> frames) override;
   const std::vector<std::string>& names() const override { return names_; }
   int64_t last_frame() const { return frames_.empty() ? 0 : frames_.rbegin()->first; }
 

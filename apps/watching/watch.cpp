@@ -67,7 +67,16 @@ Watch::~Watch() {
 }
 
 void Watch::see(Frame frame) {
-  FrameDetections found = detector_.detect(frame);
+  FrameDetections found = std::move(detector_.detect({&frame, 1}).front());
+  take(std::move(frame), std::move(found));
+}
+
+void Watch::see_all(std::vector<Frame> frames) {
+  std::vector<FrameDetections> found = detector_.detect(frames);
+  for (size_t i = 0; i < frames.size(); ++i) take(std::move(frames[i]), std::move(found[i]));
+}
+
+void Watch::take(Frame frame, FrameDetections found) {
   image::Image picture = image::displayed(std::move(frame.image));
   const Size size = {picture.width(), picture.height()};
   const FrameDetections shown = tracks_ ? followed(std::move(found), picture) : std::move(found);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "marrow/detect/save.h"
 #include "marrow/track/video_tracks.h"
@@ -46,12 +47,15 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
 
   void see(Frame frame);
+  // Several that follow each other, which are looked at side by side.
+  void see_all(std::vector<Frame> frames);
   // A frame that could not be read: time goes on for what is followed.
   void miss();
   // After the last frame: counts, and the comparison with the truth.
   void finish();
 
  private:
+  void take(Frame frame, FrameDetections found);
   // What is shown of what was found: tracks where objects are followed.
   FrameDetections followed(FrameDetections found, const image::Image& picture);
   void say(const Frame& frame, Size picture, const FrameDetections& shown) const;

@@ -72,6 +72,29 @@ void expect_near(const std::vector<detect::Detection>& found, const std::vector<
   }
 }
 
+TEST(Detector, SeesSeveralImagesAsItSeesEach) {
+  DetectorOptions wanted = options({96, 96}, true);
+  wanted.engine.threads = 3;
+  Detector detector(network().graph, network().weights, wanted);
+  EXPECT_EQ(detector.most_at_once(), 3u);
+  std::vector<image::Image> images;
+  for (uint64_t seed = 1; seed <= 3; ++seed) images.push_back(image::draw_scene(150, 90, seed));
+  images.push_back(image::draw_scene(90, 150, 4));  // of another size
+  std::vector<const image::Image*> all;
+  for (const image::Image& image : images) all.push_back(&image);
+  for (const size_t first : {0, 1, 2, 3})
+    for (size_t count = 0; first + count <= all.size(); ++count) {
+      const std::vector<DetectionResult> found = detector.detect_all(std::span(all).subspan(first, count));
+      ASSERT_EQ(found.size(), count);
+      for (size_t i = 0; i < count; ++i) {
+        const DetectionResult alone = detector.detect(images[first + i]);
+        EXPECT_GT(alone.detections.size(), 3u) << "the comparison would say nothing";
+        EXPECT_EQ(found[i].network, alone.network);
+        expect_near(found[i].detections, alone.detections, 0);
+      }
+    }
+}
+
 TEST(Detector, EqualsTheChainDoneByHand) {
   const image::Image image = image::draw_scene(150, 90, 1);
   for (const bool rect : {true, false}) {

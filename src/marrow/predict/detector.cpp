@@ -6,6 +6,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
+#include "marrow/cpu/thread_pool.h"
 #include "marrow/image/network_input.h"
 #include "marrow/predict/input_size.h"
 #include "marrow/predict/join_tiles.h"
@@ -13,6 +14,8 @@
 
 namespace marrow::predict {
 namespace {
+
+constexpr size_t kMostAtOnce = 4;  // each has memory of its own
 
 engine::EngineOptions with_least_score(engine::EngineOptions options, float least_score) {
   options.least_score = least_score;
@@ -55,7 +58,8 @@ std::vector<std::string> detection_outputs(const Graph& graph, bool suppress) {
 Detector::Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options)
     : options_(options),
       network_({graph, weights}, detection_outputs(graph, options.nms.suppress),
-               with_least_score(options.engine, detect::least_confidence(options.nms))) {
+               with_least_score(options.engine, detect::least_confidence(options.nms))),
+      side_by_side_(std::make_unique<cpu::SideBySide>(kMostAtOnce)) {
   const DetectionOutput output = detection_output(graph, options.nms.suppress);
   options_.nms.suppress = output.suppress;
   decode_ = *output.decode;
@@ -79,12 +83,13 @@ DetectionResult Detector::detect(const image::Image& image) {
   require_readable(image, network_.graph());
   const Size picture = {image.width(), image.height()};
   const std::vector<Tile> tiles = tiles_of(picture, options_.tiles);
-  if (tiles.size() == 1) return detect_part(image);
+  if (tiles.size() == 1) return detect_part(image, compiled(image, 1));
   DetectionResult result;
   std::vector<TileDetection> found;
   for (size_t i = 0; i < tiles.size(); ++i) {
     const auto& [x, y, size] = tiles[i];
-    const DetectionResult part = detect_part(image::copy_image(image.region(x, y, size.width, size.height)));
+    const image::Image tile = image::copy_image(image.region(x, y, size.width, size.height));
+    const DetectionResult part = detect_part(tile, compiled(tile, 1));
     for (const detect::Detection& one : part.detections) found.push_back(moved_from_tile(one, tiles[i], i));
     result.network = part.network;
     result.times.preprocess_ms += part.times.preprocess_ms;
@@ -97,12 +102,42 @@ DetectionResult Detector::detect(const image::Image& image) {
   return result;
 }
 
-DetectionResult Detector::detect_part(const image::Image& image) {
+std::vector<DetectionResult> Detector::detect_all(std::span<const image::Image* const> images) {
+  const auto like_first = [&](const image::Image* image) {
+    return Size{image->width(), image->height()} == Size{images[0]->width(), images[0]->height()};
+  };
+  std::vector<DetectionResult> results(images.size());
+  if (images.size() < 2 || images.size() > most_at_once() || options_.tiles.side > 0 ||
+      !std::ranges::all_of(images, like_first)) {
+    std::ranges::transform(images, results.begin(),
+                           [&](const image::Image* image) { return detect(*image); });
+    return results;
+  }
+  for (const image::Image* image : images) require_readable(*image, network_.graph());
+  CompiledNetwork::Compiled& network = compiled(*images[0], images.size());
+  side_by_side_->run(images.size(), [&](size_t i) { results[i] = detect_part(*images[i], network.at(i)); });
+  const auto count = static_cast<double>(images.size());
+  for (DetectionResult& result : results) {
+    result.times.preprocess_ms /= count;
+    result.times.inference_ms /= count;
+    result.times.postprocess_ms /= count;
+  }
+  return results;
+}
+
+size_t Detector::most_at_once() const {
+  const int threads = options_.engine.threads > 0 ? options_.engine.threads : cpu::available_threads();
+  return std::min(static_cast<size_t>(threads), kMostAtOnce);
+}
+
+CompiledNetwork::Compiled& Detector::compiled(const image::Image& image, size_t side_by_side) {
+  const Size input = network_size({image.width(), image.height()});
+  return network_.at({1, image.channels(), input.height, input.width}, side_by_side);
+}
+
+DetectionResult Detector::detect_part(const image::Image& image, CompiledNetwork::Compiled& network) const {
   const Size picture = {image.width(), image.height()};
   const Letterbox geometry = fit(picture);
-  CompiledNetwork::Compiled& network =
-      network_.at({1, image.channels(), geometry.out.height, geometry.out.width});
-
   DetectionResult result;
   result.network = geometry.out;
   Stopwatch clock;

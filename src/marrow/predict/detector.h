@@ -3,8 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <vector>
 
+#include "marrow/cpu/side_by_side.h"
 #include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
 #include "marrow/engine/engine.h"
@@ -68,15 +71,22 @@ class Detector {
   Size network_size(Size picture) const;       // the input that such an image would be fitted into
 
   DetectionResult detect(const image::Image& image);
+  // The same of each. At most most_at_once() images of one size are seen side by side, each on its part of
+  // the threads: more in a second, above all where others have work too. Times are then of all of them,
+  // divided by their number.
+  std::vector<DetectionResult> detect_all(std::span<const image::Image* const> images);
+  size_t most_at_once() const;
 
  private:
   Letterbox fit(Size picture) const;
+  CompiledNetwork::Compiled& compiled(const image::Image& image, size_t side_by_side);
   // A part of an image, in its own pixels.
-  DetectionResult detect_part(const image::Image& image);
+  DetectionResult detect_part(const image::Image& image, CompiledNetwork::Compiled& network) const;
 
   DetectorOptions options_;
   DetectDecode decode_;
   CompiledNetwork network_;
+  std::unique_ptr<cpu::SideBySide> side_by_side_;
 };
 
 }  // namespace marrow::predict

@@ -10,7 +10,7 @@
 namespace marrow::video {
 namespace {
 
-constexpr size_t kDecodedAhead = 3;   // frames of a file
+constexpr size_t kDecodedAhead = 4;   // frames of a file
 constexpr size_t kBufferedLive = 30;  // as Ultralytics' stream_buffer
 constexpr std::chrono::milliseconds kLook(20);
 
