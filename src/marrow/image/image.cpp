@@ -11,6 +11,14 @@ Image::Image(int width, int height, uint8_t fill, SampleFormat format)
   bytes_.assign(row_bytes() * static_cast<size_t>(height), fill);
 }
 
+Image Image::unfilled(int width, int height, SampleFormat format) {
+  Image image(0, 0, 0, format);
+  image.width_ = width;
+  image.height_ = height;
+  image.bytes_.resize(image.row_bytes() * static_cast<size_t>(height));
+  return image;
+}
+
 MutablePixels Image::region(int x, int y, int width, int height) {
   assert(x >= 0 && y >= 0 && width >= 0 && height >= 0 && x + width <= width_ && y + height <= height_);
   return {pixel(x, y), width, height, channels(), row_bytes(), bits()};
@@ -22,7 +30,7 @@ ConstPixels Image::region(int x, int y, int width, int height) const {
 }
 
 Image copy_image(ConstPixels source) {
-  Image copy(source.width, source.height, 0, source.format());
+  Image copy = Image::unfilled(source.width, source.height, source.format());
   for (int y = 0; y < source.height; ++y) std::memcpy(copy.row(y), source.row(y), copy.row_bytes());
   return copy;
 }

@@ -7,6 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "marrow/geometry/sample_format.h"
@@ -48,11 +51,30 @@ struct MutablePixels {
   operator ConstPixels() const { return {data, width, height, channels, row_bytes, bits}; }
 };
 
+// For bytes that are written before they are read: without a value they are left as they are.
+template <class T>
+struct UnfilledAllocator : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = UnfilledAllocator<U>;
+  };
+  template <class U>
+  void construct(U* place) noexcept {
+    ::new (static_cast<void*>(place)) U;
+  }
+  template <class U, class... Arguments>
+  void construct(U* place, Arguments&&... arguments) {
+    ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
+  }
+};
+
 class Image {
  public:
   Image() = default;  // 0 x 0
   // width, height >= 0; every byte is `fill`, so that it is as bright at 16 bits.
   Image(int width, int height, uint8_t fill = 0, SampleFormat format = {});
+  // For one who writes every byte: the memory as it was.
+  static Image unfilled(int width, int height, SampleFormat format = {});
 
   int width() const { return width_; }
   int height() const { return height_; }
@@ -91,7 +113,7 @@ class Image {
   int width_ = 0;
   int height_ = 0;
   SampleFormat format_;
-  std::vector<uint8_t> bytes_;
+  std::vector<uint8_t, UnfilledAllocator<uint8_t>> bytes_;
 };
 
 // An image of its own with the pixels of `source`.

@@ -70,7 +70,7 @@ image::Image BgrConverter::convert(const AVFrame& frame, Orientation orientation
   // Vector code may write behind rows, but not where they hold whole blocks.
   constexpr int kBlock = 64;
   if (orientation == Orientation() && frame.width % kBlock == 0) {
-    image::Image image(frame.width, frame.height);
+    image::Image image = image::Image::unfilled(frame.width, frame.height);
     uint8_t* const planes[4] = {image.row(0)};
     const int strides[4] = {static_cast<int>(image.row_bytes())};
     sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, planes, strides);

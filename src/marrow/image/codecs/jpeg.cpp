@@ -225,7 +225,7 @@ StoredImage read_jpeg(Bytes bytes, const std::string& name, const SampleFormat& 
   const bool grey = wanted.channels == 1 && !reader.is_cmyk();
   if (!reader.start(grey)) fail(name, kind, reader.error());
   stored.full = {reader.width(), reader.height(), stored.orientation};
-  stored.image = Image(reader.out_width(), reader.out_height(), 0, {grey ? 1 : 3, 8});
+  stored.image = Image::unfilled(reader.out_width(), reader.out_height(), {grey ? 1 : 3, 8});
   std::vector<uint8_t> cmyk(reader.is_cmyk() ? static_cast<size_t>(stored.image.width()) * 4 : 0);
   for (int y = 0; y < stored.image.height(); ++y) {
     uint8_t* row = stored.image.row(y);
