@@ -7,9 +7,10 @@
 Both servers get the same network (the peer as `marrow export` writes it), input size, threads and picture; both decode, fit, run and
 suppress, and must find as many objects. Marrow's is there a second time as it comes, which pads pictures only as far as needed. In a
 round each is asked for --seconds by wrk (Debian's package) after a second unmeasured, and the engine runs alone for as long (`marrow
-benchmark`); the others are stopped meanwhile. A figure is the median over the rounds. Then Marrow's alone: the latency of requests that
-come evenly and at random, 70 % as many as it can answer; the processor time of a server that nobody asks; the time from its start until
-it is ready. The tables are Markdown, as docs/serve.md has them.
+benchmark`): with one client a picture at a time, with more also in batches and side by side, and the quickest counts. The others are stopped
+meanwhile. A figure is the median over the rounds. Then Marrow's alone: the latency of requests that come evenly and at random, 70 % as many as it
+can answer, beside what the mathematics of queues has at random arrivals; the processor time of a server that nobody asks; the time from its
+start until it is ready. The tables are Markdown, as docs/serve.md has them.
 """
 
 import argparse
@@ -110,11 +111,24 @@ def marrow_server(args, rect=False):
                          "--port", str(port), "--no-access-log", *args.options], port)
 
 
-def engine_rate(args, batch):
-    """Pictures a second of the network alone."""
-    said = subprocess.run([args.marrow, "benchmark", args.model, "--imgsz", str(args.imgsz), "--threads", str(args.threads), "--batch", str(batch),
-                           "--seconds", str(args.seconds), "--layers", "0", "--json"], check=True, capture_output=True, text=True).stdout
-    return json.loads(said)["network"]["images_per_second"]
+def engine_rate(args, batch=1, side_by_side=1):
+    """Pictures a second of the network alone; of several side by side, each on its part of the threads, together."""
+    command = [args.marrow, "benchmark", args.model, "--imgsz", str(args.imgsz), "--threads", str(args.threads // side_by_side), "--batch", str(batch),
+               "--seconds", str(args.seconds), "--layers", "0", "--json"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(side_by_side)]
+    said = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise SystemExit("marrow benchmark failed")
+    return sum(json.loads(each)["network"]["images_per_second"] for each in said)
+
+
+def best_engine_rate(args, clients):
+    """As the server may run it: one picture at a time, several in a batch, or several side by side."""
+    rates = [engine_rate(args)]
+    if clients > 1:
+        rates.append(engine_rate(args, batch=min(clients, 4)))
+        rates.append(engine_rate(args, side_by_side=min(clients, args.threads)))
+    return max(rates)
 
 
 def main():
@@ -172,7 +186,7 @@ def measured_rounds(args, servers, script, clients):
             server.resume()
             results[i].append(server.measure(script, clients, args.seconds))
             server.pause()
-        engine.append(max(engine_rate(args, batch) for batch in {1, min(clients, 4)}))
+        engine.append(best_engine_rate(args, clients))
     return results, engine
 
 
@@ -224,6 +238,8 @@ def report_alone(args, server, rate):
     print("\n| | |\n| --- | ---: |")
     for name, (half, most) in spread.items():
         print(f"| {LOAD:.0%} load, {name} arrivals: p50, p99 | {half:.1f} ms, {most:.1f} ms: {most / half:.1f} times |")
+    queue = load.queue_times(LOAD)
+    print(f"| random arrivals at one that takes equally long for each: p50, p99 | {load.share(queue, 0.99) / load.share(queue, 0.5):.1f} times |")
     print(f"| processor of an idle server | {100 * idle:.2f} % of a core |\n| from start to ready | {ready:.2f} s |")
 
 

@@ -44,6 +44,16 @@ def latencies(port, path, body, rate, seconds, evenly):
     return sorted(found)
 
 
+def queue_times(load, requests=200_000):
+    """What the waiting alone makes of random arrivals: times in a queue before one that takes 1 for each request, without any chance in it (M/D/1)."""
+    chance, arrival, free, times = random.Random(1), 0, 0, []
+    for _ in range(requests):
+        arrival += chance.expovariate(load)
+        free = max(free, arrival) + 1
+        times.append(free - arrival)
+    return sorted(times)
+
+
 def share(values, part):
     """The value below which so large a part of the sorted ones lies."""
     return values[min(int(part * len(values)), len(values) - 1)]

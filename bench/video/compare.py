@@ -5,11 +5,14 @@
     bench/video/compare.py --model yolov8n.pt
 
 The video has 720 lines, H.264, and is drawn unless --video names one. Its frames go into a network of 384 x 640. Prediction is timed from its
-first frame to its last, without files, with --save too; decoding has the threads that it has beside the network.
+first frame to its last, without files, with --save too; decoding has the threads that it has beside the network. The network alone runs as
+prediction runs it: a frame on each part of the threads. Beside each rate is the processor time of a frame, on all threads together. They share the
+processors: no chain is faster than these by the sum of what its parts take, which is the last row.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -17,27 +20,46 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+MOST_AT_ONCE = 4  # frames that prediction sees side by side
 
 
 def decoding(args):
-    return float(subprocess.run([args.bench, "decode", args.video], check=True, capture_output=True, text=True).stdout)
+    said = subprocess.run([args.bench, "decode", args.video], check=True, capture_output=True, text=True).stdout
+    return tuple(map(float, said.split()))
 
 
 def network(args):
-    said = subprocess.run([args.marrow, "benchmark", args.model, "--imgsz", "384,640", "--threads", str(args.threads), "--seconds", str(args.seconds),
-                           "--layers", "0", "--json"], check=True, capture_output=True, text=True).stdout
-    return json.loads(said)["network"]["images_per_second"]
+    """All threads for one frame after the other, or a frame on each of several parts: the quicker, and what its threads take, who never rest."""
+    def rate(parts):
+        command = [args.marrow, "benchmark", args.model, "--imgsz", "384,640", "--threads", str(args.threads // parts), "--seconds", str(args.seconds),
+                   "--layers", "0", "--json"]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(parts)]
+        return sum(json.loads(process.communicate()[0])["network"]["images_per_second"] for process in running)
+
+    best = max(rate(1), rate(min(args.threads, MOST_AT_ONCE)))
+    return best, 1e3 * args.threads / best
+
+
+def processor_seconds(process):
+    words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def prediction(args, folder, save):
-    """Frames a second between the first line of JSON and the last."""
+    """Frames a second between the first line of JSON and the last, and the processor's milliseconds for each."""
     command = [args.marrow, "predict", args.model, "--source", args.video, "--imgsz", "640", "--threads", str(args.threads), "--json",
                "--save" if save else "--no-save", "--project", folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        times = [time.perf_counter() for _ in process.stdout]
+        times, worked = [], []
+        for _ in process.stdout:
+            times.append(time.perf_counter())
+            if len(times) == 1:
+                worked.append(processor_seconds(process))
+        worked.append(processor_seconds(process))
     if process.returncode != 0 or len(times) < 2:
         raise SystemExit("marrow predict failed")
-    return (len(times) - 1) / (times[-1] - times[0])
+    frames = len(times) - 1
+    return frames / (times[-1] - times[0]), 1e3 * (worked[-1] - worked[0]) / frames
 
 
 def main():
@@ -46,7 +68,7 @@ def main():
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "release" / "bench" / "video_bench")
     parser.add_argument("--model", required=True)
     parser.add_argument("--video", type=Path)
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=5)
@@ -61,11 +83,17 @@ def main():
             rows["the network alone"].append(network(args))
             rows["predict"].append(prediction(args, folder, False))
             rows["predict --save"].append(prediction(args, folder, True))
-    least = [min(pair) for pair in zip(rows["decoding alone"], rows["the network alone"])]
-    print("| | frames/s | of the slower alone |\n| --- | ---: | ---: |")
-    for name, rates in rows.items():
-        part = statistics.median(rate / alone for rate, alone in zip(rates, least))
-        print(f"| {name} | {statistics.median(rates):.1f} | {100 * part:.0f} % |")
+    least = [min(decoded[0], seen[0]) for decoded, seen in zip(rows["decoding alone"], rows["the network alone"])]
+    print("| | frames/s | of the slower alone | processor ms a frame |\n| --- | ---: | ---: | ---: |")
+    for name, measured in rows.items():
+        part = statistics.median(rate / alone for (rate, _), alone in zip(measured, least))
+        rate, took = (statistics.median(column) for column in zip(*measured))
+        print(f"| {name} | {rate:.1f} | {100 * part:.0f} % | {took:.2f} |")
+    # What two parts take that share the processors, without anything between them.
+    together = [decoded[1] + seen[1] for decoded, seen in zip(rows["decoding alone"], rows["the network alone"])]
+    bound = statistics.median(1e3 * args.threads / took / alone for took, alone in zip(together, least))
+    print(f"| decoding and the network, nothing else | {statistics.median(1e3 * args.threads / took for took in together):.1f} "
+          f"| {100 * bound:.0f} % | {statistics.median(together):.2f} |")
 
 
 if __name__ == "__main__":
