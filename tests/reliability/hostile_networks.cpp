@@ -25,6 +25,27 @@ std::string described(const std::string& yaml) {
   return safetensors({{"__metadata__", model::checkpoint_metadata(model)}});
 }
 
+// A deployed model, which is kept as its graph.
+std::string deployed(const std::string& nodes) {
+  auto metadata = model::checkpoint_metadata(model::build_model(model::parse_model_spec(
+      "nc: 1\nbackbone:\n  - [-1, 1, Conv, [8, 3, 8]]\nhead:\n  - [[-1], 1, Detect, [nc]]\n", "small.yaml")));
+  metadata.erase("model");
+  metadata["form"] = "deployed";
+  metadata["marrow"] = "2";
+  metadata["graph"] = R"({"channels":3,"nodes":[)" + nodes + R"(],"outputs":[{"name":"output0","value":1}]})";
+  return safetensors({{"__metadata__", metadata}});
+}
+
+std::string silu(int from) {
+  return fmt::format(R"({{"in":[{}],"name":"a","op":"silu","slope":0.0}})", from);
+}
+
+std::string many_nodes(int count) {
+  std::string nodes = silu(0);
+  for (int i = 1; i < count; ++i) nodes += "," + silu(i);
+  return nodes;
+}
+
 // Nodes of an ONNX graph, by the encoding of protobuf.
 std::string varint(uint64_t value) {
   std::string bytes;
@@ -112,6 +133,15 @@ std::vector<HostileFile> hostile_networks() {
       network_file("YAML of 1.07 billion weights", "e.yaml", huge, ""),
       network_file("checkpoint that describes 1.07 billion weights and holds none", "f.safetensors",
                    described(huge), "f.safetensors"),
+      network_file("checkpoint with a graph of 100,000 nodes", "p.safetensors", deployed(many_nodes(100'000)),
+                   "10000"),
+      network_file("checkpoint with a graph in a circle", "q.safetensors", deployed(silu(2) + "," + silu(1)),
+                   "q.safetensors"),
+      network_file(
+          "checkpoint with a graph of 10^9 channels", "r.safetensors",
+          deployed(
+              R"({"bias":true,"dilation":1,"groups":1,"in":[0],"kernel":3,"name":"a","op":"conv","out":1000000000,"padding":[1,1],"stride":2})"),
+          "r.safetensors"),
       network_file(
           "safetensors with a tensor of 4 GB, without its bytes", "g.safetensors",
           safetensors(
