@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -82,6 +83,32 @@ TEST(ThreadPool, NestedCallsRunInline) {
     });
   });
   EXPECT_EQ(inner, 20);
+}
+
+// Out of memory in a chunk, say: what the chunks refer to lives until the last of them has ended.
+TEST(ThreadPool, WhatAChunkThrowsComesOutWhenAllHaveEnded) {
+  for (const int threads : {1, 4}) {
+    ThreadPool pool(threads);
+    for (int turn = 0; turn < 200; ++turn) {
+      std::atomic<int> running = 0;
+      try {
+        pool.parallel_for(64, [&](int64_t chunk, int) {
+          ++running;
+          if (chunk % 7 == turn % 7) {
+            --running;
+            throw std::bad_alloc();
+          }
+          --running;
+        });
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::bad_alloc&) {
+      }
+      EXPECT_EQ(running, 0);
+    }
+    std::atomic<int> chunks = 0;
+    pool.parallel_for(100, [&](int64_t, int thread) { chunks += thread < threads; });
+    EXPECT_EQ(chunks, 100);
+  }
 }
 
 TEST(ThreadPool, ADifferentPoolMayBeUsedInsideAChunk) {

@@ -8,6 +8,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -74,6 +75,25 @@ double control_group_quota() {
   return quota;
 }
 
+// What a thread does for a pool, until the object goes.
+class Turn {
+ public:
+  Turn(const ThreadPool* pool, int thread) : outer_pool_(current_pool), outer_thread_(current_thread) {
+    current_pool = pool;
+    current_thread = thread;
+  }
+  ~Turn() {
+    current_pool = outer_pool_;
+    current_thread = outer_thread_;
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  const ThreadPool* outer_pool_;
+  int outer_thread_;
+};
+
 constexpr uint64_t pack(uint32_t generation, uint64_t next, uint64_t end) {
   return (uint64_t{generation} << 32) | (next << 16) | end;
 }
@@ -110,15 +130,8 @@ void ThreadPool::run(int64_t chunks, Call call, const void* function) {
     // time.
     std::unique_lock lock(callers_, std::defer_lock);
     if (!nested) lock.lock();
-    const ThreadPool* outer_pool = current_pool;
-    const int outer_thread = current_thread;
-    if (!nested) {
-      current_pool = this;
-      current_thread = 0;
-    }
+    const Turn turn(this, nested ? current_thread : 0);
     for (int64_t chunk = 0; chunk < chunks; ++chunk) call(function, chunk, current_thread);
-    current_pool = outer_pool;
-    current_thread = outer_thread;
     return;
   }
 
@@ -138,19 +151,27 @@ void ThreadPool::run(int64_t chunks, Call call, const void* function) {
     wake_.notify_all();
   }
 
-  const ThreadPool* outer_pool = current_pool;
-  const int outer_thread = current_thread;
-  current_pool = this;
-  current_thread = 0;
-  work(generation, 0);
-  current_pool = outer_pool;
-  current_thread = outer_thread;
-
+  {
+    const Turn turn(this, 0);
+    work(generation, 0);
+  }
   for (int looks = 0; unfinished_.load(std::memory_order_acquire) > 0; ++looks) {
     if (may_spin_ && looks % kPausesPerLook != kPausesPerLook - 1)
       pause_processor();
     else
       std::this_thread::yield();
+  }
+  if (has_failed_.exchange(false)) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+// The claim keeps the region open, so what describes it is stable until `finished` is reported.
+void ThreadPool::call_item(int64_t item, int thread) noexcept {
+  const int64_t first = item * region_.per_item;
+  const int64_t last = std::min(first + region_.per_item, region_.chunks);
+  try {
+    for (int64_t chunk = first; chunk < last; ++chunk) region_.call(region_.function, chunk, thread);
+  } catch (...) {
+    if (!has_failed_.exchange(true)) failure_ = std::current_exception();
   }
 }
 
@@ -165,10 +186,7 @@ void ThreadPool::work(uint32_t generation, int thread) {
       if (static_cast<uint32_t>(word >> 32) != generation || next >= end) break;
       if (!share.compare_exchange_weak(word, pack(generation, next + 1, end), std::memory_order_acq_rel))
         continue;
-      // The claim keeps the region open, so what describes it is stable until `finished` is reported.
-      const int64_t first = static_cast<int64_t>(next) * region_.per_item;
-      const int64_t last = std::min(first + region_.per_item, region_.chunks);
-      for (int64_t chunk = first; chunk < last; ++chunk) region_.call(region_.function, chunk, thread);
+      call_item(static_cast<int64_t>(next), thread);
       ++finished;
       word = share.load(std::memory_order_acquire);
     }

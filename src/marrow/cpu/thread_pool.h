@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -34,8 +35,8 @@ class ThreadPool {
 
   // Calls function(chunk, thread) once for every chunk of [0, chunks) and returns when all have finished.
   // `thread` is in [0, threads()) and no two calls that overlap in time share one: index per-thread scratch
-  // with it. The function must not throw. A call from inside a chunk of the same pool runs inline. Several
-  // callers take turns. Allocates nothing.
+  // with it. A call from inside a chunk of the same pool runs inline. Several callers take turns. Allocates
+  // nothing. Of what chunks throw one comes out, when none runs any more; no chunk has to run after that.
   template <class Function>
   void parallel_for(int64_t chunks, const Function& function) {
     run(
@@ -62,6 +63,7 @@ class ThreadPool {
   void run(int64_t chunks, Call call, const void* function);
   void work(uint32_t generation, int thread);
   void worker_loop(int thread);
+  void call_item(int64_t item, int thread) noexcept;
   bool spin_until_changed(uint32_t seen) const;
 
   int threads_ = 1;
@@ -72,7 +74,9 @@ class ThreadPool {
   alignas(64) std::atomic<int64_t> unfinished_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stopping_{false};
-  std::mutex callers_;  // held for a whole region
+  std::atomic<bool> has_failed_{false};
+  std::exception_ptr failure_;  // of the region; the first of them
+  std::mutex callers_;          // held for a whole region
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
