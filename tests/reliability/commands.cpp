@@ -42,7 +42,7 @@ void write_run_settings(const fs::path& folder) {
   o.workers = 1;
   o.optimizer = "SGD";
   o.warmup_epochs = 0;
-  o.threads = 1;
+  o.threads = 2;
   o.plots = false;
   write_file_atomically(folder / "run.yaml", to_yaml(o));
 }
@@ -111,34 +111,34 @@ std::vector<TriedCommand> tried_commands(const fs::path& folder) {
        {"import", "state.pt", "--model", "tiny.yaml", "-o", "imported.safetensors"},
        {{"imported.safetensors"}}},
       {"deploy",
-       {"deploy", "tiny.safetensors", "--imgsz", "64", "--threads", "1", "--no-autotune", "-o",
+       {"deploy", "tiny.safetensors", "--imgsz", "64", "--threads", "2", "--no-autotune", "-o",
         "deployed.safetensors"},
        {{"deployed.safetensors"}}},
       {"quantize",
-       {"quantize", "tiny.safetensors", "--data", "data/data.yaml", "--imgsz", "64", "--threads", "1", "-o",
+       {"quantize", "tiny.safetensors", "--data", "data/data.yaml", "--imgsz", "64", "--threads", "2", "-o",
         "int8.safetensors"},
        {{"int8.safetensors"}}},
       {"export to ONNX",
-       {"export", "tiny.safetensors", "--imgsz", "64", "--threads", "1", "-o", "out.onnx"},
+       {"export", "tiny.safetensors", "--imgsz", "64", "--threads", "2", "-o", "out.onnx"},
        {{"out.onnx"}}},
       {"export to torch", {"export", "tiny.safetensors", "--format", "torch", "-o", "out.pt"}, {{"out.pt"}}},
       {"train", {"train", "--cfg", (folder / "run.yaml").string()}, of_run, resumed},
       {"data check",
-       {"data", "check", "data/data.yaml", "--threads", "1", "--project", folder.string(), "--name",
+       {"data", "check", "data/data.yaml", "--threads", "2", "--project", folder.string(), "--name",
         "checked", "--exist-ok"},
        {{.path = "checked/check.json", .has_stages = true}}},  // a report of what fails, too
       {"data convert",
-       {"data", "convert", "data/data.yaml", "copy", "--to", "voc", "--threads", "1"},
+       {"data", "convert", "data/data.yaml", "copy", "--to", "voc", "--threads", "2"},
        of_conversion,
        converted},
       {"val",
-       {"val", "tiny.safetensors", "--data", "data/data.yaml", "--imgsz", "64", "--threads", "1",
+       {"val", "tiny.safetensors", "--data", "data/data.yaml", "--imgsz", "64", "--threads", "2",
         "--no-autotune", "--save-json", "--no-plots", "--project", folder.string(), "--name", "measured",
         "--exist-ok"},
        {{"measured/predictions.json"}, {.path = "data/labels/val.marrow-cache", .has_times = true}}},
       {"predict",
        {"predict", "tiny.safetensors", "--source", "data/images/val", "--imgsz", "64", "--conf", "0.01",
-        "--threads", "1", "--no-autotune", "--save-txt", "--project", folder.string(), "--name", "found",
+        "--threads", "2", "--no-autotune", "--save-txt", "--project", folder.string(), "--name", "found",
         "--exist-ok"},
        of_prediction},
       {"benchmark",
