@@ -19,17 +19,21 @@ class FaultyServer : public ::testing::Test {
   FaultyServer() { prepare_commands(folder_.path()); }
 
   ServerProcess& start(const std::string& fault) {
-    const Environment library("LD_PRELOAD", MARROW_FAULTS_LIBRARY), plan("MARROW_FAULT", fault.c_str());
+    const Environment library("LD_PRELOAD", MARROW_FAULTS_LIBRARY), plan("MARROW_FAULT", fault.c_str()),
+        log("MARROW_FAULT_LOG", (folder_ / "log").c_str());
     server_.emplace(std::vector<std::string>{(folder_ / "tiny.safetensors").string(), "--port", "0",
                                              "--imgsz", "64", "--no-autotune", "--no-access-log", "--labels",
                                              (folder_ / "labels").string()});
     port_ = server_->port();
     return *server_;
   }
-  ~FaultyServer() override {
-    if (!server_) return;
+  void stop() {
     server_->signal(SIGTERM);
     EXPECT_EQ(server_->exit_code(), 0);
+    server_.reset();
+  }
+  ~FaultyServer() override {
+    if (server_) stop();
   }
 
   HttpAnswer detect() { return HttpClient(port_).ask(http_request("POST", "/v1/detect", picture_)); }
@@ -82,6 +86,22 @@ TEST_F(FaultyServer, TakesItsTimesFromNoClockThatSteps) {
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   EXPECT_EQ(slow.ask(request.substr(40)).status, 200);
   EXPECT_EQ(slow.ask(request).status, 200);
+}
+
+// One client may lose its request; the next ones get their answers.
+TEST_F(FaultyServer, AnswersAgainAfterAFailedAllocation) {
+  const auto fault = [](size_t nth) { return "memory:" + std::to_string(nth) + ":ENOMEM:16384"; };
+  start(fault(0));
+  const size_t before = lines_of(read_text(folder_ / "log")).size();  // until it was ready
+  stop();
+  constexpr size_t kMargin = 4, kTried = 14;
+  for (size_t nth = before + kMargin; nth < before + kMargin + kTried; ++nth) {
+    start(fault(nth));
+    int answered = 0;
+    for (int i = 0; i < 8; ++i) answered += detect().status == 200;
+    EXPECT_GE(answered, 7) << "allocation " << nth;
+    stop();
+  }
 }
 
 TEST_F(FaultyServer, OutlivesClientsThatLeave) {

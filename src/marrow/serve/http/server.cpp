@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <boost/asio/post.hpp>
+#include <new>
 #include <set>
 
 #include "marrow/base/error.h"
@@ -67,6 +68,7 @@ struct Server::Impl : ServerState {
 
   void listen();
   void accept();
+  bool begin(tcp::socket socket);
   void remove(const std::shared_ptr<Session>& session);
   void close_listener(double longest);
 
@@ -96,21 +98,29 @@ void Server::Impl::listen() {
 // At the limit the next client waits in the system's queue until another one leaves.
 void Server::Impl::accept() {
   if (accepting || closing || sessions.size() >= options.limits.connections) return;
-  accepting = true;
   acceptor.async_accept([this](error_code error, tcp::socket socket) {
     accepting = false;
     if (closing) return;
-    if (error) {
-      accept_pause.expires_after(duration_of(kAcceptPause));
-      accept_pause.async_wait([this](error_code) { accept(); });
-      return;
-    }
-    const auto session = std::make_shared<Session>(*this, std::move(socket));
+    if (!error && begin(std::move(socket))) return accept();
+    accept_pause.expires_after(duration_of(kAcceptPause));
+    accept_pause.async_wait([this](error_code) { accept(); });
+  });
+  accepting = true;
+}
+
+// False where there is no memory for one more.
+bool Server::Impl::begin(tcp::socket socket) {
+  std::shared_ptr<Session> session;
+  try {
+    session = std::make_shared<Session>(*this, std::move(socket));
     sessions.insert(session);
     connections = sessions.size();
     session->start();
-    accept();
-  });
+    return true;
+  } catch (const std::bad_alloc&) {
+    if (session != nullptr) session->close();
+    return false;
+  }
 }
 
 void Server::Impl::remove(const std::shared_ptr<Session>& session) {
@@ -155,6 +165,7 @@ uint16_t Server::port() const {
 void Server::run() {
   while (true) {
     try {
+      impl_->accept();  // where an error came between one client and the next
       impl_->io.run();
       return;
     } catch (const std::exception& error) {
