@@ -94,7 +94,7 @@ TEST_F(FaultyServer, AnswersAgainAfterAFailedAllocation) {
   start(fault(0));
   const size_t before = lines_of(read_text(folder_ / "log")).size();  // until it was ready
   stop();
-  constexpr size_t kMargin = 4, kTried = 14;
+  constexpr size_t kMargin = 4, kTried = 10;
   for (size_t nth = before + kMargin; nth < before + kMargin + kTried; ++nth) {
     start(fault(nth));
     int answered = 0;
