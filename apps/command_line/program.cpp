@@ -1,6 +1,7 @@
 #include "command_line/program.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <iostream>
 #include <new>
+#include <string_view>
 
 #include "command_line/help.h"
 #include "command_line/parse.h"
@@ -28,6 +30,14 @@ void complain(const std::string& message) {
 bool output_written() {
   std::cout.flush();
   return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+}
+
+// The pages of a mapped file that are not there any more: there is nothing to go back to.
+void on_lost_file(int) {
+  constexpr std::string_view kMessage =
+      "marrow: a file became shorter while it was read, or its disk failed; replace files by renaming\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  ::_exit(kFailed);
 }
 
 int run(const Command& program, const std::vector<std::string>& words) {
@@ -51,6 +61,7 @@ int run_program(const std::string& name, const std::function<void(Command&)>& de
                 char** argv) {
   // A limit on file sizes is an error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGBUS, on_lost_file);
   try {
     Command program(name);
     declare(program);

@@ -12,6 +12,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 
 #include "plan.h"
 
@@ -28,6 +29,11 @@ Function* next(const char* name) {
 
 mode_t mode_of(int flags, va_list arguments) {
   return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+}
+
+void cut(int file) {
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  if (truncate(path.c_str(), 0) != 0) std::abort();
 }
 
 }  // namespace
@@ -150,11 +156,15 @@ int mkdir(const char* path, mode_t mode) {
   return real(path, mode);
 }
 
+// Short: the file is cut behind the mapping, whose pages are then no memory.
 #define MAP(name, Offset)                                                                 \
   void* name(void* at, size_t size, int protection, int flags, int file, Offset offset) { \
     NEXT(name);                                                                           \
-    if (file >= 0) FAIL_IF_DUE("map", file, MAP_FAILED);                                  \
-    return real(at, size, protection, flags, file, offset);                               \
+    const Strike due = file >= 0 ? strike("map", file) : Strike::kNone;                   \
+    if (due == Strike::kFail) return MAP_FAILED;                                          \
+    void* const mapped = real(at, size, protection, flags, file, offset);                 \
+    if (due == Strike::kShort) cut(file);                                                 \
+    return mapped;                                                                        \
   }
 MAP(mmap, off_t)
 MAP(mmap64, off64_t)
