@@ -149,8 +149,10 @@ class FindingsOfSetting {
       for (size_t k = 0; k < 4; ++k)
         EXPECT_NEAR(found.detections[i].box.corners()[k], boxes.values()[4 * i + k], kTaskPixels);
   }
-  void expect_masks(const std::vector<Mask>& masks, const std::string& name) const {
+  void expect_masks(const detect::DetectionExtras& extras, const std::string& name) const {
     SCOPED_TRACE(name);
+    std::vector<Mask> masks;
+    for (const MaskPart& part : extras.masks) masks.push_back(whole(part, extras.mask_size));
     const Tensor& wanted = at(name);
     ASSERT_EQ(std::ssize(masks), wanted.dim(0));
     const auto pixels = wanted.values<uint8_t>();
@@ -233,8 +235,8 @@ TEST(parity_task_forward, EverySettingFindsWhatIsRecorded) {
         setting.expect_keypoints(found.extras.keypoints);
         continue;
       }
-      setting.expect_masks(found.extras.masks, "masks_input");
-      setting.expect_masks(setting.find(predict::MaskSize::kImage).extras.masks, "masks_original_retina");
+      setting.expect_masks(found.extras, "masks_input");
+      setting.expect_masks(setting.find(predict::MaskSize::kImage).extras, "masks_original_retina");
       setting.expect_outlines(found.extras.outlines);
     }
   });

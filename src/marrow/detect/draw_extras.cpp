@@ -58,16 +58,16 @@ std::vector<Between> between(int begin, int end, double ratio, double pad, int s
   return places;
 }
 
-void draw_mask(image::Image& image, const Mask& mask, const RatioPad& place, const Box<ImagePixels>& box,
-               std::array<uint8_t, 3> colour) {
+void draw_mask(image::Image& image, const MaskPart& mask, Size size, const RatioPad& place,
+               const Box<ImagePixels>& box, std::array<uint8_t, 3> colour) {
   const auto pixel = [](float value, int limit) {
     return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit)));
   };
   const int left = pixel(std::floor(box.x1), image.width()), right = pixel(std::ceil(box.x2), image.width());
   const int top = pixel(std::floor(box.y1), image.height()),
             bottom = pixel(std::ceil(box.y2), image.height());
-  const auto columns = between(left, right, place.ratio_x, place.left, mask.size.width);
-  const auto rows = between(top, bottom, place.ratio_y, place.top, mask.size.height);
+  const auto columns = between(left, right, place.ratio_x, place.left, size.width);
+  const auto rows = between(top, bottom, place.ratio_y, place.top, size.height);
   for (int y = top; y < bottom; ++y) {
     const Between& row = rows[static_cast<size_t>(y - top)];
     for (int x = left; x < right; ++x) {
@@ -97,7 +97,7 @@ std::span<const std::array<int, 2>> limbs_of(size_t points) {
 void draw_masks(image::Image& image, std::span<const Detection> detections, const DetectionExtras& extras) {
   for (size_t i = extras.masks.size(); i-- > 0;)
     if (is_finite(detections[i].box))
-      draw_mask(image, extras.masks[i], extras.mask_place, detections[i].box,
+      draw_mask(image, extras.masks[i], extras.mask_size, extras.mask_place, detections[i].box,
                 class_colour(detections[i].class_id));
 }
 

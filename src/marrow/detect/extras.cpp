@@ -21,7 +21,7 @@ DetectionExtras chosen(const DetectionExtras& extras, std::span<const size_t> pl
       for (const size_t place : places) picked.push_back(list.at(place));
     return picked;
   };
-  return {choose(extras.masks),     extras.mask_place, choose(extras.outlines),
+  return {choose(extras.masks),     extras.mask_size,  extras.mask_place,     choose(extras.outlines),
           choose(extras.keypoints), extras.visibility, choose(extras.rotated)};
 }
 

@@ -17,7 +17,8 @@ using Keypoints = std::vector<Keypoint<ImagePixels>>;
 
 // Each list is empty, or has an entry for each detection, in their order.
 struct DetectionExtras {
-  std::vector<Mask> masks;        // of the network's input, or of the image
+  std::vector<MaskPart> masks;    // of the network's input, or of the image
+  Size mask_size;                 // of that
   RatioPad mask_place;            // how pixels of the image became pixels of the masks
   std::vector<Outline> outlines;  // of the masks; empty where a mask is
   std::vector<Keypoints> keypoints;

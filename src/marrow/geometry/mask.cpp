@@ -43,6 +43,34 @@ MaskPart trimmed(const Mask& mask) {
   return part;
 }
 
+namespace {
+
+// Marks in `whole` what the part marks.
+void mark(const MaskPart& part, int x, int y, Mask& whole) {
+  const auto [width, height] = part.mask.size;
+  for (int row = 0; row < height; ++row)
+    for (int column = 0; column < width; ++column)
+      whole.at(part.x - x + column, part.y - y + row) |= part.mask.at(column, row);
+}
+
+}  // namespace
+
+Mask whole(const MaskPart& part, Size size) {
+  Mask mask(size);
+  mark(part, 0, 0, mask);
+  return mask;
+}
+
+MaskPart united(const MaskPart& a, const MaskPart& b) {
+  if (a.is_empty() || b.is_empty()) return a.is_empty() ? b : a;
+  const int left = std::min(a.x, b.x), top = std::min(a.y, b.y);
+  const int right = std::max(a.x + a.mask.size.width, b.x + b.mask.size.width);
+  const int bottom = std::max(a.y + a.mask.size.height, b.y + b.mask.size.height);
+  MaskPart both{left, top, Mask({right - left, bottom - top})};
+  for (const MaskPart* part : {&a, &b}) mark(*part, left, top, both.mask);
+  return both;
+}
+
 int64_t shared_pixels(const MaskPart& a, const MaskPart& b) {
   const int left = std::max(a.x, b.x), right = std::min(a.x + a.mask.size.width, b.x + b.mask.size.width);
   const int top = std::max(a.y, b.y), bottom = std::min(a.y + a.mask.size.height, b.y + b.mask.size.height);

@@ -34,8 +34,18 @@ struct Mask {
 struct MaskPart {
   int x = 0, y = 0;
   Mask mask;
+
+  bool is_empty() const { return mask.size.width == 0; }
+  // Of a pixel of the whole, which may lie outside.
+  uint8_t at(int column, int row) const {
+    const bool is_inside =
+        column >= x && row >= y && column < x + mask.size.width && row < y + mask.size.height;
+    return is_inside ? mask.at(column - x, row - y) : uint8_t{0};
+  }
 };
 MaskPart trimmed(const Mask& mask);
+Mask whole(const MaskPart& part, Size size);  // of which it is a part
+MaskPart united(const MaskPart& a, const MaskPart& b);
 int64_t shared_pixels(const MaskPart& a, const MaskPart& b);  // of masks of one size
 
 // Lengths of runs down the columns, one after the other, of zeros first.

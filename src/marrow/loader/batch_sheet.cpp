@@ -43,11 +43,12 @@ void draw_masks_of_batch(image::Image& picture, const DetectionBatch& batch, int
          static_cast<int64_t>(batch.targets.values()[static_cast<size_t>(first * columns)]) != i)
     ++first;
   detect::DetectionExtras extras;
-  extras.masks.emplace_back(size);
+  extras.masks.push_back({.mask = Mask(size)});
+  extras.mask_size = size;
   extras.mask_place.ratio_x = static_cast<double>(size.width) / static_cast<double>(batch.images.dim(3));
   extras.mask_place.ratio_y = static_cast<double>(size.height) / static_cast<double>(batch.images.dim(2));
   extras = detect::scaled(std::move(extras), factor, factor);
-  std::vector<uint8_t>& pixels = extras.masks.front().pixels;
+  std::vector<uint8_t>& pixels = extras.masks.front().mask.pixels;
   // Overlapping masks are one picture an image; otherwise there is one a row.
   for (size_t k = drawn.size(); k-- > 0;) {
     const auto row = static_cast<int64_t>(k);

@@ -52,18 +52,30 @@ void add_masks(const ImagePrediction& image, std::vector<detect::InputDetection>
   std::vector<Mask> masks = masks_of(image, detections, options.masks);
   size_t kept = 0;
   for (size_t i = 0; i < masks.size(); ++i) {
-    if (masks[i].is_empty()) continue;
+    MaskPart part = trimmed(masks[i]);
+    if (part.is_empty()) continue;
     detections[kept++] = detections[i];
-    extras.masks.push_back(std::move(masks[i]));
+    extras.masks.push_back(std::move(part));
   }
   detections.resize(kept);
-  if (options.masks == MaskSize::kInput) extras.mask_place = image.ratio_pad;
-  if (!options.outlines) return;
-  for (const Mask& mask : extras.masks)
-    extras.outlines.push_back(detect::to_image(detect::mask_outline(mask), extras.mask_place, image.picture));
+  extras.mask_size = image.picture;
+  if (options.masks == MaskSize::kInput) {
+    extras.mask_size = image.network;
+    extras.mask_place = image.ratio_pad;
+  }
+  if (options.outlines) add_outlines(extras, image.picture);
 }
 
 }  // namespace
+
+void add_outlines(detect::DetectionExtras& extras, Size picture) {
+  for (const MaskPart& part : extras.masks) {
+    std::vector<Point<void>> outline = detect::mask_outline(part.mask);
+    for (Point<void>& point : outline)
+      point = {point.x + static_cast<float>(part.x), point.y + static_cast<float>(part.y)};
+    extras.outlines.push_back(detect::to_image(outline, extras.mask_place, picture));
+  }
+}
 
 detect::Prototypes prototypes_of(const Tensor& maps) {
   return {maps.values().data(),

@@ -39,6 +39,9 @@ struct ImageFindings {
   detect::DetectionExtras extras;
 };
 
+// Those of the masks in it, in pixels of the image.
+void add_outlines(detect::DetectionExtras& extras, Size picture);
+
 // Detections whose mask is empty are left out. Throws Error{kUnsupported} where masks would take more memory
 // than options allow.
 ImageFindings read_prediction(const ImagePrediction& image, const ReadOptions& options);

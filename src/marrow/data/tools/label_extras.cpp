@@ -8,6 +8,7 @@ namespace marrow::data {
 
 detect::DetectionExtras extras_of(const LabelledImage& image, Task task, Size picture) {
   detect::DetectionExtras extras;
+  extras.mask_size = picture;
   const auto w = static_cast<float>(picture.width), h = static_cast<float>(picture.height);
   const bool draws_masks = task != Task::kObb && image.labels.size() <= kMostMasks;
   for (size_t i = 0; i < image.polygons.size() && (draws_masks || task == Task::kObb); ++i) {
@@ -17,7 +18,7 @@ detect::DetectionExtras extras_of(const LabelledImage& image, Task task, Size pi
     if (task == Task::kObb)
       extras.rotated.push_back(outline::turned_box(points));
     else
-      extras.masks.push_back(outline::fill(points, picture));
+      extras.masks.push_back(trimmed(outline::fill(points, picture)));
   }
   if (image.labels.empty()) return extras;
   const size_t each = image.keypoints.size() / image.labels.size();
