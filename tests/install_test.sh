@@ -36,11 +36,16 @@ try() { # NAME COMMAND...
   code=0
   "$@" "$work/no.safetensors" "$files/a.jpg" 2>"$work/$name.err" || code=$?
   [[ $code == 1 ]] && grep -q no.safetensors "$work/$name.err" || fail "$name: no error: $(<"$work/$name.err")"
-  "$@" "$files/detector.safetensors" "$files/a.jpg" "$files/b.png" >"$work/$name.out" || fail "$name finds nothing"
+  local task
+  for task in detector segment pose obb; do
+    "$@" "$files/$task.safetensors" "$files/a.jpg" "$files/b.png" || fail "$name finds nothing with $task"
+  done >"$work/$name.out"
   cmp "$work/$name.out" "$work/c.out" || fail "$name and c find different things"
 }
 try c "$work/c/detect"
-grep -q ' (.*) to (' "$work/c.out" || fail "c finds nothing"
+for found in ' (.*) to (' 'an outline of' 'its points at (' 'turned by'; do
+  grep -q "$found" "$work/c.out" || fail "c finds nothing with '$found'"
+done
 try cpp "$work/cpp/detect"
 if /usr/bin/python3 -c 'import numpy' 2>/dev/null; then
   try python /usr/bin/python3 -B "$source/examples/python/detect.py"

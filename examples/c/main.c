@@ -7,7 +7,7 @@ static marrow_status show(const marrow_detector *detector, const char *path) {
   marrow_image *image = NULL;
   marrow_detections *detections = NULL;
   marrow_image_view view = {.struct_size = sizeof view};
-  size_t i;
+  size_t i, k;
 
   marrow_status status = marrow_image_read(path, &image);
   if (status == MARROW_OK) status = marrow_image_get_view(image, &view);
@@ -15,9 +15,14 @@ static marrow_status show(const marrow_detector *detector, const char *path) {
   if (status == MARROW_OK) printf("%s\n", path);
   for (i = 0; i < marrow_detections_count(detections, 0); ++i) {
     marrow_detection found = {.struct_size = sizeof found};
-    if (marrow_detections_get(detections, 0, i, &found) == MARROW_OK)
-      printf("  %-16s %.2f  (%.0f, %.0f) to (%.0f, %.0f)\n", found.label, found.confidence, found.x1, found.y1,
-             found.x2, found.y2);
+    if (marrow_detections_get(detections, 0, i, &found) != MARROW_OK) continue;
+    printf("  %-16s %.2f  (%.0f, %.0f) to (%.0f, %.0f)", found.label, found.confidence, found.x1, found.y1, found.x2,
+           found.y2);
+    if (found.mask != NULL) printf(", its mask an outline of %zu points", found.outline_count);
+    if (found.keypoints != NULL) printf(", its points at");
+    for (k = 0; k < found.keypoint_count; ++k) printf(" (%.0f, %.0f)", found.keypoints[k].x, found.keypoints[k].y);
+    if (found.turned) printf(", turned by %.2f", found.angle);
+    printf("\n");
   }
   marrow_detections_free(detections);
   marrow_image_free(image);

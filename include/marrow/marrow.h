@@ -1,5 +1,5 @@
-/* Marrow for C programs, and for every language that can call C: find objects in images, or say what an image
-   shows. docs/use-from-c.md has a whole program.
+/* Marrow for C programs, and for every language that can call C: find objects in images, with masks,
+   keypoints or turned boxes, or say what an image shows. docs/use-from-c.md has a whole program.
 
    Errors: a function that can fail returns a marrow_status. Where it is not MARROW_OK, marrow_last_error()
    says what was found and what was wanted, and what a pointer given as the last argument points to is NULL,
@@ -85,7 +85,13 @@ MARROW_C_API void marrow_image_free(marrow_image* image);
 
 typedef struct marrow_model marrow_model;
 
-typedef enum marrow_task { MARROW_DETECT = 1, MARROW_CLASSIFY = 2 } marrow_task;
+typedef enum marrow_task {
+  MARROW_DETECT = 1,
+  MARROW_CLASSIFY = 2,
+  MARROW_SEGMENT = 3, /* boxes with masks */
+  MARROW_POSE = 4,    /* boxes with keypoints */
+  MARROW_OBB = 5      /* turned boxes */
+} marrow_task;
 
 /* For a published file whose network cannot be told from its content, as the options --as and
    --weights-source of the program: the model it holds, and the implementation it comes from. NULL: told by
@@ -124,7 +130,12 @@ enum marrow_precision {
   MARROW_INT8 = 2 /* for models that `marrow quantize` made */
 };
 
-/* --- Detection */
+/* --- Detection, by any model but a classifier */
+
+enum marrow_mask_size {
+  MARROW_MASK_INPUT = 0, /* of the network's input, padding included; of images in tiles the image's */
+  MARROW_MASK_IMAGE = 1  /* finer, and takes more time and memory */
+};
 
 typedef struct marrow_detector_options {
   size_t struct_size;
@@ -156,6 +167,10 @@ typedef struct marrow_detector_options {
   /* How much of a tile lies in its neighbour; 0 to 0.9. -1, the default: as in the model's tiles, else 0.2.
    */
   float tile_overlap;
+  /* Of enum marrow_mask_size; MARROW_MASK_INPUT. For models that segment; MARROW_MASK_IMAGE is refused by
+     others. */
+  int masks;
+  int outlines; /* 1; not 0: masks have outlines, too */
 } marrow_detector_options;
 
 /* Sets every option to its default: marrow_detector_options_init(&options, sizeof options). */
@@ -175,6 +190,19 @@ MARROW_C_API void marrow_detector_free(marrow_detector* detector);
 /* What was found in the images of one call. */
 typedef struct marrow_detections marrow_detections;
 
+/* Entries of lists, so these never grow. Pixels of the image. */
+typedef struct marrow_point {
+  float x;
+  float y;
+} marrow_point;
+
+typedef struct marrow_keypoint {
+  float x;
+  float y;
+  float visibility; /* how likely it can be seen, 0 to 1; 1 where the model does not say */
+} marrow_keypoint;
+
+/* What it points to belongs to the detections. */
 typedef struct marrow_detection {
   size_t struct_size;
   float x1; /* pixels of the image, from its top left corner */
@@ -183,8 +211,35 @@ typedef struct marrow_detection {
   float y2;
   float confidence; /* 0 to 1 */
   int class_id;
-  const char*
-      label; /* the class's name, or its number where the model knows no names; belongs to the detections */
+  const char* label; /* the class's name, or its number where the model knows no names */
+  /* Of a model that segments, else NULL: which pixels belong to the object, a byte each, 0 or 1, row by row.
+     A point of the image lies at x * mask_scale_x + mask_left, y * mask_scale_y + mask_top. */
+  const uint8_t* mask;
+  int mask_width;
+  int mask_height;
+  double mask_scale_x;
+  double mask_scale_y;
+  double mask_left;
+  double mask_top;
+  /* The mask's outline, or NULL; several parts are joined by bridges of no width. */
+  const marrow_point* outline;
+  size_t outline_count;
+  /* Of a model of poses, else NULL. */
+  const marrow_keypoint* keypoints;
+  size_t keypoint_count;
+  /* Of a model of turned boxes, where `turned` is 1: a box that is turned about its centre, by an angle in
+     radians, clockwise as seen, so that its width lies along (cos angle, sin angle). x1 to y2 are then the
+     smallest upright box around it. */
+  int turned;
+  float cx;
+  float cy;
+  float width;
+  float height;
+  float angle;
+  /* c + u + v, c + u - v, c - u - v, c - u + v, where u is half the width along its axis and v half the
+   * height.
+   */
+  marrow_point corners[4];
 } marrow_detection;
 
 /* A batch of `count` images gives exactly what its images give one by one. All views have one struct_size. */

@@ -1,4 +1,5 @@
-// Marrow for C++ programs: find objects in images, or say what an image shows.
+// Marrow for C++ programs: find objects in images, with masks, keypoints or turned boxes, or say what an
+// image shows.
 //
 //   marrow::Detector detector(marrow::Model("best.safetensors"));
 //   for (const marrow::Detection& found : detector.detect(marrow::Image::read("street.jpg")))
@@ -22,6 +23,7 @@
 #error "marrow.hpp needs C++20"
 #endif
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -126,7 +128,13 @@ class MARROW_CPP_API Image {
 
 // --- Models
 
-enum class Task { kDetect, kClassify };
+enum class Task {
+  kDetect,
+  kClassify,
+  kSegment,  // boxes with masks
+  kPose,     // boxes with keypoints
+  kObb,      // turned boxes
+};
 
 struct LoadOptions {
   // For a published file whose network cannot be told from its content, as the options --as and
@@ -189,11 +197,56 @@ struct Box {
   float y2 = 0;
 };
 
+struct Point {
+  float x = 0;  // pixels of the image, from its top left corner
+  float y = 0;
+};
+
+struct Keypoint {
+  float x = 0;  // pixels of the image
+  float y = 0;
+  float visibility = 1;  // how likely it can be seen, 0 to 1; 1 where the model does not say
+};
+
+// A box that is turned about its centre.
+struct TurnedBox {
+  float cx = 0;  // pixels of the image
+  float cy = 0;
+  float width = 0;
+  float height = 0;
+  float angle = 0;  // radians, clockwise as seen: the width lies along (cos angle, sin angle)
+  // c + u + v, c + u - v, c - u - v, c - u + v, where u is half the width along its axis and v half the
+  // height.
+  MARROW_CPP_API std::array<Point, 4> corners() const;
+};
+
+// Which pixels belong to an object.
+struct Mask {
+  int width = 0;
+  int height = 0;
+  std::vector<std::uint8_t> pixels;  // 1: belongs to it, else 0; row by row
+  // Where a point of the image lies in the mask: at x * scale_x + left, y * scale_y + top.
+  double scale_x = 1;
+  double scale_y = 1;
+  double left = 0;
+  double top = 0;
+};
+
 struct Detection {
-  Box box;
+  Box box;               // of a turned box: the smallest upright box around it
   float confidence = 0;  // 0 to 1
   int class_id = 0;
   std::string label;  // the class's name, or its number where the model knows no names
+  // Of a model that segments; otherwise empty. Several parts are one outline, joined by bridges of no width.
+  Mask mask = {};
+  std::vector<Point> outline = {};
+  std::vector<Keypoint> keypoints = {};  // of a model of poses; otherwise empty
+  std::optional<TurnedBox> turned = {};  // of a model of turned boxes
+};
+
+enum class MaskSize {
+  kInput,  // of the network's input, padding included; of images that are cut into tiles the image's
+  kImage,  // finer, and takes more time and memory
 };
 
 struct DetectorOptions {
@@ -219,8 +272,12 @@ struct DetectorOptions {
   std::optional<int> tile = {};
   // How much of a tile lies in its neighbour; 0 to 0.9. Nothing: as in the model's tiles, else 0.2.
   std::optional<float> tile_overlap = {};
+  // Of models that segment; others know no masks, and kImage is refused.
+  MaskSize masks = MaskSize::kInput;
+  bool outlines = true;  // of masks, too
 };
 
+// Of any model but a classifier: what it finds beside boxes is in the detections.
 class MARROW_CPP_API Detector {
  public:
   explicit Detector(const Model& model, const DetectorOptions& options = {});

@@ -2,7 +2,7 @@
 import ctypes
 import os
 import pathlib
-from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_ssize_t, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_double, c_float, c_int, c_size_t, c_ssize_t, c_uint8, c_void_p
 
 from ._version import __version__
 
@@ -57,7 +57,8 @@ class DetectorOptions(_Sized):
     _fields_ = [("struct_size", c_size_t), ("threads", c_int), ("precision", c_int), ("tune", c_int),
                 ("input_width", c_int), ("input_height", c_int), ("rect", c_int), ("confidence", c_float),
                 ("iou", c_float), ("max_detections", c_int), ("agnostic", c_int), ("class_ids", POINTER(c_int)),
-                ("class_id_count", c_size_t), ("end2end", c_int), ("tile", c_int), ("tile_overlap", c_float)]
+                ("class_id_count", c_size_t), ("end2end", c_int), ("tile", c_int), ("tile_overlap", c_float),
+                ("masks", c_int), ("outlines", c_int)]
 
 
 class ClassifierOptions(_Sized):
@@ -67,7 +68,13 @@ class ClassifierOptions(_Sized):
 
 class Detection(_Sized):
     _fields_ = [("struct_size", c_size_t), ("x1", c_float), ("y1", c_float), ("x2", c_float), ("y2", c_float),
-                ("confidence", c_float), ("class_id", c_int), ("label", c_char_p)]
+                ("confidence", c_float), ("class_id", c_int), ("label", c_char_p),
+                # marrow_point is two floats, marrow_keypoint three.
+                ("mask", POINTER(c_uint8)), ("mask_width", c_int), ("mask_height", c_int), ("mask_scale_x", c_double),
+                ("mask_scale_y", c_double), ("mask_left", c_double), ("mask_top", c_double),
+                ("outline", POINTER(c_float)), ("outline_count", c_size_t), ("keypoints", POINTER(c_float)),
+                ("keypoint_count", c_size_t), ("turned", c_int), ("cx", c_float), ("cy", c_float), ("width", c_float),
+                ("height", c_float), ("angle", c_float), ("corners", c_float * 8)]
 
 
 class ClassProbability(_Sized):

@@ -5,13 +5,16 @@ import os
 from ctypes import byref, c_int
 from typing import List, Optional, Sequence, Tuple, Union
 
+import numpy
+
 from . import _library
 from ._images import views
 from ._library import Handle, UsageError, call, function, text
 from ._results import ClassProbabilities, ClassProbability, Detection, Detections
 
 _PRECISIONS = {"float32": 0, "bf16": 1, "int8": 2}
-_TASKS = {1: "detect", 2: "classify"}
+_TASKS = {1: "detect", 2: "classify", 3: "segment", 4: "pose", 5: "obb"}
+_MASKS = {"input": 0, "image": 1}
 
 
 class Model:
@@ -29,7 +32,8 @@ class Model:
         self._handle = Handle("model", "model_load", os.fsencode(path), byref(options))
         pointer = self._handle.pointer
         self.path = os.fsdecode(path)
-        self.task: str = _TASKS[function("model_task")(pointer)]  # "detect" or "classify"
+        # "detect", "classify", "segment", "pose" or "obb"
+        self.task: str = _TASKS[function("model_task")(pointer)]
         self.class_names: List[str] = _texts("model_class_count", "model_class_name", pointer)
         # What the reader of the file has to say about it.
         self.warnings: List[str] = _texts("model_warning_count", "model_warning", pointer)
@@ -41,7 +45,7 @@ class Model:
 
 
 class Detector:
-    """Finds objects in images.
+    """Finds objects in images: boxes, and masks, keypoints or turned boxes by models of these tasks.
 
     >>> detector = Detector("best.safetensors", conf=0.4)
     >>> for found in detector("street.jpg"):
@@ -62,6 +66,9 @@ class Detector:
                borders; for small objects in large images. 0: images are not cut; None: the tiles that the model was
                trained on, if any
     overlap    how much of a tile lies in its neighbour, 0 to 0.9; None: as in the model's tiles, else 0.2
+    masks      of models that segment: "input", masks of the network's input, or "image", of the image's size: finer, and
+               they take more time
+    outlines   masks have outlines, too
     rect       pad an image only to the next multiple of the stride, not to the whole input
     threads    0: every processor that this process may use
     precision  "float32", "bf16", or "int8" for models that ``marrow quantize`` made
@@ -74,7 +81,9 @@ class Detector:
     def __init__(self, model: Union[Model, str, os.PathLike], *, imgsz: Union[int, Tuple[int, int], None] = None,
                  conf: Optional[float] = None, iou: float = 0.7, max_det: int = 300,
                  classes: Optional[Sequence[Union[int, str]]] = None, agnostic: bool = False,
-                 end2end: bool = False, tile: Optional[int] = None, overlap: Optional[float] = None, rect: bool = True, threads: int = 0, precision: str = "float32", tune: bool = True):
+                 end2end: bool = False, tile: Optional[int] = None, overlap: Optional[float] = None,
+                 masks: str = "input", outlines: bool = True, rect: bool = True, threads: int = 0,
+                 precision: str = "float32", tune: bool = True):
         self.model = _model(model)
         options = _library.DetectorOptions()
         function("detector_options_init")(byref(options), ctypes.sizeof(options))
@@ -83,6 +92,9 @@ class Detector:
             height, width = (imgsz, imgsz) if not isinstance(imgsz, (tuple, list)) else imgsz
             options.input_height, options.input_width = _positive("imgsz", height), _positive("imgsz", width)
         options.iou, options.rect, options.agnostic, options.end2end = iou, bool(rect), bool(agnostic), bool(end2end)
+        if masks not in _MASKS:
+            raise UsageError(f"masks {masks!r}; wanted one of {', '.join(_MASKS)}")
+        options.masks, options.outlines = _MASKS[masks], bool(outlines)
         if conf is not None:
             options.confidence = _given(conf)
         if tile is not None:
@@ -110,7 +122,7 @@ class Detector:
         array, kept = views(images, self.model._handle.pointer)
         found = Handle("detections", "detect", self._handle.pointer, array, len(images))
         del kept
-        results = [Detections(self._detections(found, i)) for i in range(len(images))]
+        results = [Detections(self._detections(found, i), self.model.task) for i in range(len(images))]
         return results if many else results[0]
 
     def __repr__(self):
@@ -129,7 +141,8 @@ class Detector:
         each = _library.Detection()
         for i in range(function("detections_count")(found.pointer, image)):
             call("detections_get", found.pointer, image, i, byref(each))
-            yield Detection((each.x1, each.y1, each.x2, each.y2), each.confidence, each.class_id, text(each.label))
+            box = (each.x1, each.y1, each.x2, each.y2)
+            yield Detection(box, each.confidence, each.class_id, text(each.label), **_extras(each))
 
 
 class Classifier:
@@ -173,6 +186,27 @@ class Classifier:
         for i in range(function("classes_count")(found.pointer, image)):
             call("classes_get", found.pointer, image, i, byref(each))
             yield ClassProbability(each.class_id, text(each.label), each.probability)
+
+
+def _extras(each):
+    """What a detection has beside its box, copied, since the library frees it."""
+    extras = {}
+    if each.mask:
+        extras["mask"] = _copied(each.mask, (each.mask_height, each.mask_width))
+        extras["mask_place"] = (each.mask_scale_x, each.mask_scale_y, each.mask_left, each.mask_top)
+        extras["outline"] = _copied(each.outline, (each.outline_count, 2))
+    if each.keypoints:
+        extras["keypoints"] = _copied(each.keypoints, (each.keypoint_count, 3))
+    if each.turned:
+        extras["turned"] = (each.cx, each.cy, each.width, each.height, each.angle)
+        extras["corners"] = numpy.array(each.corners, numpy.float32).reshape(4, 2)
+    return extras
+
+
+def _copied(pointer, shape):
+    if not pointer:
+        return numpy.zeros(shape, numpy.float32)
+    return numpy.ctypeslib.as_array(pointer, shape).copy()
 
 
 def _given(number):

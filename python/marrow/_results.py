@@ -1,18 +1,56 @@
 """What was found in an image."""
 from collections import Counter
 from collections.abc import Sequence
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy
 
+from ._library import UsageError
 
-class Detection(NamedTuple):
-    """An object in an image."""
 
+class _Box(NamedTuple):
     box: Tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the image
     confidence: float  # 0 to 1
     class_id: int
     label: str
+
+
+class Detection(_Box):
+    """An object in an image: ``box, confidence, class_id, label = detection``.
+
+    What a model of another task than "detect" says beside them; None otherwise:
+
+    mask        "segment": (height, width) uint8, 1 where the object is
+    mask_place  where a point of the image lies in the mask: at x * scale_x + left, y * scale_y + top; a tuple
+                (scale_x, scale_y, left, top)
+    outline     "segment": (n, 2) float32, points of the mask's outline in pixels of the image; several parts are joined by
+                bridges of no width
+    keypoints   "pose": (n, 3) float32: x, y in pixels of the image, and how likely the point can be seen, 1 where the model
+                does not say
+    turned      "obb": (cx, cy, width, height, angle), in pixels of the image, and radians clockwise as seen; ``box`` is then
+                the smallest upright box around it
+    corners     "obb": (4, 2) float32, pixels of the image
+    """
+
+    def __new__(cls, box, confidence, class_id, label, *, mask: Optional[numpy.ndarray] = None,
+                mask_place: Optional[Tuple[float, float, float, float]] = None, outline: Optional[numpy.ndarray] = None,
+                keypoints: Optional[numpy.ndarray] = None,
+                turned: Optional[Tuple[float, float, float, float, float]] = None,
+                corners: Optional[numpy.ndarray] = None):
+        self = super().__new__(cls, box, confidence, class_id, label)
+        self.mask, self.mask_place, self.outline = mask, mask_place, outline
+        self.keypoints, self.turned, self.corners = keypoints, turned, corners
+        return self
+
+    def __eq__(self, other):
+        return tuple.__eq__(self, other) and all(
+            numpy.array_equal(getattr(self, name), getattr(other, name, None))
+            for name in ("mask", "outline", "keypoints", "turned"))
+
+    def __ne__(self, other):
+        return not self == other
+
+    __hash__ = tuple.__hash__
 
     def __str__(self):
         x1, y1, x2, y2 = self.box
@@ -56,6 +94,21 @@ class _Results(Sequence):
 class Detections(_Results):
     """The objects in an image, by falling confidence: a sequence of Detection."""
 
+    def __init__(self, entries: list, task: str = "detect"):
+        super().__init__(entries)
+        self.task = task
+
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        if isinstance(index, slice):
+            found.task = self.task
+        return found
+
+    def _of(self, task, name):
+        if self.task != task:
+            raise UsageError(f"{name} come from a model for '{task}'; this one is for '{self.task}'")
+        return [getattr(each, name) for each in self]
+
     @property
     def xyxy(self) -> numpy.ndarray:
         """(n, 4) float32: x1, y1, x2, y2 in pixels of the image."""
@@ -74,6 +127,33 @@ class Detections(_Results):
     @property
     def labels(self) -> List[str]:
         return [each.label for each in self]
+
+    @property
+    def masks(self) -> numpy.ndarray:
+        """Of a model for "segment": (n, height, width) uint8, 1 where the object is."""
+        masks = self._of("segment", "mask")
+        return numpy.stack(masks) if masks else numpy.zeros((0, 0, 0), numpy.uint8)
+
+    @property
+    def outlines(self) -> List[numpy.ndarray]:
+        """Of a model for "segment": n times (points, 2) float32, pixels of the image."""
+        return self._of("segment", "outline")
+
+    @property
+    def keypoints(self) -> numpy.ndarray:
+        """Of a model for "pose": (n, points, 3) float32: x, y in pixels of the image, visibility."""
+        points = self._of("pose", "keypoints")
+        return numpy.stack(points) if points else numpy.zeros((0, 0, 3), numpy.float32)
+
+    @property
+    def xywhr(self) -> numpy.ndarray:
+        """Of a model for "obb": (n, 5) float32: centre, width and height in pixels of the image, angle in radians."""
+        return numpy.array(self._of("obb", "turned"), numpy.float32).reshape(-1, 5)
+
+    @property
+    def corners(self) -> numpy.ndarray:
+        """Of a model for "obb": (n, 4, 2) float32, pixels of the image."""
+        return numpy.array(self._of("obb", "corners"), numpy.float32).reshape(-1, 4, 2)
 
     def numpy(self) -> numpy.ndarray:
         """(n, 6) float32: x1, y1, x2, y2, confidence, class id."""

@@ -1,6 +1,7 @@
 // The C API: what a program in any language meets.
 #include <marrow/marrow.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <marrow/marrow.hpp>
@@ -35,10 +36,10 @@ Model load(const std::string& name) {
   return {model, marrow_model_free};
 }
 
-Detector make_detector(const marrow_detector_options& options) {
+Detector make_detector(const marrow_detector_options& options,
+                       const std::string& model = "detector.safetensors") {
   marrow_detector* detector = nullptr;
-  EXPECT_EQ(marrow_detector_create(load("detector.safetensors").get(), &options, &detector), MARROW_OK)
-      << marrow_last_error();
+  EXPECT_EQ(marrow_detector_create(load(model).get(), &options, &detector), MARROW_OK) << marrow_last_error();
   return {detector, marrow_detector_free};
 }
 
@@ -116,6 +117,66 @@ TEST(CApi, GivesWhatTheCppApiGives) {
   marrow_detections_free(found);
 }
 
+// In a batch whose second image has what is compared.
+TEST(CApi, GivesWhatTheCppApiGivesOfEveryTask) {
+  const Image a = read("a.jpg"), b = read("b.png");
+  const marrow_image_view views[] = {view_of(a), view_of(b)};
+  const std::pair<const char*, marrow_task> tasks[] = {{"segment.safetensors", MARROW_SEGMENT},
+                                                       {"pose.safetensors", MARROW_POSE},
+                                                       {"obb.safetensors", MARROW_OBB}};
+  for (const auto& [name, task] : tasks) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(marrow_model_task(load(name).get()), task);
+    marrow_detections* found = nullptr;
+    ASSERT_EQ(marrow_detect(make_detector(small_input(), name).get(), views, 2, &found), MARROW_OK)
+        << marrow_last_error();
+    const marrow::Detector detector(marrow::Model(api_file(name)), {.engine = {.threads = 2, .tune = false},
+                                                                    .input_width = 64,
+                                                                    .confidence = 0.01f,
+                                                                    .max_detections = 20});
+    const auto expected = detector.detect(marrow::Image::read(api_file("b.png")));
+    ASSERT_EQ(marrow_detections_count(found, 1), expected.size());
+    ASSERT_FALSE(expected.empty());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      marrow_detection each = {};
+      each.struct_size = sizeof each;
+      ASSERT_EQ(marrow_detections_get(found, 1, i, &each), MARROW_OK);
+      const marrow::Mask& mask = expected[i].mask;
+      ASSERT_EQ(each.mask == nullptr, mask.pixels.empty());
+      EXPECT_EQ(each.mask_width, mask.width);
+      EXPECT_EQ(each.mask_height, mask.height);
+      EXPECT_TRUE(std::equal(mask.pixels.begin(), mask.pixels.end(), each.mask));
+      EXPECT_EQ(each.mask_scale_x, mask.scale_x);
+      EXPECT_EQ(each.mask_scale_y, mask.scale_y);
+      EXPECT_EQ(each.mask_left, mask.left);
+      EXPECT_EQ(each.mask_top, mask.top);
+      ASSERT_EQ(each.outline_count, expected[i].outline.size());
+      for (size_t k = 0; k < each.outline_count; ++k) {
+        EXPECT_EQ(each.outline[k].x, expected[i].outline[k].x);
+        EXPECT_EQ(each.outline[k].y, expected[i].outline[k].y);
+      }
+      ASSERT_EQ(each.keypoint_count, expected[i].keypoints.size());
+      for (size_t k = 0; k < each.keypoint_count; ++k) {
+        EXPECT_EQ(each.keypoints[k].x, expected[i].keypoints[k].x);
+        EXPECT_EQ(each.keypoints[k].y, expected[i].keypoints[k].y);
+        EXPECT_EQ(each.keypoints[k].visibility, expected[i].keypoints[k].visibility);
+      }
+      ASSERT_EQ(each.turned != 0, expected[i].turned.has_value());
+      if (each.turned == 0) continue;
+      EXPECT_EQ(each.cx, expected[i].turned->cx);
+      EXPECT_EQ(each.cy, expected[i].turned->cy);
+      EXPECT_EQ(each.width, expected[i].turned->width);
+      EXPECT_EQ(each.height, expected[i].turned->height);
+      EXPECT_EQ(each.angle, expected[i].turned->angle);
+      for (size_t k = 0; k < 4; ++k) {
+        EXPECT_EQ(each.corners[k].x, expected[i].turned->corners()[k].x);
+        EXPECT_EQ(each.corners[k].y, expected[i].turned->corners()[k].y);
+      }
+    }
+    marrow_detections_free(found);
+  }
+}
+
 TEST(CApi, Classifies) {
   const Model model = load("classifier.safetensors");
   EXPECT_EQ(marrow_model_task(model.get()), MARROW_CLASSIFY);
@@ -179,6 +240,9 @@ TEST(CApi, TheDefaultsAreThoseOfTheCppApi) {
   EXPECT_EQ(options.iou, cpp.iou);
   EXPECT_EQ(options.max_detections, cpp.max_detections);
   EXPECT_EQ(options.class_ids, nullptr);
+  EXPECT_EQ(options.masks, MARROW_MASK_INPUT);
+  EXPECT_EQ(cpp.masks, marrow::MaskSize::kInput);
+  EXPECT_EQ(options.outlines != 0, cpp.outlines);
 }
 
 TEST(CApi, StructsMayBeOlderAndNewer) {
@@ -296,7 +360,7 @@ TEST(CApi, ErrorsHaveAKindAndAMessage) {
   EXPECT_REFUSED(marrow_image_decode("GIF89a", 6, &image), MARROW_ERROR_UNSUPPORTED, "GIF");
   marrow_classifier* classifier = nullptr;
   EXPECT_REFUSED(marrow_classifier_create(load("detector.safetensors").get(), nullptr, &classifier),
-                 MARROW_ERROR_USAGE, "a detector, not a classifier");
+                 MARROW_ERROR_USAGE, "a model for 'detect', not a classifier");
   marrow_load_options options = {};
   options.struct_size = sizeof options;
   options.as = "yolov8s";

@@ -348,4 +348,81 @@ TEST(CppApi, ObjectsOutliveWhatTheyWereMadeFrom) {
   expect_same(detector_of_gone->detect(image), detector().detect(image));
 }
 
+Found found_by(const std::string& model, const marrow::DetectorOptions& options) {
+  return marrow::Detector(marrow::Model(api_file(model)), options)
+      .detect(marrow::Image::read(api_file("a.jpg")));
+}
+
+TEST(CppApi, SaysWhatTasksFindBesideBoxes) {
+  EXPECT_EQ(marrow::Model(api_file("segment.safetensors")).task(), marrow::Task::kSegment);
+  EXPECT_EQ(marrow::Model(api_file("pose.safetensors")).task(), marrow::Task::kPose);
+  EXPECT_EQ(marrow::Model(api_file("obb.safetensors")).task(), marrow::Task::kObb);
+  const Found poses = found_by("pose.safetensors", small_input());
+  ASSERT_FALSE(poses.empty());
+  for (const marrow::Detection& each : poses) {
+    EXPECT_EQ(each.keypoints.size(), 17u);
+    EXPECT_TRUE(each.mask.pixels.empty() && each.outline.empty() && !each.turned);
+  }
+  const Found turned = found_by("obb.safetensors", small_input());
+  ASSERT_FALSE(turned.empty());
+  for (const marrow::Detection& each : turned) {
+    ASSERT_TRUE(each.turned);
+    float right = 0, bottom = 0;
+    for (const auto& [x, y] : each.turned->corners())
+      right = std::max(right, x), bottom = std::max(bottom, y);
+    EXPECT_EQ(right, std::max(each.box.x2, 0.f));
+    EXPECT_EQ(bottom, std::max(each.box.y2, 0.f));
+  }
+}
+
+TEST(CppApi, MasksSayWhereTheyLieInTheImage) {
+  for (const auto size : {marrow::MaskSize::kInput, marrow::MaskSize::kImage}) {
+    marrow::DetectorOptions options = small_input();
+    options.masks = size;
+    const Found found = found_by("segment.safetensors", options);
+    ASSERT_FALSE(found.empty());
+    for (const auto& [box, confidence, class_id, label, mask, outline, keypoints, turned] : found) {
+      EXPECT_EQ(mask.width, size == marrow::MaskSize::kInput ? 64 : 80);
+      EXPECT_EQ(mask.height, size == marrow::MaskSize::kInput ? 64 : 60);
+      ASSERT_EQ(mask.pixels.size(), static_cast<size_t>(mask.width) * static_cast<size_t>(mask.height));
+      EXPECT_FALSE(outline.empty());
+      // Its pixels lie in the box, or in the padding beside it.
+      for (int y = 0; y < mask.height; ++y)
+        for (int x = 0; x < mask.width; ++x) {
+          if (mask.pixels[static_cast<size_t>(y * mask.width + x)] == 0) continue;
+          const double image_x = (x + 0.5 - mask.left) / mask.scale_x,
+                       image_y = (y + 0.5 - mask.top) / mask.scale_y;
+          if (image_x < 0 || image_y < 0 || image_x > 80 || image_y > 60) continue;
+          const double pixel = 1 / mask.scale_x;
+          EXPECT_GE(image_x + pixel, box.x1);
+          EXPECT_LE(image_x - pixel, box.x2);
+          EXPECT_GE(image_y + pixel, box.y1);
+          EXPECT_LE(image_y - pixel, box.y2);
+        }
+    }
+    options.outlines = false;
+    for (const marrow::Detection& each : found_by("segment.safetensors", options))
+      EXPECT_TRUE(each.outline.empty());
+  }
+}
+
+TEST(CppApi, RefusesMasksOfAModelThatHasNone) {
+  marrow::DetectorOptions options = small_input();
+  options.masks = marrow::MaskSize::kImage;
+  const auto message = [&](const std::string& model) -> std::string {
+    try {
+      found_by(model, options);
+    } catch (const marrow::Error& error) {
+      EXPECT_EQ(error.kind(), marrow::ErrorKind::kUsage);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(message("pose.safetensors")
+                .find("a model for 'pose', which finds no masks; wanted is one for 'segment'"),
+            std::string::npos);
+  options.masks = static_cast<marrow::MaskSize>(7);
+  EXPECT_NE(message("segment.safetensors").find("mask size 7"), std::string::npos);
+}
+
 }  // namespace

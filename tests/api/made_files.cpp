@@ -23,6 +23,9 @@ void write_api_files(const std::filesystem::path& folder) {
   write_network(folder / "tiles.safetensors", "yolov8n", {"red box", "green/disc", "bar"},
                 {.tiles = {48, 0.5}});
   write_network(folder / "end2end.safetensors", "yolo26n", {"red box", "green/disc", "bar"});
+  for (const auto& [file, name] :
+       {std::pair{"segment", "yolov8n-seg"}, {"pose", "yolov8n-pose"}, {"obb", "yolov8n-obb"}})
+    write_network(folder / (std::string(file) + ".safetensors"), name, {"red box", "green/disc", "bar"});
   write_network(folder / "classifier.safetensors", "yolov8n-cls",
                 {"apple", "bread", "cheese", "d\xc3\xa9lice", "egg", "fig", "grape"});
   write(folder / "a.jpg", image::encode_jpeg(image::draw_scene(80, 60, 1).pixels()));

@@ -10,6 +10,7 @@ namespace marrow::testing {
 
 // Makes files in the folder: detector.safetensors (3 classes) and classifier.safetensors with random weights
 // that find something everywhere; a.jpg, b.png and c.jpg, drawn scenes of three sizes; grey.png.
+// segment.safetensors, pose.safetensors and obb.safetensors are detectors of these tasks.
 // bands.safetensors is a detector of four channels of 16 bits, bands.tif an image for it.
 void write_api_files(const std::filesystem::path& folder);
 

@@ -5,8 +5,11 @@
 #include <sstream>
 
 #include "api/files.h"
+#include "support/golden.h"
 
 namespace {
+
+namespace fs = std::filesystem;
 
 using marrow::testing::api_file;
 using marrow::testing::run_marrow;
@@ -15,10 +18,9 @@ using nlohmann::json;
 const char* const kImages[] = {"a.jpg", "b.png", "c.jpg", "grey.png"};
 
 // One line an image; more arguments behind.
-json predict(const std::string& model, const std::string& image, std::vector<std::string> more) {
-  std::vector<std::string> arguments = {
-      "predict",       "--model",  api_file(model).string(), "--source", api_file(image).string(), "--json",
-      "--no-autotune", "--no-save"};
+json predict(const fs::path& model, const fs::path& image, std::vector<std::string> more) {
+  std::vector<std::string> arguments = {"predict",      "--model", model.string(),  "--source",
+                                        image.string(), "--json",  "--no-autotune", "--no-save"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return json::parse(run_marrow(arguments));
 }
@@ -26,6 +28,26 @@ json predict(const std::string& model, const std::string& image, std::vector<std
 // What --json does with a number.
 double five_decimals(float value) {
   return std::round(static_cast<double>(value) * 1e5) / 1e5;
+}
+
+json in_json(const marrow::Detection& found, bool visibility) {
+  const auto& [box, confidence, class_id, label, mask, outline, keypoints, turned] = found;
+  json one = {
+      {"class", class_id},
+      {"name", label},
+      {"confidence", five_decimals(confidence)},
+      {"box", {five_decimals(box.x1), five_decimals(box.y1), five_decimals(box.x2), five_decimals(box.y2)}}};
+  for (const auto& [x, y] : outline) one["outline"].push_back({five_decimals(x), five_decimals(y)});
+  for (const auto& [x, y, seen] : keypoints) {
+    one["keypoints"].push_back({five_decimals(x), five_decimals(y)});
+    if (visibility) one["keypoints"].back().push_back(five_decimals(seen));
+  }
+  if (turned) {
+    one["angle"] = five_decimals(turned->angle);
+    for (const auto& [x, y] : turned->corners())
+      one["corners"].push_back({five_decimals(x), five_decimals(y)});
+  }
+  return one;
 }
 
 struct Case {
@@ -83,8 +105,8 @@ TEST(ApiAndPredict, FindTheSameInBands) {
   const marrow::Model model(api_file("bands.safetensors"));
   const marrow::Detector detector(
       model, {.engine = {.tune = false}, .input_width = 64, .confidence = 0.01f, .max_detections = 30});
-  const json line =
-      predict("bands.safetensors", "bands.tif", {"--imgsz", "64", "--conf", "0.01", "--max-det", "30"});
+  const json line = predict(api_file("bands.safetensors"), api_file("bands.tif"),
+                            {"--imgsz", "64", "--conf", "0.01", "--max-det", "30"});
   const auto found = detector.detect(marrow::Image::read(api_file("bands.tif"), model));
   ASSERT_EQ(found.size(), line.at("detections").size());
   EXPECT_FALSE(found.empty());
@@ -107,7 +129,7 @@ TEST(ApiAndPredict, FindTheSame) {
     const marrow::Detector detector(model, c.options);
     for (const char* name : kImages) {
       SCOPED_TRACE(c.model + " " + name);
-      const json line = predict(c.model, name, c.arguments);
+      const json line = predict(api_file(c.model), api_file(name), c.arguments);
       const marrow::Image image = marrow::Image::read(api_file(name));
       EXPECT_EQ(line.at("width"), image.width());
       EXPECT_EQ(line.at("height"), image.height());
@@ -116,17 +138,55 @@ TEST(ApiAndPredict, FindTheSame) {
       ASSERT_EQ(found.size(), expected.size());
       EXPECT_FALSE(found.empty());
       for (size_t i = 0; i < found.size(); ++i) {
-        const auto& [box, confidence, class_id, label] = found[i];
-        EXPECT_EQ(json({{"class", class_id},
-                        {"name", label},
-                        {"confidence", five_decimals(confidence)},
-                        {"box",
-                         {five_decimals(box.x1), five_decimals(box.y1), five_decimals(box.x2),
-                          five_decimals(box.y2)}}}),
-                  expected[i]);
+        EXPECT_EQ(in_json(found[i], true), expected[i]);
       }
     }
   }
+}
+
+// Whether they find the same on each image, and how much.
+size_t expect_same(const fs::path& model, const std::vector<fs::path>& images, int input,
+                   bool at_image_size) {
+  SCOPED_TRACE(model.string());
+  std::vector<std::string> arguments = {"--conf", "0.05", "--max-det", "40"};
+  marrow::DetectorOptions options = {.engine = {.tune = false}, .confidence = 0.05f, .max_detections = 40};
+  if (input > 0) {
+    arguments.insert(arguments.end(), {"--imgsz", std::to_string(input)});
+    options.input_width = input;
+  }
+  if (at_image_size) {
+    arguments.emplace_back("--retina-masks");
+    options.masks = marrow::MaskSize::kImage;
+  }
+  const marrow::Detector detector(marrow::Model(model), options);
+  size_t all = 0;
+  for (const fs::path& path : images) {
+    SCOPED_TRACE(path.string());
+    const json expected = predict(model, path, arguments).at("detections");
+    const auto found = detector.detect(marrow::Image::read(path));
+    EXPECT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < std::min(found.size(), expected.size()); ++i) {
+      const json& one = expected[i];
+      const bool visibility = !one.contains("keypoints") || one.at("keypoints")[0].size() == 3;
+      EXPECT_EQ(in_json(found[i], visibility), one);
+    }
+    all += found.size();
+  }
+  return all;
+}
+
+TEST(ApiAndPredict, FindTheSameOfEveryTask) {
+  const std::vector<fs::path> images = {api_file("a.jpg"), api_file("b.png")};
+  for (const char* task : {"segment", "pose", "obb"}) {
+    EXPECT_GT(expect_same(api_file(std::string(task) + ".safetensors"), images, 96, false), 0u) << task;
+    for (const fs::path& folder : marrow::testing::golden_parts(fs::path("tasks/e2e") / task)) {
+      const auto pictures = marrow::testing::files_below(folder / "dataset/images", {".png"});
+      EXPECT_GT(expect_same(folder / "tiny.pt", pictures, 0, false), 0u);
+      expect_same(folder / "../../forward" / (std::string(task) + ".pt"), pictures, 0, false);
+      if (std::string(task) == "segment") expect_same(folder / "tiny.pt", pictures, 0, true);
+    }
+  }
+  EXPECT_GT(expect_same(api_file("segment.safetensors"), images, 96, true), 0u);
 }
 
 TEST(ApiAndPredict, ClassifyTheSame) {
@@ -136,7 +196,7 @@ TEST(ApiAndPredict, ClassifyTheSame) {
     for (const char* name : kImages) {
       std::vector<std::string> more;
       if (size > 0) more = {"--imgsz", std::to_string(size)};
-      const json line = predict("classifier.safetensors", name, more);
+      const json line = predict(api_file("classifier.safetensors"), api_file(name), more);
       json top5 = json::array();
       for (const auto& each : classifier.classify(marrow::Image::read(api_file(name))))
         top5.push_back({{"class", each.class_id}, {"name", each.label}, {"probability", each.probability}});

@@ -222,6 +222,62 @@ class DetectorTest(unittest.TestCase):
         self.assertIn("detect, 3 classes", repr(self.detector))
 
 
+class TasksTest(unittest.TestCase):
+    def found(self, task, **options):
+        return Detector(FILES / f"{task}.safetensors", **{**SMALL, **options})(A)
+
+    def expected(self, task, *options):
+        return predict(FILES / f"{task}.safetensors", A, "--imgsz", "64", "--conf", "0.01", "--max-det", "20",
+                       *options)["detections"]
+
+    @staticmethod
+    def rounded(points):
+        return [[round(float(value), 5) for value in point] for point in points]
+
+    def test_masks_are_those_of_predict(self):
+        for masks, options in (("input", ()), ("image", ("--retina-masks",))):
+            found, expected = self.found("segment", masks=masks), self.expected("segment", *options)
+            self.assertEqual([self.rounded(each.outline) for each in found], [each["outline"] for each in expected])
+            self.assertGreater(len(found), 0)
+            self.assertEqual(found.masks.shape, (len(found), *((64, 64) if masks == "input" else (60, 80))))
+            self.assertEqual(found.masks.dtype, numpy.uint8)
+            self.assertEqual(set(numpy.unique(found.masks)), {0, 1})
+            self.assertEqual(len(found.outlines), len(found))
+        self.assertEqual(found[0].mask_place, (1, 1, 0, 0))
+        self.assertEqual(len(self.found("segment", outlines=False)[0].outline), 0)
+
+    def test_keypoints_are_those_of_predict(self):
+        found, expected = self.found("pose"), self.expected("pose")
+        self.assertEqual([self.rounded(each) for each in found.keypoints], [each["keypoints"] for each in expected])
+        self.assertEqual(found.keypoints.shape, (len(found), 17, 3))
+
+    def test_turned_boxes_are_those_of_predict(self):
+        found, expected = self.found("obb"), self.expected("obb")
+        self.assertEqual([self.rounded(each) for each in found.corners], [each["corners"] for each in expected])
+        self.assertEqual([round(each.turned[4], 5) for each in found], [each["angle"] for each in expected])
+        self.assertEqual(found.xywhr.shape, (len(found), 5))
+        self.assertEqual(found[1:].xywhr.shape, (len(found) - 1, 5))
+
+    def test_detections_are_equal_with_all_that_they_have(self):
+        for task in ("segment", "pose", "obb"):
+            found = self.found(task)
+            self.assertEqual(found, self.found(task))
+            box, confidence, class_id, label = found[0]
+            self.assertNotEqual(found[0], marrow.Detection(box, confidence, class_id, label))
+
+    def test_what_a_model_does_not_find_is_refused(self):
+        for task, name, wanted in (("detect", "masks", "segment"), ("pose", "masks", "segment"), ("obb", "keypoints", "pose"),
+                                   ("segment", "xywhr", "obb"), ("segment", "corners", "obb")):
+            found = self.found("detector" if task == "detect" else task)
+            with self.subTest(name), self.assertRaisesRegex(marrow.UsageError, f"for '{wanted}'; this one is for '{task}'"):
+                getattr(found, name)
+        with self.assertRaisesRegex(marrow.UsageError, "finds no masks; wanted is one for 'segment'"):
+            self.found("obb", masks="image")
+        with self.assertRaisesRegex(marrow.UsageError, "masks 'big'"):
+            self.found("segment", masks="big")
+        self.assertEqual(Model(FILES / "segment.safetensors").task, "segment")
+
+
 class ClassifierTest(unittest.TestCase):
     def test_says_what_predict_says(self):
         classifier = Classifier(CLASSIFIER, tune=False)

@@ -1,17 +1,14 @@
 // The C API, over nothing but the C++ API.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
-#include <new>
-#include <optional>
 #include <string>
 #include <utility>
 
-#include "marrow/marrow.h"
-#include "marrow/marrow.hpp"
+#include "marrow/api/c_inside.h"
+#include "marrow/api/c_options.h"
 
 namespace cpp = marrow::v0;
+using namespace marrow::v0::in_c;
 
 struct marrow_image {
   cpp::Image image;
@@ -29,8 +26,15 @@ struct marrow_classifier {
   cpp::Classifier classifier;
 };
 
+// With its lists as C has them.
+struct marrow_found {
+  cpp::Detection detection;
+  std::vector<marrow_point> outline;
+  std::vector<marrow_keypoint> keypoints;
+};
+
 struct marrow_detections {
-  std::vector<std::vector<cpp::Detection>> images;
+  std::vector<std::vector<marrow_found>> images;
 };
 
 struct marrow_classes {
@@ -39,32 +43,6 @@ struct marrow_classes {
 
 namespace {
 
-constexpr size_t kLongestMessage = 4095;
-thread_local char last_error[kLongestMessage + 1] = "";
-
-marrow_status failed(marrow_status status, const char* message) noexcept {
-  const size_t length = std::min(std::strlen(message), kLongestMessage);
-  std::memcpy(last_error, message, length);
-  last_error[length] = '\0';
-  return status;
-}
-
-// function(), with what it throws as a status.
-template <class Function>
-marrow_status guarded(const Function& function) noexcept {
-  try {
-    function();
-    return MARROW_OK;
-  } catch (const cpp::Error& error) {
-    return failed(static_cast<marrow_status>(error.kind()), error.what());
-  } catch (const std::bad_alloc&) {
-    return failed(MARROW_ERROR_MEMORY, "out of memory");
-  } catch (const std::exception& error) {
-    return failed(MARROW_ERROR_OTHER, error.what());
-  } catch (...) {
-    return failed(MARROW_ERROR_OTHER, "an unknown failure");
-  }
-}
 static_assert(static_cast<int>(cpp::ErrorKind::kUsage) == MARROW_ERROR_USAGE &&
               static_cast<int>(cpp::ErrorKind::kFile) == MARROW_ERROR_FILE &&
               static_cast<int>(cpp::ErrorKind::kFormat) == MARROW_ERROR_FORMAT &&
@@ -74,144 +52,6 @@ static_assert(static_cast<int>(cpp::ErrorKind::kUsage) == MARROW_ERROR_USAGE &&
 static_assert(static_cast<int>(cpp::PixelFormat::kRgb) == MARROW_RGB &&
               static_cast<int>(cpp::PixelFormat::kBgr) == MARROW_BGR &&
               static_cast<int>(cpp::PixelFormat::kGray) == MARROW_GRAY);
-static_assert(static_cast<int>(cpp::Precision::kFloat32) == MARROW_FLOAT32 &&
-              static_cast<int>(cpp::Precision::kBfloat16) == MARROW_BFLOAT16 &&
-              static_cast<int>(cpp::Precision::kInt8) == MARROW_INT8);
-
-[[noreturn]] void misuse(const std::string& what) {
-  throw cpp::Error(cpp::ErrorKind::kUsage, what);
-}
-
-template <class T>
-T& needed(T* pointer, const char* name) {
-  if (pointer == nullptr) misuse(std::string(name) + " is a null pointer");
-  return *pointer;
-}
-
-// *out = a new T of what make() gives; null until then.
-template <class T, class Make>
-marrow_status create(T** out, const char* name, const Make& make) noexcept {
-  return guarded([&] {
-    needed(out, name) = nullptr;
-    *out = new T{make()};
-  });
-}
-
-// --- Structs that may be shorter or longer than this library's
-
-// A struct whose size is less than that of one with no member but the size, or more than any version can
-// have, was never set.
-constexpr size_t kLargestStruct = 1 << 16;
-
-template <class Struct>
-void check_struct_size(size_t size, const char* name) {
-  if (size <= sizeof(size_t) || size > kLargestStruct)
-    misuse(
-        fmt::format("{0}: struct_size is {1}; wanted is sizeof({0}), {2} here", name, size, sizeof(Struct)));
-}
-
-// `given` on top of `defaults`.
-template <class Struct>
-Struct read_struct(const void* given, const char* name, Struct defaults) {
-  size_t size = 0;
-  std::memcpy(&size, given, sizeof size);
-  check_struct_size<Struct>(size, name);
-  const auto* bytes = static_cast<const unsigned char*>(given);
-  for (size_t i = sizeof(Struct); i < size; ++i)
-    if (bytes[i] != 0)
-      misuse(fmt::format("{}: a member is set that libmarrow {} does not know", name, MARROW_VERSION));
-  std::memcpy(&defaults, given, std::min(size, sizeof(Struct)));
-  return defaults;
-}
-
-// As much of `value` as the caller's struct takes; what it has more becomes 0.
-template <class Struct>
-void write_struct(const Struct& value, Struct* to, const char* name) {
-  size_t size = 0;
-  std::memcpy(&size, to, sizeof size);
-  check_struct_size<Struct>(size, name);
-  std::memset(static_cast<void*>(to), 0, size);
-  std::memcpy(static_cast<void*>(to), &value, std::min(size, sizeof(Struct)));
-  std::memcpy(static_cast<void*>(to), &size, sizeof size);
-}
-
-template <class Struct>
-void init_struct(const Struct& defaults, Struct* to, size_t size) noexcept {
-  if (to == nullptr || size < sizeof(size_t) || size > kLargestStruct) return;
-  std::memcpy(static_cast<void*>(to), &size, sizeof size);
-  (void)guarded([&] { write_struct(defaults, to, "options"); });
-}
-
-constexpr int kOwn = -1;  // of a number: the model's
-
-marrow_detector_options detector_defaults() {
-  const cpp::DetectorOptions from;
-  marrow_detector_options to{};
-  to.threads = from.engine.threads;
-  to.precision = static_cast<int>(from.engine.precision);
-  to.tune = from.engine.tune;
-  to.input_width = from.input_width;
-  to.input_height = from.input_height;
-  to.rect = from.rect;
-  to.confidence = kOwn;
-  to.iou = from.iou;
-  to.max_detections = from.max_detections;
-  to.agnostic = from.agnostic;
-  to.end2end = from.end2end;
-  to.tile = kOwn;
-  to.tile_overlap = kOwn;
-  return to;
-}
-
-marrow_classifier_options classifier_defaults() {
-  const cpp::ClassifierOptions from;
-  marrow_classifier_options to{};
-  to.threads = from.engine.threads;
-  to.precision = static_cast<int>(from.engine.precision);
-  to.tune = from.engine.tune;
-  to.input_size = from.input_size;
-  return to;
-}
-
-// Of detectors and of classifiers.
-template <class Struct>
-cpp::EngineOptions engine_options(const Struct& from) {
-  return {from.threads, static_cast<cpp::Precision>(from.precision), from.tune != 0};
-}
-
-cpp::DetectorOptions detector_options(const marrow_detector_options* given) {
-  if (given == nullptr) return {};
-  const auto from = read_struct(given, "marrow_detector_options", detector_defaults());
-  cpp::DetectorOptions to;
-  to.engine = engine_options(from);
-  to.input_width = from.input_width;
-  to.input_height = from.input_height;
-  to.rect = from.rect != 0;
-  if (from.confidence != kOwn) to.confidence = from.confidence;
-  to.iou = from.iou;
-  to.max_detections = from.max_detections;
-  to.agnostic = from.agnostic != 0;
-  to.end2end = from.end2end != 0;
-  if (from.tile != kOwn) to.tile = from.tile;
-  if (from.tile_overlap != kOwn) to.tile_overlap = from.tile_overlap;
-  if (from.class_ids != nullptr)
-    to.class_ids.assign(from.class_ids, from.class_ids + from.class_id_count);
-  else if (from.class_id_count > 0)
-    misuse("class_ids is a null pointer");
-  return to;
-}
-
-cpp::ClassifierOptions classifier_options(const marrow_classifier_options* given) {
-  if (given == nullptr) return {};
-  const auto from = read_struct(given, "marrow_classifier_options", classifier_defaults());
-  return {engine_options(from), from.input_size};
-}
-
-cpp::LoadOptions load_options(const marrow_load_options* given) {
-  if (given == nullptr) return {};
-  const auto from = read_struct(given, "marrow_load_options", marrow_load_options{});
-  return {from.as != nullptr ? from.as : "", from.weights_source != nullptr ? from.weights_source : ""};
-}
 
 std::vector<cpp::ImageView> image_views(const marrow_image_view* images, size_t count) {
   std::vector<cpp::ImageView> views;
@@ -246,6 +86,58 @@ const T& needed_entry(const std::vector<std::vector<T>>& images, size_t image, s
 template <class T>
 size_t count_of(const std::vector<std::vector<T>>& images, size_t image) {
   return image < images.size() ? images[image].size() : 0;
+}
+
+std::vector<std::vector<marrow_found>> in_c(std::vector<std::vector<cpp::Detection>> images) {
+  std::vector<std::vector<marrow_found>> result;
+  for (std::vector<cpp::Detection>& image : images)
+    for (result.emplace_back(); cpp::Detection & from : image) {
+      marrow_found to;
+      for (const auto& [x, y] : from.outline) to.outline.push_back({x, y});
+      for (const auto& [x, y, visibility] : from.keypoints) to.keypoints.push_back({x, y, visibility});
+      to.detection = std::move(from);
+      result.back().push_back(std::move(to));
+    }
+  return result;
+}
+
+template <class T>
+const T* list_or_null(const std::vector<T>& list) {
+  return list.empty() ? nullptr : list.data();
+}
+
+marrow_detection detection_struct(const marrow_found& found) {
+  const auto& [box, confidence, class_id, label, mask, outline, keypoints, turned] = found.detection;
+  marrow_detection to{};
+  to.x1 = box.x1;
+  to.y1 = box.y1;
+  to.x2 = box.x2;
+  to.y2 = box.y2;
+  to.confidence = confidence;
+  to.class_id = class_id;
+  to.label = label.c_str();
+  to.mask = list_or_null(mask.pixels);
+  to.mask_width = mask.width;
+  to.mask_height = mask.height;
+  to.mask_scale_x = mask.scale_x;
+  to.mask_scale_y = mask.scale_y;
+  to.mask_left = mask.left;
+  to.mask_top = mask.top;
+  to.outline = list_or_null(found.outline);
+  to.outline_count = found.outline.size();
+  to.keypoints = list_or_null(found.keypoints);
+  to.keypoint_count = found.keypoints.size();
+  if (!turned) return to;
+  to.turned = 1;
+  to.cx = turned->cx;
+  to.cy = turned->cy;
+  to.width = turned->width;
+  to.height = turned->height;
+  to.angle = turned->angle;
+  std::ranges::transform(turned->corners(), to.corners, [](const cpp::Point& corner) {
+    return marrow_point{corner.x, corner.y};
+  });
+  return to;
 }
 
 const char* text_at(const std::vector<std::string>& texts, size_t index) {
@@ -311,7 +203,19 @@ marrow_status marrow_model_load(const char* path, const marrow_load_options* opt
 
 marrow_task marrow_model_task(const marrow_model* model) {
   if (model == nullptr) return marrow_task{};
-  return model->model.task() == cpp::Task::kDetect ? MARROW_DETECT : MARROW_CLASSIFY;
+  switch (model->model.task()) {
+    case cpp::Task::kDetect:
+      return MARROW_DETECT;
+    case cpp::Task::kClassify:
+      return MARROW_CLASSIFY;
+    case cpp::Task::kSegment:
+      return MARROW_SEGMENT;
+    case cpp::Task::kPose:
+      return MARROW_POSE;
+    case cpp::Task::kObb:
+      return MARROW_OBB;
+  }
+  return marrow_task{};
 }
 
 size_t marrow_model_class_count(const marrow_model* model) {
@@ -368,7 +272,7 @@ marrow_status marrow_detect(const marrow_detector* detector, const marrow_image_
                             marrow_detections** detections) {
   return create(detections, "detections", [&] {
     const cpp::Detector& by = needed(detector, "detector").detector;
-    return by.detect(std::span<const cpp::ImageView>(image_views(images, count)));
+    return in_c(by.detect(std::span<const cpp::ImageView>(image_views(images, count))));
   });
 }
 
@@ -379,16 +283,8 @@ size_t marrow_detections_count(const marrow_detections* detections, size_t image
 marrow_status marrow_detections_get(const marrow_detections* detections, size_t image, size_t index,
                                     marrow_detection* detection) {
   return guarded([&] {
-    const cpp::Detection& from = needed_entry(needed(detections, "detections").images, image, index);
-    marrow_detection to{};
-    to.x1 = from.box.x1;
-    to.y1 = from.box.y1;
-    to.x2 = from.box.x2;
-    to.y2 = from.box.y2;
-    to.confidence = from.confidence;
-    to.class_id = from.class_id;
-    to.label = from.label.c_str();
-    write_struct(to, &needed(detection, "detection"), "marrow_detection");
+    const marrow_found& from = needed_entry(needed(detections, "detections").images, image, index);
+    write_struct(detection_struct(from), &needed(detection, "detection"), "marrow_detection");
   });
 }
 

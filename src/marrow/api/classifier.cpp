@@ -25,7 +25,8 @@ Classifier::Classifier(const Model& model, const ClassifierOptions& options) {
   impl_ = inside::guarded([&] {
     const Model::Impl& loaded = model.impl();
     if (loaded.task != Task::kClassify)
-      throw Error(ErrorKind::kUsage, loaded.file + ": a detector, not a classifier; wanted is Detector");
+      throw Error(ErrorKind::kUsage, fmt::format("{}: a model for '{}', not a classifier; wanted is Detector",
+                                                 loaded.file, loaded.trained.model.task));
     const inside::LayerSize input =
         options.input_size == 0
             ? loaded.input

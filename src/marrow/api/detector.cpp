@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "marrow/api/inside.h"
@@ -16,6 +17,17 @@ constexpr float kMostOverlap = 0.9f;
 void check_fraction(const char* name, float value, float most = 1) {
   if (!(value >= 0 && value <= most))
     throw Error(ErrorKind::kUsage, fmt::format("{} {}; wanted 0 to {}", name, value, most));
+}
+
+predict::MaskSize mask_size(MaskSize size) {
+  switch (size) {
+    case MaskSize::kInput:
+      return predict::MaskSize::kInput;
+    case MaskSize::kImage:
+      return predict::MaskSize::kImage;
+  }
+  throw Error(ErrorKind::kUsage, fmt::format("mask size {}; wanted 0 (of the input) or 1 (of the image)",
+                                             static_cast<int>(size)));
 }
 
 void check_options(const DetectorOptions& options, size_t classes) {
@@ -36,6 +48,46 @@ void check_options(const DetectorOptions& options, size_t classes) {
 
 }  // namespace
 
+std::array<Point, 4> TurnedBox::corners() const {
+  std::array<Point, 4> corners;
+  std::ranges::transform(RotatedBox<ImagePixels>{cx, cy, width, height, angle}.corners(), corners.begin(),
+                         [](const auto& corner) {
+                           return Point{corner.x, corner.y};
+                         });
+  return corners;
+}
+
+namespace {
+
+Mask public_mask(const MaskPart& part, Size size, const RatioPad& place) {
+  return {size.width, size.height, whole(part, size).pixels, place.ratio_x, place.ratio_y,
+          place.left, place.top};
+}
+
+// Detection i of the result.
+Detection public_detection(const predict::DetectionResult& result, size_t i,
+                           std::span<const std::string> names) {
+  const inside::LayerDetection& from = result.detections[i];
+  const detect::DetectionExtras& extras = result.extras;
+  Detection to = {.box = {from.box.x1, from.box.y1, from.box.x2, from.box.y2},
+                  .confidence = from.confidence,
+                  .class_id = from.class_id,
+                  .label = detect::class_name(names, from.class_id)};
+  if (!extras.masks.empty()) to.mask = public_mask(extras.masks[i], extras.mask_size, extras.mask_place);
+  if (!extras.outlines.empty())
+    for (const auto& [x, y] : extras.outlines[i]) to.outline.push_back({x, y});
+  if (!extras.keypoints.empty())
+    for (const auto& [x, y, visibility] : extras.keypoints[i])
+      to.keypoints.push_back({x, y, extras.visibility ? visibility : 1});
+  if (!extras.rotated.empty()) {
+    const auto& [cx, cy, width, height, angle] = extras.rotated[i];
+    to.turned = {cx, cy, width, height, angle};
+  }
+  return to;
+}
+
+}  // namespace
+
 struct Detector::Impl {
   Impl(const Model::Impl& model, const inside::LayerDetectorOptions& options)
       : names(model.trained.model.names),
@@ -52,9 +104,15 @@ Detector::Detector(const Model& model, const DetectorOptions& options) {
   impl_ = inside::guarded([&] {
     const Model::Impl& loaded = model.impl();
     const inside::LayerModel& network = loaded.trained.model;
-    if (loaded.task != Task::kDetect)
+    if (loaded.task == Task::kClassify)
       throw Error(ErrorKind::kUsage, loaded.file + ": a classifier, not a detector; wanted is Classifier");
     check_options(options, network.names.size());
+    if (options.masks == MaskSize::kImage && loaded.task != Task::kSegment)
+      throw Error(
+          ErrorKind::kUsage,
+          fmt::format("masks at the image's size: {} is a model for '{}', which finds no masks; wanted is "
+                      "one for 'segment'",
+                      loaded.file, network.task));
     inside::LayerDetectorOptions how;
     how.engine = inside::engine_options(options.engine);
     how.tiles = network.tiles;
@@ -71,6 +129,8 @@ Detector::Detector(const Model& model, const DetectorOptions& options) {
       how.nms.confidence = *options.confidence;
     else
       how.nms.class_confidence = network.thresholds;
+    how.masks = mask_size(options.masks);
+    how.outlines = options.outlines;
     how.nms.suppress = !options.end2end;
     how.nms.iou = options.iou;
     how.nms.max_detections = options.max_detections;
@@ -99,11 +159,8 @@ std::vector<Detection> Detector::detect(const ImageView& image) const {
     }
     std::vector<Detection> found;
     found.reserve(result.detections.size());
-    for (const inside::LayerDetection& each : result.detections)
-      found.push_back({{each.box.x1, each.box.y1, each.box.x2, each.box.y2},
-                       each.confidence,
-                       each.class_id,
-                       detect::class_name(impl_->names, each.class_id)});
+    for (size_t i = 0; i < result.detections.size(); ++i)
+      found.push_back(public_detection(result, i, impl_->names));
     return found;
   });
 }

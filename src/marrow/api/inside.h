@@ -47,6 +47,13 @@ struct Model::Impl {
 
 namespace inside {
 
+// As models name them.
+inline constexpr std::pair<const char*, Task> kTasks[] = {{"detect", Task::kDetect},
+                                                          {"classify", Task::kClassify},
+                                                          {"segment", Task::kSegment},
+                                                          {"pose", Task::kPose},
+                                                          {"obb", Task::kObb}};
+
 // The error that a program sees for the exception being handled: to be called in a catch block.
 // std::bad_alloc passes.
 [[noreturn]] void rethrow();

@@ -8,10 +8,13 @@ namespace marrow::v0 {
 namespace {
 
 Task task_of(const std::string& file, const std::string& task) {
-  if (task == "detect") return Task::kDetect;
-  if (task == "classify") return Task::kClassify;
+  for (const auto& [name, value] : inside::kTasks)
+    if (task == name) return value;
+  std::string known;
+  for (const auto& [name, value] : inside::kTasks)
+    known += fmt::format("{}'{}'", known.empty() ? "" : ", ", name);
   throw Error(ErrorKind::kUnsupported,
-              fmt::format("{}: a model for '{}'; wanted is one for detection or classification", file, task));
+              fmt::format("{}: a model for '{}'; wanted is one for {}", file, task, known));
 }
 
 }  // namespace
