@@ -9,6 +9,7 @@ be within reach. Exports the model in every mode; all raw outputs are compared w
 written out here in NumPy. Exit code 1 when a mode differs by more than its tolerance.
 """
 import argparse
+import ast
 import itertools
 import os
 import subprocess
@@ -40,12 +41,43 @@ def iou(np, box, boxes):
     return inter / np.maximum(area(box) + area(boxes) - inter, 1e-30)
 
 
-def suppressed(np, raw, conf, iou_limit, most):
-    """(4 + classes, anchors) -> rows x1 y1 x2 y2 confidence class."""
-    scores, ids = raw[4:].max(0), raw[4:].argmax(0)
+def probiou(np, a, b):
+    """Of turned boxes (n, 5) and (m, 5): (n, m)."""
+    def covariance(box):
+        along, across = box[:, 2] ** 2 / 12, box[:, 3] ** 2 / 12
+        cosine, sine = np.cos(box[:, 4]), np.sin(box[:, 4])
+        return (along * cosine**2 + across * sine**2, along * sine**2 + across * cosine**2,
+                (along - across) * cosine * sine)
+
+    eps = 1e-7
+    (a1, b1, c1), (a2, b2, c2) = [[part[:, None] for part in covariance(a)], covariance(b)]
+    x, y = a[:, None, 0] - b[:, 0], a[:, None, 1] - b[:, 1]
+    p, q, r = a1 + a2, b1 + b2, c1 + c2
+    both = p * q - r * r
+    own = np.sqrt(np.maximum(a1 * b1 - c1**2, 0) * np.maximum(a2 * b2 - c2**2, 0))
+    distance = ((p * y * y + q * x * x) / (both + eps) / 4 - r * x * y / (both + eps) / 2
+                + np.log(both / (4 * own + eps) + eps) / 2)
+    return 1 - np.sqrt(1 - np.exp(-np.clip(distance, eps, 100)) + eps)
+
+
+def suppressed_turned(np, raw, classes, conf, iou_limit, most):
+    """(4 + classes + 1, anchors) -> rows cx cy w h confidence class angle: those that no better one overlaps."""
+    scores, ids = raw[4 : 4 + classes].max(0), raw[4 : 4 + classes].argmax(0)
+    order = np.argsort(-scores, kind="stable")
+    order = order[scores[order] > conf][:1024]
+    boxes = np.concatenate([raw[:4], raw[4 + classes :]])[:, order].T.astype(np.float64)
+    overlap = np.triu(probiou(np, boxes, boxes) > iou_limit, 1) & (ids[order][:, None] == ids[order])
+    kept = order[~overlap.any(0)][:most]
+    return np.concatenate([raw[:4, kept].T, scores[kept, None], ids[kept, None].astype(np.float32), raw[4 + classes :, kept].T], 1)
+
+
+def suppressed(np, raw, classes, conf, iou_limit, most):
+    """(4 + classes + more, anchors) -> rows x1 y1 x2 y2 confidence class more."""
+    scores, ids = raw[4 : 4 + classes].max(0), raw[4 : 4 + classes].argmax(0)
+    more = raw[4 + classes :]
     keep = scores > conf
     centre, half = raw[:2, keep].T, raw[2:4, keep].T / 2
-    boxes, scores, ids = np.concatenate([centre - half, centre + half], 1), scores[keep], ids[keep]
+    boxes, scores, ids, more = np.concatenate([centre - half, centre + half], 1), scores[keep], ids[keep], more[:, keep]
     apart = boxes + ids[:, None].astype(np.float32) * np.float32(7680)
     order = np.argsort(-scores, kind="stable")
     kept = []
@@ -53,7 +85,7 @@ def suppressed(np, raw, conf, iou_limit, most):
         best, order = order[0], order[1:]
         kept.append(best)
         order = order[~(iou(np, apart[best], apart[order]) > iou_limit)]
-    return np.concatenate([boxes[kept], scores[kept, None], ids[kept, None].astype(np.float32)], 1)
+    return np.concatenate([boxes[kept], scores[kept, None], ids[kept, None].astype(np.float32), more[:, kept].T], 1)
 
 
 def main():
@@ -92,6 +124,7 @@ def main():
             return path
 
         plain = export("plain", "--dynamic")
+        metadata = {entry.key: entry.value for entry in onnx.load(plain).metadata_props}
         sizes = [(1, args.imgsz, args.imgsz), (2, args.imgsz, args.imgsz + 64)]
         images = {size: random.random((size[0], 3, *size[1:]), dtype=np.float32) for size in sizes}
         expected = {size: run(plain, image) for size, image in images.items()}
@@ -113,7 +146,8 @@ def main():
             for opset, dynamic in itertools.product((11, 13, 17), (False, True)):
                 flags = ["--nms", "--opset", str(opset), "--conf", str(args.conf)] + ["--dynamic"] * dynamic
                 rows = run(export("nms", *flags), images[sizes[0]])[0]
-                wanted = suppressed(np, expected[sizes[0]][0], args.conf, 0.7, 300)
+                by = suppressed_turned if metadata["task"] == "obb" else suppressed
+                wanted = by(np, expected[sizes[0]][0], len(ast.literal_eval(metadata["names"])), args.conf, 0.7, 300)
                 rows = rows[: len(wanted)] if not rows[len(wanted):].any() else rows
                 same = rows.shape == wanted.shape
                 report(" ".join(flags[2:]) + f" nms, {len(wanted)} boxes",

@@ -185,9 +185,26 @@ TEST(RoundTripNms, CoefficientsAndKeypointsFollowTheClass) {
     ASSERT_TRUE(read.nms);
     expect_same_network(network, read);
   }
-  const passes::GraphWithWeights turned =
+}
+
+TEST(RoundTripNms, TurnedBoxesHaveOneOfPlainOperators) {
+  const passes::GraphWithWeights network =
       passes::deploy(random_network(model::make_model("yolov8n-obb", {}, {.classes = 3}).graph));
-  EXPECT_THROW(export_model(turned, {.height = 64, .width = 64, .nms = ExportNms{}}), Error);
+  for (const bool dynamic : {false, true}) {
+    const ModelProto model =
+        export_model(network, {.height = 64,
+                               .width = 96,
+                               .dynamic = dynamic,
+                               .nms = ExportNms{.confidence = 0.3F, .iou = 0.6F, .max_detections = 50}});
+    EXPECT_EQ(model.graph.outputs[0].shape[1].value, 50);
+    EXPECT_EQ(model.graph.outputs[0].shape[2].value, 7);
+    const ImportedNetwork read = read_back(model);
+    expect_same_network(network, read);
+    ASSERT_TRUE(read.nms);
+    EXPECT_FLOAT_EQ(read.nms->confidence, 0.3F);
+    EXPECT_FLOAT_EQ(read.nms->iou, 0.6F);
+    EXPECT_EQ(read.nms->max_detections, 50);
+  }
 }
 
 TEST(Export, RefusesWhatItCannotWrite) {

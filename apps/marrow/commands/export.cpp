@@ -228,11 +228,8 @@ int export_model_file(const Options& options) {
   if (options.format != "onnx") {
     export_state_dict(options, trained, output);
   } else {
-    if (const std::string& task = trained.model.task; options.nms && (task == "classify" || task == "obb"))
-      throw Error(ErrorKind::kUsage,
-                  fmt::format("{}: a model for '{}'; --nms is for detectors of upright boxes, with masks or "
-                              "keypoints or without",
-                              options.model, task));
+    if (options.nms && trained.model.task == "classify")
+      throw Error(ErrorKind::kUsage, options.model + ": a classifier; --nms is for detectors");
     export_onnx(options, trained, output);
   }
   fmt::print("written: {}\n", output.string());
@@ -262,7 +259,8 @@ void declare_export(Command& command) {
   command.flag(
       "--nms", &options->nms,
       "Suppression in the file, by --conf, --iou and --max-det: output (1, max-det, 6) of x1 y1 x2 y2 "
-      "confidence class, and of a mask's coefficients or keypoints behind them");
+      "confidence class, and of a mask's coefficients or keypoints behind them; of turned boxes (1, "
+      "max-det, 7) of cx cy w h confidence class angle");
   add_end_to_end(command, options->end2end);
   add_suppression(command, &options->confidence, options->suppression.iou,
                   options->suppression.max_detections);

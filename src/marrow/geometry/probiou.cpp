@@ -32,11 +32,15 @@ double root_of(const GaussianBox& p, const GaussianBox& q) {
   return std::sqrt(p.determinant * q.determinant);
 }
 
-double iou_of(double distance) {
+}  // namespace
+
+double probiou_at_distance(double distance) {
   return 1 - std::sqrt(1 - std::exp(-std::clamp(distance, kEps, kFarthest)) + kEps);
 }
 
-}  // namespace
+double distance_at_probiou(double iou) {
+  return -std::log(1 + kEps - (1 - iou) * (1 - iou));
+}
 
 GaussianBox::GaussianBox(double cx, double cy, double width, double height, double angle, double floor)
     : x(cx), y(cy) {
@@ -50,15 +54,15 @@ GaussianBox::GaussianBox(double cx, double cy, double width, double height, doub
 
 double probiou(const GaussianBox& p, const GaussianBox& q) {
   const Parts parts(p, q);
-  return iou_of(parts.apart + parts.log_term(root_of(p, q)));
+  return probiou_at_distance(parts.apart + parts.log_term(root_of(p, q)));
 }
 
 bool probiou_exceeds(const GaussianBox& p, const GaussianBox& q, double threshold) {
   const Parts parts(p, q);
   const double root = root_of(p, q);
   // Of boxes that are not tiny the logarithm is at least 0 but for eps, and the centres alone may decide.
-  if (root > 1 && iou_of(parts.apart - 2 * kEps) <= threshold) return false;
-  return iou_of(parts.apart + parts.log_term(root)) > threshold;
+  if (root > 1 && probiou_at_distance(parts.apart - 2 * kEps) <= threshold) return false;
+  return probiou_at_distance(parts.apart + parts.log_term(root)) > threshold;
 }
 
 ProbiouAndGradient probiou_gradient(const RotatedBox<void, double>& p, const RotatedBox<void, double>& q,
@@ -67,7 +71,7 @@ ProbiouAndGradient probiou_gradient(const RotatedBox<void, double>& p, const Rot
   const Parts parts(first, second);
   const double root = root_of(first, second);
   const double distance = parts.apart + parts.log_term(root);
-  ProbiouAndGradient result{.iou = iou_of(distance)};
+  ProbiouAndGradient result{.iou = probiou_at_distance(distance)};
   if (distance < kEps || distance > kFarthest) return result;
   const double e = std::exp(-distance);
   const double of_distance = -e / (2 * std::sqrt(1 - e + kEps));

@@ -27,6 +27,10 @@ double probiou(const GaussianBox& p, const GaussianBox& q);
 // Whether it exceeds `threshold`, found sooner where the boxes lie apart.
 bool probiou_exceeds(const GaussianBox& p, const GaussianBox& q, double threshold);
 
+// The Bhattacharyya distance below which the IoU exceeds a threshold, and the IoU at a distance.
+double distance_at_probiou(double iou);
+double probiou_at_distance(double distance);
+
 struct ProbiouAndGradient {
   double iou = 0;
   std::array<double, 5> gradient = {};  // towards the first box's cx, cy, width, height, angle

@@ -7,6 +7,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "marrow/geometry/probiou.h"
 #include "marrow/onnx/read/recognise.h"
 
 namespace marrow::onnx {
@@ -64,6 +65,29 @@ ExportNms settings_of(const ShapedGraph& graph, const ShapedNode& node) {
   return nms;
 }
 
+// A constant that nodes of this kind compare with, where there is one.
+std::optional<double> compared_with(const ShapedGraph& graph, std::string_view op) {
+  for (const ShapedNode& node : graph.nodes)
+    if (node.is(op) && node.inputs.size() == 2)
+      if (const auto constant = graph.scalar(node.inputs[1])) return constant;
+  return std::nullopt;
+}
+
+// The plain operators behind a decode of turned boxes that export_turned_nms writes.
+std::optional<ExportNms> turned_suppression(const ShapedGraph& graph, ValueId decode) {
+  const ShapedNode* last = graph.producer(graph.outputs.front(), "Slice");
+  const bool chooses =
+      std::ranges::any_of(graph.nodes, [](const ShapedNode& node) { return node.is("TopK"); });
+  const auto distance = compared_with(graph, "Less");
+  if (last == nullptr || !chooses || !distance || graph.outputs.front() == decode) return std::nullopt;
+  ExportNms nms;
+  nms.iou = static_cast<float>(probiou_at_distance(*distance));
+  nms.confidence = static_cast<float>(compared_with(graph, "Greater").value_or(0));
+  if (const auto most = graph.scalar(last->inputs.at(2)))
+    nms.max_detections = static_cast<int>(std::clamp(*most, 1.0, 1e6));
+  return nms;
+}
+
 // What the file computes, once its own suppression or softmax is taken off.
 struct Result {
   ValueId value;
@@ -82,6 +106,8 @@ bool has_prototypes(const ShapedGraph& graph, ValueId decoded) {
 Result result_of(const ShapedGraph& graph) {
   if (const ShapedNode* node = suppression(graph))
     return {decode_before_suppression(graph), settings_of(graph, *node)};
+  if (const auto decode = find_decode(graph, BoxForm::kCentre))
+    if (const auto nms = turned_suppression(graph, *decode)) return {*decode, nms};
   if (graph.outputs.size() > (has_prototypes(graph, graph.outputs[0]) ? 2 : 1))
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("the network has {} outputs; detectors and classifiers have one, and those that "

@@ -81,10 +81,6 @@ ModelProto export_model(const passes::GraphWithWeights& source, const ExportOpti
   if (options.nms && decode == nullptr)
     throw Error(ErrorKind::kUsage, "suppression is for detectors; this network has no detection decode");
 
-  if (options.nms && decode->extra == DetectExtra::kAngle)
-    throw Error(ErrorKind::kUnsupported,
-                "ONNX has no suppression of turned boxes; without --nms Marrow's own takes its place");
-
   GraphWriter writer;
   writer.reserve(kInputName);
   writer.reserve(kOutputName);
@@ -109,7 +105,9 @@ ModelProto export_model(const passes::GraphWithWeights& source, const ExportOpti
     output = export_choice(exporting, output, shape);
     info.shape = {fixed(options.batch), fixed(std::min<int64_t>(options.max_detections, shape[2])), fixed(6)};
   } else if (options.nms) {
-    output = export_nms(exporting, output, *decode, *options.nms);
+    output = decode->extra == DetectExtra::kAngle
+                 ? export_turned_nms(exporting, output, *decode, shape.back(), *options.nms)
+                 : export_nms(exporting, output, *decode, *options.nms);
     info.shape = {fixed(1), fixed(options.nms->max_detections), fixed(6 + decode->extra_channels)};
   } else if (options.half && decode == nullptr) {
     output = writer.node("Cast", {output}, {attribute("to", element_of_dtype(DType::kFloat32))});

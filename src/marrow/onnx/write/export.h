@@ -6,7 +6,8 @@
 //   output0 (N, 4 + classes, anchors) of a detector, cx cy w h in input pixels and scores; (N, classes)
 //   logits of a
 //            classifier. With `nms` (1, max_detections, 6): x1 y1 x2 y2 confidence class, falling confidence,
-//            rows of zeros after the last; behind the class a mask's coefficients or keypoints.
+//            rows of zeros after the last; behind the class a mask's coefficients or keypoints. Of turned
+//            boxes cx cy w h confidence class angle.
 //
 // What one operator cannot say everywhere is several: SiLU is x * Sigmoid(x), hard-swish x * HardSigmoid(x),
 // ReLU6 6 * HardSigmoid(x) (OpenCV 4.6 reads neither Clip, whose limits are inputs since opset 11, nor Min
@@ -27,7 +28,9 @@ inline constexpr int kMinOpset = 11;
 inline constexpr int kMaxOpset = 17;
 
 // The suppression that goes into the file: the best class of each anchor, boxes of different classes kept
-// apart.
+// apart. ONNX has an operator for upright boxes alone. Turned ones are compared all at once, the best
+// kTurnedCandidates of them or max_detections where that is more.
+inline constexpr int kTurnedCandidates = 1024;
 struct ExportNms {
   float confidence = 0.25f;
   std::vector<float> class_confidence = {};  // instead of it, of each class; empty: none

@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "marrow/graph/graph.h"
+#include "marrow/onnx/file/proto_numbers.h"
 #include "marrow/onnx/write/export.h"
 #include "marrow/onnx/write/graph_writer.h"
 
 namespace marrow::onnx {
 
 inline constexpr const char* kInputName = "images";
+inline const int64_t kFloat = element_of_dtype(DType::kFloat32);
 
 // What the operations of one export share.
 struct Exporting {
@@ -43,5 +45,9 @@ std::string export_choice(Exporting& e, const std::string& decoded, const Shape&
 // `decoded` is (1, 4 + classes, anchors), float32.
 std::string export_nms(Exporting& e, const std::string& decoded, const DetectDecode& decode,
                        const ExportNms& nms);
+
+// The same of turned boxes; there are so many anchors unless their number is any.
+std::string export_turned_nms(Exporting& e, const std::string& decoded, const DetectDecode& decode,
+                              int64_t anchors, const ExportNms& nms);
 
 }  // namespace marrow::onnx

@@ -34,6 +34,14 @@ std::string GraphWriter::node(std::string_view op, std::vector<std::string> inpu
   return name;
 }
 
+std::string GraphWriter::slice(const std::string& x, int64_t axis, int64_t begin, int64_t end) {
+  return node("Slice", {x, integers({begin}), integers({end}), integers({axis})});
+}
+
+std::string GraphWriter::concat(std::vector<std::string> values, int64_t axis) {
+  return node("Concat", std::move(values), {attribute("axis", axis)});
+}
+
 std::string GraphWriter::second_output(const std::string& first) {
   std::string name = free_name(first + "_2");
   for (NodeProto& node : graph_.nodes)

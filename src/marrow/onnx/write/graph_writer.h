@@ -27,6 +27,9 @@ class GraphWriter {
   std::string node(std::string_view op, std::vector<std::string> inputs,
                    std::vector<Attribute> attributes = {});
 
+  std::string slice(const std::string& x, int64_t axis, int64_t begin, int64_t end);
+  std::string concat(std::vector<std::string> values, int64_t axis);
+
   // A second output of the node that makes `first`, such as TopK's places.
   std::string second_output(const std::string& first);
 
