@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "marrow/image/scene.h"
 #include "marrow/model/zoo.h"
 #include "marrow/predict/detector.h"
@@ -116,6 +118,65 @@ TEST(TiledDetector, EqualsItsTilesAlone) {
     EXPECT_EQ(found[i].box, wanted[i].box);
     EXPECT_EQ(found[i].confidence, wanted[i].confidence);
   }
+}
+
+// A mask of the tile's part of a box, in a tile of 640 pixels.
+MaskPart box_mask(int x1, int y1, int x2, int y2) {
+  MaskPart part{x1, y1, Mask({x2 - x1, y2 - y1})};
+  std::ranges::fill(part.mask.pixels, uint8_t{1});
+  return part;
+}
+
+ImageFindings with_mask(const detect::Detection& detection, const MaskPart& mask) {
+  ImageFindings found;
+  found.detections.push_back(detection);
+  found.extras.masks.push_back(mask);
+  return found;
+}
+
+TEST_F(JoinTiles, JoinsTheMasksOfPieces) {
+  const auto joined =
+      join_findings({with_mask(detection(100, 100, 640, 300, 0.9f), box_mask(100, 100, 640, 300)),
+                     with_mask(detection(0, 90, 488, 310, 0.7f), box_mask(0, 90, 488, 310))},
+                    tiles, picture, DetectExtra::kCoefficients, options);
+  ASSERT_EQ(joined.detections.size(), 1u);
+  EXPECT_EQ(joined.detections[0].box, (Box<ImagePixels>{100, 90, 1000, 310}));
+  EXPECT_EQ(joined.extras.mask_size, picture);
+  const Mask mask = whole(joined.extras.masks.at(0), picture);
+  EXPECT_EQ(mask.area(), 540 * 200 + 488 * 220 - (640 - 512) * 200);
+  EXPECT_EQ(mask.at(100, 100), 1);
+  EXPECT_EQ(mask.at(999, 90), 1);
+  EXPECT_EQ(mask.at(100, 90), 0);
+}
+
+// Both see all of it: the surer one's mask is right.
+TEST_F(JoinTiles, KeepsTheMaskOfTheSurerOneOfTwoWholes) {
+  const auto joined =
+      join_findings({with_mask(detection(530, 100, 600, 200, 0.6f), box_mask(530, 100, 600, 200)),
+                     with_mask(detection(19, 101, 89, 201, 0.8f), box_mask(19, 101, 89, 201))},
+                    tiles, picture, DetectExtra::kCoefficients, options);
+  ASSERT_EQ(joined.detections.size(), 1u);
+  EXPECT_EQ(joined.extras.masks.at(0).x, 531);
+  EXPECT_EQ(joined.extras.masks.at(0).mask.area(), 70 * 100);
+}
+
+TEST_F(JoinTiles, OfTurnedBoxesThatOverlapTheSurestStays) {
+  const auto turned = [](const RotatedBox<ImagePixels>& box, float confidence, int class_id) {
+    ImageFindings found;
+    found.detections.push_back({box.bounds(), confidence, class_id, 0});
+    found.extras.rotated.push_back(box);
+    return found;
+  };
+  std::vector<ImageFindings> found = {turned({560, 100, 60, 20, 0.5f}, 0.6f, 0),
+                                      turned({49, 101, 60, 20, 0.5f}, 0.8f, 0)};
+  auto joined = join_findings(found, tiles, picture, DetectExtra::kAngle, options);
+  ASSERT_EQ(joined.detections.size(), 1u);
+  EXPECT_EQ(joined.extras.rotated.at(0), (RotatedBox<ImagePixels>{561, 101, 60, 20, 0.5f}));
+  EXPECT_EQ(joined.detections[0].box, joined.extras.rotated[0].bounds());
+  found[1].detections[0].class_id = 1;
+  joined = join_findings(found, tiles, picture, DetectExtra::kAngle, options);
+  ASSERT_EQ(joined.detections.size(), 2u);
+  EXPECT_EQ(joined.detections[0].class_id, 1);
 }
 
 }  // namespace

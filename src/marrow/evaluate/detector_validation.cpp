@@ -27,23 +27,6 @@ std::vector<std::vector<TruthBox>> truth_of(const loader::DetectionBatch& batch)
   return truth;
 }
 
-// Masks of all objects and crowds are compared with each one that is found. An object's takes no more than
-// its box, which is that of its outline; a crowd's may.
-void require_room_for_masks(const data::LabelledImage& image, const detect::NmsOptions& nms) {
-  constexpr double kMostBytes = double{1 << 30};
-  double share = 0;
-  for (const data::Label& label : image.labels)
-    share += std::min(label.box.width, 1.0) * std::min(label.box.height, 1.0);
-  const size_t crowds = crowds_of(image).size(), masks = image.labels.size() + crowds;
-  share += static_cast<double>(crowds);
-  const double pixels = share * image.width * image.height;
-  const double pairs = static_cast<double>(image.labels.size()) * nms.max_detections;
-  if (pixels + pairs * sizeof(float) > kMostBytes)
-    throw Error(ErrorKind::kUsage, fmt::format("{}: the masks of its {} objects and crowds, {:.0f} million "
-                                               "pixels in all, do not fit into memory together",
-                                               image.path.string(), masks, pixels / 1e6));
-}
-
 // One batch of images that a network has seen.
 struct SeenBatch {
   const loader::DetectionBatch& batch;
@@ -53,13 +36,16 @@ struct SeenBatch {
   const detect::NmsOptions& nms;
 
   const data::LabelledImage& labels(size_t i) const { return store.labels(batch.origin[i].index); }
+  Size network() const {
+    return {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
+  }
   // What is known of an image before it is compared with what was found.
   ValidatedImage image(size_t i) const {
     const loader::BatchImage& origin = batch.origin[i];
     ValidatedImage image;
     image.file_name = labels(i).path.filename().string();
     image.picture = origin.original;
-    image.network = {static_cast<int>(batch.images.dim(3)), static_cast<int>(batch.images.dim(2))};
+    image.network = network();
     image.ratio_pad = origin.ratio_pad(options.rules);
     image.image_id = options.numbers.picture(labels(i).path);
     return image;
@@ -100,11 +86,11 @@ Found add_task_images(const SeenBatch& seen, cpu::ThreadPool& threads, const Add
     auto& image = (*images)[i];
     image =
         std::make_unique<TaskImage>(ImageOfBatch{.batch = seen.batch,
-                                                 .predictions = seen.predictions,
                                                  .image = number,
                                                  .labels = seen.labels(i),
-                                                 .ratio_pad = seen.batch.origin[i].ratio_pad(options.rules)},
-                                    options.head, seen.nms);
+                                                 .ratio_pad = seen.batch.origin[i].ratio_pad(options.rules),
+                                                 .network = seen.network()},
+                                    seen.predictions, options.head, seen.nms);
     coco[i] = image->coco();
     if (options.predictions) fields[i] = image->fields();
   });
@@ -112,14 +98,9 @@ Found add_task_images(const SeenBatch& seen, cpu::ThreadPool& threads, const Add
   for (size_t i = 0; i < count; ++i) {
     const TaskImage& task_image = *(*images)[i];
     ValidatedImage image = seen.image(i);
-    image.truth = task_image.truth();
-    image.detections = task_image.detections();
-    if (masks) image.crowds = crowds_of(seen.labels(i));
-    image.overlap = task_image.overlap();
-    image.second_overlap = task_image.second_overlap();
+    describe(task_image, seen.labels(i), image);
     image.coco = std::move(coco[i]);
     image.fields = std::move(fields[i]);
-    image.turned = task_image.turned();
     add(image);
     found.detections.push_back(task_image.detections());
   }

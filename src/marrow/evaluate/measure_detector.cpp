@@ -32,6 +32,7 @@ DetectionReport measure_detector(const model::TrainedModel& trained, const data:
                                {.size = {options.image_size, options.image_size},
                                 .tiles = tiles,
                                 .nms = suppression(how, *split.images),
+                                .masks = predict::MaskSize::kImage,
                                 .engine = options.engine});
     return validate_whole_images(*split.images, how,
                                  [&](size_t, const image::Image& image) { return detector.detect(image); })

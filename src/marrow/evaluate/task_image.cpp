@@ -52,8 +52,9 @@ ValidatedHead validated_head(const Graph& graph, bool suppress, const std::vecto
   return head;
 }
 
-TaskImage::TaskImage(const ImageOfBatch& image, const ValidatedHead& head, const detect::NmsOptions& nms)
-    : image_(image), head_(head) {
+TaskImage::TaskImage(const ImageOfBatch& image, const BatchPredictions& predictions,
+                     const ValidatedHead& head, const detect::NmsOptions& nms)
+    : image_(image), predictions_(&predictions), head_(head) {
   read_truth();
   if (head_.turned()) {
     read_turned(nms);
@@ -64,22 +65,30 @@ TaskImage::TaskImage(const ImageOfBatch& image, const ValidatedHead& head, const
   if (head_.second() == SecondBlock::kKeypoints) read_keypoints();
 }
 
-const float* TaskImage::prediction() const {
-  const Tensor& decoded = image_.predictions.decoded;
-  return decoded.values().data() + image_.image * decoded.dim(1) * decoded.dim(2);
-}
-
-detect::Prototypes TaskImage::prototypes() const {
-  const Tensor& maps = image_.predictions.prototypes;
-  return {maps.values().data() + image_.image * maps.dim(1) * maps.dim(2) * maps.dim(3),
-          static_cast<int>(maps.dim(1)),
-          {static_cast<int>(maps.dim(3)), static_cast<int>(maps.dim(2))}};
+TaskImage::TaskImage(const ImageOfBatch& image, const ValidatedHead& head,
+                     const predict::DetectionResult& found)
+    : image_(image), head_(head) {
+  read_truth();
+  for (const detect::Detection& one : found.detections)
+    detections_.push_back(detect::with_box(one, Box<InputPixels>::from_corners(one.box.corners())));
+  for (const auto& [cx, cy, width, height, angle] : found.extras.rotated) {
+    found_turned_.push_back({cx, cy, width, height, angle});
+    found_shapes_.emplace_back(found_turned_.back());
+  }
+  if (head_.second() != SecondBlock::kMasks) return;
+  found_masks_ = found.extras.masks;
+  const std::vector<MaskPart> truth = true_masks(image_.network);
+  mask_ious_.assign(truth_.size() * detections_.size(), 0);
+  for (size_t d = 0; d < detections_.size(); ++d)
+    for (size_t i = 0; i < truth_.size(); ++i)
+      if (truth_[i].class_id == detections_[d].class_id)
+        mask_ious_[i * detections_.size() + d] = mask_iou(truth[i], found_masks_[d]);
 }
 
 void TaskImage::read_truth() {
   const Tensor& targets = image_.batch.targets;
-  const auto width = static_cast<float>(image_.network().width),
-             height = static_cast<float>(image_.network().height);
+  const auto width = static_cast<float>(image_.network.width),
+             height = static_cast<float>(image_.network.height);
   for (int64_t row = 0; row < targets.dim(0); ++row) {
     const float* const t = targets.values().data() + row * targets.dim(1);
     if (static_cast<int64_t>(t[0]) != image_.image) continue;
@@ -102,9 +111,7 @@ void TaskImage::read_turned(const detect::NmsOptions& nms) {
   }
 }
 
-void TaskImage::read_masks() {
-  const detect::Prototypes prototypes = this->prototypes();
-  const Size network = image_.network(), size = head_.fine_masks ? network : prototypes.size;
+std::vector<MaskPart> TaskImage::true_masks(Size size) const {
   const Tensor& masks = image_.batch.masks;
   const auto pixels = masks.values<int32_t>();
   const Size given = {static_cast<int>(masks.dim(2)), static_cast<int>(masks.dim(1))};
@@ -116,6 +123,13 @@ void TaskImage::read_masks() {
       mask.pixels[k] = pixels[plane + k] == static_cast<int32_t>(i) + 1;
     truth.push_back(trimmed(resized(mask, size)));
   }
+  return truth;
+}
+
+void TaskImage::read_masks() {
+  const detect::Prototypes prototypes = this->prototypes();
+  const Size network = image_.network, size = head_.fine_masks ? network : prototypes.size;
+  const std::vector<MaskPart> truth = true_masks(size);
   mask_ious_.assign(truth_.size() * detections_.size(), 0);
   for (size_t d = 0; d < detections_.size(); ++d) {
     const detect::MaskRequest request = mask_request(d, size);
@@ -131,8 +145,8 @@ void TaskImage::read_masks() {
 
 detect::MaskRequest TaskImage::mask_request(size_t detection, Size masks) const {
   const Box<InputPixels>& box = detections_[detection].box;
-  const float x = static_cast<float>(masks.width) / static_cast<float>(image_.network().width);
-  const float y = static_cast<float>(masks.height) / static_cast<float>(image_.network().height);
+  const float x = static_cast<float>(masks.width) / static_cast<float>(image_.network.width);
+  const float y = static_cast<float>(masks.height) / static_cast<float>(image_.network.height);
   const detect::PredictionColumn column = {prediction(), anchors(), detections_[detection].anchor};
   return {detect::numbers_of(column, 4 + head_.decode.classes, prototypes().count),
           {box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y}};
@@ -155,8 +169,10 @@ detect::DetectionExtras TaskImage::drawn(size_t detections) const {
   std::vector<detect::MaskRequest> requests;
   for (size_t d = 0; d < std::min(detections, detections_.size()); ++d)
     requests.push_back(mask_request(d, prototypes.size));
-  extras.masks = detect::prototype_masks(prototypes, requests);
-  const Size network = image_.network();
+  for (const Mask& mask : detect::prototype_masks(prototypes, requests))
+    extras.masks.push_back(trimmed(mask));
+  extras.mask_size = prototypes.size;
+  const Size network = image_.network;
   extras.mask_place.ratio_x = static_cast<double>(prototypes.size.width) / network.width;
   extras.mask_place.ratio_y = static_cast<double>(prototypes.size.height) / network.height;
   return extras;
@@ -164,8 +180,8 @@ detect::DetectionExtras TaskImage::drawn(size_t detections) const {
 
 void TaskImage::read_keypoints() {
   const Tensor& keypoints = image_.batch.keypoints;
-  const auto width = static_cast<float>(image_.network().width),
-             height = static_cast<float>(image_.network().height);
+  const auto width = static_cast<float>(image_.network.width),
+             height = static_cast<float>(image_.network.height);
   for (const int64_t row : rows_) {
     Points& points = true_points_.emplace_back();
     for (int64_t k = 0; k < keypoints.dim(1); ++k) {

@@ -8,6 +8,7 @@
 #include "marrow/detect/extras.h"
 #include "marrow/evaluate/metrics/overlaps.h"
 #include "marrow/evaluate/task_image.h"
+#include "marrow/evaluate/validation_inputs.h"
 #include "marrow/outline/raster.h"
 
 namespace marrow::evaluate {
@@ -41,6 +42,12 @@ MaskPart mask_of_crowd(const data::IgnoredLabel& crowd, const data::LabelledImag
   return mask_of_parts(data::parts_of(polygon, crowd.parts), {image.width, image.height});
 }
 
+std::vector<int> classes_of(const std::vector<TruthBox>& truth) {
+  std::vector<int> classes;
+  for (const TruthBox& one : truth) classes.push_back(one.class_id);
+  return classes;
+}
+
 // In pixels of the image, not clamped.
 template <class P>
 auto in_image(const P& point, const RatioPad& pad) {
@@ -64,11 +71,11 @@ std::optional<CocoOverlaps> TaskImage::coco() const {
   return {};
 }
 
-void TaskImage::add_entries(CocoOverlaps& overlaps,
+void TaskImage::add_entries(CocoOverlaps& overlaps, std::span<const int> classes,
                             const std::function<double(size_t, size_t)>& overlap) const {
   for (size_t d = 0; d < detections_.size(); ++d)
-    for (size_t i = 0; i < truth_.size(); ++i)
-      if (truth_[i].class_id == detections_[d].class_id)
+    for (size_t i = 0; i < classes.size(); ++i)
+      if (classes[i] == detections_[d].class_id)
         if (const double value = overlap(i, d); value >= kLeastOverlap)
           overlaps.entries.push_back({d, i, value});
 }
@@ -86,7 +93,8 @@ CocoOverlaps TaskImage::coco_turned() const {
     found.push_back(corners_in_image(box, image_.ratio_pad));
     overlaps.found_areas.push_back(to_image(box, image_.ratio_pad).bounds().area());
   }
-  add_entries(overlaps, [&](size_t i, size_t d) { return polygon_iou(truth[i], found[d]); });
+  add_entries(overlaps, classes_of(truth_),
+              [&](size_t i, size_t d) { return polygon_iou(truth[i], found[d]); });
   return overlaps;
 }
 
@@ -115,25 +123,28 @@ std::vector<size_t> TaskImage::labels_of_truth() const {
   return found;
 }
 
-Mask TaskImage::mask_in_image(size_t detection) const {
+MaskPart TaskImage::mask_in_image(size_t detection) const {
+  if (predictions_ == nullptr) return found_masks_[detection];
   const Size picture = {image_.labels.width, image_.labels.height};
   const detect::InputDetection& found = detections_[detection];
   const detect::Prototypes prototypes = this->prototypes();
   const detect::MaskRequest request = {
       detect::numbers_of({prediction(), anchors(), found.anchor}, 4 + head_.decode.classes, prototypes.count),
       to_image(found.box, image_.ratio_pad, picture).corners()};
-  return detect::placed_masks(prototypes, std::span(&request, 1), picture, image_.network(), image_.ratio_pad)
-      .front();
+  return trimmed(
+      detect::placed_masks(prototypes, std::span(&request, 1), picture, image_.network, image_.ratio_pad)
+          .front());
 }
 
 std::vector<std::string> TaskImage::fields() const {
   const Size picture = {image_.labels.width, image_.labels.height};
   std::vector<std::string> fields;
   for (size_t d = 0; d < detections_.size() && head_.second() == SecondBlock::kMasks; ++d)
-    fields.push_back("\"segmentation\": " +
-                     nlohmann::json{{"size", {picture.height, picture.width}},
-                                    {"counts", compressed_runs(run_lengths(mask_in_image(d)))}}
-                         .dump());
+    fields.push_back(
+        "\"segmentation\": " +
+        nlohmann::json{{"size", {picture.height, picture.width}},
+                       {"counts", compressed_runs(run_lengths(whole(mask_in_image(d), picture)))}}
+            .dump());
   for (const Points& points : found_points_) {
     nlohmann::json numbers = nlohmann::json::array();
     for (const auto& [x, y, visibility] : detect::to_image(points, image_.ratio_pad, picture)) {
@@ -155,7 +166,7 @@ std::vector<RotatedBox<ImagePixels>> TaskImage::turned() const {
 CocoOverlaps TaskImage::coco_masks() const {
   CocoOverlaps overlaps;
   std::vector<MaskPart> truth;
-  std::vector<int> classes;
+  std::vector<int> classes = classes_of(truth_);
   for (const size_t label : labels_of_truth()) truth.push_back(mask_of_label(image_.labels, label));
   for (const TruthBox& one : truth_) classes.push_back(one.class_id);
   for (const data::IgnoredLabel& ignored : image_.labels.ignored)
@@ -166,7 +177,7 @@ CocoOverlaps TaskImage::coco_masks() const {
   for (const MaskPart& part : truth) overlaps.truth_areas.push_back(static_cast<double>(part.mask.area()));
   // One mask at a time: those of a large image would fill the memory.
   for (size_t d = 0; d < detections_.size(); ++d) {
-    const MaskPart mask = trimmed(mask_in_image(d));
+    const MaskPart mask = mask_in_image(d);
     const auto area = static_cast<double>(mask.mask.area());
     overlaps.found_areas.push_back(area);
     for (size_t i = 0; i < truth.size(); ++i) {
@@ -197,11 +208,19 @@ CocoOverlaps TaskImage::coco_keypoints() const {
     overlaps.ignored.push_back(
         std::ranges::none_of(points, [](const auto& point) { return point.visibility > 0; }));
   }
+  std::vector<int> classes = classes_of(truth_);
+  for (const CocoTruthBox& one : ignored_people_of(image_.labels)) {
+    truth.emplace_back(head_.sigmas.size(), Keypoint<ImagePixels>{0, 0, 0});
+    boxes.push_back(one.box);
+    classes.push_back(one.class_id);
+    overlaps.truth_areas.push_back(one.area);
+    overlaps.ignored.push_back(true);
+  }
   for (size_t d = 0; d < detections_.size(); ++d) {
     found.push_back(detect::to_image(found_points_[d], image_.ratio_pad, picture));
     overlaps.found_areas.push_back(to_image(detections_[d].box, image_.ratio_pad, picture).area());
   }
-  add_entries(overlaps, [&](size_t i, size_t d) {
+  add_entries(overlaps, classes, [&](size_t i, size_t d) {
     return coco_keypoint_similarity(truth[i], found[d], head_.sigmas, boxes[i], overlaps.truth_areas[i]);
   });
   return overlaps;

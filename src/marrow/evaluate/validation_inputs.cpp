@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "marrow/base/error.h"
 
 namespace marrow::evaluate {
@@ -22,6 +24,15 @@ std::vector<CocoTruthBox> crowds_of(const data::LabelledImage& image) {
   return crowds;
 }
 
+std::vector<CocoTruthBox> ignored_people_of(const data::LabelledImage& image) {
+  std::vector<CocoTruthBox> people;
+  for (const data::IgnoredLabel& ignored : image.ignored)
+    if (data::is_crowd_or_difficult(ignored))
+      people.push_back(
+          coco_box_of(ignored.label, image, ignored.reason == data::IgnoredLabel::Reason::kCrowd));
+  return people;
+}
+
 std::optional<std::vector<CocoTruthBox>> coco_truth(const data::LabelledImage& image) {
   const std::vector<CocoTruthBox> crowds = crowds_of(image);
   if (crowds.empty()) return {};
@@ -38,6 +49,31 @@ void require_predictions(const Tensor& predictions, size_t images, int classes, 
     throw Error(ErrorKind::kShape,
                 fmt::format("predictions are {}; {} images and {} classes want ({}, {}, anchors)",
                             to_string(predictions.shape()), images, classes, images, rows));
+}
+
+void require_room_for_masks(const data::LabelledImage& image, const detect::NmsOptions& nms) {
+  constexpr double kMostBytes = double{1 << 30};
+  double share = 0;
+  for (const data::Label& label : image.labels)
+    share += std::min(label.box.width, 1.0) * std::min(label.box.height, 1.0);
+  const size_t crowds = crowds_of(image).size(), masks = image.labels.size() + crowds;
+  share += static_cast<double>(crowds);
+  const double pixels = share * image.width * image.height;
+  const double pairs = static_cast<double>(image.labels.size()) * nms.max_detections;
+  if (pixels + pairs * sizeof(float) > kMostBytes)
+    throw Error(ErrorKind::kUsage, fmt::format("{}: the masks of its {} objects and crowds, {:.0f} million "
+                                               "pixels in all, do not fit into memory together",
+                                               image.path.string(), masks, pixels / 1e6));
+}
+
+void describe(const TaskImage& found, const data::LabelledImage& labels, ValidatedImage& image) {
+  image.truth = found.truth();
+  image.detections = found.detections();
+  if (found.second() == SecondBlock::kMasks) image.crowds = crowds_of(labels);
+  if (found.second() == SecondBlock::kKeypoints) image.crowds = ignored_people_of(labels);
+  image.overlap = found.overlap();
+  image.second_overlap = found.second_overlap();
+  image.turned = found.turned();
 }
 
 std::vector<std::vector<detect::InputDetection>> found_in(const Tensor& predictions,

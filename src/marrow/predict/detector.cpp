@@ -22,6 +22,10 @@ engine::EngineOptions with_least_score(engine::EngineOptions options, float leas
   return options;
 }
 
+ReadOptions whole_image(const DetectorOptions& options) {
+  return {options.nms, options.masks, options.outlines};
+}
+
 }  // namespace
 
 DetectionOutput detection_output(const Graph& graph, bool suppress) {
@@ -83,21 +87,23 @@ DetectionResult Detector::detect(const image::Image& image) {
   require_readable(image, network_.graph());
   const Size picture = {image.width(), image.height()};
   const std::vector<Tile> tiles = tiles_of(picture, options_.tiles);
-  if (tiles.size() == 1) return detect_part(image, compiled(image, 1));
+  if (tiles.size() == 1) return detect_part(image, compiled(image, 1), whole_image(options_));
   DetectionResult result;
-  std::vector<TileDetection> found;
-  for (size_t i = 0; i < tiles.size(); ++i) {
-    const auto& [x, y, size] = tiles[i];
+  std::vector<ImageFindings> found;
+  for (const auto& [x, y, size] : tiles) {
     const image::Image tile = image::copy_image(image.region(x, y, size.width, size.height));
-    const DetectionResult part = detect_part(tile, compiled(tile, 1));
-    for (const detect::Detection& one : part.detections) found.push_back(moved_from_tile(one, tiles[i], i));
+    DetectionResult part = detect_part(tile, compiled(tile, 1), {options_.nms, MaskSize::kImage});
+    found.push_back({std::move(part.detections), std::move(part.extras)});
     result.network = part.network;
     result.times.preprocess_ms += part.times.preprocess_ms;
     result.times.inference_ms += part.times.inference_ms;
     result.times.postprocess_ms += part.times.postprocess_ms;
   }
   const Stopwatch clock;
-  result.detections = join_tiles(std::move(found), tiles, picture, options_.nms);
+  ImageFindings all = join_findings(std::move(found), tiles, picture, decode_.extra, options_.nms);
+  if (options_.outlines) add_outlines(all.extras, picture);
+  result.detections = std::move(all.detections);
+  result.extras = std::move(all.extras);
   result.times.postprocess_ms += clock.milliseconds();
   return result;
 }
@@ -115,7 +121,9 @@ std::vector<DetectionResult> Detector::detect_all(std::span<const image::Image* 
   }
   for (const image::Image* image : images) require_readable(*image, network_.graph());
   CompiledNetwork::Compiled& network = compiled(*images[0], images.size());
-  side_by_side_->run(images.size(), [&](size_t i) { results[i] = detect_part(*images[i], network.at(i)); });
+  side_by_side_->run(images.size(), [&](size_t i) {
+    results[i] = detect_part(*images[i], network.at(i), whole_image(options_));
+  });
   const auto count = static_cast<double>(images.size());
   for (DetectionResult& result : results) {
     result.times.preprocess_ms /= count;
@@ -135,7 +143,8 @@ CompiledNetwork::Compiled& Detector::compiled(const image::Image& image, size_t 
   return network_.at({1, image.channels(), input.height, input.width}, side_by_side);
 }
 
-DetectionResult Detector::detect_part(const image::Image& image, CompiledNetwork::Compiled& network) const {
+DetectionResult Detector::detect_part(const image::Image& image, CompiledNetwork::Compiled& network,
+                                      const ReadOptions& options) const {
   const Size picture = {image.width(), image.height()};
   const Letterbox geometry = fit(picture);
   DetectionResult result;
@@ -155,7 +164,7 @@ DetectionResult Detector::detect_part(const image::Image& image, CompiledNetwork
                                       .ratio_pad = assumed_ratio_pad(geometry.out, picture)};
   if (decode_.extra == DetectExtra::kCoefficients)
     image_prediction.prototypes = prototypes_of(network.engine.output(1));
-  ImageFindings found = read_prediction(image_prediction, {options_.nms, options_.masks, options_.outlines});
+  ImageFindings found = read_prediction(image_prediction, options);
   result.detections = std::move(found.detections);
   result.extras = std::move(found.extras);
   result.times.postprocess_ms = clock.lap_milliseconds();

@@ -31,8 +31,8 @@ struct DetectorOptions {
   bool rect = true;   // pad only up to the next multiple of the stride, so the input is as small as it can be
   TileOptions tiles;  // cut images into these, each fitted into the input, and join what is found in them
   detect::NmsOptions nms;
-  MaskSize masks = MaskSize::kInput;
-  bool outlines = false;  // of masks
+  MaskSize masks = MaskSize::kInput;  // of an image that is cut, kImage
+  bool outlines = false;              // of masks
   engine::EngineOptions engine;
 };
 
@@ -62,7 +62,7 @@ std::vector<std::string> detection_outputs(const Graph& graph, bool suppress);
 class Detector {
  public:
   // Throws Error{kModel} unless the graph has an output that is a detection decode, Error{kUnsupported} for
-  // tiles where its head has an extra.
+  // tiles where its head finds keypoints.
   Detector(const Graph& graph, const Weights& weights, const DetectorOptions& options);
 
   int classes() const { return decode_.classes; }
@@ -80,8 +80,9 @@ class Detector {
  private:
   Letterbox fit(Size picture) const;
   CompiledNetwork::Compiled& compiled(const image::Image& image, size_t side_by_side);
-  // A part of an image, in its own pixels.
-  DetectionResult detect_part(const image::Image& image, CompiledNetwork::Compiled& network) const;
+  // An image, or a tile of one, in its own pixels.
+  DetectionResult detect_part(const image::Image& image, CompiledNetwork::Compiled& network,
+                              const ReadOptions& options) const;
 
   DetectorOptions options_;
   DetectDecode decode_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 
 #include "marrow/base/error.h"
+#include "marrow/detect/rotated_nms.h"
 
 namespace marrow::predict {
 namespace {
@@ -21,6 +23,7 @@ struct Piece {
   detect::Detection detection;
   size_t tile;
   Cuts cuts;
+  std::vector<size_t> parts;  // that it is made of, of what was found
 };
 
 Cuts cuts_of(const PictureBox& box, const Tile& tile, Size picture) {
@@ -68,6 +71,7 @@ void join(Piece& kept, const Piece& piece) {
   if (!kept.cuts.any() && !piece.cuts.any()) return;
   PictureBox& box = kept.detection.box;
   const PictureBox& other = piece.detection.box;
+  kept.parts.insert(kept.parts.end(), piece.parts.begin(), piece.parts.end());
   // A side that is taken from the other piece is cut where that is.
   const auto widen = [](float& side, bool& cut, float reach, bool reach_cut, bool beyond) {
     if (!beyond) return;
@@ -80,28 +84,17 @@ void join(Piece& kept, const Piece& piece) {
   widen(box.y2, kept.cuts.bottom, other.y2, piece.cuts.bottom, other.y2 > box.y2);
 }
 
-}  // namespace
-
-void require_joinable(const DetectDecode& decode, const TileOptions& tiles) {
-  if (decode.extra != DetectExtra::kNone && tiles.side > 0)
-    throw Error(ErrorKind::kUnsupported,
-                "tiles are for detectors of upright boxes: masks, keypoints and turned boxes are not joined");
-}
-
-TileDetection moved_from_tile(const detect::Detection& found, const Tile& tile, size_t number) {
-  const auto right = static_cast<float>(tile.x), down = static_cast<float>(tile.y);
-  const auto [x1, y1, x2, y2] = found.box;
-  return {detect::with_box(found, Box<ImagePixels>{x1 + right, y1 + down, x2 + right, y2 + down}), number};
-}
-
-std::vector<detect::Detection> join_tiles(std::vector<TileDetection> detections,
-                                          const std::vector<Tile>& tiles, Size picture,
-                                          const detect::NmsOptions& options) {
-  std::ranges::stable_sort(detections, std::greater<>(),
-                           [](const TileDetection& one) { return one.detection.confidence; });
+// As join_tiles() has them, at most options.max_detections.
+std::vector<Piece> joined(const std::vector<TileDetection>& detections, const std::vector<Tile>& tiles,
+                          Size picture, const detect::NmsOptions& options) {
+  std::vector<size_t> order(detections.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](size_t i) { return detections[i].detection.confidence; });
   std::vector<Piece> kept;
-  for (const TileDetection& one : detections) {
-    const Piece piece{one.detection, one.tile, cuts_of(one.detection.box, tiles.at(one.tile), picture)};
+  for (const size_t i : order) {
+    const TileDetection& one = detections[i];
+    const Piece piece{one.detection, one.tile, cuts_of(one.detection.box, tiles.at(one.tile), picture), {i}};
     const auto same = std::ranges::find_if(kept, [&](const Piece& other) {
       return other.tile != piece.tile &&
              (options.agnostic || other.detection.class_id == piece.detection.class_id) &&
@@ -112,10 +105,82 @@ std::vector<detect::Detection> join_tiles(std::vector<TileDetection> detections,
     else
       join(*same, piece);
   }
+  kept.resize(std::min(kept.size(), static_cast<size_t>(std::max(options.max_detections, 0))));
+  return kept;
+}
+
+ImageFindings join_turned(const std::vector<ImageFindings>& found, const std::vector<Tile>& tiles,
+                          const detect::NmsOptions& options) {
+  struct Found {
+    detect::Detection detection;
+    RotatedBox<ImagePixels> box;
+  };
+  std::vector<Found> all;
+  for (size_t t = 0; t < found.size(); ++t)
+    for (size_t i = 0; i < found[t].detections.size(); ++i) {
+      RotatedBox<ImagePixels> box = found[t].extras.rotated[i];
+      box.cx += static_cast<float>(tiles[t].x);
+      box.cy += static_cast<float>(tiles[t].y);
+      all.push_back({detect::with_box(found[t].detections[i], box.bounds()), box});
+    }
+  std::ranges::stable_sort(all, std::greater<>(), [](const Found& one) { return one.detection.confidence; });
+  std::vector<detect::RotatedCandidate> candidates;
+  for (const auto& [detection, box] : all)
+    candidates.push_back({{box.cx, box.cy, box.width, box.height, box.angle}, detection.class_id});
+  const std::vector<bool> stays =
+      detect::rotated_survivors(candidates, std::min(options.iou, kTurnedOverlap), options.agnostic);
+  ImageFindings result;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (stays[i] && std::ssize(result.detections) < options.max_detections) {
+      result.detections.push_back(all[i].detection);
+      result.extras.rotated.push_back(all[i].box);
+    }
+  return result;
+}
+
+}  // namespace
+
+void require_joinable(const DetectDecode& decode, const TileOptions& tiles) {
+  if (numbers_of_point(decode.extra) > 1 && tiles.side > 0)
+    throw Error(ErrorKind::kUnsupported, "tiles are not for keypoints: those of two tiles are not joined");
+}
+
+TileDetection moved_from_tile(const detect::Detection& found, const Tile& tile, size_t number) {
+  const auto right = static_cast<float>(tile.x), down = static_cast<float>(tile.y);
+  const auto [x1, y1, x2, y2] = found.box;
+  return {detect::with_box(found, Box<ImagePixels>{x1 + right, y1 + down, x2 + right, y2 + down}), number};
+}
+
+std::vector<detect::Detection> join_tiles(const std::vector<TileDetection>& detections,
+                                          const std::vector<Tile>& tiles, Size picture,
+                                          const detect::NmsOptions& options) {
   std::vector<detect::Detection> result;
-  for (const Piece& piece : kept)
-    if (result.size() < static_cast<size_t>(std::max(options.max_detections, 0)))
-      result.push_back(piece.detection);
+  for (const Piece& piece : joined(detections, tiles, picture, options)) result.push_back(piece.detection);
+  return result;
+}
+
+ImageFindings join_findings(std::vector<ImageFindings> found, const std::vector<Tile>& tiles, Size picture,
+                            DetectExtra extra, const detect::NmsOptions& options) {
+  if (extra == DetectExtra::kAngle) return join_turned(found, tiles, options);
+  std::vector<TileDetection> detections;
+  std::vector<MaskPart> masks;
+  for (size_t t = 0; t < found.size(); ++t) {
+    for (const detect::Detection& one : found[t].detections)
+      detections.push_back(moved_from_tile(one, tiles[t], t));
+    for (MaskPart& mask : found[t].extras.masks) {
+      masks.push_back(std::move(mask));
+      masks.back().x += tiles[t].x;
+      masks.back().y += tiles[t].y;
+    }
+  }
+  ImageFindings result;
+  for (const Piece& piece : joined(detections, tiles, picture, options)) {
+    result.detections.push_back(piece.detection);
+    if (masks.empty()) continue;
+    MaskPart& mask = result.extras.masks.emplace_back();
+    for (const size_t part : piece.parts) mask = united(mask, masks[part]);
+  }
+  result.extras.mask_size = picture;
   return result;
 }
 

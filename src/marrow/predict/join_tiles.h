@@ -1,4 +1,4 @@
-// How the boxes that were found in the tiles of an image become boxes of the image.
+// How what was found in the tiles of an image becomes what was found in the image.
 #pragma once
 
 #include <vector>
@@ -6,6 +6,7 @@
 #include "marrow/detect/nms.h"
 #include "marrow/geometry/tiles.h"
 #include "marrow/graph/operation.h"
+#include "marrow/predict/read_prediction.h"
 
 namespace marrow::predict {
 
@@ -14,7 +15,7 @@ struct TileDetection {
   size_t tile = 0;              // that it was found in
 };
 
-// Throws Error{kUnsupported} for tiles where the head has an extra.
+// Throws Error{kUnsupported} for tiles where the head finds keypoints.
 void require_joinable(const DetectDecode& decode, const TileOptions& tiles);
 
 // Of what was found in tile `number`, in pixels of the tile.
@@ -30,8 +31,16 @@ TileDetection moved_from_tile(const detect::Detection& found, const Tile& tile, 
 // object. Of joined detections the most confident names class and confidence. Its box grows around the other
 // when a border cuts one of them. At most options.max_detections, by falling confidence.
 inline constexpr float kFragmentShare = 0.7f;
-std::vector<detect::Detection> join_tiles(std::vector<TileDetection> detections,
+std::vector<detect::Detection> join_tiles(const std::vector<TileDetection>& detections,
                                           const std::vector<Tile>& tiles, Size picture,
                                           const detect::NmsOptions& options);
+
+// What is found in the whole image, of what was found in each tile, in pixels of the tile; masks are of its
+// size, and outlines none. Boxes, and the masks with them, are joined as above: where a box grows, its mask
+// takes in the other's. Of turned boxes that overlap by more than kTurnedOverlap, or options.iou where that
+// is less, only the most confident one stays (detect/rotated_nms.h).
+inline constexpr float kTurnedOverlap = 0.3f;
+ImageFindings join_findings(std::vector<ImageFindings> found, const std::vector<Tile>& tiles, Size picture,
+                            DetectExtra extra, const detect::NmsOptions& options);
 
 }  // namespace marrow::predict

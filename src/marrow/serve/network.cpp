@@ -149,7 +149,13 @@ Prepared Network::prepare(const image::Image& image) const {
 predict::ImageFindings Network::findings(const Prepared& prepared, std::span<const Outputs> outputs,
                                          predict::ReadOptions options) const {
   options.nms.suppress = decode_.suppress;
-  std::vector<predict::TileDetection> found;
+  const bool is_cut = prepared.tiles.size() > 1;
+  const bool outlines = options.outlines && is_cut;
+  if (is_cut) {
+    options.masks = predict::MaskSize::kImage;
+    options.outlines = false;
+  }
+  std::vector<predict::ImageFindings> found;
   for (size_t i = 0; i < prepared.tiles.size(); ++i) {
     const Size size = prepared.tiles[i].size;
     const Size network = fit(size, options_.rect).out;
@@ -162,12 +168,13 @@ predict::ImageFindings Network::findings(const Prepared& prepared, std::span<con
         .network = network,
         .picture = size,
         .ratio_pad = assumed_ratio_pad(network, size)};
-    predict::ImageFindings part = predict::read_prediction(read, options);
-    if (prepared.tiles.size() == 1) return part;
-    for (const detect::Detection& one : part.detections)
-      found.push_back(predict::moved_from_tile(one, prepared.tiles[i], i));
+    found.push_back(predict::read_prediction(read, options));
   }
-  return {predict::join_tiles(std::move(found), prepared.tiles, prepared.picture, options.nms), {}};
+  if (!is_cut) return std::move(found.front());
+  predict::ImageFindings all =
+      predict::join_findings(std::move(found), prepared.tiles, prepared.picture, decode().extra, options.nms);
+  if (outlines) predict::add_outlines(all.extras, prepared.picture);
+  return all;
 }
 
 size_t Network::most_at_once(const Shape& input) const {

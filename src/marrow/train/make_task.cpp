@@ -94,14 +94,14 @@ void refuse_feature_cache(const TrainOptions& options, const model::Model& model
   if (options.act_decay_epochs > 0) refuse("not with act_decay_epochs, which changes frozen layers too");
 }
 
-// What is for upright boxes alone, and keypoints that the dataset does not have.
+// What is for boxes alone, and keypoints that the dataset does not have.
 void refuse_beside_boxes(const TrainOptions& options, const model::Model& model,
                          const data::Dataset& dataset) {
   if (model.task == "detect") return;
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorKind::kUsage, fmt::format("{}: a model for '{}': {}", options.model, model.task, what));
   };
-  if (options.tile > 0) refuse("tile: is for detectors of boxes");
+  if (options.tile > 0 && model.task == "pose") refuse("tile: keypoints of tiles are not joined");
   if (options.cache == kFeatureCache) refuse("cache: features is for detectors of boxes");
   if (model.task == "pose" && dataset.skeleton.shape.count == 0)
     refuse(options.data + " has no kpt_shape: how many keypoints an object has, and of how many numbers");
@@ -201,7 +201,7 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.classes = class_numbers(options.classes, dataset.names, "classes");
   open.need_objects = open.fingerprint = true;
   open.keep_cache = communicator == nullptr || communicator->is_first();
-  if (model.task == "detect") open.tiles = {options.tile, options.overlap};
+  if (model.task != "classify") open.tiles = {options.tile, options.overlap};
   open.threads = options.threads;
   open.say = say;
   data::Dataset labelled = dataset;

@@ -6,19 +6,17 @@
 #include <sstream>
 
 #include "marrow/base/task.h"
-#include "marrow/data/tools/synth.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/image/encode.h"
 #include "support/message_of.h"
 #include "train/runs/whole_runs.h"
-#include "train/tiny_run.h"
+#include "train/tiny_task.h"
 
 namespace marrow::train {
 namespace {
 
 struct TaskRun {
   marrow::Task task;
-  std::string head;
   std::string losses;  // in results.csv, by 8.4's rules
   std::string older;   // by 8.3's
 };
@@ -26,26 +24,11 @@ struct TaskRun {
 class Tasks : public ::testing::TestWithParam<TaskRun> {};
 
 TEST_P(Tasks, LearnWhatIsDrawn) {
-  const auto& [task, head, losses, older] = GetParam();
-  const testing::TinyRun tiny;
-  data::SynthOptions synth;
-  synth.images = 14;
-  synth.val_share = 0.3;
-  synth.image_size = 96;
-  synth.objects = 3;
-  synth.classes = {"disc", "square"};
-  synth.task = task;
-  data::write_synth_dataset(tiny.folder / "drawn", synth);
-  std::string yaml = testing::kTinyModel;
-  const std::string detect = "Detect, [nc]";
-  yaml.replace(yaml.find(detect), detect.size(), head);
-  if (task == marrow::Task::kPose) yaml += "kpt_shape: [5, 3]\n";
-  write_file_atomically(tiny.folder / "task.yaml", yaml);
+  const auto& [task, losses, older] = GetParam();
+  const testing::TinyTask tiny(task);
   for (const char* rules : {"8.4", "8.3"}) {
     SCOPED_TRACE(rules);
     TrainOptions options = tiny.options(rules);
-    options.model = (tiny.folder / "task.yaml").string();
-    options.data = (tiny.folder / "drawn" / "data.yaml").string();
     options.rules = rules;
     options.mosaic = 0;
     options.nbs = 4;
@@ -76,13 +59,13 @@ TEST_P(Tasks, LearnWhatIsDrawn) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Tasks,
-    ::testing::Values(TaskRun{marrow::Task::kSegment, "Segment, [nc, 8, 64]",
+    ::testing::Values(TaskRun{marrow::Task::kSegment,
                               "train/box_loss,train/seg_loss,train/cls_loss,train/dfl_loss,train/sem_loss",
                               "train/box_loss,train/seg_loss,train/cls_loss,train/dfl_loss"},
-                      TaskRun{marrow::Task::kPose, "Pose, [nc, kpt_shape]",
+                      TaskRun{marrow::Task::kPose,
                               "train/box_loss,train/pose_loss,train/kobj_loss,train/cls_loss,train/dfl_loss",
                               "train/box_loss,train/pose_loss,train/kobj_loss,train/cls_loss,train/dfl_loss"},
-                      TaskRun{marrow::Task::kObb, "OBB, [nc, 1]",
+                      TaskRun{marrow::Task::kObb,
                               "train/box_loss,train/cls_loss,train/dfl_loss,train/angle_loss",
                               "train/box_loss,train/cls_loss,train/dfl_loss"}),
     [](const auto& info) { return std::string(task_name(info.param.task)); });

@@ -9,12 +9,15 @@
 #include "marrow/evaluate/tile_validation.h"
 #include "marrow/model/import.h"
 #include "marrow/model/zoo.h"
+#include "marrow/outline/raster.h"
+#include "marrow/outline/turned_box.h"
+#include "marrow/predict/join_tiles.h"
 #include "marrow/train/make_task.h"
 #include "support/expect_says.h"
 #include "support/message_of.h"
 #include "support/scene_weights.h"
 #include "train/runs/whole_runs.h"
-#include "train/tiny_run.h"
+#include "train/tiny_task.h"
 
 namespace marrow::train {
 namespace {
@@ -132,6 +135,108 @@ TEST_F(Tiles, AreValidatedAsThoseOfPrediction) {
   }
   EXPECT_GE(targets, split.objects);
 }
+
+class TilesOfATask : public ::testing::TestWithParam<marrow::Task> {};
+
+// As AreValidatedAsThoseOfPrediction, with masks or turned boxes: the same numbers of both.
+TEST_P(TilesOfATask, AreValidatedAsThoseOfPrediction) {
+  const testing::TinyTask tiny(GetParam());
+  const std::string head = GetParam() == marrow::Task::kSegment ? "yolov8n-seg" : "yolov8n-obb";
+  model::TrainedModel trained;
+  trained.model = model::make_model(head, {}, {.names = {"disc", "square"}});
+  trained.weights = testing::scene_weights(trained.model.graph, 2);
+  data::Dataset dataset = data::read_dataset(tiny.folder / "drawn" / "data.yaml");
+  dataset.task = GetParam();
+  const evaluate::OpenedSplit split =
+      evaluate::open_split(dataset, "val", {.image_size = 0, .cache = loader::ImageCache::kRecent});
+  const evaluate::DetectorValidationOptions how{
+      .names = trained.model.names,
+      .confidence = 0.05f,
+      .head = evaluate::validated_head(trained.model.graph, true, {}),
+      .predictions = true,
+      .show = [&](const loader::DetectionBatch& batch,
+                  std::span<const std::vector<detect::InputDetection>> found,
+                  const evaluate::ExtrasOfImage& extras) {
+        for (size_t i = 0; i < batch.origin.size(); ++i) {
+          const detect::DetectionExtras drawn = extras(i, found[i].size());
+          EXPECT_EQ(std::max(drawn.masks.size(), drawn.rotated.size()), found[i].size());
+        }
+      }};
+  engine::EngineOptions engine;
+  engine.threads = 1;
+  predict::Detector detector(trained.model.graph, trained.weights,
+                             {.size = {64, 64},
+                              .tiles = kTiles,
+                              .nms = evaluate::suppression(how, *split.images),
+                              .masks = predict::MaskSize::kImage,
+                              .engine = engine});
+  const evaluate::DetectorValidation wanted = evaluate::validate_whole_images(
+      *split.images, how, [&](size_t, const image::Image& image) { return detector.detect(image); });
+  evaluate::EnginePredictor predictor(trained, engine);
+  cpu::ThreadPool threads(1);
+  const evaluate::DetectorValidation found = evaluate::validate_tiles(
+      *split.images, {.tiles = kTiles, .image_size = 64, .stride = 32, .batch = 4}, how,
+      [&](const loader::DetectionBatch& batch) { return predictor.predict(batch.images); }, threads);
+  ASSERT_GT(wanted.predictions.size(), 5u);
+  ASSERT_EQ(found.predictions.size(), wanted.predictions.size());
+  EXPECT_EQ(found.report.instances, wanted.report.instances);
+  EXPECT_NEAR(found.report.ultralytics.map50(), wanted.report.ultralytics.map50(), 1e-6);
+  EXPECT_NEAR(found.report.second.map50(), wanted.report.second.map50(), 1e-6);
+}
+
+// What is true, found in the tiles' own labels, is all right in the image.
+TEST_P(TilesOfATask, TruthIsFoundAsTruth) {
+  const testing::TinyTask tiny(GetParam());
+  data::Dataset dataset = data::read_dataset(tiny.folder / "drawn" / "data.yaml");
+  dataset.task = GetParam();
+  const evaluate::OpenedSplit split =
+      evaluate::open_split(dataset, "val", {.image_size = 0, .cache = loader::ImageCache::kRecent});
+  const model::Model model =
+      model::make_model(GetParam() == marrow::Task::kSegment ? "yolov8n-seg" : "yolov8n-obb", {},
+                        {.names = {"disc", "square"}});
+  const evaluate::DetectorValidationOptions how{
+      .names = {"disc", "square"}, .head = evaluate::validated_head(model.graph, true, {}), .show = {}};
+  const evaluate::DetectorValidation found =
+      evaluate::validate_whole_images(*split.images, how, [&](size_t index, const image::Image& image) {
+        const Size picture = {image.width(), image.height()};
+        std::vector<predict::ImageFindings> parts;
+        const std::vector<Tile> tiles = tiles_of(picture, kTiles);
+        for (const Tile& tile : tiles) {
+          predict::ImageFindings& part = parts.emplace_back();
+          const data::LabelledImage labels =
+              loader::labels_of_tile(split.images->labels(index), tile, GetParam()).image;
+          for (const loader::Object& object : loader::objects_of(labels, tile.size, GetParam())) {
+            const std::span<const Point<ImagePixels>> outline = object.polygon;
+            part.detections.push_back({object.box, 0.9f, object.class_id, 0});
+            if (GetParam() == marrow::Task::kObb)
+              part.extras.rotated.push_back(outline::turned_box(outline));
+            else
+              part.extras.masks.push_back(trimmed(outline::fill(outline, tile.size)));
+          }
+        }
+        predict::ImageFindings all =
+            predict::join_findings(std::move(parts), tiles, picture, how.head.decode.extra,
+                                   evaluate::suppression(how, *split.images));
+        return predict::DetectionResult{.detections = std::move(all.detections),
+                                        .extras = std::move(all.extras)};
+      });
+  EXPECT_GT(found.report.ultralytics.map50(), 0.9);
+  if (GetParam() == marrow::Task::kSegment) {
+    EXPECT_GT(found.report.second.map50(), 0.9);
+  }
+}
+
+TEST_P(TilesOfATask, AreLearnt) {
+  const testing::TinyTask tiny(GetParam());
+  TrainOptions options = tiled(tiny.options("tiled"));
+  options.epochs = 2;
+  EXPECT_EQ(run_training(options), RunOutcome::kFinished);
+  const model::TrainedModel last = model::load_trained(tiny.weights("tiled", "last"));
+  EXPECT_EQ(last.model.tiles, kTiles);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TilesOfATask, ::testing::Values(marrow::Task::kSegment, marrow::Task::kObb),
+                         [](const auto& info) { return std::string(task_name(info.param)); });
 
 // A box of which the first tile has most and the second a tenth.
 TEST(TileValidation, HandsOverObjectsAndRegionsToIgnore) {
