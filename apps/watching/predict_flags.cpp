@@ -58,7 +58,9 @@ void declare_predict_flags(Command& command, PredictFlags& flags) {
   declare_frame_flags(command, flags);
   command.flag(
       "--save-dota", &flags.save_dota,
-      "Write predictions_txt/Task1_CLASS.txt, a line a turned box, as DOTA's server reads them; images only");
+      "Write predictions_txt/Task1_CLASS.txt, a line a turned box, as DOTA's server reads them; of images "
+      "named "
+      "as DOTA's tiles (IMAGE__WINDOW__X___Y) also predictions_merged_txt/, put together; images only");
   command.example("marrow predict yolov8n.pt --source aerial/ --tile 640 --overlap 0.2");
   command.example("marrow predict yolov8n.pt --source street.mp4 --vid-stride 2");
   command.example("marrow predict yolov8n.pt --source photos/ --conf 0.4 --classes person,dog --save-txt");

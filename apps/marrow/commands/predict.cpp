@@ -14,7 +14,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/run_folder.h"
 #include "marrow/base/text.h"
-#include "marrow/detect/dota_text.h"
+#include "marrow/detect/dota_tiles.h"
 #include "marrow/detect/draw.h"
 #include "marrow/detect/results.h"
 #include "marrow/detect/save.h"
@@ -156,7 +156,7 @@ class DetectionRun : public Prediction {
   }
 
   void finish() override {
-    if (options_.save_dota) dota_.write(folder_ / "predictions_txt");
+    if (options_.save_dota) dota_.write(folder_);
   }
 
   // What --fast-decode shrank is said in pixels of the file's image.
@@ -194,7 +194,7 @@ class DetectionRun : public Prediction {
 
   std::vector<std::string> names_;
   detect::CropFolder crops_;
-  detect::DotaText dota_;
+  detect::DotaPredictions dota_;
   predict::Detector detector_;
 };
 

@@ -17,7 +17,7 @@
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/data/dataset.h"
-#include "marrow/detect/dota_text.h"
+#include "marrow/detect/dota_tiles.h"
 #include "marrow/evaluate/classifier_validation.h"
 #include "marrow/evaluate/detector_validation.h"
 #include "marrow/evaluate/engine_predictor.h"
@@ -112,6 +112,7 @@ evaluate::DetectorValidation measure_boxes(const Options& options, const TileOpt
     tiled.size = tiled_input_size(options.model, trained.model, imgsz, tiles);
     tiled.rect = options.rect && trained.model.fixed_height == 0;
     tiled.tiles = tiles;
+    tiled.masks = predict::MaskSize::kImage;
     how.suppress = !options.end2end;
     tiled.nms = evaluate::suppression(how, *split.images);
     tiled.engine = options.engine;
@@ -165,10 +166,10 @@ void save_predictions(const fs::path& folder, const evaluate::DetectorValidation
                       const std::vector<std::string>& names, bool turned) {
   write_file_atomically(folder / "predictions.json", evaluate::coco_predictions_json(result.predictions));
   if (!turned) return;
-  detect::DotaText text(names);
+  detect::DotaPredictions text(names);
   for (const evaluate::CocoPrediction& one : result.predictions)
     if (one.turned) text.add(fs::path(one.file_name).stem().string(), one.class_id, one.score, *one.turned);
-  text.write(folder / "predictions_txt");
+  text.write(folder);
 }
 
 int validate_boxes(const Options& options, data::Dataset dataset, const model::TrainedModel& trained) {
