@@ -146,8 +146,11 @@ TEST_F(CocoTasks, ObjectsWithoutLabelledKeypointsAreNoPoses) {
   const std::string category = R"("name": "x", "keypoints": ["nose"])";
   const std::string objects = object_with(R"("keypoints": [0, 0, 0])") + "," + object_with("\"area\": 1") +
                               "," + object_with(R"("keypoints": [5, 5, 2])");
-  EXPECT_EQ(
-      load_split(dataset(file_with(objects, category), Task::kPose), "train").images.at(0).labels.size(), 1u);
+  const LabelledImage people =
+      load_split(dataset(file_with(objects, category), Task::kPose), "train").images.at(0);
+  EXPECT_EQ(people.labels.size(), 1u);
+  ASSERT_EQ(people.ignored.size(), 2u);
+  EXPECT_EQ(people.ignored[0].reason, IgnoredLabel::Reason::kDifficult);
   const SplitLabels broken = load_split(
       dataset(file_with(object_with(R"("keypoints": [5, 5, 2])"), category), Task::kPose), "train");
   EXPECT_EQ(broken.images.size(), 1u);

@@ -93,8 +93,9 @@ ParsedLabels coco_labels(const CocoFile& coco, const CocoImage& stated, std::spa
                                  printable(coco.id_text(object.category_id), 60)));
       continue;
     }
-    if (rules.task == Task::kPose && !is_pose && !object.crowd) continue;
-    PixelObject pixels = {class_id, object.box.corner_form(), object.crowd, object.difficult};
+    // Somebody without a point is no example of a pose, and nobody is wrong to be found there.
+    const bool is_pointless = rules.task == Task::kPose && !is_pose && !object.crowd;
+    PixelObject pixels = {class_id, object.box.corner_form(), object.crowd, object.difficult || is_pointless};
     CocoOutline outline;
     // A crowd's is kept only where the task has outlines; it is nearly always a mask, which takes time to
     // trace.

@@ -95,7 +95,7 @@ void DetectionValidator::add_coco(const ValidatedImage& picture) {
       const CocoBox box = in_image(one.box);
       annotate(one.class_id, box, box.area(), false);
     }
-    for (const CocoTruthBox& one : picture.crowds) annotate(one.class_id, one.box, one.area, true);
+    for (const CocoTruthBox& one : picture.crowds) annotate(one.class_id, one.box, one.area, one.crowd);
   }
   for (const detect::InputDetection& detection : picture.detections) {
     coco_detections_.push_back(

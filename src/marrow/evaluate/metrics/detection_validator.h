@@ -52,7 +52,7 @@ struct ValidatedImage {
   std::span<const detect::InputDetection> detections;  // likewise, by falling confidence, as NMS returns them
   // Where the data has areas and crowds of its own; else they follow from `truth`.
   std::optional<std::vector<CocoTruthBox>> coco_truth;
-  std::vector<CocoTruthBox> crowds = {};     // those of data that has no more than crowds of its own
+  std::vector<CocoTruthBox> crowds = {};     // those of data that has no more of its own, and what is ignored
   std::optional<CocoImageId> image_id = {};  // in predictions.json, where the data has numbers of its own
   // How truth and detections overlap; none: as boxes. And how their masks or keypoints do.
   Overlap overlap = {};
