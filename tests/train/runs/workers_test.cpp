@@ -12,7 +12,7 @@
 #include "support/thread_transport.h"
 #include "train/runs/whole_runs.h"
 #include "train/tiny_classes.h"
-#include "train/tiny_run.h"
+#include "train/tiny_task.h"
 
 namespace marrow::train {
 namespace {
@@ -67,7 +67,8 @@ void expect_near(const ResultsTable& one, const ResultsTable& other, double tole
 }
 
 // Batches of 4, 4 and 2 images; of two batches a step is made, at the end of an epoch of one and two.
-TrainOptions ten_steps(const TinyRun& tiny, const std::string& name) {
+template <class Project>
+TrainOptions ten_steps(const Project& tiny, const std::string& name) {
   TrainOptions options = tiny.options(name);
   options.epochs = 7;
   options.nbs = 8;
@@ -88,6 +89,23 @@ TEST(WorkersOfARun, TenStepsAreThoseOfOne) {
   // One folder each, whatever the number of workers.
   EXPECT_EQ(std::distance(fs::directory_iterator(tiny.folder / "runs"), {}), 3);
 }
+
+class WorkersOfATask : public ::testing::TestWithParam<marrow::Task> {};
+
+TEST_P(WorkersOfATask, TenStepsAreThoseOfOne) {
+  const testing::TinyTask tiny(GetParam());
+  TrainOptions options = ten_steps(tiny, "one");
+  options.lr0 = 1e-3;  // the large gradients of poses would make more of roundings at each step
+  run_training(options);
+  options.name = "two";
+  run_together(2, options);
+  expect_near(tiny, "one", "two", 1e-4);
+  expect_near(table_of(tiny.run("one")), table_of(tiny.run("two")), 1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, WorkersOfATask,
+                         ::testing::Values(marrow::Task::kSegment, marrow::Task::kPose, marrow::Task::kObb),
+                         [](const auto& info) { return std::string(task_name(info.param)); });
 
 TEST(WorkersOfARun, SizesThatVaryAndFrozenLayersToo) {
   const TinyRun tiny;
@@ -127,9 +145,7 @@ TEST(WorkersOfARun, RepeatThemselves) {
   EXPECT_TRUE(tiny.bytes("afp32", "last") != tiny.bytes("abf16", "last"));
 }
 
-TEST(WorkersOfARun, ValidateToTheDigit) {
-  const TinyRun tiny;
-  TrainOptions options = tiny.options("");
+void expect_the_same_validation(const TrainOptions& options) {
   data::Dataset dataset = data::read_dataset(options.data);
   const auto silent = [](std::string_view) {};
   const auto validate = [&](Communicator* communicator) {
@@ -155,6 +171,24 @@ TEST(WorkersOfARun, ValidateToTheDigit) {
     EXPECT_EQ(found.fitness, wanted.fitness);
     for (size_t i = 0; i < wanted.losses.size(); ++i) EXPECT_NEAR(found.losses[i], wanted.losses[i], 1e-5);
   }
+}
+
+TEST(WorkersOfARun, ValidateToTheDigit) {
+  const TinyRun tiny;
+  expect_the_same_validation(tiny.options(""));
+}
+
+TEST_P(WorkersOfATask, ValidateToTheDigit) {
+  const testing::TinyTask tiny(GetParam());
+  TrainOptions options = tiny.options("trained");
+  options.nbs = 4;
+  options.lr0 = 0.02;
+  options.epochs = 8;
+  options.mosaic = 0;
+  run_training(options);
+  options.model = tiny.weights("trained", "last").string();
+  options.name.clear();
+  expect_the_same_validation(options);
 }
 
 TEST(WorkersOfARun, GoOnWithAnotherNumberOfThem) {
