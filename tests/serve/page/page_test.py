@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import os
 import re
 import shutil
 import struct
@@ -67,7 +68,7 @@ class Page(unittest.TestCase):
         write_picture(PICTURE)
         (folder / "models").mkdir()
         subprocess.run([OPTIONS.make_files, folder / "models"], check=True)
-        for name in ("runs/detect/train", "samples"):
+        for name in ("runs/detect/train", "runs/segment/train", "samples"):
             (folder / name).mkdir(parents=True)
         shutil.copy(PICTURE, folder / "samples" / "one.png")
         (folder / "runs/detect/train/args.yaml").write_text("model: yolov8n\nbackbone: starnet_s1\nepochs: 30\ndata: gone.yaml\n")
@@ -75,6 +76,10 @@ class Page(unittest.TestCase):
         (folder / "runs/detect/train/results.csv").write_text(
             "epoch,time,train/box_loss,val/box_loss,metrics/mAP50(B),metrics/mAP50-95(B)\n" + "\n".join(rows) + "\n")
         shutil.copy(PICTURE, folder / "runs/detect/train/results.png")
+        (folder / "runs/segment/train/args.yaml").write_text("model: yolov8n-seg\nepochs: 3\ndata: gone.yaml\n")
+        (folder / "runs/segment/train/results.csv").write_text(
+            "epoch,time,train/seg_loss,val/seg_loss,metrics/mAP50-95(B),metrics/mAP50-95(M)\n1,1,3,4,0.5,0.4\n")
+        os.utime(folder / "runs/segment/train/results.csv", (1, 1))  # the older one
         cls.server = subprocess.Popen([OPTIONS.serve, f"first={folder}/models/detector.safetensors", f"second={folder}/models/thresholds.safetensors",
                                        "--port", "0", "--samples", folder / "samples", "--runs", folder / "runs", "--labels", folder / "labels"],
                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -292,6 +297,19 @@ class Page(unittest.TestCase):
             self.assertIn(text, summary)
         self.browser.wait_for("document.querySelector('#pictures img').complete && document.querySelector('#pictures img').naturalWidth > 0")
         self.shot("runs")
+
+    def test_runs_of_other_tasks_and_of_one_epoch(self):
+        self.browser.open("/runs")
+        self.browser.wait_for("document.querySelectorAll('#charts svg').length === 3")
+        self.browser.value("[...document.querySelectorAll('#run-list label')].find((one) => one.textContent.includes('segment/train')).click()")
+        self.browser.wait_for("document.querySelectorAll('#charts svg').length === 5")
+        titles = self.browser.value("[...document.querySelectorAll('#charts svg')].map((one) => one.getAttribute('aria-label'))")
+        self.assertTrue(any("mAP50-95 of masks. segment/train validation: 0.4 at epoch 1" in title for title in titles), titles)
+        self.assertIn("0.4000 mAP50-95(M) (epoch 1)", self.browser.value("document.getElementById('summary').innerText"))
+        self.assertEqual(self.browser.value("document.querySelectorAll('#charts circle').length"), 4)
+        colours = self.browser.value("[...new Set([...document.querySelectorAll('#charts .curve')].map((one) => one.getAttribute('stroke')))]")
+        self.assertEqual(len(colours), 2)
+        self.shot("runs-of-tasks")
 
     def test_dark_has_other_colours(self):
         self.look()

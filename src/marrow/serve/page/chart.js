@@ -46,6 +46,9 @@ export function chart(title, curves) {
     if (curve.dashed) line.setAttribute('stroke-dasharray', '4 3');
     line.append(svg('title', {}, curve.label));
     root.append(line);
+    // A line of one point is none.
+    if (curve.points.length === 1)
+      root.append(svg('circle', {cx: x(curve.points[0][0]), cy: y(curve.points[0][1]), r: 3, fill: curve.colour}));
   }
   return root;
 }

@@ -1,25 +1,44 @@
 // The page of training runs: their curves as they grow, best and last epochs, pictures, several compared.
 import {get} from './api.js';
 import {chart} from './chart.js';
-import {colour} from './colours.js';
+import {distinctColour} from './colours.js';
 import {byId, element, swatch, tell} from './dom.js';
 
 const EVERY = 5000;  // ms
-const chosen = new Set();
+const chosen = new Map();  // the runs' ids; each has a number of its own, by which it has its colour
 let known = '';
 
 // [title, [column, what it is called, dashed]...]: columns that no chosen run has are left out.
 const CHARTS = [
   ['mAP50-95', ['metrics/mAP50-95(B)', 'validation']],
   ['mAP50', ['metrics/mAP50(B)', 'validation']],
+  ['mAP50-95 of masks', ['metrics/mAP50-95(M)', 'validation']],
+  ['mAP50 of masks', ['metrics/mAP50(M)', 'validation']],
+  ['mAP50-95 of keypoints', ['metrics/mAP50-95(P)', 'validation']],
+  ['mAP50 of keypoints', ['metrics/mAP50(P)', 'validation']],
   ['Precision (recall dashed)', ['metrics/precision(B)', 'precision'], ['metrics/recall(B)', 'recall', true]],
   ['Accuracy (top 5 dashed)', ['metrics/accuracy_top1', 'top 1'], ['metrics/accuracy_top5', 'top 5', true]],
   ['Box loss (validation dashed)', ['train/box_loss', 'training'], ['val/box_loss', 'validation', true]],
+  ['Mask loss (validation dashed)', ['train/seg_loss', 'training'], ['val/seg_loss', 'validation', true]],
+  ['Keypoint loss (validation dashed)', ['train/pose_loss', 'training'], ['val/pose_loss', 'validation', true]],
+  ['Visibility loss (validation dashed)', ['train/kobj_loss', 'training'], ['val/kobj_loss', 'validation', true]],
+  ['Angle loss (validation dashed)', ['train/angle_loss', 'training'], ['val/angle_loss', 'validation', true]],
   ['Class loss (validation dashed)', ['train/cls_loss', 'training'], ['val/cls_loss', 'validation', true]],
   ['Distribution loss (validation dashed)', ['train/dfl_loss', 'training'], ['val/dfl_loss', 'validation', true]],
   ['Loss (validation dashed)', ['train/loss', 'training'], ['val/loss', 'validation', true]],
   ['Learning rate', ['lr/pg0', 'weights']],
 ];
+
+function colour(id) {
+  return distinctColour(chosen.get(id));
+}
+
+function choose(id) {
+  const taken = [...chosen.values()];
+  let free = 0;
+  while (taken.includes(free)) ++free;
+  chosen.set(id, free);
+}
 
 // {"columns": [...], "rows": [[...]...]} -> the points of one column.
 function points(run, column) {
@@ -36,27 +55,30 @@ function drawCharts(runs) {
   byId('charts').replaceChildren(...made);
 }
 
+// What the run's task is about.
 function score(run) {
-  for (const column of ['metrics/mAP50-95(B)', 'metrics/accuracy_top1']) {
+  for (const column of ['metrics/mAP50-95(M)', 'metrics/mAP50-95(P)', 'metrics/mAP50-95(B)', 'metrics/accuracy_top1']) {
     const found = points(run, column).filter(([, value]) => Number.isFinite(value));
     if (found.length) return {name: column.replace('metrics/', ''), found};
   }
   return {name: '', found: []};
 }
 
-function summaryRow(run) {
-  const {found} = score(run);
+// `named`: whether the runs shown have different measures.
+function summaryRow(run, named) {
+  const {name, found} = score(run);
   const best = found.reduce((a, b) => (b[1] > a[1] ? b : a), found[0] || ['', NaN]), last = found.at(-1) || ['', NaN];
-  const cell = ([epoch, value]) => element('td', {className: 'number'}, Number.isFinite(value) ? `${value.toFixed(4)} (epoch ${epoch})` : '');
+  const cell = ([epoch, value]) => element('td', {className: 'number'}, Number.isFinite(value) ? `${value.toFixed(4)}${named ? ` ${name}` : ''} (epoch ${epoch})` : '');
   const done = run.epochs ? `${run.rows.length} of ${run.epochs}` : String(run.rows.length);
   return element('tr', {}, element('td', {}, swatch(colour(run.id))), element('td', {}, run.name), element('td', {}, run.model), element('td', {className: 'number'}, done), cell(best), cell(last));
 }
 
 function drawSummary(runs) {
-  const measure = runs.map(score).find(({name}) => name)?.name || 'score';
-  const heads = ['', 'Run', 'Model', 'Epochs', `Best ${measure}`, `Last ${measure}`].map((text) => element('th', {scope: 'col'}, text));
+  const measures = [...new Set(runs.map((run) => score(run).name).filter(Boolean))], named = measures.length > 1;
+  const measure = measures.length === 1 ? ` ${measures[0]}` : '';
+  const heads = ['', 'Run', 'Model', 'Epochs', `Best${measure}`, `Last${measure}`].map((text) => element('th', {scope: 'col'}, text));
   byId('summary').replaceChildren(element('h2', {}, 'Best and last'),
-    element('table', {}, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...runs.map(summaryRow))),
+    element('table', {}, element('thead', {}, element('tr', {}, ...heads)), element('tbody', {}, ...runs.map((run) => summaryRow(run, named)))),
     ...runs.filter((run) => run.classes.length).map((run) => element('p', {className: 'soft'}, `${run.name}: ${run.classes.length} classes: ${run.classes.join(', ')}`)));
 }
 
@@ -71,7 +93,7 @@ function drawPictures(runs) {
 
 async function show() {
   try {
-    const runs = await Promise.all([...chosen].sort((a, b) => a - b).map((id) => get(`/v1/runs/${id}`)));
+    const runs = await Promise.all([...chosen.keys()].sort((a, b) => a - b).map((id) => get(`/v1/runs/${id}`)));
     const state = JSON.stringify(runs);
     if (state === known) return;
     known = state;
@@ -91,13 +113,13 @@ async function start() {
     for (const {id, name} of runs) {
       const box = element('input', {type: 'checkbox', checked: id === runs[0].id});
       box.onchange = () => {
-        if (box.checked) chosen.add(id);
+        if (box.checked) choose(id);
         else chosen.delete(id);
         show();
       };
-      byId('run-list').append(element('label', {className: 'row'}, box, ' ', swatch(colour(id)), ' ', name));
+      byId('run-list').append(element('label', {className: 'row'}, box, ' ', name));
     }
-    chosen.add(runs[0].id);
+    choose(runs[0].id);
     await show();
     setInterval(() => document.hidden || show(), EVERY);
   } catch (error) {
