@@ -105,6 +105,12 @@ size_t Engine::output_count() const {
   return impl_->outputs.size();
 }
 
+int64_t Engine::bytes() const {
+  size_t bytes = impl_->arena.byte_size();
+  for (const Tensor& output : impl_->outputs) bytes += output.byte_size();
+  return static_cast<int64_t>(bytes);
+}
+
 const Tensor& Engine::output(size_t i) const {
   return impl_->outputs.at(i);
 }

@@ -75,6 +75,8 @@ class Engine {
   // The output without a copy: `tensor`, of its shape, takes its place for the next run.
   void swap_output(size_t i, Tensor& tensor);
 
+  int64_t bytes() const;  // of memory that it works in, its outputs among it; packed weights aside
+
   // Level, threads, memory, and a line a step: node, kernel, output shape, the memory it writes and reads.
   std::string describe() const;
   // Runs `repeats` times and times every step.

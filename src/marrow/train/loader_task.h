@@ -64,6 +64,16 @@ class LoaderTask : public Task {
   // Nothing is kept for a backward pass, so that more images fit.
   int validation_batch() const { return 2 * options_.batch; }
 
+  // Of the largest batch of validation, with images of this size, and of those that its loader holds.
+  int64_t validation_bytes(TrainingExecutor& executor, Size size, std::span<const Value> outputs) const {
+    constexpr int kHeld = 3;
+    const ImageReading& reading = val_.images->reading();
+    const Shape images = {std::min<int64_t>(validation_batch(), static_cast<int64_t>(val_.images->size())),
+                          reading.samples.channels, size.height, size.width};
+    return executor.evaluation_bytes(images, outputs) +
+           kHeld * element_count(images) * (reading.samples.bits / 8);
+  }
+
   template <class LoaderBatch>
   TrainingPlace place_of(const LoaderBatch& batch) const {
     return {seed_, batch.epoch, share_.places(images_, options_.batch, batch.number).first};

@@ -262,6 +262,12 @@ struct RunFiles {
 };
 
 RunFiles files_of(const fs::path& run) {
+  if (!fs::exists(run))
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--resume {}: there is no such file or folder; wanted a run's folder, such as "
+                            "runs/detect/train, or its weights/last.safetensors. Without a name it is the "
+                            "latest run",
+                            run.string()));
   if (!fs::is_directory(run)) {
     if (to_lower(run.extension().string()) != ".safetensors")
       throw Error(ErrorKind::kUsage,

@@ -53,6 +53,12 @@ class Task {
   };
   virtual Validation validate(TrainingExecutor& executor, bool last, const std::function<bool()>& stop) = 0;
 
+  // Memory that a validation takes beside what training does; 0 where that is not known.
+  virtual int64_t validation_bytes(TrainingExecutor& executor) const {
+    (void)executor;
+    return 0;
+  }
+
   virtual double waited_seconds() const = 0;  // for batches, in total
 
   // Of the images and labels of both splits: the same wherever they lie (data/fingerprint.h).

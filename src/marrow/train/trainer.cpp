@@ -29,6 +29,13 @@ bool all_finite(const std::vector<double>& values) {
   return true;
 }
 
+int64_t bytes_of(const ExecutorState& state) {
+  size_t bytes = 0;
+  for (const Weights* part : {&state.weights, &state.average, &state.optimizer})
+    for (const auto& [name, tensor] : *part) bytes += tensor.byte_size();
+  return static_cast<int64_t>(bytes);
+}
+
 OptimizerChoice choice_of(const TrainOptions& o, int64_t images, int classes) {
   return choose_optimizer(o.optimizer,
                           {.lr0 = o.lr0, .momentum = o.momentum, .warmup_bias_lr = o.warmup_bias_lr}, images,
@@ -348,10 +355,13 @@ void Trainer::count_towards_estimate(double seconds) {
   const int epochs = state_.epochs - state_.epoch;
   const double total = seconds_timed_ / kBatchesBeforeEstimate *
                        static_cast<double>(task_.batches_per_epoch() * epochs - state_.next_batch);
-  talk(fmt::format("{}about {:.1f} GB of memory, and {} for {} to come, validation aside",
-                   settings_.on_terminal ? "\r\033[K" : "",
-                   static_cast<double>(executor_->bytes_in_use()) / 1e9, duration_text(total),
-                   counted(epochs, "epoch")));
+  // Before what comes later is made to be measured: a validation, and a checkpoint, whose state is copied for
+  // the file and into it.
+  int64_t bytes = executor_->bytes_in_use();
+  bytes += task_.validation_bytes(*executor_) + 2 * bytes_of(executor_->state());
+  talk(fmt::format("{}about {:.2f} GB of memory, and {} for {} to come, the time of validation aside",
+                   settings_.on_terminal ? "\r\033[K" : "", static_cast<double>(bytes) / 1e9,
+                   duration_text(total), counted(epochs, "epoch")));
 }
 
 void Trainer::recover(const std::string& what) {

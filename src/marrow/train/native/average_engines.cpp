@@ -5,8 +5,6 @@
 namespace marrow::train::native {
 namespace {
 
-constexpr size_t kMostEngines = 8;
-
 Graph with_outputs(Graph graph, std::span<const Value> targets) {
   graph.taps.clear();
   graph.outputs.clear();
@@ -24,14 +22,14 @@ AverageEngines::AverageEngines(Graph graph, Weights average, std::vector<Value> 
                               {.threads = threads})) {}
 
 engine::Engine& AverageEngines::of(const Shape& images) {
-  for (auto& [shape, engine] : engines_)
-    if (shape == images) return engine;
+  if (engine_ && shape_ == images) return *engine_;
   engine::EngineOptions options;
   options.threads = threads_;
   options.deploy = false;
-  if (engines_.size() == kMostEngines) engines_.pop_front();
-  engines_.emplace_back(images, engine::Engine(network_.graph, network_.weights, images, {}, options));
-  return engines_.back().second;
+  engine_.reset();  // first of all gives back its memory
+  engine_.emplace(network_.graph, network_.weights, images, std::span<const std::string>(), options);
+  shape_ = images;
+  return *engine_;
 }
 
 }  // namespace marrow::train::native

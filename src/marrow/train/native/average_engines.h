@@ -2,9 +2,8 @@
 // the shapes that come.
 #pragma once
 
-#include <deque>
+#include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "marrow/engine/engine.h"
@@ -19,14 +18,16 @@ class AverageEngines {
   AverageEngines(Graph graph, Weights average, std::vector<Value> targets, int threads);
 
   const std::vector<Value>& targets() const { return targets_; }
-  // Valid until the next call. Those of the latest shapes are kept.
+  // Valid until the next call. Only the latest shape's is kept: validation comes to each shape once, and the
+  // memory of several would add up.
   engine::Engine& of(const Shape& images);
 
  private:
   std::vector<Value> targets_;
   int threads_;
   passes::GraphWithWeights network_;
-  std::deque<std::pair<Shape, engine::Engine>> engines_;
+  Shape shape_;
+  std::optional<engine::Engine> engine_;  // of that
 };
 
 }  // namespace marrow::train::native

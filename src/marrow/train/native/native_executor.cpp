@@ -109,9 +109,7 @@ class NativeExecutor final : public TrainingExecutor {
       return evaluation;
     }
     const std::vector<OutputRange> ranges = loss_->ranges();
-    std::vector<Value> wanted(targets.begin(), targets.end());
-    for (const OutputRange& range : ranges)
-      if (std::ranges::find(wanted, range.value) == wanted.end()) wanted.push_back(range.value);
+    const std::vector<Value> wanted = with_ranges(targets);
     engine::Engine& engine = engine_for(batch.images.shape(), wanted);
     engine.run(native::ready_images(input(), batch.images));
     for (size_t i = 0; i < targets.size(); ++i) evaluation.outputs.push_back(engine.output(i).clone());
@@ -166,7 +164,23 @@ class NativeExecutor final : public TrainingExecutor {
 
   int64_t bytes_in_use() const override { return resident_bytes(); }
 
+  int64_t evaluation_bytes(const Shape& images, std::span<const Value> targets) override {
+    const engine::Engine& engine = engine_for(images, with_ranges(targets));
+    int64_t bytes = engine.bytes() + element_count(images) * static_cast<int64_t>(sizeof(float));
+    for (size_t i = 0; i < targets.size(); ++i) bytes += static_cast<int64_t>(engine.output(i).byte_size());
+    average_.reset();
+    return bytes;
+  }
+
  private:
+  // The targets, and what the loss reads.
+  std::vector<Value> with_ranges(std::span<const Value> targets) const {
+    std::vector<Value> wanted(targets.begin(), targets.end());
+    for (const OutputRange& range : loss_->ranges())
+      if (std::ranges::find(wanted, range.value) == wanted.end()) wanted.push_back(range.value);
+    return wanted;
+  }
+
   std::string first_non_finite_before(const TrainingBatch& batch) {
     const auto is_finite = [](std::span<const float> values) {
       return std::ranges::all_of(values, [](float x) { return std::isfinite(x); });

@@ -141,6 +141,11 @@ class TrainingExecutor {
   virtual std::string non_finite_gradient() const = 0;
 
   virtual int64_t bytes_in_use() const = 0;  // of memory, for a person to read
+  // What evaluate_average() takes beside it, of a batch of this shape; 0 where that is not known.
+  virtual int64_t evaluation_bytes(const Shape& images, std::span<const Value> targets) {
+    (void)images, (void)targets;
+    return 0;
+  }
 };
 
 using MakeExecutor = std::function<std::unique_ptr<TrainingExecutor>(
