@@ -397,6 +397,14 @@ void parse_options(const Command& command, std::vector<std::string> words) {
   try {
     std::ranges::reverse(words);  // CLI11 takes them from the back
     app.parse(std::move(words));
+  } catch (const CLI::ExtrasError& error) {
+    // Who gives a path without its option's name means the option that is missing.
+    const auto missing = std::ranges::find_if(
+        all, [](const auto& each) { return each.first->is_required && each.second->count() == 0; });
+    const std::vector<std::string> left = app.remaining();
+    if (missing == all.end() || left.empty()) refuse_with_help(error.what());
+    refuse_with_help(fmt::format("'{}' has no option's name before it; is it {} {}?", printable(left.front()),
+                                 missing->first->name(), printable(left.front())));
   } catch (const CLI::ParseError& error) {
     refuse_with_help(error.what());
   }

@@ -120,6 +120,7 @@ TEST_F(DataCommand, ListsLabelsThatAModelDisagreesWith) {
 
 TEST_F(DataCommand, ShowsBatchesOfTiles) {
   ASSERT_EQ(data({"synth", "shapes", "--images", "4", "--imgsz", "96"}).code, 0);
+  EXPECT_SAYS(data({"show", "shapes", "--val", "--batch", "4"}).out, "val_epoch0_batch0.png");
   const ProgramResult shown = data({"show", "shapes", "--tile", "48", "--overlap", "0.25", "--batch", "4"});
   EXPECT_EQ(shown.code, 0) << shown.err;
   EXPECT_SAYS(shown.err, "tiles of 48 px, ");

@@ -406,7 +406,29 @@ TEST_F(Predict, RefusesWhatIsForOtherTasks) {
     return result.err;
   };
   EXPECT_SAYS(refused({"--retina-masks"}), "--retina-masks is for segmentation");
-  EXPECT_SAYS(refused({"--tile", "64"}), "tiles are for detectors of upright boxes");
+}
+
+TEST_F(Predict, CutsImagesForMasksAndTurnedBoxesButNotForKeypoints) {
+  picture("a.png");
+  const auto tiled = [&](const std::string& suffix) {
+    const fs::path model = testing::write_detector(folder_ / "other.safetensors", "yolov8n-" + suffix);
+    return run_program({"predict", "--model", model, "--source", "in", "--tile", "32", "--conf", "0.001",
+                        "--max-det", "5", "--json"},
+                       {.folder = folder_.path()});
+  };
+  for (const auto& [suffix, key] : {std::pair{"seg", "outline"}, {"obb", "corners"}}) {
+    const ProgramResult result = tiled(suffix);
+    EXPECT_EQ(result.code, 0) << result.err;
+    const nlohmann::json found = nlohmann::json::parse(result.out).at("detections");
+    ASSERT_FALSE(found.empty());
+    for (const nlohmann::json& one : found) EXPECT_TRUE(one.contains(key)) << one;
+  }
+  EXPECT_SAYS(tiled("pose").err, "tiles are not for keypoints");
+}
+
+TEST_F(Predict, APathWithoutItsOptionIsNamed) {
+  EXPECT_SAYS(run_program({"predict", "x.pt", "photo.jpg"}, {.folder = folder_.path()}).err,
+              "'photo.jpg' has no option's name before it; is it --source photo.jpg?");
 }
 
 TEST_F(Predict, WritesTurnedBoxesAsDotasServerReadsThem) {

@@ -15,6 +15,9 @@ TEST(Counted, WritesOneAndManyAsEnglishDoes) {
   EXPECT_EQ(counted(2, "fly"), "2 flies");
   EXPECT_EQ(counted(2, "tray"), "2 trays");
   EXPECT_EQ(counted(2, "person"), "2 persons");
+  EXPECT_EQ(counted(2, "bus"), "2 buses");
+  EXPECT_EQ(counted(3, "Platelets"), "3 Platelets");
+  EXPECT_EQ(counted(1, "scissors"), "1 scissors");
   EXPECT_EQ(counted(2, "y"), "2 ys");
   EXPECT_EQ(counted(2, ""), "2 s");
 }

@@ -38,7 +38,7 @@ bool concerns_a_batch(const train::TrainOption& option) {
 struct Options {
   std::string data;
   std::string task = "detect";
-  std::string split = "train";
+  std::string split;  // empty: the one that is seen so
   int imgsz = 0;
   int batch = train::kDefaultBatch;
   int64_t epoch = 0;
@@ -127,7 +127,8 @@ int show_classes(const Options& options, const data::Dataset& dataset) {
   });
 }
 
-int run(const Options& options) {
+int run(Options options) {
+  if (options.split.empty()) options.split = options.validation ? "val" : "train";
   const data::Dataset dataset = open_dataset(options.data, {}, options.task);
   if (dataset.format == data::DatasetFormat::kFolders) return show_classes(options, dataset);
   const evaluate::OpenedSplit opened =
@@ -151,7 +152,7 @@ void declare_data_show(Command& command) {
   command.summary("Draw batches as the network will see them");
   add_data_argument(command, "DATA", options->data);
   add_label_task(command, options->task);
-  command.option("--split", &options->split, "Split to draw").type("SPLIT");
+  command.option("--split", &options->split, "Split to draw").type("SPLIT").without("train; val with --val");
   command
       .option(
           "--imgsz", &options->imgsz,

@@ -11,6 +11,8 @@ std::string plural(std::string_view name) {
   constexpr std::array<std::string_view, 2> kHard = {"epoch", "stomach"};  // ch is spoken as k
   constexpr std::string_view kVowels = "aeiou";
   const auto is_end = [&](std::string_view end) { return name.ends_with(end); };
+  // A class may be named by its plural: "scissors", "Platelets".
+  if (name.ends_with('s') && !is_end("ss") && !is_end("us")) return std::string(name);
   if (std::ranges::any_of(kHissing, is_end) && std::ranges::none_of(kHard, is_end))
     return std::string(name) + "es";
   if (name.size() > 1 && name.back() == 'y' && kVowels.find(name[name.size() - 2]) == std::string_view::npos)

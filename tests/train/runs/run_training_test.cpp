@@ -232,6 +232,8 @@ TEST(RunTraining, SaysWhatIsMissing) {
   options.act_decay_epochs = 2;
   EXPECT_NE(message_of([&] { run_training(options); }).find("act_decay_epochs"), std::string::npos);
   EXPECT_NE(message_of([&] { latest_run(tiny.folder / "nowhere"); }).find("--resume"), std::string::npos);
+  EXPECT_NE(message_of([&] { require_run(tiny.folder / "nope"); }).find("there is no such file or folder"),
+            std::string::npos);
   EXPECT_FALSE(fs::exists(tiny.run("x") / "weights" / "best.safetensors"));
 }
 
