@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "marrow/base/error.h"
+#include "marrow/base/random_access_file.h"
 
 namespace marrow {
 namespace {
@@ -60,6 +61,46 @@ TEST_F(Files, MappingKeepsTheOldContentWhenTheFileIsReplaced) {
   write_file_atomically(path, "new content");
   EXPECT_EQ(text_of(mapped), "old");
   EXPECT_EQ(read_file(path, 100), "new content");
+}
+
+TEST_F(Files, PieceByPieceNothingIsSeenBeforeTheCommit) {
+  const fs::path path = folder_ / "a.bin";
+  write_file_atomically(path, "old");
+  const auto write = [](AtomicFile& file, std::string_view text) {
+    file.write(std::as_bytes(std::span(text)));
+  };
+  {
+    AtomicFile given_up(path);
+    write(given_up, "never");
+  }
+  EXPECT_EQ(read_file(path, 100), "old");
+  EXPECT_EQ(files_in_folder(), 1u);
+  AtomicFile file(path);
+  write(file, "hello, ");
+  write(file, "world");
+  EXPECT_EQ(read_file(path, 100), "old");
+  file.commit();
+  EXPECT_EQ(read_file(path, 100), "hello, world");
+  EXPECT_EQ(files_in_folder(), 1u);
+}
+
+TEST_F(Files, AreReadAtAnyPlace) {
+  write_file_atomically(folder_ / "a.bin", "hello, world");
+  const RandomAccessFile file(folder_ / "a.bin");
+  file.expect_sequential();
+  EXPECT_EQ(file.size(), 12u);
+  std::string part(5, ' ');
+  file.read(7, std::as_writable_bytes(std::span(part)));
+  EXPECT_EQ(part, "world");
+  try {
+    file.read(10, std::as_writable_bytes(std::span(part)));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              (folder_ / "a.bin").string() + ": ends at byte 12, and 3 more are wanted there; cut off?");
+  }
+  EXPECT_THROW(RandomAccessFile(folder_ / "none"), Error);
+  EXPECT_THROW(RandomAccessFile{folder_}, Error);
 }
 
 TEST_F(Files, EmptyFileIsEmpty) {

@@ -9,10 +9,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "marrow/base/error.h"
+#include "marrow/base/random_access_file.h"
 
 namespace marrow {
 namespace {
@@ -61,71 +61,28 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::
   }
 }
 
-// A file beside `path` that takes its name when it is complete. Until then it has none, where the file system
-// can do that, so that a process that is killed leaves nothing; else a hidden one.
-class Draft {
- public:
-  explicit Draft(const std::filesystem::path& path)
-      : path_(path), folder_(path.has_parent_path() ? path.parent_path() : ".") {
-    int file = -1;
-    if (::access(kOpenFiles, X_OK) == 0)
-      file = ::open(folder_.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode);
-    if (file < 0)
-      file = with_free_name(
-          [](const char* name) { return ::open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode); });
-    if (file < 0) fail(path, "write", errno);
-    file_.emplace(file);
+constexpr mode_t kMode = 0666;
+constexpr const char* kOpenFiles = "/proc/self/fd";
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : ".";
+}
+
+// The result of `make` for the first hidden name beside `path` that is free, which is then `name`. A killed
+// process may have left one, and one in another container may have the same number.
+template <class Make>
+int with_free_name(const std::filesystem::path& path, std::filesystem::path& name, const Make& make) {
+  static std::atomic<unsigned> serial{0};
+  for (;;) {
+    std::filesystem::path wanted =
+        folder_of(path) /
+        fmt::format(".{}.{}-{}.tmp", path.filename().string().substr(0, 100), ::getpid(), serial++);
+    const int made = make(wanted.c_str());
+    if (made < 0 && errno == EEXIST) continue;
+    if (made >= 0) name = std::move(wanted);
+    return made;
   }
-  ~Draft() {
-    if (!name_.empty()) ::unlink(name_.c_str());
-  }
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
-
-  int file() const { return file_->get(); }
-
-  // Puts it into its place, for good.
-  void keep() {
-    if (::fsync(file()) != 0) fail(path_, "sync", errno);
-    // A name can be given, but not taken from another file: it is, in one step, by renaming.
-    const std::string open_file = fmt::format("{}/{}", kOpenFiles, file());
-    if (name_.empty() && with_free_name([&](const char* name) {
-                           return ::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
-                         }) < 0)
-      fail(path_, "write", errno);
-    if (::close(file_->release()) != 0) fail(path_, "write", errno);
-    if (::rename(name_.c_str(), path_.c_str()) != 0) fail(path_, "rename into place", errno);
-    name_.clear();
-    // Makes the rename itself durable. Some network file systems refuse to sync a folder; the file is in
-    // place all the same.
-    Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.get() >= 0) ::fsync(folder.get());
-  }
-
- private:
-  static constexpr mode_t kMode = 0666;
-  static constexpr const char* kOpenFiles = "/proc/self/fd";
-
-  // The result of `make` for the first hidden name that is free; then the draft has it. A killed process may
-  // have left one, and one in another container may have the same number.
-  template <class Make>
-  int with_free_name(const Make& make) {
-    static std::atomic<unsigned> serial{0};
-    for (;;) {
-      std::filesystem::path name =
-          folder_ /
-          fmt::format(".{}.{}-{}.tmp", path_.filename().string().substr(0, 100), ::getpid(), serial++);
-      const int made = make(name.c_str());
-      if (made < 0 && errno == EEXIST) continue;
-      if (made >= 0) name_ = std::move(name);
-      return made;
-    }
-  }
-
-  const std::filesystem::path path_, folder_;
-  std::filesystem::path name_;
-  std::optional<Descriptor> file_;
-};
+}
 
 }  // namespace
 
@@ -170,18 +127,81 @@ std::string read_file(const std::filesystem::path& path, size_t max_bytes) {
   return content;
 }
 
-void write_file_atomically(const std::filesystem::path& path,
-                           std::span<const std::span<const std::byte>> parts) {
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   if (path.filename().empty() || std::filesystem::is_directory(path))
     throw Error(ErrorKind::kFile, fmt::format("{}: is a folder, expected a file name", path.string()));
-  Draft draft(path);
-  for (const std::span<const std::byte> part : parts) write_all(draft.file(), part, path);
-  draft.keep();
+  if (::access(kOpenFiles, X_OK) == 0)
+    file_ = ::open(folder_of(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode);
+  if (file_ < 0)
+    file_ = with_free_name(path, name_, [](const char* name) {
+      return ::open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+    });
+  if (file_ < 0) fail(path, "write", errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ >= 0) ::close(file_);
+  if (!name_.empty()) ::unlink(name_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  write_all(file_, bytes, path_);
+}
+
+void AtomicFile::commit() {
+  if (::fsync(file_) != 0) fail(path_, "sync", errno);
+  // A name can be given, but not taken from another file: it is, in one step, by renaming.
+  const std::string open_file = fmt::format("{}/{}", kOpenFiles, file_);
+  const auto give_name = [&](const char* name) {
+    return ::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+  };
+  if (name_.empty() && with_free_name(path_, name_, give_name) < 0) fail(path_, "write", errno);
+  if (::close(std::exchange(file_, -1)) != 0) fail(path_, "write", errno);
+  if (::rename(name_.c_str(), path_.c_str()) != 0) fail(path_, "rename into place", errno);
+  name_.clear();
+  // Makes the rename itself durable. Some network file systems refuse to sync a folder; the file is in place
+  // all the same.
+  Descriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() >= 0) ::fsync(folder.get());
+}
+
+void write_file_atomically(const std::filesystem::path& path,
+                           std::span<const std::span<const std::byte>> parts) {
+  AtomicFile file(path);
+  for (const std::span<const std::byte> part : parts) file.write(part);
+  file.commit();
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   const std::span<const std::byte> part = std::as_bytes(std::span(content));
   write_file_atomically(path, std::span(&part, 1));
+}
+
+RandomAccessFile::RandomAccessFile(const std::filesystem::path& path) : path_(path) {
+  Descriptor file(::open(path.c_str(), kReadFlags));
+  size_ = open_regular(path, file);
+  file_ = file.release();
+}
+
+RandomAccessFile::~RandomAccessFile() {
+  if (file_ >= 0) ::close(file_);
+}
+
+void RandomAccessFile::read(uint64_t offset, std::span<std::byte> into) const {
+  while (!into.empty()) {
+    const ssize_t count = ::pread(file_, into.data(), into.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path_, fmt::format("read at byte {}", offset), errno);
+    if (count == 0)
+      throw Error(ErrorKind::kFile, fmt::format("{}: ends at byte {}, and {} more are wanted there; cut off?",
+                                                path_.string(), offset, into.size()));
+    into = into.subspan(static_cast<size_t>(count));
+    offset += static_cast<uint64_t>(count);
+  }
+}
+
+void RandomAccessFile::expect_sequential() const {
+  ::posix_fadvise(file_, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
 }  // namespace marrow

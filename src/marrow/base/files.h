@@ -35,11 +35,27 @@ class MappedFile {
 // max_bytes.
 std::string read_file(const std::filesystem::path& path, size_t max_bytes);
 
-// Writes the parts, one after another, to a file without a name in the same folder, syncs it, puts it in the
-// place of `path` and syncs the folder: at every moment `path` holds either the old content or the new.
-// Throws Error{kFile} (no such folder, no permission, disk full, ...); then the old content is still there
-// and nothing else. A process that is killed leaves nothing either, but a hidden file that ends in .tmp where
-// the file system knows no files without a name. The folder must exist.
+// A file that is written piece by piece. Until commit() it has no name, so that a process that is killed
+// leaves nothing, or a hidden one that ends in .tmp where the file system knows no files without a name.
+// commit() syncs it, puts it in the place of `path` and syncs the folder: at every moment `path` holds either
+// the old content or the new. Without it what was written goes with the object. Everything throws
+// Error{kFile}: no such folder, no permission, disk full, ...
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(std::span<const std::byte> bytes);
+  void commit();
+
+ private:
+  std::filesystem::path path_, name_;
+  int file_ = -1;
+};
+
+// Writes the parts, one after another, as an AtomicFile does. After an error the old content is still there,
+// and nothing else. The folder must exist.
 void write_file_atomically(const std::filesystem::path& path,
                            std::span<const std::span<const std::byte>> parts);
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
