@@ -6,6 +6,9 @@
 #include "marrow/data/formats/dota_format.h"
 #include "marrow/data/formats/voc_format.h"
 #include "marrow/data/label_cache.h"
+#include "marrow/data/shards/shard_index.h"
+#include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
 #include "marrow/track/mot_text.h"
 
 namespace marrow::fuzz {
@@ -117,6 +120,32 @@ Seeds label_cache_seeds() {
   scan.pictures[1].image.polygons.push_back({{0, 0}, {1, 0}, {1, 1}});
   scan.problems.push_back({data::Problem::Severity::kNote, data::Problem::Kind::kOther, "a.txt:1", "what"});
   return {written([&](const std::string& path) { data::write_label_cache(path, fixed_key(), scan); })};
+}
+
+void read_tar_shard(Bytes bytes) {
+  data::index_shard(data::source_of(bytes), "a.tar");
+}
+
+Seeds tar_shard_seeds() {
+  const auto member = [](const std::string& name, const std::string& content) {
+    return data::tar_header(name, content.size()) + content +
+           std::string(data::tar_padding(content.size()), '\0');
+  };
+  const std::string picture = image::encode_png(image::draw_scene(12, 10, 1).pixels());
+  return {member("a.png", picture) + member("a.txt", "0 0.5 0.5 0.25 0.25\n") + data::tar_end(),
+          member(std::string(150, 'n') + ".png", picture) + member("b.cls", "1") + data::tar_end()};
+}
+
+void read_shard_index_file(Bytes bytes) {
+  const InputFile file(bytes);
+  data::read_shard_summary(file.path());
+  data::read_shard_index(file.path());
+}
+
+Seeds shard_index_seeds() {
+  const std::string tar = tar_shard_seeds().front();
+  const data::ShardIndex index = data::index_shard(data::source_of(std::as_bytes(std::span(tar))), "a.tar");
+  return {written([&](const std::string& path) { data::write_shard_index(path, index); })};
 }
 
 }  // namespace marrow::fuzz

@@ -31,6 +31,10 @@ void read_voc_xml(Bytes bytes);
 Seeds voc_seeds();
 void read_label_cache_file(Bytes bytes);
 Seeds label_cache_seeds();
+void read_tar_shard(Bytes bytes);
+Seeds tar_shard_seeds();
+void read_shard_index_file(Bytes bytes);
+Seeds shard_index_seeds();
 
 // networks.cpp
 void read_safetensors_file(Bytes bytes);

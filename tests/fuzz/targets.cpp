@@ -23,6 +23,8 @@ const std::vector<Target>& targets() {
       {"coco_json", read_coco_json, coco_seeds},
       {"voc_xml", read_voc_xml, voc_seeds},
       {"label_cache", read_label_cache_file, label_cache_seeds},
+      {"tar_shard", read_tar_shard, tar_shard_seeds},
+      {"shard_index", read_shard_index_file, shard_index_seeds},
       {"safetensors", read_safetensors_file, safetensors_seeds},
       {"pickle", read_pickle, pickle_seeds},
       {"torch_pickle", read_torch_pickle, torch_pickle_seeds},

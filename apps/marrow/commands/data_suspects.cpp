@@ -13,6 +13,7 @@
 #include "marrow/data/class_match.h"
 #include "marrow/data/dataset.h"
 #include "marrow/data/dataset_split.h"
+#include "marrow/data/image_bytes.h"
 #include "marrow/data/tools/check_sheet.h"
 #include "marrow/data/tools/suspects.h"
 #include "marrow/detect/sheet.h"
@@ -49,7 +50,7 @@ struct Options {
 };
 
 struct Found {
-  fs::path image;
+  data::ImageFile image;
   Suspect suspect;
 };
 
@@ -75,7 +76,7 @@ std::string short_text(const Suspect& suspect, const std::vector<std::string>& n
 std::string line_of(const Found& found, const std::vector<std::string>& names) {
   const auto& [x1, y1, x2, y2] = found.suspect.box;
   return fmt::format("{:.2f}  {:<8}{}: {} at {:.0f} {:.0f} to {:.0f} {:.0f}\n", found.suspect.score,
-                     data::suspect_kind_name(found.suspect.kind), data::shown(found.image),
+                     data::suspect_kind_name(found.suspect.kind), data::shown(found.image.path),
                      short_text(found.suspect, names), x1, y1, x2, y2);
 }
 
@@ -87,7 +88,7 @@ std::string json_of(const std::vector<Found>& all, const std::vector<std::string
     const auto name = [&](int class_id) {
       return class_id < 0 ? ordered_json() : ordered_json(names.at(static_cast<size_t>(class_id)));
     };
-    list.push_back({{"image", found.image.string()},
+    list.push_back({{"image", found.image.path.string()},
                     {"kind", data::suspect_kind_name(suspect.kind)},
                     {"score", suspect.score},
                     {"box", suspect.box.corners()},
@@ -136,14 +137,13 @@ std::vector<Found> search(const Options& options, const data::Dataset& dataset,
   for (size_t i = 0; i < labels.images.size(); ++i) {
     const data::LabelledImage& image = labels.images[i];
     std::vector<detect::Detection> detections =
-        detector.detect(image::decode_image_file(image.path, {.fit = {}, .reading = reading}).image)
-            .detections;
+        detector.detect(data::decode_image(image, {.fit = {}, .reading = reading}).image).detections;
     std::erase_if(detections, [&](detect::Detection& detection) {
       detection.class_id = to_dataset.at(static_cast<size_t>(detection.class_id));
       return detection.class_id < 0;
     });
     for (const Suspect& suspect : data::find_suspects(detections, image, options.sure))
-      all.push_back({image.path, suspect});
+      all.push_back({image, suspect});
     line.show("images", static_cast<int64_t>(i) + 1, static_cast<int64_t>(labels.images.size()));
   }
   std::ranges::stable_sort(all, std::greater<>(), [](const Found& found) { return found.suspect.score; });

@@ -74,7 +74,8 @@ void require_text(const fs::path& file) {
   if (content.starts_with("PK\x03\x04") || content.starts_with("\x1f\x8b") || content.starts_with("Rar!") ||
       is_tar)
     throw Error(ErrorKind::kUnsupported,
-                shown(file) + ": an archive; unpack it, and name the folder or the YAML in it");
+                shown(file) + ": an archive; unpack it, and name the folder or the YAML in it" +
+                    (is_tar ? ". Shards are named by a YAML, 'train: NAME.tar'" : ""));
 }
 
 // VOC's classes come from its XML files.

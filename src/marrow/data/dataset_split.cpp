@@ -6,6 +6,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/data/label_cache.h"
+#include "marrow/data/shards/shard_files.h"
 #include "marrow/data/split_reader.h"
 #include "marrow/data/task_labels.h"
 
@@ -72,20 +73,21 @@ std::optional<CocoImageId> CocoNumbers::picture(const fs::path& path) const {
 }
 
 SplitLabels load_split(const Dataset& dataset, std::string_view split_name, const LoadOptions& options) {
-  dataset.require_boxes();
-  require_keypoints(dataset);
   const Split& split = dataset.split(split_name);
+  if (!is_sharded(split)) dataset.require_boxes();
+  require_keypoints(dataset);
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, split);
   const CacheKey key = cache_key(dataset, split, *reader);
   const CachePlaces places = cache_places(dataset, split);
+  const bool use_cache = options.use_cache && !is_sharded(split);  // those have indexes
   std::string note;
   bool listed = false;
   std::optional<Scan> scan;
-  if (options.use_cache) scan = cached_scan(places, key, *reader, listed, note);
+  if (use_cache) scan = cached_scan(places, key, *reader, listed, note);
   if (!scan) {
     if (!listed) reader->list();
     scan = scan_split(*reader, options.threads, options.progress);
-    if (options.use_cache && options.keep_cache) keep(places, key, *scan, note);
+    if (use_cache && options.keep_cache) keep(places, key, *scan, note);
   }
   SplitLabels result = labels_of(std::move(*scan));
   result.cache_note = std::move(note);
@@ -99,6 +101,11 @@ SplitLabels load_split(const Dataset& dataset, std::string_view split_name, cons
 }
 
 std::vector<fs::path> list_images(const Dataset& dataset, std::string_view split_name) {
+  if (is_sharded(dataset.split(split_name)))
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: split '{}' lies in shards, and images with files of their own are wanted; "
+                            "'marrow data convert {} OUT --to yolo' writes such",
+                            shown(dataset.file), split_name, shown(dataset.file)));
   const std::unique_ptr<SplitReader> reader = make_split_reader(dataset, dataset.split(split_name));
   reader->list();
   std::vector<fs::path> paths;

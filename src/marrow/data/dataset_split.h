@@ -47,7 +47,7 @@ struct LoadOptions {
 // Sizes of all images are read (headers only) and all annotations parsed; an image whose size or labels
 // cannot be read is dropped and named. Throws Error as list_images does, for annotation files that cannot be
 // read as a whole, when labels are not what the dataset's task needs, and when no image is left. Not for
-// kFolders (class_folders.h).
+// kFolders (class_folders.h), but in shards.
 SplitLabels load_split(const Dataset& dataset, std::string_view split, const LoadOptions& options = {});
 
 // The images of a split of any format, kFolders too, without their labels; images that annotations name

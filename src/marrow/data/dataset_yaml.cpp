@@ -13,6 +13,7 @@
 #include "marrow/base/yaml.h"
 #include "marrow/data/foreign_paths.h"
 #include "marrow/data/formats/dataset_readers.h"
+#include "marrow/data/shards/shard_files.h"
 #include "marrow/data/yaml_number.h"
 
 namespace marrow::data {
@@ -74,7 +75,8 @@ class DatasetParser {
       const YamlValue* annotations = value->is_map() ? value->find("annotations") : nullptr;
       value = annotations != nullptr ? annotations : &value->items[0];
     }
-    return value == nullptr ? "" : value->text;
+    if (value == nullptr) return "";
+    return is_shard(value->text) ? expand_braces(value->text).front() : value->text;
   }
 
   // Relative roots are tried from the working folder (as the reference implementation does), the file's
@@ -139,6 +141,12 @@ class DatasetParser {
       if (annotations->is_map())
         fail(*annotations, fmt::format("{}: annotations: a mapping, expected a path", key));
       add_sources(*annotations, key, folder != nullptr ? found(*folder, "images") : images, split);
+    } else if (is_shard(text_of(value, key))) {
+      for (std::string& name : expand_braces(text_of(value, key))) {
+        YamlValue shard = value;
+        shard.text = std::move(name);
+        split.sources.push_back({found(shard, key), images});
+      }
     } else {
       split.sources.push_back({found(value, key), images});
     }
@@ -166,6 +174,9 @@ class DatasetParser {
       Split split{name, {}};
       add_sources(*value, name, images, split);
       if (split.sources.empty()) fail(*value, fmt::format("{}: an empty list", name));
+      const auto shards = std::ranges::count_if(split.sources, is_shard, &SplitSource::path);
+      if (shards != 0 && shards != static_cast<std::ptrdiff_t>(split.sources.size()))
+        fail(*value, fmt::format("{}: shards (.tar) and others in one split", name));
       dataset_.splits.push_back(std::move(split));
     }
   }
@@ -212,6 +223,7 @@ class DatasetParser {
     bool json = false, voc = false, other = false;
     for (const Split& split : dataset_.splits)
       for (const SplitSource& source : split.sources) {
+        if (is_sharded(split)) continue;
         std::error_code ignored;
         const bool is_json = to_lower(source.path.extension().string()) == ".json";
         const bool is_voc = fs::is_directory(source.path / "Annotations", ignored);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "marrow/base/random.h"
+#include "marrow/data/image_bytes.h"
 
 namespace marrow::data {
 namespace {
@@ -29,9 +30,8 @@ class Digest {
 std::string fingerprint(std::span<const LabelledImage> images) {
   Digest digest;
   for (const LabelledImage& image : images) {
-    std::error_code ignored;
     digest.add(stream_of(image.path.filename().native()));
-    digest.add(uint64_t{std::filesystem::file_size(image.path, ignored)});
+    digest.add(bytes_of(image));
     digest.add(static_cast<uint64_t>(image.width));
     digest.add(static_cast<uint64_t>(image.height));
     digest.add(uint64_t{image.labels.size()});

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -74,10 +75,18 @@ struct ImageLabels {
   bool operator==(const ImageLabels&) const = default;
 };
 
+// Where an image lies that has no file of its own: a member of a tar.
+struct ArchivePart {
+  std::filesystem::path archive;
+  uint64_t offset = 0, bytes = 0;
+  bool operator==(const ArchivePart&) const = default;
+};
+
 struct LabelledImage : ImageLabels {
-  std::filesystem::path path;
-  int width = 0;  // pixels, upright
+  std::filesystem::path path;  // of a member: the tar's, and below it the member's name
+  int width = 0;               // pixels, upright
   int height = 0;
+  std::shared_ptr<const ArchivePart> part = {};
   bool operator==(const LabelledImage&) const = default;
 };
 
@@ -191,9 +200,13 @@ struct YoloRows {
 //     Keypoints of two numbers are visible (1) unless one is negative.
 ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, const YoloRows& rules);
 
-// The lines of a YOLO label file: each number as %g; regions to ignore last, by the class that they have.
+// Of a number in a label file: six, as %g writes it, or as many as give the same number again.
+enum class LabelDigits { kSix, kAll };
+
+// The lines of a YOLO label file; regions to ignore last, by the class that they have.
 // kSegment and kObb write labels that have a polygon as such, and then all of them, its parts joined. kPose
 // writes keypoints as well.
-std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints = {});
+std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints = {},
+                             LabelDigits digits = LabelDigits::kSix);
 
 }  // namespace marrow::data

@@ -1,8 +1,11 @@
 #include "marrow/data/split_reader.h"
 
+#include "marrow/data/shards/shard_files.h"
+
 namespace marrow::data {
 
 std::unique_ptr<SplitReader> make_split_reader(const Dataset& dataset, const Split& split) {
+  if (is_sharded(split)) return make_shards_reader(dataset, split);
   switch (dataset.format) {
     case DatasetFormat::kCoco:
       return make_coco_reader(dataset, split);

@@ -16,7 +16,11 @@ namespace marrow::data {
 struct ListedImage {
   std::filesystem::path image;       // empty: an annotation names an image that was not found
   std::filesystem::path annotation;  // the file with this image's labels; need not exist (kYolo)
-  std::string missing;               // with an empty image: what was looked for
+  std::string missing = {};          // with an empty image: what was looked for
+  // Of a member of a tar: where it is, and what its index says. `labels`: bytes, -1 where there are none.
+  std::shared_ptr<const ArchivePart> part = {};
+  Size size = {};
+  int64_t labels = -1;
 };
 
 class SplitReader {
@@ -26,7 +30,8 @@ class SplitReader {
   // Files that hold annotations of many images. Known before list().
   virtual std::vector<std::filesystem::path> shared_files() const { return {}; }
 
-  // Finds the images, sorted by path. Throws Error when the split as a whole cannot be read.
+  // Finds the images, sorted by path, in shards in their order. Throws Error when the split as a whole cannot
+  // be read.
   virtual void list() = 0;
   const std::vector<ListedImage>& pictures() const { return pictures_; }
   const std::vector<Problem>& problems() const { return problems_; }  // found by list()
@@ -49,6 +54,7 @@ std::unique_ptr<SplitReader> make_yolo_reader(const Dataset& dataset, const Spli
 std::unique_ptr<SplitReader> make_coco_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_voc_reader(const Dataset& dataset, const Split& split);
 std::unique_ptr<SplitReader> make_dota_reader(const Dataset& dataset, const Split& split);
+std::unique_ptr<SplitReader> make_shards_reader(const Dataset& dataset, const Split& split);
 // As if each image were one object of its class that fills it.
 std::unique_ptr<SplitReader> make_folders_reader(const Dataset& dataset, const Split& split);
 

@@ -56,20 +56,31 @@ void scan_image(const SplitReader& reader, size_t i, Outcome& outcome) {
   ScannedImage& picture = outcome.picture;
   picture.image.path = listed.image;
   picture.annotation = listed.annotation;
-  picture.annotation_stamp = stamp_of(listed.annotation);
+  picture.annotation_stamp =
+      listed.part != nullptr ? FileStamp{listed.labels, 0} : stamp_of(listed.annotation);
   if (listed.image.empty()) {
     outcome.problems.push_back({Severity::kError, Kind::kMissingImage, shown(listed.annotation),
                                 without_place(listed.missing, shown(listed.annotation))});
     return;
   }
   const std::string name = shown(listed.image);
-  picture.image_stamp = stamp_of(listed.image);
+  if (listed.part != nullptr) {
+    picture.image.part = listed.part;
+    picture.image_stamp = {static_cast<int64_t>(listed.part->bytes), 0};
+  } else {
+    picture.image_stamp = stamp_of(listed.image);
+  }
   if (picture.image_stamp.bytes < 0) {
     outcome.problems.push_back({Severity::kError, Kind::kMissingImage, name, "no such image"});
     return;
   }
   LabelledImage& image = picture.image;
-  if (!read_size(listed.image, name, outcome)) return;
+  if (listed.part != nullptr) {
+    image.width = listed.size.width;
+    image.height = listed.size.height;
+  } else if (!read_size(listed.image, name, outcome)) {
+    return;
+  }
   try {
     ParsedLabels parsed = reader.parse(i, {image.width, image.height});
     picture.usable = parsed.usable;

@@ -18,16 +18,25 @@ ParsedLabels parse_yolo_labels(std::string_view text, const std::string& file, c
                                      : parse_task_rows(content, file, rules);
 }
 
-std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints) {
+std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShape keypoints,
+                             LabelDigits digits) {
   std::string lines;
   const auto out = std::back_inserter(lines);
+  const auto write = [&](double value) {
+    if (digits == LabelDigits::kAll)
+      fmt::format_to(out, " {}", value);
+    else
+      fmt::format_to(out, " {:g}", value);
+  };
   const bool as_polygons = has_outlines(rows) && !image.polygons.empty();
   const auto write_polygon = [&](const Polygon& polygon) {
-    for (const auto& point : polygon) fmt::format_to(out, " {:g} {:g}", point.x, point.y);
+    for (const auto& point : polygon) {
+      write(point.x);
+      write(point.y);
+    }
   };
   const auto write_box = [&](const Label& label) {
-    fmt::format_to(out, " {:g} {:g} {:g} {:g}", label.box.cx, label.box.cy, label.box.width,
-                   label.box.height);
+    for (const double value : {label.box.cx, label.box.cy, label.box.width, label.box.height}) write(value);
   };
   const auto each = static_cast<size_t>(keypoints.count);
   for (size_t i = 0; i < image.labels.size(); ++i) {
@@ -38,8 +47,9 @@ std::string yolo_label_lines(const LabelledImage& image, Task rows, KeypointShap
       write_box(image.labels[i]);
     for (size_t k = 0; rows == Task::kPose && k < each && !image.keypoints.empty(); ++k) {
       const LabelKeypoint& point = image.keypoints[i * each + k];
-      fmt::format_to(out, " {:g} {:g}", point.x, point.y);
-      if (keypoints.dimensions == 3) fmt::format_to(out, " {:g}", point.visibility);
+      write(point.x);
+      write(point.y);
+      if (keypoints.dimensions == 3) write(point.visibility);
     }
     lines += '\n';
   }

@@ -8,12 +8,15 @@
 #include <optional>
 #include <set>
 
+#include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/random.h"
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
+#include "marrow/data/image_bytes.h"
 #include "marrow/data/no_objects.h"
+#include "marrow/data/shards/shard_files.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/task_labels.h"
 #include "marrow/data/tools/check_sheet.h"
@@ -50,10 +53,9 @@ uint64_t content_hash(std::span<const std::byte> bytes) {
   return hash;
 }
 
-bool equal_content(const fs::path& a, const fs::path& b) {
+bool equal_content(const ImageFile& a, const ImageFile& b) {
   try {
-    const MappedFile first(a), second(b);
-    return std::ranges::equal(first.bytes(), second.bytes());
+    return read_image_bytes(a) == read_image_bytes(b);
   } catch (const Error&) {
     return false;
   }
@@ -63,7 +65,7 @@ Inspected inspect(const ScannedImage& picture, const ImageReading& reading) {
   Inspected result;
   const std::string name = shown(picture.image.path);
   try {
-    const std::string content = read_file(picture.image.path, static_cast<size_t>(image::kMaxImageFileBytes));
+    const std::string content = read_image_bytes(picture.image);
     const auto bytes = std::as_bytes(std::span(content));
     result.hash = content_hash(bytes);
     result.readable = true;
@@ -112,10 +114,10 @@ class Checker {
  private:
   struct Place {
     size_t split;
-    fs::path path;
+    ImageFile image;
   };
   struct Seen {
-    fs::path path;
+    ImageFile image;
     Look look;
   };
 
@@ -154,7 +156,7 @@ class Checker {
           shown(dataset_.file), no_objects);
     const size_t number = check_.splits.size() - 1;
     inspect_images(scan, number);
-    if (dataset_.format == DatasetFormat::kYolo) note_label_files(scan);
+    if (dataset_.format == DatasetFormat::kYolo && !is_sharded(split)) note_label_files(scan);
     if (dataset_.reading.samples.bits == 8) note_lost_depth(scan, split.name);
     for (ScannedImage& picture : scan.pictures) {
       if (!picture.usable) continue;
@@ -178,8 +180,8 @@ class Checker {
     for (const ScannedImage& picture : scan.pictures) {
       if (!picture.usable || looked == kLooked) continue;
       try {
-        const image::DecodedImage decoded = image::decode_image_file(
-            picture.image.path, {.fit = {}, .reading = {{dataset_.reading.samples.channels, 16}, {}}});
+        const image::DecodedImage decoded = decode_image(
+            picture.image, {.fit = {}, .reading = {{dataset_.reading.samples.channels, 16}, {}}});
         if (decoded.file_bits != 16) return;
         const image::Image& image = decoded.image;
         for (int y = 0; y < image.height(); ++y) {
@@ -253,28 +255,29 @@ class Checker {
         check_.problems.push_back(std::move(*picture.problem));
       }
       if (!picture.readable) continue;
-      const bool is_new = find_duplicates(scan.pictures[i].image.path, picture.hash, split);
-      if (is_new && picture.look) looks_[split].push_back({scan.pictures[i].image.path, *picture.look});
+      const bool is_new = find_duplicates(scan.pictures[i].image, picture.hash, split);
+      if (is_new && picture.look) looks_[split].push_back({scan.pictures[i].image, *picture.look});
     }
   }
 
   // Whether no image of this content was met before.
-  bool find_duplicates(const fs::path& path, uint64_t hash, size_t split) {
+  bool find_duplicates(const ImageFile& image, uint64_t hash, size_t split) {
     std::vector<Place>& places = by_content_[hash];
     bool is_new = true;
     for (const Place& other : places) {
-      if (other.path != path && !equal_content(other.path, path)) continue;
+      if (other.image.path != image.path && !equal_content(other.image, image)) continue;
       if (other.split != split)
-        add(Severity::kError, Kind::kOverlap, shown(path),
-            fmt::format("the same image as {} of split '{}'", shown(other.path),
+        add(Severity::kError, Kind::kOverlap, shown(image.path),
+            fmt::format("the same image as {} of split '{}'", shown(other.image.path),
                         check_.splits[other.split].name));
       else
-        add(Severity::kWarning, Kind::kDuplicateImage, shown(path),
-            other.path == path ? "listed twice" : fmt::format("the same image as {}", shown(other.path)));
+        add(Severity::kWarning, Kind::kDuplicateImage, shown(image.path),
+            other.image.path == image.path ? "listed twice"
+                                           : fmt::format("the same image as {}", shown(other.image.path)));
       is_new = false;
       break;
     }
-    places.push_back({split, path});
+    places.push_back({split, image});
     return is_new;
   }
 
@@ -292,7 +295,7 @@ class Checker {
         shared.advance();
       });
       for (size_t i = 0; i < all.size(); ++i)
-        if (earlier[i]) report_near_duplicate(all[i].path, *earlier[i]);
+        if (earlier[i]) report_near_duplicate(all[i].image, *earlier[i]);
     }
   }
 
@@ -300,17 +303,17 @@ class Checker {
     for (size_t other = 0; other < split; ++other) {
       const auto found = std::ranges::find_if(
           looks_[other], [&](const Seen& earlier) { return look_alike(earlier.look, look); });
-      if (found != looks_[other].end()) return Place{other, found->path};
+      if (found != looks_[other].end()) return Place{other, found->image};
     }
     return std::nullopt;
   }
 
-  void report_near_duplicate(const fs::path& path, const Place& earlier) {
-    add(Severity::kWarning, Kind::kNearDuplicate, shown(path),
+  void report_near_duplicate(const ImageFile& image, const Place& earlier) {
+    add(Severity::kWarning, Kind::kNearDuplicate, shown(image.path),
         fmt::format(
             "shows nearly the same as {} of split '{}'; 'marrow data split' keeps such images together",
-            shown(earlier.path), check_.splits[earlier.split].name));
-    near_.emplace_back(earlier.path, path);
+            shown(earlier.image.path), check_.splits[earlier.split].name));
+    near_.emplace_back(earlier.image, image);
   }
 
   // Lists and notes that programs for labelling leave among the labels.
@@ -392,7 +395,7 @@ class Checker {
   std::vector<LabelledImage> images_;  // the usable ones of all splits
   std::map<uint64_t, std::vector<Place>> by_content_;
   std::vector<std::vector<Seen>> looks_;                   // by split; one of equal images
-  std::vector<std::pair<fs::path, fs::path>> near_;        // near-duplicates in two splits
+  std::vector<std::pair<ImageFile, ImageFile>> near_;      // near-duplicates in two splits
   std::map<fs::path, std::set<std::string>> label_files_;  // by folder
   std::set<fs::path> read_;                                // kYolo: label files
   std::vector<fs::path> unlabelled_;                       // kYolo: images without one

@@ -8,14 +8,11 @@
 #include "marrow/detect/sheet.h"
 #include "marrow/geometry/letterbox.h"
 #include "marrow/image/convert.h"
-#include "marrow/image/decode.h"
 #include "marrow/image/network_input.h"
 #include "marrow/image/resize.h"
 
 namespace marrow::data {
 namespace {
-
-namespace fs = std::filesystem;
 
 Box<ImagePixels> box_of(const Label& label, const LabelledImage& image) {
   const auto [x1, y1, x2, y2] = pixel_box(label, image).corner_form();
@@ -34,12 +31,12 @@ detect::DetectionExtras moved(detect::DetectionExtras extras, float left, float 
 
 }  // namespace
 
-image::Image draw_tile(const fs::path& path, std::vector<detect::Detection> boxes,
+image::Image draw_tile(const ImageFile& file, std::vector<detect::Detection> boxes,
                        std::span<const std::string> names, int tile, const ImageReading& reading,
                        std::vector<Box<ImagePixels>> regions, const LabelExtras& extras) {
   image::Image picture;
   try {
-    picture = image::displayed(image::decode_image_file(path, {.fit = {}, .reading = reading}).image);
+    picture = image::displayed(decode_image(file, {.fit = {}, .reading = reading}).image);
   } catch (const Error&) {
     return image::Image(tile, tile, kLetterboxGrey);
   }
@@ -84,21 +81,21 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
       boxes.push_back(
           {.box = box_of(label, *image), .confidence = detect::kNoConfidence, .class_id = label.class_id});
     for (const IgnoredLabel& ignored : image->ignored) regions.push_back(box_of(ignored.label, *image));
-    tiles.push_back(draw_tile(image->path, std::move(boxes), names, tile, reading, std::move(regions),
+    tiles.push_back(draw_tile(*image, std::move(boxes), names, tile, reading, std::move(regions),
                               [&](Size shown) { return extras_of(*image, task, shown); }));
   }
   return detect::image_sheet(tiles);
 }
 
-image::Image draw_pair_sheet(std::span<const std::pair<fs::path, fs::path>> pairs,
+image::Image draw_pair_sheet(std::span<const std::pair<ImageFile, ImageFile>> pairs,
                              const ImageReading& reading, size_t most, int tile) {
   constexpr int kFrame = 4;
   std::vector<image::Image> tiles;
   for (const auto& [left, right] : pairs.first(std::min(pairs.size(), most))) {
     image::Image& pair = tiles.emplace_back(2 * tile + 2 * kFrame, tile + 2 * kFrame, kLetterboxGrey);
     int x = kFrame;
-    for (const fs::path& path : {left, right}) {
-      const image::Image drawn = draw_tile(path, {}, {}, tile, reading);
+    for (const ImageFile* file : {&left, &right}) {
+      const image::Image drawn = draw_tile(*file, {}, {}, tile, reading);
       image::resize_linear(drawn.pixels(), pair.region(x, kFrame, tile, tile));
       x += tile;
     }

@@ -1,13 +1,13 @@
 // A sheet of images with their boxes, to look at.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "marrow/data/image_bytes.h"
 #include "marrow/data/labels.h"
 #include "marrow/detect/extras.h"
 #include "marrow/detect/nms.h"
@@ -22,7 +22,7 @@ using LabelExtras = std::function<detect::DetectionExtras(Size shown)>;
 // its own pixels; names as draw_detections takes them. It is read as its dataset says and shown as
 // image::displayed() has it. Lines and letters have the same size in every tile. Grey where the file does not
 // decode.
-image::Image draw_tile(const std::filesystem::path& image, std::vector<detect::Detection> boxes,
+image::Image draw_tile(const ImageFile& image, std::vector<detect::Detection> boxes,
                        std::span<const std::string> names, int tile, const ImageReading& reading,
                        std::vector<Box<ImagePixels>> regions = {}, const LabelExtras& extras = {});
 
@@ -35,7 +35,7 @@ image::Image draw_label_sheet(std::span<const LabelledImage* const> images,
                               Task task = Task::kDetect, int columns = 4, int tile = 320);
 
 // Up to `most` pairs of images, the two of a pair side by side in a frame, each in `tile` pixels.
-image::Image draw_pair_sheet(std::span<const std::pair<std::filesystem::path, std::filesystem::path>> pairs,
+image::Image draw_pair_sheet(std::span<const std::pair<ImageFile, ImageFile>> pairs,
                              const ImageReading& reading = {}, size_t most = 16, int tile = 240);
 
 }  // namespace marrow::data

@@ -8,10 +8,10 @@
 
 #include "marrow/base/error.h"
 #include "marrow/cpu/thread_pool.h"
+#include "marrow/data/image_bytes.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/look.h"
 #include "marrow/image/convert.h"
-#include "marrow/image/decode.h"
 
 namespace marrow::data {
 namespace {
@@ -50,8 +50,7 @@ Looks looks_of(std::span<const LabelledImage> images, const ImageReading& readin
   pool.parallel_for(static_cast<int64_t>(images.size()), [&](int64_t i, int) {
     const auto at = static_cast<size_t>(i);
     try {
-      looks[at] = look_of(
-          image::displayed(image::decode_image_file(images[at].path, {.fit = {}, .reading = reading}).image));
+      looks[at] = look_of(image::displayed(decode_image(images[at], {.fit = {}, .reading = reading}).image));
     } catch (const std::exception&) {
       looks[at].reset();  // who reads the image says why
     }
