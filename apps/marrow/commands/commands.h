@@ -19,6 +19,7 @@ void declare_data_show(Command& command);
 void declare_data_convert(Command& command);
 void declare_data_split(Command& command);
 void declare_data_merge(Command& command);
+void declare_data_shard(Command& command);
 void declare_data_suspects(Command& command);
 void declare_info(Command& command);
 void declare_models(Command& command);

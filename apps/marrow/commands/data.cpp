@@ -132,6 +132,7 @@ void declare_data(Command& command) {
   command.add("convert", declare_data_convert);
   command.add("split", declare_data_split);
   command.add("merge", declare_data_merge);
+  command.add("shard", declare_data_shard);
   command.add("synth", declare_synth);
   command.add("show", declare_data_show);
   command.add("suspects", declare_data_suspects);

@@ -9,6 +9,7 @@
 #include "marrow/base/files.h"
 #include "marrow/base/text.h"
 #include "marrow/cpu/thread_pool.h"
+#include "marrow/data/image_bytes.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/convert_writers.h"
 #include "marrow/data/tools/write_plainly.h"
@@ -51,7 +52,9 @@ bool is_left_over(const fs::path& from, const fs::path& to) {
          std::ranges::equal(part.bytes(), image.bytes().first(part.bytes().size()));
 }
 
-void transfer(const fs::path& from, const fs::path& to, ImageTransfer how) {
+void transfer(const LabelledImage& image, const fs::path& to, ImageTransfer how) {
+  if (image.part != nullptr) return write_plainly(to, read_image_bytes(image));  // no file to link to
+  const fs::path& from = image.path;
   std::error_code error;
   if (is_left_over(from, to)) fs::remove(to);
   switch (how) {
@@ -82,7 +85,7 @@ void transfer_all(const std::vector<NamedImage>& pictures, const fs::path& folde
   pool.parallel_for(static_cast<int64_t>(pictures.size()), [&](int64_t i, int) {
     const NamedImage& picture = pictures[static_cast<size_t>(i)];
     try {
-      transfer(picture.image.path, folder / picture.name, options.transfer);
+      transfer(picture.image, folder / picture.name, options.transfer);
     } catch (const std::exception& error) {
       failures[static_cast<size_t>(i)] = error.what();
     }
@@ -127,9 +130,7 @@ void write_yaml(const fs::path& file, const std::vector<std::string>& classes, c
   }
   yaml += reading_yaml(reading);
   if (options.task == Task::kPose) yaml += skeleton_yaml(options.skeleton);
-  yaml += "names:\n";
-  for (size_t i = 0; i < classes.size(); ++i) yaml += fmt::format("  {}: {}\n", i, quoted(classes[i]));
-  write_file_atomically(file, yaml);
+  write_file_atomically(file, yaml + names_yaml(classes));
 }
 
 void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
@@ -152,8 +153,8 @@ void write_yamls(const fs::path& out, const std::vector<std::string>& classes,
   write_yaml(out / "data.yaml", classes, keys, reading, options);
 }
 
-// The classes as they are written: `ignore` is the last where there are regions of that class, which get its
-// number. YOLO has no form for other regions.
+}  // namespace
+
 std::vector<std::string> with_ignore(std::vector<std::string> classes, std::vector<NewSplit>& splits,
                                      DatasetFormat to) {
   const auto number = static_cast<int>(classes.size());
@@ -171,7 +172,11 @@ std::vector<std::string> with_ignore(std::vector<std::string> classes, std::vect
   return classes;
 }
 
-}  // namespace
+std::string names_yaml(const std::vector<std::string>& classes) {
+  std::string yaml = "names:\n";
+  for (size_t i = 0; i < classes.size(); ++i) yaml += fmt::format("  {}: {}\n", i, quoted(classes[i]));
+  return yaml;
+}
 
 std::string reading_yaml(const ImageReading& reading) {
   std::string yaml;

@@ -53,6 +53,14 @@ void require_new_dataset(const std::filesystem::path& out, const WriteOptions& o
 void write_dataset(const std::filesystem::path& out, const std::vector<std::string>& names,
                    std::vector<NewSplit> splits, const ImageReading& reading, const WriteOptions& options);
 
+// The classes as they are written: `ignore` is the last where there are regions of that class, which get its
+// number. YOLO has no form for other regions, which are left out.
+std::vector<std::string> with_ignore(std::vector<std::string> classes, std::vector<NewSplit>& splits,
+                                     DatasetFormat to);
+
+// The lines of a dataset's YAML that name its classes.
+std::string names_yaml(const std::vector<std::string>& classes);
+
 // The lines of a dataset's YAML that say how its images are read; none for what is read anyway.
 std::string reading_yaml(const ImageReading& reading);
 
