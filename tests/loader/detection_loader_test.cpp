@@ -285,6 +285,28 @@ TEST(ImageStore, KeepsNoMoreThanItIsTold) {
   EXPECT_EQ(fits->bytes_kept(), 6u * kImageSize * kImageSize * 3);
 }
 
+TEST(ImageStore, RefusesToKeepMoreThanTheMemoryHolds) {
+  const data::LabelledImage image{{}, "a.jpg", 4000, 4000};
+  const std::vector<data::LabelledImage> many(100'000, image);  // 80 TB
+  const ImageStoreOptions all{.image_size = 16384, .cache = ImageCache::kAll};
+  const std::string refusal = testing::message_of([&] { ImageStore(many, all); });
+  EXPECT_NE(refusal.find("cache: ram: 100000 images of 16384 px take 80530.6 GB of memory"),
+            std::string::npos)
+      << refusal;
+  EXPECT_NE(refusal.find("marrow data shard"), std::string::npos);
+  EXPECT_FALSE(ImageStore(many, {.image_size = 16384}).keeps_all());
+}
+
+TEST(ImageStore, KeepsWithinALimit) {
+  TemporaryImages folder;
+  folder.add_some(6);
+  const ImageStoreOptions limited{.image_size = kImageSize, .limit = 3 * kImageSize * kImageSize};
+  EXPECT_FALSE(ImageStore(folder.images, limited).keeps_all());
+  ImageStoreOptions enough = limited;
+  enough.limit = 6 * 3 * kImageSize * kImageSize;
+  EXPECT_TRUE(ImageStore(folder.images, enough).keeps_all());
+}
+
 TEST(ImageStore, CountsTheBytesOfItsImagesFormat) {
   TemporaryImages folder;
   for (int i = 0; i < 3; ++i) folder.add(32, 32);

@@ -6,10 +6,14 @@
 
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/base/random.h"
 #include "marrow/data/dataset_folders.h"
 #include "marrow/data/fingerprint.h"
 #include "marrow/data/no_objects.h"
+#include "marrow/data/shards/shard_files.h"
+#include "marrow/data/task_labels.h"
 #include "marrow/loader/classification_loader.h"
+#include "marrow/loader/detection_loader.h"
 
 namespace marrow::evaluate {
 namespace {
@@ -30,6 +34,8 @@ loader::ImageStoreOptions store_options(int image_size, const data::Dataset& dat
                                         const OpenSplitOptions& options) {
   return {.image_size = image_size,
           .cache = options.cache,
+          .limit = options.cache_limit / static_cast<uint64_t>(options.workers),
+          .processes = options.workers_here,
           .reading = options.reading.value_or(dataset.reading),
           .task = dataset.task,
           .report = options.say};
@@ -72,10 +78,20 @@ data::CocoNumbers mapped_numbers(const data::Dataset& dataset, std::string_view 
   return numbers;
 }
 
+// Of folders of classes, or of shards with the number of a class.
+std::vector<data::LabelledImage> classified(const data::Dataset& dataset, std::string_view split,
+                                            const OpenSplitOptions& options) {
+  if (!data::is_sharded(dataset.split(split)))
+    return loader::as_labelled(data::list_classified(dataset, split));
+  data::SplitLabels labels = data::load_split(dataset, split, {.threads = options.threads});
+  if (options.say) say_problems(labels.problems, dataset, options.say);
+  return std::move(labels.images);
+}
+
 OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
                          const OpenSplitOptions& options) {
-  const std::vector<data::ClassifiedImage> listed = data::list_classified(dataset, split);
-  std::vector<data::ClassifiedImage> images;
+  const std::vector<data::LabelledImage> listed = classified(dataset, split, options);
+  std::vector<data::LabelledImage> images;
   const size_t kept = kept_of(listed.size(), options);
   for (size_t i = 0; i < kept; ++i) images.push_back(listed[i * listed.size() / kept]);
   if (options.say)
@@ -83,10 +99,56 @@ OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
                             counted(dataset.classes(), "class")));
   OpenedSplit opened;
   opened.objects = static_cast<int64_t>(images.size());
-  std::vector<data::LabelledImage> labelled = loader::as_labelled(images);
-  if (options.fingerprint) opened.fingerprint = data::fingerprint(labelled);
-  opened.images =
-      std::make_shared<loader::ImageStore>(std::move(labelled), store_options(0, dataset, options));
+  if (options.fingerprint) opened.fingerprint = data::fingerprint(images);
+  opened.images = std::make_shared<loader::ImageStore>(std::move(images), store_options(0, dataset, options));
+  return opened;
+}
+
+// What becomes of the labels of an image, by the classes that are wanted.
+void settle(data::LabelledImage& image, const OpenSplitOptions& options) {
+  const auto class_of = [&](const data::Label& label) {
+    if (label.class_id == data::kIgnoreClass) return label.class_id;
+    return options.single_class ? 0 : mapped(options.class_map, label.class_id);
+  };
+  const auto is_left_out = [&](const data::Label& label) {
+    return label.class_id != data::kIgnoreClass && !options.classes.empty() &&
+           std::ranges::find(options.classes, label.class_id) == options.classes.end();
+  };
+  std::erase_if(image.labels, is_left_out);
+  std::erase_if(image.ignored, [&](const data::IgnoredLabel& ignored) { return is_left_out(ignored.label); });
+  for (data::Label& label : image.labels) label.class_id = class_of(label);
+  for (data::IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
+}
+
+OpenedSplit open_stream(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options,
+                        const std::function<void(const std::string&)>& say) {
+  data::require_keypoints(dataset);
+  std::vector<data::ShardFile> shards = data::open_shards(dataset.split(split), {.threads = options.threads});
+  OpenedSplit opened;
+  uint64_t samples = 0, digest = 0;
+  std::vector<data::Problem> problems;
+  for (const data::ShardFile& shard : shards) {
+    samples += shard.summary.samples;
+    opened.objects += static_cast<int64_t>(shard.summary.rows);
+    digest = mix_bits(digest ^ shard.summary.digest) + shard.summary.samples;
+    if (shard.summary.problems == 0 || problems.size() > kMostProblemsSaid) continue;
+    const std::vector<data::Problem>& found = data::load_index(shard)->problems;
+    problems.insert(problems.end(), found.begin(), found.end());
+  }
+  say_problems(problems, dataset, say);
+  if (opened.objects == 0 && options.need_objects)
+    fail_format(fmt::format("{}: split '{}' has no objects: none of its shards has a label",
+                            data::shown(dataset.file), split));
+  say(fmt::format("{}: {} in {}, {}", split, counted(static_cast<int64_t>(samples), "image"),
+                  counted(static_cast<int64_t>(shards.size()), "shard"), counted(opened.objects, "label")));
+  if (options.fingerprint) opened.fingerprint = fmt::format("{:016x}", digest);
+  const bool classifies = dataset.format == data::DatasetFormat::kFolders;
+  loader::ShardedImagesOptions how{.image_size = classifies ? 0 : options.image_size,
+                                   .reading = options.reading.value_or(dataset.reading),
+                                   .report = options.say};
+  if (options.cache_limit > 0) how.limit = options.cache_limit;
+  if (!classifies) how.settle = [options](data::LabelledImage& image) { settle(image, options); };
+  opened.shards = std::make_shared<const loader::ShardedImages>(dataset, std::move(shards), std::move(how));
   return opened;
 }
 
@@ -94,8 +156,10 @@ OpenedSplit open_folders(const data::Dataset& dataset, std::string_view split,
 
 OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
                        const OpenSplitOptions& options) {
-  if (dataset.format == data::DatasetFormat::kFolders) return open_folders(dataset, split, options);
   const auto say = options.say ? options.say : [](const std::string&) {};
+  if (options.stream && data::is_sharded(dataset.split(split)))
+    return open_stream(dataset, split, options, say);
+  if (dataset.format == data::DatasetFormat::kFolders) return open_folders(dataset, split, options);
   data::SplitLabels labels = data::load_split(
       dataset, split,
       {.threads = options.threads, .use_cache = options.use_cache, .keep_cache = options.keep_cache});
@@ -110,20 +174,8 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   }
   labels.images.resize(kept_of(labels.images.size(), options));
   OpenedSplit opened;
-  const auto class_of = [&](const data::Label& label) {
-    if (label.class_id == data::kIgnoreClass) return label.class_id;
-    return options.single_class ? 0 : mapped(options.class_map, label.class_id);
-  };
-  const auto is_left_out = [&](const data::Label& label) {
-    return label.class_id != data::kIgnoreClass && !options.classes.empty() &&
-           std::ranges::find(options.classes, label.class_id) == options.classes.end();
-  };
   for (data::LabelledImage& image : labels.images) {
-    std::erase_if(image.labels, is_left_out);
-    std::erase_if(image.ignored,
-                  [&](const data::IgnoredLabel& ignored) { return is_left_out(ignored.label); });
-    for (data::Label& label : image.labels) label.class_id = class_of(label);
-    for (data::IgnoredLabel& ignored : image.ignored) ignored.label.class_id = class_of(ignored.label);
+    settle(image, options);
     opened.objects += static_cast<int64_t>(image.labels.size());
     opened.backgrounds += image.labels.empty();
     opened.regions += static_cast<int64_t>(image.ignored.size());
@@ -147,6 +199,10 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
                 cut(std::move(labels.images), split, opened.objects, options, dataset.task, say), store)
           : std::make_shared<loader::ImageStore>(std::move(labels.images), store);
   return opened;
+}
+
+size_t images_of_epoch(const OpenedSplit& split) {
+  return split.shards != nullptr ? split.shards->size() : loader::training_images(*split.images).count();
 }
 
 std::string note_of_regions(const OpenedSplit& split) {

@@ -11,6 +11,7 @@
 
 #include "marrow/data/dataset_split.h"
 #include "marrow/loader/image_store.h"
+#include "marrow/loader/sharded_images.h"
 
 namespace marrow::evaluate {
 
@@ -30,7 +31,12 @@ struct OpenSplitOptions {
   // How many of n images are used: of boxes the first ones of the sorted list, of folders some from all over
   // it. Empty: all.
   std::function<size_t(size_t n)> kept = {};
-  std::vector<int> classes = {};  // of the dataset, whose objects are kept; empty: all
+  // Shards are read one after another, as training does; otherwise all of their labels are held.
+  bool stream = false;
+  // Bytes of images that all workers of the run keep together; 0: the images' own default.
+  uint64_t cache_limit = 0;
+  int workers = 1, workers_here = 1;  // of the run, and on this machine
+  std::vector<int> classes = {};      // of the dataset, whose objects are kept; empty: all
   int threads = 0;
   std::function<void(const std::string& line)>
       say;  // talk; may be called from any thread, one call at a time
@@ -39,7 +45,8 @@ struct OpenSplitOptions {
 struct OpenedSplit {
   std::string fingerprint;  // data/fingerprint.h, where it is wanted
   std::shared_ptr<loader::ImageStore> images;
-  int64_t objects = 0;
+  std::shared_ptr<const loader::ShardedImages> shards;  // in place of these, where they are streamed
+  int64_t objects = 0;      // of shards that are streamed: rows, before any is left out
   int64_t backgrounds = 0;  // images without objects; both of whole images
   int64_t regions = 0;      // to ignore
   data::CocoNumbers
@@ -49,6 +56,9 @@ struct OpenedSplit {
 // A dataset of boxes; or folders of classes, whose images keep their size. Throws what load_split,
 // list_images and list_classified throw.
 OpenedSplit open_split(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
+
+// Of training (loader::training_images).
+size_t images_of_epoch(const OpenedSplit& split);
 
 // What to say of a validation of such a split; nothing without regions.
 std::string note_of_regions(const OpenedSplit& split);

@@ -10,9 +10,9 @@
 namespace marrow::loader {
 namespace {
 
-void check(const ImageStore& images, const ClassificationLoaderOptions& options, int64_t first_batch,
+void check(const ImageFacts& images, const ClassificationLoaderOptions& options, int64_t first_batch,
            int64_t batches_per_epoch) {
-  if (images.size() == 0) throw Error(ErrorKind::kFile, "the loader has no images");
+  if (images.count == 0) throw Error(ErrorKind::kFile, "the loader has no images");
   for (const auto& [name, value, least] : {std::tuple{"classes", options.classes, 1},
                                            {"size", options.size, 1},
                                            {"batch", options.batch, 1},
@@ -31,12 +31,14 @@ void check(const ImageStore& images, const ClassificationLoaderOptions& options,
         ErrorKind::kUsage,
         "mixup and cutmix of a classifier mix the images of a whole batch, of which each worker has a "
         "part; without them, or with one worker");
+}
+
+void check_classes(const ImageStore& images, int classes) {
   for (size_t i = 0; i < images.size(); ++i) {
     const data::LabelledImage& image = images.labels(i);
-    if (image.labels.size() != 1 || image.labels[0].class_id < 0 ||
-        image.labels[0].class_id >= options.classes)
-      throw Error(ErrorKind::kUsage, image.path.string() + ": wanted one class from 0 to " +
-                                         std::to_string(options.classes - 1));
+    if (image.labels.size() != 1 || image.labels[0].class_id < 0 || image.labels[0].class_id >= classes)
+      throw Error(ErrorKind::kUsage,
+                  image.path.string() + ": wanted one class from 0 to " + std::to_string(classes - 1));
   }
 }
 
@@ -49,20 +51,48 @@ std::vector<data::LabelledImage> as_labelled(std::span<const data::ClassifiedIma
   return result;
 }
 
+ClassificationLoader::ClassificationLoader(const ImageFacts& facts,
+                                           const ClassificationLoaderOptions& options, int64_t first_epoch,
+                                           int64_t first_batch)
+    : facts_(facts), options_(options) {
+  const auto count = static_cast<int64_t>(facts_.count);
+  batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
+  check(facts_, options_, first_batch, batches_per_epoch_);
+  slots_.resize(static_cast<size_t>(options_.ahead));
+  next_ = first_epoch * batches_per_epoch_ + first_batch;
+}
+
 ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
                                            ClassificationLoaderOptions options, int64_t first_epoch,
                                            int64_t first_batch)
-    : images_(std::move(images)), options_(options) {
-  const auto count = static_cast<int64_t>(images_->size());
-  batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
-  check(*images_, options_, first_batch, batches_per_epoch_);
+    : ClassificationLoader({images->size(), images->image_size(), images->task(), images->reading()}, options,
+                           first_epoch, first_batch) {
+  check_classes(*images, options_.classes);
+  images_ = std::move(images);
   if (options_.augment) {
-    order_ = std::make_unique<EpochOrder>(EpochImages::all(images_->size()), options_.seed);
-  } else {
-    order_ = std::make_unique<EpochOrder>(EpochImages::all(images_->size()).always);
+    auto order = std::make_shared<const EpochOrder>(EpochImages::all(images_->size()), options_.seed);
+    training_ = std::make_unique<StoredTrainingImages>(images_, std::move(order), 0);
   }
-  slots_.resize(static_cast<size_t>(options_.ahead));
-  next_ = first_epoch * batches_per_epoch_ + first_batch;
+  start();
+}
+
+ClassificationLoader::ClassificationLoader(std::shared_ptr<const ShardedImages> shards,
+                                           ClassificationLoaderOptions options, int64_t first_epoch,
+                                           int64_t first_batch)
+    : ClassificationLoader(shards->facts(), options, first_epoch, first_batch) {
+  if (!options_.augment) throw Error(ErrorKind::kUsage, "loader: shards are read in the order of training");
+  training_ = open_shard_stream(std::move(shards), {.seed = options_.seed,
+                                                    .batch = options_.batch,
+                                                    .ahead = options_.ahead,
+                                                    .share = options_.share,
+                                                    .first_epoch = first_epoch,
+                                                    .first_position = static_cast<size_t>(first_batch) *
+                                                                      static_cast<size_t>(options_.batch),
+                                                    .epochs = options_.epochs});
+  start();
+}
+
+void ClassificationLoader::start() {
   const int64_t end = std::max(options_.epochs * batches_per_epoch_, next_);
   work_ = std::make_unique<OrderedWork>(
       options_.workers, next_, end, options_.ahead,
@@ -73,14 +103,15 @@ ClassificationLoader::ClassificationLoader(std::shared_ptr<ImageStore> images,
 ClassificationLoader::~ClassificationLoader() = default;
 
 BatchShare::Places ClassificationLoader::places(int64_t number) const {
-  return options_.share.places(static_cast<int64_t>(images_->size()), options_.batch, number);
+  return options_.share.places(static_cast<int64_t>(facts_.count), options_.batch, number);
 }
 
 int64_t ClassificationLoader::open(int64_t batch) {
   const int64_t items = places(batch % batches_per_epoch_).count;
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
-  slot.images = batch_tensor(items, {options_.size, options_.size}, images_->reading().samples);
+  slot.images = batch_tensor(items, {options_.size, options_.size}, facts_.reading.samples);
   slot.index.assign(static_cast<size_t>(items), std::nullopt);
+  slot.class_ids.assign(static_cast<size_t>(items), 0);
   return items;
 }
 
@@ -88,20 +119,23 @@ void ClassificationLoader::run(int64_t batch, int64_t item) {
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   const int64_t epoch = batch / batches_per_epoch_;
   const int64_t position = places(batch % batches_per_epoch_).first + item;
-  size_t index = order_->at(epoch, static_cast<size_t>(position));
+  const auto number = static_cast<size_t>(item);
+  size_t index = static_cast<size_t>(position);
   image::Image square;
   if (options_.augment) {
-    const ImageStore::Found found = images_->load_readable(index);
+    const FoundImage found = training_->load(epoch, training_->at(epoch, index));
     index = found.index;
+    slot.class_ids[number] = found.sample.objects.at(0).class_id;
     square = augment_for_classifier(*found.sample.image, *options_.augment, {options_.seed, epoch, position},
                                     options_.size);
   } else {
     const std::shared_ptr<const image::Image> image = images_->load(index);
     if (image == nullptr) return;
+    slot.class_ids[number] = images_->labels(index).labels[0].class_id;
     square = image::resize_for_classifier(*image, options_.shorter_side, options_.size, options_.filter);
   }
-  write_planes(square, false, slot.images, static_cast<size_t>(item));
-  slot.index[static_cast<size_t>(item)] = index;
+  write_planes(square, false, slot.images, number);
+  slot.index[number] = index;
 }
 
 // Each image with its mirror partner of the batch, all in the same way, as timm does.
@@ -147,13 +181,13 @@ ClassificationBatch ClassificationLoader::assemble(int64_t batch) {
     if (result.index.size() != i)
       std::copy_n(pixels + i * bytes, bytes, pixels + result.index.size() * bytes);
     result.index.push_back(*slot.index[i]);
-    result.class_ids.push_back(images_->labels(*slot.index[i]).labels[0].class_id);
+    result.class_ids.push_back(slot.class_ids[i]);
   }
   const auto present = static_cast<int64_t>(result.index.size());
   if (present == slot.images.dim(0)) {
     result.images = std::move(slot.images);
   } else {
-    result.images = batch_tensor(present, {options_.size, options_.size}, images_->reading().samples);
+    result.images = batch_tensor(present, {options_.size, options_.size}, facts_.reading.samples);
     std::copy_n(pixels, result.images.byte_size(), result.images.bytes());
   }
   result.targets = Tensor({present, options_.classes});

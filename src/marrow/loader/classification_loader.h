@@ -16,6 +16,8 @@
 #include "marrow/loader/epoch_order.h"
 #include "marrow/loader/image_store.h"
 #include "marrow/loader/ordered_work.h"
+#include "marrow/loader/sharded_images.h"
+#include "marrow/loader/training_images.h"
 
 namespace marrow::loader {
 
@@ -55,6 +57,9 @@ class ClassificationLoader {
   // without images.
   ClassificationLoader(std::shared_ptr<ImageStore> images, ClassificationLoaderOptions options,
                        int64_t first_epoch = 0, int64_t first_batch = 0);
+  // Training alone.
+  ClassificationLoader(std::shared_ptr<const ShardedImages> shards, ClassificationLoaderOptions options,
+                       int64_t first_epoch = 0, int64_t first_batch = 0);
   ~ClassificationLoader();
 
   int64_t batches_per_epoch() const { return batches_per_epoch_; }
@@ -65,7 +70,12 @@ class ClassificationLoader {
   struct Slot {
     Tensor images;
     std::vector<std::optional<size_t>> index;
+    std::vector<int> class_ids;
   };
+
+  ClassificationLoader(const ImageFacts& facts, const ClassificationLoaderOptions& options,
+                       int64_t first_epoch, int64_t first_batch);
+  void start();
 
   BatchShare::Places places(int64_t number) const;  // of the share of a batch
   int64_t open(int64_t batch);
@@ -73,9 +83,10 @@ class ClassificationLoader {
   ClassificationBatch assemble(int64_t batch);
   void mix(ClassificationBatch& batch) const;
 
-  std::shared_ptr<ImageStore> images_;
+  const ImageFacts facts_;
   ClassificationLoaderOptions options_;
-  std::unique_ptr<EpochOrder> order_;
+  std::shared_ptr<ImageStore> images_;        // none of shards
+  std::unique_ptr<TrainingImages> training_;  // or none
   int64_t batches_per_epoch_ = 0;
   int64_t next_ = 0;
   std::vector<Slot> slots_;

@@ -10,9 +10,9 @@
 namespace marrow::loader {
 namespace {
 
-void check(const ImageStore& images, const DetectionLoaderOptions& options, int64_t first_batch,
+void check(const ImageFacts& images, const DetectionLoaderOptions& options, int64_t first_batch,
            int64_t batches_per_epoch) {
-  if (images.size() == 0) throw Error(ErrorKind::kFile, "the loader has no images");
+  if (images.count == 0) throw Error(ErrorKind::kFile, "the loader has no images");
   const auto at_least = [](const char* name, int64_t value, int64_t smallest) {
     if (value < smallest)
       throw Error(ErrorKind::kUsage, std::string("loader: ") + name + " is " + std::to_string(value) +
@@ -22,17 +22,26 @@ void check(const ImageStore& images, const DetectionLoaderOptions& options, int6
   at_least("workers", options.workers, 0);
   at_least("ahead", options.ahead, 1);
   at_least("stride", options.stride, 1);
-  at_least("image size", images.image_size(), 2);
+  at_least("image size", images.image_size, 2);
   at_least("mask ratio", options.masks.ratio, 1);
-  if (images.task() == Task::kSegment && options.masks.ratio > images.image_size())
+  if (images.task == Task::kSegment && options.masks.ratio > images.image_size)
     throw Error(ErrorKind::kUsage, "loader: mask ratio " + std::to_string(options.masks.ratio) +
-                                       " is above the image size, " + std::to_string(images.image_size()));
+                                       " is above the image size, " + std::to_string(images.image_size));
   if (first_batch < 0 || first_batch >= batches_per_epoch)
     throw Error(ErrorKind::kUsage, "loader: batch " + std::to_string(first_batch) + " of an epoch of " +
                                        std::to_string(batches_per_epoch));
-  if (options.augment && !options.rectangular && images.image_size() % 2 != 0)
-    throw Error(ErrorKind::kUsage, "loader: image size " + std::to_string(images.image_size()) +
+  if (options.augment && !options.rectangular && images.image_size % 2 != 0)
+    throw Error(ErrorKind::kUsage, "loader: image size " + std::to_string(images.image_size) +
                                        " is odd; mosaics need an even one");
+}
+
+// The images of an epoch.
+EpochImages images_of(const ImageStore& images, const DetectionLoaderOptions& options) {
+  return options.augment ? training_images(images) : EpochImages::all(images.size());
+}
+
+ImageFacts facts_of(const ImageStore& images) {
+  return {images.size(), images.image_size(), images.task(), images.reading()};
 }
 
 }  // namespace
@@ -46,38 +55,66 @@ EpochImages training_images(const ImageStore& images) {
   return chosen;
 }
 
+DetectionLoader::DetectionLoader(const ImageFacts& facts, const DetectionLoaderOptions& options,
+                                 size_t epoch_images, int64_t first_epoch, int64_t first_batch)
+    : facts_(facts), options_(options), epoch_images_(epoch_images) {
+  const auto count = static_cast<int64_t>(epoch_images);
+  batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
+  check(facts_, options_, first_batch, batches_per_epoch_);
+  if (options_.rectangular && options_.augment) options_.augment = options_.augment->without_joining();
+  if (options_.augment) options_.augment->forbid_flips_without_indices(facts_.task);
+  slots_.resize(static_cast<size_t>(options_.ahead));
+  next_ = first_epoch * batches_per_epoch_ + first_batch;
+}
+
 DetectionLoader::DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLoaderOptions options,
                                  int64_t first_epoch, int64_t first_batch)
-    : images_(std::move(images)), options_(options) {
-  EpochImages epoch = options_.augment ? training_images(*images_) : EpochImages::all(images_->size());
-  const auto count = static_cast<int64_t>(epoch.count());
-  batches_per_epoch_ = options_.batch > 0 ? (count + options_.batch - 1) / options_.batch : 0;
-  check(*images_, options_, first_batch, batches_per_epoch_);
+    : DetectionLoader(facts_of(*images), options, images_of(*images, options).count(), first_epoch,
+                      first_batch) {
+  images_ = std::move(images);
+  EpochImages epoch = images_of(*images_, options_);
   if (options_.rectangular) {
     // The batches are the same in every epoch, and so are the images.
     const std::vector<size_t> chosen = epoch.of_epoch(options_.seed, 0);
     std::vector<Size> sizes;
     for (const size_t i : chosen)
       sizes.push_back({std::max(images_->labels(i).width, 1), std::max(images_->labels(i).height, 1)});
-    RectBatches plan =
-        rect_batches(sizes, options_.batch, images_->image_size(), options_.stride, options_.pad);
+    RectBatches plan = rect_batches(sizes, options_.batch, facts_.image_size, options_.stride, options_.pad);
     for (size_t& place : plan.order) place = chosen[place];
     rectangles_ = std::move(plan.batch_sizes);
-    order_ = std::make_unique<EpochOrder>(std::move(plan.order));
-    if (options_.augment) options_.augment = options_.augment->without_joining();
+    order_ = std::make_shared<const EpochOrder>(std::move(plan.order));
   } else if (options_.augment) {
-    order_ = std::make_unique<EpochOrder>(std::move(epoch), options_.seed);
+    order_ = std::make_shared<const EpochOrder>(std::move(epoch), options_.seed);
   } else {
-    order_ = std::make_unique<EpochOrder>(std::move(epoch.always));
+    order_ = std::make_shared<const EpochOrder>(std::move(epoch.always));
   }
   if (options_.augment) {
-    options_.augment->forbid_flips_without_indices(images_->task());
-    window_ = mosaic_window(order_->count(), static_cast<size_t>(options_.batch));
+    const size_t window = mosaic_window(order_->count(), static_cast<size_t>(options_.batch));
     // Workers may be a few batches ahead of the oldest position that is still being worked on.
-    images_->keep_recent(window_ + static_cast<size_t>(options_.ahead) * static_cast<size_t>(options_.batch));
+    images_->keep_recent(window + static_cast<size_t>(options_.ahead) * static_cast<size_t>(options_.batch));
+    training_ =
+        std::make_unique<StoredTrainingImages>(images_, order_, options_.partners_from_all ? 0 : window);
   }
-  slots_.resize(static_cast<size_t>(options_.ahead));
-  next_ = first_epoch * batches_per_epoch_ + first_batch;
+  start();
+}
+
+DetectionLoader::DetectionLoader(std::shared_ptr<const ShardedImages> shards, DetectionLoaderOptions options,
+                                 int64_t first_epoch, int64_t first_batch)
+    : DetectionLoader(shards->facts(), options, shards->size(), first_epoch, first_batch) {
+  if (!options_.augment || options_.rectangular || options_.partners_from_all)
+    throw Error(ErrorKind::kUsage, "loader: shards are read in the order of training, for squares");
+  training_ = open_shard_stream(std::move(shards), {.seed = options_.seed,
+                                                    .batch = options_.batch,
+                                                    .ahead = options_.ahead,
+                                                    .share = options_.share,
+                                                    .first_epoch = first_epoch,
+                                                    .first_position = static_cast<size_t>(first_batch) *
+                                                                      static_cast<size_t>(options_.batch),
+                                                    .epochs = options_.epochs});
+  start();
+}
+
+void DetectionLoader::start() {
   const int64_t end = std::max(options_.epochs * batches_per_epoch_, next_);
   work_ = std::make_unique<OrderedWork>(
       options_.workers, next_, end, options_.ahead,
@@ -89,11 +126,11 @@ DetectionLoader::~DetectionLoader() = default;
 
 Size DetectionLoader::batch_size(int64_t number) const {
   if (options_.rectangular) return rectangles_[static_cast<size_t>(number)];
-  return {images_->image_size(), images_->image_size()};
+  return {facts_.image_size, facts_.image_size};
 }
 
 BatchShare::Places DetectionLoader::places(int64_t number) const {
-  return options_.share.places(static_cast<int64_t>(order_->count()), options_.batch, number);
+  return options_.share.places(static_cast<int64_t>(epoch_images_), options_.batch, number);
 }
 
 int64_t DetectionLoader::open(int64_t batch) {
@@ -101,26 +138,26 @@ int64_t DetectionLoader::open(int64_t batch) {
   const int64_t items = places(number).count;
   Slot& slot = slots_[static_cast<size_t>(batch % options_.ahead)];
   slot.size = batch_size(number);
-  slot.images = batch_tensor(items, slot.size, images_->reading().samples);
+  slot.images = batch_tensor(items, slot.size, facts_.reading.samples);
   slot.made.assign(static_cast<size_t>(items), {});
   return items;
 }
 
 Sample DetectionLoader::training_sample(int64_t epoch, size_t position, Size size, Made& made,
                                         bool& keep_bgr) const {
-  const size_t index = order_->at(epoch, position);
+  const size_t index = training_->at(epoch, position);
+  made.origin.index = index;
   SampleSource source;
-  source.load = [&](size_t wanted) { return images_->load_readable(wanted).sample; };
-  source.partner = [&](Random& random) {
-    return options_.partners_from_all ? static_cast<size_t>(random.below(images_->size()))
-                                      : order_->recent(epoch, position, window_, random);
+  source.load = [&](size_t wanted) {
+    FoundImage found = training_->load(epoch, wanted);
+    if (wanted == index) made.origin.original = found.original;
+    return std::move(found.sample);
   };
+  source.partner = [&](Random& random) { return training_->partner(epoch, position, random); };
   const AugmentSettings& settings = *options_.augment;
   AugmentedSample augmented =
       augment(epoch >= options_.close_mosaic_epoch ? settings.without_joining() : settings,
               {options_.seed, epoch, static_cast<int64_t>(position)}, index, size, source);
-  made.origin.index = index;
-  made.origin.original = {images_->labels(index).width, images_->labels(index).height};
   made.present = true;
   keep_bgr = augmented.keep_bgr;
   return std::move(augmented.sample);
@@ -132,8 +169,7 @@ bool DetectionLoader::validation_sample(size_t index, Size size, Sample& sample,
   const data::LabelledImage& labels = images_->labels(index);
   const Size loaded = size_of(*image);
   sample = letterbox_sample(
-      {image, objects_of(labels, loaded, images_->task()), regions_of(labels, loaded), images_->task()}, size,
-      false);
+      {image, objects_of(labels, loaded, facts_.task), regions_of(labels, loaded), facts_.task}, size, false);
   const Letterbox geometry = letterbox_geometry(loaded, size, {.scale_up = false});
   made.present = true;
   made.origin = {index,
@@ -157,7 +193,7 @@ void DetectionLoader::run(int64_t batch, int64_t item) {
   else if (!validation_sample(order_->at(epoch, position), slot.size, sample, made))
     return;
   write_planes(sample.image, keep_bgr, slot.images, static_cast<size_t>(item));
-  if (images_->task() == Task::kSegment)
+  if (facts_.task == Task::kSegment)
     made.masks = draw_masks(sample.objects, size_of(sample.image), options_.masks);
   made.objects = std::move(sample.objects);
   made.ignored = std::move(sample.ignored);
@@ -170,7 +206,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   result.epoch = batch / batches_per_epoch_;
   result.number = batch % batches_per_epoch_;
   const size_t bytes = slot.images.byte_size() / std::max<size_t>(slot.made.size(), 1);
-  BatchRows rows(images_->task());
+  BatchRows rows(facts_.task);
   size_t present = 0;
   std::byte* pixels = slot.images.bytes();
   for (size_t i = 0; i < slot.made.size(); ++i) {
@@ -184,7 +220,7 @@ DetectionBatch DetectionLoader::assemble(int64_t batch) {
   if (present == slot.made.size()) {
     result.images = std::move(slot.images);
   } else {
-    result.images = batch_tensor(static_cast<int64_t>(present), slot.size, images_->reading().samples);
+    result.images = batch_tensor(static_cast<int64_t>(present), slot.size, facts_.reading.samples);
     std::copy_n(pixels, present * bytes, result.images.bytes());
   }
   std::move(rows).move_into(result, slot.size, options_.masks);

@@ -19,6 +19,8 @@
 #include "marrow/loader/epoch_order.h"
 #include "marrow/loader/image_store.h"
 #include "marrow/loader/ordered_work.h"
+#include "marrow/loader/sharded_images.h"
+#include "marrow/loader/training_images.h"
 
 namespace marrow::loader {
 
@@ -59,6 +61,9 @@ class DetectionLoader {
   // Throws Error{kUsage} for options without meaning and Error{kFile} for a store without images.
   DetectionLoader(std::shared_ptr<ImageStore> images, DetectionLoaderOptions options, int64_t first_epoch = 0,
                   int64_t first_batch = 0);
+  // Training alone, of squares.
+  DetectionLoader(std::shared_ptr<const ShardedImages> shards, DetectionLoaderOptions options,
+                  int64_t first_epoch = 0, int64_t first_batch = 0);
   ~DetectionLoader();
 
   int64_t batches_per_epoch() const { return batches_per_epoch_; }
@@ -84,6 +89,9 @@ class DetectionLoader {
     std::vector<Made> made;
   };
 
+  DetectionLoader(const ImageFacts& facts, const DetectionLoaderOptions& options, size_t epoch_images,
+                  int64_t first_epoch, int64_t first_batch);
+  void start();
   BatchShare::Places places(int64_t number) const;  // of the share of a batch
   int64_t open(int64_t batch);
   void run(int64_t batch, int64_t item);
@@ -92,11 +100,13 @@ class DetectionLoader {
   Size batch_size(int64_t number) const;
   DetectionBatch assemble(int64_t batch);
 
-  std::shared_ptr<ImageStore> images_;
+  const ImageFacts facts_;
   DetectionLoaderOptions options_;
+  const size_t epoch_images_;
+  std::shared_ptr<ImageStore> images_;  // none of shards
   std::vector<Size> rectangles_;
-  std::unique_ptr<EpochOrder> order_;
-  size_t window_ = 0;  // of mosaic partners
+  std::shared_ptr<const EpochOrder> order_;   // validation
+  std::unique_ptr<TrainingImages> training_;  // or none
   int64_t batches_per_epoch_ = 0;
   int64_t next_ = 0;
   std::vector<Slot> slots_;

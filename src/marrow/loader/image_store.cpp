@@ -1,12 +1,15 @@
 #include "marrow/loader/image_store.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "marrow/base/counted.h"
 #include "marrow/base/error.h"
+#include "marrow/data/image_bytes.h"
 #include "marrow/data/outline_parts.h"
 #include "marrow/geometry/rect_batches.h"
-#include "marrow/image/decode.h"
 #include "marrow/image/resize.h"
 #include "marrow/loader/memory.h"
 #include "marrow/outline/resample.h"
@@ -69,9 +72,9 @@ std::vector<Box<ImagePixels>> regions_of(const data::LabelledImage& labels, Size
 
 ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOptions options)
     : images_(std::move(images)), options_(std::move(options)), slots_(images_.size()) {
-  keeps_all_ = options_.cache == ImageCache::kAll;
-  if (options_.cache != ImageCache::kWhenItFits) return;
-  const uint64_t half = available_memory() / 2;
+  if (options_.cache == ImageCache::kRecent) return;
+  const uint64_t available = available_memory() / static_cast<uint64_t>(options_.processes);
+  const uint64_t half = options_.limit > 0 ? options_.limit : available / 2;
   if (options_.image_size == 0) {
     budget_ = half;
     return;
@@ -79,7 +82,15 @@ ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOption
   uint64_t bytes = 0;
   for (const data::LabelledImage& image : images_)
     bytes += bytes_when_resized(image, options_.image_size, options_.reading.samples);
-  keeps_all_ = bytes <= half;
+  keeps_all_ = options_.cache == ImageCache::kAll || bytes <= half;
+  if (options_.cache == ImageCache::kAll && available > 0 && bytes > available)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("cache: ram: {} of {} px take {:.1f} GB of memory, and {:.1f} GB are free. Without it "
+                    "images are read again in every epoch, as far as they do not fit; what is larger "
+                    "than the disk, too, is read from shards ('marrow data shard')",
+                    counted(static_cast<int64_t>(images_.size()), "image"), options_.image_size,
+                    static_cast<double>(bytes) / 1e9, static_cast<double>(available) / 1e9));
 }
 
 ImageStore::ImageStore(TiledImages tiles, const ImageStoreOptions& options)
@@ -108,9 +119,9 @@ void ImageStore::name_once(size_t index, const std::string& message) {
   options_.report(message);
 }
 
-std::shared_ptr<const image::Image> ImageStore::resized(image::Image image) const {
+std::shared_ptr<const image::Image> resized(image::Image image, int image_size) {
   Size size = size_of(image);
-  if (options_.image_size > 0) size = validation_size(size, options_.image_size);
+  if (image_size > 0) size = validation_size(size, image_size);
   if (size == size_of(image)) return std::make_shared<const image::Image>(std::move(image));
   // What it throws (an unknown SIMD level) is not about this image.
   return std::make_shared<const image::Image>(image::resize_linear(image, size.width, size.height));
@@ -119,13 +130,13 @@ std::shared_ptr<const image::Image> ImageStore::resized(image::Image image) cons
 std::shared_ptr<const image::Image> ImageStore::decode(size_t index) {
   image::DecodedImage decoded;
   try {
-    decoded = image::decode_image_file(images_[index].path, {.fit = {}, .reading = options_.reading});
+    decoded = data::decode_image(images_[index], {.fit = {}, .reading = options_.reading});
   } catch (const Error& error) {
     name_once(index, std::string(error.what()) + "; the image is left out");
     return nullptr;
   }
   if (!decoded.warning.empty()) name_once(index, decoded.warning);
-  return resized(std::move(decoded.image));
+  return resized(std::move(decoded.image), options_.image_size);
 }
 
 std::shared_ptr<const image::Image> ImageStore::cut(size_t index) {
@@ -136,7 +147,8 @@ std::shared_ptr<const image::Image> ImageStore::cut(size_t index) {
     name_once(index, images_[index].path.string() + ": has become smaller; a tile of it is left out");
     return nullptr;
   }
-  return resized(image::copy_image(image->region(tile.x, tile.y, tile.size.width, tile.size.height)));
+  return resized(image::copy_image(image->region(tile.x, tile.y, tile.size.width, tile.size.height)),
+                 options_.image_size);
 }
 
 std::shared_ptr<const image::Image> ImageStore::load(size_t index) {
@@ -170,11 +182,12 @@ std::shared_ptr<const image::Image> ImageStore::load(size_t index) {
   return image;
 }
 
-ImageStore::Found ImageStore::load_readable(size_t index) {
+FoundImage ImageStore::load_readable(size_t index) {
   for (size_t step = 0; step < images_.size(); ++step) {
     const size_t candidate = (index + step) % images_.size();
     if (std::shared_ptr<const image::Image> image = load(candidate); image != nullptr)
       return {candidate,
+              {images_[candidate].width, images_[candidate].height},
               {image, objects_of(images_[candidate], size_of(*image), options_.task),
                regions_of(images_[candidate], size_of(*image)), options_.task}};
   }

@@ -23,12 +23,14 @@ enum class ImageCache {
   kRecent,      // the latest ones: what mosaics are made of
   kWhenItFits,  // all, when they take at most half of the memory that is available now; otherwise as kRecent.
                 // Images that are not resized are kept as they come, as far as that half reaches.
-  kAll,
+  kAll,  // refused where they take more than is available; images that are not resized as for kWhenItFits
 };
 
 struct ImageStoreOptions {
   int image_size = 640;  // the longer side becomes this, also upwards. 0: images keep their size
   ImageCache cache = ImageCache::kWhenItFits;
+  uint64_t limit = 0;  // bytes of images, for kWhenItFits; 0: that half of the memory
+  int processes = 1;   // of the run on this machine, which share its memory
   ImageReading reading = {};
   Task task = Task::kDetect;  // of the labels
   // Gets a message that names an image that cannot be read, once for each; one call at a time. Empty: no
@@ -36,9 +38,16 @@ struct ImageStoreOptions {
   std::function<void(const std::string& message)> report;
 };
 
+struct FoundImage {
+  size_t index = 0;  // the one asked for, or the next one that can be read
+  Size original;     // as its labels have it
+  SharedSample sample;
+};
+
 class ImageStore {
  public:
-  // The images stay as they are for the life of the store.
+  // The images stay as they are for the life of the store. Throws Error{kUsage} where all are to be kept and
+  // do not fit into the memory.
   ImageStore(std::vector<data::LabelledImage> images, ImageStoreOptions options);
   // Of tiles. What is kept by options.cache are the whole images, at their own size, so that a file is
   // decoded once for all of its tiles as far as the memory reaches; of tiles the recent ones are kept.
@@ -58,12 +67,8 @@ class ImageStore {
   // The image; null, and named, when it cannot be read.
   std::shared_ptr<const image::Image> load(size_t index);
 
-  struct Found {
-    size_t index;  // the one asked for, or the next one that can be read
-    SharedSample sample;
-  };
   // Throws Error{kFile} when none of the images can be read.
-  Found load_readable(size_t index);
+  FoundImage load_readable(size_t index);
 
   size_t broken() const;        // images that could not be read, so far
   uint64_t bytes_kept() const;  // of pixels
@@ -77,7 +82,6 @@ class ImageStore {
 
   std::shared_ptr<const image::Image> decode(size_t index);
   std::shared_ptr<const image::Image> cut(size_t index);
-  std::shared_ptr<const image::Image> resized(image::Image image) const;
   void name_once(size_t index, const std::string& message);
 
   const std::vector<data::LabelledImage> images_;
@@ -95,6 +99,9 @@ class ImageStore {
   uint64_t bytes_kept_ = 0;
   std::mutex report_mutex_;
 };
+
+// With its longer side of so many pixels, also upwards; 0: as it is.
+std::shared_ptr<const image::Image> resized(image::Image image, int image_size);
 
 // The labels in pixels of an image of this size. Outlines have their parts joined and are of one number of
 // points (outline/resample.h): 1000, for turned boxes 100.

@@ -40,6 +40,7 @@ TrainingBatch DetectionTask::training_batch(const loader::DetectionBatch& batch,
 
 std::vector<int64_t> DetectionTask::objects_of_classes() const {
   std::vector<int64_t> counts(names_.size(), 0);
+  if (train_.shards != nullptr) return counts;  // without cls_pw they are not looked at
   for (size_t i = 0; i < train_.images->size(); ++i)
     for (const data::Label& label : train_.images->labels(i).labels)
       ++counts.at(static_cast<size_t>(label.class_id));
@@ -56,7 +57,7 @@ std::vector<std::string> DetectionTask::result_columns() const {
 
 void DetectionTask::show_to(RunPlots& plots) {
   plots_ = &plots;
-  plots.labels(*train_.images);
+  if (train_.images != nullptr) plots.labels(*train_.images);
 }
 
 void DetectionTask::start(const Place& place) {

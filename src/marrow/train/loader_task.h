@@ -30,8 +30,10 @@ class LoaderTask : public Task {
     seed_ = place.seed;
     // Behind the last batch of an epoch stands the first of the next.
     const int64_t batches = batches_per_epoch();
-    loader_ = std::make_unique<Loader>(train_.images, complete_options(place),
-                                       place.epoch + place.batch / batches, place.batch % batches);
+    const int64_t epoch = place.epoch + place.batch / batches, batch = place.batch % batches;
+    loader_ = train_.shards != nullptr
+                  ? std::make_unique<Loader>(train_.shards, complete_options(place), epoch, batch)
+                  : std::make_unique<Loader>(train_.images, complete_options(place), epoch, batch);
   }
 
  protected:
@@ -46,7 +48,7 @@ class LoaderTask : public Task {
         train_(std::move(train)),
         val_(std::move(val)),
         workers_(std::min(options.workers, options.threads > 0 ? options.threads : cpu::available_threads())),
-        images_(static_cast<int64_t>(loader::training_images(*train_.images).count())) {}
+        images_(static_cast<int64_t>(evaluate::images_of_epoch(train_))) {}
 
   // What is this task's own; the rest follows from the place.
   virtual LoaderOptions loader_options(const Place& place) const = 0;

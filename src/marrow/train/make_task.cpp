@@ -1,14 +1,17 @@
 #include "marrow/train/make_task.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "marrow/base/class_numbers.h"
 #include "marrow/base/counted.h"
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "marrow/data/shards/shard_files.h"
 #include "marrow/geometry/input_format.h"
 #include "marrow/graph/shapes.h"
 #include "marrow/loader/detection_loader.h"
@@ -17,6 +20,7 @@
 #include "marrow/train/detection_task.h"
 #include "marrow/train/dropout.h"
 #include "marrow/train/feature_loader.h"
+#include "marrow/train/same_run.h"
 
 namespace marrow::train {
 namespace {
@@ -107,6 +111,22 @@ void refuse_beside_boxes(const TrainOptions& options, const model::Model& model,
     refuse(options.data + " has no kpt_shape: how many keypoints an object has, and of how many numbers");
 }
 
+// What needs all labels of an epoch before it begins, or images in another order.
+void refuse_beside_shards(const TrainOptions& options, const data::Dataset& dataset) {
+  if (!data::is_sharded(dataset.split("train"))) return;
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: not with {}, whose training images lie in shards", what, options.data));
+  };
+  if (options.tile > 0) refuse("tile");
+  if (options.rect) refuse("rect");
+  if (options.cls_pw > 0) refuse("cls_pw");
+  if (options.fraction.front() != 1) refuse("fraction (name fewer shards)");
+  if (options.cache == kFeatureCache) refuse("cache: features");
+  if (options.cache == "ram" || options.cache == "true")
+    refuse("cache: ram (cache_limit says how much is held)");
+}
+
 void settle_classifier(TrainOptions& options, model::Model& model) {
   if (model.classes() < 2)
     throw Error(ErrorKind::kUsage, options.data + ": one class; a classifier tells at least two apart");
@@ -139,6 +159,18 @@ void settle_batch(TrainOptions& options, const model::Model& model,
                   counted(options.batch, "image"), each / 1e6, free_bytes / 1e9, options.nbs));
 }
 
+// They share the memory of the machine.
+int workers_here(distributed::Communicator& communicator) {
+  std::string host(256, '\0');
+  gethostname(host.data(), host.size() - 1);
+  host.resize(host.find('\0'));
+  const std::string hosts = text_of_first(communicator, join(communicator.gather(host), "\n"));
+  int count = 0;
+  std::istringstream lines(hosts);
+  for (std::string line; std::getline(lines, line);) count += line == host;
+  return std::max(count, 1);
+}
+
 int size_multiple(const model::Model& model) {
   return std::max(model.largest_stride, kSmallestMultiple);
 }
@@ -149,6 +181,7 @@ void settle(TrainOptions& options, model::Model& model, const data::Dataset& dat
             const std::function<void(std::string_view)>& say) {
   refuse_other_kind(options, model, dataset);
   refuse_other_metric(options, model);
+  refuse_beside_shards(options, dataset);
   refuse_feature_cache(options, model);
   say_without_colours(options, model, say);
   if (model.task == "classify") {
@@ -200,6 +233,12 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.kept = [&options](size_t n) { return images_kept(options, "train", n); };
   open.classes = class_numbers(options.classes, dataset.names, "classes");
   open.need_objects = open.fingerprint = true;
+  if (communicator != nullptr) {
+    open.workers = communicator->size();
+    open.workers_here = workers_here(*communicator);
+  }
+  open.stream = true;
+  open.cache_limit = static_cast<uint64_t>(options.cache_limit * 1e6);
   open.keep_cache = communicator == nullptr || communicator->is_first();
   if (model.task != "classify") open.tiles = {options.tile, options.overlap};
   open.threads = options.threads;
@@ -208,8 +247,11 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   labelled.task = task_named(model.task).value_or(marrow::Task::kDetect);
   evaluate::OpenedSplit train = evaluate::open_split(labelled, "train", open);
   open.need_objects = false;
+  open.stream = false;
   open.kept = [&options](size_t n) { return images_kept(options, options.split, n); };
   open.cache = loader::ImageCache::kWhenItFits;
+  // What is larger than memory is not kept for validation either.
+  if (train.shards != nullptr) open.cache = loader::ImageCache::kRecent;
   if (open.tiles.side > 0) {
     // Validation cuts the images itself, and joins what it finds.
     open.tiles = {};
@@ -222,8 +264,9 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
     say(fmt::format("{}: {}", options.split, note));
 
   settle_batch(options, model, say);
-  options.batch = static_cast<int>(
-      std::min(static_cast<size_t>(options.batch), loader::training_images(*train.images).count()));
+  options.batch =
+      static_cast<int>(std::min(static_cast<size_t>(options.batch), evaluate::images_of_epoch(train)));
+  if (train.shards != nullptr) say(loader::shards_text(*train.shards, options.batch));
   const std::string fingerprint = train.fingerprint + val.fingerprint;
   std::unique_ptr<FeatureLoader> features;
   if (frozen) {

@@ -1,4 +1,6 @@
 // Whole runs by several workers, which are threads here: what one worker would have made, once.
+#include "marrow/train/step/workers.h"
+
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -7,10 +9,9 @@
 #include "marrow/train/make_task.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/start_model.h"
-#include "support/expect_near.h"
+#include "marrow/train/step/workers.h"
 #include "support/message_of.h"
-#include "support/thread_transport.h"
-#include "train/runs/whole_runs.h"
+#include "train/runs/runs_together.h"
 #include "train/tiny_classes.h"
 #include "train/tiny_task.h"
 
@@ -18,37 +19,14 @@ namespace marrow::train {
 namespace {
 
 using distributed::Communicator;
+using testing::backend_with;
+using testing::expect_near_runs;
+using testing::expect_none;
 using testing::kNoChanges;
+using testing::run_together;
 using testing::run_workers;
 using testing::TinyRun;
 namespace fs = std::filesystem;
-
-ChooseBackend backend_with(Communicator& communicator) {
-  return [&communicator](const TrainOptions& options) {
-    TrainingBackend backend = native_backend(options);
-    backend.communicator = &communicator;
-    backend.program = "tests";
-    return backend;
-  };
-}
-
-void expect_none(const std::vector<std::string>& errors) {
-  for (const std::string& error : errors) EXPECT_EQ(error, "");
-}
-
-void run_together(int workers, const TrainOptions& options) {
-  expect_none(run_workers(workers, [&](Communicator& communicator) {
-    EXPECT_EQ(run_training(options, backend_with(communicator)), RunOutcome::kFinished);
-  }));
-}
-
-template <class Project>
-void expect_near(const Project& project, const std::string& a, const std::string& b, double tolerance) {
-  const auto weights = [&](const std::string& name) {
-    return model::load_trained(project.weights(name, "last")).weights;
-  };
-  testing::expect_near(weights(b), weights(a), tolerance);
-}
 
 ResultsTable table_of(const fs::path& run) {
   return read_results_csv(run / "results.csv");
@@ -83,7 +61,7 @@ TEST(WorkersOfARun, TenStepsAreThoseOfOne) {
   for (const int workers : {2, 4}) {
     options.name = "of" + std::to_string(workers);
     run_together(workers, options);
-    expect_near(tiny, "one", options.name, 1e-4);
+    expect_near_runs(tiny, "one", options.name, 1e-4);
     expect_near(table_of(tiny.run("one")), table_of(tiny.run(options.name)), 1e-3);
   }
   // One folder each, whatever the number of workers.
@@ -117,7 +95,7 @@ TEST(WorkersOfARun, SizesThatVaryAndFrozenLayersToo) {
   run_training(options);
   options.name = "two";
   run_together(2, options);
-  expect_near(tiny, "one", "two", 1e-4);
+  expect_near_runs(tiny, "one", "two", 1e-4);
 }
 
 TEST(WorkersOfARun, ClassifiersToo) {
@@ -127,7 +105,7 @@ TEST(WorkersOfARun, ClassifiersToo) {
   run_training(options);
   options.name = "two";
   run_together(2, options);
-  expect_near(tiny, "one", "two", 1e-4);
+  expect_near_runs(tiny, "one", "two", 1e-4);
   expect_near(table_of(tiny.run("one")), table_of(tiny.run("two")), 1e-3);
 }
 
@@ -204,7 +182,7 @@ TEST(WorkersOfARun, GoOnWithAnotherNumberOfThem) {
   expect_none(run_workers(4, [&](Communicator& communicator) {
     resume_training(tiny.run("changed"), kNoChanges, backend_with(communicator));
   }));
-  expect_near(tiny, "one", "changed", 1e-4);
+  expect_near_runs(tiny, "one", "changed", 1e-4);
   expect_near(table_of(tiny.run("one")), table_of(tiny.run("changed")), 1e-3);
 }
 

@@ -433,6 +433,10 @@ std::vector<TrainOption> make_table() {
        "of it (false, disk), which never changes the result; features: keep what frozen layers make of them",
        [](const O& o) { return o.cache; }, set_cache)
       .resumable();
+  t.number(
+      "cache_limit", &O::cache_limit, 0, 1e9,
+      "Megabytes of images that all workers keep together; of shards the order of images follows from it; "
+      "0 = half of the free memory, of shards 1000");
   t.number("cache_variants", &O::cache_variants, 1, 10000,
            "With --cache features: so many augmented versions of each image, which epochs take in turn")
       .detectors();

@@ -43,6 +43,7 @@ struct TrainOptions {
   bool save = true;
   int save_period = -1;
   std::string cache = "false";
+  double cache_limit = 0;  // MB; 0: half of the free memory, for shards kDefaultShardLimit
   int cache_variants = 8;  // of each training image, with kFeatureCache
   std::string device;
   int workers = 8;
