@@ -1,6 +1,7 @@
 // How many augmented images the loader makes: mosaic, perspective, colours and flip with the default
 // settings, on drawn images of 640 x 480 that are cached after the first epoch, and how fast they are read
-// in that one.
+// in that one. Then, of 512 such images that are not kept, how fast they are read as files and from shards,
+// in turns.
 //
 //   cmake --preset release -DMARROW_BENCH=ON && cmake --build build/release --target loader_bench
 //   build/release/bench/loader_bench 320 0     (image size; workers, 0: in the consumer's thread)
@@ -14,9 +15,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "marrow/cpu/thread_pool.h"
+#include "marrow/data/tools/shard.h"
 #include "marrow/image/encode.h"
 #include "marrow/image/row_kernels.h"
 #include "marrow/image/scene.h"
@@ -26,10 +29,11 @@ namespace marrow {
 namespace {
 
 constexpr int kImages = 64, kBatch = 16, kEpochs = 30;
+constexpr int kManyImages = 512, kTurns = 3;
 
-std::vector<data::LabelledImage> draw_images(const std::filesystem::path& folder) {
+std::vector<data::LabelledImage> draw_images(const std::filesystem::path& folder, int count = kImages) {
   std::vector<data::LabelledImage> images;
-  for (int i = 0; i < kImages; ++i) {
+  for (int i = 0; i < count; ++i) {
     const image::Image image = image::draw_scene(640, 480, static_cast<uint64_t>(i));
     data::LabelledImage labelled{{}, folder / (std::to_string(i) + ".jpg"), image.width(), image.height()};
     image::write_image(labelled.path, image.pixels());
@@ -69,6 +73,44 @@ void measure(const std::filesystem::path& folder, int image_size, int workers) {
   }
 }
 
+// Images a second.
+template <class Images>
+double speed_of(const std::shared_ptr<Images>& images, int workers) {
+  loader::DetectionLoader loader(
+      images, {.batch = kBatch, .workers = workers, .augment = loader::AugmentSettings(), .epochs = 2});
+  int64_t made = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  while (const auto batch = loader.next()) made += batch->images.dim(0);
+  return static_cast<double>(made) /
+         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void compare_with_shards(const std::filesystem::path& folder, int image_size, int workers) {
+  std::filesystem::create_directories(folder / "images/train");
+  std::filesystem::create_directories(folder / "labels/train");
+  const std::vector<data::LabelledImage> images = draw_images(folder / "images/train", kManyImages);
+  for (const data::LabelledImage& image : images)
+    std::ofstream(data::yolo_label_path(image.path)) << data::yolo_label_lines(image, Task::kDetect);
+  std::ofstream(folder / "data.yaml") << "train: images/train\nval: images/train\nnc: 8\n";
+  data::shard_dataset(data::read_dataset(folder / "data.yaml"), folder / "shards", {.megabytes = 5});
+  const data::Dataset dataset = data::read_dataset(folder / "shards/data.yaml");
+  loader::ShardedImagesOptions how;
+  how.image_size = image_size;
+  how.limit = 80'000'000;  // as many decoded ones as are kept of files
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const double files = speed_of(
+        std::make_shared<loader::ImageStore>(
+            images,
+            loader::ImageStoreOptions{.image_size = image_size, .cache = loader::ImageCache::kRecent}),
+        workers);
+    const double shards = speed_of(std::make_shared<const loader::ShardedImages>(
+                                       dataset, data::open_shards(dataset.split("train")), how),
+                                   workers);
+    fmt::print("not kept: {:5.0f} images/s from files, {:5.0f} from {} shards\n", files, shards,
+               dataset.split("train").sources.size());
+  }
+}
+
 }  // namespace
 }  // namespace marrow
 
@@ -76,6 +118,8 @@ int main(int argc, char** argv) {
   const auto folder =
       std::filesystem::temp_directory_path() / ("marrow_loader_bench_" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
-  marrow::measure(folder, argc > 1 ? std::atoi(argv[1]) : 320, argc > 2 ? std::atoi(argv[2]) : 0);
+  const int image_size = argc > 1 ? std::atoi(argv[1]) : 320, workers = argc > 2 ? std::atoi(argv[2]) : 0;
+  marrow::measure(folder, image_size, workers);
+  marrow::compare_with_shards(folder, image_size, workers);
   std::filesystem::remove_all(folder);
 }
