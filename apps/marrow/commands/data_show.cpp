@@ -95,6 +95,14 @@ loader::ClassificationLoaderOptions class_loader_options(const Options& options,
   return loader;
 }
 
+template <class Loader, class LoaderOptions>
+std::unique_ptr<Loader> make_loader(const evaluate::OpenedSplit& opened, const LoaderOptions& settings,
+                                    const Options& options) {
+  if (opened.shards != nullptr)
+    return std::make_unique<Loader>(opened.shards, settings, options.epoch, options.first);
+  return std::make_unique<Loader>(opened.images, settings, options.epoch, options.first);
+}
+
 // Batches of either kind.
 template <class Loader, class Draw>
 int show_batches(const Options& options, Loader& loader, int batch_size, const Draw& draw) {
@@ -117,12 +125,13 @@ int show_batches(const Options& options, Loader& loader, int batch_size, const D
 int show_classes(const Options& options, const data::Dataset& dataset) {
   if (options.rect)
     throw Error(ErrorKind::kUsage, "--rect: " + options.data + " is for a classifier, which sees squares");
-  const evaluate::OpenedSplit opened =
-      evaluate::open_split(dataset, options.split, {.cache = loader::ImageCache::kRecent, .say = talk});
+  const evaluate::OpenedSplit opened = evaluate::open_split(
+      dataset, options.split,
+      {.cache = loader::ImageCache::kRecent, .stream = !options.validation, .say = talk});
   const loader::ClassificationLoaderOptions settings =
-      class_loader_options(options, dataset, static_cast<int64_t>(opened.images->size()));
-  loader::ClassificationLoader loader(opened.images, settings, options.epoch, options.first);
-  return show_batches(options, loader, settings.batch, [&](const loader::ClassificationBatch& batch) {
+      class_loader_options(options, dataset, static_cast<int64_t>(evaluate::images_of(opened)));
+  const auto loader = make_loader<loader::ClassificationLoader>(opened, settings, options);
+  return show_batches(options, *loader, settings.batch, [&](const loader::ClassificationBatch& batch) {
     return loader::class_sheet(batch.images, batch.class_ids, dataset.names);
   });
 }
@@ -136,11 +145,12 @@ int run(Options options) {
                            {.image_size = image_size(options),
                             .tiles = {options.train.tile, options.train.overlap},
                             .cache = loader::ImageCache::kRecent,
+                            .stream = !options.validation && !options.rect && options.train.tile == 0,
                             .say = talk});
   const loader::DetectionLoaderOptions settings =
-      loader_options(options, dataset, static_cast<int64_t>(opened.images->size()));
-  loader::DetectionLoader loader(opened.images, settings, options.epoch, options.first);
-  return show_batches(options, loader, settings.batch, [&](const loader::DetectionBatch& batch) {
+      loader_options(options, dataset, static_cast<int64_t>(evaluate::images_of(opened)));
+  const auto loader = make_loader<loader::DetectionLoader>(opened, settings, options);
+  return show_batches(options, *loader, settings.batch, [&](const loader::DetectionBatch& batch) {
     return loader::batch_sheet(batch, dataset.names);
   });
 }

@@ -201,8 +201,12 @@ OpenedSplit open_split(const data::Dataset& dataset, std::string_view split,
   return opened;
 }
 
+size_t images_of(const OpenedSplit& split) {
+  return split.shards != nullptr ? split.shards->size() : split.images->size();
+}
+
 size_t images_of_epoch(const OpenedSplit& split) {
-  return split.shards != nullptr ? split.shards->size() : loader::training_images(*split.images).count();
+  return split.shards != nullptr ? images_of(split) : loader::training_images(*split.images).count();
 }
 
 std::string note_of_regions(const OpenedSplit& split) {

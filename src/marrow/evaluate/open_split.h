@@ -57,7 +57,8 @@ struct OpenedSplit {
 // list_images and list_classified throw.
 OpenedSplit open_split(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options);
 
-// Of training (loader::training_images).
+// How many there are, and of an epoch of training (loader::training_images).
+size_t images_of(const OpenedSplit& split);
 size_t images_of_epoch(const OpenedSplit& split);
 
 // What to say of a validation of such a split; nothing without regions.
