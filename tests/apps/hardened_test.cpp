@@ -37,8 +37,9 @@ TEST(Hardened, ProgramsAndLibrary) {
     for (const auto& segment : table<Elf64_Phdr>(file, header.e_phoff, header.e_phnum)) {
       if (segment.p_type == PT_GNU_RELRO) relro = true;
       if (segment.p_type == PT_GNU_STACK) stack = true;
-      if (segment.p_type == PT_GNU_STACK || segment.p_type == PT_LOAD)
+      if (segment.p_type == PT_GNU_STACK || segment.p_type == PT_LOAD) {
         EXPECT_NE(segment.p_flags & (PF_W | PF_X), unsigned{PF_W | PF_X}) << "memory to write and to execute";
+      }
       if (segment.p_type == PT_DYNAMIC)
         for (const auto& entry :
              table<Elf64_Dyn>(file, segment.p_offset, segment.p_filesz / sizeof(Elf64_Dyn)))

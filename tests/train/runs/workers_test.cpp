@@ -77,7 +77,7 @@ TEST_P(WorkersOfATask, TenStepsAreThoseOfOne) {
   run_training(options);
   options.name = "two";
   run_together(2, options);
-  expect_near(tiny, "one", "two", 1e-4);
+  expect_near_runs(tiny, "one", "two", 1e-4);
   expect_near(table_of(tiny.run("one")), table_of(tiny.run("two")), 1e-3);
 }
 
