@@ -266,7 +266,7 @@ TEST_F(Shards, ErrorsNameThem) {
   EXPECT_REFUSES(read_dataset(folder_ / "mixed.yaml"),
                  "mixed.yaml:1: train: shards (.tar) and others in one split");
   write("wrong.yaml", "train: train-{3..1}.tar\nnames: [cat]\n");
-  EXPECT_REFUSES(read_dataset(folder_ / "wrong.yaml"), "1 is before 3");
+  EXPECT_REFUSES(read_dataset(folder_ / "wrong.yaml"), "wrong.yaml:1: train-{3..1}.tar: 1 is before 3");
   EXPECT_REFUSES(list_images(dataset, "train"), "lies in shards");
 }
 

@@ -69,14 +69,22 @@ class DatasetParser {
   }
 
   // The first path of a split, to tell a root from a folder that merely exists.
-  static std::string sample_of(const YamlValue& yaml) {
+  std::string sample_of(const YamlValue& yaml) const {
     const YamlValue* value = first_of(yaml, {"train", "val", "validation", "test"});
     while (value != nullptr && !value->items.empty()) {
       const YamlValue* annotations = value->is_map() ? value->find("annotations") : nullptr;
       value = annotations != nullptr ? annotations : &value->items[0];
     }
     if (value == nullptr) return "";
-    return is_shard(value->text) ? expand_braces(value->text).front() : value->text;
+    return is_shard(value->text) ? shards_of(*value).front() : value->text;
+  }
+
+  std::vector<std::string> shards_of(const YamlValue& pattern) const {
+    try {
+      return expand_braces(pattern.text);
+    } catch (const Error& error) {
+      fail(pattern, error.what());
+    }
   }
 
   // Relative roots are tried from the working folder (as the reference implementation does), the file's
@@ -142,7 +150,7 @@ class DatasetParser {
         fail(*annotations, fmt::format("{}: annotations: a mapping, expected a path", key));
       add_sources(*annotations, key, folder != nullptr ? found(*folder, "images") : images, split);
     } else if (is_shard(text_of(value, key))) {
-      for (std::string& name : expand_braces(text_of(value, key))) {
+      for (std::string& name : shards_of(value)) {
         YamlValue shard = value;
         shard.text = std::move(name);
         split.sources.push_back({found(shard, key), images});
