@@ -96,11 +96,13 @@ ImageStore::ImageStore(std::vector<data::LabelledImage> images, ImageStoreOption
 ImageStore::ImageStore(TiledImages tiles, const ImageStoreOptions& options)
     : images_(std::move(tiles.tiles)),
       options_(options),
-      whole_(
-          std::make_unique<ImageStore>(std::move(tiles.whole), ImageStoreOptions{.image_size = 0,
-                                                                                 .cache = options.cache,
-                                                                                 .reading = options.reading,
-                                                                                 .report = options.report})),
+      whole_(std::make_unique<ImageStore>(std::move(tiles.whole),
+                                          ImageStoreOptions{.image_size = 0,
+                                                            .cache = options.cache,
+                                                            .limit = options.limit,
+                                                            .processes = options.processes,
+                                                            .reading = options.reading,
+                                                            .report = options.report})),
       places_(std::move(tiles.places)),
       slots_(images_.size()) {}
 

@@ -250,8 +250,8 @@ std::unique_ptr<Task> make_task(TrainOptions& options, const model::Model& model
   open.stream = false;
   open.kept = [&options](size_t n) { return images_kept(options, options.split, n); };
   open.cache = loader::ImageCache::kWhenItFits;
-  // What is larger than memory is not kept for validation either.
-  if (train.shards != nullptr) open.cache = loader::ImageCache::kRecent;
+  // Where memory is bounded, training has it.
+  if (train.shards != nullptr || options.cache_limit > 0) open.cache = loader::ImageCache::kRecent;
   if (open.tiles.side > 0) {
     // Validation cuts the images itself, and joins what it finds.
     open.tiles = {};
