@@ -132,6 +132,28 @@ TEST(ShardStream, SharesOfABatchAreTheWhole) {
   }
 }
 
+TEST(ShardStream, AWorkerReadsTheShardsOfItsPlacesAlone) {
+  TemporaryImages folder;
+  folder.add_some(64);
+  const WrittenShards shards(folder.images, 8);
+  std::vector<std::string> said;
+  const auto images =
+      shards.open(kSize, kDefaultShardLimit, [&](const std::string& line) { said.push_back(line); });
+  DetectionLoaderOptions options = options_of(16, 1);
+  const ShardPlan plan = plan_of(*images, options.batch, options.seed);
+  ASSERT_EQ(plan.streams, 4u);
+  const std::vector<std::vector<size_t>> dealt = deal_shards(plan, 0);
+  for (const size_t stream : {2, 3})
+    for (const size_t shard : dealt[stream]) std::filesystem::remove(images->shards()[shard].tar);
+  options.share = {0, 2};
+  DetectionLoader first(images, options);
+  EXPECT_EQ(all_batches(first).size(), 4u);
+  EXPECT_TRUE(said.empty());
+  options.share = {1, 2};
+  DetectionLoader second(images, options);
+  EXPECT_SAYS(testing::message_of([&] { all_batches(second); }), "none of its 8 images can be read");
+}
+
 TEST(ShardStream, ABrokenImageIsNamedAndAnotherStandsInForIt) {
   TemporaryImages folder;
   folder.add_some(12);
