@@ -24,6 +24,7 @@ std::vector<HostileFile> hostile_files() {
 TEST(Bounds, OfSmallFilesHold) {
   const TemporaryFolder folder;
   prepare_commands(folder.path());
+  write_text(folder / "tar.yaml", "train: hostile-000000.tar\nval: hostile-000000.tar\nnames: [a]\n");
   for (const HostileFile& file : hostile_files()) {
     write_text(folder / file.name, file.content);
     const ProgramResult result = run_program(file.words, {.folder = folder.path(), .seconds = 60});

@@ -97,6 +97,11 @@ std::vector<TriedCommand> tried_commands(const fs::path& folder) {
                ? std::vector<std::string>{"data", "check", "copy/data.yaml"}
                : std::vector<std::string>{"data", "convert", "data/data.yaml", "copy", "--to", "voc"};
   };
+  const auto sharded = [folder] {
+    return fs::exists(folder / "shards/data.yaml")
+               ? std::vector<std::string>{"data", "check", "shards/data.yaml"}
+               : std::vector<std::string>{"data", "shard", "data/data.yaml", "shards", "--threads", "2"};
+  };
   const std::vector<ResultFile> of_run = {{.path = "runs/run/args.yaml"},
                                           {.path = "runs/run/results.csv", .has_times = true},
                                           {.path = "data/labels/train.marrow-cache", .has_times = true},
@@ -131,6 +136,10 @@ std::vector<TriedCommand> tried_commands(const fs::path& folder) {
        {"data", "convert", "data/data.yaml", "copy", "--to", "voc", "--threads", "2"},
        of_conversion,
        converted},
+      {"data shard",
+       {"data", "shard", "data/data.yaml", "shards", "--threads", "2"},
+       {{"shards/data.yaml"}, {"shards/train-000000.tar"}, {"shards/val-000000.tar"}},
+       sharded},
       {"val",
        {"val", "tiny.safetensors", "--data", "data/data.yaml", "--imgsz", "64", "--threads", "2",
         "--no-autotune", "--save-json", "--no-plots", "--project", folder.string(), "--name", "measured",

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "marrow/data/shards/tar.h"
 #include "reliability/hostile_files.h"
 
 namespace marrow::testing {
@@ -31,7 +32,11 @@ std::string anchored_names() {
 }  // namespace
 
 std::vector<HostileFile> hostile_datasets() {
+  HostileFile tar = dataset_file("tar shard with a file of 1 TB, without its bytes", "hostile-000000.tar",
+                                 data::tar_header("a.jpg", 1'000'000'000'000) + data::tar_end(), "cut off?");
+  tar.words[2] = "tar.yaml";  // which names it
   return {
+      tar,
       dataset_file("dataset YAML of nested anchors: 10^15 names", "o.yaml", anchored_names(), "values"),
       dataset_file("dataset YAML of 10^9 classes", "p.yaml",
                    "train: data/images/train\nval: data/images/val\nnc: 1000000000\n", "p.yaml"),

@@ -103,6 +103,16 @@ ssize_t writev(int file, const iovec* parts, int count) {
   if (due == Strike::kFail) return -1;
   return real(file, parts, due == Strike::kShort ? 1 : count);
 }
+#define PREAD(name, Offset)                                                                        \
+  ssize_t name(int file, void* to, size_t count, Offset offset) {                                  \
+    NEXT(name);                                                                                    \
+    const Strike due = count == 0 ? Strike::kNone : strike("read", file);                          \
+    if (due == Strike::kFail) return -1;                                                           \
+    return real(file, to, due == Strike::kShort ? std::max<size_t>(count / 2, 1) : count, offset); \
+  }
+PREAD(pread, off_t)
+PREAD(pread64, off64_t)
+
 // The library's own writes behind a stream are not to be seen from here: a failing one is a stream that
 // fails.
 size_t fwrite(const void* from, size_t size, size_t count, FILE* file) {
@@ -144,6 +154,11 @@ int rename(const char* from, const char* to) {
   NEXT(rename);
   FAIL_IF_DUE("rename", to, -1);
   return real(from, to);
+}
+int linkat(int from_folder, const char* from, int to_folder, const char* to, int flags) {
+  NEXT(linkat);
+  FAIL_IF_DUE("rename", to, -1);
+  return real(from_folder, from, to_folder, to, flags);
 }
 int unlink(const char* path) {
   NEXT(unlink);
@@ -198,6 +213,14 @@ int __open64_2(const char* path, int flags) {
 ssize_t __read_chk(int file, void* to, size_t count, size_t room) {
   if (count > room) std::abort();
   return read(file, to, count);
+}
+ssize_t __pread_chk(int file, void* to, size_t count, off_t offset, size_t room) {
+  if (count > room) std::abort();
+  return pread(file, to, count, offset);
+}
+ssize_t __pread64_chk(int file, void* to, size_t count, off64_t offset, size_t room) {
+  if (count > room) std::abort();
+  return pread64(file, to, count, offset);
 }
 
 }  // extern "C"
