@@ -93,7 +93,7 @@ void Sweep::judge_end(const Fault& fault, const FaultyResult& result, const std:
   const std::string said = result.program.out + result.program.err;
   // A file that is being made has no name yet, and its message is known by the reason.
   std::string wanted = "memory";
-  if (fault.of_a_file) wanted = result.calls.back().file();
+  if (fault.of_a_file) wanted = result.calls.empty() ? "" : result.calls.back().file();
   if (wanted.empty()) wanted = reason_of(fault.what);
   const bool names_it = said.find(wanted) != std::string::npos;
   if (code == 0) {

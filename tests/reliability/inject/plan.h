@@ -4,13 +4,12 @@
 //
 // CALL   open, read, write, sync, rename, close, map, stat, list, make, remove, any (of these); memory; clock
 // N      the N-th of them, from 1; N+ from the N-th on; 0 none: they are only noted
-// WHAT   ENOSPC, EIO and so on; short; a signal that comes then: KILL, TERM, INT, HUP, PIPE; what a clock
-// does,
-//        by a day: back, forth, both
+// WHAT   ENOSPC, EIO and so on; short, which of a mapping cuts the file; a signal that comes then: KILL,
+//        TERM, INT, HUP, PIPE; by how a clock steps, a day: back, forth, both
 // PATH   of files: a part of the path; of memory: the fewest bytes of an allocation that counts
 //
-// MARROW_FAULT_LOG names the file where each call that counts, up to N, leaves the line "CALL PATH". A
-// process counts its own calls.
+// MARROW_FAULT_LOG names the file where each call that counts, up to N, leaves the line "CALL PATH". The plan
+// is for one process, not for those that it starts.
 #pragma once
 
 #include <cstddef>
