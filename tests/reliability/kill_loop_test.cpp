@@ -32,10 +32,11 @@ TEST(KillLoop, OfTrainingEndsWithTheSameBytes) {
   std::mt19937 random(2);
   Sweep sweep;
   ASSERT_NO_FATAL_FAILURE(sweep.take(tried_command(sweep.commands(), "train")));
+  constexpr double kNever = 0;
   Tally tally;
   while (tally.killed < kills) {
     sweep.reset();
-    while (sweep.kill_on_the_way(random() / 4294967296.0, tally)) {
+    while (sweep.kill_on_the_way(tally.killed < kills ? random() / 4294967296.0 : kNever, tally)) {
     }
   }
   RecordProperty("train", to_string(tally));

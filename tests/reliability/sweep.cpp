@@ -155,7 +155,7 @@ bool Sweep::kill_on_the_way(double share, Tally& tally) {
 }
 
 bool Sweep::run_killed(const std::vector<std::string>& words, double share) const {
-  const ProgramResult result = run_with_fault("", words, work_, std::max(share * seconds_, 1e-4)).program;
+  const ProgramResult result = run_with_fault("", words, work_, share * seconds_).program;
   EXPECT_TRUE(result.code == 0 || result.code == -SIGKILL) << result.code << ": " << result.err;
   return result.code == -SIGKILL;
 }

@@ -43,7 +43,7 @@ class Sweep {
   int count_calls(const Fault& fault);
   // Runs it with the fault at that call, and judges.
   void strike(const Fault& fault, int nth, Tally& tally);
-  // Runs it, kills it after that share of the time that it takes, and judges.
+  // Runs it, kills it after that share of the time that it takes, 0 for never, and judges.
   void kill_at(double share, Tally& tally);
   // The same, without an end to what was begun before: false where it came to its own end, whose results are
   // those of a run that nobody killed.
