@@ -210,7 +210,7 @@ TEST(TurnedNmsInOnnx, FindsWhatMarrowsOwnFinds) {
   expect_same({.confidence = 0.3f, .iou = 0.4f, .max_detections = 200}, false, kAnchors);
   expect_same({.confidence = 0.3f, .iou = 0.7f, .max_detections = 10}, false, kAnchors);
   expect_same({.class_confidence = {0.9f, 0.2f, 0.7f}, .iou = 0.1f, .max_detections = 50}, false, kAnchors);
-  expect_same({.confidence = 0.5f, .iou = 0.5f, .max_detections = 300}, true, 500);
+  expect_same({.confidence = 0.7f, .iou = 0.5f, .max_detections = 60, .most_compared = 150}, true, 160);
   expect_same({.confidence = 0.5f, .iou = 0, .max_detections = 300}, false, 126);
 }
 

@@ -28,15 +28,14 @@ inline constexpr int kMinOpset = 11;
 inline constexpr int kMaxOpset = 17;
 
 // The suppression that goes into the file: the best class of each anchor, boxes of different classes kept
-// apart. ONNX has an operator for upright boxes alone. Turned ones are compared all at once, the best
-// kTurnedCandidates of them or max_detections where that is more.
-inline constexpr int kTurnedCandidates = 1024;
+// apart. ONNX has an operator for upright boxes alone; turned ones are compared all at once.
 struct ExportNms {
   float confidence = 0.25f;
   std::vector<float> class_confidence = {};  // instead of it, of each class; empty: none
   float iou = 0.7f;
   int max_detections = 300;
   float max_side = 7680.0f;  // pixels by which classes are moved apart
+  int most_compared = 1024;  // turned boxes, the best; max_detections where that is more
 };
 
 struct ExportOptions {

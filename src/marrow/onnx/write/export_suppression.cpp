@@ -202,7 +202,7 @@ std::string export_turned_nms(Exporting& e, const std::string& decoded, const De
   std::string columns = out.concat({out.slice(decoded, 1, 0, 4), best.score, best.class_id,
                                     out.slice(decoded, 1, 4 + classes, decode.rows())},
                                    1);
-  int64_t candidates = std::max<int64_t>(kTurnedCandidates, nms.max_detections);
+  int64_t candidates = std::max(nms.most_compared, nms.max_detections);
   std::string scores = eligible(out, best, classes, nms);
   if (e.options.dynamic) {  // an image of any size has so many then
     columns = out.concat({columns, zeros(out, kNumbers, candidates)}, 2);
