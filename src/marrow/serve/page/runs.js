@@ -30,7 +30,7 @@ const CHARTS = [
 ];
 
 function colour(id) {
-  return distinctColour(chosen.get(id));
+  return distinctColour(chosen.get(id) ?? 0);  // a run that was left while its numbers came
 }
 
 function choose(id) {
