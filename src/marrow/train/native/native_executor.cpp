@@ -168,6 +168,8 @@ class NativeExecutor final : public TrainingExecutor {
     const engine::Engine& engine = engine_for(images, with_ranges(targets));
     int64_t bytes = engine.bytes() + element_count(images) * static_cast<int64_t>(sizeof(float));
     for (size_t i = 0; i < targets.size(); ++i) bytes += static_cast<int64_t>(engine.output(i).byte_size());
+    for (const auto& [name, weight] : parameters_.average())  // as they are deployed, and as they are packed
+      bytes += 2 * static_cast<int64_t>(weight.byte_size());
     average_.reset();
     return bytes;
   }
