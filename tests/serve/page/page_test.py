@@ -144,6 +144,13 @@ class Page(unittest.TestCase):
         self.assertGreaterEqual(sum(coloured), 0.8 * len(coloured), list(zip(inside, drawn)))
         self.shot("boxes")
 
+    def test_damage_is_said(self):
+        whole = (Path(self.folder.name) / "models/a.jpg").read_bytes()
+        cut = Path(self.folder.name) / "cut.jpg"
+        cut.write_bytes(whole[: len(whole) // 2])
+        self.look(cut)
+        self.assertIn("the file ends early", self.browser.value("document.querySelector('.panel .warning').textContent"))
+
     def test_the_slider_filters_in_the_browser(self):
         self.look()
         asked = len(self.browser.value("performance.getEntriesByType('resource').map((one) => one.name)"))

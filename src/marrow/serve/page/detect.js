@@ -48,23 +48,25 @@ function refresh() {
   for (const panel of panels) panel.refresh?.();
 }
 
+const warnings = (answer) => (answer.warnings ? [warningText(answer)] : []);
+
 function classificationPanel(model, answer) {
   const rows = answer.top.map(({name, probability}) => element('tr', {}, element('td', {}, name), element('td', {className: 'number'}, `${(100 * probability).toFixed(1)} %`)));
   return element('article', {className: 'panel card'}, element('h2', {}, model.name), element('table', {}, element('tbody', {}, ...rows)),
-    ...(answer.warnings ? [warningText(answer)] : []), element('p', {className: 'soft'}, `round trip ${answer.roundTrip.toFixed(0)} ms`));
+    ...warnings(answer), element('p', {className: 'soft'}, `round trip ${answer.roundTrip.toFixed(0)} ms`));
 }
 
-async function drawnPanel(model) {
+async function drawnPanel(model, answer) {
   const url = URL.createObjectURL(await drawn(model, picture));
   const image = element('img', {src: url, alt: `The picture with the objects that ${model.name} found`});
   image.style.width = '100%';
   return element('article', {className: 'panel card'}, element('h2', {}, model.name), image,
-    element('p', {className: 'soft'}, 'This browser cannot show pictures of this kind; the server drew it.'));
+    ...warnings(answer), element('p', {className: 'soft'}, 'This browser cannot show this picture; the server drew it.'));
 }
 
 async function makePanel(model, answer, bitmap) {
   if (model.task === 'classify') return {element: classificationPanel(model, answer)};
-  if (!bitmap) return {element: await drawnPanel(model)};
+  if (!bitmap) return {element: await drawnPanel(model, answer)};
   return new Panel({model, picture, bitmap, answer, filter, tell, keepsLabels: server.labels && model.task === 'detect'});
 }
 
