@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "MRWLABEL";
-constexpr uint32_t kVersion = 5;
+constexpr uint32_t kVersion = 6;
 constexpr size_t kHeaderBytes = 24, kChecksumBytes = 4;
 constexpr const char* kSuffix = ".marrow-cache";
 constexpr size_t kProblemBytes = 2 + 2 * kStringBytes;
