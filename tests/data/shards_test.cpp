@@ -196,9 +196,9 @@ TEST_F(Shards, OfOtherToolsNeedNoIndex) {
   EXPECT_EQ(labels.images[0].path.filename(), "new.png");
 }
 
-// Names of 200 bytes, which each of its formats writes in its own way.
+// Names of 160 bytes, which each of its formats writes in its own way.
 TEST_F(Shards, OfGnuTarAreRead) {
-  const std::string deep = "files/" + std::string(100, 'a') + "/" + std::string(60, 'b');
+  const std::string deep = "files/" + std::string(90, 'a') + "/" + std::string(60, 'b');
   for (const char* name : {"one", "two"}) {
     write_picture(deep + "/" + name + ".png", stream_of(name));
     write(deep + "/" + name + ".txt", "0 .5 .5 .2 .2\n");
