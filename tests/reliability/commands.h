@@ -23,6 +23,7 @@ struct TriedCommand {
   std::vector<ResultFile> results;
   // After a fault the same words again, or what this says.
   std::function<std::vector<std::string>()> again = {};
+  bool leaves_out = false;  // what cannot be read, with a message: the results are of the rest
 };
 
 // Everything that the commands read, and what they replace: `folder` is where they run.

@@ -87,6 +87,11 @@ bool Sweep::has_all_results() const {
   });
 }
 
+bool Sweep::has_each_result() const {
+  return std::ranges::all_of(command_->results,
+                             [&](const ResultFile& file) { return fs::exists(work_ / file.path); });
+}
+
 void Sweep::judge_end(const Fault& fault, const FaultyResult& result, const std::string& what,
                       Tally& tally) const {
   const int code = result.program.code;
@@ -175,8 +180,9 @@ void Sweep::strike(const Fault& fault, int nth, Tally& tally) {
     ++tally.killed;
   else
     judge_end(fault, result, shown, tally);
-  // A run that has ended well on other data has nothing to go on with.
-  if (command_->again && code == 0 && !has_all_results())
+  // What came to its end on other data, and said so, has nothing to go on with.
+  const bool has_ended = code == 0 || (command_->leaves_out && code == 1 && has_each_result());
+  if (command_->again && has_ended && !has_all_results())
     judge_results(shown, true);
   else
     judge_rest(shown, code);

@@ -57,6 +57,7 @@ class Sweep {
   using Contents = std::map<std::string, std::optional<std::string>>;  // of results, by path
   Contents contents() const;
   bool has_all_results() const;
+  bool has_each_result() const;  // whatever is in it
   // The command was ended somewhere: judges what is left, and that it can be done again.
   void judge_rest(const std::string& what, int code);
   // One that ended well may have left out what it could not read: judge_end() sees that it said so.

@@ -26,7 +26,6 @@ constexpr Fault kFaults[] = {
     {.call = "any", .what = "TERM", .shown = "SIGTERM at a call", .signal = SIGTERM},
     {.call = "any", .what = "INT", .shown = "SIGINT at a call", .signal = SIGINT},
     {.call = "any", .what = "HUP", .shown = "SIGHUP at a call", .signal = SIGHUP},
-    {.call = "clock", .what = "both", .shown = "the clock steps to and fro by a day", .of_a_file = false},
 };
 
 class FaultSweep : public ::testing::TestWithParam<std::string> {};
