@@ -133,13 +133,13 @@ TEST_F(LabelCache, HostileCountsWithARightChecksumAreRefused) {
   EXPECT_GT(refused, 30);
 }
 
-TEST_F(LabelCache, VersionFiveIsReadAsTheFormatPageShowsIt) {
+TEST_F(LabelCache, VersionSixIsReadAsTheFormatPageShowsIt) {
   using namespace std::string_literals;
-  write("v5.marrow-cache", "MRWLABEL\5\0\0\0\0\0\0\0\x46\0\0\0\0\0\0\0"s + std::string(9, '\0') +
+  write("v6.marrow-cache", "MRWLABEL\6\0\0\0\0\0\0\0\x46\0\0\0\0\0\0\0"s + std::string(9, '\0') +
                                "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
-                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xa3\x1f\xec\xe6"s);
+                               "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\x5c\x4f\x41\x92"s);
   const CacheRead result = read_label_cache(
-      folder_ / "v5.marrow-cache", {DatasetFormat::kYolo, Task::kDetect, {}, -1, {"cat"}, {"/d", ""}, {}});
+      folder_ / "v6.marrow-cache", {DatasetFormat::kYolo, Task::kDetect, {}, -1, {"cat"}, {"/d", ""}, {}});
   ASSERT_TRUE(result.scan) << result.reason;
   EXPECT_TRUE(result.scan->pictures.empty());
 }
@@ -170,6 +170,15 @@ TEST_F(LabelCache, VersionThreeIsRebuilt) {
                                          "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
                                          "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xdd\xf6\x67\x4e"s);
   EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 3"));
+}
+
+// Version 5 knew no people that pycocotools ignores.
+TEST_F(LabelCache, VersionFiveIsRebuilt) {
+  using namespace std::string_literals;
+  write("labels/train.marrow-cache", "MRWLABEL\5\0\0\0\0\0\0\0\x46\0\0\0\0\0\0\0"s + std::string(9, '\0') +
+                                         "\xff\xff\xff\xff\1\0\0\0\0\0\0\0\3\0\0\0cat\2\0\0\0\0\0\0\0"s +
+                                         "\2\0\0\0/d\0\0\0\0"s + std::string(24, '\0') + "\xa3\x1f\xec\xe6"s);
+  EXPECT_TRUE(has(load_twice(), "is rebuilt: it is of version 5"));
 }
 
 TEST_F(LabelCache, KeepsPartsAndKeypoints) {
