@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <numeric>
+#include <tuple>
 
 #include "marrow/base/random.h"
 #include "marrow/detect/rotated_nms.h"
@@ -48,6 +49,7 @@ class Operators {
  public:
   explicit Operators(const GraphProto& graph) : graph_(graph) {
     for (const TensorProto& tensor : graph.initializers) {
+      if (tensor.value.shape().size() > std::tuple_size_v<Sides>) continue;  // the network's weights
       const auto values = tensor.value.to_float();
       values_[tensor.name] = {tensor.value.shape(), {values.values().begin(), values.values().end()}};
     }
