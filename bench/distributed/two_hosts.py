@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 HOSTS = ["marrow-host-1", "marrow-host-2"]
+NETWORK = "10.213.7.0/24"
 ADDRESSES = ["10.213.7.1", "10.213.7.2"]
 DEVICE = "marrowlink{}"
 LARGEST_PACKET = 60000  # bytes; few large packets cost this program little
@@ -109,10 +110,9 @@ def run_workers(program, arguments):
         agent.write_text('#!/bin/sh\nshift\nexec ' + " ".join(shlex.quote(word) for word in enter(1, "sh -c")[:-1])
                          + f' "hostname {HOSTS[1]}; exec taskset -c 1 $*"\n', encoding="utf-8")
         agent.chmod(0o755)
-        devices = ",".join(DEVICE.format(number) for number in range(2))
         words = ["mpirun", "-np", "2", "--host", ",".join(ADDRESSES), "--map-by", "node", "--bind-to", "none"]
         words += ["--allow-run-as-root", "--mca", "plm_rsh_agent", str(agent), "--mca", "btl", "tcp,self"]
-        words += ["--mca", "btl_tcp_if_include", devices, "--mca", "oob_tcp_if_include", devices]
+        words += ["--mca", "btl_tcp_if_include", NETWORK, "--mca", "oob_tcp_if_include", NETWORK]
         words += [str(Path(program).resolve()), *arguments]
         return subprocess.run(enter(0, shlex.join(words)), check=False).returncode
 
