@@ -91,7 +91,7 @@ void check_elsewhere(const fs::path& file, const passes::GraphWithWeights& netwo
   std::string reason(opencv_obstacle(network.graph, options.batch));
   if (options.half) reason = "it has no float16";
   if (options.int8) reason = "it computes int8 layers in another way";
-  if (options.nms) reason = "it has no NonMaxSuppression";
+  if (options.nms) reason = "it cannot read files that suppress";
   if (network.graph.outputs.front().name == kOneToOneOutput) reason = "it has no TopK";
   if (options.dynamic) reason = "it reads fixed sizes only";
   std::vector<std::string> arguments = {file.string()};

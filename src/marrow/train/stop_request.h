@@ -1,4 +1,5 @@
-// Ctrl-C and SIGTERM end a run at its next optimizer step, with a checkpoint; a second one ends it at once.
+// Ctrl-C and SIGTERM end a run at its next optimizer step, with a checkpoint; a second one, half a
+// second later or more, ends it at once.
 #pragma once
 
 namespace marrow::train {
