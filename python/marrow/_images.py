@@ -1,6 +1,7 @@
 """What a caller may give as an image, as a view that the library reads."""
 import ctypes
 import os
+import warnings
 
 import numpy
 
@@ -36,6 +37,8 @@ def _view(image, model):
 def _decoded(image):
     view = ImageView()
     _library.call("image_get_view", image.pointer, ctypes.byref(view))
+    if damage := _library.text(_library.function("image_warning")(image.pointer)):
+        warnings.warn(damage, stacklevel=5)  # of whoever called the network
     return view, image
 
 

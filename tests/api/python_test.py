@@ -52,6 +52,15 @@ class DetectorTest(unittest.TestCase):
             self.assertEqual([{"class": each.class_id, "name": each.label, "confidence": round(each.confidence, 5),
                                "box": [round(side, 5) for side in each.box]} for each in found], expected)
 
+    def test_warns_of_a_damaged_image(self):
+        with tempfile.TemporaryDirectory() as folder:
+            half = pathlib.Path(folder) / "half.jpg"
+            half.write_bytes(A.read_bytes()[: A.stat().st_size // 2])
+            for image in (half, half.read_bytes()):
+                with self.assertWarnsRegex(UserWarning, "damaged JPEG: the file ends early") as caught:
+                    self.detector(image)
+                self.assertEqual(caught.filename, __file__)
+
     def test_options_are_those_of_predict(self):
         detector = Detector(str(DETECTOR), imgsz=(40, 100), conf=0.02, iou=0.3, max_det=7, classes=["bar", 0],
                             agnostic=True, rect=False, threads=1, precision="bf16", tune=False)
