@@ -67,9 +67,8 @@ void Progress::batch_done(const EpochLine& line, int64_t batches_done, int image
 }
 
 void Progress::end_epoch(const EpochLine& line, double wait_seconds) {
-  if (images_ == 0)  // resumed between its last batch and its validation
-    return talk(fmt::format("{:>11}  was trained before; it is validated now",
-                            fmt::format("{}/{}", line.epoch, line.epochs)));
+  if (images_ == 0)  // resumed behind its last batch
+    return talk(fmt::format("{:>11}  was trained before", fmt::format("{}/{}", line.epoch, line.epochs)));
   const double trained = epoch_.seconds();
   const double an_epoch = std::max(trained, latest_epoch_seconds_);
   const int to_come = line.epochs - line.epoch;
