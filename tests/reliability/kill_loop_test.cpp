@@ -21,7 +21,7 @@ TEST(KillLoop, OfCommandsLeavesNoHalfFile) {
   for (const std::string& name : names) {
     ASSERT_NO_FATAL_FAILURE(sweep.take(tried_command(sweep.commands(), name)));
     Tally tally;
-    while (tally.killed < kills_each && !HasFatalFailure()) sweep.kill_at(random() / 4294967296.0, tally);
+    while (tally.killed < kills_each && !HasFailure()) sweep.kill_at(random() / 4294967296.0, tally);
     RecordProperty(name, to_string(tally));
   }
 }
@@ -34,7 +34,7 @@ TEST(KillLoop, OfTrainingEndsWithTheSameBytes) {
   ASSERT_NO_FATAL_FAILURE(sweep.take(tried_command(sweep.commands(), "train")));
   constexpr double kNever = 0;
   Tally tally;
-  while (tally.killed < kills) {
+  while (tally.killed < kills && !HasFailure()) {
     sweep.reset();
     while (sweep.kill_on_the_way(tally.killed < kills ? random() / 4294967296.0 : kNever, tally)) {
     }

@@ -67,6 +67,24 @@ TEST(TwoProcesses, TrainUnderOneNameInTwoFolders) {
   }
 }
 
+TEST(TwoProcesses, NeverTrainInAFolderThatAnotherHas) {
+  Sweep sweep;
+  const TriedCommand& command = tried_command(sweep.commands(), "train");
+  ASSERT_NO_FATAL_FAILURE(sweep.take(command));
+  const fs::path run = sweep.folder() / "runs/run";
+  const auto expect_refused = [&](const Words& words) {
+    const FileLock held(run, "trains here");
+    const ProgramResult result = run_program(words, {.folder = sweep.folder()});
+    EXPECT_NE(result.code, 0);
+    EXPECT_SAYS(result.err, "runs/run: another process trains here");
+  };
+  sweep.reset();
+  fs::create_directories(run);
+  expect_refused(command.words);
+  EXPECT_EQ(run_program(command.words, {.folder = sweep.folder()}).code, 0);
+  expect_refused({"train", "--resume", run.string(), "--epochs", "3"});
+}
+
 TEST(TwoProcesses, NeverTrainInOneFolder) {
   Sweep sweep;
   const TriedCommand& command = tried_command(sweep.commands(), "train");

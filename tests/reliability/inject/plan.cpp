@@ -114,9 +114,13 @@ void note(const char* call, const char* path) {
 
 // Counts a call that the plan is about, and says whether it is the one.
 bool is_due(const char* call, const char* path) {
-  static std::atomic<long> calls = 0;
+  static long calls = 0;
+  static std::atomic_flag busy;
+  while (busy.test_and_set()) {  // so that the calls of several threads are noted in their order
+  }
   const long number = ++calls;
   if (plan().nth == 0 || number <= plan().nth) note(call, path);
+  busy.clear();
   if (plan().nth == 0 || (plan().onwards ? number < plan().nth : number != plan().nth)) return false;
   if (plan().signal == 0) return true;
   kill(getpid(), plan().signal);
