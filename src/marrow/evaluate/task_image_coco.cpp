@@ -168,7 +168,6 @@ CocoOverlaps TaskImage::coco_masks() const {
   std::vector<MaskPart> truth;
   std::vector<int> classes = classes_of(truth_);
   for (const size_t label : labels_of_truth()) truth.push_back(mask_of_label(image_.labels, label));
-  for (const TruthBox& one : truth_) classes.push_back(one.class_id);
   for (const data::IgnoredLabel& ignored : image_.labels.ignored)
     if (ignored.reason == data::IgnoredLabel::Reason::kCrowd) {
       truth.push_back(mask_of_crowd(ignored, image_.labels));
