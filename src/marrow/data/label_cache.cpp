@@ -141,7 +141,7 @@ CacheRead read_label_cache(const fs::path& file, const CacheKey& key) {
   }
 }
 
-std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed) {
+std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed) try {
   if (listed != nullptr) {
     if (listed->size() != scan.pictures.size())
       return fmt::format("there were {} images, now there are {}", scan.pictures.size(), listed->size());
@@ -160,6 +160,8 @@ std::string staleness(const Scan& scan, const std::vector<ListedImage>* listed) 
     last = &picture.annotation;
   }
   return {};
+} catch (const Error& error) {  // of a file that cannot be looked at
+  return error.what();
 }
 
 void write_label_cache(const fs::path& file, const CacheKey& key, const Scan& scan) {

@@ -59,14 +59,14 @@ std::vector<std::string> choices(std::string_view pattern, std::string_view insi
 }
 
 bool fits(const fs::path& index, const fs::path& tar, ShardSummary& summary) {
-  const FileStamp index_stamp = stamp_of(index), tar_stamp = stamp_of(tar);
-  if (index_stamp.bytes < 0 || index_stamp.modified_ns < tar_stamp.modified_ns) return false;
   try {
+    const FileStamp index_stamp = stamp_of(index), tar_stamp = stamp_of(tar);
+    if (index_stamp.bytes < 0 || index_stamp.modified_ns < tar_stamp.modified_ns) return false;
     summary = read_shard_summary(index);
+    return summary.tar_bytes == static_cast<uint64_t>(tar_stamp.bytes);
   } catch (const Error&) {
     return false;
   }
-  return summary.tar_bytes == static_cast<uint64_t>(tar_stamp.bytes);
 }
 
 fs::path index_elsewhere(const fs::path& tar) {
