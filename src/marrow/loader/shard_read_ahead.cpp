@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -71,7 +72,12 @@ ShardReadAhead::ShardReadAhead(const ShardedImages& images, const ShardPlan& pla
     skip(cursors_[i], options_.first_read[i]);
   }
   try {
-    thread_ = std::thread([this] { loop(); });
+    thread_ = std::thread([this] {
+      try {
+        loop();
+      } catch (const std::bad_alloc&) {  // samples are then read when they are wanted
+      }
+    });
   } catch (const std::system_error&) {
     // No more threads to be had: every sample is read when it is wanted.
   }

@@ -19,7 +19,6 @@
 namespace marrow::loader {
 namespace {
 
-constexpr size_t kEpochs = 3;           // the one before, this one, and the next
 constexpr size_t kOtherOpenShards = 8;  // besides one a stream
 
 class ShardStream : public TrainingImages {
@@ -104,7 +103,8 @@ class ShardStream : public TrainingImages {
     std::unique_ptr<ShardEpoch>& found = epochs_[epoch];
     if (found == nullptr) found = std::make_unique<ShardEpoch>(plan_, epoch, kept_);
     ShardEpoch& result = *found;
-    if (epochs_.size() > kEpochs) epochs_.erase(epochs_.begin());
+    // Batches in the making, of which each may be an epoch, want theirs; and the one before and after.
+    if (epochs_.size() > static_cast<size_t>(options_.ahead) + 2) epochs_.erase(epochs_.begin());
     return result;
   }
 
