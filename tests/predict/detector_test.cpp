@@ -72,6 +72,14 @@ void expect_near(const std::vector<detect::Detection>& found, const std::vector<
   }
 }
 
+TEST(Detector, SeesAsManySideBySideAsShareItsThreads) {
+  for (const auto& [threads, most] : {std::pair<int, size_t>{1, 1}, {2, 2}, {4, 4}, {5, 1}, {6, 3}, {8, 4}}) {
+    DetectorOptions wanted = options({96, 96}, true);
+    wanted.engine.threads = threads;
+    EXPECT_EQ(Detector(network().graph, network().weights, wanted).most_at_once(), most) << threads;
+  }
+}
+
 TEST(Detector, SeesSeveralImagesAsItSeesEach) {
   DetectorOptions wanted = options({96, 96}, true);
   wanted.engine.threads = 3;

@@ -1,6 +1,7 @@
 #include "marrow/cpu/side_by_side.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace marrow::cpu {
@@ -15,7 +16,10 @@ SideBySide::~SideBySide() {
 }
 
 void SideBySide::run(size_t count, const std::function<void(size_t)>& work) {
-  while (helpers_.size() + 1 < std::min(count, most_)) helpers_.emplace_back([this] { help(); });
+  try {
+    while (helpers_.size() + 1 < std::min(count, most_)) helpers_.emplace_back([this] { help(); });
+  } catch (const std::system_error&) {  // no more threads: those that are there do all
+  }
   std::unique_lock lock(mutex_);
   work_ = &work;
   next_ = 0;

@@ -120,7 +120,8 @@ std::vector<DetectionResult> Detector::detect_all(std::span<const image::Image* 
     return results;
   }
   for (const image::Image* image : images) require_readable(*image, network_.graph());
-  CompiledNetwork::Compiled& network = compiled(*images[0], images.size());
+  // Fewer leave engines without work: one form of the network serves them all.
+  CompiledNetwork::Compiled& network = compiled(*images[0], most_at_once());
   side_by_side_->run(images.size(), [&](size_t i) {
     results[i] = detect_part(*images[i], network.at(i), whole_image(options_));
   });
@@ -135,7 +136,9 @@ std::vector<DetectionResult> Detector::detect_all(std::span<const image::Image* 
 
 size_t Detector::most_at_once() const {
   const int threads = options_.engine.threads > 0 ? options_.engine.threads : cpu::available_threads();
-  return std::min(static_cast<size_t>(threads), kMostAtOnce);
+  size_t most = std::min(static_cast<size_t>(threads), kMostAtOnce);
+  while (static_cast<size_t>(threads) % most != 0) --most;  // so that every thread has work
+  return most;
 }
 
 CompiledNetwork::Compiled& Detector::compiled(const image::Image& image, size_t side_by_side) {
