@@ -32,6 +32,8 @@ class Detection(_Box):
     corners     "obb": (4, 2) float32, pixels of the image
     """
 
+    mask = mask_place = outline = keypoints = turned = corners = None  # where a tuple's own _make() makes it
+
     def __new__(cls, box, confidence, class_id, label, *, mask: Optional[numpy.ndarray] = None,
                 mask_place: Optional[Tuple[float, float, float, float]] = None, outline: Optional[numpy.ndarray] = None,
                 keypoints: Optional[numpy.ndarray] = None,
@@ -42,10 +44,17 @@ class Detection(_Box):
         self.keypoints, self.turned, self.corners = keypoints, turned, corners
         return self
 
+    def _replace(self, **changes):
+        replaced = super()._replace(**changes)
+        replaced.__dict__.update(self.__dict__)
+        return replaced
+
     def __eq__(self, other):
+        if not isinstance(other, tuple):
+            return NotImplemented
         return tuple.__eq__(self, other) and all(
             numpy.array_equal(getattr(self, name), getattr(other, name, None))
-            for name in ("mask", "outline", "keypoints", "turned"))
+            for name in ("mask", "mask_place", "outline", "keypoints", "turned"))
 
     def __ne__(self, other):
         return not self == other

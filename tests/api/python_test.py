@@ -52,6 +52,13 @@ class DetectorTest(unittest.TestCase):
             self.assertEqual([{"class": each.class_id, "name": each.label, "confidence": round(each.confidence, 5),
                                "box": [round(side, 5) for side in each.box]} for each in found], expected)
 
+    def test_equals_no_other_things(self):
+        first = self.detector(A)[0]
+        for other in (None, 5, "x", tuple(first)[:3]):
+            self.assertNotEqual(first, other)
+        self.assertNotIn(first, [None])
+        self.assertEqual(first, self.detector(A)[0])
+
     def test_warns_of_a_damaged_image(self):
         with tempfile.TemporaryDirectory() as folder:
             half = pathlib.Path(folder) / "half.jpg"
@@ -253,6 +260,9 @@ class TasksTest(unittest.TestCase):
             self.assertEqual(set(numpy.unique(found.masks)), {0, 1})
             self.assertEqual(len(found.outlines), len(found))
         self.assertEqual(found[0].mask_place, (1, 1, 0, 0))
+        renamed = found[0]._replace(label="renamed")
+        self.assertIs(renamed.mask, found[0].mask)
+        self.assertNotEqual(renamed, found[0])
         self.assertEqual(len(self.found("segment", outlines=False)[0].outline), 0)
 
     def test_keypoints_are_those_of_predict(self):
