@@ -68,8 +68,8 @@ StoredImage read_webp(Bytes bytes, const std::string& name) {
   if (int64_t{config.input.width} * config.input.height >
       kWebpPixelsPerByte * std::max<int64_t>(static_cast<int64_t>(bytes.size()), kFreeWebpBytes))
     fail(name, kind,
-         fmt::format("{} bytes for {} x {} pixels, which is more than a picture has a byte", bytes.size(),
-                     config.input.width, config.input.height));
+         fmt::format("{} bytes for {} x {} pixels; at most {} a byte are read", bytes.size(),
+                     config.input.width, config.input.height, kWebpPixelsPerByte));
   StoredImage stored;
   stored.image = Image(config.input.width, config.input.height);
   config.output.colorspace = MODE_BGR;  // drops alpha
