@@ -1,6 +1,6 @@
 """One worker and two, each pinned to a core of its own: images a second, efficiency, what travels and how much of it is hidden.
 
-    python3 bench/distributed/measure.py build/release/bench/workers_bench --turns 5 --json measured.json --write docs/distributed.md
+    python3 bench/distributed/measure.py build/release/bench/workers_bench --json measured.json --write docs/distributed.md
     python3 bench/distributed/measure.py build/release/bench/workers_bench --links --write docs/distributed.md
 
 One worker, two at once that know nothing of each other, and two that train together take turns, so that a machine that is busy slows
@@ -67,8 +67,8 @@ def measure(options, network, batch, link=None):
         return start(["taskset", "-c", str(core), options.program], {**settings, "lone": 1})
 
     ones, strangers, twos = [], [], []
-    for _ in range(options.turns):
-        ones.append(result(start_lone(0)))
+    for turn in range(options.turns):
+        ones.append(result(start_lone(turn % 2)))  # cores may not be equally fast
         both = [start_lone(core) for core in (0, 1)]
         strangers.append(sum(result(process)["images_per_second"] for process in both))
         twos.append(result(start(starter(link) + [options.program], settings)))
@@ -145,7 +145,7 @@ def links_table(measured):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=6, help="even, so that the lone worker has both cores alike")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--travel", default="fp32")
