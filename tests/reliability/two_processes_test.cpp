@@ -4,6 +4,7 @@
 #include <array>
 #include <thread>
 
+#include "marrow/base/file_lock.h"
 #include "reliability/sweep.h"
 #include "support/environment.h"
 
