@@ -39,7 +39,8 @@ def search(options, reader, folder):
     found.mkdir(parents=True, exist_ok=True)
     before = set(found.iterdir())
     command = [options.program, reader, str(folder / "inputs" / reader), f"-timeout={options.timeout}", "-rss_limit_mb=2048", "-malloc_limit_mb=1024"]
-    command += ["-print_final_stats=1", f"-artifact_prefix={found}/"]
+    # Slow by the clock is no finding where other programs go first; an input past the timeout is one.
+    command += ["-print_final_stats=1", f"-report_slow_units={options.timeout}", f"-artifact_prefix={found}/"]
     log = folder / f"{reader}.log"
     spent = 0.0
     with open(log, "w", encoding="utf-8", errors="replace") as output:
