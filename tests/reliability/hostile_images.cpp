@@ -95,8 +95,7 @@ std::vector<HostileFile> hostile_images() {
       image_file("TIFF of 60,000 x 60,000 pixels, claimed", "f.tif", made::make_tiff({page}), "60000"),
       image_file("BMP of 14,000 x 14,000 pixels, claimed", "g.bmp", bmp(14'000, false), "14000"),
       image_file("BMP of 14,000 x 14,000 pixels in runs, claimed", "h.bmp", bmp(14'000, true), "14000"),
-      image_file("WebP of 14,000 x 14,000 pixels of one colour", "i.webp", webp(14'000),
-                 "14000"),
+      image_file("WebP of 14,000 x 14,000 pixels of one colour", "i.webp", webp(14'000), "14000"),
       image_file("WebP of 4,000 x 4,000 pixels of one colour", "j.webp", webp(4'000), ""),
   };
 }
