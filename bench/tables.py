@@ -1,6 +1,9 @@
-"""Tables of the documents that the scripts here generate."""
+"""What the scripts here share: the documents' tables that they write, and the processor that they show to all programs they start."""
 
+import os
 from pathlib import Path
+
+HIDDEN = "with AVX-512 hidden"  # added to a processor's name
 
 
 def publish(script, table, document=None):
@@ -15,3 +18,11 @@ def publish(script, table, document=None):
     if not found or not after[1]:
         raise SystemExit(f"{document}: no '{begin}' with an '{end}' behind it")
     document.write_text(f"{before}{begin}\n{table}\n{end}{after[2]}")
+
+
+def hide_avx512(library):
+    """All programs started from now on see a processor without AVX-512, AVX-VNNI and AMX (bench/avx2_only.cpp)."""
+    library = Path(library).resolve()
+    if not library.exists():
+        raise SystemExit(f"{library}: not built; cmake --build build/release --target avx2_only")
+    os.environ["LD_PRELOAD"] = str(library)

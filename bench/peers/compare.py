@@ -30,6 +30,7 @@ from pathlib import Path
 import engines
 import report
 from engines import OURS, PEERS, Failed
+from tables import hide_avx512
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -138,7 +139,7 @@ def measure_all(options, results):
     from files import Files  # needs NumPy, which the environment has
 
     files = Files(options, NETWORKS)
-    processor = report.processor(options.marrow)
+    processor = report.processor(options.marrow, options.avx2_only)
     with open(options.work / "compare.log", "wb") as log:
         for threads in options.threads:
             running, versions = start(options, log)
@@ -179,6 +180,7 @@ def parse():
     parser.add_argument("--work", type=Path, help="keeps networks and converted files here [default: a temporary folder]")
     parser.add_argument("--marrow", type=Path, default=ROOT / "build/release/bin/marrow")
     parser.add_argument("--turns", type=Path, help="the program marrow_turns [default: beside --marrow's folder, in bench]")
+    parser.add_argument("--avx2-only", action="store_true", help="hides AVX-512 from all engines (bench/avx2_only.cpp)")
     parser.add_argument("--results", type=Path, default=ROOT / "docs/performance.json")
     parser.add_argument("--write", type=Path, help="the document whose marked part becomes the tables")
     options = parser.parse_args()
@@ -200,6 +202,8 @@ def main():
     results = report.load(options.results)
     if options.rounds > 0:
         inside_environment(options.venv)
+        if options.avx2_only:
+            hide_avx512(options.turns.with_name("libavx2_only.so"))
         with tempfile.TemporaryDirectory() as temporary:
             options.work = (options.work or Path(temporary)).resolve()
             measure_all(options, results)

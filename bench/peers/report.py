@@ -9,7 +9,7 @@ from pathlib import Path
 from engines import OURS, PEERS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tables import publish  # noqa: E402
+from tables import HIDDEN, publish  # noqa: E402
 
 NAMES = {OURS: "Marrow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "mnn": "MNN", "ncnn": "ncnn",
          "opencv": "OpenCV", "torch": "PyTorch"}
@@ -26,11 +26,11 @@ def save(path, results):
     path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
-def processor(marrow):
+def processor(marrow, hidden):
     """What `marrow benchmark` says of the processor: name, vector instructions, caches in KiB, a core's peak."""
     said = json.loads(subprocess.run([marrow, "benchmark", "shufflenet_v2_x0_5", "--seconds", "0", "--threads", "1",
                                       "--json"], capture_output=True, text=True, check=True).stdout)
-    return {"name": said["cpu"], "simd": said["simd"], "cache_kib": [size // 1024 for size in said["cache_bytes"]],
+    return {"name": f"{said['cpu']} {HIDDEN}" if hidden else said["cpu"], "simd": said["simd"], "cache_kib": [size // 1024 for size in said["cache_bytes"]],
             "peak_gflops": round(said["peak_gflops"])}
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from tables import publish  # noqa: E402
+from tables import HIDDEN, hide_avx512, publish  # noqa: E402
 
 
 PACKAGES = ["torch", "torchvision", "timm", "ultralytics", "opencv-python-headless", "numpy"]
@@ -140,13 +140,18 @@ def main():
     parser.add_argument("--batches", nargs="+", default=["ready"], choices=["loader", "ready"])
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--compiled", action="store_true", help="torch.compile takes its turns, too")
-    parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
+    parser.add_argument("--avx2-only", action="store_true", help="hides AVX-512 from both sides (bench/avx2_only.cpp)")
+    parser.add_argument("--write", type=Path, help="a document whose part for these vector instructions becomes the table")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no side is left standing
     if options.setup:
         return setup(options.venv)
     if not options.data:
         parser.error("--data is missing")
+    if options.avx2_only:
+        hide_avx512(Path(options.bench).with_name("libavx2_only.so"))
+    vectors = "AVX2" if options.avx2_only else instructions()
+    named = f"{cpu_name()} {HIDDEN}" if options.avx2_only else f"{cpu_name()} with {vectors}"
 
     rows = []
     for network in options.networks:
@@ -157,12 +162,12 @@ def main():
     version = subprocess.run([options.venv / "bin" / "python", "-c", "import torch; print(torch.__version__)"],
                              capture_output=True, text=True).stdout.strip()
     table = "\n".join([
-        f"{options.imgsz} px, batch {options.batch}, {cpu_name()} with {instructions()}, PyTorch {version}, "
+        f"{options.imgsz} px, batch {options.batch}, {named}, PyTorch {version}, "
         f"{options.turns} turns of {options.steps} steps each. Images a second; the ratio is PyTorch's time over ours, of "
         "its faster mode, the median of the turns; memory is the most that the process held, GB:", "",
         "| network | threads | batches | marrow | PyTorch | compiled | ratio (turns) | of the shortest times | marrow's memory | "
         "PyTorch's | waited for batches, % |", "|---|---|---|---|---|---|---|---|---|---|---|", *rows])
-    publish("bench/train/compare.py", table, options.write)
+    publish(f"bench/train/compare.py, {vectors}", table, options.write)
 
 
 if __name__ == "__main__":
