@@ -1,18 +1,19 @@
-// Lets a program, and all that it starts, see a processor whose vector instructions end at AVX2: preloaded (LD_PRELOAD), it has the kernel
-// trap the CPUID instruction (arch_prctl(2), ARCH_SET_CPUID) and answers without AVX-512, AVX-VNNI and AMX. So every runtime chooses the code
-// that it would choose on such a processor, on one that has more. Linux on x86-64 with CPUID faulting: `grep cpuid_fault /proc/cpuinfo`.
+// Lets a program, and all that it starts, see a processor whose vector instructions end at AVX2: preloaded
+// (LD_PRELOAD), it has the kernel trap the CPUID instruction (arch_prctl(2), ARCH_SET_CPUID) and answers
+// without AVX-512, AVX-VNNI and AMX. So every runtime chooses the code that it would choose on such a
+// processor, on one that has more. Linux on x86-64 with CPUID faulting: `grep cpuid_fault /proc/cpuinfo`.
 //
 // What runs before it keeps the real answers: the C library's own copies and string functions.
 #include <asm/prctl.h>
 #include <dlfcn.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
-#include <ucontext.h>
 
 namespace {
 
@@ -36,7 +37,8 @@ Registers answer(std::uint32_t leaf, std::uint32_t subleaf) {
   if (subleaf == 0) {
     r.ebx &= ~bits({16, 17, 21, 26, 27, 28, 30, 31});  // AVX512 F, DQ, IFMA, PF, ER, CD, BW, VL
     r.ecx &= ~bits({1, 6, 11, 12, 14});                // AVX512 VBMI, VBMI2, VNNI, BITALG, VPOPCNTDQ
-    r.edx &= ~bits({2, 3, 8, 22, 23, 24, 25});         // AVX512 4VNNIW, 4FMAPS, VP2INTERSECT, FP16; AMX BF16, TILE, INT8
+    r.edx &=
+        ~bits({2, 3, 8, 22, 23, 24, 25});  // AVX512 4VNNIW, 4FMAPS, VP2INTERSECT, FP16; AMX BF16, TILE, INT8
   } else if (subleaf == 1) {
     r.eax &= ~bits({4, 5, 21, 23});  // AVX-VNNI, AVX512 BF16, AMX FP16, AVX-IFMA
     r.edx &= ~bits({4, 5, 10, 19});  // AVX-VNNI-INT8, AVX-NE-CONVERT, AVX-VNNI-INT16, AVX10
@@ -44,16 +46,20 @@ Registers answer(std::uint32_t leaf, std::uint32_t subleaf) {
   return r;
 }
 
-long let_through(bool through) { return syscall(SYS_arch_prctl, ARCH_SET_CPUID, through ? 1L : 0L); }
+long let_through(bool through) {
+  return syscall(SYS_arch_prctl, ARCH_SET_CPUID, through ? 1L : 0L);
+}
 
 void on_fault(int, siginfo_t*, void* context) {
   auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
-  if (std::memcmp(reinterpret_cast<const void*>(registers[REG_RIP]), cpuid_code.data(), cpuid_code.size()) != 0) {
+  if (std::memcmp(reinterpret_cast<const void*>(registers[REG_RIP]), cpuid_code.data(), cpuid_code.size()) !=
+      0) {
     signal(SIGSEGV, SIG_DFL);  // another fault: it happens again, and ends the program
     return;
   }
   let_through(true);
-  const Registers r = answer(static_cast<std::uint32_t>(registers[REG_RAX]), static_cast<std::uint32_t>(registers[REG_RCX]));
+  const Registers r =
+      answer(static_cast<std::uint32_t>(registers[REG_RAX]), static_cast<std::uint32_t>(registers[REG_RCX]));
   let_through(false);
   registers[REG_RAX] = r.eax;
   registers[REG_RBX] = r.ebx;
