@@ -8,9 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
-#include <utility>
-#include <vector>
 
 #include "marrow/geometry/sample_format.h"
 
@@ -51,21 +48,24 @@ struct MutablePixels {
   operator ConstPixels() const { return {data, width, height, channels, row_bytes, bits}; }
 };
 
-// For bytes that are written before they are read: without a value they are left as they are.
-template <class T>
-struct UnfilledAllocator : std::allocator<T> {
-  template <class U>
-  struct rebind {
-    using other = UnfilledAllocator<U>;
-  };
-  template <class U>
-  void construct(U* place) noexcept {
-    ::new (static_cast<void*>(place)) U;
-  }
-  template <class U, class... Arguments>
-  void construct(U* place, Arguments&&... arguments) {
-    ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
-  }
+// Bytes on the heap that are written before they are read: memory as it was. Copies copy them.
+class UnfilledBytes {
+ public:
+  UnfilledBytes() = default;
+  explicit UnfilledBytes(size_t size);
+  UnfilledBytes(const UnfilledBytes& other);
+  UnfilledBytes(UnfilledBytes&& other) noexcept;
+  UnfilledBytes& operator=(UnfilledBytes other) noexcept;
+  ~UnfilledBytes() = default;
+
+  size_t size() const { return size_; }
+  uint8_t* data() { return data_.get(); }
+  const uint8_t* data() const { return data_.get(); }
+  bool operator==(const UnfilledBytes& other) const;
+
+ private:
+  std::unique_ptr<uint8_t[]> data_;
+  size_t size_ = 0;
 };
 
 class Image {
@@ -82,7 +82,7 @@ class Image {
   int channels() const { return format_.channels; }
   int bits() const { return format_.bits; }
   size_t pixel_bytes() const { return format_.pixel_bytes(); }
-  bool empty() const { return bytes_.empty(); }
+  bool empty() const { return bytes_.size() == 0; }
   size_t row_bytes() const { return static_cast<size_t>(width_) * pixel_bytes(); }
   size_t byte_size() const { return bytes_.size(); }
 
@@ -113,7 +113,7 @@ class Image {
   int width_ = 0;
   int height_ = 0;
   SampleFormat format_;
-  std::vector<uint8_t, UnfilledAllocator<uint8_t>> bytes_;
+  UnfilledBytes bytes_;
 };
 
 // An image of its own with the pixels of `source`.
