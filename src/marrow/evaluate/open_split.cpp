@@ -123,7 +123,13 @@ void settle(data::LabelledImage& image, const OpenSplitOptions& options) {
 OpenedSplit open_stream(const data::Dataset& dataset, std::string_view split, const OpenSplitOptions& options,
                         const std::function<void(const std::string&)>& say) {
   data::require_keypoints(dataset);
-  std::vector<data::ShardFile> shards = data::open_shards(dataset.split(split), {.threads = options.threads});
+  const auto say_first = [&](int64_t done, int64_t total) {
+    if (done == 0)
+      say(fmt::format("{}: {} without an index; each is read through, this once", split,
+                      counted(total, "shard")));
+  };
+  std::vector<data::ShardFile> shards =
+      data::open_shards(dataset.split(split), {.threads = options.threads, .progress = say_first});
   OpenedSplit opened;
   uint64_t samples = 0, digest = 0;
   std::vector<data::Problem> problems;

@@ -7,6 +7,7 @@
 #include "marrow/base/random.h"
 #include "marrow/data/dataset.h"
 #include "marrow/data/tools/shard.h"
+#include "marrow/evaluate/open_split.h"
 #include "marrow/image/encode.h"
 #include "marrow/train/make_task.h"
 #include "marrow/train/start_model.h"
@@ -101,6 +102,23 @@ TEST(ShardedRun, RefusesWhatNeedsAllImagesAtOnce) {
   says([](TrainOptions& o) { o.cache = "ram"; }, "cache_limit says how much is held");
   fs::remove(tiny.folder / "shards/train-000001.tar");
   says([](TrainOptions&) {}, "train-000001.tar: cannot open");
+}
+
+TEST(ShardedRun, SaysThatIndexesAreMade) {
+  const TinyRun tiny;
+  TrainOptions options = tiny.options("");
+  shard(options, tiny.folder / "shards");
+  const auto said = [&] {
+    std::string lines;
+    evaluate::open_split(data::read_dataset(options.data), "train",
+                         {.stream = true, .say = [&](const std::string& line) { lines += line + "\n"; }});
+    return lines;
+  };
+  EXPECT_EQ(said().find("without an index"), std::string::npos);
+  for (const fs::directory_entry& entry : fs::directory_iterator(tiny.folder / "shards"))
+    if (entry.path().extension() == ".index") fs::remove(entry.path());
+  EXPECT_SAYS(said(), "without an index; each is read through, this once\n");
+  EXPECT_EQ(said().find("without an index"), std::string::npos);
 }
 
 class ShardedProgram : public testing::ProgramRun {

@@ -145,6 +145,7 @@ std::vector<ShardFile> open_shards(const Split& split, const ShardOptions& optio
     }
     if (shard.index.empty()) unknown.push_back(shards.size() - 1);
   }
+  if (options.progress && !unknown.empty()) options.progress(0, static_cast<int64_t>(unknown.size()));
   std::vector<std::exception_ptr> failures(unknown.size());
   cpu::ThreadPool pool(options.threads);
   SharedProgress progress(options.progress, static_cast<int64_t>(unknown.size()));

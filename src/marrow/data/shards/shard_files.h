@@ -37,7 +37,7 @@ std::filesystem::path index_beside(const std::filesystem::path& tar);  // "a.tar
 
 struct ShardOptions {
   int threads = 0;
-  std::function<void(int64_t done, int64_t total)> progress = {};  // of the shards without one
+  std::function<void(int64_t done, int64_t total)> progress = {};  // of the shards without one, from 0 on
 };
 
 // In the order of the split's sources. A shard without an index beside it that fits (of the tar's size, and
