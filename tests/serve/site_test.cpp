@@ -26,7 +26,7 @@ struct SiteServer {
     write_text_file(folder / "samples/a.png", image::encode_png(image::draw_scene(30, 20, 2).pixels()));
     write_text_file(folder / "samples/notes.txt", "no picture");
     write_text_file(folder / "runs/detect/train/results.csv",
-                    "epoch,time,metrics/mAP50-95(B)\n1,2,0.5\n2,4,nan\n");
+                    "epoch,time,metrics/mAP50-95(B)\n1,2,0.5\n2,4,nan\n3,6,\n");
     write_text_file(
         folder / "runs/detect/train/args.yaml",
         "model: yolov8n\nbackbone: null\nepochs: 30\ndata: " + (folder / "labels/data.yaml").string() + "\n");
@@ -95,7 +95,7 @@ TEST(Site, OffersPicturesAndRunsByNumber) {
   EXPECT_EQ(run["model"], "yolov8n");
   EXPECT_EQ(run["epochs"], 30);
   EXPECT_EQ(run["columns"], Json({"epoch", "time", "metrics/mAP50-95(B)"}));
-  EXPECT_EQ(run["rows"], Json::parse("[[1.0,2.0,0.5],[2.0,4.0,null]]"));
+  EXPECT_EQ(run["rows"], Json::parse("[[1.0,2.0,0.5],[2.0,4.0,null],[3.0,6.0,null]]"));
   EXPECT_EQ(run["pictures"], Json({"results.png"}));
   EXPECT_EQ(site.server->get("/v1/runs/0/results.png").body, "png");
   for (const char* path : {"/v1/runs/1", "/v1/runs/0/args.yaml", "/v1/runs/0/..%2f..%2fsecret.png",

@@ -383,15 +383,12 @@ bool Trainer::is_measured(int epoch) const {
   return epoch + 1 == state_.epochs || (options_.val && (epoch + 1) % options_.val_every == 0);
 }
 
-// Nothing when a signal came meanwhile.
+// Nothing when a signal came meanwhile; NaN where the epoch is not measured.
 std::optional<ValidationResult> Trainer::validated(int epoch) {
   if (const auto known = state_.validations.find(epoch); known != state_.validations.end())
     return known->second;
-  if (!is_measured(epoch)) {
-    ValidationResult nothing;
-    nothing.metrics.assign(numbers_of_validation(), 0);
-    return nothing;
-  }
+  if (!is_measured(epoch))
+    return ValidationResult{.metrics = std::vector<double>(numbers_of_validation(), NAN)};
   const Task::Validation validation =
       task_.validate(*executor_, false, [this] { return is_asked_to_stop(); });
   if (is_asked_to_stop()) return {};
@@ -403,7 +400,8 @@ bool Trainer::finish_epoch() {
   const int epoch = state_.epoch;
   const std::optional<ValidationResult> validation = validated(epoch);
   if (!validation) return true;
-  state_.validations[epoch] = *validation;
+  const bool measured = is_measured(epoch);
+  if (measured) state_.validations[epoch] = *validation;
 
   std::vector<double> row = {static_cast<double>(epoch + 1), elapsed()};
   for (size_t k = 0; k < state_.loss_sums.size(); ++k) row.push_back(mean_loss(k));
@@ -414,7 +412,6 @@ bool Trainer::finish_epoch() {
   if (results_) results_->append(row);
   if (settings_.plots) settings_.plots->epoch_done();
 
-  const bool measured = is_measured(epoch);
   bool stop = measured && stopping_.update(epoch, validation->fitness);
   if (stop)
     talk(fmt::format("no better fitness for {}; the best was epoch {}", counted(options_.patience, "epoch"),

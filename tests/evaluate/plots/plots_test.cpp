@@ -175,6 +175,17 @@ TEST(Plots, ResultsOfDetectionAndClassification) {
   }
 }
 
+// The curve goes from one that has numbers to the next.
+TEST(Plots, EpochsWithoutValidationAreLeftOut) {
+  train::ResultsTable table = a_table(30, train::detection_columns());
+  for (size_t i = 0; i < table.rows.size(); ++i)
+    if (i % 10 != 9) std::fill(table.rows[i].begin() + 5, table.rows[i].end(), std::nan(""));
+  const image::Image now_and_then = look_at(results_plot(table), "results_every_10.png");
+  expect_plot(now_and_then, "results_every_10.png");
+  for (std::vector<double>& row : table.rows) std::fill(row.begin() + 5, row.end(), std::nan(""));
+  EXPECT_GT(ink(now_and_then), ink(look_at(results_plot(table), "results_never.png")));
+}
+
 TEST(Plots, ResultsThatAreNotFinite) {
   train::ResultsTable table = a_table(12, train::detection_columns());
   for (size_t i = 4; i < 7; ++i) table.rows[i][2] = std::nan("");

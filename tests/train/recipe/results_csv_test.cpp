@@ -21,6 +21,19 @@ TEST(ResultsCsv, WritesSixDigits) {
             "epoch,time,loss\n1,12.3457,1.23457e-05\n2,1.23457e+06,0\n");
 }
 
+TEST(ResultsCsv, LeavesTheCellOfWhatWasNotMeasuredEmpty) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder / "results.csv";
+  ResultsCsv(path, {"epoch", "mAP", "loss"}).append({1, NAN, NAN});
+  ResultsCsv(path, {"epoch", "mAP", "loss"}, 1).append({2, 0, 0.5});
+  EXPECT_EQ(read_file(path, 1000), "epoch,mAP,loss\n1,,\n2,0,0.5\n");
+  const ResultsTable table = read_results_csv(path);
+  ASSERT_EQ(table.rows.size(), 2u);
+  EXPECT_TRUE(std::isnan(table.rows[0][1]));
+  EXPECT_TRUE(std::isnan(table.rows[0][2]));
+  EXPECT_EQ(table.rows[1][1], 0);
+}
+
 TEST(ResultsCsv, KeepsOnlyTheEpochsBeforeAResume) {
   const testing::TemporaryFolder folder;
   const auto path = folder / "results.csv";

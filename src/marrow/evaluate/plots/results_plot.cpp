@@ -102,8 +102,15 @@ std::string results_plot(const train::ResultsTable& table) {
   PlotScript script(width, height, 10);
   std::vector<std::string> blocks;
   for (const size_t panel : grid.panels) {
-    const std::vector<double> values = column(panel);
-    blocks.push_back(script.data(std::vector{epochs, values, smoothed(values)}));
+    const std::vector<double> values = column(panel), means = smoothed(values);
+    std::vector<std::vector<double>> points(3);  // those of epochs without validation are left out
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!std::isfinite(values[i])) continue;
+      points[0].push_back(epochs[i]);
+      points[1].push_back(values[i]);
+      points[2].push_back(means[i]);
+    }
+    blocks.push_back(script.data(points));
   }
   // Room for the numbers of the vertical axes and for "epoch".
   script << fmt::format(

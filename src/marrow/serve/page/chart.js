@@ -21,11 +21,10 @@ function ticks(low, high) {
   return found.map((value) => Number(value.toPrecision(6)));
 }
 
-// curves: [{label, colour, dashed, points: [[x, y]...]}]
+// curves: [{label, colour, dashed, points: [[x, y]...]}], of finite numbers
 export function chart(title, curves) {
-  const shown = curves.map((curve) => ({...curve, points: curve.points.filter(([, y]) => Number.isFinite(y))}));
-  const points = shown.flatMap((curve) => curve.points);
-  const root = svg('svg', {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': spoken(title, shown)});
+  const points = curves.flatMap((curve) => curve.points);
+  const root = svg('svg', {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': spoken(title, curves)});
   root.append(svg('text', {x: LEFT, y: 14, 'font-weight': 600}, title));
   if (points.length === 0) return root;
   const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
@@ -40,7 +39,7 @@ export function chart(title, curves) {
   }
   for (const value of ticks(x0, x1).filter(Number.isInteger))
     root.append(svg('text', {x: x(value), y: HEIGHT - 10, 'text-anchor': 'middle'}, String(value)));
-  for (const curve of shown) {
+  for (const curve of curves) {
     const path = curve.points.map(([a, b], i) => `${i ? 'L' : 'M'}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join('');
     const line = svg('path', {class: 'curve', d: path, stroke: curve.colour});
     if (curve.dashed) line.setAttribute('stroke-dasharray', '4 3');

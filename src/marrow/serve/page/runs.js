@@ -40,10 +40,10 @@ function choose(id) {
   chosen.set(id, free);
 }
 
-// {"columns": [...], "rows": [[...]...]} -> the points of one column.
+// {"columns": [...], "rows": [[...]...]} -> the points of one column; epochs without validation have null there.
 function points(run, column) {
   const at = run.columns.indexOf(column), epoch = run.columns.indexOf('epoch');
-  return at < 0 ? [] : run.rows.map((row, i) => [epoch < 0 ? i + 1 : row[epoch], row[at]]);
+  return at < 0 ? [] : run.rows.map((row, i) => [epoch < 0 ? i + 1 : row[epoch], row[at]]).filter(([, value]) => Number.isFinite(value));
 }
 
 function drawCharts(runs) {
@@ -58,7 +58,7 @@ function drawCharts(runs) {
 // What the run's task is about.
 function score(run) {
   for (const column of ['metrics/mAP50-95(M)', 'metrics/mAP50-95(P)', 'metrics/mAP50-95(B)', 'metrics/accuracy_top1']) {
-    const found = points(run, column).filter(([, value]) => Number.isFinite(value));
+    const found = points(run, column);
     if (found.length) return {name: column.replace('metrics/', ''), found};
   }
   return {name: '', found: []};

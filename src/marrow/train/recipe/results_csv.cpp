@@ -28,7 +28,7 @@ int epoch_of(const std::string& line, size_t columns) {
 
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells;
-  std::istringstream row(line);
+  std::istringstream row(line + ",");  // or an empty last cell would be none
   std::string cell;
   while (std::getline(row, cell, ',')) {
     const size_t begin = cell.find_first_not_of(" \t\r");
@@ -109,7 +109,10 @@ void ResultsCsv::append(const std::vector<double>& values) {
   const int epoch = static_cast<int>(values.front());
   lines_.erase(lines_.lower_bound(epoch), lines_.end());
   std::string& line = lines_[epoch];
-  for (const double value : values) line += fmt::format("{}{:.6g}", line.empty() ? "" : ",", value);
+  for (const double value : values) {
+    if (!line.empty()) line += ',';
+    if (!std::isnan(value)) line += fmt::format("{:.6g}", value);
+  }
   write();
 }
 

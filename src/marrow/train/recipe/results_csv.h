@@ -29,7 +29,7 @@ struct ResultsTable {
 ResultsTable read_results_csv(const std::filesystem::path& path);
 
 // The whole file is rewritten with each line, so a crash never leaves half a line. Numbers are written as
-// %.6g.
+// %.6g, NaN as an empty cell: an epoch without validation has no metrics.
 class ResultsCsv {
  public:
   // Starts the file anew, or keeps the lines of epochs 1..`keep_epochs` of the one that is there, if it has
