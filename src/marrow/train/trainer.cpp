@@ -359,9 +359,9 @@ void Trainer::count_towards_estimate(double seconds) {
   // the file and into it.
   int64_t bytes = executor_->bytes_in_use();
   bytes += task_.validation_bytes(*executor_) + 2 * bytes_of(executor_->state());
-  talk(fmt::format("{}about {:.2f} GB of memory, and {} for {} to come, the time of validation aside",
-                   settings_.on_terminal ? "\r\033[K" : "", static_cast<double>(bytes) / 1e9,
-                   duration_text(total), counted(epochs, "epoch")));
+  progress_.estimate(
+      fmt::format("about {:.2f} GB of memory, and {} for {} to come, the time of validation aside",
+                  static_cast<double>(bytes) / 1e9, duration_text(total), counted(epochs, "epoch")));
 }
 
 void Trainer::recover(const std::string& what) {

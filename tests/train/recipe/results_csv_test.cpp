@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -79,6 +83,36 @@ TEST(ResultsTable, RefusesAnotherFile) {
     write_file_atomically(folder / "other.csv", text);
     EXPECT_THROW(read_results_csv(folder / "other.csv"), Error) << text;
   }
+}
+
+// What a run of two epochs says; the estimate comes with the first batch.
+std::string told(bool on_terminal) {
+  ::testing::internal::CaptureStderr();
+  Progress progress({"loss"}, "Memory", on_terminal);
+  for (int epoch = 1; epoch <= 2; ++epoch) {
+    const EpochLine line = {.epoch = epoch, .epochs = 2, .losses = {0.5}, .instances = 7, .image_size = 64};
+    progress.begin_epoch(1);
+    if (epoch == 1) progress.estimate("about 1 GB");
+    std::this_thread::sleep_for(std::chrono::milliseconds(101));
+    progress.batch_done(line, 1, 4);
+    progress.end_epoch(line, 0);
+  }
+  return ::testing::internal::GetCapturedStderr();
+}
+
+// Of each text, in this order.
+void expect_in_order(const std::string& said, const std::vector<std::string>& texts) {
+  size_t at = 0;
+  for (const std::string& text : texts) {
+    at = said.find(text, at);
+    ASSERT_NE(at, std::string::npos) << text << " is missing or misplaced in:\n" << said;
+  }
+}
+
+TEST(Progress, HeadsTheTableBelowTheEstimate) {
+  expect_in_order(told(false), {"about 1 GB\n", "Epoch", " 1/2 ", " 2/2 "});
+  EXPECT_EQ(told(false).find("Epoch"), told(false).rfind("Epoch"));
+  expect_in_order(told(true), {"about 1 GB\n", "Epoch", " 1/2 ", "100% 1/1", " 1/2 ", "Epoch", " 2/2 "});
 }
 
 TEST(Progress, WritesDurationsForPeople) {

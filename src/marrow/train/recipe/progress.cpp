@@ -36,10 +36,20 @@ void Progress::begin_epoch(int64_t batches) {
   images_ = 0;
   if (begun_) latest_epoch_seconds_ = epoch_.seconds();
   epoch_ = since_printed_ = {};
-  const bool heads = on_terminal_ || !begun_;
+  wants_heading_ = on_terminal_ || !begun_;
   begun_ = true;
-  if (!heads) return;
-  std::string heading = fmt::format("\n{:>11}{:>11}", "Epoch", memory_name_);
+}
+
+void Progress::estimate(const std::string& text) {
+  estimated_ = true;
+  talk((on_terminal_ ? "\r\033[K" : "") + text);
+}
+
+void Progress::head() {
+  if (!wants_heading_) return;
+  wants_heading_ = false;
+  std::string heading =
+      fmt::format("{}\n{:>11}{:>11}", on_terminal_ ? "\r\033[K" : "", "Epoch", memory_name_);
   for (const std::string& name : loss_names_) heading += fmt::format("{:>11}", name);
   talk(fmt::format("{}{:>11}{:>11}", heading, "Instances", "Size"));
 }
@@ -55,18 +65,20 @@ void Progress::batch_done(const EpochLine& line, int64_t batches_done, int image
   images_ += images;
   if (!on_terminal_ || since_printed_.seconds() < 0.1) return;
   since_printed_ = {};
+  if (estimated_) head();
   const double spent = epoch_.seconds();
   const double left =
       spent / static_cast<double>(batches_done) * static_cast<double>(batches_ - batches_done);
-  const std::string text =
-      fmt::format("\r{}  {:3.0f}% {}/{} {:.1f} images/s, {} left in this epoch \033[K", columns(line),
-                  100.0 * static_cast<double>(batches_done) / static_cast<double>(batches_), batches_done,
-                  batches_, images_per_second(), duration_text(left));
+  const std::string text = fmt::format(
+      "\r{}  {:3.0f}% {}/{} {:.1f} images/s, {} left in this epoch \033[K", estimated_ ? columns(line) : "",
+      100.0 * static_cast<double>(batches_done) / static_cast<double>(batches_), batches_done, batches_,
+      images_per_second(), duration_text(left));
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }
 
 void Progress::end_epoch(const EpochLine& line, double wait_seconds) {
+  head();
   if (images_ == 0)  // resumed behind its last batch
     return talk(fmt::format("{:>11}  was trained before", fmt::format("{}/{}", line.epoch, line.epochs)));
   const double trained = epoch_.seconds();

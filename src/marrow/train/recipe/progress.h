@@ -28,10 +28,13 @@ struct EpochLine {
 class Progress {
  public:
   // `loss_names`: "box_loss", ... `memory_name` heads the memory's column. `on_terminal`: whether lines that
-  // move make sense; without them the columns' heading is printed once, not every epoch.
+  // move make sense; without them the columns' heading is printed once, not every epoch. It waits for its
+  // first row, and for the estimate.
   Progress(std::vector<std::string> loss_names, std::string memory_name, bool on_terminal);
 
   void begin_epoch(int64_t batches);
+  // What the first batches of a run say of it: a line. Until then a line that moves has no columns.
+  void estimate(const std::string& text);
   // After each batch; prints at most ten times a second, and nothing without a terminal.
   void batch_done(const EpochLine& line, int64_t batches_done, int images);
   // Ends the epoch with its line: memory, losses, images/s, the share of time spent waiting for the loader,
@@ -41,6 +44,7 @@ class Progress {
   double images_per_second() const;
 
  private:
+  void head();
   std::string columns(const EpochLine& line) const;
 
   std::vector<std::string> loss_names_;
@@ -50,7 +54,8 @@ class Progress {
   int64_t images_ = 0;
   Stopwatch epoch_;
   Stopwatch since_printed_;
-  bool begun_ = false;
+  bool begun_ = false, estimated_ = false;
+  bool wants_heading_ = false;       // before the next columns
   double latest_epoch_seconds_ = 0;  // from the beginning of an epoch to that of the next; 0: not known yet
 };
 
