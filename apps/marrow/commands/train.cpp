@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "marrow/base/error.h"
 #include "marrow/train/native/native_executor.h"
+#include "marrow/train/recipe/progress.h"
 #include "support/mpirun.h"
 #include "support/program_files.h"
 #include "training/run_train.h"
@@ -60,6 +61,7 @@ int start_workers(const TrainFlags& flags, int workers) {
   if (geteuid() == 0) words.push_back("--allow-run-as-root");
   words.push_back(program.string());
   for (const std::string& word : flags.words()) words.push_back(word);
+  if (train::is_watched()) ::setenv(train::kProgressVariable, "1", 1);
   return run_mpirun(*starter, words);
 }
 

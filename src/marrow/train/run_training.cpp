@@ -1,7 +1,6 @@
 #include "marrow/train/run_training.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +16,7 @@
 #include "marrow/model/summary.h"
 #include "marrow/train/frozen_part.h"
 #include "marrow/train/make_task.h"
+#include "marrow/train/recipe/progress.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "marrow/train/run_plots.h"
 #include "marrow/train/same_run.h"
@@ -79,7 +79,7 @@ class RunSetup {
     start.state.data = task->data_fingerprint;
     TrainerSettings settings;
     settings.folder = folder;
-    settings.on_terminal = isatty(STDERR_FILENO) != 0;
+    settings.on_terminal = writes() && is_watched();
     settings.backend = backend;
     settings.frozen = frozen;
     settings.given = given;

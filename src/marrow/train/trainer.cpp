@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -147,8 +148,12 @@ double Trainer::elapsed() const {
   return seconds_before_ + clock_.seconds();
 }
 
+double Trainer::all_workers(double here) const {
+  return settings_.workers == nullptr ? here : communicator().sum(here);
+}
+
 bool Trainer::any_worker(bool here) const {
-  return settings_.workers == nullptr ? here : communicator().sum(here ? 1 : 0) > 0;
+  return all_workers(here ? 1 : 0) > 0;
 }
 
 double Trainer::first_workers(double here) const {
@@ -163,7 +168,15 @@ ValidationResult Trainer::first_workers(ValidationResult result) const {
 }
 
 bool Trainer::is_asked_to_stop() const {
-  return any_worker(StopRequest::signal() != 0);
+  int64_t nothing = 0;
+  return is_asked_to_stop(nothing);
+}
+
+bool Trainer::is_asked_to_stop(int64_t& number) const {
+  std::array<double, 2> sums = {StopRequest::signal() != 0 ? 1.0 : 0.0, static_cast<double>(number)};
+  if (settings_.workers != nullptr) communicator().sum(sums);
+  number = static_cast<int64_t>(sums[1]);
+  return sums[0] > 0;
 }
 
 void Trainer::go_back_to(const GoodStep& step) {
@@ -284,7 +297,8 @@ Trainer::EpochEnd Trainer::train_epoch() {
         return EpochEnd::kDiverged;
       }
       state_.last_step = iteration;
-      const bool stop = is_asked_to_stop();
+      line.instances = batch.instances;
+      const bool stop = is_asked_to_stop(line.instances);
       out_of_time = options_.time_hours && first_workers(elapsed()) > *options_.time_hours * kSecondsPerHour;
       if (stop || out_of_time || iteration == last_step) {
         // A checkpoint of such a model would be of no use.
@@ -298,10 +312,11 @@ Trainer::EpochEnd Trainer::train_epoch() {
         good_step_ = this_step();
       }
       if (stop) return EpochEnd::kStopped;
+    } else {
+      line.instances = static_cast<int64_t>(all_workers(static_cast<double>(batch.instances)));
     }
 
     for (size_t k = 0; k < line.losses.size(); ++k) line.losses[k] = mean_loss(k);
-    line.instances = batch.instances;
     line.image_size = batch.image_size;
     line.memory_gb = static_cast<double>(executor_->bytes_in_use()) / 1e9;
     progress_.batch_done(line, i + 1, batch.images);

@@ -70,10 +70,13 @@ class Trainer {
   void count_towards_estimate(double seconds);
   bool is_first() const { return settings_.workers == nullptr || communicator().is_first(); }
   distributed::Communicator& communicator() const { return settings_.workers->communicator(); }
-  // What all workers are to see alike: whether it is so for any of them; the first one's number.
+  // What all workers are to see alike: the sum; whether it is so for any of them; the first one's number.
+  double all_workers(double here) const;
   bool any_worker(bool here) const;
   double first_workers(double here) const;
   bool is_asked_to_stop() const;
+  // The same, and in one message: a number becomes its sum over all workers.
+  bool is_asked_to_stop(int64_t& number) const;
   ValidationResult first_workers(ValidationResult result) const;
   bool scales_loss() const { return settings_.backend.precision == "fp16"; }
   std::string explain_loss(const Task::Batch& batch);

@@ -11,6 +11,7 @@
 
 #include "marrow/base/stopwatch.h"
 #include "marrow/model/import.h"
+#include "marrow/train/recipe/progress.h"
 #include "marrow/train/recipe/results_csv.h"
 #include "support/expect_near.h"
 #include "train/runs/program_run.h"
@@ -80,6 +81,21 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+// "Instances" of the row of the first epoch.
+std::string instances(const std::string& said) {
+  std::istringstream row(said.substr(std::min(said.find(" 1/"), said.size())));
+  std::string word;
+  for (int i = 0; i < 6; ++i) row >> word;  // epoch, memory, three losses
+  return word;
+}
+
+int headings(const std::string& said) {
+  int count = 0;
+  const std::string wanted = "Instances       Size";
+  for (size_t at = said.find(wanted); at != std::string::npos; at = said.find(wanted, at + 1)) ++count;
+  return count;
+}
+
 TEST_F(MpiRun, TwoAndThreeProcessesTrainAsOne) {
   TrainProgram one(arguments("one", 1), log("one"));
   ASSERT_EQ(one.wait(), 0) << one.said();
@@ -92,7 +108,19 @@ TEST_F(MpiRun, TwoAndThreeProcessesTrainAsOne) {
     const std::string said = several.said();
     EXPECT_EQ(said.find("results are in"), said.rfind("results are in")) << said;
     EXPECT_TRUE(contains(said, fmt::format("{} workers", workers))) << said;
+    EXPECT_EQ(instances(said), instances(one.said())) << said;
   }
+}
+
+// At a terminal; one worker of them draws.
+TEST_F(MpiRun, ProgressIsOfTheWhole) {
+  setenv(kProgressVariable, "1", 1);
+  TrainProgram program(arguments("shown", 2), log("shown"));
+  unsetenv(kProgressVariable);
+  ASSERT_EQ(program.wait(), 0) << program.said();
+  const std::string said = program.said();
+  EXPECT_TRUE(contains(said, "\r")) << said;
+  EXPECT_EQ(headings(said), 4) << said;  // one an epoch
 }
 
 TEST_F(MpiRun, AKilledWorkerIsNamedAndTheRunGoesOn) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 
 #include "marrow/base/stopwatch.h"
@@ -20,6 +21,11 @@ std::string duration_text(double seconds) {
   const int64_t hours = whole / 3600, minutes = whole / 60 % 60, rest = whole % 60;
   return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, rest)
                    : fmt::format("{}:{:02}", minutes, rest);
+}
+
+bool is_watched() {
+  const char* wanted = std::getenv(kProgressVariable);
+  return isatty(STDERR_FILENO) != 0 || (wanted != nullptr && *wanted != '\0');
 }
 
 int64_t resident_bytes() {

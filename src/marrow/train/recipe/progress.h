@@ -13,6 +13,11 @@ namespace marrow::train {
 // "1:02:03", "4:05", "0.8s".
 std::string duration_text(double seconds);
 
+// Whether a line that moves makes sense: stderr is a terminal, or MARROW_PROGRESS is set, as `marrow train
+// --nproc` does at one: what its workers say comes through mpirun.
+bool is_watched();
+inline constexpr const char* kProgressVariable = "MARROW_PROGRESS";
+
 // Resident memory of this process, bytes; 0 where the system does not say.
 int64_t resident_bytes();
 
@@ -21,7 +26,7 @@ struct EpochLine {
   int epochs = 1;
   double memory_gb = 0;        // of the device that computes
   std::vector<double> losses;  // running means over the epoch
-  int64_t instances = 0;       // objects in the latest batch
+  int64_t instances = 0;       // objects in the latest batch, of all workers
   int image_size = 0;          // pixels
 };
 
