@@ -174,7 +174,7 @@ class WatchedVideo {
 
   void take_drawn(const Frame& frame, image::Image drawn) {
     if (!drawn_)
-      drawn_.emplace(DrawnVideoOptions{.folder = run_.folder,
+      drawn_.emplace(DrawnVideoOptions{.folder = run_.folder.path(),
                                        .name = name_,
                                        .video = flags_.save,
                                        .pictures = flags_.save_frames,
@@ -244,7 +244,7 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
   if (together && sources.size() > kMostStreams)
     throw Error(ErrorKind::kUsage, fmt::format("{}: {} streams; at most {} are seen side by side",
                                                flags.source, sources.size(), kMostStreams));
-  WatchRun run(writes_files(flags) ? flags.folder.make(detector->task()) : fs::path());
+  WatchRun run{.folder = run_folder(flags, detector->task())};
   detect::OutputNames names;
   std::signal(SIGINT, note_interrupt);
   std::signal(SIGTERM, note_interrupt);

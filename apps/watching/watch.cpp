@@ -41,8 +41,9 @@ void check_track_flags(const TrackFlags& flags) {
   if (!flags.truth.empty()) track::read_mot(flags.truth, track::MotKind::kTracks);
 }
 
-bool writes_files(const PredictFlags& flags) {
-  return flags.save || flags.save_txt || flags.save_crop || flags.save_frames;
+RunFolder run_folder(const PredictFlags& flags, const std::string& task) {
+  const bool writes = flags.save || flags.save_txt || flags.save_crop || flags.save_frames;
+  return writes ? RunFolder([&flags, task] { return flags.folder.make(task); }) : RunFolder();
 }
 
 Watch::Watch(const PredictFlags& flags, const TrackFlags* tracking, FrameDetector& detector, WatchRun& run,
@@ -77,6 +78,7 @@ void Watch::see_all(std::vector<Frame> frames) {
 }
 
 void Watch::take(Frame frame, FrameDetections found) {
+  run_.folder.make();
   image::Image picture = image::displayed(std::move(frame.image));
   const Size size = {picture.width(), picture.height()};
   const FrameDetections shown = tracks_ ? followed(std::move(found), picture) : std::move(found);
@@ -88,7 +90,10 @@ void Watch::take(Frame frame, FrameDetections found) {
     if (!tracking_->truth.empty()) mot_text_ += rows;
   }
   if (flags_.save_txt) save_labels(frame, size, shown);
-  if (flags_.save_crop) run_.crops.save(frame.output, picture, shown.detections, detector_.names());
+  if (flags_.save_crop) {
+    if (!run_.crops) run_.crops.emplace(run_.folder.path() / "crops");
+    run_.crops->save(frame.output, picture, shown.detections, detector_.names());
+  }
   if ((flags_.save || flags_.save_frames) && !picture.empty()) {
     detect::draw_detections(picture, shown.detections, detector_.names(), shown.extras);
     if (tracks_) tracks_->draw(picture);
@@ -125,7 +130,7 @@ void Watch::say(const Frame& frame, Size picture, const FrameDetections& shown) 
 }
 
 void Watch::save_labels(const Frame& frame, Size picture, const FrameDetections& shown) {
-  const fs::path labels = run_.folder / "labels";
+  const fs::path labels = run_.folder.path() / "labels";
   make_folders(labels);
   detect::write_labels(labels / (frame.output + ".txt"), picture, shown.detections, flags_.save_conf,
                        shown.extras);
@@ -154,9 +159,10 @@ void say_run(const WatchRun& run, const PredictFlags& flags, const FrameDetector
   if (detector.has_network())
     fmt::print(talk, "Speed: {} per frame of {}\n", run.times.mean_text(),
                counted(run.times.count(), "frame"));
-  if (!run.folder.empty()) fmt::print(talk, "Results saved to {}\n", run.folder.string());
+  if (!run.folder.path().empty()) fmt::print(talk, "Results saved to {}\n", run.folder.path().string());
   if (run.labels > 0)
-    fmt::print(talk, "{} saved to {}\n", counted(run.labels, "label"), (run.folder / "labels").string());
+    fmt::print(talk, "{} saved to {}\n", counted(run.labels, "label"),
+               (run.folder.path() / "labels").string());
 }
 
 }  // namespace marrow::cli

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "marrow/base/run_folder.h"
 #include "marrow/detect/save.h"
 #include "marrow/track/video_tracks.h"
 #include "watching/frame_detector.h"
@@ -19,20 +19,18 @@ namespace marrow::cli {
 // before anything is made.
 void check_track_flags(const TrackFlags& flags);
 
-// Whether the flags ask for files in the run's folder.
-bool writes_files(const PredictFlags& flags);
+// Of a run of this task; none where the flags ask for no files.
+RunFolder run_folder(const PredictFlags& flags, const std::string& task);
 
 // Takes a frame with what was found drawn on it.
 using TakeDrawn = std::function<void(const Frame& frame, image::Image drawn)>;
 
 // Files that all videos of a run share.
 struct WatchRun {
-  std::filesystem::path folder;  // empty: nothing is saved
-  detect::CropFolder crops;
-  RunTimes times;
+  RunFolder folder;
+  std::optional<detect::CropFolder> crops = {};  // there once something was saved
+  RunTimes times = {};
   int labels = 0;  // files
-
-  explicit WatchRun(std::filesystem::path where) : folder(where), crops(where / "crops") {}
 };
 
 // One video, or one folder of frames.

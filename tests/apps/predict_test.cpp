@@ -275,9 +275,12 @@ TEST_F(Predict, SkipsBrokenImagesAndSaysSoInTheExitCode) {
   EXPECT_SAYS(result.err, "2 of 4 images could not be read");
   EXPECT_EQ(files_below(folder_ / "runs/detect/predict"), (std::set<std::string>{"a.png", "c.png"}));
 
-  const ProgramResult only = predict("in/b.jpg");
+  // A run that could read nothing leaves nothing.
+  fs::remove_all(folder_ / "runs");
+  const ProgramResult only = predict("in/b.jpg", {"--save-txt", "--save-crop"});
   EXPECT_EQ(only.code, 1);
   EXPECT_EQ(only.out, "");
+  EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
 TEST_F(Predict, ReportsAMissingSource) {

@@ -98,6 +98,9 @@ TEST_F(Track, CountsFramesThatCannotBeRead) {
   const std::string tracks = testing::read_text(folder_ / "out.txt");
   EXPECT_EQ(tracks.find("\n2,"), std::string::npos);
   EXPECT_SAYS(tracks, "\n4,");
+  const ProgramResult none = track({"--detections", "det.txt", "--source", "in/f2.png"});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_FALSE(fs::exists(folder_ / "runs"));
 }
 
 TEST_F(Track, MeetsTheRecordedSequences) {

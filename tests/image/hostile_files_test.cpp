@@ -9,6 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
+#include "marrow/image/scene.h"
 #include "support/expect_says.h"
 #include "support/message_of.h"
 
@@ -144,6 +145,19 @@ TEST(HostileFiles, TruncatedAnywhere) {
       }
     }
   }
+}
+
+// A photo that was not copied to its end: what is there is said, and of nothing there is no image.
+TEST(HostileFiles, AJpegThatIsMostlyMissing) {
+  const std::string whole = encode_jpeg(draw_scene(320, 240, 3).pixels());
+  const auto warning = [&](double share) {
+    return decode(whole.substr(0, static_cast<size_t>(share * static_cast<double>(whole.size())))).warning;
+  };
+  EXPECT_SAYS(warning(0.9), "of 240 rows; the rest is grey");
+  EXPECT_SAYS(warning(0.3), "of 240 rows; most of the image is missing");
+  const size_t pixels = whole.find("\xff\xda") + 40;  // a little behind the last header
+  EXPECT_SAYS(testing::message_of([&] { decode(whole.substr(0, pixels)); }),
+              "ends before the first rows of the image");
 }
 
 TEST(HostileFiles, AnyByteFlipped) {

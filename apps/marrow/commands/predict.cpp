@@ -53,8 +53,7 @@ std::optional<image::DecodedImage> read_picture(const fs::path& path, const imag
 // and saved.
 class Prediction {
  public:
-  // `folder`: where files go; empty when nothing is saved.
-  Prediction(const PredictFlags& options, fs::path folder, const Graph& graph)
+  Prediction(const PredictFlags& options, RunFolder folder, const Graph& graph)
       : options_(options),
         folder_(std::move(folder)),
         talk_(options.as_json ? stderr : stdout),
@@ -67,17 +66,18 @@ class Prediction {
       const std::string counter = fmt::format("image {}/{}", i + 1, pictures.size());
       const std::optional<image::DecodedImage> decoded = read_picture(pictures[i], decode_options(), counter);
       if (!decoded) continue;
+      folder_.make();
       const Picture picture = {pictures[i], names_of_outputs_.take(pictures[i])};
       times.add(see(picture, *decoded, fmt::format("{} {}: ", counter, pictures[i].string())));
       std::fflush(stdout);
     }
-    finish();
     if (times.count() > 0) {
+      finish();
       fmt::print(talk_, "Speed: {} per image at shape {}\n", times.mean_text(), last_shape_);
-      if (!folder_.empty()) fmt::print(talk_, "Results saved to {}\n", folder_.string());
+      if (!folder_.path().empty()) fmt::print(talk_, "Results saved to {}\n", folder_.path().string());
     }
     if (labels_ > 0)
-      fmt::print(talk_, "{} saved to {}\n", counted(labels_, "label"), (folder_ / "labels").string());
+      fmt::print(talk_, "{} saved to {}\n", counted(labels_, "label"), (folder_.path() / "labels").string());
     const size_t unread = pictures.size() - static_cast<size_t>(times.count());
     if (unread > 0)
       fmt::print(stderr, "marrow: {} of {} images could not be read\n", unread, pictures.size());
@@ -93,7 +93,7 @@ class Prediction {
   virtual image::DecodeOptions decode_options() const { return {.fit = {}, .reading = reading_}; }
   virtual predict::PredictTimes see(const Picture& picture, const image::DecodedImage& decoded,
                                     const std::string& head) = 0;
-  virtual void finish() {}  // when all images were seen
+  virtual void finish() {}  // when all images were seen, and any could be read
 
   void say_shape(Size network) {
     last_shape_ = fmt::format("(1, {}, {}, {})", reading_.samples.channels, network.height, network.width);
@@ -101,13 +101,13 @@ class Prediction {
 
   // labels/NAME.txt, its folder made.
   fs::path label_path(const Picture& picture) const {
-    const fs::path labels = folder_ / "labels";
+    const fs::path labels = folder_.path() / "labels";
     make_folders(labels);
     return labels / (picture.output + ".txt");
   }
 
   const PredictFlags& options_;
-  const fs::path folder_;
+  RunFolder folder_;
   std::FILE* talk_;
   const ImageReading reading_;
   int labels_ = 0;
@@ -119,11 +119,10 @@ class Prediction {
 
 class DetectionRun : public Prediction {
  public:
-  DetectionRun(const PredictFlags& options, fs::path folder, model::TrainedModel trained,
+  DetectionRun(const PredictFlags& options, RunFolder folder, model::TrainedModel trained,
                const predict::DetectorOptions& how)
       : Prediction(options, std::move(folder), trained.model.graph),
         names_(std::move(trained.model.names)),
-        crops_(folder_ / "crops"),
         dota_(names_),
         detector_(trained.model.graph, trained.weights, how) {}
 
@@ -156,7 +155,7 @@ class DetectionRun : public Prediction {
   }
 
   void finish() override {
-    if (options_.save_dota) dota_.write(folder_);
+    if (options_.save_dota) dota_.write(folder_.path());
   }
 
   // What --fast-decode shrank is said in pixels of the file's image.
@@ -185,22 +184,26 @@ class DetectionRun : public Prediction {
                    const predict::DetectionResult& result) {
     if (!options_.save_crop && !options_.save) return;
     image::Image drawn = image::displayed(image);
-    if (options_.save_crop) crops_.save(picture.output, drawn, result.detections, names_);
+    if (options_.save_crop) {
+      if (!crops_) crops_.emplace(folder_.path() / "crops");
+      crops_->save(picture.output, drawn, result.detections, names_);
+    }
     if (options_.save) {
       detect::draw_detections(drawn, result.detections, names_, result.extras);
-      image::write_image(detect::annotated_path(folder_, picture.output, picture.path), drawn.pixels());
+      image::write_image(detect::annotated_path(folder_.path(), picture.output, picture.path),
+                         drawn.pixels());
     }
   }
 
   std::vector<std::string> names_;
-  detect::CropFolder crops_;
+  std::optional<detect::CropFolder> crops_;
   detect::DotaPredictions dota_;
   predict::Detector detector_;
 };
 
 class ClassificationRun : public Prediction {
  public:
-  ClassificationRun(const PredictFlags& options, fs::path folder, const model::TrainedModel& trained,
+  ClassificationRun(const PredictFlags& options, RunFolder folder, const model::TrainedModel& trained,
                     const predict::ClassifierOptions& how)
       : Prediction(options, std::move(folder), trained.model.graph),
         names_(trained.model.names),
@@ -254,11 +257,11 @@ predict::ClassifierOptions classifier_options(const PredictFlags& o, const model
   return {size.width, o.engine};
 }
 
-fs::path run_folder(const PredictFlags& options, const std::string& task) {
+RunFolder run_folder(const PredictFlags& options, const std::string& task) {
   const bool detects = task != "classify";
   const bool writes =
       options.save_txt || (detects && (options.save || options.save_crop || options.save_dota));
-  return writes ? options.folder.make(task) : fs::path();
+  return writes ? RunFolder([&options, task] { return options.folder.make(task); }) : RunFolder();
 }
 
 int predict(const PredictFlags& options, const std::vector<std::string>& words) {

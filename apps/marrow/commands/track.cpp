@@ -24,7 +24,7 @@ int track_detections(const TrackFlags& flags) {
   if (flags.frames.save_txt || flags.frames.save_crop)
     throw Error(ErrorKind::kUsage,
                 "--save-txt and --save-crop are for frames; give their folder as --source");
-  WatchRun run{fs::path()};
+  WatchRun run;
   Watch watch(flags.frames, &flags, detector, run, {});
   for (int64_t frame = 1; frame <= detector.last_frame(); ++frame)
     watch.see({.source = flags.detections, .number = frame, .head = fmt::format("frame {}: ", frame)});
@@ -37,10 +37,11 @@ int track_frames(const TrackFlags& flags) {
   std::unique_ptr<FrameDetector> detector = flags.detections.empty()
                                                 ? network_detector(flags.frames)
                                                 : std::make_unique<RecordedDetector>(flags.detections);
-  WatchRun run(writes_files(flags.frames) ? flags.frames.folder.make(detector->task()) : fs::path());
+  WatchRun run{.folder = run_folder(flags.frames, detector->task())};
   size_t place = 0;
   Watch watch(flags.frames, &flags, *detector, run, [&](const Frame& frame, const image::Image& drawn) {
-    image::write_image(detect::annotated_path(run.folder, frame.output, pictures[place]), drawn.pixels());
+    image::write_image(detect::annotated_path(run.folder.path(), frame.output, pictures[place]),
+                       drawn.pixels());
   });
   detect::OutputNames names;
   size_t unread = 0;

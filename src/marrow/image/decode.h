@@ -44,7 +44,8 @@ struct DecodedImage {
   Size full;  // of the image in the file; more than image's only where DecodeOptions::fit asked for it
   int file_bits = 8;  // of the file's samples, where 16 are wanted: 16 where it has them
   // Not empty when the file is damaged and only a part could be read: one line, naming the file, for the user
-  // to see. Only JPEG has such images (the rest is grey); a damaged file of another kind is an error.
+  // to see. Only JPEG has such images (the rest is grey); a damaged file of another kind is an error, and a
+  // JPEG of which there is nothing.
   std::string warning;
 };
 

@@ -31,8 +31,8 @@ struct Messages {
   std::jmp_buf escape;
   char error[JMSG_LENGTH_MAX];
   char warning[JMSG_LENGTH_MAX];  // the first
-  JDIMENSION rows_before_warning;
   bool ended_early;
+  double share;  // of the rows, from the top, of which there was something before the warning
 };
 
 Messages& messages(j_common_ptr info) {
@@ -49,8 +49,12 @@ void on_message(j_common_ptr info, int level) {
   Messages& m = messages(info);
   info->err->format_message(info, m.warning);
   m.ended_early = info->err->msg_code == JWRN_JPEG_EOF;
-  if (info->is_decompressor)
-    m.rows_before_warning = reinterpret_cast<j_decompress_ptr>(info)->output_scanline;
+  if (!info->is_decompressor) return;
+  const auto* reader = reinterpret_cast<j_decompress_ptr>(info);
+  // Of several scans the first one says something of every row.
+  m.share = reader->input_scan_number > 1 || reader->total_iMCU_rows == 0
+                ? 1
+                : static_cast<double>(reader->input_iMCU_row) / reader->total_iMCU_rows;
 }
 
 void on_progress(j_common_ptr info) {
@@ -138,12 +142,16 @@ class Reader {
     return 1;
   }
 
+  // The file ends before the first row of blocks is whole.
+  bool is_missing() const { return messages_.ended_early && messages_.share == 0; }
+
   std::string warning() const {
     if (messages_.base.num_warnings == 0) return "";
     if (!messages_.ended_early) return messages_.warning;
-    if (info_.progressive_mode) return "the file ends early; the image is coarse or partly grey";
-    return fmt::format("the file ends early, after about {} of {} rows; the rest is grey",
-                       messages_.rows_before_warning, info_.output_height);
+    if (messages_.share == 1) return "the file ends early; the image is coarse or partly grey";
+    return fmt::format("the file ends early, after about {:.0f} of {} rows; {}",
+                       messages_.share * info_.output_height, info_.output_height,
+                       messages_.share < 0.5 ? "most of the image is missing, and grey" : "the rest is grey");
   }
 
  private:
@@ -232,6 +240,7 @@ StoredImage read_jpeg(Bytes bytes, const std::string& name, const SampleFormat& 
     if (!reader.read_row(reader.is_cmyk() ? cmyk.data() : row)) fail(name, kind, reader.error());
     if (reader.is_cmyk()) cmyk_to_bgr(cmyk.data(), stored.image.width(), reader.is_inverted_cmyk(), row);
   }
+  if (reader.is_missing()) fail(name, kind, "the file ends before the first rows of the image");
   stored.warning = reader.warning();
   return stored;
 }
