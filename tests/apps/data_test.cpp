@@ -43,6 +43,30 @@ TEST_F(DataCommand, DrawsChecksAndConverts) {
   }
 }
 
+TEST_F(DataCommand, SaysWhatIsLeftOutBesideBoxes) {
+  const auto converted = [&](const std::string& in, const std::string& to,
+                             const std::vector<std::string>& more = {}) {
+    testing::fs::remove_all(folder_ / "out");
+    std::vector<std::string> words = {"convert", in, "out", "--to", to};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult result = data(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out;
+  };
+  for (const std::string task : {"segment", "pose", "obb"}) {
+    ASSERT_EQ(data({"synth", task, "--images", "4", "--imgsz", "64", "--task", task}).code, 0) << task;
+    EXPECT_EQ(converted(task, "coco", {"--task", task}).find("left out"), std::string::npos) << task;
+    testing::fs::rename(folder_ / "out", folder_ / (task + "-coco"));
+    for (const std::string& from : {task, task + "-coco"}) {
+      const std::string as_boxes = converted(from, "yolo");
+      EXPECT_SAYS(as_boxes, "left out; --task " + task + " keeps them");
+      EXPECT_SAYS(converted(from, "voc"), "left out; VOC's format has boxes alone");
+      EXPECT_EQ(converted(from, "yolo", {"--task", task}).find("left out"), std::string::npos) << from;
+    }
+  }
+  EXPECT_EQ(converted("segment-coco", "yolo", {"--polygons"}).find("left out"), std::string::npos);
+}
+
 TEST_F(DataCommand, ErrorsOfTheDatasetGiveExitCodeOne) {
   ASSERT_EQ(data({"synth", "shapes", "--images", "4", "--imgsz", "64"}).code, 0);
   testing::write_text(folder_ / "shapes/labels/train/000001.txt", "77 .5 .5 .1 .1\n");

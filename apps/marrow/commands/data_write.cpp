@@ -55,14 +55,30 @@ Option& add_writing(Command& command, WriteArguments& write) {
   return command.option("--to", &write.to, "Format to write").choices({"yolo", "coco", "voc"});
 }
 
+// What the labels have beside boxes, where boxes alone are written.
+void say_left_out(const data::ReadSummary& summary, const data::WriteOptions& options) {
+  if (options.task != Task::kDetect) return;
+  const bool is_voc = options.to == data::DatasetFormat::kVoc;
+  const auto say = [&](const std::string& what, const std::string& how) {
+    fmt::print("{}: left out; {}\n", what, is_voc ? "VOC's format has boxes alone" : how);
+  };
+  if (options.skeleton.shape.count > 0) say("keypoints", "--task pose keeps them");
+  if (summary.outlines == 0 || options.polygons || options.to == data::DatasetFormat::kCoco) return;
+  say("outlines of " + counted(summary.outlines, "object"),
+      summary.quadrangles == summary.outlines
+          ? "--task obb keeps them as turned boxes, --task segment as outlines"
+          : "--task segment keeps them");
+}
+
 // What happened on the way; the exit code.
-int say_losses(const data::ReadSummary& summary, data::DatasetFormat to) {
+int say_losses(const data::ReadSummary& summary, const data::WriteOptions& options) {
+  say_left_out(summary, options);
   for (const data::Problem& problem : summary.problems)
     fmt::print(stderr, "{}: {}\n", data::severity_name(problem.severity), problem.text());
   if (summary.ignored > 0)
     fmt::print(
         "{}: {}\n", counted(summary.ignored, "crowd or difficult object"),
-        to == data::DatasetFormat::kYolo
+        options.to == data::DatasetFormat::kYolo
             ? "left out, YOLO's format has no place for such; 'coco' and 'voc' keep them as regions to ignore"
             : "kept as such");
   if (summary.dropped > 0) fmt::print("{}: left out, unusable\n", counted(summary.dropped, "image"));
@@ -87,7 +103,7 @@ int convert(const ConvertArguments& arguments) {
   fmt::print("{} ({}) -> {} ({}): {}, {}\n", arguments.in, data::format_name(dataset.format),
              arguments.write.out, arguments.write.to, counted(summary.images, "image"),
              counted(summary.objects, "object"));
-  return say_losses(summary, options.to);
+  return say_losses(summary, options);
 }
 
 struct SplitArguments {
@@ -119,7 +135,7 @@ int split(const SplitArguments& arguments) {
   if (options.group && summary.groups < images)
     fmt::print("{} of images that belong together, the largest of {}; each is in one split\n",
                counted(summary.groups, "group"), summary.largest_group);
-  return say_losses(summary.read, options.write.to);
+  return say_losses(summary.read, options.write);
 }
 
 struct MergeArguments {
@@ -162,7 +178,7 @@ int merge(const MergeArguments& arguments) {
              counted(static_cast<int64_t>(summary.names.size()), "class"));
   if (summary.left_out > 0)
     fmt::print("{} of classes without a new name: left out\n", counted(summary.left_out, "object"));
-  return say_losses(summary.read, options.write.to);
+  return say_losses(summary.read, options.write);
 }
 
 }  // namespace

@@ -21,6 +21,9 @@ WholeDataset read_whole(const Dataset& dataset, int threads) {
     summary.images += static_cast<int64_t>(labels.images.size());
     for (const LabelledImage& image : labels.images) {
       summary.objects += static_cast<int64_t>(image.labels.size());
+      summary.outlines += static_cast<int64_t>(image.polygons.size());
+      summary.quadrangles +=
+          std::ranges::count_if(image.polygons, [](const Polygon& p) { return p.size() == 4; });
       summary.ignored += std::ranges::count_if(image.ignored, is_crowd_or_difficult);
     }
     std::ranges::move(labels.problems, std::back_inserter(summary.problems));

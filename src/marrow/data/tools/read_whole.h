@@ -12,6 +12,9 @@ struct ReadSummary {
   int64_t images = 0, objects = 0;
   int64_t ignored = 0;  // crowd and difficult objects: kYolo has no place for them; the others keep them
   int64_t dropped = 0;  // images that cannot be used
+  // Of objects that were read with their outlines, and of these those that are quadrangles, as turned boxes
+  // are.
+  int64_t outlines = 0, quadrangles = 0;
   std::vector<Problem> problems;
 };
 
