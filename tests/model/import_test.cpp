@@ -243,7 +243,7 @@ TEST_F(ImportFile, SaysWhatMayBeMeantByAFileThatIsNotThere) {
 
 TEST_F(ImportFile, FindsTheModelOfABareStateDict) {
   for (const std::string name : {"yolov8n", "yolov8s", "yolov8n-seg", "yolov8n-p2", "yolov8n-ghost",
-                                 "yolov8n-cls", "yolov8n-starnet"}) {
+                                 "yolov8n-cls", "yolov8n-starnet", "yolo11n-seg"}) {
     SCOPED_TRACE(name);
     const Weights state = state_of(name, 7);
     const Import import = import_checkpoint(write(state));

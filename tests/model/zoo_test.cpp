@@ -28,6 +28,31 @@ TEST(Zoo, EveryNameBuilds) {
   }
 }
 
+// YOLO11's heads of other tasks are YOLOv8's, with a class branch in its own form.
+TEST(Zoo, Yolo11HasTheHeadsOfYolov8) {
+  const int64_t boxes = count_parameters(make_model("yolo11s", {}, {.classes = 7}).graph);
+  for (const auto& [suffix, task] : {std::pair("seg", "segment"), {"pose", "pose"}, {"obb", "obb"}}) {
+    SCOPED_TRACE(suffix);
+    const auto more = [&](const Model& model) {  // parameters of the third branch
+      int64_t count = 0;
+      for (const Parameter& parameter : model.graph.parameters)
+        if (parameter.name.find(".cv4.") != std::string::npos ||
+            parameter.name.find(".proto.") != std::string::npos)
+          count += parameter.counted() ? element_count(parameter.shape) : 0;
+      return count;
+    };
+    const Model model = make_model(fmt::format("yolo11s-{}", suffix), {}, {.classes = 7});
+    EXPECT_EQ(model.task, task);
+    EXPECT_GT(more(model), 0);
+    EXPECT_EQ(more(model), more(make_model(fmt::format("yolov8s-{}", suffix), {}, {.classes = 7})));
+    EXPECT_EQ(count_parameters(model.graph), boxes + more(model));
+  }
+  // As published; the poses of one class.
+  EXPECT_EQ(count_parameters(make_model("yolo11n-seg").graph), 2876848);
+  EXPECT_EQ(count_parameters(make_model("yolo11n-pose").graph), 2874462);
+  EXPECT_EQ(count_parameters(make_model("yolo11n-obb").graph), 2695747);
+}
+
 TEST(Zoo, UnknownNamesGetTheNearest) {
   EXPECT_NE(zoo_message("yolov8n-startnet")
                 .find("unknown model 'yolov8n-startnet'. Did you mean 'yolov8n-starnet'?"),
