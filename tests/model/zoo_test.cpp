@@ -57,6 +57,16 @@ TEST(Zoo, UnknownNamesGetTheNearest) {
   EXPECT_NE(zoo_message("yolov8n-startnet")
                 .find("unknown model 'yolov8n-startnet'. Did you mean 'yolov8n-starnet'?"),
             std::string::npos);
+  for (const auto& [name, meant] : {std::pair("yolov8n-starnet_s1-pose", "yolov8n-pose-starnet_s1"),
+                                    {"yolov8n-pose-starnet_s9", "yolov8n-pose-starnet_s1"},
+                                    {"yolo8s-seg-efficientnet_b0", "yolov8s-seg-efficientnet_b0"},
+                                    {"yolov11n", "yolo11n"},
+                                    {"yolov8m-efficientnetb1-obb", "yolov8m-obb-efficientnet_b1"},
+                                    {"yolo12n-pose", "yolo11n-pose"}})
+    EXPECT_NE(zoo_message(name).find(fmt::format("unknown model '{}'. Did you mean '{}'?", name, meant)),
+              std::string::npos)
+        << zoo_message(name);
+  EXPECT_NE(zoo_message("zebra").find("unknown model 'zebra'. Known: "), std::string::npos);
   EXPECT_NE(zoo_message("best.pt").find("best.pt: no such file"), std::string::npos);
   EXPECT_NE(zoo_message("starnet_s5").find("Did you mean 'starnet_s"), std::string::npos);
   EXPECT_NE(zoo_message("yolov8n", "starnet_s5").find("unknown backbone 'starnet_s5'"), std::string::npos);

@@ -505,7 +505,7 @@ void require_checkpoint_file(const fs::path& path) {
     message += fmt::format("; {} is there", ours.string());
   else if (std::ranges::find(known, name) != known.end())
     message += fmt::format(", and nothing is downloaded. Without weights the network is called {}", name);
-  else if (const std::string near = nearest_name(name, known); !near.empty())
+  else if (const std::string near = likely_name(name); !near.empty())
     message += fmt::format(". Did you mean '{}{}'?", near, path.extension().string());
   throw Error(ErrorKind::kFile, message);
 }

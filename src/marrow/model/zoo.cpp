@@ -1,6 +1,9 @@
 #include "marrow/model/zoo.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <sstream>
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -62,8 +65,11 @@ ModelSpec named_spec(std::string_view name) {
         if (const EmbeddedText* config = find_config(model.substr(0, model.size() - backbone.size() - 1)))
           return replace_backbone(parse(*config), backbone);
   if (has_checkpoint_suffix(name)) throw Error(ErrorKind::kFile, printable(name) + ": no such file");
+  const std::string near = likely_name(name);
   throw Error(ErrorKind::kModel,
-              unknown_name_message("model", name, zoo_names()) + " 'marrow models' lists all");
+              (near.empty() ? unknown_name_message("model", name, zoo_names())
+                            : fmt::format("unknown model '{}'. Did you mean '{}'?", printable(name), near)) +
+                  " 'marrow models' lists all");
 }
 
 // A file in this folder, or the one that its scale letter leaves.
@@ -111,6 +117,24 @@ std::vector<std::string> zoo_names() {
   }
   for (std::string& backbone : nn::backbone_names()) names.push_back(std::move(backbone));
   return names;
+}
+
+std::string likely_name(std::string_view name) {
+  const std::vector<std::string> backbones = nn::backbone_names();
+  std::vector<std::string> names = zoo_names();
+  // What is left of the name without the part that is a backbone's, which belongs behind it.
+  std::istringstream parts{std::string(name)};
+  std::string model, backbone, part;
+  std::getline(parts, model, '-');
+  while (std::getline(parts, part, '-'))
+    if (backbone.empty() && !nearest_name(part, backbones).empty())
+      backbone = part;
+    else
+      model += "-" + part;
+  if (backbone.empty()) return nearest_name(name, names);
+  if (const std::string known = nearest_name(model, names); !known.empty())
+    for (const std::string& each : backbones) names.push_back(known + "-" + each);
+  return nearest_name(model + "-" + backbone, names);
 }
 
 }  // namespace marrow::model

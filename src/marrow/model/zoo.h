@@ -37,4 +37,8 @@ bool is_zoo_name(std::string_view name);
 // are left out.
 std::vector<std::string> zoo_names();
 
+// What an unknown name was likely meant to be, a combination too: with slips, or its parts in another order
+// ("yolov8n-starnet_s1-pose" is yolov8n-pose-starnet_s1). Empty: nothing is near.
+std::string likely_name(std::string_view name);
+
 }  // namespace marrow::model
