@@ -187,6 +187,18 @@ TEST(Draw, BoxAndLabelHaveTheColourOfTheClass) {
   EXPECT_EQ(class_colour(3), class_colour(23));
 }
 
+// A label and its lines hide little of a small picture, too: of 160 x 120 less than a twelfth.
+TEST(Draw, SmallPicturesHaveThinLinesAndSmallLetters) {
+  image::Image image(160, 120, 90);
+  draw_detections(image, std::vector<Detection>{{{40, 50, 100, 110}, 0.9f, 0, 0}}, kNames);
+  int hidden = 0;
+  for (int y = 0; y < 120; ++y)
+    for (int x = 0; x < 160; ++x) hidden += image.row(y)[3 * x] != 90 || image.row(y)[3 * x + 1] != 90;
+  EXPECT_LT(hidden, 160 * 120 / 12);
+  EXPECT_EQ(line_width({160, 120}), 1);
+  EXPECT_EQ(line_width({320, 320}), 2);
+}
+
 TEST(Draw, RegionsAreHatchedInGreyWithinTheImage) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   image::Image image(40, 30, 90);

@@ -24,7 +24,8 @@ constexpr uint32_t kPalette[] = {0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb
 
 constexpr int kFont = cv::FONT_HERSHEY_SIMPLEX;
 constexpr double kScalePerLineWidth = 0.27;  // 0.8 at the line width of a photo of a megapixel
-constexpr double kSmallestScale = 0.32;      // below it letters run together
+constexpr double kLineShare = 0.003;         // of the mean of width and height
+constexpr double kSmallestScale = 0.25;      // below it letters run together
 constexpr double kSmallImage = 640;          // pixels; in smaller ones letters shrink too, by the square root
 
 std::array<uint8_t, 3> text_bgr(std::array<uint8_t, 3> ground) {
@@ -97,7 +98,8 @@ Label fitting_label(const std::string& name, const Detection& detection, Size pi
   const float confidence = detection.confidence;
   const int class_id = detection.class_id;
   const double side = (picture.width + picture.height) / 2.0;
-  double usual = line_width(picture) * kScalePerLineWidth * std::sqrt(std::min(1.0, side / kSmallImage));
+  const double line = std::max(std::nearbyint(side * kLineShare), 2.0);
+  double usual = line * kScalePerLineWidth * std::sqrt(std::min(1.0, side / kSmallImage));
   usual = std::max(usual, kSmallestScale);
   std::string full = confidence == kNoConfidence ? name : fmt::format("{} {:.2f}", name, confidence);
   Label label = measure(full, usual, class_id);
@@ -186,7 +188,9 @@ void draw_label(cv::Mat& canvas, const cv::Rect& place, const Label& label, std:
 }  // namespace
 
 int line_width(Size picture) {
-  return std::max(static_cast<int>(std::nearbyint((picture.width + picture.height) / 2.0 * 0.003)), 2);
+  const double side = (picture.width + picture.height) / 2.0;
+  const int least = side < kSmallImage / 2 ? 1 : 2;
+  return std::max(static_cast<int>(std::nearbyint(side * kLineShare)), least);
 }
 
 std::array<uint8_t, 3> class_colour(int class_id) {

@@ -12,7 +12,7 @@
 
 namespace marrow::detect {
 
-// max(round((width + height) / 2 * 0.003), 2) pixels.
+// max(round((width + height) / 2 * 0.003), 2) pixels; 1 in a picture whose mean side is below 320.
 int line_width(Size picture);
 
 // Blue, green, red; one of 20, by class number.
