@@ -119,6 +119,14 @@ _FUNCTIONS = {
 }
 
 
+def _how_to_get_it():
+    checkout = pathlib.Path(__file__).resolve().parents[2]
+    if (checkout / "run").exists():
+        return f"To build it: (cd {checkout} && ./run build); then export MARROW_LIBRARY={checkout}/build/release/libmarrow.so"
+    return (f"Debian's package {_NAME.replace('.so.', '')} has it; from Marrow's source: ./run build && cmake --install build/release. "
+            f"Elsewhere the environment variable MARROW_LIBRARY names the file {_NAME}")
+
+
 def _open():
     """$MARROW_LIBRARY, a file; else libmarrow beside this module; else the system's."""
     named = os.environ.get("MARROW_LIBRARY")
@@ -127,8 +135,7 @@ def _open():
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
-        raise ImportError(f"libmarrow cannot be loaded: {error}. Install the package libmarrow, or let the environment "
-                          f"variable MARROW_LIBRARY name the file {_NAME}") from None
+        raise ImportError(f"libmarrow cannot be loaded: {error}. {_how_to_get_it()}") from None
     for name, (result, arguments) in _FUNCTIONS.items():
         try:
             function = getattr(library, "marrow_" + name)

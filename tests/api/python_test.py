@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -324,6 +325,15 @@ class ModuleTest(unittest.TestCase):
             self.assertNotEqual(run.returncode, 0)
             self.assertIn("ImportError", run.stderr)
             self.assertIn(says, run.stderr)
+
+    def test_it_says_how_to_get_the_library(self):
+        with tempfile.TemporaryDirectory() as installed:
+            module = pathlib.Path(marrow.__file__).parent
+            shutil.copytree(module, pathlib.Path(installed) / "marrow")
+            for path, says in ((module.parent, "./run build"), (installed, f"Debian's package libmarrow{marrow.__version__.rsplit('.', 1)[0]}")):
+                run = subprocess.run([sys.executable, "-B", "-c", "import marrow"], capture_output=True, text=True,
+                                     env={**os.environ, "PYTHONPATH": str(path), "MARROW_LIBRARY": "/no/such.so"})
+                self.assertIn(says, run.stderr)
 
     def test_its_structs_are_those_of_the_header(self):
         # The sizes stand in the objects' struct_size, which the library checks; a wrong one would be refused or refuse.
