@@ -21,7 +21,7 @@ namespace marrow::testing {
 
 struct HttpAnswer {
   int status = 0;                             // 0: none came
-  std::map<std::string, std::string> fields;  // names in lower case
+  std::map<std::string, std::string> fields;  // names in lower case; of one name with ", " between them
   std::string body;
 
   bool has(const std::string& name) const { return fields.contains(name); }
@@ -73,7 +73,8 @@ class HttpClient {
     answer.status = std::stoi(head.substr(9, 3));
     for (size_t at = head.find("\r\n") + 2; at < head.size();) {
       const size_t line = head.find("\r\n", at), colon = head.find(": ", at);
-      answer.fields[to_lower(head.substr(at, colon - at))] = head.substr(colon + 2, line - colon - 2);
+      std::string& field = answer.fields[to_lower(head.substr(at, colon - at))];
+      field += (field.empty() ? "" : ", ") + head.substr(colon + 2, line - colon - 2);
       at = line + 2;
     }
     if (head_only || answer.status == 100 || answer.status == 204) return answer;

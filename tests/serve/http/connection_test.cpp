@@ -227,8 +227,24 @@ TEST(Connection, WantsTheToken) {
   EXPECT_EQ(status("Authorization: Basic secret\r\n"), 401);
   EXPECT_EQ(status("Authorization: Bearer secret\r\nAuthorization: Bearer x\r\n"), 401);
   HttpClient client(server.server.port());
-  EXPECT_EQ(client.ask(http_request("GET", "/hello")).field("www-authenticate"), "Basic realm=\"marrow\"")
-      << "the later of two";
+  EXPECT_EQ(client.ask(http_request("GET", "/hello")).field("www-authenticate"),
+            "Bearer, Basic realm=\"marrow\"");
+}
+
+// A browser adds the name and password that its reader once gave to what any page makes it send.
+TEST(Connection, ATokenInABrowserIsOfNoUseToOtherPages) {
+  ServerOptions options;
+  options.origins.token = "secret";
+  EchoServer server(options);
+  const auto post = [&](const std::string& origin) {
+    HttpClient client(server.server.port());
+    return client.ask(http_request("POST", "/echo", "a",
+                                   "Authorization: Basic bWU6c2VjcmV0\r\nOrigin: " + origin + "\r\n"));
+  };
+  EXPECT_EQ(post("http://localhost").status, 200);
+  const HttpAnswer refused = post("http://evil.example");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_FALSE(refused.has("www-authenticate"));
 }
 
 // Hosts are checked elsewhere than on loopback only where names are given.
