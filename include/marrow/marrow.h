@@ -212,8 +212,9 @@ typedef struct marrow_detection {
   float confidence; /* 0 to 1 */
   int class_id;
   const char* label; /* the class's name, or its number where the model knows no names */
-  /* Of a model that segments, else NULL: which pixels belong to the object, a byte each, 0 or 1, row by row.
-     A point of the image lies at x * mask_scale_x + mask_left, y * mask_scale_y + mask_top. */
+  /* Of a model that segments, else NULL: which pixels belong to the object, a byte each, 0 or 1, row by row,
+     without the empty rows and columns around them (NULL where none does). A point of the image lies at
+     x * mask_scale_x + mask_left, y * mask_scale_y + mask_top. */
   const uint8_t* mask;
   int mask_width;
   int mask_height;
@@ -221,6 +222,11 @@ typedef struct marrow_detection {
   double mask_scale_y;
   double mask_left;
   double mask_top;
+  /* The whole that the mask is cut from, and where its first pixel is there. */
+  int mask_whole_width;
+  int mask_whole_height;
+  int mask_x;
+  int mask_y;
   /* The mask's outline, or NULL; several parts are joined by bridges of no width. */
   const marrow_point* outline;
   size_t outline_count;

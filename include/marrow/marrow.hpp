@@ -220,16 +220,23 @@ struct TurnedBox {
   MARROW_CPP_API std::array<Point, 4> corners() const;
 };
 
-// Which pixels belong to an object.
+// Which pixels belong to an object, without the empty rows and columns around them.
 struct Mask {
   int width = 0;
   int height = 0;
   std::vector<std::uint8_t> pixels;  // 1: belongs to it, else 0; row by row
-  // Where a point of the image lies in the mask: at x * scale_x + left, y * scale_y + top.
+  // Where a point of the image lies in it: at x * scale_x + left, y * scale_y + top.
   double scale_x = 1;
   double scale_y = 1;
   double left = 0;
   double top = 0;
+  // The whole that it is cut from, and where its first pixel is there.
+  int whole_width = 0;
+  int whole_height = 0;
+  int x = 0;
+  int y = 0;
+  // All pixels of that, row by row.
+  MARROW_CPP_API std::vector<std::uint8_t> whole() const;
 };
 
 struct Detection {

@@ -71,7 +71,8 @@ class Detection(_Sized):
                 ("confidence", c_float), ("class_id", c_int), ("label", c_char_p),
                 # marrow_point is two floats, marrow_keypoint three.
                 ("mask", POINTER(c_uint8)), ("mask_width", c_int), ("mask_height", c_int), ("mask_scale_x", c_double),
-                ("mask_scale_y", c_double), ("mask_left", c_double), ("mask_top", c_double),
+                ("mask_scale_y", c_double), ("mask_left", c_double), ("mask_top", c_double), ("mask_whole_width", c_int), ("mask_whole_height", c_int),
+                ("mask_x", c_int), ("mask_y", c_int),
                 ("outline", POINTER(c_float)), ("outline_count", c_size_t), ("keypoints", POINTER(c_float)),
                 ("keypoint_count", c_size_t), ("turned", c_int), ("cx", c_float), ("cy", c_float), ("width", c_float),
                 ("height", c_float), ("angle", c_float), ("corners", c_float * 8)]

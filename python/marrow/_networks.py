@@ -191,9 +191,10 @@ class Classifier:
 def _extras(each):
     """What a detection has beside its box, copied, since the library frees it."""
     extras = {}
-    if each.mask:
-        extras["mask"] = _copied(each.mask, (each.mask_height, each.mask_width))
-        extras["mask_place"] = (each.mask_scale_x, each.mask_scale_y, each.mask_left, each.mask_top)
+    if each.mask_whole_width:
+        extras["mask_part"] = _copied(each.mask, (each.mask_height, each.mask_width)).astype(numpy.uint8, copy=False)
+        extras["mask_at"] = (each.mask_x, each.mask_y, each.mask_whole_width, each.mask_whole_height)
+        extras["mask_place"] = (each.mask_scale_x, each.mask_scale_y, each.mask_left + each.mask_x, each.mask_top + each.mask_y)
         extras["outline"] = _copied(each.outline, (each.outline_count, 2))
     if each.keypoints:
         extras["keypoints"] = _copied(each.keypoints, (each.keypoint_count, 3))

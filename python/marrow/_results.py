@@ -20,7 +20,9 @@ class Detection(_Box):
 
     What a model of another task than "detect" says beside them; None otherwise:
 
-    mask        "segment": (height, width) uint8, 1 where the object is
+    mask        "segment": (height, width) uint8, 1 where the object is; made anew each time
+    mask_part   the same without the empty rows and columns around the object, which is what is kept
+    mask_at     where that lies in the mask, and how large this is: (x, y, width, height)
     mask_place  where a point of the image lies in the mask: at x * scale_x + left, y * scale_y + top; a tuple
                 (scale_x, scale_y, left, top)
     outline     "segment": (n, 2) float32, points of the mask's outline in pixels of the image; several parts are joined by
@@ -32,15 +34,16 @@ class Detection(_Box):
     corners     "obb": (4, 2) float32, pixels of the image
     """
 
-    mask = mask_place = outline = keypoints = turned = corners = None  # where a tuple's own _make() makes it
+    mask_part = mask_at = mask_place = outline = keypoints = turned = corners = None  # where a tuple's own _make() makes it
 
-    def __new__(cls, box, confidence, class_id, label, *, mask: Optional[numpy.ndarray] = None,
+    def __new__(cls, box, confidence, class_id, label, *, mask_part: Optional[numpy.ndarray] = None,
+                mask_at: Optional[Tuple[int, int, int, int]] = None,
                 mask_place: Optional[Tuple[float, float, float, float]] = None, outline: Optional[numpy.ndarray] = None,
                 keypoints: Optional[numpy.ndarray] = None,
                 turned: Optional[Tuple[float, float, float, float, float]] = None,
                 corners: Optional[numpy.ndarray] = None):
         self = super().__new__(cls, box, confidence, class_id, label)
-        self.mask, self.mask_place, self.outline = mask, mask_place, outline
+        self.mask_part, self.mask_at, self.mask_place, self.outline = mask_part, mask_at, mask_place, outline
         self.keypoints, self.turned, self.corners = keypoints, turned, corners
         return self
 
@@ -54,7 +57,16 @@ class Detection(_Box):
             return NotImplemented
         return tuple.__eq__(self, other) and all(
             numpy.array_equal(getattr(self, name), getattr(other, name, None))
-            for name in ("mask", "mask_place", "outline", "keypoints", "turned"))
+            for name in ("mask_part", "mask_at", "mask_place", "outline", "keypoints", "turned"))
+
+    @property
+    def mask(self) -> Optional[numpy.ndarray]:
+        if self.mask_part is None:
+            return None
+        (x, y, width, height), (rows, columns) = self.mask_at, self.mask_part.shape
+        mask = numpy.zeros((height, width), numpy.uint8)
+        mask[y:y + rows, x:x + columns] = self.mask_part
+        return mask
 
     def __ne__(self, other):
         return not self == other

@@ -150,6 +150,10 @@ TEST(CApi, GivesWhatTheCppApiGivesOfEveryTask) {
       EXPECT_EQ(each.mask_scale_y, mask.scale_y);
       EXPECT_EQ(each.mask_left, mask.left);
       EXPECT_EQ(each.mask_top, mask.top);
+      EXPECT_EQ(each.mask_whole_width, mask.whole_width);
+      EXPECT_EQ(each.mask_whole_height, mask.whole_height);
+      EXPECT_EQ(each.mask_x, mask.x);
+      EXPECT_EQ(each.mask_y, mask.y);
       ASSERT_EQ(each.outline_count, expected[i].outline.size());
       for (size_t k = 0; k < each.outline_count; ++k) {
         EXPECT_EQ(each.outline[k].x, expected[i].outline[k].x);

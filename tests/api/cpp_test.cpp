@@ -382,10 +382,22 @@ TEST(CppApi, MasksSayWhereTheyLieInTheImage) {
     const Found found = found_by("segment.safetensors", options);
     ASSERT_FALSE(found.empty());
     for (const auto& [box, confidence, class_id, label, mask, outline, keypoints, turned] : found) {
-      EXPECT_EQ(mask.width, size == marrow::MaskSize::kInput ? 64 : 80);
-      EXPECT_EQ(mask.height, size == marrow::MaskSize::kInput ? 64 : 60);
+      EXPECT_EQ(mask.whole_width, size == marrow::MaskSize::kInput ? 64 : 80);
+      EXPECT_EQ(mask.whole_height, size == marrow::MaskSize::kInput ? 64 : 60);
       ASSERT_EQ(mask.pixels.size(), static_cast<size_t>(mask.width) * static_cast<size_t>(mask.height));
       EXPECT_FALSE(outline.empty());
+      // No row or column around it is empty, and the whole has its pixels where it says.
+      const std::vector<uint8_t> whole = mask.whole();
+      ASSERT_EQ(whole.size(), static_cast<size_t>(mask.whole_width) * static_cast<size_t>(mask.whole_height));
+      EXPECT_EQ(std::ranges::count(whole, 1), std::ranges::count(mask.pixels, 1));
+      const auto in_whole = [&](int x, int y) {
+        return whole[static_cast<size_t>((mask.y + y) * mask.whole_width + mask.x + x)];
+      };
+      int first_row = 0, last_column = 0;
+      for (int x = 0; x < mask.width; ++x) first_row += in_whole(x, 0);
+      for (int y = 0; y < mask.height; ++y) last_column += in_whole(mask.width - 1, y);
+      EXPECT_GT(first_row, 0);
+      EXPECT_GT(last_column, 0);
       // Its pixels lie in the box, or in the padding beside it.
       for (int y = 0; y < mask.height; ++y)
         for (int x = 0; x < mask.width; ++x) {

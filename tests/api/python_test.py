@@ -262,7 +262,13 @@ class TasksTest(unittest.TestCase):
             self.assertEqual(len(found.outlines), len(found))
         self.assertEqual(found[0].mask_place, (1, 1, 0, 0))
         renamed = found[0]._replace(label="renamed")
-        self.assertIs(renamed.mask, found[0].mask)
+        self.assertIs(renamed.mask_part, found[0].mask_part)
+        x, y, width, height = found[0].mask_at
+        rows, columns = found[0].mask_part.shape
+        self.assertTrue(found[0].mask_part[0].any() and found[0].mask_part[:, 0].any())
+        self.assertTrue(numpy.array_equal(found[0].mask[y:y + rows, x:x + columns], found[0].mask_part))
+        self.assertEqual((found[0].mask.shape, found[0].mask.sum()), ((height, width), found[0].mask_part.sum()))
+        self.assertIsNone(self.found("pose")[0].mask)
         self.assertNotEqual(renamed, found[0])
         self.assertEqual(len(self.found("segment", outlines=False)[0].outline), 0)
 

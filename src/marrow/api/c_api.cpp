@@ -123,6 +123,10 @@ marrow_detection detection_struct(const marrow_found& found) {
   to.mask_scale_y = mask.scale_y;
   to.mask_left = mask.left;
   to.mask_top = mask.top;
+  to.mask_whole_width = mask.whole_width;
+  to.mask_whole_height = mask.whole_height;
+  to.mask_x = mask.x;
+  to.mask_y = mask.y;
   to.outline = list_or_null(found.outline);
   to.outline_count = found.outline.size();
   to.keypoints = list_or_null(found.keypoints);

@@ -60,8 +60,17 @@ std::array<Point, 4> TurnedBox::corners() const {
 namespace {
 
 Mask public_mask(const MaskPart& part, Size size, const RatioPad& place) {
-  return {size.width, size.height, whole(part, size).pixels, place.ratio_x, place.ratio_y,
-          place.left, place.top};
+  return {.width = part.mask.size.width,
+          .height = part.mask.size.height,
+          .pixels = part.mask.pixels,
+          .scale_x = place.ratio_x,
+          .scale_y = place.ratio_y,
+          .left = place.left - part.x,
+          .top = place.top - part.y,
+          .whole_width = size.width,
+          .whole_height = size.height,
+          .x = part.x,
+          .y = part.y};
 }
 
 // Detection i of the result.
@@ -87,6 +96,15 @@ Detection public_detection(const predict::DetectionResult& result, size_t i,
 }
 
 }  // namespace
+
+std::vector<std::uint8_t> Mask::whole() const {
+  const auto row_bytes = static_cast<size_t>(width), whole_row = static_cast<size_t>(whole_width);
+  std::vector<std::uint8_t> all(whole_row * static_cast<size_t>(whole_height), 0);
+  for (size_t row = 0; row < static_cast<size_t>(height); ++row)
+    std::copy_n(&pixels[row * row_bytes], row_bytes,
+                &all[(static_cast<size_t>(y) + row) * whole_row + static_cast<size_t>(x)]);
+  return all;
+}
 
 struct Detector::Impl {
   Impl(const Model::Impl& model, const inside::LayerDetectorOptions& options)
