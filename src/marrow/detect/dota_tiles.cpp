@@ -1,10 +1,6 @@
 #include "marrow/detect/dota_tiles.h"
 
-#include <algorithm>
 #include <charconv>
-#include <functional>
-
-#include "marrow/detect/rotated_nms.h"
 
 namespace marrow::detect {
 namespace {
@@ -43,20 +39,14 @@ void DotaPredictions::add(const std::string& picture, int class_id, double score
   RotatedBox<ImagePixels> moved = box;
   moved.cx += static_cast<float>(tile->x);
   moved.cy += static_cast<float>(tile->y);
-  images_[place->second].found.push_back({class_id, score, moved});
+  images_[place->second].found.push_back({moved, score, class_id});
 }
 
 DotaText DotaPredictions::merged() const {
   DotaText text(names_);
-  for (Image image : images_) {
-    std::ranges::stable_sort(image.found, std::greater<>(), &Found::score);
-    std::vector<RotatedCandidate> candidates;
-    for (const auto& [class_id, score, box] : image.found)
-      candidates.push_back({{box.cx, box.cy, box.width, box.height, box.angle}, class_id});
-    const std::vector<bool> stays = rotated_survivors(candidates, kDotaOverlap, false);
-    for (size_t i = 0; i < stays.size(); ++i)
-      if (stays[i]) text.add(image.name, image.found[i].class_id, image.found[i].score, image.found[i].box);
-  }
+  for (const auto& [image, found] : images_)
+    for (const size_t i : best_of_tiles(found, kTurnedOverlap, false))
+      text.add(image, found[i].class_id, found[i].score, found[i].box);
   return text;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "marrow/detect/dota_text.h"
+#include "marrow/detect/rotated_nms.h"
 #include "marrow/geometry/rotated_box.h"
 
 namespace marrow::detect {
@@ -22,9 +23,6 @@ struct DotaTile {
 };
 // Nothing for another name; without its suffix.
 std::optional<DotaTile> dota_tile(std::string_view name);
-
-// Turned boxes that overlap by more are one object of the whole image.
-inline constexpr double kDotaOverlap = 0.3;
 
 // Predictions of pictures, and of the images that some of them are tiles of.
 class DotaPredictions {
@@ -44,14 +42,9 @@ class DotaPredictions {
   void write(const std::filesystem::path& folder) const;
 
  private:
-  struct Found {
-    int class_id = 0;
-    double score = 0;
-    RotatedBox<ImagePixels> box;  // in the image
-  };
   struct Image {
     std::string name;
-    std::vector<Found> found;
+    std::vector<ScoredRotatedBox> found;
   };
 
   std::vector<std::string> names_;

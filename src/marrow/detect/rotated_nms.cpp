@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <unordered_map>
 
 #include "marrow/geometry/probiou.h"
@@ -136,6 +138,22 @@ std::vector<RotatedDetection> rotated_suppression(const float* prediction, int c
   for (size_t i = 0; i < found.size(); ++i)
     if (stays[i] && std::ssize(kept) < options.max_detections) kept.push_back(found[i]);
   return kept;
+}
+
+std::vector<size_t> best_of_tiles(const std::vector<ScoredRotatedBox>& boxes, double iou, bool agnostic) {
+  std::vector<size_t> order(boxes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::greater<>(), [&](size_t i) { return boxes[i].score; });
+  std::vector<RotatedCandidate> candidates;
+  for (const size_t i : order) {
+    const RotatedBox<ImagePixels>& box = boxes[i].box;
+    candidates.push_back({{box.cx, box.cy, box.width, box.height, box.angle}, boxes[i].class_id});
+  }
+  const std::vector<bool> stays = rotated_survivors(candidates, iou, agnostic);
+  std::vector<size_t> best;
+  for (size_t i = 0; i < order.size(); ++i)
+    if (stays[i]) best.push_back(order[i]);
+  return best;
 }
 
 }  // namespace marrow::detect

@@ -31,4 +31,14 @@ struct RotatedCandidate {
 std::vector<bool> rotated_survivors(const std::vector<RotatedCandidate>& candidates, double iou,
                                     bool agnostic);
 
+// Of boxes that were found in the tiles of an image, in its pixels, those of one object overlap by more.
+inline constexpr double kTurnedOverlap = 0.3;
+struct ScoredRotatedBox {
+  RotatedBox<ImagePixels> box;
+  double score = 0;
+  int class_id = 0;
+};
+// The places of those that stay, by falling score, equal ones in their order.
+std::vector<size_t> best_of_tiles(const std::vector<ScoredRotatedBox>& boxes, double iou, bool agnostic);
+
 }  // namespace marrow::detect

@@ -111,30 +111,23 @@ std::vector<Piece> joined(const std::vector<TileDetection>& detections, const st
 
 ImageFindings join_turned(const std::vector<ImageFindings>& found, const std::vector<Tile>& tiles,
                           const detect::NmsOptions& options) {
-  struct Found {
-    detect::Detection detection;
-    RotatedBox<ImagePixels> box;
-  };
-  std::vector<Found> all;
+  std::vector<detect::Detection> detections;
+  std::vector<detect::ScoredRotatedBox> boxes;
   for (size_t t = 0; t < found.size(); ++t)
     for (size_t i = 0; i < found[t].detections.size(); ++i) {
       RotatedBox<ImagePixels> box = found[t].extras.rotated[i];
       box.cx += static_cast<float>(tiles[t].x);
       box.cy += static_cast<float>(tiles[t].y);
-      all.push_back({detect::with_box(found[t].detections[i], box.bounds()), box});
+      detections.push_back(detect::with_box(found[t].detections[i], box.bounds()));
+      boxes.push_back({box, detections.back().confidence, detections.back().class_id});
     }
-  std::ranges::stable_sort(all, std::greater<>(), [](const Found& one) { return one.detection.confidence; });
-  std::vector<detect::RotatedCandidate> candidates;
-  for (const auto& [detection, box] : all)
-    candidates.push_back({{box.cx, box.cy, box.width, box.height, box.angle}, detection.class_id});
-  const std::vector<bool> stays =
-      detect::rotated_survivors(candidates, std::min(options.iou, kTurnedOverlap), options.agnostic);
+  const double iou = std::min<double>(options.iou, detect::kTurnedOverlap);
   ImageFindings result;
-  for (size_t i = 0; i < all.size(); ++i)
-    if (stays[i] && std::ssize(result.detections) < options.max_detections) {
-      result.detections.push_back(all[i].detection);
-      result.extras.rotated.push_back(all[i].box);
-    }
+  for (const size_t i : detect::best_of_tiles(boxes, iou, options.agnostic)) {
+    if (std::ssize(result.detections) >= options.max_detections) break;
+    result.detections.push_back(detections[i]);
+    result.extras.rotated.push_back(boxes[i].box);
+  }
   return result;
 }
 

@@ -37,9 +37,8 @@ std::vector<detect::Detection> join_tiles(const std::vector<TileDetection>& dete
 
 // What is found in the whole image, of what was found in each tile, in pixels of the tile; masks are of its
 // size, and outlines none. Boxes, and the masks with them, are joined as above: where a box grows, its mask
-// takes in the other's. Of turned boxes that overlap by more than kTurnedOverlap, or options.iou where that
-// is less, only the most confident one stays (detect/rotated_nms.h).
-inline constexpr float kTurnedOverlap = 0.3f;
+// takes in the other's. Of turned boxes that overlap by more than detect::kTurnedOverlap, or options.iou
+// where that is less, only the most confident one stays.
 ImageFindings join_findings(std::vector<ImageFindings> found, const std::vector<Tile>& tiles, Size picture,
                             DetectExtra extra, const detect::NmsOptions& options);
 
