@@ -148,8 +148,7 @@ std::vector<Setting> settings_of(const Options& o, const std::vector<Entrant>& e
   for (const int size : sizes_of(o, entrants)) {
     const int fitting = (size + stride - 1) / stride * stride;
     for (const Entrant& entrant : entrants) square_input_size(entrant.name, entrant.trained.model, fitting);
-    for (const int threads : o.threads)
-      settings.push_back({fitting, threads == 0 ? cpu::available_threads() : threads});
+    for (const int threads : o.threads) settings.push_back({fitting, cpu::thread_count(threads)});
   }
   return settings;
 }

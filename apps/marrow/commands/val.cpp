@@ -235,7 +235,7 @@ int validate_classes(const Options& options, const data::Dataset& dataset,
   const evaluate::OpenedSplit split = evaluate::open_split(
       dataset, options.split,
       {.cache = loader::ImageCache::kRecent, .reading = image_reading(trained.model.graph), .say = talk});
-  const int threads = options.engine.threads > 0 ? options.engine.threads : cpu::available_threads();
+  const int threads = cpu::thread_count(options.engine.threads);
   const InputFormat format = classifier_format(
       input_format(trained.model.graph), square_input_size(options.model, trained.model, options.imgsz));
   loader::ClassificationLoader loader(

@@ -63,7 +63,7 @@ OpenCvTurns::OpenCvTurns(const passes::GraphWithWeights& network, const benchmar
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
       throw Error(ErrorKind::kFile, "no socket can be made");
     socket_ = ends[0];
-    const int threads = options.engine.threads > 0 ? options.engine.threads : cpu::available_threads();
+    const int threads = cpu::thread_count(options.engine.threads);
     child_.emplace(
         *program,
         std::vector<std::string>{stem_.string() + ".onnx", stem_.string() + ".io", std::to_string(threads)},

@@ -106,8 +106,12 @@ int available_threads() {
   return quota >= affinity ? affinity : std::max(1, static_cast<int>(quota + 0.999));
 }
 
+int thread_count(int wanted) {
+  return wanted > 0 ? wanted : available_threads();
+}
+
 ThreadPool::ThreadPool(int threads)
-    : threads_(threads > 0 ? threads : available_threads()), shares_(static_cast<size_t>(threads_)) {
+    : threads_(thread_count(threads)), shares_(static_cast<size_t>(threads_)) {
   may_spin_ = threads_ == 1 || threads_ <= available_threads();
   for (int t = 1; t < threads_; ++t) workers_.emplace_back([this, t] { worker_loop(t); });
 }

@@ -21,10 +21,12 @@ namespace marrow::cpu {
 // The processors this process may use: the affinity mask, further limited by the control group's quota
 // (rounded up). At least 1.
 int available_threads();
+// As many as are wanted; 0: these.
+int thread_count(int wanted);
 
 class ThreadPool {
  public:
-  // 0: available_threads(). The caller of parallel_for is one of the threads, so `threads - 1` are started.
+  // 0: all (thread_count). The caller of parallel_for is one of the threads, so `threads - 1` are started.
   // More threads than processors is correct, if slow.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();

@@ -43,7 +43,7 @@ CompiledNetwork::Compiled& CompiledNetwork::at(const Shape& input, size_t side_b
   if (compiled_.size() == kept_) compiled_.pop_back();
   engine::EngineOptions options = options_;
   if (side_by_side > 1) {
-    const int threads = options.threads > 0 ? options.threads : cpu::available_threads();
+    const int threads = cpu::thread_count(options.threads);
     options.threads = std::max(1, threads / static_cast<int>(side_by_side));
   }
   Compiled compiled = {Tensor(input), engine::Engine(network_.graph, network_.weights, input, {}, options)};

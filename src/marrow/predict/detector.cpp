@@ -135,7 +135,7 @@ std::vector<DetectionResult> Detector::detect_all(std::span<const image::Image* 
 }
 
 size_t Detector::most_at_once() const {
-  const int threads = options_.engine.threads > 0 ? options_.engine.threads : cpu::available_threads();
+  const int threads = cpu::thread_count(options_.engine.threads);
   size_t most = std::min(static_cast<size_t>(threads), kMostAtOnce);
   while (static_cast<size_t>(threads) % most != 0) --most;  // so that every thread has work
   return most;

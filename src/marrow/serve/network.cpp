@@ -50,8 +50,7 @@ Network::Network(std::string name, std::string file, model::TrainedModel trained
       file_(std::move(file)),
       trained_(std::move(trained)),
       options_(options),
-      threads_(static_cast<size_t>(options.engine.threads > 0 ? options.engine.threads
-                                                              : cpu::available_threads())),
+      threads_(static_cast<size_t>(cpu::thread_count(options.engine.threads))),
       side_by_side_(threads_) {
   reading_ = image_reading(trained_.model.graph);
   if (is_detector())

@@ -47,7 +47,7 @@ class LoaderTask : public Task {
         names_(std::move(names)),
         train_(std::move(train)),
         val_(std::move(val)),
-        workers_(std::min(options.workers, options.threads > 0 ? options.threads : cpu::available_threads())),
+        workers_(std::min(options.workers, cpu::thread_count(options.threads))),
         images_(static_cast<int64_t>(evaluate::images_of_epoch(train_))) {}
 
   // What is this task's own; the rest follows from the place.

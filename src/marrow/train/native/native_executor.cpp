@@ -371,7 +371,7 @@ TrainingBackend native_backend(const TrainOptions& options) {
   if (options.channels_last) talk("channels_last: is for LibTorch; maps here have a layout of their own");
   return {.device = kProcessor,
           .precision = precision_of(options.amp),
-          .threads = options.threads > 0 ? options.threads : cpu::available_threads(),
+          .threads = cpu::thread_count(options.threads),
           .make_executor = make_native_executor};
 }
 

@@ -46,7 +46,7 @@ Tensor from_torch(const torch::Tensor& tensor) {
 }
 
 void set_torch_threads(int threads) {
-  at::set_num_threads(threads > 0 ? threads : cpu::available_threads());
+  at::set_num_threads(cpu::thread_count(threads));
 }
 
 void prefer_deterministic(bool wanted) {
