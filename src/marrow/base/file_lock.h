@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "marrow/base/file_descriptor.h"
+
 namespace marrow {
 
 // Holds the lock until the object goes or the process ends, in whatever way. The file is made where nothing
@@ -12,12 +14,9 @@ namespace marrow {
 class FileLock {
  public:
   FileLock(const std::filesystem::path& path, std::string_view does);
-  ~FileLock();
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
 
  private:
-  int file_ = -1;
+  FileDescriptor file_;
 };
 
 }  // namespace marrow

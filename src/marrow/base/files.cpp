@@ -22,25 +22,10 @@ namespace {
               fmt::format("{}: cannot {}: {}", path.string(), doing, std::strerror(error_number)));
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-// Opens a regular file for reading and returns its size. O_NONBLOCK, so that a pipe without a writer is
-// refused, not waited for.
-size_t open_regular(const std::filesystem::path& path, Descriptor& file) {
-  if (file.get() < 0) fail(path, "open", errno);
+// Of a regular file that was opened for reading. O_NONBLOCK, so that a pipe without a writer is refused, not
+// waited for.
+size_t size_of_regular(const std::filesystem::path& path, const FileDescriptor& file) {
+  if (!file.is_open()) fail(path, "open", errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) fail(path, "read", errno);
   if (S_ISDIR(status.st_mode))
@@ -87,8 +72,8 @@ int with_free_name(const std::filesystem::path& path, std::filesystem::path& nam
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  Descriptor file(::open(path.c_str(), kReadFlags));
-  const size_t size = open_regular(path, file);
+  const FileDescriptor file(::open(path.c_str(), kReadFlags));
+  const size_t size = size_of_regular(path, file);
   if (size == 0) return;
   void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (memory == MAP_FAILED) fail(path, "map", errno);
@@ -109,8 +94,8 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 std::string read_file(const std::filesystem::path& path, size_t max_bytes) {
-  Descriptor file(::open(path.c_str(), kReadFlags));
-  const size_t size = open_regular(path, file);
+  const FileDescriptor file(::open(path.c_str(), kReadFlags));
+  const size_t size = size_of_regular(path, file);
   if (size > max_bytes)
     throw Error(ErrorKind::kFile,
                 fmt::format("{}: {} bytes; at most {} are read here", path.string(), size, max_bytes));
@@ -131,38 +116,37 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   if (path.filename().empty() || std::filesystem::is_directory(path))
     throw Error(ErrorKind::kFile, fmt::format("{}: is a folder, expected a file name", path.string()));
   if (::access(kOpenFiles, X_OK) == 0)
-    file_ = ::open(folder_of(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode);
-  if (file_ < 0)
-    file_ = with_free_name(path, name_, [](const char* name) {
+    file_ = FileDescriptor(::open(folder_of(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, kMode));
+  if (!file_.is_open())
+    file_ = FileDescriptor(with_free_name(path, name_, [](const char* name) {
       return ::open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
-    });
-  if (file_ < 0) fail(path, "write", errno);
+    }));
+  if (!file_.is_open()) fail(path, "write", errno);
 }
 
 AtomicFile::~AtomicFile() {
-  if (file_ >= 0) ::close(file_);
   if (!name_.empty()) ::unlink(name_.c_str());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  write_all(file_, bytes, path_);
+  write_all(file_.get(), bytes, path_);
 }
 
 void AtomicFile::commit() {
-  if (::fsync(file_) != 0) fail(path_, "sync", errno);
+  if (::fsync(file_.get()) != 0) fail(path_, "sync", errno);
   // A name can be given, but not taken from another file: it is, in one step, by renaming.
-  const std::string open_file = fmt::format("{}/{}", kOpenFiles, file_);
+  const std::string open_file = fmt::format("{}/{}", kOpenFiles, file_.get());
   const auto give_name = [&](const char* name) {
     return ::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
   };
   if (name_.empty() && with_free_name(path_, name_, give_name) < 0) fail(path_, "write", errno);
-  if (::close(std::exchange(file_, -1)) != 0) fail(path_, "write", errno);
+  if (::close(file_.release()) != 0) fail(path_, "write", errno);
   if (::rename(name_.c_str(), path_.c_str()) != 0) fail(path_, "rename into place", errno);
   name_.clear();
   // Makes the rename itself durable. Some network file systems refuse to sync a folder; the file is in place
   // all the same.
-  Descriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() >= 0) ::fsync(folder.get());
+  const FileDescriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.is_open()) ::fsync(folder.get());
 }
 
 void write_file_atomically(const std::filesystem::path& path,
@@ -177,19 +161,12 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   write_file_atomically(path, std::span(&part, 1));
 }
 
-RandomAccessFile::RandomAccessFile(const std::filesystem::path& path) : path_(path) {
-  Descriptor file(::open(path.c_str(), kReadFlags));
-  size_ = open_regular(path, file);
-  file_ = file.release();
-}
-
-RandomAccessFile::~RandomAccessFile() {
-  if (file_ >= 0) ::close(file_);
-}
+RandomAccessFile::RandomAccessFile(const std::filesystem::path& path)
+    : path_(path), file_(::open(path.c_str(), kReadFlags)), size_(size_of_regular(path, file_)) {}
 
 void RandomAccessFile::read(uint64_t offset, std::span<std::byte> into) const {
   while (!into.empty()) {
-    const ssize_t count = ::pread(file_, into.data(), into.size(), static_cast<off_t>(offset));
+    const ssize_t count = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail(path_, fmt::format("read at byte {}", offset), errno);
     if (count == 0)
@@ -201,7 +178,7 @@ void RandomAccessFile::read(uint64_t offset, std::span<std::byte> into) const {
 }
 
 void RandomAccessFile::expect_sequential() const {
-  ::posix_fadvise(file_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  ::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
 }  // namespace marrow

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "marrow/base/file_descriptor.h"
+
 namespace marrow {
 
 // A regular file mapped read-only for as long as the object lives. Throws Error{kFile} when the path is
@@ -51,7 +53,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_, name_;
-  int file_ = -1;
+  FileDescriptor file_;
 };
 
 // Writes the parts, one after another, as an AtomicFile does. After an error the old content is still there,

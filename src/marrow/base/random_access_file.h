@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <utility>
+
+#include "marrow/base/file_descriptor.h"
 
 namespace marrow {
 
@@ -14,10 +15,6 @@ class RandomAccessFile {
  public:
   // Throws Error{kFile} as MappedFile does.
   explicit RandomAccessFile(const std::filesystem::path& path);
-  ~RandomAccessFile();
-  RandomAccessFile(RandomAccessFile&& other) noexcept
-      : path_(std::move(other.path_)), file_(std::exchange(other.file_, -1)), size_(other.size_) {}
-  RandomAccessFile& operator=(RandomAccessFile&&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
   uint64_t size() const { return size_; }  // when it was opened
@@ -29,7 +26,7 @@ class RandomAccessFile {
 
  private:
   std::filesystem::path path_;
-  int file_;
+  FileDescriptor file_;
   uint64_t size_;
 };
 
