@@ -81,14 +81,7 @@ ClassificationLoader::ClassificationLoader(std::shared_ptr<const ShardedImages> 
                                            int64_t first_batch)
     : ClassificationLoader(shards->facts(), options, first_epoch, first_batch) {
   if (!options_.augment) throw Error(ErrorKind::kUsage, "loader: shards are read in the order of training");
-  training_ = open_shard_stream(std::move(shards), {.seed = options_.seed,
-                                                    .batch = options_.batch,
-                                                    .ahead = options_.ahead,
-                                                    .share = options_.share,
-                                                    .first_epoch = first_epoch,
-                                                    .first_position = static_cast<size_t>(first_batch) *
-                                                                      static_cast<size_t>(options_.batch),
-                                                    .epochs = options_.epochs});
+  training_ = open_shard_stream(std::move(shards), stream_options(options_, first_epoch, first_batch));
   start();
 }
 

@@ -103,14 +103,7 @@ DetectionLoader::DetectionLoader(std::shared_ptr<const ShardedImages> shards, De
     : DetectionLoader(shards->facts(), options, shards->size(), first_epoch, first_batch) {
   if (!options_.augment || options_.rectangular || options_.partners_from_all)
     throw Error(ErrorKind::kUsage, "loader: shards are read in the order of training, for squares");
-  training_ = open_shard_stream(std::move(shards), {.seed = options_.seed,
-                                                    .batch = options_.batch,
-                                                    .ahead = options_.ahead,
-                                                    .share = options_.share,
-                                                    .first_epoch = first_epoch,
-                                                    .first_position = static_cast<size_t>(first_batch) *
-                                                                      static_cast<size_t>(options_.batch),
-                                                    .epochs = options_.epochs});
+  training_ = open_shard_stream(std::move(shards), stream_options(options_, first_epoch, first_batch));
   start();
 }
 

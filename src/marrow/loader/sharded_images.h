@@ -74,6 +74,18 @@ struct ShardStreamOptions {
   int64_t epochs = 1;
 };
 
+// Of a loader of batches, whose options these are.
+template <class LoaderOptions>
+ShardStreamOptions stream_options(const LoaderOptions& loader, int64_t first_epoch, int64_t first_batch) {
+  return {.seed = loader.seed,
+          .batch = loader.batch,
+          .ahead = loader.ahead,
+          .share = loader.share,
+          .first_epoch = first_epoch,
+          .first_position = static_cast<size_t>(first_batch) * static_cast<size_t>(loader.batch),
+          .epochs = loader.epochs};
+}
+
 // For a person: how many streams, and how large their buffers.
 std::string shards_text(const ShardedImages& images, int batch);
 // How an epoch of batches of so many images reads them.
