@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <numbers>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace marrow {
 
@@ -45,5 +47,11 @@ class Random {
   uint64_t key_;
   uint64_t index_ = 0;
 };
+
+// Puts the items in an order that the generator decides (Fisher and Yates).
+template <class T>
+void shuffle(std::vector<T>& items, Random random) {
+  for (size_t left = items.size(); left > 1; --left) std::swap(items[left - 1], items[random.below(left)]);
+}
 
 }  // namespace marrow

@@ -17,10 +17,6 @@ std::vector<size_t> in_order(size_t count) {
   return order;
 }
 
-void shuffle(std::vector<size_t>& items, Random random) {
-  for (size_t left = items.size(); left > 1; --left) std::swap(items[left - 1], items[random.below(left)]);
-}
-
 }  // namespace
 
 std::vector<size_t> shuffled_order(size_t count, uint64_t seed, int64_t epoch) {

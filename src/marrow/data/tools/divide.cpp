@@ -58,7 +58,7 @@ std::vector<size_t> order_of(const std::vector<Contents>& contents, uint64_t see
   std::vector<size_t> order(contents.size());
   std::iota(order.begin(), order.end(), size_t{0});
   Random random(seed, "division of a dataset");
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  shuffle(order, random);
   std::ranges::stable_sort(order, std::greater<>(),
                            [&](size_t group) { return contents[group].at(kImages); });
   return order;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "marrow/base/error.h"
@@ -16,6 +15,7 @@
 #include "marrow/data/shards/shard_files.h"
 #include "marrow/data/split_reader.h"
 #include "marrow/data/split_scan.h"
+#include "marrow/data/tools/unique_names.h"
 
 namespace marrow::data {
 namespace {
@@ -26,20 +26,12 @@ std::string shard_name(const std::string& split, int64_t number) {
   return fmt::format("{}-{:06}.tar", split, number);
 }
 
-// The key of a sample has no dot, which would end it.
-class UniqueKeys {
- public:
-  std::string take(const fs::path& path) {
-    std::string stem = path.stem().string();
-    std::ranges::replace(stem, '.', '_');
-    std::string key = stem;
-    for (int i = 2; !taken_.insert(key).second; ++i) key = fmt::format("{}_{}", stem, i);
-    return key;
-  }
-
- private:
-  std::set<std::string> taken_;
-};
+// Has no dot, which would end it.
+std::string key_of(const fs::path& path) {
+  std::string stem = path.stem().string();
+  std::ranges::replace(stem, '.', '_');
+  return stem;
+}
 
 // The suffix by which the image is found again: its own, unless no reader of shards knows it.
 std::string suffix_of(const LabelledImage& image, const std::string& bytes) {
@@ -159,13 +151,12 @@ ShardSummaries shard_dataset(const Dataset& dataset, const fs::path& out, const 
     if (split.name == "train") {
       // Neighbours are read together, and a dataset is often sorted by class or by film.
       Random random(options.seed, "order of shards");
-      for (size_t left = images.size(); left > 1; --left)
-        std::swap(images[left - 1], images[random.below(left)]);
+      shuffle(images, random);
     }
-    UniqueKeys keys;
+    UniqueNames keys;
     ShardWriter writer(out, split.name, options);
     for (const LabelledImage& image : images) {
-      const std::string key = keys.take(image.path);
+      const std::string key = keys.take(key_of(image.path));
       std::string bytes = read_image_bytes(image);
       const std::string suffix = suffix_of(image, bytes);
       const std::string label =

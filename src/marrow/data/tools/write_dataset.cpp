@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
@@ -12,6 +11,7 @@
 #include "marrow/data/image_bytes.h"
 #include "marrow/data/split_scan.h"
 #include "marrow/data/tools/convert_writers.h"
+#include "marrow/data/tools/unique_names.h"
 #include "marrow/data/tools/write_plainly.h"
 
 namespace marrow::data {
@@ -26,20 +26,6 @@ void make_folder(const fs::path& folder) {
     throw Error(ErrorKind::kFile,
                 fmt::format("{}: cannot make the folder: {}", shown(folder), error.message()));
 }
-
-// Names that differ without regard to suffix and case: labels are found by stem, and some disks fold case.
-class UniqueNames {
- public:
-  std::string take(const fs::path& path) {
-    const std::string stem = path.stem().string(), suffix = path.extension().string();
-    std::string name = stem;
-    for (int i = 2; !taken_.insert(to_lower(name)).second; ++i) name = fmt::format("{}_{}", stem, i);
-    return name + suffix;
-  }
-
- private:
-  std::set<std::string> taken_;
-};
 
 // Whether `to` is what a conversion that was ended has left of this image: a link to it, or the beginning of
 // a copy. The image itself is none.
@@ -210,7 +196,11 @@ void write_dataset(const fs::path& out, const std::vector<std::string>& names, s
     UniqueNames split_names;
     UniqueNames& unique = options.to == DatasetFormat::kVoc ? all_names : split_names;
     std::vector<NamedImage> pictures;
-    for (LabelledImage& image : split.images) pictures.push_back({unique.take(image.path), std::move(image)});
+    // Labels are found by the stem.
+    for (LabelledImage& image : split.images) {
+      const std::string suffix = image.path.extension().string();
+      pictures.push_back({unique.take(image.path.stem().string()) + suffix, std::move(image)});
+    }
     const fs::path folder =
         options.to == DatasetFormat::kVoc ? out / "JPEGImages" : out / "images" / split.name;
     transfer_all(pictures, folder, options);
