@@ -26,7 +26,6 @@ SPDX_NAMES = {
     "bsd-3-clause": "BSD-3-Clause",
     "bsl-1.0": "BSL-1.0",
     "expat": "MIT",
-    "x11": "X11",
     "mit": "MIT",
     "gpl-2": "GPL-2.0-only",
     "gpl-2+": "GPL-2.0-or-later",
@@ -51,7 +50,9 @@ READ_BY_PEOPLE = {
     "linux": "GPL-2.0-only WITH Linux-syscall-note",
     "openmpi": "BSD-3-Clause",
     "openssl": "Apache-2.0",
+    "protobuf": "BSD-3-Clause",
     "tiff": "libtiff",
+    "yaml-cpp": "MIT",  # which Debian calls X11
 }
 
 
@@ -110,15 +111,21 @@ def library_paths():
     return paths
 
 
-def compiled_headers(build):
-    """Headers of the system that the layers and programs were compiled with; tests are no part of what is given away."""
-    headers, counts = set(), False
+def headers_by_object(build):
+    """The system's headers that each object of the build was compiled with."""
+    headers, current = {}, None
     for line in said("ninja", "-C", str(build), "-t", "deps").splitlines():
         if not line.startswith(" "):
-            counts = line.startswith(("src/", "apps/"))
-        elif counts and line.strip().startswith("/usr/"):
-            headers.add(line.strip())
+            current = headers.setdefault(line.partition(": #deps")[0], set())
+        elif line.strip().startswith("/usr/"):
+            current.add(line.strip())
     return headers
+
+
+def compiled_headers(build, program, by_object):
+    """Those of all objects that a program is made of."""
+    inputs = said("ninja", "-C", str(build), "-t", "inputs", str(program.relative_to(build))).splitlines()
+    return set().union(*(by_object.get(name, set()) for name in inputs))
 
 
 def programs_of(build):
@@ -136,9 +143,13 @@ def describe(build):
     if not ours:
         raise SystemExit(f"{build}: there are no programs in it; build it first")
     links = {program: linked(str(program)) for program in ours}
-    headers = compiled_headers(build)
-    all_paths = headers | {compiler} | {paths[n] for pair in links.values() for names in pair for n in names if n in paths}
+    by_object = headers_by_object(build)
+    headers = {program: compiled_headers(build, program, by_object) for program in ours}
+    all_paths = set().union(*headers.values()) | {compiler} | {paths[n] for pair in links.values() for names in pair for n in names if n in paths}
     owner = owners(sorted(all_paths))
+    linked_paths = {paths.get(name, name) for needed, _ in links.values() for name in needed}
+    if foreign := sorted((set().union(*headers.values()) | linked_paths | {compiler}) - owner.keys()):
+        raise SystemExit(f"{build}: no package of Debian has {', '.join(foreign[:5])}, which the programs are made of")
     for program, (needed, may_load) in links.items():
         for names, relation in ((needed, "DYNAMIC_LINK"), (may_load, "OPTIONAL_DEPENDENCY_OF")):
             for name in sorted(names):
@@ -148,12 +159,12 @@ def describe(build):
                 used.setdefault(package, set()).add(name)
                 ends = (identifier(program.name), identifier(package))
                 relations.append((ends[0], relation, ends[1]) if relation == "DYNAMIC_LINK" else (ends[1], relation, ends[0]))
-    for package in sorted({owner[header] for header in headers if header in owner}):
-        used.setdefault(package, set()).add("headers")
-        relations += [(identifier(package), "BUILD_DEPENDENCY_OF", identifier(program.name)) for program in ours]
-    if compiler in owner:
-        used.setdefault(owner[compiler], set()).add("compiler")
-        relations += [(identifier(owner[compiler]), "BUILD_TOOL_OF", identifier(program.name)) for program in ours]
+    for program, names in headers.items():
+        for package in sorted({owner[header] for header in names}):
+            used.setdefault(package, set()).add("headers")
+            relations.append((identifier(package), "BUILD_DEPENDENCY_OF", identifier(program.name)))
+    used.setdefault(owner[compiler], set()).add("compiler")
+    relations += [(identifier(owner[compiler]), "BUILD_TOOL_OF", identifier(program.name)) for program in ours]
     packages = [
         {
             "SPDXID": identifier(program.name),

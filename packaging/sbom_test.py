@@ -62,6 +62,9 @@ class Sbom(unittest.TestCase):
         for part in ("nlohmann-json3-dev", "libhwy-dev", "libcli11-dev"):
             self.assertIn("SPDXRef-" + part, compiled)
         self.assertNotIn("SPDXRef-libgtest-dev", self.packages)
+        # Of the program that has them, and of no other.
+        video = {end for _, end in self.related("BUILD_DEPENDENCY_OF", begin="SPDXRef-libavcodec-dev")}
+        self.assertEqual(video, {"SPDXRef-marrow-video"})
         self.assertTrue(self.related("BUILD_TOOL_OF", end="SPDXRef-marrow"))
 
     def test_same_twice(self):
