@@ -241,6 +241,14 @@ TEST(Pickle, BoundsWhatSharingMultiplies) {
   for (int i = 0; i < 100; ++i)
     p.raw("0").global("_codecs", "encode").raw("h\x01").text("latin1").raw("\x86R");
   expect_refused(p.stop(), "copies more than the pickle holds");
+
+  // One list of pairs, made a dict again and again.
+  PickleWriter pairs;
+  pairs.proto().raw("]q\x01(K\x01K\x02\x86q\x02");
+  for (int i = 0; i < 10'000; ++i) pairs.raw("h\x02");
+  pairs.raw("e\x85q\x03");
+  for (int i = 0; i < 100; ++i) pairs.raw("0").global("collections", "OrderedDict").raw("h\x03R");
+  expect_refused(pairs.stop(), "copies more than the pickle holds");
 }
 
 TEST(Pickle, BoundsTheNumberOfOpcodes) {
@@ -273,6 +281,18 @@ TEST(PickleJson, RepairsTextThatIsNotUtf8) {
                  "a\xff.")
                 .json(),
             "\"a\xef\xbf\xbd\"");
+  EXPECT_EQ(Read("}U\x01\xff\x85Ns.").json(), "{\"[\\\"\xef\xbf\xbd\\\"]\":null}");
+}
+
+// Each level quotes what the one inside it quoted.
+TEST(PickleJson, KeysInKeysDoNotDouble) {
+  const auto nested = [](int levels) {
+    std::string pickle = "K\x01";
+    for (int i = 0; i < levels; ++i) pickle = "}" + pickle + "Ns";
+    return Read(pickle + ".").json();
+  };
+  EXPECT_EQ(nested(2), R"({"{\"1\":null}":null})");
+  EXPECT_THROW(nested(50), Error);
 }
 
 TEST(PickleGlobals, KnownPackagesStayOpaque) {

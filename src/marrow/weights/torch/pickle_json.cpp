@@ -41,6 +41,10 @@ std::optional<double> numpy_scalar(const PickleObject& object) {
   return std::nullopt;
 }
 
+std::string dumped(const OrderedJson& value) {
+  return value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
 class Converter {
  public:
   explicit Converter(const std::string& where) : where_(where) {}
@@ -95,7 +99,9 @@ class Converter {
     OrderedJson result = OrderedJson::object();
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
       const OrderedJson key = convert(*items[i], depth + 1);
-      result[key.is_string() ? key.get<std::string>() : key.dump()] = convert(*items[i + 1], depth + 1);
+      // A key in a key is quoted again at every level, and doubles.
+      const std::string name = key.is_string() ? key.get<std::string>() : text(dumped(key));
+      result[name] = convert(*items[i + 1], depth + 1);
     }
     return result;
   }
@@ -126,7 +132,7 @@ class Converter {
 }  // namespace
 
 std::string to_json(const PickleValue& value, const std::string& where) {
-  return Converter(where).convert(value, 0).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  return dumped(Converter(where).convert(value, 0));
 }
 
 }  // namespace marrow::weights

@@ -175,12 +175,12 @@ void PickleMachine::simulate(SimulatedGlobal simulated, const PickleGlobal& call
       // OrderedDict([[key, value], ...]) is how Python 2 wrote it; a defaultdict's only argument is its
       // factory.
       if (callee.name != "defaultdict" && !args.empty()) {
-        if (args.size() != 1 || !args[0]->is_sequence() || args[0]->items().size() > 100'000)
-          wrong_arguments();
+        if (args.size() != 1 || !args[0]->is_sequence()) wrong_arguments();
         for (const PickleValue* pair : args[0]->items()) {
           if (!pair->is_sequence() || pair->items().size() != 2) wrong_arguments();
           pairs.insert(pairs.end(), pair->items().begin(), pair->items().end());
         }
+        count_copy(pairs.size());
       }
       return push_items(Kind::kDict, std::move(pairs));
     }
