@@ -5,6 +5,8 @@
 #include "marrow/onnx/file/wire.h"
 #include "marrow/onnx/write/graph_writer.h"
 #include "onnx/support.h"
+#include "support/expect_says.h"
+#include "support/message_of.h"
 
 namespace marrow::onnx {
 namespace {
@@ -180,6 +182,43 @@ TEST(HostileOnnx, AHugeConstantIsNotMade) {
   model.graph.initializers.push_back({"huge", shape});
   model.graph.nodes.push_back({"ConstantOfShape", "fill", "", {"huge"}, {"filled"}, {}});
   EXPECT_THROW(import_network(model, "m.onnx"), Error);
+}
+
+// A list of sizes is small, and what it makes has as many axes: each would cost memory in every value.
+TEST(HostileOnnx, AValueOfManyAxesIsNotMade) {
+  const auto import_with = [](int64_t axes) {
+    ModelProto model = small_detector();
+    Tensor count({1}, DType::kInt64), one({1}, DType::kInt64);
+    count.values<int64_t>()[0] = axes;
+    one.values<int64_t>()[0] = 1;
+    model.graph.initializers.push_back({"count", count});
+    model.graph.initializers.push_back({"one", one});
+    model.graph.nodes.push_back({"Expand", "fill", "", {"one", "count"}, {"ones"}, {}});
+    model.graph.nodes.push_back({"Reshape", "widen", "", {"one", "ones"}, {"wide"}, {}});
+    import_network(model, "m.onnx");
+  };
+  EXPECT_NO_THROW(import_with(32));
+  EXPECT_SAYS(testing::message_of([&] { import_with(33); }),
+              "'widen' (Reshape): its result would have 33 dimensions");
+  EXPECT_SAYS(testing::message_of([&] { import_with(20'000); }), "at most 10000 integers");
+}
+
+TEST(HostileOnnx, AConstantIsNotReadAgainAndAgain) {
+  const auto import_with = [](int readers) {
+    ModelProto model = small_detector();
+    Tensor count({1}, DType::kInt64);
+    count.values<int64_t>()[0] = 16'000'000;
+    model.graph.initializers.push_back({"count", count});
+    model.graph.initializers.push_back({"first", Tensor({1}, DType::kInt64)});
+    model.graph.nodes.push_back({"ConstantOfShape", "fill", "", {"count"}, {"filled"}, {}});
+    for (int i = 0; i < readers; ++i) {
+      const std::string name = "reader" + std::to_string(i);
+      model.graph.nodes.push_back({"Gather", name, "", {"filled", "first"}, {name}, {}});
+    }
+    import_network(model, "m.onnx");
+  };
+  EXPECT_NO_THROW(import_with(3));
+  EXPECT_SAYS(testing::message_of([&] { import_with(20); }), "read many times over");
 }
 
 TEST(HostileOnnx, DataInAnotherFileIsRefused) {

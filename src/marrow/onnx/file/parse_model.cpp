@@ -14,8 +14,7 @@ namespace {
 // Far beyond every real network; each costs memory that its few bytes in the file do not pay for.
 constexpr size_t kMaxNodes = 20'000;
 constexpr size_t kMaxNodeValues = 10'000;  // inputs and outputs of one node, or of the graph
-constexpr size_t kMaxRank = 32;
-constexpr size_t kMaxEntries = 10'000;  // of metadata
+constexpr size_t kMaxEntries = 10'000;     // of metadata
 
 std::string text_of(const WireField& field, std::string_view what) {
   return std::string(field.text(what));

@@ -18,6 +18,8 @@
 
 namespace marrow::onnx {
 
+inline constexpr size_t kMaxRank = 32;  // of a tensor
+
 struct Attribute {
   // The numbers are those of AttributeProto.AttributeType.
   enum class Type { kFloat = 1, kInt = 2, kString = 3, kTensor = 4, kFloats = 6, kInts = 7 };

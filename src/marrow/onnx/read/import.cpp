@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
+#include <unordered_set>
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
@@ -18,11 +20,10 @@ constexpr int64_t kMaxBatch = 4096;
 constexpr int64_t kMaxChannels = 4096;
 
 const ValueInfo& input_of(const ModelProto& model) {
-  for (const ValueInfo& info : model.graph.inputs) {
-    bool weight = false;
-    for (const TensorProto& tensor : model.graph.initializers) weight = weight || tensor.name == info.name;
-    if (!weight) return info;
-  }
+  std::unordered_set<std::string_view> weights;
+  for (const TensorProto& tensor : model.graph.initializers) weights.insert(tensor.name);
+  for (const ValueInfo& info : model.graph.inputs)
+    if (!weights.contains(info.name)) return info;
   throw Error(ErrorKind::kFormat, "the graph has no input");
 }
 

@@ -22,8 +22,9 @@ size_t checked_axis(int64_t axis, size_t rank) {
 }
 
 std::vector<int64_t> integers_of(const Tensor& tensor) {
-  if (tensor.dtype() != DType::kInt64 || tensor.shape().size() > 1)
-    fail_format("a list of integers is wanted");
+  constexpr int64_t kLongest = 10'000;  // sizes, axes, places: one for each dimension or output
+  if (tensor.dtype() != DType::kInt64 || tensor.shape().size() > 1 || tensor.size() > kLongest)
+    fail_format(fmt::format("a list of at most {} integers is wanted", kLongest));
   return {tensor.values<int64_t>().begin(), tensor.values<int64_t>().end()};
 }
 

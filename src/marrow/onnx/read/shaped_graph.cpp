@@ -95,6 +95,9 @@ namespace {
 constexpr int64_t kMaxElements = int64_t{1} << 31;
 // All folded constants of a file together: anchors and shapes are thousands.
 constexpr int64_t kMaxFoldedTotal = 4 * kMaxFoldedElements;
+// A network reads each weight once or a few times. Every reader costs the time, and some the memory, of a
+// copy.
+constexpr int64_t kMostReads = 4;
 
 // The nodes so that each stands behind those whose outputs it reads, otherwise in the file's order:
 // converters to float16 put their casts where they like. What no order helps, since an output is missing or
@@ -137,6 +140,7 @@ class Shaper {
       throw Error(ErrorKind::kUnsupported, fmt::format("operator set {}; {} to {} are read", graph_.opset,
                                                        kMinReadOpset, kMaxReadOpset));
     for (const TensorProto& tensor : model.graph.initializers) {
+      most_read_ += kMostReads * tensor.value.size();
       ShapedValue value;
       value.constant = normalised_constant(tensor.value);
       value.shape = tensor.value.shape();
@@ -219,8 +223,11 @@ class Shaper {
       const bool known = input.id < 0 || graph_.value(input).shape.has_value();
       operands.push_back({input.id < 0 || !known ? nullptr : &*graph_.value(input).shape, constants[i]});
       all_constant = all_constant && (input.id < 0 || constants[i] != nullptr);
+      if (constants[i] != nullptr) read_ += constants[i]->size();
       all_known = all_known && known;
     }
+    if (read_ > most_read_)
+      throw Error(ErrorKind::kFormat, "the constants of the file are read many times over");
     if (standard && all_constant && proto.outputs.size() == 1)
       if (auto folded = fold(node, constants)) return define_constant(proto.outputs[0], std::move(*folded));
 
@@ -292,12 +299,19 @@ class Shaper {
     if (folded_ > kMaxFoldedTotal)
       throw Error(ErrorKind::kFormat, "the constants that the file computes are too large");
     ShapedValue value;
-    value.shape = tensor.shape();
+    value.shape = with_few_axes(tensor.shape());
     value.constant = std::move(tensor);
     define(name, std::move(value));
   }
 
+  static Shape with_few_axes(Shape shape) {
+    if (shape.size() > kMaxRank)
+      throw Error(ErrorKind::kFormat, fmt::format("its result would have {} dimensions", shape.size()));
+    return shape;
+  }
+
   static Shape checked(Shape shape) {
+    shape = with_few_axes(std::move(shape));
     for (const int64_t size : shape)
       if (size < 1) throw Error(ErrorKind::kFormat, fmt::format("its result would be {}", to_string(shape)));
     if (element_count(shape) > kMaxElements)
@@ -308,7 +322,7 @@ class Shaper {
 
   ShapedGraph graph_;
   std::unordered_map<std::string, int> ids_;
-  int64_t folded_ = 0;
+  int64_t folded_ = 0, read_ = 0, most_read_ = kMostReads * kMaxFoldedTotal;  // numbers
 };
 
 }  // namespace
