@@ -1,7 +1,10 @@
 #include "marrow/data/formats/coco_format.h"
 
+#include <fmt/format.h>
+
 #include "marrow/data/dataset_split.h"
 #include "support.h"
+#include "support/expect_says.h"
 
 namespace marrow::data {
 namespace {
@@ -182,6 +185,24 @@ TEST_F(CocoDataset, SeveralFilesMayDescribeOneImage) {
   EXPECT_NE(load_split(dataset, "train").cache_note.find("read from the cache"), std::string::npos);
   write("ann/two.json", json("dog", "[20, 10, 20, 5]"));
   EXPECT_NE(load_split(dataset, "train").cache_note.find("ann/two.json has changed"), std::string::npos);
+}
+
+// Else a small file could make as many labels as it has images times objects.
+TEST_F(CocoDataset, AnImageThatIsListedTwiceHasItsObjectsOnce) {
+  write_picture("a.png");
+  const std::string image = R"({"id": 1, "file_name": "a.png"})";
+  const auto box = [](int at) {
+    return fmt::format(R"({{"image_id": 1, "category_id": 1, "bbox": [{}, 1, 5, 5]}})", at);
+  };
+  write("a.json", fmt::format(R"({{"images": [{0},
+    {0}, {0}], "annotations": [{1}, {2}], "categories": [{{"id": 1, "name": "cat"}}]}})",
+                              image, box(1), box(2)));
+  const SplitLabels labels = load_split(read_dataset(folder_ / "a.json"), "train");
+  ASSERT_EQ(labels.images.size(), 1u);
+  EXPECT_EQ(labels.images[0].labels.size(), 2u);
+  std::string problems;
+  for (const Problem& problem : labels.problems) problems += problem.text() + "\n";
+  EXPECT_SAYS(problems, "a.json:2: a.png: the image id 1 is there twice");
 }
 
 TEST_F(CocoDataset, NumbersAreTheFilesOwn) {

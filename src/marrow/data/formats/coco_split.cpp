@@ -48,6 +48,7 @@ class CocoReader : public SplitReader {
       map_classes(files_.back(), index);
       const CocoFile& coco = files_.back().content;
       const fs::path folder = images_folder(source, coco);
+      std::set<std::pair<std::string, int64_t>> listed;  // one picture, by path and id, has its objects once
       for (const CocoImage& image : coco.images) {
         fs::path path = is_usable_name(image.file_name) ? (folder / image.file_name).lexically_normal() : "";
         std::error_code ignored;
@@ -57,9 +58,9 @@ class CocoReader : public SplitReader {
             path = end->lexically_normal();
             is_there = true;
           }
-        if (is_there)
+        if (is_there && listed.emplace(path.native(), image.id).second)
           parts[path.native()].push_back({files_.size() - 1, &image - coco.images.data()});
-        else
+        else if (!is_there)
           missing.push_back({{},
                              source.path,
                              fmt::format("{}:{}: the image '{}' is not in {}", files_.back().name, image.line,
