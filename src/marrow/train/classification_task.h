@@ -22,7 +22,7 @@ class ClassificationTask
   Batch next() override;
   Validation validate(TrainingExecutor& executor, bool last, const std::function<bool()>& stop) override;
   int64_t validation_bytes(TrainingExecutor& executor) const override {
-    return LoaderTask::validation_bytes(executor, {format_.crop, format_.crop}, {&logits_, 1});
+    return bytes_of_validation(executor, {format_.crop, format_.crop}, {&logits_, 1});
   }
   void show_to(RunPlots& plots) override { plots_ = &plots; }
 

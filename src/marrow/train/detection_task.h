@@ -26,7 +26,7 @@ class DetectionTask : public LoaderTask<loader::DetectionLoader, loader::Detecti
   Batch next() override;
   Validation validate(TrainingExecutor& executor, bool last, const std::function<bool()>& stop) override;
   int64_t validation_bytes(TrainingExecutor& executor) const override {
-    return LoaderTask::validation_bytes(executor, {image_size_, image_size_}, kind_.outputs());
+    return bytes_of_validation(executor, {image_size_, image_size_}, kind_.outputs());
   }
   double waited_seconds() const override;
   void show_to(RunPlots& plots) override;

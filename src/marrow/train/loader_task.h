@@ -67,7 +67,7 @@ class LoaderTask : public Task {
   int validation_batch() const { return 2 * options_.batch; }
 
   // Of the largest batch of validation, with images of this size, and of those that its loader holds.
-  int64_t validation_bytes(TrainingExecutor& executor, Size size, std::span<const Value> outputs) const {
+  int64_t bytes_of_validation(TrainingExecutor& executor, Size size, std::span<const Value> outputs) const {
     constexpr int kHeld = 3;
     const ImageReading& reading = val_.images->reading();
     const Shape images = {std::min<int64_t>(validation_batch(), static_cast<int64_t>(val_.images->size())),
