@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "image/made_files.h"
 #include "marrow/base/error.h"
 #include "marrow/image/decode.h"
 #include "marrow/image/encode.h"
@@ -208,6 +209,29 @@ TEST(HostileFiles, HugeClaimsAreRefused) {
   std::string large = text(kLosslessWebp);
   large.replace(21, 4, "\xff\xff\xff\x0f");  // 16384 x 16384
   expect_refused(large, "WebP");
+}
+
+// Whatever its page claims: memory is taken for whole tiles, of all their samples.
+TEST(HostileFiles, NoTileOfATiffIsFarLargerThanItsPage) {
+  made::TiffPage page = {.width = 16, .height = 16, .bits = 8, .tile = 30'000};
+  page.strips = {std::string(16 * 16 * 900, '\0')};
+  EXPECT_SAYS(testing::message_of([&] { decode(made::make_tiff({page})); }),
+              "tiles of 30000 x 30000 pixels in an image of 16 x 16");
+  page.tile = 1024;
+  page.samples = 900;
+  EXPECT_SAYS(testing::message_of([&] { decode(made::make_tiff({page})); }),
+              "tiles of 1024 x 1024 pixels in an image of 16 x 16");
+  page.samples = 1;
+  page.strips = {std::string(1024 * 1024, '\x55')};
+  EXPECT_EQ(decode(made::make_tiff({page})).image.width(), 16);
+}
+
+TEST(HostileFiles, FaxCodesAreNotBelievedEverything) {
+  made::TiffPage page = {.width = 14'000, .height = 14'000, .bits = 1, .compression = 4};
+  page.strips = {std::string(100, '\xff')};  // a bit a row, which is as the one above
+  EXPECT_SAYS(testing::message_of([&] { decode(made::make_tiff({page})); }), "14000 x 14000 pixels");
+  page.width = page.height = 400;
+  EXPECT_EQ(decode(made::make_tiff({page})).image.width(), 400);
 }
 
 // Lossless WebP keeps a picture of one colour without a bit a pixel: both of these are whole.

@@ -30,10 +30,11 @@ struct TiffPage {
   uint32_t tile = 0;         // not 0: the side of tiles, instead of strips; a multiple of 16
   uint32_t kind = 0;         // 1: a smaller copy
   uint32_t orientation = 1;
+  uint32_t compression = 1;         // 1 none, 4 fax (T.6)
   std::vector<std::string> strips;  // or tiles, of the first plane, then of the second, ...
 };
 
-// Little-endian, not compressed.
+// Little-endian; the strips are as they are given.
 inline std::string make_tiff(const std::vector<TiffPage>& pages) {
   std::string out = "II" + little(42, 2) + little(8, 4);
   for (size_t p = 0; p < pages.size(); ++p) {
@@ -69,8 +70,9 @@ inline std::string make_tiff(const std::vector<TiffPage>& pages) {
     if (pixels.size() % 2 == 1) pixels += '\0', ++to;
     out += little(fields, 2) + entry(254, 4, 1, page.kind) + entry(256, 4, 1, page.width) +
            entry(257, 4, 1, page.height) + entry(258, 3, page.samples, many ? bits_at : repeated(page.bits)) +
-           entry(259, 3, 1, 1) + entry(262, 3, 1, page.photometric) + (tiled ? "" : offset_entry(273)) +
-           entry(274, 3, 1, page.orientation) + entry(277, 3, 1, page.samples) +
+           entry(259, 3, 1, page.compression) + entry(262, 3, 1, page.photometric) +
+           (tiled ? "" : offset_entry(273)) + entry(274, 3, 1, page.orientation) +
+           entry(277, 3, 1, page.samples) +
            (tiled ? "" : entry(278, 4, 1, page.rows > 0 ? page.rows : page.height) + count_entry(279)) +
            entry(284, 3, 1, page.planar) +
            (tiled ? entry(322, 4, 1, page.tile) + entry(323, 4, 1, page.tile) + offset_entry(324) +

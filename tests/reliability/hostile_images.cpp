@@ -66,6 +66,10 @@ std::vector<HostileFile> hostile_images() {
   made::TiffPage page;
   page.width = page.height = 60'000;
   page.strips = {std::string(100, '\0')};
+  made::TiffPage fax = {.width = 14'000, .height = 14'000, .bits = 1, .compression = 4};
+  fax.strips = {std::string(100, '\xff')};
+  made::TiffPage tile = {.width = 16, .height = 16, .bits = 8, .tile = 30'000};
+  tile.strips = {std::string(16 * 16, '\0')};
   HostileFile boxes =
       image_file("30,000 boxes that overlap, none suppressed", "k.png", png(64, 64, 65 * 64), "");
   boxes.words = {"predict",
@@ -93,6 +97,10 @@ std::vector<HostileFile> hostile_images() {
       image_file("JPEG of 60,000 x 60,000 pixels, claimed", "d.jpg", jpeg(60'000), "60000"),
       image_file("JPEG of 14,000 x 14,000 pixels, claimed", "e.jpg", jpeg(14'000), "14000"),
       image_file("TIFF of 60,000 x 60,000 pixels, claimed", "f.tif", made::make_tiff({page}), "60000"),
+      image_file("TIFF of 14,000 x 14,000 pixels in fax codes, claimed", "l.tif", made::make_tiff({fax}),
+                 "14000"),
+      image_file("TIFF of 16 x 16 pixels in a tile of 30,000 x 30,000", "m.tif", made::make_tiff({tile}),
+                 "tiles of 30000"),
       image_file("BMP of 14,000 x 14,000 pixels, claimed", "g.bmp", bmp(14'000, false), "14000"),
       image_file("BMP of 14,000 x 14,000 pixels in runs, claimed", "h.bmp", bmp(14'000, true), "14000"),
       image_file("WebP of 14,000 x 14,000 pixels of one colour", "i.webp", webp(14'000), "14000"),

@@ -40,8 +40,9 @@ StoredImage read_tiff(Bytes bytes, const std::string& name, const SampleFormat& 
   const bool ordinary = wanted.channels == 1 || wanted.channels == 3;
   if (!ordinary || (wanted.bits == 16 && bits > 8))
     return read_tiff_samples(tiff.get(), source, name, wanted);
-  // Chroma may be subsampled, so that one sample a pixel is all that is certain.
-  require_bytes(tiff.get(), name, bytes, 1);
+  // Chroma may be subsampled, so that one sample a pixel is all that is certain then.
+  require_bytes(tiff.get(), name, bytes, photometric == PHOTOMETRIC_YCBCR && samples == 3 ? 1 : samples);
+  require_small_tiles(tiff.get(), name);
   char refusal[1024] = "";
   if (!TIFFRGBAImageOK(tiff.get(), refusal)) {
     throw Error(ErrorKind::kUnsupported, fmt::format("{}: TIFF of an unknown kind: {}", name, refusal));

@@ -12,6 +12,11 @@ namespace {
 
 // What the compressions that say how well they compress reach at best (LZW: 1365, deflate: 1032).
 constexpr int64_t kMaxRatio = 2048;
+// Others may keep a row of one colour in a bit or less. A file of up to a kilobyte may hold 16 million
+// samples so, and others as many for each of their bytes.
+constexpr int64_t kSamplesPerByte = 16384, kFreeBytes = 1024;
+constexpr uint32_t kUsualTile = 1024;  // pixels a side; a larger one is its page, in steps of 16
+constexpr int64_t kUsualTileBytes = 64 << 20;
 constexpr tmsize_t kMaxSingleAllocation = 1'000'000'000;
 
 tmsize_t on_read(thandle_t handle, void* out, tmsize_t count) {
@@ -55,7 +60,7 @@ struct FreeOptions {
   void operator()(TIFFOpenOptions* options) const { TIFFOpenOptionsFree(options); }
 };
 
-// The smallest file that can hold the values, in bytes; 0 where the compression sets no bound.
+// The smallest file that is believed to hold the values, in bytes.
 int64_t least_bytes(TIFF* tiff, int64_t values) {
   uint16_t compression = COMPRESSION_NONE, bits = 1;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &compression);
@@ -71,7 +76,7 @@ int64_t least_bytes(TIFF* tiff, int64_t values) {
     case COMPRESSION_JPEG:
       return raw / kMaxRatio;
     default:
-      return 0;
+      return values / kSamplesPerByte <= kFreeBytes ? 0 : values / kSamplesPerByte;
   }
 }
 
@@ -97,6 +102,26 @@ void require_bytes(TIFF* tiff, const std::string& name, Bytes bytes, int64_t sam
   if (least_bytes(tiff, int64_t{width} * height * samples) > static_cast<int64_t>(bytes.size()))
     fail(name, "TIFF",
          fmt::format("{} bytes cannot hold the {} x {} pixels it claims", bytes.size(), width, height));
+}
+
+void require_small_tiles(TIFF* tiff, const std::string& name) {
+  if (TIFFIsTiled(tiff) == 0) return;
+  uint32_t width = 0, height = 0, tile_width = 0, tile_height = 0;
+  uint16_t samples = 1, bits = 1;
+  TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
+  TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
+  TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &tile_width);
+  TIFFGetField(tiff, TIFFTAG_TILELENGTH, &tile_height);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+  const auto bytes = [&](uint32_t columns, uint32_t rows) {
+    return int64_t{columns} * rows * samples / 8 * bits;
+  };
+  if (tile_width > std::max(width + 15, kUsualTile) || tile_height > std::max(height + 15, kUsualTile) ||
+      bytes(tile_width, tile_height) > std::max(2 * bytes(width, height), kUsualTileBytes))
+    fail(name, "TIFF",
+         fmt::format("tiles of {} x {} pixels in an image of {} x {}", tile_width, tile_height, width,
+                     height));
 }
 
 }  // namespace marrow::image::codecs

@@ -32,8 +32,11 @@ TiffFile open_tiff(TiffSource& source);
 [[noreturn]] void fail_tiff(const std::string& name, const TiffSource& source);
 
 // Throws Error{kFormat} where the file is smaller than `samples` samples a pixel of the present page can be.
-// Compressions that set no bound (fax, LZMA, ...) pass.
+// Compressions that set no bound (fax, LZMA, ...) have one here.
 void require_bytes(TIFF* tiff, const std::string& name, Bytes bytes, int64_t samples);
+// And where a tile is so much larger than its page that its memory is not worth it. The page's size is
+// checked.
+void require_small_tiles(TIFF* tiff, const std::string& name);
 
 // The image in exactly the channels that are wanted, and at most their bits: one (grey) or three of the first
 // page, other numbers from as many pages as there are.

@@ -12,8 +12,7 @@ namespace marrow::image::codecs {
 namespace {
 
 constexpr const char* kTiff = "TIFF";
-constexpr int kMaxPages = 1024;        // smaller copies and masks too
-constexpr uint32_t kUsualTile = 1024;  // pixels a side; a larger one is its page, in steps of 16
+constexpr int kMaxPages = 1024;  // smaller copies and masks too
 
 // What a page says of its samples.
 struct Page {
@@ -118,14 +117,10 @@ class PageReader {
       : tiff_(tiff), source_(source), name_(name), page_(page), tiled_(TIFFIsTiled(tiff) != 0) {
     require_plain(name, page);
     require_bytes(tiff, name, source.bytes, page.samples);
+    require_small_tiles(tiff, name);
     if (tiled_) {
       TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &block_.width);
       TIFFGetField(tiff, TIFFTAG_TILELENGTH, &block_.height);
-      if (block_.width > std::max(page.width + 15, kUsualTile) ||
-          block_.height > std::max(page.height + 15, kUsualTile))
-        fail(name, kTiff,
-             fmt::format("tiles of {} x {} pixels in an image of {} x {}", block_.width, block_.height,
-                         page.width, page.height));
     } else {
       block_.width = page.width;
       uint32_t rows = page.height;
