@@ -72,7 +72,7 @@ def kills_table(tests):
 
 
 def bounds_table(tests):
-    lines = ["| file | bytes | peak memory, MB | seconds | it is |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| file | bytes | peak memory, MB | processor, s | it is |", "| --- | --- | --- | --- | --- |"]
     for _, values in tests:
         for what, text in values.items():
             size, peak, seconds, end = text.split()

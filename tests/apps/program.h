@@ -35,8 +35,9 @@ struct ProgramResult {
   int code = -1;  // exit code; minus the signal that ended it
   std::string out;
   std::string err;
-  int64_t peak_bytes = 0;  // of memory
-  double seconds = 0;
+  int64_t peak_bytes = 0;        // of memory
+  double seconds = 0;            // by the clock
+  double processor_seconds = 0;  // with those of the programs that it started
 };
 
 struct ProgramOptions {
@@ -125,6 +126,8 @@ inline ProgramResult run_program(std::vector<std::string> arguments, const Progr
   result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   result.peak_bytes = int64_t{used.ru_maxrss} << 10;
   result.seconds = watch.seconds();
+  const auto seconds = [](const timeval& time) { return double(time.tv_sec) + double(time.tv_usec) * 1e-6; };
+  result.processor_seconds = seconds(used.ru_utime) + seconds(used.ru_stime);
   return result;
 }
 
