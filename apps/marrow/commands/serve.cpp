@@ -20,7 +20,10 @@ constexpr const char* kServeProgram = "marrow-serve";
   if (!found)
     throw Error(
         ErrorKind::kUnsupported,
-        fmt::format("{} is neither beside this program nor in the PATH; 'serve' needs it", kServeProgram));
+        fmt::format(
+            "'serve' is the program {0}, which is neither beside this program nor in the PATH: Debian's "
+            "package {0}; from source './run build' makes it",
+            kServeProgram));
   std::vector<std::string> words = words_of(command);
   words.insert(words.begin(),
                fmt::format("--precision={}", engine::precision_name(flags.network.engine.precision)));

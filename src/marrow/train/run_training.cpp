@@ -372,7 +372,10 @@ RunOutcome resume_training(const fs::path& run, const std::function<void(TrainOp
 }
 
 void require_data(const TrainOptions& options) {
-  if (options.data.empty()) throw Error(ErrorKind::kUsage, "--data is missing: the dataset's YAML");
+  if (options.data.empty())
+    throw Error(
+        ErrorKind::kUsage,
+        "--data is missing: the dataset's YAML. 'marrow data synth shapes' draws one to try things out with");
   data::require_dataset(options.data);
 }
 

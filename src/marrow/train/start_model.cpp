@@ -257,7 +257,9 @@ model::TrainedModel from_foreign_file(const TrainOptions& options, const DataTra
 model::TrainedModel started(const TrainOptions& options, const DataTraits& data,
                             const std::function<void(const std::string&)>& say) {
   if (options.model.empty())
-    throw Error(ErrorKind::kUsage, "--model is missing: a name, a YAML or a checkpoint");
+    throw Error(
+        ErrorKind::kUsage,
+        "--model is missing: a name such as yolov8n ('marrow models' lists them), a YAML or a checkpoint");
   const bool from_file = parse_truth(options.pretrained) != true && !says_no(options.pretrained);
   if (model::is_checkpoint_path(options.model)) {
     if (!options.backbone.empty())
