@@ -18,15 +18,19 @@ template <class Struct>
 cpp::EngineOptions engine_options(const Struct& from) {
   return {from.threads, static_cast<cpp::Precision>(from.precision), from.tune != 0};
 }
+template <class Struct>
+void set_engine(Struct& to, const cpp::EngineOptions& from) {
+  to.threads = from.threads;
+  to.precision = static_cast<int>(from.precision);
+  to.tune = from.tune;
+}
 
 }  // namespace
 
 marrow_detector_options detector_defaults() {
   const cpp::DetectorOptions from;
   marrow_detector_options to{};
-  to.threads = from.engine.threads;
-  to.precision = static_cast<int>(from.engine.precision);
-  to.tune = from.engine.tune;
+  set_engine(to, from.engine);
   to.input_width = from.input_width;
   to.input_height = from.input_height;
   to.rect = from.rect;
@@ -45,9 +49,7 @@ marrow_detector_options detector_defaults() {
 marrow_classifier_options classifier_defaults() {
   const cpp::ClassifierOptions from;
   marrow_classifier_options to{};
-  to.threads = from.engine.threads;
-  to.precision = static_cast<int>(from.engine.precision);
-  to.tune = from.engine.tune;
+  set_engine(to, from.engine);
   to.input_size = from.input_size;
   return to;
 }

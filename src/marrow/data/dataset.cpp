@@ -58,6 +58,10 @@ const Split& Dataset::split(std::string_view name) const {
           is_undivided ? fmt::format(" alone. 'marrow data split {} OUT' divides it", shown(file)) : ""));
 }
 
+YoloRows Dataset::yolo_rows() const {
+  return {classes() + (ignore_class >= 0 ? 1 : 0), skeleton.shape, ignore_class, task};
+}
+
 void Dataset::require_boxes() const {
   if (format == DatasetFormat::kFolders)
     throw Error(ErrorKind::kUsage,

@@ -71,6 +71,7 @@ struct Dataset {
   const Split& split(std::string_view name) const;
   // Throws Error{kUsage} for kFolders.
   void require_boxes() const;
+  YoloRows yolo_rows() const;  // how its label files are read; kYolo
 };
 
 // Throws Error{kFile} when nothing is at the path of a dataset.

@@ -34,12 +34,6 @@ constexpr Known kKnown[] = {
     {"Identity", ActivationKind::kIdentity, "", 0},
 };
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 Activation parse_activation(std::string_view written) {

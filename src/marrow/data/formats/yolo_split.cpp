@@ -27,9 +27,7 @@ class YoloReader : public SplitReader {
   ParsedLabels parse(size_t i, Size) const override {
     const fs::path& path = pictures_[i].annotation;
     if (stamp_of(path).bytes < 0) return background(pictures_[i]);
-    const int of_rows = dataset_.classes() + (dataset_.ignore_class >= 0 ? 1 : 0);
-    return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path),
-                             {of_rows, dataset_.skeleton.shape, dataset_.ignore_class, dataset_.task});
+    return parse_yolo_labels(read_file(path, kMaxLabelFileBytes), shown(path), dataset_.yolo_rows());
   }
 
  private:

@@ -18,8 +18,7 @@ ParsedLabels unusable(const std::string& name, Problem::Kind kind, std::string m
 
 ParsedLabels parse_class(std::string_view text, int classes, const std::string& name) {
   if (text.empty()) return unusable(name, Problem::Kind::kLabelSyntax, "has no class (a member KEY.cls)");
-  const size_t first = text.find_first_not_of(" \t\r\n"), last = text.find_last_not_of(" \t\r\n");
-  const std::string_view word = first == std::string_view::npos ? "" : text.substr(first, last + 1 - first);
+  const std::string_view word = trimmed(text);
   int number = -1;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
   if (error != std::errc() || end != word.data() + word.size())
@@ -46,8 +45,7 @@ ParsedLabels parse_shard_labels(const Dataset& dataset, const ShardSample& sampl
     return unusable(name, Problem::Kind::kLabelSyntax,
                     "has a class (KEY.cls) and no boxes (KEY.txt); 'format: folders' in the YAML says that "
                     "the samples have classes");
-  const int of_rows = dataset.classes() + (dataset.ignore_class >= 0 ? 1 : 0);
-  return parse_yolo_labels(text, name, {of_rows, dataset.skeleton.shape, dataset.ignore_class, dataset.task});
+  return parse_yolo_labels(text, name, dataset.yolo_rows());
 }
 
 std::string sample_name(const std::filesystem::path& tar, const ShardSample& sample) {
