@@ -95,8 +95,8 @@ Plan read_plan() {
     plan.bytes = strtoul(text, nullptr, 10);
   }
   if (const char* log = getenv("MARROW_FAULT_LOG"))
-    plan.log =
-        static_cast<int>(syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+    plan.log = static_cast<int>(
+        syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666));
   return plan;
 }
 

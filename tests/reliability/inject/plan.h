@@ -9,7 +9,7 @@
 // PATH   of files: a part of the path; of memory: the fewest bytes of an allocation that counts
 //
 // MARROW_FAULT_LOG names the file where each call that counts, up to N, leaves the line "CALL PATH". The plan
-// is for one process, not for those that it starts.
+// is for one process, not for those that it starts; what it turns into by exec() counts, and logs, anew.
 #pragma once
 
 #include <cstddef>
