@@ -17,7 +17,9 @@
 #include "marrow/model/zoo.h"
 #include "marrow/onnx/file/proto.h"
 #include "marrow/weights/safetensors.h"
+#include "support/expect_says.h"
 #include "support/graphs.h"
+#include "support/message_of.h"
 #include "support/temporary_folder.h"
 
 namespace marrow::model {
@@ -195,6 +197,19 @@ TEST(DeployedCheckpoint, ReadsVersion2) {
   EXPECT_EQ(read.model.graph.nodes.size(), 6u);
   EXPECT_EQ(read.model.graph.node(read.model.graph.find("c1")).stride, 2);
   EXPECT_EQ(checkpoint_metadata(read.model), version_2());
+}
+
+// A file need not hold them, so that its length is no bound for what is allocated.
+TEST(DeployedCheckpoint, RefusesMoreFixedWeightsThanAnOperationHas) {
+  const auto fixed = [](int out) {
+    auto metadata = version_2();
+    metadata["graph"] =
+        R"({"channels":3,"nodes":[{"bias":false,"dilation":1,"fixed":0.5,"groups":1,"in":[0],"kernel":100,"name":"a","op":"conv","out":)" +
+        std::to_string(out) + R"(,"padding":[0,0],"stride":1}],"outputs":[["logits",1]],"taps":[]})";
+    return testing::message_of([&] { model_of_checkpoint("v2.safetensors", metadata, {}); });
+  };
+  EXPECT_SAYS(fixed(534), "more than 16000000 fixed parameters");
+  EXPECT_EQ(fixed(533).find("fixed parameters"), std::string::npos);
 }
 
 TEST(DeployedCheckpoint, NamesWhatIsBroken) {

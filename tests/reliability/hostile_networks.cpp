@@ -143,6 +143,11 @@ std::vector<HostileFile> hostile_networks() {
               R"({"bias":true,"dilation":1,"groups":1,"in":[0],"kernel":3,"name":"a","op":"conv","out":1000000000,"padding":[1,1],"stride":2})"),
           "r.safetensors"),
       network_file(
+          "checkpoint with a fixed layer of 10^9 numbers, which it need not hold", "s.safetensors",
+          deployed(
+              R"({"bias":false,"dilation":1,"fixed":1.0,"groups":1,"in":[0],"kernel":75,"name":"a","op":"conv","out":60000,"padding":[0,0],"stride":2})"),
+          "fixed"),
+      network_file(
           "safetensors with a tensor of 4 GB, without its bytes", "g.safetensors",
           safetensors(
               {{"a", {{"dtype", "F32"}, {"shape", {1'000'000'000}}, {"data_offsets", {0, 4'000'000'000}}}}}),

@@ -330,9 +330,15 @@ class ModelBuilder {
       if (stride > model_.largest_stride) model_.largest_stride = static_cast<int>(std::ceil(stride));
     }
     const auto& parameters = g_.graph().parameters;
-    for (; counted_ < parameters.size(); ++counted_) elements_ += element_count(parameters[counted_].shape);
+    for (; counted_ < parameters.size(); ++counted_) {
+      const int64_t count = element_count(parameters[counted_].shape);
+      elements_ += count;
+      if (parameters[counted_].role == ParameterRole::kFixed) fixed_ += count;
+    }
     if (elements_ > kMaxModelParameters)
       fail_model(fmt::format("the model has more than {} parameters here", kMaxModelParameters));
+    if (fixed_ > kMaxFixedParameters)
+      fail_model(fmt::format("the model has more than {} fixed parameters here", kMaxFixedParameters));
   }
 
   // Sizes meet, and strides are what the arithmetic of kernels says.
@@ -375,7 +381,7 @@ class ModelBuilder {
   int units_ = 0;
   bool depthwise_ = false;  // the class branch of a head in YOLO11's form
   size_t counted_ = 0;      // parameters that elements_ holds
-  int64_t elements_ = 0;
+  int64_t elements_ = 0, fixed_ = 0;
 };
 
 int class_count(const ModelSpec& spec, const BuildOptions& options) {

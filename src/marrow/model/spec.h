@@ -33,6 +33,8 @@ inline constexpr int kMaxModelClasses = 65536;
 inline constexpr int kMaxModelInputs = 64;  // of one line
 inline constexpr int kMaxModelStride = 4096;
 inline constexpr int64_t kMaxModelParameters = 2'000'000'000;
+// Of those that say what an operation is: a checkpoint need not hold them, and reading allocates them.
+inline constexpr int64_t kMaxFixedParameters = 16'000'000;
 
 // One line of `backbone` or `head`.
 struct LayerSpec {
