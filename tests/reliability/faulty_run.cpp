@@ -16,13 +16,12 @@ std::string NotedCall::file() const {
 
 FaultyResult run_with_fault(const std::string& fault, const std::vector<std::string>& arguments,
                             const fs::path& folder, double killed_after) {
-  constexpr unsigned kMostSeconds = 120;
   const TemporaryFolder logs;
   const Environment library("LD_PRELOAD", MARROW_FAULTS_LIBRARY), plan("MARROW_FAULT", fault.c_str()),
       log("MARROW_FAULT_LOG", (logs / "log").c_str()), cache("XDG_CACHE_HOME", (folder / "cache").c_str());
   FaultyResult result;
   result.program =
-      run_program(arguments, {.folder = folder, .seconds = kMostSeconds, .killed_after = killed_after});
+      run_program(arguments, {.folder = folder, .seconds = kPatience, .killed_after = killed_after});
   for (const std::string& line : lines_of(read_text(logs / "log"))) {
     const size_t space = line.find(' ');
     result.calls.push_back({line.substr(0, space), line.substr(space + 1)});

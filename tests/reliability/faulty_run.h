@@ -17,6 +17,9 @@ struct NotedCall {
   std::string file() const;
 };
 
+// Seconds by the clock, after which a command hangs. Long, for other programs may go first.
+constexpr unsigned kPatience = 900;
+
 struct FaultyResult {
   ProgramResult program;
   std::vector<NotedCall> calls;  // the last is the one that failed, if as many were made

@@ -20,8 +20,8 @@ int turns() {
 std::array<ProgramResult, 2> at_once(const Sweep& sweep, const Words& one, const Words& other) {
   const Environment cache("XDG_CACHE_HOME", (sweep.folder() / "cache").c_str());
   std::array<ProgramResult, 2> results;
-  std::thread first([&] { results[0] = run_program(one, {.folder = sweep.folder(), .seconds = 120}); });
-  results[1] = run_program(other, {.folder = sweep.folder(), .seconds = 120});
+  std::thread first([&] { results[0] = run_program(one, {.folder = sweep.folder(), .seconds = kPatience}); });
+  results[1] = run_program(other, {.folder = sweep.folder(), .seconds = kPatience});
   first.join();
   return results;
 }
