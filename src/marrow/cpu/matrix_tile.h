@@ -8,15 +8,17 @@
 
 namespace marrow::cpu {
 
-// Sums that stay in registers together: three numbers of the left factor, and of the right one three vectors
-// with AVX2 and AVX-512, six with fewer lanes.
-constexpr int64_t kTileRows = 3;
-
+// Sums that stay in registers together: some numbers of the left factor times some vectors of the right one.
 struct MatrixTile {
+  int64_t rows = 0;
   int64_t columns = 0;
-  // sums[r][c] += sum over k of a[k][r] * b[k][c], with a (depth, kTileRows), b (depth, columns) and sums
-  // (kTileRows, columns).
+  // sums[r][c] += sum over k of a[k][r] * b[k][c], with a (depth, rows), b (depth, columns) and sums (rows,
+  // columns). REQUIRES: b and sums begin at a line of the cache.
   void (*add)(const double* a, const double* b, int64_t depth, double* sums) = nullptr;
+  // Parts of the factors, for `add`, in strips of so many rows or columns: (strip, depth, rows or columns),
+  // the last one filled up with zeros. Their rows lie `step` floats apart.
+  void (*pack_a)(const float* from, int64_t rows, int64_t depth, int64_t step, double* to) = nullptr;
+  void (*pack_b)(const float* from, int64_t depth, int64_t columns, int64_t step, double* to) = nullptr;
 };
 MatrixTile matrix_tile_of(SimdLevel level);
 
