@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "marrow/base/error.h"
+#include "marrow/base/tensor_slab.h"
 
 namespace marrow {
 namespace {
@@ -25,6 +28,45 @@ TEST(Tensor, CopiesShareAndClonesDoNot) {
   a.values()[0] = 5;
   EXPECT_EQ(shared.values()[0], 5);
   EXPECT_EQ(cloned.values()[0], 1);
+}
+
+TEST(TensorSlab, TensorsLieSideBySideAndOutliveIt) {
+  constexpr int64_t kFloats = 100'000;
+  Tensor first, second, small, nested;
+  {
+    const TensorSlab slab;
+    first = Tensor({kFloats});
+    small = Tensor({10});
+    {
+      const TensorSlab other;
+      nested = Tensor({kFloats});
+    }
+    second = Tensor({kFloats});
+  }
+  const Tensor after({kFloats});
+  EXPECT_EQ(second.bytes() - first.bytes(), static_cast<std::ptrdiff_t>(first.byte_size()));
+  for (Tensor* tensor : {&first, &second, &small, &nested}) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor->bytes()) % Tensor::kAlignment, 0u);
+    EXPECT_TRUE(std::ranges::all_of(tensor->values(), [](float value) { return value == 0; }));
+  }
+  EXPECT_NE(after.bytes() - second.bytes(), static_cast<std::ptrdiff_t>(first.byte_size()));
+  first = {};
+  std::ranges::fill(second.values(), 1);  // the sanitizers and the system would complain
+  EXPECT_EQ(second.values().back(), 1);
+}
+
+// More than a mapping holds.
+TEST(TensorSlab, TakesAnotherMappingWhenOneIsFull) {
+  const TensorSlab slab;
+  std::vector<Tensor> tensors;
+  for (int i = 0; i < 30; ++i) {
+    tensors.emplace_back(Shape{500'000});
+    std::ranges::fill(tensors.back().values(), static_cast<float>(i));
+  }
+  for (int i = 0; i < 30; ++i) {
+    EXPECT_EQ(tensors[static_cast<size_t>(i)].values().front(), static_cast<float>(i));
+    EXPECT_EQ(tensors[static_cast<size_t>(i)].values().back(), static_cast<float>(i));
+  }
 }
 
 TEST(Tensor, HalfConvertsEveryClassOfNumber) {

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "marrow/base/error.h"
+#include "marrow/base/tensor_slab.h"
 
 namespace marrow {
 
@@ -97,16 +98,41 @@ std::shared_ptr<std::byte> map_zeros(size_t bytes) {
   return {first, [memory, mapped](std::byte*) { munmap(memory, mapped); }};
 }
 
+constexpr size_t kMappedBytes = size_t{8} << 20;
+thread_local TensorSlab* youngest_slab = nullptr;
+
 }  // namespace
+
+TensorSlab::TensorSlab() : older_(youngest_slab) {
+  youngest_slab = this;
+}
+TensorSlab::~TensorSlab() {
+  youngest_slab = older_;
+}
+
+std::shared_ptr<std::byte> TensorSlab::take(size_t bytes) {
+  constexpr size_t kFewest = size_t{16} << 10, kMapping = size_t{32} << 20;
+  TensorSlab* slab = youngest_slab;
+  if (slab == nullptr || bytes < kFewest || bytes >= kMappedBytes) return nullptr;
+  const size_t padded = (bytes + Tensor::kAlignment - 1) / Tensor::kAlignment * Tensor::kAlignment;
+  if (padded > slab->left_) {
+    slab->mapping_ = map_zeros(kMapping);
+    slab->left_ = kMapping;
+  }
+  std::byte* first = slab->mapping_.get() + (kMapping - slab->left_);
+  slab->left_ -= padded;
+  return {slab->mapping_, first};
+}
 
 Tensor::Tensor(Shape shape, DType dtype)
     : shape_(std::move(shape)), dtype_(dtype), size_(element_count(shape_)) {
   const size_t bytes = std::max<size_t>(byte_size(), 1);
-  constexpr size_t kMappedBytes = size_t{8} << 20;
   if (bytes >= kMappedBytes) {
     storage_ = map_zeros(bytes);
     return;
   }
+  storage_ = TensorSlab::take(bytes);
+  if (storage_ != nullptr) return;
   const bool huge = bytes >= 2 * kHugePage;
   const size_t alignment = huge ? kHugePage : kAlignment;
   const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "marrow/base/error.h"
+#include "marrow/base/tensor_slab.h"
 #include "marrow/engine/compile/elements.h"
 #include "marrow/engine/compile/expansions.h"
 #include "marrow/engine/compile/in_place.h"
@@ -51,6 +52,7 @@ Program compile(const Graph& graph, const Weights& weights, const Shape& input,
   const Places places(lowered, program.kernels->lanes);
   program.arena_floats = places.arena_floats();
   const StepContext context{model.weights, places, *program.kernels, tuner, pool, options.least_score};
+  const TensorSlab packed_weights;
   for (const LoweredOp& op : lowered.ops) {
     auto [step, macs] = make_step(op, context);
     step->name = op.name;

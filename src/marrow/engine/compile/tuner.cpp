@@ -10,6 +10,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/files.h"
 #include "marrow/base/tensor.h"
+#include "marrow/base/tensor_slab.h"
 #include "marrow/base/user_folders.h"
 #include "marrow/cpu/processor.h"
 

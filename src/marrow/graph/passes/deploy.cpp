@@ -8,6 +8,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/base/talk.h"
+#include "marrow/base/tensor_slab.h"
 #include "marrow/base/text.h"
 #include "marrow/graph/passes/fold_batch_norm.h"
 #include "marrow/graph/passes/merge_linear.h"
@@ -60,6 +61,7 @@ GraphWithWeights deploy(const GraphWithWeights& source, const DeployOptions& opt
   check_names(options.skip);
   check_names(options.also);
   verify(source.graph, source.weights);
+  const TensorSlab new_weights;
   GraphWithWeights model = keep_one_decode(source, options.one_to_one);
   for (const NamedPass& pass : kPasses) {
     if (contains(options.skip, pass.name) || !(pass.by_default || contains(options.also, pass.name)))
