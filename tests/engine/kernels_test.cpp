@@ -240,8 +240,11 @@ TEST(Kernels, WinogradTransformsWeightsOfAnyOutputs) {
         std::vector<const float*> begins;
         for (int i = 0; i < count; ++i)  // some are missing, and some stand twice
           begins.push_back(i % 5 == 4 ? nullptr : weights.data() + i / 2 * kInputs * 9);
-        const int64_t step = count + 3;
-        std::vector<float> wanted(static_cast<size_t>(kMostClasses * step), -7), found = wanted;
+        const int64_t step = count + kernels->lanes;
+        Tensor wanted_tensor({kMostClasses * step}), found_tensor({kMostClasses * step});
+        const std::span<float> wanted = wanted_tensor.values(), found = found_tensor.values();
+        std::ranges::fill(wanted, -7);
+        std::ranges::fill(found, -7);
         WinogradWeightArgs args{begins.data(), 2 * 9, count, wanted.data(), step};
         kernels_of(cpu::SimdLevel::kPlain).winograd[form].weights(args);
         args.dst = found.data();

@@ -173,8 +173,9 @@ struct WinogradOutputArgs {
   int rows;     // that lie inside the map, 1 to 4
   int columns;  // of all tiles
 };
-// The weights of so many output channels for one input channel, a multiple of a block: product class c of
-// them lies side by side at dst + c * dst_step. Computed in float64.
+// The weights of so many output channels for one input channel, one or two blocks: product class c of them
+// lies side by side at dst + c * dst_step. Computed in float64. REQUIRES: dst and dst_step are aligned to a
+// block.
 struct WinogradWeightArgs {
   const float* const* kernels;  // where those of each output channel begin; nullptr: zeros
   int64_t offset;               // from there to the 3x3 of the input channel

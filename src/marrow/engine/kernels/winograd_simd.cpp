@@ -196,12 +196,17 @@ HWY_INLINE void transform_column(const Wide (&x)[3], Wide (&t)[Form::kClasses]) 
   }
 }
 
+// The products of an input channel lie far apart, in the same sets of the caches: each is written in whole
+// lines, past the caches. Other threads see them from the end of the pool's region on, as atomic operations
+// order such writes too.
 template <class Form>
 void winograd_weights(const WinogradWeightArgs& args) {
   constexpr int kClasses = Form::kClasses;
+  const D tag;
   const WideTag wide;
   const hn::Rebind<float, WideTag> narrow;
   HWY_ALIGN double kernels[9][kWideLanes];  // some side by side
+  HWY_ALIGN float products[kClasses * kClasses][kMaxTileHalves / 2 * kLanes];
   for (int first = 0; first < args.count; first += kWideLanes) {
     for (int i = 0; i < kWideLanes; ++i) {
       const float* kernel = args.kernels[first + i];
@@ -215,16 +220,19 @@ void winograd_weights(const WinogradWeightArgs& args) {
       transform_column<Form>(
           {hn::Load(wide, kernels[x]), hn::Load(wide, kernels[3 + x]), hn::Load(wide, kernels[6 + x])},
           half[x]);
-    float* dst = args.dst + first;
 #pragma GCC unroll 6
     for (int i = 0; i < kClasses; ++i) {
       Wide row[kClasses];
       transform_column<Form>({half[0][i], half[1][i], half[2][i]}, row);
 #pragma GCC unroll 6
-      for (int j = 0; j < kClasses; ++j, dst += args.dst_step)
-        hn::StoreU(hn::DemoteTo(narrow, row[j]), narrow, dst);
+      for (int j = 0; j < kClasses; ++j)
+        hn::Store(hn::DemoteTo(narrow, row[j]), narrow, products[i * kClasses + j] + first);
     }
   }
+  float* dst = args.dst;
+  for (int p = 0; p < kClasses * kClasses; ++p, dst += args.dst_step)
+    for (int slot = 0; slot < args.count; slot += kLanes)
+      hn::Stream(hn::Load(tag, products[p] + slot), tag, dst + slot);
 }
 
 void FillWinograd(Kernels& kernels) {
