@@ -101,6 +101,7 @@ const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> 
                                      const ConvDescription& conv) {
   ConvDescription part = measured_part(conv);
   if (!std::ranges::all_of(rivals, [&](const auto* rival) { return rival->accepts(part); })) part = conv;
+  const TensorSlab ends_with_the_trials;
   std::vector<Trial> trials;
   for (const ConvImplementation* rival : rivals) trials.emplace_back(*rival, part);
   Clock::duration total{};
@@ -113,6 +114,7 @@ const ConvImplementation& fastest_of(std::span<const ConvImplementation* const> 
   for (int round = 0; round < kFewestRounds || (round < kMostRounds && total < kEnough * trials.size());
        ++round) {
     const auto may_win = within(round == 0 ? 1 : kHopeless);
+    if (round > 0 && std::ranges::count_if(trials, may_win) == 1) break;
     for (Trial& trial : trials) {
       if (round > 0 && !may_win(trial)) continue;
       const Clock::duration took = trial.run();
