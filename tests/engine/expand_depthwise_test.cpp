@@ -102,6 +102,22 @@ TEST(ExpandDepthwise, ReadsScatteredChannels) {
   EXPECT_TRUE(expands(graph, {2, 30, 15, 10}));
 }
 
+// Whether the pair is one step follows the number of threads, and where the maps behind it lie follows that.
+TEST(ExpandDepthwise, WhatReadsTheMapsBehindItAddsInOneOrder) {
+  const Graph graph = testing::graph_of(12, [](GraphBuilder& g, Value x) {
+    x = g.add(x, x);
+    Value y = g.conv(x, "expand", {.out = 36, .bias = true});
+    y = g.conv(y, "dw", {.out = 36, .kernel = 3, .stride = 2, .groups = 36, .bias = true});
+    const Value other = g.conv(x, "other", {.out = 16, .kernel = 3, .stride = 2, .bias = true});
+    return g.conv(g.concat({y, other}), "both", {.out = 24, .bias = true});
+  });
+  const Shape shape = {1, 12, 18, 18};
+  EXPECT_TRUE(expands(graph, shape, {.threads = 1}));
+  EXPECT_FALSE(expands(graph, shape, {.threads = 40}));
+  EXPECT_TRUE(testing::runs("scattered", graph, shape));
+  testing::expect_same_on_threads(graph, shape, {2, 3, 7, 40});
+}
+
 TEST(ExpandDepthwise, TheWideMapTakesNoMemory) {
   const Pair pair = {8, 96, 3, 2, 1, 64, 64};
   const auto arena = [&](bool tapped) {

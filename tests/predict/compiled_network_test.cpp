@@ -7,7 +7,9 @@
 
 #include "marrow/base/error.h"
 #include "marrow/graph/builder.h"
+#include "marrow/graph/passes/deploy.h"
 #include "marrow/graph/reference/executor.h"
+#include "marrow/model/zoo.h"
 
 namespace marrow::predict {
 namespace {
@@ -50,6 +52,24 @@ TEST(CompiledNetwork, EqualsTheReferenceExecutorAtEveryShapeAndOutput) {
         expect_equals_reference(network, source, {1, 3, side, side + 1}, output);
       EXPECT_EQ(network.at({1, 3, 8, 9}).engine.output_count(), 1u);
     }
+}
+
+// Its expansions are fused with their depthwise convolutions for few threads only.
+TEST(CompiledNetwork, GivesTheSameNumbersOfYolov10OnAnyNumberOfThreads) {
+  const Graph graph = model::make_model("yolov10n").graph;
+  const passes::GraphWithWeights network = passes::deploy({graph, randomize(graph, 3)});
+  for (const int64_t side : {160, 320, 640}) {
+    const Shape shape = {1, 3, side, side};
+    Tensor wanted;
+    for (const int threads : {1, 2, 3, 7}) {
+      CompiledNetwork compiled(network, {}, {.threads = threads, .deploy = false});
+      fill(compiled.at(shape).input);
+      const Tensor found = compiled.at(shape).run().clone();
+      if (!wanted.defined()) wanted = found;
+      EXPECT_TRUE(std::ranges::equal(found.values(), wanted.values()))
+          << side << ", " << threads << " threads";
+    }
+  }
 }
 
 TEST(CompiledNetwork, DropsWhatItsOutputsDoNotNeed) {

@@ -1,30 +1,35 @@
 #include "marrow/engine/steps/pointwise_layer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace marrow::engine {
 namespace {
 
 // An input channel: its place in the arena for image 0, and its column of the weights.
 struct Source {
+  int map, channel;
   int64_t offset;
   int64_t image_stride;
   int64_t column;
 };
 
-// In the order of the memory, whatever the order of the weights' columns.
+// In the order of the memory of each map, whatever the order of the weights' columns. Where the maps lie
+// decides nothing: the memory plan may depend on the number of threads, and the order of sums must not.
 std::vector<Source> find_sources(const ConvDescription& conv) {
   const int lanes = conv.kernels->lanes;
   std::vector<Source> sources;
-  const auto add = [&](const View& view, int64_t channel) {
-    sources.push_back({view.buffer.offset + channel / lanes * view.block_floats(lanes) + channel % lanes,
+  const auto add = [&](const View& view, int map, int channel) {
+    sources.push_back({map, channel,
+                       view.buffer.offset + channel / lanes * view.block_floats(lanes) + channel % lanes,
                        view.image_stride, static_cast<int64_t>(sources.size())});
   };
   if (conv.scattered.empty())
-    for (int64_t c = 0; c < conv.src.channels; ++c) add(conv.src, c);
+    for (int c = 0; c < conv.src.channels; ++c) add(conv.src, 0, c);
   for (const ChannelSource& source : conv.scattered)
-    add(conv.sources[static_cast<size_t>(source.map)], source.channel);
-  std::ranges::stable_sort(sources, {}, &Source::offset);
+    add(conv.sources[static_cast<size_t>(source.map)], source.map, source.channel);
+  std::ranges::stable_sort(sources, {},
+                           [](const Source& source) { return std::pair(source.map, source.channel); });
   return sources;
 }
 
