@@ -30,7 +30,7 @@ from pathlib import Path
 import engines
 import report
 from engines import OURS, PEERS, Failed
-from tables import hide_avx512
+from tables import LIBRARY, hide_avx512
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -203,7 +203,7 @@ def main():
     if options.rounds > 0:
         inside_environment(options.venv)
         if options.avx2_only:
-            hide_avx512(options.turns.with_name("libavx2_only.so"))
+            hide_avx512(options.turns.with_name(LIBRARY))
         with tempfile.TemporaryDirectory() as temporary:
             options.work = (options.work or Path(temporary)).resolve()
             measure_all(options, results)

@@ -29,7 +29,9 @@ import urllib.request
 import venv
 from pathlib import Path
 
-import load
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import load  # noqa: E402
+from tables import processor_name, publish  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -144,6 +146,7 @@ def main():
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--write", type=Path, help="a document whose marked part becomes the tables")
     parser.add_argument("options", nargs="*", help="of marrow serve, behind --")
     args = parser.parse_args()
     if args.setup:
@@ -170,8 +173,9 @@ def compare(args, folder):
             raise SystemExit(f"the servers find {found} objects")
         for server in servers:
             server.pause()
-        rate = report(args, servers, script)
-        report_alone(args, servers[0], rate)
+        lines, rate = report(args, servers, script)
+        lines += report_alone(args, servers[0], rate)
+        publish("bench/serve/compare.py", "\n".join(lines), args.write)
     finally:
         for server in servers:
             server.stop()
@@ -191,9 +195,9 @@ def measured_rounds(args, servers, script, clients):
 
 
 def report(args, servers, script):
-    """Prints the table; requests a second with the most clients."""
-    print(f"{args.model.name} at {args.imgsz}, {args.threads} threads, {args.picture.name}, {args.rounds} rounds of {args.seconds} s\n")
-    print("| clients | server | requests/s | of the engine alone | times the peer | p50 ms | p99 ms |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    """The table's lines; requests a second with the most clients."""
+    lines = [f"{processor_name()}, {args.threads} threads, {args.model.name} at {args.imgsz}, {args.rounds} rounds of {args.seconds} s:", ""]
+    lines += ["| clients | server | requests/s | of the engine alone | times the peer | p50 ms | p99 ms |", "| ---: | --- | ---: | ---: | ---: | ---: | ---: |"]
     best = 0
     for clients in args.clients:
         results, engine = measured_rounds(args, servers, script, clients)
@@ -202,10 +206,11 @@ def report(args, servers, script):
             # The engine alone has the square input; the peer is measured by the last server.
             part = statistics.median(one[0] / alone for one, alone in zip(results[i], engine))
             times = statistics.median(one[0] / other[0] for one, other in zip(results[i], results[-1]))
-            print(f"| {clients} | {server.name} | {rate:.1f} | {f'{100 * part:.0f} %' if i == 0 else ''} | {f'{times:.2f}' if args.peer else ''} "
-                  f"| {half:.1f} | {most:.1f} |", flush=True)
+            lines.append(f"| {clients} | {server.name} | {rate:.1f} | {f'{100 * part:.0f} %' if i == 0 else ''} | {f'{times:.2f}' if args.peer else ''} "
+                         f"| {half:.1f} | {most:.1f} |")
+            print(lines[-1], file=sys.stderr, flush=True)
             best = rate if i == 0 else best
-    return best
+    return lines, best
 
 
 def ready_seconds(args):
@@ -235,12 +240,12 @@ def report_alone(args, server, rate):
     before, seconds = server.processor_seconds(), 10
     time.sleep(seconds)
     idle = (server.processor_seconds() - before) / seconds
-    print("\n| | |\n| --- | ---: |")
+    lines = ["", "| | |", "| --- | ---: |"]
     for name, (half, most) in spread.items():
-        print(f"| {LOAD:.0%} load, {name} arrivals: p50, p99 | {half:.1f} ms, {most:.1f} ms: {most / half:.1f} times |")
+        lines.append(f"| {LOAD:.0%} load, {name} arrivals: p50, p99 | {half:.1f} ms, {most:.1f} ms: {most / half:.1f} times |")
     queue = load.queue_times(LOAD)
-    print(f"| random arrivals at one that takes equally long for each: p50, p99 | {load.share(queue, 0.99) / load.share(queue, 0.5):.1f} times |")
-    print(f"| processor of an idle server | {100 * idle:.2f} % of a core |\n| from start to ready | {ready:.2f} s |")
+    lines.append(f"| random arrivals at one that takes equally long for each: p50, p99 | {load.share(queue, 0.99) / load.share(queue, 0.5):.1f} times |")
+    return lines + [f"| processor of an idle server | {100 * idle:.2f} % of a core |", f"| from start to ready | {ready:.2f} s |"]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ turn; the ratio is the median of the turns'.
 
 import argparse
 import os
-import platform
 import signal
 import statistics
 import subprocess
@@ -25,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from tables import HIDDEN, hide_avx512, publish  # noqa: E402
+from tables import LIBRARY, hide_avx512, processor_name, publish, vectors  # noqa: E402
 
 
 PACKAGES = ["torch", "torchvision", "timm", "ultralytics", "opencv-python-headless", "numpy"]
@@ -100,18 +99,6 @@ def measure_sides(options, network, threads, source, sides):
             "shortest": shortest, "memory": [side.memory / 1e9 for side in sides], "waited": sides[0].waited}
 
 
-def cpu_name():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
-
-
-def instructions():
-    text = Path("/proc/cpuinfo").read_text()
-    return "AVX-512" if "avx512f" in text else "AVX2" if "avx2" in text else "neither AVX2 nor AVX-512"
-
-
 def setup(folder):
     venv.create(folder, with_pip=True)
     subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--upgrade", *PACKAGES], check=True)
@@ -149,9 +136,7 @@ def main():
     if not options.data:
         parser.error("--data is missing")
     if options.avx2_only:
-        hide_avx512(Path(options.bench).with_name("libavx2_only.so"))
-    vectors = "AVX2" if options.avx2_only else instructions()
-    named = f"{cpu_name()} {HIDDEN}" if options.avx2_only else f"{cpu_name()} with {vectors}"
+        hide_avx512(Path(options.bench).with_name(LIBRARY))
 
     rows = []
     for network in options.networks:
@@ -162,12 +147,12 @@ def main():
     version = subprocess.run([options.venv / "bin" / "python", "-c", "import torch; print(torch.__version__)"],
                              capture_output=True, text=True).stdout.strip()
     table = "\n".join([
-        f"{options.imgsz} px, batch {options.batch}, {named}, PyTorch {version}, "
+        f"{options.imgsz} px, batch {options.batch}, {processor_name()}, PyTorch {version}, "
         f"{options.turns} turns of {options.steps} steps each. Images a second; the ratio is PyTorch's time over ours, of "
         "its faster mode, the median of the turns; memory is the most that the process held, GB:", "",
         "| network | threads | batches | marrow | PyTorch | compiled | ratio (turns) | of the shortest times | marrow's memory | "
         "PyTorch's | waited for batches, % |", "|---|---|---|---|---|---|---|---|---|---|---|", *rows])
-    publish(f"bench/train/compare.py, {vectors}", table, options.write)
+    publish(f"bench/train/compare.py, {vectors()}", table, options.write)
 
 
 if __name__ == "__main__":

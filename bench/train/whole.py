@@ -21,8 +21,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from compare import cpu_name, instructions  # noqa: E402
-from tables import publish  # noqa: E402
+from tables import processor_name, publish  # noqa: E402
 
 # It would choose its threads itself, one fewer than there are cores.
 PEER = """
@@ -120,7 +119,7 @@ def main():
     version = subprocess.run([options.venv / "bin" / "python", "-c", "import ultralytics; print(ultralytics.__version__)"],
                              capture_output=True, text=True).stdout.strip().splitlines()[-1]
     table = "\n".join([
-        f"yolov8n, {options.imgsz} px, batch {options.batch}, {cpu_name()} with {instructions()}, Ultralytics {version}, "
+        f"yolov8n, {options.imgsz} px, batch {options.batch}, {processor_name()}, Ultralytics {version}, "
         f"{options.turns} turns of an epoch each:", "",
         "| threads | marrow, s an epoch | Ultralytics, s an epoch | ratio (turns) |", "|---|---|---|---|", *rows])
     publish("bench/train/whole.py", table, options.write)

@@ -15,9 +15,13 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import processor_name, publish  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MOST_AT_ONCE = 4  # frames that prediction sees side by side
@@ -72,6 +76,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--write", type=Path, help="a document whose marked part becomes the table")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if args.video is None:
@@ -84,16 +89,18 @@ def main():
             rows["predict"].append(prediction(args, folder, False))
             rows["predict --save"].append(prediction(args, folder, True))
     least = [min(decoded[0], seen[0]) for decoded, seen in zip(rows["decoding alone"], rows["the network alone"])]
-    print("| | frames/s | of the slower alone | processor ms a frame |\n| --- | ---: | ---: | ---: |")
+    lines = [f"{processor_name()}, {args.threads} threads:", ""]
+    lines += ["| | frames/s | of the slower alone | processor ms a frame |", "| --- | ---: | ---: | ---: |"]
     for name, measured in rows.items():
         part = statistics.median(rate / alone for (rate, _), alone in zip(measured, least))
         rate, took = (statistics.median(column) for column in zip(*measured))
-        print(f"| {name} | {rate:.1f} | {100 * part:.0f} % | {took:.2f} |")
+        lines.append(f"| {name} | {rate:.1f} | {100 * part:.0f} % | {took:.2f} |")
     # What two parts take that share the processors, without anything between them.
     together = [decoded[1] + seen[1] for decoded, seen in zip(rows["decoding alone"], rows["the network alone"])]
     bound = statistics.median(1e3 * args.threads / took / alone for took, alone in zip(together, least))
-    print(f"| decoding and the network, nothing else | {statistics.median(1e3 * args.threads / took for took in together):.1f} "
-          f"| {100 * bound:.0f} % | {statistics.median(together):.2f} |")
+    lines.append(f"| decoding and the network, nothing else | {statistics.median(1e3 * args.threads / took for took in together):.1f} "
+                 f"| {100 * bound:.0f} % | {statistics.median(together):.2f} |")
+    publish("bench/video/compare.py", "\n".join(lines), args.write)
 
 
 if __name__ == "__main__":
