@@ -225,7 +225,9 @@ TEST_F(MpiRun, WhatIsWrongFromTheStartIsSaidOnce) {
   };
   expect({"--nproc", "2", "--data", "nowhere.yaml"}, 1,
          "nowhere.yaml: no such dataset (a data.yaml, a COCO json or a folder)");
-  expect({"--nproc", "2"}, 2, "--data is missing: the dataset's YAML");
+  expect(
+      {"--nproc", "2"}, 2,
+      "--data is missing: the dataset's YAML. 'marrow data synth shapes' draws one to try things out with");
   const std::string folder = tiny_.folder.path().string();
   expect({"--nproc", "2", "--resume", folder}, 2,
          folder + ": no run has begun here (there is no args.yaml); start it again");
