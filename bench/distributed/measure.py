@@ -4,8 +4,8 @@
     python3 bench/distributed/measure.py build/release/bench/workers_bench --links --write docs/distributed.md
 
 One worker, two at once that know nothing of each other, and two that train together take turns, so that a machine that is busy slows
-all. The strangers say what caches and memory, which the cores share, leave to any two. Numbers are medians over the turns, efficiencies
-those of the turns' ratios; a step of one core is the shortest of all, which other programs disturb least. --json keeps the numbers
+all. The strangers say what caches and memory, which the cores share, leave to any two. Images a second are those of the median step of a
+turn, numbers medians over the turns, efficiencies those of the turns' ratios; a step of one core is the shortest of all, which other programs disturb least. --json keeps the numbers
 for model.py. --links does the same over links of several speeds between two hosts that two_hosts.py makes, as root.
 """
 
