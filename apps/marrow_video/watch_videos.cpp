@@ -6,6 +6,7 @@
 #include <cctype>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <thread>
@@ -99,9 +100,11 @@ image::Image as_read(image::Image picture, const SampleFormat& format) {
 // One source: its frames, its tracks, its files.
 class WatchedVideo {
  public:
-  WatchedVideo(const Source& source, std::string place, const PredictFlags& flags, const TrackFlags* tracking,
-               FrameDetector& detector, WatchRun& run, detect::OutputNames& names)
+  // `takes_turns`: others are seen at the same time.
+  WatchedVideo(const Source& source, bool takes_turns, std::string place, const PredictFlags& flags,
+               const TrackFlags* tracking, FrameDetector& detector, WatchRun& run, detect::OutputNames& names)
       : source_(source),
+        takes_turns_(takes_turns),
         shown_(detect::without_password(source.text)),
         place_(std::move(place)),
         flags_(flags),
@@ -112,27 +115,29 @@ class WatchedVideo {
         watch_(flags, tracking, detector, run,
                [this](const Frame& frame, image::Image drawn) { take_drawn(frame, std::move(drawn)); }) {}
 
-  // Sees the next frames where they are there: of a live source those that wait, of a file as many as are
-  // seen side by side.
+  // Sees the next frames where they are there: of a live source those that wait, of a file that is seen alone
+  // all to its end; of others as many as are seen side by side.
   bool see_next() {
-    std::vector<Frame> frames;
+    const size_t most = takes_turns_ ? detector_.most_at_once() : SIZE_MAX;
+    size_t seen = 0;
     std::exception_ptr problem;
-    try {
-      std::optional<video::VideoFrame> next = playback_.try_next();
-      while (next) {
-        frames.push_back(frame_of(std::move(*next)));
-        if (frames.size() == detector_.most_at_once()) break;
-        next = source_.live() ? playback_.try_next() : playback_.next();
+    watch_.see_all([&]() -> std::optional<Frame> {
+      if (problem || seen == most || interrupted != 0) return {};
+      try {
+        std::optional<video::VideoFrame> next =
+            seen == 0 || source_.live() ? playback_.try_next() : playback_.next();
+        if (!next) return {};
+        ++seen;
+        return frame_of(std::move(*next));
+      } catch (const Error&) {
+        // What came before it is seen first.
+        problem = std::current_exception();
+        return {};
       }
-    } catch (const Error&) {
-      // What came before it is seen first.
-      problem = std::current_exception();
-    }
-    const bool seen = !frames.empty();
-    frames_ += static_cast<int64_t>(frames.size());
-    if (seen) watch_.see_all(std::move(frames));
+    });
+    frames_ += static_cast<int64_t>(seen);
     if (problem) std::rethrow_exception(problem);
-    return seen;
+    return seen > 0;
   }
 
   bool ended() const { return playback_.ended(); }
@@ -183,6 +188,7 @@ class WatchedVideo {
   }
 
   Source source_;
+  bool takes_turns_;
   std::string shown_, place_;
   const PredictFlags& flags_;
   FrameDetector& detector_;
@@ -258,8 +264,8 @@ int watch_videos(const PredictFlags& flags, const TrackFlags* tracking) {
     const std::string place =
         fmt::format("{} {}/{}", sources[i].live() ? "stream" : "video", i + 1, sources.size());
     try {
-      videos.push_back(
-          std::make_unique<WatchedVideo>(sources[i], place, flags, tracking, *detector, run, names));
+      videos.push_back(std::make_unique<WatchedVideo>(sources[i], together, place, flags, tracking, *detector,
+                                                      run, names));
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::kUsage) throw;
       skip(place, error);

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <deque>
+#include <mutex>
+#include <utility>
+
 #include "marrow/base/error.h"
 #include "support/open_model.h"
 
@@ -16,14 +20,25 @@ class NetworkDetector : public FrameDetector {
         reading_(image_reading(trained.model.graph)),
         detector_(trained.model.graph, trained.weights, options) {}
 
-  std::vector<FrameDetections> detect(std::span<const Frame> frames) override {
-    std::vector<const image::Image*> images;
-    for (const Frame& frame : frames) images.push_back(&frame.image);
-    std::vector<FrameDetections> found;
-    for (predict::DetectionResult& result : detector_.detect_all(images))
-      found.push_back({std::move(result.detections), std::move(result.extras),
-                       fmt::format("{}x{} ", result.network.height, result.network.width), result.times});
-    return found;
+  void see(const NextFrame& next, const TakeFrame& take) override {
+    std::mutex mutex;
+    std::deque<Frame> seen;  // and not taken
+    detector_.detect_each(
+        [&]() -> const image::Image* {
+          std::optional<Frame> frame = next();
+          if (!frame) return nullptr;
+          const std::lock_guard lock(mutex);
+          return &seen.emplace_back(std::move(*frame)).image;
+        },
+        [&](predict::DetectionResult result) {
+          std::unique_lock lock(mutex);
+          Frame frame = std::move(seen.front());
+          seen.pop_front();
+          lock.unlock();
+          take(std::move(frame),
+               {std::move(result.detections), std::move(result.extras),
+                fmt::format("{}x{} ", result.network.height, result.network.width), result.times});
+        });
   }
   size_t most_at_once() const override { return detector_.most_at_once(); }
   const std::vector<std::string>& names() const override { return names_; }
@@ -52,19 +67,18 @@ std::unique_ptr<FrameDetector> network_detector(const PredictFlags& flags) {
 RecordedDetector::RecordedDetector(const std::filesystem::path& file)
     : frames_(track::read_mot(file, track::MotKind::kDetections)) {}
 
-std::vector<FrameDetections> RecordedDetector::detect(std::span<const Frame> frames) {
-  std::vector<FrameDetections> found(frames.size());
-  for (size_t i = 0; i < frames.size(); ++i) {
-    const auto recorded = frames_.find(frames[i].number);
-    if (recorded == frames_.end()) continue;
-    for (const track::MotBox& each : recorded->second) {
-      const Box<ImagePixels, double> box = each.box.corner_form();
-      found[i].detections.push_back({{static_cast<float>(box.x1), static_cast<float>(box.y1),
-                                      static_cast<float>(box.x2), static_cast<float>(box.y2)},
-                                     static_cast<float>(each.value)});
-    }
+void RecordedDetector::see(const NextFrame& next, const TakeFrame& take) {
+  while (std::optional<Frame> frame = next()) {
+    FrameDetections found;
+    if (const auto recorded = frames_.find(frame->number); recorded != frames_.end())
+      for (const track::MotBox& each : recorded->second) {
+        const Box<ImagePixels, double> box = each.box.corner_form();
+        found.detections.push_back({{static_cast<float>(box.x1), static_cast<float>(box.y1),
+                                     static_cast<float>(box.x2), static_cast<float>(box.y2)},
+                                    static_cast<float>(each.value)});
+      }
+    take(std::move(*frame), std::move(found));
   }
-  return found;
 }
 
 }  // namespace marrow::cli

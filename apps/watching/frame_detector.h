@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -34,12 +34,16 @@ struct FrameDetections {
   predict::PredictTimes times;
 };
 
+using NextFrame = std::function<std::optional<Frame>()>;
+using TakeFrame = std::function<void(Frame, FrameDetections)>;
+
 // One caller at a time.
 class FrameDetector {
  public:
   virtual ~FrameDetector() = default;
-  // Of each frame in turn.
-  virtual std::vector<FrameDetections> detect(std::span<const Frame> frames) = 0;
+  // Looks at the frames that `next` gives, until it gives none; `take` gets each in its turn. Both are called
+  // by one thread at a time, but by any. What they throw ends it.
+  virtual void see(const NextFrame& next, const TakeFrame& take) = 0;
   // How many frames are seen side by side.
   virtual size_t most_at_once() const { return 1; }
   virtual const std::vector<std::string>& names() const = 0;
@@ -60,7 +64,7 @@ class RecordedDetector : public FrameDetector {
   // Throws what track::read_mot throws.
   explicit RecordedDetector(const std::filesystem::path& file);
 
-  std::vector<FrameDetections> detect(std::span<const Frame> frames) override;
+  void see(const NextFrame& next, const TakeFrame& take) override;
   const std::vector<std::string>& names() const override { return names_; }
   int64_t last_frame() const { return frames_.empty() ? 0 : frames_.rbegin()->first; }
 

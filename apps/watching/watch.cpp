@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "marrow/base/counted.h"
@@ -68,13 +69,13 @@ Watch::~Watch() {
 }
 
 void Watch::see(Frame frame) {
-  FrameDetections found = std::move(detector_.detect({&frame, 1}).front());
-  take(std::move(frame), std::move(found));
+  std::optional<Frame> one(std::move(frame));
+  see_all([&] { return std::exchange(one, std::nullopt); });
 }
 
-void Watch::see_all(std::vector<Frame> frames) {
-  std::vector<FrameDetections> found = detector_.detect(frames);
-  for (size_t i = 0; i < frames.size(); ++i) take(std::move(frames[i]), std::move(found[i]));
+void Watch::see_all(const NextFrame& next) {
+  detector_.see(next,
+                [this](Frame frame, FrameDetections found) { take(std::move(frame), std::move(found)); });
 }
 
 void Watch::take(Frame frame, FrameDetections found) {

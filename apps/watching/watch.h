@@ -45,8 +45,8 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
 
   void see(Frame frame);
-  // Several that follow each other, which are looked at side by side.
-  void see_all(std::vector<Frame> frames);
+  // All that `next` gives, some of them side by side; FrameDetector::see() says by whom it is called.
+  void see_all(const NextFrame& next);
   // A frame that could not be read: time goes on for what is followed.
   void miss();
   // After the last frame: counts, and the comparison with the truth.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
+#include <string>
 
 #include "marrow/base/error.h"
 #include "marrow/graph/builder.h"
@@ -80,27 +82,55 @@ TEST(Detector, SeesAsManySideBySideAsShareItsThreads) {
   }
 }
 
-TEST(Detector, SeesSeveralImagesAsItSeesEach) {
+TEST(Detector, SeesSeveralImagesAsItSeesEachAndInOrder) {
   DetectorOptions wanted = options({96, 96}, true);
   wanted.engine.threads = 3;
   Detector detector(network().graph, network().weights, wanted);
   EXPECT_EQ(detector.most_at_once(), 3u);
   std::vector<image::Image> images;
-  for (uint64_t seed = 1; seed <= 3; ++seed) images.push_back(image::draw_scene(150, 90, seed));
-  images.push_back(image::draw_scene(90, 150, 4));  // of another size
-  std::vector<const image::Image*> all;
-  for (const image::Image& image : images) all.push_back(&image);
-  for (const size_t first : {0, 1, 2, 3})
-    for (size_t count = 0; first + count <= all.size(); ++count) {
-      const std::vector<DetectionResult> found = detector.detect_all(std::span(all).subspan(first, count));
-      ASSERT_EQ(found.size(), count);
-      for (size_t i = 0; i < count; ++i) {
-        const DetectionResult alone = detector.detect(images[first + i]);
-        EXPECT_GT(alone.detections.size(), 3u) << "the comparison would say nothing";
-        EXPECT_EQ(found[i].network, alone.network);
-        expect_near(found[i].detections, alone.detections, 0);
-      }
+  for (uint64_t seed = 1; seed <= 9; ++seed) images.push_back(image::draw_scene(150, 90, seed));
+  images.push_back(image::draw_scene(90, 150, 10));  // of another size
+  for (uint64_t seed = 11; seed <= 15; ++seed) images.push_back(image::draw_scene(120, 90, seed));
+  for (const size_t count : {0, 1, 2, 4, 9, 10, 15}) {
+    size_t given = 0;
+    std::vector<DetectionResult> found;
+    detector.detect_each([&] { return given < count ? &images[given++] : nullptr; },
+                         [&](DetectionResult result) { found.push_back(std::move(result)); });
+    ASSERT_EQ(found.size(), count);
+    for (size_t i = 0; i < count; ++i) {
+      const DetectionResult alone = detector.detect(images[i]);
+      EXPECT_GT(alone.detections.size(), 3u) << "the comparison would say nothing";
+      EXPECT_EQ(found[i].network, alone.network);
+      expect_near(found[i].detections, alone.detections, 0);
     }
+  }
+}
+
+TEST(Detector, HandsOnWhatImagesAndTheirTakersThrow) {
+  DetectorOptions wanted = options({96, 96}, true);
+  wanted.engine.threads = 2;
+  Detector detector(network().graph, network().weights, wanted);
+  const image::Image image = image::draw_scene(150, 90, 1);
+  size_t given = 0, taken = 0;
+  const auto throw_at = [](size_t number, size_t wrong) {
+    if (number == wrong) throw std::runtime_error("at " + std::to_string(wrong));
+  };
+  for (const size_t wrong : {1, 2, 3, 7}) {
+    given = taken = 0;
+    EXPECT_THROW(detector.detect_each(
+                     [&] {
+                       throw_at(++given, wrong);
+                       return &image;
+                     },
+                     [&](DetectionResult) { ++taken; }),
+                 std::runtime_error);
+    EXPECT_LT(taken, wrong);
+    given = taken = 0;
+    EXPECT_THROW(
+        detector.detect_each([&] { return &image; }, [&](DetectionResult) { throw_at(++taken, wrong); }),
+        std::runtime_error);
+    EXPECT_EQ(taken, wrong) << "nothing is taken after what failed";
+  }
 }
 
 TEST(Detector, EqualsTheChainDoneByHand) {

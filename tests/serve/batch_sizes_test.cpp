@@ -14,7 +14,7 @@ std::vector<size_t> chosen_sizes(BatchSizes& sizes, size_t most, size_t runs, co
   std::vector<size_t> chosen;
   for (size_t i = 0; i < runs; ++i) {
     chosen.push_back(sizes.choose(most));
-    sizes.ran(chosen.back(), seconds(chosen.back()));
+    sizes.ran(chosen.back(), seconds(chosen.back()) / static_cast<double>(chosen.back()));
   }
   return chosen;
 }

@@ -121,6 +121,13 @@ TEST(Serving, AnswersManyClientsAtOnce) {
     });
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(wrong, 0);
+  // Every picture is counted by the time it is answered, as one of so many that ran at once.
+  const json stats = statistics(server);
+  EXPECT_EQ(stats["inference_count"], 6 + 8 * 20);
+  int counted = 0;
+  for (const json& each : stats["batch_stats"])
+    counted += each["batch_size"].get<int>() * each["compute_infer"]["count"].get<int>();
+  EXPECT_EQ(counted, 6 + 8 * 20);
 }
 
 TEST(Serving, DrainsWithoutLosingARequest) {

@@ -3,8 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
 
 #include "marrow/base/error.h"
+#include "marrow/base/in_order.h"
 #include "marrow/base/stopwatch.h"
 #include "marrow/cpu/thread_pool.h"
 #include "marrow/image/network_input.h"
@@ -24,6 +29,10 @@ engine::EngineOptions with_least_score(engine::EngineOptions options, float leas
 
 ReadOptions whole_image(const DetectorOptions& options) {
   return {options.nms, options.masks, options.outlines};
+}
+
+Size size_of(const image::Image& image) {
+  return {image.width(), image.height()};
 }
 
 }  // namespace
@@ -85,7 +94,7 @@ Size Detector::network_size(Size picture) const {
 
 DetectionResult Detector::detect(const image::Image& image) {
   require_readable(image, network_.graph());
-  const Size picture = {image.width(), image.height()};
+  const Size picture = size_of(image);
   const std::vector<Tile> tiles = tiles_of(picture, options_.tiles);
   if (tiles.size() == 1) return detect_part(image, compiled(image, 1), whole_image(options_));
   DetectionResult result;
@@ -108,30 +117,68 @@ DetectionResult Detector::detect(const image::Image& image) {
   return result;
 }
 
-std::vector<DetectionResult> Detector::detect_all(std::span<const image::Image* const> images) {
-  const auto like_first = [&](const image::Image* image) {
-    return Size{image->width(), image->height()} == Size{images[0]->width(), images[0]->height()};
+void Detector::detect_each(const std::function<const image::Image*()>& next,
+                           const std::function<void(DetectionResult)>& take) {
+  const bool one_by_one = options_.tiles.side > 0 || most_at_once() == 1;
+  const image::Image* image = next();
+  while (image != nullptr) {
+    const image::Image* following = one_by_one ? nullptr : next();
+    if (following != nullptr && size_of(*image) == size_of(*following)) {
+      image = detect_alike(*image, *following, next, take);
+      continue;
+    }
+    take(detect(*image));
+    image = one_by_one ? next() : following;
+  }
+}
+
+const image::Image* Detector::detect_alike(const image::Image& first, const image::Image& second,
+                                           const std::function<const image::Image*()>& next,
+                                           const std::function<void(DetectionResult)>& take) {
+  const size_t at_once = most_at_once();
+  // Fewer images leave engines without work: one form of the network serves them all.
+  CompiledNetwork::Compiled& network = compiled(first, at_once);
+  std::mutex asking;  // with what follows it
+  std::deque<const image::Image*> known = {&first, &second};
+  const image::Image* other = nullptr;
+  size_t asked = 0;
+  bool ended = false;
+  InOrder<DetectionResult> results(2 * at_once, take);
+
+  const auto begin = [&]() -> std::optional<std::pair<size_t, const image::Image*>> {
+    const std::lock_guard lock(asking);
+    if (ended) return {};
+    ended = true;  // unless there is another, and nothing is thrown
+    const image::Image* image = nullptr;
+    if (known.empty()) {
+      image = next();
+    } else {
+      image = known.front();
+      known.pop_front();
+    }
+    if (image != nullptr && size_of(*image) != size_of(first)) std::swap(other, image);
+    if (image == nullptr) return {};
+    require_readable(*image, network_.graph());
+    ended = false;
+    return std::pair(asked++, image);
   };
-  std::vector<DetectionResult> results(images.size());
-  if (images.size() < 2 || images.size() > most_at_once() || options_.tiles.side > 0 ||
-      !std::ranges::all_of(images, like_first)) {
-    std::ranges::transform(images, results.begin(),
-                           [&](const image::Image* image) { return detect(*image); });
-    return results;
-  }
-  for (const image::Image* image : images) require_readable(*image, network_.graph());
-  // Fewer leave engines without work: one form of the network serves them all.
-  CompiledNetwork::Compiled& network = compiled(*images[0], most_at_once());
-  side_by_side_->run(images.size(), [&](size_t i) {
-    results[i] = detect_part(*images[i], network.at(i), whole_image(options_));
+  side_by_side_->run(at_once, [&](size_t i) {
+    try {
+      while (const auto begun = begin()) {
+        DetectionResult result = detect_part(*begun->second, network.at(i), whole_image(options_));
+        for (double* ms :
+             {&result.times.preprocess_ms, &result.times.inference_ms, &result.times.postprocess_ms})
+          *ms /= static_cast<double>(at_once);
+        results.give(begun->first, std::move(result));
+      }
+    } catch (...) {
+      results.end();
+      const std::lock_guard lock(asking);
+      ended = true;
+      throw;
+    }
   });
-  const auto count = static_cast<double>(images.size());
-  for (DetectionResult& result : results) {
-    result.times.preprocess_ms /= count;
-    result.times.inference_ms /= count;
-    result.times.postprocess_ms /= count;
-  }
-  return results;
+  return other;
 }
 
 size_t Detector::most_at_once() const {
@@ -142,13 +189,13 @@ size_t Detector::most_at_once() const {
 }
 
 CompiledNetwork::Compiled& Detector::compiled(const image::Image& image, size_t side_by_side) {
-  const Size input = network_size({image.width(), image.height()});
+  const Size input = network_size(size_of(image));
   return network_.at({1, image.channels(), input.height, input.width}, side_by_side);
 }
 
 DetectionResult Detector::detect_part(const image::Image& image, CompiledNetwork::Compiled& network,
                                       const ReadOptions& options) const {
-  const Size picture = {image.width(), image.height()};
+  const Size picture = size_of(image);
   const Letterbox geometry = fit(picture);
   DetectionResult result;
   result.network = geometry.out;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -71,15 +72,22 @@ class Detector {
   Size network_size(Size picture) const;       // the input that such an image would be fitted into
 
   DetectionResult detect(const image::Image& image);
-  // The same of each. At most most_at_once() images of one size are seen side by side, each on its part of
-  // the threads: more in a second, above all where others have work too. Times are then of all of them,
-  // divided by their number.
-  std::vector<DetectionResult> detect_all(std::span<const image::Image* const> images);
+  // The same of each image that `next` gives, until it gives nullptr; `take` gets what was found, in their
+  // order. At most most_at_once() images of one size are seen side by side, each on its part of the threads,
+  // and none waits for another: more in a second, above all where others have work too. Times are then
+  // divided by their number. `next` and `take` are called by any thread, each by one at a time, and both at
+  // the same time; an image stays where it is until it was taken. What they throw ends it.
+  void detect_each(const std::function<const image::Image*()>& next,
+                   const std::function<void(DetectionResult)>& take);
   size_t most_at_once() const;
 
  private:
   Letterbox fit(Size picture) const;
   CompiledNetwork::Compiled& compiled(const image::Image& image, size_t side_by_side);
+  // Of images as large as the first two. Returns the first that is not, or nullptr at the end.
+  const image::Image* detect_alike(const image::Image& first, const image::Image& second,
+                                   const std::function<const image::Image*()>& next,
+                                   const std::function<void(DetectionResult)>& take);
   // An image, or a tile of one, in its own pixels.
   DetectionResult detect_part(const image::Image& image, CompiledNetwork::Compiled& network,
                               const ReadOptions& options) const;

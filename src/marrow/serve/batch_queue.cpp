@@ -59,29 +59,30 @@ void BatchQueue::work() {
 
 // Pictures that could run with the first.
 size_t BatchQueue::waiting_like_first() const {
-  const Job& first = *waiting_.front().job;
-  const Shape& shape = first.inputs[waiting_.front().picture].shape();
-  return static_cast<size_t>(std::ranges::count_if(waiting_, [&](const Waiting& each) {
-    return each.job->network == first.network && each.job->inputs[each.picture].shape() == shape;
-  }));
+  const Waiting& first = waiting_.front();
+  return static_cast<size_t>(std::ranges::count_if(
+      waiting_, [&](const Waiting& each) { return each.is_for(*first.job->network, first.shape()); }));
 }
 
 size_t BatchQueue::most_like_first() const {
-  const Waiting& first = waiting_.front();
-  return first.job->network->most_at_once(first.job->inputs[first.picture].shape());
+  return waiting_.front().job->network->most_at_once(waiting_.front().shape());
+}
+
+void BatchQueue::drop_unwanted() {
+  std::erase_if(waiting_, [](const Waiting& each) { return each.job->unwanted && each.job->unwanted(); });
 }
 
 // The first and those behind it that can run with it: a power of two of them, so that few forms of the
 // network are compiled.
 std::vector<BatchQueue::Waiting> BatchQueue::take_batch() {
-  std::erase_if(waiting_, [](const Waiting& each) { return each.job->unwanted && each.job->unwanted(); });
+  drop_unwanted();
   if (waiting_.empty()) return {};
   const std::shared_ptr<Network> network = waiting_.front().job->network;
-  const Shape shape = waiting_.front().job->inputs[waiting_.front().picture].shape();
+  const Shape shape = waiting_.front().shape();
   const size_t size = network->best_at_once(shape, waiting_like_first());
   std::vector<Waiting> batch;
   for (auto each = waiting_.begin(); each != waiting_.end() && batch.size() < size;) {
-    if (each->job->network == network && each->job->inputs[each->picture].shape() == shape) {
+    if (each->is_for(*network, shape)) {
       batch.push_back(std::move(*each));
       each = waiting_.erase(each);
     } else {
@@ -91,47 +92,110 @@ std::vector<BatchQueue::Waiting> BatchQueue::take_batch() {
   return batch;
 }
 
+// Pictures of one network and shape, side by side. What is counted is so many as ran at once.
+struct BatchQueue::Run {
+  std::vector<Waiting> batch;  // that it begins with, one on each thread
+  std::shared_ptr<Network> network = batch.front().job->network;
+  std::shared_ptr<ModelMetrics> metrics = batch.front().job->metrics;
+  Shape shape = batch.front().shape();
+  size_t begun = 0, running = 0;
+  bool ending =
+      false;           // a thread has found nothing to do: the run ends, so that the next one has all threads
+  size_t ran = 0;      // and not yet counted
+  double seconds = 0;  // of these
+
+  // The number at once is chosen anew after so many on each thread. One alone has all threads, which others
+  // should share.
+  size_t most() const {
+    constexpr size_t kMostOfThread = 8;
+    return batch.size() == 1 ? 1 : kMostOfThread * batch.size();
+  }
+  void count() {
+    if (ran == 0 || (ran < batch.size() && running > 0)) return;
+    metrics->ran(ran, seconds / static_cast<double>(ran));
+    ran = 0;
+    seconds = 0;
+  }
+};
+
+// With the lock held. After the batch what waits first, if it can run with it.
+std::optional<BatchQueue::Waiting> BatchQueue::begin_next(Run& run) {
+  std::optional<Waiting> next;
+  if (run.begun < run.batch.size()) {
+    next = std::move(run.batch[run.begun]);
+  } else if (run.begun < run.most() && !run.ending && !stopping_) {
+    drop_unwanted();
+    if (!waiting_.empty() && waiting_.front().is_for(*run.network, run.shape)) {
+      next = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+  }
+  run.ending |= !next;
+  if (next) {
+    ++run.begun;
+    ++run.running;
+  }
+  return next;
+}
+
 void BatchQueue::run(std::vector<Waiting> batch) {
-  const auto now = Clock::now();
-  std::vector<Waiting> late;
-  std::erase_if(batch, [&](Waiting& each) {
-    if (seconds_between(each.since, now) <= options_.longest_seconds) return false;
-    late.push_back(std::move(each));
-    return true;
-  });
-  for (const Waiting& each : late) {
-    each.job->late = true;
-    finish(each);
-  }
   if (batch.empty()) return;
-  std::vector<const Tensor*> inputs;
-  std::vector<Outputs*> outputs;
-  for (const Waiting& each : batch) {
-    const double waited = seconds_between(each.since, now);
-    each.job->metrics->waited(waited);
-    each.job->queued = std::max(each.job->queued, waited);
-    inputs.push_back(&each.job->inputs[each.picture]);
-    outputs.push_back(&each.job->outputs[each.picture]);
-  }
+  Run run{std::move(batch)};
   std::string failure;
-  const Stopwatch clock;
   try {
-    batch.front().job->network->run(inputs, outputs);
-    const double seconds = clock.seconds();
-    batch.front().job->metrics->ran(batch.size(), seconds);
-    for (const Waiting& each : batch) each.job->ran = std::max(each.job->ran, seconds);
+    run.network->run(run.shape, run.batch.size(), [&](const Network::RunOne& run_one) {
+      std::unique_lock lock(mutex_);
+      std::optional<Waiting> next = begin_next(run);
+      lock.unlock();
+      while (next) next = finish_and_begin_next(run, *next, run_one);
+    });
   } catch (const std::exception& error) {
     failure = error.what();
   }
-  for (const Waiting& each : batch) {
-    if (!failure.empty()) each.job->failure = failure;
-    each.job->network->give_back(std::move(each.job->inputs[each.picture]));
-    finish(each);
+  // None is left unless the network could not run at all.
+  for (; run.begun < run.batch.size(); ++run.begun) {
+    Job& job = *run.batch[run.begun].job;
+    job.failure = failure;
+    if (--job.left == 0) job.done(job);
   }
 }
 
-void BatchQueue::finish(const Waiting& waiting) {
-  if (--waiting.job->left == 0) waiting.job->done(*waiting.job);
+std::optional<BatchQueue::Waiting> BatchQueue::finish_and_begin_next(Run& run, const Waiting& waiting,
+                                                                     const Network::RunOne& run_one) {
+  Job& job = *waiting.job;
+  const double waited = seconds_between(waiting.since, Clock::now());
+  const bool late = waited > options_.longest_seconds;
+  std::string failure;
+  const Stopwatch clock;
+  if (!late) {
+    job.metrics->waited(waited);
+    try {
+      run_one(job.inputs[waiting.picture], job.outputs[waiting.picture]);
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+  }
+  const double seconds = clock.seconds();
+  job.network->give_back(std::move(job.inputs[waiting.picture]));
+  std::unique_lock lock(mutex_);
+  --run.running;
+  std::optional<Waiting> next = begin_next(run);
+  job.late |= late;
+  if (!failure.empty()) job.failure = failure;
+  if (!late) {
+    job.queued = std::max(job.queued, waited);
+    job.ran = std::max(job.ran, seconds);
+    if (failure.empty()) {
+      ++run.ran;
+      run.seconds += seconds;
+    }
+  }
+  // Before the answer, so that who has it sees it counted.
+  run.count();
+  const bool is_last = --job.left == 0;
+  lock.unlock();
+  if (is_last) job.done(job);
+  return next;
 }
 
 void Admission::grow_to(size_t pictures) {

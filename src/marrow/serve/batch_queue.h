@@ -1,5 +1,6 @@
 // Where the pictures of all requests wait for the engine. One thread runs them, for all networks, since each
-// run already uses all threads; pictures of one network and shape that wait at the same time run at once.
+// run already uses all threads. Pictures of one network and shape that wait at the same time run side by
+// side; where one of them is done, the next that waits takes its place.
 #pragma once
 
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -29,7 +31,7 @@ struct Job {
   double queued = 0, ran = 0;    // seconds; of several pictures the longest
 
   std::function<bool()> unwanted;  // whether the client left; asked before a picture runs
-  // Called once, by the queue's thread; not for a job that nobody wants. It must not throw or take long.
+  // Called once, by a thread of the queue's; not for a job that nobody wants. It must not throw or take long.
   std::function<void(Job&)> done;
 
   size_t left = 0;  // pictures that have not run; the queue's
@@ -53,14 +55,22 @@ class BatchQueue {
     std::shared_ptr<Job> job;
     size_t picture;
     Clock::time_point since;
+    const Shape& shape() const { return job->inputs[picture].shape(); }
+    bool is_for(const Network& network, const Shape& input) const {
+      return job->network.get() == &network && shape() == input;
+    }
   };
+  struct Run;
 
   void work();
+  void drop_unwanted();
   std::vector<Waiting> take_batch();
   size_t waiting_like_first() const;
   size_t most_like_first() const;
   void run(std::vector<Waiting> batch);
-  static void finish(const Waiting& waiting);
+  std::optional<Waiting> begin_next(Run& run);
+  std::optional<Waiting> finish_and_begin_next(Run& run, const Waiting& waiting,
+                                               const Network::RunOne& run_one);
 
   const QueueOptions options_;
   std::mutex mutex_;

@@ -30,9 +30,9 @@ size_t BatchSizes::choose(size_t most) {
   return best;
 }
 
-void BatchSizes::ran(size_t inputs, double seconds) {
-  Measured& measured = sizes_[inputs];
-  measured.seconds[measured.runs++ % kLastRuns] = seconds / static_cast<double>(inputs);
+void BatchSizes::ran(size_t at_once, double seconds_each) {
+  Measured& measured = sizes_[at_once];
+  measured.seconds[measured.runs++ % kLastRuns] = seconds_each;
 }
 
 }  // namespace marrow::serve

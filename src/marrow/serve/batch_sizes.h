@@ -14,15 +14,15 @@ class BatchSizes {
   // A power of two, at most `most`, which is at least 1. Each such size is tried a few times, and again now
   // and then, since what else the machine does changes.
   size_t choose(size_t most);
-  // A run of so many took so long.
-  void ran(size_t inputs, double seconds);
+  // Of a run of so many side by side, the time divided by the number of inputs.
+  void ran(size_t at_once, double seconds_each);
 
  private:
   static constexpr size_t kLastRuns = 8;
   static constexpr size_t kTrials = 4;      // before a size is judged
   static constexpr size_t kTryAgain = 200;  // choices later
 
-  // A larger number takes at most so much of a smaller one's time, since all of them wait for the last.
+  // A larger number takes at most so much of a smaller one's time, since each of them takes longer.
   static constexpr double kWorthwhile = 0.98;
 
   struct Measured {

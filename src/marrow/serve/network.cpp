@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 
 #include "marrow/base/error.h"
@@ -35,12 +36,11 @@ std::shared_ptr<Network> Network::load(const std::string& name, const std::strin
   const std::shared_ptr<Network> network(new Network(name, file, std::move(trained), options));
   const Size size = network->size();
   const Tensor input({1, network->channels(), size.height, size.width});
-  for (size_t pictures = 1; pictures <= network->most_at_once(input.shape()); pictures *= 2) {
-    std::vector<Outputs> outputs(pictures);
-    std::vector<Outputs*> places;
-    for (Outputs& output : outputs) places.push_back(&output);
-    network->run(std::vector<const Tensor*>(pictures, &input), places);
-  }
+  for (size_t at_once = 1; at_once <= network->most_at_once(input.shape()); at_once *= 2)
+    network->run(input.shape(), at_once, [&](const RunOne& run_one) {
+      Outputs outputs;
+      run_one(input, outputs);
+    });
   return network;
 }
 
@@ -189,24 +189,31 @@ size_t Network::best_at_once(const Shape& input, size_t waiting) {
   return batch_sizes_[input].choose(most);
 }
 
-void Network::run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs) {
-  predict::CompiledNetwork::Compiled& compiled = network_->at(inputs.front()->shape(), inputs.size());
+void Network::run(const Shape& input, size_t at_once, const std::function<void(const RunOne&)>& work) {
+  predict::CompiledNetwork::Compiled& compiled = network_->at(input, at_once);
+  std::atomic<size_t> ran = 0;
   const Stopwatch clock;
-  side_by_side_.run(inputs.size(), [&](size_t i) {
-    engine::Engine& engine = compiled.at(i).engine;
-    engine.run(*inputs[i]);
-    outputs[i]->clear();
-    for (size_t j = 0; j < output_names_.size(); ++j) {
-      Tensor& output = outputs[i]->emplace_back(pool_->take(engine.output(j).shape()));
-      engine.swap_output(j, output);
-    }
-    if (is_detector()) return;
-    // As Ultralytics' classifiers answer.
-    const std::span<float> classes = outputs[i]->front().values();
-    std::ranges::copy(predict::class_probabilities(classes), classes.begin());
+  side_by_side_.run(at_once, [&](size_t i) {
+    work([&](const Tensor& one, Outputs& outputs) {
+      run_on(compiled.at(i).engine, one, outputs);
+      ++ran;
+    });
   });
-  if (const auto measured = batch_sizes_.find(inputs.front()->shape()); measured != batch_sizes_.end())
-    measured->second.ran(inputs.size(), clock.seconds());
+  if (const auto measured = batch_sizes_.find(input); measured != batch_sizes_.end() && ran > 0)
+    measured->second.ran(at_once, clock.seconds() / static_cast<double>(ran));
+}
+
+void Network::run_on(engine::Engine& engine, const Tensor& input, Outputs& outputs) {
+  engine.run(input);
+  outputs.clear();
+  for (size_t i = 0; i < output_names_.size(); ++i) {
+    Tensor& output = outputs.emplace_back(pool_->take(engine.output(i).shape()));
+    engine.swap_output(i, output);
+  }
+  if (is_detector()) return;
+  // As Ultralytics' classifiers answer.
+  const std::span<float> classes = outputs.front().values();
+  std::ranges::copy(predict::class_probabilities(classes), classes.begin());
 }
 
 }  // namespace marrow::serve

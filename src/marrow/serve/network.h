@@ -3,6 +3,7 @@
 // Everything but run() is constant after loading: any thread. run() is for one thread at a time.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -88,8 +89,11 @@ class Network {
   // far. By the thread that runs them.
   size_t best_at_once(const Shape& input, size_t waiting);
 
-  // Inputs (1, C, H, W) of one shape, at most most_at_once() of them. Fills as many outputs.
-  void run(const std::vector<const Tensor*>& inputs, const std::vector<Outputs*>& outputs);
+  // Fills the outputs of an input (1, C, H, W).
+  using RunOne = std::function<void(const Tensor& input, Outputs& outputs)>;
+  // Calls work(run_one) on so many threads at once, at most most_at_once(). What it gets is for inputs of
+  // this shape, any number of them, on this part of the threads.
+  void run(const Shape& input, size_t at_once, const std::function<void(const RunOne&)>& work);
 
  private:
   Network(std::string name, std::string file, model::TrainedModel trained, const NetworkOptions& options);
@@ -98,6 +102,7 @@ class Network {
   void prepare_classifier();
   Letterbox fit(Size picture, bool rect) const;
   Tensor letterboxed(const image::Image& image, bool rect) const;
+  void run_on(engine::Engine& engine, const Tensor& input, Outputs& outputs);
 
   std::string name_, file_;
   model::TrainedModel trained_;
