@@ -118,8 +118,8 @@ def write(document, results, order):
 
 def plot_points(rows, name, order):
     """x: time over ours; y: the place of the network."""
-    return [f"{row['ms'][name]['median'] / row['ms'][OURS]['median']:.4f} {order.index((row['network'], row['size']))}"
-            for row in rows if name in row["ms"]]
+    points = [(order.index((row["network"], row["size"])), row["ms"][name]["median"] / row["ms"][OURS]["median"]) for row in rows if name in row["ms"]]
+    return [f"{ratio:.4f} {place}" for place, ratio in sorted(points)]
 
 
 def plot(rows, order, picture):
