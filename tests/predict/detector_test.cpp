@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -94,8 +95,18 @@ TEST(Detector, SeesSeveralImagesAsItSeesEachAndInOrder) {
   for (const size_t count : {0, 1, 2, 4, 9, 10, 15}) {
     size_t given = 0;
     std::vector<DetectionResult> found;
-    detector.detect_each([&] { return given < count ? &images[given++] : nullptr; },
-                         [&](DetectionResult result) { found.push_back(std::move(result)); });
+    // Nobody has an image any longer than until it was taken.
+    std::vector<std::unique_ptr<image::Image>> held(count);
+    detector.detect_each(
+        [&]() -> const image::Image* {
+          if (given == count) return nullptr;
+          held[given] = std::make_unique<image::Image>(image::copy_image(images[given].pixels()));
+          return held[given++].get();
+        },
+        [&](DetectionResult result) {
+          held[found.size()].reset();
+          found.push_back(std::move(result));
+        });
     ASSERT_EQ(found.size(), count);
     for (size_t i = 0; i < count; ++i) {
       const DetectionResult alone = detector.detect(images[i]);

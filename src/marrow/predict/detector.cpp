@@ -138,7 +138,8 @@ const image::Image* Detector::detect_alike(const image::Image& first, const imag
   const size_t at_once = most_at_once();
   // Fewer images leave engines without work: one form of the network serves them all.
   CompiledNetwork::Compiled& network = compiled(first, at_once);
-  std::mutex asking;  // with what follows it
+  const Size size = size_of(first);  // which is gone once it was taken
+  std::mutex asking;                 // with what follows it
   std::deque<const image::Image*> known = {&first, &second};
   const image::Image* other = nullptr;
   size_t asked = 0;
@@ -156,7 +157,7 @@ const image::Image* Detector::detect_alike(const image::Image& first, const imag
       image = known.front();
       known.pop_front();
     }
-    if (image != nullptr && size_of(*image) != size_of(first)) std::swap(other, image);
+    if (image != nullptr && size_of(*image) != size) std::swap(other, image);
     if (image == nullptr) return {};
     require_readable(*image, network_.graph());
     ended = false;

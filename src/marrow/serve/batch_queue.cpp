@@ -99,8 +99,8 @@ struct BatchQueue::Run {
   std::shared_ptr<ModelMetrics> metrics = batch.front().job->metrics;
   Shape shape = batch.front().shape();
   size_t begun = 0, running = 0;
-  bool ending =
-      false;           // a thread has found nothing to do: the run ends, so that the next one has all threads
+  // A thread has found nothing to do: the run ends, so that the next one has all threads.
+  bool ending = false;
   size_t ran = 0;      // and not yet counted
   double seconds = 0;  // of these
 
