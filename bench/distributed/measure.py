@@ -5,9 +5,9 @@
 
 One worker, two at once that know nothing of each other, and two that train together take turns, so that a machine that is busy slows
 all. The strangers say what caches and memory, which the cores share, leave to any two. Images a second are those of the median step of a
-turn, numbers medians over the turns, efficiencies those of the turns' ratios; a step of one core is the shortest of all, which other programs disturb
-least, and the shortest steps of one and of two have their efficiency, too: a step of two takes as long as the one that is disturbed more. --json keeps the numbers
-for model.py. --links does the same over links of several speeds between two hosts that two_hosts.py makes, as root.
+turn, numbers medians over the turns, efficiencies those of the turns' ratios; a step of one core is the shortest of all, which other programs
+disturb least, and the shortest steps of one and of two have their efficiency, too: a step of two takes as long as the one that is disturbed
+more. --json keeps the numbers for model.py. --links does the same over links of several speeds between two hosts that two_hosts.py makes, as root.
 """
 
 import argparse
