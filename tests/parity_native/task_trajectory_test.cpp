@@ -52,6 +52,11 @@ class RecordedTaskRun {
     return norm;
   }
   TaskTolerance tolerance() const { return task() == "obb" ? TaskTolerance{1e-3, 1e-3} : TaskTolerance{}; }
+  // The recorded run is one of float32, and its own loss is this far, relative, from the same run's in
+  // double. A norm of gradients, which follow the weights more steeply, is up to ten times as far.
+  double rounding_of_norm(size_t step) const {
+    return 10 * run_.at("rounding_reference").at("per_step_loss_rel_fp32_vs_fp64").at(step).get<double>();
+  }
   std::string task() const { return run_.at("task"); }
   const json& description() const { return run_; }
   const train::TrainingBatch& batch() const { return batch_; }
@@ -98,8 +103,8 @@ TEST(parity_native_tasks, RunsFollowTheRecordedTrajectory) {
     const json& steps = run.description().at("steps");
     for (size_t i = 0; i < steps.size(); ++i) {
       SCOPED_TRACE("step " + std::to_string(i));
-      const auto near = [&](double found, double wanted, const std::string& what) {
-        EXPECT_NEAR(found, wanted, tolerance.losses * std::abs(wanted)) << what;
+      const auto near = [&](double found, double wanted, const std::string& what, double rounding = 0) {
+        EXPECT_NEAR(found, wanted, (tolerance.losses + rounding) * std::abs(wanted)) << what;
       };
       const std::vector<double> terms = executor->accumulate(run.batch(), {});
       // In the order of the loss, which the file's keys keep.
@@ -120,7 +125,8 @@ TEST(parity_native_tasks, RunsFollowTheRecordedTrajectory) {
               << name;
         }
       }
-      near(run.update(*executor), steps[i].at("grad_norm_before_clip"), "gradient norm");
+      near(run.update(*executor), steps[i].at("grad_norm_before_clip"), "gradient norm",
+           run.rounding_of_norm(i));
     }
     const train::ExecutorState state = executor->state();
     testing::expect_weights(state.weights, run.file("final"), tolerance.weights);
