@@ -32,6 +32,8 @@ constexpr int64_t kFewestPixels = 28;
 constexpr int64_t kFewestWeightsOfTwo = 512 * 1024;
 constexpr int64_t kPackedBlocks =
     8;  // of channels of all pixels at a time: their sources are read in long runs
+// Fewer than other steps have: each task of a chunk packs all of the chunk's pixels again.
+constexpr int64_t kStrassenTasks = 2;
 
 int levels_for(const ConvDescription& conv) {
   const int lanes = conv.kernels->lanes;
@@ -100,7 +102,7 @@ Strassen::Strassen(const ConvDescription& conv, int levels)
   most_pixels_ = (pixels + chunks_ - 1) / chunks_;
   const int64_t tasks = chunks_ * conv.dst.images;
   if (const int64_t threads = conv.pool->threads(); threads > 1)
-    group_parts_ = std::clamp<int64_t>((kTasksPerThread * threads + tasks - 1) / tasks, 1,
+    group_parts_ = std::clamp<int64_t>((kStrassenTasks * threads + tasks - 1) / tasks, 1,
                                        static_cast<int64_t>(groups_.size()));
   for (const OutputGroup& group : groups_) {
     weights_at_.push_back(product_weights_);
