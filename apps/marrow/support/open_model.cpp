@@ -8,6 +8,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/talk.h"
 #include "marrow/graph/passes/pass.h"
+#include "marrow/model/checkpoint_path.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/graph_json.h"
 #include "marrow/model/zoo.h"

@@ -10,6 +10,7 @@
 #include "marrow/model/backbone_line.h"
 #include "marrow/model/batch_norm_settings.h"
 #include "marrow/model/model.h"
+#include "marrow/model/parameter_count.h"
 #include "marrow/model/python_text.h"
 #include "marrow/model/spec.h"
 #include "marrow/nn/backbones/backbone.h"
@@ -329,16 +330,7 @@ class ModelBuilder {
             fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
       if (stride > model_.largest_stride) model_.largest_stride = static_cast<int>(std::ceil(stride));
     }
-    const auto& parameters = g_.graph().parameters;
-    for (; counted_ < parameters.size(); ++counted_) {
-      const int64_t count = element_count(parameters[counted_].shape);
-      elements_ += count;
-      if (parameters[counted_].role == ParameterRole::kFixed) fixed_ += count;
-    }
-    if (elements_ > kMaxModelParameters)
-      fail_model(fmt::format("the model has more than {} parameters here", kMaxModelParameters));
-    if (fixed_ > kMaxFixedParameters)
-      fail_model(fmt::format("the model has more than {} fixed parameters here", kMaxFixedParameters));
+    if (const auto excess = parameters_.excess(g_.graph().parameters)) fail_model(*excess + " here");
   }
 
   // Sizes meet, and strides are what the arithmetic of kernels says.
@@ -380,8 +372,7 @@ class ModelBuilder {
   std::set<int> save_;
   int units_ = 0;
   bool depthwise_ = false;  // the class branch of a head in YOLO11's form
-  size_t counted_ = 0;      // parameters that elements_ holds
-  int64_t elements_ = 0, fixed_ = 0;
+  ParameterCount parameters_;
 };
 
 int class_count(const ModelSpec& spec, const BuildOptions& options) {
@@ -412,12 +403,8 @@ Model build_named_classifier(const ModelSpec& spec, const BuildOptions& options,
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{}: classifier: {}", spec.file, error.what()));
   }
-  int64_t elements = 0;
-  for (const Parameter& parameter : model.graph.parameters) {
-    elements += element_count(parameter.shape);
-    if (elements > kMaxModelParameters)
-      fail_model(fmt::format("{}: the model has more than {} parameters", spec.file, kMaxModelParameters));
-  }
+  if (const auto excess = ParameterCount().excess(model.graph.parameters))
+    fail_model(fmt::format("{}: {}", spec.file, *excess));
   if (options.input) std::get<Input>(model.graph.nodes.at(0).operation).format = *options.input;
   return model;
 }

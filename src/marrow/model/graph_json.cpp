@@ -9,6 +9,7 @@
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
 #include "marrow/graph/builder.h"
+#include "marrow/model/parameter_count.h"
 #include "marrow/model/spec.h"
 
 namespace marrow::model {
@@ -326,16 +327,7 @@ class GraphReader {
       fail(fmt::format("{} channels, at most {} are possible", g_.channels(last), kMaxInnerChannels));
     if (const double stride = g_.stride(last); stride != 0 && (stride > kMaxModelStride || stride < 1.0 / 16))
       fail(fmt::format("stride {}; a map's stride lies between 1/16 and {}", stride, kMaxModelStride));
-    const auto& parameters = g_.graph().parameters;
-    for (; counted_ < parameters.size(); ++counted_) {
-      const int64_t count = element_count(parameters[counted_].shape);
-      elements_ += count;
-      if (parameters[counted_].role == ParameterRole::kFixed) fixed_ += count;
-    }
-    if (elements_ > kMaxModelParameters)
-      fail(fmt::format("the model has more than {} parameters here", kMaxModelParameters));
-    if (fixed_ > kMaxFixedParameters)
-      fail(fmt::format("the model has more than {} fixed parameters here", kMaxFixedParameters));
+    if (const auto excess = parameters_.excess(g_.graph().parameters)) fail(*excess + " here");
   }
 
   std::vector<std::pair<std::string, Value>> read_names(const char* key) const {
@@ -353,8 +345,7 @@ class GraphReader {
   std::vector<Value> values_;
   std::vector<std::pair<Value, ByteScale>> byte_scales_;
   std::vector<Value> int8_layers_;
-  size_t counted_ = 0;  // parameters that elements_ holds
-  int64_t elements_ = 0, fixed_ = 0;
+  ParameterCount parameters_;
 };
 
 }  // namespace

@@ -7,8 +7,8 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
+#include "marrow/model/checkpoint_path.h"
 #include "marrow/model/configs.h"
-#include "marrow/model/import.h"
 #include "marrow/nn/backbones/backbone.h"
 
 namespace marrow::model {

@@ -7,7 +7,7 @@
 
 #include "marrow/base/error.h"
 #include "marrow/base/text.h"
-#include "marrow/model/import.h"
+#include "marrow/model/checkpoint_path.h"
 #include "marrow/serve/http/message.h"
 
 namespace marrow::serve {

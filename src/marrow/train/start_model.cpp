@@ -11,6 +11,7 @@
 #include "marrow/base/text.h"
 #include "marrow/data/class_match.h"
 #include "marrow/model/batch_norm_settings.h"
+#include "marrow/model/checkpoint_path.h"
 #include "marrow/model/deployed.h"
 #include "marrow/model/import.h"
 #include "marrow/model/onnx_model.h"
