@@ -137,6 +137,10 @@ TEST_F(DatasetYaml, EmptyAndMissingSourcesAreErrors) {
       std::string::npos);
   EXPECT_THROW(list_images(dataset.split("test")), Error);
   EXPECT_THROW(list_images({"train", {{folder_ / "zero.txt", {}}}}), Error);
+  write("x.txt", "./images/a.png\n");
+  const Split twice = {"train", {{folder_ / "x.txt", {}}, {folder_ / "x.txt", {}}}};
+  EXPECT_EQ(list_images(twice, 30).size(), 2u);
+  EXPECT_NE(message_of([&] { list_images(twice, 29); }).find("15 bytes; at most 14"), std::string::npos);
 }
 
 TEST_F(DatasetYaml, AFolderIsReadByItsLayout) {

@@ -90,8 +90,10 @@ std::filesystem::path label_path(const Dataset& dataset, const std::filesystem::
 
 // The images of a kYolo split: folders recursively, lists line by line; sorted by path. A folder that is
 // reached twice (symbolic links, loops) counts once, hidden files and folders never.
-// Throws Error{kFile} when a source is missing or nothing is found.
-std::vector<std::filesystem::path> list_images(const Split& split);
+// Throws Error{kFile} when a source is missing, nothing is found, or the lists together have more bytes than
+// the limit: one list can be named often.
+inline constexpr size_t kMaxListBytes = size_t{1} << 30;
+std::vector<std::filesystem::path> list_images(const Split& split, size_t max_list_bytes = kMaxListBytes);
 
 // The files below a folder that `wanted` accepts, sorted; rules as above. Throws Error{kFile} when the folder
 // cannot be listed.

@@ -19,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxListBytes = size_t{1} << 30;
 constexpr int kMaxFolderDepth = 64;
 
 class Walk {
@@ -60,8 +59,10 @@ class Walk {
   std::vector<fs::path> files_;
 };
 
-void add_listed(const fs::path& list, std::vector<fs::path>& paths) {
-  const std::string content = read_file(list, kMaxListBytes);
+// Takes the list's bytes from those that may still be read.
+void add_listed(const fs::path& list, size_t& bytes_left, std::vector<fs::path>& paths) {
+  const std::string content = read_file(list, bytes_left);
+  bytes_left -= content.size();
   std::error_code ignored;
   const fs::path here = fs::current_path(ignored), beside = list.parent_path();
   for (const std::string_view line : listed_lines(utf8_content(content, shown(list)))) {
@@ -88,7 +89,7 @@ std::vector<fs::path> list_files(const fs::path& folder, const std::function<boo
   return walk.take();
 }
 
-std::vector<fs::path> list_images(const Split& split) {
+std::vector<fs::path> list_images(const Split& split, size_t max_list_bytes) {
   const std::function<bool(const fs::path&)> is_image = detect::has_image_suffix;
   Walk walk(is_image);
   std::vector<fs::path> paths;
@@ -101,7 +102,7 @@ std::vector<fs::path> list_images(const Split& split) {
       if (to_lower(source.path.extension().string()) != ".txt")
         throw Error(ErrorKind::kFormat, fmt::format("{}: split '{}': expected a folder or a .txt list",
                                                     shown(source.path), split.name));
-      add_listed(source.path, paths);
+      add_listed(source.path, max_list_bytes, paths);
     } else {
       throw Error(ErrorKind::kFile, fmt::format("{}: no such folder or list; split '{}' names it",
                                                 shown(source.path), split.name));
