@@ -173,7 +173,7 @@ const ConvImplementation& Tuner::choose(const ConvDescription& conv) {
   for (const ConvImplementation& implementation : conv_implementations()) {
     if (!implementation.accepts(conv)) continue;
     rivals.push_back(&implementation);
-    if (!implementation.has_rivals || !measures_) break;
+    if (!measures_ || !implementation.has_rivals(conv)) break;
   }
   if (rivals.size() == 1) return *rivals[0];
   std::string& choice = choices_[key(conv)];

@@ -5,16 +5,23 @@
 namespace marrow::engine {
 namespace {
 
+bool always(const ConvDescription&) {
+  return true;
+}
+bool never(const ConvDescription&) {
+  return false;
+}
+
 constexpr ConvImplementation kConvImplementations[] = {
-    {"byte winograd", accepts_byte_winograd, make_byte_winograd, false},
-    {"bfloat16 winograd", accepts_bfloat16_winograd, make_bfloat16_winograd, false},
-    {"low precision", accepts_low_precision, make_low_precision_direct, false},
-    {"depthwise", accepts_depthwise, make_depthwise, false},
-    {"winograd", accepts_winograd, make_winograd, true},
-    {"strassen", accepts_strassen, make_strassen, true},
-    {"packed pointwise", accepts_packed_pointwise, make_packed_pointwise, true},
-    {"pointwise", accepts_pointwise, make_pointwise, false},
-    {"direct", [](const ConvDescription&) { return true; }, make_direct, false},
+    {"byte winograd", accepts_byte_winograd, make_byte_winograd, never},
+    {"bfloat16 winograd", accepts_bfloat16_winograd, make_bfloat16_winograd, never},
+    {"low precision", accepts_low_precision, make_low_precision_direct, never},
+    {"depthwise", accepts_depthwise, make_depthwise, never},
+    {"winograd", accepts_winograd, make_winograd, always},
+    {"strassen", accepts_strassen, make_strassen, has_rivals_of_strassen},
+    {"packed pointwise", accepts_packed_pointwise, make_packed_pointwise, always},
+    {"pointwise", accepts_pointwise, make_pointwise, never},
+    {"direct", always, make_direct, never},
 };
 
 }  // namespace

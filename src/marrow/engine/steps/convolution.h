@@ -49,7 +49,8 @@ struct ConvImplementation {
   const char* name;
   bool (*accepts)(const ConvDescription& conv);
   StepPtr (*make)(const ConvDescription& conv);
-  bool has_rivals;  // one further down may be faster, depending on the processor and the shape
+  // Whether one further down may be faster, depending on the processor and the shape.
+  bool (*has_rivals)(const ConvDescription& conv);
 };
 
 // In order of preference; the last accepts any that reads float32. engine/compile/tuner.h chooses.
@@ -60,6 +61,7 @@ StepPtr make_depthwise(const ConvDescription& conv);
 bool accepts_winograd(const ConvDescription& conv);
 StepPtr make_winograd(const ConvDescription& conv);
 bool accepts_strassen(const ConvDescription& conv);
+bool has_rivals_of_strassen(const ConvDescription& conv);
 StepPtr make_strassen(const ConvDescription& conv);
 bool accepts_packed_pointwise(const ConvDescription& conv);
 StepPtr make_packed_pointwise(const ConvDescription& conv);

@@ -32,14 +32,35 @@ constexpr int64_t kFewestPixels = 28;
 constexpr int64_t kFewestWeightsOfTwo = 512 * 1024;
 constexpr int64_t kPackedBlocks =
     8;  // of channels of all pixels at a time: their sources are read in long runs
-// Fewer than other steps have: each task of a chunk packs all of the chunk's pixels again.
-constexpr int64_t kStrassenTasks = 2;
+// A few long tasks take as long as the thread with one more: so many threads have equally many.
+constexpr int64_t kEvenChunks = 4;
+// By how much the thread with most may have more to do than the others.
+constexpr double kUneven = 1.1;
 
 int levels_for(const ConvDescription& conv) {
   const int lanes = conv.kernels->lanes;
   const bool quarters = conv.src.channels % (4 * lanes) == 0 && conv.dst.channels % (4 * lanes) == 0 &&
                         conv.dst.pixels() % 4 == 0;
   return quarters && int64_t{conv.src.channels} * conv.dst.channels >= kFewestWeightsOfTwo ? 2 : 1;
+}
+
+// Of a task's groups: each packs all of the task's pixels again, so as few as keep the threads equally busy.
+int64_t fewest_parts(int64_t tasks, int64_t threads, int64_t groups) {
+  for (int64_t parts = 1; parts < groups; ++parts) {
+    const int64_t all = tasks * parts, longest = (all + threads - 1) / threads;
+    if (static_cast<double>(longest * threads) <= kUneven * static_cast<double>(all)) return parts;
+  }
+  return groups;
+}
+
+// An image's pixels are cut without regard to the threads: the numbers depend on which part a pixel is in.
+int64_t chunks_of(const ConvDescription& conv, int levels) {
+  const int64_t parts = int64_t{1} << levels, pixels = conv.dst.pixels() / parts;
+  const int64_t tile = conv.kernels->tile_pixels;
+  const int64_t packed_bytes = std::min(conv.src.channels / parts, kPackedChannels) * int64_t{sizeof(float)};
+  const int64_t wanted = std::max<int64_t>(cpu::cache_bytes(2) / 4 / packed_bytes / tile, 1) * tile;
+  const int64_t chunks = (pixels + wanted - 1) / wanted;
+  return chunks > kEvenChunks ? chunks - chunks % kEvenChunks : chunks;
 }
 
 class Strassen final : public Step {
@@ -72,11 +93,10 @@ class Strassen final : public Step {
   ConvDescription conv_;
   const Kernels& kernels_;
   std::span<const StrassenProduct> products_;
-  int64_t parts_;                   // that pixels, channels and outputs are cut into
-  int64_t in_blocks_, out_blocks_;  // of a part
-  int64_t channels_;                // of a part of the input
-  // An image's pixels are cut without regard to the threads: the numbers depend on which part a pixel is in.
-  int64_t chunks_ = 1;
+  int64_t parts_;                    // that pixels, channels and outputs are cut into
+  int64_t in_blocks_, out_blocks_;   // of a part
+  int64_t channels_;                 // of a part of the input
+  int64_t chunks_;                   // that an image's pixels are cut into
   int64_t most_pixels_ = 0;          // of a chunk's part
   int64_t group_parts_ = 1;          // tasks that a chunk's groups are cut into
   std::vector<OutputGroup> groups_;  // of a part of the output channels
@@ -93,17 +113,12 @@ Strassen::Strassen(const ConvDescription& conv, int levels)
       in_blocks_(conv.src.channels / kernels_.lanes / parts_),
       out_blocks_(conv.dst.channels / kernels_.lanes / parts_),
       channels_(in_blocks_ * kernels_.lanes),
+      chunks_(chunks_of(conv, levels)),
       groups_(group_outputs(conv.dst.channels / static_cast<int>(parts_), kernels_)) {
   const int64_t pixels = conv.dst.pixels() / parts_;
-  const int64_t tile = kernels_.tile_pixels;
-  const int64_t packed_bytes = std::min(channels_, kPackedChannels) * int64_t{sizeof(float)};
-  const int64_t wanted = std::max<int64_t>(cpu::cache_bytes(2) / 4 / packed_bytes / tile, 1) * tile;
-  chunks_ = (pixels + wanted - 1) / wanted;
   most_pixels_ = (pixels + chunks_ - 1) / chunks_;
-  const int64_t tasks = chunks_ * conv.dst.images;
-  if (const int64_t threads = conv.pool->threads(); threads > 1)
-    group_parts_ = std::clamp<int64_t>((kStrassenTasks * threads + tasks - 1) / tasks, 1,
-                                       static_cast<int64_t>(groups_.size()));
+  group_parts_ =
+      fewest_parts(chunks_ * conv.dst.images, conv.pool->threads(), static_cast<int64_t>(groups_.size()));
   for (const OutputGroup& group : groups_) {
     weights_at_.push_back(product_weights_);
     product_weights_ += channels_ * group.width();
@@ -244,6 +259,13 @@ bool accepts_strassen(const ConvDescription& conv) {
   return accepts_pointwise(conv) && conv.scattered.empty() && conv.src.channels >= kFewestChannels &&
          conv.dst.channels >= kFewestChannels && conv.src.channels % (2 * lanes) == 0 &&
          conv.dst.channels % (2 * lanes) == 0 && conv.dst.pixels() >= kFewestPixels;
+}
+
+// By two levels, and cut into tasks that share no packing, it was faster wherever it was measured. A part of
+// the pixels, which is all that a trial of a large layer has, is cut into fewer.
+bool has_rivals_of_strassen(const ConvDescription& conv) {
+  const int levels = levels_for(conv);
+  return levels == 1 || fewest_parts(chunks_of(conv, levels) * conv.dst.images, conv.pool->threads(), 2) > 1;
 }
 
 StepPtr make_strassen(const ConvDescription& conv) {
