@@ -61,6 +61,28 @@ TEST(HostileOnnx, EveryTruncationIsRefusedOrRead) {
   EXPECT_GT(refused, 600u);
 }
 
+// Nothing is there that could be copied.
+TEST(HostileOnnx, ListsAndTensorsWithoutNumbers) {
+  ModelProto model = small_detector();
+  model.graph.nodes[0].attributes.push_back(attribute("nothing", ""));
+  std::string bytes = bytes_of(model);
+  const size_t at = bytes.find("nothing") + 7;
+  ASSERT_EQ(bytes.substr(at, 2), std::string("\x22\0", 2));  // a text of no bytes
+  bytes[at] = 0x3a;                                          // numbers of no bytes
+  EXPECT_TRUE(reads(bytes));
+
+  GraphWriter w;
+  Tensor places({2}, DType::kInt64);
+  w.node("Gather", {w.initializer("nothing", Tensor({2, 0})), w.initializer("places", places)},
+         {attribute("axis", int64_t{0})});
+  const GraphProto extra = std::move(w).finish();
+  model = small_detector();
+  model.graph.nodes.insert(model.graph.nodes.begin(), extra.nodes.begin(), extra.nodes.end());
+  model.graph.initializers.insert(model.graph.initializers.end(), extra.initializers.begin(),
+                                  extra.initializers.end());
+  EXPECT_TRUE(reads(bytes_of(model)));
+}
+
 TEST(HostileOnnx, FlippedBitsNeverCrash) {
   for (const bool dynamic : {false, true}) {
     const std::string whole = bytes_of(small_detector(dynamic));

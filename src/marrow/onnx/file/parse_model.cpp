@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "marrow/base/error.h"
@@ -181,7 +182,8 @@ Attribute read_attribute(std::string_view message, const std::string& node) {
         } else {
           const std::string_view words = field->text(kWhat);
           result.reals.resize(words.size() / sizeof(float));
-          std::memcpy(result.reals.data(), words.data(), result.reals.size() * sizeof(float));
+          std::ranges::copy(words.substr(0, result.reals.size() * sizeof(float)),
+                            reinterpret_cast<char*>(result.reals.data()));
         }
         break;
       case attribute_field::kInts:

@@ -193,7 +193,7 @@ Tensor gather(const Tensor& x, const Tensor& indices, int64_t axis_number) {
     for (int64_t index : indices.values<int64_t>()) {
       if (index < 0) index += size;
       if (index < 0 || index >= size) fail_format(fmt::format("index {} of {}", index, size));
-      std::memcpy(to, x.bytes() + static_cast<size_t>(row * size + index) * inner, inner);
+      std::copy_n(x.bytes() + static_cast<size_t>(row * size + index) * inner, inner, to);
       to += inner;
     }
   return result;
@@ -221,7 +221,7 @@ Tensor concat(const Inputs& inputs, int64_t axis_number) {
   for (int64_t row = 0; row < outer; ++row)
     for (const Tensor* part : inputs) {
       const size_t bytes = static_cast<size_t>(part->dim(axis)) * inner;
-      if (bytes > 0) std::memcpy(to, part->bytes() + static_cast<size_t>(row) * bytes, bytes);
+      std::copy_n(part->bytes() + static_cast<size_t>(row) * bytes, bytes, to);
       to += bytes;
     }
   return result;
