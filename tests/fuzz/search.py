@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Searches for inputs that break a reader, with libFuzzer, for so many seconds of processor time each; what is found stays below the build.
 
-    tests/fuzz/search.py build/fuzz/tests/fuzz image pickle --seconds 1200 --json measured.json
-    tests/fuzz/search.py build/fuzz/tests/fuzz --json measured.json --write docs/reliability.md
+    tests/fuzz/search.py build/fuzz/tests/fuzz image pickle --seconds 1200 --json docs/fuzzing.json
+    tests/fuzz/search.py build/fuzz/tests/fuzz --json docs/fuzzing.json --write docs/reliability.md
 
 Without readers and without --write all of them in turn. --json adds to what that file says of earlier searches, and --write makes the table
 of docs/reliability.md of it. Ends with 1 where something was found. Processor time, so that a busy machine makes a search longer and not worse.
@@ -58,9 +58,9 @@ def search(options, reader, folder):
     text = log.read_text(encoding="utf-8", errors="replace")
     stats = {name: int(value) for name, value in re.findall(r"^stat::(\w+): *(\d+)", text, re.M)}
     coverage = re.findall(r"cov: (\d+) ft: (\d+)", text)
-    findings = sorted(str(path) for path in set(found.iterdir()) - before)
+    findings = sorted(path.name for path in set(found.iterdir()) - before)
     if findings:
-        print(f"{reader}: {', '.join(findings)}; what it said is in {log}", file=sys.stderr, flush=True)
+        print(f"{reader}: {', '.join(findings)} in {found}; what it said is in {log}", file=sys.stderr, flush=True)
     return {
         "seconds": spent,
         "executions": stats.get("number_of_executed_units", 0),
